@@ -1,0 +1,63 @@
+"""The one error for a user's or a data's mistake: what, where, found, expected, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class SynthError(Exception):
+    """A mistake in what the user gave, told so that it can be repaired.
+
+    The command line prints it without a traceback and exits with 1.
+
+    what: one sentence. where: file, row, column. found, expected: the two that disagree.
+    hint: what to do next. problems: further lines where a whole file was checked at once.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        found: str | None = None,
+        expected: str | None = None,
+        hint: str | None = None,
+        problems: Sequence[str] = (),
+    ) -> None:
+        self.what, self.where, self.found, self.expected, self.hint = what, where, found, expected, hint
+        self.problems = tuple(problems)
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        named = {"where": self.where, "found": self.found, "expected": self.expected, "do": self.hint}
+        lines = [self.what, *(f"  {name}: {text}" for name, text in named.items() if text)]
+        return "\n".join([*lines, *(f"  - {problem}" for problem in self.problems)])
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # The error crosses process borders: workers raise it, the parent reports it.
+        return (_rebuild, (type(self), self.what, self.where, self.found, self.expected, self.hint, self.problems))
+
+
+def _rebuild(
+    kind: type[SynthError],
+    what: str,
+    where: str | None,
+    found: str | None,
+    expected: str | None,
+    hint: str | None,
+    problems: tuple[str, ...],
+) -> SynthError:
+    return kind(what, where=where, found=found, expected=expected, hint=hint, problems=problems)
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], *, where: str | None = None) -> SynthError:
+    """The error for a name that is not in a table: lists the known ones and the closest."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return SynthError(
+        f"unknown {kind} {name!r}",
+        where=where,
+        expected=f"one of {', '.join(names) if len(names) <= 20 else f'{len(names)} known names'}",
+        hint=f"did you mean {close[0]!r}?" if close else None,
+    )

@@ -1,0 +1,1 @@
+"""The command line and what ties the other folders together: jobs, verify, preview, doctor."""

@@ -1,0 +1,1 @@
+"""SceneSpec in, Frame out, COCO written."""

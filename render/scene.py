@@ -1,0 +1,227 @@
+"""What a picture shows, as plain frozen data: SceneSpec and its parts, with a JSON round trip.
+
+Everything random about a picture is in here; rendering a SceneSpec is a pure function. Frames, units and axes are
+those of docs/conventions.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.errors import SynthError, unknown_name
+from assets.look import Color, Shape, Texture
+from assets.mesh import frozen_array
+
+SPEC_VERSION = 1
+PlacementKind = Literal["product", "prop"]
+BackgroundKind = Literal["environment", "photo", "texture"]
+
+
+def rigid_pose(value: object, name: str) -> NDArray[np.float64]:
+    """`value` as a read-only (4, 4) float64 rigid transform; ValueError where it is none."""
+    pose = frozen_array(value, np.float64, (4, 4), name)
+    rotation = pose[:3, :3]
+    rigid = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-6) and np.linalg.det(rotation) > 0
+    if not (rigid and np.allclose(pose[3], [0, 0, 0, 1]) and np.isfinite(pose).all()):
+        raise ValueError(f"{name}: expected a rigid 4x4 pose (rotation and translation), found {pose.tolist()}")
+    return pose
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """A pinhole camera. K: (3, 3) float64, pixels, any principal point. world_from_camera: (4, 4), OpenCV axes."""
+
+    width: int
+    height: int
+    K: NDArray[np.float64]
+    world_from_camera: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.height < 1:
+            raise ValueError(f"camera: size must be at least 1x1 px, found {self.width}x{self.height}")
+        intrinsics = frozen_array(self.K, np.float64, (3, 3), "K")
+        if min(intrinsics[0, 0], intrinsics[1, 1]) <= 0 or np.any(intrinsics[[0, 1, 2, 2, 2], [1, 0, 0, 1, 2]] - [0, 0, 0, 0, 1]):
+            raise ValueError(f"K: expected [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], found {intrinsics.tolist()}")
+        object.__setattr__(self, "K", intrinsics)
+        object.__setattr__(self, "world_from_camera", rigid_pose(self.world_from_camera, "world_from_camera"))
+
+
+@dataclass(frozen=True)
+class Finish:
+    """How one placement differs from its mesh's own look.
+
+    roughness: 0..1, replaces the material's; None keeps it. tint: linear RGB factor on the base colour.
+    wear: 0..1, scuffs and dust, in steps of 0.25 (worn textures are cached per step).
+    """
+
+    roughness: float | None = None
+    tint: Color = (1.0, 1.0, 1.0)
+    wear: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """One thing in the scene: a product (key = SKU) or a prop (shape + texture; occludes, is never annotated)."""
+
+    kind: PlacementKind
+    key: str
+    world_from_object: NDArray[np.float64]
+    finish: Finish = Finish()
+    shape: Shape | None = None
+    texture: Texture | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(PlacementKind):
+            raise unknown_name("placement kind", self.kind, get_args(PlacementKind))
+        if (self.kind == "prop") != (self.shape is not None and self.texture is not None):
+            raise ValueError(f"placement {self.key!r}: shape and texture belong to a prop and to no product")
+        object.__setattr__(self, "world_from_object", rigid_pose(self.world_from_object, "world_from_object"))
+
+
+@dataclass(frozen=True, eq=False)
+class AreaLight:
+    """A rectangle that shines from its centre along its own +Z, one-sided, unseen by the camera.
+
+    width, height: metres, along its X and Y. radiance: linear RGB, in the unit of the environment (whose mean is 1).
+    """
+
+    world_from_light: NDArray[np.float64]
+    width: float
+    height: float
+    radiance: Color
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "world_from_light", rigid_pose(self.world_from_light, "world_from_light"))
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Light from all around: an HDRI of the backdrops by its key (mean luminance 1), turned and scaled.
+
+    rotation: radians, counter-clockwise about world Z. tint: linear RGB factor (colour temperature).
+    """
+
+    hdri: str
+    rotation: float = 0.0
+    strength: float = 1.0
+    tint: Color = (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Background:
+    """What the camera sees where no ray hits: the environment, a photograph (by key, fills the frame) or a texture.
+
+    zoom: at least 1; offset_u, offset_v: 0..1, which part of a photograph wider or higher than the frame is shown.
+    blur_px: Gaussian sigma, as of a background out of focus. gain: linear factor (exposure of the photograph).
+    """
+
+    kind: BackgroundKind = "environment"
+    texture: Texture | None = None
+    zoom: float = 1.0
+    offset_u: float = 0.5
+    offset_v: float = 0.5
+    blur_px: float = 0.0
+    gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(BackgroundKind):
+            raise unknown_name("background kind", self.kind, get_args(BackgroundKind))
+        if (self.kind == "environment") != (self.texture is None):
+            raise ValueError("background: 'photo' and 'texture' need a texture, 'environment' has none")
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """The camera behind the lens, applied to linear light in this order; see render/sensor.py.
+
+    exposure_ev: stops off the metered exposure. white_balance: RGB gains. blur_px: Gaussian sigma (focus).
+    motion_px, motion_angle: length and direction (radians, from +x towards +y) of camera shake. vignette: 0..1 darkening
+    of the corners. shot_noise, read_noise: standard deviation at full scale of the photon noise (grows with the root of
+    the signal) and of the electronics. contrast, saturation: 1 = neutral. jpeg_quality: 1..100. seed: of the noise.
+    """
+
+    exposure_ev: float = 0.0
+    white_balance: Color = (1.0, 1.0, 1.0)
+    blur_px: float = 0.0
+    motion_px: float = 0.0
+    motion_angle: float = 0.0
+    vignette: float = 0.0
+    shot_noise: float = 0.0
+    read_noise: float = 0.0
+    contrast: float = 1.0
+    saturation: float = 1.0
+    jpeg_quality: int = 95
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class SceneSpec:
+    """One picture to take, complete: instance id k of its labels is placements[k - 1]."""
+
+    recipe: str
+    seed: int
+    index: int
+    view: int
+    camera: Camera
+    placements: tuple[Placement, ...]
+    lights: tuple[AreaLight, ...]
+    environment: Environment
+    background: Background = Background()
+    sensor: Sensor = Sensor()
+    version: int = SPEC_VERSION
+
+    def to_json(self) -> str:
+        """One line of JSON, floats exact, keys in the order of the fields: equal specs give equal bytes."""
+        return json.dumps(dataclasses.asdict(self), default=_plain, separators=(",", ":"), allow_nan=False)
+
+    @staticmethod
+    def from_json(text: str, *, where: str = "scene") -> SceneSpec:
+        """The spec that `to_json` wrote. Raises SynthError for anything else, naming `where`."""
+        try:
+            return _scene(json.loads(text))
+        except (KeyError, TypeError, ValueError) as error:
+            hint = "the file is damaged or of another version: render the scene again"
+            raise SynthError("not a scene file", where=where, found=f"{type(error).__name__}: {error}", hint=hint) from error
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} has no place in a scene")
+
+
+def _scene(data: dict[str, Any]) -> SceneSpec:
+    if data["version"] != SPEC_VERSION:
+        raise ValueError(f"version {data['version']}, this program reads {SPEC_VERSION}")
+    read = {
+        "camera": Camera(**data["camera"]),
+        "placements": tuple(_placement(item) for item in data["placements"]),
+        "lights": tuple(AreaLight(**_tuples(item, "radiance")) for item in data["lights"]),
+        "environment": Environment(**_tuples(data["environment"], "tint")),
+        "background": Background(**{**data["background"], "texture": _texture(data["background"]["texture"])}),
+        "sensor": Sensor(**_tuples(data["sensor"], "white_balance")),
+    }
+    return SceneSpec(**{**data, **read})
+
+
+def _placement(data: dict[str, Any]) -> Placement:
+    shape = None if data["shape"] is None else Shape(**data["shape"])
+    finish = Finish(**_tuples(data["finish"], "tint"))
+    return Placement(**{**data, "finish": finish, "shape": shape, "texture": _texture(data["texture"])})
+
+
+def _texture(data: dict[str, Any] | None) -> Texture | None:
+    if data is None:
+        return None
+    first, second = data["colors"]
+    return Texture(**{**data, "colors": (tuple(first), tuple(second))})
+
+
+def _tuples(data: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {**data, **{name: tuple(data[name]) for name in names}}

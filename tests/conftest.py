@@ -1,0 +1,17 @@
+"""Fixtures that every folder of tests shares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real scans and photographs; the test is skipped where it is absent."""
+    if not (SHARED_DATA / "hope" / "skus.csv").exists():
+        pytest.skip(f"the research data set is not here (looked for {SHARED_DATA}); it is not part of the project")
+    return SHARED_DATA
