@@ -1,0 +1,156 @@
+"""Labels as COCO JSON: one record per picture as it is made, then one file per split, streamed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.catalog import Catalog
+from assets.errors import SynthError
+from render.frame import Annotation
+from render.geometry import xywh_from_xyxy
+from render.scene import SceneSpec
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CocoCounts:
+    """What one file holds."""
+
+    images: int
+    annotations: int
+
+
+def rle_of_mask(mask: NDArray[np.bool_]) -> Record:
+    """COCO's compressed run lengths of an (H, W) mask, as {"size": [H, W], "counts": text}."""
+    from pycocotools import mask as codec
+
+    encoded = codec.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": [int(side) for side in encoded["size"]], "counts": encoded["counts"].decode("ascii")}
+
+
+def mask_of_rle(rle: Record) -> NDArray[np.bool_]:
+    """The (H, W) bool mask that `rle_of_mask` encoded."""
+    from pycocotools import mask as codec
+
+    return codec.decode(rle).astype(bool)
+
+
+def image_record(scene: SceneSpec, *, file_name: str, backend: str) -> Record:
+    """COCO's entry of a picture, without its id (which belongs to the file that it ends up in)."""
+    camera = scene.camera
+    return {
+        "file_name": file_name,
+        "width": camera.width,
+        "height": camera.height,
+        "camera": {"K": camera.K.tolist(), "world_from_camera": camera.world_from_camera.tolist()},
+        "recipe": scene.recipe,
+        "seed": scene.seed,
+        "index": scene.index,
+        "view": scene.view,
+        "backend": backend,
+    }
+
+
+def annotation_record(annotation: Annotation) -> Record:
+    """COCO's entry of a product in a picture, without the ids of itself, its picture and its category."""
+    return {
+        "sku": annotation.sku,
+        "instance": annotation.instance,
+        "bbox": list(xywh_from_xyxy(annotation.box)),
+        "area": annotation.area,
+        "iscrowd": 0,
+        "segmentation": rle_of_mask(annotation.mask),
+        "visibility": annotation.visibility,
+        "truncation": annotation.truncation,
+        "amodal_bbox": list(xywh_from_xyxy(annotation.amodal_box)),
+        "amodal_segmentation": rle_of_mask(annotation.amodal_mask),
+        "camera_from_object": annotation.camera_from_object.tolist(),
+        "ignore": int(annotation.ignore),
+    }
+
+
+def category_records(catalog: Catalog) -> Iterable[Record]:
+    """COCO's categories: id = position in the sorted catalogue + 1, whatever the pictures show."""
+    for position, sku in enumerate(catalog, start=1):
+        yield {"id": position, "name": sku.name or sku.sku, "supercategory": sku.category, "sku": sku.sku}
+
+
+def write_coco(
+    path: Path,
+    fragments: Iterable[Record],
+    catalog: Catalog,
+    *,
+    description: str,
+    licence: str = "",
+    creator: str = "",
+) -> CocoCounts:
+    """Writes one COCO file from fragments {"image": {...}, "annotations": [...]}, in their order, in flat memory.
+
+    Ids are given here, dense from 1. The file appears whole or not at all. Raises SynthError where a fragment names
+    a SKU that the catalogue does not have.
+    """
+    info = {"description": description, "version": "1.0", "contributor": creator}
+    licenses = [{"id": 1, "name": licence, "url": ""}] if licence else []
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as out, tempfile.TemporaryFile("w+", encoding="utf-8") as spool:
+            out.write(f'{{"info": {_json(info)},\n"licenses": {_json(licenses)},\n"categories": [\n')
+            _write_list(out, category_records(catalog))
+            out.write('\n],\n"images": [\n')
+            counts = _write_images(out, spool, fragments, catalog, bool(licence))
+            out.write('\n],\n"annotations": [\n')
+            spool.seek(0)
+            shutil.copyfileobj(spool, out, 1 << 20)
+            out.write("\n]}\n")
+            out.flush()
+            os.fsync(out.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return counts
+
+
+def _write_images(
+    out: IO[str], spool: IO[str], fragments: Iterable[Record], catalog: Catalog, licensed: bool
+) -> CocoCounts:
+    """Images go to `out` at once; their annotations wait in `spool` until all images are written."""
+    images = annotations = 0
+    for fragment in fragments:
+        images += 1
+        image = {"id": images, **fragment["image"], **({"license": 1} if licensed else {})}
+        out.write(("" if images == 1 else ",\n") + _json(image))
+        for record in fragment["annotations"]:
+            annotations += 1
+            ids = {"id": annotations, "image_id": images, "category_id": _category_id(catalog, record["sku"])}
+            spool.write(("" if annotations == 1 else ",\n") + _json({**ids, **record}))
+    return CocoCounts(images, annotations)
+
+
+def _category_id(catalog: Catalog, sku: str) -> int:
+    try:
+        return catalog.position(sku) + 1
+    except SynthError as error:
+        hint = "the data set was rendered from another SKU list: render it again, or give the list it was made from"
+        raise SynthError(f"a label names the SKU {sku!r}, which the catalogue lacks", hint=hint) from error
+
+
+def _write_list(out: IO[str], records: Iterable[Record]) -> None:
+    for number, record in enumerate(records):
+        out.write(("" if number == 0 else ",\n") + _json(record))
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

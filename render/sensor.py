@@ -1,0 +1,107 @@
+"""The camera's electronics: linear light in, an 8-bit sRGB picture out, as plain functions of the Sensor."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from render.scene import Sensor
+
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # ITU-R BT.709
+# A metered picture has this mean luminance: the 18 % grey card of photography.
+MIDDLE_GREY = 0.18
+# Above this share of full scale the tone curve bends, as cameras' do, instead of clipping.
+SHOULDER = 0.7
+
+
+def develop(light: NDArray[np.float32], sensor: Sensor) -> NDArray[np.uint8]:
+    """The picture that the sensor makes of `light`, (H, W, 3) linear RGB, any scale; (H, W, 3) uint8 sRGB.
+
+    In the order of the light's way: metering, vignette, lens blur, shake, white balance, photon and read noise, tone
+    curve, contrast and saturation. JPEG is left to the writer.
+    """
+    picture = light.astype(np.float64) * (meter(light) * 2.0**sensor.exposure_ev)
+    picture = picture * _vignette(picture.shape, sensor.vignette)[..., None]
+    picture = _shake(_blur(picture, sensor.blur_px), sensor.motion_px, sensor.motion_angle)
+    picture = picture * np.asarray(sensor.white_balance)
+    picture = _add_noise(picture, sensor)
+    coded = srgb_from_linear(_roll_off(picture))
+    coded = _grade(coded, sensor.contrast, sensor.saturation)
+    return (np.clip(coded, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def meter(light: NDArray) -> float:
+    """The gain that brings the mean luminance to middle grey; lamps and glints count as the 99th percentile only.
+
+    1 for a black picture.
+    """
+    luminance = light.astype(np.float64) @ LUMINANCE
+    mean = float(np.minimum(luminance, np.percentile(luminance, 99)).mean())
+    return MIDDLE_GREY / mean if mean > 1e-9 else 1.0
+
+
+def srgb_from_linear(linear: NDArray) -> NDArray[np.float64]:
+    """IEC 61966-2-1 encoding of linear values 0..1 (clipped below 0)."""
+    linear = np.maximum(linear, 0.0)
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.power(linear, 1 / 2.4) - 0.055)
+
+
+def linear_from_srgb(coded: NDArray) -> NDArray[np.float64]:
+    """The inverse of `srgb_from_linear`, for values 0..1."""
+    return np.where(coded <= 0.04045, coded / 12.92, np.power((coded + 0.055) / 1.055, 2.4))
+
+
+def _vignette(shape: tuple[int, ...], strength: float) -> NDArray[np.float64]:
+    """Brightness over the field: 1 in the middle, 1 - strength in the corners, growing with the square of the radius."""
+    height, width = shape[:2]
+    y = (np.arange(height) + 0.5) / height * 2 - 1
+    x = (np.arange(width) + 0.5) / width * 2 - 1
+    return 1 - strength * (x[None, :] ** 2 + y[:, None] ** 2) / 2
+
+
+def _blur(picture: NDArray, sigma: float) -> NDArray:
+    import cv2
+
+    return cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REFLECT) if sigma > 0.05 else picture
+
+
+def _shake(picture: NDArray, length: float, angle: float) -> NDArray:
+    """Motion blur along a line of `length` pixels: the mean of shifted copies, each by linear interpolation."""
+    if length < 0.1:
+        return picture
+    import cv2
+
+    steps = int(np.ceil(length)) * 2 + 1
+    kernel = np.zeros((2 * int(np.ceil(length / 2)) + 3,) * 2)
+    middle = kernel.shape[0] // 2
+    for shift in np.linspace(-length / 2, length / 2, steps):
+        x, y = middle + shift * np.cos(angle), middle + shift * np.sin(angle)
+        column, row = int(np.floor(x)), int(np.floor(y))
+        fx, fy = x - column, y - row
+        kernel[row : row + 2, column : column + 2] += np.outer([1 - fy, fy], [1 - fx, fx])
+    return cv2.filter2D(picture, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT)
+
+
+def _add_noise(picture: NDArray, sensor: Sensor) -> NDArray:
+    """Photon noise (variance proportional to the signal) and read noise, per channel and pixel."""
+    if sensor.shot_noise <= 0 and sensor.read_noise <= 0:
+        return picture
+    rng = np.random.default_rng(sensor.seed)
+    deviation = np.sqrt(sensor.shot_noise**2 * np.clip(picture, 0, 1) + sensor.read_noise**2)
+    return picture + deviation * rng.standard_normal(picture.shape)
+
+
+def _roll_off(picture: NDArray) -> NDArray:
+    """Highlights bend smoothly towards full scale from SHOULDER on, instead of clipping hard."""
+    room = 1 - SHOULDER
+    bent = SHOULDER + room * np.tanh((picture - SHOULDER) / room)
+    return np.where(picture > SHOULDER, bent, np.maximum(picture, 0))
+
+
+def _grade(coded: NDArray, contrast: float, saturation: float) -> NDArray:
+    if contrast != 1:
+        coded = (coded - 0.5) * contrast + 0.5
+    if saturation != 1:
+        grey = (coded @ LUMINANCE)[..., None]
+        coded = grey + (coded - grey) * saturation
+    return coded
