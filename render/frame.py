@@ -51,9 +51,9 @@ class Geometry:
 class Annotation:
     """One visible product of a picture, as COCO wants it. Boxes are float xyxy, pixels, far edge exclusive.
 
-    instance: id in Geometry.ids. mask: (H, W) bool, visible pixels. visibility: visible share of the amodal pixels inside
-    the image. truncation: share of the amodal pixels outside the image. ignore: visibility * (1 - truncation), the share
-    of the whole product that is seen, is under 10 %. camera_from_object: (4, 4), metres.
+    instance: id in Geometry.ids. mask: (H, W) bool, visible pixels. visibility: visible share of the amodal pixels
+    inside the image. truncation: share of the amodal pixels outside the image. ignore: visibility * (1 - truncation),
+    the share of the whole product that is seen, is under 10 %. camera_from_object: (4, 4), metres.
     """
 
     instance: int

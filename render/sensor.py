@@ -52,7 +52,7 @@ def linear_from_srgb(coded: NDArray) -> NDArray[np.float64]:
 
 
 def _vignette(shape: tuple[int, ...], strength: float) -> NDArray[np.float64]:
-    """Brightness over the field: 1 in the middle, 1 - strength in the corners, growing with the square of the radius."""
+    """Brightness over the field: 1 in the middle, 1 - strength in the corners, falling with the squared radius."""
     height, width = shape[:2]
     y = (np.arange(height) + 0.5) / height * 2 - 1
     x = (np.arange(width) + 0.5) / width * 2 - 1
