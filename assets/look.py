@@ -29,7 +29,7 @@ class Texture:
         if self.kind not in get_args(TextureKind):
             raise unknown_name("texture kind", self.kind, get_args(TextureKind))
         if (self.kind == "image") != bool(self.key):
-            raise ValueError(f"texture: a key belongs to kind 'image' and to no other, found {self.kind!r} {self.key!r}")
+            raise ValueError(f"texture: a key belongs to kind 'image' alone, found {self.kind!r} {self.key!r}")
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ class Material:
     """How one part of a mesh looks before a scene changes it.
 
     base_color: (4,) float64, linear RGBA, multiplies the texture. texture: (H, W, 4) uint8, sRGB + alpha, first row
-    on top (v = 1), or None. roughness, metallic: 0 to 1. alpha_cutoff: texels whose alpha is below it are holes that rays
-    and pixels pass through; None: the surface is solid whatever its alpha.
+    on top (v = 1), or None. roughness, metallic: 0 to 1. alpha_cutoff: texels whose alpha is below it are holes that
+    rays and pixels pass through; None: the surface is solid whatever its alpha.
     """
 
     base_color: NDArray[np.float64]

@@ -46,7 +46,9 @@ class Camera:
         if self.width < 1 or self.height < 1:
             raise ValueError(f"camera: size must be at least 1x1 px, found {self.width}x{self.height}")
         intrinsics = frozen_array(self.K, np.float64, (3, 3), "K")
-        if min(intrinsics[0, 0], intrinsics[1, 1]) <= 0 or np.any(intrinsics[[0, 1, 2, 2, 2], [1, 0, 0, 1, 2]] - [0, 0, 0, 0, 1]):
+        pinhole = np.diag([intrinsics[0, 0], intrinsics[1, 1], 1.0])
+        pinhole[:2, 2] = intrinsics[:2, 2]
+        if min(intrinsics[0, 0], intrinsics[1, 1]) <= 0 or not np.array_equal(intrinsics, pinhole):
             raise ValueError(f"K: expected [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], found {intrinsics.tolist()}")
         object.__setattr__(self, "K", intrinsics)
         object.__setattr__(self, "world_from_camera", rigid_pose(self.world_from_camera, "world_from_camera"))
@@ -141,9 +143,10 @@ class Sensor:
     """The camera behind the lens, applied to linear light in this order; see render/sensor.py.
 
     exposure_ev: stops off the metered exposure. white_balance: RGB gains. blur_px: Gaussian sigma (focus).
-    motion_px, motion_angle: length and direction (radians, from +x towards +y) of camera shake. vignette: 0..1 darkening
-    of the corners. shot_noise, read_noise: standard deviation at full scale of the photon noise (grows with the root of
-    the signal) and of the electronics. contrast, saturation: 1 = neutral. jpeg_quality: 1..100. seed: of the noise.
+    motion_px, motion_angle: length and direction (radians, from +x towards +y) of camera shake. vignette: 0..1
+    darkening of the corners. shot_noise, read_noise: standard deviation at full scale of the photon noise (grows with
+    the root of the signal) and of the electronics. contrast, saturation: 1 = neutral. jpeg_quality: 1..100.
+    seed: of the noise.
     """
 
     exposure_ev: float = 0.0
@@ -186,8 +189,9 @@ class SceneSpec:
         try:
             return _scene(json.loads(text))
         except (KeyError, TypeError, ValueError) as error:
+            found = f"{type(error).__name__}: {error}"
             hint = "the file is damaged or of another version: render the scene again"
-            raise SynthError("not a scene file", where=where, found=f"{type(error).__name__}: {error}", hint=hint) from error
+            raise SynthError("not a scene file", where=where, found=found, hint=hint) from error
 
 
 def _plain(value: object) -> object:

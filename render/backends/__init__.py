@@ -40,7 +40,7 @@ class Backend(Protocol):
     """A renderer with its resources (GL context, Blender scene), kept from scene to scene; close() frees them."""
 
     def render(self, scene: SceneSpec) -> NDArray[np.float32]:
-        """The scene without its background and sensor: (H, W, 4) float32, linear RGB premultiplied by coverage alpha."""
+        """The scene without background and sensor: (H, W, 4) float32, linear RGB premultiplied by coverage alpha."""
 
     def trace_ids(self, scene: SceneSpec) -> NDArray[np.int32]:
         """(H, W) int32 instance ids by the backend's own means: the proof that its framing equals the labels'."""
