@@ -41,8 +41,8 @@ class Thing:
 class Habits:
     """How an arrangement is built.
 
-    touch, occlude: chances that a thing is pushed against a neighbour, or set before or behind one as seen by the camera.
-    density: share of the area of the arrangement's circle that products cover. tilt: how far a leaning thing is tilted
+    touch, occlude: chances that a thing is pushed against a neighbour, or set before or behind one for the
+    camera. density: share of the area of the arrangement's circle that products cover. tilt: how far a leaning thing is tilted
     beyond its balance, least and most, radians.
     view_azimuth: direction in which the camera looks, radians from +X, for `occlude`.
     """
@@ -55,7 +55,7 @@ class Habits:
 
 
 class Arrangement:
-    """The things set down so far: their poses and collision bodies, and the distance of another thing to all of them."""
+    """The things set down so far, and how far another thing is from them."""
 
     def __init__(self) -> None:
         self._bodies: list[Any] = []
@@ -96,9 +96,9 @@ class Arrangement:
         return nearest
 
     def push(self, shape: Rest, pose: NDArray[np.float64], direction: NDArray, reach: float) -> NDArray | None:
-        """`pose` moved along the horizontal unit `direction` (2,) until it touches; None if it meets nothing in `reach`.
+        """`pose`, clear of everything, moved along the horizontal unit `direction` (2,) until it touches.
 
-        `pose` must be clear of everything.
+        None if it meets nothing within `reach` metres.
         """
         moved = pose.copy()
         gone = 0.0

@@ -1,0 +1,142 @@
+"""Recipes say how scenes are drawn. One file and one line in RECIPES each; imported only when asked for.
+
+A recipe module has a frozen model `Recipe` (its ranges) and
+`lay_out(library, recipe, streams, width, height) -> SceneSpec`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from assets.errors import SynthError, unknown_name
+from render.recipes.parts import Section
+
+RECIPES = {"tabletop": "render.recipes.tabletop", "scatter": "render.recipes.scatter"}
+# A recipe is a page of text; anything larger is another file by mistake.
+MOST_BYTES = 1 << 20
+
+
+def recipe_names() -> tuple[str, ...]:
+    """The recipes that come with the project."""
+    return tuple(RECIPES)
+
+
+def recipe_module(name: str) -> Any:
+    """The module of a recipe. Raises SynthError for an unknown name."""
+    if name not in RECIPES:
+        raise unknown_name("recipe", name, RECIPES)
+    return importlib.import_module(RECIPES[name])
+
+
+def load_recipe(name_or_path: str) -> Section:
+    """A recipe by its name, with its defaults, or from a YAML file that names one and changes some of its ranges.
+
+    Raises SynthError that lists everything wrong with the file at once.
+    """
+    if name_or_path in RECIPES:
+        recipe: Section = recipe_module(name_or_path).Recipe()
+        return recipe
+    path = Path(name_or_path)
+    if path.suffix.lower() not in (".yaml", ".yml") and not path.exists():
+        raise unknown_name("recipe", name_or_path, [*RECIPES, "a path to a .yaml file"])
+    return recipe_from_yaml(_read(path), where=str(path))
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise SynthError("the recipe file is too large", where=str(path), expected=f"at most {MOST_BYTES} bytes")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        hint = f"give a YAML file or one of the recipes {', '.join(RECIPES)}"
+        raise SynthError("the recipe cannot be read", where=str(path), found=str(error), hint=hint) from error
+
+
+def recipe_from_yaml(text: str, *, where: str) -> Section:
+    """The recipe in a YAML text. Raises SynthError naming `where` for each problem in it."""
+    try:
+        data = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise SynthError("the recipe is not YAML", where=where, found=" ".join(str(error).split())) from error
+    name = data.get("recipe") if isinstance(data, dict) else None
+    if not isinstance(data, dict) or not isinstance(name, str):
+        expected = f"a mapping with the key 'recipe': one of {', '.join(RECIPES)}"
+        raise SynthError("not a recipe", where=where, found=type(data).__name__, expected=expected, hint=SHOW_HINT)
+    model = recipe_module(name).Recipe
+    try:
+        recipe: Section = model.model_validate(_merged(model().model_dump(), data))
+    except ValidationError as error:
+        problems = [_problem(model, item) for item in error.errors()]
+        raise SynthError(
+            f"the recipe has {len(problems)} problems", where=where, problems=problems, hint=SHOW_HINT
+        ) from error
+    return recipe
+
+
+def _merged(defaults: dict[str, Any], changes: dict[Any, Any]) -> dict[Any, Any]:
+    """The recipe's own defaults with the file's changes: a section that is given in part keeps the rest."""
+    merged: dict[Any, Any] = dict(defaults)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(defaults.get(key), dict)
+        merged[key] = _merged(defaults[key], value) if both else value
+    return merged
+
+
+SHOW_HINT = "'synth recipe show NAME' prints a whole recipe with every key and its meaning"
+
+
+def _problem(model: type[BaseModel], item: Any) -> str:
+    place = ".".join(str(key) for key in item["loc"])
+    if item["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(str(item["loc"][-1]), _keys_at(model, item["loc"][:-1]), n=1, cutoff=0.5)
+        return f"{place}: unknown key" + (f", did you mean {close[0]!r}?" if close else "")
+    text = str(item["msg"]).removeprefix("Value error, ")
+    return f"{place}: {text}, found {str(item['input'])[:80]}"
+
+
+def _keys_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    for key in location:
+        field = model.model_fields.get(str(key))
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            return []
+        model = field.annotation
+    return list(model.model_fields)
+
+
+def recipe_yaml(recipe: Section) -> str:
+    """The whole recipe as YAML, each key with its meaning; `recipe_from_yaml` reads it back equal."""
+    return "\n".join(_yaml_lines(recipe, 0)) + "\n"
+
+
+def _yaml_lines(section: BaseModel, depth: int) -> list[str]:
+    lines = []
+    indent = "  " * depth
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        note = f"  # {field.description}" if field.description else ""
+        if isinstance(value, BaseModel):
+            lines += [f"{indent}{name}:{note}", *_yaml_lines(value, depth + 1)]
+        else:
+            lines.append(f"{indent}{name}: {_yaml_value(value)}{note}")
+    return lines
+
+
+def _yaml_value(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(_yaml_value(item) for item in value)}]"
+    if isinstance(value, float):
+        # YAML 1.1 reads an exponent without a point as text.
+        return repr(value) if "e" not in repr(value) else f"{value:.12f}"
+    return str(value)
+
+
+def recipe_hash(recipe: Section) -> str:
+    """SHA-256 of the recipe's content: equal for equal ranges, however the file was written."""
+    return hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()

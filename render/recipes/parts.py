@@ -1,0 +1,163 @@
+"""The sections of a recipe: what is randomized, and between which ends. Unknown keys are refused.
+
+The text of each field is what `synth recipe show` prints beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def _ordered(ends: tuple[float, float]) -> tuple[float, float]:
+    low, high = ends
+    if not (math.isfinite(low) and math.isfinite(high)) or low > high:
+        raise ValueError(f"a range is [lowest, highest] with finite ends, found [{low}, {high}]")
+    return ends
+
+
+def _within(low: float, high: float) -> AfterValidator:
+    def check(ends: tuple[float, float]) -> tuple[float, float]:
+        if ends[0] < low or ends[1] > high:
+            raise ValueError(f"must lie within {low:g} and {high:g}, found [{ends[0]:g}, {ends[1]:g}]")
+        return ends
+
+    return AfterValidator(check)
+
+
+Span = Annotated[tuple[float, float], AfterValidator(_ordered)]
+Share = Annotated[float, Field(ge=0, le=1)]
+ShareSpan = Annotated[Span, _within(0, 1)]
+CountSpan = Annotated[tuple[int, int], AfterValidator(_ordered)]
+Weight = Annotated[float, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, strict about names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Manners(Section):
+    """How products rest, as weights."""
+
+    stand: Weight = Field(6.0, description="upright")
+    lie: Weight = Field(3.0, description="in one of the other stable poses, by how often a throw ends in it")
+    lean: Weight = Field(1.0, description="tilted against a neighbour")
+
+
+class TableProducts(Section):
+    """The products of a tabletop scene."""
+
+    count: Annotated[CountSpan, _within(1, 500)] = Field((5, 12), description="products per scene")
+    manner: Manners = Field(default_factory=Manners, description="weights of how products rest")
+    lean_deg: Annotated[Span, _within(0, 45)] = Field((2.0, 14.0), description="tilt of leaning ones beyond balance")
+    touch: Share = Field(0.35, description="chance that a product is pushed against a neighbour")
+    occlude: Share = Field(0.3, description="chance that it is set before or behind a neighbour, as the camera sees it")
+    density: Annotated[Span, _within(0.05, 0.9)] = Field((0.25, 0.55), description="share of the ground they cover")
+
+
+class FlyingProducts(Section):
+    """The products of a scatter scene."""
+
+    count: Annotated[CountSpan, _within(1, 500)] = Field((4, 12), description="products per scene")
+    size: Annotated[Span, _within(0.02, 2)] = Field(
+        (0.12, 0.5), description="longest side on the picture, as a share of its shorter side"
+    )
+
+
+class Distractors(Section):
+    """Plain bodies that occlude and are never labelled."""
+
+    count: Annotated[CountSpan, _within(0, 500)] = Field((0, 4), description="distractors per scene")
+    size_m: Annotated[Span, _within(0.005, 2)] = Field((0.03, 0.16), description="their sides, metres")
+
+
+class Table(Section):
+    """What products stand on."""
+
+    margin: Annotated[Span, _within(0, 20)] = Field(
+        (0.6, 3.0), description="table beyond the products, in their radius"
+    )
+    image: Share = Field(0.7, description="chance of a photographed surface, where surfaces are given; else procedural")
+    repeat_m: Annotated[Span, _within(0.02, 10)] = Field(
+        (0.3, 1.2), description="metres that one texture repeat covers"
+    )
+    roughness: ShareSpan = Field((0.25, 0.9), description="0 mirror, 1 chalk")
+
+
+class TableCamera(Section):
+    """Where the picture is taken from."""
+
+    lens_mm: Annotated[Span, _within(8, 400)] = Field((24.0, 50.0), description="focal length, 35 mm equivalent")
+    height_deg: Annotated[Span, _within(3, 89)] = Field((15.0, 65.0), description="elevation above the table")
+    distance: Annotated[Span, _within(0.2, 10)] = Field(
+        (0.75, 1.35), description="1 = all products just fit into the frame; below, some are cut by the border"
+    )
+    roll_deg: Annotated[Span, _within(-180, 180)] = Field((-6.0, 6.0), description="turn about the optical axis")
+    aim: ShareSpan = Field((0.0, 0.25), description="how far beside the middle it looks, in the products' radius")
+
+
+class FlyingCamera(Section):
+    """Where the picture is taken from."""
+
+    lens_mm: Annotated[Span, _within(8, 400)] = Field((24.0, 70.0), description="focal length, 35 mm equivalent")
+    height_deg: Annotated[Span, _within(-89, 89)] = Field((-30.0, 60.0), description="elevation of the view")
+    roll_deg: Annotated[Span, _within(-180, 180)] = Field((-180.0, 180.0), description="turn about the optical axis")
+
+
+class Lights(Section):
+    """Where light comes from: an environment (HDRI) and area lights."""
+
+    strength: Annotated[Span, _within(0, 100)] = Field((0.5, 1.5), description="of the environment, 1 = as normalised")
+    environment_kelvin: Annotated[Span, _within(1500, 20000)] = Field(
+        (5500.0, 7600.0), description="colour temperature laid over the environment, 6500 = neutral"
+    )
+    area_count: Annotated[CountSpan, _within(0, 16)] = Field((0, 2), description="area lights per scene")
+    area_share: Annotated[Span, _within(0, 100)] = Field(
+        (0.2, 1.5), description="light that one brings, as a multiple of the environment's"
+    )
+    area_size_m: Annotated[Span, _within(0.01, 10)] = Field((0.15, 1.2), description="sides of an area light, metres")
+    area_distance_m: Annotated[Span, _within(0.2, 20)] = Field((0.9, 2.5), description="from the products, metres")
+    area_kelvin: Annotated[Span, _within(1500, 20000)] = Field((2800.0, 7000.0), description="colour temperature")
+
+
+class Finishes(Section):
+    """How the surface of a product differs from its model."""
+
+    roughness: ShareSpan = Field((0.3, 0.8), description="0 mirror, 1 chalk; parts of several materials keep theirs")
+    tint: Annotated[Span, _within(0, 2)] = Field(
+        (0.94, 1.06), description="factor on each colour channel (print batches)"
+    )
+    worn: Share = Field(0.25, description="chance that a product is worn")
+    wear: ShareSpan = Field((0.25, 0.5), description="how worn those are, in steps of 0.25")
+
+
+class Backgrounds(Section):
+    """What is seen behind everything, as weights; kinds without material (no photographs given) are left out."""
+
+    environment: Weight = Field(4.0, description="the HDRI that lights the scene")
+    photo: Weight = Field(3.0, description="a photograph of the folder given by --photos")
+    texture: Weight = Field(1.0, description="a procedural pattern")
+    blur_px: Annotated[Span, _within(0, 100)] = Field((0.0, 4.0), description="out of focus, Gaussian sigma at 640 px")
+    gain: Annotated[Span, _within(0.01, 100)] = Field((0.5, 1.6), description="brightness against the products'")
+
+
+class SensorRanges(Section):
+    """The camera's electronics."""
+
+    exposure_ev: Annotated[Span, _within(-6, 6)] = Field((-0.7, 0.7), description="stops off the metered exposure")
+    white_balance_kelvin: Annotated[Span, _within(2000, 15000)] = Field(
+        (5600.0, 7500.0), description="what the camera takes for white, 6500 = neutral"
+    )
+    blur_px: Annotated[Span, _within(0, 20)] = Field((0.0, 0.8), description="focus, Gaussian sigma at 640 px")
+    shaken: Share = Field(0.12, description="chance of camera shake")
+    motion_px: Annotated[Span, _within(0, 60)] = Field((1.0, 5.0), description="length of the shake at 640 px")
+    vignette: ShareSpan = Field((0.0, 0.3), description="darkening of the corners")
+    shot_noise: ShareSpan = Field((0.004, 0.03), description="photon noise at full scale, standard deviation")
+    read_noise: ShareSpan = Field((0.001, 0.008), description="noise of the electronics, standard deviation")
+    contrast: Annotated[Span, _within(0.1, 4)] = Field((0.9, 1.2), description="1 = neutral")
+    saturation: Annotated[Span, _within(0, 4)] = Field((0.85, 1.2), description="1 = neutral")
+    jpeg_quality: Annotated[CountSpan, _within(10, 100)] = Field((70, 95), description="of the stored picture")

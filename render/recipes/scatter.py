@@ -1,0 +1,160 @@
+"""Classical domain randomization: products and distractors flying before anything at all, under any light.
+
+After Tobin et al., "Domain randomization" (2017) and Tremblay et al., "Training deep networks with synthetic data"
+(2018): no context, every orientation equally often.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.spatial.transform import Rotation
+
+from assets.library import Library
+from assets.rest import Rest, rest_from_mesh
+from render.choice import choose_products
+from render.framing import direction_of, intrinsics_from_lens
+from render.geometry import look_at, unproject
+from render.placement import GAP, Arrangement
+from render.recipes.parts import (
+    Backgrounds,
+    Distractors,
+    Finishes,
+    FlyingCamera,
+    FlyingProducts,
+    Lights,
+    Section,
+    SensorRanges,
+)
+from render.sample_parts import (
+    draw_area_lights,
+    draw_background,
+    draw_distractor,
+    draw_environment,
+    draw_finish,
+    draw_sensor,
+    prop_placement,
+)
+from render.scene import Camera, Placement, SceneSpec
+from render.streams import Purpose, Streams
+
+TRIES = 20
+# Middles may lie this far outside the picture, in its size: some products are cut by the border.
+OUTSIDE = 0.08
+
+
+class Recipe(Section):
+    """Ranges of the scatter recipe."""
+
+    recipe: Literal["scatter"] = "scatter"
+    products: FlyingProducts = Field(default_factory=FlyingProducts, description="what flies")
+    distractors: Distractors = Field(
+        default_factory=lambda: Distractors(count=(2, 10)), description="plain bodies among the products"
+    )
+    camera: FlyingCamera = Field(default_factory=FlyingCamera, description="where the picture is taken from")
+    lights: Lights = Field(
+        default_factory=lambda: Lights(
+            strength=(0.2, 1.5), area_count=(0, 4), area_share=(0.2, 3.0), area_kelvin=(2000, 12000)
+        ),
+        description="where light comes from",
+    )
+    finish: Finishes = Field(
+        default_factory=lambda: Finishes(roughness=(0.15, 0.95), tint=(0.85, 1.15)),
+        description="surface of the products",
+    )
+    background: Backgrounds = Field(
+        default_factory=lambda: Backgrounds(environment=2.0, photo=4.0, texture=3.0), description="behind everything"
+    )
+    sensor: SensorRanges = Field(default_factory=SensorRanges, description="the camera's electronics")
+
+
+def lay_out(library: Library, recipe: Recipe, streams: Streams, width: int, height: int) -> SceneSpec:
+    """The scene of this index and view. Raises SynthError where a mesh of its products cannot be loaded.
+
+    Further views see the same cloud of things from cameras beside the first.
+    """
+    first = _first_camera(recipe, streams, width, height)
+    keys = library.catalog.keys
+    chosen = choose_products(len(keys), recipe.products.count, seed=streams.seed, index=streams.index)
+    products, props = _fly(library, recipe, streams, [keys[position] for position in chosen], first)
+    middle = np.median([placement.world_from_object[:3, 3] for placement in products], axis=0)
+    lights = streams.scene(Purpose.LIGHTS)
+    environment = draw_environment(recipe.lights, library.backdrops, rng=lights)
+    return SceneSpec(
+        recipe=recipe.recipe,
+        seed=streams.seed,
+        index=streams.index,
+        view=streams.view,
+        camera=first if streams.view == 0 else _further_camera(first, middle, streams),
+        placements=(*products, *props),
+        lights=draw_area_lights(recipe.lights, environment.strength, rng=lights),
+        environment=environment,
+        background=draw_background(
+            recipe.background, library.backdrops, width, rng=streams.of_view(Purpose.BACKGROUND)
+        ),
+        sensor=draw_sensor(recipe.sensor, width, rng=streams.of_view(Purpose.SENSOR)),
+    )
+
+
+def _first_camera(recipe: Recipe, streams: Streams, width: int, height: int) -> Camera:
+    """It looks at the origin, about which the things fly, from one metre."""
+    rng = streams.scene(Purpose.CAMERA)
+    towards = direction_of(rng.uniform(-np.pi, np.pi), np.radians(rng.uniform(*recipe.camera.height_deg)))
+    pose = look_at(towards, np.zeros(3), roll=np.radians(rng.uniform(*recipe.camera.roll_deg)))
+    return Camera(width, height, intrinsics_from_lens(rng.uniform(*recipe.camera.lens_mm), width, height), pose)
+
+
+def _further_camera(first: Camera, middle: NDArray, streams: Streams) -> Camera:
+    rng = streams.of_view(Purpose.CAMERA)
+    away = first.world_from_camera[:3, 3] - middle
+    turn = Rotation.from_rotvec(_unit(rng) * rng.uniform(0.2, 0.9)).as_matrix()
+    pose = look_at(middle + turn @ away, middle, roll=rng.uniform(-np.pi, np.pi))
+    return Camera(first.width, first.height, first.K, pose)
+
+
+def _unit(rng: np.random.Generator) -> NDArray[np.float64]:
+    vector = rng.normal(size=3)
+    return vector / np.linalg.norm(vector)
+
+
+def _fly(
+    library: Library, recipe: Recipe, streams: Streams, skus: list[str], camera: Camera
+) -> tuple[list[Placement], list[Placement]]:
+    rng, finishes, looks = (streams.scene(purpose) for purpose in (Purpose.LAYOUT, Purpose.FINISH, Purpose.PROPS))
+    air = Arrangement()
+    products = []
+    for sku in skus:
+        pose = _free_pose(library.rest(sku), air, recipe, camera, rng)
+        finish = draw_finish(recipe.finish, library.product(sku), rng=finishes)
+        products.append(Placement("product", sku, pose, finish))
+    props = []
+    low, high = recipe.distractors.count
+    for number in range(looks.integers(low, high + 1)):
+        shape, texture, finish = draw_distractor(recipe.distractors, rng=looks)
+        pose = _free_pose(rest_from_mesh(library.prop(shape, texture)), air, recipe, camera, rng)
+        props.append(prop_placement(shape, texture, finish, pose, f"distractor-{number + 1}"))
+    return products, props
+
+
+def _free_pose(
+    shape: Rest, air: Arrangement, recipe: Recipe, camera: Camera, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Any orientation, anywhere in the picture, at a depth that gives the wanted size; ever deeper where it is full."""
+    low, high = shape.hull_vertices.min(axis=0), shape.hull_vertices.max(axis=0)
+    middle, longest = (low + high) / 2, float((high - low).max())
+    deeper = 1.0
+    while True:
+        for _ in range(TRIES):
+            pose = np.eye(4)
+            pose[:3, :3] = Rotation.random(random_state=rng).as_matrix()
+            pixels = rng.uniform(*recipe.products.size) * min(camera.width, camera.height)
+            depth = camera.K[0, 0] * longest / pixels * deeper
+            spot = rng.uniform(-OUTSIDE, 1 + OUTSIDE, size=2) * [camera.width, camera.height]
+            pose[:3, 3] = unproject(camera, spot[None], np.array([depth]))[0] - pose[:3, :3] @ middle
+            if air.distance(shape, pose) > GAP:
+                air.add(shape, pose)
+                return pose
+        deeper *= 1.3

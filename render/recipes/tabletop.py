@@ -1,0 +1,170 @@
+"""Products that stand, lie and lean on a table, close together, some hidden by others and by distractors."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from assets.library import Library
+from assets.look import Shape
+from assets.rest import rest_from_mesh
+from render.choice import choose_products
+from render.framing import camera_framing, direction_of
+from render.geometry import transform
+from render.placement import Habits, Manner, Thing, arrange, rotation_about_z
+from render.recipes.parts import (
+    Backgrounds,
+    Distractors,
+    Finishes,
+    Lights,
+    Section,
+    SensorRanges,
+    Table,
+    TableCamera,
+    TableProducts,
+)
+from render.sample_parts import (
+    draw_area_lights,
+    draw_background,
+    draw_distractor,
+    draw_environment,
+    draw_finish,
+    draw_sensor,
+    draw_surface,
+    prop_placement,
+)
+from render.scene import Camera, Finish, Placement, SceneSpec
+from render.streams import Purpose, Streams
+
+SLAB_THICKNESS = 0.04
+
+
+class Recipe(Section):
+    """Ranges of the tabletop recipe."""
+
+    recipe: Literal["tabletop"] = "tabletop"
+    products: TableProducts = Field(default_factory=TableProducts, description="what stands on the table, and how")
+    distractors: Distractors = Field(default_factory=Distractors, description="plain bodies among the products")
+    table: Table = Field(default_factory=Table, description="what they stand on")
+    camera: TableCamera = Field(default_factory=TableCamera, description="where the picture is taken from")
+    lights: Lights = Field(default_factory=Lights, description="where light comes from")
+    finish: Finishes = Field(default_factory=Finishes, description="surface of the products")
+    background: Backgrounds = Field(default_factory=Backgrounds, description="behind the table")
+    sensor: SensorRanges = Field(default_factory=SensorRanges, description="the camera's electronics")
+
+
+def lay_out(library: Library, recipe: Recipe, streams: Streams, width: int, height: int) -> SceneSpec:
+    """The scene of this index and view. Raises SynthError where a mesh of its products cannot be loaded."""
+    skus = _choose(library, recipe, streams)
+    azimuth = streams.scene(Purpose.CAMERA).uniform(-np.pi, np.pi)
+    shapes = _draw_distractors(recipe, streams)
+    products, props = _arrange(library, recipe, streams, skus, shapes, azimuth)
+    points = _corners(library, products)
+    slab = _table(library, recipe, streams, points)
+    lights = streams.scene(Purpose.LIGHTS)
+    environment = draw_environment(recipe.lights, library.backdrops, rng=lights)
+    return SceneSpec(
+        recipe=recipe.recipe,
+        seed=streams.seed,
+        index=streams.index,
+        view=streams.view,
+        camera=_camera(recipe, streams, points, azimuth, width, height),
+        placements=(*products, *props, slab),
+        lights=draw_area_lights(recipe.lights, environment.strength, rng=lights),
+        environment=environment,
+        background=draw_background(
+            recipe.background, library.backdrops, width, rng=streams.of_view(Purpose.BACKGROUND)
+        ),
+        sensor=draw_sensor(recipe.sensor, width, rng=streams.of_view(Purpose.SENSOR)),
+    )
+
+
+def _choose(library: Library, recipe: Recipe, streams: Streams) -> list[str]:
+    keys = library.catalog.keys
+    positions = choose_products(len(keys), recipe.products.count, seed=streams.seed, index=streams.index)
+    return [keys[position] for position in positions]
+
+
+def _draw_distractors(recipe: Recipe, streams: Streams) -> list[tuple]:
+    rng = streams.scene(Purpose.PROPS)
+    low, high = recipe.distractors.count
+    return [draw_distractor(recipe.distractors, rng=rng) for _ in range(rng.integers(low, high + 1))]
+
+
+def _arrange(
+    library: Library, recipe: Recipe, streams: Streams, skus: list[str], shapes: list[tuple], azimuth: float
+) -> tuple[list[Placement], list[Placement]]:
+    """Products and distractors set down together, in mixed order, so that either may hide the other."""
+    rng = streams.scene(Purpose.LAYOUT)
+    rests = [library.rest(sku) for sku in skus]
+    rests += [rest_from_mesh(library.prop(shape, texture)) for shape, texture, _ in shapes]
+    manners = [_draw_manner(recipe, rng) for _ in skus] + ["stand" for _ in shapes]
+    order = rng.permutation(len(rests))
+    things = [Thing(rests[i], manners[i]) for i in order]
+    poses = dict(zip(order.tolist(), arrange(things, _habits(recipe, azimuth, rng), rng=rng), strict=True))
+    finishes = streams.scene(Purpose.FINISH)
+    products = [
+        Placement("product", sku, poses[i], draw_finish(recipe.finish, library.product(sku), rng=finishes))
+        for i, sku in enumerate(skus)
+    ]
+    props = [prop_placement(*look, poses[len(skus) + i], f"distractor-{i + 1}") for i, look in enumerate(shapes)]
+    return products, props
+
+
+def _draw_manner(recipe: Recipe, rng: np.random.Generator) -> Manner:
+    manners: tuple[Manner, ...] = ("stand", "lie", "lean")
+    weights = np.array([getattr(recipe.products.manner, manner) for manner in manners])
+    total = weights.sum()
+    return manners[rng.choice(3, p=weights / total)] if total > 0 else "stand"
+
+
+def _habits(recipe: Recipe, azimuth: float, rng: np.random.Generator) -> Habits:
+    low, high = np.radians(recipe.products.lean_deg)
+    density = rng.uniform(*recipe.products.density)
+    return Habits(recipe.products.touch, recipe.products.occlude, density, (low, high), azimuth + np.pi)
+
+
+def _corners(library: Library, products: list[Placement]) -> NDArray[np.float64]:
+    """(N, 3): the corners of all products' hull boxes in the world, for framing."""
+    corners = []
+    for placement in products:
+        low, high = library.product(placement.key).bounds
+        box = np.array([[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])])
+        corners.append(transform(placement.world_from_object, box))
+    return np.concatenate(corners)
+
+
+def _table(library: Library, recipe: Recipe, streams: Streams, points: NDArray) -> Placement:
+    """A slab under everything, turned, with its texture; rounded to centimetres so that equal ones are cached once."""
+    rng = streams.scene(Purpose.TABLE)
+    radius = float(np.hypot(points[:, 0], points[:, 1]).max())
+    side = 2 * radius * (1 + rng.uniform(*recipe.table.margin))
+    width, depth = (max(round(side * factor, 2), 0.02) for factor in rng.uniform(1.0, 1.4, size=2))
+    texture = draw_surface(library.backdrops, recipe.table.image, recipe.table.repeat_m, rng=rng)
+    pose = np.eye(4)
+    pose[:3, :3] = rotation_about_z(rng.uniform(-np.pi, np.pi))
+    finish = Finish(roughness=float(rng.uniform(*recipe.table.roughness)))
+    return prop_placement(Shape("slab", width, depth, SLAB_THICKNESS), texture, finish, pose, "table")
+
+
+def _camera(recipe: Recipe, streams: Streams, points: NDArray, azimuth: float, width: int, height: int) -> Camera:
+    """The first view looks along the direction in which products hide each other; further views from anywhere."""
+    rng = streams.of_view(Purpose.CAMERA)
+    ranges = recipe.camera
+    around = azimuth if streams.view == 0 else rng.uniform(-np.pi, np.pi)
+    elevation, roll = np.radians(rng.uniform(*ranges.height_deg)), np.radians(rng.uniform(*ranges.roll_deg))
+    low, high = points.min(axis=0), points.max(axis=0)
+    beside, side = rng.uniform(*ranges.aim) * np.hypot(*(high - low)[:2]) / 2, rng.uniform(-np.pi, np.pi)
+    aim = (low + high) / 2 + beside * np.array([np.cos(side), np.sin(side), 0.0])
+    return camera_framing(
+        points,
+        aim,
+        direction_of(around, elevation),
+        lens_mm=rng.uniform(*ranges.lens_mm),
+        distance=rng.uniform(*ranges.distance),
+        roll=roll,
+        size=(width, height),
+    )
