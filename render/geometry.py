@@ -27,10 +27,13 @@ def look_at(eye: NDArray, target: NDArray, *, roll: float = 0.0) -> NDArray[np.f
     """world_from_camera (4, 4) of a camera at `eye` whose optical axis meets `target`, both (3,) metres.
 
     World Z is up in the picture; roll: radians, the camera turned clockwise about its axis (the picture turns the other
-    way). Looking straight up or down, world Y is up in the picture.
+    way). Looking straight up or down, world Y is up in the picture. Raises ValueError where eye and target are one.
     """
     forward = np.asarray(target, float) - np.asarray(eye, float)
-    forward /= np.linalg.norm(forward)
+    length = np.linalg.norm(forward)
+    if length == 0:
+        raise ValueError(f"a camera at {np.asarray(eye).tolist()} looks at its own place")
+    forward /= length
     up = np.array([0.0, 0.0, 1.0]) if abs(forward[2]) < 1 - 1e-9 else np.array([0.0, 1.0, 0.0])
     right = np.cross(forward, up)
     right /= np.linalg.norm(right)

@@ -20,6 +20,7 @@ from render.geometry import (
     xywh_from_xyxy,
     xyxy_from_xywh,
 )
+from render.scene import Camera
 
 finite = st.floats(-3, 3)
 
@@ -49,6 +50,11 @@ def test_roll_turns_the_camera_clockwise() -> None:
     assert pose[:3, 0] == pytest.approx([0, 0, -1])  # its right side now points down
 
 
+def test_a_camera_cannot_look_at_itself() -> None:
+    with pytest.raises(ValueError, match="looks at its own place"):
+        look_at(np.ones(3), np.ones(3))
+
+
 def test_looking_straight_down_is_no_singularity() -> None:
     pose = look_at(np.array([0, 0, 2.0]), np.zeros(3))
     assert pose[:3, :3].T @ pose[:3, :3] == pytest.approx(np.eye(3))
@@ -60,8 +66,7 @@ def test_projecting_and_unprojecting_gives_the_point_back(
     eye: tuple[float, float, float], point: tuple[float, float, float], roll: float
 ) -> None:
     target = np.array([0.1, 0.2, 4.0])
-    camera = camera_at((0, 0, 0))
-    camera = type(camera)(64, 48, camera.K, look_at(np.array(eye), target, roll=roll))
+    camera = Camera(64, 48, camera_at((0, -1, 0)).K, look_at(np.array(eye), target, roll=roll))
     pixels, depth = project(camera, np.array([point]))
     if abs(depth[0]) > 1e-3:
         assert unproject(camera, pixels, depth)[0] == pytest.approx(point, abs=1e-9)

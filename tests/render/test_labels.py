@@ -1,0 +1,184 @@
+"""Labels of scenes whose answer one can work out on paper."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support import StubLibrary, camera_at, cube, pose_at, product, quad, scene_of, sphere
+
+from assets.look import Shape, Texture
+from assets.mesh import Material
+from render.frame import Geometry
+from render.geometry import pixel_rays
+from render.labels import annotate, trace_geometry
+from render.scene import Camera, Placement, SceneSpec
+
+LIBRARY = StubLibrary({"cube": cube(1.0), "small": cube(0.2, "small"), "ball": sphere(3.0), "wall": quad(2, 2, "wall")})
+
+
+def trace(scene: SceneSpec) -> Geometry:
+    return trace_geometry(scene, LIBRARY)
+
+
+def test_inside_a_sphere_every_pixel_is_the_radius_away() -> None:
+    camera = camera_at((0, 0, 0), (0, 1, 0))
+    geometry = trace(scene_of(camera, product("ball")))
+    rays = pixel_rays(camera, 0, 0, 64, 48)
+    distance = geometry.depth * np.linalg.norm(rays, axis=2)
+    assert (geometry.ids == 1).all()
+    assert distance == pytest.approx(3.0, rel=4e-3)  # an icosphere of 5120 faces is that round
+    towards = np.einsum("hwc,hwc->hw", geometry.normals, rays / np.linalg.norm(rays, axis=2, keepdims=True))
+    assert towards == pytest.approx(-1, abs=0.01)
+
+
+def test_a_cube_two_metres_away_has_the_box_of_its_front_face() -> None:
+    # Front face 1 m wide at depth 2 with a focal length of 64 px: 32 px, half above the axis and half below.
+    scene = scene_of(camera_at((0, -2.5, 0.5), (0, 0, 0.5)), product("cube"))
+    (annotation,) = annotate(scene, trace(scene))
+    assert annotation.box == (16, 8, 48, 40) == annotation.amodal_box
+    assert annotation.area == 32 * 32
+    assert (annotation.visibility, annotation.truncation, annotation.ignore) == (1, 0, False)
+    assert annotation.camera_from_object[:3, 3] == pytest.approx([0, 0.5, 2.5])
+
+
+def test_depth_runs_along_the_optical_axis() -> None:
+    geometry = trace(scene_of(camera_at((0, -2.5, 0.5), (0, 0, 0.5)), product("cube")))
+    assert geometry.depth[geometry.ids == 1] == pytest.approx(2.0, rel=1e-5)
+    assert np.isinf(geometry.depth[geometry.ids == 0]).all()
+    assert geometry.normals[24, 32] == pytest.approx([0, 0, -1], abs=1e-6)
+    assert not geometry.normals[geometry.ids == 0].any()
+
+
+def test_the_principal_point_moves_the_picture_and_nothing_else() -> None:
+    shifted = camera_at((0, -2.5, 0.5), (0, 0, 0.5), offset=(5, -3))
+    scene = scene_of(shifted, product("cube"))
+    assert annotate(scene, trace(scene))[0].box == (21, 5, 53, 37)
+
+
+def test_half_behind_another_is_half_visible() -> None:
+    front = product("cube", pose_at(x=0.0, y=0.0))
+    # The hidden cube, 2 m further back: its front face is 16 px wide at depth 4; 0.5 m beside, half of it shows.
+    behind = product("cube", pose_at(x=1.0, y=2.0))
+    scene = scene_of(camera_at((0, -2.5, 0.5), (0, 0, 0.5)), front, behind)
+    first, second = annotate(scene, trace(scene))
+    assert first.visibility == 1
+    # Its front face spans x = 40..56, of which the front cube covers up to 48; its left side shows nothing.
+    assert second.box == (48, 16, 56, 32)
+    amodal = 16 * 16 + int((second.amodal_mask[:, :40]).sum())
+    assert second.visibility == pytest.approx(second.area / amodal, abs=1e-6)
+    assert second.amodal_box[2:] == (56, 32)
+
+
+def test_a_hidden_product_gets_no_label_and_a_nearly_hidden_one_is_ignored() -> None:
+    hidden, peeping = product("small", pose_at(y=1, z=0.4)), product("small", pose_at(x=0.785, y=1, z=0.4))
+    scene = scene_of(camera_at((0, -2.5, 0.5), (0, 0, 0.5), focal=256), product("cube"), hidden, peeping)
+    camera = Camera(256, 192, np.array([[256, 0, 128], [0, 256, 96], [0, 0, 1.0]]), scene.camera.world_from_camera)
+    scene = scene_of(camera, product("cube"), hidden, peeping)
+    found = {annotation.instance: annotation for annotation in annotate(scene, trace(scene))}
+    assert set(found) == {1, 3}
+    assert 0 < found[3].visibility < 0.1
+    assert found[3].ignore and not found[1].ignore
+
+
+def test_cut_by_the_border_the_amodal_box_leaves_the_picture() -> None:
+    # Front face 32 px wide, its middle on the left border: half of it is outside.
+    scene = scene_of(camera_at((1.0, -2.5, 0.5), (1.0, 0, 0.5)), product("cube"))
+    (annotation,) = annotate(scene, trace(scene))
+    assert annotation.box[:2] == (0, 8)
+    assert annotation.amodal_box[0] == -16
+    assert annotation.truncation == pytest.approx(0.5, abs=0.05)
+    assert annotation.visibility == 1
+    assert annotation.amodal_mask.shape == (48, 64)
+
+
+def test_props_hide_products_and_are_not_annotated() -> None:
+    prop = Placement("prop", "box", pose_at(y=-1), shape=Shape("box", 4, 0.1, 4), texture=Texture("solid"))
+    scene = scene_of(camera_at((0, -2.5, 0.5), (0, 0, 0.5)), product("cube"), prop)
+    geometry = trace(scene)
+    assert (geometry.ids == 2).all()
+    assert annotate(scene, geometry) == ()
+
+
+def test_an_empty_scene_has_empty_labels() -> None:
+    scene = scene_of(camera_at((0, -2, 1)))
+    geometry = trace(scene)
+    assert not geometry.ids.any() and np.isinf(geometry.depth).all() and annotate(scene, geometry) == ()
+
+
+def test_behind_the_camera_is_nowhere() -> None:
+    scene = scene_of(camera_at((0, -2.5, 0.5), (0, 0, 0.5)), product("cube", pose_at(y=-6)))
+    assert not trace(scene).ids.any()
+
+
+def test_a_camera_inside_a_product_still_sees_it_all_around() -> None:
+    scene = scene_of(camera_at((0, 0, 0.5), (0, 1, 0.5)), product("cube"))
+    geometry = trace(scene)
+    assert (geometry.ids == 1).all()
+    (annotation,) = annotate(scene, geometry)
+    assert annotation.box == (0, 0, 64, 48)
+    assert annotation.truncation > 0.8  # followed one picture size around, see MARGIN
+
+
+def test_one_pixel_is_a_label() -> None:
+    camera = camera_at((0, -2.5, 0.5), (0, 0, 0.5))
+    # 0.0312 m at depth 2 is one pixel: placed on the centre of pixel (32, 24).
+    dot = cube(0.025, "dot")
+    library = StubLibrary({"dot": dot})
+    centre = np.array([0.5, 0.5]) / 64 * 2.5
+    scene = scene_of(camera, product("dot", pose_at(x=centre[0], z=0.5 - centre[1] - 0.0125)))
+    (annotation,) = annotate(scene, trace_geometry(scene, library))
+    assert (annotation.area, annotation.box) == (1, (32, 24, 33, 25))
+
+
+def test_holes_of_a_cut_out_texture_let_rays_through() -> None:
+    texture = np.full((64, 64, 4), 255, np.uint8)
+    texture[:, :32, 3] = 0  # the left half is a hole
+    cut_out = quad(1, 1, "cut-out", Material(np.ones(4), texture, alpha_cutoff=0.5))
+    library = StubLibrary({"a-cut-out": cut_out, "wall": quad(4, 4, "wall")})
+    camera = camera_at((0, 0, 2), (0, 0, 0))
+    scene = scene_of(camera, product("a-cut-out"), product("wall", pose_at(z=-1)))
+    geometry = trace_geometry(scene, library)
+    solid = np.argwhere(geometry.ids == 1)
+    # 32 px wide in all, from x = 16; only the right half, give or take the texel that bilinear filtering blends.
+    assert solid[:, 1].min() == pytest.approx(32, abs=1) and solid[:, 1].max() == 47
+    assert geometry.depth[24, 20] == pytest.approx(3.0)
+    assert (geometry.ids[:, 16:31] != 1).all()
+
+
+def test_instances_share_no_pixel_and_fill_the_ids() -> None:
+    poses = [pose_at(x=0.4 * i - 0.8, y=0.3 * i) for i in range(5)]
+    scene = scene_of(camera_at((0.3, -2.5, 1.5), (0, 0, 0.3)), *(product("cube", pose) for pose in poses))
+    geometry = trace(scene)
+    annotations = annotate(scene, geometry)
+    total = sum(annotation.mask.astype(int) for annotation in annotations)
+    assert (total == (geometry.ids > 0)).all()
+    for annotation in annotations:
+        assert not (annotation.mask & ~annotation.amodal_mask).any()
+        assert annotation.visibility == pytest.approx(annotation.area / annotation.amodal_mask.sum(), abs=1e-6)
+
+
+def test_against_one_ray_cast_through_the_whole_scene() -> None:
+    """Two ways agree: placement by placement, and one trimesh scene of everything at once."""
+    import trimesh
+
+    rng = np.random.default_rng(3)
+    placements = []
+    for _ in range(8):
+        pose = trimesh.transformations.random_rotation_matrix(rng.random(3))
+        pose[:3, 3] = rng.uniform(-0.5, 0.5, 3)
+        placements.append(product("small", pose))
+    camera = camera_at((0.2, -1.6, 0.4), (0, 0, 0))
+    geometry = trace(scene_of(camera, *placements))
+    whole = []
+    for placement in placements:
+        mesh = LIBRARY.product("small")
+        whole.append(
+            trimesh.Trimesh(mesh.vertices, mesh.faces, process=False).apply_transform(placement.world_from_object)
+        )
+    together = trimesh.util.concatenate(whole)
+    rays = pixel_rays(camera, 0, 0, 64, 48).reshape(-1, 3) @ camera.world_from_camera[:3, :3].T
+    origins = np.broadcast_to(camera.world_from_camera[:3, 3], rays.shape)
+    faces = together.ray.intersects_first(origins, rays)
+    ids = np.where(faces >= 0, faces // 12 + 1, 0).reshape(48, 64)
+    assert (ids != geometry.ids).mean() < 1e-3
+    assert len(np.unique(geometry.ids)) > 5
