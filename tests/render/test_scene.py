@@ -73,7 +73,7 @@ def damaged(**changes: object) -> str:
         damaged(sensor={**json.loads(damaged())["sensor"], "iso": 100}),  # an unknown field
         damaged(placements=[{"kind": "product"}]),  # a placement without a pose
         damaged(lights=3),  # wrong type
-        damaged().replace("[1.0,0.0,0.0,0.0]", "[2.0,0.0,0.0,0.0]"),  # a pose that scales
+        damaged().replace("[1.0, 0.0, 0.0, 0.0]", "[2.0, 0.0, 0.0, 0.0]"),  # a pose that scales
     ],
 )
 def test_damaged_scenes_are_told_with_their_file(text: str) -> None:
