@@ -1,0 +1,102 @@
+"""COCO files: masks and records make the round trip through pycocotools, ids come from the catalogue."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from support import StubLibrary, camera_at, cube, pose_at, product, scene_of
+
+from assets.catalog import Sku
+from assets.errors import SynthError
+from render.coco import annotation_record, image_record, mask_of_rle, rle_of_mask, write_coco
+from render.labels import annotate, trace_geometry
+
+KEYS = ("apple", "cube", "zebra")
+
+
+class Skus:
+    """A catalogue of three."""
+
+    def __iter__(self) -> Any:
+        return iter([Sku(key, name=key.title(), category="toys") for key in KEYS])
+
+    def position(self, key: str) -> int:
+        if key not in KEYS:
+            raise SynthError(f"unknown SKU {key!r}")
+        return KEYS.index(key)
+
+
+def fragments(count: int) -> list[dict[str, Any]]:
+    library = StubLibrary({"cube": cube()})
+    made = []
+    for index in range(count):
+        cubes = [product("cube", pose_at(x=1.2 * number)) for number in range(index % 3)]
+        scene = scene_of(camera_at((0.5, -3, 1), (0.5, 0, 0.5)), *cubes, index=index)
+        annotations = annotate(scene, trace_geometry(scene, library))
+        image = image_record(scene, file_name=f"images/{index:06d}_0.jpg", backend="raster")
+        made.append({"image": image, "annotations": [annotation_record(item) for item in annotations]})
+    return made
+
+
+@given(hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=24)))
+def test_a_mask_survives_its_run_lengths(mask: np.ndarray) -> None:
+    rle = json.loads(json.dumps(rle_of_mask(mask)))
+    assert np.array_equal(mask_of_rle(rle), mask)
+
+
+def test_pycocotools_loads_what_was_written(tmp_path: Path) -> None:
+    from pycocotools.coco import COCO
+
+    path = tmp_path / "instances_train.json"
+    counts = write_coco(path, fragments(5), Skus(), description="test", licence="CC0", creator="me")
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO(str(path))
+    assert (counts.images, counts.annotations) == (5, 4) == (len(coco.imgs), len(coco.anns))
+    assert sorted(coco.imgs) == [1, 2, 3, 4, 5]
+    assert sorted(coco.anns) == [1, 2, 3, 4]
+    assert {c["id"]: c["sku"] for c in coco.cats.values()} == {1: "apple", 2: "cube", 3: "zebra"}
+    for annotation in coco.anns.values():
+        assert annotation["category_id"] == 2
+        mask = coco.annToMask(annotation).astype(bool)
+        assert mask.sum() == annotation["area"]
+        x, y, width, height = (int(edge) for edge in annotation["bbox"])
+        assert mask[y : y + height, x : x + width].sum() == annotation["area"]
+    assert coco.dataset["licenses"][0]["name"] == "CC0"
+    assert all(image["license"] == 1 for image in coco.imgs.values())
+
+
+def test_no_scene_makes_a_valid_empty_file(tmp_path: Path) -> None:
+    path = tmp_path / "empty.json"
+    write_coco(path, [], Skus(), description="none")
+    data = json.loads(path.read_text())
+    assert (data["images"], data["annotations"], len(data["categories"])) == ([], [], 3)
+
+
+def test_a_label_of_an_unknown_product_is_refused_and_leaves_no_file(tmp_path: Path) -> None:
+    fragment = fragments(2)[1]
+    fragment["annotations"][0]["sku"] = "mango"
+    with pytest.raises(SynthError, match="'mango', which the catalogue lacks"):
+        write_coco(tmp_path / "instances.json", [fragment], Skus(), description="test")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_equal_fragments_give_equal_bytes(tmp_path: Path) -> None:
+    for name in ("a.json", "b.json"):
+        write_coco(tmp_path / name, fragments(4), Skus(), description="test")
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+@given(st.integers(0, 2))
+def test_records_hold_plain_json(index: int) -> None:
+    fragment = fragments(3)[index]
+    assert json.loads(json.dumps(fragment, allow_nan=False)) == fragment
+    assert fragment["image"]["camera"]["K"][2] == [0, 0, 1]

@@ -1,0 +1,98 @@
+"""The sensor: each step against what one can work out, and all of it neutral by default."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from render.light_color import relative_rgb, rgb_from_kelvin
+from render.scene import Sensor
+from render.sensor import LUMINANCE, MIDDLE_GREY, develop, linear_from_srgb, meter, srgb_from_linear
+
+GREY = np.full((48, 64, 3), 0.7, np.float32)
+
+
+def test_a_grey_card_comes_out_as_middle_grey_whatever_the_light() -> None:
+    expected = round(float(srgb_from_linear(np.array(MIDDLE_GREY))) * 255)
+    for scale in (1e-3, 1.0, 1e4):
+        assert (develop(GREY * scale, Sensor()) == expected).all()
+
+
+def test_one_stop_doubles_the_light() -> None:
+    bright = linear_from_srgb(develop(GREY, Sensor(exposure_ev=1)) / 255)
+    assert bright == pytest.approx(2 * MIDDLE_GREY, rel=0.01)
+
+
+def test_black_stays_black() -> None:
+    assert not develop(np.zeros((4, 4, 3), np.float32), Sensor()).any()
+
+
+def test_a_lamp_in_the_picture_does_not_darken_everything() -> None:
+    lit = GREY.copy()
+    lit[0, :10] = 1e5
+    assert meter(lit) == pytest.approx(meter(GREY), rel=0.01)
+
+
+def test_highlights_keep_their_order_instead_of_clipping() -> None:
+    ramp = np.tile(np.linspace(0.01, 1.2, 64, dtype=np.float32)[None, :, None], (48, 1, 3))
+    row = develop(ramp, Sensor(exposure_ev=1.5))[0, :, 0].astype(int)
+    assert (np.diff(row) >= 0).all()
+    assert row.max() <= 255
+
+
+@given(st.floats(0, 1))
+def test_srgb_coding_is_undone_by_decoding(value: float) -> None:
+    assert linear_from_srgb(srgb_from_linear(np.array(value))) == pytest.approx(value, abs=1e-6)
+
+
+def test_noise_is_a_function_of_its_seed() -> None:
+    noisy = Sensor(shot_noise=0.05, read_noise=0.01, seed=4)
+    assert np.array_equal(develop(GREY, noisy), develop(GREY, noisy))
+    assert not np.array_equal(develop(GREY, noisy), develop(GREY, Sensor(shot_noise=0.05, read_noise=0.01, seed=5)))
+
+
+def test_photon_noise_has_the_stated_deviation() -> None:
+    large = np.full((300, 300, 3), 0.5, np.float32)
+    light = linear_from_srgb(develop(large, Sensor(shot_noise=0.04, seed=1)) / 255)
+    assert light.std() == pytest.approx(0.04 * np.sqrt(MIDDLE_GREY), rel=0.05)
+
+
+def test_the_vignette_darkens_corners_only() -> None:
+    light = linear_from_srgb(develop(GREY, Sensor(vignette=0.4)) / 255)[..., 1]
+    assert light[24, 32] == pytest.approx(MIDDLE_GREY, rel=0.02)
+    assert light[0, 0] == pytest.approx(MIDDLE_GREY * 0.6, rel=0.06)
+
+
+def test_blur_keeps_the_light_and_spreads_it() -> None:
+    dot = np.full((49, 49, 3), 0.18, np.float32)
+    dot[24, 24] = 0.6
+    sharp, soft = (linear_from_srgb(develop(dot, Sensor(blur_px=b)) / 255)[..., 0] for b in (0.0, 1.5))
+    assert soft[24, 24] < sharp[24, 24]
+    assert soft.sum() == pytest.approx(sharp.sum(), rel=0.01)
+
+
+def test_shake_runs_along_its_direction() -> None:
+    dot = np.full((49, 49, 3), 0.1, np.float32)
+    dot[24, 24] = 4.0
+    shaken = develop(dot, Sensor(motion_px=6, motion_angle=0.0))[..., 0].astype(int)
+    assert shaken[24, 27] > shaken[24, 35]
+    assert shaken[27, 24] == shaken[35, 24]
+
+
+def test_neutral_grading_changes_nothing_and_grey_has_no_saturation() -> None:
+    colourful = np.random.default_rng(0).uniform(0.05, 1, (16, 16, 3)).astype(np.float32)
+    assert np.array_equal(develop(colourful, Sensor(contrast=1, saturation=1)), develop(colourful, Sensor()))
+    grey = develop(colourful, Sensor(saturation=0)).astype(int)
+    assert np.ptp(grey, axis=2).max() <= 1
+
+
+def test_neutral_light_is_white_and_candlelight_red() -> None:
+    assert relative_rgb(6500) == pytest.approx((1, 1, 1))
+    warm, cold = rgb_from_kelvin(2000), rgb_from_kelvin(12000)
+    assert warm[0] > warm[1] > warm[2]
+    assert cold[0] < cold[2]
+    assert np.array(warm) @ LUMINANCE == pytest.approx(1)
+    # The white of sRGB is 6504 K daylight, close to the black body of that temperature.
+    assert rgb_from_kelvin(6504) == pytest.approx((1, 1, 1), abs=0.08)
