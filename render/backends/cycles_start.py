@@ -1,0 +1,159 @@
+"""Blender started once per process: import, silence, device, and the settings of a render."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.errors import SynthError
+from render.backends import Device, RenderSettings
+
+# In the order of preference; OptiX traces on the RT cores that CUDA leaves idle.
+GPU_KINDS = ("OPTIX", "CUDA", "HIP", "ONEAPI", "METAL")
+# Longest edge at which the HDRI is sampled as a light. Left to itself Cycles takes 0.8 s a frame to prepare it; with
+# this the preparation is under 0.01 s and the noise is the same.
+WORLD_SAMPLING_SIZE = 512
+
+
+@lru_cache(maxsize=1)
+def start_blender() -> Any:
+    """The module bpy with an empty file open. Raises SynthError where bpy is not installed or does not load."""
+    try:
+        with silence():
+            import bpy
+
+            bpy.ops.wm.read_factory_settings(use_empty=True)
+    except ImportError as error:
+        raise SynthError(
+            "the Cycles renderer needs Blender as a Python module (bpy), which did not load",
+            found=str(error),
+            expected="bpy 4.5 on Python 3.11",
+            hint="pip install 'bpy>=4.5,<4.6', and on a bare Linux: apt-get install libxxf86vm1 libxfixes3 libxi6 "
+            "libxkbcommon0 libsm6 libgl1; or render with --backend raster",
+        ) from error
+    return bpy
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Sends what C code prints on standard output to nowhere; Python's own text waits and is printed after.
+
+    Blender reports each frame and each saved file with printf, below sys.stdout, and would tear a progress bar apart.
+    """
+    sys.stdout.flush()
+    _flush_c()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        _flush_c()
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _flush_c() -> None:
+    # C buffers what it prints into a pipe or file; unflushed it would come out after the silence ends.
+    if os.name == "posix":
+        ctypes.CDLL(None).fflush(None)
+
+
+def choose_device(bpy: Any, device: Device) -> str:
+    """Makes Cycles use a GPU where asked for ("gpu") or found ("auto"); returns "CPU" or "GPU".
+
+    Raises SynthError where "gpu" is asked for and there is none.
+    """
+    if device == "cpu":
+        return "CPU"
+    preferences = bpy.context.preferences.addons["cycles"].preferences
+    for kind in GPU_KINDS:
+        if any(entry.type == kind for entry in preferences.get_devices_for_type(kind) or ()):
+            preferences.compute_device_type = kind
+            for entry in preferences.get_devices_for_type(kind):
+                entry.use = entry.type == kind
+            return "GPU"
+    if device == "gpu":
+        raise SynthError(
+            "no GPU that Cycles can use",
+            expected=f"one of {', '.join(GPU_KINDS)} with its driver",
+            hint="use --device cpu, or auto to take a GPU only where there is one",
+        )
+    return "CPU"
+
+
+def configure(bpy: Any, scene: Any, settings: RenderSettings) -> None:
+    """Sets a fresh Blender scene up for linear RGBA of `settings.samples` paths per pixel."""
+    render, cycles = scene.render, scene.cycles
+    render.engine = "CYCLES"
+    cycles.device = choose_device(bpy, settings.device)
+    render.threads_mode = "FIXED" if settings.threads else "AUTO"
+    render.threads = settings.threads or 1
+    _configure_light_paths(cycles)
+    _configure_denoiser(cycles, settings)
+    # Adaptive sampling stops by measured noise: it would make the bytes depend on the machine.
+    cycles.samples, cycles.use_adaptive_sampling = settings.samples, False
+    cycles.use_auto_tile = False
+    render.film_transparent = True
+    render.use_compositing = render.use_sequencer = False
+    render.dither_intensity = 0.0
+    scene.view_settings.view_transform = "Raw"
+    image = render.image_settings
+    image.file_format, image.color_mode, image.color_depth, image.exr_codec = "OPEN_EXR", "RGBA", "32", "NONE"
+
+
+def configure_ids(bpy: Any, scene: Any, settings: RenderSettings) -> None:
+    """Sets a fresh Blender scene up so that its picture holds object indices, one path through each pixel's centre."""
+    configure(bpy, scene, settings)
+    cycles, render = scene.cycles, scene.render
+    cycles.samples, cycles.use_denoising, cycles.max_bounces = 1, False, 0
+    cycles.pixel_filter_type, cycles.filter_width = "BLACKMAN_HARRIS", 0.01
+    scene.view_layers[0].use_pass_object_index = True
+    # A single-layer file holds the composed picture only: compose it of the index pass.
+    render.use_compositing = scene.use_nodes = True
+    nodes = scene.node_tree.nodes
+    nodes.clear()
+    layers, output = nodes.new("CompositorNodeRLayers"), nodes.new("CompositorNodeComposite")
+    layers.scene = scene
+    scene.node_tree.links.new(layers.outputs["IndexOB"], output.inputs["Image"])
+
+
+def read_exr(bpy: Any, path: Path) -> NDArray[np.float32]:
+    """The picture of a single-layer EXR file as it is stored, (H, W, 4) float32, first row on top."""
+    image = bpy.data.images.load(str(path))
+    try:
+        image.colorspace_settings.name = "Non-Color"
+        image.alpha_mode = "PREMUL"
+        width, height = image.size
+        pixels = np.empty(height * width * 4, np.float32)
+        image.pixels.foreach_get(pixels)
+    finally:
+        bpy.data.images.remove(image)
+    return np.ascontiguousarray(pixels.reshape(height, width, 4)[::-1])
+
+
+def _configure_light_paths(cycles: Any) -> None:
+    cycles.max_bounces, cycles.diffuse_bounces = 6, 2
+    cycles.glossy_bounces = cycles.transmission_bounces = 4
+    # As many holes of a cut-out as labels look through.
+    cycles.transparent_max_bounces = 32
+    cycles.caustics_reflective = cycles.caustics_refractive = False
+    cycles.sample_clamp_indirect = 4.0
+    cycles.blur_glossy = 1.0
+
+
+def _configure_denoiser(cycles: Any, settings: RenderSettings) -> None:
+    cycles.use_denoising = settings.denoise
+    if settings.denoise:
+        cycles.denoiser = "OPENIMAGEDENOISE"
+        cycles.denoising_input_passes = "RGB_ALBEDO_NORMAL"
+        cycles.denoising_prefilter = cycles.denoising_quality = "FAST"
