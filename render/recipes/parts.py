@@ -75,6 +75,15 @@ class Distractors(Section):
     size_m: Annotated[Span, _within(0.005, 2)] = Field((0.03, 0.16), description="their sides, metres")
 
 
+class FlyingDistractors(Distractors):
+    """Distractors of a scatter scene, smaller on the picture than products so that they hide parts, not all."""
+
+    count: Annotated[CountSpan, _within(0, 500)] = Field((2, 10), description="distractors per scene")
+    size: Annotated[Span, _within(0.01, 2)] = Field(
+        (0.05, 0.25), description="longest side on the picture, as a share of its shorter side"
+    )
+
+
 class Table(Section):
     """What products stand on."""
 
@@ -94,7 +103,7 @@ class TableCamera(Section):
     lens_mm: Annotated[Span, _within(8, 400)] = Field((24.0, 50.0), description="focal length, 35 mm equivalent")
     height_deg: Annotated[Span, _within(3, 89)] = Field((15.0, 65.0), description="elevation above the table")
     distance: Annotated[Span, _within(0.2, 10)] = Field(
-        (0.75, 1.35), description="1 = all products just fit into the frame; below, some are cut by the border"
+        (0.65, 1.25), description="1 = all products just fit into the frame; below, some are cut by the border"
     )
     roll_deg: Annotated[Span, _within(-180, 180)] = Field((-6.0, 6.0), description="turn about the optical axis")
     aim: ShareSpan = Field((0.0, 0.25), description="how far beside the middle it looks, in the products' radius")

@@ -21,9 +21,9 @@ from render.geometry import look_at, unproject
 from render.placement import GAP, Arrangement
 from render.recipes.parts import (
     Backgrounds,
-    Distractors,
     Finishes,
     FlyingCamera,
+    FlyingDistractors,
     FlyingProducts,
     Lights,
     Section,
@@ -51,8 +51,8 @@ class Recipe(Section):
 
     recipe: Literal["scatter"] = "scatter"
     products: FlyingProducts = Field(default_factory=FlyingProducts, description="what flies")
-    distractors: Distractors = Field(
-        default_factory=lambda: Distractors(count=(2, 10)), description="plain bodies among the products"
+    distractors: FlyingDistractors = Field(
+        default_factory=FlyingDistractors, description="plain bodies among the products"
     )
     camera: FlyingCamera = Field(default_factory=FlyingCamera, description="where the picture is taken from")
     lights: Lights = Field(
@@ -127,20 +127,21 @@ def _fly(
     air = Arrangement()
     products = []
     for sku in skus:
-        pose = _free_pose(library.rest(sku), air, recipe, camera, rng)
+        pose = _free_pose(library.rest(sku), air, recipe.products.size, camera, rng)
         finish = draw_finish(recipe.finish, library.product(sku), rng=finishes)
         products.append(Placement("product", sku, pose, finish))
     props = []
     low, high = recipe.distractors.count
     for number in range(looks.integers(low, high + 1)):
         shape, texture, finish = draw_distractor(recipe.distractors, rng=looks)
-        pose = _free_pose(rest_from_mesh(library.prop(shape, texture)), air, recipe, camera, rng)
+        body = rest_from_mesh(library.prop(shape, texture))
+        pose = _free_pose(body, air, recipe.distractors.size, camera, rng)
         props.append(prop_placement(shape, texture, finish, pose, f"distractor-{number + 1}"))
     return products, props
 
 
 def _free_pose(
-    shape: Rest, air: Arrangement, recipe: Recipe, camera: Camera, rng: np.random.Generator
+    shape: Rest, air: Arrangement, size: tuple[float, float], camera: Camera, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Any orientation, anywhere in the picture, at a depth that gives the wanted size; ever deeper where it is full."""
     low, high = shape.hull_vertices.min(axis=0), shape.hull_vertices.max(axis=0)
@@ -150,7 +151,7 @@ def _free_pose(
         for _ in range(TRIES):
             pose = np.eye(4)
             pose[:3, :3] = Rotation.random(random_state=rng).as_matrix()
-            pixels = rng.uniform(*recipe.products.size) * min(camera.width, camera.height)
+            pixels = rng.uniform(*size) * min(camera.width, camera.height)
             depth = camera.K[0, 0] * longest / pixels * deeper
             spot = rng.uniform(-OUTSIDE, 1 + OUTSIDE, size=2) * [camera.width, camera.height]
             pose[:3, 3] = unproject(camera, spot[None], np.array([depth]))[0] - pose[:3, :3] @ middle
