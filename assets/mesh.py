@@ -13,7 +13,7 @@ def frozen_array(value: object, dtype: type, shape: tuple[int | None, ...], name
 
     Raises ValueError naming the field, what was found and what was expected.
     """
-    array = np.ascontiguousarray(value, dtype=dtype)
+    array: NDArray = np.ascontiguousarray(value, dtype=dtype)
     if array.ndim != len(shape) or any(want not in (None, got) for want, got in zip(shape, array.shape, strict=True)):
         raise ValueError(f"{name}: expected shape {shape}, found {array.shape}")
     if array is value and array.flags.writeable:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from assets.library import Library
-from assets.look import Shape
+from assets.look import Shape, Texture
 from assets.rest import rest_from_mesh
 from render.choice import choose_products
 from render.framing import camera_framing, direction_of
@@ -40,6 +40,7 @@ from render.scene import Camera, Finish, Placement, SceneSpec
 from render.streams import Purpose, Streams
 
 SLAB_THICKNESS = 0.04
+Look = tuple[Shape, Texture, Finish]
 
 
 class Recipe(Section):
@@ -88,14 +89,14 @@ def _choose(library: Library, recipe: Recipe, streams: Streams) -> list[str]:
     return [keys[position] for position in positions]
 
 
-def _draw_distractors(recipe: Recipe, streams: Streams) -> list[tuple]:
+def _draw_distractors(recipe: Recipe, streams: Streams) -> list[Look]:
     rng = streams.scene(Purpose.PROPS)
     low, high = recipe.distractors.count
     return [draw_distractor(recipe.distractors, rng=rng) for _ in range(rng.integers(low, high + 1))]
 
 
 def _arrange(
-    library: Library, recipe: Recipe, streams: Streams, skus: list[str], shapes: list[tuple], azimuth: float
+    library: Library, recipe: Recipe, streams: Streams, skus: list[str], shapes: list[Look], azimuth: float
 ) -> tuple[list[Placement], list[Placement]]:
     """Products and distractors set down together, in mixed order, so that either may hide the other."""
     rng = streams.scene(Purpose.LAYOUT)

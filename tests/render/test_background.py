@@ -43,9 +43,8 @@ def test_the_hdri_lies_where_the_conventions_say(
 
 
 def test_the_seam_of_the_hdri_does_not_show() -> None:
-    ramp = (
-        np.tile(np.cos(np.linspace(0, 2 * np.pi, 64, endpoint=False))[None, :, None], (32, 1, 3)).astype(np.float32) + 2
-    )
+    around = 2 + np.cos(np.linspace(0, 2 * np.pi, 64, endpoint=False, dtype=np.float32))
+    ramp = np.tile(around[None, :, None], (32, 1, 3))
     camera = camera_at((0, 0, 0), (-1, 0, 0), width=64, height=48)
     row = environment_light(ramp, Environment("x"), camera)[24, :, 0]
     assert np.abs(np.diff(row)).max() < 0.03
