@@ -41,8 +41,8 @@ class Thing:
 class Habits:
     """How an arrangement is built.
 
-    touch, occlude: chances that a thing is pushed against a neighbour, or set before or behind one for the
-    camera. density: share of the area of the arrangement's circle that products cover. tilt: how far a leaning thing is tilted
+    touch, occlude: chances that a thing is pushed against a neighbour, or set before or behind one for the camera.
+    density: share of the area of the arrangement's circle that products cover. tilt: how far a leaning thing is tilted
     beyond its balance, least and most, radians.
     view_azimuth: direction in which the camera looks, radians from +X, for `occlude`.
     """
