@@ -1,0 +1,26 @@
+"""The raster backend: OpenGL through pyrender's EGL context, on a graphics card or on Mesa's software renderer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assets.errors import SynthError
+from render.backends import RenderSettings
+
+if TYPE_CHECKING:
+    from assets.library import Library
+    from render.backends.raster_renderer import RasterBackend
+
+
+def open_backend(library: Library, settings: RenderSettings) -> RasterBackend:
+    """A raster backend with its own GL context. Raises SynthError where OpenGL over EGL does not work."""
+    try:
+        from render.backends.raster_gl import open_context
+        from render.backends.raster_renderer import RasterBackend
+    except (ImportError, OSError, AttributeError) as error:  # PyOpenGL finds no libEGL, in one of three ways
+        raise SynthError(
+            "the raster backend needs OpenGL over EGL, which does not load here",
+            found=f"{type(error).__name__}: {error}",
+            hint="on Debian: apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri; pip install pyrender==0.1.45",
+        ) from error
+    return RasterBackend(library, settings, open_context(settings.device))

@@ -1,0 +1,18 @@
+#version 330 core
+// The flat pass: which placement covers the pixel's centre. Holes are judged by the sharpest texels, as rays do.
+in vec3 world_normal;
+in vec2 texture_uv;
+in vec4 vertex_color;
+in float camera_depth;
+
+uniform sampler2D picture;
+uniform vec4 base_color;
+uniform float cutoff;
+uniform int instance;
+
+layout(location = 0) out int out_id;
+
+void main() {
+    if (cutoff >= 0.0 && textureLod(picture, texture_uv, 0.0).a * base_color.a * vertex_color.a < cutoff) discard;
+    out_id = instance;
+}

@@ -1,0 +1,141 @@
+#version 330 core
+// Per pixel: how much of each light's disc is seen, and how much of the sky is (ambient occlusion). The rays of a pixel are
+// few and differ over a 4 x 4 pattern; smooth.frag averages the pattern out again.
+// Fernando, "Percentage-closer soft shadows", 2005; Jimenez et al., "Practical realtime strategies for accurate
+// indirect occlusion", 2016.
+const float PI = 3.14159265;
+const int SEARCH_TAPS = 4;
+const int SHADOW_TAPS = 5;
+const int SLICES = 2;
+const int STEPS = 4;
+
+uniform sampler2DMS normals;
+uniform sampler2DMS places;
+uniform sampler2DArray shadows;
+
+uniform vec4 lens;  // fx, fy, cx, cy
+uniform mat4 world_from_camera;
+uniform int light_count;
+uniform mat4 light_from_world[MOST_LIGHTS];
+uniform vec4 light_lens[MOST_LIGHTS];  // uv per metre (distant) or per tangent (near), near plane, far plane, 1 = near light
+uniform vec2 light_size[MOST_LIGHTS];  // tangent of the angular radius (distant) or radius in metres (near); reach in metres
+uniform float normal_bias;
+uniform float depth_bias;
+uniform float occlusion_radius;
+
+layout(location = 0) out vec4 out_first;
+layout(location = 1) out vec4 out_second;
+
+vec3 camera_point(vec2 pixel, float depth) {
+    return vec3((pixel - lens.zw) / lens.xy, 1.0) * depth;
+}
+
+float map_depth(int light, vec2 uv) {
+    float stored = texture(shadows, vec3(uv, float(light))).r;
+    if (stored >= 1.0) return 1e9;  // nothing casts a shadow here
+    float n = light_lens[light].y, f = light_lens[light].z;
+    return light_lens[light].w > 0.5 ? n * f / (f - stored * (f - n)) : n + stored * (f - n);
+}
+
+// Where the surface's own plane lies, seen from the light, `shift` metres beside the point: it must not shade itself.
+float plane_depth(bool near, vec3 p, vec3 n, vec2 shift) {
+    float facing = min(n.z, -0.15);
+    if (!near) return p.z - dot(n.xy, shift) / facing;
+    vec2 ray = (p.xy + shift) / p.z;
+    return dot(vec3(n.xy, facing), p) / min(dot(n.xy, ray) + facing, -0.05);
+}
+
+float light_seen(int light, vec3 world_point, vec3 world_normal, float turn, float jitter) {
+    mat4 view = light_from_world[light];
+    vec3 n = mat3(view) * world_normal;
+    if (n.z > 0.5) return 0.0;  // no disc is wide enough to reach it
+    vec3 p = (view * vec4(world_point + world_normal * normal_bias, 1.0)).xyz;
+    vec4 map = light_lens[light];
+    bool near = map.w > 0.5;
+    float uv_scale = near ? map.x / p.z : map.x;
+    if (any(greaterThan(abs(p.xy * uv_scale), vec2(0.5)))) return 1.0;
+
+    float reach = light_size[light].y;
+    float search = near ? light_size[light].x * reach / p.z : light_size[light].x * reach;
+    float blockers = 0.0, blocker_depth = 0.0;
+    for (int k = 0; k < SEARCH_TAPS; ++k) {
+        float angle = turn + float(k) * 2.39996;
+        vec2 shift = search * sqrt((float(k) + jitter) / float(SEARCH_TAPS)) * vec2(cos(angle), sin(angle));
+        float z = map_depth(light, 0.5 + (p.xy + shift) * uv_scale);
+        if (z < plane_depth(near, p, n, shift) - depth_bias) {
+            blockers += 1.0;
+            blocker_depth += z;
+        }
+    }
+    if (blockers == 0.0) return 1.0;
+    float gap = max(p.z - blocker_depth / blockers, 0.0);
+    float spread = near ? light_size[light].x * gap / max(p.z - gap, 0.05) : light_size[light].x * gap;
+    spread = clamp(spread, normal_bias, search);
+    float open = 0.0;
+    for (int k = 0; k < SHADOW_TAPS; ++k) {
+        float angle = turn + 1.3 + float(k) * 2.39996;
+        vec2 shift = spread * sqrt((float(k) + jitter) / float(SHADOW_TAPS)) * vec2(cos(angle), sin(angle));
+        float z = map_depth(light, 0.5 + (p.xy + shift) * uv_scale);
+        open += z < plane_depth(near, p, n, shift) - depth_bias ? 0.0 : 1.0;
+    }
+    return open / float(SHADOW_TAPS);
+}
+
+float horizon(vec2 pixel, vec2 direction, float pixels, float jitter, vec3 p, vec3 view, float low) {
+    float highest = low;
+    for (int k = 0; k < STEPS; ++k) {
+        float s = (float(k) + jitter) / float(STEPS);
+        vec2 at = floor(pixel + direction * (s * s * pixels + 1.3)) + 0.5;
+        if (any(lessThan(at, vec2(0.0))) || any(greaterThanEqual(at, vec2(textureSize(places))))) break;
+        vec2 place = texelFetch(places, ivec2(at), 0).xy;
+        if (place.x < 0.5) continue;
+        vec3 delta = camera_point(at, place.y) - p;
+        float far = length(delta);
+        float weight = clamp(2.0 - 2.0 * far / occlusion_radius, 0.0, 1.0);
+        highest = max(highest, mix(low, dot(delta, view) / max(far, 1e-6), weight));
+    }
+    return highest;
+}
+
+float sky_seen(vec2 pixel, vec3 p, vec3 n, float turn, float jitter) {
+    vec3 view = -normalize(p);
+    float pixels = min(occlusion_radius * lens.x / p.z, 160.0);
+    float seen = 0.0;
+    for (int slice = 0; slice < SLICES; ++slice) {
+        float angle = PI * (float(slice) + turn) / float(SLICES);
+        vec3 along = vec3(cos(angle), sin(angle), 0.0);
+        vec3 across = along - dot(along, view) * view;
+        vec3 axis = normalize(cross(across, view));
+        vec3 flat_normal = n - axis * dot(n, axis);
+        float size = max(length(flat_normal), 1e-4);
+        float tilt = sign(dot(across, flat_normal)) * acos(clamp(dot(flat_normal, view) / size, 0.0, 1.0));
+        float ahead = horizon(pixel, along.xy, pixels, jitter, p, view, cos(tilt + PI / 2.0));
+        float behind = horizon(pixel, -along.xy, pixels, jitter, p, view, cos(tilt - PI / 2.0));
+        float h0 = -acos(clamp(behind, -1.0, 1.0)), h1 = acos(clamp(ahead, -1.0, 1.0));
+        float arc = 2.0 * cos(tilt) + 2.0 * (h0 + h1) * sin(tilt) - cos(2.0 * h0 - tilt) - cos(2.0 * h1 - tilt);
+        seen += size * arc / 4.0;
+    }
+    return clamp(seen / float(SLICES), 0.0, 1.0);
+}
+
+void main() {
+    ivec2 at = ivec2(gl_FragCoord.xy);
+    vec2 place = texelFetch(places, at, 0).xy;
+    out_first = vec4(1.0);
+    out_second = vec4(1.0);
+    if (place.x < 0.5) return;
+    // Each of the sixteen pixels of the pattern has its own turn and its own radius.
+    int column = at.x & 3, row = at.y & 3;
+    float turn = float(((column ^ row) & 3) * 4 + row) / 16.0;
+    float jitter = (float((column * 4 + (row ^ (column >> 1)) * 7) & 15) + 0.5) / 16.0;
+    vec3 n = texelFetch(normals, at, 0).xyz;
+    vec3 p = camera_point(gl_FragCoord.xy, place.y);
+    vec3 world_point = (world_from_camera * vec4(p, 1.0)).xyz;
+    float seen[8] = float[8](1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0);
+    for (int light = 0; light < light_count; ++light) {
+        seen[light] = light_seen(light, world_point, n, 2.0 * PI * turn, jitter);
+    }
+    seen[7] = sky_seen(gl_FragCoord.xy, p, transpose(mat3(world_from_camera)) * n, turn, jitter);
+    out_first = vec4(seen[0], seen[1], seen[2], seen[3]);
+    out_second = vec4(seen[4], seen[5], seen[6], seen[7]);
+}

@@ -1,0 +1,26 @@
+#version 330 core
+// What is seen, not yet lit: colour, normal, roughness, metal, id and depth.
+in vec3 world_normal;
+in vec2 texture_uv;
+in vec4 vertex_color;
+in float camera_depth;
+
+uniform sampler2D picture;
+uniform vec4 base_color;
+uniform float roughness;
+uniform float metallic;
+uniform float cutoff;
+uniform float instance;
+
+layout(location = 0) out vec4 out_color;
+layout(location = 1) out vec4 out_normal;
+layout(location = 2) out vec2 out_place;
+
+void main() {
+    vec4 color = texture(picture, texture_uv) * base_color * vertex_color;
+    if (color.a < cutoff) discard;
+    vec3 n = normalize(world_normal);
+    out_color = vec4(min(color.rgb, vec3(1.0)), metallic);
+    out_normal = vec4(gl_FrontFacing ? n : -n, roughness);
+    out_place = vec2(instance, camera_depth);
+}
