@@ -1,15 +1,22 @@
-"""The SKU list: read, checked whole, and sorted into a Catalog."""
+"""The catalogue: what the SKU list says, checked whole and sorted by SKU."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+
+from assets.errors import SynthError, unknown_name
 
 
 @dataclass(frozen=True, slots=True)
 class Sku:
     """One row of the list. Sizes in metres: width along x, depth along y, height along z of the normalised mesh.
 
-    mesh, packshot: paths relative to the list ("" if none). package: "carton", "can", "bottle" or "" (then mesh is set).
+    mesh, packshot: paths relative to the list ("" if none). package: "carton", "can", "bottle" or "" (with a mesh).
     brand, colors, barcode: for the artwork of a package; colors: hex, separated by spaces ("#d81e2c #ffffff").
     up: "z" or "y", units: "m", "cm", "mm" or "in": how the mesh file is to be read ("" = by its format).
     """
@@ -30,3 +37,112 @@ class Sku:
     barcode: str = ""
     up: str = ""
     units: str = ""
+
+
+COLUMNS = tuple(field.name for field in fields(Sku))
+NUMBERS = ("width_m", "height_m", "depth_m", "mass_kg")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a list. row: as a spreadsheet counts (the header is row 1); 0 = the file as a whole."""
+
+    row: int
+    column: str
+    found: str
+    expected: str
+
+    def __str__(self) -> str:
+        place = f"row {self.row}, column {self.column}" if self.column else f"row {self.row}"
+        return f"{place if self.row else 'file'}: found {self.found}, expected {self.expected}"
+
+
+class Catalog:
+    """All SKUs of a list, sorted by their key: category id = position + 1.
+
+    Kept as columns, so that 170,000 rows take some tens of megabytes; rows become Sku values when asked for.
+    root: the folder that paths in the list are relative to. source: the list itself.
+    """
+
+    def __init__(self, columns: Mapping[str, Sequence[str | float | None]], source: Path) -> None:
+        order = sorted(range(len(columns["sku"])), key=columns["sku"].__getitem__)  # type: ignore[arg-type]
+        self._columns = {name: [values[i] for i in order] for name, values in columns.items()}
+        self.source = source
+        self.root = source.parent
+        self.keys: tuple[str, ...] = tuple(str(key) for key in self._columns["sku"])
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, position: int) -> Sku:
+        return Sku(**{name: values[position] for name, values in self._columns.items()})  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[Sku]:
+        return (self[position] for position in range(len(self)))
+
+    def position(self, key: str) -> int:
+        """Where a SKU stands in the sorted catalogue, from 0. Raises SynthError for one that is not in it."""
+        if key not in self._positions:
+            # The closest of 170,000 names would take seconds to find: only the neighbours in the alphabet are compared.
+            raise unknown_name("SKU", key, self._neighbours(key), where=str(self.source))
+        return self._positions[key]
+
+    def find(self, key: str) -> Sku:
+        """The row of a SKU. Raises SynthError for one that is not in the catalogue."""
+        return self[self.position(key)]
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {key: position for position, key in enumerate(self.keys)}
+
+    def _neighbours(self, key: str) -> list[str]:
+        from bisect import bisect_left
+
+        middle = bisect_left(self.keys, key)
+        return list(self.keys[max(middle - 25, 0) : middle + 25])
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over all rows in order: equal lists have equal hashes, however they are stored."""
+        digest = hashlib.sha256()
+        for name in COLUMNS:
+            digest.update(json.dumps([name, self._columns[name]], ensure_ascii=False).encode())
+        return digest.hexdigest()
+
+
+def load_catalog(path: Path | str) -> Catalog:
+    """The catalogue in a CSV, TSV, JSON Lines or Parquet file.
+
+    Raises one SynthError that lists every bad row: row, column, found, expected.
+    """
+    from assets.catalog_check import check_columns
+    from assets.catalog_file import read_columns
+
+    source = Path(path)
+    columns, problems = read_columns(source)
+    problems = [*problems, *check_columns(columns, source.parent)]
+    if problems:
+        raise list_error(source, problems)
+    return Catalog(columns, source)
+
+
+def check_catalog(path: Path | str) -> list[Problem]:
+    """Every problem of a list, none if it is good. Raises SynthError only where the file cannot be read at all."""
+    from assets.catalog_check import check_columns
+    from assets.catalog_file import read_columns
+
+    columns, problems = read_columns(Path(path))
+    return [*problems, *check_columns(columns, Path(path).parent)]
+
+
+MOST_TOLD = 50
+
+
+def list_error(source: Path, problems: Sequence[Problem]) -> SynthError:
+    """One error for all problems of a list; past MOST_TOLD they are counted only."""
+    told = [str(problem) for problem in problems[:MOST_TOLD]]
+    if len(problems) > MOST_TOLD:
+        told.append(f"and {len(problems) - MOST_TOLD} more")
+    count = f"{len(problems)} problem" + ("s" if len(problems) != 1 else "")
+    hint = f"'synth catalog check {source}' lists them all"
+    return SynthError(f"the SKU list has {count}", where=str(source), problems=told, hint=hint)
