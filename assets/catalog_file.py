@@ -108,7 +108,7 @@ def _columns_of(table: pa.Table) -> tuple[Columns, list[Problem]]:
 
 
 def _header_problems(names: list[str]) -> list[Problem]:
-    """Missing and doubled columns, and unknown ones that look like a typing error; other extra columns are the user's."""
+    """Missing and doubled columns, and unknown ones that look like a typing error; other extra columns are fine."""
     problems = []
     if "sku" not in names:
         problems.append(Problem(1, "sku", f"columns {', '.join(names) or 'none'}", "a column named sku"))

@@ -1,0 +1,48 @@
+"""Normals where a file has none: smooth over round surfaces, hard at the edges of cartons."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+# Faces that meet at a sharper angle keep a hard edge between them.
+CREASE = np.radians(40)
+# Around a vertex with more corners than this (the hub of a fan) normals stay those of the faces.
+MOST_CORNERS = 256
+
+
+def crease_normals(vertices: NDArray, faces: NDArray, crease: float = CREASE) -> NDArray[np.float64]:
+    """A normal for each corner of each face, (F, 3, 3) float64, unit.
+
+    The area-weighted mean of the faces that meet at the corner's position (texture seams do not count) and whose own
+    normal is within `crease` radians of the corner's face.
+    """
+    triangles = vertices[faces]
+    crosses = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    lengths = np.linalg.norm(crosses, axis=1, keepdims=True)
+    units = crosses / np.maximum(lengths, 1e-30)
+    _, positions = np.unique(np.round(vertices, 7), axis=0, return_inverse=True)
+    corners = positions.reshape(-1)[faces].ravel()
+    owner = np.repeat(np.arange(len(faces)), 3)
+    first, second = _meeting_corners(corners)
+    alike = np.einsum("ij,ij->i", units[owner[first]], units[owner[second]]) > np.cos(crease)
+    normals = crosses[owner].copy()
+    for axis in range(3):
+        added = np.bincount(first[alike], crosses[owner[second[alike]], axis], minlength=len(corners))
+        normals[:, axis] += added
+    size = np.linalg.norm(normals, axis=1, keepdims=True)
+    normals = np.where(size > 1e-20, normals / np.maximum(size, 1e-20), [0.0, 0.0, 1.0])
+    return normals.reshape(-1, 3, 3)
+
+
+def _meeting_corners(corners: NDArray) -> tuple[NDArray, NDArray]:
+    """All ordered pairs of different corners at one position."""
+    counts = np.bincount(corners)
+    used = np.flatnonzero(counts[corners] <= MOST_CORNERS)
+    incidence = sparse.csr_matrix(
+        (np.ones(len(used), np.int32), (used, corners[used])), shape=(len(corners), len(counts))
+    )
+    pairs = (incidence @ incidence.T).tocoo()
+    different = pairs.row != pairs.col
+    return pairs.row[different], pairs.col[different]
