@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from assets.backdrops import Backdrops
-from assets.catalog import Catalog
+from assets.catalog import Catalog, Sku
+from assets.errors import SynthError
 from assets.look import Shape, Texture
 from assets.mesh import Mesh
-from assets.rest import Rest
+from assets.mesh_store import load_or_make, read_mesh, read_rest, write_mesh, write_rest
+from assets.rest import Rest, rest_from_mesh
+
+# Raised whenever normalisation, packages or rest poses change: old cache entries are then left alone.
+FORMAT = 1
+T = TypeVar("T")
 
 
 class Library:
@@ -18,13 +29,117 @@ class Library:
     reads them back. Safe for several processes on one cache_dir (files appear whole or not).
     """
 
-    def __init__(self, catalog: Catalog, backdrops: Backdrops, *, cache_dir: Path, memory_mb: int = 1024) -> None: ...
+    def __init__(self, catalog: Catalog, backdrops: Backdrops, *, cache_dir: Path, memory_mb: int = 1024) -> None:
+        self.catalog = catalog
+        self.backdrops = backdrops
+        self._cache_dir = cache_dir / f"meshes-{FORMAT}"
+        self._meshes: _Recent[Mesh] = _Recent(memory_mb << 20, _bytes_of_mesh)
+        self._rests: _Recent[Rest] = _Recent(256 << 20, lambda rest: rest.hull_vertices.nbytes + rest.hull_faces.nbytes)
 
     def product(self, sku: str, *, wear: float = 0.0) -> Mesh:
-        """The SKU's normalised mesh; wear > 0 gives one with worn textures and a key of its own."""
+        """The SKU's normalised mesh; wear > 0 gives one with worn textures and a key of its own.
+
+        Raises SynthError that names the SKU where its files cannot be used.
+        """
+        if wear > 0:
+            return self._meshes.get((sku, wear), lambda: _worn(self.product(sku), wear))
+        return self._meshes.get(sku, lambda: self._load(self.catalog.find(sku)))
 
     def prop(self, shape: Shape, texture: Texture, *, wear: float = 0.0) -> Mesh:
         """The mesh of a prop, its texture drawn or read from the backdrops."""
+        from assets.props import make_prop
+
+        def make() -> Mesh:
+            picture = self.backdrops.texture_image(texture)
+            mesh = make_prop(shape, picture, texture.size_m, _digest("prop", repr(shape), repr(texture)))
+            return _worn(mesh, wear) if wear > 0 else mesh
+
+        return self._meshes.get((shape, texture, wear), make)
 
     def rest(self, sku: str) -> Rest:
         """Convex hull and stable poses of the SKU's mesh."""
+
+        def load() -> Rest:
+            mesh = self.product(sku)
+            path = self._path(_digest("rest", mesh.key), ".rest.npz")
+            return load_or_make(path, read_rest, lambda: rest_from_mesh(mesh), write_rest)
+
+        return self._rests.get(sku, load)
+
+    def _load(self, sku: Sku) -> Mesh:
+        try:
+            if not sku.mesh:
+                from assets.packaging import make_package
+
+                return make_package(sku, self.catalog.root)
+            path = self._path(_source_digest(sku, self.catalog.root), ".npz")
+            return load_or_make(path, read_mesh, lambda: load_product_mesh(sku, self.catalog.root), write_mesh)
+        except SynthError as error:
+            where = f"SKU {sku.sku!r} of {self.catalog.source}" + (f": {error.where}" if error.where else "")
+            raise SynthError(
+                error.what, where=where, found=error.found, expected=error.expected, hint=error.hint
+            ) from error
+
+    def _path(self, digest: str, suffix: str) -> Path:
+        return self._cache_dir / digest[:2] / f"{digest}{suffix}"
+
+
+def load_product_mesh(sku: Sku, root: Path) -> Mesh:
+    """The normalised mesh of a SKU that has a mesh file, past every cache."""
+    from assets.mesh_file import load_mesh
+
+    size = (sku.width_m, sku.depth_m, sku.height_m)
+    return load_mesh(root / sku.mesh, units=sku.units, up=sku.up, size=size).mesh
+
+
+def _source_digest(sku: Sku, root: Path) -> str:
+    """Of all that the normalised mesh follows from: the bytes of its files and how they are to be read."""
+    from assets.mesh_read import companion_files
+
+    path = root / sku.mesh
+    options = json.dumps([FORMAT, sku.units, sku.up, sku.width_m, sku.depth_m, sku.height_m, path.suffix.lower()])
+    digest = hashlib.sha256(options.encode())
+    for file in (path, *companion_files(path)):
+        digest.update(f"\0{file.name}\0".encode())
+        try:
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        except OSError:
+            digest.update(b"missing")
+    return digest.hexdigest()
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
+
+
+def _worn(mesh: Mesh, wear: float) -> Mesh:
+    from assets.wear import worn_mesh
+
+    return worn_mesh(mesh, wear)
+
+
+def _bytes_of_mesh(mesh: Mesh) -> int:
+    arrays = [mesh.vertices, mesh.faces, mesh.normals, mesh.uv, mesh.colors]
+    textures = [part.material.texture for part in mesh.parts]
+    return sum(array.nbytes for array in (*arrays, *textures) if array is not None)
+
+
+class _Recent(Generic[T]):
+    """The values used last, up to a number of bytes."""
+
+    def __init__(self, most_bytes: int, size_of: Callable[[T], int]) -> None:
+        self._values: OrderedDict[Hashable, T] = OrderedDict()
+        self._most, self._size_of, self._bytes = most_bytes, size_of, 0
+
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        if key in self._values:
+            self._values.move_to_end(key)
+            return self._values[key]
+        value = make()
+        self._values[key] = value
+        self._bytes += self._size_of(value)
+        while self._bytes > self._most and len(self._values) > 1:
+            _, dropped = self._values.popitem(last=False)
+            self._bytes -= self._size_of(dropped)
+        return value

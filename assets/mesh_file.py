@@ -140,7 +140,7 @@ def _absurd_size(sides: NDArray, longest: float, units: str, path: Path) -> Synt
 
 
 def _assemble(parts: Sequence[RawPart], pose: NDArray[np.float64]) -> Mesh:
-    """One Mesh of all parts, moved by `pose`, with normals; vertices shared where position, texture and normal agree."""
+    """One Mesh of all parts, moved by `pose`, with normals; corners that agree in everything share a vertex."""
     has_uv = any(part.uv is not None for part in parts)
     has_colors = any(part.colors is not None for part in parts)
     blocks, stretches, start, stop = [], [], 0, 0

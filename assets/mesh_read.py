@@ -107,7 +107,7 @@ def _part(geometry: Any, pose: NDArray[np.float64], notes: list[str]) -> RawPart
 
 
 def _material(material: Any, notes: list[str]) -> Material:
-    """A trimesh material in our terms: PBR as it is; the older kind without its shininess, which scans set at random."""
+    """A trimesh material in our terms: PBR as it is; the older kind without its shininess, which means nothing."""
     if type(material).__name__ == "MultiMaterial":
         material = material.materials[0]
     physical = type(material).__name__ == "PBRMaterial"
