@@ -7,14 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from render.lighting import LUMINANCE, EnvironmentLight, diffuse_harmonics, directions_of, sh_basis
+from render.lighting import LUMINANCE, EnvironmentLight, sh_basis
 from render.scene import AreaLight, Environment, SceneSpec
 
-MOST_SUNS = 4
+MOST_SUNS = 7
 # Area lights with a shadow, and area lights at all.
 MOST_AREA_SHADOWS = 3
 MOST_AREAS = 8
-MOST_LIGHTS = MOST_SUNS + MOST_AREA_SHADOWS  # the eighth mask is the ambient occlusion
+MOST_LIGHTS = MOST_SUNS + MOST_AREA_SHADOWS  # two masks more make twelve: light on the ground, ambient occlusion
+MOST_GROUNDS = 8
 # Blockers farther than this from what they shade blur away: the search need not reach them (metres).
 SHADOW_REACH = 0.30
 WIDEST_SUN = np.radians(35.0)
@@ -35,7 +36,7 @@ class ShadowView:
 
 @dataclass(frozen=True, eq=False)
 class LightRig:
-    """All light of a scene. harmonics: (9, 3), ground: (3,), gain included; suns: rows of direction, irradiance, (sine,
+    """All light of a scene. harmonics: (9, 3), ground, ground_sunlit: (3,) radiance, gain included; suns: rows of direction, irradiance, (sine,
     1 - cosine) of the radius; areas: poses (n, 4, 4), (n, 4) radiance and shadow slot, (n, 2) half sizes.
     """
 
@@ -44,7 +45,10 @@ class LightRig:
     harmonics: NDArray[np.float64]
     rest_weight: float
     ground: NDArray[np.float64]
+    ground_sunlit: NDArray[np.float64]
     ground_share: float
+    ground_heights: tuple[float, ...]
+    ground_weight: NDArray[np.float64]
     sun_direction: NDArray[np.float64]
     sun_irradiance: NDArray[np.float64]
     sun_radius: NDArray[np.float64]
@@ -62,32 +66,40 @@ class Ball:
     radius: float
 
 
-def rig_lights(
-    scene: SceneSpec, environment: EnvironmentLight, ball: Ball, ground_color: NDArray[np.float64] | None
-) -> LightRig:
-    """The scene's lights around `ball`. ground_color: (3,) albedo of the table or floor under it, None without one."""
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """The level slabs on which things stand. color: (3,) linear albedo. heights: of their tops, world Z, metres."""
+
+    color: NDArray[np.float64]
+    heights: tuple[float, ...]
+
+
+def rig_lights(scene: SceneSpec, environment: EnvironmentLight, ball: Ball, ground: Ground | None) -> LightRig:
+    """The scene's lights around `ball`. ground: the tables or floors under it, None without one."""
     gain = scene.environment.strength * np.asarray(scene.environment.tint, dtype=np.float64)
     world_from_hdri = _turn(scene.environment)
-    suns = [sun for sun in environment.suns if ground_color is None or sun.direction[2] > -0.05]
+    suns = [sun for sun in environment.suns if ground is None or sun.direction[2] > -0.05]
     direction = np.array([world_from_hdri @ sun.direction for sun in suns]).reshape(-1, 3)
     irradiance = np.array([sun.irradiance * gain for sun in suns]).reshape(-1, 3)
     radius = np.array([min(sun.radius, WIDEST_SUN) for sun in suns])
     lights = sorted(scene.lights, key=lambda light: -_strength(light, ball))[:MOST_AREAS]
     shadows = [_sun_view(axis, wide, ball) for axis, wide in zip(direction, radius, strict=True)]
     shadows += [_area_view(light, ball) for light in lights[:MOST_AREA_SHADOWS]]
-    harmonics, ground = environment.diffuse * gain, np.zeros(3)
-    if ground_color is not None:
-        upper = environment.diffuse_upper * gain
-        ground = ground_color * _light_on_ground(upper, direction, irradiance, lights, ball)
-        harmonics = upper + _LOWER_HALF[:, None] * ground
+    harmonics = (environment.diffuse if ground is None else environment.diffuse_upper) * gain
+    color = np.zeros(3) if ground is None else ground.color
+    on_ground = np.maximum(direction[:, 2:], 0) * irradiance / np.pi
+    weight = on_ground @ LUMINANCE
     slots = [len(suns) + k if k < MOST_AREA_SHADOWS else -1 for k in range(len(lights))]
     return LightRig(
         hdri_from_world=world_from_hdri.T,
         gain=gain,
         harmonics=harmonics,
         rest_weight=max(float(harmonics[0] @ LUMINANCE) * 0.2821, 1e-4),
-        ground=ground,
-        ground_share=0.0 if ground_color is None else 1.0,
+        ground=color * _shade_on_ground(harmonics, lights, ball),
+        ground_sunlit=color * on_ground.sum(axis=0),
+        ground_share=0.0 if ground is None else 1.0,
+        ground_heights=() if ground is None else ground.heights[:MOST_GROUNDS],
+        ground_weight=np.concatenate([weight / max(weight.sum(), 1e-12), np.zeros(len(shadows) - len(suns))]),
         sun_direction=direction,
         sun_irradiance=irradiance,
         sun_radius=np.column_stack([np.sin(radius), 1 - np.cos(radius)]),
@@ -98,14 +110,6 @@ def rig_lights(
         area_size=np.array([[light.width / 2, light.height / 2] for light in lights]).reshape(-1, 2),
         shadows=tuple(shadows),
     )
-
-
-def _lower_half() -> NDArray[np.float64]:
-    below = (directions_of(64, 128)[..., 2:] < 0).astype(np.float64)
-    return diffuse_harmonics(np.repeat(below, 3, axis=2))[:, 0]
-
-
-_LOWER_HALF = _lower_half()
 
 
 def _turn(environment: Environment) -> NDArray[np.float64]:
@@ -121,12 +125,9 @@ def _strength(light: AreaLight, ball: Ball) -> float:
     return float(np.dot(light.radiance, LUMINANCE)) * light.width * light.height * emission / distance**2
 
 
-def _light_on_ground(
-    upper: NDArray, direction: NDArray, irradiance: NDArray, lights: list[AreaLight], ball: Ball
-) -> NDArray[np.float64]:
-    """Radiance (3,) of a white table under the ball's centre, nothing standing on it."""
+def _shade_on_ground(upper: NDArray, lights: list[AreaLight], ball: Ball) -> NDArray[np.float64]:
+    """Radiance (3,) of a white table under the ball's centre without its sunlight, nothing standing on it."""
     radiance = sh_basis(np.array([0.0, 0.0, 1.0])) @ upper
-    radiance = radiance + (np.maximum(direction[:, 2:], 0) * irradiance).sum(axis=0) / np.pi
     for light in lights:
         offset = light.world_from_light[:3, 3] - ball.centre
         cosine = max(float(offset[2]) / max(float(np.linalg.norm(offset)), 0.05), 0.0)

@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 
 from render.backends import RenderSettings
 from render.backends.raster_gl import GL, Context, Program, Target, upload_levels
-from render.backends.raster_lights import MOST_AREAS, MOST_LIGHTS, MOST_SUNS, Ball, LightRig, rig_lights
+from render.backends.raster_lights import (
+    MOST_AREAS,
+    MOST_GROUNDS,
+    MOST_LIGHTS,
+    MOST_SUNS,
+    Ball,
+    Ground,
+    LightRig,
+    rig_lights,
+)
 from render.backends.raster_meshes import GpuMesh, MeshStore, draw_chunk
 from render.geometry import camera_from_world, transform
 from render.lighting import EnvironmentLight, fit_environment
@@ -62,9 +71,7 @@ class RasterBackend:
         self._resize(camera.width, camera.height)
         meshes = self._store.fetch(mesh_of(self._library, placement) for placement in scene.placements)
         environment, reflections = self._environment(scene.environment.hdri)
-        rig = rig_lights(
-            scene, environment, caster_ball(scene.placements, meshes), ground_color(scene.placements, meshes)
-        )
+        rig = rig_lights(scene, environment, caster_ball(scene.placements, meshes), ground_of(scene.placements, meshes))
         self._draw_surfaces(camera, scene.placements, meshes)
         self._draw_shadows(rig, scene.placements, meshes)
         self._draw_masks(camera, rig)
@@ -114,8 +121,8 @@ class RasterBackend:
         surface = (GL.GL_RGBA16F, GL.GL_RGBA16F, GL.GL_RG32F)
         self._targets = {
             "surface": Target(width, height, surface, samples=self._samples, depth=True),
-            "masks": Target(width, height, (GL.GL_RGBA8, GL.GL_RGBA8)),
-            "masks2": Target(width, height, (GL.GL_RGBA8, GL.GL_RGBA8)),
+            "masks": Target(width, height, (GL.GL_RGBA8,) * 3),
+            "masks2": Target(width, height, (GL.GL_RGBA8,) * 3),
             "light": Target(width, height, (GL.GL_RGBA32F,)),
         }
         self._size = (width, height)
@@ -185,12 +192,13 @@ class RasterBackend:
     def _draw_shadows(self, rig: LightRig, placements: tuple[Placement, ...], meshes: list[GpuMesh]) -> None:
         program = self._programs["shadow"]
         program.use()
+        casters = shadow_casters(placements, meshes)
         # What stands between the light and its near plane casts its shadow all the same.
         GL.glEnable(GL.GL_DEPTH_CLAMP)
         for layer, view in enumerate(rig.shadows):
             self._shadow_maps.bind(layer)
             self._clear_depth()
-            for placement, mesh in zip(placements, meshes, strict=True):
+            for placement, mesh in casters:
                 program.set("clip_from_object", view.clip_from_world @ placement.world_from_object)
                 GL.glBindVertexArray(mesh.shell.vertex_array)
                 for chunk in mesh.shell.chunks:
@@ -214,13 +222,21 @@ class RasterBackend:
             texture = self._targets["surface"].textures[slots[name]]
             program.bind_texture(name, texture, GL.GL_TEXTURE_2D_MULTISAMPLE)
 
+    def _bind_masks(self, program: Program, target: str) -> None:
+        for name, texture in zip(("first", "second", "third"), self._targets[target].textures, strict=True):
+            program.bind_texture(name, texture)
+
     def _draw_masks(self, camera: Camera, rig: LightRig) -> None:
         program = self._start_screen_pass("masks", "masks")
         self._bind_surface(program, "normals", "places")
         program.bind_texture("shadows", self._shadow_maps.textures[0], GL.GL_TEXTURE_2D_ARRAY)
         _set_camera(program, camera)
         program.set("light_count", len(rig.shadows))
+        program.set("ground_count", len(rig.ground_heights))
+        if rig.ground_heights:
+            program.set("ground_height", rig.ground_heights)
         if rig.shadows:
+            program.set("ground_weight", rig.ground_weight)
             program.set("light_from_world", np.array([view.light_from_world for view in rig.shadows]))
             program.set("light_lens", np.array([view.lens for view in rig.shadows]))
             program.set("light_size", np.array([view.size for view in rig.shadows]))
@@ -235,16 +251,14 @@ class RasterBackend:
         for source, target, axis in (("masks", "masks2", (1, 0)), ("masks2", "masks", (0, 1))):
             program = self._start_screen_pass("smooth", target)
             self._bind_surface(program, "places")
-            program.bind_texture("first", self._targets[source].textures[0])
-            program.bind_texture("second", self._targets[source].textures[1])
+            self._bind_masks(program, source)
             program.set("axis", axis)
             GL.glDrawArrays(GL.GL_TRIANGLES, 0, 3)
 
     def _shade(self, camera: Camera, rig: LightRig, reflections: int) -> None:
         program = self._start_screen_pass("shade", "light")
         self._bind_surface(program, "colors", "normals", "places")
-        program.bind_texture("first", self._targets["masks"].textures[0])
-        program.bind_texture("second", self._targets["masks"].textures[1])
+        self._bind_masks(program, "masks")
         program.bind_texture("reflections", reflections)
         _set_camera(program, camera)
         _set_rig(program, rig)
@@ -252,7 +266,7 @@ class RasterBackend:
 
 
 def _compile(samples: int) -> dict[str, Program]:
-    defines = {"MOST_LIGHTS": MOST_LIGHTS, "MOST_AREAS": MOST_AREAS, "SAMPLES": samples}
+    defines = {"MOST_LIGHTS": MOST_LIGHTS, "MOST_AREAS": MOST_AREAS, "MOST_GROUNDS": MOST_GROUNDS, "SAMPLES": samples}
     return {
         "surface": Program("surface.vert", "surface.frag"),
         "ids": Program("surface.vert", "ids.frag"),
@@ -292,6 +306,16 @@ def is_ground(placement: Placement) -> bool:
     return placement.shape is not None and placement.shape.kind == "slab" and placement.world_from_object[2, 2] > 0.95
 
 
+def shadow_casters(placements: tuple[Placement, ...], meshes: list[GpuMesh]) -> list[tuple[Placement, GpuMesh]]:
+    """All that can hide a light: everything but the ground under all else, on which nothing but light falls."""
+    pairs = list(zip(placements, meshes, strict=True))
+    lows = [float(transform(placement.world_from_object, mesh.corners)[:, 2].min()) for placement, mesh in pairs]
+    standing = [low for low, pair in zip(lows, pairs, strict=True) if not is_ground(pair[0])]
+    floor = min(standing, default=np.inf) + 0.005
+    tops = [placement.world_from_object[2, 3] for placement, _ in pairs]
+    return [pair for pair, top in zip(pairs, tops, strict=True) if not is_ground(pair[0]) or top > floor]
+
+
 def caster_ball(placements: tuple[Placement, ...], meshes: list[GpuMesh]) -> Ball:
     """The sphere around everything that stands on the ground (around the ground itself where nothing does)."""
     pairs = list(zip(placements, meshes, strict=True))
@@ -303,15 +327,16 @@ def caster_ball(placements: tuple[Placement, ...], meshes: list[GpuMesh]) -> Bal
     return Ball(centre, max(float(np.linalg.norm(points - centre, axis=1).max()), 0.02))
 
 
-def ground_color(placements: tuple[Placement, ...], meshes: list[GpuMesh]) -> NDArray[np.float64] | None:
-    """(3,) linear albedo of the slabs, by area; None where the scene has none."""
-    sums, total = np.zeros(3), 0.0
+def ground_of(placements: tuple[Placement, ...], meshes: list[GpuMesh]) -> Ground | None:
+    """The slabs of a scene, their colour averaged by area; None where it has none."""
+    sums, total, heights = np.zeros(3), 0.0, []
     for placement, mesh in zip(placements, meshes, strict=True):
         if placement.shape is not None and is_ground(placement):
             area = placement.shape.width * placement.shape.depth
             sums += np.clip(mesh.mean_color * placement.finish.tint, 0, 1) * area
             total += area
-    return sums / total if total > 0 else None
+            heights.append(float(placement.world_from_object[2, 3]))
+    return Ground(sums / total, tuple(heights)) if heights else None
 
 
 def _set_camera(program: Program, camera: Camera) -> None:
@@ -325,6 +350,7 @@ def _set_rig(program: Program, rig: LightRig) -> None:
     program.set("environment_gain", rig.gain)
     program.set("harmonics", rig.harmonics)
     program.set("ground", rig.ground)
+    program.set("ground_sunlit", rig.ground_sunlit)
     program.set("ground_share", rig.ground_share)
     program.set("last_level", 4.0)
     program.set("rest_weight", rig.rest_weight)

@@ -22,9 +22,13 @@ uniform vec2 light_size[MOST_LIGHTS];  // tangent of the angular radius (distant
 uniform float normal_bias;
 uniform float depth_bias;
 uniform float occlusion_radius;
+uniform int ground_count;
+uniform float ground_height[MOST_GROUNDS];
+uniform float ground_weight[MOST_LIGHTS];  // share of the ground's light that comes from each light; 0 for near lights
 
 layout(location = 0) out vec4 out_first;
 layout(location = 1) out vec4 out_second;
+layout(location = 2) out vec4 out_third;
 
 vec3 camera_point(vec2 pixel, float depth) {
     return vec3((pixel - lens.zw) / lens.xy, 1.0) * depth;
@@ -32,7 +36,8 @@ vec3 camera_point(vec2 pixel, float depth) {
 
 float map_depth(int light, vec2 uv) {
     float stored = texture(shadows, vec3(uv, float(light))).r;
-    if (stored >= 1.0) return 1e9;  // nothing casts a shadow here
+    // Nothing casts a shadow where the map is empty or ends.
+    if (stored >= 1.0 || any(greaterThan(abs(uv - 0.5), vec2(0.5)))) return 1e9;
     float n = light_lens[light].y, f = light_lens[light].z;
     return light_lens[light].w > 0.5 ? n * f / (f - stored * (f - n)) : n + stored * (f - n);
 }
@@ -81,6 +86,24 @@ float light_seen(int light, vec3 world_point, vec3 world_normal, float turn, flo
     return open / float(SHADOW_TAPS);
 }
 
+// Share of the sunlight on the ground that reaches the part of it which throws light back on this point.
+float ground_lit(vec3 p, vec3 n, float jitter) {
+    float level = -1e9;
+    for (int k = 0; k < ground_count; ++k) {
+        if (ground_height[k] <= p.z + 0.002) level = max(level, ground_height[k]);
+    }
+    if (level < -1e8) return 1.0;
+    float height = max(p.z - level, 0.0) + 0.01;
+    vec3 base = vec3(p.xy + n.xy * (height * (0.3 + 1.7 * jitter)), level);
+    float lit = 1.0;
+    for (int light = 0; light < light_count; ++light) {
+        if (ground_weight[light] <= 0.0) continue;
+        vec3 q = (light_from_world[light] * vec4(base, 1.0)).xyz;
+        if (map_depth(light, 0.5 + q.xy * light_lens[light].x) < q.z - 0.003) lit -= ground_weight[light];
+    }
+    return max(lit, 0.0);
+}
+
 float horizon(vec2 pixel, vec2 direction, float pixels, float jitter, vec3 p, vec3 view, float low) {
     float highest = low;
     for (int k = 0; k < STEPS; ++k) {
@@ -123,6 +146,7 @@ void main() {
     vec2 place = texelFetch(places, at, 0).xy;
     out_first = vec4(1.0);
     out_second = vec4(1.0);
+    out_third = vec4(1.0);
     if (place.x < 0.5) return;
     // Each of the sixteen pixels of the pattern has its own turn and its own radius.
     int column = at.x & 3, row = at.y & 3;
@@ -131,11 +155,14 @@ void main() {
     vec3 n = texelFetch(normals, at, 0).xyz;
     vec3 p = camera_point(gl_FragCoord.xy, place.y);
     vec3 world_point = (world_from_camera * vec4(p, 1.0)).xyz;
-    float seen[8] = float[8](1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0);
+    float seen[12];
+    for (int k = 0; k < 12; ++k) seen[k] = 1.0;
     for (int light = 0; light < light_count; ++light) {
         seen[light] = light_seen(light, world_point, n, 2.0 * PI * turn, jitter);
     }
-    seen[7] = sky_seen(gl_FragCoord.xy, p, transpose(mat3(world_from_camera)) * n, turn, jitter);
+    seen[10] = n.z < 0.8 ? ground_lit(world_point, n, jitter) : 1.0;
+    seen[11] = sky_seen(gl_FragCoord.xy, p, transpose(mat3(world_from_camera)) * n, turn, jitter);
     out_first = vec4(seen[0], seen[1], seen[2], seen[3]);
     out_second = vec4(seen[4], seen[5], seen[6], seen[7]);
+    out_third = vec4(seen[8], seen[9], seen[10], seen[11]);
 }

@@ -9,6 +9,7 @@ uniform sampler2DMS normals;
 uniform sampler2DMS places;
 uniform sampler2D first;
 uniform sampler2D second;
+uniform sampler2D third;
 uniform sampler2D reflections;
 
 uniform vec4 lens;
@@ -16,7 +17,8 @@ uniform mat4 world_from_camera;
 uniform mat3 hdri_from_world;
 uniform vec3 environment_gain;
 uniform vec3 harmonics[9];  // of the environment without its suns, gain included; order as in render/lighting.py
-uniform vec3 ground;        // radiance from below the horizon
+uniform vec3 ground;        // radiance from below the horizon: of what lies there without its sunlight
+uniform vec3 ground_sunlit; // and of its sunlight alone
 uniform float ground_share; // 1: a table or floor hides the lower half of the environment
 uniform float last_level;
 uniform float rest_weight;  // luminance of the environment without suns, against which suns weigh in reflections
@@ -30,6 +32,9 @@ uniform vec4 area_light[MOST_AREAS];   // radiance, mask slot (-1: unshadowed)
 uniform vec2 area_size[MOST_AREAS];    // half width, half height
 
 layout(location = 0) out vec4 out_light;
+
+// The masks of the pixel at hand: lights by slot, then sunlight on the ground nearby, then ambient occlusion.
+float seen[12];
 
 struct Surface {
     vec3 color;
@@ -47,7 +52,7 @@ vec3 diffuse_light(vec3 n) {
         + harmonics[3] * (0.488602512 * n.x) + harmonics[4] * (1.092548431 * n.x * n.y)
         + harmonics[5] * (1.092548431 * n.y * n.z) + harmonics[6] * (0.315391565 * (3.0 * n.z * n.z - 1.0))
         + harmonics[7] * (1.092548431 * n.x * n.z) + harmonics[8] * (0.546274215 * (n.x * n.x - n.y * n.y));
-    return max(light, vec3(0.0));
+    return max(light, vec3(0.0)) + (ground + ground_sunlit * seen[10]) * (0.5 - 0.5 * n.z);
 }
 
 // Karis's fit to the split sum of a GGX surface: scale and bias of F0.
@@ -62,7 +67,7 @@ vec3 reflected_light(vec3 direction, float roughness) {
     vec2 uv = vec2(0.5 - atan(d.y, d.x) / (2.0 * PI), acos(clamp(d.z, -1.0, 1.0)) / PI);
     vec3 light = textureLod(reflections, uv, roughness * last_level).rgb * environment_gain;
     float below = smoothstep(-0.05 - 0.5 * roughness, 0.05 + 0.5 * roughness, -direction.z) * ground_share;
-    return mix(light, ground, below);
+    return mix(light, ground + ground_sunlit * seen[10], below);
 }
 
 float distribution(float roughness, float half_cosine) {
@@ -78,24 +83,20 @@ float disc_cosine(float cosine, float sine) {
     return (cosine + sine) * (cosine + sine) / (4.0 * sine);
 }
 
-float seen_of(vec4 a, vec4 b, int slot) {
-    return slot < 4 ? a[slot] : b[slot - 4];
-}
 
-vec3 sun_light(Surface s, vec4 a, vec4 b, out float mirror_seen) {
+vec3 sun_light(Surface s, out float mirror_seen) {
     vec3 sum = vec3(0.0);
     vec3 mirror = reflect(-s.view, s.n);
     float lobe = s.roughness * s.roughness;
     // How much of what the surface mirrors comes from suns that something hides.
-    float weight = rest_weight, open = rest_weight * b.w;
+    float weight = rest_weight, open = rest_weight * seen[11];
     for (int k = 0; k < sun_count; ++k) {
-        float seen = seen_of(a, b, k);
-        sum += sun_irradiance[k] * (seen * disc_cosine(dot(s.n, sun_direction[k]), sun_radius[k].x));
+        sum += sun_irradiance[k] * (seen[k] * disc_cosine(dot(s.n, sun_direction[k]), sun_radius[k].x));
         float spread = 2.0 * (lobe * lobe + sun_radius[k].y) + 1e-3;
         float w = dot(sun_irradiance[k], vec3(0.2126, 0.7152, 0.0722)) / (PI * spread)
             * exp(-(1.0 - dot(mirror, sun_direction[k])) / spread);
         weight += w;
-        open += w * seen;
+        open += w * seen[k];
     }
     mirror_seen = open / weight;
     return s.color * sum / PI;
@@ -144,23 +145,23 @@ vec3 area_glint(Surface s, int k) {
     return area_light[k].rgb * fresnel * min(d * visible * cosine * solid, 1.0);
 }
 
-vec3 area_lights(Surface s, vec4 a, vec4 b) {
+vec3 area_lights(Surface s) {
     vec3 sum = vec3(0.0);
     for (int k = 0; k < area_count; ++k) {
         mat4 pose = world_from_area[k];
         if (dot(s.point - pose[3].xyz, pose[2].xyz) <= 0.0) continue;
         int slot = int(area_light[k].w);
-        float seen = slot < 0 ? 1.0 : seen_of(a, b, slot);
+        float open = slot < 0 ? 1.0 : seen[slot];
         vec3 diffuse = s.color * area_light[k].rgb * rectangle_form(pose, area_size[k], s.point, s.n);
-        sum += seen * (diffuse * (1.0 - s.whole) + area_glint(s, k));
+        sum += open * (diffuse * (1.0 - s.whole) + area_glint(s, k));
     }
     return sum;
 }
 
 // Light that reaches a dent after bounces inside it (Jimenez et al. 2016, fit for albedo).
-vec3 bounced(float seen, vec3 albedo) {
+vec3 bounced(float open, vec3 albedo) {
     vec3 a = 2.0404 * albedo - 0.3324, b = -4.7951 * albedo + 0.6417, c = 2.7552 * albedo + 0.6903;
-    return max(vec3(seen), ((seen * a + b) * seen + c) * seen);
+    return max(vec3(open), ((open * a + b) * open + c) * open);
 }
 
 vec3 shade(vec4 color, vec4 normal, float depth, ivec2 mask_at) {
@@ -176,12 +177,18 @@ vec3 shade(vec4 color, vec4 normal, float depth, ivec2 mask_at) {
     vec2 terms = glossy_terms(s.roughness, s.facing);
     s.whole = s.f0 * terms.x + terms.y;
 
-    vec4 a = texelFetch(first, mask_at, 0), b = texelFetch(second, mask_at, 0);
+    vec4 a = texelFetch(first, mask_at, 0), b = texelFetch(second, mask_at, 0), c = texelFetch(third, mask_at, 0);
+    for (int k = 0; k < 4; ++k) {
+        seen[k] = a[k];
+        seen[k + 4] = b[k];
+        seen[k + 8] = c[k];
+    }
+    float sky = seen[11];
     float mirror_seen;
-    vec3 diffuse = sun_light(s, a, b, mirror_seen) + s.color * bounced(b.w, s.color) * diffuse_light(s.n);
-    float corner = clamp(pow(s.facing + b.w, exp2(-16.0 * s.roughness - 1.0)) - 1.0 + b.w, 0.0, 1.0);
+    vec3 diffuse = sun_light(s, mirror_seen) + s.color * bounced(sky, s.color) * diffuse_light(s.n);
+    float corner = clamp(pow(s.facing + sky, exp2(-16.0 * s.roughness - 1.0)) - 1.0 + sky, 0.0, 1.0);
     vec3 glossy = reflected_light(reflect(-s.view, s.n), s.roughness) * s.whole * min(corner, mirror_seen);
-    return diffuse * (1.0 - s.whole) + glossy + area_lights(s, a, b);
+    return diffuse * (1.0 - s.whole) + glossy + area_lights(s);
 }
 
 // The masks are of each pixel's first sample: a placement that shows in another sample takes a neighbour's.

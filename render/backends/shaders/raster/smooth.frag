@@ -3,26 +3,30 @@
 uniform sampler2DMS places;
 uniform sampler2D first;
 uniform sampler2D second;
+uniform sampler2D third;
 uniform ivec2 axis;
 
 layout(location = 0) out vec4 out_first;
 layout(location = 1) out vec4 out_second;
+layout(location = 2) out vec4 out_third;
 
 void main() {
     ivec2 at = ivec2(gl_FragCoord.xy);
     vec2 place = texelFetch(places, at, 0).xy;
     ivec2 last = textureSize(first, 0) - 1;
-    vec4 sum_first = vec4(0.0), sum_second = vec4(0.0);
+    vec4 sum_first = vec4(0.0), sum_second = vec4(0.0), sum_third = vec4(0.0);
     float total = 0.0;
     for (int k = -2; k < 2; ++k) {
         ivec2 there = clamp(at + axis * k, ivec2(0), last);
         vec2 other = texelFetch(places, there, 0).xy;
-        float weight = other.x == place.x ? max(1.0 - abs(other.y - place.y) / (0.012 * place.y + 1e-6), 0.0) : 0.0;
-        if (k == 0) weight = 1.0;
+        // All or nothing: any other weight would let the pattern through on slanted surfaces.
+        float weight = other.x == place.x && abs(other.y - place.y) < 0.03 * place.y ? 1.0 : 0.0;
         sum_first += weight * texelFetch(first, there, 0);
         sum_second += weight * texelFetch(second, there, 0);
+        sum_third += weight * texelFetch(third, there, 0);
         total += weight;
     }
     out_first = sum_first / total;
     out_second = sum_second / total;
+    out_third = sum_third / total;
 }
