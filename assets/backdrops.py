@@ -78,7 +78,7 @@ class Backdrops:
         return self._image("surface", key, self.surfaces)
 
     def texture_image(self, texture: Texture, size: int = 512) -> NDArray[np.uint8]:
-        """The picture of a texture, (H, W, 3) uint8 sRGB: an image from the folders, or a procedural (size, size) one."""
+        """The picture of a texture, (H, W, 3) uint8 sRGB: from the folders, or a procedural (size, size) one."""
         if texture.kind == "image":
             return self._image("image", texture.key, (*self.photos, *self.surfaces))
         return draw_texture(texture, size)

@@ -1,0 +1,57 @@
+"""Bodies of revolution: smooth strips between the hard edges of an outline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Outline = list[tuple[float, float]]
+
+
+@dataclass(frozen=True, eq=False)
+class Strip:
+    """A swept outline. corners, normals: (V, 3) metres. uv: (V, 2): u 0..1 around, v 0..1 along. faces: (F, 3) outward.
+
+    length: of the outline, metres.
+    """
+
+    corners: NDArray[np.float64]
+    normals: NDArray[np.float64]
+    uv: NDArray[np.float64]
+    faces: NDArray[np.int64]
+    length: float
+
+
+def sweep(outline: Outline, segments: int, start: float = 0.0) -> Strip:
+    """The surface that a smooth outline of (radius, height) points sweeps about Z, from angle `start` counter-clockwise.
+
+    The outline runs so that outside lies to its right: upwards on the outer wall, inwards on top.
+    """
+    points = np.array(outline, dtype=np.float64)
+    r, z = points.T
+    along = np.gradient(points, axis=0)
+    around = np.linspace(0, 1, segments + 1)
+    cosine, sine = np.cos(start + 2 * np.pi * around), np.sin(start + 2 * np.pi * around)
+    level = np.ones_like(around)
+    corners = np.stack([np.outer(r, cosine), np.outer(r, sine), np.outer(z, level)], axis=-1).reshape(-1, 3)
+    outward, up = along[:, 1], -along[:, 0]
+    normals = np.stack([np.outer(outward, cosine), np.outer(outward, sine), np.outer(up, level)], axis=-1).reshape(
+        -1, 3
+    )
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    steps = np.concatenate([[0], np.cumsum(np.hypot(np.diff(r), np.diff(z)))])
+    share = steps / max(float(steps[-1]), 1e-12)
+    uv = np.stack([np.tile(around, len(r)), np.repeat(share, segments + 1)], axis=1)
+    return Strip(corners, normals, uv, _faces(corners, len(r), segments + 1), float(steps[-1]))
+
+
+def _faces(corners: NDArray, rows: int, columns: int) -> NDArray[np.int64]:
+    """Two triangles per cell of the grid of vertices, without those that an apex makes empty."""
+    first = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)[None, :]).ravel()
+    lower = np.stack([first, first + 1, first + columns + 1], axis=1)
+    upper = np.stack([first, first + columns + 1, first + columns], axis=1)
+    faces = np.concatenate([lower, upper])
+    a, b, c = (corners[faces[:, corner]] for corner in range(3))
+    return faces[np.linalg.norm(np.cross(b - a, c - a), axis=1) > 1e-12]
