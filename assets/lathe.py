@@ -25,7 +25,7 @@ class Strip:
 
 
 def sweep(outline: Outline, segments: int, start: float = 0.0) -> Strip:
-    """The surface that a smooth outline of (radius, height) points sweeps about Z, from angle `start` counter-clockwise.
+    """The surface that a smooth outline of (radius, height) sweeps about Z, from angle `start` counter-clockwise.
 
     The outline runs so that outside lies to its right: upwards on the outer wall, inwards on top.
     """
