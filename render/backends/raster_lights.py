@@ -36,8 +36,11 @@ class ShadowView:
 
 @dataclass(frozen=True, eq=False)
 class LightRig:
-    """All light of a scene. harmonics: (9, 3), ground, ground_sunlit: (3,) radiance, gain included; suns: rows of direction, irradiance, (sine,
-    1 - cosine) of the radius; areas: poses (n, 4, 4), (n, 4) radiance and shadow slot, (n, 2) half sizes.
+    """All light of a scene.
+
+    harmonics: (9, 3); ground, ground_sunlit: (3,) radiance; both with the gain in them. suns: rows of direction,
+    irradiance, and sine and 1 - cosine of the radius. areas: poses (n, 4, 4), radiance and shadow slot (n, 4), half
+    sizes (n, 2).
     """
 
     hdri_from_world: NDArray[np.float64]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from render.backends import RenderSettings
-from render.backends.raster_gl import GL, Context, Program, Target, upload_levels
+from render.backends.raster_gl import GL, Context, Program, Target, draw_faces, upload_levels
 from render.backends.raster_lights import (
     MOST_AREAS,
     MOST_GROUNDS,
@@ -23,7 +23,7 @@ from render.backends.raster_lights import (
     LightRig,
     rig_lights,
 )
-from render.backends.raster_meshes import GpuMesh, MeshStore, draw_chunk
+from render.backends.raster_meshes import GpuMesh, MeshStore
 from render.geometry import camera_from_world, transform
 from render.lighting import EnvironmentLight, fit_environment
 from render.scene import Camera, Placement, SceneSpec
@@ -49,7 +49,7 @@ class RasterBackend:
         self._context = context
         self._samples = 4 if settings.samples >= 4 else 1
         self._scale = max(int(np.sqrt(settings.samples / 4)), 1)
-        self._store = MeshStore(MEMORY_LIMIT)
+        self._store = MeshStore(MEMORY_LIMIT, software=context.is_software())
         self._programs = _compile(self._samples)
         self._shadow_maps = Target(SHADOW_MAP, SHADOW_MAP, (GL.GL_DEPTH_COMPONENT32F,), layers=MOST_LIGHTS)
         self._targets: dict[str, Target] = {}
@@ -69,7 +69,7 @@ class RasterBackend:
         self._context.make_current()
         camera = _enlarged(scene.camera, self._scale)
         self._resize(camera.width, camera.height)
-        meshes = self._store.fetch(mesh_of(self._library, placement) for placement in scene.placements)
+        meshes = self._fetch(scene.placements)
         environment, reflections = self._environment(scene.environment.hdri)
         rig = rig_lights(scene, environment, caster_ball(scene.placements, meshes), ground_of(scene.placements, meshes))
         self._draw_surfaces(camera, scene.placements, meshes)
@@ -88,7 +88,7 @@ class RasterBackend:
         """(H, W) int32 instance ids at pixel centres, without antialiasing: the proof of this backend's framing."""
         self._context.make_current()
         camera = scene.camera
-        meshes = self._store.fetch(mesh_of(self._library, placement) for placement in scene.placements)
+        meshes = self._fetch(scene.placements)
         target = Target(camera.width, camera.height, (GL.GL_R32I,), depth=True)
         target.bind()
         self._clear_depth()
@@ -112,6 +112,10 @@ class RasterBackend:
             GL.glDeleteTextures([texture])
         GL.glDeleteVertexArrays(1, [self._empty])
         self._context.delete_context()
+
+    def _fetch(self, placements: tuple[Placement, ...]) -> list[GpuMesh]:
+        meshes = [mesh_of(self._library, placement) for placement in placements]
+        return self._store.fetch(meshes, [placement.kind == "product" for placement in placements])
 
     def _resize(self, width: int, height: int) -> None:
         if self._size == (width, height):
@@ -186,7 +190,7 @@ class RasterBackend:
                         "roughness", float(material.roughness if finish.roughness is None else finish.roughness)
                     )
                     program.set("metallic", float(material.metallic))
-                draw_chunk(chunk)
+                draw_faces(chunk.start, chunk.stop)
         GL.glBindVertexArray(0)
 
     def _draw_shadows(self, rig: LightRig, placements: tuple[Placement, ...], meshes: list[GpuMesh]) -> None:
@@ -204,7 +208,7 @@ class RasterBackend:
                 for chunk in mesh.shell.chunks:
                     program.set("cutoff", chunk.cutoff)
                     program.bind_texture("picture", chunk.texture)
-                    draw_chunk(chunk)
+                    draw_faces(chunk.start, chunk.stop)
         GL.glDisable(GL.GL_DEPTH_CLAMP)
         GL.glBindVertexArray(0)
 

@@ -1,9 +1,9 @@
 #version 330 core
 // The flat pass: which placement covers the pixel's centre. Holes are judged by the sharpest texels, as rays do.
-in vec3 world_normal;
-in vec2 texture_uv;
-in vec4 vertex_color;
-in float camera_depth;
+centroid in vec3 world_normal;
+centroid in vec2 texture_uv;
+centroid in vec4 vertex_color;
+centroid in float camera_depth;
 
 uniform sampler2D picture;
 uniform vec4 base_color;

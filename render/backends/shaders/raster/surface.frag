@@ -1,9 +1,9 @@
 #version 330 core
 // What is seen, not yet lit: colour, normal, roughness, metal, id and depth.
-in vec3 world_normal;
-in vec2 texture_uv;
-in vec4 vertex_color;
-in float camera_depth;
+centroid in vec3 world_normal;
+centroid in vec2 texture_uv;
+centroid in vec4 vertex_color;
+centroid in float camera_depth;
 
 uniform sampler2D picture;
 uniform vec4 base_color;

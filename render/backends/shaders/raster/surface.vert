@@ -9,10 +9,11 @@ uniform mat4 clip_from_object;
 uniform mat4 camera_from_object;
 uniform mat3 world_from_object;
 
-out vec3 world_normal;
-out vec2 texture_uv;
-out vec4 vertex_color;
-out float camera_depth;
+// Centroid: at an outline, values taken at a pixel centre beyond the triangle drew dark seams.
+centroid out vec3 world_normal;
+centroid out vec2 texture_uv;
+centroid out vec4 vertex_color;
+centroid out float camera_depth;
 
 vec3 linear_from_srgb(vec3 c) {
     return mix(c / 12.92, pow((c + 0.055) / 1.055, vec3(2.4)), step(vec3(0.04045), c));
