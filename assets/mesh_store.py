@@ -69,7 +69,8 @@ def read_mesh(path: Path) -> Mesh:
 def _part(number: int, part: dict[str, Any], stored: Mapping[str, NDArray]) -> Part:
     texture = _pixels_of(stored[f"texture{number}"]) if f"texture{number}" in stored else None
     look = {name: part[name] for name in ("roughness", "metallic", "alpha_cutoff")}
-    return Part(*part["span"], Material(np.array(part["base_color"]), texture, **look))
+    start, stop = part["span"]
+    return Part(start, stop, Material(np.array(part["base_color"]), texture, **look))
 
 
 def write_rest(path: Path, rest: Rest) -> None:

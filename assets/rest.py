@@ -50,7 +50,8 @@ def rest_from_mesh(mesh: Mesh) -> Rest:
         transforms, weights = trimesh.poses.compute_stable_poses(hull, sigma=0, n_samples=1, threshold=LEAST_WEIGHT)
     except (QhullError, ValueError):
         return _upright_box(mesh)
-    rotations, shares = _distinct(np.asarray(transforms)[:, :3, :3], np.asarray(weights))
+    # A ball rests on any of its many faces with next to no weight each: none is over the threshold then.
+    rotations, shares = _distinct(np.asarray(transforms).reshape(-1, 4, 4)[:, :3, :3], np.asarray(weights))
     return Rest(hull.vertices, hull.faces, rotations, shares)
 
 

@@ -1,0 +1,315 @@
+"""The `synth` command: one thin function per command. Heavy imports happen inside the command that needs them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from assets.errors import SynthError
+
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+ANY_PATH = click.Path(path_type=Path)
+INTERRUPTED = 130
+
+
+class Size(click.ParamType):
+    """640x480."""
+
+    name = "WIDTHxHEIGHT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        width, _, height = str(value).lower().partition("x")
+        if not (width.isdecimal() and height.isdecimal() and 8 <= int(width) <= 8192 and 8 <= int(height) <= 8192):
+            self.fail(f"{value!r}: expected width x height in pixels, 8 to 8192 each, such as 640x480", param, ctx)
+        return int(width), int(height)
+
+
+class Shares(click.ParamType):
+    """train:0.9,val:0.1."""
+
+    name = "NAME:SHARE,..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[tuple[str, float], ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            shares = tuple(self._share(item) for item in str(value).split(","))
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}; expected such as train:0.9,val:0.1", param, ctx)
+        names = [name for name, _ in shares]
+        if len(set(names)) != len(names):
+            self.fail(f"{value!r}: each split once", param, ctx)
+        if abs(sum(share for _, share in shares) - 1) > 1e-6:
+            self.fail(f"{value!r}: the shares must sum to 1, found {sum(s for _, s in shares):g}", param, ctx)
+        return shares
+
+    def _share(self, item: str) -> tuple[str, float]:
+        name, colon, share = item.strip().partition(":")
+        if not name.isidentifier() or not colon:
+            raise ValueError(f"{item!r} is not NAME:SHARE")
+        number = float(share)
+        if not 0 < number <= 1:
+            raise ValueError(f"the share of {name} must be over 0 and at most 1")
+        return name, number
+
+
+class Workers(click.ParamType):
+    """A number, or auto."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if str(value) == "auto":
+            return os.cpu_count() or 1
+        if not str(value).isdecimal() or not 1 <= int(value) <= 512:
+            self.fail(f"{value!r}: expected a number of processes from 1 to 512, or auto", param, ctx)
+        return int(value)
+
+
+class Group(click.Group):
+    """Tells mistakes of the user without a traceback, and ends with 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SynthError as error:
+            click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+            click.echo(str(error), err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(package_name="synth")
+def main() -> None:
+    """Labelled synthetic shop scenes from a product catalogue, for training retail detectors."""
+
+
+def backdrop_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--hdri, --photos and --surfaces."""
+    options = (
+        click.option(
+            "--hdri", type=EXISTING_FOLDER, help="Folder of your HDRIs (.hdr, .exr); replaces the built-in ones."
+        ),
+        click.option("--photos", type=EXISTING_FOLDER, help="Folder of photographs for backgrounds (your shops)."),
+        click.option("--surfaces", type=EXISTING_FOLDER, help="Folder of surface textures (table tops, shelves)."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.option("--sku-list", type=EXISTING_FILE, help="Your products: CSV, TSV, JSON Lines or Parquet.")
+@click.option("--demo", is_flag=True, help="Use the demo catalogue that comes with synth.")
+@click.option("--out", type=ANY_PATH, required=True, help="Folder of the data set; the same command again resumes.")
+@click.option("--scenes", type=click.IntRange(1, 10_000_000), default=100, help="Arrangements to render.")
+@click.option("--views", type=click.IntRange(1, 100), default=1, help="Pictures of each arrangement.")
+@click.option("--size", type=Size(), default="640x480", help="Of the pictures, in pixels.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Another seed, other scenes.")
+@click.option("--recipe", default="tabletop", help="A recipe's name or a YAML file ('synth recipe list').")
+@click.option("--backend", default="raster", help="raster (fast) or cycles (path traced).")
+@click.option("--preset", default="draft", help="draft, good or best.")
+@click.option("--workers", type=Workers(), default="1", help="Processes that render side by side.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", help="For cycles.")
+@click.option(
+    "--split", "splits", type=Shares(), default="train:1", help="Shares of the scenes, e.g. train:0.9,val:0.1."
+)
+@click.option("--depth", is_flag=True, help="Store depth as 16-bit PNG in millimetres.")
+@click.option("--normals", is_flag=True, help="Store normals as 16-bit PNG.")
+@click.option("--ids", is_flag=True, help="Store instance ids as 16-bit PNG.")
+@backdrop_options
+@click.option("--licence", default="", help="Licence of the pictures, written into the COCO files.")
+@click.option("--creator", default="", help="Creator of the pictures, written into the COCO files.")
+@click.option("--cache", type=ANY_PATH, help="Folder for normalised meshes.  [default: ~/.cache/synth]")
+@click.option("--timeout", type=click.FloatRange(1), default=1800.0, help="Seconds after which a scene counts as hung.")
+@click.option("--max-failures", type=click.FloatRange(0, 1), default=0.1, help="Share of scenes that may fail.")
+def render(**options: Any) -> None:
+    """Render labelled scenes of your products as a COCO data set."""
+    from rich.console import Console
+
+    from pipeline.progress import Reporter
+    from pipeline.render_run import run_render
+    from pipeline.report import print_summary
+
+    console = Console()
+    settings = _run_settings(options)
+    try:
+        summary = run_render(settings, Reporter(console))
+    except KeyboardInterrupt:
+        console.print("\nstopped; everything finished is kept: the same command goes on from there", highlight=False)
+        sys.exit(INTERRUPTED)
+    print_summary(console, summary)
+    sys.exit(1 if summary.failures else 0)
+
+
+def _run_settings(options: dict[str, Any]) -> Any:
+    from pipeline.run_settings import BackdropFolders, RunSettings, default_cache
+
+    width, height = options["size"]
+    return RunSettings(
+        sku_list=_sku_list(options["sku_list"], options["demo"]),
+        out=options["out"],
+        scenes=options["scenes"],
+        views=options["views"],
+        width=width,
+        height=height,
+        seed=options["seed"],
+        recipe=options["recipe"],
+        backend=options["backend"],
+        preset=options["preset"],
+        splits=options["splits"],
+        extras=tuple(kind for kind in ("depth", "normals", "ids") if options[kind]),
+        backdrops=BackdropFolders(options["hdri"], options["photos"], options["surfaces"]),
+        licence=options["licence"],
+        creator=options["creator"],
+        workers=options["workers"],
+        device=options["device"],
+        cache=options["cache"] or default_cache(),
+        timeout_s=options["timeout"],
+        max_failures=options["max_failures"],
+    )
+
+
+def _sku_list(path: Path | None, demo: bool) -> Path:
+    if path is not None and demo:
+        raise click.UsageError("--demo brings its own list: give either it or --sku-list")
+    if path is not None:
+        return path
+    if not demo:
+        raise click.UsageError("give --sku-list FILE, or --demo to try the demo catalogue")
+    from assets.demo import demo_list
+
+    return demo_list()
+
+
+@main.group()
+def catalog() -> None:
+    """Look at, check and export a SKU list."""
+
+
+@catalog.command("check")
+@click.argument("sku_list", type=EXISTING_FILE)
+@click.option("--meshes/--no-meshes", default=True, help="Also load every mesh.")
+def catalog_check(sku_list: Path, meshes: bool) -> None:
+    """List everything wrong with SKU_LIST: row, column, found, expected."""
+    from pipeline.catalog_tools import check_list
+
+    sys.exit(check_list(sku_list, meshes=meshes))
+
+
+@catalog.command("show")
+@click.argument("sku_list", type=EXISTING_FILE)
+@click.option("--out", type=ANY_PATH, default="catalog.png", help="The contact sheet, a PNG.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=60, help="Products shown at most.")
+def catalog_show(sku_list: Path, out: Path, limit: int) -> None:
+    """Draw a contact sheet of SKU_LIST: each product turned, to scale, with its name."""
+    from pipeline.catalog_tools import show_list
+
+    show_list(sku_list, out, limit=limit)
+
+
+@catalog.command("export")
+@click.argument("sku_list", type=EXISTING_FILE)
+@click.argument("folder", type=ANY_PATH)
+def catalog_export(sku_list: Path, folder: Path) -> None:
+    """Write the normalised meshes of SKU_LIST as GLB into FOLDER, with a list that points to them."""
+    from pipeline.catalog_tools import export_list
+
+    export_list(sku_list, folder)
+
+
+@catalog.command("demo")
+def catalog_demo() -> None:
+    """Print the path of the demo catalogue."""
+    from assets.demo import demo_list
+
+    click.echo(demo_list())
+
+
+@main.group()
+def recipe() -> None:
+    """List, show and check recipes."""
+
+
+@recipe.command("list")
+def recipe_list() -> None:
+    """Name the recipes that come with synth."""
+    from render.recipes import recipe_module, recipe_names
+
+    for name in recipe_names():
+        summary = (recipe_module(name).__doc__ or "").split("\n")[0]
+        click.echo(f"{name:10s} {summary}")
+
+
+@recipe.command("show")
+@click.argument("name")
+def recipe_show(name: str) -> None:
+    """Print recipe NAME (or a file, completed) as YAML: every range with its meaning."""
+    from render.recipes import load_recipe, recipe_yaml
+
+    click.echo(recipe_yaml(load_recipe(name)), nl=False)
+
+
+@recipe.command("check")
+@click.argument("file", type=EXISTING_FILE)
+def recipe_check(file: Path) -> None:
+    """Tell everything wrong with the recipe in FILE."""
+    from render.recipes import load_recipe
+
+    loaded = load_recipe(str(file))
+    click.echo(f"{file}: a good {loaded.model_dump()['recipe']} recipe")
+
+
+@main.command()
+@click.argument("folder", type=EXISTING_FOLDER)
+@click.option("--sku-list", type=EXISTING_FILE, help="The list it was made from, where that has moved.")
+@click.option("--sample", type=click.IntRange(0), default=10, help="Scenes drawn and traced again.")
+@click.option("--cache", type=ANY_PATH, help="Folder for normalised meshes.  [default: ~/.cache/synth]")
+def verify(folder: Path, sku_list: Path | None, sample: int, cache: Path | None) -> None:
+    """Re-read the data set in FOLDER as a stranger would and report each violation."""
+    from rich.console import Console
+
+    from pipeline.run_settings import default_cache
+    from pipeline.verify import verify_dataset
+    from pipeline.verify_report import print_report
+
+    report = verify_dataset(folder, sku_list=sku_list, sample=sample, cache=cache or default_cache())
+    print_report(Console(), report)
+    sys.exit(1 if report.violations else 0)
+
+
+@main.command()
+@click.argument("folder", type=EXISTING_FOLDER)
+@click.option("--out", type=ANY_PATH, help="The contact sheet.  [default: preview.png in FOLDER]")
+@click.option("--count", type=click.IntRange(1, 400), default=12, help="Pictures shown.")
+def preview(folder: Path, out: Path | None, count: int) -> None:
+    """Draw a contact sheet of the data set in FOLDER with boxes and masks."""
+    from pipeline.preview import preview_dataset
+
+    click.echo(f"wrote {preview_dataset(folder, out or folder / 'preview.png', count=count)}")
+
+
+@main.command()
+def doctor() -> None:
+    """Tell what works here, and how to repair what does not."""
+    from rich.console import Console
+
+    from pipeline.doctor import diagnose, print_checks
+
+    checks = diagnose()
+    print_checks(Console(), checks)
+    sys.exit(0 if any(check.renders for check in checks) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""dataset.json: what a data set was made from, so that it can be resumed, verified and made again."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assets.backdrops import Backdrops
+from assets.catalog import Catalog
+from assets.errors import SynthError
+from pipeline.atomic import write_whole
+from pipeline.layout import Layout
+from pipeline.run_settings import RunSettings
+from render.backends import RenderSettings
+from render.recipes import recipe_hash, recipe_yaml
+from render.recipes.parts import Section
+
+FORMAT = 1
+PACKAGES = ("numpy", "scipy", "trimesh", "embreex", "python-fcl", "opencv-python-headless", "pillow", "pyrender", "bpy")
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """The content of dataset.json. identity: what must be equal to resume; sources: paths relative to the data set."""
+
+    identity: dict[str, Any]
+    scenes: int
+    recipe: str
+    sources: dict[str, str]
+    backdrops: dict[str, str]
+    versions: dict[str, str]
+
+    def to_json(self) -> str:
+        fields = {"format": FORMAT, **self.__dict__}
+        return json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def describe_run(
+    settings: RunSettings, catalog: Catalog, backdrops: Backdrops, recipe: Section, render: RenderSettings
+) -> DatasetInfo:
+    """What the run will be known by."""
+    hashes = backdrops.hashes()
+    identity = {
+        "sku_list": catalog.hash,
+        "recipe": recipe_hash(recipe),
+        "seed": settings.seed,
+        "views": settings.views,
+        "width": settings.width,
+        "height": settings.height,
+        "backend": settings.backend,
+        "preset": settings.preset,
+        "samples": render.samples,
+        "denoise": render.denoise,
+        "split": ",".join(f"{name}:{share:g}" for name, share in settings.splits),
+        "extras": ",".join(settings.extras),
+        "backdrops": _digest(hashes),
+        "licence": settings.licence,
+        "creator": settings.creator,
+    }
+    folders = {
+        "hdri": settings.backdrops.hdri,
+        "photos": settings.backdrops.photos,
+        "surfaces": settings.backdrops.surfaces,
+    }
+    sources = {"sku_list": _relative(catalog.source, settings.out)}
+    sources |= {name: _relative(folder, settings.out) for name, folder in folders.items() if folder}
+    return DatasetInfo(identity, settings.scenes, recipe_yaml(recipe), sources, hashes, _versions())
+
+
+def _digest(hashes: dict[str, str]) -> str:
+    import hashlib
+
+    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+
+
+def _relative(path: Path, base: Path) -> str:
+    return Path(os.path.relpath(path.resolve(), base.resolve())).as_posix()
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for name in ("synth", *PACKAGES):
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def read_info(layout: Layout) -> DatasetInfo:
+    """What dataset.json says. Raises SynthError where there is none or it is damaged."""
+    try:
+        data = json.loads(layout.info.read_text(encoding="utf-8"))
+        if data.pop("format") != FORMAT:
+            raise ValueError(f"format is not {FORMAT}")
+        return DatasetInfo(**data)
+    except FileNotFoundError as error:
+        hint = "give the folder that 'synth render --out' wrote"
+        raise SynthError("not a data set: there is no dataset.json", where=str(layout.root), hint=hint) from error
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise SynthError("dataset.json cannot be used", where=str(layout.info), found=str(error)) from error
+
+
+def claim_folder(layout: Layout, info: DatasetInfo) -> None:
+    """Makes the folder the run's own, or checks that it already is.
+
+    Raises SynthError where it holds other things, another run's data set, or more scenes than asked for.
+    """
+    if layout.info.exists():
+        _check_same(read_info(layout), info, layout)
+    elif layout.root.is_dir() and any(file.name != ".lock" for file in layout.root.iterdir()):
+        raise SynthError(
+            "the output folder is not empty and holds no data set", where=str(layout.root), hint="give another --out"
+        )
+    for name in ("images", "scenes", "labels", "annotations", *filter(None, info.identity["extras"].split(","))):
+        (layout.root / name).mkdir(parents=True, exist_ok=True)
+    write_whole(layout.info, info.to_json().encode())
+
+
+def _check_same(old: DatasetInfo, new: DatasetInfo, layout: Layout) -> None:
+    differing = [name for name in new.identity if old.identity.get(name) != new.identity[name]]
+    if differing:
+        problems = [f"{name}: there {old.identity.get(name)!r}, now {new.identity[name]!r}" for name in differing]
+        hint = "give another --out, or the same settings as before to resume"
+        raise SynthError(
+            "the folder holds a data set of other settings", where=str(layout.root), problems=problems, hint=hint
+        )
+    if new.scenes < old.scenes:
+        hint = f"give --scenes {old.scenes} or more (more extends the set), or another --out"
+        found = f"{old.scenes} scenes there, {new.scenes} asked for"
+        raise SynthError("the folder holds more scenes than asked for", where=str(layout.root), found=found, hint=hint)

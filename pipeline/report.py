@@ -1,0 +1,34 @@
+"""Words at the end of a run: what was made, where it is, what to do next."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.render_run import RunSummary
+
+MOST_FAILURES_TOLD = 5
+
+
+def print_summary(console: Console, summary: RunSummary) -> None:
+    """A table of the data set, failures if there were any, and the next commands."""
+    rate = f"{summary.made / summary.seconds:.2f} scenes/s" if summary.made and summary.seconds else "nothing to do"
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_row("data set", str(summary.out))
+    table.add_row("pictures", f"{summary.pictures}")
+    table.add_row("annotations", f"{summary.annotations}")
+    table.add_row("SKUs seen", f"{summary.skus} of {summary.catalog_size}")
+    table.add_row("this run", f"{summary.made} scenes in {summary.seconds:.0f} s, {rate}")
+    console.print(table, highlight=False)
+    if summary.failures:
+        _print_failures(console, summary)
+    console.print(f"next: synth verify {summary.out}; synth preview {summary.out}", highlight=False)
+
+
+def _print_failures(console: Console, summary: RunSummary) -> None:
+    console.print(
+        f"[red]{len(summary.failures)} scenes failed[/red]; see {summary.out}/failures.jsonl", highlight=False
+    )
+    for outcome in summary.failures[:MOST_FAILURES_TOLD]:
+        console.print(f"  scene {outcome.index}: {outcome.reason}", highlight=False, markup=False)
+    console.print("the same command tries them again", highlight=False)

@@ -1,0 +1,63 @@
+"""What a render run is asked to do: one frozen value, made from the command line."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pipeline.layout import Splits
+
+
+@dataclass(frozen=True)
+class BackdropFolders:
+    """The user's own backdrops; None = what comes with the project."""
+
+    hdri: Path | None = None
+    photos: Path | None = None
+    surfaces: Path | None = None
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """A render run. Everything up to `creator` decides the bytes of the data set; the rest only how it is made.
+
+    recipe: a name or a path to YAML. splits: name and share, sum 1. extras: of depth, normals, ids.
+    workers: processes; threads of the machine are shared between them. timeout_s: for one scene with all its views,
+    long enough for 128 samples of a full HD picture on two cores. max_failures: share of scenes that may fail before
+    the run gives up. memory_mb: a worker above it is replaced before its next scene.
+    """
+
+    sku_list: Path
+    out: Path
+    scenes: int
+    views: int = 1
+    width: int = 640
+    height: int = 480
+    seed: int = 0
+    recipe: str = "tabletop"
+    backend: str = "raster"
+    preset: str = "draft"
+    splits: Splits = (("train", 1.0),)
+    extras: tuple[str, ...] = ()
+    backdrops: BackdropFolders = BackdropFolders()
+    licence: str = ""
+    creator: str = ""
+    workers: int = 1
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    cache: Path = Path()
+    timeout_s: float = 1800.0
+    max_failures: float = 0.1
+    memory_mb: int = 6144
+
+    @property
+    def threads(self) -> int:
+        """Threads for each worker, so that all of them together fill the machine."""
+        return max((os.cpu_count() or 1) // self.workers, 1)
+
+
+def default_cache() -> Path:
+    """Where normalised meshes are kept between runs."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "synth"
