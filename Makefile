@@ -1,0 +1,37 @@
+# make demo     from nothing to a verified data set and a contact sheet (SKU_LIST=path for your own products)
+# make install  the environment alone, with all extras
+# make test     the environment and every check: format, lint, types, tests
+
+VENV ?= .venv
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+SKU_LIST ?=
+OUT ?= demo-out
+BIN := $(VENV)/bin
+SOURCES := assets render pipeline detectors tests benchmarks docs
+SETUP := pyproject.toml constraints.txt tools/setup.sh
+
+.PHONY: demo install test check clean
+
+demo: $(VENV)/.base
+	SYNTH=$(BIN)/synth tools/demo.sh "$(OUT)" "$(SKU_LIST)"
+
+install: $(VENV)/.all
+
+test: $(VENV)/.all check
+
+check:
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2 --dist loadfile
+
+$(VENV)/.base: $(SETUP)
+	PYTHON="$(PYTHON)" tools/setup.sh $(VENV) .
+	touch $@
+
+$(VENV)/.all: $(SETUP)
+	PYTHON="$(PYTHON)" tools/setup.sh $(VENV) ".[train,scale,dev]"
+	touch $@ $(VENV)/.base
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info demo-out
