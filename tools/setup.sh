@@ -13,7 +13,7 @@ fi
 # The raster backend draws through EGL: without these three libraries it cannot start, Cycles can.
 libraries=(libegl1 libegl-mesa0 libgl1-mesa-dri)
 # Blender's module is linked against these, though it opens no window.
-libraries+=(libx11-6 libxfixes3 libxi6 libxkbcommon0 libxrender1)
+libraries+=(libgl1 libsm6 libx11-6 libxext6 libxfixes3 libxi6 libxkbcommon0 libxrender1)
 missing=()
 if command -v dpkg-query >/dev/null; then
   for library in "${libraries[@]}"; do

@@ -1,0 +1,400 @@
+"""Artwork for packages: panels drawn from brand, name, colours and barcode, or around a packshot."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageColor, ImageDraw, ImageFont
+
+from assets.barcode import barcode_image, ean13
+from assets.catalog import Sku
+
+Rgb = tuple[int, int, int]
+Rectangle = tuple[float, float, float, float]
+# Pixels that the larger side of a panel gets: print of 2 mm stays legible in a close picture.
+PANEL_PX = 640
+SHEET_PX = 2048
+# Panel -> axis and sign of its outward normal; the front faces -Y.
+CARTON_PANELS = {"front": (1, -1), "right": (0, 1), "back": (1, 1), "left": (0, -1), "top": (2, 1), "bottom": (2, -1)}
+PALETTE: tuple[tuple[str, str, str], ...] = (
+    ("#c8102e", "#ffd100", "#ffffff"),
+    ("#00539b", "#f2a900", "#ffffff"),
+    ("#2e7d32", "#fff3c4", "#c62828"),
+    ("#5b2a86", "#f4b8d4", "#ffffff"),
+    ("#f57c00", "#3e2723", "#fff8e1"),
+    ("#00838f", "#ffeb3b", "#ffffff"),
+    ("#3b1f0f", "#d7a86e", "#ffffff"),
+    ("#f5f1e6", "#1b5e20", "#b71c1c"),
+)
+
+
+def label_colors(sku: Sku) -> tuple[Rgb, Rgb, Rgb]:
+    """Ground, second and third colour, sRGB 0..255: the list's own, else a scheme chosen by the brand (or the name)."""
+    chosen = [color for color in sku.colors.replace(",", " ").split() if _is_color(color)]
+    scheme = PALETTE[_number(sku.brand or sku.name, len(PALETTE))]
+    first, second, third = (_rgb(color) for color in [*chosen, *scheme[len(chosen) :]][:3])
+    return first, second, third
+
+
+def _rgb(color: str) -> Rgb:
+    red, green, blue, *_ = ImageColor.getrgb(color)
+    return red, green, blue
+
+
+def _is_color(text: str) -> bool:
+    try:
+        ImageColor.getrgb(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _number(text: str, most: int) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") % most
+
+
+def carton_sheet(sku: Sku, packshot: NDArray[np.uint8] | None) -> tuple[NDArray[np.uint8], dict[str, Rectangle]]:
+    """All six panels of a carton on one sheet, (H, W, 3) uint8, and where each lies: left, top, width, height, 0..1."""
+    width, depth, height = (float(side or 0.1) for side in (sku.width_m, sku.depth_m, sku.height_m))
+    scale = min(PANEL_PX / max(width, height), SHEET_PX / (2 * width + 2 * depth))
+    w, d, h = (max(round(side * scale), 24) for side in (width, depth, height))
+    sides = {"front": (0, 0, w, h), "right": (w, 0, d, h), "back": (w + d, 0, w, h), "left": (2 * w + d, 0, d, h)}
+    places = {**sides, "top": (0, h, w, d), "bottom": (w + d, h, w, d)}
+    sheet = Image.new("RGB", (2 * w + 2 * d, h + d), label_colors(sku)[0])
+    for panel, (left, top, across, down) in places.items():
+        sheet.paste(_panel(panel, sku, (across, down), packshot), (left, top))
+    size = np.array([sheet.width, sheet.height] * 2, dtype=float)
+    # Half a pixel inside, so that filtering does not mix neighbouring panels.
+    inset = np.array([0.5, 0.5, -1, -1])
+    rectangles = {panel: tuple(float(v) for v in (np.array(place) + inset) / size) for panel, place in places.items()}
+    return np.asarray(sheet), rectangles  # type: ignore[return-value]
+
+
+def wrap_sheet(sku: Sku, aspect: float, packshot: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    """A label that goes around: back text, front in the middle, barcode; width is `aspect` times its height."""
+    width = min(round(PANEL_PX * max(aspect, 1.0)), SHEET_PX)
+    height = max(round(width / aspect), 48)
+    sheet = Image.new("RGB", (width, height), label_colors(sku)[0])
+    front = round(width * 0.46)
+    side = (width - front) // 2
+    sheet.paste(_panel("left", sku, (side, height), packshot), (0, 0))
+    sheet.paste(_panel("front", sku, (front, height), packshot), (side, 0))
+    sheet.paste(_panel("right", sku, (width - side - front, height), packshot), (side + front, 0))
+    return np.asarray(sheet)
+
+
+def _panel(panel: str, sku: Sku, size: tuple[int, int], packshot: NDArray[np.uint8] | None) -> Image.Image:
+    ground = label_colors(sku)[0] if packshot is None else _main_color(packshot)
+    image = Image.new("RGB", size, ground)
+    if packshot is not None and panel in ("front", "back"):
+        return Image.fromarray(packshot).resize(size, Image.Resampling.LANCZOS)
+    PANELS[panel](image, sku, ground)
+    return image
+
+
+def _main_color(packshot: NDArray[np.uint8]) -> Rgb:
+    """The most frequent colour of the packshot's border, coarsely counted: the sides of a pack carry its ground on."""
+    edge = np.concatenate([packshot[:, :3].reshape(-1, 3), packshot[:, -3:].reshape(-1, 3)])
+    coarse, counts = np.unique(edge // 32, axis=0, return_counts=True)
+    red, green, blue = (int(v) * 32 + 16 for v in coarse[counts.argmax()])
+    return red, green, blue
+
+
+def _ink_on(ground: Rgb, *wanted: Rgb) -> Rgb:
+    """The first of the wanted colours that stands out from the ground, else black or white."""
+    black, white = (22, 22, 24), (252, 252, 250)
+    for ink in (*wanted, white, black):
+        if abs(_brightness(ink) - _brightness(ground)) > 95:
+            return ink
+    return black if _brightness(ground) > 128 else white
+
+
+def _brightness(color: Rgb) -> float:
+    return 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
+
+
+def _font(pixels: float) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(max(pixels, 6))
+    assert isinstance(font, ImageFont.FreeTypeFont)  # Pillow's wheels carry FreeType
+    return font
+
+
+def _write_fitted(
+    image: Image.Image, text: str, box: tuple[float, float, float, float], ink: Rgb, *, bold: float = 0.0
+) -> None:
+    """Text as large as it fits into the box (left, top, right, bottom), broken into up to three lines, centred."""
+    left, top, right, bottom = box
+    if right - left < 8 or bottom - top < 6 or not text:
+        return
+    draw = ImageDraw.Draw(image)
+    best: tuple[float, list[str]] = (6.0, [text])
+    for lines in _broken(text):
+        longest = max(draw.textlength(line, font=_font(100)) for line in lines)
+        pixels = min((right - left) / max(longest, 1) * 94, (bottom - top) / (len(lines) * 1.12))
+        best = max(best, (pixels, lines))
+    pixels, lines = best
+    font, stroke = _font(pixels), max(int(pixels * bold), 0)
+    y = (top + bottom) / 2 - pixels * 1.1 * (len(lines) - 1) / 2
+    for line in lines:
+        draw.text(((left + right) / 2, y), line, ink, font, "mm", stroke_width=stroke, stroke_fill=ink)
+        y += pixels * 1.1
+
+
+def _broken(text: str) -> list[list[str]]:
+    """The text on one line, and on two and three lines of about equal length."""
+    words = text.split()
+    ways = [[text]]
+    for count in range(2, min(len(words), 3) + 1):
+        target, line = len(text) / count, ""
+        lines: list[str] = []
+        for word in words:
+            if line and len(line) + len(word) / 2 > target and len(lines) < count - 1:
+                lines.append(line)
+                line = word
+            else:
+                line = f"{line} {word}".strip()
+        ways.append([*lines, line])
+    return ways
+
+
+def _draw_front(image: Image.Image, sku: Sku, ground: Rgb) -> None:
+    _, second, third = label_colors(sku)
+    width, height = image.size
+    DECORATIONS[_number(sku.brand or sku.name, len(DECORATIONS))](image, second, third, _number(sku.sku, 1 << 20))
+    _draw_brand(image, sku, ground, second)
+    plate = (width * 0.05, height * 0.30, width * 0.95, height * 0.52)
+    draw = ImageDraw.Draw(image)
+    draw.rounded_rectangle(plate, radius=width * 0.05, fill=third, outline=second, width=max(width // 120, 1))
+    inside = (plate[0] + width * 0.03, plate[1] + height * 0.012, plate[2] - width * 0.03, plate[3] - height * 0.012)
+    _write_fitted(image, _product_words(sku), inside, _ink_on(third, ground, second), bold=0.03)
+    _draw_food(image, sku, second, third)
+    foot = (width * 0.06, height * 0.93, width * 0.94, height * 0.985)
+    under = image.getpixel((width // 2, round(height * 0.96)))
+    _write_fitted(image, _weight(sku), foot, _ink_on(under, third, ground))
+
+
+def _product_words(sku: Sku) -> str:
+    name = sku.name
+    if sku.brand and name.lower().startswith(sku.brand.lower()):
+        name = name[len(sku.brand) :].strip() or name
+    return name
+
+
+def _weight(sku: Sku) -> str:
+    if sku.mass_kg is None:
+        return "best quality since 1952"
+    return f"e {sku.mass_kg * 1000:.0f} g" if sku.mass_kg < 1 else f"e {sku.mass_kg:.2f} kg"
+
+
+def _draw_brand(image: Image.Image, sku: Sku, ground: Rgb, second: Rgb) -> None:
+    """The brand in a badge, slanted a little, as brands are."""
+    width, height = image.size
+    badge = Image.new("RGBA", (width, max(round(height * 0.24), 12)), (0, 0, 0, 0))
+    draw = ImageDraw.Draw(badge)
+    box = (width * 0.06, badge.height * 0.1, width * 0.94, badge.height * 0.92)
+    kind = _number(sku.brand or sku.name, 3)
+    if kind == 0:
+        draw.ellipse(box, fill=second)
+    elif kind == 1:
+        draw.rounded_rectangle(box, radius=badge.height * 0.4, fill=second)
+    ink = _ink_on(second if kind < 2 else ground, ground if kind < 2 else second)
+    layer = Image.new("RGB", badge.size, second if kind < 2 else ground)
+    inner = (box[0] + width * 0.1, box[1] + badge.height * 0.12, box[2] - width * 0.1, box[3] - badge.height * 0.12)
+    mask = Image.new("RGB", badge.size, (0, 0, 0))
+    _write_fitted(mask, (sku.brand or sku.name.split()[0]).upper(), inner, (255, 255, 255), bold=0.06)
+    layer.paste(ink, mask=mask.convert("L"))
+    badge.paste(layer, mask=mask.convert("L"))
+    turned = badge.rotate(3 if kind == 1 else 0, resample=Image.Resampling.BICUBIC)
+    image.paste(turned, (0, round(height * 0.04)), turned)
+
+
+def _draw_food(image: Image.Image, sku: Sku, second: Rgb, third: Rgb) -> None:
+    """A bowl of the product in the lower half: round things in the flavour's colours, shaded like balls."""
+    width, height = image.size
+    rng = np.random.default_rng(_number(sku.sku, 1 << 30))
+    flavour = _flavour_color(sku.name) or second
+    middle = np.array([width * 0.5, height * 0.73])
+    spread = np.array([width * 0.30, height * 0.13])
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((*(middle - spread * 1.35), *(middle + spread * 1.35)), fill=_mixed(third, (255, 255, 255), 0.35))
+    radius = min(width, height) * 0.07
+    for _ in range(26):
+        angle, share = rng.uniform(0, 2 * np.pi), np.sqrt(rng.random())
+        x, y = middle + spread * share * [np.cos(angle), np.sin(angle)]
+        r = radius * rng.uniform(0.6, 1.15)
+        tone = _mixed(flavour, (0, 0, 0), rng.uniform(0.0, 0.25))
+        draw.ellipse((x - r, y - r, x + r, y + r), fill=_mixed(tone, (0, 0, 0), 0.3))
+        draw.ellipse((x - r * 0.92, y - r * 0.95, x + r * 0.86, y + r * 0.82), fill=tone)
+        draw.ellipse((x - r * 0.5, y - r * 0.6, x - r * 0.05, y - r * 0.2), fill=_mixed(tone, (255, 255, 255), 0.55))
+
+
+FLAVOURS: dict[str, str] = {
+    **{"tomato": "#cd281e", "strawberry": "#d6283c", "cherry": "#960f28", "orange": "#f58c14", "lemon": "#fad732"},
+    **{"honey": "#e1a528", "corn": "#f5cd46", "pea": "#6eaa3c", "mint": "#6ec8a0", "apple": "#96be3c"},
+    **{"chocolate": "#552d19", "cocoa": "#5f371e", "coffee": "#462819", "bean": "#823228", "blueberry": "#464696"},
+    **{"vanilla": "#f0e1aa", "oat": "#cdaa73", "rice": "#f0ebdc", "peach": "#faaf78", "milk": "#f0f0f5"},
+    **{"herb": "#5a8c46", "chili": "#be1e14", "garlic": "#ebe1cd", "tuna": "#d9a08c"},
+}
+
+
+def _flavour_color(name: str) -> Rgb | None:
+    color = next((color for word, color in FLAVOURS.items() if word in name.lower()), None)
+    return None if color is None else _rgb(color)
+
+
+def _mixed(color: Rgb, other: Rgb, share: float) -> Rgb:
+    red, green, blue = (round(a * (1 - share) + b * share) for a, b in zip(color, other, strict=True))
+    return red, green, blue
+
+
+def _decorate_band(image: Image.Image, second: Rgb, third: Rgb, seed: int) -> None:
+    width, height = image.size
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, height * 0.885, width, height), fill=_mixed(second, (0, 0, 0), 0.15))
+    for number in range(3):
+        y = height * (0.56 + 0.012 * number)
+        draw.line((0, y, width, y), fill=third, width=max(height // 220, 1))
+
+
+def _decorate_waves(image: Image.Image, second: Rgb, third: Rgb, seed: int) -> None:
+    width, height = image.size
+    draw = ImageDraw.Draw(image)
+    x = np.arange(0, width + 8, 4)
+    for number, color in enumerate((_mixed(second, (255, 255, 255), 0.3), second)):
+        y = height * (0.57 + 0.07 * number) + height * 0.03 * np.sin(x / width * 2 * np.pi + number * 1.7)
+        draw.polygon([(0, height), *zip(x.tolist(), y.tolist(), strict=True), (width, height)], fill=color)
+
+
+def _decorate_sunburst(image: Image.Image, second: Rgb, third: Rgb, seed: int) -> None:
+    width, height = image.size
+    draw = ImageDraw.Draw(image)
+    ground = image.getpixel((0, 0))
+    ray = _mixed(ground, (255, 255, 255), 0.22)
+    for number in range(18):
+        a, b = (2 * np.pi * (number + part) / 18 for part in (0, 0.5))
+        reach = 1.5 * max(width, height)
+        tips = [(width / 2 + reach * np.cos(t), height * 0.72 + reach * np.sin(t)) for t in (a, b)]
+        draw.polygon([(width / 2, height * 0.72), *tips], fill=ray)
+
+
+def _decorate_dots(image: Image.Image, second: Rgb, third: Rgb, seed: int) -> None:
+    width, height = image.size
+    draw = ImageDraw.Draw(image)
+    rng = np.random.default_rng(seed)
+    for _ in range(40):
+        x, y, r = rng.uniform(0, width), rng.uniform(height * 0.53, height), rng.uniform(0.008, 0.035) * width
+        draw.ellipse((x - r, y - r, x + r, y + r), fill=_mixed(second, third, rng.uniform(0, 0.6)))
+
+
+DECORATIONS: tuple[Callable[[Image.Image, Rgb, Rgb, int], None], ...] = (
+    _decorate_band,
+    _decorate_waves,
+    _decorate_sunburst,
+    _decorate_dots,
+)
+
+
+def _draw_back(image: Image.Image, sku: Sku, ground: Rgb) -> None:
+    """A quieter front: name, a text block, nutrition facts."""
+    _, second, third = label_colors(sku)
+    width, height = image.size
+    ImageDraw.Draw(image).rectangle((0, 0, width, height * 0.18), fill=second)
+    heading = (width * 0.06, height * 0.02, width * 0.94, height * 0.16)
+    _write_fitted(image, sku.name, heading, _ink_on(second, ground, third), bold=0.03)
+    _draw_text_block(image, sku, (width * 0.07, height * 0.22, width * 0.93, height * 0.52), ground)
+    _draw_table(image, (width * 0.12, height * 0.56, width * 0.88, height * 0.93))
+
+
+def _draw_facts_side(image: Image.Image, sku: Sku, ground: Rgb) -> None:
+    width, height = image.size
+    _write_fitted(
+        image, sku.brand or sku.name, (width * 0.08, height * 0.03, width * 0.92, height * 0.14), _ink_on(ground)
+    )
+    _draw_table(image, (width * 0.1, height * 0.18, width * 0.9, height * 0.62))
+    _draw_text_block(image, sku, (width * 0.1, height * 0.66, width * 0.9, height * 0.95), ground)
+
+
+def _draw_code_side(image: Image.Image, sku: Sku, ground: Rgb) -> None:
+    width, height = image.size
+    _write_fitted(
+        image, sku.name, (width * 0.08, height * 0.03, width * 0.92, height * 0.18), _ink_on(ground), bold=0.02
+    )
+    _draw_text_block(image, sku, (width * 0.1, height * 0.22, width * 0.9, height * 0.6), ground)
+    code = barcode_image(ean13(sku.barcode or sku.sku))
+    wide = min(width * 0.84, height * 0.28 * code.width / code.height)
+    size = (max(round(wide), 12), max(round(wide * code.height / code.width), 8))
+    place = (round((width - size[0]) / 2), round(height * 0.66))
+    image.paste(code.resize(size, Image.Resampling.BOX), place)
+
+
+def _draw_lid(image: Image.Image, sku: Sku, ground: Rgb) -> None:
+    width, height = image.size
+    _, second, third = label_colors(sku)
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, height * 0.42, width, height * 0.58), fill=_mixed(ground, (0, 0, 0), 0.08))
+    box = (width * 0.1, height * 0.12, width * 0.9, height * 0.88)
+    _write_fitted(image, sku.brand or sku.name, box, _ink_on(ground, second, third), bold=0.04)
+
+
+def _draw_text_block(image: Image.Image, sku: Sku, box: tuple[float, float, float, float], ground: Rgb) -> None:
+    """Small print: words of the product over and over, as large as print on packs is."""
+    left, top, right, bottom = box
+    draw = ImageDraw.Draw(image)
+    pixels = max(image.height / 42, 7)
+    font, ink = _font(pixels), _ink_on(ground)
+    words = f"Ingredients: {sku.name}, water, sugar, salt, natural flavour. Store in a cool dry place.".split()
+    rng = np.random.default_rng(_number(sku.name, 1 << 30))
+    y, line = top, ""
+    while y + pixels < bottom:
+        word = words[rng.integers(len(words))]
+        if draw.textlength(f"{line} {word}", font=font) > right - left:
+            draw.text((left, y), line, fill=ink, font=font)
+            y, line = y + pixels * 1.25, word
+            if draw.textlength(word, font=font) > right - left:
+                return
+        else:
+            line = f"{line} {word}".strip()
+
+
+NUTRITION = (
+    "Nutrition / 100 g",
+    "Energy  1480 kJ",
+    "Fat  4.1 g",
+    "Carbohydrate  62 g",
+    "Sugars  18 g",
+    "Protein  9 g",
+    "Salt  0.6 g",
+)
+
+
+def _draw_table(image: Image.Image, box: tuple[float, float, float, float]) -> None:
+    left, top, right, bottom = box
+    draw = ImageDraw.Draw(image)
+    draw.rectangle(box, fill=(250, 250, 248), outline=(20, 20, 20), width=max(image.width // 150, 1))
+    rows = (
+        "Nutrition / 100 g",
+        "Energy  1480 kJ",
+        "Fat  4.1 g",
+        "Carbohydrate  62 g",
+        "Sugars  18 g",
+        "Protein  9 g",
+        "Salt  0.6 g",
+    )
+    step = (bottom - top) / len(rows)
+    for number, row in enumerate(rows):
+        y = top + step * number
+        _write_fitted(image, row, (left + 3, y + step * 0.12, right - 3, y + step * 0.88), (20, 20, 20))
+        draw.line((left, y, right, y), fill=(20, 20, 20), width=1)
+
+
+PANELS: dict[str, Callable[[Image.Image, Sku, Rgb], None]] = {
+    "front": _draw_front,
+    "back": _draw_back,
+    "left": _draw_facts_side,
+    "right": _draw_code_side,
+    "top": _draw_lid,
+    "bottom": _draw_lid,
+}
