@@ -39,6 +39,11 @@ def label_colors(sku: Sku) -> tuple[Rgb, Rgb, Rgb]:
     return first, second, third
 
 
+def _pixel(image: Image.Image, x: int, y: int) -> Rgb:
+    red, green, blue = np.asarray(image)[y, x]
+    return int(red), int(green), int(blue)
+
+
 def _rgb(color: str) -> Rgb:
     red, green, blue, *_ = ImageColor.getrgb(color)
     return red, green, blue
@@ -172,7 +177,7 @@ def _draw_front(image: Image.Image, sku: Sku, ground: Rgb) -> None:
     _write_fitted(image, _product_words(sku), inside, _ink_on(third, ground, second), bold=0.03)
     _draw_food(image, sku, second, third)
     foot = (width * 0.06, height * 0.93, width * 0.94, height * 0.985)
-    under = image.getpixel((width // 2, round(height * 0.96)))
+    under = _pixel(image, width // 2, round(height * 0.96))
     _write_fitted(image, _weight(sku), foot, _ink_on(under, third, ground))
 
 
@@ -271,7 +276,7 @@ def _decorate_waves(image: Image.Image, second: Rgb, third: Rgb, seed: int) -> N
 def _decorate_sunburst(image: Image.Image, second: Rgb, third: Rgb, seed: int) -> None:
     width, height = image.size
     draw = ImageDraw.Draw(image)
-    ground = image.getpixel((0, 0))
+    ground = _pixel(image, 0, 0)
     ray = _mixed(ground, (255, 255, 255), 0.22)
     for number in range(18):
         a, b = (2 * np.pi * (number + part) / 18 for part in (0, 0.5))

@@ -15,6 +15,25 @@ from render.scene import AreaLight, Background, Environment, Finish, Placement, 
 # Blur and shake are stated for this width, so that a recipe looks the same at every size.
 REFERENCE_WIDTH = 640
 PATTERNS: tuple[TextureKind, ...] = ("solid", "checker", "stripes", "dots", "noise", "gradient", "wood", "fabric")
+# What tables, counters and shelves are made of: a pattern and its ground colour, sRGB.
+TABLES: tuple[tuple[TextureKind, Color], ...] = (
+    ("wood", (0.76, 0.58, 0.40)),  # beech
+    ("wood", (0.55, 0.37, 0.23)),  # oak, oiled
+    ("wood", (0.33, 0.21, 0.14)),  # walnut
+    ("wood", (0.82, 0.74, 0.62)),  # birch
+    ("solid", (0.90, 0.90, 0.88)),  # white laminate
+    ("solid", (0.62, 0.63, 0.64)),  # grey steel shelf
+    ("solid", (0.16, 0.16, 0.17)),  # black shelf
+    ("noise", (0.60, 0.59, 0.57)),  # concrete
+    ("noise", (0.80, 0.77, 0.72)),  # stone
+    ("noise", (0.30, 0.31, 0.33)),  # slate
+    ("fabric", (0.85, 0.82, 0.75)),  # linen
+    ("fabric", (0.28, 0.35, 0.47)),  # blue cloth
+    ("fabric", (0.55, 0.20, 0.20)),  # red cloth
+    ("checker", (0.85, 0.85, 0.82)),  # tiles
+    ("stripes", (0.80, 0.78, 0.72)),  # table cloth
+    ("dots", (0.70, 0.76, 0.74)),  # oilcloth
+)
 DISTRACTOR_SHAPES: tuple[ShapeKind, ...] = ("box", "cylinder", "sphere", "cone", "torus", "capsule")
 
 
@@ -79,12 +98,16 @@ def _color(values: np.ndarray) -> Color:
 def draw_surface(
     backdrops: Backdrops, image_share: float, repeat_m: tuple[float, float], *, rng: np.random.Generator
 ) -> Texture:
-    """A photographed surface where there are some and chance wants it, else wood, fabric or another pattern."""
+    """A photographed surface where there are some and chance wants it, else a procedural one in colours of tables."""
     photographed = bool(rng.random() < image_share) and bool(backdrops.surfaces)
-    pattern = draw_pattern(rng=rng, size_m=repeat_m)
-    if not photographed:
-        return pattern
-    return Texture("image", key=str(rng.choice(backdrops.surfaces)), size_m=pattern.size_m)
+    size = float(rng.uniform(*repeat_m))
+    kind, ground = TABLES[rng.integers(len(TABLES))]
+    first = np.clip(np.array(ground) * rng.uniform(0.75, 1.2) * rng.uniform(0.93, 1.07, size=3), 0.02, 0.98)
+    second = np.clip(first * rng.uniform(0.55, 0.9), 0.02, 0.98)
+    seed = int(rng.integers(1 << 31))
+    if photographed:
+        return Texture("image", key=str(rng.choice(backdrops.surfaces)), size_m=size)
+    return Texture(kind, colors=(_color(first), _color(second)), size_m=size, seed=seed)
 
 
 def draw_distractor(distractors: Distractors, *, rng: np.random.Generator) -> tuple[Shape, Texture, Finish]:

@@ -14,13 +14,15 @@ MIDDLE_GREY = 0.18
 SHOULDER = 0.7
 
 
-def develop(light: NDArray[np.float32], sensor: Sensor) -> NDArray[np.uint8]:
+def develop(light: NDArray[np.float32], sensor: Sensor, subject: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
     """The picture that the sensor makes of `light`, (H, W, 3) linear RGB, any scale; (H, W, 3) uint8 sRGB.
+
+    subject: (H, W) bool, what the photographer means to show: it counts as much for the exposure as the whole picture.
 
     In the order of the light's way: metering, vignette, lens blur, shake, white balance, photon and read noise, tone
     curve, contrast and saturation. JPEG is left to the writer.
     """
-    picture = light.astype(np.float64) * (meter(light) * 2.0**sensor.exposure_ev)
+    picture = light.astype(np.float64) * (meter(light, subject) * 2.0**sensor.exposure_ev)
     picture = picture * _vignette(picture.shape, sensor.vignette)[..., None]
     picture = _shake(_blur(picture, sensor.blur_px), sensor.motion_px, sensor.motion_angle)
     picture = picture * np.asarray(sensor.white_balance)
@@ -30,13 +32,17 @@ def develop(light: NDArray[np.float32], sensor: Sensor) -> NDArray[np.uint8]:
     return (np.clip(coded, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def meter(light: NDArray) -> float:
+def meter(light: NDArray, subject: NDArray[np.bool_] | None = None) -> float:
     """The gain that brings the mean luminance to middle grey; lamps and glints count as the 99th percentile only.
 
+    The geometric mean of picture and subject, so that a window behind does not turn products black.
     1 for a black picture.
     """
     luminance = light.astype(np.float64) @ LUMINANCE
-    mean = float(np.minimum(luminance, np.percentile(luminance, 99)).mean())
+    capped = np.minimum(luminance, np.percentile(luminance, 99))
+    mean = float(capped.mean())
+    if subject is not None and subject.any():
+        mean = float(np.sqrt(mean * capped[subject].mean()))
     return MIDDLE_GREY / mean if mean > 1e-9 else 1.0
 
 

@@ -14,7 +14,7 @@ from pydantic import Field
 from scipy.spatial.transform import Rotation
 
 from assets.library import Library
-from assets.rest import Rest, rest_from_mesh
+from assets.rest import Rest, upright_rest
 from render.choice import choose_products
 from render.framing import direction_of, intrinsics_from_lens
 from render.geometry import look_at, unproject
@@ -134,7 +134,7 @@ def _fly(
     low, high = recipe.distractors.count
     for number in range(looks.integers(low, high + 1)):
         shape, texture, finish = draw_distractor(recipe.distractors, rng=looks)
-        body = rest_from_mesh(library.prop(shape, texture))
+        body = upright_rest(library.prop(shape, texture))
         pose = _free_pose(body, air, recipe.distractors.size, camera, rng)
         props.append(prop_placement(shape, texture, finish, pose, f"distractor-{number + 1}"))
     return products, props

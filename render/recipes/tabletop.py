@@ -10,7 +10,7 @@ from pydantic import Field
 
 from assets.library import Library
 from assets.look import Shape, Texture
-from assets.rest import rest_from_mesh
+from assets.rest import upright_rest
 from render.choice import choose_products
 from render.framing import camera_framing, direction_of
 from render.geometry import transform
@@ -101,7 +101,7 @@ def _arrange(
     """Products and distractors set down together, in mixed order, so that either may hide the other."""
     rng = streams.scene(Purpose.LAYOUT)
     rests = [library.rest(sku) for sku in skus]
-    rests += [rest_from_mesh(library.prop(shape, texture)) for shape, texture, _ in shapes]
+    rests += [upright_rest(library.prop(shape, texture)) for shape, texture, _ in shapes]
     manners = [_draw_manner(recipe, rng) for _ in skus] + ["stand" for _ in shapes]
     order = rng.permutation(len(rests))
     things = [Thing(rests[i], manners[i]) for i in order]

@@ -96,3 +96,13 @@ def test_neutral_light_is_white_and_candlelight_red() -> None:
     assert np.array(warm) @ LUMINANCE == pytest.approx(1)
     # The white of sRGB is 6504 K daylight, close to the black body of that temperature.
     assert rgb_from_kelvin(6504) == pytest.approx((1, 1, 1), abs=0.08)
+
+
+def test_products_before_a_window_do_not_turn_black() -> None:
+    backlit = np.full((48, 64, 3), 20.0, np.float32)
+    backlit[20:30, 20:40] = 0.5
+    subject = np.zeros((48, 64), bool)
+    subject[20:30, 20:40] = True
+    without, with_subject = develop(backlit, Sensor())[25, 30, 0], develop(backlit, Sensor(), subject)[25, 30, 0]
+    assert with_subject > 2 * without
+    assert meter(GREY, np.ones((48, 64), bool)) == pytest.approx(meter(GREY))
