@@ -4,7 +4,7 @@
 // Fernando, "Percentage-closer soft shadows", 2005; Jimenez et al., "Practical realtime strategies for accurate
 // indirect occlusion", 2016.
 const float PI = 3.14159265;
-const int SEARCH_TAPS = 4;
+const int SEARCH_TAPS = 6;
 const int SHADOW_TAPS = 5;
 const int SLICES = 2;
 const int STEPS = 4;
@@ -22,6 +22,7 @@ uniform vec2 light_size[MOST_LIGHTS];  // tangent of the angular radius (distant
 uniform float normal_bias;
 uniform float depth_bias;
 uniform float occlusion_radius;
+uniform float ground_occlusion;
 uniform int ground_count;
 uniform float ground_height[MOST_GROUNDS];
 uniform float ground_weight[MOST_LIGHTS];  // share of the ground's light that comes from each light; 0 for near lights
@@ -65,7 +66,9 @@ float light_seen(int light, vec3 world_point, vec3 world_normal, float turn, flo
     float blockers = 0.0, blocker_depth = 0.0;
     for (int k = 0; k < SEARCH_TAPS; ++k) {
         float angle = turn + float(k) * 2.39996;
-        vec2 shift = search * sqrt((float(k) + jitter) / float(SEARCH_TAPS)) * vec2(cos(angle), sin(angle));
+        // Denser towards the middle: spread evenly, all taps missed a narrow blocker close by, and light leaked in.
+        float out_to = (float(k) + jitter) / float(SEARCH_TAPS);
+        vec2 shift = search * out_to * sqrt(out_to) * vec2(cos(angle), sin(angle));
         float z = map_depth(light, 0.5 + (p.xy + shift) * uv_scale);
         if (z < plane_depth(near, p, n, shift) - depth_bias) {
             blockers += 1.0;
@@ -104,6 +107,13 @@ float ground_lit(vec3 p, vec3 n, float jitter) {
     return max(lit, 0.0);
 }
 
+bool on_ground(vec3 p) {
+    float z = dot(vec3(world_from_camera[0][2], world_from_camera[1][2], world_from_camera[2][2]), p) + world_from_camera[3][2];
+    bool found = false;
+    for (int k = 0; k < ground_count; ++k) found = found || abs(z - ground_height[k]) < 0.004;
+    return found;
+}
+
 float horizon(vec2 pixel, vec2 direction, float pixels, float jitter, vec3 p, vec3 view, float low) {
     float highest = low;
     for (int k = 0; k < STEPS; ++k) {
@@ -112,9 +122,11 @@ float horizon(vec2 pixel, vec2 direction, float pixels, float jitter, vec3 p, ve
         if (any(lessThan(at, vec2(0.0))) || any(greaterThanEqual(at, vec2(textureSize(places))))) break;
         vec2 place = texelFetch(places, ivec2(at), 0).xy;
         if (place.x < 0.5) continue;
-        vec3 delta = camera_point(at, place.y) - p;
+        vec3 there = camera_point(at, place.y);
+        vec3 delta = there - p;
         float far = length(delta);
-        float weight = clamp(2.0 - 2.0 * far / occlusion_radius, 0.0, 1.0);
+        float weight = clamp(3.0 - 3.0 * far / occlusion_radius, 0.0, 1.0);
+        if (on_ground(there)) weight *= ground_occlusion;
         highest = max(highest, mix(low, dot(delta, view) / max(far, 1e-6), weight));
     }
     return highest;

@@ -185,7 +185,7 @@ vec3 shade(vec4 color, vec4 normal, float depth, ivec2 mask_at) {
     }
     float sky = seen[11];
     float mirror_seen;
-    vec3 diffuse = sun_light(s, mirror_seen) + s.color * bounced(sky, s.color) * diffuse_light(s.n);
+    vec3 diffuse = sun_light(s, mirror_seen) + s.color * bounced(sky, 0.5 * s.color) * diffuse_light(s.n);
     float corner = clamp(pow(s.facing + sky, exp2(-16.0 * s.roughness - 1.0)) - 1.0 + sky, 0.0, 1.0);
     vec3 glossy = reflected_light(reflect(-s.view, s.n), s.roughness) * s.whole * min(corner, mirror_seen);
     return diffuse * (1.0 - s.whole) + glossy + area_lights(s);
