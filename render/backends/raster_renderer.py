@@ -119,8 +119,7 @@ class RasterBackend:
         self._context.delete_context()
 
     def _fetch(self, placements: tuple[Placement, ...]) -> list[GpuMesh]:
-        meshes = [mesh_of(self._library, placement) for placement in placements]
-        return self._store.fetch(meshes, [placement.kind == "product" for placement in placements])
+        return self._store.fetch([mesh_of(self._library, placement) for placement in placements])
 
     def _resize(self, width: int, height: int) -> None:
         if self._size == (width, height):
@@ -295,7 +294,7 @@ def _enlarged(camera: Camera, scale: int) -> Camera:
 
 
 def _soften(picture: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The picture as through a pixel filter a little wider than the pixel: four samples in a box leave steps in outlines."""
+    """The picture through a filter a little wider than the pixel: four samples in a box leave steps in outlines."""
     import cv2
 
     kernel = np.array([SOFTNESS, 1 - 2 * SOFTNESS, SOFTNESS], np.float32)
