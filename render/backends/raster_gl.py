@@ -174,7 +174,7 @@ def upload_image(pixels: NDArray[np.uint8], *, anisotropy: float) -> int:
     _set_parameters(GL.GL_TEXTURE_2D, GL.GL_LINEAR_MIPMAP_LINEAR, GL.GL_LINEAR, GL.GL_REPEAT)
     GL.glTexParameterf(GL.GL_TEXTURE_2D, MAX_ANISOTROPY, anisotropy)
     if anisotropy <= 1:
-        # Plain mipmaps blur what is seen at a slant; multisampling and the scans' many triangles allow for sharper ones.
+        # Plain mipmaps blur what is seen at a slant; multisampling and small triangles allow sharper ones.
         GL.glTexParameterf(GL.GL_TEXTURE_2D, GL.GL_TEXTURE_LOD_BIAS, -0.75)
     return int(texture)
 

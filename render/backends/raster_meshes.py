@@ -15,7 +15,7 @@ from render.backends.raster_gl import GL, Program, upload_image
 from render.backends.raster_lod import shadow_shell
 from render.backends.raster_pictures import spread_colors, used_texels
 
-# Taps along a slanted texel, where hardware makes them free. In software 4 of them took 90 of 200 ms; plain mipmaps read
+# Taps along a slanted texel, where hardware makes them free. In software 4 took 90 of 200 ms; plain mipmaps read
 # a little sharper came as close to path tracing.
 ANISOTROPY = 8.0
 
