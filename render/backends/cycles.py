@@ -65,7 +65,10 @@ class CyclesBackend:
         with self._placed(scene):
             for light in scene.lights:
                 add_area_light(self._bpy, self._stage, light)
-            return self._shoot(self._picture, scene)
+            picture = self._shoot(self._picture, scene)
+        # The denoiser leaves some 1e-5 of light where nothing is.
+        picture[picture[..., 3] == 0] = 0
+        return picture
 
     def trace_ids(self, scene: SceneSpec) -> NDArray[np.int32]:
         """Ids by Cycles' object index pass with one path through each pixel's centre, (H, W) int32."""

@@ -47,7 +47,8 @@ struct Surface {
     vec3 whole;  // share of light that the glossy layer sends back, over all directions
 };
 
-vec3 diffuse_light(vec3 n) {
+vec3 diffuse_light(vec3 world_n) {
+    vec3 n = hdri_from_world * world_n;
     vec3 light = harmonics[0] * 0.282094792 + harmonics[1] * (0.488602512 * n.y) + harmonics[2] * (0.488602512 * n.z)
         + harmonics[3] * (0.488602512 * n.x) + harmonics[4] * (1.092548431 * n.x * n.y)
         + harmonics[5] * (1.092548431 * n.y * n.z) + harmonics[6] * (0.315391565 * (3.0 * n.z * n.z - 1.0))
