@@ -1,0 +1,304 @@
+"""Proof of a data set: everything is read back as a stranger would, and each disagreement told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.errors import SynthError
+from pipeline.dataset_info import DatasetInfo, read_info
+from pipeline.layout import Layout, split_of, stem_of
+from pipeline.verify_extras import EXTRA_CHECKS, read_png
+from pipeline.verify_records import (
+    Record,
+    Violation,
+    check_annotation,
+    check_image,
+    check_masks,
+    check_picture,
+    decode_mask,
+)
+from pipeline.verify_scenes import check_scenes, open_sources
+
+# A set that is broken everywhere need not be told to the last line.
+MOST_VIOLATIONS = 1000
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What was found. skipped: checks that could not be made, and why."""
+
+    violations: tuple[Violation, ...]
+    images: int
+    annotations: int
+    scenes_redrawn: int
+    skipped: tuple[str, ...]
+
+
+@dataclass
+class _Tally:
+    """Counts and findings while a data set is read."""
+
+    violations: list[Violation] = field(default_factory=list)
+    images: int = 0
+    annotations: int = 0
+    stems: set[str] = field(default_factory=set)
+    skipped: list[str] = field(default_factory=list)
+
+    def add(self, found: Iterator[Violation]) -> None:
+        self.violations.extend(found)
+
+
+def verify_dataset(folder: Path, *, sku_list: Path | None = None, sample: int = 10, cache: Path) -> VerifyReport:
+    """All violations of the data set in `folder`; `sample` scenes are drawn and traced again.
+
+    Raises SynthError where the folder holds no data set at all; damage inside one is a violation, never an error.
+    """
+    layout = Layout(folder)
+    info = read_info(layout)
+    tally = _Tally()
+    sources = open_sources(layout, info, sku_list, cache)
+    keys = sources.library.catalog.keys if sources.library else None
+    splits = _splits_of(info, tally)
+    for split in splits:
+        _verify_split(layout, info, split, keys, tally)
+        if len(tally.violations) > MOST_VIOLATIONS:
+            tally.skipped.append(f"everything after the first {MOST_VIOLATIONS} violations")
+            break
+    tally.add(_check_folders(layout, info, tally.stems))
+    redrawn = 0
+    if sources.library is None:
+        tally.skipped.append(f"drawing scenes again: {sources.why_not}")
+    elif sample:
+        indices = sorted({int(i) for i in np.linspace(0, info.scenes - 1, min(sample, info.scenes))})
+        tally.add(check_scenes(layout, info, sources.library, indices))
+        redrawn = len(indices)
+    return VerifyReport(
+        tuple(tally.violations[:MOST_VIOLATIONS]), tally.images, tally.annotations, redrawn, tuple(tally.skipped)
+    )
+
+
+def _splits_of(info: DatasetInfo, tally: _Tally) -> list[str]:
+    try:
+        return [item.split(":")[0] for item in info.identity["split"].split(",")]
+    except (KeyError, AttributeError):
+        tally.violations.append(Violation("dataset.json", "identity.split is missing"))
+        return []
+
+
+def _verify_split(layout: Layout, info: DatasetInfo, split: str, keys: tuple[str, ...] | None, tally: _Tally) -> None:
+    """One COCO file: read in a stream, so that a million annotations need no more memory than one picture's."""
+    import ijson
+
+    path = layout.annotations(split)
+    name = f"annotations/{path.name}"
+    try:
+        with path.open("rb") as file:
+            categories = {item["id"]: item["sku"] for item in ijson.items(file, "categories.item", use_float=True)}
+        if keys is not None:
+            tally.add(_check_categories(categories, keys, name))
+        groups = _Groups(path, name, tally)
+        with path.open("rb") as file:
+            for number, image in enumerate(ijson.items(file, "images.item", use_float=True), start=1):
+                _verify_image(layout, info, split, image, number, groups, categories, tally)
+        groups.finish()
+    except FileNotFoundError:
+        tally.violations.append(Violation(name, "is missing"))
+    except (ijson.JSONError, OSError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
+        tally.violations.append(Violation(name, f"cannot be read as COCO: {type(error).__name__}: {error}"))
+
+
+def _check_categories(categories: dict[int, str], keys: tuple[str, ...], name: str) -> Iterator[Violation]:
+    expected = dict(enumerate(keys, start=1))
+    if categories != expected:
+        wrong = [number for number in expected if categories.get(number) != expected[number]][:3]
+        told = "; ".join(f"id {n}: {categories.get(n)!r}, expected {expected[n]!r}" for n in wrong)
+        yield Violation(
+            name, f"categories differ from the catalogue: {told or f'{len(categories)} instead of {len(keys)}'}"
+        )
+
+
+class _Groups:
+    """The annotations of a COCO file, handed out image by image as they stand in it."""
+
+    def __init__(self, path: Path, name: str, tally: _Tally) -> None:
+        self._stream = self._read(path)
+        self._next: Record | None = next(self._stream, None)
+        self._name, self._tally, self.number = name, tally, 0
+
+    @staticmethod
+    def _read(path: Path) -> Iterator[Record]:
+        import ijson
+
+        with path.open("rb") as file:
+            yield from ijson.items(file, "annotations.item", use_float=True)
+
+    def take(self, image_id: object) -> list[Record]:
+        """The next annotations, as long as they are of that image."""
+        taken = []
+        while self._next is not None and self._next.get("image_id") == image_id:
+            taken.append(self._next)
+            self._next = next(self._stream, None)
+        return taken
+
+    def finish(self) -> None:
+        """Whatever is left belongs to no image, or stands out of order."""
+        for record in [] if self._next is None else [self._next, *self._stream]:
+            text = f"image_id {record.get('image_id')!r} is no image of the file, or out of the images' order"
+            self._tally.violations.append(Violation(f"{self._name} annotation {record.get('id')}", text))
+
+
+def _verify_image(
+    layout: Layout,
+    info: DatasetInfo,
+    split: str,
+    image: Record,
+    number: int,
+    groups: _Groups,
+    categories: dict[int, str],
+    tally: _Tally,
+) -> None:
+    where = f"annotations/instances_{split}.json image {image.get('id')}"
+    tally.images += 1
+    found = list(check_image(image, number, where))
+    records = groups.take(image.get("id"))
+    tally.violations.extend(found)
+    tally.annotations += len(records)
+    if found:
+        return  # without sound fields nothing below means anything
+    stem = Path(image["file_name"]).stem
+    if stem in tally.stems:
+        tally.violations.append(Violation(where, f"file {image['file_name']} belongs to another image as well"))
+    tally.stems.add(stem)
+    tally.add(_check_place(info, split, image, stem, where))
+    tally.add(check_picture(image, layout.root / "images" / Path(image["file_name"]).name, where))
+    masks = _check_records(image, records, groups, categories, split, tally)
+    tally.add(_check_extras(layout, info, stem, masks, where))
+    tally.add(_check_stored(layout, stem, image, records, where))
+
+
+def _check_place(info: DatasetInfo, split: str, image: Record, stem: str, where: str) -> Iterator[Violation]:
+    if stem != stem_of(image["index"], image["view"]):
+        yield Violation(where, f"file {image['file_name']} does not fit index {image['index']}, view {image['view']}")
+    for name in ("seed", "width", "height", "backend"):
+        if image[name] != info.identity.get(name):
+            yield Violation(where, f"{name} {image[name]!r}, but dataset.json says {info.identity.get(name)!r}")
+    shares = [item.partition(":") for item in info.identity["split"].split(",")]
+    if split != split_of(image["index"], tuple((name, float(share)) for name, _, share in shares)):
+        yield Violation(where, f"scene {image['index']} belongs to another split than {split}")
+
+
+def _check_records(
+    image: Record, records: list[Record], groups: _Groups, categories: dict[int, str], split: str, tally: _Tally
+) -> dict[int, NDArray[np.bool_]]:
+    """Each annotation of an image, and all together: no pixel belongs to two. The masks by instance."""
+    height, width = image["height"], image["width"]
+    taken = np.zeros((height, width), bool)
+    masks: dict[int, NDArray[np.bool_]] = {}
+    for record in records:
+        groups.number += 1
+        where = f"annotations/instances_{split}.json annotation {record.get('id')}"
+        tally.add(check_annotation(record, groups.number, categories, where))
+        mask, amodal = (
+            decode_mask(record.get(name), height, width) for name in ("segmentation", "amodal_segmentation")
+        )
+        if isinstance(mask, str) or isinstance(amodal, str):
+            told = f"segmentation: {mask}" if isinstance(mask, str) else f"amodal_segmentation: {amodal}"
+            tally.violations.append(Violation(where, told))
+            continue
+        tally.add(check_masks(record, mask, amodal, where))
+        if (taken & mask).any():
+            tally.violations.append(Violation(where, f"{int((taken & mask).sum())} pixels belong to another mask too"))
+        taken |= mask
+        instance = record.get("instance")
+        if not isinstance(instance, int) or instance < 1 or instance in masks:
+            tally.violations.append(
+                Violation(where, f"instance {instance!r}, expected a number of its own in the image")
+            )
+        else:
+            masks[instance] = mask
+    return masks
+
+
+def _check_extras(
+    layout: Layout, info: DatasetInfo, stem: str, masks: dict[int, NDArray[np.bool_]], where: str
+) -> Iterator[Violation]:
+    for kind in filter(None, str(info.identity.get("extras", "")).split(",")):
+        check, channels = EXTRA_CHECKS[kind]
+        pixels = read_png(layout.extra(kind, stem), channels)
+        if isinstance(pixels, str):
+            yield Violation(where, pixels)
+        else:
+            yield from check(pixels, masks, where)
+
+
+def _check_stored(layout: Layout, stem: str, image: Record, records: list[Record], where: str) -> Iterator[Violation]:
+    """The picture's own labels and its SceneSpec say the same as the COCO file."""
+    from render.scene import SceneSpec
+
+    try:
+        fragment: dict[str, Any] = json.loads(layout.labels(stem).read_text(encoding="utf-8"))
+        own = [{k: v for k, v in record.items() if k not in ("id", "image_id", "category_id")} for record in records]
+        if fragment["annotations"] != own:
+            yield Violation(where, f"labels/{stem}.json holds other annotations")
+        if {**image, **fragment["image"]} != image:
+            yield Violation(where, f"labels/{stem}.json holds another image entry")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        yield Violation(where, f"labels/{stem}.json cannot be used: {type(error).__name__}: {error}")
+    try:
+        scene = SceneSpec.from_json(layout.scene(stem).read_text(encoding="utf-8"), where=f"scenes/{stem}.json")
+    except (OSError, UnicodeDecodeError, SynthError) as error:
+        yield Violation(where, f"scenes/{stem}.json cannot be used: {error}")
+        return
+    if not np.array_equal(scene.camera.K, image["camera"]["K"]):
+        yield Violation(where, f"camera.K differs from scenes/{stem}.json")
+    if not np.array_equal(scene.camera.world_from_camera, image["camera"]["world_from_camera"]):
+        yield Violation(where, f"camera.world_from_camera differs from scenes/{stem}.json")
+    for record in records:
+        yield from _check_placement(scene, record, stem, where)
+
+
+def _check_placement(scene: Any, record: Record, stem: str, where: str) -> Iterator[Violation]:
+    instance = record.get("instance")
+    if not isinstance(instance, int) or not 1 <= instance <= len(scene.placements):
+        return  # told with the annotation
+    placement = scene.placements[instance - 1]
+    if placement.kind != "product" or placement.key != record.get("sku"):
+        yield Violation(
+            where, f"instance {instance} is {placement.key!r} in scenes/{stem}.json, not {record.get('sku')!r}"
+        )
+        return
+    pose = np.linalg.inv(scene.camera.world_from_camera) @ placement.world_from_object
+    try:
+        close = np.allclose(pose, np.array(record.get("camera_from_object"), dtype=float), atol=1e-9)
+    except (TypeError, ValueError):
+        return  # told with the annotation
+    if not close:
+        yield Violation(where, f"camera_from_object of instance {instance} differs from scenes/{stem}.json")
+
+
+def _check_folders(layout: Layout, info: DatasetInfo, stems: set[str]) -> Iterator[Violation]:
+    """No picture without a record, no record without its files, nothing half written."""
+    expected = {"images": ".jpg", "labels": ".json"}
+    for name, suffix in expected.items():
+        folder = layout.root / name
+        there = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
+        for file in sorted(there):
+            if file.startswith(".") and file.endswith(".tmp"):
+                yield Violation(
+                    f"{name}/{file}", "left half written by a run that was killed: render again to clean up"
+                )
+            elif file.removesuffix(suffix) not in stems:
+                yield Violation(f"{name}/{file}", "belongs to no image of any annotation file")
+    views = int(info.identity.get("views", 1))
+    missing = [stem_of(i, v) for i in range(info.scenes) for v in range(views) if stem_of(i, v) not in stems]
+    for stem in missing[:20]:
+        yield Violation(f"images/{stem}.jpg", "is in no annotation file: the run is not finished, or the scene failed")
+    if len(missing) > 20:
+        yield Violation("images", f"and {len(missing) - 20} more pictures are missing")

@@ -1,0 +1,84 @@
+"""The proof of determinism: scenes are drawn and traced anew and compared with what is stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assets.errors import SynthError
+from pipeline.dataset_info import DatasetInfo
+from pipeline.layout import Layout, stem_of
+from pipeline.run_settings import BackdropFolders
+from pipeline.verify_records import Violation
+
+if TYPE_CHECKING:
+    from assets.library import Library
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What scenes are drawn from, or why it is not to be had."""
+
+    library: Library | None
+    why_not: str = ""
+
+
+def open_sources(layout: Layout, info: DatasetInfo, sku_list: Path | None, cache: Path) -> Sources:
+    """The library behind a data set: by the paths in dataset.json, or the list that the user gives."""
+    from pipeline.resources import open_library
+
+    places = {name: (layout.root / path).resolve() for name, path in info.sources.items()}
+    folders = BackdropFolders(places.get("hdri"), places.get("photos"), places.get("surfaces"))
+    try:
+        library = open_library(sku_list or places["sku_list"], folders, cache)
+    except (SynthError, KeyError) as error:
+        return Sources(None, f"the catalogue cannot be opened ({str(error).splitlines()[0]}); give --sku-list")
+    if library.catalog.hash != info.identity.get("sku_list"):
+        return Sources(None, "the SKU list has changed since the data set was made")
+    if library.backdrops.hashes() != info.backdrops:
+        return Sources(None, "the backdrops differ from those that the data set was made with")
+    return Sources(library)
+
+
+def check_scenes(layout: Layout, info: DatasetInfo, library: Library, indices: Sequence[int]) -> Iterator[Violation]:
+    """Draws and traces the scenes again; every byte of the spec and every annotation must come out equal."""
+    from render.recipes import recipe_from_yaml
+    from render.sample import draw_scene
+
+    try:
+        recipe = recipe_from_yaml(info.recipe, where=str(layout.info))
+        seed, views, width, height = (int(info.identity[name]) for name in ("seed", "views", "width", "height"))
+    except (SynthError, KeyError, TypeError, ValueError) as error:
+        yield Violation("dataset.json", f"the scenes cannot be drawn again: {error}")
+        return
+    for index in indices:
+        for view in range(views):
+            stem = stem_of(index, view)
+            if not layout.labels(stem).exists():
+                continue
+            try:
+                scene = draw_scene(library, recipe, seed=seed, index=index, view=view, width=width, height=height)
+                yield from _compare(layout, library, stem, scene)
+            except (SynthError, OSError) as error:
+                yield Violation(f"scenes/{stem}.json", f"cannot be drawn again: {error}")
+
+
+def _compare(layout: Layout, library: Library, stem: str, scene: Any) -> Iterator[Violation]:
+    from render.coco import annotation_record
+    from render.labels import annotate, trace_geometry
+
+    if layout.scene(stem).read_text(encoding="utf-8", errors="replace") != scene.to_json():
+        yield Violation(f"scenes/{stem}.json", "drawn again from catalogue, recipe, seed and index it differs")
+        return
+    traced = [annotation_record(item) for item in annotate(scene, trace_geometry(scene, library))]
+    try:
+        stored = json.loads(layout.labels(stem).read_text(encoding="utf-8"))["annotations"]
+    except (ValueError, KeyError, TypeError):
+        return  # reported where all label files are read
+    if json.loads(json.dumps(traced)) != stored:
+        yield Violation(
+            f"labels/{stem}.json", f"traced again they differ ({len(traced)} annotations, {len(stored)} stored)"
+        )
