@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from assets.errors import SynthError
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 def open_backend(library: Library, settings: RenderSettings) -> RasterBackend:
     """A raster backend with its own GL context. Raises SynthError where OpenGL over EGL does not work."""
+    if settings.threads:
+        os.environ.setdefault("LP_NUM_THREADS", str(settings.threads))  # Mesa reads it when the first context opens
     try:
         from render.backends.raster_gl import open_context
         from render.backends.raster_renderer import RasterBackend

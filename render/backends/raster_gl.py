@@ -175,7 +175,7 @@ def upload_image(pixels: NDArray[np.uint8], *, anisotropy: float) -> int:
     GL.glTexParameterf(GL.GL_TEXTURE_2D, MAX_ANISOTROPY, anisotropy)
     if anisotropy <= 1:
         # Plain mipmaps blur what is seen at a slant; multisampling and small triangles allow sharper ones.
-        GL.glTexParameterf(GL.GL_TEXTURE_2D, GL.GL_TEXTURE_LOD_BIAS, -0.75)
+        GL.glTexParameterf(GL.GL_TEXTURE_2D, GL.GL_TEXTURE_LOD_BIAS, -0.5)
     return int(texture)
 
 

@@ -18,12 +18,11 @@ from render.backends.raster_lights import (
     MOST_GROUNDS,
     MOST_LIGHTS,
     MOST_SUNS,
-    Ball,
-    Ground,
     LightRig,
     rig_lights,
 )
 from render.backends.raster_meshes import GpuMesh, MeshStore
+from render.backends.raster_scene import caster_ball, ground_of, shadow_casters
 from render.geometry import camera_from_world, transform
 from render.lighting import EnvironmentLight, fit_environment
 from render.scene import Camera, Placement, SceneSpec
@@ -316,44 +315,6 @@ def projection_of(camera: Camera, depths: list[NDArray[np.float64]]) -> NDArray[
     projection[2, 2], projection[2, 3] = (far + near) / (far - near), -2 * far * near / (far - near)
     projection[3, 2] = 1.0
     return projection
-
-
-def is_ground(placement: Placement) -> bool:
-    """Whether the placement is a level slab: a table, shelf or floor on which others stand."""
-    return placement.shape is not None and placement.shape.kind == "slab" and placement.world_from_object[2, 2] > 0.95
-
-
-def shadow_casters(placements: tuple[Placement, ...], meshes: list[GpuMesh]) -> list[tuple[Placement, GpuMesh]]:
-    """All that can hide a light: everything but the ground under all else, on which nothing but light falls."""
-    pairs = list(zip(placements, meshes, strict=True))
-    lows = [float(transform(placement.world_from_object, mesh.corners)[:, 2].min()) for placement, mesh in pairs]
-    standing = [low for low, pair in zip(lows, pairs, strict=True) if not is_ground(pair[0])]
-    floor = min(standing, default=np.inf) + 0.005
-    tops = [placement.world_from_object[2, 3] for placement, _ in pairs]
-    return [pair for pair, top in zip(pairs, tops, strict=True) if not is_ground(pair[0]) or top > floor]
-
-
-def caster_ball(placements: tuple[Placement, ...], meshes: list[GpuMesh]) -> Ball:
-    """The sphere around everything that stands on the ground (around the ground itself where nothing does)."""
-    pairs = list(zip(placements, meshes, strict=True))
-    standing = [pair for pair in pairs if not is_ground(pair[0])] or pairs
-    if not standing:
-        return Ball(np.zeros(3), 1.0)
-    points = np.concatenate([transform(placement.world_from_object, mesh.corners) for placement, mesh in standing])
-    centre = (points.min(axis=0) + points.max(axis=0)) / 2
-    return Ball(centre, max(float(np.linalg.norm(points - centre, axis=1).max()), 0.02))
-
-
-def ground_of(placements: tuple[Placement, ...], meshes: list[GpuMesh]) -> Ground | None:
-    """The slabs of a scene, their colour averaged by area; None where it has none."""
-    sums, total, heights = np.zeros(3), 0.0, []
-    for placement, mesh in zip(placements, meshes, strict=True):
-        if placement.shape is not None and is_ground(placement):
-            area = placement.shape.width * placement.shape.depth
-            sums += np.clip(mesh.mean_color * placement.finish.tint, 0, 1) * area
-            total += area
-            heights.append(float(placement.world_from_object[2, 3]))
-    return Ground(sums / total, tuple(heights)) if heights else None
 
 
 def _set_camera(program: Program, camera: Camera) -> None:
