@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assets.errors import SynthError, unknown_name
+
+if TYPE_CHECKING:
+    from assets.catalog_file import ListTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,8 @@ class Sku:
 
 COLUMNS = tuple(field.name for field in fields(Sku))
 NUMBERS = ("width_m", "height_m", "depth_m", "mass_kg")
+# A mistyped key is compared with at most so many others: 0.1 s.
+MOST_COMPARED = 5000
 
 
 @dataclass(frozen=True)
@@ -61,15 +68,26 @@ class Catalog:
     """All SKUs of a list, sorted by their key: category id = position + 1.
 
     Kept as columns, so that 170,000 rows take some tens of megabytes; rows become Sku values when asked for.
-    root: the folder that paths in the list are relative to. source: the list itself.
+    root: the folder that paths in the list are relative to. source: the list itself. rows: for each SKU, its row in
+    the list as a spreadsheet counts. notes: what the list holds that is not used.
     """
 
-    def __init__(self, columns: Mapping[str, Sequence[str | float | None]], source: Path) -> None:
+    def __init__(
+        self,
+        columns: Mapping[str, Sequence[str | float | None]],
+        source: Path,
+        *,
+        rows: Sequence[int] | None = None,
+        notes: Sequence[str] = (),
+    ) -> None:
         order = sorted(range(len(columns["sku"])), key=columns["sku"].__getitem__)  # type: ignore[arg-type]
         self._columns = {name: [values[i] for i in order] for name, values in columns.items()}
         self.source = source
         self.root = source.parent
-        self.keys: tuple[str, ...] = tuple(str(key) for key in self._columns["sku"])
+        self.keys: tuple[str, ...] = tuple(self._columns["sku"])  # type: ignore[arg-type]
+        numbers = range(2, len(order) + 2) if rows is None else rows
+        self.rows: tuple[int, ...] = tuple(numbers[i] for i in order)
+        self.notes = tuple(notes)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -83,8 +101,7 @@ class Catalog:
     def position(self, key: str) -> int:
         """Where a SKU stands in the sorted catalogue, from 0. Raises SynthError for one that is not in it."""
         if key not in self._positions:
-            # The closest of 170,000 names would take seconds to find: only the neighbours in the alphabet are compared.
-            raise unknown_name("SKU", key, self._neighbours(key), where=str(self.source))
+            raise unknown_name("SKU", key, self._candidates(key), where=str(self.source))
         return self._positions[key]
 
     def find(self, key: str) -> Sku:
@@ -95,11 +112,12 @@ class Catalog:
     def _positions(self) -> dict[str, int]:
         return {key: position for position, key in enumerate(self.keys)}
 
-    def _neighbours(self, key: str) -> list[str]:
-        from bisect import bisect_left
-
+    def _candidates(self, key: str) -> Sequence[str]:
+        """Keys that a mistyped one may mean; comparing it with all 170,000 would take seconds: then its neighbours."""
+        if len(self.keys) <= MOST_COMPARED:
+            return self.keys
         middle = bisect_left(self.keys, key)
-        return list(self.keys[max(middle - 25, 0) : middle + 25])
+        return self.keys[max(middle - MOST_COMPARED // 2, 0) : middle + MOST_COMPARED // 2]
 
     @cached_property
     def hash(self) -> str:
@@ -115,24 +133,24 @@ def load_catalog(path: Path | str) -> Catalog:
 
     Raises one SynthError that lists every bad row: row, column, found, expected.
     """
-    from assets.catalog_check import check_columns
-    from assets.catalog_file import read_columns
-
-    source = Path(path)
-    columns, problems = read_columns(source)
-    problems = [*problems, *check_columns(columns, source.parent)]
-    if problems:
-        raise list_error(source, problems)
-    return Catalog(columns, source)
+    table = _read_checked(Path(path))
+    if table.problems:
+        raise list_error(Path(path), table.problems)
+    return Catalog(table.columns, Path(path), rows=table.rows, notes=table.notes)
 
 
 def check_catalog(path: Path | str) -> list[Problem]:
     """Every problem of a list, none if it is good. Raises SynthError only where the file cannot be read at all."""
-    from assets.catalog_check import check_columns
-    from assets.catalog_file import read_columns
+    return _read_checked(Path(path)).problems
 
-    columns, problems = read_columns(Path(path))
-    return [*problems, *check_columns(columns, Path(path).parent)]
+
+def _read_checked(source: Path) -> ListTable:
+    from assets.catalog_check import check_columns
+    from assets.catalog_file import read_list
+
+    table = read_list(source)
+    found = check_columns(table.columns, table.rows, source.parent) if table.has_keys else []
+    return replace(table, problems=sorted([*table.problems, *found], key=lambda problem: problem.row))
 
 
 MOST_TOLD = 50

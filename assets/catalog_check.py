@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from math import isfinite
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assets.catalog import NUMBERS, Problem
@@ -16,24 +17,30 @@ if TYPE_CHECKING:
 PACKAGES = ("carton", "can", "bottle")
 SIZES = ("width_m", "height_m", "depth_m")
 CHOICES = {"package": ("", *PACKAGES), "up": ("", "y", "z"), "units": ("", "m", "cm", "mm", "in")}
-# Larger than any product on a shelf: the number is meant in another unit.
-MOST_METRES = 5.0
+# Larger or smaller than any product on a shelf: the number is meant in another unit.
+LEAST_METRES, MOST_METRES = 0.0005, 5.0
+# Heavier than anything a customer carries home: grams.
+MOST_KG = 200.0
 LONGEST_KEY = 200
+# Paths that leave the list's folder: from a root or a drive, or upwards; no file name has a zero byte.
+LEAVES = re.compile(r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)|\0")
+Rows = Sequence[int]
 
 
-def check_columns(columns: Columns, root: Path) -> list[Problem]:
-    """Every problem in the rows of a list whose paths are relative to `root`, ordered by row."""
+def check_columns(columns: Columns, rows: Rows, root: Path) -> list[Problem]:
+    """Problems in the cells of a list. rows: the number of each row. root: the folder that its paths start from."""
     if not columns["sku"]:
         return [Problem(0, "", "no rows", "at least one SKU")]
-    problems = [*_check_keys(columns), *_check_choices(columns), *_check_numbers(columns), *_check_forms(columns)]
+    problems = [*_check_keys(columns, rows), *_check_choices(columns, rows), *_check_numbers(columns, rows)]
+    problems += [*_check_forms(columns, rows), *_check_colors(columns, rows)]
     for name in ("mesh", "packshot"):
-        problems += _check_paths(name, columns[name], root)
-    return sorted(problems, key=lambda problem: problem.row)
+        problems += _check_paths(name, columns[name], rows, root)
+    return problems
 
 
-def _check_keys(columns: Columns) -> Iterator[Problem]:
+def _check_keys(columns: Columns, rows: Rows) -> Iterator[Problem]:
     first: dict[str, int] = {}
-    for row, key in enumerate(map(str, columns["sku"]), start=2):
+    for row, key in zip(rows, map(str, columns["sku"]), strict=True):
         if not key:
             yield Problem(row, "sku", "nothing", "a unique key")
         elif len(key) > LONGEST_KEY or not key.isprintable():
@@ -44,58 +51,88 @@ def _check_keys(columns: Columns) -> Iterator[Problem]:
             first[key] = row
 
 
-def _check_choices(columns: Columns) -> Iterator[Problem]:
+def _check_choices(columns: Columns, rows: Rows) -> Iterator[Problem]:
     for name, allowed in CHOICES.items():
-        for row, value in enumerate(columns[name], start=2):
+        for row, value in zip(rows, columns[name], strict=True):
             if value not in allowed:
-                yield Problem(row, name, repr(value), f"one of {', '.join(filter(None, allowed))} or nothing")
+                yield Problem(row, name, f"{value!r:.40}", f"one of {', '.join(filter(None, allowed))} or nothing")
 
 
-def _check_numbers(columns: Columns) -> Iterator[Problem]:
+def _check_numbers(columns: Columns, rows: Rows) -> Iterator[Problem]:
     for name in NUMBERS:
-        for row, value in enumerate(columns[name], start=2):
+        for row, value in zip(rows, columns[name], strict=True):
             if not isinstance(value, float):
                 continue
             if not isfinite(value) or value <= 0:
                 yield Problem(row, name, f"{value:g}", "a number over 0")
+            elif name == "mass_kg" and value > MOST_KG:
+                yield Problem(row, name, f"{value:g}", f"kilograms, at most {MOST_KG:g} (are these grams?)")
             elif name in SIZES and value > MOST_METRES:
                 unit = "millimetres" if value >= 50 else "centimetres"
                 yield Problem(row, name, f"{value:g}", f"metres, at most {MOST_METRES:g} (are these {unit}?)")
+            elif name in SIZES and value < LEAST_METRES:
+                yield Problem(row, name, f"{value:g}", f"metres, at least {LEAST_METRES:g}")
 
 
-def _check_forms(columns: Columns) -> Iterator[Problem]:
+def _check_forms(columns: Columns, rows: Rows) -> Iterator[Problem]:
     """A product has a mesh, or a package with all three sizes."""
     sizes = zip(*(columns[name] for name in SIZES), strict=True)
-    rows = zip(columns["mesh"], columns["package"], sizes, strict=True)
-    for row, (mesh, package, size) in enumerate(rows, start=2):
+    for row, mesh, package, size in zip(rows, columns["mesh"], columns["package"], sizes, strict=True):
         if not mesh and not package:
             yield Problem(row, "mesh", "neither mesh nor package", f"a mesh file, or a package ({', '.join(PACKAGES)})")
-        elif package and not mesh:
+        elif mesh and package:
+            yield Problem(row, "package", f"{package!r:.40} beside a mesh", "a mesh or a package, not both")
+        elif package:
             for name, value in zip(SIZES, size, strict=True):
                 if value is None:
                     yield Problem(row, name, "nothing", f"metres: a {package} is made from its sizes")
 
 
-def _check_paths(name: str, values: list[str | float | None], root: Path) -> Iterator[Problem]:
+def _check_colors(columns: Columns, rows: Rows) -> Iterator[Problem]:
+    known: dict[str, bool] = {"": True}
+    for row, value in zip(rows, map(str, columns["colors"]), strict=True):
+        if value not in known:
+            known[value] = all(map(_is_color, value.replace(",", " ").split()))
+        if not known[value]:
+            yield Problem(row, "colors", f"{value!r:.40}", "hex colours separated by spaces, such as #d81e2c #ffffff")
+
+
+def _is_color(text: str) -> bool:
+    from PIL import ImageColor
+
+    try:
+        return bool(ImageColor.getrgb(text))
+    except ValueError:
+        return False
+
+
+def _check_paths(name: str, values: list[str | float | None], rows: Rows, root: Path) -> Iterator[Problem]:
     """Paths stay in the list's folder and are there; folders are listed once instead of asking file by file."""
-    known: dict[str, set[str]] = {}
-    for row, value in enumerate(map(str, values), start=2):
+    known: dict[str, frozenset[str]] = {}
+    for row, value in zip(rows, map(str, values), strict=True):
         if not value:
             continue
-        path = PurePosixPath(value)
-        if path.is_absolute() or PureWindowsPath(value).drive or ".." in path.parts or "\0" in value:
+        if LEAVES.search(value):
             yield Problem(row, name, repr(value[:80]), "a path inside the list's folder, relative to it")
             continue
-        folder = str(path.parent)
+        folder, _, file = value.rpartition("/")  # pathlib would take most of the time of a long list
         if folder not in known:
             known[folder] = _files_in(root / folder)
-        if path.name not in known[folder]:
-            yield Problem(row, name, f"no file {value!r}", f"a file under {root}")
+        if file not in known[folder]:
+            yield Problem(row, name, f"no file {value[:200]!r}", _expected_file(value, known[folder], root))
 
 
-def _files_in(folder: Path) -> set[str]:
+def _expected_file(value: str, names: frozenset[str], root: Path) -> str:
+    if "\\" in value:
+        return f"a file under {root}, with / between folders"
+    wanted = value.rpartition("/")[2].lower()
+    alike = sorted(name for name in names if name.lower() == wanted)
+    return f"{alike[0]!r}, as the file is spelt" if alike else f"a file under {root}"
+
+
+def _files_in(folder: Path) -> frozenset[str]:
     try:
         with os.scandir(folder) as entries:
-            return {entry.name for entry in entries if entry.is_file()}
-    except OSError:
-        return set()
+            return frozenset(entry.name for entry in entries if entry.is_file())
+    except (OSError, ValueError):
+        return frozenset()

@@ -3,142 +3,172 @@
 from __future__ import annotations
 
 import difflib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from assets.catalog import COLUMNS, NUMBERS, Problem
 from assets.errors import SynthError
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 Columns = dict[str, list[str | float | None]]
-FORMATS = {".csv": ",", ".tsv": "\t", ".jsonl": "", ".ndjson": "", ".parquet": ""}
+DELIMITED, JSON_LINES, PARQUET = (".csv", ".tsv"), (".jsonl", ".ndjson"), (".parquet",)
+FORMATS = (*DELIMITED, *JSON_LINES, *PARQUET)
 # A list of 170,000 rows has some 30 MB; a hundred times that is another file by mistake.
 MOST_BYTES = 4 << 30
+# Cells that hold the same few texts again and again: equal ones are kept once.
+REPEATED = ("category", "licence", "package", "packshot", "brand", "colors", "up", "units")
 
 
-def read_columns(path: Path) -> tuple[Columns, list[Problem]]:
-    """All known columns of a list as plain Python values, and what is wrong with its header and its numbers.
+@dataclass(frozen=True)
+class Batch:
+    """Some rows as read: cells by column name, as text or as the file's own values. rows: their numbers for people."""
+
+    rows: Sequence[int]
+    cells: dict[str, Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class ListTable:
+    """A list as columns of plain values. rows: the number of each row as a spreadsheet counts (JSON Lines: its line).
+
+    problems: of the header and of single cells; what cells mean together is checked elsewhere. notes: of no harm.
+    has_keys: whether there is a column of keys, without which no row can be told from another.
+    """
+
+    columns: Columns
+    rows: list[int]
+    problems: list[Problem]
+    notes: list[str] = field(default_factory=list)
+    has_keys: bool = True
+
+
+def read_list(path: Path) -> ListTable:
+    """All known columns of a list, with what is wrong with its header and its cells.
 
     Raises SynthError where the file is not there, not readable or not of the format that its name says.
     """
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
-        expected = f"a file ending in {', '.join(FORMATS)}"
-        raise SynthError(
-            "unknown format of the SKU list", where=str(path), found=suffix or "no ending", expected=expected
-        )
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise SynthError("the SKU list is too large", where=str(path), expected=f"at most {MOST_BYTES >> 30} GiB")
-        table = _read_table(path, suffix)
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise _unreadable(path, error) from error
-    return _columns_of(table)
+        found, expected = suffix or "no ending", f"a file ending in {', '.join(FORMATS)}"
+        hint = "save it as 'CSV UTF-8' from the spreadsheet program" if suffix in (".xlsx", ".xls", ".ods") else None
+        raise SynthError("unknown format of the SKU list", where=str(path), found=found, expected=expected, hint=hint)
+    _check_file(path)
+    problems: list[Problem] = []
+    table = _Collector(problems)
+    if suffix in DELIMITED:
+        from assets.catalog_csv import csv_batches as batches
+    elif suffix in JSON_LINES:
+        from assets.catalog_jsonl import jsonl_batches as batches
+    else:
+        batches = _parquet_batches
+    for batch in batches(path, problems):
+        table.add(batch)
+    return table.finished()
 
 
-def _read_table(path: Path, suffix: str) -> pa.Table:
-    if suffix == ".parquet":
-        import pyarrow.parquet as parquet
-
-        return parquet.read_table(path)
-    if suffix in (".jsonl", ".ndjson"):
-        import pyarrow.json as json_lines
-
-        return json_lines.read_json(path)
-    return _read_delimited(path, FORMATS[suffix])
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        hint = "check the path; it is relative to where you are"
+        raise SynthError("the SKU list is not there", where=str(path), hint=hint)
+    if not path.is_file():
+        raise SynthError("the SKU list is no file", where=str(path), expected=f"a file ending in {', '.join(FORMATS)}")
+    if path.stat().st_size > MOST_BYTES:
+        raise SynthError("the SKU list is too large", where=str(path), expected=f"at most {MOST_BYTES >> 30} GiB")
 
 
-def _read_delimited(path: Path, delimiter: str) -> pa.Table:
-    """All cells as text (an SKU such as 00123 keeps its zeros); quoted line breaks are allowed."""
-    import pyarrow as pa
-    import pyarrow.csv as csv
-
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        import csv as plain
-
-        header = next(plain.reader(file, delimiter=delimiter), [])
-    names = _unique(header)
-    return csv.read_csv(
-        path,
-        read_options=csv.ReadOptions(column_names=names, skip_rows=1, encoding="utf8"),
-        parse_options=csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        convert_options=csv.ConvertOptions(
-            column_types={name: pa.string() for name in names},
-            strings_can_be_null=False,
-            quoted_strings_can_be_null=False,
-        ),
-    )
-
-
-def _unique(header: list[str]) -> list[str]:
-    """Names of the columns; a second "mesh" becomes "mesh#2", which is reported as an unknown column."""
-    seen: dict[str, int] = {}
-    names = []
-    for name in (cell.strip() for cell in header):
-        seen[name] = seen.get(name, 0) + 1
-        names.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
-    return names
-
-
-def _unreadable(path: Path, error: Exception) -> SynthError:
-    if isinstance(error, FileNotFoundError):
-        return SynthError(
-            "the SKU list is not there", where=str(path), hint="check the path; it is relative to where you are"
-        )
+def unreadable(path: Path, error: Exception, hint: str) -> SynthError:
+    """The error for a list that its format's parser gives up on."""
     found = " ".join(str(error).split())[:300]
-    hint = "save the file anew: text as UTF-8, the same number of cells in every row"
     return SynthError("the SKU list cannot be read", where=str(path), found=found, hint=hint)
 
 
-def _columns_of(table: pa.Table) -> tuple[Columns, list[Problem]]:
-    problems = _header_problems(table.column_names)
-    columns: Columns = {}
-    for name in COLUMNS:
-        if name not in table.column_names:
-            columns[name] = [None if name in NUMBERS else ""] * table.num_rows
-        elif name in NUMBERS:
-            columns[name], wrong = _numbers(name, table.column(name))
-            problems += wrong
-        else:
-            columns[name] = _texts(table.column(name))
-    columns["name"] = [name or sku for name, sku in zip(columns["name"], columns["sku"], strict=True)]
-    return columns, problems
-
-
-def _header_problems(names: list[str]) -> list[Problem]:
-    """Missing and doubled columns, and unknown ones that look like a typing error; other extra columns are fine."""
-    problems = []
-    if "sku" not in names:
-        problems.append(Problem(1, "sku", f"columns {', '.join(names) or 'none'}", "a column named sku"))
-    for name in names:
-        base = name.split("#")[0]
-        if base in COLUMNS and name != base:
-            problems.append(Problem(1, base, "the column twice", "each column once"))
-        close = difflib.get_close_matches(name.lower(), COLUMNS, n=1, cutoff=0.75)
-        if name not in COLUMNS and base not in COLUMNS and close and close[0] not in names:
-            problems.append(Problem(1, name, f"unknown column {name!r}", f"{close[0]!r}, if that is meant"))
-    return problems
-
-
-def _texts(column: pa.ChunkedArray) -> list[str | float | None]:
+def _parquet_batches(path: Path, problems: list[Problem]) -> Iterator[Batch]:
     import pyarrow as pa
+    import pyarrow.parquet as parquet
 
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    return ["" if value is None else str(value).strip() for value in column.to_pylist()]
+    try:
+        with parquet.ParquetFile(path) as file:
+            names = list(file.schema_arrow.names)
+            doubled = {name for name in names if names.count(name) > 1}
+            problems += [Problem(1, name, "the column twice", "each column once") for name in sorted(doubled)]
+            known = [name for name in COLUMNS if name in names and name not in doubled]
+            yield Batch([], {name: [] for name in names if name not in doubled})
+            first = 2
+            for piece in file.iter_batches(batch_size=1 << 14, columns=known):
+                cells = {name: piece.column(name).to_pylist() for name in known}
+                yield Batch(range(first, first + piece.num_rows), cells)
+                first += piece.num_rows
+    except (OSError, pa.ArrowException) as error:
+        raise unreadable(path, error, "write the file anew") from error
 
 
-def _numbers(name: str, column: pa.ChunkedArray) -> tuple[list[str | float | None], list[Problem]]:
-    values: list[str | float | None] = []
-    problems = []
-    for row, cell in enumerate(column.to_pylist(), start=2):
-        text = "" if cell is None else str(cell).strip()
+class _Collector:
+    """Columns that grow batch by batch."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self._problems = problems
+        self._columns: Columns = {name: [] for name in COLUMNS}
+        self._rows: list[int] = []
+        self._names: dict[str, None] = {}
+        self._pool: dict[str, str] = {}
+
+    def add(self, batch: Batch) -> None:
+        self._names |= dict.fromkeys(batch.cells)
+        self._rows.extend(batch.rows)
+        for name, values in self._columns.items():
+            cells = batch.cells.get(name)
+            if cells is None:
+                values.extend([None if name in NUMBERS else ""] * len(batch.rows))
+            elif name in NUMBERS:
+                values.extend(self._number(cell, row, name) for row, cell in zip(batch.rows, cells, strict=True))
+            else:
+                texts = [
+                    cell.strip() if type(cell) is str else self._text(cell, row, name)
+                    for row, cell in zip(batch.rows, cells, strict=True)
+                ]
+                values.extend(map(self._pool.setdefault, texts, texts) if name in REPEATED else texts)
+
+    def finished(self) -> ListTable:
+        columns = self._columns
+        columns["name"] = [name or sku for name, sku in zip(columns["name"], columns["sku"], strict=True)]
+        notes = _header_findings(list(self._names), self._problems)
+        return ListTable(columns, self._rows, self._problems, notes, has_keys="sku" in self._names)
+
+    def _text(self, value: object, row: int, name: str) -> str:
+        if value is None or (isinstance(value, float) and math.isnan(value)):  # pandas writes a missing text as NaN
+            return ""
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        self._problems.append(Problem(row, name, f"{value!r:.40} ({type(value).__name__})", "text in quotes"))
+        return "?"
+
+    def _number(self, value: object, row: int, name: str) -> float | None:
+        text = value.strip() if isinstance(value, str) else value
+        if text is None or text == "" or text != text:
+            return None
         try:
-            values.append(float(text) if text else None)
-        except ValueError:
-            values.append(None)
-            hint = " (a decimal point, no unit)" if any(sign.isdigit() for sign in text) else ""
-            problems.append(Problem(row, name, repr(text[:40]), f"a number{hint} or nothing"))
-    return values, problems
+            if not isinstance(text, bool):
+                return float(text)  # type: ignore[arg-type]
+        except (TypeError, ValueError, OverflowError):
+            pass
+        hint = " (a decimal point, no unit)" if any(sign.isdigit() for sign in str(text)) else ""
+        self._problems.append(Problem(row, name, f"{text!r:.40}", f"a number{hint} or nothing"))
+        return None
+
+
+def _header_findings(names: list[str], problems: list[Problem]) -> list[str]:
+    """Adds missing and misspelt columns to `problems`; returns a note on other columns, which do no harm."""
+    if "sku" not in names:
+        problems.append(Problem(1, "sku", f"columns {', '.join(names)[:200] or 'none'}", "a column named sku"))
+    ignored = []
+    for name in names:
+        if name in COLUMNS:
+            continue
+        close = difflib.get_close_matches(name.lower(), COLUMNS, n=1, cutoff=0.75)
+        if close and close[0] not in names:
+            problems.append(Problem(1, name[:40], f"unknown column {name[:40]!r}", f"did you mean {close[0]!r}?"))
+        elif name:
+            ignored.append(name[:40])
+    return [f"columns not used: {', '.join(ignored[:20])}{' …' * (len(ignored) > 20)}"] if ignored else []
