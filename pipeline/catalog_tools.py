@@ -1,0 +1,133 @@
+"""`synth catalog check|show|export`: a look at the catalogue before anything is rendered."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from assets.catalog import Catalog, Problem, Sku, check_catalog, load_catalog
+from assets.errors import SynthError
+from pipeline.atomic import write_whole
+
+MOST_ROWS = 200
+
+
+def check_list(path: Path, *, meshes: bool = True, console: Console | None = None) -> int:
+    """Prints every problem of a list and, if wanted, of its meshes; 0 if it is good, else 1. Notes are no problems."""
+    console = console or Console()
+    problems = check_catalog(path)
+    if problems:
+        _print_problems(console, path, problems)
+        return 1
+    catalog = load_catalog(path)
+    notes, errors = _load_meshes(catalog, console) if meshes else ([], [])
+    for note in notes:
+        console.print(f"note: {note}", style="yellow", highlight=False, markup=False)
+    for error in errors:
+        console.print(error, style="red", highlight=False, markup=False)
+    made = sum(1 for sku in catalog if not sku.mesh)
+    what = f"{len(catalog)} SKUs, {len(catalog) - made} with meshes, {made} made from sizes"
+    verdict = f"{len(errors)} meshes cannot be used" if errors else "good"
+    console.print(f"{path}: {verdict}: {what}, {len(notes)} notes", style="red" if errors else "green", highlight=False)
+    return 1 if errors else 0
+
+
+def _print_problems(console: Console, path: Path, problems: list[Problem]) -> None:
+    table = Table("row", "column", "found", "expected", title=f"{path}: {len(problems)} problems")
+    for problem in problems[:MOST_ROWS]:
+        table.add_row(str(problem.row), problem.column, problem.found, problem.expected)
+    console.print(table, markup=False)
+    if len(problems) > MOST_ROWS:
+        console.print(f"and {len(problems) - MOST_ROWS} more")
+
+
+def _load_meshes(catalog: Catalog, console: Console) -> tuple[list[str], list[str]]:
+    from assets.mesh_file import load_mesh
+    from assets.packaging import make_package
+
+    notes, errors = [], []
+    for sku in track(catalog, "loading meshes", total=len(catalog), console=console, transient=True):
+        try:
+            if sku.mesh:
+                size = (sku.width_m, sku.depth_m, sku.height_m)
+                loaded = load_mesh(catalog.root / sku.mesh, units=sku.units, up=sku.up, size=size)
+                notes += [f"{sku.sku}: {note}" for note in loaded.notes]
+            else:
+                make_package(sku, catalog.root)
+        except SynthError as error:
+            errors.append(f"{sku.sku}: {error}")
+    return notes, errors
+
+
+def export_list(path: Path, folder: Path, *, console: Console | None = None) -> Path:
+    """Writes every product's normalised mesh as GLB into `folder`, and a skus.csv that points to them; returns that.
+
+    SKU keys become file names with what file names cannot hold percent-encoded.
+    """
+    from assets.backdrops import Backdrops
+    from assets.library import Library
+    from assets.mesh_export import glb_of
+    from pipeline.run_settings import default_cache
+
+    console = console or Console()
+    catalog = load_catalog(path)
+    library = Library(catalog, Backdrops.open(), cache_dir=default_cache(), memory_mb=64)
+    (folder / "meshes").mkdir(parents=True, exist_ok=True)
+    rows = []
+    for sku in track(catalog, "exporting", total=len(catalog), console=console, transient=True):
+        mesh = library.product(sku.sku)
+        name = f"meshes/{quote(sku.sku, safe=' ()+,;=@')}.glb"
+        write_whole(folder / name, glb_of(mesh))
+        width, depth, height = (round(float(side), 6) for side in mesh.size)
+        own = {"mesh": name, "width_m": width, "depth_m": depth, "height_m": height, "package": "", "packshot": ""}
+        rows.append({**_row(sku), **own, "up": "", "units": ""})
+    write_whole(folder / "skus.csv", _csv_of(rows))
+    console.print(f"{len(rows)} meshes in {folder}; the list is {folder / 'skus.csv'}", highlight=False)
+    return folder / "skus.csv"
+
+
+def _row(sku: Sku) -> dict[str, object]:
+    values = {field.name: getattr(sku, field.name) for field in fields(Sku)}
+    return {name: "" if value is None else value for name, value in values.items()}
+
+
+def _csv_of(rows: list[dict[str, object]]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, [field.name for field in fields(Sku)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def show_list(path: Path, out: Path, *, limit: int = 60, console: Console | None = None) -> Path:
+    """Draws a contact sheet of a catalogue: three views of each product, all to one scale; returns `out`.
+
+    A list longer than `limit` is shown in evenly spaced samples.
+    """
+    from pipeline.catalog_sheet import product_tiles
+    from pipeline.contact_sheet import sheet_of
+
+    console = console or Console()
+    catalog = load_catalog(path)
+    places = sorted({int(place) for place in np.linspace(0, len(catalog) - 1, min(limit, len(catalog)))})
+    tiles = list(_tracked(product_tiles(catalog, places), len(places), console))
+    sheet = sheet_of(tiles, 3, f"{path.name}: {len(places)} of {len(catalog)} products, all to one scale")
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(out, buffer.getvalue())
+    console.print(f"wrote {out}", highlight=False)
+    return out
+
+
+def _tracked(tiles: Iterator, total: int, console: Console) -> Iterator:
+    yield from track(tiles, "drawing", total=total, console=console, transient=True)

@@ -1,0 +1,71 @@
+"""`synth preview`: pictures of a data set with their boxes and masks drawn in."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from assets.errors import SynthError
+from pipeline.atomic import write_whole
+from pipeline.contact_sheet import color_of, draw_dashed, draw_label, sheet_of, shorten, tint_mask
+from pipeline.layout import Layout
+
+TILE_WIDTH = 640
+COLUMNS = 3
+
+
+def preview_dataset(folder: Path, out: Path, *, count: int = 12) -> Path:
+    """Draws `count` pictures, evenly spread over the set, onto one PNG at `out`; returns `out`.
+
+    Solid boxes are labels, dashed ones are marked `ignore`. Raises SynthError where there is nothing to draw.
+    """
+    layout = Layout(folder)
+    files = sorted((folder / "labels").glob("*.json"))
+    if not files:
+        hint = "give the folder of a data set that 'synth render' has written pictures into"
+        raise SynthError("there are no labelled pictures", where=str(folder / "labels"), hint=hint)
+    chosen = [files[int(place)] for place in np.linspace(0, len(files) - 1, min(count, len(files)))]
+    tiles = [_tile(layout, file) for file in chosen]
+    title = f"{folder.resolve().name}: {len(chosen)} of {len(files)} pictures; solid: labelled, dashed: marked ignore"
+    sheet = sheet_of(tiles, COLUMNS, title)
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG", compress_level=6)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(out, buffer.getvalue())
+    return out
+
+
+def _tile(layout: Layout, file: Path) -> Image.Image:
+    try:
+        fragment: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        with Image.open(layout.image(file.stem)) as image:
+            picture = np.array(image.convert("RGB"))
+        return _draw(picture, fragment["annotations"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        hint = "'synth verify' tells everything that is wrong with the data set"
+        raise SynthError("a picture cannot be drawn", where=str(file), found=str(error), hint=hint) from error
+
+
+def _draw(picture: np.ndarray, annotations: list[dict[str, Any]]) -> Image.Image:
+    from pycocotools import mask as codec
+
+    for record in annotations:
+        if not record["ignore"]:
+            tint_mask(picture, codec.decode(record["segmentation"]).astype(bool), color_of(record["instance"]))
+    scale = TILE_WIDTH / picture.shape[1]
+    tile = Image.fromarray(picture).resize((TILE_WIDTH, round(picture.shape[0] * scale)), Image.Resampling.LANCZOS)
+    draw = ImageDraw.Draw(tile)
+    for record in annotations:
+        x, y, width, height = (edge * scale for edge in record["bbox"])
+        box, color = (x, y, x + width - 1, y + height - 1), color_of(record["instance"])
+        if record["ignore"]:
+            draw_dashed(draw, box, color)
+        else:
+            draw.rectangle(box, outline=color)
+            draw_label(draw, (x, y), shorten(record["sku"], 18), color, 11)
+    return tile
