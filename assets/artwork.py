@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageColor, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw
 
 from assets.barcode import barcode_image, ean13
 from assets.catalog import Sku
+from assets.lettering import Rgb, font_of, ink_on, write_fitted
 
-Rgb = tuple[int, int, int]
 Rectangle = tuple[float, float, float, float]
 # Pixels that the larger side of a panel gets: print of 2 mm stays legible in a close picture.
 PANEL_PX = 640
@@ -108,63 +108,6 @@ def _main_color(packshot: NDArray[np.uint8]) -> Rgb:
     return red, green, blue
 
 
-def _ink_on(ground: Rgb, *wanted: Rgb) -> Rgb:
-    """The first of the wanted colours that stands out from the ground, else black or white."""
-    black, white = (22, 22, 24), (252, 252, 250)
-    for ink in (*wanted, white, black):
-        if abs(_brightness(ink) - _brightness(ground)) > 95:
-            return ink
-    return black if _brightness(ground) > 128 else white
-
-
-def _brightness(color: Rgb) -> float:
-    return 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
-
-
-def _font(pixels: float) -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(max(pixels, 6))
-    assert isinstance(font, ImageFont.FreeTypeFont)  # Pillow's wheels carry FreeType
-    return font
-
-
-def _write_fitted(
-    image: Image.Image, text: str, box: tuple[float, float, float, float], ink: Rgb, *, bold: float = 0.0
-) -> None:
-    """Text as large as it fits into the box (left, top, right, bottom), broken into up to three lines, centred."""
-    left, top, right, bottom = box
-    if right - left < 8 or bottom - top < 6 or not text:
-        return
-    draw = ImageDraw.Draw(image)
-    best: tuple[float, list[str]] = (6.0, [text])
-    for lines in _broken(text):
-        longest = max(draw.textlength(line, font=_font(100)) for line in lines)
-        pixels = min((right - left) / max(longest, 1) * 94, (bottom - top) / (len(lines) * 1.12))
-        best = max(best, (pixels, lines))
-    pixels, lines = best
-    font, stroke = _font(pixels), max(int(pixels * bold), 0)
-    y = (top + bottom) / 2 - pixels * 1.1 * (len(lines) - 1) / 2
-    for line in lines:
-        draw.text(((left + right) / 2, y), line, ink, font, "mm", stroke_width=stroke, stroke_fill=ink)
-        y += pixels * 1.1
-
-
-def _broken(text: str) -> list[list[str]]:
-    """The text on one line, and on two and three lines of about equal length."""
-    words = text.split()
-    ways = [[text]]
-    for count in range(2, min(len(words), 3) + 1):
-        target, line = len(text) / count, ""
-        lines: list[str] = []
-        for word in words:
-            if line and len(line) + len(word) / 2 > target and len(lines) < count - 1:
-                lines.append(line)
-                line = word
-            else:
-                line = f"{line} {word}".strip()
-        ways.append([*lines, line])
-    return ways
-
-
 def _draw_front(image: Image.Image, sku: Sku, ground: Rgb) -> None:
     _, second, third = label_colors(sku)
     width, height = image.size
@@ -174,11 +117,11 @@ def _draw_front(image: Image.Image, sku: Sku, ground: Rgb) -> None:
     draw = ImageDraw.Draw(image)
     draw.rounded_rectangle(plate, radius=width * 0.05, fill=third, outline=second, width=max(width // 120, 1))
     inside = (plate[0] + width * 0.03, plate[1] + height * 0.012, plate[2] - width * 0.03, plate[3] - height * 0.012)
-    _write_fitted(image, _product_words(sku), inside, _ink_on(third, ground, second), bold=0.03)
+    write_fitted(image, _product_words(sku), inside, ink_on(third, ground, second), bold=0.03)
     _draw_food(image, sku, second, third)
     foot = (width * 0.06, height * 0.93, width * 0.94, height * 0.985)
     under = _pixel(image, width // 2, round(height * 0.96))
-    _write_fitted(image, _weight(sku), foot, _ink_on(under, third, ground))
+    write_fitted(image, _weight(sku), foot, ink_on(under, third, ground))
 
 
 def _product_words(sku: Sku) -> str:
@@ -205,11 +148,11 @@ def _draw_brand(image: Image.Image, sku: Sku, ground: Rgb, second: Rgb) -> None:
         draw.ellipse(box, fill=second)
     elif kind == 1:
         draw.rounded_rectangle(box, radius=badge.height * 0.4, fill=second)
-    ink = _ink_on(second if kind < 2 else ground, ground if kind < 2 else second)
+    ink = ink_on(second if kind < 2 else ground, ground if kind < 2 else second)
     layer = Image.new("RGB", badge.size, second if kind < 2 else ground)
     inner = (box[0] + width * 0.1, box[1] + badge.height * 0.12, box[2] - width * 0.1, box[3] - badge.height * 0.12)
     mask = Image.new("RGB", badge.size, (0, 0, 0))
-    _write_fitted(mask, (sku.brand or sku.name.split()[0]).upper(), inner, (255, 255, 255), bold=0.06)
+    write_fitted(mask, (sku.brand or sku.name.split()[0]).upper(), inner, (255, 255, 255), bold=0.06)
     layer.paste(ink, mask=mask.convert("L"))
     badge.paste(layer, mask=mask.convert("L"))
     turned = badge.rotate(3 if kind == 1 else 0, resample=Image.Resampling.BICUBIC)
@@ -308,15 +251,15 @@ def _draw_back(image: Image.Image, sku: Sku, ground: Rgb) -> None:
     width, height = image.size
     ImageDraw.Draw(image).rectangle((0, 0, width, height * 0.18), fill=second)
     heading = (width * 0.06, height * 0.02, width * 0.94, height * 0.16)
-    _write_fitted(image, sku.name, heading, _ink_on(second, ground, third), bold=0.03)
+    write_fitted(image, sku.name, heading, ink_on(second, ground, third), bold=0.03)
     _draw_text_block(image, sku, (width * 0.07, height * 0.22, width * 0.93, height * 0.52), ground)
     _draw_table(image, (width * 0.12, height * 0.56, width * 0.88, height * 0.93))
 
 
 def _draw_facts_side(image: Image.Image, sku: Sku, ground: Rgb) -> None:
     width, height = image.size
-    _write_fitted(
-        image, sku.brand or sku.name, (width * 0.08, height * 0.03, width * 0.92, height * 0.14), _ink_on(ground)
+    write_fitted(
+        image, sku.brand or sku.name, (width * 0.08, height * 0.03, width * 0.92, height * 0.14), ink_on(ground)
     )
     _draw_table(image, (width * 0.1, height * 0.18, width * 0.9, height * 0.62))
     _draw_text_block(image, sku, (width * 0.1, height * 0.66, width * 0.9, height * 0.95), ground)
@@ -324,9 +267,7 @@ def _draw_facts_side(image: Image.Image, sku: Sku, ground: Rgb) -> None:
 
 def _draw_code_side(image: Image.Image, sku: Sku, ground: Rgb) -> None:
     width, height = image.size
-    _write_fitted(
-        image, sku.name, (width * 0.08, height * 0.03, width * 0.92, height * 0.18), _ink_on(ground), bold=0.02
-    )
+    write_fitted(image, sku.name, (width * 0.08, height * 0.03, width * 0.92, height * 0.18), ink_on(ground), bold=0.02)
     _draw_text_block(image, sku, (width * 0.1, height * 0.22, width * 0.9, height * 0.6), ground)
     code = barcode_image(ean13(sku.barcode or sku.sku))
     wide = min(width * 0.84, height * 0.28 * code.width / code.height)
@@ -341,7 +282,7 @@ def _draw_lid(image: Image.Image, sku: Sku, ground: Rgb) -> None:
     draw = ImageDraw.Draw(image)
     draw.rectangle((0, height * 0.42, width, height * 0.58), fill=_mixed(ground, (0, 0, 0), 0.08))
     box = (width * 0.1, height * 0.12, width * 0.9, height * 0.88)
-    _write_fitted(image, sku.brand or sku.name, box, _ink_on(ground, second, third), bold=0.04)
+    write_fitted(image, sku.brand or sku.name, box, ink_on(ground, second, third), bold=0.04)
 
 
 def _draw_text_block(image: Image.Image, sku: Sku, box: tuple[float, float, float, float], ground: Rgb) -> None:
@@ -349,7 +290,7 @@ def _draw_text_block(image: Image.Image, sku: Sku, box: tuple[float, float, floa
     left, top, right, bottom = box
     draw = ImageDraw.Draw(image)
     pixels = max(image.height / 42, 7)
-    font, ink = _font(pixels), _ink_on(ground)
+    font, ink = font_of(pixels), ink_on(ground)
     words = f"Ingredients: {sku.name}, water, sugar, salt, natural flavour. Store in a cool dry place.".split()
     rng = np.random.default_rng(_number(sku.name, 1 << 30))
     y, line = top, ""
@@ -391,7 +332,7 @@ def _draw_table(image: Image.Image, box: tuple[float, float, float, float]) -> N
     step = (bottom - top) / len(rows)
     for number, row in enumerate(rows):
         y = top + step * number
-        _write_fitted(image, row, (left + 3, y + step * 0.12, right - 3, y + step * 0.88), (20, 20, 20))
+        write_fitted(image, row, (left + 3, y + step * 0.12, right - 3, y + step * 0.88), (20, 20, 20))
         draw.line((left, y, right, y), fill=(20, 20, 20), width=1)
 
 

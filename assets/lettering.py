@@ -1,0 +1,65 @@
+"""Lettering for artwork: ink that stands out from its ground, and words as large as they fit."""
+
+from __future__ import annotations
+
+from PIL import Image, ImageDraw, ImageFont
+
+Rgb = tuple[int, int, int]
+
+
+def ink_on(ground: Rgb, *wanted: Rgb) -> Rgb:
+    """The first of the wanted colours that stands out from the ground, else black or white."""
+    black, white = (22, 22, 24), (252, 252, 250)
+    for ink in (*wanted, white, black):
+        if abs(_brightness(ink) - _brightness(ground)) > 95:
+            return ink
+    return black if _brightness(ground) > 128 else white
+
+
+def _brightness(color: Rgb) -> float:
+    return 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
+
+
+def font_of(pixels: float) -> ImageFont.FreeTypeFont:
+    """Pillow's own typeface at a size in pixels."""
+    font = ImageFont.load_default(max(pixels, 6))
+    assert isinstance(font, ImageFont.FreeTypeFont)  # Pillow's wheels carry FreeType
+    return font
+
+
+def write_fitted(
+    image: Image.Image, text: str, box: tuple[float, float, float, float], ink: Rgb, *, bold: float = 0.0
+) -> None:
+    """Text as large as it fits into the box (left, top, right, bottom), broken into up to three lines, centred."""
+    left, top, right, bottom = box
+    if right - left < 8 or bottom - top < 6 or not text:
+        return
+    draw = ImageDraw.Draw(image)
+    best: tuple[float, list[str]] = (6.0, [text])
+    for lines in _broken(text):
+        longest = max(draw.textlength(line, font=font_of(100)) for line in lines)
+        pixels = min((right - left) / max(longest, 1) * 94, (bottom - top) / (len(lines) * 1.12))
+        best = max(best, (pixels, lines))
+    pixels, lines = best
+    font, stroke = font_of(pixels), max(int(pixels * bold), 0)
+    y = (top + bottom) / 2 - pixels * 1.1 * (len(lines) - 1) / 2
+    for line in lines:
+        draw.text(((left + right) / 2, y), line, ink, font, "mm", stroke_width=stroke, stroke_fill=ink)
+        y += pixels * 1.1
+
+
+def _broken(text: str) -> list[list[str]]:
+    """The text on one line, and on two and three lines of about equal length."""
+    words = text.split()
+    ways = [[text]]
+    for count in range(2, min(len(words), 3) + 1):
+        target, line = len(text) / count, ""
+        lines: list[str] = []
+        for word in words:
+            if line and len(line) + len(word) / 2 > target and len(lines) < count - 1:
+                lines.append(line)
+                line = word
+            else:
+                line = f"{line} {word}".strip()
+        ways.append([*lines, line])
+    return ways

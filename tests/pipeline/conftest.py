@@ -1,0 +1,52 @@
+"""A small real data set, rendered once for all tests of the pipeline."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from assets.demo import demo_list
+from assets.errors import SynthError
+from pipeline.progress import Reporter
+from pipeline.render_run import run_render
+from pipeline.run_settings import RunSettings
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder of normalised meshes for the whole session."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def quiet() -> Reporter:
+    """A reporter that nobody reads."""
+    return Reporter(Console(file=io.StringIO()))
+
+
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> RunSettings:
+    """Four scenes of two views of the demo catalogue with everything stored, by one worker. Not to be changed."""
+    out = tmp_path_factory.mktemp("rendered") / "set"
+    settings = RunSettings(
+        sku_list=demo_list(),
+        out=out,
+        scenes=4,
+        views=2,
+        width=96,
+        height=72,
+        splits=(("train", 0.5), ("val", 0.5)),
+        extras=("depth", "normals", "ids"),
+        licence="CC0",
+        cache=cache,
+    )
+    try:
+        summary = run_render(settings, quiet())
+    except SynthError as error:
+        if "OpenGL" in str(error):
+            pytest.skip(f"the raster backend cannot start here: {error}")
+        raise
+    assert not summary.failures
+    return settings

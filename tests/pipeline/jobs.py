@@ -1,0 +1,85 @@
+"""Stand-ins for the real scene job, picklable so that worker processes can run them."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+from assets.errors import SynthError
+from pipeline.atomic import write_whole
+from pipeline.layout import Layout, stem_of
+from pipeline.run_settings import RunSettings
+from pipeline.scene_job import RECYCLED, CannotStart
+
+JPEG = bytes.fromhex("ffd8ffd9")
+
+
+def write_scene(settings: RunSettings, index: int) -> tuple[int, int]:
+    """All files of a scene without any picture worth the name; every SKU named once."""
+    layout = Layout(settings.out)
+    for view in range(settings.views):
+        stem = stem_of(index, view)
+        write_whole(layout.scene(stem), b"{}")
+        write_whole(layout.image(stem), JPEG)
+        record = {"image": {"file_name": f"{stem}.jpg", "index": index}, "annotations": [{"sku": "demo-0001"}]}
+        write_whole(layout.labels(stem), json.dumps(record).encode())
+    return settings.views, settings.views
+
+
+def _once(settings: RunSettings, index: int) -> bool:
+    """True the first time it is asked for a scene, in whatever process."""
+    marker = settings.out / f".asked-{index}"
+    if marker.exists():
+        return False
+    marker.touch()
+    return True
+
+
+def dies_once(settings: RunSettings, index: int) -> tuple[int, int]:
+    """Scene 1 takes its process down the first time."""
+    if index == 1 and _once(settings, index):
+        os._exit(9)
+    return write_scene(settings, index)
+
+
+def dies_always(settings: RunSettings, index: int) -> tuple[int, int]:
+    """Scene 1 takes its process down every time, after its spec was written."""
+    if index == 1:
+        write_whole(Layout(settings.out).scene(stem_of(1, 0)), b'{"recipe": "x"}')
+        os._exit(9)
+    return write_scene(settings, index)
+
+
+def hangs(settings: RunSettings, index: int) -> tuple[int, int]:
+    """Scene 1 never ends."""
+    while index == 1:
+        time.sleep(0.1)
+    return write_scene(settings, index)
+
+
+def recycles(settings: RunSettings, index: int) -> tuple[int, int]:
+    """Every process has grown too large at its second scene."""
+    marker = Path(settings.out) / f".process-{os.getpid()}"
+    if marker.exists():
+        os._exit(RECYCLED)
+    marker.touch()
+    return write_scene(settings, index)
+
+
+def fails(settings: RunSettings, index: int) -> tuple[int, int]:
+    """Scene 1 has a broken mesh."""
+    if index == 1:
+        raise SynthError("the mesh has no triangles", where="a.obj")
+    return write_scene(settings, index)
+
+
+def fails_everywhere(settings: RunSettings, index: int) -> tuple[int, int]:
+    """No scene can be made."""
+    raise SynthError("the mesh has no triangles", where=f"scene {index}")
+
+
+def cannot_start(settings: RunSettings, index: int) -> tuple[int, int]:
+    """There is no renderer."""
+    raise CannotStart("no OpenGL device", hint="install one")

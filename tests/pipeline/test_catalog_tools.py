@@ -1,0 +1,87 @@
+"""Catalogue tools: problems at once, sheets that show every product, exports that read back equal."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from assets.backdrops import Backdrops
+from assets.catalog import load_catalog
+from assets.demo import demo_list
+from assets.errors import SynthError
+from assets.library import Library
+from pipeline.catalog_tools import check_list, export_list, show_list
+from pipeline.doctor import Check, print_checks
+
+
+def console() -> Console:
+    return Console(file=io.StringIO(), width=200)
+
+
+def printed(page: Console) -> str:
+    assert isinstance(page.file, io.StringIO)
+    return page.file.getvalue()
+
+
+def test_problems_of_rows_and_of_meshes(tmp_path: Path) -> None:
+    path = tmp_path / "skus.csv"
+    path.write_text("sku,mesh\na,a.obj\nb,b.obj\n")
+    page = console()
+    assert check_list(path, console=page) == 1
+    assert "no file 'a.obj'" in printed(page) and "no file 'b.obj'" in printed(page)
+    (tmp_path / "a.obj").write_text("v 0 0 0\nv 100 0 0\nv 0 90 0\nv 0 0 80\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n")
+    (tmp_path / "b.obj").write_text("v 0 0 0\n")
+    page = console()
+    assert check_list(path, console=page) == 1
+    assert "looks like mm" in printed(page)
+    assert "b: " in printed(page)
+    assert check_list(path, meshes=False, console=console()) == 0
+
+
+def test_an_exported_catalogue_reads_back_the_same(tmp_path: Path) -> None:
+    few = tmp_path / "few.csv"
+    rows = demo_list().read_text().splitlines()
+    few.write_text("\n".join([rows[0], rows[1].replace("demo-0001", "a/b: 1"), rows[8], rows[16]]) + "\n")
+    listed = export_list(few, tmp_path / "out", console=console())
+    with listed.open() as file:
+        assert next(row["mesh"] for row in csv.DictReader(file)) == "meshes/a%2Fb%3A 1.glb"
+    ours = Library(load_catalog(few), Backdrops.open(), cache_dir=tmp_path / "cache")
+    theirs = Library(load_catalog(listed), Backdrops.open(), cache_dir=tmp_path / "cache")
+    assert ours.catalog.keys == theirs.catalog.keys
+    for key in ours.catalog.keys:
+        mine, again = ours.product(key), theirs.product(key)
+        assert again.size == pytest.approx(mine.size, abs=1e-5)
+        assert len(again.parts) == len(mine.parts)
+        assert len(again.faces) == len(mine.faces)
+        for one, other in zip(mine.parts, again.parts, strict=True):
+            assert other.material.metallic == pytest.approx(one.material.metallic, abs=0.01)
+            assert other.material.base_color == pytest.approx(one.material.base_color, abs=0.01)
+            if one.material.texture is not None:
+                assert np.array_equal(one.material.texture, other.material.texture)
+
+
+def test_a_sheet_shows_every_product(tmp_path: Path) -> None:
+    few = tmp_path / "few.csv"
+    few.write_text("\n".join(demo_list().read_text().splitlines()[:4]) + "\n")
+    try:
+        out = show_list(few, tmp_path / "sheet.png", console=console())
+    except SynthError as error:
+        pytest.skip(f"the raster backend cannot start here: {error}")
+    with Image.open(out) as sheet:
+        pixels = np.asarray(sheet.convert("RGB"), dtype=int)
+    # Three products side by side in one row, each in three views: colour in every ninth of the row.
+    for view in np.array_split(pixels[60:230], 9, axis=1):
+        assert np.ptp(view, axis=2).max() > 60
+
+
+def test_doctor_keeps_brackets_and_says_when_nothing_renders() -> None:
+    page = console()
+    print_checks(page, [Check("torch", "missing", "not installed", "pip install 'synth[train]'")])
+    assert "synth[train]" in printed(page)
+    assert "neither backend works" in printed(page)
