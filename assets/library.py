@@ -94,7 +94,7 @@ def load_product_mesh(sku: Sku, root: Path) -> Mesh:
 
 def _source_digest(sku: Sku, root: Path) -> str:
     """Of all that the normalised mesh follows from: the bytes of its files and how they are to be read."""
-    from assets.mesh_read import companion_files
+    from assets.mesh_companions import companion_files
 
     path = root / sku.mesh
     options = json.dumps([FORMAT, sku.units, sku.up, sku.width_m, sku.depth_m, sku.height_m, path.suffix.lower()])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from assets.errors import SynthError
 from assets.mesh import Mesh, Part, frozen_array
+from assets.mesh_check import inside_out, sound_normals, sound_part
 from assets.mesh_normals import crease_normals
-from assets.mesh_read import METRES, Y_UP, RawMesh, RawPart, read_mesh_file
+from assets.mesh_part import RawPart
+from assets.mesh_read import METRES, read_mesh_file
 from assets.mesh_simplify import KEPT_FACES, MOST_FACES, simplify_part
 
 # A product's longest side in metres: outside, the file's unit is not the metre.
@@ -40,65 +42,47 @@ class LoadedMesh:
         object.__setattr__(self, "normalized_from_source", pose)
 
 
-def load_mesh(path: Path | str, *, units: str = "", up: str = "", size: Size = (None, None, None)) -> LoadedMesh:
+def load_mesh(
+    path: Path | str,
+    *,
+    units: str = "",
+    up: str = "",
+    size: Size = (None, None, None),
+    root: Path | None = None,
+) -> LoadedMesh:
     """A mesh file as a Mesh. size: stated width (x), depth (y), height (z) in metres, None where unknown.
 
-    units, up: how the file is to be read, "" = as its format says (metres and Z up where it says nothing). Raises
-    SynthError where the file cannot be read, is empty, holds NaN, or has a size that no product has.
+    units, up: how the file is to be read, "" = as its format says (metres and Z up where it says nothing). root: the
+    folder that its textures may lie in, the file's own if None. Raises SynthError where the file cannot be read, is
+    empty, holds NaN, or has a size that no product has.
     """
     path = Path(path)
-    raw = read_mesh_file(path)
-    _check_numbers(raw, path)
-    parts, notes = _mend(raw.parts)
-    turn = Z_FROM_Y_UP if (up or ("y" if path.suffix.lower() in Y_UP else "z")) == "y" else np.eye(3)
+    raw = read_mesh_file(path, root)
+    parts, notes = _mend(raw.parts, path)
+    turn = Z_FROM_Y_UP if (up or raw.up) == "y" else np.eye(3)
     corners = np.concatenate([part.vertices[part.faces].reshape(-1, 3) for part in parts]) @ turn.T
     scale, sizing = _scale(np.ptp(corners, axis=0), units, raw.metres, size, path)
-    linear = scale[:, None] * turn
     low, high = (corners * scale).min(axis=0), (corners * scale).max(axis=0)
+    offset = np.array([-(low[0] + high[0]) / 2, -(low[1] + high[1]) / 2, -low[2]])
     pose = np.eye(4)
-    pose[:3, :3] = linear
-    pose[:3, 3] = [-(low[0] + high[0]) / 2, -(low[1] + high[1]) / 2, -low[2]]
+    pose[:3, :3] = scale[:, None] * turn
+    # A mesh that stands where it should but for float32's rounding is left there: what was exported reads back equal.
+    pose[:3, 3] = np.where(np.abs(offset) < 1e-7, 0.0, offset)
     return LoadedMesh(_assemble(parts, pose), pose, (*raw.notes, *notes, *sizing))
 
 
-def _check_numbers(raw: RawMesh, path: Path) -> None:
-    for number, part in enumerate(raw.parts, start=1):
-        bad = np.flatnonzero(~np.isfinite(part.vertices).all(axis=1))
-        if len(bad):
-            found = f"part {number}: {len(bad)} of {len(part.vertices)} vertices, the first is vertex {bad[0]}"
-            raise SynthError("the mesh has coordinates that are no numbers", where=str(path), found=found)
-        if part.faces.min() < 0 or part.faces.max() >= len(part.vertices):
-            expected = f"vertices 0 to {len(part.vertices) - 1}"
-            raise SynthError("the mesh names vertices that it does not have", where=str(path), expected=expected)
-
-
-def _mend(parts: Sequence[RawPart]) -> tuple[list[RawPart], list[str]]:
-    notes = []
+def _mend(raw: Sequence[RawPart], path: Path) -> tuple[list[RawPart], list[str]]:
+    """Checked, lighter and outside out. Raises SynthError where coordinates are no numbers or faces name none."""
+    notes: list[str] = []
+    parts = [sound_part(part, number, path, notes) for number, part in enumerate(raw, start=1)]
     total = sum(len(part.faces) for part in parts)
     if total > MOST_FACES:
         parts = [simplify_part(part, max(int(KEPT_FACES * len(part.faces) / total), 4)) for part in parts]
         notes.append(f"{total} triangles reduced to {sum(len(part.faces) for part in parts)}")
-    if _inside_out(parts):
-        parts = [_flip(part) for part in parts]
+    if inside_out(parts):
+        parts = [part.flipped() for part in parts]
         notes.append("faces turned: the surface was inside out")
-    return list(parts), notes
-
-
-def _inside_out(parts: Sequence[RawPart]) -> bool:
-    """Whether the faces look inwards: the volume they enclose is clearly negative."""
-    volume = extent = 0.0
-    for part in parts:
-        triangles = part.vertices[part.faces]
-        middle = triangles.mean(axis=(0, 1))
-        a, b, c = np.moveaxis(triangles - middle, 1, 0)
-        volume += float(np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6)
-        extent += float(np.prod(np.maximum(np.ptp(part.vertices, axis=0), 1e-12)))
-    # Open or flat surfaces enclose nothing much: a small negative number says nothing about them.
-    return volume < -0.05 * extent
-
-
-def _flip(part: RawPart) -> RawPart:
-    return replace(part, faces=part.faces[:, ::-1], normals=None if part.normals is None else -part.normals)
+    return [sound_normals(part, notes) for part in parts], list(dict.fromkeys(notes))
 
 
 def _scale(
@@ -116,16 +100,27 @@ def _scale(
 
 
 def _scale_to(extent: NDArray, size: Size, known: list[int]) -> tuple[NDArray[np.float64], list[str]]:
+    """Factors that give the stated size: one per axis where it fits the mesh's proportions, else one for all."""
     factors = np.array([float(size[axis] or 0) / extent[axis] for axis in known])
-    agree = factors.max() / factors.min() <= PROPORTION
-    if agree and len(known) == 3:
-        return factors, []
-    if agree:
-        return np.full(3, factors.mean()), []
-    middle = float(np.median(factors))
-    found = " x ".join(f"{side:.3g}" for side in extent * middle)
+    if factors.max() / factors.min() <= PROPORTION:
+        return (factors if len(known) == 3 else np.full(3, factors.mean())), []
+    # Of three numbers one may be wrong: the middle one is not. Of two the height is the one least often mixed up.
+    factor = float(np.median(factors)) if len(known) == 3 else float(factors[-1])
+    found = " x ".join(f"{side:.3g}" for side in extent * factor)
     wanted = " x ".join("?" if side is None else f"{side:.3g}" for side in size)
-    return np.full(3, middle), [f"stated size {wanted} m does not fit the mesh's proportions: kept as {found} m"]
+    note = f"stated size {wanted} m (width x depth x height) does not fit the mesh's proportions: kept as {found} m"
+    return np.full(3, factor), [note + _axes_hint(extent, size)]
+
+
+def _axes_hint(extent: NDArray, size: Size) -> str:
+    """Which mistake would explain stated sizes that do not fit: exchanged sides, or another axis upwards."""
+    if None in size:
+        return ""
+    for order, meaning in (((1, 0, 2), "width and depth seem exchanged"), ((0, 2, 1), "Y and Z: see column 'up'")):
+        factors = np.array([float(size[axis] or 0) for axis in order]) / np.maximum(extent, 1e-12)
+        if factors.max() / factors.min() <= PROPORTION:
+            return f" ({meaning})"
+    return ""
 
 
 def _absurd_size(sides: NDArray, longest: float, units: str, path: Path) -> SynthError:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.mesh_read import RawPart
+from assets.mesh_part import RawPart
 
 # A product of more faces is decimated to KEPT_FACES: at arm's length a face is then smaller than a pixel.
 MOST_FACES = 200_000

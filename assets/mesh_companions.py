@@ -1,0 +1,146 @@
+"""The other files that a mesh file names (materials, textures, buffers): found, checked, and told where missing."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import warnings
+from pathlib import Path
+from urllib.parse import unquote
+
+from assets.errors import SynthError
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tga", ".bmp", ".tif", ".tiff", ".gif")
+# A file's header names its companions; only an OBJ's materials may stand anywhere, the first line of them counts.
+MOST_JSON = 256 << 20
+
+
+class Companions:
+    """Reads the files that the mesh at `path` names, none from outside `root`, and remembers what went wrong.
+
+    trimesh takes it as its resolver. trimesh passes over missing and broken files in silence: they are kept here.
+    missing: names as the file has them. broken: what cannot be used though it is there.
+    """
+
+    def __init__(self, path: Path, root: Path | None = None) -> None:
+        self._path = path
+        self._root = path.parent if root is None else root
+        self.missing: list[str] = []
+        self.broken: list[SynthError] = []
+
+    def get(self, name: str) -> bytes:
+        """The content of a file. Raises FileNotFoundError or SynthError, and remembers it."""
+        found = find_companion(self._path, name, self._root)
+        if found is None:
+            self.missing.append(_plain(name))
+            raise FileNotFoundError(name)
+        data = found.read_bytes()
+        if found.suffix.lower() in PICTURES:
+            try:
+                check_picture(data, str(found))
+            except SynthError as error:
+                self.broken.append(error)
+                raise
+        return data
+
+    __getitem__ = get
+
+    def notes(self) -> list[str]:
+        """One line for each file that is not there."""
+        kind = {name: "texture" if Path(name).suffix.lower() in PICTURES else "file" for name in self.missing}
+        return [f"missing {kind[name]} {name!r}, named by {self._path.name}: drawn without it" for name in kind]
+
+
+def check_picture(data: bytes, where: str) -> None:
+    """Raises SynthError where encoded bytes are no picture, or one so large that it must be meant to do harm."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data)):
+                pass
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        found, hint = str(error).split(",")[0], "shrink it: 4096 pixels a side are plenty"
+        raise SynthError("a texture is too large", where=where, found=found, hint=hint) from error
+    except Exception as error:  # decoders raise many kinds
+        found = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        raise SynthError(
+            "a texture cannot be read", where=where, found=found, hint="save it anew as PNG or JPEG"
+        ) from error
+
+
+def find_companion(path: Path, name: str, root: Path) -> Path | None:
+    """The file that `name` in the mesh file at `path` means, or None.
+
+    Names come with the separators, drives and capitals of other systems: beside the name as it is, the bare file name
+    is looked for in the mesh's own folder, and capitals are overlooked.
+    """
+    plain = _plain(name)
+    inside = root.resolve()
+    for candidate in dict.fromkeys((plain, plain.rpartition("/")[2])):
+        if not candidate or "\0" in candidate:
+            continue
+        wanted = path.parent / candidate
+        for found in (wanted, _spelt_otherwise(wanted)):
+            if found is not None and found.is_file() and found.resolve().is_relative_to(inside):
+                return found
+    return None
+
+
+def _plain(name: str) -> str:
+    text = re.sub(r"^file:/*(?=[A-Za-z]:|/)", "", name.strip().strip('"'))
+    text = text if Path(text).is_absolute() or "%" not in text else unquote(text)
+    # Options of an OBJ's map_Kd stand before the name: -s 1 1 1, -clamp on.
+    text = re.sub(r"^(?:-[a-zA-Z]+(?:\s+(?:-?[\d.]+|on|off))+\s+)+", "", text)
+    return text.replace("\\", "/")
+
+
+def _spelt_otherwise(path: Path) -> Path | None:
+    try:
+        return next((file for file in sorted(path.parent.iterdir()) if file.name.lower() == path.name.lower()), None)
+    except OSError:
+        return None
+
+
+def companion_files(path: Path, root: Path | None = None) -> list[Path]:
+    """The other files that a mesh file names, in a stable order; one that is missing stands under its own name."""
+    names = {".obj": _of_obj, ".gltf": _of_gltf, ".dae": _of_dae, ".ply": _of_ply}.get(path.suffix.lower())
+    inside = path.parent if root is None else root
+    files = [] if names is None else [(name, find_companion(path, name, inside)) for name in names(path)]
+    found = [path.parent / _plain(name) if file is None else file for name, file in files]
+    for material in [file for file in found if file.suffix.lower() == ".mtl"]:
+        pictures = _named(material, rb"(?mi)^\s*map_Kd[ \t]+(.+?)\s*$")
+        found += [find_companion(path, name, inside) or path.parent / _plain(name) for name in pictures]
+    return list(dict.fromkeys(found))
+
+
+def _of_obj(path: Path) -> list[str]:
+    return _named(path, rb"(?m)^\s*mtllib[ \t]+(.+?)\s*$")[:1]
+
+
+def _of_dae(path: Path) -> list[str]:
+    return _named(path, rb"<init_from>\s*([^<#][^<]*?)\s*</init_from>")
+
+
+def _of_ply(path: Path) -> list[str]:
+    return _named(path, rb"(?m)^comment TextureFile[ \t]+(.+?)\s*$", most=1 << 16)
+
+
+def _of_gltf(path: Path) -> list[str]:
+    try:
+        data = json.loads(path.read_bytes()[:MOST_JSON])
+        entries = [*data.get("buffers", []), *data.get("images", [])]
+        return [entry["uri"] for entry in entries if not entry.get("uri", "data:").startswith("data:")]
+    except (OSError, ValueError, AttributeError, TypeError, KeyError):
+        return []
+
+
+def _named(path: Path, pattern: bytes, most: int = -1) -> list[str]:
+    try:
+        with path.open("rb") as file:
+            found = re.findall(pattern, file.read(most))
+    except OSError:
+        return []
+    return list(dict.fromkeys(name.decode("utf-8", errors="replace") for name in found))
