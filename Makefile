@@ -5,9 +5,9 @@
 VENV ?= .venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SKU_LIST ?=
-OUT ?= demo-out
+# A list of your own gets a folder of its own.
+OUT ?= demo-out$(if $(SKU_LIST),/$(basename $(notdir $(SKU_LIST))))
 BIN := $(VENV)/bin
-SOURCES := assets render pipeline detectors tests benchmarks docs
 SETUP := pyproject.toml constraints.txt tools/setup.sh
 
 .PHONY: demo install test check clean
@@ -20,8 +20,8 @@ install: $(VENV)/.all
 test: $(VENV)/.all check
 
 check:
-	$(BIN)/ruff format --check $(SOURCES)
-	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2 --dist loadfile
 

@@ -11,9 +11,8 @@ products=(--demo)
 [ -z "$list" ] || "$synth" catalog check "$list"
 
 run() { # backend, scenes, folder
-  "$synth" render "${products[@]}" --backend "$1" --scenes "$2" --out "$3" --split train:0.8,val:0.2 --workers auto --views 1
-  "$synth" verify "$3"
-  "$synth" preview "$3"
+  "$synth" render "${products[@]}" --backend "$1" --scenes "$2" --out "$3" --split train:0.8,val:0.2 --workers auto &&
+    "$synth" verify "$3" && "$synth" preview "$3"
 }
 
 made=()
