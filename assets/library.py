@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from assets.backdrops import Backdrops
 from assets.catalog import Catalog, Sku
 from assets.errors import SynthError
 from assets.look import Shape, Texture
 from assets.mesh import Mesh
+from assets.mesh_sources import source_digest
 from assets.mesh_store import load_or_make, read_mesh, read_rest, write_mesh, write_rest
 from assets.rest import Rest, rest_from_mesh
 
+if TYPE_CHECKING:
+    from assets.mesh_file import LoadedMesh
+
 # Raised whenever normalisation, packages or rest poses change: old cache entries are then left alone.
-FORMAT = 1
+FORMAT = 2
 T = TypeVar("T")
 
 
@@ -39,7 +42,7 @@ class Library:
     def product(self, sku: str, *, wear: float = 0.0) -> Mesh:
         """The SKU's normalised mesh; wear > 0 gives one with worn textures and a key of its own.
 
-        Raises SynthError that names the SKU where its files cannot be used.
+        Raises SynthError that names the SKU, its row and its file where that cannot be used.
         """
         if wear > 0:
             return self._meshes.get((sku, wear), lambda: _worn(self.product(sku), wear))
@@ -72,10 +75,12 @@ class Library:
                 from assets.packaging import make_package
 
                 return make_package(sku, self.catalog.root)
-            path = self._path(_source_digest(sku, self.catalog.root), ".npz")
-            return load_or_make(path, read_mesh, lambda: load_product_mesh(sku, self.catalog.root), write_mesh)
+            root = self.catalog.root
+            digest = source_digest(sku, root, version=FORMAT, index_dir=self._cache_dir / "index")
+            return load_or_make(self._path(digest, ".npz"), read_mesh, lambda: load_product(sku, root).mesh, write_mesh)
         except SynthError as error:
-            where = f"SKU {sku.sku!r} of {self.catalog.source}" + (f": {error.where}" if error.where else "")
+            row = self.catalog.rows[self.catalog.position(sku.sku)]
+            where = f"SKU {sku.sku!r}, row {row} of {self.catalog.source}" + (f": {error.where}" if error.where else "")
             raise SynthError(
                 error.what, where=where, found=error.found, expected=error.expected, hint=error.hint
             ) from error
@@ -84,29 +89,15 @@ class Library:
         return self._cache_dir / digest[:2] / f"{digest}{suffix}"
 
 
-def load_product_mesh(sku: Sku, root: Path) -> Mesh:
-    """The normalised mesh of a SKU that has a mesh file, past every cache."""
+def load_product(sku: Sku, root: Path) -> LoadedMesh:
+    """A SKU's mesh file, normalised, with notes, past every cache. root: the folder of the SKU list.
+
+    Raises SynthError where the file cannot be used.
+    """
     from assets.mesh_file import load_mesh
 
     size = (sku.width_m, sku.depth_m, sku.height_m)
-    return load_mesh(root / sku.mesh, units=sku.units, up=sku.up, size=size).mesh
-
-
-def _source_digest(sku: Sku, root: Path) -> str:
-    """Of all that the normalised mesh follows from: the bytes of its files and how they are to be read."""
-    from assets.mesh_companions import companion_files
-
-    path = root / sku.mesh
-    options = json.dumps([FORMAT, sku.units, sku.up, sku.width_m, sku.depth_m, sku.height_m, path.suffix.lower()])
-    digest = hashlib.sha256(options.encode())
-    for file in (path, *companion_files(path)):
-        digest.update(f"\0{file.name}\0".encode())
-        try:
-            with file.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
-        except OSError:
-            digest.update(b"missing")
-    return digest.hexdigest()
+    return load_mesh(root / sku.mesh, units=sku.units, up=sku.up, size=size, root=root)
 
 
 def _digest(*texts: str) -> str:

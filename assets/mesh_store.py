@@ -7,10 +7,9 @@ import io
 import json
 import os
 import tempfile
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +25,10 @@ def load_or_make(path: Path, read: Callable[[Path], T], make: Callable[[], T], w
 
     A cache that cannot be written (full or read-only disk) costs time and nothing else.
     """
-    try:
+    # What readers of zip, PNG and JSON raise on damaged files has no common kind.
+    with contextlib.suppress(Exception):
         return read(path)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
-        made = make()
+    made = make()
     with contextlib.suppress(OSError):
         write(path, made)
     return made
@@ -88,11 +87,17 @@ REST_FIELDS = ("hull_vertices", "hull_faces", "rotations", "weights")
 
 
 def _write_arrays(path: Path, arrays: Mapping[str, NDArray]) -> None:
+    write_whole(path, lambda file: np.savez(file, **arrays))
+
+
+def write_whole(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
+    """A file that appears whole or not at all, and its folder with it; `fill` writes what is in it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez(file, **arrays)
+            fill(file)
+        Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

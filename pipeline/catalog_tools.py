@@ -30,7 +30,7 @@ def check_list(path: Path, *, meshes: bool = True, console: Console | None = Non
         return 1
     catalog = load_catalog(path)
     notes, errors = _load_meshes(catalog, console) if meshes else ([], [])
-    for note in notes:
+    for note in (*catalog.notes, *notes):
         console.print(f"note: {note}", style="yellow", highlight=False, markup=False)
     for error in errors:
         console.print(error, style="red", highlight=False, markup=False)
@@ -51,16 +51,14 @@ def _print_problems(console: Console, path: Path, problems: list[Problem]) -> No
 
 
 def _load_meshes(catalog: Catalog, console: Console) -> tuple[list[str], list[str]]:
-    from assets.mesh_file import load_mesh
+    from assets.library import load_product
     from assets.packaging import make_package
 
     notes, errors = [], []
     for sku in track(catalog, "loading meshes", total=len(catalog), console=console, transient=True):
         try:
             if sku.mesh:
-                size = (sku.width_m, sku.depth_m, sku.height_m)
-                loaded = load_mesh(catalog.root / sku.mesh, units=sku.units, up=sku.up, size=size)
-                notes += [f"{sku.sku}: {note}" for note in loaded.notes]
+                notes += [f"{sku.sku}: {note}" for note in load_product(sku, catalog.root).notes]
             else:
                 make_package(sku, catalog.root)
         except SynthError as error:

@@ -1,0 +1,79 @@
+"""What a normalised mesh follows from, as a digest: equal sources give the same entry of the cache."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import time
+from pathlib import Path
+
+from assets.catalog import Sku
+from assets.mesh_companions import companion_files
+from assets.mesh_store import write_whole
+
+# A file changed this shortly ago may change again within one tick of its clock: not remembered by its time.
+SETTLED_NS = 2_000_000_000
+
+
+def source_digest(sku: Sku, root: Path, *, version: int, index_dir: Path) -> str:
+    """Digest of the bytes of a SKU's mesh, materials and textures and of how they are to be read.
+
+    Hashing hundreds of megabytes at every start is spared: `index_dir` remembers digests of files by path, size and
+    time of change.
+    """
+    path = root / sku.mesh
+    sizes = [sku.width_m, sku.depth_m, sku.height_m]
+    options = json.dumps([version, sku.units, sku.up, *sizes, path.suffix.lower()])
+    index = index_dir / f"{_sha(str(path.resolve()), str(root.resolve()), options)}.json"
+    known = _remembered(index)
+    if known is not None:
+        return known
+    files = [path, *companion_files(path, root)]
+    before = [_state(file) for file in files]
+    digest = _digest_of(files, options)
+    _remember(index, files, before, digest)
+    return digest
+
+
+def _digest_of(files: list[Path], options: str) -> str:
+    digest = hashlib.sha256(options.encode())
+    for file in files:
+        digest.update(f"\0{file.name}\0".encode())
+        try:
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        except OSError:
+            digest.update(b"missing")
+    return digest.hexdigest()
+
+
+def _remembered(index: Path) -> str | None:
+    try:
+        entry = json.loads(index.read_bytes())
+        fresh = all(_state(Path(file)) == state for file, state in entry["files"])
+        return str(entry["digest"]) if fresh else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _remember(index: Path, files: list[Path], states: list[list[int] | None], digest: str) -> None:
+    """Missing files are not remembered: they may turn up under another name."""
+    newest = time.time_ns() - SETTLED_NS
+    if any(state is None or state[1] > newest for state in states):
+        return
+    entry = {"files": [[str(file), state] for file, state in zip(files, states, strict=True)], "digest": digest}
+    with contextlib.suppress(OSError):
+        write_whole(index, lambda file: file.write(json.dumps(entry).encode()))
+
+
+def _state(file: Path) -> list[int] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _sha(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode(errors="surrogateescape")).hexdigest()
