@@ -25,17 +25,15 @@ def draw_texture(texture: Texture, size: int = 512) -> NDArray[np.uint8]:
     return (np.clip(picture * (0.94 + 0.12 * grain), 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def tileable_noise(
-    size: int, rng: np.random.Generator, *, octaves: int, first: int = 2, stretch: int = 1
-) -> NDArray[np.float64]:
-    """Fractal value noise, (size, size), 0 to 1, periodic. first: cells of the coarsest octave; stretch: along x."""
+def tileable_noise(size: int, rng: np.random.Generator, *, octaves: int, first: int = 2) -> NDArray[np.float64]:
+    """Fractal value noise, (size, size), 0 to 1, periodic. first: cells of the coarsest octave."""
     import cv2
 
     total = np.zeros((size, size))
     weight = 1.0
     for octave in range(octaves):
         cells = min(first << octave, size)
-        grid = rng.random((cells * stretch if cells * stretch <= size else size, cells)).astype(np.float32)
+        grid = rng.random((cells, cells)).astype(np.float32)
         # Wrapped by half a period on each side, enlarged, cut back: the seams fit.
         rows, columns = grid.shape
         wrapped = np.pad(grid, ((rows // 2 or 1,) * 2, (columns // 2 or 1,) * 2), mode="wrap")
@@ -81,14 +79,16 @@ def _wood(x: NDArray, y: NDArray, rng: np.random.Generator) -> NDArray:
     """Boards side by side with grain along y, each board of its own shade."""
     boards = int(rng.integers(1, 6))
     size = len(x)
-    bend = tileable_noise(size, rng, octaves=3, first=2)
-    fibre = tileable_noise(size, rng, octaves=3, first=16, stretch=1)
-    along = np.tile(fibre.mean(axis=0, keepdims=True), (size, 1))
-    rings = 0.5 + 0.5 * np.sin(2 * np.pi * (x * boards * 5 + 0.6 * bend))
+    bend = tileable_noise(size, rng, octaves=2, first=2)
+    fibre = tileable_noise(size, rng, octaves=4, first=32)
+    # Averaged along the board: fine lines that hardly end.
+    along = fibre.mean(axis=0, keepdims=True) * np.ones((size, 1))
+    along = (along - along.min()) / max(float(np.ptp(along)), 1e-9)
+    rings = 0.5 + 0.5 * np.sin(2 * np.pi * (x * boards * 9 + 0.8 * bend + 0.6 * along))
     board = np.floor(x * boards).astype(int)
     shade = rng.uniform(-0.25, 0.25, size=boards)[board]
     gap = ((x * boards) % 1 < 0.012) * (boards > 1)
-    return np.clip(0.45 * rings + 0.35 * along + 0.2 * fibre + shade, 0, 1) * (1 - gap) + gap * 1.0
+    return np.clip(0.3 * rings + 0.45 * along + 0.25 * fibre + shade, 0, 1) * (1 - gap) + gap
 
 
 def _fabric(x: NDArray, y: NDArray, rng: np.random.Generator) -> NDArray:
