@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from assets.library import Library
 from render.backends import Backend, RenderSettings
 from render.backends.cycles_camera import blender_matrix, set_camera
+from render.backends.cycles_edges import smooth_silhouettes
 from render.backends.cycles_lights import add_area_light, hdri_image, make_world, set_environment
 from render.backends.cycles_look import set_finish
 from render.backends.cycles_meshes import ResidentMeshes
@@ -31,6 +32,8 @@ from render.stage import mesh_of
 # Textures of 1024 x 1024 are 4 MB each: room for about 150 products.
 MESH_BYTES = 768 * 2**20
 MOST_HDRIS = 8
+# From this many samples on, coverage is smooth as it comes.
+SMOOTH_BY_ITSELF = 64
 # Pictures pass through a file; memory-backed where the system has such a folder.
 FAST_FOLDER = "/dev/shm"
 
@@ -66,6 +69,8 @@ class CyclesBackend:
             for light in scene.lights:
                 add_area_light(self._bpy, self._stage, light)
             picture = self._shoot(self._picture, scene)
+        if self._settings.samples < SMOOTH_BY_ITSELF:
+            smooth_silhouettes(picture, scene, self._library)
         # The denoiser leaves some 1e-5 of light where nothing is.
         picture[picture[..., 3] == 0] = 0
         return picture

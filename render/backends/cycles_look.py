@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from assets.mesh import Material, Mesh
 from render.scene import Finish
 
-COLOR_LAYER, UV_LAYER = "color", "uv"
+# Names of our own: Cycles finds black under a plain "color".
+COLOR_LAYER, UV_LAYER = "synth_color", "synth_uv"
 # What a finish says, as custom properties of an object: Cycles hands them to the material as attributes.
 TINT, ROUGHNESS, OWN_ROUGHNESS = "synth_tint", "synth_roughness", "synth_own_roughness"
 # Ink, paper, plastic and varnish all lie near 1.5.

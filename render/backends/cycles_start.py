@@ -156,4 +156,7 @@ def _configure_denoiser(cycles: Any, settings: RenderSettings) -> None:
     if settings.denoise:
         cycles.denoiser = "OPENIMAGEDENOISE"
         cycles.denoising_input_passes = "RGB_ALBEDO_NORMAL"
-        cycles.denoising_prefilter = cycles.denoising_quality = "FAST"
+        # At 640x360 and 4 samples: 0.4 s, error 28; "FAST" 0.25 s, 30; "HIGH" with "ACCURATE" 1.3 s, 26.
+        patient = settings.samples >= 64
+        cycles.denoising_quality = "HIGH" if patient else "BALANCED"
+        cycles.denoising_prefilter = "ACCURATE" if patient else "FAST"
