@@ -20,6 +20,8 @@ from assets.mesh_simplify import KEPT_FACES, MOST_FACES, simplify_part
 
 # A product's longest side in metres: outside, the file's unit is not the metre.
 SHORTEST, LONGEST = 0.005, 3.0
+# What a guess at the unit must lead to.
+LIKELY = (0.02, 1.5)
 # Stated sizes that differ from the mesh's proportions by more than this are not forced upon it.
 PROPORTION = 1.10
 Z_FROM_Y_UP = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
@@ -93,9 +95,8 @@ def _scale(
     if known:
         return _scale_to(extent, size, known)
     metres = METRES[units] if units else (stated or 1.0)
-    longest = float(extent.max()) * metres
-    if not SHORTEST <= longest <= LONGEST:
-        raise _absurd_size(extent * metres, longest, units, path)
+    if not SHORTEST <= float(extent.max()) * metres <= LONGEST:
+        raise _absurd_size(extent, metres, path)
     return np.full(3, metres), []
 
 
@@ -123,14 +124,13 @@ def _axes_hint(extent: NDArray, size: Size) -> str:
     return ""
 
 
-def _absurd_size(sides: NDArray, longest: float, units: str, path: Path) -> SynthError:
-    fits = [name for name in ("mm", "cm", "in", "m") if SHORTEST * 4 <= longest * METRES[name] <= 1.5 and name != units]
-    found = f"{' x '.join(f'{side:.4g}' for side in sides)} m"
+def _absurd_size(extent: NDArray, metres: float, path: Path) -> SynthError:
+    longest = float(extent.max())
+    fits = [unit for unit, length in METRES.items() if length != metres and LIKELY[0] <= longest * length <= LIKELY[1]]
+    found = f"{' x '.join(f'{side:.4g}' for side in extent * metres)} m"
     expected = f"a longest side between {SHORTEST} and {LONGEST} m"
-    guess = f"it looks like {' or '.join(fits)}: " if fits else ""
-    hint = (
-        f"{guess}put the unit into the column 'units' (m, cm, mm, in), or the real size into width_m, height_m, depth_m"
-    )
+    guess = f"its unit looks like {' or '.join(fits)}: " if fits else ""
+    hint = f"{guess}put it into the column 'units' (m, cm, mm, in), or the real size into width_m, height_m, depth_m"
     return SynthError("a product of that size cannot be", where=str(path), found=found, expected=expected, hint=hint)
 
 

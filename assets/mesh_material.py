@@ -15,6 +15,8 @@ MOST_TEXELS = 4096
 SHRUNK_TEXELS = 2048
 # Where a file says nothing of gloss: matt board and film, between the two.
 USUAL_ROUGHNESS = 0.6
+# The colour of what has none.
+GREY = np.array([0.5, 0.5, 0.5, 1.0])
 
 
 def material_of(material: Any, notes: list[str], where: str) -> Material:
@@ -22,6 +24,8 @@ def material_of(material: Any, notes: list[str], where: str) -> Material:
     if type(material).__name__ == "MultiMaterial":
         notes.append(f"a part of {len(material.materials)} materials: drawn with the first")
         material = material.materials[0]
+    if _is_stand_in(material):
+        return Material(GREY)
     physical = type(material).__name__ == "PBRMaterial"
     image = material.baseColorTexture if physical else getattr(material, "image", None)
     # Exporters write any diffuse colour, black as well, beside a texture that is meant as it is.
@@ -34,6 +38,14 @@ def material_of(material: Any, notes: list[str], where: str) -> Material:
         metallic=unit_number(getattr(material, "metallicFactor", None), 0.0),
         alpha_cutoff=cutoff_of(texture, notes),
     )
+
+
+def _is_stand_in(material: Any) -> bool:
+    """Whether trimesh made it up, as a picture of 2 x 2 grey pixels, for texture coordinates without a material."""
+    image = getattr(material, "image", None)
+    if image is None or image.size != (2, 2) or image.mode != "RGBA" or image.format is not None:
+        return False
+    return bool((np.asarray(image) == [100, 100, 100, 255]).all())
 
 
 def linear_from_srgb(values: NDArray) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from assets.errors import SynthError
 from assets.mesh import Material
 from assets.mesh_companions import Companions
 from assets.mesh_gltf import read_gltf_parts
-from assets.mesh_material import material_of
+from assets.mesh_material import GREY, material_of
 from assets.mesh_part import RawPart
 
 GLTF = (".glb", ".gltf")
@@ -24,7 +24,6 @@ NO_MESHES = {"zip", "bz2", "tar.bz2", "tar.gz", "dxf", "xyz", "stl_ascii"}
 METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
 STATED_METRES = {"meter": 1.0, "centimeter": 0.01, "millimeter": 0.001, "micron": 1e-6, "inch": 0.0254, "foot": 0.3048}
 STATED_METRES |= {"mm": 0.001, "inches": 0.0254, "feet": 0.3048}
-GREY = np.array([0.5, 0.5, 0.5, 1.0])
 
 
 @dataclass(frozen=True, eq=False)
