@@ -58,7 +58,7 @@ def write_mesh(path: Path, mesh: Mesh, notes: tuple[str, ...] = ()) -> None:
 
 def read_mesh(path: Path) -> Mesh:
     """The mesh that `write_mesh` stored. Raises OSError, ValueError or KeyError where the file is none."""
-    with np.load(path, allow_pickle=False) as stored:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
         about = json.loads(bytes(stored["about"]))
         parts = tuple(_part(number, part, stored) for number, part in enumerate(about["parts"]))
         optional = {name: stored.get(name) for name in ("uv", "colors")}
@@ -79,7 +79,7 @@ def write_rest(path: Path, rest: Rest) -> None:
 
 def read_rest(path: Path) -> Rest:
     """What `write_rest` stored."""
-    with np.load(path, allow_pickle=False) as stored:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
         return Rest(*(stored[name] for name in REST_FIELDS))
 
 

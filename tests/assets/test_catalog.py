@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from assets.catalog import COLUMNS, Catalog, Sku, check_catalog, load_catalog
 from assets.errors import SynthError
 
-ROWS = [
+ROWS: list[dict] = [
     {"sku": "00123", "name": "Tomatensoße", "mesh": "meshes/b.glb", "width_m": 0.07, "mass_kg": 0.4},
     {"sku": "A 1/2", "package": "can", "width_m": 0.07, "height_m": 0.1, "depth_m": 0.07, "colors": "#d81e2c #fff"},
     {"sku": "ä", "name": "two\nlines", "mesh": "meshes/a.obj", "brand": "Größe, Co", "units": "mm", "up": "y"},

@@ -396,9 +396,10 @@ def test_colors_of_a_ply(tmp_path: Path, kind: str) -> None:
 
 
 def test_exported_glb_reads_back_equal(tmp_path: Path) -> None:
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (5, 7, 4), np.uint8)).save(tmp_path / "label.png")
-    (tmp_path / "label.png").rename((tmp_path / "meshes").mkdir() or tmp_path / "meshes" / "label.png")
-    mesh = load_mesh(textured_obj(tmp_path, "label.png")).mesh
+    path = textured_obj(tmp_path, "label.png")
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 4), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "meshes" / "label.png")
+    mesh = load_mesh(path).mesh
     (tmp_path / "b.glb").write_bytes(glb_of(mesh))
     again = load_mesh(tmp_path / "b.glb")
     np.testing.assert_array_equal(again.mesh.vertices, mesh.vertices)
