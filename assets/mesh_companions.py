@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import warnings
 from pathlib import Path
@@ -78,15 +79,20 @@ def find_companion(path: Path, name: str, root: Path) -> Path | None:
     is looked for in the mesh's own folder, and capitals are overlooked.
     """
     plain = _plain(name)
-    inside = root.resolve()
+    inside = _flat(root)
     for candidate in dict.fromkeys((plain, plain.rpartition("/")[2])):
         if not candidate or "\0" in candidate:
             continue
         wanted = path.parent / candidate
         for found in (wanted, _spelt_otherwise(wanted)):
-            if found is not None and found.is_file() and found.resolve().is_relative_to(inside):
+            if found is not None and found.is_file() and _flat(found).is_relative_to(inside):
                 return found
     return None
+
+
+def _flat(path: Path) -> Path:
+    """Absolute and without ".."; links are not followed: whoever laid one into the folder meant what it points to."""
+    return Path(os.path.normpath(path.absolute()))
 
 
 def _plain(name: str) -> str:

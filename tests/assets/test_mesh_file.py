@@ -307,6 +307,15 @@ def test_textures_are_found(tmp_path: Path, reference: str, file: str) -> None:
     assert material.base_color.tolist() == [1, 1, 1, 1]  # the black diffuse colour beside a texture means nothing
 
 
+def test_linked_files_are_followed(tmp_path: Path) -> None:
+    """Stores of large data keep files elsewhere and lay links into the folder."""
+    (tmp_path / "store").mkdir()
+    Image.new("RGB", (3, 2)).save(tmp_path / "store" / "1234.png")
+    path = textured_obj(tmp_path, "label.png")
+    (path.parent / "label.png").symlink_to(tmp_path / "store" / "1234.png")
+    assert load_mesh(path).mesh.parts[0].material.texture is not None
+
+
 @pytest.mark.parametrize(
     ("reference", "material", "note"),
     [
