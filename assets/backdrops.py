@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
+import importlib.metadata
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -110,15 +110,15 @@ def _listed(folder: Path, suffixes: tuple[str, ...], kind: str) -> dict[str, Pat
 
 
 def _of_bpy() -> dict[str, Path]:
-    """The studio lights that come with Blender, found without importing it."""
-    spec = importlib.util.find_spec("bpy")
-    if spec is None or not spec.submodule_search_locations:
+    """The studio lights that come with Blender, found by the installed package without importing it.
+
+    Not by the module's name: Blender, once loaded, puts a second folder named bpy onto the path.
+    """
+    try:
+        package = Path(str(importlib.metadata.distribution("bpy").locate_file("bpy")))
+    except importlib.metadata.PackageNotFoundError:
         return {}
-    found = {}
-    for location in spec.submodule_search_locations:
-        for file in sorted(Path(location).glob("*/datafiles/studiolights/world/*.exr")):
-            found[f"bpy/{file.stem}"] = file
-    return found
+    return {f"bpy/{file.stem}": file for file in sorted(package.glob("*/datafiles/studiolights/world/*.exr"))}
 
 
 def _is_other_map(file: Path) -> bool:

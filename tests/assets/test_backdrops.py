@@ -150,3 +150,23 @@ def test_wear_grows_and_keeps_the_shape() -> None:
     assert np.array_equal(
         worn_mesh(mesh, 0.5).parts[0].material.texture, worn_mesh(mesh, 0.5).parts[0].material.texture
     )
+
+
+def test_blender_loaded_or_not_the_same_hdris_are_there() -> None:
+    """Loading bpy puts another folder of that name onto the path; workers would then light scenes differently."""
+    import importlib.util
+    import subprocess
+    import sys
+
+    if importlib.util.find_spec("bpy") is None:
+        pytest.skip("bpy is not installed")
+    code = "import sys; exec(sys.argv[1]); from assets.backdrops import Backdrops; print(Backdrops.open().hdris)"
+    # The path that a spawned process inherits from one in which Blender was loaded.
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", code, first], capture_output=True, text=True, check=True
+        ).stdout.splitlines()[-1]
+        for first in ("", "import bpy", "import bpy, sys; del sys.modules['bpy']")
+    }
+    assert len(outputs) == 1
+    assert "bpy/studio" in outputs.pop()
