@@ -36,7 +36,7 @@ def check_list(path: Path, *, meshes: bool = True, console: Console | None = Non
         console.print(error, style="red", highlight=False, markup=False)
     made = sum(1 for sku in catalog if not sku.mesh)
     what = f"{len(catalog)} SKUs, {len(catalog) - made} with meshes, {made} made from sizes"
-    verdict = f"{len(errors)} meshes cannot be used" if errors else "good"
+    verdict = f"cannot use {len(errors)} of the meshes" if errors else "good"
     console.print(f"{path}: {verdict}: {what}, {len(notes)} notes", style="red" if errors else "green", highlight=False)
     return 1 if errors else 0
 

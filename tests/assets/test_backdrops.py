@@ -161,7 +161,6 @@ def test_blender_loaded_or_not_the_same_hdris_are_there() -> None:
     if importlib.util.find_spec("bpy") is None:
         pytest.skip("bpy is not installed")
     code = "import sys; exec(sys.argv[1]); from assets.backdrops import Backdrops; print(Backdrops.open().hdris)"
-    # The path that a spawned process inherits from one in which Blender was loaded.
     outputs = {
         subprocess.run(
             [sys.executable, "-c", code, first], capture_output=True, text=True, check=True

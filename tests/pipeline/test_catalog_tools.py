@@ -39,7 +39,7 @@ def test_problems_of_rows_and_of_meshes(tmp_path: Path) -> None:
     (tmp_path / "b.obj").write_text("v 0 0 0\n")
     page = console()
     assert check_list(path, console=page) == 1
-    assert "looks like mm" in printed(page)
+    assert "looks like cm or mm" in printed(page)
     assert "b: " in printed(page)
     assert check_list(path, meshes=False, console=console()) == 0
 
