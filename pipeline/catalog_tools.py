@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from collections.abc import Iterator
 from dataclasses import fields
@@ -19,6 +20,7 @@ from assets.errors import SynthError
 from pipeline.atomic import write_whole
 
 MOST_ROWS = 200
+LONGEST_STEM = 180
 
 
 def check_list(path: Path, *, meshes: bool = True, console: Console | None = None) -> int:
@@ -83,7 +85,7 @@ def export_list(path: Path, folder: Path, *, console: Console | None = None) -> 
     rows = []
     for sku in track(catalog, "exporting", total=len(catalog), console=console, transient=True):
         mesh = library.product(sku.sku)
-        name = f"meshes/{quote(sku.sku, safe=' ()+,;=@')}.glb"
+        name = f"meshes/{_file_stem(sku.sku)}.glb"
         write_whole(folder / name, glb_of(mesh))
         width, depth, height = (round(float(side), 6) for side in mesh.size)
         own = {"mesh": name, "width_m": width, "depth_m": depth, "height_m": height, "package": "", "packshot": ""}
@@ -91,6 +93,14 @@ def export_list(path: Path, folder: Path, *, console: Console | None = None) -> 
     write_whole(folder / "skus.csv", _csv_of(rows))
     console.print(f"{len(rows)} meshes in {folder}; the list is {folder / 'skus.csv'}", highlight=False)
     return folder / "skus.csv"
+
+
+def _file_stem(key: str) -> str:
+    """A SKU key as a file name: percent-encoded, and cut with a hash where file systems would refuse its length."""
+    encoded = quote(key, safe=" ()+,;=@")
+    if len(encoded) <= LONGEST_STEM:
+        return encoded
+    return f"{encoded[: LONGEST_STEM - 13]}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
 
 def _row(sku: Sku) -> dict[str, object]:
