@@ -20,7 +20,7 @@ from pipeline.progress import Reporter
 from pipeline.resources import open_backdrops, render_settings
 from pipeline.run_settings import RunSettings
 from pipeline.scene_job import render_scene
-from pipeline.workers import Job, Outcome, run_scenes
+from pipeline.workers import Job, Outcome, no_room, run_scenes
 
 # Below this number of failed scenes a run goes on, whatever their share.
 FEWEST_FAILURES = 3
@@ -55,12 +55,15 @@ def run_render(settings: RunSettings, reporter: Reporter, job: Job = render_scen
     info = describe_run(settings, catalog, backdrops, load_recipe(settings.recipe), render_settings(settings))
     layout = Layout(settings.out)
     with lock_folder(settings.out):
-        claim_folder(layout, info)
-        for folder in (layout.root, *(path for path in layout.root.iterdir() if path.is_dir())):
-            remove_leftovers(folder)
-        summary = RunSummary(settings.out, catalog_size=len(catalog))
-        _render_missing(settings, layout, reporter, job, summary)
-        _merge(settings, layout, catalog, summary)
+        try:
+            claim_folder(layout, info)
+            for folder in (layout.root, *(path for path in layout.root.iterdir() if path.is_dir())):
+                remove_leftovers(folder)
+            summary = RunSummary(settings.out, catalog_size=len(catalog))
+            _render_missing(settings, layout, reporter, job, summary)
+            _merge(settings, layout, catalog, summary)
+        except OSError as error:
+            raise no_room(settings.out, error) from error
     return summary
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 from collections import deque
@@ -9,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, TimeoutError, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from assets.errors import SynthError
@@ -21,6 +23,16 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 AHEAD = 2
 ATTEMPTS = 2
 Job = Callable[[RunSettings, int], tuple[int, int]]
+
+
+# With these no scene could be written: the run ends instead of failing scene by scene.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+
+
+def no_room(folder: Path, error: OSError) -> SynthError:
+    """The error for a disk that takes no more."""
+    hint = "make room (or write permission) and give the same command again: what is finished is kept"
+    return SynthError("the data set cannot be written", where=str(folder), found=str(error), hint=hint)
 
 
 @dataclass(frozen=True)
@@ -87,6 +99,10 @@ def _outcome(future: Future[Any], index: int, attempt: int, settings: RunSetting
         reason = f"the worker process died (exit code {error.exitcode})"
     except TimeoutError:
         reason = f"not done after {settings.timeout_s:g} s"
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise no_room(settings.out, error) from error
+        reason = f"{type(error).__name__}: {error}"
     except Exception as error:  # whatever a renderer raises ends its scene, never the run
         reason = f"{type(error).__name__}: {error}"
     return None if attempt < ATTEMPTS else Outcome(index, reason=reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -83,3 +84,10 @@ def fails_everywhere(settings: RunSettings, index: int) -> tuple[int, int]:
 def cannot_start(settings: RunSettings, index: int) -> tuple[int, int]:
     """There is no renderer."""
     raise CannotStart("no OpenGL device", hint="install one")
+
+
+def fills_the_disk(settings: RunSettings, index: int) -> tuple[int, int]:
+    """The disk is full from scene 2 on."""
+    if index >= 2:
+        raise OSError(errno.ENOSPC, "No space left on device")
+    return write_scene(settings, index)

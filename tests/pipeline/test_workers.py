@@ -83,6 +83,13 @@ def test_too_many_failures_stop_the_run(tmp_path: Path) -> None:
         run(settings_for(tmp_path, scenes=30, max_failures=0.1), jobs.fails_everywhere)
 
 
+def test_a_full_disk_stops_the_run_and_keeps_what_is_there(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    with pytest.raises(SynthError, match=r"cannot be written(.|\n)*No space left(.|\n)*what is finished is kept"):
+        run(settings, jobs.fills_the_disk)
+    assert run(settings, jobs.write_scene).found == 2
+
+
 def test_a_worker_that_cannot_start_ends_the_run_at_once(tmp_path: Path) -> None:
     with pytest.raises(CannotStart, match="no OpenGL device"):
         run(settings_for(tmp_path), jobs.cannot_start)
