@@ -8,9 +8,9 @@ import json
 import time
 from pathlib import Path
 
+from assets.atomic import write_whole
 from assets.catalog import Sku
 from assets.mesh_companions import companion_files
-from assets.mesh_store import write_whole
 
 # A file changed this shortly ago may change again within one tick of its clock: not remembered by its time.
 SETTLED_NS = 2_000_000_000
@@ -64,7 +64,8 @@ def _remember(index: Path, files: list[Path], states: list[list[int] | None], di
         return
     entry = {"files": [[str(file), state] for file, state in zip(files, states, strict=True)], "digest": digest}
     with contextlib.suppress(OSError):
-        write_whole(index, lambda file: file.write(json.dumps(entry).encode()))
+        index.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(index, json.dumps(entry).encode())
 
 
 def _state(file: Path) -> list[int] | None:

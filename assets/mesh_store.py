@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.atomic import whole_file
 from assets.mesh import Material, Mesh, Part
 from assets.rest import Rest
 
@@ -87,21 +86,9 @@ REST_FIELDS = ("hull_vertices", "hull_faces", "rotations", "weights")
 
 
 def _write_arrays(path: Path, arrays: Mapping[str, NDArray]) -> None:
-    write_whole(path, lambda file: np.savez(file, **arrays))
-
-
-def write_whole(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
-    """A file that appears whole or not at all, and its folder with it; `fill` writes what is in it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            fill(file)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as file:
+        np.savez(file, **arrays)
 
 
 def _png_of(texture: NDArray[np.uint8]) -> NDArray[np.uint8]:

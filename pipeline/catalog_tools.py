@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from assets.atomic import write_whole
 from assets.catalog import Catalog, Problem, Sku, check_catalog, load_catalog
 from assets.errors import SynthError
-from pipeline.atomic import write_whole
 
 MOST_ROWS = 200
 LONGEST_STEM = 180

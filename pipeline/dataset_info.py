@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from assets.atomic import write_whole
 from assets.backdrops import Backdrops
 from assets.catalog import Catalog
 from assets.errors import SynthError
-from pipeline.atomic import write_whole
 from pipeline.layout import Layout
 from pipeline.run_settings import RunSettings
 from render.backends import RenderSettings

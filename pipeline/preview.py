@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from assets.atomic import write_whole
 from assets.errors import SynthError
-from pipeline.atomic import write_whole
 from pipeline.contact_sheet import color_of, draw_dashed, draw_label, sheet_of, shorten, tint_mask
 from pipeline.layout import Layout
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from assets.atomic import remove_leftovers, write_whole
 from assets.catalog import Catalog
 from assets.errors import SynthError
-from pipeline.atomic import remove_leftovers, write_whole
 from pipeline.dataset_info import claim_folder, describe_run
 from pipeline.layout import Layout, split_of, stem_of
 from pipeline.progress import Reporter

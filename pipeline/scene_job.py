@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from assets.atomic import write_whole
 from assets.errors import SynthError
-from pipeline.atomic import write_whole
 from pipeline.layout import Layout, stem_of
 from pipeline.run_settings import RunSettings
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -14,6 +14,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.atomic import whole_file
 from assets.catalog import Catalog
 from assets.errors import SynthError
 from render.frame import Annotation
@@ -102,24 +103,17 @@ def write_coco(
     """
     info = {"description": description, "version": "1.0", "contributor": creator}
     licenses = [{"id": 1, "name": licence, "url": ""}] if licence else []
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out, tempfile.TemporaryFile("w+", encoding="utf-8") as spool:
-            out.write(f'{{"info": {_json(info)},\n"licenses": {_json(licenses)},\n"categories": [\n')
-            _write_list(out, category_records(catalog))
-            out.write('\n],\n"images": [\n')
-            counts = _write_images(out, spool, fragments, catalog, bool(licence))
-            out.write('\n],\n"annotations": [\n')
-            spool.seek(0)
-            shutil.copyfileobj(spool, out, 1 << 20)
-            out.write("\n]}\n")
-            out.flush()
-            os.fsync(out.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as file, tempfile.TemporaryFile("w+", encoding="utf-8") as spool:
+        out = io.TextIOWrapper(file, encoding="utf-8", newline="\n", write_through=True)
+        out.write(f'{{"info": {_json(info)},\n"licenses": {_json(licenses)},\n"categories": [\n')
+        _write_list(out, category_records(catalog))
+        out.write('\n],\n"images": [\n')
+        counts = _write_images(out, spool, fragments, catalog, bool(licence))
+        out.write('\n],\n"annotations": [\n')
+        spool.seek(0)
+        shutil.copyfileobj(spool, out, 1 << 20)
+        out.write("\n]}\n")
+        out.detach()
     return counts
 
 

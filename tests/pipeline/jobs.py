@@ -8,8 +8,8 @@ import os
 import time
 from pathlib import Path
 
+from assets.atomic import write_whole
 from assets.errors import SynthError
-from pipeline.atomic import write_whole
 from pipeline.layout import Layout, stem_of
 from pipeline.run_settings import RunSettings
 from pipeline.scene_job import RECYCLED, CannotStart
