@@ -320,17 +320,8 @@ def _draw_table(image: Image.Image, box: tuple[float, float, float, float]) -> N
     left, top, right, bottom = box
     draw = ImageDraw.Draw(image)
     draw.rectangle(box, fill=(250, 250, 248), outline=(20, 20, 20), width=max(image.width // 150, 1))
-    rows = (
-        "Nutrition / 100 g",
-        "Energy  1480 kJ",
-        "Fat  4.1 g",
-        "Carbohydrate  62 g",
-        "Sugars  18 g",
-        "Protein  9 g",
-        "Salt  0.6 g",
-    )
-    step = (bottom - top) / len(rows)
-    for number, row in enumerate(rows):
+    step = (bottom - top) / len(NUTRITION)
+    for number, row in enumerate(NUTRITION):
         y = top + step * number
         write_fitted(image, row, (left + 3, y + step * 0.12, right - 3, y + step * 0.88), (20, 20, 20))
         draw.line((left, y, right, y), fill=(20, 20, 20), width=1)

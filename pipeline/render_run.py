@@ -90,8 +90,9 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
 
 def _render_missing(settings: RunSettings, layout: Layout, reporter: Reporter, job: Job, summary: RunSummary) -> None:
-    missing = [index for index in range(settings.scenes) if index not in _finished(settings, layout)]
-    summary.found = settings.scenes - len(missing)
+    finished = _finished(settings, layout)
+    missing = [index for index in range(settings.scenes) if index not in finished]
+    summary.found = len(finished)
     layout.failures.unlink(missing_ok=True)
     started = time.monotonic()
     with (
