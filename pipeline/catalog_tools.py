@@ -32,7 +32,8 @@ def check_list(path: Path, *, meshes: bool = True, console: Console | None = Non
         return 1
     catalog = load_catalog(path)
     notes, errors = _load_meshes(catalog, console) if meshes else ([], [])
-    for note in (*catalog.notes, *notes):
+    notes = [*catalog.notes, *notes]
+    for note in notes:
         console.print(f"note: {note}", style="yellow", highlight=False, markup=False)
     for error in errors:
         console.print(error, style="red", highlight=False, markup=False)
@@ -122,17 +123,14 @@ def show_list(path: Path, out: Path, *, limit: int = 60, console: Console | None
     A list longer than `limit` is shown in evenly spaced samples.
     """
     from pipeline.catalog_sheet import product_tiles
-    from pipeline.contact_sheet import sheet_of
+    from pipeline.contact_sheet import save_sheet, sheet_of
 
     console = console or Console()
     catalog = load_catalog(path)
     places = sorted({int(place) for place in np.linspace(0, len(catalog) - 1, min(limit, len(catalog)))})
     tiles = list(_tracked(product_tiles(catalog, places), len(places), console))
     sheet = sheet_of(tiles, 3, f"{path.name}: {len(places)} of {len(catalog)} products, all to one scale")
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(out, buffer.getvalue())
+    save_sheet(sheet, out)
     console.print(f"wrote {out}", highlight=False)
     return out
 

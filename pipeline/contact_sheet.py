@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+
+from assets.atomic import write_whole
 
 Rgb = tuple[int, int, int]
 GAP = 8
@@ -40,6 +44,15 @@ def sheet_of(tiles: Sequence[Image.Image], columns: int, title: str) -> Image.Im
         row, column = divmod(number, columns)
         sheet.paste(tile, (GAP + column * (width + GAP), head + GAP + row * (height + GAP)))
     return sheet
+
+
+def save_sheet(sheet: Image.Image, path: Path) -> Path:
+    """The sheet as a PNG that appears whole, its folder with it; returns `path`."""
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG", compress_level=6)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, buffer.getvalue())
+    return path
 
 
 def tint_mask(picture: NDArray[np.uint8], mask: NDArray[np.bool_], color: Rgb) -> None:

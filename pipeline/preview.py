@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from assets.atomic import write_whole
 from assets.errors import SynthError
-from pipeline.contact_sheet import color_of, draw_dashed, draw_label, sheet_of, shorten, tint_mask
+from pipeline.contact_sheet import color_of, draw_dashed, draw_label, save_sheet, sheet_of, shorten, tint_mask
 from pipeline.layout import Layout
 
 TILE_WIDTH = 640
@@ -32,12 +30,7 @@ def preview_dataset(folder: Path, out: Path, *, count: int = 12) -> Path:
     chosen = [files[int(place)] for place in np.linspace(0, len(files) - 1, min(count, len(files)))]
     tiles = [_tile(layout, file) for file in chosen]
     title = f"{folder.resolve().name}: {len(chosen)} of {len(files)} pictures; solid: labelled, dashed: marked ignore"
-    sheet = sheet_of(tiles, COLUMNS, title)
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG", compress_level=6)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(out, buffer.getvalue())
-    return out
+    return save_sheet(sheet_of(tiles, COLUMNS, title), out)
 
 
 def _tile(layout: Layout, file: Path) -> Image.Image:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.catalog import Catalog
 from assets.errors import SynthError
 from pipeline.dataset_info import DatasetInfo, read_info
 from pipeline.layout import Layout, split_of, stem_of
@@ -64,10 +65,10 @@ def verify_dataset(folder: Path, *, sku_list: Path | None = None, sample: int = 
     info = read_info(layout)
     tally = _Tally()
     sources = open_sources(layout, info, sku_list, cache)
-    keys = sources.library.catalog.keys if sources.library else None
+    catalog = sources.library.catalog if sources.library else None
     splits = _splits_of(info, tally)
     for split in splits:
-        _verify_split(layout, info, split, keys, tally)
+        _verify_split(layout, info, split, catalog, tally)
         if len(tally.violations) > MOST_VIOLATIONS:
             tally.skipped.append(f"everything after the first {MOST_VIOLATIONS} violations")
             break
@@ -92,7 +93,7 @@ def _splits_of(info: DatasetInfo, tally: _Tally) -> list[str]:
         return []
 
 
-def _verify_split(layout: Layout, info: DatasetInfo, split: str, keys: tuple[str, ...] | None, tally: _Tally) -> None:
+def _verify_split(layout: Layout, info: DatasetInfo, split: str, catalog: Catalog | None, tally: _Tally) -> None:
     """One COCO file: read in a stream, so that a million annotations need no more memory than one picture's."""
     import ijson
 
@@ -100,9 +101,10 @@ def _verify_split(layout: Layout, info: DatasetInfo, split: str, keys: tuple[str
     name = f"annotations/{path.name}"
     try:
         with path.open("rb") as file:
-            categories = {item["id"]: item["sku"] for item in ijson.items(file, "categories.item", use_float=True)}
-        if keys is not None:
-            tally.add(_check_categories(categories, keys, name))
+            entries = list(ijson.items(file, "categories.item", use_float=True))
+        categories = {item["id"]: item["sku"] for item in entries}
+        if catalog is not None:
+            tally.add(_check_categories(entries, catalog, name))
         groups = _Groups(path, name, tally)
         with path.open("rb") as file:
             for number, image in enumerate(ijson.items(file, "images.item", use_float=True), start=1):
@@ -114,14 +116,17 @@ def _verify_split(layout: Layout, info: DatasetInfo, split: str, keys: tuple[str
         tally.violations.append(Violation(name, f"cannot be read as COCO: {type(error).__name__}: {error}"))
 
 
-def _check_categories(categories: dict[int, str], keys: tuple[str, ...], name: str) -> Iterator[Violation]:
-    expected = dict(enumerate(keys, start=1))
-    if categories != expected:
-        wrong = [number for number in expected if categories.get(number) != expected[number]][:3]
-        told = "; ".join(f"id {n}: {categories.get(n)!r}, expected {expected[n]!r}" for n in wrong)
-        yield Violation(
-            name, f"categories differ from the catalogue: {told or f'{len(categories)} instead of {len(keys)}'}"
-        )
+def _check_categories(entries: list[Record], catalog: Catalog, name: str) -> Iterator[Violation]:
+    """Ids from the sorted SKUs, each with its own name and group."""
+    if len(entries) != len(catalog):
+        yield Violation(name, f"categories differ from the catalogue: {len(entries)} instead of {len(catalog)}")
+    told = 0
+    for number, (entry, sku) in enumerate(zip(entries, catalog, strict=False), start=1):
+        found = [entry.get(field) for field in ("id", "sku", "name", "supercategory")]
+        expected = [number, sku.sku, sku.name or sku.sku, sku.category]
+        if found != expected and told < 3:
+            told += 1
+            yield Violation(name, f"categories differ from the catalogue: {found}, expected {expected}")
 
 
 class _Groups:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from render.streams import Purpose
+from render.streams import Purpose, Streams
+
+
+def choose_skus(keys: Sequence[str], count: tuple[int, int], streams: Streams) -> list[str]:
+    """The SKUs of a scene, out of the sorted keys of the catalogue; see `choose_products`."""
+    return [keys[place] for place in choose_products(len(keys), count, seed=streams.seed, index=streams.index)]
 
 
 def choose_products(catalog_size: int, count: tuple[int, int], *, seed: int, index: int) -> tuple[int, ...]:

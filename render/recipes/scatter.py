@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from assets.library import Library
 from assets.rest import Rest, upright_rest
-from render.choice import choose_products
+from render.choice import choose_skus
 from render.framing import direction_of, intrinsics_from_lens
 from render.geometry import look_at, unproject
 from render.placement import GAP, Arrangement
@@ -77,9 +77,8 @@ def lay_out(library: Library, recipe: Recipe, streams: Streams, width: int, heig
     Further views see the same cloud of things from cameras beside the first.
     """
     first = _first_camera(recipe, streams, width, height)
-    keys = library.catalog.keys
-    chosen = choose_products(len(keys), recipe.products.count, seed=streams.seed, index=streams.index)
-    products, props = _fly(library, recipe, streams, [keys[position] for position in chosen], first)
+    skus = choose_skus(library.catalog.keys, recipe.products.count, streams)
+    products, props = _fly(library, recipe, streams, skus, first)
     middle = np.median([placement.world_from_object[:3, 3] for placement in products], axis=0)
     lights = streams.scene(Purpose.LIGHTS)
     environment = draw_environment(recipe.lights, library.backdrops, rng=lights)

@@ -11,7 +11,7 @@ from pydantic import Field
 from assets.library import Library
 from assets.look import Shape, Texture
 from assets.rest import upright_rest
-from render.choice import choose_products
+from render.choice import choose_skus
 from render.framing import camera_framing, direction_of
 from render.geometry import transform
 from render.placement import Habits, Manner, Thing, arrange, rotation_about_z
@@ -59,7 +59,7 @@ class Recipe(Section):
 
 def lay_out(library: Library, recipe: Recipe, streams: Streams, width: int, height: int) -> SceneSpec:
     """The scene of this index and view. Raises SynthError where a mesh of its products cannot be loaded."""
-    skus = _choose(library, recipe, streams)
+    skus = choose_skus(library.catalog.keys, recipe.products.count, streams)
     azimuth = streams.scene(Purpose.CAMERA).uniform(-np.pi, np.pi)
     shapes = _draw_distractors(recipe, streams)
     products, props = _arrange(library, recipe, streams, skus, shapes, azimuth)
@@ -81,12 +81,6 @@ def lay_out(library: Library, recipe: Recipe, streams: Streams, width: int, heig
         ),
         sensor=draw_sensor(recipe.sensor, width, rng=streams.of_view(Purpose.SENSOR)),
     )
-
-
-def _choose(library: Library, recipe: Recipe, streams: Streams) -> list[str]:
-    keys = library.catalog.keys
-    positions = choose_products(len(keys), recipe.products.count, seed=streams.seed, index=streams.index)
-    return [keys[position] for position in positions]
 
 
 def _draw_distractors(recipe: Recipe, streams: Streams) -> list[Look]:

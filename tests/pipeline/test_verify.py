@@ -130,6 +130,8 @@ DAMAGE: list[tuple[Callable[[Path], None], str]] = [
     (edit(empty_mask), "the mask is empty"),
     (edit(second_mask_like_first), "pixels belong to another mask too"),
     (edit(swap_categories), "categories differ from the catalogue"),
+    (edit(lambda data: data["categories"][2].update(name="Other")), "categories differ .*'Other'"),
+    (edit(lambda data: data["categories"].pop()), "categories differ .* 15 instead of 16"),
     (edit(lambda data: data["images"].pop()), "is no image of the file|is in no annotation file"),
     (edit(lambda data: data["images"][0].update(id=77)), "id 77, expected 1"),
     (edit(lambda data: data["images"][0].update(width="wide")), "width 'wide'"),
