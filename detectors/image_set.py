@@ -1,4 +1,4 @@
-"""Labelled images as columns: a few flat arrays, so that a million boxes cost megabytes and every process can share them.
+"""Labelled images as columns: flat arrays, so that a million boxes cost megabytes and every process can share them.
 
 A list of Python objects is copied page by page into each loader worker as reference counts are touched; arrays are not.
 """
@@ -19,7 +19,7 @@ IGNORED = -1
 
 @dataclass(frozen=True)
 class Packed:
-    """Many byte strings as one array. data: (B,) uint8. offsets: (N + 1,) int64, string i is data[offsets[i]:offsets[i+1]]."""
+    """Many byte strings as one array. data: (B,) uint8. offsets: (N + 1,) int64, string i ends where i + 1 begins."""
 
     data: NDArray[np.uint8]
     offsets: NDArray[np.int64]
