@@ -1,0 +1,179 @@
+"""Precision, recall and their summary, average precision, over classes and thresholds at once and with image weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.evaluate.align import Aligned, Bools, Floats, Ints
+from detectors.evaluate.matching import Matches
+
+# COCO reads precision at these 101 recalls; the same floats as there, so that ties fall the same way.
+RECALLS: Floats = np.linspace(0.0, 1.0, 101)
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """M matched detections by class, then by falling score, with what is needed to weigh images.
+
+    labels: (K,) int64, the classes that count, rising. begin: (K,) int64, first row of each class.
+    image: (M,) int64. scores: (M,). right, wrong: (T, M) bool.
+    box_class, box_image: (B,) int64, place in `labels` and image of every box that counts.
+    """
+
+    labels: Ints
+    begin: Ints
+    image: Ints
+    scores: Floats
+    right: Bools
+    wrong: Bools
+    box_class: Ints
+    box_image: Ints
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Precision and recall at every score that detections have, pooled over classes.
+
+    scores: (S,) falling. precision, recall, f1: (S,) of all detections that score at least as much.
+    """
+
+    scores: Floats
+    precision: Floats
+    recall: Floats
+    f1: Floats
+
+    def best(self) -> tuple[float, float]:
+        """The score with the best F1 and that F1; nan where there is nothing to choose from."""
+        if not len(self.f1):
+            return float("nan"), float("nan")
+        place = int(np.argmax(self.f1))
+        return float(self.scores[place]), float(self.f1[place])
+
+
+def rank(data: Aligned, matches: Matches, left_out: Bools | None = None) -> Ranked:
+    """Matched detections ordered for `average_precision`. left_out: as given to `match`."""
+    boxes = np.flatnonzero(~(data.ignored if left_out is None else data.ignored | left_out))
+    labels, box_class = np.unique(data.truth.label[boxes], return_inverse=True)
+    place = np.searchsorted(labels, data.found.label[matches.rows])
+    place[place == len(labels)] = -1
+    counts = np.append(labels, -1)[place] == data.found.label[matches.rows]
+    kept = np.flatnonzero(counts)
+    kept = kept[np.lexsort((-data.scores[matches.rows[kept]], place[kept]))]
+    rows = matches.rows[kept]
+    begin = np.searchsorted(place[kept], np.arange(len(labels)))
+    right, wrong = matches.right[:, kept], matches.wrong[:, kept]
+    image = data.found.image[rows]
+    return Ranked(labels, begin, image, data.scores[rows], right, wrong, box_class, data.truth.image[boxes])
+
+
+def shorten(ranked: Ranked) -> Ranked:
+    """Without the detections after the last right one of each class: they change no average precision.
+
+    Most low scores go, which is what makes a thousand resamples cheap.
+    """
+    size = len(ranked.image)
+    place = np.arange(size)
+    hit = ranked.right.any(axis=0)
+    ends = np.append(ranked.begin, size)[1:]
+    group = np.repeat(np.arange(len(ranked.labels)), ends - ranked.begin)
+    last = np.full(len(ranked.labels), -1)
+    np.maximum.at(last, group[hit], place[hit])
+    keep = place <= last[group]
+    begin = np.searchsorted(group[keep], np.arange(len(ranked.labels)))
+    return Ranked(
+        ranked.labels,
+        begin,
+        ranked.image[keep],
+        ranked.scores[keep],
+        np.ascontiguousarray(ranked.right[:, keep]),
+        np.ascontiguousarray(ranked.wrong[:, keep]),
+        ranked.box_class,
+        ranked.box_image,
+    )
+
+
+def average_precision(ranked: Ranked, weights: NDArray[np.floating] | None = None) -> Floats:
+    """(T, K) average precision of each class at each threshold, as COCO reads it at 101 recalls.
+
+    weights: (N,) how often each image counts; a class of no weight is nan.
+    """
+    boxes = np.bincount(
+        ranked.box_class,
+        None if weights is None else weights[ranked.box_image],
+        minlength=len(ranked.labels),
+    ).astype(np.float64)
+    weight = 1.0 if weights is None else weights[ranked.image]
+    ends = np.append(ranked.begin, len(ranked.image))[1:]
+    lengths = ends - ranked.begin
+    hits = _run_sums(ranked.right * weight, ranked.begin, lengths)
+    misses = _run_sums(ranked.wrong * weight, ranked.begin, lengths)
+    precision = _envelope(hits / (hits + misses + np.spacing(1)), lengths)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        reached = np.searchsorted(RECALLS, hits / np.repeat(boxes, lengths), "right")
+    gained = np.diff(reached, axis=1, prepend=0)
+    filled = ranked.begin[lengths > 0]
+    gained[:, filled] = reached[:, filled]
+    total = np.zeros((len(ranked.right), len(ranked.labels)))
+    if len(filled):
+        total[:, lengths > 0] = np.add.reduceat(precision * gained, filled, axis=1)
+    return np.where(boxes > 0, total / len(RECALLS), np.nan)
+
+
+def mean_over_classes(values: Floats) -> float:
+    """Mean of a (T, K) table or a (K,) row over the classes that are defined; nan where none is."""
+    table = np.atleast_2d(values)
+    defined = ~np.isnan(table[0])
+    return float(table[:, defined].mean()) if defined.any() else float("nan")
+
+
+def pooled_curve(ranked: Ranked, threshold: int = 0) -> Curve:
+    """The curve of all classes together at one threshold of overlap (the place in THRESHOLDS)."""
+    order = np.argsort(-ranked.scores, kind="stable")
+    hits = np.cumsum(ranked.right[threshold, order])
+    misses = np.cumsum(ranked.wrong[threshold, order])
+    # Equal scores stand or fall together: no threshold can part them.
+    last = np.flatnonzero(np.diff(ranked.scores[order], append=-np.inf))
+    hits, misses, boxes = hits[last], misses[last], len(ranked.box_class)
+    precision = hits / np.maximum(hits + misses, 1)
+    recall = hits / max(boxes, 1)
+    return Curve(ranked.scores[order][last], precision, recall, 2 * hits / np.maximum(hits + misses + boxes, 1))
+
+
+def class_curve(ranked: Ranked, label: int, threshold: int = 0) -> Curve:
+    """The curve of one class; empty where the class has no boxes."""
+    place = int(np.searchsorted(ranked.labels, label))
+    if place == len(ranked.labels) or ranked.labels[place] != label:
+        return Curve(*(np.zeros(0) for _ in range(4)))
+    end = int(np.append(ranked.begin, len(ranked.image))[place + 1])
+    rows = slice(int(ranked.begin[place]), end)
+    boxes = ranked.box_class == place
+    one = Ranked(
+        ranked.labels[place : place + 1],
+        np.zeros(1, np.int64),
+        ranked.image[rows],
+        ranked.scores[rows],
+        ranked.right[:, rows],
+        ranked.wrong[:, rows],
+        np.zeros(int(boxes.sum()), np.int64),
+        ranked.box_image[boxes],
+    )
+    return pooled_curve(one, threshold)
+
+
+def _run_sums(values: Floats, begin: Ints, lengths: Ints) -> Floats:
+    """Running sums along each row that start anew at every class."""
+    sums = np.cumsum(values, axis=1, dtype=np.float64)
+    before = np.concatenate([np.zeros((len(sums), 1)), sums], axis=1)[:, begin]
+    sums -= np.repeat(before, lengths, axis=1)
+    return sums
+
+
+def _envelope(precision: Floats, lengths: Ints) -> Floats:
+    """The best precision at this place or later in the class."""
+    # One running maximum serves all classes when each lies 2 above the class behind it.
+    lift = np.repeat(2.0 * np.arange(len(lengths))[::-1], lengths)
+    backwards = np.maximum.accumulate((precision + lift)[:, ::-1], axis=1)
+    return backwards[:, ::-1] - lift
