@@ -32,7 +32,7 @@ def open_source(path: Path, *, name: str, splits: Sequence[str], images: Path | 
     """
     file = path if path.is_file() else _file_in(path, splits)
     content = _parse(file)
-    return CocoSource(name, file, images or _image_folder(file, content), content)
+    return CocoSource(name, file, _image_folder(file, content, images), content)
 
 
 def splits_in(folder: Path) -> list[str]:
@@ -104,11 +104,12 @@ def _kind(value: object) -> str:
     return "nothing" if value is None else type(value).__name__
 
 
-def _image_folder(file: Path, content: Record) -> Path:
-    """The folder where the first file names are found: beside the JSON, in images/ beside it, or one level up."""
+def _image_folder(file: Path, content: Record, given: Path | None) -> Path:
+    """The folder where the first file names are found: the given one, images/ beside the JSON, or near by."""
     stem = file.stem.removeprefix("instances_")
     above = file.parent.parent
-    folders = (file.parent / "images", file.parent, above / "images", above / stem, above, above / "images" / stem)
+    usual = (file.parent / "images", file.parent, above / "images", above / stem, above, above / "images" / stem)
+    folders = (given, *usual) if given else usual
     named = [str(image["file_name"]) for image in content["images"] if isinstance(image.get("file_name"), str)]
     for name in named[:TRIED]:
         for folder in folders:

@@ -1,0 +1,99 @@
+"""One list of classes for several data sets: matched by SKU key, else by name, never by position."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from assets.errors import SynthError
+from detectors.image_set import IGNORED, Classes, ImageSet
+
+ClassChoice = Literal["all", "common"]
+CLASS_CHOICES = ("all", "common")
+TOLD = 10
+
+
+@dataclass(frozen=True)
+class ClassMatch:
+    """classes: of all sets together. notes: classes that only one set has, in words."""
+
+    classes: Classes
+    notes: tuple[str, ...]
+
+
+def match_classes(sets: Sequence[ImageSet], choice: ClassChoice = "all") -> ClassMatch:
+    """The classes of the first set, then those that only later sets have; with "common" those that all sets have.
+
+    Raises SynthError where no class is left.
+    """
+    keys: list[str] = []
+    names: list[str] = []
+    having: list[list[str]] = []
+    for images in sets:
+        known = Classes(tuple(keys), tuple(names))
+        for key, name, label in zip(images.classes.keys, images.classes.names, _labels_in(known, images), strict=True):
+            if label is None:
+                keys.append(key)
+                names.append(name)
+                having.append([])
+                label = len(keys) - 1
+            having[label].append(images.name)
+    notes = [_only_in(images.name, keys, having, sets) for images in sets]
+    kept = [place for place, owners in enumerate(having) if choice == "all" or len(owners) == len(sets)]
+    if not kept:
+        listed = "; ".join(f"{images.name}: {_listed(images.classes.keys)}" for images in sets)
+        hint = "categories are matched by their sku field, else by name"
+        raise SynthError("the data sets have no class in common", found=listed, hint=hint)
+    classes = Classes(tuple(keys[place] for place in kept), tuple(names[place] for place in kept))
+    return ClassMatch(classes, tuple(note for note in notes if note))
+
+
+def relabel(images: ImageSet, classes: Classes) -> ImageSet:
+    """The same images labelled by `classes`; boxes of classes that it lacks become ignored regions."""
+    table = np.array([IGNORED if label is None else label for label in _labels_in(classes, images)], np.int32)
+    known = images.true_labels != IGNORED
+    true_labels = np.where(known, table[np.where(known, images.true_labels, 0)], IGNORED).astype(np.int32)
+    labels = np.where(images.labels == IGNORED, IGNORED, true_labels).astype(np.int32)
+    return replace(images, classes=classes, labels=labels, true_labels=true_labels)
+
+
+def _labels_in(classes: Classes, images: ImageSet) -> list[int | None]:
+    """Where the classes of `images` stand in `classes`."""
+    by_key = {key: label for label, key in enumerate(classes.keys)}
+    by_name = {_plain(name): label for label, name in reversed(list(enumerate(classes.names)))}
+    labels: list[int | None] = []
+    for key, name in zip(images.classes.keys, images.classes.names, strict=True):
+        label = by_key.get(key)
+        if label is None:
+            label = by_name.get(_plain(name))
+            # Two classes of one name are told apart by their keys alone.
+            if label is not None and classes.keys[label] in images.classes.keys:
+                label = None
+        labels.append(label)
+    taken = [label for label in labels if label is not None]
+    if len(set(taken)) != len(taken):
+        twice = sorted({classes.keys[label] for label in taken if taken.count(label) > 1})
+        raise SynthError(
+            "two categories of one data set mean the same class of another",
+            where=str(images.root),
+            found=_listed(tuple(twice)),
+            hint="give the categories a field sku, the key of the product",
+        )
+    return labels
+
+
+def _plain(name: str) -> str:
+    """A name without case, blanks and punctuation: "Alphabet Soup" and "alphabet_soup" are one."""
+    return "".join(letter for letter in name.casefold() if letter.isalnum()) or name
+
+
+def _only_in(name: str, keys: list[str], having: list[list[str]], sets: Sequence[ImageSet]) -> str:
+    alone = [key for key, owners in zip(keys, having, strict=True) if owners == [name]]
+    return f"{len(alone)} classes only in {name}: {_listed(tuple(alone))}" if alone and len(sets) > 1 else ""
+
+
+def _listed(keys: tuple[str, ...]) -> str:
+    return ", ".join(keys[:TOLD]) + (f" and {len(keys) - TOLD} more" if len(keys) > TOLD else "")

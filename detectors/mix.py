@@ -1,0 +1,148 @@
+"""Which image is drawn when: shares of several sources that hold in every epoch and nearly in every batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.errors import SynthError, unknown_name
+
+Shares = tuple[tuple[str, float], ...]
+
+
+class Purpose(IntEnum):
+    """Streams of chance in training: a draw added to one never moves another."""
+
+    ORDER = 1
+    AUGMENT = 2
+    PARTNERS = 3
+    STEP = 4
+    HOLD_OUT = 5
+    BOOTSTRAP = 6
+
+
+def stream(seed: int, purpose: Purpose, *numbers: int) -> np.random.Generator:
+    """The generator of one purpose at one place."""
+    return np.random.default_rng([seed, int(purpose), *numbers])
+
+
+class Draw(NamedTuple):
+    """One sample of the training: an image of a source, as the `position`-th sample of all."""
+
+    source: int
+    image: int
+    position: int
+
+
+def complete_shares(shares: Shares, sources: Sequence[str]) -> tuple[float, ...]:
+    """The share of each source: given ones, and the rest for the one that was not named.
+
+    Raises SynthError for unknown names, for more than one source left unnamed, and where the shares do not sum to 1.
+    """
+    given = dict(shares)
+    for name in given:
+        if name not in sources:
+            raise unknown_name("source in --mix", name, sources)
+    unnamed = [name for name in sources if name not in given]
+    rest = 1.0 - sum(given.values())
+    if len(unnamed) > 1 or (not unnamed and abs(rest) > 1e-6) or (unnamed and rest <= 1e-6):
+        raise SynthError(
+            "the shares of --mix do not tell how much every source gives",
+            found=", ".join(f"{name}:{share:g}" for name, share in shares) + f" for {', '.join(sources)}",
+            expected="all sources but one named, shares summing to less than 1; or all named, summing to 1",
+        )
+    return tuple(given.get(name, rest) for name in sources)
+
+
+@dataclass(frozen=True)
+class Mix:
+    """The order of one phase of training: an endless sequence of draws, each known from its position alone.
+
+    counts: images of each source. shares: of each source, summing to 1; a source of share 0 is never drawn.
+    """
+
+    counts: tuple[int, ...]
+    shares: tuple[float, ...]
+    seed: int
+
+    def __post_init__(self) -> None:
+        if abs(sum(self.shares) - 1) > 1e-6 or len(self.counts) != len(self.shares):
+            raise ValueError(f"shares {self.shares} of {len(self.counts)} sources")
+        if any(share > 0 and not count for count, share in zip(self.counts, self.shares, strict=True)):
+            raise ValueError("a source without images cannot have a share")
+
+    def draws(self, start: int, stop: int) -> Iterator[Draw]:
+        """The draws at positions start to stop - 1."""
+        sources = self._sources(start, stop)
+        turns = self._turns_before(start)
+        orders: dict[tuple[int, int], NDArray[np.int64]] = {}
+        for position, source in enumerate(sources, start=start):
+            turn, place = divmod(turns[source], self.counts[source])
+            if (source, turn) not in orders:
+                rng = stream(self.seed, Purpose.ORDER, int(source), turn)
+                orders = {key: order for key, order in orders.items() if key[0] != source}
+                orders[source, turn] = rng.permutation(self.counts[source])
+            turns[source] += 1
+            yield Draw(int(source), int(orders[source, turn][place]), position)
+
+    def _turns_before(self, position: int) -> list[int]:
+        """How often each source is drawn before a position."""
+        turns, left, rest = [], position, 1.0
+        for share in self.shares[:-1]:
+            drawn = int(_drawn(np.array([left]), share / rest)[0]) if share > 0 else 0
+            turns.append(drawn)
+            left, rest = left - drawn, rest - share
+        return [*turns, left]
+
+    def _sources(self, start: int, stop: int) -> NDArray[np.int64]:
+        """(stop - start,) the source drawn at each position.
+
+        The first source takes its share of the positions as evenly as can be, the second its share of those left over,
+        and so on: each position is known without those before it.
+        """
+        places, rest = np.arange(start, stop, dtype=np.int64), 1.0
+        sources = np.full(stop - start, len(self.shares) - 1)
+        open_places = np.arange(stop - start)
+        for source, share in enumerate(self.shares[:-1]):
+            if share <= 0:
+                continue
+            before = _drawn(places, share / rest)
+            taken = _drawn(places + 1, share / rest) > before
+            sources[open_places[taken]] = source
+            open_places, places = open_places[~taken], (places - before)[~taken]
+            rest -= share
+        return sources
+
+
+def _drawn(places: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+    """How many of the first `places` positions a source of this share takes: rounded, so never off by more than 0.5."""
+    return np.floor(np.minimum(share, 1.0) * places + 0.5 - 1e-9).astype(np.int64)
+
+
+def parse_shares(text: str) -> Shares:
+    """real:0.2,scatter:0.3. Raises ValueError with what is wrong."""
+    shares: dict[str, float] = {}
+    for item in text.split(","):
+        name, colon, number = item.strip().partition(":")
+        if not colon or not name:
+            raise ValueError(f"{item!r} is not NAME:SHARE")
+        share = float(number)
+        if not 0 <= share <= 1:
+            raise ValueError(f"the share of {name} must be between 0 and 1")
+        if name in shares:
+            raise ValueError(f"{name} is given twice")
+        shares[name] = share
+    if sum(shares.values()) > 1 + 1e-6:
+        raise ValueError(f"the shares sum to {sum(shares.values()):g}, more than 1")
+    return tuple(shares.items())
+
+
+def realised(drawn: Mapping[str, int]) -> str:
+    """The mix as it came out, in words."""
+    total = max(sum(drawn.values()), 1)
+    return ", ".join(f"{name} {count} ({count / total:.1%})" for name, count in drawn.items())
