@@ -84,13 +84,14 @@ def prepare_training(settings: DataSettings, *, seed: int, tell: Tell) -> Traini
         tell(note)
     sources = [relabel(_without_leaks(read, held), match.classes) for read in training]
     validation = relabel(held.images, match.classes) if held else None
-    real_validation = settings.val is not None or validation is None
+    on_real = held is not None and not _is_rendered(held.source)
     if settings.real is not None:
-        sources[-1], kept = _share_real(sources[-1], settings, validation is None or not _is_real(settings), seed, tell)
-        if kept is not None:
-            validation, real_validation = kept, True
+        sources[-1], kept = _share_real(sources[-1], settings, held is None, seed, tell)
+        validation, on_real = (kept, True) if kept is not None else (validation, on_real)
+    if validation is not None and not on_real:
+        tell("the validation set is rendered: its scores say little about real photographs (give --val or --real)")
     hashes = {read.images.name: fingerprint(read.source) for read in reads}
-    return TrainingData(tuple(sources), validation, validation is not None and real_validation, match.classes, hashes)
+    return TrainingData(tuple(sources), validation, on_real, match.classes, hashes)
 
 
 def read_one(path: Path, name: str, settings: DataSettings, *, splits: Sequence[str], tell: Tell) -> ImageSet:
