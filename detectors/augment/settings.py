@@ -1,0 +1,141 @@
+"""How much a training picture is changed: chances and ranges, each with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from assets.errors import SynthError, unknown_name
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class AugmentSettings:
+    """Chances (0 to 1) and ranges (low, high) of every change; the defaults are the preset "strong".
+
+    A range of factors is drawn evenly in its logarithm, so that halving is as likely as doubling.
+    """
+
+    # Not always: the network should also see pictures framed as they are at prediction.
+    zoom_chance: float = 0.8
+    # Size against the fitted picture. Products 2x nearer or 1.7x farther still show enough print to be told apart.
+    zoom: Range = (0.6, 2.0)
+    # Width against height. Lenses and viewing angles stretch products this much; more looks like another pack size.
+    aspect: Range = (0.87, 1.15)
+    # Four pictures in one: other neighbours, other backgrounds, synthetic beside real.
+    mosaic_chance: float = 0.25
+    # Against the fitted picture. Half size is what four whole pictures in one would be.
+    mosaic_zoom: Range = (0.55, 1.3)
+    # Where the four meet, as a share of width and height.
+    mosaic_centre: Range = (0.35, 0.65)
+    # Products of another picture laid over this one (Ghiasi et al. 2021): clutter and occlusion with exact masks.
+    paste_chance: float = 0.3
+    # At most so many; more would hide the scene.
+    paste_count: int = 3
+    # Size of the pasted product against its size in its own fitted picture.
+    paste_scale: Range = (0.7, 1.4)
+    # Off: the print on packages would be mirrored, and mirrored print is never seen in a shop.
+    flip_chance: float = 0.0
+    # Hands, price labels and glare hide parts of products (random erasing, Zhong et al. 2020).
+    erase_chance: float = 0.3
+    # Of the products in a picture that is erased at all, the share that is hit.
+    erase_share: float = 0.4
+    # Share of the box's area. Past 0.3 the print that names the product may be gone.
+    erase_area: Range = (0.04, 0.3)
+    # Exposure, colour and contrast are changed together, as another camera under other light would.
+    color_chance: float = 0.85
+    # Factor on coded values: about +-1 stop.
+    brightness: Range = (0.7, 1.4)
+    contrast: Range = (0.75, 1.3)
+    gamma: Range = (0.75, 1.33)
+    # Gain of red, green and blue, each: warm bulbs to cool tubes.
+    white_balance: Range = (0.88, 1.14)
+    saturation: Range = (0.55, 1.5)
+    # Degrees. Small: two flavours of one brand often differ in colour alone.
+    hue: Range = (-6.0, 6.0)
+    # Rare: shape and print must be enough sometimes, but colour is part of the identity.
+    gray_chance: float = 0.02
+    # Out of focus.
+    blur_chance: float = 0.25
+    # Gaussian sigma in output pixels; at 640x360 small print is gone past 1.5.
+    blur: Range = (0.4, 1.5)
+    # Hand-held or on a robot.
+    motion_chance: float = 0.12
+    # Length in output pixels.
+    motion: Range = (2.0, 7.0)
+    noise_chance: float = 0.35
+    # Standard deviation in grey levels of 255; a phone in a dim aisle reaches 10.
+    noise: Range = (1.0, 10.0)
+    jpeg_chance: float = 0.4
+    # Quality as in libjpeg; video stills and messengers go down to about 40.
+    jpeg_quality: Range = (40.0, 95.0)
+
+    def __post_init__(self) -> None:
+        problems = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name.endswith(("_chance", "_share")) and not 0 <= value <= 1:
+                problems.append(f"{field.name} is {value}, not between 0 and 1")
+            if isinstance(value, tuple) and not (len(value) == 2 and value[0] <= value[1]):
+                problems.append(f"{field.name} is {value}, not (low, high)")
+            if isinstance(value, tuple) and field.name != "hue" and value[0] <= 0:
+                problems.append(f"{field.name} begins at {value[0]}, not above 0")
+        if problems:
+            raise SynthError("augmentation settings do not make sense", problems=problems)
+
+
+PRESETS: dict[str, AugmentSettings] = {
+    # Pictures as they are, fitted: for overfitting tests and ablations.
+    "none": AugmentSettings(
+        zoom_chance=0,
+        mosaic_chance=0,
+        paste_chance=0,
+        erase_chance=0,
+        color_chance=0,
+        gray_chance=0,
+        blur_chance=0,
+        motion_chance=0,
+        noise_chance=0,
+        jpeg_chance=0,
+    ),
+    # For short training on many real photographs: framing and light only.
+    "light": AugmentSettings(
+        zoom_chance=0.5,
+        zoom=(0.8, 1.3),
+        aspect=(0.95, 1.05),
+        mosaic_chance=0,
+        paste_chance=0,
+        erase_chance=0,
+        color_chance=0.6,
+        brightness=(0.85, 1.18),
+        contrast=(0.88, 1.14),
+        gamma=(0.88, 1.14),
+        white_balance=(0.95, 1.05),
+        saturation=(0.8, 1.25),
+        hue=(-2.0, 2.0),
+        gray_chance=0,
+        blur_chance=0.1,
+        blur=(0.3, 0.8),
+        motion_chance=0,
+        noise_chance=0.15,
+        noise=(1.0, 4.0),
+        jpeg_chance=0.2,
+        jpeg_quality=(70.0, 95.0),
+    ),
+    "strong": AugmentSettings(),
+}
+
+
+def preset(name: str) -> AugmentSettings:
+    """The settings of that name: none, light or strong. Raises SynthError for an unknown name."""
+    if name not in PRESETS:
+        raise unknown_name("augmentation preset", name, PRESETS)
+    return PRESETS[name]
+
+
+def draw_factor(low_high: Range, rng: np.random.Generator) -> float:
+    """A factor between low and high, even in its logarithm."""
+    low, high = low_high
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))

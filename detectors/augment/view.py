@@ -1,0 +1,122 @@
+"""Windows of pictures put onto an output picture, with boxes and masks: all geometry of augmentation but flipping."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.image_set import IGNORED
+from detectors.sample import Sample
+
+# The mean of ImageNet's photographs, which pretrained backbones read as "nothing".
+GREY = 114
+# A product of which less is left at a cut cannot be told apart; it is neither target nor background.
+ENOUGH_LEFT = 0.25
+
+Rectangle = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class View:
+    """Which rectangle of a source picture lands on which rectangle of the output; both xyxy in whole pixels."""
+
+    window: Rectangle
+    target: Rectangle
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Output pixels per source pixel, in x and y."""
+        (x0, y0, x1, y1), (left, top, right, bottom) = self.window, self.target
+        return (right - left) / (x1 - x0), (bottom - top) / (y1 - y0)
+
+    def move(self, boxes: NDArray[np.float32]) -> NDArray[np.float64]:
+        """(N, 4) boxes of the source in the output's pixels, not clipped."""
+        factor, source, target = np.tile(self.scale, 2), np.tile(self.window[:2], 2), np.tile(self.target[:2], 2)
+        return (boxes.astype(np.float64) - source) * factor + target
+
+
+def compose(parts: Sequence[tuple[Sample, View]], width: int, height: int) -> Sample:
+    """The output of `width` x `height` with each sample's window painted on its target; grey where there is none.
+
+    A box of which less than a quarter is left becomes IGNORED; under one pixel wide or high it is dropped. Where all
+    samples have masks the result has them, and its boxes are their tight ones. Does not change the samples.
+    """
+    image = np.full((height, width, 3), GREY, np.uint8)
+    for sample, view in parts:
+        (x0, y0, x1, y1), (left, top, right, bottom) = view.window, view.target
+        image[top:bottom, left:right] = resize(sample.image[y0:y1, x0:x1], right - left, bottom - top)
+    moved = [_move_targets(sample, view) for sample, view in parts]
+    boxes = np.concatenate([boxes for boxes, _, _ in moved]).astype(np.float32)
+    labels = np.concatenate([labels for _, labels, _ in moved])
+    if any(sample.masks is None and len(sample.boxes) for sample, _ in parts):
+        return Sample(image, boxes, labels)
+    if all(sample.masks is None for sample, _ in parts):
+        return Sample(image, boxes, labels)
+    masks = np.zeros((len(boxes), height, width), np.uint8)
+    sources = [
+        (sample, view, index) for (sample, view), (_, _, kept) in zip(parts, moved, strict=True) for index in kept
+    ]
+    for canvas, box, (sample, view, index) in zip(masks, boxes, sources, strict=True):
+        assert sample.masks is not None
+        _paint_mask(canvas, sample.masks[index], view, box)
+    return tighten(Sample(image, boxes, labels, masks))
+
+
+def resize(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """(h, w, 3) uint8 at another size, free of aliasing when it shrinks."""
+    rows, columns = picture.shape[:2]
+    # Halving is 12 times as fast as any other shrinking (0.5 ms of 1920x1080) and gives the same means.
+    while columns >= 2 * width and rows >= 2 * height and not columns % 2 and not rows % 2:
+        columns, rows = columns // 2, rows // 2
+        picture = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA)
+    if (columns, rows) == (width, height):
+        return picture
+    shrinks = width <= columns and height <= rows
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def areas(boxes: NDArray) -> NDArray:
+    """(N,) areas of (N, 4) xyxy boxes, 0 where they are turned inside out."""
+    return np.maximum(boxes[:, 2] - boxes[:, 0], 0) * np.maximum(boxes[:, 3] - boxes[:, 1], 0)
+
+
+def tighten(sample: Sample) -> Sample:
+    """The sample with its boxes drawn tight about its masks, and without the boxes whose mask is empty."""
+    assert sample.masks is not None
+    # boundingRect gives x, y, width, height, all 0 for an empty mask.
+    found = np.array([cv2.boundingRect(mask) for mask in sample.masks], np.float32).reshape(-1, 4)
+    found[:, 2:] += found[:, :2]
+    kept = np.flatnonzero(found[:, 2] > found[:, 0])
+    masks = sample.masks if len(kept) == len(found) else sample.masks[kept]
+    return Sample(sample.image, found[kept], sample.labels[kept], masks)
+
+
+def _move_targets(sample: Sample, view: View) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Boxes and labels of what is left of the sample's products in the output, and their places in the sample."""
+    whole = view.move(sample.boxes)
+    left, top, right, bottom = view.target
+    boxes = np.clip(whole, [left, top, left, top], [right, bottom, right, bottom])
+    share = areas(boxes) / np.maximum(areas(whole), 1e-9)
+    labels = np.where(share < ENOUGH_LEFT, IGNORED, sample.labels)
+    # Float noise must not drop a box of just one pixel.
+    kept = np.flatnonzero(((boxes[:, 2:] - boxes[:, :2]) >= 1 - 1e-6).all(axis=1))
+    return boxes[kept], labels[kept], kept
+
+
+def _paint_mask(canvas: NDArray[np.uint8], mask: NDArray[np.uint8], view: View, box: NDArray[np.float32]) -> None:
+    """Writes the mask's window onto the output canvas, (H, W), looking only where its moved box lies.
+
+    Every output pixel takes the source pixel that holds its centre, so borders stay within half a pixel.
+    """
+    (x0, y0, x1, y1), (left, top, right, bottom) = view.window, view.target
+    # Boxes and masks of foreign data disagree by a pixel of the source now and then.
+    spare_x, spare_y = np.ceil(view.scale)
+    columns = np.arange(max(left, int(box[0] - spare_x)), min(right, int(np.ceil(box[2] + spare_x))))
+    rows = np.arange(max(top, int(box[1] - spare_y)), min(bottom, int(np.ceil(box[3] + spare_y))))
+    source_columns = x0 + (2 * (columns - left) + 1) * (x1 - x0) // (2 * (right - left))
+    source_rows = y0 + (2 * (rows - top) + 1) * (y1 - y0) // (2 * (bottom - top))
+    canvas[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = mask[source_rows[:, None], source_columns]
