@@ -15,11 +15,11 @@ from detectors.image_set import IGNORED
 from detectors.sample import Sample
 
 GAP = 6
-TEXT_SIZE = 13
+TEXT_SIZE = 11
 CAPTION_HEIGHT = TEXT_SIZE + 7
 DASH = 5
 # Of the class colour in the pixels of its mask; print stays readable under it.
-TINT = 0.3
+TINT = 0.15
 PAPER = (24, 24, 24)
 IGNORED_COLOR = (170, 170, 170)
 

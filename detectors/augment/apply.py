@@ -36,7 +36,8 @@ def augment(
     same bytes. Boxes cut to under a quarter or covered to over nine tenths come back IGNORED.
     """
     partners = [cache(load) for load in others[:PARTNERS]]
-    with_mosaic = rng.random() < settings.mosaic_chance and len(partners) == PARTNERS
+    # Drawn first in any case; then asked whether there is something to make it of.
+    with_mosaic = rng.random() < settings.mosaic_chance and len(partners) == PARTNERS and min(width, height) > 1
     if with_mosaic:
         four = [sample, *(load() for load in partners)]
         made = mosaic(four, settings=settings, width=width, height=height, rng=rng)

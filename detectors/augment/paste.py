@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from detectors.augment.fit import letterbox
 from detectors.augment.settings import AugmentSettings, draw_factor
-from detectors.augment.view import View, compose, tighten
+from detectors.augment.view import View, box_of, compose, touched
 from detectors.image_set import IGNORED
 from detectors.sample import Sample
 
@@ -27,6 +28,26 @@ class Piece:
     label: int
 
 
+@dataclass(frozen=True)
+class Layer:
+    """One target of the result: its pixels before and after pasting, (h, w) uint8 0/1 from (row, column) on.
+
+    box: xyxy, where it is not to be drawn about the pixels seen.
+    """
+
+    label: int
+    whole: NDArray[np.uint8]
+    seen: NDArray[np.uint8]
+    row: int
+    column: int
+    box: NDArray[np.float32] | None = None
+
+    @property
+    def share(self) -> float:
+        """Of its pixels, the part still seen."""
+        return np.count_nonzero(self.seen) / max(1, np.count_nonzero(self.whole))
+
+
 def paste(sample: Sample, partner: Sample, *, settings: AugmentSettings, rng: np.random.Generator) -> Sample:
     """The sample with up to `paste_count` targets of the partner laid over it; unchanged if the partner has no masks.
 
@@ -41,13 +62,15 @@ def paste(sample: Sample, partner: Sample, *, settings: AugmentSettings, rng: np
     image = sample.image.copy()
     # Which piece is seen at each pixel, from 1; 0 where the sample itself is.
     owner = np.zeros(image.shape[:2], np.uint8)
+    corners = []
     for number, piece in enumerate(fitting, start=1):
         height, width = piece.mask.shape
         row, column = rng.integers(sample.height - height + 1), rng.integers(sample.width - width + 1)
         place = np.s_[row : row + height, column : column + width]
         image[place] = _blend(image[place], piece)
         owner[place][piece.mask > 0] = number
-    return _relabel(sample, image, owner, fitting)
+        corners.append((int(row), int(column)))
+    return _assemble(image, _layers_below(sample, owner) + _layers_on_top(fitting, corners, owner))
 
 
 def _draw_pieces(
@@ -97,37 +120,39 @@ def _blend(below: NDArray[np.uint8], piece: Piece) -> NDArray[np.uint8]:
     return (below + (piece.image.astype(np.float32) - below) * alpha + 0.5).astype(np.uint8)
 
 
-def _relabel(sample: Sample, image: NDArray[np.uint8], owner: NDArray[np.uint8], pieces: list[Piece]) -> Sample:
-    """The targets of sample and pieces, as far as `owner` shows them."""
-    pasted = np.stack([(owner == number).view(np.uint8) for number in range(1, len(pieces) + 1)])
-    piece_labels = _judge([piece.label for piece in pieces], _counts(pasted), [int(p.mask.sum()) for p in pieces])
-    new = Sample(image, np.zeros((len(pieces), 4), np.float32), piece_labels, pasted)
-    if sample.masks is None and len(sample.boxes):
-        new = tighten(new)
-        seen = np.array([_free_pixels(box, owner) for box in sample.boxes])
-        kept = seen[:, 0] > 0
-        labels = _judge(sample.labels, seen[:, 0], seen[:, 1])[kept]
-        return Sample(image, np.concatenate([sample.boxes[kept], new.boxes]), np.concatenate([labels, new.labels]))
-    before = np.zeros((0, *owner.shape), np.uint8) if sample.masks is None else sample.masks
-    after = before * (owner == 0)
-    labels = np.concatenate([_judge(sample.labels, _counts(after), _counts(before)), new.labels])
-    boxes = np.concatenate([sample.boxes, new.boxes])
-    return tighten(Sample(image, boxes, labels, np.concatenate([after, pasted])))
+def _layers_below(sample: Sample, owner: NDArray[np.uint8]) -> list[Layer]:
+    """The sample's own targets; where there are no masks, a box counts as full and keeps its size."""
+    layers = []
+    for index, (box, label) in enumerate(zip(sample.boxes, sample.labels, strict=True)):
+        place = touched(box)
+        free = (owner[place] == 0).view(np.uint8)
+        whole = np.ones_like(free) if sample.masks is None else sample.masks[index][place]
+        row, column = place[0].start, place[1].start
+        layers.append(Layer(int(label), whole, whole * free, row, column, box if sample.masks is None else None))
+    return layers
 
 
-def _judge(labels: ArrayLike, seen: ArrayLike, whole: ArrayLike) -> NDArray[np.int64]:
-    """(N,) labels, IGNORED where too few pixels are seen of the whole."""
-    visible = np.asarray(seen) >= ENOUGH_VISIBLE * np.asarray(whole)
-    return np.where(visible, np.asarray(labels, np.int64), IGNORED)
+def _layers_on_top(
+    pieces: Sequence[Piece], corners: Sequence[tuple[int, int]], owner: NDArray[np.uint8]
+) -> list[Layer]:
+    """The pasted pieces, as far as later ones do not cover them."""
+    layers = []
+    for number, (piece, (row, column)) in enumerate(zip(pieces, corners, strict=True), start=1):
+        height, width = piece.mask.shape
+        own = (owner[row : row + height, column : column + width] == number).view(np.uint8)
+        layers.append(Layer(piece.label, piece.mask, own, row, column))
+    return layers
 
 
-def _counts(masks: NDArray[np.uint8]) -> list[int]:
-    return [cv2.countNonZero(mask) for mask in masks]
-
-
-def _free_pixels(box: NDArray[np.float32], owner: NDArray[np.uint8]) -> tuple[int, int]:
-    """How many pixels that the box touches have nothing pasted on them, and how many there are."""
-    x0, y0 = np.floor(box[:2]).astype(int)
-    x1, y1 = np.ceil(box[2:]).astype(int)
-    under = owner[y0:y1, x0:x1]
-    return under.size - int(np.count_nonzero(under)), under.size
+def _assemble(image: NDArray[np.uint8], layers: Sequence[Layer]) -> Sample:
+    """The sample of these targets, without those of which nothing is seen."""
+    shown = [layer for layer in layers if layer.seen.any()]
+    boxes = [layer.box if layer.box is not None else box_of(layer.seen, layer.column, layer.row) for layer in shown]
+    labels = [layer.label if layer.share >= ENOUGH_VISIBLE else IGNORED for layer in shown]
+    masks = None
+    if all(layer.box is None for layer in layers):
+        masks = np.zeros((len(shown), *image.shape[:2]), np.uint8)
+        for canvas, layer in zip(masks, shown, strict=True):
+            height, width = layer.seen.shape
+            canvas[layer.row : layer.row + height, layer.column : layer.column + width] = layer.seen
+    return Sample(image, np.array(boxes, np.float32).reshape(-1, 4), np.array(labels, np.int64), masks)

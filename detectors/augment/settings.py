@@ -20,8 +20,8 @@ class AugmentSettings:
 
     # Not always: the network should also see pictures framed as they are at prediction.
     zoom_chance: float = 0.8
-    # Size against the fitted picture. Products 2x nearer or 1.7x farther still show enough print to be told apart.
-    zoom: Range = (0.6, 2.0)
+    # Size against the fitted picture. Products 2x nearer or 1.4x farther still show enough print to be told apart.
+    zoom: Range = (0.7, 2.0)
     # Width against height. Lenses and viewing angles stretch products this much; more looks like another pack size.
     aspect: Range = (0.87, 1.15)
     # Four pictures in one: other neighbours, other backgrounds, synthetic beside real.
@@ -59,12 +59,12 @@ class AugmentSettings:
     gray_chance: float = 0.02
     # Out of focus.
     blur_chance: float = 0.25
-    # Gaussian sigma in output pixels; at 640x360 small print is gone past 1.5.
-    blur: Range = (0.4, 1.5)
+    # Gaussian sigma in output pixels; at 640x360 small print is gone past 1.2.
+    blur: Range = (0.4, 1.2)
     # Hand-held or on a robot.
     motion_chance: float = 0.12
     # Length in output pixels.
-    motion: Range = (2.0, 7.0)
+    motion: Range = (2.0, 6.0)
     noise_chance: float = 0.35
     # Standard deviation in grey levels of 255; a phone in a dim aisle reaches 10.
     noise: Range = (1.0, 10.0)

@@ -18,6 +18,7 @@ GREY = 114
 ENOUGH_LEFT = 0.25
 
 Rectangle = tuple[int, int, int, int]
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,11 @@ def compose(parts: Sequence[tuple[Sample, View]], width: int, height: int) -> Sa
     if all(sample.masks is None for sample, _ in parts):
         return Sample(image, boxes, labels)
     masks = np.zeros((len(boxes), height, width), np.uint8)
-    sources = [
-        (sample, view, index) for (sample, view), (_, _, kept) in zip(parts, moved, strict=True) for index in kept
-    ]
-    for canvas, box, (sample, view, index) in zip(masks, boxes, sources, strict=True):
+    sources = [(sample, view, i) for (sample, view), (_, _, kept) in zip(parts, moved, strict=True) for i in kept]
+    for canvas, box, (sample, view, i) in zip(masks, boxes, sources, strict=True):
         assert sample.masks is not None
-        _paint_mask(canvas, sample.masks[index], view, box)
-    return tighten(Sample(image, boxes, labels, masks))
+        box[:] = _paint_mask(canvas, sample.masks[i], view, box)
+    return without_empty(Sample(image, boxes, labels, masks))
 
 
 def resize(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
@@ -84,15 +83,27 @@ def areas(boxes: NDArray) -> NDArray:
     return np.maximum(boxes[:, 2] - boxes[:, 0], 0) * np.maximum(boxes[:, 3] - boxes[:, 1], 0)
 
 
-def tighten(sample: Sample) -> Sample:
-    """The sample with its boxes drawn tight about its masks, and without the boxes whose mask is empty."""
-    assert sample.masks is not None
-    # boundingRect gives x, y, width, height, all 0 for an empty mask.
-    found = np.array([cv2.boundingRect(mask) for mask in sample.masks], np.float32).reshape(-1, 4)
-    found[:, 2:] += found[:, :2]
-    kept = np.flatnonzero(found[:, 2] > found[:, 0])
-    masks = sample.masks if len(kept) == len(found) else sample.masks[kept]
-    return Sample(sample.image, found[kept], sample.labels[kept], masks)
+def touched(box: NDArray[np.float32]) -> tuple[slice, slice]:
+    """Rows and columns of the pixels that an xyxy box inside the picture touches."""
+    x0, y0 = np.floor(box[:2]).astype(int)
+    x1, y1 = np.ceil(box[2:]).astype(int)
+    return slice(y0, y1), slice(x0, x1)
+
+
+def box_of(patch: NDArray[np.uint8], left: int, top: int) -> Box:
+    """The tight xyxy box of the mask's patch at (left, top) of the picture; without area if it is empty."""
+    x, y, width, height = cv2.boundingRect(patch)
+    return left + x, top + y, left + x + width, top + y + height
+
+
+def without_empty(sample: Sample) -> Sample:
+    """The sample without the boxes that have no area."""
+    kept = areas(sample.boxes) > 0
+    if kept.all():
+        return sample
+    return Sample(
+        sample.image, sample.boxes[kept], sample.labels[kept], None if sample.masks is None else sample.masks[kept]
+    )
 
 
 def _move_targets(sample: Sample, view: View) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
@@ -107,8 +118,8 @@ def _move_targets(sample: Sample, view: View) -> tuple[NDArray[np.float64], NDAr
     return boxes[kept], labels[kept], kept
 
 
-def _paint_mask(canvas: NDArray[np.uint8], mask: NDArray[np.uint8], view: View, box: NDArray[np.float32]) -> None:
-    """Writes the mask's window onto the output canvas, (H, W), looking only where its moved box lies.
+def _paint_mask(canvas: NDArray[np.uint8], mask: NDArray[np.uint8], view: View, box: NDArray[np.float32]) -> Box:
+    """Writes the mask's window onto the output canvas, (H, W), looking only near its moved box; the tight box of it.
 
     Every output pixel takes the source pixel that holds its centre, so borders stay within half a pixel.
     """
@@ -119,4 +130,6 @@ def _paint_mask(canvas: NDArray[np.uint8], mask: NDArray[np.uint8], view: View, 
     rows = np.arange(max(top, int(box[1] - spare_y)), min(bottom, int(np.ceil(box[3] + spare_y))))
     source_columns = x0 + (2 * (columns - left) + 1) * (x1 - x0) // (2 * (right - left))
     source_rows = y0 + (2 * (rows - top) + 1) * (y1 - y0) // (2 * (bottom - top))
-    canvas[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = mask[source_rows[:, None], source_columns]
+    patch = mask[source_rows[:, None], source_columns]
+    canvas[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = patch
+    return box_of(patch, int(columns[0]), int(rows[0]))
