@@ -190,7 +190,7 @@ def _values_of_nothing(truth: Columns, classes: int) -> Floats:
 
 def _summarize(precision: Floats, recall: Floats) -> Floats:
     """(12, K) from the tables of an evaluation."""
-    mean = precision.mean(axis=1)[:, :, :, 2]
+    mean = precision[..., 2].mean(axis=1)
     rows = [mean[:, :, 0].mean(axis=0), mean[0, :, 0], mean[5, :, 0], *mean[:, :, 1:].mean(axis=0).T]
     rows += [*recall[:, :, 0, :].mean(axis=0).T, *recall[:, :, 1:, 2].mean(axis=0).T]
     values = np.stack(rows)

@@ -1,11 +1,10 @@
-"""Precision, recall and their summary, average precision, over classes and thresholds at once and with image weights."""
+"""Precision, recall and average precision, over all classes and thresholds at once, with images weighted or not."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from detectors.evaluate.align import Aligned, Bools, Floats, Ints
 from detectors.evaluate.matching import Matches
@@ -95,7 +94,7 @@ def shorten(ranked: Ranked) -> Ranked:
     )
 
 
-def average_precision(ranked: Ranked, weights: NDArray[np.floating] | None = None) -> Floats:
+def average_precision(ranked: Ranked, weights: Ints | None = None) -> Floats:
     """(T, K) average precision of each class at each threshold, as COCO reads it at 101 recalls.
 
     weights: (N,) how often each image counts; a class of no weight is nan.

@@ -7,6 +7,7 @@ as many steps as the fullest image has detections of one class, whatever the num
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +95,7 @@ def settle(pairs: Pairs, step: Ints, ignored: Bools, crowd: Bools, thresholds: F
     chosen = np.full((len(step), len(thresholds)), -1, np.int32)
     borders = np.flatnonzero(np.diff(step[first], prepend=-1, append=-1)) if len(first) else np.zeros(0, np.int64)
     columns = np.arange(len(thresholds))
-    for begin, end in zip(borders[:-1], borders[1:], strict=True):
+    for begin, end in pairwise(borders):
         starts = np.flatnonzero(np.diff(first[begin:end], prepend=-1))
         can = enough[begin:end] & free[second[begin:end]]
         last = np.maximum.reduceat(np.where(can, np.arange(begin, end)[:, None], -1), starts)

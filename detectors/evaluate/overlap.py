@@ -61,10 +61,17 @@ def overlapping(
 def pair_overlap(first: Floats, second: Floats, crowd: Bools) -> Floats:
     """(P,) overlap of P pairs of xyxy boxes, with `crowd` as in `overlapping`."""
     sides = np.minimum(first[:, 2:], second[:, 2:]) - np.maximum(first[:, :2], second[:, :2])
-    shared = np.maximum(sides, 0).prod(axis=1)
-    area = (first[:, 2:] - first[:, :2]).prod(axis=1)
-    whole = np.where(crowd, area, area + (second[:, 2:] - second[:, :2]).prod(axis=1) - shared)
-    return np.divide(shared, whole, out=np.zeros_like(shared), where=shared > 0)
+    shared: Floats = np.maximum(sides[:, 0], 0) * np.maximum(sides[:, 1], 0)
+    area = box_area(first)
+    whole: Floats = np.where(crowd, area, area + box_area(second) - shared)
+    # Where nothing is shared the whole may be nothing too.
+    whole[shared <= 0] = 1
+    return shared / whole
+
+
+def box_area(boxes: Floats) -> Floats:
+    """(N,) area of xyxy boxes."""
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
 def _batches(count: Ints) -> Iterator[Ints]:

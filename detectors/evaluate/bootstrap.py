@@ -1,0 +1,106 @@
+"""How far a number would move with other photographs of the same kind: resampling images, or groups of them.
+
+Photographs of one arrangement are no independent evidence: where images come in groups, groups are drawn.
+Source: Efron 1979, percentile intervals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.evaluate.align import Aligned, Floats, Ints
+from detectors.evaluate.checkout import Counts
+from detectors.evaluate.confusion import Finding
+from detectors.evaluate.curves import Ranked, average_precision, mean_over_classes, shorten
+
+RESAMPLES = 1000
+HEAD_NUMBERS = ("AP", "AP50", "finding AP50", "list accuracy")
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number and where 95 of 100 such test sets would put it.
+
+    low, high are nan where that cannot be said; `reason` tells why.
+    """
+
+    value: float
+    low: float
+    high: float
+    reason: str | None = None
+
+
+def resample_weights(
+    groups: NDArray[np.int32], *, rng: np.random.Generator, resamples: int = RESAMPLES
+) -> Iterator[Ints]:
+    """(N,) how often each image is drawn, again and again: groups drawn with replacement, as many as there are."""
+    numbers, place = np.unique(groups, return_inverse=True)
+    for _ in range(resamples):
+        drawn = rng.integers(0, len(numbers), len(numbers))
+        yield np.bincount(drawn, minlength=len(numbers))[place]
+
+
+def bootstrap(
+    value: Floats,
+    statistic: Callable[[Ints], Floats],
+    groups: NDArray[np.int32],
+    *,
+    rng: np.random.Generator,
+    resamples: int = RESAMPLES,
+) -> tuple[Interval, ...]:
+    """95 % intervals of S numbers from the same resamples.
+
+    value: (S,) on all images. statistic: (N,) weights to (S,) numbers. groups: (N,).
+    """
+    if len(np.unique(groups)) < 2:
+        reason = "no interval: it takes at least two independent groups of images"
+        return tuple(Interval(float(one), np.nan, np.nan, reason) for one in value)
+    draws = np.stack([statistic(weights) for weights in resample_weights(groups, rng=rng, resamples=resamples)])
+    return tuple(_interval(float(one), draws[:, column]) for column, one in enumerate(value))
+
+
+def head_statistic(ranked: Ranked, finding: Finding, counts: Counts) -> Callable[[Ints], Floats]:
+    """AP, AP50, AP50 of finding and list accuracy as functions of image weights."""
+    ranked, found = shorten(ranked), shorten(at_half(finding.ranked))
+    right = counts.right()
+
+    def statistic(weights: Ints) -> Floats:
+        table = average_precision(ranked, weights)
+        accuracy = float(weights[right].sum() / weights.sum()) if weights.sum() else float("nan")
+        half = average_precision(found, weights)
+        return np.array([mean_over_classes(table), mean_over_classes(table[0]), mean_over_classes(half), accuracy])
+
+    return statistic
+
+
+def head_intervals(
+    data: Aligned,
+    ranked: Ranked,
+    finding: Finding,
+    counts: Counts,
+    *,
+    rng: np.random.Generator,
+    resamples: int = RESAMPLES,
+) -> dict[str, Interval]:
+    """The head numbers with their intervals, by name."""
+    statistic = head_statistic(ranked, finding, counts)
+    value = statistic(np.ones(data.images, np.int64))
+    intervals = bootstrap(value, statistic, data.groups, rng=rng, resamples=resamples)
+    return dict(zip(HEAD_NUMBERS, intervals, strict=True))
+
+
+def at_half(ranked: Ranked) -> Ranked:
+    """The same at an overlap of 0.5 alone."""
+    return Ranked(**{**vars(ranked), "right": ranked.right[:1], "wrong": ranked.wrong[:1]})
+
+
+def _interval(value: float, draws: Floats) -> Interval:
+    draws = draws[~np.isnan(draws)]
+    if np.isnan(value) or not len(draws):
+        return Interval(value, np.nan, np.nan, "no interval: there is nothing to measure it on")
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return Interval(value, float(low), float(high))

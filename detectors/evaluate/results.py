@@ -1,0 +1,151 @@
+"""COCO results files: what a detector found, as any COCO tool reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assets.atomic import write_whole
+from assets.errors import SynthError
+from detectors.evaluate.align import Floats, Ints
+from detectors.evaluate.coco_numbers import xywh_from_xyxy
+from detectors.image_set import IGNORED, Classes, ImageSet, Predictions
+
+FIELDS = ("image_id", "category_id", "bbox", "score")
+
+
+def truth_as_coco(truth: ImageSet, category_ids: Mapping[str, int]) -> dict[str, Any]:
+    """The images and boxes as a COCO dictionary. category_ids: class key to category id.
+
+    Ignored boxes are crowds; those of unknown class are left out, since COCO gives every box one category.
+    """
+    ids = _ids_of(truth.classes, category_ids)
+    image_ids = truth.image_ids[truth.image_of_box()].tolist()
+    boxes = xywh_from_xyxy(truth.boxes.astype(np.float64)).tolist()
+    annotations = [
+        {
+            "id": int(truth.annotation_ids[row]),
+            "image_id": image_ids[row],
+            "category_id": ids[_shown(truth, row)],
+            "bbox": boxes[row],
+            "area": float(truth.areas[row]),
+            "iscrowd": int(truth.labels[row] == IGNORED),
+        }
+        for row in range(len(boxes))
+        if _shown(truth, row) != IGNORED
+    ]
+    sides = zip(truth.image_ids.tolist(), truth.sizes.tolist(), range(len(truth)), strict=True)
+    images = [
+        {"id": image_id, "file_name": truth.file_names[index].decode(), "width": width, "height": height}
+        for image_id, (width, height), index in sides
+    ]
+    names = zip(ids, truth.classes.names, strict=True)
+    return {
+        "images": images,
+        "categories": [{"id": category, "name": name} for category, name in names],
+        "annotations": annotations,
+    }
+
+
+def found_as_coco(found: Predictions, truth: ImageSet, category_ids: Mapping[str, int]) -> list[dict[str, Any]]:
+    """The detections as COCO results: image_id, category_id, bbox (xywh) and score. category_ids: by class key."""
+    ids = np.array(_ids_of(found.classes, category_ids), np.int64)[found.labels]
+    columns = (
+        truth.image_ids[found.images].tolist(),
+        ids.tolist(),
+        xywh_from_xyxy(found.boxes.astype(np.float64)).tolist(),
+        found.scores.astype(np.float64).tolist(),
+    )
+    return [dict(zip(FIELDS, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def write_results(path: Path, found: Predictions, truth: ImageSet, category_ids: Mapping[str, int]) -> None:
+    """Writes a COCO results file; reading it again gives the same boxes and scores to the bit."""
+    rows = (json.dumps(row) for row in found_as_coco(found, truth, category_ids))
+    write_whole(path, ("[" + ",\n".join(rows) + "]\n").encode())
+
+
+def read_results(path: Path, truth: ImageSet, category_ids: Mapping[str, int]) -> Predictions:
+    """What a COCO results file says about these images. category_ids: class key to category id.
+
+    The classes are the keys of `category_ids` by rising id. Raises SynthError with every wrong row at once.
+    """
+    rows = _read_rows(path)
+    keys = sorted(category_ids, key=lambda key: category_ids[key])
+    label_of = {category_ids[key]: label for label, key in enumerate(keys)}
+    image_of = {image_id: index for index, image_id in enumerate(truth.image_ids.tolist())}
+    problems = [
+        f"row {number}: {text}" for number, row in enumerate(rows, 1) for text in _wrong(row, image_of, label_of)
+    ]
+    if problems:
+        raise SynthError(
+            "a results file does not fit the images it is read for",
+            where=str(path),
+            expected="image_id and category_id of this data set, bbox of four numbers, score",
+            hint="compare with the annotations that the detections were made on",
+            problems=[*problems[:20], *([f"and {len(problems) - 20} more"] if len(problems) > 20 else [])],
+        )
+    name_of = dict(zip(truth.classes.keys, truth.classes.names, strict=True))
+    classes = Classes(tuple(keys), tuple(name_of.get(key, key) for key in keys))
+    return _as_predictions(rows, classes, image_of, label_of)
+
+
+def _as_predictions(
+    rows: list[dict[str, Any]], classes: Classes, image_of: dict[int, int], label_of: dict[int, int]
+) -> Predictions:
+    images: Ints = np.array([image_of[row["image_id"]] for row in rows], np.int64)
+    boxes: Floats = np.array([row["bbox"] for row in rows], np.float64).reshape(len(rows), 4)
+    boxes[:, 2:] += boxes[:, :2]
+    labels = np.array([label_of[row["category_id"]] for row in rows], np.int32)
+    scores = np.array([row["score"] for row in rows], np.float32)
+    order = np.lexsort((-scores, images))
+    return Predictions(classes, images[order], boxes.astype(np.float32)[order], labels[order], scores[order])
+
+
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        rows = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise SynthError(
+            "cannot read the results", where=str(path), found=str(error), expected="a COCO results file"
+        ) from error
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise SynthError("this is no COCO results file", where=str(path), expected="a JSON list of objects")
+    return rows
+
+
+def _wrong(row: dict[str, Any], images: dict[int, int], labels: dict[int, int]) -> list[str]:
+    missing = [field for field in FIELDS if field not in row]
+    if missing:
+        return [f"no {', '.join(missing)}"]
+    problems = [] if row["image_id"] in images else [f"unknown image_id {row['image_id']!r}"]
+    problems += [] if row["category_id"] in labels else [f"unknown category_id {row['category_id']!r}"]
+    box = row["bbox"]
+    if not (isinstance(box, list) and len(box) == 4 and all(_is_number(side) for side in box)):
+        problems.append(f"bbox {box!r}")
+    return problems if _is_number(row["score"]) else [*problems, f"score {row['score']!r}"]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+def _shown(truth: ImageSet, row: int) -> int:
+    label = int(truth.labels[row])
+    return int(truth.true_labels[row]) if label == IGNORED else label
+
+
+def _ids_of(classes: Classes, category_ids: Mapping[str, int]) -> list[int]:
+    """The category id of every class, in the order of its labels."""
+    unknown = [key for key in classes.keys if key not in category_ids]
+    if unknown:
+        raise SynthError(
+            "classes without a category id",
+            found=", ".join(unknown[:10]) + (f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""),
+            expected="an id for every class key",
+        )
+    return [category_ids[key] for key in classes.keys]
