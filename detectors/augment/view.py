@@ -68,8 +68,11 @@ def compose(parts: Sequence[tuple[Sample, View]], width: int, height: int) -> Sa
 def resize(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     """(h, w, 3) uint8 at another size, free of aliasing when it shrinks."""
     rows, columns = picture.shape[:2]
-    # Halving is 12 times as fast as any other shrinking (0.5 ms of 1920x1080) and gives the same means.
-    while columns >= 2 * width and rows >= 2 * height and not columns % 2 and not rows % 2:
+    # Halving first makes 6 ms of shrinking 1920x1080 into 2 ms. Borders of output pixels that fall inside a halved
+    # pixel share it, a softening by a quarter of a source pixel; whole factors need none of it.
+    while (columns % width or rows % height) and columns >= 2 * width and rows >= 2 * height:
+        if columns % 2 or rows % 2:
+            break
         columns, rows = columns // 2, rows // 2
         picture = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA)
     if (columns, rows) == (width, height):
