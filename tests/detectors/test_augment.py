@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,9 +15,8 @@ from detectors.augment import PARTNERS, PRESETS, AugmentSettings, augment, fit, 
 from detectors.image_set import IGNORED
 from detectors.sample import Sample
 
-EVERYTHING = AugmentSettings(
-    **{name: 1.0 for name in AugmentSettings.__dataclass_fields__ if name.endswith(("_chance", "_share"))}
-)
+CHANCES = {name: 1.0 for name in AugmentSettings.__dataclass_fields__ if name.endswith(("_chance", "_share"))}
+EVERYTHING = AugmentSettings(**CHANCES)  # type: ignore[arg-type]
 
 
 def frozen(sample: Sample) -> Sample:
@@ -80,7 +80,7 @@ def test_every_result_is_a_sound_sample(
 ) -> None:
     """Right size, boxes inside and a pixel at least, labels known, masks tight; inputs are read-only all along."""
     sample, *others = given_samples
-    loaders = [lambda other=other: other for other in others]
+    loaders = [partial(lambda other: other, other) for other in others]
     results = [
         augment(sample, loaders, settings=chosen, width=width, height=height, rng=np.random.default_rng(seed))
         for _ in range(2)
@@ -94,7 +94,7 @@ def test_every_result_is_a_sound_sample(
 @given(st.lists(samples(with_masks=True), min_size=4, max_size=4), st.integers(0, 2**32))
 def test_masks_in_give_masks_out(given_samples: list[Sample], seed: int) -> None:
     sample, *others = given_samples
-    loaders = [lambda other=other: other for other in others]
+    loaders = [partial(lambda other: other, other) for other in others]
     made = augment(sample, loaders, settings=EVERYTHING, width=50, height=40, rng=np.random.default_rng(seed))
     assert made.masks is not None
 
@@ -115,7 +115,7 @@ def test_partners_are_loaded_only_when_drawn_and_once() -> None:
         loaded.append(index)
         return sample
 
-    others = [lambda index=index: loader(index) for index in range(PARTNERS + 2)]
+    others = [partial(loader, index) for index in range(PARTNERS + 2)]
     for chosen, expected in ((preset("none"), []), (EVERYTHING, list(range(PARTNERS)))):
         loaded.clear()
         augment(sample, others, settings=chosen, width=30, height=20, rng=np.random.default_rng(0))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -65,7 +65,7 @@ def test_boxes_fit_the_colours(name: str, masks: bool) -> None:
         rng = np.random.default_rng(seed)
         width, height = ((160, 90), (97, 131), (320, 180))[seed % 3]
         four = [rectangle_sample(label, width, height, rng, masks) for label in range(4)]
-        others: list[Callable[[], Sample]] = [lambda other=other: other for other in four[1:]]
+        others = [partial(lambda other: other, other) for other in four[1:]]
         made = augment(four[0], others, settings=ALONE[name], width=160, height=90, rng=rng)
         if IGNORED in made.labels:  # what it shows has no label any more
             continue
