@@ -1,0 +1,140 @@
+"""Images on their way to the network: read, augmented and batched by workers, known from their position alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from detectors.augment import PARTNERS, AugmentSettings, augment
+from detectors.coco_masks import decode_mask
+from detectors.coco_pictures import read_picture
+from detectors.image_set import IGNORED, ImageSet
+from detectors.mix import Draw, Purpose, stream
+from detectors.sample import Sample
+from detectors.schedule import Plan
+
+# torchvision counts classes from 1: 0 is background.
+FIRST_LABEL = 1
+PREFETCH = 4
+
+
+class Batch(NamedTuple):
+    """images: (B, H, W, 3) uint8 RGB. targets: torchvision's, with `ignored` boxes. draws: where each came from."""
+
+    images: Tensor
+    targets: list[dict[str, Tensor]]
+    draws: list[Draw]
+
+
+@dataclass(frozen=True)
+class View:
+    """How images are shown to the network. masks: whether targets need them."""
+
+    width: int
+    height: int
+    augment: AugmentSettings
+    masks: bool
+    seed: int
+
+
+class TrainingImages(Dataset[tuple[Sample, Draw]]):
+    """Draws to samples: a pure function of (seed, position), so that any worker may make any of them."""
+
+    def __init__(self, sources: tuple[ImageSet, ...], plan: Plan, view: View) -> None:
+        self.sources, self.plan, self.view = sources, plan, view
+
+    def __getitem__(self, draw: Draw) -> tuple[Sample, Draw]:
+        view = self.view
+        sample = read_sample(self.sources[draw.source], draw.image, masks=view.masks)
+        rng = stream(view.seed, Purpose.AUGMENT, draw.position)
+        made = augment(
+            sample, self._partners(draw), settings=view.augment, width=view.width, height=view.height, rng=rng
+        )
+        return made, draw
+
+    def _partners(self, draw: Draw) -> list[Callable[[], Sample]]:
+        """Other images for mosaic and copy-paste, from the same mix, read only where they are used."""
+        rng = stream(self.view.seed, Purpose.PARTNERS, draw.position)
+        shares = self.plan.shares_at(draw.position)
+        partners: list[Callable[[], Sample]] = []
+        for source in rng.choice(len(shares), PARTNERS, p=np.array(shares) / sum(shares)):
+            image = int(rng.integers(len(self.sources[source])))
+            partners.append(partial(read_sample, self.sources[source], image, masks=True))
+        return partners
+
+
+class PlannedBatches(Sampler[list[Draw]]):
+    """The batches of one process: every step takes `batch` samples for each of `world` processes."""
+
+    def __init__(self, plan: Plan, *, batch: int, start_step: int, rank: int, world: int) -> None:
+        self.plan, self.batch, self.start_step, self.rank, self.world = plan, batch, start_step, rank, world
+
+    def __len__(self) -> int:
+        return self.plan.steps - self.start_step
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        for step in range(self.start_step, self.plan.steps):
+            first = (step * self.world + self.rank) * self.batch
+            yield list(self.plan.draws(first, first + self.batch))
+
+
+def training_loader(dataset: TrainingImages, batches: PlannedBatches, *, workers: int, pin: bool) -> DataLoader[Any]:
+    """Batches in their order; `workers` processes read ahead."""
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=collate,
+        pin_memory=pin,
+        worker_init_fn=calm_worker,
+        prefetch_factor=PREFETCH if workers else None,
+    )
+
+
+def collate(made: list[tuple[Sample, Draw]]) -> Batch:
+    """Samples of one size as a batch."""
+    images = torch.from_numpy(np.stack([sample.image for sample, _ in made]))
+    return Batch(images, [target_of(sample) for sample, _ in made], [draw for _, draw in made])
+
+
+def target_of(sample: Sample) -> dict[str, Tensor]:
+    """torchvision's target of a sample; its ignored boxes apart."""
+    kept = sample.labels != IGNORED
+    target = {
+        "boxes": torch.from_numpy(np.ascontiguousarray(sample.boxes[kept], np.float32)),
+        "labels": torch.from_numpy(sample.labels[kept].astype(np.int64) + FIRST_LABEL),
+        "ignored": torch.from_numpy(np.ascontiguousarray(sample.boxes[~kept], np.float32)),
+    }
+    if sample.masks is not None:
+        target["masks"] = torch.from_numpy(np.ascontiguousarray(sample.masks[kept], np.uint8))
+    return target
+
+
+def read_sample(images: ImageSet, index: int, *, masks: bool) -> Sample:
+    """An image with its boxes, and its masks where they are wanted and every box has one."""
+    width, height = (int(side) for side in images.sizes[index])
+    span = images.span(index)
+    outlines = None
+    if masks:
+        counts = [images.masks[place] for place in range(span.start, span.stop)]
+        if all(counts):
+            outlines = np.zeros((len(counts), height, width), np.uint8)
+            for outline, text in zip(outlines, counts, strict=True):
+                outline[:] = decode_mask(text, height, width)
+    picture = read_picture(images.path(index), width, height)
+    return Sample(picture, np.array(images.boxes[span]), images.labels[span].astype(np.int64), outlines)
+
+
+def calm_worker(worker: int) -> None:
+    """Loader processes are many: each of them must not start threads of its own."""
+    import cv2
+
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)

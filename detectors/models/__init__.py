@@ -1,0 +1,80 @@
+"""The table of detectors: one file and one line each."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from assets.errors import unknown_name
+
+if TYPE_CHECKING:
+    from torch import nn
+
+DETECTORS = {
+    "fasterrcnn": "detectors.models.fasterrcnn",
+    "fasterrcnn_mobilenet": "detectors.models.fasterrcnn_mobilenet",
+    "fasterrcnn_mobilenet_320": "detectors.models.fasterrcnn_mobilenet_320",
+    "fcos": "detectors.models.fcos",
+    "maskrcnn": "detectors.models.maskrcnn",
+    "retinanet": "detectors.models.retinanet",
+    "ssd300": "detectors.models.ssd300",
+    "ssdlite": "detectors.models.ssdlite",
+}
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """All that is needed to build a network again. classes: how many, without background.
+
+    backbone: name of a timm model, or None for the detector's own. width, height: of the pictures it is given, pixels.
+    mean, std: of the channels that its pictures are normalised by, as shares of full scale.
+    """
+
+    detector: str
+    backbone: str | None
+    classes: int
+    width: int
+    height: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> Self:
+        return cls(**{**fields, "mean": tuple(fields["mean"]), "std": tuple(fields["std"])})
+
+
+class DetectorModule(Protocol):
+    """What the file of a detector offers.
+
+    LONG_SIDE: pixels of the longer side that pictures are scaled to by default. FIXED_SIZE: the only (width, height) it
+    takes, or None. LEARNING_RATE: of AdamW, at a batch of 16. NEEDS_MASKS: whether every target needs a mask.
+    TORCHVISION: names of torchvision's weight enums for the whole detector and for its backbone, or None.
+    """
+
+    LONG_SIDE: int
+    FIXED_SIZE: tuple[int, int] | None
+    LEARNING_RATE: float
+    NEEDS_MASKS: bool
+    TORCHVISION: tuple[str | None, str | None]
+    MEAN: tuple[float, float, float]
+    STD: tuple[float, float, float]
+
+    def build(self, spec: ModelSpec) -> nn.Module:
+        """The network with random weights: torchvision's interface, and targets may hold `ignored` boxes."""
+        ...
+
+
+def detector_module(name: str) -> Any:
+    """The module of a detector (DetectorModule). Raises SynthError for an unknown name."""
+    if name not in DETECTORS:
+        raise unknown_name("detector", name, DETECTORS)
+    return importlib.import_module(DETECTORS[name])
+
+
+def build_model(spec: ModelSpec) -> nn.Module:
+    """The network of a spec, randomly initialised."""
+    return detector_module(spec.detector).build(spec)

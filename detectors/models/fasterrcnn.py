@@ -1,0 +1,43 @@
+"""Faster R-CNN (Ren et al. 2015) with a feature pyramid; ResNet-50 in torchvision's second recipe."""
+
+from __future__ import annotations
+
+from torch import nn
+from torchvision.models.detection import FasterRCNN, fasterrcnn_resnet50_fpn_v2
+
+from detectors.models import ModelSpec
+from detectors.models.ignoring import ignore_in_rcnn
+from detectors.models.parts import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    LEAST_SCORE,
+    MOST_DETECTIONS,
+    TimmPyramid,
+    max_pool_level,
+    pyramid_anchors,
+    transform_options,
+)
+
+LONG_SIDE = 1024
+FIXED_SIZE = None
+LEARNING_RATE = 2e-4
+NEEDS_MASKS = False
+TORCHVISION = ("FasterRCNN_ResNet50_FPN_V2_Weights", "ResNet50_Weights")
+MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
+
+
+def build(spec: ModelSpec) -> nn.Module:
+    """Strides 4 to 64; anchors of 32 to 512 px."""
+    options = {
+        "box_detections_per_img": MOST_DETECTIONS,
+        "box_score_thresh": LEAST_SCORE,
+        **transform_options(spec),
+    }
+    if spec.backbone is None:
+        model = fasterrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, num_classes=spec.classes + 1, **options)
+        return ignore_in_rcnn(model)
+    pyramid = TimmPyramid(spec.backbone, least_stride=4, extra=max_pool_level())
+    # A backbone may lack stride 4: one anchor size for each level that there is.
+    sizes = (32, 64, 128, 256, 512)[-len(pyramid.body.feature_info.channels()) - 1 :]
+    model = FasterRCNN(pyramid, spec.classes + 1, rpn_anchor_generator=pyramid_anchors(sizes), **options)
+    return ignore_in_rcnn(model)

@@ -1,0 +1,38 @@
+"""Faster R-CNN with MobileNet-v3 at the pictures' own resolution: small, and good enough to start with."""
+
+from __future__ import annotations
+
+from torch import nn
+from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_fpn
+
+from detectors.models import ModelSpec, fasterrcnn
+from detectors.models.ignoring import ignore_in_rcnn
+from detectors.models.parts import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    LEAST_SCORE,
+    MOST_DETECTIONS,
+    transform_options,
+)
+
+LONG_SIDE = 640
+FIXED_SIZE = None
+LEARNING_RATE = 4e-4
+NEEDS_MASKS = False
+TORCHVISION = ("FasterRCNN_MobileNet_V3_Large_FPN_Weights", "MobileNet_V3_Large_Weights")
+MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
+
+
+def build(spec: ModelSpec) -> nn.Module:
+    """Strides 32 and 64 with anchors of 32 to 512 px, as torchvision has it; another backbone: strides 4 to 64."""
+    if spec.backbone is not None:
+        return fasterrcnn.build(spec)
+    model = fasterrcnn_mobilenet_v3_large_fpn(
+        weights=None,
+        weights_backbone=None,
+        num_classes=spec.classes + 1,
+        box_detections_per_img=MOST_DETECTIONS,
+        box_score_thresh=LEAST_SCORE,
+        **transform_options(spec),
+    )
+    return ignore_in_rcnn(model)

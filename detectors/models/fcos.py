@@ -1,0 +1,52 @@
+"""FCOS (Tian et al. 2019) with ResNet-50: one stage, no anchors."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torchvision.models.detection import FCOS, fcos_resnet50_fpn
+from torchvision.models.detection.fcos import FCOSHead
+from torchvision.ops.feature_pyramid_network import LastLevelP6P7
+
+from detectors.models import ModelSpec
+from detectors.models.ignoring import Target, silence_ignored
+from detectors.models.parts import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    LEAST_SCORE,
+    MOST_DETECTIONS,
+    PYRAMID_CHANNELS,
+    TimmPyramid,
+    transform_options,
+)
+
+LONG_SIDE = 1024
+FIXED_SIZE = None
+LEARNING_RATE = 1e-4
+NEEDS_MASKS = False
+TORCHVISION = ("FCOS_ResNet50_FPN_Weights", "ResNet50_Weights")
+MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
+
+
+class IgnoringFcosHead(FCOSHead):
+    """FCOS's head whose loss leaves ignored regions out."""
+
+    def compute_loss(
+        self, targets: list[Target], head_outputs: dict[str, Tensor], anchors: list[Tensor], matched_idxs: list[Tensor]
+    ) -> dict[str, Tensor]:
+        logits = silence_ignored(head_outputs["cls_logits"], targets, anchors, matched_idxs, background=None)
+        return super().compute_loss(targets, {**head_outputs, "cls_logits": logits}, anchors, matched_idxs)
+
+
+def build(spec: ModelSpec) -> nn.Module:
+    """Strides 8 to 128."""
+    options = {"detections_per_img": MOST_DETECTIONS, "score_thresh": LEAST_SCORE, **transform_options(spec)}
+    classes = spec.classes + 1
+    if spec.backbone is None:
+        model = fcos_resnet50_fpn(weights=None, weights_backbone=None, num_classes=classes, **options)
+    else:
+        extra = LastLevelP6P7(PYRAMID_CHANNELS, PYRAMID_CHANNELS)
+        pyramid = TimmPyramid(spec.backbone, least_stride=8, extra=extra)
+        model = FCOS(pyramid, classes, **options)
+    anchors = model.anchor_generator.num_anchors_per_location()[0]
+    model.head = IgnoringFcosHead(model.backbone.out_channels, anchors, classes)
+    return model

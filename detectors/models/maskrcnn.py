@@ -1,0 +1,41 @@
+"""Mask R-CNN (He et al. 2017): Faster R-CNN that outlines each product; learns from our exact masks."""
+
+from __future__ import annotations
+
+from torch import nn
+from torchvision.models.detection import MaskRCNN, maskrcnn_resnet50_fpn_v2
+
+from detectors.models import ModelSpec
+from detectors.models.ignoring import ignore_in_rcnn
+from detectors.models.parts import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    LEAST_SCORE,
+    MOST_DETECTIONS,
+    TimmPyramid,
+    max_pool_level,
+    pyramid_anchors,
+    transform_options,
+)
+
+LONG_SIDE = 1024
+FIXED_SIZE = None
+LEARNING_RATE = 2e-4
+NEEDS_MASKS = True
+TORCHVISION = ("MaskRCNN_ResNet50_FPN_V2_Weights", "ResNet50_Weights")
+MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
+
+
+def build(spec: ModelSpec) -> nn.Module:
+    """Strides 4 to 64; masks of 28 x 28 cells."""
+    options = {
+        "box_detections_per_img": MOST_DETECTIONS,
+        "box_score_thresh": LEAST_SCORE,
+        **transform_options(spec),
+    }
+    if spec.backbone is None:
+        model = maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, num_classes=spec.classes + 1, **options)
+        return ignore_in_rcnn(model)
+    pyramid = TimmPyramid(spec.backbone, least_stride=4, extra=max_pool_level())
+    sizes = (32, 64, 128, 256, 512)[-len(pyramid.body.feature_info.channels()) - 1 :]
+    return ignore_in_rcnn(MaskRCNN(pyramid, spec.classes + 1, rpn_anchor_generator=pyramid_anchors(sizes), **options))

@@ -1,0 +1,91 @@
+"""What detectors share: torchvision's transform without resizing, and feature pyramids over any timm backbone."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.ops import FeaturePyramidNetwork
+from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelMaxPool
+
+from assets.errors import SynthError, unknown_name
+from detectors.models import ModelSpec
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+# A shelf may hold hundreds of facings; torchvision's 100 would cut them off.
+MOST_DETECTIONS = 300
+# Low, because AP counts the whole curve; `predict` shows those above the chosen threshold.
+LEAST_SCORE = 0.01
+PYRAMID_CHANNELS = 256
+
+
+def transform_options(spec: ModelSpec) -> dict[str, Any]:
+    """Pictures come at the network's size: torchvision only normalises them."""
+    return {
+        "image_mean": list(spec.mean),
+        "image_std": list(spec.std),
+        "min_size": min(spec.width, spec.height),
+        "max_size": max(spec.width, spec.height),
+        "_skip_resize": True,
+    }
+
+
+class TimmPyramid(nn.Module):
+    """A feature pyramid (Lin et al. 2017) over the stages of a timm model at strides 8, 16 and 32, or from 4 on."""
+
+    def __init__(self, name: str, *, least_stride: int, extra: ExtraFPNBlock) -> None:
+        super().__init__()
+        self.body, channels = timm_stages(name, least_stride)
+        self.fpn = FeaturePyramidNetwork(channels, PYRAMID_CHANNELS, extra_blocks=extra)
+        self.out_channels = PYRAMID_CHANNELS
+
+    def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
+        return self.fpn(OrderedDict((str(level), stage) for level, stage in enumerate(self.body(images))))
+
+
+def timm_stages(name: str, least_stride: int) -> tuple[nn.Module, list[int]]:
+    """A timm model that returns its stages from `least_stride` to 32, and their channels.
+
+    Raises SynthError for unknown names and for models without stages (plain vision transformers).
+    """
+    import timm
+
+    if name not in timm.list_models():
+        raise unknown_name("timm backbone", name, timm.list_models())
+    try:
+        body = timm.create_model(name, pretrained=False, features_only=True)
+        strides = body.feature_info.reduction()
+        wanted = tuple(level for level, stride in enumerate(strides) if least_stride <= stride <= 32)
+        if not wanted or len({strides[level] for level in wanted}) != len(wanted) or strides[wanted[-1]] != 32:
+            raise RuntimeError(f"its stages have strides {strides}")
+        body = timm.create_model(name, pretrained=False, features_only=True, out_indices=wanted)
+    except (RuntimeError, AttributeError) as error:
+        hint = "take a convolutional or hierarchical one, such as tf_efficientnet_lite0, resnet50 or convnext_tiny"
+        raise SynthError(f"backbone {name!r} has no stages of falling size", found=str(error), hint=hint) from error
+    return body, body.feature_info.channels()
+
+
+def pyramid_anchors(sizes: tuple[int, ...], per_octave: int = 1) -> AnchorGenerator:
+    """Anchors of one size per level, in `per_octave` steps, at three shapes."""
+    scales = tuple(tuple(round(size * 2 ** (step / per_octave)) for step in range(per_octave)) for size in sizes)
+    return AnchorGenerator(scales, ((0.5, 1.0, 2.0),) * len(sizes))
+
+
+def max_pool_level() -> ExtraFPNBlock:
+    """One more level by pooling, as Faster R-CNN has it."""
+    return LastLevelMaxPool()
+
+
+def covered_by(boxes: Tensor, regions: Tensor) -> Tensor:
+    """(N,) greatest share of each (N, 4) box that one of the (M, 4) regions covers, 0 where there is no region."""
+    if not len(regions):
+        return boxes.new_zeros(len(boxes))
+    low = torch.maximum(boxes[:, None, :2], regions[None, :, :2])
+    high = torch.minimum(boxes[:, None, 2:], regions[None, :, 2:])
+    common = (high - low).clamp(min=0).prod(dim=2)
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1).clamp(min=1e-6)
+    return (common / area[:, None]).amax(dim=1)

@@ -1,0 +1,41 @@
+"""SSD (Liu et al. 2016) with VGG-16 at 300 x 300 pixels."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torchvision.models.detection import ssd300_vgg16
+from torchvision.models.detection.ssd import SSD
+
+from detectors.models import ModelSpec, timm_ssd
+from detectors.models.ignoring import Target, as_kind, silence_ignored
+from detectors.models.parts import LEAST_SCORE, MOST_DETECTIONS, transform_options
+
+LONG_SIDE = 300
+FIXED_SIZE = (300, 300)
+LEARNING_RATE = 2e-4
+NEEDS_MASKS = False
+TORCHVISION = ("SSD300_VGG16_Weights", None)
+# VGG's features were trained on pixels of 0..255 without their mean: torchvision's own constants.
+MEAN = (0.48235, 0.45882, 0.40784)
+STD = (1.0 / 255.0, 1.0 / 255.0, 1.0 / 255.0)
+
+
+class IgnoringSsd(SSD):
+    """SSD whose loss leaves ignored regions out, of the hard negatives too."""
+
+    def compute_loss(
+        self, targets: list[Target], head_outputs: dict[str, Tensor], anchors: list[Tensor], matched_idxs: list[Tensor]
+    ) -> dict[str, Tensor]:
+        logits = silence_ignored(head_outputs["cls_logits"], targets, anchors, matched_idxs, background=0)
+        return super().compute_loss(targets, {**head_outputs, "cls_logits": logits}, anchors, matched_idxs)
+
+
+def build(spec: ModelSpec) -> nn.Module:
+    """Six maps of 38 to 1 cells."""
+    options = {"detections_per_img": MOST_DETECTIONS, "score_thresh": LEAST_SCORE, **transform_options(spec)}
+    if spec.backbone is not None:
+        return as_kind(IgnoringSsd, timm_ssd.build(spec, options))
+    options.pop("min_size")
+    options.pop("max_size")
+    model = ssd300_vgg16(weights=None, weights_backbone=None, num_classes=spec.classes + 1, **options)
+    return as_kind(IgnoringSsd, model)

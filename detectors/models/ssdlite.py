@@ -1,0 +1,29 @@
+"""SSDlite with MobileNet-v3 (Howard et al. 2019) at 320 pixels: the fastest to train, for phones."""
+
+from __future__ import annotations
+
+from torch import nn
+from torchvision.models.detection import ssdlite320_mobilenet_v3_large
+
+from detectors.models import ModelSpec, timm_ssd
+from detectors.models.ignoring import as_kind
+from detectors.models.parts import LEAST_SCORE, MOST_DETECTIONS, transform_options
+from detectors.models.ssd300 import IgnoringSsd
+
+LONG_SIDE = 320
+FIXED_SIZE = None
+LEARNING_RATE = 1e-3
+NEEDS_MASKS = False
+TORCHVISION = ("SSDLite320_MobileNet_V3_Large_Weights", None)
+MEAN = STD = (0.5, 0.5, 0.5)
+
+
+def build(spec: ModelSpec) -> nn.Module:
+    """Maps at strides 16 to 512; default boxes follow the size of the picture."""
+    options = {"detections_per_img": MOST_DETECTIONS, "score_thresh": LEAST_SCORE, **transform_options(spec)}
+    if spec.backbone is not None:
+        return as_kind(IgnoringSsd, timm_ssd.build(spec, options))
+    options.pop("min_size")
+    options.pop("max_size")
+    model = ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=spec.classes + 1, **options)
+    return as_kind(IgnoringSsd, model)

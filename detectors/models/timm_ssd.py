@@ -1,0 +1,65 @@
+"""SSD and its light form over any timm backbone: two of its stages and four smaller maps made from the last."""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
+from torchvision.models.detection.ssd import SSD
+from torchvision.models.detection.ssdlite import SSDLiteHead
+
+from detectors.models import ModelSpec
+from detectors.models.parts import timm_stages
+
+EXTRA_CHANNELS = (512, 256, 256, 128)
+NORM = partial(nn.BatchNorm2d, eps=0.001, momentum=0.03)
+
+
+class TimmMaps(nn.Module):
+    """Maps at strides 16 and 32 of a timm model, and four more, each half as wide as the one before."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.body, channels = timm_stages(name, 16)
+        widths = [channels[-1], *EXTRA_CHANNELS]
+        self.extra = nn.ModuleList(_halve(a, b) for a, b in itertools.pairwise(widths))
+
+    def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
+        maps = list(self.body(images))
+        for block in self.extra:
+            maps.append(block(maps[-1]))
+        return OrderedDict((str(level), one) for level, one in enumerate(maps))
+
+
+def _halve(inputs: int, outputs: int) -> nn.Sequential:
+    """Half the width by a depthwise convolution between two pointwise ones (as MobileNet's SSD has it)."""
+    middle = outputs // 2
+    return nn.Sequential(
+        nn.Conv2d(inputs, middle, 1, bias=False),
+        NORM(middle),
+        nn.ReLU6(),
+        nn.Conv2d(middle, middle, 3, stride=2, padding=1, groups=middle, bias=False),
+        NORM(middle),
+        nn.ReLU6(),
+        nn.Conv2d(middle, outputs, 1, bias=False),
+        NORM(outputs),
+        nn.ReLU6(),
+    )
+
+
+def build(spec: ModelSpec, options: dict[str, Any]) -> SSD:
+    """Boxes of 0.1 to 0.95 of the picture; products on shelves are smaller than COCO's objects."""
+    maps = TimmMaps(spec.backbone or "")
+    maps.eval()
+    with torch.no_grad():
+        channels = [one.shape[1] for one in maps(torch.zeros(1, 3, spec.height, spec.width)).values()]
+    maps.train()
+    boxes = DefaultBoxGenerator([[2, 3] for _ in channels], min_ratio=0.1, max_ratio=0.95)
+    head = SSDLiteHead(channels, boxes.num_anchors_per_location(), spec.classes + 1, NORM)
+    options = {name: value for name, value in options.items() if name not in ("min_size", "max_size")}
+    return SSD(maps, boxes, (spec.height, spec.width), spec.classes + 1, head=head, **options)

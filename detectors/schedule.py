@@ -1,0 +1,90 @@
+"""The plan of a training: phases with mixes and learning rates, known at every step without what was before."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from detectors.mix import Draw, Mix
+
+Schedule = Literal["mix", "finetune", "mix+finetune"]
+SCHEDULES = ("mix", "finetune", "mix+finetune")
+# Fine-tuning at the full rate forgets what the synthetic images taught.
+FINETUNE_RATE = 0.1
+LONGEST_WARM_UP = 500
+WARM_UP_SHARE = 0.1
+# The cosine ends here, not at zero, so that the last epoch still learns.
+LAST_RATE = 0.02
+
+
+@dataclass(frozen=True)
+class Phase:
+    """steps: batches. shares: of each source. rate: factor on the learning rate."""
+
+    name: str
+    steps: int
+    shares: tuple[float, ...]
+    rate: float = 1.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Phases in their order. counts: images of each source. samples: drawn per step by all processes together."""
+
+    phases: tuple[Phase, ...]
+    counts: tuple[int, ...]
+    samples: int
+    steps_per_epoch: int
+    seed: int
+
+    @property
+    def steps(self) -> int:
+        return sum(phase.steps for phase in self.phases)
+
+    def phase_at(self, step: int) -> tuple[Phase, int]:
+        """The phase of a step, and the step that it begins at."""
+        start = 0
+        for phase in self.phases:
+            if step < start + phase.steps:
+                return phase, start
+            start += phase.steps
+        return self.phases[-1], start - self.phases[-1].steps
+
+    def shares_at(self, position: int) -> tuple[float, ...]:
+        """The mix that sample `position` is drawn by."""
+        return self.phase_at(position // self.samples)[0].shares
+
+    def draws(self, first: int, last: int) -> Iterator[Draw]:
+        """The samples at positions first to last - 1; a batch lies in one phase."""
+        phase, start = self.phase_at(first // self.samples)
+        offset = start * self.samples
+        number = self.phases.index(phase)
+        mix = Mix(self.counts, phase.shares, self.seed + number)
+        for draw in mix.draws(first - offset, last - offset):
+            yield draw._replace(position=draw.position + offset)
+
+    def rate_at(self, step: int) -> float:
+        """Factor on the learning rate: linear warm-up, then a cosine, within each phase (Loshchilov and Hutter 2017)."""
+        phase, start = self.phase_at(step)
+        done = step - start
+        warm = max(1, min(LONGEST_WARM_UP, round(WARM_UP_SHARE * phase.steps)))
+        if done < warm:
+            return phase.rate * (done + 1) / (warm + 1)
+        way = (done - warm) / max(1, phase.steps - warm)
+        return phase.rate * (LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * min(way, 1.0))))
+
+
+def finetune_shares(shares: tuple[float, ...], replay: float) -> tuple[float, ...]:
+    """Mostly the last source (the real one), and `replay` of the others in the proportions of `shares`."""
+    others = sum(shares[:-1])
+    if not others or not replay:
+        return (*([0.0] * (len(shares) - 1)), 1.0)
+    return (*(replay * share / others for share in shares[:-1]), 1.0 - replay)
+
+
+def without_real(shares: tuple[float, ...]) -> tuple[float, ...]:
+    """The synthetic sources alone, in their proportions."""
+    others = sum(shares[:-1])
+    return (*(share / others for share in shares[:-1]), 0.0)

@@ -1,0 +1,208 @@
+"""Weights from a file, from torchvision or from timm, fitted to a network as far as they go, and told what was not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from assets.errors import SynthError
+from detectors.image_set import Classes
+from detectors.models import ModelSpec, detector_module
+
+# Names that weights may be asked for by, instead of a file.
+NONE, IMAGENET, COCO = "none", "imagenet", "coco"
+# Files of weights keep them under one of these, or are a plain dictionary of tensors.
+WRAPPERS = ("weights", "state_dict", "model", "ema", "model_state_dict", "net")
+# Fewer tensors than this share is no fit but a coincidence of names.
+LEAST_FIT = 0.1
+TOLD = 4
+
+
+@dataclass(frozen=True)
+class LoadedWeights:
+    """What became of a file of weights. fitted: names in the network that got theirs."""
+
+    source: str
+    fitted: tuple[str, ...]
+    missing: tuple[str, ...]
+    reshaped: tuple[str, ...]
+    unused: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """What was loaded and what not, in words."""
+        total = len(self.fitted) + len(self.missing) + len(self.reshaped)
+        lines = [f"weights from {self.source}: {len(self.fitted)} of {total} tensors of the network"]
+        for what, names in (
+            ("not in the file, begun at random", self.missing),
+            ("of another shape or meaning, begun at random", self.reshaped),
+            ("in the file but without use", self.unused),
+        ):
+            if names:
+                lines.append(f"  {what}: {len(names)} ({_summary(names)})")
+        return lines
+
+
+def load_weights(model: nn.Module, spec: ModelSpec, classes: Classes, wanted: str) -> LoadedWeights | None:
+    """Puts weights into `model` in place; None where "none" are wanted.
+
+    wanted: "none", "imagenet" (backbone), "coco" (all but the classes) or a file. Raises SynthError where they cannot
+    be had or fit nothing.
+    """
+    if wanted == NONE:
+        return None
+    if wanted == IMAGENET:
+        return fit_weights(model, _imagenet(spec), f"ImageNet ({spec.backbone or spec.detector})")
+    if wanted == COCO:
+        return fit_weights(model, _coco(spec), "COCO (torchvision)")
+    state, owner = read_weights(Path(wanted))
+    return fit_weights(model, state, Path(wanted).name, heads=owner is None or owner == classes)
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], Classes | None]:
+    """The tensors of a file, and the classes it was trained for where it is a checkpoint of ours."""
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return dict(load_file(path)), None
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        hint = f"give an existing file, or one of {NONE}, {IMAGENET}, {COCO}"
+        raise SynthError("there is no such file of weights", where=str(path), hint=hint) from error
+    except Exception as error:  # torch raises half a dozen kinds, pickle more
+        expected = "a file that torch.load(weights_only=True) reads, or .safetensors"
+        raise SynthError(
+            "the file of weights cannot be read",
+            where=str(path),
+            found=str(error).split(". ")[0][:300],
+            expected=expected,
+        ) from error
+    classes = content.get("classes") if isinstance(content, dict) else None
+    owner = Classes(tuple(classes["keys"]), tuple(classes["names"])) if isinstance(classes, dict) else None
+    state = _unwrap(content)
+    if not state:
+        raise SynthError("the file holds no weights", where=str(path), found=type(content).__name__)
+    return state, owner
+
+
+def _unwrap(content: Any) -> dict[str, Tensor]:
+    """The dictionary of tensors, wherever it lies."""
+    for name in WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
+            return _unwrap(content[name])
+    if not isinstance(content, Mapping):
+        return {}
+    return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+
+
+def fit_weights(model: nn.Module, state: Mapping[str, Tensor], source: str, *, heads: bool = True) -> LoadedWeights:
+    """Puts tensors into the network under the prefix where most of them fit by name and shape.
+
+    heads: whether what depends on the number of classes may be taken too: only if the classes are the same.
+    Raises SynthError where next to nothing fits.
+    """
+    target = model.state_dict()
+    strip, prefix = _best_prefix(state, target)
+    renamed = {prefix + name.removeprefix(strip): name for name in state if name.startswith(strip)}
+    sized = class_sized(model)
+    fitted, reshaped = [], []
+    for name in target:
+        if name in renamed:
+            fits = state[renamed[name]].shape == target[name].shape and (heads or name not in sized)
+            (fitted if fits else reshaped).append(name)
+    if len(fitted) < LEAST_FIT * len(target):
+        raise SynthError(
+            "the weights do not fit the network",
+            where=source,
+            found=f"{len(fitted)} of {len(target)} tensors fit by name and shape; the file begins {_summary(state)}",
+            expected=f"names such as {_summary(target)}",
+            hint="the file must be of the same --detector, or of the same --backbone",
+        )
+    model.load_state_dict({name: state[renamed[name]] for name in fitted}, strict=False)
+    used = {renamed[name] for name in (*fitted, *reshaped)}
+    missing = tuple(name for name in target if name not in renamed)
+    return LoadedWeights(
+        source, tuple(fitted), missing, tuple(reshaped), tuple(name for name in state if name not in used)
+    )
+
+
+def class_sized(model: nn.Module) -> frozenset[str]:
+    """Names of the tensors whose rows stand for classes."""
+    parts = ("cls_score", "cls_logits", "bbox_pred", "mask_fcn_logits", "classification_head.module_list")
+    names = {name for name in model.state_dict() if any(part in name for part in parts)}
+    return frozenset(name for name in names if "rpn" not in name)
+
+
+def _best_prefix(state: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> tuple[str, str]:
+    """What to strip from the names in `state`, and what to put before them."""
+    best = (0, "", "")
+    for strip in _prefixes(state, 2):
+        names = [(name.removeprefix(strip), value.shape) for name, value in state.items() if name.startswith(strip)]
+        for prefix in _prefixes(target, 3):
+            hits = sum(prefix + name in target and target[prefix + name].shape == shape for name, shape in names)
+            best = max(best, (hits, strip, prefix), key=lambda found: found[0])
+    return best[1], best[2]
+
+
+def _prefixes(names: Iterable[str], depth: int) -> list[str]:
+    """ "" and all beginnings of dotted names up to a depth, each with its dot, the common ones first."""
+    counts: Counter[str] = Counter({"": 1 << 30})
+    for name in names:
+        parts = name.split(".")
+        for length in range(1, min(depth, len(parts) - 1) + 1):
+            counts[".".join(parts[:length]) + "."] += 1
+    return [prefix for prefix, _ in counts.most_common(40)]
+
+
+def _imagenet(spec: ModelSpec) -> dict[str, Tensor]:
+    if spec.backbone is not None:
+        return _download(lambda: _timm_state(str(spec.backbone)), spec.backbone)
+    name = detector_module(spec.detector).TORCHVISION[1]
+    if name is None:
+        hint = f"take --weights {COCO} or {NONE}, or a timm model by --backbone"
+        raise SynthError(f"there are no ImageNet weights for {spec.detector}'s own backbone", hint=hint)
+    return _download(lambda: _torchvision_state(name), spec.detector)
+
+
+def _coco(spec: ModelSpec) -> dict[str, Tensor]:
+    name = detector_module(spec.detector).TORCHVISION[0]
+    if spec.backbone is not None or name is None:
+        hint = f"take --weights {IMAGENET}, or leave --backbone out"
+        raise SynthError(f"there are no COCO weights for {spec.detector} with {spec.backbone}", hint=hint)
+    return _download(lambda: _torchvision_state(name), spec.detector)
+
+
+def _torchvision_state(enum: str) -> dict[str, Tensor]:
+    from torchvision.models import get_weight
+
+    return dict(get_weight(f"{enum}.DEFAULT").get_state_dict(progress=False, check_hash=True))
+
+
+def _timm_state(name: str) -> dict[str, Tensor]:
+    import timm
+
+    return timm.create_model(name, pretrained=True).state_dict()
+
+
+def _download(get: Any, name: str) -> dict[str, Tensor]:
+    try:
+        return get()
+    except Exception as error:  # urllib, requests and the hub each raise their own
+        raise SynthError(
+            f"the pretrained weights of {name} cannot be downloaded",
+            found=f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}",
+            hint=f"without a network give --weights FILE (weights of the same backbone or detector); "
+            f"--weights {NONE} starts at random, which costs much accuracy",
+        ) from error
+
+
+def _summary(names: Iterable[str]) -> str:
+    """A few names that stand for many: their first parts."""
+    heads = list(dict.fromkeys(".".join(name.split(".")[:3]) for name in names))
+    return ", ".join(heads[:TOLD]) + (", ..." if len(heads) > TOLD else "")
