@@ -43,8 +43,8 @@ class View:
 def compose(parts: Sequence[tuple[Sample, View]], width: int, height: int) -> Sample:
     """The output of `width` x `height` with each sample's window painted on its target; grey where there is none.
 
-    A box of which less than a quarter is left becomes IGNORED; under one pixel wide or high it is dropped. Where all
-    samples have masks the result has them, and its boxes are their tight ones. Does not change the samples.
+    A box of which less than a quarter is left becomes IGNORED; under one pixel wide or high it is dropped. Boxes
+    with a mask come out tight about what is left of it; the result has masks where all samples have. Changes no sample.
     """
     image = np.full((height, width, 3), GREY, np.uint8)
     for sample, view in parts:
@@ -53,15 +53,17 @@ def compose(parts: Sequence[tuple[Sample, View]], width: int, height: int) -> Sa
     moved = [_move_targets(sample, view) for sample, view in parts]
     boxes = np.concatenate([boxes for boxes, _, _ in moved]).astype(np.float32)
     labels = np.concatenate([labels for _, labels, _ in moved])
-    if any(sample.masks is None and len(sample.boxes) for sample, _ in parts):
-        return Sample(image, boxes, labels)
-    if all(sample.masks is None for sample, _ in parts):
-        return Sample(image, boxes, labels)
-    masks = np.zeros((len(boxes), height, width), np.uint8)
     sources = [(sample, view, i) for (sample, view), (_, _, kept) in zip(parts, moved, strict=True) for i in kept]
-    for canvas, box, (sample, view, i) in zip(masks, boxes, sources, strict=True):
-        assert sample.masks is not None
-        box[:] = _paint_mask(canvas, sample.masks[i], view, box)
+    full = all(sample.masks is not None or not len(sample.boxes) for sample, _ in parts)
+    masks = (
+        np.zeros((len(boxes), height, width), np.uint8) if full and any(s.masks is not None for s, _ in parts) else None
+    )
+    for place, (sample, view, i) in enumerate(sources):
+        if sample.masks is not None:
+            patch, left, top = _cut_mask(sample.masks[i], view, boxes[place])
+            boxes[place] = box_of(patch, left, top)
+            if masks is not None:
+                masks[place, top : top + len(patch), left : left + patch.shape[1]] = patch
     return without_empty(Sample(image, boxes, labels, masks))
 
 
@@ -121,8 +123,8 @@ def _move_targets(sample: Sample, view: View) -> tuple[NDArray[np.float64], NDAr
     return boxes[kept], labels[kept], kept
 
 
-def _paint_mask(canvas: NDArray[np.uint8], mask: NDArray[np.uint8], view: View, box: NDArray[np.float32]) -> Box:
-    """Writes the mask's window onto the output canvas, (H, W), looking only near its moved box; the tight box of it.
+def _cut_mask(mask: NDArray[np.uint8], view: View, box: NDArray[np.float32]) -> tuple[NDArray[np.uint8], int, int]:
+    """The part of the mask near its moved box in the output's pixels, and its left and top there.
 
     Every output pixel takes the source pixel that holds its centre, so borders stay within half a pixel.
     """
@@ -133,6 +135,4 @@ def _paint_mask(canvas: NDArray[np.uint8], mask: NDArray[np.uint8], view: View, 
     rows = np.arange(max(top, int(box[1] - spare_y)), min(bottom, int(np.ceil(box[3] + spare_y))))
     source_columns = x0 + (2 * (columns - left) + 1) * (x1 - x0) // (2 * (right - left))
     source_rows = y0 + (2 * (rows - top) + 1) * (y1 - y0) // (2 * (bottom - top))
-    patch = mask[source_rows[:, None], source_columns]
-    canvas[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = patch
-    return box_of(patch, int(columns[0]), int(rows[0]))
+    return mask[source_rows[:, None], source_columns], int(columns[0]), int(rows[0])

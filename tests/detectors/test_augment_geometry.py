@@ -88,6 +88,19 @@ def test_masks_lie_on_the_colours(seed: int) -> None:
     assert differing.sum() <= 2 * (made.boxes[:, 2:] - made.boxes[:, :2]).sum() + 4
 
 
+def test_masks_tighten_boxes_beside_samples_without() -> None:
+    """An L-shaped mask cut so that its foot is gone: the box shrinks to the stem, though the result has no masks."""
+    mask = np.zeros((1, 50, 50), np.uint8)
+    mask[0, 10:40, 10:20] = mask[0, 30:40, 10:40] = 1
+    image = np.zeros((50, 50, 3), np.uint8)
+    foot = Sample(image, np.array([[10, 10, 40, 40]], np.float32), np.array([0]), mask)
+    bare = Sample(image, np.array([[5, 5, 15, 15]], np.float32), np.array([1]))
+    above, below = View((0, 0, 50, 30), (0, 0, 50, 30)), View((0, 0, 50, 20), (0, 30, 50, 50))
+    made = compose([(foot, above), (bare, below)], 50, 50)
+    assert made.masks is None
+    np.testing.assert_array_equal(made.boxes, [[10, 10, 20, 30], [5, 35, 15, 45]])
+
+
 @given(st.integers(1, 3000), st.integers(1, 3000), st.integers(1, 700), st.integers(1, 700), st.integers(0, 2**32))
 def test_boxes_come_back_from_the_letterbox(
     width: int, height: int, out_width: int, out_height: int, seed: int
