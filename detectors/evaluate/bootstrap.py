@@ -18,6 +18,8 @@ from detectors.evaluate.confusion import Finding
 from detectors.evaluate.curves import Ranked, average_precision, mean_over_classes, shorten
 
 RESAMPLES = 1000
+# With fewer the same few pictures are drawn over and over: 2 groups give 3 different sets.
+FEW_GROUPS = 10
 HEAD_NUMBERS = ("AP", "AP50", "finding AP50", "list accuracy")
 
 
@@ -25,13 +27,13 @@ HEAD_NUMBERS = ("AP", "AP50", "finding AP50", "list accuracy")
 class Interval:
     """A number and where 95 of 100 such test sets would put it.
 
-    low, high are nan where that cannot be said; `reason` tells why.
+    low, high are nan where that cannot be said. note: why, or why it is only rough.
     """
 
     value: float
     low: float
     high: float
-    reason: str | None = None
+    note: str | None = None
 
 
 def resample_weights(
@@ -56,11 +58,13 @@ def bootstrap(
 
     value: (S,) on all images. statistic: (N,) weights to (S,) numbers. groups: (N,).
     """
-    if len(np.unique(groups)) < 2:
-        reason = "no interval: it takes at least two independent groups of images"
-        return tuple(Interval(float(one), np.nan, np.nan, reason) for one in value)
+    count = len(np.unique(groups))
+    if count < 2:
+        nothing = "no interval: it takes at least two independent groups of images"
+        return tuple(Interval(float(one), np.nan, np.nan, nothing) for one in value)
+    note = f"rough: only {count} independent groups of images" if count < FEW_GROUPS else None
     draws = np.stack([statistic(weights) for weights in resample_weights(groups, rng=rng, resamples=resamples)])
-    return tuple(_interval(float(one), draws[:, column]) for column, one in enumerate(value))
+    return tuple(_interval(float(one), draws[:, column], note) for column, one in enumerate(value))
 
 
 def head_statistic(ranked: Ranked, finding: Finding, counts: Counts) -> Callable[[Ints], Floats]:
@@ -98,9 +102,9 @@ def at_half(ranked: Ranked) -> Ranked:
     return Ranked(**{**vars(ranked), "right": ranked.right[:1], "wrong": ranked.wrong[:1]})
 
 
-def _interval(value: float, draws: Floats) -> Interval:
+def _interval(value: float, draws: Floats, note: str | None) -> Interval:
     draws = draws[~np.isnan(draws)]
     if np.isnan(value) or not len(draws):
         return Interval(value, np.nan, np.nan, "no interval: there is nothing to measure it on")
     low, high = np.percentile(draws, [2.5, 97.5])
-    return Interval(value, float(low), float(high))
+    return Interval(value, float(low), float(high), note)

@@ -70,7 +70,7 @@ def _by_relative_size(data: Aligned, truth: ImageSet, part: Callable[[str, Bools
     found = np.sqrt(data.found.area / whole[data.found.image])
     parts = []
     for low, high in RELATIVE_SIDES:
-        name = f"over {low:.0%}" if np.isinf(high) else f"{low:.0%} to {high:.0%}"
+        name = f"over {100 * low:.0f} %" if np.isinf(high) else f"{100 * low:.0f} to {100 * high:.0f} %"
         parts.append(part(name, (side >= low) & (side < high), (found < low) | (found >= high)))
     return tuple(parts)
 

@@ -28,6 +28,20 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Verdicts:
+    """Boxes and detections one by one, all int64 rows.
+
+    found_rows, found_boxes: (H,) detections and the boxes that they found, by whatever name.
+    nothing: (B,) detections where there is no box. missed: (M,) boxes that nothing found.
+    """
+
+    found_rows: Ints
+    found_boxes: Ints
+    nothing: Ints
+    missed: Ints
+
+
+@dataclass(frozen=True)
 class Confusion:
     """How often boxes of one class were called another one: true key, found key, how often."""
 
@@ -88,22 +102,26 @@ def suppress(boxes: Boxes, scores: np.ndarray, most: float = SAME_PRODUCT) -> In
     return np.flatnonzero(~gone)
 
 
-def name_products(data: Aligned, finding: Finding, threshold: float) -> Naming:
-    """What found products were called, by detections that score at least `threshold`."""
+def judge(data: Aligned, finding: Finding, threshold: float) -> Verdicts:
+    """What to say of each box and each detection that scores at least `threshold`, at an overlap of 0.5."""
     rows, box = finding.kept[finding.matches.rows], finding.matches.box[0]
     sure = data.scores[rows] >= threshold
     hit = sure & finding.matches.right[0]
-    true, called = data.truth.label[box[hit]], data.found.label[rows[hit]]
     missed = ~data.ignored
     missed[box[hit]] = False
-    nothing = data.found.label[rows[sure & finding.matches.wrong[0]]]
-    right = int((true == called).sum())
+    nothing = rows[sure & finding.matches.wrong[0]]
+    return Verdicts(rows[hit], box[hit].astype(np.int64), nothing, np.flatnonzero(missed))
+
+
+def name_products(data: Aligned, verdicts: Verdicts) -> Naming:
+    """What found products were called."""
+    true, called = data.truth.label[verdicts.found_boxes], data.found.label[verdicts.found_rows]
     return Naming(
-        int(hit.sum()),
-        right,
+        len(true),
+        int((true == called).sum()),
         _confusions(data, true[true != called], called[true != called]),
-        _by_key(data, data.truth.label[missed]),
-        _by_key(data, nothing),
+        _by_key(data, data.truth.label[verdicts.missed]),
+        _by_key(data, data.found.label[verdicts.nothing]),
     )
 
 

@@ -71,7 +71,8 @@ def pair_overlap(first: Floats, second: Floats, crowd: Bools) -> Floats:
 
 def box_area(boxes: Floats) -> Floats:
     """(N,) area of xyxy boxes."""
-    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    sides: Floats = boxes[:, 2:] - boxes[:, :2]
+    return sides[:, 0] * sides[:, 1]
 
 
 def _batches(count: Ints) -> Iterator[Ints]:

@@ -14,7 +14,7 @@ from detectors.evaluate.bootstrap import RESAMPLES, Interval, head_intervals
 from detectors.evaluate.breakdown import Part, break_down, taken_boxes
 from detectors.evaluate.checkout import Checkout, checkout, count_products
 from detectors.evaluate.coco_numbers import CocoRun, run_coco
-from detectors.evaluate.confusion import Naming, find_products, name_products
+from detectors.evaluate.confusion import Naming, find_products, judge, name_products
 from detectors.evaluate.curves import Curve, pooled_curve, rank
 from detectors.evaluate.matching import Matches, find_candidates, match
 from detectors.evaluate.tide import ErrorKind, error_kinds
@@ -116,7 +116,7 @@ def evaluate(
     curve = pooled_curve(ranked)
     operating = _operate(curve, threshold)
     finding = find_products(data)
-    naming = name_products(data, finding, operating.threshold)
+    naming = name_products(data, judge(data, finding, operating.threshold))
     counts = count_products(data, matches, operating.threshold)
     coco = run_coco(data)
     return Report(

@@ -10,7 +10,7 @@ from detectors.evaluate.align import align
 from detectors.evaluate.breakdown import break_down
 from detectors.evaluate.checkout import checkout, count_products
 from detectors.evaluate.coco_numbers import _found_columns, _truth_columns
-from detectors.evaluate.confusion import Confusion, find_products, name_products, suppress
+from detectors.evaluate.confusion import Confusion, find_products, judge, name_products, suppress
 from detectors.evaluate.curves import average_precision, class_curve, pooled_curve, rank, shorten
 from detectors.evaluate.matching import find_candidates, match
 from detectors.evaluate.tide import KINDS, error_kinds
@@ -75,12 +75,12 @@ def test_finding_apart_from_naming() -> None:
     finding = find_products(data)
     assert len(finding.kept) == 5  # the second guess at one place is gone
     assert finding.ap50 == pytest.approx(1)
-    naming = name_products(data, finding, 0.4)
+    naming = name_products(data, judge(data, finding, 0.4))
     assert (naming.found, naming.right, naming.share) == (3, 2, pytest.approx(2 / 3))
     assert naming.confusions == (Confusion("sku1", "sku0", 1),)
     assert naming.background == {"sku0": 1}
     assert naming.missed == {}
-    assert name_products(data, finding, 0.85).missed == {"sku1": 2}
+    assert name_products(data, judge(data, finding, 0.85)).missed == {"sku1": 2}
 
 
 def test_nms_against_its_slow_twin() -> None:

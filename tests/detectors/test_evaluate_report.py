@@ -85,7 +85,7 @@ def test_report_of_nothing_found(truth: ImageSet, threshold: float | None) -> No
     told = json.loads(report.to_json())
     assert told["coco"]["AP"] == (0 if len(truth.boxes) else None)
     assert told["operating"]["threshold"] == (0.5 if threshold is None else 0.3)
-    assert report.intervals["AP"].reason is not None and np.isnan(report.intervals["AP"].low)
+    assert report.intervals["AP"].note is not None and np.isnan(report.intervals["AP"].low)
 
 
 def test_detections_without_any_box() -> None:

@@ -1,0 +1,93 @@
+"""A report on the console: the head numbers first, then what to look at."""
+
+from __future__ import annotations
+
+import math
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from detectors.evaluate.bootstrap import Interval
+from detectors.evaluate.report import Report
+
+MOST_CLASSES = 5
+MOST_CONFUSIONS = 5
+
+
+def print_report(console: Console, report: Report) -> None:
+    """Prints a report in about thirty lines."""
+    console.print(
+        f"{report.name}: {report.images} images in {report.groups} groups, {report.boxes} boxes of "
+        f"{len(report.classes)} classes, {report.detections} detections",
+        highlight=False,
+        markup=False,
+    )
+    console.print(_head(report), highlight=False)
+    console.print(_mistakes(report), highlight=False)
+    if report.classes:
+        console.print(_classes(report), highlight=False)
+    if report.naming.confusions:
+        console.print(_confusions(report), highlight=False)
+    if report.other_classes:
+        total = sum(report.other_classes.values())
+        console.print(
+            f"{total} detections of {len(report.other_classes)} classes that these labels do not know", highlight=False
+        )
+
+
+def _head(report: Report) -> Table:
+    table = _table("", "value", "95 %", "")
+    told, operating, coco = report.intervals, report.operating, report.coco
+    half = "an overlap of half is enough"
+    sizes = ", ".join(f"{name} {_number(coco[name])}" for name in ("APs", "APm", "APl"))
+    chosen = "best F1 on this set" if operating.chosen_here else f"best here {_number(operating.best_threshold)}"
+    table.add_row("AP", _number(coco["AP"]), _range(told["AP"]), sizes)
+    table.add_row("AP50", _number(coco["AP50"]), _range(told["AP50"]), half)
+    table.add_row("finding AP50", _number(report.finding.ap50), _range(told["finding AP50"]), "whatever the name")
+    table.add_row("naming", _number(report.finding.naming), "", f"right name, of {report.finding.found} found")
+    table.add_row("list accuracy", _number(report.checkout.cacc), _range(told["list accuracy"]), "every count right")
+    table.add_row("threshold", _number(operating.threshold), "", chosen)
+    table.add_row("precision", _number(operating.precision), "", "above the threshold")
+    table.add_row("recall", _number(operating.recall), "", f"above the threshold; F1 {_number(operating.f1)}")
+    if told["AP"].note:
+        table.caption = told["AP"].note
+        table.caption_justify = "left"
+    return table
+
+
+def _mistakes(report: Report) -> Table:
+    table = _table("mistakes", "count", "costs AP50")
+    for error in sorted(report.errors, key=lambda error: -error.gain):
+        table.add_row(error.name, str(error.count), _number(error.gain))
+    return table
+
+
+def _classes(report: Report) -> Table:
+    table = _table("worst classes", "boxes", "AP", "AP50")
+    for row in report.classes[:MOST_CLASSES]:
+        table.add_row(escape(row.name), str(row.boxes), _number(row.ap), _number(row.ap50))
+    return table
+
+
+def _confusions(report: Report) -> Table:
+    table = _table("is", "times", "called")
+    for one in report.naming.confusions[:MOST_CONFUSIONS]:
+        table.add_row(escape(one.true), str(one.count), escape(one.found))
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for place, name in enumerate(columns):
+        numeric = name in ("value", "count", "costs AP50", "boxes", "AP", "AP50", "times")
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=place == 0)
+    return table
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3f}"
+
+
+def _range(interval: Interval) -> str:
+    return "–" if math.isnan(interval.low) else f"{interval.low:.3f} to {interval.high:.3f}"
