@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from assets.errors import SynthError
 from detectors.augment import PARTNERS, AugmentSettings, augment
 from detectors.coco_masks import decode_mask
 from detectors.coco_pictures import read_picture
@@ -44,20 +45,26 @@ class View:
     seed: int
 
 
-class TrainingImages(Dataset[tuple[Sample, Draw]]):
+class TrainingImages(Dataset[Any]):
     """Draws to samples: a pure function of (seed, position), so that any worker may make any of them."""
 
     def __init__(self, sources: tuple[ImageSet, ...], plan: Plan, view: View) -> None:
         self.sources, self.plan, self.view = sources, plan, view
 
-    def __getitem__(self, draw: Draw) -> tuple[Sample, Draw]:
+    def __getitem__(self, draw: Draw) -> tuple[Sample, Draw] | SynthError:
+        try:
+            return self._make(draw), draw
+        except SynthError as error:
+            # Handed on as a value: torch would wrap the traceback of the worker around its text.
+            return error
+
+    def _make(self, draw: Draw) -> Sample:
         view = self.view
         sample = read_sample(self.sources[draw.source], draw.image, masks=view.masks)
         rng = stream(view.seed, Purpose.AUGMENT, draw.position)
-        made = augment(
+        return augment(
             sample, self._partners(draw), settings=view.augment, width=view.width, height=view.height, rng=rng
         )
-        return made, draw
 
     def _partners(self, draw: Draw) -> list[Callable[[], Sample]]:
         """Other images for mosaic and copy-paste, from the same mix, read only where they are used."""
@@ -98,8 +105,11 @@ def training_loader(dataset: TrainingImages, batches: PlannedBatches, *, workers
     )
 
 
-def collate(made: list[tuple[Sample, Draw]]) -> Batch:
-    """Samples of one size as a batch."""
+def collate(items: list[tuple[Sample, Draw] | SynthError]) -> Batch | SynthError:
+    """Samples of one size as a batch, or the first error among them."""
+    made = [item for item in items if not isinstance(item, SynthError)]
+    if len(made) < len(items):
+        return next(item for item in items if isinstance(item, SynthError))
     images = torch.from_numpy(np.stack([sample.image for sample, _ in made]))
     return Batch(images, [target_of(sample) for sample, _ in made], [draw for _, draw in made])
 

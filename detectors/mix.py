@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -80,15 +81,11 @@ class Mix:
         """The draws at positions start to stop - 1."""
         sources = self._sources(start, stop)
         turns = self._turns_before(start)
-        orders: dict[tuple[int, int], NDArray[np.int64]] = {}
         for position, source in enumerate(sources, start=start):
             turn, place = divmod(turns[source], self.counts[source])
-            if (source, turn) not in orders:
-                rng = stream(self.seed, Purpose.ORDER, int(source), turn)
-                orders = {key: order for key, order in orders.items() if key[0] != source}
-                orders[source, turn] = rng.permutation(self.counts[source])
             turns[source] += 1
-            yield Draw(int(source), int(orders[source, turn][place]), position)
+            order = _order(self.seed, int(source), turn, self.counts[source])
+            yield Draw(int(source), int(order[place]), position)
 
     def _turns_before(self, position: int) -> list[int]:
         """How often each source is drawn before a position."""
@@ -117,6 +114,12 @@ class Mix:
             open_places, places = open_places[~taken], (places - before)[~taken]
             rest -= share
         return sources
+
+
+@lru_cache(maxsize=16)
+def _order(seed: int, source: int, turn: int, count: int) -> NDArray[np.int64]:
+    """(count,) the order in which a source is gone through for the `turn`-th time."""
+    return stream(seed, Purpose.ORDER, source, turn).permutation(count)
 
 
 def _drawn(places: NDArray[np.int64], share: float) -> NDArray[np.int64]:

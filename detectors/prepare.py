@@ -63,10 +63,11 @@ class _Read:
     problems: Problems
 
 
-def prepare_training(settings: DataSettings, *, seed: int, tell: Tell) -> TrainingData:
+def prepare_training(settings: DataSettings, *, seed: int, tell: Tell, classes: Classes | None = None) -> TrainingData:
     """Reads and checks all that a training needs.
 
-    tell: called with each line that people should read. Raises SynthError with every problem of every set at once.
+    tell: called with each line that people should read. classes: those of a detector that is trained on. Raises
+    SynthError with every problem of every set at once.
     """
     if not settings.synthetic and settings.real is None:
         raise SynthError("there is nothing to train on", hint="give --synthetic, --real, or both")
@@ -82,8 +83,9 @@ def prepare_training(settings: DataSettings, *, seed: int, tell: Tell) -> Traini
     match = match_classes([read.images for read in training], settings.classes)
     for note in match.notes:
         tell(note)
-    sources = [relabel(_without_leaks(read, held), match.classes) for read in training]
-    validation = relabel(held.images, match.classes) if held else None
+    classes = classes or match.classes
+    sources = [relabel(_without_leaks(read, held), classes) for read in training]
+    validation = relabel(held.images, classes) if held else None
     on_real = held is not None and not _is_rendered(held.source)
     if settings.real is not None:
         sources[-1], kept = _share_real(sources[-1], settings, held is None, seed, tell)
@@ -91,7 +93,7 @@ def prepare_training(settings: DataSettings, *, seed: int, tell: Tell) -> Traini
     if validation is not None and not on_real:
         tell("the validation set is rendered: its scores say little about real photographs (give --val or --real)")
     hashes = {read.images.name: fingerprint(read.source) for read in reads}
-    return TrainingData(tuple(sources), validation, on_real, match.classes, hashes)
+    return TrainingData(tuple(sources), validation, on_real, classes, hashes)
 
 
 def read_one(path: Path, name: str, settings: DataSettings, *, splits: Sequence[str], tell: Tell) -> ImageSet:

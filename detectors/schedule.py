@@ -66,7 +66,7 @@ class Plan:
             yield draw._replace(position=draw.position + offset)
 
     def rate_at(self, step: int) -> float:
-        """Factor on the learning rate: linear warm-up, then a cosine, within each phase (Loshchilov and Hutter 2017)."""
+        """Factor on the learning rate: linear warm-up, then a cosine, within each phase (Loshchilov & Hutter 2017)."""
         phase, start = self.phase_at(step)
         done = step - start
         warm = max(1, min(LONGEST_WARM_UP, round(WARM_UP_SHARE * phase.steps)))

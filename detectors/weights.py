@@ -111,7 +111,8 @@ def fit_weights(model: nn.Module, state: Mapping[str, Tensor], source: str, *, h
     strip, prefix = _best_prefix(state, target)
     renamed = {prefix + name.removeprefix(strip): name for name in state if name.startswith(strip)}
     sized = class_sized(model)
-    fitted, reshaped = [], []
+    fitted: list[str] = []
+    reshaped: list[str] = []
     for name in target:
         if name in renamed:
             fits = state[renamed[name]].shape == target[name].shape and (heads or name not in sized)

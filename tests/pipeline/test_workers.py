@@ -11,11 +11,12 @@ import jobs
 import pytest
 from rich.console import Console
 
+from assets.atomic import lock_folder
 from assets.demo import demo_list
 from assets.errors import SynthError
 from pipeline.layout import Layout, split_of
 from pipeline.progress import Reporter
-from pipeline.render_run import RunSummary, lock_folder, run_render
+from pipeline.render_run import RunSummary, run_render
 from pipeline.run_settings import RunSettings
 from pipeline.scene_job import CannotStart
 from pipeline.workers import Job, run_scenes

@@ -1,0 +1,417 @@
+"""`synth train`: from settings to a run folder with checkpoints, logs and curves; the same call again goes on."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from rich.console import Console
+
+from assets.atomic import lock_folder, remove_leftovers, write_whole
+from assets.errors import SynthError
+from detectors.augment import preset
+from detectors.checkpoint import BEST, LAST, Checkpoint, load_checkpoint
+from detectors.image_store import open_images, save_images
+from detectors.keeper import Identity, Keeper, Record, restore_learner
+from detectors.learner import Learner
+from detectors.loader import PlannedBatches, TrainingImages, View, training_loader
+from detectors.mix import complete_shares, realised
+from detectors.models import ModelSpec, build_model, detector_module
+from detectors.prepare import TrainingData, prepare_training
+from detectors.progress import StepProgress
+from detectors.schedule import FINETUNE_RATE, Phase, Plan, finetune_shares, without_real
+from detectors.settings import TrainSettings
+from detectors.weights import load_weights
+
+RATE_BATCH = 16
+# Sides that every stage of a network can halve five times.
+STRIDE = 32
+LEAST_EPOCH_STEPS = 10
+
+
+@dataclass(frozen=True)
+class TrainSummary:
+    """What a training did. finished: False where it was interrupted. waiting: share of time the network waited."""
+
+    out: Path
+    finished: bool
+    steps: int
+    best: dict[str, float]
+    drawn: dict[str, int]
+    images_per_second: float
+    waiting: float
+    seconds: float
+
+
+def run_training(settings: TrainSettings, console: Console, *, start: Checkpoint | None = None) -> TrainSummary:
+    """Trains what `settings` asks for into its folder, or goes on where an earlier call stopped.
+
+    start: a checkpoint whose network, classes and weights are taken over (adaptation). Raises SynthError for bad data
+    or settings before any work, for a folder of other settings, and for memory that does not suffice.
+    """
+    child = int(os.environ.get("LOCAL_RANK", "0")) > 0
+    if child:
+        console = Console(quiet=True)
+    with nullcontext() if child else lock_folder(settings.out):
+        earlier = _claim_folder(settings)
+        data = _open_data(settings, console, start) if not child else _reopen_data(settings)
+        if earlier is not None:
+            _check_data(earlier, data, settings)
+        return _train(settings, console, data, start, earlier)
+
+
+def _claim_folder(settings: TrainSettings) -> Checkpoint | None:
+    """The last checkpoint of an earlier call with the same settings. Raises SynthError for another run's folder."""
+    file = settings.out / "settings.json"
+    if file.exists():
+        differing = settings.differing(json.loads(file.read_text(encoding="utf-8")))
+        if differing:
+            hint = "give another --out, or the same settings as before to go on"
+            raise SynthError(
+                "the folder holds a run of other settings", where=str(settings.out), problems=differing, hint=hint
+            )
+    elif any(entry.name not in (".lock", "data") for entry in settings.out.iterdir()):
+        raise SynthError(
+            "the output folder is not empty and holds no run", where=str(settings.out), hint="give another --out"
+        )
+    remove_leftovers(settings.out)
+    write_whole(file, json.dumps(settings.to_json(), indent=1).encode() + b"\n")
+    return load_checkpoint(settings.out / LAST) if (settings.out / LAST).exists() else None
+
+
+def _open_data(settings: TrainSettings, console: Console, start: Checkpoint | None) -> TrainingData:
+    """Reads and checks the data, and leaves it where further processes map it into memory."""
+    lines: list[str] = []
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        console.print(line, highlight=False, markup=False)
+
+    data = prepare_training(settings.data, seed=settings.seed, tell=tell, classes=start.classes if start else None)
+    write_whole(settings.out / "data.txt", ("\n".join(lines) + "\n").encode())
+    for images in data.sources:
+        save_images(images, settings.out / "data" / images.name)
+    if data.validation is not None:
+        save_images(data.validation, settings.out / "data" / "validation")
+    head = {"sources": [images.name for images in data.sources], "real": data.validates_on_real, "hashes": data.hashes}
+    write_whole(settings.out / "data" / "sets.json", json.dumps(head).encode())
+    return data
+
+
+def _reopen_data(settings: TrainSettings) -> TrainingData:
+    """What the first process has left."""
+    folder = settings.out / "data"
+    head = json.loads((folder / "sets.json").read_text(encoding="utf-8"))
+    sources = tuple(open_images(folder / name) for name in head["sources"])
+    validation = open_images(folder / "validation") if (folder / "validation").is_dir() else None
+    return TrainingData(sources, validation, head["real"], sources[0].classes, head["hashes"])
+
+
+def _check_data(earlier: Checkpoint, data: TrainingData, settings: TrainSettings) -> None:
+    changed = [name for name, digest in data.hashes.items() if earlier.data.get(name) != digest]
+    if changed or earlier.classes != data.classes:
+        raise SynthError(
+            "the data has changed since the run began",
+            where=str(settings.out),
+            found=f"changed: {', '.join(changed) or 'the classes'}",
+            hint="give another --out to train on the data as it is now",
+        )
+
+
+def _train(
+    settings: TrainSettings,
+    console: Console,
+    data: TrainingData,
+    start: Checkpoint | None,
+    earlier: Checkpoint | None,
+) -> TrainSummary:
+    spec = start.spec if start else make_spec(settings, data)
+    plan = make_plan(settings, data)
+    learner = _make_learner(settings, console, data, spec, plan, start, earlier)
+    progress = StepProgress(console, "training", total=plan.steps, done=learner.step)
+    workers = settings.workers if settings.workers is not None else loader_processes(settings.devices)
+    identity = Identity(settings, spec, data.classes, data.hashes)
+    keeper = Keeper(identity, data.validation, Record(), progress, workers=workers)
+    if earlier is not None:
+        keeper.restore(earlier.training)
+        if keeper.record.stopped or learner.step >= plan.steps:
+            console.print("the run has ended already: nothing is left to do", highlight=False)
+            return _summary(settings, learner, keeper, 0.0)
+        console.print(f"going on from step {learner.step} of {plan.steps}", highlight=False)
+    _describe(console, settings, spec, plan)
+    with _calm():
+        trainer = _make_trainer(settings, keeper)
+    view = View(
+        spec.width, spec.height, preset(settings.augment), detector_module(spec.detector).NEEDS_MASKS, settings.seed
+    )
+    batches = PlannedBatches(
+        plan,
+        batch=settings.batch // settings.devices,
+        start_step=learner.step,
+        rank=trainer.global_rank,
+        world=trainer.world_size,
+    )
+    pin = trainer.strategy.root_device.type == "cuda"
+    loader = training_loader(TrainingImages(data.sources, plan, view), batches, workers=workers, pin=pin)
+    began = time.monotonic()
+    with progress, _orderly_stop(keeper, progress), _calm(), _told_memory(settings, spec):
+        trainer.fit(learner, loader)
+    return _summary(settings, learner, keeper, time.monotonic() - began)
+
+
+def make_spec(settings: TrainSettings, data: TrainingData) -> ModelSpec:
+    """The network for these settings; its size from the detector and the shape of the pictures where not given."""
+    module = detector_module(settings.detector)
+    if module.NEEDS_MASKS:
+        _check_masks(data, settings.detector)
+    width, height = settings.size or fitting_size(module, data.sources[-1].sizes)
+    if module.FIXED_SIZE and (width, height) != module.FIXED_SIZE:
+        raise SynthError(
+            f"{settings.detector} takes pictures of one size only",
+            found=f"--size {width}x{height}",
+            expected="{}x{}".format(*module.FIXED_SIZE),
+        )
+    mean, std = module.MEAN, module.STD
+    if settings.backbone is not None:
+        mean, std = _timm_normalisation(settings.backbone)
+    return ModelSpec(settings.detector, settings.backbone, len(data.classes), width, height, mean, std)
+
+
+def fitting_size(module: Any, sizes: np.ndarray) -> tuple[int, int]:
+    """Width and height in whole strides: the detector's long side, the pictures' usual shape, no enlargement."""
+    if module.FIXED_SIZE:
+        return module.FIXED_SIZE
+    long_side = min(module.LONG_SIDE, STRIDE * math.ceil(int(sizes.max()) / STRIDE))
+    aspect = float(np.median(sizes[:, 0] / sizes[:, 1]))
+    width, height = (long_side, long_side / aspect) if aspect >= 1 else (long_side * aspect, long_side)
+    return STRIDE * math.ceil(round(width) / STRIDE), STRIDE * math.ceil(round(height) / STRIDE)
+
+
+def _timm_normalisation(name: str) -> tuple[Any, Any]:
+    """Mean and deviation that a timm model was pretrained with."""
+    import timm
+
+    known = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    return (tuple(known.mean), tuple(known.std)) if known else ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def _check_masks(data: TrainingData, detector: str) -> None:
+    problems = []
+    for images in data.sources:
+        lengths = np.diff(images.masks.offsets)
+        without = int(((lengths == 0) & (images.labels >= 0)).sum())
+        if without:
+            problems.append(f"{images.name}: {without} of {len(lengths)} annotations have no mask")
+    if problems:
+        hint = "take a detector of boxes, such as fasterrcnn, or add segmentations"
+        raise SynthError(f"{detector} learns from masks", problems=problems, hint=hint)
+
+
+def make_plan(settings: TrainSettings, data: TrainingData) -> Plan:
+    """Phases of the schedule in steps."""
+    names = settings.source_names
+    counts = tuple(len(images) for images in data.sources)
+    empty = [name for name, count in zip(names, counts, strict=True) if not count]
+    if empty:
+        raise SynthError(f"no image of {', '.join(empty)} can be used")
+    shares = complete_shares(settings.completed_mix, names)
+    images = settings.epoch_images or sum(counts[: len(settings.data.synthetic)]) or counts[-1]
+    per_epoch = max(math.ceil(images / settings.batch), LEAST_EPOCH_STEPS)
+    main_shares = without_real(shares) if settings.schedule == "finetune" else shares
+    phases = [
+        Phase("mix" if settings.schedule != "finetune" else "synthetic", settings.epochs * per_epoch, main_shares)
+    ]
+    if "finetune" in settings.schedule:
+        epochs = settings.finetune_epochs or max(1, settings.epochs // 4)
+        tuned = finetune_shares(shares, settings.replay)
+        phases.append(Phase("finetune", epochs * per_epoch, tuned, FINETUNE_RATE))
+    return Plan(tuple(phase for phase in phases if phase.steps), counts, settings.batch, per_epoch, settings.seed)
+
+
+def _make_learner(
+    settings: TrainSettings,
+    console: Console,
+    data: TrainingData,
+    spec: ModelSpec,
+    plan: Plan,
+    start: Checkpoint | None,
+    earlier: Checkpoint | None,
+) -> Learner:
+    # Only the start of the network is drawn here; every step has a chance of its own.
+    torch.manual_seed(settings.seed)
+    model = build_model(spec)
+    frozen = earlier.frozen_norms if earlier else start.frozen_norms if start else ()
+    if earlier is None and start is not None:
+        model.load_state_dict(start.weights)
+    elif earlier is None:
+        loaded = load_weights(model, spec, data.classes, settings.weights)
+        for line in loaded.lines() if loaded else ["weights: begun at random (--weights none)"]:
+            console.print(line, highlight=False, markup=False)
+        frozen = pretrained_norms(loaded.fitted if loaded else ())
+    rate = settings.learning_rate or detector_module(spec.detector).LEARNING_RATE * math.sqrt(
+        settings.batch / RATE_BATCH
+    )
+    learner = Learner(
+        model,
+        plan,
+        data.sources,
+        learning_rate=rate,
+        weight_decay=settings.weight_decay,
+        frozen_norms=frozen,
+        freeze_backbone=settings.freeze == "backbone",
+        out=settings.out,
+    )
+    if earlier is not None:
+        restore_learner(learner, earlier)
+    return learner
+
+
+def pretrained_norms(fitted: tuple[str, ...]) -> tuple[str, ...]:
+    """Batch norms of the backbone whose statistics came with the weights: those of large batches, better than ours."""
+    names = [name.removesuffix(".running_mean") for name in fitted if name.endswith(".running_mean")]
+    return tuple(name for name in names if name.startswith("backbone."))
+
+
+def _make_trainer(settings: TrainSettings, keeper: Keeper) -> L.Trainer:
+    gpu = settings.device != "cpu" and torch.cuda.is_available()
+    if settings.device == "gpu" and not gpu:
+        raise SynthError("there is no usable GPU", hint="--device cpu trains without one, many times slower")
+    logs = settings.out / "logs"
+    return L.Trainer(
+        accelerator="gpu" if gpu else "cpu",
+        devices=settings.devices,
+        strategy="ddp" if settings.devices > 1 else "auto",
+        precision="bf16-mixed" if gpu and torch.cuda.is_bf16_supported() else "32-true",
+        max_epochs=1,
+        gradient_clip_val=settings.clip_norm,
+        callbacks=[keeper],
+        logger=[CSVLogger(logs, name="csv"), TensorBoardLogger(logs, name="tensorboard")],
+        default_root_dir=settings.out,
+        use_distributed_sampler=False,
+        enable_progress_bar=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+
+
+def loader_processes(devices: int) -> int:
+    """Processes that read images, for each device: all cores but one, at most eight."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(8, (cores - 1) // devices))
+
+
+def _describe(console: Console, settings: TrainSettings, spec: ModelSpec, plan: Plan) -> None:
+    names = settings.source_names
+    backbone = f" on {spec.backbone}" if spec.backbone else ""
+    console.print(
+        f"{spec.detector}{backbone}, {spec.classes} classes, pictures fitted into {spec.width}x{spec.height}",
+        highlight=False,
+    )
+    for phase in plan.phases:
+        mix = ", ".join(f"{name} {share:.0%}" for name, share in zip(names, phase.shares, strict=True) if share)
+        console.print(f"phase {phase.name}: {phase.steps} steps of {settings.batch}, {mix}", highlight=False)
+
+
+@contextmanager
+def _orderly_stop(keeper: Keeper, progress: StepProgress) -> Iterator[None]:
+    """The first Ctrl-C ends after the current step and saves; the second ends at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        if keeper.interrupted:
+            raise KeyboardInterrupt
+        keeper.interrupted = True
+        progress.tell("stopping after this step; Ctrl-C again stops at once")
+
+    earlier = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, earlier)
+
+
+@contextmanager
+def _calm() -> Iterator[None]:
+    """Lightning's advice on settings that were chosen on purpose stays away from the user."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning\..*")
+        yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
+@contextmanager
+def _told_memory(settings: TrainSettings, spec: ModelSpec) -> Iterator[None]:
+    """Says what to lower where memory runs out."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+        text = str(error)
+        if isinstance(error, SynthError):
+            raise
+        if isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in text:
+            found = (
+                f"--batch {settings.batch} at {spec.width}x{spec.height}: {text.splitlines()[0][:200] if text else ''}"
+            )
+            hint = f"lower --batch (to {max(settings.batch // 2, 1)}), then --size; nothing saved is lost"
+            raise SynthError("memory does not suffice for a step", found=found, hint=hint) from error
+        if "DataLoader worker" in text and "killed" in text:
+            hint = "lower --workers: each of them holds a few batches"
+            raise SynthError("a loader process was killed, most likely for want of memory", hint=hint) from error
+        raise
+
+
+def _summary(settings: TrainSettings, learner: Learner, keeper: Keeper, seconds: float) -> TrainSummary:
+    best = max(keeper.record.rows, key=lambda row: row.get("AP", row["step"]), default={})
+    rate = keeper.images / keeper.worked if keeper.worked else 0.0
+    return TrainSummary(
+        settings.out,
+        keeper.record.stopped or learner.step >= learner.plan.steps,
+        learner.step,
+        {name: value for name, value in best.items() if name.startswith("AP") or name == "epoch"},
+        dict(keeper.record.drawn),
+        rate,
+        keeper.waiting,
+        seconds,
+    )
+
+
+def print_summary(console: Console, summary: TrainSummary) -> None:
+    """The last lines of a training."""
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None)
+    scores = ", ".join(f"{name} {value:.4f}" for name, value in summary.best.items() if name != "epoch")
+    table.add_row("best", f"{scores or 'no validation set'} (epoch {summary.best.get('epoch', 0):g})")
+    table.add_row("drawn", realised(summary.drawn))
+    if summary.seconds:
+        pace = f"{summary.images_per_second:.1f} images/s, waiting for images {summary.waiting:.1%} of the time"
+        table.add_row("this run", f"{summary.seconds:.0f} s, {pace}")
+    table.add_row("checkpoints", f"{summary.out / BEST}, {summary.out / LAST}")
+    console.print(table, highlight=False)
+    if not summary.finished:
+        console.print("stopped; everything is kept: the same command goes on from there", highlight=False)
+    else:
+        console.print(f"next: synth evaluate {summary.out} --data REAL_PHOTOS", highlight=False, markup=False)
