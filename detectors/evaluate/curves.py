@@ -99,25 +99,39 @@ def average_precision(ranked: Ranked, weights: Ints | None = None) -> Floats:
 
     weights: (N,) how often each image counts; a class of no weight is nan.
     """
-    boxes = np.bincount(
-        ranked.box_class,
-        None if weights is None else weights[ranked.box_image],
-        minlength=len(ranked.labels),
-    ).astype(np.float64)
-    weight = 1.0 if weights is None else weights[ranked.image]
-    ends = np.append(ranked.begin, len(ranked.image))[1:]
-    lengths = ends - ranked.begin
-    hits = _run_sums(ranked.right * weight, ranked.begin, lengths)
-    misses = _run_sums(ranked.wrong * weight, ranked.begin, lengths)
-    precision = _envelope(hits / (hits + misses + np.spacing(1)), lengths)
+    count = len(ranked.labels)
+    box_weight = None if weights is None else weights[ranked.box_image]
+    boxes = np.bincount(ranked.box_class, box_weight, minlength=count).astype(np.float64)
+    weight = np.ones(len(ranked.image)) if weights is None else weights[ranked.image].astype(np.float64)
+    group = np.repeat(np.arange(count), np.diff(np.append(ranked.begin, len(ranked.image))))
+    rows = zip(ranked.right, ranked.wrong, strict=True)
+    return np.stack([_one_threshold(right, wrong, ranked.begin, group, weight, boxes) for right, wrong in rows])
+
+
+def _one_threshold(right: Bools, wrong: Bools, begin: Ints, group: Ints, weight: Floats, boxes: Floats) -> Floats:
+    """(K,) average precision at one threshold. group: (M,) place of each detection's class. boxes: (K,) weights.
+
+    Only right detections are looked at: between them recall stands still and precision falls.
+    """
+    hit = np.flatnonzero(right)
+    of = group[hit]
+    first = np.flatnonzero(np.diff(of, prepend=-1))
+    hits = np.cumsum(weight[hit])
+    before = np.zeros(len(boxes))
+    before[of[first]] = hits[first] - weight[hit[first]]
+    hits -= before[of]
+    misses = np.append(0.0, np.cumsum(wrong * weight))
+    misses = misses[hit] - misses[begin][of]
+    precision = hits / (hits + misses + np.spacing(1))
+    # The best precision here or later in the class. One running maximum serves all classes when each lies 2 above
+    # the class behind it.
+    lift = 2.0 * (len(boxes) - of)
+    precision = np.maximum.accumulate((precision + lift)[::-1])[::-1] - lift
     with np.errstate(divide="ignore", invalid="ignore"):
-        reached = np.searchsorted(RECALLS, hits / np.repeat(boxes, lengths), "right")
-    gained = np.diff(reached, axis=1, prepend=0)
-    filled = ranked.begin[lengths > 0]
-    gained[:, filled] = reached[:, filled]
-    total = np.zeros((len(ranked.right), len(ranked.labels)))
-    if len(filled):
-        total[:, lengths > 0] = np.add.reduceat(precision * gained, filled, axis=1)
+        reached = np.searchsorted(RECALLS, hits / boxes[of], "right")
+    gained = np.diff(reached, prepend=0)
+    gained[first] = reached[first]
+    total = np.bincount(of, precision * gained, minlength=len(boxes))
     return np.where(boxes > 0, total / len(RECALLS), np.nan)
 
 
@@ -160,19 +174,3 @@ def class_curve(ranked: Ranked, label: int, threshold: int = 0) -> Curve:
         ranked.box_image[boxes],
     )
     return pooled_curve(one, threshold)
-
-
-def _run_sums(values: Floats, begin: Ints, lengths: Ints) -> Floats:
-    """Running sums along each row that start anew at every class."""
-    sums = np.cumsum(values, axis=1, dtype=np.float64)
-    before = np.concatenate([np.zeros((len(sums), 1)), sums], axis=1)[:, begin]
-    sums -= np.repeat(before, lengths, axis=1)
-    return sums
-
-
-def _envelope(precision: Floats, lengths: Ints) -> Floats:
-    """The best precision at this place or later in the class."""
-    # One running maximum serves all classes when each lies 2 above the class behind it.
-    lift = np.repeat(2.0 * np.arange(len(lengths))[::-1], lengths)
-    backwards = np.maximum.accumulate((precision + lift)[:, ::-1], axis=1)
-    return backwards[:, ::-1] - lift
