@@ -1,7 +1,12 @@
 """How far a number would move with other photographs of the same kind: resampling images, or groups of them.
 
 Photographs of one arrangement are no independent evidence: where images come in groups, groups are drawn.
-Source: Efron 1979, percentile intervals.
+Source: Davison and Hinkley 1997, section 5.2, basic bootstrap intervals (the percentiles mirrored at the value).
+
+Why mirrored: AP is a little too high on a small set, since the best of few precisions is taken at every recall, and
+resamples have fewer different images still. In 150 trials with a simulated detector the AP of a very large set lay in
+the mirrored interval of 100 images with 8 boxes each in 85 % (10 classes) and 51 % (50 classes), in the plain
+percentile interval in 45 % and 0 %. With few boxes per class either is too sure of itself.
 """
 
 from __future__ import annotations
@@ -53,10 +58,11 @@ def bootstrap(
     *,
     rng: np.random.Generator,
     resamples: int = RESAMPLES,
+    limits: tuple[float, float] = (0.0, 1.0),
 ) -> tuple[Interval, ...]:
     """95 % intervals of S numbers from the same resamples.
 
-    value: (S,) on all images. statistic: (N,) weights to (S,) numbers. groups: (N,).
+    value: (S,) on all images. statistic: (N,) weights to (S,) numbers. groups: (N,). limits: of the numbers.
     """
     count = len(np.unique(groups))
     if count < 2:
@@ -64,7 +70,7 @@ def bootstrap(
         return tuple(Interval(float(one), np.nan, np.nan, nothing) for one in value)
     note = f"rough: only {count} independent groups of images" if count < FEW_GROUPS else None
     draws = np.stack([statistic(weights) for weights in resample_weights(groups, rng=rng, resamples=resamples)])
-    return tuple(_interval(float(one), draws[:, column], note) for column, one in enumerate(value))
+    return tuple(_interval(float(one), draws[:, column], limits, note) for column, one in enumerate(value))
 
 
 def head_statistic(ranked: Ranked, finding: Finding, counts: Counts) -> Callable[[Ints], Floats]:
@@ -102,9 +108,9 @@ def at_half(ranked: Ranked) -> Ranked:
     return Ranked(**{**vars(ranked), "right": ranked.right[:1], "wrong": ranked.wrong[:1]})
 
 
-def _interval(value: float, draws: Floats, note: str | None) -> Interval:
+def _interval(value: float, draws: Floats, limits: tuple[float, float], note: str | None) -> Interval:
     draws = draws[~np.isnan(draws)]
     if np.isnan(value) or not len(draws):
         return Interval(value, np.nan, np.nan, "no interval: there is nothing to measure it on")
-    low, high = np.percentile(draws, [2.5, 97.5])
+    low, high = np.clip(2 * value - np.percentile(draws, [97.5, 2.5]), *limits)
     return Interval(value, float(low), float(high), note)

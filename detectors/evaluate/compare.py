@@ -44,8 +44,8 @@ class Comparison:
 
     @property
     def sure(self) -> bool:
-        """Whether the interval of the AP difference leaves zero out."""
-        return self.ap.low > 0 or self.ap.high < 0
+        """Whether the interval of the AP difference leaves zero out, and is no rough one."""
+        return self.ap.note is None and (self.ap.low > 0 or self.ap.high < 0)
 
 
 def compare(
@@ -71,7 +71,7 @@ def compare(
         return np.subtract(means[1], means[0])
 
     value = difference(np.ones(len(truth), np.int64))
-    ap, ap50 = bootstrap(value, difference, truth.groups, rng=rng, resamples=resamples)
+    ap, ap50 = bootstrap(value, difference, truth.groups, rng=rng, resamples=resamples, limits=(-1.0, 1.0))
     return Comparison(*names, ap, ap50, _by_class(data, before, after))
 
 

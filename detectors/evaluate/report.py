@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from assets.errors import SynthError
 from detectors.evaluate.align import Aligned, align
 from detectors.evaluate.bootstrap import RESAMPLES, Interval, head_intervals
 from detectors.evaluate.breakdown import Part, break_down, taken_boxes
@@ -138,6 +140,22 @@ def evaluate(
         classes=_by_class(data, coco, matches, operating.threshold),
         other_classes=_others(data),
     )
+
+
+def evaluate_sources(
+    cases: Sequence[tuple[ImageSet, Predictions]],
+    *,
+    threshold: float | None,
+    rng: np.random.Generator,
+    resamples: int = RESAMPLES,
+) -> dict[str, Report]:
+    """One report per image set, by its name. Raises SynthError where two sets have the same name."""
+    names = [truth.name for truth, _ in cases]
+    if len(set(names)) < len(names):
+        raise SynthError("two image sets have the same name", found=", ".join(names), hint="give each its own")
+    return {
+        truth.name: evaluate(truth, found, threshold=threshold, rng=rng, resamples=resamples) for truth, found in cases
+    }
 
 
 def _operate(curve: Curve, threshold: float | None) -> Operating:

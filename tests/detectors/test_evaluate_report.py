@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 from evaluate_cases import classes_of, image_set, predictions, random_case
 
+from assets.errors import SynthError
 from detectors.evaluate.align import align
-from detectors.evaluate.bootstrap import resample_weights
+from detectors.evaluate.bootstrap import bootstrap, resample_weights
 from detectors.evaluate.compare import compare
 from detectors.evaluate.curves import average_precision, rank
 from detectors.evaluate.matching import find_candidates, match
-from detectors.evaluate.report import evaluate
+from detectors.evaluate.report import evaluate, evaluate_sources
 from detectors.image_set import ImageSet, Predictions
 
 
@@ -98,7 +100,7 @@ def test_detections_without_any_box() -> None:
 
 def test_paired_comparison() -> None:
     """The same run against itself differs by nothing; against one without a class, by that class alone."""
-    truth, found = random_case(rng=np.random.default_rng(2), images=12, boxes=80, extra=20)
+    truth, found = random_case(rng=np.random.default_rng(2), images=24, boxes=120, extra=20)
     same = compare(truth, found, found, rng=np.random.default_rng(0), resamples=50)
     assert (same.ap.value, same.ap.low, same.ap.high, same.sure) == (0, 0, 0, False)
     keep = np.array([found.classes.keys[label] != "sku1" for label in found.labels])
@@ -108,3 +110,28 @@ def test_paired_comparison() -> None:
     assert lost.classes[0].key == "sku1" and lost.classes[0].after == 0
     assert [change.difference for change in lost.classes[1:]] == [0, 0]
     assert lost.ap.value == pytest.approx(lost.classes[0].difference / 3)
+
+
+def test_an_interval_of_a_mean_is_the_one_of_the_textbook() -> None:
+    """List accuracy is a plain mean over images: its interval has the width of the normal approximation."""
+    groups = np.arange(400, dtype=np.int32)
+    right = groups % 4 == 0
+
+    def share(weights: np.ndarray) -> np.ndarray:
+        return np.array([weights[right].sum() / weights.sum()])
+
+    (interval,) = bootstrap(np.array([0.25]), share, groups, rng=np.random.default_rng(0))
+    half = 1.96 * np.sqrt(0.25 * 0.75 / 400)
+    assert interval.low == pytest.approx(0.25 - half, abs=0.008)
+    assert interval.high == pytest.approx(0.25 + half, abs=0.008)
+    assert interval.note is None
+
+
+def test_one_report_per_source() -> None:
+    case = random_case(rng=np.random.default_rng(0))
+    with pytest.raises(SynthError, match="same name"):
+        evaluate_sources([case, case], threshold=0.5, rng=np.random.default_rng(0))
+    other = dataclasses.replace(case[0], name="other"), case[1]
+    reports = evaluate_sources([case, other], threshold=0.5, rng=np.random.default_rng(0), resamples=10)
+    assert list(reports) == ["cases", "other"]
+    assert reports["cases"].coco == pytest.approx(reports["other"].coco, nan_ok=True)
