@@ -72,8 +72,9 @@ class _Examples:
         """The crop of a class, not of the box `but`; empty where there is no other box."""
         data = self._data
         boxes = np.flatnonzero((data.truth.label == label) & ~data.ignored)
-        # A box hidden by half would teach nobody what the product looks like.
+        # A product hidden or cut off by half would teach nobody what it looks like.
         visible = np.nan_to_num(self._truth.visibility[boxes].astype(np.float64), nan=1.0)
+        visible = visible * (1 - np.nan_to_num(self._truth.truncation[boxes].astype(np.float64), nan=0.0))
         order = boxes[np.argsort(-data.truth.area[boxes] * visible**2, kind="stable")]
         order = order[order != but]
         if not len(order):

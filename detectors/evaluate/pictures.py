@@ -73,8 +73,9 @@ def marks_of(data: Aligned, verdicts: Verdicts, image: int) -> list[Mark]:
 
 
 def draw_marks(picture: Image.Image, marks: list[Mark], longest: int = LONGEST_SIDE) -> Image.Image:
-    """The picture, at most `longest` pixels wide or high, with boxes and words that do not cover each other."""
-    scale = min(longest / max(picture.size), 1.0)
+    """The picture, `longest` pixels or at most twice its size, with boxes and words that do not cover each other."""
+    # Small pictures grow, or their words would cover them.
+    scale = min(longest / max(picture.size), 2.0)
     picture = picture.resize((max(round(picture.width * scale), 1), max(round(picture.height * scale), 1)))
     draw = ImageDraw.Draw(picture)
     for mark in marks:

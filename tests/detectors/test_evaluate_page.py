@@ -125,11 +125,12 @@ def test_boxes_are_drawn_where_they_are() -> None:
         Mark(np.array([100.0, 100, 200, 200]), MISSED, False),
         Mark(np.array([250.0, 50, 350, 150]), CONFUSED, True),
     ]
-    drawn = np.asarray(draw_marks(plain, marks))
+    drawn = np.asarray(draw_marks(plain, marks, longest=400))
     assert (drawn[100, 100:201] == MISSED).all() and (drawn[150, 120:180] == 128).all()
     dashes = (drawn[50, 250:351] == CONFUSED).all(axis=1)
     assert 0.3 < dashes.mean() < 0.8
     assert draw_marks(plain, marks, longest=100).size == (100, 75)
+    assert draw_marks(plain, marks).size == (800, 600)
 
 
 @pytest.mark.parametrize("box", [[0, 0, 400, 300], [-20, -20, 10, 10], [399, 299, 400, 300], [0, 140, 400, 150]])
