@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and folders that one run at a time writes into."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+from assets.errors import SynthError
 
 TEMPORARY = ".tmp"
 
@@ -43,3 +45,25 @@ def remove_leftovers(folder: Path) -> int:
     for file in leftovers:
         file.unlink(missing_ok=True)
     return len(leftovers)
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Keeps a second run out of the folder; the lock ends with the process, however it ends."""
+    import fcntl
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("a+")
+    except OSError as error:
+        hint = "check that the disk is not full and that you may write there"
+        raise SynthError(
+            "the output folder cannot be written", where=str(folder), found=str(error), hint=hint
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            hint = "wait until it has ended, or give another --out"
+            raise SynthError("another run is writing into this folder", where=str(folder), hint=hint) from error
+        yield

@@ -6,12 +6,12 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from assets.atomic import remove_leftovers, write_whole
+from assets.atomic import lock_folder, remove_leftovers, write_whole
 from assets.catalog import Catalog
 from assets.errors import SynthError
 from pipeline.dataset_info import claim_folder, describe_run
@@ -65,28 +65,6 @@ def run_render(settings: RunSettings, reporter: Reporter, job: Job = render_scen
         except OSError as error:
             raise no_room(settings.out, error) from error
     return summary
-
-
-@contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
-    """Keeps a second run out of the folder; the lock ends with the process, however it ends."""
-    import fcntl
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("a+")
-    except OSError as error:
-        hint = "check that the disk is not full and that you may write there"
-        raise SynthError(
-            "the output folder cannot be written", where=str(folder), found=str(error), hint=hint
-        ) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            hint = "wait until it has ended, or give another --out"
-            raise SynthError("another run is writing into this folder", where=str(folder), hint=hint) from error
-        yield
 
 
 def _render_missing(settings: RunSettings, layout: Layout, reporter: Reporter, job: Job, summary: RunSummary) -> None:
