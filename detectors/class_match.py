@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -32,6 +33,7 @@ def match_classes(sets: Sequence[ImageSet], choice: ClassChoice = "all") -> Clas
     keys: list[str] = []
     names: list[str] = []
     having: list[list[str]] = []
+    renamed: list[str] = []
     for images in sets:
         known = Classes(tuple(keys), tuple(names))
         for key, name, label in zip(images.classes.keys, images.classes.names, _labels_in(known, images), strict=True):
@@ -40,8 +42,14 @@ def match_classes(sets: Sequence[ImageSet], choice: ClassChoice = "all") -> Clas
                 names.append(name)
                 having.append([])
                 label = len(keys) - 1
+            elif keys[label] != key:
+                renamed.append(f"{key} of {images.name} is {keys[label]}")
             having[label].append(images.name)
     notes = [_only_in(images.name, keys, having, sets) for images in sets]
+    if renamed:
+        notes.append(f"{len(renamed)} classes matched by name, not by key: {_listed(tuple(renamed))}")
+    if len(sets) > 1 and all(len(owners) == 1 for owners in having):
+        notes.append("no class is in more than one data set: do they call the same products the same?")
     kept = [place for place, owners in enumerate(having) if choice == "all" or len(owners) == len(sets)]
     if not kept:
         listed = "; ".join(f"{images.name}: {_listed(images.classes.keys)}" for images in sets)
@@ -63,31 +71,39 @@ def relabel(images: ImageSet, classes: Classes) -> ImageSet:
 def _labels_in(classes: Classes, images: ImageSet) -> list[int | None]:
     """Where the classes of `images` stand in `classes`."""
     by_key = {key: label for label, key in enumerate(classes.keys)}
-    by_name = {_plain(name): label for label, name in reversed(list(enumerate(classes.names)))}
     labels: list[int | None] = []
     for key, name in zip(images.classes.keys, images.classes.names, strict=True):
-        label = by_key.get(key)
-        if label is None:
-            label = by_name.get(_plain(name))
-            # Two classes of one name are told apart by their keys alone.
-            if label is not None and classes.keys[label] in images.classes.keys:
-                label = None
-        labels.append(label)
+        labels.append(by_key[key] if key in by_key else _label_by_name(name, classes, images))
     taken = [label for label in labels if label is not None]
     if len(set(taken)) != len(taken):
         twice = sorted({classes.keys[label] for label in taken if taken.count(label) > 1})
-        raise SynthError(
-            "two categories of one data set mean the same class of another",
-            where=str(images.root),
-            found=_listed(tuple(twice)),
-            hint="give the categories a field sku, the key of the product",
-        )
+        raise _ambiguous("two categories of one data set mean the same class of another", images, tuple(twice))
     return labels
 
 
+def _label_by_name(name: str, classes: Classes, images: ImageSet) -> int | None:
+    """The class of that name, the same letter by letter before the same but for case and blanks."""
+    # Two classes of one name are told apart by their keys alone.
+    free = [label for label, key in enumerate(classes.keys) if key not in images.classes.keys]
+    for form in (str, _plain):
+        found = [label for label in free if form(classes.names[label]) == form(name)]
+        if len(found) > 1:
+            keys = tuple(classes.keys[label] for label in found)
+            raise _ambiguous(f"the category {name!r} may be any of several classes", images, keys)
+        if found:
+            return found[0]
+    return None
+
+
+def _ambiguous(what: str, images: ImageSet, keys: tuple[str, ...]) -> SynthError:
+    hint = "give the categories a field sku, the key of the product"
+    return SynthError(what, where=f"{images.name} ({images.root})", found=_listed(keys), hint=hint)
+
+
 def _plain(name: str) -> str:
-    """A name without case, blanks and punctuation: "Alphabet Soup" and "alphabet_soup" are one."""
-    return "".join(letter for letter in name.casefold() if letter.isalnum()) or name
+    """A name without case, blanks and punctuation: "Alphabet Soup" and "alphabet_soup" are one, 1.5 and 15 are not."""
+    apart = re.sub(r"(?<=\d)[\W_]+(?=\d)", ".", name.casefold())
+    return "".join(letter for letter in apart if letter.isalnum() or letter == ".") or name
 
 
 def _only_in(name: str, keys: list[str], having: list[list[str]], sets: Sequence[ImageSet]) -> str:

@@ -5,6 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.coco_values import short
+
+# In widths plus heights of the picture. The rasteriser keeps every step along the outline.
+LONGEST_OUTLINE = 200
+
 
 def compressed_mask(value: object, height: int, width: int) -> bytes | str:
     """The segmentation as COCO's compressed run lengths at (height, width), b"" where there is none.
@@ -17,12 +22,12 @@ def compressed_mask(value: object, height: int, width: int) -> bytes | str:
         return _from_polygons(value, height, width)
     if not isinstance(value, dict) or "counts" not in value:
         return f"found {type(value).__name__}, expected polygons or run lengths"
-    if list(value.get("size", ())) != [height, width]:
-        return f"run lengths of size {value.get('size')}, the picture is [{height}, {width}]"
+    if value.get("size") != [height, width]:
+        return f"run lengths of size {short(value.get('size'))}, the picture is [{height}, {width}]"
     counts = value["counts"]
     if isinstance(counts, list):
         return _from_plain(counts, height, width)
-    data = counts.encode("ascii", "replace") if isinstance(counts, str) else b""
+    data = counts.encode() if isinstance(counts, str) and counts.isascii() else b""
     lengths = run_lengths(data)
     if lengths is None or lengths.sum() != height * width:
         # pycocotools writes past its buffer on such input: it must never see it.
@@ -44,7 +49,8 @@ def run_lengths(counts: bytes) -> NDArray[np.int64] | None:
         return None
     ends = np.flatnonzero(codes & 32 == 0)
     starts = np.concatenate([[0], ends[:-1] + 1])
-    if (ends - starts).max() > 6:
+    # Six characters count to 2^29 pixels; at seven, pycocotools shifts past its 32 bits.
+    if (ends - starts).max() >= 6:
         return None
     place = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)
     values = np.add.reduceat((codes & 31) << (5 * place), starts)
@@ -68,17 +74,20 @@ def _from_polygons(polygons: list[object], height: int, width: int) -> bytes | s
     from pycocotools import mask as codec
 
     rings = []
-    for polygon in polygons:
+    # One polygon that was not put into a list of polygons.
+    for polygon in [polygons] if all(isinstance(edge, int | float) for edge in polygons) else polygons:
         try:
             ring = np.asarray(polygon, np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return "a polygon is not a list of numbers"
         if ring.ndim != 1 or len(ring) % 2 or not np.isfinite(ring).all():
             return "a polygon is not a list x1, y1, x2, y2, ..."
         if len(ring) >= 6:
             # Far outside points would make the rasteriser walk for minutes.
             limit = np.tile([width, height], len(ring) // 2)
-            rings.append(np.clip(ring, -limit, 2 * limit).tolist())
+            rings.append(np.clip(ring, -limit, 2 * limit))
+    if sum(np.abs(ring - np.roll(ring, 2)).sum() for ring in rings) > LONGEST_OUTLINE * (width + height):
+        return "the polygons are longer than any outline"
     if not rings:
         return "no polygon has three corners"
-    return codec.merge(codec.frPyObjects(rings, height, width))["counts"]
+    return codec.merge(codec.frPyObjects([ring.tolist() for ring in rings], height, width))["counts"]

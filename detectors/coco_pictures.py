@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError
+from detectors.coco_values import short
 from detectors.problems import Problems
 
-# Orientation tags of EXIF that turn the picture by a quarter.
+# Orientation tags of EXIF: 1 is as stored, these turn the picture by a quarter.
 QUARTER_TURNS = (5, 6, 7, 8)
+TURNED = range(2, 9)
 ORIENTATION = 0x0112
+MISSING = "missing"
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class _Looked:
 
     width: int = 0
     height: int = 0
+    turned: bool = False
     quarter_turned: bool = False
     wrong: str = ""
 
@@ -44,22 +49,24 @@ def picture_sizes(folder: Path, records: list[dict[str, Any]], problems: Problem
 def _look(path: Path) -> _Looked:
     from PIL import Image
 
-    if not path.is_file():
-        return _Looked(wrong="missing")
     try:
+        if not path.is_file():
+            return _Looked(wrong=MISSING)
         with Image.open(path) as image:
-            look = _Looked(image.width, image.height, image.getexif().get(ORIENTATION) in QUARTER_TURNS)
+            turn = image.getexif().get(ORIENTATION)
+            look = _Looked(image.width, image.height, turn in TURNED, turn in QUARTER_TURNS)
             # A JPEG decoded at an eighth costs a millisecond and still tells where the file was cut short.
-            image.draft("RGB", (image.width // 8, image.height // 8))
+            image.draft("RGB", (max(1, image.width // 8), max(1, image.height // 8)))
             image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return _Looked(wrong=str(error))
+    except Exception as error:
+        # Decoders answer to broken files with whatever they stumble over: struct, zlib and index errors too.
+        return _Looked(wrong=str(error) or type(error).__name__)
     return look
 
 
 def _size_of(record: dict[str, Any], look: _Looked, problems: Problems) -> tuple[int, int] | None:
     name = record["file_name"]
-    if look.wrong == "missing":
+    if look.wrong == MISSING:
         problems.spoil("images that are missing", name)
         return None
     if look.wrong:
@@ -70,11 +77,14 @@ def _size_of(record: dict[str, Any], look: _Looked, problems: Problems) -> tuple
     if told == (None, None):
         problems.note("images without width and height, read from the file")
         return turned if look.quarter_turned else stored
-    if told == stored:
-        return stored
-    if told == turned and look.quarter_turned:
+    if told == turned and look.quarter_turned and stored != turned:
         return turned
-    problems.spoil("images of another size than stated", f"{name}: {stored[0]}x{stored[1]}, stated {told[0]}x{told[1]}")
+    if told == stored:
+        if look.turned and (not look.quarter_turned or stored == turned):
+            problems.note("images turned by EXIF where sizes do not show it, read as stored", name)
+        return stored
+    shown = " x ".join(short(side) for side in told)
+    problems.spoil("images of another size than stated", f"{name}: {stored[0]} x {stored[1]}, stated {shown}")
     return None
 
 
@@ -86,15 +96,27 @@ def read_picture(path: Path, width: int, height: int) -> NDArray[np.uint8]:
     import cv2
 
     try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
+        data = path.read_bytes()
     except OSError as error:
         raise SynthError("an image cannot be read", where=str(path), found=str(error)) from error
     stored = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(data, stored) if len(data) else None
-    if image is not None and image.shape[:2] != (height, width):
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    if image is None or image.shape[:2] != (height, width):
-        found = "no picture" if image is None else f"{image.shape[1]}x{image.shape[0]}"
-        expected = f"{width}x{height}, as when the data set was checked"
-        raise SynthError("an image cannot be read", where=str(path), found=found, expected=expected)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), stored) if data else None
+    if image is not None and image.shape[:2] == (height, width):
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return _turned_picture(data, path, width, height)
+
+
+def _turned_picture(data: bytes, path: Path, width: int, height: int) -> NDArray[np.uint8]:
+    """The picture turned by its EXIF tag, of any format that the check of the data set can read."""
+    from PIL import Image, ImageOps
+
+    expected = f"{width}x{height}, as when the data set was checked"
+    try:
+        with Image.open(BytesIO(data)) as file:
+            image = file if file.size == (width, height) else ImageOps.exif_transpose(file)
+            if image.size == (width, height):
+                return np.array(image.convert("RGB"))
+    except Exception as error:
+        raise SynthError("an image cannot be read", where=str(path), found=str(error), expected=expected) from error
+    found = f"{image.width}x{image.height}"
+    raise SynthError("an image cannot be read", where=str(path), found=found, expected=expected)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from assets.errors import SynthError
+from detectors.coco_values import is_text
 
 Record = dict[str, Any]
-# How many file names are tried to find the folder of the images: the first may be the one that is missing.
+# How many file names, evenly spread, are tried to find the folder of the images: some may be missing.
 TRIED = 20
 
 
@@ -35,23 +36,27 @@ def open_source(path: Path, *, name: str, splits: Sequence[str], images: Path | 
     return CocoSource(name, file, _image_folder(file, content, images), content)
 
 
-def splits_in(folder: Path) -> list[str]:
-    """The splits of a data set folder of ours: train for annotations/instances_train.json."""
-    found = sorted((folder / "annotations").glob("instances_*.json"))
-    return [file.stem.removeprefix("instances_") for file in found]
+def has_split(folder: Path, split: str) -> bool:
+    """Whether a data set folder has labels of its own for a split such as val."""
+    return _split_file(folder, split) is not None
+
+
+def is_rendered(source: CocoSource) -> bool:
+    """Whether `synth render` wrote the set: its images name the backend that made them."""
+    return _names_backend(source.content)
+
+
+def _names_backend(content: Record) -> bool:
+    return all("backend" in record for record in content["images"][:10])
 
 
 def _file_in(folder: Path, splits: Sequence[str]) -> Path:
     if not folder.is_dir():
         raise SynthError("there is no such data set", where=str(folder), expected="a folder or a COCO JSON file")
     for split in splits:
-        for file in (
-            folder / "annotations" / f"instances_{split}.json",
-            folder / f"instances_{split}.json",
-            folder / f"{split}.json",
-        ):
-            if file.is_file():
-                return file
+        file = _split_file(folder, split)
+        if file is not None:
+            return file
     candidates = sorted(file for file in [*folder.glob("*.json"), *folder.glob("annotations/*.json")] if _may_be(file))
     if len(candidates) == 1:
         return candidates[0]
@@ -63,6 +68,19 @@ def _file_in(folder: Path, splits: Sequence[str]) -> Path:
         expected=f"annotations/instances_{splits[0]}.json, or {splits[0]}.json",
         hint="give the JSON file itself",
     )
+
+
+def _split_file(folder: Path, split: str) -> Path | None:
+    """Ours and COCO's (annotations/instances_train2017.json), a file beside the images, Roboflow's folders."""
+    annotations = folder / "annotations"
+    usual = (
+        annotations / f"instances_{split}.json",
+        *sorted(annotations.glob(f"instances_{split}20[0-9][0-9].json"))[:1],
+        folder / f"instances_{split}.json",
+        folder / f"{split}.json",
+        folder / split / "_annotations.coco.json",
+    )
+    return next((file for file in usual if file.is_file()), None)
 
 
 def _may_be(file: Path) -> bool:
@@ -93,6 +111,10 @@ def _parse(file: Path) -> Record:
     if not content["images"] or not content["categories"]:
         empty = "images" if not content["images"] else "categories"
         raise SynthError(f"the COCO file has no {empty}", where=str(file))
+    for record in content["images"]:
+        if isinstance(record.get("file_name"), str):
+            # Written on Windows.
+            record["file_name"] = record["file_name"].replace("\\", "/")
     return content
 
 
@@ -105,16 +127,19 @@ def _kind(value: object) -> str:
 
 
 def _image_folder(file: Path, content: Record, given: Path | None) -> Path:
-    """The folder where the first file names are found: the given one, images/ beside the JSON, or near by."""
+    """The folder that holds most of some file names: the given one, images/ beside the JSON, or near by."""
+    if given is not None and not given.is_dir():
+        raise SynthError("there is no such folder of images", where=str(given))
     stem = file.stem.removeprefix("instances_")
     above = file.parent.parent
     usual = (file.parent / "images", file.parent, above / "images", above / stem, above, above / "images" / stem)
-    folders = (given, *usual) if given else usual
-    named = [str(image["file_name"]) for image in content["images"] if isinstance(image.get("file_name"), str)]
-    for name in named[:TRIED]:
-        for folder in folders:
-            if (folder / name).is_file():
-                return folder
+    # Our own sets bring their images, and number them: in another folder there may be others of the same names.
+    folders = usual if given is None else (*usual, given) if _names_backend(content) else (given, *usual)
+    named = [image["file_name"] for image in content["images"] if is_text(image.get("file_name"))]
+    some = named[:: -(-len(named) // TRIED) or 1]
+    found = [sum(_is_file(folder / name) for name in some) for folder in folders]
+    if any(found):
+        return folders[found.index(max(found))]
     raise SynthError(
         "the images of the data set are not where they were looked for",
         where=str(file),
@@ -122,3 +147,11 @@ def _image_folder(file: Path, content: Record, given: Path | None) -> Path:
         expected="them beside the file or in images/ beside it: " + ", ".join(str(folder) for folder in folders[:3]),
         hint="give the folder with --images",
     )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        # A name longer than the file system takes.
+        return False

@@ -57,7 +57,8 @@ def complete_shares(shares: Shares, sources: Sequence[str]) -> tuple[float, ...]
             found=", ".join(f"{name}:{share:g}" for name, share in shares) + f" for {', '.join(sources)}",
             expected="all sources but one named, shares summing to less than 1; or all named, summing to 1",
         )
-    return tuple(given.get(name, rest) for name in sources)
+    completed = [given.get(name, rest) for name in sources]
+    return tuple(share / sum(completed) for share in completed)
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ class Mix:
     def __post_init__(self) -> None:
         if abs(sum(self.shares) - 1) > 1e-6 or len(self.counts) != len(self.shares):
             raise ValueError(f"shares {self.shares} of {len(self.counts)} sources")
+        if any(share < 0 for share in self.shares):
+            raise ValueError(f"negative shares {self.shares}")
         if any(share > 0 and not count for count, share in zip(self.counts, self.shares, strict=True)):
             raise ValueError("a source without images cannot have a share")
 
@@ -89,12 +92,16 @@ class Mix:
 
     def _turns_before(self, position: int) -> list[int]:
         """How often each source is drawn before a position."""
-        turns, left, rest = [], position, 1.0
-        for share in self.shares[:-1]:
-            drawn = int(_drawn(np.array([left]), share / rest)[0]) if share > 0 else 0
-            turns.append(drawn)
-            left, rest = left - drawn, rest - share
-        return [*turns, left]
+        turns, left, rest = [0] * len(self.shares), position, 1.0
+        *others, last = self._active()
+        for source in others:
+            turns[source] = int(_drawn(np.array([left]), self.shares[source] / rest)[0])
+            left, rest = left - turns[source], rest - self.shares[source]
+        turns[last] = left
+        return turns
+
+    def _active(self) -> list[int]:
+        return [source for source, share in enumerate(self.shares) if share > 0]
 
     def _sources(self, start: int, stop: int) -> NDArray[np.int64]:
         """(stop - start,) the source drawn at each position.
@@ -103,16 +110,16 @@ class Mix:
         and so on: each position is known without those before it.
         """
         places, rest = np.arange(start, stop, dtype=np.int64), 1.0
-        sources = np.full(stop - start, len(self.shares) - 1)
+        *others, last = self._active()
+        sources = np.full(stop - start, last)
         open_places = np.arange(stop - start)
-        for source, share in enumerate(self.shares[:-1]):
-            if share <= 0:
-                continue
-            before = _drawn(places, share / rest)
-            taken = _drawn(places + 1, share / rest) > before
+        for source in others:
+            share = self.shares[source] / rest
+            before = _drawn(places, share)
+            taken = _drawn(places + 1, share) > before
             sources[open_places[taken]] = source
             open_places, places = open_places[~taken], (places - before)[~taken]
-            rest -= share
+            rest -= self.shares[source]
         return sources
 
 
@@ -131,10 +138,13 @@ def parse_shares(text: str) -> Shares:
     """real:0.2,scatter:0.3. Raises ValueError with what is wrong."""
     shares: dict[str, float] = {}
     for item in text.split(","):
-        name, colon, number = item.strip().partition(":")
+        name, colon, number = (part.strip() for part in item.partition(":"))
         if not colon or not name:
             raise ValueError(f"{item!r} is not NAME:SHARE")
-        share = float(number)
+        try:
+            share = float(number)
+        except ValueError:
+            raise ValueError(f"{number.strip()!r} is no share of {name}") from None
         if not 0 <= share <= 1:
             raise ValueError(f"the share of {name} must be between 0 and 1")
         if name in shares:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +14,20 @@ from numpy.typing import NDArray
 from assets.errors import SynthError
 from detectors.class_match import ClassChoice, match_classes, relabel
 from detectors.coco_read import read_images
-from detectors.coco_source import CocoSource, open_source, splits_in
+from detectors.coco_source import CocoSource, has_split, is_rendered, open_source
+from detectors.coco_values import short
 from detectors.image_set import Classes, ImageSet
+from detectors.leaks import group_copies, images_also_in
 from detectors.mix import Purpose, stream
 from detectors.problems import Problems, check_usable
 
 REAL = "real"
+# Names that mix and output folders give to other sets than the synthetic ones.
+TAKEN_NAMES = (REAL, "val", "validation")
 TRAINING_SPLITS = ("train",)
-VALIDATION_SPLITS = ("val", "test", "train")
+OWN_VALIDATION_SPLITS = ("val", "valid")
+VALIDATION_SPLITS = (*OWN_VALIDATION_SPLITS, "test", "train")
+SAME_CLASSES = "categories are matched by their sku field, else by name: do the data sets call them the same?"
 LEAKED = "images that are in the validation set as well"
 Tell = Callable[[str], None]
 
@@ -43,6 +49,21 @@ class DataSettings:
     hold_out: float = 0.2
     classes: ClassChoice = "all"
     skip_bad: bool = False
+
+    def __post_init__(self) -> None:
+        names = [name for name, _ in self.synthetic]
+        for name in names:
+            if names.count(name) > 1 or name in TAKEN_NAMES or not re.fullmatch(r"\w[\w.-]*", name):
+                expected = f"letters and digits, each name once, not {', '.join(TAKEN_NAMES)}"
+                raise SynthError("a synthetic source needs another name", found=repr(name), expected=expected)
+        if not 0 < self.real_fraction <= 1:
+            hint = "for none of the photos leave --real out, and validate on them with --val"
+            expected = "more than 0, at most 1"
+            raise SynthError(
+                "--real-fraction is no share", found=f"{self.real_fraction:g}", expected=expected, hint=hint
+            )
+        if not 0 <= self.hold_out < 1:
+            raise SynthError("the share to hold out is none", found=f"{self.hold_out:g}", expected="0 to less than 1")
 
 
 @dataclass(frozen=True)
@@ -75,9 +96,11 @@ def prepare_training(settings: DataSettings, *, seed: int, tell: Tell, classes: 
     if settings.real is not None:
         training.append(_read(REAL, settings.real, TRAINING_SPLITS, settings))
     held = _read_validation(settings)
+    reads = [*training, *([held] if held else [])]
+    hashes = {read.images.name: fingerprint(read.source) for read in reads}
+    _check_distinct(reads, hashes)
     for read in training if held else ():
         _note_leaks(read, held)
-    reads = [*training, *([held] if held else [])]
     _tell_problems(reads, tell)
     check_usable([read.problems for read in reads], skip_bad=settings.skip_bad)
     match = match_classes([read.images for read in training], settings.classes)
@@ -86,13 +109,19 @@ def prepare_training(settings: DataSettings, *, seed: int, tell: Tell, classes: 
     classes = classes or match.classes
     sources = [relabel(_without_leaks(read, held), classes) for read in training]
     validation = relabel(held.images, classes) if held else None
-    on_real = held is not None and not _is_rendered(held.source)
+    on_real = held is not None and not is_rendered(held.source)
     if settings.real is not None:
+        if is_rendered(training[-1].source):
+            tell("--real is a rendered set: its scores say little about real photographs")
         sources[-1], kept = _share_real(sources[-1], settings, held is None, seed, tell)
-        validation, on_real = (kept, True) if kept is not None else (validation, on_real)
+        validation, on_real = (
+            (kept, not is_rendered(training[-1].source)) if kept is not None else (validation, on_real)
+        )
+    _check_left(sources, validation, held, tell)
+    if held is not None and settings.group_key is not None and settings.real is not None:
+        _tell_shared_groups(training[-1], held, settings.group_key, tell)
     if validation is not None and not on_real:
         tell("the validation set is rendered: its scores say little about real photographs (give --val or --real)")
-    hashes = {read.images.name: fingerprint(read.source) for read in reads}
     return TrainingData(tuple(sources), validation, on_real, classes, hashes)
 
 
@@ -111,16 +140,61 @@ def fingerprint(source: CocoSource) -> str:
     digest = hashlib.sha256(source.file.read_bytes())
     for record in source.content["images"]:
         name = record.get("file_name")
-        file = source.images / name if isinstance(name, str) else None
-        size = file.stat().st_size if file is not None and file.is_file() else -1
-        digest.update(f"{name}\0{size}\0".encode())
+        size = _file_size(source.images / name) if isinstance(name, str) else -1
+        digest.update(f"{short(name)}\0{size}\0".encode(errors="replace"))
     return digest.hexdigest()
+
+
+def _file_size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):
+        return -1
 
 
 def _read(name: str, path: Path, splits: Sequence[str], settings: DataSettings) -> _Read:
     source = open_source(path, name=name, splits=splits, images=settings.images)
     problems = Problems(f"{name} ({source.file.name})")
     return _Read(source, read_images(source, problems, group_key=_group_key(name, settings)), problems)
+
+
+def _check_distinct(reads: Sequence[_Read], hashes: dict[str, str]) -> None:
+    first: dict[str, _Read] = {}
+    for read in reads:
+        other = first.setdefault(hashes[read.images.name], read)
+        if other is not read:
+            raise SynthError(
+                "two data sets are one and the same",
+                found=f"{other.images.name} is {other.source.file}, {read.images.name} is {read.source.file}",
+                hint="validate on images that are not trained on; give more weight to a source with --mix",
+            )
+
+
+def _check_left(sources: Sequence[ImageSet], validation: ImageSet | None, held: _Read | None, tell: Tell) -> None:
+    """Raises where nothing is left to learn, or to validate, once bad records and foreign classes are out."""
+    empty = [images.name for images in sources if not len(images)]
+    if empty:
+        raise SynthError(f"no image of {', '.join(empty)} can be used")
+    if not any((images.labels >= 0).any() for images in sources):
+        raise SynthError("no box of the training data has a class to be learned", hint=SAME_CLASSES)
+    if validation is None:
+        return
+    if held is not None:
+        gone = sorted({held.images.classes.keys[label] for label in _lost_labels(held.images, validation)})
+        if gone:
+            tell(f"{len(gone)} classes only in validation, ignored there: {', '.join(gone[:10])}")
+    if not (validation.labels >= 0).any():
+        raise SynthError("no box of the validation data has a class that is trained", hint=SAME_CLASSES)
+
+
+def _lost_labels(before: ImageSet, after: ImageSet) -> NDArray[np.int32]:
+    return np.unique(before.true_labels[(before.true_labels >= 0) & (after.true_labels < 0)])
+
+
+def _tell_shared_groups(real: _Read, held: _Read, key: str, tell: Tell) -> None:
+    trained, validated = ({str(record.get(key)) for record in read.source.content["images"]} for read in (real, held))
+    if shared := sorted(trained & validated):
+        tell(f"{len(shared)} groups are in both {REAL} and the validation set, such as {key} {shared[0]}")
 
 
 def _group_key(name: str, settings: DataSettings) -> str | None:
@@ -133,14 +207,9 @@ def _read_validation(settings: DataSettings) -> _Read | None:
         return _read("val", settings.val, VALIDATION_SPLITS, settings)
     candidates = [settings.real] if settings.real else [path for _, path in settings.synthetic[:1]]
     for path in candidates:
-        if path.is_dir() and "val" in splits_in(path):
-            return _read("val", path, ("val",), settings)
+        if path.is_dir() and any(has_split(path, split) for split in OWN_VALIDATION_SPLITS):
+            return _read("val", path, OWN_VALIDATION_SPLITS, settings)
     return None
-
-
-def _is_rendered(source: CocoSource) -> bool:
-    """Whether `synth render` wrote the set: its images name the backend that made them."""
-    return all("backend" in record for record in source.content["images"][:10])
 
 
 def _share_real(
@@ -148,9 +217,12 @@ def _share_real(
 ) -> tuple[ImageSet, ImageSet | None]:
     """The real images to train on, and those held out for validation, by whole groups."""
     held = None
+    real, copies = group_copies(real)
+    if copies:
+        tell(f"{copies} groups of real photos hold copies of photos of other groups: kept together with them")
     order = stream(seed, Purpose.HOLD_OUT).permutation(int(real.groups.max()) + 1 if len(real) else 0)
     if needs_validation and settings.hold_out > 0:
-        chosen = _groups_for(real, order[::-1], settings.hold_out)
+        chosen = _held_out(real, order[::-1], settings.hold_out)
         rest = np.setdiff1d(np.arange(len(real)), chosen)
         if len(rest) and len(chosen):
             held, real = real.take(chosen), real.take(rest)
@@ -166,7 +238,10 @@ def _share_real(
 
 
 def _groups_for(images: ImageSet, order: NDArray[np.int64], share: float) -> NDArray[np.int64]:
-    """Images of the first groups in `order` that together come nearest to `share` of all, at least one group."""
+    """Images of the first groups in `order` that together come nearest to `share` of all, at least one group.
+
+    A smaller share is part of a larger one: learning curves compare like with like.
+    """
     counts = np.bincount(images.groups, minlength=len(order))[order]
     present = order[counts > 0]
     reached = np.cumsum(counts[counts > 0])
@@ -174,45 +249,33 @@ def _groups_for(images: ImageSet, order: NDArray[np.int64], share: float) -> NDA
     return np.flatnonzero(np.isin(images.groups, present[: nearest + 1]))
 
 
+def _held_out(images: ImageSet, order: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+    """Images of those groups, tried in `order`, that each bring nearer to `share`; at least the smallest group."""
+    counts = np.bincount(images.groups, minlength=len(order))
+    missing, chosen = share * len(images), []
+    for group in order[counts[order] > 0]:
+        if abs(missing - counts[group]) < abs(missing):
+            chosen.append(group)
+            missing -= counts[group]
+    if not chosen and len(images):
+        chosen.append(np.argmin(np.where(counts > 0, counts, len(images) + 1)))
+    return np.flatnonzero(np.isin(images.groups, chosen))
+
+
 def _note_leaks(read: _Read, held: _Read | None) -> None:
-    for index in _leaked(read, held):
-        read.problems.spoil(LEAKED, read.images.file_names[index].decode())
+    for index in images_also_in(read.images, held.images) if held else ():
+        read.problems.spoil(LEAKED, read.images.file_names[int(index)].decode())
 
 
 def _without_leaks(read: _Read, held: _Read | None) -> ImageSet:
-    leaked = _leaked(read, held) if LEAKED in read.problems.bad else []
-    return read.images.take(np.setdiff1d(np.arange(len(read.images)), leaked)) if leaked else read.images
-
-
-def _leaked(read: _Read, held: _Read | None) -> list[int]:
-    """Images of a training set whose bytes are also those of a validation image."""
-    if held is None:
-        return []
-    by_size: dict[int, list[Path]] = defaultdict(list)
-    for index in range(len(held.images)):
-        path = held.images.path(index)
-        by_size[path.stat().st_size].append(path)
-    digests = {}
-    leaked = []
-    for index in range(len(read.images)):
-        path = read.images.path(index)
-        size = path.stat().st_size
-        # Only files of one size can be equal: most need not be read at all.
-        if size in by_size:
-            if size not in digests:
-                digests[size] = {_digest(twin) for twin in by_size[size]}
-            if _digest(path) in digests[size]:
-                leaked.append(index)
-    return leaked
-
-
-def _digest(path: Path) -> bytes:
-    return hashlib.blake2b(path.read_bytes()).digest()
+    if held is None or LEAKED not in read.problems.bad:
+        return read.images
+    return read.images.take(np.setdiff1d(np.arange(len(read.images)), images_also_in(read.images, held.images)))
 
 
 def _tell_problems(reads: Sequence[_Read], tell: Tell) -> None:
     for read in reads:
         boxes = int((read.images.labels >= 0).sum())
         tell(f"{read.problems.where}: {len(read.images)} images, {boxes} boxes, {len(read.images.classes)} classes")
-        for line in read.problems.lines():
+        for line in [*read.problems.lines(), *read.problems.hints]:
             tell(f"  {line}")

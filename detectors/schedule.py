@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from assets.errors import SynthError
 from detectors.mix import Draw, Mix
 
 Schedule = Literal["mix", "finetune", "mix+finetune"]
@@ -85,6 +86,8 @@ def finetune_shares(shares: tuple[float, ...], replay: float) -> tuple[float, ..
 
 
 def without_real(shares: tuple[float, ...]) -> tuple[float, ...]:
-    """The synthetic sources alone, in their proportions."""
+    """The synthetic sources alone, in their proportions. Raises SynthError where they have no share at all."""
     others = sum(shares[:-1])
+    if not others:
+        raise SynthError("the mix has no share of synthetic images to begin with", hint="change --mix or --schedule")
     return (*(share / others for share in shares[:-1]), 0.0)

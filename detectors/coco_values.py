@@ -1,0 +1,64 @@
+"""Single values of foreign JSON: any type may stand anywhere."""
+
+from __future__ import annotations
+
+import math
+import reprlib
+
+INT64 = 2**63
+# Longer texts of a value are of no use in a message.
+SHOWN = 60
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = _short.maxlong = SHOWN
+# Objects with all the fields that tell which record is meant.
+_short.maxdict = _short.maxlist = 5
+_short.maxlevel = 2
+
+
+def whole_number(value: object) -> int | None:
+    """The value as an integer of 64 bits (3.0 counts, "3" and true do not), None where it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, float) and not value.is_integer():
+        return None
+    return int(value) if -INT64 <= value < INT64 else None
+
+
+def number(value: object) -> float:
+    """The value as a finite number, nan where it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return math.nan
+    try:
+        return float(value) if math.isfinite(value) else math.nan
+    except OverflowError:
+        return math.nan
+
+
+def is_text(value: object) -> bool:
+    """Whether the value is a text that can be written down: JSON may hold halves of characters."""
+    if not isinstance(value, str) or not value.strip():
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in value
+
+
+def sku_text(value: object) -> str | None:
+    """A SKU as text; some write article numbers as numbers."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and is_text(value) else None
+
+
+def is_set(value: object) -> bool:
+    """Whether a flag such as iscrowd is set; some write "0"."""
+    return value.strip().casefold() not in ("", "0", "false", "no") if isinstance(value, str) else bool(value)
+
+
+def short(value: object) -> str:
+    """The value for a message, cut where it is long or deep."""
+    text = _short.repr(value)
+    return text if len(text) <= 2 * SHOWN else text[: 2 * SHOWN] + "..."
