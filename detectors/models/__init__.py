@@ -64,7 +64,7 @@ class DetectorModule(Protocol):
     STD: tuple[float, float, float]
 
     def build(self, spec: ModelSpec) -> nn.Module:
-        """The network with random weights: torchvision's interface, and targets may hold `ignored` boxes."""
+        """The network with random weights, and torchvision's interface; targets may hold `ignored` boxes."""
         ...
 
 
@@ -77,4 +77,8 @@ def detector_module(name: str) -> Any:
 
 def build_model(spec: ModelSpec) -> nn.Module:
     """The network of a spec, randomly initialised."""
-    return detector_module(spec.detector).build(spec)
+    from detectors.models.parts import Normalise
+
+    model = detector_module(spec.detector).build(spec)
+    model.transform = Normalise(spec, model.transform.size_divisible)
+    return model

@@ -12,7 +12,6 @@ from detectors.models.parts import (
     IMAGENET_STD,
     LEAST_SCORE,
     MOST_DETECTIONS,
-    transform_options,
 )
 
 LONG_SIDE = 640
@@ -33,6 +32,5 @@ def build(spec: ModelSpec) -> nn.Module:
         num_classes=spec.classes + 1,
         box_detections_per_img=MOST_DETECTIONS,
         box_score_thresh=LEAST_SCORE,
-        **transform_options(spec),
     )
     return ignore_in_rcnn(model)

@@ -16,7 +16,6 @@ from detectors.models.parts import (
     MOST_DETECTIONS,
     PYRAMID_CHANNELS,
     TimmPyramid,
-    transform_options,
 )
 
 LONG_SIDE = 1024
@@ -39,7 +38,7 @@ class IgnoringFcosHead(FCOSHead):
 
 def build(spec: ModelSpec) -> nn.Module:
     """Strides 8 to 128."""
-    options = {"detections_per_img": MOST_DETECTIONS, "score_thresh": LEAST_SCORE, **transform_options(spec)}
+    options = {"detections_per_img": MOST_DETECTIONS, "score_thresh": LEAST_SCORE}
     classes = spec.classes + 1
     if spec.backbone is None:
         model = fcos_resnet50_fpn(weights=None, weights_backbone=None, num_classes=classes, **options)

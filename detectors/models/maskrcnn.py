@@ -15,7 +15,6 @@ from detectors.models.parts import (
     TimmPyramid,
     max_pool_level,
     pyramid_anchors,
-    transform_options,
 )
 
 LONG_SIDE = 1024
@@ -31,7 +30,6 @@ def build(spec: ModelSpec) -> nn.Module:
     options = {
         "box_detections_per_img": MOST_DETECTIONS,
         "box_score_thresh": LEAST_SCORE,
-        **transform_options(spec),
     }
     if spec.backbone is None:
         model = maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, num_classes=spec.classes + 1, **options)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelMaxPool
 
@@ -23,15 +24,17 @@ LEAST_SCORE = 0.01
 PYRAMID_CHANNELS = 256
 
 
-def transform_options(spec: ModelSpec) -> dict[str, Any]:
-    """Pictures come at the network's size: torchvision only normalises them."""
-    return {
-        "image_mean": list(spec.mean),
-        "image_std": list(spec.std),
-        "min_size": min(spec.width, spec.height),
-        "max_size": max(spec.width, spec.height),
-        "_skip_resize": True,
-    }
+class Normalise(GeneralizedRCNNTransform):
+    """torchvision's transform without resizing: pictures come at the network's size, in training and afterwards.
+
+    (Its own option to skip resizing holds in training alone.)
+    """
+
+    def __init__(self, spec: ModelSpec, size_divisible: int) -> None:
+        super().__init__(1, 1, list(spec.mean), list(spec.std), size_divisible=size_divisible)
+
+    def resize(self, image: Tensor, target: Any = None) -> tuple[Tensor, Any]:
+        return image, target
 
 
 class TimmPyramid(nn.Module):

@@ -16,7 +16,6 @@ from detectors.models.parts import (
     PYRAMID_CHANNELS,
     TimmPyramid,
     pyramid_anchors,
-    transform_options,
 )
 
 LONG_SIDE = 1024
@@ -55,7 +54,7 @@ class IgnoringRetinaHead(nn.Module):
 
 def build(spec: ModelSpec) -> nn.Module:
     """Strides 8 to 128; three anchor sizes per octave from 32 px on."""
-    options = {"detections_per_img": MOST_DETECTIONS, "score_thresh": LEAST_SCORE, **transform_options(spec)}
+    options = {"detections_per_img": MOST_DETECTIONS, "score_thresh": LEAST_SCORE}
     # torchvision reserves class 0 for background, which a sigmoid head learns as never seen.
     classes = spec.classes + 1
     if spec.backbone is None:

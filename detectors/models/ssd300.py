@@ -8,7 +8,7 @@ from torchvision.models.detection.ssd import SSD
 
 from detectors.models import ModelSpec, timm_ssd
 from detectors.models.ignoring import Target, as_kind, silence_ignored
-from detectors.models.parts import LEAST_SCORE, MOST_DETECTIONS, transform_options
+from detectors.models.parts import LEAST_SCORE, MOST_DETECTIONS
 
 LONG_SIDE = 300
 FIXED_SIZE = (300, 300)
@@ -32,10 +32,8 @@ class IgnoringSsd(SSD):
 
 def build(spec: ModelSpec) -> nn.Module:
     """Six maps of 38 to 1 cells."""
-    options = {"detections_per_img": MOST_DETECTIONS, "score_thresh": LEAST_SCORE, **transform_options(spec)}
+    options = {"detections_per_img": MOST_DETECTIONS, "score_thresh": LEAST_SCORE}
     if spec.backbone is not None:
         return as_kind(IgnoringSsd, timm_ssd.build(spec, options))
-    options.pop("min_size")
-    options.pop("max_size")
     model = ssd300_vgg16(weights=None, weights_backbone=None, num_classes=spec.classes + 1, **options)
     return as_kind(IgnoringSsd, model)

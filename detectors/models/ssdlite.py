@@ -7,7 +7,7 @@ from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 
 from detectors.models import ModelSpec, timm_ssd
 from detectors.models.ignoring import as_kind
-from detectors.models.parts import LEAST_SCORE, MOST_DETECTIONS, transform_options
+from detectors.models.parts import LEAST_SCORE, MOST_DETECTIONS
 from detectors.models.ssd300 import IgnoringSsd
 
 LONG_SIDE = 320
@@ -20,10 +20,8 @@ MEAN = STD = (0.5, 0.5, 0.5)
 
 def build(spec: ModelSpec) -> nn.Module:
     """Maps at strides 16 to 512; default boxes follow the size of the picture."""
-    options = {"detections_per_img": MOST_DETECTIONS, "score_thresh": LEAST_SCORE, **transform_options(spec)}
+    options = {"detections_per_img": MOST_DETECTIONS, "score_thresh": LEAST_SCORE}
     if spec.backbone is not None:
         return as_kind(IgnoringSsd, timm_ssd.build(spec, options))
-    options.pop("min_size")
-    options.pop("max_size")
     model = ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=spec.classes + 1, **options)
     return as_kind(IgnoringSsd, model)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import OrderedDict
-from functools import partial
 from typing import Any
 
 import torch
@@ -17,7 +17,12 @@ from detectors.models import ModelSpec
 from detectors.models.parts import timm_stages
 
 EXTRA_CHANNELS = (512, 256, 256, 128)
-NORM = partial(nn.BatchNorm2d, eps=0.001, momentum=0.03)
+MOST_GROUPS = 16
+
+
+def _norm(channels: int) -> nn.GroupNorm:
+    """Group norm: the last maps are one cell wide, and statistics of a batch of such cells are none."""
+    return nn.GroupNorm(math.gcd(channels, MOST_GROUPS), channels)
 
 
 class TimmMaps(nn.Module):
@@ -41,13 +46,13 @@ def _halve(inputs: int, outputs: int) -> nn.Sequential:
     middle = outputs // 2
     return nn.Sequential(
         nn.Conv2d(inputs, middle, 1, bias=False),
-        NORM(middle),
+        _norm(middle),
         nn.ReLU6(),
         nn.Conv2d(middle, middle, 3, stride=2, padding=1, groups=middle, bias=False),
-        NORM(middle),
+        _norm(middle),
         nn.ReLU6(),
         nn.Conv2d(middle, outputs, 1, bias=False),
-        NORM(outputs),
+        _norm(outputs),
         nn.ReLU6(),
     )
 
@@ -60,6 +65,5 @@ def build(spec: ModelSpec, options: dict[str, Any]) -> SSD:
         channels = [one.shape[1] for one in maps(torch.zeros(1, 3, spec.height, spec.width)).values()]
     maps.train()
     boxes = DefaultBoxGenerator([[2, 3] for _ in channels], min_ratio=0.1, max_ratio=0.95)
-    head = SSDLiteHead(channels, boxes.num_anchors_per_location(), spec.classes + 1, NORM)
-    options = {name: value for name, value in options.items() if name not in ("min_size", "max_size")}
-    return SSD(maps, boxes, (spec.height, spec.width), spec.classes + 1, head=head, **options)
+    head = SSDLiteHead(channels, boxes.num_anchors_per_location(), spec.classes + 1, _norm)
+    return SSD(maps, boxes, (spec.width, spec.height), spec.classes + 1, head=head, **options)
