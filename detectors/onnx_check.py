@@ -1,0 +1,133 @@
+"""Whether an ONNX file finds what the network itself finds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from assets.errors import SynthError
+from detectors.augment import Letterbox
+from detectors.find import Detections, detections_of, forward
+from detectors.models.parts import MOST_DETECTIONS
+from detectors.onnx_graph import INPUT
+
+# Detections below are noise that nobody looks at.
+LEAST_COMPARED = 0.05
+MOST_PIXELS, MOST_SCORE = 1.0, 1e-3
+# Two boxes of one class that overlap by more than this are rivals in the suppression of doubles.
+RIVALS = 0.4
+# A list of this length may have been cut off: background counts towards its limit, but is left out of it later.
+MAYBE_FULL = MOST_DETECTIONS // 2
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far two detectors agree. pictures, compared: pictures and detections of both sides together.
+
+    ties: detections that only one side has, because two of one score were about equally good. wrong: those that only
+    one side has for no such reason. pixels, score: largest differences of those that both have.
+    torch_seconds, onnx_seconds: of the median picture.
+    """
+
+    pictures: int
+    compared: int
+    ties: int
+    wrong: int
+    pixels: float
+    score: float
+    torch_seconds: float
+    onnx_seconds: float
+
+
+def check_agreement(model: nn.Module, onnx: bytes, pictures: Sequence[NDArray[np.uint8]]) -> Agreement:
+    """Compares the network with its ONNX file over (H, W, 3) uint8 pictures of the network's size, on the CPU.
+
+    A detection agrees with one of the same class within 1 px and 0.001 of score. Raises SynthError where the file
+    cannot be run; what differs is told in the result.
+    """
+    session = open_session(onnx)
+    run_onnx(session, pictures[0])
+    seconds: tuple[list[float], list[float]] = ([], [])
+    pairs = []
+    for picture in pictures:
+        ours, spent = _timed(partial(_run_torch, model, picture))
+        theirs, spent_there = _timed(partial(run_onnx, session, picture))
+        seconds[0].append(spent)
+        seconds[1].append(spent_there)
+        pairs.append((ours, theirs))
+    both = [_compare(*pair) for pair in pairs] + [_compare(*pair[::-1]) for pair in pairs]
+    compared, ties, wrong, pixels, score = zip(*both, strict=True)
+    medians = (float(np.median(spent)) for spent in seconds)
+    return Agreement(len(pictures), sum(compared), sum(ties), sum(wrong), max(pixels), max(score), *medians)
+
+
+def open_session(onnx: bytes) -> Any:
+    """onnxruntime's session on the CPU. Raises SynthError where it cannot take the file."""
+    import onnxruntime  # type: ignore[import-untyped]
+
+    options = onnxruntime.SessionOptions()
+    # 3: errors only.
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its own kinds share no base
+        raise SynthError("onnxruntime cannot open the exported network", found=str(error)[:300]) from error
+
+
+def run_onnx(session: Any, picture: NDArray[np.uint8]) -> Detections:
+    """What the file finds in an (H, W, 3) picture of its size, in that picture's pixels."""
+    try:
+        boxes, labels, scores = session.run(None, {INPUT: picture[None]})[:3]
+    except Exception as error:
+        raise SynthError("onnxruntime cannot run the exported network", found=str(error)[:300]) from error
+    return Detections(boxes, labels.astype(np.int32), scores)
+
+
+def _run_torch(model: nn.Module, picture: NDArray[np.uint8]) -> Detections:
+    height, width = picture.shape[:2]
+    return detections_of(forward(model, torch.from_numpy(picture[None]))[0], Letterbox(1.0, width, height))
+
+
+def _timed(find: Callable[[], Detections]) -> tuple[Detections, float]:
+    start = time.perf_counter()
+    found = find()
+    return found, time.perf_counter() - start
+
+
+def _compare(ours: Detections, theirs: Detections) -> tuple[int, int, int, float, float]:
+    """Compared, ties, wrong, and the largest differences in pixels and in score, of our detections among theirs."""
+    rows = np.flatnonzero(ours.scores > LEAST_COMPARED)
+    ties = wrong = 0
+    pixels = score = 0.0
+    for row in rows:
+        apart = np.abs(theirs.boxes - ours.boxes[row]).max(axis=1)
+        differs = np.abs(theirs.scores - ours.scores[row])
+        same = (theirs.labels == ours.labels[row]) & (differs <= MOST_SCORE)
+        partners = np.flatnonzero(same & (apart <= MOST_PIXELS))
+        if len(partners):
+            best = partners[np.argmin(apart[partners])]
+            pixels, score = max(pixels, float(apart[best])), max(score, float(differs[best]))
+        elif _is_tie(ours, int(row), theirs, same):
+            ties += 1
+        else:
+            wrong += 1
+    return len(rows), ties, wrong, pixels, score
+
+
+def _is_tie(ours: Detections, row: int, theirs: Detections, same: NDArray[np.bool_]) -> bool:
+    """Whether the other side has a rival of the same score instead, or has cut its list at this score."""
+    if len(theirs.scores) >= MAYBE_FULL and ours.scores[row] <= theirs.scores.min() + MOST_SCORE:
+        return True
+    box = ours.boxes[row]
+    low, high = np.maximum(theirs.boxes[:, :2], box[:2]), np.minimum(theirs.boxes[:, 2:], box[2:])
+    common = np.clip(high - low, 0, None).prod(axis=1)
+    areas = (theirs.boxes[:, 2:] - theirs.boxes[:, :2]).prod(axis=1) + (box[2:] - box[:2]).prod()
+    return bool((same & (common > RIVALS * (areas - common))).any())
