@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -90,16 +91,10 @@ def prepare_training(settings: DataSettings, *, seed: int, tell: Tell, classes: 
     tell: called with each line that people should read. classes: those of a detector that is trained on. Raises
     SynthError with every problem of every set at once.
     """
-    if not settings.synthetic and settings.real is None:
-        raise SynthError("there is nothing to train on", hint="give --synthetic, --real, or both")
-    training = [_read(name, path, TRAINING_SPLITS, settings) for name, path in settings.synthetic]
-    if settings.real is not None:
-        training.append(_read(REAL, settings.real, TRAINING_SPLITS, settings))
-    held = _read_validation(settings)
-    reads = [*training, *([held] if held else [])]
-    hashes = {read.images.name: fingerprint(read.source) for read in reads}
-    _check_distinct(reads, hashes)
-    for read in training if held else ():
+    training, held = _read_sets(settings)
+    reads = [*training, held] if held else training
+    hashes = _distinct_hashes(reads)
+    for read in training:
         _note_leaks(read, held)
     _tell_problems(reads, tell)
     check_usable([read.problems for read in reads], skip_bad=settings.skip_bad)
@@ -111,15 +106,11 @@ def prepare_training(settings: DataSettings, *, seed: int, tell: Tell, classes: 
     validation = relabel(held.images, classes) if held else None
     on_real = held is not None and not is_rendered(held.source)
     if settings.real is not None:
-        if is_rendered(training[-1].source):
-            tell("--real is a rendered set: its scores say little about real photographs")
         sources[-1], kept = _share_real(sources[-1], settings, held is None, seed, tell)
-        validation, on_real = (
-            (kept, not is_rendered(training[-1].source)) if kept is not None else (validation, on_real)
-        )
-    _check_left(sources, validation, held, tell)
-    if held is not None and settings.group_key is not None and settings.real is not None:
-        _tell_shared_groups(training[-1], held, settings.group_key, tell)
+        if kept is not None:
+            validation, on_real = kept, not is_rendered(training[-1].source)
+    _check_left(sources, validation)
+    _tell_doubts(settings, training, held, classes, tell)
     if validation is not None and not on_real:
         tell("the validation set is rendered: its scores say little about real photographs (give --val or --real)")
     return TrainingData(tuple(sources), validation, on_real, classes, hashes)
@@ -158,7 +149,8 @@ def _read(name: str, path: Path, splits: Sequence[str], settings: DataSettings) 
     return _Read(source, read_images(source, problems, group_key=_group_key(name, settings)), problems)
 
 
-def _check_distinct(reads: Sequence[_Read], hashes: dict[str, str]) -> None:
+def _distinct_hashes(reads: Sequence[_Read]) -> dict[str, str]:
+    hashes = {read.images.name: fingerprint(read.source) for read in reads}
     first: dict[str, _Read] = {}
     for read in reads:
         other = first.setdefault(hashes[read.images.name], read)
@@ -168,33 +160,64 @@ def _check_distinct(reads: Sequence[_Read], hashes: dict[str, str]) -> None:
                 found=f"{other.images.name} is {other.source.file}, {read.images.name} is {read.source.file}",
                 hint="validate on images that are not trained on; give more weight to a source with --mix",
             )
+    return hashes
 
 
-def _check_left(sources: Sequence[ImageSet], validation: ImageSet | None, held: _Read | None, tell: Tell) -> None:
+def _check_left(sources: Sequence[ImageSet], validation: ImageSet | None) -> None:
     """Raises where nothing is left to learn, or to validate, once bad records and foreign classes are out."""
     empty = [images.name for images in sources if not len(images)]
     if empty:
         raise SynthError(f"no image of {', '.join(empty)} can be used")
     if not any((images.labels >= 0).any() for images in sources):
         raise SynthError("no box of the training data has a class to be learned", hint=SAME_CLASSES)
-    if validation is None:
-        return
-    if held is not None:
-        gone = sorted({held.images.classes.keys[label] for label in _lost_labels(held.images, validation)})
-        if gone:
-            tell(f"{len(gone)} classes only in validation, ignored there: {', '.join(gone[:10])}")
-    if not (validation.labels >= 0).any():
+    if validation is not None and not (validation.labels >= 0).any():
         raise SynthError("no box of the validation data has a class that is trained", hint=SAME_CLASSES)
 
 
-def _lost_labels(before: ImageSet, after: ImageSet) -> NDArray[np.int32]:
-    return np.unique(before.true_labels[(before.true_labels >= 0) & (after.true_labels < 0)])
+def _tell_doubts(
+    settings: DataSettings, training: Sequence[_Read], held: _Read | None, classes: Classes, tell: Tell
+) -> None:
+    """What may be meant, and may be a mistake."""
+    for read in [*training, held] if held else training:
+        before = read.images.true_labels
+        after = relabel(read.images, classes).true_labels
+        gone = [read.images.classes.keys[label] for label in np.unique(before[(before >= 0) & (after < 0)])]
+        if gone:
+            tell(f"{len(gone)} classes of {read.images.name} are not trained, ignored there: {', '.join(gone[:10])}")
+    if settings.real is None:
+        return
+    if is_rendered(training[-1].source):
+        tell("--real is a rendered set, not photographs")
+    if held and settings.group_key:
+        trained, validated = (
+            {str(record.get(settings.group_key)) for record in read.source.content["images"]}
+            for read in (training[-1], held)
+        )
+        if shared := sorted(trained & validated):
+            tell(f"{len(shared)} groups are in {REAL} and in validation, such as {settings.group_key} {shared[0]}")
 
 
-def _tell_shared_groups(real: _Read, held: _Read, key: str, tell: Tell) -> None:
-    trained, validated = ({str(record.get(key)) for record in read.source.content["images"]} for read in (real, held))
-    if shared := sorted(trained & validated):
-        tell(f"{len(shared)} groups are in both {REAL} and the validation set, such as {key} {shared[0]}")
+def _read_sets(settings: DataSettings) -> tuple[list[_Read], _Read | None]:
+    """The sets to train on and the one to validate on. Raises SynthError with what ails each of them."""
+    if not settings.synthetic and settings.real is None:
+        raise SynthError("there is nothing to train on", hint="give --synthetic, --real, or both")
+    wanted = [*settings.synthetic, *([(REAL, settings.real)] if settings.real is not None else [])]
+    steps: list[Callable[[], _Read | None]] = [
+        *(partial(_read, name, path, TRAINING_SPLITS, settings) for name, path in wanted),
+        partial(_read_validation, settings),
+    ]
+    reads: list[_Read | None] = []
+    errors: list[SynthError] = []
+    for step in steps:
+        try:
+            reads.append(step())
+        except SynthError as error:
+            errors.append(error)
+    if len(errors) > 1:
+        raise SynthError(f"{len(errors)} data sets cannot be read", problems=[str(error) for error in errors])
+    if errors:
+        raise errors[0]
+    return [read for read in reads[:-1] if read is not None], reads[-1]
 
 
 def _group_key(name: str, settings: DataSettings) -> str | None:
