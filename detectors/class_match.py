@@ -68,6 +68,13 @@ def relabel(images: ImageSet, classes: Classes) -> ImageSet:
     return replace(images, classes=classes, labels=labels, true_labels=true_labels)
 
 
+def rename_classes(images: ImageSet, known: Classes) -> Classes:
+    """The classes of `images` under the keys and names that the same classes have in `known`; their order stays."""
+    pairs = zip(_labels_in(known, images), images.classes.keys, images.classes.names, strict=True)
+    renamed = [(key, name) if label is None else (known.keys[label], known.names[label]) for label, key, name in pairs]
+    return Classes(tuple(key for key, _ in renamed), tuple(name for _, name in renamed))
+
+
 def _labels_in(classes: Classes, images: ImageSet) -> list[int | None]:
     """Where the classes of `images` stand in `classes`."""
     by_key = {key: label for label, key in enumerate(classes.keys)}

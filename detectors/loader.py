@@ -53,12 +53,13 @@ class TrainingImages(Dataset[Any]):
 
     def __getitem__(self, draw: Draw) -> tuple[Sample, Draw] | SynthError:
         try:
-            return self._make(draw), draw
+            return self.make(draw), draw
         except SynthError as error:
             # Handed on as a value: torch would wrap the traceback of the worker around its text.
             return error
 
-    def _make(self, draw: Draw) -> Sample:
+    def make(self, draw: Draw) -> Sample:
+        """The sample of a draw. Raises SynthError where its picture cannot be read."""
         view = self.view
         sample = read_sample(self.sources[draw.source], draw.image, masks=view.masks)
         rng = stream(view.seed, Purpose.AUGMENT, draw.position)

@@ -10,8 +10,9 @@ from typing import Literal
 from assets.errors import SynthError
 from detectors.mix import Draw, Mix
 
-Schedule = Literal["mix", "finetune", "mix+finetune"]
-SCHEDULES = ("mix", "finetune", "mix+finetune")
+Schedule = Literal["mix", "finetune", "mix+finetune", "adapt"]
+# "adapt" is fine-tuning alone, from a trained detector.
+SCHEDULES = ("mix", "finetune", "mix+finetune", "adapt")
 # Fine-tuning at the full rate forgets what the synthetic images taught.
 FINETUNE_RATE = 0.1
 LONGEST_WARM_UP = 500

@@ -64,7 +64,7 @@ class TrainSettings:
             raise unknown_name("augmentation", self.augment, PRESETS)
         if self.schedule not in SCHEDULES:
             raise unknown_name("schedule", self.schedule, SCHEDULES)
-        if "finetune" in self.schedule and self.data.real is None:
+        if self.schedule != "mix" and self.data.real is None:
             raise SynthError(f"--schedule {self.schedule} needs real photos", hint="give --real")
         if self.schedule == "finetune" and not self.data.synthetic:
             raise SynthError("--schedule finetune learns from synthetic images first", hint="give --synthetic")

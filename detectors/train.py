@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 import os
-import signal
-import threading
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from rich.console import Console
@@ -26,22 +19,22 @@ from assets.atomic import lock_folder, remove_leftovers, write_whole
 from assets.errors import SynthError
 from detectors.augment import preset
 from detectors.checkpoint import BEST, LAST, Checkpoint, load_checkpoint
+from detectors.device import loader_processes, pick_device
+from detectors.guards import calm, orderly_stop, told_memory
 from detectors.image_store import open_images, save_images
 from detectors.keeper import Identity, Keeper, Record, restore_learner
 from detectors.learner import Learner
 from detectors.loader import PlannedBatches, TrainingImages, View, training_loader
-from detectors.mix import complete_shares, realised
+from detectors.mix import realised
 from detectors.models import ModelSpec, build_model, detector_module
 from detectors.prepare import TrainingData, prepare_training
 from detectors.progress import StepProgress
-from detectors.schedule import FINETUNE_RATE, Phase, Plan, finetune_shares, without_real
+from detectors.schedule import Plan
 from detectors.settings import TrainSettings
+from detectors.train_setup import make_plan, make_spec
 from detectors.weights import load_weights
 
 RATE_BATCH = 16
-# Sides that every stage of a network can halve five times.
-STRIDE = 32
-LEAST_EPOCH_STEPS = 10
 
 
 @dataclass(frozen=True)
@@ -154,7 +147,7 @@ def _train(
             return _summary(settings, learner, keeper, 0.0)
         console.print(f"going on from step {learner.step} of {plan.steps}", highlight=False)
     _describe(console, settings, spec, plan)
-    with _calm():
+    with calm():
         trainer = _make_trainer(settings, keeper)
     view = View(
         spec.width, spec.height, preset(settings.augment), detector_module(spec.detector).NEEDS_MASKS, settings.seed
@@ -169,78 +162,9 @@ def _train(
     pin = trainer.strategy.root_device.type == "cuda"
     loader = training_loader(TrainingImages(data.sources, plan, view), batches, workers=workers, pin=pin)
     began = time.monotonic()
-    with progress, _orderly_stop(keeper, progress), _calm(), _told_memory(settings, spec):
+    with progress, orderly_stop(keeper, progress), calm(), told_memory(settings, spec):
         trainer.fit(learner, loader)
     return _summary(settings, learner, keeper, time.monotonic() - began)
-
-
-def make_spec(settings: TrainSettings, data: TrainingData) -> ModelSpec:
-    """The network for these settings; its size from the detector and the shape of the pictures where not given."""
-    module = detector_module(settings.detector)
-    if module.NEEDS_MASKS:
-        _check_masks(data, settings.detector)
-    width, height = settings.size or fitting_size(module, data.sources[-1].sizes)
-    if module.FIXED_SIZE and (width, height) != module.FIXED_SIZE:
-        raise SynthError(
-            f"{settings.detector} takes pictures of one size only",
-            found=f"--size {width}x{height}",
-            expected="{}x{}".format(*module.FIXED_SIZE),
-        )
-    mean, std = module.MEAN, module.STD
-    if settings.backbone is not None:
-        mean, std = _timm_normalisation(settings.backbone)
-    return ModelSpec(settings.detector, settings.backbone, len(data.classes), width, height, mean, std)
-
-
-def fitting_size(module: Any, sizes: np.ndarray) -> tuple[int, int]:
-    """Width and height in whole strides: the detector's long side, the pictures' usual shape, no enlargement."""
-    if module.FIXED_SIZE:
-        return module.FIXED_SIZE
-    long_side = min(module.LONG_SIDE, STRIDE * math.ceil(int(sizes.max()) / STRIDE))
-    aspect = float(np.median(sizes[:, 0] / sizes[:, 1]))
-    width, height = (long_side, long_side / aspect) if aspect >= 1 else (long_side * aspect, long_side)
-    return STRIDE * math.ceil(round(width) / STRIDE), STRIDE * math.ceil(round(height) / STRIDE)
-
-
-def _timm_normalisation(name: str) -> tuple[Any, Any]:
-    """Mean and deviation that a timm model was pretrained with."""
-    import timm
-
-    known = timm.get_pretrained_cfg(name, allow_unregistered=True)
-    return (tuple(known.mean), tuple(known.std)) if known else ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-
-
-def _check_masks(data: TrainingData, detector: str) -> None:
-    problems = []
-    for images in data.sources:
-        lengths = np.diff(images.masks.offsets)
-        without = int(((lengths == 0) & (images.labels >= 0)).sum())
-        if without:
-            problems.append(f"{images.name}: {without} of {len(lengths)} annotations have no mask")
-    if problems:
-        hint = "take a detector of boxes, such as fasterrcnn, or add segmentations"
-        raise SynthError(f"{detector} learns from masks", problems=problems, hint=hint)
-
-
-def make_plan(settings: TrainSettings, data: TrainingData) -> Plan:
-    """Phases of the schedule in steps."""
-    names = settings.source_names
-    counts = tuple(len(images) for images in data.sources)
-    empty = [name for name, count in zip(names, counts, strict=True) if not count]
-    if empty:
-        raise SynthError(f"no image of {', '.join(empty)} can be used")
-    shares = complete_shares(settings.completed_mix, names)
-    images = settings.epoch_images or sum(counts[: len(settings.data.synthetic)]) or counts[-1]
-    per_epoch = max(math.ceil(images / settings.batch), LEAST_EPOCH_STEPS)
-    main_shares = without_real(shares) if settings.schedule == "finetune" else shares
-    phases = [
-        Phase("mix" if settings.schedule != "finetune" else "synthetic", settings.epochs * per_epoch, main_shares)
-    ]
-    if "finetune" in settings.schedule:
-        epochs = settings.finetune_epochs or max(1, settings.epochs // 4)
-        tuned = finetune_shares(shares, settings.replay)
-        phases.append(Phase("finetune", epochs * per_epoch, tuned, FINETUNE_RATE))
-    return Plan(tuple(phase for phase in phases if phase.steps), counts, settings.batch, per_epoch, settings.seed)
 
 
 def _make_learner(
@@ -288,9 +212,7 @@ def pretrained_norms(fitted: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _make_trainer(settings: TrainSettings, keeper: Keeper) -> L.Trainer:
-    gpu = settings.device != "cpu" and torch.cuda.is_available()
-    if settings.device == "gpu" and not gpu:
-        raise SynthError("there is no usable GPU", hint="--device cpu trains without one, many times slower")
+    gpu = pick_device(settings.device).type == "cuda"
     logs = settings.out / "logs"
     return L.Trainer(
         accelerator="gpu" if gpu else "cpu",
@@ -310,12 +232,6 @@ def _make_trainer(settings: TrainSettings, keeper: Keeper) -> L.Trainer:
     )
 
 
-def loader_processes(devices: int) -> int:
-    """Processes that read images, for each device: all cores but one, at most eight."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(8, (cores - 1) // devices))
-
-
 def _describe(console: Console, settings: TrainSettings, spec: ModelSpec, plan: Plan) -> None:
     names = settings.source_names
     backbone = f" on {spec.backbone}" if spec.backbone else ""
@@ -326,61 +242,6 @@ def _describe(console: Console, settings: TrainSettings, spec: ModelSpec, plan: 
     for phase in plan.phases:
         mix = ", ".join(f"{name} {share:.0%}" for name, share in zip(names, phase.shares, strict=True) if share)
         console.print(f"phase {phase.name}: {phase.steps} steps of {settings.batch}, {mix}", highlight=False)
-
-
-@contextmanager
-def _orderly_stop(keeper: Keeper, progress: StepProgress) -> Iterator[None]:
-    """The first Ctrl-C ends after the current step and saves; the second ends at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: object) -> None:
-        if keeper.interrupted:
-            raise KeyboardInterrupt
-        keeper.interrupted = True
-        progress.tell("stopping after this step; Ctrl-C again stops at once")
-
-    earlier = signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, earlier)
-
-
-@contextmanager
-def _calm() -> Iterator[None]:
-    """Lightning's advice on settings that were chosen on purpose stays away from the user."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"lightning\..*")
-        yield
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
-
-
-@contextmanager
-def _told_memory(settings: TrainSettings, spec: ModelSpec) -> Iterator[None]:
-    """Says what to lower where memory runs out."""
-    try:
-        yield
-    except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
-        text = str(error)
-        if isinstance(error, SynthError):
-            raise
-        if isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in text:
-            found = (
-                f"--batch {settings.batch} at {spec.width}x{spec.height}: {text.splitlines()[0][:200] if text else ''}"
-            )
-            hint = f"lower --batch (to {max(settings.batch // 2, 1)}), then --size; nothing saved is lost"
-            raise SynthError("memory does not suffice for a step", found=found, hint=hint) from error
-        if "DataLoader worker" in text and "killed" in text:
-            hint = "lower --workers: each of them holds a few batches"
-            raise SynthError("a loader process was killed, most likely for want of memory", hint=hint) from error
-        raise
 
 
 def _summary(settings: TrainSettings, learner: Learner, keeper: Keeper, seconds: float) -> TrainSummary:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,69 +10,22 @@ from typing import Any
 import click
 
 from assets.errors import SynthError
+from pipeline.cli_learning import COMMANDS
+from pipeline.cli_types import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, Shares, Size, Workers
 
-EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-ANY_PATH = click.Path(path_type=Path)
 INTERRUPTED = 130
-
-
-class Size(click.ParamType):
-    """640x480."""
-
-    name = "WIDTHxHEIGHT"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        width, _, height = str(value).lower().partition("x")
-        if not (width.isdecimal() and height.isdecimal() and 8 <= int(width) <= 8192 and 8 <= int(height) <= 8192):
-            self.fail(f"{value!r}: expected width x height in pixels, 8 to 8192 each, such as 640x480", param, ctx)
-        return int(width), int(height)
-
-
-class Shares(click.ParamType):
-    """train:0.9,val:0.1."""
-
-    name = "NAME:SHARE,..."
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[tuple[str, float], ...]:
-        if isinstance(value, tuple):
-            return value
-        try:
-            shares = tuple(self._share(item) for item in str(value).split(","))
-        except ValueError as error:
-            self.fail(f"{value!r}: {error}; expected such as train:0.9,val:0.1", param, ctx)
-        names = [name for name, _ in shares]
-        if len(set(names)) != len(names):
-            self.fail(f"{value!r}: each split once", param, ctx)
-        if abs(sum(share for _, share in shares) - 1) > 1e-6:
-            self.fail(f"{value!r}: the shares must sum to 1, found {sum(s for _, s in shares):g}", param, ctx)
-        return shares
-
-    def _share(self, item: str) -> tuple[str, float]:
-        name, colon, share = item.strip().partition(":")
-        if not name.isidentifier() or not colon:
-            raise ValueError(f"{item!r} is not NAME:SHARE")
-        number = float(share)
-        if not 0 < number <= 1:
-            raise ValueError(f"the share of {name} must be over 0 and at most 1")
-        return name, number
-
-
-class Workers(click.ParamType):
-    """A number, or auto."""
-
-    name = "N|auto"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if str(value) == "auto":
-            return os.cpu_count() or 1
-        if not str(value).isdecimal() or not 1 <= int(value) <= 512:
-            self.fail(f"{value!r}: expected a number of processes from 1 to 512, or auto", param, ctx)
-        return int(value)
+# What the extra "train" brings.
+LEARNING_PACKAGES = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "timm",
+    "hotcoco",
+    "tensorboard",
+    "matplotlib",
+    "jinja2",
+    "onnx",
+)
 
 
 class Group(click.Group):
@@ -85,6 +37,12 @@ class Group(click.Group):
         except SynthError as error:
             click.secho("error: ", fg="red", bold=True, nl=False, err=True)
             click.echo(str(error), err=True)
+            ctx.exit(1)
+        except ModuleNotFoundError as error:
+            if (error.name or "").split(".")[0] not in LEARNING_PACKAGES:
+                raise
+            click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+            click.echo(f"this command needs {error.name}: pip install 'synth[train]'", err=True)
             ctx.exit(1)
 
 
@@ -310,6 +268,9 @@ def doctor() -> None:
     print_checks(Console(), checks)
     sys.exit(0 if any(check.renders for check in checks) else 1)
 
+
+for command in COMMANDS:
+    main.add_command(command)
 
 if __name__ == "__main__":
     main()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import importlib.util
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from assets.errors import unknown_name
@@ -73,6 +76,13 @@ def detector_module(name: str) -> Any:
     if name not in DETECTORS:
         raise unknown_name("detector", name, DETECTORS)
     return importlib.import_module(DETECTORS[name])
+
+
+def detector_summary(name: str) -> str:
+    """The first line of a detector's file, read without importing it: torchvision takes seconds."""
+    spec = importlib.util.find_spec(DETECTORS[name])
+    source = Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
+    return (ast.get_docstring(ast.parse(source)) or "").split("\n")[0]
 
 
 def build_model(spec: ModelSpec) -> nn.Module:

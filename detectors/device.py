@@ -1,0 +1,23 @@
+"""What to compute on."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from assets.errors import SynthError
+
+
+def pick_device(wanted: str) -> torch.device:
+    """ "auto" is the GPU where there is one. Raises SynthError where one is wanted and there is none."""
+    usable = torch.cuda.is_available()
+    if wanted == "gpu" and not usable:
+        raise SynthError("there is no usable GPU", hint="--device cpu works without one, many times slower")
+    return torch.device("cuda" if usable and wanted != "cpu" else "cpu")
+
+
+def loader_processes(devices: int = 1) -> int:
+    """Processes that read images, for each device: all cores but one, at most eight."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(8, (cores - 1) // devices))

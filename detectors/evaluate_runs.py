@@ -1,0 +1,185 @@
+"""`synth evaluate`: trained detectors over labelled photos, to reports, pages and COCO results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from assets.atomic import write_whole
+from assets.errors import SynthError
+from detectors.checkpoint import Checkpoint, load_checkpoint, restore_model
+from detectors.class_match import rename_classes
+from detectors.device import loader_processes, pick_device
+from detectors.evaluate.compare import Comparison, compare
+from detectors.evaluate.page import write_comparison, write_page
+from detectors.evaluate.print_report import print_report
+from detectors.evaluate.report import Report, evaluate
+from detectors.evaluate.results import read_results, write_results
+from detectors.find import find_in_set
+from detectors.image_set import Classes, ImageSet, Predictions
+from detectors.mix import Purpose, stream
+from detectors.prepare import DataSettings, read_one
+from detectors.progress import StepProgress
+
+SPLITS = ("test", "val", "train")
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """What is evaluated on what. predictions: COCO results to judge instead of running the detector."""
+
+    runs: tuple[Path, ...]
+    data: tuple[Path, ...]
+    split: str | None = None
+    images: Path | None = None
+    group_key: str | None = None
+    out: Path | None = None
+    threshold: float | None = None
+    predictions: Path | None = None
+    skip_bad: bool = False
+    workers: int | None = None
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.predictions is not None and (len(self.runs) > 1 or len(self.data) > 1):
+            raise SynthError(
+                "--predictions are those of one detector on one data set", hint="give one RUN and one --data"
+            )
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """One run on one data set."""
+
+    run: str
+    truth: ImageSet
+    found: Predictions
+    report: Report
+
+
+def evaluate_runs(settings: EvaluateSettings, console: Console) -> dict[str, Report]:
+    """Reports by "run" or, on several data sets, by "run on data"; pages and files in the output folder."""
+    runs = _names(settings.runs)
+    sets = [_read(path, name, settings, console) for name, path in _names(settings.data).items()]
+    judged = [_judge(name, path, truth, settings, console) for name, path in runs.items() for truth in sets]
+    out = settings.out or _default_folder(settings)
+    reports: dict[str, Report] = {}
+    for one in judged:
+        label = one.run if len(sets) == 1 else f"{one.run} on {one.truth.name}"
+        folder = out if len(judged) == 1 else out / label.replace("/", "_")
+        folder.mkdir(parents=True, exist_ok=True)
+        reports[label] = one.report
+        write_whole(folder / "report.json", one.report.to_json().encode())
+        write_results(folder / "predictions.json", one.found, one.truth, _category_ids(one))
+        page = write_page(one.report, folder, one.truth, one.found)
+        console.rule(label)
+        print_report(console, one.report)
+        console.print(f"page: {page}", highlight=False, markup=False)
+    if len(judged) > 1:
+        page = write_comparison(reports, out, _comparisons(judged, runs, settings))
+        console.print(f"side by side: {page}", highlight=False, markup=False)
+    return reports
+
+
+def _names(paths: Sequence[Path]) -> dict[str, Path]:
+    """A short name of its own for each path."""
+    stems = [path.resolve().stem if path.is_file() else path.resolve().name for path in paths]
+    if len(set(stems)) < len(stems):
+        stems = [f"{path.resolve().parent.name}-{stem}" for path, stem in zip(paths, stems, strict=True)]
+    if len(set(stems)) < len(stems):
+        raise SynthError("the same is given twice", found=", ".join(str(path) for path in paths))
+    return dict(zip(stems, paths, strict=True))
+
+
+def _default_folder(settings: EvaluateSettings) -> Path:
+    run = settings.runs[0]
+    home = run if run.is_dir() else run.parent
+    return home / "evaluation" if len(settings.runs) == 1 else home.parent / "comparison"
+
+
+def _read(path: Path, name: str, settings: EvaluateSettings, console: Console) -> ImageSet:
+    def tell(line: str) -> None:
+        console.print(line, highlight=False, markup=False)
+
+    options = DataSettings(images=settings.images, group_key=settings.group_key, skip_bad=settings.skip_bad)
+    return read_one(path, name, options, splits=(settings.split,) if settings.split else SPLITS, tell=tell)
+
+
+def _judge(name: str, run: Path, truth: ImageSet, settings: EvaluateSettings, console: Console) -> _Judged:
+    checkpoint = load_checkpoint(run)
+    truth = _named_as(checkpoint.classes, truth, console)
+    if settings.predictions is not None:
+        found = read_results(settings.predictions, truth, _ids(truth, checkpoint.classes))
+    else:
+        found = _find(name, checkpoint, truth, settings, console)
+    threshold = settings.threshold if settings.threshold is not None else checkpoint.threshold
+    rng = stream(settings.seed, Purpose.BOOTSTRAP)
+    return _Judged(name, truth, found, evaluate(truth, found, threshold=threshold, rng=rng))
+
+
+def _named_as(classes: Classes, truth: ImageSet, console: Console) -> ImageSet:
+    """The truth with the detector's keys for the classes that both have; the others are said."""
+    renamed = replace(truth, classes=rename_classes(truth, classes))
+    unknown = [key for key in renamed.classes.keys if key not in classes.keys]
+    if len(unknown) == len(renamed.classes):
+        raise SynthError(
+            f"no class of {truth.name} is one of the detector's",
+            found=", ".join(unknown[:5]),
+            expected=", ".join(classes.keys[:5]),
+            hint="classes are matched by sku, else by name",
+        )
+    if unknown:
+        text = f"{len(unknown)} classes of {truth.name} are unknown to the detector, their boxes count as missed: "
+        console.print(text + ", ".join(unknown[:10]), highlight=False, markup=False)
+    return renamed
+
+
+def _find(
+    name: str, checkpoint: Checkpoint, truth: ImageSet, settings: EvaluateSettings, console: Console
+) -> Predictions:
+    model = restore_model(checkpoint).to(pick_device(settings.device))
+    workers = settings.workers if settings.workers is not None else loader_processes()
+    size = (checkpoint.spec.width, checkpoint.spec.height)
+    progress = StepProgress(console, f"{name} on {truth.name}", total=len(truth), unit="images")
+    last = time.monotonic()
+
+    def advance(count: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        progress.advance(count=count, seconds=now - last)
+        last = now
+
+    with progress:
+        return find_in_set(model, truth, checkpoint.classes, size, workers=workers, advance=advance)
+
+
+def _ids(truth: ImageSet, classes: Classes) -> dict[str, int]:
+    """Category ids of COCO results: as in the data set's own file, further ones behind."""
+    keys = [*truth.classes.keys, *(key for key in classes.keys if key not in truth.classes.keys)]
+    return {key: number for number, key in enumerate(keys, start=1)}
+
+
+def _category_ids(one: _Judged) -> dict[str, int]:
+    return _ids(one.truth, one.found.classes)
+
+
+def _comparisons(judged: list[_Judged], runs: dict[str, Path], settings: EvaluateSettings) -> list[Comparison]:
+    """Every further run against the first, on each data set."""
+    first = next(iter(runs))
+    by_set: dict[str, dict[str, _Judged]] = {}
+    for one in judged:
+        by_set.setdefault(one.truth.name, {})[one.run] = one
+    found = []
+    for of_set in by_set.values():
+        base = of_set[first]
+        for name, other in of_set.items():
+            if name != first:
+                rng = stream(settings.seed, Purpose.BOOTSTRAP, 1)
+                found.append(compare(base.truth, base.found, other.found, rng=rng, names=(first, name)))
+    return found

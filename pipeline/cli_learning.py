@@ -1,0 +1,319 @@
+"""The commands of the learning half: train, adapt, evaluate, predict, export, preview-batch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline.cli_types import ANY_PATH, EXISTING_FOLDER, Mix, NamedPath, Size
+
+INTERRUPTED = 130
+EXISTING = click.Path(exists=True, path_type=Path)
+
+
+def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of commands that read training data."""
+    options = (
+        click.option(
+            "--synthetic",
+            type=NamedPath(),
+            multiple=True,
+            help="Synthetic data set: folder or COCO JSON. Several with names: --synthetic scatter=data/scatter.",
+        ),
+        click.option("--real", type=EXISTING, help="Real labelled photos: folder or COCO JSON."),
+        click.option("--val", type=EXISTING, help="Validation photos.  [default: held out of --real by group]"),
+        click.option("--images", type=EXISTING_FOLDER, help="Where images lie that are not beside their JSON."),
+        click.option(
+            "--group-key", help="Field of an image that names its group.  [default: group, where it is there]"
+        ),
+        click.option(
+            "--real-fraction", type=click.FloatRange(0, 1, min_open=True), default=1.0, help="Share of the photos used."
+        ),
+        click.option(
+            "--hold-out",
+            type=click.FloatRange(0, 0.9),
+            default=0.2,
+            help="Share of --real for validation without --val.",
+        ),
+        click.option(
+            "--classes",
+            type=click.Choice(["all", "common"]),
+            default="all",
+            help="Of any set, or only those that all sets have.",
+        ),
+        click.option("--skip-bad", is_flag=True, help="Leave out records that cannot be used, and count them."),
+        click.option("--mix", type=Mix(), help="Shares by source, the rest is synthetic.  [default: real:0.2]"),
+    )
+    return _with(options, command)
+
+
+def step_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of commands that train."""
+    options = (
+        click.option("--batch", type=click.IntRange(1, 4096), default=16, help="Images per step, over all devices."),
+        click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="[default: the detector's own]"),
+        click.option("--augment", default="strong", help="none, light or strong."),
+        click.option("--patience", type=click.IntRange(1), default=8, help="Epochs without better validation AP."),
+        click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Of all chance."),
+        click.option("--workers", type=click.IntRange(0, 128), help="Processes that read images.  [default: by cores]"),
+        click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", help="What to compute on."),
+        click.option("--devices", type=click.IntRange(1, 64), default=1, help="GPUs side by side."),
+        click.option("--out", type=ANY_PATH, required=True, help="Folder of the run; the same command again goes on."),
+    )
+    return _with(options, command)
+
+
+def _with(options: tuple[Any, ...], command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command()
+@data_options
+@click.option(
+    "--schedule",
+    default="mix",
+    help="mix; finetune (synthetic, then real at a tenth of the rate); or mix+finetune.",
+)
+@click.option("--replay", type=click.FloatRange(0, 0.9), default=0.2, help="Synthetic share while fine-tuning.")
+@click.option("--detector", default="fasterrcnn_mobilenet", help="See 'synth train --list'.")
+@click.option("--backbone", help="Any timm model with stages, e.g. tf_efficientnet_lite0.")
+@click.option("--weights", default="imagenet", help="imagenet, coco, none, or a file.")
+@click.option("--size", type=Size(), help="Pictures are fitted into this.  [default: by detector and data]")
+@click.option("--epochs", type=click.IntRange(1), default=20, help="Passes over the synthetic set.")
+@click.option("--epoch-images", type=click.IntRange(1), help="Images that count as an epoch, instead.")
+@click.option("--finetune-epochs", type=click.IntRange(1), help="[default: a quarter of --epochs]")
+@step_options
+@click.option(
+    "--list",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda c, p, v: _list_detectors(c, v),
+    help="Name the detectors and end.",
+)
+def train(**options: Any) -> None:
+    """Train a detector on synthetic images mixed with real photos.
+
+    \b
+    synth train --synthetic data/synth --real data/real --mix real:0.2 --out runs/a
+    """
+    from detectors.settings import TrainSettings
+
+    _run(
+        TrainSettings(
+            data=_data_settings(options),
+            mix=options["mix"] or (),
+            schedule=options["schedule"],
+            replay=options["replay"],
+            detector=options["detector"],
+            backbone=options["backbone"],
+            weights=options["weights"],
+            size=options["size"],
+            epochs=options["epochs"],
+            epoch_images=options["epoch_images"],
+            finetune_epochs=options["finetune_epochs"],
+            **_step_settings(options),
+        )
+    )
+
+
+def _list_detectors(ctx: click.Context, wanted: bool) -> None:
+    if not wanted:
+        return
+    from detectors.models import DETECTORS, detector_summary
+
+    for name in DETECTORS:
+        click.echo(f"{name:26s} {detector_summary(name)}")
+    ctx.exit()
+
+
+@click.command()
+@click.argument("run", type=EXISTING)
+@data_options
+@click.option("--method", default="finetune", help="How: finetune.")
+@click.option("--freeze", type=click.Choice(["none", "backbone"]), default="none", help="What stays as it is.")
+@click.option("--replay", type=click.FloatRange(0, 0.9), default=0.2, help="Share of synthetic images, if --synthetic.")
+@click.option("--epochs", type=click.IntRange(1), default=10, help="Of --epoch-images each.")
+@click.option("--epoch-images", type=click.IntRange(1), help="[default: the photos ten times]")
+@step_options
+def adapt(run: Path, method: str, **options: Any) -> None:
+    """Adapt the detector of RUN to real photos.
+
+    \b
+    synth adapt runs/a --real data/real --synthetic data/synth --out runs/a-real
+    """
+    from rich.console import Console
+
+    from detectors.adapt import AdaptSettings, adapt_run
+    from detectors.train import print_summary
+
+    settings = AdaptSettings(
+        run=run,
+        method=method,
+        data=_data_settings(options),
+        mix=options["mix"] or (),
+        replay=options["replay"],
+        freeze=options["freeze"],
+        epochs=options["epochs"],
+        epoch_images=options["epoch_images"],
+        **_step_settings(options),
+    )
+    console = Console()
+    summary = _interruptible(lambda: adapt_run(settings, console))
+    print_summary(console, summary)
+    sys.exit(0 if summary.finished else INTERRUPTED)
+
+
+def _data_settings(options: dict[str, Any]) -> Any:
+    from detectors.prepare import DataSettings
+
+    return DataSettings(
+        synthetic=_named(options["synthetic"]),
+        real=options["real"],
+        val=options["val"],
+        images=options["images"],
+        group_key=options["group_key"],
+        real_fraction=options["real_fraction"],
+        hold_out=options["hold_out"],
+        classes=options["classes"],
+        skip_bad=options["skip_bad"],
+    )
+
+
+def _named(sources: tuple[tuple[str, Path], ...]) -> tuple[tuple[str, Path], ...]:
+    """Every source with a name of its own: "synthetic" for the one that was given without."""
+    names = [name or "synthetic" for name, _ in sources]
+    if len(set(names)) != len(names):
+        raise click.UsageError("several --synthetic need names: --synthetic a=PATH --synthetic b=PATH")
+    return tuple((name, path) for name, (_, path) in zip(names, sources, strict=True))
+
+
+def _step_settings(options: dict[str, Any]) -> dict[str, Any]:
+    names = ("batch", "learning_rate", "augment", "patience", "seed", "workers", "device", "devices", "out")
+    return {name: options[name] for name in names}
+
+
+def _run(settings: Any) -> None:
+    from rich.console import Console
+
+    from detectors.train import print_summary, run_training
+
+    console = Console()
+    summary = _interruptible(lambda: run_training(settings, console))
+    print_summary(console, summary)
+    sys.exit(0 if summary.finished else INTERRUPTED)
+
+
+def _interruptible(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except KeyboardInterrupt:
+        click.echo("\nstopped at once; the last save is kept: the same command goes on from there", err=True)
+        sys.exit(INTERRUPTED)
+
+
+@click.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=EXISTING)
+@click.option(
+    "--data", type=EXISTING, multiple=True, required=True, help="Real photos: folder or COCO JSON; repeatable."
+)
+@click.option("--split", help="Of a data set folder.  [default: test, else val, else train]")
+@click.option("--images", type=EXISTING_FOLDER, help="Where images lie that are not beside their JSON.")
+@click.option("--group-key", help="Field of an image that names its group.")
+@click.option("--out", type=ANY_PATH, help="Folder of the pages.  [default: evaluation in RUN]")
+@click.option("--threshold", type=click.FloatRange(0, 1), help="Score to believe.  [default: chosen on validation]")
+@click.option(
+    "--predictions",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="COCO results, instead of running RUN.",
+)
+@click.option("--skip-bad", is_flag=True, help="Leave out records that cannot be used, and count them.")
+@click.option("--workers", type=click.IntRange(0, 128), help="Processes that read images.  [default: by cores]")
+@click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", help="What to compute on.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Of the resampling for intervals.")
+def evaluate(runs: tuple[Path, ...], data: tuple[Path, ...], **options: Any) -> None:
+    """Measure the detectors of RUN... on photos: COCO numbers, SKUs, confusions, intervals, a page to look at."""
+    from rich.console import Console
+
+    from detectors.evaluate_runs import EvaluateSettings, evaluate_runs
+
+    settings = EvaluateSettings(runs=runs, data=data, **options)
+    _interruptible(lambda: evaluate_runs(settings, Console()))
+
+
+@click.command()
+@click.argument("run", type=EXISTING)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@click.option("--out", type=ANY_PATH, required=True, help="Folder for predictions.json and the pictures.")
+@click.option(
+    "--threshold", type=click.FloatRange(0, 1), help="Score of what is drawn.  [default: chosen on validation]"
+)
+@click.option("--every", type=click.IntRange(1), default=1, help="Every n-th frame of a video.")
+@click.option("--draw/--no-draw", default=True, help="Pictures with boxes.")
+@click.option("--workers", type=click.IntRange(0, 128), default=0, help="Processes that read images.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", help="What to compute on.")
+def predict(run: Path, paths: tuple[str, ...], out: Path, **options: Any) -> None:
+    """Find products in pictures, folders, globs, videos or COCO files: COCO results and pictures with boxes."""
+    from rich.console import Console
+
+    from detectors.predict import predict as predict_all
+    from detectors.predict import print_summary
+
+    console = Console()
+    summary = _interruptible(lambda: predict_all(run, paths, out, console=console, **options))
+    print_summary(console, summary)
+    sys.exit(1 if summary.failed else 0)
+
+
+@click.command()
+@click.argument("run", type=EXISTING)
+@click.option("--format", "kind", type=click.Choice(["onnx"]), default="onnx", help="Of the file.")
+@click.option("--out", type=ANY_PATH, help="The file.  [default: model.onnx in RUN]")
+@click.option("--photos", type=EXISTING, help="Photos to check the file on; noise where none are given.")
+def export(run: Path, kind: str, out: Path | None, photos: Path | None) -> None:
+    """Write the detector of RUN as ONNX, checked against the original."""
+    from rich.console import Console
+
+    from detectors.export import export as export_run
+    from detectors.export import print_summary
+
+    console = Console()
+    target = out or (run if run.is_dir() else run.parent) / f"model.{kind}"
+    print_summary(console, export_run(run, target, photos=photos, console=console))
+
+
+@click.command("preview-batch")
+@data_options
+@click.option("--size", type=Size(), default="640x384", help="Of the network's pictures.")
+@click.option("--augment", default="strong", help="none, light or strong.")
+@click.option("--count", type=click.IntRange(1, 256), default=16, help="Pictures shown.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Of all chance.")
+@click.option("--out", type=ANY_PATH, default="batch.png", help="The contact sheet, a PNG.")
+def preview_batch(**options: Any) -> None:
+    """Draw what the network would see: the first training pictures, mixed and augmented, with their boxes."""
+    from rich.console import Console
+
+    from detectors.preview_batch import preview_training
+
+    width, height = options["size"]
+    path = preview_training(
+        _data_settings(options),
+        mix=options["mix"] or (),
+        augment=options["augment"],
+        width=width,
+        height=height,
+        count=options["count"],
+        seed=options["seed"],
+        out=options["out"],
+        console=Console(),
+    )
+    click.echo(f"wrote {path}")
+
+
+COMMANDS = (train, adapt, evaluate, predict, export, preview_batch)

@@ -1,0 +1,107 @@
+"""Values on the command line: sizes, shares, numbers of processes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+ANY_PATH = click.Path(path_type=Path)
+
+
+class Size(click.ParamType):
+    """640x480."""
+
+    name = "WIDTHxHEIGHT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        width, _, height = str(value).lower().partition("x")
+        if not (width.isdecimal() and height.isdecimal() and 8 <= int(width) <= 8192 and 8 <= int(height) <= 8192):
+            self.fail(f"{value!r}: expected width x height in pixels, 8 to 8192 each, such as 640x480", param, ctx)
+        return int(width), int(height)
+
+
+class Shares(click.ParamType):
+    """train:0.9,val:0.1."""
+
+    name = "NAME:SHARE,..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[tuple[str, float], ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            shares = tuple(self._share(item) for item in str(value).split(","))
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}; expected such as train:0.9,val:0.1", param, ctx)
+        names = [name for name, _ in shares]
+        if len(set(names)) != len(names):
+            self.fail(f"{value!r}: each split once", param, ctx)
+        if abs(sum(share for _, share in shares) - 1) > 1e-6:
+            self.fail(f"{value!r}: the shares must sum to 1, found {sum(s for _, s in shares):g}", param, ctx)
+        return shares
+
+    def _share(self, item: str) -> tuple[str, float]:
+        name, colon, share = item.strip().partition(":")
+        if not name.isidentifier() or not colon:
+            raise ValueError(f"{item!r} is not NAME:SHARE")
+        number = float(share)
+        if not 0 < number <= 1:
+            raise ValueError(f"the share of {name} must be over 0 and at most 1")
+        return name, number
+
+
+class Workers(click.ParamType):
+    """A number, or auto."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if str(value) == "auto":
+            return os.cpu_count() or 1
+        if not str(value).isdecimal() or not 1 <= int(value) <= 512:
+            self.fail(f"{value!r}: expected a number of processes from 1 to 512, or auto", param, ctx)
+        return int(value)
+
+
+class Mix(click.ParamType):
+    """real:0.2,scatter:0.3."""
+
+    name = "NAME:SHARE,..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[tuple[str, float], ...]:
+        if isinstance(value, tuple):
+            return value
+        from detectors.mix import parse_shares
+
+        try:
+            return parse_shares(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}; expected such as real:0.2 or real:0.2,scatter:0.3", param, ctx)
+
+
+class NamedPath(click.ParamType):
+    """data/synth, or scatter=data/scatter."""
+
+    name = "[NAME=]PATH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Path]:
+        if isinstance(value, tuple):
+            return value
+        name, equals, path = str(value).partition("=")
+        if not equals:
+            name, path = "", str(value)
+        elif not name.isidentifier():
+            self.fail(f"{value!r}: a name is made of letters, digits and _", param, ctx)
+        if not Path(path).exists():
+            self.fail(f"{path!r} does not exist", param, ctx)
+        return name, Path(path)
