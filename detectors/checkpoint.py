@@ -112,9 +112,19 @@ def load_checkpoint(run: Path) -> Checkpoint:
 
 
 def restore_model(checkpoint: Checkpoint) -> nn.Module:
-    """The network of a checkpoint with its weights, in evaluation mode, on the CPU."""
+    """The network of a checkpoint with its weights, in evaluation mode, on the CPU.
+
+    Raises SynthError where another version of synth or torchvision built the network differently.
+    """
     model = build_model(checkpoint.spec)
-    model.load_state_dict(checkpoint.weights)
+    try:
+        model.load_state_dict(checkpoint.weights)
+    except RuntimeError as error:
+        made = ", ".join(f"{name} {version}" for name, version in checkpoint.versions.items())
+        hint = "use the versions it was made with, or train again"
+        raise SynthError(
+            "the checkpoint's weights do not fit its network here", found=f"made with {made}", hint=hint
+        ) from error
     return model.eval()
 
 

@@ -124,7 +124,7 @@ def print_summary(console: Console, summary: PredictSummary) -> None:
     if summary.interrupted:
         say(f"stopped after {summary.pictures} of {summary.total} pictures; what was found until then is kept")
     if summary.failed:
-        say(f"{len(summary.failed)} files could not be read:")
+        say(f"could not be read: {len(summary.failed)}")
         for failed in summary.failed[:TOLD]:
             say(f"  - {failed.file}: {failed.reason}")
         if len(summary.failed) > TOLD:

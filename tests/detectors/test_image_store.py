@@ -14,7 +14,7 @@ from detectors.image_store import open_images, save_images
 
 
 def columns(images: ImageSet) -> dict[str, np.ndarray]:
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for field in fields(images):
         value = getattr(images, field.name)
         if isinstance(value, Packed):
