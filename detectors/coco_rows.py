@@ -112,21 +112,21 @@ def _share(value: object) -> float:
 
 def _box_of(record: Record, image: LabelledImage, where: str, problems: Problems) -> Box | None:
     """xyxy inside the picture, or None where nothing of it can be used."""
-    edges, shown = box_numbers(record), short(record.get("bbox"))
+    edges, shown = box_numbers(record), record.get("bbox")
     if edges is None:
-        problems.spoil(NO_NUMBERS, f"{where}: {shown}")
+        problems.spoil(NO_NUMBERS, f"{where}: {short(shown)}")
         return None
     x, y, width, height = edges
     if width <= 0 or height <= 0:
-        problems.spoil("boxes without width or height", f"{where}: {shown}")
+        problems.spoil("boxes without width or height", f"{where}: {short(shown)}")
         return None
     left, top = max(x, 0.0), max(y, 0.0)
     right, bottom = min(x + width, float(image.width)), min(y + height, float(image.height))
     if right - left <= 0 or bottom - top <= 0:
-        problems.spoil(OUTSIDE, f"{where}: {shown} in {image.width}x{image.height}")
+        problems.spoil(OUTSIDE, f"{where}: {short(shown)} in {image.width}x{image.height}")
         return None
     if right - left < LEAST_SIDE_PX or bottom - top < LEAST_SIDE_PX:
-        problems.spoil("boxes thinner than half a pixel", f"{where}: {shown}")
+        problems.spoil("boxes thinner than half a pixel", f"{where}: {short(shown)}")
         return None
     outside = max(left - x, top - y, x + width - right, y + height - bottom)
     if outside > ROUNDING_PX:
