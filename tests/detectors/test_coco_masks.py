@@ -128,6 +128,13 @@ def test_what_is_no_mask_is_told(segmentation: Any, message: str) -> None:
     assert len(found) < 200
 
 
+def test_seven_characters_are_more_than_pycocotools_can_hold() -> None:
+    # [0, 42], the 0 written in six characters and in seven.
+    lengths = run_lengths(b"PPPPP0Z1")
+    assert lengths is not None and lengths.tolist() == [0, 42]
+    assert run_lengths(b"PPPPPP0Z1") is None
+
+
 @pytest.mark.parametrize("nothing", [None, [], {}])
 def test_no_segmentation_is_no_mask(nothing: Any) -> None:
     assert compressed_mask(nothing, 6, 7) == b""
