@@ -118,7 +118,7 @@ def prepare_training(settings: DataSettings, *, seed: int, tell: Tell, classes: 
 
 def read_one(path: Path, name: str, settings: DataSettings, *, splits: Sequence[str], tell: Tell) -> ImageSet:
     """A single data set, checked, with classes of its own (for evaluation)."""
-    read = _read(name, path, splits, settings)
+    read = _read(name, path, splits, settings, group_key=settings.group_key)
     _tell_problems([read], tell)
     check_usable([read.problems], skip_bad=settings.skip_bad)
     if not len(read.images):
@@ -143,10 +143,14 @@ def _file_size(path: Path) -> int:
         return -1
 
 
-def _read(name: str, path: Path, splits: Sequence[str], settings: DataSettings) -> _Read:
+def _read(
+    name: str, path: Path, splits: Sequence[str], settings: DataSettings, *, group_key: str | None = None
+) -> _Read:
     source = open_source(path, name=name, splits=splits, images=settings.images)
     problems = Problems(f"{name} ({source.file.name})")
-    return _Read(source, read_images(source, problems, group_key=_group_key(name, settings)), problems)
+    # The scenes of rendered sets are their groups.
+    key = None if is_rendered(source) else group_key
+    return _Read(source, read_images(source, problems, group_key=key), problems)
 
 
 def _distinct_hashes(reads: Sequence[_Read]) -> dict[str, str]:
@@ -202,8 +206,9 @@ def _read_sets(settings: DataSettings) -> tuple[list[_Read], _Read | None]:
     if not settings.synthetic and settings.real is None:
         raise SynthError("there is nothing to train on", hint="give --synthetic, --real, or both")
     wanted = [*settings.synthetic, *([(REAL, settings.real)] if settings.real is not None else [])]
+    keys = {REAL: settings.group_key}
     steps: list[Callable[[], _Read | None]] = [
-        *(partial(_read, name, path, TRAINING_SPLITS, settings) for name, path in wanted),
+        *(partial(_read, name, path, TRAINING_SPLITS, settings, group_key=keys.get(name)) for name, path in wanted),
         partial(_read_validation, settings),
     ]
     reads: list[_Read | None] = []
@@ -218,10 +223,6 @@ def _read_sets(settings: DataSettings) -> tuple[list[_Read], _Read | None]:
     if errors:
         raise errors[0]
     return [read for read in reads[:-1] if read is not None], reads[-1]
-
-
-def _group_key(name: str, settings: DataSettings) -> str | None:
-    return settings.group_key if name == REAL else None
 
 
 def _read_validation(settings: DataSettings) -> _Read | None:

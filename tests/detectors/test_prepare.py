@@ -274,6 +274,8 @@ def test_one_set_for_evaluation(real: Path) -> None:
     lines: list[str] = []
     images = read_one(real, "photos", DataSettings(), splits=("val", "train"), tell=lines.append)
     assert images.name == "photos" and len(images) == 10 and "10 images, 20 boxes, 3 classes" in lines[0]
+    by_visit = read_one(real, "photos", DataSettings(group_key="visit"), splits=("train",), tell=lines.append)
+    assert by_visit.groups.tolist() == GROUPS and images.groups.tolist() == list(range(10))
     shutil.rmtree(real / "images")
     with pytest.raises(SynthError, match="not where they were looked for"):
         read_one(real, "photos", DataSettings(), splits=("train",), tell=lines.append)
