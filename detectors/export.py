@@ -18,7 +18,7 @@ from detectors.augment.view import GREY, resize
 from detectors.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, restore_model, versions
 from detectors.inputs import find_inputs
 from detectors.models.parts import LEAST_SCORE
-from detectors.onnx_check import MOST_PIXELS, MOST_SCORE, Agreement, check_agreement
+from detectors.onnx_check import MOST_MASK, MOST_PIXELS, MOST_SCORE, Agreement, check_agreement
 from detectors.onnx_graph import BOXES, INPUT, LABELS, MASKS, OPSET, SCORES, output_names, trace_onnx
 from detectors.shots import Shot, read_shots
 
@@ -187,9 +187,10 @@ def _refuse_wrong(agreement: Agreement, run: Path) -> None:
             "the exported network does not find what the detector finds; nothing was written",
             where=str(find_checkpoint(run)),
             found=f"{agreement.wrong} of {agreement.compared} detections that only one of them has, "
-            f"{agreement.ties} ties; the others differ by at most {agreement.pixels:.3f} px "
-            f"and {agreement.score:.5f} of score",
-            expected=f"every detection in both, within {MOST_PIXELS:g} px and {MOST_SCORE:g} of score",
+            f"{agreement.ties} ties; the others differ by at most {agreement.pixels:.3f} px, "
+            f"{agreement.score:.5f} of score and {agreement.mask:.4f} of masks",
+            expected=f"every detection in both, within {MOST_PIXELS:g} px, {MOST_SCORE:g} of score "
+            f"and {MOST_MASK:g} of masks",
             hint="an untrained detector has no clear detections to compare; otherwise report this with the checkpoint",
         )
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,11 +21,18 @@ from detectors.onnx_graph import INPUT
 
 # Detections below are noise that nobody looks at.
 LEAST_COMPARED = 0.05
-MOST_PIXELS, MOST_SCORE = 1.0, 1e-3
+MOST_PIXELS, MOST_SCORE, MOST_MASK = 1.0, 1e-3, 1e-2
 # Two boxes of one class that overlap by more than this are rivals in the suppression of doubles.
 RIVALS = 0.4
 # A list of this length may have been cut off: background counts towards its limit, but is left out of it later.
 MAYBE_FULL = MOST_DETECTIONS // 2
+
+
+class Side(NamedTuple):
+    """What one of the two finds. masks: (D, M, M) float32 over the boxes, or None."""
+
+    found: Detections
+    masks: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True)
@@ -33,8 +40,8 @@ class Agreement:
     """How far two detectors agree. pictures, compared: pictures and detections of both sides together.
 
     ties: detections that only one side has, because two of one score were about equally good. wrong: those that only
-    one side has for no such reason. pixels, score: largest differences of those that both have.
-    torch_seconds, onnx_seconds: of the median picture.
+    one side has for no such reason. pixels, score, mask: largest differences of those that both have, mask of the
+    mean over its cells, 0 to 1. torch_seconds, onnx_seconds: of the median picture.
     """
 
     pictures: int
@@ -43,6 +50,7 @@ class Agreement:
     wrong: int
     pixels: float
     score: float
+    mask: float
     torch_seconds: float
     onnx_seconds: float
 
@@ -50,8 +58,8 @@ class Agreement:
 def check_agreement(model: nn.Module, onnx: bytes, pictures: Sequence[NDArray[np.uint8]]) -> Agreement:
     """Compares the network with its ONNX file over (H, W, 3) uint8 pictures of the network's size, on the CPU.
 
-    A detection agrees with one of the same class within 1 px and 0.001 of score. Raises SynthError where the file
-    cannot be run; what differs is told in the result.
+    A detection agrees with one of the same class within 1 px, 0.001 of score and 0.01 of masks. Raises SynthError where
+    the file cannot be run; what differs is told in the result.
     """
     session = open_session(onnx)
     run_onnx(session, pictures[0])
@@ -64,9 +72,10 @@ def check_agreement(model: nn.Module, onnx: bytes, pictures: Sequence[NDArray[np
         seconds[1].append(spent_there)
         pairs.append((ours, theirs))
     both = [_compare(*pair) for pair in pairs] + [_compare(*pair[::-1]) for pair in pairs]
-    compared, ties, wrong, pixels, score = zip(*both, strict=True)
+    compared, ties, wrong, *apart = zip(*both, strict=True)
+    largest = (max(differences) for differences in apart)
     medians = (float(np.median(spent)) for spent in seconds)
-    return Agreement(len(pictures), sum(compared), sum(ties), sum(wrong), max(pixels), max(score), *medians)
+    return Agreement(len(pictures), sum(compared), sum(ties), sum(wrong), *largest, *medians)
 
 
 def open_session(onnx: bytes) -> Any:
@@ -82,44 +91,67 @@ def open_session(onnx: bytes) -> Any:
         raise SynthError("onnxruntime cannot open the exported network", found=str(error)[:300]) from error
 
 
-def run_onnx(session: Any, picture: NDArray[np.uint8]) -> Detections:
+def run_onnx(session: Any, picture: NDArray[np.uint8]) -> Side:
     """What the file finds in an (H, W, 3) picture of its size, in that picture's pixels."""
     try:
-        boxes, labels, scores = session.run(None, {INPUT: picture[None]})[:3]
+        boxes, labels, scores, *masks = session.run(None, {INPUT: picture[None]})
     except Exception as error:
         raise SynthError("onnxruntime cannot run the exported network", found=str(error)[:300]) from error
-    return Detections(boxes, labels.astype(np.int32), scores)
+    return Side(Detections(boxes, labels.astype(np.int32), scores), masks[0] if masks else None)
 
 
-def _run_torch(model: nn.Module, picture: NDArray[np.uint8]) -> Detections:
+def _run_torch(model: nn.Module, picture: NDArray[np.uint8]) -> Side:
     height, width = picture.shape[:2]
-    return detections_of(forward(model, torch.from_numpy(picture[None]))[0], Letterbox(1.0, width, height))
+    masks: list[NDArray[np.float32]] = []
+
+    def keep_masks(heads: nn.Module, inputs: object, outputs: Any) -> None:
+        if "masks" in outputs[0][0]:
+            masks.append(outputs[0][0]["masks"][:, 0].numpy())
+
+    heads = [child for name, child in model.named_children() if name == "roi_heads"]
+    # Afterwards they are pasted over the whole picture.
+    hooks = [child.register_forward_hook(keep_masks) for child in heads]
+    output = forward(model, torch.from_numpy(picture[None]))[0]
+    for hook in hooks:
+        hook.remove()
+    return Side(detections_of(output, Letterbox(1.0, width, height)), masks[0] if masks else None)
 
 
-def _timed(find: Callable[[], Detections]) -> tuple[Detections, float]:
+def _timed(find: Callable[[], Side]) -> tuple[Side, float]:
     start = time.perf_counter()
     found = find()
     return found, time.perf_counter() - start
 
 
-def _compare(ours: Detections, theirs: Detections) -> tuple[int, int, int, float, float]:
-    """Compared, ties, wrong, and the largest differences in pixels and in score, of our detections among theirs."""
+def _compare(us: Side, them: Side) -> tuple[int, int, int, float, float, float]:
+    """Compared, ties, wrong, and the largest differences in pixels, score and masks, of our detections among theirs."""
+    ours, theirs = us.found, them.found
     rows = np.flatnonzero(ours.scores > LEAST_COMPARED)
     ties = wrong = 0
-    pixels = score = 0.0
+    largest = np.zeros(3)
     for row in rows:
         apart = np.abs(theirs.boxes - ours.boxes[row]).max(axis=1)
         differs = np.abs(theirs.scores - ours.scores[row])
         same = (theirs.labels == ours.labels[row]) & (differs <= MOST_SCORE)
         partners = np.flatnonzero(same & (apart <= MOST_PIXELS))
         if len(partners):
-            best = partners[np.argmin(apart[partners])]
-            pixels, score = max(pixels, float(apart[best])), max(score, float(differs[best]))
+            best = int(partners[np.argmin(apart[partners])])
+            mask = _mask_difference(us, int(row), them, best)
+            wrong += mask > MOST_MASK
+            largest = np.maximum(largest, [apart[best], differs[best], mask])
         elif _is_tie(ours, int(row), theirs, same):
             ties += 1
         else:
             wrong += 1
-    return len(rows), ties, wrong, pixels, score
+    pixels, score, mask = largest.tolist()
+    return len(rows), ties, wrong, pixels, score, mask
+
+
+def _mask_difference(us: Side, row: int, them: Side, other: int) -> float:
+    if us.masks is None or them.masks is None:
+        return 0.0 if us.masks is them.masks else 1.0
+    # The mean, since single cells jump where a box ends at the edge of a map.
+    return float(np.abs(us.masks[row] - them.masks[other]).mean())
 
 
 def _is_tie(ours: Detections, row: int, theirs: Detections, same: NDArray[np.bool_]) -> bool:
