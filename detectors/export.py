@@ -55,8 +55,6 @@ def export(run: Path, out: Path, *, photos: Path | None, console: Console) -> Ex
     console.print(f"tracing {spec.detector} at {spec.width}x{spec.height}", highlight=False)
     traced = trace_onnx(restore_model(checkpoint), spec)
     shown = pictures or _noise(spec.width, spec.height)
-    # A picture without anything: some graphs fail where nothing is found.
-    shown = [*shown, np.full_like(shown[0], GREY)]
     agreement = check_agreement(restore_model(checkpoint), traced, shown)
     _refuse_wrong(agreement, run)
     description = describe(checkpoint, model.name, agreement)
@@ -135,12 +133,12 @@ def print_summary(console: Console, summary: ExportSummary) -> None:
     from rich.table import Table
 
     agreement = summary.agreement
-    seen = f"{summary.photos} photographs and a grey picture" if summary.photos else "noise only, no photographs"
+    seen = f"photographs: {summary.photos}" if summary.photos else "noise only, no photographs"
     ties = f", {agreement.ties} ties" if agreement.ties else ""
     table = Table(show_header=False, box=None)
     table.add_row("network", f"{summary.model} ({summary.size / 1e6:.1f} MB)")
     table.add_row("description", str(summary.description))
-    table.add_row("compared", f"{seen}: {agreement.compared} detections of both sides{ties}")
+    table.add_row("compared", f"{seen}; detections of both sides: {agreement.compared}{ties}")
     table.add_row("differences", f"at most {agreement.pixels:.4f} px and {agreement.score:.6f} of score")
     pace = f"{1000 * agreement.onnx_seconds:.0f} ms, torch {1000 * agreement.torch_seconds:.0f} ms"
     table.add_row("per picture", f"onnxruntime {pace}, on this CPU")

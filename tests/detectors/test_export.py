@@ -43,7 +43,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("detector", "backbone", "size"),
     [
-        ("fasterrcnn_mobilenet_320", None, SIZE),  # two stages, two levels
         ("fasterrcnn_mobilenet", SMALL, (48, 64)),  # a pyramid of five, upright
         ("fcos", SMALL, (100, 70)),  # no multiple of 32: torchvision pads it
         ("retinanet", SMALL, SIZE),
@@ -56,7 +55,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_file_finds_what_torch_finds(
     tmp_path: Path, detector: str, backbone: str | None, size: tuple[int, int]
 ) -> None:
-    """Within a twentieth of a pixel, over pictures that were not traced, one of them without any structure."""
+    """Within a twentieth of a pixel, over pictures that were not traced."""
     made = export(
         random_run(tmp_path, detector, backbone, size=size, background=3.0), tmp_path, photos=None, console=QUIET
     )
@@ -137,7 +136,7 @@ def test_real_photographs(run: Path, tmp_path: Path, shared_data: Path) -> None:
     made = export(
         run, tmp_path, photos=shared_data / "hope_real" / "images" / "scene_0000_light_[012].jpg", console=QUIET
     )
-    assert made.photos == 3 and made.agreement.pictures == 4 and made.agreement.wrong == 0
+    assert made.photos == 3 and made.agreement.pictures == 3 and made.agreement.wrong == 0
     assert made.agreement.compared > 100
 
 
@@ -154,7 +153,7 @@ def test_damaged_photographs_are_left_out_and_told(run: Path, tmp_path: Path) ->
     print_summary(console, summary)
     text = console.export_text()
     console.file.close()
-    assert summary.photos == 1 and "left out" in text and "1 photographs and a grey picture" in text
+    assert summary.photos == 1 and "left out" in text and "photographs: 1;" in text
 
 
 def test_ties_are_told_from_mistakes() -> None:
