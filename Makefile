@@ -30,7 +30,7 @@ $(VENV)/.base: $(SETUP)
 	touch $@
 
 $(VENV)/.all: $(SETUP)
-	PYTHON="$(PYTHON)" tools/setup.sh $(VENV) ".[train,scale,dev]"
+	PYTHON="$(PYTHON)" tools/setup.sh $(VENV) ".[train,export,scale,dev]"
 	touch $@ $(VENV)/.base
 
 clean:

@@ -65,7 +65,7 @@ def relabel(images: ImageSet, classes: Classes) -> ImageSet:
     known = images.true_labels != IGNORED
     true_labels = np.where(known, table[np.where(known, images.true_labels, 0)], IGNORED).astype(np.int32)
     labels = np.where(images.labels == IGNORED, IGNORED, true_labels).astype(np.int32)
-    return replace(images, classes=classes, labels=labels, true_labels=true_labels)
+    return replace(images, classes=classes, labels=labels, true_labels=true_labels, category_ids=())
 
 
 def rename_classes(images: ImageSet, known: Classes) -> Classes:

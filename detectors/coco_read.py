@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from dataclasses import replace
 from itertools import count
 from pathlib import PurePosixPath
 from typing import Any
@@ -49,7 +50,8 @@ def read_images(source: CocoSource, problems: Problems, *, group_key: str | None
     empty = sum(not row.boxes for row in rows)
     if empty:
         problems.notes.setdefault("images without annotations, used as background", Finding(empty))
-    return _columns(source, classes, images, rows, _groups(source, images, group_key))
+    columns = _columns(source, classes, images, rows, _groups(source, images, group_key))
+    return replace(columns, category_ids=tuple(label_of))
 
 
 def _read_classes(source: CocoSource, problems: Problems) -> tuple[Classes, dict[int, int]]:

@@ -76,7 +76,7 @@ def evaluate_runs(settings: EvaluateSettings, console: Console) -> dict[str, Rep
         folder.mkdir(parents=True, exist_ok=True)
         reports[label] = one.report
         write_whole(folder / "report.json", one.report.to_json().encode())
-        write_results(folder / "predictions.json", one.found, one.truth, _category_ids(one))
+        write_results(folder / "predictions.json", one.found, one.truth, _ids(one.truth, one.found.classes))
         page = write_page(one.report, folder, one.truth, one.found)
         console.rule(label)
         print_report(console, one.report)
@@ -160,13 +160,10 @@ def _find(
 
 
 def _ids(truth: ImageSet, classes: Classes) -> dict[str, int]:
-    """Category ids of COCO results: as in the data set's own file, further ones behind."""
-    keys = [*truth.classes.keys, *(key for key in classes.keys if key not in truth.classes.keys)]
-    return {key: number for number, key in enumerate(keys, start=1)}
-
-
-def _category_ids(one: _Judged) -> dict[str, int]:
-    return _ids(one.truth, one.found.classes)
+    """Category ids of COCO results: those of the data set's own file; classes that it lacks get ids behind them."""
+    ids = dict(zip(truth.classes.keys, truth.category_ids, strict=True))
+    further = [key for key in classes.keys if key not in ids]
+    return ids | {key: max(ids.values()) + number for number, key in enumerate(further, start=1)}
 
 
 def _comparisons(judged: list[_Judged], runs: dict[str, Path], settings: EvaluateSettings) -> list[Comparison]:

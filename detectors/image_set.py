@@ -70,6 +70,7 @@ class ImageSet:
     true_labels: (A,) int32, as labels but also known where the box is ignored (IGNORED where not even that).
     areas: (A,) float32 pixels, of the mask where there is one. visibility, truncation: (A,) float32, nan where unknown.
     annotation_ids: (A,) int64. masks: A COCO compressed run lengths at the image's size, empty where there is none.
+    category_ids: of the COCO file it was read from, one for each class; none where the classes are others.
     """
 
     name: str
@@ -88,6 +89,7 @@ class ImageSet:
     truncation: NDArray[np.float32]
     annotation_ids: NDArray[np.int64]
     masks: Packed
+    category_ids: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         images, annotations = len(self.file_names), len(self.boxes)
@@ -133,7 +135,7 @@ class ImageSet:
                 columns[field.name] = value.take(images) if isinstance(value, Packed) else value[images]
             elif field.name == "first":
                 columns[field.name] = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-            elif field.name in ("name", "root", "classes"):
+            elif field.name in ("name", "root", "classes", "category_ids"):
                 columns[field.name] = value
             else:
                 columns[field.name] = value.take(boxes) if isinstance(value, Packed) else value[boxes]

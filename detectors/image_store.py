@@ -27,6 +27,7 @@ def save_images(images: ImageSet, folder: Path) -> None:
         "root": str(images.root.resolve()),
         "keys": images.classes.keys,
         "names": images.classes.names,
+        "category_ids": images.category_ids,
     }
     write_whole(folder / "set.json", json.dumps(head, ensure_ascii=False).encode())
 
@@ -38,6 +39,7 @@ def open_images(folder: Path) -> ImageSet:
         "name": head["name"],
         "root": Path(head["root"]),
         "classes": Classes(tuple(head["keys"]), tuple(head["names"])),
+        "category_ids": tuple(head["category_ids"]),
     }
     for field in fields(ImageSet):
         if field.name in ("file_names", "masks"):

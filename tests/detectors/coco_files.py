@@ -20,7 +20,7 @@ SKUS = ("cola", "soup", "tea")
 
 
 def coco(images: int = 3, *, boxes: int = 2, skus: tuple[str, ...] = SKUS, **fields: Any) -> Coco:
-    """A valid file: image i is 00000i.png with `boxes` boxes. fields: a list of values for a field of each image entry."""
+    """A valid file: image i is 00000i.png with `boxes` boxes. fields: values for a field of each image entry."""
     entries = [
         {"id": i + 1, "file_name": f"{i:06d}.png", "width": WIDTH, "height": HEIGHT}
         | {name: values[i] for name, values in fields.items()}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch  # noqa: TID251 (networks are what is tested)
-from torch import nn  # noqa: TID251
+import torch
+from torch import nn
 
 from detectors.checkpoint import BEST, Checkpoint, save_checkpoint
 from detectors.image_set import Classes

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch  # noqa: TID251 (networks are what is tested)
+import torch
 from PIL import Image
 from random_runs import CLASSES, SIZE, SMALL, random_run
 from rich.console import Console

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch  # noqa: TID251 (networks are what is tested)
+import torch
 from PIL import Image
 from pycocotools import mask as codec
 from pycocotools.coco import COCO
