@@ -82,7 +82,7 @@ def check_agreement(model: nn.Module, onnx: bytes, pictures: Sequence[NDArray[np
 
 def open_session(onnx: bytes) -> Any:
     """onnxruntime's session on the CPU. Raises SynthError where it cannot take the file."""
-    import onnxruntime  # type: ignore[import-untyped]
+    import onnxruntime
 
     options = onnxruntime.SessionOptions()
     # 3: errors only.
