@@ -49,11 +49,12 @@ class Scale:
     steps: int
     batch: int
     augment: str
+    learning_rate: float | None = None
 
 
 SCALES = {
-    "tiny": Scale(12, "320x192", "ssdlite", (160, 96), 100, 2, "light"),
-    "toy": Scale(600, "640x360", "ssdlite", (320, 192), 400, 8, "light"),
+    "tiny": Scale(12, "320x192", "fcos", (160, 96), 100, 2, "light"),
+    "toy": Scale(600, "640x360", "fcos", (320, 192), 600, 4, "light", 5e-4),
     "real": Scale(5000, "1280x720", "fasterrcnn", (1024, 576), 10000, 16, "strong"),
 }
 
@@ -195,6 +196,7 @@ def settings_of(
         finetune_epochs=tuned or None,
         epoch_images=scale.steps * scale.batch // epochs,
         batch=scale.batch,
+        learning_rate=scale.learning_rate,
         seed=seed,
         workers=workers,
     )

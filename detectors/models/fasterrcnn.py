@@ -34,7 +34,7 @@ def build(spec: ModelSpec) -> nn.Module:
     if spec.backbone is None:
         model = fasterrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, num_classes=spec.classes + 1, **options)
         return ignore_in_rcnn(model)
-    pyramid = TimmPyramid(spec.backbone, least_stride=4, extra=max_pool_level())
+    pyramid = TimmPyramid(spec.backbone, least_stride=4, extra=max_pool_level)
     # A backbone may lack stride 4: one anchor size for each level that there is.
     sizes = (32, 64, 128, 256, 512)[-len(pyramid.body.feature_info.channels()) - 1 :]
     model = FasterRCNN(pyramid, spec.classes + 1, rpn_anchor_generator=pyramid_anchors(sizes), **options)

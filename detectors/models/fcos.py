@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torchvision.models.detection import FCOS, fcos_resnet50_fpn
 from torchvision.models.detection.fcos import FCOSHead
-from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from detectors.models import ModelSpec
 from detectors.models.ignoring import Target, silence_ignored
@@ -14,8 +13,8 @@ from detectors.models.parts import (
     IMAGENET_STD,
     LEAST_SCORE,
     MOST_DETECTIONS,
-    PYRAMID_CHANNELS,
     TimmPyramid,
+    two_strided_levels,
 )
 
 LONG_SIDE = 1024
@@ -43,8 +42,7 @@ def build(spec: ModelSpec) -> nn.Module:
     if spec.backbone is None:
         model = fcos_resnet50_fpn(weights=None, weights_backbone=None, num_classes=classes, **options)
     else:
-        extra = LastLevelP6P7(PYRAMID_CHANNELS, PYRAMID_CHANNELS)
-        pyramid = TimmPyramid(spec.backbone, least_stride=8, extra=extra)
+        pyramid = TimmPyramid(spec.backbone, least_stride=8, extra=two_strided_levels)
         model = FCOS(pyramid, classes, **options)
     anchors = model.anchor_generator.num_anchors_per_location()[0]
     model.head = IgnoringFcosHead(model.backbone.out_channels, anchors, classes)

@@ -34,6 +34,6 @@ def build(spec: ModelSpec) -> nn.Module:
     if spec.backbone is None:
         model = maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, num_classes=spec.classes + 1, **options)
         return ignore_in_rcnn(model)
-    pyramid = TimmPyramid(spec.backbone, least_stride=4, extra=max_pool_level())
+    pyramid = TimmPyramid(spec.backbone, least_stride=4, extra=max_pool_level)
     sizes = (32, 64, 128, 256, 512)[-len(pyramid.body.feature_info.channels()) - 1 :]
     return ignore_in_rcnn(MaskRCNN(pyramid, spec.classes + 1, rpn_anchor_generator=pyramid_anchors(sizes), **options))

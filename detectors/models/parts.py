@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import FeaturePyramidNetwork
-from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelMaxPool
+from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelMaxPool, LastLevelP6P7
 
 from assets.errors import SynthError, unknown_name
 from detectors.models import ModelSpec
@@ -21,7 +22,10 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 MOST_DETECTIONS = 300
 # Low, because AP counts the whole curve; `predict` shows those above the chosen threshold.
 LEAST_SCORE = 0.01
-PYRAMID_CHANNELS = 256
+# Of a pyramid over a large backbone, as published; over one whose last stage is narrower than 512, half of it: wider
+# heads cost a lite network three times its time and find no more.
+WIDE_PYRAMID, NARROW_PYRAMID = 256, 128
+WIDE_STAGE = 512
 
 
 class Normalise(GeneralizedRCNNTransform):
@@ -38,13 +42,16 @@ class Normalise(GeneralizedRCNNTransform):
 
 
 class TimmPyramid(nn.Module):
-    """A feature pyramid (Lin et al. 2017) over the stages of a timm model at strides 8, 16 and 32, or from 4 on."""
+    """A feature pyramid (Lin et al. 2017) over the stages of a timm model at strides 8, 16 and 32, or from 4 on.
 
-    def __init__(self, name: str, *, least_stride: int, extra: ExtraFPNBlock) -> None:
+    extra: makes the block of further levels from the number of channels.
+    """
+
+    def __init__(self, name: str, *, least_stride: int, extra: Callable[[int], ExtraFPNBlock]) -> None:
         super().__init__()
         self.body, channels = timm_stages(name, least_stride)
-        self.fpn = FeaturePyramidNetwork(channels, PYRAMID_CHANNELS, extra_blocks=extra)
-        self.out_channels = PYRAMID_CHANNELS
+        self.out_channels = WIDE_PYRAMID if channels[-1] >= WIDE_STAGE else NARROW_PYRAMID
+        self.fpn = FeaturePyramidNetwork(channels, self.out_channels, extra_blocks=extra(self.out_channels))
 
     def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
         return self.fpn(OrderedDict((str(level), stage) for level, stage in enumerate(self.body(images))))
@@ -78,9 +85,14 @@ def pyramid_anchors(sizes: tuple[int, ...], per_octave: int = 1) -> AnchorGenera
     return AnchorGenerator(scales, ((0.5, 1.0, 2.0),) * len(sizes))
 
 
-def max_pool_level() -> ExtraFPNBlock:
+def max_pool_level(channels: int) -> ExtraFPNBlock:
     """One more level by pooling, as Faster R-CNN has it."""
     return LastLevelMaxPool()
+
+
+def two_strided_levels(channels: int) -> ExtraFPNBlock:
+    """Two more levels by strided convolutions, as RetinaNet and FCOS have them."""
+    return LastLevelP6P7(channels, channels)
 
 
 def covered_by(boxes: Tensor, regions: Tensor) -> Tensor:

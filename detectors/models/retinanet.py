@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 from torchvision.models.detection import RetinaNet, retinanet_resnet50_fpn_v2
-from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from detectors.models import ModelSpec
 from detectors.models.ignoring import Target, silence_ignored
@@ -13,9 +12,9 @@ from detectors.models.parts import (
     IMAGENET_STD,
     LEAST_SCORE,
     MOST_DETECTIONS,
-    PYRAMID_CHANNELS,
     TimmPyramid,
     pyramid_anchors,
+    two_strided_levels,
 )
 
 LONG_SIDE = 1024
@@ -60,8 +59,7 @@ def build(spec: ModelSpec) -> nn.Module:
     if spec.backbone is None:
         model = retinanet_resnet50_fpn_v2(weights=None, weights_backbone=None, num_classes=classes, **options)
     else:
-        extra = LastLevelP6P7(PYRAMID_CHANNELS, PYRAMID_CHANNELS)
-        pyramid = TimmPyramid(spec.backbone, least_stride=8, extra=extra)
+        pyramid = TimmPyramid(spec.backbone, least_stride=8, extra=two_strided_levels)
         model = RetinaNet(
             pyramid, classes, anchor_generator=pyramid_anchors((32, 64, 128, 256, 512), per_octave=3), **options
         )

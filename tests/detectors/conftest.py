@@ -16,7 +16,7 @@ torch.set_num_threads(1)
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with synthetic/train.json, real/train.json (4 groups) and real/test.json."""
     folder = tmp_path_factory.mktemp("shapes")
-    write_shapes(folder / "synthetic", 12, seed=1)
+    write_shapes(folder / "synthetic", 40, seed=1)
     write_shapes(folder / "real", 8, seed=2, groups=4)
     write_shapes(folder / "real", 6, seed=3, groups=2, split="test")
     return folder
