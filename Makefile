@@ -1,4 +1,4 @@
-# make demo     from nothing to a verified data set and a contact sheet (SKU_LIST=path for your own products)
+# make demo     from nothing to a data set, a detector trained on it, and pages (SKU_LIST=path for your own products)
 # make install  the environment alone, with all extras
 # make test     the environment and every check: format, lint, types, tests
 
@@ -26,7 +26,7 @@ check:
 	$(BIN)/pytest -n 2 --dist loadfile
 
 $(VENV)/.base: $(SETUP)
-	PYTHON="$(PYTHON)" tools/setup.sh $(VENV) .
+	PYTHON="$(PYTHON)" tools/setup.sh $(VENV) ".[train]"
 	touch $@
 
 $(VENV)/.all: $(SETUP)

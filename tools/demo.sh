@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Renders a small data set, verifies it and draws its contact sheet: tools/demo.sh OUT [SKU_LIST]
+# The whole job at small size: renders, verifies, trains, evaluates. tools/demo.sh OUT [SKU_LIST]
 set -euo pipefail
 out=$1
 list=${2:-}
 synth=${SYNTH:-synth}
+# A file of weights of the backbone, or "imagenet" with a network, makes the detector far better.
+weights=${WEIGHTS:-none}
 products=(--demo)
 [ -z "$list" ] || products=(--sku-list "$list")
 
@@ -16,9 +18,15 @@ run() { # backend, scenes, folder
 }
 
 made=()
-if run raster 24 "$out/raster"; then made+=("$out/raster"); else echo "raster does not work here; see 'synth doctor'" >&2; fi
+if run raster 80 "$out/raster"; then made+=("$out/raster"); else echo "raster does not work here; see 'synth doctor'" >&2; fi
 if run cycles 4 "$out/cycles"; then made+=("$out/cycles"); else echo "cycles does not work here; see 'synth doctor'" >&2; fi
 ((${#made[@]})) || exit 1
+
+"$synth" preview-batch --synthetic "${made[0]}" --size 320x256 --out "$out/batch.png"
+"$synth" train --synthetic "${made[0]}" --out "$out/run" --detector fcos --backbone mobilenetv3_small_050 \
+  --weights "$weights" --size 320x256 --augment light --epochs 6 --epoch-images 300 --batch 4 --learning-rate 0.001
+"$synth" evaluate "$out/run" --data "${made[0]}" --split val --out "$out/evaluation"
+"$synth" predict "$out/run" "${made[0]}/images/00000*.jpg" --out "$out/found"
 
 echo
 echo "done. Look at:"
@@ -26,3 +34,7 @@ for folder in "${made[@]}"; do
   echo "  $folder/preview.png                        contact sheet with boxes and masks"
   echo "  $folder/annotations/instances_train.json   COCO annotations"
 done
+echo "  $out/batch.png                             what the network saw"
+echo "  $out/run/curves.png                        how it learned"
+echo "  $out/evaluation/index.html                 what it is worth (on rendered pictures: use photographs)"
+echo "  $out/found/pictures                        what it found"

@@ -33,8 +33,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "fasterrcnn_mobilenet": {"steps": 110, "rate": 2e-3},
     "fasterrcnn_mobilenet_320": {"steps": 110, "rate": 2e-3},
     "fcos": {"steps": 90, "rate": 2e-3},
-    "maskrcnn": {"steps": 110, "rate": 2e-3},
-    "retinanet": {"steps": 110, "rate": 2e-3},
+    "maskrcnn": {"steps": 110, "rate": 2e-3, "proposals": 8},
+    "retinanet": {"steps": 150, "rate": 2e-3},
     "ssd300": {"steps": 150, "rate": 3e-3},
     "ssdlite": {"steps": 150, "rate": 3e-3, "size": (256, 192)},
 }
@@ -76,8 +76,9 @@ def test_learns_eight_pictures_by_heart(
     from detectors import train
 
     plain = train.build_model
-    monkeypatch.setattr(train, "build_model", lambda spec: with_few_proposals(plain(spec)))
     recipe = RECIPES[name]
+    few = recipe.get("proposals", 32)
+    monkeypatch.setattr(train, "build_model", lambda spec: with_few_proposals(plain(spec), few))
     settings = TrainSettings(
         data=DataSettings(synthetic=(("synthetic", eight),)),
         out=tmp_path / "run",
@@ -100,10 +101,10 @@ def test_learns_eight_pictures_by_heart(
     assert score_detector(images, found)["AP50"] > 0.9
 
 
-def with_few_proposals(model: nn.Module) -> nn.Module:
+def with_few_proposals(model: nn.Module, few: int) -> nn.Module:
     """The same network, learning from fewer proposals a picture: hundreds of them are what costs time."""
     if hasattr(model, "roi_heads"):
-        model.roi_heads.fg_bg_sampler.batch_size_per_image = 32
+        model.roi_heads.fg_bg_sampler.batch_size_per_image = few
         model.rpn._pre_nms_top_n = {"training": 200, "testing": 200}
         model.rpn._post_nms_top_n = {"training": 60, "testing": 60}
     return model
