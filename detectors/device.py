@@ -21,3 +21,8 @@ def loader_processes(devices: int = 1) -> int:
     """Processes that read images, for each device: all cores but one, at most eight."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(8, (cores - 1) // devices))
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that people started; further ones on other GPUs repeat its command silently."""
+    return int(os.environ.get("LOCAL_RANK", "0")) == 0

@@ -77,8 +77,7 @@ class Keeper(L.Callback):
         if batch_idx:
             self.worked += ended - self._ended
             self.images += len(batch.draws) * trainer.world_size
-        names = self.identity.settings.source_names
-        self.record.drawn.update(names[draw.source] for draw in batch.draws)
+        self.record.drawn.update(self._drawn_by_all(learner, batch, trainer.world_size))
         self._sums.update(learner.losses)
         self._steps += 1
         self.progress.advance(self._words(learner), seconds=ended - self._ended)
@@ -91,6 +90,13 @@ class Keeper(L.Callback):
             self._save_last(trainer, learner)
             trainer.should_stop = True
         self._ended = time.monotonic()
+
+    def _drawn_by_all(self, learner: Learner, batch: Batch, world: int) -> Counter[str]:
+        """Samples of each source in the step just made; those of other processes are known from the plan."""
+        plan, names = learner.plan, self.identity.settings.source_names
+        first = (learner.step - 1) * plan.samples
+        draws = batch.draws if world == 1 else plan.draws(first, first + plan.samples)
+        return Counter(names[draw.source] for draw in draws)
 
     def _words(self, learner: Learner) -> str:
         phase, _ = learner.plan.phase_at(max(learner.step - 1, 0))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from assets.atomic import lock_folder, remove_leftovers, write_whole
 from assets.errors import SynthError
 from detectors.augment import preset
 from detectors.checkpoint import BEST, LAST, Checkpoint, load_checkpoint
-from detectors.device import loader_processes, pick_device
+from detectors.device import is_first_process, loader_processes, pick_device
 from detectors.guards import calm, orderly_stop, told_memory
 from detectors.image_store import open_images, save_images
 from detectors.keeper import Identity, Keeper, Record, restore_learner
@@ -57,7 +56,7 @@ def run_training(settings: TrainSettings, console: Console, *, start: Checkpoint
     start: a checkpoint whose network, classes and weights are taken over (adaptation). Raises SynthError for bad data
     or settings before any work, for a folder of other settings, and for memory that does not suffice.
     """
-    child = int(os.environ.get("LOCAL_RANK", "0")) > 0
+    child = not is_first_process()
     if child:
         console = Console(quiet=True)
     with nullcontext() if child else lock_folder(settings.out):

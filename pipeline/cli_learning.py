@@ -151,6 +151,7 @@ def adapt(run: Path, method: str, **options: Any) -> None:
     from rich.console import Console
 
     from detectors.adapt import AdaptSettings, adapt_run
+    from detectors.device import is_first_process
     from detectors.train import print_summary
 
     settings = AdaptSettings(
@@ -164,7 +165,7 @@ def adapt(run: Path, method: str, **options: Any) -> None:
         epoch_images=options["epoch_images"],
         **_step_settings(options),
     )
-    console = Console()
+    console = Console(quiet=not is_first_process())
     summary = _interruptible(lambda: adapt_run(settings, console))
     print_summary(console, summary)
     sys.exit(0 if summary.finished else INTERRUPTED)
@@ -202,9 +203,10 @@ def _step_settings(options: dict[str, Any]) -> dict[str, Any]:
 def _run(settings: Any) -> None:
     from rich.console import Console
 
+    from detectors.device import is_first_process
     from detectors.train import print_summary, run_training
 
-    console = Console()
+    console = Console(quiet=not is_first_process())
     summary = _interruptible(lambda: run_training(settings, console))
     print_summary(console, summary)
     sys.exit(0 if summary.finished else INTERRUPTED)
@@ -268,7 +270,7 @@ def predict(run: Path, paths: tuple[str, ...], out: Path, **options: Any) -> Non
     console = Console()
     summary = _interruptible(lambda: predict_all(run, paths, out, console=console, **options))
     print_summary(console, summary)
-    sys.exit(1 if summary.failed else 0)
+    sys.exit(1 if summary.failed or summary.interrupted else 0)
 
 
 @click.command()
