@@ -96,8 +96,8 @@ def prepare_training(settings: DataSettings, *, seed: int, tell: Tell, classes: 
     hashes = _distinct_hashes(reads)
     for read in training:
         _note_leaks(read, held)
-    _tell_problems(reads, tell)
     check_usable([read.problems for read in reads], skip_bad=settings.skip_bad)
+    _tell_problems(reads, tell)
     match = match_classes([read.images for read in training], settings.classes)
     for note in match.notes:
         tell(note)
@@ -119,8 +119,8 @@ def prepare_training(settings: DataSettings, *, seed: int, tell: Tell, classes: 
 def read_one(path: Path, name: str, settings: DataSettings, *, splits: Sequence[str], tell: Tell) -> ImageSet:
     """A single data set, checked, with classes of its own (for evaluation)."""
     read = _read(name, path, splits, settings, group_key=settings.group_key)
-    _tell_problems([read], tell)
     check_usable([read.problems], skip_bad=settings.skip_bad)
+    _tell_problems([read], tell)
     if not len(read.images):
         raise SynthError("no image of the data set can be used", where=str(read.source.file))
     return read.images

@@ -69,21 +69,22 @@ def run_training(settings: TrainSettings, console: Console, *, start: Checkpoint
 
 def _claim_folder(settings: TrainSettings) -> Checkpoint | None:
     """The last checkpoint of an earlier call with the same settings. Raises SynthError for another run's folder."""
-    file = settings.out / "settings.json"
-    if file.exists():
+    file, last = settings.out / "settings.json", settings.out / LAST
+    # Before its first save a run has nothing to lose: a mistake in the settings may be corrected.
+    if file.exists() and last.exists():
         differing = settings.differing(json.loads(file.read_text(encoding="utf-8")))
         if differing:
             hint = "give another --out, or the same settings as before to go on"
             raise SynthError(
                 "the folder holds a run of other settings", where=str(settings.out), problems=differing, hint=hint
             )
-    elif any(entry.name not in (".lock", "data") for entry in settings.out.iterdir()):
+    elif not file.exists() and any(entry.name != ".lock" for entry in settings.out.iterdir()):
         raise SynthError(
             "the output folder is not empty and holds no run", where=str(settings.out), hint="give another --out"
         )
     remove_leftovers(settings.out)
     write_whole(file, json.dumps(settings.to_json(), indent=1).encode() + b"\n")
-    return load_checkpoint(settings.out / LAST) if (settings.out / LAST).exists() else None
+    return load_checkpoint(last) if last.exists() else None
 
 
 def _open_data(settings: TrainSettings, console: Console, start: Checkpoint | None) -> TrainingData:

@@ -33,7 +33,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "fasterrcnn_mobilenet": {"steps": 110, "rate": 2e-3},
     "fasterrcnn_mobilenet_320": {"steps": 110, "rate": 2e-3},
     "fcos": {"steps": 90, "rate": 2e-3},
-    "maskrcnn": {"steps": 110, "rate": 2e-3, "proposals": 8},
+    "maskrcnn": {"steps": 120, "rate": 2e-3, "proposals": 16},
     "retinanet": {"steps": 150, "rate": 2e-3},
     "ssd300": {"steps": 150, "rate": 3e-3},
     "ssdlite": {"steps": 150, "rate": 3e-3, "size": (256, 192)},
