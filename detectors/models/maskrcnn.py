@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 from torchvision.models.detection import MaskRCNN, maskrcnn_resnet50_fpn_v2
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 
 from detectors.models import ModelSpec
 from detectors.models.ignoring import ignore_in_rcnn
@@ -23,6 +25,8 @@ LEARNING_RATE = 2e-4
 NEEDS_MASKS = True
 TORCHVISION = ("MaskRCNN_ResNet50_FPN_V2_Weights", "ResNet50_Weights")
 MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
+# Of torchvision's box head.
+BOX_FEATURES = 1024
 
 
 def build(spec: ModelSpec) -> nn.Module:
@@ -36,4 +40,14 @@ def build(spec: ModelSpec) -> nn.Module:
         return ignore_in_rcnn(model)
     pyramid = TimmPyramid(spec.backbone, least_stride=4, extra=max_pool_level)
     sizes = (32, 64, 128, 256, 512)[-len(pyramid.body.feature_info.channels()) - 1 :]
-    return ignore_in_rcnn(MaskRCNN(pyramid, spec.classes + 1, rpn_anchor_generator=pyramid_anchors(sizes), **options))
+    width = pyramid.out_channels
+    model = MaskRCNN(
+        pyramid,
+        rpn_anchor_generator=pyramid_anchors(sizes),
+        box_predictor=FastRCNNPredictor(BOX_FEATURES, spec.classes + 1),
+        # As wide as the pyramid: torchvision's 256 channels take most of a small network's time.
+        mask_head=MaskRCNNHeads(width, (width,) * 4, 1),
+        mask_predictor=MaskRCNNPredictor(width, width, spec.classes + 1),
+        **options,
+    )
+    return ignore_in_rcnn(model)
