@@ -25,6 +25,8 @@ from detectors.shots import Shot, read_shots
 NAME = "model.onnx"
 # Enough to meet crowded and empty pictures; each costs a run of both networks.
 MOST_PHOTOS = 16
+# Detections that one side alone may have: where boxes overlap by the very threshold of NMS, the last bit decides.
+MOST_ALONE = 0.005
 SYNTHETIC = 4
 DEFAULT_THRESHOLD = 0.5
 
@@ -135,6 +137,7 @@ def print_summary(console: Console, summary: ExportSummary) -> None:
     agreement = summary.agreement
     seen = f"photographs: {summary.photos}" if summary.photos else "noise only, no photographs"
     ties = f", {agreement.ties} ties" if agreement.ties else ""
+    ties += f", {agreement.wrong} that only one of them has" if agreement.wrong else ""
     table = Table(show_header=False, box=None)
     table.add_row("network", f"{summary.model} ({summary.size / 1e6:.1f} MB)")
     table.add_row("description", str(summary.description))
@@ -154,7 +157,7 @@ def _need_packages() -> None:
         raise SynthError(
             "export needs packages that are not installed",
             found=f"no {' and no '.join(missing)}",
-            hint=f"pip install {' '.join(missing)}",
+            hint="pip install 'synth[export]'",
         )
 
 
@@ -180,15 +183,15 @@ def _noise(width: int, height: int) -> list[NDArray[np.uint8]]:
 
 
 def _refuse_wrong(agreement: Agreement, run: Path) -> None:
-    if agreement.wrong:
+    if agreement.wrong > MOST_ALONE * agreement.compared:
         raise SynthError(
             "the exported network does not find what the detector finds; nothing was written",
             where=str(find_checkpoint(run)),
             found=f"{agreement.wrong} of {agreement.compared} detections that only one of them has, "
             f"{agreement.ties} ties; the others differ by at most {agreement.pixels:.3f} px, "
             f"{agreement.score:.5f} of score and {agreement.mask:.4f} of masks",
-            expected=f"every detection in both, within {MOST_PIXELS:g} px, {MOST_SCORE:g} of score "
-            f"and {MOST_MASK:g} of masks",
+            expected=f"all but {MOST_ALONE:.1%} of the detections in both, within {MOST_PIXELS:g} px, "
+            f"{MOST_SCORE:g} of score and {MOST_MASK:g} of masks",
             hint="an untrained detector has no clear detections to compare; otherwise report this with the checkpoint",
         )
 

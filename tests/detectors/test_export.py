@@ -59,7 +59,7 @@ def test_the_file_finds_what_torch_finds(
     made = export(
         random_run(tmp_path, detector, backbone, size=size, background=3.0), tmp_path, photos=None, console=QUIET
     )
-    assert made.agreement.wrong == 0
+    assert made.agreement.wrong <= 0.005 * made.agreement.compared
     assert made.agreement.compared > 10
     assert made.agreement.ties <= 0.01 * made.agreement.compared
     assert made.agreement.pixels < 0.05 and made.agreement.mask < 1e-3
