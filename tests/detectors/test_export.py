@@ -186,7 +186,7 @@ def test_missing_packages_are_told(run: Path, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(exporting.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SynthError, match="not installed") as caught:
         export(run, tmp_path, photos=None, console=QUIET)
-    assert caught.value.hint == "pip install onnx onnxruntime"
+    assert caught.value.hint == "pip install 'synth[export]'"
 
 
 def test_what_is_no_network_is_told(run: Path) -> None:
