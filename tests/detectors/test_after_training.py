@@ -112,8 +112,10 @@ def test_adapts_from_the_averaged_weights(trained: Path, shapes: Path, tmp_path:
     adapted, before = load_checkpoint(tmp_path / "adapted"), load_checkpoint(trained)
     assert summary.drawn == {"synthetic": 4, "real": 16}
     assert (adapted.spec, adapted.classes) == (before.spec, before.classes)
-    moved = max(float((adapted.weights[n] - w).abs().max()) for n, w in before.weights.items() if w.is_floating_point())
-    assert 0 < moved < 0.05
+    # Ten steps of AdamW at a tenth of 1e-3 * sqrt(2 / 16); statistics of batch norms move on their own.
+    learned = [name for name in before.weights if name.endswith((".weight", ".bias"))]
+    moved = max(float((adapted.weights[name] - before.weights[name]).abs().max()) for name in learned)
+    assert 0 < moved < 10 * 3.6e-5
     pair = EvaluateSettings(
         (trained, tmp_path / "adapted"), (shapes / "real" / "test.json",), out=tmp_path / "page", workers=0
     )
