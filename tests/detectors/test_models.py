@@ -55,8 +55,6 @@ def pictures(spec: ModelSpec, count: int = 2) -> list[Tensor]:
 @pytest.mark.parametrize("name", DETECTORS)
 def test_learns_and_finds(name: str, backbone: str | None) -> None:
     """Finite losses with gradients, also for a picture without products; boxes inside the picture, labels from 1."""
-    if backbone is None and name in ("fasterrcnn", "maskrcnn", "fcos", "retinanet", "ssd300"):
-        pytest.skip("the same code with torchvision's large backbone: benchmarks/train.py runs it")
     spec, model = spec_of(name, backbone), small(name, backbone)
     targets = [target([[10, 10, 60, 80], [70, 20, 120, 60]], [], spec), target([], [], spec)]
     losses = model(pictures(spec), targets)
