@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assets.errors import SynthError, unknown_name
+from assets.limits import LIST_PROBLEMS
 
 if TYPE_CHECKING:
     from assets.catalog_file import ListTable
@@ -62,6 +63,20 @@ class Problem:
     def __str__(self) -> str:
         place = f"row {self.row}, column {self.column}" if self.column else f"row {self.row}"
         return f"{place if self.row else 'file'}: found {self.found}, expected {self.expected}"
+
+
+class Findings(list[Problem]):
+    """The problems of a list, as many as are told at most: of a million bad rows nobody reads each."""
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        """Takes problems in until there are enough; one more then says that there were more."""
+        for problem in problems:
+            if len(self) > LIST_PROBLEMS.most:
+                return
+            self.append(problem if len(self) < LIST_PROBLEMS.most else MORE_PROBLEMS)
+
+
+MORE_PROBLEMS = Problem(0, "", f"more than {LIST_PROBLEMS.most:,} problems", "the rest is told once these are mended")
 
 
 class Catalog:
@@ -149,8 +164,9 @@ def _read_checked(source: Path) -> ListTable:
     from assets.catalog_file import read_list
 
     table = read_list(source)
-    found = check_columns(table.columns, table.rows, source.parent) if table.has_keys else []
-    return replace(table, problems=sorted([*table.problems, *found], key=lambda problem: problem.row))
+    if table.has_keys:
+        table.problems.add(check_columns(table.columns, table.rows, source.parent))
+    return replace(table, problems=Findings(sorted(table.problems, key=lambda problem: problem.row)))
 
 
 MOST_TOLD = 50

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assets.catalog import NUMBERS, Problem
+from assets.limits import TEXT
 
 if TYPE_CHECKING:
     from assets.catalog_file import Columns
 
 PACKAGES = ("carton", "can", "bottle")
 SIZES = ("width_m", "height_m", "depth_m")
+TEXTS = ("name", "category", "licence", "brand", "colors", "barcode")
+# Control characters but tab and line break, halves of characters, and what turns the text that follows around.
+HARMFUL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 CHOICES = {"package": ("", *PACKAGES), "up": ("", "y", "z"), "units": ("", "m", "cm", "mm", "in")}
 # Larger or smaller than any product on a shelf: the number is meant in another unit.
 LEAST_METRES, MOST_METRES = 0.0005, 5.0
@@ -27,28 +32,50 @@ LEAVES = re.compile(r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)|\0")
 Rows = Sequence[int]
 
 
-def check_columns(columns: Columns, rows: Rows, root: Path) -> list[Problem]:
+def check_columns(columns: Columns, rows: Rows, root: Path) -> Iterator[Problem]:
     """Problems in the cells of a list. rows: the number of each row. root: the folder that its paths start from."""
     if not columns["sku"]:
-        return [Problem(0, "", "no rows", "at least one SKU")]
-    problems = [*_check_keys(columns, rows), *_check_choices(columns, rows), *_check_numbers(columns, rows)]
-    problems += [*_check_forms(columns, rows), *_check_colors(columns, rows)]
+        yield Problem(0, "", "no rows", "at least one SKU")
+        return
+    for check in (_check_keys, _check_texts, _check_choices, _check_numbers, _check_forms, _check_colors):
+        yield from check(columns, rows)
     for name in ("mesh", "packshot"):
-        problems += _check_paths(name, columns[name], rows, root)
-    return problems
+        yield from _check_paths(name, columns[name], rows, root)
 
 
 def _check_keys(columns: Columns, rows: Rows) -> Iterator[Problem]:
     first: dict[str, int] = {}
+    forms: dict[str, int] = {}  # of keys with accents: written in one sign or two, they look the same
     for row, key in zip(rows, map(str, columns["sku"]), strict=True):
+        plain = key if key.isascii() else unicodedata.normalize("NFC", key[: LONGEST_KEY + 1])
         if not key:
             yield Problem(row, "sku", "nothing", "a unique key")
         elif len(key) > LONGEST_KEY or not key.isprintable():
             yield Problem(row, "sku", repr(key[:40]), f"at most {LONGEST_KEY} printable characters")
         elif key in first:
             yield Problem(row, "sku", f"{key!r} again, as in row {first[key]}", "a unique key")
+        elif first.get(plain, forms.get(plain)) is not None:
+            other = first.get(plain, forms.get(plain))
+            yield Problem(row, "sku", f"{key!a}, which looks the same as the key of row {other}", "a key of its own")
         else:
             first[key] = row
+            if plain != key:
+                forms[plain] = row
+
+
+def _check_texts(columns: Columns, rows: Rows) -> Iterator[Problem]:
+    """Texts are of readable length and without signs that steer a terminal or end a string."""
+    for name in TEXTS:
+        good: set[str] = set()
+        for row, value in zip(rows, map(str, columns[name]), strict=True):
+            if value in good:
+                continue
+            if len(value) > TEXT.most:
+                yield Problem(row, name, f"{len(value)} characters, {value[:40]!r} …", f"at most {TEXT.most}")
+            elif not value.isprintable() and HARMFUL.search(value):
+                yield Problem(row, name, f"{value!a:.60}", "text without control characters")
+            elif name != "name":  # names hardly repeat
+                good.add(value)
 
 
 def _check_choices(columns: Columns, rows: Rows) -> Iterator[Problem]:
@@ -109,6 +136,7 @@ def _is_color(text: str) -> bool:
 def _check_paths(name: str, values: list[str | float | None], rows: Rows, root: Path) -> Iterator[Problem]:
     """Paths stay in the list's folder and are there; folders are listed once instead of asking file by file."""
     known: dict[str, frozenset[str]] = {}
+    spelt: dict[str, dict[str, str]] = {}  # folder -> name in small letters -> name, where files are missing
     for row, value in zip(rows, map(str, values), strict=True):
         if not value:
             continue
@@ -119,15 +147,16 @@ def _check_paths(name: str, values: list[str | float | None], rows: Rows, root: 
         if folder not in known:
             known[folder] = _files_in(root / folder)
         if file not in known[folder]:
-            yield Problem(row, name, f"no file {value[:200]!r}", _expected_file(value, known[folder], root))
+            if folder not in spelt:
+                spelt[folder] = {other.lower(): other for other in sorted(known[folder], reverse=True)}
+            yield Problem(row, name, f"no file {value[:200]!r}", _expected_file(value, spelt[folder], root))
 
 
-def _expected_file(value: str, names: frozenset[str], root: Path) -> str:
+def _expected_file(value: str, spelt: Mapping[str, str], root: Path) -> str:
     if "\\" in value:
         return f"a file under {root}, with / between folders"
-    wanted = value.rpartition("/")[2].lower()
-    alike = sorted(name for name in names if name.lower() == wanted)
-    return f"{alike[0]!r}, as the file is spelt" if alike else f"a file under {root}"
+    alike = spelt.get(value.rpartition("/")[2].lower())
+    return f"{alike!r}, as the file is spelt" if alike else f"a file under {root}"
 
 
 def _files_in(folder: Path) -> frozenset[str]:

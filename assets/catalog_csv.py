@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from assets.catalog import COLUMNS, Problem
+from assets.catalog import COLUMNS, Findings, Problem
 from assets.catalog_file import Batch, unreadable
 from assets.errors import SynthError
+from assets.limits import LIST_COLUMNS
 
 BATCH = 1 << 14
+LONGEST_HEADER = 1 << 20
 WIDE_CODES = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16", codecs.BOM_UTF32_BE: "UTF-32"}
 SAVE_AS = "save it as UTF-8 ('CSV UTF-8' in a spreadsheet program)"
 
 
-def csv_batches(path: Path, problems: list[Problem]) -> Iterator[Batch]:
+def csv_batches(path: Path, problems: Findings) -> Iterator[Batch]:
     """The rows of a delimited list; rows with too few or too many cells are told in `problems` and left out.
 
     Rows are numbered as a spreadsheet numbers them: a cell with line breaks is one row, an empty row counts. Python's
@@ -26,10 +29,12 @@ def csv_batches(path: Path, problems: list[Problem]) -> Iterator[Batch]:
     check_text(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            delimiter = _delimiter(file.readline(), path)
+            delimiter = _delimiter(file.readline(LONGEST_HEADER), path)
             file.seek(0)
             reader = csv.reader(file, delimiter=delimiter, strict=True)
-            names = _names(next(reader, []), problems)
+            header = next(reader, [])
+            LIST_COLUMNS.check(len(header), str(path))
+            names = _names(header, problems)
             yield Batch([], {name: [] for name in names})
             first = 2
             while chunk := list(islice(reader, BATCH)):
@@ -78,26 +83,42 @@ def _delimiter(header: str, path: Path) -> str:
     return max((",", ";", "\t"), key=known)
 
 
-def _names(header: list[str], problems: list[Problem]) -> list[str]:
+def _names(header: list[str], problems: Findings) -> list[str]:
     """Column names; a second "mesh" is told, and read under a name that nothing asks for."""
     names: list[str] = []
     for name in (cell.strip() for cell in header):
         if name and name in names:
-            problems.append(Problem(1, name, "the column twice", "each column once"))
+            problems.add([Problem(1, name[:40], "the column twice", "each column once")])
         names.append(name if name not in names else "")
     return names
 
 
-def _batch(names: list[str], chunk: list[list[str]], first: int, problems: list[Problem]) -> Batch:
+def _batch(names: list[str], chunk: list[list[str]], first: int, problems: Findings) -> Batch:
     rows, kept = [], []
     for row, cells in enumerate(chunk, start=first):
         if not any(map(str.strip, cells)):
             continue  # spreadsheets leave empty rows behind
         if len(cells) != len(names):
-            start = ", ".join(cells)[:40]
-            problems.append(Problem(row, "", f"{len(cells)} cells ({start})", f"{len(names)}, as in the header"))
+            start = ", ".join(cell[:40] for cell in cells[:40])[:40]
+            problems.add([Problem(row, "", f"{len(cells)} cells ({start})", f"{len(names)}, as in the header")])
             continue
         rows.append(row)
         kept.append(cells)
-    columns = zip(*kept, strict=True) if kept else [()] * len(names)
+    columns = [_bare(column) for column in zip(*kept, strict=True)] if kept else [()] * len(names)
     return Batch(rows, dict(zip(names, columns, strict=True)))
+
+
+# What spreadsheet programs take for a formula when it starts a cell, after any apostrophes that say "this is text".
+FORMULA = re.compile(r"'*[=+\-@\t\r]")
+
+
+def formula_safe(cell: str) -> str:
+    """A text as a cell that no spreadsheet program runs as a formula: an apostrophe before it, undone on reading."""
+    return f"'{cell}" if FORMULA.match(cell) else cell
+
+
+def _bare(column: tuple[str, ...]) -> tuple[str, ...]:
+    """Cells without the apostrophe that kept a spreadsheet program from running them."""
+    if not any(cell.startswith("'") for cell in column):
+        return column
+    return tuple(cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell for cell in column)

@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from assets.catalog import COLUMNS, NUMBERS, Problem
+from assets.catalog import COLUMNS, NUMBERS, Findings, Problem
 from assets.errors import SynthError
+from assets.limits import LIST_BYTES, LIST_CELL, LIST_COLUMNS, LIST_ROWS, check_file
 
 Columns = dict[str, list[str | float | None]]
 DELIMITED, JSON_LINES, PARQUET = (".csv", ".tsv"), (".jsonl", ".ndjson"), (".parquet",)
 FORMATS = (*DELIMITED, *JSON_LINES, *PARQUET)
-# A list of 170,000 rows has some 30 MB; a hundred times that is another file by mistake.
-MOST_BYTES = 4 << 30
 # Cells that hold the same few texts again and again: equal ones are kept once.
 REPEATED = ("category", "licence", "package", "packshot", "brand", "colors", "up", "units")
 
@@ -39,7 +38,7 @@ class ListTable:
 
     columns: Columns
     rows: list[int]
-    problems: list[Problem]
+    problems: Findings
     notes: list[str] = field(default_factory=list)
     has_keys: bool = True
 
@@ -54,9 +53,9 @@ def read_list(path: Path) -> ListTable:
         found, expected = suffix or "no ending", f"a file ending in {', '.join(FORMATS)}"
         hint = "save it as 'CSV UTF-8' from the spreadsheet program" if suffix in (".xlsx", ".xls", ".ods") else None
         raise SynthError("unknown format of the SKU list", where=str(path), found=found, expected=expected, hint=hint)
-    _check_file(path)
-    problems: list[Problem] = []
-    table = _Collector(problems)
+    check_file(path, LIST_BYTES, "the SKU list")
+    problems = Findings()
+    table = _Collector(problems, path)
     if suffix in DELIMITED:
         from assets.catalog_csv import csv_batches as batches
     elif suffix in JSON_LINES:
@@ -68,47 +67,55 @@ def read_list(path: Path) -> ListTable:
     return table.finished()
 
 
-def _check_file(path: Path) -> None:
-    if not path.exists():
-        hint = "check the path; it is relative to where you are"
-        raise SynthError("the SKU list is not there", where=str(path), hint=hint)
-    if not path.is_file():
-        raise SynthError("the SKU list is no file", where=str(path), expected=f"a file ending in {', '.join(FORMATS)}")
-    if path.stat().st_size > MOST_BYTES:
-        raise SynthError("the SKU list is too large", where=str(path), expected=f"at most {MOST_BYTES >> 30} GiB")
-
-
 def unreadable(path: Path, error: Exception, hint: str) -> SynthError:
     """The error for a list that its format's parser gives up on."""
     found = " ".join(str(error).split())[:300]
     return SynthError("the SKU list cannot be read", where=str(path), found=found, hint=hint)
 
 
-def _parquet_batches(path: Path, problems: list[Problem]) -> Iterator[Batch]:
+def _parquet_batches(path: Path, problems: Findings) -> Iterator[Batch]:
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
     try:
-        with parquet.ParquetFile(path) as file:
+        about = parquet.read_metadata(path)
+        LIST_COLUMNS.check(about.num_columns, str(path))
+        LIST_ROWS.check(about.num_rows, str(path))
+        leaves = {about.schema.column(place).path for place in range(about.num_columns)}
+        with parquet.ParquetFile(path, metadata=about, read_dictionary=sorted(leaves & set(COLUMNS))) as file:
             names = list(file.schema_arrow.names)
             doubled = {name for name in names if names.count(name) > 1}
-            problems += [Problem(1, name, "the column twice", "each column once") for name in sorted(doubled)]
+            problems.add(Problem(1, name, "the column twice", "each column once") for name in sorted(doubled))
             known = [name for name in COLUMNS if name in names and name not in doubled]
             yield Batch([], {name: [] for name in names if name not in doubled})
             first = 2
             for piece in file.iter_batches(batch_size=1 << 14, columns=known):
-                cells = {name: piece.column(name).to_pylist() for name in known}
+                cells: dict[str, Sequence[Any]] = {name: _parquet_cells(piece.column(name), path) for name in known}
                 yield Batch(range(first, first + piece.num_rows), cells)
                 first += piece.num_rows
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise unreadable(path, error, "write the file anew") from error
+
+
+def _parquet_cells(column: Any, path: Path) -> list[Any]:
+    """The cells of a column as Python's values; one text in many rows is one value, as a few bytes can stand for."""
+    import pyarrow as pa
+    import pyarrow.compute as compute
+
+    if not isinstance(column, pa.DictionaryArray):
+        return list(column.to_pylist())
+    texts = column.dictionary
+    if pa.types.is_string(texts.type) or pa.types.is_binary(texts.type):
+        LIST_CELL.check(compute.max(compute.binary_length(texts)).as_py() or 0, str(path))
+    values = [*texts.to_pylist(), None]
+    return [values[place] for place in compute.fill_null(column.indices, len(texts)).to_pylist()]
 
 
 class _Collector:
     """Columns that grow batch by batch."""
 
-    def __init__(self, problems: list[Problem]) -> None:
-        self._problems = problems
+    def __init__(self, problems: Findings, path: Path) -> None:
+        self._problems, self._path = problems, path
         self._columns: Columns = {name: [] for name in COLUMNS}
         self._rows: list[int] = []
         self._names: dict[str, None] = {}
@@ -117,6 +124,8 @@ class _Collector:
     def add(self, batch: Batch) -> None:
         self._names |= dict.fromkeys(batch.cells)
         self._rows.extend(batch.rows)
+        LIST_ROWS.check(len(self._rows), str(self._path))
+        LIST_COLUMNS.check(len(self._names), str(self._path))
         for name, values in self._columns.items():
             cells = batch.cells.get(name)
             if cells is None:
@@ -141,7 +150,7 @@ class _Collector:
             return ""
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
-        self._problems.append(Problem(row, name, f"{value!r:.40} ({type(value).__name__})", "text in quotes"))
+        self._problems.add([Problem(row, name, f"{value!r:.40} ({type(value).__name__})", "text in quotes")])
         return "?"
 
     def _number(self, value: object, row: int, name: str) -> float | None:
@@ -154,21 +163,21 @@ class _Collector:
         except (TypeError, ValueError, OverflowError):
             pass
         hint = " (a decimal point, no unit)" if any(sign.isdigit() for sign in str(text)) else ""
-        self._problems.append(Problem(row, name, f"{text!r:.40}", f"a number{hint} or nothing"))
+        self._problems.add([Problem(row, name, f"{text!r:.40}", f"a number{hint} or nothing")])
         return None
 
 
-def _header_findings(names: list[str], problems: list[Problem]) -> list[str]:
+def _header_findings(names: list[str], problems: Findings) -> list[str]:
     """Adds missing and misspelt columns to `problems`; returns a note on other columns, which do no harm."""
     if "sku" not in names:
-        problems.append(Problem(1, "sku", f"columns {', '.join(names)[:200] or 'none'}", "a column named sku"))
+        problems.add([Problem(1, "sku", f"columns {', '.join(names)[:200] or 'none'}", "a column named sku")])
     ignored = []
     for name in names:
         if name in COLUMNS:
             continue
-        close = difflib.get_close_matches(name.lower(), COLUMNS, n=1, cutoff=0.75)
+        close = difflib.get_close_matches(name[:40].lower(), COLUMNS, n=1, cutoff=0.75)
         if close and close[0] not in names:
-            problems.append(Problem(1, name[:40], f"unknown column {name[:40]!r}", f"did you mean {close[0]!r}?"))
+            problems.add([Problem(1, name[:40], f"unknown column {name[:40]!r}", f"did you mean {close[0]!r}?")])
         elif name:
             ignored.append(name[:40])
     return [f"columns not used: {', '.join(ignored[:20])}{' …' * (len(ignored) > 20)}"] if ignored else []

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from assets.catalog import Problem
+from assets.catalog import COLUMNS, Findings, Problem
 from assets.catalog_csv import check_text
 from assets.catalog_file import Batch, unreadable
+from assets.limits import LIST_LINE
 
 BATCH = 1 << 14
+BATCH_BYTES = 1 << 24
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -25,20 +26,31 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 DECODER = json.JSONDecoder(object_pairs_hook=_once)
 
 
-def jsonl_batches(path: Path, problems: list[Problem]) -> Iterator[Batch]:
+def jsonl_batches(path: Path, problems: Findings) -> Iterator[Batch]:
     """The objects of a JSON Lines list, rows numbered by line; lines that are no object are told in `problems`."""
     check_text(path)
     first = 1
     try:
         with path.open("rb") as file:
-            while chunk := list(islice(file, BATCH)):
+            while chunk := _lines(file, str(path)):
                 yield _batch(chunk, first, problems)
                 first += len(chunk)
     except OSError as error:
         raise unreadable(path, error, "check that the file may be read") from error
 
 
-def _batch(lines: list[bytes], first: int, problems: list[Problem]) -> Batch:
+def _lines(file: IO[bytes], where: str) -> list[bytes]:
+    """The next lines, some megabytes of them. Raises SynthError for one that never ends."""
+    lines: list[bytes] = []
+    size = 0
+    while len(lines) < BATCH and size < BATCH_BYTES and (line := file.readline(LIST_LINE.most + 1)):
+        LIST_LINE.check(len(line), where)
+        lines.append(line)
+        size += len(line)
+    return lines
+
+
+def _batch(lines: list[bytes], first: int, problems: Findings) -> Batch:
     rows: list[int] = []
     objects: list[dict[str, Any]] = []
     for row, line in enumerate(lines, start=first):
@@ -49,9 +61,13 @@ def _batch(lines: list[bytes], first: int, problems: list[Problem]) -> Batch:
             rows.append(row)
         except (ValueError, RecursionError) as error:
             found = f"{line[:40].decode('utf-8', errors='replace').strip()!r} ({' '.join(str(error).split())[:80]})"
-            problems.append(Problem(row, "", found, "a JSON object in UTF-8, each name once"))
+            problems.add([Problem(row, "", found, "a JSON object in UTF-8, each name once")])
     names = dict.fromkeys(name for item in objects for name in item)
-    return Batch(rows, {name: [item.get(name) for item in objects] for name in names})
+    # Of names that nothing asks for there may be another one in each line: they are told, their cells not kept.
+    cells: dict[str, Sequence[Any]] = {
+        name: [item.get(name) for item in objects] if name in COLUMNS else [] for name in names
+    }
+    return Batch(rows, cells)
 
 
 def _object(line: bytes) -> dict[str, Any]:

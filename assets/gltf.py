@@ -7,7 +7,6 @@ coordinates of compacted files would run to 65535), and passes over texture tran
 from __future__ import annotations
 
 import base64
-import io
 import json
 import struct
 from dataclasses import dataclass
@@ -18,28 +17,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError
-from assets.mesh_companions import Companions, check_picture
+from assets.limits import MESH_BYTES, MESH_NUMBERS, Budget, open_picture, read_file
+from assets.mesh_companions import Companions
 
 GLB_MAGIC, JSON_CHUNK, BINARY_CHUNK = 0x46546C67, 0x4E4F534A, 0x004E4942
 DTYPES = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
-# More numbers than any product's mesh has: a file that claims them is damaged.
-MOST_NUMBERS = 200_000_000
 
 
 @dataclass(frozen=True)
 class Gltf:
-    """A file's JSON tree and the bytes of its buffers."""
+    """A file's JSON tree, the bytes of its buffers, and how many numbers may still be read from them."""
 
     path: Path
     tree: dict[str, Any]
     buffers: tuple[bytes, ...]
     companions: Companions
+    numbers: Budget
 
 
 def read_gltf(path: Path, companions: Companions) -> Gltf:
     """A .glb or .gltf file. Raises SynthError or ValueError where it is damaged or of another version."""
-    data = path.read_bytes()
+    data = read_file(path, MESH_BYTES, "the mesh file")
     binary = b""
     if data[:4] == b"glTF":
         chunks = _chunks(data)
@@ -54,7 +53,7 @@ def read_gltf(path: Path, companions: Companions) -> Gltf:
         buffers.append(_bytes_of(entry["uri"], companions) if "uri" in entry else binary)
         if len(buffers[-1]) < entry["byteLength"]:
             raise ValueError(f"buffer {len(buffers) - 1} ends after {len(buffers[-1])} of {entry['byteLength']} bytes")
-    return Gltf(path, tree, tuple(buffers), companions)
+    return Gltf(path, tree, tuple(buffers), companions, Budget(MESH_NUMBERS, str(path)))
 
 
 def _chunks(data: bytes) -> dict[int, bytes]:
@@ -83,8 +82,9 @@ def accessor_values(gltf: Gltf, index: int) -> NDArray:
     """An accessor as (N, width) array in its own type; normalised integers as float64 in -1..1 or 0..1."""
     accessor = gltf.tree["accessors"][index]
     dtype, width, count = DTYPES[accessor["componentType"]], WIDTHS[accessor["type"]], int(accessor["count"])
-    if not 0 <= count * width <= MOST_NUMBERS:
+    if count < 0:
         raise ValueError(f"accessor {index} claims {count} entries")
+    gltf.numbers.take(count * width)
     if "bufferView" in accessor:
         values = _strided(gltf, accessor["bufferView"], accessor.get("byteOffset", 0), dtype, width, count)
     else:
@@ -125,8 +125,6 @@ def image_of(gltf: Gltf, texture: dict[str, Any] | None, notes: list[str]) -> An
 
     Raises SynthError where it is there and cannot be read.
     """
-    from PIL import Image
-
     if texture is None:
         return None
     source = _source_of(gltf.tree["textures"][texture["index"]])
@@ -142,8 +140,7 @@ def image_of(gltf: Gltf, texture: dict[str, Any] | None, notes: list[str]) -> An
     if entry.get("mimeType") == "image/ktx2" or data[:7] == b"\xabKTX 20":
         hint = "export it with PNG or JPEG textures"
         raise SynthError("a texture cannot be read", where=where, found="KTX2 (Basis Universal)", hint=hint)
-    check_picture(data, where)
-    return Image.open(io.BytesIO(data))
+    return open_picture(data, where, "a texture")
 
 
 def _source_of(texture: dict[str, Any]) -> int | None:

@@ -14,12 +14,14 @@ from assets.mesh_part import RawPart
 
 # A surface that encloses less than this share of its box, inwards, is open or flat and not inside out.
 LEAST_VOLUME = 0.05
+# Beyond this, in whatever unit, a coordinate is damage: the Earth is 10^10 mm wide. Its cube still is a number.
+FARTHEST = 1e12
 
 
 def sound_part(part: RawPart, number: int, path: Path, notes: list[str]) -> RawPart:
     """The part without faces that are no triangles. number: of the part, for people.
 
-    Raises SynthError where a face names a vertex that is not there or that has no numbers as coordinates.
+    Raises SynthError where a face names a vertex that is not there, or one without sensible numbers as coordinates.
     """
     count = len(part.vertices)
     if part.faces.min() < 0 or part.faces.max() >= count:
@@ -27,11 +29,12 @@ def sound_part(part: RawPart, number: int, path: Path, notes: list[str]) -> RawP
         what = "the mesh names vertices that it does not have"
         raise SynthError(what, where=str(path), found=found, expected=expected)
     used = np.unique(part.faces)
-    bad = used[~np.isfinite(part.vertices[used]).all(axis=1)]
+    bad = used[~(np.abs(part.vertices[used]) <= FARTHEST).all(axis=1)]  # also those that are no numbers
     if len(bad):
         found = f"part {number}: {len(bad)} of {len(used)} vertices, the first is vertex {bad[0]}"
         hint = "repair it in a 3D program: the scanner or the exporter left holes in the data"
-        raise SynthError("the mesh has coordinates that are no numbers", where=str(path), found=found, hint=hint)
+        what = "the mesh has coordinates that are no numbers, or endlessly far away"
+        raise SynthError(what, where=str(path), found=found, hint=hint)
     a, b, c = part.faces.T
     proper = (a != b) & (b != c) & (c != a)
     if not proper.any():

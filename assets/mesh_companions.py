@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
-import warnings
 from pathlib import Path
 from urllib.parse import unquote
 
 from assets.errors import SynthError
+from assets.limits import MESH_BYTES, MESH_PIXELS, MESH_UNPACKED, Budget, check_file, open_picture, read_file
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tga", ".bmp", ".tif", ".tiff", ".gif")
-# A file's header names its companions; only an OBJ's materials may stand anywhere, the first line of them counts.
-MOST_JSON = 256 << 20
 
 
 class Companions:
     """Reads the files that the mesh at `path` names, none from outside `root`, and remembers what went wrong.
 
     trimesh takes it as its resolver. trimesh passes over missing and broken files in silence: they are kept here.
-    missing: names as the file has them. broken: what cannot be used though it is there.
+    missing: names as the file has them. broken: what cannot be used though it is there. pixels: what all textures
+    of the mesh together may have.
     """
 
     def __init__(self, path: Path, root: Path | None = None) -> None:
         self._path = path
         self._root = path.parent if root is None else root
+        self._bytes = Budget(MESH_UNPACKED, str(path))
+        self.pixels = Budget(MESH_PIXELS, str(path))
         self.missing: list[str] = []
         self.broken: list[SynthError] = []
 
@@ -36,7 +36,12 @@ class Companions:
         if found is None:
             self.missing.append(_plain(name))
             raise FileNotFoundError(name)
-        data = found.read_bytes()
+        try:
+            data = read_file(found, MESH_BYTES, "a file that the mesh names")
+            self._bytes.take(len(data))
+        except SynthError as error:
+            self.broken.append(error)
+            raise
         if found.suffix.lower() in PICTURES:
             try:
                 check_picture(data, str(found))
@@ -55,21 +60,7 @@ class Companions:
 
 def check_picture(data: bytes, where: str) -> None:
     """Raises SynthError where encoded bytes are no picture, or one so large that it must be meant to do harm."""
-    from PIL import Image
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)):
-                pass
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        found, hint = str(error).split(",")[0], "shrink it: 4096 pixels a side are plenty"
-        raise SynthError("a texture is too large", where=where, found=found, hint=hint) from error
-    except Exception as error:  # decoders raise many kinds
-        found = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
-        raise SynthError(
-            "a texture cannot be read", where=where, found=found, hint="save it anew as PNG or JPEG"
-        ) from error
+    open_picture(data, where, "a texture").close()
 
 
 def find_companion(path: Path, name: str, root: Path) -> Path | None:
@@ -136,17 +127,18 @@ def _of_ply(path: Path) -> list[str]:
 
 def _of_gltf(path: Path) -> list[str]:
     try:
-        data = json.loads(path.read_bytes()[:MOST_JSON])
+        data = json.loads(read_file(path, MESH_BYTES, "the mesh file"))
         entries = [*data.get("buffers", []), *data.get("images", [])]
         return [entry["uri"] for entry in entries if not entry.get("uri", "data:").startswith("data:")]
-    except (OSError, ValueError, AttributeError, TypeError, KeyError):
-        return []
+    except (SynthError, ValueError, AttributeError, TypeError, KeyError, RecursionError):
+        return []  # told where the mesh is read
 
 
 def _named(path: Path, pattern: bytes, most: int = -1) -> list[str]:
     try:
+        check_file(path, MESH_BYTES, "the mesh file")
         with path.open("rb") as file:
             found = re.findall(pattern, file.read(most))
-    except OSError:
-        return []
+    except (OSError, SynthError):
+        return []  # told where the mesh is read
     return list(dict.fromkeys(name.decode("utf-8", errors="replace") for name in found))

@@ -24,6 +24,8 @@ SHORTEST, LONGEST = 0.005, 3.0
 LIKELY = (0.02, 1.5)
 # Stated sizes that differ from the mesh's proportions by more than this are not forced upon it.
 PROPORTION = 1.10
+# Sides smaller than this share of the longest are flat; a longest side below SMALLEST, in any unit, is a point.
+FLAT, SMALLEST = 1e-6, 1e-9
 Z_FROM_Y_UP = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
 Size = tuple[float | None, float | None, float | None]
 
@@ -91,8 +93,9 @@ def _scale(
     extent: NDArray, units: str, stated: float | None, size: Size, path: Path
 ) -> tuple[NDArray[np.float64], list[str]]:
     """Factors (3,) from the file's unit to metres along x, y, z, and notes about doubtful ones."""
-    known = [axis for axis in range(3) if size[axis] is not None and extent[axis] > 0]
-    if known:
+    # A side that is flat but for rounding says nothing about the scale.
+    known = [axis for axis in range(3) if size[axis] is not None and extent[axis] > FLAT * extent.max()]
+    if known and extent.max() > SMALLEST:
         return _scale_to(extent, size, known)
     metres = METRES[units] if units else (stated or 1.0)
     if not SHORTEST <= float(extent.max()) * metres <= LONGEST:

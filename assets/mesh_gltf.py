@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from assets.errors import SynthError
 from assets.gltf import Gltf, accessor_values, image_of, read_gltf
+from assets.limits import MESH_FACES, MESH_NODES, Budget
 from assets.mesh import Material
 from assets.mesh_companions import Companions
 from assets.mesh_material import cutoff_of, srgb_from_linear, texture_of, unit_number
@@ -26,7 +27,8 @@ def read_gltf_parts(companions: Companions, path: Any, notes: list[str]) -> list
     gltf = read_gltf(path, companions)
     _check_extensions(gltf)
     materials: dict[int | None, Material] = {}
-    parts = []
+    parts: list[RawPart] = []
+    faces = Budget(MESH_FACES, str(path))
     for mesh, pose in _placed_meshes(gltf):
         for primitive in gltf.tree["meshes"][mesh]["primitives"]:
             if primitive.get("mode", TRIANGLES) not in (TRIANGLES, STRIP, FAN):
@@ -36,6 +38,7 @@ def read_gltf_parts(companions: Companions, path: Any, notes: list[str]) -> list
             if number not in materials:
                 materials[number] = _material(gltf, number, notes)
             parts.append(_part(gltf, primitive, pose, materials[number]))
+            faces.take(len(parts[-1].faces))
     return parts
 
 
@@ -67,6 +70,7 @@ def _placed_meshes(gltf: Gltf) -> Iterator[tuple[int, NDArray[np.float64]]]:
     while waiting:
         number, parent = waiting.pop()
         seen += 1
+        MESH_NODES.check(seen, str(gltf.path))
         if seen > len(nodes):
             raise ValueError("a node stands in the scene twice")
         pose = parent @ _pose_of(nodes[number])
@@ -160,7 +164,7 @@ def _material(gltf: Gltf, number: int | None, notes: list[str]) -> Material:
         return Material(np.ones(4))
     entry = gltf.tree["materials"][number]
     image = image_of(gltf, _base_texture(gltf, number), notes)
-    texture = None if image is None else texture_of(image, notes, str(gltf.path))
+    texture = None if image is None else texture_of(image, notes, str(gltf.path), gltf.companions.pixels)
     color, roughness, metallic = _factors(gltf, entry, notes)
     mode = entry.get("alphaMode", "OPAQUE")
     if mode == "BLEND" and color[3] < 0.99:
@@ -178,13 +182,13 @@ def _factors(gltf: Gltf, entry: dict[str, Any], notes: list[str]) -> tuple[NDArr
     look = entry.get("pbrMetallicRoughness", {})
     color = np.clip(np.asarray(look.get("baseColorFactor", [1, 1, 1, 1]), np.float64), 0, 1)
     image = image_of(gltf, look.get("metallicRoughnessTexture"), notes)
-    rough, metal = (1.0, 1.0) if image is None else _mean_green_blue(image, str(gltf.path))
+    rough, metal = (1.0, 1.0) if image is None else _mean_green_blue(gltf, image)
     # The standard's default is metal; a file that is silent about it is far more likely to mean print on board.
     unsaid = 0.0 if image is None else 1.0
     roughness = unit_number(look.get("roughnessFactor"), 1.0) * rough
     return color, roughness, unit_number(look.get("metallicFactor"), unsaid) * metal
 
 
-def _mean_green_blue(image: Any, where: str) -> tuple[float, float]:
-    means = texture_of(image, [], where)[..., 1:3].reshape(-1, 2).mean(axis=0) / 255
+def _mean_green_blue(gltf: Gltf, image: Any) -> tuple[float, float]:
+    means = texture_of(image, [], str(gltf.path), gltf.companions.pixels)[..., 1:3].reshape(-1, 2).mean(axis=0) / 255
     return float(means[0]), float(means[1])

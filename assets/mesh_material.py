@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.errors import SynthError
+from assets.limits import PICTURE_PIXELS, Budget, broken_picture
 from assets.mesh import Material
 
 # A texture with longer sides than this is shrunk: no camera of ours sees more.
@@ -19,7 +19,7 @@ USUAL_ROUGHNESS = 0.6
 GREY = np.array([0.5, 0.5, 0.5, 1.0])
 
 
-def material_of(material: Any, notes: list[str], where: str) -> Material:
+def material_of(material: Any, notes: list[str], where: str, pixels: Budget) -> Material:
     """A trimesh material: PBR as it is; the older kind without its shininess, which means nothing."""
     if type(material).__name__ == "MultiMaterial":
         notes.append(f"a part of {len(material.materials)} materials: drawn with the first")
@@ -30,7 +30,7 @@ def material_of(material: Any, notes: list[str], where: str) -> Material:
     image = material.baseColorTexture if physical else getattr(material, "image", None)
     # Exporters write any diffuse colour, black as well, beside a texture that is meant as it is.
     color = material.baseColorFactor if physical else (None if image is not None else material.diffuse)
-    texture = None if image is None else texture_of(image, notes, where)
+    texture = None if image is None else texture_of(image, notes, where, pixels)
     return Material(
         base_color=_linear_color(color, physical),
         texture=texture,
@@ -74,11 +74,16 @@ def unit_number(value: Any, default: float) -> float:
     return float(np.clip(number, 0, 1)) if np.isfinite(number) else default
 
 
-def texture_of(image: Any, notes: list[str], where: str) -> NDArray[np.uint8]:
-    """A Pillow image as (H, W, 4) uint8 sRGB + alpha, shrunk if it is huge. Raises SynthError where it is damaged."""
+def texture_of(image: Any, notes: list[str], where: str, pixels: Budget) -> NDArray[np.uint8]:
+    """A Pillow image as (H, W, 4) uint8 sRGB + alpha, shrunk if it is huge. pixels: what may still be unpacked.
+
+    Raises SynthError where it is damaged or beyond what is unpacked at most.
+    """
     from PIL import Image
 
     width, height = image.size
+    PICTURE_PIXELS.check(width * height, where)
+    pixels.take(width * height)
     try:
         if image.mode.startswith(("I", "F")):  # 16 or 32 bits of grey, which Pillow would clip
             grey: NDArray = np.asarray(image, dtype=np.float64)
@@ -91,11 +96,10 @@ def texture_of(image: Any, notes: list[str], where: str) -> NDArray[np.uint8]:
             image = image.resize(size, Image.Resampling.BOX)
             notes.append(f"texture of {width} x {height} px shrunk to {size[0]} x {size[1]}")
         return np.asarray(image.convert("RGBA"), dtype=np.uint8)
-    except (OSError, ValueError, SyntaxError) as error:
-        found = " ".join(str(error).split())[:120]
-        raise SynthError(
-            "a texture cannot be read", where=where, found=found, hint="save it anew as PNG or JPEG"
-        ) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise many kinds
+        raise broken_picture("a texture", where, error) from error
 
 
 def cutoff_of(texture: NDArray[np.uint8] | None, notes: list[str]) -> float | None:

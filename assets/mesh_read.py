@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError
+from assets.limits import MESH_BYTES, MESH_FACES, MESH_NODES, Budget, check_file
 from assets.mesh import Material
+from assets.mesh_bounds import check_bounds
 from assets.mesh_companions import Companions
 from assets.mesh_gltf import read_gltf_parts
 from assets.mesh_material import GREY, material_of
@@ -20,7 +22,7 @@ from assets.mesh_part import RawPart
 
 GLTF = (".glb", ".gltf")
 # What trimesh also opens and what is no product: archives, drawings, point clouds.
-NO_MESHES = {"zip", "bz2", "tar.bz2", "tar.gz", "dxf", "xyz", "stl_ascii"}
+NO_MESHES = {"zip", "bz2", "tar.bz2", "tar.gz", "dxf", "xyz", "stl_ascii", "zae", "3dxml", "xaml"}
 METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
 STATED_METRES = {"meter": 1.0, "centimeter": 0.01, "millimeter": 0.001, "micron": 1e-6, "inch": 0.0254, "foot": 0.3048}
 STATED_METRES |= {"mm": 0.001, "inches": 0.0254, "feet": 0.3048}
@@ -50,8 +52,7 @@ def read_mesh_file(path: Path, root: Path | None = None) -> RawMesh:
 
     Raises SynthError where it is not there, not readable or without triangles.
     """
-    if not path.is_file():
-        raise SynthError("the mesh file is not there", where=str(path), hint="check the column 'mesh' of the SKU list")
+    check_file(path, MESH_BYTES, "the mesh file")
     companions = Companions(path, root)
     notes: list[str] = []
     try:
@@ -87,14 +88,17 @@ def _read_with_trimesh(companions: Companions, path: Path, notes: list[str]) -> 
     known = sorted(set(trimesh.available_formats()) - NO_MESHES)
     if kind not in known:
         raise SynthError("unknown mesh format", where=str(path), found=path.suffix, expected=", ".join(known))
+    check_bounds(path)
     with path.open("rb") as file:
         scene = trimesh.load_scene(file, file_type=kind, resolver=companions, process=False)
-    parts = []
+    parts, faces = [], Budget(MESH_FACES, str(path))
+    MESH_NODES.check(len(scene.graph.nodes_geometry), str(path))
     for node in scene.graph.nodes_geometry:
         pose, name = scene.graph[node]
         geometry = scene.geometry[name]
         if hasattr(geometry, "faces") and len(geometry.faces):
-            parts.append(_part(geometry, notes, str(path)).placed(np.asarray(pose, dtype=np.float64)))
+            faces.take(len(geometry.faces))
+            parts.append(_part(geometry, companions, path, notes).placed(np.asarray(pose, dtype=np.float64)))
     return _Found(parts, _metres_of(scene.units), _up_of(path))
 
 
@@ -114,7 +118,7 @@ def _up_of(path: Path) -> str:
     return "z" if stated and stated[1] == b"Z" else "y"
 
 
-def _part(geometry: Any, notes: list[str], where: str) -> RawPart:
+def _part(geometry: Any, companions: Companions, path: Path, notes: list[str]) -> RawPart:
     vertices, faces = np.asarray(geometry.vertices, np.float64), np.asarray(geometry.faces, np.int64)
     # Only normals that came with the file are in trimesh's cache now: those that it would make up are no use here.
     normals = geometry.vertex_normals if "vertex_normals" in geometry._cache else None
@@ -122,7 +126,7 @@ def _part(geometry: Any, notes: list[str], where: str) -> RawPart:
     visual = geometry.visual
     if visual.kind == "texture":
         uv = None if visual.uv is None else np.asarray(visual.uv, dtype=np.float64)[:, :2]
-        return replace(part, uv=uv, material=material_of(visual.material, notes, where))
+        return replace(part, uv=uv, material=material_of(visual.material, notes, str(path), companions.pixels))
     if visual.kind == "vertex":
         return _colored(part, np.asarray(visual.vertex_colors, dtype=np.uint8))
     if visual.kind == "face":

@@ -15,6 +15,8 @@ KEPT_FACES = 100_000
 # Faces of the source that a corner's texture coordinate may come from, by the distance of their middles.
 CANDIDATES = 8
 CHUNK = 50_000
+# Slivers of no area would be split for ever: more faces than this are left as they are.
+MOST_SPLIT = 1_000_000
 
 
 def simplify_part(part: RawPart, faces: int) -> RawPart:
@@ -43,7 +45,7 @@ def simplify_part(part: RawPart, faces: int) -> RawPart:
 
 def split_long_edges(vertices: NDArray, faces: NDArray, limit: float) -> tuple[NDArray, NDArray]:
     """The surface (V, 3), (F, 3) with no edge longer than `limit`, neighbours split alike so that no gap opens."""
-    while True:
+    while len(faces) <= MOST_SPLIT:
         edges = np.sort(np.stack([faces, np.roll(faces, -1, axis=1)], axis=2), axis=2).reshape(-1, 2)
         unique, which = np.unique(edges[:, 0] * len(vertices) + edges[:, 1], return_inverse=True)
         ends = np.stack([unique // len(vertices), unique % len(vertices)], axis=1)
@@ -53,6 +55,7 @@ def split_long_edges(vertices: NDArray, faces: NDArray, limit: float) -> tuple[N
         middle = np.where(long, len(vertices) - 1 + np.cumsum(long), -1)[which.reshape(-1, 3)]
         vertices = np.concatenate([vertices, vertices[ends[long]].mean(axis=1)])
         faces = _split(faces, middle)
+    return vertices, faces
 
 
 def _split(faces: NDArray, middle: NDArray) -> NDArray:

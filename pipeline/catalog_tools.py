@@ -17,10 +17,13 @@ from rich.table import Table
 
 from assets.atomic import write_whole
 from assets.catalog import Catalog, Problem, Sku, check_catalog, load_catalog
+from assets.catalog_csv import formula_safe
 from assets.errors import SynthError
 
 MOST_ROWS = 200
 LONGEST_STEM = 180
+# Names of devices on Windows, whatever ending follows.
+RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{name}{number}" for name in ("COM", "LPT") for number in range(10))}
 
 
 def check_list(path: Path, *, meshes: bool = True, console: Console | None = None) -> int:
@@ -83,10 +86,11 @@ def export_list(path: Path, folder: Path, *, console: Console | None = None) -> 
     catalog = load_catalog(path)
     library = Library(catalog, Backdrops.open(), cache_dir=default_cache(), memory_mb=64)
     (folder / "meshes").mkdir(parents=True, exist_ok=True)
-    rows = []
+    rows: list[dict[str, object]] = []
+    used: set[str] = set()
     for sku in track(catalog, "exporting", total=len(catalog), console=console, transient=True):
         mesh = library.product(sku.sku)
-        name = f"meshes/{_file_stem(sku.sku)}.glb"
+        name = f"meshes/{_file_stem(sku.sku, used)}.glb"
         write_whole(folder / name, glb_of(mesh))
         width, depth, height = (round(float(side), 6) for side in mesh.size)
         own = {"mesh": name, "width_m": width, "depth_m": depth, "height_m": height, "package": "", "packshot": ""}
@@ -96,12 +100,18 @@ def export_list(path: Path, folder: Path, *, console: Console | None = None) -> 
     return folder / "skus.csv"
 
 
-def _file_stem(key: str) -> str:
-    """A SKU key as a file name: percent-encoded, and cut with a hash where file systems would refuse its length."""
+def _file_stem(key: str, used: set[str]) -> str:
+    """A SKU key as a file name on any system: percent-encoded, its first sign too where the name would be special.
+
+    Ends with a hash where file systems would refuse its length or take it for another one in `used`, which it joins.
+    """
     encoded = quote(key, safe=" ()+,;=@")
-    if len(encoded) <= LONGEST_STEM:
-        return encoded
-    return f"{encoded[: LONGEST_STEM - 13]}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    if encoded.startswith((".", " ")) or encoded.partition(".")[0].strip().upper() in RESERVED:
+        encoded = f"%{ord(encoded[0]):02X}{encoded[1:]}"
+    if len(encoded) > LONGEST_STEM or encoded.casefold() in used:  # some systems know no capitals
+        encoded = f"{encoded[: LONGEST_STEM - 13]}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    used.add(encoded.casefold())
+    return encoded
 
 
 def _row(sku: Sku) -> dict[str, object]:
@@ -113,7 +123,8 @@ def _csv_of(rows: list[dict[str, object]]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, [field.name for field in fields(Sku)], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    for row in rows:
+        writer.writerow({name: formula_safe(value) if isinstance(value, str) else value for name, value in row.items()})
     return text.getvalue().encode()
 
 

@@ -8,6 +8,7 @@ import json
 import pickle
 import resource
 import time
+import unicodedata
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.catalog import COLUMNS, Catalog, Sku, check_catalog, load_catalog
+from assets.catalog_check import HARMFUL
 from assets.errors import SynthError
 
 ROWS: list[dict] = [
@@ -262,10 +264,20 @@ def test_parquet_with_a_column_twice(folder: Path) -> None:
     assert ("mesh", "the column twice") in {(p.column, p.found) for p in check_catalog(folder / "list.parquet")}
 
 
-texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=8).map(str.strip)
+# "'=x" is what a spreadsheet program shows as the text "=x": read so from CSV, see test_formulas.
+texts = (
+    st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=8)
+    .map(str.strip)
+    .filter(lambda text: not HARMFUL.search(text) and not text.startswith("'"))
+)
 
 
-@given(st.lists(st.tuples(texts.filter(lambda key: key.isprintable() and key), texts), unique_by=lambda row: row[0]))
+@given(
+    st.lists(
+        st.tuples(texts.filter(lambda key: key.isprintable() and key), texts),
+        unique_by=lambda row: unicodedata.normalize("NFC", row[0]),
+    )
+)
 def test_any_key_and_name_survive_every_format(rows: list[tuple[str, str]]) -> None:
     import tempfile
 

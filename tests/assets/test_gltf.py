@@ -240,7 +240,7 @@ def broken(tree: dict) -> None:
         (lambda tree: tree.update(extensionsRequired=["KHR_draco_mesh_compression"]), "KHR_draco_mesh_compression"),
         (lambda tree: tree["asset"].update(version="1.0"), "another version"),
         (broken, "reaches past the end"),
-        (lambda tree: tree["accessors"][0].update(count=10**12), "claims"),
+        (lambda tree: tree["accessors"][0].update(count=10**12), "numbers in the arrays"),
         (lambda tree: tree["nodes"][0].update(children=[0]), "twice"),  # a node inside itself
         (lambda tree: tree["nodes"].clear(), "no triangles"),
         (lambda tree: tree["meshes"][0]["primitives"][0].update(mode=1), "no triangles"),  # lines

@@ -1,0 +1,153 @@
+"""How much is read at most: every limit in one place. docs/limits.md tells them to people; a test holds the two equal.
+
+A file of a stranger may claim anything. Whatever is read is first asked for its kind (no pipe, no device) and its size.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assets.errors import SynthError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most so much of something. name: as docs/limits.md has it. hint: what to do about more."""
+
+    name: str
+    most: int
+    hint: str = ""
+
+    def check(self, found: int, where: str) -> None:
+        """Raises SynthError naming the limit where `found` is more."""
+        if found > self.most:
+            raise SynthError(
+                f"too large: {self.name}",
+                where=where,
+                found=f"{found:,}",
+                expected=f"at most {self.most:,} (a limit of docs/limits.md)",
+                hint=self.hint or None,
+            )
+
+
+class Budget:
+    """What one file may use up of a limit in all its parts together: a small file can name a large one many times."""
+
+    def __init__(self, limit: Limit, where: str) -> None:
+        self._limit, self._where, self._used = limit, where, 0
+
+    def take(self, amount: int) -> None:
+        """Raises SynthError naming the limit once more than it was taken."""
+        self._used += amount
+        self._limit.check(self._used, self._where)
+
+
+SPLIT = "split it, or look whether it is the right file"
+LIST_BYTES = Limit("bytes of a SKU list", 1024 * MIB, SPLIT)
+LIST_ROWS = Limit("rows of a SKU list", 5_000_000, SPLIT)
+LIST_COLUMNS = Limit("columns of a SKU list", 1000, "keep the columns that are used")
+# Python's csv module refuses longer cells by itself; it is stated here and the other formats follow.
+LIST_CELL = Limit("characters of a cell of a SKU list", 131_072, "look for a quote that is opened and not closed")
+LIST_LINE = Limit("bytes of a line of JSON", MIB, SPLIT)
+LIST_PROBLEMS = Limit("problems of a SKU list that are told", 10_000)
+TEXT = Limit("characters of a name, brand, category or licence", 1000)
+
+LIGHTER = "export it with fewer triangles: 100,000 show everything"
+MESH_BYTES = Limit("bytes of a mesh file, and of each file that it names", 512 * MIB, LIGHTER)
+# What an archive (3MF, ZAE) unpacks to: a zip of 1 MB can hold 1 GB of zeros.
+MESH_UNPACKED = Limit("bytes that a mesh file unpacks to", 1024 * MIB, LIGHTER)
+MESH_NUMBERS = Limit("numbers in the arrays of a mesh", 100_000_000, LIGHTER)
+MESH_PIXELS = Limit("pixels of all textures of a mesh", 1_000_000_000, "shrink them: 4096 pixels a side are plenty")
+MESH_FACES = Limit("triangles of a mesh", 10_000_000, LIGHTER)
+MESH_NODES = Limit("placed parts of a mesh file", 10_000, "join the parts in a 3D program")
+MESH_SECONDS = Limit("seconds for reading a mesh", 300, LIGHTER)
+MESH_MEMORY = Limit("bytes of memory for reading a mesh", 12 * 1024 * MIB, LIGHTER)
+
+PICTURE_PIXELS = Limit("pixels of a picture", 90_000_000, "shrink it: 4096 pixels a side are plenty")
+PICTURE_BYTES = Limit("bytes of a picture", 256 * MIB, "save it anew as PNG or JPEG")
+HDRI_PIXELS = Limit("pixels of an HDRI", 1 << 26, "shrink it: lights need no more than 1024 pixels of width")
+HDRI_BYTES = Limit("bytes of an HDRI", 512 * MIB, "shrink it: lights need no more than 1024 pixels of width")
+FOLDER_FILES = Limit("files in a folder of backdrops", 200_000, "give the folder of the pictures alone")
+
+RECIPE_BYTES = Limit("bytes of a recipe", MIB, "a recipe is a page of text: look whether it is the right file")
+RECIPE_ALIASES = Limit("YAML aliases in a recipe", 100, "write the values out")
+
+DATASET_JSON = Limit("bytes of dataset.json, or of a picture's labels or scene", 256 * MIB)
+VERIFY_PIXELS = Limit("pixels of a picture of a data set", 1 << 26)
+VERIFY_SCENES = Limit("scenes of a data set", 10_000_000)
+
+# What pictures may be: Pillow knows many more, some of which call other programs (EPS) or are never textures.
+PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TGA", "TIFF", "GIF", "MPO")
+
+
+def check_file(path: Path, limit: Limit, what: str) -> None:
+    """Raises SynthError where `path` is no plain file of at most that many bytes. what: "the SKU list" or alike.
+
+    Opening a named pipe would wait for ever, reading /dev/zero never ends: neither is opened. Links are followed.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        hint = "check the path; it is relative to where you are"
+        raise SynthError(f"{what} is not there", where=str(path), hint=hint) from error
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        raise SynthError(f"{what} cannot be read", where=repr(str(path)), found=str(error)) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise SynthError(f"{what} is no file", where=str(path), found=_kind(status.st_mode), expected="a plain file")
+    limit.check(status.st_size, str(path))
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def read_file(path: Path, limit: Limit, what: str) -> bytes:
+    """The bytes of a plain file of at most that many. Raises SynthError where it is none or cannot be read."""
+    check_file(path, limit, what)
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit.most + 1)  # it may have grown meanwhile
+    except OSError as error:
+        raise SynthError(f"{what} cannot be read", where=str(path), found=str(error)) from error
+    limit.check(len(data), str(path))
+    return data
+
+
+def open_picture(source: Path | bytes, where: str, what: str, limit: Limit = PICTURE_PIXELS) -> Image.Image:
+    """A picture of which only the header was read: what it would unpack to is known and within the limit.
+
+    what: "a texture" or alike. Raises SynthError for what is too large, no plain file or no picture.
+    """
+    from PIL import Image
+
+    data = read_file(source, PICTURE_BYTES, what) if isinstance(source, Path) else source
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's own, lower limit; and what it thinks of EXIF data
+            image = Image.open(io.BytesIO(data), formats=PICTURE_FORMATS)
+    except Image.DecompressionBombError as error:  # twice as large as Pillow's own limit, 89 million pixels
+        found, expected = str(error).split(" exceeds", maxsplit=1)[0], f"at most {limit.most:,} pixels"
+        raise SynthError(
+            f"too large: {limit.name}", where=where, found=found, expected=expected, hint=limit.hint or None
+        ) from error
+    except Exception as error:  # decoders raise many kinds
+        raise broken_picture(what, where, error) from error
+    limit.check(image.width * image.height, where)
+    return image
+
+
+def broken_picture(what: str, where: str, error: Any) -> SynthError:
+    """The error for a picture that its decoder gives up on."""
+    found = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+    return SynthError(f"{what} cannot be read", where=where, found=found, hint="save it anew as PNG or JPEG")
