@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 from assets.errors import SynthError
 
 TEMPORARY = ".tmp"
+# Seconds that the processes of a run that died may take to follow it.
+ORPHANS_S = 5.0
+DEAD = "what is left of a run that died"
 
 
 @contextmanager
@@ -47,11 +54,23 @@ def remove_leftovers(folder: Path) -> int:
     return len(leftovers)
 
 
-@contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
-    """Keeps a second run out of the folder; the lock ends with the process, however it ends."""
-    import fcntl
+def sync_folder(folder: Path) -> None:
+    """Makes the names of the files in `folder` outlast a loss of power; their contents do so from the start."""
+    with suppress(OSError):  # some file systems know no such thing
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[int]:
+    """Keeps a second run out of the folder; the lock ends with the process, however it ends.
+
+    Yields the descriptor that holds it: a process that is given it keeps the folder locked until it has ended too.
+    Raises SynthError that names the run that has the lock.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / ".lock").open("a+")
@@ -61,9 +80,66 @@ def lock_folder(folder: Path) -> Iterator[None]:
             "the output folder cannot be written", where=str(folder), found=str(error), hint=hint
         ) from error
     with file:
+        _take_lock(file, folder)
+        _sign(file)
+        try:
+            yield file.fileno()
+        finally:
+            with suppress(OSError):
+                file.truncate(0)  # a finished folder tells nothing of when and where it was made
+
+
+def _take_lock(file: IO[str], folder: Path) -> None:
+    import fcntl
+
+    deadline = time.monotonic() + ORPHANS_S
+    while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            return
+        except BlockingIOError as error:
+            holder = _holder(file)
+            if holder.startswith(DEAD) and time.monotonic() < deadline:
+                time.sleep(0.05)
+                continue
             hint = "wait until it has ended, or give another --out"
-            raise SynthError("another run is writing into this folder", where=str(folder), hint=hint) from error
-        yield
+            raise SynthError(
+                "another run is writing into this folder", where=str(folder), found=holder or None, hint=hint
+            ) from error
+        except OSError as error:
+            hint = "write to a local disk and move the folder afterwards, or mount this one with locks"
+            raise SynthError(
+                "the file system has no locks: two runs could write into one folder unnoticed",
+                where=str(folder),
+                found=str(error),
+                hint=hint,
+            ) from error
+
+
+def _sign(file: IO[str]) -> None:
+    """Says in the lock file who holds it; for people only, so a full disk does not matter."""
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    with suppress(OSError):
+        file.truncate(0)
+        file.write(json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": since}))
+        file.flush()
+
+
+def _holder(file: IO[str]) -> str:
+    """Who holds the lock, in words; "" where that is not on record."""
+    try:
+        file.seek(0)
+        note = json.loads(file.read())
+        text = f"process {note['process']} on {note['host']} since {note['since']}"
+        here = note["host"] == socket.gethostname()
+        return f"{DEAD}: {text}" if here and not _is_alive(int(note["process"])) else text
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)  # another user's may not be asked, and lives
+    return True

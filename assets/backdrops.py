@@ -8,12 +8,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError, unknown_name
+from assets.hdri_header import check_hdri
+from assets.limits import FOLDER_FILES, HDRI_BYTES, broken_picture, check_file, open_picture
 from assets.look import Texture
 from assets.rooms import ROOMS, draw_room
 from assets.textures import draw_texture
@@ -97,9 +100,11 @@ class Backdrops:
 def _listed(folder: Path, suffixes: tuple[str, ...], kind: str) -> dict[str, Path]:
     if not folder.is_dir():
         raise SynthError(f"the folder of {kind} is not there", where=str(folder))
+    files = list(islice(folder.rglob("*"), FOLDER_FILES.most + 1))
+    FOLDER_FILES.check(len(files), str(folder))
     found = {
         file.relative_to(folder).as_posix(): file
-        for file in sorted(folder.rglob("*"))
+        for file in sorted(files)
         if file.suffix.lower() in suffixes and file.is_file()
     }
     if not found:
@@ -142,6 +147,7 @@ def _hdri(key: str, file: Path | None) -> NDArray[np.float32]:
 def _read_hdri(file: Path) -> NDArray[np.float32]:
     import cv2
 
+    check_hdri(file)
     try:
         pixels = cv2.imread(str(file), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
     except cv2.error as error:
@@ -160,20 +166,26 @@ def _read_hdri(file: Path) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=24)
 def _picture(file: Path) -> NDArray[np.uint8]:
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import ImageOps
 
     try:
-        with Image.open(file) as image:
+        with open_picture(file, str(file), "the image") as image:
             image.draft("RGB", (IMAGE_SIDE, IMAGE_SIDE))
             upright = ImageOps.exif_transpose(image).convert("RGB")
             upright.thumbnail((IMAGE_SIDE, IMAGE_SIDE))
             pixels = np.array(upright)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise SynthError("the image cannot be read", where=str(file), found=str(error)[:200]) from error
+    except (SynthError, MemoryError):
+        raise
+    except Exception as error:  # decoders raise many kinds
+        raise broken_picture("the image", str(file), error) from error
     pixels.flags.writeable = False
     return pixels
 
 
 def _hash_of(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        check_file(file, HDRI_BYTES, "the backdrop")
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise SynthError("the backdrop cannot be read", where=str(file), found=str(error)) from error

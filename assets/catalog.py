@@ -177,6 +177,7 @@ def list_error(source: Path, problems: Sequence[Problem]) -> SynthError:
     told = [str(problem) for problem in problems[:MOST_TOLD]]
     if len(problems) > MOST_TOLD:
         told.append(f"and {len(problems) - MOST_TOLD} more")
-    count = f"{len(problems)} problem" + ("s" if len(problems) != 1 else "")
+    more = MORE_PROBLEMS in problems
+    count = MORE_PROBLEMS.found if more else f"{len(problems)} problem" + ("s" if len(problems) != 1 else "")
     hint = f"'synth catalog check {source}' lists them all"
     return SynthError(f"the SKU list has {count}", where=str(source), problems=told, hint=hint)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assets.catalog import NUMBERS, Problem
+from assets.errors import UNPRINTABLE
 from assets.limits import TEXT
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 PACKAGES = ("carton", "can", "bottle")
 SIZES = ("width_m", "height_m", "depth_m")
 TEXTS = ("name", "category", "licence", "brand", "colors", "barcode")
-# Control characters but tab and line break, halves of characters, and what turns the text that follows around.
-HARMFUL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 CHOICES = {"package": ("", *PACKAGES), "up": ("", "y", "z"), "units": ("", "m", "cm", "mm", "in")}
 # Larger or smaller than any product on a shelf: the number is meant in another unit.
 LEAST_METRES, MOST_METRES = 0.0005, 5.0
@@ -72,7 +71,7 @@ def _check_texts(columns: Columns, rows: Rows) -> Iterator[Problem]:
                 continue
             if len(value) > TEXT.most:
                 yield Problem(row, name, f"{len(value)} characters, {value[:40]!r} …", f"at most {TEXT.most}")
-            elif not value.isprintable() and HARMFUL.search(value):
+            elif not value.isprintable() and UNPRINTABLE.search(value.replace("\r\n", "\n")):
                 yield Problem(row, name, f"{value!a:.60}", "text without control characters")
             elif name != "name":  # names hardly repeat
                 good.add(value)

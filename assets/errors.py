@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
+
+
+# Control characters but tab and line break, halves of characters (file names that are no UTF-8), turned text.
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """A text of a stranger that may go to a terminal: what would steer it, or cannot be encoded, is written out."""
+    return UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class SynthError(Exception):
@@ -32,7 +42,7 @@ class SynthError(Exception):
     def _text(self) -> str:
         named = {"where": self.where, "found": self.found, "expected": self.expected, "do": self.hint}
         lines = [self.what, *(f"  {name}: {text}" for name, text in named.items() if text)]
-        return "\n".join([*lines, *(f"  - {problem}" for problem in self.problems)])
+        return "\n".join(map(printable, [*lines, *(f"  - {problem}" for problem in self.problems)]))
 
     def __reduce__(self) -> tuple[object, ...]:
         # The error crosses process borders: workers raise it, the parent reports it.

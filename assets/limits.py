@@ -54,7 +54,7 @@ class Budget:
 
 SPLIT = "split it, or look whether it is the right file"
 LIST_BYTES = Limit("bytes of a SKU list", 1024 * MIB, SPLIT)
-LIST_ROWS = Limit("rows of a SKU list", 5_000_000, SPLIT)
+LIST_ROWS = Limit("rows of a SKU list", 2_000_000, SPLIT)
 LIST_COLUMNS = Limit("columns of a SKU list", 1000, "keep the columns that are used")
 # Python's csv module refuses longer cells by itself; it is stated here and the other formats follow.
 LIST_CELL = Limit("characters of a cell of a SKU list", 131_072, "look for a quote that is opened and not closed")
@@ -79,8 +79,8 @@ HDRI_PIXELS = Limit("pixels of an HDRI", 1 << 26, "shrink it: lights need no mor
 HDRI_BYTES = Limit("bytes of an HDRI", 512 * MIB, "shrink it: lights need no more than 1024 pixels of width")
 FOLDER_FILES = Limit("files in a folder of backdrops", 200_000, "give the folder of the pictures alone")
 
-RECIPE_BYTES = Limit("bytes of a recipe", MIB, "a recipe is a page of text: look whether it is the right file")
-RECIPE_ALIASES = Limit("YAML aliases in a recipe", 100, "write the values out")
+RECIPE_BYTES = Limit("bytes of a recipe", 65_536, "a recipe is a page of text: look whether it is the right file")
+RECIPE_VALUES = Limit("values in a recipe, those that aliases repeat included", 10_000, "write the values out")
 
 DATASET_JSON = Limit("bytes of dataset.json, or of a picture's labels or scene", 256 * MIB)
 VERIFY_PIXELS = Limit("pixels of a picture of a data set", 1 << 26)
@@ -90,21 +90,23 @@ VERIFY_SCENES = Limit("scenes of a data set", 10_000_000)
 PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TGA", "TIFF", "GIF", "MPO")
 
 
-def check_file(path: Path, limit: Limit, what: str) -> None:
+def check_file(path: Path, limit: Limit, what: str, where: str = "") -> None:
     """Raises SynthError where `path` is no plain file of at most that many bytes. what: "the SKU list" or alike.
+    where: for people, if not the path.
 
     Opening a named pipe would wait for ever, reading /dev/zero never ends: neither is opened. Links are followed.
     """
+    where = where or str(path)
     try:
         status = path.stat()
     except FileNotFoundError as error:
         hint = "check the path; it is relative to where you are"
-        raise SynthError(f"{what} is not there", where=str(path), hint=hint) from error
+        raise SynthError(f"{what} is not there", where=where, hint=hint) from error
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
-        raise SynthError(f"{what} cannot be read", where=repr(str(path)), found=str(error)) from error
+        raise SynthError(f"{what} cannot be read", where=where, found=str(error)) from error
     if not stat.S_ISREG(status.st_mode):
-        raise SynthError(f"{what} is no file", where=str(path), found=_kind(status.st_mode), expected="a plain file")
-    limit.check(status.st_size, str(path))
+        raise SynthError(f"{what} is no file", where=where, found=_kind(status.st_mode), expected="a plain file")
+    limit.check(status.st_size, where)
 
 
 def _kind(mode: int) -> str:
@@ -112,15 +114,15 @@ def _kind(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "a device")
 
 
-def read_file(path: Path, limit: Limit, what: str) -> bytes:
+def read_file(path: Path, limit: Limit, what: str, where: str = "") -> bytes:
     """The bytes of a plain file of at most that many. Raises SynthError where it is none or cannot be read."""
-    check_file(path, limit, what)
+    check_file(path, limit, what, where)
     try:
         with path.open("rb") as file:
             data = file.read(limit.most + 1)  # it may have grown meanwhile
     except OSError as error:
-        raise SynthError(f"{what} cannot be read", where=str(path), found=str(error)) from error
-    limit.check(len(data), str(path))
+        raise SynthError(f"{what} cannot be read", where=where or str(path), found=str(error)) from error
+    limit.check(len(data), where or str(path))
     return data
 
 
@@ -131,7 +133,7 @@ def open_picture(source: Path | bytes, where: str, what: str, limit: Limit = PIC
     """
     from PIL import Image
 
-    data = read_file(source, PICTURE_BYTES, what) if isinstance(source, Path) else source
+    data = read_file(source, PICTURE_BYTES, what, where) if isinstance(source, Path) else source
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own, lower limit; and what it thinks of EXIF data

@@ -16,6 +16,7 @@ from assets.artwork import CARTON_PANELS, carton_sheet, label_colors, wrap_sheet
 from assets.catalog import Sku
 from assets.errors import SynthError
 from assets.lathe import Outline, sweep
+from assets.limits import broken_picture, open_picture
 from assets.mesh import Material, Mesh, Part
 from assets.mesh_file import mesh_key
 
@@ -78,15 +79,17 @@ def make_package(sku: Sku, root: Path) -> Mesh:
 def _packshot(sku: Sku, root: Path) -> NDArray[np.uint8] | None:
     if not sku.packshot:
         return None
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
     path = root / sku.packshot
-    try:
-        with Image.open(path) as image:
+    where = f"{path}, of SKU {sku.sku!r}"
+    with open_picture(path, where, "the packshot") as image:
+        try:
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        where = f"{path}, of SKU {sku.sku!r}"
-        raise SynthError("the packshot cannot be read", where=where, found=str(error)[:200]) from error
+        except MemoryError:
+            raise
+        except Exception as error:  # decoders raise many kinds
+            raise broken_picture("the packshot", where, error) from error
 
 
 def _seed(sku: Sku) -> int:

@@ -12,15 +12,14 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from assets.errors import SynthError, unknown_name
+from assets.limits import RECIPE_BYTES, read_file
 from render.recipes.parts import Section
+from render.recipes.yaml_file import brief, read_yaml
 
 RECIPES = {"tabletop": "render.recipes.tabletop", "scatter": "render.recipes.scatter"}
-# A recipe is a page of text; anything larger is another file by mistake.
-MOST_BYTES = 1 << 20
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -51,20 +50,15 @@ def load_recipe(name_or_path: str) -> Section:
 
 def _read(path: Path) -> str:
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise SynthError("the recipe file is too large", where=str(path), expected=f"at most {MOST_BYTES} bytes")
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        hint = f"give a YAML file or one of the recipes {', '.join(RECIPES)}"
+        return read_file(path, RECIPE_BYTES, "the recipe").decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        hint = "save it as UTF-8"
         raise SynthError("the recipe cannot be read", where=str(path), found=str(error), hint=hint) from error
 
 
 def recipe_from_yaml(text: str, *, where: str) -> Section:
     """The recipe in a YAML text. Raises SynthError naming `where` for each problem in it."""
-    try:
-        data = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise SynthError("the recipe is not YAML", where=where, found=" ".join(str(error).split())) from error
+    data = read_yaml(text, where)
     name = data.get("recipe") if isinstance(data, dict) else None
     if not isinstance(data, dict) or not isinstance(name, str):
         expected = f"a mapping with the key 'recipe': one of {', '.join(RECIPES)}"
@@ -73,9 +67,11 @@ def recipe_from_yaml(text: str, *, where: str) -> Section:
     try:
         recipe: Section = model.model_validate(_merged(model().model_dump(), data))
     except ValidationError as error:
-        problems = [_problem(model, item) for item in error.errors()]
+        found = error.errors()
+        problems = [_problem(model, item) for item in found[:MOST_TOLD]]
+        problems += [f"and {len(found) - MOST_TOLD} more"] if len(found) > MOST_TOLD else []
         raise SynthError(
-            f"the recipe has {len(problems)} problems", where=where, problems=problems, hint=SHOW_HINT
+            f"the recipe has {len(found)} problems", where=where, problems=problems, hint=SHOW_HINT
         ) from error
     return recipe
 
@@ -89,16 +85,17 @@ def _merged(defaults: dict[str, Any], changes: dict[Any, Any]) -> dict[Any, Any]
     return merged
 
 
+MOST_TOLD = 50
 SHOW_HINT = "'synth recipe show NAME' prints a whole recipe with every key and its meaning"
 
 
 def _problem(model: type[BaseModel], item: Any) -> str:
-    place = ".".join(str(key) for key in item["loc"])
+    place = ".".join(brief(key) for key in item["loc"])
     if item["type"] == "extra_forbidden":
         close = difflib.get_close_matches(str(item["loc"][-1]), _keys_at(model, item["loc"][:-1]), n=1, cutoff=0.5)
         return f"{place}: unknown key" + (f", did you mean {close[0]!r}?" if close else "")
     text = str(item["msg"]).removeprefix("Value error, ")
-    return f"{place}: {text}, found {str(item['input'])[:80]}"
+    return f"{place}: {text}, found {brief(item['input'])}"
 
 
 def _keys_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:

@@ -18,8 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.catalog import COLUMNS, Catalog, Sku, check_catalog, load_catalog
-from assets.catalog_check import HARMFUL
-from assets.errors import SynthError
+from assets.errors import UNPRINTABLE, SynthError
 
 ROWS: list[dict] = [
     {"sku": "00123", "name": "Tomatensoße", "mesh": "meshes/b.glb", "width_m": 0.07, "mass_kg": 0.4},
@@ -268,7 +267,7 @@ def test_parquet_with_a_column_twice(folder: Path) -> None:
 texts = (
     st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=8)
     .map(str.strip)
-    .filter(lambda text: not HARMFUL.search(text) and not text.startswith("'"))
+    .filter(lambda text: not UNPRINTABLE.search(text) and not text.startswith("'"))
 )
 
 

@@ -113,7 +113,7 @@ def test_the_same_row_gives_the_same_package_and_another_name_another() -> None:
     ("change", "told"),
     [
         ({"depth_m": None}, "needs its sizes"),
-        ({"packshot": "gone.png"}, "packshot cannot be read"),
+        ({"packshot": "gone.png"}, "packshot is not there"),
         ({"packshot": "broken.png"}, "packshot cannot be read"),
     ],
 )
