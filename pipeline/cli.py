@@ -95,6 +95,7 @@ def render(**options: Any) -> None:
     """Render labelled scenes of your products as a COCO data set."""
     from rich.console import Console
 
+    from pipeline.interrupt import stop_on_signals
     from pipeline.progress import Reporter
     from pipeline.render_run import run_render
     from pipeline.report import print_summary
@@ -102,12 +103,13 @@ def render(**options: Any) -> None:
     console = Console()
     settings = _run_settings(options)
     try:
-        summary = run_render(settings, Reporter(console))
+        with stop_on_signals() as stop:
+            summary = run_render(settings, Reporter(console), stop=stop)
     except KeyboardInterrupt:
         console.print("\nstopped; everything finished is kept: the same command goes on from there", highlight=False)
         sys.exit(INTERRUPTED)
     print_summary(console, summary)
-    sys.exit(1 if summary.failures else 0)
+    sys.exit(INTERRUPTED if summary.interrupted else 1 if summary.failures else 0)
 
 
 def _run_settings(options: dict[str, Any]) -> Any:

@@ -106,6 +106,13 @@ def read_info(layout: Layout) -> DatasetInfo:
         raise SynthError("dataset.json cannot be used", where=str(layout.info), found=str(error)) from error
 
 
+def check_list(layout: Layout, catalog: Catalog) -> None:
+    """For workers that start later: raises SynthError where the list is no longer the one that the run began with."""
+    if layout.info.exists() and read_info(layout).identity.get("sku_list") != catalog.hash:
+        hint = "put the list back and give the same command again, or render the new list into another --out"
+        raise SynthError("the SKU list has changed since the run began", where=str(catalog.source), hint=hint)
+
+
 def claim_folder(layout: Layout, info: DatasetInfo) -> None:
     """Makes the folder the run's own, or checks that it already is.
 

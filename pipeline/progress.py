@@ -3,51 +3,44 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 SECONDS_BETWEEN_LINES = 10.0
-
-
-class _Rate(ProgressColumn):
-    """Scenes per second, or seconds per scene where they are slow."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.speed
-        if not speed:
-            return Text("-- scenes/s", style="dim")
-        return Text(f"{speed:.2f} scenes/s" if speed >= 1 else f"{1 / speed:.1f} s/scene", style="cyan")
+# The rate is that of the last scenes: the first ones pay for starting, and scenes differ.
+RATE_SCENES = 50
 
 
 class SceneProgress:
-    """Counts scenes as they end."""
+    """Counts scenes as they end. done: those that were there before, which say nothing about the rate."""
 
     def __init__(self, reporter: Reporter, total: int, done: int, bar: Progress | None) -> None:
         self._console, self._bar = reporter.console, bar
-        self._total, self._done, self._failed, self._before = total, done, 0, done
-        self._task = bar.add_task("rendering", total=total, completed=done, failed="") if bar else None
-        self._started = self._told = time.monotonic()
+        self._total, self._done, self._failed = total, done, 0
+        self._told = time.monotonic()
+        self._ends = deque([self._told], maxlen=RATE_SCENES + 1)
+        self._task = bar.add_task("rendering", total=total, completed=done, about="") if bar else None
 
     def advance(self, *, failed: bool) -> None:
         """One more scene has ended."""
         self._done += 1
         self._failed += failed
+        self._ends.append(time.monotonic())
         if self._bar is not None and self._task is not None:
-            text = f"[red]{self._failed} failed" if self._failed else ""
-            self._bar.update(self._task, advance=1, failed=text)
-        elif time.monotonic() - self._told >= SECONDS_BETWEEN_LINES or self._done == self._total:
-            self._told = time.monotonic()
-            self._console.print(self._line(), highlight=False)
+            self._bar.update(self._task, advance=1, about=self.about())
+        elif self._ends[-1] - self._told >= SECONDS_BETWEEN_LINES or self._done == self._total:
+            self._told = self._ends[-1]
+            self._console.print(f"{self._done}/{self._total} scenes, {self.about()}", highlight=False)
 
-    def _line(self) -> str:
-        rate = (self._done - self._before) / max(time.monotonic() - self._started, 1e-6)
-        left = (self._total - self._done) / max(rate, 1e-6)
+    def about(self) -> str:
+        """Rate, time left and failures, in words."""
+        rate = (len(self._ends) - 1) / max(self._ends[-1] - self._ends[0], 1e-6)
         failed = f", {self._failed} failed" if self._failed else ""
-        return f"{self._done}/{self._total} scenes, {rate:.2f} scenes/s, {left:.0f} s left{failed}"
+        return f"{rate_text(rate)}, {duration_text((self._total - self._done) / max(rate, 1e-9))} left{failed}"
 
 
 class Reporter:
@@ -56,11 +49,15 @@ class Reporter:
     def __init__(self, console: Console) -> None:
         self.console = console
 
+    def say(self, text: str) -> None:
+        """A line of its own, above the bar where there is one."""
+        self.console.print(text, highlight=False, markup=False)
+
     @contextmanager
     def scenes(self, total: int, done: int) -> Iterator[SceneProgress]:
         """Progress of `total` scenes, of which `done` were there before."""
         if done:
-            self.console.print(f"{done} of {total} scenes are there already: going on from there", highlight=False)
+            self.say(f"{done} of {total} scenes are there already: going on from there")
         if not self.console.is_terminal:
             yield SceneProgress(self, total, done, None)
             return
@@ -68,9 +65,24 @@ class Reporter:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            _Rate(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[failed]}"),
+            TextColumn("{task.fields[about]}"),
         )
         with Progress(*columns, console=self.console) as bar:
             yield SceneProgress(self, total, done, bar)
+
+
+def rate_text(rate: float) -> str:
+    """Scenes per second, or seconds per scene where they are slow."""
+    return f"{rate:.2f} scenes/s" if rate >= 1 or rate <= 0 else f"{1 / rate:.1f} s/scene"
+
+
+def duration_text(seconds: float) -> str:
+    """45 s, 12 min, 3 h 20 min, 2 d 4 h."""
+    minutes, hours = round(seconds / 60), round(seconds / 3600)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{hours // 24} d {hours % 24} h"

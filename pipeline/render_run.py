@@ -5,47 +5,69 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from assets.atomic import lock_folder, remove_leftovers, write_whole
+from assets.atomic import lock_folder, remove_leftovers, sync_folder
 from assets.catalog import Catalog
 from assets.errors import SynthError
 from pipeline.dataset_info import claim_folder, describe_run
+from pipeline.disk_errors import disk_error
+from pipeline.failures import FailureList
 from pipeline.layout import Layout, split_of, stem_of
 from pipeline.progress import Reporter
 from pipeline.resources import open_backdrops, render_settings
 from pipeline.run_settings import RunSettings
-from pipeline.scene_job import render_scene
-from pipeline.workers import Job, Outcome, no_room, run_scenes
+from pipeline.scene_job import render_scene, start_worker
+from pipeline.worker_process import Job
+from pipeline.workers import Outcome, run_scenes
 
+RENDERING = Job(render_scene, start_worker)
 # Below this number of failed scenes a run goes on, whatever their share.
 FEWEST_FAILURES = 3
+# Where so many fail and none succeeds, the rest is not worth waiting for.
+FAILURES_ONLY = 10
 
 
 @dataclass
 class RunSummary:
-    """What a run did. pictures, annotations, skus: of the whole set; made, seconds: of this run alone."""
+    """What a run did. pictures, annotations, skus: of the whole set, once it is complete; made, seconds: of this run.
+
+    found: scenes that were there before. again: scenes of this run that needed a second try. interrupted: the run was
+    asked to stop before all scenes were made or had failed.
+    """
 
     out: Path
+    scenes: int = 0
     pictures: int = 0
     annotations: int = 0
     skus: int = 0
     catalog_size: int = 0
     made: int = 0
     found: int = 0
+    again: int = 0
     seconds: float = 0.0
+    interrupted: bool = False
     failures: list[Outcome] = field(default_factory=list)
 
 
-def run_render(settings: RunSettings, reporter: Reporter, job: Job = render_scene) -> RunSummary:
+def never() -> bool:
+    """For runs that nobody interrupts."""
+    return False
+
+
+def run_render(
+    settings: RunSettings, reporter: Reporter, job: Job = RENDERING, *, stop: Callable[[], bool] = never
+) -> RunSummary:
     """Renders what `settings` asks for and is not there yet, and writes the COCO files.
 
-    Raises SynthError for a bad list, recipe, folder or setting before any work starts, and where too many scenes fail.
-    KeyboardInterrupt passes through; everything finished stays, and the same call goes on from there.
+    stop: once it says True, scenes under way are finished and no more are begun. A KeyboardInterrupt among the scenes
+    ends them at once. Both leave a summary marked as interrupted; everything finished stays, and the same call goes on
+    from there. Raises SynthError for a bad list, recipe, folder or setting before any work starts, and where too many
+    scenes fail or the disk takes no more.
     """
     from assets.catalog import load_catalog
     from render.recipes import load_recipe
@@ -54,38 +76,90 @@ def run_render(settings: RunSettings, reporter: Reporter, job: Job = render_scen
     backdrops = open_backdrops(settings.backdrops)
     info = describe_run(settings, catalog, backdrops, load_recipe(settings.recipe), render_settings(settings))
     layout = Layout(settings.out)
-    with lock_folder(settings.out):
+    with lock_folder(settings.out) as lock:
+        summary = RunSummary(settings.out, settings.scenes, catalog_size=len(catalog))
         try:
             claim_folder(layout, info)
-            for folder in (layout.root, *(path for path in layout.root.iterdir() if path.is_dir())):
-                remove_leftovers(folder)
-            summary = RunSummary(settings.out, catalog_size=len(catalog))
-            _render_missing(settings, layout, reporter, job, summary)
-            _merge(settings, layout, catalog, summary)
+            _tidy(layout)
+            _render_missing(settings, layout, job, summary, _Run(reporter, stop, lock))
+            _tidy(layout)
+            if not summary.interrupted:
+                _merge(settings, layout, catalog, summary)
+                for folder in _folders(layout):
+                    sync_folder(folder)
+        except BrokenPipeError:
+            raise  # nobody reads what is told any more: no matter of the data set
         except OSError as error:
-            raise no_room(settings.out, error) from error
+            raise disk_error(settings.out, error) from error
     return summary
 
 
-def _render_missing(settings: RunSettings, layout: Layout, reporter: Reporter, job: Job, summary: RunSummary) -> None:
+@dataclass(frozen=True)
+class _Run:
+    """What goes with a run beside its settings: who is told, who may stop it, the descriptor of the folder's lock."""
+
+    reporter: Reporter
+    stop: Callable[[], bool]
+    lock: int
+
+
+def _folders(layout: Layout) -> list[Path]:
+    return [layout.root, *(path for path in layout.root.iterdir() if path.is_dir())]
+
+
+def _tidy(layout: Layout) -> None:
+    """What killed workers left half written, of this run or one before; none of them is alive now."""
+    for folder in _folders(layout):
+        remove_leftovers(folder)
+
+
+def _render_missing(settings: RunSettings, layout: Layout, job: Job, summary: RunSummary, run: _Run) -> None:
     finished = _finished(settings, layout)
     missing = [index for index in range(settings.scenes) if index not in finished]
     summary.found = len(finished)
-    layout.failures.unlink(missing_ok=True)
+    failures = FailureList(settings, finished)
+    stop = _announced(run)
     started = time.monotonic()
-    with (
-        reporter.scenes(settings.scenes, summary.found) as progress,
-        closing(run_scenes(job, settings, missing)) as outcomes,
-    ):
-        for outcome in outcomes:
-            if outcome.reason:
-                summary.failures.append(outcome)
-                _record_failure(settings, layout, outcome)
-                _stop_if_hopeless(settings, summary, len(missing))
-            else:
-                summary.made += 1
-            progress.advance(failed=bool(outcome.reason))
-    summary.seconds = time.monotonic() - started
+    try:
+        with (
+            run.reporter.scenes(settings.scenes, summary.found) as progress,
+            closing(run_scenes(job, settings, missing, stop=stop, lock=run.lock)) as outcomes,
+        ):
+            for outcome in outcomes:
+                _note(outcome, summary, failures)
+                progress.advance(failed=bool(outcome.reason))
+                _stop_if_hopeless(settings, summary)
+    except KeyboardInterrupt:
+        summary.interrupted = True
+    finally:
+        summary.seconds = time.monotonic() - started
+        with suppress(OSError):  # a full disk: the lines are there, only not in order
+            failures.settle()
+    summary.interrupted |= summary.made + len(summary.failures) < len(missing)
+
+
+def _announced(run: _Run) -> Callable[[int], bool]:
+    """`run.stop`, which says once what it is waiting for."""
+    told: list[int] = []
+
+    def stop(under_way: int) -> bool:
+        if run.stop() and not told:
+            told.append(under_way)
+            scenes = "the scene" if under_way == 1 else f"the {under_way} scenes"
+            run.reporter.say(f"finishing {scenes} under way; press Ctrl-C again to stop now")
+        return bool(told)
+
+    return stop
+
+
+def _note(outcome: Outcome, summary: RunSummary, failures: FailureList) -> None:
+    summary.again += outcome.attempts > 1
+    if outcome.reason:
+        summary.failures.append(outcome)
+        failures.add(outcome)
+    else:
+        summary.made += 1
+        failures.drop(outcome.index)
 
 
 def _finished(settings: RunSettings, layout: Layout) -> set[int]:
@@ -104,25 +178,17 @@ def _finished(settings: RunSettings, layout: Layout) -> set[int]:
     }
 
 
-def _record_failure(settings: RunSettings, layout: Layout, outcome: Outcome) -> None:
-    specs = []
-    for view in range(settings.views):
-        file = layout.scene(stem_of(outcome.index, view))
-        if file.exists():
-            specs.append(json.loads(file.read_text(encoding="utf-8")))
-    line = {"index": outcome.index, "seed": settings.seed, "reason": outcome.reason, "scenes": specs}
-    before = layout.failures.read_bytes() if layout.failures.exists() else b""
-    write_whole(layout.failures, before + json.dumps(line).encode() + b"\n")
-
-
-def _stop_if_hopeless(settings: RunSettings, summary: RunSummary, total: int) -> None:
+def _stop_if_hopeless(settings: RunSettings, summary: RunSummary) -> None:
+    """The share is of the whole set: the last few scenes of a resumed run may well be those that cannot be made."""
     failed = len(summary.failures)
-    if failed >= FEWEST_FAILURES and failed > settings.max_failures * total:
+    too_many = failed >= FEWEST_FAILURES and failed > settings.max_failures * settings.scenes
+    nothing_else = failed >= FAILURES_ONLY and not summary.made and not summary.found and settings.max_failures < 1
+    if too_many or nothing_else:
         raise SynthError(
             f"{failed} of {failed + summary.made} scenes failed: the run stops",
             where=str(Layout(settings.out).failures),
             found=summary.failures[-1].reason,
-            expected=f"at most {settings.max_failures:.0%} of {total}",
+            expected=f"at most {settings.max_failures:.0%} of {settings.scenes}",
             hint="mend the cause and give the same command again; what is finished is kept",
         )
 

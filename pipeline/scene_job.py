@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import sys
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -24,14 +21,8 @@ if TYPE_CHECKING:
     from render.recipes.parts import Section
     from render.scene import SceneSpec
 
-# A worker that leaves with this code has only grown too large: its scene is not to blame.
-RECYCLED = 77
 # From this quality on colour is stored at full resolution, below it halved, as cameras do.
 FULL_COLOUR_QUALITY = 90
-
-
-class CannotStart(SynthError):
-    """The worker cannot work at all: no scene would succeed, so the run ends."""
 
 
 @dataclass
@@ -42,61 +33,45 @@ class _Worker:
     library: Library
     recipe: Section
     backend: Backend
-    scenes: int = 0
 
 
 _worker: _Worker | None = None
 
 
-def prepare_process() -> None:
-    """Ctrl-C is the parent's to handle: it lets scenes finish or ends the workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def start_worker(settings: RunSettings) -> None:
+    """Opens what all scenes need. Raises SynthError where that cannot be had: then no scene could be made."""
+    _opened(settings)
 
 
 def render_scene(settings: RunSettings, index: int) -> tuple[int, int]:
     """Renders all views of scene `index` and writes their files; returns how many pictures and annotations.
 
-    Raises SynthError where the scene cannot be made, CannotStart where none could.
+    Raises SynthError where the scene cannot be made.
     """
-    global _worker
-    if _worker is None:
-        _worker = _open_worker(settings)
-    elif _resident_mb() > settings.memory_mb:
-        sys.stdout.flush()
-        os._exit(RECYCLED)
-    _worker.scenes += 1
-    counts = [_render_view(_worker, index, view) for view in range(settings.views)]
+    worker = _opened(settings)
+    counts = [_render_view(worker, index, view) for view in range(settings.views)]
     return len(counts), sum(counts)
 
 
+def _opened(settings: RunSettings) -> _Worker:
+    global _worker
+    if _worker is None:
+        _worker = _open_worker(settings)
+    return _worker
+
+
 def _open_worker(settings: RunSettings) -> _Worker:
+    import cv2
+
+    from pipeline.dataset_info import check_list
     from pipeline.resources import open_library, render_settings
     from render.backends import open_backend
     from render.recipes import load_recipe
 
-    try:
-        import cv2
-
-        cv2.setNumThreads(settings.threads)
-        library = open_library(settings.sku_list, settings.backdrops, settings.cache)
-        return _Worker(
-            settings, library, load_recipe(settings.recipe), open_backend(library, render_settings(settings))
-        )
-    except SynthError as error:
-        raise CannotStart(
-            error.what,
-            where=error.where,
-            found=error.found,
-            expected=error.expected,
-            hint=error.hint,
-            problems=error.problems,
-        ) from error
-
-
-def _resident_mb() -> float:
-    import psutil
-
-    return psutil.Process().memory_info().rss / 2**20
+    cv2.setNumThreads(settings.threads)
+    library = open_library(settings.sku_list, settings.backdrops, settings.cache)
+    check_list(Layout(settings.out), library.catalog)
+    return _Worker(settings, library, load_recipe(settings.recipe), open_backend(library, render_settings(settings)))
 
 
 def _render_view(worker: _Worker, index: int, view: int) -> int:

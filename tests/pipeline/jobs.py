@@ -6,13 +6,11 @@ import errno
 import json
 import os
 import time
-from pathlib import Path
 
 from assets.atomic import write_whole
 from assets.errors import SynthError
 from pipeline.layout import Layout, stem_of
 from pipeline.run_settings import RunSettings
-from pipeline.scene_job import RECYCLED, CannotStart
 
 JPEG = bytes.fromhex("ffd8ffd9")
 
@@ -60,12 +58,9 @@ def hangs(settings: RunSettings, index: int) -> tuple[int, int]:
     return write_scene(settings, index)
 
 
-def recycles(settings: RunSettings, index: int) -> tuple[int, int]:
-    """Every process has grown too large at its second scene."""
-    marker = Path(settings.out) / f".process-{os.getpid()}"
-    if marker.exists():
-        os._exit(RECYCLED)
-    marker.touch()
+def notes_process(settings: RunSettings, index: int) -> tuple[int, int]:
+    """Each scene leaves the number of its process."""
+    (settings.out / f".process-{index}-{os.getpid()}").touch()
     return write_scene(settings, index)
 
 
@@ -81,9 +76,9 @@ def fails_everywhere(settings: RunSettings, index: int) -> tuple[int, int]:
     raise SynthError("the mesh has no triangles", where=f"scene {index}")
 
 
-def cannot_start(settings: RunSettings, index: int) -> tuple[int, int]:
+def cannot_start(settings: RunSettings) -> None:
     """There is no renderer."""
-    raise CannotStart("no OpenGL device", hint="install one")
+    raise SynthError("no OpenGL device", hint="install one")
 
 
 def fills_the_disk(settings: RunSettings, index: int) -> tuple[int, int]:

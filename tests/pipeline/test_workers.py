@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +19,8 @@ from pipeline.layout import Layout, split_of
 from pipeline.progress import Reporter
 from pipeline.render_run import RunSummary, run_render
 from pipeline.run_settings import RunSettings
-from pipeline.scene_job import CannotStart
-from pipeline.workers import Job, run_scenes
+from pipeline.worker_process import Job
+from pipeline.workers import run_scenes
 
 
 def settings_for(tmp_path: Path, **changes: object) -> RunSettings:
@@ -29,8 +30,8 @@ def settings_for(tmp_path: Path, **changes: object) -> RunSettings:
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
-def run(settings: RunSettings, job: Job) -> RunSummary:
-    return run_render(settings, Reporter(Console(file=io.StringIO())), job)
+def run(settings: RunSettings, scene: Callable[[RunSettings, int], tuple[int, int]]) -> RunSummary:
+    return run_render(settings, Reporter(Console(file=io.StringIO())), Job(scene))
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -60,9 +61,14 @@ def test_a_scene_that_hangs_is_ended(tmp_path: Path) -> None:
     assert "not done after 2 s" in summary.failures[0].reason
 
 
-def test_a_process_that_grew_too_large_is_replaced_and_no_scene_blamed(tmp_path: Path) -> None:
-    summary = run(settings_for(tmp_path), jobs.recycles)
-    assert (summary.pictures, summary.failures) == (4, [])
+def test_a_process_that_grew_too_large_is_replaced_after_its_scene(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.workers.LEAST_MEMORY_MB", 1.0)
+    settings = settings_for(tmp_path, memory_mb=1)
+    summary = run(settings, jobs.notes_process)
+    assert (summary.pictures, summary.again, summary.failures) == (4, 0, [])
+    assert len({file.name.split("-")[2] for file in settings.out.glob(".process-*")}) == 4
 
 
 def test_a_broken_scene_ends_no_run_and_is_not_tried_twice(tmp_path: Path) -> None:
@@ -92,8 +98,9 @@ def test_a_full_disk_stops_the_run_and_keeps_what_is_there(tmp_path: Path) -> No
 
 
 def test_a_worker_that_cannot_start_ends_the_run_at_once(tmp_path: Path) -> None:
-    with pytest.raises(CannotStart, match="no OpenGL device"):
-        run(settings_for(tmp_path), jobs.cannot_start)
+    job = Job(jobs.write_scene, start=jobs.cannot_start)
+    with pytest.raises(SynthError, match="no OpenGL device"):
+        run_render(settings_for(tmp_path), Reporter(Console(file=io.StringIO())), job)
 
 
 def test_an_abandoned_run_leaves_no_workers(tmp_path: Path) -> None:
@@ -102,7 +109,7 @@ def test_an_abandoned_run_leaves_no_workers(tmp_path: Path) -> None:
     settings = settings_for(tmp_path, scenes=50)
     for name in ("scenes", "images", "labels"):
         (settings.out / name).mkdir(parents=True)
-    outcomes = run_scenes(jobs.write_scene, settings, range(50))
+    outcomes = run_scenes(Job(jobs.write_scene), settings, range(50))
     assert next(outcomes).reason == ""
     outcomes.close()
     assert [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())] == []

@@ -1,0 +1,34 @@
+"""Disks that take no more: which errors mean it, and what the user is told."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+from assets.errors import SynthError
+
+# With these no scene could be written: the run ends instead of failing scene by scene.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_ACCESS = (errno.EROFS, errno.EACCES, errno.EPERM)
+DISK_GONE = (errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO)
+
+
+def takes_no_more(error: OSError, folder: Path) -> bool:
+    """Whether nothing at all could be written into `folder` after this error; not where it names a file elsewhere."""
+    named = error.filename
+    if isinstance(named, str) and not Path(named).absolute().is_relative_to(folder.absolute()):
+        return False
+    return error.errno in (*NO_ROOM, *NO_ACCESS, *DISK_GONE)
+
+
+def disk_error(folder: Path, error: OSError) -> SynthError:
+    """The error for a data set that cannot be written."""
+    hint = "see whether the folder is still there and nothing else changes it"
+    if error.errno in NO_ROOM:
+        hint = "make room"
+    elif error.errno in NO_ACCESS:
+        hint = "get permission to write there"
+    elif error.errno in DISK_GONE:
+        hint = "see to the disk"
+    hint += ", and give the same command again: what is finished is kept"
+    return SynthError("the data set cannot be written", where=str(folder), found=str(error), hint=hint)
