@@ -6,6 +6,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from assets.backdrops import Backdrops
@@ -29,7 +30,7 @@ class Library:
     """The meshes of a catalogue and of props, each loaded once; memory bounded by least-recently-used eviction.
 
     Normalised meshes and rest poses are kept on disk under cache_dir by content, so a second run or another worker
-    reads them back. Safe for several processes on one cache_dir (files appear whole or not).
+    reads them back. Safe for several processes on one cache_dir (files appear whole or not), and for several threads.
     """
 
     def __init__(self, catalog: Catalog, backdrops: Backdrops, *, cache_dir: Path, memory_mb: int = 1024) -> None:
@@ -117,20 +118,22 @@ def _bytes_of_mesh(mesh: Mesh) -> int:
 
 
 class _Recent(Generic[T]):
-    """The values used last, up to a number of bytes."""
+    """The values used last, up to a number of bytes; for several threads, of which one at a time makes a value."""
 
     def __init__(self, most_bytes: int, size_of: Callable[[T], int]) -> None:
         self._values: OrderedDict[Hashable, T] = OrderedDict()
         self._most, self._size_of, self._bytes = most_bytes, size_of, 0
+        self._lock = RLock()  # a worn mesh is made from the plain one, which is asked for here as well
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        if key in self._values:
-            self._values.move_to_end(key)
-            return self._values[key]
-        value = make()
-        self._values[key] = value
-        self._bytes += self._size_of(value)
-        while self._bytes > self._most and len(self._values) > 1:
-            _, dropped = self._values.popitem(last=False)
-            self._bytes -= self._size_of(dropped)
-        return value
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+                return self._values[key]
+            value = make()
+            self._values[key] = value
+            self._bytes += self._size_of(value)
+            while self._bytes > self._most and len(self._values) > 1:
+                _, dropped = self._values.popitem(last=False)
+                self._bytes -= self._size_of(dropped)
+            return value

@@ -87,7 +87,7 @@ def _render_view(worker: _Worker, index: int, view: int) -> int:
     frame = draw_frame(scene, worker.library, worker.backend)
     write_whole(layout.image(stem), jpeg_of(frame, scene))
     for kind in settings.extras:
-        write_whole(layout.extra(kind, stem), EXTRAS[kind](frame.geometry))
+        write_whole(layout.extra(kind, stem), EXTRAS[kind](scene, worker.library, frame.geometry))
     image = image_record(scene, file_name=layout.image(stem).name, backend=settings.backend)
     fragment = {"image": image, "annotations": [annotation_record(item) for item in frame.annotations]}
     # Last: its presence says that the picture is complete.
@@ -106,7 +106,7 @@ def jpeg_of(frame: Frame, scene: SceneSpec) -> bytes:
     return buffer.getvalue()
 
 
-def depth_png(geometry: Geometry) -> bytes:
+def depth_png(_scene: SceneSpec, _library: Library, geometry: Geometry) -> bytes:
     """16-bit PNG: depth along the optical axis in millimetres, 0 = nothing, 65535 = that or further."""
     import numpy as np
 
@@ -114,16 +114,18 @@ def depth_png(geometry: Geometry) -> bytes:
     return _png((np.clip(millimetres, 0, 65535) + 0.5).astype(np.uint16))
 
 
-def normals_png(geometry: Geometry) -> bytes:
+def normals_png(scene: SceneSpec, library: Library, geometry: Geometry) -> bytes:
     """16-bit RGB PNG: (n + 1) / 2 * 65535 per axis of the camera's frame, 0 0 0 = nothing."""
     import numpy as np
 
-    coded = ((geometry.normals + 1) / 2 * 65535 + 0.5).astype(np.uint16)
+    from render.labels import trace_normals
+
+    coded = ((trace_normals(scene, library, geometry) + 1) / 2 * 65535 + 0.5).astype(np.uint16)
     coded[geometry.ids == 0] = 0
     return _png(coded[..., ::-1])
 
 
-def ids_png(geometry: Geometry) -> bytes:
+def ids_png(_scene: SceneSpec, _library: Library, geometry: Geometry) -> bytes:
     """16-bit PNG: 0 = background, k = the scene's placement k - 1."""
     import numpy as np
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from assets.library import Library
 from render.backends import Backend
 from render.background import composite
-from render.frame import Frame
+from render.frame import Annotation, Frame, Geometry
 from render.labels import annotate, trace_geometry
 from render.scene import SceneSpec
 from render.sensor import develop
@@ -15,8 +17,16 @@ from render.sensor import develop
 
 def draw_frame(scene: SceneSpec, library: Library, backend: Backend) -> Frame:
     """The finished picture of a scene with its labels. Raises SynthError where a mesh or backdrop cannot be had."""
-    light = composite(backend.render(scene), scene, library.backdrops)
+    # Labels need no picture: they are traced beside the renderer, which leaves Python while it works.
+    with ThreadPoolExecutor(1, thread_name_prefix="labels") as beside:
+        labels = beside.submit(_label, scene, library)
+        light = composite(backend.render(scene), scene, library.backdrops)
+        geometry, annotations = labels.result()
+    products = np.array([False, *(placement.kind == "product" for placement in scene.placements)])
+    picture = develop(light, scene.sensor, products[geometry.ids])
+    return Frame(picture, geometry, annotations)
+
+
+def _label(scene: SceneSpec, library: Library) -> tuple[Geometry, tuple[Annotation, ...]]:
     geometry = trace_geometry(scene, library)
-    products = [number for number, placement in enumerate(scene.placements, start=1) if placement.kind == "product"]
-    picture = develop(light, scene.sensor, np.isin(geometry.ids, products))
-    return Frame(picture, geometry, annotate(scene, geometry))
+    return geometry, annotate(scene, geometry)

@@ -1,13 +1,14 @@
 """Rays against one mesh at a time, in the mesh's own frame: the ground that every label stands on.
 
-Each mesh keeps one Embree tree for as long as it is in use, so nothing is built per scene, and each placement's full
+Each shape keeps one Embree tree for as long as it is in use, so nothing is built per scene, and each placement's full
 outline (its amodal mask) costs no more than its visible one.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
-from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,11 @@ MOST_TREES = 192
 class Hits:
     """The first hit of each ray. t: (N,) float32, multiples of the ray's direction, inf = none.
 
-    normals: (N, 3) float32, unit, mesh frame, of the face (not smoothed, either side); 0 where nothing is hit.
+    faces: (N,) int32, the face that is hit, -1 = none.
     """
 
     t: NDArray[np.float32]
-    normals: NDArray[np.float32]
+    faces: NDArray[np.int32]
 
 
 def trace_mesh(mesh: Mesh, origins: NDArray, directions: NDArray) -> Hits:
@@ -39,47 +40,87 @@ def trace_mesh(mesh: Mesh, origins: NDArray, directions: NDArray) -> Hits:
     """
     origins = np.ascontiguousarray(origins, dtype=np.float32)
     directions = np.ascontiguousarray(directions, dtype=np.float32)
-    found = _tree_of(mesh).run(origins, directions, output=True)
-    t = np.where(found["primID"] >= 0, found["tfar"], np.inf).astype(np.float32)
-    normals, faces = found["Ng"], found["primID"]
+    tree = _SOLIDS.get(mesh).tree
+    found = tree.run(origins, directions, output=True)
     if any(part.material.alpha_cutoff is not None for part in mesh.parts):
-        t, normals, faces = _skip_holes(mesh, origins, directions, found)
-    normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-30)
-    normals[faces < 0] = 0
-    return Hits(t, normals.astype(np.float32))
+        return _skip_holes(mesh, tree, origins, directions, found)
+    return Hits(np.where(found["primID"] >= 0, found["tfar"], np.float32(np.inf)), found["primID"])
 
 
-@lru_cache(maxsize=MOST_TREES)
-def _tree_of(mesh: Mesh) -> Any:
+def outline_points(mesh: Mesh) -> NDArray[np.float64]:
+    """The corners of the mesh's convex hull, (N, 3), metres: whatever encloses them encloses the mesh."""
+    return _SOLIDS.get(mesh).corners
+
+
+@dataclass(frozen=True, eq=False)
+class _Solid:
+    """A shape made ready for rays. vertices, faces: what it stands for, kept so that their ids stay theirs."""
+
+    vertices: NDArray[np.float32]
+    faces: NDArray[np.int32]
+    tree: Any
+    corners: NDArray[np.float64]
+
+
+class _Solids:
+    """The shapes used last. Worn copies of a mesh share its arrays, and so its tree."""
+
+    def __init__(self, most: int) -> None:
+        self._kept: OrderedDict[tuple[int, int], _Solid] = OrderedDict()
+        self._most, self._lock = most, Lock()
+
+    def get(self, mesh: Mesh) -> _Solid:
+        key = (id(mesh.vertices), id(mesh.faces))
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = _build(mesh)
+                if len(self._kept) > self._most:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(key)
+            return self._kept[key]
+
+
+_SOLIDS = _Solids(MOST_TREES)
+
+
+def _build(mesh: Mesh) -> _Solid:
     from embreex.mesh_construction import TriangleMesh
     from embreex.rtcore_scene import EmbreeScene
 
     # "robust" closes the cracks along shared edges through which single rays would slip.
     scene = EmbreeScene(robust=True)
     TriangleMesh(scene, mesh.vertices, mesh.faces)
-    return scene
+    # The tree is built by the first ray: here, under the lock, and not in two threads at once.
+    scene.run(np.zeros((1, 3), np.float32), np.ones((1, 3), np.float32))
+    return _Solid(mesh.vertices, mesh.faces, scene, _hull_corners(mesh.vertices))
 
 
-def _skip_holes(
-    mesh: Mesh, origins: NDArray, directions: NDArray, found: dict[str, NDArray]
-) -> tuple[NDArray, NDArray, NDArray]:
+def _hull_corners(vertices: NDArray[np.float32]) -> NDArray[np.float64]:
+    from scipy.spatial import ConvexHull, QhullError
+
+    points = vertices.astype(np.float64)
+    try:
+        return points[ConvexHull(points).vertices]
+    except (QhullError, ValueError):  # flat, or too few points: there is no hull, and little to gain from one
+        return points
+
+
+def _skip_holes(mesh: Mesh, tree: Any, origins: NDArray, directions: NDArray, found: dict[str, NDArray]) -> Hits:
     """Sends each ray that hit a hole on behind it, until it meets solid surface or nothing."""
     t = np.where(found["primID"] >= 0, found["tfar"], np.inf).astype(np.float32)
-    normals, faces = found["Ng"].copy(), found["primID"].copy()
-    u, v = found["u"].copy(), found["v"].copy()
+    faces, u, v = found["primID"].copy(), found["u"].copy(), found["v"].copy()
     going = np.flatnonzero(faces >= 0)
     for _ in range(MOST_HOLES):
         going = going[_in_hole(mesh, faces[going], u[going], v[going])]
         if not len(going):
             break
         start = np.nextafter(t[going] * np.float32(1 + 1e-6), np.float32(np.inf))
-        again = _tree_of(mesh).run(origins[going] + start[:, None] * directions[going], directions[going], output=True)
+        again = tree.run(origins[going] + start[:, None] * directions[going], directions[going], output=True)
         hit = again["primID"] >= 0
         t[going] = np.where(hit, start + again["tfar"], np.inf)
-        normals[going], faces[going] = again["Ng"], again["primID"]
-        u[going], v[going] = again["u"], again["v"]
+        faces[going], u[going], v[going] = again["primID"], again["u"], again["v"]
         going = going[hit]
-    return t, normals, faces
+    return Hits(t, faces)
 
 
 def _in_hole(mesh: Mesh, faces: NDArray, u: NDArray, v: NDArray) -> NDArray[np.bool_]:

@@ -17,7 +17,8 @@ from support import StubLibrary, camera_at, cube, pose_at, product, scene_of
 
 from assets.catalog import Sku
 from assets.errors import SynthError
-from render.coco import annotation_record, image_record, mask_of_rle, rle_of_mask, write_coco
+from render.coco import annotation_record, image_record, mask_of_rle, rle_of_crop, rle_of_mask, write_coco
+from render.frame import MaskCrop
 from render.labels import annotate, trace_geometry
 
 KEYS = ("apple", "cube", "zebra")
@@ -51,6 +52,27 @@ def fragments(count: int) -> list[dict[str, Any]]:
 def test_a_mask_survives_its_run_lengths(mask: np.ndarray) -> None:
     rle = json.loads(json.dumps(rle_of_mask(mask)))
     assert np.array_equal(mask_of_rle(rle), mask)
+
+
+@st.composite
+def crops(draw: st.DrawFn) -> tuple[MaskCrop, int, int]:
+    """A mask somewhere on a picture, as high as the picture now and then (runs then cross columns)."""
+    height, width = draw(st.integers(1, 12)), draw(st.integers(1, 12))
+    rows = height if draw(st.booleans()) else draw(st.integers(1, height))
+    columns = draw(st.integers(1, width))
+    mask = draw(hnp.arrays(bool, (rows, columns)))
+    return MaskCrop(draw(st.integers(0, width - columns)), draw(st.integers(0, height - rows)), mask), height, width
+
+
+@given(crops())
+def test_a_crop_has_the_run_lengths_of_its_picture(case: tuple[MaskCrop, int, int]) -> None:
+    crop, height, width = case
+    assert rle_of_crop(crop, height, width) == rle_of_mask(crop.whole(height, width))
+
+
+def test_a_crop_beyond_the_picture_is_refused() -> None:
+    with pytest.raises(ValueError, match="leaves a picture of 3x3"):
+        rle_of_crop(MaskCrop(2, 0, np.ones((1, 2), bool)), 3, 3)
 
 
 def test_pycocotools_loads_what_was_written(tmp_path: Path) -> None:

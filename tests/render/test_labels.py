@@ -8,10 +8,12 @@ from support import StubLibrary, camera_at, cube, pose_at, product, quad, scene_
 
 from assets.look import Shape, Texture
 from assets.mesh import Material
-from render.frame import Geometry
+from assets.wear import worn_mesh
+from render.frame import Geometry, MaskCrop
 from render.geometry import pixel_rays
-from render.labels import annotate, trace_geometry
+from render.labels import annotate, trace_geometry, trace_normals
 from render.scene import Placement, SceneSpec
+from render.trace import outline_points
 
 LIBRARY = StubLibrary({"cube": cube(1.0), "small": cube(0.2, "small"), "ball": sphere(3.0), "wall": quad(2, 2, "wall")})
 
@@ -22,12 +24,14 @@ def trace(scene: SceneSpec) -> Geometry:
 
 def test_inside_a_sphere_every_pixel_is_the_radius_away() -> None:
     camera = camera_at((0, 0, 0), (0, 1, 0))
-    geometry = trace(scene_of(camera, product("ball")))
+    scene = scene_of(camera, product("ball"))
+    geometry = trace(scene)
+    normals = trace_normals(scene, LIBRARY, geometry)
     rays = pixel_rays(camera, 0, 0, 64, 48)
     distance = geometry.depth * np.linalg.norm(rays, axis=2)
     assert (geometry.ids == 1).all()
     assert distance == pytest.approx(3.0, rel=4e-3)  # an icosphere of 5120 faces is that round
-    towards = np.einsum("hwc,hwc->hw", geometry.normals, rays / np.linalg.norm(rays, axis=2, keepdims=True))
+    towards = np.einsum("hwc,hwc->hw", normals, rays / np.linalg.norm(rays, axis=2, keepdims=True))
     assert towards == pytest.approx(-1, abs=0.01)
 
 
@@ -42,11 +46,14 @@ def test_a_cube_two_metres_away_has_the_box_of_its_front_face() -> None:
 
 
 def test_depth_runs_along_the_optical_axis() -> None:
-    geometry = trace(scene_of(camera_at((0, -2.5, 0.5), (0, 0, 0.5)), product("cube")))
+    scene = scene_of(camera_at((0, -2.5, 0.5), (0, 0, 0.5)), product("cube"))
+    geometry = trace(scene)
     assert geometry.depth[geometry.ids == 1] == pytest.approx(2.0, rel=1e-5)
     assert np.isinf(geometry.depth[geometry.ids == 0]).all()
-    assert geometry.normals[24, 32] == pytest.approx([0, 0, -1], abs=1e-6)
-    assert not geometry.normals[geometry.ids == 0].any()
+    normals = trace_normals(scene, LIBRARY, geometry)
+    assert normals[24, 32] == pytest.approx([0, 0, -1], abs=1e-6)
+    assert not normals[geometry.ids == 0].any()
+    assert (geometry.faces[geometry.ids == 0] == -1).all()
 
 
 def test_the_principal_point_moves_the_picture_and_nothing_else() -> None:
@@ -183,3 +190,27 @@ def test_against_one_ray_cast_through_the_whole_scene() -> None:
     ids = np.where(faces >= 0, faces // 12 + 1, 0).reshape(48, 64)
     assert (ids != geometry.ids).mean() < 1e-3
     assert len(np.unique(geometry.ids)) > 5
+
+
+def test_a_mask_lies_on_the_picture_where_its_crop_says() -> None:
+    crop = MaskCrop(-1, 1, np.array([[True, True, False], [True, False, True]]))
+    assert crop.box == (-1, 1, 2, 3)
+    assert np.argwhere(crop.whole(2, 4)).tolist() == [[1, 0]]
+    assert np.argwhere(crop.whole(4, 4)).tolist() == [[1, 0], [2, 1]]
+    assert not MaskCrop(9, 9, np.ones((1, 1), bool)).whole(4, 4).any()
+
+
+def test_worn_copies_share_one_tree() -> None:
+    plain = LIBRARY.product("cube")
+    assert outline_points(worn_mesh(plain, 0.5)) is outline_points(plain)
+    assert sorted(map(tuple, outline_points(plain))) == sorted(map(tuple, np.unique(plain.vertices, axis=0)))
+
+
+def test_a_picture_traced_in_bands_is_the_picture_traced_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = scene_of(camera_at((1, -3, 1), (0, 0, 0.4)), product("cube"), product("small", pose_at(0.3, -1, 0.7)))
+    whole = trace(scene)
+    monkeypatch.setattr("render.labels.RAYS", 200)
+    banded = trace(scene)
+    for name in ("ids", "depth", "faces"):
+        assert np.array_equal(getattr(whole, name), getattr(banded, name))
+    assert all(np.array_equal(one.mask, other.mask) for one, other in zip(whole.amodal, banded.amodal, strict=True))
