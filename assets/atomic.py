@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from typing import IO
 
@@ -73,7 +74,8 @@ def lock_folder(folder: Path) -> Iterator[int]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("a+")
+        # Unbuffered: what a full disk does not take is not tried again when the file is closed.
+        file = (folder / ".lock").open("a+b", buffering=0)
     except OSError as error:
         hint = "check that the disk is not full and that you may write there"
         raise SynthError(
@@ -89,7 +91,7 @@ def lock_folder(folder: Path) -> Iterator[int]:
                 file.truncate(0)  # a finished folder tells nothing of when and where it was made
 
 
-def _take_lock(file: IO[str], folder: Path) -> None:
+def _take_lock(file: FileIO, folder: Path) -> None:
     import fcntl
 
     deadline = time.monotonic() + ORPHANS_S
@@ -116,16 +118,15 @@ def _take_lock(file: IO[str], folder: Path) -> None:
             ) from error
 
 
-def _sign(file: IO[str]) -> None:
+def _sign(file: FileIO) -> None:
     """Says in the lock file who holds it; for people only, so a full disk does not matter."""
     since = datetime.now(UTC).isoformat(timespec="seconds")
     with suppress(OSError):
         file.truncate(0)
-        file.write(json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": since}))
-        file.flush()
+        file.write(json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": since}).encode())
 
 
-def _holder(file: IO[str]) -> str:
+def _holder(file: FileIO) -> str:
     """Who holds the lock, in words; "" where that is not on record."""
     try:
         file.seek(0)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import json
 import os
+import resource
+import signal
+import sys
 import time
+from pathlib import Path
+
+import psutil
 
 from assets.atomic import write_whole
 from assets.errors import SynthError
@@ -85,4 +92,129 @@ def fills_the_disk(settings: RunSettings, index: int) -> tuple[int, int]:
     """The disk is full from scene 2 on."""
     if index >= 2:
         raise OSError(errno.ENOSPC, "No space left on device")
+    return write_scene(settings, index)
+
+
+def slow(settings: RunSettings, index: int) -> tuple[int, int]:
+    """A scene that a signal is likely to meet in the middle, with its files coming one by one."""
+    layout, stem = Layout(settings.out), stem_of(index, 0)
+    (settings.out / f".begun-{index}").touch()
+    write_whole(layout.scene(stem), b"{}" * 2000)
+    time.sleep(0.05)
+    write_whole(layout.image(stem), JPEG * 5000)
+    time.sleep(0.05)
+    record = {"image": {"file_name": f"{stem}.jpg", "index": index}, "annotations": [{"sku": "demo-0001"}] * 20}
+    write_whole(layout.labels(stem), json.dumps(record).encode())
+    return 1, 20
+
+
+def stuck(settings: RunSettings, index: int) -> tuple[int, int]:
+    """Every scene sleeps in native code that holds Python's lock, so no handler and no thread of Python's ever runs."""
+    (settings.out / f".begun-{index}").write_text(str(os.getpid()))
+    ctypes.PyDLL(None).sleep(1000)
+    return 0, 0
+
+
+def stuck_once(settings: RunSettings, index: int) -> tuple[int, int]:
+    """Scene 1 does so the first time."""
+    return stuck(settings, index) if index == 1 and _once(settings, index) else write_scene(settings, index)
+
+
+def stuck_at_start(settings: RunSettings) -> None:
+    """The first process never gets as far as its first scene."""
+    if _once(settings, -1):
+        ctypes.PyDLL(None).sleep(1000)
+
+
+def dies_at_first_start(settings: RunSettings) -> None:
+    """The first process dies before its first scene."""
+    if _once(settings, -1):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def dies_at_start(settings: RunSettings) -> None:
+    """Every process does."""
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def exits(settings: RunSettings, index: int) -> tuple[int, int]:
+    """Scene 1 ends its process as if all were well."""
+    return os._exit(0) if index == 1 else write_scene(settings, index)
+
+
+def raises_exit(settings: RunSettings, index: int) -> tuple[int, int]:
+    """Scene 1 leaves Python."""
+    return sys.exit(3) if index == 1 else write_scene(settings, index)
+
+
+def segfaults(settings: RunSettings, index: int) -> tuple[int, int]:
+    """Scene 1 reads where nothing is."""
+    return len(ctypes.string_at(0)) if index == 1 else write_scene(settings, index)  # type: ignore[return-value]
+
+
+def aborts(settings: RunSettings, index: int) -> tuple[int, int]:
+    """Scene 1 breaks an assertion of native code."""
+    return os.abort() if index == 1 else write_scene(settings, index)
+
+
+def raises_what_cannot_be_sent(settings: RunSettings, index: int) -> tuple[int, int]:
+    """Scene 1 raises an error that cannot be pickled."""
+
+    class Local(Exception):
+        pass
+
+    if index == 1:
+        raise Local(lambda: None)
+    return write_scene(settings, index)
+
+
+def short_of_memory(settings: RunSettings, index: int) -> tuple[int, int]:
+    """Scene 1 asks for more address space than its process may have, the first time."""
+    if index == 1 and _once(settings, index):
+        resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+        bytearray(4 << 30)
+    return write_scene(settings, index)
+
+
+def killed_unless_alone(settings: RunSettings, index: int) -> tuple[int, int]:
+    """Scenes 1 to 3 are killed, as the kernel does where memory runs out, while any other is under way."""
+    mine = settings.out / f".busy-{index}"
+    mine.touch()
+    time.sleep(0.1)
+    others = [file for file in settings.out.glob(".busy-*") if file != mine]
+    first = _once(settings, index)
+    if index in (1, 2, 3) and (first or others):
+        mine.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+    counts = write_scene(settings, index)
+    time.sleep(0.1)
+    mine.unlink()
+    return counts
+
+
+def holds_the_lock(settings: RunSettings, index: int) -> tuple[int, int]:
+    """Fails unless this process keeps the folder locked and goes first where memory runs out."""
+    files = [file.path for file in psutil.Process().open_files()]
+    if str(settings.out / ".lock") not in files:
+        raise SynthError("the worker does not hold the lock", found=str(files))
+    if Path("/proc/self/oom_score_adj").read_text().strip() != "800":
+        raise SynthError("the worker does not offer itself")
+    return write_scene(settings, index)
+
+
+def dies_while_drawing(settings: RunSettings, index: int) -> tuple[int, int]:
+    """Scene 1 takes its process down before the spec of its second view is there."""
+    if index == 1:
+        layout = Layout(settings.out)
+        write_whole(layout.scene(stem_of(1, 0)), b'{"recipe": "x"}')
+        write_whole(layout.labels(stem_of(1, 0)), b'{"image": {}, "annotations": []}')
+        os._exit(9)
+    return write_scene(settings, index)
+
+
+def writes_too_much(settings: RunSettings, index: int) -> tuple[int, int]:
+    """Scene 2 and all after it write a file larger than the system lets them."""
+    if index >= 2:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        write_whole(Layout(settings.out).image(stem_of(index, 0)), JPEG * 1000)
     return write_scene(settings, index)
