@@ -86,6 +86,10 @@ class Backdrops:
             return self._image("image", texture.key, (*self.photos, *self.surfaces))
         return draw_texture(texture, size)
 
+    def names(self) -> tuple[str, ...]:
+        """The keys of everything, files and built-in rooms."""
+        return (*(key for key in self.hdris if key not in self.files), *sorted(self.files))
+
     def hashes(self) -> dict[str, str]:
         """SHA-256 of every file, and the name of every built-in room, by key."""
         rooms = {key: "builtin" for key in self.hdris if key not in self.files}

@@ -33,7 +33,16 @@ class Library:
     reads them back. Safe for several processes on one cache_dir (files appear whole or not), and for several threads.
     """
 
-    def __init__(self, catalog: Catalog, backdrops: Backdrops, *, cache_dir: Path, memory_mb: int = 1024) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        backdrops: Backdrops,
+        *,
+        cache_dir: Path,
+        memory_mb: int = 1024,
+        load: Callable[[Sku, Path], LoadedMesh] | None = None,
+    ) -> None:
+        self._load_product = load or load_product
         self.catalog = catalog
         self.backdrops = backdrops
         self._cache_dir = cache_dir / f"meshes-{FORMAT}"
@@ -78,7 +87,9 @@ class Library:
                 return make_package(sku, self.catalog.root)
             root = self.catalog.root
             digest = source_digest(sku, root, version=FORMAT, index_dir=self._cache_dir / "index")
-            return load_or_make(self._path(digest, ".npz"), read_mesh, lambda: load_product(sku, root).mesh, write_mesh)
+            return load_or_make(
+                self._path(digest, ".npz"), read_mesh, lambda: self._load_product(sku, root).mesh, write_mesh
+            )
         except SynthError as error:
             row = self.catalog.rows[self.catalog.position(sku.sku)]
             where = f"SKU {sku.sku!r}, row {row} of {self.catalog.source}" + (f": {error.where}" if error.where else "")

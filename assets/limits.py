@@ -83,8 +83,9 @@ RECIPE_BYTES = Limit("bytes of a recipe", 65_536, "a recipe is a page of text: l
 RECIPE_VALUES = Limit("values in a recipe, those that aliases repeat included", 10_000, "write the values out")
 
 DATASET_JSON = Limit("bytes of dataset.json, or of a picture's labels or scene", 256 * MIB)
-VERIFY_PIXELS = Limit("pixels of a picture of a data set", 1 << 26)
-VERIFY_SCENES = Limit("scenes of a data set", 10_000_000)
+COCO_BYTES = Limit("bytes of a COCO file", 64 * 1024 * MIB)
+DATASET_PICTURES = Limit("pictures of a data set", 10_000_000)
+DATASET_INSTANCES = Limit("annotations of a picture of a data set", 10_000)
 
 # What pictures may be: Pillow knows many more, some of which call other programs (EPS) or are never textures.
 PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TGA", "TIFF", "GIF", "MPO")

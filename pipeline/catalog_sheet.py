@@ -11,6 +11,7 @@ from assets.backdrops import Backdrops
 from assets.catalog import Catalog, Sku
 from assets.library import Library
 from pipeline.contact_sheet import INK, font, shorten
+from pipeline.mesh_process import MeshProcess
 from render.backends import Backend, open_backend
 from render.framing import direction_of
 from render.geometry import look_at
@@ -33,13 +34,18 @@ def product_tiles(catalog: Catalog, places: Sequence[int]) -> Iterator[Image.Ima
     """A tile for each of the products at these places of the catalogue. Raises SynthError where a mesh is unusable."""
     from pipeline.run_settings import default_cache
 
-    library = Library(catalog, Backdrops.open(), cache_dir=default_cache())
     keys = [catalog.keys[place] for place in places]
+    with MeshProcess() as load:
+        library = Library(catalog, Backdrops.open(), cache_dir=default_cache(), load=load)
+        yield from _tiles(library, keys)
+
+
+def _tiles(library: Library, keys: Sequence[str]) -> Iterator[Image.Image]:
     largest = max(float(np.linalg.norm(library.product(key).size)) for key in keys)
     backend = open_backend(library, resolve_preset("raster", "good"))
     try:
         for key in keys:
-            yield _tile(library, backend, catalog.find(key), largest)
+            yield _tile(library, backend, library.catalog.find(key), largest)
     finally:
         backend.close()
 

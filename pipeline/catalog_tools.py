@@ -18,7 +18,8 @@ from rich.table import Table
 from assets.atomic import write_whole
 from assets.catalog import Catalog, Problem, Sku, check_catalog, load_catalog
 from assets.catalog_csv import formula_safe
-from assets.errors import SynthError
+from assets.errors import SynthError, printable
+from pipeline.mesh_process import MeshProcess
 
 MOST_ROWS = 200
 LONGEST_STEM = 180
@@ -57,18 +58,18 @@ def _print_problems(console: Console, path: Path, problems: list[Problem]) -> No
 
 
 def _load_meshes(catalog: Catalog, console: Console) -> tuple[list[str], list[str]]:
-    from assets.library import load_product
     from assets.packaging import make_package
 
     notes, errors = [], []
-    for sku in track(catalog, "loading meshes", total=len(catalog), console=console, transient=True):
-        try:
-            if sku.mesh:
-                notes += [f"{sku.sku}: {note}" for note in load_product(sku, catalog.root).notes]
-            else:
-                make_package(sku, catalog.root)
-        except SynthError as error:
-            errors.append(f"{sku.sku}: {error}")
+    with MeshProcess() as load:
+        for sku in track(catalog, "loading meshes", total=len(catalog), console=console, transient=True):
+            try:
+                if sku.mesh:
+                    notes += [printable(f"{sku.sku}: {note}") for note in load(sku, catalog.root).notes]
+                else:
+                    make_package(sku, catalog.root)
+            except SynthError as error:
+                errors.append(f"{sku.sku}: {error}")
     return notes, errors
 
 
@@ -84,17 +85,18 @@ def export_list(path: Path, folder: Path, *, console: Console | None = None) -> 
 
     console = console or Console()
     catalog = load_catalog(path)
-    library = Library(catalog, Backdrops.open(), cache_dir=default_cache(), memory_mb=64)
     (folder / "meshes").mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, object]] = []
     used: set[str] = set()
-    for sku in track(catalog, "exporting", total=len(catalog), console=console, transient=True):
-        mesh = library.product(sku.sku)
-        name = f"meshes/{_file_stem(sku.sku, used)}.glb"
-        write_whole(folder / name, glb_of(mesh))
-        width, depth, height = (round(float(side), 6) for side in mesh.size)
-        own = {"mesh": name, "width_m": width, "depth_m": depth, "height_m": height, "package": "", "packshot": ""}
-        rows.append({**_row(sku), **own, "up": "", "units": ""})
+    with MeshProcess() as load:
+        library = Library(catalog, Backdrops.open(), cache_dir=default_cache(), memory_mb=64, load=load)
+        for sku in track(catalog, "exporting", total=len(catalog), console=console, transient=True):
+            mesh = library.product(sku.sku)
+            name = f"meshes/{_file_stem(sku.sku, used)}.glb"
+            write_whole(folder / name, glb_of(mesh))
+            width, depth, height = (round(float(side), 6) for side in mesh.size)
+            own = {"mesh": name, "width_m": width, "depth_m": depth, "height_m": height, "package": "", "packshot": ""}
+            rows.append({**_row(sku), **own, "up": "", "units": ""})
     write_whole(folder / "skus.csv", _csv_of(rows))
     console.print(f"{len(rows)} meshes in {folder}; the list is {folder / 'skus.csv'}", highlight=False)
     return folder / "skus.csv"

@@ -14,6 +14,8 @@ from assets.atomic import write_whole
 from assets.backdrops import Backdrops
 from assets.catalog import Catalog
 from assets.errors import SynthError
+from assets.limits import DATASET_JSON, read_file
+from pipeline.dataset_check import check_fields
 from pipeline.layout import Layout
 from pipeline.run_settings import RunSettings
 from render.backends import RenderSettings
@@ -95,14 +97,15 @@ def _versions() -> dict[str, str]:
 def read_info(layout: Layout) -> DatasetInfo:
     """What dataset.json says. Raises SynthError where there is none or it is damaged."""
     try:
-        data = json.loads(layout.info.read_text(encoding="utf-8"))
+        if not layout.info.exists():
+            hint = "give the folder that 'synth render --out' wrote"
+            raise SynthError("not a data set: there is no dataset.json", where=str(layout.root), hint=hint)
+        data = json.loads(read_file(layout.info, DATASET_JSON, "dataset.json"))
         if data.pop("format") != FORMAT:
             raise ValueError(f"format is not {FORMAT}")
+        check_fields(data)
         return DatasetInfo(**data)
-    except FileNotFoundError as error:
-        hint = "give the folder that 'synth render --out' wrote"
-        raise SynthError("not a data set: there is no dataset.json", where=str(layout.root), hint=hint) from error
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise SynthError("dataset.json cannot be used", where=str(layout.info), found=str(error)) from error
 
 

@@ -10,8 +10,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from assets.errors import SynthError
+from assets.limits import DATASET_JSON, open_picture, read_file
 from pipeline.contact_sheet import color_of, draw_dashed, draw_label, save_sheet, sheet_of, shorten, tint_mask
 from pipeline.layout import Layout
+from pipeline.verify_records import decode_mask
 
 TILE_WIDTH = 640
 COLUMNS = 3
@@ -35,21 +37,24 @@ def preview_dataset(folder: Path, out: Path, *, count: int = 12) -> Path:
 
 def _tile(layout: Layout, file: Path) -> Image.Image:
     try:
-        fragment: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        with Image.open(layout.image(file.stem)) as image:
+        fragment: dict[str, Any] = json.loads(read_file(file, DATASET_JSON, "the labels"))
+        with open_picture(layout.image(file.stem), str(layout.image(file.stem)), "the picture") as image:
             picture = np.array(image.convert("RGB"))
         return _draw(picture, fragment["annotations"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (SynthError, MemoryError):
+        raise
+    except Exception as error:  # a stranger's labels may hold anything
         hint = "'synth verify' tells everything that is wrong with the data set"
         raise SynthError("a picture cannot be drawn", where=str(file), found=str(error), hint=hint) from error
 
 
 def _draw(picture: np.ndarray, annotations: list[dict[str, Any]]) -> Image.Image:
-    from pycocotools import mask as codec
-
     for record in annotations:
         if not record["ignore"]:
-            tint_mask(picture, codec.decode(record["segmentation"]).astype(bool), color_of(record["instance"]))
+            mask = decode_mask(record["segmentation"], *picture.shape[:2])
+            if isinstance(mask, str):
+                raise ValueError(f"segmentation: {mask}")
+            tint_mask(picture, mask, color_of(record["instance"]))
     scale = TILE_WIDTH / picture.shape[1]
     tile = Image.fromarray(picture).resize((TILE_WIDTH, round(picture.shape[0] * scale)), Image.Resampling.LANCZOS)
     draw = ImageDraw.Draw(tile)

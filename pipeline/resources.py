@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assets.backdrops import Backdrops
-from assets.catalog import load_catalog
+from assets.catalog import Sku, load_catalog
 from assets.library import Library
 from pipeline.run_settings import BackdropFolders, RunSettings
 from render.backends import RenderSettings
+
+if TYPE_CHECKING:
+    from assets.mesh_file import LoadedMesh
 
 
 def open_backdrops(folders: BackdropFolders) -> Backdrops:
@@ -16,9 +21,11 @@ def open_backdrops(folders: BackdropFolders) -> Backdrops:
     return Backdrops.open(hdri_dir=folders.hdri, photo_dir=folders.photos, surface_dir=folders.surfaces)
 
 
-def open_library(sku_list: Path, folders: BackdropFolders, cache: Path) -> Library:
-    """The library over a SKU list. Raises SynthError that lists everything wrong with it."""
-    return Library(load_catalog(sku_list), open_backdrops(folders), cache_dir=cache)
+def open_library(
+    sku_list: Path, folders: BackdropFolders, cache: Path, *, load: Callable[[Sku, Path], LoadedMesh] | None = None
+) -> Library:
+    """The library over a SKU list; load: how meshes are read. Raises SynthError that lists everything wrong."""
+    return Library(load_catalog(sku_list), open_backdrops(folders), cache_dir=cache, load=load)
 
 
 def render_settings(settings: RunSettings) -> RenderSettings:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from assets.catalog import Catalog
 from assets.errors import SynthError
+from assets.limits import COCO_BYTES, DATASET_INSTANCES, DATASET_JSON, check_file, read_file
+from pipeline.dataset_check import identity_problems, read_splits
 from pipeline.dataset_info import DatasetInfo, read_info
 from pipeline.layout import Layout, split_of, stem_of
+from pipeline.mesh_process import MeshProcess
 from pipeline.verify_extras import EXTRA_CHECKS, read_png
 from pipeline.verify_records import (
+    MaskMap,
     Record,
     Violation,
     check_annotation,
@@ -25,10 +29,14 @@ from pipeline.verify_records import (
     check_picture,
     decode_mask,
 )
-from pipeline.verify_scenes import check_scenes, open_sources
+from pipeline.verify_scenes import Sources, check_scenes, open_sources
 
 # A set that is broken everywhere need not be told to the last line.
 MOST_VIOLATIONS = 1000
+# What an id picture of 16 bits can hold.
+MOST_INSTANCE = 65535
+# What arithmetic and look-ups raise over values of another kind, and depth over nests of thousands of lists.
+MALFORMED = (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -52,8 +60,13 @@ class _Tally:
     stems: set[str] = field(default_factory=set)
     skipped: list[str] = field(default_factory=list)
 
-    def add(self, found: Iterator[Violation]) -> None:
-        self.violations.extend(found)
+    def add(self, found: Iterable[Violation]) -> None:
+        """Takes violations in, one more than are told at most."""
+        self.violations.extend(islice(found, MOST_VIOLATIONS + 1 - len(self.violations)))
+
+    @property
+    def full(self) -> bool:
+        return len(self.violations) > MOST_VIOLATIONS
 
 
 def verify_dataset(folder: Path, *, sku_list: Path | None = None, sample: int = 10, cache: Path) -> VerifyReport:
@@ -64,12 +77,18 @@ def verify_dataset(folder: Path, *, sku_list: Path | None = None, sample: int = 
     layout = Layout(folder)
     info = read_info(layout)
     tally = _Tally()
-    sources = open_sources(layout, info, sku_list, cache)
+    tally.add(Violation("dataset.json", problem) for problem in identity_problems(info.identity, info.scenes))
+    if tally.violations:  # nothing below means anything
+        return VerifyReport(tuple(tally.violations), 0, 0, 0, ("everything but dataset.json",))
+    with MeshProcess() as load:
+        return _verify_all(layout, info, open_sources(layout, info, sku_list, cache, load), sample, tally)
+
+
+def _verify_all(layout: Layout, info: DatasetInfo, sources: Sources, sample: int, tally: _Tally) -> VerifyReport:
     catalog = sources.library.catalog if sources.library else None
-    splits = _splits_of(info, tally)
-    for split in splits:
+    for split, _ in read_splits(info.identity["split"]) or ():
         _verify_split(layout, info, split, catalog, tally)
-        if len(tally.violations) > MOST_VIOLATIONS:
+        if tally.full:
             tally.skipped.append(f"everything after the first {MOST_VIOLATIONS} violations")
             break
     tally.add(_check_folders(layout, info, tally.stems))
@@ -85,14 +104,6 @@ def verify_dataset(folder: Path, *, sku_list: Path | None = None, sample: int = 
     )
 
 
-def _splits_of(info: DatasetInfo, tally: _Tally) -> list[str]:
-    try:
-        return [item.split(":")[0] for item in info.identity["split"].split(",")]
-    except (KeyError, AttributeError):
-        tally.violations.append(Violation("dataset.json", "identity.split is missing"))
-        return []
-
-
 def _verify_split(layout: Layout, info: DatasetInfo, split: str, catalog: Catalog | None, tally: _Tally) -> None:
     """One COCO file: read in a stream, so that a million annotations need no more memory than one picture's."""
     import ijson
@@ -100,6 +111,10 @@ def _verify_split(layout: Layout, info: DatasetInfo, split: str, catalog: Catalo
     path = layout.annotations(split)
     name = f"annotations/{path.name}"
     try:
+        if not path.exists():
+            tally.add([Violation(name, "is missing")])
+            return
+        check_file(path, COCO_BYTES, "the COCO file")
         with path.open("rb") as file:
             entries = list(ijson.items(file, "categories.item", use_float=True))
         categories = {item["id"]: item["sku"] for item in entries}
@@ -109,11 +124,12 @@ def _verify_split(layout: Layout, info: DatasetInfo, split: str, catalog: Catalo
         with path.open("rb") as file:
             for number, image in enumerate(ijson.items(file, "images.item", use_float=True), start=1):
                 _verify_image(layout, info, split, image, number, groups, categories, tally)
+                if tally.full:
+                    return
         groups.finish()
-    except FileNotFoundError:
-        tally.violations.append(Violation(name, "is missing"))
-    except (ijson.JSONError, OSError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
-        tally.violations.append(Violation(name, f"cannot be read as COCO: {type(error).__name__}: {error}"))
+    except (SynthError, ijson.JSONError, OSError, *MALFORMED) as error:
+        words = " ".join(str(error).split())
+        tally.add([Violation(name, f"cannot be read as COCO: {type(error).__name__}: {words}")])
 
 
 def _check_categories(entries: list[Record], catalog: Catalog, name: str) -> Iterator[Violation]:
@@ -146,17 +162,20 @@ class _Groups:
 
     def take(self, image_id: object) -> list[Record]:
         """The next annotations, as long as they are of that image."""
-        taken = []
+        taken: list[Record] = []
         while self._next is not None and self._next.get("image_id") == image_id:
+            DATASET_INSTANCES.check(len(taken) + 1, f"{self._name} image {image_id}")
             taken.append(self._next)
             self._next = next(self._stream, None)
         return taken
 
     def finish(self) -> None:
         """Whatever is left belongs to no image, or stands out of order."""
-        for record in [] if self._next is None else [self._next, *self._stream]:
-            text = f"image_id {record.get('image_id')!r} is no image of the file, or out of the images' order"
-            self._tally.violations.append(Violation(f"{self._name} annotation {record.get('id')}", text))
+        self._tally.add(map(self._left_over, chain([] if self._next is None else [self._next], self._stream)))
+
+    def _left_over(self, record: Record) -> Violation:
+        text = f"image_id {record.get('image_id')!r} is no image of the file, or out of the images' order"
+        return Violation(f"{self._name} annotation {record.get('id')}", text)
 
 
 def _verify_image(
@@ -177,35 +196,35 @@ def _verify_image(
     tally.annotations += len(records)
     if found:
         return  # without sound fields nothing below means anything
-    stem = Path(image["file_name"]).stem
+    stem = stem_of(image["index"], image["view"])
+    if image["file_name"] != f"{stem}.jpg":
+        told = f"file {image['file_name']} does not fit index {image['index']}, view {image['view']}"
+        tally.add([Violation(where, told)])
+        return  # the name may lead anywhere
     if stem in tally.stems:
-        tally.violations.append(Violation(where, f"file {image['file_name']} belongs to another image as well"))
+        tally.add([Violation(where, f"file {image['file_name']} belongs to another image as well")])
     tally.stems.add(stem)
-    tally.add(_check_place(info, split, image, stem, where))
-    tally.add(check_picture(image, layout.root / "images" / Path(image["file_name"]).name, where))
+    tally.add(_check_place(info, split, image, where))
+    tally.add(check_picture(image, layout.image(stem), where))
     masks = _check_records(image, records, groups, categories, split, tally)
     tally.add(_check_extras(layout, info, stem, masks, where))
     tally.add(_check_stored(layout, stem, image, records, where))
 
 
-def _check_place(info: DatasetInfo, split: str, image: Record, stem: str, where: str) -> Iterator[Violation]:
-    if stem != stem_of(image["index"], image["view"]):
-        yield Violation(where, f"file {image['file_name']} does not fit index {image['index']}, view {image['view']}")
+def _check_place(info: DatasetInfo, split: str, image: Record, where: str) -> Iterator[Violation]:
     for name in ("seed", "width", "height", "backend"):
         if image[name] != info.identity.get(name):
             yield Violation(where, f"{name} {image[name]!r}, but dataset.json says {info.identity.get(name)!r}")
-    shares = [item.partition(":") for item in info.identity["split"].split(",")]
-    if split != split_of(image["index"], tuple((name, float(share)) for name, _, share in shares)):
+    if split != split_of(image["index"], read_splits(info.identity["split"]) or ()):
         yield Violation(where, f"scene {image['index']} belongs to another split than {split}")
 
 
 def _check_records(
     image: Record, records: list[Record], groups: _Groups, categories: dict[int, str], split: str, tally: _Tally
-) -> dict[int, NDArray[np.bool_]]:
+) -> MaskMap:
     """Each annotation of an image, and all together: no pixel belongs to two. The masks by instance."""
     height, width = image["height"], image["width"]
-    taken = np.zeros((height, width), bool)
-    masks: dict[int, NDArray[np.bool_]] = {}
+    masks = MaskMap(height, width)
     for record in records:
         groups.number += 1
         where = f"annotations/instances_{split}.json annotation {record.get('id')}"
@@ -215,25 +234,18 @@ def _check_records(
         )
         if isinstance(mask, str) or isinstance(amodal, str):
             told = f"segmentation: {mask}" if isinstance(mask, str) else f"amodal_segmentation: {amodal}"
-            tally.violations.append(Violation(where, told))
+            tally.add([Violation(where, told)])
             continue
         tally.add(check_masks(record, mask, amodal, where))
-        if (taken & mask).any():
-            tally.violations.append(Violation(where, f"{int((taken & mask).sum())} pixels belong to another mask too"))
-        taken |= mask
         instance = record.get("instance")
-        if not isinstance(instance, int) or instance < 1 or instance in masks:
-            tally.violations.append(
-                Violation(where, f"instance {instance!r}, expected a number of its own in the image")
-            )
-        else:
-            masks[instance] = mask
+        if type(instance) is not int or not 1 <= instance <= MOST_INSTANCE or instance in masks:
+            tally.add([Violation(where, f"instance {instance!r}, expected a number of its own in the image")])
+        elif shared := masks.add(instance, mask):
+            tally.add([Violation(where, f"{shared} pixels belong to another mask too")])
     return masks
 
 
-def _check_extras(
-    layout: Layout, info: DatasetInfo, stem: str, masks: dict[int, NDArray[np.bool_]], where: str
-) -> Iterator[Violation]:
+def _check_extras(layout: Layout, info: DatasetInfo, stem: str, masks: MaskMap, where: str) -> Iterator[Violation]:
     for kind in filter(None, str(info.identity.get("extras", "")).split(",")):
         check, channels = EXTRA_CHECKS[kind]
         pixels = read_png(layout.extra(kind, stem), channels)
@@ -248,18 +260,20 @@ def _check_stored(layout: Layout, stem: str, image: Record, records: list[Record
     from render.scene import SceneSpec
 
     try:
-        fragment: dict[str, Any] = json.loads(layout.labels(stem).read_text(encoding="utf-8"))
+        fragment: dict[str, Any] = json.loads(read_file(layout.labels(stem), DATASET_JSON, "the labels"))
         own = [{k: v for k, v in record.items() if k not in ("id", "image_id", "category_id")} for record in records]
         if fragment["annotations"] != own:
             yield Violation(where, f"labels/{stem}.json holds other annotations")
         if {**image, **fragment["image"]} != image:
             yield Violation(where, f"labels/{stem}.json holds another image entry")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        yield Violation(where, f"labels/{stem}.json cannot be used: {type(error).__name__}: {error}")
+    except (SynthError, *MALFORMED) as error:
+        words = " ".join(str(error).split())
+        yield Violation(where, f"labels/{stem}.json cannot be used: {type(error).__name__}: {words}")
     try:
-        scene = SceneSpec.from_json(layout.scene(stem).read_text(encoding="utf-8"), where=f"scenes/{stem}.json")
-    except (OSError, UnicodeDecodeError, SynthError) as error:
-        yield Violation(where, f"scenes/{stem}.json cannot be used: {error}")
+        text = read_file(layout.scene(stem), DATASET_JSON, "the scene").decode()
+        scene = SceneSpec.from_json(text, where=f"scenes/{stem}.json")
+    except (SynthError, *MALFORMED) as error:
+        yield Violation(where, f"scenes/{stem}.json cannot be used: {' '.join(str(error).split())}")
         return
     if not np.array_equal(scene.camera.K, image["camera"]["K"]):
         yield Violation(where, f"camera.K differs from scenes/{stem}.json")
@@ -271,7 +285,7 @@ def _check_stored(layout: Layout, stem: str, image: Record, records: list[Record
 
 def _check_placement(scene: Any, record: Record, stem: str, where: str) -> Iterator[Violation]:
     instance = record.get("instance")
-    if not isinstance(instance, int) or not 1 <= instance <= len(scene.placements):
+    if type(instance) is not int or not 1 <= instance <= len(scene.placements):
         return  # told with the annotation
     placement = scene.placements[instance - 1]
     if placement.kind != "product" or placement.key != record.get("sku"):
@@ -301,9 +315,10 @@ def _check_folders(layout: Layout, info: DatasetInfo, stems: set[str]) -> Iterat
                 )
             elif file.removesuffix(suffix) not in stems:
                 yield Violation(f"{name}/{file}", "belongs to no image of any annotation file")
-    views = int(info.identity.get("views", 1))
-    missing = [stem_of(i, v) for i in range(info.scenes) for v in range(views) if stem_of(i, v) not in stems]
-    for stem in missing[:20]:
+    views = info.identity["views"]
+    wanted = (stem_of(index, view) for index in range(info.scenes) for view in range(views))
+    missing = (stem for stem in wanted if stem not in stems)
+    for stem in islice(missing, 20):
         yield Violation(f"images/{stem}.jpg", "is in no annotation file: the run is not finished, or the scene failed")
-    if len(missing) > 20:
-        yield Violation("images", f"and {len(missing) - 20} more pictures are missing")
+    if more := sum(1 for _ in missing):
+        yield Violation("images", f"and {more} more pictures are missing")

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.errors import SynthError
+from assets.limits import open_picture
 from pipeline.verify_records import Violation
 
 
@@ -17,6 +19,10 @@ def read_png(path: Path, channels: int) -> NDArray[np.uint16] | str:
 
     if not path.is_file():
         return f"file {path.parent.name}/{path.name} is missing"
+    try:
+        open_picture(path, path.name, "the picture").close()  # its size, before OpenCV reserves memory for it
+    except SynthError as error:
+        return f"file {path.parent.name}/{path.name} cannot be read: {' '.join(str(error).split())}"
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         return f"file {path.parent.name}/{path.name} cannot be read"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.errors import SynthError, printable
+from assets.limits import open_picture
+from pipeline.dataset_check import MOST_SIDE
+
 Record = dict[str, Any]
 LEAST_VISIBLE = 0.1
+MOST_WORDS = 500
 # Visibility and truncation are stored with six decimals.
 ROUNDING = 2e-6
+LARGEST = 1e300
 
 
 @dataclass(frozen=True)
@@ -23,13 +29,18 @@ class Violation:
     where: str
     what: str
 
+    def __post_init__(self) -> None:
+        # A stranger's file may hold anything where a number should stand: its start is enough, and no steering signs.
+        for name in ("where", "what"):
+            object.__setattr__(self, name, printable(getattr(self, name)[:MOST_WORDS]))
+
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"
 
 
 def is_number(value: object) -> bool:
-    """A finite JSON number (bool is none)."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+    """A finite JSON number (bool is none), not too large for arithmetic."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST < value < LARGEST
 
 
 def check_image(record: Record, number: int, where: str) -> Iterator[Violation]:
@@ -37,8 +48,8 @@ def check_image(record: Record, number: int, where: str) -> Iterator[Violation]:
     if record.get("id") != number:
         yield Violation(where, f"id {record.get('id')!r}, expected {number}: ids are dense from 1")
     for name in ("width", "height"):
-        if not isinstance(record.get(name), int) or record[name] < 1:
-            yield Violation(where, f"{name} {record.get(name)!r}, expected a number of pixels")
+        if type(record.get(name)) is not int or not 1 <= record[name] <= MOST_SIDE:
+            yield Violation(where, f"{name} {record.get(name)!r}, expected a number of pixels, at most {MOST_SIDE}")
     for name, kind in (
         ("file_name", str),
         ("recipe", str),
@@ -47,7 +58,7 @@ def check_image(record: Record, number: int, where: str) -> Iterator[Violation]:
         ("index", int),
         ("view", int),
     ):
-        if not isinstance(record.get(name), kind):
+        if type(record.get(name)) is not kind:
             yield Violation(where, f"{name} is {record.get(name)!r}, expected {kind.__name__}")
     camera = record.get("camera")
     if not isinstance(camera, dict):
@@ -69,7 +80,7 @@ def matrix_of(value: object, shape: tuple[int, int]) -> NDArray[np.float64] | No
     """A nested list as a finite matrix of that shape, or None."""
     try:
         matrix = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return matrix if matrix.shape == shape and np.isfinite(matrix).all() else None
 
@@ -85,20 +96,27 @@ def is_rigid(value: object) -> bool:
 
 def check_picture(record: Record, path: Path, where: str) -> Iterator[Violation]:
     """The image file: there, readable to its last byte, of the stated size."""
-    from PIL import Image
-
+    if not path.exists():
+        yield Violation(where, f"file {path.name} is missing")
+        return
     try:
-        with Image.open(path) as image:
+        with open_picture(path, path.name, "the picture") as image:
             image.load()
             if (image.width, image.height) != (record.get("width"), record.get("height")):
                 size = f"{record.get('width')}x{record.get('height')}"
                 yield Violation(where, f"{path.name} is {image.width}x{image.height} px, expected {size}")
             if image.mode != "RGB":
                 yield Violation(where, f"{path.name} has mode {image.mode}, expected RGB")
-    except FileNotFoundError:
-        yield Violation(where, f"file {path.name} is missing")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except SynthError as error:
+        yield Violation(where, f"file {path.name}: {' '.join(str(error).split())}")
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise many kinds
         yield Violation(where, f"file {path.name} cannot be read: {error}")
+
+
+# Characters of the longest run length.
+LONGEST_RUN = 9
 
 
 def decode_mask(value: object, height: int, width: int) -> NDArray[np.bool_] | str:
@@ -107,6 +125,8 @@ def decode_mask(value: object, height: int, width: int) -> NDArray[np.bool_] | s
 
     if not isinstance(value, dict) or value.get("size") != [height, width] or not isinstance(value.get("counts"), str):
         return f"expected an RLE of size [{height}, {width}]"
+    if len(value["counts"]) > LONGEST_RUN * (height * width + 2):
+        return "there are more runs than pixels"
     lengths = _run_lengths(value["counts"])
     if lengths is None or sum(lengths) != height * width:
         # pycocotools writes past its buffer on such input: it must not see it.
@@ -135,6 +155,32 @@ def _run_lengths(counts: str) -> list[int] | None:
     return None if shift else lengths
 
 
+class MaskMap(Mapping[int, NDArray[np.bool_]]):
+    """The masks of a picture by instance, no pixel in two: kept as one map, since a file may name thousands."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self._ids = np.zeros((height, width), np.uint16)
+        self._instances: dict[int, None] = {}
+
+    def add(self, instance: int, mask: NDArray[np.bool_]) -> int:
+        """Takes in the pixels of a mask that are nobody's yet; returns how many were another's."""
+        free = self._ids == 0
+        self._ids[mask & free] = instance
+        self._instances[instance] = None
+        return int((mask & ~free).sum())
+
+    def __getitem__(self, instance: int) -> NDArray[np.bool_]:
+        if instance not in self._instances:
+            raise KeyError(instance)
+        return self._ids == instance
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._instances)
+
+    def __len__(self) -> int:
+        return len(self._instances)
+
+
 def tight_box(mask: NDArray[np.bool_]) -> list[float]:
     """x, y, width, height of a mask's pixels."""
     rows, columns = np.nonzero(mask)
@@ -150,7 +196,7 @@ def check_annotation(record: Record, number: int, keys: dict[int, str], where: s
     """Fields of an annotation that stand for themselves. keys: category id -> SKU."""
     if record.get("id") != number:
         yield Violation(where, f"id {record.get('id')!r}, expected {number}: ids are dense from 1")
-    if record.get("category_id") not in keys:
+    if type(record.get("category_id")) is not int or record["category_id"] not in keys:
         yield Violation(where, f"category_id {record.get('category_id')!r} is none of the categories")
     elif keys[record["category_id"]] != record.get("sku"):
         yield Violation(where, f"sku {record.get('sku')!r}, but its category is {keys[record['category_id']]!r}")

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assets.errors import SynthError
+from assets.limits import DATASET_JSON, read_file
 from pipeline.dataset_info import DatasetInfo
 from pipeline.layout import Layout, stem_of
 from pipeline.run_settings import BackdropFolders
 from pipeline.verify_records import Violation
 
 if TYPE_CHECKING:
+    from assets.catalog import Sku
     from assets.library import Library
+    from assets.mesh_file import LoadedMesh
 
 
 @dataclass(frozen=True)
@@ -26,20 +29,26 @@ class Sources:
     why_not: str = ""
 
 
-def open_sources(layout: Layout, info: DatasetInfo, sku_list: Path | None, cache: Path) -> Sources:
-    """The library behind a data set: by the paths in dataset.json, or the list that the user gives."""
+def open_sources(
+    layout: Layout, info: DatasetInfo, sku_list: Path | None, cache: Path, load: Callable[[Sku, Path], LoadedMesh]
+) -> Sources:
+    """The library behind a data set: by the paths in dataset.json, or the list that the user gives.
+
+    load: how its meshes are read.
+    """
     from pipeline.resources import open_library
 
-    places = {name: (layout.root / path).resolve() for name, path in info.sources.items()}
-    folders = BackdropFolders(places.get("hdri"), places.get("photos"), places.get("surfaces"))
     try:
-        library = open_library(sku_list or places["sku_list"], folders, cache)
-    except (SynthError, KeyError) as error:
+        places = {name: (layout.root / path).resolve() for name, path in info.sources.items()}
+        folders = BackdropFolders(places.get("hdri"), places.get("photos"), places.get("surfaces"))
+        library = open_library(sku_list or places["sku_list"], folders, cache, load=load)
+        if library.catalog.hash != info.identity.get("sku_list"):
+            return Sources(None, "the SKU list has changed since the data set was made")
+        # Names first: a file of a stranger may name a folder of other things, which need not all be read.
+        if set(library.backdrops.names()) != set(info.backdrops) or library.backdrops.hashes() != info.backdrops:
+            return Sources(None, "the backdrops differ from those that the data set was made with")
+    except (SynthError, KeyError, OSError, ValueError, RuntimeError) as error:  # the last two: no path at all, or loops
         return Sources(None, f"the catalogue cannot be opened ({str(error).splitlines()[0]}); give --sku-list")
-    if library.catalog.hash != info.identity.get("sku_list"):
-        return Sources(None, "the SKU list has changed since the data set was made")
-    if library.backdrops.hashes() != info.backdrops:
-        return Sources(None, "the backdrops differ from those that the data set was made with")
     return Sources(library)
 
 
@@ -50,8 +59,8 @@ def check_scenes(layout: Layout, info: DatasetInfo, library: Library, indices: S
 
     try:
         recipe = recipe_from_yaml(info.recipe, where=str(layout.info))
-        seed, views, width, height = (int(info.identity[name]) for name in ("seed", "views", "width", "height"))
-    except (SynthError, KeyError, TypeError, ValueError) as error:
+        seed, views, width, height = (info.identity[name] for name in ("seed", "views", "width", "height"))
+    except SynthError as error:
         yield Violation("dataset.json", f"the scenes cannot be drawn again: {error}")
         return
     for index in indices:
@@ -70,14 +79,16 @@ def _compare(layout: Layout, library: Library, stem: str, scene: Any) -> Iterato
     from render.coco import annotation_record
     from render.labels import annotate, trace_geometry
 
-    if layout.scene(stem).read_text(encoding="utf-8", errors="replace") != scene.to_json():
+    if read_file(layout.scene(stem), DATASET_JSON, "the scene") != scene.to_json().encode():
         yield Violation(f"scenes/{stem}.json", "drawn again from catalogue, recipe, seed and index it differs")
         return
     traced = [annotation_record(item) for item in annotate(scene, trace_geometry(scene, library))]
     try:
-        stored = json.loads(layout.labels(stem).read_text(encoding="utf-8"))["annotations"]
-    except (ValueError, KeyError, TypeError):
+        stored = json.loads(read_file(layout.labels(stem), DATASET_JSON, "the labels"))["annotations"]
+    except (ValueError, KeyError, TypeError, RecursionError):
         return  # reported where all label files are read
+    if type(stored) is not list:
+        return
     if json.loads(json.dumps(traced)) != stored:
         yield Violation(
             f"labels/{stem}.json", f"traced again they differ ({len(traced)} annotations, {len(stored)} stored)"
