@@ -10,6 +10,8 @@ from pathlib import Path
 
 from assets.atomic import write_whole
 from assets.catalog import Sku
+from assets.errors import SynthError
+from assets.limits import MESH_BYTES, check_file
 from assets.mesh_companions import companion_files
 
 # A file changed this shortly ago may change again within one tick of its clock: not remembered by its time.
@@ -41,9 +43,10 @@ def _digest_of(files: list[Path], options: str) -> str:
     for file in files:
         digest.update(f"\0{file.name}\0".encode())
         try:
+            check_file(file, MESH_BYTES, "the mesh file")  # a mesh may name a pipe or a device
             with file.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
-        except OSError:
+        except (OSError, SynthError):
             digest.update(b"missing")
     return digest.hexdigest()
 

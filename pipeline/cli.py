@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -32,18 +33,29 @@ class Group(click.Group):
     """Tells mistakes of the user without a traceback, and ends with 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        for stream in (sys.stdout, sys.stderr):  # names of files need not be text
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
         except SynthError as error:
-            click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-            click.echo(str(error), err=True)
-            ctx.exit(1)
+            _tell(ctx, str(error))
+        except BrokenPipeError:
+            raise  # click's own: the reader of our words has gone
+        except OSError as error:
+            _tell(ctx, str(SynthError("a file cannot be read or written", found=str(error))))
+        except MemoryError:
+            _tell(ctx, "there is not enough memory for this")
         except ModuleNotFoundError as error:
             if (error.name or "").split(".")[0] not in LEARNING_PACKAGES:
                 raise
-            click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-            click.echo(f"this command needs {error.name}: pip install 'synth[train]'", err=True)
-            ctx.exit(1)
+            _tell(ctx, f"this command needs {error.name}: pip install 'synth[train]'")
+
+
+def _tell(ctx: click.Context, words: str) -> NoReturn:
+    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+    click.echo(words, err=True)
+    ctx.exit(1)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
