@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,35 +16,54 @@ def draw_texture(texture: Texture, size: int = 512) -> NDArray[np.uint8]:
 
     Raises KeyError for kind "image", which is not procedural.
     """
+    import cv2
+
     rng = np.random.default_rng([texture.seed, size])
-    y, x = np.mgrid[0:size, 0:size] / size
-    share = PATTERNS[texture.kind](x, y, rng)
-    first, second = (np.array(color) for color in texture.colors)
-    picture = first + (second - first) * np.clip(share, 0, 1)[..., None]
+    share = np.clip(PATTERNS[texture.kind](*_grid(size), rng), 0, 1).astype(np.float32)
     # A little unevenness: nothing real is one colour all over.
-    grain = tileable_noise(size, rng, octaves=4, first=4)[..., None]
-    return (np.clip(picture * (0.94 + 0.12 * grain), 0, 1) * 255 + 0.5).astype(np.uint8)
+    grain = np.float32(0.94) + np.float32(0.12) * tileable_noise(size, rng, octaves=4, first=4).astype(np.float32)
+    first, second = (np.array(color, np.float32) for color in texture.colors)
+    planes = [(one + (other - one) * share) * grain * np.float32(255) for one, other in zip(first, second, strict=True)]
+    return cv2.merge([cv2.convertScaleAbs(plane) for plane in planes])
+
+
+@lru_cache(maxsize=2)
+def _grid(size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """x and y of each texel, (size, size) each, 0 to below 1."""
+    y, x = np.mgrid[0:size, 0:size] / size
+    x.flags.writeable = y.flags.writeable = False
+    return x, y
 
 
 def tileable_noise(size: int, rng: np.random.Generator, *, octaves: int, first: int = 2) -> NDArray[np.float64]:
     """Fractal value noise, (size, size), 0 to 1, periodic. first: cells of the coarsest octave."""
-    import cv2
-
-    total = np.zeros((size, size))
+    total = np.zeros((size, size), np.float32)
     weight = 1.0
     for octave in range(octaves):
         cells = min(first << octave, size)
         grid = rng.random((cells, cells)).astype(np.float32)
-        # Wrapped by half a period on each side, enlarged, cut back: the seams fit.
-        rows, columns = grid.shape
-        wrapped = np.pad(grid, ((rows // 2 or 1,) * 2, (columns // 2 or 1,) * 2), mode="wrap")
-        scale = (size / columns, size / rows)
-        large = cv2.resize(wrapped, None, fx=scale[0], fy=scale[1], interpolation=cv2.INTER_CUBIC)
-        top, left = (large.shape[0] - size) // 2, (large.shape[1] - size) // 2
-        total += weight * large[top : top + size, left : left + size]
+        between = _periodic_cubic(cells, size)
+        total += np.float32(weight) * (between @ grid @ between.T)
         weight *= 0.55
-    low, high = total.min(), total.max()
-    return (total - low) / max(high - low, 1e-9)
+    low, high = float(total.min()), float(total.max())
+    return (total.astype(np.float64) - low) / max(high - low, 1e-9)
+
+
+@lru_cache(maxsize=64)
+def _periodic_cubic(cells: int, size: int) -> NDArray[np.float32]:
+    """What interpolates `cells` values around a circle at `size` places, (size, cells).
+
+    Cubic convolution with a = -0.75 (Keys, 1981), values at the middles of their cells.
+    """
+    a = -0.75
+    place = (np.arange(size) + 0.5) * cells / size - 0.5
+    matrix = np.zeros((size, cells))
+    for step in range(-1, 3):
+        cell = np.floor(place) + step
+        x = np.abs(place - cell)
+        near, far = ((a + 2) * x - (a + 3)) * x * x + 1, ((x - 5) * x + 8) * x * a - 4 * a
+        np.add.at(matrix, (np.arange(size), cell.astype(int) % cells), np.where(x <= 1, near, far))
+    return matrix.astype(np.float32)
 
 
 def _solid(x: NDArray, y: NDArray, rng: np.random.Generator) -> NDArray:

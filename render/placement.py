@@ -144,7 +144,14 @@ def _body(shape: Rest, pose: NDArray[np.float64]) -> Any:
 
 
 def _footprint(shape: Rest, pose: NDArray[np.float64]) -> tuple[float, float, float]:
-    flat = shape.hull_vertices @ pose[:2, :3].T + pose[:2, 3]
+    x, y, radius = _turned_footprint(shape, pose[:2, :3].tobytes())
+    return x + float(pose[0, 3]), y + float(pose[1, 3]), radius
+
+
+@lru_cache(maxsize=1024)
+def _turned_footprint(shape: Rest, rotation: bytes) -> tuple[float, float, float]:
+    """Middle and radius at the origin: a thing that is pushed about keeps them."""
+    flat = shape.hull_vertices @ np.frombuffer(rotation).reshape(2, 3).T
     middle = (flat.min(axis=0) + flat.max(axis=0)) / 2
     radius = np.sqrt(((flat - middle) ** 2).sum(axis=1).max())
     return float(middle[0]), float(middle[1]), float(radius)

@@ -1,4 +1,4 @@
-"""Fewer triangles where nobody can see the difference."""
+"""Fewer triangles where nobody can see the difference: lighter shadow casters, back faces that nothing shows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from numpy.typing import NDArray
 
 # A shadow map shows a product on 100 to 400 texels: more triangles than this cannot be told apart in it.
 SHELL_FACES = 1200
+# Vertices nearer than this share of the diagonal are one: a turned shape's seam ends where it began, but for rounding.
+SEAM = 1e-6
+# Six times a volume in cubed diagonals: what encloses no more is a sheet with two sides to be seen.
+FLAT = 1e-9
 
 
 def shadow_shell(
@@ -17,8 +21,55 @@ def shadow_shell(
         return None
     import fast_simplification
 
-    points, index = np.unique(vertices, axis=0, return_inverse=True)
-    merged = index.reshape(-1)[faces]
-    solid = (merged != np.roll(merged, 1, axis=1)).all(axis=1)
-    points, found = fast_simplification.simplify(points, merged[solid], target_count=SHELL_FACES)
+    points, merged = _weld(vertices, faces)
+    points, found = fast_simplification.simplify(points, merged, target_count=SHELL_FACES)
     return points.astype(np.float32), found.astype(np.int32)
+
+
+def open_area(vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> float:
+    """Area of the holes through which back faces can be seen from outside, in squared diagonals of the box.
+
+    inf where some piece of the surface looks inwards or encloses nothing. vertices (V, 3), faces (F, 3).
+    """
+    size = float(np.linalg.norm(np.ptp(vertices, axis=0)))
+    points, merged = _weld(np.round(vertices / max(size * SEAM, 1e-12)), faces)
+    points = points * SEAM  # in diagonals
+    if not len(merged):
+        return np.inf
+    a, b, c = (points - points.mean(axis=0))[merged].transpose(1, 0, 2)
+    piece = _pieces(merged.ravel(), np.roll(merged, -1, axis=1).ravel(), len(points))[merged[:, 0]]
+    volume = np.bincount(piece, np.einsum("ij,ij->i", a, np.cross(b, c)))
+    return _hole_area(points, merged) if (volume[np.unique(piece)] > FLAT).all() else np.inf
+
+
+def _hole_area(points: NDArray[np.float64], faces: NDArray) -> float:
+    """Area of the holes, each as the vector area of its rim: of a slit between edges that meet otherwise it is 0."""
+    start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
+    low, high = np.minimum(start, end), np.maximum(start, end)
+    unique, which = np.unique(low * len(points) + high, return_inverse=True)
+    # Edges that are not met by one in the other direction for each in the one.
+    surplus = np.bincount(which.ravel(), np.where(start < end, 1, -1), len(unique))
+    open_edges = np.flatnonzero(surplus)
+    if not len(open_edges):
+        return 0.0
+    tail, head = unique[open_edges] // len(points), unique[open_edges] % len(points)
+    areas = np.cross(points[tail], points[head]) * surplus[open_edges, None] / 2
+    rim = _pieces(tail, head, len(points))[tail]
+    return float(np.linalg.norm([np.bincount(rim, axis) for axis in areas.T], axis=0).sum())
+
+
+def _pieces(start: NDArray, end: NDArray, count: int) -> NDArray[np.int32]:
+    """The connected piece of each of `count` points, by edges from `start` to `end`."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(start), bool), (start, end)), shape=(count, count))
+    labels: NDArray[np.int32] = connected_components(graph, directed=False)[1]
+    return labels
+
+
+def _weld(vertices: NDArray, faces: NDArray[np.int32]) -> tuple[NDArray, NDArray[np.int64]]:
+    """The surface with one vertex per place and without the faces that vanish by it."""
+    points, index = np.unique(vertices, axis=0, return_inverse=True)
+    merged = index.reshape(-1).astype(np.int64)[faces]
+    return points, merged[(merged != np.roll(merged, 1, axis=1)).all(axis=1)]

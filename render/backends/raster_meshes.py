@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from assets.mesh import Material, Mesh
 from render.backends.raster_gl import GL, Program, upload_image
-from render.backends.raster_lod import shadow_shell
+from render.backends.raster_lod import open_area, shadow_shell
 from render.backends.raster_pictures import spread_colors, used_texels
 
 # Taps along a slanted texel, where hardware makes them free. In software 4 took 90 of 200 ms; plain mipmaps read
@@ -36,12 +36,12 @@ class Chunk:
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """A vertex array with its buffers."""
+    """A vertex array with its buffers. holes: area through which back faces can be seen, in squared diagonals."""
 
     vertex_array: int
     buffers: tuple[int, ...]
-    chunks: tuple[Chunk, ...]
     bytes: int
+    holes: float
 
     def delete(self) -> None:
         GL.glDeleteVertexArrays(1, [self.vertex_array])
@@ -49,23 +49,50 @@ class Arrays:
 
 
 @dataclass(frozen=True, eq=False)
-class GpuMesh:
-    """A mesh on the device. shell: what casts its shadow, fewer triangles. corners: (8, 3) of its box, mesh frame.
+class GpuShape:
+    """The geometry of a mesh, which worn copies of it share. shell: what casts its shadow, fewer triangles.
 
-    mean_color: (3,) linear, of all it shows, as light that it throws back on others.
+    source: the mesh that it was made from. corners: (8, 3) of its box, mesh frame. used: which texels of a picture its
+    triangles show, by the picture's size and the parts that have it.
     """
 
+    source: Mesh
     full: Arrays
     shell: Arrays
-    textures: tuple[int, ...]
+    shell_faces: int
     corners: NDArray[np.float64]
-    mean_color: NDArray[np.float64]
-    bytes: int
+    used: dict[tuple[int, ...], NDArray[np.bool_]]
+
+    @property
+    def bytes(self) -> int:
+        return self.full.bytes + (0 if self.shell is self.full else self.shell.bytes)
 
     def delete(self) -> None:
         self.full.delete()
         if self.shell is not self.full:
             self.shell.delete()
+
+
+@dataclass(frozen=True, eq=False)
+class GpuMesh:
+    """A mesh on the device. chunks: of its whole surface. shell_chunks: of what casts its shadow.
+
+    mean_color: (3,) linear, of all it shows, as light that it throws back on others. bytes: of the pictures.
+    """
+
+    shape: GpuShape
+    chunks: tuple[Chunk, ...]
+    shell_chunks: tuple[Chunk, ...]
+    textures: tuple[int, ...]
+    mean_color: NDArray[np.float64]
+    bytes: int
+
+    @property
+    def corners(self) -> NDArray[np.float64]:
+        """(8, 3), of its box, mesh frame."""
+        return self.shape.corners
+
+    def delete(self) -> None:
         if self.textures:
             GL.glDeleteTextures(list(self.textures))
 
@@ -77,6 +104,7 @@ class MeshStore:
         self._limit = limit
         self._software = software
         self._meshes: OrderedDict[str, GpuMesh] = OrderedDict()
+        self._shapes: dict[tuple[int, ...], GpuShape] = {}
         self._white = upload_image(np.full((1, 1, 4), 255, np.uint8), anisotropy=1.0)
         self._unwrap = Program("unwrap.vert", "unwrap.frag")
 
@@ -84,48 +112,68 @@ class MeshStore:
         """The meshes of one scene on the device, in order."""
         for mesh in meshes:
             if mesh.key not in self._meshes:
-                anisotropy = 1.0 if self._software else ANISOTROPY
-                self._meshes[mesh.key] = upload_mesh(mesh, anisotropy, white=self._white, unwrap=self._unwrap)
+                self._meshes[mesh.key] = self._upload(mesh)
             self._meshes.move_to_end(mesh.key)
         found = [self._meshes[mesh.key] for mesh in meshes]
-        needed = {mesh.key for mesh in meshes}
-        while len(self._meshes) > len(needed) and sum(item.bytes for item in self._meshes.values()) > self._limit:
-            self._meshes.popitem(last=False)[1].delete()
+        self._trim({mesh.key for mesh in meshes})
         return found
 
     def close(self) -> None:
-        for item in self._meshes.values():
-            item.delete()
+        for mesh in self._meshes.values():
+            mesh.delete()
+        for shape in self._shapes.values():
+            shape.delete()
         self._meshes.clear()
+        self._shapes.clear()
         GL.glDeleteTextures([self._white])
         self._unwrap.delete()
 
+    def _trim(self, needed: set[str]) -> None:
+        size = sum(mesh.bytes for mesh in self._meshes.values()) + sum(shape.bytes for shape in self._shapes.values())
+        while size > self._limit and len(self._meshes) > len(needed):
+            dropped = self._meshes.popitem(last=False)[1]
+            dropped.delete()
+            size -= dropped.bytes
+            if all(item.shape is not dropped.shape for item in self._meshes.values()):
+                size -= dropped.shape.bytes
+                self._shapes.pop(_shape_key(dropped.shape.source)).delete()
 
-def upload_mesh(mesh: Mesh, anisotropy: float, *, white: int, unwrap: Program) -> GpuMesh:
-    """The mesh, its pictures and its shadow shell on the device.
+    def _upload(self, mesh: Mesh) -> GpuMesh:
+        """The mesh and its pictures on the device."""
+        key = _shape_key(mesh)
+        if key not in self._shapes:
+            self._shapes[key] = upload_shape(mesh)
+        shape = self._shapes[key]
+        textures, size = _upload_pictures(mesh, shape, ANISOTROPY if not self._software else 1.0, self._unwrap)
+        chunks = tuple(
+            Chunk(part.face_start, part.face_stop, part.material, textures.get(id(part.material.texture), self._white))
+            for part in mesh.parts
+        )
+        shell_chunks = chunks
+        if shape.shell is not shape.full:
+            shell_chunks = (Chunk(0, shape.shell_faces, mesh.parts[0].material, self._white),)
+        return GpuMesh(shape, chunks, shell_chunks, tuple(textures.values()), mean_color(mesh), size)
 
-    white: the texture of parts without a picture. unwrap: the program that finds the texels in use.
-    """
-    arrays = _upload_arrays(mesh.vertices, mesh.faces, (), normals=mesh.normals, uv=mesh.uv, colors=mesh.colors)
-    textures, picture_bytes = _upload_pictures(mesh, anisotropy, arrays.vertex_array, unwrap)
-    chunks = tuple(
-        Chunk(part.face_start, part.face_stop, part.material, textures.get(id(part.material.texture), white))
-        for part in mesh.parts
-    )
-    full = replace(arrays, chunks=chunks)
+
+def _shape_key(mesh: Mesh) -> tuple[int, ...]:
+    """Equal for a mesh and its worn copies, which share these arrays; the shape keeps them, so the ids stay theirs."""
+    return tuple(id(array) for array in (mesh.vertices, mesh.faces, mesh.normals, mesh.uv, mesh.colors))
+
+
+def upload_shape(mesh: Mesh) -> GpuShape:
+    """The geometry of a mesh and of its shadow shell on the device."""
+    full = _upload_arrays(mesh.vertices, mesh.faces, normals=mesh.normals, uv=mesh.uv, colors=mesh.colors)
     holed = any(part.material.alpha_cutoff is not None for part in mesh.parts)
+    if holed:
+        full = replace(full, holes=np.inf)
     found = None if holed else shadow_shell(mesh.vertices, mesh.faces)
-    shell = full
-    if found is not None:
-        solid = Chunk(0, len(found[1]), mesh.parts[0].material, white)
-        shell = _upload_arrays(*found, (solid,))
+    shell = full if found is None else _upload_arrays(*found)
     low, high = mesh.bounds.astype(np.float64)
     corners = np.array([[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])])
-    size = full.bytes + (0 if shell is full else shell.bytes) + picture_bytes
-    return GpuMesh(full, shell, tuple(textures.values()), corners, mean_color(mesh), size)
+    return GpuShape(mesh, full, shell, 0 if found is None else len(found[1]), corners, {})
 
 
-def _upload_pictures(mesh: Mesh, anisotropy: float, vertex_array: int, unwrap: Program) -> tuple[dict[int, int], int]:
+def _upload_pictures(mesh: Mesh, shape: GpuShape, anisotropy: float, unwrap: Program) -> tuple[dict[int, int], int]:
     """GL texture of each picture of the mesh, by the picture's id(), and their bytes."""
     textures: dict[int, int] = {}
     size = 0
@@ -133,9 +181,12 @@ def _upload_pictures(mesh: Mesh, anisotropy: float, vertex_array: int, unwrap: P
         picture = part.material.texture
         if picture is None or mesh.uv is None or id(picture) in textures:
             continue
-        sharing = [other for other in mesh.parts if other.material.texture is picture]
-        used = used_texels(mesh, sharing, vertex_array, unwrap, (picture.shape[0], picture.shape[1]))
-        textures[id(picture)] = upload_image(spread_colors(picture, used), anisotropy=anisotropy)
+        sharing = [number for number, other in enumerate(mesh.parts) if other.material.texture is picture]
+        key = (picture.shape[0], picture.shape[1], *sharing)
+        if key not in shape.used:
+            parts = [mesh.parts[number] for number in sharing]
+            shape.used[key] = used_texels(mesh, parts, shape.full.vertex_array, unwrap, (key[0], key[1]))
+        textures[id(picture)] = upload_image(spread_colors(picture, shape.used[key]), anisotropy=anisotropy)
         size += picture.nbytes * 4 // 3  # a third more for the mipmaps
     return textures, size
 
@@ -164,7 +215,6 @@ def _linear(srgb: NDArray[np.uint8]) -> NDArray[np.float64]:
 def _upload_arrays(
     vertices: NDArray[np.float32],
     faces: NDArray[np.int32],
-    chunks: tuple[Chunk, ...],
     *,
     normals: NDArray[np.float32] | None = None,
     uv: NDArray[np.float32] | None = None,
@@ -186,7 +236,7 @@ def _upload_arrays(
         size += values.nbytes
     buffers.append(_upload_buffer(GL.GL_ELEMENT_ARRAY_BUFFER, np.ascontiguousarray(faces, dtype=np.uint32)))
     GL.glBindVertexArray(0)
-    return Arrays(vertex_array, tuple(buffers), chunks, size + faces.nbytes)
+    return Arrays(vertex_array, tuple(buffers), size + faces.nbytes, open_area(vertices, faces))
 
 
 def _upload_buffer(target: int, values: NDArray) -> int:

@@ -32,6 +32,12 @@ if TYPE_CHECKING:
     from assets.library import Library
 
 SHADOW_MAP = 1024
+# Square pixels: four samples miss a hole that small, and nothing behind it shows through a back that is left out.
+SEEN_HOLE = 0.1
+# Squared diagonals: about three texels of a shadow map.
+SHADOWED_HOLE = 3e-5
+# Metres. What comes nearer to the camera may be cut open by the near plane, and show its inside.
+NEAREST_CULLED = 0.01
 # Metres: more than shadow shells lie beside the full mesh (0.3 mm on the scans), or surfaces shade themselves.
 DEPTH_BIAS = 0.0008
 # Metres; nearer than two thirds of it counts in full: less and tall things did not darken the table at their feet.
@@ -147,7 +153,6 @@ class RasterBackend:
         GL.glEnable(GL.GL_DEPTH_TEST)
         GL.glDepthMask(GL.GL_TRUE)
         GL.glDepthFunc(GL.GL_LESS)
-        GL.glDisable(GL.GL_CULL_FACE)
         GL.glDisable(GL.GL_BLEND)
         # Rows run downwards here, so what is counter-clockwise in the mesh is clockwise to GL.
         GL.glFrontFace(GL.GL_CW)
@@ -182,8 +187,9 @@ class RasterBackend:
                 program.set("instance", float(index + 1))
                 program.set("camera_from_object", poses[index])
                 program.set("world_from_object", placements[index].world_from_object[:3, :3])
-            GL.glBindVertexArray(mesh.full.vertex_array)
-            for chunk in mesh.full.chunks:
+            _cull_backs(mesh.shape.full.holes * _diagonal_px(camera, mesh, depths[index]) ** 2 < SEEN_HOLE)
+            GL.glBindVertexArray(mesh.shape.full.vertex_array)
+            for chunk in mesh.chunks:
                 material = chunk.material
                 program.set("base_color", material.base_color * [*finish.tint, 1.0])
                 program.set("cutoff", chunk.cutoff)
@@ -207,8 +213,9 @@ class RasterBackend:
             self._clear_depth()
             for placement, mesh in casters:
                 program.set("clip_from_object", view.clip_from_world @ placement.world_from_object)
-                GL.glBindVertexArray(mesh.shell.vertex_array)
-                for chunk in mesh.shell.chunks:
+                _cull_backs(mesh.shape.shell.holes < SHADOWED_HOLE)
+                GL.glBindVertexArray(mesh.shape.shell.vertex_array)
+                for chunk in mesh.shell_chunks:
                     program.set("cutoff", chunk.cutoff)
                     program.bind_texture("picture", chunk.texture)
                     draw_faces(chunk.start, chunk.stop)
@@ -218,6 +225,7 @@ class RasterBackend:
     def _start_screen_pass(self, name: str, target: str) -> Program:
         self._targets[target].bind()
         GL.glDisable(GL.GL_DEPTH_TEST)
+        _cull_backs(False)
         program = self._programs[name]
         program.use()
         GL.glBindVertexArray(self._empty)
@@ -271,6 +279,21 @@ class RasterBackend:
         _set_camera(program, camera)
         _set_rig(program, rig)
         GL.glDrawArrays(GL.GL_TRIANGLES, 0, 3)
+
+
+def _diagonal_px(camera: Camera, mesh: GpuMesh, depths: NDArray[np.float64]) -> float:
+    """The most pixels that the diagonal of the mesh's box can have; inf where the near plane may cut it open."""
+    nearest = float(depths.min())
+    length = float(np.linalg.norm(np.ptp(mesh.corners, axis=0)))
+    return max(camera.K[0, 0], camera.K[1, 1]) * length / nearest if nearest > NEAREST_CULLED else np.inf
+
+
+def _cull_backs(hidden: bool) -> None:
+    """Leaves out back faces where none can be seen: half of all triangles, and in software half of the time."""
+    if hidden:
+        GL.glEnable(GL.GL_CULL_FACE)
+    else:
+        GL.glDisable(GL.GL_CULL_FACE)
 
 
 def _compile(samples: int) -> dict[str, Program]:
