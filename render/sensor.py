@@ -104,6 +104,18 @@ def _roll_off(picture: NDArray) -> NDArray:
     return np.where(picture > SHOULDER, bent, np.maximum(picture, 0))
 
 
+def bend(coded: NDArray, tone: float) -> NDArray[np.float64]:
+    """An S through 0, 1/2 and 1 laid over codes 0..1, with the slope `tone` in the middle; 1 changes nothing.
+
+    c^t / (c^t + (1 - c)^t): `bend(bend(c, t), 1 / t)` is c.
+    """
+    if tone == 1:
+        return np.asarray(coded, dtype=np.float64)
+    coded = np.clip(coded, 0.0, 1.0)
+    up, down = coded**tone, (1 - coded) ** tone
+    return up / (up + down)
+
+
 def _grade(coded: NDArray, contrast: float, saturation: float) -> NDArray:
     if contrast != 1:
         coded = (coded - 0.5) * contrast + 0.5

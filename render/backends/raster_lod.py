@@ -32,7 +32,7 @@ def open_area(vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> float:
     inf where some piece of the surface looks inwards or encloses nothing. vertices (V, 3), faces (F, 3).
     """
     size = float(np.linalg.norm(np.ptp(vertices, axis=0)))
-    points, merged = _weld(np.round(vertices / max(size * SEAM, 1e-12)), faces)
+    points, merged = _weld(np.round(vertices.astype(np.float64) / max(size * SEAM, 1e-12)), faces)
     points = points * SEAM  # in diagonals
     if not len(merged):
         return np.inf
