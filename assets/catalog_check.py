@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from assets.catalog import NUMBERS, Problem
 from assets.errors import UNPRINTABLE
-from assets.limits import TEXT
+from assets.limits import LIST_KEY, LIST_TEXT
 
 if TYPE_CHECKING:
     from assets.catalog_file import Columns
@@ -25,7 +25,6 @@ CHOICES = {"package": ("", *PACKAGES), "up": ("", "y", "z"), "units": ("", "m", 
 LEAST_METRES, MOST_METRES = 0.0005, 5.0
 # Heavier than anything a customer carries home: grams.
 MOST_KG = 200.0
-LONGEST_KEY = 200
 # Paths that leave the list's folder: from a root or a drive, or upwards; no file name has a zero byte.
 LEAVES = re.compile(r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)|\0")
 Rows = Sequence[int]
@@ -46,11 +45,11 @@ def _check_keys(columns: Columns, rows: Rows) -> Iterator[Problem]:
     first: dict[str, int] = {}
     forms: dict[str, int] = {}  # of keys with accents: written in one sign or two, they look the same
     for row, key in zip(rows, map(str, columns["sku"]), strict=True):
-        plain = key if key.isascii() else unicodedata.normalize("NFC", key[: LONGEST_KEY + 1])
+        plain = key if key.isascii() else unicodedata.normalize("NFC", key[: LIST_KEY.most + 1])
         if not key:
             yield Problem(row, "sku", "nothing", "a unique key")
-        elif len(key) > LONGEST_KEY or not key.isprintable():
-            yield Problem(row, "sku", repr(key[:40]), f"at most {LONGEST_KEY} printable characters")
+        elif len(key) > LIST_KEY.most or not key.isprintable():
+            yield Problem(row, "sku", repr(key[:40]), f"at most {LIST_KEY.most} printable characters")
         elif key in first:
             yield Problem(row, "sku", f"{key!r} again, as in row {first[key]}", "a unique key")
         elif first.get(plain, forms.get(plain)) is not None:
@@ -69,8 +68,8 @@ def _check_texts(columns: Columns, rows: Rows) -> Iterator[Problem]:
         for row, value in zip(rows, map(str, columns[name]), strict=True):
             if value in good:
                 continue
-            if len(value) > TEXT.most:
-                yield Problem(row, name, f"{len(value)} characters, {value[:40]!r} …", f"at most {TEXT.most}")
+            if len(value) > LIST_TEXT.most:
+                yield Problem(row, name, f"{len(value)} characters, {value[:40]!r} …", f"at most {LIST_TEXT.most}")
             elif not value.isprintable() and UNPRINTABLE.search(value.replace("\r\n", "\n")):
                 yield Problem(row, name, f"{value!a:.60}", "text without control characters")
             elif name != "name":  # names hardly repeat

@@ -8,14 +8,14 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import TextIO
 
 from assets.catalog import COLUMNS, Findings, Problem
 from assets.catalog_file import Batch, unreadable
 from assets.errors import SynthError
-from assets.limits import LIST_COLUMNS
+from assets.limits import LIST_COLUMNS, LIST_LINE
 
 BATCH = 1 << 14
-LONGEST_HEADER = 1 << 20
 WIDE_CODES = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16", codecs.BOM_UTF32_BE: "UTF-32"}
 SAVE_AS = "save it as UTF-8 ('CSV UTF-8' in a spreadsheet program)"
 
@@ -29,9 +29,9 @@ def csv_batches(path: Path, problems: Findings) -> Iterator[Batch]:
     check_text(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            delimiter = _delimiter(file.readline(LONGEST_HEADER), path)
+            delimiter = _delimiter(file.readline(LIST_LINE.most), path)
             file.seek(0)
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            reader = csv.reader(_lines(file, path), delimiter=delimiter, strict=True)
             header = next(reader, [])
             LIST_COLUMNS.check(len(header), str(path))
             names = _names(header, problems)
@@ -46,6 +46,13 @@ def csv_batches(path: Path, problems: Findings) -> Iterator[Batch]:
         raise unreadable(path, error, "look for a quote that is opened and not closed") from error
     except OSError as error:
         raise unreadable(path, error, "check that the file may be read") from error
+
+
+def _lines(file: TextIO, path: Path) -> Iterator[str]:
+    """The lines of a text. Raises SynthError for one that never ends."""
+    while line := file.readline(LIST_LINE.most + 1):
+        LIST_LINE.check(len(line), str(path))
+        yield line
 
 
 def check_text(path: Path) -> None:

@@ -58,9 +58,10 @@ LIST_ROWS = Limit("rows of a SKU list", 2_000_000, SPLIT)
 LIST_COLUMNS = Limit("columns of a SKU list", 1000, "keep the columns that are used")
 # Python's csv module refuses longer cells by itself; it is stated here and the other formats follow.
 LIST_CELL = Limit("characters of a cell of a SKU list", 131_072, "look for a quote that is opened and not closed")
-LIST_LINE = Limit("bytes of a line of JSON", MIB, SPLIT)
+LIST_LINE = Limit("characters of a line of a SKU list", MIB, "look for a quote that is opened and not closed")
 LIST_PROBLEMS = Limit("problems of a SKU list that are told", 10_000)
-TEXT = Limit("characters of a name, brand, category or licence", 1000)
+LIST_KEY = Limit("characters of a SKU key", 200)
+LIST_TEXT = Limit("characters of any other text of a SKU", 1000)
 
 LIGHTER = "export it with fewer triangles: 100,000 show everything"
 MESH_BYTES = Limit("bytes of a mesh file, and of each file that it names", 512 * MIB, LIGHTER)

@@ -1,0 +1,22 @@
+"""The kinds of input that are fuzzed: how to draw one, and what must hold for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fuzzing.backdrops import check_picture_is_shown_or_told, pictures
+from fuzzing.files import Files, Sandbox
+from fuzzing.lists import check_list_by_command, check_list_is_read_or_told, lists
+from fuzzing.meshes import check_mesh_is_read_or_told, meshes
+from fuzzing.recipes import check_recipe_by_command, check_recipe_is_read_or_told, recipes
+from hypothesis.strategies import SearchStrategy
+
+Check = Callable[[Files, Sandbox], None]
+KINDS: dict[str, tuple[Callable[[], SearchStrategy[Files]], Check]] = {
+    "list": (lists, check_list_is_read_or_told),
+    "list-command": (lists, check_list_by_command),
+    "mesh": (meshes, check_mesh_is_read_or_told),
+    "recipe": (recipes, check_recipe_is_read_or_told),
+    "recipe-command": (recipes, check_recipe_by_command),
+    "picture": (pictures, check_picture_is_shown_or_told),
+}
