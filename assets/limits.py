@@ -92,8 +92,8 @@ DATASET_INSTANCES = Limit("annotations of a picture of a data set", 10_000)
 PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TGA", "TIFF", "GIF", "MPO")
 
 
-def check_file(path: Path, limit: Limit, what: str, where: str = "") -> None:
-    """Raises SynthError where `path` is no plain file of at most that many bytes. what: "the SKU list" or alike.
+def check_file(path: Path, limit: Limit, what: str, where: str = "") -> int:
+    """The size of a plain file in bytes. Raises SynthError where `path` is no plain file of at most that many bytes. what: "the SKU list" or alike.
     where: for people, if not the path.
 
     Opening a named pipe would wait for ever, reading /dev/zero never ends: neither is opened. Links are followed.
@@ -109,6 +109,7 @@ def check_file(path: Path, limit: Limit, what: str, where: str = "") -> None:
     if not stat.S_ISREG(status.st_mode):
         raise SynthError(f"{what} is no file", where=where, found=_kind(status.st_mode), expected="a plain file")
     limit.check(status.st_size, where)
+    return status.st_size
 
 
 def _kind(mode: int) -> str:
@@ -118,14 +119,13 @@ def _kind(mode: int) -> str:
 
 def read_file(path: Path, limit: Limit, what: str, where: str = "") -> bytes:
     """The bytes of a plain file of at most that many. Raises SynthError where it is none or cannot be read."""
-    check_file(path, limit, what, where)
+    size = check_file(path, limit, what, where)
     try:
         with path.open("rb") as file:
-            data = file.read(limit.most + 1)  # it may have grown meanwhile
+            data = file.read(size + 1)  # not more: Python reserves what it is asked for
     except OSError as error:
         raise SynthError(f"{what} cannot be read", where=where or str(path), found=str(error)) from error
-    limit.check(len(data), where or str(path))
-    return data
+    return data[:size]  # it may have grown meanwhile
 
 
 def open_picture(source: Path | bytes, where: str, what: str, limit: Limit = PICTURE_PIXELS) -> Image.Image:

@@ -35,6 +35,8 @@ def good_files() -> dict[str, Files]:
     plain = trimesh.Trimesh(box.vertices, box.faces, process=False)
     for kind in ("glb", "stl", "ply", "off", "dae", "stl_ascii", "3mf"):
         scene = trimesh.Scene(box if kind in ("glb", "dae") else plain)
+        if kind == "3mf":
+            scene.apply_scale(1000)  # its unit is the millimetre
         data = (
             scene.export(file_type=kind)
             if kind in ("glb", "3mf")
