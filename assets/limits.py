@@ -93,10 +93,10 @@ PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TGA", "TIFF", "GIF", "MPO")
 
 
 def check_file(path: Path, limit: Limit, what: str, where: str = "") -> int:
-    """The size of a plain file in bytes. Raises SynthError where `path` is no plain file of at most that many bytes. what: "the SKU list" or alike.
-    where: for people, if not the path.
+    """The size in bytes of a plain file. Raises SynthError where it is none, or has more bytes than the limit.
 
     Opening a named pipe would wait for ever, reading /dev/zero never ends: neither is opened. Links are followed.
+    what: "the SKU list" or alike. where: for people, if not the path.
     """
     where = where or str(path)
     try:

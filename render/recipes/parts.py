@@ -5,15 +5,17 @@ The text of each field is what `synth recipe show` prints beside it.
 
 from __future__ import annotations
 
-import math
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+# Finite, and no surprise to arithmetic.
+LARGEST = 1e300
+
 
 def _ordered(ends: tuple[float, float]) -> tuple[float, float]:
     low, high = ends
-    if not (math.isfinite(low) and math.isfinite(high)) or low > high:
+    if not -LARGEST < low <= high < LARGEST:  # not isfinite, which fails for whole numbers of thousands of digits
         raise ValueError(f"a range is [lowest, highest] with finite ends, found [{low}, {high}]")
     return ends
 
@@ -31,7 +33,7 @@ Span = Annotated[tuple[float, float], AfterValidator(_ordered)]
 Share = Annotated[float, Field(ge=0, le=1)]
 ShareSpan = Annotated[Span, _within(0, 1)]
 CountSpan = Annotated[tuple[int, int], AfterValidator(_ordered)]
-Weight = Annotated[float, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 
 
 class Section(BaseModel):

@@ -11,7 +11,21 @@ from assets.errors import SynthError
 from render.recipes import RECIPES, load_recipe, recipe_module, recipe_yaml
 
 VALUES = st.one_of(
-    st.sampled_from(["[5, 2]", "[1, .inf]", "[.nan, 1]", "-3", "[0, 0]", "[1, 1000000]", "[1, 2, 3]", "1e400", "{}"]),
+    st.sampled_from(
+        [
+            "[5, 2]",
+            "[1, .inf]",
+            "[.nan, 1]",
+            "-3",
+            "[0, 0]",
+            "[1, 1000000]",
+            "[1, 0x" + "f" * 5000 + "]",
+            ".inf",
+            "[1, 2, 3]",
+            "1e400",
+            "{}",
+        ]
+    ),
     st.sampled_from(["!!python/object/apply:os.system [ls]", "!!int x", "!!timestamp y", "!!binary =", "!!bool z"]),
     st.sampled_from(["&a [*a, *a]", "*b", "&b {c: *b}", "<<: 3", "0x" + "f" * 5000, "1:" * 400 + "1", "? [1]", "'"]),
     st.sampled_from(["[" * 3000, "{a: " * 800, "- " * 500, "!!set {a, b}", "!!omap [a: 1]", "2001-99-99", "~"]),
