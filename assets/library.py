@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # Raised whenever normalisation, packages or rest poses change: old cache entries are then left alone.
 FORMAT = 2
 T = TypeVar("T")
+# Props are drawn at random and hardly ever come again after the views of their scene.
+PROP_BYTES = 64 << 20
 
 
 class Library:
@@ -47,6 +49,7 @@ class Library:
         self.backdrops = backdrops
         self._cache_dir = cache_dir / f"meshes-{FORMAT}"
         self._meshes: _Recent[Mesh] = _Recent(memory_mb << 20, _bytes_of_mesh)
+        self._props: _Recent[Mesh] = _Recent(PROP_BYTES, _bytes_of_mesh)
         self._rests: _Recent[Rest] = _Recent(256 << 20, lambda rest: rest.hull_vertices.nbytes + rest.hull_faces.nbytes)
 
     def product(self, sku: str, *, wear: float = 0.0) -> Mesh:
@@ -67,7 +70,7 @@ class Library:
             mesh = make_prop(shape, picture, texture.size_m, _digest("prop", repr(shape), repr(texture)))
             return _worn(mesh, wear) if wear > 0 else mesh
 
-        return self._meshes.get((shape, texture, wear), make)
+        return self._props.get((shape, texture, wear), make)
 
     def rest(self, sku: str) -> Rest:
         """Convex hull and stable poses of the SKU's mesh."""

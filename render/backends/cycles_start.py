@@ -102,6 +102,9 @@ def configure(bpy: Any, scene: Any, settings: RenderSettings) -> None:
     _configure_denoiser(cycles, settings)
     # Adaptive sampling stops by measured noise: it would make the bytes depend on the machine.
     cycles.samples, cycles.use_adaptive_sampling = settings.samples, False
+    # A sensor's pixel gathers over its own area. Blender's wide default was a fifth further (RMS) from a picture
+    # rendered at three times the size and shrunk, as photographs are.
+    cycles.pixel_filter_type, cycles.filter_width = "BOX", 1.0
     cycles.use_auto_tile = False
     render.film_transparent = True
     render.use_compositing = render.use_sequencer = False
