@@ -25,6 +25,9 @@ PARENTS_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PR_SET_PDEATHSIG = 1
 # Of 1000: where memory runs out, the kernel is to choose a worker, which can be replaced, and never the parent.
 OOM_SCORE = 800
+# Scenes after which freed memory goes back to the system. The C library keeps it in pieces between what is in use:
+# after 160 scenes a third of a worker was such pieces. Giving it back takes 12 ms.
+TRIM_SCENES = 10
 
 
 def start_nothing(settings: RunSettings) -> None:
@@ -89,9 +92,13 @@ def serve(link: Connection, job: Job, settings: RunSettings, lock: HeldLock | No
         link.send(started)
         if started.kind != "ready":
             return
+        made = 0
         while (index := link.recv()) is not None:
             link.send(_reported(lambda: job.scene(settings, index), "made", settings))
             sys.stdout.flush()
+            made += 1
+            if made % TRIM_SCENES == 0:
+                return_memory()
 
 
 def _reported(
@@ -110,6 +117,13 @@ def _reported(
         return Report(kind, text=f"{type(error).__name__}: {error}", errno=error.errno or 0)
     except BaseException as error:  # whatever a renderer raises, exits included, ends its scene and never the run
         return Report("trouble", text=f"{type(error).__name__}: {error}", memory_mb=_resident_mb())
+
+
+def return_memory() -> None:
+    """Gives freed memory back to the system, where the C library can."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _resident_mb() -> float:

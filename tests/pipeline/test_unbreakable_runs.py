@@ -1,4 +1,4 @@
-"""Whole runs as users start them: killed, interrupted, out of room, started twice; nothing is lost, and each says so."""
+"""Whole runs as users start them: killed, interrupted, out of room, doubled; nothing is lost, and each says so."""
 
 from __future__ import annotations
 
