@@ -84,6 +84,7 @@ def run_render(
             _render_missing(settings, layout, job, summary, _Run(reporter, stop, lock))
             _tidy(layout)
             if not summary.interrupted:
+                _check_complete(settings, layout, summary)
                 _merge(settings, layout, catalog, summary)
                 for folder in _folders(layout):
                     sync_folder(folder)
@@ -191,6 +192,15 @@ def _stop_if_hopeless(settings: RunSettings, summary: RunSummary) -> None:
             expected=f"at most {settings.max_failures:.0%} of {settings.scenes}",
             hint="mend the cause and give the same command again; what is finished is kept",
         )
+
+
+def _check_complete(settings: RunSettings, layout: Layout, summary: RunSummary) -> None:
+    """What was there and what was made must be there still: a run with missing pictures never ends well."""
+    lost = summary.found + summary.made - len(_finished(settings, layout))
+    if lost > 0:
+        scenes = "1 scene that was made is" if lost == 1 else f"{lost} scenes that were made are"
+        hint = "see whether something else changes the folder, and give the same command again: it makes them anew"
+        raise SynthError(f"{scenes} not there", where=str(settings.out), hint=hint)
 
 
 def _merge(settings: RunSettings, layout: Layout, catalog: Catalog, summary: RunSummary) -> None:

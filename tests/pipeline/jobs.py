@@ -218,3 +218,22 @@ def writes_too_much(settings: RunSettings, index: int) -> tuple[int, int]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
         write_whole(Layout(settings.out).image(stem_of(index, 0)), JPEG * 1000)
     return write_scene(settings, index)
+
+
+def loads_its_mesh(settings: RunSettings, index: int) -> tuple[int, int]:
+    """Takes the product from a library opened anew; before scene 1 its mesh is moved away."""
+    from pipeline.resources import open_library
+
+    library = open_library(settings.sku_list, settings.backdrops, settings.cache)
+    mesh = settings.sku_list.with_name("a.obj")
+    if index == 1 and mesh.exists():
+        mesh.rename(mesh.with_name("away.obj"))
+    library.product("demo-0001")
+    return write_scene(settings, index)
+
+
+def deletes_labels(settings: RunSettings, index: int) -> tuple[int, int]:
+    """Scene 2 takes away what scene 0 has written."""
+    if index == 2:
+        Layout(settings.out).labels(stem_of(0, 0)).unlink()
+    return write_scene(settings, index)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import signal
@@ -15,15 +16,18 @@ import jobs
 import psutil
 import pytest
 from conftest import quiet
+from rich.console import Console
 
 from assets.atomic import lock_folder, whole_file, write_whole
+from assets.catalog import load_catalog
 from assets.demo import demo_list
 from assets.errors import SynthError
+from pipeline.dataset_info import check_list
 from pipeline.disk_errors import disk_error, takes_no_more
 from pipeline.failures import FailureList, read_failures
 from pipeline.layout import Layout
 from pipeline.memory import memory_share_mb
-from pipeline.progress import duration_text, rate_text
+from pipeline.progress import Reporter, duration_text, rate_text
 from pipeline.render_run import RunSummary, run_render
 from pipeline.run_settings import RunSettings
 from pipeline.worker_process import Job
@@ -72,7 +76,7 @@ def test_a_process_lost_at_its_start_is_replaced_and_no_scene_blamed(
     tmp_path: Path, start: Callable[[RunSettings], None]
 ) -> None:
     # Long enough for Python to start on a busy machine.
-    summary = run(settings_for(tmp_path, workers=1), jobs.write_scene, start=start, start_timeout_s=6.0)
+    summary = run(settings_for(tmp_path, workers=1), jobs.write_scene, start=start, start_timeout_s=4.0)
     assert (summary.made, summary.again, summary.failures) == (5, 0, [])
 
 
@@ -207,6 +211,50 @@ def test_where_writing_fails_the_old_file_stays_and_nothing_else(
     with pytest.raises(OSError, match="No space left"), whole_file(tmp_path / "a") as file:
         file.write(b"new")
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("a", b"old")]
+
+
+def test_a_mesh_that_vanishes_in_the_middle_fails_its_scenes_until_it_is_back(tmp_path: Path) -> None:
+    path = tmp_path / "skus.csv"
+    path.write_text("sku,mesh\ndemo-0001,a.obj\n")
+    (tmp_path / "a.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n")
+    settings = settings_for(tmp_path, sku_list=path, scenes=2, workers=1)
+    summary = run(settings, jobs.loads_its_mesh)
+    (failure,) = summary.failures
+    assert (failure.index, summary.made) == (1, 1)
+    assert "a.obj" in failure.reason
+    (tmp_path / "away.obj").rename(tmp_path / "a.obj")
+    summary = run(settings, jobs.write_scene)
+    assert (summary.found, summary.made, summary.failures) == (1, 1, [])
+    assert not Layout(settings.out).failures.exists()
+
+
+def test_a_list_that_changes_in_the_middle_lets_no_new_worker_start(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    run(settings, jobs.write_scene)
+    check_list(Layout(settings.out), load_catalog(settings.sku_list))
+    shorter = tmp_path / "skus.csv"
+    shorter.write_text("".join(settings.sku_list.read_text().splitlines(keepends=True)[:3]))
+    with pytest.raises(SynthError, match="SKU list has changed since the run began"):
+        check_list(Layout(settings.out), load_catalog(shorter))
+
+
+def test_files_that_go_missing_in_the_middle_never_end_well(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, workers=1)
+    with pytest.raises(SynthError, match=r"1 scene that was made is not there(.|\n)*same command"):
+        run(settings, jobs.deletes_labels)
+    assert run(settings, jobs.write_scene).made == 1
+
+
+def test_the_time_left_follows_from_the_scenes_of_this_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """90 of 100 scenes were there; two in 20 s leave 8 for 80 s, one of them failed."""
+    clock = iter([0.0, 10.0, 20.0])
+    monkeypatch.setattr("pipeline.progress.time.monotonic", lambda: next(clock))
+    told = io.StringIO()
+    with Reporter(Console(file=told, width=200)).scenes(100, 90) as progress:
+        progress.advance(failed=False)
+        progress.advance(failed=True)
+    assert told.getvalue().splitlines()[0] == "90 of 100 scenes are there already: going on from there"
+    assert told.getvalue().splitlines()[-1] == "92/100 scenes, 10.0 s/scene, 80 s left, 1 failed"
 
 
 def test_memory_is_shared_between_workers() -> None:
