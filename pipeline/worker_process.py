@@ -90,15 +90,27 @@ def serve(link: Connection, job: Job, settings: RunSettings, lock: HeldLock | No
     with contextlib.suppress(EOFError, OSError):  # the parent has gone: so does the worker
         started = _reported(lambda: job.start(settings), "ready", settings)
         link.send(started)
-        if started.kind != "ready":
-            return
-        made = 0
-        while (index := link.recv()) is not None:
-            link.send(_reported(lambda: job.scene(settings, index), "made", settings))
-            sys.stdout.flush()
-            made += 1
-            if made % TRIM_SCENES == 0:
-                return_memory()
+        if started.kind == "ready":
+            _serve_scenes(link, job, settings)
+    _end_in_silence()
+
+
+def _serve_scenes(link: Connection, job: Job, settings: RunSettings) -> None:
+    made = 0
+    while (index := link.recv()) is not None:
+        link.send(_reported(lambda: job.scene(settings, index), "made", settings))
+        made += 1
+        if made % TRIM_SCENES == 0:
+            return_memory()
+
+
+def _end_in_silence() -> None:
+    """Blender, when Python ends, reports page by page what it has not freed."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
 
 
 def _reported(

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -95,11 +96,11 @@ def run_scenes(
 class _Worker:
     """A process, the parent's end of its pipe, and the scene that it is at."""
 
-    def __init__(self, job: Job, settings: RunSettings, lock: HeldLock | None) -> None:
+    def __init__(self, job: Job, settings: RunSettings, lock: HeldLock | None, scratch: str) -> None:
         context = multiprocessing.get_context("spawn")
         self.link, theirs = context.Pipe()
         self.process = context.Process(target=serve, args=(theirs, job, settings, lock), daemon=True)
-        with _thread_limits(settings.threads), _signals_held():
+        with _environment_of_workers(settings.threads, scratch), _signals_held():
             self.process.start()
         theirs.close()  # so that the pipe ends when the worker does
         self.ready = False
@@ -153,6 +154,7 @@ class _Crew:
         self._workers: list[_Worker] = []
         self._leaving: list[_Worker] = []
         self._bad_starts = 0
+        self._scratch = tempfile.TemporaryDirectory(prefix="synth-", ignore_cleanup_errors=True)
         self._most_mb = max(min(settings.memory_mb, memory_share_mb(settings.workers)), LEAST_MEMORY_MB)
 
     @property
@@ -176,7 +178,7 @@ class _Crew:
         alone = self._one_alone or bool(self._again and self._again[0].alone)
         wanted = 1 if alone else min(self._settings.workers, self.under_way + len(self._waiting) + len(self._again))
         for _ in range(wanted - len(self._workers)):
-            self._workers.append(_Worker(self._job, self._settings, self._lock))
+            self._workers.append(_Worker(self._job, self._settings, self._lock, self._scratch.name))
 
     @property
     def _one_alone(self) -> bool:
@@ -292,6 +294,7 @@ class _Crew:
             worker.process.kill()
         for worker in (*self._workers, *self._leaving):
             worker.kill()
+        self._scratch.cleanup()
 
 
 def _name_of(code: int | None) -> str:
@@ -316,10 +319,13 @@ def _signals_held() -> Iterator[None]:
 
 
 @contextmanager
-def _thread_limits(threads: int) -> Iterator[None]:
-    """Environment that workers are born with: each takes its share of the cores and no more."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update({name: before[name] or str(threads) for name in THREAD_VARIABLES})
+def _environment_of_workers(threads: int, scratch: str) -> Iterator[None]:
+    """What workers are born with: each takes its share of the cores and no more, and leaves nothing lying about.
+
+    scratch: for temporary files; Blender makes a folder at every start that it never takes away.
+    """
+    before = {name: os.environ.get(name) for name in (*THREAD_VARIABLES, "TMPDIR")}
+    os.environ.update({name: before[name] or str(threads) for name in THREAD_VARIABLES}, TMPDIR=scratch)
     try:
         yield
     finally:
