@@ -37,9 +37,8 @@ def _next_step(summary: RunSummary) -> str:
 
 
 def _print_failures(console: Console, summary: RunSummary) -> None:
-    console.print(
-        f"[red]{len(summary.failures)} scenes failed[/red]; see {summary.out}/failures.jsonl", highlight=False
-    )
+    scenes = "1 scene" if len(summary.failures) == 1 else f"{len(summary.failures)} scenes"
+    console.print(f"[red]{scenes} failed[/red]; see {summary.out}/failures.jsonl", highlight=False)
     for outcome in summary.failures[:MOST_FAILURES_TOLD]:
         console.print(f"  scene {outcome.index}: {outcome.reason}", highlight=False, markup=False)
     console.print("the same command tries them again", highlight=False)
