@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.atomic import whole_file
+from assets.atomic import TEMPORARY, whole_file
 from assets.catalog import Catalog
 from assets.errors import SynthError
 from render.frame import Annotation, MaskCrop
@@ -134,7 +134,11 @@ def write_coco(
     """
     info = {"description": description, "version": "1.0", "contributor": creator}
     licenses = [{"id": 1, "name": licence, "url": ""}] if licence else []
-    with whole_file(path) as file, tempfile.TemporaryFile("w+", encoding="utf-8") as spool:
+    # Beside the file: a million annotations are gigabytes, and the system's folder for such things is often small.
+    with (
+        whole_file(path) as file,
+        tempfile.TemporaryFile("w+", encoding="utf-8", dir=path.parent, prefix=".", suffix=TEMPORARY) as spool,
+    ):
         out = io.TextIOWrapper(file, encoding="utf-8", newline="\n", write_through=True)
         out.write(f'{{"info": {_json(info)},\n"licenses": {_json(licenses)},\n"categories": [\n')
         _write_list(out, category_records(catalog))

@@ -9,6 +9,7 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -236,4 +237,10 @@ def deletes_labels(settings: RunSettings, index: int) -> tuple[int, int]:
     """Scene 2 takes away what scene 0 has written."""
     if index == 2:
         Layout(settings.out).labels(stem_of(0, 0)).unlink()
+    return write_scene(settings, index)
+
+
+def leaves_a_temporary_file(settings: RunSettings, index: int) -> tuple[int, int]:
+    """As Blender does at every start."""
+    tempfile.mkstemp(suffix=".left")
     return write_scene(settings, index)

@@ -103,15 +103,21 @@ def test_a_worker_that_cannot_start_ends_the_run_at_once(tmp_path: Path) -> None
         run_render(settings_for(tmp_path), Reporter(Console(file=io.StringIO())), job)
 
 
-def test_an_abandoned_run_leaves_no_workers(tmp_path: Path) -> None:
+def test_an_abandoned_run_leaves_no_workers_and_no_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import psutil
 
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     settings = settings_for(tmp_path, scenes=50)
     for name in ("scenes", "images", "labels"):
         (settings.out / name).mkdir(parents=True)
-    outcomes = run_scenes(Job(jobs.write_scene), settings, range(50))
+    outcomes = run_scenes(Job(jobs.leaves_a_temporary_file), settings, range(50))
     assert next(outcomes).reason == ""
+    assert len(list((tmp_path / "temporary").rglob("*.left"))) > 0
     outcomes.close()
+    assert list((tmp_path / "temporary").iterdir()) == []
     assert [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())] == []
 
 
