@@ -82,6 +82,13 @@ class Library:
 
         return self._rests.get(sku, load)
 
+    def lighter(self, mesh: Mesh, faces: int) -> Mesh:
+        """A mesh of this library, or a worn copy of one, in about `faces` faces; see assets/mesh_lighter.py."""
+        from assets.mesh_lighter import lighter_mesh
+
+        path = self._path(_digest("lighter", mesh.shape_key, str(faces)), ".npz")
+        return load_or_make(path, read_mesh, lambda: lighter_mesh(mesh, faces), write_mesh)
+
     def _load(self, sku: Sku) -> Mesh:
         try:
             if not sku.mesh:

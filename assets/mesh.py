@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+# Between a mesh's key and what names its worn copy.
+WORN = "-worn"
+
 
 def frozen_array(value: object, dtype: type, shape: tuple[int | None, ...], name: str) -> NDArray:
     """A read-only copy-if-needed of `value` as `dtype`, its shape checked (None: any length).
@@ -83,6 +86,11 @@ class Mesh:
         ends = [part.face_stop for part in self.parts]
         if [0, *ends[:-1]] != [part.face_start for part in self.parts] or not ends or ends[-1] != len(self.faces):
             raise ValueError(f"parts: must cover the {len(self.faces)} faces in order")
+
+    @property
+    def shape_key(self) -> str:
+        """The key of the geometry: that of the mesh itself, which its worn copies share."""
+        return self.key.partition(WORN)[0]
 
     @property
     def bounds(self) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.mesh import Mesh, Part
+from assets.mesh import WORN, Mesh, Part
 from assets.textures import tileable_noise
 
 # Where print is rubbed off, board shows: unbleached and a little warm.
@@ -24,7 +24,7 @@ def worn_mesh(mesh: Mesh, wear: float) -> Mesh:
     step = min(max(round(wear * 4), 1), 4) / 4
     seed = int.from_bytes(mesh.key.encode()[:8].ljust(8, b"\0"), "big")
     parts = tuple(_worn_part(part, step, [seed, number]) for number, part in enumerate(mesh.parts))
-    return replace(mesh, key=f"{mesh.key}-worn{step:g}", parts=parts)
+    return replace(mesh, key=f"{mesh.key}{WORN}{step:g}", parts=parts)
 
 
 def _worn_part(part: Part, wear: float, seed: list[int]) -> Part:

@@ -89,6 +89,7 @@ def backdrop_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--recipe", default="tabletop", help="A recipe's name or a YAML file ('synth recipe list').")
 @click.option("--backend", default="raster", help="raster (fast) or cycles (path traced).")
 @click.option("--preset", default="draft", help="draft, good or best.")
+@click.option("--samples", type=click.IntRange(1, 65536), help="Per pixel, in place of the preset's.")
 @click.option("--workers", type=Workers(), default="1", help="Processes that render side by side.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", help="For cycles.")
 @click.option(
@@ -139,6 +140,7 @@ def _run_settings(options: dict[str, Any]) -> Any:
         recipe=options["recipe"],
         backend=options["backend"],
         preset=options["preset"],
+        samples=options["samples"],
         splits=options["splits"],
         extras=tuple(kind for kind in ("depth", "normals", "ids") if options[kind]),
         backdrops=BackdropFolders(options["hdri"], options["photos"], options["surfaces"]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +64,9 @@ class Workers(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if str(value) == "auto":
-            return os.cpu_count() or 1
+            from pipeline.run_settings import usable_cores
+
+            return usable_cores()
         if not str(value).isdecimal() or not 1 <= int(value) <= 512:
             self.fail(f"{value!r}: expected a number of processes from 1 to 512, or auto", param, ctx)
         return int(value)

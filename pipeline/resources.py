@@ -35,4 +35,5 @@ def render_settings(settings: RunSettings) -> RenderSettings:
     from render.presets import resolve_preset
 
     preset = resolve_preset(settings.backend, settings.preset)
-    return replace(preset, device=settings.device, threads=settings.threads)
+    samples = preset.samples if settings.samples is None else settings.samples
+    return replace(preset, samples=samples, device=settings.device, threads=settings.threads)

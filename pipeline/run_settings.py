@@ -23,8 +23,8 @@ class BackdropFolders:
 class RunSettings:
     """A render run. Everything up to `creator` decides the bytes of the data set; the rest only how it is made.
 
-    recipe: a name or a path to YAML. splits: name and share, sum 1. extras: of depth, normals, ids.
-    workers: processes; threads of the machine are shared between them. timeout_s: for one scene with all its views,
+    recipe: a name or a path to YAML. samples: per pixel, None for those of the preset. splits: name and share, sum 1.
+    extras: of depth, normals, ids. workers: processes; threads of the machine are shared between them. timeout_s: for one scene with all its views,
     long enough for 128 samples of a full HD picture on two cores. max_failures: share of scenes that may fail before
     the run gives up. memory_mb: a worker above it is replaced before its next scene.
     """
@@ -39,6 +39,7 @@ class RunSettings:
     recipe: str = "tabletop"
     backend: str = "raster"
     preset: str = "draft"
+    samples: int | None = None
     splits: Splits = (("train", 1.0),)
     extras: tuple[str, ...] = ()
     backdrops: BackdropFolders = BackdropFolders()
@@ -54,7 +55,15 @@ class RunSettings:
     @property
     def threads(self) -> int:
         """Threads for each worker, so that all of them together fill the machine."""
-        return max((os.cpu_count() or 1) // self.workers, 1)
+        return max(usable_cores() // self.workers, 1)
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on: fewer than the machine has in a container or a batch job."""
+    try:
+        return max(len(os.sched_getaffinity(0)), 1)
+    except AttributeError:  # not on this system
+        return os.cpu_count() or 1
 
 
 def default_cache() -> Path:

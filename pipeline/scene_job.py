@@ -75,19 +75,26 @@ def _open_worker(settings: RunSettings) -> _Worker:
 
 
 def _render_view(worker: _Worker, index: int, view: int) -> int:
-    from render.coco import annotation_record, image_record
-    from render.draw import draw_frame
     from render.sample import draw_scene
 
-    settings, layout, stem = worker.settings, Layout(worker.settings.out), stem_of(index, view)
+    settings = worker.settings
     size = {"width": settings.width, "height": settings.height}
     scene = draw_scene(worker.library, worker.recipe, seed=settings.seed, index=index, view=view, **size)
+    return write_picture(scene, worker.library, worker.backend, settings)
+
+
+def write_picture(scene: SceneSpec, library: Library, backend: Backend, settings: RunSettings) -> int:
+    """Renders a scene and writes its files into the run's folder; returns how many annotations it has."""
+    from render.coco import annotation_record, image_record
+    from render.draw import draw_frame
+
+    layout, stem = Layout(settings.out), stem_of(scene.index, scene.view)
     # Before the picture: should rendering take the process down, the scene that did it is on record.
     write_whole(layout.scene(stem), scene.to_json().encode())
-    frame = draw_frame(scene, worker.library, worker.backend)
+    frame = draw_frame(scene, library, backend)
     write_whole(layout.image(stem), jpeg_of(frame, scene))
     for kind in settings.extras:
-        write_whole(layout.extra(kind, stem), EXTRAS[kind](scene, worker.library, frame.geometry))
+        write_whole(layout.extra(kind, stem), EXTRAS[kind](scene, library, frame.geometry))
     image = image_record(scene, file_name=layout.image(stem).name, backend=settings.backend)
     fragment = {"image": image, "annotations": [annotation_record(item) for item in frame.annotations]}
     # Last: its presence says that the picture is complete.

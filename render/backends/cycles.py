@@ -60,17 +60,24 @@ class CyclesBackend:
 
     def render(self, scene: SceneSpec) -> NDArray[np.float32]:
         """The scene by path tracing: (H, W, 4) float32, linear RGB premultiplied by coverage alpha."""
-        set_environment(self._world, self._hdri(scene.environment.hdri), scene.environment)
-        self._picture.cycles.seed = _seed(scene)
-        with self._placed(scene):
-            for light in scene.lights:
-                add_area_light(self._bpy, self._stage, light)
-            picture = self._shoot(self._picture, scene)
+        with self.staged(scene) as blender_scene:
+            picture = self._shoot(blender_scene)[: scene.camera.height, : scene.camera.width]
         if self._settings.samples < SMOOTH_BY_ITSELF:
             smooth_silhouettes(picture, scene, self._library)
         # The denoiser leaves some 1e-5 of light where nothing is.
         picture[picture[..., 3] == 0] = 0
         return picture
+
+    @contextmanager
+    def staged(self, scene: SceneSpec) -> Iterator[Any]:
+        """Blender's scene with everything of `scene` in it, ready for bpy.ops.render.render; emptied afterwards."""
+        set_environment(self._world, self._hdri(scene.environment.hdri), scene.environment)
+        self._picture.cycles.seed = _seed(scene)
+        with self._placed(scene):
+            for light in scene.lights:
+                add_area_light(self._bpy, self._stage, light)
+            set_camera(self._picture, self._camera, scene.camera)
+            yield self._picture
 
     def trace_ids(self, scene: SceneSpec) -> NDArray[np.int32]:
         """Ids by Cycles' object index pass with one path through each pixel's centre, (H, W) int32."""
@@ -78,7 +85,9 @@ class CyclesBackend:
             self._ids = self._make_scene("synth ids")
             configure_ids(self._bpy, self._ids, self._settings)
         with self._placed(scene):
-            return np.rint(self._shoot(self._ids, scene)[..., 0]).astype(np.int32)
+            set_camera(self._ids, self._camera, scene.camera)
+            picture = self._shoot(self._ids)[: scene.camera.height, : scene.camera.width]
+        return np.rint(picture[..., 0]).astype(np.int32)
 
     def close(self) -> None:
         """Removes from Blender what this backend put there."""
@@ -114,14 +123,13 @@ class CyclesBackend:
             self._bpy.data.batch_remove([*items, *lamps])
             self._meshes.trim()
 
-    def _shoot(self, blender_scene: Any, scene: SceneSpec) -> NDArray[np.float32]:
-        set_camera(blender_scene, self._camera, scene.camera)
+    def _shoot(self, blender_scene: Any) -> NDArray[np.float32]:
         # Without a window a render can be read back from a file only: uncompressed, it costs 0.02 s.
         path = Path(self._folder.name) / "picture.exr"
         blender_scene.render.filepath = str(path)
         with silence():
             self._bpy.ops.render.render(write_still=True, scene=blender_scene.name)
-        picture = read_exr(self._bpy, path)[: scene.camera.height, : scene.camera.width]
+        picture = read_exr(self._bpy, path)
         path.unlink()  # a killed worker leaves no more than an empty folder
         return picture
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.library import Library
 from assets.mesh import Material, Mesh
 from render.backends.raster_gl import GL, Program, upload_image
-from render.backends.raster_lod import open_area, shadow_shell
+from render.backends.raster_lod import DENSE, LEVELS, level_for, open_area, shadow_shell
 from render.backends.raster_pictures import spread_colors, used_texels
 
 # Taps along a slanted texel, where hardware makes them free. In software 4 took 90 of 200 ms; plain mipmaps read
@@ -50,42 +51,64 @@ class Arrays:
 
 @dataclass(frozen=True, eq=False)
 class GpuShape:
-    """The geometry of a mesh, which worn copies of it share. shell: what casts its shadow, fewer triangles.
+    """The geometry of a mesh, which worn copies of it share.
 
-    source: the mesh that it was made from. corners: (8, 3) of its box, mesh frame. used: which texels of a picture its
-    triangles show, by the picture's size and the parts that have it.
+    key: Mesh.shape_key. levels: its arrays and number of faces, from the whole mesh to the lightest.
+    shell: what casts its shadow. corners: (8, 3) of its box, mesh frame. used: which texels of a picture its triangles
+    show, by the picture's size and the parts that have it.
     """
 
-    source: Mesh
-    full: Arrays
-    shell: Arrays
-    shell_faces: int
+    key: str
+    levels: tuple[tuple[Arrays, int], ...]
+    shell: tuple[Arrays, int]
     corners: NDArray[np.float64]
     used: dict[tuple[int, ...], NDArray[np.bool_]]
 
     @property
+    def own(self) -> list[Arrays]:
+        """All arrays of the shape, each once."""
+        levels = [arrays for arrays, _ in self.levels]
+        return levels if self.shell in self.levels else [*levels, self.shell[0]]
+
+    @property
     def bytes(self) -> int:
-        return self.full.bytes + (0 if self.shell is self.full else self.shell.bytes)
+        return sum(arrays.bytes for arrays in self.own)
+
+    def level(self, diagonal_px: float) -> tuple[Arrays, int]:
+        """The lightest level that a picture in which the mesh's box is that long cannot tell from the whole."""
+        return self.levels[level_for([faces for _, faces in self.levels], diagonal_px)]
 
     def delete(self) -> None:
-        self.full.delete()
-        if self.shell is not self.full:
-            self.shell.delete()
+        for arrays in self.own:
+            arrays.delete()
 
 
 @dataclass(frozen=True, eq=False)
 class GpuMesh:
-    """A mesh on the device. chunks: of its whole surface. shell_chunks: of what casts its shadow.
+    """A mesh on the device. chunks: of its whole surface. white: the texture of what has no picture.
 
     mean_color: (3,) linear, of all it shows, as light that it throws back on others. bytes: of the pictures.
     """
 
     shape: GpuShape
     chunks: tuple[Chunk, ...]
-    shell_chunks: tuple[Chunk, ...]
+    white: int
     textures: tuple[int, ...]
     mean_color: NDArray[np.float64]
     bytes: int
+
+    def chunks_of(self, arrays: Arrays, faces: int) -> tuple[Chunk, ...]:
+        """What to draw of a level of the shape."""
+        if arrays is self.shape.levels[0][0]:
+            return self.chunks
+        return (replace(self.chunks[0], start=0, stop=faces),)
+
+    @property
+    def shell_chunks(self) -> tuple[Chunk, ...]:
+        """What to draw of the shape's shell."""
+        if self.shape.shell in self.shape.levels:
+            return self.chunks
+        return (Chunk(0, self.shape.shell[1], self.chunks[0].material, self.white),)
 
     @property
     def corners(self) -> NDArray[np.float64]:
@@ -100,11 +123,11 @@ class GpuMesh:
 class MeshStore:
     """Uploads each mesh once; past `limit` bytes the ones used longest ago go, never those of the scene at hand."""
 
-    def __init__(self, limit: int, *, software: bool) -> None:
-        self._limit = limit
+    def __init__(self, library: Library, limit: int, *, software: bool) -> None:
+        self._library, self._limit = library, limit
         self._software = software
         self._meshes: OrderedDict[str, GpuMesh] = OrderedDict()
-        self._shapes: dict[tuple[int, ...], GpuShape] = {}
+        self._shapes: dict[str, GpuShape] = {}
         self._white = upload_image(np.full((1, 1, 4), 255, np.uint8), anisotropy=1.0)
         self._unwrap = Program("unwrap.vert", "unwrap.frag")
 
@@ -136,41 +159,36 @@ class MeshStore:
             size -= dropped.bytes
             if all(item.shape is not dropped.shape for item in self._meshes.values()):
                 size -= dropped.shape.bytes
-                self._shapes.pop(_shape_key(dropped.shape.source)).delete()
+                self._shapes.pop(dropped.shape.key).delete()
 
     def _upload(self, mesh: Mesh) -> GpuMesh:
         """The mesh and its pictures on the device."""
-        key = _shape_key(mesh)
-        if key not in self._shapes:
-            self._shapes[key] = upload_shape(mesh)
-        shape = self._shapes[key]
+        if mesh.shape_key not in self._shapes:
+            self._shapes[mesh.shape_key] = upload_shape(mesh, self._library)
+        shape = self._shapes[mesh.shape_key]
         textures, size = _upload_pictures(mesh, shape, ANISOTROPY if not self._software else 1.0, self._unwrap)
         chunks = tuple(
             Chunk(part.face_start, part.face_stop, part.material, textures.get(id(part.material.texture), self._white))
             for part in mesh.parts
         )
-        shell_chunks = chunks
-        if shape.shell is not shape.full:
-            shell_chunks = (Chunk(0, shape.shell_faces, mesh.parts[0].material, self._white),)
-        return GpuMesh(shape, chunks, shell_chunks, tuple(textures.values()), mean_color(mesh), size)
+        return GpuMesh(shape, chunks, self._white, tuple(textures.values()), mean_color(mesh), size)
 
 
-def _shape_key(mesh: Mesh) -> tuple[int, ...]:
-    """Equal for a mesh and its worn copies, which share these arrays; the shape keeps them, so the ids stay theirs."""
-    return tuple(id(array) for array in (mesh.vertices, mesh.faces, mesh.normals, mesh.uv, mesh.colors))
-
-
-def upload_shape(mesh: Mesh) -> GpuShape:
-    """The geometry of a mesh and of its shadow shell on the device."""
-    full = _upload_arrays(mesh.vertices, mesh.faces, normals=mesh.normals, uv=mesh.uv, colors=mesh.colors)
+def upload_shape(mesh: Mesh, library: Library) -> GpuShape:
+    """The geometry of a mesh, of its lighter copies and of its shadow shell on the device."""
+    full = _upload_mesh(mesh)
     holed = any(part.material.alpha_cutoff is not None for part in mesh.parts)
     if holed:
         full = replace(full, holes=np.inf)
+    levels = [(full, len(mesh.faces))]
+    if len(mesh.faces) > DENSE and len(mesh.parts) == 1 and not holed:
+        lighter = [library.lighter(mesh, faces) for faces in LEVELS]
+        levels += [(_upload_mesh(light), len(light.faces)) for light in lighter]
     found = None if holed else shadow_shell(mesh.vertices, mesh.faces)
-    shell = full if found is None else _upload_arrays(*found)
+    shell = levels[0] if found is None else (_upload_arrays(*found), len(found[1]))
     low, high = mesh.bounds.astype(np.float64)
     corners = np.array([[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])])
-    return GpuShape(mesh, full, shell, 0 if found is None else len(found[1]), corners, {})
+    return GpuShape(mesh.shape_key, tuple(levels), shell, corners, {})
 
 
 def _upload_pictures(mesh: Mesh, shape: GpuShape, anisotropy: float, unwrap: Program) -> tuple[dict[int, int], int]:
@@ -185,7 +203,7 @@ def _upload_pictures(mesh: Mesh, shape: GpuShape, anisotropy: float, unwrap: Pro
         key = (picture.shape[0], picture.shape[1], *sharing)
         if key not in shape.used:
             parts = [mesh.parts[number] for number in sharing]
-            shape.used[key] = used_texels(mesh, parts, shape.full.vertex_array, unwrap, (key[0], key[1]))
+            shape.used[key] = used_texels(mesh, parts, shape.levels[0][0].vertex_array, unwrap, (key[0], key[1]))
         textures[id(picture)] = upload_image(spread_colors(picture, shape.used[key]), anisotropy=anisotropy)
         size += picture.nbytes * 4 // 3  # a third more for the mipmaps
     return textures, size
@@ -210,6 +228,10 @@ def mean_color(mesh: Mesh) -> NDArray[np.float64]:
 def _linear(srgb: NDArray[np.uint8]) -> NDArray[np.float64]:
     value = srgb / 255.0
     return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+
+
+def _upload_mesh(mesh: Mesh) -> Arrays:
+    return _upload_arrays(mesh.vertices, mesh.faces, normals=mesh.normals, uv=mesh.uv, colors=mesh.colors)
 
 
 def _upload_arrays(

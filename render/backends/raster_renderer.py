@@ -60,7 +60,7 @@ class RasterBackend:
         self._context = context
         self._samples = 4 if settings.samples >= 4 else 1
         self._scale = max(int(np.sqrt(settings.samples / 4)), 1)
-        self._store = MeshStore(MEMORY_LIMIT, software=context.is_software())
+        self._store = MeshStore(library, MEMORY_LIMIT, software=context.is_software())
         self._programs = _compile(self._samples)
         self._shadow_maps = Target(SHADOW_MAP, SHADOW_MAP, (GL.GL_DEPTH_COMPONENT32F,), layers=MOST_LIGHTS)
         self._targets: dict[str, Target] = {}
@@ -188,9 +188,11 @@ class RasterBackend:
                 program.set("instance", float(index + 1))
                 program.set("camera_from_object", poses[index])
                 program.set("world_from_object", placements[index].world_from_object[:3, :3])
-            _cull_backs(mesh.shape.full.holes * _diagonal_px(camera, mesh, depths[index]) ** 2 < SEEN_HOLE)
-            GL.glBindVertexArray(mesh.shape.full.vertex_array)
-            for chunk in mesh.chunks:
+            diagonal = _diagonal_px(camera, mesh, depths[index])
+            arrays, faces = mesh.shape.level(diagonal)
+            _cull_backs(arrays.holes * diagonal**2 < SEEN_HOLE)
+            GL.glBindVertexArray(arrays.vertex_array)
+            for chunk in mesh.chunks_of(arrays, faces):
                 material = chunk.material
                 program.set("base_color", material.base_color * [*finish.tint, 1.0])
                 program.set("cutoff", chunk.cutoff)
@@ -214,11 +216,13 @@ class RasterBackend:
             self._clear_depth()
             for placement, mesh in casters:
                 program.set("clip_from_object", view.clip_from_world @ placement.world_from_object)
-                _cull_backs(mesh.shape.shell.holes < SHADOWED_HOLE)
-                GL.glBindVertexArray(mesh.shape.shell.vertex_array)
+                shell, _ = mesh.shape.shell
+                _cull_backs(shell.holes < SHADOWED_HOLE)
+                GL.glBindVertexArray(shell.vertex_array)
                 for chunk in mesh.shell_chunks:
                     program.set("cutoff", chunk.cutoff)
-                    program.bind_texture("picture", chunk.texture)
+                    if chunk.cutoff >= 0:
+                        program.bind_texture("picture", chunk.texture)
                     draw_faces(chunk.start, chunk.stop)
         GL.glDisable(GL.GL_DEPTH_CLAMP)
         GL.glBindVertexArray(0)

@@ -7,7 +7,7 @@ import pytest
 import trimesh
 from numpy.typing import NDArray
 
-from render.backends.raster_lod import SHELL_FACES, open_area, shadow_shell
+from render.backends.raster_lod import SHELL_FACES, level_for, open_area, shadow_shell
 
 Surface = tuple[NDArray[np.float32], NDArray[np.int32]]
 
@@ -77,3 +77,13 @@ def test_a_shell_keeps_the_shape_in_fewer_faces() -> None:
     assert np.linalg.norm(shell[0], axis=1) == pytest.approx(1, abs=0.02)
     assert open_area(*shell) == pytest.approx(0, abs=1e-6)
     assert shadow_shell(*surface(cube())) is None
+
+
+@pytest.mark.parametrize(
+    ("diagonal", "level"),
+    [(20, 2), (44, 2), (45, 1), (89, 1), (90, 0), (1000, 0), (np.inf, 0)],
+)
+def test_the_lightest_level_that_a_picture_cannot_tell_is_drawn(diagonal: float, level: int) -> None:
+    # Half a face for each square pixel of the diagonal's square: 1000 last for 44.7 pixels, 4000 for 89.4.
+    assert level_for([18000, 4000, 1000], diagonal) == level
+    assert level_for([18000], diagonal) == 0

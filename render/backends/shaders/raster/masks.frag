@@ -54,17 +54,21 @@ float plane_depth(bool near, vec3 p, vec3 n, vec2 shift) {
 float light_seen(int light, vec3 world_point, vec3 world_normal, float turn, float jitter) {
     mat4 view = light_from_world[light];
     vec3 n = mat3(view) * world_normal;
-    if (n.z > 0.5) return 0.0;  // no disc is wide enough to reach it
     vec3 p = (view * vec4(world_point + world_normal * normal_bias, 1.0)).xyz;
     vec4 map = light_lens[light];
     bool near = map.w > 0.5;
+    // All of the light lies below the surface's own horizon (a rectangle reaches further than the disc of its area).
+    float size = light_size[light].x;
+    bool below = near ? dot(n, p) > 3.0 * size : n.z > size * inversesqrt(1.0 + size * size);
     float uv_scale = near ? map.x / p.z : map.x;
-    if (any(greaterThan(abs(p.xy * uv_scale), vec2(0.5)))) return 1.0;
+    bool outside = any(greaterThan(abs(p.xy * uv_scale), vec2(0.5)));
 
     float reach = light_size[light].y;
     float search = near ? light_size[light].x * reach / p.z : light_size[light].x * reach;
     float blockers = 0.0, blocker_depth = 0.0;
-    for (int k = 0; k < SEARCH_TAPS; ++k) {
+    // Counts that the compiler cannot know, here and below: software runs every branch, but ends a loop that nobody needs.
+    int searches = below || outside ? 0 : SEARCH_TAPS;
+    for (int k = 0; k < searches; ++k) {
         float angle = turn + float(k) * 2.39996;
         // Denser towards the middle: spread evenly, all taps missed a narrow blocker close by, and light leaked in.
         float out_to = (float(k) + jitter) / float(SEARCH_TAPS);
@@ -75,18 +79,18 @@ float light_seen(int light, vec3 world_point, vec3 world_normal, float turn, flo
             blocker_depth += z;
         }
     }
-    if (blockers == 0.0) return 1.0;
-    float gap = max(p.z - blocker_depth / blockers, 0.0);
+    int taps = blockers == 0.0 ? 0 : SHADOW_TAPS;
+    float gap = max(p.z - blocker_depth / max(blockers, 1.0), 0.0);
     float spread = near ? light_size[light].x * gap / max(p.z - gap, 0.05) : light_size[light].x * gap;
     spread = clamp(spread, normal_bias, search);
     float open = 0.0;
-    for (int k = 0; k < SHADOW_TAPS; ++k) {
+    for (int k = 0; k < taps; ++k) {
         float angle = turn + 1.3 + float(k) * 2.39996;
         vec2 shift = spread * sqrt((float(k) + jitter) / float(SHADOW_TAPS)) * vec2(cos(angle), sin(angle));
         float z = map_depth(light, 0.5 + (p.xy + shift) * uv_scale);
         open += z < plane_depth(near, p, n, shift) - depth_bias ? 0.0 : 1.0;
     }
-    return open / float(SHADOW_TAPS);
+    return below ? 0.0 : taps == 0 ? 1.0 : open / float(SHADOW_TAPS);
 }
 
 // Share of the sunlight on the ground that reaches the part of it which throws light back on this point.
@@ -159,7 +163,6 @@ void main() {
     out_first = vec4(1.0);
     out_second = vec4(1.0);
     out_third = vec4(1.0);
-    if (place.x < 0.5) return;
     // Each of the sixteen pixels of the pattern has its own turn and its own radius.
     int column = at.x & 3, row = at.y & 3;
     float turn = float(((column ^ row) & 3) * 4 + row) / 16.0;
@@ -169,9 +172,11 @@ void main() {
     vec3 world_point = (world_from_camera * vec4(p, 1.0)).xyz;
     float seen[12];
     for (int k = 0; k < 12; ++k) seen[k] = 1.0;
-    for (int light = 0; light < light_count; ++light) {
+    int lights = place.x < 0.5 ? 0 : light_count;
+    for (int light = 0; light < lights; ++light) {
         seen[light] = light_seen(light, world_point, n, 2.0 * PI * turn, jitter);
     }
+    if (place.x < 0.5) return;
     seen[10] = n.z < 0.8 ? ground_lit(world_point, n, jitter) : 1.0;
     seen[11] = sky_seen(gl_FragCoord.xy, p, transpose(mat3(world_from_camera)) * n, turn, jitter);
     out_first = vec4(seen[0], seen[1], seen[2], seen[3]);

@@ -207,20 +207,26 @@ void main() {
     ivec2 at = ivec2(gl_FragCoord.xy);
     vec2 place[SAMPLES];
     for (int k = 0; k < SAMPLES; ++k) place[k] = texelFetch(places, at, k).xy;
-    vec4 light = vec4(0.0);
+    // Samples that are the first of their placement, one bit each.
+    int fresh = 0;
     for (int k = 0; k < SAMPLES; ++k) {
-        float instance = place[k].x;
-        bool done = instance < 0.5;
-        for (int j = 0; j < k; ++j) done = done || place[j].x == instance;
-        if (done) continue;
+        bool seen_before = place[k].x < 0.5;
+        for (int j = 0; j < k; ++j) seen_before = seen_before || place[j].x == place[k].x;
+        fresh |= seen_before ? 0 : 1 << k;
+    }
+    vec4 light = vec4(0.0);
+    // A loop of a length that the compiler cannot know: unrolled, software would shade every pixel SAMPLES times.
+    for (int left = fresh; left != 0; left &= left - 1) {
+        int k = (left & 1) != 0 ? 0 : (left & 2) != 0 ? 1 : (left & 4) != 0 ? 2 : 3;
+        float instance = texelFetch(places, at, k).x;
         vec4 color = vec4(0.0), normal = vec4(0.0);
         float depth = 0.0, count = 0.0;
-        for (int j = k; j < SAMPLES; ++j) {
-            if (place[j].x != instance) continue;
-            color += texelFetch(colors, at, j);
-            normal += texelFetch(normals, at, j);
-            depth += place[j].y;
-            count += 1.0;
+        for (int j = 0; j < SAMPLES; ++j) {
+            float mine = place[j].x == instance ? 1.0 : 0.0;
+            color += mine * texelFetch(colors, at, j);
+            normal += mine * texelFetch(normals, at, j);
+            depth += mine * place[j].y;
+            count += mine;
         }
         normal.w /= count;
         vec3 shaded = shade(color / count, normal, depth / count, mask_of(at, instance));
