@@ -16,6 +16,8 @@ from assets.mesh_part import RawPart
 LEAST_VOLUME = 0.05
 # Beyond this, in whatever unit, a coordinate is damage: the Earth is 10^10 mm wide. Its cube still is a number.
 FARTHEST = 1e12
+# A texture that repeats more often than this is damage; in float32 its coordinates would have no digits left.
+MOST_REPEATS = 1e6
 
 
 def sound_part(part: RawPart, number: int, path: Path, notes: list[str]) -> RawPart:
@@ -40,9 +42,9 @@ def sound_part(part: RawPart, number: int, path: Path, notes: list[str]) -> RawP
     if not proper.any():
         raise SynthError("the mesh has no triangles", where=str(path), found=f"part {number}: lines and points only")
     uv = part.uv
-    if uv is not None and not np.isfinite(uv).all():
+    if uv is not None and not (sound := np.abs(uv) <= MOST_REPEATS).all():
         notes.append("texture coordinates that are no numbers set to 0")
-        uv = np.nan_to_num(uv, nan=0.0, posinf=0.0, neginf=0.0)
+        uv = np.where(sound, uv, 0.0)
     return replace(part, faces=part.faces[proper], uv=uv)
 
 

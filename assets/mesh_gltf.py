@@ -13,7 +13,7 @@ from assets.gltf import Gltf, accessor_values, image_of, read_gltf
 from assets.limits import MESH_FACES, MESH_NODES, Budget
 from assets.mesh import Material
 from assets.mesh_companions import Companions
-from assets.mesh_material import cutoff_of, srgb_from_linear, texture_of, unit_number
+from assets.mesh_material import cutoff_of, srgb_from_linear, texture_of, unit_color, unit_number
 from assets.mesh_part import RawPart
 
 TRIANGLES, STRIP, FAN = 4, 5, 6
@@ -177,10 +177,13 @@ def _factors(gltf: Gltf, entry: dict[str, Any], notes: list[str]) -> tuple[NDArr
     """Base colour (4,) linear, roughness and metallic, the last two as means over their texture."""
     old = entry.get("extensions", {}).get(SPECULAR)
     if old is not None:
-        color = np.asarray(old.get("diffuseFactor", [1, 1, 1, 1]), np.float64)
-        return np.clip(color, 0, 1), 1 - unit_number(old.get("glossinessFactor"), 1.0), 0.0
+        return (
+            unit_color(old.get("diffuseFactor", [1, 1, 1, 1])),
+            1 - unit_number(old.get("glossinessFactor"), 1.0),
+            0.0,
+        )
     look = entry.get("pbrMetallicRoughness", {})
-    color = np.clip(np.asarray(look.get("baseColorFactor", [1, 1, 1, 1]), np.float64), 0, 1)
+    color = unit_color(look.get("baseColorFactor", [1, 1, 1, 1]))
     image = image_of(gltf, look.get("metallicRoughnessTexture"), notes)
     rough, metal = (1.0, 1.0) if image is None else _mean_green_blue(gltf, image)
     # The standard's default is metal; a file that is silent about it is far more likely to mean print on board.

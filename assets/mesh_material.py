@@ -65,7 +65,13 @@ def _linear_color(color: Any, physical: bool) -> NDArray[np.float64]:
     values = np.asarray(color)
     values = values / 255.0 if values.dtype.kind in "ui" else values.astype(np.float64)
     values = np.concatenate([values, np.ones(4)])[:4] if len(values) == 3 else values[:4]
+    values = unit_color(values)
     return values if physical else np.append(linear_from_srgb(values[:3]), values[3])
+
+
+def unit_color(values: Any) -> NDArray[np.float64]:
+    """Numbers of a file held between 0 and 1; 1 where they are none."""
+    return np.clip(np.nan_to_num(np.asarray(values, np.float64), nan=1.0), 0, 1)
 
 
 def unit_number(value: Any, default: float) -> float:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from assets.errors import SynthError, printable
 from assets.limits import open_picture
-from pipeline.dataset_check import MOST_SIDE
+from pipeline.dataset_check import MOST_SEED, MOST_SIDE
 
 Record = dict[str, Any]
 LEAST_VISIBLE = 0.1
@@ -45,7 +45,7 @@ def is_number(value: object) -> bool:
 
 def check_image(record: Record, number: int, where: str) -> Iterator[Violation]:
     """Fields of an image entry; `number` is its place in the file, from 1."""
-    if record.get("id") != number:
+    if type(record.get("id")) is not int or record["id"] != number:
         yield Violation(where, f"id {record.get('id')!r}, expected {number}: ids are dense from 1")
     for name in ("width", "height"):
         if type(record.get(name)) is not int or not 1 <= record[name] <= MOST_SIDE:
@@ -58,7 +58,8 @@ def check_image(record: Record, number: int, where: str) -> Iterator[Violation]:
         ("index", int),
         ("view", int),
     ):
-        if type(record.get(name)) is not kind:
+        value = record.get(name)
+        if type(value) is not kind or (kind is int and not 0 <= value <= MOST_SEED):
             yield Violation(where, f"{name} is {record.get(name)!r}, expected {kind.__name__}")
     camera = record.get("camera")
     if not isinstance(camera, dict):
@@ -194,7 +195,7 @@ def tight_box(mask: NDArray[np.bool_]) -> list[float]:
 
 def check_annotation(record: Record, number: int, keys: dict[int, str], where: str) -> Iterator[Violation]:
     """Fields of an annotation that stand for themselves. keys: category id -> SKU."""
-    if record.get("id") != number:
+    if type(record.get("id")) is not int or record["id"] != number:
         yield Violation(where, f"id {record.get('id')!r}, expected {number}: ids are dense from 1")
     if type(record.get("category_id")) is not int or record["category_id"] not in keys:
         yield Violation(where, f"category_id {record.get('category_id')!r} is none of the categories")

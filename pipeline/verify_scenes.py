@@ -68,11 +68,23 @@ def check_scenes(layout: Layout, info: DatasetInfo, library: Library, indices: S
             stem = stem_of(index, view)
             if not layout.labels(stem).exists():
                 continue
+            if _size_of(layout.scene(stem)) != (width, height):  # told with the picture; not drawn at 8192 x 8192
+                yield Violation(f"scenes/{stem}.json", f"is of another size than {width} x {height}: not drawn again")
+                continue
             try:
                 scene = draw_scene(library, recipe, seed=seed, index=index, view=view, width=width, height=height)
                 yield from _compare(layout, library, stem, scene)
             except (SynthError, OSError) as error:
                 yield Violation(f"scenes/{stem}.json", f"cannot be drawn again: {error}")
+
+
+def _size_of(file: Path) -> tuple[object, object]:
+    """Width and height of the picture that a scene file asks for."""
+    try:
+        camera = json.loads(read_file(file, DATASET_JSON, "the scene"))["camera"]
+        return camera["width"], camera["height"]
+    except (SynthError, ValueError, KeyError, TypeError, RecursionError):
+        return None, None
 
 
 def _compare(layout: Layout, library: Library, stem: str, scene: Any) -> Iterator[Violation]:

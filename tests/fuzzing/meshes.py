@@ -115,6 +115,7 @@ def check_mesh_is_read_or_told(files: Files, box: Sandbox) -> None:
         mesh = load_mesh(path, size=(None, None, 0.3) if len(files) % 2 else (None, None, None)).mesh
         assert np.isfinite(mesh.vertices).all() and np.isfinite(mesh.normals).all()
         assert mesh.uv is None or np.isfinite(mesh.uv).all()
+        assert all(((part.material.base_color >= 0) & (part.material.base_color <= 1)).all() for part in mesh.parts)
         assert 0.0001 < mesh.size.max() < 12 and len(mesh.faces)
         rest = rest_from_mesh(mesh)
         assert np.isfinite(rest.rotations).all() and np.isfinite(rest.weights).all()
