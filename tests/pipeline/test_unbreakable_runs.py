@@ -184,6 +184,19 @@ def test_a_signal_before_the_first_scene_ends_the_run_too(tmp_path: Path) -> Non
     assert "Traceback" not in output
 
 
+def test_time_in_which_the_whole_run_was_stopped_counts_against_no_scene(tmp_path: Path) -> None:
+    """As by Ctrl-Z: for twice as long as a scene may take."""
+    out = tmp_path / "set"
+    process = start("slow", out, "--timeout", "1")
+    wait_for(lambda: len(begun(out)) >= 4)
+    os.killpg(process.pid, signal.SIGSTOP)
+    time.sleep(2.2)
+    os.killpg(process.pid, signal.SIGCONT)
+    code, output = finish(process)
+    assert code == 0, output
+    assert "tried twice" not in output
+
+
 def test_on_a_terminal_ctrl_c_is_answered_too(tmp_path: Path) -> None:
     """Typed as a character, so that the terminal sends the signal to everything in its foreground."""
     import pty
