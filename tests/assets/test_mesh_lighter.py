@@ -37,11 +37,13 @@ def test_shape_print_and_normals_stay() -> None:
     assert 1200 < len(light.faces) < 2500 < len(mesh.faces)
     radius = np.linalg.norm(light.vertices, axis=1)
     assert radius == pytest.approx(0.1, rel=0.03) and np.median(radius) == pytest.approx(0.1, rel=0.003)
-    assert np.einsum("ij,ij->i", light.normals, light.vertices / 0.1) == pytest.approx(1, abs=5e-3)
+    outward = light.vertices / radius[:, None]
+    assert np.einsum("ij,ij->i", light.normals, outward) == pytest.approx(1, abs=5e-3)
     assert light.uv is not None and mesh.uv is not None
     # The height of a point is its v, whatever triangle it ended up in; u belongs to the side that the face is on.
     assert light.uv[:, 1] == pytest.approx(light.vertices[:, 2] / 0.2 + 0.5, abs=0.02)
-    assert np.ptp(light.uv[:, 0].reshape(-1, 3), axis=1).max() < 0.5
+    off_the_poles = (np.abs(light.vertices[:, 2]).reshape(-1, 3) < 0.09).all(axis=1)
+    assert np.ptp(light.uv[:, 0].reshape(-1, 3), axis=1)[off_the_poles].max() < 0.5
     assert light.parts[0].material.texture is None
 
 
