@@ -14,6 +14,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 
 from assets.atomic import write_whole
 from assets.catalog import Catalog, Problem, Sku, check_catalog, load_catalog
@@ -44,14 +45,19 @@ def check_list(path: Path, *, meshes: bool = True, console: Console | None = Non
     made = sum(1 for sku in catalog if not sku.mesh)
     what = f"{len(catalog)} SKUs, {len(catalog) - made} with meshes, {made} made from sizes"
     verdict = f"cannot use {len(errors)} of the meshes" if errors else "good"
-    console.print(f"{path}: {verdict}: {what}, {len(notes)} notes", style="red" if errors else "green", highlight=False)
+    console.print(
+        f"{path}: {verdict}: {what}, {len(notes)} notes",
+        style="red" if errors else "green",
+        highlight=False,
+        markup=False,
+    )
     return 1 if errors else 0
 
 
 def _print_problems(console: Console, path: Path, problems: list[Problem]) -> None:
-    table = Table("row", "column", "found", "expected", title=f"{path}: {len(problems)} problems")
+    table = Table("row", "column", "found", "expected", title=Text(printable(f"{path}: {len(problems)} problems")))
     for problem in problems[:MOST_ROWS]:
-        table.add_row(str(problem.row), problem.column, problem.found, problem.expected)
+        table.add_row(*map(printable, (str(problem.row), problem.column, problem.found, problem.expected)))
     console.print(table, markup=False)
     if len(problems) > MOST_ROWS:
         console.print(f"and {len(problems) - MOST_ROWS} more")
@@ -98,7 +104,7 @@ def export_list(path: Path, folder: Path, *, console: Console | None = None) -> 
             own = {"mesh": name, "width_m": width, "depth_m": depth, "height_m": height, "package": "", "packshot": ""}
             rows.append({**_row(sku), **own, "up": "", "units": ""})
     write_whole(folder / "skus.csv", _csv_of(rows))
-    console.print(f"{len(rows)} meshes in {folder}; the list is {folder / 'skus.csv'}", highlight=False)
+    console.print(f"{len(rows)} meshes in {folder}; the list is {folder / 'skus.csv'}", highlight=False, markup=False)
     return folder / "skus.csv"
 
 
@@ -144,7 +150,7 @@ def show_list(path: Path, out: Path, *, limit: int = 60, console: Console | None
     tiles = list(_tracked(product_tiles(catalog, places), len(places), console))
     sheet = sheet_of(tiles, 3, f"{path.name}: {len(places)} of {len(catalog)} products, all to one scale")
     save_sheet(sheet, out)
-    console.print(f"wrote {out}", highlight=False)
+    console.print(f"wrote {out}", highlight=False, markup=False)
     return out
 
 

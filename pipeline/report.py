@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline.progress import duration_text, rate_text
@@ -15,7 +16,7 @@ def print_summary(console: Console, summary: RunSummary) -> None:
     """A table of the data set, failures if there were any, and the next commands."""
     rate = f", {rate_text(summary.made / summary.seconds)}" if summary.made and summary.seconds else ""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_row("data set", str(summary.out))
+    table.add_row("data set", escape(str(summary.out)))
     table.add_row("scenes", f"{summary.found + summary.made} of {summary.scenes} are there")
     if not summary.interrupted:
         table.add_row("pictures", f"{summary.pictures}")
@@ -38,7 +39,7 @@ def _next_step(summary: RunSummary) -> str:
 
 def _print_failures(console: Console, summary: RunSummary) -> None:
     scenes = "1 scene" if len(summary.failures) == 1 else f"{len(summary.failures)} scenes"
-    console.print(f"[red]{scenes} failed[/red]; see {summary.out}/failures.jsonl", highlight=False)
+    console.print(f"[red]{scenes} failed[/red]; see {escape(str(summary.out))}/failures.jsonl", highlight=False)
     for outcome in summary.failures[:MOST_FAILURES_TOLD]:
         console.print(f"  scene {outcome.index}: {outcome.reason}", highlight=False, markup=False)
     console.print("the same command tries them again", highlight=False)

@@ -50,17 +50,12 @@ def check_image(record: Record, number: int, where: str) -> Iterator[Violation]:
     for name in ("width", "height"):
         if type(record.get(name)) is not int or not 1 <= record[name] <= MOST_SIDE:
             yield Violation(where, f"{name} {record.get(name)!r}, expected a number of pixels, at most {MOST_SIDE}")
-    for name, kind in (
-        ("file_name", str),
-        ("recipe", str),
-        ("backend", str),
-        ("seed", int),
-        ("index", int),
-        ("view", int),
-    ):
-        value = record.get(name)
-        if type(value) is not kind or (kind is int and not 0 <= value <= MOST_SEED):
-            yield Violation(where, f"{name} is {record.get(name)!r}, expected {kind.__name__}")
+    for name in ("file_name", "recipe", "backend"):
+        if type(record.get(name)) is not str:
+            yield Violation(where, f"{name} is {record.get(name)!r}, expected a text")
+    for name in ("seed", "index", "view"):
+        if type(record.get(name)) is not int or not 0 <= record[name] <= MOST_SEED:
+            yield Violation(where, f"{name} is {record.get(name)!r}, expected a number of 0 or more")
     camera = record.get("camera")
     if not isinstance(camera, dict):
         yield Violation(where, "camera is missing, expected K and world_from_camera")
