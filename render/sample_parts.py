@@ -178,4 +178,12 @@ def draw_sensor(ranges: SensorRanges, width: int, *, rng: np.random.Generator) -
         saturation=float(rng.uniform(*ranges.saturation)),
         jpeg_quality=int(rng.integers(ranges.jpeg_quality[0], ranges.jpeg_quality[1] + 1)),
         seed=int(rng.integers(1 << 31)),
+        crosstalk=_leaks(ranges.crosstalk, rng),
+        tone=float(rng.uniform(*ranges.tone)),
+        sharpen=float(rng.uniform(*ranges.sharpen)),
     )
+
+
+def _leaks(most: float, rng: np.random.Generator) -> tuple[float, float, float, float, float, float]:
+    a, b, c, d, e, f = (float(value) for value in rng.uniform(-most, most, size=6))
+    return a, b, c, d, e, f

@@ -19,6 +19,8 @@ from assets.look import Color, Shape, Texture
 from assets.mesh import frozen_array
 
 SPEC_VERSION = 1
+# Fields of the sensor that JSON turns into lists; specs from before there was crosstalk have none.
+SENSOR_TUPLES = ("white_balance", "crosstalk")
 PlacementKind = Literal["product", "prop"]
 BackgroundKind = Literal["environment", "photo", "texture"]
 
@@ -146,7 +148,9 @@ class Sensor:
     motion_px, motion_angle: length and direction (radians, from +x towards +y) of camera shake. vignette: 0..1
     darkening of the corners. shot_noise, read_noise: standard deviation at full scale of the photon noise (grows with
     the root of the signal) and of the electronics. contrast, saturation: 1 = neutral. jpeg_quality: 1..100.
-    seed: of the noise.
+    seed: of the noise. crosstalk: how much of green and blue is in red, of red and blue in green, of red and green in
+    blue, beyond what sRGB has (colour filters are no standard; may be negative; white stays white). tone: slope of the
+    S of the tone curve, 1 = none. sharpen: share of fine detail that is added again.
     """
 
     exposure_ev: float = 0.0
@@ -161,6 +165,9 @@ class Sensor:
     saturation: float = 1.0
     jpeg_quality: int = 95
     seed: int = 0
+    crosstalk: tuple[float, float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    tone: float = 1.0
+    sharpen: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,7 +216,7 @@ def _scene(data: dict[str, Any]) -> SceneSpec:
         "lights": tuple(AreaLight(**_tuples(item, "radiance")) for item in data["lights"]),
         "environment": Environment(**_tuples(data["environment"], "tint")),
         "background": Background(**{**data["background"], "texture": _texture(data["background"]["texture"])}),
-        "sensor": Sensor(**_tuples(data["sensor"], "white_balance")),
+        "sensor": Sensor(**_tuples(data["sensor"], *(name for name in SENSOR_TUPLES if name in data["sensor"]))),
     }
     return SceneSpec(**{**data, **read})
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +14,7 @@ LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # ITU-R BT.709
 MIDDLE_GREY = 0.18
 # Above this share of full scale the tone curve bends, as cameras' do, instead of clipping.
 SHOULDER = 0.7
+SHARPEN_PX = 0.8
 
 
 def develop(light: NDArray[np.float32], sensor: Sensor, subject: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
@@ -19,16 +22,18 @@ def develop(light: NDArray[np.float32], sensor: Sensor, subject: NDArray[np.bool
 
     subject: (H, W) bool, what the photographer means to show: it counts as much for the exposure as the whole picture.
 
-    In the order of the light's way: metering, vignette, lens blur, shake, white balance, photon and read noise, tone
-    curve, contrast and saturation. JPEG is left to the writer.
+    In the order of the light's way: metering, vignette, lens blur, shake, white balance, photon and read noise, colour
+    matrix, tone curve, contrast and saturation, sharpening. JPEG is left to the writer.
     """
     picture = light.astype(np.float64) * (meter(light, subject) * 2.0**sensor.exposure_ev)
     picture = picture * _vignette(picture.shape, sensor.vignette)[..., None]
     picture = _shake(_blur(picture, sensor.blur_px), sensor.motion_px, sensor.motion_angle)
     picture = picture * np.asarray(sensor.white_balance)
     picture = _add_noise(picture, sensor)
-    coded = srgb_from_linear(_roll_off(picture))
+    picture = picture @ color_matrix(sensor.crosstalk).T if any(sensor.crosstalk) else picture
+    coded = bend(srgb_from_linear(_roll_off(picture)), sensor.tone)
     coded = _grade(coded, sensor.contrast, sensor.saturation)
+    coded = _sharpen(coded, sensor.sharpen)
     return (np.clip(coded, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
@@ -104,6 +109,13 @@ def _roll_off(picture: NDArray) -> NDArray:
     return np.where(picture > SHOULDER, bent, np.maximum(picture, 0))
 
 
+def color_matrix(crosstalk: Sequence[float]) -> NDArray[np.float64]:
+    """(3, 3) from linear sRGB to the camera's colours, rows sum to 1: off-diagonal elements row by row."""
+    green_red, blue_red, red_green, blue_green, red_blue, green_blue = crosstalk
+    matrix = np.array([[0, green_red, blue_red], [red_green, 0, blue_green], [red_blue, green_blue, 0]])
+    return matrix + np.diag(1 - matrix.sum(axis=1))
+
+
 def bend(coded: NDArray, tone: float) -> NDArray[np.float64]:
     """An S through 0, 1/2 and 1 laid over codes 0..1, with the slope `tone` in the middle; 1 changes nothing.
 
@@ -114,6 +126,11 @@ def bend(coded: NDArray, tone: float) -> NDArray[np.float64]:
     coded = np.clip(coded, 0.0, 1.0)
     up, down = coded**tone, (1 - coded) ** tone
     return up / (up + down)
+
+
+def _sharpen(coded: NDArray, amount: float) -> NDArray[np.float64]:
+    """Unsharp masking, as cameras do to every picture: what a blur of SHARPEN_PX takes away, added `amount` times."""
+    return coded + amount * (coded - _blur(coded, SHARPEN_PX)) if amount > 0 else coded
 
 
 def _grade(coded: NDArray, contrast: float, saturation: float) -> NDArray:

@@ -126,12 +126,12 @@ class Lights(Section):
     environment_kelvin: Annotated[Span, _within(1500, 20000)] = Field(
         (5500.0, 7600.0), description="colour temperature laid over the environment, 6500 = neutral"
     )
-    area_count: Annotated[CountSpan, _within(0, 16)] = Field((0, 2), description="area lights per scene")
+    area_count: Annotated[CountSpan, _within(0, 16)] = Field((0, 3), description="area lights per scene")
     area_share: Annotated[Span, _within(0, 100)] = Field(
-        (0.2, 1.5), description="light that one brings, as a multiple of the environment's"
+        (0.2, 5.0), description="light that one brings, as a multiple of the environment's"
     )
-    area_size_m: Annotated[Span, _within(0.01, 10)] = Field((0.15, 1.2), description="sides of an area light, metres")
-    area_distance_m: Annotated[Span, _within(0.2, 20)] = Field((0.9, 2.5), description="from the products, metres")
+    area_size_m: Annotated[Span, _within(0.01, 10)] = Field((0.1, 1.2), description="sides of an area light, metres")
+    area_distance_m: Annotated[Span, _within(0.2, 20)] = Field((0.6, 2.5), description="from the products, metres")
     area_kelvin: Annotated[Span, _within(1500, 20000)] = Field((2800.0, 7000.0), description="colour temperature")
 
 
@@ -157,18 +157,23 @@ class Backgrounds(Section):
 
 
 class SensorRanges(Section):
-    """The camera's electronics."""
+    """The camera's electronics. Tone, crosstalk, sharpness and contrast follow 20 photographs (benchmarks/twin.py)."""
 
     exposure_ev: Annotated[Span, _within(-6, 6)] = Field((-0.7, 0.7), description="stops off the metered exposure")
     white_balance_kelvin: Annotated[Span, _within(2000, 15000)] = Field(
         (5600.0, 7500.0), description="what the camera takes for white, 6500 = neutral"
     )
-    blur_px: Annotated[Span, _within(0, 20)] = Field((0.0, 0.8), description="focus, Gaussian sigma at 640 px")
+    blur_px: Annotated[Span, _within(0, 20)] = Field((0.0, 0.7), description="focus, Gaussian sigma at 640 px")
     shaken: Share = Field(0.12, description="chance of camera shake")
     motion_px: Annotated[Span, _within(0, 60)] = Field((1.0, 5.0), description="length of the shake at 640 px")
     vignette: ShareSpan = Field((0.0, 0.3), description="darkening of the corners")
     shot_noise: ShareSpan = Field((0.004, 0.03), description="photon noise at full scale, standard deviation")
     read_noise: ShareSpan = Field((0.001, 0.008), description="noise of the electronics, standard deviation")
-    contrast: Annotated[Span, _within(0.1, 4)] = Field((0.9, 1.2), description="1 = neutral")
-    saturation: Annotated[Span, _within(0, 4)] = Field((0.85, 1.2), description="1 = neutral")
+    contrast: Annotated[Span, _within(0.1, 4)] = Field((0.85, 1.15), description="1 = neutral")
+    saturation: Annotated[Span, _within(0, 4)] = Field((0.8, 1.1), description="1 = neutral")
     jpeg_quality: Annotated[CountSpan, _within(10, 100)] = Field((70, 95), description="of the stored picture")
+    crosstalk: Annotated[float, Field(ge=0, le=0.5)] = Field(
+        0.12, description="how far one colour leaks into another at most (filters differ), either way"
+    )
+    tone: Annotated[Span, _within(0.5, 3)] = Field((0.9, 1.4), description="slope of the tone curve's S, 1 = none")
+    sharpen: Annotated[Span, _within(0, 3)] = Field((0.0, 0.3), description="share of fine detail added again")

@@ -188,3 +188,14 @@ def test_a_stream_is_moved_by_nothing_but_its_own_key() -> None:
 def test_negative_seeds_are_refused() -> None:
     with pytest.raises(ValueError, match="negative"):
         draw("tabletop", 0, seed=-1)
+
+
+@pytest.mark.parametrize("recipe", recipe_names())
+def test_sensors_stay_within_their_ranges_and_vary(recipe: str) -> None:
+    ranges = load_recipe(recipe).sensor  # type: ignore[attr-defined]
+    sensors = [draw(recipe, index).sensor for index in range(8)]
+    for sensor in sensors:
+        assert ranges.tone[0] <= sensor.tone <= ranges.tone[1]
+        assert ranges.sharpen[0] <= sensor.sharpen <= ranges.sharpen[1]
+        assert max(map(abs, sensor.crosstalk)) <= ranges.crosstalk
+    assert len({sensor.tone for sensor in sensors}) == len({sensor.crosstalk for sensor in sensors}) == 8

@@ -44,7 +44,13 @@ scenes = st.builds(
     lights=st.lists(st.builds(AreaLight, poses, st.floats(0.1, 2), st.floats(0.1, 2), colors), max_size=2).map(tuple),
     environment=st.builds(Environment, st.text(), numbers, numbers, colors),
     background=st.builds(Background, kind=st.just("photo"), texture=textures, gain=numbers) | st.just(Background()),
-    sensor=st.builds(Sensor, exposure_ev=numbers, white_balance=colors, seed=st.integers(0, 2**31)),
+    sensor=st.builds(
+        Sensor,
+        exposure_ev=numbers,
+        white_balance=colors,
+        seed=st.integers(0, 2**31),
+        crosstalk=st.tuples(*[numbers] * 6),
+    ),
 )
 
 
@@ -114,3 +120,10 @@ def test_values_check_themselves(make: object, message: str) -> None:
 def test_unknown_kinds_name_the_closest() -> None:
     with pytest.raises(SynthError, match="did you mean 'cylinder'"):
         Shape("cylindr", 1, 1, 1)  # type: ignore[arg-type]
+
+
+def test_a_spec_from_before_tone_and_crosstalk_reads_as_without_them() -> None:
+    data = json.loads(scene_of(camera_at((0, -1, 0)), product("a"), sensor=Sensor(exposure_ev=0.5)).to_json())
+    for name in ("crosstalk", "tone", "sharpen"):
+        del data["sensor"][name]
+    assert SceneSpec.from_json(json.dumps(data)).sensor == Sensor(exposure_ev=0.5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,16 @@ from hypothesis import strategies as st
 
 from render.light_color import relative_rgb, rgb_from_kelvin
 from render.scene import Sensor
-from render.sensor import LUMINANCE, MIDDLE_GREY, develop, linear_from_srgb, meter, srgb_from_linear
+from render.sensor import (
+    LUMINANCE,
+    MIDDLE_GREY,
+    bend,
+    color_matrix,
+    develop,
+    linear_from_srgb,
+    meter,
+    srgb_from_linear,
+)
 
 GREY = np.full((48, 64, 3), 0.7, np.float32)
 
@@ -106,3 +117,36 @@ def test_products_before_a_window_do_not_turn_black() -> None:
     without, with_subject = develop(backlit, Sensor())[25, 30, 0], develop(backlit, Sensor(), subject)[25, 30, 0]
     assert with_subject > 2 * without
     assert meter(GREY, np.ones((48, 64), bool)) == pytest.approx(meter(GREY))
+
+
+@given(st.floats(0, 1), st.floats(0.5, 3))
+def test_the_tone_curve_is_undone_by_its_inverse(code: float, tone: float) -> None:
+    # Far out in the ends of a steep S lie many codes within one rounding of 0 and 1.
+    assert bend(bend(np.array(code), tone), 1 / tone) == pytest.approx(code, abs=1e-4)
+
+
+def test_the_tone_curve_keeps_its_ends_and_its_middle_and_has_the_stated_slope() -> None:
+    assert bend(np.array([0.0, 0.5, 1.0]), 1.7) == pytest.approx([0, 0.5, 1])
+    assert np.diff(bend(np.array([0.499, 0.501]), 1.7))[0] / 0.002 == pytest.approx(1.7, rel=1e-3)
+    assert (np.diff(bend(np.linspace(0, 1, 200), 2.5)) >= 0).all()
+
+
+def test_crosstalk_leaves_greys_alone_and_mixes_as_stated() -> None:
+    leaks = (0.1, -0.05, 0.0, 0.2, -0.1, 0.05)
+    matrix = color_matrix(leaks)
+    assert matrix @ np.ones(3) == pytest.approx(np.ones(3))
+    assert [*matrix[0, 1:], *matrix[1, ::2], *matrix[2, :2]] == pytest.approx(leaks)
+    assert np.array_equal(develop(GREY, Sensor(crosstalk=leaks)), develop(GREY, Sensor()))
+    green = np.zeros((8, 8, 3), np.float32) + [0.0, 0.2, 0.0]
+    only_green, leaked = (develop(green, Sensor(crosstalk=values)) for values in ((0.0,) * 6, leaks))
+    assert only_green[0, 0, 0] == 0 and leaked[0, 0, 0] > 0
+
+
+def test_sharpening_steepens_edges_and_leaves_planes_alone() -> None:
+    step = np.full((32, 32, 3), 0.12, np.float32)
+    step[:, 16:] = 0.24
+    soft = Sensor(blur_px=1.0)
+    plain, sharp = (develop(step, sensor)[16, :, 1].astype(int) for sensor in (soft, replace(soft, sharpen=1.0)))
+    assert np.diff(sharp).max() > 1.1 * np.diff(plain).max()
+    assert np.array_equal(plain[:8], sharp[:8]) and np.array_equal(plain[24:], sharp[24:])
+    assert np.array_equal(develop(GREY, Sensor(sharpen=1.0)), develop(GREY, Sensor()))

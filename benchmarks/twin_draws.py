@@ -1,0 +1,119 @@
+"""The look of a recipe's own lights, finishes and sensors on photographed arrangements, beside the photographs'."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.library import Library
+from benchmarks.twin_measure import LOOKS, Look, measure_look
+from benchmarks.twin_work import Work, read_photo, shared_pixels
+from render.backends import Backend
+from render.background import composite
+from render.labels import trace_geometry
+from render.recipes.tabletop import Recipe
+from render.sample_parts import draw_area_lights, draw_background, draw_environment, draw_finish, draw_sensor
+from render.scene import Camera, Placement, SceneSpec
+from render.sensor import develop, srgb_from_linear
+from render.streams import Purpose, Streams
+
+
+@dataclass(frozen=True)
+class LookRow:
+    """One measure over many pictures: 5th, 50th and 95th percentile of photographs and of renders.
+
+    inside: share of the photographs between the renders' 5th and 95th. distance: Wasserstein distance of the two
+    distributions, in standard deviations of the photographs.
+    """
+
+    name: str
+    photos: tuple[float, float, float]
+    renders: tuple[float, float, float]
+    inside: float
+    distance: float
+
+
+def drawn_looks(
+    library: Library, backend: Backend, work: Work, recipe: Recipe, hdris: Any, count: int, width: int
+) -> tuple[list[Look], list[Look], list[NDArray[np.uint8]]]:
+    """Looks of the arrangement's photographs, looks of `count` draws of the recipe on it, and the drawn pictures.
+
+    hdris: Backdrops from which environments are drawn.
+    """
+    scene = _resized(work.scene, width)
+    geometry = trace_geometry(scene, library)
+    products = np.isin(geometry.ids, np.arange(1, len(work.arrangement.scanned) + 1))
+    shown = shared_pixels(work.arrangement, geometry.ids)
+    even = np.clip(srgb_from_linear(_even(backend, scene)), 0, 1)
+    height = scene.camera.height
+    photos = [measure_look(read_photo(path, width, height), even, shown) for path in work.arrangement.photos]
+    drawn = []
+    for index in range(count):
+        look = draw_look(library, scene, recipe, hdris, index)
+        light = composite(backend.render(look), look, library.backdrops)
+        drawn.append(_stored(develop(light, look.sensor, products), look.sensor.jpeg_quality))
+    return photos, [measure_look(picture / 255, even, shown) for picture in drawn], drawn
+
+
+def draw_look(library: Library, scene: SceneSpec, recipe: Recipe, hdris: Any, index: int) -> SceneSpec:
+    """The arrangement with lights, finishes, background and sensor as the recipe draws them."""
+    streams = Streams(0, index)
+    lights, finishes = streams.scene(Purpose.LIGHTS), streams.scene(Purpose.FINISH)
+    environment = draw_environment(recipe.lights, hdris, rng=lights)
+    area = draw_area_lights(recipe.lights, environment.strength, rng=lights)
+    width = scene.camera.width
+
+    def finished(placement: Placement) -> Placement:
+        if placement.kind == "prop":
+            return placement
+        return replace(placement, finish=draw_finish(recipe.finish, library.product(placement.key), rng=finishes))
+
+    return replace(
+        scene,
+        index=index,
+        placements=tuple(finished(placement) for placement in scene.placements),
+        environment=environment,
+        lights=area,
+        background=draw_background(recipe.background, hdris, width, rng=streams.of_view(Purpose.BACKGROUND)),
+        sensor=draw_sensor(recipe.sensor, width, rng=streams.of_view(Purpose.SENSOR)),
+    )
+
+
+def compare_looks(photos: list[Look], renders: list[Look]) -> list[LookRow]:
+    """Each measure of the photographs against the renders."""
+    from scipy.stats import wasserstein_distance
+
+    rows = []
+    for name in LOOKS:
+        theirs, ours = (np.array([getattr(look, name) for look in looks]) for looks in (photos, renders))
+        theirs, ours = theirs[np.isfinite(theirs)], ours[np.isfinite(ours)]
+        spans = [tuple(float(value) for value in np.percentile(values, (5, 50, 95))) for values in (theirs, ours)]
+        inside = float(((theirs >= spans[1][0]) & (theirs <= spans[1][2])).mean())
+        distance = float(wasserstein_distance(theirs, ours) / max(theirs.std(), 1e-9))
+        rows.append(LookRow(name, spans[0], spans[1], inside, distance))
+    return rows
+
+
+def _resized(scene: SceneSpec, width: int) -> SceneSpec:
+    scale = width / scene.camera.width
+    K = scene.camera.K * np.array([[scale], [scale], [1.0]])
+    height = round(scene.camera.height * scale)
+    return replace(scene, camera=Camera(width, height, K, scene.camera.world_from_camera))
+
+
+def _even(backend: Backend, scene: SceneSpec) -> NDArray[np.float32]:
+    """The scene in even light, (H, W, 3) linear."""
+    return backend.render(replace(scene, environment=replace(scene.environment, strength=1.0), lights=()))[..., :3]
+
+
+def _stored(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """A picture as it comes back from a JPEG file."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "JPEG", quality=quality)
+    return np.array(Image.open(stream))
