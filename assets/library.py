@@ -86,7 +86,7 @@ class Library:
         """A mesh of this library, or a worn copy of one, in about `faces` faces; see assets/mesh_lighter.py."""
         from assets.mesh_lighter import lighter_mesh
 
-        path = self._path(_digest("lighter", mesh.shape_key, str(faces)), ".npz")
+        path = self._path(_digest("lighter 1", mesh.shape_key, str(faces)), ".npz")
         return load_or_make(path, read_mesh, lambda: lighter_mesh(mesh, faces), write_mesh)
 
     def _load(self, sku: Sku) -> Mesh:

@@ -15,6 +15,8 @@ KEPT_FACES = 100_000
 # Faces of the source that a corner's texture coordinate may come from, by the distance of their middles.
 CANDIDATES = 8
 CHUNK = 50_000
+# A face whose texture is stretched that much more than its surroundings' reaches over a cut.
+TORN = 4.0
 # Slivers of no area would be split for ever: more faces than this are left as they are.
 MOST_SPLIT = 1_000_000
 
@@ -76,8 +78,7 @@ def _split(faces: NDArray, middle: NDArray) -> NDArray:
 
 
 def _area(triangles: NDArray) -> float:
-    crosses = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
-    return float(np.linalg.norm(crosses, axis=1).sum() / 2)
+    return float(_areas(triangles).sum())
 
 
 def _carry_over(part: RawPart, vertices: NDArray, triangles: NDArray) -> RawPart:
@@ -95,7 +96,8 @@ def _carry_over(part: RawPart, vertices: NDArray, triangles: NDArray) -> RawPart
             part, corners.reshape(-1, 3), near, charts[near] == np.repeat(charts[own], 3)[:, None]
         )
         if part.uv is not None:
-            uv.append(np.einsum("nw,nwd->nd", weights, part.uv[face]))
+            found = np.einsum("nw,nwd->nd", weights, part.uv[face]).reshape(-1, 3, 2)
+            uv.append(_mend_cuts(part, part.uv, corners, found, part.faces[own]).reshape(-1, 2))
         if part.colors is not None:
             colors.append(np.einsum("nw,nwd->nd", weights, part.colors[face].astype(np.float64)))
     return replace(
@@ -105,6 +107,34 @@ def _carry_over(part: RawPart, vertices: NDArray, triangles: NDArray) -> RawPart
         uv=np.concatenate(uv) if uv else None,
         colors=np.clip(np.concatenate(colors) + 0.5, 0, 255).astype(np.uint8) if colors else None,
         normals=None,
+    )
+
+
+def _mend_cuts(part: RawPart, uv: NDArray, corners: NDArray, found: NDArray, source: NDArray) -> NDArray[np.float64]:
+    """Texture coordinates (F, 3, 2) in which no face reaches from one end of a chart to the other.
+
+    A label wrapped around a can is one chart, cut where it meets itself: there the nearest point may be of either end.
+    corners: (F, 3, 3). source: (F, 3) the vertices of the face of the source nearest to each; its map is continued.
+    """
+    before, after = _areas(part.vertices[source]), _areas(np.pad(uv[source], ((0, 0), (0, 0), (0, 1))))
+    density = np.sqrt(after / np.maximum(before, 1e-30))
+    longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
+    torn = (before > 1e-6 * longest**2) & (np.ptp(found, axis=1).max(axis=1) > TORN * density * longest)
+    if not torn.any():
+        return found
+    anchors = part.vertices[source[torn]]
+    first, second = anchors[:, 1] - anchors[:, 0], anchors[:, 2] - anchors[:, 0]
+    across = np.stack([first, second, np.cross(first, second)], axis=-1)
+    shares = np.linalg.solve(across[:, None], (corners[torn] - anchors[:, :1])[..., None])[..., :2, 0]
+    edges = uv[source[torn]][:, 1:] - uv[source[torn]][:, :1]
+    mended = found.copy()
+    mended[torn] = uv[source[torn]][:, :1] + shares @ edges
+    return mended
+
+
+def _areas(triangles: NDArray) -> NDArray[np.float64]:
+    return np.asarray(
+        np.linalg.norm(np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]), axis=1) / 2
     )
 
 
