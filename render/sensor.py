@@ -15,6 +15,8 @@ MIDDLE_GREY = 0.18
 # Above this share of full scale the tone curve bends, as cameras' do, instead of clipping.
 SHOULDER = 0.7
 SHARPEN_PX = 0.8
+# Light (full scale is 1) from which on everything is white to the last digit, and points of the curve up to it.
+BRIGHTEST, CURVE_POINTS = 4.0, 4096
 
 
 def develop(light: NDArray[np.float32], sensor: Sensor, subject: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
@@ -31,7 +33,7 @@ def develop(light: NDArray[np.float32], sensor: Sensor, subject: NDArray[np.bool
     picture = picture * np.asarray(sensor.white_balance)
     picture = _add_noise(picture, sensor)
     picture = picture @ color_matrix(sensor.crosstalk).T if any(sensor.crosstalk) else picture
-    coded = bend(srgb_from_linear(_roll_off(picture)), sensor.tone)
+    coded = _code(picture, sensor.tone)
     coded = _grade(coded, sensor.contrast, sensor.saturation)
     coded = _sharpen(coded, sensor.sharpen)
     return (np.clip(coded, 0, 1) * 255 + 0.5).astype(np.uint8)
@@ -100,6 +102,17 @@ def _add_noise(picture: NDArray, sensor: Sensor) -> NDArray:
     rng = np.random.default_rng(sensor.seed)
     deviation = np.sqrt(sensor.shot_noise**2 * np.clip(picture, 0, 1) + sensor.read_noise**2)
     return picture + deviation * rng.standard_normal(picture.shape)
+
+
+def _code(picture: NDArray, tone: float) -> NDArray[np.float64]:
+    """Codes 0..1 of linear light: roll-off, sRGB and tone curve as one table, half as long and 1e-5 off."""
+    root = np.linspace(0, np.sqrt(BRIGHTEST), CURVE_POINTS)
+    curve = bend(srgb_from_linear(_roll_off(root**2)), tone)
+    # Over the root of the light, in which codes have no steep end; np.interp searches, which takes five times as long.
+    place = np.minimum(np.sqrt(np.maximum(picture, 0)) / root[1], CURVE_POINTS - 2)
+    below = place.astype(np.intp)
+    start = curve[below]
+    return start + (curve[below + 1] - start) * (place - below)
 
 
 def _roll_off(picture: NDArray) -> NDArray:

@@ -14,6 +14,8 @@ from render.scene import Sensor
 from render.sensor import (
     LUMINANCE,
     MIDDLE_GREY,
+    _code,
+    _roll_off,
     bend,
     color_matrix,
     develop,
@@ -150,3 +152,10 @@ def test_sharpening_steepens_edges_and_leaves_planes_alone() -> None:
     assert np.diff(sharp).max() > 1.1 * np.diff(plain).max()
     assert np.array_equal(plain[:8], sharp[:8]) and np.array_equal(plain[24:], sharp[24:])
     assert np.array_equal(develop(GREY, Sensor(sharpen=1.0)), develop(GREY, Sensor()))
+
+
+@pytest.mark.parametrize("tone", [0.9, 1.0, 1.5])
+def test_the_table_of_the_curve_is_as_good_as_its_formulas(tone: float) -> None:
+    light = np.concatenate([np.linspace(-0.1, 0.02, 500), np.geomspace(1e-6, 50, 4000)])
+    exact = bend(srgb_from_linear(_roll_off(light)), tone)
+    assert _code(light, tone) == pytest.approx(exact, abs=2e-5)
