@@ -21,7 +21,7 @@ from fuzzing.files import deadline
 from fuzzing.meshes import gltf_tree, good_files, laughing_3mf
 from gltf_files import CARD_UV, GltfFile, card
 
-from assets import gltf, mesh_companions, mesh_gltf, mesh_simplify
+from assets import gltf, mesh_companions, mesh_gltf, mesh_normals, mesh_simplify
 from assets.catalog import Sku
 from assets.errors import SynthError
 from assets.limits import MESH_FACES, MESH_MEMORY, MESH_NUMBERS, MESH_PIXELS, MESH_UNPACKED
@@ -331,6 +331,17 @@ def test_a_file_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "a.obj").open("wb") as file:
         file.truncate((512 << 20) + 1)  # takes no room on the disk
     told_within(5, tmp_path / "a.obj", "bytes of a mesh file")
+
+
+def test_faces_that_are_stated_dozens_of_times_are_not_compared_pair_by_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mesh_normals, "MOST_PAIRS", 100_000)
+    vertices = np.random.default_rng(0).uniform(size=(3000, 3))
+    faces = np.tile(np.arange(3000).reshape(-1, 3), (40, 1))  # 40 corners at each of 3000 positions: 4.8 million pairs
+    tracemalloc.start()
+    normals = mesh_normals.crease_normals(vertices, faces)
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()
+    np.testing.assert_allclose(np.linalg.norm(normals, axis=2), 1)
 
 
 def test_slivers_without_area_are_not_split_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
