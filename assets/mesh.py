@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +93,7 @@ class Mesh:
         """The key of the geometry: that of the mesh itself, which its worn copies share."""
         return self.key.partition(WORN)[0]
 
-    @property
+    @cached_property
     def bounds(self) -> NDArray[np.float32]:
         """(2, 3) float32, metres: the lowest and the highest corner."""
         return np.stack([self.vertices.min(axis=0), self.vertices.max(axis=0)])
@@ -100,4 +101,5 @@ class Mesh:
     @property
     def size(self) -> NDArray[np.float32]:
         """(3,) float32, metres: width (x), depth (y), height (z)."""
-        return self.vertices.max(axis=0) - self.vertices.min(axis=0)
+        low, high = self.bounds
+        return high - low
