@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from assets.library import Library
 from benchmarks.twin_measure import LOOKS, Look, measure_look
+from benchmarks.twin_stage import resized
 from benchmarks.twin_work import Work, read_photo, shared_pixels
 from render.backends import Backend
 from render.background import composite
 from render.labels import trace_geometry
 from render.recipes.tabletop import Recipe
 from render.sample_parts import draw_area_lights, draw_background, draw_environment, draw_finish, draw_sensor
-from render.scene import Camera, Placement, SceneSpec
+from render.scene import Placement, SceneSpec
 from render.sensor import develop, srgb_from_linear
 from render.streams import Purpose, Streams
 
@@ -44,7 +45,7 @@ def drawn_looks(
 
     hdris: Backdrops from which environments are drawn.
     """
-    scene = _resized(work.scene, width)
+    scene = resized(work.scene, width)
     geometry = trace_geometry(scene, library)
     products = np.isin(geometry.ids, np.arange(1, len(work.arrangement.scanned) + 1))
     shown = shared_pixels(work.arrangement, geometry.ids)
@@ -96,13 +97,6 @@ def compare_looks(photos: list[Look], renders: list[Look]) -> list[LookRow]:
         distance = float(wasserstein_distance(theirs, ours) / max(theirs.std(), 1e-9))
         rows.append(LookRow(name, spans[0], spans[1], inside, distance))
     return rows
-
-
-def _resized(scene: SceneSpec, width: int) -> SceneSpec:
-    scale = width / scene.camera.width
-    K = scene.camera.K * np.array([[scale], [scale], [1.0]])
-    height = round(scene.camera.height * scale)
-    return replace(scene, camera=Camera(width, height, K, scene.camera.world_from_camera))
 
 
 def _even(backend: Backend, scene: SceneSpec) -> NDArray[np.float32]:

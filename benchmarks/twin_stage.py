@@ -25,9 +25,9 @@ NEAR, SUNK = 0.008, 0.02
 DEEP = 0.03
 # Up is against the camera's y by at least this cosine: nobody photographs groceries from below.
 LEAST_UP = 0.2
-# Metres of support beyond what stands on it, widest first; the first that hides no product is taken.
-MARGINS = (0.35, 0.2, 0.1, 0.05, 0.02)
-MOST_HIDDEN = 0.01
+# Metres of support beyond what stands on it, widest first; on each side the first that hides no product is taken.
+MARGINS = (0.35, 0.15, 0.05, 0.0)
+MOST_HIDDEN, PROBE_WIDTH = 0.02, 240
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,28 +95,43 @@ def _camera(arrangement: Arrangement, ground: Ground, library: Library, width: i
 
 
 def _add_slab(scene: SceneSpec, library: Library, hulls: list[NDArray], texture: Texture) -> SceneSpec:
-    """The scene with a slab under the hulls, as wide as it can be without hiding a product."""
+    """The scene with a slab under the hulls, on each side as wide as it can be without hiding a product."""
     points = np.concatenate(hulls)
     low, high = points.min(axis=0), points.max(axis=0)
     before = _areas(scene, library)
-    for margin in MARGINS:
-        width, depth = (high - low)[:2] + 2 * margin
-        pose = np.eye(4)
-        pose[:3, 3] = [*((low + high) / 2)[:2], low[2]]
-        slab = prop_placement(
-            Shape("slab", float(width), float(depth), 0.02), texture, Finish(roughness=0.9), pose, "ground"
-        )
-        wider = replace(scene, placements=(*scene.placements, slab))
-        after = _areas(wider, library)
-        if (after >= (1 - MOST_HIDDEN) * before).all():
-            return wider
-    return scene
+    best = scene
+    for side in range(4):
+        start = np.concatenate([low[:2], high[:2]])
+        for margin in MARGINS:
+            edges = start + margin * (np.arange(4) == side) * [-1, -1, 1, 1]
+            wider = replace(scene, placements=(*scene.placements, _slab(edges, low[2], texture)))
+            if (_areas(wider, library) >= (1 - MOST_HIDDEN) * before).all():
+                best, low, high = wider, np.append(edges[:2], low[2]), np.append(edges[2:], high[2])
+                break
+    return best
+
+
+def _slab(edges: NDArray, top: float, texture: Texture) -> Placement:
+    """A slab between x0, y0, x1, y1 whose top is at z = `top`."""
+    pose = np.eye(4)
+    pose[:3, 3] = [*(edges[:2] + edges[2:]) / 2, top]
+    shape = Shape("slab", float(edges[2] - edges[0]), float(edges[3] - edges[1]), 0.02)
+    return prop_placement(shape, texture, Finish(roughness=0.9), pose, "ground")
 
 
 def _areas(scene: SceneSpec, library: Library) -> NDArray[np.int64]:
-    """Visible pixels of each product."""
+    """Visible pixels of each product in a small picture."""
     count = sum(placement.kind == "product" for placement in scene.placements)
-    return np.bincount(trace_geometry(scene, library).ids.ravel(), minlength=count + 1)[1 : count + 1]
+    ids = trace_geometry(resized(scene, PROBE_WIDTH), library).ids
+    return np.bincount(ids.ravel(), minlength=count + 1)[1 : count + 1]
+
+
+def resized(scene: SceneSpec, width: int) -> SceneSpec:
+    """The same view, `width` pixels wide."""
+    scale = width / scene.camera.width
+    K = scene.camera.K * np.array([[scale], [scale], [1.0]])
+    height = round(scene.camera.height * scale)
+    return replace(scene, camera=Camera(width, height, K, scene.camera.world_from_camera))
 
 
 def area_light(direction: NDArray, distance: float, size: float, color: Color) -> AreaLight:
