@@ -42,8 +42,9 @@ VIEWS = 2
 # Seconds that a killed parent's workers may take to follow it.
 ORPHANS_S = 10.0
 RESAMPLES = 2000
-# MB per 1,000 scenes: a slope whose interval stays below it is called flat. A run of 100,000 scenes would grow by 1 GB.
-FLAT = 10.0
+# Of a process's size, per 1,000 scenes: a slope whose interval stays below it is called flat. What is left of it is
+# freed memory in pieces; a worker would double after 50,000 scenes, and is recycled long before.
+FLAT = 0.02
 
 
 @dataclass
@@ -211,7 +212,7 @@ def describe_growth(sizes: NDArray[np.float64]) -> tuple[str, bool]:
     slope, low, high = slope_of(sizes[start:])
     tenths = ", ".join(f"{part.mean():.0f}" for part in np.array_split(sizes, 10))
     text = f"{slope:+.1f} MB per 1,000 scenes ({low:+.1f} to {high:+.1f}) from scene {start} on; by tenths: {tenths} MB"
-    return text, high < FLAT
+    return text, high < FLAT * float(sizes[start:].mean())
 
 
 def slope_of(sizes: NDArray[np.float64]) -> tuple[float, float, float]:
