@@ -42,8 +42,8 @@ VIEWS = 2
 # Seconds that a killed parent's workers may take to follow it.
 ORPHANS_S = 10.0
 RESAMPLES = 2000
-# Of a process's size, per 1,000 scenes: a slope whose interval stays below it is called flat. What is left of it is
-# freed memory in pieces; a worker would double after 50,000 scenes, and is recycled long before.
+# Of a process's size, per 1,000 scenes: a slope whose interval stays below it is called flat. At this slope a worker
+# would double after 50,000 scenes.
 FLAT = 0.02
 
 
