@@ -195,11 +195,12 @@ def measure_labels(bench: Bench) -> None:
 
 def measure_coco(bench: Bench) -> None:
     """Writing, merging and verifying sets of a tenth and of all annotations: time, and whether memory stays flat."""
+    from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
     for count in (bench.annotations // 10, bench.annotations):
-        with tempfile.TemporaryDirectory() as folder, get_context("spawn").Pool(1) as process:
-            figures = process.apply(_coco, (bench.sku_list, Path(folder), count))
+        with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as process:
+            figures = process.submit(_coco, bench.sku_list, Path(folder), count).result()
         for what, seconds, megabytes in figures:
             bench.table.add_row(f"{count:,} annotations {what}", f"{seconds:.1f} s, peak {megabytes:.0f} MiB")
 

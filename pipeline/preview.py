@@ -13,7 +13,7 @@ from assets.errors import SynthError
 from assets.limits import DATASET_JSON, open_picture, read_file
 from pipeline.contact_sheet import color_of, draw_dashed, draw_label, save_sheet, sheet_of, shorten, tint_mask
 from pipeline.layout import Layout
-from pipeline.verify_records import decode_mask
+from pipeline.verify_masks import decode_mask
 
 TILE_WIDTH = 640
 COLUMNS = 3

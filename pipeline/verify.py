@@ -19,16 +19,8 @@ from pipeline.dataset_info import DatasetInfo, read_info
 from pipeline.layout import Layout, split_of, stem_of
 from pipeline.mesh_process import MeshProcess
 from pipeline.verify_extras import EXTRA_CHECKS, read_png
-from pipeline.verify_records import (
-    MaskMap,
-    Record,
-    Violation,
-    check_annotation,
-    check_image,
-    check_masks,
-    check_picture,
-    decode_mask,
-)
+from pipeline.verify_masks import MaskMap, check_masks, shared_pixels, sound_mask
+from pipeline.verify_records import Record, Violation, check_annotation, check_image, check_picture
 from pipeline.verify_scenes import Sources, check_scenes, open_sources
 
 # A set that is broken everywhere need not be told to the last line.
@@ -207,7 +199,7 @@ def _verify_image(
     tally.add(_check_place(info, split, image, where))
     tally.add(check_picture(image, layout.image(stem), where))
     masks = _check_records(image, records, groups, categories, split, tally)
-    tally.add(_check_extras(layout, info, stem, masks, where))
+    tally.add(_check_extras(layout, info, stem, image, masks, where))
     tally.add(_check_stored(layout, stem, image, records, where))
 
 
@@ -221,17 +213,16 @@ def _check_place(info: DatasetInfo, split: str, image: Record, where: str) -> It
 
 def _check_records(
     image: Record, records: list[Record], groups: _Groups, categories: dict[int, str], split: str, tally: _Tally
-) -> MaskMap:
-    """Each annotation of an image, and all together: no pixel belongs to two. The masks by instance."""
+) -> dict[int, Record]:
+    """Each annotation of an image, and all together: no pixel belongs to two. The sound masks by instance."""
     height, width = image["height"], image["width"]
-    masks = MaskMap(height, width)
+    masks: dict[int, Record] = {}
+    places: dict[int, str] = {}
     for record in records:
         groups.number += 1
         where = f"annotations/instances_{split}.json annotation {record.get('id')}"
         tally.add(check_annotation(record, groups.number, categories, where))
-        mask, amodal = (
-            decode_mask(record.get(name), height, width) for name in ("segmentation", "amodal_segmentation")
-        )
+        mask, amodal = (sound_mask(record.get(name), height, width) for name in ("segmentation", "amodal_segmentation"))
         if isinstance(mask, str) or isinstance(amodal, str):
             told = f"segmentation: {mask}" if isinstance(mask, str) else f"amodal_segmentation: {amodal}"
             tally.add([Violation(where, told)])
@@ -240,13 +231,28 @@ def _check_records(
         instance = record.get("instance")
         if type(instance) is not int or not 1 <= instance <= MOST_INSTANCE or instance in masks:
             tally.add([Violation(where, f"instance {instance!r}, expected a number of its own in the image")])
-        elif shared := masks.add(instance, mask):
-            tally.add([Violation(where, f"{shared} pixels belong to another mask too")])
+        else:
+            masks[instance], places[instance] = mask, where
+    if masks and shared_pixels(list(masks.values())):
+        tally.add(_who_shares(masks, places, height, width))
     return masks
 
 
-def _check_extras(layout: Layout, info: DatasetInfo, stem: str, masks: MaskMap, where: str) -> Iterator[Violation]:
-    for kind in filter(None, str(info.identity.get("extras", "")).split(",")):
+def _who_shares(masks: dict[int, Record], places: dict[int, str], height: int, width: int) -> Iterator[Violation]:
+    taken = MaskMap(height, width)
+    for instance, mask in masks.items():
+        if shared := taken.add(instance, mask):
+            yield Violation(places[instance], f"{shared} pixels belong to another mask too")
+
+
+def _check_extras(
+    layout: Layout, info: DatasetInfo, stem: str, image: Record, rles: dict[int, Record], where: str
+) -> Iterator[Violation]:
+    kinds = [kind for kind in str(info.identity.get("extras", "")).split(",") if kind]
+    masks = MaskMap(image["height"], image["width"])
+    for instance, rle in rles.items() if kinds else ():
+        masks.add(instance, rle)
+    for kind in kinds:
         check, channels = EXTRA_CHECKS[kind]
         pixels = read_png(layout.extra(kind, stem), channels)
         if isinstance(pixels, str):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,83 +111,6 @@ def check_picture(record: Record, path: Path, where: str) -> Iterator[Violation]
         yield Violation(where, f"file {path.name} cannot be read: {error}")
 
 
-# Characters of the longest run length.
-LONGEST_RUN = 9
-
-
-def decode_mask(value: object, height: int, width: int) -> NDArray[np.bool_] | str:
-    """The mask of an RLE, or what is wrong with it in words."""
-    from pycocotools import mask as codec
-
-    if not isinstance(value, dict) or value.get("size") != [height, width] or not isinstance(value.get("counts"), str):
-        return f"expected an RLE of size [{height}, {width}]"
-    if len(value["counts"]) > LONGEST_RUN * (height * width + 2):
-        return "there are more runs than pixels"
-    lengths = _run_lengths(value["counts"])
-    if lengths is None or sum(lengths) != height * width:
-        # pycocotools writes past its buffer on such input: it must not see it.
-        return "the run lengths do not fill the picture"
-    return codec.decode({"size": value["size"], "counts": value["counts"]}).astype(bool)
-
-
-def _run_lengths(counts: str) -> list[int] | None:
-    """COCO's run lengths: LEB128 in six-bit characters, from the fourth on differences to the last but one."""
-    lengths: list[int] = []
-    value = shift = 0
-    for character in counts:
-        code = ord(character) - 48
-        if not 0 <= code < 64 or shift > 40:
-            return None
-        value |= (code & 31) << shift
-        shift += 5
-        if not code & 32:
-            if code & 16:
-                value -= 1 << shift
-            value += lengths[-2] if len(lengths) > 2 else 0
-            if value < 0:
-                return None
-            lengths.append(value)
-            value = shift = 0
-    return None if shift else lengths
-
-
-class MaskMap(Mapping[int, NDArray[np.bool_]]):
-    """The masks of a picture by instance, no pixel in two: kept as one map, since a file may name thousands."""
-
-    def __init__(self, height: int, width: int) -> None:
-        self._ids = np.zeros((height, width), np.uint16)
-        self._instances: dict[int, None] = {}
-
-    def add(self, instance: int, mask: NDArray[np.bool_]) -> int:
-        """Takes in the pixels of a mask that are nobody's yet; returns how many were another's."""
-        free = self._ids == 0
-        self._ids[mask & free] = instance
-        self._instances[instance] = None
-        return int((mask & ~free).sum())
-
-    def __getitem__(self, instance: int) -> NDArray[np.bool_]:
-        if instance not in self._instances:
-            raise KeyError(instance)
-        return self._ids == instance
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._instances)
-
-    def __len__(self) -> int:
-        return len(self._instances)
-
-
-def tight_box(mask: NDArray[np.bool_]) -> list[float]:
-    """x, y, width, height of a mask's pixels."""
-    rows, columns = np.nonzero(mask)
-    return [
-        float(columns.min()),
-        float(rows.min()),
-        float(columns.max() - columns.min() + 1),
-        float(rows.max() - rows.min() + 1),
-    ]
-
-
 def check_annotation(record: Record, number: int, keys: dict[int, str], where: str) -> Iterator[Violation]:
     """Fields of an annotation that stand for themselves. keys: category id -> SKU."""
     if type(record.get("id")) is not int or record["id"] != number:
@@ -209,43 +132,3 @@ def check_annotation(record: Record, number: int, keys: dict[int, str], where: s
             yield Violation(
                 where, f"ignore {record.get('ignore')!r}, but {seen:.3f} of the product is seen (limit {LEAST_VISIBLE})"
             )
-
-
-def check_masks(record: Record, mask: NDArray[np.bool_], amodal: NDArray[np.bool_], where: str) -> Iterator[Violation]:
-    """Area, boxes and visibility against the decoded masks."""
-    area, within = int(mask.sum()), int(amodal.sum())
-    if area == 0:
-        yield Violation(where, "the mask is empty")
-        return
-    if record.get("area") != area:
-        yield Violation(where, f"area {record.get('area')!r}, but the mask has {area} pixels")
-    if record.get("bbox") != tight_box(mask):
-        yield Violation(where, f"bbox {record.get('bbox')!r}, but the mask's is {tight_box(mask)}")
-    if (mask & ~amodal).any():
-        yield Violation(where, f"{int((mask & ~amodal).sum())} visible pixels lie outside the amodal mask")
-        return
-    if is_number(record.get("visibility")) and abs(record["visibility"] - area / within) > ROUNDING:
-        yield Violation(
-            where, f"visibility {record['visibility']}, but {area} of {within} pixels are {area / within:.6f}"
-        )
-    yield from _check_amodal_box(record, tight_box(amodal), mask.shape, where)
-
-
-def _check_amodal_box(record: Record, inner: list[float], shape: tuple[int, ...], where: str) -> Iterator[Violation]:
-    """The amodal box ends where the amodal mask ends, and beyond the picture only where the product is cut."""
-    box = matrix_of([record.get("amodal_bbox")], (1, 4))
-    if box is None:
-        yield Violation(where, f"amodal_bbox is {record.get('amodal_bbox')!r}, expected four numbers")
-        return
-    left, top, right, bottom = box[0, 0], box[0, 1], box[0, 0] + box[0, 2], box[0, 1] + box[0, 3]
-    height, width = shape
-    clipped = [max(left, 0.0), max(top, 0.0), min(right, width), min(bottom, height)]
-    expected = [inner[0], inner[1], inner[0] + inner[2], inner[1] + inner[3]]
-    if clipped[0] > expected[0] or clipped[1] > expected[1] or clipped[2] < expected[2] or clipped[3] < expected[3]:
-        yield Violation(where, f"amodal_bbox {record['amodal_bbox']} does not hold the amodal mask {inner}")
-    leaves = left < 0 or top < 0 or right > width or bottom > height
-    if is_number(record.get("truncation")) and leaves != (record["truncation"] > 0):
-        told = f"amodal_bbox {record['amodal_bbox']} and truncation {record['truncation']} do not agree"
-        yield Violation(where, told)
-    if not leaves and clipped != expected:
-        yield Violation(where, f"amodal_bbox {record['amodal_bbox']}, but the amodal mask's is {inner}")

@@ -26,7 +26,9 @@ from assets.errors import SynthError
 from assets.limits import DATASET_INSTANCES
 from pipeline.run_settings import RunSettings
 from pipeline.verify import MOST_VIOLATIONS, VerifyReport, verify_dataset
-from pipeline.verify_records import MaskMap, check_image, decode_mask
+from pipeline.verify_masks import MaskMap, decode_mask
+from pipeline.verify_records import check_image
+from render.coco import rle_of_mask
 
 INFO, TRAIN = "dataset.json", "annotations/instances_train.json"
 
@@ -214,11 +216,11 @@ def test_masks_take_the_memory_of_one_picture() -> None:
     for number in range(1000):
         mask = np.zeros((480, 640), bool)
         mask[number // 4, number % 640] = True
-        assert masks.add(number + 1, mask) == 0
+        assert masks.add(number + 1, rle_of_mask(mask)) == 0
     assert tracemalloc.get_traced_memory()[1] < 5e6
     tracemalloc.stop()
     assert len(masks) == 1000 and masks[7].sum() == 1 and masks[7][1, 6] and 1001 not in masks
-    assert masks.add(1001, np.ones((480, 640), bool)) == 1000 and masks[7].sum() == 1
+    assert masks.add(1001, rle_of_mask(np.ones((480, 640), bool))) == 1000 and masks[7].sum() == 1
 
 
 def test_annotations_of_nothing_give_a_bounded_report(copy: Path, cache: Path) -> None:

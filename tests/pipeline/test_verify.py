@@ -17,7 +17,7 @@ from rich.console import Console
 from assets.errors import SynthError
 from pipeline.run_settings import RunSettings
 from pipeline.verify import verify_dataset
-from pipeline.verify_records import decode_mask, tight_box
+from pipeline.verify_masks import decode_mask, tight_box
 from pipeline.verify_report import print_report
 from render.coco import rle_of_mask
 from render.geometry import box_of_mask, xywh_from_xyxy
@@ -211,4 +211,4 @@ def test_the_report_ends_with_a_verdict(rendered: RunSettings, copy: Path, cache
 def test_its_own_decoder_and_box_agree_with_the_writer(mask: np.ndarray) -> None:
     decoded = decode_mask(rle_of_mask(mask), *mask.shape)
     assert np.array_equal(decoded, mask)
-    assert tight_box(mask) == list(xywh_from_xyxy(box_of_mask(mask)))
+    assert tight_box(rle_of_mask(mask)) == list(xywh_from_xyxy(box_of_mask(mask)))
