@@ -289,7 +289,7 @@ def print_results(console: Console, results: dict[str, Any], seconds: float) -> 
         for row in rows:
             spans = "  ".join(" ".join(f"{value:7.2f}" for value in span) for span in (row.photos, row.renders))
             console.print(f"{split:5} {row.name:10} {spans}  inside {row.inside:.2f} distance {row.distance:.2f}")
-        means = [float(np.mean([getattr(row, name) for row in rows])) for name in ("inside", "distance")]
+        means = [float(np.nanmean([getattr(row, name) for row in rows])) for name in ("inside", "distance")]
         console.print(f"{split:5} mean inside {means[0]:.2f}, distance {means[1]:.2f}")
     console.print(f"{seconds:.0f} s")
 

@@ -22,6 +22,8 @@ from render.scene import Placement, SceneSpec
 from render.sensor import develop, srgb_from_linear
 from render.streams import Purpose, Streams
 
+NOT_SEEN = (float("nan"),) * 3
+
 
 @dataclass(frozen=True)
 class LookRow:
@@ -92,6 +94,9 @@ def compare_looks(photos: list[Look], renders: list[Look]) -> list[LookRow]:
     for name in LOOKS:
         theirs, ours = (np.array([getattr(look, name) for look in looks]) for looks in (photos, renders))
         theirs, ours = theirs[np.isfinite(theirs)], ours[np.isfinite(ours)]
+        if not (len(theirs) and len(ours)):  # nowhere flat enough to see noise
+            rows.append(LookRow(name, NOT_SEEN, NOT_SEEN, float("nan"), float("nan")))
+            continue
         spans = [tuple(float(value) for value in np.percentile(values, (5, 50, 95))) for values in (theirs, ours)]
         inside = float(((theirs >= spans[1][0]) & (theirs <= spans[1][2])).mean())
         distance = float(wasserstein_distance(theirs, ours) / max(theirs.std(), 1e-9))

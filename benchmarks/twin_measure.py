@@ -13,7 +13,7 @@ from render.sensor import LUMINANCE
 # Gaussian sigmas, pixels, between which a picture's detail is called fine, middle and coarse.
 FINE, MIDDLE, COARSE = 0.7, 1.5, 6.0
 # A place is flat where a noise-free render changes by no more than this in code values (0..1) around it.
-FLAT = 0.008
+FLAT = 0.01
 # How far an outline is shifted to meet the photograph's edges, pixels; a step of L*a*b* per pixel that is clearly one.
 REACH, STRONG_EDGE = 6, 8.0
 NORMAL = 1.4826  # standard deviation of a normal distribution by its median absolute deviation
@@ -100,7 +100,8 @@ def flat_places(plain: NDArray, inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
     import cv2
 
     square = np.ones((5, 5), np.uint8)
-    plain = plain.astype(np.float32)
+    # Softened, so that a sharper renderer finds the same places.
+    plain = cv2.GaussianBlur(plain.astype(np.float32), (0, 0), 1.0)
     flat = cv2.dilate(plain, square) - cv2.erode(plain, square) < FLAT
     return flat & (cv2.erode(inside.astype(np.uint8), square) > 0)
 

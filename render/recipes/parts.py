@@ -163,7 +163,7 @@ class SensorRanges(Section):
     white_balance_kelvin: Annotated[Span, _within(2000, 15000)] = Field(
         (5600.0, 7500.0), description="what the camera takes for white, 6500 = neutral"
     )
-    blur_px: Annotated[Span, _within(0, 20)] = Field((0.0, 0.7), description="focus, Gaussian sigma at 640 px")
+    blur_px: Annotated[Span, _within(0, 20)] = Field((0.0, 0.8), description="focus, Gaussian sigma at 640 px")
     shaken: Share = Field(0.12, description="chance of camera shake")
     motion_px: Annotated[Span, _within(0, 60)] = Field((1.0, 5.0), description="length of the shake at 640 px")
     vignette: ShareSpan = Field((0.0, 0.3), description="darkening of the corners")
