@@ -30,7 +30,7 @@ class LookRow:
     """One measure over many pictures: 5th, 50th and 95th percentile of photographs and of renders.
 
     inside: share of the photographs between the renders' 5th and 95th. distance: Wasserstein distance of the two
-    distributions, in standard deviations of the photographs.
+    distributions, in standard deviations of both together.
     """
 
     name: str
@@ -99,7 +99,7 @@ def compare_looks(photos: list[Look], renders: list[Look]) -> list[LookRow]:
             continue
         spans = [tuple(float(value) for value in np.percentile(values, (5, 50, 95))) for values in (theirs, ours)]
         inside = float(((theirs >= spans[1][0]) & (theirs <= spans[1][2])).mean())
-        distance = float(wasserstein_distance(theirs, ours) / max(theirs.std(), 1e-9))
+        distance = float(wasserstein_distance(theirs, ours) / max(np.concatenate([theirs, ours]).std(), 1e-9))
         rows.append(LookRow(name, spans[0], spans[1], inside, distance))
     return rows
 

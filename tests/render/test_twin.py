@@ -142,7 +142,7 @@ def test_looks_that_agree_are_no_distance_apart() -> None:
     shifted = [Look(**dict.fromkeys(Look.__dataclass_fields__, value + 100.0)) for value in range(20)]
     same, far = compare_looks(looks, looks)[0], compare_looks(looks, shifted)[0]
     assert (same.distance, same.inside) == (0, 0.9)
-    assert far.inside == 0 and far.distance == pytest.approx(100 / np.std(range(20)))
+    assert far.inside == 0 and far.distance == pytest.approx(100 / np.hypot(np.std(range(20)), 50))
 
 
 def test_a_fit_of_no_light_gives_a_black_picture() -> None:
