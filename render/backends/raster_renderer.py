@@ -31,7 +31,9 @@ from render.stage import mesh_of
 if TYPE_CHECKING:
     from assets.library import Library
 
-SHADOW_MAP = 1024
+# Texels along a shadow map, which covers everything that stands: 2 mm each on a laid table. Against path tracing 1024 of
+# them came no closer (error 4.15 for 4.16 of 255), and took a third of the frame longer in software.
+SHADOW_MAP = 512
 # Square pixels: four samples miss a hole that small, and nothing behind it shows through a back that is left out.
 SEEN_HOLE = 0.1
 # Squared diagonals: about three texels of a shadow map.

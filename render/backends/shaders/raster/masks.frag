@@ -4,8 +4,8 @@
 // Fernando, "Percentage-closer soft shadows", 2005; Jimenez et al., "Practical realtime strategies for accurate
 // indirect occlusion", 2016.
 const float PI = 3.14159265;
-const int SEARCH_TAPS = 6;
-const int SHADOW_TAPS = 5;
+const int SEARCH_TAPS = 4;
+const int SHADOW_TAPS = 4;
 const int SLICES = 2;
 const int STEPS = 4;
 
