@@ -90,6 +90,7 @@ def backdrop_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--backend", default="raster", help="raster (fast) or cycles (path traced).")
 @click.option("--preset", default="draft", help="draft, good or best.")
 @click.option("--samples", type=click.IntRange(1, 65536), help="Per pixel, in place of the preset's.")
+@click.option("--denoise/--no-denoise", default=None, help="For cycles, in place of the preset's.")
 @click.option("--workers", type=Workers(), default="1", help="Processes that render side by side.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", help="For cycles.")
 @click.option(
@@ -141,6 +142,7 @@ def _run_settings(options: dict[str, Any]) -> Any:
         backend=options["backend"],
         preset=options["preset"],
         samples=options["samples"],
+        denoise=options["denoise"],
         splits=options["splits"],
         extras=tuple(kind for kind in ("depth", "normals", "ids") if options[kind]),
         backdrops=BackdropFolders(options["hdri"], options["photos"], options["surfaces"]),

@@ -36,4 +36,5 @@ def render_settings(settings: RunSettings) -> RenderSettings:
 
     preset = resolve_preset(settings.backend, settings.preset)
     samples = preset.samples if settings.samples is None else settings.samples
-    return replace(preset, samples=samples, device=settings.device, threads=settings.threads)
+    denoise = preset.denoise if settings.denoise is None else settings.denoise
+    return replace(preset, samples=samples, denoise=denoise, device=settings.device, threads=settings.threads)

@@ -23,7 +23,7 @@ class BackdropFolders:
 class RunSettings:
     """A render run. Everything up to `creator` decides the bytes of the data set; the rest only how it is made.
 
-    recipe: a name or a path to YAML. samples: per pixel, None for those of the preset. splits: name and share, sum 1.
+    recipe: a name or a path to YAML. samples, denoise: None for those of the preset. splits: name and share, sum 1.
     extras: of depth, normals, ids. workers: processes; threads of the machine are shared between them. timeout_s: for
     one scene with all its views, long enough for 128 samples of a full HD picture on two cores. max_failures: share of
     scenes that may fail before the run gives up. memory_mb: a worker above it is replaced before its next scene.
@@ -40,6 +40,7 @@ class RunSettings:
     backend: str = "raster"
     preset: str = "draft"
     samples: int | None = None
+    denoise: bool | None = None
     splits: Splits = (("train", 1.0),)
     extras: tuple[str, ...] = ()
     backdrops: BackdropFolders = BackdropFolders()

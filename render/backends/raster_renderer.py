@@ -31,7 +31,7 @@ from render.stage import mesh_of
 if TYPE_CHECKING:
     from assets.library import Library
 
-# Texels along a shadow map, which covers everything that stands: 2 mm each on a laid table. Against path tracing 1024 of
+# Texels along a shadow map, which covers all that stands: 2 mm each on a laid table. Against path tracing 1024 of
 # them came no closer (error 4.15 for 4.16 of 255), and took a third of the frame longer in software.
 SHADOW_MAP = 512
 # Square pixels: four samples miss a hole that small, and nothing behind it shows through a back that is left out.
