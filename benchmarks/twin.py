@@ -18,7 +18,6 @@ from typing import Any
 
 import click
 import numpy as np
-from rich.console import Console
 
 from assets.atomic import write_whole
 from assets.backdrops import Backdrops
@@ -99,7 +98,7 @@ def main(data: Path, out: Path, backends: str, width: int, samples: int, draws: 
     raster.close()
     write_page(out, works, masks, results, pictures, drawn)
     write_whole(out / "results.json", json.dumps(results, default=plain, indent=1).encode())
-    print_results(Console(), results, time.monotonic() - started)
+    print_results(results, time.monotonic() - started)
 
 
 def open_library(data: Path, out: Path) -> tuple[Library, Backdrops]:
@@ -277,21 +276,21 @@ def plain(value: object) -> object:
     raise TypeError(type(value).__name__)
 
 
-def print_results(console: Console, results: dict[str, Any], seconds: float) -> None:
+def print_results(results: dict[str, Any], seconds: float) -> None:
     """The tables as text."""
     for name, row in results["masks"].items():
-        console.print(name, {key: round(value, 3) for key, value in row.items()})
+        click.echo(f"{name:10} " + ", ".join(f"{key} {value:.3g}" for key, value in row.items()))
     for split, rows in results["light"].items():
         for row in rows:
             numbers = " ".join(f"{key} {row[key]:.2f}" for key in ("by_pixel", "by_product", "contrast", "chroma"))
-            console.print(f"{split:5} {row['backend']:6} {row['camera']:30} {row['way']:32} {numbers}", highlight=False)
+            click.echo(f"{split:5} {row['backend']:6} {row['camera']:30} {row['way']:32} {numbers}")
     for split, rows in results["looks"].items():
         for row in rows:
             spans = "  ".join(" ".join(f"{value:7.2f}" for value in span) for span in (row.photos, row.renders))
-            console.print(f"{split:5} {row.name:10} {spans}  inside {row.inside:.2f} distance {row.distance:.2f}")
+            click.echo(f"{split:5} {row.name:10} {spans}  inside {row.inside:.2f} distance {row.distance:.2f}")
         means = [float(np.nanmean([getattr(row, name) for row in rows])) for name in ("inside", "distance")]
-        console.print(f"{split:5} mean inside {means[0]:.2f}, distance {means[1]:.2f}")
-    console.print(f"{seconds:.0f} s")
+        click.echo(f"{split:5} mean inside {means[0]:.2f}, distance {means[1]:.2f}")
+    click.echo(f"{seconds:.0f} s")
 
 
 if __name__ == "__main__":
