@@ -13,7 +13,7 @@ from assets.library import Library
 from render.geometry import invert_pose, project, transform
 from render.scene import Camera, Placement, SceneSpec
 from render.stage import mesh_of
-from render.trace import trace_mesh
+from render.trace import outline_points, trace_mesh
 
 # Rays through a pixel: this many columns and rows.
 GRID = 4
@@ -50,28 +50,30 @@ def _color_beside(picture: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _coverage(scene: SceneSpec, library: Library, rows: NDArray, columns: NDArray) -> NDArray[np.float32]:
     """The share of each pixel's square that anything covers, (N,) float32 in steps of 1 / GRID ** 2."""
-    steps = (np.arange(GRID) + 0.5) / GRID
-    x = (columns[:, None, None] + steps[None, None, :]).repeat(GRID, axis=1).ravel()
-    y = (rows[:, None, None] + steps[None, :, None]).repeat(GRID, axis=2).ravel()
     camera = scene.camera
-    rays = np.column_stack(
-        [(x - camera.K[0, 2]) / camera.K[0, 0], (y - camera.K[1, 2]) / camera.K[1, 1], np.ones(len(x))]
-    )
-    covered = np.zeros(len(rays), bool)
+    steps = (np.arange(GRID * GRID) + 0.5) / GRID
+    rays = np.ones((len(rows), GRID * GRID, 3))
+    rays[..., 0] = (columns[:, None] + steps % 1 - camera.K[0, 2]) / camera.K[0, 0]
+    rays[..., 1] = (rows[:, None] + np.floor(steps) / GRID + 0.5 / GRID - camera.K[1, 2]) / camera.K[1, 1]
+    covered = np.zeros(rays.shape[:2], bool)
     for placement in scene.placements:
-        open_rays = np.flatnonzero(~covered & _in_its_box(camera, placement, library, x, y))
-        covered[open_rays] = _hit(camera, placement, library, rays[open_rays])
-    return covered.reshape(len(rows), -1).mean(axis=1).astype(np.float32)
+        pixels = np.flatnonzero(_in_its_box(camera, placement, library, rows, columns) & ~covered.all(axis=1))
+        covered[pixels] |= _hit(camera, placement, library, rays[pixels].reshape(-1, 3)).reshape(
+            len(pixels), GRID * GRID
+        )
+    return covered.mean(axis=1).astype(np.float32)
 
 
-def _in_its_box(camera: Camera, placement: Placement, library: Library, x: NDArray, y: NDArray) -> NDArray[np.bool_]:
-    low, high = mesh_of(library, placement).bounds
-    corners = np.array(np.meshgrid(*zip(low, high, strict=True))).reshape(3, -1).T
-    pixels, depth = project(camera, transform(placement.world_from_object, corners))
+def _in_its_box(
+    camera: Camera, placement: Placement, library: Library, rows: NDArray, columns: NDArray
+) -> NDArray[np.bool_]:
+    """Which of the pixels (N,) the placement's outline can touch."""
+    points = outline_points(mesh_of(library, placement))
+    places, depth = project(camera, transform(placement.world_from_object, points))
     if (depth < NEAR).any():
-        return np.ones(len(x), bool)
-    (left, top), (right, bottom) = pixels.min(axis=0) - 1, pixels.max(axis=0) + 1
-    return (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
+        return np.ones(len(rows), bool)
+    (left, top), (right, bottom) = places.min(axis=0) - 1, places.max(axis=0)
+    return (columns >= left) & (columns <= right) & (rows >= top) & (rows <= bottom)
 
 
 def _hit(camera: Camera, placement: Placement, library: Library, rays: NDArray) -> NDArray[np.bool_]:
