@@ -28,6 +28,10 @@ MARGIN = 1.0
 NEAR = 1e-3
 # Rays at a time: more of them leave the processor's cache, and a full HD table took twice as long.
 RAYS = 1 << 16
+# From this share of a window on, choosing its rays costs more than tracing all of them.
+MOSTLY = 0.85
+# Beyond this a corner on the image plane is not rounded to a whole pixel any more.
+FARTHEST_PX = 1e6
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class _Window:
 
     def bands(self, pixels: int) -> list[_Window]:
         """The window from top to bottom in pieces of about `pixels`."""
-        rows = max(pixels // (self.x1 - self.x0), 1)
+        rows = max(pixels // max(self.x1 - self.x0, 1), 1)
         tops = range(self.y0, self.y1, rows)
         return [_Window(self.x0, top, self.x1, min(top + rows, self.y1)) for top in tops]
 
@@ -69,36 +73,55 @@ def trace_geometry(scene: SceneSpec, library: Library) -> Geometry:
     amodal = []
     for instance, placement in enumerate(scene.placements, start=1):
         mesh = mesh_of(library, placement)
-        window = _pixel_window(scene.camera, placement, mesh)
-        covered = np.zeros((0, 0), bool)
-        if not window.empty:
-            covered = np.empty((window.y1 - window.y0, window.x1 - window.x0), bool)
-            for band in window.bands(RAYS):
-                hits = _trace_band(scene.camera, placement, mesh, band)
-                covered[band.slices(window.x0, window.y0)] = (hits.faces >= 0).reshape(band.y1 - band.y0, -1)
-                _keep_nearest(band, hits, instance, ids, depth, faces)
+        window, outline = _pixel_window(scene.camera, placement, mesh)
+        covered = _fill_outline(window, outline)
+        for band in window.bands(RAYS):
+            own = covered[band.slices(window.x0, window.y0)]
+            hits = _trace_band(scene.camera, placement, mesh, band, own)
+            own[...] = (hits.faces >= 0).reshape(own.shape)
+            _keep_nearest(band, hits, instance, ids, depth, faces)
         amodal.append(_crop(covered, window.x0, window.y0) if placement.kind == "product" else NO_PIXELS)
     return Geometry(ids, depth, faces, tuple(amodal))
 
 
-def _pixel_window(camera: Camera, placement: Placement, mesh: Mesh) -> _Window:
-    """The pixels that the mesh can cover, of the picture and, for a product, of a margin around it."""
+def _pixel_window(camera: Camera, placement: Placement, mesh: Mesh) -> tuple[_Window, NDArray[np.float64] | None]:
+    """The pixels that the mesh can cover, of the picture and, for a product, of a margin around it.
+
+    And points (N, 2) of the image plane whose convex hull encloses it, None where it has no bound.
+    """
     reach = MARGIN if placement.kind == "product" else 0.0
     low_x, high_x = -round(reach * camera.width), round((1 + reach) * camera.width)
     low_y, high_y = -round(reach * camera.height), round((1 + reach) * camera.height)
     pixels, depth = project(camera, transform(placement.world_from_object, outline_points(mesh)))
     if (depth < NEAR).all():
-        return _Window(0, 0, 0, 0)
+        return _Window(0, 0, 0, 0), None
     if (depth < NEAR).any():  # it reaches behind the camera: its outline has no bound on the image plane
-        return _Window(low_x, low_y, high_x, high_y)
+        return _Window(low_x, low_y, high_x, high_y), None
     # A pixel's centre must lie inside the outline; one pixel more on each side for rounding.
     x0, y0 = np.floor(np.clip(pixels.min(axis=0), [low_x, low_y], [high_x, high_y]) - 1).astype(int)
     x1, y1 = np.ceil(np.clip(pixels.max(axis=0), [low_x, low_y], [high_x, high_y]) + 1).astype(int)
-    return _Window(max(int(x0), low_x), max(int(y0), low_y), min(int(x1), high_x), min(int(y1), high_y))
+    window = _Window(max(int(x0), low_x), max(int(y0), low_y), min(int(x1), high_x), min(int(y1), high_y))
+    return window, pixels
 
 
-def _trace_band(camera: Camera, placement: Placement, mesh: Mesh, band: _Window) -> Hits:
-    """Hits of the band's pixels, row by row. The rays have z = 1 in the camera's frame, so t is the depth."""
+def _fill_outline(window: _Window, outline: NDArray[np.float64] | None) -> NDArray[np.bool_]:
+    """The window's pixels whose centres may lie in the convex hull of `outline`, (h, w) bool; all where it is None."""
+    size = (max(window.y1 - window.y0, 0), max(window.x1 - window.x0, 0))
+    if outline is None or np.abs(outline).max() > FARTHEST_PX or window.empty:
+        return np.ones(size, bool)
+    import cv2
+
+    hull = cv2.convexHull(np.round(outline - [window.x0 + 0.5, window.y0 + 0.5]).astype(np.int32))
+    filled = cv2.fillConvexPoly(np.zeros(size, np.uint8), hull, 1)
+    # Corners were rounded by up to half a pixel.
+    return cv2.dilate(filled, np.ones((3, 3), np.uint8)).astype(bool)
+
+
+def _trace_band(camera: Camera, placement: Placement, mesh: Mesh, band: _Window, wanted: NDArray[np.bool_]) -> Hits:
+    """Hits of the band's pixels, row by row, of those that are wanted (h, w); the others hit nothing.
+
+    The rays have z = 1 in the camera's frame, so t is the depth.
+    """
     object_from_camera = invert_pose(placement.world_from_object) @ camera.world_from_camera
     turn = object_from_camera[:3, :3]
     x = (np.arange(band.x0, band.x1) + 0.5 - camera.K[0, 2]) / camera.K[0, 0]
@@ -107,7 +130,13 @@ def _trace_band(camera: Camera, placement: Placement, mesh: Mesh, band: _Window)
     # A rotated (x, y, 1) is a sum of one term per column and one per row.
     np.add(x[None, :, None] * turn[:, 0], (y[:, None] * turn[:, 1] + turn[:, 2])[:, None], out=directions)
     directions = directions.reshape(-1, 3)
-    return trace_mesh(mesh, np.broadcast_to(object_from_camera[:3, 3], directions.shape), directions)
+    chosen = np.flatnonzero(wanted)
+    if len(chosen) > MOSTLY * len(directions):
+        return trace_mesh(mesh, np.broadcast_to(object_from_camera[:3, 3], directions.shape), directions)
+    hits = trace_mesh(mesh, np.broadcast_to(object_from_camera[:3, 3], (len(chosen), 3)), directions[chosen])
+    t, faces = np.full(len(directions), np.inf, np.float32), np.full(len(directions), -1, np.int32)
+    t[chosen], faces[chosen] = hits.t, hits.faces
+    return Hits(t, faces)
 
 
 def _keep_nearest(
