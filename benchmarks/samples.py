@@ -81,8 +81,8 @@ VARIANTS = (
 @click.option("--scenes", default=6, show_default=True, help="For the pictures.")
 @click.option("--size", default="320x240", show_default=True, help="Of the pictures.")
 @click.option("--detectors", is_flag=True, help="Train and judge detectors as well.")
-@click.option("--renders", default=200, show_default=True, help="For each detector.")
-@click.option("--steps", default=300, show_default=True, help="Of each training, 4 pictures each.")
+@click.option("--renders", default=100, show_default=True, help="For each detector.")
+@click.option("--steps", default=200, show_default=True, help="Of each training, 4 pictures each.")
 def main(data: Path, out: Path, scenes: int, size: str, detectors: bool, renders: int, steps: int) -> None:
     """Makes what is not there yet, prints the table and writes the page."""
     console = Console()
@@ -154,7 +154,9 @@ def train_on(variant: Variant, data: Path, out: Path, renders: int, steps: int, 
 
     console.rule(variant.name)
     scale = replace(sim2real.SCALES["toy"], steps=steps)
-    synthetic = render_set(variant, data, out / variant.name, renders, scale.render_size)
+    # As large as the network sees them: shrinking a larger picture would average its noise away.
+    size = "{}x{}".format(*scale.size)
+    synthetic = render_set(variant, data, out / variant.name, renders, size)
     row = sim2real.Row(variant.name, 0, synthetic=True)
     run_training(sim2real.settings_of(row, scale, data, synthetic, out / "runs", 0, 0), console)
     photos = tuple(data / "hope_real" / f"{split}.json" for split in ("train", "test"))
