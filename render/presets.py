@@ -6,7 +6,7 @@ from assets.errors import unknown_name
 from render.backends import BACKENDS, RenderSettings
 
 # Measured by benchmarks/samples.py (docs/results.md): one denoised sample is as near to the converged picture as 16 raw
-# ones; 4 cost twice as much and are nearer by a quarter, 16 three times as much again for another quarter. "best" is for
+# ones; 4 cost twice as much and are nearer by a quarter, 16 three times as much for another quarter. "best" is for
 # looking at. Raster takes 4 samples in a pixel, then those of a picture 2 and 4 times as large.
 SAMPLES = {
     "cycles": {"draft": 4, "good": 16, "best": 128},
