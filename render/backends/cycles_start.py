@@ -162,7 +162,7 @@ def _configure_denoiser(cycles: Any, settings: RenderSettings) -> None:
         # At 640x360 and 4 samples: 0.4 s, error 28; "FAST" 0.25 s, 30; "HIGH" with "ACCURATE" 1.3 s, 26.
         patient = settings.samples >= 64
         cycles.denoising_quality = "HIGH" if patient else "BALANCED"
-        # What guides the denoiser is print and shape, which 4 samples show without noise to speak of: smoothing them only
-        # blurs the print (error 4.48 for 4.69 of 255). Of fewer samples they are jagged (7.03 for 6.70).
+        # What guides the denoiser is print and shape, which 4 samples show without noise to speak of: smoothing them
+        # only blurs the print (error 4.48 for 4.69 of 255). Of fewer samples they are jagged (7.03 for 6.70).
         quick = "NONE" if settings.samples >= 4 else "FAST"
         cycles.denoising_prefilter = "ACCURATE" if patient else quick
