@@ -12,6 +12,10 @@ EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 ANY_PATH = click.Path(path_type=Path)
 
 
+# What a worker comes to in a thousand scenes (docs/results.md).
+WORKER_MB = 2048
+
+
 class Size(click.ParamType):
     """640x480."""
 
@@ -58,15 +62,16 @@ class Shares(click.ParamType):
 
 
 class Workers(click.ParamType):
-    """A number, or auto."""
+    """A number, or auto: one for each core, as long as there is memory for them."""
 
     name = "N|auto"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if str(value) == "auto":
+            from pipeline.memory import memory_share_mb
             from pipeline.run_settings import usable_cores
 
-            return usable_cores()
+            return max(min(usable_cores(), int(memory_share_mb(1) / WORKER_MB)), 1)
         if not str(value).isdecimal() or not 1 <= int(value) <= 512:
             self.fail(f"{value!r}: expected a number of processes from 1 to 512, or auto", param, ctx)
         return int(value)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.cli_types import Workers
 from pipeline.resources import render_settings
 from pipeline.run_settings import RunSettings, usable_cores
 
@@ -33,3 +34,12 @@ def test_workers_share_the_cores_that_may_be_used(monkeypatch: pytest.MonkeyPatc
     assert [RunSettings(Path(), Path(), 1, workers=count).threads for count in (1, 3, 8, 20)] == [8, 2, 1, 1]
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: set())
     assert usable_cores() == 1
+
+
+@pytest.mark.parametrize(("cores", "memory_mb", "workers"), [(4, 64_000, 4), (64, 64_000, 31), (8, 1_000, 1)])
+def test_auto_starts_no_more_workers_than_fit(
+    monkeypatch: pytest.MonkeyPatch, cores: int, memory_mb: float, workers: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(cores)))
+    monkeypatch.setattr("pipeline.memory.memory_share_mb", lambda count: memory_mb / count)
+    assert Workers().convert("auto", None, None) == workers
