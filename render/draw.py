@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from numpy.typing import NDArray
 
 from assets.library import Library
 from render.backends import Backend
@@ -20,11 +21,16 @@ def draw_frame(scene: SceneSpec, library: Library, backend: Backend) -> Frame:
     # Labels need no picture: they are traced beside the renderer, which leaves Python while it works.
     with ThreadPoolExecutor(1, thread_name_prefix="labels") as beside:
         labels = beside.submit(_label, scene, library)
-        light = composite(backend.render(scene), scene, library.backdrops)
+        light = composite(_numbers(backend.render(scene)), scene, library.backdrops)
         geometry, annotations = labels.result()
     products = np.array([False, *(placement.kind == "product" for placement in scene.placements)])
     picture = develop(light, scene.sensor, products[geometry.ids])
     return Frame(picture, geometry, annotations)
+
+
+def _numbers(light: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The picture with 0 for what is no number: one such sample of a renderer must not cost a scene."""
+    return light if np.isfinite(light).all() else np.nan_to_num(light, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _label(scene: SceneSpec, library: Library) -> tuple[Geometry, tuple[Annotation, ...]]:

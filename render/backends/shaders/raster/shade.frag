@@ -169,7 +169,7 @@ vec3 shade(vec4 color, vec4 normal, float depth, ivec2 mask_at) {
     Surface s;
     vec3 p = vec3((gl_FragCoord.xy - lens.zw) / lens.xy, 1.0) * depth;
     s.point = (world_from_camera * vec4(p, 1.0)).xyz;
-    s.n = normalize(normal.xyz);
+    s.n = normal.xyz / max(length(normal.xyz), 1e-6);
     s.view = -normalize(mat3(world_from_camera) * p);
     s.facing = clamp(abs(dot(s.n, s.view)), 0.02, 1.0);
     s.roughness = clamp(normal.w, 0.02, 1.0);

@@ -19,7 +19,8 @@ layout(location = 2) out vec2 out_place;
 void main() {
     vec4 color = texture(picture, texture_uv) * base_color * vertex_color;
     if (color.a < cutoff) discard;
-    vec3 n = normalize(world_normal);
+    // Where normals of a corner look against each other they may cancel out: such a point is dark, and no number is lost.
+    vec3 n = world_normal / max(length(world_normal), 1e-6);
     out_color = vec4(min(color.rgb, vec3(1.0)), metallic);
     out_normal = vec4(gl_FrontFacing ? n : -n, roughness);
     out_place = vec2(instance, camera_depth);

@@ -1,0 +1,40 @@
+"""A frame is the picture and its labels, whatever a renderer does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from support import StubLibrary, camera_at, cube, product, scene_of
+
+from render.draw import draw_frame
+
+LIBRARY: Any = StubLibrary({"cube": cube(1.0)})
+SCENE = scene_of(camera_at((0, -2.5, 0.5), (0, 0, 0.5)), product("cube"))
+
+
+class Painter:
+    """A renderer of one grey, with two samples that are no numbers."""
+
+    def render(self, scene: Any) -> np.ndarray:
+        picture = np.ones((scene.camera.height, scene.camera.width, 4), np.float32)
+        picture[3, 5, 0], picture[4, 6, 1] = np.nan, np.inf
+        return picture
+
+
+class Broken:
+    def render(self, scene: Any) -> np.ndarray:
+        raise RuntimeError("no picture")
+
+
+def test_samples_that_are_no_numbers_cost_no_scene() -> None:
+    frame = draw_frame(SCENE, LIBRARY, Painter())  # type: ignore[arg-type]
+    assert frame.rgb.shape == (48, 64, 3) and frame.rgb[3, 5, 0] == 0 == frame.rgb[4, 6, 1]
+    (annotation,) = frame.annotations
+    assert annotation.area == 32 * 32 == int((frame.geometry.ids == 1).sum())
+
+
+def test_a_renderer_that_fails_is_heard_though_labels_are_traced_beside_it() -> None:
+    with pytest.raises(RuntimeError, match="no picture"):
+        draw_frame(SCENE, LIBRARY, Broken())  # type: ignore[arg-type]
