@@ -30,19 +30,24 @@ def simplify_part(part: RawPart, faces: int) -> RawPart:
     """
     import fast_simplification
 
-    positions, inverse = np.unique(part.vertices, axis=0, return_inverse=True)
-    welded = inverse.reshape(-1)[part.faces]
-    welded = welded[(welded[:, 0] != welded[:, 1]) & (welded[:, 1] != welded[:, 2]) & (welded[:, 2] != welded[:, 0])]
+    positions, welded = weld(part.vertices, part.faces)
     reduction = 1 - faces / max(len(welded), 1)
     if reduction <= 0:
         return part
-    light = fast_simplification.simplify(positions, welded.astype(np.int64), target_reduction=reduction)
+    light = fast_simplification.simplify(positions, welded, target_reduction=reduction)
     vertices, triangles = np.asarray(light[0], np.float64), np.asarray(light[1], np.int64)
     if part.uv is None and part.colors is None:
         return replace(part, vertices=vertices, faces=triangles, normals=None)
     # Three times the side of the equilateral triangles that would cover the surface.
     limit = 3 * np.sqrt(4 / np.sqrt(3) * _area(vertices[triangles]) / faces)
     return _carry_over(part, *split_long_edges(vertices, triangles, limit))
+
+
+def weld(vertices: NDArray, faces: NDArray) -> tuple[NDArray, NDArray[np.int64]]:
+    """The surface (V, 3), (F, 3) with one vertex per place and without the faces that vanish by it."""
+    points, index = np.unique(vertices, axis=0, return_inverse=True)
+    merged = index.reshape(-1).astype(np.int64)[faces]
+    return points, merged[(merged != np.roll(merged, 1, axis=1)).all(axis=1)]
 
 
 def split_long_edges(vertices: NDArray, faces: NDArray, limit: float) -> tuple[NDArray, NDArray]:

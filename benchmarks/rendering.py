@@ -27,12 +27,13 @@ from rich.table import Table
 
 from assets.backdrops import Backdrops
 from assets.catalog import load_catalog
+from assets.cores import usable_cores
 from assets.demo import demo_list
 from assets.errors import SynthError
 from assets.library import Library
 from assets.mesh import Mesh
 from pipeline.resources import render_settings
-from pipeline.run_settings import RunSettings, default_cache, usable_cores
+from pipeline.run_settings import RunSettings, default_cache
 from pipeline.scene_job import write_picture
 from render.backends import Backend, open_backend
 from render.coco import annotation_record

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -107,14 +105,12 @@ def measure_pictures(data: Path, out: Path, scenes: int, width: int, height: int
     ]
     masks = [products_of(spec, library) for spec in specs]
     truth, _ = render_all(specs, library, REFERENCE)
-    _write_strip(
-        out / "reference.png", [code(picture, picture, mask) for picture, mask in zip(truth, masks, strict=True)]
-    )
+    wanted = [code(picture, picture, mask) for picture, mask in zip(truth, masks, strict=True)]
+    _write_strip(out / "reference.png", wanted)
     for variant in left:
         settings = RenderSettings(backend=variant.backend, samples=variant.samples, denoise=variant.denoise)
         pictures, seconds = render_all(specs, library, settings)
         coded = [code(*pair, mask) for *pair, mask in zip(pictures, truth, masks, strict=True)]
-        wanted = [code(picture, picture, mask) for picture, mask in zip(truth, masks, strict=True)]
         errors = [np.abs(a - b)[mask].mean() * 255 for a, b, mask in zip(coded, wanted, masks, strict=True)]
         _write_strip(out / f"{variant.name}.png", coded)
         row = {"error": float(np.mean(errors)), "seconds": seconds}
@@ -156,7 +152,9 @@ def train_on(variant: Variant, data: Path, out: Path, renders: int, steps: int, 
     scale = replace(sim2real.SCALES["toy"], steps=steps)
     # As large as the network sees them: shrinking a larger picture would average its noise away.
     size = "{}x{}".format(*scale.size)
-    synthetic = render_set(variant, data, out / variant.name, renders, size)
+    words = ["--backend", variant.backend, "--samples", variant.samples, "--seed", 11]
+    words += ["--denoise" if variant.denoise else "--no-denoise"]
+    synthetic = sim2real.render_set(data, out / variant.name, renders, size, *words)
     row = sim2real.Row(variant.name, 0, synthetic=True)
     run_training(sim2real.settings_of(row, scale, data, synthetic, out / "runs", 0, 0), console)
     photos = tuple(data / "hope_real" / f"{split}.json" for split in ("train", "test"))
@@ -166,16 +164,6 @@ def train_on(variant: Variant, data: Path, out: Path, renders: int, steps: int, 
         (report,) = evaluate_runs(judged, console).values()
         found[photo.stem] = {"AP": report.coco["AP"], "AP50": report.coco["AP50"]}
     write_whole(_file(out, variant, "detector"), json.dumps(found).encode())
-
-
-def render_set(variant: Variant, data: Path, out: Path, renders: int, size: str) -> Path:
-    """The training set, by the command that a user would give."""
-    command = [sys.executable, "-m", "pipeline.cli", "render", "--sku-list", data / "hope" / "skus.csv", "--out", out]
-    command += ["--scenes", renders, "--size", size, "--workers", "auto", "--hdri", data / "hdri"]
-    command += ["--backend", variant.backend, "--samples", variant.samples, "--seed", 11]
-    command += ["--denoise" if variant.denoise else "--no-denoise"]
-    subprocess.run([str(word) for word in command], check=True)
-    return out
 
 
 def show(out: Path, console: Console) -> None:

@@ -136,12 +136,17 @@ def render(data: Path, out: Path, scale: Scale) -> Path:
 
     recipe = out / "recipe.yaml"
     recipe.write_text(yaml.safe_dump({"recipe": "tabletop", **RECIPE}))
-    command = [sys.executable, "-m", "pipeline.cli", "render", "--sku-list", data / "hope" / "skus.csv"]
-    command += ["--recipe", recipe, "--out", out / "synthetic", "--scenes", scale.scenes, "--size", scale.render_size]
-    command += ["--workers", "auto", "--hdri", data / "hdri", "--surfaces", data / "backgrounds" / "surfaces"]
-    command += ["--photos", data / "backgrounds" / "grocery_store"]
+    words = ["--recipe", recipe, "--surfaces", data / "backgrounds" / "surfaces"]
+    words += ["--photos", data / "backgrounds" / "grocery_store"]
+    return render_set(data, out / "synthetic", scale.scenes, scale.render_size, *words)
+
+
+def render_set(data: Path, out: Path, scenes: int, size: str, *words: object) -> Path:
+    """Scenes of the scanned groceries in OUT, by `synth render` with further words."""
+    command = [sys.executable, "-m", "pipeline.cli", "render", "--sku-list", data / "hope" / "skus.csv", "--out", out]
+    command += ["--scenes", scenes, "--size", size, "--workers", "auto", "--hdri", data / "hdri", *words]
     subprocess.run([str(word) for word in command], check=True)
-    return out / "synthetic"
+    return out
 
 
 def make_row(

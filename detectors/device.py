@@ -6,6 +6,7 @@ import os
 
 import torch
 
+from assets.cores import usable_cores
 from assets.errors import SynthError
 
 
@@ -19,8 +20,7 @@ def pick_device(wanted: str) -> torch.device:
 
 def loader_processes(devices: int = 1) -> int:
     """Processes that read images, for each device: all cores but one, at most eight."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(8, (cores - 1) // devices))
+    return max(1, min(8, (usable_cores() - 1) // devices))
 
 
 def is_first_process() -> bool:

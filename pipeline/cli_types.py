@@ -68,8 +68,8 @@ class Workers(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if str(value) == "auto":
+            from assets.cores import usable_cores
             from pipeline.memory import memory_share_mb
-            from pipeline.run_settings import usable_cores
 
             return max(min(usable_cores(), int(memory_share_mb(1) / WORKER_MB)), 1)
         if not str(value).isdecimal() or not 1 <= int(value) <= 512:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from assets.cores import usable_cores
 from pipeline.layout import Splits
 
 
@@ -57,14 +58,6 @@ class RunSettings:
     def threads(self) -> int:
         """Threads for each worker, so that all of them together fill the machine."""
         return max(usable_cores() // self.workers, 1)
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on: fewer than the machine has in a container or a batch job."""
-    try:
-        return max(len(os.sched_getaffinity(0)), 1)
-    except AttributeError:  # not on this system
-        return os.cpu_count() or 1
 
 
 def default_cache() -> Path:

@@ -249,8 +249,10 @@ def _check_extras(
     layout: Layout, info: DatasetInfo, stem: str, image: Record, rles: dict[int, Record], where: str
 ) -> Iterator[Violation]:
     kinds = [kind for kind in str(info.identity.get("extras", "")).split(",") if kind]
+    if not kinds:
+        return
     masks = MaskMap(image["height"], image["width"])
-    for instance, rle in rles.items() if kinds else ():
+    for instance, rle in rles.items():
         masks.add(instance, rle)
     for kind in kinds:
         check, channels = EXTRA_CHECKS[kind]

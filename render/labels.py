@@ -132,8 +132,8 @@ def _trace_band(camera: Camera, placement: Placement, mesh: Mesh, band: _Window,
     directions = directions.reshape(-1, 3)
     chosen = np.flatnonzero(wanted)
     if len(chosen) > MOSTLY * len(directions):
-        return trace_mesh(mesh, np.broadcast_to(object_from_camera[:3, 3], directions.shape), directions)
-    hits = trace_mesh(mesh, np.broadcast_to(object_from_camera[:3, 3], (len(chosen), 3)), directions[chosen])
+        return trace_mesh(mesh, object_from_camera[:3, 3], directions)
+    hits = trace_mesh(mesh, object_from_camera[:3, 3], directions[chosen])
     t, faces = np.full(len(directions), np.inf, np.float32), np.full(len(directions), -1, np.int32)
     t[chosen], faces[chosen] = hits.t, hits.faces
     return Hits(t, faces)
@@ -168,20 +168,24 @@ def trace_normals(scene: SceneSpec, library: Library, geometry: Geometry) -> NDA
     They are the faces' own, not smoothed.
     """
     camera = scene.camera
-    normals = np.zeros((camera.height, camera.width, 3), np.float32)
-    rays = pixel_rays(camera, 0, 0, camera.width, camera.height)
-    for instance, placement in enumerate(scene.placements, start=1):
-        rows, columns = np.nonzero(geometry.ids == instance)
-        if not len(rows):
+    normals = np.zeros((camera.height * camera.width, 3), np.float32)
+    rays = pixel_rays(camera, 0, 0, camera.width, camera.height).reshape(-1, 3)
+    ids, faces = geometry.ids.ravel(), geometry.faces.ravel()
+    # Pixels by instance, sorted once: asking the picture for each of a hundred instances took 0.4 s at full HD.
+    pixels = np.argsort(ids, kind="stable")
+    ends = np.searchsorted(ids[pixels], np.arange(len(scene.placements) + 1), side="right")
+    for number, placement in enumerate(scene.placements):
+        mine = pixels[ends[number] : ends[number + 1]]
+        if not len(mine):
             continue
         mesh = mesh_of(library, placement)
-        a, b, c = mesh.vertices[mesh.faces[geometry.faces[rows, columns]]].astype(np.float64).transpose(1, 0, 2)
+        a, b, c = mesh.vertices[mesh.faces[faces[mine]]].astype(np.float64).transpose(1, 0, 2)
         across = np.cross(b - a, c - a)
         across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-30)
         turned = across @ (invert_pose(camera.world_from_camera) @ placement.world_from_object)[:3, :3].T
-        turned[np.einsum("ij,ij->i", turned, rays[rows, columns]) > 0] *= -1
-        normals[rows, columns] = turned
-    return normals
+        turned[np.einsum("ij,ij->i", turned, rays[mine]) > 0] *= -1
+        normals[mine] = turned
+    return normals.reshape(camera.height, camera.width, 3)
 
 
 def annotate(scene: SceneSpec, geometry: Geometry) -> tuple[Annotation, ...]:

@@ -33,13 +33,13 @@ class Hits:
     faces: NDArray[np.int32]
 
 
-def trace_mesh(mesh: Mesh, origins: NDArray, directions: NDArray) -> Hits:
+def trace_mesh(mesh: Mesh, origin: NDArray, directions: NDArray) -> Hits:
     """First hits of N rays in the mesh's frame; both sides of a face count, holes of cut-out textures do not.
 
-    origins, directions: (N, 3), metres; the directions need not be unit.
+    origin: (3,), metres, of all rays. directions: (N, 3), not necessarily unit.
     """
-    origins = np.ascontiguousarray(origins, dtype=np.float32)
     directions = np.ascontiguousarray(directions, dtype=np.float32)
+    origins = np.ascontiguousarray(np.broadcast_to(origin, directions.shape), dtype=np.float32)
     tree = _SOLIDS.get(mesh).tree
     found = tree.run(origins, directions, output=True)
     if any(part.material.alpha_cutoff is not None for part in mesh.parts):

@@ -79,5 +79,4 @@ def _in_its_box(
 def _hit(camera: Camera, placement: Placement, library: Library, rays: NDArray) -> NDArray[np.bool_]:
     object_from_camera = invert_pose(placement.world_from_object) @ camera.world_from_camera
     directions = rays @ object_from_camera[:3, :3].T
-    origins = np.broadcast_to(object_from_camera[:3, 3], directions.shape)
-    return np.isfinite(trace_mesh(mesh_of(library, placement), origins, directions).t)
+    return np.isfinite(trace_mesh(mesh_of(library, placement), object_from_camera[:3, 3], directions).t)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.mesh_simplify import weld
+
 # Faces of the lighter copies of a dense scan, and from how many on it has any.
 LEVELS = (4000, 1000)
 DENSE = 6000
@@ -29,7 +31,7 @@ def shadow_shell(
         return None
     import fast_simplification
 
-    points, merged = _weld(vertices, faces)
+    points, merged = weld(vertices, faces)
     points, found = fast_simplification.simplify(points, merged, target_count=SHELL_FACES)
     return points.astype(np.float32), found.astype(np.int32)
 
@@ -50,7 +52,7 @@ def open_area(vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> float:
     inf where some piece of the surface looks inwards or encloses nothing. vertices (V, 3), faces (F, 3).
     """
     size = float(np.linalg.norm(np.ptp(vertices, axis=0)))
-    points, merged = _weld(np.round(vertices.astype(np.float64) / max(size * SEAM, 1e-12)), faces)
+    points, merged = weld(np.round(vertices.astype(np.float64) / max(size * SEAM, 1e-12)), faces)
     points = points * SEAM  # in diagonals
     if not len(merged):
         return np.inf
@@ -84,10 +86,3 @@ def _pieces(start: NDArray, end: NDArray, count: int) -> NDArray[np.int32]:
     graph = coo_array((np.ones(len(start), bool), (start, end)), shape=(count, count))
     labels: NDArray[np.int32] = connected_components(graph, directed=False)[1]
     return labels
-
-
-def _weld(vertices: NDArray, faces: NDArray[np.int32]) -> tuple[NDArray, NDArray[np.int64]]:
-    """The surface with one vertex per place and without the faces that vanish by it."""
-    points, index = np.unique(vertices, axis=0, return_inverse=True)
-    merged = index.reshape(-1).astype(np.int64)[faces]
-    return points, merged[(merged != np.roll(merged, 1, axis=1)).all(axis=1)]

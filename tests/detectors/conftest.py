@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from by_heart import render_eight
 from shape_sets import write_shapes
 
 # Two processes of two threads each on two cores spin in each other's way: ten times slower than one thread each.
@@ -20,3 +21,9 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_shapes(folder / "real", 8, seed=2, groups=4)
     write_shapes(folder / "real", 6, seed=3, groups=2, split="test")
     return folder
+
+
+@pytest.fixture(scope="module")
+def eight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set of eight rendered pictures, to be learned by heart."""
+    return render_eight(tmp_path_factory.mktemp("eight"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from by_heart import render_eight, score_after
+from by_heart import score_after
 
 # Detector, steps of eight pictures, rate for starting from nothing, size of the pictures.
 CASES = [
@@ -14,11 +14,6 @@ CASES = [
     ("ssd300", 150, 0.003, (300, 300)),
     ("ssdlite", 150, 0.003, (256, 192)),
 ]
-
-
-@pytest.fixture(scope="module")
-def eight(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return render_eight(tmp_path_factory.mktemp("eight"))
 
 
 @pytest.mark.slow

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from assets.cores import usable_cores
 from pipeline.cli_types import Workers
 from pipeline.resources import render_settings
-from pipeline.run_settings import RunSettings, usable_cores
+from pipeline.run_settings import RunSettings
 
 
 @pytest.mark.parametrize(
