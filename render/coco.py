@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from assets.atomic import TEMPORARY, whole_file
 from assets.catalog import Catalog
@@ -32,18 +31,10 @@ class CocoCounts:
     annotations: int
 
 
-def rle_of_mask(mask: NDArray[np.bool_]) -> Record:
-    """COCO's compressed run lengths of an (H, W) mask, as {"size": [H, W], "counts": text}."""
-    from pycocotools import mask as codec
-
-    encoded = codec.encode(np.asfortranarray(mask, dtype=np.uint8))
-    return {"size": [int(side) for side in encoded["size"]], "counts": encoded["counts"].decode("ascii")}
-
-
 def rle_of_crop(crop: MaskCrop, height: int, width: int) -> Record:
-    """What `rle_of_mask` gives for the crop on a picture of that size, without making the picture: 100 times faster.
+    """COCO's compressed run lengths of the crop on a picture of that size: {"size": [height, width], "counts": text}.
 
-    Raises ValueError where the crop reaches beyond the picture.
+    The picture is never made, which is 100 times faster. Raises ValueError where the crop reaches beyond the picture.
     """
     from pycocotools import mask as codec
 
@@ -69,13 +60,6 @@ def _run_lengths(crop: MaskCrop, height: int, width: int) -> list[int]:
     edges = np.column_stack([starts, stops]).ravel()
     counts = np.diff(np.concatenate([[0], edges, [height * width]]))
     return [int(count) for count in (counts if counts[-1] else counts[:-1])]
-
-
-def mask_of_rle(rle: Record) -> NDArray[np.bool_]:
-    """The (H, W) bool mask that `rle_of_mask` encoded."""
-    from pycocotools import mask as codec
-
-    return codec.decode(rle).astype(bool)
 
 
 def image_record(scene: SceneSpec, *, file_name: str, backend: str) -> Record:

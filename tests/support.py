@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import trimesh
+from numpy.typing import NDArray
 
 from assets.look import Shape, Texture
 from assets.mesh import Material, Mesh, Part
@@ -105,3 +106,18 @@ def scene_of(camera: Camera, *placements: Placement, **fields: Any) -> SceneSpec
 def product(key: str, pose: np.ndarray | None = None) -> Placement:
     """A product at a pose, the origin if none is given."""
     return Placement("product", key, np.eye(4) if pose is None else pose)
+
+
+def rle_of_mask(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """COCO's compressed run lengths of an (H, W) mask, as {"size": [H, W], "counts": text}."""
+    from pycocotools import mask as codec
+
+    encoded = codec.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": [int(side) for side in encoded["size"]], "counts": encoded["counts"].decode("ascii")}
+
+
+def mask_of_rle(rle: dict[str, Any]) -> NDArray[np.bool_]:
+    """The (H, W) bool mask that `rle_of_mask` encoded."""
+    from pycocotools import mask as codec
+
+    return codec.decode(rle).astype(bool)

@@ -6,11 +6,10 @@ Where one of these fails, old data sets can no longer be drawn again: raise SPEC
 from __future__ import annotations
 
 import pytest
-from support import StubLibrary, camera_at, cube, pose_at, product, scene_of
+from support import StubLibrary, camera_at, cube, pose_at, product, rle_of_mask, scene_of
 
 from pipeline.layout import split_of
 from render.choice import choose_products
-from render.coco import rle_of_mask
 from render.labels import annotate, trace_geometry
 from render.recipes import load_recipe
 from render.sample import draw_scene

@@ -20,6 +20,7 @@ from fuzzing.sets import check_set_is_verified, damages
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from support import rle_of_mask
 
 import pipeline.verify as verify_module
 from assets.errors import SynthError
@@ -28,7 +29,6 @@ from pipeline.run_settings import RunSettings
 from pipeline.verify import MOST_VIOLATIONS, VerifyReport, verify_dataset
 from pipeline.verify_masks import MaskMap, decode_mask
 from pipeline.verify_records import check_image
-from render.coco import rle_of_mask
 
 INFO, TRAIN = "dataset.json", "annotations/instances_train.json"
 

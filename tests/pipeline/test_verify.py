@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 from rich.console import Console
+from support import rle_of_mask
 
 from assets.errors import SynthError
 from pipeline.run_settings import RunSettings
 from pipeline.verify import verify_dataset
 from pipeline.verify_masks import decode_mask, tight_box
 from pipeline.verify_report import print_report
-from render.coco import rle_of_mask
 from render.geometry import box_of_mask, xywh_from_xyxy
 
 

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from support import StubLibrary, camera_at, cube, pose_at, product, scene_of
+from support import StubLibrary, camera_at, cube, mask_of_rle, pose_at, product, rle_of_mask, scene_of
 
 from assets.catalog import Sku
 from assets.errors import SynthError
-from render.coco import annotation_record, image_record, mask_of_rle, rle_of_crop, rle_of_mask, write_coco
+from render.coco import annotation_record, image_record, rle_of_crop, write_coco
 from render.frame import MaskCrop
 from render.labels import annotate, trace_geometry
 
