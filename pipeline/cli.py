@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from assets.errors import SynthError
-from pipeline.cli_learning import COMMANDS
+from pipeline import cli_assets, cli_data, cli_embedder, cli_gallery, cli_job, cli_learning
 from pipeline.cli_types import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, Shares, Size, Workers
 
 INTERRUPTED = 130
@@ -287,8 +287,9 @@ def doctor() -> None:
     sys.exit(0 if any(check.renders for check in checks) else 1)
 
 
-for command in COMMANDS:
-    main.add_command(command)
+for part in (cli_learning, cli_assets, cli_job, cli_data, cli_embedder, cli_gallery):
+    for command in part.COMMANDS:
+        main.add_command(command)
 
 if __name__ == "__main__":
     main()

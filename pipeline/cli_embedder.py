@@ -1,0 +1,7 @@
+"""The commands of training of embeddings: synth embedder."""
+
+from __future__ import annotations
+
+import click
+
+COMMANDS: tuple[click.Command, ...] = ()
