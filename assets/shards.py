@@ -1,0 +1,194 @@
+"""Sharded data sets: pictures and labels in tar files of some hundred scenes, with COCO parts and an index.
+
+    index.json              which shards there are, with their counts and checksums
+    categories.json         COCO's categories of the whole data set
+    dataset.json            what it was made from
+    shards/NAME.tar         WebDataset: STEM.jpg, STEM.json {"image": ..., "annotations": [...]}, further pictures
+    annotations/NAME.json   the same records as a COCO file of its own, with the categories that it uses
+
+Ids need no counting: they follow from the scene, so that a shard is complete when it is written, and never changes when
+others are added. The records in tar and COCO part are the same, ids included.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from assets.errors import SynthError
+from assets.places import Place
+
+FORMAT = 1
+INDEX, CATEGORIES = "index.json", "categories.json"
+Record = dict[str, Any]
+# Ids of annotations are their picture's times this plus the instance: as many placements fit into a scene.
+INSTANCES = 10_000
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ShardEntry(_Strict):
+    """One shard. name: of its files, without suffix. split: such as train. sha256: of the two files."""
+
+    name: str = Field(pattern=NAME, max_length=200)
+    split: str = Field(pattern=NAME, max_length=100)
+    images: int = Field(ge=0)
+    annotations: int = Field(ge=0)
+    tar_bytes: int = Field(ge=0)
+    tar_sha256: str
+    coco_bytes: int = Field(ge=0)
+    coco_sha256: str
+
+
+class ShardIndex(_Strict):
+    """index.json. shards: in the order of their names."""
+
+    format: int = Field(FORMAT, ge=FORMAT, le=FORMAT)
+    shards: tuple[ShardEntry, ...]
+
+    def of_split(self, split: str) -> tuple[ShardEntry, ...]:
+        """The shards of a split, in order."""
+        return tuple(shard for shard in self.shards if shard.split == split)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture with its labels. stem: its name in the tar. files: suffix ("jpg", "depth.png") to content.
+
+    image, annotations: COCO records with their ids.
+    """
+
+    stem: str
+    files: Mapping[str, bytes]
+    image: Record
+    annotations: Sequence[Record]
+
+
+def tar_name(name: str) -> str:
+    """Where the pictures of a shard lie."""
+    return f"shards/{name}.tar"
+
+
+def coco_name(name: str) -> str:
+    """Where the COCO part of a shard lies."""
+    return f"annotations/{name}.json"
+
+
+def image_id(index: int, view: int, views: int) -> int:
+    """Of view `view` of scene `index`, where every scene has `views`: from 1, unlike every other's."""
+    return index * views + view + 1
+
+
+def annotation_id(image: int, instance: int) -> int:
+    """Of instance `instance` (from 1) in the picture of id `image`. Raises ValueError past INSTANCES - 1."""
+    if not 0 < instance < INSTANCES:
+        raise ValueError(f"instance {instance} of picture {image}: at most {INSTANCES - 1} can be numbered")
+    return image * INSTANCES + instance
+
+
+def write_shard(
+    place: Place, name: str, split: str, samples: Sequence[Sample], categories: Iterable[Record], info: Record
+) -> ShardEntry:
+    """Writes tar and COCO part of a shard, each whole or not at all; returns its entry for the index.
+
+    categories: those that the annotations use. info: COCO's info block. The same samples give the same bytes.
+    """
+    tar = tar_of(samples)
+    coco = coco_of(samples, categories, info)
+    place.write(tar_name(name), tar)
+    place.write(coco_name(name), coco)
+    return ShardEntry(
+        name=name,
+        split=split,
+        images=len(samples),
+        annotations=sum(len(sample.annotations) for sample in samples),
+        tar_bytes=len(tar),
+        tar_sha256=hashlib.sha256(tar).hexdigest(),
+        coco_bytes=len(coco),
+        coco_sha256=hashlib.sha256(coco).hexdigest(),
+    )
+
+
+def tar_of(samples: Iterable[Sample]) -> bytes:
+    """A WebDataset tar: of each sample its files in the order of their suffixes, among them its records as json."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for sample in samples:
+            records = {"image": sample.image, "annotations": list(sample.annotations)}
+            files = {**sample.files, "json": _json(records).encode()}
+            for suffix, content in sorted(files.items()):
+                member = tarfile.TarInfo(f"{sample.stem}.{suffix}")
+                member.size, member.mode = len(content), 0o644  # no owner, no time: the same bytes everywhere
+                tar.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def coco_of(samples: Sequence[Sample], categories: Iterable[Record], info: Record) -> bytes:
+    """The records of a shard as a COCO file, one record per line."""
+    images = ",\n".join(_json(sample.image) for sample in samples)
+    annotations = ",\n".join(_json(record) for sample in samples for record in sample.annotations)
+    kinds = ",\n".join(map(_json, categories))
+    text = f'{{"info": {_json(info)},\n"categories": [\n{kinds}\n],\n"images": [\n{images}\n],\n'
+    return f'{text}"annotations": [\n{annotations}\n]}}\n'.encode()
+
+
+def write_categories(place: Place, categories: Iterable[Record]) -> None:
+    """categories.json, one record per line."""
+    lines = ",\n".join(map(_json, categories))
+    place.write(CATEGORIES, f"[\n{lines}\n]\n".encode())
+
+
+def write_index(place: Place, shards: Iterable[ShardEntry]) -> ShardIndex:
+    """index.json of these shards, in the order of their names."""
+    index = ShardIndex(format=FORMAT, shards=tuple(sorted(shards, key=lambda shard: shard.name)))
+    entries = ",\n".join(shard.model_dump_json() for shard in index.shards)
+    place.write(INDEX, f'{{"format": {FORMAT}, "shards": [\n{entries}\n]}}\n'.encode())
+    return index
+
+
+def has_index(place: Place) -> bool:
+    """Whether a place holds a sharded data set."""
+    return place.exists(INDEX)
+
+
+def read_index(place: Place) -> ShardIndex:
+    """The index of a sharded data set. Raises SynthError where there is none, or it cannot be used."""
+    where = place.locate(INDEX)
+    try:
+        index = ShardIndex.model_validate_json(place.read(INDEX))
+    except FileNotFoundError as error:
+        hint = "give a place that 'synth job run' or 'synth data pack' wrote"
+        raise SynthError("not a sharded data set: there is no index.json", where=where, hint=hint) from error
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:20]]
+        raise SynthError("the index cannot be used", where=where, problems=problems) from error
+    names = [shard.name for shard in index.shards]
+    if len(set(names)) < len(names):
+        raise SynthError("the index cannot be used", where=where, found="two shards of one name")
+    return index
+
+
+def read_categories(place: Place) -> list[Record]:
+    """COCO's categories of a sharded data set. Raises SynthError where they are missing or damaged."""
+    where = place.locate(CATEGORIES)
+    try:
+        records = json.loads(place.read(CATEGORIES))
+    except (FileNotFoundError, ValueError, RecursionError) as error:
+        raise SynthError("the categories cannot be used", where=where, found=str(error)) from error
+    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+        raise SynthError("the categories cannot be used", where=where, expected="a list of objects")
+    return records
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
