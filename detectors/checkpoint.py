@@ -93,6 +93,9 @@ def load_checkpoint(run: Path) -> Checkpoint:
         raise SynthError(
             "the checkpoint cannot be read", where=str(path), found=str(error).split(". ")[0][:300]
         ) from error
+    if isinstance(content, dict) and "embedder" in content:
+        hint = "detectors come from 'synth train'; embedders are for 'synth gallery' and 'synth recognize'"
+        raise SynthError("this is an embedder, not a detector", where=str(path), hint=hint)
     if not isinstance(content, dict) or "spec" not in content or "weights" not in content:
         hint = "weights of others can start a training: synth train --weights FILE"
         raise SynthError("this is no checkpoint of a synth run", where=str(path), hint=hint)

@@ -35,7 +35,7 @@ def make_spec(settings: TrainSettings, data: TrainingData) -> ModelSpec:
         )
     mean, std = module.MEAN, module.STD
     if settings.backbone is not None:
-        mean, std = _timm_normalisation(settings.backbone)
+        mean, std = timm_normalisation(settings.backbone)
     return ModelSpec(settings.detector, settings.backbone, len(data.classes), width, height, mean, std)
 
 
@@ -49,7 +49,7 @@ def fitting_size(module: Any, sizes: np.ndarray) -> tuple[int, int]:
     return STRIDE * math.ceil(round(width) / STRIDE), STRIDE * math.ceil(round(height) / STRIDE)
 
 
-def _timm_normalisation(name: str) -> tuple[Any, Any]:
+def timm_normalisation(name: str) -> tuple[Any, Any]:
     """Mean and deviation that a timm model was pretrained with."""
     import timm
 

@@ -163,7 +163,7 @@ def _prefixes(names: Iterable[str], depth: int) -> list[str]:
 
 def _imagenet(spec: ModelSpec) -> dict[str, Tensor]:
     if spec.backbone is not None:
-        return _download(lambda: _timm_state(str(spec.backbone)), spec.backbone)
+        return timm_weights(spec.backbone)
     name = detector_module(spec.detector).TORCHVISION[1]
     if name is None:
         hint = f"take --weights {COCO} or {NONE}, or a timm model by --backbone"
@@ -185,10 +185,11 @@ def _torchvision_state(enum: str) -> dict[str, Tensor]:
     return dict(get_weight(f"{enum}.DEFAULT").get_state_dict(progress=False, check_hash=True))
 
 
-def _timm_state(name: str) -> dict[str, Tensor]:
+def timm_weights(name: str) -> dict[str, Tensor]:
+    """timm's own pretrained weights of a backbone. Raises SynthError where they cannot be downloaded."""
     import timm
 
-    return timm.create_model(name, pretrained=True).state_dict()
+    return _download(lambda: timm.create_model(name, pretrained=True).state_dict(), name)
 
 
 def _download(get: Any, name: str) -> dict[str, Tensor]:

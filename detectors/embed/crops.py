@@ -1,0 +1,41 @@
+"""Crops of products: the one way of cutting and fitting them, for training, gallery and recognition."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.augment.view import GREY, resize
+
+Picture = NDArray[np.uint8]
+
+
+def prepare_crop(picture: Picture, box: NDArray, *, margin: float) -> Picture:
+    """The (h, w, 3) part of an (H, W, 3) uint8 RGB picture that a box shows, a view into it.
+
+    box: (4,) xyxy in pixels, far edge exclusive. margin: share of the box's width and height that is added on every
+    side. Whole pixels that the grown box touches, cut at the picture's border; at least one pixel.
+    """
+    height, width = picture.shape[:2]
+    x0, y0, x1, y1 = (float(edge) for edge in box)
+    spare_x, spare_y = margin * max(x1 - x0, 0), margin * max(y1 - y0, 0)
+    left, right = _span(x0 - spare_x, x1 + spare_x, width)
+    top, bottom = _span(y0 - spare_y, y1 + spare_y, height)
+    return picture[top:bottom, left:right]
+
+
+def _span(low: float, high: float, size: int) -> tuple[int, int]:
+    """The whole pixels touched between two edges, inside 0 to size, never none."""
+    start = min(max(int(np.floor(low)), 0), size - 1)
+    return start, min(max(int(np.ceil(high)), start + 1), size)
+
+
+def fit_square(crop: Picture, side: int) -> Picture:
+    """(side, side, 3): the crop scaled to fill the square with its aspect ratio kept, in the middle, grey around it."""
+    height, width = crop.shape[:2]
+    scale = side / max(height, width)
+    fitted_height, fitted_width = max(1, round(height * scale)), max(1, round(width * scale))
+    square = np.full((side, side, 3), GREY, np.uint8)
+    top, left = (side - fitted_height) // 2, (side - fitted_width) // 2
+    square[top : top + fitted_height, left : left + fitted_width] = resize(crop, fitted_width, fitted_height)
+    return square
