@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 class Sku:
     """One row of the list. Sizes in metres: width along x, depth along y, height along z of the normalised mesh.
 
-    mesh, packshot: paths relative to the list ("" if none). package: "carton", "can", "bottle" or "" (with a mesh).
+    mesh, packshot: paths relative to the list ("" if none). package: a kind of assets/package_types.py, another name or
+    a GS1 code of one, "auto" (chosen from the packshot's silhouette), or "" (with a mesh).
     brand, colors, barcode: for the artwork of a package; colors: hex, separated by spaces ("#d81e2c #ffffff").
     up: "z" or "y", units: "m", "cm", "mm" or "in": how the mesh file is to be read ("" = by its format).
+    packshot: the front; packshot_back ... packshot_bottom: the other sides; label_strip: the label unrolled.
+    unit_package: kind of one unit of a multipack; pack_count: units in it.
     """
 
     sku: str
@@ -43,10 +46,30 @@ class Sku:
     barcode: str = ""
     up: str = ""
     units: str = ""
+    packshot_back: str = ""
+    packshot_left: str = ""
+    packshot_right: str = ""
+    packshot_top: str = ""
+    packshot_bottom: str = ""
+    label_strip: str = ""
+    unit_package: str = ""
+    pack_count: float | None = None
 
 
 COLUMNS = tuple(field.name for field in fields(Sku))
-NUMBERS = ("width_m", "height_m", "depth_m", "mass_kg")
+NUMBERS = ("width_m", "height_m", "depth_m", "mass_kg", "pack_count")
+# Columns that hold paths of pictures of a package, the front's first.
+PICTURES = (
+    "packshot",
+    "packshot_back",
+    "packshot_left",
+    "packshot_right",
+    "packshot_top",
+    "packshot_bottom",
+    "label_strip",
+)
+# Later columns: where all their cells are empty a list has the hash that it had before they were known.
+LATER = (*PICTURES[1:], "unit_package", "pack_count")
 # A mistyped key is compared with at most so many others: 0.1 s.
 MOST_COMPARED = 5000
 
@@ -139,6 +162,8 @@ class Catalog:
         """SHA-256 over all rows in order: equal lists have equal hashes, however they are stored."""
         digest = hashlib.sha256()
         for name in COLUMNS:
+            if name in LATER and all(cell in ("", None) for cell in self._columns[name]):
+                continue
             digest.update(json.dumps([name, self._columns[name]], ensure_ascii=False).encode())
         return digest.hexdigest()
 

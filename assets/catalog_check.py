@@ -10,21 +10,28 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assets.catalog import NUMBERS, Problem
+from assets.catalog import NUMBERS, PICTURES, Problem
 from assets.errors import UNPRINTABLE
 from assets.limits import LIST_KEY, LIST_TEXT
+from assets.package_types import AUTO, KINDS, closest_kind
 
 if TYPE_CHECKING:
     from assets.catalog_file import Columns
 
-PACKAGES = ("carton", "can", "bottle")
 SIZES = ("width_m", "height_m", "depth_m")
 TEXTS = ("name", "category", "licence", "brand", "colors", "barcode")
-CHOICES = {"package": ("", *PACKAGES), "up": ("", "y", "z"), "units": ("", "m", "cm", "mm", "in")}
+CHOICES = {
+    "package": ("", AUTO, *KINDS),
+    "unit_package": ("", AUTO, *(kind for kind in KINDS if kind != "multipack")),
+    "up": ("", "y", "z"),
+    "units": ("", "m", "cm", "mm", "in"),
+}
 # Larger or smaller than any product on a shelf: the number is meant in another unit.
 LEAST_METRES, MOST_METRES = 0.0005, 5.0
 # Heavier than anything a customer carries home: grams.
 MOST_KG = 200.0
+# More units than any multipack of a shop holds: those of a pallet.
+MOST_UNITS = 144
 # Paths that leave the list's folder: from a root or a drive, or upwards; no file name has a zero byte.
 LEAVES = re.compile(r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)|\0")
 Rows = Sequence[int]
@@ -37,7 +44,7 @@ def check_columns(columns: Columns, rows: Rows, root: Path) -> Iterator[Problem]
         return
     for check in (_check_keys, _check_texts, _check_choices, _check_numbers, _check_forms, _check_colors):
         yield from check(columns, rows)
-    for name in ("mesh", "packshot"):
+    for name in ("mesh", *PICTURES):
         yield from _check_paths(name, columns[name], rows, root)
 
 
@@ -80,7 +87,10 @@ def _check_choices(columns: Columns, rows: Rows) -> Iterator[Problem]:
     for name, allowed in CHOICES.items():
         for row, value in zip(rows, columns[name], strict=True):
             if value not in allowed:
-                yield Problem(row, name, f"{value!r:.40}", f"one of {', '.join(filter(None, allowed))} or nothing")
+                close = closest_kind(str(value)) if "package" in name else None
+                hint = f" (did you mean {close!r}?)" if close in allowed else ""
+                expected = f"one of {', '.join(filter(None, allowed))} or nothing{hint}"
+                yield Problem(row, name, f"{value!r:.40}", expected)
 
 
 def _check_numbers(columns: Columns, rows: Rows) -> Iterator[Problem]:
@@ -90,6 +100,8 @@ def _check_numbers(columns: Columns, rows: Rows) -> Iterator[Problem]:
                 continue
             if not isfinite(value) or value <= 0:
                 yield Problem(row, name, f"{value:g}", "a number over 0")
+            elif name == "pack_count" and (value != int(value) or value > MOST_UNITS):
+                yield Problem(row, name, f"{value:g}", f"a whole number of units, at most {MOST_UNITS}")
             elif name == "mass_kg" and value > MOST_KG:
                 yield Problem(row, name, f"{value:g}", f"kilograms, at most {MOST_KG:g} (are these grams?)")
             elif name in SIZES and value > MOST_METRES:
@@ -104,13 +116,15 @@ def _check_forms(columns: Columns, rows: Rows) -> Iterator[Problem]:
     sizes = zip(*(columns[name] for name in SIZES), strict=True)
     for row, mesh, package, size in zip(rows, columns["mesh"], columns["package"], sizes, strict=True):
         if not mesh and not package:
-            yield Problem(row, "mesh", "neither mesh nor package", f"a mesh file, or a package ({', '.join(PACKAGES)})")
+            yield Problem(
+                row, "mesh", "neither mesh nor package", f"a mesh file, or a package ({', '.join((*KINDS, AUTO))})"
+            )
         elif mesh and package:
             yield Problem(row, "package", f"{package!r:.40} beside a mesh", "a mesh or a package, not both")
         elif package:
             for name, value in zip(SIZES, size, strict=True):
                 if value is None:
-                    yield Problem(row, name, "nothing", f"metres: a {package} is made from its sizes")
+                    yield Problem(row, name, "nothing", "metres: a package is made from its sizes")
 
 
 def _check_colors(columns: Columns, rows: Rows) -> Iterator[Problem]:

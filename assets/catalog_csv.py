@@ -10,8 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
-from assets.catalog import COLUMNS, Findings, Problem
+from assets.catalog import Findings, Problem
 from assets.catalog_file import Batch, unreadable
+from assets.catalog_names import is_read
 from assets.errors import SynthError
 from assets.limits import LIST_COLUMNS, LIST_LINE
 
@@ -85,7 +86,7 @@ def _delimiter(header: str, path: Path) -> str:
 
     def known(delimiter: str) -> tuple[int, bool]:
         cells = {cell.strip().strip('"') for cell in header.split(delimiter)}
-        return len(cells.intersection(COLUMNS)), delimiter == usual
+        return len(list(filter(is_read, cells))), delimiter == usual
 
     return max((",", ";", "\t"), key=known)
 

@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from assets.catalog import COLUMNS, NUMBERS, Findings, Problem
+from assets.catalog import COLUMNS, NUMBERS, PICTURES, Findings, Problem
+from assets.catalog_names import Source, column_sources, is_read, units_of
 from assets.errors import SynthError
 from assets.limits import LIST_BYTES, LIST_CELL, LIST_COLUMNS, LIST_ROWS, check_file
+from assets.package_types import package_kind
 
 Columns = dict[str, list[str | float | None]]
 DELIMITED, JSON_LINES, PARQUET = (".csv", ".tsv"), (".jsonl", ".ndjson"), (".parquet",)
 FORMATS = (*DELIMITED, *JSON_LINES, *PARQUET)
 # Cells that hold the same few texts again and again: equal ones are kept once.
-REPEATED = ("category", "licence", "package", "packshot", "brand", "colors", "up", "units")
+REPEATED = ("category", "licence", "package", "unit_package", "brand", "colors", "up", "units", *PICTURES)
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,11 @@ def _parquet_batches(path: Path, problems: Findings) -> Iterator[Batch]:
         LIST_COLUMNS.check(about.num_columns, str(path))
         LIST_ROWS.check(about.num_rows, str(path))
         leaves = {about.schema.column(place).path for place in range(about.num_columns)}
-        with parquet.ParquetFile(path, metadata=about, read_dictionary=sorted(leaves & set(COLUMNS))) as file:
+        with parquet.ParquetFile(path, metadata=about, read_dictionary=sorted(filter(is_read, leaves))) as file:
             names = list(file.schema_arrow.names)
             doubled = {name for name in names if names.count(name) > 1}
             problems.add(Problem(1, name, "the column twice", "each column once") for name in sorted(doubled))
-            known = [name for name in COLUMNS if name in names and name not in doubled]
+            known = [name for name in names if is_read(name) and name not in doubled]
             yield Batch([], {name: [] for name in names if name not in doubled})
             first = 2
             for piece in file.iter_batches(batch_size=1 << 14, columns=known):
@@ -126,24 +128,48 @@ class _Collector:
         self._rows.extend(batch.rows)
         LIST_ROWS.check(len(self._rows), str(self._path))
         LIST_COLUMNS.check(len(self._names), str(self._path))
+        sources = column_sources(batch.cells)
         for name, values in self._columns.items():
-            cells = batch.cells.get(name)
-            if cells is None:
+            source = sources.get(name)
+            if source is None:
                 values.extend([None if name in NUMBERS else ""] * len(batch.rows))
             elif name in NUMBERS:
-                values.extend(self._number(cell, row, name) for row, cell in zip(batch.rows, cells, strict=True))
+                values.extend(self._numbers(batch, name, source))
             else:
                 texts = [
-                    cell.strip() if type(cell) is str else self._text(cell, row, name)
-                    for row, cell in zip(batch.rows, cells, strict=True)
+                    cell.strip() if type(cell) is str else self._text(cell, row, source.name)
+                    for row, cell in zip(batch.rows, batch.cells[source.name], strict=True)
                 ]
                 values.extend(map(self._pool.setdefault, texts, texts) if name in REPEATED else texts)
 
     def finished(self) -> ListTable:
         columns = self._columns
         columns["name"] = [name or sku for name, sku in zip(columns["name"], columns["sku"], strict=True)]
-        notes = _header_findings(list(self._names), self._problems)
-        return ListTable(columns, self._rows, self._problems, notes, has_keys="sku" in self._names)
+        sources = column_sources(self._names)
+        notes = _header_findings(list(self._names), sources, self._problems)
+        for name in ("package", "unit_package"):
+            kinds = {str(text): package_kind(str(text)) or str(text) for text in set(columns[name])}
+            columns[name] = [kinds[str(text)] for text in columns[name]]
+            read = [f"{text!r:.40} as {kind}" for text, kind in sorted(kinds.items()) if text != kind]
+            notes += [f"column {name}: read {_listed(read)}"] if read else []
+        return ListTable(columns, self._rows, self._problems, notes, has_keys="sku" in sources)
+
+    def _numbers(self, batch: Batch, name: str, source: Source) -> Iterator[float | None]:
+        """The cells of a column of numbers in its own unit."""
+        cells = batch.cells[source.name]
+        units = batch.cells[source.unit_name] if source.unit_name else [None] * len(cells)
+        for row, cell, unit in zip(batch.rows, cells, units, strict=True):
+            number = self._number(cell, row, source.name)
+            if number is None:
+                yield None
+            elif source.unit_name:
+                factor = units_of(name).get(str(unit).strip().lower())
+                if factor is None:
+                    expected = f"one of {', '.join(units_of(name))}"
+                    self._problems.add([Problem(row, source.unit_name, f"{unit!r:.40}", expected)])
+                yield None if factor is None else _scaled(number, factor)
+            else:
+                yield number if source.factor == 1 else _scaled(number, source.factor)
 
     def _text(self, value: object, row: int, name: str) -> str:
         if value is None or (isinstance(value, float) and math.isnan(value)):  # pandas writes a missing text as NaN
@@ -167,17 +193,30 @@ class _Collector:
         return None
 
 
-def _header_findings(names: list[str], problems: Findings) -> list[str]:
-    """Adds missing and misspelt columns to `problems`; returns a note on other columns, which do no harm."""
-    if "sku" not in names:
+def _scaled(number: float, factor: float) -> float:
+    """A number in another unit, without the noise of binary fractions: 70 mm is 0.07 m."""
+    return float(f"{number * factor:.12g}")
+
+
+def _header_findings(names: list[str], sources: dict[str, Source], problems: Findings) -> list[str]:
+    """Adds missing and misspelt columns to `problems`; returns notes on names read as others and on unused columns."""
+    if "sku" not in sources:
         problems.add([Problem(1, "sku", f"columns {', '.join(names)[:200] or 'none'}", "a column named sku")])
+    renamed = {source.name[:40]: column for column, source in sources.items() if source.name != column}
+    used = {source.name for source in sources.values()} | {source.unit_name for source in sources.values()}
     ignored = []
     for name in names:
-        if name in COLUMNS:
+        if name in used:
             continue
         close = difflib.get_close_matches(name[:40].lower(), COLUMNS, n=1, cutoff=0.75)
-        if close and close[0] not in names:
+        if close and close[0] not in sources:
             problems.add([Problem(1, name[:40], f"unknown column {name[:40]!r}", f"did you mean {close[0]!r}?")])
         elif name:
             ignored.append(name[:40])
-    return [f"columns not used: {', '.join(ignored[:20])}{' …' * (len(ignored) > 20)}"] if ignored else []
+    notes = [f"columns read: {_listed([f'{name} as {column}' for name, column in renamed.items()])}"] if renamed else []
+    return [*notes, f"columns not used: {_listed(ignored)}"] if ignored else notes
+
+
+def _listed(words: list[str]) -> str:
+    """At most 20 of them."""
+    return ", ".join(words[:20]) + " …" * (len(words) > 20)

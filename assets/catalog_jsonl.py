@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from assets.catalog import COLUMNS, Findings, Problem
+from assets.catalog import Findings, Problem
 from assets.catalog_csv import check_text
 from assets.catalog_file import Batch, unreadable
+from assets.catalog_names import is_read
 from assets.limits import LIST_LINE
 
 BATCH = 1 << 14
@@ -65,7 +66,7 @@ def _batch(lines: list[bytes], first: int, problems: Findings) -> Batch:
     names = dict.fromkeys(name for item in objects for name in item)
     # Of names that nothing asks for there may be another one in each line: they are told, their cells not kept.
     cells: dict[str, Sequence[Any]] = {
-        name: [item.get(name) for item in objects] if name in COLUMNS else [] for name in names
+        name: [item.get(name) for item in objects] if is_read(name) else [] for name in names
     }
     return Batch(rows, cells)
 

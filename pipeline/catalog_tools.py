@@ -17,13 +17,15 @@ from rich.table import Table
 from rich.text import Text
 
 from assets.atomic import write_whole
-from assets.catalog import Catalog, Problem, Sku, check_catalog, load_catalog
+from assets.catalog import PICTURES, Catalog, Problem, Sku, check_catalog, load_catalog
 from assets.catalog_csv import formula_safe
 from assets.errors import SynthError, printable
 from pipeline.mesh_process import MeshProcess
 
 MOST_ROWS = 200
 LONGEST_STEM = 180
+# Columns that say how a product is made or its file read: none of it holds for an exported mesh.
+OF_THE_SOURCE = ("package", "unit_package", "pack_count", "up", "units", *PICTURES)
 # Names of devices on Windows, whatever ending follows.
 RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{name}{number}" for name in ("COM", "LPT") for number in range(10))}
 
@@ -101,8 +103,8 @@ def export_list(path: Path, folder: Path, *, console: Console | None = None) -> 
             name = f"meshes/{_file_stem(sku.sku, used)}.glb"
             write_whole(folder / name, glb_of(mesh))
             width, depth, height = (round(float(side), 6) for side in mesh.size)
-            own = {"mesh": name, "width_m": width, "depth_m": depth, "height_m": height, "package": "", "packshot": ""}
-            rows.append({**_row(sku), **own, "up": "", "units": ""})
+            own = {"mesh": name, "width_m": width, "depth_m": depth, "height_m": height}
+            rows.append({**_row(sku), **own, **dict.fromkeys(OF_THE_SOURCE, "")})
     write_whole(folder / "skus.csv", _csv_of(rows))
     console.print(f"{len(rows)} meshes in {folder}; the list is {folder / 'skus.csv'}", highlight=False, markup=False)
     return folder / "skus.csv"

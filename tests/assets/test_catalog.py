@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.catalog import COLUMNS, Catalog, Sku, check_catalog, load_catalog
+from assets.catalog import COLUMNS, LATER, NUMBERS, Catalog, Sku, check_catalog, load_catalog
 from assets.errors import UNPRINTABLE, SynthError
 
 ROWS: list[dict] = [
@@ -132,7 +132,8 @@ GOOD = "good,,meshes/a.obj,,,,,,,,,\n"
         ("x,n,,,,,,,,,,", "mesh", "neither", "mesh file"),
         ("x,n,meshes/a.obj,can,.1,.1,.1,,,,,", "package", "beside a mesh", "not both"),
         ("x,n,,can,.1,,.1,,,,,", "height_m", "nothing", "made from its sizes"),
-        ("x,n,,tin,.1,.1,.1,,,,,", "package", "'tin'", "carton, can, bottle"),
+        ("x,n,,botle,.1,.1,.1,,,,,", "package", "'botle'", "did you mean 'bottle'?"),
+        ("x,n,,QQ,.1,.1,.1,,,,,", "package", "'QQ'", "carton, gable_top, can, bottle"),
         ("x,n,meshes/a.obj,,70,,,,,,,", "width_m", "70", "millimetres"),
         ("x,n,meshes/a.obj,,7,,,,,,,", "width_m", "7", "centimetres"),
         ("x,n,meshes/a.obj,,0.0001,,,,,,,", "width_m", "0.0001", "at least"),
@@ -302,5 +303,81 @@ def test_many_rows_take_flat_seconds_and_memory(folder: Path) -> None:
 
 
 def test_columns_are_those_of_sku() -> None:
-    columns = {name: [None if name.endswith(("_m", "_kg")) else ""] for name in COLUMNS}
+    columns = {name: [None if name in NUMBERS else ""] for name in COLUMNS}
     assert Catalog(columns, Path("x.csv"))[0] == Sku("", "")
+
+
+def test_the_hash_of_a_list_without_later_columns_is_what_it_always_was(folder: Path) -> None:
+    # As the version before packshots of all sides had it.
+    plain = load_catalog(
+        of_text(folder, "sku,mesh,package,width_m,height_m,depth_m\na,meshes/a.obj,,.1,,\nb,,can,.1,.2,.1\n")
+    )
+    assert plain.hash == "f97484fd7662a373808f6c909fc9944ba987e723be0c09aea6513e8d0169e25a"
+    empty = load_catalog(write(folder / "empty.csv", [{**dict.fromkeys(LATER, ""), **row} for row in ROWS]))
+    assert empty.hash == load_catalog(write(folder / "list.csv", ROWS)).hash
+    (folder / "back.png").touch()
+    pictured = [{**ROWS[1], "packshot_back": "back.png"}, ROWS[0], ROWS[2]]
+    assert load_catalog(write(folder / "pictured.csv", pictured)).hash != empty.hash
+
+
+def test_kinds_go_by_many_names(folder: Path) -> None:
+    names = (
+        "BO",
+        "bottle",
+        "Bottles",
+        "CNG",
+        "tin",
+        "Stand-up pouch",
+        "flow pack",
+        "GTG",
+        "gable top",
+        "auto",
+        "Boxes",
+    )
+    rows = "".join(f"{number:02},{name},.1,.1,.1\n" for number, name in enumerate(names))
+    catalog = load_catalog(of_text(folder, "sku,package,width_m,height_m,depth_m\n" + rows))
+    kinds = "bottle bottle bottle can can pouch bag gable_top gable_top auto carton"
+    assert " ".join(sku.package for sku in catalog) == kinds
+    (note,) = catalog.notes
+    assert "'BO' as bottle" in note and "'auto'" not in note
+
+
+def test_columns_as_retailers_export_them(folder: Path) -> None:
+    text = "GTIN,brandName,packagingTypeCode,width,widthUOM,height_mm,depth_cm,Gross Weight,grossWeightUOM,shelf\n"
+    path = of_text(folder, text + "4006381333931,Acme,CNG,70,MMT,110,7,1,LBR,red\n")
+    catalog = load_catalog(path)
+    size = {"width_m": 0.07, "height_m": 0.11, "depth_m": 0.07, "mass_kg": 0.45359237}
+    key = "4006381333931"
+    assert catalog[0] == Sku(key, key, package="can", brand="Acme", **size)
+    assert any("GTIN as sku" in note and "depth_cm as depth_m" in note for note in catalog.notes)
+    assert "columns not used: shelf" in catalog.notes
+    same = load_catalog(write(folder / "same.jsonl", [dict(zip(*csv.reader(path.open()), strict=True))]))
+    assert list(same) == list(catalog)
+    table = pa.table({"gtin": [key], "package": ["CNG"], "brand": ["Acme"], **{k: [v] for k, v in size.items()}})
+    parquet.write_table(table, folder / "same.parquet")
+    assert list(load_catalog(folder / "same.parquet")) == list(catalog)
+
+
+def test_a_columns_own_name_comes_first(folder: Path) -> None:
+    catalog = load_catalog(of_text(folder, "sku,gtin,mesh,width_m,width_mm\nx,123,meshes/a.obj,0.1,90\n"))
+    assert (catalog[0].sku, catalog[0].width_m) == ("x", 0.1)
+    assert catalog.notes == ("columns not used: gtin, width_mm",)
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "column", "expected"),
+    [
+        ("width,width_unit", "70,parsec", "width_unit", "one of m, mtr, cm"),
+        ("width", "70", "width", "did you mean 'width_m'?"),  # of which unit?
+        ("width_mm", "70 mm", "width_mm", "no unit"),
+        ("width_mm", "70000", "width_m", "are these millimetres"),  # told in metres, as it would be used
+        ("pack_count", "2.5", "pack_count", "a whole number"),
+        ("pack_count", "1000", "pack_count", "at most 144"),
+        ("unit_package", "multipack", "unit_package", "one of auto, carton"),
+        ("label_strip", "gone.png", "label_strip", "a file under"),
+    ],
+)
+def test_bad_cells_of_later_columns_are_told(folder: Path, header: str, cells: str, column: str, expected: str) -> None:
+    (problem,) = check_catalog(of_text(folder, f"sku,mesh,{header}\nx,meshes/a.obj,{cells}\n"))
+    assert problem.column == column
+    assert expected in problem.expected
