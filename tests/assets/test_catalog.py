@@ -351,7 +351,9 @@ def test_columns_as_retailers_export_them(folder: Path) -> None:
     assert catalog[0] == Sku(key, key, package="can", brand="Acme", **size)
     assert any("GTIN as sku" in note and "depth_cm as depth_m" in note for note in catalog.notes)
     assert "columns not used: shelf" in catalog.notes
-    same = load_catalog(write(folder / "same.jsonl", [dict(zip(*csv.reader(path.open()), strict=True))]))
+    same = load_catalog(
+        write(folder / "same.jsonl", [dict(zip(*csv.reader(path.read_text().splitlines()), strict=True))])
+    )
     assert list(same) == list(catalog)
     table = pa.table({"gtin": [key], "package": ["CNG"], "brand": ["Acme"], **{k: [v] for k, v in size.items()}})
     parquet.write_table(table, folder / "same.parquet")
