@@ -158,3 +158,37 @@ def show_list(path: Path, out: Path, *, limit: int = 60, console: Console | None
 
 def _tracked(tiles: Iterator, total: int, console: Console) -> Iterator:
     yield from track(tiles, "drawing", total=total, console=console, transient=True)
+
+
+def register_ids(path: Path, *, console: Console | None = None) -> Path:
+    """Writes or extends the registry of category ids beside a list, and tells what came of it.
+
+    Raises SynthError for a bad list or a damaged registry.
+    """
+    from assets.catalog_ids import CategoryIds, ids_path, read_ids, save_ids
+
+    console = console or Console()
+    catalog = load_catalog(path)
+    target = ids_path(path)
+    before = read_ids(target) if target.exists() else CategoryIds()
+    after = before.extended(catalog.keys)
+    save_ids(target, after)
+    gone = len(set(after.keys) - set(catalog.keys))
+    words = f"{len(before)} ids kept ({gone} of delisted SKUs), {len(after) - len(before)} given"
+    console.print(f"{target}: {words}", highlight=False, markup=False)
+    return target
+
+
+def generate_list(path: Path, *, count: int, seed: int, console: Console | None = None) -> Path:
+    """Writes an invented catalogue as CSV. Raises SynthError where the file is there already."""
+    from assets.catalog_generate import generate_csv
+
+    console = console or Console()
+    if path.suffix.lower() != ".csv":
+        raise SynthError("the invented catalogue is a CSV file", where=str(path), expected="a name that ends in .csv")
+    if path.exists():
+        raise SynthError("there is such a file already", where=str(path), hint="give another name, or delete it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, generate_csv(count, seed=seed))
+    console.print(f"{path}: {count} invented SKUs, seed {seed}", highlight=False, markup=False)
+    return path

@@ -204,6 +204,26 @@ def catalog_export(sku_list: Path, folder: Path) -> None:
     export_list(sku_list, folder)
 
 
+@catalog.command("ids")
+@click.argument("sku_list", type=EXISTING_FILE)
+def catalog_ids(sku_list: Path) -> None:
+    """Write or extend the registry that keeps the category ids of SKU_LIST when products come and go."""
+    from pipeline.catalog_tools import register_ids
+
+    register_ids(sku_list)
+
+
+@catalog.command("generate")
+@click.argument("out", type=ANY_PATH)
+@click.option("--count", type=click.IntRange(1, 2_000_000), default=1000, help="SKUs.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Another seed, another catalogue.")
+def catalog_generate(out: Path, count: int, seed: int) -> None:
+    """Write an invented catalogue as SKU list OUT: brands, flavours that differ by a word, sizes, barcodes."""
+    from pipeline.catalog_tools import generate_list
+
+    generate_list(out, count=count, seed=seed)
+
+
 @catalog.command("demo")
 def catalog_demo() -> None:
     """Print the path of the demo catalogue."""

@@ -13,6 +13,7 @@ from typing import Any
 from assets.atomic import write_whole
 from assets.backdrops import Backdrops
 from assets.catalog import Catalog
+from assets.catalog_ids import ids_hash, ids_of
 from assets.errors import SynthError
 from assets.limits import DATASET_JSON, read_file
 from pipeline.dataset_check import check_fields
@@ -63,6 +64,8 @@ def describe_run(
         "backdrops": _digest(hashes),
         "licence": settings.licence,
         "creator": settings.creator,
+        # Told only where they are not those of the list's order, which its hash tells already.
+        **({"ids": ids} if (ids := ids_hash(catalog, ids_of(catalog))) else {}),
     }
     folders = {
         "hdri": settings.backdrops.hdri,
@@ -133,9 +136,10 @@ def claim_folder(layout: Layout, info: DatasetInfo) -> None:
 
 
 def _check_same(old: DatasetInfo, new: DatasetInfo, layout: Layout) -> None:
-    differing = [name for name in new.identity if old.identity.get(name) != new.identity[name]]
+    names = {**old.identity, **new.identity}
+    differing = [name for name in names if old.identity.get(name) != new.identity.get(name)]
     if differing:
-        problems = [f"{name}: there {old.identity.get(name)!r}, now {new.identity[name]!r}" for name in differing]
+        problems = [f"{name}: there {old.identity.get(name)!r}, now {new.identity.get(name)!r}" for name in differing]
         hint = "give another --out, or the same settings as before to resume"
         raise SynthError(
             "the folder holds a data set of other settings", where=str(layout.root), problems=problems, hint=hint

@@ -205,14 +205,16 @@ def _check_complete(settings: RunSettings, layout: Layout, summary: RunSummary) 
 
 def _merge(settings: RunSettings, layout: Layout, catalog: Catalog, summary: RunSummary) -> None:
     """Writes one COCO file per split from the pictures' own labels, in the order of the scenes."""
-    from render.coco import write_coco
+    from assets.catalog_ids import ids_of
+    from render.coco import category_records, write_coco
 
+    categories = category_records(catalog, ids_of(catalog))
     seen: set[str] = set()
     for name, _ in settings.splits:
         counts = write_coco(
             layout.annotations(name),
             _fragments(settings, layout, name, seen),
-            catalog,
+            categories,
             description=f"synthetic scenes, recipe {Path(settings.recipe).name}, {name}",
             licence=settings.licence,
             creator=settings.creator,

@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -15,6 +15,7 @@ import numpy as np
 
 from assets.atomic import TEMPORARY, whole_file
 from assets.catalog import Catalog
+from assets.catalog_ids import CategoryIds, in_order
 from assets.errors import SynthError
 from render.frame import Annotation, MaskCrop
 from render.geometry import xywh_from_xyxy
@@ -96,16 +97,19 @@ def annotation_record(annotation: Annotation) -> Record:
     }
 
 
-def category_records(catalog: Catalog) -> Iterable[Record]:
-    """COCO's categories: id = position in the sorted catalogue + 1, whatever the pictures show."""
-    for position, sku in enumerate(catalog, start=1):
-        yield {"id": position, "name": sku.name or sku.sku, "supercategory": sku.category, "sku": sku.sku}
+def category_records(catalog: Catalog, ids: CategoryIds) -> list[Record]:
+    """COCO's categories of all SKUs of the catalogue by rising id, whatever the pictures show."""
+    skus = ((number, catalog[position]) for number, position in in_order(catalog, ids))
+    return [
+        {"id": number, "name": sku.name or sku.sku, "supercategory": sku.category, "sku": sku.sku}
+        for number, sku in skus
+    ]
 
 
 def write_coco(
     path: Path,
     fragments: Iterable[Record],
-    catalog: Catalog,
+    categories: Sequence[Record],
     *,
     description: str,
     licence: str = "",
@@ -113,8 +117,8 @@ def write_coco(
 ) -> CocoCounts:
     """Writes one COCO file from fragments {"image": {...}, "annotations": [...]}, in their order, in flat memory.
 
-    Ids are given here, dense from 1. The file appears whole or not at all. Raises SynthError where a fragment names
-    a SKU that the catalogue does not have.
+    categories: COCO's, each with its `sku`. Ids of images and annotations are given here, dense from 1. The file
+    appears whole or not at all. Raises SynthError where a fragment names a SKU that no category has.
     """
     info = {"description": description, "version": "1.0", "contributor": creator}
     licenses = [{"id": 1, "name": licence, "url": ""}] if licence else []
@@ -125,9 +129,10 @@ def write_coco(
     ):
         out = io.TextIOWrapper(file, encoding="utf-8", newline="\n", write_through=True)
         out.write(f'{{"info": {_json(info)},\n"licenses": {_json(licenses)},\n"categories": [\n')
-        _write_list(out, category_records(catalog))
+        _write_list(out, categories)
         out.write('\n],\n"images": [\n')
-        counts = _write_images(out, spool, fragments, catalog, bool(licence))
+        numbers = {record["sku"]: record["id"] for record in categories}
+        counts = _write_images(out, spool, fragments, numbers, bool(licence))
         out.write('\n],\n"annotations": [\n')
         spool.seek(0)
         shutil.copyfileobj(spool, out, 1 << 20)
@@ -137,7 +142,7 @@ def write_coco(
 
 
 def _write_images(
-    out: IO[str], spool: IO[str], fragments: Iterable[Record], catalog: Catalog, licensed: bool
+    out: IO[str], spool: IO[str], fragments: Iterable[Record], numbers: Mapping[str, int], licensed: bool
 ) -> CocoCounts:
     """Images go to `out` at once; their annotations wait in `spool` until all images are written."""
     images = annotations = 0
@@ -147,17 +152,16 @@ def _write_images(
         out.write(("" if images == 1 else ",\n") + _json(image))
         for record in fragment["annotations"]:
             annotations += 1
-            ids = {"id": annotations, "image_id": images, "category_id": _category_id(catalog, record["sku"])}
+            ids = {"id": annotations, "image_id": images, "category_id": _category_id(numbers, record["sku"])}
             spool.write(("" if annotations == 1 else ",\n") + _json({**ids, **record}))
     return CocoCounts(images, annotations)
 
 
-def _category_id(catalog: Catalog, sku: str) -> int:
-    try:
-        return catalog.position(sku) + 1
-    except SynthError as error:
+def _category_id(numbers: Mapping[str, int], sku: str) -> int:
+    if sku not in numbers:
         hint = "the data set was rendered from another SKU list: render it again, or give the list it was made from"
-        raise SynthError(f"a label names the SKU {sku!r}, which the catalogue lacks", hint=hint) from error
+        raise SynthError(f"a label names the SKU {sku!r}, which the catalogue lacks", hint=hint)
+    return numbers[sku]
 
 
 def _write_list(out: IO[str], records: Iterable[Record]) -> None:

@@ -16,7 +16,7 @@ from assets.catalog import load_catalog
 from assets.demo import demo_list
 from assets.errors import SynthError
 from assets.library import Library
-from pipeline.catalog_tools import check_list, export_list, show_list
+from pipeline.catalog_tools import check_list, export_list, generate_list, register_ids, show_list
 from pipeline.doctor import Check, print_checks
 
 
@@ -85,3 +85,27 @@ def test_doctor_keeps_brackets_and_says_when_nothing_renders() -> None:
     print_checks(page, [Check("torch", "missing", "not installed", "pip install 'synth[train]'")])
     assert "synth[train]" in printed(page)
     assert "neither backend works" in printed(page)
+
+
+def test_ids_are_registered_and_kept(tmp_path: Path) -> None:
+    """The registry is written beside the list, and later only added to."""
+    path = generate_list(tmp_path / "skus.csv", count=3, seed=0, console=console())
+    page = console()
+    register_ids(path, console=page)
+    assert "0 ids kept (0 of delisted SKUs), 3 given" in printed(page)
+    before = (tmp_path / "skus.ids.csv").read_text()
+    path.unlink()
+    generate_list(path, count=5, seed=1, console=console())
+    page = console()
+    register_ids(path, console=page)
+    assert "3 ids kept (3 of delisted SKUs), 5 given" in printed(page)
+    assert (tmp_path / "skus.ids.csv").read_text().startswith(before)
+
+
+def test_generate_overwrites_nothing(tmp_path: Path) -> None:
+    (tmp_path / "skus.csv").write_text("mine")
+    with pytest.raises(SynthError, match="such a file already"):
+        generate_list(tmp_path / "skus.csv", count=1, seed=0, console=console())
+    assert (tmp_path / "skus.csv").read_text() == "mine"
+    with pytest.raises(SynthError, match="ends in .csv"):
+        generate_list(tmp_path / "skus.json", count=1, seed=0, console=console())

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from support import StubLibrary, camera_at, cube, mask_of_rle, pose_at, product, rle_of_mask, scene_of
 
-from assets.catalog import Sku
 from assets.errors import SynthError
 from render.coco import annotation_record, image_record, rle_of_crop, write_coco
 from render.frame import MaskCrop
@@ -24,16 +23,9 @@ from render.labels import annotate, trace_geometry
 KEYS = ("apple", "cube", "zebra")
 
 
-class Skus:
-    """A catalogue of three."""
-
-    def __iter__(self) -> Any:
-        return iter([Sku(key, name=key.title(), category="toys") for key in KEYS])
-
-    def position(self, key: str) -> int:
-        if key not in KEYS:
-            raise SynthError(f"unknown SKU {key!r}")
-        return KEYS.index(key)
+CATEGORIES = [
+    {"id": number, "name": key.title(), "supercategory": "toys", "sku": key} for number, key in enumerate(KEYS, start=1)
+]
 
 
 def fragments(count: int) -> list[dict[str, Any]]:
@@ -79,7 +71,7 @@ def test_pycocotools_loads_what_was_written(tmp_path: Path) -> None:
     from pycocotools.coco import COCO
 
     path = tmp_path / "instances_train.json"
-    counts = write_coco(path, fragments(5), Skus(), description="test", licence="CC0", creator="me")
+    counts = write_coco(path, fragments(5), CATEGORIES, description="test", licence="CC0", creator="me")
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO(str(path))
     assert (counts.images, counts.annotations) == (5, 4) == (len(coco.imgs), len(coco.anns))
@@ -98,7 +90,7 @@ def test_pycocotools_loads_what_was_written(tmp_path: Path) -> None:
 
 def test_no_scene_makes_a_valid_empty_file(tmp_path: Path) -> None:
     path = tmp_path / "empty.json"
-    write_coco(path, [], Skus(), description="none")
+    write_coco(path, [], CATEGORIES, description="none")
     data = json.loads(path.read_text())
     assert (data["images"], data["annotations"], len(data["categories"])) == ([], [], 3)
 
@@ -107,13 +99,13 @@ def test_a_label_of_an_unknown_product_is_refused_and_leaves_no_file(tmp_path: P
     fragment = fragments(2)[1]
     fragment["annotations"][0]["sku"] = "mango"
     with pytest.raises(SynthError, match="'mango', which the catalogue lacks"):
-        write_coco(tmp_path / "instances.json", [fragment], Skus(), description="test")
+        write_coco(tmp_path / "instances.json", [fragment], CATEGORIES, description="test")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_equal_fragments_give_equal_bytes(tmp_path: Path) -> None:
     for name in ("a.json", "b.json"):
-        write_coco(tmp_path / name, fragments(4), Skus(), description="test")
+        write_coco(tmp_path / name, fragments(4), CATEGORIES, description="test")
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
 
 
