@@ -32,6 +32,8 @@ COLUMNS = (
 )
 COLUMNS += ("unit_package", "pack_count", "licence")
 LICENCE = "CC0-1.0"
+# As many as the six digits of a key can tell apart.
+BRANDS = 1_000_000
 # Lines of goods of a brand: most have few, some have many (geometric, this mean).
 LINES_OF_A_BRAND = 6
 # Tints that print is set in beside a pack's own colours.
@@ -55,11 +57,12 @@ def generate_csv(count: int, *, seed: int) -> bytes:
 
 def _rows(seed: int) -> Iterator[Row]:
     taken: set[str] = set()
-    for number in range(1_000_000):  # what the keys have digits for
+    first = int(np.random.default_rng(seed).integers(BRANDS))  # other seeds, other keys
+    for number in range(BRANDS):
         rng = np.random.default_rng([seed, number])
         brand = _brand_name(taken, rng)
         taken.add(brand)
-        yield from _rows_of_brand(brand, number, rng)
+        yield from _rows_of_brand(brand, (first + number) % BRANDS, rng)
 
 
 def _brand_name(taken: set[str], rng: np.random.Generator) -> str:

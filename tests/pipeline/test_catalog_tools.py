@@ -107,5 +107,5 @@ def test_generate_overwrites_nothing(tmp_path: Path) -> None:
     with pytest.raises(SynthError, match="such a file already"):
         generate_list(tmp_path / "skus.csv", count=1, seed=0, console=console())
     assert (tmp_path / "skus.csv").read_text() == "mine"
-    with pytest.raises(SynthError, match="ends in .csv"):
+    with pytest.raises(SynthError, match="a CSV file"):
         generate_list(tmp_path / "skus.json", count=1, seed=0, console=console())
