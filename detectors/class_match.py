@@ -12,8 +12,10 @@ import numpy as np
 from assets.errors import SynthError
 from detectors.image_set import IGNORED, Classes, ImageSet
 
-ClassChoice = Literal["all", "common"]
-CLASS_CHOICES = ("all", "common")
+ClassChoice = Literal["all", "common", "product"]
+CLASS_CHOICES = ("all", "common", "product")
+# The one class of a detector that finds products and leaves telling them apart to their embeddings.
+PRODUCT = Classes(("product",), ("product",))
 TOLD = 10
 
 
@@ -28,8 +30,10 @@ class ClassMatch:
 def match_classes(sets: Sequence[ImageSet], choice: ClassChoice = "all") -> ClassMatch:
     """The classes of the first set, then those that only later sets have; with "common" those that all sets have.
 
-    Raises SynthError where no class is left.
+    With "product" there is one class for all. Raises SynthError where no class is left.
     """
+    if choice == "product":
+        return ClassMatch(PRODUCT, (_collapsed(sets),))
     keys: list[str] = []
     names: list[str] = []
     having: list[list[str]] = []
@@ -60,12 +64,35 @@ def match_classes(sets: Sequence[ImageSet], choice: ClassChoice = "all") -> Clas
 
 
 def relabel(images: ImageSet, classes: Classes) -> ImageSet:
-    """The same images labelled by `classes`; boxes of classes that it lacks become ignored regions."""
+    """The same images labelled by `classes`; boxes of classes that it lacks become ignored regions.
+
+    Where the one class is "product", every box that has any class is one.
+    """
+    if is_agnostic(classes):
+        return _as_products(images, classes)
     table = np.array([IGNORED if label is None else label for label in _labels_in(classes, images)], np.int32)
     known = images.true_labels != IGNORED
     true_labels = np.where(known, table[np.where(known, images.true_labels, 0)], IGNORED).astype(np.int32)
     labels = np.where(images.labels == IGNORED, IGNORED, true_labels).astype(np.int32)
     return replace(images, classes=classes, labels=labels, true_labels=true_labels, category_ids=())
+
+
+def is_agnostic(classes: Classes) -> bool:
+    """Whether a detector of these classes finds products without telling them apart."""
+    return classes.keys == PRODUCT.keys
+
+
+def _as_products(images: ImageSet, classes: Classes) -> ImageSet:
+    """The same images with label 0 wherever there was a label."""
+    labels, true_labels = (
+        np.where(column == IGNORED, IGNORED, 0).astype(np.int32) for column in (images.labels, images.true_labels)
+    )
+    return replace(images, classes=classes, labels=labels, true_labels=true_labels, category_ids=())
+
+
+def _collapsed(sets: Sequence[ImageSet]) -> str:
+    counts = ", ".join(f"{len(images.classes)} of {images.name}" for images in sets)
+    return f"one class, {PRODUCT.keys[0]}, for all classes ({counts}): what is found is told apart by its embedding"
 
 
 def rename_classes(images: ImageSet, known: Classes) -> Classes:

@@ -13,7 +13,7 @@ from rich.console import Console
 from assets.atomic import write_whole
 from assets.errors import SynthError
 from detectors.checkpoint import Checkpoint, load_checkpoint, restore_model
-from detectors.class_match import rename_classes
+from detectors.class_match import is_agnostic, relabel, rename_classes
 from detectors.device import loader_processes, pick_device
 from detectors.evaluate.compare import Comparison, compare
 from detectors.evaluate.page import write_comparison, write_page
@@ -125,6 +125,8 @@ def _judge(name: str, run: Path, truth: ImageSet, settings: EvaluateSettings, co
 
 def _named_as(classes: Classes, truth: ImageSet, console: Console) -> ImageSet:
     """The truth with the detector's keys for the classes that both have; the others are said."""
+    if is_agnostic(classes):
+        return _without_classes(classes, truth, console)
     renamed = replace(truth, classes=rename_classes(truth, classes))
     unknown = [key for key in renamed.classes.keys if key not in classes.keys]
     if len(unknown) == len(renamed.classes):
@@ -138,6 +140,14 @@ def _named_as(classes: Classes, truth: ImageSet, console: Console) -> ImageSet:
         text = f"{len(unknown)} classes of {truth.name} are unknown to the detector, their boxes count as missed: "
         console.print(text + ", ".join(unknown[:10]), highlight=False, markup=False)
     return renamed
+
+
+def _without_classes(classes: Classes, truth: ImageSet, console: Console) -> ImageSet:
+    """The truth of a detector that tells no products apart: one class, category 1."""
+    if not is_agnostic(truth.classes):
+        text = f"the detector finds products without telling them apart: all {len(truth.classes)} classes of "
+        console.print(f"{text}{truth.name} count as {classes.keys[0]}", highlight=False, markup=False)
+    return replace(relabel(truth, classes), category_ids=(1,))
 
 
 def _find(
@@ -176,7 +186,8 @@ def _comparisons(judged: list[_Judged], runs: dict[str, Path], settings: Evaluat
     for of_set in by_set.values():
         base = of_set[first]
         for name, other in of_set.items():
-            if name != first:
+            # Finding products and telling them apart are two tasks: their difference means nothing.
+            if name != first and is_agnostic(base.found.classes) == is_agnostic(other.found.classes):
                 rng = stream(settings.seed, Purpose.BOOTSTRAP, 1)
                 found.append(compare(base.truth, base.found, other.found, rng=rng, names=(first, name)))
     return found

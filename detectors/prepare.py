@@ -39,6 +39,7 @@ class DataSettings:
 
     real_fraction: share of the labelled photos that is used, by whole groups. hold_out: share of the real groups kept
     for validation where no validation set is given. images: a folder to look for images in, before the usual places.
+    classes: all, those that all sets have in common, or one "product" for all of them.
     """
 
     synthetic: tuple[tuple[str, Path], ...] = ()

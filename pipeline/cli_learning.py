@@ -41,9 +41,9 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--classes",
-            type=click.Choice(["all", "common"]),
+            type=click.Choice(["all", "common", "product"]),
             default="all",
-            help="Of any set, or only those that all sets have.",
+            help="Of any set; only those that all sets have; or one, product, for all.",
         ),
         click.option("--skip-bad", is_flag=True, help="Leave out records that cannot be used, and count them."),
         click.option("--mix", type=Mix(), help="Shares by source, the rest is synthetic.  [default: real:0.2]"),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError
+from detectors.class_match import is_agnostic, relabel
 from detectors.image_set import IGNORED, Classes, ImageSet, Predictions
 
 Ints = NDArray[np.int64]
@@ -57,8 +58,13 @@ class Aligned:
 
 
 def align(truth: ImageSet, found: Predictions) -> Aligned:
-    """Truth and detections with one numbering of classes. Raises SynthError where the two cannot belong together."""
+    """Truth and detections with one numbering of classes. Raises SynthError where the two cannot belong together.
+
+    For a detector that tells no products apart every box of the truth is a product.
+    """
     _check(truth, found)
+    if is_agnostic(found.classes):
+        truth = relabel(truth, found.classes)
     classes, label_of = _merge_classes(truth.classes, found.classes)
     order = np.lexsort((-found.scores.astype(np.float64), found.images))
     boxes = found.boxes[order].astype(np.float64)
