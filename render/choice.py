@@ -1,14 +1,53 @@
-"""Which products a scene shows: dealt from shuffled decks, so that every product comes equally often."""
+"""Which products a scene shows: a hand chosen beforehand, or dealt from decks so that each comes equally often."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from render.streams import Purpose, Streams
+
+Facing = tuple[float, float, float]
+# Multiples of irrational numbers fill 0..1 evenly, most evenly those of the golden ratio; (sqrt(5) - 1) / 2,
+# sqrt(2) - 1 and sqrt(3) - 1 do so also together (Kronecker), and 20 of each are never far from 5 in each quarter.
+STEPS = (0.6180339887498949, 0.41421356237309515, 0.7320508075688772)
+# Multiples of this give every product a start of its own.
+START = 0.7548776662466927
+
+
+@dataclass(frozen=True)
+class Hand:
+    """The products of a scene, chosen beforehand, and how the first view is to see each.
+
+    facings: one per SKU, or none at all: three numbers of 0..1 that say how it is turned; see `facing_of`.
+    """
+
+    skus: tuple[str, ...]
+    facings: tuple[Facing, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.skus or len(self.facings) not in (0, len(self.skus)):
+            raise ValueError(f"a hand of {len(self.skus)} products with {len(self.facings)} facings")
+
+
+def facing_of(product: int, number: int) -> Facing:
+    """How appearance `number` of the product of that id is turned: over its appearances, every way equally often.
+
+    Any few successive ones are spread evenly. Recipes take the first number for the turn about the vertical, or all
+    three for any rotation.
+    """
+    start = product * START
+    first, second, third = ((start + number * step) % 1.0 for step in STEPS)
+    return first, second, third
+
+
+def skus_of(hand: Hand | None, keys: Sequence[str], count: tuple[int, int], streams: Streams) -> list[str]:
+    """The SKUs of a scene: those of the hand, or dealt as `choose_skus` does."""
+    return choose_skus(keys, count, streams) if hand is None else list(hand.skus)
 
 
 def choose_skus(keys: Sequence[str], count: tuple[int, int], streams: Streams) -> list[str]:

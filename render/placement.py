@@ -31,10 +31,16 @@ Manner = Literal["stand", "lie", "lean"]
 
 @dataclass(frozen=True, eq=False)
 class Thing:
-    """Something to set down. shape: hull and stable poses. manner: how it shall rest."""
+    """Something to set down. shape: hull and stable poses. manner: how it shall rest.
+
+    turn: about the vertical, radians from how it rests. lying: 0..1, which of its poses lying down, on the line of
+    their weights. None leaves either to chance.
+    """
 
     shape: Rest
     manner: Manner = "stand"
+    turn: float | None = None
+    lying: float | None = None
 
 
 @dataclass(frozen=True)
@@ -191,11 +197,11 @@ def _radius_for(things: Sequence[Thing], density: float) -> float:
 def _set_down(
     thing: Thing, arrangement: Arrangement, habits: Habits, radius: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    pose = resting_pose(thing.shape, _turn(rng) @ _resting_rotation(thing, rng))
+    pose = resting_pose(thing.shape, _turn(thing, rng) @ _resting_rotation(thing, rng))
     if not len(arrangement.centres):
         return pose
     if thing.manner == "lean":
-        leaning = _lean(thing.shape, arrangement, habits, rng)
+        leaning = _lean(thing, arrangement, habits, rng)
         if leaning is not None:
             return leaning
     kind = rng.random()
@@ -212,11 +218,14 @@ def _resting_rotation(thing: Thing, rng: np.random.Generator) -> NDArray[np.floa
     weights = thing.shape.weights[1:]
     if thing.manner != "lie" or not len(weights):
         return np.eye(3)
+    if thing.lying is not None:
+        edges = np.cumsum(weights)
+        return thing.shape.rotations[1 + np.searchsorted(edges / edges[-1], thing.lying, side="right")]
     return thing.shape.rotations[1 + rng.choice(len(weights), p=weights / weights.sum())]
 
 
-def _turn(rng: np.random.Generator) -> NDArray[np.float64]:
-    return rotation_about_z(rng.uniform(-np.pi, np.pi))
+def _turn(thing: Thing, rng: np.random.Generator) -> NDArray[np.float64]:
+    return rotation_about_z(rng.uniform(-np.pi, np.pi) if thing.turn is None else thing.turn)
 
 
 def rotation_about_z(angle: float) -> NDArray[np.float64]:
@@ -256,12 +265,13 @@ def _set_in_line(
 
 
 def _lean(
-    shape: Rest, arrangement: Arrangement, habits: Habits, rng: np.random.Generator
+    thing: Thing, arrangement: Arrangement, habits: Habits, rng: np.random.Generator
 ) -> NDArray[np.float64] | None:
     """Tilted against a neighbour: foot on the table, upper half on the neighbour; None where no try ends so."""
+    shape = thing.shape
     for _ in range(LEAN_TRIES):
         azimuth = rng.uniform(-np.pi, np.pi)
-        turn, beyond = _turn(rng), rng.uniform(*habits.tilt)
+        turn, beyond = _turn(thing, rng), rng.uniform(*habits.tilt)
         towards = -np.array([np.cos(azimuth), np.sin(azimuth)])
         balance = _balance_tilt(shape, turn, towards)
         if balance is None:

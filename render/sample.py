@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from assets.library import Library
+from render.choice import Hand
 from render.recipes import recipe_module
 from render.recipes.parts import Section
 from render.scene import SceneSpec
@@ -10,14 +11,23 @@ from render.streams import Streams
 
 
 def draw_scene(
-    library: Library, recipe: Section, *, seed: int, index: int, view: int, width: int, height: int
+    library: Library,
+    recipe: Section,
+    *,
+    seed: int,
+    index: int,
+    view: int,
+    width: int,
+    height: int,
+    hand: Hand | None = None,
 ) -> SceneSpec:
     """Scene `index` of `seed`, seen by camera `view`: a pure function of its arguments and the library's content.
 
+    hand: the products it shows; None deals them from the whole catalogue.
     Raises SynthError where a mesh of the scene cannot be loaded, ValueError for a negative seed, index or view.
     """
     if min(seed, index, view) < 0:
         raise ValueError(f"seed, index and view must not be negative, found {seed}, {index}, {view}")
     name = recipe.model_dump(include={"recipe"})["recipe"]
-    spec: SceneSpec = recipe_module(name).lay_out(library, recipe, Streams(seed, index, view), width, height)
+    spec: SceneSpec = recipe_module(name).lay_out(library, recipe, Streams(seed, index, view), width, height, hand)
     return spec

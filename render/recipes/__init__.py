@@ -1,7 +1,7 @@
 """Recipes say how scenes are drawn. One file and one line in RECIPES each; imported only when asked for.
 
 A recipe module has a frozen model `Recipe` (its ranges) and
-`lay_out(library, recipe, streams, width, height) -> SceneSpec`.
+`lay_out(library, recipe, streams, width, height, hand) -> SceneSpec`; hand: products chosen beforehand, or None.
 """
 
 from __future__ import annotations

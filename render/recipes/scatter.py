@@ -6,6 +6,7 @@ After Tobin et al., "Domain randomization" (2017) and Tremblay et al., "Training
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -15,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from assets.library import Library
 from assets.rest import Rest, upright_rest
-from render.choice import choose_skus
+from render.choice import Facing, Hand, skus_of
 from render.framing import direction_of, intrinsics_from_lens
 from render.geometry import look_at, unproject
 from render.placement import GAP, Arrangement
@@ -71,14 +72,16 @@ class Recipe(Section):
     sensor: SensorRanges = Field(default_factory=SensorRanges, description="the camera's electronics")
 
 
-def lay_out(library: Library, recipe: Recipe, streams: Streams, width: int, height: int) -> SceneSpec:
+def lay_out(
+    library: Library, recipe: Recipe, streams: Streams, width: int, height: int, hand: Hand | None = None
+) -> SceneSpec:
     """The scene of this index and view. Raises SynthError where a mesh of its products cannot be loaded.
 
     Further views see the same cloud of things from cameras beside the first.
     """
     first = _first_camera(recipe, streams, width, height)
-    skus = choose_skus(library.catalog.keys, recipe.products.count, streams)
-    products, props = _fly(library, recipe, streams, skus, first)
+    skus = skus_of(hand, library.catalog.keys, recipe.products.count, streams)
+    products, props = _fly(library, recipe, streams, skus, hand.facings if hand is not None else (), first)
     middle = np.median([placement.world_from_object[:3, 3] for placement in products], axis=0)
     lights = streams.scene(Purpose.LIGHTS)
     environment = draw_environment(recipe.lights, library.backdrops, rng=lights)
@@ -120,13 +123,14 @@ def _unit(rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def _fly(
-    library: Library, recipe: Recipe, streams: Streams, skus: list[str], camera: Camera
+    library: Library, recipe: Recipe, streams: Streams, skus: list[str], facings: Sequence[Facing], camera: Camera
 ) -> tuple[list[Placement], list[Placement]]:
     rng, finishes, looks = (streams.scene(purpose) for purpose in (Purpose.LAYOUT, Purpose.FINISH, Purpose.PROPS))
     air = Arrangement()
     products = []
-    for sku in skus:
-        pose = _free_pose(library.rest(sku), air, recipe.products.size, camera, rng)
+    for number, sku in enumerate(skus):
+        turned = _rotation_at(facings[number], camera) if facings else None
+        pose = _free_pose(library.rest(sku), air, recipe.products.size, camera, rng, turned)
         finish = draw_finish(recipe.finish, library.product(sku), rng=finishes)
         products.append(Placement("product", sku, pose, finish))
     props = []
@@ -139,17 +143,34 @@ def _fly(
     return products, props
 
 
+def _rotation_at(facing: Facing, camera: Camera) -> NDArray[np.float64]:
+    """(3, 3), world_from_object: even in its facing over all rotations of the camera's frame (Shoemake, 1992)."""
+    first, second, third = facing
+    near, far = np.sqrt(1 - first), np.sqrt(first)
+    a, b = 2 * np.pi * second, 2 * np.pi * third
+    turned = Rotation.from_quat([near * np.sin(a), near * np.cos(a), far * np.sin(b), far * np.cos(b)])
+    return camera.world_from_camera[:3, :3] @ turned.as_matrix()
+
+
 def _free_pose(
-    shape: Rest, air: Arrangement, size: tuple[float, float], camera: Camera, rng: np.random.Generator
+    shape: Rest,
+    air: Arrangement,
+    size: tuple[float, float],
+    camera: Camera,
+    rng: np.random.Generator,
+    turned: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Any orientation, anywhere in the picture, at a depth that gives the wanted size; ever deeper where it is full."""
+    """Anywhere in the picture, at a depth that gives the wanted size; ever deeper where it is full.
+
+    turned: world_from_object (3, 3); None for any orientation.
+    """
     low, high = shape.hull_vertices.min(axis=0), shape.hull_vertices.max(axis=0)
     middle, longest = (low + high) / 2, float((high - low).max())
     deeper = 1.0
     while True:
         for _ in range(TRIES):
             pose = np.eye(4)
-            pose[:3, :3] = Rotation.random(random_state=rng).as_matrix()
+            pose[:3, :3] = Rotation.random(random_state=rng).as_matrix() if turned is None else turned
             pixels = rng.uniform(*size) * min(camera.width, camera.height)
             depth = camera.K[0, 0] * longest / pixels * deeper
             spot = rng.uniform(-OUTSIDE, 1 + OUTSIDE, size=2) * [camera.width, camera.height]

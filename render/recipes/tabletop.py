@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -10,8 +11,8 @@ from pydantic import Field
 
 from assets.library import Library
 from assets.look import Shape, Texture
-from assets.rest import upright_rest
-from render.choice import choose_skus
+from assets.rest import Rest, upright_rest
+from render.choice import Facing, Hand, skus_of
 from render.framing import camera_framing, direction_of
 from render.geometry import transform
 from render.placement import Habits, Manner, Thing, arrange, rotation_about_z
@@ -57,12 +58,15 @@ class Recipe(Section):
     sensor: SensorRanges = Field(default_factory=SensorRanges, description="the camera's electronics")
 
 
-def lay_out(library: Library, recipe: Recipe, streams: Streams, width: int, height: int) -> SceneSpec:
+def lay_out(
+    library: Library, recipe: Recipe, streams: Streams, width: int, height: int, hand: Hand | None = None
+) -> SceneSpec:
     """The scene of this index and view. Raises SynthError where a mesh of its products cannot be loaded."""
-    skus = choose_skus(library.catalog.keys, recipe.products.count, streams)
+    skus = skus_of(hand, library.catalog.keys, recipe.products.count, streams)
+    facings = hand.facings if hand is not None else ()
     azimuth = streams.scene(Purpose.CAMERA).uniform(-np.pi, np.pi)
     shapes = _draw_distractors(recipe, streams)
-    products, props = _arrange(library, recipe, streams, skus, shapes, azimuth)
+    products, props = _arrange(library, recipe, streams, skus, facings, shapes, azimuth)
     points = _corners(library, products)
     slab = _table(library, recipe, streams, points)
     lights = streams.scene(Purpose.LIGHTS)
@@ -90,15 +94,24 @@ def _draw_distractors(recipe: Recipe, streams: Streams) -> list[Look]:
 
 
 def _arrange(
-    library: Library, recipe: Recipe, streams: Streams, skus: list[str], shapes: list[Look], azimuth: float
+    library: Library,
+    recipe: Recipe,
+    streams: Streams,
+    skus: list[str],
+    facings: Sequence[Facing],
+    shapes: list[Look],
+    azimuth: float,
 ) -> tuple[list[Placement], list[Placement]]:
     """Products and distractors set down together, in mixed order, so that either may hide the other."""
     rng = streams.scene(Purpose.LAYOUT)
     rests = [library.rest(sku) for sku in skus]
-    rests += [upright_rest(library.prop(shape, texture)) for shape, texture, _ in shapes]
-    manners = [_draw_manner(recipe, rng) for _ in skus] + ["stand" for _ in shapes]
-    order = rng.permutation(len(rests))
-    things = [Thing(rests[i], manners[i]) for i in order]
+    if facings:
+        bodies = [_turned_thing(rest, facing, recipe, azimuth) for rest, facing in zip(rests, facings, strict=True)]
+    else:
+        bodies = [Thing(rest, _draw_manner(recipe, rng)) for rest in rests]
+    bodies += [Thing(upright_rest(library.prop(shape, texture))) for shape, texture, _ in shapes]
+    order = rng.permutation(len(bodies))
+    things = [bodies[i] for i in order]
     poses = dict(zip(order.tolist(), arrange(things, _habits(recipe, azimuth, rng), rng=rng), strict=True))
     finishes = streams.scene(Purpose.FINISH)
     products = [
@@ -109,11 +122,30 @@ def _arrange(
     return products, props
 
 
+def _turned_thing(rest: Rest, facing: Facing, recipe: Recipe, azimuth: float) -> Thing:
+    """Turned by the first number: 0 shows the first view its front (-y). The second says how it rests, the third on
+    which side it lies."""
+    turn = azimuth + np.pi / 2 + 2 * np.pi * facing[0]
+    return Thing(rest, _manner_at(recipe, facing[1]), turn, facing[2])
+
+
+MANNERS: tuple[Manner, ...] = ("stand", "lie", "lean")
+
+
 def _draw_manner(recipe: Recipe, rng: np.random.Generator) -> Manner:
-    manners: tuple[Manner, ...] = ("stand", "lie", "lean")
-    weights = np.array([getattr(recipe.products.manner, manner) for manner in manners])
-    total = weights.sum()
-    return manners[rng.choice(3, p=weights / total)] if total > 0 else "stand"
+    return _manner_at(recipe, rng.random()) if any(_weights(recipe)) else "stand"
+
+
+def _manner_at(recipe: Recipe, place: float) -> Manner:
+    """How a product rests: `place` of 0..1 on the line of the weights."""
+    weights = np.array(_weights(recipe))
+    # As numpy's Generator.choice finds it, which this was before there were facings: the same scenes as then.
+    edges = np.cumsum(weights / weights.sum()) if weights.any() else np.ones(1)
+    return MANNERS[np.searchsorted(edges / edges[-1], place, side="right")]
+
+
+def _weights(recipe: Recipe) -> list[float]:
+    return [getattr(recipe.products.manner, manner) for manner in MANNERS]
 
 
 def _habits(recipe: Recipe, azimuth: float, rng: np.random.Generator) -> Habits:
