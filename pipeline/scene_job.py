@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from assets.atomic import write_whole
 from assets.errors import SynthError
@@ -25,8 +25,17 @@ if TYPE_CHECKING:
 FULL_COLOUR_QUALITY = 90
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A finished picture. files: suffix ("jpg", "depth.png") to content. image, annotations: COCO's, without ids."""
+
+    files: dict[str, bytes]
+    image: dict[str, Any]
+    annotations: list[dict[str, Any]]
+
+
 @dataclass
-class _Worker:
+class SceneWorker:
     """What one process keeps from scene to scene."""
 
     settings: RunSettings
@@ -35,12 +44,12 @@ class _Worker:
     backend: Backend
 
 
-_worker: _Worker | None = None
+_worker: SceneWorker | None = None
 
 
 def start_worker(settings: RunSettings) -> None:
     """Opens what all scenes need. Raises SynthError where that cannot be had: then no scene could be made."""
-    _opened(settings)
+    opened_worker(settings)
 
 
 def render_scene(settings: RunSettings, index: int) -> tuple[int, int]:
@@ -48,19 +57,20 @@ def render_scene(settings: RunSettings, index: int) -> tuple[int, int]:
 
     Raises SynthError where the scene cannot be made.
     """
-    worker = _opened(settings)
+    worker = opened_worker(settings)
     counts = [_render_view(worker, index, view) for view in range(settings.views)]
     return len(counts), sum(counts)
 
 
-def _opened(settings: RunSettings) -> _Worker:
+def opened_worker(settings: RunSettings) -> SceneWorker:
+    """What this process has open for its scenes. Raises SynthError where that cannot be had."""
     global _worker
     if _worker is None:
         _worker = _open_worker(settings)
     return _worker
 
 
-def _open_worker(settings: RunSettings) -> _Worker:
+def _open_worker(settings: RunSettings) -> SceneWorker:
     import cv2
 
     from pipeline.dataset_info import check_list
@@ -71,10 +81,12 @@ def _open_worker(settings: RunSettings) -> _Worker:
     cv2.setNumThreads(settings.threads)
     library = open_library(settings.sku_list, settings.backdrops, settings.cache)
     check_list(Layout(settings.out), library.catalog)
-    return _Worker(settings, library, load_recipe(settings.recipe), open_backend(library, render_settings(settings)))
+    return SceneWorker(
+        settings, library, load_recipe(settings.recipe), open_backend(library, render_settings(settings))
+    )
 
 
-def _render_view(worker: _Worker, index: int, view: int) -> int:
+def _render_view(worker: SceneWorker, index: int, view: int) -> int:
     from render.sample import draw_scene
 
     settings = worker.settings
@@ -85,21 +97,29 @@ def _render_view(worker: _Worker, index: int, view: int) -> int:
 
 def write_picture(scene: SceneSpec, library: Library, backend: Backend, settings: RunSettings) -> int:
     """Renders a scene and writes its files into the run's folder; returns how many annotations it has."""
-    from render.coco import annotation_record, image_record
-    from render.draw import draw_frame
-
     layout, stem = Layout(settings.out), stem_of(scene.index, scene.view)
     # Before the picture: should rendering take the process down, the scene that did it is on record.
     write_whole(layout.scene(stem), scene.to_json().encode())
-    frame = draw_frame(scene, library, backend)
-    write_whole(layout.image(stem), jpeg_of(frame, scene))
+    picture = render_picture(scene, library, backend, settings)
+    write_whole(layout.image(stem), picture.files["jpg"])
     for kind in settings.extras:
-        write_whole(layout.extra(kind, stem), EXTRAS[kind](scene, library, frame.geometry))
-    image = image_record(scene, file_name=layout.image(stem).name, backend=settings.backend)
-    fragment = {"image": image, "annotations": [annotation_record(item) for item in frame.annotations]}
+        write_whole(layout.extra(kind, stem), picture.files[f"{kind}.png"])
+    fragment = {"image": picture.image, "annotations": picture.annotations}
     # Last: its presence says that the picture is complete.
     write_whole(layout.labels(stem), json.dumps(fragment, allow_nan=False, separators=(",", ":")).encode())
-    return len(frame.annotations)
+    return len(picture.annotations)
+
+
+def render_picture(scene: SceneSpec, library: Library, backend: Backend, settings: RunSettings) -> Picture:
+    """Renders a scene: what is stored of it, written nowhere yet."""
+    from render.coco import annotation_record, image_record
+    from render.draw import draw_frame
+
+    frame = draw_frame(scene, library, backend)
+    files = {"jpg": jpeg_of(frame, scene)}
+    files |= {f"{kind}.png": EXTRAS[kind](scene, library, frame.geometry) for kind in settings.extras}
+    image = image_record(scene, file_name=f"{stem_of(scene.index, scene.view)}.jpg", backend=settings.backend)
+    return Picture(files, image, [annotation_record(item) for item in frame.annotations])
 
 
 def jpeg_of(frame: Frame, scene: SceneSpec) -> bytes:

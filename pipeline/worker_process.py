@@ -38,12 +38,13 @@ def start_nothing(settings: RunSettings) -> None:
 class Job:
     """What workers do; both functions are picklable by name.
 
-    scene: makes all files of a scene, returns its numbers of pictures and annotations; raises SynthError where the
-    same scene would fail again. start: opens what all scenes need; raises SynthError where no scene could be made.
-    start_timeout_s: long enough for Blender's first start from a slow network disk.
+    scene: makes all files of the scene of a number (or whatever a scene is ordered by), returns its numbers of pictures
+    and annotations; raises SynthError where the same scene would fail again. start: opens what all scenes need; raises
+    SynthError where no scene could be made. start_timeout_s: long enough for Blender's first start from a slow network
+    disk.
     """
 
-    scene: Callable[[RunSettings, int], tuple[int, int]]
+    scene: Callable[[RunSettings, Any], tuple[int, int]]
     start: Callable[[RunSettings], None] = start_nothing
     start_timeout_s: float = 600.0
 
@@ -82,7 +83,7 @@ def _receive_lock(handle: Any) -> HeldLock:
 
 
 def serve(link: Connection, job: Job, settings: RunSettings, lock: HeldLock | None) -> None:
-    """The worker's life: says that it is ready, makes the scenes whose numbers come over `link`, ends on None.
+    """The worker's life: says that it is ready, makes the scenes that are ordered over `link`, ends on None.
 
     lock: only had, never used.
     """
@@ -97,8 +98,8 @@ def serve(link: Connection, job: Job, settings: RunSettings, lock: HeldLock | No
 
 def _serve_scenes(link: Connection, job: Job, settings: RunSettings) -> None:
     made = 0
-    while (index := link.recv()) is not None:
-        link.send(_reported(lambda: job.scene(settings, index), "made", settings))
+    while (order := link.recv()) is not None:
+        link.send(_reported(lambda: job.scene(settings, order), "made", settings))
         made += 1
         if made % TRIM_SCENES == 0:
             return_memory()

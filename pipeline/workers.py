@@ -68,6 +68,11 @@ def never_stop(under_way: int) -> bool:
     return False
 
 
+def itself(index: int) -> object:
+    """For scenes that their number alone describes."""
+    return index
+
+
 def run_scenes(
     job: Job,
     settings: RunSettings,
@@ -82,15 +87,13 @@ def run_scenes(
     are begun. lock: descriptor of the folder's lock, held by the workers too. Raises SynthError where no worker can
     work or the disk takes no more. Leaving the iterator early ends all workers at once.
     """
-    crew = _Crew(job, settings, indices, HeldLock(lock) if lock is not None else None)
-    try:
+    with Crew(job, settings, lock=lock) as crew:
+        crew.add(indices)
         while crew.has_work(stopping := stop(crew.under_way)):
             if not stopping:
                 crew.hand_out()
             yield from crew.attend()
         crew.dismiss()
-    finally:
-        crew.kill()
 
 
 class _Worker:
@@ -116,10 +119,10 @@ class _Worker:
     def dead(self) -> bool:
         return self.gone or not self.process.is_alive()
 
-    def take(self, task: _Task) -> None:
+    def take(self, task: _Task, order: object) -> None:
         self.task, self.since = task, time.monotonic()
         with suppress(OSError):  # it has died: seen at the next look
-            self.link.send(task.index)
+            self.link.send(order)
 
     def listen(self) -> Report | None:
         """What it has said, None where it said nothing or died over it."""
@@ -144,18 +147,44 @@ class _Worker:
         self.link.close()
 
 
-class _Crew:
-    """The workers of a run and the scenes that wait for them."""
+class Crew:
+    """The workers of a run and the scenes that wait for them; used in a with block, at whose end all workers end.
 
-    def __init__(self, job: Job, settings: RunSettings, indices: Iterable[int], lock: HeldLock | None) -> None:
-        self._job, self._settings, self._lock = job, settings, lock
-        self._waiting = deque(indices)
+    order: what a worker is handed for the scene of a number, if that is more than the number.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        settings: RunSettings,
+        *,
+        lock: int | None = None,
+        order: Callable[[int], object] = itself,
+    ) -> None:
+        self._job, self._settings, self._order = job, settings, order
+        self._lock = HeldLock(lock) if lock is not None else None
+        self._waiting: deque[int] = deque()
         self._again: deque[_Task] = deque()
         self._workers: list[_Worker] = []
         self._leaving: list[_Worker] = []
         self._bad_starts = 0
         self._scratch = tempfile.TemporaryDirectory(prefix="synth-", ignore_cleanup_errors=True)
         self._most_mb = max(min(settings.memory_mb, memory_share_mb(settings.workers)), LEAST_MEMORY_MB)
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.kill()
+
+    def add(self, indices: Iterable[int]) -> None:
+        """More scenes, behind those that wait."""
+        self._waiting.extend(indices)
+
+    @property
+    def waiting(self) -> int:
+        """Scenes that no worker has been handed yet."""
+        return len(self._waiting) + len(self._again)
 
     @property
     def _busy(self) -> list[_Worker]:
@@ -174,7 +203,7 @@ class _Crew:
             if self._one_alone:
                 self._retire(worker)  # what it keeps in memory is what that scene lacks
             elif (task := self._next()) is not None:
-                worker.take(task)
+                worker.take(task, self._order(task.index))
         alone = self._one_alone or bool(self._again and self._again[0].alone)
         wanted = 1 if alone else min(self._settings.workers, self.under_way + len(self._waiting) + len(self._again))
         for _ in range(wanted - len(self._workers)):
