@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -19,6 +19,19 @@ PRODUCT = Classes(("product",), ("product",))
 TOLD = 10
 
 
+class Classified(Protocol):
+    """A data set as far as its classes go. root: where it lies."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def root(self) -> object: ...
+
+    @property
+    def classes(self) -> Classes: ...
+
+
 @dataclass(frozen=True)
 class ClassMatch:
     """classes: of all sets together. notes: classes that only one set has, in words."""
@@ -27,7 +40,7 @@ class ClassMatch:
     notes: tuple[str, ...]
 
 
-def match_classes(sets: Sequence[ImageSet], choice: ClassChoice = "all") -> ClassMatch:
+def match_classes(sets: Sequence[Classified], choice: ClassChoice = "all") -> ClassMatch:
     """The classes of the first set, then those that only later sets have; with "common" those that all sets have.
 
     With "product" there is one class for all. Raises SynthError where no class is left.
@@ -40,7 +53,7 @@ def match_classes(sets: Sequence[ImageSet], choice: ClassChoice = "all") -> Clas
     renamed: list[str] = []
     for images in sets:
         known = Classes(tuple(keys), tuple(names))
-        for key, name, label in zip(images.classes.keys, images.classes.names, _labels_in(known, images), strict=True):
+        for key, name, label in zip(images.classes.keys, images.classes.names, labels_in(known, images), strict=True):
             if label is None:
                 keys.append(key)
                 names.append(name)
@@ -70,7 +83,7 @@ def relabel(images: ImageSet, classes: Classes) -> ImageSet:
     """
     if is_agnostic(classes):
         return _as_products(images, classes)
-    table = np.array([IGNORED if label is None else label for label in _labels_in(classes, images)], np.int32)
+    table = np.array([IGNORED if label is None else label for label in labels_in(classes, images)], np.int32)
     known = images.true_labels != IGNORED
     true_labels = np.where(known, table[np.where(known, images.true_labels, 0)], IGNORED).astype(np.int32)
     labels = np.where(images.labels == IGNORED, IGNORED, true_labels).astype(np.int32)
@@ -90,24 +103,25 @@ def _as_products(images: ImageSet, classes: Classes) -> ImageSet:
     return replace(images, classes=classes, labels=labels, true_labels=true_labels, category_ids=())
 
 
-def _collapsed(sets: Sequence[ImageSet]) -> str:
+def _collapsed(sets: Sequence[Classified]) -> str:
     counts = ", ".join(f"{len(images.classes)} of {images.name}" for images in sets)
     return f"one class, {PRODUCT.keys[0]}, for all classes ({counts}): what is found is told apart by its embedding"
 
 
-def rename_classes(images: ImageSet, known: Classes) -> Classes:
+def rename_classes(images: Classified, known: Classes) -> Classes:
     """The classes of `images` under the keys and names that the same classes have in `known`; their order stays."""
-    pairs = zip(_labels_in(known, images), images.classes.keys, images.classes.names, strict=True)
+    pairs = zip(labels_in(known, images), images.classes.keys, images.classes.names, strict=True)
     renamed = [(key, name) if label is None else (known.keys[label], known.names[label]) for label, key, name in pairs]
     return Classes(tuple(key for key, _ in renamed), tuple(name for _, name in renamed))
 
 
-def _labels_in(classes: Classes, images: ImageSet) -> list[int | None]:
+def labels_in(classes: Classes, images: Classified) -> list[int | None]:
     """Where the classes of `images` stand in `classes`."""
     by_key = {key: label for label, key in enumerate(classes.keys)}
+    names = _Names(classes, images)
     labels: list[int | None] = []
     for key, name in zip(images.classes.keys, images.classes.names, strict=True):
-        labels.append(by_key[key] if key in by_key else _label_by_name(name, classes, images))
+        labels.append(by_key[key] if key in by_key else names.find(name))
     taken = [label for label in labels if label is not None]
     if len(set(taken)) != len(taken):
         twice = sorted({classes.keys[label] for label in taken if taken.count(label) > 1})
@@ -115,21 +129,32 @@ def _labels_in(classes: Classes, images: ImageSet) -> list[int | None]:
     return labels
 
 
-def _label_by_name(name: str, classes: Classes, images: ImageSet) -> int | None:
-    """The class of that name, the same letter by letter before the same but for case and blanks."""
-    # Two classes of one name are told apart by their keys alone.
-    free = [label for label, key in enumerate(classes.keys) if key not in images.classes.keys]
-    for form in (str, _plain):
-        found = [label for label in free if form(classes.names[label]) == form(name)]
-        if len(found) > 1:
-            keys = tuple(classes.keys[label] for label in found)
-            raise _ambiguous(f"the category {name!r} may be any of several classes", images, keys)
-        if found:
-            return found[0]
-    return None
+class _Names:
+    """Classes by their names, looked up without going through all of them: catalogues have 170,000."""
+
+    def __init__(self, classes: Classes, images: Classified) -> None:
+        self.classes, self.images = classes, images
+        # Two classes of one name are told apart by their keys alone.
+        own = set(images.classes.keys)
+        self.tables: list[tuple[Callable[[str], str], dict[str, list[int]]]] = [(str, {}), (_plain, {})]
+        for label, key in enumerate(classes.keys):
+            if key not in own:
+                for form, table in self.tables:
+                    table.setdefault(form(classes.names[label]), []).append(label)
+
+    def find(self, name: str) -> int | None:
+        """The class of that name, the same letter by letter before the same but for case and blanks."""
+        for form, table in self.tables:
+            found = table.get(form(name), [])
+            if len(found) > 1:
+                keys = tuple(self.classes.keys[label] for label in found)
+                raise _ambiguous(f"the category {name!r} may be any of several classes", self.images, keys)
+            if found:
+                return found[0]
+        return None
 
 
-def _ambiguous(what: str, images: ImageSet, keys: tuple[str, ...]) -> SynthError:
+def _ambiguous(what: str, images: Classified, keys: tuple[str, ...]) -> SynthError:
     hint = "give the categories a field sku, the key of the product"
     return SynthError(what, where=f"{images.name} ({images.root})", found=_listed(keys), hint=hint)
 
@@ -140,7 +165,7 @@ def _plain(name: str) -> str:
     return "".join(letter for letter in apart if letter.isalnum() or letter == ".") or name
 
 
-def _only_in(name: str, keys: list[str], having: list[list[str]], sets: Sequence[ImageSet]) -> str:
+def _only_in(name: str, keys: list[str], having: list[list[str]], sets: Sequence[Classified]) -> str:
     alone = [key for key, owners in zip(keys, having, strict=True) if owners == [name]]
     return f"{len(alone)} classes only in {name}: {_listed(tuple(alone))}" if alone and len(sets) > 1 else ""
 

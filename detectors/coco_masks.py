@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,6 +42,14 @@ def decode_mask(counts: bytes, height: int, width: int) -> NDArray[np.uint8]:
     from pycocotools import mask as codec
 
     return codec.decode({"size": [height, width], "counts": counts})
+
+
+def decode_outlines(masks: Sequence[bytes], height: int, width: int) -> NDArray[np.uint8]:
+    """(N, height, width) uint8 0/1 of N compressed run lengths."""
+    outlines = np.zeros((len(masks), height, width), np.uint8)
+    for outline, counts in zip(outlines, masks, strict=True):
+        outline[:] = decode_mask(counts, height, width)
+    return outlines
 
 
 def run_lengths(counts: bytes) -> NDArray[np.int64] | None:

@@ -93,20 +93,25 @@ def read_picture(path: Path, width: int, height: int) -> NDArray[np.uint8]:
 
     Raises SynthError where the file has gone or has changed since the data set was checked.
     """
-    import cv2
-
     try:
         data = path.read_bytes()
     except OSError as error:
         raise SynthError("an image cannot be read", where=str(path), found=str(error)) from error
+    return decode_picture(data, width, height, str(path))
+
+
+def decode_picture(data: bytes, width: int, height: int, where: str) -> NDArray[np.uint8]:
+    """(height, width, 3) uint8 RGB of a file's content; as `read_picture`. where: for people."""
+    import cv2
+
     stored = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     image = cv2.imdecode(np.frombuffer(data, np.uint8), stored) if data else None
     if image is not None and image.shape[:2] == (height, width):
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    return _turned_picture(data, path, width, height)
+    return _turned_picture(data, where, width, height)
 
 
-def _turned_picture(data: bytes, path: Path, width: int, height: int) -> NDArray[np.uint8]:
+def _turned_picture(data: bytes, where: str, width: int, height: int) -> NDArray[np.uint8]:
     """The picture turned by its EXIF tag, of any format that the check of the data set can read."""
     from PIL import Image, ImageOps
 
@@ -117,6 +122,6 @@ def _turned_picture(data: bytes, path: Path, width: int, height: int) -> NDArray
             if image.size == (width, height):
                 return np.array(image.convert("RGB"))
     except Exception as error:
-        raise SynthError("an image cannot be read", where=str(path), found=str(error), expected=expected) from error
+        raise SynthError("an image cannot be read", where=where, found=str(error), expected=expected) from error
     found = f"{image.width}x{image.height}"
-    raise SynthError("an image cannot be read", where=str(path), found=found, expected=expected)
+    raise SynthError("an image cannot be read", where=where, found=found, expected=expected)

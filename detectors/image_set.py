@@ -13,6 +13,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.coco_masks import decode_outlines
+from detectors.coco_pictures import read_picture
+from detectors.sample import Sample
+
 # Label of a box that is neither target nor background: a crowd, a product hardly seen, a class left out.
 IGNORED = -1
 
@@ -114,6 +118,22 @@ class ImageSet:
     def path(self, index: int) -> Path:
         """The file of an image."""
         return self.root / self.file_names[index].decode()
+
+    def locate(self, index: int) -> str:
+        """What an image is called by people."""
+        return str(self.path(index))
+
+    def read_sample(self, index: int, *, masks: bool) -> Sample:
+        """An image with its boxes, and its masks where they are wanted and every box has one.
+
+        Raises SynthError where the picture cannot be read.
+        """
+        width, height = (int(side) for side in self.sizes[index])
+        span = self.span(index)
+        counts = [self.masks[place] for place in range(span.start, span.stop)] if masks else []
+        outlines = decode_outlines(counts, height, width) if masks and all(counts) else None
+        picture = read_picture(self.path(index), width, height)
+        return Sample(picture, np.array(self.boxes[span]), self.labels[span].astype(np.int64), outlines)
 
     def span(self, index: int) -> slice:
         """The annotations of an image."""

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from assets.errors import SynthError
 from detectors.ema import MovingAverage
 from detectors.find import network_input
-from detectors.image_set import ImageSet
 from detectors.loader import FIRST_LABEL, Batch
 from detectors.mix import Purpose, stream
 from detectors.schedule import Plan
+from detectors.source import Source
 
 SPOILED_BATCH = "spoiled_batch.pt"
 
@@ -33,7 +33,7 @@ class Learner(L.LightningModule):
         self,
         model: nn.Module,
         plan: Plan,
-        sources: Sequence[ImageSet],
+        sources: Sequence[Source],
         *,
         learning_rate: float,
         weight_decay: float,
@@ -125,7 +125,7 @@ class Learner(L.LightningModule):
     def _portrait(self, draw: Any, target: dict[str, Tensor]) -> str:
         images = self.sources[draw.source]
         boxes = target["boxes"].float().cpu().numpy()
-        text = f"{images.path(draw.image)}: {len(boxes)} boxes"
+        text = f"{images.locate(draw.image)}: {len(boxes)} boxes"
         if len(boxes):
             sides = (boxes[:, 2:] - boxes[:, :2]).min(axis=1)
             least = int(np.argmin(sides))

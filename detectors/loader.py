@@ -14,12 +14,12 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from assets.errors import SynthError
 from detectors.augment import PARTNERS, AugmentSettings, augment
-from detectors.coco_masks import decode_mask
-from detectors.coco_pictures import read_picture
-from detectors.image_set import IGNORED, ImageSet
+from detectors.image_set import IGNORED
 from detectors.mix import Draw, Purpose, stream
 from detectors.sample import Sample
 from detectors.schedule import Plan
+from detectors.shard_set import ShardSet
+from detectors.source import Source
 
 # torchvision counts classes from 1: 0 is background.
 FIRST_LABEL = 1
@@ -48,8 +48,9 @@ class View:
 class TrainingImages(Dataset[Any]):
     """Draws to samples: a pure function of (seed, position), so that any worker may make any of them."""
 
-    def __init__(self, sources: tuple[ImageSet, ...], plan: Plan, view: View) -> None:
+    def __init__(self, sources: tuple[Source, ...], plan: Plan, view: View) -> None:
         self.sources, self.plan, self.view = sources, plan, view
+        self._ahead: dict[int, tuple[int, ...]] = {}
 
     def __getitem__(self, draw: Draw) -> tuple[Sample, Draw] | SynthError:
         try:
@@ -61,7 +62,8 @@ class TrainingImages(Dataset[Any]):
     def make(self, draw: Draw) -> Sample:
         """The sample of a draw. Raises SynthError where its picture cannot be read."""
         view = self.view
-        sample = read_sample(self.sources[draw.source], draw.image, masks=view.masks)
+        self._fetch_ahead(draw)
+        sample = self.sources[draw.source].read_sample(draw.image, masks=view.masks)
         rng = stream(view.seed, Purpose.AUGMENT, draw.position)
         return augment(
             sample, self._partners(draw), settings=view.augment, width=view.width, height=view.height, rng=rng
@@ -71,11 +73,22 @@ class TrainingImages(Dataset[Any]):
         """Other images for mosaic and copy-paste, from the same mix, read only where they are used."""
         rng = stream(self.view.seed, Purpose.PARTNERS, draw.position)
         shares = self.plan.shares_at(draw.position)
+        mix, offset = self.plan.mix_at(draw.position)
         partners: list[Callable[[], Sample]] = []
         for source in rng.choice(len(shares), PARTNERS, p=np.array(shares) / sum(shares)):
-            image = int(rng.integers(len(self.sources[source])))
-            partners.append(partial(read_sample, self.sources[source], image, masks=True))
+            image = mix.partner(draw.position - offset, int(source), rng=rng)
+            partners.append(partial(self.sources[source].read_sample, image, masks=True))
         return partners
+
+    def _fetch_ahead(self, draw: Draw) -> None:
+        """Shards from elsewhere are on their way while those before them are read."""
+        source = self.sources[draw.source]
+        if isinstance(source, ShardSet):
+            mix, offset = self.plan.mix_at(draw.position)
+            shards = mix.shards_ahead(draw.position - offset, draw.source)
+            if self._ahead.get(draw.source) != shards:
+                self._ahead[draw.source] = shards
+                source.fetch_ahead(shards)
 
 
 class PlannedBatches(Sampler[list[Draw]]):
@@ -126,21 +139,6 @@ def target_of(sample: Sample) -> dict[str, Tensor]:
     if sample.masks is not None:
         target["masks"] = torch.from_numpy(np.ascontiguousarray(sample.masks[kept], np.uint8))
     return target
-
-
-def read_sample(images: ImageSet, index: int, *, masks: bool) -> Sample:
-    """An image with its boxes, and its masks where they are wanted and every box has one."""
-    width, height = (int(side) for side in images.sizes[index])
-    span = images.span(index)
-    outlines = None
-    if masks:
-        counts = [images.masks[place] for place in range(span.start, span.stop)]
-        if all(counts):
-            outlines = np.zeros((len(counts), height, width), np.uint8)
-            for outline, text in zip(outlines, counts, strict=True):
-                outline[:] = decode_mask(text, height, width)
-    picture = read_picture(images.path(index), width, height)
-    return Sample(picture, np.array(images.boxes[span]), images.labels[span].astype(np.int64), outlines)
 
 
 def calm_worker(worker: int) -> None:

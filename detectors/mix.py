@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
 from typing import NamedTuple
@@ -61,16 +61,68 @@ def complete_shares(shares: Shares, sources: Sequence[str]) -> tuple[float, ...]
     return tuple(share / sum(completed) for share in completed)
 
 
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """How a source in shards is gone through: its shards in another order each time, `width` of them mixed at once.
+
+    sizes: (S,) int64, images of each shard; images count through the shards. Reading stays within a few shards, memory
+    with one window, and the image at any place is known without those before it.
+    """
+
+    sizes: NDArray[np.int64]
+    width: int
+
+    def image_at(self, seed: int, source: int, turn: int, place: int) -> int:
+        """The image at a place of the `turn`-th time through."""
+        _, starts = _shard_order(self, seed, source, turn)
+        window = int(np.searchsorted(starts, place, "right")) - 1
+        return int(_window_order(self, seed, source, turn, window)[place - starts[window]])
+
+    def window_at(self, seed: int, source: int, turn: int, place: int) -> NDArray[np.int64]:
+        """The images of the window that a place lies in, mixed."""
+        _, starts = _shard_order(self, seed, source, turn)
+        return _window_order(self, seed, source, turn, int(np.searchsorted(starts, place, "right")) - 1)
+
+    def shards_ahead(self, seed: int, source: int, turn: int, place: int) -> tuple[int, ...]:
+        """The shards of the window that a place lies in, and of the one after it."""
+        order, starts = _shard_order(self, seed, source, turn)
+        window = int(np.searchsorted(starts, place, "right")) - 1
+        further = order[window * self.width : (window + 2) * self.width]
+        if (window + 1) * self.width >= len(order):
+            further = np.concatenate([further, _shard_order(self, seed, source, turn + 1)[0][: self.width]])
+        return tuple(dict.fromkeys(further.tolist()))
+
+
+@lru_cache(maxsize=8)
+def _shard_order(windows: Windows, seed: int, source: int, turn: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(S,) the shards in their order, and (W,) the place that each window begins at."""
+    order = stream(seed, Purpose.ORDER, source, turn).permutation(len(windows.sizes))
+    before = np.concatenate([[0], np.cumsum(windows.sizes[order])])
+    return order, before[: -1 : windows.width]
+
+
+@lru_cache(maxsize=8)
+def _window_order(windows: Windows, seed: int, source: int, turn: int, window: int) -> NDArray[np.int64]:
+    """The images of a window, mixed."""
+    order, _ = _shard_order(windows, seed, source, turn)
+    first = np.concatenate([[0], np.cumsum(windows.sizes)])
+    shards = order[window * windows.width : (window + 1) * windows.width]
+    images = np.concatenate([np.arange(first[shard], first[shard + 1]) for shard in shards])
+    return images[stream(seed, Purpose.ORDER, source, turn, window + 1).permutation(len(images))]
+
+
 @dataclass(frozen=True)
 class Mix:
     """The order of one phase of training: an endless sequence of draws, each known from its position alone.
 
     counts: images of each source. shares: of each source, summing to 1; a source of share 0 is never drawn.
+    windows: by source, how one that lies in shards is gone through; others are shuffled whole.
     """
 
     counts: tuple[int, ...]
     shares: tuple[float, ...]
     seed: int
+    windows: Mapping[int, Windows] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if abs(sum(self.shares) - 1) > 1e-6 or len(self.counts) != len(self.shares):
@@ -87,8 +139,25 @@ class Mix:
         for position, source in enumerate(sources, start=start):
             turn, place = divmod(turns[source], self.counts[source])
             turns[source] += 1
-            order = _order(self.seed, int(source), turn, self.counts[source])
-            yield Draw(int(source), int(order[place]), position)
+            yield Draw(int(source), self._image(int(source), turn, place), position)
+
+    def _image(self, source: int, turn: int, place: int) -> int:
+        if source in self.windows:
+            return self.windows[source].image_at(self.seed, source, turn, place)
+        return int(_order(self.seed, source, turn, self.counts[source])[place])
+
+    def partner(self, position: int, source: int, *, rng: np.random.Generator) -> int:
+        """An image of a source to go with the one drawn at a position: any, of a source in shards a near one."""
+        if source not in self.windows:
+            return int(rng.integers(self.counts[source]))
+        turn, place = divmod(self._turns_before(position)[source], self.counts[source])
+        near = self.windows[source].window_at(self.seed, source, turn, place)
+        return int(near[rng.integers(len(near))])
+
+    def shards_ahead(self, position: int, source: int) -> tuple[int, ...]:
+        """The shards that a source in shards is read from at a position, and those of its window after that."""
+        turn, place = divmod(self._turns_before(position)[source], self.counts[source])
+        return self.windows[source].shards_ahead(self.seed, source, turn, place)
 
     def _turns_before(self, position: int) -> list[int]:
         """How often each source is drawn before a position."""

@@ -39,7 +39,7 @@ def preview_training(
     draws = list(plan.draws(0, count))
     samples = [images.make(draw) for draw in draws]
     names = settings.source_names
-    captions = [f"{names[draw.source]}: {data.sources[draw.source].path(draw.image).name}" for draw in draws]
+    captions = [f"{names[draw.source]}: {Path(data.sources[draw.source].locate(draw.image)).name}" for draw in draws]
     draw_batch(samples, captions, data.classes.names, out)
     tell(f"mix: {realised({name: sum(names[d.source] == name for d in draws) for name in names})}")
     return out

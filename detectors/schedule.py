@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from assets.errors import SynthError
-from detectors.mix import Draw, Mix
+from detectors.mix import Draw, Mix, Windows
 
 Schedule = Literal["mix", "finetune", "mix+finetune", "adapt"]
 # "adapt" is fine-tuning alone, from a trained detector.
@@ -33,13 +33,17 @@ class Phase:
 
 @dataclass(frozen=True)
 class Plan:
-    """Phases in their order. counts: images of each source. samples: drawn per step by all processes together."""
+    """Phases in their order. counts: images of each source. samples: drawn per step by all processes together.
+
+    windows: of the sources that lie in shards, by their place.
+    """
 
     phases: tuple[Phase, ...]
     counts: tuple[int, ...]
     samples: int
     steps_per_epoch: int
     seed: int
+    windows: Mapping[int, Windows] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
@@ -60,12 +64,15 @@ class Plan:
 
     def draws(self, first: int, last: int) -> Iterator[Draw]:
         """The samples at positions first to last - 1; a batch lies in one phase."""
-        phase, start = self.phase_at(first // self.samples)
-        offset = start * self.samples
-        number = self.phases.index(phase)
-        mix = Mix(self.counts, phase.shares, self.seed + number)
+        mix, offset = self.mix_at(first)
         for draw in mix.draws(first - offset, last - offset):
             yield draw._replace(position=draw.position + offset)
+
+    def mix_at(self, position: int) -> tuple[Mix, int]:
+        """The mix of the phase that sample `position` lies in, and the position that the phase begins at."""
+        phase, start = self.phase_at(position // self.samples)
+        number = self.phases.index(phase)
+        return Mix(self.counts, phase.shares, self.seed + number, self.windows), start * self.samples
 
     def rate_at(self, step: int) -> float:
         """Factor on the learning rate: linear warm-up, then a cosine, within each phase (Loshchilov & Hutter 2017)."""
