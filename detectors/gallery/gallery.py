@@ -1,0 +1,115 @@
+"""A version of a gallery, open for reading: whose rows are whose, vectors left on disk until they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.errors import SynthError
+from detectors.gallery.parts import GallerySku, map_vectors, read_skus
+from detectors.gallery.versions import Manifest, current_version, read_manifest
+
+NOBODY = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Gallery:
+    """One version; what happens to the folder while it is open does not change it.
+
+    Rows are counted through all parts, those of SKUs that the version lacks included. keys, names, category_ids,
+    digests: of each SKU, in the order of its rows. first, counts: (S,) int64, its rows. owners: (R,) int32, the SKU of
+    each row, NOBODY for rows without. blocks: the vectors of each part. starts: (P + 1,) int64, its first row.
+    """
+
+    folder: Path
+    version: str
+    manifest: Manifest
+    keys: tuple[str, ...]
+    names: tuple[str, ...]
+    category_ids: NDArray[np.int64]
+    digests: tuple[str, ...]
+    first: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    owners: NDArray[np.int32]
+    blocks: tuple[NDArray, ...]
+    starts: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def dim(self) -> int:
+        return self.manifest.embedder.dim
+
+    @cached_property
+    def positions(self) -> dict[str, int]:
+        """Where a SKU stands, by its key."""
+        return {key: position for position, key in enumerate(self.keys)}
+
+    def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(N, dim) float32: the vectors of these rows."""
+        found = np.empty((len(rows), self.dim), np.float32)
+        parts = np.searchsorted(self.starts, rows, side="right") - 1
+        for part in np.unique(parts):
+            mine = parts == part
+            found[mine] = self.blocks[part][rows[mine] - self.starts[part]]
+        return found
+
+    def rows_of(self, position: int) -> NDArray[np.int64]:
+        """The rows of a SKU."""
+        return np.arange(self.first[position], self.first[position] + self.counts[position])
+
+    def live_blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Part by part the rows that belong to a SKU, and their vectors as float32."""
+        for start, block in zip(self.starts[:-1], self.blocks, strict=True):
+            live = np.flatnonzero(self.owners[start : start + len(block)] != NOBODY)
+            if len(live):
+                yield live + start, np.ascontiguousarray(block[live], np.float32)
+
+    def check_embedder(self, fingerprint: str, where: str) -> None:
+        """Raises SynthError where the gallery was made by another embedder: distances would mean nothing."""
+        if fingerprint != self.manifest.embedder.fingerprint:
+            raise SynthError(
+                "the gallery was made by another embedder",
+                where=f"{self.folder}, version {self.version}",
+                found=f"{fingerprint[:16]} ({where})",
+                expected=self.manifest.embedder.fingerprint[:16],
+                hint="give the embedder that the gallery was built with, or build a gallery with this one",
+            )
+
+
+def open_gallery(folder: Path, version: str | None = None) -> Gallery:
+    """A version of the gallery in `folder`, by default the one in use. Raises SynthError where it cannot be used."""
+    version = version or current_version(folder)
+    manifest = read_manifest(folder, version)
+    skus: list[GallerySku] = []
+    first: list[int] = []
+    starts = np.concatenate([[0], np.cumsum([part.rows for part in manifest.parts], dtype=np.int64)])
+    owners = np.full(int(starts[-1]), NOBODY, np.int32)
+    for part, start in zip(manifest.parts, starts.tolist(), strict=False):
+        row, gone = start, set(part.gone)
+        for position, sku in enumerate(read_skus(folder, part.digest)):
+            if position not in gone:
+                owners[row : row + sku.rows] = len(skus)
+                skus.append(sku)
+                first.append(row)
+            row += sku.rows
+    return Gallery(
+        folder=folder,
+        version=version,
+        manifest=manifest,
+        keys=tuple(sku.sku for sku in skus),
+        names=tuple(sku.name for sku in skus),
+        category_ids=np.array([sku.category_id for sku in skus], np.int64),
+        digests=tuple(sku.digest for sku in skus),
+        first=np.array(first, np.int64),
+        counts=np.array([sku.rows for sku in skus], np.int64),
+        owners=owners,
+        blocks=tuple(map_vectors(folder, part.file, manifest.embedder.dim) for part in manifest.parts),
+        starts=starts,
+    )

@@ -1,0 +1,133 @@
+"""Parts of a gallery: the vectors of some hundred SKUs with what they belong to, named by their content.
+
+    parts/DIGEST.npy     (rows, dim) float16 or float32, the views of one SKU behind one another
+    parts/DIGEST.jsonl   one SKU a line: key, name, category id, digest of what it was rendered from, rows
+
+A part is never changed: versions that have it in common share its files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.atomic import write_whole
+from assets.errors import SynthError
+
+PARTS = "parts"
+
+
+@dataclass(frozen=True)
+class GallerySku:
+    """One SKU of a part. digest: of all that its views follow from. rows: how many vectors it has."""
+
+    sku: str
+    name: str
+    category_id: int
+    digest: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class PartFile:
+    """A part that is on disk. digest: SHA-256 over both files, and their name. bytes: of both together."""
+
+    digest: str
+    skus: int
+    rows: int
+    bytes: int
+
+
+def write_part(folder: Path, skus: Sequence[GallerySku], vectors: NDArray) -> PartFile:
+    """Stores a part, whole or not at all; one that is there already is left alone.
+
+    vectors: (rows, dim), float16 or float32, in the order of the SKUs. Raises ValueError where the two do not fit.
+    """
+    if sum(sku.rows for sku in skus) != len(vectors):
+        raise ValueError(f"{len(vectors)} vectors for SKUs of {sum(sku.rows for sku in skus)} rows")
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(vectors), allow_pickle=False)
+    data, lines = buffer.getvalue(), _lines_of(skus)
+    part = PartFile(_digest_of(lines, data), len(skus), len(vectors), len(lines) + len(data))
+    path = vectors_path(folder, part.digest)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The vectors last: where they are, the part is complete.
+    for file, content in ((path.with_suffix(".jsonl"), lines), (path, data)):
+        if not file.exists():
+            write_whole(file, content)
+    return part
+
+
+def vectors_path(folder: Path, digest: str) -> Path:
+    """Where the vectors of a part lie; its SKUs lie beside them."""
+    return folder / PARTS / f"{digest}.npy"
+
+
+def read_skus(folder: Path, digest: str) -> list[GallerySku]:
+    """The SKUs of a part. Raises SynthError where they are missing or damaged."""
+    path = vectors_path(folder, digest).with_suffix(".jsonl")
+    try:
+        return [GallerySku(**_fields(line)) for line in path.read_bytes().splitlines()]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise damaged(path, error) from error
+
+
+def map_vectors(folder: Path, part: PartFile, dim: int) -> NDArray:
+    """The vectors of a part, (rows, dim), read-only and left on disk until they are looked at.
+
+    Raises SynthError where they are missing or damaged.
+    """
+    path = vectors_path(folder, part.digest)
+    try:
+        vectors: NDArray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise damaged(path, error) from error
+    if vectors.shape != (part.rows, dim) or vectors.dtype not in (np.float16, np.float32):
+        raise damaged(path, f"{vectors.dtype} {vectors.shape}")
+    return vectors
+
+
+def check_part(folder: Path, part: PartFile) -> list[str]:
+    """What is wrong with the files of a part, none if they are as they were written."""
+    path = vectors_path(folder, part.digest)
+    try:
+        lines, data = path.with_suffix(".jsonl").read_bytes(), path.read_bytes()
+    except OSError as error:
+        return [f"{path.name}: {error.strerror or error}"]
+    if _digest_of(lines, data) != part.digest:
+        return [f"{path.name}: the content is not what was written"]
+    norms = np.linalg.norm(np.load(io.BytesIO(data), allow_pickle=False).astype(np.float32), axis=1)
+    wrong = int((~(np.abs(norms - 1) < 0.01)).sum())
+    return [f"{path.name}: {wrong} vectors are not of length 1"] if wrong else []
+
+
+def damaged(path: Path, error: object) -> SynthError:
+    """The error for a file of a gallery that cannot be used."""
+    hint = "'synth gallery verify' tells everything that is wrong; roll back, or build the gallery again"
+    return SynthError("a file of the gallery is missing or damaged", where=str(path), found=str(error), hint=hint)
+
+
+def _lines_of(skus: Sequence[GallerySku]) -> bytes:
+    return "".join(json.dumps(asdict(sku), ensure_ascii=False) + "\n" for sku in skus).encode()
+
+
+def _fields(line: bytes) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads(line)
+    if not isinstance(fields["sku"], str) or not isinstance(fields["rows"], int):
+        raise TypeError("a SKU's key is a text, its rows a number")
+    return fields
+
+
+def _digest_of(lines: bytes, data: bytes) -> str:
+    digest = hashlib.sha256(len(lines).to_bytes(8, "big"))
+    digest.update(lines)
+    digest.update(data)
+    return digest.hexdigest()

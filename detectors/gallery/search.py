@@ -1,0 +1,69 @@
+"""From vectors of crops to SKUs: the nearest rows of a gallery, gathered by whose they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.gallery.gallery import NOBODY, Gallery
+from detectors.gallery.index import Index
+
+# Candidates that an approximate index is asked for, for each SKU wanted: whose exact score is best may not be whose
+# approximate score is.
+CANDIDATES = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Nearest:
+    """The best SKUs of Q queries.
+
+    skus: (Q, k) int32 positions in the gallery, best first, NOBODY where there are no more.
+    scores: (Q, k) float32, cosine of the angle to the SKU's nearest view, -1 for NOBODY.
+    """
+
+    skus: NDArray[np.int32]
+    scores: NDArray[np.float32]
+
+    @property
+    def margins(self) -> NDArray[np.float32]:
+        """(Q,) how far the best score lies above the second; 2 where there is no second."""
+        if self.scores.shape[1] < 2:
+            return np.full(len(self.scores), 2.0, np.float32)
+        alone = self.skus[:, 1] == NOBODY
+        return np.where(alone, np.float32(2.0), self.scores[:, 0] - self.scores[:, 1])
+
+
+def find_skus(gallery: Gallery, index: Index, queries: NDArray[np.float32], *, k: int = 5, best: int = 1) -> Nearest:
+    """The k nearest SKUs of each of Q queries, (Q, dim) float32 of length 1.
+
+    best: a SKU's score is the mean of its so many best views. Scores are exact whatever the index; which SKUs are
+    looked at is its choice. With an exact index and best = 1 the answer is exact: no SKU has more rows than views.
+    """
+    wanted = k if index.kind == "exact" and best == 1 else k * CANDIDATES
+    _, rows = index.search(queries, wanted * gallery.manifest.views)
+    skus = np.full((len(queries), k), NOBODY, np.int32)
+    scores = np.full((len(queries), k), -1.0, np.float32)
+    for query, found in enumerate(rows):
+        some = _some_owners(gallery, found, wanted)
+        values = _scores(gallery, queries[query], some, best)
+        order = np.lexsort((some, -values))[:k]
+        skus[query, : len(order)], scores[query, : len(order)] = some[order], values[order]
+    return Nearest(skus, scores)
+
+
+def _some_owners(gallery: Gallery, rows: NDArray[np.int64], most: int) -> NDArray[np.int32]:
+    """The owners of rows, best first, each once, up to `most`."""
+    owners = gallery.owners[rows[rows != NOBODY]]
+    _, place = np.unique(owners, return_index=True)
+    return owners[np.sort(place)][:most]
+
+
+def _scores(gallery: Gallery, query: NDArray[np.float32], skus: NDArray[np.int32], best: int) -> NDArray[np.float32]:
+    """(N,) the score of each SKU from its own vectors."""
+    if not len(skus):
+        return np.zeros(0, np.float32)
+    views = gallery.vectors(np.concatenate([gallery.rows_of(sku) for sku in skus])) @ query
+    parts = np.split(views, np.cumsum(gallery.counts[skus])[:-1])
+    return np.array([np.sort(part)[::-1][:best].mean() for part in parts], np.float32)

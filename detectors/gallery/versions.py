@@ -1,0 +1,201 @@
+"""Versions of a gallery: each an immutable list of parts, the one in use named by a pointer that is replaced whole.
+
+current                     which version is in use, and those before it
+versions/ID/gallery.json    what the version consists of; ID is the hash of its content
+parts/, indexes/            files that versions share
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from assets.atomic import lock_folder, remove_leftovers, sync_folder, write_whole
+from assets.errors import SynthError, unknown_name
+from detectors.gallery.parts import PARTS, PartFile, check_part, damaged, read_skus
+
+FORMAT = 1
+CURRENT, VERSIONS, MANIFEST = "current", "versions", "gallery.json"
+# Of the versions in use before, for rolling back.
+MOST_REMEMBERED = 100
+Precision = Literal["float32", "float16"]
+DIGEST = r"^[0-9a-f]{64}$"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EmbedderNote(_Strict):
+    """Which embedder made the vectors, and how crops are shown to it. side: pixels. margin: share of a box's sides."""
+
+    fingerprint: str = Field(min_length=1, max_length=200)
+    dim: int = Field(ge=1, le=1 << 16)
+    side: int = Field(ge=1)
+    margin: float
+
+
+class PartEntry(_Strict):
+    """A part of a version. gone: positions in the part of SKUs that this version does not have."""
+
+    digest: str = Field(pattern=DIGEST)
+    skus: int = Field(ge=1)
+    rows: int = Field(ge=1)
+    bytes: int = Field(ge=0)
+    gone: tuple[int, ...] = ()
+
+    @property
+    def file(self) -> PartFile:
+        return PartFile(self.digest, self.skus, self.rows, self.bytes)
+
+
+class Manifest(_Strict):
+    """gallery.json. views: per SKU. views_format: of the pictures that were embedded. next_id: of categories.
+
+    skus, rows: that the version has. parent: the version that it was made from; no part of its identity.
+    """
+
+    format: int = Field(FORMAT, ge=FORMAT, le=FORMAT)
+    embedder: EmbedderNote
+    views: int = Field(ge=1)
+    views_format: int
+    precision: Precision
+    next_id: int = Field(ge=1)
+    skus: int = Field(ge=0)
+    rows: int = Field(ge=0)
+    parts: tuple[PartEntry, ...]
+    parent: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The first 16 digits of the SHA-256 over everything but the parent: equal galleries have equal ids."""
+        content = json.dumps(self.model_dump(exclude={"parent"}), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def is_gallery(folder: Path) -> bool:
+    """Whether a folder holds a gallery with a version in use."""
+    return (folder / CURRENT).is_file()
+
+
+def current_version(folder: Path) -> str:
+    """The version in use. Raises SynthError where the folder is no gallery."""
+    return _pointer(folder)[0]
+
+
+def read_manifest(folder: Path, version: str | None = None) -> Manifest:
+    """What a version consists of, by default the one in use. Raises SynthError where it cannot be had."""
+    version = version or current_version(folder)
+    path = folder / VERSIONS / version / MANIFEST
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise unknown_name("version", version, version_ids(folder), where=str(folder)) from error
+    except (OSError, ValidationError) as error:
+        raise damaged(path, error) from error
+    if manifest.id != version:
+        raise damaged(path, f"its content is that of version {manifest.id}")
+    return manifest
+
+
+def version_ids(folder: Path) -> list[str]:
+    """All versions of a gallery, in the order of their ids."""
+    found = (folder / VERSIONS).iterdir() if (folder / VERSIONS).is_dir() else ()
+    return sorted(path.name for path in found if not path.name.startswith(".") and (path / MANIFEST).is_file())
+
+
+def add_version(folder: Path, manifest: Manifest) -> str:
+    """Stores a version whose parts are there, and returns its id; one that is there already is left alone."""
+    target = folder / VERSIONS / manifest.id
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder / PARTS)
+        # A folder under another name, renamed when it is complete: nobody sees half a version.
+        made = Path(tempfile.mkdtemp(dir=target.parent, prefix=".new-"))
+        write_whole(made / MANIFEST, (manifest.model_dump_json(indent=1) + "\n").encode())
+        made.chmod(0o755)
+        made.rename(target)
+        sync_folder(target.parent)
+    return manifest.id
+
+
+def use_version(folder: Path, version: str) -> None:
+    """Makes a version the one in use, at once for whoever opens the gallery from now on.
+
+    Raises SynthError where it is not there or one of its parts is not.
+    """
+    manifest = read_manifest(folder, version)
+    for part in manifest.parts:
+        read_skus(folder, part.digest)
+    now, before = _pointer(folder) if is_gallery(folder) else ("", [])
+    if now != version:
+        _point(folder, version, [now, *before] if now else before)
+
+
+def roll_back(folder: Path) -> str:
+    """Goes back to the version in use before, and returns its id. Raises SynthError where there was none."""
+    now, before = _pointer(folder)
+    if not before:
+        hint = "'synth gallery versions' lists all; 'synth gallery use' takes any of them"
+        raise SynthError("there is no version to go back to", where=str(folder), found=f"{now} is the first", hint=hint)
+    read_manifest(folder, before[0])
+    _point(folder, before[0], before[1:])
+    return before[0]
+
+
+@contextmanager
+def write_gallery(folder: Path) -> Iterator[None]:
+    """Keeps other writers out of a gallery, and takes away what killed ones left. Readers are not kept out."""
+    with lock_folder(folder):
+        for inner in (folder, folder / PARTS):
+            remove_leftovers(inner)
+        for left in (folder / VERSIONS).glob(".new-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield
+
+
+def verify_gallery(folder: Path, version: str | None = None) -> list[str]:
+    """Everything that is wrong with a version, by default the one in use: checksums, counts, lengths of vectors."""
+    manifest = read_manifest(folder, version)
+    problems = [problem for part in manifest.parts for problem in check_part(folder, part.file)]
+    if problems:
+        return problems
+    seen: set[str] = set()
+    skus = rows = 0
+    for part in manifest.parts:
+        for position, sku in enumerate(read_skus(folder, part.digest)):
+            if position in part.gone:
+                continue
+            if sku.sku in seen:
+                problems.append(f"SKU {sku.sku!r} is there twice")
+            seen.add(sku.sku)
+            skus, rows = skus + 1, rows + sku.rows
+    if (skus, rows) != (manifest.skus, manifest.rows):
+        problems.append(f"{skus} SKUs with {rows} views are there, {manifest.skus} with {manifest.rows} are on record")
+    return problems
+
+
+def _pointer(folder: Path) -> tuple[str, list[str]]:
+    path = folder / CURRENT
+    try:
+        content: dict[str, Any] = json.loads(path.read_bytes())
+        return str(content["version"]), [str(version) for version in content["before"]]
+    except FileNotFoundError as error:
+        hint = "'synth gallery build LIST --embedder RUN --out FOLDER' makes one"
+        raise SynthError("this is no gallery", where=str(folder), hint=hint) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise damaged(path, error) from error
+
+
+def _point(folder: Path, version: str, before: list[str]) -> None:
+    content = {"version": version, "before": before[:MOST_REMEMBERED]}
+    write_whole(folder / CURRENT, (json.dumps(content) + "\n").encode())
+    sync_folder(folder)
