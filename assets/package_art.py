@@ -1,0 +1,93 @@
+"""The pictures there are of a package: packshots of its sides cut from their grounds, its label, its outline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from assets.catalog import PICTURES, Sku
+from assets.cutout import Cutout, cut_out
+from assets.limits import broken_picture, open_picture
+from assets.silhouette import Profile, profile_of
+
+SIDES = ("front", "back", "left", "right", "top", "bottom")
+# Longer side that a packshot is read at: cut from its ground it gives a side of a package 640 pixels and more.
+READ_PX = 1024
+# A label is so many pixels wide at most: it goes all the way around.
+STRIP_PX = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class PackageArt:
+    """All pictures there are of a package.
+
+    sides: side name ("front", "back", "left", "right", "top", "bottom") -> (H, W, 4) uint8 sRGB + alpha, background
+    removed, cut tight. strip: (H, W, 3) uint8, the unrolled label, or None. profile: from the front's (else the back's)
+    silhouette, or None. side_profile: from the left or right packshot, or None. notes: what is doubtful, for people.
+    """
+
+    sides: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+    strip: NDArray[np.uint8] | None = None
+    profile: Profile | None = None
+    side_profile: Profile | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_art(sku: Sku, root: Path) -> PackageArt:
+    """All pictures that a SKU's row names. root: the folder of the list.
+
+    Raises SynthError naming SKU, column and file where one cannot be read.
+    """
+    notes: list[str] = []
+    sides = {}
+    for side, column in zip(SIDES, PICTURES, strict=False):
+        if not getattr(sku, column):
+            continue
+        cut = cut_out(_pixels(sku, column, root, READ_PX), aspect=_aspect(sku, side))
+        sides[side] = cut.picture
+        notes += [f"{column}: {note}" for note in _doubts(sku, side, cut)]
+    strip = _pixels(sku, "label_strip", root, STRIP_PX)[..., :3] if sku.label_strip else None
+    profile = _profile(sides, ("front", "back"))
+    return PackageArt(sides, strip, profile, _profile(sides, ("left", "right")), tuple(notes))
+
+
+def _profile(sides: dict[str, NDArray[np.uint8]], wanted: tuple[str, str]) -> Profile | None:
+    """Of the first side that there is; the second is the same product seen from the other side: mirrored."""
+    for side in wanted:
+        if side in sides:
+            mask = sides[side][..., 3] >= 128
+            return profile_of(mask if side == wanted[0] else mask[:, ::-1])
+    return None
+
+
+def _aspect(sku: Sku, side: str) -> float | None:
+    """Stated width : height of what a side shows."""
+    if sku.width_m is None or sku.height_m is None or sku.depth_m is None:
+        return None
+    across = sku.depth_m if side in ("left", "right") else sku.width_m
+    return across / (sku.depth_m if side in ("top", "bottom") else sku.height_m)
+
+
+def _doubts(sku: Sku, side: str, cut: Cutout) -> list[str]:
+    return [cut.note] if cut.note else []
+
+
+def _pixels(sku: Sku, column: str, root: Path, most_px: int) -> NDArray[np.uint8]:
+    """A picture as (H, W, 3 or 4) uint8, its longer side at most `most_px`: large JPEGs are shrunk in decoding."""
+    name = getattr(sku, column)
+    where, what = f"{root / name}, of SKU {sku.sku!r}", f"the {column}"
+    with open_picture(root / name, where, what) as image:
+        try:
+            image.draft("RGB", (most_px, most_px))
+            image.thumbnail((most_px, most_px), Image.Resampling.BOX)
+            turned = ImageOps.exif_transpose(image)
+            transparent = "A" in turned.getbands() or "transparency" in turned.info
+            return np.asarray(turned.convert("RGBA" if transparent else "RGB"))
+        except MemoryError:
+            raise
+        except Exception as error:  # decoders raise many kinds
+            raise broken_picture(what, where, error) from error
