@@ -6,19 +6,12 @@ import hashlib
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw
 
 from assets.barcode import barcode_image, ean13
 from assets.catalog import Sku
 from assets.lettering import Rgb, font_of, ink_on, write_fitted
 
-Rectangle = tuple[float, float, float, float]
-# Pixels that the larger side of a panel gets: print of 2 mm stays legible in a close picture.
-PANEL_PX = 640
-SHEET_PX = 2048
-# Panel -> axis and sign of its outward normal; the front faces -Y.
-CARTON_PANELS = {"front": (1, -1), "right": (0, 1), "back": (1, 1), "left": (0, -1), "top": (2, 1), "bottom": (2, -1)}
 PALETTE: tuple[tuple[str, str, str], ...] = (
     ("#c8102e", "#ffd100", "#ffffff"),
     ("#00539b", "#f2a900", "#ffffff"),
@@ -61,51 +54,60 @@ def _number(text: str, most: int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") % most
 
 
-def carton_sheet(sku: Sku, packshot: NDArray[np.uint8] | None) -> tuple[NDArray[np.uint8], dict[str, Rectangle]]:
-    """All six panels of a carton on one sheet, (H, W, 3) uint8, and where each lies: left, top, width, height, 0..1."""
-    width, depth, height = (float(side or 0.1) for side in (sku.width_m, sku.depth_m, sku.height_m))
-    scale = min(PANEL_PX / max(width, height), SHEET_PX / (2 * width + 2 * depth))
-    w, d, h = (max(round(side * scale), 24) for side in (width, depth, height))
-    sides = {"front": (0, 0, w, h), "right": (w, 0, d, h), "back": (w + d, 0, w, h), "left": (2 * w + d, 0, d, h)}
-    places = {**sides, "top": (0, h, w, d), "bottom": (w + d, h, w, d)}
-    sheet = Image.new("RGB", (2 * w + 2 * d, h + d), label_colors(sku)[0])
-    for panel, (left, top, across, down) in places.items():
-        sheet.paste(_panel(panel, sku, (across, down), packshot), (left, top))
-    size = np.array([sheet.width, sheet.height] * 2, dtype=float)
-    # Half a pixel inside, so that filtering does not mix neighbouring panels.
-    inset = np.array([0.5, 0.5, -1, -1])
-    rectangles = {panel: tuple(float(v) for v in (np.array(place) + inset) / size) for panel, place in places.items()}
-    return np.asarray(sheet), rectangles  # type: ignore[return-value]
-
-
-def wrap_sheet(sku: Sku, aspect: float, packshot: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
-    """A label that goes around: back text, front in the middle, barcode; width is `aspect` times its height."""
-    width = min(round(PANEL_PX * max(aspect, 1.0)), SHEET_PX)
-    height = max(round(width / aspect), 48)
-    sheet = Image.new("RGB", (width, height), label_colors(sku)[0])
-    front = round(width * 0.46)
-    side = (width - front) // 2
-    sheet.paste(_panel("left", sku, (side, height), packshot), (0, 0))
-    sheet.paste(_panel("front", sku, (front, height), packshot), (side, 0))
-    sheet.paste(_panel("right", sku, (width - side - front, height), packshot), (side + front, 0))
-    return np.asarray(sheet)
-
-
-def _panel(panel: str, sku: Sku, size: tuple[int, int], packshot: NDArray[np.uint8] | None) -> Image.Image:
-    ground = label_colors(sku)[0] if packshot is None else _main_color(packshot)
+def draw_panel(side: str, sku: Sku, size: tuple[int, int], ground: Rgb) -> Image.Image:
+    """A drawn picture of a side in `size` pixels: a name of PANELS."""
     image = Image.new("RGB", size, ground)
-    if packshot is not None and panel in ("front", "back"):
-        return Image.fromarray(packshot).resize(size, Image.Resampling.LANCZOS)
-    PANELS[panel](image, sku, ground)
+    PANELS[side](image, sku, ground)
     return image
 
 
-def _main_color(packshot: NDArray[np.uint8]) -> Rgb:
-    """The most frequent colour of the packshot's border, coarsely counted: the sides of a pack carry its ground on."""
-    edge = np.concatenate([packshot[:, :3].reshape(-1, 3), packshot[:, -3:].reshape(-1, 3)])
-    coarse, counts = np.unique(edge // 32, axis=0, return_counts=True)
-    red, green, blue = (int(v) * 32 + 16 for v in coarse[counts.argmax()])
-    return red, green, blue
+def draw_strip(sku: Sku, size: tuple[int, int], ground: Rgb) -> Image.Image:
+    """A low label in `size` pixels: brand and product side by side."""
+    image = Image.new("RGB", size, ground)
+    width, height = size
+    _, second, third = label_colors(sku)
+    ImageDraw.Draw(image).rectangle((0, 0, width * 0.36, height), fill=second)
+    brand = (width * 0.02, height * 0.15, width * 0.34, height * 0.85)
+    write_fitted(image, (sku.brand or sku.name.split()[0]).upper(), brand, ink_on(second, ground, third), bold=0.05)
+    words = (width * 0.39, height * 0.12, width * 0.97, height * 0.88)
+    write_fitted(image, _product_words(sku), words, ink_on(ground, third, second), bold=0.03)
+    return image
+
+
+def draw_window(sku: Sku, size: tuple[int, int], ground: Rgb) -> Image.Image:
+    """What shows through a clear dome, in `size` pixels: the goods, pale behind the plastic."""
+    _, second, third = label_colors(sku)
+    image = Image.new("RGB", size, _mixed(ground, (226, 232, 236), 0.78))
+    width, height = size
+    rng = np.random.default_rng(_number(sku.sku, 1 << 30))
+    goods = flavour_color(sku.name) or second
+    draw = ImageDraw.Draw(image)
+    columns, rows = (2, 2) if height > width * 0.7 else (3, 1)
+    turned = bool(rng.integers(2))
+    for row in range(rows):
+        for column in range(columns):
+            x, y = width * (column + 0.5) / columns, height * (row + 0.5) / rows
+            half = np.array([width / columns * 0.36, height / rows * 0.4])
+            box = (x - half[0], y - half[1], x + half[0], y + half[1])
+            draw.rounded_rectangle(box, radius=float(half.min()) * (0.9 if turned else 0.35), fill=goods)
+            shine = (x - half[0] * 0.7, y - half[1] * 0.8, x - half[0] * 0.45, y + half[1] * 0.8)
+            draw.rounded_rectangle(shine, radius=float(half[0]) * 0.12, fill=_mixed(goods, (255, 255, 255), 0.55))
+            belt = (x - half[0], y - half[1] * 0.12, x + half[0], y + half[1] * 0.22)
+            draw.rectangle(belt, fill=_mixed(third, goods, 0.15))
+    return image
+
+
+def wrap_sheet(sku: Sku, size: tuple[int, int]) -> Image.Image:
+    """A drawn label that goes around, in `size` pixels: facts, front in the middle, barcode."""
+    width, height = size
+    ground = label_colors(sku)[0]
+    sheet = Image.new("RGB", size, ground)
+    front = round(width * 0.46)
+    side = (width - front) // 2
+    sheet.paste(draw_panel("left", sku, (side, height), ground), (0, 0))
+    sheet.paste(draw_panel("front", sku, (front, height), ground), (side, 0))
+    sheet.paste(draw_panel("right", sku, (width - side - front, height), ground), (side + front, 0))
+    return sheet
 
 
 def _draw_front(image: Image.Image, sku: Sku, ground: Rgb) -> None:
@@ -163,7 +165,7 @@ def _draw_food(image: Image.Image, sku: Sku, second: Rgb, third: Rgb) -> None:
     """A bowl of the product in the lower half: round things in the flavour's colours, shaded like balls."""
     width, height = image.size
     rng = np.random.default_rng(_number(sku.sku, 1 << 30))
-    flavour = _flavour_color(sku.name) or second
+    flavour = flavour_color(sku.name) or second
     middle = np.array([width * 0.5, height * 0.73])
     spread = np.array([width * 0.30, height * 0.13])
     draw = ImageDraw.Draw(image)
@@ -188,7 +190,8 @@ FLAVOURS: dict[str, str] = {
 }
 
 
-def _flavour_color(name: str) -> Rgb | None:
+def flavour_color(name: str) -> Rgb | None:
+    """The colour of what a name speaks of, sRGB; None where it names no flavour."""
     color = next((color for word, color in FLAVOURS.items() if word in name.lower()), None)
     return None if color is None else _rgb(color)
 

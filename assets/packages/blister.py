@@ -1,0 +1,108 @@
+"""Blister packs: a printed card with a hole to hang from, and a dome before it that is drawn tinted and solid."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.artwork import draw_window
+from assets.mesh import Material, Mesh
+from assets.packages.film import add_slab
+from assets.packages.lying import FACE_FRONT
+from assets.packages.panels import ground_color
+from assets.packages.pieces import Pieces
+from assets.packages.plan import PAPER, PackagePlan
+from assets.packages.rings import lift, rounded_loop
+from assets.packages.round import profile_rows
+from assets.packages.sheet import Sheet
+
+CARD_M, CORNER_M = 0.0008, 0.004
+# The dome on the card: its border on the left and right, below and above, in shares of the card.
+ASIDE, BELOW, ABOVE = 0.09, 0.06, 0.42
+DOME_ROUGHNESS = 0.08
+
+
+def build(plan: PackagePlan) -> Mesh:
+    """A card with a dome towards the front."""
+    width, _, height = (float(side) for side in plan.size)
+    dome = ((1 - 2 * ASIDE) * width, (1 - BELOW - ABOVE) * height)
+    sheet = Sheet(plan, {"front": (width, height), "back": (width, height)})
+    glossy = Sheet(plan, {"front": dome}, {"ground": (226, 232, 236)})
+    sheet.draw("front", "front")
+    sheet.draw("back", "back")
+    if "front" not in plan.art.sides:
+        _punch_slot(sheet)
+        glossy.paste("front", draw_window(plan.sku, glossy.size("front"), ground_color(plan)))
+    else:
+        left, top, across, down = sheet.places["front"]
+        box = (left + across * ASIDE, top + down * ABOVE, left + across * (1 - ASIDE), top + down * (1 - BELOW))
+        glossy.paste("front", sheet.image.crop(tuple(map(round, box))).resize(glossy.size("front")))
+    pieces = Pieces()
+    _add_card(pieces, plan, sheet)
+    _add_dome(pieces, plan, glossy)
+    return pieces.mesh(plan.size)
+
+
+def _punch_slot(sheet: Sheet) -> None:
+    """The hole that the card hangs from, dark: a slot with a round middle."""
+    from PIL import ImageDraw
+
+    draw = ImageDraw.Draw(sheet.image)
+    for side in ("front", "back"):
+        left, top, width, height = sheet.places[side]
+        x, y, r = left + width / 2, top + height * 0.035, min(width * 0.04, height * 0.022)
+        draw.rounded_rectangle((x - 3.2 * r, y - 0.45 * r, x + 3.2 * r, y + 0.45 * r), r * 0.45, fill=(38, 38, 40))
+        draw.ellipse((x - r, y - r, x + r, y + r), fill=(38, 38, 40))
+
+
+def _add_card(pieces: Pieces, plan: PackagePlan, sheet: Sheet) -> None:
+    width, depth, height = (float(side) for side in plan.size)
+    thick = min(CARD_M, depth * 0.2)
+    profile = plan.art.profile
+    if profile is not None:
+        rows = profile.heights[profile_rows(profile)]
+        left, right = (np.interp(rows, profile.heights, border) * width for border in (profile.left, profile.right))
+        right = np.maximum(right, left + 0.004 * width)
+    else:
+        corner = min(CORNER_M, width / 4, height / 4)
+        turn = corner * (1 - np.cos(np.linspace(0, np.pi / 2, 6)))
+        rows = np.concatenate([turn, height - turn[::-1]]) / height
+        from_end = np.minimum(rows, 1 - rows) * height
+        cut = corner - np.sqrt(np.maximum(corner**2 - np.maximum(corner - from_end, 0) ** 2, 0))
+        left, right = cut - width / 2, width / 2 - cut
+    share = np.stack([np.stack([left, right], 1) / width + 0.5, np.repeat(rows[:, None], 2, 1)], axis=2)
+    uv = (sheet.uv("front", share), sheet.uv("back", share * [-1, 1] + [1, 0]))
+    flat = np.ones(len(rows))
+    near, far = (depth / 2 - thick) * flat, depth / 2 * flat
+    add_slab(pieces, (rows * height, left, right), near, far, uv, sheet.material(PAPER))
+
+
+def _add_dome(pieces: Pieces, plan: PackagePlan, sheet: Sheet) -> None:
+    width, depth, height = (float(side) for side in plan.size)
+    x, y = (0.5 - ASIDE) * width, (1 - BELOW - ABOVE) / 2 * height
+    middle = BELOW * height + y
+    card = min(CARD_M, depth * 0.2)
+    tall, least = depth - card, min(x, y)
+    lip, corner = min(0.004, least * 0.12), min(0.012, least * 0.4)
+    edge = min(0.006, tall * 0.3, least * 0.2)
+    lean = min(tall * 0.12, least * 0.1)
+    bend = np.linspace(0, np.pi / 2, 5)
+    steps = [(0.0, card * 0.5), (0.0, card + tall * 0.03), (lip, card + tall * 0.03)]
+    steps += [(lip + lean + edge * (1 - np.cos(t)), card + tall - edge * (1 - np.sin(t))) for t in bend]
+    rings = np.stack([lift(rounded_loop(x - inset, y - inset, corner, 6), z) for inset, z in steps])
+    front = rings @ FACE_FRONT.T
+    front += [0, depth / 2, middle]
+    share = np.stack([front[..., 0] / (2 * x) + 0.5, (front[..., 2] - middle) / (2 * y) + 0.5], axis=2)
+    _add_shell(pieces, front, sheet.uv("front", share), sheet.material(DOME_ROUGHNESS))
+
+
+def _add_shell(pieces: Pieces, rings: NDArray, uv: NDArray, material: Material) -> None:
+    """A body of rings around the Y axis, with its own texture coordinates, and flat ends."""
+    for first, last in ((0, 2), (1, 3), (2, len(rings))):
+        pieces.add_patch(rings[first:last], uv[first:last], material, around=True)
+    half = (rings.shape[1] - 1) // 2
+    for row, near in ((-1, True), (0, False)):
+        ends = [rings[row], uv[row]]
+        sides = [(end[: half - 1 : -1], end[: half + 1]) for end in ends]
+        points, places = (np.stack(pair if near else pair[::-1], axis=1) for pair in sides)
+        pieces.add_patch(points, places, material, normal=np.array([0, -1.0 if near else 1.0, 0]))

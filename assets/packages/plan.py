@@ -1,0 +1,53 @@
+"""PackagePlan: all that a shape is built from."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.artwork import label_colors
+from assets.catalog import Sku
+from assets.lettering import Rgb
+from assets.mesh import Material
+from assets.package_art import PackageArt
+
+# How rough surfaces are: printed board and paper, plastic film, sheet metal.
+PAPER, FILM, METAL = 0.55, 0.35, 0.32
+
+
+@dataclass(frozen=True, eq=False)
+class PackagePlan:
+    """A package to be built. size: (3,) float64 metres, width (x), depth (y), height (z). art: pictures of it.
+
+    texture_px: pixels of the longer side of a front; the texture's bytes and the time to draw it follow from it.
+    """
+
+    sku: Sku
+    size: NDArray[np.float64]
+    art: PackageArt
+    texture_px: int
+
+    @property
+    def colors(self) -> tuple[Rgb, Rgb, Rgb]:
+        """Ground, second and third colour, sRGB."""
+        return label_colors(self.sku)
+
+
+def chosen(text: str, count: int) -> int:
+    """A number below `count` that follows from a text."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") % count
+
+
+def plain(color: Rgb, roughness: float, metallic: float = 0.0) -> Material:
+    """A material of one colour, sRGB."""
+    linear = (np.array(color) / 255.0) ** 2.2
+    return Material(np.array([*linear, 1.0]), None, roughness, metallic)
+
+
+def mixed(color: Rgb, other: Rgb, share: float) -> Rgb:
+    """A colour with a share of another in it."""
+    red, green, blue = (round(a * (1 - share) + b * share) for a, b in zip(color, other, strict=True))
+    return red, green, blue

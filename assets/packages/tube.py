@@ -1,0 +1,104 @@
+"""Tubes: round at the cap they stand on, flat at the crimped end above; about as much around at every height."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.mesh import Mesh
+from assets.packages.panels import ground_color
+from assets.packages.pieces import Pieces
+from assets.packages.plan import FILM, PackagePlan, plain
+from assets.packages.rings import add_lid, add_wall, oval_rings, unit_loop
+from assets.packages.round import U, around_of, has_shot, profile_rows
+from assets.packages.wrap import body_material, label_material
+
+# The crimped end: how high, and the thickness of two walls, in metres.
+CRIMP_M, THICK_M = 0.008, 0.0008
+LEVELS = 14
+
+
+def build(plan: PackagePlan) -> Mesh:
+    """A tube on its cap."""
+    pieces = Pieces()
+    if has_shot(plan):
+        _add_pictured(pieces, plan)
+    else:
+        _add_drawn(pieces, plan)
+    return pieces.mesh(plan.size)
+
+
+def tube_rings(
+    half_width: NDArray, half_depth: NDArray, z: NDArray, flat: NDArray, x: NDArray | float = 0.0
+) -> NDArray:
+    """Rings that go over from ovals to lines: flat (R,) from 0 to 1. Steps around stay equal at both ends."""
+    oval = unit_loop(float(half_depth[0] / half_width[0]))
+    line = unit_loop(1e-3)
+    rings = oval_rings(oval, half_width, half_depth, z, x) * (1 - flat[:, None, None])
+    return rings + oval_rings(line, half_width, half_depth, z, x) * flat[:, None, None]
+
+
+def _add_drawn(pieces: Pieces, plan: PackagePlan) -> None:
+    width, depth, h = (float(side) for side in plan.size)
+    ground, second, _ = plan.colors
+    crimp, thick, cap_high = _crimp(plan)
+    # What goes around the line at the top goes around the oval at the bottom: a = 2 w / pi - d / 2.
+    low_half = float(np.clip(2 * width / np.pi - depth / 2, width * 0.25, width / 2))
+    share = np.linspace(0, 1, LEVELS)
+    z = cap_high + (h - crimp - cap_high) * share
+    half_depth = depth / 2 + (thick / 2 - depth / 2) * share
+    rings = tube_rings(low_half + (width / 2 - low_half) * share, half_depth, z, share)
+    around = around_of(rings[-1:]) * 0.5 + around_of(rings[:1]) * 0.5
+    label = label_material(plan, around, float(z[-1] - z[0]), FILM)
+    add_wall(pieces, rings, U, share, label)
+    seal = plain(ground, FILM)
+    top = _crimp_rings(rings[-1], h, crimp, thick)
+    add_wall(pieces, top, U, np.zeros(len(top)), seal)
+    add_lid(pieces, top[-1], np.zeros(2), seal, up=True)
+    cap = plain(second, 0.4)
+    edge = min(0.0015, cap_high * 0.2, low_half * 0.1, depth * 0.05)
+    scale = np.array([0.84 - edge / low_half, 0.84, 0.9, 0.9, 1.0])
+    heights = np.array([0, edge, cap_high * 0.82, cap_high * 0.84, cap_high])
+    foot = rings[0][None] * [1, 1, 0] * scale[:, None, None]
+    foot[:, :, 2] = heights[:, None]
+    foot[-1] = rings[0]
+    add_wall(pieces, foot[:4], U, np.zeros(4), cap)
+    add_wall(pieces, foot[3:], U, np.zeros(2), seal)
+    add_lid(pieces, foot[0], np.zeros(2), cap, up=False)
+
+
+def _crimp(plan: PackagePlan) -> tuple[float, float, float]:
+    """Height of the crimp, its thickness, height of the cap, metres."""
+    _, depth, h = (float(side) for side in plan.size)
+    return min(CRIMP_M, h * 0.1), min(THICK_M, depth * 0.2), min(h * 0.16, max(h * 0.1, 0.022))
+
+
+def _crimp_rings(border: NDArray, h: float, crimp: float, thick: float) -> NDArray:
+    """Upright from a flat border, with pressed lines."""
+    count = 6
+    rings = np.repeat(border[None], count, axis=0)
+    rings[1:, :, 2] = (h - crimp + crimp * np.arange(1, count) / (count - 1))[:, None]
+    rings[1:-1, :, 1] += (np.arange(1, count - 1) % 2 - 0.5)[:, None] * thick * 0.5
+    return rings
+
+
+def _add_pictured(pieces: Pieces, plan: PackagePlan) -> None:
+    profile = plan.art.profile
+    assert profile is not None  # has_shot was asked
+    width, depth, h = (float(side) for side in plan.size)
+    crimp, thick, cap_high = _crimp(plan)
+    heights = np.unique(np.concatenate([profile.heights[profile_rows(profile)], [cap_high / h, 1 - crimp / h]]))
+    left, right = (np.interp(heights, profile.heights, border) for border in (profile.left, profile.right))
+    half = np.maximum((right - left) / 2, 0.004) * width
+    flat = np.clip((heights * h - cap_high) / max(h - crimp - cap_high, 1e-12), 0, 1)
+    deep = depth / 2 + (thick / 2 - depth / 2) * flat
+    # The cap is round: about as deep as wide.
+    deep = np.where(
+        heights * h <= cap_high, np.minimum(deep, half * depth / max(2 * half[flat == 0].max(), 1e-12)), deep
+    )
+    rings = tube_rings(half, deep, heights * h, flat, (left + right) / 2 * width)
+    material = body_material(plan, rings, around_of(rings), FILM)
+    add_wall(pieces, rings, U, heights, material)
+    ground = plain(ground_color(plan), FILM)
+    add_lid(pieces, rings[0], np.zeros(2), ground, up=False)
+    add_lid(pieces, rings[-1], np.zeros(2), ground, up=True)
