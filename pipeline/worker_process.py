@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from assets.errors import SynthError
 from pipeline.disk_errors import takes_no_more
-from pipeline.run_settings import RunSettings
 
 # Ctrl-C reaches the whole foreground group and a cluster's SIGTERM the whole job: only the parent acts on them.
 PARENTS_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -30,7 +29,22 @@ OOM_SCORE = 800
 TRIM_SCENES = 10
 
 
-def start_nothing(settings: RunSettings) -> None:
+class Work(Protocol):
+    """What workers are to do, as far as it matters to those who look after them: RunSettings or alike, picklable."""
+
+    @property
+    def out(self) -> Path: ...
+    @property
+    def workers(self) -> int: ...
+    @property
+    def threads(self) -> int: ...
+    @property
+    def timeout_s(self) -> float: ...
+    @property
+    def memory_mb(self) -> int: ...
+
+
+def start_nothing(settings: Work) -> None:
     """For jobs that need nothing opened."""
 
 
@@ -44,8 +58,8 @@ class Job:
     disk.
     """
 
-    scene: Callable[[RunSettings, Any], tuple[int, int]]
-    start: Callable[[RunSettings], None] = start_nothing
+    scene: Callable[[Any, Any], tuple[int, int]]
+    start: Callable[[Any], None] = start_nothing
     start_timeout_s: float = 600.0
 
 
@@ -82,7 +96,7 @@ def _receive_lock(handle: Any) -> HeldLock:
     return HeldLock(descriptor)
 
 
-def serve(link: Connection, job: Job, settings: RunSettings, lock: HeldLock | None) -> None:
+def serve(link: Connection, job: Job, settings: Work, lock: HeldLock | None) -> None:
     """The worker's life: says that it is ready, makes the scenes that are ordered over `link`, ends on None.
 
     lock: only had, never used.
@@ -96,7 +110,7 @@ def serve(link: Connection, job: Job, settings: RunSettings, lock: HeldLock | No
     _end_in_silence()
 
 
-def _serve_scenes(link: Connection, job: Job, settings: RunSettings) -> None:
+def _serve_scenes(link: Connection, job: Job, settings: Work) -> None:
     made = 0
     while (order := link.recv()) is not None:
         link.send(_reported(lambda: job.scene(settings, order), "made", settings))
@@ -114,9 +128,7 @@ def _end_in_silence() -> None:
     os.dup2(nowhere, 2)
 
 
-def _reported(
-    work: Callable[[], tuple[int, int] | None], good: Literal["ready", "made"], settings: RunSettings
-) -> Report:
+def _reported(work: Callable[[], tuple[int, int] | None], good: Literal["ready", "made"], settings: Work) -> Report:
     """What came of `work`, as something that can always be sent to the parent."""
     try:
         images, annotations = work() or (0, 0)

@@ -22,8 +22,7 @@ from multiprocessing import connection
 from assets.errors import SynthError
 from pipeline.disk_errors import disk_error
 from pipeline.memory import memory_share_mb
-from pipeline.run_settings import RunSettings
-from pipeline.worker_process import PARENTS_SIGNALS, HeldLock, Job, Report, serve
+from pipeline.worker_process import PARENTS_SIGNALS, HeldLock, Job, Report, Work, serve
 
 # Libraries that would each take all cores in every worker.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LP_NUM_THREADS")
@@ -75,7 +74,7 @@ def itself(index: int) -> object:
 
 def run_scenes(
     job: Job,
-    settings: RunSettings,
+    settings: Work,
     indices: Iterable[int],
     *,
     stop: Callable[[int], bool] = never_stop,
@@ -99,7 +98,7 @@ def run_scenes(
 class _Worker:
     """A process, the parent's end of its pipe, and the scene that it is at."""
 
-    def __init__(self, job: Job, settings: RunSettings, lock: HeldLock | None, scratch: str) -> None:
+    def __init__(self, job: Job, settings: Work, lock: HeldLock | None, scratch: str) -> None:
         context = multiprocessing.get_context("spawn")
         self.link, theirs = context.Pipe()
         self.process = context.Process(target=serve, args=(theirs, job, settings, lock), daemon=True)
@@ -156,7 +155,7 @@ class Crew:
     def __init__(
         self,
         job: Job,
-        settings: RunSettings,
+        settings: Work,
         *,
         lock: int | None = None,
         order: Callable[[int], object] = itself,
