@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from assets.catalog import PICTURES, Sku
-from assets.cutout import Cutout, cut_out
+from assets.cutout import cut_out
 from assets.limits import broken_picture, open_picture
 from assets.silhouette import Profile, profile_of
 
@@ -19,6 +20,8 @@ SIDES = ("front", "back", "left", "right", "top", "bottom")
 READ_PX = 1024
 # A label is so many pixels wide at most: it goes all the way around.
 STRIP_PX = 2048
+# Kinds whose faces are flat rectangles; how far their corners are from the picture's, in its sides, where askew.
+FLAT_FACED, ASKEW = ("carton", "blister"), (0.025, 0.35)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +51,8 @@ def read_art(sku: Sku, root: Path) -> PackageArt:
         if not getattr(sku, column):
             continue
         cut = cut_out(_pixels(sku, column, root, READ_PX), aspect=_aspect(sku, side))
-        sides[side] = cut.picture
-        notes += [f"{column}: {note}" for note in _doubts(sku, side, cut)]
+        sides[side] = _rectified(cut.picture) if sku.package in FLAT_FACED else cut.picture
+        notes += [f"{column}: {cut.note}"] if cut.note else []
     strip = _pixels(sku, "label_strip", root, STRIP_PX)[..., :3] if sku.label_strip else None
     profile = _profile(sides, ("front", "back"))
     return PackageArt(sides, strip, profile, _profile(sides, ("left", "right")), tuple(notes))
@@ -72,8 +75,31 @@ def _aspect(sku: Sku, side: str) -> float | None:
     return across / (sku.depth_m if side in ("top", "bottom") else sku.height_m)
 
 
-def _doubts(sku: Sku, side: str, cut: Cutout) -> list[str]:
-    return [cut.note] if cut.note else []
+def _rectified(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A face that was photographed askew, its outline a clear quadrilateral, as a rectangle; else the picture as it is.
+
+    A pack that shows a second face has six corners: it is left alone.
+    """
+    mask = (picture[..., 3] >= 128).astype(np.uint8)
+    height, width = mask.shape
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    hull = cv2.convexHull(max(outlines, key=len))
+    corners = cv2.approxPolyDP(hull, 0.02 * cv2.arcLength(hull, True), True)[:, 0].astype(np.float32)
+    if len(corners) != 4 or not 0.97 < mask.sum() / max(cv2.contourArea(corners), 1.0) < 1.03:
+        return picture
+    box = np.array([(0, 0), (width - 1, 0), (width - 1, height - 1), (0, height - 1)], np.float32)
+    order = [int(np.linalg.norm(corners - corner, axis=1).argmin()) for corner in box]
+    off = np.abs(corners[order] - box).max(axis=0) / [width, height]
+    if len(set(order)) < 4 or not ASKEW[0] < off.max() < ASKEW[1]:
+        return picture
+    a, b, c, d = corners[order]
+    across = round(float(np.linalg.norm(b - a) + np.linalg.norm(c - d)) / 2) + 1
+    down = round(float(np.linalg.norm(d - a) + np.linalg.norm(c - b)) / 2) + 1
+    target = np.array([(0, 0), (across - 1, 0), (across - 1, down - 1), (0, down - 1)], np.float32)
+    turn = cv2.getPerspectiveTransform(corners[order], target)
+    flat = cv2.warpPerspective(picture, turn, (across, down), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    flat[..., 3] = 255
+    return np.asarray(flat, np.uint8)
 
 
 def _pixels(sku: Sku, column: str, root: Path, most_px: int) -> NDArray[np.uint8]:

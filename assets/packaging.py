@@ -14,6 +14,7 @@ from assets.catalog import Sku
 from assets.errors import SynthError
 from assets.mesh import Mesh
 from assets.package_art import PackageArt, read_art
+from assets.package_facts import settled_sku
 from assets.packages import builder_of
 from assets.packages.panels import picture_colors
 from assets.packages.plan import PackagePlan
@@ -39,6 +40,7 @@ def build_package(sku: Sku, art: PackageArt, *, texture_px: int = TEXTURE_PX) ->
 
     Raises SynthError where the kind is unknown.
     """
+    sku = settled_sku(sku, art)
     build = builder_of(sku.package)
     shot = art.sides.get("front", art.sides.get("back"))
     if shot is not None and not sku.colors:
