@@ -8,18 +8,22 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import torch
 
 from assets.errors import SynthError
-from detectors.keeper import Keeper
-from detectors.models import ModelSpec
 from detectors.progress import StepProgress
-from detectors.settings import TrainSettings
+
+
+class Stoppable(Protocol):
+    """A training that looks at `interrupted` after every step."""
+
+    interrupted: bool
 
 
 @contextmanager
-def orderly_stop(keeper: Keeper, progress: StepProgress) -> Iterator[None]:
+def orderly_stop(keeper: Stoppable, progress: StepProgress) -> Iterator[None]:
     """The first Ctrl-C ends after the current step and saves; the second ends at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -53,8 +57,8 @@ def calm() -> Iterator[None]:
 
 
 @contextmanager
-def told_memory(settings: TrainSettings, spec: ModelSpec) -> Iterator[None]:
-    """Says what to lower where memory runs out."""
+def told_memory(batch: int, width: int, height: int) -> Iterator[None]:
+    """Says what to lower where memory runs out. batch: pictures of a step, of width x height."""
     try:
         yield
     except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
@@ -62,10 +66,8 @@ def told_memory(settings: TrainSettings, spec: ModelSpec) -> Iterator[None]:
         if isinstance(error, SynthError):
             raise
         if isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in text:
-            found = (
-                f"--batch {settings.batch} at {spec.width}x{spec.height}: {text.splitlines()[0][:200] if text else ''}"
-            )
-            hint = f"lower --batch (to {max(settings.batch // 2, 1)}), then --size; nothing saved is lost"
+            found = f"a batch of {batch} at {width}x{height}: {text.splitlines()[0][:200] if text else ''}"
+            hint = f"lower --batch (to {max(batch // 2, 1)}), then --size; nothing saved is lost"
             raise SynthError("memory does not suffice for a step", found=found, hint=hint) from error
         if "DataLoader worker" in text and "killed" in text:
             hint = "lower --workers: each of them holds a few batches"

@@ -9,14 +9,14 @@ from pathlib import Path
 from assets.atomic import write_whole
 
 
-def draw_curves(rows: Sequence[dict[str, float]], out: Path) -> None:
-    """Losses and validation AP over the epochs, as a PNG. rows: one per epoch, as the training keeps them."""
+def draw_curves(rows: Sequence[dict[str, float]], out: Path, *, scores: Sequence[str] = ("AP", "AP50", "AP75")) -> None:
+    """Losses and validation scores over the epochs, as a PNG. rows: one per epoch, as the training keeps them."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     _plot(left, rows, [name for name in rows[-1] if name.startswith("train ")], "loss")
-    _plot(right, rows, [name for name in ("AP", "AP50", "AP75") if name in rows[-1]], "validation")
+    _plot(right, rows, [name for name in scores if name in rows[-1]], "validation")
     right.set_ylim(0, 1)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)

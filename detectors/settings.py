@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -91,21 +92,26 @@ class TrainSettings:
         """For dataset and checkpoint files: paths as text."""
         fields = asdict(self)
         del fields["_free"]
-        return _plain(fields)
+        return plain(fields)
 
     def differing(self, other: dict[str, Any]) -> list[str]:
         """What would change the result if a training of settings `other` went on with these: "name: there, now"."""
-        mine = {name: value for name, value in self.to_json().items() if name not in self._free}
-        return [
-            f"{name}: there {other.get(name)!r}, now {value!r}"
-            for name, value in mine.items()
-            if other.get(name) != value
-        ]
+        return differing_fields(self.to_json(), other, free=self._free)
 
 
-def _plain(value: Any) -> Any:
+def differing_fields(mine: Mapping[str, Any], other: Mapping[str, Any], *, free: Sequence[str]) -> list[str]:
+    """Settings apart from `free` ones that are not the same: "name: there, now"."""
+    return [
+        f"{name}: there {other.get(name)!r}, now {value!r}"
+        for name, value in mine.items()
+        if name not in free and other.get(name) != value
+    ]
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON knows it: lists for tuples, text for paths."""
     if isinstance(value, dict):
-        return {name: _plain(entry) for name, entry in value.items()}
+        return {name: plain(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     return str(value) if isinstance(value, Path) else value

@@ -162,7 +162,7 @@ def _train(
     pin = trainer.strategy.root_device.type == "cuda"
     loader = training_loader(TrainingImages(data.sources, plan, view), batches, workers=workers, pin=pin)
     began = time.monotonic()
-    with progress, orderly_stop(keeper, progress), calm(), told_memory(settings, spec):
+    with progress, orderly_stop(keeper, progress), calm(), told_memory(settings.batch, spec.width, spec.height):
         trainer.fit(learner, loader)
     return _summary(settings, learner, keeper, time.monotonic() - began)
 

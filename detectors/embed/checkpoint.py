@@ -24,7 +24,8 @@ class EmbedderCheckpoint:
     """An embedder. keys: the SKUs it was trained on, in the order of the loss's classes.
 
     settings: of the run, as JSON. data: hash of each data set. score: of the validation, where there was one.
-    training: what going on needs (weights before averaging, loss, optimizer, record); empty in the best checkpoint.
+    head: weights of the classifier where the loss is one. training: what going on needs (weights before averaging,
+    loss, optimizers, record); empty in the best checkpoint.
     """
 
     spec: EmbedderSpec
@@ -34,6 +35,7 @@ class EmbedderCheckpoint:
     data: dict[str, str]
     step: int = 0
     score: dict[str, float] = field(default_factory=dict)
+    head: dict[str, Tensor] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -50,6 +52,7 @@ def save_embedder_checkpoint(checkpoint: EmbedderCheckpoint, path: Path) -> None
         "data": checkpoint.data,
         "step": checkpoint.step,
         "score": checkpoint.score,
+        "head": checkpoint.head,
         "training": checkpoint.training,
         "versions": versions(),
     }
@@ -85,7 +88,7 @@ def load_embedder_checkpoint(run: Path) -> EmbedderCheckpoint:
         spec=EmbedderSpec.from_json(content["embedder"]),
         keys=tuple(content["keys"]),
         settings=json.loads(content["settings"]),
-        **{name: content[name] for name in ("weights", "data", "step", "score", "training", "versions")},
+        **{name: content[name] for name in ("weights", "data", "step", "score", "head", "training", "versions")},
     )
 
 

@@ -17,11 +17,17 @@ def prepare_crop(picture: Picture, box: NDArray, *, margin: float) -> Picture:
     side. Whole pixels that the grown box touches, cut at the picture's border; at least one pixel.
     """
     height, width = picture.shape[:2]
+    left, top, right, bottom = crop_edges(box, width, height, margin=margin)
+    return picture[top:bottom, left:right]
+
+
+def crop_edges(box: NDArray, width: int, height: int, *, margin: float) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of what `prepare_crop` cuts from a picture of width x height, in whole pixels."""
     x0, y0, x1, y1 = (float(edge) for edge in box)
     spare_x, spare_y = margin * max(x1 - x0, 0), margin * max(y1 - y0, 0)
     left, right = _span(x0 - spare_x, x1 + spare_x, width)
     top, bottom = _span(y0 - spare_y, y1 + spare_y, height)
-    return picture[top:bottom, left:right]
+    return left, top, right, bottom
 
 
 def _span(low: float, high: float, size: int) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from assets.errors import SynthError
 from detectors.device import pick_device
@@ -48,17 +49,24 @@ class Embedder:
 
     def embed(self, crops: Iterable[Picture], *, batch: int = 64) -> NDArray[np.float32]:
         """(N, dim) vectors of length 1. crops: (H, W, 3) uint8 RGB of any size, read `batch` at a time."""
+        vectors = [self.embed_squares(squares).cpu().numpy() for squares in self.squares(crops, batch=batch)]
+        return np.concatenate([np.zeros((0, self.dim), np.float32), *vectors])
+
+    def squares(self, crops: Iterable[Picture], *, batch: int = 64) -> Iterator[Tensor]:
+        """Crops as the network's input, (B, side, side, 3) uint8, `batch` at a time."""
         remaining = iter(crops)
-        vectors = [np.zeros((0, self.dim), np.float32)]
         while some := list(islice(remaining, batch)):
-            squares = np.stack([fit_square(crop, self.side) for crop in some])
-            vectors.append(self.embed_squares(torch.from_numpy(squares)).cpu().numpy())
-        return np.concatenate(vectors)
+            yield torch.from_numpy(np.stack([fit_square(crop, self.side) for crop in some]))
+
+    def embed_squares(self, squares: Tensor) -> Tensor:
+        """(B, dim) float32 of length 1 on the embedder's device, of crops that are fitted already."""
+        return functional.normalize(self.points(squares), dim=1)
 
     @torch.inference_mode()
-    def embed_squares(self, squares: Tensor) -> Tensor:
-        """(B, dim) float32 on the embedder's device, of (B, side, side, 3) uint8 RGB crops that are fitted already."""
-        return self.net(normalise(squares.to(self.device), self._mean, self._std)).float()
+    def points(self, squares: Tensor) -> Tensor:
+        """(B, dim) float32 before they are brought to length 1, as a classifier takes them."""
+        images = normalise(squares.to(self.device), self._mean, self._std)
+        return self.net.points(images.contiguous(memory_format=torch.channels_last)).float()
 
 
 def normalise(squares: Tensor, mean: Tensor, std: Tensor) -> Tensor:

@@ -83,9 +83,12 @@ class EmbeddingNet(nn.Module):
         nn.init.orthogonal_(self.project.weight)
         self.norm = nn.BatchNorm1d(spec.dim)
 
+    def points(self, images: Tensor) -> Tensor:
+        """(B, dim) before they are brought to length 1, as losses take them."""
+        return self.norm(self.project(self.pool(self.backbone.forward_features(images))))
+
     def forward(self, images: Tensor) -> Tensor:
-        maps = self.backbone.forward_features(images)
-        return functional.normalize(self.norm(self.project(self.pool(maps))), dim=1)
+        return functional.normalize(self.points(images), dim=1)
 
 
 class GeM(nn.Module):

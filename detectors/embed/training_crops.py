@@ -1,0 +1,100 @@
+"""From data sets to the crops that an embedder learns from, and those that it is judged by."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from assets.atomic import write_whole
+from detectors.device import loader_processes
+from detectors.embed.crop_store import CropSource, JoinedCrops, StoredCrops, store_crops
+from detectors.embed.sampling import Pools, Purpose, check_pools, stream
+from detectors.embed.settings import EmbedSettings
+from detectors.embed.validate import Validation
+from detectors.image_set import Classes, ImageSet
+from detectors.prepare import REAL, TrainingData, prepare_training
+from detectors.progress import StepProgress
+
+
+@dataclass(frozen=True)
+class TrainingCrops:
+    """What is learned from and judged on. real: (N,) whether a crop is of a photograph."""
+
+    source: CropSource
+    real: NDArray[np.bool_]
+    pools: Pools
+    validation: Validation | None
+    classes: Classes
+    hashes: dict[str, str]
+
+
+def open_crops(settings: EmbedSettings, console: Console) -> TrainingCrops:
+    """Reads and checks the data, and cuts its crops once."""
+    lines: list[str] = []
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        console.print(line, highlight=False, markup=False)
+
+    data = prepare_training(settings.data, seed=settings.seed, tell=tell)
+    trained, held = _hold_out(data, settings, tell)
+    sources = [_cut(images, f"train-{images.name}", settings, console) for images in trained]
+    source = JoinedCrops(tuple(sources))
+    pools = Pools.of(source.labels, len(data.classes))
+    check_pools(pools)
+    absent = int((pools.counts() == 0).sum())
+    tell(f"{len(source.labels)} crops of {len(data.classes) - absent} SKUs to learn from")
+    if absent:
+        tell(f"{absent} SKUs have no crop that is large and visible enough")
+    validation = None
+    if held:
+        asked = JoinedCrops(tuple(_cut(images, f"held-{images.name}", settings, console) for images in held))
+        validation = Validation.of(source, asked, classes=len(data.classes), seed=settings.seed)
+        tell(f"{len(validation.asked)} held-out crops are looked for among {len(validation.shown)} to validate")
+    write_whole(settings.out / "data.txt", ("\n".join(lines) + "\n").encode())
+    real = np.concatenate(
+        [np.full(len(one.labels), images.name == REAL) for one, images in zip(sources, trained, strict=True)]
+    )
+    return TrainingCrops(source, real, pools, validation, data.classes, data.hashes)
+
+
+def _cut(images: ImageSet, name: str, settings: EmbedSettings, console: Console) -> StoredCrops:
+    rows = settings.choice.rows(images, seed=settings.seed)
+    workers = settings.workers if settings.workers is not None else loader_processes()
+    folder = settings.out / "crops" / name
+    began = time.monotonic()
+    with StepProgress(console, f"crops of {images.name}", total=len(rows), unit="crops") as progress:
+        told = began
+
+        def advance(count: int) -> None:
+            nonlocal told
+            now = time.monotonic()
+            progress.advance(count=count, seconds=now - told)
+            told = now
+
+        return store_crops(images, rows, folder, side=settings.side, workers=workers, advance=advance)
+
+
+def _hold_out(
+    data: TrainingData, settings: EmbedSettings, tell: Callable[[str], None]
+) -> tuple[list[ImageSet], list[ImageSet]]:
+    """The sets to learn from and those to validate on; where there are none, whole scenes are held out."""
+    if data.validation is not None:
+        return list(data.sources), [data.validation]
+    if not settings.data.hold_out:
+        return list(data.sources), []
+    trained, held = [], []
+    for place, images in enumerate(data.sources):
+        groups = stream(settings.seed, Purpose.HOLD_OUT, place).permutation(np.unique(images.groups))
+        chosen = groups[: int(settings.data.hold_out * len(groups))]
+        out = np.isin(images.groups, chosen)
+        trained.append(images.take(np.flatnonzero(~out)))
+        held.append(images.take(np.flatnonzero(out)))
+    count = sum(len(images) for images in held)
+    tell(f"no --val given: {count} pictures of whole scenes are held out to choose the checkpoint by")
+    return trained, [images for images in held if len(images)]
