@@ -33,7 +33,8 @@ def open_source(path: Path, *, name: str, splits: Sequence[str], images: Path | 
     """
     file = path if path.is_file() else _file_in(path, splits)
     content = _parse(file)
-    return CocoSource(name, file, _image_folder(file, content, images), content)
+    names = [image["file_name"] for image in content["images"] if is_text(image.get("file_name"))]
+    return CocoSource(name, file, find_images(file, names, given=images, own=_names_backend(content)), content)
 
 
 def has_split(folder: Path, split: str) -> bool:
@@ -126,24 +127,26 @@ def _kind(value: object) -> str:
     return "nothing" if value is None else type(value).__name__
 
 
-def _image_folder(file: Path, content: Record, given: Path | None) -> Path:
-    """The folder that holds most of some file names: the given one, images/ beside the JSON, or near by."""
+def find_images(file: Path, names: Sequence[str], *, given: Path | None = None, own: bool = False) -> Path:
+    """The folder that holds most of some of these files: the given one, images/ beside the JSON, or near by.
+
+    own: whether the set was rendered. Raises SynthError where none of them is found.
+    """
     if given is not None and not given.is_dir():
         raise SynthError("there is no such folder of images", where=str(given))
     stem = file.stem.removeprefix("instances_")
     above = file.parent.parent
     usual = (file.parent / "images", file.parent, above / "images", above / stem, above, above / "images" / stem)
     # Our own sets bring their images, and number them: in another folder there may be others of the same names.
-    folders = usual if given is None else (*usual, given) if _names_backend(content) else (given, *usual)
-    named = [image["file_name"] for image in content["images"] if is_text(image.get("file_name"))]
-    some = named[:: -(-len(named) // TRIED) or 1]
+    folders = usual if given is None else (*usual, given) if own else (given, *usual)
+    some = names[:: -(-len(names) // TRIED) or 1]
     found = [sum(_is_file(folder / name) for name in some) for folder in folders]
     if any(found):
         return folders[found.index(max(found))]
     raise SynthError(
         "the images of the data set are not where they were looked for",
         where=str(file),
-        found=f"none of {', '.join(named[:3]) or 'its images, which have no file_name'}",
+        found=f"none of {', '.join(names[:3]) or 'its images, which have no file_name'}",
         expected="them beside the file or in images/ beside it: " + ", ".join(str(folder) for folder in folders[:3]),
         hint="give the folder with --images",
     )

@@ -2,6 +2,104 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import click
 
-COMMANDS: tuple[click.Command, ...] = ()
+from pipeline.cli_types import ANY_PATH
+
+INTERRUPTED = 130
+EXISTING = click.Path(exists=True, path_type=Path)
+
+if TYPE_CHECKING:
+    from pipeline.data_pack import DataSummary
+
+
+@click.group()
+def data() -> None:
+    """Data sets in shards, of any size and on any storage: pack, unpack, merge, count.
+
+    A PLACE is a folder or whatever fsspec takes, such as s3://bucket/set.
+    """
+
+
+@data.command("pack")
+@click.argument("source", type=EXISTING)
+@click.argument("place")
+@click.option("--shard-images", type=click.IntRange(1, 100_000), default=200, help="Pictures in a shard.")
+@click.option("--spool", type=ANY_PATH, help="Folder for labels on their way.  [default: in PLACE, or the system's]")
+def pack(source: Path, place: str, shard_images: int, spool: Path | None) -> None:
+    """Write the COCO data set SOURCE (folder or JSON) as shards at PLACE; the same command again goes on."""
+    from rich.console import Console
+
+    from pipeline.data_pack import pack_data
+    from pipeline.job_storage import PatientPlace
+
+    console = Console()
+    _run(lambda: pack_data(source, PatientPlace(place), console, shard_images=shard_images, spool=spool), "packed")
+
+
+@data.command("unpack")
+@click.argument("place")
+@click.argument("folder", type=ANY_PATH)
+@click.option("--split", help="Only this one, such as val.")
+def unpack(place: str, folder: Path, split: str | None) -> None:
+    """Write the shards at PLACE as an ordinary COCO data set into FOLDER."""
+    from rich.console import Console
+
+    from pipeline.data_unpack import unpack_data
+    from pipeline.job_storage import PatientPlace
+
+    console = Console()
+    _run(lambda: unpack_data(PatientPlace(place), folder, console, split=split), "unpacked")
+
+
+@data.command("merge")
+@click.argument("places", nargs=-1, required=True)
+@click.argument("out")
+def merge(places: tuple[str, ...], out: str) -> None:
+    """Write the sharded sets at PLACES as one at OUT: one category for each SKU, no id twice."""
+    from rich.console import Console
+
+    from pipeline.data_merge import merge_data
+    from pipeline.job_storage import PatientPlace
+
+    console = Console()
+    _run(lambda: merge_data([PatientPlace(place) for place in places], PatientPlace(out), console), "merged")
+
+
+@data.command("stats")
+@click.argument("source")
+@click.option("--below", type=click.IntRange(1), default=10, help="SKUs with fewer boxes are counted.")
+@click.option("--sku-table", type=ANY_PATH, help="A row for each SKU: a .csv or .parquet file.")
+def stats(source: str, below: int, sku_table: Path | None) -> None:
+    """Count the data set SOURCE (a place of shards, a folder, a COCO file): splits, sizes, visibility, SKUs."""
+    from rich.console import Console
+
+    from pipeline.data_stats import count_data, print_stats, write_sku_table
+
+    console = Console()
+    counted = count_data(source, console)
+    print_stats(counted, console, below=below)
+    if sku_table is not None:
+        write_sku_table(counted, sku_table)
+        click.echo(f"wrote {sku_table}")
+
+
+def _run(call: Callable[[], DataSummary], word: str) -> None:
+    try:
+        summary: Any = call()
+    except KeyboardInterrupt:
+        click.echo("\nstopped; every finished shard is kept: the same command goes on from there", err=True)
+        sys.exit(INTERRUPTED)
+    for note in summary.notes:
+        click.echo(note)
+    there = f" ({summary.there} were there)" if summary.there else ""
+    shards = summary.shards + summary.there
+    click.echo(f"{word}: {shards} shards{there}, {summary.images} images, {summary.annotations} annotations")
+
+
+COMMANDS: tuple[click.Command, ...] = (data,)

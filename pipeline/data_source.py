@@ -1,0 +1,103 @@
+"""Ordinary COCO data sets as streams: their splits, and the records of each without holding them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from assets.errors import SynthError
+from assets.limits import COCO_BYTES, check_file
+from detectors.coco_source import find_images
+from detectors.coco_values import is_text
+
+Record = dict[str, Any]
+# File names that are tried to find the folder of the pictures.
+TRIED = 1000
+SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+HINT = "give the folder that 'synth render' wrote, a folder with annotations/instances_train.json, or the COCO file"
+
+
+@dataclass(frozen=True)
+class PlainSplit:
+    """A COCO file. name: of the split. root: the data set's folder. images: what its file names are relative to."""
+
+    name: str
+    file: Path
+    root: Path
+    images: Path
+
+
+@dataclass(frozen=True)
+class Head:
+    """What stands before the records of a COCO file."""
+
+    info: Record
+    licenses: list[Record]
+    categories: list[Record]
+
+
+def find_splits(path: Path) -> list[PlainSplit]:
+    """The splits of a data set folder, or the one that a COCO file is. Raises SynthError where there are none."""
+    files = [path] if path.is_file() else _files_in(path)
+    if not files:
+        raise SynthError("there is no COCO file", where=str(path), hint=HINT)
+    splits = [_split_of(file) for file in files]
+    names = [split.name for split in splits]
+    if len(set(names)) < len(names):
+        found = ", ".join(str(split.file) for split in splits if names.count(split.name) > 1)
+        raise SynthError("two COCO files are the same split", where=str(path), found=found, hint="give one of them")
+    return splits
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """Ours and COCO's, files beside the pictures, Roboflow's folders."""
+    if not folder.is_dir():
+        raise SynthError("there is no such data set", where=str(folder), hint=HINT)
+    patterns = ("annotations/instances_*.json", "instances_*.json", "*/_annotations.coco.json")
+    for pattern in patterns:
+        if files := sorted(folder.glob(pattern)):
+            return files
+    usual = [folder / f"{name}.json" for name in ("test", "train", "val", "valid")]
+    return [file for file in usual if file.is_file()]
+
+
+def _split_of(file: Path) -> PlainSplit:
+    name = file.parent.name if file.name == "_annotations.coco.json" else file.stem.removeprefix("instances_")
+    if not SPLIT.fullmatch(name):
+        name = "train"
+    check_file(file, COCO_BYTES, "the COCO file")
+    root = file.parent.parent if file.parent.name == "annotations" else file.parent
+    names = [record.get("file_name") for record in islice(records_of(file, "images"), TRIED)]
+    return PlainSplit(name, file, root, find_images(file, [name for name in names if is_text(name)], own=False))
+
+
+def records_of(file: Path, key: str) -> Iterator[Record]:
+    """The objects of the list `key` of a COCO file, one after the other. Raises SynthError where they are none."""
+    for place, record in enumerate(_items(file, f"{key}.item")):
+        if not isinstance(record, dict):
+            found = f"{key}[{place}] is no object"
+            raise SynthError("this is no COCO file of labels", where=str(file), found=found, hint=HINT)
+        yield record
+
+
+def head_of(file: Path) -> Head:
+    """Info, licences and categories of a COCO file. Raises SynthError where it has no categories."""
+    info, licenses, categories = (next(_items(file, key), None) for key in ("info", "licenses", "categories"))
+    if not isinstance(categories, list) or not categories or not all(isinstance(one, dict) for one in categories):
+        raise SynthError("the COCO file has no categories", where=str(file), hint=HINT)
+    return Head(info if isinstance(info, dict) else {}, licenses if isinstance(licenses, list) else [], categories)
+
+
+def _items(file: Path, prefix: str) -> Iterator[Any]:
+    import ijson
+
+    try:
+        with file.open("rb") as source:
+            yield from ijson.items(source, prefix, use_float=True)
+    except (ijson.JSONError, OSError, ValueError, OverflowError, RecursionError) as error:
+        words = " ".join(str(error).split())
+        raise SynthError("the file cannot be read as JSON", where=str(file), found=words) from error

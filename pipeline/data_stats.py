@@ -1,0 +1,212 @@
+"""`synth data stats`: what a data set of any size holds, counted in flat memory."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from assets.errors import SynthError
+from assets.limits import DATASET_INSTANCES
+from assets.places import Place
+from assets.shards import Record, has_index, read_categories, read_index
+from detectors.coco_values import is_set, number, sku_text, whole_number
+from detectors.progress import StepProgress
+from detectors.tables import write_table
+from pipeline.data_parts import read_part
+from pipeline.data_source import find_splits, head_of, records_of
+
+# Square pixels, as COCO divides.
+SIZES = (("small (under 32 x 32 px)", 0.0), ("medium", 32.0**2), ("large (96 x 96 px and more)", 96.0**2))
+SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+TABLE_COLUMNS = ("sku", "name", "category_id", "boxes", "ignored", "pictures", "mean_area", "mean_visibility")
+
+
+@dataclass
+class Stats:
+    """Counts of a data set. K categories: keys, names, ids; per category, (K,): boxes, ignored among them, pictures,
+    sum of areas, sum of visibilities and how many have one.
+
+    images, annotations: by split. sizes: (3,) boxes by COCO's sizes. visibility, truncation: (7,) by SHARES and unknown
+    last. products: (10001,) pictures by their number of boxes.
+    """
+
+    ids: NDArray[np.int64]
+    keys: list[str]
+    names: list[str]
+    images: dict[str, int] = field(default_factory=dict)
+    annotations: dict[str, int] = field(default_factory=dict)
+    unknown: int = 0
+    sizes: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(SIZES), np.int64))
+    visibility: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(SHARES), np.int64))
+    truncation: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(SHARES), np.int64))
+    products: NDArray[np.int64] = field(default_factory=lambda: np.zeros(DATASET_INSTANCES.most + 1, np.int64))
+
+    def __post_init__(self) -> None:
+        count = len(self.ids)
+        self.boxes, self.ignored, self.pictures, self.seen = (np.zeros(count, np.int64) for _ in range(4))
+        self.area, self.visible = np.zeros(count), np.zeros(count)
+        self._label = {int(number): label for label, number in enumerate(self.ids)}
+
+    def add(self, split: str, images: int, annotations: Sequence[Record]) -> None:
+        """Takes in images and annotations."""
+        self.images[split] = self.images.get(split, 0) + images
+        self.annotations[split] = self.annotations.get(split, 0) + len(annotations)
+        for record in annotations:
+            self._add(record)
+
+    def _add(self, record: Record) -> None:
+        area, visibility = number(record.get("area")), number(record.get("visibility"))
+        self.sizes[sum(area >= least for _, least in SIZES[1:])] += 1
+        self.visibility[_slot(visibility)] += 1
+        self.truncation[_slot(number(record.get("truncation")))] += 1
+        label = self._label.get(whole_number(record.get("category_id")) or 0)
+        if label is None:
+            self.unknown += 1
+            return
+        self.boxes[label] += 1
+        self.ignored[label] += is_set(record.get("ignore")) or is_set(record.get("iscrowd"))
+        self.area[label] += area if area == area else 0.0
+        if visibility == visibility:
+            self.visible[label] += visibility
+            self.seen[label] += 1
+
+    def labels_of(self, records: Sequence[Record]) -> NDArray[np.int64]:
+        """The labels of annotations whose category is known."""
+        found = (self._label.get(whole_number(record.get("category_id")) or 0) for record in records)
+        return np.array([label for label in found if label is not None], np.int64)
+
+
+def count_data(source: str, console: Console) -> Stats:
+    """The statistics of a sharded data set at any place, or of an ordinary one on disk."""
+    place = Place(source)
+    if has_index(place):
+        return _count_shards(place, console)
+    return _count_plain(Path(source), console)
+
+
+def _count_shards(place: Place, console: Console) -> Stats:
+    index = read_index(place)
+    stats = _empty(read_categories(place), str(place))
+    with StepProgress(console, "counting", total=len(index.shards), unit="shards") as progress:
+        for entry in index.shards:
+            began = time.monotonic()
+            part = read_part(place, entry)
+            stats.add(entry.split, len(part.images), part.annotations)
+            by_image: dict[Any, list[Record]] = {image.get("id"): [] for image in part.images}
+            for record in part.annotations:
+                by_image.setdefault(record.get("image_id"), []).append(record)
+            for records in by_image.values():
+                stats.products[min(len(records), DATASET_INSTANCES.most)] += 1
+                np.add.at(stats.pictures, np.unique(stats.labels_of(records)), 1)
+            progress.advance(seconds=time.monotonic() - began)
+    return stats
+
+
+def _count_plain(path: Path, console: Console) -> Stats:
+    splits = find_splits(path)
+    stats = _empty(head_of(splits[0].file).categories, str(path))
+    for split in splits:
+        console.print(f"counting {split.file.name}", highlight=False)
+        ids = np.sort(np.array([whole_number(r.get("id")) or 0 for r in records_of(split.file, "images")], np.int64))
+        counts = np.zeros(len(ids), np.int64)
+        stats.add(split.name, len(ids), ())
+        last: tuple[object, list[Record]] = (None, [])
+        for record in records_of(split.file, "annotations"):
+            stats.add(split.name, 0, (record,))
+            place = bisect_left(ids, whole_number(record.get("image_id")) or 0)
+            if place < len(ids) and ids[place] == record.get("image_id"):
+                counts[place] += 1
+            # Pictures of a SKU are counted over runs of annotations of one picture, as they stand in nearly every file.
+            if record.get("image_id") != last[0]:
+                np.add.at(stats.pictures, np.unique(stats.labels_of(last[1])), 1)
+                last = (record.get("image_id"), [])
+            last[1].append(record)
+        np.add.at(stats.pictures, np.unique(stats.labels_of(last[1])), 1)
+        stats.products += np.bincount(
+            np.minimum(counts, DATASET_INSTANCES.most), minlength=DATASET_INSTANCES.most + 1
+        ).astype(np.int64)
+    return stats
+
+
+def _empty(categories: Sequence[Record], where: str) -> Stats:
+    records = sorted((one for one in categories if type(one.get("id")) is int), key=lambda one: int(one["id"]))
+    if not records:
+        raise SynthError("the data set has no categories", where=where)
+    keys = [sku_text(one.get("sku")) or sku_text(one.get("name")) or str(one["id"]) for one in records]
+    names = [sku_text(one.get("name")) or key for one, key in zip(records, keys, strict=True)]
+    return Stats(np.array([one["id"] for one in records], np.int64), keys, names)
+
+
+def _slot(share: float) -> int:
+    """Place in SHARES: [0, 0.1), ..., [0.9, 1], and unknown."""
+    return len(SHARES) - 1 if not 0 <= share <= 1 else min(sum(share >= edge for edge in SHARES[1:]), len(SHARES) - 2)
+
+
+def print_stats(stats: Stats, console: Console, *, below: int) -> None:
+    """Tables: splits, boxes by size, visibility and truncation, SKUs, products per picture."""
+    splits = _table("split", "images", "annotations")
+    for name in sorted(stats.images):
+        splits.add_row(name, f"{stats.images[name]:,}", f"{stats.annotations.get(name, 0):,}")
+    console.print(splits, highlight=False)
+    total = max(int(stats.sizes.sum()), 1)
+    sizes = _table("boxes by size", "count", "share")
+    for (name, _), count in zip(SIZES, stats.sizes, strict=True):
+        sizes.add_row(name, f"{count:,}", f"{count / total:.1%}")
+    console.print(sizes, highlight=False)
+    shares = _table("share of a product", "visible", "cut off by the border")
+    for place, edge in enumerate(SHARES[:-1]):
+        visible, cut = stats.visibility[place], stats.truncation[place]
+        shares.add_row(f"{edge:.0%} to {SHARES[place + 1]:.0%}", f"{visible / total:.1%}", f"{cut / total:.1%}")
+    shares.add_row("not told", f"{stats.visibility[-1] / total:.1%}", f"{stats.truncation[-1] / total:.1%}")
+    console.print(shares, highlight=False)
+    console.print(_skus(stats, below), highlight=False)
+
+
+def _skus(stats: Stats, below: int) -> Table:
+    table = _table("", "least", "median", "mean", "most")
+    for name, column in (("boxes of a SKU", stats.boxes), ("pictures of a SKU", stats.pictures)):
+        table.add_row(
+            name, f"{column.min():,}", f"{np.median(column):,.6g}", f"{column.mean():,.1f}", f"{column.max():,}"
+        )
+    held = np.flatnonzero(stats.products)
+    if len(held):
+        reached = np.cumsum(stats.products)
+        middle = int(np.searchsorted(reached, reached[-1] / 2))
+        mean = float((stats.products * np.arange(len(stats.products))).sum() / reached[-1])
+        table.add_row("products of a picture", f"{held[0]:,}", f"{middle:,}", f"{mean:,.1f}", f"{held[-1]:,}")
+    never, few = int((stats.boxes == 0).sum()), int((stats.boxes < below).sum())
+    words = f"{len(stats.ids):,} SKUs: {never:,} never seen, {few:,} with fewer than {below} boxes"
+    unknown = f"; {stats.unknown:,} boxes of unknown categories" if stats.unknown else ""
+    table.caption, table.caption_justify = words + unknown, "left"
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for place, name in enumerate(columns):
+        table.add_column(name, justify="right" if place else "left", no_wrap=not place)
+    return table
+
+
+def write_sku_table(stats: Stats, path: Path) -> None:
+    """A row for each SKU, as CSV or, where the name ends so, as Parquet."""
+    columns = (
+        stats.keys,
+        stats.names,
+        stats.ids,
+        stats.boxes,
+        stats.ignored,
+        stats.pictures,
+        (stats.area / np.maximum(stats.boxes, 1)).round(3),
+        np.where(stats.seen > 0, stats.visible / np.maximum(stats.seen, 1), np.nan).round(6),
+    )
+    write_table(path, dict(zip(TABLE_COLUMNS, columns, strict=True)))

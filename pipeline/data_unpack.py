@@ -1,0 +1,152 @@
+"""`synth data unpack`: a sharded data set as an ordinary one, with one COCO file for each split."""
+
+from __future__ import annotations
+
+import io
+import json
+import posixpath
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from rich.console import Console
+
+from assets.atomic import TEMPORARY, lock_folder, whole_file, write_whole
+from assets.errors import SynthError, unknown_name
+from assets.places import Place
+from assets.shards import Record, Sample, ShardEntry, coco_name, read_categories, read_index
+from detectors.progress import StepProgress
+from detectors.shard_tar import REPAIR, picture_suffix, read_samples
+from pipeline.data_pack import DATASET, DataSummary, summarise
+
+# Suffixes that end in no picture: where they go.
+FOLDERS = {"scene": "scenes"}
+
+
+def unpack_data(place: Place, folder: Path, console: Console, *, split: str | None = None) -> DataSummary:
+    """Writes pictures and one COCO file for each split (or the one given) into `folder`; the same call again goes on.
+
+    Pictures that are there already are left. Raises SynthError for shards that are damaged, and for names that lead
+    out of the folder or that two pictures of a split share.
+    """
+    index = read_index(place)
+    splits = sorted({shard.split for shard in index.shards})
+    if split is not None and split not in splits:
+        raise unknown_name("split", split, splits)
+    chosen = [split] if split is not None else splits
+    about = _read_about(place)
+    categories = read_categories(place)
+    total = sum(len(index.of_split(name)) for name in chosen)
+    with lock_folder(folder), StepProgress(console, "unpacking", total=total, unit="shards") as progress:
+        for name in chosen:
+            _unpack_split(place, index.of_split(name), folder, name, about, categories, progress)
+        if "dataset" in about:
+            text = json.dumps(about["dataset"], indent=1, ensure_ascii=False) + "\n"
+            write_whole(folder / DATASET, text.encode())
+    return summarise([shard for shard in index.shards if shard.split in chosen], total)
+
+
+def _read_about(place: Place) -> Record:
+    """What dataset.json says; nothing where it is not ours to read."""
+    try:
+        about = json.loads(place.read(DATASET))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
+def _unpack_split(
+    place: Place,
+    shards: Sequence[ShardEntry],
+    folder: Path,
+    split: str,
+    about: Record,
+    categories: list[Record],
+    progress: StepProgress,
+) -> None:
+    path = folder / "annotations" / f"instances_{split}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rendered = "dataset" in about
+    said: Any = about.get("splits", {}).get(split) or {"info": _info_of(place, shards), "licenses": []}
+    taken: set[int] = set()
+    # Beside the file: labels are gigabytes, and the system's folder for such things is often small.
+    with (
+        whole_file(path) as file,
+        tempfile.TemporaryFile("w+", encoding="utf-8", dir=path.parent, prefix=".", suffix=TEMPORARY) as spool,
+    ):
+        out = io.TextIOWrapper(file, encoding="utf-8", newline="\n", write_through=True)
+        out.write(f'{{"info": {_json(said["info"])},\n"licenses": {_json(said["licenses"])},\n"categories": [\n')
+        out.write(",\n".join(map(_json, categories)) + '\n],\n"images": [\n')
+        written = [0, 0]
+        for shard in shards:
+            began = time.monotonic()
+            for sample in read_samples(place, shard.name):
+                _write_files(sample, folder, f"{shard.name}: {sample.stem}", taken, labels=rendered)
+                written[0] += _write_rows(out, [sample.image], written[0])
+                written[1] += _write_rows(spool, sample.annotations, written[1])
+            progress.advance(seconds=time.monotonic() - began)
+        out.write('\n],\n"annotations": [\n')
+        spool.seek(0)
+        shutil.copyfileobj(spool, out, 1 << 20)
+        out.write("\n]}\n")
+        out.detach()
+
+
+def _info_of(place: Place, shards: Sequence[ShardEntry]) -> Record:
+    """The info block of the first part: that of all."""
+    try:
+        content = json.loads(place.read(coco_name(shards[0].name)))
+        return dict(content.get("info", {}))
+    except (FileNotFoundError, ValueError, AttributeError, TypeError) as error:
+        where = place.locate(coco_name(shards[0].name))
+        raise SynthError("the COCO part of a shard cannot be read", where=where, hint=REPAIR) from error
+
+
+def _write_rows(file: IO[str], records: Iterable[Record], before: int) -> int:
+    count = 0
+    for record in records:
+        file.write((",\n" if before + count else "") + _json(record))
+        count += 1
+    return count
+
+
+def _write_files(sample: Sample, folder: Path, where: str, taken: set[int], *, labels: bool) -> None:
+    """The files of a sample where an ordinary set has them. taken: hashes of the names of the split's pictures."""
+    suffix = picture_suffix(sample.files, sample.image, where)
+    name = str(sample.image.get("file_name", "")).replace("\\", "/")
+    if not name or PurePosixPath(name).is_absolute() or posixpath.normpath(name).split("/")[0] == "..":
+        raise SynthError("a picture's name leads out of the folder", where=where, found=repr(name))
+    if hash(name) in taken:
+        raise SynthError("two pictures have one name", where=where, found=name, hint="unpack the splits one by one")
+    taken.add(hash(name))
+    _write_missing(folder / "images" / name, sample.files[suffix])
+    stem = PurePosixPath(name).stem
+    for other, content in sample.files.items():
+        kind, _, ending = other.rpartition(".")
+        if other != suffix and kind.isidentifier() and ending.isalnum():
+            _write_missing(folder / FOLDERS.get(kind, kind) / f"{stem}.{ending}", content)
+    if labels:
+        image = {key: value for key, value in sample.image.items() if key not in ("id", "license")}
+        own = [
+            {key: value for key, value in record.items() if key not in ("id", "image_id", "category_id")}
+            for record in sample.annotations
+        ]
+        fragment = json.dumps({"image": image, "annotations": own}, allow_nan=False, separators=(",", ":"))
+        _write_missing(folder / "labels" / f"{stem}.json", fragment.encode())
+
+
+def _write_missing(path: Path, content: bytes) -> None:
+    """A file that is there in this size is one of ours, from a call that was interrupted."""
+    try:
+        if path.stat().st_size == len(content):
+            return
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, content)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,43 @@
+"""The same work on many shards in several processes: results in order, few of them waiting."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from typing import TypeVar
+
+from assets.errors import SynthError
+
+T = TypeVar("T")
+S = TypeVar("S")
+# Tasks handed out beyond those being worked on.
+AHEAD = 4
+
+
+def map_shards(work: Callable[[S], T], items: Iterable[S], workers: int) -> Iterator[T]:
+    """`work` of each item, in order. workers: processes; with one it happens here.
+
+    Raises SynthError where a process died.
+    """
+    if workers == 1:
+        yield from map(work, items)
+        return
+    # Fresh processes: connections to a storage do not survive a fork.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        source, waiting = iter(items), deque[Future[T]]()
+        try:
+            for item in islice(source, workers + AHEAD):
+                waiting.append(pool.submit(work, item))
+            while waiting:
+                yield waiting.popleft().result()
+                for item in islice(source, 1):
+                    waiting.append(pool.submit(work, item))
+        except BrokenProcessPool as error:
+            raise SynthError("a process died over a shard", hint="give fewer --workers: memory may be short") from error
+        finally:
+            for future in waiting:
+                future.cancel()
