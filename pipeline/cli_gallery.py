@@ -2,6 +2,197 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import click
 
-COMMANDS: tuple[click.Command, ...] = ()
+from pipeline.cli_types import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, Workers
+
+INTERRUPTED = 130
+EXISTING = click.Path(exists=True, path_type=Path)
+KINDS = ("exact", "hnsw", "ivf", "ivf8", "ivfpq")
+DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", help="What to compute on.")
+CACHE = click.option("--cache", type=ANY_PATH, help="Folder for what was made once.  [default: ~/.cache/synth]")
+WORKERS = click.option("--workers", type=Workers(), default="auto", help="Processes that render and embed.")
+
+
+@click.group()
+def gallery() -> None:
+    """What every SKU looks like to an embedder: build, add, switch versions, measure."""
+
+
+@gallery.command()
+@click.argument("sku_list", metavar="LIST", type=EXISTING_FILE)
+@click.option("--out", type=ANY_PATH, required=True, help="Folder of the data set; the same command again resumes.")
+@click.option("--views", type=click.IntRange(1, 24), default=8, help="Pictures of each SKU.")
+@click.option("--size", type=click.IntRange(32, 1024), default=224, help="Longest side of a product, in pixels.")
+@WORKERS
+@CACHE
+def views(sku_list: Path, out: Path, **options: Any) -> None:
+    """Render the views of LIST, each product alone, as a COCO data set."""
+    from rich.console import Console
+
+    from pipeline.gallery_crops import CropSettings, print_summary, write_views
+
+    console = Console()
+    settings = CropSettings(sku_list, out, options["views"], options["size"], options["workers"], _cache(options))
+    summary = _stoppable(lambda stop: write_views(settings, console, stop=stop))
+    print_summary(console, summary)
+    _leave(summary)
+
+
+@gallery.command()
+@click.argument("sku_list", metavar="LIST", type=EXISTING_FILE)
+@click.option("--embedder", type=EXISTING, help="Run of 'synth embedder train'.  [default: the gallery's own]")
+@click.option("--out", type=ANY_PATH, required=True, help="Folder of the gallery; the same command again resumes.")
+@click.option("--views", type=click.IntRange(1, 24), default=8, help="Pictures of each SKU.")
+@click.option("--precision", type=click.Choice(["float32", "float16"]), default="float32", help="Of what is stored.")
+@click.option("--index", type=click.Choice(KINDS), default="exact", help="How it is searched.")
+@WORKERS
+@DEVICE
+@CACHE
+def build(**options: Any) -> None:
+    """Render and embed every SKU of LIST, and use that from then on."""
+    _build(options, lambda settings, console, stop: _builder().build_gallery(settings, console, stop=stop))
+
+
+@gallery.command()
+@click.argument("out", metavar="GALLERY", type=EXISTING_FOLDER)
+@click.argument("sku_list", metavar="LIST", type=EXISTING_FILE)
+@click.option("--sku", "keys", multiple=True, help="Only this SKU; repeatable.  [default: all new and changed ones]")
+@click.option("--prune", is_flag=True, help="Drop SKUs that the list does not have.")
+@click.option("--embedder", type=EXISTING, help="To make sure that it is the gallery's.  [default: the gallery's own]")
+@WORKERS
+@DEVICE
+@CACHE
+def add(keys: tuple[str, ...], prune: bool, **options: Any) -> None:
+    """Add what is new or changed in LIST to GALLERY; everything else stays as it is."""
+    _build(
+        options,
+        lambda settings, console, stop: _builder().add_to_gallery(settings, console, keys=keys, prune=prune, stop=stop),
+    )
+
+
+@gallery.command()
+@click.argument("folder", metavar="GALLERY", type=EXISTING_FOLDER)
+@click.argument("keys", metavar="SKU...", nargs=-1, required=True)
+def remove(folder: Path, keys: tuple[str, ...]) -> None:
+    """Take SKUs out of GALLERY."""
+    _tell(_builder().remove_from_gallery(folder, keys))
+
+
+@gallery.command()
+@click.argument("folder", metavar="GALLERY", type=EXISTING_FOLDER)
+@click.argument("kind", type=click.Choice(KINDS))
+def index(folder: Path, kind: str) -> None:
+    """Build another index for the version in use, and measure how much it finds."""
+    from rich.console import Console
+
+    from pipeline.gallery_tools import make_index
+
+    make_index(folder, kind, Console())
+
+
+@gallery.command()
+@click.argument("folder", metavar="GALLERY", type=EXISTING_FOLDER)
+def info(folder: Path) -> None:
+    """Tell what the version in use holds."""
+    from rich.console import Console
+
+    from pipeline.gallery_tools import print_info
+
+    print_info(folder, Console())
+
+
+@gallery.command()
+@click.argument("folder", metavar="GALLERY", type=EXISTING_FOLDER)
+def versions(folder: Path) -> None:
+    """List the versions of GALLERY."""
+    from rich.console import Console
+
+    from pipeline.gallery_tools import print_versions
+
+    print_versions(folder, Console())
+
+
+@gallery.command()
+@click.argument("folder", metavar="GALLERY", type=EXISTING_FOLDER)
+@click.argument("version")
+def use(folder: Path, version: str) -> None:
+    """Use VERSION of GALLERY from now on."""
+    from pipeline.gallery_tools import switch
+
+    click.echo(switch(folder, version))
+
+
+@gallery.command()
+@click.argument("folder", metavar="GALLERY", type=EXISTING_FOLDER)
+def rollback(folder: Path) -> None:
+    """Go back to the version that was in use before."""
+    from pipeline.gallery_tools import switch
+
+    click.echo(switch(folder, None))
+
+
+@gallery.command()
+@click.argument("folder", metavar="GALLERY", type=EXISTING_FOLDER)
+@click.option("--version", "which", help="Another than the one in use.")
+def verify(folder: Path, which: str | None) -> None:
+    """Read every file of a version and compare it with its checksum."""
+    from detectors.gallery.versions import current_version, verify_gallery
+
+    problems = verify_gallery(folder, which)
+    for problem in problems:
+        click.echo(f"- {problem}")
+    click.echo(f"version {which or current_version(folder)}: {f'{len(problems)} problems' if problems else 'good'}")
+    sys.exit(1 if problems else 0)
+
+
+def _builder() -> Any:
+    import pipeline.gallery_build
+
+    return pipeline.gallery_build
+
+
+def _build(options: dict[str, Any], make: Callable[[Any, Any, Any], Any]) -> None:
+    from rich.console import Console
+
+    console = Console()
+    settings = _builder().BuildSettings(**{**options, "cache": _cache(options)})
+    _tell(_stoppable(lambda stop: make(settings, console, stop)))
+
+
+def _tell(summary: Any) -> None:
+    from rich.console import Console
+
+    from pipeline.gallery_tools import print_summary
+
+    print_summary(Console(), summary)
+    _leave(summary)
+
+
+def _stoppable(make: Callable[[Any], Any]) -> Any:
+    from pipeline.interrupt import stop_on_signals
+
+    try:
+        with stop_on_signals() as stop:
+            return make(lambda under_way: stop())
+    except KeyboardInterrupt:
+        click.echo("\nstopped; everything finished is kept: the same command goes on from there", err=True)
+        sys.exit(INTERRUPTED)
+
+
+def _leave(summary: Any) -> None:
+    sys.exit(INTERRUPTED if summary.interrupted else 1 if summary.failed else 0)
+
+
+def _cache(options: dict[str, Any]) -> Path:
+    from pipeline.run_settings import default_cache
+
+    return options["cache"] or default_cache()
+
+
+COMMANDS: tuple[click.Command, ...] = (gallery,)

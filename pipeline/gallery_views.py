@@ -10,13 +10,16 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.backdrops import Backdrops
+from assets.catalog import load_catalog
 from assets.library import Library
 from assets.mesh import Mesh
-from render.backends import Backend
+from render.backends import Backend, RenderSettings, open_backend
 from render.geometry import camera_from_world, look_at, project
 from render.scene import Camera, Environment, Placement, SceneSpec, Sensor
 from render.sensor import develop, meter
@@ -213,3 +216,12 @@ def _box(covered: NDArray[np.bool_]) -> NDArray[np.float64]:
     if not len(rows):
         return np.array([0.0, 0.0, covered.shape[1], covered.shape[0]])
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)
+
+
+def open_studio(sku_list: Path, cache: Path) -> tuple[Library, Backend]:
+    """What views are made with: the products of a list in built-in rooms, whatever else a machine has.
+
+    Raises SynthError for a list with mistakes, and where the raster backend cannot work.
+    """
+    library = Library(load_catalog(sku_list), Backdrops.open(), cache_dir=cache)
+    return library, open_backend(library, RenderSettings(backend="raster", samples=4, threads=1))

@@ -152,14 +152,17 @@ def roll_back(folder: Path) -> str:
 
 
 @contextmanager
-def write_gallery(folder: Path) -> Iterator[None]:
-    """Keeps other writers out of a gallery, and takes away what killed ones left. Readers are not kept out."""
-    with lock_folder(folder):
+def write_gallery(folder: Path) -> Iterator[int]:
+    """Keeps other writers out of a gallery, and takes away what killed ones left. Readers are not kept out.
+
+    Yields the descriptor of the lock, for worker processes.
+    """
+    with lock_folder(folder) as lock:
         for inner in (folder, folder / PARTS):
             remove_leftovers(inner)
         for left in (folder / VERSIONS).glob(".new-*"):
             shutil.rmtree(left, ignore_errors=True)
-        yield
+        yield lock
 
 
 def verify_gallery(folder: Path, version: str | None = None) -> list[str]:
