@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from PIL import Image, ImageDraw, ImageFont
 
 Rgb = tuple[int, int, int]
+# Words are measured once, at this size in pixels; a smaller one is as much shorter.
+MEASURED_PX = 100
 
 
 def ink_on(ground: Rgb, *wanted: Rgb) -> Rgb:
@@ -21,10 +25,26 @@ def _brightness(color: Rgb) -> float:
 
 
 def font_of(pixels: float) -> ImageFont.FreeTypeFont:
-    """Pillow's own typeface at a size in pixels."""
-    font = ImageFont.load_default(max(pixels, 6))
+    """Pillow's own typeface at a size in whole pixels, at least 6."""
+    return _font(max(round(pixels), 6))
+
+
+@lru_cache(maxsize=256)
+def _font(pixels: int) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(pixels)
     assert isinstance(font, ImageFont.FreeTypeFont)  # Pillow's wheels carry FreeType
     return font
+
+
+def text_length(text: str, pixels: float) -> float:
+    """Pixels that a text takes on one line, its words measured one by one: a catalogue uses the same ones often."""
+    words = text.split(" ")
+    return (sum(map(_word_length, words)) + (len(words) - 1) * _word_length(" ")) * pixels / MEASURED_PX
+
+
+@lru_cache(maxsize=1 << 15)
+def _word_length(word: str) -> float:
+    return _font(MEASURED_PX).getlength(word)
 
 
 def write_fitted(
@@ -37,11 +57,11 @@ def write_fitted(
     draw = ImageDraw.Draw(image)
     best: tuple[float, list[str]] = (6.0, [text])
     for lines in _broken(text):
-        longest = max(draw.textlength(line, font=font_of(100)) for line in lines)
+        longest = max(text_length(line, 100) for line in lines)
         pixels = min((right - left) / max(longest, 1) * 94, (bottom - top) / (len(lines) * 1.12))
         best = max(best, (pixels, lines))
     pixels, lines = best
-    font, stroke = font_of(pixels), max(int(pixels * bold), 0)
+    font, stroke = font_of(int(pixels)), max(int(pixels * bold), 0)
     y = (top + bottom) / 2 - pixels * 1.1 * (len(lines) - 1) / 2
     for line in lines:
         draw.text(((left + right) / 2, y), line, ink, font, "mm", stroke_width=stroke, stroke_fill=ink)

@@ -86,5 +86,5 @@ def _add_fin(pieces: Pieces, plan: PackagePlan, film: Film, sheet: Sheet, materi
     y = film.back[rows, middle]
     # Beside the middle, so that no edge of it falls on one of the film.
     x = (film.left + film.right)[rows] / 2 - wide * 0.1
-    spot = np.broadcast_to(sheet.spot("ground"), (len(y), 2, 2))
-    add_slab(pieces, (film.z[rows], x, x + wide), y - thick * 0.7, y + thick * 0.9, (spot, spot), material)
+    ground = sheet.spread("ground", len(y), 2)
+    add_slab(pieces, (film.z[rows], x, x + wide), y - thick * 0.7, y + thick * 0.9, (ground, ground), material)

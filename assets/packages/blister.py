@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 
-from assets.artwork import draw_window
+from assets.artwork import draw_panel, draw_window
 from assets.mesh import Material, Mesh
 from assets.packages.film import add_slab
 from assets.packages.lying import FACE_FRONT
@@ -28,15 +29,23 @@ def build(plan: PackagePlan) -> Mesh:
     dome = ((1 - 2 * ASIDE) * width, (1 - BELOW - ABOVE) * height)
     sheet = Sheet(plan, {"front": (width, height), "back": (width, height)})
     glossy = Sheet(plan, {"front": dome}, {"ground": (226, 232, 236)})
-    sheet.draw("front", "front")
     sheet.draw("back", "back")
     if "front" not in plan.art.sides:
+        across, down = sheet.size("front")
+        card = Image.new("RGB", (across, down), ground_color(plan))
+        # All words are above the dome.
+        card.paste(
+            draw_panel("front", plan.sku, (across, round(down * (ABOVE - 0.07))), ground_color(plan)),
+            (0, round(down * 0.07)),
+        )
+        sheet.paste("front", card)
         _punch_slot(sheet)
         glossy.paste("front", draw_window(plan.sku, glossy.size("front"), ground_color(plan)))
     else:
+        sheet.draw("front", "front")
         left, top, across, down = sheet.places["front"]
         box = (left + across * ASIDE, top + down * ABOVE, left + across * (1 - ASIDE), top + down * (1 - BELOW))
-        glossy.paste("front", sheet.image.crop(tuple(map(round, box))).resize(glossy.size("front")))
+        glossy.paste("front", sheet.image.resize(glossy.size("front"), Image.Resampling.BOX, box=box))
     pieces = Pieces()
     _add_card(pieces, plan, sheet)
     _add_dome(pieces, plan, glossy)
@@ -45,8 +54,6 @@ def build(plan: PackagePlan) -> Mesh:
 
 def _punch_slot(sheet: Sheet) -> None:
     """The hole that the card hangs from, dark: a slot with a round middle."""
-    from PIL import ImageDraw
-
     draw = ImageDraw.Draw(sheet.image)
     for side in ("front", "back"):
         left, top, width, height = sheet.places[side]

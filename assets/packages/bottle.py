@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from assets.artwork import flavour_color
+from assets.label_colors import flavour_color, mixed, number_of
 from assets.lettering import Rgb
 from assets.mesh import Mesh
 from assets.packages.pieces import Pieces
-from assets.packages.plan import FILM, PAPER, PackagePlan, chosen, mixed, plain
+from assets.packages.plan import FILM, PAPER, PackagePlan, plain
 from assets.packages.round import Outline, add_outlines, add_profiled, has_shot
 from assets.packages.wrap import label_material
 
@@ -45,7 +45,7 @@ def family_of(plan: PackagePlan) -> str:
             return family
     if not OVAL < plan.size[1] / plan.size[0] < 1 / OVAL:
         return "oval"
-    return ("juice", "water", "soda")[chosen(plan.sku.brand or plan.sku.name, 3)]
+    return ("juice", "water", "soda")[number_of(plan.sku.brand or plan.sku.name, 3)]
 
 
 def _add_bottle(pieces: Pieces, plan: PackagePlan, family: str) -> None:
@@ -78,9 +78,9 @@ def _body_color(plan: PackagePlan, family: str) -> tuple[Rgb, bool]:
     """Colour of the body, and whether it is of glass."""
     ground, _, _ = plan.colors
     if family == "wine":
-        return ((28, 46, 26), (52, 34, 14), (70, 78, 60))[chosen(plan.sku.brand or plan.sku.name, 3)], True
+        return ((28, 46, 26), (52, 34, 14), (70, 78, 60))[number_of(plan.sku.brand or plan.sku.name, 3)], True
     if family == "longneck":
-        return ((74, 40, 14), (24, 60, 30))[chosen(plan.sku.brand or plan.sku.name, 2)], True
+        return ((74, 40, 14), (24, 60, 30))[number_of(plan.sku.brand or plan.sku.name, 2)], True
     if family == "water":
         return mixed(ground, (206, 226, 236), 0.75), False
     if family == "soda":

@@ -50,8 +50,27 @@ def _box(size: NDArray, sheet: Sheet) -> tuple[NDArray, NDArray, NDArray, NDArra
         start = len(corners) - 4
         faces += [[start, start + 1, start + 2], [start, start + 2, start + 3]]
     points = np.array(corners)
-    faces += [_outward(points, triangle) for triangle in _folds(spots)]
-    return points, np.array(normals), np.array(uv), np.array(faces)
+    folds = np.array([_outward(points, triangle) for triangle in _folds(spots)])
+    # A fold has corners of its own: it carries on the print of one of its panels.
+    names = {spot: name for name, spot in spots.items()}
+    printed = [
+        uv[spots[names[spot][0], _panel_axis([names[other] for other in fold])]] for fold in folds for spot in fold
+    ]
+    faces += (np.arange(folds.size).reshape(-1, 3) + len(points)).tolist()
+    spread = folds.ravel()
+    all_normals = np.array(normals)
+    return (
+        np.concatenate([points, points[spread]]),
+        np.concatenate([all_normals, all_normals[spread]]),
+        np.array([*uv, *printed]),
+        np.array(faces),
+    )
+
+
+def _panel_axis(corners: list[tuple[tuple[int, ...], int]]) -> int:
+    """Whose print a fold carries on: the front's and back's before the sides', theirs before that of top and bottom."""
+    axes = {axis for _, axis in corners}
+    return 1 if 1 in axes else 0
 
 
 def _folds(spots: dict[tuple[tuple[int, ...], int], int]) -> list[list[int]]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.label_colors import number_of
 from assets.mesh import Material
 from assets.packages.pieces import Pieces
-from assets.packages.plan import PackagePlan, chosen
+from assets.packages.plan import PackagePlan
 from assets.packages.sheet import Sheet
 
 COLUMNS = 25
@@ -63,13 +64,13 @@ def add_film(pieces: Pieces, film: Film, sheet: Sheet, material: Material, *, tu
     pieces.add_patch(front, sheet.uv("front", share(front)), material)
     mirrored = share(back) * [-1, 1] + [1, 0]
     pieces.add_patch(back[:, ::-1], sheet.uv("back", mirrored)[:, ::-1], material)
-    spot = sheet.spot("ground")
-    pieces.add_patch(np.stack([front[-1], back[-1]]), spot, material, normal=np.array([0, 0, 1.0]))
+    ground = sheet.spread("ground", 3, COLUMNS)
+    pieces.add_patch(np.stack([front[-1], back[-1]]), ground[:2], material, normal=np.array([0, 0, 1.0]))
     floor = np.stack([back[0], back[0] * 0.5 + front[0] * 0.5, front[0]])
     # The bottom of a pouch is drawn up between its rims.
     floor[1, :, 2] += np.minimum((back[0, :, 1] - front[0, :, 1]) * 0.2, (film.z[-1] - film.z[0]) * 0.05)
     floor[1, [0, -1]] = front[0, [0, -1]]
-    pieces.add_patch(floor, spot, material)
+    pieces.add_patch(floor, ground, material)
 
 
 def folds(plan: PackagePlan, rows: NDArray, seals: NDArray, strength: float = 1.0) -> NDArray[np.float64]:
@@ -77,7 +78,7 @@ def folds(plan: PackagePlan, rows: NDArray, seals: NDArray, strength: float = 1.
 
     seals: (R,) how near each row is to a seal, 0 to 1.
     """
-    rng = np.random.default_rng([chosen(plan.sku.sku, 1 << 31), 11])
+    rng = np.random.default_rng([number_of(plan.sku.sku, 1 << 31), 11])
     count = 4
     waves, phases = rng.uniform(2.0, 9.0, count), rng.uniform(0, 2 * np.pi, count)
     lean = rng.uniform(-2.5, 2.5, count)

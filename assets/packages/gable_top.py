@@ -30,7 +30,7 @@ def build(plan: PackagePlan) -> Mesh:
     roof = _Roof(plan.size)
     _add_body(pieces, roof, sheet, material)
     _add_roof(pieces, roof, sheet, material)
-    if height > CAPPED and "front" not in plan.art.sides and min(roof.slope, width) > 3 * CAP_RADIUS_M:
+    if height > CAPPED and "front" not in plan.art.sides and min(roof.slope, width) > 2.4 * CAP_RADIUS_M:
         _add_cap(pieces, plan, roof)
     return pieces.mesh(plan.size)
 
@@ -67,10 +67,8 @@ def _add_body(pieces: Pieces, roof: _Roof, sheet: Sheet, material: Material) -> 
             share = np.array([[(0, 0), (1, 0)], [(0, rise), (1, rise)]], dtype=float)
             uv = sheet.uv(names[number // 2], share)
         else:
-            before, after = names[number // 2], names[(number // 2 + 1) % 4]
-            uv = np.stack(
-                [sheet.uv(before, np.array([(1, 0), (1, rise)])), sheet.uv(after, np.array([(0, 0), (0, rise)]))], 1
-            )
+            share = np.array([[(1, 0), (1, 0)], [(1, rise), (1, rise)]], dtype=float)
+            uv = sheet.uv(names[number // 2], share)
         tilted = np.array([(*normals[end], 0.0) for end in ends] * 2)
         faces = np.array([[0, 1, 3], [0, 3, 2]])
         pieces.add(points.reshape(-1, 3), tilted, uv.reshape(-1, 2), faces, material)

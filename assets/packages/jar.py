@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from assets.artwork import flavour_color
+from assets.label_colors import flavour_color, mixed
 from assets.mesh import Mesh
 from assets.packages.pieces import Pieces
-from assets.packages.plan import FILM, PAPER, PackagePlan, mixed, plain
+from assets.packages.plan import FILM, PAPER, PackagePlan, plain
 from assets.packages.round import Outline, add_outlines, add_profiled, has_shot
 from assets.packages.wrap import label_material
 

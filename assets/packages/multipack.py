@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from assets.catalog import Sku
 from assets.errors import SynthError
+from assets.label_colors import number_of
 from assets.mesh import Material, Mesh
 from assets.package_art import PackageArt
 from assets.packages import builder_of
 from assets.packages.panels import ground_color
 from assets.packages.pieces import Pieces
-from assets.packages.plan import FILM, PAPER, PackagePlan, chosen
+from assets.packages.plan import FILM, PAPER, PackagePlan
 from assets.packages.rings import add_wall, even_loop, lift, rounded_loop
 from assets.packages.sheet import Sheet
 from assets.packages.wrap import body_material, label_material
@@ -58,7 +59,7 @@ def build(plan: PackagePlan) -> Mesh:
     count = int(plan.sku.pack_count or USUAL_COUNT)
     grid = grid_of(min(max(count, 1), MOST_UNITS), plan.size, unit)
     pieces = Pieces()
-    if unit in ROUND and not (unit == "can" and chosen(plan.sku.brand or plan.sku.name, 2)):
+    if unit in ROUND and not (unit == "can" and number_of(plan.sku.brand or plan.sku.name, 2)):
         _add_in_film(pieces, plan, unit, grid)
     else:
         _add_in_sleeve(pieces, plan, unit, grid)
@@ -176,10 +177,10 @@ def _add_in_sleeve(pieces: Pieces, plan: PackagePlan, unit: str, grid: tuple[int
         np.stack([lift(loop, z) for z in (-half, half)]) @ SLEEVE.T + [0, 0, height / 2] for loop in (outer, inner)
     )
     _add_printed(pieces, outside, sheet, plan.size, material)
-    spot = sheet.spot("board")
-    pieces.add_patch(inside[::-1], spot, material, around=True)
+    board = sheet.spread("board", 2, outside.shape[1])
+    pieces.add_patch(inside[::-1], board, material, around=True)
     for ends in (np.stack([outside[1], inside[1]]), np.stack([inside[0], outside[0]])):
-        pieces.add_patch(ends, spot, material, around=True)
+        pieces.add_patch(ends, board, material, around=True)
 
 
 def _add_printed(pieces: Pieces, outside: NDArray, sheet: Sheet, size: NDArray, material: Material) -> None:
@@ -191,5 +192,6 @@ def _add_printed(pieces: Pieces, outside: NDArray, sheet: Sheet, size: NDArray, 
         x, y, z = (patch / size + [0.5, 0.5, 0]).transpose(2, 0, 1)
         share = {"front": (x, z), "top": (x, y)}.get(name, (1 - x, z))
         pieces.add_patch(patch, sheet.uv(name.strip(), np.stack(share, axis=2)), material)
-    for start, stop in ((1, c), (c + 1, 2 * c), (2 * c + 2, 3 * c + 1), (3 * c + 1, 3 * c + 2), (3 * c + 2, 4 * c + 1)):
-        pieces.add_patch(outside[:, start : stop + 1], sheet.spot("ground"), material)
+    folds = ((1, c), (c + 1, 2 * c), (2 * c + 2, 3 * c + 1), (3 * c + 1, 3 * c + 2), (3 * c + 2, 4 * c + 1))
+    for start, stop in folds:
+        pieces.add_patch(outside[:, start : stop + 1], sheet.spread("ground", 2, stop - start + 1), material)

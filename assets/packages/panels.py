@@ -33,7 +33,7 @@ def shot_picture(shot: NDArray[np.uint8], size: tuple[int, int]) -> Image.Image:
     """A packshot (H, W, 4) scaled to `size`, what was background filled with the colour of its border."""
     image = Image.fromarray(shot)
     image = image.resize(size, Image.Resampling.BOX if image.width >= 2 * size[0] else Image.Resampling.BILINEAR)
-    if image.getextrema()[3][0] == 255:
+    if image.getchannel("A").getextrema()[0] == 255:
         return image.convert("RGB")
     flat = Image.new("RGB", size, border_color(shot))
     flat.paste(image, mask=image.getchannel("A"))

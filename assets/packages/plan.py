@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.artwork import label_colors
 from assets.catalog import Sku
+from assets.label_colors import label_colors
 from assets.lettering import Rgb
 from assets.mesh import Material
 from assets.package_art import PackageArt
@@ -36,18 +35,7 @@ class PackagePlan:
         return label_colors(self.sku)
 
 
-def chosen(text: str, count: int) -> int:
-    """A number below `count` that follows from a text."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") % count
-
-
 def plain(color: Rgb, roughness: float, metallic: float = 0.0) -> Material:
     """A material of one colour, sRGB."""
     linear = (np.array(color) / 255.0) ** 2.2
     return Material(np.array([*linear, 1.0]), None, roughness, metallic)
-
-
-def mixed(color: Rgb, other: Rgb, share: float) -> Rgb:
-    """A colour with a share of another in it."""
-    red, green, blue = (round(a * (1 - share) + b * share) for a, b in zip(color, other, strict=True))
-    return red, green, blue

@@ -63,9 +63,10 @@ class Sheet:
         left, bottom, width, height = self.rectangle(name)
         return np.array([left, bottom]) + np.clip(share, 0, 1) * [width, height]
 
-    def spot(self, name: str) -> NDArray[np.float64]:
-        """Texture coordinates (2,) of the middle of a panel."""
-        return self.uv(name, np.array([0.5, 0.5]))
+    def spread(self, name: str, rows: int, columns: int) -> NDArray[np.float64]:
+        """Texture coordinates (rows, columns, 2) of a grid over a swatch: renderers drop texels that no face covers."""
+        across, up = np.meshgrid(np.linspace(0, 1, columns), np.linspace(0, 1, rows))
+        return self.uv(name, np.stack([across, up], axis=2))
 
     def material(self, roughness: float) -> Material:
         """The material that shows the sheet."""

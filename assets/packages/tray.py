@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.artwork import draw_panel
+from assets.label_colors import number_of
 from assets.mesh import Material, Mesh
 from assets.packages.lying import FACE_FRONT, lying_plan
-from assets.packages.panels import ground_color
+from assets.packages.panels import ground_color, shot_picture
 from assets.packages.pieces import Pieces
-from assets.packages.plan import FILM, PackagePlan, chosen, plain
+from assets.packages.plan import FILM, PackagePlan, plain
 from assets.packages.rings import add_lid, add_wall, lift, rounded_loop
 from assets.packages.sheet import Sheet
 
@@ -40,13 +42,11 @@ def build(plan: PackagePlan) -> Mesh:
 
 
 def _draw_wall(plan: PackagePlan, sheet: Sheet) -> None:
-    from assets.artwork import draw_strip
-    from assets.packages.panels import shot_picture
-
+    """The label on the front wall: the front's packshot, unless that is what is seen from above."""
+    pictured = "front" in plan.art.sides and "top" in plan.art.sides
     size = sheet.size("label")
-    drawn = "front" not in plan.art.sides or "top" not in plan.art.sides
-    shown = draw_strip(plan.sku, size, ground_color(plan)) if drawn else shot_picture(plan.art.sides["front"], size)
-    sheet.paste("label", shown)
+    drawn = draw_panel("front", plan.sku, size, ground_color(plan))
+    sheet.paste("label", shot_picture(plan.art.sides["front"], size) if pictured else drawn)
 
 
 def _add_tray(pieces: Pieces, plan: PackagePlan, size: NDArray, sheet: Sheet, *, printed: bool) -> None:
@@ -65,7 +65,7 @@ def _add_tray(pieces: Pieces, plan: PackagePlan, size: NDArray, sheet: Sheet, *,
     walls = np.stack([ring(lean + edge, 0), ring(lean + edge * 0.3, edge * 0.3), ring(lean, edge), ring(0, h - thick)])
     brim = np.stack([ring(0, h - thick), ring(-flange, h - thick), ring(-flange, h)])
     film = np.stack([ring(-flange, h), ring(0, h), ring(min(0.004, least * 0.05), h - sunk)])
-    tray = plain(COLORS[chosen(plan.sku.brand or plan.sku.name, len(COLORS))], FILM)
+    tray = plain(COLORS[number_of(plan.sku.brand or plan.sku.name, len(COLORS))], FILM)
     columns = np.linspace(0, 1, walls.shape[1])
     material = sheet.material(FILM)
     if printed:
