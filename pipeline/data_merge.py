@@ -211,10 +211,11 @@ def _shift(before: _Ids, own: _Ids) -> tuple[int, int]:
 
     Ids of annotations that are made from those of their images stay so.
     """
-    images = before.top_image + 1 - min(own.least_image, 1)
+    least = min(own.least_image, 1)
+    images = before.top_image + 1 - least
     if not own.follows:
         return images, before.top_annotation + 1
-    images = max(images, before.top_annotation // INSTANCES + 1 - min(own.least_image, 0))
+    images = max(images, before.top_annotation // INSTANCES + 1 - least)
     return images, images * INSTANCES
 
 

@@ -89,6 +89,10 @@ class IdSpool:
             numbers, counts = np.unique(ids, return_counts=True)
             yield from numbers[counts > 1].tolist()
 
+    def distinct(self) -> Iterator[NDArray[np.int64]]:
+        """The numbers, each once, in several arrays."""
+        yield from map(np.unique, self._parts())
+
     def shares_any(self, other: IdSpool) -> bool:
         """Whether a number is in both."""
         return any(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
-from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,11 @@ from detectors.progress import StepProgress
 from detectors.tables import write_table
 from pipeline.data_parts import read_part
 from pipeline.data_source import find_splits, head_of, records_of
+from pipeline.data_spool import IdSpool
 
 # Square pixels, as COCO divides.
 SIZES = (("small (under 32 x 32 px)", 0.0), ("medium", 32.0**2), ("large (96 x 96 px and more)", 96.0**2))
+AT_ONCE = 4096
 SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 TABLE_COLUMNS = ("sku", "name", "category_id", "boxes", "ignored", "pictures", "mean_area", "mean_visibility")
 
@@ -80,9 +83,9 @@ class Stats:
             self.seen[label] += 1
 
     def labels_of(self, records: Sequence[Record]) -> NDArray[np.int64]:
-        """The labels of annotations whose category is known."""
-        found = (self._label.get(whole_number(record.get("category_id")) or 0) for record in records)
-        return np.array([label for label in found if label is not None], np.int64)
+        """(N,) int64 the labels of annotations, -1 where the category is unknown."""
+        found = (self._label.get(whole_number(record.get("category_id")) or 0, -1) for record in records)
+        return np.fromiter(found, np.int64, len(records))
 
 
 def count_data(source: str, console: Console) -> Stats:
@@ -106,7 +109,8 @@ def _count_shards(place: Place, console: Console) -> Stats:
                 by_image.setdefault(record.get("image_id"), []).append(record)
             for records in by_image.values():
                 stats.products[min(len(records), DATASET_INSTANCES.most)] += 1
-                np.add.at(stats.pictures, np.unique(stats.labels_of(records)), 1)
+                labels = np.unique(stats.labels_of(records))
+                stats.pictures[labels[labels >= 0]] += 1
             progress.advance(seconds=time.monotonic() - began)
     return stats
 
@@ -119,22 +123,29 @@ def _count_plain(path: Path, console: Console) -> Stats:
         ids = np.sort(np.array([whole_number(r.get("id")) or 0 for r in records_of(split.file, "images")], np.int64))
         counts = np.zeros(len(ids), np.int64)
         stats.add(split.name, len(ids), ())
-        last: tuple[object, list[Record]] = (None, [])
-        for record in records_of(split.file, "annotations"):
-            stats.add(split.name, 0, (record,))
-            place = bisect_left(ids, whole_number(record.get("image_id")) or 0)
-            if place < len(ids) and ids[place] == record.get("image_id"):
-                counts[place] += 1
-            # Pictures of a SKU are counted over runs of annotations of one picture, as they stand in nearly every file.
-            if record.get("image_id") != last[0]:
-                np.add.at(stats.pictures, np.unique(stats.labels_of(last[1])), 1)
-                last = (record.get("image_id"), [])
-            last[1].append(record)
-        np.add.at(stats.pictures, np.unique(stats.labels_of(last[1])), 1)
+        with tempfile.TemporaryDirectory(prefix="synth-stats-") as folder:
+            pairs = IdSpool(Path(folder))
+            for some in _batches(records_of(split.file, "annotations")):
+                stats.add(split.name, 0, some)
+                images = np.array([whole_number(record.get("image_id")) or 0 for record in some], np.int64)
+                places = np.minimum(np.searchsorted(ids, images), len(ids) - 1)
+                known = ids[places] == images
+                np.add.at(counts, places[known], 1)
+                labels = stats.labels_of(some)
+                pairs.add((places * len(stats.ids) + labels)[known & (labels >= 0)])
+            # Which picture has which SKU: each pair once, in whatever order they came.
+            for found in pairs.distinct():
+                np.add.at(stats.pictures, found % len(stats.ids), 1)
         stats.products += np.bincount(
             np.minimum(counts, DATASET_INSTANCES.most), minlength=DATASET_INSTANCES.most + 1
         ).astype(np.int64)
     return stats
+
+
+def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
+    """The records, some thousands at a time."""
+    while some := list(islice(records, AT_ONCE)):
+        yield some
 
 
 def _empty(categories: Sequence[Record], where: str) -> Stats:
