@@ -12,9 +12,8 @@ from assets.errors import unknown_name
 from detectors.augment.camera import retake
 from detectors.augment.occlude import erase
 from detectors.augment.settings import PRESETS, AugmentSettings, Range, draw_factor
-from detectors.augment.view import GREY
 from detectors.embed.crop_store import Cut
-from detectors.embed.crops import Picture
+from detectors.embed.crops import Picture, fitted_size, place_in_square
 from detectors.sample import Sample
 
 # Corners of a box: left top, right top, right bottom, left bottom.
@@ -62,12 +61,13 @@ def augment_crop(cut: Cut, *, side: int, margin: float, settings: CropAugment, r
     box = jitter_box(cut.box, settings, rng=rng)
     width, height = (box[2:] - box[:2]) * (1 + 2 * margin)
     corners = _corners(box, width, height, settings, rng)
-    square, inside = _show(cut.picture, corners, width, height, side)
+    shown = _show(cut.picture, corners, *fitted_size(width, height, side))
     if rng.random() < settings.coarse_chance:
-        square = _coarsen(square, draw_factor(settings.coarse, rng))
+        shown = _coarsen(shown, draw_factor(settings.coarse, rng))
     if rng.random() < settings.camera.erase_chance:
-        square = _hide_part(square, inside, settings.camera, rng)
-    return retake(square, settings=settings.camera, rng=rng)
+        shown = _hide_part(shown, settings.camera, rng)
+    # The grey around comes last: in use it is the same under every light.
+    return place_in_square(retake(shown, settings=settings.camera, rng=rng), side)
 
 
 def jitter_box(box: NDArray, settings: CropAugment, *, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -89,32 +89,22 @@ def _corners(
     return corners @ turn + moves + (box[:2] + box[2:]) / 2
 
 
-def _show(
-    picture: Picture, corners: NDArray[np.float64], width: float, height: float, side: int
-) -> tuple[Picture, NDArray[np.float32]]:
-    """The quadrilateral on a grey square, its aspect ratio kept, and the (4,) box it fills there."""
-    scale = side / max(width, height)
-    shown_width, shown_height = max(1, round(width * scale)), max(1, round(height * scale))
-    left, top = (side - shown_width) // 2, (side - shown_height) // 2
-    target = CORNERS * [shown_width, shown_height]
+def _show(picture: Picture, corners: NDArray[np.float64], width: int, height: int) -> Picture:
+    """(height, width, 3), the quadrilateral brought to a rectangle."""
+    target = CORNERS * [width, height]
     # OpenCV counts from the middle of the first pixel.
     matrix = cv2.getPerspectiveTransform((corners - 0.5).astype(np.float32), (target - 0.5).astype(np.float32))
-    size = (shown_width, shown_height)
-    shown = cv2.warpPerspective(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    square = np.full((side, side, 3), GREY, np.uint8)
-    square[top : top + shown_height, left : left + shown_width] = shown
-    return square, np.array([left, top, left + shown_width, top + shown_height], np.float32)
+    size = (width, height)
+    return cv2.warpPerspective(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _coarsen(square: Picture, share: float) -> Picture:
-    side = len(square)
-    few = max(8, round(side * share))
-    small = cv2.resize(square, (few, few), interpolation=cv2.INTER_AREA)
-    return cv2.resize(small, (side, side), interpolation=cv2.INTER_LINEAR)
+def _coarsen(shown: Picture, share: float) -> Picture:
+    height, width = shown.shape[:2]
+    few = (max(1, round(width * share)), max(1, round(height * share)))
+    return cv2.resize(cv2.resize(shown, few, interpolation=cv2.INTER_AREA), (width, height))
 
 
-def _hide_part(
-    square: Picture, inside: NDArray[np.float32], settings: AugmentSettings, rng: np.random.Generator
-) -> Picture:
+def _hide_part(shown: Picture, settings: AugmentSettings, rng: np.random.Generator) -> Picture:
     """Something in front of the product."""
-    return erase(Sample(square, inside[None], np.zeros(1, np.int64)), settings=settings, rng=rng)
+    box = np.array([[0, 0, shown.shape[1], shown.shape[0]]], np.float32)
+    return erase(Sample(shown, box, np.zeros(1, np.int64)), settings=settings, rng=rng)

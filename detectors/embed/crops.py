@@ -39,9 +39,19 @@ def _span(low: float, high: float, size: int) -> tuple[int, int]:
 def fit_square(crop: Picture, side: int) -> Picture:
     """(side, side, 3): the crop scaled to fill the square with its aspect ratio kept, in the middle, grey around it."""
     height, width = crop.shape[:2]
-    scale = side / max(height, width)
-    fitted_height, fitted_width = max(1, round(height * scale)), max(1, round(width * scale))
+    return place_in_square(resize(crop, *fitted_size(width, height, side)), side)
+
+
+def fitted_size(width: float, height: float, side: int) -> tuple[int, int]:
+    """Width and height, in whole pixels, of something of this shape that fills a square as far as it can."""
+    scale = side / max(width, height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def place_in_square(shown: Picture, side: int) -> Picture:
+    """(side, side, 3): the picture in the middle, grey around it."""
+    height, width = shown.shape[:2]
     square = np.full((side, side, 3), GREY, np.uint8)
-    top, left = (side - fitted_height) // 2, (side - fitted_width) // 2
-    square[top : top + fitted_height, left : left + fitted_width] = resize(crop, fitted_width, fitted_height)
+    top, left = (side - height) // 2, (side - width) // 2
+    square[top : top + height, left : left + width] = shown
     return square
