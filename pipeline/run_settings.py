@@ -28,6 +28,7 @@ class RunSettings:
     extras: of depth, normals, ids. workers: processes; threads of the machine are shared between them. timeout_s: for
     one scene with all its views, long enough for 128 samples of a full HD picture on two cores. max_failures: share of
     scenes that may fail before the run gives up. memory_mb: a worker above it is replaced before its next scene.
+    threads_each: of a worker, where other runs have their share of the machine; 0 = all of it is this run's.
     """
 
     sku_list: Path
@@ -53,11 +54,12 @@ class RunSettings:
     timeout_s: float = 1800.0
     max_failures: float = 0.1
     memory_mb: int = 6144
+    threads_each: int = 0
 
     @property
     def threads(self) -> int:
         """Threads for each worker, so that all of them together fill the machine."""
-        return max(usable_cores() // self.workers, 1)
+        return self.threads_each or max(usable_cores() // max(self.workers, 1), 1)
 
 
 def default_cache() -> Path:

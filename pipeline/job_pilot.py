@@ -1,0 +1,128 @@
+"""Some scenes of a job drawn and traced, not rendered: how many products count, from which sides, how large."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assets.atomic import write_whole
+from pipeline.job_plan import coverage_of, next_generation, scene_task
+from pipeline.job_receipts import counts, tallies
+from pipeline.job_scene import start_worker
+from pipeline.job_settings import JobSettings
+from pipeline.job_store import Generation, Plan
+from pipeline.job_tasks import SceneTask, Work
+from pipeline.run_settings import RunSettings
+from pipeline.worker_process import Job
+from pipeline.workers import Crew
+
+SCENES = 60
+# Where no scene could be drawn at all.
+UNKNOWN_SHARE = 0.75
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """What was found. scenes, products: drawn; products in all views. failed: scenes that could not be drawn, and why
+    the last one could not. share: of the products, those that count. annotations: a picture. sides, sizes, areas: of
+    all annotations, see pipeline/job_receipts.py."""
+
+    scenes: int
+    products: int
+    share: float
+    annotations: float
+    sides: dict[str, int]
+    sizes: dict[str, int]
+    areas: dict[str, int]
+    failed: int = 0
+    reason: str = ""
+
+
+def trace_scene(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
+    """Draws and labels a scene, and leaves the labels in the spool. Raises SynthError where it cannot be drawn."""
+    from pipeline.scene_job import opened_worker
+    from render.coco import annotation_record
+    from render.labels import annotate, trace_geometry
+    from render.sample import draw_scene
+
+    worker = opened_worker(settings)
+    records: list[dict[str, Any]] = []
+    for view in range(settings.views):
+        scene = draw_scene(
+            worker.library,
+            worker.recipe,
+            seed=settings.seed,
+            index=task.index,
+            view=view,
+            width=settings.width,
+            height=settings.height,
+            hand=task.hand,
+        )
+        records += map(annotation_record, annotate(scene, trace_geometry(scene, worker.library)))
+    write_whole(_pilot_file(settings, task), json.dumps(records).encode())
+    return settings.views, len(records)
+
+
+def _pilot_file(settings: RunSettings, task: SceneTask) -> Path:
+    return settings.out / f"{task.stem}.pilot"
+
+
+def sample_tasks(plan: Plan, settings: JobSettings, count: int) -> tuple[Generation | None, list[SceneTask]]:
+    """What would be dealt next if every product counted, and some of its scenes, evenly spread over it."""
+    generation = next_generation(plan, coverage_of(plan, {}, settings), settings, 1.0)
+    if generation is None or not len(generation.deal):
+        return None, []
+    scenes = np.unique(np.linspace(0, len(generation.deal) - 1, count).astype(int))
+    return generation, [scene_task(plan, generation, int(scene)) for scene in scenes]
+
+
+def run_pilot(plan: Plan, work: Work, settings: JobSettings, scenes: int = SCENES) -> Pilot:
+    """Draws `scenes` scenes of the catalogue in worker processes. The same catalogue gives the same numbers."""
+    _, tasks = sample_tasks(replace(plan, generations=()), settings, scenes)
+    work = _beside(work).unpacked()
+    made, reason = [], ""
+    by_index = {task.index: task for task in tasks}
+    with Crew(Job(trace_scene, start_worker), work.settings, order=by_index.__getitem__) as crew:
+        crew.add(by_index)
+        while crew.has_work(False):
+            crew.hand_out()
+            for outcome in crew.attend():
+                if outcome.reason:
+                    reason = outcome.reason
+                else:
+                    made.append(by_index[outcome.index])
+        crew.dismiss()
+    return _found(work, made, len(tasks), reason)
+
+
+def _beside(work: Work) -> Work:
+    """The same work in a spool of its own, on this machine's workers."""
+    from assets.cores import usable_cores
+
+    workers = min(work.settings.workers or usable_cores(), usable_cores())
+    return replace(work, settings=replace(work.settings, out=work.spool / "pilot", workers=workers))
+
+
+def _found(work: Work, made: Sequence[SceneTask], asked: int, reason: str) -> Pilot:
+    records: list[dict[str, Any]] = []
+    for task in sorted(made, key=lambda task: task.index):
+        file = _pilot_file(work.settings, task)
+        records += json.loads(file.read_bytes())
+        file.unlink()
+    pictures = len(made) * work.settings.views
+    products = sum(len(task.ids) for task in made) * work.settings.views
+    counting = sum(counts(record, work.visible, work.pixels) for record in records)
+    return Pilot(
+        scenes=len(made),
+        products=products,
+        share=round(counting / products, 4) if counting else UNKNOWN_SHARE,
+        annotations=len(records) / max(pictures, 1),
+        **tallies(records),
+        failed=asked - len(made),
+        reason=reason,
+    )

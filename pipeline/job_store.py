@@ -1,0 +1,202 @@
+"""What a place keeps of a job's planning: versions of the catalogue, and generations of scenes with their hands."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.catalog_ids import CategoryIds, ids_csv, parse_ids
+from assets.errors import SynthError
+from assets.places import Place
+from pipeline.job_deal import Deal, shards_of
+from pipeline.layout import Splits
+
+PLAN, IDS = "plan", "ids.csv"
+DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Version:
+    """A state of the catalogue that the job was asked for. ids: (N,) int32 of its SKUs. digests: (N, 16) uint8, of
+    what each looks like. times, rounds: appearances wanted of each SKU, and how often what lacks is dealt once more."""
+
+    number: int
+    catalog_hash: str
+    times: int
+    rounds: int
+    ids: NDArray[np.int32]
+    digests: NDArray[np.uint8]
+
+    def by_id(self, size: int) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
+        """(size,) whether each id is listed, (size, 16) its digest, zeros where it is not."""
+        listed, digests = np.zeros(size, bool), np.zeros((size, DIGEST_BYTES), np.uint8)
+        listed[self.ids], digests[self.ids] = True, self.digests
+        return listed, digests
+
+
+@dataclass(frozen=True, eq=False)
+class Shard:
+    """A shard of a generation. scenes: (S,) counted from 0 within the generation, in order."""
+
+    name: str
+    split: str
+    scenes: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Generation:
+    """Scenes that were dealt together. version: of the catalogue, at the time. first: the number of the first scene.
+
+    share: of the appearances dealt, how many were expected to count.
+    """
+
+    number: int
+    version: int
+    first: int
+    share: float
+    deal: Deal
+
+    def shards(self, splits: Splits, shard_scenes: int) -> list[Shard]:
+        """Its shards, in order."""
+        found = shards_of(self.first, len(self.deal), splits, shard_scenes)
+        numbers: dict[str, int] = {}
+        shards = []
+        for split, scenes in found:
+            number = numbers.setdefault(split, 0)
+            numbers[split] += 1
+            shards.append(Shard(f"{split}-g{self.number:04d}-{number:06d}", split, scenes))
+        return shards
+
+    def cards_of(self, scenes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Positions in the deal's cards of all products of these scenes, in order."""
+        starts, lengths = self.deal.starts[scenes], self.deal.starts[scenes + 1] - self.deal.starts[scenes]
+        before = np.concatenate([[0], np.cumsum(lengths)[:-1]]) if len(scenes) else np.zeros(0, np.int64)
+        return np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
+
+    def scenes_with(self, cards: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """(S,): which scenes have one of the marked cards (C,)."""
+        if not len(self.deal):
+            return np.zeros(0, bool)
+        marked: NDArray[np.bool_] = np.logical_or.reduceat(cards, self.deal.starts[:-1])
+        return marked
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """All of a job's planning so far."""
+
+    ids: CategoryIds
+    versions: tuple[Version, ...]
+    generations: tuple[Generation, ...]
+
+    @property
+    def current(self) -> Version:
+        """The catalogue as the job has it now."""
+        return self.versions[-1]
+
+    @property
+    def size(self) -> int:
+        """Length of arrays over all ids; there is no id 0."""
+        return len(self.ids) + 1
+
+    @property
+    def scenes(self) -> int:
+        """All scenes dealt so far: the number of the next one."""
+        return sum(len(generation.deal) for generation in self.generations)
+
+    @cached_property
+    def dealt(self) -> NDArray[np.int64]:
+        """(size,): how often each SKU has been dealt in all generations."""
+        cards = [generation.deal.cards for generation in self.generations]
+        return np.bincount(np.concatenate([np.zeros(0, np.int64), *cards]), minlength=self.size)
+
+    def stale(self, generation: Generation) -> NDArray[np.bool_]:
+        """(C,): cards of SKUs that look otherwise now than when they were dealt."""
+        listed, now = self.current.by_id(self.size)
+        _, then = self.versions[generation.version].by_id(self.size)
+        changed = listed & (now != then).any(axis=1)
+        return changed[generation.deal.cards]
+
+    def gone(self, generation: Generation) -> NDArray[np.bool_]:
+        """(C,): cards of SKUs that are not listed now."""
+        listed, _ = self.current.by_id(self.size)
+        return ~listed[generation.deal.cards]
+
+
+def read_plan(place: Place) -> Plan:
+    """What the place holds; nothing at all for a job that has not begun. Raises SynthError for what is damaged."""
+    names = place.names(PLAN)
+    versions = [_version(place, name) for name in names if name.startswith("version-") and name.endswith(".json")]
+    generations = [
+        _generation(place, name) for name in names if name.startswith("generation-") and name.endswith(".json")
+    ]
+    ids = parse_ids(place.read(IDS), place.locate(IDS)) if versions else CategoryIds()
+    return Plan(ids, tuple(versions), tuple(generations))
+
+
+def write_version(place: Place, version: Version, ids: CategoryIds) -> None:
+    """The list of SKUs and the ids first, then the file that says that there is a version."""
+    place.write(IDS, ids_csv(ids))
+    about = {"catalog_hash": version.catalog_hash, "times": version.times, "rounds": version.rounds}
+    arrays: dict[str, NDArray] = {"ids": version.ids, "digests": version.digests}
+    _write(place, f"version-{version.number:04d}", about, arrays)
+
+
+def write_generation(place: Place, generation: Generation) -> None:
+    """The hands first, then the file that says that there is a generation."""
+    deal = generation.deal
+    about = {
+        "version": generation.version,
+        "first": generation.first,
+        "scenes": len(deal),
+        "appearances": len(deal.cards),
+        "share": generation.share,
+    }
+    arrays: dict[str, NDArray] = {"cards": deal.cards, "starts": deal.starts, "numbers": deal.numbers}
+    _write(place, f"generation-{generation.number:04d}", about, arrays)
+
+
+def _write(place: Place, name: str, about: dict[str, Any], arrays: Mapping[str, NDArray]) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # not compressed: versions of zlib differ in what they make of it
+    place.write(f"{PLAN}/{name}.npz", buffer.getvalue())
+    place.write(f"{PLAN}/{name}.json", (json.dumps(about) + "\n").encode())
+
+
+def _read(place: Place, name: str) -> tuple[int, dict[str, Any], dict[str, NDArray]]:
+    stem = name.removesuffix(".json")
+    try:
+        about = json.loads(place.read(f"{PLAN}/{name}"))
+        with np.load(io.BytesIO(place.read(f"{PLAN}/{stem}.npz")), allow_pickle=False) as stored:
+            return int(stem.rpartition("-")[2]), about, dict(stored)
+    except (FileNotFoundError, ValueError, KeyError, TypeError, OSError) as error:
+        raise _damaged(place, name, error) from error
+
+
+def _damaged(place: Place, name: str, error: Exception) -> SynthError:
+    hint = "put the file back as it was: which scenes there are follows from it"
+    return SynthError("the job's plan is damaged", where=place.locate(f"{PLAN}/{name}"), found=str(error), hint=hint)
+
+
+def _version(place: Place, name: str) -> Version:
+    number, about, arrays = _read(place, name)
+    try:
+        return Version(number, **about, ids=arrays["ids"], digests=arrays["digests"])
+    except (KeyError, TypeError) as error:
+        raise _damaged(place, name, error) from error
+
+
+def _generation(place: Place, name: str) -> Generation:
+    number, about, arrays = _read(place, name)
+    try:
+        deal = Deal(arrays["cards"], arrays["starts"], arrays["numbers"])
+        return Generation(number, int(about["version"]), int(about["first"]), float(about["share"]), deal)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(place, name, error) from error
