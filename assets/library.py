@@ -91,11 +91,9 @@ class Library:
 
     def _load(self, sku: Sku) -> Mesh:
         try:
-            if not sku.mesh:
-                from assets.packaging import make_package
-
-                return make_package(sku, self.catalog.root)
             root = self.catalog.root
+            if not sku.mesh:
+                return self._package(sku, root)
             digest = source_digest(sku, root, version=FORMAT, index_dir=self._cache_dir / "index")
             return load_or_make(
                 self._path(digest, ".npz"), read_mesh, lambda: self._load_product(sku, root).mesh, write_mesh
@@ -106,6 +104,25 @@ class Library:
             raise SynthError(
                 error.what, where=where, found=error.found, expected=error.expected, hint=error.hint
             ) from error
+
+    def _package(self, sku: Sku, root: Path) -> Mesh:
+        """A package; those made from pictures are kept, see assets/package_store.py."""
+        from assets.package_store import has_pictures, stored_package
+        from assets.packaging import make_package
+
+        if not has_pictures(sku):
+            return make_package(sku, root)
+        return stored_package(self.package_path(sku), lambda: make_package(sku, root))
+
+    def package_path(self, sku: Sku) -> Path:
+        """Where the package of a SKU that has pictures is kept, whether it is there or not.
+
+        Raises SynthError where a picture cannot be read.
+        """
+        from assets.package_store import package_digest
+        from assets.packaging import TEXTURE_PX
+
+        return self._path(package_digest(sku, self.catalog.root, TEXTURE_PX), ".pkg")
 
     def _path(self, digest: str, suffix: str) -> Path:
         return self._cache_dir / digest[:2] / f"{digest}{suffix}"
