@@ -86,5 +86,9 @@ def _add_fin(pieces: Pieces, plan: PackagePlan, film: Film, sheet: Sheet, materi
     y = film.back[rows, middle]
     # Beside the middle, so that no edge of it falls on one of the film.
     x = (film.left + film.right)[rows] / 2 - wide * 0.1
-    ground = sheet.spread("ground", len(y), 2)
-    add_slab(pieces, (film.z[rows], x, x + wide), y - thick * 0.7, y + thick * 0.9, (ground, ground), material)
+    uv = sheet.spread("ground", len(y), 2)
+    if "back" in plan.art.sides:  # which shows the fin
+        up = (film.z[rows] - film.z[0]) / np.ptp(film.z)
+        across = 0.5 - np.stack([x, x + wide], axis=1) / np.ptp([film.left.min(), film.right.max()])
+        uv = sheet.uv("back", np.stack([across, np.repeat(up[:, None], 2, axis=1)], axis=2))
+    add_slab(pieces, (film.z[rows], x, x + wide), y - thick * 0.7, y + thick * 0.9, (uv, uv), material)

@@ -21,6 +21,8 @@ CARD_M, CORNER_M = 0.0008, 0.004
 # The dome on the card: its border on the left and right, below and above, in shares of the card.
 ASIDE, BELOW, ABOVE = 0.09, 0.06, 0.42
 DOME_ROUGHNESS = 0.08
+# The hole's share of the card's height; its colour.
+HOLE, DARK = 0.07, (38, 38, 40)
 
 
 def build(plan: PackagePlan) -> Mesh:
@@ -31,35 +33,33 @@ def build(plan: PackagePlan) -> Mesh:
     glossy = Sheet(plan, {"front": dome}, {"ground": (226, 232, 236)})
     sheet.draw("back", "back")
     if "front" not in plan.art.sides:
-        across, down = sheet.size("front")
-        card = Image.new("RGB", (across, down), ground_color(plan))
-        # All words are above the dome.
-        card.paste(
-            draw_panel("front", plan.sku, (across, round(down * (ABOVE - 0.07))), ground_color(plan)),
-            (0, round(down * 0.07)),
-        )
-        sheet.paste("front", card)
-        _punch_slot(sheet)
+        sheet.paste("front", _drawn_card(plan, sheet.size("front")))
         glossy.paste("front", draw_window(plan.sku, glossy.size("front"), ground_color(plan)))
     else:
         sheet.draw("front", "front")
-        left, top, across, down = sheet.places["front"]
-        box = (left + across * ASIDE, top + down * ABOVE, left + across * (1 - ASIDE), top + down * (1 - BELOW))
-        glossy.paste("front", sheet.image.resize(glossy.size("front"), Image.Resampling.BOX, box=box))
+        card = sheet.panel("front")
+        down, across = card.shape[:2]
+        rows, columns = slice(round(down * ABOVE), round(down * (1 - BELOW))), slice(round(across * ASIDE), None)
+        behind = Image.fromarray(np.ascontiguousarray(card[rows, columns][:, : round(across * (1 - 2 * ASIDE))]))
+        glossy.paste("front", behind.resize(glossy.size("front"), Image.Resampling.BOX))
     pieces = Pieces()
     _add_card(pieces, plan, sheet)
     _add_dome(pieces, plan, glossy)
     return pieces.mesh(plan.size)
 
 
-def _punch_slot(sheet: Sheet) -> None:
-    """The hole that the card hangs from, dark: a slot with a round middle."""
-    draw = ImageDraw.Draw(sheet.image)
-    for side in ("front", "back"):
-        left, top, width, height = sheet.places[side]
-        x, y, r = left + width / 2, top + height * 0.035, min(width * 0.04, height * 0.022)
-        draw.rounded_rectangle((x - 3.2 * r, y - 0.45 * r, x + 3.2 * r, y + 0.45 * r), r * 0.45, fill=(38, 38, 40))
-        draw.ellipse((x - r, y - r, x + r, y + r), fill=(38, 38, 40))
+def _drawn_card(plan: PackagePlan, size: tuple[int, int]) -> Image.Image:
+    """A card whose words are all above the dome, with the hole that it hangs from, dark: a slot with a round middle."""
+    width, height = size
+    ground = ground_color(plan)
+    card = Image.new("RGB", size, ground)
+    top = round(height * HOLE)
+    card.paste(draw_panel("front", plan.sku, (width, max(round(height * ABOVE) - top, 16)), ground), (0, top))
+    x, y, r = width / 2, top / 2, min(width * 0.04, height * 0.022)
+    draw = ImageDraw.Draw(card)
+    draw.rounded_rectangle((x - 3.2 * r, y - 0.45 * r, x + 3.2 * r, y + 0.45 * r), r * 0.45, fill=DARK)
+    draw.ellipse((x - r, y - r, x + r, y + r), fill=DARK)
+    return card
 
 
 def _add_card(pieces: Pieces, plan: PackagePlan, sheet: Sheet) -> None:

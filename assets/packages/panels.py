@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from assets.artwork import draw_panel
 from assets.lettering import Rgb
@@ -14,11 +13,11 @@ from assets.packages.plan import PackagePlan
 THUMB_PX, STEP = 48, 24
 
 
-def panel_picture(plan: PackagePlan, side: str, size: tuple[int, int]) -> Image.Image:
-    """The picture of a side in `size` pixels: its packshot, else a drawn one on the ground of the other packshots."""
+def panel_picture(plan: PackagePlan, side: str, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The picture of a side in `size` pixels, (height, width, 3): its packshot, else drawn on the ground of others."""
     if side in plan.art.sides:
         return shot_picture(plan.art.sides[side], size)
-    return draw_panel(side, plan.sku, size, ground_color(plan))
+    return np.asarray(draw_panel(side, plan.sku, size, ground_color(plan)))
 
 
 def ground_color(plan: PackagePlan) -> Rgb:
@@ -29,21 +28,35 @@ def ground_color(plan: PackagePlan) -> Rgb:
     return border_color(_with_alpha(plan.art.strip)) if plan.art.strip is not None else plan.colors[0]
 
 
-def shot_picture(shot: NDArray[np.uint8], size: tuple[int, int]) -> Image.Image:
-    """A packshot (H, W, 4) scaled to `size`, what was background filled with the colour of its border."""
-    image = Image.fromarray(shot)
-    image = image.resize(size, Image.Resampling.BOX if image.width >= 2 * size[0] else Image.Resampling.BILINEAR)
-    if image.getchannel("A").getextrema()[0] == 255:
-        return image.convert("RGB")
-    flat = Image.new("RGB", size, border_color(shot))
-    flat.paste(image, mask=image.getchannel("A"))
-    return flat
+def shot_picture(shot: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A packshot (H, W, 4) scaled to `size` pixels, (height, width, 3); what was background has its border's colour."""
+    import cv2
+
+    picture = cv2.cvtColor(shot, cv2.COLOR_RGBA2RGB)
+    behind = shot[..., 3] < 128
+    if behind.any():
+        picture[behind] = border_color(shot)
+    shrinks = picture.shape[1] > size[0] or picture.shape[0] > size[1]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    scaled: NDArray[np.uint8] = cv2.resize(picture, size, interpolation=how)
+    return scaled
+
+
+def opaque(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture (H, W, 3) as a texture (H, W, 4), read-only."""
+    import cv2
+
+    texture: NDArray[np.uint8] = cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA)
+    texture.flags.writeable = False
+    return texture
 
 
 def border_color(shot: NDArray[np.uint8]) -> Rgb:
     """The most frequent colour of a packshot's left and right border, coarsely counted: (H, W, 4) -> sRGB."""
-    step = max(len(shot) // 256, 1)
-    edge = np.concatenate([shot[::step, :3].reshape(-1, 4), shot[::step, -3:].reshape(-1, 4)])
+    step, aside = max(len(shot) // 256, 1), max(shot.shape[1] // 40, 1)
+    # Not the outermost pixels, which are mixed with what was behind.
+    border = shot[::step, aside : aside + 3], shot[::step, -aside - 3 : -aside]
+    edge = np.concatenate([columns.reshape(-1, 4) for columns in border])
     solid = edge[edge[:, 3] >= 128]
     if not len(solid):
         return picture_colors(shot)[0]
@@ -66,11 +79,13 @@ def picture_colors(shot: NDArray[np.uint8]) -> tuple[Rgb, Rgb, Rgb]:
 
 
 def _most_frequent(pixels: NDArray[np.uint8], step: int) -> list[Rgb]:
+    """The means of cells of colours, `step` wide, from the fullest cell on: (N, 3) uint8."""
     coarse = pixels.astype(np.int64) // step
-    cells, counts = np.unique(coarse @ [65536, 256, 1], return_counts=True)
+    _, cells, counts = np.unique(coarse @ [65536, 256, 1], return_inverse=True, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:40]
-    middles = np.stack([cells >> 16, cells >> 8 & 255, cells & 255], axis=1)[order] * step + step // 2
-    return [(int(red), int(green), int(blue)) for red, green, blue in np.minimum(middles, 255)]
+    sums = np.stack([np.bincount(cells, pixels[:, channel]) for channel in range(3)], axis=1)
+    means = np.round(sums[order] / counts[order, None]).astype(int)
+    return [(int(red), int(green), int(blue)) for red, green, blue in means]
 
 
 def _with_alpha(strip: NDArray[np.uint8]) -> NDArray[np.uint8]:

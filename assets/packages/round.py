@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from assets.lettering import Rgb
 from assets.mesh import Material
-from assets.packages.panels import ground_color, shot_picture
+from assets.packages.panels import ground_color, opaque, shot_picture
 from assets.packages.pieces import Pieces
 from assets.packages.plan import FILM, PackagePlan, plain
 from assets.packages.rings import SEGMENTS, add_lid, add_wall, flat_uv, oval_rings, unit_loop
@@ -116,7 +116,7 @@ def _lid_material(plan: PackagePlan, side: str, color: Rgb) -> Material:
     if side not in plan.art.sides:
         return plain(color, FILM)
     picture = shot_picture(plan.art.sides[side], (LID_PX, LID_PX))
-    return Material(np.ones(4), np.asarray(picture.convert("RGBA")), FILM)
+    return Material(np.ones(4), opaque(picture), FILM)
 
 
 def _border_color(plan: PackagePlan, up: bool) -> Rgb | None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from assets.lettering import Rgb
 from assets.mesh import Material
-from assets.packages.panels import panel_picture
+from assets.packages.panels import opaque, panel_picture
 from assets.packages.plan import PackagePlan
 
 # The widest sheet, in pixels of a front's longer side.
@@ -35,18 +35,24 @@ class Sheet:
         self.places = _shelves(sizes, round(WIDEST * plan.texture_px))
         right = max(left + width for left, _, width, _ in self.places.values())
         bottom = max(top + height for _, top, _, height in self.places.values())
-        self.image = Image.new("RGB", (right, bottom), plan.colors[0])
+        self._pixels = np.empty((bottom, right, 3), np.uint8)
+        self._pixels[0] = plan.colors[0]
+        self._pixels[1:] = self._pixels[0]
         for name, color in swatches.items():
-            left, top, width, height = self.places[name]
-            self.image.paste(color, (left, top, left + width, top + height))
+            self.paste(name, np.array(color, np.uint8))
 
     def size(self, name: str) -> tuple[int, int]:
         """Width and height of a panel in pixels."""
         return self.places[name][2:]
 
-    def paste(self, name: str, picture: Image.Image) -> None:
-        """Puts a picture of that panel's size into its place."""
-        self.image.paste(picture, self.places[name][:2])
+    def paste(self, name: str, picture: Image.Image | NDArray[np.uint8]) -> None:
+        """Puts a picture of that panel's size, or one colour (3,), into its place."""
+        self.panel(name)[:] = np.asarray(picture)
+
+    def panel(self, name: str) -> NDArray[np.uint8]:
+        """What is in a panel so far, (height, width, 3)."""
+        left, top, width, height = self.places[name]
+        return self._pixels[top : top + height, left : left + width]
 
     def draw(self, name: str, side: str) -> None:
         """Fills a panel with that side's picture: the packshot, or a drawn one."""
@@ -55,7 +61,7 @@ class Sheet:
     def rectangle(self, name: str) -> Rectangle:
         """Left, bottom, width, height of a panel, 0 to 1; half a pixel inside: filtering mixes no neighbours."""
         left, top, width, height = self.places[name]
-        across, down = self.image.size
+        down, across = self._pixels.shape[:2]
         return (left + 0.5) / across, 1 - (top + height - 0.5) / down, (width - 1) / across, (height - 1) / down
 
     def uv(self, name: str, share: NDArray) -> NDArray[np.float64]:
@@ -70,7 +76,7 @@ class Sheet:
 
     def material(self, roughness: float) -> Material:
         """The material that shows the sheet."""
-        return Material(np.ones(4), np.asarray(self.image.convert("RGBA")), roughness)
+        return Material(np.ones(4), opaque(self._pixels), roughness)
 
 
 def _pixels(length: float) -> int:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from assets.artwork import wrap_sheet
 from assets.mesh import Material
-from assets.packages.panels import panel_picture, shot_picture
+from assets.packages.panels import opaque, panel_picture, shot_picture
 from assets.packages.plan import PackagePlan
 
 # Sides of the sheet at most, in pixels of a front's longer side.
@@ -17,7 +17,7 @@ AROUND, ALONG = 1.6, 1.2
 INSIDE = 0.985
 # Columns of the sheet that an invented half is made on, and their share that leads over from the known half.
 COARSE, BLEND = 48, 0.22
-# A drawn panel goes where the body is at least so wide, and onto so much of its invented half.
+# A drawn panel goes where the body has at least so much of its girth, and onto so much of its invented half.
 STRAIGHT, PASTED = 0.95, 0.62
 
 
@@ -34,7 +34,7 @@ def label_material(plan: PackagePlan, around: float, along: float, roughness: fl
         picture = Image.fromarray(plan.art.strip).resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
     else:
         picture = wrap_sheet(plan.sku, size)
-    return Material(np.ones(4), np.asarray(picture.convert("RGBA")), roughness)
+    return Material(np.ones(4), opaque(np.asarray(picture)), roughness)
 
 
 def body_material(plan: PackagePlan, rings: NDArray, around: float, roughness: float) -> Material:
@@ -46,13 +46,15 @@ def body_material(plan: PackagePlan, rings: NDArray, around: float, roughness: f
     width, height = sheet_px(around, float(np.ptp(rings[:, 0, 2])), plan.texture_px)
     half = width // 4 * 2  # columns that face the front
     start = (width - half) // 2
-    x, y = _places(rings, width, height)
+    sources = {
+        "front": (np.arange(start, start + half), 1.0),
+        "back": (np.arange(start + half, width + start) % width, -1.0),
+    }
     halves: dict[str, NDArray[np.uint8] | None] = {"front": None, "back": None}
-    behind = np.roll(x, -(start + half), axis=1)[:, : width - half]
-    spans = {"front": (x[:, start : start + half], 1.0), "back": (behind, -1.0)}
-    for side, (columns, sign) in spans.items():
+    for side, (columns, sign) in sources.items():
         if side in plan.art.sides:
-            halves[side] = _laid_back(plan.art.sides[side], columns * sign, y)
+            x, y = _places(rings, columns, width, height)
+            halves[side] = _laid_back(plan.art.sides[side], x * np.float32(sign), y)
     zone = _straight_zone(rings, height)
     front, back = halves["front"], halves["back"]
     if front is None:
@@ -69,11 +71,14 @@ def body_material(plan: PackagePlan, rings: NDArray, around: float, roughness: f
         shown[start : start + half] = "front" in plan.art.sides
         shown[:start] = shown[start + half :] = "back" in plan.art.sides
         _lay_strip(plan.art.strip, sheet, zone, ~shown)
-    return Material(np.ones(4), np.asarray(Image.fromarray(sheet).convert("RGBA")), roughness)
+    return Material(np.ones(4), opaque(sheet), roughness)
 
 
-def _places(rings: NDArray, width: int, height: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Where texels lie: x (H, W) in widths from the middle, a little inside the outline; y (H,), share from the top."""
+def _places(rings: NDArray, steps: NDArray, width: int, height: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Where texels of the columns `steps` (C,) lie, of a texture of width x height pixels.
+
+    x (H, C) in widths from the middle, a little inside the outline; y (H,), share from the top.
+    """
     z = rings[:, 0, 2]
     down = (np.arange(height) + 0.5) / height
     place = np.interp(z[-1] - down * (z[-1] - z[0]), z, np.arange(len(z)))
@@ -83,10 +88,10 @@ def _places(rings: NDArray, width: int, height: int) -> tuple[NDArray[np.float32
     middle = (columns.max(axis=1, keepdims=True) + columns.min(axis=1, keepdims=True)) / 2
     columns = middle + (columns - middle) * INSIDE
     rows = columns[lower] * (1 - share) + columns[lower + 1] * share
-    spots = (np.arange(width) + 0.5) / width * (rings.shape[1] - 1)
-    left = np.minimum(spots.astype(int), rings.shape[1] - 2)
-    x = rows[:, left] * (1 - (spots - left)) + rows[:, left + 1] * (spots - left)
-    return x.astype(np.float32), down.astype(np.float32)
+    spots = (steps + 0.5) / width * (rings.shape[1] - 1)
+    # Columns of the texture as mixtures of the two columns of rings beside them.
+    mixture = np.maximum(1 - np.abs(np.arange(rings.shape[1])[:, None] - spots), 0).astype(np.float32)
+    return rows.astype(np.float32) @ mixture, down.astype(np.float32)
 
 
 def _laid_back(shot: NDArray[np.uint8], x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -94,7 +99,7 @@ def _laid_back(shot: NDArray[np.uint8], x: NDArray[np.float32], y: NDArray[np.fl
 
     # About as many pixels as the texture has where it faces the viewer, so that none are skipped.
     across = round(x.shape[1] * 2 / np.pi)
-    picture = np.asarray(shot_picture(shot, (max(across, 2), len(y))))
+    picture = shot_picture(shot, (max(across, 2), len(y)))
     map_x = (x + 0.5) * picture.shape[1] - 0.5
     map_y = np.broadcast_to((y * picture.shape[0] - 0.5)[:, None], x.shape)
     found: NDArray[np.uint8] = cv2.remap(
@@ -104,8 +109,8 @@ def _laid_back(shot: NDArray[np.uint8], x: NDArray[np.float32], y: NDArray[np.fl
 
 
 def _straight_zone(rings: NDArray, height: int) -> tuple[int, int]:
-    """The texture's rows, from the top, of the longest stretch where the body has about its full width."""
-    wide = np.ptp(rings[:, :, 0], axis=1)
+    """The texture's rows, from the top, of the longest stretch where the body has about its full girth."""
+    wide = np.linalg.norm(np.diff(rings, axis=1), axis=2).sum(axis=1)
     z = rings[:, 0, 2]
     heights = z[-1] - (np.arange(height) + 0.5) / height * (z[-1] - z[0])
     full = np.interp(heights, z, wide) >= STRAIGHT * wide.max()
@@ -129,14 +134,14 @@ def _invented(
     spot = np.linspace(0, 1, COARSE)
     lead, trail = (np.clip(1 - way / BLEND, 0, 1)[None, :, None] for way in (spot, 1 - spot))
     coarse = main[:, None] * (1 - lead - trail) + first[:, None] * lead + last[:, None] * trail
-    half = cv2.resize(coarse.astype(np.float32), (width, len(known)), interpolation=cv2.INTER_LINEAR)
-    found = (half + 0.5).astype(np.uint8)
+    rounded = (coarse + 0.5).astype(np.uint8)
+    found: NDArray[np.uint8] = cv2.resize(rounded, (width, len(known)), interpolation=cv2.INTER_LINEAR)
     top, bottom = zone
     size = (round(width * PASTED), round((bottom - top) * 0.9))
     if min(size) >= 32 and plan.art.strip is None:
         panel = panel_picture(plan, "front" if side == "front" else "right", size)
         left, upper = (width - size[0]) // 2, (top + bottom - size[1]) // 2
-        found[upper : upper + size[1], left : left + size[0]] = np.asarray(panel)
+        found[upper : upper + size[1], left : left + size[0]] = panel
     return found
 
 
