@@ -195,4 +195,44 @@ def _cache(options: dict[str, Any]) -> Path:
     return options["cache"] or default_cache()
 
 
-COMMANDS: tuple[click.Command, ...] = (gallery,)
+@click.command()
+@click.argument("arguments", metavar="[RUN] PATH...", nargs=-1, required=True)
+@click.option("--gallery", "folder", type=EXISTING_FOLDER, required=True, help="Of 'synth gallery build'.")
+@click.option("--out", type=ANY_PATH, required=True, help="Folder for predictions.json and the pictures.")
+@click.option("--boxes", type=EXISTING_FILE, help="COCO labels or results with the boxes, in place of RUN.")
+@click.option("--threshold", type=click.FloatRange(-1, 1), help="Similarity of known products.  [default: chosen]")
+@click.option("--margin", type=click.FloatRange(0, 2), help="Lead under which a product is for review.")
+@click.option("--detection", type=click.FloatRange(0, 1), help="Score of boxes.  [default: chosen on validation]")
+@click.option("--best", type=click.IntRange(1, 24), default=1, help="A SKU counts by its so many best views.")
+@click.option("--version", help="Of the gallery.  [default: the one in use]")
+@click.option("--index", type=click.Choice(["exact"]), help="Search past the gallery's index.")
+@click.option("--embedder", type=EXISTING, help="To make sure that it is the gallery's.  [default: the gallery's own]")
+@click.option("--every", type=click.IntRange(1), default=1, help="Every n-th frame of a video.")
+@click.option("--draw/--no-draw", default=True, help="Pictures with boxes and names.")
+@click.option("--workers", type=click.IntRange(0, 128), default=0, help="Threads that read images.")
+@DEVICE
+def recognize(arguments: tuple[str, ...], folder: Path, **options: Any) -> None:
+    """Name the products in pictures, folders, globs, videos or COCO files by a gallery.
+
+    \b
+    synth recognize runs/finder --gallery galleries/shop photos/ --out recognized
+    synth recognize --boxes photos.json --gallery galleries/shop photos.json --out recognized
+    """
+    from rich.console import Console
+
+    from detectors.gallery.recognize import RecognizeSettings, print_summary
+    from detectors.gallery.recognize import recognize as recognize_all
+
+    run, paths = (None, arguments) if options["boxes"] else (Path(arguments[0]), arguments[1:])
+    if not paths:
+        raise click.UsageError("give RUN, the detector, and what to look at; or --boxes and what to look at")
+    if run is not None and not run.exists():
+        raise click.UsageError(f"there is no run at {run}; with boxes of your own give --boxes FILE")
+    console = Console()
+    settings = RecognizeSettings(gallery=folder, paths=paths, run=run, **options)
+    summary = _stoppable(lambda stop: recognize_all(settings, console))
+    print_summary(console, summary)
+    sys.exit(1 if summary.failed or summary.interrupted else 0)
+
+
+COMMANDS: tuple[click.Command, ...] = (gallery, recognize)

@@ -135,7 +135,7 @@ def add_to_gallery(
             return _stopped(settings.out, begun)
         ids, next_id = give_ids(catalog, digests.keys(), parent)
         fresh = list(records_of(results, catalog, digests, ids, settings.views))
-        old = parts_without(parent, gone | {sku.sku for sku, _ in fresh})
+        old = parts_without(parent, gone | {sku.sku for sku, _, _ in fresh})
         old, joined = join_small(settings.out, old, most=settings.part_skus, dim=parent.dim)
         parts = write_parts(settings.out, [*joined, *fresh], most=settings.part_skus, precision=settings.precision)
         kind = Kind(note, held.views, held.precision)

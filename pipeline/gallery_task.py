@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 TASK_SKUS = 16
 # How often a SKU may take its process down before it is left out.
 STRIKES = 2
+# Of the pictures by which people compare: 2 KB each.
+FRONT_SIDE, FRONT_QUALITY = 96, 80
 PLAN = "plan.json"
 
 
@@ -57,10 +59,12 @@ class GalleryTask:
 class TaskResult:
     """What became of the SKUs of a task. made: keys, in order. failed: key and reason of those that were not.
 
-    file: of the vectors of the views of those that were made, one SKU behind the other.
+    fronts: bytes of each one's front. file: of the vectors of the views of those that were made, one SKU behind the
+    other; the fronts lie beside it.
     """
 
     made: tuple[str, ...]
+    fronts: tuple[int, ...]
     failed: tuple[tuple[str, str], ...]
     file: Path
 
@@ -68,6 +72,10 @@ class TaskResult:
         """(N, dim) float32; read when wanted, since those of all tasks are gigabytes."""
         vectors: NDArray[np.float32] = np.load(self.file, allow_pickle=False)
         return vectors
+
+    def read_fronts(self) -> bytes:
+        """The fronts of those that were made, JPEG files behind one another."""
+        return self.file.with_suffix(".fronts").read_bytes()
 
 
 @dataclass
@@ -98,7 +106,7 @@ def read_result(path: Path) -> TaskResult:
     """What a task made."""
     about = json.loads(path.read_bytes())
     failed = tuple((key, reason) for key, reason in about["failed"])
-    return TaskResult(tuple(about["made"]), failed, path.with_suffix(".npy"))
+    return TaskResult(tuple(about["made"]), tuple(about["fronts"]), failed, path.with_suffix(".npy"))
 
 
 def start_worker(task: GalleryTask) -> None:
@@ -120,9 +128,13 @@ def make_task(task: GalleryTask, index: int) -> tuple[int, int]:
     """Makes the views of the SKUs of task `index` and stores their vectors; numbers of views and of SKUs."""
     if _worker is None:
         raise RuntimeError("the worker was not started")
+    from detectors.embed.crops import prepare_crop
+    from pipeline.gallery_views import views_of
+
     made: list[str] = []
     failed: list[tuple[str, str]] = []
     crops: list[np.ndarray] = []
+    fronts: list[bytes] = []
     strikes = _Strikes(task.out / f"{index:06d}.at")
     for key in _worker.keys[index * TASK_SKUS : (index + 1) * TASK_SKUS]:
         if strikes.out(key):
@@ -130,7 +142,11 @@ def make_task(task: GalleryTask, index: int) -> tuple[int, int]:
             continue
         strikes.count(key)
         try:
-            crops += _crops(_worker, task, key)
+            views = views_of(_worker.library, _worker.backend, key, task.views, side=task.side)
+            margin = _worker.embedder.margin
+            # Cut as photographs are.
+            crops += [prepare_crop(view.picture, view.box, margin=margin) for view in views]
+            fronts.append(_small_jpeg(views[0].picture))
             made.append(key)
         except SynthError as error:
             failed.append((key, str(error)))
@@ -145,18 +161,20 @@ def make_task(task: GalleryTask, index: int) -> tuple[int, int]:
     path, buffer = result_path(task.out, index), io.BytesIO()
     np.save(buffer, vectors, allow_pickle=False)
     write_whole(path.with_suffix(".npy"), buffer.getvalue())
+    write_whole(path.with_suffix(".fronts"), b"".join(fronts))
     # Last: its presence says that the task is complete.
-    write_whole(path, json.dumps({"made": made, "failed": failed}).encode())
+    about = {"made": made, "fronts": [len(front) for front in fronts], "failed": failed}
+    write_whole(path, json.dumps(about).encode())
     return len(crops), len(made)
 
 
-def _crops(worker: _Worker, task: GalleryTask, key: str) -> list[np.ndarray]:
-    """The crops of a SKU, cut as those of photographs are."""
-    from detectors.embed.crops import prepare_crop
-    from pipeline.gallery_views import views_of
+def _small_jpeg(picture: np.ndarray) -> bytes:
+    from PIL import Image
 
-    views = views_of(worker.library, worker.backend, key, task.views, side=task.side)
-    return [prepare_crop(view.picture, view.box, margin=worker.embedder.margin) for view in views]
+    image, buffer = Image.fromarray(picture), io.BytesIO()
+    image.thumbnail((FRONT_SIDE, FRONT_SIDE))
+    image.save(buffer, "JPEG", quality=FRONT_QUALITY)
+    return buffer.getvalue()
 
 
 class _Strikes:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import io
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from detectors.gallery.decision import first_decision, inherit_decision, read_de
 from detectors.gallery.embedders import learned_threshold
 from detectors.gallery.gallery import Gallery, open_gallery
 from detectors.gallery.index import build_index, inherit_index
-from detectors.gallery.parts import GallerySku, map_vectors, read_skus, write_part
+from detectors.gallery.parts import GallerySku, map_vectors, read_front, read_skus, write_part
 from detectors.gallery.versions import (
     EmbedderNote,
     Manifest,
@@ -30,7 +32,8 @@ from pipeline.gallery_views import VIEWS_FORMAT
 
 # Parts that hold less than half of what they may, before they are joined: each added SKU makes one.
 MOST_SMALL = 32
-Record = tuple[GallerySku, NDArray]
+# A SKU with its vectors and its front as a JPEG.
+Record = tuple[GallerySku, NDArray, bytes]
 
 
 @dataclass(frozen=True)
@@ -75,31 +78,20 @@ def records_of(
 ) -> Iterator[Record]:
     """Each SKU that was made, with its vectors."""
     for result in results:
-        vectors = result.read_vectors()
-        for place, key in enumerate(result.made):
-            sku = GallerySku(key, catalog.find(key).name, ids[key], digests[key], views)
-            yield sku, vectors[place * views : (place + 1) * views]
+        vectors, fronts = result.read_vectors(), io.BytesIO(result.read_fronts())
+        for place, (key, size) in enumerate(zip(result.made, result.fronts, strict=True)):
+            sku = GallerySku(key, catalog.find(key).name, ids[key], digests[key], views, size)
+            yield sku, vectors[place * views : (place + 1) * views], fronts.read(size)
 
 
 def write_parts(folder: Path, records: Iterable[Record], *, most: int, precision: Precision) -> tuple[PartEntry, ...]:
     """Parts of `most` SKUs each, in the order of the records."""
-    parts = []
-    skus: list[GallerySku] = []
-    vectors: list[NDArray] = []
-    for sku, rows in records:
-        skus.append(sku)
-        vectors.append(rows.astype(precision))
-        if len(skus) == most:
-            parts.append(_write(folder, skus, vectors))
-            skus, vectors = [], []
-    if skus:
-        parts.append(_write(folder, skus, vectors))
+    remaining, parts = iter(records), []
+    while some := list(islice(remaining, most)):
+        skus, vectors, fronts = zip(*some, strict=True)
+        made = write_part(folder, skus, np.concatenate(vectors).astype(precision), b"".join(fronts))
+        parts.append(PartEntry(digest=made.digest, skus=made.skus, rows=made.rows, bytes=made.bytes))
     return tuple(parts)
-
-
-def _write(folder: Path, skus: Sequence[GallerySku], vectors: Sequence[NDArray]) -> PartEntry:
-    made = write_part(folder, skus, np.concatenate(vectors))
-    return PartEntry(digest=made.digest, skus=made.skus, rows=made.rows, bytes=made.bytes)
 
 
 def parts_without(parent: Gallery, keys: Collection[str]) -> tuple[PartEntry, ...]:
@@ -133,7 +125,7 @@ def _live(folder: Path, part: PartEntry, dim: int) -> Iterator[Record]:
     vectors, row = map_vectors(folder, part.file, dim), 0
     for place, sku in enumerate(read_skus(folder, part.digest)):
         if place not in part.gone:
-            yield sku, np.array(vectors[row : row + sku.rows])
+            yield sku, np.array(vectors[row : row + sku.rows]), read_front(folder, part.digest, place)
         row += sku.rows
 
 

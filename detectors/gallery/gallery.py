@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError
-from detectors.gallery.parts import GallerySku, map_vectors, read_skus
+from detectors.gallery.parts import GallerySku, map_vectors, read_front, read_skus
 from detectors.gallery.versions import Manifest, current_version, read_manifest
 
 NOBODY = -1
@@ -64,12 +63,16 @@ class Gallery:
         """The rows of a SKU."""
         return np.arange(self.first[position], self.first[position] + self.counts[position])
 
-    def live_blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """Part by part the rows that belong to a SKU, and their vectors as float32."""
-        for start, block in zip(self.starts[:-1], self.blocks, strict=True):
-            live = np.flatnonzero(self.owners[start : start + len(block)] != NOBODY)
-            if len(live):
-                yield live + start, np.ascontiguousarray(block[live], np.float32)
+    def front(self, position: int) -> bytes:
+        """The front of a SKU as a small JPEG, empty where the gallery has none."""
+        row = int(self.first[position])
+        part = int(np.searchsorted(self.starts, row, side="right")) - 1
+        digest, before = self.manifest.parts[part].digest, int(self.starts[part])
+        for place, sku in enumerate(read_skus(self.folder, digest)):
+            if before == row:
+                return read_front(self.folder, digest, place)
+            before += sku.rows
+        return b""
 
     def check_embedder(self, fingerprint: str, where: str) -> None:
         """Raises SynthError where the gallery was made by another embedder: distances would mean nothing."""

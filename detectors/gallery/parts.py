@@ -1,6 +1,7 @@
 """Parts of a gallery: the vectors of some hundred SKUs with what they belong to, named by their content.
 
     parts/DIGEST.npy     (rows, dim) float16 or float32, the views of one SKU behind one another
+    parts/DIGEST.fronts  of each SKU its front as a small JPEG, for people
     parts/DIGEST.jsonl   one SKU a line: key, name, category id, digest of what it was rendered from, rows
 
 A part is never changed: versions that have it in common share its files.
@@ -27,18 +28,22 @@ PARTS = "parts"
 
 @dataclass(frozen=True)
 class GallerySku:
-    """One SKU of a part. digest: of all that its views follow from. rows: how many vectors it has."""
+    """One SKU of a part. digest: of all that its views follow from. rows: how many vectors it has.
+
+    front: bytes of its front among the pictures, 0 for none.
+    """
 
     sku: str
     name: str
     category_id: int
     digest: str
     rows: int
+    front: int = 0
 
 
 @dataclass(frozen=True)
 class PartFile:
-    """A part that is on disk. digest: SHA-256 over both files, and their name. bytes: of both together."""
+    """A part that is on disk. digest: SHA-256 over its files, and their name. bytes: of all together."""
 
     digest: str
     skus: int
@@ -46,21 +51,25 @@ class PartFile:
     bytes: int
 
 
-def write_part(folder: Path, skus: Sequence[GallerySku], vectors: NDArray) -> PartFile:
+def write_part(folder: Path, skus: Sequence[GallerySku], vectors: NDArray, fronts: bytes = b"") -> PartFile:
     """Stores a part, whole or not at all; one that is there already is left alone.
 
-    vectors: (rows, dim), float16 or float32, in the order of the SKUs. Raises ValueError where the two do not fit.
+    vectors: (rows, dim), float16 or float32, fronts: JPEG files behind one another, both in the order of the SKUs.
+    Raises ValueError where they do not fit.
     """
-    if sum(sku.rows for sku in skus) != len(vectors):
-        raise ValueError(f"{len(vectors)} vectors for SKUs of {sum(sku.rows for sku in skus)} rows")
+    rows, pictured = sum(sku.rows for sku in skus), sum(sku.front for sku in skus)
+    if rows != len(vectors) or pictured != len(fronts):
+        raise ValueError(f"{len(vectors)} vectors and {len(fronts)} bytes for SKUs of {rows} and {pictured}")
     buffer = io.BytesIO()
     np.save(buffer, np.ascontiguousarray(vectors), allow_pickle=False)
     data, lines = buffer.getvalue(), _lines_of(skus)
-    part = PartFile(_digest_of(lines, data), len(skus), len(vectors), len(lines) + len(data))
+    size = len(lines) + len(fronts) + len(data)
+    part = PartFile(_digest_of(lines, fronts, data), len(skus), len(vectors), size)
     path = vectors_path(folder, part.digest)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The vectors last: where they are, the part is complete.
-    for file, content in ((path.with_suffix(".jsonl"), lines), (path, data)):
+    for suffix, content in ((".jsonl", lines), (".fronts", fronts), (".npy", data)):
+        file = path.with_suffix(suffix)
         if not file.exists():
             write_whole(file, content)
     return part
@@ -77,6 +86,21 @@ def read_skus(folder: Path, digest: str) -> list[GallerySku]:
     try:
         return [GallerySku(**_fields(line)) for line in path.read_bytes().splitlines()]
     except (OSError, ValueError, TypeError, KeyError) as error:
+        raise damaged(path, error) from error
+
+
+def read_front(folder: Path, digest: str, place: int) -> bytes:
+    """The front of the SKU at a place of a part as a JPEG, empty where it has none.
+
+    Raises SynthError where the pictures are missing or damaged.
+    """
+    sizes = [sku.front for sku in read_skus(folder, digest)]
+    path = vectors_path(folder, digest).with_suffix(".fronts")
+    try:
+        with path.open("rb") as file:
+            file.seek(sum(sizes[:place]))
+            return file.read(sizes[place])
+    except OSError as error:
         raise damaged(path, error) from error
 
 
@@ -99,10 +123,10 @@ def check_part(folder: Path, part: PartFile) -> list[str]:
     """What is wrong with the files of a part, none if they are as they were written."""
     path = vectors_path(folder, part.digest)
     try:
-        lines, data = path.with_suffix(".jsonl").read_bytes(), path.read_bytes()
+        lines, fronts, data = (path.with_suffix(suffix).read_bytes() for suffix in (".jsonl", ".fronts", ".npy"))
     except OSError as error:
         return [f"{path.name}: {error.strerror or error}"]
-    if _digest_of(lines, data) != part.digest:
+    if _digest_of(lines, fronts, data) != part.digest:
         return [f"{path.name}: the content is not what was written"]
     norms = np.linalg.norm(np.load(io.BytesIO(data), allow_pickle=False).astype(np.float32), axis=1)
     wrong = int((~(np.abs(norms - 1) < 0.01)).sum())
@@ -126,8 +150,9 @@ def _fields(line: bytes) -> dict[str, Any]:
     return fields
 
 
-def _digest_of(lines: bytes, data: bytes) -> str:
-    digest = hashlib.sha256(len(lines).to_bytes(8, "big"))
-    digest.update(lines)
-    digest.update(data)
+def _digest_of(*contents: bytes) -> str:
+    digest = hashlib.sha256()
+    for content in contents:
+        digest.update(len(content).to_bytes(8, "big"))
+        digest.update(content)
     return digest.hexdigest()

@@ -34,6 +34,10 @@ class Nearest:
         alone = self.skus[:, 1] == NOBODY
         return np.where(alone, np.float32(2.0), self.scores[:, 0] - self.scores[:, 1])
 
+    def take(self, span: slice) -> Nearest:
+        """The answers to some of the queries."""
+        return Nearest(self.skus[span], self.scores[span])
+
 
 def find_skus(gallery: Gallery, index: Index, queries: NDArray[np.float32], *, k: int = 5, best: int = 1) -> Nearest:
     """The k nearest SKUs of each of Q queries, (Q, dim) float32 of length 1.
