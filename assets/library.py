@@ -94,10 +94,8 @@ class Library:
             root = self.catalog.root
             if not sku.mesh:
                 return self._package(sku, root)
-            digest = source_digest(sku, root, version=FORMAT, index_dir=self._cache_dir / "index")
-            return load_or_make(
-                self._path(digest, ".npz"), read_mesh, lambda: self._load_product(sku, root).mesh, write_mesh
-            )
+            path = self._mesh_path(sku)
+            return load_or_make(path, read_mesh, lambda: self._load_product(sku, root).mesh, write_mesh)
         except SynthError as error:
             row = self.catalog.rows[self.catalog.position(sku.sku)]
             where = f"SKU {sku.sku!r}, row {row} of {self.catalog.source}" + (f": {error.where}" if error.where else "")
@@ -112,13 +110,24 @@ class Library:
 
         if not has_pictures(sku):
             return make_package(sku, root)
-        return stored_package(self.package_path(sku), lambda: make_package(sku, root))
+        return stored_package(self._package_path(sku), lambda: make_package(sku, root))
 
-    def package_path(self, sku: Sku) -> Path:
-        """Where the package of a SKU that has pictures is kept, whether it is there or not.
+    def stored_path(self, sku: Sku) -> Path | None:
+        """Where the product of a row is kept once it is made; None for packages without pictures, which are not.
 
         Raises SynthError where a picture cannot be read.
         """
+        from assets.package_store import has_pictures
+
+        if sku.mesh:
+            return self._mesh_path(sku)
+        return self._package_path(sku) if has_pictures(sku) else None
+
+    def _mesh_path(self, sku: Sku) -> Path:
+        index = self._cache_dir / "index"
+        return self._path(source_digest(sku, self.catalog.root, version=FORMAT, index_dir=index), ".npz")
+
+    def _package_path(self, sku: Sku) -> Path:
         from assets.package_store import package_digest
         from assets.packaging import TEXTURE_PX
 

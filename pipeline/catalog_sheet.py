@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -30,13 +31,16 @@ GROUND = 0.93
 RULERS_M = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 
 
-def product_tiles(catalog: Catalog, places: Sequence[int]) -> Iterator[Image.Image]:
-    """A tile for each of the products at these places of the catalogue. Raises SynthError where a mesh is unusable."""
+def product_tiles(catalog: Catalog, places: Sequence[int], cache: Path | None = None) -> Iterator[Image.Image]:
+    """A tile for each of the products at these places of the catalogue. cache: where they are kept, None: as usual.
+
+    Raises SynthError where a mesh is unusable.
+    """
     from pipeline.run_settings import default_cache
 
     keys = [catalog.keys[place] for place in places]
     with MeshProcess() as load:
-        library = Library(catalog, Backdrops.open(), cache_dir=default_cache(), load=load)
+        library = Library(catalog, Backdrops.open(), cache_dir=cache or default_cache(), load=load)
         yield from _tiles(library, keys)
 
 

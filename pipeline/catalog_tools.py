@@ -66,16 +66,17 @@ def _print_problems(console: Console, path: Path, problems: list[Problem]) -> No
 
 
 def _load_meshes(catalog: Catalog, console: Console) -> tuple[list[str], list[str]]:
-    from assets.packaging import make_package
+    """Notes on meshes and on pictures of packages, and what cannot be used."""
+    from assets.package_art import read_art
+    from assets.package_facts import package_doubts
 
     notes, errors = [], []
     with MeshProcess() as load:
         for sku in track(catalog, "loading meshes", total=len(catalog), console=console, transient=True):
             try:
-                if sku.mesh:
-                    notes += [printable(f"{sku.sku}: {note}") for note in load(sku, catalog.root).notes]
-                else:
-                    make_package(sku, catalog.root)
+                root = catalog.root
+                found = load(sku, root).notes if sku.mesh else package_doubts(sku, read_art(sku, root))
+                notes += [printable(f"{sku.sku}: {note}") for note in found]
             except SynthError as error:
                 errors.append(f"{sku.sku}: {error}")
     return notes, errors

@@ -2,6 +2,53 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import click
 
-COMMANDS: tuple[click.Command, ...] = ()
+from pipeline.cli_types import ANY_PATH, EXISTING_FILE, Workers
+
+INTERRUPTED = 130
+
+
+@click.group()
+def assets() -> None:
+    """Make the products of a list ahead."""
+
+
+@assets.command("build")
+@click.argument("sku_list", type=EXISTING_FILE)
+@click.option("--cache", type=ANY_PATH, help="Folder that keeps the products.  [default: ~/.cache/synth]")
+@click.option("--workers", type=Workers(), default="auto", help="Processes that build side by side.")
+@click.option("--limit", type=click.IntRange(1), help="Only the first so many SKUs.")
+@click.option("--sku", "keys", multiple=True, help="Only this SKU; may be given several times.")
+@click.option("--sheet", type=ANY_PATH, help="Also draw what was built as a contact sheet.")
+def assets_build(
+    sku_list: Path, cache: Path | None, workers: int, limit: int | None, keys: tuple[str, ...], sheet: Path | None
+) -> None:
+    """Build the products of SKU_LIST ahead: meshes normalised, packages made from sizes and packshots.
+
+    What is there already is left; the same command goes on where it was stopped. Rendering makes what is missing by
+    itself: building ahead tells what is wrong with the pictures before a long run.
+    """
+    from rich.console import Console
+
+    from pipeline.assets_build import build_assets, draw_built, print_build
+    from pipeline.interrupt import stop_on_signals
+    from pipeline.progress import Reporter
+    from pipeline.run_settings import default_cache
+
+    reporter = Reporter(Console())
+    folder = cache or default_cache()
+    with stop_on_signals() as stop:
+        summary = build_assets(sku_list, folder, reporter, workers=workers, limit=limit, keys=keys, stop=stop)
+    print_build(reporter, sku_list, summary)
+    if summary.interrupted:
+        sys.exit(INTERRUPTED)
+    if sheet is not None and not summary.failures:
+        reporter.say(f"wrote {draw_built(sku_list, folder, sheet, limit=limit, keys=keys)}")
+    sys.exit(1 if summary.failures else 0)
+
+
+COMMANDS: tuple[click.Command, ...] = (assets,)

@@ -171,4 +171,6 @@ def test_a_bad_picture_is_told_with_row_column_and_file(folder: Path) -> None:
 def test_the_path_is_the_digests(folder: Path) -> None:
     ours = library(folder)
     assert isinstance(ours.catalog, Catalog)
-    assert ours.package_path(CAN).stem == package_digest(CAN, folder, TEXTURE_PX)
+    path = ours.stored_path(CAN)
+    assert path is not None and path.stem == package_digest(CAN, folder, TEXTURE_PX)
+    assert ours.stored_path(ours.catalog.find("d")) is None
