@@ -13,7 +13,7 @@ from assets.packages.lying import FACE_FRONT
 from assets.packages.panels import ground_color
 from assets.packages.pieces import Pieces
 from assets.packages.plan import PAPER, PackagePlan
-from assets.packages.rings import lift, rounded_loop
+from assets.packages.rings import UPWARDS, add_lid, lift, rounded_loop
 from assets.packages.round import profile_rows
 from assets.packages.sheet import Sheet
 
@@ -107,9 +107,5 @@ def _add_shell(pieces: Pieces, rings: NDArray, uv: NDArray, material: Material) 
     """A body of rings around the Y axis, with its own texture coordinates, and flat ends."""
     for first, last in ((0, 2), (1, 3), (2, len(rings))):
         pieces.add_patch(rings[first:last], uv[first:last], material, around=True)
-    half = (rings.shape[1] - 1) // 2
-    for row, near in ((-1, True), (0, False)):
-        ends = [rings[row], uv[row]]
-        sides = [(end[: half - 1 : -1], end[: half + 1]) for end in ends]
-        points, places = (np.stack(pair if near else pair[::-1], axis=1) for pair in sides)
-        pieces.add_patch(points, places, material, normal=np.array([0, -1.0 if near else 1.0, 0]))
+    for row, up in ((-1, True), (0, False)):
+        add_lid(pieces, rings[row], uv[row], material, up=up, axis=FACE_FRONT @ UPWARDS)

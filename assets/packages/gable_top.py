@@ -9,7 +9,7 @@ from assets.mesh import Material, Mesh
 from assets.packages.panels import ground_color
 from assets.packages.pieces import Pieces
 from assets.packages.plan import PAPER, PackagePlan, plain
-from assets.packages.rings import add_wall, oval_rings, unit_loop
+from assets.packages.rings import UPWARDS, add_lid, add_wall, oval_rings, unit_loop
 from assets.packages.sheet import Sheet
 
 # The fin: how high, and the thickness of its four layers, in metres. Cartons higher than CAPPED have a screw cap.
@@ -137,14 +137,5 @@ def _add_cap(pieces: Pieces, plan: PackagePlan, roof: _Roof) -> None:
     tip[:, :, 1] += max(-roof.y * 0.999 - float(tip[:, :, 1].min()), 0.0)
     tip[:, :, 2] -= max(float(tip[:, :, 2].max()) - roof.top * 0.999, 0.0)
     add_wall(pieces, tip, np.linspace(0, 1, 25), np.zeros(3), cap)
-    add_lid_turned(pieces, tip, cap, turn)
-
-
-def add_lid_turned(pieces: Pieces, rings: NDArray, material: Material, turn: NDArray) -> None:
-    """Both ends of a turned body."""
-    for ring, up in ((rings[0], False), (rings[-1], True)):
-        half = (len(ring) - 1) // 2
-        left, right = ring[: half + 1], ring[: half - 1 : -1]
-        pair = [right, left] if up else [left, right]
-        points = np.stack(pair, axis=1)
-        pieces.add_patch(points, np.zeros(2), material, normal=turn @ [0, 0, 1.0 if up else -1.0])
+    for ring, up in ((tip[0], False), (tip[-1], True)):
+        add_lid(pieces, ring, np.zeros(2), cap, up=up, axis=turn @ UPWARDS)

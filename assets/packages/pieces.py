@@ -125,4 +125,8 @@ def _grid_normals(points: NDArray, around: bool) -> NDArray[np.float64]:
     across /= np.maximum(np.linalg.norm(across, axis=2, keepdims=True), 1e-300)
     along /= np.maximum(np.linalg.norm(along, axis=2, keepdims=True), 1e-300)
     normals = np.cross(across, along)
-    return normals / np.maximum(np.linalg.norm(normals, axis=2, keepdims=True), 1e-300)
+    lengths = np.linalg.norm(normals, axis=2, keepdims=True)
+    if (lengths < 1e-9).any():  # where rows meet in a point: as the rest of the patch
+        normals = np.where(lengths < 1e-9, normals.sum(axis=(0, 1)) + [0, 0, 1e-12], normals)
+        lengths = np.linalg.norm(normals, axis=2, keepdims=True)
+    return normals / lengths

@@ -18,7 +18,7 @@ from assets.packages.pieces import Pieces
 SEGMENTS = 48
 # An outline that turns by more than this at a ring has a hard edge there.
 CREASE = np.radians(38)
-Uv = tuple[float, float]
+UPWARDS = np.array([0.0, 0.0, 1.0])
 
 
 @lru_cache(maxsize=64)
@@ -99,17 +99,18 @@ def _smooth_spans(rings: NDArray) -> list[tuple[int, int]]:
     return [(a, b + 1) for a, b in pairwise(edges)]
 
 
-def add_lid(pieces: Pieces, ring: NDArray, uv: NDArray, material: Material, *, up: bool) -> None:
-    """Closes a flat ring (N + 1, 3), N even, looking up or down; uv (N + 1, 2) or (2,)."""
-    half = (len(ring) - 1) // 2
-    uv = np.broadcast_to(uv, (len(ring), 2))
-    # From +Y over -X to -Y, and from +Y over +X to -Y: across from one to the other.
-    left, right = slice(0, half + 1), slice(None, half - 1, -1)
-    near, far = (right, left) if up else (left, right)
-    points = np.stack([ring[near], ring[far]], axis=1)
-    pieces.add_patch(
-        points, np.stack([uv[near], uv[far]], axis=1), material, normal=np.array([0, 0, 1.0 if up else -1.0])
-    )
+def add_lid(
+    pieces: Pieces, ring: NDArray, uv: NDArray, material: Material, *, up: bool, axis: NDArray = UPWARDS
+) -> None:
+    """Closes a flat ring (N + 1, 3) with a fan; uv (N + 1, 2) or (2,). up: it looks along `axis`, else against it."""
+    corners, places = ring[:-1], np.broadcast_to(uv, (len(ring), 2))[:-1]
+    count = len(corners)
+    first = np.arange(count)
+    following = np.roll(first, -1)
+    faces = np.stack([np.full(count, count), first, following] if up else [np.full(count, count), following, first], 1)
+    points = np.concatenate([corners, corners.mean(axis=0, keepdims=True)])
+    spots = np.concatenate([places, places.mean(axis=0, keepdims=True)])
+    pieces.add(points, np.tile(axis if up else -axis, (count + 1, 1)), spots, faces, material)
 
 
 def flat_uv(ring: NDArray, rectangle: tuple[float, float, float, float], *, up: bool) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from assets.mesh import Mesh
 from assets.packages.panels import ground_color
 from assets.packages.pieces import Pieces
 from assets.packages.plan import FILM, PackagePlan, plain
-from assets.packages.rings import add_lid, add_wall, oval_rings, unit_loop
+from assets.packages.rings import add_lid, add_wall, unit_loop
 from assets.packages.round import U, around_of, has_shot, profile_rows
 from assets.packages.wrap import body_material, label_material
 
@@ -28,39 +28,52 @@ def build(plan: PackagePlan) -> Mesh:
     return pieces.mesh(plan.size)
 
 
-def tube_rings(
-    half_width: NDArray, half_depth: NDArray, z: NDArray, flat: NDArray, x: NDArray | float = 0.0
-) -> NDArray:
-    """Rings that go over from ovals to lines: flat (R,) from 0 to 1. Steps around stay equal at both ends."""
-    oval = unit_loop(float(half_depth[0] / half_width[0]))
-    line = unit_loop(1e-3)
-    rings = oval_rings(oval, half_width, half_depth, z, x) * (1 - flat[:, None, None])
-    return rings + oval_rings(line, half_width, half_depth, z, x) * flat[:, None, None]
+def tube_rings(half_width: NDArray, half_depth: NDArray, z: NDArray, x: NDArray | float = 0.0) -> NDArray:
+    """Rings (R, N + 1, 3) from ovals to lines, each in equal steps around."""
+    units = np.stack([unit_loop(float(b / a)) for a, b in zip(half_width, half_depth, strict=True)])
+    columns = units[:, :, 0] * half_width[:, None] + np.broadcast_to(x, z.shape)[:, None]
+    return np.stack([columns, units[:, :, 1] * half_depth[:, None], np.broadcast_to(z[:, None], columns.shape)], axis=2)
+
+
+def _around(a: NDArray, b: NDArray) -> NDArray:
+    """Circumference of ellipses with these half axes (Ramanujan 1914)."""
+    h = ((a - b) / (a + b)) ** 2
+    return np.pi * (a + b) * (1 + 3 * h / (10 + np.sqrt(4 - 3 * h)))
+
+
+def _half_widths(half_depth: NDArray, around: NDArray, most: float) -> NDArray[np.float64]:
+    """Half widths, `most` at most, of ellipses with these half depths and circumferences, by bisection."""
+    low, high = np.full(half_depth.shape, most * 0.4), np.full(half_depth.shape, most)
+    for _ in range(40):
+        middle = (low + high) / 2
+        small = _around(middle, half_depth) < around
+        low, high = np.where(small, middle, low), np.where(small, high, middle)
+    return (low + high) / 2
 
 
 def _add_drawn(pieces: Pieces, plan: PackagePlan) -> None:
     width, depth, h = (float(side) for side in plan.size)
     ground, second, _ = plan.colors
     crimp, thick, cap_high = _crimp(plan)
-    # What goes around the line at the top goes around the oval at the bottom: a = 2 w / pi - d / 2.
-    low_half = float(np.clip(2 * width / np.pi - depth / 2, width * 0.25, width / 2))
     share = np.linspace(0, 1, LEVELS)
     z = cap_high + (h - crimp - cap_high) * share
     half_depth = depth / 2 + (thick / 2 - depth / 2) * share
-    rings = tube_rings(low_half + (width / 2 - low_half) * share, half_depth, z, share)
-    around = around_of(rings[-1:]) * 0.5 + around_of(rings[:1]) * 0.5
-    label = label_material(plan, around, float(z[-1] - z[0]), FILM)
+    # A wedge seen from the side; seen from the front it widens so that it stays as long around.
+    most = float(_around(np.array(width / 2), np.array(thick / 2)))
+    half_width = _half_widths(half_depth, np.full(LEVELS, most), width / 2)
+    rings = tube_rings(half_width, half_depth, z)
+    label = label_material(plan, most, float(z[-1] - z[0]), FILM)
     add_wall(pieces, rings, U, share, label)
     seal = plain(ground, FILM)
     top = _crimp_rings(rings[-1], h, crimp, thick)
     add_wall(pieces, top, U, np.zeros(len(top)), seal)
     add_lid(pieces, top[-1], np.zeros(2), seal, up=True)
     cap = plain(second, 0.4)
+    low_half = float(half_width[0])
     edge = min(0.0015, cap_high * 0.2, low_half * 0.1, depth * 0.05)
     scale = np.array([0.84 - edge / low_half, 0.84, 0.9, 0.9, 1.0])
-    heights = np.array([0, edge, cap_high * 0.82, cap_high * 0.84, cap_high])
     foot = rings[0][None] * [1, 1, 0] * scale[:, None, None]
-    foot[:, :, 2] = heights[:, None]
+    foot[:, :, 2] = np.array([0, edge, cap_high * 0.82, cap_high * 0.84, cap_high])[:, None]
     foot[-1] = rings[0]
     add_wall(pieces, foot[:4], U, np.zeros(4), cap)
     add_wall(pieces, foot[3:], U, np.zeros(2), seal)
@@ -87,16 +100,17 @@ def _add_pictured(pieces: Pieces, plan: PackagePlan) -> None:
     assert profile is not None  # has_shot was asked
     width, depth, h = (float(side) for side in plan.size)
     crimp, thick, cap_high = _crimp(plan)
-    heights = np.unique(np.concatenate([profile.heights[profile_rows(profile)], [cap_high / h, 1 - crimp / h]]))
+    heights = np.unique(
+        np.concatenate([profile.heights[profile_rows(profile)], np.linspace(cap_high / h, 1 - crimp / h, LEVELS)])
+    )
     left, right = (np.interp(heights, profile.heights, border) for border in (profile.left, profile.right))
     half = np.maximum((right - left) / 2, 0.004) * width
     flat = np.clip((heights * h - cap_high) / max(h - crimp - cap_high, 1e-12), 0, 1)
     deep = depth / 2 + (thick / 2 - depth / 2) * flat
     # The cap is round: about as deep as wide.
-    deep = np.where(
-        heights * h <= cap_high, np.minimum(deep, half * depth / max(2 * half[flat == 0].max(), 1e-12)), deep
-    )
-    rings = tube_rings(half, deep, heights * h, flat, (left + right) / 2 * width)
+    widest = max(2 * float(half[flat == 0].max()), 1e-12)
+    deep = np.where(heights * h <= cap_high, np.minimum(deep, half * depth / widest), deep)
+    rings = tube_rings(half, deep, heights * h, (left + right) / 2 * width)
     material = body_material(plan, rings, around_of(rings), FILM)
     add_wall(pieces, rings, U, heights, material)
     ground = plain(ground_color(plan), FILM)
