@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import PurePosixPath
@@ -39,7 +40,7 @@ def read_images(source: CocoSource, problems: Problems, *, group_key: str | None
     group_key: field of an image entry that tells which images belong together; by default `group`, else the scene of
     our own data sets, else every image is a group of its own. Raises SynthError where the named field is missing.
     """
-    classes, label_of = _read_classes(source, problems)
+    classes, label_of = read_classes(source.content["categories"], problems, str(source.file))
     images = _read_image_records(source, problems)
     _deal_annotations(source, images, problems)
     if "info" not in source.content:
@@ -54,11 +55,11 @@ def read_images(source: CocoSource, problems: Problems, *, group_key: str | None
     return replace(columns, category_ids=tuple(label_of))
 
 
-def _read_classes(source: CocoSource, problems: Problems) -> tuple[Classes, dict[int, int]]:
-    """Classes in the order of the category ids, and category id -> label."""
+def read_classes(categories: Sequence[Record], problems: Problems, where: str) -> tuple[Classes, dict[int, int]]:
+    """Classes in the order of the category ids, and category id -> label. Raises SynthError where there are none."""
     entries: dict[int, tuple[str, str]] = {}
     keys: set[str] = set()
-    for position, entry in enumerate(source.content["categories"]):
+    for position, entry in enumerate(categories):
         number, name = whole_number(entry.get("id")), entry.get("name")
         key = sku_text(entry.get("sku")) or sku_text(name)
         if number is None and entry.get("id") is not None:
@@ -71,7 +72,7 @@ def _read_classes(source: CocoSource, problems: Problems) -> tuple[Classes, dict
             entries[number] = (key, sku_text(name) or key)
             keys.add(key)
     if not entries:
-        raise SynthError("no category of the COCO file can be used", where=str(source.file), problems=problems.lines())
+        raise SynthError("no category of the COCO file can be used", where=where, problems=problems.lines())
     order = sorted(entries)
     classes = Classes(tuple(entries[n][0] for n in order), tuple(entries[n][1] for n in order))
     return classes, {number: label for label, number in enumerate(order)}

@@ -9,7 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from assets.atomic import whole_file, write_whole
+from assets.places import Place
 from detectors.image_set import Classes, ImageSet, Packed
+from detectors.problems import Problems
+from detectors.shard_prepare import open_shards
+from detectors.shard_set import ShardSet
+
+SHARDS = "shards.json"
 
 
 def save_images(images: ImageSet, folder: Path) -> None:
@@ -30,6 +36,40 @@ def save_images(images: ImageSet, folder: Path) -> None:
         "category_ids": images.category_ids,
     }
     write_whole(folder / "set.json", json.dumps(head, ensure_ascii=False).encode())
+
+
+def save_source(images: ImageSet | ShardSet, folder: Path) -> None:
+    """Leaves a source of training where further processes find it; of shards, only where they are."""
+    if isinstance(images, ImageSet):
+        save_images(images, folder)
+        return
+    head = {
+        "name": images.name,
+        "place": images.place.url,
+        "split": images.shards[0].split,
+        "keys": images.classes.keys,
+        "names": images.classes.names,
+        "cache_bytes": images.cache.most,
+        "skip_bad": images.skip_bad,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / SHARDS, json.dumps(head, ensure_ascii=False).encode())
+
+
+def open_source(folder: Path) -> ImageSet | ShardSet:
+    """The source that `save_source` left."""
+    if not (folder / SHARDS).exists():
+        return open_images(folder)
+    head = json.loads((folder / SHARDS).read_text(encoding="utf-8"))
+    found = open_shards(
+        head["name"],
+        Place(head["place"]),
+        (head["split"],),
+        Problems(head["name"]),
+        cache_bytes=head["cache_bytes"],
+        skip_bad=head["skip_bad"],
+    )
+    return found.relabelled(Classes(tuple(head["keys"]), tuple(head["names"])))
 
 
 def open_images(folder: Path) -> ImageSet:

@@ -10,17 +10,21 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from assets.errors import SynthError
+from assets.places import Place
+from assets.shards import INDEX
 from detectors.class_match import ClassChoice, match_classes, relabel
 from detectors.coco_read import read_images
 from detectors.coco_source import CocoSource, has_split, is_rendered, open_source
 from detectors.coco_values import short
+from detectors.hold_out import share_real
 from detectors.image_set import Classes, ImageSet
-from detectors.leaks import group_copies, images_also_in
-from detectors.mix import Purpose, stream
+from detectors.leaks import images_also_in
 from detectors.problems import Problems, check_usable
+from detectors.shard_cache import DEFAULT_BYTES
+from detectors.shard_prepare import open_shards, shards_at, shards_digest, shards_have, take_out
+from detectors.shard_set import ShardSet
 
 REAL = "real"
 # Names that mix and output folders give to other sets than the synthetic ones.
@@ -36,21 +40,24 @@ Tell = Callable[[str], None]
 @dataclass(frozen=True)
 class DataSettings:
     """Which data a training reads. synthetic: (name, path) of each source, the first one is what --mix leaves over.
+    These and val may lie in shards, also elsewhere.
 
     real_fraction: share of the labelled photos that is used, by whole groups. hold_out: share of the real groups kept
     for validation where no validation set is given. images: a folder to look for images in, before the usual places.
-    classes: all, those that all sets have in common, or one "product" for all of them.
+    classes: all, those that all sets have in common, or one "product" for all of them. cache_bytes: of disk for shards
+    that lie elsewhere.
     """
 
-    synthetic: tuple[tuple[str, Path], ...] = ()
+    synthetic: tuple[tuple[str, Path | Place], ...] = ()
     real: Path | None = None
-    val: Path | None = None
+    val: Path | Place | None = None
     images: Path | None = None
     group_key: str | None = None
     real_fraction: float = 1.0
     hold_out: float = 0.2
     classes: ClassChoice = "all"
     skip_bad: bool = False
+    cache_bytes: int = DEFAULT_BYTES
 
     def __post_init__(self) -> None:
         names = [name for name, _ in self.synthetic]
@@ -72,18 +79,42 @@ class DataSettings:
 class TrainingData:
     """Sources in the order of the mix, all labelled by `classes`. hashes: what each data set is known by."""
 
-    sources: tuple[ImageSet, ...]
+    sources: tuple[ImageSet | ShardSet, ...]
     validation: ImageSet | None
     validates_on_real: bool
     classes: Classes
     hashes: dict[str, str]
 
+    @property
+    def image_sets(self) -> tuple[ImageSet, ...]:
+        """The sources where all of them are columns in memory. Raises SynthError for one in shards."""
+        sharded = [images.name for images in self.sources if isinstance(images, ShardSet)]
+        if sharded:
+            hint = "write it out with 'synth data unpack'"
+            raise SynthError("data in shards cannot be used for this", found=", ".join(sharded), hint=hint)
+        return tuple(images for images in self.sources if isinstance(images, ImageSet))
+
 
 @dataclass(frozen=True)
 class _Read:
-    source: CocoSource
-    images: ImageSet
+    """A data set that was read. source: none of one in shards. digest: what it is known by."""
+
+    source: CocoSource | None
+    images: ImageSet | ShardSet
     problems: Problems
+    digest: str
+    where: str
+
+    @property
+    def rendered(self) -> bool:
+        """Whether `synth` made it."""
+        return self.images.rendered if isinstance(self.images, ShardSet) else is_rendered(self.content)
+
+    @property
+    def content(self) -> CocoSource:
+        """The COCO file of a set that is not in shards."""
+        assert self.source is not None
+        return self.source
 
 
 def prepare_training(settings: DataSettings, *, seed: int, tell: Tell, classes: Classes | None = None) -> TrainingData:
@@ -103,13 +134,17 @@ def prepare_training(settings: DataSettings, *, seed: int, tell: Tell, classes: 
     for note in match.notes:
         tell(note)
     classes = classes or match.classes
-    sources = [relabel(_without_leaks(read, held), classes) for read in training]
-    validation = relabel(held.images, classes) if held else None
-    on_real = held is not None and not is_rendered(held.source)
+    sources = [_relabelled(_without_leaks(read, held), classes) for read in training]
+    validation = relabel(_columns(held), classes) if held else None
+    on_real = held is not None and not held.rendered
     if settings.real is not None:
-        sources[-1], kept = _share_real(sources[-1], settings, held is None, seed, tell)
+        real = sources[-1]
+        if isinstance(real, ShardSet):
+            hint = "give it as --synthetic, or write it out with 'synth data unpack'"
+            raise SynthError("a set in shards cannot be split by groups", where=training[-1].where, hint=hint)
+        sources[-1], kept = share_real(real, settings, held is None, seed, tell)
         if kept is not None:
-            validation, on_real = kept, not is_rendered(training[-1].source)
+            validation, on_real = kept, not training[-1].rendered
     _check_left(sources, validation)
     _tell_doubts(settings, training, held, classes, tell)
     if validation is not None and not on_real:
@@ -117,14 +152,24 @@ def prepare_training(settings: DataSettings, *, seed: int, tell: Tell, classes: 
     return TrainingData(tuple(sources), validation, on_real, classes, hashes)
 
 
+def _columns(read: _Read) -> ImageSet:
+    """The images of a set that was read into memory."""
+    assert isinstance(read.images, ImageSet)
+    return read.images
+
+
+def _relabelled(images: ImageSet | ShardSet, classes: Classes) -> ImageSet | ShardSet:
+    return images.relabelled(classes) if isinstance(images, ShardSet) else relabel(images, classes)
+
+
 def read_one(path: Path, name: str, settings: DataSettings, *, splits: Sequence[str], tell: Tell) -> ImageSet:
     """A single data set, checked, with classes of its own (for evaluation)."""
-    read = _read(name, path, splits, settings, group_key=settings.group_key)
+    read = _read_plain(name, path, splits, settings, group_key=settings.group_key)
     check_usable([read.problems], skip_bad=settings.skip_bad)
     _tell_problems([read], tell)
     if not len(read.images):
-        raise SynthError("no image of the data set can be used", where=str(read.source.file))
-    return read.images
+        raise SynthError("no image of the data set can be used", where=read.where)
+    return _columns(read)
 
 
 def fingerprint(source: CocoSource) -> str:
@@ -145,38 +190,57 @@ def _file_size(path: Path) -> int:
 
 
 def _read(
+    name: str, path: Path | Place, splits: Sequence[str], settings: DataSettings, *, group_key: str | None = None
+) -> _Read:
+    place = shards_at(path)
+    if place is None:
+        return _read_plain(name, Path(str(path)), splits, settings, group_key=group_key)
+    problems = Problems(f"{name} ({INDEX})")
+    images = open_shards(name, place, splits, problems, cache_bytes=settings.cache_bytes, skip_bad=settings.skip_bad)
+    return _Read(None, images, problems, shards_digest(place), str(place))
+
+
+def _read_plain(
     name: str, path: Path, splits: Sequence[str], settings: DataSettings, *, group_key: str | None = None
 ) -> _Read:
     source = open_source(path, name=name, splits=splits, images=settings.images)
     problems = Problems(f"{name} ({source.file.name})")
     # The scenes of rendered sets are their groups.
     key = None if is_rendered(source) else group_key
-    return _Read(source, read_images(source, problems, group_key=key), problems)
+    images = read_images(source, problems, group_key=key)
+    return _Read(source, images, problems, fingerprint(source), str(source.file))
 
 
 def _distinct_hashes(reads: Sequence[_Read]) -> dict[str, str]:
-    hashes = {read.images.name: fingerprint(read.source) for read in reads}
+    hashes = {read.images.name: read.digest for read in reads}
     first: dict[str, _Read] = {}
     for read in reads:
-        other = first.setdefault(hashes[read.images.name], read)
+        other = first.setdefault(read.digest, read)
         if other is not read:
             raise SynthError(
                 "two data sets are one and the same",
-                found=f"{other.images.name} is {other.source.file}, {read.images.name} is {read.source.file}",
+                found=f"{other.images.name} is {other.where}, {read.images.name} is {read.where}",
                 hint="validate on images that are not trained on; give more weight to a source with --mix",
             )
     return hashes
 
 
-def _check_left(sources: Sequence[ImageSet], validation: ImageSet | None) -> None:
+def _check_left(sources: Sequence[ImageSet | ShardSet], validation: ImageSet | None) -> None:
     """Raises where nothing is left to learn, or to validate, once bad records and foreign classes are out."""
     empty = [images.name for images in sources if not len(images)]
     if empty:
         raise SynthError(f"no image of {', '.join(empty)} can be used")
-    if not any((images.labels >= 0).any() for images in sources):
+    if not any(_teaches(images) for images in sources):
         raise SynthError("no box of the training data has a class to be learned", hint=SAME_CLASSES)
     if validation is not None and not (validation.labels >= 0).any():
         raise SynthError("no box of the validation data has a class that is trained", hint=SAME_CLASSES)
+
+
+def _teaches(images: ImageSet | ShardSet) -> bool:
+    """Whether a box has a class to be learned; of shards, whether there are boxes and such classes."""
+    if isinstance(images, ShardSet):
+        return images.annotations > 0 and bool((images.label_of >= 0).any())
+    return bool((images.labels >= 0).any())
 
 
 def _tell_doubts(
@@ -184,22 +248,28 @@ def _tell_doubts(
 ) -> None:
     """What may be meant, and may be a mistake."""
     for read in [*training, held] if held else training:
-        before = read.images.true_labels
-        after = relabel(read.images, classes).true_labels
-        gone = [read.images.classes.keys[label] for label in np.unique(before[(before >= 0) & (after < 0)])]
+        gone = _classes_gone(read.images, classes)
         if gone:
             tell(f"{len(gone)} classes of {read.images.name} are not trained, ignored there: {', '.join(gone[:10])}")
     if settings.real is None:
         return
-    if is_rendered(training[-1].source):
+    if training[-1].rendered:
         tell("--real is a rendered set, not photographs")
     if held and settings.group_key:
         trained, validated = (
-            {str(record.get(settings.group_key)) for record in read.source.content["images"]}
+            {str(record.get(settings.group_key)) for record in read.content.content["images"]}
             for read in (training[-1], held)
         )
         if shared := sorted(trained & validated):
             tell(f"{len(shared)} groups are in {REAL} and in validation, such as {settings.group_key} {shared[0]}")
+
+
+def _classes_gone(images: ImageSet | ShardSet, classes: Classes) -> list[str]:
+    """Keys of classes that occur (of shards: that there are) and have no place among those trained."""
+    if isinstance(images, ShardSet):
+        return [images.own.keys[label] for label in np.flatnonzero(images.relabelled(classes).label_of < 0)]
+    before, after = images.true_labels, relabel(images, classes).true_labels
+    return [images.classes.keys[label] for label in np.unique(before[(before >= 0) & (after < 0)])]
 
 
 def _read_sets(settings: DataSettings) -> tuple[list[_Read], _Read | None]:
@@ -229,78 +299,45 @@ def _read_sets(settings: DataSettings) -> tuple[list[_Read], _Read | None]:
 def _read_validation(settings: DataSettings) -> _Read | None:
     """The set given by --val, else the val split of the real set, else that of the first synthetic one."""
     if settings.val is not None:
-        return _read("val", settings.val, VALIDATION_SPLITS, settings)
+        return _read_held(settings.val, VALIDATION_SPLITS, settings)
     candidates = [settings.real] if settings.real else [path for _, path in settings.synthetic[:1]]
     for path in candidates:
-        if path.is_dir() and any(has_split(path, split) for split in OWN_VALIDATION_SPLITS):
-            return _read("val", path, OWN_VALIDATION_SPLITS, settings)
+        place = shards_at(path)
+        if place is not None:
+            there = any(shards_have(place, split) for split in OWN_VALIDATION_SPLITS)
+        else:
+            folder = Path(str(path))
+            there = folder.is_dir() and any(has_split(folder, split) for split in OWN_VALIDATION_SPLITS)
+        if there:
+            return _read_held(path, OWN_VALIDATION_SPLITS, settings)
     return None
 
 
-def _share_real(
-    real: ImageSet, settings: DataSettings, needs_validation: bool, seed: int, tell: Tell
-) -> tuple[ImageSet, ImageSet | None]:
-    """The real images to train on, and those held out for validation, by whole groups."""
-    held = None
-    real, copies = group_copies(real)
-    if copies:
-        tell(f"{copies} groups of real photos hold copies of photos of other groups: kept together with them")
-    order = stream(seed, Purpose.HOLD_OUT).permutation(int(real.groups.max()) + 1 if len(real) else 0)
-    if needs_validation and settings.hold_out > 0:
-        chosen = _held_out(real, order[::-1], settings.hold_out)
-        rest = np.setdiff1d(np.arange(len(real)), chosen)
-        if len(rest) and len(chosen):
-            held, real = real.take(chosen), real.take(rest)
-            groups = len(np.unique(held.groups))
-            tell(f"no --val given: {len(held)} real photos ({groups} groups) are held out to choose the checkpoint by")
-        else:
-            tell("no --val given, and the real photos are a single group: nothing to choose the checkpoint by")
-    if settings.real_fraction < 1:
-        before = len(real)
-        real = real.take(_groups_for(real, order, settings.real_fraction))
-        tell(f"--real-fraction {settings.real_fraction:g}: {len(real)} of {before} real photos are used")
-    return real, held
-
-
-def _groups_for(images: ImageSet, order: NDArray[np.int64], share: float) -> NDArray[np.int64]:
-    """Images of the first groups in `order` that together come nearest to `share` of all, at least one group.
-
-    A smaller share is part of a larger one: learning curves compare like with like.
-    """
-    counts = np.bincount(images.groups, minlength=len(order))[order]
-    present = order[counts > 0]
-    reached = np.cumsum(counts[counts > 0])
-    nearest = int(np.argmin(np.abs(reached - share * len(images)))) if len(reached) else -1
-    return np.flatnonzero(np.isin(images.groups, present[: nearest + 1]))
-
-
-def _held_out(images: ImageSet, order: NDArray[np.int64], share: float) -> NDArray[np.int64]:
-    """Images of those groups, tried in `order`, that each bring nearer to `share`; at least the smallest group."""
-    counts = np.bincount(images.groups, minlength=len(order))
-    missing, chosen = share * len(images), []
-    for group in order[counts[order] > 0]:
-        if abs(missing - counts[group]) < abs(missing):
-            chosen.append(group)
-            missing -= counts[group]
-    if not chosen and len(images):
-        chosen.append(np.argmin(np.where(counts > 0, counts, len(images) + 1)))
-    return np.flatnonzero(np.isin(images.groups, chosen))
+def _read_held(path: Path | Place, splits: Sequence[str], settings: DataSettings) -> _Read:
+    """A set to validate on, in memory: of one in shards, some thousand images."""
+    place = shards_at(path)
+    file = Path(str(path)) if place is None else take_out(place, splits)
+    return _read_plain("val", file, splits, settings)
 
 
 def _note_leaks(read: _Read, held: _Read | None) -> None:
-    for index in images_also_in(read.images, held.images) if held else ():
+    if held is None or isinstance(read.images, ShardSet):  # rendered pictures are no copies of anybody's
+        return
+    for index in images_also_in(read.images, _columns(held)):
         read.problems.spoil(LEAKED, read.images.file_names[int(index)].decode())
 
 
-def _without_leaks(read: _Read, held: _Read | None) -> ImageSet:
+def _without_leaks(read: _Read, held: _Read | None) -> ImageSet | ShardSet:
     if held is None or LEAKED not in read.problems.bad:
         return read.images
-    return read.images.take(np.setdiff1d(np.arange(len(read.images)), images_also_in(read.images, held.images)))
+    images = _columns(read)
+    return images.take(np.setdiff1d(np.arange(len(images)), images_also_in(images, _columns(held))))
 
 
 def _tell_problems(reads: Sequence[_Read], tell: Tell) -> None:
     for read in reads:
-        boxes = int((read.images.labels >= 0).sum())
-        tell(f"{read.problems.where}: {len(read.images)} images, {boxes} boxes, {len(read.images.classes)} classes")
+        images = read.images
+        boxes = images.annotations if isinstance(images, ShardSet) else int((images.labels >= 0).sum())
+        tell(f"{read.problems.where}: {len(images)} images, {boxes} boxes, {len(images.classes)} classes")
         for line in [*read.problems.lines(), *read.problems.hints]:
             tell(f"  {line}")

@@ -92,6 +92,8 @@ class TrainSettings:
         """For dataset and checkpoint files: paths as text."""
         fields = asdict(self)
         del fields["_free"]
+        # How much disk shards may take changes nothing that is learned.
+        del fields["data"]["cache_bytes"]
         return plain(fields)
 
     def differing(self, other: dict[str, Any]) -> list[str]:

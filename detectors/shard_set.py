@@ -37,7 +37,8 @@ class ShardSet:
     """Labelled images in shards, labelled by `classes`. Images count from 0 through the shards in their order.
 
     label_of: category id to label, IGNORED for a class that is left out. sizes: (n, 2) int32, width and height of some
-    of the images. masks: whether all annotations of these have one. skip_bad: leave out annotations that cannot be
+    of the images. masks: whether all annotations of these have one.
+    rendered: whether they are synth's own. skip_bad: leave out annotations that cannot be
     used, instead of stopping.
     """
 
@@ -50,6 +51,7 @@ class ShardSet:
     label_of: NDArray[np.int32]
     sizes: NDArray[np.int32]
     masks: bool
+    rendered: bool
     cache: ShardCache
     skip_bad: bool = False
     window: int = WINDOW
@@ -212,9 +214,10 @@ class ShardReader:
         return path if path is not None and path.exists() else self.cache.fetch(self.place, self.shards[shard])
 
     def _after_fork(self) -> None:
-        """Threads stay behind in the parent."""
+        """Threads and connections stay behind in the parent."""
         if self._process != os.getpid():
             self._process, self._ahead, self._threads = os.getpid(), {}, None
+            self.place = Place(self.place.url)
 
 
 def _open_shard(place: Place, entry: ShardEntry, path: Path) -> _Open:

@@ -20,7 +20,7 @@ from detectors.augment import preset
 from detectors.checkpoint import BEST, LAST, Checkpoint, load_checkpoint
 from detectors.device import is_first_process, loader_processes, pick_device
 from detectors.guards import calm, orderly_stop, told_memory
-from detectors.image_store import open_images, save_images
+from detectors.image_store import open_images, open_source, save_images, save_source
 from detectors.keeper import Identity, Keeper, Record, restore_learner
 from detectors.learner import Learner
 from detectors.loader import PlannedBatches, TrainingImages, View, training_loader
@@ -98,7 +98,7 @@ def _open_data(settings: TrainSettings, console: Console, start: Checkpoint | No
     data = prepare_training(settings.data, seed=settings.seed, tell=tell, classes=start.classes if start else None)
     write_whole(settings.out / "data.txt", ("\n".join(lines) + "\n").encode())
     for images in data.sources:
-        save_images(images, settings.out / "data" / images.name)
+        save_source(images, settings.out / "data" / images.name)
     if data.validation is not None:
         save_images(data.validation, settings.out / "data" / "validation")
     head = {"sources": [images.name for images in data.sources], "real": data.validates_on_real, "hashes": data.hashes}
@@ -110,7 +110,7 @@ def _reopen_data(settings: TrainSettings) -> TrainingData:
     """What the first process has left."""
     folder = settings.out / "data"
     head = json.loads((folder / "sets.json").read_text(encoding="utf-8"))
-    sources = tuple(open_images(folder / name) for name in head["sources"])
+    sources = tuple(open_source(folder / name) for name in head["sources"])
     validation = open_images(folder / "validation") if (folder / "validation").is_dir() else None
     return TrainingData(sources, validation, head["real"], sources[0].classes, head["hashes"])
 

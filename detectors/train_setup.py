@@ -13,6 +13,7 @@ from detectors.models import ModelSpec, detector_module
 from detectors.prepare import TrainingData
 from detectors.schedule import FINETUNE_RATE, Phase, Plan, finetune_shares, without_real
 from detectors.settings import TrainSettings
+from detectors.shard_set import ShardSet
 
 # Sides that every stage of a network can halve five times.
 STRIDE = 32
@@ -60,6 +61,10 @@ def timm_normalisation(name: str) -> tuple[Any, Any]:
 def _check_masks(data: TrainingData, detector: str) -> None:
     problems = []
     for images in data.sources:
+        if isinstance(images, ShardSet):
+            if not images.masks:
+                problems.append(f"{images.name}: annotations of its first shard have no mask")
+            continue
         lengths = np.diff(images.masks.offsets)
         without = int(((lengths == 0) & (images.labels >= 0)).sum())
         if without:
@@ -76,13 +81,14 @@ def make_plan(settings: TrainSettings, data: TrainingData) -> Plan:
     empty = [name for name, count in zip(names, counts, strict=True) if not count]
     if empty:
         raise SynthError(f"no image of {', '.join(empty)} can be used")
+    windows = {place: images.windows for place, images in enumerate(data.sources) if isinstance(images, ShardSet)}
     shares = complete_shares(settings.completed_mix, names)
     tuned = finetune_shares(shares, settings.replay)
     if settings.schedule == "adapt":
         images = settings.epoch_images or math.ceil(PHOTO_PASSES * counts[-1] / tuned[-1])
         per_epoch = max(math.ceil(images / settings.batch), LEAST_EPOCH_STEPS)
         phases = [Phase("finetune", settings.epochs * per_epoch, tuned, FINETUNE_RATE)]
-        return Plan(tuple(phases), counts, settings.batch, per_epoch, settings.seed)
+        return Plan(tuple(phases), counts, settings.batch, per_epoch, settings.seed, windows)
     images = settings.epoch_images or sum(counts[: len(settings.data.synthetic)]) or counts[-1]
     per_epoch = max(math.ceil(images / settings.batch), LEAST_EPOCH_STEPS)
     main = ("synthetic", without_real(shares)) if settings.schedule == "finetune" else ("mix", shares)
@@ -90,4 +96,4 @@ def make_plan(settings: TrainSettings, data: TrainingData) -> Plan:
     if settings.schedule != "mix":
         epochs = settings.finetune_epochs or max(1, settings.epochs // 4)
         phases.append(Phase("finetune", epochs * per_epoch, tuned, FINETUNE_RATE))
-    return Plan(tuple(phases), counts, settings.batch, per_epoch, settings.seed)
+    return Plan(tuple(phases), counts, settings.batch, per_epoch, settings.seed, windows)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from assets.places import Place
 
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -95,19 +98,34 @@ class Mix(click.ParamType):
             self.fail(f"{value!r}: {error}; expected such as real:0.2 or real:0.2,scatter:0.3", param, ctx)
 
 
+class DataPath(click.ParamType):
+    """data/synth, or s3://bucket/synth where a sharded set lies."""
+
+    name = "PATH|PLACE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | Place:
+        if not isinstance(value, str):
+            return value
+        if "://" in value:
+            from assets.places import Place
+
+            return Place(value)
+        if not Path(value).exists():
+            self.fail(f"{value!r} does not exist", param, ctx)
+        return Path(value)
+
+
 class NamedPath(click.ParamType):
-    """data/synth, or scatter=data/scatter."""
+    """data/synth, or scatter=data/scatter, or s3://bucket/synth where a sharded set lies."""
 
     name = "[NAME=]PATH"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Path]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Path | Place]:
         if isinstance(value, tuple):
             return value
         name, equals, path = str(value).partition("=")
-        if not equals:
+        if not equals or "://" in name:
             name, path = "", str(value)
         elif not name.isidentifier():
             self.fail(f"{value!r}: a name is made of letters, digits and _", param, ctx)
-        if not Path(path).exists():
-            self.fail(f"{path!r} does not exist", param, ctx)
-        return name, Path(path)
+        return name, DataPath().convert(path, param, ctx)

@@ -68,7 +68,7 @@ class _Ids:
 
     @classmethod
     def at(cls, folder: Path) -> _Ids:
-        return cls(*(IdSpool(folder / name) for name in ("images", "annotations", "names")))
+        return cls(IdSpool(folder / "images"), IdSpool(folder / "annotations"), IdSpool(folder / "names"))
 
 
 def merge_data(places: Sequence[Place], out: Place, console: Console) -> DataSummary:

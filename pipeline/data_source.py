@@ -72,7 +72,7 @@ def _split_of(file: Path) -> PlainSplit:
     check_file(file, COCO_BYTES, "the COCO file")
     root = file.parent.parent if file.parent.name == "annotations" else file.parent
     names = [record.get("file_name") for record in islice(records_of(file, "images"), TRIED)]
-    return PlainSplit(name, file, root, find_images(file, [name for name in names if is_text(name)], own=False))
+    return PlainSplit(name, file, root, find_images(file, [str(name) for name in names if is_text(name)]))
 
 
 def records_of(file: Path, key: str) -> Iterator[Record]:

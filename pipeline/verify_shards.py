@@ -192,8 +192,8 @@ def _check_part(
 
 def _check_sample(sample: Sample, categories: Mapping[int, Record], where: str) -> Iterator[Violation]:
     rendered = "backend" in sample.image
-    number = sample.image.get("id")
-    own: Any = check_image(sample.image, number, where) if rendered else check_foreign_image(sample.image, where)
+    number: Any = sample.image.get("id")
+    own = check_image(sample.image, number, where) if rendered else check_foreign_image(sample.image, where)
     found = list(own)
     yield from found
     suffix = picture_suffix(sample.files, sample.image, where)

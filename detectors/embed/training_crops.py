@@ -43,7 +43,7 @@ def open_crops(settings: EmbedSettings, console: Console) -> TrainingCrops:
 
     data = prepare_training(settings.data, seed=settings.seed, tell=tell)
     trained, held = _hold_out(data, settings, tell)
-    sources = [_cut(images, f"train-{images.name}", settings, console) for images in trained]
+    sources = [_cut(images, f"train-{images.name}", data, settings, console) for images in trained]
     source = JoinedCrops(tuple(sources))
     pools = Pools.of(source.labels, len(data.classes))
     check_pools(pools)
@@ -53,7 +53,7 @@ def open_crops(settings: EmbedSettings, console: Console) -> TrainingCrops:
         tell(f"{absent} SKUs have no crop that is large and visible enough")
     validation = None
     if held:
-        asked = JoinedCrops(tuple(_cut(images, f"held-{images.name}", settings, console) for images in held))
+        asked = JoinedCrops(tuple(_cut(images, f"held-{images.name}", data, settings, console) for images in held))
         validation = Validation.of(source, asked, classes=len(data.classes), seed=settings.seed)
         tell(f"{len(validation.asked)} held-out crops are looked for among {len(validation.shown)} to validate")
     write_whole(settings.out / "data.txt", ("\n".join(lines) + "\n").encode())
@@ -63,7 +63,7 @@ def open_crops(settings: EmbedSettings, console: Console) -> TrainingCrops:
     return TrainingCrops(source, real, pools, validation, data.classes, data.hashes)
 
 
-def _cut(images: ImageSet, name: str, settings: EmbedSettings, console: Console) -> StoredCrops:
+def _cut(images: ImageSet, name: str, data: TrainingData, settings: EmbedSettings, console: Console) -> StoredCrops:
     rows = settings.choice.rows(images, seed=settings.seed)
     workers = settings.workers if settings.workers is not None else loader_processes()
     folder = settings.out / "crops" / name
@@ -77,7 +77,15 @@ def _cut(images: ImageSet, name: str, settings: EmbedSettings, console: Console)
             progress.advance(count=count, seconds=now - told)
             told = now
 
-        return store_crops(images, rows, folder, side=settings.side, workers=workers, advance=advance)
+        return store_crops(
+            images,
+            rows,
+            folder,
+            side=settings.side,
+            data_hash=data.hashes[images.name],
+            workers=workers,
+            advance=advance,
+        )
 
 
 def _hold_out(
@@ -85,11 +93,11 @@ def _hold_out(
 ) -> tuple[list[ImageSet], list[ImageSet]]:
     """The sets to learn from and those to validate on; where there are none, whole scenes are held out."""
     if data.validation is not None:
-        return list(data.sources), [data.validation]
+        return list(data.image_sets), [data.validation]
     if not settings.data.hold_out:
-        return list(data.sources), []
+        return list(data.image_sets), []
     trained, held = [], []
-    for place, images in enumerate(data.sources):
+    for place, images in enumerate(data.image_sets):
         groups = stream(settings.seed, Purpose.HOLD_OUT, place).permutation(np.unique(images.groups))
         chosen = groups[: int(settings.data.hold_out * len(groups))]
         out = np.isin(images.groups, chosen)
