@@ -78,11 +78,15 @@ def profiled_rings(plan: PackagePlan) -> NDArray[np.float64]:
     profile = plan.art.profile
     assert profile is not None  # has_shot was asked
     width, depth, height = plan.size
-    kept = profile_rows(profile)
-    heights, left, right = profile.heights[kept], profile.left[kept], profile.right[kept]
+    side = plan.art.side_profile
+    if side is None:
+        heights = profile.heights[profile_rows(profile)]
+    else:
+        most = MOST_RINGS * 2 // 3
+        heights = np.union1d(profile.heights[profile_rows(profile, most)], side.heights[profile_rows(side, most)])
+    left, right = (np.interp(heights, profile.heights, border) for border in (profile.left, profile.right))
     half = np.maximum((right - left) / 2, THINNEST)
     half_depth, y = half / half.max() / 2, np.zeros(len(half))
-    side = plan.art.side_profile
     if side is not None:
         # Seen from the left, +Y is on the left.
         far, near = (-np.interp(heights, side.heights, border) for border in (side.left, side.right))
@@ -94,12 +98,15 @@ def profiled_rings(plan: PackagePlan) -> NDArray[np.float64]:
     return rings
 
 
-def profile_rows(profile: Profile) -> NDArray[np.int64]:
-    """Rows of a profile that a straight-lined outline needs to stay within NEAR of it (Douglas and Peucker 1973)."""
+def profile_rows(profile: Profile, most: int = MOST_RINGS) -> NDArray[np.int64]:
+    """Rows of a profile that a straight-lined outline needs to stay within NEAR of it (Douglas and Peucker 1973).
+
+    The `most` that matter most, where it takes more.
+    """
     borders = np.stack([profile.left, profile.right])
     heights = profile.heights
     kept = {0, len(heights) - 1, int(profile.left.argmin()), int(profile.right.argmax())}
-    while len(kept) < MOST_RINGS:
+    while len(kept) < most:
         rows = np.array(sorted(kept))
         straight = np.stack([np.interp(heights, heights[rows], border[rows]) for border in borders])
         off = np.abs(straight - borders).max(axis=0)
@@ -108,7 +115,7 @@ def profile_rows(profile: Profile) -> NDArray[np.int64]:
         new = sorted((row for row in worst if off[row] > NEAR), key=lambda row: -off[row])
         if not new:
             break
-        kept.update(new[: MOST_RINGS - len(kept)])
+        kept.update(new[: most - len(kept)])
     return np.array(sorted(kept))
 
 

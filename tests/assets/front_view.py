@@ -21,7 +21,7 @@ def view(
     low, high = mesh.bounds.astype(float)
     across, along = np.meshgrid((np.arange(columns) + 0.5) / columns, 1 - (np.arange(rows) + 0.5) / rows)
     towards = np.cross(right, up)  # from the viewer's side
-    start = low + (high - low) * (across[..., None] * right + along[..., None] * up)
+    start = (low + high) / 2 + (high - low) * ((across[..., None] - 0.5) * right + (along[..., None] - 0.5) * up)
     far = float(np.linalg.norm(high - low))
     start = start - towards * (start @ towards)[..., None] + towards * (far + np.abs(mesh.bounds).max())
     solid = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
