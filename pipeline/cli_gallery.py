@@ -151,6 +151,75 @@ def verify(folder: Path, which: str | None) -> None:
     sys.exit(1 if problems else 0)
 
 
+def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of commands that look at labelled photographs."""
+    options = (
+        click.option("--data", type=EXISTING, required=True, help="Labelled photos: folder or COCO JSON."),
+        click.option("--split", help="Of a data set folder."),
+        click.option("--images", type=EXISTING_FOLDER, help="Where images lie that are not beside their JSON."),
+        click.option("--skip-bad", is_flag=True, help="Leave out records that cannot be used, and count them."),
+        click.option("--version", help="Of the gallery.  [default: the one in use]"),
+        click.option("--embedder", type=EXISTING, help="To make sure that it is the gallery's."),
+        DEVICE,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@gallery.command()
+@click.argument("folder", metavar="GALLERY", type=EXISTING_FOLDER)
+@data_options
+@click.option("--run", type=EXISTING, help="A detector, to measure finding and naming together.")
+@click.option("--detection", type=click.FloatRange(0, 1), help="Score of its boxes.  [default: chosen on validation]")
+@click.option("--threshold", type=click.FloatRange(-1, 1), help="Similarity of known products.  [default: chosen]")
+@click.option("--margin", type=click.FloatRange(0, 2), help="Lead under which a product is for review.")
+@click.option("--index", type=click.Choice(["exact"]), help="Search past the gallery's index.")
+@click.option("--out", type=ANY_PATH, help="Folder of report.json and the pages.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Of the resampling for intervals.")
+def evaluate(folder: Path, **options: Any) -> None:
+    """Measure GALLERY on photos: naming, unknown products, review, whole lists."""
+    from rich.console import Console
+
+    from detectors.gallery.evaluate import evaluate_gallery
+    from detectors.gallery.print_report import print_report
+
+    console = Console()
+    recognizer = _recognizer(folder, options, "threshold", "margin", "index")
+    wanted = {name: options[name] for name in ("run", "detection", "split", "out", "seed")}
+    report = evaluate_gallery(recognizer, options["data"], console, settings=_data(options), **wanted)
+    print_report(console, report)
+    if options["out"]:
+        console.print(f"written: {options['out']}", highlight=False, markup=False)
+
+
+@gallery.command()
+@click.argument("folder", metavar="GALLERY", type=EXISTING_FOLDER)
+@data_options
+def tune(folder: Path, **options: Any) -> None:
+    """Choose the threshold of GALLERY on photos that are not reported on."""
+    from rich.console import Console
+
+    from detectors.gallery.evaluate import tune_gallery
+
+    recognizer = _recognizer(folder, options)
+    made = tune_gallery(recognizer, options["data"], Console(), settings=_data(options), split=options["split"])
+    click.echo(f"known from {made.threshold:.3f}; for review under a lead of {made.margin:.3f}")
+
+
+def _recognizer(folder: Path, options: dict[str, Any], *names: str) -> Any:
+    from detectors.gallery.recognize import open_recognizer
+
+    wanted = {name: options[name] for name in ("version", "embedder", "device", *names)}
+    return open_recognizer(folder, **wanted)
+
+
+def _data(options: dict[str, Any]) -> Any:
+    from detectors.prepare import DataSettings
+
+    return DataSettings(images=options["images"], skip_bad=options["skip_bad"])
+
+
 def _builder() -> Any:
     import pipeline.gallery_build
 

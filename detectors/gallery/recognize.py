@@ -113,12 +113,22 @@ class Recognizer:
         ]
 
 
-def open_recognizer(settings: RecognizeSettings) -> Recognizer:
-    """What the settings name. Raises SynthError for a gallery of another embedder, or where one is missing."""
-    gallery = open_gallery(settings.gallery, settings.version)
-    embedder = embedder_of(gallery, settings.embedder, device=settings.device)
-    decision = settle_decision(gallery, threshold=settings.threshold, margin=settings.margin)
-    return Recognizer(gallery, open_index(gallery, settings.index), embedder, decision, settings.best)
+def open_recognizer(
+    folder: Path,
+    *,
+    version: str | None = None,
+    embedder: Path | None = None,
+    index: str | None = None,
+    threshold: float | None = None,
+    margin: float | None = None,
+    best: int = 1,
+    device: str = "auto",
+) -> Recognizer:
+    """A gallery ready to name products; None for what it has itself. Raises SynthError for another's embedder."""
+    gallery = open_gallery(folder, version)
+    made = embedder_of(gallery, embedder, device=device)
+    decision = settle_decision(gallery, threshold=threshold, margin=margin)
+    return Recognizer(gallery, open_index(gallery, index), made, decision, best)
 
 
 def recognize(settings: RecognizeSettings, console: Console) -> RecognizeSummary:
@@ -127,7 +137,8 @@ def recognize(settings: RecognizeSettings, console: Console) -> RecognizeSummary
     Unreadable files end up in the summary; Ctrl-C keeps what is complete. Raises SynthError for paths that mean
     nothing, a missing detector, a gallery of another embedder.
     """
-    recognizer = open_recognizer(settings)
+    names = ("version", "embedder", "index", "threshold", "margin", "best", "device")
+    recognizer = open_recognizer(settings.gallery, **{name: getattr(settings, name) for name in names})
     inputs = find_inputs(settings.paths, leave_out=settings.out)
     finder = (
         given_boxes(settings.boxes)
