@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pipeline.cli_types import ANY_PATH, EXISTING_FOLDER, Mix, NamedPath, Size
+from pipeline.cli_types import ANY_PATH, EXISTING_FOLDER, DataPath, Mix, NamedPath, Size
 
 INTERRUPTED = 130
 EXISTING = click.Path(exists=True, path_type=Path)
@@ -22,10 +22,10 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--synthetic",
             type=NamedPath(),
             multiple=True,
-            help="Synthetic data set: folder or COCO JSON. Several with names: --synthetic scatter=data/scatter.",
+            help="Synthetic data: folder, COCO JSON, or a place of shards. Several: --synthetic scatter=data/scatter.",
         ),
         click.option("--real", type=EXISTING, help="Real labelled photos: folder or COCO JSON."),
-        click.option("--val", type=EXISTING, help="Validation photos.  [default: held out of --real by group]"),
+        click.option("--val", type=DataPath(), help="Validation photos.  [default: held out of --real by group]"),
         click.option("--images", type=EXISTING_FOLDER, help="Where images lie that are not beside their JSON."),
         click.option(
             "--group-key", help="Field of an image that names its group.  [default: group, where it is there]"
@@ -46,6 +46,12 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Of any set; only those that all sets have; or one, product, for all.",
         ),
         click.option("--skip-bad", is_flag=True, help="Leave out records that cannot be used, and count them."),
+        click.option(
+            "--shard-cache",
+            type=click.FloatRange(0.1),
+            default=20.0,
+            help="GB of disk for shards that are read from elsewhere.",
+        ),
         click.option("--mix", type=Mix(), help="Shares by source, the rest is synthetic.  [default: real:0.2]"),
     )
     return _with(options, command)
@@ -184,6 +190,7 @@ def _data_settings(options: dict[str, Any]) -> Any:
         hold_out=options["hold_out"],
         classes=options["classes"],
         skip_bad=options["skip_bad"],
+        cache_bytes=int(options["shard_cache"] * 1e9),
     )
 
 
