@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from assets.atomic import write_whole
+from assets.cores import usable_cores
 from pipeline.job_plan import coverage_of, next_generation, scene_task
 from pipeline.job_receipts import counts, tallies
 from pipeline.job_scene import start_worker
@@ -18,8 +20,9 @@ from pipeline.job_settings import JobSettings
 from pipeline.job_store import Generation, Plan
 from pipeline.job_tasks import SceneTask, Work
 from pipeline.run_settings import RunSettings
+from pipeline.scene_job import opened_worker
 from pipeline.worker_process import Job
-from pipeline.workers import Crew
+from pipeline.workers import Crew, Outcome
 
 SCENES = 60
 # Where no scene could be drawn at all.
@@ -29,7 +32,7 @@ UNKNOWN_SHARE = 0.75
 @dataclass(frozen=True)
 class Pilot:
     """What was found. scenes, products: drawn; products in all views. failed: scenes that could not be drawn, and why
-    the last one could not. share: of the products, those that count. annotations: a picture. sides, sizes, areas: of
+    the first could not. share: of the products, those that count. annotations: a picture. sides, sizes, areas: of
     all annotations, see pipeline/job_receipts.py."""
 
     scenes: int
@@ -45,7 +48,6 @@ class Pilot:
 
 def trace_scene(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
     """Draws and labels a scene, and leaves the labels in the spool. Raises SynthError where it cannot be drawn."""
-    from pipeline.scene_job import opened_worker
     from render.coco import annotation_record
     from render.labels import annotate, trace_geometry
     from render.sample import draw_scene
@@ -84,36 +86,38 @@ def sample_tasks(plan: Plan, settings: JobSettings, count: int) -> tuple[Generat
 def run_pilot(plan: Plan, work: Work, settings: JobSettings, scenes: int = SCENES) -> Pilot:
     """Draws `scenes` scenes of the catalogue in worker processes. The same catalogue gives the same numbers."""
     _, tasks = sample_tasks(replace(plan, generations=()), settings, scenes)
-    work = _beside(work).unpacked()
-    made, reason = [], ""
+    work = beside(work, "pilot").unpacked()
+    try:
+        outcomes = run_tasks(Job(trace_scene, start_worker), work, tasks)
+        failed = {outcome.index: outcome.reason for outcome in outcomes if outcome.reason}
+        return _found(work, [task for task in tasks if task.index not in failed], failed)
+    finally:
+        shutil.rmtree(work.spool, ignore_errors=True)
+
+
+def run_tasks(job: Job, work: Work, tasks: Sequence[SceneTask]) -> list[Outcome]:
+    """What became of scenes that workers of this machine were handed."""
     by_index = {task.index: task for task in tasks}
-    with Crew(Job(trace_scene, start_worker), work.settings, order=by_index.__getitem__) as crew:
+    outcomes: list[Outcome] = []
+    with Crew(job, work.settings, order=by_index.__getitem__) as crew:
         crew.add(by_index)
         while crew.has_work(False):
             crew.hand_out()
-            for outcome in crew.attend():
-                if outcome.reason:
-                    reason = outcome.reason
-                else:
-                    made.append(by_index[outcome.index])
+            outcomes += crew.attend()
         crew.dismiss()
-    return _found(work, made, len(tasks), reason)
+    return outcomes
 
 
-def _beside(work: Work) -> Work:
-    """The same work in a spool of its own, on this machine's workers."""
-    from assets.cores import usable_cores
-
+def beside(work: Work, name: str) -> Work:
+    """The same work in a spool of its own, done by as many workers as this machine has cores for."""
     workers = min(work.settings.workers or usable_cores(), usable_cores())
-    return replace(work, settings=replace(work.settings, out=work.spool / "pilot", workers=workers))
+    return replace(work, settings=replace(work.settings, out=work.spool / name, workers=workers))
 
 
-def _found(work: Work, made: Sequence[SceneTask], asked: int, reason: str) -> Pilot:
+def _found(work: Work, made: Sequence[SceneTask], failed: dict[int, str]) -> Pilot:
     records: list[dict[str, Any]] = []
-    for task in sorted(made, key=lambda task: task.index):
-        file = _pilot_file(work.settings, task)
-        records += json.loads(file.read_bytes())
-        file.unlink()
+    for task in made:
+        records += json.loads(_pilot_file(work.settings, task).read_bytes())
     pictures = len(made) * work.settings.views
     products = sum(len(task.ids) for task in made) * work.settings.views
     counting = sum(counts(record, work.visible, work.pixels) for record in records)
@@ -123,6 +127,6 @@ def _found(work: Work, made: Sequence[SceneTask], asked: int, reason: str) -> Pi
         share=round(counting / products, 4) if counting else UNKNOWN_SHARE,
         annotations=len(records) / max(pictures, 1),
         **tallies(records),
-        failed=asked - len(made),
-        reason=reason,
+        failed=len(failed),
+        reason=next(iter(failed.values()), ""),
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 from assets.atomic import remove_leftovers
 from assets.catalog import Catalog
+from assets.cores import usable_cores
 from assets.errors import SynthError
 from pipeline.disk_errors import disk_error
 from pipeline.job_digests import sku_digests
@@ -81,6 +82,8 @@ def run_job(
     catalog = load_catalog(settings.render.sku_list)
     identity = identity_of(settings)
     settings = replace(settings, place=PatientPlace(settings.place.url))
+    if settings.engine == "local" and not settings.render.workers:  # as many as there is room for: of a cluster's jobs
+        settings = replace(settings, render=replace(settings.render, workers=usable_cores()))
     with lease_of(settings.place) as lease:
         try:
             claim_place(settings, identity)
@@ -282,3 +285,15 @@ def work_of(plan: Plan, settings: JobSettings, identity: dict[str, Any]) -> Work
         settings.pixels,
         tuple(about.items()),
     )
+
+
+def write_index_now(settings: JobSettings) -> SetCounts:
+    """Writes what speaks for the shards that are finished by now, beside a driver that may be at work.
+
+    Raises SynthError where the list or the plan cannot be read.
+    """
+    from assets.catalog import load_catalog
+
+    place = PatientPlace(settings.place.url)
+    plan = read_plan(place)
+    return write_outline(place, plan, intact_receipts(place), load_catalog(settings.render.sku_list), settings)
