@@ -32,6 +32,8 @@ SURROUNDING = 0.35
 # Stored crops are this much larger than the network's input, which augmentation zooms into.
 SPARE_SIZE = 1.3
 QUALITY = 95
+# Written last and taken away first: where it lies, the crops beside it are complete.
+HEAD = "crops.json"
 
 
 class Cut(NamedTuple):
@@ -169,15 +171,20 @@ def store_crops(
     folder: Path,
     *,
     side: int,
+    data_hash: str = "",
     workers: int = 0,
     advance: Callable[[int], None] = lambda count: None,
 ) -> StoredCrops:
-    """Cuts the chosen boxes of a set into `folder`, or takes what an earlier call left there."""
+    """Cuts the chosen boxes of a set into `folder`, or takes what an earlier call left there.
+
+    data_hash: of the data set; crops of another state of it are cut again.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    head = {"set": images.name, "side": side, "surrounding": SURROUNDING, "crops": len(rows)}
+    head = {"set": images.name, "side": side, "surrounding": SURROUNDING, "crops": len(rows), "data": data_hash}
     if _head_of(folder) == head and np.array_equal(np.load(folder / "rows.npy"), rows):
         advance(len(rows))
         return StoredCrops(folder)
+    (folder / HEAD).unlink(missing_ok=True)
     offsets, boxes = [0], []
     with whole_file(folder / "crops.bin") as file:
         for coded, box in each_crop(images, rows, _Cutting(side), workers=workers):
@@ -194,13 +201,12 @@ def store_crops(
     for name, column in columns.items():
         with whole_file(folder / f"{name}.npy") as file:
             np.save(file, column)
-    # Last: what has a head is complete.
-    write_whole(folder / "crops.json", json.dumps(head).encode())
+    write_whole(folder / HEAD, json.dumps(head).encode())
     return StoredCrops(folder)
 
 
 def _head_of(folder: Path) -> Any:
-    file = folder / "crops.json"
+    file = folder / HEAD
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 

@@ -67,6 +67,8 @@ class RunFiles:
             save_embedder_checkpoint(self._checkpoint(learner, row), self.settings.out / BEST)
         self.save_last(learner)
         self.log({name.replace(" ", "/"): value for name, value in row.items()}, learner.step)
+        for logger in self.loggers:
+            logger.save()
         draw_curves(record.rows, self.settings.out / "curves.png", scores=SCORES)
         return better
 
