@@ -85,6 +85,8 @@ def align(truth: ImageSet, found: Predictions) -> Aligned:
 
 def _merge_classes(truth: Classes, found: Classes) -> tuple[Classes, Ints]:
     """The truth's classes with the detector's own behind them, and (K,) the merged label of each detector label."""
+    if truth == found:
+        return truth, np.arange(len(truth))
     place = {key: label for label, key in enumerate(truth.keys)}
     other = [label for label, key in enumerate(found.keys) if key not in place]
     place |= {found.keys[label]: len(truth) + index for index, label in enumerate(other)}
