@@ -27,7 +27,7 @@ LEAST_BRIGHT, MOST_COLOR = 120.0, 14.0
 # Differences from the ground, in levels, that are none, whatever the noise.
 LIGHT_STEP, COLOR_STEP = 4.0, 4.0
 # A shadow keeps this much of the ground's light, and differs in colour by so many levels at most.
-SHADOW_LIGHT, SHADOW_COLOR = 0.3, 7.0
+SHADOW_LIGHT, SHADOW_COLOR = 0.3, 5.5
 # Steps of light that end a shadow, in levels from pixel to pixel.
 FAINT_EDGE, SURE_EDGE = 4.0, 26.0
 # Gaps of faint outlines, in pixels, by which ground and shadow do not enter; wider ones where the first let them in.
@@ -36,8 +36,8 @@ PLAIN_GAP, SHADOW_GAPS = 3, (11, 27)
 LEAST_LEFT = 0.65
 # Parts of a product are at least this share of its largest one.
 LEAST_PART = 0.01
-# A mirror image is this like what it mirrors, and stands out from the ground this much less; little is no image.
-MIRRORED, FAINTER, LEAST_MIRRORED = 0.8, 0.75, 8.0
+# A mirror image stands out from the ground this much less than what it mirrors, and differs otherwise by so little.
+FAINTER, LEAST_LIKE = 0.75, 0.2
 # Stated and found width : height agree within this factor; beyond the second they do not.
 FITS, DIFFERS = 1.05, 1.12
 
@@ -130,7 +130,7 @@ def _product_mask(colors: NDArray[np.uint8]) -> tuple[Bools | None, str]:
     if edge[:, 0].mean() < LEAST_BRIGHT or np.abs(edge[:, 1:].mean(axis=0) - 128).max() > MOST_COLOR:
         return None, "the border is of one colour that grounds hardly have: the whole picture is taken"
     mask = _without_ground(light, ground, noise)
-    mask = _without_mirror_image(mask, light - ground)
+    mask = _without_notches(_without_mirror_image(mask, light - ground))
     if mask.mean() < 0.004:
         return None, "nothing stands out from the ground: the whole picture is taken"
     return mask, ""
@@ -249,7 +249,7 @@ def _large_parts(mask: NDArray[np.uint8]) -> Bools:
 def _without_mirror_image(mask: Bools, contrast: Float) -> Bools:
     """Without what a shiny table mirrors below the product.
 
-    There all rows together stand out less from the ground, at once, and then fade; or repeat those above upside down.
+    There all columns together stand out less from the ground, at once, and fade while they repeat the rows above.
     """
     rows = np.flatnonzero(mask.any(axis=1))
     if len(rows) < 32:
@@ -257,35 +257,66 @@ def _without_mirror_image(mask: Bools, contrast: Float) -> Bools:
     top, tall = int(rows[0]), int(rows[-1]) + 1 - int(rows[0])
     inside = np.where(mask[top : top + tall, :, None], contrast[top : top + tall], 0)
     strips = cv2.resize(inside, (24, tall), interpolation=cv2.INTER_AREA)
-    columns = np.abs(strips).mean(axis=2)
-    strength = columns.mean(axis=1)
-    start = np.arange(int(tall * 0.65), tall - 4)
-    above, below = columns[start - 2], columns[start + 1]
-    falls = ((above > LEAST_MIRRORED) & (below < FAINTER * above)).sum(axis=1) / np.maximum((above > 0).sum(axis=1), 1)
-    start = start[(falls > 0.6) & (strength[start + 1] < FAINTER * strength[start - 2])]
+    strength = np.abs(strips).mean(axis=(1, 2))
+    start = np.arange(int(tall * 0.65), int(tall * 0.95))
+    start = start[strength[start + 1] < FAINTER * strength[start - 2]]
     for line in start[np.argsort(strength[start + 1] - strength[start - 2])][:6]:
         count = tall - line
-        above, below = strips[line - count : line][::-1], strips[line:]
-        shares = strength[line:] / np.maximum(strength[line - count : line][::-1], 1e-6)
-        if _fades(strength[line:], shares) or _alike(above, below):
+        if _mirrors(strips[line - count : line][::-1], strips[line:]):
             standing = mask.copy()
             standing[top + line :] = False
             return standing
     return mask
 
 
-def _fades(strength: NDArray[np.float32], shares: NDArray[np.float32]) -> bool:
-    """Whether rows, and their shares of what they would mirror, fall steadily to little: packs end at once."""
+def _mirrors(above: Float, below: Float) -> bool:
+    """Whether rows are the same as others but for a share of their contrast, which falls from row to row.
+
+    A pack goes on with other print, or with all of its contrast.
+    """
+    power = np.maximum((above**2).sum(axis=(1, 2)), 1e-6)
+    shares = (above * below).sum(axis=(1, 2)) / power
+    missed = ((below - shares[:, None, None] * above) ** 2).sum(axis=(1, 2))
     third = max(len(shares) // 3, 1)
     first, middle, last = (float(shares[at : at + third].mean()) for at in (1, third, len(shares) - third))
-    falling = FAINTER > first > middle > last and last < 0.6 * first
-    return falling and float(strength[-third:].mean()) < 0.6 * float(strength[1 : third + 1].mean())
+    alike = float(missed.sum()) < LEAST_LIKE * float((below**2).sum())
+    return alike and first > middle > last >= 0 and first < FAINTER and last < 0.6 * first
 
 
-def _alike(above: Float, below: Float) -> bool:
-    above, below = above - above.mean(axis=(0, 1)), below - below.mean(axis=(0, 1))
-    powers = float((above**2).sum()), float((below**2).sum())
-    return min(powers) > 2.0 * below.size and float((above * below).sum()) > MIRRORED * np.sqrt(powers[0] * powers[1])
+def _without_notches(mask: Bools) -> Bools:
+    """With what a print in the ground's own colour took away at the sides: steps inwards that are taken back further
+    down, at about the same place. Waists of bottles have slopes, necks stay narrow.
+    """
+    rows = np.flatnonzero(mask.any(axis=1))
+    if len(rows) < 8:
+        return mask
+    filled = mask.copy()
+    for _ in range(2):  # the left side, then the right one
+        part = filled[rows[0] : rows[-1] + 1]
+        empty = ~part.any(axis=1)
+        first = np.where(empty, part.shape[1], part.argmax(axis=1)).astype(int)
+        _fill_notches(part, first)
+        filled = filled[:, ::-1]
+    return _joined_to_border((~filled).astype(np.uint8)) == 0
+
+
+def _fill_notches(part: Bools, first: NDArray[np.int_]) -> None:
+    """Fills notches of the left outline `first` (rows,) in place."""
+    width = max(int(np.ptp(np.flatnonzero(part.any(axis=0)))), 1)
+    step, near, most = max(width * 0.06, 4), max(width * 0.05, 3), len(first) * 0.4
+    jumps = first[2:] - first[:-2]
+    at = 0
+    for opened in np.flatnonzero(jumps > step):
+        if opened < at:
+            continue
+        closed = np.flatnonzero((jumps[opened:] < -step) & (np.abs(first[2:][opened:] - first[opened]) < near))
+        closed = closed[closed < most]
+        if len(closed):
+            end = int(opened + closed[-1]) + 2
+            for row, x in enumerate(np.linspace(first[opened], first[end], end - opened + 1).round().astype(int)):
+                last = np.flatnonzero(part[opened + row])
+                part[opened + row, x : last[-1] + 1 if len(last) else part.shape[1] - x] = True
+            at = end
 
 
 def _full_size(mask: Bools, width: int, height: int) -> NDArray[np.uint8]:
