@@ -36,7 +36,7 @@ def make_package(sku: Sku, root: Path, *, texture_px: int = TEXTURE_PX) -> Mesh:
 
 
 def build_package(sku: Sku, art: PackageArt, *, texture_px: int = TEXTURE_PX) -> Mesh:
-    """The package of a SKU that has all its sizes, from pictures that are read already.
+    """The package of a SKU that has all its sizes, from pictures that are read already; "auto" is settled by them.
 
     Raises SynthError where the kind is unknown.
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from assets.mesh import Material, Mesh
@@ -10,10 +12,13 @@ from assets.packages.plan import METAL, PAPER, PackagePlan, plain
 from assets.packages.rings import add_lid, add_wall, oval_rings, unit_loop
 from assets.packages.round import Outline, U, add_outlines, add_profiled, has_shot
 from assets.packages.wrap import label_material
+from assets.silhouette import Profile
 
 TIN = (205, 205, 202)
 # A double seam is about so high and stands out by so much, in metres.
 RIM_M, SEAM_M = 0.0035, 0.0008
+# So much of a packshot's height, above and below, may be the curve of the lid.
+ENDS = 0.04
 
 
 def build(plan: PackagePlan) -> Mesh:
@@ -23,7 +28,7 @@ def build(plan: PackagePlan) -> Mesh:
     r, h = float(plan.size[0]) / 2, float(plan.size[2])
     rim = min(RIM_M, h * 0.05, r * 0.2)
     if has_shot(plan):
-        rings = add_profiled(pieces, plan, PAPER, top=tin)
+        rings = add_profiled(pieces, _with_flat_ends(plan), PAPER, top=tin)
         _add_recess(pieces, plan, rings[-1], rim, tin)
         return pieces.mesh(plan.size)
     wall = r - min(SEAM_M, r * 0.05)
@@ -34,6 +39,16 @@ def build(plan: PackagePlan) -> Mesh:
     seam: Outline = [(wall, high), (r, h - rim * 0.6), (r * 0.985, h), (r * 0.93, h), *_lid_outline(r, h, rim)]
     add_outlines(pieces, plan, [(tin, foot), (label, [(wall, low), (wall, high)]), (tin, seam)])
     return pieces.mesh(plan.size)
+
+
+def _with_flat_ends(plan: PackagePlan) -> PackagePlan:
+    """A can seen a little from above or below ends in a curve in its packshot; a tin is as wide to its ends."""
+    profile = plan.art.profile
+    assert profile is not None  # has_shot was asked
+    inner = np.clip(profile.heights, ENDS, 1 - ENDS)
+    left = np.minimum(profile.left, np.interp(inner, profile.heights, profile.left))
+    right = np.maximum(profile.right, np.interp(inner, profile.heights, profile.right))
+    return replace(plan, art=replace(plan.art, profile=Profile(profile.heights, left, right)))
 
 
 def _lid_outline(r: float, h: float, rim: float) -> Outline:

@@ -200,6 +200,14 @@ def test_a_picture_from_above_is_on_the_lid() -> None:
     assert colors[6, 4] == pytest.approx((0, 0, 0), abs=3)
 
 
+def test_a_can_seen_from_a_little_above_has_flat_ends() -> None:
+    def bent(t: np.ndarray) -> np.ndarray:
+        return np.where(t > 0.96, np.sqrt(np.maximum(1 - ((t - 0.96) / 0.04) ** 2, 0)), 1.0)
+
+    seen, _ = view(build_package(sku_of("can", 0.07, 0.07, 0.11), art_of(shot_of(bent, bent)), texture_px=64), 60, 120)
+    assert seen[1:-1, 1:-1].all()
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.floats(-0.5, 0), st.floats(0, 0.5)), min_size=2, max_size=128))
 def test_an_outline_in_fewer_rows_is_as_near_as_it_says(borders: list[tuple[float, float]]) -> None:
@@ -260,7 +268,7 @@ def test_colours_of_a_picture_come_by_how_much_there_is_of_them() -> None:
 def test_measured_words_are_as_long_as_drawn_ones(text: str, pixels: int) -> None:
     """Words are measured one by one: only kerning across blanks and rounding to pixels are left out."""
     drawn = font_of(pixels).getlength(text)
-    assert text_length(text, pixels) == pytest.approx(drawn, rel=0.05, abs=len(text) + 1)
+    assert text_length(text, pixels) == pytest.approx(drawn, rel=0.06, abs=len(text) + 1)
 
 
 @pytest.mark.parametrize("size", [(300, 60), (60, 300), (40, 12), (9, 7)])
