@@ -10,7 +10,7 @@ from assets.mesh import Material, Mesh
 from assets.packages.pieces import Pieces
 from assets.packages.plan import METAL, PAPER, PackagePlan, plain
 from assets.packages.rings import add_lid, add_wall, oval_rings, unit_loop
-from assets.packages.round import Outline, U, add_outlines, add_profiled, has_shot
+from assets.packages.round import Outline, add_outlines, add_profiled, has_shot
 from assets.packages.wrap import label_material
 from assets.silhouette import Profile
 
@@ -62,9 +62,9 @@ def _add_recess(pieces: Pieces, plan: PackagePlan, border: np.ndarray, rim: floa
     h = float(border[0, 2])
     middle, half = border[:, :2].mean(axis=0), np.ptp(border[:, :2], axis=0) / 2
     outline = np.array([(1.0, h), (0.95, h), *_lid_outline(1.0, h, rim)])
-    unit = unit_loop(float(half[1] / half[0]))
+    unit = unit_loop(float(half[1] / half[0]), segments=plan.segments)
     rings = oval_rings(unit, outline[:, 0] * half[0], outline[:, 0] * half[1], outline[:, 1])
     rings[:, :, :2] += middle
     rings[0] = border
-    add_wall(pieces, rings, U, np.zeros(len(rings)), tin)
+    add_wall(pieces, rings, np.zeros(len(rings)), tin)
     add_lid(pieces, rings[-1], np.zeros(2), tin, up=True)

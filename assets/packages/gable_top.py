@@ -136,6 +136,6 @@ def _add_cap(pieces: Pieces, plan: PackagePlan, roof: _Roof) -> None:
     tip = rings @ turn.T + middle
     tip[:, :, 1] += max(-roof.y * 0.999 - float(tip[:, :, 1].min()), 0.0)
     tip[:, :, 2] -= max(float(tip[:, :, 2].max()) - roof.top * 0.999, 0.0)
-    add_wall(pieces, tip, np.linspace(0, 1, 25), np.zeros(3), cap)
+    add_wall(pieces, tip, np.zeros(3), cap)
     for ring, up in ((tip[0], False), (tip[-1], True)):
         add_lid(pieces, ring, np.zeros(2), cap, up=up, axis=turn @ UPWARDS)

@@ -40,7 +40,7 @@ USUAL_UNIT, USUAL_COUNT, MOST_UNITS = "carton", 6, 64
 LAYER = 0.35
 # Gap between units, thickness of film and of the sleeve's board, radius of the sleeve's folds, in metres.
 GAP_M, FILM_M, BOARD_M, FOLD_M = 0.0006, 0.0003, 0.0006, 0.004
-# Units are drawn with so much of the texture of a single product.
+# Units are drawn with so much of the texture of a single product, and half of its steps around.
 UNIT_TEXTURE = 0.6
 # The band of film, from and to, in heights.
 BANDS = {"bottle": (0.08, 0.56), "can": (0.14, 0.82), "jar": (0.1, 0.72), "tube": (0.2, 0.7)}
@@ -92,7 +92,7 @@ def _add_units(
     size = (room - gap * (np.array(grid) - 1)) / grid
     sku: Sku = replace(plan.sku, package=unit, width_m=float(size[0]), depth_m=float(size[1]), height_m=float(size[2]))
     texture_px = max(round(plan.texture_px * UNIT_TEXTURE), 32)
-    mesh = builder_of(unit)(PackagePlan(sku, size, art, texture_px))
+    mesh = builder_of(unit)(PackagePlan(sku, size, art, texture_px, plan.segments // 2))
     places = np.stack(np.meshgrid(*(np.arange(number) for number in grid), indexing="ij"), axis=-1).reshape(-1, 3)
     offsets = places * (size + gap)
     offsets[:, :2] -= ((room - size) / 2)[:2]
@@ -119,12 +119,11 @@ def _add_in_film(pieces: Pieces, plan: PackagePlan, unit: str, grid: tuple[int, 
             material = body_material(_cut_plan(plan, heights), rings, around, FILM)
         elif material is None:
             material = label_material(plan, around, high - low, FILM)
-        u = np.linspace(0, 1, len(outer))
-        add_wall(pieces, rings, u, np.array([0.0, 1.0]), material)
+        add_wall(pieces, rings, np.array([0.0, 1.0]), material)
         inside = np.stack([lift(inner, z) for z in heights])[::-1]
-        add_wall(pieces, inside, u, np.array([1.0, 0.0]), material)
+        add_wall(pieces, inside, np.array([1.0, 0.0]), material)
         for ends, v in ((np.stack([rings[1], inside[0]]), 1.0), (np.stack([inside[1], rings[0]]), 0.0)):
-            add_wall(pieces, ends, u, np.array([v, v]), material)
+            add_wall(pieces, ends, np.array([v, v]), material)
 
 
 def _cut_plan(plan: PackagePlan, heights: tuple[float, float]) -> PackagePlan:

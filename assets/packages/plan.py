@@ -15,6 +15,7 @@ from assets.package_art import PackageArt
 
 # How rough surfaces are: printed board and paper, plastic film, sheet metal.
 PAPER, FILM, METAL = 0.55, 0.35, 0.32
+SEGMENTS = 48
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,12 +23,14 @@ class PackagePlan:
     """A package to be built. size: (3,) float64 metres, width (x), depth (y), height (z). art: pictures of it.
 
     texture_px: pixels of the longer side of a front; the texture's bytes and the time to draw it follow from it.
+    segments: steps around a round body, a multiple of 4.
     """
 
     sku: Sku
     size: NDArray[np.float64]
     art: PackageArt
     texture_px: int
+    segments: int = SEGMENTS
 
     @property
     def colors(self) -> tuple[Rgb, Rgb, Rgb]:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from assets.mesh import Material
 from assets.packages.pieces import Pieces
+from assets.packages.plan import SEGMENTS
 
-SEGMENTS = 48
 # An outline that turns by more than this at a ring has a hard edge there.
 CREASE = np.radians(38)
 UPWARDS = np.array([0.0, 0.0, 1.0])
@@ -77,11 +77,12 @@ def lift(loop: NDArray, z: float) -> NDArray[np.float64]:
     return np.column_stack([loop, np.full(len(loop), z)])
 
 
-def add_wall(pieces: Pieces, rings: NDArray, u: NDArray, v: NDArray, material: Material) -> None:
-    """The surface through rings (R, N + 1, 3) from the lowest outside to the last; u (N + 1,), v (R,).
+def add_wall(pieces: Pieces, rings: NDArray, v: NDArray, material: Material) -> None:
+    """The surface through rings (R, N + 1, 3) from the lowest outside to the last; v (R,): heights in the texture.
 
-    Hard edges where the outline bends sharply, smooth elsewhere.
+    The texture goes around once. Hard edges where the outline bends sharply, smooth elsewhere.
     """
+    u = np.linspace(0, 1, rings.shape[1])
     uv = np.stack(np.broadcast_arrays(u[None, :], v[:, None]), axis=2)
     for start, stop in _smooth_spans(rings):
         pieces.add_patch(rings[start:stop], uv[start:stop], material, around=True)

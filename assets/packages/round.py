@@ -13,14 +13,13 @@ from assets.mesh import Material
 from assets.packages.panels import ground_color, opaque, shot_picture
 from assets.packages.pieces import Pieces
 from assets.packages.plan import FILM, PackagePlan, plain
-from assets.packages.rings import SEGMENTS, add_lid, add_wall, flat_uv, oval_rings, unit_loop
+from assets.packages.rings import add_lid, add_wall, flat_uv, oval_rings, unit_loop
 from assets.packages.wrap import body_material
 
 if TYPE_CHECKING:
     from assets.silhouette import Profile
 
 Outline = list[tuple[float, float]]
-U = np.linspace(0, 1, SEGMENTS + 1)
 # An outline of a packshot keeps the rings that it needs to be as near as this, in widths; and so many at most.
 NEAR, MOST_RINGS = 0.003, 44
 # Half of the thinnest neck, in widths: a silhouette may end in a point, a lid has a size.
@@ -41,13 +40,13 @@ def add_outlines(
     Depth follows the package's proportions. A material's texture goes once around each of its outlines.
     """
     squeeze = float(plan.size[1] / plan.size[0])
-    unit = unit_loop(squeeze, exponent)
+    unit = unit_loop(squeeze, exponent, plan.segments)
     walls = []
     for material, outline in outlines:
         r, z = np.array(outline, dtype=np.float64).T
         rings = oval_rings(unit, r, r * squeeze, z)
         along = np.concatenate([[0], np.cumsum(np.hypot(np.diff(r), np.diff(z)))])
-        add_wall(pieces, rings, U, along / max(float(along[-1]), 1e-300), material)
+        add_wall(pieces, rings, along / max(float(along[-1]), 1e-300), material)
         walls.append(rings)
     add_lid(pieces, walls[0][0], np.zeros(2), outlines[0][0], up=False)
     add_lid(pieces, walls[-1][-1], np.zeros(2), outlines[-1][0], up=True)
@@ -58,7 +57,7 @@ def add_profiled(pieces: Pieces, plan: PackagePlan, roughness: float = FILM, *, 
     rings = profiled_rings(plan)
     material = body_material(plan, rings, around_of(rings), roughness)
     share = (rings[:, 0, 2] - rings[0, 0, 2]) / (rings[-1, 0, 2] - rings[0, 0, 2])
-    add_wall(pieces, rings, U, share, material)
+    add_wall(pieces, rings, share, material)
     ground = ground_color(plan)
     for side, ring, up in (("bottom", rings[0], False), ("top", rings[-1], True)):
         if up and top is not None:
@@ -92,7 +91,7 @@ def profiled_rings(plan: PackagePlan) -> NDArray[np.float64]:
         far, near = (-np.interp(heights, side.heights, border) for border in (side.left, side.right))
         half_depth, y = np.maximum((far - near) / 2, THINNEST), (near + far) / 2
     exponent = 2.0 if 0.8 < depth / width < 1.25 else 2.5
-    unit = unit_loop(float(depth / width), exponent)
+    unit = unit_loop(float(depth / width), exponent, plan.segments)
     rings = oval_rings(unit, half * width, half_depth * depth, heights * height, (left + right) / 2 * width)
     rings[:, :, 1] += y[:, None] * depth
     return rings

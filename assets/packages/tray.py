@@ -66,20 +66,19 @@ def _add_tray(pieces: Pieces, plan: PackagePlan, size: NDArray, sheet: Sheet, *,
     brim = np.stack([ring(0, h - thick), ring(-flange, h - thick), ring(-flange, h)])
     film = np.stack([ring(-flange, h), ring(0, h), ring(min(0.004, least * 0.05), h - sunk)])
     tray = plain(COLORS[number_of(plan.sku.brand or plan.sku.name, len(COLORS))], FILM)
-    columns = np.linspace(0, 1, walls.shape[1])
     material = sheet.material(FILM)
     if printed:
         _add_printed_wall(pieces, walls, sheet, tray, material)
     else:
-        add_wall(pieces, walls, columns, np.zeros(len(walls)), tray)
-    add_wall(pieces, brim, columns, np.zeros(len(brim)), tray)
+        add_wall(pieces, walls, np.zeros(len(walls)), tray)
+    add_wall(pieces, brim, np.zeros(len(brim)), tray)
     _add_film(pieces, film, sheet, material)
     add_lid(pieces, walls[0], np.zeros(2), tray, up=False)
 
 
 def _add_printed_wall(pieces: Pieces, walls: NDArray, sheet: Sheet, tray: Material, material: Material) -> None:
     """The walls, the straight front one with its label."""
-    add_wall(pieces, walls[:3], np.zeros(walls.shape[1]), np.zeros(3), tray)
+    add_wall(pieces, walls[:3], np.zeros(3), tray)
     upper = walls[2:]
     middle = (walls.shape[1] - 1) // 2
     first, last = middle - 1, middle + 1  # the straight wall's ends, its middle between them

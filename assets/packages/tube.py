@@ -10,7 +10,7 @@ from assets.packages.panels import ground_color
 from assets.packages.pieces import Pieces
 from assets.packages.plan import FILM, PackagePlan, plain
 from assets.packages.rings import add_lid, add_wall, unit_loop
-from assets.packages.round import U, around_of, has_shot, profile_rows
+from assets.packages.round import around_of, has_shot, profile_rows
 from assets.packages.wrap import body_material, label_material
 
 # The crimped end: how high, and the thickness of two walls, in metres.
@@ -28,9 +28,13 @@ def build(plan: PackagePlan) -> Mesh:
     return pieces.mesh(plan.size)
 
 
-def tube_rings(half_width: NDArray, half_depth: NDArray, z: NDArray, x: NDArray | float = 0.0) -> NDArray:
+def tube_rings(
+    plan: PackagePlan, half_width: NDArray, half_depth: NDArray, z: NDArray, x: NDArray | float = 0.0
+) -> NDArray:
     """Rings (R, N + 1, 3) from ovals to lines, each in equal steps around."""
-    units = np.stack([unit_loop(float(b / a)) for a, b in zip(half_width, half_depth, strict=True)])
+    units = np.stack(
+        [unit_loop(float(b / a), segments=plan.segments) for a, b in zip(half_width, half_depth, strict=True)]
+    )
     columns = units[:, :, 0] * half_width[:, None] + np.broadcast_to(x, z.shape)[:, None]
     return np.stack([columns, units[:, :, 1] * half_depth[:, None], np.broadcast_to(z[:, None], columns.shape)], axis=2)
 
@@ -61,12 +65,12 @@ def _add_drawn(pieces: Pieces, plan: PackagePlan) -> None:
     # A wedge seen from the side; seen from the front it widens so that it stays as long around.
     most = float(_around(np.array(width / 2), np.array(thick / 2)))
     half_width = _half_widths(half_depth, np.full(LEVELS, most), width / 2)
-    rings = tube_rings(half_width, half_depth, z)
+    rings = tube_rings(plan, half_width, half_depth, z)
     label = label_material(plan, most, float(z[-1] - z[0]), FILM)
-    add_wall(pieces, rings, U, share, label)
+    add_wall(pieces, rings, share, label)
     seal = plain(ground, FILM)
     top = _crimp_rings(rings[-1], h, crimp, thick)
-    add_wall(pieces, top, U, np.zeros(len(top)), seal)
+    add_wall(pieces, top, np.zeros(len(top)), seal)
     add_lid(pieces, top[-1], np.zeros(2), seal, up=True)
     cap = plain(second, 0.4)
     low_half = float(half_width[0])
@@ -75,8 +79,8 @@ def _add_drawn(pieces: Pieces, plan: PackagePlan) -> None:
     foot = rings[0][None] * [1, 1, 0] * scale[:, None, None]
     foot[:, :, 2] = np.array([0, edge, cap_high * 0.82, cap_high * 0.84, cap_high])[:, None]
     foot[-1] = rings[0]
-    add_wall(pieces, foot[:4], U, np.zeros(4), cap)
-    add_wall(pieces, foot[3:], U, np.zeros(2), seal)
+    add_wall(pieces, foot[:4], np.zeros(4), cap)
+    add_wall(pieces, foot[3:], np.zeros(2), seal)
     add_lid(pieces, foot[0], np.zeros(2), cap, up=False)
 
 
@@ -110,9 +114,9 @@ def _add_pictured(pieces: Pieces, plan: PackagePlan) -> None:
     # The cap is round: about as deep as wide.
     widest = max(2 * float(half[flat == 0].max()), 1e-12)
     deep = np.where(heights * h <= cap_high, np.minimum(deep, half * depth / widest), deep)
-    rings = tube_rings(half, deep, heights * h, (left + right) / 2 * width)
+    rings = tube_rings(plan, half, deep, heights * h, (left + right) / 2 * width)
     material = body_material(plan, rings, around_of(rings), FILM)
-    add_wall(pieces, rings, U, heights, material)
+    add_wall(pieces, rings, heights, material)
     ground = plain(ground_color(plan), FILM)
     add_lid(pieces, rings[0], np.zeros(2), ground, up=False)
     add_lid(pieces, rings[-1], np.zeros(2), ground, up=True)
