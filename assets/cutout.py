@@ -151,22 +151,27 @@ def _ground_of(light: Float) -> tuple[Float, NDArray[np.float64], float]:
     A quadratic per channel by least absolute differences: up to half the border may be product. noise: light, colour.
     """
     height, width = light.shape[:2]
-    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
-    terms = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=2)
-    ring = np.zeros((height, width), bool)
-    ring[1, ::2] = ring[-2, ::2] = True
-    ring[::2, 1] = ring[::2, -2] = True
-    at, wanted = terms[ring].astype(float), light[ring].astype(float)
-    weights = np.ones(len(at))
+    x, y = np.linspace(-1, 1, width), np.linspace(-1, 1, height)
+    rows = np.concatenate([np.full(width, 1), np.full(width, height - 2), np.arange(height), np.arange(height)])
+    columns = np.concatenate([np.arange(width), np.arange(width), np.full(height, 1), np.full(height, width - 2)])
+    rows, columns = rows[::2], columns[::2]
+    across, down = x[columns], y[rows]
+    terms = np.stack([np.ones_like(across), across, across**2, down, down**2, across * down], axis=1)
+    wanted = light[rows, columns].astype(np.float64)
+    weights = np.ones(len(terms))
     for _ in range(8):
-        root = np.sqrt(weights)[:, None]
-        factors = np.linalg.lstsq(at * root, wanted * root, rcond=None)[0]
-        misses = np.abs(wanted - at @ factors)
+        weighted = terms * weights[:, None]
+        # A little towards zero: a picture of a few pixels does not determine all terms.
+        factors = np.linalg.solve(weighted.T @ terms + 1e-9 * np.eye(6), weighted.T @ wanted)
+        misses = np.abs(wanted - terms @ factors)
         weights = 1 / np.maximum(misses.max(axis=1), 0.5)
     noise = 1.48 * np.median(np.stack([misses[:, 0], misses[:, 1:].max(axis=1)], axis=1), axis=0)
     near = (misses[:, 0] < max(2 * LIGHT_STEP, 5 * noise[0])) & (misses[:, 1:].max(axis=1) < 2 * COLOR_STEP)
-    surface = (terms.reshape(-1, 6) @ factors.astype(np.float32)).reshape(light.shape)
-    return np.minimum(surface, 255), noise, float(near.mean())
+    surface = np.empty(light.shape, np.float32)
+    for channel, (one, x1, x2, y1, y2, xy) in enumerate(factors.T):
+        along, up = (one + x1 * x + x2 * x**2).astype(np.float32), (y1 * y + y2 * y**2).astype(np.float32)
+        surface[..., channel] = along + up[:, None] + np.outer(y, xy * x).astype(np.float32)
+    return np.minimum(surface, 255, out=surface), noise, float(near.mean())
 
 
 def _without_ground(light: Float, ground: Float, noise: NDArray[np.float64]) -> Bools:
@@ -208,10 +213,12 @@ def _refined(light: Float, mask: Bools) -> Bools:
 
 def _mean_around(light: Float, part: NDArray[np.uint8]) -> tuple[Float, Bools]:
     """The mean of a part's pixels within a few pixels of each pixel, and where there are any."""
-    weight = part.astype(np.float32)
-    count = cv2.boxFilter(weight, -1, (9, 9), normalize=False)
-    total = cv2.boxFilter(light * weight[..., None], -1, (9, 9), normalize=False)
-    return total / np.maximum(count, 1)[..., None], count > 0.5
+    weighted = light.copy()
+    weighted[part == 0] = 0
+    count = cv2.boxFilter(part.astype(np.float32), -1, (9, 9), normalize=False)
+    total = cv2.boxFilter(weighted, -1, (9, 9), normalize=False)
+    total /= np.maximum(count, 1)[..., None]
+    return total, count > 0.5
 
 
 def _edges(light: NDArray[np.float32], noise: float) -> Bools:

@@ -129,10 +129,13 @@ _library: list[Library] = []
 
 
 def _open_library(settings: BuildSettings) -> None:
+    import cv2
+
     from assets.backdrops import Backdrops
     from assets.catalog import load_catalog
     from assets.library import Library
 
+    cv2.setNumThreads(settings.threads)  # it would take all cores in every worker
     _library[:] = [Library(load_catalog(settings.sku_list), Backdrops.open(), cache_dir=settings.out, memory_mb=1)]
 
 
