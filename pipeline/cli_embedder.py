@@ -75,7 +75,19 @@ def train(data: tuple[tuple[str, Path], ...], **options: Any) -> None:
     from detectors.prepare import DataSettings
 
     shared = ("real", "val", "images", "group_key", "hold_out", "skip_bad")
-    same = ("out", "backbone", "weights", "dim", "side", "loss", "share", "augment", "epochs", "epoch_crops", "crops")
+    same: tuple[str, ...] = (
+        "out",
+        "backbone",
+        "weights",
+        "dim",
+        "side",
+        "loss",
+        "share",
+        "augment",
+        "epochs",
+        "epoch_crops",
+        "crops",
+    )
     same += ("learning_rate", "patience", "seed", "workers", "device")
     settings = EmbedSettings(
         data=DataSettings(synthetic=_named(data), **{name: options[name] for name in shared}),
