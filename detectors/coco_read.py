@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ def read_images(source: CocoSource, problems: Problems, *, group_key: str | None
     empty = sum(not row.boxes for row in rows)
     if empty:
         problems.notes.setdefault("images without annotations, used as background", Finding(empty))
-    columns = _columns(source, classes, images, rows, _groups(source, images, group_key))
+    columns = columns_of(source.name, source.images, classes, images, rows, _groups(source, images, group_key))
     return replace(columns, category_ids=tuple(label_of))
 
 
@@ -194,16 +194,23 @@ def _is_group(value: object) -> bool:
     return isinstance(value, str | int | float)
 
 
-def _columns(
-    source: CocoSource, classes: Classes, kept: dict[int, LabelledImage], rows: list[Row], groups: NDArray[np.int32]
+def columns_of(
+    name: str,
+    root: Path,
+    classes: Classes,
+    kept: dict[int, LabelledImage],
+    rows: list[Row],
+    groups: NDArray[np.int32],
 ) -> ImageSet:
+    """Images, by their ids, with their annotations as columns. groups: (N,) int32."""
+
     def flat(name: str, dtype: type) -> NDArray[Any]:
         return np.array([value for row in rows for value in getattr(row, name)], dtype)
 
     images = list(kept.values())
     return ImageSet(
-        name=source.name,
-        root=source.images,
+        name=name,
+        root=root,
         classes=classes,
         file_names=Packed.of([image.record["file_name"].encode() for image in images]),
         image_ids=np.array(list(kept), np.int64),

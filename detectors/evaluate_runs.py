@@ -12,6 +12,7 @@ from rich.console import Console
 
 from assets.atomic import write_whole
 from assets.errors import SynthError
+from assets.places import Place
 from detectors.checkpoint import Checkpoint, load_checkpoint, restore_model
 from detectors.class_match import is_agnostic, relabel, rename_classes
 from detectors.device import loader_processes, pick_device
@@ -20,21 +21,27 @@ from detectors.evaluate.page import write_comparison, write_page
 from detectors.evaluate.print_report import print_report
 from detectors.evaluate.report import Report, evaluate
 from detectors.evaluate.results import read_results, write_results
+from detectors.evaluate_shards import evaluate_place, print_shard_report
 from detectors.find import find_in_set
 from detectors.image_set import Classes, ImageSet, Predictions
 from detectors.mix import Purpose, stream
 from detectors.prepare import DataSettings, read_one
 from detectors.progress import StepProgress
+from detectors.shard_cache import DEFAULT_BYTES
+from detectors.shard_prepare import shards_at
 
 SPLITS = ("test", "val", "train")
 
 
 @dataclass(frozen=True)
 class EvaluateSettings:
-    """What is evaluated on what. predictions: COCO results to judge instead of running the detector."""
+    """What is evaluated on what. predictions: COCO results to judge instead of running the detector.
+
+    data: sharded sets among them are evaluated in a stream. cache_bytes: of disk for shards that lie elsewhere.
+    """
 
     runs: tuple[Path, ...]
-    data: tuple[Path, ...]
+    data: tuple[Path | Place, ...]
     split: str | None = None
     images: Path | None = None
     group_key: str | None = None
@@ -45,6 +52,7 @@ class EvaluateSettings:
     workers: int | None = None
     device: Literal["auto", "cpu", "gpu"] = "auto"
     seed: int = 0
+    cache_bytes: int = DEFAULT_BYTES
 
     def __post_init__(self) -> None:
         if self.predictions is not None and (len(self.runs) > 1 or len(self.data) > 1):
@@ -64,9 +72,15 @@ class _Judged:
 
 
 def evaluate_runs(settings: EvaluateSettings, console: Console) -> dict[str, Report]:
-    """Reports by "run" or, on several data sets, by "run on data"; pages and files in the output folder."""
+    """Reports by "run" or, on several data sets, by "run on data"; pages and files in the output folder.
+
+    Sharded sets get a shorter report of their own there.
+    """
     runs = _names(settings.runs)
-    sets = [_read(path, name, settings, console) for name, path in _names(settings.data).items()]
+    plain = _evaluate_sharded(runs, settings, console)
+    if not plain:
+        return {}
+    sets = [_read(path, name, settings, console) for name, path in plain.items()]
     judged = [_judge(name, path, truth, settings, console) for name, path in runs.items() for truth in sets]
     out = settings.out or _default_folder(settings)
     reports: dict[str, Report] = {}
@@ -85,6 +99,31 @@ def evaluate_runs(settings: EvaluateSettings, console: Console) -> dict[str, Rep
         page = write_comparison(reports, out, _comparisons(judged, runs, settings))
         console.print(f"side by side: {page}", highlight=False, markup=False)
     return reports
+
+
+def _evaluate_sharded(runs: dict[str, Path], settings: EvaluateSettings, console: Console) -> dict[str, Path]:
+    """Evaluates every run on every sharded set; returns the other sets by their names."""
+    local = tuple(path for path in settings.data if isinstance(path, Path))
+    elsewhere = {place.url.rstrip("/").rsplit("/", 1)[-1]: place for place in settings.data if isinstance(place, Place)}
+    places: dict[str, Place] = {}
+    plain: dict[str, Path] = {}
+    for name, path in (_names(local) | elsewhere).items():
+        place = shards_at(path)
+        if place is not None:
+            places[name] = place
+        elif isinstance(path, Path):
+            plain[name] = path
+    out = settings.out or _default_folder(settings)
+    many = len(runs) * (len(places) + len(plain)) > 1
+    for run, checkpoint in runs.items():
+        for name, place in places.items():
+            label = f"{run} on {name}"
+            folder = out / label if many else out
+            splits = (settings.split,) if settings.split else SPLITS
+            console.rule(label)
+            print_shard_report(console, evaluate_place(label, checkpoint, place, folder, splits, settings, console))
+            console.print(f"report: {folder / 'report.json'}", highlight=False, markup=False)
+    return plain
 
 
 def _names(paths: Sequence[Path]) -> dict[str, Path]:

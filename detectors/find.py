@@ -105,9 +105,16 @@ def find_in_files(
     workers: int = 0,
 ) -> Iterator[tuple[int, Detections]]:
     """(place, Detections) of each picture, in their order."""
+    return find_in_fitted(model, FittedImages(paths, sizes, *size), batch=batch, workers=workers)
+
+
+def find_in_fitted(
+    model: nn.Module, pictures: Dataset[Any], *, batch: int = 8, workers: int = 0
+) -> Iterator[tuple[int, Detections]]:
+    """(place, Detections) of each picture, in their order. pictures: items as those of FittedImages."""
     device = next(model.parameters()).device
     loader = DataLoader(
-        FittedImages(paths, sizes, *size),
+        pictures,
         batch_size=batch,
         num_workers=workers,
         collate_fn=list,
@@ -118,8 +125,8 @@ def find_in_files(
         for item in made:
             if isinstance(item, SynthError):
                 raise item
-        pictures = torch.from_numpy(np.stack([picture for picture, _, _ in made])).to(device)
-        for (_, letterbox, index), output in zip(made, forward(model, pictures), strict=True):
+        stacked = torch.from_numpy(np.stack([picture for picture, _, _ in made])).to(device)
+        for (_, letterbox, index), output in zip(made, forward(model, stacked), strict=True):
             yield index, detections_of(output, letterbox)
 
 

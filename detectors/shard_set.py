@@ -128,6 +128,15 @@ class ShardSet:
         content = data[picture_suffix(data, record, where)]
         return decode_picture(content, image.width, image.height, where), image, row
 
+    def read_picture(self, index: int) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB of an image. Raises SynthError where it cannot be read."""
+        shard, place = self._find(index)
+        members, data = self._reader.read(shard, place)
+        where = f"{self.place.locate(tar_name(self.shards[shard].name))}: {members.stem}"
+        record, _ = read_labels(data[LABELS], where)
+        image = labelled_image(record, [], where, masks=False)
+        return decode_picture(data[picture_suffix(data, record, where)], image.width, image.height, where)
+
     def _find(self, index: int) -> tuple[int, int]:
         """The shard of an image, and its place there."""
         shard = int(np.searchsorted(self.first, index, "right")) - 1

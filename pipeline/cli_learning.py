@@ -230,7 +230,11 @@ def _interruptible(call: Callable[[], Any]) -> Any:
 @click.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=EXISTING)
 @click.option(
-    "--data", type=EXISTING, multiple=True, required=True, help="Real photos: folder or COCO JSON; repeatable."
+    "--data",
+    type=DataPath(),
+    multiple=True,
+    required=True,
+    help="Labelled photos: folder, COCO JSON or a place of shards; repeatable.",
 )
 @click.option("--split", help="Of a data set folder.  [default: test, else val, else train]")
 @click.option("--images", type=EXISTING_FOLDER, help="Where images lie that are not beside their JSON.")
@@ -239,8 +243,8 @@ def _interruptible(call: Callable[[], Any]) -> Any:
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Score to believe.  [default: chosen on validation]")
 @click.option(
     "--predictions",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="COCO results, instead of running RUN.",
+    type=EXISTING,
+    help="COCO results, instead of running RUN; for shards a folder of them.",
 )
 @click.option("--skip-bad", is_flag=True, help="Leave out records that cannot be used, and count them.")
 @click.option("--workers", type=click.IntRange(0, 128), help="Processes that read images.  [default: by cores]")
