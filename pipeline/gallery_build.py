@@ -43,7 +43,8 @@ FAILURES = "failures.jsonl"
 class BuildSettings:
     """What a gallery is to be made of. embedder: a run or checkpoint; None for the gallery's own.
 
-    workers: processes that render and embed. precision: of the stored vectors. index: of INDEXES.
+    workers: processes that render and embed. precision: of the stored vectors. index: of INDEXES. task_skus: that a
+    worker is handed at a time. part_skus: of a part.
     """
 
     sku_list: Path
@@ -55,6 +56,7 @@ class BuildSettings:
     index: str = "exact"
     device: Literal["auto", "cpu", "gpu"] = "auto"
     cache: Path = Path()
+    task_skus: int = TASK_SKUS
     part_skus: int = PART_SKUS
 
 
@@ -176,15 +178,15 @@ class _Work:
         settings, note = self.settings, self.note
         # The product is shown as large as in the crop of a photograph, whose margin is part of it.
         side = round(note.side / (1 + 2 * note.margin))
-        self.folder = plan_folder(settings.out, digests, note.fingerprint, views=settings.views, side=side)
+        how = {"views": settings.views, "side": side, "task_skus": settings.task_skus}
+        self.folder = plan_folder(settings.out, digests, note.fingerprint, **how)
         task = GalleryTask(
             sku_list=settings.sku_list.absolute(),
             out=self.folder.absolute(),
             embedder=embedder_path(settings.out, note.fingerprint).absolute(),
-            views=settings.views,
-            side=side,
+            **how,
             cache=settings.cache.absolute(),
-            workers=min(settings.workers, max(-(-len(digests) // TASK_SKUS), 1)),
+            workers=min(settings.workers, max(-(-len(digests) // settings.task_skus), 1)),
             device=settings.device,
         )
         return make_results(task, sorted(digests), self.console, stop=self.stop, lock=self.lock)

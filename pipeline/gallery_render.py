@@ -14,7 +14,6 @@ from rich.console import Console
 from assets.errors import SynthError
 from detectors.progress import StepProgress
 from pipeline.gallery_task import (
-    TASK_SKUS,
     GalleryTask,
     TaskResult,
     make_task,
@@ -31,9 +30,11 @@ WORK = "work"
 JOB = Job(make_task, start_worker)
 
 
-def plan_folder(gallery: Path, digests: Mapping[str, str], fingerprint: str, *, views: int, side: int) -> Path:
+def plan_folder(
+    gallery: Path, digests: Mapping[str, str], fingerprint: str, *, views: int, side: int, task_skus: int
+) -> Path:
     """Where the work on these SKUs lies: the same work has the same folder, and is gone on with."""
-    plan = [VIEWS_FORMAT, TASK_SKUS, fingerprint, views, side, sorted(digests.items())]
+    plan = [VIEWS_FORMAT, task_skus, fingerprint, views, side, sorted(digests.items())]
     return gallery / WORK / hashlib.sha256(json.dumps(plan).encode()).hexdigest()[:16]
 
 
@@ -48,9 +49,9 @@ def make_results(
         if other != task.out:
             shutil.rmtree(other, ignore_errors=True)
     write_plan(task.out, keys)
-    tasks = range(-(-len(keys) // TASK_SKUS))
+    tasks = range(-(-len(keys) // task.task_skus))
     waiting = [index for index in tasks if not result_path(task.out, index).exists()]
-    done = len(keys) - sum(_size_of(index, len(keys)) for index in waiting)
+    done = len(keys) - sum(_size_of(task, index, len(keys)) for index in waiting)
     if done:
         console.print(f"{done} of {len(keys)} SKUs are there already: going on from there", highlight=False)
     with StepProgress(console, "gallery", total=len(keys), done=done, unit="SKUs") as progress:
@@ -85,7 +86,7 @@ def _run(
                 raise SynthError("SKUs could not be made", found=outcome.reason, hint="'synth doctor' tells more")
             left.append(outcome.index)
             continue
-        count = _size_of(outcome.index, total)
+        count = _size_of(task, outcome.index, total)
         made += count
         now = time.monotonic()
         progress.advance(f"{made / max(now - begun, 1e-6):.1f}/s", count=count, seconds=now - told)
@@ -98,5 +99,5 @@ def _struck(folder: Path, index: int) -> bool:
     return (folder / f"{index:06d}.at").exists()
 
 
-def _size_of(index: int, total: int) -> int:
-    return min(TASK_SKUS, total - index * TASK_SKUS)
+def _size_of(task: GalleryTask, index: int, total: int) -> int:
+    return min(task.task_skus, total - index * task.task_skus)

@@ -36,7 +36,7 @@ PLAN = "plan.json"
 class GalleryTask:
     """What workers need to know. out: folder of the plan and the results. embedder: a run or a checkpoint.
 
-    side: longest side of a product in its views, pixels. The other fields are those of pipeline/workers.py.
+    side: longest side of a product in its views, pixels. task_skus: at a time. The others are of pipeline/workers.py.
     """
 
     sku_list: Path
@@ -45,6 +45,7 @@ class GalleryTask:
     views: int
     side: int
     cache: Path
+    task_skus: int = TASK_SKUS
     workers: int = 1
     device: Literal["auto", "cpu", "gpu"] = "auto"
     timeout_s: float = 600.0
@@ -136,7 +137,7 @@ def make_task(task: GalleryTask, index: int) -> tuple[int, int]:
     crops: list[np.ndarray] = []
     fronts: list[bytes] = []
     strikes = _Strikes(task.out / f"{index:06d}.at")
-    for key in _worker.keys[index * TASK_SKUS : (index + 1) * TASK_SKUS]:
+    for key in _worker.keys[index * task.task_skus : (index + 1) * task.task_skus]:
         if strikes.out(key):
             failed.append((key, "it took its process down, or hung it"))
             continue
