@@ -40,7 +40,7 @@ def _tile(layout: Layout, file: Path) -> Image.Image:
         fragment: dict[str, Any] = json.loads(read_file(file, DATASET_JSON, "the labels"))
         with open_picture(layout.image(file.stem), str(layout.image(file.stem)), "the picture") as image:
             picture = np.array(image.convert("RGB"))
-        return _draw(picture, fragment["annotations"])
+        return draw_labels(picture, fragment["annotations"])
     except (SynthError, MemoryError):
         raise
     except Exception as error:  # a stranger's labels may hold anything
@@ -48,9 +48,10 @@ def _tile(layout: Layout, file: Path) -> Image.Image:
         raise SynthError("a picture cannot be drawn", where=str(file), found=str(error), hint=hint) from error
 
 
-def _draw(picture: np.ndarray, annotations: list[dict[str, Any]]) -> Image.Image:
+def draw_labels(picture: np.ndarray, annotations: list[dict[str, Any]]) -> Image.Image:
+    """A tile of an (H, W, 3) picture, tinted in place, with the boxes, masks and SKUs of its annotations."""
     for record in annotations:
-        if not record["ignore"]:
+        if not record["ignore"] and record["segmentation"] is not None:
             mask = decode_mask(record["segmentation"], *picture.shape[:2])
             if isinstance(mask, str):
                 raise ValueError(f"segmentation: {mask}")
