@@ -34,6 +34,8 @@ FAINT_EDGE, SURE_EDGE = 4.0, 26.0
 PLAIN_GAP, SHADOW_GAPS = 3, (11, 27)
 # What shadows leave of all that is not plain ground.
 LEAST_LEFT = 0.65
+# Pixels around one that say which side of an outline it belongs to.
+AROUND = (9, 9)
 # Parts of a product are at least this share of its largest one.
 LEAST_PART = 0.01
 # A mirror image stands out from the ground this much less than what it mirrors, and differs otherwise by so little.
@@ -110,9 +112,9 @@ def _bleed(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     pixels, labels = picture.view(np.uint32).ravel(), labels.ravel()
     nearest = np.zeros(int(labels.max()) + 1, np.uint32)
     nearest[labels[within]] = pixels[within]
-    bled = pixels.copy()
-    bled[outer] = nearest[labels[outer]]
-    bled = bled.view(np.uint8).reshape(picture.shape)
+    filled = pixels.copy()
+    filled[outer] = nearest[labels[outer]]
+    bled: NDArray[np.uint8] = filled.view(np.uint8).reshape(picture.shape)
     bled[..., 3] = picture[..., 3]
     return bled
 
@@ -185,40 +187,32 @@ def _without_ground(light: Float, ground: Float, noise: NDArray[np.float64]) -> 
     for gap in SHADOW_GAPS:
         wider = outside | _reached(plain | shadow, gap)
         # A shadow is smaller than its product: more than that is a white product that was entered.
-        if (1 - wider).sum() > LEAST_LEFT * (1 - outside).sum():
+        if (wider == 0).sum() > LEAST_LEFT * (outside == 0).sum():
             outside = wider
             break
-    return _refined(light, _large_parts(1 - outside))
+    return _refined(light, _large_parts((outside == 0).astype(np.uint8)))
 
 
 def _reached(passable: Bools, gap: int) -> NDArray[np.uint8]:
     """What is joined to the border through gaps of at least so many pixels: faint outlines have narrower ones."""
     window = np.ones((gap, gap), np.uint8)
     open_ground = cv2.erode(passable.astype(np.uint8), window, borderType=cv2.BORDER_REPLICATE)
-    return cv2.dilate(_joined_to_border(open_ground), window) & passable
+    return np.asarray(cv2.dilate(_joined_to_border(open_ground), window) & passable, np.uint8)
 
 
 def _refined(light: Float, mask: Bools) -> Bools:
     """The mask with each pixel near its outline on the side whose colours, thereabouts, are more like its own."""
     inner = cv2.erode(mask.astype(np.uint8), np.ones((5, 5), np.uint8), borderType=cv2.BORDER_REPLICATE)
     outer = cv2.erode(1 - mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE)
-    inside, near_inside = _mean_around(light, inner)
-    outside, near_outside = _mean_around(light, outer)
-    unsure = (inner == 0) & (outer == 0) & near_inside & near_outside
-    at = np.nonzero(unsure)
+    within, beyond = (cv2.boxFilter(part.astype(np.float32), -1, AROUND, normalize=False) for part in (inner, outer))
+    unsure = np.nonzero((inner == 0) & (outer == 0) & (within > 0.5) & (beyond > 0.5))
     refined = mask.copy()
-    refined[at] = np.abs(light[at] - inside[at]).sum(axis=1) < np.abs(light[at] - outside[at]).sum(axis=1)
+    off = []
+    for part, count in ((inner, within), (outer, beyond)):
+        total = cv2.boxFilter(cv2.copyTo(light, part), -1, AROUND, normalize=False)
+        off.append(np.abs(light[unsure] - total[unsure] / count[unsure][:, None]).sum(axis=1))
+    refined[unsure] = off[0] < off[1]
     return refined
-
-
-def _mean_around(light: Float, part: NDArray[np.uint8]) -> tuple[Float, Bools]:
-    """The mean of a part's pixels within a few pixels of each pixel, and where there are any."""
-    weighted = light.copy()
-    weighted[part == 0] = 0
-    count = cv2.boxFilter(part.astype(np.float32), -1, (9, 9), normalize=False)
-    total = cv2.boxFilter(weighted, -1, (9, 9), normalize=False)
-    total /= np.maximum(count, 1)[..., None]
-    return total, count > 0.5
 
 
 def _edges(light: NDArray[np.float32], noise: float) -> Bools:
@@ -322,14 +316,14 @@ def _fill_notches(part: Bools, first: NDArray[np.int_]) -> None:
             end = int(opened + closed[-1]) + 2
             for row, x in enumerate(np.linspace(first[opened], first[end], end - opened + 1).round().astype(int)):
                 last = np.flatnonzero(part[opened + row])
-                part[opened + row, x : last[-1] + 1 if len(last) else part.shape[1] - x] = True
+                part[opened + row, x : last[-1] + 1 if len(last) else x + 1] = True
             at = end
 
 
 def _full_size(mask: Bools, width: int, height: int) -> NDArray[np.uint8]:
     """Alpha of the full picture: the mask's outline between its pixels, one pixel soft."""
     if mask.shape == (height, width):
-        return mask.astype(np.uint8) * 255
+        return np.where(mask, 255, 0).astype(np.uint8)
     smooth = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     sharpness = max(height, width) / max(mask.shape)
     return np.asarray(np.clip((smooth - 0.5) * sharpness * 255 + 128, 0, 255), np.uint8)
