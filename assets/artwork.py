@@ -7,7 +7,7 @@ from collections.abc import Callable
 from PIL import Image, ImageDraw
 
 from assets.catalog import Sku
-from assets.decorations import DECORATIONS, draw_goods
+from assets.decorations import DECORATIONS, GOODS_STYLES, draw_goods
 from assets.label_colors import flavour_color, label_colors, mixed, number_of
 from assets.lettering import Rgb, ink_on, write_fitted
 from assets.small_print import draw_barcode, draw_table, draw_text_block
@@ -61,38 +61,57 @@ def draw_window(sku: Sku, size: tuple[int, int], ground: Rgb) -> Image.Image:
 
 
 def _draw_front(image: Image.Image, sku: Sku, ground: Rgb) -> None:
+    """Brand, product, goods and weight; how they are laid out and decorated is the brand's."""
     _, second, third = label_colors(sku)
     width, height = image.size
-    decorate = DECORATIONS[number_of(sku.brand or sku.name, len(DECORATIONS))]
+    house = sku.brand or sku.name
+    decorate = DECORATIONS[number_of(house, len(DECORATIONS))]
     decorate(image, ground, second, third, number_of(sku.sku, 1 << 20))
-    brand, plate, goods, foot = WIDE_LAYOUT if width > WIDE * height else HIGH_LAYOUT
+    layouts = WIDE_LAYOUTS if width > WIDE * height else HIGH_LAYOUTS
+    brand, plate, goods, foot = layouts[number_of(f"{house} layout", len(layouts))]
     _draw_brand(image, sku, _scaled(brand, image), ground, second)
+    _draw_product(image, sku, _scaled(plate, image), ground, number_of(f"{house} plate", 3))
+    color = flavour_color(sku.name) or second
+    style = number_of(f"{house} {sku.category}", GOODS_STYLES)
+    draw_goods(image, _scaled(goods, image), color, third, number_of(sku.sku, 1 << 30), style)
+    left, top, right, bottom = _scaled(foot, image)
+    under = image.getpixel((round(left + right) // 2, round(top + bottom) // 2))
+    assert isinstance(under, tuple)  # an RGB picture
+    write_fitted(image, _weight(sku), (left, top, right, bottom), ink_on((under[0], under[1], under[2]), third, ground))
+
+
+def _draw_product(image: Image.Image, sku: Sku, box: Box, ground: Rgb, style: int) -> None:
+    """The product's words on a plate: rounded, a ribbon over the whole width, or a slab in the second colour."""
+    _, second, third = label_colors(sku)
+    left, top, right, bottom = box
+    line = max(image.width // 120, 1)
     draw = ImageDraw.Draw(image)
-    left, top, right, bottom = _scaled(plate, image)
-    radius, line = min(width * 0.05, (bottom - top) * 0.3), max(width // 120, 1)
-    draw.rounded_rectangle((left, top, right, bottom), radius=radius, fill=third, outline=second, width=line)
+    if style == 0:
+        radius = min(image.width * 0.05, (bottom - top) * 0.3)
+        draw.rounded_rectangle(box, radius=radius, fill=third, outline=second, width=line)
+    elif style == 1:
+        wide = right - left > 0.8 * image.width
+        draw.rectangle((0, top, image.width, bottom) if wide else box, fill=third)
+    else:
+        draw.rectangle(box, fill=second, outline=third, width=line)
+    under = second if style == 2 else third
     aside, above = (right - left) * 0.035, (bottom - top) * 0.06
     inside = (left + aside, top + above, right - aside, bottom - above)
-    write_fitted(image, _product_words(sku), inside, ink_on(third, ground, second), bold=0.03)
-    color = flavour_color(sku.name) or second
-    draw_goods(image, _scaled(goods, image), color, third, number_of(sku.sku, 1 << 30))
-    under = image.getpixel((width // 2, round(height * 0.96)))
-    assert isinstance(under, tuple)  # an RGB picture
-    write_fitted(image, _weight(sku), _scaled(foot, image), ink_on((under[0], under[1], under[2]), third, ground))
+    write_fitted(image, _product_words(sku), inside, ink_on(under, ground, second, third), bold=0.03)
 
 
 # Brand, product, goods, weight: left, top, right, bottom in shares of the panel.
-HIGH_LAYOUT: tuple[Box, Box, Box, Box] = (
-    (0.06, 0.064, 0.94, 0.26),
-    (0.05, 0.30, 0.95, 0.52),
-    (0.095, 0.555, 0.905, 0.905),
-    (0.06, 0.93, 0.94, 0.985),
+Layout = tuple[Box, Box, Box, Box]
+FOOT: Box = (0.06, 0.93, 0.94, 0.985)
+HIGH_LAYOUTS: tuple[Layout, ...] = (
+    ((0.06, 0.064, 0.94, 0.26), (0.05, 0.30, 0.95, 0.52), (0.095, 0.555, 0.905, 0.905), FOOT),
+    ((0.06, 0.05, 0.94, 0.21), (0.04, 0.66, 0.96, 0.89), (0.11, 0.25, 0.89, 0.62), FOOT),
+    ((0.12, 0.035, 0.88, 0.17), (0.03, 0.2, 0.97, 0.42), (0.05, 0.46, 0.95, 0.9), FOOT),
 )
-WIDE_LAYOUT: tuple[Box, Box, Box, Box] = (
-    (0.03, 0.1, 0.64, 0.44),
-    (0.03, 0.5, 0.64, 0.88),
-    (0.67, 0.12, 0.98, 0.86),
-    (0.7, 0.88, 0.98, 0.98),
+WIDE_FOOT: Box = (0.72, 0.88, 0.98, 0.98)
+WIDE_LAYOUTS: tuple[Layout, ...] = (
+    ((0.03, 0.1, 0.64, 0.44), (0.03, 0.5, 0.64, 0.88), (0.67, 0.12, 0.98, 0.86), WIDE_FOOT),
+    ((0.36, 0.08, 0.97, 0.4), (0.36, 0.46, 0.97, 0.86), (0.02, 0.12, 0.33, 0.9), WIDE_FOOT),
 )
 
 
@@ -116,7 +135,7 @@ def _weight(sku: Sku) -> str:
 def _draw_brand(image: Image.Image, sku: Sku, box: Box, ground: Rgb, second: Rgb) -> None:
     """The brand, in a badge or on the ground, in a box (left, top, right, bottom)."""
     left, top, right, bottom = box
-    kind = number_of(sku.brand or sku.name, 3)
+    kind = number_of(f"{sku.brand or sku.name} badge", 3)
     draw = ImageDraw.Draw(image)
     if kind == 0:
         draw.ellipse(box, fill=second)

@@ -34,6 +34,10 @@ FLAVOURS: dict[str, str] = {
     **{"almond": "#cfa671", "cinnamon": "#a3562a", "peanut": "#d19a4e", "paprika": "#c8371d", "cheese": "#f2b632"},
     **{"onion": "#b88a3e", "pepper": "#4a4a46", "basil": "#3f7d2e", "curry": "#d9a515", "beef": "#9a2b20"},
     **{"chicken": "#e0a030", "salmon": "#ef7f62", "lavender": "#8c78c0", "rose": "#d9798f", "cola": "#3c1810"},
+    **{"peppermint": "#2f8f6b", "camomile": "#f0d15a", "rooibos": "#a8411c", "fennel": "#9fbf5c", "toffee": "#a9682c"},
+    **{"beetroot": "#6d1236", "mushroom": "#a58c70", "lentil": "#8a5a3a", "chickpea": "#d6b271", "soy": "#e2d38e"},
+    **{"blackcurrant": "#3f1f4f", "grapefruit": "#f0705a", "barbecue": "#6b2418", "rosemary": "#54724a"},
+    **{"turkey": "#b5803f", "lamb": "#7a4a5a", "duck": "#5d7a3a", "citrus": "#f0c92f", "ocean": "#2f86b5"},
     **{"ginger": "#c79a4b", "spinach": "#2f5d2f", "carrot": "#ee8422", "potato": "#d9b45a", "olive": "#7a7d2c"},
 }
 
