@@ -6,13 +6,16 @@ import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from assets.errors import SynthError
 from pipeline import cli_assets, cli_data, cli_embedder, cli_gallery, cli_job, cli_learning
 from pipeline.cli_types import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, Shares, Size, Workers
+
+if TYPE_CHECKING:
+    from pipeline.verify import VerifyReport
 
 INTERRUPTED = 130
 # What the extra "train" brings.
@@ -267,21 +270,35 @@ def recipe_check(file: Path) -> None:
 
 
 @main.command()
-@click.argument("folder", type=EXISTING_FOLDER)
+@click.argument("place")
 @click.option("--sku-list", type=EXISTING_FILE, help="The list it was made from, where that has moved.")
-@click.option("--sample", type=click.IntRange(0), default=10, help="Scenes drawn and traced again.")
+@click.option("--sample", type=click.IntRange(0), default=10, help="Scenes drawn and traced again (not of shards).")
+@click.option("--workers", type=Workers(), default="1", help="Processes that read shards side by side.")
 @click.option("--cache", type=ANY_PATH, help="Folder for normalised meshes.  [default: ~/.cache/synth]")
-def verify(folder: Path, sku_list: Path | None, sample: int, cache: Path | None) -> None:
-    """Re-read the data set in FOLDER as a stranger would and report each violation."""
+def verify(place: str, sku_list: Path | None, sample: int, workers: int, cache: Path | None) -> None:
+    """Re-read the data set at PLACE (a folder, or shards on any storage) as a stranger would, report each violation."""
     from rich.console import Console
 
-    from pipeline.run_settings import default_cache
-    from pipeline.verify import verify_dataset
     from pipeline.verify_report import print_report
 
-    report = verify_dataset(folder, sku_list=sku_list, sample=sample, cache=cache or default_cache())
-    print_report(Console(), report)
+    console = Console()
+    report = _verify(place, console, sku_list, sample, workers, cache)
+    print_report(console, report)
     sys.exit(1 if report.violations else 0)
+
+
+def _verify(
+    place: str, console: Any, sku_list: Path | None, sample: int, workers: int, cache: Path | None
+) -> VerifyReport:
+    from assets.places import Place
+    from assets.shards import has_index
+    from pipeline.run_settings import default_cache
+    from pipeline.verify import verify_dataset
+    from pipeline.verify_shards import verify_shards
+
+    if has_index(Place(place)):
+        return verify_shards(Place(place), console, workers=workers)
+    return verify_dataset(Path(place), sku_list=sku_list, sample=sample, cache=cache or default_cache())
 
 
 @main.command()
