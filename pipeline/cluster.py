@@ -7,6 +7,9 @@ itself alone. An actor that is lost with its node costs the shard that it was at
 from __future__ import annotations
 
 import os
+import signal
+import socket
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -29,6 +32,8 @@ TICK_S = 0.2
 MOST_LOST = 5
 # Seconds between looks at how large the cluster is.
 LOOK_S = 5.0
+# Seconds that a cluster has to answer.
+KNOCK_S = 10.0
 # Seconds without any actor after which people are told what is waited for.
 PATIENCE_S = 30.0
 
@@ -73,38 +78,59 @@ def _no_note(outcome: Outcome) -> None:
 
 def run_shards(orders: Orders, shards: Iterable[ShardTask]) -> Iterator[Receipt]:
     """The receipt of each shard once it is stored. Raises SynthError where the cluster cannot be reached."""
-    with _connected(orders.settings.address):
-        pool = _Pool(orders, shards)
-        try:
-            yield from pool.receipts()
-        finally:
-            pool.dismiss()
+    _connect(orders.settings.address)
+    pool = _Pool(orders, shards)
+    try:
+        yield from pool.receipts()
+    finally:
+        pool.dismiss()
 
 
-@contextmanager
-def _connected(address: str) -> Iterator[None]:
-    """Within it Ray is there: the cluster at `address`, or one of this machine alone where that is empty."""
+def _connect(address: str) -> None:
+    """Makes Ray be there until the process ends: the cluster at `address`, or one of this machine where that is empty."""
     import ray
 
     # No reports to anybody, and no notices about what later releases will do.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    if ray.is_initialized():
-        yield
+    if ray.is_initialized() and address == _connected.get("address"):
         return
+    ray.shutdown()
     here: dict[str, Any] = {} if address else {"include_dashboard": False}
     try:
-        ray.init(address=address or "local", logging_level="error", log_to_driver=False, **here)
+        _knock(address)
+        with _own_signals():
+            ray.init(address=address or "local", logging_level="error", log_to_driver=False, **here)
     except Exception as error:  # Ray raises many kinds
         hint = "start it with 'ray start --head', or leave --address away for a cluster of this machine alone"
         found = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         raise SynthError(
             "the Ray cluster cannot be reached", where=address or "here", found=found, hint=hint
         ) from error
+    _connected["address"] = address
+
+
+_connected: dict[str, str] = {}
+
+
+def _knock(address: str) -> None:
+    """Raises OSError where nobody listens at HOST:PORT: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_S).close()
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ray takes SIGTERM for itself; here it means to stop, as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
     try:
         yield
     finally:
-        ray.shutdown()
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Pool:

@@ -58,13 +58,13 @@ def read_beat(place: Place) -> Beat | None:
         return None
 
 
-def is_alive(place: Place, beat: Beat | None, patience_s: float = SILENCE_S) -> bool:
-    """Whether the driver of `beat` is at work; one on another machine is listened to for up to `patience_s`."""
+def is_alive(place: Place, beat: Beat | None) -> bool:
+    """Whether the driver of `beat` is at work; one on another machine is listened to for up to SILENCE_S."""
     if beat is None or beat.state != "running":
         return False
     if beat.here:
         return _has_process(beat.process)
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + SILENCE_S
     while time.monotonic() < deadline:
         time.sleep(BEAT_S / 4)
         now = read_beat(place)
