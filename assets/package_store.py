@@ -160,7 +160,8 @@ def _coded(texture: NDArray[np.uint8] | None) -> bytes:
         return b""
     opaque = int(texture[..., 3].min()) == 255
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(texture[..., :3]) if opaque else texture).save(buffer, "WEBP", **WEBP)
+    picture = Image.fromarray(texture)
+    (picture.convert("RGB") if opaque else picture).save(buffer, "WEBP", **WEBP)
     return buffer.getvalue()
 
 
