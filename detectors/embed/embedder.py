@@ -52,10 +52,6 @@ class Embedder:
         vectors = [self.embed_squares(squares).cpu().numpy() for squares in self.squares(crops, batch=batch)]
         return np.concatenate([np.zeros((0, self.dim), np.float32), *vectors])
 
-    def embed_fitted(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(B, dim) vectors of length 1, of (B, side, side, 3) crops that `fit_square` has fitted."""
-        return self.embed_squares(torch.from_numpy(squares)).cpu().numpy()
-
     def squares(self, crops: Iterable[Picture], *, batch: int = 64) -> Iterator[Tensor]:
         """Crops as the network's input, (B, side, side, 3) uint8, `batch` at a time."""
         remaining = iter(crops)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 from assets.atomic import write_whole
 from assets.errors import SynthError
@@ -34,6 +37,7 @@ from detectors.embed.retrieval import (
     measure,
     rank_skus,
 )
+from detectors.embed.softmax import classify
 from detectors.image_set import Classes, ImageSet
 from detectors.prepare import DataSettings, read_one
 from detectors.progress import StepProgress
@@ -178,16 +182,31 @@ def embed_boxes(
     advance: called with the number of crops done. Raises SynthError where a picture cannot be read.
     """
     vectors = np.empty((len(rows), embedder.dim), np.float32)
-    fitting = Fitting(embedder.side, embedder.margin)
-    squares: list[NDArray[np.uint8]] = []
     done = 0
-    for number, square in enumerate(each_crop(images, rows, fitting, workers=workers), start=1):
-        squares.append(square)
-        if len(squares) == BATCH or number == len(rows):
-            vectors[done:number] = embedder.embed_fitted(np.stack(squares))
-            advance(number - done)
-            squares, done = [], number
+    for squares in _squares(embedder, images, rows, workers):
+        vectors[done : done + len(squares)] = embedder.embed_squares(squares).cpu().numpy()
+        done += len(squares)
+        advance(len(squares))
     return vectors
+
+
+def classify_boxes(
+    embedder: Embedder, images: ImageSet, rows: NDArray[np.int64], head: dict[str, Tensor], *, workers: int = 0
+) -> NDArray[np.int64]:
+    """(N,) the class that a softmax classifier names for each annotation at `rows`. head: of its checkpoint."""
+    head = {name: value.to(embedder.device) for name, value in head.items()}
+    named = [
+        classify(embedder.points(squares), head, most=1)[0][:, 0].cpu().numpy()
+        for squares in _squares(embedder, images, rows, workers)
+    ]
+    return np.concatenate([np.zeros(0, np.int64), *named])
+
+
+def _squares(embedder: Embedder, images: ImageSet, rows: NDArray[np.int64], workers: int) -> Iterator[Tensor]:
+    """(B, side, side, 3) uint8 crops, a batch at a time."""
+    remaining = each_crop(images, rows, Fitting(embedder.side, embedder.margin), workers=workers)
+    while some := list(islice(remaining, BATCH)):
+        yield torch.from_numpy(np.stack(some))
 
 
 def _rank(

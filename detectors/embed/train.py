@@ -276,4 +276,6 @@ def print_summary(console: Console, summary: EmbedSummary) -> None:
     if not summary.finished:
         console.print("stopped; everything is kept: the same command goes on from there", highlight=False)
     else:
-        console.print(f"next: synth gallery build LIST --embedder {summary.out} --out GALLERY", highlight=False, markup=False)
+        console.print(
+            f"next: synth gallery build LIST --embedder {summary.out} --out GALLERY", highlight=False, markup=False
+        )
