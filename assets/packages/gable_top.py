@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.mesh import Material, Mesh
-from assets.packages.panels import ground_color
+from assets.packages.panels import ground_color, panel_picture
 from assets.packages.pieces import Pieces
 from assets.packages.plan import PAPER, PackagePlan, plain
 from assets.packages.rings import UPWARDS, add_lid, add_wall, oval_rings, unit_loop
@@ -23,16 +23,28 @@ def build(plan: PackagePlan) -> Mesh:
     width, depth, height = (float(side) for side in plan.size)
     sides = {"front": (width, height), "back": (width, height), "left": (depth, height), "right": (depth, height)}
     sheet = Sheet(plan, {**sides, "bottom": (width, depth)})
-    for panel in (*sides, "bottom"):
-        sheet.draw(panel, panel)
+    roof = _Roof(plan.size)
+    for panel in sides:
+        _draw_side(plan, sheet, panel, roof.eaves / roof.top)
+    sheet.draw("bottom", "bottom")
     material = sheet.material(PAPER)
     pieces = Pieces()
-    roof = _Roof(plan.size)
     _add_body(pieces, roof, sheet, material)
     _add_roof(pieces, roof, sheet, material)
     if height > CAPPED and "front" not in plan.art.sides and min(roof.slope, width) > 2.4 * CAP_RADIUS_M:
         _add_cap(pieces, plan, roof)
     return pieces.mesh(plan.size)
+
+
+def _draw_side(plan: PackagePlan, sheet: Sheet, side: str, eaves: float) -> None:
+    """The packshot from bottom to fin; what is drawn is drawn below the eaves, a share of the height."""
+    if side in plan.art.sides:
+        sheet.draw(side, side)
+        return
+    width, height = sheet.size(side)
+    below = max(round(height * eaves), 16)
+    sheet.paste(side, np.array(ground_color(plan), np.uint8))
+    sheet.panel(side)[-below:] = panel_picture(plan, side, (width, below))
 
 
 class _Roof:
