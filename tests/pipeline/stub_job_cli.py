@@ -1,0 +1,16 @@
+"""The command line with a stand-in for the scenes of jobs: python -m stub_job_cli SCENE job run ... (of job_stubs.py)."""
+
+from __future__ import annotations
+
+import functools
+import sys
+
+import job_stubs
+
+from pipeline import cli, job_run
+from pipeline.worker_process import Job
+
+if __name__ == "__main__":
+    job = Job(getattr(job_stubs, sys.argv.pop(1)))
+    job_run.run_job = functools.partial(job_run.run_job, job=job, share=0.8)  # type: ignore[assignment]
+    cli.main()
