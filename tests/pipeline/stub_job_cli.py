@@ -1,4 +1,4 @@
-"""The command line with a stand-in for the scenes of jobs: python -m stub_job_cli SCENE job run ... (of job_stubs.py)."""
+"""The command line with a stand-in for the scenes of jobs: python -m stub_job_cli SCENE job run ... (see job_stubs)."""
 
 from __future__ import annotations
 
