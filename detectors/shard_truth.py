@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,11 +17,13 @@ from detectors.coco_read import columns_of
 from detectors.coco_rows import read_row
 from detectors.coco_values import whole_number
 from detectors.evaluate.coco_numbers import xywh_from_xyxy
-from detectors.find import Detections
 from detectors.image_set import Classes, ImageSet, Predictions
 from detectors.problems import Problems
 from detectors.shard_set import ShardSet, labelled_image
 from detectors.shard_tar import REPAIR
+
+if TYPE_CHECKING:
+    from detectors.find import Detections
 
 FIELDS = ("image_id", "category_id", "bbox", "score")
 

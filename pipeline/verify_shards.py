@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -58,11 +58,12 @@ def verify_shards(place: Place, console: Console, *, workers: int = 1) -> Verify
         violations.append(_told("categories.json", error))
     violations += _check_categories(categories)
     violations += _check_files(place, index.shards)
+    _known.cache_clear()  # a set may have changed since this process last looked
     counts = np.zeros(2, np.int64)
     skipped = [NOT_REDRAWN]
     with tempfile.TemporaryDirectory(prefix="synth-verify-") as folder:
         spools: dict[str, IdSpool] = {}
-        work = partial(check_shard, place, {one["id"]: one for one in categories if type(one.get("id")) is int})
+        work = partial(check_shard, place)
         with StepProgress(console, "verifying", total=len(index.shards), unit="shards") as progress:
             began = time.monotonic()
             for entry, checked in zip(index.shards, map_shards(work, index.shards, workers), strict=True):
@@ -112,9 +113,28 @@ def _check_files(place: Place, shards: Iterable[ShardEntry]) -> Iterator[Violati
         yield Violation("index.json", "the shards are not in the order of their names")
 
 
-def check_shard(place: Place, categories: Mapping[int, Record], entry: ShardEntry) -> _Checked:
+@dataclass(frozen=True)
+class _Known:
+    """The categories of a set by id, and their SKUs."""
+
+    records: dict[int, Record]
+    keys: dict[int, str]
+
+
+@lru_cache(maxsize=1)
+def _known(url: str) -> _Known:
+    """Read once by every process: a catalogue of 170,000 is not to be sent with each shard."""
+    try:
+        records = {one["id"]: one for one in read_categories(Place(url)) if type(one.get("id")) is int}
+    except SynthError:
+        records = {}
+    return _Known(records, {number: str(record.get("sku")) for number, record in records.items()})
+
+
+def check_shard(place: Place, entry: ShardEntry) -> _Checked:
     """Everything about one shard that can be told from it alone."""
     checked = _Checked()
+    categories = _known(place.url)
     tar = _read_checked(place, tar_name(entry.name), entry.tar_bytes, entry.tar_sha256, checked)
     coco = _read_checked(place, coco_name(entry.name), entry.coco_bytes, entry.coco_sha256, checked)
     images: list[Record] = []
@@ -133,7 +153,7 @@ def check_shard(place: Place, categories: Mapping[int, Record], entry: ShardEntr
         told = f"{entry.images} images, {entry.annotations} annotations in index.json, but {checked.counts} in the tar"
         checked.found.append(Violation(where, told))
     if coco is not None:
-        checked.found += _check_part(coco, images if tar is not None else None, annotations, categories, entry)
+        checked.found += _check_part(coco, images if tar is not None else None, annotations, categories.records, entry)
     return checked
 
 
@@ -159,7 +179,7 @@ def _check_part(
     data: bytes,
     images: list[Record] | None,
     annotations: list[Record],
-    categories: Mapping[int, Record],
+    categories: dict[int, Record],
     entry: ShardEntry,
 ) -> Iterator[Violation]:
     """The COCO part says the same as the tar and as categories.json."""
@@ -190,7 +210,7 @@ def _check_part(
         yield Violation(name, f"lacks categories that its annotations use: {', '.join(lacking[:5])}")
 
 
-def _check_sample(sample: Sample, categories: Mapping[int, Record], where: str) -> Iterator[Violation]:
+def _check_sample(sample: Sample, categories: _Known, where: str) -> Iterator[Violation]:
     rendered = "backend" in sample.image
     number: Any = sample.image.get("id")
     own = check_image(sample.image, number, where) if rendered else check_foreign_image(sample.image, where)
@@ -200,15 +220,14 @@ def _check_sample(sample: Sample, categories: Mapping[int, Record], where: str) 
     yield from _check_picture(sample.files[suffix], sample.image, where, rendered)
     if found:
         return  # without sound fields nothing below means anything
-    keys = {number: record.get("sku") for number, record in categories.items()}
     for record in sample.annotations:
         there = f"{where} annotation {record.get('id')}"
         if record.get("image_id") != number:
             yield Violation(there, f"image_id {record.get('image_id')!r}, but it lies in the picture {number}")
         if not rendered:
-            yield from check_foreign_record(record, sample.image, categories, there)
+            yield from check_foreign_record(record, sample.image, categories.records, there)
     if rendered:
-        yield from _check_rendered(sample, keys, where)  # type: ignore[arg-type]
+        yield from _check_rendered(sample, categories.keys, where)
 
 
 def _check_picture(data: bytes, image: Record, where: str, rendered: bool) -> Iterator[Violation]:
@@ -230,14 +249,14 @@ def _check_picture(data: bytes, image: Record, where: str, rendered: bool) -> It
         yield Violation(where, f"the picture cannot be read: {error}")
 
 
-def _check_rendered(sample: Sample, keys: Mapping[int, str], where: str) -> Iterator[Violation]:
+def _check_rendered(sample: Sample, keys: dict[int, str], where: str) -> Iterator[Violation]:
     """Annotations of our own pictures: each by itself, no pixel in two, depth and the like where the masks are."""
     height, width = sample.image["height"], sample.image["width"]
     masks: dict[int, Record] = {}
     for record in sample.annotations:
         there = f"{where} annotation {record.get('id')}"
         number = record.get("id")
-        yield from check_annotation(record, number if type(number) is int else 0, dict(keys), there)
+        yield from check_annotation(record, number if type(number) is int else 0, keys, there)
         mask, amodal = (sound_mask(record.get(name), height, width) for name in ("segmentation", "amodal_segmentation"))
         if isinstance(mask, str) or isinstance(amodal, str):
             told = f"segmentation: {mask}" if isinstance(mask, str) else f"amodal_segmentation: {amodal}"
