@@ -40,6 +40,8 @@ AROUND = (9, 9)
 LEAST_PART = 0.01
 # A mirror image stands out from the ground this much less than what it mirrors, and differs otherwise by so little.
 FAINTER, LEAST_LIKE = 0.75, 0.2
+# Levels below which what is less than the rest is pale print rather than an image.
+FAINT_IMAGE = 6.0
 # Stated and found width : height agree within this factor; beyond the second they do not.
 FITS, DIFFERS = 1.05, 1.12
 
@@ -280,6 +282,8 @@ def _mirrors(above: Float, below: Float) -> bool:
     missed = ((below - shares[:, None, None] * above) ** 2).sum(axis=(1, 2))
     third = max(len(shares) // 3, 1)
     first, middle, last = (float(shares[at : at + third].mean()) for at in (1, third, len(shares) - third))
+    if float(np.abs(below[:third]).mean()) < FAINT_IMAGE * float((np.abs(above).max(axis=2) > 0).mean()):
+        return False
     alike = float(missed.sum()) < LEAST_LIKE * float((below**2).sum())
     return alike and first > middle > last >= 0 and first < FAINTER and last < 0.6 * first
 

@@ -85,6 +85,8 @@ def _photographed(sku: Sku, cover: NDArray[np.float32], rng: np.random.Generator
     print_ = np.asarray(draw_panel("front", sku, size, label_colors(sku)[0]).convert("RGB"), np.float32)
     front = np.zeros((SIDE, SIDE, 3), np.float32)
     front[rows[0] : rows[0] + size[1], columns[0] : columns[0] + size[0]] = print_
+    depth = cv2.distanceTransform((cover > 0.5).astype(np.uint8), cv2.DIST_L2, 5)
+    front *= (1 - 0.12 * np.exp(-depth / 6))[..., None]  # lit from the front, rims are a little darker
     y, x = np.mgrid[0 : 1 : SIDE * 1j, 0 : 1 : SIDE * 1j].astype(np.float32)
     grounds = (np.full_like(x, 255), np.full_like(x, 247), 240 - 50 * y + 15 * x)
     behind = grounds[int(rng.integers(3))]
