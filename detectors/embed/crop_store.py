@@ -5,9 +5,10 @@ Training draws crops of all pictures at random; decoding a whole picture for eac
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -114,7 +115,7 @@ class Fitting:
 
 
 @dataclass(frozen=True)
-class _Cutting:
+class Cutting:
     """Cuts boxes with their surrounding, coded as JPEG. side: of the network's input."""
 
     side: int
@@ -179,24 +180,40 @@ def store_crops(
 
     data_hash: of the data set; crops of another state of it are cut again.
     """
+    chosen = hashlib.sha256(rows.tobytes()).hexdigest()
+    head = {"set": images.name, "side": side, "surrounding": SURROUNDING, "rows": chosen, "data": data_hash}
+    labels = images.labels[rows].tolist()
+    cuts = each_crop(images, rows, Cutting(side), workers=workers)
+    made = ((coded, box, label) for (coded, box), label in zip(cuts, labels, strict=True))
+    return write_crops(made, folder, head, advance=advance)
+
+
+def write_crops(
+    made: Iterable[tuple[bytes, NDArray[np.float32], int]],
+    folder: Path,
+    head: dict[str, Any],
+    *,
+    advance: Callable[[int], None] = lambda count: None,
+) -> StoredCrops:
+    """Writes JPEGs with their boxes and labels, unless crops of the same head are there: then nothing is made."""
     folder.mkdir(parents=True, exist_ok=True)
-    head = {"set": images.name, "side": side, "surrounding": SURROUNDING, "crops": len(rows), "data": data_hash}
-    if _head_of(folder) == head and np.array_equal(np.load(folder / "rows.npy"), rows):
-        advance(len(rows))
-        return StoredCrops(folder)
+    if _head_of(folder) == head:
+        stored = StoredCrops(folder)
+        advance(len(stored))
+        return stored
     (folder / HEAD).unlink(missing_ok=True)
-    offsets, boxes = [0], []
+    offsets, boxes, labels = [0], [], []
     with whole_file(folder / "crops.bin") as file:
-        for coded, box in each_crop(images, rows, _Cutting(side), workers=workers):
+        for coded, box, label in made:
             file.write(coded)
             offsets.append(offsets[-1] + len(coded))
             boxes.append(box)
+            labels.append(label)
             advance(1)
     columns: dict[str, NDArray] = {
         "offsets": np.array(offsets, np.int64),
         "boxes": np.array(boxes, np.float32).reshape(-1, 4),
-        "labels": np.array(images.labels[rows], np.int32),
-        "rows": rows,
+        "labels": np.array(labels, np.int32),
     }
     for name, column in columns.items():
         with whole_file(folder / f"{name}.npy") as file:

@@ -15,10 +15,12 @@ from detectors.device import loader_processes
 from detectors.embed.crop_store import CropSource, JoinedCrops, StoredCrops, store_crops
 from detectors.embed.sampling import Pools, Purpose, check_pools, stream
 from detectors.embed.settings import EmbedSettings
+from detectors.embed.shard_crops import store_shard_crops
 from detectors.embed.validate import Validation
 from detectors.image_set import Classes, ImageSet
 from detectors.prepare import REAL, TrainingData, prepare_training
 from detectors.progress import StepProgress
+from detectors.shard_set import ShardSet
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,14 @@ def open_crops(settings: EmbedSettings, console: Console) -> TrainingCrops:
     return TrainingCrops(source, real, pools, validation, data.classes, data.hashes)
 
 
-def _cut(images: ImageSet, name: str, data: TrainingData, settings: EmbedSettings, console: Console) -> StoredCrops:
-    rows = settings.choice.rows(images, seed=settings.seed)
+def _cut(
+    images: ImageSet | ShardSet, name: str, data: TrainingData, settings: EmbedSettings, console: Console
+) -> StoredCrops:
     workers = settings.workers if settings.workers is not None else loader_processes()
-    folder = settings.out / "crops" / name
-    began = time.monotonic()
-    with StepProgress(console, f"crops of {images.name}", total=len(rows), unit="crops") as progress:
-        told = began
+    rows = np.zeros(0, np.int64) if isinstance(images, ShardSet) else settings.choice.rows(images, seed=settings.seed)
+    total, unit = (len(images), "pictures") if isinstance(images, ShardSet) else (len(rows), "crops")
+    with StepProgress(console, f"crops of {images.name}", total=total, unit=unit) as progress:
+        told = time.monotonic()
 
         def advance(count: int) -> None:
             nonlocal told
@@ -77,32 +80,38 @@ def _cut(images: ImageSet, name: str, data: TrainingData, settings: EmbedSetting
             progress.advance(count=count, seconds=now - told)
             told = now
 
-        return store_crops(
-            images,
-            rows,
-            folder,
-            side=settings.side,
-            data_hash=data.hashes[images.name],
-            workers=workers,
-            advance=advance,
-        )
+        folder, data_hash = settings.out / "crops" / name, data.hashes[images.name]
+        side = settings.side
+        if isinstance(images, ShardSet):
+            choice = settings.choice
+            return store_shard_crops(
+                images, choice, folder, side=side, data_hash=data_hash, workers=workers, advance=advance
+            )
+        return store_crops(images, rows, folder, side=side, data_hash=data_hash, workers=workers, advance=advance)
 
 
 def _hold_out(
     data: TrainingData, settings: EmbedSettings, tell: Callable[[str], None]
-) -> tuple[list[ImageSet], list[ImageSet]]:
+) -> tuple[list[ImageSet | ShardSet], list[ImageSet]]:
     """The sets to learn from and those to validate on; where there are none, whole scenes are held out."""
     if data.validation is not None:
-        return list(data.image_sets), [data.validation]
+        return list(data.sources), [data.validation]
     if not settings.data.hold_out:
-        return list(data.image_sets), []
-    trained, held = [], []
-    for place, images in enumerate(data.image_sets):
+        return list(data.sources), []
+    trained: list[ImageSet | ShardSet] = []
+    held: list[ImageSet] = []
+    for place, images in enumerate(data.sources):
+        if isinstance(images, ShardSet):
+            tell(f"nothing of {images.name} is held out, since it lies in shards: give --val")
+            trained.append(images)
+            continue
         groups = stream(settings.seed, Purpose.HOLD_OUT, place).permutation(np.unique(images.groups))
         chosen = groups[: int(settings.data.hold_out * len(groups))]
         out = np.isin(images.groups, chosen)
         trained.append(images.take(np.flatnonzero(~out)))
         held.append(images.take(np.flatnonzero(out)))
-    count = sum(len(images) for images in held)
-    tell(f"no --val given: {count} pictures of whole scenes are held out to choose the checkpoint by")
-    return trained, [images for images in held if len(images)]
+    held = [images for images in held if len(images)]
+    if held:
+        count = sum(len(images) for images in held)
+        tell(f"no --val given: {count} pictures of whole scenes are held out to choose the checkpoint by")
+    return trained, held

@@ -18,7 +18,7 @@ from shape_sets import QUIET
 from assets.errors import SynthError
 from detectors.checkpoint import BEST, LAST
 from detectors.embed.checkpoint import load_embedder_checkpoint
-from detectors.embed.crop_store import CropChoice
+from detectors.embed.crop_store import CropChoice, StoredCrops
 from detectors.embed.embedder import load_embedder
 from detectors.embed.evaluate import EvaluateSettings, evaluate_embedder
 from detectors.embed.learner import Learner
@@ -77,7 +77,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def settings_for(data: Path, out: Path, **fields: Any) -> EmbedSettings:
+def settings_for(data: Path, out: Path, /, **fields: Any) -> EmbedSettings:
     smallest: dict[str, Any] = {
         "data": DataSettings(synthetic=(("synthetic", data / "synth"),), val=data / "photos"),
         "backbone": "mobilenetv3_small_050",
@@ -96,7 +96,7 @@ def settings_for(data: Path, out: Path, **fields: Any) -> EmbedSettings:
     return EmbedSettings(out=out, **{**smallest, **fields})
 
 
-def train(data: Path, out: Path, **fields: Any) -> EmbedSummary:
+def train(data: Path, out: Path, /, **fields: Any) -> EmbedSummary:
     return train_embedder(settings_for(data, out, **fields), QUIET)
 
 
@@ -271,3 +271,18 @@ def test_commands(data: Path, tmp_path: Path) -> None:
 def test_impossible_settings(fields: dict[str, Any], message: str, data: Path, tmp_path: Path) -> None:
     with pytest.raises(SynthError, match=message):
         settings_for(data, tmp_path / "run", **fields)
+
+
+def test_crops_out_of_shards_are_the_same(data: Path, tmp_path: Path) -> None:
+    packed = CliRunner().invoke(main, ["data", "pack", str(data / "synth"), str(tmp_path / "shards")])
+    assert packed.exit_code == 0, packed.output
+    in_shards = DataSettings(synthetic=(("synthetic", tmp_path / "shards"),), val=data / "photos")
+    for name, fields in (("columns", {}), ("shards", {"data": in_shards})):
+        train(data, tmp_path / name, epochs=0, choice=CropChoice(8, 0), **fields)
+    one, two = (StoredCrops(tmp_path / name / "crops" / "train-synthetic") for name in ("columns", "shards"))
+    assert len(one.labels) == len(two.labels) == 180 and np.array_equal(np.sort(one.labels), np.sort(two.labels))
+    sums = [sorted(int(crops.read(place).picture.sum()) for place in range(180)) for crops in (one, two)]
+    assert sums[0] == sums[1]
+    train(data, tmp_path / "few", epochs=0, choice=CropChoice(8, 0, 5), data=in_shards)
+    few = StoredCrops(tmp_path / "few" / "crops" / "train-synthetic")
+    assert np.bincount(few.labels).tolist() == [5] * PATTERNS
