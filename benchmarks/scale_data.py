@@ -3,9 +3,9 @@
     python benchmarks/scale_data.py                                     # a toy: 2,000 images, and a tenth of it
     python benchmarks/scale_data.py --images 300000 --skus 170000       # 9,000,000 annotations; some 25 GB of disk
 
-A few tiny pictures are drawn; their records, of all fields that rendered ones have, are repeated under new ids and SKUs.
-Each step runs in a process of its own: rate, peak memory, and that over the peak at a tenth of the size, which is 1 where
-memory is flat. What was written is deleted. Prints rows for docs/results.md.
+A few tiny pictures are drawn; their records, of all fields that rendered ones have, are repeated under new ids and
+SKUs. Each step runs in a process of its own: rate, peak memory, and that over the peak at a tenth of the size, which is
+1 where memory is flat. What was written is deleted. Prints rows for docs/results.md.
 """
 
 from __future__ import annotations

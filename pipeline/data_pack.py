@@ -152,7 +152,7 @@ def _write_shards(
             split = splits[part.split]
             samples = samples_of_part(lines.lines(part.number), split)
             used = {record.get("category_id") for sample in samples for record in sample.annotations}
-            kinds = [record for number, record in categories.items() if number in used]
+            kinds = [categories[number] for number in sorted(categories.keys() & used)]
             write_receipt(place, write_shard(place, part.name, split.name, samples, kinds, heads[part.split].info))
             progress.advance(seconds=time.monotonic() - began)
     return len(missing)
