@@ -6,19 +6,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from assets.artwork import wrap_sheet
+from assets.artwork import draw_panel, wrap_sheet
 from assets.mesh import Material
-from assets.packages.panels import opaque, panel_picture, shot_picture
+from assets.packages.panels import ground_color, opaque, shot_picture
 from assets.packages.plan import PackagePlan
 
 # Sides of the sheet at most, in pixels of a front's longer side.
 AROUND, ALONG = 1.6, 1.2
 # Packshots are read so far inside their outline: its last pixels are mixed with what was behind.
 INSIDE = 0.985
-# Columns of the sheet that an invented half is made on, and their share that leads over from the known half.
+# Columns that a gap between packshots is painted on, and their share that leads over from what is beside it.
 COARSE, BLEND = 48, 0.22
-# A drawn panel goes where the body has at least so much of its girth, and onto so much of its invented half.
+# A drawn panel goes where the body has at least so much of its girth, and onto so much of a gap.
 STRAIGHT, PASTED = 0.95, 0.62
+# Side -> the axis that its viewer sees to the right, and its sign; the front is taken rather than a side as good.
+VIEWS = {"front": (0, 1.0), "right": (1, 1.0), "back": (0, -1.0), "left": (1, -1.0)}
+PREFERRED = 1.2
 
 
 def sheet_px(around: float, along: float, texture_px: int) -> tuple[int, int]:
@@ -40,65 +43,69 @@ def label_material(plan: PackagePlan, around: float, along: float, roughness: fl
 def body_material(plan: PackagePlan, rings: NDArray, around: float, roughness: float) -> Material:
     """Packshots laid back onto rings (R, N + 1, 3): whoever stands before the body sees them as they were taken.
 
-    Rows of the texture are heights, columns steps around. A half that no packshot shows goes on in the colours of the
-    other at each height, with a drawn panel on it, or shows the unrolled label.
+    Rows of the texture are heights, columns steps around. What no packshot shows goes on in the colours beside it at
+    each height, with a drawn panel on it, or shows the unrolled label.
     """
     width, height = sheet_px(around, float(np.ptp(rings[:, 0, 2])), plan.texture_px)
-    half = width // 4 * 2  # columns that face the front
-    start = (width - half) // 2
-    sources = {
-        "front": (np.arange(start, start + half), 1.0),
-        "back": (np.arange(start + half, width + start) % width, -1.0),
-    }
-    halves: dict[str, NDArray[np.uint8] | None] = {"front": None, "back": None}
-    for side, (columns, sign) in sources.items():
-        if side in plan.art.sides:
-            x, y = _places(rings, columns, width, height)
-            halves[side] = _laid_back(plan.art.sides[side], x * np.float32(sign), y)
-    zone = _straight_zone(rings, height)
-    front, back = halves["front"], halves["back"]
-    if front is None:
-        assert back is not None  # packshots of front or back are what brings one here
-        front = _invented(plan, "front", back, half, zone)
-    elif back is None:
-        back = _invented(plan, "back", front, width - half, zone)
+    source = _sources(plan, rings, width)
     sheet = np.empty((height, width, 3), np.uint8)
-    sheet[:, start : start + half] = front
-    sheet[:, start + half :] = back[:, : width - start - half]
-    sheet[:, :start] = back[:, width - start - half :]
+    for number, (side, (axis, sign)) in enumerate(VIEWS.items()):
+        columns = np.flatnonzero(source == number)
+        if len(columns):
+            x, y = _places(rings[:, :, axis] * sign, rings[:, 0, 2], columns, (width, height))
+            sheet[:, columns] = _laid_back(plan.art.sides[side], x, y, round(width / np.pi))
+    zone = _straight_zone(rings, height)
+    hidden = source < 0
+    if hidden.any():
+        _fill_hidden(plan, sheet, hidden, zone)
     if plan.art.strip is not None:
-        shown = np.zeros(width, bool)
-        shown[start : start + half] = "front" in plan.art.sides
-        shown[:start] = shown[start + half :] = "back" in plan.art.sides
-        _lay_strip(plan.art.strip, sheet, zone, ~shown)
+        _lay_strip(plan.art.strip, sheet, zone, hidden)
     return Material(np.ones(4), opaque(sheet), roughness)
 
 
-def _places(rings: NDArray, steps: NDArray, width: int, height: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Where texels of the columns `steps` (C,) lie, of a texture of width x height pixels.
+def _sources(plan: PackagePlan, rings: NDArray, width: int) -> NDArray[np.int64]:
+    """For each column of a texture the number of the view it faces most, of those with a packshot; -1 for none."""
+    widest = rings[np.ptp(rings[:, :, 0], axis=1).argmax()]
+    spots = ((np.arange(width) + 0.5) / width * (len(widest) - 1)).astype(int)
+    along = np.diff(widest[:, :2], axis=0)[spots]
+    # Outwards of a loop that goes counter-clockwise.
+    facing = {"front": along[:, 0], "right": along[:, 1], "back": -along[:, 0], "left": -along[:, 1]}
+    scores = np.stack([facing[side] if side in plan.art.sides else np.full(width, -np.inf) for side in VIEWS])
+    scores[0] *= PREFERRED
+    best: NDArray[np.int64] = scores.argmax(axis=0)
+    return np.where(scores.max(axis=0) > 0, best, -1)
 
-    x (H, C) in widths from the middle, a little inside the outline; y (H,), share from the top.
+
+def _places(
+    lateral: NDArray, z: NDArray, steps: NDArray, size: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Where texels of the columns `steps` (C,) of a texture of `size` pixels are in the picture of a view.
+
+    lateral: (R, N + 1), how far to the right the viewer sees the rings' points; z: (R,) their heights. Returns x (H, C)
+    in widths from the middle, a little inside the outline, and y (H,), share from the top.
     """
-    z = rings[:, 0, 2]
+    width, height = size
     down = (np.arange(height) + 0.5) / height
     place = np.interp(z[-1] - down * (z[-1] - z[0]), z, np.arange(len(z)))
     lower = np.minimum(place.astype(int), len(z) - 2)
     share = (place - lower)[:, None]
-    columns = rings[:, :, 0] / np.ptp(rings[:, :, 0])
+    low, high = float(lateral.min()), float(lateral.max())
+    columns = (lateral - (low + high) / 2) / (high - low)
     middle = (columns.max(axis=1, keepdims=True) + columns.min(axis=1, keepdims=True)) / 2
     columns = middle + (columns - middle) * INSIDE
     rows = columns[lower] * (1 - share) + columns[lower + 1] * share
-    spots = (steps + 0.5) / width * (rings.shape[1] - 1)
+    spots = (steps + 0.5) / width * (lateral.shape[1] - 1)
     # Columns of the texture as mixtures of the two columns of rings beside them.
-    mixture = np.maximum(1 - np.abs(np.arange(rings.shape[1])[:, None] - spots), 0).astype(np.float32)
+    mixture = np.maximum(1 - np.abs(np.arange(lateral.shape[1])[:, None] - spots), 0).astype(np.float32)
     return rows.astype(np.float32) @ mixture, down.astype(np.float32)
 
 
-def _laid_back(shot: NDArray[np.uint8], x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.uint8]:
+def _laid_back(
+    shot: NDArray[np.uint8], x: NDArray[np.float32], y: NDArray[np.float32], across: int
+) -> NDArray[np.uint8]:
+    """Texels (H, C, 3) of a packshot scaled to `across` pixels: about as many as the texture has where it faces one."""
     import cv2
 
-    # About as many pixels as the texture has where it faces the viewer, so that none are skipped.
-    across = round(x.shape[1] * 2 / np.pi)
     picture = shot_picture(shot, (max(across, 2), len(y)))
     map_x = (x + 0.5) * picture.shape[1] - 0.5
     map_y = np.broadcast_to((y * picture.shape[0] - 0.5)[:, None], x.shape)
@@ -120,38 +127,61 @@ def _straight_zone(rings: NDArray, height: int) -> tuple[int, int]:
     return int(first), int(last)
 
 
-def _invented(
-    plan: PackagePlan, side: str, known: NDArray[np.uint8], width: int, zone: tuple[int, int]
-) -> NDArray[np.uint8]:
-    """The half of a body that nobody photographed, (H, width, 3): each height in its main colour, without a seam."""
+def _fill_hidden(plan: PackagePlan, sheet: NDArray[np.uint8], hidden: NDArray, zone: tuple[int, int]) -> None:
+    """Paints, in place, the columns that nobody photographed: each height in its main colour, without a seam."""
+    known = np.flatnonzero(~hidden)
+    main = np.median(sheet[:, known[:: max(len(known) // 32, 1)]], axis=1)
+    width = len(hidden)
+    # Each gap between known columns, going around from the first known one.
+    turned = np.roll(hidden, -known[0])
+    edges = np.flatnonzero(np.diff(np.concatenate([turned, [False]]).astype(np.int8), prepend=0)).reshape(-1, 2)
+    for first, last in edges + known[0]:
+        columns = np.arange(first, last) % width
+        sheet[:, columns] = _gap(sheet, main, int(first), int(last))
+        _paste_panel(plan, sheet, columns, zone, "front" if width // 2 in columns else "right")
+
+
+def _gap(sheet: NDArray[np.uint8], main: NDArray, first: int, last: int) -> NDArray[np.uint8]:
+    """What fills the columns first ... last - 1, (H, C, 3), from one of its borders over `main` (H, 3) to the other."""
     import cv2
 
-    step = max(known.shape[1] // 32, 1)
-    main = np.median(known[:, ::step], axis=1)
-    edge = max(known.shape[1] // 48, 1)
-    # Going round from the known half's right border to its left one.
-    first, last = known[:, -edge:].mean(axis=1), known[:, :edge].mean(axis=1)
+    width = sheet.shape[1]
+    edge = np.arange(max(width // 96, 1))
+    before, after = sheet[:, (first - 1 - edge) % width].mean(axis=1), sheet[:, (last + edge) % width].mean(axis=1)
     spot = np.linspace(0, 1, COARSE)
     lead, trail = (np.clip(1 - way / BLEND, 0, 1)[None, :, None] for way in (spot, 1 - spot))
-    coarse = main[:, None] * (1 - lead - trail) + first[:, None] * lead + last[:, None] * trail
+    coarse = main[:, None] * (1 - lead - trail) + before[:, None] * lead + after[:, None] * trail
     rounded = (coarse + 0.5).astype(np.uint8)
-    found: NDArray[np.uint8] = cv2.resize(rounded, (width, len(known)), interpolation=cv2.INTER_LINEAR)
-    top, bottom = zone
-    size = (round(width * PASTED), round((bottom - top) * 0.9))
-    if min(size) >= 32 and plan.art.strip is None:
-        panel = panel_picture(plan, "front" if side == "front" else "right", size)
-        left, upper = (width - size[0]) // 2, (top + bottom - size[1]) // 2
-        found[upper : upper + size[1], left : left + size[0]] = panel
+    found: NDArray[np.uint8] = cv2.resize(rounded, (last - first, len(sheet)), interpolation=cv2.INTER_LINEAR)
     return found
 
 
-def _lay_strip(strip: NDArray[np.uint8], sheet: NDArray[np.uint8], zone: tuple[int, int], columns: NDArray) -> None:
-    """Puts an unrolled label into the middle of the straight zone, on those columns of the sheet, in place."""
+def _paste_panel(
+    plan: PackagePlan, sheet: NDArray[np.uint8], columns: NDArray, zone: tuple[int, int], side: str
+) -> None:
+    """A drawn panel in the middle of the columns, where the body is straight; none over an unrolled label."""
     top, bottom = zone
+    size = (round(len(columns) * PASTED), round((bottom - top) * 0.9))
+    if min(size) < 32 or plan.art.strip is not None:
+        return
+    left, upper = (len(columns) - size[0]) // 2, (top + bottom - size[1]) // 2
+    panel = draw_panel(side, plan.sku, size, ground_color(plan))
+    sheet[upper : upper + size[1], columns[left : left + size[0]]] = np.asarray(panel)
+
+
+def _lay_strip(strip: NDArray[np.uint8], sheet: NDArray[np.uint8], zone: tuple[int, int], hidden: NDArray) -> None:
+    """Puts an unrolled label onto the hidden columns, in place: as high as it continues what is shown beside them."""
     width = sheet.shape[1]
-    tall = min(round(width * len(strip) / strip.shape[1]), bottom - top)
-    if tall < 8:
+    tall = min(round(width * len(strip) / strip.shape[1]), len(sheet))
+    if tall < 8 or not hidden.any():
         return
     label = np.asarray(Image.fromarray(strip).resize((width, tall), Image.Resampling.BOX))
-    upper = (top + bottom - tall) // 2
-    sheet[upper : upper + tall, columns] = label[:, columns]
+    beside = np.flatnonzero(~hidden & (np.roll(hidden, 1) | np.roll(hidden, -1)))
+    upper = (zone[0] + zone[1] - tall) // 2
+    if len(beside):
+        shown, wanted = sheet[:, beside].astype(np.int32), label[:, beside].astype(np.int32)
+        starts = range(0, len(sheet) - tall + 1, max(len(sheet) // 256, 1))
+        off = {start: int(np.abs(shown[start : start + tall] - wanted).sum()) for start in starts}
+        upper = min(off, key=lambda start: (off[start], abs(start - upper)))
+    upper = min(max(upper, 0), len(sheet) - tall)
+    sheet[upper : upper + tall, hidden] = label[:, hidden]

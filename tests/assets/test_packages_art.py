@@ -161,6 +161,25 @@ def test_the_back_packshot_is_seen_from_behind() -> None:
         assert colors[6, 6] == pytest.approx((10, 200, 20), abs=12), kind
 
 
+@pytest.mark.parametrize(("width", "depth"), [(0.08, 0.08), (0.1, 0.05)])
+def test_side_packshots_are_seen_from_the_sides(width: float, depth: float) -> None:
+    plain = {"front": (200, 200, 200), "left": (200, 30, 30), "right": (30, 30, 200)}
+    sides = {}
+    for side, color in plain.items():
+        shot = np.full((90, 60, 4), 255, np.uint8)
+        shot[..., :3] = color
+        shot[:20, :30, :3] = (0, 160, 0)  # a mark at the upper left
+        sides[side] = shot
+    mesh = build_package(sku_of("bottle", width, depth, 0.15), art_of(sides.pop("front"), **sides), texture_px=256)
+    z = np.array([0.0, 0, 1])
+    for side, right in (("left", np.array([0.0, -1, 0])), ("right", np.array([0.0, 1, 0])), ("front", np.eye(3)[0])):
+        _, colors = view(mesh, 9, 12, (right, z))
+        assert colors[8, 4] == pytest.approx(plain[side], abs=12)
+        assert colors[8, 3] == pytest.approx(plain[side], abs=12)
+        assert colors[1, 3] == pytest.approx((0, 160, 0), abs=12)
+        assert colors[1, 5] == pytest.approx(plain[side], abs=12)
+
+
 @pytest.mark.parametrize("kind", ["can", "bottle", "jar", "tube"])
 def test_an_unrolled_label_has_its_middle_in_front_and_meets_behind(kind: str) -> None:
     strip = np.zeros((40, 160, 3), np.uint8)
@@ -187,6 +206,19 @@ def test_an_unrolled_label_fills_what_the_packshot_does_not_show() -> None:
     width = texture.shape[1]
     assert blue[:, 0].sum() == pytest.approx(width * 60 / 200, rel=0.05)
     assert not blue[:, width // 2].any()
+
+
+def test_an_unrolled_label_continues_the_front_at_its_height() -> None:
+    shot = shot_of(np.ones_like, np.ones_like)
+    shot[..., :3] = (90, 60, 30)
+    shot[150:190, :, :3] = (20, 40, 220)  # the label is far below the middle
+    around = np.pi * COLUMNS  # in pixels of the packshot
+    strip = np.full((40, round(around), 3), (20, 40, 220), np.uint8)
+    texture = label_of(build_package(sku_of("bottle", 0.08, 0.08, 0.16), replace(art_of(shot), strip=strip)))
+    blue = np.abs(texture - (20, 40, 220)).max(axis=2) < 40
+    front, back = (np.flatnonzero(blue[:, column]) for column in (texture.shape[1] // 2, 3))
+    assert front[0] == pytest.approx(back[0], abs=len(texture) * 0.02)
+    assert front[-1] == pytest.approx(back[-1], abs=len(texture) * 0.02)
 
 
 def test_a_picture_from_above_is_on_the_lid() -> None:
