@@ -277,9 +277,9 @@ def test_crops_out_of_shards_are_the_same(data: Path, tmp_path: Path) -> None:
     packed = CliRunner().invoke(main, ["data", "pack", str(data / "synth"), str(tmp_path / "shards")])
     assert packed.exit_code == 0, packed.output
     in_shards = DataSettings(synthetic=(("synthetic", tmp_path / "shards"),), val=data / "photos")
-    for name, fields in (("columns", {}), ("shards", {"data": in_shards})):
+    for name, fields in (("columns", {}), ("sharded", {"data": in_shards})):
         train(data, tmp_path / name, epochs=0, choice=CropChoice(8, 0), **fields)
-    one, two = (StoredCrops(tmp_path / name / "crops" / "train-synthetic") for name in ("columns", "shards"))
+    one, two = (StoredCrops(tmp_path / name / "crops" / "train-synthetic") for name in ("columns", "sharded"))
     assert len(one.labels) == len(two.labels) == 180 and np.array_equal(np.sort(one.labels), np.sort(two.labels))
     sums = [sorted(int(crops.read(place).picture.sum()) for place in range(180)) for crops in (one, two)]
     assert sums[0] == sums[1]
