@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from assets.catalog import Sku
+from assets.catalog import Sku, load_catalog
 from assets.lettering import font_of, text_length, write_fitted
+from assets.library import load_product
 from assets.mesh import Mesh
 from assets.package_art import PackageArt
 from assets.packages.bottle import family_of
@@ -26,6 +28,7 @@ from assets.silhouette import Profile, profile_of
 from assets.small_print import draw_table, draw_text_block
 
 ROWS, COLUMNS = 240, 120
+SIGNS = {"front": 1.0, "back": -1.0}
 Outline = Callable[[np.ndarray], np.ndarray]
 
 
@@ -114,6 +117,26 @@ def test_from_the_front_a_package_looks_like_its_packshot(
     off = np.abs(colors[counted].astype(int) - shot[counted][:, :3]).max(axis=1)
     assert np.median(off) <= 6
     assert (off > 30).mean() < 0.06
+
+
+SCANS = [("BBQSauce", "bottle"), ("Ketchup", "bottle"), ("SaladDressing", "bottle"), ("AlphabetSoup", "can")]
+
+
+@pytest.mark.parametrize(("name", "kind"), SCANS)
+def test_packages_after_pictures_of_scans_cover_and_resemble_them(name: str, kind: str, shared_data: Path) -> None:
+    """Front and back of a real product as a far camera sees its scan are its packshots (the scans face +X)."""
+    catalog = load_catalog(shared_data / "hope" / "skus.csv")
+    scan = load_product(catalog.find(name), catalog.root).mesh
+    depth, width, height = (float(side) for side in scan.size)
+    right, up = np.eye(3)[1], np.eye(3)[2]
+    views = {side: view(scan, 160, round(160 * height / width), (sign * right, up)) for side, sign in SIGNS.items()}
+    shots = {side: np.dstack([colors, seen.astype(np.uint8) * 255]) for side, (seen, colors) in views.items()}
+    mesh = build_package(sku_of(kind, width, depth, height), art_of(shots["front"], back=shots["back"]))
+    wanted, looks = views["front"]
+    seen, colors = view(mesh, wanted.shape[1], wanted.shape[0])
+    assert (seen & wanted).sum() / (seen | wanted).sum() > 0.98
+    both = seen & wanted
+    assert np.abs(colors[both].astype(int) - looks[both]).mean() < 12
 
 
 def test_the_side_packshot_gives_the_depth() -> None:
