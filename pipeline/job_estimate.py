@@ -18,6 +18,7 @@ from pipeline.job_plan import (
     Coverage,
     coverage_of,
     deficits,
+    fitting,
     next_generation,
     planned_shards,
     scene_task,
@@ -85,7 +86,7 @@ def estimate_job(settings: JobSettings, *, measure: bool = True) -> Estimate:
         hint = "'synth job run' with the same settings tells what differs; or give another --out"
         raise SynthError("the place holds a job of other settings", where=str(settings.place), hint=hint)
     plan, change = take_in(read_plan(settings.place), catalog, sku_digests(catalog, settings.render.cache), settings)
-    receipts = intact_receipts(settings.place) if plan.generations else {}
+    receipts = fitting(plan, intact_receipts(settings.place), settings) if plan.generations else {}
     work = work_of(plan, settings, identity)
     due = int((deficits(plan, coverage_of(plan, receipts, settings), settings.times) > 0).sum())
     if not due:

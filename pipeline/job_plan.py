@@ -157,6 +157,17 @@ def with_generation(plan: Plan, generation: Generation) -> Plan:
     return replace(plan, generations=(*plan.generations, generation))
 
 
+def fitting(plan: Plan, receipts: Mapping[str, Receipt], settings: JobSettings) -> dict[str, Receipt]:
+    """Those receipts that speak of the plan's shards, product by product; others are as good as none."""
+    found = {}
+    for generation, shard in planned_shards(plan, settings):
+        receipt = receipts.get(shard.name)
+        lengths = generation.deal.starts[shard.scenes + 1] - generation.deal.starts[shard.scenes]
+        if receipt is not None and len(receipt.cards) == lengths.sum() and receipt.scenes == len(lengths):
+            found[shard.name] = receipt
+    return found
+
+
 def planned_shards(plan: Plan, settings: JobSettings) -> Iterator[tuple[Generation, Shard]]:
     """All shards of the plan, in order."""
     for generation in plan.generations:

@@ -22,6 +22,7 @@ from pipeline.job_lease import CANCELLED, Lease, lease_of
 from pipeline.job_plan import (
     Change,
     coverage_of,
+    fitting,
     next_generation,
     planned_shards,
     scene_task,
@@ -122,7 +123,7 @@ class _Driver:
         started = time.monotonic()
         plan = self._plan()
         self._tidy()
-        self.receipts = intact_receipts(self.place)
+        self.receipts = fitting(plan, intact_receipts(self.place), self.settings)
         if retry:
             self.receipts = {shard: receipt for shard, receipt in self.receipts.items() if not receipt.failures}
         self.summary.found = len(self.receipts)
@@ -296,4 +297,5 @@ def write_index_now(settings: JobSettings) -> SetCounts:
 
     place = PatientPlace(settings.place.url)
     plan = read_plan(place)
-    return write_outline(place, plan, intact_receipts(place), load_catalog(settings.render.sku_list), settings)
+    receipts = fitting(plan, intact_receipts(place), settings)
+    return write_outline(place, plan, receipts, load_catalog(settings.render.sku_list), settings)

@@ -12,7 +12,7 @@ import numpy as np
 from assets.errors import SynthError
 from assets.places import Place
 from pipeline.job_lease import CANCELLED, Beat, is_alive, read_beat
-from pipeline.job_plan import coverage_of, deficits, planned_shards
+from pipeline.job_plan import coverage_of, deficits, fitting, planned_shards
 from pipeline.job_receipts import Receipt, read_receipts
 from pipeline.job_settings import JobSettings
 from pipeline.job_store import Plan, read_plan
@@ -52,7 +52,8 @@ class JobStatus:
 def job_status(settings: JobSettings) -> JobStatus:
     """The status of the job at a place. Raises SynthError where its plan is damaged."""
     place = settings.place
-    plan, receipts = read_plan(place), read_receipts(place)
+    plan = read_plan(place)
+    receipts = fitting(plan, read_receipts(place), settings)
     shards = [shard for _, shard in planned_shards(plan, settings)]
     done = [receipts[shard.name] for shard in shards if shard.name in receipts]
     beat = read_beat(place)

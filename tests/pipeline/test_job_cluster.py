@@ -26,13 +26,13 @@ def cluster() -> Iterator[Any]:
     """Two nodes on this machine; what tests add to it they take away again."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
-    import ray
-    from ray.cluster_utils import Cluster
+    ray = pytest.importorskip("ray")
+    utils = pytest.importorskip("ray.cluster_utils")
 
     before = os.environ.get("PYTHONPATH")
     # What actors import: the project and the stand-ins.
     os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE), str(HERE.parents[1])])
-    cluster = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+    cluster = utils.Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
     cluster.add_node(**NODE)
     yield cluster
     ray.shutdown()

@@ -120,7 +120,7 @@ def test_too_many_failures_end_the_job_and_it_goes_on_once_the_cause_is_mended(t
     assert files_of(tmp_path / "set") == files_of(tmp_path / "fine")
 
 
-@pytest.mark.parametrize("damage", ["receipt", "tar", "coco", "garbage"])
+@pytest.mark.parametrize("damage", ["receipt", "tar", "coco", "garbage", "other"])
 def test_a_damaged_shard_is_made_anew(tmp_path: Path, listed: Path, damage: str) -> None:
     run(job_at(tmp_path / "set", listed))
     whole = files_of(tmp_path / "set")
@@ -131,8 +131,11 @@ def test_a_damaged_shard_is_made_anew(tmp_path: Path, listed: Path, damage: str)
         place.write(f"shards/{name}.tar", place.read(f"shards/{name}.tar")[:-100])
     elif damage == "coco":
         place.delete(f"annotations/{name}.json")
-    else:
+    elif damage == "garbage":
         place.write(f"receipts/{name}.json", b'{"shard": "other"}')
+    else:
+        record = json.loads(place.read(f"receipts/{name}.json"))
+        place.write(f"receipts/{name}.json", json.dumps({**record, "cards": record["cards"][1:]}).encode())
     assert run(job_at(tmp_path / "set", listed)).shards == 1
     assert files_of(tmp_path / "set") == whole
 

@@ -23,9 +23,8 @@ from pipeline.job_storage import PatientPlace
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """A server of the S3 protocol on loopback."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto = pytest.importorskip("moto.server")
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     yield f"http://{host}:{port}"
