@@ -142,9 +142,10 @@ def rollback(folder: Path) -> None:
 @click.option("--version", "which", help="Another than the one in use.")
 def verify(folder: Path, which: str | None) -> None:
     """Read every file of a version and compare it with its checksum."""
-    from detectors.gallery.versions import current_version, verify_gallery
+    from detectors.gallery.versions import current_version
+    from pipeline.gallery_tools import verify_version
 
-    problems = verify_gallery(folder, which)
+    problems = verify_version(folder, which)
     for problem in problems:
         click.echo(f"- {problem}")
     click.echo(f"version {which or current_version(folder)}: {f'{len(problems)} problems' if problems else 'good'}")
@@ -175,6 +176,7 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--threshold", type=click.FloatRange(-1, 1), help="Similarity of known products.  [default: chosen]")
 @click.option("--margin", type=click.FloatRange(0, 2), help="Lead under which a product is for review.")
 @click.option("--index", type=click.Choice(["exact"]), help="Search past the gallery's index.")
+@click.option("--best", type=click.IntRange(1, 24), default=1, help="A SKU counts by its so many best views.")
 @click.option("--out", type=ANY_PATH, help="Folder of report.json and the pages.")
 @click.option("--seed", type=click.IntRange(0), default=0, help="Of the resampling for intervals.")
 def evaluate(folder: Path, **options: Any) -> None:
@@ -185,7 +187,7 @@ def evaluate(folder: Path, **options: Any) -> None:
     from detectors.gallery.print_report import print_report
 
     console = Console()
-    recognizer = _recognizer(folder, options, "threshold", "margin", "index")
+    recognizer = _recognizer(folder, options, "threshold", "margin", "index", "best")
     wanted = {name: options[name] for name in ("run", "detection", "split", "out", "seed")}
     report = evaluate_gallery(recognizer, options["data"], console, settings=_data(options), **wanted)
     print_report(console, report)
@@ -218,6 +220,16 @@ def _data(options: dict[str, Any]) -> Any:
     from detectors.prepare import DataSettings
 
     return DataSettings(images=options["images"], skip_bad=options["skip_bad"])
+
+
+@gallery.command()
+@click.argument("folder", metavar="GALLERY", type=EXISTING_FOLDER)
+@click.option("--keep", type=click.IntRange(0), default=3, help="Versions before the one in use.")
+def clean(folder: Path, keep: int) -> None:
+    """Delete old versions, and every file that no version needs any more."""
+    from pipeline.gallery_tools import clean_folder
+
+    click.echo(clean_folder(folder, keep))
 
 
 def _builder() -> Any:

@@ -122,9 +122,9 @@ def add_to_gallery(
     with write_gallery(settings.out) as lock:
         parent = open_gallery(settings.out)
         _check_views(parent)
-        note = _settle_embedder(settings, parent)
-        parent.check_embedder(note.fingerprint, str(settings.embedder))
-        held = parent.manifest
+        held, note = parent.manifest, parent.manifest.embedder
+        if settings.embedder is not None:
+            parent.check_embedder(note_of_run(settings.embedder).fingerprint, str(settings.embedder))
         settings = replace(settings, views=held.views, precision=held.precision)
         digests = digest_skus(catalog, keys or catalog.keys, cache=settings.cache)
         digests = {key: digest for key, digest in digests.items() if _digest_in(parent, key) != digest}
@@ -199,7 +199,7 @@ class _Work:
 
 
 def _settle_embedder(settings: BuildSettings, parent: Gallery | None) -> EmbedderNote:
-    """Which embedder is used; one that is given is kept in the gallery's folder."""
+    """Which embedder a gallery is built with; one that is given is kept in its folder."""
     if settings.embedder is None:
         if parent is None:
             hint = "give --embedder RUN, of 'synth embedder train'"

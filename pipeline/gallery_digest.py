@@ -8,10 +8,9 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
-from dataclasses import asdict
 from pathlib import Path
 
-from assets.catalog import PICTURES, Catalog, Sku
+from assets.catalog import COLUMNS, PICTURES, Catalog, Sku
 from assets.errors import SynthError
 from assets.library import FORMAT
 from assets.limits import PICTURE_BYTES, check_file
@@ -19,6 +18,7 @@ from assets.mesh_sources import SETTLED_NS, source_digest
 
 # Columns that no picture shows.
 UNSEEN = ("category", "mass_kg", "licence")
+SEEN = tuple(sorted(set(COLUMNS) - set(UNSEEN)))
 MEMORY = "gallery-digests-1.sqlite"
 
 
@@ -41,6 +41,9 @@ def digest_skus(catalog: Catalog, keys: Iterable[str], *, cache: Path) -> dict[s
             digests[key] = _sha(row, mesh)
             continue
         files = [catalog.root / name for name in _pictures(sku)]
+        if not files:
+            digests[key] = _sha(row)
+            continue
         states = [_state(file) for file in files]
         state = _sha(row, json.dumps(states))
         if key in known and known[key][0] == state:
@@ -54,8 +57,8 @@ def digest_skus(catalog: Catalog, keys: Iterable[str], *, cache: Path) -> dict[s
 
 
 def _row_text(sku: Sku) -> str:
-    row = {name: value for name, value in asdict(sku).items() if name not in UNSEEN and value not in ("", None)}
-    return json.dumps([FORMAT, row], sort_keys=True)
+    row = {name: value for name in SEEN if (value := getattr(sku, name)) not in ("", None)}
+    return json.dumps([FORMAT, row])
 
 
 def _pictures(sku: Sku) -> list[str]:

@@ -8,14 +8,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from detectors.gallery.clean import clean_gallery
 from detectors.gallery.decision import settle_decision
 from detectors.gallery.gallery import open_gallery
-from detectors.gallery.index import build_index, open_index, read_note
+from detectors.gallery.index import build_index, check_index, open_index, read_note
 from detectors.gallery.versions import (
     current_version,
     read_manifest,
     roll_back,
     use_version,
+    verify_gallery,
     version_ids,
     write_gallery,
 )
@@ -69,6 +71,19 @@ def switch(folder: Path, version: str | None) -> str:
         else:
             use_version(folder, version)
     return f"{folder}: version {version} is in use ({read_manifest(folder, version).skus:,} SKUs)"
+
+
+def verify_version(folder: Path, version: str | None) -> list[str]:
+    """Everything that is wrong with the files of a version."""
+    problems = verify_gallery(folder, version)
+    return problems or check_index(open_gallery(folder, version))
+
+
+def clean_folder(folder: Path, keep: int) -> str:
+    """Deletes what is older than the `keep` versions before the one in use; what that came to, in words."""
+    with write_gallery(folder):
+        versions, freed = clean_gallery(folder, keep)
+    return f"{versions} versions deleted, {freed / 2**20:,.1f} MiB freed"
 
 
 def make_index(folder: Path, kind: str, console: Console) -> None:

@@ -120,16 +120,19 @@ def inherit_decision(gallery: Gallery, parent: Gallery) -> None:
         write_decision(gallery, stored)
 
 
-def ranking_of(gallery: Gallery, nearest: Nearest, queries: NDArray[np.float32], truth: NDArray) -> Ranking:
+def ranking_of(
+    gallery: Gallery, nearest: Nearest, queries: NDArray[np.float32], truth: NDArray, *, best: int = 1
+) -> Ranking:
     """The answers as the numbers of detectors/embed/retrieval.py want them.
 
-    truth: (Q,) position in the gallery, UNKNOWN for products that it lacks. A truth that is not among the nearest has
-    the rank after them.
+    truth: (Q,) position in the gallery, UNKNOWN for products that it lacks. best: as in `find_skus`. A truth that is
+    not among the nearest has the rank after them.
     """
     known = truth != UNKNOWN
     own = np.full(len(truth), np.nan, np.float32)
     for place in np.flatnonzero(known):
-        own[place] = (gallery.vectors(gallery.rows_of(int(truth[place]))) @ queries[place]).max()
+        views = gallery.vectors(gallery.rows_of(int(truth[place]))) @ queries[place]
+        own[place] = np.sort(views)[::-1][:best].mean()
     is_truth = nearest.skus == truth[:, None]
     # Others of the same score count as better, as everywhere.
     rank = ((nearest.scores >= own[:, None]) & ~is_truth & (nearest.skus != NOBODY)).sum(axis=1) + 1

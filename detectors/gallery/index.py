@@ -44,8 +44,6 @@ TRAIN_ROWS = 64
 LEAST_LISTS, LEAST_TRAIN = 4, 40
 # Recall is measured on so many rows, moved by noise of this length: as far as a photograph lies from a render.
 RECALL_QUERIES, RECALL_NOISE = 500, 0.6
-# From this share of rows outside the index on it is time to build it anew.
-STALE = 0.2
 Rows = NDArray[np.int64]
 Scores = NDArray[np.float32]
 
@@ -75,10 +73,16 @@ class Index:
 
 
 def open_index(gallery: Gallery, kind: str | None = None) -> Index:
-    """The index of a version, or with kind "exact" an exact search past it. Raises SynthError where it is damaged."""
-    note = read_note(gallery)
+    """The index of a version, or with kind "exact" an exact search past it.
+
+    Raises SynthError where it is damaged, and for a kind that the version does not have.
+    """
     if kind is not None and kind not in INDEXES:
         raise unknown_name("index", kind, INDEXES)
+    note = read_note(gallery)
+    if kind not in (None, "exact") and (note is None or note.kind != kind):
+        hint, found = f"'synth gallery index {gallery.folder} {kind}' builds it", note.kind if note else "exact"
+        raise SynthError(f"the version has no {kind} index", where=str(gallery.folder), found=found, hint=hint)
     if kind == "exact" or note is None:
         return Index("exact", _exact(gallery, np.arange(len(gallery.blocks))))
     return _approximate(gallery, note)
@@ -121,6 +125,20 @@ def read_note(gallery: Gallery) -> IndexNote | None:
         return None
     except (OSError, ValidationError) as error:
         raise damaged(path, error) from error
+
+
+def check_index(gallery: Gallery) -> list[str]:
+    """What is wrong with the file of a version's index."""
+    note = read_note(gallery)
+    if note is None:
+        return []
+    path = gallery.folder / INDEXES_FOLDER / f"{note.file}.faiss"
+    try:
+        with path.open("rb") as file:
+            right = hashlib.file_digest(file, "sha256").hexdigest() == note.file
+    except OSError as error:
+        return [f"{path.name}: {error.strerror or error}"]
+    return [] if right else [f"{path.name}: the content is not what was written"]
 
 
 def measure_recall(gallery: Gallery, index: Index, *, seed: int) -> tuple[float, float]:

@@ -151,6 +151,13 @@ def roll_back(folder: Path) -> str:
     return before[0]
 
 
+def forget_versions(folder: Path, keep: int) -> list[str]:
+    """Rolling back can go `keep` versions back from now on; those and the one in use."""
+    now, before = _pointer(folder)
+    _point(folder, now, before[:keep])
+    return [now, *before[:keep]]
+
+
 @contextmanager
 def write_gallery(folder: Path) -> Iterator[int]:
     """Keeps other writers out of a gallery, and takes away what killed ones left. Readers are not kept out.

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from assets.errors import SynthError
 from detectors.embed.retrieval import rank_skus
+from detectors.gallery.clean import clean_gallery
 from detectors.gallery.decision import ranking_of
 from detectors.gallery.gallery import NOBODY, Gallery, open_gallery
 from detectors.gallery.index import (
     INDEXES,
     INDEXES_FOLDER,
     build_index,
+    check_index,
     inherit_index,
     measure_recall,
     nearest,
@@ -24,7 +26,7 @@ from detectors.gallery.index import (
     read_note,
 )
 from detectors.gallery.search import find_skus
-from detectors.gallery.versions import add_version, use_version
+from detectors.gallery.versions import add_version, roll_back, use_version, verify_gallery, version_ids
 
 
 def queries_near(numbers: range, noise: float = 0.2) -> NDArray[np.float32]:
@@ -175,3 +177,51 @@ def test_faiss_and_torch_work_side_by_side(tmp_path: Path) -> None:
         product = torch.randn(256, 256) @ torch.randn(256, 256)
         assert bool(torch.isfinite(product).all())
         assert len(find_skus(gallery, index, queries_near(range(32)), k=3).skus) == 32
+
+
+def test_a_kind_that_the_version_does_not_have_is_told(tmp_path: Path) -> None:
+    gallery = cases.make_gallery(tmp_path, 100)
+    build_index(gallery, "hnsw")
+    with pytest.raises(SynthError, match="no ivf index"):
+        open_index(gallery, "ivf")
+
+
+def test_the_command_line_knows_every_kind() -> None:
+    from pipeline.cli_gallery import KINDS
+
+    assert tuple(INDEXES) == KINDS
+
+
+def test_cleaning_leaves_what_the_kept_versions_need(tmp_path: Path) -> None:
+    old = cases.make_gallery(tmp_path, 100, part=50)
+    build_index(old, "hnsw")
+    cases.make_gallery(tmp_path, 20)
+    parts = [old.manifest.parts[1], cases.part_of(tmp_path, [200])]
+    use_version(tmp_path, add_version(tmp_path, cases.manifest_of(parts)))
+    now = open_gallery(tmp_path)
+    inherit_index(now, old)
+    before = find_skus(now, open_index(now), queries_near(range(100)), k=3)
+    assert clean_gallery(tmp_path, 0)[0] == 2
+    assert version_ids(tmp_path) == [now.version] and verify_gallery(tmp_path) == []
+    # The first part stays as long as the index over it does; that of the version between has gone.
+    assert len(list((tmp_path / "parts").glob("*.npy"))) == 3
+    after = find_skus(open_gallery(tmp_path), open_index(open_gallery(tmp_path)), queries_near(range(100)), k=3)
+    assert np.array_equal(before.skus, after.skus)
+    build_index(open_gallery(tmp_path), "exact")
+    assert clean_gallery(tmp_path, 0)[1] > 0
+    assert len(list((tmp_path / "parts").glob("*.npy"))) == 2 and not list((tmp_path / "indexes").iterdir())
+    with pytest.raises(SynthError, match="no version to go back to"):
+        roll_back(tmp_path)
+
+
+def test_a_changed_index_is_found_by_verifying(tmp_path: Path) -> None:
+    gallery = cases.make_gallery(tmp_path, 100)
+    build_index(gallery, "hnsw")
+    assert check_index(gallery) == []
+    (file,) = (tmp_path / INDEXES_FOLDER).iterdir()
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    assert check_index(gallery) == [f"{file.name}: the content is not what was written"]
+    file.unlink()
+    assert "No such file" in check_index(gallery)[0]
