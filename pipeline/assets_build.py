@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assets.errors import SynthError, printable
+from pipeline.notes import note_lines
 from pipeline.progress import Reporter, duration_text
 from pipeline.worker_process import Job
 from pipeline.workers import Outcome, run_scenes
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 MANY_SKUS = 170_000
 # The picture of what was built shows so many products.
 SHEET_PRODUCTS = 60
-MOST_TOLD = 50
 
 
 @dataclass(frozen=True)
@@ -178,10 +178,8 @@ BUILDING = Job(scene=_build_one, start=_open_library)
 
 def print_build(reporter: Reporter, sku_list: Path, summary: BuildSummary) -> None:
     """What was made, what it takes, what is doubtful and what is wrong, in words."""
-    for sku, note in summary.notes[:MOST_TOLD]:
-        reporter.say(printable(f"note: {sku}: {note}"))
-    if len(summary.notes) > MOST_TOLD:
-        reporter.say(f"and {len(summary.notes) - MOST_TOLD} more notes")
+    for line in note_lines(summary.notes):
+        reporter.say(f"note: {line}")
     for sku, reason in summary.failures:
         reporter.say(printable(f"failed: {sku}: {reason}"))
     parts = [f"{summary.built} built", f"{summary.found} there before"]

@@ -21,6 +21,7 @@ from assets.catalog import PICTURES, Catalog, Problem, Sku, check_catalog, load_
 from assets.catalog_csv import formula_safe
 from assets.errors import SynthError, printable
 from pipeline.mesh_process import MeshProcess
+from pipeline.notes import note_lines
 
 MOST_ROWS = 200
 LONGEST_STEM = 180
@@ -39,8 +40,7 @@ def check_list(path: Path, *, meshes: bool = True, console: Console | None = Non
         return 1
     catalog = load_catalog(path)
     notes, errors = _load_meshes(catalog, console) if meshes else ([], [])
-    notes = [*catalog.notes, *notes]
-    for note in notes:
+    for note in (*catalog.notes, *note_lines(notes)):
         console.print(f"note: {note}", style="yellow", highlight=False, markup=False)
     for error in errors:
         console.print(error, style="red", highlight=False, markup=False)
@@ -48,7 +48,7 @@ def check_list(path: Path, *, meshes: bool = True, console: Console | None = Non
     what = f"{len(catalog)} SKUs, {len(catalog) - made} with meshes, {made} made from sizes"
     verdict = f"cannot use {len(errors)} of the meshes" if errors else "good"
     console.print(
-        f"{path}: {verdict}: {what}, {len(notes)} notes",
+        f"{path}: {verdict}: {what}, {len(catalog.notes) + len(notes)} notes",
         style="red" if errors else "green",
         highlight=False,
         markup=False,
@@ -65,18 +65,19 @@ def _print_problems(console: Console, path: Path, problems: list[Problem]) -> No
         console.print(f"and {len(problems) - MOST_ROWS} more")
 
 
-def _load_meshes(catalog: Catalog, console: Console) -> tuple[list[str], list[str]]:
-    """Notes on meshes and on pictures of packages, and what cannot be used."""
+def _load_meshes(catalog: Catalog, console: Console) -> tuple[list[tuple[str, str]], list[str]]:
+    """Notes on meshes and on pictures of packages, each with its SKU, and what cannot be used."""
     from assets.package_art import read_art
     from assets.package_facts import package_doubts
 
-    notes, errors = [], []
+    notes: list[tuple[str, str]] = []
+    errors = []
     with MeshProcess() as load:
         for sku in track(catalog, "loading meshes", total=len(catalog), console=console, transient=True):
             try:
                 root = catalog.root
                 found = load(sku, root).notes if sku.mesh else package_doubts(sku, read_art(sku, root))
-                notes += [printable(f"{sku.sku}: {note}") for note in found]
+                notes += [(sku.sku, note) for note in found]
             except SynthError as error:
                 errors.append(f"{sku.sku}: {error}")
     return notes, errors

@@ -15,6 +15,7 @@ from rich.console import Console
 import pipeline.assets_build as build
 from pipeline.assets_build import BuildSettings, BuildSummary, build_assets, print_build
 from pipeline.cli import main
+from pipeline.notes import note_lines
 from pipeline.progress import Reporter
 from pipeline.worker_process import Job
 
@@ -56,7 +57,7 @@ def test_products_are_made_once(listed: Path, tmp_path: Path) -> None:
     assert (first.built, first.found, first.drawn, first.failures) == (COUNT + 1, 0, 1, [])
     assert len(kept(tmp_path / "cache")) == COUNT + 1
     assert "7 built, 0 there before, 1 without mesh and pictures" in told and "GB for 170,000" in told
-    assert "note: can 0: package: can, chosen from the silhouette" in told
+    assert "note: 6 SKUs (can 0, can 1, can 2, …): package: can, chosen from the silhouette" in told
     again, told = run(listed, tmp_path / "cache")
     assert (again.built, again.found) == (0, COUNT + 1)
     assert "0 built, 7 there before" in told
@@ -117,6 +118,21 @@ def test_the_command(listed: Path, tmp_path: Path) -> None:
     assert bad.exit_code == 1 and "failed: can 0" in bad.output
     wrong = CliRunner().invoke(main, ["assets", "build", str(listed), "--sku", "can 9"])
     assert wrong.exit_code == 1 and "unknown SKU 'can 9'" in wrong.output
+
+
+def test_notes_of_many_are_few_lines() -> None:
+    notes = [(f"s{number}", "dark") for number in range(1000)] + [
+        ("a", "one"),
+        ("b", "two\x1b[2J"),
+        ("c", "two\x1b[2J"),
+    ]
+    assert note_lines(notes) == [
+        "1000 SKUs (s0, s1, s2, …): dark",
+        "2 SKUs (b, c): two\\x1b[2J",
+        "a: one",
+    ]
+    lines = note_lines([(f"s{number}", f"{number} %") for number in range(1000)])
+    assert len(lines) == 101 and lines[-1] == "and 900 more kinds of notes"
 
 
 def test_the_check_tells_what_does_not_fit(listed: Path) -> None:
