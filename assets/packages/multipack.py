@@ -132,6 +132,7 @@ def _cut_plan(plan: PackagePlan, heights: tuple[float, float]) -> PackagePlan:
 
     def cut(shot: NDArray[np.uint8]) -> NDArray[np.uint8]:
         first, last = (round(float(1 - end) * len(shot)) for end in share[::-1])
+        first = min(first, len(shot) - 1)
         return shot[first : max(last, first + 1)]
 
     sides = {side: cut(shot) for side, shot in plan.art.sides.items() if side in ("front", "back")}

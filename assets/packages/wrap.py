@@ -120,7 +120,8 @@ def _straight_zone(rings: NDArray, height: int) -> tuple[int, int]:
     wide = np.linalg.norm(np.diff(rings, axis=1), axis=2).sum(axis=1)
     z = rings[:, 0, 2]
     heights = z[-1] - (np.arange(height) + 0.5) / height * (z[-1] - z[0])
-    full = np.interp(heights, z, wide) >= STRAIGHT * wide.max()
+    girth = np.interp(heights, z, wide)
+    full = girth >= STRAIGHT * girth.max()
     edges = np.flatnonzero(np.diff(np.concatenate([[0], full.astype(np.int8), [0]])))
     spans = edges.reshape(-1, 2)
     first, last = spans[np.argmax(spans[:, 1] - spans[:, 0])]

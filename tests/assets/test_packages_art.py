@@ -17,7 +17,8 @@ from assets.catalog import Sku, load_catalog
 from assets.lettering import font_of, text_length, write_fitted
 from assets.library import load_product
 from assets.mesh import Mesh
-from assets.package_art import PackageArt
+from assets.package_art import SIDES, PackageArt
+from assets.packages import KINDS
 from assets.packages.bottle import family_of
 from assets.packages.panels import border_color, picture_colors
 from assets.packages.plan import PackagePlan
@@ -28,6 +29,7 @@ from assets.silhouette import Profile, profile_of
 from assets.small_print import draw_table, draw_text_block
 
 ROWS, COLUMNS = 240, 120
+PAIRS = (("front", "back"), ("left", "right"))
 SIGNS = {"front": 1.0, "back": -1.0}
 Outline = Callable[[np.ndarray], np.ndarray]
 
@@ -253,6 +255,27 @@ def test_a_picture_from_above_is_on_the_lid() -> None:
     _, colors = view(mesh, 9, 9, above)
     assert colors[2, 4] == pytest.approx((255, 0, 0), abs=3)
     assert colors[6, 4] == pytest.approx((0, 0, 0), abs=3)
+
+
+@settings(max_examples=40)
+@given(st.sampled_from(sorted(KINDS)), st.integers(0, 1 << 30))
+def test_any_pictures_of_any_size_give_a_package(kind: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    sides = {}
+    for side in SIDES:
+        if rng.random() < 0.5:
+            height, width = rng.choice([1, 2, 3, 7, 50], 2)
+            sides[side] = rng.integers(0, 256, (height, width, 4)).astype(np.uint8)
+            sides[side][..., 3] = 255 * (rng.random((height, width)) > 0.3)
+            sides[side][0, 0, 3] = 255
+    profiles = [next((profile_of(sides[s][..., 3] >= 128) for s in pair if s in sides), None) for pair in PAIRS]
+    strip = rng.integers(0, 256, (*rng.choice([1, 3, 40], 2), 3)).astype(np.uint8) if rng.random() < 0.4 else None
+    size = tuple(float(metres) for metres in rng.uniform(0.01, 0.5, 3))
+    name = str(rng.choice(["A", "A b c d e f g h" * 9, "日本語 \U0001f600"]))
+    sku = replace(sku_of(kind, *size), name=name, unit_package="bottle", pack_count=float(rng.integers(1, 30)))
+    mesh = build_package(sku, PackageArt(sides, strip, *profiles), texture_px=int(rng.choice([16, 64, 200])))
+    assert mesh.size == pytest.approx(size, abs=1e-6)
+    assert np.isfinite(mesh.normals).all()
 
 
 def test_a_can_seen_from_a_little_above_has_flat_ends() -> None:
