@@ -29,7 +29,7 @@ from detectors.coco_values import whole_number
 from detectors.problems import Problems
 from detectors.shard_cache import ShardCache, cache_folder
 from detectors.shard_set import ShardSet
-from detectors.shard_tar import REPAIR, picture_suffix, read_samples
+from detectors.shard_tar import REPAIR, picture_suffix, read_samples, read_whole
 
 # A detector is validated after every epoch: so many pictures tell enough.
 VALIDATED = 2000
@@ -99,7 +99,7 @@ def shards_digest(place: Place) -> str:
 def _part_of(place: Place, entry: ShardEntry) -> Record:
     where = place.locate(coco_name(entry.name))
     try:
-        part = json.loads(place.read(coco_name(entry.name)))
+        part = json.loads(read_whole(place, coco_name(entry.name)))
         if isinstance(part["images"], list) and isinstance(part["annotations"], list):
             return dict(part)
         raise ValueError("no lists")

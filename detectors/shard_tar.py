@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from assets.errors import SynthError
-from assets.limits import DATASET_INSTANCES
+from assets.limits import DATASET_INSTANCES, SHARD_BYTES
 from assets.places import Place
 from assets.shards import Record, Sample, tar_name
 
@@ -95,13 +95,19 @@ def picture_suffix(suffixes: Mapping[str, object], image: Record, where: str) ->
 
 
 def read_samples(place: Place, name: str) -> Iterator[Sample]:
-    """The samples of a shard, which is read whole. Raises SynthError where it is missing or damaged."""
+    """The samples of a shard, which is read whole. Raises SynthError where it is missing, too large or damaged."""
     where = place.locate(tar_name(name))
     try:
-        data = place.read(tar_name(name))
+        data = read_whole(place, tar_name(name))
     except FileNotFoundError as error:
         raise SynthError("a shard is missing", where=where, hint=REPAIR) from error
     yield from samples_of(data, where)
+
+
+def read_whole(place: Place, name: str) -> bytes:
+    """A file of a shard. Raises FileNotFoundError where it is missing, SynthError where it is too large."""
+    SHARD_BYTES.check(place.size(name), place.locate(name))
+    return place.read(name)
 
 
 def samples_of(data: bytes, where: str) -> Iterator[Sample]:

@@ -20,7 +20,7 @@ from detectors.evaluate.coco_numbers import xywh_from_xyxy
 from detectors.image_set import Classes, ImageSet, Predictions
 from detectors.problems import Problems
 from detectors.shard_set import ShardSet, labelled_image
-from detectors.shard_tar import REPAIR
+from detectors.shard_tar import REPAIR, read_whole
 
 if TYPE_CHECKING:
     from detectors.find import Detections
@@ -35,7 +35,7 @@ def read_truth(shards: ShardSet, entry: ShardEntry, problems: Problems) -> Image
     """
     where = shards.place.locate(coco_name(entry.name))
     try:
-        data = shards.place.read(coco_name(entry.name))
+        data = read_whole(shards.place, coco_name(entry.name))
         if hashlib.sha256(data).hexdigest() != entry.coco_sha256:
             raise ValueError("another checksum than in index.json")
         content: Any = json.loads(data)
@@ -92,7 +92,7 @@ def image_ids_of(shards: ShardSet, entry: ShardEntry) -> list[int]:
     """The ids of the images of a shard in the order of the tar. Raises SynthError where they are not there."""
     where = shards.place.locate(coco_name(entry.name))
     try:
-        records = json.loads(shards.place.read(coco_name(entry.name)))["images"]
+        records = json.loads(read_whole(shards.place, coco_name(entry.name)))["images"]
         ids = [whole_number(record.get("id")) for record in records]
         if len(ids) == entry.images and None not in ids:
             return [int(number) for number in ids if number is not None]

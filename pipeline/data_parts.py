@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from assets.errors import SynthError
 from assets.places import Place
 from assets.shards import INSTANCES, Record, ShardEntry, coco_name
-from detectors.shard_tar import REPAIR
+from detectors.shard_tar import REPAIR, read_whole
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def read_part(place: Place, entry: ShardEntry) -> Part:
     """The COCO part of a shard. Raises SynthError where it is missing, or is not what the index says."""
     where = place.locate(coco_name(entry.name))
     try:
-        data = place.read(coco_name(entry.name))
+        data = read_whole(place, coco_name(entry.name))
     except FileNotFoundError as error:
         raise SynthError("the COCO part of a shard is missing", where=where, hint=REPAIR) from error
     if (len(data), hashlib.sha256(data).hexdigest()) != (entry.coco_bytes, entry.coco_sha256):

@@ -19,7 +19,7 @@ from assets.errors import SynthError, unknown_name
 from assets.places import Place
 from assets.shards import Record, Sample, ShardEntry, coco_name, read_categories, read_index
 from detectors.progress import StepProgress
-from detectors.shard_tar import REPAIR, picture_suffix, read_samples
+from detectors.shard_tar import REPAIR, picture_suffix, read_samples, read_whole
 from pipeline.data_pack import DATASET, DataSummary, summarise
 
 # Suffixes that end in no picture: where they go.
@@ -98,7 +98,7 @@ def _unpack_split(
 def _info_of(place: Place, shards: Sequence[ShardEntry]) -> Record:
     """The info block of the first part: that of all."""
     try:
-        content = json.loads(place.read(coco_name(shards[0].name)))
+        content = json.loads(read_whole(place, coco_name(shards[0].name)))
         return dict(content.get("info", {}))
     except (FileNotFoundError, ValueError, AttributeError, TypeError) as error:
         where = place.locate(coco_name(shards[0].name))

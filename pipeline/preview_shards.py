@@ -14,7 +14,7 @@ from assets.places import Place
 from assets.shards import Record, Sample, ShardIndex, coco_name, read_index
 from detectors.coco_masks import compressed_mask
 from detectors.coco_values import is_set, sku_text
-from detectors.shard_tar import picture_suffix, read_samples
+from detectors.shard_tar import picture_suffix, read_samples, read_whole
 from pipeline.contact_sheet import save_sheet, sheet_of
 from pipeline.data_parts import parse_part
 from pipeline.preview import COLUMNS, draw_labels
@@ -59,7 +59,7 @@ def _tiles(place: Place, index: ShardIndex, shard: int, places: list[int]) -> li
 def _names(place: Place, name: str) -> dict[Any, str]:
     """What the categories of a shard are called."""
     try:
-        part = parse_part(place.read(coco_name(name)), place.locate(coco_name(name)))
+        part = parse_part(read_whole(place, coco_name(name)), place.locate(coco_name(name)))
     except FileNotFoundError:
         return {}
     return {record.get("id"): sku_text(record.get("sku")) or str(record.get("name")) for record in part.categories}

@@ -21,7 +21,7 @@ from assets.limits import open_picture
 from assets.places import Place
 from assets.shards import Record, Sample, ShardEntry, coco_name, read_categories, read_index, tar_name
 from detectors.progress import StepProgress
-from detectors.shard_tar import picture_suffix, samples_of
+from detectors.shard_tar import picture_suffix, read_whole, samples_of
 from pipeline.data_parts import parse_part
 from pipeline.data_spool import IdSpool
 from pipeline.data_workers import map_shards
@@ -159,9 +159,12 @@ def check_shard(place: Place, entry: ShardEntry) -> _Checked:
 
 def _read_checked(place: Place, name: str, size: int, digest: str, checked: _Checked) -> bytes | None:
     try:
-        data = place.read(name)
+        data = read_whole(place, name)
     except FileNotFoundError:
         checked.found.append(Violation(name, "is missing"))
+        return None
+    except SynthError as error:
+        checked.found.append(_told(name, error))
         return None
     if len(data) != size:
         checked.found.append(Violation(name, f"has {len(data)} bytes, but {size} in index.json"))
