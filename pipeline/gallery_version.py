@@ -138,10 +138,7 @@ def make_manifest(
     parent: Gallery | None,
 ) -> Manifest:
     """What the new version consists of. Raises SynthError where it would hold nothing."""
-    rows = 0
-    for part in parts:
-        lost = sum(sku.rows for place, sku in enumerate(read_skus(folder, part.digest)) if place in part.gone)
-        rows += part.rows - (lost if part.gone else 0)
+    rows = sum(part.rows - (_rows_gone(folder, part) if part.gone else 0) for part in parts)
     if not rows:
         raise SynthError("not one SKU is left for the gallery", where=str(folder))
     return Manifest(
@@ -155,6 +152,11 @@ def make_manifest(
         parts=parts,
         parent=parent.version if parent else None,
     )
+
+
+def _rows_gone(folder: Path, part: PartEntry) -> int:
+    skus = read_skus(folder, part.digest)
+    return sum(skus[place].rows for place in part.gone)
 
 
 def publish(folder: Path, manifest: Manifest, parent: Gallery | None, *, index: str | None) -> None:

@@ -24,6 +24,8 @@ from assets.atomic import write_whole
 from assets.errors import SynthError
 
 PARTS = "parts"
+# In the order in which they are written, the vectors last.
+SUFFIXES = (".jsonl", ".fronts", ".npy")
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,7 @@ def write_part(folder: Path, skus: Sequence[GallerySku], vectors: NDArray, front
     part = PartFile(_digest_of(lines, fronts, data), len(skus), len(vectors), size)
     path = vectors_path(folder, part.digest)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The vectors last: where they are, the part is complete.
-    for suffix, content in ((".jsonl", lines), (".fronts", fronts), (".npy", data)):
+    for suffix, content in zip(SUFFIXES, (lines, fronts, data), strict=True):
         file = path.with_suffix(suffix)
         if not file.exists():
             write_whole(file, content)
@@ -84,7 +85,9 @@ def read_skus(folder: Path, digest: str) -> list[GallerySku]:
     """The SKUs of a part. Raises SynthError where they are missing or damaged."""
     path = vectors_path(folder, digest).with_suffix(".jsonl")
     try:
-        return [GallerySku(**_fields(line)) for line in path.read_bytes().splitlines()]
+        # As one text: line by line it took twice as long.
+        rows = json.loads(b"[" + b",".join(path.read_bytes().splitlines()) + b"]")
+        return [GallerySku(**_checked(row)) for row in rows]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise damaged(path, error) from error
 
@@ -119,11 +122,22 @@ def map_vectors(folder: Path, part: PartFile, dim: int) -> NDArray:
     return vectors
 
 
+def check_files(folder: Path, part: PartFile) -> None:
+    """Raises SynthError where a file of a part is missing, or they are not as long as they were."""
+    path = vectors_path(folder, part.digest)
+    try:
+        size = sum(path.with_suffix(suffix).stat().st_size for suffix in SUFFIXES)
+    except OSError as error:
+        raise damaged(path, error) from error
+    if size != part.bytes:
+        raise damaged(path, f"{size} bytes, {part.bytes} were written")
+
+
 def check_part(folder: Path, part: PartFile) -> list[str]:
     """What is wrong with the files of a part, none if they are as they were written."""
     path = vectors_path(folder, part.digest)
     try:
-        lines, fronts, data = (path.with_suffix(suffix).read_bytes() for suffix in (".jsonl", ".fronts", ".npy"))
+        lines, fronts, data = (path.with_suffix(suffix).read_bytes() for suffix in SUFFIXES)
     except OSError as error:
         return [f"{path.name}: {error.strerror or error}"]
     if _digest_of(lines, fronts, data) != part.digest:
@@ -143,11 +157,10 @@ def _lines_of(skus: Sequence[GallerySku]) -> bytes:
     return "".join(json.dumps(asdict(sku), ensure_ascii=False) + "\n" for sku in skus).encode()
 
 
-def _fields(line: bytes) -> dict[str, Any]:
-    fields: dict[str, Any] = json.loads(line)
-    if not isinstance(fields["sku"], str) or not isinstance(fields["rows"], int):
+def _checked(row: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(row["sku"], str) or not isinstance(row["rows"], int):
         raise TypeError("a SKU's key is a text, its rows a number")
-    return fields
+    return row
 
 
 def _digest_of(*contents: bytes) -> str:

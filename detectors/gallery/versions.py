@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from assets.atomic import lock_folder, remove_leftovers, sync_folder, write_whole
 from assets.errors import SynthError, unknown_name
-from detectors.gallery.parts import PARTS, PartFile, check_part, damaged, read_skus
+from detectors.gallery.parts import PARTS, PartFile, check_files, check_part, damaged, read_skus
 
 FORMAT = 1
 CURRENT, VERSIONS, MANIFEST = "current", "versions", "gallery.json"
@@ -132,9 +132,8 @@ def use_version(folder: Path, version: str) -> None:
 
     Raises SynthError where it is not there or one of its parts is not.
     """
-    manifest = read_manifest(folder, version)
-    for part in manifest.parts:
-        read_skus(folder, part.digest)
+    for part in read_manifest(folder, version).parts:
+        check_files(folder, part.file)
     now, before = _pointer(folder) if is_gallery(folder) else ("", [])
     if now != version:
         _point(folder, version, [now, *before] if now else before)
