@@ -237,6 +237,15 @@ def test_print_is_not_stretched(name: str, normal: str | None, share: float) -> 
     assert areas[counted][ratios[counted] < 1.1].sum() >= share * areas[counted].sum() * (1 - 1e-9)
 
 
+@pytest.mark.parametrize("name", ["can", "bottle", "flat bottle", "jar", "tub"])
+def test_a_packshot_on_a_wall_is_not_stretched(name: str) -> None:
+    mesh = build_package(sku_of(*CASES[name]), art_of(quarters()))
+    ratios, areas, normals = stretching(mesh)
+    wall = np.abs(normals[:, 2]) < 0.1
+    assert areas[wall].sum() > 0.5 * areas.sum()
+    assert ratios[wall].max() < 1.1
+
+
 def test_the_same_row_gives_the_same_package_in_any_order() -> None:
     first = [build_package(sku_of(*CASES[name]), NOTHING, texture_px=64).key for name in CASES]
     again = [build_package(sku_of(*CASES[name]), NOTHING, texture_px=64).key for name in reversed(CASES)]
