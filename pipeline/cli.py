@@ -302,14 +302,21 @@ def _verify(
 
 
 @main.command()
-@click.argument("folder", type=EXISTING_FOLDER)
-@click.option("--out", type=ANY_PATH, help="The contact sheet.  [default: preview.png in FOLDER]")
+@click.argument("place")
+@click.option("--out", type=ANY_PATH, help="The contact sheet.  [default: preview.png in the folder]")
 @click.option("--count", type=click.IntRange(1, 400), default=12, help="Pictures shown.")
-def preview(folder: Path, out: Path | None, count: int) -> None:
-    """Draw a contact sheet of the data set in FOLDER with boxes and masks."""
+def preview(place: str, out: Path | None, count: int) -> None:
+    """Draw a contact sheet of the data set at PLACE (a folder, or shards on any storage) with boxes and masks."""
+    from assets.places import Place
+    from assets.shards import has_index
     from pipeline.preview import preview_dataset
+    from pipeline.preview_shards import preview_shards
 
-    click.echo(f"wrote {preview_dataset(folder, out or folder / 'preview.png', count=count)}")
+    # Beside the shards it would be a file that no index knows of.
+    if has_index(Place(place)):
+        click.echo(f"wrote {preview_shards(Place(place), out or Path('preview.png'), count=count)}")
+    else:
+        click.echo(f"wrote {preview_dataset(Path(place), out or Path(place) / 'preview.png', count=count)}")
 
 
 @main.command()

@@ -1,44 +1,79 @@
-"""Contact sheets of sharded sets, our own and anybody's."""
+"""Contact sheets of sharded sets, and the commands that take either kind of data set."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
-from rich.console import Console
-from test_data_pack import NAMES, foreign_set
+from support import rle_of_mask
 
 from assets.errors import SynthError
 from assets.places import Place
-from assets.shards import write_index
-from pipeline.data_pack import pack_data
-from pipeline.preview import preview_dataset
+from assets.shards import Sample, write_categories, write_index, write_shard
+from pipeline.cli import main
 from pipeline.preview_shards import preview_shards
-from pipeline.run_settings import RunSettings
 
-QUIET = Console(quiet=True)
-
-
-def test_the_sheet_is_that_of_the_set_it_came_from(rendered: RunSettings, tmp_path: Path) -> None:
-    place = Place(str(tmp_path / "shards"))
-    pack_data(rendered.out, place, QUIET, shard_images=3)
-    ours = np.array(Image.open(preview_shards(place, tmp_path / "a.png", count=8)))
-    theirs = np.array(Image.open(preview_dataset(rendered.out, tmp_path / "b.png", count=8)))
-    assert ours.shape == theirs.shape
-    # The shards of train come before those of val: the same tiles, elsewhere; the title differs.
-    assert np.array_equal(np.bincount(ours[40:].ravel()), np.bincount(theirs[40:].ravel()))
+CATEGORIES = [{"id": 3, "name": "Tea", "sku": "tea"}]
+WIDTH, HEIGHT = 40, 30
 
 
-def test_anybodys_set_can_be_looked_at(tmp_path: Path) -> None:
-    place = Place(f"memory://{tmp_path.name}/set")
-    pack_data(foreign_set(tmp_path / "theirs", NAMES), place, QUIET, shard_images=2, spool=tmp_path / "spool")
-    with Image.open(preview_shards(place, tmp_path / "a.png", count=3)) as sheet:
-        assert sheet.width > 3 * 600
-    place.delete("shards/train-000000.tar")
-    with pytest.raises(SynthError, match="missing"):
-        preview_shards(place, tmp_path / "b.png")
-    write_index(place, [])
-    with pytest.raises(SynthError, match="no labelled pictures"):
-        preview_shards(place, tmp_path / "b.png")
+def jpeg(width: int = WIDTH, height: int = HEIGHT) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), (90, 90, 90)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def sample(number: int, **record: object) -> Sample:
+    """A picture with one box, of which the mask is the upper half; nothing else is known of it."""
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[5:10, 10:30] = True
+    annotation = {"id": number, "image_id": number, "category_id": 3, "bbox": [10, 5, 20, 10], "area": 100.0}
+    image = {"id": number, "file_name": f"{number}.jpg", "width": WIDTH, "height": HEIGHT}
+    return Sample(str(number), {"jpg": jpeg()}, image, [{**annotation, "segmentation": rle_of_mask(mask), **record}])
+
+
+def place_of(folder: Path, *shards: list[Sample]) -> Place:
+    place = Place(str(folder))
+    entries = [write_shard(place, f"train-{i}", "train", samples, CATEGORIES, {}) for i, samples in enumerate(shards)]
+    write_index(place, entries)
+    write_categories(place, CATEGORIES)
+    return place
+
+
+def test_pictures_come_from_all_over_the_set(tmp_path: Path) -> None:
+    place = place_of(tmp_path / "set", [sample(1), sample(2), sample(3)], [], [sample(4)])
+    sheet = Image.open(preview_shards(place, tmp_path / "sheet.png", count=4))
+    # Two of the first shard, the one of the last: three tiles of 640 pixels side by side.
+    assert 3 * 640 < sheet.width < 3 * 640 + 60
+    colors = np.asarray(sheet.convert("RGB")).reshape(-1, 3)
+    assert (np.ptp(colors.astype(int), axis=1) > 60).any()
+
+
+@pytest.mark.parametrize("segmentation", [None, [[10, 5, 30, 5, 30, 15]], {"size": [30, 40], "counts": [0, 5]}])
+def test_outlines_of_other_forms_are_left_out(tmp_path: Path, segmentation: object) -> None:
+    place = place_of(tmp_path / "set", [sample(1, segmentation=segmentation, iscrowd=1)])
+    assert preview_shards(place, tmp_path / "sheet.png").exists()
+
+
+def test_damaged_labels_are_told(tmp_path: Path) -> None:
+    place = place_of(tmp_path / "set", [sample(1, bbox="wide")])
+    with pytest.raises(SynthError, match="cannot be drawn"):
+        preview_shards(place, tmp_path / "sheet.png")
+    with pytest.raises(SynthError, match="no pictures"):
+        preview_shards(place_of(tmp_path / "none", []), tmp_path / "sheet.png")
+
+
+def test_commands_take_shards(tmp_path: Path) -> None:
+    place = place_of(tmp_path / "set", [sample(1), sample(2)])
+    result = CliRunner().invoke(main, ["verify", place.url])
+    assert result.exit_code == 0 and "clean: 2 images, 2 annotations" in result.output, result.output
+    result = CliRunner().invoke(main, ["preview", place.url, "--out", str(tmp_path / "sheet.png")])
+    assert result.exit_code == 0 and (tmp_path / "sheet.png").exists(), result.output
+    (tmp_path / "set" / "shards" / "train-0.tar").write_bytes(b"")
+    assert CliRunner().invoke(main, ["verify", place.url]).exit_code == 1
+    nowhere = CliRunner().invoke(main, ["verify", str(tmp_path / "nowhere")])
+    assert nowhere.exit_code == 1 and "not a data set" in nowhere.output
