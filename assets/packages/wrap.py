@@ -20,7 +20,7 @@ INSIDE = 0.985
 # Columns that a gap between packshots is painted on, and their share that leads over from what is beside it.
 COARSE, BLEND = 48, 0.22
 # A drawn panel goes where the body has at least so much of its girth, and onto so much of a gap.
-STRAIGHT, PASTED = 0.95, 0.62
+STRAIGHT, PASTED = 0.9, 0.62
 # Side -> the axis that its viewer sees to the right, and its sign; the front is taken rather than a side as good.
 VIEWS = {"front": (0, 1.0), "right": (1, 1.0), "back": (0, -1.0), "left": (1, -1.0)}
 PREFERRED = 1.2
