@@ -31,7 +31,7 @@ from pipeline.scene_job import opened_worker
 from pipeline.worker_process import Job
 
 # Scenes per worker and pass: path tracing takes a hundred times as long as drawing.
-SCENES = {"raster": 10, "cycles": 2}
+SCENES = {"raster": 6, "cycles": 2}
 # What a worker keeps of meshes in memory (assets/library.py).
 LIBRARY_BYTES = 1024 << 20
 

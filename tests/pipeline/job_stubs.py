@@ -10,25 +10,23 @@ import signal
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Console
 
 from assets.atomic import write_whole
 from assets.errors import SynthError
 from assets.places import Place
 from assets.shards import Sample, annotation_id, image_id, tar_of
-from pipeline.job_run import JobSummary, run_job
 from pipeline.job_scene import spec_file, spool_file
 from pipeline.job_settings import JobSettings
 from pipeline.job_tasks import SceneTask
 from pipeline.layout import stem_of
-from pipeline.progress import Reporter
 from pipeline.run_settings import RunSettings
 from pipeline.worker_process import Job, start_nothing
 
-MARKS = "MARKS"
+if TYPE_CHECKING:
+    from pipeline.job_run import JobSummary
 
 
 def write_list(path: Path, skus: list[str], **changed: str) -> Path:
@@ -46,7 +44,7 @@ def skus(number: int) -> list[str]:
 def job_at(out: Path | str, sku_list: Path, **changes: Any) -> JobSettings:
     """A job of small shards; changes: of JobSettings, or of RunSettings."""
     cache = sku_list.parent / "cache"
-    render = RunSettings(sku_list, Path(), 0, width=64, height=48, workers=2, cache=cache, max_failures=0.5)
+    render = RunSettings(sku_list, Path(), 0, width=64, height=48, workers=1, cache=cache, max_failures=0.5)
     own = {name: changes.pop(name) for name in list(changes) if name in JobSettings.__dataclass_fields__}
     job = JobSettings(replace(render, **changes), Place(str(out)), times=4, shard_scenes=4)
     return replace(job, **own)
@@ -54,6 +52,12 @@ def job_at(out: Path | str, sku_list: Path, **changes: Any) -> JobSettings:
 
 def run(settings: JobSettings, scene: Any = None, share: float | None = 0.8, **how: Any) -> JobSummary:
     """Runs a job of stand-in scenes."""
+    # Not at the top: workers, which import this file, need none of it.
+    from rich.console import Console
+
+    from pipeline.job_run import run_job
+    from pipeline.progress import Reporter
+
     job = Job(scene or write_scene, how.pop("start", start_nothing))
     return run_job(settings, Reporter(Console(file=io.StringIO())), job, share=share, **how)
 
