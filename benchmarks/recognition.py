@@ -54,13 +54,16 @@ CONSOLE = Console(width=120)
 
 @dataclass(frozen=True)
 class Line:
-    """One number of the tables."""
+    """One line of the tables. but_size: share of queries named rightly but for the size of the pack: sizes of one
+    article bear the same print, and a crop has no scale.
+    """
 
     embedder: str
     gallery: str
     skus: int
     views: int
     numbers: Retrieval
+    but_size: float | None = None
 
 
 def numbers_of(text: str) -> tuple[int, ...]:
@@ -117,14 +120,17 @@ def catalogue(out: Path, skus: str, **options: Any) -> None:
     shelf = Shelf(out / "skus.csv", out / "views", keys[: max(sizes)], MOST_VIEWS, SIDE)
     fill(shelf, embedders, out, options)
     queries = read_queries(scenes)
+    articles = articles_of(out / "skus.csv")
     lines = []
     for name, embedder in embedders.items():
         vectors, truth = embed_queries(embedder, queries, known)
         for size in sizes:
             for views in numbers_of(options["views"]):
                 gallery, labels = load_vectors(shelf, out / "vectors" / name, skus=size, views=views)
-                found = measure(rank_skus(gallery, labels, vectors, truth), skus=size, views=len(labels))
-                lines.append(Line(name, "catalogue", size, views, found))
+                ranking = rank_skus(gallery, labels, vectors, truth)
+                found = measure(ranking, skus=size, views=len(labels))
+                same = articles[ranking.skus[:, 0]] == articles[ranking.truth]
+                lines.append(Line(name, "catalogue", size, views, found, float(same[ranking.known].mean())))
     report(lines, out / "catalogue.json")
     if options["softmax"]:
         report_softmax(out, known, queries, options)
@@ -182,6 +188,13 @@ def keys_of(file: Path) -> tuple[str, ...]:
     """The SKUs of a list."""
     with file.open(newline="", encoding="utf-8") as stream:
         return tuple(row["sku"] for row in csv.DictReader(stream))
+
+
+def articles_of(file: Path) -> NDArray:
+    """(N,) a number for each row of an invented list, the same for the sizes of one article."""
+    with file.open(newline="", encoding="utf-8") as stream:
+        prints = [(row["brand"], row["category"], row["colors"], row["package"]) for row in csv.DictReader(stream)]
+    return np.unique(np.array(["\0".join(one) for one in prints]), return_inverse=True)[1]
 
 
 def cut_list(source: Path, target: Path, keys: Sequence[str]) -> None:
@@ -278,10 +291,13 @@ def places_of(queries: ImageSet, rows: NDArray, keys: Sequence[str]) -> NDArray:
 
 def report(lines: Sequence[Line], file: Path) -> None:
     """The lines as a table and as a file."""
-    table = Table("embedder", "gallery", "SKUs", "views", "crops", "top-1", "top-5", "MRR", "AUROC", "FPR95")
+    table = Table(
+        "embedder", "gallery", "SKUs", "views", "crops", "top-1", "but size", "top-5", "MRR", "AUROC", "FPR95"
+    )
     for line in lines:
         found = line.numbers
-        shares = [f"{value:.1%}" for value in (found.top1, found.top5)]
+        but_size = "" if line.but_size is None else f"{line.but_size:.1%}"
+        shares = [f"{found.top1:.1%}", but_size, f"{found.top5:.1%}"]
         rest = [f"{found.mrr:.3f}", f"{found.auroc:.3f}", f"{found.fpr95:.1%}"]
         counts = [str(line.skus), str(line.views), f"{found.queries} + {found.unknown}"]
         table.add_row(line.embedder, line.gallery, *counts, *shares, *rest)
