@@ -257,7 +257,7 @@ def test_a_picture_from_above_is_on_the_lid() -> None:
     assert colors[6, 4] == pytest.approx((0, 0, 0), abs=3)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.sampled_from(sorted(KINDS)), st.integers(0, 1 << 30))
 def test_any_pictures_of_any_size_give_a_package(kind: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -344,9 +344,10 @@ def test_colours_of_a_picture_come_by_how_much_there_is_of_them() -> None:
 
 @given(st.text("abcdefgh AVTo.", min_size=1, max_size=30), st.integers(6, 200))
 def test_measured_words_are_as_long_as_drawn_ones(text: str, pixels: int) -> None:
-    """Words are measured one by one: only kerning across blanks and rounding to pixels are left out."""
+    """Words are measured one by one at 100 pixels: kerning across blanks and whole pixels of glyphs are left out."""
     drawn = font_of(pixels).getlength(text)
-    assert text_length(text, pixels) == pytest.approx(drawn, rel=0.06, abs=len(text) + 1)
+    rounding = 0.5 * (pixels / 100 + 1)
+    assert text_length(text, pixels) == pytest.approx(drawn, rel=0.02, abs=rounding * len(text) + 1)
 
 
 @pytest.mark.parametrize("size", [(300, 60), (60, 300), (40, 12), (9, 7)])
