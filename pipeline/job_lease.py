@@ -73,6 +73,15 @@ def is_alive(place: Place, beat: Beat | None) -> bool:
     return False
 
 
+def is_cancelled(place: Place) -> bool:
+    """Whether somebody has asked the job to end. Read, not asked for: clients of storages remember what there was."""
+    try:
+        place.read(CANCELLED)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def _has_process(number: int) -> bool:
     try:
         os.kill(number, 0)
@@ -131,7 +140,7 @@ class Lease:
                 if now is not None and now.token != self._token:
                     self.lost = True
                     return
-                self.cancelled = self.cancelled or self.place.exists(CANCELLED)
+                self.cancelled = self.cancelled or is_cancelled(self.place)
                 self._say("running")
 
 

@@ -32,6 +32,12 @@ class Change:
     delisted: int = 0
     asked: bool = False
 
+    def __str__(self) -> str:
+        """120 new, 35 changed, 60 delisted."""
+        parts = {"new": self.new, "changed": self.changed, "delisted": self.delisted}
+        told = ", ".join(f"{number:,} {name}" for name, number in parts.items() if number)
+        return told or ("as before, asked for otherwise" if self.asked else "as before")
+
     def __bool__(self) -> bool:
         return self.asked or bool(self.new or self.changed or self.delisted)
 

@@ -11,7 +11,6 @@ from rich.table import Table
 from pipeline.job_cost import Cost
 from pipeline.job_estimate import Estimate
 from pipeline.job_pilot import Pilot
-from pipeline.job_plan import Change
 from pipeline.job_run import JobSummary
 from pipeline.job_status import JobStatus
 from pipeline.progress import duration_text
@@ -45,16 +44,10 @@ def shares_text(found: Mapping[str, int], order: Iterable[str]) -> str:
     return ", ".join(f"{name} {found.get(name, 0) / total:.0%}" for name in order)
 
 
-def change_text(change: Change) -> str:
-    """120 new, 35 changed, 60 delisted."""
-    parts = {"new": change.new, "changed": change.changed, "delisted": change.delisted}
-    return ", ".join(f"{number:,} {name}" for name, number in parts.items() if number) or "as before"
-
-
 def print_estimate(console: Console, estimate: Estimate) -> None:
     """What the job would do, what its pictures would show, and what it would cost."""
     settings, table = estimate.settings, _table()
-    table.add_row("SKUs", f"{estimate.skus:,} ({change_text(estimate.change)})")
+    table.add_row("SKUs", f"{estimate.skus:,} ({estimate.change})")
     if estimate.there:
         table.add_row("there already", f"{estimate.there:,} scenes, of which {estimate.retired:,} will be retired")
     if not estimate.all_scenes:
@@ -157,7 +150,7 @@ def print_job_summary(console: Console, summary: JobSummary) -> None:
     table = _table()
     counts = summary.counts
     table.add_row("data set", escape(summary.place))
-    table.add_row("SKUs", f"{summary.skus:,} ({change_text(summary.change)})")
+    table.add_row("SKUs", f"{summary.skus:,} ({summary.change})")
     retired = f", {summary.retired:,} retired" if summary.retired else ""
     table.add_row(
         "scenes", f"{summary.made:,} made, {summary.failed:,} failed{retired} in {duration_text(summary.seconds)}"

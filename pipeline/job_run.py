@@ -153,6 +153,8 @@ class _Driver:
         digests = sku_digests(self.catalog, self.settings.render.cache)
         old = read_plan(self.place)
         plan, self.summary.change = take_in(old, self.catalog, digests, self.settings)
+        if old.versions and self.summary.change:
+            self.reporter.say(f"the list against that of the last run: {self.summary.change}")
         if plan is not old:
             write_version(self.place, plan.current, plan.ids)
         return plan

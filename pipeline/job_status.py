@@ -11,7 +11,7 @@ import numpy as np
 
 from assets.errors import SynthError
 from assets.places import Place
-from pipeline.job_lease import CANCELLED, Beat, is_alive, read_beat
+from pipeline.job_lease import CANCELLED, Beat, is_alive, is_cancelled, read_beat
 from pipeline.job_plan import coverage_of, deficits, fitting, planned_shards
 from pipeline.job_receipts import Receipt, read_receipts
 from pipeline.job_settings import JobSettings
@@ -83,7 +83,7 @@ def _state(place: Place, beat: Beat | None, open_work: bool) -> str:
         return "running"
     if beat.state != "running":
         return beat.state
-    return "cancelled" if place.exists(CANCELLED) else "interrupted"
+    return "cancelled" if is_cancelled(place) else "interrupted"
 
 
 def _coverage(plan: Plan, receipts: Mapping[str, Receipt], settings: JobSettings) -> tuple[int, int, int]:
