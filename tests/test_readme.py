@@ -16,8 +16,11 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+GUIDE = (ROOT / "docs" / "catalogue.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str, page: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page, flags=re.DOTALL)
 
 
 def test_every_bash_command_works(tmp_path: Path) -> None:
@@ -71,7 +74,7 @@ def options_of(words: list[str]) -> set[str]:
 
 def test_options_of_console_blocks_exist() -> None:
     """Long runs are not repeated here, but each option in them must be one that the command knows."""
-    for block in blocks("console"):
+    for block in [*blocks("console"), *blocks("console", GUIDE)]:
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
             if words[:1] == ["synth"]:
