@@ -37,7 +37,10 @@ def _font(pixels: int) -> ImageFont.FreeTypeFont:
 
 
 def text_length(text: str, pixels: float) -> float:
-    """Pixels that a text takes on one line, its words measured one by one: a catalogue uses the same ones often."""
+    """About the pixels that a text takes on one line, its words measured one by one: a list repeats them often.
+
+    Kerning across blanks is left out, and that small glyphs take whole pixels.
+    """
     words = text.split(" ")
     return (sum(map(_word_length, words)) + (len(words) - 1) * _word_length(" ")) * pixels / MEASURED_PX
 
@@ -61,6 +64,9 @@ def write_fitted(
         pixels = min((right - left) / max(longest, 1) * 94, (bottom - top) / (len(lines) * 1.12))
         best = max(best, (pixels, lines))
     pixels, lines = best
+    # Small glyphs are drawn in whole pixels: up to a sixth longer than they were measured.
+    longest = max(font_of(int(pixels)).getlength(line) for line in lines)
+    pixels *= min((right - left) / max(longest, 1), 1)
     font, stroke = font_of(int(pixels)), max(int(pixels * bold), 0)
     y = (top + bottom) / 2 - pixels * 1.1 * (len(lines) - 1) / 2
     for line in lines:
