@@ -25,7 +25,7 @@ GROUND_SHARE = 0.6
 # Brightness and colourfulness (YCrCb, 0..255) of grounds that photographers use; other colours are rather the pack's.
 LEAST_BRIGHT, MOST_COLOR = 120.0, 14.0
 # Differences from the ground, in levels, that are none, whatever the noise.
-LIGHT_STEP, COLOR_STEP = 4.0, 4.0
+LIGHT_STEP, COLOR_STEP = 2.5, 4.0
 # A shadow keeps this much of the ground's light, and differs in colour by so many levels at most.
 SHADOW_LIGHT, SHADOW_COLOR = 0.3, 5.5
 # Steps of light that end a shadow, in levels from pixel to pixel.
