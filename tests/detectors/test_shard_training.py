@@ -18,6 +18,7 @@ from detectors.checkpoint import LAST, load_checkpoint
 from detectors.image_store import open_source
 from detectors.prepare import DataSettings, prepare_training
 from detectors.shard_set import ShardSet
+from pipeline.cli_types import NamedPath
 from pipeline.data_pack import pack_data
 
 QUIET = Console(quiet=True)
@@ -96,3 +97,16 @@ def test_further_processes_open_the_same_shards(undisturbed: Path, sharded: Path
     source = open_source(undisturbed / "data" / "synthetic")
     assert isinstance(source, ShardSet) and len(source) == 40 and source.place == Place(str(sharded))
     assert source.read_sample(7, masks=False).image.shape == (64, 96, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("s3://shop/set", ("", Place("s3://shop/set"))),
+        ("a=s3://shop/set", ("a", Place("s3://shop/set"))),
+        ("s3://shop/set?x=1", ("", Place("s3://shop/set?x=1"))),
+        ("a=.", ("a", Path())),
+    ],
+)
+def test_sources_are_named_on_the_command_line(text: str, expected: tuple[str, Path | Place]) -> None:
+    assert NamedPath().convert(text, None, None) == expected
