@@ -43,7 +43,7 @@ from pipeline.run_settings import default_cache
 
 FAMILY = 10
 # Lengths of what tells a SKU from its family, a view from its SKU, a photograph from the nearest view.
-OWN, VIEW, PHOTO = 0.6, 0.4, 0.6
+OWN, VIEW, PHOTO = 0.6, 0.4, 1.0
 QUERIES = 512
 BATCHES = (1, 32)
 LATENCY_CALLS = 100

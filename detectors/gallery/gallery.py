@@ -53,9 +53,10 @@ class Gallery:
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """(N, dim) float32: the vectors of these rows."""
         found = np.empty((len(rows), self.dim), np.float32)
-        parts = np.searchsorted(self.starts, rows, side="right") - 1
-        for part in np.unique(parts):
-            mine = parts == part
+        order = np.argsort(rows, kind="stable")
+        ends = np.searchsorted(rows[order], self.starts)
+        for part in np.flatnonzero(np.diff(ends)):
+            mine = order[ends[part] : ends[part + 1]]
             found[mine] = self.blocks[part][rows[mine] - self.starts[part]]
         return found
 

@@ -47,14 +47,14 @@ def find_skus(gallery: Gallery, index: Index, queries: NDArray[np.float32], *, k
     """
     wanted = k if index.kind == "exact" and best == 1 else k * CANDIDATES
     _, rows = index.search(queries, wanted * gallery.manifest.views)
-    skus = np.full((len(queries), k), NOBODY, np.int32)
-    scores = np.full((len(queries), k), -1.0, np.float32)
-    for query, found in enumerate(rows):
-        some = _some_owners(gallery, found, wanted)
-        values = _scores(gallery, queries[query], some, best)
+    candidates = [_some_owners(gallery, found, wanted) for found in rows]
+    scores = _scores(gallery, queries, candidates, best)
+    named = np.full((len(queries), k), NOBODY, np.int32)
+    best_scores = np.full((len(queries), k), -1.0, np.float32)
+    for query, (some, values) in enumerate(zip(candidates, scores, strict=True)):
         order = np.lexsort((some, -values))[:k]
-        skus[query, : len(order)], scores[query, : len(order)] = some[order], values[order]
-    return Nearest(skus, scores)
+        named[query, : len(order)], best_scores[query, : len(order)] = some[order], values[order]
+    return Nearest(named, best_scores)
 
 
 def _some_owners(gallery: Gallery, rows: NDArray[np.int64], most: int) -> NDArray[np.int32]:
@@ -64,10 +64,22 @@ def _some_owners(gallery: Gallery, rows: NDArray[np.int64], most: int) -> NDArra
     return owners[np.sort(place)][:most]
 
 
-def _scores(gallery: Gallery, query: NDArray[np.float32], skus: NDArray[np.int32], best: int) -> NDArray[np.float32]:
-    """(N,) the score of each SKU from its own vectors."""
+def _scores(
+    gallery: Gallery, queries: NDArray[np.float32], candidates: list[NDArray[np.int32]], best: int
+) -> list[NDArray[np.float32]]:
+    """The score of each candidate of each query from its own vectors, which are fetched for all of them at once."""
+    sizes = np.array([len(some) for some in candidates], np.int64)
+    skus = np.concatenate([np.zeros(0, np.int32), *candidates])
     if not len(skus):
-        return np.zeros(0, np.float32)
-    views = gallery.vectors(np.concatenate([gallery.rows_of(sku) for sku in skus])) @ query
-    parts = np.split(views, np.cumsum(gallery.counts[skus])[:-1])
-    return np.array([np.sort(part)[::-1][:best].mean() for part in parts], np.float32)
+        return [np.zeros(0, np.float32) for _ in candidates]
+    counts = gallery.counts[skus]
+    ends = np.cumsum(counts)
+    starts = ends - counts
+    rows = np.asarray(np.repeat(gallery.first[skus] - starts, counts) + np.arange(ends[-1]), np.int64)
+    asked = np.repeat(np.repeat(np.arange(len(queries)), sizes), counts)
+    views = np.einsum("ij,ij->i", gallery.vectors(rows), queries[asked])
+    if best == 1:
+        scores = np.maximum.reduceat(views, starts)
+    else:
+        scores = np.array([np.sort(part)[::-1][:best].mean() for part in np.split(views, ends[:-1])], np.float32)
+    return list(np.split(scores, np.cumsum(sizes)[:-1]))
