@@ -17,20 +17,10 @@ import numpy as np
 from assets.barcode import check_digit
 from assets.catalog_words import ENDS, FLAVOURS, GOODS, LINES, MIDDLES, STARTS, Goods
 
-COLUMNS = (
-    "sku",
-    "name",
-    "category",
-    "package",
-    "width_m",
-    "height_m",
-    "depth_m",
-    "mass_kg",
-    "brand",
-    "colors",
-    "barcode",
+COLUMNS: tuple[str, ...] = (
+    *("sku", "name", "category", "package", "width_m", "height_m", "depth_m", "mass_kg", "brand", "colors", "barcode"),
+    *("unit_package", "pack_count", "licence"),
 )
-COLUMNS += ("unit_package", "pack_count", "licence")
 LICENCE = "CC0-1.0"
 # As many as the six digits of a key can tell apart.
 BRANDS = 1_000_000

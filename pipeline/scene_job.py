@@ -90,8 +90,10 @@ def _render_view(worker: SceneWorker, index: int, view: int) -> int:
     from render.sample import draw_scene
 
     settings = worker.settings
-    size = {"width": settings.width, "height": settings.height}
-    scene = draw_scene(worker.library, worker.recipe, seed=settings.seed, index=index, view=view, **size)
+    width, height = settings.width, settings.height
+    scene = draw_scene(
+        worker.library, worker.recipe, seed=settings.seed, index=index, view=view, width=width, height=height
+    )
     return write_picture(scene, worker.library, worker.backend, settings)
 
 
