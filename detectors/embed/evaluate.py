@@ -38,7 +38,9 @@ from detectors.embed.retrieval import (
     rank_skus,
 )
 from detectors.embed.softmax import classify
+from detectors.evaluate.bootstrap import Interval, bootstrap
 from detectors.image_set import Classes, ImageSet
+from detectors.mix import Purpose, stream
 from detectors.prepare import DataSettings, read_one
 from detectors.progress import StepProgress
 
@@ -74,13 +76,14 @@ class EvaluateSettings:
 @dataclass(frozen=True)
 class EmbedReport:
     """What was measured. keys: of the SKUs that rows and confusions name by their place. confusions: (SKU, taken for,
-    times). at: what the threshold does, where there is one.
+    times). top1: with where 95 of 100 such sets of queries would put it. at: what the threshold does, if there is one.
     """
 
     embedder: str
     gallery: str
     queries: str
     numbers: Retrieval
+    top1: Interval
     at: AtThreshold | None
     keys: tuple[str, ...]
     skus: tuple[SkuRow, ...]
@@ -98,6 +101,7 @@ class EmbedReport:
             "gallery": self.gallery,
             "queries": self.queries,
             "numbers": _finite(asdict(self.numbers)),
+            "top1": _finite(asdict(self.top1)),
             "at_threshold": None if self.at is None else _finite(asdict(self.at)),
             "skus": rows,
             "confusions": [[key(true), key(named), times] for true, named, times in self.confusions],
@@ -113,9 +117,9 @@ def evaluate_embedder(settings: EvaluateSettings, console: Console) -> EmbedRepo
     embedder = load_embedder(settings.run, device=settings.device)
     gallery = _read(settings.gallery, "gallery", SPLITS, settings, console)
     views = CropChoice(settings.choice.least_side, settings.choice.least_visible, settings.views)
-    known, labels = _embed(embedder, gallery, views, settings, console)
+    known, labels, _ = _embed(embedder, gallery, views, settings, console)
     queries = _read(settings.queries, "queries", QUERY_SPLITS, settings, console)
-    ranking = _rank(embedder, known, labels, gallery.classes, queries, settings, console)
+    ranking, groups = _rank(embedder, known, labels, gallery.classes, queries, settings, console)
     if not ranking.known.any():
         raise SynthError(
             "no query shows a SKU of the gallery",
@@ -128,6 +132,7 @@ def evaluate_embedder(settings: EvaluateSettings, console: Console) -> EmbedRepo
         gallery=str(settings.gallery),
         queries=str(settings.queries),
         numbers=measure(ranking, skus=len(np.unique(labels)), views=len(labels)),
+        top1=_interval(ranking, groups, settings.seed),
         at=_at_threshold(embedder, known, labels, gallery.classes, ranking, settings, console),
         keys=gallery.classes.keys,
         skus=tuple(by_sku(ranking)),
@@ -152,8 +157,8 @@ def _read(path: Path, name: str, splits: tuple[str, ...], settings: EvaluateSett
 
 def _embed(
     embedder: Embedder, images: ImageSet, choice: CropChoice, settings: EvaluateSettings, console: Console
-) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Vectors of the chosen boxes and their labels."""
+) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
+    """Vectors of the chosen boxes, their labels and the groups of their images."""
     rows = choice.rows(images, seed=settings.seed)
     workers = settings.workers if settings.workers is not None else loader_processes()
     with StepProgress(console, f"embedding {images.name}", total=len(rows), unit="crops") as progress:
@@ -166,7 +171,7 @@ def _embed(
             last = now
 
         vectors = embed_boxes(embedder, images, rows, workers=workers, advance=advance)
-    return vectors, images.labels[rows]
+    return vectors, images.labels[rows], images.groups[images.image_of_box()[rows]]
 
 
 def embed_boxes(
@@ -217,12 +222,26 @@ def _rank(
     queries: ImageSet,
     settings: EvaluateSettings,
     console: Console,
-) -> Ranking:
-    """The queries against the gallery; boxes of classes that it lacks are products that it does not know."""
-    vectors, own = _embed(embedder, queries, settings.choice, settings, console)
+) -> tuple[Ranking, NDArray[np.int32]]:
+    """The queries against the gallery, and the group of each: photographs of one arrangement are one.
+
+    Boxes of classes that the gallery lacks are products that it does not know.
+    """
+    vectors, own, groups = _embed(embedder, queries, settings.choice, settings, console)
     place = {key: label for label, key in enumerate(classes.keys)}
     table = np.array([place.get(key, UNKNOWN) for key in rename_classes(queries, classes).keys], np.int64)
-    return rank_skus(known, labels, vectors, table[own])
+    return rank_skus(known, labels, vectors, table[own]), groups
+
+
+def _interval(ranking: Ranking, groups: NDArray[np.int32], seed: int) -> Interval:
+    """Top-1 of the known queries by a bootstrap over groups."""
+    right = (ranking.rank[ranking.known] == 1).astype(np.float64)
+
+    def top1(weights: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.array([(weights * right).sum() / max(weights.sum(), 1)])
+
+    rng = stream(seed, Purpose.BOOTSTRAP)
+    return bootstrap(top1(np.ones(len(right), np.int64)), top1, groups[ranking.known], rng=rng)[0]
 
 
 def _at_threshold(
@@ -236,7 +255,7 @@ def _at_threshold(
 ) -> AtThreshold | None:
     if settings.threshold_data is not None:
         held = _read(settings.threshold_data, "threshold", QUERY_SPLITS, settings, console)
-        threshold = choose_threshold(_rank(embedder, known, labels, classes, held, settings, console))
+        threshold = choose_threshold(_rank(embedder, known, labels, classes, held, settings, console)[0])
     else:
         threshold = load_embedder_checkpoint(settings.run).score.get("threshold", float("nan"))
     return at_threshold(ranking, threshold) if np.isfinite(threshold) else None
@@ -252,6 +271,10 @@ def print_report(console: Console, report: EmbedReport) -> None:
     shares = [f"{value:.1%}" for value in (numbers.top1, numbers.top5)]
     table.add_row(*shares, f"{numbers.mrr:.3f}", lead, f"{numbers.auroc:.3f}", f"{numbers.fpr95:.1%}")
     console.print(table)
+    spread = (
+        "" if np.isnan(report.top1.low) else f"top-1 lies within {report.top1.low:.1%} to {report.top1.high:.1%} (95 %)"
+    )
+    console.print("; ".join(filter(None, (spread, report.top1.note))), highlight=False)
     unknown = "each query's own SKU left out" if numbers.simulated else f"{numbers.unknown} crops of other products"
     console.print(f"unknown products: {unknown}", highlight=False)
     if report.at is not None:

@@ -228,6 +228,7 @@ def test_evaluates_known_and_unknown_products(trained: Path, data: Path, tmp_pat
     report = evaluate_embedder(settings, Console(file=told, width=160))
     numbers = report.numbers
     assert numbers.queries + numbers.unknown == 36 and numbers.unknown > 0 and not numbers.simulated
+    assert report.top1.value == numbers.top1 and report.top1.low <= numbers.top1 <= report.top1.high
     assert numbers.skus == 4 and numbers.views == 20 and numbers.top1 > 0.8
     written = json.loads((tmp_path / "judged" / "report.json").read_text())
     assert written["numbers"]["top1"] == numbers.top1 and written["embedder"] == load_embedder(trained).fingerprint
