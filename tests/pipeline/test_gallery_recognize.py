@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 import gallery_shop as shop
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
@@ -19,11 +20,13 @@ from rich.console import Console
 
 import pipeline.gallery_render as gallery_render
 from detectors.gallery import boxes as box_module
+from detectors.gallery import evaluate as evaluation
 from detectors.gallery.decision import read_decision
 from detectors.gallery.evaluate import evaluate_gallery
 from detectors.gallery.gallery import open_gallery
 from detectors.gallery.recognize import open_recognizer
 from detectors.gallery.versions import current_version
+from detectors.image_set import Classes, ImageSet, Predictions
 from detectors.prepare import DataSettings
 from pipeline.cli import main
 from pipeline.gallery_build import BuildSettings, build_gallery
@@ -237,3 +240,31 @@ def test_views_are_an_ordinary_data_set(home: Path, tmp_path: Path, monkeypatch:
     run(*words, *more)
     assert {path: path.read_bytes() for path in before} == before
     assert "other views" in run(*words[:-1], 48, *more, code=1).output
+
+
+def test_a_detector_that_finds_all_makes_the_lists_of_the_labelled_boxes(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = SimpleNamespace(spec=SimpleNamespace(width=64, height=64), threshold=0.5, classes=None)
+    monkeypatch.setattr(evaluation, "load_checkpoint", lambda run: checkpoint)
+    monkeypatch.setattr(evaluation, "restore_model", lambda checkpoint: SimpleNamespace(to=lambda device: None))
+
+    def find(model: Any, truth: ImageSet, classes: Any, size: Any, **further: Any) -> Predictions:
+        """Every box, and over each a second one that is not believed."""
+        images, count = np.repeat(truth.image_of_box(), 2), len(truth.boxes)
+        scores = np.tile([0.9, 0.3], count).astype(np.float32)
+        return Predictions(
+            Classes(("product",), ("product",)),
+            images,
+            np.repeat(truth.boxes, 2, axis=0),
+            np.zeros(2 * count, np.int32),
+            scores,
+        )
+
+    monkeypatch.setattr(evaluation, "find_in_set", find)
+    recognizer = open_recognizer(home / "gallery", device="cpu")
+    photos = home / "test" / "photos.json"
+    report = evaluate_gallery(recognizer, photos, QUIET, run=home, settings=DataSettings())
+    assert report.found is not None and report.found.detections == 12
+    assert report.found.checkout == report.given.checkout
+    assert report.found.coco["AP"] == pytest.approx(report.given.coco["AP"], abs=0.02)
