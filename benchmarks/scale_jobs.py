@@ -157,13 +157,15 @@ def cluster_of(cpus: int) -> Iterator[str]:
     """A Ray cluster of this machine that lets so many workers work, whatever cores it has."""
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "benchmarks")])
-    command = [str(Path(sys.executable).with_name("ray"))]
-    head = [*command, "start", "--head", "--port", "6399", "--num-cpus", str(cpus), "--include-dashboard", "false"]
-    subprocess.run([*head, "--disable-usage-stats"], check=True, stdout=subprocess.DEVNULL)
+    import ray  # noqa: TID251
+    from ray.cluster_utils import Cluster  # noqa: TID251
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": cpus, "include_dashboard": False})
     try:
-        yield "127.0.0.1:6399"
+        yield str(cluster.address)
     finally:
-        subprocess.run([*command, "stop"], check=False, stdout=subprocess.DEVNULL)
+        ray.shutdown()
+        cluster.shutdown()
 
 
 def rate_of(settings: JobSettings, kind: str) -> float:
