@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -28,6 +29,7 @@ from detectors.gallery.versions import verify_gallery, version_ids
 from pipeline.gallery_build import BuildSettings, add_to_gallery, build_gallery, remove_from_gallery
 from pipeline.gallery_digest import digest_skus
 from pipeline.gallery_task import STRIKES, GalleryTask, make_task, read_result, result_path, start_worker, write_plan
+from pipeline.gallery_version import give_ids
 from pipeline.gallery_views import View, open_studio, views_of
 
 KEYS = ("red", "green", "blue", "yellow")
@@ -263,3 +265,41 @@ def test_a_new_sku_is_recognized_once_it_is_added_and_nothing_else_changes(
     assert all(row["sku"] != "black" for row in before)
     assert [row["sku"] for row in after] == truth
     assert [after[place]["similarity"] for place in known] == [before[place]["similarity"] for place in known]
+
+
+@pytest.mark.usefixtures("here")
+def test_small_parts_are_joined_once_there_are_many(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "gallery"
+    build_gallery(settings_of(home, out, part_skus=3), QUIET)
+    before = open_gallery(out)
+    assert [part.skus for part in before.manifest.parts] == [3, 1]
+    monkeypatch.setattr("pipeline.gallery_version.MOST_SMALL", 0)
+    add_to_gallery(settings_of(home, out, "five.csv", part_skus=3), QUIET)
+    after = open_gallery(out)
+    assert [part.skus for part in after.manifest.parts] == [3, 2]
+    for key in before.keys:
+        old, new = before.positions[key], after.positions[key]
+        assert np.array_equal(before.vectors(before.rows_of(old)), after.vectors(after.rows_of(new)))
+        assert before.front(old) == after.front(new) != b""
+    assert verify_gallery(out) == []
+
+
+def parent_of(ids: dict[str, int], next_id: int) -> Any:
+    """What ids are given by: a version with these SKUs."""
+    manifest = SimpleNamespace(next_id=next_id)
+    return SimpleNamespace(keys=tuple(ids), category_ids=np.array([*ids.values()]), manifest=manifest)
+
+
+def test_ids_are_those_of_the_registry_where_there_is_one(tmp_path: Path) -> None:
+    catalog = load_catalog(shop.write_list(tmp_path / "skus.csv", ("red", "green", "blue")))
+    assert give_ids(catalog, catalog.keys, None) == ({"blue": 1, "green": 2, "red": 3}, 4)
+    # Without a registry the gallery goes on from what it has.
+    parent = parent_of({"red": 1, "yellow": 2}, 9)
+    assert give_ids(catalog, catalog.keys, parent) == ({"red": 1, "blue": 9, "green": 10}, 11)
+    (tmp_path / "skus.ids.csv").write_text("id,sku\n1,red\n2,yellow\n3,blue\n")
+    assert give_ids(catalog, ("blue", "green"), parent) == ({"blue": 3, "green": 4}, 9)
+    with pytest.raises(SynthError, match="other category ids") as caught:
+        give_ids(catalog, catalog.keys, parent_of({"red": 2}, 3))
+    assert "'red': 2 in the gallery, 1 by the registry" in str(caught.value)
