@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -201,6 +203,11 @@ def test_shards_from_elsewhere_are_fetched_once_and_make_room(plain: Path, tmp_p
     entries = read_index(there).shards
     room = sum(sorted(entry.tar_bytes for entry in entries)[-3:])
     cache = ShardCache(tmp_path / "cache", room)
+    (tmp_path / "cache").mkdir()
+    for name, age in (("old", 2), ("new", 0)):
+        left = tmp_path / "cache" / f".x.tar.{name}.tmp"
+        left.write_bytes(b"half")
+        os.utime(left, (time.time() - age * 86_400,) * 2)
     first = cache.fetch(there, entries[0])
     assert first.read_bytes() == there.read("shards/train-000000.tar")
     stamp = first.stat().st_ino
@@ -210,6 +217,7 @@ def test_shards_from_elsewhere_are_fetched_once_and_make_room(plain: Path, tmp_p
         held = [path.stat().st_size for path in (tmp_path / "cache").glob("*.tar")]
         assert sum(held) <= room
     assert cache.fetch(there, entries[-1]).exists() and not first.exists()
+    assert [path.name for path in (tmp_path / "cache").glob("*.tmp")] == [".x.tar.new.tmp"]
 
 
 def test_a_shard_that_changed_on_the_way_is_refused(plain: Path, tmp_path: Path) -> None:
