@@ -5,11 +5,11 @@
 
 `catalogue` invents a catalogue, renders eight views of every SKU (96 px), embeds them, and asks for the SKUs of crops
 out of crowded tabletop scenes: other light, other cameras, partly hidden. The queries are always those of the first
---queries SKUs; a larger gallery adds more SKUs they may be taken for. The trained embedder has learned on scenes of
---train-skus further SKUs that are in no gallery and no query: nothing is retrained for a catalogue. The softmax
-classifier has learned the very SKUs of the queries, from other scenes. `photos` asks for crops of photographs in
-galleries of rendered scans. Every stage (views, scenes, vectors, trainings) goes on where it was stopped: call the same
-command again. Numbers go to OUT/catalogue.json and OUT/photos.json.
+--queries SKUs; a larger gallery adds more SKUs they may be taken for. The trained embedder has learned on scenes and
+views of --train-skus further SKUs that are in no gallery and no query: nothing is retrained for a catalogue. The
+softmax classifier has learned the very SKUs of the queries, from other scenes and their views. `photos` asks for crops
+of photographs in galleries of rendered scans. Every stage (views, scenes, vectors, trainings) goes on where it was
+stopped: call the same command again. Numbers go to OUT/catalogue.json, OUT/softmax.json and OUT/photos.json.
 """
 
 from __future__ import annotations
@@ -116,7 +116,8 @@ def catalogue(out: Path, skus: str, **options: Any) -> None:
     if further:
         cut_list(out / "skus.csv", out / "further.csv", further)
         data = render_scenes(out / "further.csv", out / "scenes-train", options["train_scenes"], "train", options)
-        embedders["trained"] = train_on(data, out / "embedder", "arcface", options)
+        views = render_views(out / "further.csv", out / "views-train", options)
+        embedders["trained"] = train_on({"scenes": data, "views": views}, out / "embedder", "arcface", options)
     shelf = Shelf(out / "skus.csv", out / "views", keys[: max(sizes)], MOST_VIEWS, SIDE)
     fill(shelf, embedders, out, options)
     queries = read_queries(scenes)
@@ -219,6 +220,24 @@ def render_scenes(sku_list: Path, out: Path, scenes: int, purpose: str, options:
     return out
 
 
+def render_views(sku_list: Path, out: Path, options: dict[str, Any]) -> Path:
+    """Each product alone, as galleries know it: what a gallery is made of is to be learned as well."""
+    run(
+        "gallery",
+        "views",
+        sku_list,
+        "--size",
+        SIDE,
+        "--views",
+        MOST_VIEWS,
+        "--workers",
+        options["workers"],
+        "--out",
+        out,
+    )
+    return out
+
+
 def run(*arguments: Any) -> None:
     """A command of synth, in a process of its own."""
     subprocess.run([sys.executable, "-m", "pipeline.cli", *map(str, arguments)], check=True)
@@ -236,10 +255,10 @@ def open_embedders(out: Path, options: dict[str, Any]) -> dict[str, Embedder]:
     return found
 
 
-def train_on(data: Path, out: Path, loss: str, options: dict[str, Any]) -> Embedder:
-    """An embedder trained on rendered scenes, or the one that an earlier call trained."""
+def train_on(data: dict[str, Path], out: Path, loss: str, options: dict[str, Any]) -> Embedder:
+    """An embedder trained on rendered data sets, or the one that an earlier call trained."""
     settings = EmbedSettings(
-        data=DataSettings(synthetic=(("scenes", data),), hold_out=0.05),
+        data=DataSettings(synthetic=tuple(data.items()), hold_out=0.05),
         out=out,
         choice=CHOICE,
         backbone=options["backbone"],
@@ -309,7 +328,8 @@ def report_softmax(out: Path, known: Sequence[str], queries: ImageSet, options: 
     """Top-1 of a classifier that has learned the SKUs it is asked for."""
     scenes = options["train_scenes"]
     data = render_scenes(out / "asked.csv", out / "scenes-softmax", scenes, "softmax", options)
-    embedder = train_on(data, out / "softmax", "softmax", options)
+    views = render_views(out / "asked.csv", out / "views-softmax", options)
+    embedder = train_on({"scenes": data, "views": views}, out / "softmax", "softmax", options)
     checkpoint = load_embedder_checkpoint(out / "softmax")
     rows = CHOICE.rows(queries, seed=0)
     place = {key: number for number, key in enumerate(known)}
