@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -35,7 +34,7 @@ from detectors.coco_values import sku_text
 from detectors.progress import StepProgress
 from detectors.shard_cache import check_bytes
 from detectors.shard_tar import read_samples
-from pipeline.data_pack import DATASET, DataSummary, summarise
+from pipeline.data_pack import DATASET, DataSummary, read_about, said_of, summarise
 from pipeline.data_parts import Part, follow_images, ids_of, read_part
 from pipeline.data_receipts import claim_place, finish_place, read_receipts, write_receipt
 from pipeline.data_spool import IdSpool
@@ -278,17 +277,13 @@ def _changed_record(record: Record, change: _Change) -> Record:
 
 def _about(places: Iterable[Place], indexes: Iterable[ShardIndex]) -> bytes:
     """dataset.json: those of all sets, and what their COCO files say beside their records."""
-    sets: list[Any] = []
+    sets: list[Record] = []
     splits: dict[str, Record] = {}
     for place, index in zip(places, indexes, strict=True):
-        try:
-            sets.append(json.loads(place.read(DATASET)))
-        except (FileNotFoundError, ValueError):
-            sets.append(None)
-        known = sets[-1].get("splits", {}) if isinstance(sets[-1], dict) else {}
+        sets.append(read_about(place))
         for split in sorted({shard.split for shard in index.shards}):
-            said = known.get(split, {}) if isinstance(known, dict) else {}
-            merged = splits.setdefault(split, {"info": said.get("info", {}), "licenses": []})
-            merged["licenses"] += [one for one in said.get("licenses", []) if one not in merged["licenses"]]
+            if (said := said_of(sets[-1], split)) is not None:
+                merged = splits.setdefault(split, {"info": said["info"], "licenses": []})
+                merged["licenses"] += [one for one in said["licenses"] if one not in merged["licenses"]]
     content = {"format": 1, "command": "synth data merge", "splits": splits, "sets": sets}
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()

@@ -172,3 +172,25 @@ def _about(splits: Sequence[PlainSplit], heads: Sequence[Head]) -> bytes:
     if own.is_file():
         content["dataset"] = json.loads(read_file(own, DATASET_JSON, DATASET))
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def read_about(place: Place) -> Record:
+    """What dataset.json says; nothing where it is missing or damaged."""
+    try:
+        about = json.loads(place.read(DATASET))
+    except (FileNotFoundError, ValueError, RecursionError):
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
+def said_of(about: Record, split: str) -> Record | None:
+    """The info block and the licences that a split had, None where dataset.json does not say them."""
+    splits = about.get("splits")
+    said = splits.get(split) if isinstance(splits, dict) else None
+    if (
+        not isinstance(said, dict)
+        or not isinstance(said.get("info"), dict)
+        or not isinstance(said.get("licenses"), list)
+    ):
+        return None
+    return {"info": said["info"], "licenses": said["licenses"]}

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO
 
 from rich.console import Console
 
@@ -20,7 +20,7 @@ from assets.places import Place
 from assets.shards import Record, Sample, ShardEntry, coco_name, read_categories, read_index
 from detectors.progress import StepProgress
 from detectors.shard_tar import REPAIR, picture_suffix, read_samples, read_whole
-from pipeline.data_pack import DATASET, DataSummary, summarise
+from pipeline.data_pack import DATASET, DataSummary, read_about, said_of, summarise
 
 # Suffixes that end in no picture: where they go.
 FOLDERS = {"scene": "scenes"}
@@ -37,7 +37,7 @@ def unpack_data(place: Place, folder: Path, console: Console, *, split: str | No
     if split is not None and split not in splits:
         raise unknown_name("split", split, splits)
     chosen = [split] if split is not None else splits
-    about = _read_about(place)
+    about = read_about(place)
     categories = read_categories(place)
     total = sum(len(index.of_split(name)) for name in chosen)
     with lock_folder(folder), StepProgress(console, "unpacking", total=total, unit="shards") as progress:
@@ -47,15 +47,6 @@ def unpack_data(place: Place, folder: Path, console: Console, *, split: str | No
             text = json.dumps(about["dataset"], indent=1, ensure_ascii=False) + "\n"
             write_whole(folder / DATASET, text.encode())
     return summarise([shard for shard in index.shards if shard.split in chosen], total)
-
-
-def _read_about(place: Place) -> Record:
-    """What dataset.json says; nothing where it is not ours to read."""
-    try:
-        about = json.loads(place.read(DATASET))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return about if isinstance(about, dict) else {}
 
 
 def _unpack_split(
@@ -70,7 +61,7 @@ def _unpack_split(
     path = folder / "annotations" / f"instances_{split}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     rendered = "dataset" in about
-    said: Any = about.get("splits", {}).get(split) or {"info": _info_of(place, shards), "licenses": []}
+    said = said_of(about, split) or {"info": _info_of(place, shards), "licenses": []}
     taken: set[int] = set()
     # Beside the file: labels are gigabytes, and the system's folder for such things is often small.
     with (

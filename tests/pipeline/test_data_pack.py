@@ -174,6 +174,19 @@ def test_names_that_lead_out_are_not_written(tmp_path: Path) -> None:
         unpack_data(place, tmp_path / "back", QUIET)
 
 
+@pytest.mark.parametrize(
+    "text", ["[", "[]", '{"splits": []}', '{"splits": {"train": {"info": 3, "licenses": []}}}', ""]
+)
+def test_a_damaged_note_of_what_it_was_made_from_loses_only_the_note(text: str, tmp_path: Path) -> None:
+    place = Place(str(tmp_path / "shards"))
+    file = foreign_set(tmp_path / "theirs", NAMES)
+    pack_data(file, place, QUIET)
+    place.write("dataset.json", text.encode())
+    unpack_data(place, tmp_path / "back", QUIET)
+    after = content_of(tmp_path / "back" / "annotations" / "instances_train.json")
+    assert after["info"] == {"description": "theirs"} and after["images"] == content_of(file)["images"]
+
+
 def test_a_split_of_its_own(rendered: RunSettings, tmp_path: Path) -> None:
     place = Place(str(tmp_path / "shards"))
     pack_data(rendered.out, place, QUIET)
