@@ -20,6 +20,7 @@ from pipeline.disk_errors import takes_no_more
 if TYPE_CHECKING:
     from assets.library import Library
     from detectors.embed.embedder import Embedder
+    from pipeline.gallery_views import View
     from render.backends import Backend
 
 # SKUs that a worker is handed at a time: a few seconds of work, lost at most where a process is killed. What is
@@ -29,6 +30,8 @@ TASK_SKUS = 16
 STRIKES = 2
 # Of the pictures by which people compare: 2 KB each.
 FRONT_SIDE, FRONT_QUALITY = 96, 80
+# The sides of a product among its first views, and how much more than the front another must show to stand for it.
+SIDES, MUCH_WIDER = 4, 1.3
 PLAN = "plan.json"
 
 
@@ -147,7 +150,7 @@ def make_task(task: GalleryTask, index: int) -> tuple[int, int]:
             margin = _worker.embedder.margin
             # Cut as photographs are.
             crops += [prepare_crop(view.picture, view.box, margin=margin) for view in views]
-            fronts.append(_small_jpeg(views[0].picture))
+            fronts.append(_small_jpeg(main_face(views)))
             made.append(key)
         except SynthError as error:
             failed.append((key, str(error)))
@@ -167,6 +170,16 @@ def make_task(task: GalleryTask, index: int) -> tuple[int, int]:
     about = {"made": made, "fronts": [len(front) for front in fronts], "failed": failed}
     write_whole(path, json.dumps(about).encode())
     return len(crops), len(made)
+
+
+def main_face(views: Sequence[View]) -> np.ndarray:
+    """The picture by which people know a product: its front, or another side that shows much more of it.
+
+    Nobody has said where a scan has its front, and it often lies on a narrow side.
+    """
+    areas = [int(view.coverage.sum(dtype=np.int64)) for view in views[:SIDES]]
+    widest = int(np.argmax(areas))
+    return views[widest if areas[widest] > MUCH_WIDER * areas[0] else 0].picture
 
 
 def _small_jpeg(picture: np.ndarray) -> bytes:

@@ -28,7 +28,16 @@ from detectors.gallery.search import find_skus
 from detectors.gallery.versions import verify_gallery, version_ids
 from pipeline.gallery_build import BuildSettings, add_to_gallery, build_gallery, remove_from_gallery
 from pipeline.gallery_digest import digest_skus
-from pipeline.gallery_task import STRIKES, GalleryTask, make_task, read_result, result_path, start_worker, write_plan
+from pipeline.gallery_task import (
+    STRIKES,
+    GalleryTask,
+    main_face,
+    make_task,
+    read_result,
+    result_path,
+    start_worker,
+    write_plan,
+)
 from pipeline.gallery_version import give_ids
 from pipeline.gallery_views import View, open_studio, views_of
 
@@ -303,3 +312,13 @@ def test_ids_are_those_of_the_registry_where_there_is_one(tmp_path: Path) -> Non
     with pytest.raises(SynthError, match="other category ids") as caught:
         give_ids(catalog, catalog.keys, parent_of({"red": 2}, 3))
     assert "'red': 2 in the gallery, 1 by the registry" in str(caught.value)
+
+
+@pytest.mark.parametrize(("widths", "shown"), [((20, 20, 8, 8), 0), ((8, 8, 20, 20), 2), ((10, 12, 10, 10), 0)])
+def test_people_are_shown_the_broad_side(widths: tuple[int, ...], shown: int) -> None:
+    views = []
+    for number, width in enumerate(widths):
+        coverage = np.zeros((40, 40), np.uint8)
+        coverage[:, :width] = 255
+        views.append(View(np.full((40, 40, 3), number, np.uint8), coverage, np.array([0.0, 0, width, 40])))
+    assert main_face(views)[0, 0, 0] == shown
