@@ -14,9 +14,12 @@ from assets.packages.pieces import Pieces
 from assets.packages.plan import FILM, PackagePlan, plain
 from assets.packages.rings import add_lid, add_wall, lift, rounded_loop
 from assets.packages.sheet import Sheet
+from assets.silhouette import Profile
 
 # In metres: the flange's width and thickness, how the film lies under it, the radius of the corners.
 FLANGE_M, FLANGE_THICK_M, SUNK_M, CORNER_M = 0.006, 0.0014, 0.0012, 0.022
+# Of the width: rows of a silhouette at least so wide are the flange.
+FULL = 0.985
 # The walls lean outwards: so much narrower is the floor, of the height.
 SLOPE = 0.3
 CORNER_POINTS = 6
@@ -52,8 +55,7 @@ def _draw_wall(plan: PackagePlan, sheet: Sheet) -> None:
 def _add_tray(pieces: Pieces, plan: PackagePlan, size: NDArray, sheet: Sheet, *, printed: bool) -> None:
     x, y, h = float(size[0]) / 2, float(size[1]) / 2, float(size[2])
     least = min(x, y)
-    flange, thick = min(FLANGE_M, least * 0.15), min(FLANGE_THICK_M, h * 0.15)
-    lean = min(h * SLOPE, least * 0.25)
+    flange, thick, lean = _form(size, plan.art.profile if printed else None)
     edge, corner = min(0.004, h * 0.12, least * 0.1), min(CORNER_M, least * 0.5)
     rim_x, rim_y = x - flange, y - flange
 
@@ -74,6 +76,25 @@ def _add_tray(pieces: Pieces, plan: PackagePlan, size: NDArray, sheet: Sheet, *,
     add_wall(pieces, brim, np.zeros(len(brim)), tray)
     _add_film(pieces, film, sheet, material)
     add_lid(pieces, walls[0], np.zeros(2), tray, up=False)
+
+
+def _form(size: NDArray, profile: Profile | None) -> tuple[float, float, float]:
+    """Width and thickness of the flange, and by how much the walls lean, metres; as in the picture where it shows them.
+
+    profile: of a tray that is seen from the side.
+    """
+    width, h, least = float(size[0]), float(size[2]), float(min(size[:2])) / 2
+    if profile is None:
+        return min(FLANGE_M, least * 0.15), min(FLANGE_THICK_M, h * 0.15), min(h * SLOPE, least * 0.25)
+    under = np.flatnonzero(profile.widths < FULL)
+    brim = float(profile.heights[under[-1]]) if len(under) else 1.0
+    top, floor = (float(np.interp(brim * share, profile.heights, profile.widths)) for share in (0.97, 0.03))
+    flange = np.clip((1 - top) / 2 * width, least * 0.01, least * 0.3)
+    return (
+        float(flange),
+        h * float(np.clip(1 - brim, 0.01, 0.3)),
+        float(np.clip((top - floor) / 2 * width, 0, least * 0.5)),
+    )
 
 
 def _add_printed_wall(pieces: Pieces, walls: NDArray, sheet: Sheet, tray: Material, material: Material) -> None:
