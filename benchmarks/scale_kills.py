@@ -116,7 +116,13 @@ def _workers(parent: psutil.Process) -> list[psutil.Process]:
 
 
 def _raylets() -> list[psutil.Process]:
-    return [process for process in psutil.Process().children(recursive=True) if "raylet" in process.name()]
+    """What the cluster's workers descend from."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if "raylet" in process.name():
+                found.append(process)
+    return found
 
 
 def job_command(words: list[str]) -> subprocess.Popen:
