@@ -109,7 +109,7 @@ def test_kinds_of_fixed_outline_cover_a_rectangle(kind: str) -> None:
 
 @pytest.mark.parametrize(("floor", "wall", "brim"), [(0.8, 0.96, 0.92), (0.9, 0.97, 0.95), (0.95, 0.999, 0.99)])
 def test_a_lying_tray_leans_as_its_packshot_shows(floor: float, wall: float, brim: float) -> None:
-    def half(heights: NDArray) -> NDArray:
+    def half(heights: np.ndarray) -> np.ndarray:
         return np.where(heights < brim, np.interp(heights, [0, brim], [floor / 2, wall / 2]), 0.5) * 2
 
     shot = shot_of(half, half)
