@@ -87,7 +87,7 @@ def run_shards(orders: Orders, shards: Iterable[ShardTask]) -> Iterator[Receipt]
 
 
 def _connect(address: str) -> None:
-    """Makes Ray be there until the process ends: the cluster at `address`, or one of this machine where that is empty."""
+    """Makes Ray be there until the process ends: the cluster at `address`; where that is empty, one of this machine."""
     import ray
 
     # No reports to anybody, and no notices about what later releases will do.
