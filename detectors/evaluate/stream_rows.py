@@ -15,12 +15,12 @@ Rows = NDArray[np.void]
 # Classes are dealt into so many files.
 PARTS = 256
 # Rows that wait in memory before they are dealt, and that are sorted in one go.
-AT_ONCE = 1_000_000
+AT_ONCE = 200_000
 SLOT_BITS = 16
 
 
 class RowSpool:
-    """Rows in files by their class: 19 bytes a detection on disk, and memory for a million of them."""
+    """Rows in files by their class: 19 bytes a detection on disk, and memory for some hundred thousand."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
