@@ -25,7 +25,9 @@ def test_documentation_and_code_name_the_same_limits() -> None:
 
 @pytest.mark.parametrize("name", sorted(LIMITS))
 def test_every_limit_is_used(name: str) -> None:
-    sources = [file for folder in ("assets", "render", "pipeline", "detectors") for file in (ROOT / folder).rglob("*.py")]
+    sources = [
+        file for folder in ("assets", "render", "pipeline", "detectors") for file in (ROOT / folder).rglob("*.py")
+    ]
     uses = [file for file in sources if re.search(rf"\b{name}\b", file.read_text()) and file.name != "limits.py"]
     own = len(re.findall(rf"\b{name}\b", (ROOT / "assets" / "limits.py").read_text())) > 1
     assert uses or own
