@@ -77,7 +77,7 @@ class Library:
 
         def load() -> Rest:
             mesh = self.product(sku)
-            path = self._path(_digest("rest", mesh.key), ".rest.npz")
+            path = self._path(_digest("rest 2", mesh.key), ".rest.npz")
             return load_or_make(path, read_rest, lambda: rest_from_mesh(mesh), write_rest)
 
         return self._rests.get(sku, load)

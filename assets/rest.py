@@ -39,24 +39,25 @@ class Rest:
 def rest_from_mesh(mesh: Mesh) -> Rest:
     """Hull and stable poses of `mesh`, deterministic.
 
-    The poses are those of Goldberg et al., "Part pose statistics" (1999), as trimesh computes them without noise; the
-    upright pose is always there, since retail products are made to stand. Flat or degenerate meshes get it alone.
+    The poses are those of assets/stable_poses.py; the upright pose is always there, since retail products are made to
+    stand. Flat or degenerate meshes get it alone.
     """
     import trimesh
     from scipy.spatial import QhullError
 
+    from assets.stable_poses import stable_poses
+
     try:
         hull = trimesh.convex.convex_hull(mesh.vertices.astype(np.float64))
-        transforms, weights = trimesh.poses.compute_stable_poses(hull, sigma=0, n_samples=1, threshold=LEAST_WEIGHT)
+        # A ball rests on any of its many faces with next to no weight each: none is over the threshold then.
+        rotations, shares = _distinct(*stable_poses(hull, LEAST_WEIGHT))
     except (QhullError, ValueError):
         return _upright_box(mesh)
-    # A ball rests on any of its many faces with next to no weight each: none is over the threshold then.
-    rotations, shares = _distinct(np.asarray(transforms).reshape(-1, 4, 4)[:, :3, :3], np.asarray(weights))
     return Rest(hull.vertices, hull.faces, rotations, shares)
 
 
 def upright_rest(mesh: Mesh) -> Rest:
-    """The hull of `mesh` with its upright pose alone: for props, which stand as they are made. 50 times quicker."""
+    """The hull of `mesh` with its upright pose alone: for props, which stand as they are made."""
     import trimesh
     from scipy.spatial import QhullError
 

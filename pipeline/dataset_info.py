@@ -22,6 +22,7 @@ from pipeline.run_settings import RunSettings
 from render.backends import RenderSettings
 from render.recipes import recipe_hash, recipe_yaml
 from render.recipes.parts import Section
+from render.sample import DRAWING
 
 FORMAT = 1
 PACKAGES = ("numpy", "scipy", "trimesh", "embreex", "python-fcl", "opencv-python-headless", "pillow", "pyrender", "bpy")
@@ -64,6 +65,7 @@ def describe_run(
         "backdrops": _digest(hashes),
         "licence": settings.licence,
         "creator": settings.creator,
+        "drawing": DRAWING,
         # Told only where they are not those of the list's order, which its hash tells already.
         **({"ids": ids} if (ids := ids_hash(catalog, ids_of(catalog))) else {}),
     }

@@ -49,12 +49,14 @@ def identity_of(settings: JobSettings) -> dict[str, Any]:
     """
     from pipeline.resources import open_backdrops, render_settings
     from render.recipes import load_recipe, recipe_yaml
+    from render.sample import DRAWING
 
     render = settings.render
     resolved = render_settings(render)
     hashes = json.dumps(open_backdrops(render.backdrops).hashes(), sort_keys=True)
     return {
         "format": FORMAT,
+        "drawing": DRAWING,
         "seed": render.seed,
         "views": render.views,
         "width": render.width,

@@ -14,6 +14,7 @@ from pipeline.dataset_info import DatasetInfo
 from pipeline.layout import Layout, stem_of
 from pipeline.run_settings import BackdropFolders
 from pipeline.verify_records import Violation
+from render.sample import DRAWING
 
 if TYPE_CHECKING:
     from assets.catalog import Sku
@@ -38,6 +39,8 @@ def open_sources(
     """
     from pipeline.resources import open_library
 
+    if info.identity.get("drawing", 1) != DRAWING:
+        return Sources(None, "the data set was made when the same seed gave other scenes")
     try:
         places = {name: (layout.root / path).resolve() for name, path in info.sources.items()}
         folders = BackdropFolders(places.get("hdri"), places.get("photos"), places.get("surfaces"))

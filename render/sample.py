@@ -9,6 +9,9 @@ from render.recipes.parts import Section
 from render.scene import SceneSpec
 from render.streams import Streams
 
+# Raised whenever the same seed gives other scenes than before: sets of before are then neither extended nor drawn again.
+DRAWING = 2
+
 
 def draw_scene(
     library: Library,

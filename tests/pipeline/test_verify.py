@@ -189,6 +189,16 @@ def test_another_list_proves_nothing(rendered: RunSettings, cache: Path, tmp_pat
     assert "the SKU list has changed" in report.skipped[0]
 
 
+def test_a_set_of_other_draws_is_not_drawn_again(copy: Path, cache: Path) -> None:
+    """Sets from before the draws changed are sound all the same."""
+    info = json.loads((copy / "dataset.json").read_text())
+    del info["identity"]["drawing"]
+    (copy / "dataset.json").write_text(json.dumps(info))
+    report = verify_dataset(copy, cache=cache)
+    assert report.violations == () and report.scenes_redrawn == 0
+    assert "gave other scenes" in report.skipped[0]
+
+
 def test_no_data_set_is_an_error(tmp_path: Path, cache: Path) -> None:
     with pytest.raises(SynthError, match=r"there is no dataset\.json"):
         verify_dataset(tmp_path, cache=cache)
