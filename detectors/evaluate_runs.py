@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -196,16 +195,8 @@ def _find(
     workers = settings.workers if settings.workers is not None else loader_processes()
     size = (checkpoint.spec.width, checkpoint.spec.height)
     progress = StepProgress(console, f"{name} on {truth.name}", total=len(truth), unit="images")
-    last = time.monotonic()
-
-    def advance(count: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        progress.advance(count=count, seconds=now - last)
-        last = now
-
     with progress:
-        return find_in_set(model, truth, checkpoint.classes, size, workers=workers, advance=advance)
+        return find_in_set(model, truth, checkpoint.classes, size, workers=workers, advance=progress.count)
 
 
 def _ids(truth: ImageSet, classes: Classes) -> dict[str, int]:

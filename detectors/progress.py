@@ -20,7 +20,7 @@ class StepProgress:
         self.total, self.done, self._before = total, done, done
         self._bar = self._open_bar() if console.is_terminal else None
         self._task = self._bar.add_task(title, total=total, completed=done, words="") if self._bar else None
-        self._told = time.monotonic()
+        self._told = self._last = time.monotonic()
         self._spent = 0.0
 
     def _open_bar(self) -> Progress:
@@ -36,7 +36,7 @@ class StepProgress:
     def __enter__(self) -> Self:
         if self._bar:
             self._bar.start()
-        self._told = time.monotonic()
+        self._told = self._last = time.monotonic()
         return self
 
     def __exit__(
@@ -45,10 +45,12 @@ class StepProgress:
         if self._bar:
             self._bar.stop()
 
-    def advance(self, words: str = "", *, count: int = 1, seconds: float) -> None:
-        """`count` more steps that took `seconds`, with the words to show beside them."""
+    def advance(self, words: str = "", *, count: int = 1, seconds: float | None = None) -> None:
+        """`count` more steps that took `seconds` (all since the call before, if not given), with words to show."""
+        now = time.monotonic()
         self.done += count
-        self._spent += seconds
+        self._spent += now - self._last if seconds is None else seconds
+        self._last = now
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, advance=count, words=words)
         elif time.monotonic() - self._told >= SECONDS_BETWEEN_LINES or self.done == self.total:
@@ -58,6 +60,10 @@ class StepProgress:
                 f"{self.title}: {self.done}/{self.total} {self.unit}, {words}{', ' if words else ''}{left:.0f} s left"
             )
             self.tell(text)
+
+    def count(self, number: int) -> None:
+        """So many more steps, done since the call before: for functions that only tell how many."""
+        self.advance(count=number)
 
     def tell(self, line: str) -> None:
         """A line that stays."""

@@ -15,7 +15,7 @@ from assets.atomic import write_whole
 from assets.cores import usable_cores
 from pipeline.job_plan import coverage_of, next_generation, scene_task
 from pipeline.job_receipts import counts, tallies
-from pipeline.job_scene import start_worker
+from pipeline.job_scene import draw_task, start_worker
 from pipeline.job_settings import JobSettings
 from pipeline.job_store import Generation, Plan
 from pipeline.job_tasks import SceneTask, Work
@@ -51,21 +51,11 @@ def trace_scene(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
     """Draws and labels a scene, and leaves the labels in the spool. Raises SynthError where it cannot be drawn."""
     from render.coco import annotation_record
     from render.labels import annotate, trace_geometry
-    from render.sample import draw_scene
 
     worker = opened_worker(settings)
     records: list[dict[str, Any]] = []
     for view in range(settings.views):
-        scene = draw_scene(
-            worker.library,
-            worker.recipe,
-            seed=settings.seed,
-            index=task.index,
-            view=view,
-            width=settings.width,
-            height=settings.height,
-            hand=task.hand,
-        )
+        scene = draw_task(worker, task, view)
         records += map(annotation_record, annotate(scene, trace_geometry(scene, worker.library)))
     write_whole(_pilot_file(settings, task), json.dumps(records).encode())
     return settings.views, len(records)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assets.atomic import write_whole
 from assets.errors import SynthError
@@ -14,6 +15,9 @@ from pipeline.job_tasks import CATALOG, SceneTask
 from pipeline.layout import stem_of
 from pipeline.run_settings import RunSettings
 from pipeline.scene_job import SceneWorker, opened_worker, render_picture
+
+if TYPE_CHECKING:
+    from render.scene import SceneSpec
 
 
 def spool_file(settings: RunSettings, task: SceneTask) -> Path:
@@ -57,11 +61,12 @@ def start_worker(settings: RunSettings) -> None:
         )
 
 
-def _sample(worker: SceneWorker, task: SceneTask, view: int) -> Sample:
+def draw_task(worker: SceneWorker, task: SceneTask, view: int) -> SceneSpec:
+    """A view of the scene of a task, of the products that it was dealt. Raises SynthError where it cannot be drawn."""
     from render.sample import draw_scene
 
     settings = worker.settings
-    scene = draw_scene(
+    return draw_scene(
         worker.library,
         worker.recipe,
         seed=settings.seed,
@@ -71,6 +76,10 @@ def _sample(worker: SceneWorker, task: SceneTask, view: int) -> Sample:
         height=settings.height,
         hand=task.hand,
     )
+
+
+def _sample(worker: SceneWorker, task: SceneTask, view: int) -> Sample:
+    settings, scene = worker.settings, draw_task(worker, task, view)
     spec = scene.to_json().encode()
     write_whole(spec_file(settings, task), spec)
     picture = render_picture(scene, worker.library, worker.backend, settings)

@@ -9,7 +9,7 @@ from render.recipes.parts import Section
 from render.scene import SceneSpec
 from render.streams import Streams
 
-# Raised whenever the same seed gives other scenes than before: sets of before are then neither extended nor drawn again.
+# Raised whenever the same seed gives other scenes than before: older sets are then neither extended nor drawn again.
 DRAWING = 2
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -162,15 +161,7 @@ def _embed(
     rows = choice.rows(images, seed=settings.seed)
     workers = settings.workers if settings.workers is not None else loader_processes()
     with StepProgress(console, f"embedding {images.name}", total=len(rows), unit="crops") as progress:
-        last = time.monotonic()
-
-        def advance(count: int) -> None:
-            nonlocal last
-            now = time.monotonic()
-            progress.advance(count=count, seconds=now - last)
-            last = now
-
-        vectors = embed_boxes(embedder, images, rows, workers=workers, advance=advance)
+        vectors = embed_boxes(embedder, images, rows, workers=workers, advance=progress.count)
     return vectors, images.labels[rows], images.groups[images.image_of_box()[rows]]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -72,22 +71,16 @@ def _cut(
     rows = np.zeros(0, np.int64) if isinstance(images, ShardSet) else settings.choice.rows(images, seed=settings.seed)
     total, unit = (len(images), "pictures") if isinstance(images, ShardSet) else (len(rows), "crops")
     with StepProgress(console, f"crops of {images.name}", total=total, unit=unit) as progress:
-        told = time.monotonic()
-
-        def advance(count: int) -> None:
-            nonlocal told
-            now = time.monotonic()
-            progress.advance(count=count, seconds=now - told)
-            told = now
-
         folder, data_hash = settings.out / "crops" / name, data.hashes[images.name]
         side = settings.side
         if isinstance(images, ShardSet):
             choice = settings.choice
             return store_shard_crops(
-                images, choice, folder, side=side, data_hash=data_hash, workers=workers, advance=advance
+                images, choice, folder, side=side, data_hash=data_hash, workers=workers, advance=progress.count
             )
-        return store_crops(images, rows, folder, side=side, data_hash=data_hash, workers=workers, advance=advance)
+        return store_crops(
+            images, rows, folder, side=side, data_hash=data_hash, workers=workers, advance=progress.count
+        )
 
 
 def _hold_out(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -210,7 +209,7 @@ def _name_found(
     least = DEFAULT_THRESHOLD if least is None else least
     size = (checkpoint.spec.width, checkpoint.spec.height)
     with StepProgress(console, "finding", total=len(truth), unit="images") as progress:
-        found = find_in_set(model, truth, checkpoint.classes, size, advance=_advance(progress))
+        found = find_in_set(model, truth, checkpoint.classes, size, advance=progress.count)
     kept = found.scores >= least
     return _name(recognizer, truth, found.images[kept], found.boxes[kept], found.scores[kept], console)
 
@@ -225,7 +224,7 @@ def _name(
 ) -> _Named:
     """The boxes of a set with their vectors and the SKUs nearest to them."""
     with StepProgress(console, "naming", total=len(truth), unit="images") as progress:
-        crops = _crops(truth, images, boxes, recognizer.embedder.margin, _advance(progress))
+        crops = _crops(truth, images, boxes, recognizer.embedder.margin, progress.count)
         vectors = recognizer.embedder.embed(crops)
     gallery, index, best = recognizer.gallery, recognizer.index, recognizer.best
     nearest = [
@@ -301,18 +300,6 @@ def _review(ranking: Ranking, verdicts: NDArray[np.int8]) -> ReviewNumbers:
 def _mistakes(gallery: Gallery, ranking: Ranking) -> tuple[tuple[str, str, int], ...]:
     rows = confusions(ranking, most=MOST_CONFUSIONS)
     return tuple((gallery.keys[true], gallery.keys[called], times) for true, called, times in rows if called != NOBODY)
-
-
-def _advance(progress: StepProgress) -> Callable[[int], None]:
-    last = time.monotonic()
-
-    def advance(count: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        progress.advance(count=count, seconds=now - last)
-        last = now
-
-    return advance
 
 
 def _mean(values: NDArray) -> float:
