@@ -122,6 +122,7 @@ def start_worker(task: GalleryTask) -> None:
     from pipeline.gallery_views import open_studio
 
     cv2.setNumThreads(1)
+    # Before OpenGL: triton (of torchvision) crashes where Mesa's software renderer, which has an LLVM too, came first.
     embedder = load_on_one_thread(task.embedder, device=task.device)
     library, backend = open_studio(task.sku_list, task.cache)
     keys = json.loads((task.out / PLAN).read_bytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from assets.errors import SynthError
 from pipeline.progress import Reporter
 from pipeline.render_run import run_render
 from pipeline.run_settings import RunSettings
+
+# Both bring an LLVM: triton (of torchvision) crashes where Mesa's software renderer was started before it.
+with contextlib.suppress(ImportError):
+    import torchvision  # noqa: F401, TID251
 
 
 @pytest.fixture(scope="session")
