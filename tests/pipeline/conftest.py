@@ -17,7 +17,7 @@ from pipeline.run_settings import RunSettings
 
 # Both bring an LLVM: triton (of torchvision) crashes where Mesa's software renderer was started before it.
 with contextlib.suppress(ImportError):
-    import torchvision  # noqa: F401, TID251
+    import torchvision  # noqa: F401
 
 
 @pytest.fixture(scope="session")
