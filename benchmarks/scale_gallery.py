@@ -91,6 +91,8 @@ def main(
 ) -> None:
     """Measures and prints tables."""
     console = Console(width=140)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix="scale-gallery-") as where:
         if embedder is not None:
             console.print(_rates(embedder, sku_list, Path(where) / "built", views, limit, workers))
