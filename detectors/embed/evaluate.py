@@ -116,9 +116,10 @@ def evaluate_embedder(settings: EvaluateSettings, console: Console) -> EmbedRepo
     embedder = load_embedder(settings.run, device=settings.device)
     gallery = _read(settings.gallery, "gallery", SPLITS, settings, console)
     views = CropChoice(settings.choice.least_side, settings.choice.least_visible, settings.views)
-    known, labels, _ = _embed(embedder, gallery, views, settings, console)
+    vectors, labels, _ = _embed(embedder, gallery, views, settings, console)
+    known = _Known(embedder, vectors, labels, gallery.classes)
     queries = _read(settings.queries, "queries", QUERY_SPLITS, settings, console)
-    ranking, groups = _rank(embedder, known, labels, gallery.classes, queries, settings, console)
+    ranking, groups = _rank(known, queries, settings, console)
     if not ranking.known.any():
         raise SynthError(
             "no query shows a SKU of the gallery",
@@ -132,7 +133,7 @@ def evaluate_embedder(settings: EvaluateSettings, console: Console) -> EmbedRepo
         queries=str(settings.queries),
         numbers=measure(ranking, skus=len(np.unique(labels)), views=len(labels)),
         top1=_interval(ranking, groups, settings.seed),
-        at=_at_threshold(embedder, known, labels, gallery.classes, ranking, settings, console),
+        at=_at_threshold(known, ranking, settings, console),
         keys=gallery.classes.keys,
         skus=tuple(by_sku(ranking)),
         confusions=tuple(confusions(ranking)),
@@ -205,23 +206,27 @@ def _squares(embedder: Embedder, images: ImageSet, rows: NDArray[np.int64], work
         yield torch.from_numpy(np.stack(some))
 
 
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What queries are compared with. vectors: (N, dim) float32. labels: (N,) int32, index into classes."""
+
+    embedder: Embedder
+    vectors: NDArray[np.float32]
+    labels: NDArray[np.int32]
+    classes: Classes
+
+
 def _rank(
-    embedder: Embedder,
-    known: NDArray[np.float32],
-    labels: NDArray[np.int32],
-    classes: Classes,
-    queries: ImageSet,
-    settings: EvaluateSettings,
-    console: Console,
+    known: _Known, queries: ImageSet, settings: EvaluateSettings, console: Console
 ) -> tuple[Ranking, NDArray[np.int32]]:
     """The queries against the gallery, and the group of each: photographs of one arrangement are one.
 
     Boxes of classes that the gallery lacks are products that it does not know.
     """
-    vectors, own, groups = _embed(embedder, queries, settings.choice, settings, console)
-    place = {key: label for label, key in enumerate(classes.keys)}
-    table = np.array([place.get(key, UNKNOWN) for key in rename_classes(queries, classes).keys], np.int64)
-    return rank_skus(known, labels, vectors, table[own]), groups
+    vectors, own, groups = _embed(known.embedder, queries, settings.choice, settings, console)
+    place = {key: label for label, key in enumerate(known.classes.keys)}
+    table = np.array([place.get(key, UNKNOWN) for key in rename_classes(queries, known.classes).keys], np.int64)
+    return rank_skus(known.vectors, known.labels, vectors, table[own]), groups
 
 
 def _interval(ranking: Ranking, groups: NDArray[np.int32], seed: int) -> Interval:
@@ -235,18 +240,10 @@ def _interval(ranking: Ranking, groups: NDArray[np.int32], seed: int) -> Interva
     return bootstrap(top1(np.ones(len(right), np.int64)), top1, groups[ranking.known], rng=rng)[0]
 
 
-def _at_threshold(
-    embedder: Embedder,
-    known: NDArray[np.float32],
-    labels: NDArray[np.int32],
-    classes: Classes,
-    ranking: Ranking,
-    settings: EvaluateSettings,
-    console: Console,
-) -> AtThreshold | None:
+def _at_threshold(known: _Known, ranking: Ranking, settings: EvaluateSettings, console: Console) -> AtThreshold | None:
     if settings.threshold_data is not None:
         held = _read(settings.threshold_data, "threshold", QUERY_SPLITS, settings, console)
-        threshold = choose_threshold(_rank(embedder, known, labels, classes, held, settings, console)[0])
+        threshold = choose_threshold(_rank(known, held, settings, console)[0])
     else:
         threshold = load_embedder_checkpoint(settings.run).score.get("threshold", float("nan"))
     return at_threshold(ranking, threshold) if np.isfinite(threshold) else None
