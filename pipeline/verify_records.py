@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,8 +113,13 @@ def check_picture(record: Record, path: Path, where: str) -> Iterator[Violation]
         yield Violation(where, f"file {path.name} cannot be read: {error}")
 
 
-def check_annotation(record: Record, number: int, keys: dict[int, str], where: str) -> Iterator[Violation]:
-    """Fields of an annotation that stand for themselves. keys: category id -> SKU."""
+def check_annotation(
+    record: Record, number: int, keys: dict[int, str], where: str, *, delisted: Container[int] = ()
+) -> Iterator[Violation]:
+    """Fields of an annotation that stand for themselves. keys: category id -> SKU.
+
+    delisted: categories that are no longer sold; their annotations are ignored, however much of them is seen.
+    """
     if type(record.get("id")) is not int or record["id"] != number:
         yield Violation(where, f"id {record.get('id')!r}, expected {number}: ids are dense from 1")
     if type(record.get("category_id")) is not int or record["category_id"] not in keys:
@@ -130,7 +135,7 @@ def check_annotation(record: Record, number: int, keys: dict[int, str], where: s
         yield Violation(where, "camera_from_object is no rigid 4x4 pose")
     if all(is_number(record.get(name)) for name in ("visibility", "truncation")):
         seen = record["visibility"] * (1 - record["truncation"])
-        if bool(record.get("ignore")) != (seen < LEAST_VISIBLE) or record.get("ignore") not in (0, 1):
-            yield Violation(
-                where, f"ignore {record.get('ignore')!r}, but {seen:.3f} of the product is seen (limit {LEAST_VISIBLE})"
-            )
+        gone = type(record.get("category_id")) is int and record["category_id"] in delisted
+        if bool(record.get("ignore")) != (gone or seen < LEAST_VISIBLE) or record.get("ignore") not in (0, 1):
+            why = f"{seen:.3f} of the product is seen (limit {LEAST_VISIBLE})"
+            yield Violation(where, f"ignore {record.get('ignore')!r}, but {'it is delisted' if gone else why}")

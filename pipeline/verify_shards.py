@@ -115,10 +115,11 @@ def _check_files(place: Place, shards: Iterable[ShardEntry]) -> Iterator[Violati
 
 @dataclass(frozen=True)
 class _Known:
-    """The categories of a set by id, and their SKUs."""
+    """The categories of a set by id, their SKUs, and those that are no longer sold."""
 
     records: dict[int, Record]
     keys: dict[int, str]
+    delisted: frozenset[int]
 
 
 @lru_cache(maxsize=1)
@@ -128,7 +129,8 @@ def _known(url: str) -> _Known:
         records = {one["id"]: one for one in read_categories(Place(url)) if type(one.get("id")) is int}
     except SynthError:
         records = {}
-    return _Known(records, {number: str(record.get("sku")) for number, record in records.items()})
+    keys = {number: str(record.get("sku")) for number, record in records.items()}
+    return _Known(records, keys, frozenset(number for number, record in records.items() if record.get("delisted")))
 
 
 def check_shard(place: Place, entry: ShardEntry) -> _Checked:
@@ -230,7 +232,7 @@ def _check_sample(sample: Sample, categories: _Known, where: str) -> Iterator[Vi
         if not rendered:
             yield from check_foreign_record(record, sample.image, categories.records, there)
     if rendered:
-        yield from _check_rendered(sample, categories.keys, where)
+        yield from _check_rendered(sample, categories, where)
 
 
 def _check_picture(data: bytes, image: Record, where: str, rendered: bool) -> Iterator[Violation]:
@@ -252,14 +254,15 @@ def _check_picture(data: bytes, image: Record, where: str, rendered: bool) -> It
         yield Violation(where, f"the picture cannot be read: {error}")
 
 
-def _check_rendered(sample: Sample, keys: dict[int, str], where: str) -> Iterator[Violation]:
+def _check_rendered(sample: Sample, known: _Known, where: str) -> Iterator[Violation]:
     """Annotations of our own pictures: each by itself, no pixel in two, depth and the like where the masks are."""
     height, width = sample.image["height"], sample.image["width"]
     masks: dict[int, Record] = {}
     for record in sample.annotations:
         there = f"{where} annotation {record.get('id')}"
         number = record.get("id")
-        yield from check_annotation(record, number if type(number) is int else 0, keys, there)
+        number = number if type(number) is int else 0
+        yield from check_annotation(record, number, known.keys, there, delisted=known.delisted)
         mask, amodal = (sound_mask(record.get(name), height, width) for name in ("segmentation", "amodal_segmentation"))
         if isinstance(mask, str) or isinstance(amodal, str):
             told = f"segmentation: {mask}" if isinstance(mask, str) else f"amodal_segmentation: {amodal}"
