@@ -3,13 +3,14 @@
     python benchmarks/recognition.py catalogue --out runs/recognition --skus 1000,10000,170000 --weights FILE
     python benchmarks/recognition.py photos --data ../shared/data --out runs/recognition --embedder trained=runs/a
 
-`catalogue` invents a catalogue, renders eight views of every SKU (96 px), embeds them, and asks for the SKUs of crops
-out of crowded tabletop scenes: other light, other cameras, partly hidden. The queries are always those of the first
---queries SKUs; a larger gallery adds more SKUs they may be taken for. The trained embedder has learned on scenes and
-views of --train-skus further SKUs that are in no gallery and no query: nothing is retrained for a catalogue. The
-softmax classifier has learned the very SKUs of the queries, from other scenes and their views. `photos` asks for crops
-of photographs in galleries of rendered scans. Every stage (views, scenes, vectors, trainings) goes on where it was
-stopped: call the same command again. Numbers go to OUT/catalogue.json, OUT/softmax.json and OUT/photos.json.
+`catalogue` invents a catalogue, renders views of every SKU (96 px; as many as the most of --views), embeds them, and
+asks for the SKUs of crops out of crowded tabletop scenes: other light, other cameras, partly hidden. The queries are
+always those of the first --queries SKUs; a larger gallery adds more SKUs they may be taken for. The trained embedder
+has learned on scenes and views of --train-skus further SKUs that are in no gallery and no query: nothing is retrained
+for a catalogue. The softmax classifier has learned the very SKUs of the queries, from other scenes and their views.
+`photos` asks for crops of photographs in galleries of rendered scans. Every stage (views, scenes, vectors, trainings)
+goes on where it was stopped: call the same command again. Numbers go to OUT/catalogue.json, OUT/softmax.json and
+OUT/photos.json.
 """
 
 from __future__ import annotations
@@ -45,7 +46,6 @@ from detectors.progress import StepProgress
 
 # Of a view; small, since every millisecond comes 170,000 times. Crops of 96 px are what a 640 x 480 scene has.
 SIDE = 96
-MOST_VIEWS = 8
 CHOICE = CropChoice(least_side=24, least_visible=0.4)
 SCENE_SIZE = "640x480"
 SEEDS = {"queries": 1, "train": 2, "softmax": 3}
@@ -118,7 +118,7 @@ def catalogue(out: Path, skus: str, **options: Any) -> None:
         data = render_scenes(out / "further.csv", out / "scenes-train", options["train_scenes"], "train", options)
         views = render_views(out / "further.csv", out / "views-train", options)
         embedders["trained"] = train_on({"scenes": data, "views": views}, out / "embedder", "arcface", options)
-    shelf = Shelf(out / "skus.csv", out / "views", keys[: max(sizes)], MOST_VIEWS, SIDE)
+    shelf = Shelf(out / "skus.csv", out / "views", keys[: max(sizes)], most_views(options), SIDE)
     fill(shelf, embedders, out, options)
     queries = read_queries(scenes)
     articles = articles_of(out / "skus.csv")
@@ -147,7 +147,7 @@ def photos(out: Path, data: Path, **options: Any) -> None:
     shelves = {}
     for name in ("hope", "ycb", "groceries"):
         keys = keys_of(data / name / "skus.csv")
-        shelves[name] = Shelf(data / name / "skus.csv", out / f"views-{name}", keys, MOST_VIEWS, 2 * SIDE)
+        shelves[name] = Shelf(data / name / "skus.csv", out / f"views-{name}", keys, most_views(options), 2 * SIDE)
         fill(shelves[name], embedders, out, options, folder=f"vectors-{name}")
     queries = read_one(data / "hope_real" / "test_all28.json", "photos", DataSettings(), splits=("test",), tell=quiet)
     lines = []
@@ -173,6 +173,11 @@ def joined(shelves: dict[str, Shelf], out: Path, embedder: str, views: int) -> t
         labels.append(own + first)
         first += len(shelf.keys)
     return np.concatenate(parts), np.concatenate(labels)
+
+
+def most_views(options: dict[str, Any]) -> int:
+    """Views of a SKU that are rendered: smaller galleries take the first of them."""
+    return max(numbers_of(options["views"]))
 
 
 def make_catalogue(file: Path, count: int) -> tuple[str, ...]:
@@ -229,7 +234,7 @@ def render_views(sku_list: Path, out: Path, options: dict[str, Any]) -> Path:
         "--size",
         SIDE,
         "--views",
-        MOST_VIEWS,
+        most_views(options),
         "--workers",
         options["workers"],
         "--out",

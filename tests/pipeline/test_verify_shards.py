@@ -153,6 +153,22 @@ def test_categories_are_compared(place: Place) -> None:
     assert "categories cannot be used" in told(place)
 
 
+def test_products_that_are_no_longer_sold_are_to_be_ignored(place: Place) -> None:
+    gone = next(iter(read_samples(place, NAME))).annotations[0]["sku"]
+    kinds = [{**kind, "delisted": True} if kind["sku"] == gone else kind for kind in read_categories(place)]
+    place.write("categories.json", json.dumps(kinds).encode())
+
+    def ignore(samples: list[Any]) -> None:
+        for record in (record for sample in samples for record in sample.annotations):
+            record["ignore"] = int(record["ignore"] or record["sku"] == gone)
+
+    for entry in read_index(place).shards:
+        change(place, entry.name, ignore)
+    assert told(place) == ""
+    change(place, NAME, _edit(("annotation", "ignore"), 0))
+    assert "ignore 0, but it is delisted" in told(place)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_no_cut_or_flipped_byte_ends_in_a_traceback(place: Place, seed: int) -> None:
     rng = np.random.default_rng(seed)
