@@ -84,17 +84,19 @@ def _form(size: NDArray, profile: Profile | None) -> tuple[float, float, float]:
     profile: of a tray that is seen from the side.
     """
     width, h, least = float(size[0]), float(size[2]), float(min(size[:2])) / 2
+    flange, thick, lean = min(FLANGE_M, least * 0.15), min(FLANGE_THICK_M, h * 0.15), min(h * SLOPE, least * 0.25)
     if profile is None:
-        return min(FLANGE_M, least * 0.15), min(FLANGE_THICK_M, h * 0.15), min(h * SLOPE, least * 0.25)
+        return flange, thick, lean
     under = np.flatnonzero(profile.widths < FULL)
     brim = float(profile.heights[under[-1]]) if len(under) else 1.0
-    top, floor = (float(np.interp(brim * share, profile.heights, profile.widths)) for share in (0.97, 0.03))
-    flange = np.clip((1 - top) / 2 * width, least * 0.01, least * 0.3)
-    return (
-        float(flange),
-        h * float(np.clip(1 - brim, 0.01, 0.3)),
-        float(np.clip((top - floor) / 2 * width, 0, least * 0.5)),
-    )
+    # The walls are straight: a line through the rows between spares the floor the crumbs at the foot of a cut-out.
+    wall = (profile.heights > 0.1 * brim) & (profile.heights < 0.97 * brim)
+    if wall.sum() < 2:
+        return flange, thick, lean
+    top, floor = np.polyval(np.polyfit(profile.heights[wall], profile.widths[wall], 1), (0.97 * brim, 0.03 * brim))
+    flange = float(np.clip((1 - top) / 2 * width, least * 0.01, least * 0.3))
+    thick = h * float(np.clip(1 - brim, 0.01, 0.3))
+    return flange, thick, float(np.clip((top - floor) / 2 * width, 0, least * 0.5))
 
 
 def _add_printed_wall(pieces: Pieces, walls: NDArray, sheet: Sheet, tray: Material, material: Material) -> None:
