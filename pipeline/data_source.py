@@ -11,6 +11,8 @@ from typing import Any
 
 from assets.errors import SynthError
 from assets.limits import COCO_BYTES, check_file
+from assets.places import Place
+from assets.shards import has_index
 from detectors.coco_source import find_images
 from detectors.coco_values import is_text
 
@@ -43,6 +45,9 @@ class Head:
 def find_splits(path: Path) -> list[PlainSplit]:
     """The splits of a data set folder, or the one that a COCO file is. Raises SynthError where there are none."""
     files = [path] if path.is_file() else _files_in(path)
+    if not files and has_index(Place(str(path))):
+        told = "merge sharded sets with 'synth data merge', unpack one with 'synth data unpack'"
+        raise SynthError("this data set is in shards already", where=str(path), hint=told)
     if not files:
         raise SynthError("there is no COCO file", where=str(path), hint=HINT)
     splits = [_split_of(file) for file in files]

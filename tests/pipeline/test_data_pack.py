@@ -147,6 +147,13 @@ def test_another_set_in_the_place_is_refused(tmp_path: Path) -> None:
         pack_data(file, Place(str(tmp_path / "other")), QUIET)
 
 
+def test_a_set_that_is_in_shards_already_is_told_from_none(tmp_path: Path) -> None:
+    file = foreign_set(tmp_path / "theirs", NAMES)
+    pack_data(file, Place(str(tmp_path / "shards")), QUIET)
+    with pytest.raises(SynthError, match="in shards already"):
+        pack_data(tmp_path / "shards", Place(str(tmp_path / "again")), QUIET)
+
+
 def test_everything_wrong_is_told_before_anything_is_written(tmp_path: Path) -> None:
     file = foreign_set(tmp_path / "theirs", NAMES)
     content = content_of(file)
