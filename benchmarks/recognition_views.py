@@ -6,8 +6,8 @@ import io
 import multiprocessing
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,18 +56,11 @@ def make_views(shelf: Shelf, *, cache: Path, workers: int, progress: StepProgres
     progress.advance(count=len(shelf.shards()) - len(missing), seconds=0)
     if not missing:
         return
-    pool = ProcessPoolExecutor(
-        workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_open_studio,
-        initargs=(shelf.sku_list, cache),
-        max_tasks_per_child=SHARDS_OF_A_PROCESS,
-    )
-    with pool:
+    # Not concurrent.futures: its max_tasks_per_child can wait for ever (python/cpython#115634).
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(workers, _open_studio, (shelf.sku_list, cache), maxtasksperchild=SHARDS_OF_A_PROCESS) as pool:
         began = time.monotonic()
-        waiting = [pool.submit(_make_shard, shelf, number) for number in missing]
-        for done in as_completed(waiting):
-            failed = done.result()
+        for failed in pool.imap_unordered(partial(_make_shard, shelf), missing):
             now = time.monotonic()
             progress.advance(f"{failed} SKUs without views" if failed else "", seconds=now - began)
             began = now

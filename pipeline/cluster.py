@@ -9,22 +9,23 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
 from typing import Any
 
 from assets.cores import usable_cores
 from assets.errors import SynthError
 from pipeline.job_engines import Orders
 from pipeline.job_receipts import Receipt
+from pipeline.job_settings import JobSettings
 from pipeline.job_shard import ShardMaker
 from pipeline.job_tasks import ShardTask, Work
 from pipeline.memory import memory_share_mb
-from pipeline.worker_process import Job
+from pipeline.worker_process import Job, guard_process
 from pipeline.workers import ATTEMPTS, Outcome, never_stop
 
 TICK_S = 0.2
@@ -76,41 +77,95 @@ def _no_note(outcome: Outcome) -> None:
     """Receipts tell everything that is told of scenes on a cluster."""
 
 
-def run_shards(orders: Orders, shards: Iterable[ShardTask]) -> Iterator[Receipt]:
-    """The receipt of each shard once it is stored. Raises SynthError where the cluster cannot be reached."""
-    _connect(orders.settings.address)
-    pool = _Pool(orders, shards)
+class ClusterAway(SynthError):
+    """Nobody answers at the address of a cluster."""
+
+
+class _Left(Exception):
+    """Nobody listens any more."""
+
+
+def serve(link: Connection, work: Work, job: Job, settings: JobSettings, log: str) -> None:
+    """Makes the shards that are got over `link` on the cluster, and says there how it goes, until there are no more.
+
+    log: a file that takes what Ray has to say. Ends the process where Ray sees fit.
+    """
+    guard_process()
+    os.dup2(os.open(log, os.O_WRONLY), 2)
+    with suppress(_Left):
+        try:
+            _connect(settings.address)
+            _say(link, "reached")
+            _make_all(link, work, job, settings)
+            _say(link, "over")
+        except SynthError as error:
+            _say(link, "error", error)
+
+
+def _make_all(link: Connection, work: Work, job: Job, settings: JobSettings) -> None:
+    orders = Orders(
+        work,
+        job,
+        settings,
+        lock=None,
+        stop=lambda under_way: _has_left(link),
+        note=lambda *counts: _say(link, "note", counts),
+        say=lambda line: _say(link, "say", line),
+    )
+    pool = _Pool(orders, _asked_for(link))
     try:
-        yield from pool.receipts()
+        for receipt in pool.receipts():
+            _say(link, "receipt", receipt)
     finally:
         pool.dismiss()
 
 
+def _say(link: Connection, kind: str, content: Any = None) -> None:
+    try:
+        link.send((kind, content))
+    except OSError as error:
+        raise _Left from error
+
+
+def _asked_for(link: Connection) -> Iterator[ShardTask]:
+    """One shard after another, each asked for when it is needed."""
+    while True:
+        _say(link, "next")
+        try:
+            task = link.recv()
+        except (EOFError, OSError) as error:
+            raise _Left from error
+        if task is None:
+            return
+        yield task
+
+
+def _has_left(link: Connection) -> bool:
+    """Nothing comes that was not asked for, but the end."""
+    return link.poll(0)
+
+
 def _connect(address: str) -> None:
     """Makes Ray be there until the process ends: the cluster at `address`; where that is empty, one of this machine."""
-    import ray
-
     # No reports to anybody, and no notices about what later releases will do.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    if ray.is_initialized() and address == _connected.get("address"):
-        return
-    ray.shutdown()
+    import ray
+
     here: dict[str, Any] = {} if address else {"include_dashboard": False}
     try:
         _knock(address)
         with _own_signals():
             ray.init(address=address or "local", logging_level="error", log_to_driver=False, **here)
     except Exception as error:  # Ray raises many kinds
-        hint = "start it with 'ray start --head', or leave --address away for a cluster of this machine alone"
+        hint = (
+            "start it with 'ray start --head', or leave --address away for a cluster of this machine alone; one that "
+            "asks for a token, as 'ray start' says, wants RAY_AUTH_MODE=token here too"
+        )
         found = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        raise SynthError(
+        raise ClusterAway(
             "the Ray cluster cannot be reached", where=address or "here", found=found, hint=hint
         ) from error
-    _connected["address"] = address
-
-
-_connected: dict[str, str] = {}
 
 
 def _knock(address: str) -> None:
@@ -122,10 +177,7 @@ def _knock(address: str) -> None:
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    """Ray takes SIGTERM for itself; here it means to stop, as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+    """Ray takes SIGTERM for itself; only the parent of this process acts on it."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.job_settings import JobSettings
     from pipeline.job_tasks import ShardTask, Work
 
-ENGINES = {"local": "pipeline.job_local", "ray": "pipeline.cluster"}
+ENGINES = {"local": "pipeline.job_local", "ray": "pipeline.cluster_process"}
 
 
 @dataclass(frozen=True)
