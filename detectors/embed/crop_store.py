@@ -281,3 +281,10 @@ class JoinedCrops:
         """The crop at a place."""
         source = int(np.searchsorted(self._first, index, side="right")) - 1
         return self.sources[source].read(index - int(self._first[source]))
+
+
+def prepared_crops(source: CropSource, places: Iterable[int], margin: float) -> Iterator[Picture]:
+    """The crops at some places as an embedder takes them, one after another. margin: share around the box."""
+    for place in places:
+        cut = source.read(int(place))
+        yield prepare_crop(cut.picture, cut.box, margin=margin)

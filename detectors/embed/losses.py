@@ -37,7 +37,7 @@ class Loss(Protocol):
         ...
 
 
-class _Centres(nn.Module):
+class Centres(nn.Module):
     """A table of class centres of which a share takes part in a step (Partial FC, An et al. 2021).
 
     share: of the classes that every step sees beside those of its batch. per_class: rows of each class.
@@ -49,6 +49,13 @@ class _Centres(nn.Module):
             raise ValueError(f"a share of {share} of the classes")
         self.classes, self.per_class, self.share = classes, per_class, share
         self.table = nn.Parameter(torch.randn(classes * per_class, dim) / math.sqrt(dim))
+
+    @torch.no_grad()
+    def imprint(self, label: int, centres: np.ndarray) -> None:
+        """Puts the (per_class, D) centres of a class where they are given, of length 1."""
+        rows = slice(label * self.per_class, (label + 1) * self.per_class)
+        # As long as random ones: a step of Adam turns both alike.
+        self.table[rows] = torch.from_numpy(np.asarray(centres, np.float32)).to(self.table.device)
 
     def sampled(self, labels: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """(S,) classes that take part, rising, and (B,) where each label is among them."""
@@ -78,7 +85,7 @@ def sample_classes(labels: np.ndarray, classes: int, share: float, *, rng: np.ra
     return np.union1d(labels, others).astype(np.int64)
 
 
-class SubcentreArcFace(_Centres):
+class SubcentreArcFace(Centres):
     """Cross-entropy over cosines with an angle added to the right class (Deng et al. 2019), to the nearest of several
     centres of each class (Deng et al. 2020).
     """
@@ -112,7 +119,7 @@ class SubcentreArcFace(_Centres):
         return torch.where(cosine > -math.cos(self.margin), turned, cosine - self.margin * math.sin(self.margin))
 
 
-class ProxyAnchor(_Centres):
+class ProxyAnchor(Centres):
     """Every class's centre pulls its own points and pushes all others, the hardest most (Kim et al. 2020)."""
 
     def __init__(

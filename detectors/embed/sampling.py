@@ -33,6 +33,7 @@ class Purpose(IntEnum):
     STEP = 105
     LIMIT = 106
     HOLD_OUT = 107
+    IMPRINT = 108
 
 
 def stream(seed: int, purpose: Purpose, *numbers: int) -> np.random.Generator:

@@ -23,6 +23,7 @@ from detectors.embed.augment import augment_crop, crop_preset
 from detectors.embed.checkpoint import EmbedderCheckpoint, load_embedder_checkpoint
 from detectors.embed.crop_store import CropSource
 from detectors.embed.embedder import Embedder, build_net
+from detectors.embed.imprint import begin_at_crops
 from detectors.embed.learner import Learner
 from detectors.embed.losses import make_loss, state_bytes
 from detectors.embed.network import EmbedderSpec, EmbeddingNet, make_spec
@@ -136,7 +137,10 @@ class _Training:
                 self.console.print(line, highlight=False, markup=False)
         torch.manual_seed(settings.seed)
         loss = make_loss(settings.loss, len(self.crops.classes), settings.dim, share=settings.share)
-        return Learner(net, loss, self.spec, settings, self.plan, pick_device(settings.device), frozen_norms=frozen)
+        device = pick_device(settings.device)
+        if self.earlier is None and self.plan.steps:
+            begin_at_crops(net, loss, self.spec, self.crops, device=device, seed=settings.seed, console=self.console)
+        return Learner(net, loss, self.spec, settings, self.plan, device, frozen_norms=frozen)
 
     def run(self) -> EmbedSummary:
         began = time.monotonic()

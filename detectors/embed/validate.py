@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.embed.crop_store import CropSource
-from detectors.embed.crops import Picture, prepare_crop
+from detectors.embed.crop_store import CropSource, prepared_crops
 from detectors.embed.embedder import Embedder
 from detectors.embed.retrieval import Ranking, choose_threshold, measure, rank_skus
 from detectors.embed.sampling import Pools, Purpose, stream
@@ -51,16 +49,10 @@ def some_of_each(labels: NDArray, classes: int, most: int, *, seed: int) -> NDAr
 
 def rank_held_out(embedder: Embedder, validation: Validation) -> Ranking:
     """The ranking of the held-out crops."""
-    gallery = embedder.embed(_crops(validation.trained, validation.shown, embedder.margin))
-    queries = embedder.embed(_crops(validation.held, validation.asked, embedder.margin))
+    gallery = embedder.embed(prepared_crops(validation.trained, validation.shown, embedder.margin))
+    queries = embedder.embed(prepared_crops(validation.held, validation.asked, embedder.margin))
     labels = validation.trained.labels[validation.shown]
     return rank_skus(gallery, labels, queries, validation.held.labels[validation.asked])
-
-
-def _crops(source: CropSource, places: NDArray[np.int64], margin: float) -> Iterator[Picture]:
-    for place in places:
-        cut = source.read(int(place))
-        yield prepare_crop(cut.picture, cut.box, margin=margin)
 
 
 def score_held_out(embedder: Embedder, validation: Validation) -> dict[str, float]:
@@ -78,7 +70,7 @@ def score_classifier(embedder: Embedder, head: dict, validation: Validation) -> 
 
     from detectors.embed.softmax import classify
 
-    squares = embedder.squares(_crops(validation.held, validation.asked, embedder.margin))
+    squares = embedder.squares(prepared_crops(validation.held, validation.asked, embedder.margin))
     named = [classify(embedder.points(one), head, most=1)[0][:, 0].cpu() for one in squares]
     truth = torch.from_numpy(validation.held.labels[validation.asked].astype(np.int64))
     return float((torch.cat(named) == truth).float().mean()) if named else float("nan")

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from assets.errors import SynthError
 from detectors.embed.losses import (
+    Centres,
     ProxyAnchor,
     SubcentreArcFace,
-    _Centres,
     make_loss,
     sample_classes,
     state_bytes,
@@ -124,7 +124,7 @@ def test_gradients_agree_with_differences(name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [SubcentreArcFace, ProxyAnchor])
-def test_points_on_their_centre_have_a_finite_gradient(kind: type[_Centres]) -> None:
+def test_points_on_their_centre_have_a_finite_gradient(kind: type[Centres]) -> None:
     loss = kind(3, DIM, share=1.0)
     points = loss.table.detach()[:: loss.per_class].clone().requires_grad_(True)
     loss(points, torch.arange(3), rng=rng()).backward()
@@ -132,7 +132,7 @@ def test_points_on_their_centre_have_a_finite_gradient(kind: type[_Centres]) -> 
 
 
 @pytest.mark.parametrize("kind", [SubcentreArcFace, ProxyAnchor])
-def test_only_the_rows_of_sampled_classes_have_gradients(kind: type[_Centres]) -> None:
+def test_only_the_rows_of_sampled_classes_have_gradients(kind: type[Centres]) -> None:
     loss = kind(1000, DIM, share=0.01)
     points, labels = batch()
     taken = sample_classes(labels.numpy(), 1000, 0.01, rng=rng())
