@@ -23,7 +23,6 @@ from render.backends import Backend, RenderSettings, open_backend
 from render.geometry import camera_from_world, look_at, project
 from render.scene import Camera, Environment, Placement, SceneSpec, Sensor
 from render.sensor import develop, meter
-from render.trace import outline_points
 
 # What a digest of views stands for: raise it when the same SKU would get other pictures.
 VIEWS_FORMAT = 1
@@ -142,8 +141,10 @@ def view_scene(
 ) -> tuple[SceneSpec, list[_Tile]]:
     """The scene of a row of views, instance k its k-th view, and where each lies."""
     tiles, x = [], 0
+    middle = mesh.bounds.astype(np.float64).mean(axis=0)
+    points = mesh.vertices.astype(np.float64) - middle
     for number in numbers:
-        tile = _tile(mesh, DIRECTIONS[number], side, x)
+        tile = _tile(points, middle, DIRECTIONS[number], side, x)
         tiles.append(tile)
         x += tile.width
     height = max(tile.height for tile in tiles)
@@ -161,12 +162,15 @@ def view_scene(
     return SceneSpec("views", 0, 0, numbers[0], camera, tuple(placements), (), environment), tiles
 
 
-def _tile(mesh: Mesh, direction: tuple[int, int], side: int, x: int) -> _Tile:
-    """The pose in which the product is seen from `direction`, its longest side in the picture `side` pixels."""
+def _tile(
+    points: NDArray[np.float64], middle: NDArray[np.float64], direction: tuple[int, int], side: int, x: int
+) -> _Tile:
+    """The pose in which the product is seen from `direction`, its longest side in the picture `side` pixels.
+
+    points: (N, 3), its vertices seen from its `middle` (3,).
+    """
     right, up = np.radians(direction)
     towards = np.array([np.sin(right) * np.cos(up), -np.cos(right) * np.cos(up), np.sin(up)])
-    middle = mesh.bounds.astype(np.float64).mean(axis=0)
-    points = outline_points(mesh) - middle
     turned = points @ look_at(towards, np.zeros(3))[:3, :3]
     distance = DISTANCE * float(np.ptp(turned[:, :2], axis=0).max())
     camera = Camera(1, 1, np.diag([DISTANCE, DISTANCE, 1.0]), look_at(towards * distance, np.zeros(3)))
