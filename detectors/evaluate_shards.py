@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -187,10 +186,10 @@ def _find_all(
     done = len(shards) - len(images)
     with StepProgress(console, f"{name} looking", total=len(shards), done=done, unit="images") as progress:
         for place in missing:
-            began, entry = time.monotonic(), shards.shards[place]
+            entry = shards.shards[place]
             ids, rows = image_ids_of(shards, entry), _take(found, entry)
             write_found(results / f"{entry.name}.json", ids, rows, category_ids)
-            progress.advance(count=entry.images, seconds=time.monotonic() - began)
+            progress.count(entry.images)
 
 
 def _take(found: Iterator[tuple[int, Detections]], entry: ShardEntry) -> list[Detections]:
@@ -208,11 +207,10 @@ def _match_all(
 ) -> None:
     with StepProgress(console, "comparing", total=len(shards.shards), unit="shards") as progress:
         for entry in shards.shards:
-            began = time.monotonic()
             truth = read_truth(shards, entry, problems)
             truth = relabel(truth, classes) if classes is not shards.own else truth
             coco.add(truth, read_found(results / f"{entry.name}.json", truth, label_of, classes))
-            progress.advance(seconds=time.monotonic() - began)
+            progress.advance()
 
 
 def _report(name: str, shards: ShardSet, coco: StreamedCoco, numbers: CocoRun, problems: Problems) -> ShardReport:

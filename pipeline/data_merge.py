@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -185,7 +184,6 @@ def _scan(place: Place, index: ShardIndex, folder: Path, progress: StepProgress)
     own = _Ids.at(folder)
     least: list[int] = []
     for entry in index.shards:
-        began = time.monotonic()
         part, where = read_part(place, entry), place.locate(coco_name(entry.name))
         images, annotations = ids_of(part.images, where), ids_of(part.annotations, where)
         own.images.add(images)
@@ -195,7 +193,7 @@ def _scan(place: Place, index: ShardIndex, folder: Path, progress: StepProgress)
         own.top_annotation = max(own.top_annotation, int(annotations.max(initial=-1)))
         least += [int(images.min())] if len(images) else []
         own.follows = own.follows and follow_images(part.annotations)
-        progress.advance(seconds=time.monotonic() - began)
+        progress.advance()
     own.least_image = min(least, default=0)
     return own
 
@@ -233,12 +231,11 @@ def _write_all(
     with StepProgress(console, "merging", total=total, unit="shards") as progress:
         for place, index, change in zip(places, indexes, changes, strict=True):
             for entry in index.shards:
-                began = time.monotonic()
                 names.append(change.prefix + entry.name)
                 if names[-1] not in there:
                     write_receipt(out, _write_one(place, entry, change, out))
                     fresh += 1
-                progress.advance(seconds=time.monotonic() - began)
+                progress.advance()
     return fresh, names
 
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 import tempfile
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -148,13 +147,12 @@ def _write_shards(
     progress = StepProgress(console, "packing", total=len(parts), done=len(parts) - len(missing), unit="shards")
     with progress:
         for part in missing:
-            began = time.monotonic()
             split = splits[part.split]
             samples = samples_of_part(lines.lines(part.number), split)
             used = {record.get("category_id") for sample in samples for record in sample.annotations}
             kinds = [categories[number] for number in sorted(categories.keys() & used)]
             write_receipt(place, write_shard(place, part.name, split.name, samples, kinds, heads[part.split].info))
-            progress.advance(seconds=time.monotonic() - began)
+            progress.advance()
     return len(missing)
 
 

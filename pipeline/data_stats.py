@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -101,7 +100,6 @@ def _count_shards(place: Place, console: Console) -> Stats:
     stats = _empty(read_categories(place), str(place))
     with StepProgress(console, "counting", total=len(index.shards), unit="shards") as progress:
         for entry in index.shards:
-            began = time.monotonic()
             part = read_part(place, entry)
             stats.add(entry.split, len(part.images), part.annotations)
             by_image: dict[Any, list[Record]] = {image.get("id"): [] for image in part.images}
@@ -111,7 +109,7 @@ def _count_shards(place: Place, console: Console) -> Stats:
                 stats.products[min(len(records), DATASET_INSTANCES.most)] += 1
                 labels = np.unique(stats.labels_of(records))
                 stats.pictures[labels[labels >= 0]] += 1
-            progress.advance(seconds=time.monotonic() - began)
+            progress.advance()
     return stats
 
 

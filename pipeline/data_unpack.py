@@ -7,7 +7,6 @@ import json
 import posixpath
 import shutil
 import tempfile
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -73,12 +72,11 @@ def _unpack_split(
         out.write(",\n".join(map(_json, categories)) + '\n],\n"images": [\n')
         written = [0, 0]
         for shard in shards:
-            began = time.monotonic()
             for sample in read_samples(place, shard.name):
                 _write_files(sample, folder, f"{shard.name}: {sample.stem}", taken, labels=rendered)
                 written[0] += _write_rows(out, [sample.image], written[0])
                 written[1] += _write_rows(spool, sample.annotations, written[1])
-            progress.advance(seconds=time.monotonic() - began)
+            progress.advance()
         out.write('\n],\n"annotations": [\n')
         spool.seek(0)
         shutil.copyfileobj(spool, out, 1 << 20)
