@@ -109,7 +109,7 @@ def _make_all(link: Connection, work: Work, job: Job, settings: JobSettings) -> 
         settings,
         lock=None,
         stop=lambda under_way: _has_left(link),
-        note=lambda *counts: _say(link, "note", counts),
+        note=lambda *counts: None,  # receipts tell it, each once
         say=lambda line: _say(link, "say", line),
     )
     pool = _Pool(orders, _asked_for(link))
@@ -262,11 +262,7 @@ class _Pool:
         self._idle.append(hired.actor)
         if isinstance(answer, SynthError):
             raise answer
-        if not isinstance(answer, Receipt):
-            return None
-        last = answer.failures[-1].reason if answer.failures else ""
-        self._orders.note(answer.scenes, len(answer.failures), last)
-        return answer
+        return answer if isinstance(answer, Receipt) else None
 
     def _lose(self, hired: _Hired, error: Exception) -> None:
         """An actor is lost; its shard goes to another one."""

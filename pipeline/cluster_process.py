@@ -106,11 +106,11 @@ class _Desk:
             elif kind == "receipt":
                 self._ended = 0
                 self._owed.pop(content.shard, None)
+                last = content.failures[-1].reason if content.failures else ""
+                self._orders.note(content.scenes, len(content.failures), last)
                 yield content
             elif kind == "reached":
                 self._reached, self._away_since = True, None
-            elif kind == "note":
-                self._orders.note(*content)
             elif kind == "say":
                 self._orders.say(content)
             elif kind == "error" and not (self._reached and isinstance(content, ClusterAway)):

@@ -44,13 +44,11 @@ def begin_at_crops(
     """Sets the statistics of a fresh net's last norm and the centres of a loss that has any, from crops as they are."""
     source, pools = crops.source, crops.pools
     classes = np.flatnonzero(pools.counts() > 0)
-    rng = stream(seed, Purpose.IMPRINT)
+    rng, embedder = stream(seed, Purpose.IMPRINT), Embedder(spec, net, device)
     if int(net.norm.num_batches_tracked or 0) == 0:
-        some = rng.permutation(pools.order)[:MEASURED]
-        _set_norm(net, Embedder(spec, net, device), source, some)
+        _set_norm(embedder, source, rng.permutation(pools.order)[:MEASURED])
     if not isinstance(loss, Centres):
         return
-    embedder = Embedder(spec, net, device)
     most = int(np.clip(MOST // max(len(classes), 1), 1, OF_EACH))
     with StepProgress(console, "centres", total=len(classes), unit="SKUs") as progress:
         for start in range(0, len(classes), BLOCK):
@@ -63,10 +61,10 @@ def begin_at_crops(
             progress.count(len(block))
 
 
-def _set_norm(net: EmbeddingNet, embedder: Embedder, source: CropSource, places: NDArray[np.int64]) -> None:
+def _set_norm(embedder: Embedder, source: CropSource, places: NDArray[np.int64]) -> None:
     squares = embedder.squares(prepared_crops(source, places, embedder.margin))
     points = torch.cat([embedder.points(some) for some in squares])
-    mean, variance = net.norm.running_mean, net.norm.running_var
+    mean, variance = embedder.net.norm.running_mean, embedder.net.norm.running_var
     assert mean is not None and variance is not None
     mean.copy_(points.mean(dim=0))
     variance.copy_(points.var(dim=0, correction=0))
