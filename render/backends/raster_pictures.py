@@ -21,16 +21,13 @@ def spread_colors(picture: NDArray[np.uint8], used: NDArray[np.bool_]) -> NDArra
         return picture
     import cv2
 
-    _, labels = cv2.distanceTransformWithLabels(
-        (~used).astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    # Every used texel is its own label's origin.
-    origin = np.zeros(int(labels.max()) + 1, np.int64)
-    inside = np.flatnonzero(used)
-    origin[labels.ravel()[inside]] = inside
-    outside = np.flatnonzero(~used)
+    unused = ~used
+    _, labels = cv2.distanceTransformWithLabels(unused.view(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
+    outside = np.flatnonzero(unused)
+    # Every used texel is its own label's origin; labels count them row by row, from 1.
+    origin = np.flatnonzero(used)[labels.ravel()[outside] - 1]
     spread = picture.copy()
-    spread.reshape(-1, 4)[outside, :3] = picture.reshape(-1, 4)[origin[labels.ravel()[outside]], :3]
+    spread.reshape(-1, 4)[outside, :3] = picture.reshape(-1, 4)[origin, :3]
     return spread
 
 
