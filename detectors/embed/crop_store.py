@@ -145,8 +145,10 @@ def each_crop(
 ) -> Iterator[Any]:
     """Yields what `work` makes of each chosen box (picture, xyxy), in their order; every picture is read once.
 
-    Raises SynthError where a picture cannot be read.
+    rows: annotations, rising. Raises SynthError where a picture cannot be read, ValueError for rows in disorder.
     """
+    if (np.diff(rows) < 0).any():
+        raise ValueError("rows of annotations must rise: crops come picture by picture")
     dataset = _PicturesOf(images, rows, work)
     loader = DataLoader(
         dataset,

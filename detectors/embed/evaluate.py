@@ -174,9 +174,10 @@ def embed_boxes(
     workers: int = 0,
     advance: Callable[[int], None] = lambda count: None,
 ) -> NDArray[np.float32]:
-    """(N, dim) vectors of the annotations at `rows`, cut as recognition cuts them; every picture is read once.
+    """(N, dim) vectors of the annotations at `rows` (rising), cut as recognition cuts them.
 
-    advance: called with the number of crops done. Raises SynthError where a picture cannot be read.
+    Every picture is read once. advance: called with the number of crops done. Raises SynthError where a picture
+    cannot be read, ValueError for rows in disorder.
     """
     vectors = np.empty((len(rows), embedder.dim), np.float32)
     done = 0

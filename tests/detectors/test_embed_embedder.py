@@ -181,6 +181,8 @@ def test_stored_crops_are_those_of_the_pictures(tmp_path: Path, small: Embedder)
     vectors = small.embed(prepare_crop(cut.picture, cut.box, margin=small.margin) for cut in cuts)
     live = embed_boxes(small, images, rows)
     assert (vectors * live).sum(axis=1).min() > 0.9
+    with pytest.raises(ValueError, match="must rise"):
+        embed_boxes(small, images, rows[::-1])
 
 
 def test_crops_are_cut_once_and_again_when_the_choice_changes(tmp_path: Path) -> None:
