@@ -6,8 +6,9 @@
 `catalogue` invents a catalogue, renders views of every SKU (96 px; as many as the most of --views), embeds them, and
 asks for the SKUs of crops out of crowded tabletop scenes: other light, other cameras, partly hidden. The queries are
 always those of the first --queries SKUs; a larger gallery adds more SKUs they may be taken for. The trained embedder
-has learned on scenes and views of --train-skus further SKUs that are in no gallery and no query: nothing is retrained
-for a catalogue. The softmax classifier has learned the very SKUs of the queries, from other scenes and their views.
+has learned on scenes and views of the last --train-skus SKUs, which are in no gallery and no query: nothing is
+retrained for a catalogue. With --list-skus smaller galleries can be asked first and larger ones of the same list later.
+The softmax classifier has learned the very SKUs of the queries, from other scenes and their views.
 `photos` asks for crops of photographs in galleries of rendered scans. Every stage (views, scenes, vectors, trainings)
 goes on where it was stopped: call the same command again. Numbers go to OUT/catalogue.json, OUT/softmax.json and
 OUT/photos.json.
@@ -26,8 +27,9 @@ from typing import Any
 
 import click
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from recognition_views import SHARD, Shelf, embed_views, load_vectors, make_views
+from recognition_views import Shelf, embed_views, load_vectors, make_views
 from rich.console import Console
 from rich.table import Table
 
@@ -79,6 +81,7 @@ embedder_options = (
     click.option("--dim", default=512, show_default=True),
     click.option("--views", default="1,2,4,8", show_default=True, help="Views of a SKU in the gallery, 1 to 8."),
     click.option("--workers", default=1, show_default=True, help="Processes that render."),
+    click.option("--bfloat16", is_flag=True, help="Vectors in half precision: faster where a processor has it."),
 )
 
 
@@ -97,6 +100,8 @@ def main() -> None:
 @main.command()
 @with_embedders
 @click.option("--skus", default="1000,10000", show_default=True, help="Sizes of the gallery.")
+@click.option("--list-skus", type=int, help="Of the invented catalogue.  [default: the largest gallery + --train-skus]")
+@click.option("--pretrained-skus", default=10_000, show_default=True, help="Largest gallery of pretrained features.")
 @click.option("--queries", default=1000, show_default=True, help="SKUs that are asked for.")
 @click.option("--query-scenes", default=400, show_default=True)
 @click.option("--train-skus", default=2000, show_default=True, help="Further SKUs to train on; 0: no training.")
@@ -107,9 +112,12 @@ def catalogue(out: Path, skus: str, **options: Any) -> None:
     """Accuracy against the size of the gallery, on an invented catalogue."""
     sizes = numbers_of(skus)
     out.mkdir(parents=True, exist_ok=True)
-    keys = make_catalogue(out / "skus.csv", max(sizes) + options["train_skus"])
+    needed = max(sizes) + options["train_skus"]
+    keys = make_catalogue(out / "skus.csv", options["list_skus"] or needed)
+    if len(keys) < needed:
+        raise click.UsageError(f"--list-skus {len(keys)}: {needed} are needed")
     asked = min(options["queries"], min(sizes))
-    known, further = keys[:asked], keys[max(sizes) :]
+    known, further = keys[:asked], keys[len(keys) - options["train_skus"] :]
     cut_list(out / "skus.csv", out / "asked.csv", known)
     scenes = render_scenes(out / "asked.csv", out / "scenes-queries", options["query_scenes"], "queries", options)
     embedders = open_embedders(out, options)
@@ -118,20 +126,22 @@ def catalogue(out: Path, skus: str, **options: Any) -> None:
         data = render_scenes(out / "further.csv", out / "scenes-train", options["train_scenes"], "train", options)
         views = render_views(out / "further.csv", out / "views-train", options)
         embedders["trained"] = train_on({"scenes": data, "views": views}, out / "embedder", "arcface", options)
-    shelf = Shelf(out / "skus.csv", out / "views", keys[: max(sizes)], most_views(options), SIDE)
-    fill(shelf, embedders, out, options)
+    shelf = Shelf(out / "skus.csv", out / "views", keys[: len(keys) - len(further)], most_views(options), SIDE)
     queries = read_queries(scenes)
     articles = articles_of(out / "skus.csv")
     lines = []
     for name, embedder in embedders.items():
-        vectors, truth = embed_queries(embedder, queries, known)
-        for size in sizes:
-            for views in numbers_of(options["views"]):
-                gallery, labels = load_vectors(shelf, out / "vectors" / name, skus=size, views=views)
+        own = [size for size in sizes if name != "pretrained" or size <= options["pretrained_skus"]]
+        fill(shelf, max(own, default=0), {name: embedder}, out, options)
+        vectors, truth = embed_queries(embedder, queries, known, options)
+        for size in own:
+            for few in numbers_of(options["views"]):
+                gallery, labels = load_vectors(shelf, out / "vectors" / name, skus=size, views=few)
                 ranking = rank_skus(gallery, labels, vectors, truth)
                 found = measure(ranking, skus=size, views=len(labels))
                 same = articles[ranking.skus[:, 0]] == articles[ranking.truth]
-                lines.append(Line(name, "catalogue", size, views, found, float(same[ranking.known].mean())))
+                lines.append(Line(name, "catalogue", size, few, found, float(same[ranking.known].mean())))
+                write_lines(lines, out / "catalogue.json")
     report(lines, out / "catalogue.json")
     if options["softmax"]:
         report_softmax(out, known, queries, options)
@@ -148,11 +158,11 @@ def photos(out: Path, data: Path, **options: Any) -> None:
     for name in ("hope", "ycb", "groceries"):
         keys = keys_of(data / name / "skus.csv")
         shelves[name] = Shelf(data / name / "skus.csv", out / f"views-{name}", keys, most_views(options), 2 * SIDE)
-        fill(shelves[name], embedders, out, options, folder=f"vectors-{name}")
+        fill(shelves[name], len(keys), embedders, out, options, folder=f"vectors-{name}")
     queries = read_one(data / "hope_real" / "test_all28.json", "photos", DataSettings(), splits=("test",), tell=quiet)
     lines = []
     for name, embedder in embedders.items():
-        vectors, truth = embed_queries(embedder, queries, shelves["hope"].keys)
+        vectors, truth = embed_queries(embedder, queries, shelves["hope"].keys, options)
         for views in numbers_of(options["views"]):
             gallery, labels = joined(shelves, out, name, views)
             few = labels < len(shelves["hope"].keys)
@@ -279,15 +289,22 @@ def train_on(data: dict[str, Path], out: Path, loss: str, options: dict[str, Any
 
 
 def fill(
-    shelf: Shelf, embedders: dict[str, Embedder], out: Path, options: dict[str, Any], *, folder: str = "vectors"
+    shelf: Shelf,
+    skus: int,
+    embedders: dict[str, Embedder],
+    out: Path,
+    options: dict[str, Any],
+    *,
+    folder: str = "vectors",
 ) -> None:
-    """Views and vectors of all SKUs of a shelf."""
-    count = -(-len(shelf.keys) // SHARD)
+    """Views and vectors of the first SKUs of a shelf."""
+    count = len(shelf.shards(skus))
     with StepProgress(CONSOLE, f"views of {shelf.sku_list.parent.name}", total=count, unit="shards") as progress:
-        make_views(shelf, cache=out / "cache", workers=options["workers"], progress=progress)
+        make_views(shelf, skus, cache=out / "cache", workers=options["workers"], progress=progress)
     for name, embedder in embedders.items():
-        with StepProgress(CONSOLE, f"vectors of {name}", total=count, unit="shards") as progress:
-            embed_views(shelf, embedder, out / folder / name, progress=progress)
+        progress = StepProgress(CONSOLE, f"vectors of {name}", total=count, unit="shards")
+        with progress, arithmetic(embedder, options):
+            embed_views(shelf, skus, embedder, out / folder / name, progress=progress)
 
 
 def read_queries(scenes: Path) -> ImageSet:
@@ -299,10 +316,18 @@ def quiet(line: str) -> None:
     """Nothing is said."""
 
 
-def embed_queries(embedder: Embedder, queries: ImageSet, keys: Sequence[str]) -> tuple[NDArray, NDArray]:
+def arithmetic(embedder: Embedder, options: dict[str, Any]) -> torch.autocast:
+    """The precision that vectors are computed in."""
+    return torch.autocast(embedder.device.type, torch.bfloat16, enabled=options["bfloat16"])
+
+
+def embed_queries(
+    embedder: Embedder, queries: ImageSet, keys: Sequence[str], options: dict[str, Any]
+) -> tuple[NDArray, NDArray]:
     """(Q, dim) vectors of the crops and (Q,) their places among the keys; UNKNOWN for other products."""
     rows = CHOICE.rows(queries, seed=0)
-    return embed_boxes(embedder, queries, rows), places_of(queries, rows, keys)
+    with arithmetic(embedder, options):
+        return embed_boxes(embedder, queries, rows), places_of(queries, rows, keys)
 
 
 def places_of(queries: ImageSet, rows: NDArray, keys: Sequence[str]) -> NDArray:
@@ -326,6 +351,11 @@ def report(lines: Sequence[Line], file: Path) -> None:
         counts = [str(line.skus), str(line.views), f"{found.queries} + {found.unknown}"]
         table.add_row(line.embedder, line.gallery, *counts, *shares, *rest)
     CONSOLE.print(table)
+    write_lines(lines, file)
+
+
+def write_lines(lines: Sequence[Line], file: Path) -> None:
+    """The numbers as a file."""
     write_whole(file, (json.dumps([asdict(line) for line in lines], indent=1) + "\n").encode())
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import multiprocessing
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -40,30 +39,30 @@ class Shelf:
     views: int
     side: int
 
-    def shards(self) -> list[tuple[str, ...]]:
-        """The SKUs of each shard, in the order of the list."""
-        return [self.keys[start : start + SHARD] for start in range(0, len(self.keys), SHARD)]
+    def shards(self, skus: int) -> list[tuple[str, ...]]:
+        """The SKUs of the shards that hold the first `skus`, in the order of the list: whole shards, so that those of
+        a small gallery are those of a larger one.
+        """
+        return [self.keys[start : start + SHARD] for start in range(0, min(skus, len(self.keys)), SHARD)]
 
     def file(self, number: int) -> Path:
         """The views of a shard."""
         return self.folder / f"{number:05d}.npz"
 
 
-def make_views(shelf: Shelf, *, cache: Path, workers: int, progress: StepProgress) -> None:
-    """Renders the shards that are not there yet."""
+def make_views(shelf: Shelf, skus: int, *, cache: Path, workers: int, progress: StepProgress) -> None:
+    """Renders the shards of the first SKUs that are not there yet."""
     shelf.folder.mkdir(parents=True, exist_ok=True)
-    missing = [number for number in range(len(shelf.shards())) if not shelf.file(number).exists()]
-    progress.advance(count=len(shelf.shards()) - len(missing), seconds=0)
+    count = len(shelf.shards(skus))
+    missing = [number for number in range(count) if not shelf.file(number).exists()]
+    progress.advance(count=count - len(missing), seconds=0)
     if not missing:
         return
     # Not concurrent.futures: its max_tasks_per_child can wait for ever (python/cpython#115634).
     context = multiprocessing.get_context("spawn")
     with context.Pool(workers, _open_studio, (shelf.sku_list, cache), maxtasksperchild=SHARDS_OF_A_PROCESS) as pool:
-        began = time.monotonic()
         for failed in pool.imap_unordered(partial(_make_shard, shelf), missing):
-            now = time.monotonic()
-            progress.advance(f"{failed} SKUs without views" if failed else "", seconds=now - began)
-            began = now
+            progress.advance(f"{failed} SKUs without views" if failed else "")
 
 
 def _open_studio(sku_list: Path, cache: Path) -> None:
@@ -82,7 +81,7 @@ def _make_shard(shelf: Shelf, number: int) -> int:
     coded: list[bytes] = []
     boxes: list[NDArray[np.float64]] = []
     failed = 0
-    for sku in shelf.shards()[number]:
+    for sku in shelf.shards(len(shelf.keys))[number]:
         try:
             made = views_of(library, backend, sku, shelf.views, side=shelf.side)
         except SynthError:
@@ -115,11 +114,13 @@ def read_crops(file: Path, margin: float) -> tuple[Iterator[NDArray[np.uint8]], 
     return crops(), ~np.isnan(boxes).any(axis=1)
 
 
-def embed_views(shelf: Shelf, embedder: Embedder, folder: Path, *, progress: StepProgress) -> None:
-    """Vectors of every shard that has none yet, as (SKUs, views, dim) float16; nan where a SKU has no view."""
+def embed_views(shelf: Shelf, skus: int, embedder: Embedder, folder: Path, *, progress: StepProgress) -> None:
+    """Vectors of every shard of the first SKUs that has none yet, as (SKUs, views, dim) float16.
+
+    nan where a SKU has no view.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for number, keys in enumerate(shelf.shards()):
-        began = time.monotonic()
+    for number, keys in enumerate(shelf.shards(skus)):
         file = folder / f"{number:05d}.npy"
         if not file.exists():
             crops, there = read_crops(shelf.file(number), embedder.margin)
@@ -127,16 +128,14 @@ def embed_views(shelf: Shelf, embedder: Embedder, folder: Path, *, progress: Ste
             vectors[~there] = np.nan
             with whole_file(file) as out:
                 np.save(out, vectors.reshape(len(keys), shelf.views, embedder.dim))
-        progress.advance(seconds=time.monotonic() - began)
+        progress.advance()
 
 
 def load_vectors(shelf: Shelf, folder: Path, *, skus: int, views: int) -> tuple[NDArray, NDArray]:
     """(N, dim) float32 of the first views of the first SKUs, SKU after SKU, and (N,) their places in the list."""
     rows, labels = [], []
-    for number in range(len(shelf.shards())):
+    for number in range(len(shelf.shards(skus))):
         first = number * SHARD
-        if first >= skus:
-            break
         shard = np.load(folder / f"{number:05d}.npy")[: skus - first, :views]
         place = np.repeat(np.arange(first, first + len(shard)), shard.shape[1])
         flat = shard.reshape(-1, shard.shape[2])
