@@ -17,6 +17,7 @@ from assets.catalog_ids import ids_hash, ids_of
 from assets.errors import SynthError
 from assets.limits import DATASET_JSON, read_file
 from pipeline.dataset_check import check_fields
+from pipeline.failures import read_failures
 from pipeline.layout import Layout
 from pipeline.run_settings import RunSettings
 from render.backends import RenderSettings
@@ -146,7 +147,17 @@ def _check_same(old: DatasetInfo, new: DatasetInfo, layout: Layout) -> None:
         raise SynthError(
             "the folder holds a data set of other settings", where=str(layout.root), problems=problems, hint=hint
         )
-    if new.scenes < old.scenes:
-        hint = f"give --scenes {old.scenes} or more (more extends the set), or another --out"
-        found = f"{old.scenes} scenes there, {new.scenes} asked for"
+    there = _scenes_there(layout) if new.scenes < old.scenes else 0
+    # Fewer than were asked for at first are no harm as long as none beyond is rendered yet.
+    if new.scenes < there:
+        hint = f"give --scenes {there} or more (more extends the set), or another --out"
+        found = f"scenes up to the {there}th there, {new.scenes} asked for"
         raise SynthError("the folder holds more scenes than asked for", where=str(layout.root), found=found, hint=hint)
+
+
+def _scenes_there(layout: Layout) -> int:
+    """Up to which scene, counted from 1, the folder tells of any: one that was broken off or failed counts too."""
+    names = ("images", "labels", "scenes")
+    files = (file for name in names for file in (layout.root / name).glob("[0-9]*_*.*"))
+    numbers = [number for file in files if (number := file.name.partition("_")[0]).isdecimal()]
+    return max([*map(int, numbers), *read_failures(layout.failures), -1]) + 1

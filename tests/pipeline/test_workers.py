@@ -131,6 +131,19 @@ def test_the_same_run_twice_does_nothing_and_more_scenes_extend_it(tmp_path: Pat
     assert (summary.made, summary.found, summary.pictures) == (2, 4, 6)
 
 
+def test_too_many_scenes_asked_for_can_be_taken_back_before_they_are_rendered(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    run(settings, jobs.write_scene)
+    before, info = files_of(settings.out), Layout(settings.out).info
+    info.write_text(info.read_text().replace('"scenes": 4', '"scenes": 1000'))
+    assert run(settings, jobs.write_scene).found == 4
+    assert files_of(settings.out) == before
+    info.write_text(info.read_text().replace('"scenes": 4', '"scenes": 1000'))
+    Layout(settings.out).failures.write_text('{"index": 4}\n')
+    with pytest.raises(SynthError, match="holds more scenes than asked for"):
+        run(settings, jobs.write_scene)
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
