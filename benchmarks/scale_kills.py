@@ -10,6 +10,7 @@ once, a killed node is replaced. Every file must have the same bytes, but those 
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -35,8 +36,10 @@ ROOT = Path(__file__).resolve().parents[1]
 OTHERS = (".lock", "driver.json", "how.json", "cancelled")
 # Seconds for the processes of a killed driver to follow it.
 ORPHANS_S = 15.0
-# A scene that was killed twice by hand counts as failed: a worker is left alone for so long.
+# Seconds between kills, at most.
 REST_S = 3.0
+# A scene that took two workers with it counts as failed: they are left alone until a killed one is made up for.
+WORKERS_REST_S = 10.0
 
 
 @dataclass
@@ -50,6 +53,7 @@ class Disturbed:
     nodes: list[Any] = field(default_factory=list)
     killed: Counter[str] = field(default_factory=Counter)
     drivers: int = 0
+    worker_killed: float = -WORKERS_REST_S
 
     def run(self, kills: int) -> None:
         """Until everything was killed often enough and the job has ended by itself."""
@@ -62,6 +66,8 @@ class Disturbed:
                 process = self.start(retry=True)
                 continue
             kind = self.rng.choice(["driver", "worker", *(["node"] if self.nodes else [])])
+            if kind == "worker":
+                time.sleep(max(self.worker_killed + WORKERS_REST_S - time.monotonic(), 0))
             if kind == "driver":
                 process = self.kill_driver(process)
             elif kind == "worker":
@@ -96,6 +102,7 @@ class Disturbed:
             with suppress(psutil.NoSuchProcess):
                 self.rng.choice(found).kill()
                 self.killed["worker"] += 1
+                self.worker_killed = time.monotonic()
 
     def kill_node(self) -> None:
         node = self.nodes.pop(self.rng.randrange(len(self.nodes)))
@@ -181,6 +188,9 @@ def main(kills: int, skus: int, times: int, engine: str, size: str, seed: int) -
     told = ", ".join(f"{number} x {kind}" for kind, number in sorted(disturbed.killed.items()))
     Console().print(f"killed: {told}; drivers started: {disturbed.drivers}", highlight=False)
     Console().print(f"{len(expected)} files, {len(differing)} differ {differing[:10]}", highlight=False)
+    for line in found.get("failures.jsonl", b"").splitlines():
+        failed = json.loads(line)
+        Console().print(f"failed: scene {failed['index']}: {failed['reason']}", highlight=False, markup=False)
     sys.exit(1 if differing else 0)
 
 
