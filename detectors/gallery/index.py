@@ -177,21 +177,51 @@ def load_faiss() -> Any:
 
 
 def _exact(gallery: Gallery, parts: NDArray[np.int64]) -> Callable[[NDArray[np.float32], int], tuple[Scores, Rows]]:
-    """Exact search over some parts, in faiss's own memory; of float16 galleries in half of it."""
+    """Exact search over some parts: of float32 galleries in their mapped files, without a copy."""
+    if gallery.manifest.precision == "float16":
+        return _exact_halves(gallery, parts)
     faiss = load_faiss()
-    half = gallery.manifest.precision == "float16"
-    store = (
-        faiss.IndexScalarQuantizer(gallery.dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
-        if half
-        else faiss.IndexFlatIP(gallery.dim)
-    )
+    pieces = []
+    for part in parts:
+        block, live = gallery.blocks[part], _live_rows(gallery, part)
+        if len(live):
+            # A part with rows of SKUs that have left is copied without them.
+            pieces.append((block if len(live) == len(block) else block[live], live + gallery.starts[part]))
+
+    def search(queries: NDArray[np.float32], k: int) -> tuple[Scores, Rows]:
+        queries = np.ascontiguousarray(queries, np.float32)
+        found = _nothing(len(queries), k)
+        for block, rows in pieces if len(queries) else ():
+            scores, places = faiss.knn(queries, block, min(k, len(rows)), faiss.METRIC_INNER_PRODUCT)
+            found = nearest(found, (scores, rows[places]), k)
+        return found
+
+    return search
+
+
+def _exact_halves(
+    gallery: Gallery, parts: NDArray[np.int64]
+) -> Callable[[NDArray[np.float32], int], tuple[Scores, Rows]]:
+    """Exact search over parts of float16, in faiss's own memory: it has no search in arrays of these."""
+    faiss = load_faiss()
+    store = faiss.IndexScalarQuantizer(gallery.dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     rows = [np.zeros(0, np.int64)]
     for part in parts:
-        start, block = gallery.starts[part], gallery.blocks[part]
-        live = np.flatnonzero(gallery.owners[start : start + len(block)] != NOBODY)
-        store.add(np.ascontiguousarray(block[live], np.float32))
-        rows.append(live + start)
+        live = _live_rows(gallery, part)
+        store.add(np.ascontiguousarray(gallery.blocks[part][live], np.float32))
+        rows.append(live + gallery.starts[part])
     return _through(store, np.concatenate(rows), None)
+
+
+def _live_rows(gallery: Gallery, part: int) -> Rows:
+    """Rows of a part, counted from its own first, whose SKU is in the version."""
+    start = gallery.starts[part]
+    return np.flatnonzero(gallery.owners[start : start + len(gallery.blocks[part])] != NOBODY)
+
+
+def _nothing(queries: int, k: int) -> tuple[Scores, Rows]:
+    """The answer of a search in an empty gallery."""
+    return np.full((queries, k), -np.inf, np.float32), np.full((queries, k), NOBODY, np.int64)
 
 
 def _through(store: Any, rows: Rows, parameters: Any) -> Callable[[NDArray[np.float32], int], tuple[Scores, Rows]]:
@@ -200,7 +230,7 @@ def _through(store: Any, rows: Rows, parameters: Any) -> Callable[[NDArray[np.fl
     def search(queries: NDArray[np.float32], k: int) -> tuple[Scores, Rows]:
         queries = np.ascontiguousarray(queries, np.float32)
         if not len(rows) or not len(queries):
-            return np.full((len(queries), k), -np.inf, np.float32), np.full((len(queries), k), NOBODY, np.int64)
+            return _nothing(len(queries), k)
         scores, places = store.search(queries, k, params=parameters)
         found = np.where(places >= 0, rows[places], NOBODY)
         return np.where(found == NOBODY, -np.inf, scores).astype(np.float32), found

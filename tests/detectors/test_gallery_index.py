@@ -45,8 +45,12 @@ def slow_skus(gallery: Gallery, query: NDArray, k: int, best: int) -> list[tuple
 
 
 @pytest.mark.parametrize("best", [1, 2])
-def test_the_exact_search_is_that_of_a_slow_loop(tmp_path: Path, best: int) -> None:
-    gallery = cases.make_gallery(tmp_path, 45, part=20)
+@pytest.mark.parametrize("gone", [(), (0, 7, 19)])
+def test_the_exact_search_is_that_of_a_slow_loop(tmp_path: Path, best: int, gone: tuple[int, ...]) -> None:
+    whole = cases.make_gallery(tmp_path, 45, part=20)
+    first, *others = whole.manifest.parts
+    use_version(tmp_path, add_version(tmp_path, cases.manifest_of([cases.without(first, *gone), *others])))
+    gallery = open_gallery(tmp_path)
     queries = queries_near(range(0, 45, 4))
     found = find_skus(gallery, open_index(gallery), queries, k=4, best=best)
     for query, skus, scores in zip(queries, found.skus, found.scores, strict=True):
