@@ -29,7 +29,7 @@ import click
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from recognition_views import Shelf, embed_views, load_vectors, make_views
+from recognition_views import Shelf, embed_views, load_vectors, make_views, missing_views
 from rich.console import Console
 from rich.table import Table
 
@@ -299,8 +299,10 @@ def fill(
 ) -> None:
     """Views and vectors of the first SKUs of a shelf."""
     count = len(shelf.shards(skus))
-    with StepProgress(CONSOLE, f"views of {shelf.sku_list.parent.name}", total=count, unit="shards") as progress:
-        make_views(shelf, skus, cache=out / "cache", workers=options["workers"], progress=progress)
+    missing = missing_views(shelf, skus)
+    done, title = count - len(missing), f"views of {shelf.sku_list.parent.name}"
+    with StepProgress(CONSOLE, title, total=count, done=done, unit="shards") as progress:
+        make_views(shelf, missing, cache=out / "cache", workers=options["workers"], progress=progress)
     for name, embedder in embedders.items():
         progress = StepProgress(CONSOLE, f"vectors of {name}", total=count, unit="shards")
         with progress, arithmetic(embedder, options):

@@ -50,14 +50,16 @@ class Shelf:
         return self.folder / f"{number:05d}.npz"
 
 
-def make_views(shelf: Shelf, skus: int, *, cache: Path, workers: int, progress: StepProgress) -> None:
-    """Renders the shards of the first SKUs that are not there yet."""
-    shelf.folder.mkdir(parents=True, exist_ok=True)
-    count = len(shelf.shards(skus))
-    missing = [number for number in range(count) if not shelf.file(number).exists()]
-    progress.advance(count=count - len(missing), seconds=0)
+def missing_views(shelf: Shelf, skus: int) -> list[int]:
+    """Numbers of the shards of the first SKUs that are not there yet."""
+    return [number for number in range(len(shelf.shards(skus))) if not shelf.file(number).exists()]
+
+
+def make_views(shelf: Shelf, missing: list[int], *, cache: Path, workers: int, progress: StepProgress) -> None:
+    """Renders some shards."""
     if not missing:
         return
+    shelf.folder.mkdir(parents=True, exist_ok=True)
     # Not concurrent.futures: its max_tasks_per_child can wait for ever (python/cpython#115634).
     context = multiprocessing.get_context("spawn")
     with context.Pool(workers, _open_studio, (shelf.sku_list, cache), maxtasksperchild=SHARDS_OF_A_PROCESS) as pool:
