@@ -141,7 +141,6 @@ def catalogue(out: Path, skus: str, **options: Any) -> None:
                 found = measure(ranking, skus=size, views=len(labels))
                 same = articles[ranking.skus[:, 0]] == articles[ranking.truth]
                 lines.append(Line(name, "catalogue", size, few, found, float(same[ranking.known].mean())))
-                write_lines(lines, out / "catalogue.json")
     report(lines, out / "catalogue.json")
     if options["softmax"]:
         report_softmax(out, known, queries, options)
@@ -353,11 +352,6 @@ def report(lines: Sequence[Line], file: Path) -> None:
         counts = [str(line.skus), str(line.views), f"{found.queries} + {found.unknown}"]
         table.add_row(line.embedder, line.gallery, *counts, *shares, *rest)
     CONSOLE.print(table)
-    write_lines(lines, file)
-
-
-def write_lines(lines: Sequence[Line], file: Path) -> None:
-    """The numbers as a file."""
     write_whole(file, (json.dumps([asdict(line) for line in lines], indent=1) + "\n").encode())
 
 

@@ -151,7 +151,7 @@ def _check_same(old: DatasetInfo, new: DatasetInfo, layout: Layout) -> None:
     # Fewer than were asked for at first are no harm as long as none beyond is rendered yet.
     if new.scenes < there:
         hint = f"give --scenes {there} or more (more extends the set), or another --out"
-        found = f"scenes up to the {there}th there, {new.scenes} asked for"
+        found = f"the last one there is number {there}, {new.scenes} asked for"
         raise SynthError("the folder holds more scenes than asked for", where=str(layout.root), found=found, hint=hint)
 
 
