@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import multiprocessing
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -60,11 +61,14 @@ def make_views(shelf: Shelf, missing: list[int], *, cache: Path, workers: int, p
     if not missing:
         return
     shelf.folder.mkdir(parents=True, exist_ok=True)
-    # Not concurrent.futures: its max_tasks_per_child can wait for ever (python/cpython#115634).
     context = multiprocessing.get_context("spawn")
-    with context.Pool(workers, _open_studio, (shelf.sku_list, cache), maxtasksperchild=SHARDS_OF_A_PROCESS) as pool:
-        for failed in pool.imap_unordered(partial(_make_shard, shelf), missing):
-            progress.advance(f"{failed} SKUs without views" if failed else "")
+    # Not max_tasks_per_child: it can wait for ever (python/cpython#115634), as multiprocessing.Pool does for a process
+    # that died. This pool then raises; the same command goes on.
+    batch = workers * SHARDS_OF_A_PROCESS
+    for start in range(0, len(missing), batch):
+        with ProcessPoolExecutor(workers, context, _open_studio, (shelf.sku_list, cache)) as pool:
+            for failed in pool.map(partial(_make_shard, shelf), missing[start : start + batch]):
+                progress.advance(f"{failed} SKUs without views" if failed else "")
 
 
 def _open_studio(sku_list: Path, cache: Path) -> None:

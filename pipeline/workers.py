@@ -25,7 +25,7 @@ from pipeline.memory import memory_share_mb
 from pipeline.worker_process import PARENTS_SIGNALS, HeldLock, Job, Report, Work, serve
 
 # Libraries that would each take all cores in every worker.
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LP_NUM_THREADS")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 ATTEMPTS = 2
 # Starts in a row that may fail before the run gives up: one may be killed by chance, hardly three.
 BAD_STARTS = 3

@@ -25,7 +25,8 @@ Device = Literal["auto", "cpu", "gpu"]
 class RenderSettings:
     """How to render, as against what: none of it changes a label.
 
-    samples: paths per pixel (cycles) or squared supersampling (raster). denoise: cycles only. threads: 0 = all cores.
+    samples: paths per pixel (cycles) or squared supersampling (raster). denoise: cycles only. threads: of cycles,
+    0 = all cores; raster draws in the thread that asks.
     """
 
     backend: str = "raster"

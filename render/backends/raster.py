@@ -12,11 +12,15 @@ if TYPE_CHECKING:
     from assets.library import Library
     from render.backends.raster_renderer import RasterBackend
 
+# None: Mesa's software renderer then draws in the thread that asks. With threads of its own it frees fences that these
+# still signal (`lp_fence_signalled` reads without the lock; Mesa 22.3 and later sources), which overwrites memory: one
+# of ten processes died of it within 2,560 packages. Workers have a core each, pictures are the same bytes.
+SOFTWARE_THREADS = "0"
+
 
 def open_backend(library: Library, settings: RenderSettings) -> RasterBackend:
     """A raster backend with its own GL context. Raises SynthError where OpenGL over EGL does not work."""
-    if settings.threads:
-        os.environ.setdefault("LP_NUM_THREADS", str(settings.threads))  # Mesa reads it when the first context opens
+    os.environ.setdefault("LP_NUM_THREADS", SOFTWARE_THREADS)  # Mesa reads it when the first context opens
     try:
         from render.backends.raster_gl import open_context
         from render.backends.raster_renderer import RasterBackend
