@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from assets.categories import bare_name
 from assets.errors import SynthError
 from detectors.image_set import IGNORED, Classes, ImageSet
 
@@ -139,8 +140,11 @@ class _Names:
         self.tables: list[tuple[Callable[[str], str], dict[str, list[int]]]] = [(str, {}), (_plain, {})]
         for label, key in enumerate(classes.keys):
             if key not in own:
+                # A name that got its key appended is one that other classes have too: alone it tells none of them.
+                names = dict.fromkeys((classes.names[label], bare_name(classes.names[label], key)))
                 for form, table in self.tables:
-                    table.setdefault(form(classes.names[label]), []).append(label)
+                    for spelt in dict.fromkeys(map(form, names)):
+                        table.setdefault(spelt, []).append(label)
 
     def find(self, name: str) -> int | None:
         """The class of that name, the same letter by letter before the same but for case and blanks."""

@@ -12,6 +12,7 @@ from typing import IO, Any
 import numpy as np
 
 from assets.atomic import whole_file
+from assets.categories import unique_names
 from detectors.evaluate.coco_numbers import xywh_from_xyxy
 from detectors.find import Detections
 from detectors.image_set import Classes
@@ -91,8 +92,8 @@ def open_found(out: Path, classes: Classes, info: dict[str, Any]) -> Iterator[Fo
 
 def categories_of(classes: Classes) -> list[dict[str, Any]]:
     """COCO categories of a detector: ids count from 1 in the order of its labels."""
-    kinds = zip(classes.keys, classes.names, strict=True)
-    return [{"id": label + 1, "name": name, "sku": key} for label, (key, name) in enumerate(kinds)]
+    names = unique_names(zip(classes.keys, classes.names, strict=True))
+    return [{"id": label + 1, "name": names[key], "sku": key} for label, key in enumerate(classes.keys)]
 
 
 def image_row(found: Found) -> dict[str, Any]:

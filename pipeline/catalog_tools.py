@@ -24,6 +24,8 @@ from pipeline.mesh_process import MeshProcess
 from pipeline.notes import note_lines
 
 MOST_ROWS = 200
+# Names that several SKUs have, as many as are listed.
+MOST_NAMES = 5
 LONGEST_STEM = 180
 # Columns that say how a product is made or its file read: none of it holds for an exported mesh.
 OF_THE_SOURCE = ("package", "unit_package", "pack_count", "up", "units", *PICTURES)
@@ -40,7 +42,8 @@ def check_list(path: Path, *, meshes: bool = True, console: Console | None = Non
         return 1
     catalog = load_catalog(path)
     notes, errors = _load_meshes(catalog, console) if meshes else ([], [])
-    for note in (*catalog.notes, *note_lines(notes)):
+    of_the_list = [*catalog.notes, *equal_names(catalog)]
+    for note in (*of_the_list, *note_lines(notes)):
         console.print(f"note: {note}", style="yellow", highlight=False, markup=False)
     for error in errors:
         console.print(error, style="red", highlight=False, markup=False)
@@ -48,12 +51,29 @@ def check_list(path: Path, *, meshes: bool = True, console: Console | None = Non
     what = f"{len(catalog)} SKUs, {len(catalog) - made} with meshes, {made} made from sizes"
     verdict = f"cannot use {len(errors)} of the meshes" if errors else "good"
     console.print(
-        f"{path}: {verdict}: {what}, {len(catalog.notes) + len(notes)} notes",
+        f"{path}: {verdict}: {what}, {len(of_the_list) + len(notes)} notes",
         style="red" if errors else "green",
         highlight=False,
         markup=False,
     )
     return 1 if errors else 0
+
+
+def equal_names(catalog: Catalog) -> list[str]:
+    """A note where SKUs share a name: label files need names of their own."""
+    skus: dict[str, list[str]] = {}
+    for sku in catalog:
+        skus.setdefault(sku.name, []).append(sku.sku)
+    shared = {name: keys for name, keys in skus.items() if len(keys) > 1}
+    if not shared:
+        return []
+    told = [f"{name!r} ({', '.join(keys[:3])}{', ...' * (len(keys) > 3)})" for name, keys in shared.items()]
+    more = f" and {len(told) - MOST_NAMES} more" if len(told) > MOST_NAMES else ""
+    count = sum(map(len, shared.values()))
+    return [
+        f"{count} SKUs share a name with another: {'; '.join(map(printable, told[:MOST_NAMES]))}{more}; categories "
+        f"of COCO files get the SKU appended to tell them apart, the name itself is in display_name"
+    ]
 
 
 def _print_problems(console: Console, path: Path, problems: list[Problem]) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
+from assets.categories import display_name, unique_names
 from assets.errors import SynthError
 from assets.places import Place
 from assets.shards import (
@@ -102,7 +103,7 @@ def unite_categories(sets: Sequence[list[Record]], names: Sequence[str]) -> tupl
     """Of each set: its category ids to the records that they become; and what people should know about it.
 
     One SKU is one category, as the first set that has it says. An id that is another SKU's already is given anew, above
-    all ids of all sets.
+    all ids of all sets; a name that another SKU has already gets the SKU appended.
     """
     by_key: dict[str, Record] = {}
     taken: set[int] = set()
@@ -123,7 +124,7 @@ def unite_categories(sets: Sequence[list[Record]], names: Sequence[str]) -> tupl
                 by_key[key] = {**record, "id": fresh}
                 taken.add(fresh)
             target = by_key[key]
-            differing += {**record, "id": target["id"]} != target
+            differing += _described({**record, "id": target["id"]}) != _described(target)
             own[number] = target
             if target["id"] != number:
                 moved.append(f"{key}: {number} is now {target['id']}")
@@ -135,7 +136,26 @@ def unite_categories(sets: Sequence[list[Record]], names: Sequence[str]) -> tupl
         if differing:
             notes.append(f"{name}: {differing} categories are described otherwise than before: the first one counts")
         kinds.append(own)
-    return kinds, notes
+    renamed = _with_unique_names(by_key)
+    if renamed:
+        notes.append(f"{len(renamed)} categories have the name of another SKU: theirs has the SKU appended")
+    return [{number: renamed.get(record["id"], record) for number, record in own.items()} for own in kinds], notes
+
+
+def _described(record: Record) -> Record:
+    """A category with the name that people gave it: its own name depends on the set that it was in."""
+    return {**record, "name": display_name(record), "display_name": display_name(record)}
+
+
+def _with_unique_names(by_key: Mapping[str, Record]) -> dict[int, Record]:
+    """The categories whose names others have already, by id, each with a name of its own."""
+    words = {key: record["name"] for key, record in by_key.items() if isinstance(record.get("name"), str)}
+    names = unique_names(words.items())
+    return {
+        by_key[key]["id"]: {**by_key[key], "name": name, "display_name": display_name(by_key[key])}
+        for key, name in names.items()
+        if name != words[key]
+    }
 
 
 def _plan(

@@ -98,7 +98,8 @@ def write_views(settings: CropSettings, console: Console, *, stop: Callable[[int
         waiting = [index for index in tasks if not labels_path(settings.out, index).exists()]
         summary.interrupted = not _run(settings, waiting, len(catalog), summary, console, stop=stop, lock=lock)
         if not summary.interrupted:
-            from render.coco import category_records, write_coco
+            from assets.categories import category_records
+            from render.coco import write_coco
 
             (settings.out / COCO).parent.mkdir(exist_ok=True)
             categories = category_records(catalog, ids)

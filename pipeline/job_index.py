@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from assets.catalog import Catalog
 from assets.catalog_ids import ids_hash
+from assets.categories import display_name, unique_names
 from assets.errors import SynthError
 from assets.places import Place
 from assets.shards import Record, coco_name, read_categories, tar_name, write_categories, write_index
@@ -56,21 +56,31 @@ def write_outline(
 
 
 def job_categories(place: Place, plan: Plan, catalog: Catalog) -> list[Record]:
-    """COCO's categories of every SKU that ever was, by id; those that are not listed any more say so."""
-    before: dict[int, Record] = {}
+    """COCO's categories of every SKU that ever was, by id; those that are not listed any more say so.
+
+    A name that is in the place's categories already is kept: its shards have it.
+    """
+    before: dict[str, Record] = {}
     with suppress(SynthError):
-        before = {record["id"]: record for record in read_categories(place)}
-    records = {plan.ids.of(sku.sku): category_record(plan.ids.of(sku.sku), sku) for sku in catalog}
-    for number, key in enumerate(plan.ids.keys, start=1):
-        if number not in records:
-            known = before.get(number, {"id": number, "name": key, "supercategory": "", "sku": key})
-            records[number] = {**known, "delisted": True}
-    return [record for _, record in sorted(records.items())]
-
-
-def category_record(number: int, sku: Any) -> Record:
-    """COCO's category of a SKU."""
-    return {"id": number, "name": sku.name or sku.sku, "supercategory": sku.category, "sku": sku.sku}
+        before = {str(record.get("sku")): record for record in read_categories(place)}
+    listed = {sku.sku: (sku.name or sku.sku, sku.category) for sku in catalog}
+    shown = [
+        (key, listed[key][0] if key in listed else display_name(before.get(key, {"name": key})))
+        for key in plan.ids.keys
+    ]
+    known = {key: (str(record.get("name", "")), display_name(record)) for key, record in before.items()}
+    names = unique_names(shown, known)
+    return [
+        {
+            "id": number,
+            "name": names[key],
+            "supercategory": listed[key][1] if key in listed else before.get(key, {}).get("supercategory", ""),
+            "sku": key,
+            "display_name": words,
+            **({} if key in listed else {"delisted": True}),
+        }
+        for number, (key, words) in enumerate(shown, start=1)
+    ]
 
 
 def _dataset_json(place: Place, plan: Plan, catalog: Catalog, settings: JobSettings) -> bytes:

@@ -17,7 +17,7 @@ from assets.errors import SynthError
 from pipeline.disk_errors import disk_error
 from pipeline.job_digests import sku_digests
 from pipeline.job_engines import Orders, open_engine
-from pipeline.job_index import SetCounts, category_record, sweep, write_outline, write_summary
+from pipeline.job_index import SetCounts, job_categories, sweep, write_outline, write_summary
 from pipeline.job_lease import CANCELLED, Lease, lease_of
 from pipeline.job_plan import (
     Change,
@@ -244,16 +244,14 @@ class _Driver:
     def _tasks(self, plan: Plan, missing: list[tuple[Generation, Shard]]) -> Iterator[ShardTask]:
         """Made one by one, as they are asked for: all at once would be gigabytes."""
         current: Generation | None = None
+        kinds = {record["id"]: record for record in job_categories(self.place, plan, self.catalog)}
         for generation, shard in missing:
             if generation is not current:
                 current = generation
                 unwanted = generation.scenes_with(plan.stale(generation) | plan.gone(generation))
             scenes = tuple(scene_task(plan, generation, int(scene)) for scene in shard.scenes)
             numbers = sorted({number for scene in scenes for number in scene.ids})
-            keys = [(number, plan.ids.key_of(number)) for number in numbers]
-            categories = tuple(
-                category_record(number, self.catalog.find(key)) for number, key in keys if key in self._listed
-            )
+            categories = tuple(kinds[number] for number in numbers if plan.ids.key_of(number) in self._listed)
             dropped = tuple((shard.scenes[unwanted[shard.scenes]] + generation.first).tolist())
             yield ShardTask(shard.name, shard.split, generation.number, scenes, categories, dropped)
 

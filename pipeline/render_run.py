@@ -206,7 +206,8 @@ def _check_complete(settings: RunSettings, layout: Layout, summary: RunSummary) 
 def _merge(settings: RunSettings, layout: Layout, catalog: Catalog, summary: RunSummary) -> None:
     """Writes one COCO file per split from the pictures' own labels, in the order of the scenes."""
     from assets.catalog_ids import ids_of
-    from render.coco import category_records, write_coco
+    from assets.categories import category_records
+    from render.coco import write_coco
 
     categories = category_records(catalog, ids_of(catalog))
     seen: set[str] = set()

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from assets.categories import same_category
 from assets.errors import SynthError
 from assets.limits import open_picture
 from assets.places import Place
@@ -193,7 +194,7 @@ def _check_part(
         return
     for record in part.categories:
         number = record.get("id")
-        if type(number) is not int or categories.get(number) != record:
+        if type(number) is not int or number not in categories or not same_category(record, categories[number]):
             yield Violation(name, f"category {number!r} is not as in categories.json")
     if images is None:
         return

@@ -14,8 +14,6 @@ from typing import IO, Any
 import numpy as np
 
 from assets.atomic import TEMPORARY, whole_file
-from assets.catalog import Catalog
-from assets.catalog_ids import CategoryIds, in_order
 from assets.errors import SynthError
 from render.frame import Annotation, MaskCrop
 from render.geometry import xywh_from_xyxy
@@ -95,15 +93,6 @@ def annotation_record(annotation: Annotation) -> Record:
         "camera_from_object": annotation.camera_from_object.tolist(),
         "ignore": int(annotation.ignore),
     }
-
-
-def category_records(catalog: Catalog, ids: CategoryIds) -> list[Record]:
-    """COCO's categories of all SKUs of the catalogue by rising id, whatever the pictures show."""
-    skus = ((number, catalog[position]) for number, position in in_order(catalog, ids))
-    return [
-        {"id": number, "name": sku.name or sku.sku, "supercategory": sku.category, "sku": sku.sku}
-        for number, sku in skus
-    ]
 
 
 def write_coco(

@@ -180,7 +180,7 @@ def _read(gallery: Gallery, data: Path, settings: DataSettings, splits: Sequence
 
     name = data.resolve().stem if data.is_file() else data.resolve().name
     truth = read_one(data, name, settings, splits=splits, tell=tell)
-    truth = replace(truth, classes=rename_classes(truth, Classes(gallery.keys, gallery.names)))
+    truth = replace(truth, classes=rename_classes(truth, Classes(gallery.keys, gallery.category_names)))
     lacking = [key for key in truth.classes.keys if key not in gallery.positions]
     if len(lacking) == len(truth.classes):
         raise SynthError(

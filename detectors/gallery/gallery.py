@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.categories import unique_names
 from assets.errors import SynthError
 from detectors.gallery.parts import GallerySku, map_vectors, read_front, read_skus
 from detectors.gallery.versions import Manifest, current_version, read_manifest
@@ -49,6 +50,13 @@ class Gallery:
     def positions(self) -> dict[str, int]:
         """Where a SKU stands, by its key."""
         return {key: position for position, key in enumerate(self.keys)}
+
+    @cached_property
+    def category_names(self) -> tuple[str, ...]:
+        """The names of the SKUs as COCO's categories have them: no two are equal."""
+        order = np.argsort(self.category_ids, kind="stable").tolist()
+        names = unique_names((self.keys[position], self.names[position]) for position in order)
+        return tuple(names[key] for key in self.keys)
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """(N, dim) float32: the vectors of these rows."""

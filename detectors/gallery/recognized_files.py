@@ -149,6 +149,12 @@ def _categories(gallery: Gallery) -> str:
     rows = [{"id": NO_CATEGORY, "name": NO_NAME}]
     order = np.argsort(gallery.category_ids).tolist()
     rows += [
-        {"id": int(gallery.category_ids[sku]), "name": gallery.names[sku], "sku": gallery.keys[sku]} for sku in order
+        {
+            "id": int(gallery.category_ids[sku]),
+            "name": gallery.category_names[sku],
+            "sku": gallery.keys[sku],
+            "display_name": gallery.names[sku],
+        }
+        for sku in order
     ]
     return ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)

@@ -89,6 +89,8 @@ def test_common_keeps_what_all_have_and_ignores_the_rest() -> None:
         # Two sizes of one name here, one label there: a guess would teach one of them wrongly.
         ([("c-1", "Cola"), ("c-2", "Cola")], [("Cola", "Cola")], "may be any of several"),
         ([("c-1", "Cola"), ("c-2", "COLA")], [("cola", "cola")], "may be any of several"),
+        # Told apart by their keys in data sets: the bare name is still that of both.
+        ([("c-1", "Cola"), ("c-2", "Cola (c-2)")], [("Cola", "Cola")], "may be any of several"),
         # Two labels there, one product here.
         ([("c-1", "Cola")], [("Cola", "Cola"), ("cola", "cola")], "mean the same class"),
         ([("c-1", "Cola")], [("9", "Cola"), ("8", "Cola")], "mean the same class"),
@@ -116,6 +118,11 @@ def test_names_that_differ_in_more_than_blanks_are_apart(one: str, other: str) -
 def test_the_very_name_goes_before_one_that_is_alike() -> None:
     match = match_classes([a_set("a", [("c-1", "Cola"), ("c-2", "COLA")]), a_set("b", [("COLA", "COLA")])])
     assert match.classes.keys == ("c-1", "c-2") and "COLA of b is c-2" in match.notes[1]
+
+
+def test_a_name_with_its_key_appended_is_known() -> None:
+    match = match_classes([a_set("a", [("c-1", "Cola"), ("c-2", "Cola (c-2)")]), a_set("b", [("x", "Cola (c-2)")])])
+    assert match.classes.keys == ("c-1", "c-2") and "x of b is c-2" in match.notes[1]
 
 
 def test_ignored_boxes_stay_ignored_but_keep_what_they_are() -> None:

@@ -44,6 +44,15 @@ def test_problems_of_rows_and_of_meshes(tmp_path: Path) -> None:
     assert check_list(path, meshes=False, console=console()) == 0
 
 
+def test_equal_names_are_noted(tmp_path: Path) -> None:
+    path = tmp_path / "skus.csv"
+    rows = ["a,Cola", "b,Cola", "c,Tea"]
+    path.write_text("sku,name,package,width_m,height_m,depth_m\n" + "".join(f"{r},can,0.06,0.1,0.06\n" for r in rows))
+    page = console()
+    assert check_list(path, console=page) == 0
+    assert "2 SKUs share a name with another: 'Cola' (a, b)" in printed(page)
+
+
 def test_an_exported_catalogue_reads_back_the_same(tmp_path: Path) -> None:
     few = tmp_path / "few.csv"
     rows = demo_list().read_text().splitlines()

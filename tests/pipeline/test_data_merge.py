@@ -171,3 +171,13 @@ def test_categories_of_one_sku_are_one() -> None:
     with pytest.raises(SynthError, match="one SKU"):
         unite_categories([[{"id": 1, "sku": "a"}, {"id": 2, "sku": "a"}]], ["x"])
     assert json.dumps(first)
+
+
+def test_names_of_other_skus_get_the_sku_appended() -> None:
+    one = [{"id": 1, "sku": "a", "name": "Cola"}, {"id": 2, "sku": "b", "name": "Cola"}]
+    # The same SKUs of a set in which b is the first of the name: they are described alike.
+    other = [{"id": 5, "sku": "b", "name": "Cola", "display_name": "Cola"}]
+    (first, second), notes = unite_categories([one, other], ["x", "y"])
+    assert first[1] == {"id": 1, "sku": "a", "name": "Cola"}
+    assert first[2] == second[5] == {"id": 2, "sku": "b", "name": "Cola (b)", "display_name": "Cola"}
+    assert not any("described" in note for note in notes) and any("name of another" in note for note in notes)

@@ -151,3 +151,23 @@ def test_a_digest_tells_what_changes_the_looks_of_a_sku_and_nothing_else(tmp_pat
     assert (first[0] == other[0]).all() and (first[1] != other[1]).any()
     Image.new("RGB", (4, 4), "blue").save(tmp_path / "a.png")
     assert (digests("a,Tea,drinks,carton,0.1,0.2,0.1,a.png\n")[0] != first[0]).any()
+
+
+def test_skus_of_one_name_have_categories_of_their_own_that_stay(tmp_path: Path) -> None:
+    place = Place(str(tmp_path / "set"))
+    cola = dict.fromkeys(("aa", "bb", "cc"), "Cola")
+    run(job_at(tmp_path / "set", write_list(tmp_path / "skus.csv", ["bb", "cc"], **cola)))
+    names = {record["sku"]: record["name"] for record in read_categories(place)}
+    assert names == {"bb": "Cola", "cc": "Cola (cc)"}
+    # One that sorts before them comes, the first is renamed: the names that are in shards stay.
+    run(job_at(tmp_path / "set", write_list(tmp_path / "skus.csv", ["aa", "bb", "cc"], **{**cola, "bb": "Lemonade"})))
+    records = read_categories(place)
+    assert {record["sku"]: record["name"] for record in records} == {
+        "bb": "Lemonade",
+        "cc": "Cola (cc)",
+        "aa": "Cola",
+    }
+    assert {record["display_name"] for record in records} == {"Cola", "Lemonade"}
+    kinds = {record["id"]: record for record in records}
+    for shard in read_index(place).shards:
+        assert all(kinds[kind["id"]] == kind for kind in json.loads(place.read(coco_name(shard.name)))["categories"])

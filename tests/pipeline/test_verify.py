@@ -39,6 +39,15 @@ def test_a_sound_set_is_clean(rendered: RunSettings, cache: Path) -> None:
     assert report.annotations > 20
 
 
+def test_categories_as_earlier_versions_wrote_them_are_right(copy: Path, cache: Path) -> None:
+    def earlier(data: dict) -> None:
+        for entry in data["categories"]:
+            entry["name"] = entry.pop("display_name")
+
+    edit(earlier)(copy)
+    assert verify_dataset(copy, sample=0, cache=cache).violations == ()
+
+
 def edit(change: Callable[[dict], None], split: str = "train") -> Callable[[Path], None]:
     """Damage to a COCO file."""
 
