@@ -87,7 +87,14 @@ DATASET_JSON = Limit("bytes of dataset.json, or of a picture's labels or scene",
 COCO_BYTES = Limit("bytes of a COCO file", 64 * 1024 * MIB)
 SHARD_BYTES = Limit("bytes of a shard, or of its COCO part", 4096 * MIB, "pack it anew with fewer --shard-images")
 DATASET_PICTURES = Limit("pictures of a data set", 10_000_000)
+SET_CLASSES = Limit("classes of a data set or model", 2_000_000)
 DATASET_INSTANCES = Limit("annotations of a picture of a data set", 10_000)
+
+# JSON: asked before anything is built. A value of Python takes up to 200 bytes.
+JSON_DEPTH = Limit("levels of lists and objects in a JSON file", 64, "look whether it is the right file")
+JSON_VALUES = Limit("values of a JSON file", 10_000_000, "look whether it is the right file")
+COCO_VALUES = Limit("values of a COCO file that is read whole", 200_000_000, "make shards of it with 'synth data pack'")
+JSON_RECORD = Limit("bytes of one record of a COCO file", 4 * MIB, "look whether it is the right file")
 
 # What pictures may be: Pillow knows many more, some of which call other programs (EPS) or are never textures.
 PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TGA", "TIFF", "GIF", "MPO")

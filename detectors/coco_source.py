@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from assets.errors import SynthError
+from assets.json_input import read_json
+from assets.limits import COCO_BYTES, COCO_VALUES
 from detectors.coco_values import is_text
 
 Record = dict[str, Any]
@@ -89,10 +90,8 @@ def _may_be(file: Path) -> bool:
 
 
 def _parse(file: Path) -> Record:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise SynthError("the file cannot be read as JSON", where=str(file), found=str(error)) from error
+    # NaN is read, so that the annotations that hold it can be named.
+    content = read_json(file, COCO_BYTES, "the COCO file", values=COCO_VALUES, constants=True)
     if not isinstance(content, dict):
         hint = "results of a detector are a list: the labels are wanted here" if isinstance(content, list) else None
         raise SynthError(

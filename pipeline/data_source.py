@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from assets.errors import SynthError
-from assets.limits import COCO_BYTES, check_file
+from assets.json_input import stream_json, stream_json_pairs
+from assets.limits import COCO_BYTES, SET_CLASSES, check_file
 from assets.places import Place
 from assets.shards import has_index
 from detectors.coco_source import find_images
@@ -19,6 +20,8 @@ from detectors.coco_values import is_text
 Record = dict[str, Any]
 # File names that are tried to find the folder of the pictures.
 TRIED = 1000
+# Entries of info, and licences, that are kept: they are for people.
+MAX_NOTES = 1000
 SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 HINT = "give the folder that 'synth render' wrote, a folder with annotations/instances_train.json, or the COCO file"
 
@@ -82,7 +85,7 @@ def _split_of(file: Path) -> PlainSplit:
 
 def records_of(file: Path, key: str) -> Iterator[Record]:
     """The objects of the list `key` of a COCO file, one after the other. Raises SynthError where they are none."""
-    for place, record in enumerate(_items(file, f"{key}.item")):
+    for place, record in enumerate(stream_json(file, f"{key}.item", COCO_BYTES, "the COCO file")):
         if not isinstance(record, dict):
             found = f"{key}[{place}] is no object"
             raise SynthError("this is no COCO file of labels", where=str(file), found=found, hint=HINT)
@@ -90,19 +93,13 @@ def records_of(file: Path, key: str) -> Iterator[Record]:
 
 
 def head_of(file: Path) -> Head:
-    """Info, licences and categories of a COCO file. Raises SynthError where it has no categories."""
-    info, licenses, categories = (next(_items(file, key), None) for key in ("info", "licenses", "categories"))
-    if not isinstance(categories, list) or not categories or not all(isinstance(one, dict) for one in categories):
+    """Info, licences and categories of a COCO file. Raises SynthError where it has no categories, or too many."""
+    info = dict(islice(stream_json_pairs(file, "info", COCO_BYTES, "the COCO file"), MAX_NOTES))
+    licenses = list(islice(stream_json(file, "licenses.item", COCO_BYTES, "the COCO file"), MAX_NOTES))
+    categories: list[Record] = []
+    for record in records_of(file, "categories"):
+        SET_CLASSES.check(len(categories) + 1, str(file))
+        categories.append(record)
+    if not categories:
         raise SynthError("the COCO file has no categories", where=str(file), hint=HINT)
-    return Head(info if isinstance(info, dict) else {}, licenses if isinstance(licenses, list) else [], categories)
-
-
-def _items(file: Path, prefix: str) -> Iterator[Any]:
-    import ijson
-
-    try:
-        with file.open("rb") as source:
-            yield from ijson.items(source, prefix, use_float=True)
-    except (ijson.JSONError, OSError, ValueError, OverflowError, RecursionError) as error:
-        words = " ".join(str(error).split())
-        raise SynthError("the file cannot be read as JSON", where=str(file), found=words) from error
+    return Head(info, licenses, categories)

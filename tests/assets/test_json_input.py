@@ -1,0 +1,145 @@
+"""The gate for JSON: limits hold before anything is built, and what fits is read as Python's own reader does."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fuzzing.files import deadline
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assets.errors import SynthError
+from assets.file_models import Count, FileModel, parse_model
+from assets.json_input import JsonScan, parse_json, read_json, stream_json, stream_json_pairs
+from assets.limits import Limit
+
+BYTES = Limit("bytes", 1 << 30)
+TEXTS = st.text(st.sampled_from('[]{}",\\:aä'), max_size=6)
+TREES = st.recursive(
+    st.none() | st.integers() | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+)
+
+
+class Noted(Limit):
+    """A limit that nothing passes and that remembers the largest."""
+
+    def check(self, found: int, where: str) -> None:
+        seen.append(found)
+
+
+seen: list[int] = []
+
+
+def depth_of(tree: Any) -> int:
+    inner = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else None
+    return 0 if inner is None else 1 + max(map(depth_of, inner), default=0)
+
+
+@settings(max_examples=60)
+@given(tree=TREES, size=st.integers(1, 9), ascii_only=st.booleans())
+def test_the_scan_sees_depth_through_strings_and_cuts(tree: Any, size: int, ascii_only: bool) -> None:
+    data = json.dumps(tree, ensure_ascii=ascii_only).encode()
+    seen.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("assets.json_input.JSON_DEPTH", Noted("depth", 0))
+        scan = JsonScan("x")
+        for first in range(0, len(data), size):
+            scan.feed(data[first : first + size])
+    assert max(seen, default=0) == depth_of(tree)
+    assert parse_json(data, "the file", "x") == tree
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"", "cannot be read as JSON"),
+        (b'{"a": [1,', "cannot be read as JSON"),
+        (b"\xff\xfe[\x00]\x00", "cannot be read as JSON"),
+        (b"[" * 65 + b"]" * 65, "levels of lists and objects in a JSON file"),
+        (b'{"a":' * 500_000, "levels of lists"),
+        (b"[" + b"[]," * 10_000_000 + b"0]", "values of a JSON file"),
+        (b"9" * 5000, "4300"),
+        (b"[1, NaN]", "NaN, which is no number in JSON"),
+        (b"-Infinity", "-Infinity, which is no number"),
+    ],
+)
+def test_what_is_no_json_or_too_large_is_told(data: bytes, told: str) -> None:
+    with pytest.raises(SynthError, match=told):
+        parse_json(data, "the file", "x")
+
+
+def test_what_python_writes_is_read_where_asked_for() -> None:
+    found = parse_json(b"\xef\xbb\xbf[NaN, Infinity, 1]", "the file", "x", constants=True)
+    assert found[0] != found[0]
+    assert found[1:] == [float("inf"), 1]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_pipes_and_devices_are_never_opened(tmp_path: Path, make: Any) -> None:
+    make(tmp_path / "a.json")
+    with deadline(20):
+        with pytest.raises(SynthError, match="is no file"):
+            read_json(tmp_path / "a.json", BYTES, "the file")
+        with pytest.raises(SynthError, match="is no file"):
+            next(stream_json(tmp_path / "a.json", "item", BYTES, "the file"))
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b'{"images": [' + b'{"a":' * 100_000, "levels of lists"),
+        (b'{"images": [{"a": "' + b"x" * 500_000 + b'"}]}', "bytes of one record"),
+        (b'{"images": [{"a": [' + b"[]," * 200_000 + b"0]}]}", "bytes of one record"),
+        (b'{"images": [' + b"1" * 500_000 + b"]}", "bytes of one record"),
+        (b'{"images": [{"id": 1e999}]}', "cannot be read as JSON"),
+        (b'{"images": [{"id": 1}', "cannot be read as JSON"),
+    ],
+)
+def test_a_stream_holds_no_more_than_a_record(
+    tmp_path: Path, data: bytes, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assets.json_input.JSON_RECORD", Limit("bytes of one record", 1 << 18))
+    (tmp_path / "a.json").write_bytes(data)
+    with pytest.raises(SynthError, match=told):
+        list(stream_json(tmp_path / "a.json", "images.item", BYTES, "the COCO file"))
+
+
+def test_records_and_pairs_are_streamed(tmp_path: Path) -> None:
+    content = {"images": [{"id": number, "t": "[{" * 50} for number in range(20_000)], "info": {"year": 2026}}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    assert list(stream_json(tmp_path / "a.json", "images.item", BYTES, "the COCO file")) == content["images"]
+    assert dict(stream_json_pairs(tmp_path / "a.json", "info", BYTES, "the COCO file")) == content["info"]
+
+
+class Row(FileModel):
+    """A file of the tests."""
+
+    name: str
+    count: Count
+    share: float
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b'{"name": "a", "count": 1, "share": 0.5, "x": 1}', "x: Extra inputs"),
+        (b'{"name": "a", "count": -1, "share": NaN}', r"(?s)count: .*greater.*share: .*finite"),
+        (b'{"name": 1, "count": "2"}', r"(?s)name: .*count: .*share: Field required"),
+        (b'{"name": "a", "count": 1e308, "share": 1}', "count: "),
+        (b"[" * 1000, "levels of lists"),
+        (b"{", "the whole: Invalid JSON"),
+        (b"\xff", "Invalid JSON"),
+    ],
+)
+def test_a_model_tells_every_mistake(data: bytes, told: str) -> None:
+    with pytest.raises(SynthError, match=told):
+        parse_model(Row, data, "the row", "x")
+
+
+def test_a_model_is_read() -> None:
+    assert parse_model(Row, b'{"name": "a", "count": 2, "share": 1}', "the row", "x").count == 2
