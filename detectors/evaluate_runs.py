@@ -20,7 +20,7 @@ from detectors.evaluate.page import write_comparison, write_page
 from detectors.evaluate.print_report import print_report
 from detectors.evaluate.report import Report, evaluate
 from detectors.evaluate.results import read_results, write_results
-from detectors.evaluate_shards import evaluate_place, print_shard_report
+from detectors.evaluate_shards import ShardReport, evaluate_place, print_shard_report
 from detectors.find import find_in_set
 from detectors.image_set import Classes, ImageSet, Predictions
 from detectors.mix import Purpose, stream
@@ -70,15 +70,15 @@ class _Judged:
     report: Report
 
 
-def evaluate_runs(settings: EvaluateSettings, console: Console) -> dict[str, Report]:
+def evaluate_runs(settings: EvaluateSettings, console: Console) -> dict[str, Report | ShardReport]:
     """Reports by "run" or, on several data sets, by "run on data"; pages and files in the output folder.
 
     Sharded sets get a shorter report of their own there.
     """
     runs = _names(settings.runs)
-    plain = _evaluate_sharded(runs, settings, console)
+    plain, sharded = _evaluate_sharded(runs, settings, console)
     if not plain:
-        return {}
+        return {**sharded}
     sets = [_read(path, name, settings, console) for name, path in plain.items()]
     judged = [_judge(name, path, truth, settings, console) for name, path in runs.items() for truth in sets]
     out = settings.out or _default_folder(settings)
@@ -91,17 +91,20 @@ def evaluate_runs(settings: EvaluateSettings, console: Console) -> dict[str, Rep
         write_whole(folder / "report.json", one.report.to_json().encode())
         write_results(folder / "predictions.json", one.found, one.truth, _ids(one.truth, one.found.classes))
         page = write_page(one.report, folder, one.truth, one.found)
-        console.rule(label)
+        console.print(f"── {label} ──", highlight=False, markup=False)
         print_report(console, one.report)
         console.print(f"page: {page}", highlight=False, markup=False)
     if len(judged) > 1:
         page = write_comparison(reports, out, _comparisons(judged, runs, settings))
         console.print(f"side by side: {page}", highlight=False, markup=False)
-    return reports
+    return {**sharded, **reports}
 
 
-def _evaluate_sharded(runs: dict[str, Path], settings: EvaluateSettings, console: Console) -> dict[str, Path]:
-    """Evaluates every run on every sharded set; returns the other sets by their names."""
+def _evaluate_sharded(
+    runs: dict[str, Path], settings: EvaluateSettings, console: Console
+) -> tuple[dict[str, Path], dict[str, ShardReport]]:
+    """Evaluates every run on every sharded set; returns the other sets by their names, and the reports."""
+    reports: dict[str, ShardReport] = {}
     local = tuple(path for path in settings.data if isinstance(path, Path))
     elsewhere = {place.url.rstrip("/").rsplit("/", 1)[-1]: place for place in settings.data if isinstance(place, Place)}
     places: dict[str, Place] = {}
@@ -119,10 +122,11 @@ def _evaluate_sharded(runs: dict[str, Path], settings: EvaluateSettings, console
             label = f"{run} on {name}"
             folder = out / label if many else out
             splits = (settings.split,) if settings.split else SPLITS
-            console.rule(label)
-            print_shard_report(console, evaluate_place(label, checkpoint, place, folder, splits, settings, console))
+            console.print(f"── {label} ──", highlight=False, markup=False)
+            reports[label] = evaluate_place(label, checkpoint, place, folder, splits, settings, console)
+            print_shard_report(console, reports[label])
             console.print(f"report: {folder / 'report.json'}", highlight=False, markup=False)
-    return plain
+    return plain, reports
 
 
 def _names(paths: Sequence[Path]) -> dict[str, Path]:

@@ -12,6 +12,8 @@ import click
 
 from assets.errors import SynthError
 from pipeline import cli_assets, cli_data, cli_embedder, cli_gallery, cli_job, cli_learning
+from pipeline.cli_command import CommandGroup
+from pipeline.cli_output import open_console, output_options, report
 from pipeline.cli_types import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, Shares, Size, Workers
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ LEARNING_PACKAGES = (
 )
 
 
-class Group(click.Group):
+class Group(CommandGroup):
     """Tells mistakes of the user without a traceback, and ends with 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -108,16 +110,15 @@ def backdrop_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--cache", type=ANY_PATH, help="Folder for normalised meshes.  [default: ~/.cache/synth]")
 @click.option("--timeout", type=click.FloatRange(1), default=1800.0, help="Seconds after which a scene counts as hung.")
 @click.option("--max-failures", type=click.FloatRange(0, 1), default=0.1, help="Share of scenes that may fail.")
+@output_options
 def render(**options: Any) -> None:
     """Render labelled scenes of your products as a COCO data set."""
-    from rich.console import Console
-
     from pipeline.interrupt import stop_on_signals
     from pipeline.progress import Reporter
     from pipeline.render_run import run_render
     from pipeline.report import print_summary
 
-    console = Console()
+    console = open_console()
     settings = _run_settings(options)
     try:
         with stop_on_signals() as stop:
@@ -125,6 +126,7 @@ def render(**options: Any) -> None:
     except KeyboardInterrupt:
         console.print("\nstopped; everything finished is kept: the same command goes on from there", highlight=False)
         sys.exit(INTERRUPTED)
+    report(summary)
     print_summary(console, summary)
     sys.exit(INTERRUPTED if summary.interrupted else 1 if summary.failures else 0)
 
@@ -275,16 +277,16 @@ def recipe_check(file: Path) -> None:
 @click.option("--sample", type=click.IntRange(0), default=10, help="Scenes drawn and traced again (not of shards).")
 @click.option("--workers", type=Workers(), default="1", help="Processes that read shards side by side.")
 @click.option("--cache", type=ANY_PATH, help="Folder for normalised meshes.  [default: ~/.cache/synth]")
+@output_options
 def verify(place: str, sku_list: Path | None, sample: int, workers: int, cache: Path | None) -> None:
     """Re-read the data set at PLACE (a folder, or shards on any storage) as a stranger would, report each violation."""
-    from rich.console import Console
-
     from pipeline.verify_report import print_report
 
-    console = Console()
-    report = _verify(place, console, sku_list, sample, workers, cache)
-    print_report(console, report)
-    sys.exit(1 if report.violations else 0)
+    console = open_console()
+    found = _verify(place, console, sku_list, sample, workers, cache)
+    report(found)
+    print_report(console, found)
+    sys.exit(1 if found.violations else 0)
 
 
 def _verify(
@@ -322,12 +324,10 @@ def preview(place: str, out: Path | None, count: int) -> None:
 @main.command()
 def doctor() -> None:
     """Tell what works here, and how to repair what does not."""
-    from rich.console import Console
-
     from pipeline.doctor import diagnose, print_checks
 
     checks = diagnose()
-    print_checks(Console(), checks)
+    print_checks(open_console(), checks)
     sys.exit(0 if any(check.renders for check in checks) else 1)
 
 

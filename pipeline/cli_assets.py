@@ -7,12 +7,14 @@ from pathlib import Path
 
 import click
 
+from pipeline.cli_command import CommandGroup
+from pipeline.cli_output import open_console, output_options, report
 from pipeline.cli_types import ANY_PATH, EXISTING_FILE, Workers
 
 INTERRUPTED = 130
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def assets() -> None:
     """Make the products of a list ahead."""
 
@@ -24,6 +26,7 @@ def assets() -> None:
 @click.option("--limit", type=click.IntRange(1), help="Only the first so many SKUs.")
 @click.option("--sku", "keys", multiple=True, help="Only this SKU; may be given several times.")
 @click.option("--sheet", type=ANY_PATH, help="Also draw what was built as a contact sheet.")
+@output_options
 def assets_build(
     sku_list: Path, cache: Path | None, workers: int, limit: int | None, keys: tuple[str, ...], sheet: Path | None
 ) -> None:
@@ -32,17 +35,16 @@ def assets_build(
     What is there already is left; the same command goes on where it was stopped. Rendering makes what is missing by
     itself: building ahead tells what is wrong with the pictures before a long run.
     """
-    from rich.console import Console
-
     from pipeline.assets_build import build_assets, draw_built, print_build
     from pipeline.interrupt import stop_on_signals
     from pipeline.progress import Reporter
     from pipeline.run_settings import default_cache
 
-    reporter = Reporter(Console())
+    reporter = Reporter(open_console())
     folder = cache or default_cache()
     with stop_on_signals() as stop:
         summary = build_assets(sku_list, folder, reporter, workers=workers, limit=limit, keys=keys, stop=stop)
+    report({**vars(summary), "bytes": sum(summary.sizes)}, without=("sizes",))
     print_build(reporter, sku_list, summary)
     if summary.interrupted:
         sys.exit(INTERRUPTED)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli_command import CommandGroup
+from pipeline.cli_output import open_console, output_options, report
 from pipeline.cli_types import ANY_PATH
 
 INTERRUPTED = 130
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline.data_pack import DataSummary
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def data() -> None:
     """Data sets in shards, of any size and on any storage: pack, unpack, merge, count.
 
@@ -31,14 +33,13 @@ def data() -> None:
 @click.argument("place")
 @click.option("--shard-images", type=click.IntRange(1, 100_000), default=200, help="Pictures in a shard.")
 @click.option("--spool", type=ANY_PATH, help="Folder for labels on their way.  [default: in PLACE, or the system's]")
+@output_options
 def pack(source: Path, place: str, shard_images: int, spool: Path | None) -> None:
     """Write the COCO data set SOURCE (folder or JSON) as shards at PLACE; the same command again goes on."""
-    from rich.console import Console
-
     from pipeline.data_pack import pack_data
     from pipeline.job_storage import PatientPlace
 
-    console = Console()
+    console = open_console()
     _run(lambda: pack_data(source, PatientPlace(place), console, shard_images=shard_images, spool=spool), "packed")
 
 
@@ -46,28 +47,26 @@ def pack(source: Path, place: str, shard_images: int, spool: Path | None) -> Non
 @click.argument("place")
 @click.argument("folder", type=ANY_PATH)
 @click.option("--split", help="Only this one, such as val.")
+@output_options
 def unpack(place: str, folder: Path, split: str | None) -> None:
     """Write the shards at PLACE as an ordinary COCO data set into FOLDER."""
-    from rich.console import Console
-
     from pipeline.data_unpack import unpack_data
     from pipeline.job_storage import PatientPlace
 
-    console = Console()
+    console = open_console()
     _run(lambda: unpack_data(PatientPlace(place), folder, console, split=split), "unpacked")
 
 
 @data.command("merge")
 @click.argument("places", nargs=-1, required=True)
 @click.argument("out")
+@output_options
 def merge(places: tuple[str, ...], out: str) -> None:
     """Write the sharded sets at PLACES as one at OUT: one category for each SKU, no id twice."""
-    from rich.console import Console
-
     from pipeline.data_merge import merge_data
     from pipeline.job_storage import PatientPlace
 
-    console = Console()
+    console = open_console()
     _run(lambda: merge_data([PatientPlace(place) for place in places], PatientPlace(out), console), "merged")
 
 
@@ -75,14 +74,14 @@ def merge(places: tuple[str, ...], out: str) -> None:
 @click.argument("source")
 @click.option("--below", type=click.IntRange(1), default=10, help="SKUs with fewer boxes are counted.")
 @click.option("--sku-table", type=ANY_PATH, help="A row for each SKU: a .csv or .parquet file.")
+@output_options
 def stats(source: str, below: int, sku_table: Path | None) -> None:
     """Count the data set SOURCE (a place of shards, a folder, a COCO file): splits, sizes, visibility, SKUs."""
-    from rich.console import Console
+    from pipeline.data_stats import count_data, print_stats, stats_fields, write_sku_table
 
-    from pipeline.data_stats import count_data, print_stats, write_sku_table
-
-    console = Console()
+    console = open_console()
     counted = count_data(source, console)
+    report(stats_fields(counted, below=below))
     print_stats(counted, console, below=below)
     if sku_table is not None:
         write_sku_table(counted, sku_table)
@@ -95,6 +94,7 @@ def _run(call: Callable[[], DataSummary], word: str) -> None:
     except KeyboardInterrupt:
         click.echo("\nstopped; every finished shard is kept: the same command goes on from there", err=True)
         sys.exit(INTERRUPTED)
+    report(summary)
     for note in summary.notes:
         click.echo(note)
     there = f" ({summary.there} were there)" if summary.there else ""

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from pipeline.cli_command import CommandGroup
+from pipeline.cli_output import open_console, output_options, report
 from pipeline.cli_types import ANY_PATH, EXISTING_FOLDER, NamedPath
 
 INTERRUPTED = 130
@@ -31,7 +33,7 @@ def _crop_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def embedder() -> None:
     """Embeddings of product crops: train one, measure one. Galleries and recognition build on them."""
 
@@ -62,14 +64,13 @@ def embedder() -> None:
 @click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=5e-4, help="For a batch of 128.")
 @click.option("--patience", type=click.IntRange(1), default=8, help="Epochs without better top-1.")
 @_crop_options
+@output_options
 def train(data: tuple[tuple[str, Path], ...], **options: Any) -> None:
     """Train an embedder on crops of rendered data sets, so that crops of one SKU lie close to each other.
 
     \b
     synth embedder train data/synth --val data/real --out runs/embedder
     """
-    from rich.console import Console
-
     from detectors.embed.settings import EmbedSettings
     from detectors.embed.train import print_summary, train_embedder
     from detectors.prepare import DataSettings
@@ -95,12 +96,13 @@ def train(data: tuple[tuple[str, Path], ...], **options: Any) -> None:
         skus=max(2, options["batch"] // options["crops"]),
         **{name: options[name] for name in same},
     )
-    console = Console()
+    console = open_console()
     try:
         summary = train_embedder(settings, console)
     except KeyboardInterrupt:
         click.echo("\nstopped at once; the last save is kept: the same command goes on from there", err=True)
         sys.exit(INTERRUPTED)
+    report(summary)
     print_summary(console, summary)
     sys.exit(0 if summary.finished else INTERRUPTED)
 
@@ -127,21 +129,20 @@ def _choice(options: dict[str, Any]) -> Any:
 @click.option("--views", type=click.IntRange(1), help="Crops of a SKU in the gallery at most.  [default: all]")
 @click.option("--out", type=ANY_PATH, help="Folder of report.json.  [default: evaluation in RUN]")
 @_crop_options
+@output_options
 def evaluate(run: Path, **options: Any) -> None:
     """Measure the embedder of RUN: how often the crops of one data set find their SKU among those of another.
 
     \b
     synth embedder evaluate runs/embedder --gallery-data data/synth --query-data data/real
     """
-    from rich.console import Console
-
     from detectors.embed.evaluate import EvaluateSettings, evaluate_embedder
 
     choice = _choice(options)
     names = ("gallery", "queries", "threshold_data", "views", "out", "images", "skip_bad", "workers", "device", "seed")
     settings = EvaluateSettings(run=run, choice=choice, **{name: options[name] for name in names})
     try:
-        evaluate_embedder(settings, Console())
+        report(evaluate_embedder(settings, open_console()), without=("keys", "skus", "confusions"))
     except KeyboardInterrupt:
         click.echo("\nstopped; nothing is kept", err=True)
         sys.exit(INTERRUPTED)

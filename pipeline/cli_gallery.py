@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from pipeline.cli_command import Command, CommandGroup
+from pipeline.cli_output import open_console, output_options, report
 from pipeline.cli_types import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, Workers
 
 INTERRUPTED = 130
@@ -19,7 +21,7 @@ CACHE = click.option("--cache", type=ANY_PATH, help="Folder for what was made on
 WORKERS = click.option("--workers", type=Workers(), default="auto", help="Processes that render and embed.")
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def gallery() -> None:
     """What every SKU looks like to an embedder: build, add, switch versions, measure."""
 
@@ -31,15 +33,15 @@ def gallery() -> None:
 @click.option("--size", type=click.IntRange(32, 1024), default=224, help="Longest side of a product, in pixels.")
 @WORKERS
 @CACHE
+@output_options
 def views(sku_list: Path, out: Path, **options: Any) -> None:
     """Render the views of LIST, each product alone, as a COCO data set."""
-    from rich.console import Console
-
     from pipeline.gallery_crops import CropSettings, print_summary, write_views
 
-    console = Console()
+    console = open_console()
     settings = CropSettings(sku_list, out, options["views"], options["size"], options["workers"], _cache(options))
     summary = _stoppable(lambda stop: write_views(settings, console, stop=stop))
+    report(summary)
     print_summary(console, summary)
     _leave(summary)
 
@@ -54,6 +56,7 @@ def views(sku_list: Path, out: Path, **options: Any) -> None:
 @WORKERS
 @DEVICE
 @CACHE
+@output_options
 def build(**options: Any) -> None:
     """Render and embed every SKU of LIST, and use that from then on."""
     _build(options, lambda settings, console, stop: _builder().build_gallery(settings, console, stop=stop))
@@ -68,6 +71,7 @@ def build(**options: Any) -> None:
 @WORKERS
 @DEVICE
 @CACHE
+@output_options
 def add(keys: tuple[str, ...], prune: bool, **options: Any) -> None:
     """Add what is new or changed in LIST to GALLERY; everything else stays as it is."""
     _build(
@@ -89,33 +93,27 @@ def remove(folder: Path, keys: tuple[str, ...]) -> None:
 @click.argument("kind", type=click.Choice(KINDS))
 def index(folder: Path, kind: str) -> None:
     """Build another index for the version in use, and measure how much it finds."""
-    from rich.console import Console
-
     from pipeline.gallery_tools import make_index
 
-    make_index(folder, kind, Console())
+    make_index(folder, kind, open_console())
 
 
 @gallery.command()
 @click.argument("folder", metavar="GALLERY", type=EXISTING_FOLDER)
 def info(folder: Path) -> None:
     """Tell what the version in use holds."""
-    from rich.console import Console
-
     from pipeline.gallery_tools import print_info
 
-    print_info(folder, Console())
+    print_info(folder, open_console())
 
 
 @gallery.command()
 @click.argument("folder", metavar="GALLERY", type=EXISTING_FOLDER)
 def versions(folder: Path) -> None:
     """List the versions of GALLERY."""
-    from rich.console import Console
-
     from pipeline.gallery_tools import print_versions
 
-    print_versions(folder, Console())
+    print_versions(folder, open_console())
 
 
 @gallery.command()
@@ -179,18 +177,18 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--best", type=click.IntRange(1, 24), default=1, help="A SKU counts by its so many best views.")
 @click.option("--out", type=ANY_PATH, help="Folder of report.json and the pages.")
 @click.option("--seed", type=click.IntRange(0), default=0, help="Of the resampling for intervals.")
+@output_options
 def evaluate(folder: Path, **options: Any) -> None:
     """Measure GALLERY on photos: naming, unknown products, review, whole lists."""
-    from rich.console import Console
-
     from detectors.gallery.evaluate import evaluate_gallery
     from detectors.gallery.print_report import print_report
 
-    console = Console()
+    console = open_console()
     recognizer = _recognizer(folder, options, "threshold", "margin", "index", "best")
     wanted = {name: options[name] for name in ("run", "detection", "split", "out", "seed")}
-    report = evaluate_gallery(recognizer, options["data"], console, settings=_data(options), **wanted)
-    print_report(console, report)
+    measured = evaluate_gallery(recognizer, options["data"], console, settings=_data(options), **wanted)
+    report(measured, without=("given", "found", "mistakes"))
+    print_report(console, measured)
     if options["out"]:
         console.print(f"written: {options['out']}", highlight=False, markup=False)
 
@@ -200,12 +198,10 @@ def evaluate(folder: Path, **options: Any) -> None:
 @data_options
 def tune(folder: Path, **options: Any) -> None:
     """Choose the threshold of GALLERY on photos that are not reported on."""
-    from rich.console import Console
-
     from detectors.gallery.evaluate import tune_gallery
 
     recognizer = _recognizer(folder, options)
-    made = tune_gallery(recognizer, options["data"], Console(), settings=_data(options), split=options["split"])
+    made = tune_gallery(recognizer, options["data"], open_console(), settings=_data(options), split=options["split"])
     click.echo(f"known from {made.threshold:.3f}; for review under a lead of {made.margin:.3f}")
 
 
@@ -239,19 +235,16 @@ def _builder() -> Any:
 
 
 def _build(options: dict[str, Any], make: Callable[[Any, Any, Any], Any]) -> None:
-    from rich.console import Console
-
-    console = Console()
+    console = open_console()
     settings = _builder().BuildSettings(**{**options, "cache": _cache(options)})
     _tell(_stoppable(lambda stop: make(settings, console, stop)))
 
 
 def _tell(summary: Any) -> None:
-    from rich.console import Console
-
     from pipeline.gallery_tools import print_summary
 
-    print_summary(Console(), summary)
+    report(summary)
+    print_summary(open_console(), summary)
     _leave(summary)
 
 
@@ -276,7 +269,7 @@ def _cache(options: dict[str, Any]) -> Path:
     return options["cache"] or default_cache()
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("arguments", metavar="[RUN] PATH...", nargs=-1, required=True)
 @click.option("--gallery", "folder", type=EXISTING_FOLDER, required=True, help="Of 'synth gallery build'.")
 @click.option("--out", type=ANY_PATH, required=True, help="Folder for predictions.json and the pictures.")
@@ -292,6 +285,7 @@ def _cache(options: dict[str, Any]) -> Path:
 @click.option("--draw/--no-draw", default=True, help="Pictures with boxes and names.")
 @click.option("--workers", type=click.IntRange(0, 128), default=0, help="Threads that read images.")
 @DEVICE
+@output_options
 def recognize(arguments: tuple[str, ...], folder: Path, **options: Any) -> None:
     """Name the products in pictures, folders, globs, videos or COCO files by a gallery.
 
@@ -299,8 +293,6 @@ def recognize(arguments: tuple[str, ...], folder: Path, **options: Any) -> None:
     synth recognize runs/finder --gallery galleries/shop photos/ --out recognized
     synth recognize --boxes photos.json --gallery galleries/shop photos.json --out recognized
     """
-    from rich.console import Console
-
     from detectors.gallery.recognize import RecognizeSettings, print_summary
     from detectors.gallery.recognize import recognize as recognize_all
 
@@ -309,9 +301,10 @@ def recognize(arguments: tuple[str, ...], folder: Path, **options: Any) -> None:
         raise click.UsageError("give RUN, the detector, and what to look at; or --boxes and what to look at")
     if run is not None and not run.exists():
         raise click.UsageError(f"there is no run at {run}; with boxes of your own give --boxes FILE")
-    console = Console()
+    console = open_console()
     settings = RecognizeSettings(gallery=folder, paths=paths, run=run, **options)
     summary = _stoppable(lambda stop: recognize_all(settings, console))
+    report(summary)
     print_summary(console, summary)
     sys.exit(1 if summary.failed or summary.interrupted else 0)
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from pipeline.cli_command import CommandGroup
+from pipeline.cli_output import open_console, output_options, report
 from pipeline.cli_types import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, Shares, Size, Workers
 
 INTERRUPTED = 130
@@ -65,7 +67,7 @@ how_options = _with(
 )
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def job() -> None:
     """Render a whole catalogue so that every SKU is seen often enough: planned, sharded, resumable, on any storage."""
 
@@ -74,19 +76,21 @@ def job() -> None:
 @what_options
 @click.option("--workers", type=Workers(), default="auto", help="Processes to measure with.")
 @click.option("--measure/--no-measure", default=True, help="Render some scenes to tell the cost.")
+@output_options
 def job_plan(measure: bool, **options: Any) -> None:
     """Tell what rendering SKU_LIST into PLACE would take: scenes, pictures, sides, sizes, bytes, hours."""
-    from rich.console import Console
-
     from pipeline.job_estimate import estimate_job
-    from pipeline.job_report import print_estimate
+    from pipeline.job_report import estimate_fields, print_estimate
 
-    print_estimate(Console(), estimate_job(_settings(options), measure=measure))
+    estimate = estimate_job(_settings(options), measure=measure)
+    report(estimate_fields(estimate))
+    print_estimate(open_console(), estimate)
 
 
 @job.command("run")
 @what_options
 @how_options
+@output_options
 def job_run(**options: Any) -> None:
     """Render SKU_LIST into PLACE; with another version of the list, only what that needs."""
     _run(_settings(options))
@@ -96,6 +100,7 @@ def job_run(**options: Any) -> None:
 @click.argument("place")
 @click.option("--retry", is_flag=True, help="Make shards with failed scenes anew.")
 @how_options
+@output_options
 def job_resume(place: str, retry: bool, **options: Any) -> None:
     """Go on with the job at PLACE as it was begun; options change who does it."""
     from dataclasses import replace
@@ -117,13 +122,11 @@ def job_status(place: str, watch: bool, as_text: bool) -> None:
     """Tell how far the job at PLACE is: done, rate, time left, failures by kind, coverage."""
     import json
 
-    from rich.console import Console
-
     from pipeline.job_report import print_status
     from pipeline.job_status import as_json
     from pipeline.job_status import job_status as read_status
 
-    console = Console()
+    console = open_console()
     with tempfile.TemporaryDirectory(prefix="synth-") as folder:
         settings = _settings_at(place, Path(folder))
         while True:
@@ -202,20 +205,19 @@ def _workers(options: dict[str, Any]) -> int:
 
 
 def _run(settings: Any, retry: bool = False) -> None:
-    from rich.console import Console
-
     from pipeline.interrupt import stop_on_signals
     from pipeline.job_report import print_job_summary
     from pipeline.job_run import run_job
     from pipeline.progress import Reporter
 
-    console = Console()
+    console = open_console()
     try:
         with stop_on_signals() as stop:
             summary = run_job(settings, Reporter(console), stop=stop, retry=retry)
     except KeyboardInterrupt:
         console.print("\nstopped; everything finished is kept: 'synth job resume' goes on from there", highlight=False)
         sys.exit(INTERRUPTED)
+    report({**vars(summary), "job": summary.ended})
     print_job_summary(console, summary)
     sys.exit(INTERRUPTED if summary.ended != "finished" else 1 if summary.failed else 0)
 

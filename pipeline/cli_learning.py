@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from pipeline.cli_command import Command
+from pipeline.cli_output import open_console, output_options, report
 from pipeline.cli_types import ANY_PATH, EXISTING_FOLDER, DataPath, Mix, NamedPath, Size
 
 INTERRUPTED = 130
@@ -79,7 +81,7 @@ def _with(options: tuple[Any, ...], command: Callable[..., Any]) -> Callable[...
     return command
 
 
-@click.command()
+@click.command(cls=Command)
 @data_options
 @click.option(
     "--schedule",
@@ -103,6 +105,7 @@ def _with(options: tuple[Any, ...], command: Callable[..., Any]) -> Callable[...
     callback=lambda c, p, v: _list_detectors(c, v),
     help="Name the detectors and end.",
 )
+@output_options
 def train(**options: Any) -> None:
     """Train a detector on synthetic images mixed with real photos.
 
@@ -139,7 +142,7 @@ def _list_detectors(ctx: click.Context, wanted: bool) -> None:
     ctx.exit()
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run", type=EXISTING)
 @data_options
 @click.option("--method", default="finetune", help="How: finetune.")
@@ -148,14 +151,13 @@ def _list_detectors(ctx: click.Context, wanted: bool) -> None:
 @click.option("--epochs", type=click.IntRange(1), default=10, help="Of --epoch-images each.")
 @click.option("--epoch-images", type=click.IntRange(1), help="[default: the photos ten times]")
 @step_options
+@output_options
 def adapt(run: Path, method: str, **options: Any) -> None:
     """Adapt the detector of RUN to real photos.
 
     \b
     synth adapt runs/a --real data/real --synthetic data/synth --out runs/a-real
     """
-    from rich.console import Console
-
     from detectors.adapt import AdaptSettings, adapt_run
     from detectors.device import is_first_process
     from detectors.train import print_summary
@@ -171,8 +173,9 @@ def adapt(run: Path, method: str, **options: Any) -> None:
         epoch_images=options["epoch_images"],
         **_step_settings(options),
     )
-    console = Console(quiet=not is_first_process())
+    console = open_console(quiet=not is_first_process())
     summary = _interruptible(lambda: adapt_run(settings, console))
+    report(summary)
     print_summary(console, summary)
     sys.exit(0 if summary.finished else INTERRUPTED)
 
@@ -208,15 +211,20 @@ def _step_settings(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run(settings: Any) -> None:
-    from rich.console import Console
-
     from detectors.device import is_first_process
     from detectors.train import print_summary, run_training
 
-    console = Console(quiet=not is_first_process())
+    console = open_console(quiet=not is_first_process())
     summary = _interruptible(lambda: run_training(settings, console))
+    report(summary)
     print_summary(console, summary)
     sys.exit(0 if summary.finished else INTERRUPTED)
+
+
+def _head_of(one: Any) -> dict[str, Any]:
+    """The head numbers of an evaluation; report.json has all."""
+    names = ("images", "boxes", "ignored", "detections", "coco")
+    return {**{name: getattr(one, name) for name in names}, "threshold": one.operating.threshold}
 
 
 def _interruptible(call: Callable[[], Any]) -> Any:
@@ -227,7 +235,7 @@ def _interruptible(call: Callable[[], Any]) -> Any:
         sys.exit(INTERRUPTED)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=EXISTING)
 @click.option(
     "--data",
@@ -250,17 +258,17 @@ def _interruptible(call: Callable[[], Any]) -> Any:
 @click.option("--workers", type=click.IntRange(0, 128), help="Processes that read images.  [default: by cores]")
 @click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", help="What to compute on.")
 @click.option("--seed", type=click.IntRange(0), default=0, help="Of the resampling for intervals.")
+@output_options
 def evaluate(runs: tuple[Path, ...], data: tuple[Path, ...], **options: Any) -> None:
     """Measure the detectors of RUN... on photos: COCO numbers, SKUs, confusions, intervals, a page to look at."""
-    from rich.console import Console
-
     from detectors.evaluate_runs import EvaluateSettings, evaluate_runs
 
     settings = EvaluateSettings(runs=runs, data=data, **options)
-    _interruptible(lambda: evaluate_runs(settings, Console()))
+    reports = _interruptible(lambda: evaluate_runs(settings, open_console()))
+    report({"reports": {name: _head_of(one) for name, one in reports.items()}})
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run", type=EXISTING)
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 @click.option("--out", type=ANY_PATH, required=True, help="Folder for predictions.json and the pictures.")
@@ -271,37 +279,38 @@ def evaluate(runs: tuple[Path, ...], data: tuple[Path, ...], **options: Any) -> 
 @click.option("--draw/--no-draw", default=True, help="Pictures with boxes.")
 @click.option("--workers", type=click.IntRange(0, 128), default=0, help="Processes that read images.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", help="What to compute on.")
+@output_options
 def predict(run: Path, paths: tuple[str, ...], out: Path, **options: Any) -> None:
     """Find products in pictures, folders, globs, videos or COCO files: COCO results and pictures with boxes."""
-    from rich.console import Console
-
     from detectors.predict import predict as predict_all
     from detectors.predict import print_summary
 
-    console = Console()
+    console = open_console()
     summary = _interruptible(lambda: predict_all(run, paths, out, console=console, **options))
+    report(summary)
     print_summary(console, summary)
     sys.exit(1 if summary.failed or summary.interrupted else 0)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run", type=EXISTING)
 @click.option("--format", "kind", type=click.Choice(["onnx"]), default="onnx", help="Of the file.")
 @click.option("--out", type=ANY_PATH, help="The file.  [default: model.onnx in RUN]")
 @click.option("--photos", type=EXISTING, help="Photos to check the file on; noise where none are given.")
+@output_options
 def export(run: Path, kind: str, out: Path | None, photos: Path | None) -> None:
     """Write the detector of RUN as ONNX, checked against the original."""
-    from rich.console import Console
-
     from detectors.export import export as export_run
     from detectors.export import print_summary
 
-    console = Console()
+    console = open_console()
     target = out or (run if run.is_dir() else run.parent) / f"model.{kind}"
-    print_summary(console, export_run(run, target, photos=photos, console=console))
+    summary = export_run(run, target, photos=photos, console=console)
+    report(summary)
+    print_summary(console, summary)
 
 
-@click.command("preview-batch")
+@click.command("preview-batch", cls=Command)
 @data_options
 @click.option("--size", type=Size(), default="640x384", help="Of the network's pictures.")
 @click.option("--augment", default="strong", help="none, light or strong.")
@@ -310,8 +319,6 @@ def export(run: Path, kind: str, out: Path | None, photos: Path | None) -> None:
 @click.option("--out", type=ANY_PATH, default="batch.png", help="The contact sheet, a PNG.")
 def preview_batch(**options: Any) -> None:
     """Draw what the network would see: the first training pictures, mixed and augmented, with their boxes."""
-    from rich.console import Console
-
     from detectors.preview_batch import preview_training
 
     width, height = options["size"]
@@ -324,7 +331,7 @@ def preview_batch(**options: Any) -> None:
         count=options["count"],
         seed=options["seed"],
         out=options["out"],
-        console=Console(),
+        console=open_console(),
     )
     click.echo(f"wrote {path}")
 

@@ -180,6 +180,25 @@ def print_stats(stats: Stats, console: Console, *, below: int) -> None:
     console.print(_skus(stats, below), highlight=False)
 
 
+def stats_fields(stats: Stats, *, below: int) -> dict[str, Any]:
+    """The same numbers by name, as `synth data stats --json` prints them. Shares of boxes: by SHARES, unknown last."""
+    return {
+        "images": sum(stats.images.values()),
+        "annotations": sum(stats.annotations.values()),
+        "splits": {
+            name: {"images": count, "annotations": stats.annotations.get(name, 0)}
+            for name, count in sorted(stats.images.items())
+        },
+        "sizes": dict(zip(("small", "medium", "large"), stats.sizes, strict=True)),
+        "visibility": stats.visibility,
+        "truncation": stats.truncation,
+        "skus": len(stats.ids),
+        "skus_never_seen": (stats.boxes == 0).sum(),
+        "skus_below": (stats.boxes < below).sum(),
+        "boxes_of_unknown_categories": stats.unknown,
+    }
+
+
 def _skus(stats: Stats, below: int) -> Table:
     table = _table("", "least", "median", "mean", "most")
     for name, column in (("boxes of a SKU", stats.boxes), ("pictures of a SKU", stats.pictures)):

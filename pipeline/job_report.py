@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -64,6 +65,18 @@ def print_estimate(console: Console, estimate: Estimate) -> None:
     if estimate.cost is not None:
         _add_cost(table, estimate, estimate.cost)
     console.print(table, highlight=False)
+
+
+def estimate_fields(estimate: Estimate) -> dict[str, Any]:
+    """The estimate by name, as `synth job plan --json` prints it; seconds are of all workers together."""
+    names = ("skus", "there", "retired", "open_scenes", "scenes", "top_up", "all_scenes", "due", "shards")
+    cost, pictures = estimate.cost, estimate.all_scenes * estimate.settings.render.views
+    measured = {}
+    if cost is not None:
+        stored = (cost.picture_bytes + cost.label_bytes) * pictures
+        seconds = estimate.worker_seconds(cost.workers)
+        measured = {"bytes": stored, "worker_seconds": seconds, "core_hours": seconds * cost.threads / 3600}
+    return {**{name: getattr(estimate, name) for name in names}, "pictures": pictures, **measured, "cost": cost}
 
 
 def _add_pilot(table: Table, estimate: Estimate, pilot: Pilot) -> None:

@@ -1,0 +1,153 @@
+"""What a command writes where: tables and progress for people, one line with --quiet, one JSON object with --json."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# Keys of ctx.meta.
+QUIET, JSON, SUMMARY = "synth.quiet", "synth.json", "synth.summary"
+# Where no terminal says how wide it is, nothing is cut or broken to fit one.
+PIPE_WIDTH = 10_000
+STOPPED = (130, 143)
+
+
+def open_console(*, quiet: bool = False) -> Console:
+    """A console on stdout; in a pipe or file its tables are as wide as they need to be."""
+    from rich.console import Console
+
+    console = Console(quiet=quiet)
+    if console.is_terminal or "COLUMNS" in os.environ:
+        return console
+    return Console(quiet=quiet, width=PIPE_WIDTH)
+
+
+def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--quiet and --json, for commands that take long; what they hold goes to `reporting`, not to the command."""
+    options = (
+        click.option(
+            "--quiet",
+            is_flag=True,
+            expose_value=False,
+            callback=_note(QUIET),
+            help="No progress and no tables: errors, and one line at the end.",
+        ),
+        click.option(
+            "--json",
+            is_flag=True,
+            expose_value=False,
+            callback=_note(JSON),
+            help="One JSON object at the end on stdout; everything else goes to stderr.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _note(key: str) -> Callable[[click.Context, click.Parameter, bool], None]:
+    def note(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+        ctx.meta[key] = ctx.meta.get(key, False) or value
+
+    return note
+
+
+def report(summary: Any, *, without: Sequence[str] = ()) -> None:
+    """Notes what the command under way has done, for --json and --quiet: a mapping, or a dataclass with its fields.
+
+    without: names that are left out.
+    """
+    ctx = click.get_current_context(silent=True)
+    if ctx is not None:
+        named = {name: value for name, value in _fields_of(summary).items() if name not in without}
+        ctx.meta.setdefault(SUMMARY, {}).update(named)
+
+
+def _fields_of(value: Any) -> Mapping[str, Any]:
+    if isinstance(value, Mapping):
+        return value
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+@contextmanager
+def reporting(ctx: click.Context) -> Iterator[None]:
+    """Runs a command as --quiet and --json ask: what it prints goes elsewhere, and its summary to stdout at the end.
+
+    Both are printed however the command ends; without the options nothing changes.
+    """
+    quiet, as_json = ctx.meta.get(QUIET, False), ctx.meta.get(JSON, False)
+    if not quiet and not as_json:
+        yield
+        return
+    started = time.monotonic()
+    ended, error = "finished", None
+    try:
+        with ExitStack() as stack:
+            sink = stack.enter_context(Path(os.devnull).open("w")) if quiet else sys.stderr
+            stack.enter_context(redirect_stdout(sink))
+            yield
+    except BaseException as raised:
+        ended, error = _ending_of(raised)
+        raise
+    finally:
+        said: dict[str, Any] = {"command": _name_of(ctx), "ended": ended, "error": error}
+        said = {**said, **ctx.meta.get(SUMMARY, {}), **said, "seconds": round(time.monotonic() - started, 3)}
+        click.echo(json.dumps(_plain(said), ensure_ascii=False) if as_json else _line_of(said))
+
+
+def _name_of(ctx: click.Context) -> str:
+    """The words of the command without the program's: "data pack"."""
+    words = []
+    while ctx.parent is not None:
+        words.append(ctx.info_name or "")
+        ctx = ctx.parent
+    return " ".join(reversed(words))
+
+
+def _ending_of(raised: BaseException) -> tuple[str, str | None]:
+    """How a command ended that raised this, and with what error."""
+    if isinstance(raised, KeyboardInterrupt | click.Abort):
+        return "stopped", None
+    code = raised.code if isinstance(raised, SystemExit) else getattr(raised, "exit_code", None)
+    if isinstance(raised, SystemExit | click.exceptions.Exit):
+        return "finished" if not code else "stopped" if code in STOPPED else "failed", None
+    text = raised.format_message() if isinstance(raised, click.ClickException) else str(raised)
+    return "failed", text or type(raised).__name__
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: paths as text, numbers of numpy as numbers, what is not finite as null."""
+    if isinstance(value, Mapping) or (is_dataclass(value) and not isinstance(value, type)):
+        return {str(key): _plain(one) for key, one in _fields_of(value).items()}
+    if isinstance(value, Sequence | Set) and not isinstance(value, str | bytes):
+        return [_plain(one) for one in (sorted(value) if isinstance(value, Set) else value)]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str | int | bool) else str(value)
+
+
+def _line_of(said: Mapping[str, Any]) -> str:
+    """The summary as one line: numbers, texts and the lengths of lists, without what is nested or not known."""
+    head, skipped = f"{said['command']}: {said['ended']}", ("command", "ended", "error")
+    named = {name: _plain(value) for name, value in said.items() if name not in skipped}
+    shown = [f"{name} {_short(value)}" for name, value in named.items() if isinstance(value, str | int | float | list)]
+    return "; ".join([head, *shown])
+
+
+def _short(value: str | float | list[Any]) -> str:
+    return str(len(value)) if isinstance(value, list) else f"{value:.6g}" if isinstance(value, float) else str(value)
