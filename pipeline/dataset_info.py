@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from render.backends import RenderSettings
 from render.recipes import recipe_hash, recipe_yaml
 from render.recipes.parts import Section
 from render.sample import DRAWING
+from render.streams import STREAMS
 
 FORMAT = 1
 PACKAGES = ("numpy", "scipy", "trimesh", "embreex", "python-fcl", "opencv-python-headless", "pillow", "pyrender", "bpy")
@@ -52,7 +53,7 @@ def describe_run(
     hashes = backdrops.hashes()
     identity = {
         "sku_list": catalog.hash,
-        "recipe": recipe_hash(recipe),
+        "recipe": recipe_hash(recipe, streams=settings.streams),
         "seed": settings.seed,
         "views": settings.views,
         "width": settings.width,
@@ -67,6 +68,8 @@ def describe_run(
         "licence": settings.licence,
         "creator": settings.creator,
         "drawing": DRAWING,
+        # Sets of version 1 do not say so.
+        **({"streams": settings.streams} if settings.streams != 1 else {}),
         # Told only where they are not those of the list's order, which its hash tells already.
         **({"ids": ids} if (ids := ids_hash(catalog, ids_of(catalog))) else {}),
     }
@@ -77,7 +80,9 @@ def describe_run(
     }
     sources = {"sku_list": _relative(catalog.source, settings.out)}
     sources |= {name: _relative(folder, settings.out) for name, folder in folders.items() if folder}
-    return DatasetInfo(identity, settings.scenes, recipe_yaml(recipe), sources, hashes, _versions())
+    return DatasetInfo(
+        identity, settings.scenes, recipe_yaml(recipe, streams=settings.streams), sources, hashes, _versions()
+    )
 
 
 def _digest(hashes: dict[str, str]) -> str:
@@ -98,6 +103,29 @@ def _versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def streams_of(identity: dict[str, Any], where: str) -> int:
+    """The version of the random streams that a data set or job was begun with.
+
+    Raises SynthError for one that this program does not know.
+    """
+    version = identity.get("streams", 1)
+    if type(version) is not int or not 1 <= version <= STREAMS:
+        hint = "use the version of synth that made it, or newer"
+        expected = f"a number from 1 to {STREAMS}"
+        raise SynthError(
+            "unknown version of the random streams", where=where, found=repr(version), expected=expected, hint=hint
+        )
+    return version
+
+
+def keep_streams(settings: RunSettings) -> RunSettings:
+    """The settings with the streams of the data set that is there already, if one is: it goes on as it began."""
+    layout = Layout(settings.out)
+    if not layout.info.exists():
+        return settings
+    return replace(settings, streams=streams_of(read_info(layout).identity, str(layout.info)))
 
 
 def read_info(layout: Layout) -> DatasetInfo:

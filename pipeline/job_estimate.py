@@ -28,7 +28,7 @@ from pipeline.job_plan import (
 from pipeline.job_receipts import Receipt, intact_receipts
 from pipeline.job_revise import revisions
 from pipeline.job_run import work_of
-from pipeline.job_settings import JobSettings, identity_of, read_identity
+from pipeline.job_settings import JobSettings, identity_of, keep_streams, read_identity
 from pipeline.job_store import Plan, read_plan
 from pipeline.job_tasks import SceneTask
 
@@ -80,6 +80,7 @@ def estimate_job(settings: JobSettings, *, measure: bool = True) -> Estimate:
     Raises SynthError for a bad list or setting, and where the place holds another job.
     """
     catalog = load_catalog(settings.render.sku_list)
+    settings = keep_streams(settings)
     identity = identity_of(settings)
     there = read_identity(settings.place)
     if there is not None and there != identity:

@@ -89,7 +89,7 @@ def _dataset_json(place: Place, plan: Plan, catalog: Catalog, settings: JobSetti
     from render.recipes import load_recipe
 
     render = replace(settings.render, out=place.local or Path(), scenes=plan.scenes)
-    backdrops, recipe = open_backdrops(render.backdrops), load_recipe(render.recipe)
+    backdrops, recipe = open_backdrops(render.backdrops), load_recipe(render.recipe, streams=render.streams)
     info = describe_run(render, catalog, backdrops, recipe, render_settings(render))
     ids = ids_hash(catalog, plan.ids)
     identity = {

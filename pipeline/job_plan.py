@@ -154,7 +154,7 @@ def products_count(settings: JobSettings) -> tuple[int, int]:
     """How many products the recipe wants in a scene, least and most."""
     from render.recipes import load_recipe
 
-    low, high = load_recipe(settings.render.recipe).model_dump()["products"]["count"]
+    low, high = load_recipe(settings.render.recipe, streams=settings.render.streams).model_dump()["products"]["count"]
     return int(low), int(high)
 
 

@@ -32,7 +32,7 @@ from pipeline.job_plan import (
 from pipeline.job_receipts import Receipt, intact_receipts
 from pipeline.job_revise import revise, revisions
 from pipeline.job_scene import make_scene, start_worker
-from pipeline.job_settings import JobSettings, claim_place, identity_of, job_id
+from pipeline.job_settings import JobSettings, claim_place, identity_of, job_id, keep_streams
 from pipeline.job_storage import PatientPlace
 from pipeline.job_store import Generation, Plan, Shard, read_plan, write_generation, write_version
 from pipeline.job_tasks import ShardTask, Work
@@ -81,6 +81,7 @@ def run_job(
     from assets.catalog import load_catalog
 
     catalog = load_catalog(settings.render.sku_list)
+    settings = keep_streams(settings)
     identity = identity_of(settings)
     settings = replace(settings, place=PatientPlace(settings.place.url))
     if settings.engine == "local" and not settings.render.workers:  # as many as there is room for: of a cluster's jobs

@@ -75,6 +75,7 @@ def draw_task(worker: SceneWorker, task: SceneTask, view: int) -> SceneSpec:
         width=settings.width,
         height=settings.height,
         hand=task.hand,
+        streams=settings.streams,
     )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from assets.errors import SynthError
 from assets.places import Place
+from pipeline.dataset_info import streams_of
 from pipeline.job_lease import DRIVER
 from pipeline.run_settings import BackdropFolders, RunSettings
 
@@ -48,7 +50,6 @@ def identity_of(settings: JobSettings) -> dict[str, Any]:
     Raises SynthError for an unknown recipe, backend or preset, or a missing folder.
     """
     from pipeline.resources import open_backdrops, render_settings
-    from render.recipes import load_recipe, recipe_yaml
     from render.sample import DRAWING
 
     render = settings.render
@@ -73,8 +74,31 @@ def identity_of(settings: JobSettings) -> dict[str, Any]:
         "pixels": settings.pixels,
         "shard_scenes": settings.shard_scenes,
         "backdrops": hashlib.sha256(hashes.encode()).hexdigest(),
-        "recipe": recipe_yaml(load_recipe(render.recipe)),
+        "recipe": _recipe_text(settings),
+        # Jobs of version 1 do not say so.
+        **({"streams": render.streams} if render.streams != 1 else {}),
     }
+
+
+def keep_streams(settings: JobSettings) -> JobSettings:
+    """The settings with the streams of the job that is at the place already, if one is: it goes on as it began."""
+    there = read_identity(settings.place)
+    if there is None:
+        return settings
+    return replace(settings, render=replace(settings.render, streams=streams_of(there, settings.place.locate(JOB))))
+
+
+def _recipe_text(settings: JobSettings) -> str:
+    """The recipe as YAML; as the job has it already where that means the same, whatever its remarks say."""
+    from render.recipes import load_recipe, recipe_from_yaml, recipe_yaml
+
+    streams = settings.render.streams
+    recipe, there = load_recipe(settings.render.recipe, streams=streams), read_identity(settings.place) or {}
+    with suppress(SynthError):
+        text = str(there["recipe"]) if "recipe" in there else ""
+        if text and recipe_from_yaml(text, where=JOB, streams=streams) == recipe:
+            return text
+    return recipe_yaml(recipe, streams=streams)
 
 
 def job_id(identity: dict[str, Any]) -> str:
@@ -137,6 +161,7 @@ def read_settings(place: Place, recipe_file: Path) -> JobSettings:
         render |= {"splits": tuple((name, share) for name, share in identity["splits"])}
         render |= {"extras": tuple(identity["extras"]), "recipe": str(recipe_file), "scenes": 0, "out": Path()}
         render |= {"sku_list": Path(how["sku_list"]), "cache": Path(how["cache"])}
+        render |= {"streams": streams_of(identity, place.locate(JOB))}
         own = {name: how[name] for name in ("times", "rounds", "engine", "address", "cpus", "gpus")}
         own |= {name: identity[name] for name in ("visible", "pixels", "shard_scenes")}
         return JobSettings(RunSettings(**render, backdrops=BackdropFolders(**folders)), place, **own)

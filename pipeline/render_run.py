@@ -14,7 +14,7 @@ from typing import Any
 from assets.atomic import lock_folder, remove_leftovers, sync_folder
 from assets.catalog import Catalog
 from assets.errors import SynthError
-from pipeline.dataset_info import claim_folder, describe_run
+from pipeline.dataset_info import claim_folder, describe_run, keep_streams
 from pipeline.disk_errors import disk_error
 from pipeline.failures import FailureList
 from pipeline.layout import Layout, split_of, stem_of
@@ -74,7 +74,9 @@ def run_render(
 
     catalog = load_catalog(settings.sku_list)
     backdrops = open_backdrops(settings.backdrops)
-    info = describe_run(settings, catalog, backdrops, load_recipe(settings.recipe), render_settings(settings))
+    settings = keep_streams(settings)
+    recipe = load_recipe(settings.recipe, streams=settings.streams)
+    info = describe_run(settings, catalog, backdrops, recipe, render_settings(settings))
     layout = Layout(settings.out)
     with lock_folder(settings.out) as lock:
         summary = RunSummary(settings.out, settings.scenes, catalog_size=len(catalog))

@@ -9,6 +9,7 @@ from typing import Literal
 
 from assets.cores import usable_cores
 from pipeline.layout import Splits
+from render.streams import STREAMS
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,11 @@ class BackdropFolders:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """A render run. Everything up to `creator` decides the bytes of the data set; the rest only how it is made.
+    """A render run. Everything up to `streams` decides the bytes of the data set; the rest only how it is made.
 
     recipe: a name or a path to YAML. samples, denoise: None for those of the preset. splits: name and share, sum 1.
-    extras: of depth, normals, ids. workers: processes; threads of the machine are shared between them. timeout_s: for
+    extras: of depth, normals, ids. streams: version of the random streams and of the recipes' defaults, which a set
+    that is there already keeps. workers: processes; threads of the machine are shared between them. timeout_s: for
     one scene with all its views, long enough for 128 samples of a full HD picture on two cores. max_failures: share of
     scenes that may fail before the run gives up. memory_mb: a worker above it is replaced before its next scene.
     threads_each: of a worker, where other runs have their share of the machine; 0 = all of it is this run's.
@@ -48,6 +50,7 @@ class RunSettings:
     backdrops: BackdropFolders = BackdropFolders()
     licence: str = ""
     creator: str = ""
+    streams: int = STREAMS
     workers: int = 1
     device: Literal["auto", "cpu", "gpu"] = "auto"
     cache: Path = Path()

@@ -81,9 +81,8 @@ def _open_worker(settings: RunSettings) -> SceneWorker:
     cv2.setNumThreads(settings.threads)
     library = open_library(settings.sku_list, settings.backdrops, settings.cache)
     check_list(Layout(settings.out), library.catalog)
-    return SceneWorker(
-        settings, library, load_recipe(settings.recipe), open_backend(library, render_settings(settings))
-    )
+    recipe = load_recipe(settings.recipe, streams=settings.streams)
+    return SceneWorker(settings, library, recipe, open_backend(library, render_settings(settings)))
 
 
 def _render_view(worker: SceneWorker, index: int, view: int) -> int:
@@ -92,7 +91,14 @@ def _render_view(worker: SceneWorker, index: int, view: int) -> int:
     settings = worker.settings
     width, height = settings.width, settings.height
     scene = draw_scene(
-        worker.library, worker.recipe, seed=settings.seed, index=index, view=view, width=width, height=height
+        worker.library,
+        worker.recipe,
+        seed=settings.seed,
+        index=index,
+        view=view,
+        width=width,
+        height=height,
+        streams=settings.streams,
     )
     return write_picture(scene, worker.library, worker.backend, settings)
 

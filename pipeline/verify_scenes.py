@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from assets.errors import SynthError
 from assets.limits import DATASET_JSON, read_file
-from pipeline.dataset_info import DatasetInfo
+from pipeline.dataset_info import DatasetInfo, streams_of
 from pipeline.layout import Layout, stem_of
 from pipeline.run_settings import BackdropFolders
 from pipeline.verify_records import Violation
@@ -61,7 +61,8 @@ def check_scenes(layout: Layout, info: DatasetInfo, library: Library, indices: S
     from render.sample import draw_scene
 
     try:
-        recipe = recipe_from_yaml(info.recipe, where=str(layout.info))
+        streams = streams_of(info.identity, str(layout.info))
+        recipe = recipe_from_yaml(info.recipe, where=str(layout.info), streams=streams)
         seed, views, width, height = (info.identity[name] for name in ("seed", "views", "width", "height"))
     except SynthError as error:
         yield Violation("dataset.json", f"the scenes cannot be drawn again: {error}")
@@ -75,7 +76,9 @@ def check_scenes(layout: Layout, info: DatasetInfo, library: Library, indices: S
                 yield Violation(f"scenes/{stem}.json", f"is of another size than {width} x {height}: not drawn again")
                 continue
             try:
-                scene = draw_scene(library, recipe, seed=seed, index=index, view=view, width=width, height=height)
+                scene = draw_scene(
+                    library, recipe, seed=seed, index=index, view=view, width=width, height=height, streams=streams
+                )
                 yield from _compare(layout, library, stem, scene)
             except (SynthError, OSError) as error:
                 yield Violation(f"scenes/{stem}.json", f"cannot be drawn again: {error}")

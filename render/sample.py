@@ -7,9 +7,10 @@ from render.choice import Hand
 from render.recipes import recipe_module
 from render.recipes.parts import Section
 from render.scene import SceneSpec
-from render.streams import Streams
+from render.streams import STREAMS, Streams, salt_of
 
-# Raised whenever the same seed gives other scenes than before: older sets are then neither extended nor drawn again.
+# Raised where scenes of before can no longer be drawn: older sets are then neither extended nor drawn again. What
+# changes otherwise gets a new version of the streams and of recipes (render/streams.py, render/recipes/versions.py).
 DRAWING = 2
 
 
@@ -23,14 +24,18 @@ def draw_scene(
     width: int,
     height: int,
     hand: Hand | None = None,
+    streams: int = STREAMS,
 ) -> SceneSpec:
     """Scene `index` of `seed`, seen by camera `view`: a pure function of its arguments and the library's content.
 
-    hand: the products it shows; None deals them from the whole catalogue.
+    hand: the products it shows; None deals them from the whole catalogue. streams: version of the streams.
     Raises SynthError where a mesh of the scene cannot be loaded, ValueError for a negative seed, index or view.
     """
     if min(seed, index, view) < 0:
         raise ValueError(f"seed, index and view must not be negative, found {seed}, {index}, {view}")
     name = recipe.model_dump(include={"recipe"})["recipe"]
-    spec: SceneSpec = recipe_module(name).lay_out(library, recipe, Streams(seed, index, view), width, height, hand)
+    salt = None if streams == 1 else salt_of(library.catalog.hash)
+    spec: SceneSpec = recipe_module(name).lay_out(
+        library, recipe, Streams(seed, index, view, salt), width, height, hand
+    )
     return spec

@@ -172,7 +172,10 @@ class Sensor:
 
 @dataclass(frozen=True, eq=False)
 class SceneSpec:
-    """One picture to take, complete: instance id k of its labels is placements[k - 1]."""
+    """One picture to take, complete: instance id k of its labels is placements[k - 1].
+
+    streams: version of the random streams it was drawn from (render/streams.py); scenes of version 1 do not say so.
+    """
 
     recipe: str
     seed: int
@@ -185,10 +188,14 @@ class SceneSpec:
     background: Background = Background()
     sensor: Sensor = Sensor()
     version: int = SPEC_VERSION
+    streams: int = 1
 
     def to_json(self) -> str:
         """One line of JSON, floats exact, keys in the order of the fields: equal specs give equal bytes."""
-        return json.dumps(dataclasses.asdict(self), default=_plain, separators=(",", ":"), allow_nan=False)
+        fields = dataclasses.asdict(self)
+        if self.streams == 1:  # as they were written when there was no other version
+            del fields["streams"]
+        return json.dumps(fields, default=_plain, separators=(",", ":"), allow_nan=False)
 
     @staticmethod
     def from_json(text: str, *, where: str = "scene") -> SceneSpec:

@@ -1,11 +1,19 @@
-"""One independent random stream per (seed, scene, purpose), so that a new draw for the lights never moves a camera."""
+"""One independent random stream per (seed, scene, purpose), so that a new draw for the lights never moves a camera.
+
+Streams have a version, which every scene and data set names: 1 knew nothing of the SKU list, so that two lists with one
+seed had the same lights and tables scene by scene; since 2 the list's hash is part of every stream.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
+
+# The version that new data sets are made with; all up to it are known.
+STREAMS = 2
 
 
 class Purpose(IntEnum):
@@ -21,20 +29,37 @@ class Purpose(IntEnum):
     SENSOR = 7
     PROPS = 8
     TABLE = 9
+    REPEATS = 10
+    STACKS = 11
 
 
 @dataclass(frozen=True)
 class Streams:
-    """The streams of one view of one scene."""
+    """The streams of one view of one scene. salt: of the SKU list (`salt_of`); None for version 1."""
 
     seed: int
     index: int
     view: int = 0
+    salt: int | None = None
+
+    @property
+    def version(self) -> int:
+        """The version of the streams."""
+        return 1 if self.salt is None else 2
 
     def scene(self, purpose: Purpose) -> np.random.Generator:
         """A generator that all views of the scene share (a fresh one, at its start)."""
-        return np.random.default_rng([self.seed, self.index, int(purpose)])
+        return np.random.default_rng([*self._start, self.index, int(purpose)])
 
     def of_view(self, purpose: Purpose) -> np.random.Generator:
         """A generator of this view alone."""
-        return np.random.default_rng([self.seed, self.index, int(purpose), 1 + self.view])
+        return np.random.default_rng([*self._start, self.index, int(purpose), 1 + self.view])
+
+    @property
+    def _start(self) -> list[int]:
+        return [self.seed] if self.salt is None else [self.salt, self.seed]
+
+
+def salt_of(catalog_hash: str) -> int:
+    """What a SKU list, known by its hash, brings into the streams of its scenes: 63 bits."""
+    return int.from_bytes(hashlib.sha256(catalog_hash.encode()).digest()[:8], "big") >> 1

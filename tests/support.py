@@ -49,7 +49,7 @@ class StubLibrary:
     def __init__(self, meshes: Mapping[str, Mesh], hdris: Mapping[str, np.ndarray] | None = None) -> None:
         self._meshes = dict(meshes)
         self._rests: dict[str, Rest] = {}
-        self.catalog = SimpleNamespace(keys=tuple(sorted(meshes)))
+        self.catalog = SimpleNamespace(keys=tuple(sorted(meshes)), hash="stub")
         lights = dict(hdris or {"grey": np.ones((8, 16, 3), np.float32)})
         self.backdrops = SimpleNamespace(
             hdris=tuple(sorted(lights)),

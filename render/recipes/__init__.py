@@ -17,7 +17,9 @@ from pydantic import BaseModel, ValidationError
 from assets.errors import SynthError, unknown_name
 from assets.limits import RECIPE_BYTES, read_file
 from render.recipes.parts import Section
+from render.recipes.versions import added_keys, check_known, defaults_of, merged
 from render.recipes.yaml_file import brief, read_yaml
+from render.streams import STREAMS
 
 RECIPES = {"tabletop": "render.recipes.tabletop", "scatter": "render.recipes.scatter"}
 
@@ -34,18 +36,20 @@ def recipe_module(name: str) -> Any:
     return importlib.import_module(RECIPES[name])
 
 
-def load_recipe(name_or_path: str) -> Section:
+def load_recipe(name_or_path: str, *, streams: int = STREAMS) -> Section:
     """A recipe by its name, with its defaults, or from a YAML file that names one and changes some of its ranges.
 
+    streams: version of the streams of the data set that it is for: its defaults are those of then.
     Raises SynthError that lists everything wrong with the file at once.
     """
     if name_or_path in RECIPES:
-        recipe: Section = recipe_module(name_or_path).Recipe()
+        model = recipe_module(name_or_path).Recipe
+        recipe: Section = model.model_validate(defaults_of(name_or_path, model().model_dump(), streams))
         return recipe
     path = Path(name_or_path)
     if path.suffix.lower() not in (".yaml", ".yml") and not path.exists():
         raise unknown_name("recipe", name_or_path, [*RECIPES, "a path to a .yaml file"])
-    return recipe_from_yaml(_read(path), where=str(path))
+    return recipe_from_yaml(_read(path), where=str(path), streams=streams)
 
 
 def _read(path: Path) -> str:
@@ -56,8 +60,11 @@ def _read(path: Path) -> str:
         raise SynthError("the recipe cannot be read", where=str(path), found=str(error), hint=hint) from error
 
 
-def recipe_from_yaml(text: str, *, where: str) -> Section:
-    """The recipe in a YAML text. Raises SynthError naming `where` for each problem in it."""
+def recipe_from_yaml(text: str, *, where: str, streams: int = STREAMS) -> Section:
+    """The recipe in a YAML text, its defaults those of that version of the streams.
+
+    Raises SynthError naming `where` for each problem in it.
+    """
     data = read_yaml(text, where)
     name = data.get("recipe") if isinstance(data, dict) else None
     if not isinstance(data, dict) or not isinstance(name, str):
@@ -65,7 +72,8 @@ def recipe_from_yaml(text: str, *, where: str) -> Section:
         raise SynthError("not a recipe", where=where, found=type(data).__name__, expected=expected, hint=SHOW_HINT)
     model = recipe_module(name).Recipe
     try:
-        recipe: Section = model.model_validate(_merged(model().model_dump(), data))
+        defaults = defaults_of(name, model().model_dump(), streams)
+        recipe: Section = model.model_validate(merged(defaults, data))
     except ValidationError as error:
         found = error.errors()
         problems = [_problem(model, item) for item in found[:MOST_TOLD]]
@@ -73,16 +81,8 @@ def recipe_from_yaml(text: str, *, where: str) -> Section:
         raise SynthError(
             f"the recipe has {len(found)} problems", where=where, problems=problems, hint=SHOW_HINT
         ) from error
+    check_known(recipe, streams, where)
     return recipe
-
-
-def _merged(defaults: dict[str, Any], changes: dict[Any, Any]) -> dict[Any, Any]:
-    """The recipe's own defaults with the file's changes: a section that is given in part keeps the rest."""
-    merged: dict[Any, Any] = dict(defaults)
-    for key, value in changes.items():
-        both = isinstance(value, dict) and isinstance(defaults.get(key), dict)
-        merged[key] = _merged(defaults[key], value) if both else value
-    return merged
 
 
 MOST_TOLD = 50
@@ -107,19 +107,25 @@ def _keys_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
     return list(model.model_fields)
 
 
-def recipe_yaml(recipe: Section) -> str:
-    """The whole recipe as YAML, each key with its meaning; `recipe_from_yaml` reads it back equal."""
-    return "\n".join(_yaml_lines(recipe, 0)) + "\n"
+def recipe_yaml(recipe: Section, *, streams: int = STREAMS) -> str:
+    """The whole recipe as YAML, each key with its meaning; `recipe_from_yaml` of that version reads it back equal."""
+    return "\n".join(_yaml_lines(recipe, 0, _added(recipe, streams))) + "\n"
 
 
-def _yaml_lines(section: BaseModel, depth: int) -> list[str]:
+def _added(recipe: Section, streams: int) -> dict[str, Any]:
+    return dict(added_keys(str(recipe.model_dump(include={"recipe"})["recipe"]), streams))
+
+
+def _yaml_lines(section: BaseModel, depth: int, without: dict[str, Any]) -> list[str]:
     lines = []
     indent = "  " * depth
     for name, field in type(section).model_fields.items():
+        if name in without and depth:
+            continue
         value = getattr(section, name)
         note = f"  # {field.description}" if field.description else ""
         if isinstance(value, BaseModel):
-            lines += [f"{indent}{name}:{note}", *_yaml_lines(value, depth + 1)]
+            lines += [f"{indent}{name}:{note}", *_yaml_lines(value, depth + 1, dict.fromkeys(without.get(name) or ()))]
         else:
             lines.append(f"{indent}{name}: {_yaml_value(value)}{note}")
     return lines
@@ -134,6 +140,10 @@ def _yaml_value(value: object) -> str:
     return str(value)
 
 
-def recipe_hash(recipe: Section) -> str:
-    """SHA-256 of the recipe's content: equal for equal ranges, however the file was written."""
-    return hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()
+def recipe_hash(recipe: Section, *, streams: int = STREAMS) -> str:
+    """SHA-256 of the recipe's content: equal for equal ranges, however the file was written.
+
+    streams: in that version's keys, so that data sets of then are known by the same hash.
+    """
+    content = recipe.model_dump_json(exclude=_added(recipe, streams))
+    return hashlib.sha256(content.encode()).hexdigest()

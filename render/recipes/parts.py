@@ -68,6 +68,9 @@ class FlyingProducts(Section):
     size: Annotated[Span, _within(0.02, 2)] = Field(
         (0.12, 0.5), description="longest side on the picture, as a share of its shorter side"
     )
+    max_truncation: Share = Field(
+        0.3, description="at most this share of a product's outline lies outside the picture, seen by the first view"
+    )
 
 
 class Distractors(Section):

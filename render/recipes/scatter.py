@@ -7,6 +7,7 @@ After Tobin et al., "Domain randomization" (2017) and Tremblay et al., "Training
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from assets.library import Library
 from assets.rest import Rest, upright_rest
 from render.choice import Facing, Hand, skus_of
 from render.framing import direction_of, intrinsics_from_lens
-from render.geometry import look_at, unproject
+from render.geometry import look_at, project, transform, unproject
 from render.placement import GAP, Arrangement
 from render.recipes.parts import (
     Backgrounds,
@@ -43,8 +44,11 @@ from render.scene import Camera, Placement, SceneSpec
 from render.streams import Purpose, Streams
 
 TRIES = 20
-# Middles may lie this far outside the picture, in its size: some products are cut by the border.
+# In version 1 of the streams middles may lie this far outside the picture, in its size. Since then they lie in it, and
+# how much of a product may be cut off is a key of the recipe.
 OUTSIDE = 0.08
+# Places that are tried for one size before another size is.
+PLACES = 50
 
 
 class Recipe(Section):
@@ -98,6 +102,7 @@ def lay_out(
             recipe.background, library.backdrops, width, rng=streams.of_view(Purpose.BACKGROUND)
         ),
         sensor=draw_sensor(recipe.sensor, width, rng=streams.of_view(Purpose.SENSOR)),
+        streams=streams.version,
     )
 
 
@@ -127,10 +132,11 @@ def _fly(
 ) -> tuple[list[Placement], list[Placement]]:
     rng, finishes, looks = (streams.scene(purpose) for purpose in (Purpose.LAYOUT, Purpose.FINISH, Purpose.PROPS))
     air = Arrangement()
+    window = _Window(camera, OUTSIDE if streams.version == 1 else 0.0, recipe.products.max_truncation)
     products = []
     for number, sku in enumerate(skus):
         turned = _rotation_at(facings[number], camera) if facings else None
-        pose = _free_pose(library.rest(sku), air, recipe.products.size, camera, rng, turned)
+        pose = _free_pose(library.rest(sku), air, recipe.products.size, window, rng, turned)
         finish = draw_finish(recipe.finish, library.product(sku), rng=finishes)
         products.append(Placement("product", sku, pose, finish))
     props = []
@@ -138,7 +144,7 @@ def _fly(
     for number in range(looks.integers(low, high + 1)):
         shape, texture, finish = draw_distractor(recipe.distractors, rng=looks)
         body = upright_rest(library.prop(shape, texture))
-        pose = _free_pose(body, air, recipe.distractors.size, camera, rng)
+        pose = _free_pose(body, air, recipe.distractors.size, replace(window, cut=1.0), rng)
         props.append(prop_placement(shape, texture, finish, pose, f"distractor-{number + 1}"))
     return products, props
 
@@ -152,20 +158,30 @@ def _rotation_at(facing: Facing, camera: Camera) -> NDArray[np.float64]:
     return camera.world_from_camera[:3, :3] @ turned.as_matrix()
 
 
+@dataclass(frozen=True, eq=False)
+class _Window:
+    """Where middles may lie: in the picture, `outside` beyond it in its size, with at most a share `cut` cut off."""
+
+    camera: Camera
+    outside: float
+    cut: float
+
+
 def _free_pose(
     shape: Rest,
     air: Arrangement,
     size: tuple[float, float],
-    camera: Camera,
+    window: _Window,
     rng: np.random.Generator,
     turned: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Anywhere in the picture, at a depth that gives the wanted size; ever deeper where it is full.
+    """Evenly anywhere in the window, at a depth that gives the wanted size; ever deeper where it is full.
 
     turned: world_from_object (3, 3); None for any orientation.
     """
     low, high = shape.hull_vertices.min(axis=0), shape.hull_vertices.max(axis=0)
     middle, longest = (low + high) / 2, float((high - low).max())
+    camera = window.camera
     deeper = 1.0
     while True:
         for _ in range(TRIES):
@@ -173,9 +189,29 @@ def _free_pose(
             pose[:3, :3] = Rotation.random(random_state=rng).as_matrix() if turned is None else turned
             pixels = rng.uniform(*size) * min(camera.width, camera.height)
             depth = camera.K[0, 0] * longest / pixels * deeper
-            spot = rng.uniform(-OUTSIDE, 1 + OUTSIDE, size=2) * [camera.width, camera.height]
-            pose[:3, 3] = unproject(camera, spot[None], np.array([depth]))[0] - pose[:3, :3] @ middle
-            if air.distance(shape, pose) > GAP:
+            fits = False
+            for _ in range(PLACES):  # for this size: else large ones would be rarer than small ones
+                spot = rng.uniform(-window.outside, 1 + window.outside, size=2) * [camera.width, camera.height]
+                pose[:3, 3] = unproject(camera, spot[None], np.array([depth]))[0] - pose[:3, :3] @ middle
+                fits = window.cut >= 1 or cut_off(shape, pose, camera) <= window.cut
+                if fits:
+                    break
+            if fits and air.distance(shape, pose) > GAP:
                 air.add(shape, pose)
                 return pose
         deeper *= 1.3
+
+
+def cut_off(shape: Rest, pose: NDArray[np.float64], camera: Camera) -> float:
+    """The share of a hull's outline that lies outside the picture; 1 where it reaches behind the camera."""
+    import cv2
+
+    pixels, depth = project(camera, transform(pose, shape.hull_vertices))
+    if depth.min() <= 0:
+        return 1.0
+    outline = cv2.convexHull(pixels.astype(np.float32))
+    whole = float(cv2.contourArea(outline))
+    right, bottom = float(camera.width), float(camera.height)
+    frame = np.array([[0, 0], [right, 0], [right, bottom], [0, bottom]], np.float32)
+    inside, _ = cv2.intersectConvexConvex(outline, frame)
+    return 1 - min(float(inside) / whole, 1.0) if whole > 0 else 1.0

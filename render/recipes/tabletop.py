@@ -84,6 +84,7 @@ def lay_out(
             recipe.background, library.backdrops, width, rng=streams.of_view(Purpose.BACKGROUND)
         ),
         sensor=draw_sensor(recipe.sensor, width, rng=streams.of_view(Purpose.SENSOR)),
+        streams=streams.version,
     )
 
 

@@ -173,6 +173,20 @@ def test_scatter_products_have_the_wanted_size_in_every_orientation() -> None:
     assert np.std(ups) == pytest.approx(1 / np.sqrt(3), rel=0.25)  # of a uniform direction's z
 
 
+def test_scatter_cuts_off_no_more_than_it_says_and_fills_the_picture() -> None:
+    cut, middles = [], []
+    for index in range(30):
+        scene = draw("scatter", index)
+        for annotation in annotate(scene, trace_geometry(scene, LIBRARY)):
+            cut.append(annotation.truncation)
+            left, top, right, bottom = annotation.amodal_box
+            middles.append(((left + right) / 320, (top + bottom) / 240))
+    assert max(cut) < 0.33  # of the hull, a little more of the silhouette
+    assert 0.15 < np.mean(np.array(cut) > 0.005) < 0.45
+    for column in np.array(middles).T:
+        assert np.histogram(column, 4, (0, 1))[0].min() > 0.15 * len(column)
+
+
 def test_a_stream_is_moved_by_nothing_but_its_own_key() -> None:
     base = Streams(1, 2, 0).scene(Purpose.LIGHTS).random()
     assert base == Streams(1, 2, 7).scene(Purpose.LIGHTS).random()

@@ -1,0 +1,49 @@
+"""Recipes as they were with earlier versions of the streams, so that data sets of then go on as they began."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from assets.errors import SynthError
+from render.streams import STREAMS
+
+# By version and recipe: the defaults that were others then, and of keys that there were not yet, the value that leaves
+# scenes as they were.
+DEFAULTS: dict[int, dict[str, dict[str, Any]]] = {1: {"scatter": {"products": {"max_truncation": 1.0}}}}
+# By version and recipe: the keys that there were not yet, by section.
+ADDED: dict[int, dict[str, dict[str, set[str]]]] = {1: {"scatter": {"products": {"max_truncation"}}}}
+
+
+def defaults_of(name: str, defaults: dict[str, Any], streams: int) -> dict[str, Any]:
+    """The defaults of a recipe in that version; `defaults` are those of today."""
+    return merged(defaults, DEFAULTS.get(streams, {}).get(name, {}))
+
+
+def merged(defaults: dict[str, Any], changes: dict[Any, Any]) -> dict[Any, Any]:
+    """`defaults` with `changes`: a section that is given in part keeps the rest."""
+    result: dict[Any, Any] = dict(defaults)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(defaults.get(key), dict)
+        result[key] = merged(defaults[key], value) if both else value
+    return result
+
+
+def added_keys(name: str, streams: int) -> dict[str, set[str]]:
+    """The keys that the recipe had not yet in that version, by section; empty for today's."""
+    return ADDED.get(streams, {}).get(name, {})
+
+
+def check_known(recipe: Any, streams: int, where: str) -> None:
+    """Raises SynthError where a recipe asks for what there was not yet in that version of the streams."""
+    name, content = recipe.recipe, recipe.model_dump()
+    off = DEFAULTS.get(streams, {}).get(name, {})
+    new = [
+        f"{section}.{key}: {content[section][key]}"
+        for section, keys in added_keys(name, streams).items()
+        for key in sorted(keys)
+        if content[section][key] != off[section][key]
+    ]
+    if new:
+        hint = f"leave these keys out to go on with it, or begin a new --out (streams version {STREAMS})"
+        what = "the data set was begun before recipes had these keys"
+        raise SynthError(what, where=where, problems=new, hint=hint)
