@@ -32,10 +32,18 @@ def open_source(path: Path, *, name: str, splits: Sequence[str], images: Path | 
 
     Raises SynthError where there is none, where several could be meant, where it is no COCO, or without its images.
     """
-    file = path if path.is_file() else _file_in(path, splits)
+    file = find_coco_file(path, splits)
     content = _parse(file)
     names = [image["file_name"] for image in content["images"] if is_text(image.get("file_name"))]
     return CocoSource(name, file, find_images(file, names, given=images, own=_names_backend(content)), content)
+
+
+def find_coco_file(path: Path, splits: Sequence[str]) -> Path:
+    """The COCO file that `path` means: itself, or in a folder that of the first of `splits` that is there.
+
+    Raises SynthError where there is none, and where several could be meant.
+    """
+    return path if path.is_file() else _file_in(path, splits)
 
 
 def has_split(folder: Path, split: str) -> bool:

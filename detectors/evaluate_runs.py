@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from rich.console import Console
 
 from assets.atomic import write_whole
 from assets.errors import SynthError
 from assets.places import Place
-from detectors.checkpoint import Checkpoint, load_checkpoint, restore_model
+from detectors.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, restore_model
 from detectors.class_match import is_agnostic, relabel, rename_classes
+from detectors.coco_source import find_coco_file
 from detectors.device import loader_processes, pick_device
+from detectors.evaluate.about import About, about_run
 from detectors.evaluate.compare import Comparison, compare
 from detectors.evaluate.page import write_comparison, write_page
 from detectors.evaluate.print_report import print_report
@@ -62,19 +67,24 @@ class EvaluateSettings:
 
 @dataclass(frozen=True)
 class _Judged:
-    """One run on one data set."""
+    """One run on one data set. checkpoint: without its weights."""
 
     run: str
+    checkpoint: Checkpoint
     truth: ImageSet
     found: Predictions
     report: Report
 
 
-def evaluate_runs(settings: EvaluateSettings, console: Console) -> dict[str, Report | ShardReport]:
+def evaluate_runs(
+    settings: EvaluateSettings, console: Console, *, today: date | None = None
+) -> dict[str, Report | ShardReport]:
     """Reports by "run" or, on several data sets, by "run on data"; pages and files in the output folder.
 
-    Sharded sets get a shorter report of their own there.
+    Sharded sets get a shorter report of their own there. today: the day that the pages bear (UTC, default now); no
+    other file has a date.
     """
+    today = today or datetime.now(UTC).date()
     runs = _names(settings.runs)
     plain, sharded = _evaluate_sharded(runs, settings, console)
     if not plain:
@@ -83,6 +93,8 @@ def evaluate_runs(settings: EvaluateSettings, console: Console) -> dict[str, Rep
     judged = [_judge(name, path, truth, settings, console) for name, path in runs.items() for truth in sets]
     out = settings.out or _default_folder(settings)
     reports: dict[str, Report] = {}
+    abouts: dict[str, About] = {}
+    pages: dict[str, str] = {}
     for one in judged:
         label = one.run if len(sets) == 1 else f"{one.run} on {one.truth.name}"
         folder = out if len(judged) == 1 else out / label.replace("/", "_")
@@ -90,14 +102,23 @@ def evaluate_runs(settings: EvaluateSettings, console: Console) -> dict[str, Rep
         reports[label] = one.report
         write_whole(folder / "report.json", one.report.to_json().encode())
         write_results(folder / "predictions.json", one.found, one.truth, _ids(one.truth, one.found.classes))
-        page = write_page(one.report, folder, one.truth, one.found)
+        about = _about(one, runs[one.run], plain[one.truth.name], settings, today)
+        page = write_page(one.report, folder, one.truth, one.found, about=about(folder))
+        abouts[label], pages[label] = about(out), quote(page.relative_to(out).as_posix())
         console.print(f"── {label} ──", highlight=False, markup=False)
         print_report(console, one.report)
         console.print(f"page: {page}", highlight=False, markup=False)
     if len(judged) > 1:
-        page = write_comparison(reports, out, _comparisons(judged, runs, settings))
+        comparisons = _comparisons(judged, runs, settings)
+        page = write_comparison(reports, out, comparisons, abouts=abouts, pages=pages)
         console.print(f"side by side: {page}", highlight=False, markup=False)
     return {**sharded, **reports}
+
+
+def _about(one: _Judged, run: Path, data: Path, settings: EvaluateSettings, today: date) -> Callable[[Path], About]:
+    """The head of a page about this, for the folder that the page lies in."""
+    labels = find_coco_file(data, (settings.split,) if settings.split else SPLITS)
+    return partial(about_run, one.run, find_checkpoint(run), one.checkpoint, labels, today=today)
 
 
 def _evaluate_sharded(
@@ -162,7 +183,8 @@ def _judge(name: str, run: Path, truth: ImageSet, settings: EvaluateSettings, co
         found = _find(name, checkpoint, truth, settings, console)
     threshold = settings.threshold if settings.threshold is not None else checkpoint.threshold
     rng = stream(settings.seed, Purpose.BOOTSTRAP)
-    return _Judged(name, truth, found, evaluate(truth, found, threshold=threshold, rng=rng))
+    report = evaluate(truth, found, threshold=threshold, rng=rng)
+    return _Judged(name, replace(checkpoint, weights={}, training={}), truth, found, report)
 
 
 def _named_as(classes: Classes, truth: ImageSet, console: Console) -> ImageSet:

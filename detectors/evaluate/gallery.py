@@ -20,19 +20,24 @@ from detectors.evaluate.pictures import (
     marks_of,
     open_image,
     save_jpeg,
+    sku_of,
 )
-from detectors.image_set import ImageSet, Predictions
+from detectors.image_set import Classes, ImageSet, Predictions
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture on the page. file: beside it. title, note: words under it. example: how the product should look."""
+    """A picture on the page. file: beside it. title, note: words under it. example: how the product should look.
+
+    names: those of the SKUs in the title, where they say more.
+    """
 
     file: str
     title: str
     note: str
     example: str = ""
     example_title: str = ""
+    names: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,7 @@ def _draw_worst(truth: ImageSet, data: Aligned, verdicts: Verdicts, folder: Path
         save_jpeg(draw_marks(open_image(truth, image), marks_of(data, verdicts, image)), folder / file)
         missed, wrong, nothing = mistakes[image].tolist()
         boxes = int(((data.truth.image == image) & ~data.ignored).sum())
-        note = f"{boxes} products: {missed} missed, {wrong} called wrong; {nothing} reported too many"
+        note = f"{boxes} products: {missed} missed, {wrong} as a wrong SKU; {nothing} too many"
         shown.append(Shown(file, truth.file_names[image].decode(), note))
     return tuple(shown)
 
@@ -131,12 +136,12 @@ def _draw_confused(
     for row, box in zip(verdicts.found_rows[chosen].tolist(), verdicts.found_boxes[chosen].tolist(), strict=True):
         marks = [Mark(data.truth.xyxy[box], CONFUSED, False), Mark(data.found.xyxy[row], CONFUSED, True)]
         file = _draw_crop(truth, data, box, marks, examples.folder, "confused")
-        label = int(data.found.label[row])
-        names = data.classes.names
-        title = f"{names[data.truth.label[box]]} called {names[label]}"
+        own, label = int(data.truth.label[box]), int(data.found.label[row])
+        title = f"{sku_of(data.classes, own)} taken for {sku_of(data.classes, label)}"
         example = examples.file(label, box)
         note = f"score {data.scores[row]:.2f}, {_where(truth, data, box)}"
-        shown.append(Shown(file, title, note, example, f"{names[label]}, for comparison" if example else ""))
+        looks = f"{sku_of(data.classes, label)}, for comparison" if example else ""
+        shown.append(Shown(file, title, note, example, looks, _names(data.classes, own, label)))
     return tuple(shown)
 
 
@@ -150,9 +155,17 @@ def _draw_missed(
         label = int(data.truth.label[box])
         marks = [Mark(data.truth.xyxy[box], MISSED, False)]
         file = _draw_crop(truth, data, box, marks, examples.folder, "missed")
-        example, name = examples.file(label, box), data.classes.names[label]
-        shown.append(Shown(file, name, _where(truth, data, box), example, f"{name}, for comparison" if example else ""))
+        example, key = examples.file(label, box), sku_of(data.classes, label)
+        looks = f"{key}, for comparison" if example else ""
+        shown.append(Shown(file, key, _where(truth, data, box), example, looks, _names(data.classes, label)))
     return tuple(shown)
+
+
+def _names(classes: Classes, *labels: int) -> str:
+    """The names of classes, empty where they are their SKUs."""
+    if all(classes.names[label] == sku_of(classes, label) for label in labels):
+        return ""
+    return " / ".join(classes.names[label] for label in labels)
 
 
 def _draw_crop(truth: ImageSet, data: Aligned, box: int, marks: list[Mark], folder: Path, kind: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from assets.atomic import write_whole
+from detectors.evaluate.about import About
 from detectors.evaluate.bootstrap import Interval
 from detectors.evaluate.compare import Comparison
 from detectors.evaluate.curves import Curve
@@ -27,14 +28,14 @@ CURVE_SIZE = 300
 
 # What every number means, to people who sell groceries.
 MEANINGS = {
-    "AP": "The grade the field compares by: how many products are found, named and boxed right, over strict and "
-    "lenient demands on the box, mean over all SKUs. 0 is nothing, 1 is perfect.",
+    "AP": "The grade the field compares by: how many products are found, as the right SKU and boxed right, over strict "
+    "and lenient demands on the box, mean over all SKUs. 0 is nothing, 1 is perfect.",
     "AP50": "The same, but a box that overlaps the true one by half is good enough.",
-    "finding AP50": "As AP50 but whatever name is given: is there a product at all?",
+    "finding AP50": "As AP50 but whichever SKU is reported: is there a product at all?",
     "naming": "Of the products found, how many get the right SKU.",
     "list accuracy": "Pictures whose shopping list is right: every SKU counted exactly (cAcc of the RPC benchmark).",
     "precision": "Of what the detector reports above its threshold, how much is true.",
-    "recall": "Of the products there, how many it reports with the right name.",
+    "recall": "Of the products there, how many it reports as the right SKU.",
     "F1": "Precision and recall in one number; high only where both are.",
     "APs": "AP on small products, under 32 x 32 pixels.",
     "APm": "AP on middle-sized products.",
@@ -44,13 +45,20 @@ MEANINGS = {
     "mCIoU": "How far true and found counts agree, mean over SKUs.",
 }
 ERRORS = {
-    "Cls": ("wrong name", "A product is found where it is, but called something else."),
-    "Loc": ("bad box", "The right name, but the box sits badly."),
-    "Both": ("wrong name and bad box", "Neither name nor box fits."),
+    "Cls": ("wrong SKU", "A product is found where it is, but as another SKU."),
+    "Loc": ("bad box", "The right SKU, but the box sits badly."),
+    "Both": ("wrong SKU and bad box", "Neither SKU nor box fits."),
     "Dupe": ("found twice", "A second detection of one product."),
     "Bkg": ("nothing there", "A detection where no product is."),
     "Miss": ("missed", "A product that no detection points at."),
 }
+# What became of each product at the threshold.
+COUNTS = (
+    ("right SKU", "Found, and as the SKU that it is."),
+    ("wrong SKU", "Found, but as another SKU."),
+    ("missed", "No detection sits on it."),
+)
+EXTRA = ("one too many", "Detections where no product is.")
 PARTS = {
     "size": ("By size in pixels", "Small is under 32 x 32 pixels, large over 96 x 96."),
     "relative size": ("By size in the picture", "The side of the product as a share of the side of the picture."),
@@ -59,11 +67,20 @@ PARTS = {
 }
 
 
-def write_page(report: Report, out_folder: Path, truth: ImageSet, found: Predictions, *, limit: int = 12) -> Path:
+def write_page(
+    report: Report,
+    out_folder: Path,
+    truth: ImageSet,
+    found: Predictions,
+    *,
+    about: About | None = None,
+    limit: int = 12,
+) -> Path:
     """Writes `index.html` and its `pictures/` into `out_folder`, returns the page.
 
     limit: whole images shown, and crops of confusions and of misses. Raises SynthError where an image cannot be read.
     """
+    about = about or About()
     out_folder.mkdir(parents=True, exist_ok=True)
     gallery = draw_gallery(truth, found, report.operating.threshold, out_folder / PICTURES, limit)
     boxes = {row.key: row.boxes for row in report.classes}
@@ -74,6 +91,11 @@ def write_page(report: Report, out_folder: Path, truth: ImageSet, found: Predict
     page = _render(
         "page.html.j2",
         report=report,
+        about=about,
+        title=about.title(report.name),
+        counts=[(*words, count) for words, count in zip(COUNTS, _counts(report)[:-1], strict=True)],
+        total=max(report.boxes, 1),
+        extra=_counts(report)[-1],
         head=_head(report),
         details=_details(report),
         curve=_polyline(report.curve),
@@ -89,31 +111,59 @@ def write_page(report: Report, out_folder: Path, truth: ImageSet, found: Predict
     return _write(out_folder, page)
 
 
-def write_comparison(reports: Mapping[str, Report], out_folder: Path, comparisons: Sequence[Comparison] = ()) -> Path:
+def write_comparison(
+    reports: Mapping[str, Report],
+    out_folder: Path,
+    comparisons: Sequence[Comparison] = (),
+    *,
+    abouts: Mapping[str, About] | None = None,
+    pages: Mapping[str, str] | None = None,
+) -> Path:
     """Writes `index.html` with two or more reports side by side, returns the page.
 
-    reports: by the name of the run or image set. comparisons: of runs on the same images.
+    reports: by the name of the run or image set. comparisons: of runs on the same images. abouts, pages: of each report
+    its head, and the URL of its own page.
     """
+    abouts = {name: (abouts or {}).get(name) or About(name, report.name) for name, report in reports.items()}
     out_folder.mkdir(parents=True, exist_ok=True)
     heads = {name: _head(report) for name, report in reports.items()}
     rows = [
-        {"name": first["name"], "meaning": first["meaning"], "cells": [head[place] for head in heads.values()]}
+        {**first, "cells": [(name, head[place]) for name, head in heads.items()]}
         for place, first in enumerate(next(iter(heads.values())))
     ]
+    runs = reports.items()
     errors = [
-        (*ERRORS[name], [next(error for error in report.errors if error.name == name) for report in reports.values()])
-        for name in ERRORS
+        (*ERRORS[kind], [(name, next(error for error in report.errors if error.name == kind)) for name, report in runs])
+        for kind in ERRORS
     ]
     pairs = [(comparison, _extremes(comparison)) for comparison in comparisons]
     page = _render(
         "compare.html.j2",
         reports=reports,
+        abouts=abouts,
+        pages=pages or {},
+        title=_comparison_title(list(abouts.values())),
+        counts=[
+            (*words, list(zip(reports, numbers, strict=True)))
+            for words, *numbers in zip((*COUNTS, EXTRA), *map(_counts, reports.values()), strict=True)
+        ],
         rows=rows,
         errors=errors,
         curves=[(name, _polyline(report.curve)) for name, report in reports.items()],
         pairs=pairs,
     )
     return _write(out_folder, page)
+
+
+def _comparison_title(abouts: Sequence[About]) -> str:
+    subjects, data, days = (dict.fromkeys(getattr(one, name) for one in abouts) for name in ("subject", "data", "day"))
+    return ", ".join(part for part in (f"{' and '.join(subjects)} on {' and '.join(data)}", *days) if part)
+
+
+def _counts(report: Report) -> tuple[int, int, int, int]:
+    """Products found as the right SKU, as a wrong one, and missed; detections too many. All at the threshold."""
+    naming = report.naming
+    return naming.right, naming.found - naming.right, sum(naming.missed.values()), sum(naming.background.values())
 
 
 def _head(report: Report) -> list[dict[str, Any]]:

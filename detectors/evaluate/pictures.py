@@ -12,7 +12,7 @@ from assets.atomic import whole_file
 from detectors.coco_pictures import read_picture
 from detectors.evaluate.align import Aligned, Floats
 from detectors.evaluate.confusion import Verdicts
-from detectors.image_set import ImageSet
+from detectors.image_set import Classes, ImageSet
 
 Color = tuple[int, int, int]
 
@@ -51,9 +51,18 @@ def open_image(truth: ImageSet, image: int) -> Image.Image:
     return Image.fromarray(read_picture(truth.path(image), width, height))
 
 
+def sku_of(classes: Classes, label: int) -> str:
+    """What a class is known by: its SKU, for names may be equal; its name where it has no SKU, such as unknown."""
+    return classes.keys[label] or classes.names[label]
+
+
 def marks_of(data: Aligned, verdicts: Verdicts, image: int) -> list[Mark]:
     """The boxes of one image: truth solid, found dashed, mistakes with words, least important first."""
-    names, truth, found = data.classes.names, data.truth, data.found
+    truth, found = data.truth, data.found
+
+    def short(label: int) -> str:
+        return _short(sku_of(data.classes, label))
+
     left_out = np.flatnonzero(data.ignored & (truth.image == image))
     marks = [Mark(truth.xyxy[box], LEFT_OUT, False) for box in left_out]
     here = np.flatnonzero(truth.image[verdicts.found_boxes] == image)
@@ -62,13 +71,13 @@ def marks_of(data: Aligned, verdicts: Verdicts, image: int) -> list[Mark]:
     for row, box in pairs:
         right = found.label[row] == truth.label[box]
         color = RIGHT if right else CONFUSED
-        text = "" if right else f"{_short(names[truth.label[box]])} called {_short(names[found.label[row]])}"
+        text = "" if right else f"{short(truth.label[box])} taken for {short(found.label[row])}"
         marks += [Mark(truth.xyxy[box], color, False), Mark(found.xyxy[row], color, True, text)]
     for row in verdicts.nothing[found.image[verdicts.nothing] == image]:
-        text = f"extra {_short(names[found.label[row]])} {data.scores[row]:.2f}"
+        text = f"extra {short(found.label[row])} {data.scores[row]:.2f}"
         marks.append(Mark(found.xyxy[row], NOTHING, True, text))
     for box in verdicts.missed[truth.image[verdicts.missed] == image]:
-        marks.append(Mark(truth.xyxy[box], MISSED, False, f"missed {_short(names[truth.label[box]])}"))
+        marks.append(Mark(truth.xyxy[box], MISSED, False, f"missed {short(truth.label[box])}"))
     return marks
 
 

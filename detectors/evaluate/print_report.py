@@ -17,6 +17,11 @@ MOST_CONFUSIONS = 5
 
 def print_report(console: Console, report: Report) -> None:
     """Prints a report in about thirty lines."""
+    if report.unknown_classes:
+        boxes, known = sum(report.unknown_classes.values()), len(report.classes) - len(report.unknown_classes)
+        words = f"the detector knows {known} of the {len(report.classes)} SKUs of {report.name}: {boxes} of "
+        words += f"{report.boxes} products are of others and count as missed"
+        console.print(words, style="bold yellow" if 2 * boxes > report.boxes else None, highlight=False, markup=False)
     console.print(
         f"{report.name}: {report.images} images in {report.groups} groups, {report.boxes} boxes of "
         f"{len(report.classes)} classes, {report.detections} detections",
@@ -44,11 +49,15 @@ def _head(report: Report) -> Table:
     chosen = "best F1 on this set" if operating.chosen_here else f"best here {_number(operating.best_threshold)}"
     table.add_row("AP", _number(coco["AP"]), _range(told["AP"]), sizes)
     table.add_row("AP50", _number(coco["AP50"]), _range(told["AP50"]), half)
-    table.add_row("finding AP50", _number(report.finding.ap50), _range(told["finding AP50"]), "whatever the name")
-    table.add_row("naming", _number(report.finding.naming), "", f"right name, of {report.finding.found} found")
+    table.add_row("finding AP50", _number(report.finding.ap50), _range(told["finding AP50"]), "whichever SKU")
+    table.add_row("naming", _number(report.finding.naming), "", f"right SKU, of {report.finding.found} found")
     table.add_row("list accuracy", _number(report.checkout.cacc), _range(told["list accuracy"]), "every count right")
     table.add_row("threshold", _number(operating.threshold), "", chosen)
     table.add_row("precision", _number(operating.precision), "", "above the threshold")
+    naming = report.naming
+    counts = (naming.right, naming.found - naming.right, sum(naming.missed.values()), sum(naming.background.values()))
+    told_counts = "right SKU {}, wrong SKU {}, missed {}; too many {}".format(*counts)
+    table.add_row("products", str(report.boxes), "", told_counts)
     table.add_row("recall", _number(operating.recall), "", f"above the threshold; F1 {_number(operating.f1)}")
     if told["AP"].note:
         table.caption = told["AP"].note
@@ -57,21 +66,22 @@ def _head(report: Report) -> Table:
 
 
 def _mistakes(report: Report) -> Table:
-    table = _table("mistakes", "count", "costs AP50")
+    """Costs alone: AP has no threshold, so its counts are not those of the line above the threshold."""
+    table = _table("mistakes", "costs AP50")
     for error in sorted(report.errors, key=lambda error: -error.gain):
-        table.add_row(error.name, str(error.count), _number(error.gain))
+        table.add_row(error.name, _number(error.gain))
     return table
 
 
 def _classes(report: Report) -> Table:
-    table = _table("worst classes", "boxes", "AP", "AP50")
+    table = _table("worst SKUs", "boxes", "AP", "AP50")
     for row in report.classes[:MOST_CLASSES]:
-        table.add_row(escape(row.name), str(row.boxes), _number(row.ap), _number(row.ap50))
+        table.add_row(escape(row.key or row.name), str(row.boxes), _number(row.ap), _number(row.ap50))
     return table
 
 
 def _confusions(report: Report) -> Table:
-    table = _table("is", "times", "called")
+    table = _table("SKU", "times", "taken for")
     for one in report.naming.confusions[:MOST_CONFUSIONS]:
         table.add_row(escape(one.true), str(one.count), escape(one.found))
     return table
@@ -80,7 +90,7 @@ def _confusions(report: Report) -> Table:
 def _table(*columns: str) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for place, name in enumerate(columns):
-        numeric = name in ("value", "count", "costs AP50", "boxes", "AP", "AP50", "times")
+        numeric = name in ("value", "costs AP50", "boxes", "AP", "AP50", "times")
         table.add_column(name, justify="right" if numeric else "left", no_wrap=place == 0)
     return table
 

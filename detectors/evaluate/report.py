@@ -73,7 +73,8 @@ class Report:
     name: of the image set. coco: the twelve COCO numbers. intervals: the head numbers with 95 % intervals.
     curve: precision and recall of all classes together at an overlap of 0.5, at up to 200 scores.
     parts: by size, relative size, visibility, truncation. classes: lowest AP first.
-    other_classes: detections of classes that the truth does not know, by key.
+    other_classes: detections of classes that the truth does not know, by key. unknown_classes: boxes of classes that
+    the detector does not know, by key.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Report:
     curve: Curve
     classes: tuple[ClassNumbers, ...]
     other_classes: dict[str, int]
+    unknown_classes: dict[str, int]
 
     def to_json(self) -> str:
         """The report as JSON: the same report gives the same bytes, what is not defined is null."""
@@ -139,6 +141,7 @@ def evaluate(
         curve=_thin(curve),
         classes=_by_class(data, coco, matches, operating.threshold),
         other_classes=_others(data),
+        unknown_classes=_unknown(data, found),
     )
 
 
@@ -194,6 +197,13 @@ def _by_class(data: Aligned, coco: CocoRun, matches: Matches, threshold: float) 
 def _others(data: Aligned) -> dict[str, int]:
     labels, counts = np.unique(data.found.label[data.found.label >= data.known], return_counts=True)
     return {data.classes.keys[label]: int(count) for label, count in zip(labels, counts, strict=True)}
+
+
+def _unknown(data: Aligned, found: Predictions) -> dict[str, int]:
+    known = set(found.classes.keys)
+    labels, counts = np.unique(data.truth.label[~data.ignored], return_counts=True)
+    pairs = zip((data.classes.keys[label] for label in labels), counts.tolist(), strict=True)
+    return {key: count for key, count in pairs if key not in known}
 
 
 def _plain(value: Any) -> Any:

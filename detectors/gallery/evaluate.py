@@ -29,6 +29,7 @@ from detectors.embed.retrieval import (
     confusions,
     measure,
 )
+from detectors.evaluate.about import About
 from detectors.evaluate.page import write_page
 from detectors.evaluate.report import Report, evaluate
 from detectors.find import find_in_set
@@ -51,6 +52,9 @@ NO_KEY = ""
 # Crops that are embedded and looked for together.
 BATCH = 256
 MOST_CONFUSIONS = 20
+
+# Where the boxes of each page come from.
+BOXES = {"given": "the labelled ones", "found": "those of the detector"}
 
 
 @dataclass(frozen=True)
@@ -149,8 +153,10 @@ def evaluate_gallery(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_whole(out / "report.json", report.to_json().encode())
+        subject = f"gallery {recognizer.gallery.folder.resolve().name}"
         for part, (one, known, predictions) in reports.items():
-            write_page(one, out / part, known, predictions)
+            facts = (("version", recognizer.gallery.version), ("data", str(data)), ("boxes", BOXES[part]))
+            write_page(one, out / part, known, predictions, about=About(subject, truth.name, facts=facts))
     return report
 
 

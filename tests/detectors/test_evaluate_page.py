@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -13,6 +16,8 @@ from PIL import Image
 from rich.console import Console
 
 from assets.errors import SynthError
+from detectors.checkpoint import Checkpoint
+from detectors.evaluate.about import about_run
 from detectors.evaluate.compare import compare
 from detectors.evaluate.gallery import draw_gallery
 from detectors.evaluate.page import write_comparison, write_page
@@ -20,22 +25,42 @@ from detectors.evaluate.pictures import CONFUSED, MISSED, Mark, crop_around, dra
 from detectors.evaluate.print_report import print_report
 from detectors.evaluate.report import Report, evaluate
 from detectors.image_set import Classes, ImageSet, Predictions
+from detectors.models import ModelSpec
 
 # Names that would break a page or a console that trusts them.
 CLASSES = Classes(("a", "b", "c"), ("<script>alert(1)</script>", "[red]Crème & Brûlée[/red]", "plain"))
 
 
 class Links(HTMLParser):
-    """Collects what a page loads and which tags it uses."""
+    """Collects what a page loads, which tags it uses, its words, and tables that nothing keeps from overlapping."""
 
-    def __init__(self) -> None:
+    def __init__(self, page: Path) -> None:
         super().__init__()
         self.sources: list[str] = []
         self.tags: set[str] = set()
+        self.words: list[str] = []
+        self.tables = self.bare_tables = 0
+        self._open: list[str] = []
+        self.feed(page.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+        self.tables += tag == "table"
+        self.bare_tables += tag == "table" and "wide" not in self._open
+        if tag == "div":
+            self._open.append(str(dict(attrs).get("class")))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "div":
+            self._open.pop()
+
+    def handle_data(self, data: str) -> None:
+        self.words += data.split()
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
 
 
 @pytest.fixture
@@ -57,14 +82,97 @@ def report_of(case: tuple[ImageSet, Predictions]) -> Report:
 def test_page_stands_alone_and_escapes(case: tuple[ImageSet, Predictions], tmp_path: Path) -> None:
     page = write_page(report_of(case), tmp_path / "out", *case)
     text = page.read_text(encoding="utf-8")
-    links = Links()
-    links.feed(text)
+    links = Links(page)
     assert "script" not in links.tags and "&lt;script&gt;" in text
     assert links.sources and all((page.parent / source).is_file() for source in links.sources)
     assert "http" not in text and "nan" not in text.replace("finance", "")
     for source in links.sources:
         with Image.open(page.parent / source) as picture:
             assert picture.format == "JPEG"
+
+
+def test_tables_scroll_and_do_not_overlap(case: tuple[ImageSet, Predictions], tmp_path: Path) -> None:
+    report = report_of(case)
+    pages = [
+        write_page(report, tmp_path / "one", *case),
+        write_comparison({"a": report, "b": report}, tmp_path / "two"),
+    ]
+    for page in pages:
+        links = Links(page)
+        assert links.tables >= 4 and not links.bare_tables
+        # The columns of a grid would be as wide as their tables, and lie on each other.
+        assert ".two > * { min-width: 0; }" in page.read_text(encoding="utf-8")
+
+
+def test_counts_are_those_under_the_pictures(case: tuple[ImageSet, Predictions], tmp_path: Path) -> None:
+    """A bad box below the threshold: the kinds of error count it, nothing on the page does."""
+    truth, found = case
+    weak = predictions([(1, 2, [20, 20, 50, 90], 0.2)], CLASSES)
+    both = [
+        np.concatenate(pair) for pair in zip(list(vars(found).values())[1:], list(vars(weak).values())[1:], strict=True)
+    ]
+    report = report_of((truth, Predictions(CLASSES, *both)))
+    kinds = {error.name: error.count for error in report.errors}
+    assert (kinds["Loc"], kinds["Miss"]) == (1, 0)
+    text = Links(write_page(report, tmp_path / "out", truth, Predictions(CLASSES, *both))).text
+    assert "right SKU Found, and as the SKU that it is. 2 50 % wrong SKU Found, but as another SKU. 1 25 %" in text
+    assert "missed No detection sits on it. 1 25 % all products 4 one too many" in text
+    assert "2 products: 1 missed, 0 as a wrong SKU; 1 too many" in text
+    assert "missed A product that no detection points at. 0.000" in text
+    compared = Links(write_comparison({"a": report, "b": report}, tmp_path / "both")).text
+    assert "missed No detection sits on it. 1 1" in compared
+
+
+def test_title_says_which_detector_data_and_day(case: tuple[ImageSet, Predictions], tmp_path: Path) -> None:
+    run, out = tmp_path / "runs" / "a & b", tmp_path / "runs" / "a & b" / "evaluation"
+    logs = [run / "logs" / "csv" / f"version_{number}" for number in (2, 10)]
+    for folder in (*logs, run / "logs" / "tensorboard"):
+        folder.mkdir(parents=True)
+    for file in (run / "best.ckpt", run / "curves.png", *(folder / "metrics.csv" for folder in logs)):
+        file.touch()
+    os.utime(run / "best.ckpt", (0, 0))
+    spec = ModelSpec("fcos", None, 3, 64, 48, (0.5,) * 3, (0.5,) * 3)
+    checkpoint = Checkpoint(spec, CLASSES, {}, {}, {}, step=7)
+    labels = tmp_path / "photos" / "annotations" / "instances_val.json"
+    about = about_run("a & b", run / "best.ckpt", checkpoint, labels, out, today=date(2026, 11, 29))
+    report = report_of(case)
+    page = write_page(report, out, *case, about=about)
+    links = Links(page)
+    assert links.text.startswith("a & b on photos/val, 2026-11-29")
+    assert "(fcos, 3 SKUs, step 7, file of 1970-01-01)" in links.text and str(labels) in links.text
+    linked = [unquote(source) for source in links.sources if not source.startswith("pictures/")]
+    assert linked == ["../curves.png", "../logs/csv/version_10/metrics.csv", "../logs/tensorboard/"]
+    assert all((out / source).exists() for source in linked)
+    assert (
+        "2026" not in report.to_json() and page.read_bytes() == write_page(report, out, *case, about=about).read_bytes()
+    )
+    beside = Links(write_comparison({"a": report, "b": report}, out, abouts={"a": about, "b": about}, pages={"a": "x"}))
+    assert beside.text.startswith("a & b on photos/val, 2026-11-29") and "x" in beside.sources
+
+
+def test_unknown_skus_come_first(case: tuple[ImageSet, Predictions], tmp_path: Path) -> None:
+    truth, found = case
+    some = np.flatnonzero(found.labels == 0)
+    own = Classes(("a", "elsewhere"), ("plain", "elsewhere"))
+    columns = (found.images[some], found.boxes[some], found.labels[some], found.scores[some])
+    report = report_of((truth, Predictions(own, *columns)))
+    assert report.unknown_classes == {"b": 2, "c": 1}
+    text = Links(write_page(report, tmp_path / "out", truth, Predictions(own, *columns))).text
+    assert "The detector knows 1 of the 3 SKUs on these pictures. 3 of 4 products" in text
+    assert text.index("Unknown to it: b (2), c (1)") < text.index("Detections count from")
+    beside = Links(write_comparison({"x": report, "y": report_of(case)}, tmp_path / "two")).text
+    assert beside.count("The detector knows") == 1 and beside.index("The detector knows") < beside.index("threshold")
+    console = Console(width=100)
+    with console.capture() as capture:
+        print_report(console, report)
+    assert capture.get().startswith("the detector knows 1 of the 3 SKUs of cases: 3 of 4 products")
+
+
+def test_skus_of_one_name_are_told_apart(case: tuple[ImageSet, Predictions], tmp_path: Path) -> None:
+    twins = Classes(CLASSES.keys, ("Tea",) * 3)
+    truth, found = dataclasses.replace(case[0], classes=twins), dataclasses.replace(case[1], classes=twins)
+    text = Links(write_page(report_of((truth, found)), tmp_path / "out", truth, found)).text
+    assert "b taken for c" in text and "Tea taken for Tea" not in text and "Tea called" not in text
 
 
 def test_page_is_the_same_again(case: tuple[ImageSet, Predictions], tmp_path: Path) -> None:
@@ -76,13 +184,13 @@ def test_page_is_the_same_again(case: tuple[ImageSet, Predictions], tmp_path: Pa
 def test_gallery_shows_each_mistake_once(case: tuple[ImageSet, Predictions], tmp_path: Path) -> None:
     gallery = draw_gallery(*case, 0.5, tmp_path / "pictures", 5)
     assert [one.note for one in gallery.worst] == [
-        "2 products: 1 missed, 0 called wrong; 1 reported too many",
-        "2 products: 0 missed, 1 called wrong; 0 reported too many",
+        "2 products: 1 missed, 0 as a wrong SKU; 1 too many",
+        "2 products: 0 missed, 1 as a wrong SKU; 0 too many",
     ]
-    assert [(one.title, one.example != "") for one in gallery.confused] == [
-        ("[red]Crème & Brûlée[/red] called plain", True)
+    assert [(one.title, one.names, one.example != "") for one in gallery.confused] == [
+        ("b taken for c", "[red]Crème & Brûlée[/red] / plain", True)
     ]
-    assert [(one.title, one.example) for one in gallery.missed] == [("plain", "")]
+    assert [(one.title, one.names, one.example) for one in gallery.missed] == [("c", "plain", "")]
     assert len(draw_gallery(*case, 0.5, tmp_path / "few", 1).worst) == 1
 
 
@@ -115,7 +223,7 @@ def test_console_shows_head_numbers_first(case: tuple[ImageSet, Predictions]) ->
     lines = capture.get().splitlines()
     assert lines[0].startswith("cases: 2 images")
     assert lines[2].split()[0] == "AP"
-    assert "[red]Crème & Brûlée[/red]" in capture.get()
+    assert "right SKU 2, wrong SKU 1, missed 1; too many 1" in " ".join(capture.get().split())
     assert len(lines) < 40
 
 
