@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -50,11 +50,15 @@ class Backdrops:
 
     @staticmethod
     def open(
-        *, hdri_dir: Path | None = None, photo_dir: Path | None = None, surface_dir: Path | None = None
+        *,
+        hdri_dir: Path | Sequence[Path] | None = None,
+        photo_dir: Path | Sequence[Path] | None = None,
+        surface_dir: Path | Sequence[Path] | None = None,
     ) -> Backdrops:
-        """The backdrops of up to three folders. Without hdri_dir: built-in rooms, and the HDRIs that come with bpy.
+        """The backdrops of a folder, or several, of each kind. Without hdri_dir: built-in rooms, and bpy's HDRIs.
 
-        Raises SynthError for a folder that is not there or holds nothing of its kind.
+        With several folders of a kind its keys begin with the folder's number: "2/hall.jpg". Raises SynthError for a
+        folder that is not there, holds nothing of its kind, or is given twice.
         """
         hdris = _listed(hdri_dir, HDRI_SUFFIXES, "HDRIs") if hdri_dir else _of_bpy()
         photos = _listed(photo_dir, IMAGE_SUFFIXES, "photographs") if photo_dir else {}
@@ -101,7 +105,17 @@ class Backdrops:
         return _picture(self.files[key])
 
 
-def _listed(folder: Path, suffixes: tuple[str, ...], kind: str) -> dict[str, Path]:
+def _listed(folders: Path | Sequence[Path], suffixes: tuple[str, ...], kind: str) -> dict[str, Path]:
+    if isinstance(folders, Path) or len(folders) == 1:
+        return _listed_in(folders if isinstance(folders, Path) else folders[0], suffixes, kind)
+    places = [folder.resolve() for folder in folders]
+    if len(set(places)) < len(places):
+        raise SynthError(f"a folder of {kind} is given twice", found=", ".join(str(folder) for folder in folders))
+    numbered = ((number, _listed_in(folder, suffixes, kind)) for number, folder in enumerate(folders, 1))
+    return {f"{number}/{key}": file for number, files in numbered for key, file in files.items()}
+
+
+def _listed_in(folder: Path, suffixes: tuple[str, ...], kind: str) -> dict[str, Path]:
     if not folder.is_dir():
         raise SynthError(f"the folder of {kind} is not there", where=str(folder))
     files = list(islice(folder.rglob("*"), FOLDER_FILES.most + 1))

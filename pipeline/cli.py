@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -13,8 +12,9 @@ import click
 from assets.errors import SynthError
 from pipeline import cli_assets, cli_data, cli_embedder, cli_gallery, cli_job, cli_learning
 from pipeline.cli_command import CommandGroup
+from pipeline.cli_options import backdrop_options
 from pipeline.cli_output import open_console, output_options, report
-from pipeline.cli_types import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, Shares, Size, Workers
+from pipeline.cli_types import ANY_PATH, EXISTING_FILE, Shares, Size, Workers
 
 if TYPE_CHECKING:
     from pipeline.verify import VerifyReport
@@ -67,20 +67,6 @@ def _tell(ctx: click.Context, words: str) -> NoReturn:
 @click.version_option(package_name="synth")
 def main() -> None:
     """Labelled synthetic shop scenes from a product catalogue, for training retail detectors."""
-
-
-def backdrop_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--hdri, --photos and --surfaces."""
-    options = (
-        click.option(
-            "--hdri", type=EXISTING_FOLDER, help="Folder of your HDRIs (.hdr, .exr); replaces the built-in ones."
-        ),
-        click.option("--photos", type=EXISTING_FOLDER, help="Folder of photographs for backgrounds (your shops)."),
-        click.option("--surfaces", type=EXISTING_FOLDER, help="Folder of surface textures (table tops, shelves)."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 @main.command()

@@ -5,30 +5,21 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from pipeline.cli_command import CommandGroup
+from pipeline.cli_options import backdrop_options, with_options
 from pipeline.cli_output import open_console, output_options, report
-from pipeline.cli_types import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, Shares, Size, Workers
+from pipeline.cli_types import ANY_PATH, EXISTING_FILE, Shares, Size, Workers
 
 INTERRUPTED = 130
 PLACE_HELP = "A folder, or any place that fsspec knows, such as s3://bucket/folder."
 
 
-def _with(*options: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
-
-
-what_options = _with(
+what_options = with_options(
     click.argument("sku_list", type=EXISTING_FILE),
     click.option("--out", required=True, metavar="PLACE", help=PLACE_HELP),
     click.option("--times", type=click.IntRange(1, 10_000), default=20, help="Appearances of each SKU that count."),
@@ -48,15 +39,13 @@ what_options = _with(
     click.option("--depth", is_flag=True, help="Store depth as 16-bit PNG in millimetres."),
     click.option("--normals", is_flag=True, help="Store normals as 16-bit PNG."),
     click.option("--ids", is_flag=True, help="Store instance ids as 16-bit PNG."),
-    click.option("--hdri", type=EXISTING_FOLDER, help="Folder of your HDRIs; replaces the built-in ones."),
-    click.option("--photos", type=EXISTING_FOLDER, help="Folder of photographs for backgrounds."),
-    click.option("--surfaces", type=EXISTING_FOLDER, help="Folder of surface textures."),
+    backdrop_options,
     click.option("--licence", default="", help="Licence of the pictures, written into the labels."),
     click.option("--creator", default="", help="Creator of the pictures, written into the labels."),
     click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", help="For cycles."),
     click.option("--cache", type=ANY_PATH, help="Folder for normalised meshes.  [default: ~/.cache/synth]"),
 )
-how_options = _with(
+how_options = with_options(
     click.option("--engine", help="local (processes of this machine) or ray.  [default: local]"),
     click.option("--address", help="Of a Ray cluster: auto, HOST:PORT or ray://...; none = this machine."),
     click.option("--cpus", type=click.FloatRange(0.1), help="Cores that a worker takes on a cluster.  [default: 1]"),

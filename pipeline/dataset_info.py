@@ -19,7 +19,7 @@ from assets.limits import DATASET_JSON, read_file
 from pipeline.dataset_check import check_fields
 from pipeline.failures import read_failures
 from pipeline.layout import Layout
-from pipeline.run_settings import RunSettings
+from pipeline.run_settings import BackdropFolders, RunSettings
 from render.backends import RenderSettings
 from render.recipes import recipe_hash, recipe_yaml
 from render.recipes.parts import Section
@@ -79,10 +79,25 @@ def describe_run(
         "surfaces": settings.backdrops.surfaces,
     }
     sources = {"sku_list": _relative(catalog.source, settings.out)}
-    sources |= {name: _relative(folder, settings.out) for name, folder in folders.items() if folder}
+    sources |= {
+        f"{name}-{number}" if number > 1 else name: _relative(folder, settings.out)
+        for name, given in folders.items()
+        for number, folder in enumerate(given, 1)
+    }
     return DatasetInfo(
         identity, settings.scenes, recipe_yaml(recipe, streams=settings.streams), sources, hashes, _versions()
     )
+
+
+def backdrop_folders(info: DatasetInfo, root: Path) -> BackdropFolders:
+    """The folders of backdrops that the sources of a data set in `root` name: hdri, hdri-2, hdri-3, ..."""
+
+    def given(name: str) -> tuple[Path, ...]:
+        numbers = range(1, len(info.sources) + 1)
+        names = (f"{name}-{number}" if number > 1 else name for number in numbers)
+        return tuple((root / info.sources[one]).resolve() for one in names if one in info.sources)
+
+    return BackdropFolders(given("hdri"), given("photos"), given("surfaces"))
 
 
 def _digest(hashes: dict[str, str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -155,7 +156,7 @@ def read_settings(place: Place, recipe_file: Path) -> JobSettings:
     try:
         how = json.loads(place.read(HOW))
         recipe_file.write_text(identity["recipe"], encoding="utf-8")
-        folders = {name: Path(how[name]) if how[name] else None for name in FOLDERS}
+        folders = {name: _folders_of(how[name]) for name in FOLDERS}
         wanted = {field.name for field in fields(RunSettings)}
         render = {name: value for name, value in {**identity, **how}.items() if name in wanted - {"backdrops"}}
         render |= {"splits": tuple((name, share) for name, share in identity["splits"])}
@@ -176,10 +177,21 @@ def _how_of(settings: JobSettings) -> dict[str, Any]:
     return {
         "sku_list": str(render.sku_list.resolve()),
         "cache": str(render.cache.resolve()),
-        **{name: str(folders[name].resolve()) if folders[name] else None for name in FOLDERS},
+        **{name: _folders_text(folders[name]) for name in FOLDERS},
         **{name: getattr(render, name) for name in HOW_FIELDS},
         **{name: getattr(settings, name) for name in ("times", "rounds", "engine", "address", "cpus", "gpus")},
     }
+
+
+def _folders_text(folders: Sequence[Path]) -> str | list[str] | None:
+    """Folders as how.json has them: one as text, as jobs had it from the beginning, several as a list."""
+    texts = [str(folder.resolve()) for folder in folders]
+    return texts if len(texts) > 1 else texts[0] if texts else None
+
+
+def _folders_of(value: Any) -> tuple[Path, ...]:
+    texts = value if isinstance(value, list) else [value] if value else []
+    return tuple(Path(text) for text in texts)
 
 
 def _json(value: dict[str, Any]) -> bytes:

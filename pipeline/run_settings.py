@@ -14,11 +14,11 @@ from render.streams import STREAMS
 
 @dataclass(frozen=True)
 class BackdropFolders:
-    """The user's own backdrops; None = what comes with the project."""
+    """The user's own backdrops, from any number of folders each; none = what comes with the project."""
 
-    hdri: Path | None = None
-    photos: Path | None = None
-    surfaces: Path | None = None
+    hdri: tuple[Path, ...] = ()
+    photos: tuple[Path, ...] = ()
+    surfaces: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from assets.errors import SynthError
 from assets.limits import DATASET_JSON, read_file
-from pipeline.dataset_info import DatasetInfo, streams_of
+from pipeline.dataset_info import DatasetInfo, backdrop_folders, streams_of
 from pipeline.layout import Layout, stem_of
-from pipeline.run_settings import BackdropFolders
 from pipeline.verify_records import Violation
 from render.sample import DRAWING
 
@@ -42,9 +41,9 @@ def open_sources(
     if info.identity.get("drawing", 1) != DRAWING:
         return Sources(None, "the data set was made when the same seed gave other scenes")
     try:
-        places = {name: (layout.root / path).resolve() for name, path in info.sources.items()}
-        folders = BackdropFolders(places.get("hdri"), places.get("photos"), places.get("surfaces"))
-        library = open_library(sku_list or places["sku_list"], folders, cache, load=load)
+        own_list = (layout.root / info.sources["sku_list"]).resolve()
+        folders = backdrop_folders(info, layout.root)
+        library = open_library(sku_list or own_list, folders, cache, load=load)
         if library.catalog.hash != info.identity.get("sku_list"):
             return Sources(None, "the SKU list has changed since the data set was made")
         # Names first: a file of a stranger may name a folder of other things, which need not all be read.

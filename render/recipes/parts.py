@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 # Finite, and no surprise to arithmetic.
 LARGEST = 1e300
@@ -20,6 +20,11 @@ def _ordered(ends: tuple[float, float]) -> tuple[float, float]:
     return ends
 
 
+def _both_ends(value: object) -> object:
+    """A number in place of a range is a range that holds that number alone."""
+    return (value, value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 def _within(low: float, high: float) -> AfterValidator:
     def check(ends: tuple[float, float]) -> tuple[float, float]:
         if ends[0] < low or ends[1] > high:
@@ -29,10 +34,10 @@ def _within(low: float, high: float) -> AfterValidator:
     return AfterValidator(check)
 
 
-Span = Annotated[tuple[float, float], AfterValidator(_ordered)]
+Span = Annotated[tuple[float, float], BeforeValidator(_both_ends), AfterValidator(_ordered)]
 Share = Annotated[float, Field(ge=0, le=1)]
 ShareSpan = Annotated[Span, _within(0, 1)]
-CountSpan = Annotated[tuple[int, int], AfterValidator(_ordered)]
+CountSpan = Annotated[tuple[int, int], BeforeValidator(_both_ends), AfterValidator(_ordered)]
 Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 
 

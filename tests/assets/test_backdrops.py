@@ -91,6 +91,19 @@ def test_surfaces_leave_out_other_maps_and_share_no_key_with_photographs(tmp_pat
         both.photo("oakk.jpg")
 
 
+def test_several_folders_are_taken_together(tmp_path: Path) -> None:
+    for folder, grey in (("a", 30), ("b", 200)):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / "hall.png"), np.full((8, 8, 3), grey, np.uint8))
+    both = Backdrops.open(photo_dir=(tmp_path / "a", tmp_path / "b"))
+    assert both.photos == ("1/hall.png", "2/hall.png")
+    assert [int(both.photo(key)[0, 0, 0]) for key in both.photos] == [30, 200]
+    one = Backdrops.open(photo_dir=(tmp_path / "a",))
+    assert one.hashes() == Backdrops.open(photo_dir=tmp_path / "a").hashes()
+    with pytest.raises(SynthError, match="photographs is given twice"):
+        Backdrops.open(photo_dir=(tmp_path / "a", tmp_path / "b" / ".." / "a"))
+
+
 def test_hashes_name_everything(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "oak.png"), np.full((8, 8, 3), 90, np.uint8))
     hashes = Backdrops.open(surface_dir=tmp_path).hashes()

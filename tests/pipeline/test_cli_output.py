@@ -102,12 +102,11 @@ def test_options_that_may_be_repeated_are_not_refused() -> None:
     assert result.stdout == "progress 4 ('a', 'b') True True\n"
 
 
-@pytest.mark.parametrize("words", ["--hdri a --hdri b --seed 1 --seed 2", "--backend raster --backend cycles"])
-def test_render_refuses_too(words: str, tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    result = run(main, "render", "--demo", "--out", str(tmp_path / "set"), *words.replace(" a", f" {tmp_path}").split())
+def test_render_refuses_too(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    result = run(main, "render", "--demo", "--out", str(tmp_path / "set"), "--seed", "1", "--seed", "2")
     assert result.exit_code == 2
-    assert not (tmp_path / "set").exists()
+    assert not any((tmp_path / "set").iterdir())
 
 
 def test_json_is_one_object_on_stdout_and_the_rest_on_stderr() -> None:

@@ -5,11 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from assets.catalog import load_catalog
 from assets.cores import usable_cores
+from assets.demo import demo_list
+from assets.places import Place
 from pipeline.cli_types import Workers
-from pipeline.resources import render_settings
-from pipeline.run_settings import RunSettings
+from pipeline.dataset_info import backdrop_folders, describe_run
+from pipeline.job_settings import JobSettings, claim_place, identity_of, read_settings
+from pipeline.resources import open_backdrops, render_settings
+from pipeline.run_settings import BackdropFolders, RunSettings
+from render.recipes import load_recipe
 
 
 @pytest.mark.parametrize(
@@ -27,6 +34,24 @@ def test_samples_and_denoiser_stand_in_for_the_preset(asked: dict[str, object], 
     settings = RunSettings(**{"sku_list": Path(), "out": Path(), "scenes": 1, "backend": "cycles", **asked})  # type: ignore[arg-type]
     found = render_settings(settings)
     assert (found.samples, found.denoise) == expected
+
+
+@pytest.mark.parametrize("names", [(), ("a",), ("a", "b", "c")])
+def test_folders_of_backdrops_come_back_from_what_sets_and_jobs_store(tmp_path: Path, names: tuple[str, ...]) -> None:
+    folders = tuple(tmp_path / name for name in names)
+    for number, folder in enumerate(folders):
+        folder.mkdir()
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(folder / "x.png")
+    given = BackdropFolders(photos=folders)
+    settings = RunSettings(demo_list(), tmp_path / "set", 1, backdrops=given, cache=tmp_path)
+    recipe, render = load_recipe("tabletop"), render_settings(settings)
+    info = describe_run(settings, load_catalog(demo_list()), open_backdrops(given), recipe, render)
+    assert backdrop_folders(info, settings.out) == given
+    assert [name for name in info.sources if name != "sku_list"] == ["photos", "photos-2", "photos-3"][: len(names)]
+    place = Place(str(tmp_path / "job"))
+    job = JobSettings(settings, place)
+    claim_place(job, identity_of(job))
+    assert read_settings(place, tmp_path / "recipe.yaml").render.backdrops == given
 
 
 def test_workers_share_the_cores_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,14 @@ def test_a_file_that_changes_one_range_keeps_the_rest(name: str, tmp_path: Path)
     assert recipe_hash(changed) != recipe_hash(load_recipe(name))
 
 
+def test_a_number_in_place_of_a_range_is_that_number() -> None:
+    number = recipe_from_yaml("recipe: tabletop\nproducts: {count: 5, density: 0.5}\nlights: {strength: 2}", where="a")
+    both = "recipe: tabletop\nproducts: {count: [5, 5], density: [0.5, 0.5]}\nlights: {strength: [2, 2]}"
+    assert number == recipe_from_yaml(both, where="b")
+    assert number.products.count == (5, 5)  # type: ignore[attr-defined]
+    assert recipe_hash(number) == recipe_hash(recipe_from_yaml(both, where="b"))
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -66,6 +74,9 @@ def test_a_file_that_changes_one_range_keeps_the_rest(name: str, tmp_path: Path)
         ("recipe: tabletop\nlights: {strength: [0, .nan]}", "finite"),
         ("recipe: tabletop\nlights: {strength: bright}", "lights.strength"),  # wrong type
         ("recipe: tabletop\nlights: 3", "lights"),  # a number for a section
+        ("recipe: tabletop\nproducts: {count: 0}", "must lie within 1 and 500"),  # a number for a range
+        ("recipe: tabletop\nproducts: {count: 2.5}", "products.count"),
+        ("recipe: tabletop\nproducts: {density: true}", "products.density"),
         ("recipe: tabletop\nproducts: {touch: 1.5}", "less than or equal to 1"),
         ("recipe: scatter\nproducts: {manner: {stand: 1}}", "products.manner: unknown key"),  # of another recipe
     ],
