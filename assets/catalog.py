@@ -28,6 +28,8 @@ class Sku:
     up: "z" or "y", units: "m", "cm", "mm" or "in": how the mesh file is to be read ("" = by its format).
     packshot: the front; packshot_back ... packshot_bottom: the other sides; label_strip: the label unrolled.
     unit_package: kind of one unit of a multipack; pack_count: units in it.
+    front: the side of a mesh, once Z is up, that faces the shopper: "-y" (as "" is), "+y", "-x" or "+x". rests: weights
+    of how it rests where it is put down (assets/resting.py), "" as its kind does.
     """
 
     sku: str
@@ -54,6 +56,8 @@ class Sku:
     label_strip: str = ""
     unit_package: str = ""
     pack_count: float | None = None
+    front: str = ""
+    rests: str = ""
 
 
 COLUMNS = tuple(field.name for field in fields(Sku))
@@ -69,7 +73,7 @@ PICTURES = (
     "label_strip",
 )
 # Later columns: where all their cells are empty a list has the hash that it had before they were known.
-LATER = (*PICTURES[1:], "unit_package", "pack_count")
+LATER = (*PICTURES[1:], "unit_package", "pack_count", "front", "rests")
 # A mistyped key is compared with at most so many others: 0.1 s.
 MOST_COMPARED = 5000
 

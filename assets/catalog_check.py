@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assets.catalog import NUMBERS, PICTURES, Problem
+from assets.catalog_names import FRONTS
 from assets.errors import UNPRINTABLE
 from assets.limits import LIST_KEY, LIST_TEXT
 from assets.package_types import AUTO, KINDS, closest_kind
@@ -25,6 +26,7 @@ CHOICES = {
     "unit_package": ("", AUTO, *(kind for kind in KINDS if kind != "multipack")),
     "up": ("", "y", "z"),
     "units": ("", "m", "cm", "mm", "in"),
+    "front": ("", *FRONTS),
 }
 # Larger or smaller than any product on a shelf: the number is meant in another unit.
 LEAST_METRES, MOST_METRES = 0.0005, 5.0
@@ -42,7 +44,8 @@ def check_columns(columns: Columns, rows: Rows, root: Path) -> Iterator[Problem]
     if not columns["sku"]:
         yield Problem(0, "", "no rows", "at least one SKU")
         return
-    for check in (_check_keys, _check_texts, _check_choices, _check_numbers, _check_forms, _check_colors):
+    checks = (_check_keys, _check_texts, _check_choices, _check_numbers, _check_forms, _check_colors, _check_rests)
+    for check in checks:
         yield from check(columns, rows)
     for name in ("mesh", *PICTURES):
         yield from _check_paths(name, columns[name], rows, root)
@@ -114,7 +117,8 @@ def _check_numbers(columns: Columns, rows: Rows) -> Iterator[Problem]:
 def _check_forms(columns: Columns, rows: Rows) -> Iterator[Problem]:
     """A product has a mesh, or a package with all three sizes."""
     sizes = zip(*(columns[name] for name in SIZES), strict=True)
-    for row, mesh, package, size in zip(rows, columns["mesh"], columns["package"], sizes, strict=True):
+    forms = zip(rows, columns["mesh"], columns["package"], columns["front"], sizes, strict=True)
+    for row, mesh, package, front, size in forms:
         if not mesh and not package:
             yield Problem(
                 row, "mesh", "neither mesh nor package", f"a mesh file, or a package ({', '.join((*KINDS, AUTO))})"
@@ -122,6 +126,8 @@ def _check_forms(columns: Columns, rows: Rows) -> Iterator[Problem]:
         elif mesh and package:
             yield Problem(row, "package", f"{package!r:.40} beside a mesh", "a mesh or a package, not both")
         elif package:
+            if front in FRONTS and front != "-y":
+                yield Problem(row, "front", f"{front!r:.40} beside a package", "nothing: packages have it at -y")
             for name, value in zip(SIZES, size, strict=True):
                 if value is None:
                     yield Problem(row, name, "nothing", "metres: a package is made from its sizes")
@@ -134,6 +140,21 @@ def _check_colors(columns: Columns, rows: Rows) -> Iterator[Problem]:
             known[value] = all(map(_is_color, value.replace(",", " ").split()))
         if not known[value]:
             yield Problem(row, "colors", f"{value!r:.40}", "hex colours separated by spaces, such as #d81e2c #ffffff")
+
+
+def _check_rests(columns: Columns, rows: Rows) -> Iterator[Problem]:
+    from assets.resting import SAMPLE, parse_rests
+
+    known: dict[str, str] = {"": ""}
+    for row, value in zip(rows, map(str, columns["rests"]), strict=True):
+        if value not in known:
+            try:
+                parse_rests(value)
+                known[value] = ""
+            except ValueError as error:
+                known[value] = str(error)
+        if known[value]:
+            yield Problem(row, "rests", f"{value!r:.40}: {known[value]}", f"weights {SAMPLE}")
 
 
 def _is_color(text: str) -> bool:

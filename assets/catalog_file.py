@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from assets.catalog import COLUMNS, NUMBERS, PICTURES, Findings, Problem
-from assets.catalog_names import Source, column_sources, is_read, units_of
+from assets.catalog_names import Source, column_sources, front_side, is_read, units_of
 from assets.errors import SynthError
 from assets.limits import LIST_BYTES, LIST_CELL, LIST_COLUMNS, LIST_ROWS, check_file
 from assets.package_types import package_kind
@@ -19,7 +19,7 @@ Columns = dict[str, list[str | float | None]]
 DELIMITED, JSON_LINES, PARQUET = (".csv", ".tsv"), (".jsonl", ".ndjson"), (".parquet",)
 FORMATS = (*DELIMITED, *JSON_LINES, *PARQUET)
 # Cells that hold the same few texts again and again: equal ones are kept once.
-REPEATED = ("category", "licence", "package", "unit_package", "brand", "colors", "up", "units", *PICTURES)
+REPEATED = ("category", "licence", "package", "unit_package", "brand", "colors", "up", "units", "front", "rests", *PICTURES)
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,7 @@ class _Collector:
             columns[name] = [kinds[str(text)] for text in columns[name]]
             read = [f"{text!r:.40} as {kind}" for text, kind in sorted(kinds.items()) if text != kind]
             notes += [f"column {name}: read {_listed(read)}"] if read else []
+        columns["front"] = [front_side(str(text)) for text in columns["front"]]
         return ListTable(columns, self._rows, self._problems, notes, has_keys="sku" in sources)
 
     def _numbers(self, batch: Batch, name: str, source: Source) -> Iterator[float | None]:

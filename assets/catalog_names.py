@@ -21,7 +21,23 @@ ALIASES: dict[str, dict[str, str]] = {
     "packshot": dict.fromkeys(("packshot_front", "image_front"), ""),
     **{f"packshot_{side}": {f"image_{side}": ""} for side in ("back", "left", "right", "top", "bottom")},
     "pack_count": {"units_per_pack": ""},
+    "front": dict.fromkeys(("front side", "front axis", "facing"), ""),
+    "rests": dict.fromkeys(("rest", "resting", "rest poses"), ""),
 }
+# The sides of a mesh with Z up, seen by somebody at -y, and what else they are called.
+FRONTS = {
+    "-y": ("front",),
+    "+y": ("y", "back"),
+    "-x": ("left",),
+    "+x": ("x", "right"),
+}
+_FRONT_OF = {name: side for side, names in FRONTS.items() for name in (side, *names)}
+
+
+def front_side(text: str) -> str:
+    """The side that a cell of the column `front` means; the cell itself where it means none."""
+    return _FRONT_OF.get(text.lower().replace(" ", "").replace("−", "-"), text)
+
 # Column -> its name in exports that give the unit in a column beside it: width with widthUnit or width_uom.
 MEASURED = {"width_m": "width", "height_m": "height", "depth_m": "depth", "mass_kg": "grossWeight"}
 UNIT_ENDINGS = ("unit", "uom", "unitcode", "measurementunitcode")

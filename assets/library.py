@@ -145,7 +145,7 @@ def load_product(sku: Sku, root: Path) -> LoadedMesh:
     from assets.mesh_file import load_mesh
 
     size = (sku.width_m, sku.depth_m, sku.height_m)
-    return load_mesh(root / sku.mesh, units=sku.units, up=sku.up, size=size, root=root)
+    return load_mesh(root / sku.mesh, units=sku.units, up=sku.up, front=sku.front, size=size, root=root)
 
 
 def _digest(*texts: str) -> str:

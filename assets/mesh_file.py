@@ -27,6 +27,13 @@ PROPORTION = 1.10
 # Sides smaller than this share of the longest are flat; a longest side below SMALLEST, in any unit, is a point.
 FLAT, SMALLEST = 1e-6, 1e-9
 Z_FROM_Y_UP = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
+# By the side that is the front: the turn about Z that takes it to -y.
+TO_FRONT = {
+    "-y": np.eye(3),
+    "+y": np.array([[-1.0, 0, 0], [0, -1, 0], [0, 0, 1]]),
+    "+x": np.array([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]]),
+    "-x": np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]),
+}
 Size = tuple[float | None, float | None, float | None]
 
 
@@ -51,19 +58,20 @@ def load_mesh(
     *,
     units: str = "",
     up: str = "",
+    front: str = "",
     size: Size = (None, None, None),
     root: Path | None = None,
 ) -> LoadedMesh:
     """A mesh file as a Mesh. size: stated width (x), depth (y), height (z) in metres, None where unknown.
 
-    units, up: how the file is to be read, "" = as its format says (metres and Z up where it says nothing). root: the
-    folder that its textures may lie in, the file's own if None. Raises SynthError where the file cannot be read, is
+    units, up: how the file is to be read, "" = as its format says (metres and Z up where it says nothing). front: the
+    side, once Z is up, that is turned to -y ("" = "-y"). root: the folder that its textures may lie in, the file's own if None. Raises SynthError where the file cannot be read, is
     empty, holds NaN, or has a size that no product has.
     """
     path = Path(path)
     raw = read_mesh_file(path, root)
     parts, notes = _mend(raw.parts, path)
-    turn = Z_FROM_Y_UP if (up or raw.up) == "y" else np.eye(3)
+    turn = TO_FRONT[front or "-y"] @ (Z_FROM_Y_UP if (up or raw.up) == "y" else np.eye(3))
     corners = np.concatenate([part.vertices[part.faces].reshape(-1, 3) for part in parts]) @ turn.T
     scale, sizing = _scale(np.ptp(corners, axis=0), units, raw.metres, size, path)
     low, high = (corners * scale).min(axis=0), (corners * scale).max(axis=0)
@@ -120,7 +128,7 @@ def _axes_hint(extent: NDArray, size: Size) -> str:
     """Which mistake would explain stated sizes that do not fit: exchanged sides, or another axis upwards."""
     if None in size:
         return ""
-    for order, meaning in (((1, 0, 2), "width and depth seem exchanged"), ((0, 2, 1), "Y and Z: see column 'up'")):
+    for order, meaning in (((1, 0, 2), "width and depth seem exchanged: see column 'front'"), ((0, 2, 1), "Y and Z: see column 'up'")):
         factors = np.array([float(size[axis] or 0) for axis in order]) / np.maximum(extent, 1e-12)
         if factors.max() / factors.min() <= PROPORTION:
             return f" ({meaning})"

@@ -26,7 +26,8 @@ def source_digest(sku: Sku, root: Path, *, version: int, index_dir: Path) -> str
     """
     path = root / sku.mesh
     sizes = [sku.width_m, sku.depth_m, sku.height_m]
-    options = json.dumps([version, sku.units, sku.up, *sizes, path.suffix.lower()])
+    turned = [] if sku.front in ("", "-y") else [sku.front]  # as before there was such a column
+    options = json.dumps([version, sku.units, sku.up, *sizes, path.suffix.lower(), *turned])
     index = index_dir / f"{_sha(str(path.resolve()), str(root.resolve()), options)}.json"
     known = _remembered(index)
     if known is not None:

@@ -34,7 +34,7 @@ STEPS = 65535
 # As near to the drawn texture as JPEG of quality 85, in half of its bytes; 40 ms to write, 10 ms to read.
 WEBP = {"quality": 75, "method": 2}
 # Columns of a row that its package does not follow from.
-IRRELEVANT = ("licence", "mesh", "up", "units", *PICTURES)
+IRRELEVANT = ("licence", "mesh", "up", "units", "front", "rests", *PICTURES)
 
 
 def has_pictures(sku: Sku) -> bool:

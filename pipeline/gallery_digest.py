@@ -17,7 +17,7 @@ from assets.limits import PICTURE_BYTES, check_file
 from assets.mesh_sources import SETTLED_NS, source_digest
 
 # Columns that no picture shows.
-UNSEEN = ("category", "mass_kg", "licence")
+UNSEEN = ("category", "mass_kg", "licence", "rests")
 SEEN = tuple(sorted(set(COLUMNS) - set(UNSEEN)))
 MEMORY = "gallery-digests-1.sqlite"
 

@@ -151,7 +151,7 @@ def make_task(task: GalleryTask, index: int) -> tuple[int, int]:
             margin = _worker.embedder.margin
             # Cut as photographs are.
             crops += [prepare_crop(view.picture, view.box, margin=margin) for view in views]
-            fronts.append(_small_jpeg(main_face(views)))
+            fronts.append(_small_jpeg(main_face(views, known=bool(_worker.library.catalog.find(key).front))))
             made.append(key)
         except SynthError as error:
             failed.append((key, str(error)))
@@ -173,11 +173,13 @@ def make_task(task: GalleryTask, index: int) -> tuple[int, int]:
     return len(crops), len(made)
 
 
-def main_face(views: Sequence[View]) -> np.ndarray:
+def main_face(views: Sequence[View], *, known: bool = False) -> np.ndarray:
     """The picture by which people know a product: its front, or another side that shows much more of it.
 
-    Nobody has said where a scan has its front, and it often lies on a narrow side.
+    known: the list says where the front is. Where it does not, that of a scan often lies on a narrow side.
     """
+    if known:
+        return views[0].picture
     areas = [int(view.coverage.sum(dtype=np.int64)) for view in views[:SIDES]]
     widest = int(np.argmax(areas))
     return views[widest if areas[widest] > MUCH_WIDER * areas[0] else 0].picture

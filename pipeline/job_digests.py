@@ -18,7 +18,7 @@ from assets.mesh_sources import SETTLED_NS, source_digest
 from pipeline.job_store import DIGEST_BYTES
 
 # Of a row: what changes no picture of a package. Everything else is printed on it, or decides its form and colours.
-UNSEEN = ("category", "licence")
+UNSEEN = ("category", "licence", "rests")
 
 
 def sku_digests(catalog: Catalog, cache: Path) -> NDArray[np.uint8]:

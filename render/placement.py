@@ -8,7 +8,7 @@ through one. What is drawn here is a pure function of the generator that is hand
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -34,13 +34,15 @@ class Thing:
     """Something to set down. shape: hull and stable poses. manner: how it shall rest.
 
     turn: about the vertical, radians from how it rests. lying: 0..1, which of its poses lying down, on the line of
-    their weights. None leaves either to chance.
+    their weights. None leaves either to chance. stands: whether it can stand where it finds nothing to lean on; else it
+    lies.
     """
 
     shape: Rest
     manner: Manner = "stand"
     turn: float | None = None
     lying: float | None = None
+    stands: bool = True
 
 
 @dataclass(frozen=True)
@@ -198,12 +200,15 @@ def _set_down(
     thing: Thing, arrangement: Arrangement, habits: Habits, radius: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     pose = resting_pose(thing.shape, _turn(thing, rng) @ _resting_rotation(thing, rng))
-    if not len(arrangement.centres):
-        return pose
     if thing.manner == "lean":
-        leaning = _lean(thing, arrangement, habits, rng)
+        leaning = _lean(thing, arrangement, habits, rng) if len(arrangement.centres) else None
         if leaning is not None:
             return leaning
+        if not thing.stands:
+            lying = replace(thing, manner="lie")
+            pose = resting_pose(thing.shape, _turn(lying, rng) @ _resting_rotation(lying, rng))
+    if not len(arrangement.centres):
+        return pose
     kind = rng.random()
     placed = None
     if kind < habits.occlude:

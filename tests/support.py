@@ -10,6 +10,7 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 
+from assets.catalog import Sku
 from assets.look import Shape, Texture
 from assets.mesh import Material, Mesh, Part
 from assets.rest import Rest, rest_from_mesh
@@ -50,6 +51,7 @@ class StubLibrary:
         self._meshes = dict(meshes)
         self._rests: dict[str, Rest] = {}
         self.catalog = SimpleNamespace(keys=tuple(sorted(meshes)), hash="stub")
+        self.catalog.find = lambda key: Sku(key, key, mesh=f"{key}.obj")
         lights = dict(hdris or {"grey": np.ones((8, 16, 3), np.float32)})
         self.backdrops = SimpleNamespace(
             hdris=tuple(sorted(lights)),

@@ -12,6 +12,7 @@ from pydantic import Field
 from assets.library import Library
 from assets.look import Shape, Texture
 from assets.rest import Rest, upright_rest
+from assets.resting import RestWeights, rests_of
 from render.choice import Facing, Hand, skus_of
 from render.framing import camera_framing, direction_of
 from render.geometry import transform
@@ -41,6 +42,9 @@ from render.scene import Camera, Finish, Placement, SceneSpec
 from render.streams import Purpose, Streams
 
 SLAB_THICKNESS = 0.04
+MANNERS: tuple[Manner, ...] = ("stand", "lie", "lean")
+# Since this version of the streams products rest as their kind does where the list says nothing.
+RESTS_BY_KIND = 2
 Look = tuple[Shape, Texture, Finish]
 
 
@@ -105,11 +109,13 @@ def _arrange(
 ) -> tuple[list[Placement], list[Placement]]:
     """Products and distractors set down together, in mixed order, so that either may hide the other."""
     rng = streams.scene(Purpose.LAYOUT)
-    rests = [library.rest(sku) for sku in skus]
+    rests = [(library.rest(sku), _own_weights(library, sku, streams)) for sku in skus]
     if facings:
-        bodies = [_turned_thing(rest, facing, recipe, azimuth) for rest, facing in zip(rests, facings, strict=True)]
+        bodies = [
+            _turned_thing(rest, facing, recipe, azimuth, own) for (rest, own), facing in zip(rests, facings, strict=True)
+        ]
     else:
-        bodies = [Thing(rest, _draw_manner(recipe, rng)) for rest in rests]
+        bodies = [Thing(rest, _draw_manner(recipe, rng, own), stands=_stands(own)) for rest, own in rests]
     bodies += [Thing(upright_rest(library.prop(shape, texture))) for shape, texture, _ in shapes]
     order = rng.permutation(len(bodies))
     things = [bodies[i] for i in order]
@@ -123,30 +129,41 @@ def _arrange(
     return products, props
 
 
-def _turned_thing(rest: Rest, facing: Facing, recipe: Recipe, azimuth: float) -> Thing:
+def _turned_thing(rest: Rest, facing: Facing, recipe: Recipe, azimuth: float, own: RestWeights | None) -> Thing:
     """Turned by the first number: 0 shows the first view its front (-y). The second says how it rests, the third on
     which side it lies."""
     turn = azimuth + np.pi / 2 + 2 * np.pi * facing[0]
-    return Thing(rest, _manner_at(recipe, facing[1]), turn, facing[2])
+    return Thing(rest, _manner_at(recipe, facing[1], own), turn, facing[2], _stands(own))
 
 
-MANNERS: tuple[Manner, ...] = ("stand", "lie", "lean")
+def _own_weights(library: Library, sku: str, streams: Streams) -> RestWeights | None:
+    """How the product itself rests: as its list says, else by its kind, but in scenes that were drawn without that."""
+    return rests_of(library.catalog.find(sku), defaults=streams.version >= RESTS_BY_KIND)
 
 
-def _draw_manner(recipe: Recipe, rng: np.random.Generator) -> Manner:
-    return _manner_at(recipe, rng.random()) if any(_weights(recipe)) else "stand"
+def _stands(own: RestWeights | None) -> bool:
+    return own is None or own.stand > 0
 
 
-def _manner_at(recipe: Recipe, place: float) -> Manner:
+def _draw_manner(recipe: Recipe, rng: np.random.Generator, own: RestWeights | None) -> Manner:
+    return _manner_at(recipe, rng.random(), own) if any(_weights(recipe, own)) else "stand"
+
+
+def _manner_at(recipe: Recipe, place: float, own: RestWeights | None = None) -> Manner:
     """How a product rests: `place` of 0..1 on the line of the weights."""
-    weights = np.array(_weights(recipe))
+    weights = np.array(_weights(recipe, own))
     # As numpy's Generator.choice finds it, which this was before there were facings: the same scenes as then.
     edges = np.cumsum(weights / weights.sum()) if weights.any() else np.ones(1)
     return MANNERS[np.searchsorted(edges / edges[-1], place, side="right")]
 
 
-def _weights(recipe: Recipe) -> list[float]:
-    return [getattr(recipe.products.manner, manner) for manner in MANNERS]
+def _weights(recipe: Recipe, own: RestWeights | None) -> list[float]:
+    """The recipe's weights times the product's own; its own alone where it does nothing that the recipe wants."""
+    wanted = [getattr(recipe.products.manner, manner) for manner in MANNERS]
+    if own is None:
+        return wanted
+    both = [weight * share for weight, share in zip(wanted, own.values, strict=True)]
+    return both if any(both) else list(own.values)
 
 
 def _habits(recipe: Recipe, azimuth: float, rng: np.random.Generator) -> Habits:

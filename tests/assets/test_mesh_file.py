@@ -18,7 +18,7 @@ from assets.errors import SynthError
 from assets.mesh import Mesh
 from assets.mesh_check import inside_out
 from assets.mesh_export import glb_of
-from assets.mesh_file import load_mesh
+from assets.mesh_file import Z_FROM_Y_UP, load_mesh
 from assets.mesh_normals import crease_normals
 from assets.mesh_part import RawPart
 from assets.mesh_read import read_mesh_file
@@ -69,6 +69,24 @@ def test_formats_agree_on_a_box(tmp_path: Path, name: str) -> None:
 )
 def test_upward_axis(tmp_path: Path, name: str, up: str, height: float) -> None:
     assert load_mesh(saved(tmp_path, box(), name), up=up).mesh.size[2] == pytest.approx(height)
+
+
+@pytest.mark.parametrize("up", ["z", "y"])
+@pytest.mark.parametrize("front", ["", "-y", "+y", "-x", "+x"])
+def test_the_front_is_turned_to_minus_y(tmp_path: Path, front: str, up: str) -> None:
+    # A pyramid whose tip points to the front: after loading it points to -y, and width is across it.
+    side = {"": (0, -1), "-y": (0, -1), "+y": (0, 1), "-x": (-1, 0), "+x": (1, 0)}[front]
+    tip = np.array([*side, 0.0]) * 0.1
+    across = np.array([-side[1], side[0], 0.0]) * 0.03
+    corners = np.array([tip, across, -across, [0, 0, 0.05], [0, 0, -0.05]])
+    if up == "y":
+        corners = corners @ Z_FROM_Y_UP
+    shape = trimesh.Trimesh(corners, [[0, 1, 3], [0, 3, 2], [0, 4, 1], [0, 2, 4], [1, 2, 3], [2, 1, 4]])
+    loaded = load_mesh(saved(tmp_path, shape, "a.ply"), up=up, front=front).mesh
+    np.testing.assert_allclose(loaded.size, [0.06, 0.1, 0.1], atol=1e-6)
+    foremost = loaded.vertices[loaded.vertices[:, 1].argmin()]
+    np.testing.assert_allclose(foremost, [0, -0.05, 0.05], atol=1e-6)
+    assert (np.einsum("ij,ij->i", loaded.normals, loaded.vertices - loaded.vertices.mean(axis=0)) > 0).all()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 import trimesh
 from support import StubLibrary, cube, mesh_from
 
+from assets.catalog import Sku
 from assets.errors import SynthError
 from assets.rest import rest_from_mesh
 from render.geometry import project, transform
@@ -224,3 +225,20 @@ def test_sensors_stay_within_their_ranges_and_vary(recipe: str) -> None:
         assert ranges.sharpen[0] <= sensor.sharpen <= ranges.sharpen[1]
         assert max(map(abs, sensor.crosstalk)) <= ranges.crosstalk
     assert len({sensor.tone for sensor in sensors}) == len({sensor.crosstalk for sensor in sensors}) == 8
+
+
+def test_products_rest_as_their_list_says() -> None:
+    library = StubLibrary({"can": can(0.03, 0.11, "can"), "tube": can(0.02, 0.2, "tube"), "box": cube(0.12, "box")})
+    rests = {"can": "lie:1", "tube": "lie lean", "box": "stand"}
+    library.catalog.find = lambda key: Sku(key, key, mesh="a.obj", rests=rests[key])
+    recipe = recipe_from_yaml("recipe: tabletop\nproducts: {manner: {stand: 1, lie: 0, lean: 0.5}}", where="test")
+    ups: dict[str, list[float]] = {key: [] for key in rests}
+    for index in range(8):
+        scene = draw_scene(library, recipe, seed=0, index=index, view=0, width=64, height=48)
+        for placement in scene.placements:
+            if placement.kind == "product":
+                ups[placement.key].append(float(placement.world_from_object[2, 2]))
+    assert max(ups["can"]) < 0.1  # may do nothing that the recipe wants: it lies, as its list says
+    assert max(ups["tube"]) < 0.999  # leans, and where it finds nothing to lean on it lies: it never stands
+    assert any(0.5 < up for up in ups["tube"])
+    assert min(ups["box"]) > 0.999
