@@ -19,7 +19,19 @@ Columns = dict[str, list[str | float | None]]
 DELIMITED, JSON_LINES, PARQUET = (".csv", ".tsv"), (".jsonl", ".ndjson"), (".parquet",)
 FORMATS = (*DELIMITED, *JSON_LINES, *PARQUET)
 # Cells that hold the same few texts again and again: equal ones are kept once.
-REPEATED = ("category", "licence", "package", "unit_package", "brand", "colors", "up", "units", "front", "rests", *PICTURES)
+REPEATED = (
+    "category",
+    "licence",
+    "package",
+    "unit_package",
+    "brand",
+    "colors",
+    "up",
+    "units",
+    "front",
+    "rests",
+    *PICTURES,
+)
 
 
 @dataclass(frozen=True)

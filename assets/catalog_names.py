@@ -38,6 +38,7 @@ def front_side(text: str) -> str:
     """The side that a cell of the column `front` means; the cell itself where it means none."""
     return _FRONT_OF.get(text.lower().replace(" ", "").replace("−", "-"), text)
 
+
 # Column -> its name in exports that give the unit in a column beside it: width with widthUnit or width_uom.
 MEASURED = {"width_m": "width", "height_m": "height", "depth_m": "depth", "mass_kg": "grossWeight"}
 UNIT_ENDINGS = ("unit", "uom", "unitcode", "measurementunitcode")

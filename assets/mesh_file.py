@@ -65,8 +65,8 @@ def load_mesh(
     """A mesh file as a Mesh. size: stated width (x), depth (y), height (z) in metres, None where unknown.
 
     units, up: how the file is to be read, "" = as its format says (metres and Z up where it says nothing). front: the
-    side, once Z is up, that is turned to -y ("" = "-y"). root: the folder that its textures may lie in, the file's own if None. Raises SynthError where the file cannot be read, is
-    empty, holds NaN, or has a size that no product has.
+    side, once Z is up, that is turned to -y ("" = "-y"). root: the folder that its textures may lie in, the file's own
+    if None. Raises SynthError where the file cannot be read, is empty, holds NaN, or has a size that no product has.
     """
     path = Path(path)
     raw = read_mesh_file(path, root)
@@ -128,7 +128,10 @@ def _axes_hint(extent: NDArray, size: Size) -> str:
     """Which mistake would explain stated sizes that do not fit: exchanged sides, or another axis upwards."""
     if None in size:
         return ""
-    for order, meaning in (((1, 0, 2), "width and depth seem exchanged: see column 'front'"), ((0, 2, 1), "Y and Z: see column 'up'")):
+    for order, meaning in (
+        ((1, 0, 2), "width and depth seem exchanged: see column 'front'"),
+        ((0, 2, 1), "Y and Z: see column 'up'"),
+    ):
         factors = np.array([float(size[axis] or 0) for axis in order]) / np.maximum(extent, 1e-12)
         if factors.max() / factors.min() <= PROPORTION:
             return f" ({meaning})"

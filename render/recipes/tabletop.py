@@ -112,7 +112,8 @@ def _arrange(
     rests = [(library.rest(sku), _own_weights(library, sku, streams)) for sku in skus]
     if facings:
         bodies = [
-            _turned_thing(rest, facing, recipe, azimuth, own) for (rest, own), facing in zip(rests, facings, strict=True)
+            _turned_thing(rest, facing, recipe, azimuth, own)
+            for (rest, own), facing in zip(rests, facings, strict=True)
         ]
     else:
         bodies = [Thing(rest, _draw_manner(recipe, rng, own), stands=_stands(own)) for rest, own in rests]

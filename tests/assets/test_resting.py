@@ -51,7 +51,9 @@ def test_other_cells_are_problems_of_the_list(tmp_path: Path, text: str, told: s
 def test_fronts_have_other_names_and_packages_have_none(tmp_path: Path) -> None:
     (tmp_path / "a.obj").touch()
     path = tmp_path / "list.csv"
-    path.write_text("sku,mesh,facing\n" + "".join(f"{i},a.obj,{text}\n" for i, text in enumerate(["X", "left", " - y"])))
+    path.write_text(
+        "sku,mesh,facing\n" + "".join(f"{i},a.obj,{text}\n" for i, text in enumerate(["X", "left", " - y"]))
+    )
     assert [sku.front for sku in load_catalog(path)] == ["+x", "-x", "-y"]
     path.write_text(f"{HEADER}a,can,0.06,0.1,0.06,,+x\nb,can,0.06,0.1,0.06,,front\n")
     (problem,) = check_catalog(path)

@@ -240,5 +240,17 @@ def test_products_rest_as_their_list_says() -> None:
                 ups[placement.key].append(float(placement.world_from_object[2, 2]))
     assert max(ups["can"]) < 0.1  # may do nothing that the recipe wants: it lies, as its list says
     assert max(ups["tube"]) < 0.999  # leans, and where it finds nothing to lean on it lies: it never stands
-    assert any(0.5 < up for up in ups["tube"])
+    assert any(up > 0.5 for up in ups["tube"])
     assert min(ups["box"]) > 0.999
+
+
+def test_products_rest_as_their_kind_does_but_in_scenes_of_version_1() -> None:
+    bag = Sku("tube", "Crisps", package="bag", width_m=0.04, height_m=0.2, depth_m=0.04)
+    library = StubLibrary({"tube": can(0.02, 0.2, "tube")})
+    recipe = recipe_from_yaml("recipe: tabletop\nproducts: {manner: {stand: 1, lie: 0, lean: 0}}", where="test")
+    sizes = {"seed": 0, "index": 0, "view": 0, "width": 64, "height": 48}
+    before = draw_scene(library, recipe, **sizes, streams=1).to_json()
+    library.catalog.find = lambda key: bag
+    assert draw_scene(library, recipe, **sizes, streams=1).to_json() == before
+    scene = draw_scene(library, recipe, **sizes)
+    assert all(placed.world_from_object[2, 2] < 0.999 for placed in scene.placements if placed.kind == "product")
