@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from assets.errors import SynthError, unknown_name
 from assets.hdri_header import check_hdri
-from assets.limits import FOLDER_FILES, HDRI_BYTES, broken_picture, check_file, open_picture
+from assets.image_input import broken_picture, open_picture
+from assets.limits import FOLDER_FILES, HDRI_BYTES, check_file
 from assets.look import Texture
 from assets.rooms import ROOMS, draw_room
 from assets.textures import draw_texture

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError
-from assets.limits import MESH_BYTES, MESH_NUMBERS, Budget, open_picture, read_file
+from assets.image_input import TEXTURE_FORMATS, open_picture
+from assets.limits import MESH_BYTES, MESH_NUMBERS, Budget, read_file
 from assets.mesh_companions import Companions
 
 GLB_MAGIC, JSON_CHUNK, BINARY_CHUNK = 0x46546C67, 0x4E4F534A, 0x004E4942
@@ -140,7 +141,7 @@ def image_of(gltf: Gltf, texture: dict[str, Any] | None, notes: list[str]) -> An
     if entry.get("mimeType") == "image/ktx2" or data[:7] == b"\xabKTX 20":
         hint = "export it with PNG or JPEG textures"
         raise SynthError("a texture cannot be read", where=where, found="KTX2 (Basis Universal)", hint=hint)
-    return open_picture(data, where, "a texture")
+    return open_picture(data, where, "a texture", formats=TEXTURE_FORMATS)
 
 
 def _source_of(texture: dict[str, Any]) -> int | None:

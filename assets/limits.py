@@ -5,17 +5,11 @@ A file of a stranger may claim anything. Whatever is read is first asked for its
 
 from __future__ import annotations
 
-import io
 import stat
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from assets.errors import SynthError
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 MIB = 1 << 20
 
@@ -76,6 +70,7 @@ MESH_MEMORY = Limit("bytes of memory for reading a mesh", 12 * 1024 * MIB, LIGHT
 
 PICTURE_PIXELS = Limit("pixels of a picture", 90_000_000, "shrink it: 4096 pixels a side are plenty")
 PICTURE_BYTES = Limit("bytes of a picture", 256 * MIB, "save it anew as PNG or JPEG")
+VIDEO_BYTES = Limit("bytes of a video", 1024 * 1024 * MIB, "cut it into pieces")
 HDRI_PIXELS = Limit("pixels of an HDRI", 1 << 26, "shrink it: lights need no more than 1024 pixels of width")
 HDRI_BYTES = Limit("bytes of an HDRI", 512 * MIB, "shrink it: lights need no more than 1024 pixels of width")
 FOLDER_FILES = Limit("files in a folder of backdrops", 200_000, "give the folder of the pictures alone")
@@ -95,9 +90,6 @@ JSON_DEPTH = Limit("levels of lists and objects in a JSON file", 64, "look wheth
 JSON_VALUES = Limit("values of a JSON file", 10_000_000, "look whether it is the right file")
 COCO_VALUES = Limit("values of a COCO file that is read whole", 200_000_000, "make shards of it with 'synth data pack'")
 JSON_RECORD = Limit("bytes of one record of a COCO file", 4 * MIB, "look whether it is the right file")
-
-# What pictures may be: Pillow knows many more, some of which call other programs (EPS) or are never textures.
-PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TGA", "TIFF", "GIF", "MPO")
 
 
 def check_file(path: Path, limit: Limit, what: str, where: str = "") -> int:
@@ -134,32 +126,3 @@ def read_file(path: Path, limit: Limit, what: str, where: str = "") -> bytes:
     except OSError as error:
         raise SynthError(f"{what} cannot be read", where=where or str(path), found=str(error)) from error
     return data[:size]  # it may have grown meanwhile
-
-
-def open_picture(source: Path | bytes, where: str, what: str, limit: Limit = PICTURE_PIXELS) -> Image.Image:
-    """A picture of which only the header was read: what it would unpack to is known and within the limit.
-
-    what: "a texture" or alike. Raises SynthError for what is too large, no plain file or no picture.
-    """
-    from PIL import Image
-
-    data = read_file(source, PICTURE_BYTES, what, where) if isinstance(source, Path) else source
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's own, lower limit; and what it thinks of EXIF data
-            image = Image.open(io.BytesIO(data), formats=PICTURE_FORMATS)
-    except Image.DecompressionBombError as error:  # twice as large as Pillow's own limit, 89 million pixels
-        found, expected = str(error).split(" exceeds", maxsplit=1)[0], f"at most {limit.most:,} pixels"
-        raise SynthError(
-            f"too large: {limit.name}", where=where, found=found, expected=expected, hint=limit.hint or None
-        ) from error
-    except Exception as error:  # decoders raise many kinds
-        raise broken_picture(what, where, error) from error
-    limit.check(image.width * image.height, where)
-    return image
-
-
-def broken_picture(what: str, where: str, error: Any) -> SynthError:
-    """The error for a picture that its decoder gives up on."""
-    found = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
-    return SynthError(f"{what} cannot be read", where=where, found=found, hint="save it anew as PNG or JPEG")

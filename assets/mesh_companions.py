@@ -9,7 +9,8 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from assets.errors import SynthError
-from assets.limits import MESH_BYTES, MESH_PIXELS, MESH_UNPACKED, Budget, check_file, open_picture, read_file
+from assets.image_input import TEXTURE_FORMATS, open_picture
+from assets.limits import MESH_BYTES, MESH_PIXELS, MESH_UNPACKED, Budget, check_file, read_file
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tga", ".bmp", ".tif", ".tiff", ".gif")
 
@@ -60,7 +61,7 @@ class Companions:
 
 def check_picture(data: bytes, where: str) -> None:
     """Raises SynthError where encoded bytes are no picture, or one so large that it must be meant to do harm."""
-    open_picture(data, where, "a texture").close()
+    open_picture(data, where, "a texture", formats=TEXTURE_FORMATS).close()
 
 
 def find_companion(path: Path, name: str, root: Path) -> Path | None:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.limits import PICTURE_PIXELS, Budget, broken_picture
+from assets.image_input import broken_picture, check_format
+from assets.limits import PICTURE_PIXELS, Budget
 from assets.mesh import Material
 
 # A texture with longer sides than this is shrunk: no camera of ours sees more.
@@ -87,6 +88,7 @@ def texture_of(image: Any, notes: list[str], where: str, pixels: Budget) -> NDAr
     """
     from PIL import Image
 
+    check_format(image, where, "a texture")  # trimesh opens those of ZAE archives and odd names by itself
     width, height = image.size
     PICTURE_PIXELS.check(width * height, where)
     pixels.take(width * height)

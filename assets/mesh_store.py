@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.atomic import whole_file
+from assets.image_input import open_picture
 from assets.mesh import Material, Mesh, Part
 from assets.rest import Rest
 
@@ -103,7 +104,5 @@ def _png_of(texture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _pixels_of(png: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    from PIL import Image
-
-    with Image.open(io.BytesIO(png.tobytes())) as image:
+    with open_picture(png.tobytes(), "a stored mesh", "a texture") as image:
         return np.asarray(image.convert("RGBA"))

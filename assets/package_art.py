@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from assets.catalog import PICTURES, Sku
 from assets.cutout import cut_out
-from assets.limits import broken_picture, open_picture
+from assets.image_input import broken_picture, open_picture
 from assets.silhouette import Profile, profile_of
 
 SIDES = ("front", "back", "left", "right", "top", "bottom")

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from assets.atomic import write_whole
 from assets.catalog import PICTURES, Sku
 from assets.errors import SynthError
+from assets.image_input import open_picture
 from assets.limits import PICTURE_BYTES, read_file
 from assets.mesh import Material, Mesh, Part
 
@@ -166,7 +167,5 @@ def _coded(texture: NDArray[np.uint8] | None) -> bytes:
 
 
 def _decoded(data: bytes) -> NDArray[np.uint8]:
-    from PIL import Image
-
-    with Image.open(io.BytesIO(data), formats=("WEBP",)) as picture:
+    with open_picture(data, "a stored package", "a texture") as picture:
         return np.asarray(picture.convert("RGBA"))

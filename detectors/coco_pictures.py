@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError
+from assets.image_input import open_picture, reason_of
+from assets.limits import PICTURE_BYTES, read_file
 from detectors.coco_values import short
 from detectors.problems import Problems
 
@@ -47,17 +48,17 @@ def picture_sizes(folder: Path, records: list[dict[str, Any]], problems: Problem
 
 
 def _look(path: Path) -> _Looked:
-    from PIL import Image
-
     try:
         if not path.is_file():
             return _Looked(wrong=MISSING)
-        with Image.open(path) as image:
+        with open_picture(path, str(path), "the picture") as image:
             turn = image.getexif().get(ORIENTATION)
             look = _Looked(image.width, image.height, turn in TURNED, turn in QUARTER_TURNS)
             # A JPEG decoded at an eighth costs a millisecond and still tells where the file was cut short.
             image.draft("RGB", (max(1, image.width // 8), max(1, image.height // 8)))
             image.load()
+    except SynthError as error:
+        return _Looked(wrong=reason_of(error))
     except Exception as error:
         # Decoders answer to broken files with whatever they stumble over: struct, zlib and index errors too.
         return _Looked(wrong=str(error) or type(error).__name__)
@@ -93,10 +94,7 @@ def read_picture(path: Path, width: int, height: int) -> NDArray[np.uint8]:
 
     Raises SynthError where the file has gone or has changed since the data set was checked.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SynthError("an image cannot be read", where=str(path), found=str(error)) from error
+    data = read_file(path, PICTURE_BYTES, "an image")
     return decode_picture(data, width, height, str(path))
 
 
@@ -104,8 +102,9 @@ def decode_picture(data: bytes, width: int, height: int, where: str) -> NDArray[
     """(height, width, 3) uint8 RGB of a file's content; as `read_picture`. where: for people."""
     import cv2
 
+    open_picture(data, where, "an image").close()  # OpenCV reserves memory for whatever a header claims
     stored = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), stored) if data else None
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), stored)
     if image is not None and image.shape[:2] == (height, width):
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     return _turned_picture(data, where, width, height)
@@ -113,11 +112,11 @@ def decode_picture(data: bytes, width: int, height: int, where: str) -> NDArray[
 
 def _turned_picture(data: bytes, where: str, width: int, height: int) -> NDArray[np.uint8]:
     """The picture turned by its EXIF tag, of any format that the check of the data set can read."""
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
     expected = f"{width}x{height}, as when the data set was checked"
     try:
-        with Image.open(BytesIO(data)) as file:
+        with open_picture(data, where, "an image") as file:
             image = file if file.size == (width, height) else ImageOps.exif_transpose(file)
             if image.size == (width, height):
                 return np.array(image.convert("RGB"))

@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError
+from assets.image_input import broken_picture, open_picture, reason_of
 from detectors.augment import Letterbox
 from detectors.coco_pictures import read_picture
 from detectors.find import fit_picture
 from detectors.inputs import FRAME_DIGITS, Input
+from detectors.video_input import open_video
 
 Picture = NDArray[np.uint8]
 # Pictures read ahead by each thread: more only costs memory.
@@ -81,19 +83,20 @@ def read_upright(file: Path) -> Picture:
 
     Raises SynthError where it cannot be read to its end.
     """
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
     try:
-        with Image.open(file) as image:
+        with open_picture(file, str(file), "an image") as image:
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I"):
                 # 16 bits of grey, which `convert` would cut off instead of scaling.
                 grey = (np.asarray(upright, np.float64) / 257).clip(0, 255).astype(np.uint8)
                 return np.repeat(grey[..., None], 3, axis=2)
             return np.array(upright.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        found = str(error).replace(f" {str(file)!r}", "")
-        raise SynthError("an image cannot be read", where=str(file), found=found) from error
+    except (SynthError, MemoryError):
+        raise
+    except Exception as error:  # decoders raise many kinds
+        raise broken_picture("an image", str(file), error) from error
 
 
 def _reads_of(item: Input, size: tuple[int, int], every: int) -> Iterator[Read]:
@@ -108,7 +111,7 @@ def _read_still(item: Input, size: tuple[int, int]) -> Shot | Unreadable:
         # The ids of a COCO file come with its way of counting pixels, which may be that of the unturned picture.
         picture = read_picture(item.file, *item.size) if item.size else read_upright(item.file)
     except SynthError as error:
-        return Unreadable(item.file, error.found or error.what)
+        return Unreadable(item.file, reason_of(error))
     return _shot(item, item.name, None, picture, size)
 
 
@@ -119,9 +122,12 @@ def _shot(item: Input, name: str, frame: int | None, picture: Picture, size: tup
 
 def _frames(item: Input, size: tuple[int, int], every: int) -> Iterator[Read]:
     """Reads of the frames; decoding must go in order and happens here, only fitting is left to a thread."""
-    import cv2
-
-    video = cv2.VideoCapture(str(item.file))
+    try:
+        video = open_video(item.file)
+    except SynthError as error:
+        unreadable = Unreadable(item.file, reason_of(error))
+        yield lambda: unreadable
+        return
     frame = 0
     try:
         while video.grab():
@@ -133,8 +139,7 @@ def _frames(item: Input, size: tuple[int, int], every: int) -> Iterator[Read]:
     finally:
         video.release()
     if not frame:
-        reason = "no frame of the video can be decoded" if item.file.is_file() else "missing"
-        yield lambda: Unreadable(item.file, reason)
+        yield lambda: Unreadable(item.file, "no frame of the video can be decoded")
 
 
 def _fit_frame(item: Input, frame: int, picture: Picture, size: tuple[int, int]) -> Shot:
@@ -146,7 +151,10 @@ def _fit_frame(item: Input, frame: int, picture: Picture, size: tuple[int, int])
 def _frames_told(file: Path, every: int) -> int:
     import cv2
 
-    video = cv2.VideoCapture(str(file))
+    try:
+        video = open_video(file)
+    except SynthError:
+        return 1  # the line that says so
     told = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
     video.release()
     return max(1, -(-told // every))

@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from assets.errors import SynthError
-from assets.limits import DATASET_JSON, open_picture, read_file
+from assets.image_input import open_picture
+from assets.limits import DATASET_JSON, read_file
 from pipeline.contact_sheet import color_of, draw_dashed, draw_label, save_sheet, sheet_of, shorten, tint_mask
 from pipeline.layout import Layout
 from pipeline.verify_masks import decode_mask

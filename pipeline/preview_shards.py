@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from assets.errors import SynthError
-from assets.limits import open_picture
+from assets.image_input import open_picture
 from assets.places import Place
 from assets.shards import Record, Sample, read_categories, read_index, tar_name
 from detectors.shard_tar import picture_suffix, read_samples

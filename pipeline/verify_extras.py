@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError
-from assets.limits import open_picture
+from assets.image_input import decode_pixels
+from assets.limits import PICTURE_BYTES, read_file
 from pipeline.verify_records import Violation
 
 
@@ -20,12 +21,10 @@ def read_png(path: Path, channels: int) -> NDArray[np.uint16] | str:
     if not path.is_file():
         return f"file {path.parent.name}/{path.name} is missing"
     try:
-        open_picture(path, path.name, "the picture").close()  # its size, before OpenCV reserves memory for it
+        data = read_file(path, PICTURE_BYTES, "the picture", path.name)
+        pixels = decode_pixels(data, cv2.IMREAD_UNCHANGED, path.name, "the picture")
     except SynthError as error:
         return f"file {path.parent.name}/{path.name} cannot be read: {' '.join(str(error).split())}"
-    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        return f"file {path.parent.name}/{path.name} cannot be read"
     shape = (*pixels.shape, 1)[2]
     if pixels.dtype != np.uint16 or shape != channels:
         return (

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError, printable
-from assets.limits import open_picture
+from assets.image_input import open_picture
 from pipeline.dataset_check import MOST_SEED, MOST_SIDE
 
 Record = dict[str, Any]

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from assets.categories import same_category
 from assets.errors import SynthError
-from assets.limits import open_picture
+from assets.image_input import decode_pixels, open_picture
 from assets.places import Place
 from assets.shards import Record, Sample, ShardEntry, coco_name, read_categories, read_index, tar_name
 from detectors.progress import StepProgress
@@ -299,10 +299,9 @@ def _decode_png(data: bytes, name: str, channels: int) -> NDArray[np.uint16] | s
     import cv2
 
     try:
-        open_picture(data, name, "the picture").close()  # its size, before OpenCV reserves memory for it
+        pixels = decode_pixels(data, cv2.IMREAD_UNCHANGED, name, "the picture")
     except SynthError as error:
         return f"{name} cannot be read: {' '.join(str(error).split())}"
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.dtype != np.uint16 or (*pixels.shape, 1)[2] != channels:
+    if pixels.dtype != np.uint16 or (*pixels.shape, 1)[2] != channels:
         return f"{name} is no 16-bit PNG of {channels} channels"
     return pixels

@@ -81,7 +81,7 @@ def test_pictures_of_all_modes_become_rgb(tmp_path: Path, mode: str) -> None:
     assert read_picture(path, 24, 16).shape == (16, 24, 3)
 
 
-@pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "gif", "webp", "tif", "ppm", "tga"])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "webp", "tif"])
 @pytest.mark.parametrize("side", [1, 7])
 def test_what_passes_the_check_can_be_read(tmp_path: Path, suffix: str, side: int) -> None:
     path = tmp_path / f"photo.{suffix}"
@@ -101,7 +101,7 @@ def test_a_file_that_has_changed_since_is_told(tmp_path: Path) -> None:
     with pytest.raises(SynthError, match="cannot be read"):
         read_picture(path, 24, 16)
     path.unlink()
-    with pytest.raises(SynthError, match="cannot be read"):
+    with pytest.raises(SynthError, match="is not there"):
         read_picture(path, 24, 16)
 
 
