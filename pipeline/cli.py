@@ -291,20 +291,23 @@ def _verify(
 
 @main.command()
 @click.argument("place")
-@click.option("--out", type=ANY_PATH, help="The contact sheet.  [default: preview.png in the folder]")
+@click.option(
+    "--out", type=ANY_PATH, help="The contact sheet.  [default: preview.png, in the folder of a rendered set]"
+)
 @click.option("--count", type=click.IntRange(1, 400), default=12, help="Pictures shown.")
-def preview(place: str, out: Path | None, count: int) -> None:
-    """Draw a contact sheet of the data set at PLACE (a folder, or shards on any storage) with boxes and masks."""
-    from assets.places import Place
-    from assets.shards import has_index
-    from pipeline.preview import preview_dataset
-    from pipeline.preview_shards import preview_shards
+@click.option("--sku", "skus", multiple=True, help="Only pictures with this SKU, and only it outlined; repeatable.")
+@click.option("--below-visibility", type=click.FloatRange(0, 1), help="Only instances less visible than this share.")
+@click.option("--style", type=click.Choice(["outline", "mask", "box"]), default="outline", help="How they are drawn.")
+@click.option("--images", type=EXISTING_FOLDER, help="Where pictures lie that are not beside their COCO file.")
+def preview(place: str, out: Path | None, **options: Any) -> None:
+    """Draw a contact sheet of the data set at PLACE with its instances outlined.
 
-    # Beside the shards it would be a file that no index knows of.
-    if has_index(Place(place)):
-        click.echo(f"wrote {preview_shards(Place(place), out or Path('preview.png'), count=count)}")
-    else:
-        click.echo(f"wrote {preview_dataset(Path(place), out or Path(place) / 'preview.png', count=count)}")
+    PLACE is a folder of 'synth render', any COCO file or a folder with one, or shards on any storage.
+    """
+    from pipeline.preview import preview_set
+    from pipeline.preview_types import PreviewSettings
+
+    click.echo(f"wrote {preview_set(place, out, PreviewSettings(**options))}")
 
 
 @main.command()

@@ -22,6 +22,8 @@ Record = dict[str, Any]
 TRIED = 1000
 # Entries of info, and licences, that are kept: they are for people.
 MAX_NOTES = 1000
+# JSON files of ours that hold no labels.
+NO_LABELS = ("dataset.json", "catalog.json", "package.json", "index.json", "categories.json")
 SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 HINT = "give the folder that 'synth render' wrote, a folder with annotations/instances_train.json, or the COCO file"
 
@@ -45,15 +47,18 @@ class Head:
     categories: list[Record]
 
 
-def find_splits(path: Path) -> list[PlainSplit]:
-    """The splits of a data set folder, or the one that a COCO file is. Raises SynthError where there are none."""
+def find_splits(path: Path, images: Path | None = None) -> list[PlainSplit]:
+    """The splits of a data set folder, or the one that a COCO file is. Raises SynthError where there are none.
+
+    images: where the pictures lie, if not beside their file.
+    """
     files = [path] if path.is_file() else _files_in(path)
     if not files and has_index(Place(str(path))):
         told = "merge sharded sets with 'synth data merge', unpack one with 'synth data unpack'"
         raise SynthError("this data set is in shards already", where=str(path), hint=told)
     if not files:
         raise SynthError("there is no COCO file", where=str(path), hint=HINT)
-    splits = [_split_of(file) for file in files]
+    splits = [_split_of(file, images) for file in files]
     names = [split.name for split in splits]
     if len(set(names)) < len(names):
         found = ", ".join(str(split.file) for split in splits if names.count(split.name) > 1)
@@ -70,17 +75,22 @@ def _files_in(folder: Path) -> list[Path]:
         if files := sorted(folder.glob(pattern)):
             return files
     usual = [folder / f"{name}.json" for name in ("test", "train", "val", "valid")]
-    return [file for file in usual if file.is_file()]
+    if files := [file for file in usual if file.is_file()]:
+        return files
+    # A file of another name, where it is the only one.
+    other = [file for file in sorted(folder.glob("*.json")) if file.name not in NO_LABELS]
+    return other if len(other) == 1 else []
 
 
-def _split_of(file: Path) -> PlainSplit:
+def _split_of(file: Path, images: Path | None) -> PlainSplit:
     name = file.parent.name if file.name == "_annotations.coco.json" else file.stem.removeprefix("instances_")
     if not SPLIT.fullmatch(name):
         name = "train"
     check_file(file, COCO_BYTES, "the COCO file")
     root = file.parent.parent if file.parent.name == "annotations" else file.parent
     names = [record.get("file_name") for record in islice(records_of(file, "images"), TRIED)]
-    return PlainSplit(name, file, root, find_images(file, [str(name) for name in names if is_text(name)]))
+    found = find_images(file, [str(name) for name in names if is_text(name)], given=images)
+    return PlainSplit(name, file, root, found)
 
 
 def records_of(file: Path, key: str) -> Iterator[Record]:

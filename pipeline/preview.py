@@ -1,71 +1,54 @@
-"""`synth preview`: pictures of a data set with their boxes and masks drawn in."""
+"""`synth preview`: pictures of any data set with their instances drawn in, on one sheet without gaps."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image, ImageDraw
-
-from assets.errors import SynthError
-from assets.image_input import open_picture
-from assets.limits import DATASET_JSON, read_file
-from pipeline.contact_sheet import color_of, draw_dashed, draw_label, save_sheet, sheet_of, shorten, tint_mask
+from assets.places import Place
+from assets.shards import has_index
+from pipeline.contact_sheet import fill_rows, save_sheet, sheet_of_rows
 from pipeline.layout import Layout
-from pipeline.verify_masks import decode_mask
+from pipeline.preview_coco import coco_pictures
+from pipeline.preview_folder import rendered_pictures
+from pipeline.preview_shards import shard_pictures
+from pipeline.preview_tile import draw_tile, tile_size
+from pipeline.preview_types import PreviewSettings, PreviewSource
 
-TILE_WIDTH = 640
+SHEET_WIDTH = 1952
 COLUMNS = 3
+SHEET = "preview.png"
 
 
-def preview_dataset(folder: Path, out: Path, *, count: int = 12) -> Path:
-    """Draws `count` pictures, evenly spread over the set, onto one PNG at `out`; returns `out`.
+def preview_set(place: str, out: Path | None, settings: PreviewSettings) -> Path:
+    """Draws pictures, evenly spread over the data set at `place`, onto one PNG; returns where it is.
 
-    Solid boxes are labels, dashed ones are marked `ignore`. Raises SynthError where there is nothing to draw.
+    place: a folder of `synth render`, any COCO file or folder with one, or shards on any storage. out: None for the
+    folder of a rendered set, else here. Raises SynthError where there is nothing to draw.
     """
-    layout = Layout(folder)
-    files = sorted((folder / "labels").glob("*.json"))
-    if not files:
-        hint = "give the folder of a data set that 'synth render' has written pictures into"
-        raise SynthError("there are no labelled pictures", where=str(folder / "labels"), hint=hint)
-    chosen = [files[int(place)] for place in np.linspace(0, len(files) - 1, min(count, len(files)))]
-    tiles = [_tile(layout, file) for file in chosen]
-    title = f"{folder.resolve().name}: {len(chosen)} of {len(files)} pictures; solid: labelled, dashed: marked ignore"
-    return save_sheet(sheet_of(tiles, COLUMNS, title), out)
+    if has_index(Place(place)):
+        return draw_sheet(shard_pictures(Place(place), settings), out or Path(SHEET), settings)
+    path = Path(place)
+    if is_rendered(path):
+        return draw_sheet(rendered_pictures(path, settings), out or path / SHEET, settings)
+    return draw_sheet(coco_pictures(path, settings), out or Path(SHEET), settings)
 
 
-def _tile(layout: Layout, file: Path) -> Image.Image:
-    try:
-        fragment: dict[str, Any] = json.loads(read_file(file, DATASET_JSON, "the labels"))
-        with open_picture(layout.image(file.stem), str(layout.image(file.stem)), "the picture") as image:
-            picture = np.array(image.convert("RGB"))
-        return draw_labels(picture, fragment["annotations"])
-    except (SynthError, MemoryError):
-        raise
-    except Exception as error:  # a stranger's labels may hold anything
-        hint = "'synth verify' tells everything that is wrong with the data set"
-        raise SynthError("a picture cannot be drawn", where=str(file), found=str(error), hint=hint) from error
+def is_rendered(path: Path) -> bool:
+    """Whether `synth render` has written labels of single pictures into a folder."""
+    return path.is_dir() and Layout(path).info.exists() and any((path / "labels").glob("*.json"))
 
 
-def draw_labels(picture: np.ndarray, annotations: list[dict[str, Any]]) -> Image.Image:
-    """A tile of an (H, W, 3) picture, tinted in place, with the boxes, masks and SKUs of its annotations."""
-    for record in annotations:
-        if not record["ignore"] and record["segmentation"] is not None:
-            mask = decode_mask(record["segmentation"], *picture.shape[:2])
-            if isinstance(mask, str):
-                raise ValueError(f"segmentation: {mask}")
-            tint_mask(picture, mask, color_of(record["instance"]))
-    scale = TILE_WIDTH / picture.shape[1]
-    tile = Image.fromarray(picture).resize((TILE_WIDTH, round(picture.shape[0] * scale)), Image.Resampling.LANCZOS)
-    draw = ImageDraw.Draw(tile)
-    for record in annotations:
-        x, y, width, height = (edge * scale for edge in record["bbox"])
-        box, color = (x, y, x + width - 1, y + height - 1), color_of(record["instance"])
-        if record["ignore"]:
-            draw_dashed(draw, box, color)
-        else:
-            draw.rectangle(box, outline=color)
-            draw_label(draw, (x, y), shorten(record["sku"], 18), color, 11)
-    return tile
+def draw_sheet(source: PreviewSource, out: Path, settings: PreviewSettings) -> Path:
+    """Draws the pictures of a source onto one PNG at `out`; returns `out`."""
+    sizes = [tile_size(picture) for picture in source.pictures]
+    rows = fill_rows(sizes, COLUMNS, SHEET_WIDTH)
+    pictures = iter(source.pictures)
+    tiles: list[list[Any]] = [[draw_tile(next(pictures), size, settings.style) for size in row] for row in rows]
+    return save_sheet(sheet_of_rows(tiles, _title(source, settings)), out)
+
+
+def _title(source: PreviewSource, settings: PreviewSettings) -> str:
+    of = f" of {source.total}" if source.total is not None else ""
+    what = f" with {settings.described()}" if settings.filters else ""
+    return f"{source.name}: {len(source.pictures)}{of} pictures{what}; dashed: marked ignore"

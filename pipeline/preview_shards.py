@@ -1,88 +1,88 @@
-"""`synth preview` of a sharded set: pictures out of some shards, those of anybody's COCO file as well as ours."""
+"""Pictures of a sharded set, those of anybody's COCO file as well as ours."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from assets.errors import SynthError
-from assets.image_input import open_picture
 from assets.places import Place
-from assets.shards import Record, Sample, read_categories, read_index, tar_name
+from assets.shards import Record, Sample, ShardEntry, read_categories, read_index, tar_name
+from detectors.coco_values import whole_number
 from detectors.shard_tar import picture_suffix, read_samples
-from pipeline.contact_sheet import save_sheet, sheet_of
-from pipeline.preview import COLUMNS, draw_labels
+from pipeline.data_parts import read_part
+from pipeline.preview_types import (
+    PreviewPicture,
+    PreviewSettings,
+    PreviewSource,
+    check_skus,
+    choose,
+    kept_records,
+    nothing_wanted,
+    says_visibility,
+    sku_names,
+)
 
 # So many shards are opened at most: each is fetched whole where it lies elsewhere.
-MOST_SHARDS = 4
+MAX_SHARDS = 4
 
 
-def preview_shards(place: Place, out: Path, *, count: int = 12) -> Path:
-    """Draws `count` pictures of at most MOST_SHARDS shards, evenly spread, onto one PNG at `out`; returns `out`.
+def shard_pictures(place: Place, settings: PreviewSettings) -> PreviewSource:
+    """The pictures to draw, of at most MAX_SHARDS shards, evenly spread.
 
-    Raises SynthError where there is nothing to draw, or a shard cannot be read.
+    With filters the labels of shards are read until that many have something to show. Raises SynthError where there is
+    nothing to draw, or a shard cannot be read.
     """
     index = read_index(place)
-    full = [shard.name for shard in index.shards if shard.images]
+    full = [shard for shard in index.shards if shard.images]
     if not full:
         raise SynthError("there are no pictures in the shards", where=str(place))
-    names = {record.get("id"): str(record.get("sku") or record.get("name")) for record in read_categories(place)}
-    chosen = [full[int(number)] for number in np.linspace(0, len(full) - 1, min(MOST_SHARDS, len(full), count))]
-    samples = [
-        sample for number, name in enumerate(chosen) for sample in _some(place, name, number, count, len(chosen))
-    ]
-    tiles = [_tile(sample, names, place.locate(name)) for name, sample in samples]
-    pictures = sum(shard.images for shard in index.shards)
-    title = f"{place.url}: {len(tiles)} of {pictures} pictures; solid: labelled, dashed: marked ignore"
-    return save_sheet(sheet_of(_alike(tiles), COLUMNS, title), out)
+    names = sku_names(read_categories(place))
+    check_skus(settings, names.values() if settings.skus else (), str(place))
+    most = min(MAX_SHARDS, settings.count)
+    shards = _with_wanted(place, full, names, settings, most) if settings.filters else _spread(full, most)
+    pictures = []
+    for number, shard in enumerate(shards):
+        share = settings.count * (number + 1) // len(shards) - settings.count * number // len(shards)
+        pictures += _some(place, shard.name, names, settings, share)
+    return PreviewSource(place.url, pictures, sum(shard.images for shard in index.shards))
 
 
-def _some(place: Place, name: str, number: int, count: int, shards: int) -> Iterator[tuple[str, Sample]]:
-    """The share of the `number`-th of so many shards, evenly spread over it, each with the name of its tar."""
-    samples = list(read_samples(place, name))
-    share = count * (number + 1) // shards - count * number // shards
-    for at in sorted({int(at) for at in np.linspace(0, len(samples) - 1, min(share, len(samples)))}):
-        yield tar_name(name), samples[at]
+def _spread(shards: list[ShardEntry], most: int) -> list[ShardEntry]:
+    return [shards[int(number)] for number in np.linspace(0, len(shards) - 1, min(most, len(shards)))]
 
 
-def _tile(sample: Sample, names: dict[object, str], where: str) -> Image.Image:
-    where = f"{where}, {sample.stem}"
+def _with_wanted(
+    place: Place, shards: list[ShardEntry], names: dict[object, str], settings: PreviewSettings, most: int
+) -> list[ShardEntry]:
+    """Shards with something to show. Raises SynthError where there are none."""
+    found: list[ShardEntry] = []
+    told = False
+    for shard in shards:
+        records = read_part(place, shard).annotations
+        told = told or says_visibility(records)
+        if kept_records(records, names, settings):
+            found.append(shard)
+        if len(found) == most:
+            break
+    if not found:
+        raise nothing_wanted(settings, str(place), told)
+    return found
+
+
+def _some(
+    place: Place, name: str, names: dict[object, str], settings: PreviewSettings, share: int
+) -> Iterator[PreviewPicture]:
+    """Some pictures of a shard, evenly spread over those with something to show."""
+    samples = [(sample, kept_records(sample.annotations, names, settings)) for sample in read_samples(place, name)]
+    wanted = [pair for pair in samples if pair[1] or not settings.filters]
+    for sample, records in choose(wanted, share):
+        yield _picture(sample, records, names, f"{place.locate(tar_name(name))}, {sample.stem}")
+
+
+def _picture(sample: Sample, records: list[Record], names: dict[object, str], where: str) -> PreviewPicture:
     data = sample.files[picture_suffix(sample.files, sample.image, where)]
-    with open_picture(data, where, "the picture") as image:
-        picture = np.array(image.convert("RGB"))
-    try:
-        records = [_complete(record, number, names) for number, record in enumerate(sample.annotations, start=1)]
-        return draw_labels(picture, records)
-    except MemoryError:
-        raise
-    except Exception as error:  # a stranger's labels may hold anything
-        hint = "'synth verify' tells everything that is wrong with the data set"
-        raise SynthError("a picture cannot be drawn", where=where, found=str(error), hint=hint) from error
-
-
-def _complete(record: Record, number: int, names: dict[object, str]) -> Record:
-    """A record with all that is drawn of ours; outlines as polygons are left out, boxes say enough."""
-    outline = record.get("segmentation")
-    return {
-        "bbox": record["bbox"],
-        "segmentation": outline if isinstance(outline, dict) and isinstance(outline.get("counts"), str) else None,
-        "ignore": record.get("ignore") or record.get("iscrowd") or 0,
-        "instance": number,
-        "sku": names.get(record.get("category_id"), "?"),
-    }
-
-
-def _alike(tiles: list[Image.Image]) -> list[Image.Image]:
-    """Tiles of one height, the most frequent one: higher ones shrunk onto it, lower ones set on grey."""
-    heights = [tile.height for tile in tiles]
-    size = (tiles[0].width, max(set(heights), key=heights.count))
-    made = []
-    for tile in tiles:
-        ground = Image.new("RGB", size, (128, 128, 128))
-        tile.thumbnail(size, Image.Resampling.LANCZOS)
-        ground.paste(tile, ((size[0] - tile.width) // 2, (size[1] - tile.height) // 2))
-        made.append(ground)
-    return made
+    sides = [whole_number(sample.image.get(side)) for side in ("width", "height")]
+    size = None if None in sides else (sides[0] or 0, sides[1] or 0)
+    return PreviewPicture(where, data, size, records, names)

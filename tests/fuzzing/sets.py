@@ -11,7 +11,8 @@ from fuzzing.files import ODD, Files, Sandbox, broken, changed_json, changed_wor
 from hypothesis import strategies as st
 
 from assets.errors import SynthError
-from pipeline.preview import preview_dataset
+from pipeline.preview import preview_set
+from pipeline.preview_types import PreviewSettings
 from pipeline.verify import MOST_VIOLATIONS, verify_dataset
 
 # What stands in a file's place, by the content that says so.
@@ -75,4 +76,4 @@ def check_set_is_verified(files: Files, box: Sandbox, good: Path, cache: Path, *
             assert len(report.violations) <= MOST_VIOLATIONS
             assert all(len(str(item)) < 10_000 and str(item).encode() for item in report.violations)
         with suppress(SynthError):
-            preview_dataset(folder, box.out / "preview.png", count=1)
+            preview_set(str(folder), box.out / "preview.png", PreviewSettings(count=1))

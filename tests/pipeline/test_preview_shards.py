@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from assets.errors import SynthError
 from assets.places import Place
 from assets.shards import Sample, write_categories, write_index, write_shard
 from pipeline.cli import main
-from pipeline.preview_shards import preview_shards
+from pipeline.preview import preview_set
+from pipeline.preview_shards import shard_pictures
+from pipeline.preview_types import PreviewSettings
 
 CATEGORIES = [{"id": 3, "name": "Tea", "sku": "tea"}]
 WIDTH, HEIGHT = 40, 30
@@ -44,11 +47,15 @@ def place_of(folder: Path, *shards: list[Sample]) -> Place:
     return place
 
 
+def preview(place: Place, out: Path, **options: Any) -> Path:
+    return preview_set(place.url, out, PreviewSettings(**options))
+
+
 def test_pictures_come_from_all_over_the_set(tmp_path: Path) -> None:
     place = place_of(tmp_path / "set", [sample(1), sample(2), sample(3)], [], [sample(4)])
-    sheet = Image.open(preview_shards(place, tmp_path / "sheet.png", count=4))
-    # Two of the first shard, the one of the last: three tiles of 640 pixels side by side.
-    assert 3 * 640 < sheet.width < 3 * 640 + 60
+    sheet = Image.open(preview(place, tmp_path / "sheet.png", count=4))
+    # Two of the first shard, the one of the last: three tiles side by side.
+    assert sheet.size == (1952, 40 + 8 + 480 + 8)
     colors = np.asarray(sheet.convert("RGB")).reshape(-1, 3)
     assert (np.ptp(colors.astype(int), axis=1) > 60).any()
 
@@ -56,15 +63,26 @@ def test_pictures_come_from_all_over_the_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize("segmentation", [None, [[10, 5, 30, 5, 30, 15]], {"size": [30, 40], "counts": [0, 5]}])
 def test_outlines_of_other_forms_are_left_out(tmp_path: Path, segmentation: object) -> None:
     place = place_of(tmp_path / "set", [sample(1, segmentation=segmentation, iscrowd=1)])
-    assert preview_shards(place, tmp_path / "sheet.png").exists()
+    assert preview(place, tmp_path / "sheet.png").exists()
 
 
 def test_damaged_labels_are_told(tmp_path: Path) -> None:
     place = place_of(tmp_path / "set", [sample(1, bbox="wide")])
     with pytest.raises(SynthError, match="cannot be drawn"):
-        preview_shards(place, tmp_path / "sheet.png")
+        preview(place, tmp_path / "sheet.png")
     with pytest.raises(SynthError, match="no pictures"):
-        preview_shards(place_of(tmp_path / "none", []), tmp_path / "sheet.png")
+        preview(place_of(tmp_path / "none", []), tmp_path / "sheet.png")
+
+
+def test_instances_are_chosen_in_shards(tmp_path: Path) -> None:
+    hidden = [[sample(2 * shard + number, visibility=0.1 * shard) for number in (1, 2)] for shard in range(8)]
+    place = place_of(tmp_path / "set", *hidden)
+    source = shard_pictures(place, PreviewSettings(count=3, below_visibility=0.35))
+    assert [picture.records[0]["id"] for picture in source.pictures] == [1, 3, 5]
+    with pytest.raises(SynthError, match="unknown SKU 'Tea'"):
+        preview(place, tmp_path / "sheet.png", skus=("Tea",))
+    with pytest.raises(SynthError, match="no instance is left"):
+        preview(place, tmp_path / "sheet.png", skus=("tea",), below_visibility=0.0)
 
 
 def test_commands_take_shards(tmp_path: Path) -> None:
