@@ -14,7 +14,7 @@ from pipeline import cli_assets, cli_data, cli_embedder, cli_gallery, cli_job, c
 from pipeline.cli_command import CommandGroup
 from pipeline.cli_options import backdrop_options
 from pipeline.cli_output import open_console, output_options, report
-from pipeline.cli_types import ANY_PATH, EXISTING_FILE, Shares, Size, Workers
+from pipeline.cli_types import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, Shares, Size, Workers
 
 if TYPE_CHECKING:
     from pipeline.verify import VerifyReport

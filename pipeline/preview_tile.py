@@ -32,9 +32,8 @@ def tile_size(picture: PreviewPicture) -> tuple[int, int]:
 
 def draw_tile(picture: PreviewPicture, size: tuple[int, int], style: Style) -> Image.Image:
     """The picture with its instances, `size` (width, height) pixels. Raises SynthError where it cannot be drawn."""
-    pixels = picture.read()
     try:
-        return _draw(picture, pixels, size, style)
+        return _draw(picture, picture.read(), size, style)
     except (SynthError, MemoryError):
         raise
     except Exception as error:  # a stranger's labels may hold anything
