@@ -32,7 +32,8 @@ def rendered_pictures(folder: Path, settings: PreviewSettings) -> PreviewSource:
 
 def _filtered(files: list[Path], settings: PreviewSettings) -> list[Path]:
     """The labels in which something is wanted. Raises SynthError where that is nowhere."""
-    wanted, known, told = [], set(), False
+    known: set[str] = set()
+    wanted, told = [], False
     for file in files:
         records = _records(file)
         known.update(str(record.get("sku")) for record in records)

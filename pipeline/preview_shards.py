@@ -42,7 +42,7 @@ def shard_pictures(place: Place, settings: PreviewSettings) -> PreviewSource:
     check_skus(settings, names.values() if settings.skus else (), str(place))
     most = min(MAX_SHARDS, settings.count)
     shards = _with_wanted(place, full, names, settings, most) if settings.filters else _spread(full, most)
-    pictures = []
+    pictures: list[PreviewPicture] = []
     for number, shard in enumerate(shards):
         share = settings.count * (number + 1) // len(shards) - settings.count * number // len(shards)
         pictures += _some(place, shard.name, names, settings, share)
