@@ -11,8 +11,9 @@ import click
 
 from assets.errors import SynthError
 from pipeline import cli_assets, cli_data, cli_embedder, cli_gallery, cli_job, cli_learning
+from pipeline.cli_choices import recipe_of
 from pipeline.cli_command import CommandGroup
-from pipeline.cli_options import backdrop_options
+from pipeline.cli_options import backdrop_options, recipe_options
 from pipeline.cli_output import open_console, output_options, report
 from pipeline.cli_types import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, Shares, Size, Workers
 
@@ -77,9 +78,7 @@ def main() -> None:
 @click.option("--views", type=click.IntRange(1, 100), default=1, help="Pictures of each arrangement.")
 @click.option("--size", type=Size(), default="640x480", help="Of the pictures, in pixels.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Another seed, other scenes.")
-@click.option("--recipe", default="tabletop", help="A recipe's name or a YAML file ('synth recipe list').")
-@click.option("--backend", default="raster", help="raster (fast) or cycles (path traced).")
-@click.option("--preset", default="draft", help="draft, good or best.")
+@recipe_options
 @click.option("--samples", type=click.IntRange(1, 65536), help="Per pixel, in place of the preset's.")
 @click.option("--denoise/--no-denoise", default=None, help="For cycles, in place of the preset's.")
 @click.option("--workers", type=Workers(), default="1", help="Processes that render side by side.")
@@ -129,7 +128,7 @@ def _run_settings(options: dict[str, Any]) -> Any:
         width=width,
         height=height,
         seed=options["seed"],
-        recipe=options["recipe"],
+        recipe=recipe_of(options["recipe"]),
         backend=options["backend"],
         preset=options["preset"],
         samples=options["samples"],

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pipeline.cli_output import reporting
+from pipeline.cli_output import reporting, reporting_mistakes
 
 
 class Command(click.Command):
@@ -17,7 +17,8 @@ class Command(click.Command):
         if not ctx.resilient_parsing:  # of shell completion, which never complains
             _, _, order = self.make_parser(ctx).parse_args(args=list(args))
             _refuse_repeated(ctx, order)
-        return super().parse_args(ctx, args)
+        with reporting_mistakes(ctx):
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         with reporting(ctx):

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from pipeline.cli_choices import AUGMENT, EMBEDDER_WEIGHTS, LOSS
 from pipeline.cli_command import CommandGroup
 from pipeline.cli_output import open_console, output_options, report
 from pipeline.cli_types import ANY_PATH, EXISTING_FOLDER, NamedPath
@@ -46,16 +47,16 @@ def embedder() -> None:
 @click.option("--hold-out", type=click.FloatRange(0, 0.9), default=0.1, help="Share of scenes for that, without --val.")
 @click.option("--group-key", help="Field of an image that names its group.  [default: group, where it is there]")
 @click.option("--backbone", default="tf_efficientnet_lite0", help="Any convolutional timm model.")
-@click.option("--weights", default="imagenet", help="imagenet, none, or a file: of the backbone or of an embedder.")
+@click.option("--weights", type=EMBEDDER_WEIGHTS, default="imagenet", help="Or a file: of the backbone or an embedder.")
 @click.option("--dim", type=click.IntRange(2, 4096), default=512, help="Numbers per crop.")
 @click.option(
     "--side", type=click.IntRange(32, 1024), default=128, help="Crops are fitted into a square of so many px."
 )
-@click.option("--loss", default="arcface", help="arcface (sub-centres), proxy (Proxy-Anchor) or softmax.")
+@click.option("--loss", type=LOSS, default="arcface", help="arcface has sub-centres, proxy is Proxy-Anchor.")
 @click.option(
     "--share", type=click.FloatRange(0, 1, min_open=True), default=1.0, help="Of the other SKUs' centres in each step."
 )
-@click.option("--augment", default="strong", help="none, light or strong.")
+@click.option("--augment", type=AUGMENT, default="strong", help="How much crops are changed.")
 @click.option("--epochs", type=click.IntRange(0), default=20, help="Passes over the crops; 0: pretrained features.")
 @click.option("--epoch-crops", type=click.IntRange(1), help="Crops that count as an epoch, instead.")
 @click.option("--most", type=click.IntRange(1), help="Crops of a SKU from one data set at most.")

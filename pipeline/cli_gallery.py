@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
+from pipeline.cli_choices import INDEX
 from pipeline.cli_command import Command, CommandGroup
 from pipeline.cli_output import open_console, output_options, report
 from pipeline.cli_types import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, Workers
 
 INTERRUPTED = 130
 EXISTING = click.Path(exists=True, path_type=Path)
-KINDS = ("exact", "hnsw", "ivf", "ivf8", "ivfpq")
 DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", help="What to compute on.")
 CACHE = click.option("--cache", type=ANY_PATH, help="Folder for what was made once.  [default: ~/.cache/synth]")
 WORKERS = click.option("--workers", type=Workers(), default="auto", help="Processes that render and embed.")
@@ -52,7 +52,7 @@ def views(sku_list: Path, out: Path, **options: Any) -> None:
 @click.option("--out", type=ANY_PATH, required=True, help="Folder of the gallery; the same command again resumes.")
 @click.option("--views", type=click.IntRange(1, 24), default=8, help="Pictures of each SKU.")
 @click.option("--precision", type=click.Choice(["float32", "float16"]), default="float32", help="Of what is stored.")
-@click.option("--index", type=click.Choice(KINDS), default="exact", help="How it is searched.")
+@click.option("--index", type=INDEX, default="exact", help="How it is searched.")
 @WORKERS
 @DEVICE
 @CACHE
@@ -90,7 +90,7 @@ def remove(folder: Path, keys: tuple[str, ...]) -> None:
 
 @gallery.command()
 @click.argument("folder", metavar="GALLERY", type=EXISTING_FOLDER)
-@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("kind", type=INDEX)
 def index(folder: Path, kind: str) -> None:
     """Build another index for the version in use, and measure how much it finds."""
     from pipeline.gallery_tools import make_index

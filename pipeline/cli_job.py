@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
+from pipeline.cli_choices import ENGINE, recipe_of
 from pipeline.cli_command import CommandGroup
-from pipeline.cli_options import backdrop_options, with_options
+from pipeline.cli_options import backdrop_options, recipe_options, with_options
 from pipeline.cli_output import open_console, output_options, report
 from pipeline.cli_types import ANY_PATH, EXISTING_FILE, Shares, Size, Workers
 
@@ -30,9 +31,7 @@ what_options = with_options(
     click.option("--views", type=click.IntRange(1, 100), default=1, help="Pictures of each scene."),
     click.option("--size", type=Size(), default="640x480", help="Of the pictures, in pixels."),
     click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Another seed, other scenes."),
-    click.option("--recipe", default="tabletop", help="A recipe's name or a YAML file ('synth recipe list')."),
-    click.option("--backend", default="raster", help="raster (fast) or cycles (path traced)."),
-    click.option("--preset", default="draft", help="draft, good or best."),
+    recipe_options,
     click.option("--samples", type=click.IntRange(1, 65536), help="Per pixel, in place of the preset's."),
     click.option("--denoise/--no-denoise", default=None, help="For cycles, in place of the preset's."),
     click.option("--split", "splits", type=Shares(), default="train:1", help="Shares, e.g. train:0.9,val:0.1."),
@@ -46,7 +45,7 @@ what_options = with_options(
     click.option("--cache", type=ANY_PATH, help="Folder for normalised meshes.  [default: ~/.cache/synth]"),
 )
 how_options = with_options(
-    click.option("--engine", help="local (processes of this machine) or ray.  [default: local]"),
+    click.option("--engine", type=ENGINE, help="local: processes of this machine.  [default: local]"),
     click.option("--address", help="Of a Ray cluster: auto, HOST:PORT or ray://...; none = this machine."),
     click.option("--cpus", type=click.FloatRange(0.1), help="Cores that a worker takes on a cluster.  [default: 1]"),
     click.option("--gpus", type=click.FloatRange(0), help="GPUs that a worker takes on a cluster.  [default: 0]"),
@@ -165,10 +164,11 @@ def _settings(options: dict[str, Any]) -> Any:
     from pipeline.run_settings import BackdropFolders, RunSettings, default_cache
 
     width, height = options["size"]
-    same = ("sku_list", "views", "seed", "recipe", "backend", "preset", "samples", "denoise", "splits", "licence")
+    same = ("sku_list", "views", "seed", "backend", "preset", "samples", "denoise", "splits", "licence")
     how = {name: options[name] for name in ("timeout_s", "max_failures") if options.get(name) is not None}
     render = RunSettings(
         **{name: options[name] for name in same},
+        recipe=recipe_of(options["recipe"]),
         out=Path(),
         scenes=0,
         width=width,

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from pipeline.cli_choices import AUGMENT, DETECTOR, METHOD, SCHEDULE, WEIGHTS
 from pipeline.cli_command import Command
 from pipeline.cli_output import open_console, output_options, report
 from pipeline.cli_types import ANY_PATH, EXISTING_FOLDER, DataPath, Mix, NamedPath, Size
@@ -64,7 +65,7 @@ def step_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = (
         click.option("--batch", type=click.IntRange(1, 4096), default=16, help="Images per step, over all devices."),
         click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="[default: the detector's own]"),
-        click.option("--augment", default="strong", help="none, light or strong."),
+        click.option("--augment", type=AUGMENT, default="strong", help="How much training pictures are changed."),
         click.option("--patience", type=click.IntRange(1), default=8, help="Epochs without better validation AP."),
         click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Of all chance."),
         click.option("--workers", type=click.IntRange(0, 128), help="Processes that read images.  [default: by cores]"),
@@ -85,13 +86,14 @@ def _with(options: tuple[Any, ...], command: Callable[..., Any]) -> Callable[...
 @data_options
 @click.option(
     "--schedule",
+    type=SCHEDULE,
     default="mix",
-    help="mix; finetune (synthetic, then real at a tenth of the rate); or mix+finetune.",
+    help="finetune: synthetic images, then real ones at a tenth of the rate.",
 )
 @click.option("--replay", type=click.FloatRange(0, 0.9), default=0.2, help="Synthetic share while fine-tuning.")
-@click.option("--detector", default="fasterrcnn_mobilenet", help="See 'synth train --list'.")
+@click.option("--detector", type=DETECTOR, default="fasterrcnn_mobilenet", help="See 'synth train --list'.")
 @click.option("--backbone", help="Any timm model with stages, e.g. tf_efficientnet_lite0.")
-@click.option("--weights", default="imagenet", help="imagenet, coco, none, or a file.")
+@click.option("--weights", type=WEIGHTS, default="imagenet", help="What the network begins with.")
 @click.option("--size", type=Size(), help="Pictures are fitted into this.  [default: by detector and data]")
 @click.option("--epochs", type=click.IntRange(1), default=20, help="Passes over the synthetic set.")
 @click.option("--epoch-images", type=click.IntRange(1), help="Images that count as an epoch, instead.")
@@ -145,7 +147,7 @@ def _list_detectors(ctx: click.Context, wanted: bool) -> None:
 @click.command(cls=Command)
 @click.argument("run", type=EXISTING)
 @data_options
-@click.option("--method", default="finetune", help="How: finetune.")
+@click.option("--method", type=METHOD, default="finetune", help="How it is adapted.")
 @click.option("--freeze", type=click.Choice(["none", "backbone"]), default="none", help="What stays as it is.")
 @click.option("--replay", type=click.FloatRange(0, 0.9), default=0.2, help="Share of synthetic images, if --synthetic.")
 @click.option("--epochs", type=click.IntRange(1), default=10, help="Of --epoch-images each.")
@@ -313,7 +315,7 @@ def export(run: Path, kind: str, out: Path | None, photos: Path | None) -> None:
 @click.command("preview-batch", cls=Command)
 @data_options
 @click.option("--size", type=Size(), default="640x384", help="Of the network's pictures.")
-@click.option("--augment", default="strong", help="none, light or strong.")
+@click.option("--augment", type=AUGMENT, default="strong", help="How much training pictures are changed.")
 @click.option("--count", type=click.IntRange(1, 256), default=16, help="Pictures shown.")
 @click.option("--seed", type=click.IntRange(0), default=0, help="Of all chance.")
 @click.option("--out", type=ANY_PATH, default="batch.png", help="The contact sheet, a PNG.")

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from pipeline.cli_choices import BACKEND, PRESET, Recipe
 from pipeline.cli_types import EXISTING_FOLDER
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -23,6 +24,17 @@ def with_options(*options: Decorator) -> Decorator:
     return add
 
 
+recipe_options = with_options(
+    click.option(
+        "--recipe",
+        type=Recipe(),
+        multiple=True,
+        default=("tabletop",),
+        help="How scenes are arranged; several share them: --recipe tabletop:0.7 --recipe scatter:0.3.",
+    ),
+    click.option("--backend", type=BACKEND, default="raster", help="raster is fast, cycles path traces."),
+    click.option("--preset", type=PRESET, default="draft", help="How much work goes into a picture."),
+)
 backdrop_options = with_options(
     click.option(
         "--hdri",

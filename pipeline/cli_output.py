@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from assets.errors import SynthError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -41,6 +43,7 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--quiet",
             is_flag=True,
+            is_eager=True,
             expose_value=False,
             callback=_note(QUIET),
             help="No progress and no tables: errors, and one line at the end.",
@@ -48,6 +51,7 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--json",
             is_flag=True,
+            is_eager=True,
             expose_value=False,
             callback=_note(JSON),
             help="One JSON object at the end on stdout; everything else goes to stderr.",
@@ -103,9 +107,24 @@ def reporting(ctx: click.Context) -> Iterator[None]:
         ended, error = _ending_of(raised)
         raise
     finally:
-        said: dict[str, Any] = {"command": _name_of(ctx), "ended": ended, "error": error}
-        said = {**said, **ctx.meta.get(SUMMARY, {}), **said, "seconds": round(time.monotonic() - started, 3)}
-        click.echo(json.dumps(_plain(said), ensure_ascii=False) if as_json else _line_of(said))
+        _print_ending(ctx, ended, error, time.monotonic() - started)
+
+
+@contextmanager
+def reporting_mistakes(ctx: click.Context) -> Iterator[None]:
+    """While options are read: with --json a mistake among them ends in an object on stdout too."""
+    try:
+        yield
+    except (click.UsageError, SynthError) as raised:
+        if ctx.meta.get(JSON):
+            _print_ending(ctx, *_ending_of(raised), 0.0)
+        raise
+
+
+def _print_ending(ctx: click.Context, ended: str, error: str | None, seconds: float) -> None:
+    said: dict[str, Any] = {"command": _name_of(ctx), "ended": ended, "error": error}
+    said = {**said, **ctx.meta.get(SUMMARY, {}), **said, "seconds": round(seconds, 3)}
+    click.echo(json.dumps(_plain(said), ensure_ascii=False) if ctx.meta.get(JSON) else _line_of(said))
 
 
 def _name_of(ctx: click.Context) -> str:

@@ -24,6 +24,7 @@ from assets.shards import (
     ShardEntry,
     ShardIndex,
     coco_name,
+    has_index,
     read_categories,
     read_index,
     tar_name,
@@ -79,6 +80,7 @@ def merge_data(places: Sequence[Place], out: Place, console: Console) -> DataSum
     """
     if len({str(place) for place in [*places, out]}) <= len(places):
         raise SynthError("a set can be merged with others, into a new place", where=str(out))
+    _refuse_folders(places)
     indexes = [read_index(place) for place in places]
     identity = {"command": "synth data merge", "sets": [_digest(place) for place in places]}
     done = claim_place(out, identity)
@@ -93,6 +95,18 @@ def merge_data(places: Sequence[Place], out: Place, console: Console) -> DataSum
     out.write(DATASET, _about(places, indexes))
     receipts = read_receipts(out)
     return summarise(finish_place(out, [receipts[name] for name in names]).shards, fresh, notes)
+
+
+def _refuse_folders(places: Sequence[Place]) -> None:
+    """Raises SynthError that names the commands to give first, where ordinary data sets are among the places."""
+    folders = [place.local for place in places if place.local and place.local.exists() and not has_index(place)]
+    if folders:
+        commands = [f"synth data pack {folder} {folder.with_suffix('')}-shards" for folder in folders]
+        raise SynthError(
+            "only sets in shards can be merged",
+            found=f"without shards: {', '.join(map(str, folders))}",
+            hint=f"pack them first and merge what that writes: {'; '.join(commands)}",
+        )
 
 
 def _digest(place: Place) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -24,6 +26,7 @@ from detectors.tables import write_table
 from pipeline.data_parts import read_part
 from pipeline.data_source import find_splits, head_of, records_of
 from pipeline.data_spool import IdSpool
+from render.recipes import RECIPES
 
 # Square pixels, as COCO divides.
 SIZES = (("small (under 32 x 32 px)", 0.0), ("medium", 32.0**2), ("large (96 x 96 px and more)", 96.0**2))
@@ -37,8 +40,8 @@ class Stats:
     """Counts of a data set. K categories: keys, names, ids; per category, (K,): boxes, ignored among them, pictures,
     sum of areas, sum of visibilities and how many have one.
 
-    images, annotations: by split. sizes: (3,) boxes by COCO's sizes. visibility, truncation: (7,) by SHARES and unknown
-    last. products: (10001,) pictures by their number of boxes.
+    images, annotations: by split. recipes: numbers of images that name one. sizes: (3,) boxes by COCO's sizes. visibility,
+    truncation: (7,) by SHARES and unknown last. products: (10001,) pictures by their number of boxes.
     """
 
     ids: NDArray[np.int64]
@@ -46,6 +49,7 @@ class Stats:
     names: list[str]
     images: dict[str, int] = field(default_factory=dict)
     annotations: dict[str, int] = field(default_factory=dict)
+    recipes: Counter[str] = field(default_factory=Counter)
     unknown: int = 0
     sizes: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(SIZES), np.int64))
     visibility: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(SHARES), np.int64))
@@ -66,7 +70,7 @@ class Stats:
             self._add(record)
 
     def _add(self, record: Record) -> None:
-        area, visibility = number(record.get("area")), number(record.get("visibility"))
+        area, visibility = _area_of(record), number(record.get("visibility"))
         self.sizes[sum(area >= least for _, least in SIZES[1:])] += 1
         self.visibility[_slot(visibility)] += 1
         self.truncation[_slot(number(record.get("truncation")))] += 1
@@ -87,6 +91,15 @@ class Stats:
         return np.fromiter(found, np.int64, len(records))
 
 
+def _area_of(record: Record) -> float:
+    """Square pixels of an annotation: its `area`, or where it has none that of its box; nan where it has neither."""
+    area, box = number(record.get("area")), record.get("bbox")
+    if area == area or not isinstance(box, list) or len(box) != 4:
+        return area
+    width, height = number(box[2]), number(box[3])
+    return width * height if min(width, height) >= 0 else math.nan
+
+
 def count_data(source: str, console: Console) -> Stats:
     """The statistics of a sharded data set at any place, or of an ordinary one on disk."""
     place = Place(source)
@@ -102,6 +115,7 @@ def _count_shards(place: Place, console: Console) -> Stats:
         for entry in index.shards:
             part = read_part(place, entry)
             stats.add(entry.split, len(part.images), part.annotations)
+            stats.recipes.update(filter(None, map(_recipe_of, part.images)))
             by_image: dict[Any, list[Record]] = {image.get("id"): [] for image in part.images}
             for record in part.annotations:
                 by_image.setdefault(record.get("image_id"), []).append(record)
@@ -118,7 +132,7 @@ def _count_plain(path: Path, console: Console) -> Stats:
     stats = _empty(head_of(splits[0].file).categories, str(path))
     for split in splits:
         console.print(f"counting {split.file.name}", highlight=False)
-        ids = np.sort(np.array([whole_number(r.get("id")) or 0 for r in records_of(split.file, "images")], np.int64))
+        ids = np.sort(np.array(list(_image_ids(split.file, stats.recipes)), np.int64))
         counts = np.zeros(len(ids), np.int64)
         stats.add(split.name, len(ids), ())
         with tempfile.TemporaryDirectory(prefix="synth-stats-") as folder:
@@ -138,6 +152,20 @@ def _count_plain(path: Path, console: Console) -> Stats:
             np.minimum(counts, DATASET_INSTANCES.most), minlength=DATASET_INSTANCES.most + 1
         ).astype(np.int64)
     return stats
+
+
+def _image_ids(file: Path, recipes: Counter[str]) -> Iterator[int]:
+    """The ids of the images of a COCO file; what recipes they name is counted on the way."""
+    for record in records_of(file, "images"):
+        if recipe := _recipe_of(record):
+            recipes[recipe] += 1
+        yield whole_number(record.get("id")) or 0
+
+
+def _recipe_of(image: Record) -> str:
+    """The recipe that an image of ours was made by; of others any text may stand there."""
+    recipe = image.get("recipe")
+    return recipe if isinstance(recipe, str) and recipe in RECIPES else ""
 
 
 def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
@@ -166,6 +194,11 @@ def print_stats(stats: Stats, console: Console, *, below: int) -> None:
     for name in sorted(stats.images):
         splits.add_row(name, f"{stats.images[name]:,}", f"{stats.annotations.get(name, 0):,}")
     console.print(splits, highlight=False)
+    if len(stats.recipes) > 1:
+        made = _table("recipe", "images", "share")
+        for name, count in sorted(stats.recipes.items()):
+            made.add_row(name, f"{count:,}", f"{count / stats.recipes.total():.1%}")
+        console.print(made, highlight=False)
     total = max(int(stats.sizes.sum()), 1)
     sizes = _table("boxes by size", "count", "share")
     for (name, _), count in zip(SIZES, stats.sizes, strict=True):
@@ -189,6 +222,7 @@ def stats_fields(stats: Stats, *, below: int) -> dict[str, Any]:
             name: {"images": count, "annotations": stats.annotations.get(name, 0)}
             for name, count in sorted(stats.images.items())
         },
+        "recipes": stats.recipes,
         "sizes": dict(zip(("small", "medium", "large"), stats.sizes, strict=True)),
         "visibility": stats.visibility,
         "truncation": stats.truncation,

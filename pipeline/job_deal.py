@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 from pipeline.layout import GOLDEN, Splits
 
+# Least and most products of a scene: of all alike, or by the scene's place in the deal.
+Count = tuple[int, int] | Callable[[int], tuple[int, int]]
 # Numbers of the streams that deals are drawn from, apart from those of scenes (render/streams.py).
 DEAL = 1000
 
@@ -34,24 +37,28 @@ def deal_scenes(
     needs: NDArray[np.int64],
     before: NDArray[np.int64],
     listed: NDArray[np.bool_],
-    count: tuple[int, int],
+    count: Count,
     *,
     rng: np.random.Generator,
 ) -> Deal:
-    """Hands of count[0] to count[1] different SKUs, in which SKU i comes needs[i] times.
+    """Hands of different SKUs, as many as `count` says, in which SKU i comes needs[i] times.
 
     needs, before, listed: (I,), by category id: how often it is to be dealt, how often it was before, and whether it
     may fill up a hand that would be too small. One shuffled deck after another of all that still need something, so
     that the neighbours of a SKU differ each time; the last hands of a deck are as large as is left.
     """
-    decks, sizes = [], []
+    decks: list[NDArray[np.int64]] = []
+    sizes: list[NDArray[np.int64]] = []
     for already in range(int(needs.max(initial=0))):
         deck = rng.permutation(np.flatnonzero(needs > already))
-        if len(deck) < count[0]:
+        first = sum(map(len, sizes))
+        least = (count(first) if callable(count) else count)[0]
+        if len(deck) < least:
             others = rng.permutation(np.flatnonzero(listed & (needs <= already)))
-            deck = np.concatenate([deck, others[: count[0] - len(deck)]])
+            deck = np.concatenate([deck, others[: least - len(deck)]])
         decks.append(deck)
-        sizes.append(_hand_sizes(len(deck), count, rng))
+        made = _mixed_sizes(len(deck), count, first, rng) if callable(count) else _hand_sizes(len(deck), count, rng)
+        sizes.append(made)
     if not decks:
         return Deal(np.zeros(0, np.int32), np.zeros(1, np.int64), np.zeros(0, np.int32))
     cards = np.concatenate(decks).astype(np.int32)
@@ -71,6 +78,25 @@ def _hand_sizes(cards: int, count: tuple[int, int], rng: np.random.Generator) ->
         room = np.flatnonzero(sizes < high if step > 0 else sizes > low)
         sizes[rng.permutation(room)[: abs(missing)]] += step
     return sizes
+
+
+def _mixed_sizes(
+    cards: int, count: Callable[[int], tuple[int, int]], first: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """The same where each scene has a range of its own; `first`: the place of the first one in the deal."""
+    lows: list[int] = []
+    sizes: list[int] = []
+    reached = 0
+    while reached < cards:
+        low, high = count(first + len(sizes))
+        lows.append(low)
+        sizes.append(int(rng.integers(low, high + 1)))
+        reached += sizes[-1]
+    found, least = np.array(sizes, np.int64), np.array(lows, np.int64)
+    while (excess := int(found.sum()) - cards) and len(room := np.flatnonzero(found > least)):
+        found[rng.permutation(room)[:excess]] -= 1
+    found[-1] -= excess  # less than the last hand, without which there were too few
+    return found
 
 
 def _earlier(cards: NDArray) -> NDArray[np.int64]:

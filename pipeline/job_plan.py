@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from assets.catalog import Catalog
 from assets.catalog_ids import CategoryIds, ids_path, read_ids
 from assets.errors import SynthError
-from pipeline.job_deal import DEAL, deal_scenes
+from pipeline.job_deal import DEAL, Count, deal_scenes
 from pipeline.job_receipts import Receipt
 from pipeline.job_settings import JobSettings
 from pipeline.job_store import Generation, Plan, Shard, Version
@@ -146,16 +146,20 @@ def next_generation(plan: Plan, coverage: Coverage, settings: JobSettings, expec
     listed, _ = version.by_id(plan.size)
     listed[list(coverage.broken)] = False
     rng = np.random.default_rng([settings.render.seed, DEAL, number])
-    deal = deal_scenes(needs, plan.dealt, listed, products_count(settings), rng=rng)
+    deal = deal_scenes(needs, plan.dealt, listed, products_count(settings, plan.scenes), rng=rng)
     return Generation(number, version.number, plan.scenes, expected, deal)
 
 
-def products_count(settings: JobSettings) -> tuple[int, int]:
-    """How many products the recipe wants in a scene, least and most."""
+def products_count(settings: JobSettings, first: int) -> Count:
+    """How many products a scene is dealt, least and most; of a mix by the scene, counted from scene `first`."""
     from render.recipes import load_recipe
+    from render.recipes.mix import RecipeMix, count_range, parts_by_scene
 
-    low, high = load_recipe(settings.render.recipe, streams=settings.render.streams).model_dump()["products"]["count"]
-    return int(low), int(high)
+    recipe, seed = load_recipe(settings.render.recipe, streams=settings.render.streams), settings.render.seed
+    if not isinstance(recipe, RecipeMix):
+        return count_range(recipe)
+    ranges, part_at = [count_range(part.of) for part in recipe.parts], parts_by_scene(recipe, seed)
+    return lambda scene: ranges[int(part_at(first + scene))]
 
 
 def with_generation(plan: Plan, generation: Generation) -> Plan:

@@ -20,7 +20,7 @@ from pipeline.failures import FailureList
 from pipeline.layout import Layout, split_of, stem_of
 from pipeline.progress import Reporter
 from pipeline.resources import open_backdrops, render_settings
-from pipeline.run_settings import RunSettings
+from pipeline.run_settings import RunSettings, recipe_text
 from pipeline.scene_job import render_scene, start_worker
 from pipeline.worker_process import Job
 from pipeline.workers import Outcome, run_scenes
@@ -218,7 +218,7 @@ def _merge(settings: RunSettings, layout: Layout, catalog: Catalog, summary: Run
             layout.annotations(name),
             _fragments(settings, layout, name, seen),
             categories,
-            description=f"synthetic scenes, recipe {Path(settings.recipe).name}, {name}",
+            description=f"synthetic scenes, recipe {recipe_text(settings.recipe)}, {name}",
             licence=settings.licence,
             creator=settings.creator,
         )

@@ -25,7 +25,8 @@ class BackdropFolders:
 class RunSettings:
     """A render run. Everything up to `streams` decides the bytes of the data set; the rest only how it is made.
 
-    recipe: a name or a path to YAML. samples, denoise: None for those of the preset. splits: name and share, sum 1.
+    recipe: a name or a path to YAML, or several with their shares. samples, denoise: None for those of the preset.
+    splits: name and share, sum 1.
     extras: of depth, normals, ids. streams: version of the random streams and of the recipes' defaults, which a set
     that is there already keeps. workers: processes; threads of the machine are shared between them. timeout_s: for
     one scene with all its views, long enough for 128 samples of a full HD picture on two cores. max_failures: share of
@@ -40,7 +41,7 @@ class RunSettings:
     width: int = 640
     height: int = 480
     seed: int = 0
-    recipe: str = "tabletop"
+    recipe: str | tuple[tuple[str, float], ...] = "tabletop"
     backend: str = "raster"
     preset: str = "draft"
     samples: int | None = None
@@ -63,6 +64,13 @@ class RunSettings:
     def threads(self) -> int:
         """Threads for each worker, so that all of them together fill the machine."""
         return self.threads_each or max(usable_cores() // max(self.workers, 1), 1)
+
+
+def recipe_text(recipe: str | tuple[tuple[str, float], ...]) -> str:
+    """A recipe, or several with their shares, in a few words: tabletop:0.7 + mine.yaml:0.3."""
+    if isinstance(recipe, str):
+        return Path(recipe).name
+    return " + ".join(f"{Path(name).name}:{share:g}" for name, share in recipe)
 
 
 def default_cache() -> Path:

@@ -62,6 +62,11 @@ def choose_products(catalog_size: int, count: tuple[int, int], *, seed: int, ind
     scenes no product has been drawn more than once more than another. A pure function: scene 1000 needs no scene 999.
     """
     start, number = _hand(count, seed, index)
+    return deal_products(catalog_size, start, number, seed)
+
+
+def deal_products(catalog_size: int, start: int, number: int, seed: int) -> tuple[int, ...]:
+    """The `number` cards after the first `start` of the decks, as positions in the catalogue."""
     draws = range(start, start + number)
     return tuple(int(_deck(catalog_size, seed, draw // catalog_size)[draw % catalog_size]) for draw in draws)
 

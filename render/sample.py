@@ -5,6 +5,7 @@ from __future__ import annotations
 from assets.library import Library
 from render.choice import Hand
 from render.recipes import recipe_module
+from render.recipes.mix import RecipeMix, hand_at, recipe_at
 from render.recipes.parts import Section
 from render.scene import SceneSpec
 from render.streams import STREAMS, Streams, salt_of
@@ -33,6 +34,9 @@ def draw_scene(
     """
     if min(seed, index, view) < 0:
         raise ValueError(f"seed, index and view must not be negative, found {seed}, {index}, {view}")
+    if isinstance(recipe, RecipeMix):
+        hand = hand or hand_at(recipe, library.catalog.keys, seed, index)
+        recipe = recipe_at(recipe, seed, index)
     name = recipe.model_dump(include={"recipe"})["recipe"]
     salt = None if streams == 1 else salt_of(library.catalog.hash)
     spec: SceneSpec = recipe_module(name).lay_out(

@@ -31,6 +31,7 @@ class Purpose(IntEnum):
     TABLE = 9
     REPEATS = 10
     STACKS = 11
+    RECIPE = 12
 
 
 @dataclass(frozen=True)

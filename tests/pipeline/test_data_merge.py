@@ -157,6 +157,15 @@ def test_damage_is_told_not_spread(places: tuple[Place, Place, Place], tmp_path:
     assert done.exit_code == 1 and "no index.json" in done.output
 
 
+def test_merging_folders_names_the_commands_to_give_first(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name / "annotations").mkdir(parents=True)
+    done = CliRunner().invoke(main, ["data", "merge", *(str(tmp_path / name) for name in ("a", "b", "out"))])
+    assert done.exit_code == 1
+    assert f"synth data pack {tmp_path / 'a'} {tmp_path / 'a'}-shards; synth data pack {tmp_path / 'b'}" in done.output
+    assert not (tmp_path / "out").exists()
+
+
 def test_categories_of_one_sku_are_one() -> None:
     one = [{"id": 1, "sku": "a", "name": "A"}, {"id": 2, "sku": "b", "name": "B"}]
     other = [

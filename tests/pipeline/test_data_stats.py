@@ -75,6 +75,27 @@ def test_the_table_has_every_sku(tmp_path: Path) -> None:
     assert table["sku"] == ["tea", "=soap"] and table["boxes"] == [9, 0]
 
 
+def test_boxes_without_an_area_count_by_their_box(tmp_path: Path) -> None:
+    file = foreign_set(tmp_path / "theirs", NAMES)
+    content = json.loads(file.read_text())
+    content["annotations"] = [
+        {"id": number, "image_id": content["images"][0]["id"], "category_id": content["categories"][0]["id"], **record}
+        for number, record in enumerate(
+            (
+                {"bbox": [0, 0, 40, 40]},
+                {"bbox": [0, 0, 100, 100]},
+                {"bbox": [0, 0, 100, 100], "area": 9},
+                {"bbox": [0, 0, 4, 4]},
+            ),
+            start=1,
+        )
+    ]
+    file.write_text(json.dumps(content))
+    stats = count_data(str(file), QUIET)
+    assert stats.sizes.tolist() == [2, 1, 1]
+    assert stats.area.sum() == 1600 + 10000 + 9 + 16
+
+
 def test_the_command_tells_what_is_rare(tmp_path: Path) -> None:
     file = foreign_set(tmp_path / "theirs", NAMES)
     done = CliRunner().invoke(main, ["data", "stats", str(file), "--below", "12"])

@@ -43,6 +43,21 @@ def test_hands_keep_to_the_recipe_s_numbers_and_numbers_count_on() -> None:
         assert sorted(dealt.numbers[dealt.cards == sku].tolist()) == list(range(3, 10))
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.integers(0, 5), min_size=1, max_size=60), st.lists(COUNTS, min_size=2, max_size=3), st.integers(0, 9)
+)
+def test_scenes_may_have_numbers_of_their_own(needs: list[int], ranges: list[tuple[int, int]], seed: int) -> None:
+    given = np.array(needs)
+    nothing, rng = np.zeros(len(given), bool), np.random.default_rng(seed)
+    dealt = deal_scenes(given, given * 0, nothing, lambda scene: ranges[scene % len(ranges)], rng=rng)
+    assert np.bincount(dealt.cards, minlength=len(needs)).tolist() == needs
+    sizes = np.diff(dealt.starts)
+    assert all(0 < size <= ranges[scene % len(ranges)][1] for scene, size in enumerate(sizes))
+    # Fewer than its range says has only the last hand of a deck.
+    assert sum(size < ranges[scene % len(ranges)][0] for scene, size in enumerate(sizes)) <= max(needs)
+
+
 def test_neighbours_differ() -> None:
     dealt = deal([6] * 200, (5, 5))
     beside = [set(dealt.cards[dealt.hand(s)].tolist()) for s in range(len(dealt)) if 17 in dealt.cards[dealt.hand(s)]]

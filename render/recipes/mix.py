@@ -1,0 +1,69 @@
+"""Several recipes in one run, each with a share of the scenes: which one a scene is of follows from its index alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, SerializeAsAny
+
+from render.choice import Hand, deal_products
+from render.recipes.parts import Section
+from render.streams import Purpose, Streams
+
+MIX = "mix"
+# Written out they must fit into what a recipe may hold (RECIPE_BYTES).
+MAX_PARTS = 8
+# Multiples of an irrational number fill 0..1 evenly, so that shares hold for any number of scenes; this one does so
+# together with the golden ratio too, by which scenes are divided into splits (pipeline/layout.py).
+STEP = 0.7548776662466927
+
+ShareWeight = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+
+
+class RecipePart(Section):
+    """A recipe of a mix. share: its weight; only the ratio to those of the others counts."""
+
+    share: ShareWeight = 1.0
+    of: SerializeAsAny[Section]
+
+
+class RecipeMix(Section):
+    """Several recipes that share the scenes of a run."""
+
+    recipe: Literal["mix"] = "mix"
+    parts: Annotated[tuple[RecipePart, ...], Field(min_length=1, max_length=MAX_PARTS)]
+
+
+def parts_by_scene(mix: RecipeMix, seed: int) -> Callable[[int | NDArray[np.int64]], NDArray[np.int64]]:
+    """Which part of the mix scenes are of, by their indices: they stand evenly in 0..1, from a start."""
+    start = float(Streams(seed, 0).scene(Purpose.RECIPE).random())
+    total = sum(part.share for part in mix.parts)
+    edges = [edge / total for edge in accumulate(part.share for part in mix.parts)][:-1]
+    return lambda index: np.searchsorted(edges, (start + index * STEP) % 1.0, side="right")
+
+
+def recipe_at(mix: RecipeMix, seed: int, index: int) -> Section:
+    """The recipe of scene `index`."""
+    return mix.parts[int(parts_by_scene(mix, seed)(index))].of
+
+
+def hand_at(mix: RecipeMix, keys: Sequence[str], seed: int, index: int) -> Hand:
+    """The products of scene `index`: all recipes draw from the same decks, so that every SKU comes equally often.
+
+    keys: of the catalogue, sorted. As `choose_products`, with numbers of products that differ from scene to scene.
+    """
+    ranges = np.array([count_range(part.of) for part in mix.parts])
+    low, high = ranges[parts_by_scene(mix, seed)(np.arange(index + 1))].T
+    shares = np.random.default_rng([seed, int(Purpose.COUNT)]).random(index + 1)
+    sizes = low + (shares * (high - low + 1)).astype(np.int64)
+    return Hand(tuple(keys[place] for place in deal_products(len(keys), int(sizes[:-1].sum()), int(sizes[-1]), seed)))
+
+
+def count_range(recipe: Section) -> tuple[int, int]:
+    """How many different products are dealt to a scene of the recipe, least and most."""
+    low, high = recipe.model_dump(include={"products": {"count"}})["products"]["count"]
+    return int(low), int(high)
