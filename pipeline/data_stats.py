@@ -40,8 +40,8 @@ class Stats:
     """Counts of a data set. K categories: keys, names, ids; per category, (K,): boxes, ignored among them, pictures,
     sum of areas, sum of visibilities and how many have one.
 
-    images, annotations: by split. recipes: numbers of images that name one. sizes: (3,) boxes by COCO's sizes. visibility,
-    truncation: (7,) by SHARES and unknown last. products: (10001,) pictures by their number of boxes.
+    images, annotations: by split. recipes: numbers of images that name one. sizes: (3,) boxes by COCO's sizes.
+    visibility, truncation: (7,) by SHARES and unknown last. products: (10001,) pictures by their number of boxes.
     """
 
     ids: NDArray[np.int64]
