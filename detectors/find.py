@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from assets.errors import SynthError
 from detectors.augment import Letterbox, fit
 from detectors.coco_pictures import read_picture
 from detectors.image_set import Classes, ImageSet, Predictions
-from detectors.loader import FIRST_LABEL, PREFETCH, calm_worker
+from detectors.loader import FIRST_LABEL, PREFETCH, ProcessLoader, calm_worker
 from detectors.sample import Sample
 
 
@@ -113,7 +113,7 @@ def find_in_fitted(
 ) -> Iterator[tuple[int, Detections]]:
     """(place, Detections) of each picture, in their order. pictures: items as those of FittedImages."""
     device = next(model.parameters()).device
-    loader = DataLoader(
+    loader = ProcessLoader(
         pictures,
         batch_size=batch,
         num_workers=workers,

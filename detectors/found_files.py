@@ -18,6 +18,8 @@ from detectors.find import Detections
 from detectors.image_set import Classes
 from detectors.shots import Shot
 
+# What Ctrl-C does to a command that looks at pictures.
+FOUND_KEPT, FOUND_STEP = "what was found until then is kept", "these pictures"
 PREDICTIONS, IMAGES = "predictions.json", "images.json"
 
 

@@ -1,4 +1,4 @@
-"""Around a training: an orderly stop at Ctrl-C, quiet libraries, and words for memory that ran out."""
+"""Around a training: signals that Lightning would take, quiet libraries, and words for memory that ran out."""
 
 from __future__ import annotations
 
@@ -8,38 +8,36 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
+import lightning as L
 import torch
 
 from assets.errors import SynthError
-from detectors.progress import StepProgress
+
+# What can be relied on when a training is stopped at once.
+SAVE_KEPT = "the last save is kept: the same command resumes there"
 
 
-class Stoppable(Protocol):
-    """A training that looks at `interrupted` after every step."""
+class OwnSignals(L.Callback):
+    """Takes SIGTERM back from Lightning, which would raise SystemExit in the middle of a step."""
 
-    interrupted: bool
+    def __init__(self) -> None:
+        self._handler = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._handler)
 
 
 @contextmanager
-def orderly_stop(keeper: Stoppable, progress: StepProgress) -> Iterator[None]:
-    """The first Ctrl-C ends after the current step and saves; the second ends at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: object) -> None:
-        if keeper.interrupted:
-            raise KeyboardInterrupt
-        keeper.interrupted = True
-        progress.tell("stopping after this step; Ctrl-C again stops at once")
-
-    earlier = signal.signal(signal.SIGINT, stop)
+def own_interrupts() -> Iterator[None]:
+    """Lightning makes a SystemExit of a KeyboardInterrupt: here it becomes one again."""
     try:
         yield
-    finally:
-        signal.signal(signal.SIGINT, earlier)
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
 
 
 @contextmanager

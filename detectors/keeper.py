@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,14 +49,14 @@ class Identity:
 
 
 class Keeper(L.Callback):
-    """Watches a Learner. interrupted: set from outside to stop after the current step."""
+    """Watches a Learner. stop: asked after every step whether that was the last one for now."""
 
     def __init__(
         self, identity: Identity, validation: ImageSet | None, record: Record, progress: StepProgress, *, workers: int
     ) -> None:
         self.identity, self.validation, self.record, self.progress = identity, validation, record, progress
         self.workers = workers
-        self.interrupted = False
+        self.stop: Callable[[], bool] = lambda: False
         self.waited = self.worked = 0.0
         self.images = 0
         self._judged: nn.Module | None = None
@@ -86,7 +87,7 @@ class Keeper(L.Callback):
             self._end_epoch(trainer, learner)
         elif ended - self._saved > SECONDS_BETWEEN_SAVES:
             self._save_last(trainer, learner)
-        if trainer.strategy.reduce_boolean_decision(self.interrupted, all=False) and not self.record.stopped:
+        if trainer.strategy.reduce_boolean_decision(self.stop(), all=False) and not self.record.stopped:
             self._save_last(trainer, learner)
             trainer.should_stop = True
         self._ended = time.monotonic()

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from assets.errors import SynthError
+from assets.interrupt import hold_signals, ignore_signals
 from detectors.augment import PARTNERS, AugmentSettings, augment
 from detectors.image_set import IGNORED
 from detectors.mix import Draw, Purpose, stream
@@ -106,9 +107,17 @@ class PlannedBatches(Sampler[list[Draw]]):
             yield list(self.plan.draws(first, first + self.batch))
 
 
-def training_loader(dataset: TrainingImages, batches: PlannedBatches, *, workers: int, pin: bool) -> DataLoader[Any]:
+class ProcessLoader(DataLoader[Any]):
+    """A DataLoader whose processes leave Ctrl-C and SIGTERM to their parent, from their birth on."""
+
+    def __iter__(self) -> Any:
+        with hold_signals():
+            return super().__iter__()
+
+
+def training_loader(dataset: TrainingImages, batches: PlannedBatches, *, workers: int, pin: bool) -> ProcessLoader:
     """Batches in their order; `workers` processes read ahead."""
-    return DataLoader(
+    return ProcessLoader(
         dataset,
         batch_sampler=batches,
         num_workers=workers,
@@ -142,8 +151,10 @@ def target_of(sample: Sample) -> dict[str, Tensor]:
 
 
 def calm_worker(worker: int) -> None:
-    """Loader processes are many: each of them must not start threads of its own."""
+    """Loader processes are many: each of them must not start threads of its own. Only their parent ends them."""
     import cv2
+
+    ignore_signals()
 
     cv2.setNumThreads(0)
     torch.set_num_threads(1)

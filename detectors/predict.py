@@ -17,10 +17,21 @@ from torch import Tensor, nn
 
 from assets.atomic import lock_folder
 from assets.errors import SynthError
+from assets.interrupt import stop_on_signals, until
 from detectors.augment import Letterbox
 from detectors.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, restore_model
 from detectors.find import detections_of, forward
-from detectors.found_files import IMAGES, PREDICTIONS, Found, FoundFiles, image_row, open_found, result_rows
+from detectors.found_files import (
+    FOUND_KEPT,
+    FOUND_STEP,
+    IMAGES,
+    PREDICTIONS,
+    Found,
+    FoundFiles,
+    image_row,
+    open_found,
+    result_rows,
+)
 from detectors.image_set import Classes
 from detectors.inputs import Inputs, find_inputs
 from detectors.loader import FIRST_LABEL
@@ -85,10 +96,11 @@ def predict(
     shots = read_shots(inputs.items, (spec.width, spec.height), every=every, threads=workers)
     found = _find(model, shots, summary, batch=batch, first_id=inputs.first_free_id)
     begun = time.monotonic()
-    with lock_folder(out):
+    with lock_folder(out), stop_on_signals(FOUND_KEPT, step=FOUND_STEP) as stop:
         try:
             with open_found(out, checkpoint.classes, _info(run, shown_from)) as files:
-                _write_all(found, files, checkpoint.classes, summary, console, draw=draw)
+                _write_all(until(stop, found), files, checkpoint.classes, summary, console, draw=draw)
+            summary.interrupted = stop() and summary.pictures + len(summary.failed) < summary.total
         except KeyboardInterrupt:
             summary.interrupted = True
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,11 @@ from rich.console import Console
 
 from assets.atomic import lock_folder, remove_leftovers, write_whole
 from assets.errors import SynthError
+from assets.interrupt import stop_on_signals
 from detectors.augment import preset
 from detectors.checkpoint import BEST, LAST, Checkpoint, load_checkpoint
 from detectors.device import is_first_process, loader_processes, pick_device
-from detectors.guards import calm, orderly_stop, told_memory
+from detectors.guards import SAVE_KEPT, OwnSignals, calm, own_interrupts, told_memory
 from detectors.image_store import open_images, open_source, save_images, save_source
 from detectors.keeper import Identity, Keeper, Record, restore_learner
 from detectors.learner import Learner
@@ -162,7 +164,13 @@ def _train(
     pin = trainer.strategy.root_device.type == "cuda"
     loader = training_loader(TrainingImages(data.sources, plan, view), batches, workers=workers, pin=pin)
     began = time.monotonic()
-    with progress, orderly_stop(keeper, progress), calm(), told_memory(settings.batch, spec.width, spec.height):
+    with (
+        stop_on_signals(SAVE_KEPT, step="this step" if is_first_process() else "") as keeper.stop,
+        progress,
+        calm(),
+        told_memory(settings.batch, spec.width, spec.height),
+        own_interrupts(),
+    ):
         trainer.fit(learner, loader)
     return _summary(settings, learner, keeper, time.monotonic() - began)
 
@@ -221,7 +229,7 @@ def _make_trainer(settings: TrainSettings, keeper: Keeper) -> L.Trainer:
         precision="bf16-mixed" if gpu and torch.cuda.is_bf16_supported() else "32-true",
         max_epochs=1,
         gradient_clip_val=settings.clip_norm,
-        callbacks=[keeper],
+        callbacks=[keeper, OwnSignals()],
         logger=[CSVLogger(logs, name="csv"), TensorBoardLogger(logs, name="tensorboard")],
         default_root_dir=settings.out,
         use_distributed_sampler=False,
@@ -259,13 +267,18 @@ def _summary(settings: TrainSettings, learner: Learner, keeper: Keeper, seconds:
     )
 
 
+def best_text(best: Mapping[str, float], scores: str) -> str:
+    """The scores of the best epoch, or why there are none. best: its row, empty before the first epoch has ended."""
+    return f"{scores or 'no validation set'} (epoch {best['epoch']:g})" if best else "the first epoch is not finished"
+
+
 def print_summary(console: Console, summary: TrainSummary) -> None:
     """The last lines of a training."""
     from rich.table import Table
 
     table = Table(show_header=False, box=None)
     scores = ", ".join(f"{name} {value:.4f}" for name, value in summary.best.items() if name != "epoch")
-    table.add_row("best", f"{scores or 'no validation set'} (epoch {summary.best.get('epoch', 0):g})")
+    table.add_row("best", best_text(summary.best, scores))
     table.add_row("drawn", realised(summary.drawn))
     if summary.seconds:
         pace = f"{summary.images_per_second:.1f} images/s, waiting for images {summary.waiting:.1%} of the time"

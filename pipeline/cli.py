@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from assets.errors import SynthError
+from assets.interrupt import exit_code, handle_signals, report_interruption, working
 from pipeline import cli_assets, cli_data, cli_embedder, cli_gallery, cli_job, cli_learning
 from pipeline.cli_choices import recipe_of
 from pipeline.cli_command import CommandGroup
@@ -20,7 +21,6 @@ from pipeline.cli_types import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, Shares,
 if TYPE_CHECKING:
     from pipeline.verify import VerifyReport
 
-INTERRUPTED = 130
 # What the extra "train" brings.
 LEARNING_PACKAGES = (
     "torch",
@@ -36,12 +36,24 @@ LEARNING_PACKAGES = (
 
 
 class Group(CommandGroup):
-    """Tells mistakes of the user without a traceback, and ends with 1."""
+    """Tells mistakes of the user without a traceback, and ends with 1; ends with 130 or 143 where it is interrupted."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        with handle_signals(starting=True):
+            return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         for stream in (sys.stdout, sys.stderr):  # names of files need not be text
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
+        with working():
+            try:
+                return self._run(ctx)
+            except KeyboardInterrupt:
+                report_interruption()
+                ctx.exit(exit_code())
+
+    def _run(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except SynthError as error:
@@ -98,22 +110,18 @@ def main() -> None:
 @output_options
 def render(**options: Any) -> None:
     """Render labelled scenes of your products as a COCO data set."""
-    from pipeline.interrupt import stop_on_signals
+    from assets.interrupt import stop_on_signals
     from pipeline.progress import Reporter
     from pipeline.render_run import run_render
     from pipeline.report import print_summary
 
     console = open_console()
     settings = _run_settings(options)
-    try:
-        with stop_on_signals() as stop:
-            summary = run_render(settings, Reporter(console), stop=stop)
-    except KeyboardInterrupt:
-        console.print("\nstopped; everything finished is kept: the same command goes on from there", highlight=False)
-        sys.exit(INTERRUPTED)
+    with stop_on_signals() as stop:
+        summary = run_render(settings, Reporter(console), stop=stop)
     report(summary)
     print_summary(console, summary)
-    sys.exit(INTERRUPTED if summary.interrupted else 1 if summary.failures else 0)
+    sys.exit(exit_code() if summary.interrupted else 1 if summary.failures else 0)
 
 
 def _run_settings(options: dict[str, Any]) -> Any:

@@ -11,8 +11,6 @@ from pipeline.cli_command import CommandGroup
 from pipeline.cli_output import open_console, output_options, report
 from pipeline.cli_types import ANY_PATH, EXISTING_FILE, Workers
 
-INTERRUPTED = 130
-
 
 @click.group(cls=CommandGroup)
 def assets() -> None:
@@ -35,19 +33,19 @@ def assets_build(
     What is there already is left; the same command goes on where it was stopped. Rendering makes what is missing by
     itself: building ahead tells what is wrong with the pictures before a long run.
     """
+    from assets.interrupt import exit_code, stop_on_signals
     from pipeline.assets_build import build_assets, draw_built, print_build
-    from pipeline.interrupt import stop_on_signals
     from pipeline.progress import Reporter
     from pipeline.run_settings import default_cache
 
     reporter = Reporter(open_console())
     folder = cache or default_cache()
-    with stop_on_signals() as stop:
+    with stop_on_signals(step="the products under way") as stop:
         summary = build_assets(sku_list, folder, reporter, workers=workers, limit=limit, keys=keys, stop=stop)
     report({**vars(summary), "bytes": sum(summary.sizes)}, without=("sizes",))
     print_build(reporter, sku_list, summary)
     if summary.interrupted:
-        sys.exit(INTERRUPTED)
+        sys.exit(exit_code())
     if sheet is not None and not summary.failures:
         reporter.say(f"wrote {draw_built(sku_list, folder, sheet, limit=limit, keys=keys)}")
     sys.exit(1 if summary.failures else 0)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,7 +12,6 @@ from pipeline.cli_command import CommandGroup
 from pipeline.cli_output import open_console, output_options, report
 from pipeline.cli_types import ANY_PATH
 
-INTERRUPTED = 130
 EXISTING = click.Path(exists=True, path_type=Path)
 
 if TYPE_CHECKING:
@@ -89,11 +87,7 @@ def stats(source: str, below: int, sku_table: Path | None) -> None:
 
 
 def _run(call: Callable[[], DataSummary], word: str) -> None:
-    try:
-        summary: Any = call()
-    except KeyboardInterrupt:
-        click.echo("\nstopped; every finished shard is kept: the same command goes on from there", err=True)
-        sys.exit(INTERRUPTED)
+    summary = call()
     report(summary)
     for note in summary.notes:
         click.echo(note)

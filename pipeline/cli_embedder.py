@@ -14,7 +14,6 @@ from pipeline.cli_command import CommandGroup
 from pipeline.cli_output import open_console, output_options, report
 from pipeline.cli_types import ANY_PATH, EXISTING_FOLDER, NamedPath
 
-INTERRUPTED = 130
 EXISTING = click.Path(exists=True, path_type=Path)
 
 
@@ -72,6 +71,7 @@ def train(data: tuple[tuple[str, Path], ...], **options: Any) -> None:
     \b
     synth embedder train data/synth --val data/real --out runs/embedder
     """
+    from assets.interrupt import exit_code
     from detectors.embed.settings import EmbedSettings
     from detectors.embed.train import print_summary, train_embedder
     from detectors.prepare import DataSettings
@@ -98,14 +98,10 @@ def train(data: tuple[tuple[str, Path], ...], **options: Any) -> None:
         **{name: options[name] for name in same},
     )
     console = open_console()
-    try:
-        summary = train_embedder(settings, console)
-    except KeyboardInterrupt:
-        click.echo("\nstopped at once; the last save is kept: the same command goes on from there", err=True)
-        sys.exit(INTERRUPTED)
+    summary = train_embedder(settings, console)
     report(summary)
     print_summary(console, summary)
-    sys.exit(0 if summary.finished else INTERRUPTED)
+    sys.exit(0 if summary.finished else exit_code())
 
 
 def _named(sources: tuple[tuple[str, Path], ...]) -> tuple[tuple[str, Path], ...]:
@@ -142,11 +138,7 @@ def evaluate(run: Path, **options: Any) -> None:
     choice = _choice(options)
     names = ("gallery", "queries", "threshold_data", "views", "out", "images", "skip_bad", "workers", "device", "seed")
     settings = EvaluateSettings(run=run, choice=choice, **{name: options[name] for name in names})
-    try:
-        report(evaluate_embedder(settings, open_console()), without=("keys", "skus", "confusions"))
-    except KeyboardInterrupt:
-        click.echo("\nstopped; nothing is kept", err=True)
-        sys.exit(INTERRUPTED)
+    report(evaluate_embedder(settings, open_console()), without=("keys", "skus", "confusions"))
 
 
 COMMANDS: tuple[click.Command, ...] = (embedder,)

@@ -14,7 +14,6 @@ from pipeline.cli_command import Command, CommandGroup
 from pipeline.cli_output import open_console, output_options, report
 from pipeline.cli_types import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, Workers
 
-INTERRUPTED = 130
 EXISTING = click.Path(exists=True, path_type=Path)
 DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", help="What to compute on.")
 CACHE = click.option("--cache", type=ANY_PATH, help="Folder for what was made once.  [default: ~/.cache/synth]")
@@ -249,18 +248,16 @@ def _tell(summary: Any) -> None:
 
 
 def _stoppable(make: Callable[[Any], Any]) -> Any:
-    from pipeline.interrupt import stop_on_signals
+    from assets.interrupt import stop_on_signals
 
-    try:
-        with stop_on_signals() as stop:
-            return make(lambda under_way: stop())
-    except KeyboardInterrupt:
-        click.echo("\nstopped; everything finished is kept: the same command goes on from there", err=True)
-        sys.exit(INTERRUPTED)
+    with stop_on_signals(step="the SKUs under way") as stop:
+        return make(lambda under_way: stop())
 
 
 def _leave(summary: Any) -> None:
-    sys.exit(INTERRUPTED if summary.interrupted else 1 if summary.failed else 0)
+    from assets.interrupt import exit_code
+
+    sys.exit(exit_code() if summary.interrupted else 1 if summary.failed else 0)
 
 
 def _cache(options: dict[str, Any]) -> Path:
@@ -303,10 +300,10 @@ def recognize(arguments: tuple[str, ...], folder: Path, **options: Any) -> None:
         raise click.UsageError(f"there is no run at {run}; with boxes of your own give --boxes FILE")
     console = open_console()
     settings = RecognizeSettings(gallery=folder, paths=paths, run=run, **options)
-    summary = _stoppable(lambda stop: recognize_all(settings, console))
+    summary = recognize_all(settings, console)
     report(summary)
     print_summary(console, summary)
-    sys.exit(1 if summary.failed or summary.interrupted else 0)
+    _leave(summary)
 
 
 COMMANDS: tuple[click.Command, ...] = (gallery, recognize)

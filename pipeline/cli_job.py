@@ -16,7 +16,6 @@ from pipeline.cli_options import backdrop_options, recipe_options, with_options
 from pipeline.cli_output import open_console, output_options, report
 from pipeline.cli_types import ANY_PATH, EXISTING_FILE, Shares, Size, Workers
 
-INTERRUPTED = 130
 PLACE_HELP = "A folder, or any place that fsspec knows, such as s3://bucket/folder."
 
 
@@ -194,21 +193,17 @@ def _workers(options: dict[str, Any]) -> int:
 
 
 def _run(settings: Any, retry: bool = False) -> None:
-    from pipeline.interrupt import stop_on_signals
+    from assets.interrupt import exit_code, stop_on_signals
     from pipeline.job_report import print_job_summary
     from pipeline.job_run import run_job
     from pipeline.progress import Reporter
 
     console = open_console()
-    try:
-        with stop_on_signals() as stop:
-            summary = run_job(settings, Reporter(console), stop=stop, retry=retry)
-    except KeyboardInterrupt:
-        console.print("\nstopped; everything finished is kept: 'synth job resume' goes on from there", highlight=False)
-        sys.exit(INTERRUPTED)
+    with stop_on_signals("everything finished is kept: 'synth job resume' resumes there") as stop:
+        summary = run_job(settings, Reporter(console), stop=stop, retry=retry)
     report({**vars(summary), "job": summary.ended})
     print_job_summary(console, summary)
-    sys.exit(INTERRUPTED if summary.ended != "finished" else 1 if summary.failed else 0)
+    sys.exit(exit_code() if summary.ended != "finished" else 1 if summary.failed else 0)
 
 
 COMMANDS: tuple[click.Command, ...] = (job,)

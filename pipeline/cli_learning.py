@@ -14,7 +14,6 @@ from pipeline.cli_command import Command
 from pipeline.cli_output import open_console, output_options, report
 from pipeline.cli_types import ANY_PATH, EXISTING_FOLDER, DataPath, Mix, NamedPath, Size
 
-INTERRUPTED = 130
 EXISTING = click.Path(exists=True, path_type=Path)
 
 
@@ -160,6 +159,7 @@ def adapt(run: Path, method: str, **options: Any) -> None:
     \b
     synth adapt runs/a --real data/real --synthetic data/synth --out runs/a-real
     """
+    from assets.interrupt import exit_code
     from detectors.adapt import AdaptSettings, adapt_run
     from detectors.device import is_first_process
     from detectors.train import print_summary
@@ -176,10 +176,10 @@ def adapt(run: Path, method: str, **options: Any) -> None:
         **_step_settings(options),
     )
     console = open_console(quiet=not is_first_process())
-    summary = _interruptible(lambda: adapt_run(settings, console))
+    summary = adapt_run(settings, console)
     report(summary)
     print_summary(console, summary)
-    sys.exit(0 if summary.finished else INTERRUPTED)
+    sys.exit(0 if summary.finished else exit_code())
 
 
 def _data_settings(options: dict[str, Any]) -> Any:
@@ -213,28 +213,21 @@ def _step_settings(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run(settings: Any) -> None:
+    from assets.interrupt import exit_code
     from detectors.device import is_first_process
     from detectors.train import print_summary, run_training
 
     console = open_console(quiet=not is_first_process())
-    summary = _interruptible(lambda: run_training(settings, console))
+    summary = run_training(settings, console)
     report(summary)
     print_summary(console, summary)
-    sys.exit(0 if summary.finished else INTERRUPTED)
+    sys.exit(0 if summary.finished else exit_code())
 
 
 def _head_of(one: Any) -> dict[str, Any]:
     """The head numbers of an evaluation; report.json has all."""
     names = ("images", "boxes", "ignored", "detections", "coco")
     return {**{name: getattr(one, name) for name in names}, "threshold": one.operating.threshold}
-
-
-def _interruptible(call: Callable[[], Any]) -> Any:
-    try:
-        return call()
-    except KeyboardInterrupt:
-        click.echo("\nstopped at once; the last save is kept: the same command goes on from there", err=True)
-        sys.exit(INTERRUPTED)
 
 
 @click.command(cls=Command)
@@ -266,7 +259,7 @@ def evaluate(runs: tuple[Path, ...], data: tuple[Path, ...], **options: Any) -> 
     from detectors.evaluate_runs import EvaluateSettings, evaluate_runs
 
     settings = EvaluateSettings(runs=runs, data=data, **options)
-    reports = _interruptible(lambda: evaluate_runs(settings, open_console()))
+    reports = evaluate_runs(settings, open_console())
     report({"reports": {name: _head_of(one) for name, one in reports.items()}})
 
 
@@ -288,10 +281,10 @@ def predict(run: Path, paths: tuple[str, ...], out: Path, **options: Any) -> Non
     from detectors.predict import print_summary
 
     console = open_console()
-    summary = _interruptible(lambda: predict_all(run, paths, out, console=console, **options))
+    summary = predict_all(run, paths, out, console=console, **options)
     report(summary)
     print_summary(console, summary)
-    sys.exit(1 if summary.failed or summary.interrupted else 0)
+    sys.exit(exit_code() if summary.interrupted else 1 if summary.failed else 0)
 
 
 @click.command(cls=Command)

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from assets.errors import SynthError
+from assets.interrupt import hold_signals
 from pipeline.cluster import ClusterAway, serve
 from pipeline.job_engines import Orders
 from pipeline.job_receipts import Receipt
@@ -54,7 +55,8 @@ class _ClusterProcess:
         self._log = tempfile.NamedTemporaryFile(prefix="synth-ray-", suffix=".log")  # noqa: SIM115
         given = (theirs, orders.work, orders.job, orders.settings, self._log.name)
         self._process = context.Process(target=serve, args=given, daemon=True)
-        self._process.start()
+        with hold_signals():
+            self._process.start()
         theirs.close()  # so that the pipe ends when the process does
         self.last_words = ""
 

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from assets.categories import display_name, unique_names
 from assets.errors import SynthError
+from assets.interrupt import until_interrupted
 from assets.places import Place
 from assets.shards import (
     CATEGORIES,
@@ -35,7 +36,7 @@ from detectors.coco_values import sku_text
 from detectors.progress import StepProgress
 from detectors.shard_cache import check_bytes
 from detectors.shard_tar import read_samples
-from pipeline.data_pack import DATASET, DataSummary, read_about, said_of, summarise
+from pipeline.data_pack import DATASET, SHARD_STEP, SHARDS_KEPT, DataSummary, read_about, said_of, summarise
 from pipeline.data_parts import Part, follow_images, ids_of, read_part
 from pipeline.data_receipts import claim_place, finish_place, read_receipts, write_receipt
 from pipeline.data_spool import IdSpool
@@ -261,15 +262,18 @@ def _write_all(
     there = read_receipts(out)
     names: list[str] = []
     fresh = 0
-    total = sum(len(index.shards) for index in indexes)
-    with StepProgress(console, "merging", total=total, unit="shards") as progress:
-        for place, index, change in zip(places, indexes, changes, strict=True):
-            for entry in index.shards:
-                names.append(change.prefix + entry.name)
-                if names[-1] not in there:
-                    write_receipt(out, _write_one(place, entry, change, out))
-                    fresh += 1
-                progress.advance()
+    each = [
+        (place, entry, change)
+        for place, index, change in zip(places, indexes, changes, strict=True)
+        for entry in index.shards
+    ]
+    with StepProgress(console, "merging", total=len(each), unit="shards") as progress:
+        for place, entry, change in until_interrupted(each, SHARDS_KEPT, step=SHARD_STEP):
+            names.append(change.prefix + entry.name)
+            if names[-1] not in there:
+                write_receipt(out, _write_one(place, entry, change, out))
+                fresh += 1
+            progress.advance()
     return fresh, names
 
 

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from assets.atomic import lock_folder, write_whole
 from assets.errors import SynthError
+from assets.interrupt import until_interrupted
 from assets.limits import DATASET_JSON, read_file
 from assets.places import Place
 from assets.shards import ShardEntry, write_categories, write_shard
@@ -28,6 +29,8 @@ SHARD_IMAGES = 200
 DATASET = "dataset.json"
 SPOOL = ".spool"
 PIECE = 1 << 22
+# What Ctrl-C does to the commands of sharded sets.
+SHARDS_KEPT, SHARD_STEP = "every finished shard is kept: the same command resumes there", "this shard"
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ def _write_shards(
     missing = [part for part in parts if part.name not in there]
     progress = StepProgress(console, "packing", total=len(parts), done=len(parts) - len(missing), unit="shards")
     with progress:
-        for part in missing:
+        for part in until_interrupted(missing, SHARDS_KEPT, step=SHARD_STEP):
             split = splits[part.split]
             samples = samples_of_part(lines.lines(part.number), split)
             used = {record.get("category_id") for sample in samples for record in sample.annotations}

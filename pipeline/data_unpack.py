@@ -15,11 +15,12 @@ from rich.console import Console
 
 from assets.atomic import TEMPORARY, lock_folder, whole_file, write_whole
 from assets.errors import SynthError, unknown_name
+from assets.interrupt import until_interrupted
 from assets.places import Place
 from assets.shards import Record, Sample, ShardEntry, coco_name, read_categories, read_index
 from detectors.progress import StepProgress
 from detectors.shard_tar import REPAIR, picture_suffix, read_samples, read_whole
-from pipeline.data_pack import DATASET, DataSummary, read_about, said_of, summarise
+from pipeline.data_pack import DATASET, SHARD_STEP, SHARDS_KEPT, DataSummary, read_about, said_of, summarise
 
 # Suffixes that end in no picture: where they go.
 FOLDERS = {"scene": "scenes"}
@@ -71,7 +72,7 @@ def _unpack_split(
         out.write(f'{{"info": {_json(said["info"])},\n"licenses": {_json(said["licenses"])},\n"categories": [\n')
         out.write(",\n".join(map(_json, categories)) + '\n],\n"images": [\n')
         written = [0, 0]
-        for shard in shards:
+        for shard in until_interrupted(shards, SHARDS_KEPT, step=SHARD_STEP):
             for sample in read_samples(place, shard.name):
                 _write_files(sample, folder, f"{shard.name}: {sample.stem}", taken, labels=rendered)
                 written[0] += _write_rows(out, [sample.image], written[0])

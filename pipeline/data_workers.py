@@ -11,6 +11,7 @@ from itertools import islice
 from typing import TypeVar
 
 from assets.errors import SynthError
+from assets.interrupt import hold_signals, ignore_signals
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -27,15 +28,18 @@ def map_shards(work: Callable[[S], T], items: Iterable[S], workers: int) -> Iter
         yield from map(work, items)
         return
     # Fresh processes: connections to a storage do not survive a fork.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=ignore_signals) as pool:
         source, waiting = iter(items), deque[Future[T]]()
         try:
-            for item in islice(source, workers + AHEAD):
-                waiting.append(pool.submit(work, item))
-            while waiting:
+            count = workers + AHEAD
+            while True:
+                with hold_signals():  # processes are born here
+                    waiting.extend(pool.submit(work, item) for item in islice(source, count))
+                if not waiting:
+                    return
                 yield waiting.popleft().result()
-                for item in islice(source, 1):
-                    waiting.append(pool.submit(work, item))
+                count = 1
         except BrokenProcessPool as error:
             raise SynthError("a process died over a shard", hint="give fewer --workers: memory may be short") from error
         finally:

@@ -6,7 +6,6 @@ Render workers are such processes themselves; this one is for commands that read
 from __future__ import annotations
 
 import multiprocessing
-import signal
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -15,6 +14,7 @@ from types import TracebackType
 
 from assets.catalog import Sku
 from assets.errors import SynthError
+from assets.interrupt import hold_signals, ignore_signals
 from assets.library import load_product
 from assets.limits import MESH_MEMORY, MESH_SECONDS
 from assets.mesh_file import LoadedMesh
@@ -66,7 +66,8 @@ class MeshProcess:
             context = multiprocessing.get_context("spawn")
             self._link, theirs = context.Pipe()
             self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-            self._process.start()
+            with hold_signals():
+                self._process.start()
             theirs.close()  # so that the pipe ends when the process does
         return self._link
 
@@ -84,7 +85,7 @@ class MeshProcess:
 
 def _serve(link: Connection) -> None:
     """Answers each (SKU, root) with its mesh, a SynthError or a sentence, until the pipe ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to handle
+    ignore_signals()
     _limit_memory()
     with suppress(EOFError, OSError):
         while True:

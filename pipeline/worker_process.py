@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from assets.errors import SynthError
+from assets.interrupt import ignore_signals
 from pipeline.disk_errors import takes_no_more
 
-# Ctrl-C reaches the whole foreground group and a cluster's SIGTERM the whole job: only the parent acts on them.
-PARENTS_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PR_SET_PDEATHSIG = 1
 # Of 1000: where memory runs out, the kernel is to choose a worker, which can be replaced, and never the parent.
 OOM_SCORE = 800
@@ -159,9 +158,7 @@ def _resident_mb() -> float:
 
 def guard_process() -> None:
     """Only the parent ends this process, it ends with the parent, and it is the first to go where memory runs out."""
-    for number in PARENTS_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, PARENTS_SIGNALS)
+    ignore_signals()
     _end_with_parent()
     with contextlib.suppress(OSError):  # only Linux has it
         Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))

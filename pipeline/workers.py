@@ -20,9 +20,10 @@ from dataclasses import dataclass, replace
 from multiprocessing import connection
 
 from assets.errors import SynthError
+from assets.interrupt import hold_signals
 from pipeline.disk_errors import disk_error
 from pipeline.memory import memory_share_mb
-from pipeline.worker_process import PARENTS_SIGNALS, HeldLock, Job, Report, Work, serve
+from pipeline.worker_process import HeldLock, Job, Report, Work, serve
 
 # Libraries that would each take all cores in every worker.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -102,7 +103,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.link, theirs = context.Pipe()
         self.process = context.Process(target=serve, args=(theirs, job, settings, lock), daemon=True)
-        with _environment_of_workers(settings.threads, scratch), _signals_held():
+        with _environment_of_workers(settings.threads, scratch), hold_signals():
             self.process.start()
         theirs.close()  # so that the pipe ends when the worker does
         self.ready = False
@@ -334,16 +335,6 @@ def _name_of(code: int | None) -> str:
     with suppress(ValueError):
         return signal.Signals(-code).name
     return f"signal {-code}"
-
-
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """Signals wait while a process is born; it inherits that, until it can say that it ignores them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, PARENTS_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from assets.atomic import whole_file, write_whole
 from assets.errors import SynthError
@@ -26,7 +26,7 @@ from detectors.coco_pictures import read_picture
 from detectors.embed.crops import Picture, crop_edges, fit_square, prepare_crop
 from detectors.embed.sampling import Purpose, stream
 from detectors.image_set import IGNORED, ImageSet
-from detectors.loader import PREFETCH, calm_worker
+from detectors.loader import PREFETCH, ProcessLoader, calm_worker
 
 # Share of a box's sides that is kept around it, for boxes that are off and pictures that are turned.
 SURROUNDING = 0.35
@@ -150,7 +150,7 @@ def each_crop(
     if (np.diff(rows) < 0).any():
         raise ValueError("rows of annotations must rise: crops come picture by picture")
     dataset = _PicturesOf(images, rows, work)
-    loader = DataLoader(
+    loader = ProcessLoader(
         dataset,
         batch_size=None,
         num_workers=workers,

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from assets.errors import SynthError
 from detectors.embed.crop_store import SURROUNDING, CropChoice, Cutting, StoredCrops, write_crops
 from detectors.image_set import IGNORED
-from detectors.loader import PREFETCH, calm_worker
+from detectors.loader import PREFETCH, ProcessLoader, calm_worker
 from detectors.shard_set import ShardSet
 
 _Crop = tuple[bytes, "np.ndarray", int]
@@ -65,7 +65,7 @@ def store_shard_crops(
 def _each(
     shards: ShardSet, choice: CropChoice, side: int, workers: int, advance: Callable[[int], None]
 ) -> Iterator[_Crop]:
-    loader = DataLoader(
+    loader = ProcessLoader(
         _CropsOf(shards, choice, side),
         batch_size=None,
         num_workers=workers,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from assets.atomic import lock_folder, remove_leftovers, write_whole
 from assets.errors import SynthError
+from assets.interrupt import stop_on_signals
 from detectors.checkpoint import BEST, LAST
 from detectors.device import loader_processes, pick_device
 from detectors.embed.augment import augment_crop, crop_preset
@@ -39,8 +40,8 @@ from detectors.embed.sampling import (
 from detectors.embed.settings import EmbedSettings
 from detectors.embed.training_crops import TrainingCrops, open_crops
 from detectors.embed.validate import score_classifier, score_held_out
-from detectors.guards import calm, orderly_stop, told_memory
-from detectors.loader import PREFETCH, calm_worker
+from detectors.guards import SAVE_KEPT, calm, told_memory
+from detectors.loader import PREFETCH, ProcessLoader, calm_worker
 from detectors.progress import StepProgress
 from detectors.schedule import Phase, Plan
 
@@ -116,7 +117,7 @@ class _Training:
         self, settings: EmbedSettings, console: Console, crops: TrainingCrops, earlier: EmbedderCheckpoint | None
     ) -> None:
         self.settings, self.console, self.crops, self.earlier = settings, console, crops, earlier
-        self.interrupted = False
+        self.stop: Callable[[], bool] = lambda: False
         self.spec = make_spec(settings.backbone, dim=settings.dim, side=settings.side)
         self.plan = _make_plan(settings, crops)
         self.learner = self._make_learner()
@@ -149,10 +150,11 @@ class _Training:
             return self._summary(0.0)
         self._describe()
         side = self.settings.side
-        with self.progress, orderly_stop(self, self.progress), calm(), told_memory(self.settings.batch, side, side):
+        stopping = stop_on_signals(SAVE_KEPT, step="this step")
+        with stopping as self.stop, self.progress, calm(), told_memory(self.settings.batch, side, side):
             if self.earlier is None:
                 self._begin()
-            while self.learner.step < self.plan.steps and not (self.interrupted or self.files.record.stopped):
+            while self.learner.step < self.plan.steps and not (self.stop() or self.files.record.stopped):
                 self._go_through_epoch()
         return self._summary(time.monotonic() - began)
 
@@ -184,7 +186,7 @@ class _Training:
             neighbours=self.files.neighbours,
         )
         dataset = _AugmentedCrops(self.crops.source, self.spec, self.settings.augment, self.settings.seed)
-        loader = DataLoader(
+        loader = ProcessLoader(
             dataset,
             batch_sampler=batches,
             num_workers=self.workers,
@@ -195,7 +197,7 @@ class _Training:
         )
         for squares, labels in loader:
             self._learn(squares, labels)
-            if self.interrupted:
+            if self.stop():
                 break
         if self.learner.step % self.plan.steps_per_epoch == 0:
             self.files.neighbours = find_neighbours(self.learner.loss.centres())

@@ -14,9 +14,11 @@ from rich.console import Console
 
 from assets.atomic import lock_folder
 from assets.errors import SynthError
+from assets.interrupt import stop_on_signals, until
 from detectors.embed.crops import prepare_crop
 from detectors.embed.embedder import Embedder
 from detectors.evaluate.pictures import LEFT_OUT, Mark, draw_marks, save_jpeg
+from detectors.found_files import FOUND_KEPT, FOUND_STEP
 from detectors.gallery.boxes import Boxes, BoxFinder, detect_boxes, given_boxes
 from detectors.gallery.decision import Decision, Verdict, judge, settle_decision
 from detectors.gallery.embedders import embedder_of
@@ -159,18 +161,19 @@ def recognize(settings: RecognizeSettings, console: Console) -> RecognizeSummary
         "threshold": decision.threshold,
         "margin": decision.margin,
     }
-    with lock_folder(settings.out):
+    with lock_folder(settings.out), stop_on_signals(FOUND_KEPT, step=FOUND_STEP) as stop:
         review = Review(settings.out, gallery)
         try:
             with (
                 open_recognized(settings.out, gallery, info) as files,
                 StepProgress(console, "recognize", total=summary.total, unit="pictures") as progress,
             ):
-                for some in _counted(found, summary, progress):
+                for some in _counted(until(stop, found), summary, progress):
                     review.add(some)
                     for one in some if settings.draw else ():
                         _draw(one, gallery, settings.out)
                     files.add(some)
+            summary.interrupted = stop() and summary.pictures + len(summary.failed) < summary.total
         except KeyboardInterrupt:
             summary.interrupted = True
         finally:

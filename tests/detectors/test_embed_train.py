@@ -176,7 +176,7 @@ def test_an_orderly_stop_keeps_the_step(data: Path, tmp_path: Path) -> None:
 
         def learn(training: Any, *batch: Any) -> None:
             plain(training, *batch)
-            training.interrupted = training.learner.step == 4
+            training.stop = lambda: training.learner.step == 4
 
         patch.setattr(module._Training, "_learn", learn)
         summary = train(data, tmp_path / "run")

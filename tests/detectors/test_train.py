@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from shape_sets import tiny_settings, tiny_training, write_shapes
@@ -62,13 +63,30 @@ def crash() -> None:
     raise ConnectionError("the machine went away")
 
 
-@pytest.mark.parametrize("step", [13, 20, 24])
-def test_going_on_after_ctrl_c_equals_no_interruption(
-    step: int, shapes: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def interrupt(number: int) -> None:
+    """The signal to this process and to the loader processes, which are forks of it."""
+    me = psutil.Process()
+    for child in me.children():
+        if child.cmdline() == me.cmdline():
+            child.send_signal(number)
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize(
+    ("step", "number", "workers"), [(13, signal.SIGINT, 0), (20, signal.SIGTERM, 0), (24, signal.SIGTERM, 2)]
+)
+def test_going_on_after_an_interruption_equals_none(
+    step: int,
+    number: int,
+    workers: int,
+    shapes: Path,
+    undisturbed: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In the middle of an epoch, at the border of the phases, and in the fine-tuning."""
-    at_step(monkeypatch, step, lambda: os.kill(os.getpid(), signal.SIGINT))
-    first = tiny_training(tmp_path / "run", both(shapes), schedule="mix+finetune", finetune_epochs=1)
+    at_step(monkeypatch, step, lambda: interrupt(number))
+    first = tiny_training(tmp_path / "run", both(shapes), schedule="mix+finetune", finetune_epochs=1, workers=workers)
     assert not first.finished and first.steps == step
     second = tiny_training(tmp_path / "run", both(shapes), schedule="mix+finetune", finetune_epochs=1)
     assert second.finished and second.steps == 30

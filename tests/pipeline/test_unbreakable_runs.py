@@ -16,6 +16,8 @@ import psutil
 import pytest
 from test_workers import files_of
 
+from assets.interrupt import ECHO_S
+
 HERE = Path(__file__).parent
 SCENES = 24
 
@@ -141,7 +143,7 @@ def test_one_signal_to_all_processes_finishes_the_scenes_under_way(
     wait_for(lambda: len(begun(out)) >= 4)
     os.killpg(process.pid, number)
     code, output = finish(process)
-    assert code == 130, output
+    assert code == 128 + number, output
     assert begun(out) == made(out)
     there = len(made(out))
     assert 4 <= there < SCENES
@@ -165,6 +167,7 @@ def test_two_signals_stop_at_once(tmp_path: Path) -> None:
     assert process.stdout is not None
     line = process.stdout.readline()
     assert "finishing the 2 scenes under way" in line
+    time.sleep(2 * ECHO_S)
     os.killpg(process.pid, signal.SIGINT)
     code, output = finish(process)
     assert code == 130
