@@ -21,7 +21,7 @@ SAVE_KEPT = "the last save is kept: the same command resumes there"
 class OwnSignals(L.Callback):
     """Takes SIGTERM back from Lightning, which would raise SystemExit in the middle of a step."""
 
-    def __init__(self) -> None:
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._handler = signal.getsignal(signal.SIGTERM)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

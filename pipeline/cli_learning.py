@@ -277,6 +277,7 @@ def evaluate(runs: tuple[Path, ...], data: tuple[Path, ...], **options: Any) -> 
 @output_options
 def predict(run: Path, paths: tuple[str, ...], out: Path, **options: Any) -> None:
     """Find products in pictures, folders, globs, videos or COCO files: COCO results and pictures with boxes."""
+    from assets.interrupt import exit_code
     from detectors.predict import predict as predict_all
     from detectors.predict import print_summary
 
