@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from assets.errors import SynthError, unknown_name
 from assets.limits import LIST_PROBLEMS
+from assets.sku_lists import Root, Roots, SkuLists, SkuSource, as_lists
 
 if TYPE_CHECKING:
     from assets.catalog_file import ListTable
@@ -80,16 +81,26 @@ MOST_COMPARED = 5000
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a list. row: as a spreadsheet counts (the header is row 1); 0 = the file as a whole."""
+    """One thing wrong with a list. row: as a spreadsheet counts (the header is row 1); 0 = the file as a whole.
+
+    file: the list, where there are several.
+    """
 
     row: int
     column: str
     found: str
     expected: str
+    file: str = ""
 
     def __str__(self) -> str:
-        place = f"row {self.row}, column {self.column}" if self.column else f"row {self.row}"
-        return f"{place if self.row else 'file'}: found {self.found}, expected {self.expected}"
+        place = f"row {self.row}" if self.row else "file"
+        return _sentence(self, place)
+
+
+def _sentence(problem: Problem, place: str) -> str:
+    place += f", column {problem.column}" if problem.row and problem.column else ""
+    list_name = f"{problem.file}, " if problem.file else ""
+    return f"{list_name}{place}: found {problem.found}, expected {problem.expected}"
 
 
 class Findings(list[Problem]):
@@ -107,11 +118,12 @@ MORE_PROBLEMS = Problem(0, "", f"more than {LIST_PROBLEMS.most:,} problems", "th
 
 
 class Catalog:
-    """All SKUs of a list, sorted by their key: category id = position + 1.
+    """All SKUs of one or several lists, sorted by their key: category id = position + 1.
 
     Kept as columns, so that 170,000 rows take some tens of megabytes; rows become Sku values when asked for.
-    root: the folder that paths in the list are relative to. source: the list itself. rows: for each SKU, its row in
-    the list as a spreadsheet counts. notes: what the list holds that is not used.
+    source: the (first) list. root: the folder that its paths are relative to. rows: for each SKU, its row in its list
+    as a spreadsheet counts. notes: what the lists hold that is not used. sources: all lists. origins: of each row of
+    the columns, the number of its list. mesh_roots: folders that files may lie in beside those of the lists.
     """
 
     def __init__(
@@ -121,11 +133,17 @@ class Catalog:
         *,
         rows: Sequence[int] | None = None,
         notes: Sequence[str] = (),
+        sources: Sequence[Path] = (),
+        origins: Sequence[int] = (),
+        mesh_roots: Sequence[Path] = (),
     ) -> None:
         order = sorted(range(len(columns["sku"])), key=columns["sku"].__getitem__)  # type: ignore[arg-type]
         self._columns = {name: [values[i] for i in order] for name, values in columns.items()}
         self.source = source
         self.root = source.parent
+        self.sources = tuple(sources) or (source,)
+        self.mesh_roots = tuple(mesh_roots)
+        self._origins = [origins[i] for i in order] if len(self.sources) > 1 else []
         self.keys: tuple[str, ...] = tuple(self._columns["sku"])  # type: ignore[arg-type]
         numbers = range(2, len(order) + 2) if rows is None else rows
         self.rows: tuple[int, ...] = tuple(numbers[i] for i in order)
@@ -150,6 +168,18 @@ class Catalog:
         """The row of a SKU. Raises SynthError for one that is not in the catalogue."""
         return self[self.position(key)]
 
+    def root_of(self, key: str) -> Root:
+        """What the paths in the row of a SKU are relative to."""
+        folder = self._list_of(key).parent if len(self.sources) > 1 else self.root
+        return Roots(folder, self.mesh_roots) if self.mesh_roots else folder
+
+    def place_of(self, key: str) -> str:
+        """The row of a SKU, for people."""
+        return f"row {self.rows[self.position(key)]} of {self._list_of(key)}"
+
+    def _list_of(self, key: str) -> Path:
+        return self.sources[self._origins[self.position(key)]] if self._origins else self.source
+
     @cached_property
     def _positions(self) -> dict[str, int]:
         return {key: position for position, key in enumerate(self.keys)}
@@ -172,41 +202,96 @@ class Catalog:
         return digest.hexdigest()
 
 
-def load_catalog(path: Path | str) -> Catalog:
-    """The catalogue in a CSV, TSV, JSON Lines or Parquet file.
+def load_catalog(source: SkuSource | str) -> Catalog:
+    """The catalogue in a CSV, TSV, JSON Lines or Parquet file, or in several of them.
 
     Raises one SynthError that lists every bad row: row, column, found, expected.
     """
-    table = _read_checked(Path(path))
-    if table.problems:
-        raise list_error(Path(path), table.problems)
-    return Catalog(table.columns, Path(path), rows=table.rows, notes=table.notes)
+    lists = as_lists(source)
+    tables, problems = _read_all(lists)
+    if problems:
+        raise list_error(lists, problems)
+    if len(tables) == 1:
+        (table,) = tables
+        return Catalog(table.columns, lists.paths[0], rows=table.rows, notes=table.notes, mesh_roots=lists.mesh_roots)
+    columns = {name: [cell for table in tables for cell in table.columns[name]] for name in COLUMNS}
+    notes = [f"{path}: {note}" for path, table in zip(lists.paths, tables, strict=True) for note in table.notes]
+    return Catalog(
+        columns,
+        lists.paths[0],
+        rows=[row for table in tables for row in table.rows],
+        notes=notes,
+        sources=lists.paths,
+        origins=[number for number, table in enumerate(tables) for _ in table.rows],
+        mesh_roots=lists.mesh_roots,
+    )
 
 
-def check_catalog(path: Path | str) -> list[Problem]:
-    """Every problem of a list, none if it is good. Raises SynthError only where the file cannot be read at all."""
-    return _read_checked(Path(path)).problems
+def check_catalog(source: SkuSource | str) -> list[Problem]:
+    """Every problem of a list or several, none if all is good. Raises SynthError where one cannot be read at all."""
+    return _read_all(as_lists(source))[1]
 
 
-def _read_checked(source: Path) -> ListTable:
+def _read_all(lists: SkuLists) -> tuple[list[ListTable], list[Problem]]:
+    """The lists as tables, and what is wrong with each and with all of them together."""
+    from assets.catalog_check import check_keys_of_lists
+
+    same = [path for path in lists.paths if [other.resolve() for other in lists.paths].count(path.resolve()) > 1]
+    if same:
+        raise SynthError("a SKU list is given twice", where=str(same[0]), hint="give each list once")
+    tables = [_read_checked(path, lists.mesh_roots) for path in lists.paths]
+    if len(tables) == 1:
+        return tables, list(tables[0].problems)
+    problems = Findings()
+    for path, table in zip(lists.paths, tables, strict=True):
+        problems.add(replace(problem, file=str(path)) for problem in table.problems)
+    problems.add(check_keys_of_lists([(path, table) for path, table in zip(lists.paths, tables, strict=True)]))
+    return tables, list(problems)
+
+
+def _read_checked(source: Path, mesh_roots: Sequence[Path]) -> ListTable:
     from assets.catalog_check import check_columns
     from assets.catalog_file import read_list
 
     table = read_list(source)
     if table.has_keys:
-        table.problems.add(check_columns(table.columns, table.rows, source.parent))
+        table.problems.add(check_columns(table.columns, table.rows, Roots(source.parent, tuple(mesh_roots))))
     return replace(table, problems=Findings(sorted(table.problems, key=lambda problem: problem.row)))
 
 
 MOST_TOLD = 50
 
 
-def list_error(source: Path, problems: Sequence[Problem]) -> SynthError:
-    """One error for all problems of a list; past MOST_TOLD they are counted only."""
-    told = [str(problem) for problem in problems[:MOST_TOLD]]
-    if len(problems) > MOST_TOLD:
-        told.append(f"and {len(problems) - MOST_TOLD} more")
+# So many rows or more with one problem are one line, with the first few of their numbers and of what was found.
+GROUPED, ROWS_TOLD, FOUND_TOLD = 4, 5, 2
+
+
+def problem_groups(problems: Sequence[Problem]) -> list[tuple[str, Problem]]:
+    """Problems for people, those of many rows as one: words for the rows, and a problem that speaks for all of them."""
+    groups: dict[tuple[str, str, str], list[Problem]] = {}
+    for problem in problems:
+        groups.setdefault((problem.file, problem.column, problem.expected), []).append(problem)
+    told = []
+    for group in groups.values():
+        if len(group) < GROUPED or not group[0].row:
+            told += [(f"row {problem.row}" if problem.row else "file", problem) for problem in group]
+            continue
+        rows = ", ".join(str(problem.row) for problem in group[:ROWS_TOLD]) + ", ..." * (len(group) > ROWS_TOLD)
+        found = list(dict.fromkeys(problem.found for problem in group))
+        words = ", ".join(found[:FOUND_TOLD]) + f" and {len(found) - FOUND_TOLD} others" * (len(found) > FOUND_TOLD)
+        told.append((f"{len(group)} rows ({rows})", replace(group[0], found=words)))
+    return sorted(told, key=lambda item: (item[1].file, item[1].row))
+
+
+def list_error(source: SkuSource, problems: Sequence[Problem]) -> SynthError:
+    """One error for all problems of a list or several; past MOST_TOLD lines they are counted only."""
+    groups = problem_groups(problems)
+    told = [_sentence(problem, rows) for rows, problem in groups[:MOST_TOLD]]
+    if len(groups) > MOST_TOLD:
+        told.append(f"and {len(groups) - MOST_TOLD} more")
     more = MORE_PROBLEMS in problems
     count = MORE_PROBLEMS.found if more else f"{len(problems)} problem" + ("s" if len(problems) != 1 else "")
-    hint = f"'synth catalog check {source}' lists them all"
-    return SynthError(f"the SKU list has {count}", where=str(source), problems=told, hint=hint)
+    lists = as_lists(source)
+    hint = f"'synth catalog check {' '.join(map(str, lists.paths))}' lists them all"
+    what = f"the SKU list has {count}" if len(lists.paths) == 1 else f"the SKU lists have {count}"
+    return SynthError(what, where=str(lists), problems=told, hint=hint)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
@@ -15,9 +14,10 @@ from assets.catalog_names import FRONTS
 from assets.errors import UNPRINTABLE
 from assets.limits import LIST_KEY, LIST_TEXT
 from assets.package_types import AUTO, KINDS, closest_kind
+from assets.sku_lists import LEAVES, Roots, inside
 
 if TYPE_CHECKING:
-    from assets.catalog_file import Columns
+    from assets.catalog_file import Columns, ListTable
 
 SIZES = ("width_m", "height_m", "depth_m")
 TEXTS = ("name", "category", "licence", "brand", "colors", "barcode")
@@ -34,13 +34,11 @@ LEAST_METRES, MOST_METRES = 0.0005, 5.0
 MOST_KG = 200.0
 # More units than any multipack of a shop holds: those of a pallet.
 MOST_UNITS = 144
-# Paths that leave the list's folder: from a root or a drive, or upwards; no file name has a zero byte.
-LEAVES = re.compile(r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)|\0")
 Rows = Sequence[int]
 
 
-def check_columns(columns: Columns, rows: Rows, root: Path) -> Iterator[Problem]:
-    """Problems in the cells of a list. rows: the number of each row. root: the folder that its paths start from."""
+def check_columns(columns: Columns, rows: Rows, roots: Roots) -> Iterator[Problem]:
+    """Problems in the cells of a list. rows: the number of each row. roots: the folders that its files may lie in."""
     if not columns["sku"]:
         yield Problem(0, "", "no rows", "at least one SKU")
         return
@@ -48,7 +46,7 @@ def check_columns(columns: Columns, rows: Rows, root: Path) -> Iterator[Problem]
     for check in checks:
         yield from check(columns, rows)
     for name in ("mesh", *PICTURES):
-        yield from _check_paths(name, columns[name], rows, root)
+        yield from _check_paths(name, columns[name], rows, roots)
 
 
 def _check_keys(columns: Columns, rows: Rows) -> Iterator[Problem]:
@@ -166,23 +164,58 @@ def _is_color(text: str) -> bool:
         return False
 
 
-def _check_paths(name: str, values: list[str | float | None], rows: Rows, root: Path) -> Iterator[Problem]:
-    """Paths stay in the list's folder and are there; folders are listed once instead of asking file by file."""
+def check_keys_of_lists(tables: Sequence[tuple[Path, ListTable]]) -> Iterator[Problem]:
+    """Keys that a list has though an earlier one has them, or one that looks the same."""
+    first: dict[str, tuple[str, Path, int]] = {}
+    for path, table in tables:
+        own: dict[str, tuple[str, Path, int]] = {}
+        for row, key in zip(table.rows, map(str, table.columns["sku"]), strict=True):
+            plain = key if key.isascii() else unicodedata.normalize("NFC", key[: LIST_KEY.most + 1])
+            if key and plain in first:
+                other, where, number = first[plain]
+                again = f"{key!r} again, as" if other == key else f"{key!a}, which looks the same as the key"
+                found = f"{again} in row {number} of {where}"
+                yield Problem(row, "sku", found, "a key that no other list has", str(path))
+            elif plain not in own:
+                own[plain] = key, path, row
+        first |= own
+
+
+def _check_paths(name: str, values: list[str | float | None], rows: Rows, roots: Roots) -> Iterator[Problem]:
+    """Paths stay in the list's folders and are there; folders are listed once instead of asking file by file."""
+    root = roots.folder
     known: dict[str, frozenset[str]] = {}
     spelt: dict[str, dict[str, str]] = {}  # folder -> name in small letters -> name, where files are missing
+    outside: list[tuple[int, str]] = []
     for row, value in zip(rows, map(str, values), strict=True):
         if not value:
             continue
         if LEAVES.search(value):
-            yield Problem(row, name, repr(value[:80]), "a path inside the list's folder, relative to it")
+            if not (roots.others and roots.find(value)):
+                outside.append((row, value))
             continue
         folder, _, file = value.rpartition("/")  # pathlib would take most of the time of a long list
         if folder not in known:
             known[folder] = _files_in(root / folder)
-        if file not in known[folder]:
+        if file not in known[folder] and not (roots.others and roots.find(value)):
             if folder not in spelt:
                 spelt[folder] = {other.lower(): other for other in sorted(known[folder], reverse=True)}
             yield Problem(row, name, f"no file {value[:200]!r}", _expected_file(value, spelt[folder], root))
+    expected = _expected_inside([value for _, value in outside], roots)
+    yield from (Problem(row, name, repr(value[:80]), expected) for row, value in outside)
+
+
+def _expected_inside(values: Sequence[str], roots: Roots) -> str:
+    """What paths should be that leave the list's folder, and the way out: the folder that they lead to."""
+    allowed = " or of --mesh-root" if roots.others else ""
+    expected = f"a path inside the list's folder{allowed}, relative to it"
+    folders = {inside(roots.folder, value).parent for value in values if "\0" not in value and "\\" not in value}
+    there = sorted(folder for folder in folders if folder.is_dir())
+    if not there:
+        return expected
+    common = Path(os.path.commonpath(there))
+    place = common if common != Path(common.anchor) else there[0]
+    return f"{expected}; files that lie elsewhere: add --mesh-root {place}"
 
 
 def _expected_file(value: str, spelt: Mapping[str, str], root: Path) -> str:

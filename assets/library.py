@@ -17,6 +17,7 @@ from assets.mesh import Mesh
 from assets.mesh_sources import source_digest
 from assets.mesh_store import load_or_make, read_mesh, read_rest, write_mesh, write_rest
 from assets.rest import Rest, rest_from_mesh
+from assets.sku_lists import Root, folder_of
 
 if TYPE_CHECKING:
     from assets.mesh_file import LoadedMesh
@@ -42,7 +43,7 @@ class Library:
         *,
         cache_dir: Path,
         memory_mb: int = 1024,
-        load: Callable[[Sku, Path], LoadedMesh] | None = None,
+        load: Callable[[Sku, Root], LoadedMesh] | None = None,
     ) -> None:
         self._load_product = load or load_product
         self.catalog = catalog
@@ -91,19 +92,18 @@ class Library:
 
     def _load(self, sku: Sku) -> Mesh:
         try:
-            root = self.catalog.root
+            root = self.catalog.root_of(sku.sku)
             if not sku.mesh:
                 return self._package(sku, root)
             path = self._mesh_path(sku)
             return load_or_make(path, read_mesh, lambda: self._load_product(sku, root).mesh, write_mesh)
         except SynthError as error:
-            row = self.catalog.rows[self.catalog.position(sku.sku)]
-            where = f"SKU {sku.sku!r}, row {row} of {self.catalog.source}" + (f": {error.where}" if error.where else "")
+            where = f"SKU {sku.sku!r}, {self.catalog.place_of(sku.sku)}" + (f": {error.where}" if error.where else "")
             raise SynthError(
                 error.what, where=where, found=error.found, expected=error.expected, hint=error.hint
             ) from error
 
-    def _package(self, sku: Sku, root: Path) -> Mesh:
+    def _package(self, sku: Sku, root: Root) -> Mesh:
         """A package; those made from pictures are kept, see assets/package_store.py."""
         from assets.package_store import has_pictures, stored_package
         from assets.packaging import make_package
@@ -125,27 +125,28 @@ class Library:
 
     def _mesh_path(self, sku: Sku) -> Path:
         index = self._cache_dir / "index"
-        return self._path(source_digest(sku, self.catalog.root, version=FORMAT, index_dir=index), ".npz")
+        return self._path(source_digest(sku, self.catalog.root_of(sku.sku), version=FORMAT, index_dir=index), ".npz")
 
     def _package_path(self, sku: Sku) -> Path:
         from assets.package_store import package_digest
         from assets.packaging import TEXTURE_PX
 
-        return self._path(package_digest(sku, self.catalog.root, TEXTURE_PX), ".pkg")
+        return self._path(package_digest(sku, self.catalog.root_of(sku.sku), TEXTURE_PX), ".pkg")
 
     def _path(self, digest: str, suffix: str) -> Path:
         return self._cache_dir / digest[:2] / f"{digest}{suffix}"
 
 
-def load_product(sku: Sku, root: Path) -> LoadedMesh:
-    """A SKU's mesh file, normalised, with notes, past every cache. root: the folder of the SKU list.
+def load_product(sku: Sku, root: Root) -> LoadedMesh:
+    """A SKU's mesh file, normalised, with notes, past every cache. root: the folder of the SKU list, or all folders.
 
     Raises SynthError where the file cannot be used.
     """
     from assets.mesh_file import load_mesh
 
     size = (sku.width_m, sku.depth_m, sku.height_m)
-    return load_mesh(root / sku.mesh, units=sku.units, up=sku.up, front=sku.front, size=size, root=root)
+    path = root / sku.mesh
+    return load_mesh(path, units=sku.units, up=sku.up, front=sku.front, size=size, root=folder_of(root, path))
 
 
 def _digest(*texts: str) -> str:

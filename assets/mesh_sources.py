@@ -13,26 +13,28 @@ from assets.catalog import Sku
 from assets.errors import SynthError
 from assets.limits import MESH_BYTES, check_file
 from assets.mesh_companions import companion_files
+from assets.sku_lists import Root, folder_of
 
 # A file changed this shortly ago may change again within one tick of its clock: not remembered by its time.
 SETTLED_NS = 2_000_000_000
 
 
-def source_digest(sku: Sku, root: Path, *, version: int, index_dir: Path) -> str:
+def source_digest(sku: Sku, root: Root, *, version: int, index_dir: Path) -> str:
     """Digest of the bytes of a SKU's mesh, materials and textures and of how they are to be read.
 
     Hashing hundreds of megabytes at every start is spared: `index_dir` remembers digests of files by path, size and
     time of change.
     """
     path = root / sku.mesh
+    folder = folder_of(root, path)
     sizes = [sku.width_m, sku.depth_m, sku.height_m]
     turned = [] if sku.front in ("", "-y") else [sku.front]  # as before there was such a column
     options = json.dumps([version, sku.units, sku.up, *sizes, path.suffix.lower(), *turned])
-    index = index_dir / f"{_sha(str(path.resolve()), str(root.resolve()), options)}.json"
+    index = index_dir / f"{_sha(str(path.resolve()), str(folder.resolve()), options)}.json"
     known = _remembered(index)
     if known is not None:
         return known
-    files = [path, *companion_files(path, root)]
+    files = [path, *companion_files(path, folder)]
     before = [_state(file) for file in files]
     digest = _digest_of(files, options)
     _remember(index, files, before, digest)

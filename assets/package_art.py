@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,6 +13,7 @@ from assets.catalog import PICTURES, Sku
 from assets.cutout import cut_out
 from assets.image_input import broken_picture, open_picture
 from assets.silhouette import Profile, profile_of
+from assets.sku_lists import Root
 
 SIDES = ("front", "back", "left", "right", "top", "bottom")
 # Longer side that a packshot is read at: cut from its ground it gives a side of a package 640 pixels and more.
@@ -40,7 +40,7 @@ class PackageArt:
     notes: tuple[str, ...] = ()
 
 
-def read_art(sku: Sku, root: Path) -> PackageArt:
+def read_art(sku: Sku, root: Root) -> PackageArt:
     """All pictures that a SKU's row names. root: the folder of the list.
 
     Raises SynthError naming SKU, column and file where one cannot be read.
@@ -102,7 +102,7 @@ def _rectified(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(flat, np.uint8)
 
 
-def _pixels(sku: Sku, column: str, root: Path, most_px: int) -> NDArray[np.uint8]:
+def _pixels(sku: Sku, column: str, root: Root, most_px: int) -> NDArray[np.uint8]:
     """A picture as (H, W, 3 or 4) uint8, its longer side at most `most_px`: large JPEGs are shrunk in decoding."""
     name = getattr(sku, column)
     where, what = f"{root / name}, of SKU {sku.sku!r}", f"the {column}"

@@ -27,6 +27,7 @@ from assets.errors import SynthError
 from assets.image_input import open_picture
 from assets.limits import PICTURE_BYTES, read_file
 from assets.mesh import Material, Mesh, Part
+from assets.sku_lists import Root
 
 # Raised whenever shapes, artwork, cutting or this format change: what is kept of before is then left alone.
 VERSION = 3
@@ -43,7 +44,7 @@ def has_pictures(sku: Sku) -> bool:
     return any(getattr(sku, column) for column in PICTURES)
 
 
-def package_digest(sku: Sku, root: Path, texture_px: int) -> str:
+def package_digest(sku: Sku, root: Root, texture_px: int) -> str:
     """Digest of all that a package follows from: its row, the bytes of its pictures, the version of what makes it.
 
     Raises SynthError naming SKU, column and file where a picture cannot be read.

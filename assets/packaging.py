@@ -6,7 +6,6 @@ The front of a package faces -Y: who stands there and looks along +Y sees it, wi
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -18,12 +17,13 @@ from assets.package_facts import settled_sku
 from assets.packages import builder_of
 from assets.packages.panels import picture_colors
 from assets.packages.plan import PackagePlan
+from assets.sku_lists import Root
 
 # Pixels of the longer side of a front: print of 2 mm stays legible in a close picture.
 TEXTURE_PX = 640
 
 
-def make_package(sku: Sku, root: Path, *, texture_px: int = TEXTURE_PX) -> Mesh:
+def make_package(sku: Sku, root: Root, *, texture_px: int = TEXTURE_PX) -> Mesh:
     """The package of a SKU from its sizes, colours, words and pictures (paths relative to `root`), normalised.
 
     texture_px: pixels of the longer side of a front; time and bytes follow from it.

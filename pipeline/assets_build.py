@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assets.errors import SynthError, printable
+from assets.sku_lists import SkuSource
 from pipeline.notes import note_lines
 from pipeline.progress import Reporter, duration_text
 from pipeline.worker_process import Job
@@ -32,7 +33,7 @@ SHEET_PRODUCTS = 60
 class BuildSettings:
     """What workers need to know. notes: a folder for their notes. The rest as in RunSettings, for those who watch."""
 
-    sku_list: Path
+    sku_list: SkuSource
     out: Path
     notes: Path
     workers: int
@@ -62,7 +63,7 @@ def never() -> bool:
 
 
 def build_assets(
-    sku_list: Path,
+    sku_list: SkuSource,
     cache: Path,
     reporter: Reporter,
     *,
@@ -157,11 +158,11 @@ def _build_one(settings: BuildSettings, place: int) -> tuple[int, int]:
         if sku.mesh:
             library.product(sku.sku)
         else:
-            art = read_art(sku, library.catalog.root)
+            art = read_art(sku, library.catalog.root_of(sku.sku))
             stored_package(path, lambda: build_package(sku, art))
             _write_notes(settings.notes, [(sku.sku, note) for note in package_doubts(sku, art)])
     except SynthError as error:
-        row = f"row {library.catalog.rows[place]} of {settings.sku_list}"
+        row = library.catalog.place_of(sku.sku)
         where = error.where if error.where and row in error.where else f"{row}: {error.where}"
         raise SynthError(error.what, where=where, found=error.found, hint=error.hint) from error
     return 1, path.stat().st_size
@@ -176,7 +177,7 @@ def _write_notes(folder: Path, notes: list[tuple[str, str]]) -> None:
 BUILDING = Job(scene=_build_one, start=_open_library)
 
 
-def print_build(reporter: Reporter, sku_list: Path, summary: BuildSummary) -> None:
+def print_build(reporter: Reporter, sku_list: SkuSource, summary: BuildSummary) -> None:
     """What was made, what it takes, what is doubtful and what is wrong, in words."""
     for line in note_lines(summary.notes):
         reporter.say(f"note: {line}")
@@ -198,7 +199,7 @@ def _rate(summary: BuildSummary) -> str:
     return f", {made:.0f} SKUs a minute" if summary.built else ""
 
 
-def draw_built(sku_list: Path, cache: Path, out: Path, *, limit: int | None, keys: Sequence[str]) -> Path:
+def draw_built(sku_list: SkuSource, cache: Path, out: Path, *, limit: int | None, keys: Sequence[str]) -> Path:
     """A contact sheet of what was asked for, evenly spaced samples where that is much; returns `out`."""
     import numpy as np
 

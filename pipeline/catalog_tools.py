@@ -17,9 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 from assets.atomic import write_whole
-from assets.catalog import PICTURES, Catalog, Problem, Sku, check_catalog, load_catalog
+from assets.catalog import PICTURES, Catalog, Problem, Sku, check_catalog, load_catalog, problem_groups
 from assets.catalog_csv import formula_safe
 from assets.errors import SynthError, printable
+from assets.plurals import count_of
+from assets.sku_lists import SkuSource
 from pipeline.mesh_process import MeshProcess
 from pipeline.notes import note_lines
 
@@ -33,7 +35,7 @@ OF_THE_SOURCE = ("package", "unit_package", "pack_count", "up", "units", *PICTUR
 RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{name}{number}" for name in ("COM", "LPT") for number in range(10))}
 
 
-def check_list(path: Path, *, meshes: bool = True, console: Console | None = None) -> int:
+def check_list(path: SkuSource, *, meshes: bool = True, console: Console | None = None) -> int:
     """Prints every problem of a list and, if wanted, of its meshes; 0 if it is good, else 1. Notes are no problems."""
     console = console or Console()
     problems = check_catalog(path)
@@ -76,13 +78,17 @@ def equal_names(catalog: Catalog) -> list[str]:
     ]
 
 
-def _print_problems(console: Console, path: Path, problems: list[Problem]) -> None:
-    table = Table("row", "column", "found", "expected", title=Text(printable(f"{path}: {len(problems)} problems")))
-    for problem in problems[:MOST_ROWS]:
-        table.add_row(*map(printable, (str(problem.row), problem.column, problem.found, problem.expected)))
+def _print_problems(console: Console, path: SkuSource, problems: list[Problem]) -> None:
+    several = any(problem.file for problem in problems)
+    title = Text(printable(f"{path}: {count_of(len(problems), 'problem')}"))
+    table = Table(*(["list"] if several else []), "row", "column", "found", "expected", title=title)
+    groups = problem_groups(problems)
+    for rows, problem in groups[:MOST_ROWS]:
+        cells = (rows.removeprefix("row ").replace("file", "0"), problem.column, problem.found, problem.expected)
+        table.add_row(*map(printable, ([problem.file, *cells] if several else cells)))
     console.print(table, markup=False)
-    if len(problems) > MOST_ROWS:
-        console.print(f"and {len(problems) - MOST_ROWS} more")
+    if len(groups) > MOST_ROWS:
+        console.print(f"and {len(groups) - MOST_ROWS} more")
 
 
 def _load_meshes(catalog: Catalog, console: Console) -> tuple[list[tuple[str, str]], list[str]]:
@@ -95,7 +101,7 @@ def _load_meshes(catalog: Catalog, console: Console) -> tuple[list[tuple[str, st
     with MeshProcess() as load:
         for sku in track(catalog, "loading meshes", total=len(catalog), console=console, transient=True):
             try:
-                root = catalog.root
+                root = catalog.root_of(sku.sku)
                 found = load(sku, root).notes if sku.mesh else package_doubts(sku, read_art(sku, root))
                 notes += [(sku.sku, note) for note in found]
             except SynthError as error:
@@ -103,7 +109,7 @@ def _load_meshes(catalog: Catalog, console: Console) -> tuple[list[tuple[str, st
     return notes, errors
 
 
-def export_list(path: Path, folder: Path, *, console: Console | None = None) -> Path:
+def export_list(path: SkuSource, folder: Path, *, console: Console | None = None) -> Path:
     """Writes every product's normalised mesh as GLB into `folder`, and a skus.csv that points to them; returns that.
 
     SKU keys become file names with what file names cannot hold percent-encoded.
@@ -160,7 +166,7 @@ def _csv_of(rows: list[dict[str, object]]) -> bytes:
     return text.getvalue().encode()
 
 
-def show_list(path: Path, out: Path, *, limit: int = 60, console: Console | None = None) -> Path:
+def show_list(path: SkuSource, out: Path, *, limit: int = 60, console: Console | None = None) -> Path:
     """Draws a contact sheet of a catalogue: three views of each product, all to one scale; returns `out`.
 
     A list longer than `limit` is shown in evenly spaced samples.
@@ -182,7 +188,7 @@ def _tracked(tiles: Iterator, total: int, console: Console) -> Iterator:
     yield from track(tiles, "drawing", total=total, console=console, transient=True)
 
 
-def register_ids(path: Path, *, console: Console | None = None) -> Path:
+def register_ids(path: SkuSource, *, console: Console | None = None) -> Path:
     """Writes or extends the registry of category ids beside a list, and tells what came of it.
 
     Raises SynthError for a bad list or a damaged registry.
@@ -191,7 +197,7 @@ def register_ids(path: Path, *, console: Console | None = None) -> Path:
 
     console = console or Console()
     catalog = load_catalog(path)
-    target = ids_path(path)
+    target = ids_path(catalog.source)
     before = read_ids(target) if target.exists() else CategoryIds()
     after = before.extended(catalog.keys)
     save_ids(target, after)

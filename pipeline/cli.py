@@ -14,11 +14,12 @@ from assets.interrupt import exit_code, handle_signals, report_interruption, wor
 from pipeline import cli_assets, cli_data, cli_embedder, cli_gallery, cli_job, cli_learning
 from pipeline.cli_choices import recipe_of
 from pipeline.cli_command import CommandGroup
-from pipeline.cli_options import backdrop_options, recipe_options
+from pipeline.cli_options import backdrop_options, list_arguments, list_options, recipe_options
 from pipeline.cli_output import open_console, output_options, report
 from pipeline.cli_types import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, Shares, Size, Workers
 
 if TYPE_CHECKING:
+    from assets.sku_lists import SkuSource
     from pipeline.verify import VerifyReport
 
 # What the extra "train" brings.
@@ -83,7 +84,7 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--sku-list", type=EXISTING_FILE, help="Your products: CSV, TSV, JSON Lines or Parquet.")
+@list_options("Your products: CSV, TSV, JSON Lines or Parquet")
 @click.option("--demo", is_flag=True, help="Use the demo catalogue that comes with synth.")
 @click.option("--out", type=ANY_PATH, required=True, help="Folder of the data set; the same command again resumes.")
 @click.option("--scenes", type=click.IntRange(1, 10_000_000), default=100, help="Arrangements to render.")
@@ -154,7 +155,7 @@ def _run_settings(options: dict[str, Any]) -> Any:
     )
 
 
-def _sku_list(path: Path | None, demo: bool) -> Path:
+def _sku_list(path: SkuSource | None, demo: bool) -> SkuSource:
     if path is not None and demo:
         raise click.UsageError("--demo brings its own list: give either it or --sku-list")
     if path is not None:
@@ -172,9 +173,9 @@ def catalog() -> None:
 
 
 @catalog.command("check")
-@click.argument("sku_list", type=EXISTING_FILE)
+@list_arguments
 @click.option("--meshes/--no-meshes", default=True, help="Also load every mesh.")
-def catalog_check(sku_list: Path, meshes: bool) -> None:
+def catalog_check(sku_list: SkuSource, meshes: bool) -> None:
     """List everything wrong with SKU_LIST: row, column, found, expected."""
     from pipeline.catalog_tools import check_list
 
@@ -182,10 +183,10 @@ def catalog_check(sku_list: Path, meshes: bool) -> None:
 
 
 @catalog.command("show")
-@click.argument("sku_list", type=EXISTING_FILE)
+@list_arguments
 @click.option("--out", type=ANY_PATH, default="catalog.png", help="The contact sheet, a PNG.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=60, help="Products shown at most.")
-def catalog_show(sku_list: Path, out: Path, limit: int) -> None:
+def catalog_show(sku_list: SkuSource, out: Path, limit: int) -> None:
     """Draw a contact sheet of SKU_LIST: each product turned, to scale, with its name."""
     from pipeline.catalog_tools import show_list
 
@@ -193,9 +194,9 @@ def catalog_show(sku_list: Path, out: Path, limit: int) -> None:
 
 
 @catalog.command("export")
-@click.argument("sku_list", type=EXISTING_FILE)
+@list_arguments
 @click.argument("folder", type=ANY_PATH)
-def catalog_export(sku_list: Path, folder: Path) -> None:
+def catalog_export(sku_list: SkuSource, folder: Path) -> None:
     """Write the normalised meshes of SKU_LIST as GLB into FOLDER, with a list that points to them."""
     from pipeline.catalog_tools import export_list
 
@@ -203,8 +204,8 @@ def catalog_export(sku_list: Path, folder: Path) -> None:
 
 
 @catalog.command("ids")
-@click.argument("sku_list", type=EXISTING_FILE)
-def catalog_ids(sku_list: Path) -> None:
+@list_arguments
+def catalog_ids(sku_list: SkuSource) -> None:
     """Write or extend the registry that keeps the category ids of SKU_LIST when products come and go."""
     from pipeline.catalog_tools import register_ids
 
@@ -266,12 +267,12 @@ def recipe_check(file: Path) -> None:
 
 @main.command()
 @click.argument("place")
-@click.option("--sku-list", type=EXISTING_FILE, help="The list it was made from, where that has moved.")
+@list_options("The list it was made from, where that has moved")
 @click.option("--sample", type=click.IntRange(0), default=10, help="Scenes drawn and traced again (not of shards).")
 @click.option("--workers", type=Workers(), default="1", help="Processes that read shards side by side.")
 @click.option("--cache", type=ANY_PATH, help="Folder for normalised meshes.  [default: ~/.cache/synth]")
 @output_options
-def verify(place: str, sku_list: Path | None, sample: int, workers: int, cache: Path | None) -> None:
+def verify(place: str, sku_list: SkuSource | None, sample: int, workers: int, cache: Path | None) -> None:
     """Re-read the data set at PLACE (a folder, or shards on any storage) as a stranger would, report each violation."""
     from pipeline.verify_report import print_report
 
@@ -283,7 +284,7 @@ def verify(place: str, sku_list: Path | None, sample: int, workers: int, cache: 
 
 
 def _verify(
-    place: str, console: Any, sku_list: Path | None, sample: int, workers: int, cache: Path | None
+    place: str, console: Any, sku_list: SkuSource | None, sample: int, workers: int, cache: Path | None
 ) -> VerifyReport:
     from assets.places import Place
     from assets.shards import has_index

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pipeline.cli_command import CommandGroup
+from pipeline.cli_options import list_arguments
 from pipeline.cli_output import open_console, output_options, report
-from pipeline.cli_types import ANY_PATH, EXISTING_FILE, Workers
+from pipeline.cli_types import ANY_PATH, Workers
+
+if TYPE_CHECKING:
+    from assets.sku_lists import SkuSource
 
 
 @click.group(cls=CommandGroup)
@@ -18,7 +23,7 @@ def assets() -> None:
 
 
 @assets.command("build")
-@click.argument("sku_list", type=EXISTING_FILE)
+@list_arguments
 @click.option("--cache", type=ANY_PATH, help="Folder that keeps the products.  [default: ~/.cache/synth]")
 @click.option("--workers", type=Workers(), default="auto", help="Processes that build side by side.")
 @click.option("--limit", type=click.IntRange(1), help="Only the first so many SKUs.")
@@ -26,7 +31,7 @@ def assets() -> None:
 @click.option("--sheet", type=ANY_PATH, help="Also draw what was built as a contact sheet.")
 @output_options
 def assets_build(
-    sku_list: Path, cache: Path | None, workers: int, limit: int | None, keys: tuple[str, ...], sheet: Path | None
+    sku_list: SkuSource, cache: Path | None, workers: int, limit: int | None, keys: tuple[str, ...], sheet: Path | None
 ) -> None:
     """Build the products of SKU_LIST ahead: meshes normalised, packages made from sizes and packshots.
 

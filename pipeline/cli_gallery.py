@@ -5,14 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline.cli_choices import INDEX
 from pipeline.cli_command import Command, CommandGroup
+from pipeline.cli_options import list_arguments
 from pipeline.cli_output import open_console, output_options, report
 from pipeline.cli_types import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, Workers
+
+if TYPE_CHECKING:
+    from assets.sku_lists import SkuSource
 
 EXISTING = click.Path(exists=True, path_type=Path)
 DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", help="What to compute on.")
@@ -26,15 +30,15 @@ def gallery() -> None:
 
 
 @gallery.command()
-@click.argument("sku_list", metavar="LIST", type=EXISTING_FILE)
+@list_arguments
 @click.option("--out", type=ANY_PATH, required=True, help="Folder of the data set; the same command again resumes.")
 @click.option("--views", type=click.IntRange(1, 24), default=8, help="Pictures of each SKU.")
 @click.option("--size", type=click.IntRange(32, 1024), default=224, help="Longest side of a product, in pixels.")
 @WORKERS
 @CACHE
 @output_options
-def views(sku_list: Path, out: Path, **options: Any) -> None:
-    """Render the views of LIST, each product alone, as a COCO data set."""
+def views(sku_list: SkuSource, out: Path, **options: Any) -> None:
+    """Render the views of SKU_LIST, each product alone, as a COCO data set."""
     from pipeline.gallery_crops import CropSettings, print_summary, write_views
 
     console = open_console()
@@ -46,7 +50,7 @@ def views(sku_list: Path, out: Path, **options: Any) -> None:
 
 
 @gallery.command()
-@click.argument("sku_list", metavar="LIST", type=EXISTING_FILE)
+@list_arguments
 @click.option("--embedder", type=EXISTING, help="Run of 'synth embedder train'.  [default: the gallery's own]")
 @click.option("--out", type=ANY_PATH, required=True, help="Folder of the gallery; the same command again resumes.")
 @click.option("--views", type=click.IntRange(1, 24), default=8, help="Pictures of each SKU.")
@@ -57,13 +61,13 @@ def views(sku_list: Path, out: Path, **options: Any) -> None:
 @CACHE
 @output_options
 def build(**options: Any) -> None:
-    """Render and embed every SKU of LIST, and use that from then on."""
+    """Render and embed every SKU of SKU_LIST, and use that from then on."""
     _build(options, lambda settings, console, stop: _builder().build_gallery(settings, console, stop=stop))
 
 
 @gallery.command()
 @click.argument("out", metavar="GALLERY", type=EXISTING_FOLDER)
-@click.argument("sku_list", metavar="LIST", type=EXISTING_FILE)
+@list_arguments
 @click.option("--sku", "keys", multiple=True, help="Only this SKU; repeatable.  [default: all new and changed ones]")
 @click.option("--prune", is_flag=True, help="Drop SKUs that the list does not have.")
 @click.option("--embedder", type=EXISTING, help="To make sure that it is the gallery's.  [default: the gallery's own]")
@@ -72,7 +76,7 @@ def build(**options: Any) -> None:
 @CACHE
 @output_options
 def add(keys: tuple[str, ...], prune: bool, **options: Any) -> None:
-    """Add what is new or changed in LIST to GALLERY; everything else stays as it is."""
+    """Add what is new or changed in SKU_LIST to GALLERY; everything else stays as it is."""
     _build(
         options,
         lambda settings, console, stop: _builder().add_to_gallery(settings, console, keys=keys, prune=prune, stop=stop),

@@ -12,15 +12,15 @@ import click
 
 from pipeline.cli_choices import ENGINE, recipe_of
 from pipeline.cli_command import CommandGroup
-from pipeline.cli_options import backdrop_options, recipe_options, with_options
+from pipeline.cli_options import backdrop_options, list_arguments, recipe_options, with_options
 from pipeline.cli_output import open_console, output_options, report
-from pipeline.cli_types import ANY_PATH, EXISTING_FILE, Shares, Size, Workers
+from pipeline.cli_types import ANY_PATH, Shares, Size, Workers
 
 PLACE_HELP = "A folder, or any place that fsspec knows, such as s3://bucket/folder."
 
 
 what_options = with_options(
-    click.argument("sku_list", type=EXISTING_FILE),
+    list_arguments,
     click.option("--out", required=True, metavar="PLACE", help=PLACE_HELP),
     click.option("--times", type=click.IntRange(1, 10_000), default=20, help="Appearances of each SKU that count."),
     click.option("--visible", type=click.FloatRange(0, 1), default=0.5, help="Share of a product that must be seen."),

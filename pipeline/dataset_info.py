@@ -16,6 +16,7 @@ from assets.catalog import Catalog
 from assets.catalog_ids import ids_hash, ids_of
 from assets.errors import SynthError
 from assets.limits import DATASET_JSON, read_file
+from assets.sku_lists import SkuSource, sku_source
 from pipeline.dataset_check import check_fields
 from pipeline.failures import read_failures
 from pipeline.layout import Layout
@@ -74,12 +75,13 @@ def describe_run(
         **({"ids": ids} if (ids := ids_hash(catalog, ids_of(catalog))) else {}),
     }
     folders = {
+        "sku_list": catalog.sources,
+        "mesh_root": catalog.mesh_roots,
         "hdri": settings.backdrops.hdri,
         "photos": settings.backdrops.photos,
         "surfaces": settings.backdrops.surfaces,
     }
-    sources = {"sku_list": _relative(catalog.source, settings.out)}
-    sources |= {
+    sources = {
         f"{name}-{number}" if number > 1 else name: _relative(folder, settings.out)
         for name, given in folders.items()
         for number, folder in enumerate(given, 1)
@@ -90,14 +92,24 @@ def describe_run(
 
 
 def backdrop_folders(info: DatasetInfo, root: Path) -> BackdropFolders:
-    """The folders of backdrops that the sources of a data set in `root` name: hdri, hdri-2, hdri-3, ..."""
+    """The folders of backdrops that the sources of a data set in `root` name."""
+    hdri, photos, surfaces = (_sources(info, root, name) for name in ("hdri", "photos", "surfaces"))
+    return BackdropFolders(hdri, photos, surfaces)
 
-    def given(name: str) -> tuple[Path, ...]:
-        numbers = range(1, len(info.sources) + 1)
-        names = (f"{name}-{number}" if number > 1 else name for number in numbers)
-        return tuple((root / info.sources[one]).resolve() for one in names if one in info.sources)
 
-    return BackdropFolders(given("hdri"), given("photos"), given("surfaces"))
+def listed_in(info: DatasetInfo, root: Path) -> SkuSource:
+    """The SKU lists that the sources of a data set in `root` name. Raises KeyError where they name none."""
+    lists = _sources(info, root, "sku_list")
+    if not lists:
+        raise KeyError("sku_list")
+    return sku_source(lists, _sources(info, root, "mesh_root"))
+
+
+def _sources(info: DatasetInfo, root: Path, name: str) -> tuple[Path, ...]:
+    """What the sources of a data set in `root` have under hdri, hdri-2, hdri-3, ..."""
+    numbers = range(1, len(info.sources) + 1)
+    names = (f"{name}-{number}" if number > 1 else name for number in numbers)
+    return tuple((root / info.sources[one]).resolve() for one in names if one in info.sources)
 
 
 def _digest(hashes: dict[str, str]) -> str:

@@ -15,6 +15,7 @@ from rich.console import Console
 from assets.atomic import write_whole
 from assets.catalog import load_catalog
 from assets.errors import SynthError
+from assets.sku_lists import SkuSource
 from detectors.gallery.embedders import embedder_path, keep_embedder, note_of_run
 from detectors.gallery.gallery import Gallery, open_gallery
 from detectors.gallery.versions import EmbedderNote, Precision, current_version, is_gallery, write_gallery
@@ -47,7 +48,7 @@ class BuildSettings:
     worker is handed at a time. part_skus: of a part.
     """
 
-    sku_list: Path
+    sku_list: SkuSource
     out: Path
     embedder: Path | None = None
     views: int = 8

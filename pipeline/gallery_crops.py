@@ -22,6 +22,7 @@ from assets.catalog import Catalog, load_catalog
 from assets.catalog_ids import CategoryIds, ids_of
 from assets.cores import usable_cores
 from assets.errors import SynthError
+from assets.sku_lists import SkuSource
 from detectors.progress import StepProgress
 from pipeline.disk_errors import takes_no_more
 from pipeline.gallery_views import VIEWS_FORMAT
@@ -45,7 +46,7 @@ MOST_TOLD = 10
 class CropSettings:
     """What is rendered. side: longest side of a product, pixels. The other fields are those of pipeline/workers.py."""
 
-    sku_list: Path
+    sku_list: SkuSource
     out: Path
     views: int = 8
     side: int = 224

@@ -29,18 +29,19 @@ def digest_skus(catalog: Catalog, keys: Iterable[str], *, cache: Path) -> dict[s
     changes then takes seconds, not a reading of every picture.
     """
     wanted = list(keys)
-    folder = str(catalog.root.resolve())
+    folders = sorted({str(path.parent.resolve()) for path in catalog.sources})
+    folder = "\n".join([*folders, *(str(root.resolve()) for root in catalog.mesh_roots)])
     known = dict(_remembered(cache, folder))
     digests, fresh = {}, []
     settled = time.time_ns() - SETTLED_NS
     for key in wanted:
         sku = catalog.find(key)
-        row = _row_text(sku)
+        row, root = _row_text(sku), catalog.root_of(key)
         if sku.mesh:
-            mesh = source_digest(sku, catalog.root, version=FORMAT, index_dir=cache / "gallery-meshes")
+            mesh = source_digest(sku, root, version=FORMAT, index_dir=cache / "gallery-meshes")
             digests[key] = _sha(row, mesh)
             continue
-        files = [catalog.root / name for name in _pictures(sku)]
+        files = [root / name for name in _pictures(sku)]
         if not files:
             digests[key] = _sha(row)
             continue

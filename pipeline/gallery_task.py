@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from assets.atomic import write_whole
 from assets.cores import usable_cores
 from assets.errors import SynthError
+from assets.sku_lists import SkuSource
 from pipeline.disk_errors import takes_no_more
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class GalleryTask:
     side: longest side of a product in its views, pixels. task_skus: at a time. The others are of pipeline/workers.py.
     """
 
-    sku_list: Path
+    sku_list: SkuSource
     out: Path
     embedder: Path
     views: int

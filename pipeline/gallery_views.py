@@ -19,6 +19,7 @@ from assets.backdrops import Backdrops
 from assets.catalog import load_catalog
 from assets.library import Library
 from assets.mesh import Mesh
+from assets.sku_lists import SkuSource
 from render.backends import Backend, RenderSettings, open_backend
 from render.geometry import camera_from_world, look_at, project
 from render.scene import Camera, Environment, Placement, SceneSpec, Sensor
@@ -222,7 +223,7 @@ def _box(covered: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)
 
 
-def open_studio(sku_list: Path, cache: Path) -> tuple[Library, Backend]:
+def open_studio(sku_list: SkuSource, cache: Path) -> tuple[Library, Backend]:
     """What views are made with: the products of a list in built-in rooms, whatever else a machine has.
 
     Raises SynthError for a list with mistakes, and where the raster backend cannot work.

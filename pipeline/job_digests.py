@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from assets.catalog import PICTURES, Catalog, Sku
 from assets.library import FORMAT
 from assets.mesh_sources import SETTLED_NS, source_digest
+from assets.sku_lists import Root
 from pipeline.job_store import DIGEST_BYTES
 
 # Of a row: what changes no picture of a package. Everything else is printed on it, or decides its form and colours.
@@ -27,11 +28,11 @@ def sku_digests(catalog: Catalog, cache: Path) -> NDArray[np.uint8]:
     Files are hashed once; what they were is remembered in `cache` by path, size and time of change.
     """
     with _Files(cache / "file-digests.sqlite") as files:
-        digests = [_digest_of(sku, catalog.root, cache, files) for sku in catalog]
+        digests = [_digest_of(sku, catalog.root_of(sku.sku), cache, files) for sku in catalog]
     return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_BYTES)
 
 
-def _digest_of(sku: Sku, root: Path, cache: Path, files: _Files) -> bytes:
+def _digest_of(sku: Sku, root: Root, cache: Path, files: _Files) -> bytes:
     if sku.mesh:
         source = source_digest(sku, root, version=FORMAT, index_dir=cache / f"meshes-{FORMAT}" / "index")
         return hashlib.sha256(source.encode()).digest()[:DIGEST_BYTES]

@@ -12,6 +12,7 @@ from typing import Any
 
 from assets.errors import SynthError
 from assets.places import Place
+from assets.sku_lists import as_lists, sku_source
 from pipeline.dataset_info import streams_of
 from pipeline.job_lease import DRIVER
 from pipeline.run_settings import BackdropFolders, RunSettings
@@ -156,12 +157,13 @@ def read_settings(place: Place, recipe_file: Path) -> JobSettings:
     try:
         how = json.loads(place.read(HOW))
         recipe_file.write_text(identity["recipe"], encoding="utf-8")
-        folders = {name: _folders_of(how[name]) for name in FOLDERS}
+        folders = {name: _paths_of(how[name]) for name in FOLDERS}
         wanted = {field.name for field in fields(RunSettings)}
         render = {name: value for name, value in {**identity, **how}.items() if name in wanted - {"backdrops"}}
         render |= {"splits": tuple((name, share) for name, share in identity["splits"])}
         render |= {"extras": tuple(identity["extras"]), "recipe": str(recipe_file), "scenes": 0, "out": Path()}
-        render |= {"sku_list": Path(how["sku_list"]), "cache": Path(how["cache"])}
+        lists = sku_source(_paths_of(how["sku_list"]), _paths_of(how.get("mesh_roots")))
+        render |= {"sku_list": lists, "cache": Path(how["cache"])}
         render |= {"streams": streams_of(identity, place.locate(JOB))}
         own = {name: how[name] for name in ("times", "rounds", "engine", "address", "cpus", "gpus")}
         own |= {name: identity[name] for name in ("visible", "pixels", "shard_scenes")}
@@ -173,23 +175,25 @@ def read_settings(place: Place, recipe_file: Path) -> JobSettings:
 
 def _how_of(settings: JobSettings) -> dict[str, Any]:
     render = settings.render
-    folders = asdict(render.backdrops)
+    folders, lists = asdict(render.backdrops), as_lists(render.sku_list.resolve())
     return {
-        "sku_list": str(render.sku_list.resolve()),
+        "sku_list": _paths_text(lists.paths),
+        # Jobs of one list and no other folders do not say so.
+        **({"mesh_roots": _paths_text(lists.mesh_roots)} if lists.mesh_roots else {}),
         "cache": str(render.cache.resolve()),
-        **{name: _folders_text(folders[name]) for name in FOLDERS},
+        **{name: _paths_text(folders[name]) for name in FOLDERS},
         **{name: getattr(render, name) for name in HOW_FIELDS},
         **{name: getattr(settings, name) for name in ("times", "rounds", "engine", "address", "cpus", "gpus")},
     }
 
 
-def _folders_text(folders: Sequence[Path]) -> str | list[str] | None:
-    """Folders as how.json has them: one as text, as jobs had it from the beginning, several as a list."""
-    texts = [str(folder.resolve()) for folder in folders]
+def _paths_text(paths: Sequence[Path]) -> str | list[str] | None:
+    """Paths as how.json has them: one as text, as jobs had it from the beginning, several as a list."""
+    texts = [str(path.resolve()) for path in paths]
     return texts if len(texts) > 1 else texts[0] if texts else None
 
 
-def _folders_of(value: Any) -> tuple[Path, ...]:
+def _paths_of(value: Any) -> tuple[Path, ...]:
     texts = value if isinstance(value, list) else [value] if value else []
     return tuple(Path(text) for text in texts)
 

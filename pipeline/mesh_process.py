@@ -9,7 +9,6 @@ import multiprocessing
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from types import TracebackType
 
 from assets.catalog import Sku
@@ -18,6 +17,7 @@ from assets.interrupt import hold_signals, ignore_signals
 from assets.library import load_product
 from assets.limits import MESH_MEMORY, MESH_SECONDS
 from assets.mesh_file import LoadedMesh
+from assets.sku_lists import Root
 
 
 class MeshProcess:
@@ -35,7 +35,7 @@ class MeshProcess:
     ) -> None:
         self._end()
 
-    def __call__(self, sku: Sku, root: Path) -> LoadedMesh:
+    def __call__(self, sku: Sku, root: Root) -> LoadedMesh:
         """The SKU's mesh. Raises SynthError where it cannot be used, also where reading it crashes or does not end."""
         link = self._open()
         where = str(root / sku.mesh)
@@ -93,7 +93,7 @@ def _serve(link: Connection) -> None:
             link.send(_answer(sku, root))
 
 
-def _answer(sku: Sku, root: Path) -> LoadedMesh | SynthError | str:
+def _answer(sku: Sku, root: Root) -> LoadedMesh | SynthError | str:
     try:
         return load_product(sku, root)
     except SynthError as error:

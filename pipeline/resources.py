@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from assets.backdrops import Backdrops
 from assets.catalog import Sku, load_catalog
 from assets.library import Library
+from assets.sku_lists import Root, SkuSource
 from pipeline.run_settings import BackdropFolders, RunSettings
 from render.backends import RenderSettings
 
@@ -22,7 +23,7 @@ def open_backdrops(folders: BackdropFolders) -> Backdrops:
 
 
 def open_library(
-    sku_list: Path, folders: BackdropFolders, cache: Path, *, load: Callable[[Sku, Path], LoadedMesh] | None = None
+    sku_list: SkuSource, folders: BackdropFolders, cache: Path, *, load: Callable[[Sku, Root], LoadedMesh] | None = None
 ) -> Library:
     """The library over a SKU list; load: how meshes are read. Raises SynthError that lists everything wrong."""
     return Library(load_catalog(sku_list), open_backdrops(folders), cache_dir=cache, load=load)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from assets.cores import usable_cores
+from assets.sku_lists import SkuSource
 from pipeline.layout import Splits
 from render.streams import STREAMS
 
@@ -34,7 +35,7 @@ class RunSettings:
     threads_each: of a worker, where other runs have their share of the machine; 0 = all of it is this run's.
     """
 
-    sku_list: Path
+    sku_list: SkuSource
     out: Path
     scenes: int
     views: int = 1

@@ -14,6 +14,7 @@ import numpy as np
 from assets.catalog import Catalog
 from assets.errors import SynthError
 from assets.limits import COCO_BYTES, DATASET_INSTANCES, DATASET_JSON, check_file, read_file
+from assets.sku_lists import SkuSource
 from pipeline.dataset_check import identity_problems, read_splits
 from pipeline.dataset_info import DatasetInfo, read_info
 from pipeline.layout import Layout, split_of, stem_of
@@ -61,7 +62,7 @@ class _Tally:
         return len(self.violations) > MOST_VIOLATIONS
 
 
-def verify_dataset(folder: Path, *, sku_list: Path | None = None, sample: int = 10, cache: Path) -> VerifyReport:
+def verify_dataset(folder: Path, *, sku_list: SkuSource | None = None, sample: int = 10, cache: Path) -> VerifyReport:
     """All violations of the data set in `folder`; `sample` scenes are drawn and traced again.
 
     Raises SynthError where the folder holds no data set at all; damage inside one is a violation, never an error.

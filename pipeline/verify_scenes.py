@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from assets.errors import SynthError
 from assets.limits import DATASET_JSON, read_file
-from pipeline.dataset_info import DatasetInfo, backdrop_folders, streams_of
+from assets.sku_lists import Root, SkuSource
+from pipeline.dataset_info import DatasetInfo, backdrop_folders, listed_in, streams_of
 from pipeline.layout import Layout, stem_of
 from pipeline.verify_records import Violation
 from render.sample import DRAWING
@@ -30,7 +31,7 @@ class Sources:
 
 
 def open_sources(
-    layout: Layout, info: DatasetInfo, sku_list: Path | None, cache: Path, load: Callable[[Sku, Path], LoadedMesh]
+    layout: Layout, info: DatasetInfo, sku_list: SkuSource | None, cache: Path, load: Callable[[Sku, Root], LoadedMesh]
 ) -> Sources:
     """The library behind a data set: by the paths in dataset.json, or the list that the user gives.
 
@@ -41,9 +42,8 @@ def open_sources(
     if info.identity.get("drawing", 1) != DRAWING:
         return Sources(None, "the data set was made when the same seed gave other scenes")
     try:
-        own_list = (layout.root / info.sources["sku_list"]).resolve()
         folders = backdrop_folders(info, layout.root)
-        library = open_library(sku_list or own_list, folders, cache, load=load)
+        library = open_library(sku_list or listed_in(info, layout.root), folders, cache, load=load)
         if library.catalog.hash != info.identity.get("sku_list"):
             return Sources(None, "the SKU list has changed since the data set was made")
         # Names first: a file of a stranger may name a folder of other things, which need not all be read.
