@@ -36,6 +36,12 @@ def generate_rows(count: int, *, seed: int) -> Iterator[Row]:
     return islice(_rows(seed), count)
 
 
+def generate_row(seed: int) -> Row:
+    """One product of a brand of its own, as texts by column (COLUMNS)."""
+    rng = np.random.default_rng(seed)
+    return next(_rows_of_brand(_brand_name(set(), rng), int(rng.integers(BRANDS)), rng))
+
+
 def generate_csv(count: int, *, seed: int) -> bytes:
     """The same as a SKU list."""
     text = io.StringIO()

@@ -64,9 +64,13 @@ class Library:
 
     def prop(self, shape: Shape, texture: Texture, *, wear: float = 0.0) -> Mesh:
         """The mesh of a prop, its texture drawn or read from the backdrops."""
+        from assets.decoys import make_decoy
         from assets.props import make_prop
 
         def make() -> Mesh:
+            if shape.kind == "pack":
+                decoy = make_decoy(shape, texture.seed)
+                return _worn(decoy, wear) if wear > 0 else decoy
             picture = self.backdrops.texture_image(texture)
             mesh = make_prop(shape, picture, texture.size_m, _digest("prop", repr(shape), repr(texture)))
             return _worn(mesh, wear) if wear > 0 else mesh

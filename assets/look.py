@@ -7,14 +7,14 @@ from typing import Literal, get_args
 
 from assets.errors import unknown_name
 
-TextureKind = Literal["image", "solid", "checker", "stripes", "dots", "noise", "gradient", "wood", "fabric"]
-ShapeKind = Literal["slab", "box", "cylinder", "sphere", "cone", "torus", "capsule"]
+TextureKind = Literal["image", "solid", "checker", "stripes", "dots", "noise", "gradient", "wood", "fabric", "print"]
+ShapeKind = Literal["slab", "box", "cylinder", "sphere", "cone", "torus", "capsule", "pack"]
 Color = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Texture:
-    """A picture for a surface: an image of the backdrops by its key, or a procedural one.
+    """A picture for a surface: an image of the backdrops by its key, a procedural one, or the print of a pack.
 
     colors: sRGB 0..1. size_m: metres of surface that one repeat covers. seed: of the procedural pattern.
     """
@@ -36,6 +36,7 @@ class Texture:
 class Shape:
     """A prop's form: it stands on z = 0, centred on x = y = 0, inside width x depth x height metres.
 
+    A pack is one of an invented brand, by the seed of its texture, of kind "print" (assets/decoys.py).
     A slab is a box whose top lies at z = 0 (a table top, a floor): products stand on it.
     """
 

@@ -71,6 +71,32 @@ def deal_products(catalog_size: int, start: int, number: int, seed: int) -> tupl
     return tuple(int(_deck(catalog_size, seed, draw // catalog_size)[draw % catalog_size]) for draw in draws)
 
 
+def dealt_count(count: tuple[int, int], repeat: tuple[float, float]) -> tuple[int, int]:
+    """How many different products are dealt to a scene that is to have `count` with its further copies.
+
+    repeat: the range of the share of copies among all products.
+    """
+    single = 1 - sum(repeat) / 2
+    return max(round(count[0] * single), 1), max(round(count[1] * single), 1)
+
+
+def draw_copies(
+    dealt: int, count: tuple[int, int], repeat: tuple[float, float], *, rng: np.random.Generator
+) -> list[int]:
+    """Which of a scene's `dealt` products have a further copy, as often as they have: each product equally often.
+
+    The share of copies is the scene's own, out of `repeat`; with them there are count[0] to count[1] products, save
+    where fewer were dealt than `dealt_count` says.
+    """
+    if not repeat[1]:
+        return []
+    share = min(rng.uniform(*repeat), 0.95)
+    wanted = int(dealt * share / (1 - share) + rng.random())
+    least = count[0] - dealt if dealt >= dealt_count(count, repeat)[0] else 0
+    number = int(np.clip(wanted, max(least, 0), max(count[1] - dealt, 0)))
+    return [int(place) for place in rng.integers(dealt, size=number)]
+
+
 def _hand(count: tuple[int, int], seed: int, index: int) -> tuple[int, int]:
     """How many cards the scenes before `index` have taken, and how many it takes (5 ms per million scenes)."""
     rng = np.random.default_rng([seed, int(Purpose.COUNT)])

@@ -104,3 +104,37 @@ def xywh_from_xyxy(box: Box) -> Box:
 def xyxy_from_xywh(box: Box) -> Box:
     """The xyxy box of COCO's x, y, width, height."""
     return box[0], box[1], box[0] + box[2], box[1] + box[3]
+
+
+def convex_outline(points: NDArray) -> NDArray[np.float64]:
+    """Corners (N, 2) of the convex outline of points (M, 2), counter-clockwise where y points up."""
+    import cv2
+
+    outline = cv2.convexHull(points.astype(np.float32), clockwise=False).reshape(-1, 2).astype(np.float64)
+    return outline if signed_area(outline) >= 0 else outline[::-1]
+
+
+def signed_area(outline: NDArray[np.float64]) -> float:
+    """Area of a polygon (N, 2), over 0 where it runs counter-clockwise (y up)."""
+    x, y = outline.T
+    return float(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2
+
+
+def clip_convex(outline: NDArray[np.float64], window: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What two convex outlines (N, 2), both counter-clockwise, have in common; (0, 2) where that is nothing.
+
+    Sutherland and Hodgman, "Reentrant polygon clipping", 1974. OpenCV's own finds nothing between equal circles.
+    """
+    for start, end in zip(window, np.roll(window, -1, axis=0), strict=True):
+        if not len(outline):
+            break
+        inward = np.array([start[1] - end[1], end[0] - start[0]])
+        height = (outline - start) @ inward
+        after, following = np.roll(outline, -1, axis=0), np.roll(height, -1)
+        kept = []
+        for corner, other, above, beyond in zip(outline, after, height, following, strict=True):
+            kept += [corner] if above >= 0 else []
+            if (above >= 0) != (beyond >= 0):
+                kept.append(corner + (other - corner) * (above / (above - beyond)))
+        outline = np.array(kept).reshape(-1, 2)
+    return outline

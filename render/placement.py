@@ -1,4 +1,4 @@
-"""Setting things on a table: touching, never intersecting, each in a pose in which it rests.
+"""Setting things on a table: touching, never intersecting, each in a pose in which it rests, some upon others.
 
 Every thing is its convex hull; distances come from FCL's GJK. A thing is pushed towards its neighbours by conservative
 advancement (Mirtich 1996): it moves by its distance to all others until that is under the gap, so it cannot pass
@@ -9,22 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assets.rest import Rest
+from render.arrangement import GAP, Arrangement, footprint
 
-# Things closer than this touch: under half a pixel for a camera at arm's length.
-GAP = 2e-4
-# A push that has not ended after so many steps grazes something: near enough to call it a touch.
-MOST_STEPS = 200
 TRIES = 24
 LEAN_TRIES = 8
 # A thing that is still not off its balance at this tilt is too squat to lean.
 MOST_TILT = np.radians(40)
+# Others than copies are set upon something so many times as rarely.
+STACK_OTHERS = 0.25
+# Copies stand as the first one does, but for so much, standard deviation; one in so many stands as it likes.
+ROW_TURN, FREE_COPIES = np.radians(4), 0.25
 
 Manner = Literal["stand", "lie", "lean"]
 
@@ -35,7 +35,7 @@ class Thing:
 
     turn: about the vertical, radians from how it rests. lying: 0..1, which of its poses lying down, on the line of
     their weights. None leaves either to chance. stands: whether it can stand where it finds nothing to lean on; else it
-    lies.
+    lies. copy_of: which of the things set down before it is another copy of; it is set upon it or beside it.
     """
 
     shape: Rest
@@ -43,6 +43,7 @@ class Thing:
     turn: float | None = None
     lying: float | None = None
     stands: bool = True
+    copy_of: int | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class Habits:
     touch, occlude: chances that a thing is pushed against a neighbour, or set before or behind one for the camera.
     density: share of the area of the arrangement's circle that products cover. tilt: how far a leaning thing is tilted
     beyond its balance, least and most, radians.
-    view_azimuth: direction in which the camera looks, radians from +X, for `occlude`.
+    view_azimuth: direction in which the camera looks, radians from +X, for `occlude`. stack: chance that a copy is set
+    upon another where that can carry it.
     """
 
     touch: float
@@ -60,109 +62,7 @@ class Habits:
     density: float
     tilt: tuple[float, float]
     view_azimuth: float
-
-
-class Arrangement:
-    """The things set down so far, and how far another thing is from them."""
-
-    def __init__(self) -> None:
-        self._bodies: list[Any] = []
-        self._circles: list[tuple[float, float, float]] = []
-
-    @property
-    def centres(self) -> NDArray[np.float64]:
-        """(N, 2): where the middles of the things' boxes lie on the table, metres."""
-        return np.array([circle[:2] for circle in self._circles]).reshape(-1, 2)
-
-    @property
-    def radius(self) -> float:
-        """Of the circle about the origin that holds everything, metres."""
-        return max((float(np.hypot(x, y)) + r for x, y, r in self._circles), default=0.0)
-
-    def circle(self, index: int) -> tuple[float, float, float]:
-        """Middle x, y and radius of the index-th thing's footprint, metres."""
-        return self._circles[index]
-
-    def add(self, shape: Rest, pose: NDArray[np.float64]) -> None:
-        """Sets a thing down at world_from_object `pose` for good."""
-        self._bodies.append(_body(shape, pose))
-        self._circles.append(_footprint(shape, pose))
-
-    def distance(self, shape: Rest, pose: NDArray[np.float64]) -> float:
-        """To the nearest thing, metres; negative where they intersect, inf where nothing is near."""
-        import fcl
-
-        body = _body(shape, pose)
-        x, y, r = _footprint(shape, pose)
-        nearest = np.inf
-        for other, (other_x, other_y, other_r) in zip(self._bodies, self._circles, strict=True):
-            apart = float(np.hypot(x - other_x, y - other_y)) - r - other_r
-            if apart >= nearest:  # circles further apart than the best so far cannot improve it
-                continue
-            found = fcl.distance(body, other, fcl.DistanceRequest(), fcl.DistanceResult())
-            nearest = min(nearest, found)
-        return nearest
-
-    def push(self, shape: Rest, pose: NDArray[np.float64], direction: NDArray, reach: float) -> NDArray | None:
-        """`pose`, clear of everything, moved along the horizontal unit `direction` (2,) until it touches.
-
-        None if it meets nothing within `reach` metres.
-        """
-        moved = pose.copy()
-        gone = 0.0
-        for _ in range(MOST_STEPS):
-            room = self.distance(shape, moved)
-            if room <= GAP:
-                return moved if room >= 0 else None
-            step = room - GAP / 2
-            gone += step
-            if gone > reach:
-                return None
-            moved[:2, 3] += step * direction
-        return moved
-
-    def touch_height(self, shape: Rest, pose: NDArray[np.float64], towards: NDArray) -> float:
-        """How far up a thing is held, as a share of its height, when it is pressed on along `towards` (2,); 0 = not."""
-        import fcl
-
-        pressed = pose.copy()
-        pressed[:2, 3] += 2 * GAP * towards
-        body = _body(shape, pressed)
-        heights = []
-        for other in self._bodies:
-            found = fcl.CollisionResult()
-            if fcl.collide(body, other, fcl.CollisionRequest(num_max_contacts=4, enable_contact=True), found):
-                heights += [contact.pos[2] for contact in found.contacts]
-        top = float((shape.hull_vertices @ pose[2, :3]).max() + pose[2, 3])
-        return float(np.mean(heights)) / top if heights else 0.0
-
-
-@lru_cache(maxsize=512)
-def _convex(shape: Rest) -> Any:
-    import fcl
-
-    faces = np.concatenate([np.full((len(shape.hull_faces), 1), 3), shape.hull_faces], axis=1)
-    return fcl.Convex(np.array(shape.hull_vertices), len(faces), faces.astype(np.int32).ravel())
-
-
-def _body(shape: Rest, pose: NDArray[np.float64]) -> Any:
-    import fcl
-
-    return fcl.CollisionObject(_convex(shape), fcl.Transform(pose[:3, :3], pose[:3, 3]))
-
-
-def _footprint(shape: Rest, pose: NDArray[np.float64]) -> tuple[float, float, float]:
-    x, y, radius = _turned_footprint(shape, pose[:2, :3].tobytes())
-    return x + float(pose[0, 3]), y + float(pose[1, 3]), radius
-
-
-@lru_cache(maxsize=1024)
-def _turned_footprint(shape: Rest, rotation: bytes) -> tuple[float, float, float]:
-    """Middle and radius at the origin: a thing that is pushed about keeps them."""
-    flat = shape.hull_vertices @ np.frombuffer(rotation).reshape(2, 3).T
-    middle = (flat.min(axis=0) + flat.max(axis=0)) / 2
-    radius = np.sqrt(((flat - middle) ** 2).sum(axis=1).max())
-    return float(middle[0]), float(middle[1]), float(radius)
+    stack: float = 0.0
 
 
 def resting_pose(shape: Rest, rotation: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -176,15 +76,65 @@ def resting_pose(shape: Rest, rotation: NDArray[np.float64]) -> NDArray[np.float
 
 
 def arrange(things: Sequence[Thing], habits: Habits, *, rng: np.random.Generator) -> tuple[NDArray[np.float64], ...]:
-    """world_from_object (4, 4) of each thing, in order, all on z = 0 about the origin. Every thing finds its place."""
+    """world_from_object (4, 4) of each thing, in order, about the origin, on z = 0 or upon one before it.
+
+    Every thing finds its place.
+    """
     arrangement = Arrangement()
     radius = _radius_for(things, habits.density)
-    poses = []
-    for thing in things:
-        pose = _set_down(thing, arrangement, habits, radius, rng)
-        arrangement.add(thing.shape, pose)
-        poses.append(pose)
-    return tuple(poses)
+    copies: dict[int, list[int]] = {}
+    for number, thing in enumerate(things):
+        stacked, upon = _set_upon(thing, arrangement, habits, copies, rng) if habits.stack else (None, None)
+        if stacked is None and thing.copy_of is not None:
+            stacked = _set_beside(thing, arrangement, rng)
+        pose = _set_down(thing, arrangement, habits, radius, rng) if stacked is None else stacked
+        arrangement.add(thing.shape, pose, upon)
+        copies.setdefault(number if thing.copy_of is None else thing.copy_of, []).append(number)
+    return tuple(arrangement.pose(number) for number in range(len(things)))
+
+
+def _set_upon(
+    thing: Thing, arrangement: Arrangement, habits: Habits, copies: dict[int, list[int]], rng: np.random.Generator
+) -> tuple[NDArray[np.float64] | None, int | None]:
+    """A copy upon one of its like, rarely another thing upon any; and which one. None, None where that is not to be."""
+    chance = habits.stack * (1.0 if thing.copy_of is not None else STACK_OTHERS)
+    if rng.random() >= chance or thing.manner == "lean" or not len(arrangement.centres):
+        return None, None
+    if thing.copy_of is None:
+        pose = resting_pose(thing.shape, _turn(thing, rng) @ _resting_rotation(thing, rng))
+        upon = int(rng.integers(len(arrangement.centres)))
+        placed = arrangement.stack(thing.shape, pose, upon, rng=rng)
+        return (placed, upon) if placed is not None else (None, None)
+    for upon in reversed(copies[thing.copy_of]):
+        like = _like(thing.shape, arrangement.pose(upon), rng)
+        placed = arrangement.stack(thing.shape, like, upon, rng=rng) if like is not None else None
+        if placed is not None:
+            return placed, upon
+    return None, None
+
+
+def _like(shape: Rest, pose: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64] | None:
+    """How a copy rests that stands as the one at `pose`, about the origin; None where that one leans."""
+    rotation = pose[:3, :3]
+    if (np.abs(shape.rotations[:, 2] @ rotation[2] - 1) > 1e-6).all():
+        return None
+    return resting_pose(shape, rotation_about_z(rng.normal(0, ROW_TURN)) @ rotation)
+
+
+def _set_beside(thing: Thing, arrangement: Arrangement, rng: np.random.Generator) -> NDArray[np.float64] | None:
+    """A copy in a row with the first one, as in a shop: beside, behind or before it, touching whatever stands there.
+
+    None where that one leans, where there is no room, or where the copy stands as it likes.
+    """
+    assert thing.copy_of is not None
+    first = arrangement.pose(thing.copy_of)
+    pose = _like(thing.shape, first, rng) if rng.random() >= FREE_COPIES else None
+    if pose is None:
+        return None
+    # Along the first one's own horizontal axes.
+    flat = first[:2, :3][:, np.argmin(np.abs(first[2, :3]))]
+    azimuth = float(np.arctan2(flat[1], flat[0])) + np.pi / 2 * rng.integers(4)
+    return _push_to(thing.copy_of, thing.shape, pose, arrangement, azimuth)
 
 
 def _radius_for(things: Sequence[Thing], density: float) -> float:
@@ -243,9 +193,15 @@ def _push_to_neighbour(
     shape: Rest, pose: NDArray, arrangement: Arrangement, azimuth: float, rng: np.random.Generator
 ) -> NDArray[np.float64] | None:
     """`pose` moved to a random neighbour, coming from the direction `azimuth`, until it touches something."""
-    x, y, r = arrangement.circle(int(rng.integers(len(arrangement.centres))))
+    return _push_to(int(rng.integers(len(arrangement.centres))), shape, pose, arrangement, azimuth)
+
+
+def _push_to(
+    neighbour: int, shape: Rest, pose: NDArray, arrangement: Arrangement, azimuth: float
+) -> NDArray[np.float64] | None:
+    x, y, r = arrangement.circle(neighbour)
     outward = np.array([np.cos(azimuth), np.sin(azimuth)])
-    _, _, own = _footprint(shape, pose)
+    _, _, own = footprint(shape, pose)
     start = pose.copy()
     # From just beside the neighbour, or from outside everything if that place is taken.
     for away in (r + own + 2 * GAP, arrangement.radius + np.hypot(x, y) + own + 2 * GAP):
@@ -261,7 +217,7 @@ def _set_in_line(
     """Before or behind a neighbour as the camera sees it, touching or up to its own size away: one hides the other."""
     azimuth = habits.view_azimuth + rng.choice([0.0, np.pi]) + rng.normal(0, np.radians(20))
     touching = _push_to_neighbour(shape, pose, arrangement, azimuth, rng)
-    back = rng.uniform(0, 1) * _footprint(shape, pose)[2]
+    back = rng.uniform(0, 1) * footprint(shape, pose)[2]
     if touching is None:
         return None
     loose = touching.copy()

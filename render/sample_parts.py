@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from assets.backdrops import Backdrops
+from assets.decoys import decoy_shape
 from assets.look import Color, Shape, ShapeKind, Texture, TextureKind
 from assets.mesh import Mesh
 from render.geometry import look_at
@@ -112,6 +113,8 @@ def draw_surface(
 
 def draw_distractor(distractors: Distractors, *, rng: np.random.Generator) -> tuple[Shape, Texture, Finish]:
     """Form, pattern and finish of one distractor. Round forms keep the same width and depth."""
+    if distractors.printed and rng.random() < distractors.printed:
+        return _draw_pack(rng)
     kind = DISTRACTOR_SHAPES[rng.integers(len(DISTRACTOR_SHAPES))]
     # Rounded to millimetres: equal props are then cached once.
     width, depth, height = np.round(rng.uniform(*distractors.size_m, size=3), 3)
@@ -129,6 +132,12 @@ def draw_distractor(distractors: Distractors, *, rng: np.random.Generator) -> tu
         texture,
         Finish(roughness=float(rng.uniform(0.1, 0.9))),
     )
+
+
+def _draw_pack(rng: np.random.Generator) -> tuple[Shape, Texture, Finish]:
+    """A pack of an invented brand."""
+    seed = int(rng.integers(1 << 31))
+    return decoy_shape(seed), Texture("print", seed=seed), Finish(roughness=float(rng.uniform(0.3, 0.8)))
 
 
 def prop_placement(shape: Shape, texture: Texture, finish: Finish, pose: np.ndarray, key: str) -> Placement:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, SerializeAsAny
 
-from render.choice import Hand, deal_products
+from render.choice import Hand, deal_products, dealt_count
 from render.recipes.parts import Section
 from render.streams import Purpose, Streams
 
@@ -64,6 +64,6 @@ def hand_at(mix: RecipeMix, keys: Sequence[str], seed: int, index: int) -> Hand:
 
 
 def count_range(recipe: Section) -> tuple[int, int]:
-    """How many different products are dealt to a scene of the recipe, least and most."""
-    low, high = recipe.model_dump(include={"products": {"count"}})["products"]["count"]
-    return int(low), int(high)
+    """How many different products are dealt to a scene of the recipe, least and most: those without further copies."""
+    products = recipe.model_dump(include={"products": {"count", "repeat"}})["products"]
+    return dealt_count(products["count"], products.get("repeat", (0.0, 0.0)))

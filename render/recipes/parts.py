@@ -64,6 +64,12 @@ class TableProducts(Section):
     touch: Share = Field(0.35, description="chance that a product is pushed against a neighbour")
     occlude: Share = Field(0.3, description="chance that it is set before or behind a neighbour, as the camera sees it")
     density: Annotated[Span, _within(0.05, 0.9)] = Field((0.25, 0.55), description="share of the ground they cover")
+    repeat: ShareSpan = Field(
+        (0.0, 0.45), description="share of a scene's products that are further copies of one it has already"
+    )
+    stack: ShareSpan = Field(
+        (0.0, 0.6), description="chance of a copy to be set upon the first, where that is flat on top and wide enough"
+    )
 
 
 class FlyingProducts(Section):
@@ -82,7 +88,10 @@ class Distractors(Section):
     """Plain bodies that occlude and are never labelled."""
 
     count: Annotated[CountSpan, _within(0, 500)] = Field((0, 4), description="distractors per scene")
-    size_m: Annotated[Span, _within(0.005, 2)] = Field((0.03, 0.16), description="their sides, metres")
+    size_m: Annotated[Span, _within(0.005, 2)] = Field((0.03, 0.16), description="sides of plain ones, metres")
+    printed: Share = Field(
+        0.6, description="share that are packs of invented brands, in sizes of their own; else plain"
+    )
 
 
 class FlyingDistractors(Distractors):

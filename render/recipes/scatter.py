@@ -17,10 +17,10 @@ from scipy.spatial.transform import Rotation
 
 from assets.library import Library
 from assets.rest import Rest, upright_rest
+from render.arrangement import GAP, Arrangement
 from render.choice import Facing, Hand, skus_of
 from render.framing import direction_of, intrinsics_from_lens
-from render.geometry import look_at, project, transform, unproject
-from render.placement import GAP, Arrangement
+from render.geometry import clip_convex, convex_outline, look_at, project, signed_area, transform, unproject
 from render.recipes.parts import (
     Backgrounds,
     Finishes,
@@ -204,14 +204,12 @@ def _free_pose(
 
 def cut_off(shape: Rest, pose: NDArray[np.float64], camera: Camera) -> float:
     """The share of a hull's outline that lies outside the picture; 1 where it reaches behind the camera."""
-    import cv2
-
     pixels, depth = project(camera, transform(pose, shape.hull_vertices))
     if depth.min() <= 0:
         return 1.0
-    outline = cv2.convexHull(pixels.astype(np.float32))
-    whole = float(cv2.contourArea(outline))
-    right, bottom = float(camera.width), float(camera.height)
-    frame = np.array([[0, 0], [right, 0], [right, bottom], [0, bottom]], np.float32)
-    inside, _ = cv2.intersectConvexConvex(outline, frame)
-    return 1 - min(float(inside) / whole, 1.0) if whole > 0 else 1.0
+    if pixels.min() >= 0 and (pixels.max(axis=0) <= [camera.width, camera.height]).all():
+        return 0.0
+    outline = convex_outline(pixels)
+    frame = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * [float(camera.width), float(camera.height)]
+    inside, whole = clip_convex(outline, frame), signed_area(outline)
+    return 1 - min(signed_area(inside) / whole, 1.0) if whole > 0 and len(inside) > 2 else 1.0

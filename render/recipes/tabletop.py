@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from assets.library import Library
 from assets.look import Shape, Texture
 from assets.rest import Rest, upright_rest
 from assets.resting import RestWeights, rests_of
-from render.choice import Facing, Hand, skus_of
+from render.choice import Facing, Hand, dealt_count, draw_copies, skus_of
 from render.framing import camera_framing, direction_of
 from render.geometry import transform
 from render.placement import Habits, Manner, Thing, arrange, rotation_about_z
@@ -66,7 +67,7 @@ def lay_out(
     library: Library, recipe: Recipe, streams: Streams, width: int, height: int, hand: Hand | None = None
 ) -> SceneSpec:
     """The scene of this index and view. Raises SynthError where a mesh of its products cannot be loaded."""
-    skus = skus_of(hand, library.catalog.keys, recipe.products.count, streams)
+    skus = skus_of(hand, library.catalog.keys, dealt_count(recipe.products.count, recipe.products.repeat), streams)
     facings = hand.facings if hand is not None else ()
     azimuth = streams.scene(Purpose.CAMERA).uniform(-np.pi, np.pi)
     shapes = _draw_distractors(recipe, streams)
@@ -107,8 +108,10 @@ def _arrange(
     shapes: list[Look],
     azimuth: float,
 ) -> tuple[list[Placement], list[Placement]]:
-    """Products and distractors set down together, in mixed order, so that either may hide the other."""
+    """Products and distractors set down together, in mixed order, so that either may hide the other; copies last."""
     rng = streams.scene(Purpose.LAYOUT)
+    ranges = recipe.products
+    copies = draw_copies(len(skus), ranges.count, ranges.repeat, rng=streams.scene(Purpose.REPEATS))
     rests = [(library.rest(sku), _own_weights(library, sku, streams)) for sku in skus]
     if facings:
         bodies = [
@@ -120,11 +123,18 @@ def _arrange(
     bodies += [Thing(upright_rest(library.prop(shape, texture))) for shape, texture, _ in shapes]
     order = rng.permutation(len(bodies))
     things = [bodies[i] for i in order]
-    poses = dict(zip(order.tolist(), arrange(things, _habits(recipe, azimuth, rng), rng=rng), strict=True))
+    places = {int(i): place for place, i in enumerate(order)}
+    things += [replace(bodies[i], copy_of=places[i]) for i in copies]
+    placed = arrange(things, _habits(recipe, azimuth, streams, rng), rng=rng)
+    poses = dict(zip(order.tolist(), placed, strict=False))
     finishes = streams.scene(Purpose.FINISH)
     products = [
         Placement("product", sku, poses[i], draw_finish(recipe.finish, library.product(sku), rng=finishes))
         for i, sku in enumerate(skus)
+    ]
+    products += [
+        Placement("product", skus[i], pose, draw_finish(recipe.finish, library.product(skus[i]), rng=finishes))
+        for i, pose in zip(copies, placed[len(bodies) :], strict=True)
     ]
     props = [prop_placement(*look, poses[len(skus) + i], f"distractor-{i + 1}") for i, look in enumerate(shapes)]
     return products, props
@@ -167,10 +177,11 @@ def _weights(recipe: Recipe, own: RestWeights | None) -> list[float]:
     return both if any(both) else list(own.values)
 
 
-def _habits(recipe: Recipe, azimuth: float, rng: np.random.Generator) -> Habits:
-    low, high = np.radians(recipe.products.lean_deg)
-    density = rng.uniform(*recipe.products.density)
-    return Habits(recipe.products.touch, recipe.products.occlude, density, (low, high), azimuth + np.pi)
+def _habits(recipe: Recipe, azimuth: float, streams: Streams, rng: np.random.Generator) -> Habits:
+    ranges = recipe.products
+    low, high = np.radians(ranges.lean_deg)
+    density, stack = rng.uniform(*ranges.density), streams.scene(Purpose.STACKS).uniform(*ranges.stack)
+    return Habits(ranges.touch, ranges.occlude, density, (low, high), azimuth + np.pi, stack)
 
 
 def _corners(library: Library, products: list[Placement]) -> NDArray[np.float64]:

@@ -9,9 +9,19 @@ from render.streams import STREAMS
 
 # By version and recipe: the defaults that were others then, and of keys that there were not yet, the value that leaves
 # scenes as they were.
-DEFAULTS: dict[int, dict[str, dict[str, Any]]] = {1: {"scatter": {"products": {"max_truncation": 1.0}}}}
+DEFAULTS: dict[int, dict[str, dict[str, Any]]] = {
+    1: {
+        "tabletop": {"products": {"repeat": (0.0, 0.0), "stack": (0.0, 0.0)}, "distractors": {"printed": 0.0}},
+        "scatter": {"products": {"max_truncation": 1.0}, "distractors": {"printed": 0.0}},
+    }
+}
 # By version and recipe: the keys that there were not yet, by section.
-ADDED: dict[int, dict[str, dict[str, set[str]]]] = {1: {"scatter": {"products": {"max_truncation"}}}}
+ADDED: dict[int, dict[str, dict[str, set[str]]]] = {
+    1: {
+        "tabletop": {"products": {"repeat", "stack"}, "distractors": {"printed"}},
+        "scatter": {"products": {"max_truncation"}, "distractors": {"printed"}},
+    }
+}
 
 
 def defaults_of(name: str, defaults: dict[str, Any], streams: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 import trimesh
 
 from assets.backdrops import Backdrops
+from assets.decoys import decoy_shape, make_decoy
 from assets.errors import SynthError
 from assets.look import Shape, ShapeKind, Texture, TextureKind
 from assets.mesh import Material, Mesh, Part
@@ -19,7 +20,7 @@ from assets.textures import draw_texture
 from assets.wear import worn_mesh
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
-PROCEDURAL = [kind for kind in get_args(TextureKind) if kind != "image"]
+PROCEDURAL = [kind for kind in get_args(TextureKind) if kind not in ("image", "print")]
 
 
 def mean_over_sphere(light: np.ndarray) -> float:
@@ -125,7 +126,7 @@ def test_textures_tile_and_follow_from_their_seed(kind: TextureKind) -> None:
         assert picture.std(axis=(0, 1)).max() > 5
 
 
-@pytest.mark.parametrize("kind", get_args(ShapeKind))
+@pytest.mark.parametrize("kind", [kind for kind in get_args(ShapeKind) if kind != "pack"])
 def test_props_are_closed_bodies_of_their_size(kind: ShapeKind) -> None:
     shape = Shape(kind, 0.2, 0.2, 0.07 if kind == "torus" else 0.3)
     mesh = make_prop(shape, np.full((4, 4, 3), 99, np.uint8), 0.1, kind)
@@ -182,3 +183,17 @@ def test_blender_loaded_or_not_the_same_hdris_are_there() -> None:
     }
     assert len(outputs) == 1
     assert "bpy/studio" in outputs.pop()
+
+
+def test_a_pack_of_an_invented_brand_is_printed_and_of_its_size() -> None:
+    kinds = set()
+    for seed in range(12):
+        shape = decoy_shape(seed)
+        mesh = make_decoy(shape, seed)
+        assert mesh.size == pytest.approx([shape.width, shape.depth, shape.height], rel=0.02)
+        assert mesh.bounds[0, 2] == pytest.approx(0, abs=1e-6)
+        pictures = [part.material.texture for part in mesh.parts if part.material.texture is not None]
+        assert max(picture[..., :3].std() for picture in pictures) > 10
+        kinds.add(len(mesh.faces) > 200)
+    assert decoy_shape(3) == decoy_shape(3) != decoy_shape(4)
+    assert kinds == {False, True}  # boxes, and round ones

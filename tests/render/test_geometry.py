@@ -11,10 +11,13 @@ from support import camera_at
 
 from render.geometry import (
     box_of_mask,
+    clip_convex,
+    convex_outline,
     invert_pose,
     look_at,
     pixel_rays,
     project,
+    signed_area,
     transform,
     unproject,
     xywh_from_xyxy,
@@ -108,3 +111,14 @@ def test_a_box_holds_its_mask_and_no_smaller_one_does(mask: np.ndarray) -> None:
 @given(st.tuples(finite, finite, finite, finite))
 def test_boxes_survive_the_round_trip_through_coco(box: tuple[float, float, float, float]) -> None:
     assert xyxy_from_xywh(xywh_from_xyxy(box)) == pytest.approx(box)
+
+
+@given(st.floats(-1.5, 1.5), st.floats(-1.5, 1.5), st.floats(0, 6))
+def test_what_two_outlines_share(x: float, y: float, turn: float) -> None:
+    square = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+    shared = clip_convex(square + [x, y], square)
+    wanted = max(2 - abs(x), 0) * max(2 - abs(y), 0)
+    assert (signed_area(shared) if len(shared) > 2 else 0.0) == pytest.approx(wanted, abs=1e-9)
+    circle = convex_outline(np.array([[np.cos(a + turn), np.sin(a + turn)] for a in np.arange(40) * np.pi / 20]))
+    same = clip_convex(circle, circle)
+    assert signed_area(circle) > 3.1 and signed_area(same) == pytest.approx(signed_area(circle))

@@ -26,7 +26,8 @@ def test_a_scene_shows_its_hand_and_nothing_else(name: str) -> None:
     hand = Hand(("c", "a"), (facing_of(1, 0), facing_of(2, 0)))
     for view in (0, 1):
         scene = draw(load_recipe(name), hand, view=view)
-        assert [placement.key for placement in scene.placements if placement.kind == "product"] == ["c", "a"]
+        shown = [placement.key for placement in scene.placements if placement.kind == "product"]
+        assert shown[:2] == ["c", "a"] and set(shown) == {"a", "c"}
     assert draw(load_recipe(name), hand).to_json() == draw(load_recipe(name), hand).to_json()
     assert draw(load_recipe(name), Hand(("c", "a"))).to_json() != draw(load_recipe(name), hand).to_json()
 

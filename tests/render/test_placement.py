@@ -12,8 +12,9 @@ from support import cube, mesh_from
 
 from assets.mesh import Mesh
 from assets.rest import Rest, rest_from_mesh
+from render.arrangement import GAP, Arrangement
 from render.choice import choose_products
-from render.placement import GAP, Arrangement, Habits, Thing, arrange, resting_pose, rotation_about_z
+from render.placement import Habits, Thing, arrange, resting_pose, rotation_about_z
 
 
 def cylinder(radius: float, height: float) -> Mesh:

@@ -12,9 +12,9 @@ from support import StubLibrary, cube, mesh_from
 from assets.catalog import Sku
 from assets.errors import SynthError
 from assets.rest import rest_from_mesh
+from render.arrangement import Arrangement
 from render.geometry import project, transform
 from render.labels import annotate, trace_geometry
-from render.placement import Arrangement
 from render.recipes import load_recipe, recipe_from_yaml, recipe_hash, recipe_names, recipe_yaml
 from render.sample import draw_scene
 from render.scene import SceneSpec
@@ -147,15 +147,21 @@ def test_tabletop_products_rest_on_the_table_and_are_seen() -> None:
     for index in range(8):
         scene = draw("tabletop", index)
         annotations = annotate(scene, trace_geometry(scene, LIBRARY))
+        lows, tops = [], [0.0]
         for placement in scene.placements:
             if placement.kind == "product":
-                lowest = transform(placement.world_from_object, LIBRARY.product(placement.key).vertices)[:, 2].min()
-                assert lowest == pytest.approx(0, abs=1e-6)
-                drawn += 1
+                heights = transform(placement.world_from_object, LIBRARY.product(placement.key).vertices)[:, 2]
+                lows.append(heights.min())
+            if placement.key != "table":
+                corners = transform(placement.world_from_object, mesh_of(LIBRARY, placement).vertices)
+                tops.append(corners[:, 2].max())
+        for low in lows:  # on the table or on the top of something
+            assert np.abs(low - np.array(tops)).min() < 3e-4
+        drawn += len(lows)
         seen += len(annotations)
         assert scene.placements[-1].key == "table"
         assert scene.camera.world_from_camera[2, 3] > 0
-    assert seen / drawn > 0.8
+    assert seen / drawn > 0.75
 
 
 def test_tabletop_hides_some_products_in_part() -> None:

@@ -1,0 +1,221 @@
+"""How far rendered pictures are from photographs: arrangement, size, distance, overlap, edges, hue.
+
+    python -m benchmarks.photo_match --data ../shared/data --out runs/match                  # today's tabletop
+    python -m benchmarks.photo_match --data ../shared/data --out runs/before --streams 1     # as it was with streams 1
+    python -m benchmarks.photo_match --data ../shared/data --rendered MY_SET                 # a set that is there
+
+DATA is the folder with hope/ and hope_real/. Scenes of hope/skus.csv are rendered at the photographs' aspect, 640 px
+wide; X, 50th and 95th percentile in both and which
+share of the photographs lies inside the renders' 5 to 95 %. Ranges are tuned on the arrangements of train.json;
+test.json judges.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.twin_color import lab_from_linear
+from benchmarks.twin_measure import COARSE, FINE, MIDDLE, band
+from benchmarks.twin_scenes import compressed
+from render.sensor import LUMINANCE, linear_from_srgb
+
+WIDTH, HEIGHT = 640, 360
+# L*a*b*: pixels greyer than this have no hue to speak of; products need so many coloured ones.
+COLORED, FEWEST_COLORED = 25.0, 60
+Values = dict[str, list[float]]
+
+
+@click.command()
+@click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
+@click.option("--out", type=click.Path(path_type=Path), help="Where scenes are rendered.")
+@click.option("--rendered", type=click.Path(exists=True, path_type=Path), help="A data set in place of new scenes.")
+@click.option("--scenes", default=60, show_default=True)
+@click.option("--recipe", default="tabletop", show_default=True)
+@click.option("--streams", default=2, show_default=True, help="1: the defaults and streams of before.")
+@click.option("--workers", default=1, show_default=True)
+def main(
+    data: Path, out: Path | None, rendered: Path | None, scenes: int, recipe: str, streams: int, workers: int
+) -> None:
+    """Renders, measures and prints the tables."""
+    if rendered is None:
+        if out is None:
+            raise click.UsageError("give --out or --rendered")
+        rendered = render_set(data, out, scenes, recipe, streams, workers)
+    labels = rendered / "annotations" / "instances_train.json"
+    renders = measure_set(rendered, labels, labels)
+    for split in ("train", "test"):
+        real = data / "hope_real"
+        photos = measure_set(real, real / f"{split}.json", real / f"{split}_all28.json")
+        print_table(split, photos, renders)
+
+
+def render_set(data: Path, out: Path, scenes: int, recipe: str, streams: int, workers: int) -> Path:
+    """A data set of the scans in `out`."""
+    from rich.console import Console
+
+    from pipeline.progress import Reporter
+    from pipeline.render_run import run_render
+    from pipeline.run_settings import RunSettings, default_cache
+
+    settings = RunSettings(
+        data / "hope" / "skus.csv",
+        out,
+        scenes,
+        width=WIDTH,
+        height=HEIGHT,
+        recipe=recipe,
+        streams=streams,
+        workers=workers,
+        cache=default_cache(),
+    )
+    run_render(settings, Reporter(Console(file=io.StringIO())))
+    return out
+
+
+def measure_set(folder: Path, scanned: Path, every: Path) -> Values:
+    """All measures of a set. scanned: COCO file of the products that have a model, with masks; every: of all."""
+    values: Values = {}
+    for _, records in of_pictures(every):
+        for name, value in measure_arrangement(records).items():
+            values.setdefault(name, []).extend(value)
+    hues: dict[str, list[float]] = {}
+    for image, records in of_pictures(scanned):
+        picture = read_picture(folder / "images" / image["file_name"])
+        masks = [shrunk_mask(record, image) for record in records]
+        for name, number in measure_picture(picture, masks).items():
+            values.setdefault(name, []).append(number)
+        lab = lab_from_linear(linear_from_srgb(picture))
+        for record, mask in zip(records, masks, strict=True):
+            if (hue := mean_hue(lab[mask])) is not None:
+                hues.setdefault(record["sku"], []).append(hue)
+    values["hue off, degrees"] = [turn for found in hues.values() for turn in off_mean(np.array(found))]
+    return values
+
+
+def of_pictures(file: Path) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Every picture with its records; those marked `ignore` are left out, and pictures without any."""
+    data = json.loads(file.read_text())
+    found: dict[int, list[dict[str, Any]]] = {}
+    for record in data["annotations"]:
+        if not record.get("ignore"):
+            found.setdefault(record["image_id"], []).append({**record, "scale": 0})
+    for image in data["images"]:
+        records = found.get(image["id"], [])
+        for record in records:
+            record["scale"] = WIDTH / image["width"]
+        if records:
+            yield image, records
+
+
+def measure_arrangement(records: list[dict[str, Any]]) -> dict[str, list[float]]:
+    """Of one picture: values of its products, or one of its own."""
+    poses = [np.array(record.get("camera_from_object", record.get("camera_from_mesh"))) for record in records]
+    away = [float(np.linalg.norm(pose[:3, 3])) for pose in poses]
+    counts = Counter(record["sku"] for record in records)
+    return {
+        "visibility": [float(record["visibility"]) for record in records],
+        "size, px": [max(record["bbox"][2:]) * record["scale"] for record in records],
+        "products": [float(len(records))],
+        "repeats": [float(len(records) - len(counts))],
+        "distance, m": [float(np.median(away))],
+        "depth of field, far/near": [max(away) / min(away)],
+    }
+
+
+def read_picture(file: Path) -> NDArray[np.float64]:
+    """sRGB 0..1, WIDTH wide."""
+    import cv2
+
+    pixels = cv2.imread(str(file))[..., ::-1].astype(np.float32) / 255
+    return np.asarray(cv2.resize(pixels, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), dtype=np.float64)
+
+
+def shrunk_mask(record: dict[str, Any], image: dict[str, Any]) -> NDArray[np.bool_]:
+    """The mask at the size of the compared pictures, its rim left out."""
+    import cv2
+    from pycocotools import mask as codec
+
+    mask = codec.decode(compressed(record["segmentation"], image))
+    small = cv2.resize(mask, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.erode(small, np.ones((3, 3), np.uint8)) > 0)
+
+
+def measure_picture(picture: NDArray[np.float64], masks: list[NDArray[np.bool_]]) -> dict[str, float]:
+    """Looks of a picture (H, W, 3), sRGB 0..1, on its products; edges also outside of them."""
+    inside = np.any(masks, axis=0)
+    linear = linear_from_srgb(picture)
+    lab = lab_from_linear(linear)
+    grey, edges = picture @ LUMINANCE, edge_of(lab[..., 0])
+    middle = band(grey, MIDDLE, COARSE, inside)
+    chroma = np.hypot(lab[..., 1], lab[..., 2])
+    return {
+        "edges on products": float(edges[inside].mean()),
+        "sharpness": band(grey, 0, FINE, inside) / max(middle, 1e-9),
+        "contrast, middle": 255 * middle,
+        "contrast, coarse": 255 * band(grey, COARSE, 3 * COARSE, inside),
+        "lightness": float(lab[inside, 0].mean()),
+        "lightness, spread": float(lab[inside, 0].std()),
+        "chroma": float(chroma[inside].mean()),
+        "warmth": float(lab[inside, 2].mean()),
+        "edges around": float(edges[~_grown(inside)].mean()),
+        "lightness around": float(lab[~inside, 0].mean()),
+    }
+
+
+def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    import cv2
+
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0)
+
+
+def edge_of(lightness: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Change of L* per pixel."""
+    import cv2
+
+    across, down = (cv2.Scharr(lightness, cv2.CV_64F, *axis) / 32 for axis in ((1, 0), (0, 1)))
+    return np.hypot(across, down)
+
+
+def mean_hue(lab: NDArray[np.float64]) -> float | None:
+    """Radians, weighted by chroma, of a product's coloured pixels (N, 3); None where it has too few."""
+    colored = lab[np.hypot(lab[:, 1], lab[:, 2]) > COLORED]
+    if len(colored) < FEWEST_COLORED:
+        return None
+    a, b = colored[:, 1:].sum(axis=0)
+    return float(np.arctan2(b, a))
+
+
+def off_mean(hues: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Degrees by which the hues (N,), radians, of one product's pictures lie off their circular mean."""
+    mean = np.angle(np.exp(1j * hues).mean())
+    return np.degrees(np.angle(np.exp(1j * (hues - mean))))
+
+
+def print_table(split: str, photos: Values, renders: Values) -> None:
+    """One line per measure, and the mean share inside."""
+    click.echo(f"{split:26}     photos 5/50/95            renders 5/50/95           mean photo/render    inside")
+    shares = []
+    for name, values in photos.items():
+        theirs, ours = np.array(values), np.array(renders[name])
+        low, high = np.percentile(ours, (5, 95))
+        shares.append(float(((theirs >= low) & (theirs <= high)).mean()))
+        spans = "   ".join(" ".join(f"{x:7.2f}" for x in np.percentile(side, (5, 50, 95))) for side in (theirs, ours))
+        click.echo(f"{name:26} {spans}   {theirs.mean():8.2f} {ours.mean():8.2f}   {shares[-1]:6.2f}")
+    spread = [float(np.log(values["distance, m"]).std()) for values in (photos, renders)]
+    hue = [float(np.std(values["hue off, degrees"])) for values in (photos, renders)]
+    click.echo(f"spread of log distance: photos {spread[0]:.2f}, renders {spread[1]:.2f}")
+    click.echo(f"hue off, sd in degrees: photos {hue[0]:.1f}, renders {hue[1]:.1f}")
+    click.echo(f"{split} mean inside {np.mean(shares):.2f}\n")
+
+
+if __name__ == "__main__":
+    main()
