@@ -16,7 +16,7 @@ from render.scene import SceneSpec
 
 def library(list_hash: str) -> StubLibrary:
     stub = StubLibrary({"box": cube(0.12, "box"), "cup": cube(0.07, "cup")})
-    stub.catalog = SimpleNamespace(keys=stub.catalog.keys, hash=list_hash)
+    stub.catalog = SimpleNamespace(**{**vars(stub.catalog), "hash": list_hash})
     return stub
 
 
