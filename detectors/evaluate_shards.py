@@ -205,12 +205,12 @@ def _match_all(
     problems: Problems,
     console: Console,
 ) -> None:
-    with StepProgress(console, "comparing", total=len(shards.shards), unit="shards") as progress:
+    with StepProgress(console, "comparing", total=len(shards), unit="images") as progress:
         for entry in shards.shards:
             truth = read_truth(shards, entry, problems)
             truth = relabel(truth, classes) if classes is not shards.own else truth
             coco.add(truth, read_found(results / f"{entry.name}.json", truth, label_of, classes))
-            progress.advance()
+            progress.count(entry.images)
 
 
 def _report(name: str, shards: ShardSet, coco: StreamedCoco, numbers: CocoRun, problems: Problems) -> ShardReport:

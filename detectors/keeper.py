@@ -81,7 +81,8 @@ class Keeper(L.Callback):
         self.record.drawn.update(self._drawn_by_all(learner, batch, trainer.world_size))
         self._sums.update(learner.losses)
         self._steps += 1
-        self.progress.advance(self._words(learner), seconds=ended - self._ended)
+        samples = learner.plan.samples
+        self.progress.advance(self._words(learner), count=samples, seconds=ended - self._ended)
         self._log(trainer, learner)
         if learner.step % learner.plan.steps_per_epoch == 0 or learner.step == learner.plan.steps:
             self._end_epoch(trainer, learner)
@@ -101,9 +102,8 @@ class Keeper(L.Callback):
 
     def _words(self, learner: Learner) -> str:
         phase, _ = learner.plan.phase_at(max(learner.step - 1, 0))
-        rate = f", {self.images / self.worked:.1f} images/s" if self.worked else ""
         best = f", AP {self.record.rows[-1]['AP']:.3f}" if self.record.rows and "AP" in self.record.rows[-1] else ""
-        return f"{phase.name}, loss {learner.losses['loss']:.3f}{rate}, waiting {self.waiting:.0%}{best}"
+        return f"{phase.name}, loss {learner.losses['loss']:.3f}, waiting {self.waiting:.0%}{best}"
 
     @property
     def waiting(self) -> float:

@@ -166,7 +166,7 @@ def _write_all(
             summary.shown += sum(row["score"] >= summary.threshold for row in rows)
             spent, done = time.monotonic() - done, time.monotonic()
             count = summary.pictures + len(summary.failed) - progress.done
-            progress.advance(f"{count / max(spent, 1e-6):.1f}/s", count=count, seconds=spent)
+            progress.advance(count=count, seconds=spent)
 
 
 def _find(

@@ -1,27 +1,35 @@
-"""What people see while a network learns: a bar on a terminal, a line now and then elsewhere."""
+"""What people see while something takes long: a bar on a terminal, a line now and then elsewhere; always with one unit,
+its rate and the time left."""
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-SECONDS_BETWEEN_LINES = 20.0
+SECONDS_BETWEEN_LINES = 10.0
+# The rate is that of the last calls: the first ones pay for starting, and what is counted differs.
+RATE_CALLS = 50
 
 
 class StepProgress:
-    """Counts steps (or pictures), with a rate and a few words that change. unit: what one step is called."""
+    """Counts steps, images or whatever `unit` says (a plural), as they end.
+
+    done: those that were there before, which say nothing about the rate.
+    """
 
     def __init__(self, console: Console, title: str, *, total: int, done: int = 0, unit: str = "steps") -> None:
         self.console, self.title, self.unit = console, title, unit
-        self.total, self.done, self._before = total, done, done
+        self.total, self.done, self.failed = total, done, 0
         self._bar = self._open_bar() if console.is_terminal else None
         self._task = self._bar.add_task(title, total=total, completed=done, words="") if self._bar else None
-        self._told = self._last = time.monotonic()
-        self._spent = 0.0
+        self._printed = self._last = time.monotonic()
+        # Seconds spent and what was done by then.
+        self._spent = deque([(0.0, done)], maxlen=RATE_CALLS + 1)
 
     def _open_bar(self) -> Progress:
         columns = (
@@ -29,14 +37,13 @@ class StepProgress:
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TextColumn("{task.fields[words]}"),
-            TimeRemainingColumn(),
         )
         return Progress(*columns, console=self.console)
 
     def __enter__(self) -> Self:
         if self._bar:
             self._bar.start()
-        self._told = self._last = time.monotonic()
+        self._printed = self._last = time.monotonic()
         return self
 
     def __exit__(
@@ -45,26 +52,49 @@ class StepProgress:
         if self._bar:
             self._bar.stop()
 
-    def advance(self, words: str = "", *, count: int = 1, seconds: float | None = None) -> None:
-        """`count` more steps that took `seconds` (all since the call before, if not given), with words to show."""
+    def advance(self, words: str = "", *, count: int = 1, seconds: float | None = None, failed: bool = False) -> None:
+        """`count` more that took `seconds` (all since the call before, if not given), with words to show."""
         now = time.monotonic()
         self.done += count
-        self._spent += now - self._last if seconds is None else seconds
+        self.failed += failed
+        self._spent.append((self._spent[-1][0] + (now - self._last if seconds is None else seconds), self.done))
         self._last = now
+        text = ", ".join(filter(None, (words, self.about())))
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, advance=count, words=words)
-        elif time.monotonic() - self._told >= SECONDS_BETWEEN_LINES or self.done == self.total:
-            self._told = time.monotonic()
-            left = (self.total - self.done) * self._spent / max(self.done - self._before, 1)
-            text = (
-                f"{self.title}: {self.done}/{self.total} {self.unit}, {words}{', ' if words else ''}{left:.0f} s left"
-            )
-            self.tell(text)
+            self._bar.update(self._task, advance=count, words=text)
+        elif now - self._printed >= SECONDS_BETWEEN_LINES or self.done == self.total:
+            self._printed = now
+            self.tell(f"{self.title}: {self.done}/{self.total} {self.unit}, {text}")
+
+    def about(self) -> str:
+        """Rate, time left and failures, in words."""
+        (began, before), (ended, done) = self._spent[0], self._spent[-1]
+        rate = (done - before) / max(ended - began, 1e-6)
+        left = duration_text((self.total - self.done) / max(rate, 1e-9))
+        failed = f", {self.failed} failed" if self.failed else ""
+        return f"{rate_text(rate, self.unit.removesuffix('s'))}, {left} left{failed}"
 
     def count(self, number: int) -> None:
-        """So many more steps, done since the call before: for functions that only tell how many."""
+        """So many more, done since the call before: for functions that only tell how many."""
         self.advance(count=number)
 
     def tell(self, line: str) -> None:
         """A line that stays."""
         self.console.print(line, highlight=False, markup=False)
+
+
+def rate_text(rate: float, noun: str = "scene") -> str:
+    """Scenes (or what `noun` says) per second, or seconds per scene where they are slow."""
+    return f"{rate:.2f} {noun}s/s" if rate >= 1 or rate <= 0 else f"{1 / rate:.1f} s/{noun}"
+
+
+def duration_text(seconds: float) -> str:
+    """45 s, 12 min, 3 h 20 min, 2 d 4 h."""
+    minutes, hours = round(seconds / 60), round(seconds / 3600)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{hours // 24} d {hours % 24} h"

@@ -138,7 +138,9 @@ def _train(
     spec = start.spec if start else make_spec(settings, data)
     plan = make_plan(settings, data)
     learner = _make_learner(settings, console, data, spec, plan, start, earlier)
-    progress = StepProgress(console, "training", total=plan.steps, done=learner.step)
+    progress = StepProgress(
+        console, "training", total=plan.steps * plan.samples, done=learner.step * plan.samples, unit="images"
+    )
     workers = settings.workers if settings.workers is not None else loader_processes(settings.devices)
     identity = Identity(settings, spec, data.classes, data.hashes)
     keeper = Keeper(identity, data.validation, Record(), progress, workers=workers)

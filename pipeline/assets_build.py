@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from assets.errors import SynthError, printable
 from assets.sku_lists import SkuSource
+from detectors.progress import duration_text
 from pipeline.notes import note_lines
-from pipeline.progress import Reporter, duration_text
+from pipeline.progress import Reporter
 from pipeline.worker_process import Job
 from pipeline.workers import Outcome, run_scenes
 

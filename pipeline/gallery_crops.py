@@ -23,10 +23,9 @@ from assets.catalog_ids import CategoryIds, ids_of
 from assets.cores import usable_cores
 from assets.errors import SynthError
 from assets.sku_lists import SkuSource
-from detectors.progress import StepProgress
+from detectors.progress import StepProgress, duration_text
 from pipeline.disk_errors import takes_no_more
 from pipeline.gallery_views import VIEWS_FORMAT
-from pipeline.progress import duration_text
 from pipeline.worker_process import Job
 from pipeline.workers import never_stop, run_scenes
 
@@ -205,7 +204,7 @@ def _run(
     ended = 0
     left = sum(min(TASK_SKUS, total - index * TASK_SKUS) for index in waiting)
     with StepProgress(console, "views", total=total, done=total - left, unit="SKUs") as progress:
-        begun = told = time.monotonic()
+        told = time.monotonic()
         for outcome in run_scenes(JOB, settings, waiting, stop=stop, lock=lock):
             ended += 1
             count, now = min(TASK_SKUS, total - outcome.index * TASK_SKUS), time.monotonic()
@@ -213,7 +212,7 @@ def _run(
                 summary.failed.append((f"SKUs {outcome.index * TASK_SKUS + 1} and following", outcome.reason))
             else:
                 summary.made += outcome.annotations
-            progress.advance(f"{summary.made / max(now - begun, 1e-6):.1f}/s", count=count, seconds=now - told)
+            progress.advance(count=count, seconds=now - told)
             told = now
     return ended == len(waiting)
 

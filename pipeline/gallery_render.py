@@ -77,8 +77,8 @@ def _run(
     Raises SynthError where a task fails for a reason that no SKU of it is to blame for.
     """
     left = []
-    begun = told = time.monotonic()
-    made = ended = 0
+    told = time.monotonic()
+    ended = 0
     for outcome in run_scenes(JOB, task, waiting, stop=stop, lock=lock):
         ended += 1
         if outcome.reason:
@@ -87,9 +87,8 @@ def _run(
             left.append(outcome.index)
             continue
         count = _size_of(task, outcome.index, total)
-        made += count
         now = time.monotonic()
-        progress.advance(f"{made / max(now - begun, 1e-6):.1f}/s", count=count, seconds=now - told)
+        progress.advance(count=count, seconds=now - told)
         told = now
     return left if ended == len(waiting) else None
 

@@ -21,8 +21,8 @@ from detectors.gallery.versions import (
     version_ids,
     write_gallery,
 )
+from detectors.progress import duration_text
 from pipeline.gallery_build import FAILURES, GallerySummary
-from pipeline.progress import duration_text
 
 MOST_TOLD = 10
 # From this share of rows outside the index on, people are told to build it anew.

@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from detectors.progress import duration_text
 from pipeline.job_cost import Cost
 from pipeline.job_estimate import Estimate
 from pipeline.job_pilot import Pilot
 from pipeline.job_run import JobSummary
 from pipeline.job_status import JobStatus
-from pipeline.progress import duration_text
 
 MOST_TOLD = 5
 NEXT = {

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.progress import duration_text, rate_text
+from detectors.progress import duration_text, rate_text
 from pipeline.render_run import RunSummary
 
 MOST_FAILURES_TOLD = 5

@@ -126,7 +126,9 @@ class _Training:
             self.files.restore(earlier.training)
             self.learner.restore(earlier.training, earlier.weights, earlier.step)
         self.workers = settings.workers if settings.workers is not None else loader_processes()
-        self.progress = StepProgress(console, "training", total=self.plan.steps, done=self.learner.step)
+        batch = self.plan.samples
+        done = self.learner.step * batch
+        self.progress = StepProgress(console, "training", total=self.plan.steps * batch, done=done, unit="crops")
 
     def _make_learner(self) -> Learner:
         settings = self.settings
@@ -210,7 +212,8 @@ class _Training:
         learner.learn(squares, labels)
         record.sum, record.steps = record.sum + learner.value, record.steps + 1
         best = f", top-1 {record.best:.3f}" if record.best >= 0 and self.crops.validation else ""
-        self.progress.advance(f"loss {learner.value:.3f}{best}", seconds=time.monotonic() - began)
+        seconds = time.monotonic() - began
+        self.progress.advance(f"loss {learner.value:.3f}{best}", count=self.plan.samples, seconds=seconds)
         if learner.step % 10 == 0:
             self.files.log({"train/loss": learner.value}, learner.step)
         if time.monotonic() - self.files.saved > SECONDS_BETWEEN_SAVES:

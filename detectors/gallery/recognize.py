@@ -245,7 +245,7 @@ def _counted(
             summary.skus.update(one.nearest.skus[one.verdicts != Verdict.UNKNOWN, 0].tolist())
         spent, done = time.monotonic() - done, time.monotonic()
         count = summary.pictures + len(summary.failed) - progress.done
-        progress.advance(f"{count / max(spent, 1e-6):.1f}/s", count=count, seconds=spent)
+        progress.advance(count=count, seconds=spent)
 
 
 def _draw(one: Recognized, gallery: Gallery, out: Path) -> None:

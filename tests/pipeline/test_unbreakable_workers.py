@@ -22,12 +22,13 @@ from assets.atomic import lock_folder, whole_file, write_whole
 from assets.catalog import load_catalog
 from assets.demo import demo_list
 from assets.errors import SynthError
+from detectors.progress import duration_text, rate_text
 from pipeline.dataset_info import check_list
 from pipeline.disk_errors import disk_error, takes_no_more
 from pipeline.failures import FailureList, read_failures
 from pipeline.layout import Layout
 from pipeline.memory import memory_share_mb
-from pipeline.progress import Reporter, duration_text, rate_text
+from pipeline.progress import Reporter
 from pipeline.render_run import RunSummary, run_render
 from pipeline.run_settings import RunSettings
 from pipeline.worker_process import Job
@@ -247,14 +248,14 @@ def test_files_that_go_missing_in_the_middle_never_end_well(tmp_path: Path) -> N
 
 def test_the_time_left_follows_from_the_scenes_of_this_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """90 of 100 scenes were there; two in 20 s leave 8 for 80 s, one of them failed."""
-    clock = iter([0.0, 10.0, 20.0])
-    monkeypatch.setattr("pipeline.progress.time.monotonic", lambda: next(clock))
+    clock = iter([0.0, 0.0, 10.0, 20.0])
+    monkeypatch.setattr("detectors.progress.time.monotonic", lambda: next(clock))
     told = io.StringIO()
     with Reporter(Console(file=told, width=200)).scenes(100, 90) as progress:
         progress.advance(failed=False)
         progress.advance(failed=True)
     assert told.getvalue().splitlines()[0] == "90 of 100 scenes are there already: going on from there"
-    assert told.getvalue().splitlines()[-1] == "92/100 scenes, 10.0 s/scene, 80 s left, 1 failed"
+    assert told.getvalue().splitlines()[-1] == "rendering: 92/100 scenes, 10.0 s/scene, 80 s left, 1 failed"
 
 
 def test_memory_is_shared_between_workers() -> None:
