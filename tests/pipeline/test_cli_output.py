@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -156,6 +159,45 @@ def test_quiet_keeps_errors(tmp_path: Path) -> None:
     result = run(main, "render", "--demo", "--out", str(tmp_path / "set"), "--recipe", "tabeltop", "--quiet")
     assert result.exit_code == 1
     assert "did you mean 'tabletop'" in result.stderr
+
+
+def documented() -> dict[str, set[str]]:
+    """By command the fields that docs/command-line.md lists."""
+    text = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:3] for line in text.splitlines() if line.startswith("| `")]
+    found = {}
+    for commands, fields in rows:
+        first, *others = re.findall(r"`([\w ]+)`", commands)
+        group = first.partition(" ")[0]
+        names = [first, *(other if other in LONG else f"{group} {other}" for other in others)]
+        found |= {key: set(re.findall(r"`(\w+)`", fields)) for key in names}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("command", "summary", "left_out"),
+    [
+        ("render", "pipeline.render_run:RunSummary", ""),
+        ("train", "detectors.train:TrainSummary", ""),
+        ("adapt", "detectors.train:TrainSummary", ""),
+        ("predict", "detectors.predict:PredictSummary", ""),
+        ("recognize", "detectors.gallery.recognize:RecognizeSummary", ""),
+        ("export", "detectors.export:ExportSummary", ""),
+        ("data merge", "pipeline.data_pack:DataSummary", ""),
+        ("job resume", "pipeline.job_run:JobSummary", "ended"),
+        ("assets build", "pipeline.assets_build:BuildSummary", "sizes"),
+        ("gallery views", "pipeline.gallery_crops:CropSummary", ""),
+        ("gallery add", "pipeline.gallery_build:GallerySummary", ""),
+        ("gallery evaluate", "detectors.gallery.evaluate:GalleryReport", "given found mistakes"),
+        ("embedder train", "detectors.embed.train:EmbedSummary", ""),
+        ("embedder evaluate", "detectors.embed.evaluate:EmbedReport", "keys skus confusions"),
+    ],
+)
+def test_every_field_of_a_summary_is_documented(command: str, summary: str, left_out: str) -> None:
+    module, _, name = summary.partition(":")
+    there = {field.name for field in dataclasses.fields(getattr(importlib.import_module(module), name))}
+    assert there - {"seconds", *left_out.split()} <= documented()[command]
+    assert set(LONG) <= set(documented())
 
 
 def test_tables_in_a_pipe_are_not_cut(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
