@@ -125,8 +125,13 @@ def formula_safe(cell: str) -> str:
     return f"'{cell}" if FORMULA.match(cell) else cell
 
 
+def bare_cell(cell: str) -> str:
+    """The text that `formula_safe` made a cell of."""
+    return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
+
+
 def _bare(column: tuple[str, ...]) -> tuple[str, ...]:
     """Cells without the apostrophe that kept a spreadsheet program from running them."""
     if not any(cell.startswith("'") for cell in column):
         return column
-    return tuple(cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell for cell in column)
+    return tuple(map(bare_cell, column))

@@ -80,6 +80,8 @@ RECIPE_VALUES = Limit("values in a recipe, those that aliases repeat included", 
 
 DATASET_JSON = Limit("bytes of dataset.json, or of a picture's labels or scene", 256 * MIB)
 COCO_BYTES = Limit("bytes of a COCO file", 64 * 1024 * MIB)
+REVIEW_BYTES = Limit("bytes of a CSV of review decisions", 256 * MIB, SPLIT)
+REVIEW_ROWS = Limit("rows of a CSV of review decisions", 1_000_000, SPLIT)
 SHARD_BYTES = Limit("bytes of a shard, or of its COCO part", 4096 * MIB, "pack it anew with fewer --shard-images")
 DATASET_PICTURES = Limit("pictures of a data set", 10_000_000)
 SET_CLASSES = Limit("classes of a data set or model", 2_000_000)

@@ -137,6 +137,8 @@ def _box_of(record: Record, image: LabelledImage, where: str, problems: Problems
 def _label_of(record: Record, label_of: dict[int, int], classes: Classes, where: str, problems: Problems) -> int:
     given = record.get("category_id")
     category = whole_number(given)
+    if given is None and is_set(record.get("ignore")):
+        return IGNORED  # reviewed photographs: something is there, and nobody has said what
     if category is None or category not in label_of:
         problems.spoil(UNKNOWN_CATEGORY, f"{where}: category_id {short(given)}")
         return IGNORED

@@ -11,6 +11,8 @@ from assets.errors import SynthError
 from assets.json_input import read_json
 from assets.limits import COCO_BYTES, COCO_VALUES
 from detectors.coco_values import is_text
+from detectors.review_csv import is_review_csv
+from detectors.review_source import reviewed_labels
 
 Record = dict[str, Any]
 # How many file names, evenly spread, are tried to find the folder of the images: some may be missing.
@@ -30,9 +32,12 @@ class CocoSource:
 def open_source(path: Path, *, name: str, splits: Sequence[str], images: Path | None = None) -> CocoSource:
     """Finds and parses the COCO file that `path` means; in a folder the first of `splits` that is there.
 
-    Raises SynthError where there is none, where several could be meant, where it is no COCO, or without its images.
+    Decisions of a review (CSV) are taken for labels too. Raises SynthError where there is none, where several could be
+    meant, where it is no COCO, or without its images.
     """
     file = find_coco_file(path, splits)
+    if is_review_csv(file):
+        return CocoSource(name, file, *reviewed_labels(file, images))
     content = _parse(file)
     names = [image["file_name"] for image in content["images"] if is_text(image.get("file_name"))]
     return CocoSource(name, file, find_images(file, names, given=images, own=_names_backend(content)), content)

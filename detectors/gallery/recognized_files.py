@@ -37,13 +37,17 @@ DECIMALS = 5
 
 @dataclass(frozen=True, eq=False)
 class Recognized:
-    """One picture with what was recognized in it. boxes, nearest, verdicts: one for each box, in the same order."""
+    """One picture with what was recognized in it. boxes, nearest, verdicts: one for each box, in the same order.
+
+    vectors: (D, dim) float32 of the crops.
+    """
 
     shot: Shot
     image_id: int
     boxes: Boxes
     nearest: Nearest
     verdicts: NDArray[np.int8]
+    vectors: NDArray[np.float32]
 
 
 class RecognizedFiles:

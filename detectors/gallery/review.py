@@ -1,15 +1,21 @@
-"""Close calls for people: review/review.jsonl with all of them, review/index.html with pictures of the closest."""
+"""What people are to look at after a recognition: close calls, and products that were refused.
+
+review/index.html      the closest calls and the nearest refused crops, to be decided by click or key
+review/decisions.csv   all boxes of their pictures, as the page exports them once decided (detectors/review_csv.py)
+review/review.jsonl    every close call
+"""
 
 from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from assets.atomic import write_whole
@@ -18,112 +24,159 @@ from detectors.evaluate.pictures import save_jpeg
 from detectors.gallery.decision import Decision, Verdict
 from detectors.gallery.gallery import NOBODY, Gallery
 from detectors.gallery.recognized_files import Recognized
+from detectors.gallery.review_page import write_review_page
+from detectors.review_csv import ReviewedBox, cells_of
+from detectors.shots import Shot, turned_in_place
 
-FOLDER, PAGE, CASES = "review", "index.html", "review.jsonl"
-# On the page; all are in the file.
-MOST_SHOWN, MOST_CANDIDATES = 200, 3
+FOLDER, CASES = "review", "review.jsonl"
+# On the page; all close calls are in the file.
+MAX_SHOWN = {Verdict.REVIEW: 200, Verdict.UNKNOWN: 100}
 CROP_SIDE, CROP_MARGIN = 220, 0.15
+# Of pictures that are no file of their own: frames of videos, and photographs that only viewers turn.
+FRAME_QUALITY = 92
+# A view of a SKU as JPEG, by key and number of the view; empty where there is none.
+ViewPicture = Callable[[str, int], bytes]
 
 
-@dataclass(frozen=True)
-class _Case:
-    """One close call. crop: its file beside the page. skus, scores: the candidates."""
+@dataclass(eq=False)
+class ReviewPicture:
+    """A picture with cases. rows: all of its boxes as cells of decisions.csv, in their order."""
 
-    image_id: int
-    file_name: str
-    box: tuple[float, ...]
-    margin: float
+    name: str
+    rows: list[list[str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One box for a person. crop: its file beside the page. place: its row in the picture. skus, scores: the nearest.
+
+    vector: (dim,) of the crop. margin: lead of the first SKU over the second.
+    """
+
+    verdict: Verdict
+    picture: ReviewPicture
+    place: int
     crop: str
+    margin: float
     skus: tuple[int, ...]
     scores: tuple[float, ...]
+    vector: NDArray[np.float32]
 
 
 class Review:
-    """The close calls of a run, gathered picture by picture; crops of more than are shown are not kept."""
+    """The cases of a run, gathered picture by picture; of more than are shown nothing is kept but a line."""
 
-    def __init__(self, out: Path, gallery: Gallery) -> None:
-        self._folder, self._gallery = out / FOLDER, gallery
-        self._closest: list[tuple[float, int, _Case]] = []
+    def __init__(self, out: Path, gallery: Gallery, view_picture: ViewPicture | None = None) -> None:
+        self._folder, self._gallery, self._view_picture = out / FOLDER, gallery, view_picture
+        # Heaps whose smallest entry is the one to be dropped next.
+        self._kept: dict[Verdict, list[tuple[float, int, Case]]] = {verdict: [] for verdict in MAX_SHOWN}
+        self._totals = dict.fromkeys(MAX_SHOWN, 0)
         self._lines: list[str] = []
 
     def __len__(self) -> int:
-        return len(self._lines)
+        """Close calls."""
+        return self._totals[Verdict.REVIEW]
 
     def add(self, some: Sequence[Recognized]) -> None:
-        """The close calls of some pictures."""
+        """The cases of some pictures."""
         for one in some:
-            for place in np.flatnonzero(one.verdicts == Verdict.REVIEW).tolist():
-                self._add(one, place)
+            picture: ReviewPicture | None = None
+            for place in np.flatnonzero(one.verdicts != Verdict.KNOWN).tolist():
+                picture = self._add(one, place, picture)
 
     def finish(self, decision: Decision) -> Path | None:
-        """Writes the file and the page; None where there was nothing to review."""
-        if not self._lines:
+        """Writes the files; returns the page, None where there was nothing to look at."""
+        if not any(self._totals.values()):
             return None
         self._folder.mkdir(parents=True, exist_ok=True)
         write_whole(self._folder / CASES, "".join(self._lines).encode())
-        cases = [case for _, _, case in sorted(self._closest, key=lambda item: (-item[0], item[1]))]
-        page = _page().render(
-            cases=[self._shown(case) for case in cases],
-            total=len(self._lines),
-            version=self._gallery.version,
-            margin=decision.margin,
-        )
-        write_whole(self._folder / PAGE, page.encode())
-        return self._folder / PAGE
+        cases = {
+            verdict: [case for _, _, case in sorted(kept, key=lambda item: (-item[0], -item[1]))]
+            for verdict, kept in self._kept.items()
+        }
+        return write_review_page(self._folder, self._gallery, cases, self._totals, decision, self._view_picture)
 
-    def _add(self, one: Recognized, place: int) -> None:
-        number = len(self._lines) + 1
-        nearest, box = one.nearest, one.boxes.xyxy[place]
-        candidates = [sku for sku in nearest.skus[place].tolist() if sku != NOBODY]
-        case = _Case(
-            one.image_id,
-            one.shot.source.file_name or one.shot.name,
-            tuple(round(float(edge), 2) for edge in box),
-            float(nearest.margins[place]),
-            f"crops/{number:06d}.jpg",
-            tuple(candidates),
-            tuple(float(score) for score in nearest.scores[place][: len(candidates)]),
-        )
-        self._lines.append(json.dumps(self._record(case), ensure_ascii=False) + "\n")
-        # A heap whose smallest entry is the clearest of the cases kept.
-        entry = (-case.margin, -number, case)
-        if len(self._closest) < MOST_SHOWN:
-            heapq.heappush(self._closest, entry)
-        else:
-            dropped = heapq.heappushpop(self._closest, entry)[2]
-            (self._folder / dropped.crop).unlink(missing_ok=True)
-            if dropped is case:
-                return
-        picture = Image.fromarray(prepare_crop(one.shot.picture, box, margin=CROP_MARGIN))
-        picture.thumbnail((CROP_SIDE, CROP_SIDE))
-        (self._folder / "crops").mkdir(parents=True, exist_ok=True)
-        save_jpeg(picture, self._folder / case.crop)
+    def _add(self, one: Recognized, place: int, picture: ReviewPicture | None) -> ReviewPicture | None:
+        """Notes a case, and keeps it where it is among those to show; the picture, once it has such a case."""
+        verdict, nearest = Verdict(one.verdicts[place]), one.nearest
+        self._totals[verdict] += 1
+        number = sum(self._totals.values())
+        skus = tuple(sku for sku in nearest.skus[place].tolist() if sku != NOBODY)
+        scores = tuple(float(score) for score in nearest.scores[place][: len(skus)])
+        margin = float(nearest.margins[place])
+        if verdict == Verdict.REVIEW:
+            self._lines.append(self._record(one, place, skus, scores, margin))
+        # The smallest lead first; of refused crops those that came nearest to a SKU.
+        rank = -margin if verdict == Verdict.REVIEW else (scores or (-1.0,))[0]
+        kept = self._kept[verdict]
+        if len(kept) == MAX_SHOWN[verdict] and (rank, -number) <= kept[0][:2]:
+            return picture
+        picture = picture or self._picture(one)
+        crop = f"crops/{number:06d}.jpg"
+        case = Case(verdict, picture, place, crop, margin, skus, scores, one.vectors[place])
+        heapq.heappush(kept, (rank, -number, case))
+        if len(kept) > MAX_SHOWN[verdict]:
+            (self._folder / heapq.heappop(kept)[2].crop).unlink(missing_ok=True)
+        self._save(prepare_crop(one.shot.picture, one.boxes.xyxy[place], margin=CROP_MARGIN), crop, CROP_SIDE)
+        return picture
 
-    def _record(self, case: _Case) -> dict[str, Any]:
-        keys = [self._gallery.keys[sku] for sku in case.skus]
-        pairs = [{"sku": key, "similarity": round(score, 5)} for key, score in zip(keys, case.scores, strict=True)]
-        about = {"image_id": case.image_id, "file_name": case.file_name, "box": case.box}
-        return {**about, "margin": round(case.margin, 5), "candidates": pairs}
+    def _picture(self, one: Recognized) -> ReviewPicture:
+        """All boxes of a picture: those that are clear count as known, the others are open."""
+        shot = one.shot
+        height, width = shot.picture.shape[:2]
+        file = self._file_of(shot)
+        picture = ReviewPicture(shot.source.file_name or shot.name)
+        for place, verdict in enumerate(one.verdicts.tolist()):
+            x0, y0, x1, y1 = _inside(one.boxes.xyxy[place], width, height)
+            best = int(one.nearest.skus[place, 0])
+            suggested = "" if best == NOBODY else self._gallery.keys[best]
+            known = verdict == Verdict.KNOWN
+            row = ReviewedBox.model_construct(
+                image=str(file),
+                image_width=width,
+                image_height=height,
+                x=x0,
+                y=y0,
+                width=x1 - x0,
+                height=y1 - y0,
+                decision="known" if known else "open",
+                sku=suggested if known else "",
+                suggested=suggested,
+                similarity=f"{float(one.nearest.scores[place, 0]):.4f}",
+            )
+            picture.rows.append(cells_of(row))
+        return picture
 
-    def _shown(self, case: _Case) -> dict[str, Any]:
-        """What the page says of a case; fronts become files beside it."""
-        candidates = []
-        for sku, score in list(zip(case.skus, case.scores, strict=True))[:MOST_CANDIDATES]:
-            file = f"fronts/{sku:06d}.jpg"
-            front = self._gallery.front(sku)
-            if front:
-                (self._folder / "fronts").mkdir(parents=True, exist_ok=True)
-                write_whole(self._folder / file, front)
-            candidates.append({"name": self._gallery.names[sku], "score": score, "front": file if front else ""})
-        about = {"file_name": case.file_name, "margin": case.margin, "crop": case.crop}
-        return {**about, "name": self._gallery.names[case.skus[0]], "candidates": candidates}
+    def _file_of(self, shot: Shot) -> Path:
+        """Where the picture lies as it was looked at; frames of videos are written beside the page."""
+        if shot.frame is None and not turned_in_place(shot):
+            return shot.source.file.absolute()
+        name = f"frames/{shot.name}.jpg"
+        self._save(shot.picture, name, max(shot.picture.shape))
+        return (self._folder / name).absolute()
+
+    def _save(self, pixels: NDArray[np.uint8], name: str, side: int) -> None:
+        picture = Image.fromarray(pixels)
+        picture.thumbnail((side, side))
+        (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
+        save_jpeg(picture, self._folder / name)
+
+    def _record(
+        self, one: Recognized, place: int, skus: Sequence[int], scores: Sequence[float], margin: float
+    ) -> str:
+        pairs = zip(skus, scores, strict=True)
+        record: dict[str, Any] = {
+            "image_id": one.image_id,
+            "file_name": one.shot.source.file_name or one.shot.name,
+            "box": [round(float(edge), 2) for edge in one.boxes.xyxy[place]],
+            "margin": round(margin, 5),
+            "candidates": [{"sku": self._gallery.keys[sku], "similarity": round(score, 5)} for sku, score in pairs],
+        }
+        return json.dumps(record, ensure_ascii=False) + "\n"
 
 
-def _page() -> Any:
-    from jinja2 import Environment, FileSystemLoader
-
-    here = Path(__file__).parent
-    folders = FileSystemLoader([here, here.parent / "evaluate"])
-    return Environment(loader=folders, autoescape=True, trim_blocks=True, lstrip_blocks=True).get_template(
-        "review.html.j2"
-    )
+def _inside(box: NDArray[np.float64], width: int, height: int) -> tuple[float, float, float, float]:
+    """xyxy inside the picture and at least a pixel wide and high, to a hundredth of a pixel."""
+    x0, y0 = min(max(float(box[0]), 0.0), width - 1.0), min(max(float(box[1]), 0.0), height - 1.0)
+    x1, y1 = min(max(float(box[2]), x0 + 1), width), min(max(float(box[3]), y0 + 1), height)
+    return round(x0, 2), round(y0, 2), round(x1, 2), round(y1, 2)

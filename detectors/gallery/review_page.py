@@ -1,0 +1,120 @@
+"""The page on which people decide, and the CSV that it fills."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from assets.atomic import write_whole
+from detectors.gallery.decision import Decision, Verdict
+from detectors.gallery.gallery import Gallery
+from detectors.review_csv import COLUMNS, write_rows
+
+if TYPE_CHECKING:
+    from detectors.gallery.review import Case, ViewPicture
+
+PAGE, CSV, SKUS = "index.html", "decisions.csv", "skus.js"
+MAX_CANDIDATES = 5
+# With pictures: rendering more would take minutes.
+MAX_PICTURED = 3
+
+
+def write_review_page(
+    folder: Path,
+    gallery: Gallery,
+    cases: Mapping[Verdict, Sequence[Case]],
+    totals: Mapping[Verdict, int],
+    decision: Decision,
+    view_picture: ViewPicture | None,
+) -> Path:
+    """Writes page, CSV and the list of SKUs to search in; returns the page. cases: the first ones to look at first."""
+    pictures = list(dict.fromkeys(case.picture for some in cases.values() for case in some))
+    first_rows, rows = {}, []
+    for picture in pictures:
+        first_rows[picture] = len(rows)
+        rows += picture.rows
+    write_whole(folder / CSV, write_rows(rows))
+    write_whole(folder / SKUS, _sku_script(gallery).encode())
+    views = _Views(folder, gallery, view_picture)
+    shown = {
+        verdict.name.lower(): [_shown(case, first_rows[case.picture] + case.place, gallery, views) for case in some]
+        for verdict, some in cases.items()
+    }
+    page = _page().render(
+        close=shown["review"],
+        refused=shown["unknown"],
+        total_close=totals[Verdict.REVIEW],
+        total_refused=totals[Verdict.UNKNOWN],
+        version=gallery.version,
+        decision=decision,
+        rendered=view_picture is not None,
+        data={"columns": COLUMNS, "rows": rows, "id": f"{gallery.version}:{len(rows)}:{folder.absolute()}"},
+        csv=CSV,
+        skus=SKUS,
+    )
+    write_whole(folder / PAGE, page.encode())
+    return folder / PAGE
+
+
+class _Views:
+    """Pictures of SKUs beside the page, each written once: the view that a crop is nearest to, else the front."""
+
+    def __init__(self, folder: Path, gallery: Gallery, view_picture: ViewPicture | None) -> None:
+        self._folder, self._gallery, self._view_picture = folder, gallery, view_picture
+        self._files: dict[tuple[int, int], str] = {}
+
+    def best(self, case: Case, sku: int) -> tuple[str, int, bool]:
+        """The picture's file, empty for none; the nearest view's number; whether the picture shows that view."""
+        view = int(np.argmax(self._gallery.vectors(self._gallery.rows_of(sku)) @ case.vector))
+        own = self._view_picture
+        file = self._file(sku, view, lambda: own(self._gallery.keys[sku], view)) if own is not None else ""
+        return (file, view, True) if file else (self._file(sku, -1, lambda: self._gallery.front(sku)), view, False)
+
+    def _file(self, sku: int, view: int, read: Callable[[], bytes]) -> str:
+        if (sku, view) not in self._files:
+            content = read()
+            name = f"fronts/{sku:06d}.jpg" if view < 0 else f"views/{sku:06d}-{view:02d}.jpg"
+            if content:
+                (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
+                write_whole(self._folder / name, content)
+            self._files[sku, view] = name if content else ""
+        return self._files[sku, view]
+
+
+def _shown(case: Case, row: int, gallery: Gallery, views: _Views) -> dict[str, Any]:
+    """What the page says of a case. row: its place among the rows of the CSV."""
+    candidates = []
+    for number, (sku, score) in enumerate(list(zip(case.skus, case.scores, strict=True))[:MAX_CANDIDATES]):
+        picture, view, is_view = views.best(case, sku) if number < MAX_PICTURED else ("", -1, False)
+        about = {"sku": gallery.keys[sku], "name": gallery.names[sku], "score": score}
+        candidates.append({**about, "picture": picture, "view": view, "is_view": is_view})
+    return {
+        "row": row,
+        "file_name": case.picture.name,
+        "margin": case.margin,
+        "crop": case.crop,
+        "candidates": candidates,
+    }
+
+
+def _sku_script(gallery: Gallery) -> str:
+    """The gallery's SKUs as a script: a page opened as a file may load no JSON."""
+    import json
+
+    # No text of a list can end the script: "<" is written as a code.
+    text = json.dumps([[key, name] for key, name in zip(gallery.keys, gallery.names, strict=True)])
+    return f"var SKUS = {text.replace('<', chr(92) + 'u003c')};\n"
+
+
+def _page() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    here = Path(__file__).parent
+    loader = FileSystemLoader([here, here.parent / "evaluate"])
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("review.html.j2")
