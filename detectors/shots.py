@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from assets.errors import SynthError
 from assets.image_input import broken_picture, open_picture, reason_of
 from detectors.augment import Letterbox
-from detectors.coco_pictures import read_picture
+from detectors.coco_pictures import ORIENTATION, TURNED, read_picture
 from detectors.find import fit_picture
 from detectors.inputs import FRAME_DIGITS, Input
 from detectors.video_input import open_video
@@ -97,6 +97,14 @@ def read_upright(file: Path) -> Picture:
         raise
     except Exception as error:  # decoders raise many kinds
         raise broken_picture("an image", str(file), error) from error
+
+
+def turned_in_place(shot: Shot) -> bool:
+    """Whether viewers turn the picture without changing its size: its file alone does not tell how it was looked at."""
+    if shot.frame is not None or shot.source.size is not None:
+        return False
+    with open_picture(shot.source.file, str(shot.source.file), "an image") as image:
+        return image.getexif().get(ORIENTATION) in TURNED and image.size == shot.picture.shape[1::-1]
 
 
 def _reads_of(item: Input, size: tuple[int, int], every: int) -> Iterator[Read]:

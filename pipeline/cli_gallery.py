@@ -282,6 +282,10 @@ def _cache(options: dict[str, Any]) -> Path:
 @click.option("--version", help="Of the gallery.  [default: the one in use]")
 @click.option("--index", type=click.Choice(["exact"]), help="Search past the gallery's index.")
 @click.option("--embedder", type=EXISTING, help="To make sure that it is the gallery's.  [default: the gallery's own]")
+@click.option(
+    "--sku-list", type=EXISTING_FILE, help="The gallery's list: the review page then shows the nearest views."
+)
+@CACHE
 @click.option("--every", type=click.IntRange(1), default=1, help="Every n-th frame of a video.")
 @click.option("--draw/--no-draw", default=True, help="Pictures with boxes and names.")
 @click.option("--workers", type=click.IntRange(0, 128), default=0, help="Threads that read images.")
@@ -303,11 +307,21 @@ def recognize(arguments: tuple[str, ...], folder: Path, **options: Any) -> None:
     if run is not None and not run.exists():
         raise click.UsageError(f"there is no run at {run}; with boxes of your own give --boxes FILE")
     console = open_console()
+    views = _view_pictures(options.pop("sku_list"), options.pop("cache"))
     settings = RecognizeSettings(gallery=folder, paths=paths, run=run, **options)
-    summary = recognize_all(settings, console)
+    summary = recognize_all(settings, console, view_picture=views)
     report(summary)
     print_summary(console, summary)
     _leave(summary)
+
+
+def _view_pictures(sku_list: Path | None, cache: Path | None) -> Any:
+    """What renders the views of a list, None without one."""
+    if sku_list is None:
+        return None
+    from pipeline.gallery_pictures import ViewPictures
+
+    return ViewPictures(sku_list, _cache({"cache": cache}))
 
 
 COMMANDS: tuple[click.Command, ...] = (gallery, recognize)

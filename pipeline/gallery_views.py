@@ -123,6 +123,11 @@ def views_of(library: Library, backend: Backend, sku: str, views: int, *, side: 
     return made
 
 
+def view_row(library: Library, backend: Backend, sku: str, row: int, *, side: int) -> list[View]:
+    """The ROW views of a SKU that share a frame, those of `views_of` from number `row * ROW` on."""
+    return _row(library.product(sku), backend, sku, range(row * ROW, (row + 1) * ROW), side)
+
+
 def _row(mesh: Mesh, backend: Backend, sku: str, numbers: Sequence[int], side: int) -> list[View]:
     """The views of one lighting. A row is always drawn whole: its light must not depend on how many are wanted."""
     lighting = LIGHTINGS[numbers[0] // ROW % len(LIGHTINGS)]

@@ -25,7 +25,7 @@ from detectors.gallery.embedders import embedder_of
 from detectors.gallery.gallery import Gallery, open_gallery
 from detectors.gallery.index import Index, open_index
 from detectors.gallery.recognized_files import NO_NAME, Recognized, open_recognized
-from detectors.gallery.review import Review
+from detectors.gallery.review import Review, ViewPicture
 from detectors.gallery.search import find_skus
 from detectors.inputs import find_inputs
 from detectors.progress import StepProgress
@@ -110,7 +110,7 @@ class Recognizer:
         ends = np.cumsum([0, *(len(some.xyxy) for some in boxes)]).tolist()
         spans = [slice(start, stop) for start, stop in pairwise(ends)]
         return [
-            Recognized(shot, number, some, nearest.take(span), verdicts[span])
+            Recognized(shot, number, some, nearest.take(span), verdicts[span], vectors[span])
             for shot, number, some, span in zip(shots, ids, boxes, spans, strict=True)
         ]
 
@@ -133,11 +133,14 @@ def open_recognizer(
     return Recognizer(gallery, open_index(gallery, index), made, decision, best)
 
 
-def recognize(settings: RecognizeSettings, console: Console) -> RecognizeSummary:
+def recognize(
+    settings: RecognizeSettings, console: Console, *, view_picture: ViewPicture | None = None
+) -> RecognizeSummary:
     """Names the products in pictures, folders, patterns, videos or COCO files, and writes what it found.
 
-    Unreadable files end up in the summary; Ctrl-C keeps what is complete. Raises SynthError for paths that mean
-    nothing, a missing detector, a gallery of another embedder.
+    view_picture: draws the views of SKUs that the review page shows, in place of the gallery's fronts. Unreadable files
+    end up in the summary; Ctrl-C keeps what is complete. Raises SynthError for paths that mean nothing, a missing
+    detector, a gallery of another embedder.
     """
     names = ("version", "embedder", "index", "threshold", "margin", "best", "device")
     recognizer = open_recognizer(settings.gallery, **{name: getattr(settings, name) for name in names})
@@ -162,7 +165,7 @@ def recognize(settings: RecognizeSettings, console: Console) -> RecognizeSummary
         "margin": decision.margin,
     }
     with lock_folder(settings.out), stop_on_signals(FOUND_KEPT, step=FOUND_STEP) as stop:
-        review = Review(settings.out, gallery)
+        review = Review(settings.out, gallery, view_picture)
         try:
             with (
                 open_recognized(settings.out, gallery, info) as files,
@@ -200,7 +203,7 @@ def print_summary(console: Console, summary: RecognizeSummary) -> None:
     table.add_row("written", str(summary.out))
     console.print(table, highlight=False)
     if summary.page:
-        say(f"close calls to look at: {summary.page}")
+        say(f"close calls and unknown products to decide on: {summary.page}")
     if summary.interrupted:
         say(f"stopped after {summary.pictures} of {summary.total} pictures; what was found until then is kept")
     for failed in summary.failed[:TOLD]:

@@ -34,8 +34,8 @@ MAX_SHOWN = {Verdict.REVIEW: 200, Verdict.UNKNOWN: 100}
 CROP_SIDE, CROP_MARGIN = 220, 0.15
 # Of pictures that are no file of their own: frames of videos, and photographs that only viewers turn.
 FRAME_QUALITY = 92
-# A view of a SKU as JPEG, by key and number of the view; empty where there is none.
-ViewPicture = Callable[[str, int], bytes]
+# A view of a SKU as JPEG, by key, number of the view and the SKU's digest in the gallery; empty where there is none.
+ViewPicture = Callable[[str, int, str], bytes]
 
 
 @dataclass(eq=False)
@@ -161,9 +161,7 @@ class Review:
         (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
         save_jpeg(picture, self._folder / name)
 
-    def _record(
-        self, one: Recognized, place: int, skus: Sequence[int], scores: Sequence[float], margin: float
-    ) -> str:
+    def _record(self, one: Recognized, place: int, skus: Sequence[int], scores: Sequence[float], margin: float) -> str:
         pairs = zip(skus, scores, strict=True)
         record: dict[str, Any] = {
             "image_id": one.image_id,

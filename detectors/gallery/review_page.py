@@ -69,9 +69,12 @@ class _Views:
     def best(self, case: Case, sku: int) -> tuple[str, int, bool]:
         """The picture's file, empty for none; the nearest view's number; whether the picture shows that view."""
         view = int(np.argmax(self._gallery.vectors(self._gallery.rows_of(sku)) @ case.vector))
-        own = self._view_picture
-        file = self._file(sku, view, lambda: own(self._gallery.keys[sku], view)) if own is not None else ""
+        file = self._file(sku, view, lambda: self._picture(sku, view))
         return (file, view, True) if file else (self._file(sku, -1, lambda: self._gallery.front(sku)), view, False)
+
+    def _picture(self, sku: int, view: int) -> bytes:
+        gallery = self._gallery
+        return self._view_picture(gallery.keys[sku], view, gallery.digests[sku]) if self._view_picture else b""
 
     def _file(self, sku: int, view: int, read: Callable[[], bytes]) -> str:
         if (sku, view) not in self._files:

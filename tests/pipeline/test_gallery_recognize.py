@@ -30,6 +30,7 @@ from detectors.image_set import Classes, ImageSet, Predictions
 from detectors.prepare import DataSettings
 from pipeline.cli import main
 from pipeline.gallery_build import BuildSettings, build_gallery
+from pipeline.gallery_pictures import ViewPictures
 from pipeline.gallery_views import open_studio, views_of
 
 KNOWN = ("red", "green", "blue", "yellow")
@@ -130,6 +131,25 @@ def test_close_calls_come_with_pictures(home: Path, tmp_path: Path) -> None:
         assert f"{file.parent.name}/{file.name}" in page
         with Image.open(file) as picture:
             picture.verify()
+
+
+def test_the_review_page_shows_nearest_views_of_the_list(home: Path, tmp_path: Path) -> None:
+    recognize(home, tmp_path, "--threshold", 1, "--sku-list", home / "four.csv", "--cache", home / "cache")
+    folder = tmp_path / "review"
+    page = (folder / "index.html").read_text()
+    views = [file.name for file in sorted((folder / "views").iterdir())]
+    assert page.count("nearest view<b>") == 12 * 3 and all(f"views/{name}" in page for name in views)
+    assert not (folder / "fronts").exists()
+    # Seen from the front: photographs of the test are the front views of their SKUs.
+    gallery = open_gallery(home / "gallery")
+    red = gallery.positions["red"]
+    assert f"{red:06d}-00.jpg" in views
+    drawn = ViewPictures(home / "four.csv", home / "cache")
+    shown = drawn("red", 0, gallery.digests[red])
+    assert shown == (folder / "views" / f"{red:06d}-00.jpg").read_bytes()
+    # Changed since, or not in the list: no picture rather than a wrong one.
+    assert drawn("red", 0, "another digest") == b"" == drawn("violet", 0, gallery.digests[red])
+    drawn.close()
 
 
 def test_pictures_are_drawn_only_if_wanted(home: Path, tmp_path: Path) -> None:
