@@ -14,7 +14,7 @@ from detectors.gallery.gallery import Gallery
 from detectors.review_csv import COLUMNS, write_rows
 
 if TYPE_CHECKING:
-    from detectors.gallery.review import Case, ViewPicture
+    from detectors.gallery.review import Case, ReviewPicture, ViewPicture
 
 PAGE, CSV, SKUS = "index.html", "decisions.csv", "skus.js"
 MAX_CANDIDATES = 5
@@ -32,7 +32,8 @@ def write_review_page(
 ) -> Path:
     """Writes page, CSV and the list of SKUs to search in; returns the page. cases: the first ones to look at first."""
     pictures = list(dict.fromkeys(case.picture for some in cases.values() for case in some))
-    first_rows, rows = {}, []
+    first_rows: dict[ReviewPicture, int] = {}
+    rows: list[list[str]] = []
     for picture in pictures:
         first_rows[picture] = len(rows)
         rows += picture.rows
