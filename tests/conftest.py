@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,12 @@ def shared_data() -> Path:
     if not (SHARED_DATA / "hope" / "skus.csv").exists():
         pytest.skip(f"the research data set is not here (looked for {SHARED_DATA}); it is not part of the project")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_memory_of_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests leave no record of their files in the user's cache."""
+    folder = tmp_path_factory.mktemp("file-identity")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("assets.file_identity.cache_folder", lambda: folder)
+        yield

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from assets.categories import unique_names
 from assets.errors import SynthError
-from detectors.gallery.parts import GallerySku, map_vectors, read_front, read_skus
+from detectors.gallery.parts import GallerySku, check_contents, map_vectors, read_front, read_skus
 from detectors.gallery.versions import Manifest, current_version, read_manifest
 
 NOBODY = -1
@@ -96,9 +96,13 @@ class Gallery:
 
 
 def open_gallery(folder: Path, version: str | None = None) -> Gallery:
-    """A version of the gallery in `folder`, by default the one in use. Raises SynthError where it cannot be used."""
+    """A version of the gallery in `folder`, by default the one in use; its files are read through the first time.
+
+    Raises SynthError where it cannot be used, or its files are not what was written.
+    """
     version = version or current_version(folder)
     manifest = read_manifest(folder, version)
+    check_contents(folder, [part.file for part in manifest.parts])
     skus: list[GallerySku] = []
     first: list[int] = []
     starts = np.concatenate([[0], np.cumsum([part.rows for part in manifest.parts], dtype=np.int64)])

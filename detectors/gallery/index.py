@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from assets.atomic import write_whole
 from assets.errors import SynthError, unknown_name
+from assets.file_identity import digest_files
 from detectors.gallery.gallery import NOBODY, Gallery
 from detectors.gallery.parts import damaged
 from detectors.gallery.versions import DIGEST, VERSIONS
@@ -242,6 +243,8 @@ def _approximate(gallery: Gallery, note: IndexNote) -> Index:
     """The stored index, and beside it an exact search over the parts that it does not cover."""
     faiss = load_faiss()
     path = gallery.folder / INDEXES_FOLDER / f"{note.file}.faiss"
+    if digest_files([path]) != [note.file]:
+        raise damaged(path, "the content is not what was written")
     try:
         store = faiss.read_index(str(path))
     except RuntimeError as error:

@@ -227,5 +227,7 @@ def test_a_changed_index_is_found_by_verifying(tmp_path: Path) -> None:
     content[-1] ^= 1
     file.write_bytes(content)
     assert check_index(gallery) == [f"{file.name}: the content is not what was written"]
+    with pytest.raises(SynthError, match="missing or damaged"):
+        open_index(gallery)
     file.unlink()
     assert "No such file" in check_index(gallery)[0]

@@ -214,3 +214,18 @@ def test_whenever_a_writer_is_killed_the_gallery_is_whole(tmp_path: Path) -> Non
     with write_gallery(folder):
         left = [path for path in folder.rglob("*") if path.name.endswith(".tmp") or path.name.startswith(".new-")]
     assert left == []
+
+
+def test_a_gallery_whose_files_were_tampered_with_is_not_opened(tmp_path: Path) -> None:
+    """Of the same size, and with the time that it had before."""
+    gallery = cases.make_gallery(tmp_path)
+    old = vectors_path(tmp_path, gallery.manifest.parts[0].digest)
+    content = bytearray(old.read_bytes())
+    content[-64:] = bytes(64)
+    new, status = old.with_suffix(".new"), old.stat()
+    new.write_bytes(content)
+    os.utime(new, ns=(status.st_atime_ns, status.st_mtime_ns))
+    new.replace(old)
+    with pytest.raises(SynthError, match="files are not what was written") as told:
+        open_gallery(tmp_path)
+    assert old.name in str(told.value) and "gallery verify" in str(told.value)
