@@ -8,6 +8,8 @@ import posixpath
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -20,7 +22,17 @@ from assets.places import Place
 from assets.shards import Record, Sample, ShardEntry, coco_name, read_categories, read_index
 from detectors.progress import StepProgress
 from detectors.shard_tar import REPAIR, picture_suffix, read_samples, read_whole
+from pipeline.checksums import (
+    CHECKSUMS,
+    ChecksumSpool,
+    read_checksums,
+    sha256,
+    sha256_of,
+    spool_checksums,
+    write_checksums,
+)
 from pipeline.data_pack import DATASET, SHARD_STEP, SHARDS_KEPT, DataSummary, read_about, said_of, summarise
+from pipeline.scene_job import labels_json
 
 # Suffixes that end in no picture: where they go.
 FOLDERS = {"scene": "scenes"}
@@ -40,25 +52,62 @@ def unpack_data(place: Place, folder: Path, console: Console, *, split: str | No
     about = read_about(place)
     categories = read_categories(place)
     total = sum(len(index.of_split(name)) for name in chosen)
-    with lock_folder(folder), StepProgress(console, "unpacking", total=total, unit="shards") as progress:
+    with (
+        lock_folder(folder),
+        spool_checksums(folder) as checksums,
+        StepProgress(console, "unpacking", total=total, unit="shards") as progress,
+    ):
         for name in chosen:
-            _unpack_split(place, index.of_split(name), folder, name, about, categories, progress)
+            _unpack_split(place, index.of_split(name), _Target(folder, checksums), name, about, categories, progress)
         if "dataset" in about:
             text = json.dumps(about["dataset"], indent=1, ensure_ascii=False) + "\n"
             write_whole(folder / DATASET, text.encode())
+            checksums.add(DATASET, sha256(text.encode()))
+        _keep_checksums(folder, checksums)
+        write_checksums(folder, checksums)
     return summarise([shard for shard in index.shards if shard.split in chosen], total)
+
+
+@dataclass(frozen=True)
+class _Target:
+    """Where the files go, and the digests of all that are written or there."""
+
+    folder: Path
+    checksums: ChecksumSpool
+
+    def add(self, path: Path, content: bytes) -> None:
+        """Writes a file unless it is there with this very content, from a call that was interrupted."""
+        if not _is_there(path, content):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, content)
+        self.checksums.add(path.relative_to(self.folder).as_posix(), sha256(content))
+
+
+def _is_there(path: Path, content: bytes) -> bool:
+    try:
+        return path.stat().st_size == len(content) and path.read_bytes() == content
+    except FileNotFoundError:
+        return False
+
+
+def _keep_checksums(folder: Path, checksums: ChecksumSpool) -> None:
+    """Those of files that earlier calls have written, of other splits; a list that cannot be read is made again."""
+    with suppress(FileNotFoundError, SynthError), (folder / CHECKSUMS).open("rb") as file:
+        for path, digest in read_checksums(file):
+            if (folder / path).is_file():
+                checksums.add(path, digest, known_before=True)
 
 
 def _unpack_split(
     place: Place,
     shards: Sequence[ShardEntry],
-    folder: Path,
+    target: _Target,
     split: str,
     about: Record,
     categories: list[Record],
     progress: StepProgress,
 ) -> None:
-    path = folder / "annotations" / f"instances_{split}.json"
+    path = target.folder / "annotations" / f"instances_{split}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     rendered = "dataset" in about
     said = said_of(about, split) or {"info": _info_of(place, shards), "licenses": []}
@@ -74,7 +123,7 @@ def _unpack_split(
         written = [0, 0]
         for shard in until_interrupted(shards, SHARDS_KEPT, step=SHARD_STEP):
             for sample in read_samples(place, shard.name):
-                _write_files(sample, folder, f"{shard.name}: {sample.stem}", taken, labels=rendered)
+                _write_files(sample, target, f"{shard.name}: {sample.stem}", taken, labels=rendered)
                 written[0] += _write_rows(out, [sample.image], written[0])
                 written[1] += _write_rows(spool, sample.annotations, written[1])
             progress.advance()
@@ -83,6 +132,7 @@ def _unpack_split(
         shutil.copyfileobj(spool, out, 1 << 20)
         out.write("\n]}\n")
         out.detach()
+    target.checksums.add(path.relative_to(target.folder).as_posix(), sha256_of(path))
 
 
 def _info_of(place: Place, shards: Sequence[ShardEntry]) -> Record:
@@ -103,7 +153,7 @@ def _write_rows(file: IO[str], records: Iterable[Record], before: int) -> int:
     return count
 
 
-def _write_files(sample: Sample, folder: Path, where: str, taken: set[int], *, labels: bool) -> None:
+def _write_files(sample: Sample, target: _Target, where: str, taken: set[int], *, labels: bool) -> None:
     """The files of a sample where an ordinary set has them. taken: hashes of the names of the split's pictures."""
     suffix = picture_suffix(sample.files, sample.image, where)
     name = str(sample.image.get("file_name", "")).replace("\\", "/")
@@ -112,30 +162,21 @@ def _write_files(sample: Sample, folder: Path, where: str, taken: set[int], *, l
     if hash(name) in taken:
         raise SynthError("two pictures have one name", where=where, found=name, hint="unpack the splits one by one")
     taken.add(hash(name))
-    _write_missing(folder / "images" / name, sample.files[suffix])
-    stem = PurePosixPath(name).stem
+    folder, stem = target.folder, PurePosixPath(name).stem
+    written = {"images": sample.files[suffix]}
+    target.add(folder / "images" / name, sample.files[suffix])
     for other, content in sample.files.items():
         kind, _, ending = other.rpartition(".")
         if other != suffix and kind.isidentifier() and ending.isalnum():
-            _write_missing(folder / FOLDERS.get(kind, kind) / f"{stem}.{ending}", content)
+            written[FOLDERS.get(kind, kind)] = content
+            target.add(folder / FOLDERS.get(kind, kind) / f"{stem}.{ending}", content)
     if labels:
         image = {key: value for key, value in sample.image.items() if key not in ("id", "license")}
         own = [
             {key: value for key, value in record.items() if key not in ("id", "image_id", "category_id")}
             for record in sample.annotations
         ]
-        fragment = json.dumps({"image": image, "annotations": own}, allow_nan=False, separators=(",", ":"))
-        _write_missing(folder / "labels" / f"{stem}.json", fragment.encode())
-
-
-def _write_missing(path: Path, content: bytes) -> None:
-    """A file that is there in this size is one of ours, from a call that was interrupted."""
-    try:
-        if path.stat().st_size == len(content):
-            return
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, content)
+        target.add(folder / "labels" / f"{stem}.json", labels_json(image, own, written))
 
 
 def _json(value: object) -> str:

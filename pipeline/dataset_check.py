@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from assets.limits import DATASET_PICTURES
+from pipeline.checksums import CHECKSUMS
 
 EXTRAS = ("depth", "normals", "ids")
 # What the command line takes.
@@ -27,6 +28,8 @@ def check_fields(data: dict[str, Any]) -> None:
     for name in ("sources", "backdrops", "versions"):
         if not all(type(value) is str for value in data[name].values()):
             raise ValueError(f"{name} holds other things than texts")
+    if data.get("checksums", "") not in ("", CHECKSUMS):
+        raise ValueError(f"checksums is not {CHECKSUMS!r}")
     if data["scenes"] < 0:
         raise ValueError("scenes is below 0")
 

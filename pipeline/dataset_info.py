@@ -7,6 +7,7 @@ import json
 import os
 import platform
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from assets.catalog_ids import ids_hash, ids_of
 from assets.errors import SynthError
 from assets.limits import DATASET_JSON, read_file
 from assets.sku_lists import SkuSource, sku_source
+from pipeline.checksums import CHECKSUMS
 from pipeline.dataset_check import check_fields
 from pipeline.failures import read_failures
 from pipeline.layout import Layout
@@ -33,7 +35,11 @@ PACKAGES = ("numpy", "scipy", "trimesh", "embreex", "python-fcl", "opencv-python
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """The content of dataset.json. identity: what must be equal to resume; sources: paths relative to the data set."""
+    """The content of dataset.json.
+
+    identity: what must be equal to resume; sources: paths relative to the data set; checksums: the name of their file,
+    "" for sets of earlier versions, which have none.
+    """
 
     identity: dict[str, Any]
     scenes: int
@@ -41,6 +47,12 @@ class DatasetInfo:
     sources: dict[str, str]
     backdrops: dict[str, str]
     versions: dict[str, str]
+    checksums: str = ""
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """Those of depth, normals and ids that are stored."""
+        return tuple(filter(None, str(self.identity.get("extras", "")).split(",")))
 
     def to_json(self) -> str:
         fields = {"format": FORMAT, **self.__dict__}
@@ -86,9 +98,8 @@ def describe_run(
         for name, given in folders.items()
         for number, folder in enumerate(given, 1)
     }
-    return DatasetInfo(
-        identity, settings.scenes, recipe_yaml(recipe, streams=settings.streams), sources, hashes, _versions()
-    )
+    recipe_text = recipe_yaml(recipe, streams=settings.streams)
+    return DatasetInfo(identity, settings.scenes, recipe_text, sources, hashes, _versions(), CHECKSUMS)
 
 
 def backdrop_folders(info: DatasetInfo, root: Path) -> BackdropFolders:
@@ -155,6 +166,12 @@ def keep_streams(settings: RunSettings) -> RunSettings:
     return replace(settings, streams=streams_of(read_info(layout).identity, str(layout.info)))
 
 
+@lru_cache(maxsize=1)
+def versions_digest() -> str:
+    """Eight signs that stand for the versions of everything that pictures are made with."""
+    return _digest(_versions())[:8]
+
+
 def read_info(layout: Layout) -> DatasetInfo:
     """What dataset.json says. Raises SynthError where there is none or it is damaged."""
     try:
@@ -188,7 +205,7 @@ def claim_folder(layout: Layout, info: DatasetInfo) -> None:
         raise SynthError(
             "the output folder is not empty and holds no data set", where=str(layout.root), hint="give another --out"
         )
-    for name in ("images", "scenes", "labels", "annotations", *filter(None, info.identity["extras"].split(","))):
+    for name in ("images", "scenes", "labels", "annotations", *info.extras):
         (layout.root / name).mkdir(parents=True, exist_ok=True)
     write_whole(layout.info, info.to_json().encode())
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.checksums import CHECKSUMS
+
 GOLDEN = (math.sqrt(5) - 1) / 2
 Splits = tuple[tuple[str, float], ...]
+# Of the files in each folder; those of depth, normals and ids are PNG.
+SUFFIXES = {"images": ".jpg", "scenes": ".json", "labels": ".json"}
 
 
 @dataclass(frozen=True)
@@ -21,8 +26,16 @@ class Layout:
         return self.root / "dataset.json"
 
     @property
+    def checksums(self) -> Path:
+        return self.root / CHECKSUMS
+
+    @property
     def failures(self) -> Path:
         return self.root / "failures.jsonl"
+
+    def folders(self, extras: Sequence[str]) -> tuple[str, ...]:
+        """The folders that hold the data set; extras: those of depth, normals and ids that it has."""
+        return ("annotations", *extras, *SUFFIXES)
 
     def image(self, stem: str) -> Path:
         return self.root / "images" / f"{stem}.jpg"
@@ -36,6 +49,10 @@ class Layout:
     def extra(self, kind: str, stem: str) -> Path:
         """A picture of "depth", "normals" or "ids"."""
         return self.root / kind / f"{stem}.png"
+
+    def file(self, folder: str, stem: str) -> Path:
+        """The picture's file in one of the folders: "images", "scenes", "labels", "depth", ..."""
+        return self.root / folder / f"{stem}{SUFFIXES.get(folder, '.png')}"
 
     def annotations(self, split: str) -> Path:
         return self.root / "annotations" / f"instances_{split}.json"

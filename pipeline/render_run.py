@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from assets.atomic import lock_folder, remove_leftovers, sync_folder
 from assets.catalog import Catalog
 from assets.errors import SynthError
+from pipeline.checksums import ChecksumSpool, sha256, sha256_of, sound_digests, spool_checksums, write_checksums
 from pipeline.dataset_info import claim_folder, describe_run, keep_streams
 from pipeline.disk_errors import disk_error
 from pipeline.failures import FailureList
@@ -87,7 +88,8 @@ def run_render(
             _tidy(layout)
             if not summary.interrupted:
                 _check_complete(settings, layout, summary)
-                _merge(settings, layout, catalog, summary)
+                with spool_checksums(settings.out) as checksums:
+                    _merge(settings, layout, catalog, summary, checksums)
                 for folder in _folders(layout):
                     sync_folder(folder)
         except BrokenPipeError:
@@ -205,8 +207,10 @@ def _check_complete(settings: RunSettings, layout: Layout, summary: RunSummary) 
         raise SynthError(f"{scenes} not there", where=str(settings.out), hint=hint)
 
 
-def _merge(settings: RunSettings, layout: Layout, catalog: Catalog, summary: RunSummary) -> None:
-    """Writes one COCO file per split from the pictures' own labels, in the order of the scenes."""
+def _merge(
+    settings: RunSettings, layout: Layout, catalog: Catalog, summary: RunSummary, checksums: ChecksumSpool
+) -> None:
+    """Writes one COCO file per split from the pictures' own labels, in the order of the scenes, then all checksums."""
     from assets.catalog_ids import ids_of
     from assets.categories import category_records
     from render.coco import write_coco
@@ -216,7 +220,7 @@ def _merge(settings: RunSettings, layout: Layout, catalog: Catalog, summary: Run
     for name, _ in settings.splits:
         counts = write_coco(
             layout.annotations(name),
-            _fragments(settings, layout, name, seen),
+            _fragments(settings, layout, name, seen, checksums),
             categories,
             description=f"synthetic scenes, recipe {recipe_text(settings.recipe)}, {name}",
             licence=settings.licence,
@@ -224,10 +228,15 @@ def _merge(settings: RunSettings, layout: Layout, catalog: Catalog, summary: Run
         )
         summary.pictures += counts.images
         summary.annotations += counts.annotations
+    for file in (layout.info, *(layout.annotations(name) for name, _ in settings.splits)):
+        checksums.add(file.relative_to(layout.root).as_posix(), sha256_of(file))
+    write_checksums(layout.root, checksums)
     summary.skus = len(seen)
 
 
-def _fragments(settings: RunSettings, layout: Layout, split: str, seen: set[str]) -> Iterator[dict[str, Any]]:
+def _fragments(
+    settings: RunSettings, layout: Layout, split: str, seen: set[str], checksums: ChecksumSpool
+) -> Iterator[dict[str, Any]]:
     for index in range(settings.scenes):
         if split_of(index, settings.splits) != split:
             continue
@@ -236,11 +245,25 @@ def _fragments(settings: RunSettings, layout: Layout, split: str, seen: set[str]
             if not file.exists():
                 continue  # a failed scene: reported, and not part of the set
             try:
-                fragment: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+                data = file.read_bytes()
+                fragment: dict[str, Any] = json.loads(data)
                 seen.update(annotation["sku"] for annotation in fragment["annotations"])
             except (ValueError, KeyError, TypeError) as error:
                 hint = "delete the file and give the same command again: the picture is then made anew"
                 raise SynthError(
                     "a picture's labels are damaged", where=str(file), found=str(error), hint=hint
                 ) from error
+            _add_checksums(layout, file.stem, data, fragment, settings.extras, checksums)
             yield fragment
+
+
+def _add_checksums(
+    layout: Layout, stem: str, labels: bytes, fragment: dict[str, Any], extras: Sequence[str], checksums: ChecksumSpool
+) -> None:
+    """Those of a picture's files, as taken when they were written; pictures of earlier versions are read for them."""
+    folders = ("images", "scenes", *extras)
+    digests = sound_digests(fragment.get("sha256"), folders) or {
+        folder: sha256_of(file) for folder in folders if (file := layout.file(folder, stem)).is_file()
+    }
+    for folder, digest in {**digests, "labels": sha256(labels)}.items():
+        checksums.add(layout.file(folder, stem).relative_to(layout.root).as_posix(), digest)

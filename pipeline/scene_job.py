@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from assets.atomic import write_whole
 from assets.errors import SynthError
+from pipeline.checksums import sha256
 from pipeline.layout import Layout, stem_of
 from pipeline.run_settings import RunSettings
 
@@ -106,27 +107,37 @@ def _render_view(worker: SceneWorker, index: int, view: int) -> int:
 def write_picture(scene: SceneSpec, library: Library, backend: Backend, settings: RunSettings) -> int:
     """Renders a scene and writes its files into the run's folder; returns how many annotations it has."""
     layout, stem = Layout(settings.out), stem_of(scene.index, scene.view)
+    files = {"scenes": scene.to_json().encode()}
     # Before the picture: should rendering take the process down, the scene that did it is on record.
-    write_whole(layout.scene(stem), scene.to_json().encode())
+    write_whole(layout.scene(stem), files["scenes"])
     picture = render_picture(scene, library, backend, settings)
-    write_whole(layout.image(stem), picture.files["jpg"])
-    for kind in settings.extras:
-        write_whole(layout.extra(kind, stem), picture.files[f"{kind}.png"])
-    fragment = {"image": picture.image, "annotations": picture.annotations}
+    files |= {"images": picture.files["jpg"], **{kind: picture.files[f"{kind}.png"] for kind in settings.extras}}
+    for folder, content in files.items():
+        write_whole(layout.file(folder, stem), content)
     # Last: its presence says that the picture is complete.
-    write_whole(layout.labels(stem), json.dumps(fragment, allow_nan=False, separators=(",", ":")).encode())
+    write_whole(layout.labels(stem), labels_json(picture.image, picture.annotations, files))
     return len(picture.annotations)
+
+
+def labels_json(image: dict[str, Any], annotations: list[dict[str, Any]], files: dict[str, bytes]) -> bytes:
+    """A picture's own labels. files: folder to content of all other files of the picture, whose digests are kept."""
+    digests = {folder: sha256(content) for folder, content in sorted(files.items())}
+    fragment = {"image": image, "annotations": annotations, "sha256": digests}
+    return json.dumps(fragment, allow_nan=False, separators=(",", ":")).encode()
 
 
 def render_picture(scene: SceneSpec, library: Library, backend: Backend, settings: RunSettings) -> Picture:
     """Renders a scene: what is stored of it, written nowhere yet."""
+    from pipeline.dataset_info import versions_digest
     from render.coco import annotation_record, image_record
     from render.draw import draw_frame
 
     frame = draw_frame(scene, library, backend)
     files = {"jpg": jpeg_of(frame, scene)}
     files |= {f"{kind}.png": EXTRAS[kind](scene, library, frame.geometry) for kind in settings.extras}
-    image = image_record(scene, file_name=f"{stem_of(scene.index, scene.view)}.jpg", backend=settings.backend)
+    renderer = f"{backend.device}; versions {versions_digest()}"
+    file_name = f"{stem_of(scene.index, scene.view)}.jpg"
+    image = image_record(scene, file_name=file_name, backend=settings.backend, renderer=renderer)
     return Picture(files, image, [annotation_record(item) for item in frame.annotations])
 
 

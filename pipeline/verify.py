@@ -13,12 +13,13 @@ import numpy as np
 
 from assets.catalog import Catalog
 from assets.errors import SynthError
-from assets.limits import COCO_BYTES, DATASET_INSTANCES, DATASET_JSON, check_file, read_file
+from assets.limits import COCO_BYTES, DATASET_INSTANCES, DATASET_JSON, PICTURE_BYTES, check_file, read_file
 from assets.sku_lists import SkuSource
 from pipeline.dataset_check import identity_problems, read_splits
 from pipeline.dataset_info import DatasetInfo, read_info
-from pipeline.layout import Layout, split_of, stem_of
+from pipeline.layout import SUFFIXES, Layout, split_of, stem_of
 from pipeline.mesh_process import MeshProcess
+from pipeline.verify_checksums import check_checksums, is_leftover
 from pipeline.verify_extras import EXTRA_CHECKS, read_png
 from pipeline.verify_masks import MaskMap, check_masks, shared_pixels, sound_mask
 from pipeline.verify_records import Record, Violation, check_annotation, check_image, check_picture
@@ -85,6 +86,7 @@ def _verify_all(layout: Layout, info: DatasetInfo, sources: Sources, sample: int
             tally.skipped.append(f"everything after the first {MOST_VIOLATIONS} violations")
             break
     tally.add(_check_folders(layout, info, tally.stems))
+    _verify_checksums(layout, info, tally)
     redrawn = 0
     if sources.library is None:
         tally.skipped.append(f"drawing scenes again: {sources.why_not}")
@@ -123,6 +125,16 @@ def _verify_split(layout: Layout, info: DatasetInfo, split: str, catalog: Catalo
     except (SynthError, ijson.JSONError, OSError, *MALFORMED) as error:
         words = " ".join(str(error).split())
         tally.add([Violation(name, f"cannot be read as COCO: {type(error).__name__}: {words}")])
+
+
+def _verify_checksums(layout: Layout, info: DatasetInfo, tally: _Tally) -> None:
+    """That no file is another than the one that was written, and none is missing or more than there were."""
+    if not info.checksums and not layout.checksums.exists():
+        tally.skipped.append("checksums: a version without them made the set; the same 'synth render' adds them")
+        return
+    # Of a scene that failed only its spec is there.
+    folders = layout.folders(info.extras)
+    tally.add(check_checksums(layout.root, folders, PICTURE_BYTES, may_lack=lambda path: path.startswith("scenes/")))
 
 
 def _check_categories(entries: list[Record], catalog: Catalog, name: str) -> Iterator[Violation]:
@@ -250,13 +262,12 @@ def _who_shares(masks: dict[int, Record], places: dict[int, str], height: int, w
 def _check_extras(
     layout: Layout, info: DatasetInfo, stem: str, image: Record, rles: dict[int, Record], where: str
 ) -> Iterator[Violation]:
-    kinds = [kind for kind in str(info.identity.get("extras", "")).split(",") if kind]
-    if not kinds:
+    if not info.extras:
         return
     masks = MaskMap(image["height"], image["width"])
     for instance, rle in rles.items():
         masks.add(instance, rle)
-    for kind in kinds:
+    for kind in info.extras:
         check, channels = EXTRA_CHECKS[kind]
         pixels = read_png(layout.extra(kind, stem), channels)
         if isinstance(pixels, str):
@@ -314,16 +325,15 @@ def _check_placement(scene: Any, record: Record, stem: str, where: str) -> Itera
 
 def _check_folders(layout: Layout, info: DatasetInfo, stems: set[str]) -> Iterator[Violation]:
     """No picture without a record, no record without its files, nothing half written."""
-    expected = {"images": ".jpg", "labels": ".json"}
-    for name, suffix in expected.items():
+    for name in layout.folders(info.extras):
         folder = layout.root / name
         there = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
         for file in sorted(there):
-            if file.startswith(".") and file.endswith(".tmp"):
+            if is_leftover(file):
                 yield Violation(
                     f"{name}/{file}", "left half written by a run that was killed: render again to clean up"
                 )
-            elif file.removesuffix(suffix) not in stems:
+            elif name in ("images", "labels") and file.removesuffix(SUFFIXES[name]) not in stems:
                 yield Violation(f"{name}/{file}", "belongs to no image of any annotation file")
     views = info.identity["views"]
     wanted = (stem_of(index, view) for index in range(info.scenes) for view in range(views))

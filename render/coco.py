@@ -61,8 +61,11 @@ def _run_lengths(crop: MaskCrop, height: int, width: int) -> list[int]:
     return [int(count) for count in (counts if counts[-1] else counts[:-1])]
 
 
-def image_record(scene: SceneSpec, *, file_name: str, backend: str) -> Record:
-    """COCO's entry of a picture, without its id (which belongs to the file that it ends up in)."""
+def image_record(scene: SceneSpec, *, file_name: str, backend: str, renderer: str = "") -> Record:
+    """COCO's entry of a picture, without its id (which belongs to the file that it ends up in).
+
+    renderer: the device and a digest of the versions that made it; "" leaves it out.
+    """
     camera = scene.camera
     return {
         "file_name": file_name,
@@ -74,6 +77,7 @@ def image_record(scene: SceneSpec, *, file_name: str, backend: str) -> Record:
         "index": scene.index,
         "view": scene.view,
         "backend": backend,
+        **({"renderer": renderer} if renderer else {}),
     }
 
 

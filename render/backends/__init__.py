@@ -46,6 +46,10 @@ class Backend(Protocol):
     def trace_ids(self, scene: SceneSpec) -> NDArray[np.int32]:
         """(H, W) int32 instance ids by the backend's own means: the proof that its framing equals the labels'."""
 
+    @property
+    def device(self) -> str:
+        """What renders, as its driver calls itself: equal names and versions give equal bytes."""
+
     def close(self) -> None: ...
 
 

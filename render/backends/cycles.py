@@ -24,7 +24,7 @@ from render.backends.cycles_edges import smooth_silhouettes
 from render.backends.cycles_lights import add_area_light, hdri_image, make_world, set_environment
 from render.backends.cycles_look import set_finish
 from render.backends.cycles_meshes import ResidentMeshes
-from render.backends.cycles_start import configure, configure_ids, read_exr, silence, start_blender
+from render.backends.cycles_start import configure, configure_ids, device_name, read_exr, silence, start_blender
 from render.scene import SceneSpec
 from render.stage import mesh_of
 
@@ -57,6 +57,11 @@ class CyclesBackend:
         self._meshes = ResidentMeshes(self._bpy, limit=MESH_BYTES)
         self._hdris: OrderedDict[str, Any] = OrderedDict()
         self._folder = tempfile.TemporaryDirectory(prefix="synth-")
+
+    @property
+    def device(self) -> str:
+        """The processor or graphics card that Cycles computes on."""
+        return device_name(self._bpy, self._picture.cycles.device)
 
     def render(self, scene: SceneSpec) -> NDArray[np.float32]:
         """The scene by path tracing: (H, W, 4) float32, linear RGB premultiplied by coverage alpha."""

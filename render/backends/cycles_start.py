@@ -91,6 +91,14 @@ def choose_device(bpy: Any, device: Device) -> str:
     return "CPU"
 
 
+def device_name(bpy: Any, device: str) -> str:
+    """What Cycles computes on, as Blender names it; device: "CPU" or "GPU", as chosen by `choose_device`."""
+    preferences = bpy.context.preferences.addons["cycles"].preferences
+    kind = "CPU" if device == "CPU" else preferences.compute_device_type
+    entries = preferences.get_devices_for_type(kind) or ()
+    return ", ".join(sorted({str(entry.name) for entry in entries if entry.type == kind})) or device
+
+
 def configure(bpy: Any, scene: Any, settings: RenderSettings) -> None:
     """Sets a fresh Blender scene up for linear RGBA of `settings.samples` paths per pixel."""
     render, cycles = scene.render, scene.cycles

@@ -20,7 +20,7 @@ from fuzzing.sets import check_set_is_verified, damages
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from support import rle_of_mask
+from support import rle_of_mask, sign_files
 
 import pipeline.verify as verify_module
 from assets.errors import SynthError
@@ -110,6 +110,7 @@ def test_sources_that_are_none_are_said_and_the_rest_is_verified(copy: Path, cac
     (copy / "loop").symlink_to(copy / "loop")
     os.mkfifo(copy / "pipe.csv")
     change(copy / INFO, lambda data: data["sources"].update({name: path}))
+    sign_files(copy)
     report = verify(copy, cache)
     assert not report.violations and report.images == 8 and report.scenes_redrawn == 0
     assert "drawing scenes again" in "".join(report.skipped)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 from rich.console import Console
-from support import rle_of_mask
+from support import rle_of_mask, sign_files
 
 from assets.errors import SynthError
 from pipeline.run_settings import RunSettings
@@ -203,6 +203,7 @@ def test_a_set_of_other_draws_is_not_drawn_again(copy: Path, cache: Path) -> Non
     info = json.loads((copy / "dataset.json").read_text())
     del info["identity"]["drawing"]
     (copy / "dataset.json").write_text(json.dumps(info))
+    sign_files(copy)
     report = verify_dataset(copy, cache=cache)
     assert report.violations == () and report.scenes_redrawn == 0
     assert "gave other scenes" in report.skipped[0]

@@ -1,0 +1,72 @@
+"""Whether the files of a data set are those that were written: each digest of checksums.sha256, and no other file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+from assets.atomic import TEMPORARY
+from assets.errors import SynthError
+from assets.limits import COCO_BYTES, Limit, check_file
+from pipeline.checksums import CHECKSUMS, read_checksums, sha256_of
+from pipeline.verify_records import Violation
+
+CHANGED = f"has another checksum than in {CHECKSUMS}"
+
+
+def check_checksums(
+    root: Path, folders: Collection[str], limit: Limit, *, may_lack: Callable[[str], bool] = lambda _: False
+) -> Iterator[Violation]:
+    """Compares every file of the data set in `root` with its line, and the files in `folders` with the list.
+
+    limit: of the bytes of files outside of annotations/. may_lack: paths that need no line. Memory: the names in one of
+    the folders at a time.
+    """
+    listed: set[str] = set()
+    top, left = "", set(folders)
+    try:
+        check_file(root / CHECKSUMS, COCO_BYTES, "the list of checksums", CHECKSUMS)
+        with (root / CHECKSUMS).open("rb") as file:
+            for path, digest in read_checksums(file):
+                above, _, name = path.partition("/")
+                if above != top:
+                    yield from _unlisted(root, top, listed, left, may_lack)
+                    top, listed = above, set()
+                listed.add(name)
+                yield from _check_file(root, path, digest, COCO_BYTES if above == "annotations" else limit)
+    except (SynthError, OSError) as error:
+        yield Violation(CHECKSUMS, " ".join(str(error).split()))
+        return
+    yield from _unlisted(root, top, listed, left, may_lack)
+    for other in sorted(left):
+        yield from _unlisted(root, other, set(), left, may_lack)
+
+
+def _check_file(root: Path, path: str, digest: str, limit: Limit) -> Iterator[Violation]:
+    try:
+        check_file(root / path, limit, "the file", path)
+        if sha256_of(root / path) != digest:
+            yield Violation(path, CHANGED)
+    except (SynthError, OSError) as error:
+        yield Violation(path, " ".join(str(error).split()))
+
+
+def _unlisted(
+    root: Path, top: str, listed: set[str], left: set[str], may_lack: Callable[[str], bool]
+) -> Iterator[Violation]:
+    """Files of a folder of the data set that no line names. left: folders that have not been looked at."""
+    if top not in left:
+        return
+    left.discard(top)
+    for above, folders, names in os.walk(root / top):
+        folders.sort()
+        for name in sorted(names):
+            path = (Path(above) / name).relative_to(root).as_posix()
+            if path.partition("/")[2] not in listed and not is_leftover(name) and not may_lack(path):
+                yield Violation(path, f"is not in {CHECKSUMS}")
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a file was left half written by a run that was killed."""
+    return name.startswith(".") and name.endswith(TEMPORARY)
