@@ -151,9 +151,14 @@ def write_categories(place: Place, categories: Iterable[Record]) -> None:
 def write_index(place: Place, shards: Iterable[ShardEntry]) -> ShardIndex:
     """index.json of these shards, in the order of their names."""
     index = ShardIndex(format=FORMAT, shards=tuple(sorted(shards, key=lambda shard: shard.name)))
-    entries = ",\n".join(shard.model_dump_json() for shard in index.shards)
-    place.write(INDEX, f'{{"format": {FORMAT}, "shards": [\n{entries}\n]}}\n'.encode())
+    place.write(INDEX, index_json(index))
     return index
+
+
+def index_json(index: ShardIndex) -> bytes:
+    """The content of index.json."""
+    entries = ",\n".join(shard.model_dump_json() for shard in index.shards)
+    return f'{{"format": {FORMAT}, "shards": [\n{entries}\n]}}\n'.encode()
 
 
 def has_index(place: Place) -> bool:

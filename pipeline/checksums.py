@@ -17,8 +17,22 @@ from typing import IO, Any
 
 from assets.atomic import whole_file
 from assets.errors import SynthError
+from assets.places import Place
+from assets.shards import (
+    CATEGORIES,
+    FORMAT,
+    INDEX,
+    ShardEntry,
+    ShardIndex,
+    coco_name,
+    index_json,
+    tar_name,
+    write_index,
+)
 
 CHECKSUMS = "checksums.sha256"
+# Of a sharded data set: what speaks for all of it.
+OUTLINE = (CATEGORIES, "dataset.json", INDEX)
 SPOOL = f".{CHECKSUMS}.spool"
 # Lines that are sorted in memory at a time: 20 MB of them.
 MAX_WAITING = 100_000
@@ -125,6 +139,30 @@ def is_inside(path: str) -> bool:
     """Whether a relative path names something below where it begins."""
     parts = PurePosixPath(path).parts
     return bool(parts) and not path.startswith("/") and ".." not in parts and "\0" not in path
+
+
+def shard_digests(shards: Iterable[ShardEntry]) -> dict[str, str]:
+    """The files of shards with their digests, as they were written."""
+    tars = {tar_name(shard.name): shard.tar_sha256 for shard in shards}
+    return tars | {coco_name(shard.name): shard.coco_sha256 for shard in shards}
+
+
+def write_signed_index(place: Place, entries: Iterable[ShardEntry]) -> ShardIndex:
+    """Writes the checksums of a sharded data set and then its index, which says that all is there.
+
+    No shard is read for it; categories and dataset.json must be there already.
+    """
+    index = ShardIndex(format=FORMAT, shards=tuple(sorted(entries, key=lambda entry: entry.name)))
+    write_place_checksums(place, index)
+    return write_index(place, index.shards)
+
+
+def write_place_checksums(place: Place, index: ShardIndex) -> None:
+    """The list of a sharded data set of that index."""
+    digests = {**shard_digests(index.shards), INDEX: sha256(index_json(index))}
+    digests |= {name: sha256(place.read(name)) for name in OUTLINE if name != INDEX and place.exists(name)}
+    lines = [f"{digest}  {name}\n" for name, digest in sorted(digests.items())]
+    place.write(CHECKSUMS, "".join(lines).encode())
 
 
 def sha256(data: bytes) -> str:

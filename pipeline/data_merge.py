@@ -36,6 +36,7 @@ from detectors.coco_values import sku_text
 from detectors.progress import StepProgress
 from detectors.shard_cache import check_bytes
 from detectors.shard_tar import read_samples
+from pipeline.checksums import CHECKSUMS
 from pipeline.data_pack import DATASET, SHARD_STEP, SHARDS_KEPT, DataSummary, read_about, said_of, summarise
 from pipeline.data_parts import Part, follow_images, ids_of, read_part
 from pipeline.data_receipts import claim_place, finish_place, read_receipts, write_receipt
@@ -320,5 +321,5 @@ def _about(places: Iterable[Place], indexes: Iterable[ShardIndex]) -> bytes:
             if (said := said_of(sets[-1], split)) is not None:
                 merged = splits.setdefault(split, {"info": said["info"], "licenses": []})
                 merged["licenses"] += [one for one in said["licenses"] if one not in merged["licenses"]]
-    content = {"format": 1, "command": "synth data merge", "splits": splits, "sets": sets}
+    content = {"format": 1, "command": "synth data merge", "checksums": CHECKSUMS, "splits": splits, "sets": sets}
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()

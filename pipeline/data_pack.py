@@ -20,6 +20,7 @@ from assets.limits import DATASET_JSON, read_file
 from assets.places import Place
 from assets.shards import ShardEntry, write_categories, write_shard
 from detectors.progress import StepProgress
+from pipeline.checksums import CHECKSUMS
 from pipeline.data_receipts import claim_place, finish_place, read_receipts, write_receipt
 from pipeline.data_records import fill_spool, samples_of_part
 from pipeline.data_source import Head, PlainSplit, Record, find_splits, head_of
@@ -165,6 +166,7 @@ def _about(splits: Sequence[PlainSplit], heads: Sequence[Head]) -> bytes:
     content: dict[str, Any] = {
         "format": 1,
         "command": "synth data pack",
+        "checksums": CHECKSUMS,
         "splits": {
             split.name: {name: value for name, value in asdict(head).items() if name != "categories"}
             for split, head in zip(splits, heads, strict=True)

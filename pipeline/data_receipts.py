@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from assets.errors import SynthError
 from assets.places import Place
-from assets.shards import INDEX, ShardEntry, ShardIndex, read_index, write_index
+from assets.shards import INDEX, ShardEntry, ShardIndex, read_index
+from pipeline.checksums import CHECKSUMS, write_place_checksums, write_signed_index
 
 IDENTITY = "made_by.json"
 FOLDER = "receipts"
@@ -25,7 +26,12 @@ def claim_place(place: Place, identity: dict[str, Any]) -> ShardIndex | None:
         if place.read(IDENTITY) != text:
             hint = "give another place, or the same data and settings as before to go on"
             raise SynthError("the place holds a data set made of something else", where=str(place), hint=hint)
-        return read_index(place) if place.exists(INDEX) else None
+        if not place.exists(INDEX):
+            return None
+        index = read_index(place)
+        if not place.exists(CHECKSUMS):  # an earlier version has made it
+            write_place_checksums(place, index)
+        return index
     if place.names() or place.names("shards"):
         hint = "give a place that is empty"
         raise SynthError("the place is not empty and holds no data set of this kind", where=str(place), hint=hint)
@@ -51,8 +57,8 @@ def write_receipt(place: Place, entry: ShardEntry) -> None:
 
 
 def finish_place(place: Place, entries: list[ShardEntry]) -> ShardIndex:
-    """Writes the index, and takes the receipts away."""
-    index = write_index(place, entries)
+    """Writes the checksums and the index, which says that all is there, and takes the receipts away."""
+    index = write_signed_index(place, entries)
     for entry in entries:
         place.delete(f"{FOLDER}/{entry.name}.json")
     return index

@@ -15,7 +15,8 @@ from assets.catalog_ids import ids_hash
 from assets.categories import display_name, unique_names
 from assets.errors import SynthError
 from assets.places import Place
-from assets.shards import Record, coco_name, read_categories, tar_name, write_categories, write_index
+from assets.shards import Record, coco_name, read_categories, tar_name, write_categories
+from pipeline.checksums import write_signed_index
 from pipeline.job_plan import Coverage, deficits
 from pipeline.job_receipts import Receipt
 from pipeline.job_settings import JobSettings
@@ -41,7 +42,7 @@ def write_outline(
     write_categories(place, job_categories(place, plan, catalog))
     place.write(DATASET, _dataset_json(place, plan, catalog, settings))
     entries = [receipt.entry for receipt in receipts.values() if receipt.entry.images]
-    write_index(place, entries)
+    write_signed_index(place, entries)
     lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in failure_records(receipts)]
     if lines:
         place.write(FAILURES, "".join(lines).encode())

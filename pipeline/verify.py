@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -19,7 +19,7 @@ from pipeline.dataset_check import identity_problems, read_splits
 from pipeline.dataset_info import DatasetInfo, read_info
 from pipeline.layout import SUFFIXES, Layout, split_of, stem_of
 from pipeline.mesh_process import MeshProcess
-from pipeline.verify_checksums import check_checksums, is_leftover
+from pipeline.verify_checksums import NO_CHECKSUMS, check_checksums, is_leftover
 from pipeline.verify_extras import EXTRA_CHECKS, read_png
 from pipeline.verify_masks import MaskMap, check_masks, shared_pixels, sound_mask
 from pipeline.verify_records import Record, Violation, check_annotation, check_image, check_picture
@@ -35,24 +35,36 @@ MALFORMED = (KeyError, TypeError, AttributeError, ValueError, IndexError, Overfl
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What was found. skipped: checks that could not be made, and why."""
+    """What was found.
+
+    skipped: checks that could not be made, and why. interrupted: it was stopped before all was checked; what was found
+    until then holds, but no set is clean by such a report.
+    """
 
     violations: tuple[Violation, ...]
     images: int
     annotations: int
     scenes_redrawn: int
     skipped: tuple[str, ...]
+    interrupted: bool = False
+
+
+def never_stop() -> bool:
+    """For checks that nothing interrupts."""
+    return False
 
 
 @dataclass
 class _Tally:
-    """Counts and findings while a data set is read."""
+    """Counts and findings while a data set is read. stop: asked between pictures whether to end early."""
 
+    stop: Callable[[], bool] = never_stop
     violations: list[Violation] = field(default_factory=list)
     images: int = 0
     annotations: int = 0
     stems: set[str] = field(default_factory=set)
     skipped: list[str] = field(default_factory=list)
+    interrupted: bool = False
 
     def add(self, found: Iterable[Violation]) -> None:
         """Takes violations in, one more than are told at most."""
@@ -62,15 +74,37 @@ class _Tally:
     def full(self) -> bool:
         return len(self.violations) > MOST_VIOLATIONS
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is to be checked: there is enough to report, or somebody has asked to stop."""
+        self.interrupted = self.interrupted or self.stop()
+        return self.full or self.interrupted
 
-def verify_dataset(folder: Path, *, sku_list: SkuSource | None = None, sample: int = 10, cache: Path) -> VerifyReport:
+    def report(self, scenes_redrawn: int = 0) -> VerifyReport:
+        """What was found so far."""
+        skipped = list(self.skipped)
+        if self.full:
+            skipped.append(f"everything after the first {MOST_VIOLATIONS} violations")
+        found = tuple(self.violations[:MOST_VIOLATIONS])
+        return VerifyReport(found, self.images, self.annotations, scenes_redrawn, tuple(skipped), self.interrupted)
+
+
+def verify_dataset(
+    folder: Path,
+    *,
+    sku_list: SkuSource | None = None,
+    sample: int = 10,
+    cache: Path,
+    stop: Callable[[], bool] = never_stop,
+) -> VerifyReport:
     """All violations of the data set in `folder`; `sample` scenes are drawn and traced again.
 
-    Raises SynthError where the folder holds no data set at all; damage inside one is a violation, never an error.
+    stop: asked between pictures; once it says True the report is of what was checked until then. Raises SynthError
+    where the folder holds no data set at all; damage inside one is a violation, never an error.
     """
     layout = Layout(folder)
     info = read_info(layout)
-    tally = _Tally()
+    tally = _Tally(stop)
     tally.add(Violation("dataset.json", problem) for problem in identity_problems(info.identity, info.scenes))
     if tally.violations:  # nothing below means anything
         return VerifyReport(tuple(tally.violations), 0, 0, 0, ("everything but dataset.json",))
@@ -82,21 +116,19 @@ def _verify_all(layout: Layout, info: DatasetInfo, sources: Sources, sample: int
     catalog = sources.library.catalog if sources.library else None
     for split, _ in read_splits(info.identity["split"]) or ():
         _verify_split(layout, info, split, catalog, tally)
-        if tally.full:
-            tally.skipped.append(f"everything after the first {MOST_VIOLATIONS} violations")
-            break
-    tally.add(_check_folders(layout, info, tally.stems))
-    _verify_checksums(layout, info, tally)
+    if not tally.ended:
+        tally.add(_check_folders(layout, info, tally.stems))
+        _verify_checksums(layout, info, tally)
     redrawn = 0
     if sources.library is None:
         tally.skipped.append(f"drawing scenes again: {sources.why_not}")
     elif sample:
-        indices = sorted({int(i) for i in np.linspace(0, info.scenes - 1, min(sample, info.scenes))})
-        tally.add(check_scenes(layout, info, sources.library, indices))
-        redrawn = len(indices)
-    return VerifyReport(
-        tuple(tally.violations[:MOST_VIOLATIONS]), tally.images, tally.annotations, redrawn, tuple(tally.skipped)
-    )
+        for index in sorted({int(i) for i in np.linspace(0, info.scenes - 1, min(sample, info.scenes))}):
+            if tally.ended:
+                break
+            tally.add(check_scenes(layout, info, sources.library, [index]))
+            redrawn += 1
+    return tally.report(redrawn)
 
 
 def _verify_split(layout: Layout, info: DatasetInfo, split: str, catalog: Catalog | None, tally: _Tally) -> None:
@@ -118,9 +150,9 @@ def _verify_split(layout: Layout, info: DatasetInfo, split: str, catalog: Catalo
         groups = _Groups(path, name, tally)
         with path.open("rb") as file:
             for number, image in enumerate(ijson.items(file, "images.item", use_float=True), start=1):
-                _verify_image(layout, info, split, image, number, groups, categories, tally)
-                if tally.full:
+                if tally.ended:
                     return
+                _verify_image(layout, info, split, image, number, groups, categories, tally)
         groups.finish()
     except (SynthError, ijson.JSONError, OSError, *MALFORMED) as error:
         words = " ".join(str(error).split())
@@ -130,11 +162,14 @@ def _verify_split(layout: Layout, info: DatasetInfo, split: str, catalog: Catalo
 def _verify_checksums(layout: Layout, info: DatasetInfo, tally: _Tally) -> None:
     """That no file is another than the one that was written, and none is missing or more than there were."""
     if not info.checksums and not layout.checksums.exists():
-        tally.skipped.append("checksums: a version without them made the set; the same 'synth render' adds them")
+        tally.skipped.append(NO_CHECKSUMS)
         return
     # Of a scene that failed only its spec is there.
     folders = layout.folders(info.extras)
-    tally.add(check_checksums(layout.root, folders, PICTURE_BYTES, may_lack=lambda path: path.startswith("scenes/")))
+    for found in check_checksums(layout.root, folders, PICTURE_BYTES, may_lack=lambda path: path.startswith("scenes/")):
+        tally.add(found)
+        if tally.ended:
+            return
 
 
 def _check_categories(entries: list[Record], catalog: Catalog, name: str) -> Iterator[Violation]:

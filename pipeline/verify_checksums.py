@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from assets.atomic import TEMPORARY
 from assets.errors import SynthError
 from assets.limits import COCO_BYTES, Limit, check_file
-from pipeline.checksums import CHECKSUMS, read_checksums, sha256_of
+from assets.places import Place
+from assets.shards import ShardEntry
+from pipeline.checksums import CHECKSUMS, OUTLINE, read_checksums, sha256, sha256_of, shard_digests
 from pipeline.verify_records import Violation
 
+NO_CHECKSUMS = (
+    f"that the files are those that were written: the set has no {CHECKSUMS}; the command that made it adds it"
+)
 CHANGED = f"has another checksum than in {CHECKSUMS}"
 
 
 def check_checksums(
     root: Path, folders: Collection[str], limit: Limit, *, may_lack: Callable[[str], bool] = lambda _: False
-) -> Iterator[Violation]:
-    """Compares every file of the data set in `root` with its line, and the files in `folders` with the list.
+) -> Iterator[list[Violation]]:
+    """What is wrong with each file of the data set in `root`, compared with its line, and with files that have none.
 
     limit: of the bytes of files outside of annotations/. may_lack: paths that need no line. Memory: the names in one of
     the folders at a time.
@@ -31,16 +37,16 @@ def check_checksums(
             for path, digest in read_checksums(file):
                 above, _, name = path.partition("/")
                 if above != top:
-                    yield from _unlisted(root, top, listed, left, may_lack)
+                    yield list(_unlisted(root, top, listed, left, may_lack))
                     top, listed = above, set()
                 listed.add(name)
-                yield from _check_file(root, path, digest, COCO_BYTES if above == "annotations" else limit)
+                yield list(_check_file(root, path, digest, COCO_BYTES if above == "annotations" else limit))
     except (SynthError, OSError) as error:
-        yield Violation(CHECKSUMS, " ".join(str(error).split()))
+        yield [Violation(CHECKSUMS, " ".join(str(error).split()))]
         return
-    yield from _unlisted(root, top, listed, left, may_lack)
+    yield list(_unlisted(root, top, listed, left, may_lack))
     for other in sorted(left):
-        yield from _unlisted(root, other, set(), left, may_lack)
+        yield list(_unlisted(root, other, set(), left, may_lack))
 
 
 def _check_file(root: Path, path: str, digest: str, limit: Limit) -> Iterator[Violation]:
@@ -65,6 +71,38 @@ def _unlisted(
             path = (Path(above) / name).relative_to(root).as_posix()
             if path.partition("/")[2] not in listed and not is_leftover(name) and not may_lack(path):
                 yield Violation(path, f"is not in {CHECKSUMS}")
+
+
+def check_place_checksums(place: Place, shards: Sequence[ShardEntry]) -> Iterator[Violation]:
+    """Whether the list of a sharded data set names the digests of its index, and those of the files beside the shards.
+
+    The shards themselves are held against the index where they are read.
+    """
+    expected = shard_digests(shards)
+    try:
+        COCO_BYTES.check(place.size(CHECKSUMS), CHECKSUMS)
+        listed = dict(read_checksums(io.BytesIO(place.read(CHECKSUMS))))
+    except FileNotFoundError:
+        yield Violation(CHECKSUMS, "is missing")
+        return
+    except (SynthError, OSError) as error:
+        yield Violation(CHECKSUMS, " ".join(str(error).split()))
+        return
+    for name in sorted(expected.keys() | listed.keys()):
+        if name not in listed:
+            yield Violation(name, f"is not in {CHECKSUMS}")
+        elif name in expected:
+            if listed[name] != expected[name]:
+                yield Violation(name, f"index.json and {CHECKSUMS} have different checksums of it")
+        elif name not in OUTLINE:
+            yield Violation(name, f"is in {CHECKSUMS}, but belongs to no shard of index.json")
+        elif not place.exists(name):
+            yield Violation(name, "is missing")
+        elif sha256(place.read(name)) != listed[name]:
+            yield Violation(name, CHANGED)
+    for name in OUTLINE:
+        if name not in listed and place.exists(name):
+            yield Violation(name, f"is not in {CHECKSUMS}")
 
 
 def is_leftover(name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from assets.plurals import count_of
 from pipeline.verify import VerifyReport
 
 MOST_TOLD = 100
@@ -17,8 +18,18 @@ def print_report(console: Console, report: VerifyReport) -> None:
         console.print(f"and {len(report.violations) - MOST_TOLD} more", style="red")
     for skipped in report.skipped:
         console.print(f"not proven: {skipped}", style="yellow", highlight=False, markup=False)
-    counts = f"{report.images} images, {report.annotations} annotations, {report.scenes_redrawn} scenes drawn again"
-    if report.violations:
-        console.print(f"{len(report.violations)} violations in {counts}", style="bold red", highlight=False)
+    counts = ", ".join(
+        [
+            count_of(report.images, "image"),
+            count_of(report.annotations, "annotation"),
+            f"{count_of(report.scenes_redrawn, 'scene')} drawn again",
+        ]
+    )
+    violations = count_of(len(report.violations), "violation")
+    if report.interrupted:
+        words = f"stopped: not everything was checked; {violations} in what was: {counts}"
+        console.print(words, style="bold yellow", highlight=False)
+    elif report.violations:
+        console.print(f"{violations} in {counts}", style="bold red", highlight=False)
     else:
         console.print(f"clean: {counts}", style="bold green", highlight=False)

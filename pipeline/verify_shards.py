@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import islice
@@ -22,10 +22,13 @@ from assets.places import Place
 from assets.shards import Record, Sample, ShardEntry, coco_name, read_categories, read_index, tar_name
 from detectors.progress import StepProgress
 from detectors.shard_tar import picture_suffix, read_whole, samples_of
+from pipeline.checksums import CHECKSUMS
+from pipeline.data_pack import read_about
 from pipeline.data_parts import parse_part
 from pipeline.data_spool import IdSpool
 from pipeline.data_workers import map_shards
-from pipeline.verify import MALFORMED, MOST_VIOLATIONS, VerifyReport
+from pipeline.verify import MALFORMED, MOST_VIOLATIONS, VerifyReport, never_stop
+from pipeline.verify_checksums import NO_CHECKSUMS, check_place_checksums
 from pipeline.verify_extras import EXTRA_CHECKS
 from pipeline.verify_foreign import check_foreign_image, check_foreign_record
 from pipeline.verify_masks import MaskMap, check_masks, shared_pixels, sound_mask
@@ -44,10 +47,13 @@ class _Checked:
     counts: tuple[int, int] = (0, 0)
 
 
-def verify_shards(place: Place, console: Console, *, workers: int = 1) -> VerifyReport:
+def verify_shards(
+    place: Place, console: Console, *, workers: int = 1, stop: Callable[[], bool] = never_stop
+) -> VerifyReport:
     """All violations of the sharded data set at `place`, its shards read by `workers` processes.
 
-    Raises SynthError where there is no set at all; damage inside one is a violation.
+    stop: asked between shards; once it says True the report is of those until then. Raises SynthError where there is no
+    set at all; damage inside one is a violation.
     """
     index = read_index(place)
     violations: list[Violation] = []
@@ -58,9 +64,14 @@ def verify_shards(place: Place, console: Console, *, workers: int = 1) -> Verify
         violations.append(_told("categories.json", error))
     violations += _check_categories(categories)
     violations += _check_files(place, index.shards)
+    skipped = [NOT_REDRAWN]
+    if place.exists(CHECKSUMS) or read_about(place).get("checksums"):
+        violations += check_place_checksums(place, index.shards)
+    else:
+        skipped.append(NO_CHECKSUMS)
     _known.cache_clear()  # a set may have changed since this process last looked
     counts = np.zeros(2, np.int64)
-    skipped = [NOT_REDRAWN]
+    interrupted = False
     with tempfile.TemporaryDirectory(prefix="synth-verify-") as folder:
         spools: dict[str, IdSpool] = {}
         work = partial(check_shard, place)
@@ -75,10 +86,12 @@ def verify_shards(place: Place, console: Console, *, workers: int = 1) -> Verify
                 if len(violations) > MOST_VIOLATIONS:
                     skipped.append(f"everything after the first {MOST_VIOLATIONS} violations")
                     break
+                if interrupted := stop():
+                    break
         twice = (Violation(name, f"id {number} is there twice") for name in spools for number in spools[name].twice())
         violations += islice(twice, MOST_VIOLATIONS + 1 - len(violations))
     told = tuple(violations[:MOST_VIOLATIONS])
-    return VerifyReport(told, int(counts[0]), int(counts[1]), 0, tuple(skipped))
+    return VerifyReport(told, int(counts[0]), int(counts[1]), 0, tuple(skipped), interrupted)
 
 
 def _told(where: str, error: Exception) -> Violation:

@@ -45,6 +45,7 @@ def test_categories_as_earlier_versions_wrote_them_are_right(copy: Path, cache: 
             entry["name"] = entry.pop("display_name")
 
     edit(earlier)(copy)
+    sign_files(copy)
     assert verify_dataset(copy, sample=0, cache=cache).violations == ()
 
 

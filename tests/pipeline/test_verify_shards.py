@@ -14,8 +14,9 @@ from rich.console import Console
 from test_data_pack import NAMES, foreign_set
 
 from assets.places import Place
-from assets.shards import coco_of, read_categories, read_index, tar_of, write_index
+from assets.shards import coco_of, read_categories, read_index, tar_of
 from detectors.shard_tar import read_samples
+from pipeline.checksums import write_signed_index
 from pipeline.data_pack import pack_data
 from pipeline.run_settings import RunSettings
 from pipeline.verify_shards import verify_shards
@@ -43,7 +44,7 @@ def change(place: Place, name: str, edit: Callable[[list[Any]], None], *, sign: 
     place.write(f"shards/{name}.tar", tar)
     place.write(f"annotations/{name}.json", coco)
     if sign:
-        write_index(
+        write_signed_index(
             place, [_signed(entry, tar, coco) if entry.name == name else entry for entry in read_index(place).shards]
         )
 
@@ -140,7 +141,7 @@ def test_tar_and_part_that_differ_are_found(place: Place) -> None:
     data = json.dumps(part).encode()
     place.write(f"annotations/{NAME}.json", data)
     tar = place.read(f"shards/{NAME}.tar")
-    write_index(place, [_signed(e, tar, data) if e.name == NAME else e for e in read_index(place).shards])
+    write_signed_index(place, [_signed(e, tar, data) if e.name == NAME else e for e in read_index(place).shards])
     found = told(place)
     assert "annotations differ from those of the tar" in found and "at 1" in found and "lacks categories" in found
 
