@@ -52,10 +52,10 @@ def find_splits(path: Path, images: Path | None = None) -> list[PlainSplit]:
 
     images: where the pictures lie, if not beside their file.
     """
-    files = [path] if path.is_file() else _files_in(path)
-    if not files and has_index(Place(str(path))):
+    if path.is_dir() and has_index(Place(str(path))):
         told = "merge sharded sets with 'synth data merge', unpack one with 'synth data unpack'"
         raise SynthError("this data set is in shards already", where=str(path), hint=told)
+    files = [path] if path.is_file() else _files_in(path)
     if not files:
         raise SynthError("there is no COCO file", where=str(path), hint=HINT)
     splits = [_split_of(file, images) for file in files]
