@@ -91,6 +91,7 @@ DATASET_INSTANCES = Limit("annotations of a picture of a data set", 10_000)
 JSON_DEPTH = Limit("levels of lists and objects in a JSON file", 64, "look whether it is the right file")
 JSON_VALUES = Limit("values of a JSON file", 10_000_000, "look whether it is the right file")
 COCO_VALUES = Limit("values of a COCO file that is read whole", 200_000_000, "make shards of it with 'synth data pack'")
+ARRAY_BYTES = Limit("bytes of the arrays of a job's plan", 4096 * MIB, "look whether it is the right file")
 JSON_RECORD = Limit("bytes of one record of a COCO file", 4 * MIB, "look whether it is the right file")
 
 

@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from assets.atomic import TEMPORARY, write_whole
 from assets.errors import SynthError
+from assets.limits import SHARD_BYTES, check_file
 
 # What comes with which package, for the hint.
 EXTRA = "pip install 'synth[scale]'"
@@ -68,8 +69,9 @@ class Place:
             return int(system.size(f"{root}/{name}"))
 
     def read(self, name: str) -> bytes:
-        """The content of a file. Raises FileNotFoundError where there is none."""
+        """The content of a file. Raises FileNotFoundError where there is none, SynthError for a pipe or device."""
         system, root = self._opened
+        self._check_plain(name)
         with _told(self, name):
             return bytes(system.cat_file(f"{root}/{name}"))
 
@@ -93,10 +95,24 @@ class Place:
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
-        """A file to read from, anywhere in it. Raises FileNotFoundError where there is none."""
+        """A file to read from, anywhere in it. Raises as `read`."""
         system, root = self._opened
+        self._check_plain(name)
         with _told(self, name), system.open(f"{root}/{name}", "rb") as file:
             yield file
+
+    def _check_plain(self, name: str) -> None:
+        """On a disk there may be anything: opening a named pipe waits for ever, reading a device never ends."""
+        local = self.local
+        if local is None:
+            return
+        try:
+            (local / name).stat()
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise FileNotFoundError(self.locate(name)) from error
+        except OSError:
+            pass  # told with its reason by the check
+        check_file(local / name, SHARD_BYTES, "the file", self.locate(name))
 
     def names(self, folder: str = "") -> list[str]:
         """Names of the files in a folder of the place, sorted, without those being written; none where it is not there.

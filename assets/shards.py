@@ -18,11 +18,14 @@ import json
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import FailFast, Field
 
 from assets.errors import SynthError
+from assets.file_models import Count, FileModel, Sha256, parse_model
+from assets.json_input import parse_json
+from assets.limits import COCO_VALUES, DATASET_PICTURES, SET_CLASSES
 from assets.places import Place
 
 FORMAT = 1
@@ -33,28 +36,24 @@ INSTANCES = 10_000
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ShardEntry(_Strict):
+class ShardEntry(FileModel):
     """One shard. name: of its files, without suffix. split: such as train. sha256: of the two files."""
 
     name: str = Field(pattern=NAME, max_length=200)
     split: str = Field(pattern=NAME, max_length=100)
-    images: int = Field(ge=0)
-    annotations: int = Field(ge=0)
-    tar_bytes: int = Field(ge=0)
-    tar_sha256: str
-    coco_bytes: int = Field(ge=0)
-    coco_sha256: str
+    images: int = Field(ge=0, le=DATASET_PICTURES.most)
+    annotations: Count
+    tar_bytes: Count
+    tar_sha256: Sha256
+    coco_bytes: Count
+    coco_sha256: Sha256
 
 
-class ShardIndex(_Strict):
+class ShardIndex(FileModel):
     """index.json. shards: in the order of their names."""
 
     format: int = Field(FORMAT, ge=FORMAT, le=FORMAT)
-    shards: tuple[ShardEntry, ...]
+    shards: Annotated[tuple[ShardEntry, ...], FailFast()]
 
     def of_split(self, split: str) -> tuple[ShardEntry, ...]:
         """The shards of a split, in order."""
@@ -170,13 +169,11 @@ def read_index(place: Place) -> ShardIndex:
     """The index of a sharded data set. Raises SynthError where there is none, or it cannot be used."""
     where = place.locate(INDEX)
     try:
-        index = ShardIndex.model_validate_json(place.read(INDEX))
+        index = parse_model(ShardIndex, place.read(INDEX), "the index", where)
     except FileNotFoundError as error:
         hint = "give a place that 'synth job run' or 'synth data pack' wrote"
         raise SynthError("not a sharded data set: there is no index.json", where=where, hint=hint) from error
-    except ValidationError as error:
-        problems = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:20]]
-        raise SynthError("the index cannot be used", where=where, problems=problems) from error
+    DATASET_PICTURES.check(sum(shard.images for shard in index.shards), where)
     names = [shard.name for shard in index.shards]
     if len(set(names)) < len(names):
         raise SynthError("the index cannot be used", where=where, found="two shards of one name")
@@ -187,11 +184,12 @@ def read_categories(place: Place) -> list[Record]:
     """COCO's categories of a sharded data set. Raises SynthError where they are missing or damaged."""
     where = place.locate(CATEGORIES)
     try:
-        records = json.loads(place.read(CATEGORIES))
-    except (FileNotFoundError, ValueError, RecursionError) as error:
-        raise SynthError("the categories cannot be used", where=where, found=str(error)) from error
+        records = parse_json(place.read(CATEGORIES), "the categories", where, values=COCO_VALUES)
+    except FileNotFoundError as error:
+        raise SynthError("the categories cannot be used", where=where, found="no such file") from error
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise SynthError("the categories cannot be used", where=where, expected="a list of objects")
+    SET_CLASSES.check(len(records), where)
     return records
 
 

@@ -14,6 +14,8 @@ from detectors.problems import Problems
 ROUNDING_PX = 1.0
 # Smaller boxes than this teach nothing and divide by zero.
 LEAST_SIDE_PX = 0.5
+# Detections beyond this are no pixels of any picture, and sums of them may leave float32.
+MAX_EDGE_PX = 1e9
 
 NO_NUMBERS = "boxes that are not four finite numbers"
 OUTSIDE = "boxes outside of the picture"

@@ -11,6 +11,8 @@ import numpy as np
 
 from assets.atomic import lock_folder, write_whole
 from assets.errors import SynthError
+from assets.json_input import parse_json
+from assets.limits import COCO_VALUES
 from assets.places import Place
 from assets.shards import (
     CATEGORIES,
@@ -99,7 +101,9 @@ def shards_digest(place: Place) -> str:
 def _part_of(place: Place, entry: ShardEntry) -> Record:
     where = place.locate(coco_name(entry.name))
     try:
-        part = json.loads(read_whole(place, coco_name(entry.name)))
+        part = parse_json(
+            read_whole(place, coco_name(entry.name)), "the COCO part of a shard", where, values=COCO_VALUES, hint=REPAIR
+        )
         if isinstance(part["images"], list) and isinstance(part["annotations"], list):
             return dict(part)
         raise ValueError("no lists")

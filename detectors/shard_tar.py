@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import json
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
 from assets.errors import SynthError
+from assets.json_input import parse_json
 from assets.limits import DATASET_INSTANCES, SHARD_BYTES
 from assets.places import Place
 from assets.shards import Record, Sample, tar_name
@@ -73,7 +73,7 @@ def _unlike(where: str, found: str) -> SynthError:
 def read_labels(data: bytes, where: str) -> tuple[Record, list[Record]]:
     """The image record and the annotations of a sample. Raises SynthError where they are none."""
     try:
-        content: Any = json.loads(data)
+        content: Any = parse_json(data, "the labels of a sample", where, hint=REPAIR)
         image, annotations = content["image"], content["annotations"]
         if not isinstance(image, dict) or not all(isinstance(record, dict) for record in annotations):
             raise ValueError("no records")

@@ -12,6 +12,8 @@ import numpy as np
 
 from assets.atomic import write_whole
 from assets.errors import SynthError
+from assets.json_input import parse_json, read_json
+from assets.limits import COCO_BYTES, COCO_VALUES
 from assets.shards import ShardEntry, coco_name
 from detectors.coco_read import columns_of
 from detectors.coco_rows import read_row
@@ -25,6 +27,7 @@ from detectors.shard_tar import REPAIR, read_whole
 if TYPE_CHECKING:
     from detectors.find import Detections
 
+FORGET = "delete the file: the same command makes it again"
 FIELDS = ("image_id", "category_id", "bbox", "score")
 
 
@@ -38,7 +41,7 @@ def read_truth(shards: ShardSet, entry: ShardEntry, problems: Problems) -> Image
         data = read_whole(shards.place, coco_name(entry.name))
         if hashlib.sha256(data).hexdigest() != entry.coco_sha256:
             raise ValueError("another checksum than in index.json")
-        content: Any = json.loads(data)
+        content: Any = parse_json(data, "the COCO part of a shard", where, values=COCO_VALUES, hint=REPAIR)
         images = {int(record["id"]): labelled_image(record, [], where, masks=False) for record in content["images"]}
         for record in content["annotations"]:
             bare = {name: value for name, value in record.items() if name != "segmentation"}
@@ -72,7 +75,7 @@ def read_found(path: Path, truth: ImageSet, label_of: dict[int, int], classes: C
     """
     image_of = {number: place for place, number in enumerate(truth.image_ids.tolist())}
     try:
-        rows = json.loads(path.read_bytes())
+        rows = read_json(path, COCO_BYTES, "results of a shard", values=COCO_VALUES, hint=FORGET)
         images = np.array([image_of[row["image_id"]] for row in rows], np.int64)
         labels = np.array([label_of[row["category_id"]] for row in rows], np.int32)
         boxes = np.array([row["bbox"] for row in rows], np.float64).reshape(-1, 4)
@@ -81,8 +84,7 @@ def read_found(path: Path, truth: ImageSet, label_of: dict[int, int], classes: C
             raise ValueError("boxes or scores that are not finite")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         found = f"{type(error).__name__}: {error}"
-        hint = "delete the file: the same command makes it again"
-        raise SynthError("results of a shard cannot be used", where=str(path), found=found, hint=hint) from error
+        raise SynthError("results of a shard cannot be used", where=str(path), found=found, hint=FORGET) from error
     boxes[:, 2:] += boxes[:, :2]
     order = np.lexsort((-scores, images))
     return Predictions(classes, images[order], boxes.astype(np.float32)[order], labels[order], scores[order])
@@ -92,7 +94,13 @@ def image_ids_of(shards: ShardSet, entry: ShardEntry) -> list[int]:
     """The ids of the images of a shard in the order of the tar. Raises SynthError where they are not there."""
     where = shards.place.locate(coco_name(entry.name))
     try:
-        records = json.loads(read_whole(shards.place, coco_name(entry.name)))["images"]
+        records = parse_json(
+            read_whole(shards.place, coco_name(entry.name)),
+            "the COCO part of a shard",
+            where,
+            values=COCO_VALUES,
+            hint=REPAIR,
+        )["images"]
         ids = [whole_number(record.get("id")) for record in records]
         if len(ids) == entry.images and None not in ids:
             return [int(number) for number in ids if number is not None]

@@ -16,7 +16,8 @@ from rich.console import Console
 from assets.atomic import lock_folder, write_whole
 from assets.errors import SynthError
 from assets.interrupt import until_interrupted
-from assets.limits import DATASET_JSON, read_file
+from assets.json_input import parse_json, read_json
+from assets.limits import DATASET_JSON
 from assets.places import Place
 from assets.shards import ShardEntry, write_categories, write_shard
 from detectors.progress import StepProgress
@@ -173,15 +174,15 @@ def _about(splits: Sequence[PlainSplit], heads: Sequence[Head]) -> bytes:
         },
     }
     if own.is_file():
-        content["dataset"] = json.loads(read_file(own, DATASET_JSON, DATASET))
+        content["dataset"] = read_json(own, DATASET_JSON, DATASET)
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def read_about(place: Place) -> Record:
     """What dataset.json says; nothing where it is missing or damaged."""
     try:
-        about = json.loads(place.read(DATASET))
-    except (FileNotFoundError, ValueError, RecursionError):
+        about = parse_json(place.read(DATASET), DATASET, place.locate(DATASET))
+    except (FileNotFoundError, SynthError):
         return {}
     return about if isinstance(about, dict) else {}
 

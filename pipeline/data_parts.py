@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError
+from assets.json_input import parse_json
+from assets.limits import COCO_VALUES
 from assets.places import Place
 from assets.shards import INSTANCES, Record, ShardEntry, coco_name
 from detectors.shard_tar import REPAIR, read_whole
@@ -42,7 +43,7 @@ def read_part(place: Place, entry: ShardEntry) -> Part:
 def parse_part(data: bytes, where: str) -> Part:
     """A COCO part from its bytes. Raises SynthError where it is none."""
     try:
-        content: Any = json.loads(data)
+        content: Any = parse_json(data, "the COCO part of a shard", where, values=COCO_VALUES, hint=REPAIR)
         lists = [content[name] for name in ("categories", "images", "annotations")]
         if not all(isinstance(one, list) and all(isinstance(record, dict) for record in one) for one in lists):
             raise ValueError("no lists of objects")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pydantic import ValidationError
-
 from assets.errors import SynthError
+from assets.file_models import parse_model
 from assets.places import Place
 from assets.shards import INDEX, ShardEntry, ShardIndex, read_index
 from pipeline.checksums import CHECKSUMS, write_place_checksums, write_signed_index
@@ -44,8 +43,9 @@ def read_receipts(place: Place) -> dict[str, ShardEntry]:
     entries = {}
     for name in place.names(FOLDER):
         try:
-            entry = ShardEntry.model_validate_json(place.read(f"{FOLDER}/{name}"))
-        except ValidationError:
+            receipt = f"{FOLDER}/{name}"
+            entry = parse_model(ShardEntry, place.read(receipt), "the receipt", place.locate(receipt))
+        except SynthError:
             continue
         entries[entry.name] = entry
     return entries

@@ -18,6 +18,8 @@ from rich.console import Console
 from assets.atomic import TEMPORARY, lock_folder, whole_file, write_whole
 from assets.errors import SynthError, unknown_name
 from assets.interrupt import until_interrupted
+from assets.json_input import parse_json
+from assets.limits import COCO_VALUES
 from assets.places import Place
 from assets.shards import Record, Sample, ShardEntry, coco_name, read_categories, read_index
 from detectors.progress import StepProgress
@@ -137,11 +139,17 @@ def _unpack_split(
 
 def _info_of(place: Place, shards: Sequence[ShardEntry]) -> Record:
     """The info block of the first part: that of all."""
+    where = place.locate(coco_name(shards[0].name))
     try:
-        content = json.loads(read_whole(place, coco_name(shards[0].name)))
+        content = parse_json(
+            read_whole(place, coco_name(shards[0].name)),
+            "the COCO part of a shard",
+            where,
+            values=COCO_VALUES,
+            hint=REPAIR,
+        )
         return dict(content.get("info", {}))
     except (FileNotFoundError, ValueError, AttributeError, TypeError) as error:
-        where = place.locate(coco_name(shards[0].name))
         raise SynthError("the COCO part of a shard cannot be read", where=where, hint=REPAIR) from error
 
 

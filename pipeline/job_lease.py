@@ -52,9 +52,12 @@ class Beat:
 
 def read_beat(place: Place) -> Beat | None:
     """What the last driver said; None where there was none, or its words are damaged."""
+    from assets.file_models import parse_model
+    from pipeline.job_files import DriverFile
+
     try:
-        return Beat(**json.loads(place.read(DRIVER)))
-    except (FileNotFoundError, ValueError, TypeError):
+        return Beat(**parse_model(DriverFile, place.read(DRIVER), "driver.json", place.locate(DRIVER)).model_dump())
+    except (FileNotFoundError, SynthError):
         return None
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import FailFast, Field
 
+from assets.errors import SynthError
+from assets.file_models import Count, FileModel, parse_model
 from assets.places import Place
 from assets.shards import ShardEntry, coco_name, tar_name
 from pipeline.job_storage import side_by_side
@@ -21,21 +23,17 @@ EDGES = (16, 24, 32, 48, 64, 96, 128, 192, 256)
 COCO_AREAS = {"small": 32**2, "medium": 96**2}
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Failure(_Strict):
+class Failure(FileModel):
     """A scene that could not be made. broken: of its SKUs those that cannot be used, and why. spec: the scene."""
 
-    index: int
+    index: Count
     reason: str
     skus: tuple[str, ...]
     broken: dict[str, str] = Field(default_factory=dict)
     spec: Any = None
 
 
-class Receipt(_Strict):
+class Receipt(FileModel):
     """What a shard holds.
 
     shard: its name; that of its files (entry.name) is another one once it was revised. scenes: that it was to have.
@@ -45,17 +43,17 @@ class Receipt(_Strict):
     """
 
     shard: str
-    generation: int = Field(ge=0)
-    revision: int = Field(0, ge=0)
+    generation: Count
+    revision: Count = 0
     entry: ShardEntry
-    scenes: int = Field(ge=0)
+    scenes: Count
     failures: tuple[Failure, ...] = ()
-    cards: tuple[int, ...]
-    sides: dict[str, int]
-    sizes: dict[str, int]
-    areas: dict[str, int]
-    dropped: tuple[int, ...] = ()
-    ignored: tuple[int, ...] = ()
+    cards: Annotated[tuple[Count, ...], FailFast()]
+    sides: dict[str, Count]
+    sizes: dict[str, Count]
+    areas: dict[str, Count]
+    dropped: Annotated[tuple[Count, ...], FailFast()] = ()
+    ignored: Annotated[tuple[Count, ...], FailFast()] = ()
 
 
 def share_seen(record: dict[str, Any]) -> float:
@@ -119,8 +117,9 @@ def write_receipt(place: Place, receipt: Receipt) -> None:
 def read_receipt(place: Place, shard: str) -> Receipt | None:
     """The receipt of a shard; None where there is none that can be used: the shard is then made anew."""
     try:
-        receipt = Receipt.model_validate_json(place.read(receipt_name(shard)))
-    except (FileNotFoundError, ValidationError):
+        data = place.read(receipt_name(shard))
+        receipt = parse_model(Receipt, data, "the receipt", place.locate(receipt_name(shard)))
+    except (FileNotFoundError, SynthError):
         return None
     return receipt if receipt.shard == shard else None
 

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from assets.errors import SynthError
+from assets.file_models import parse_model
+from assets.json_input import parse_json
 from assets.places import Place
 from assets.sku_lists import as_lists, sku_source
 from pipeline.dataset_info import streams_of
+from pipeline.job_files import HowFile, IdentityFile
 from pipeline.job_lease import DRIVER
 from pipeline.run_settings import BackdropFolders, RunSettings
 
@@ -135,13 +138,11 @@ def _brief(value: object) -> str:
 def read_identity(place: Place) -> dict[str, Any] | None:
     """What job.json says; None where there is none. Raises SynthError where it is damaged."""
     try:
-        identity = json.loads(place.read(JOB))
+        data = place.read(JOB)
     except FileNotFoundError:
         return None
-    except (ValueError, RecursionError) as error:
-        raise SynthError("job.json cannot be used", where=place.locate(JOB), found=str(error)) from error
-    if not isinstance(identity, dict) or identity.get("format") != FORMAT:
-        raise SynthError("job.json cannot be used", where=place.locate(JOB), expected=f"format {FORMAT}")
+    parse_model(IdentityFile, data, "job.json", place.locate(JOB))
+    identity: dict[str, Any] = parse_json(data, "job.json", place.locate(JOB))
     return identity
 
 
@@ -155,7 +156,10 @@ def read_settings(place: Place, recipe_file: Path) -> JobSettings:
         hint = "give the place that 'synth job run --out' was given"
         raise SynthError("there is no job here", where=str(place), hint=hint)
     try:
-        how = json.loads(place.read(HOW))
+        data = place.read(HOW)
+        hint = "give the whole command again: 'synth job run LIST --out PLACE ...'"
+        parse_model(HowFile, data, "how.json", place.locate(HOW), hint)
+        how = parse_json(data, "how.json", place.locate(HOW))
         recipe_file.write_text(identity["recipe"], encoding="utf-8")
         folders = {name: _paths_of(how[name]) for name in FOLDERS}
         wanted = {field.name for field in fields(RunSettings)}
@@ -169,7 +173,6 @@ def read_settings(place: Place, recipe_file: Path) -> JobSettings:
         own |= {name: identity[name] for name in ("visible", "pixels", "shard_scenes")}
         return JobSettings(RunSettings(**render, backdrops=BackdropFolders(**folders)), place, **own)
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
-        hint = "give the whole command again: 'synth job run LIST --out PLACE ...'"
         raise SynthError("how.json cannot be used", where=place.locate(HOW), found=str(error), hint=hint) from error
 
 

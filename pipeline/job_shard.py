@@ -128,6 +128,8 @@ def store_shard(work: Work, task: ShardTask, failed: dict[int, Outcome]) -> Rece
         failures=tuple(_failure(work, scene, failed[scene.index]) for scene in task.scenes if scene.index in failed),
         cards=tuple(count for scene in task.scenes for count in _card_counts(work, scene, samples.get(scene.index))),
         dropped=task.dropped,
+        revision=0,
+        ignored=(),
         **tallies(records_of(samples)),
     )
     write_receipt(work.place, receipt)

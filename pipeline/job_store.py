@@ -12,14 +12,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.array_input import check_array, read_arrays
 from assets.catalog_ids import CategoryIds, ids_csv, parse_ids
 from assets.errors import SynthError
+from assets.file_models import Model, parse_model
 from assets.places import Place
 from pipeline.job_deal import Deal, shards_of
+from pipeline.job_files import GenerationFile, VersionFile
 from pipeline.layout import Splits
 
 PLAN, IDS = "plan", "ids.csv"
 DIGEST_BYTES = 16
+DAMAGED = "the job's plan"
+HINT = "put the file back as it was: which scenes there are follows from it"
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,12 +138,19 @@ class Plan:
 def read_plan(place: Place) -> Plan:
     """What the place holds; nothing at all for a job that has not begun. Raises SynthError for what is damaged."""
     names = place.names(PLAN)
-    versions = [_version(place, name) for name in names if name.startswith("version-") and name.endswith(".json")]
-    generations = [
-        _generation(place, name) for name in names if name.startswith("generation-") and name.endswith(".json")
-    ]
-    ids = parse_ids(place.read(IDS), place.locate(IDS)) if versions else CategoryIds()
-    return Plan(ids, tuple(versions), tuple(generations))
+    names = [name for name in names if name.endswith(".json")]
+    versions = [name for name in names if name.startswith("version-")]
+    try:
+        ids = parse_ids(place.read(IDS), place.locate(IDS)) if versions else CategoryIds()
+    except FileNotFoundError as error:
+        raise SynthError("the job's plan is damaged", where=place.locate(IDS), found="missing", hint=HINT) from error
+    plan = Plan(
+        ids,
+        tuple(_version(place, name, len(ids)) for name in versions),
+        tuple(_generation(place, name, len(ids)) for name in names if name.startswith("generation-")),
+    )
+    _check_order(place, plan)
+    return plan
 
 
 def write_version(place: Place, version: Version, ids: CategoryIds) -> None:
@@ -170,33 +182,64 @@ def _write(place: Place, name: str, about: dict[str, Any], arrays: Mapping[str, 
     place.write(f"{PLAN}/{name}.json", (json.dumps(about) + "\n").encode())
 
 
-def _read(place: Place, name: str) -> tuple[int, dict[str, Any], dict[str, NDArray]]:
+def _read(place: Place, name: str, model: type[Model]) -> tuple[int, Model, dict[str, NDArray]]:
     stem = name.removesuffix(".json")
+    about_name, arrays_name = f"{PLAN}/{name}", f"{PLAN}/{stem}.npz"
     try:
-        about = json.loads(place.read(f"{PLAN}/{name}"))
-        with np.load(io.BytesIO(place.read(f"{PLAN}/{stem}.npz")), allow_pickle=False) as stored:
-            return int(stem.rpartition("-")[2]), about, dict(stored)
-    except (FileNotFoundError, ValueError, KeyError, TypeError, OSError) as error:
+        about = parse_model(model, place.read(about_name), DAMAGED, place.locate(about_name), HINT)
+        arrays = read_arrays(place.read(arrays_name), DAMAGED, place.locate(arrays_name), HINT)
+        return int(stem.rpartition("-")[2]), about, arrays
+    except (FileNotFoundError, ValueError) as error:
         raise _damaged(place, name, error) from error
 
 
-def _damaged(place: Place, name: str, error: Exception) -> SynthError:
-    hint = "put the file back as it was: which scenes there are follows from it"
-    return SynthError("the job's plan is damaged", where=place.locate(f"{PLAN}/{name}"), found=str(error), hint=hint)
+def _damaged(place: Place, name: str, error: Exception | str) -> SynthError:
+    return SynthError("the job's plan is damaged", where=place.locate(f"{PLAN}/{name}"), found=str(error), hint=HINT)
 
 
-def _version(place: Place, name: str) -> Version:
-    number, about, arrays = _read(place, name)
+def _version(place: Place, name: str, size: int) -> Version:
+    """size: number of ids that there are."""
+    number, about, arrays = _read(place, name, VersionFile)
     try:
-        return Version(number, **about, ids=arrays["ids"], digests=arrays["digests"])
-    except (KeyError, TypeError) as error:
+        ids = check_array(arrays.get("ids"), np.int32, None)
+        digests = check_array(arrays.get("digests"), np.uint8, len(ids), DIGEST_BYTES)
+        _check_ids(ids, size)
+    except ValueError as error:
         raise _damaged(place, name, error) from error
+    return Version(number, about.catalog_hash, about.times, about.rounds, ids, digests)
 
 
-def _generation(place: Place, name: str) -> Generation:
-    number, about, arrays = _read(place, name)
+def _generation(place: Place, name: str, size: int) -> Generation:
+    """size: number of ids that there are."""
+    number, about, arrays = _read(place, name, GenerationFile)
     try:
-        deal = Deal(arrays["cards"], arrays["starts"], arrays["numbers"])
-        return Generation(number, int(about["version"]), int(about["first"]), float(about["share"]), deal)
-    except (KeyError, TypeError, ValueError) as error:
+        cards = check_array(arrays.get("cards"), np.int32, about.appearances)
+        starts = check_array(arrays.get("starts"), np.int64, about.scenes + 1)
+        numbers = check_array(arrays.get("numbers"), np.int32, len(cards))
+        _check_ids(cards, size)
+        if starts[0] != 0 or starts[-1] != len(cards) or (np.diff(starts) < 0).any():
+            raise ValueError("scenes that do not share out the appearances")
+    except ValueError as error:
         raise _damaged(place, name, error) from error
+    return Generation(number, about.version, about.first, about.share, Deal(cards, starts, numbers))
+
+
+def _check_ids(ids: NDArray, size: int) -> None:
+    if len(ids) and not 1 <= int(ids.min()) <= int(ids.max()) <= size:
+        raise ValueError(f"ids from {ids.min()} to {ids.max()}, but {IDS} has 1 to {size}")
+
+
+def _check_order(place: Place, plan: Plan) -> None:
+    """Versions and generations are numbered without gaps, and name versions and scenes that there are."""
+    first = 0
+    for number, generation in enumerate(plan.generations):
+        name = f"generation-{generation.number:04d}.json"
+        if generation.number != number or generation.version >= len(plan.versions) or generation.first != first:
+            found = f"version {generation.version}, first scene {generation.first}"
+            raise _damaged(
+                place, name, f"{found}, but there are {len(plan.versions)} versions and {first} scenes before"
+            )
+        first += len(generation.deal)
+    for number, version in enumerate(plan.versions):
+        if version.number != number:
+            raise _damaged(place, f"version-{version.number:04d}.json", f"version {number} is missing")

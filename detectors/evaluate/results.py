@@ -11,6 +11,10 @@ import numpy as np
 
 from assets.atomic import write_whole
 from assets.errors import SynthError
+from assets.json_input import read_json
+from assets.limits import COCO_BYTES, COCO_VALUES
+from detectors.coco_rows import MAX_EDGE_PX, box_numbers
+from detectors.coco_values import number, short, whole_number
 from detectors.evaluate.align import Floats, Ints
 from detectors.evaluate.coco_numbers import xywh_from_xyxy
 from detectors.image_set import IGNORED, Classes, ImageSet, Predictions
@@ -107,12 +111,7 @@ def _as_predictions(
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:
-    try:
-        rows = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise SynthError(
-            "cannot read the results", where=str(path), found=str(error), expected="a COCO results file"
-        ) from error
+    rows = read_json(path, COCO_BYTES, "the COCO results file", values=COCO_VALUES, constants=True)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise SynthError("this is no COCO results file", where=str(path), expected="a JSON list of objects")
     return rows
@@ -122,16 +121,16 @@ def _wrong(row: dict[str, Any], images: dict[int, int], labels: dict[int, int]) 
     missing = [field for field in FIELDS if field not in row]
     if missing:
         return [f"no {', '.join(missing)}"]
-    problems = [] if row["image_id"] in images else [f"unknown image_id {row['image_id']!r}"]
-    problems += [] if row["category_id"] in labels else [f"unknown category_id {row['category_id']!r}"]
-    box = row["bbox"]
-    if not (isinstance(box, list) and len(box) == 4 and all(_is_number(side) for side in box)):
-        problems.append(f"bbox {box!r}")
-    return problems if _is_number(row["score"]) else [*problems, f"score {row['score']!r}"]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+    problems = [
+        f"unknown {name} {short(row[name])}"
+        for name, known in (("image_id", images), ("category_id", labels))
+        if whole_number(row[name]) not in known
+    ]
+    edges = box_numbers(row)
+    if edges is None or max(map(abs, edges)) > MAX_EDGE_PX:
+        problems.append(f"bbox {short(row['bbox'])}")
+    score = number(row["score"])
+    return problems if score == score else [*problems, f"score {short(row['score'])}"]
 
 
 def _shown(truth: ImageSet, row: int) -> int:

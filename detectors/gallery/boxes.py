@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError
-from assets.limits import COCO_BYTES, read_file
+from assets.json_input import read_json
+from assets.limits import COCO_BYTES, COCO_VALUES
 from detectors.checkpoint import load_checkpoint, restore_model
+from detectors.coco_rows import MAX_EDGE_PX, box_numbers
+from detectors.coco_values import is_set, whole_number
 from detectors.device import pick_device
 from detectors.find import detections_of, forward
 from detectors.predict import DEFAULT_THRESHOLD
@@ -77,13 +79,9 @@ def given_boxes(file: Path) -> BoxFinder:
     boxes: dict[int, list[list[float]]] = {}
     problems = []
     for number, record in enumerate(records if isinstance(records, list) else [None]):
-        if (
-            not isinstance(record, dict)
-            or not _is_box(record.get("bbox"))
-            or not isinstance(record.get("image_id"), int)
-        ):
+        if not isinstance(record, dict) or not _is_box(record) or whole_number(record.get("image_id")) is None:
             problems.append(f"entry {number}: no image_id, or no bbox of four numbers with an area")
-        elif not record.get("iscrowd"):
+        elif not is_set(record.get("iscrowd")):
             boxes.setdefault(record["image_id"], []).append(record["bbox"])
     if problems:
         expected = "annotations, or results, each with image_id and bbox"
@@ -108,14 +106,9 @@ def _of_picture(shot: Shot, boxes: dict[int, list[list[float]]], file: Path) -> 
 
 
 def _parse(file: Path) -> Any:
-    try:
-        return json.loads(read_file(file, COCO_BYTES, "the file of boxes"))
-    except (ValueError, RecursionError) as error:
-        raise SynthError("the file cannot be read as JSON", where=str(file), found=str(error)) from error
+    return read_json(file, COCO_BYTES, "the file of boxes", values=COCO_VALUES, constants=True)
 
 
-def _is_box(value: object) -> bool:
-    if not isinstance(value, list) or len(value) != 4:
-        return False
-    numbers = all(isinstance(side, int | float) and np.isfinite(side) for side in value)
-    return numbers and value[2] > 0 and value[3] > 0
+def _is_box(record: dict[str, Any]) -> bool:
+    edges = box_numbers(record)
+    return edges is not None and max(map(abs, edges)) <= MAX_EDGE_PX and min(edges[2:]) > 0

@@ -151,7 +151,7 @@ def test_categories_are_compared(place: Place) -> None:
     place.write("categories.json", json.dumps([{**kind, "name": "x"} for kind in kinds]).encode())
     assert "is not as in categories.json" in told(place)
     place.write("categories.json", b"{")
-    assert "categories cannot be used" in told(place)
+    assert "categories cannot be read as JSON" in told(place)
 
 
 def test_products_that_are_no_longer_sold_are_to_be_ignored(place: Place) -> None:
