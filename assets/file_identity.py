@@ -156,7 +156,7 @@ def _remembered(memory: Path, folders: Iterable[str]) -> Mapping[str, Mapping[st
     known: dict[str, dict[str, tuple[State, str]]] = defaultdict(dict)
     question = "SELECT name, bytes, changed_ns, inode, digest FROM files WHERE folder = ?"
     with (
-        contextlib.suppress(sqlite3.Error),
+        contextlib.suppress(sqlite3.Error, ValueError),  # names need not be text
         contextlib.closing(sqlite3.connect(f"file:{memory}?mode=ro", uri=True)) as base,
     ):
         for folder in folders:
@@ -169,7 +169,7 @@ def _checked(memory: Path, states: Mapping[str, str]) -> set[str]:
     """The groups that were found good in the state in which they are."""
     good = set()
     with (
-        contextlib.suppress(sqlite3.Error),
+        contextlib.suppress(sqlite3.Error, ValueError),  # names need not be text
         contextlib.closing(sqlite3.connect(f"file:{memory}?mode=ro", uri=True)) as base,
     ):
         for name, state in states.items():
@@ -183,7 +183,7 @@ def _write(memory: Path, table: str, statement: str, rows: Sequence[tuple[object
     """A record that cannot be written costs time and nothing else."""
     if not rows:
         return
-    with contextlib.suppress(sqlite3.Error, OSError):
+    with contextlib.suppress(sqlite3.Error, OSError, ValueError):
         memory.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.closing(sqlite3.connect(memory, timeout=10)) as base, base:
             base.execute(table)

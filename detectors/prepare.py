@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -13,11 +12,11 @@ import numpy as np
 
 from assets.errors import SynthError
 from assets.places import Place
-from assets.shards import INDEX
+from assets.shards import INDEX, ShardEntry
 from detectors.class_match import ClassChoice, match_classes, relabel
 from detectors.coco_read import read_images
 from detectors.coco_source import CocoSource, has_split, is_rendered, open_source
-from detectors.coco_values import short
+from detectors.data_identity import DataIdentity, check_shards, identify
 from detectors.hold_out import share_real
 from detectors.image_set import Classes, ImageSet
 from detectors.leaks import images_also_in
@@ -77,13 +76,17 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Sources in the order of the mix, all labelled by `classes`. hashes: what each data set is known by."""
+    """Sources in the order of the mix, all labelled by `classes`. hashes: what each data set is known by.
+
+    identities: the same with what is in it; none where another process has read the data.
+    """
 
     sources: tuple[ImageSet | ShardSet, ...]
     validation: ImageSet | None
     validates_on_real: bool
     classes: Classes
     hashes: dict[str, str]
+    identities: dict[str, DataIdentity] = field(default_factory=dict)
 
     @property
     def image_sets(self) -> tuple[ImageSet, ...]:
@@ -97,12 +100,12 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class _Read:
-    """A data set that was read. source: none of one in shards. digest: what it is known by."""
+    """A data set that was read. source: none of one in shards. identity: what it is known by."""
 
     source: CocoSource | None
     images: ImageSet | ShardSet
     problems: Problems
-    digest: str
+    identity: DataIdentity
     where: str
 
     @property
@@ -149,7 +152,8 @@ def prepare_training(settings: DataSettings, *, seed: int, tell: Tell, classes: 
     _tell_doubts(settings, training, held, classes, tell)
     if validation is not None and not on_real:
         tell("the validation set is rendered: its scores say little about real photographs (give --val or --real)")
-    return TrainingData(tuple(sources), validation, on_real, classes, hashes)
+    identities = {read.images.name: read.identity for read in reads}
+    return TrainingData(tuple(sources), validation, on_real, classes, hashes, identities)
 
 
 def _columns(read: _Read) -> ImageSet:
@@ -172,23 +176,6 @@ def read_one(path: Path, name: str, settings: DataSettings, *, splits: Sequence[
     return _columns(read)
 
 
-def fingerprint(source: CocoSource) -> str:
-    """SHA-256 over the COCO file and the names and sizes of its images."""
-    digest = hashlib.sha256(source.file.read_bytes())
-    for record in source.content["images"]:
-        name = record.get("file_name")
-        size = _file_size(source.images / name) if isinstance(name, str) else -1
-        digest.update(f"{short(name)}\0{size}\0".encode(errors="replace"))
-    return digest.hexdigest()
-
-
-def _file_size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except (OSError, ValueError):
-        return -1
-
-
 def _read(
     name: str, path: Path | Place, splits: Sequence[str], settings: DataSettings, *, group_key: str | None = None
 ) -> _Read:
@@ -197,7 +184,14 @@ def _read(
         return _read_plain(name, Path(str(path)), splits, settings, group_key=group_key)
     problems = Problems(f"{name} ({INDEX})")
     images = open_shards(name, place, splits, problems, cache_bytes=settings.cache_bytes, skip_bad=settings.skip_bad)
-    return _Read(None, images, problems, shards_digest(place), str(place))
+    return _Read(None, images, problems, _identity_of(place, images.shards), str(place))
+
+
+def _identity_of(place: Place, shards: Sequence[ShardEntry]) -> DataIdentity:
+    """What a set in shards is known by: its index has the checksums of all files, which are looked at."""
+    check_shards(place, shards)
+    digest = shards_digest(place)
+    return DataIdentity(digest, digest)
 
 
 def _read_plain(
@@ -208,14 +202,14 @@ def _read_plain(
     # The scenes of rendered sets are their groups.
     key = None if is_rendered(source) else group_key
     images = read_images(source, problems, group_key=key)
-    return _Read(source, images, problems, fingerprint(source), str(source.file))
+    return _Read(source, images, problems, identify(source), str(source.file))
 
 
 def _distinct_hashes(reads: Sequence[_Read]) -> dict[str, str]:
-    hashes = {read.images.name: read.digest for read in reads}
+    hashes = {read.images.name: read.identity.digest for read in reads}
     first: dict[str, _Read] = {}
     for read in reads:
-        other = first.setdefault(read.digest, read)
+        other = first.setdefault(read.identity.digest, read)
         if other is not read:
             raise SynthError(
                 "two data sets are one and the same",

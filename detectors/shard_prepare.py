@@ -28,6 +28,7 @@ from assets.shards import (
 )
 from detectors.coco_read import read_classes
 from detectors.coco_values import whole_number
+from detectors.data_identity import check_shards
 from detectors.problems import Problems
 from detectors.shard_cache import ShardCache, cache_folder
 from detectors.shard_set import ShardSet
@@ -125,6 +126,7 @@ def take_out(place: Place, splits: Sequence[str], *, most: int = VALIDATED) -> P
     file = folder / f"{split}.json"
     with lock_folder(folder):
         if not file.exists():
+            check_shards(place, index.of_split(split))
             (folder / "images").mkdir(exist_ok=True)
             images: list[Record] = []
             annotations: list[Record] = []

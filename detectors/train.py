@@ -20,6 +20,7 @@ from assets.errors import SynthError
 from assets.interrupt import stop_on_signals
 from detectors.augment import preset
 from detectors.checkpoint import BEST, LAST, Checkpoint, load_checkpoint
+from detectors.data_identity import claim_data
 from detectors.device import is_first_process, loader_processes, pick_device
 from detectors.guards import SAVE_KEPT, OwnSignals, calm, own_interrupts, told_memory
 from detectors.image_store import open_images, open_source, save_images, save_source
@@ -63,9 +64,7 @@ def run_training(settings: TrainSettings, console: Console, *, start: Checkpoint
         console = Console(quiet=True)
     with nullcontext() if child else lock_folder(settings.out):
         earlier = _claim_folder(settings)
-        data = _open_data(settings, console, start) if not child else _reopen_data(settings)
-        if earlier is not None:
-            _check_data(earlier, data, settings)
+        data = _open_data(settings, console, start, earlier) if not child else _reopen_data(settings)
         return _train(settings, console, data, start, earlier)
 
 
@@ -89,8 +88,13 @@ def _claim_folder(settings: TrainSettings) -> Checkpoint | None:
     return load_checkpoint(last) if last.exists() else None
 
 
-def _open_data(settings: TrainSettings, console: Console, start: Checkpoint | None) -> TrainingData:
-    """Reads and checks the data, and leaves it where further processes map it into memory."""
+def _open_data(
+    settings: TrainSettings, console: Console, start: Checkpoint | None, earlier: Checkpoint | None
+) -> TrainingData:
+    """Reads and checks the data, and leaves it where further processes map it into memory.
+
+    Raises SynthError where it is other data than the run began with.
+    """
     lines: list[str] = []
 
     def tell(line: str) -> None:
@@ -98,6 +102,10 @@ def _open_data(settings: TrainSettings, console: Console, start: Checkpoint | No
         console.print(line, highlight=False, markup=False)
 
     data = prepare_training(settings.data, seed=settings.seed, tell=tell, classes=start.classes if start else None)
+    claim_data(settings.out, data.identities, earlier.data if earlier else None)
+    if earlier is not None and earlier.classes != data.classes:
+        hint = "give another --out to train on the data as it is now"
+        raise SynthError("the data has other classes than when the run began", where=str(settings.out), hint=hint)
     write_whole(settings.out / "data.txt", ("\n".join(lines) + "\n").encode())
     for images in data.sources:
         save_source(images, settings.out / "data" / images.name)
@@ -115,17 +123,6 @@ def _reopen_data(settings: TrainSettings) -> TrainingData:
     sources = tuple(open_source(folder / name) for name in head["sources"])
     validation = open_images(folder / "validation") if (folder / "validation").is_dir() else None
     return TrainingData(sources, validation, head["real"], sources[0].classes, head["hashes"])
-
-
-def _check_data(earlier: Checkpoint, data: TrainingData, settings: TrainSettings) -> None:
-    changed = [name for name, digest in data.hashes.items() if earlier.data.get(name) != digest]
-    if changed or earlier.classes != data.classes:
-        raise SynthError(
-            "the data has changed since the run began",
-            where=str(settings.out),
-            found=f"changed: {', '.join(changed) or 'the classes'}",
-            hint="give another --out to train on the data as it is now",
-        )
 
 
 def _train(

@@ -67,10 +67,10 @@ def train_embedder(settings: EmbedSettings, console: Console) -> EmbedSummary:
     """
     with lock_folder(settings.out):
         earlier = _claim_folder(settings)
-        crops = open_crops(settings, console)
-        if earlier is not None and (earlier.data != crops.hashes or earlier.keys != crops.classes.keys):
+        crops = open_crops(settings, console, earlier.data if earlier else None)
+        if earlier is not None and earlier.keys != crops.classes.keys:
             hint = "give another --out to train on the data as it is now"
-            raise SynthError("the data has changed since the run began", where=str(settings.out), hint=hint)
+            raise SynthError("the data has other classes than when the run began", where=str(settings.out), hint=hint)
         return _Training(settings, console, crops, earlier).run()
 
 

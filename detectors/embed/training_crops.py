@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from assets.atomic import write_whole
+from detectors.data_identity import claim_data
 from detectors.device import loader_processes
 from detectors.embed.crop_store import CropSource, JoinedCrops, StoredCrops, store_crops
 from detectors.embed.sampling import Pools, Purpose, check_pools, stream
@@ -34,8 +35,11 @@ class TrainingCrops:
     hashes: dict[str, str]
 
 
-def open_crops(settings: EmbedSettings, console: Console) -> TrainingCrops:
-    """Reads and checks the data, and cuts its crops once."""
+def open_crops(settings: EmbedSettings, console: Console, earlier: Mapping[str, str] | None = None) -> TrainingCrops:
+    """Reads and checks the data, and cuts its crops once.
+
+    earlier: what the last checkpoint knows the data by. Raises SynthError where they are others by now.
+    """
     lines: list[str] = []
 
     def tell(line: str) -> None:
@@ -43,6 +47,7 @@ def open_crops(settings: EmbedSettings, console: Console) -> TrainingCrops:
         console.print(line, highlight=False, markup=False)
 
     data = prepare_training(settings.data, seed=settings.seed, tell=tell)
+    claim_data(settings.out, data.identities, earlier)
     trained, held = _hold_out(data, settings, tell)
     sources = [_cut(images, f"train-{images.name}", data, settings, console) for images in trained]
     source = JoinedCrops(tuple(sources))

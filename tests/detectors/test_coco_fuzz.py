@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from assets.errors import SynthError
 from detectors.coco_masks import decode_mask
 from detectors.coco_source import open_source
+from detectors.data_identity import identify
 from detectors.image_set import IGNORED
-from detectors.prepare import DataSettings, fingerprint, prepare_training
+from detectors.prepare import DataSettings, prepare_training
 
 Place = tuple[str | int, ...]
 MISSING = object()
@@ -112,7 +113,7 @@ def check_sane(path: Path) -> None:
     # What is told can be written down, and is not as long as the file.
     assert all(len(line.encode()) < 30_000 for line in problems.lines())
     assert "".join(images.classes.keys + images.classes.names).encode()
-    fingerprint(open_source(path, name="train", splits=("train",)))
+    identify(open_source(path, name="train", splits=("train",)))
 
 
 @given(text=broken_files())

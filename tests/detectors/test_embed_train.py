@@ -193,6 +193,13 @@ def test_other_settings_and_changed_data_are_refused(data: Path, tmp_path: Path)
     train(tmp_path / "set", tmp_path / "run", epochs=1)
     with pytest.raises(SynthError, match="loss: there 'arcface', now 'proxy'"):
         train(tmp_path / "set", tmp_path / "run", epochs=1, loss="proxy")
+    image = tmp_path / "set" / "synth" / "images" / "003.png"
+    content = image.read_bytes()
+    image.write_bytes(content[:-2] + b"xx")  # of the same size
+    with pytest.raises(SynthError, match=r"1 changed: 003\.png"):
+        train(tmp_path / "set", tmp_path / "run", epochs=1)
+    image.write_bytes(content)
+    assert train(tmp_path / "set", tmp_path / "run", epochs=1).seconds == 0.0
     file = tmp_path / "set" / "synth" / "train.json"
     file.write_text(file.read_text().replace('"iscrowd": 0', '"iscrowd": 0, "score": 1', 1))
     with pytest.raises(SynthError, match="data has changed"):

@@ -145,6 +145,15 @@ def test_other_settings_and_changed_data_are_refused(shapes: Path, undisturbed: 
     (tmp_path / "full" / "thesis.txt").write_text("mine")
     with pytest.raises(SynthError, match="not empty"):
         tiny_training(tmp_path / "full", both(shapes))
+    image = next((shapes / "real" / "images").glob("train_*.png"))
+    content = image.read_bytes()
+    try:
+        image.write_bytes(content[:-2] + b"xx")  # of the same size
+        with pytest.raises(SynthError, match="data has changed") as caught:
+            tiny_training(undisturbed, both(shapes), schedule="mix+finetune", finetune_epochs=1)
+        assert caught.value.problems == (f"real: 1 changed: {image.name}",)
+    finally:
+        image.write_bytes(content)
 
 
 def test_a_finished_run_is_left_alone(shapes: Path, undisturbed: Path) -> None:
