@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import socket
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import cache
 from io import FileIO
 from pathlib import Path
 from typing import IO
@@ -17,6 +20,11 @@ from typing import IO
 from assets.errors import SynthError
 
 TEMPORARY = ".tmp"
+SIGNED = re.compile(r"\.(?P<process>\d{1,9})@(?P<machine>[0-9a-f]{8})\.[^.]*\.tmp$")
+# A file that does not say whose it is, and was not written to for so many seconds, belongs to no process any more.
+LEFTOVER_S = 86_400.0
+# Folders below a locked one that are looked through for what killed runs left: images/0012.
+SWEPT_DEPTH = 2
 # Seconds that the processes of a run that died may take to follow it.
 ORPHANS_S = 5.0
 DEAD = "what is left of a run that died"
@@ -28,7 +36,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
 
     Nobody ever sees half a file, and where writing fails nothing is left.
     """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=temporary_prefix(path.name), suffix=TEMPORARY)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -47,12 +55,52 @@ def write_whole(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def remove_leftovers(folder: Path) -> int:
-    """Deletes what killed runs left half written in `folder`; returns how many files."""
-    leftovers = [file for file in folder.glob(f".*{TEMPORARY}") if file.is_file()] if folder.is_dir() else []
-    for file in leftovers:
-        file.unlink(missing_ok=True)
-    return len(leftovers)
+def sweep_cache(folder: Path) -> int:
+    """Deletes what killed runs left half written in a cache, which has no lock; returns how many files."""
+    return remove_leftovers(folder, depth=SWEPT_DEPTH, unsigned=False)
+
+
+def temporary_prefix(name: str) -> str:
+    """How a temporary file for `name` begins: it says which process writes it, so that others know when it has gone."""
+    return f".{name[:40]}.{os.getpid()}@{_machine()}."
+
+
+def remove_leftovers(folder: Path, *, depth: int = 0, unsigned: bool = True) -> int:
+    """Deletes what killed runs left half written in `folder`; returns how many files.
+
+    What a living process or another machine writes is left alone. depth: of folders in it that are looked through.
+    unsigned: also files that do not say whose they are, as earlier versions wrote them: only where the folder's lock is
+    held; elsewhere those that are a day old.
+    """
+    try:
+        with os.scandir(folder) as found:
+            entries = list(found)
+    except OSError:
+        return 0
+    count = 0
+    for entry in entries:
+        if entry.name.startswith(".") and entry.name.endswith(TEMPORARY) and entry.is_file(follow_symlinks=False):
+            if _is_left(entry, unsigned):
+                Path(entry.path).unlink(missing_ok=True)
+                count += 1
+        elif depth and entry.is_dir(follow_symlinks=False):
+            count += remove_leftovers(Path(entry.path), depth=depth - 1, unsigned=unsigned)
+    return count
+
+
+def _is_left(entry: os.DirEntry[str], unsigned: bool) -> bool:
+    owner = SIGNED.search(entry.name)
+    if owner is None:
+        return unsigned or time.time() - entry.stat(follow_symlinks=False).st_mtime > LEFTOVER_S
+    return owner["machine"] == _machine() and not _is_alive(int(owner["process"]))
+
+
+@cache
+def _machine() -> str:
+    """This machine, or this container on it, where numbers of processes mean something."""
+    spaces = Path("/proc/self/ns/pid")
+    inside = str(spaces.readlink()) if spaces.is_symlink() else ""
+    return hashlib.sha256(f"{socket.gethostname()} {inside}".encode()).hexdigest()[:8]
 
 
 def sync_folder(folder: Path) -> None:
@@ -69,6 +117,8 @@ def sync_folder(folder: Path) -> None:
 def lock_folder(folder: Path) -> Iterator[int]:
     """Keeps a second run out of the folder; the lock ends with the process, however it ends.
 
+    What killed runs left half written in it is taken away.
+
     Yields the descriptor that holds it: a process that is given it keeps the folder locked until it has ended too.
     Raises SynthError that names the run that has the lock.
     """
@@ -84,6 +134,7 @@ def lock_folder(folder: Path) -> Iterator[int]:
     with file:
         _take_lock(file, folder)
         _sign(file)
+        remove_leftovers(folder, depth=SWEPT_DEPTH)
         try:
             yield file.fileno()
         finally:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from assets.atomic import TEMPORARY, whole_file
+from assets.atomic import remove_leftovers, whole_file
 from assets.errors import SynthError
 from assets.places import Place
 from assets.shards import ShardEntry, tar_name
@@ -19,8 +18,6 @@ from detectors.shard_tar import REPAIR
 
 DEFAULT_BYTES = 20 * 10**9
 PIECE = 1 << 22
-# A file that nobody has written to for a day is nobody's.
-LEFTOVER_S = 86_400.0
 
 
 def cache_folder() -> Path:
@@ -51,10 +48,7 @@ class ShardCache:
     def _make_room(self, needed: int) -> None:
         """Deletes what was not used for longest. A process that reads it keeps what it has open."""
         files = []
-        for path in self.folder.glob(f".*{TEMPORARY}"):  # of processes that were killed
-            with suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > LEFTOVER_S:
-                    path.unlink()
+        remove_leftovers(self.folder, unsigned=False)
         for path in self.folder.glob("*.tar"):
             with suppress(FileNotFoundError):
                 status = path.stat()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assets.atomic import sweep_cache
 from assets.errors import SynthError, printable
 from assets.sku_lists import SkuSource
 from detectors.progress import duration_text
@@ -86,6 +87,7 @@ def build_assets(
     kept = [place for place in places if _is_kept(catalog, place)]
     summary.drawn = len(places) - len(kept)
     cache.mkdir(parents=True, exist_ok=True)
+    sweep_cache(cache)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="synth-") as notes:
         settings = BuildSettings(sku_list, cache, Path(notes), max(min(workers, len(kept)), 1))

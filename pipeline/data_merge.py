@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from assets.atomic import lock_folder
 from assets.categories import display_name, unique_names
 from assets.errors import SynthError
 from assets.interrupt import until_interrupted
@@ -37,7 +39,17 @@ from detectors.progress import StepProgress
 from detectors.shard_cache import check_bytes
 from detectors.shard_tar import read_samples
 from pipeline.checksums import CHECKSUMS
-from pipeline.data_pack import DATASET, SHARD_STEP, SHARDS_KEPT, DataSummary, read_about, said_of, summarise
+from pipeline.data_pack import (
+    DATASET,
+    SHARD_STEP,
+    SHARDS_KEPT,
+    DataSummary,
+    read_about,
+    said_of,
+    spool_folder,
+    summarise,
+    sweep_place,
+)
 from pipeline.data_parts import Part, follow_images, ids_of, read_part
 from pipeline.data_receipts import claim_place, finish_place, read_receipts, write_receipt
 from pipeline.data_spool import IdSpool
@@ -78,13 +90,25 @@ def merge_data(places: Sequence[Place], out: Place, console: Console) -> DataSum
 
     Categories are one where their SKU is, and keep the id of the first set that has them. Ids, names of shards and
     pictures are kept unless an earlier set has them: then all of that set are given anew, by one rule. Raises
-    SynthError where a set is damaged.
+    SynthError where a set is damaged, and where another run is writing at `out`.
     """
     if len({str(place) for place in [*places, out]}) <= len(places):
         raise SynthError("a set can be merged with others, into a new place", where=str(out))
     _refuse_folders(places)
     indexes = [read_index(place) for place in places]
     identity = {"command": "synth data merge", "sets": [_digest(place) for place in places]}
+    folder = spool_folder(out, identity)
+    with lock_folder(folder):
+        try:
+            sweep_place(out)
+            return _merge(places, indexes, out, identity, console)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _merge(
+    places: Sequence[Place], indexes: Sequence[ShardIndex], out: Place, identity: Record, console: Console
+) -> DataSummary:
     done = claim_place(out, identity)
     if done is not None:
         return summarise(done.shards, 0)

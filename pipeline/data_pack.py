@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from assets.atomic import lock_folder, write_whole
+from assets.atomic import SWEPT_DEPTH, lock_folder, remove_leftovers, write_whole
 from assets.errors import SynthError
 from assets.interrupt import until_interrupted
 from assets.json_input import parse_json, read_json
@@ -71,8 +71,9 @@ def pack_data(
     done = claim_place(place, identity)
     if done is not None:
         return summarise(done.shards, 0)
-    folder = spool or _spool_folder(place, identity)
+    folder = spool or spool_folder(place, identity)
     with lock_folder(folder):
+        sweep_place(place)
         lines = LineSpool(folder / "lines")
         parts = _spool_labels(lines, splits, shard_images, console)
         fresh = _write_shards(place, lines, parts, splits, heads, categories, console)
@@ -82,6 +83,12 @@ def pack_data(
         index = finish_place(place, [receipts[part.name] for part in parts])
     shutil.rmtree(folder, ignore_errors=True)
     return summarise(index.shards, fresh)
+
+
+def sweep_place(place: Place) -> None:
+    """Takes away what killed runs left half written at a place on disk, whose lock is held."""
+    if place.local is not None:
+        remove_leftovers(place.local, depth=SWEPT_DEPTH)
 
 
 def summarise(shards: Sequence[ShardEntry], fresh: int, notes: Iterable[str] = ()) -> DataSummary:
@@ -112,8 +119,10 @@ def _digest(file: Path) -> str:
     return digest.hexdigest()
 
 
-def _spool_folder(place: Place, identity: Record) -> Path:
-    """Beside a set on disk; for one elsewhere in the system's folder for such things."""
+def spool_folder(place: Place, identity: Record) -> Path:
+    """Where a command that writes shards keeps what it needs, locked: for a set on disk beside it, else in the system's
+    folder for such things.
+    """
     if place.local is not None:
         return place.local / SPOOL
     digest = hashlib.sha256(json.dumps([str(place), identity]).encode()).hexdigest()

@@ -12,7 +12,7 @@ from typing import Literal
 
 from rich.console import Console
 
-from assets.atomic import write_whole
+from assets.atomic import sweep_cache, write_whole
 from assets.catalog import load_catalog
 from assets.errors import SynthError
 from assets.sku_lists import SkuSource
@@ -177,6 +177,7 @@ class _Work:
     def render(self, digests: Mapping[str, str]) -> list[TaskResult] | None:
         """What became of the SKUs, in sorted order; None where it was stopped."""
         settings, note = self.settings, self.note
+        sweep_cache(settings.cache)
         # The product is shown as large as in the crop of a photograph, whose margin is part of it.
         side = round(note.side / (1 + 2 * note.margin))
         how = {"views": settings.views, "side": side, "task_skus": settings.task_skus}

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from assets.atomic import lock_folder, write_whole
+from assets.atomic import lock_folder, sweep_cache, write_whole
 from assets.catalog import Catalog, load_catalog
 from assets.catalog_ids import CategoryIds, ids_of
 from assets.cores import usable_cores
@@ -94,6 +94,7 @@ def write_views(settings: CropSettings, console: Console, *, stop: Callable[[int
     summary = CropSummary(settings.out)
     with lock_folder(settings.out) as lock:
         _check_folder(settings, catalog)
+        sweep_cache(settings.cache)
         tasks = range(-(-len(catalog) // TASK_SKUS))
         waiting = [index for index in tasks if not labels_path(settings.out, index).exists()]
         summary.interrupted = not _run(settings, waiting, len(catalog), summary, console, stop=stop, lock=lock)

@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from assets.atomic import remove_leftovers
+from assets.atomic import remove_leftovers, sweep_cache
 from assets.catalog import Catalog
 from assets.cores import usable_cores
 from assets.errors import SynthError
@@ -162,6 +162,7 @@ class _Driver:
 
     def _tidy(self) -> None:
         """What a killed driver left half written; nobody else writes here while the lock is held."""
+        sweep_cache(self.settings.render.cache)
         local = self.place.local
         if local is not None:
             for folder in ("", "plan", "receipts", "shards", "annotations"):

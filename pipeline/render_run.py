@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from assets.atomic import lock_folder, remove_leftovers, sync_folder
+from assets.atomic import lock_folder, remove_leftovers, sweep_cache, sync_folder
 from assets.catalog import Catalog
 from assets.errors import SynthError
 from pipeline.checksums import ChecksumSpool, sha256, sha256_of, sound_digests, spool_checksums, write_checksums
@@ -83,7 +83,7 @@ def run_render(
         summary = RunSummary(settings.out, settings.scenes, catalog_size=len(catalog))
         try:
             claim_folder(layout, info)
-            _tidy(layout)
+            sweep_cache(settings.cache)
             _render_missing(settings, layout, job, summary, _Run(reporter, stop, lock))
             _tidy(layout)
             if not summary.interrupted:

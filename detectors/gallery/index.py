@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from assets.atomic import write_whole
+from assets.atomic import TEMPORARY, temporary_prefix, write_whole
 from assets.errors import SynthError, unknown_name
 from assets.file_identity import digest_files
 from detectors.gallery.gallery import NOBODY, Gallery
@@ -328,7 +328,7 @@ def _store(folder: Path, made: Any) -> tuple[str, int]:
     target = folder / INDEXES_FOLDER
     target.mkdir(parents=True, exist_ok=True)
     # Gigabytes: faiss writes the file itself, under another name until it is whole.
-    handle, temporary = tempfile.mkstemp(dir=target, prefix=".index.", suffix=".tmp")
+    handle, temporary = tempfile.mkstemp(dir=target, prefix=temporary_prefix("index"), suffix=TEMPORARY)
     os.close(handle)
     try:
         faiss.write_index(made, temporary)

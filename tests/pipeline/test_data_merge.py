@@ -190,3 +190,19 @@ def test_names_of_other_skus_get_the_sku_appended() -> None:
     assert first[1] == {"id": 1, "sku": "a", "name": "Cola"}
     assert first[2] == second[5] == {"id": 2, "sku": "b", "name": "Cola (b)", "display_name": "Cola"}
     assert not any("described" in note for note in notes) and any("name of another" in note for note in notes)
+
+
+def test_a_second_merge_into_the_place_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a = small_set(Place(str(tmp_path / "a")), {"train-0": [1]}, {1: "x"})
+    b = small_set(Place(str(tmp_path / "b")), {"train-0": [2]}, {1: "y"})
+    out, plain, refused = Place(str(tmp_path / "out")), data_merge._write_one, []
+
+    def write_one(*arguments: Any) -> Any:
+        with pytest.raises(SynthError, match="another run is writing into this folder") as told:
+            merge_data([a, b], out, QUIET)
+        refused.append(told.value)
+        return plain(*arguments)
+
+    monkeypatch.setattr(data_merge, "_write_one", write_one)
+    assert merge_data([a, b], out, QUIET).images == 2 and len(refused) == 2
+    assert not list((tmp_path / "out").glob(".spool*"))
