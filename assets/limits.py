@@ -82,6 +82,7 @@ DATASET_JSON = Limit("bytes of dataset.json, or of a picture's labels or scene",
 COCO_BYTES = Limit("bytes of a COCO file", 64 * 1024 * MIB)
 REVIEW_BYTES = Limit("bytes of a CSV of review decisions", 256 * MIB, SPLIT)
 REVIEW_ROWS = Limit("rows of a CSV of review decisions", 1_000_000, SPLIT)
+GALLERY_PHOTOS = Limit("photographs of a SKU in a gallery", 200, "the first ones show it well enough")
 SHARD_BYTES = Limit("bytes of a shard, or of its COCO part", 4096 * MIB, "pack it anew with fewer --shard-images")
 DATASET_PICTURES = Limit("pictures of a data set", 10_000_000)
 SET_CLASSES = Limit("classes of a data set or model", 2_000_000)

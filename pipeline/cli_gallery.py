@@ -11,7 +11,7 @@ import click
 
 from pipeline.cli_choices import INDEX
 from pipeline.cli_command import Command, CommandGroup
-from pipeline.cli_options import list_arguments
+from pipeline.cli_options import list_arguments, optional_list_arguments
 from pipeline.cli_output import open_console, output_options, report
 from pipeline.cli_types import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, Workers
 
@@ -67,16 +67,30 @@ def build(**options: Any) -> None:
 
 @gallery.command()
 @click.argument("out", metavar="GALLERY", type=EXISTING_FOLDER)
-@list_arguments
+@optional_list_arguments
 @click.option("--sku", "keys", multiple=True, help="Only this SKU; repeatable.  [default: all new and changed ones]")
 @click.option("--prune", is_flag=True, help="Drop SKUs that the list does not have.")
+@click.option("--reviewed", type=EXISTING_FILE, help="decisions.csv of a review page: its photographs become views.")
+@click.option("--images", type=EXISTING_FOLDER, help="Where the reviewed pictures lie now.")
 @click.option("--embedder", type=EXISTING, help="To make sure that it is the gallery's.  [default: the gallery's own]")
 @WORKERS
 @DEVICE
 @CACHE
 @output_options
-def add(keys: tuple[str, ...], prune: bool, **options: Any) -> None:
-    """Add what is new or changed in SKU_LIST to GALLERY; everything else stays as it is."""
+def add(keys: tuple[str, ...], prune: bool, reviewed: Path | None, images: Path | None, **options: Any) -> None:
+    """Add to GALLERY what is new or changed in SKU_LIST, or photographs that people have named (--reviewed).
+
+    Everything else stays as it is.
+    """
+    if (options["sku_list"] is None) == (reviewed is None):
+        raise click.UsageError("give either SKU_LIST, for new and changed SKUs, or --reviewed decisions.csv")
+    if reviewed is not None:
+        if keys or prune:
+            raise click.UsageError("--sku and --prune go with SKU_LIST")
+        from pipeline.gallery_photos import add_photos
+
+        look = {name: options[name] for name in ("embedder", "device")}
+        _tell(add_photos(options["out"], reviewed, images=images, **look))
     _build(
         options,
         lambda settings, console, stop: _builder().add_to_gallery(settings, console, keys=keys, prune=prune, stop=stop),
@@ -315,7 +329,7 @@ def recognize(arguments: tuple[str, ...], folder: Path, **options: Any) -> None:
     _leave(summary)
 
 
-def _view_pictures(sku_list: Path | None, cache: Path | None) -> Any:
+def _view_pictures(sku_list: SkuSource | None, cache: Path | None) -> Any:
     """What renders the views of a list, None without one."""
     if sku_list is None:
         return None

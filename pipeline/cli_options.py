@@ -66,6 +66,11 @@ list_arguments = with_options(
     mesh_root_option,
     _as_one,
 )
+optional_list_arguments = with_options(
+    click.argument("sku_lists", metavar="[SKU_LIST...]", nargs=-1, type=EXISTING_FILE),
+    mesh_root_option,
+    _as_one,
+)
 
 
 def list_options(words: str) -> Decorator:

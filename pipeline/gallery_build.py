@@ -20,6 +20,7 @@ from detectors.gallery.embedders import embedder_path, keep_embedder, note_of_ru
 from detectors.gallery.gallery import Gallery, open_gallery
 from detectors.gallery.versions import EmbedderNote, Precision, current_version, is_gallery, write_gallery
 from pipeline.gallery_digest import digest_skus
+from pipeline.gallery_photos import with_photos
 from pipeline.gallery_render import make_results, plan_folder
 from pipeline.gallery_task import TASK_SKUS, GalleryTask, TaskResult
 from pipeline.gallery_version import (
@@ -63,7 +64,7 @@ class BuildSettings:
 
 @dataclass
 class GallerySummary:
-    """What has become of a gallery. version: in use now. made, dropped: SKUs. failed: key and reason."""
+    """What has become of a gallery. version: in use now. made, dropped: SKUs. photos: added. failed: key and reason."""
 
     out: Path
     version: str = ""
@@ -72,6 +73,7 @@ class GallerySummary:
     rows: int = 0
     made: int = 0
     dropped: int = 0
+    photos: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
     interrupted: bool = False
@@ -96,13 +98,15 @@ def build_gallery(
         if results is None:
             return _stopped(settings.out, begun)
         ids, next_id = give_ids(catalog, catalog.keys, parent)
-        records = records_of(results, catalog, digests, ids, settings.views)
+        records = with_photos(
+            records_of(results, catalog, digests, ids, settings.views), parent, note, device=settings.device
+        )
         parts = write_parts(settings.out, records, most=settings.part_skus, precision=settings.precision)
         kind = Kind(note, settings.views, settings.precision)
         manifest = make_manifest(settings.out, parts, kind, next_id=next_id, parent=parent)
         publish(settings.out, manifest, parent, index=settings.index)
         work.tidy(results)
-        return _summary(settings.out, begun, parent, results)
+        return summary_of(settings.out, begun, parent, results)
 
 
 def add_to_gallery(
@@ -131,13 +135,14 @@ def add_to_gallery(
         digests = {key: digest for key, digest in digests.items() if _digest_in(parent, key) != digest}
         gone = set(parent.keys) - set(catalog.keys) if prune else set()
         if not digests and not gone:
-            return _summary(settings.out, begun, parent, [])
+            return summary_of(settings.out, begun, parent, [])
         work = _Work(settings, note, console, stop, lock)
         results = work.render(digests)
         if results is None:
             return _stopped(settings.out, begun)
         ids, next_id = give_ids(catalog, digests.keys(), parent)
-        fresh = list(records_of(results, catalog, digests, ids, settings.views))
+        made = records_of(results, catalog, digests, ids, settings.views)
+        fresh = list(with_photos(made, parent, note, device=settings.device))
         old = parts_without(parent, gone | {sku.sku for sku, _, _ in fresh})
         old, joined = join_small(settings.out, old, most=settings.part_skus, dim=parent.dim)
         parts = write_parts(settings.out, [*joined, *fresh], most=settings.part_skus, precision=settings.precision)
@@ -145,7 +150,7 @@ def add_to_gallery(
         manifest = make_manifest(settings.out, (*old, *parts), kind, next_id=next_id, parent=parent)
         publish(settings.out, manifest, parent, index=None)
         work.tidy(results)
-        return _summary(settings.out, begun, parent, results, dropped=len(gone))
+        return summary_of(settings.out, begun, parent, results, dropped=len(gone))
 
 
 def remove_from_gallery(folder: Path, keys: Sequence[str]) -> GallerySummary:
@@ -161,7 +166,7 @@ def remove_from_gallery(folder: Path, keys: Sequence[str]) -> GallerySummary:
         parts = parts_without(parent, set(keys))
         manifest = make_manifest(folder, parts, kind, next_id=held.next_id, parent=parent)
         publish(folder, manifest, parent, index=None)
-        return _summary(folder, begun, parent, [], dropped=len(set(keys)))
+        return summary_of(folder, begun, parent, [], dropped=len(set(keys)))
 
 
 @dataclass
@@ -232,9 +237,10 @@ def _stopped(folder: Path, begun: float) -> GallerySummary:
     return GallerySummary(folder, version, interrupted=True, seconds=time.monotonic() - begun)
 
 
-def _summary(
+def summary_of(
     folder: Path, begun: float, parent: Gallery | None, results: Sequence[TaskResult], *, dropped: int = 0
 ) -> GallerySummary:
+    """What has become of the gallery in `folder`, of which `parent` was the version before."""
     made = open_gallery(folder)
     return GallerySummary(
         folder,

@@ -15,6 +15,7 @@ from assets.errors import SynthError
 
 if TYPE_CHECKING:
     from assets.library import Library
+    from assets.sku_lists import SkuSource
     from render.backends import Backend
 
 SIDE, QUALITY = 180, 85
@@ -25,7 +26,7 @@ MAX_KEPT = 64
 class ViewPictures:
     """Views of SKUs by key and number, as JPEG. Nothing is opened before the first one is asked for."""
 
-    def __init__(self, sku_list: Path, cache: Path) -> None:
+    def __init__(self, sku_list: SkuSource, cache: Path) -> None:
         self._sku_list, self._cache = sku_list, cache
         self._opened: tuple[Library, Backend] | None = None
         self._row = lru_cache(MAX_KEPT)(self._render_row)

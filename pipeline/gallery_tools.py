@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from assets.plurals import count_of
 from detectors.gallery.clean import clean_gallery
 from detectors.gallery.decision import settle_decision
 from detectors.gallery.gallery import open_gallery
@@ -108,7 +109,10 @@ def print_summary(console: Console, summary: GallerySummary) -> None:
         table.add_row("version", f"{summary.version}{same}: {summary.skus:,} SKUs, {summary.rows:,} views")
     pace = f", {summary.made / summary.seconds * 60:,.0f} SKUs/min" if summary.made and summary.seconds else ""
     dropped = f", {summary.dropped:,} dropped" if summary.dropped else ""
-    table.add_row("this run", f"{summary.made:,} rendered{dropped} in {duration_text(summary.seconds)}{pace}")
+    made = (
+        f"{count_of(summary.photos, 'photograph', spec=',')} added" if summary.photos else f"{summary.made:,} rendered"
+    )
+    table.add_row("this run", f"{made}{dropped} in {duration_text(summary.seconds)}{pace}")
     console.print(table, highlight=False)
     for key, reason in summary.failed[:MOST_TOLD]:
         console.print(f"  - {key}: {reason}", style="red", highlight=False, markup=False)

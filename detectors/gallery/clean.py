@@ -9,7 +9,8 @@ from detectors.gallery.embedders import EMBEDDERS, embedder_path
 from detectors.gallery.gallery import open_gallery
 from detectors.gallery.index import INDEXES_FOLDER, read_note
 from detectors.gallery.parts import PARTS
-from detectors.gallery.versions import VERSIONS, forget_versions, read_manifest, version_ids
+from detectors.gallery.photos import PHOTOS, photo_path
+from detectors.gallery.versions import VERSIONS, forget_versions, version_ids
 
 
 def clean_gallery(folder: Path, keep: int) -> tuple[int, int]:
@@ -23,14 +24,16 @@ def clean_gallery(folder: Path, keep: int) -> tuple[int, int]:
         shutil.rmtree(folder / VERSIONS / version)
     needed = set()
     for version in version_ids(folder):
-        manifest, note = read_manifest(folder, version), read_note(open_gallery(folder, version))
+        gallery = open_gallery(folder, version)
+        manifest, note = gallery.manifest, read_note(gallery)
         # An index also needs the parts that it was built over, to know whose its entries are.
         digests = {part.digest for part in manifest.parts} | set(note.parts if note else ())
         needed |= {folder / PARTS / f"{digest}{end}" for digest in digests for end in (".npy", ".jsonl", ".fronts")}
         needed.add(embedder_path(folder, manifest.embedder.fingerprint))
+        needed |= {photo_path(folder, digest) for photos in gallery.photos.values() for digest in photos}
         needed |= {folder / INDEXES_FOLDER / f"{note.file}.faiss"} if note else set()
     freed = 0
-    for inner in (PARTS, INDEXES_FOLDER, EMBEDDERS):
+    for inner in (PARTS, INDEXES_FOLDER, EMBEDDERS, PHOTOS):
         for file in (folder / inner).glob("*"):
             if file not in needed:
                 freed += file.stat().st_size

@@ -164,7 +164,7 @@ def _rank_views(gallery: Gallery, seed: int) -> Ranking:
     chosen = np.sort(rng.choice(len(gallery), min(TRIED_SKUS, len(gallery)), replace=False))
     rows = np.concatenate([gallery.rows_of(int(sku)) for sku in chosen])
     queries, truth = gallery.vectors(rows), gallery.owners[rows].astype(np.int64)
-    scores, found = open_index(gallery).search(queries, 2 * gallery.manifest.views + 1)
+    scores, found = open_index(gallery).search(queries, 2 * gallery.most_rows + 1)
     owners = np.where(found == NOBODY, NOBODY, gallery.owners[found])
     scores = np.where((found == rows[:, None]) | (owners == NOBODY), -1.0, scores)
     own = np.where(owners == truth[:, None], scores, -1.0).max(axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +24,8 @@ class Gallery:
 
     Rows are counted through all parts, those of SKUs that the version lacks included. keys, names, category_ids,
     digests: of each SKU, in the order of its rows. first, counts: (S,) int64, its rows. owners: (R,) int32, the SKU of
-    each row, NOBODY for rows without. blocks: the vectors of each part. starts: (P + 1,) int64, its first row.
+    each row, NOBODY for rows without. blocks: the vectors of each part. starts: (P + 1,) int64, its first row. photos:
+    by key the photographs of SKUs that have some.
     """
 
     folder: Path
@@ -38,6 +40,7 @@ class Gallery:
     owners: NDArray[np.int32]
     blocks: tuple[NDArray, ...]
     starts: NDArray[np.int64]
+    photos: Mapping[str, tuple[str, ...]]
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -71,6 +74,21 @@ class Gallery:
     def rows_of(self, position: int) -> NDArray[np.int64]:
         """The rows of a SKU."""
         return np.arange(self.first[position], self.first[position] + self.counts[position])
+
+    @cached_property
+    def most_rows(self) -> int:
+        """The rows of the SKU that has most: rendered views and photographs."""
+        return int(self.counts.max(initial=1))
+
+    def photos_of(self, key: str) -> tuple[str, ...]:
+        """Digests of the photographs of a SKU, whose vectors are its last ones; none for one that is not here."""
+        return self.photos.get(key, ())
+
+    def photo_of_view(self, position: int, view: int) -> str:
+        """The digest of the photograph that a view of a SKU is, empty for a rendered one."""
+        photos = self.photos_of(self.keys[position])
+        place = view - (int(self.counts[position]) - len(photos))
+        return photos[place] if photos and place >= 0 else ""
 
     def front(self, position: int) -> bytes:
         """The front of a SKU as a small JPEG, empty where the gallery has none."""
@@ -128,4 +146,5 @@ def open_gallery(folder: Path, version: str | None = None) -> Gallery:
         owners=owners,
         blocks=tuple(map_vectors(folder, part.file, manifest.embedder.dim) for part in manifest.parts),
         starts=starts,
+        photos={sku.sku: sku.photos for sku in skus if sku.photos},
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from assets.file_identity import MAX_NAMED, check_once
 
 PARTS = "parts"
 REPAIR = "'synth gallery verify' tells everything that is wrong; roll back, or build the gallery again"
+# Digests become names of files.
+PHOTO = re.compile(r"[0-9a-f]{64}")
 # In the order in which they are written, the vectors last.
 SUFFIXES = (".jsonl", ".fronts", ".npy")
 
@@ -34,7 +37,8 @@ SUFFIXES = (".jsonl", ".fronts", ".npy")
 class GallerySku:
     """One SKU of a part. digest: of all that its views follow from. rows: how many vectors it has.
 
-    front: bytes of its front among the pictures, 0 for none.
+    front: bytes of its front among the pictures, 0 for none. photos: digests of the photographs that its last vectors
+    are of (detectors/gallery/photos.py).
     """
 
     sku: str
@@ -43,6 +47,7 @@ class GallerySku:
     digest: str
     rows: int
     front: int = 0
+    photos: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -183,13 +188,26 @@ def damaged(path: Path, error: object) -> SynthError:
 
 
 def _lines_of(skus: Sequence[GallerySku]) -> bytes:
-    return "".join(json.dumps(asdict(sku), ensure_ascii=False) + "\n" for sku in skus).encode()
+    return "".join(json.dumps(_fields_of(sku), ensure_ascii=False) + "\n" for sku in skus).encode()
+
+
+def _fields_of(sku: GallerySku) -> dict[str, Any]:
+    """As earlier versions wrote it where there are no photographs: parts that are equal keep one name."""
+    fields = asdict(sku)
+    if not sku.photos:
+        del fields["photos"]
+    return fields
 
 
 def _checked(row: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(row["sku"], str) or not isinstance(row["rows"], int):
         raise TypeError("a SKU's key is a text, its rows a number")
-    return row
+    if "photos" not in row:
+        return row
+    photos = tuple(row["photos"])
+    if not all(isinstance(digest, str) and PHOTO.fullmatch(digest) for digest in photos) or len(photos) > row["rows"]:
+        raise TypeError("photos are digests, one for each of the last vectors")
+    return {**row, "photos": photos}
 
 
 def _digest_of(*contents: bytes) -> str:

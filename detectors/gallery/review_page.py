@@ -11,6 +11,7 @@ import numpy as np
 from assets.atomic import write_whole
 from detectors.gallery.decision import Decision, Verdict
 from detectors.gallery.gallery import Gallery
+from detectors.gallery.photos import check_photo, photo_path
 from detectors.review_csv import COLUMNS, write_rows
 
 if TYPE_CHECKING:
@@ -75,6 +76,9 @@ class _Views:
 
     def _picture(self, sku: int, view: int) -> bytes:
         gallery = self._gallery
+        photo = gallery.photo_of_view(sku, view)
+        if photo:
+            return photo_path(gallery.folder, photo).read_bytes() if not check_photo(gallery.folder, photo) else b""
         return self._view_picture(gallery.keys[sku], view, gallery.digests[sku]) if self._view_picture else b""
 
     def _file(self, sku: int, view: int, read: Callable[[], bytes]) -> str:

@@ -43,10 +43,11 @@ def find_skus(gallery: Gallery, index: Index, queries: NDArray[np.float32], *, k
     """The k nearest SKUs of each of Q queries, (Q, dim) float32 of length 1.
 
     best: a SKU's score is the mean of its so many best views. Scores are exact whatever the index; which SKUs are
-    looked at is its choice. With an exact index and best = 1 the answer is exact: no SKU has more rows than views.
+    looked at is its choice. With an exact index and best = 1 the answer is exact: no SKU has more rows than
+    `most_rows`.
     """
     wanted = k if index.kind == "exact" and best == 1 else k * CANDIDATES
-    _, rows = index.search(queries, wanted * gallery.manifest.views)
+    _, rows = index.search(queries, wanted * gallery.most_rows)
     candidates = [_some_owners(gallery, found, wanted) for found in rows]
     scores = _scores(gallery, queries, candidates, best)
     named = np.full((len(queries), k), NOBODY, np.int32)

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from assets.atomic import lock_folder, remove_leftovers, sync_folder, write_whole
 from assets.errors import SynthError, unknown_name
 from detectors.gallery.parts import PARTS, PartFile, check_files, check_part, damaged, read_skus
+from detectors.gallery.photos import PHOTOS, check_photo
 
 FORMAT = 1
 CURRENT, VERSIONS, MANIFEST = "current", "versions", "gallery.json"
@@ -164,7 +165,7 @@ def write_gallery(folder: Path) -> Iterator[int]:
     Yields the descriptor of the lock, for worker processes.
     """
     with lock_folder(folder) as lock:
-        for inner in (folder, folder / PARTS):
+        for inner in (folder, folder / PARTS, folder / PHOTOS):
             remove_leftovers(inner)
         for left in (folder / VERSIONS).glob(".new-*"):
             shutil.rmtree(left, ignore_errors=True)
@@ -187,6 +188,7 @@ def verify_gallery(folder: Path, version: str | None = None) -> list[str]:
                 problems.append(f"SKU {sku.sku!r} is there twice")
             seen.add(sku.sku)
             skus, rows = skus + 1, rows + sku.rows
+            problems += filter(None, (check_photo(folder, digest) for digest in sku.photos))
     if (skus, rows) != (manifest.skus, manifest.rows):
         problems.append(f"{skus} SKUs with {rows} views are there, {manifest.skus} with {manifest.rows} are on record")
     return problems
