@@ -323,7 +323,11 @@ def recognize(arguments: tuple[str, ...], folder: Path, **options: Any) -> None:
     console = open_console()
     views = _view_pictures(options.pop("sku_list"), options.pop("cache"))
     settings = RecognizeSettings(gallery=folder, paths=paths, run=run, **options)
-    summary = recognize_all(settings, console, view_picture=views)
+    try:
+        summary = recognize_all(settings, console, view_picture=views)
+    finally:
+        if views is not None:
+            views.close()
     report(summary)
     print_summary(console, summary)
     _leave(summary)

@@ -1,7 +1,8 @@
 """Pictures of the views that a gallery's vectors were made of, rendered again from the list where people look at one.
 
-A gallery keeps one small front for each SKU. All eight views as thumbnails would be 8 x 2 KB, 2.7 GB of 170,000 SKUs;
-rendering those of a review page takes seconds.
+A gallery keeps a small front for each SKU. All eight views as thumbnails would be 8 x 1.95 KB, 2.7 GB of 170,000 SKUs,
+of which people look at some hundred. Drawing a row of views takes 0.28 s of one core (2026-11-29, software): a
+page of 300 cases with three SKUs each at most 4 min, mostly far less, since every row is drawn once.
 """
 
 from __future__ import annotations

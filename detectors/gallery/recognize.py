@@ -182,7 +182,9 @@ def recognize(
         finally:
             found.close()
             shots.close()
-        summary.page = review.finish(decision)
+        if view_picture is not None and not summary.interrupted:
+            console.print("drawing the nearest views for the review page", highlight=False)
+        summary.page = review.finish(decision, soon=summary.interrupted)
     summary.seconds = time.monotonic() - begun
     return summary
 

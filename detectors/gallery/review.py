@@ -84,8 +84,11 @@ class Review:
             for place in np.flatnonzero(one.verdicts != Verdict.KNOWN).tolist():
                 picture = self._add(one, place, picture)
 
-    def finish(self, decision: Decision) -> Path | None:
-        """Writes the files; returns the page, None where there was nothing to look at."""
+    def finish(self, decision: Decision, *, soon: bool = False) -> Path | None:
+        """Writes the files; returns the page, None where there was nothing to look at.
+
+        soon: the gallery's fronts in place of views, which may take minutes to be drawn.
+        """
         if not any(self._totals.values()):
             return None
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -94,7 +97,8 @@ class Review:
             verdict: [case for _, _, case in sorted(kept, key=lambda item: (-item[0], -item[1]))]
             for verdict, kept in self._kept.items()
         }
-        return write_review_page(self._folder, self._gallery, cases, self._totals, decision, self._view_picture)
+        view_picture = None if soon else self._view_picture
+        return write_review_page(self._folder, self._gallery, cases, self._totals, decision, view_picture)
 
     def _add(self, one: Recognized, place: int, picture: ReviewPicture | None) -> ReviewPicture | None:
         """Notes a case, and keeps it where it is among those to show; the picture, once it has such a case."""
