@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 # Where an s at the end is not enough.
-IRREGULAR = {"category": "categories", "box": "boxes", "registry": "registries", "index": "indexes"}
+IRREGULAR = {
+    "box": "boxes",
+    "category": "categories",
+    "class": "classes",
+    "index": "indexes",
+    "mesh": "meshes",
+    "registry": "registries",
+}
 
 
 def count_of(number: int, noun: str, *, spec: str = "") -> str:
@@ -18,3 +25,8 @@ def plural_of(noun: str) -> str:
     """The plural of a noun of one word or several, such as "bad category"."""
     before, space, last = noun.rpartition(" ")
     return f"{before}{space}{IRREGULAR.get(last, f'{last}s')}"
+
+
+def counts_of(*, spec: str = "", **numbers: int) -> str:
+    """Several numbers with their nouns: counts_of(image=3, box=1) is "3 images, 1 box"."""
+    return ", ".join(count_of(number, noun, spec=spec) for noun, number in numbers.items())

@@ -11,6 +11,7 @@ import numpy as np
 
 from assets.categories import bare_name
 from assets.errors import SynthError
+from assets.plurals import count_of
 from detectors.image_set import IGNORED, Classes, ImageSet
 
 ClassChoice = Literal["all", "common", "product"]
@@ -65,7 +66,7 @@ def match_classes(sets: Sequence[Classified], choice: ClassChoice = "all") -> Cl
             having[label].append(images.name)
     notes = [_only_in(images.name, keys, having, sets) for images in sets]
     if renamed:
-        notes.append(f"{len(renamed)} classes matched by name, not by key: {_listed(tuple(renamed))}")
+        notes.append(f"{count_of(len(renamed), 'class')} matched by name, not by key: {_listed(tuple(renamed))}")
     if len(sets) > 1 and all(len(owners) == 1 for owners in having):
         notes.append("no class is in more than one data set: do they call the same products the same?")
     kept = [place for place, owners in enumerate(having) if choice == "all" or len(owners) == len(sets)]
@@ -171,7 +172,7 @@ def _plain(name: str) -> str:
 
 def _only_in(name: str, keys: list[str], having: list[list[str]], sets: Sequence[Classified]) -> str:
     alone = [key for key, owners in zip(keys, having, strict=True) if owners == [name]]
-    return f"{len(alone)} classes only in {name}: {_listed(tuple(alone))}" if alone and len(sets) > 1 else ""
+    return f"{count_of(len(alone), 'class')} only in {name}: {_listed(tuple(alone))}" if alone and len(sets) > 1 else ""
 
 
 def _listed(keys: tuple[str, ...]) -> str:

@@ -15,6 +15,7 @@ from rich.console import Console
 from assets.atomic import write_whole
 from assets.errors import SynthError
 from assets.places import Place
+from assets.plurals import count_of
 from detectors.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, restore_model
 from detectors.class_match import is_agnostic, relabel, rename_classes
 from detectors.coco_source import find_coco_file
@@ -201,7 +202,7 @@ def _named_as(classes: Classes, truth: ImageSet, console: Console) -> ImageSet:
             hint="classes are matched by sku, else by name",
         )
     if unknown:
-        text = f"{len(unknown)} classes of {truth.name} are unknown to the detector, their boxes count as missed: "
+        text = f"{count_of(len(unknown), 'class')} of {truth.name} unknown to the detector, their boxes are missed: "
         console.print(text + ", ".join(unknown[:10]), highlight=False, markup=False)
     return renamed
 

@@ -20,6 +20,7 @@ from torch.utils.data import Dataset
 from assets.atomic import lock_folder, write_whole
 from assets.errors import SynthError
 from assets.places import Place
+from assets.plurals import count_of, counts_of
 from assets.shards import ShardEntry
 from detectors.augment import Letterbox
 from detectors.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, restore_model
@@ -126,7 +127,7 @@ def _matched(known: Classes, shards: ShardSet, console: Console) -> tuple[dict[i
     if missing == len(shards.own):
         raise SynthError("no class of the data set is one of the detector's", where=str(shards.place))
     if missing:
-        text = f"{missing} classes of the data set are unknown to the detector: their boxes count as missed"
+        text = f"{count_of(missing, 'class')} of the data set unknown to the detector: boxes of them count as missed"
         console.print(text, highlight=False)
     return category_ids, shards.own_label, shards.own
 
@@ -244,8 +245,12 @@ def _write_classes(folder: Path, classes: Classes, numbers: CocoRun, coco: Strea
 
 def print_shard_report(console: Console, report: ShardReport) -> None:
     """The numbers on the console, and what is not told."""
-    counts = f"{report.images:,} images, {report.boxes:,} boxes of {report.classes:,} classes"
-    console.print(f"{report.name}: {counts}, {report.detections:,} detections", highlight=False, markup=False)
+    counts = (
+        f"{counts_of(image=report.images, box=report.boxes, spec=',')} of {count_of(report.classes, 'class', spec=',')}"
+    )
+    console.print(
+        f"{report.name}: {counts}, {count_of(report.detections, 'detection', spec=',')}", highlight=False, markup=False
+    )
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for name in ("", "value"):
         table.add_column(name, justify="right" if name else "left")

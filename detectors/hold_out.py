@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.plurals import count_of
 from detectors.image_set import ImageSet
 from detectors.leaks import group_copies
 from detectors.mix import Purpose, stream
@@ -25,7 +26,9 @@ def share_real(
     held = None
     real, copies = group_copies(real)
     if copies:
-        tell(f"{copies} groups of real photos hold copies of photos of other groups: kept together with them")
+        tell(
+            f"{count_of(copies, 'group')} of real photos with copies of photos of other groups: kept together with them"
+        )
     order = stream(seed, Purpose.HOLD_OUT).permutation(int(real.groups.max()) + 1 if len(real) else 0)
     if needs_validation and settings.hold_out > 0:
         chosen = _held_out(real, order[::-1], settings.hold_out)
@@ -33,7 +36,8 @@ def share_real(
         if len(rest) and len(chosen):
             held, real = real.take(chosen), real.take(rest)
             groups = len(np.unique(held.groups))
-            tell(f"no --val given: {len(held)} real photos ({groups} groups) are held out to choose the checkpoint by")
+            photos = f"{len(held)} real photos ({count_of(groups, 'group')})"
+            tell(f"no --val given: {photos} are held out to choose the checkpoint by")
         else:
             tell("no --val given, and the real photos are a single group: nothing to choose the checkpoint by")
     if settings.real_fraction < 1:

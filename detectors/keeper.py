@@ -12,6 +12,7 @@ from typing import Any
 import lightning as L
 from torch import nn
 
+from assets.plurals import count_of
 from detectors.checkpoint import BEST, LAST, Checkpoint, save_checkpoint
 from detectors.find import find_in_set
 from detectors.history import draw_curves
@@ -178,7 +179,7 @@ class Keeper(L.Callback):
             text += f", validation AP {row['AP']:.4f}, AP50 {row['AP50']:.4f}{' (best so far)' if better else ''}"
         self.progress.tell(f"{text}; drawn {realised(self.record.drawn)}")
         if self.record.stopped and learner.step < learner.plan.steps:
-            self.progress.tell(f"stopped: no better for {self.record.stale} epochs")
+            self.progress.tell(f"stopped: no better for {count_of(self.record.stale, 'epoch')}")
 
     def _checkpoint(self, learner: Learner, row: dict[str, float], **training: Any) -> Checkpoint:
         identity = self.identity

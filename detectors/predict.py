@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from assets.atomic import lock_folder
 from assets.errors import SynthError
 from assets.interrupt import stop_on_signals, until
+from assets.plurals import count_of
 from detectors.augment import Letterbox
 from detectors.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, restore_model
 from detectors.find import detections_of, forward
@@ -134,7 +135,8 @@ def print_summary(console: Console, summary: PredictSummary) -> None:
     for note in summary.notes:
         say(note)
     if summary.interrupted:
-        say(f"stopped after {summary.pictures} of {summary.total} pictures; what was found until then is kept")
+        pictures = count_of(summary.total, "picture")
+        say(f"stopped after {summary.pictures} of {pictures}; what was found until then is kept")
     if summary.failed:
         say(f"could not be read: {len(summary.failed)}")
         for failed in summary.failed[:TOLD]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from assets.errors import SynthError
 from assets.places import Place
+from assets.plurals import count_of, counts_of
 from assets.shards import INDEX, ShardEntry
 from detectors.class_match import ClassChoice, match_classes, relabel
 from detectors.coco_read import read_images
@@ -244,7 +245,8 @@ def _tell_doubts(
     for read in [*training, held] if held else training:
         gone = _classes_gone(read.images, classes)
         if gone:
-            tell(f"{len(gone)} classes of {read.images.name} are not trained, ignored there: {', '.join(gone[:10])}")
+            some = f"{count_of(len(gone), 'class')} of {read.images.name}"
+            tell(f"{some} not trained, ignored there: {', '.join(gone[:10])}")
     if settings.real is None:
         return
     if training[-1].rendered:
@@ -255,7 +257,8 @@ def _tell_doubts(
             for read in (training[-1], held)
         )
         if shared := sorted(trained & validated):
-            tell(f"{len(shared)} groups are in {REAL} and in validation, such as {settings.group_key} {shared[0]}")
+            both = f"both in {REAL} and in validation, such as {settings.group_key} {shared[0]}"
+            tell(f"{count_of(len(shared), 'group')} {both}")
 
 
 def _classes_gone(images: ImageSet | ShardSet, classes: Classes) -> list[str]:
@@ -332,6 +335,7 @@ def _tell_problems(reads: Sequence[_Read], tell: Tell) -> None:
     for read in reads:
         images = read.images
         boxes = images.annotations if isinstance(images, ShardSet) else int((images.labels >= 0).sum())
-        tell(f"{read.problems.where}: {len(images)} images, {boxes} boxes, {len(images.classes)} classes")
+        counts = f"{counts_of(image=len(images), box=boxes)}, {count_of(len(images.classes), 'class')}"
+        tell(f"{read.problems.where}: {counts}")
         for line in [*read.problems.lines(), *read.problems.hints]:
             tell(f"  {line}")

@@ -64,7 +64,8 @@ class StepProgress:
             self._bar.update(self._task, advance=count, words=text)
         elif now - self._printed >= SECONDS_BETWEEN_LINES or self.done == self.total:
             self._printed = now
-            self.tell(f"{self.title}: {self.done}/{self.total} {self.unit}, {text}")
+            unit = self.unit if self.total != 1 else self.unit.removesuffix("s")
+            self.tell(f"{self.title}: {self.done}/{self.total} {unit}, {text}")
 
     def about(self) -> str:
         """Rate, time left and failures, in words."""

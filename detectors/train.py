@@ -18,6 +18,7 @@ from rich.console import Console
 from assets.atomic import lock_folder, remove_leftovers, write_whole
 from assets.errors import SynthError
 from assets.interrupt import stop_on_signals
+from assets.plurals import count_of
 from detectors.augment import preset
 from detectors.checkpoint import BEST, LAST, Checkpoint, load_checkpoint
 from detectors.data_identity import claim_data
@@ -243,12 +244,15 @@ def _describe(console: Console, settings: TrainSettings, spec: ModelSpec, plan: 
     names = settings.source_names
     backbone = f" on {spec.backbone}" if spec.backbone else ""
     console.print(
-        f"{spec.detector}{backbone}, {spec.classes} classes, pictures fitted into {spec.width}x{spec.height}",
+        f"{spec.detector}{backbone}, {count_of(spec.classes, 'class')}, "
+        f"pictures fitted into {spec.width}x{spec.height}",
         highlight=False,
     )
     for phase in plan.phases:
         mix = ", ".join(f"{name} {share:.0%}" for name, share in zip(names, phase.shares, strict=True) if share)
-        console.print(f"phase {phase.name}: {phase.steps} steps of {settings.batch}, {mix}", highlight=False)
+        console.print(
+            f"phase {phase.name}: {count_of(phase.steps, 'step')} of {settings.batch}, {mix}", highlight=False
+        )
 
 
 def _summary(settings: TrainSettings, learner: Learner, keeper: Keeper, seconds: float) -> TrainSummary:

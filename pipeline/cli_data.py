@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from assets.plurals import count_of, counts_of
 from pipeline.cli_command import CommandGroup
 from pipeline.cli_output import open_console, output_options, report
 from pipeline.cli_types import ANY_PATH
@@ -93,7 +94,9 @@ def _run(call: Callable[[], DataSummary], word: str) -> None:
         click.echo(note)
     there = f" ({summary.there} were there)" if summary.there else ""
     shards = summary.shards + summary.there
-    click.echo(f"{word}: {shards} shards{there}, {summary.images} images, {summary.annotations} annotations")
+    click.echo(
+        f"{word}: {count_of(shards, 'shard')}{there}, {counts_of(image=summary.images, annotation=summary.annotations)}"
+    )
 
 
 COMMANDS: tuple[click.Command, ...] = (data,)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from assets.plurals import count_of
 from pipeline.cli_choices import INDEX
 from pipeline.cli_command import Command, CommandGroup
 from pipeline.cli_options import list_arguments, optional_list_arguments
@@ -163,7 +164,8 @@ def verify(folder: Path, which: str | None) -> None:
     problems = verify_version(folder, which)
     for problem in problems:
         click.echo(f"- {problem}")
-    click.echo(f"version {which or current_version(folder)}: {f'{len(problems)} problems' if problems else 'good'}")
+    found = count_of(len(problems), "problem") if problems else "good"
+    click.echo(f"version {which or current_version(folder)}: {found}")
     sys.exit(1 if problems else 0)
 
 

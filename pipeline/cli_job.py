@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from assets.plurals import counts_of
 from pipeline.cli_choices import ENGINE, recipe_of
 from pipeline.cli_command import CommandGroup
 from pipeline.cli_options import backdrop_options, list_arguments, recipe_options, with_options
@@ -147,7 +148,7 @@ def job_index(place: str) -> None:
 
     with tempfile.TemporaryDirectory(prefix="synth-") as folder:
         counts = write_index_now(_settings_at(place, Path(folder)))
-    click.echo(f"{counts.shards} shards, {counts.pictures} pictures, {counts.annotations} annotations")
+    click.echo(counts_of(shard=counts.shards, picture=counts.pictures, annotation=counts.annotations))
 
 
 def _settings_at(place: str, folder: Path) -> Any:

@@ -18,6 +18,7 @@ from assets.categories import display_name, unique_names
 from assets.errors import SynthError
 from assets.interrupt import until_interrupted
 from assets.places import Place
+from assets.plurals import count_of
 from assets.shards import (
     CATEGORIES,
     INDEX,
@@ -172,7 +173,7 @@ def unite_categories(sets: Sequence[list[Record]], names: Sequence[str]) -> tupl
             raise SynthError("two categories of one set have one SKU", where=name)
         if moved:
             more = f" and {len(moved) - 5} more" if len(moved) > 5 else ""
-            notes.append(f"{name}: {len(moved)} categories have other ids ({'; '.join(moved[:5])}{more})")
+            notes.append(f"{name}: {count_of(len(moved), 'category')} have other ids ({'; '.join(moved[:5])}{more})")
         if differing:
             notes.append(f"{name}: {differing} categories are described otherwise than before: the first one counts")
         kinds.append(own)

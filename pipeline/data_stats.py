@@ -19,6 +19,7 @@ from rich.table import Table
 from assets.errors import SynthError
 from assets.limits import DATASET_INSTANCES
 from assets.places import Place
+from assets.plurals import count_of
 from assets.shards import Record, has_index, read_categories, read_index
 from detectors.coco_values import is_set, number, sku_text, whole_number
 from detectors.progress import StepProgress
@@ -246,8 +247,9 @@ def _skus(stats: Stats, below: int) -> Table:
         mean = float((stats.products * np.arange(len(stats.products))).sum() / reached[-1])
         table.add_row("products of a picture", f"{held[0]:,}", f"{middle:,}", f"{mean:,.1f}", f"{held[-1]:,}")
     never, few = int((stats.boxes == 0).sum()), int((stats.boxes < below).sum())
-    words = f"{len(stats.ids):,} SKUs: {never:,} never seen, {few:,} with fewer than {below} boxes"
-    unknown = f"; {stats.unknown:,} boxes of unknown categories" if stats.unknown else ""
+    words = f"{count_of(len(stats.ids), 'SKU', spec=',')}: {never:,} never seen, "
+    words += f"{few:,} with fewer than {count_of(below, 'box')}"
+    unknown = f"; {count_of(stats.unknown, 'box', spec=',')} of unknown categories" if stats.unknown else ""
     table.caption, table.caption_justify = words + unknown, "left"
     return table
 

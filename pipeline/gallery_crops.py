@@ -22,6 +22,7 @@ from assets.catalog import Catalog, load_catalog
 from assets.catalog_ids import CategoryIds, ids_of
 from assets.cores import usable_cores
 from assets.errors import SynthError
+from assets.plurals import count_of
 from assets.sku_lists import SkuSource
 from detectors.progress import StepProgress, duration_text
 from pipeline.disk_errors import takes_no_more
@@ -242,13 +243,15 @@ def _check_folder(settings: CropSettings, catalog: Catalog) -> None:
 def print_summary(console: Console, summary: CropSummary) -> None:
     """What was made, and what was not."""
     pace = f", {summary.made / summary.seconds * 60:,.0f} SKUs/min" if summary.made and summary.seconds else ""
-    words = f"{summary.made:,} SKUs rendered in {duration_text(summary.seconds)}{pace}"
+    words = f"{count_of(summary.made, 'SKU', spec=',')} rendered in {duration_text(summary.seconds)}{pace}"
     console.print(words, highlight=False)
     for key, reason in summary.failed[:MOST_TOLD]:
         console.print(f"  - {key}: {reason}", style="red", highlight=False, markup=False)
     if summary.failed:
-        console.print(f"{len(summary.failed)} SKUs could not be rendered", highlight=False)
+        console.print(f"{count_of(len(summary.failed), 'SKU')} could not be rendered", highlight=False)
     if summary.interrupted:
         console.print("stopped; what is finished is kept: the same command goes on from there", highlight=False)
     else:
-        console.print(f"{summary.pictures:,} pictures: {summary.out / COCO}", highlight=False, markup=False)
+        console.print(
+            f"{count_of(summary.pictures, 'picture', spec=',')}: {summary.out / COCO}", highlight=False, markup=False
+        )

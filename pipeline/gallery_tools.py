@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from assets.plurals import count_of
+from assets.plurals import count_of, counts_of
 from detectors.gallery.clean import clean_gallery
 from detectors.gallery.decision import settle_decision
 from detectors.gallery.gallery import open_gallery
@@ -37,7 +37,7 @@ def print_info(folder: Path, console: Console) -> None:
     bytes_used = sum(part.bytes for part in manifest.parts)
     table = _plain()
     table.add_row("version", gallery.version + (f", made from {manifest.parent}" if manifest.parent else ""))
-    table.add_row("SKUs", f"{len(gallery):,} with {manifest.rows:,} views")
+    table.add_row("SKUs", f"{len(gallery):,} with {count_of(manifest.rows, 'view', spec=',')}")
     table.add_row("vectors", f"{manifest.embedder.dim} numbers, {manifest.precision}, {bytes_used / 2**20:,.1f} MiB")
     table.add_row("embedder", f"{manifest.embedder.fingerprint[:16]}, crops of {manifest.embedder.side} px")
     if note is None:
@@ -71,7 +71,7 @@ def switch(folder: Path, version: str | None) -> str:
             version = roll_back(folder)
         else:
             use_version(folder, version)
-    return f"{folder}: version {version} is in use ({read_manifest(folder, version).skus:,} SKUs)"
+    return f"{folder}: version {version} is in use ({count_of(read_manifest(folder, version).skus, 'SKU', spec=',')})"
 
 
 def verify_version(folder: Path, version: str | None) -> list[str]:
@@ -84,7 +84,7 @@ def clean_folder(folder: Path, keep: int) -> str:
     """Deletes what is older than the `keep` versions before the one in use; what that came to, in words."""
     with write_gallery(folder):
         versions, freed = clean_gallery(folder, keep)
-    return f"{versions} versions deleted, {freed / 2**20:,.1f} MiB freed"
+    return f"{count_of(versions, 'version')} deleted, {freed / 2**20:,.1f} MiB freed"
 
 
 def make_index(folder: Path, kind: str, console: Console) -> None:
@@ -106,7 +106,10 @@ def print_summary(console: Console, summary: GallerySummary) -> None:
     table.add_row("gallery", str(summary.out))
     if summary.version:
         same = " as before" if summary.version == summary.before else ""
-        table.add_row("version", f"{summary.version}{same}: {summary.skus:,} SKUs, {summary.rows:,} views")
+        table.add_row(
+            "version",
+            f"{summary.version}{same}: {counts_of(SKU=summary.skus, view=summary.rows, spec=',')}",
+        )
     pace = f", {summary.made / summary.seconds * 60:,.0f} SKUs/min" if summary.made and summary.seconds else ""
     dropped = f", {summary.dropped:,} dropped" if summary.dropped else ""
     made = (
@@ -117,7 +120,7 @@ def print_summary(console: Console, summary: GallerySummary) -> None:
     for key, reason in summary.failed[:MOST_TOLD]:
         console.print(f"  - {key}: {reason}", style="red", highlight=False, markup=False)
     if summary.failed:
-        words = f"{len(summary.failed)} SKUs could not be rendered and are not in the gallery"
+        words = f"{count_of(len(summary.failed), 'SKU')} could not be rendered and are not in the gallery"
         console.print(f"{words}; all are in {summary.out / FAILURES}", highlight=False, markup=False)
     if summary.interrupted:
         console.print("stopped; what is finished is kept: the same command goes on from there", highlight=False)

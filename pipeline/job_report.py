@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from assets.plurals import count_of
 from detectors.progress import duration_text
 from pipeline.job_cost import Cost
 from pipeline.job_estimate import Estimate
@@ -50,7 +51,10 @@ def print_estimate(console: Console, estimate: Estimate) -> None:
     settings, table = estimate.settings, _table()
     table.add_row("SKUs", f"{estimate.skus:,} ({estimate.change})")
     if estimate.there:
-        table.add_row("there already", f"{estimate.there:,} scenes, of which {estimate.retired:,} will be retired")
+        table.add_row(
+            "there already",
+            f"{count_of(estimate.there, 'scene', spec=',')}, of which {estimate.retired:,} will be retired",
+        )
     if not estimate.all_scenes:
         table.add_row("to render", f"nothing: every SKU is seen {settings.times} times")
         console.print(table, highlight=False)
@@ -61,7 +65,7 @@ def print_estimate(console: Console, estimate: Estimate) -> None:
     table.add_row("pictures", f"{estimate.all_scenes * views:,}")
     if estimate.pilot is not None:
         _add_pilot(table, estimate, estimate.pilot)
-    table.add_row("shards", f"{estimate.shards:,} of up to {settings.shard_scenes} scenes")
+    table.add_row("shards", f"{estimate.shards:,} of up to {count_of(settings.shard_scenes, 'scene')}")
     if estimate.cost is not None:
         _add_cost(table, estimate, estimate.cost)
     console.print(table, highlight=False)
@@ -87,9 +91,11 @@ def _add_pilot(table: Table, estimate: Estimate, pilot: Pilot) -> None:
     table.add_row("annotations", f"about {pilot.annotations * pictures:,.0f}")
     goal = f"seen {settings.visible:.0%}, {settings.pixels} px"
     table.add_row("appearances", f"{settings.times} of each of {estimate.due:,} SKUs that lack some ({goal} at least)")
-    table.add_row("of those dealt", f"{pilot.share:.0%} count, by {pilot.scenes} scenes drawn")
+    table.add_row("of those dealt", f"{pilot.share:.0%} count, by {count_of(pilot.scenes, 'scene')} drawn")
     if pilot.failed:
-        table.add_row("not drawn", f"[red]{pilot.failed} scenes[/red]: {escape(' '.join(pilot.reason.split()))}")
+        table.add_row(
+            "not drawn", f"[red]{count_of(pilot.failed, 'scene')}[/red]: {escape(' '.join(pilot.reason.split()))}"
+        )
     table.add_row("sides", shares_text(pilot.sides, SIDES.values()))
     bins = [f"{low}-{high}" for low, high in zip((0, *EDGES), EDGES, strict=False)] + [f"{EDGES[-1]}-"]
     table.add_row("shorter side, px", shares_text(pilot.sizes, [name for name in bins if pilot.sizes.get(name)]))
@@ -112,12 +118,12 @@ def _add_cost(table: Table, estimate: Estimate, cost: Cost) -> None:
     for workers in sorted({cost.workers, 16, 64}):
         wall = duration_text(estimate.worker_seconds(workers) / workers)
         like = "" if workers <= cost.workers else " such as these"
-        table.add_row("time" if workers == cost.workers else "", f"{wall} with {workers} worker(s){like}")
+        table.add_row("time" if workers == cost.workers else "", f"{wall} with {count_of(workers, 'worker')}{like}")
 
 
 def _workers(cost: Cost) -> str:
     threads = f" of {cost.threads} threads" if cost.threads > 1 else ""
-    return f"{cost.workers} worker(s){threads}"
+    return f"{count_of(cost.workers, 'worker')}{threads}"
 
 
 def gpu_text(estimate: Estimate) -> str:
@@ -146,7 +152,8 @@ def print_status(console: Console, status: JobStatus, place: str) -> None:
             "this run", f"{progress['made']:,} made, {progress['failed']:,} failed; {escape(progress['about'])}"
         )
     table.add_row(
-        "pictures", f"{status.pictures:,} with {status.annotations:,} annotations, {bytes_text(status.bytes)}"
+        "pictures",
+        f"{status.pictures:,} with {count_of(status.annotations, 'annotation', spec=',')}, {bytes_text(status.bytes)}",
     )
     share = status.seen / status.wanted if status.wanted else 0.0
     table.add_row(
@@ -170,7 +177,8 @@ def print_job_summary(console: Console, summary: JobSummary) -> None:
     )
     table.add_row("shards", f"{counts.shards:,}, of which {summary.found:,} were there")
     table.add_row(
-        "pictures", f"{counts.pictures:,} with {counts.annotations:,} annotations, {bytes_text(counts.bytes)}"
+        "pictures",
+        f"{counts.pictures:,} with {count_of(counts.annotations, 'annotation', spec=',')}, {bytes_text(counts.bytes)}",
     )
     if summary.outcome:
         seen = "{seen_least:,} at least, {seen_median:,.0f} in the middle, {seen_most:,} at most".format(
@@ -180,7 +188,9 @@ def print_job_summary(console: Console, summary: JobSummary) -> None:
     console.print(table, highlight=False)
     short = summary.outcome.get("short", {})
     if short and summary.ended == "finished":
-        console.print(f"{len(short):,} SKUs are seen less than {summary.outcome['times']} times:", highlight=False)
+        console.print(
+            f"{count_of(len(short), 'SKU', spec=',')} seen less than {summary.outcome['times']} times:", highlight=False
+        )
         for sku, about in list(short.items())[:MOST_TOLD]:
             console.print(f"  {escape(sku)}: {about['seen']} times, {escape(about['why'])}", highlight=False)
         if len(short) > MOST_TOLD:

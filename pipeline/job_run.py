@@ -14,6 +14,7 @@ from assets.atomic import remove_leftovers, sweep_cache
 from assets.catalog import Catalog
 from assets.cores import usable_cores
 from assets.errors import SynthError
+from assets.plurals import count_of
 from pipeline.disk_errors import disk_error
 from pipeline.job_digests import sku_digests
 from pipeline.job_engines import Orders, open_engine
@@ -229,14 +230,16 @@ class _Driver:
             self._told = True
             waits = under_way and self.settings.engine == "local" and not self.lease.over
             self.reporter.say(
-                f"finishing {under_way} scenes under way; press Ctrl-C again to stop now" if waits else "stopping"
+                f"finishing {count_of(under_way, 'scene')} under way; press Ctrl-C again to stop now"
+                if waits
+                else "stopping"
             )
         return self._told
 
     def _stop_if_hopeless(self, failed: int, scenes: int, reason: str) -> None:
         if failed >= FEWEST_FAILURES and failed > self.settings.render.max_failures * scenes:
             raise SynthError(
-                f"{failed} scenes failed: the job stops",
+                f"{count_of(failed, 'scene')} failed: the job stops",
                 where=self.place.url,
                 found=reason,
                 expected=f"at most {self.settings.render.max_failures:.0%} of {scenes}",

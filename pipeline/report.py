@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from assets.plurals import count_of
 from detectors.progress import duration_text, rate_text
 from pipeline.render_run import RunSummary
 
@@ -22,9 +23,9 @@ def print_summary(console: Console, summary: RunSummary) -> None:
         table.add_row("pictures", f"{summary.pictures}")
         table.add_row("annotations", f"{summary.annotations}")
         table.add_row("SKUs seen", f"{summary.skus} of {summary.catalog_size}")
-    table.add_row("this run", f"{summary.made} scenes in {duration_text(summary.seconds)}{rate}")
+    table.add_row("this run", f"{count_of(summary.made, 'scene')} in {duration_text(summary.seconds)}{rate}")
     if summary.again:
-        table.add_row("tried twice", f"{summary.again} scenes, after trouble with their process")
+        table.add_row("tried twice", f"{count_of(summary.again, 'scene')}, after trouble with their process")
     console.print(table, highlight=False)
     if summary.failures:
         _print_failures(console, summary)
@@ -38,7 +39,7 @@ def _next_step(summary: RunSummary) -> str:
 
 
 def _print_failures(console: Console, summary: RunSummary) -> None:
-    scenes = "1 scene" if len(summary.failures) == 1 else f"{len(summary.failures)} scenes"
+    scenes = count_of(len(summary.failures), "scene")
     console.print(f"[red]{scenes} failed[/red]; see {escape(str(summary.out))}/failures.jsonl", highlight=False)
     for outcome in summary.failures[:MOST_FAILURES_TOLD]:
         console.print(f"  scene {outcome.index}: {outcome.reason}", highlight=False, markup=False)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from assets.atomic import write_whole
 from assets.errors import SynthError
+from assets.plurals import count_of, counts_of
 from detectors.class_match import rename_classes
 from detectors.device import loader_processes
 from detectors.embed.checkpoint import load_embedder_checkpoint
@@ -253,7 +254,8 @@ def _at_threshold(known: _Known, ranking: Ranking, settings: EvaluateSettings, c
 def print_report(console: Console, report: EmbedReport) -> None:
     """Numbers, the weakest SKUs and the most frequent confusions, as tables."""
     numbers = report.numbers
-    table = Table(title=f"{numbers.queries} crops of known SKUs among {numbers.skus} SKUs ({numbers.views} views)")
+    known = counts_of(SKU=numbers.skus, view=numbers.views)
+    table = Table(title=f"{count_of(numbers.queries, 'crop')} of known SKUs among {known}")
     for column in ("top-1", "top-5", "MRR", "lead right / wrong", "AUROC", "FPR at 95 % TPR"):
         table.add_column(column, justify="right")
     lead = f"{numbers.margin_right:.3f} / {numbers.margin_wrong:.3f}"

@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 from assets.atomic import lock_folder, remove_leftovers, write_whole
 from assets.errors import SynthError
 from assets.interrupt import stop_on_signals
+from assets.plurals import count_of
 from detectors.checkpoint import BEST, LAST
 from detectors.device import loader_processes, pick_device
 from detectors.embed.augment import augment_crop, crop_preset
@@ -167,8 +168,9 @@ class _Training:
         rows = getattr(self.learner.loss, "per_class", 1)
         megabytes = state_bytes(classes, settings.dim, rows) / 1e6
         self.console.print(
-            f"{settings.backbone}, {settings.dim} numbers from {settings.side} px; {settings.loss} over {classes} SKUs "
-            f"(centres {megabytes:.0f} MB), {self.plan.steps} steps of {settings.skus} x {settings.crops}",
+            f"{settings.backbone}, {settings.dim} numbers from {settings.side} px; {settings.loss} over "
+            f"{count_of(classes, 'SKU')} (centres {megabytes:.0f} MB), "
+            f"{count_of(self.plan.steps, 'step')} of {settings.skus} x {settings.crops}",
             highlight=False,
         )
 
@@ -231,7 +233,7 @@ class _Training:
             text += f", {name} {row[name]:.4f}" if name in row else ""
         self.progress.tell(text + (" (best so far)" if better and "top1" in row else ""))
         if record.stopped:
-            self.progress.tell(f"stopped: no better for {record.stale} epochs")
+            self.progress.tell(f"stopped: no better for {count_of(record.stale, 'epoch')}")
 
     def _judge(self) -> dict[str, float]:
         """Scores of the averaged weights on held-out crops."""
@@ -279,7 +281,7 @@ def print_summary(console: Console, summary: EmbedSummary) -> None:
     table = Table(show_header=False, box=None)
     scores = ", ".join(f"{name} {summary.best[name]:.4f}" for name in ("top1", "top5", "mrr") if name in summary.best)
     table.add_row("best", f"{scores or 'no validation set'} (epoch {summary.best.get('epoch', 0):g})")
-    table.add_row("this run", f"{summary.seconds:.0f} s, {summary.steps} steps in all")
+    table.add_row("this run", f"{summary.seconds:.0f} s, {count_of(summary.steps, 'step')} in all")
     table.add_row("checkpoints", f"{summary.out / BEST}, {summary.out / LAST}")
     console.print(table, highlight=False)
     if not summary.finished:

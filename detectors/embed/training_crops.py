@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from assets.atomic import write_whole
+from assets.plurals import count_of
 from detectors.data_identity import claim_data
 from detectors.device import loader_processes
 from detectors.embed.crop_store import CropSource, JoinedCrops, StoredCrops, store_crops
@@ -54,9 +55,9 @@ def open_crops(settings: EmbedSettings, console: Console, earlier: Mapping[str, 
     pools = Pools.of(source.labels, len(data.classes))
     check_pools(pools)
     absent = int((pools.counts() == 0).sum())
-    tell(f"{len(source.labels)} crops of {len(data.classes) - absent} SKUs to learn from")
+    tell(f"{count_of(len(source.labels), 'crop')} of {count_of(len(data.classes) - absent, 'SKU')} to learn from")
     if absent:
-        tell(f"{absent} SKUs have no crop that is large and visible enough")
+        tell(f"{count_of(absent, 'SKU')} without a crop that is large and visible enough")
     validation = None
     if held:
         asked = JoinedCrops(tuple(_cut(images, f"held-{images.name}", data, settings, console) for images in held))

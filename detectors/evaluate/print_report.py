@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from assets.plurals import count_of, counts_of
 from detectors.evaluate.bootstrap import Interval
 from detectors.evaluate.report import Report
 
@@ -23,8 +24,8 @@ def print_report(console: Console, report: Report) -> None:
         words += f"{report.boxes} products are of others and count as missed"
         console.print(words, style="bold yellow" if 2 * boxes > report.boxes else None, highlight=False, markup=False)
     console.print(
-        f"{report.name}: {report.images} images in {report.groups} groups, {report.boxes} boxes of "
-        f"{len(report.classes)} classes, {report.detections} detections",
+        f"{report.name}: {count_of(report.images, 'image')} in {counts_of(group=report.groups, box=report.boxes)} of "
+        f"{count_of(len(report.classes), 'class')}, {count_of(report.detections, 'detection')}",
         highlight=False,
         markup=False,
     )

@@ -7,6 +7,7 @@ import math
 from rich.console import Console
 from rich.table import Table
 
+from assets.plurals import count_of, counts_of
 from detectors.gallery.evaluate import GalleryReport
 
 MOST_MISTAKES = 5
@@ -15,8 +16,8 @@ MOST_MISTAKES = 5
 def print_report(console: Console, report: GalleryReport) -> None:
     """Prints a report in about twenty lines."""
     console.print(
-        f"{report.name}: {report.boxes} products in {report.images} images; gallery {report.version}, "
-        f"{report.retrieval.skus:,} SKUs, {report.retrieval.views:,} views",
+        f"{report.name}: {count_of(report.boxes, 'product')} in {count_of(report.images, 'image')}; "
+        f"gallery {report.version}, {counts_of(SKU=report.retrieval.skus, view=report.retrieval.views, spec=',')}",
         highlight=False,
         markup=False,
     )

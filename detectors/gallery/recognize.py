@@ -15,6 +15,7 @@ from rich.console import Console
 from assets.atomic import lock_folder
 from assets.errors import SynthError
 from assets.interrupt import stop_on_signals, until
+from assets.plurals import count_of
 from detectors.embed.crops import prepare_crop
 from detectors.embed.embedder import Embedder
 from detectors.evaluate.pictures import LEFT_OUT, Mark, draw_marks, save_jpeg
@@ -207,7 +208,8 @@ def print_summary(console: Console, summary: RecognizeSummary) -> None:
     if summary.page:
         say(f"close calls and unknown products to decide on: {summary.page}")
     if summary.interrupted:
-        say(f"stopped after {summary.pictures} of {summary.total} pictures; what was found until then is kept")
+        pictures = count_of(summary.total, "picture")
+        say(f"stopped after {summary.pictures} of {pictures}; what was found until then is kept")
     for failed in summary.failed[:TOLD]:
         say(f"  - {failed.file}: {failed.reason}")
     if len(summary.failed) > TOLD:

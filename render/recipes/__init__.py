@@ -18,6 +18,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from assets.errors import SynthError, unknown_name
 from assets.limits import RECIPE_BYTES, read_file
+from assets.plurals import count_of
 from render.recipes.mix import MAX_PARTS, MIX, RecipeMix, RecipePart, ShareWeight
 from render.recipes.parts import Section
 from render.recipes.versions import added_keys, check_known, defaults_of, merged
@@ -123,7 +124,7 @@ def _recipe_from(data: Any, where: str, streams: int) -> Section:
         problems = [_problem(model, item) for item in found[:MOST_TOLD]]
         problems += [f"and {len(found) - MOST_TOLD} more"] if len(found) > MOST_TOLD else []
         raise SynthError(
-            f"the recipe has {len(found)} problems", where=where, problems=problems, hint=SHOW_HINT
+            f"the recipe has {count_of(len(found), 'problem')}", where=where, problems=problems, hint=SHOW_HINT
         ) from error
     check_known(recipe, streams, where)
     return recipe

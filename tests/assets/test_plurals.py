@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from assets.plurals import count_of
+from assets.plurals import count_of, counts_of
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,12 @@ from assets.plurals import count_of
         (2, "unknown category", "", "2 unknown categories"),
         (1, "box", ",", "1 box"),
         (3, "box", "", "3 boxes"),
+        (2, "bad class", "", "2 bad classes"),
     ],
 )
 def test_a_number_takes_the_noun_in_its_form(number: int, noun: str, spec: str, text: str) -> None:
     assert count_of(number, noun, spec=spec) == text
+
+
+def test_several_numbers_in_a_row() -> None:
+    assert counts_of(image=1200, box=1, spec=",") == "1,200 images, 1 box"

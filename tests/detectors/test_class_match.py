@@ -54,14 +54,14 @@ def test_classes_are_matched(real: Pairs, matched: list[int]) -> None:
 
 def test_classes_of_one_side_are_told() -> None:
     match = match_classes([a_set("synthetic", SYNTHETIC), a_set("real", [("tea-1", "Tea"), ("x", "X")])])
-    assert match.notes == ("2 classes only in synthetic: cola-1, soup-1", "1 classes only in real: x")
+    assert match.notes == ("2 classes only in synthetic: cola-1, soup-1", "1 class only in real: x")
 
 
 def test_matches_by_name_are_told_since_two_products_may_bear_one_name() -> None:
     match = match_classes(
         [a_set("synthetic", SYNTHETIC), a_set("real", [("4006", "Cola"), ("soup-1", "-"), ("tea-1", "-")])]
     )
-    assert match.notes == ("1 classes matched by name, not by key: 4006 of real is cola-1",)
+    assert match.notes == ("1 class matched by name, not by key: 4006 of real is cola-1",)
 
 
 def test_nothing_in_common_is_told() -> None:

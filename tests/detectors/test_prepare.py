@@ -95,7 +95,7 @@ def test_copies_of_a_photo_stay_together(synthetic: Path, real: Path) -> None:
         shutil.copy(real / "images" / "000000.png", real / "images" / f"{number:06d}.png")
     for seed in range(4):
         data, told = prepare(both(synthetic, real), seed)
-        assert visits(data.validation) in ({3}, {0, 1, 2}) and "2 groups of real photos hold copies" in told
+        assert visits(data.validation) in ({3}, {0, 1, 2}) and "2 groups of real photos with copies" in told
 
 
 @pytest.mark.parametrize("skip_bad", [False, True])
@@ -117,7 +117,7 @@ def test_training_images_that_are_validated_on(synthetic: Path, real: Path, tmp_
 
 def test_groups_on_both_sides_are_told(synthetic: Path, real: Path, tmp_path: Path) -> None:
     val = write_set(tmp_path / "val", coco(2, visit=[3, 9]), first_seed=300)
-    assert "1 groups are in real and in validation, such as visit 3" in prepare(both(synthetic, real, val=val))[1]
+    assert "1 group both in real and in validation, such as visit 3" in prepare(both(synthetic, real, val=val))[1]
 
 
 def test_skip_bad_leaves_out_and_counts(synthetic: Path, real: Path) -> None:
@@ -250,7 +250,7 @@ def test_validation_on_classes_that_nobody_trains(synthetic: Path, tmp_path: Pat
         prepare(settings)
     foreign["categories"][0]["sku"] = "tea"
     data, told = prepare(replace(settings, val=write_set(tmp_path / "val", foreign, first_seed=40)))
-    assert "1 classes of val are not trained, ignored there: flour" in told
+    assert "1 class of val not trained, ignored there: flour" in told
     assert data.validation is not None and sorted(set(data.validation.labels.tolist())) == [IGNORED, 2]
 
 
@@ -258,14 +258,14 @@ def test_classes_of_an_earlier_detector_are_kept(synthetic: Path) -> None:
     classes = Classes(("milk", "tea", "cola"), ("Milk", "Tea", "Cola"))
     data, told = prepare(DataSettings(synthetic=(("synthetic", synthetic),)), classes=classes)
     assert data.classes == classes and set(data.sources[0].labels.tolist()) == {2, IGNORED}
-    assert "1 classes of synthetic are not trained, ignored there: soup" in told
+    assert "1 class of synthetic not trained, ignored there: soup" in told
 
 
 def test_real_photos_of_fewer_classes(synthetic: Path, tmp_path: Path) -> None:
     content = coco(6, skus=("tea", "rice"), visit=[0, 1, 2, 3, 4, 5])
     path = write_set(tmp_path / "real", content, first_seed=80)
     data, told = prepare(both(synthetic, path))
-    assert data.classes.keys == ("cola", "soup", "tea", "rice") and "1 classes only in real: rice" in told
+    assert data.classes.keys == ("cola", "soup", "tea", "rice") and "1 class only in real: rice" in told
     data, told = prepare(both(synthetic, path, classes="common"))
     assert data.classes.keys == ("tea",) and all(set(s.labels.tolist()) <= {0, IGNORED} for s in data.sources)
 

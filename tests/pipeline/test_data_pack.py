@@ -199,7 +199,7 @@ def test_a_split_of_its_own(rendered: RunSettings, tmp_path: Path) -> None:
     pack_data(rendered.out, place, QUIET)
     runner = CliRunner()
     done = runner.invoke(main, ["data", "unpack", str(place), str(tmp_path / "back"), "--split", "val"])
-    assert done.exit_code == 0 and "unpacked: 1 shards, 4 images" in done.output
+    assert done.exit_code == 0 and "unpacked: 1 shard, 4 images" in done.output
     assert [path.name for path in (tmp_path / "back" / "annotations").iterdir()] == ["instances_val.json"]
     done = runner.invoke(main, ["data", "unpack", str(place), str(tmp_path / "back"), "--split", "vall"])
     assert done.exit_code == 1 and "val" in done.output
