@@ -95,6 +95,15 @@ COCO_VALUES = Limit("values of a COCO file that is read whole", 200_000_000, "ma
 ARRAY_BYTES = Limit("bytes of the arrays of a job's plan", 4096 * MIB, "look whether it is the right file")
 JSON_RECORD = Limit("bytes of one record of a COCO file", 4 * MIB, "look whether it is the right file")
 
+SMALLER_MODEL = "look whether it is the right file; weights of networks have far less"
+TENSOR_FILE_BYTES = Limit("bytes of a checkpoint or file of weights", 16 * 1024 * MIB, SMALLER_MODEL)
+TENSOR_FILE_DIRECTORY = Limit("bytes of the list of tensors of a checkpoint", 16 * MIB, SMALLER_MODEL)
+TENSOR_FILE_STRUCTURE = Limit("bytes of a checkpoint apart from its tensors", 64 * MIB, SMALLER_MODEL)
+# A step of the structure takes up to 72 bytes of memory.
+TENSOR_FILE_STEPS = Limit("steps of the structure of a checkpoint", 4_000_000, SMALLER_MODEL)
+TENSOR_FILE_TUPLES = Limit("values that a tuple of a checkpoint stands for", 100_000, SMALLER_MODEL)
+NETWORK_PIXELS = Limit("pixels that a detector looks at", 1 << 24, "no detector needs more than 4096 x 4096")
+
 
 def check_file(path: Path, limit: Limit, what: str, where: str = "") -> int:
     """The size in bytes of a plain file. Raises SynthError where it is none, or has more bytes than the limit.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 import io
 import json
+import math
 import platform
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,16 @@ from torch import Tensor, nn
 
 from assets.atomic import write_whole
 from assets.errors import SynthError
+from assets.file_models import check_model
+from detectors.checkpoint_file import CheckpointFields
 from detectors.image_set import Classes
 from detectors.models import ModelSpec, build_model
+from detectors.network_weights import check_norms, check_weights, outline_network
+from detectors.tensor_file import read_tensor_file
 
 FORMAT = 1
 BEST, LAST = "best.ckpt", "last.ckpt"
+DAMAGED = "it is damaged or was changed by hand: take another checkpoint, or train again"
 PACKAGES = ("synth", "torch", "torchvision", "lightning", "timm", "numpy")
 
 
@@ -85,49 +92,58 @@ def find_checkpoint(run: Path) -> Path:
 
 
 def load_checkpoint(run: Path) -> Checkpoint:
-    """The checkpoint of a run, on the CPU. Raises SynthError where it is missing, damaged or of another kind."""
+    """The checkpoint of a run, on the CPU, whose weights fit its network.
+
+    Raises SynthError where it is missing, damaged or of another kind, with everything that is wrong.
+    """
     path = find_checkpoint(run)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch and pickle raise half a dozen kinds
-        raise SynthError(
-            "the checkpoint cannot be read", where=str(path), found=str(error).split(". ")[0][:300]
-        ) from error
+    content = read_tensor_file(path, "the checkpoint")
+    _check_kind(content, str(path))
+    fields = check_model(CheckpointFields, content, "the checkpoint", str(path), DAMAGED)
+    spec = ModelSpec.from_json(fields.spec.model_dump())
+    made = ", ".join(f"{name} {version}" for name, version in fields.versions.items())
+    hint = f"use the versions it was made with ({made}), or train again" if made else "train again"
+    check_weights(outline_detector(spec), fields.weights, str(path), hint)
+    check_norms(outline_detector(spec), fields.frozen_norms, str(path), DAMAGED)
+    names = ("weights", "settings", "data", "frozen_norms", "step", "score", "threshold", "training", "versions")
+    classes = Classes(fields.classes.keys, fields.classes.names)
+    return Checkpoint(spec=spec, classes=classes, **{name: getattr(fields, name) for name in names})
+
+
+def _check_kind(content: Any, where: str) -> None:
+    """Raises SynthError for what is no detector of this version, in the words that help."""
     if isinstance(content, dict) and "embedder" in content:
         hint = "detectors come from 'synth train'; embedders are for 'synth gallery' and 'synth recognize'"
-        raise SynthError("this is an embedder, not a detector", where=str(path), hint=hint)
+        raise SynthError("this is an embedder, not a detector", where=where, hint=hint)
     if not isinstance(content, dict) or "spec" not in content or "weights" not in content:
         hint = "weights of others can start a training: synth train --weights FILE"
-        raise SynthError("this is no checkpoint of a synth run", where=str(path), hint=hint)
-    if content.get("format") != FORMAT:
-        raise SynthError(
-            "the checkpoint has another format", where=str(path), found=str(content.get("format")), expected=str(FORMAT)
-        )
-    classes = content["classes"]
-    return Checkpoint(
-        spec=ModelSpec.from_json(content["spec"]),
-        classes=Classes(tuple(classes["keys"]), tuple(classes["names"])),
-        weights=content["weights"],
-        settings=json.loads(content["settings"]),
-        frozen_norms=tuple(content["frozen_norms"]),
-        **{name: content[name] for name in ("data", "step", "score", "threshold", "training", "versions")},
-    )
+        raise SynthError("this is no checkpoint of a synth run", where=where, hint=hint)
+    check_format(content.get("format"), FORMAT, "the checkpoint", where)
+
+
+def check_format(found: Any, expected: int, what: str, where: str) -> None:
+    """Raises SynthError where a file says that it is of another version of its format."""
+    if type(found) is not int or found != expected:
+        told = str(found)[:20] if isinstance(found, int | str) else type(found).__name__
+        raise SynthError(f"{what} has another format", where=where, found=told, expected=str(expected))
+
+
+@lru_cache(maxsize=8)
+def outline_detector(spec: ModelSpec) -> dict[str, Tensor]:
+    """Names, shapes and types of a detector's weights. Raises SynthError where it cannot be built."""
+
+    def look(model: nn.Module) -> None:
+        step = model.transform.size_divisible
+        width, height = (step * math.ceil(side / step) for side in (spec.width, spec.height))
+        model.backbone(torch.zeros(1, 3, height, width))
+
+    return outline_network(lambda: build_model(spec), look)
 
 
 def restore_model(checkpoint: Checkpoint) -> nn.Module:
-    """The network of a checkpoint with its weights, in evaluation mode, on the CPU.
-
-    Raises SynthError where another version of synth or torchvision built the network differently.
-    """
+    """The network of a checkpoint with its weights, in evaluation mode, on the CPU."""
     model = build_model(checkpoint.spec)
-    try:
-        model.load_state_dict(checkpoint.weights)
-    except RuntimeError as error:
-        made = ", ".join(f"{name} {version}" for name, version in checkpoint.versions.items())
-        hint = "use the versions it was made with, or train again"
-        raise SynthError(
-            "the checkpoint's weights do not fit its network here", found=f"made with {made}", hint=hint
-        ) from error
+    model.load_state_dict(checkpoint.weights)
     return model.eval()
 
 

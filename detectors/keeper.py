@@ -12,8 +12,10 @@ from typing import Any
 import lightning as L
 from torch import nn
 
+from assets.file_models import check_model
 from assets.plurals import count_of
-from detectors.checkpoint import BEST, LAST, Checkpoint, save_checkpoint
+from detectors.checkpoint import BEST, LAST, Checkpoint, outline_detector, save_checkpoint
+from detectors.checkpoint_file import DetectorTraining
 from detectors.find import find_in_set
 from detectors.history import draw_curves
 from detectors.image_set import Classes, ImageSet
@@ -21,11 +23,13 @@ from detectors.learner import Learner
 from detectors.loader import Batch
 from detectors.mix import realised
 from detectors.models import ModelSpec
+from detectors.network_weights import check_weights
 from detectors.progress import StepProgress
 from detectors.score import score_detector
 from detectors.settings import TrainSettings
 
 SECONDS_BETWEEN_SAVES = 900.0
+NOT_RESUMABLE = "it is damaged or was changed by hand: give another --out to begin again"
 
 
 @dataclass
@@ -210,16 +214,23 @@ class Keeper(L.Callback):
         }
         save_checkpoint(self._checkpoint(learner, row, **training), self.identity.settings.out / LAST)
 
-    def restore(self, training: dict[str, Any]) -> None:
+    def restore(self, training: DetectorTraining) -> None:
         """Goes on from what the last checkpoint remembers."""
-        record = dict(training["record"])
-        self.record = Record(**{**record, "drawn": Counter(record["drawn"])})
-        self._sums, self._steps = Counter(training["losses"]["sums"]), training["losses"]["steps"]
+        record = training.record
+        self.record = Record(Counter(record.drawn), record.rows, record.best, record.stale, record.stopped)
+        self._sums, self._steps = Counter(training.losses.sums), training.losses.steps
 
 
-def restore_learner(learner: Learner, checkpoint: Checkpoint) -> None:
+def training_state(checkpoint: Checkpoint, where: str) -> DetectorTraining:
+    """What going on from a checkpoint needs. Raises SynthError where it lacks that, or it fits no network."""
+    state = check_model(DetectorTraining, checkpoint.training, "the last checkpoint", where, NOT_RESUMABLE)
+    check_weights(outline_detector(checkpoint.spec), state.weights, where, NOT_RESUMABLE)
+    return state
+
+
+def restore_learner(learner: Learner, checkpoint: Checkpoint, training: DetectorTraining) -> None:
     """Puts weights, average, optimizer and step of a checkpoint into a new Learner."""
-    learner.model.load_state_dict(checkpoint.training["weights"])
-    learner.average.load(checkpoint.weights, checkpoint.training["average_steps"])
-    learner.optimizer_state = checkpoint.training["optimizer"]
+    learner.model.load_state_dict(training.weights)
+    learner.average.load(checkpoint.weights, training.average_steps)
+    learner.optimizer_state = training.optimizer
     learner.step = checkpoint.step

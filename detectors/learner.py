@@ -16,6 +16,7 @@ from detectors.ema import MovingAverage
 from detectors.find import network_input
 from detectors.loader import FIRST_LABEL, Batch
 from detectors.mix import Purpose, stream
+from detectors.optimizer_state import load_optimizer_state
 from detectors.schedule import Plan
 from detectors.source import Source
 
@@ -71,7 +72,7 @@ class Learner(L.LightningModule):
         ]
         optimizer = torch.optim.AdamW(groups, lr=self.rate)
         if self.optimizer_state is not None:
-            optimizer.load_state_dict(self.optimizer_state)
+            load_optimizer_state(optimizer, self.optimizer_state, str(self.out))
             self.optimizer_state = None
         return optimizer
 

@@ -21,11 +21,12 @@ from assets.interrupt import stop_on_signals
 from assets.plurals import count_of
 from detectors.augment import preset
 from detectors.checkpoint import BEST, LAST, Checkpoint, load_checkpoint
+from detectors.checkpoint_file import DetectorTraining
 from detectors.data_identity import claim_data
 from detectors.device import is_first_process, loader_processes, pick_device
 from detectors.guards import SAVE_KEPT, OwnSignals, calm, own_interrupts, told_memory
 from detectors.image_store import open_images, open_source, save_images, save_source
-from detectors.keeper import Identity, Keeper, Record, restore_learner
+from detectors.keeper import Identity, Keeper, Record, restore_learner, training_state
 from detectors.learner import Learner
 from detectors.loader import PlannedBatches, TrainingImages, View, training_loader
 from detectors.mix import realised
@@ -136,14 +137,15 @@ def _train(
     spec = start.spec if start else make_spec(settings, data)
     plan = make_plan(settings, data)
     learner = _make_learner(settings, console, data, spec, plan, start, earlier)
+    state = _resume(learner, earlier, spec, settings) if earlier is not None else None
     progress = StepProgress(
         console, "training", total=plan.steps * plan.samples, done=learner.step * plan.samples, unit="images"
     )
     workers = settings.workers if settings.workers is not None else loader_processes(settings.devices)
     identity = Identity(settings, spec, data.classes, data.hashes)
     keeper = Keeper(identity, data.validation, Record(), progress, workers=workers)
-    if earlier is not None:
-        keeper.restore(earlier.training)
+    if state is not None:
+        keeper.restore(state)
         if keeper.record.stopped or learner.step >= plan.steps:
             console.print("the run has ended already: nothing is left to do", highlight=False)
             return _summary(settings, learner, keeper, 0.0)
@@ -173,6 +175,17 @@ def _train(
     ):
         trainer.fit(learner, loader)
     return _summary(settings, learner, keeper, time.monotonic() - began)
+
+
+def _resume(learner: Learner, earlier: Checkpoint, spec: ModelSpec, settings: TrainSettings) -> DetectorTraining:
+    """Puts an earlier call's state into the learner. Raises SynthError where it is damaged or of another network."""
+    where = str(settings.out / LAST)
+    if earlier.spec != spec:
+        hint = "give another --out to begin again"
+        raise SynthError("the last checkpoint is of another network", where=where, hint=hint)
+    state = training_state(earlier, where)
+    restore_learner(learner, earlier, state)
+    return state
 
 
 def _make_learner(
@@ -208,8 +221,6 @@ def _make_learner(
         freeze_backbone=settings.freeze == "backbone",
         out=settings.out,
     )
-    if earlier is not None:
-        restore_learner(learner, earlier)
     return learner
 
 

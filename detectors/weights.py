@@ -8,17 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from assets.errors import SynthError
+from assets.file_models import check_model
+from detectors.checkpoint_file import ClassFields
 from detectors.image_set import Classes
 from detectors.models import ModelSpec, detector_module
+from detectors.network_weights import bad_numbers
+from detectors.tensor_file import is_plain_tensor, read_safetensors, read_tensor_file
 
 # Names that weights may be asked for by, instead of a file.
 NONE, IMAGENET, COCO = "none", "imagenet", "coco"
 # Files of weights keep them under one of these, or are a plain dictionary of tensors.
 WRAPPERS = ("weights", "state_dict", "model", "ema", "model_state_dict", "net")
+MAX_WRAPPERS = 4
+FORMATS = "a file that torch.load(weights_only=True) reads, or .safetensors"
 # Fewer tensors than this share is no fit but a coincidence of names.
 LEAST_FIT = 0.1
 TOLD = 4
@@ -65,40 +70,39 @@ def load_weights(model: nn.Module, spec: ModelSpec, classes: Classes, wanted: st
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], Classes | None]:
-    """The tensors of a file, and the classes it was trained for where it is a checkpoint of ours."""
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
+    """The tensors of a file, and the classes it was trained for where it is a checkpoint of ours.
 
-            return dict(load_file(path)), None
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
+    Raises SynthError where the file is missing, too large, or holds no tensors.
+    """
+    if not path.exists():
         hint = f"give an existing file, or one of {NONE}, {IMAGENET}, {COCO}"
-        raise SynthError("there is no such file of weights", where=str(path), hint=hint) from error
-    except Exception as error:  # torch raises half a dozen kinds, pickle more
-        expected = "a file that torch.load(weights_only=True) reads, or .safetensors"
-        raise SynthError(
-            "the file of weights cannot be read",
-            where=str(path),
-            found=str(error).split(". ")[0][:300],
-            expected=expected,
-        ) from error
-    classes = content.get("classes") if isinstance(content, dict) else None
-    owner = Classes(tuple(classes["keys"]), tuple(classes["names"])) if isinstance(classes, dict) else None
+        raise SynthError("there is no such file of weights", where=str(path), hint=hint)
+    if path.suffix == ".safetensors":
+        return read_safetensors(path, "the file of weights"), None
+    content = read_tensor_file(path, "the file of weights", FORMATS)
     state = _unwrap(content)
     if not state:
         raise SynthError("the file holds no weights", where=str(path), found=type(content).__name__)
-    return state, owner
+    return state, _owner(content, str(path))
+
+
+def _owner(content: Any, where: str) -> Classes | None:
+    """The classes that a file was trained for; files of others know classes of their own, or none."""
+    classes = content.get("classes") if isinstance(content, dict) and "spec" in content else None
+    if not isinstance(classes, dict):
+        return None
+    fields = check_model(ClassFields, classes, "the classes of the checkpoint", where)
+    return Classes(fields.keys, fields.names)
 
 
 def _unwrap(content: Any) -> dict[str, Tensor]:
     """The dictionary of tensors, wherever it lies."""
-    for name in WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
-            return _unwrap(content[name])
+    for _ in range(MAX_WRAPPERS):
+        inner = [content.get(name) for name in WRAPPERS] if isinstance(content, Mapping) else []
+        content = next((value for value in inner if isinstance(value, Mapping)), content)
     if not isinstance(content, Mapping):
         return {}
-    return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+    return {name: value for name, value in content.items() if isinstance(name, str) and is_plain_tensor(value)}
 
 
 def fit_weights(model: nn.Module, state: Mapping[str, Tensor], source: str, *, heads: bool = True) -> LoadedWeights:
@@ -125,12 +129,21 @@ def fit_weights(model: nn.Module, state: Mapping[str, Tensor], source: str, *, h
             expected=f"names such as {_summary(target)}",
             hint="the file must be of the same --detector, or of the same --backbone",
         )
+    _check_finite({name: state[renamed[name]] for name in fitted}, source)
     model.load_state_dict({name: state[renamed[name]] for name in fitted}, strict=False)
     used = {renamed[name] for name in (*fitted, *reshaped)}
     missing = tuple(name for name in target if name not in renamed)
     return LoadedWeights(
         source, tuple(fitted), missing, tuple(reshaped), tuple(name for name in state if name not in used)
     )
+
+
+def _check_finite(weights: Mapping[str, Tensor], source: str) -> None:
+    """Raises SynthError for weights whose numbers make no network: NaN, infinite, negative variances."""
+    problems = [f"{name}: {problem}" for name, value in weights.items() if (problem := bad_numbers(name, value))]
+    if problems:
+        more = [f"... and {len(problems) - TOLD} more"] if len(problems) > TOLD else []
+        raise SynthError("the weights are no usable numbers", where=source, problems=[*problems[:TOLD], *more])
 
 
 def class_sized(model: nn.Module) -> frozenset[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,13 @@ from torch import Tensor
 
 from assets.atomic import write_whole
 from assets.errors import SynthError
-from detectors.checkpoint import BEST, LAST, versions
-from detectors.embed.network import EmbedderSpec
+from assets.file_models import check_model
+from detectors.checkpoint import BEST, DAMAGED, LAST, check_format, versions
+from detectors.checkpoint_file import EmbedderCheckpointFields
+from detectors.embed.network import EmbedderSpec, EmbeddingNet, check_maps
+from detectors.embed.softmax import Softmax
+from detectors.network_weights import check_weights, outline_network
+from detectors.tensor_file import read_tensor_file
 
 FORMAT = 1
 
@@ -67,29 +73,44 @@ def load_embedder_checkpoint(run: Path) -> EmbedderCheckpoint:
     Raises SynthError where it is missing, damaged or no embedder.
     """
     path = _find(run)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch and pickle raise half a dozen kinds
-        raise SynthError(
-            "the checkpoint cannot be read", where=str(path), found=str(error).split(". ")[0][:300]
-        ) from error
+    content = read_tensor_file(path, "the checkpoint")
+    _check_kind(content, str(path))
+    fields = check_model(EmbedderCheckpointFields, content, "the embedder", str(path), DAMAGED)
+    spec = EmbedderSpec.from_json(fields.embedder.model_dump())
+    made = ", ".join(f"{name} {version}" for name, version in fields.versions.items())
+    hint = f"use the versions it was made with ({made}), or train again" if made else "train again"
+    check_weights(outline_embedder(spec), fields.weights, str(path), hint)
+    _check_head(fields, str(path))
+    names = ("weights", "keys", "settings", "data", "step", "score", "head", "training", "versions")
+    return EmbedderCheckpoint(spec=spec, **{name: getattr(fields, name) for name in names})
+
+
+def _check_kind(content: Any, where: str) -> None:
+    """Raises SynthError for what is no embedder of this version, in the words that help."""
     if not isinstance(content, dict) or "embedder" not in content:
-        is_detector = isinstance(content, dict) and "spec" in content and "classes" in content
+        spec = content.get("spec") if isinstance(content, dict) and "classes" in content else None
+        detector = spec.get("detector") if isinstance(spec, dict) else None
         raise SynthError(
             "this is no embedder",
-            where=str(path),
-            found=f"a detector ({content['spec'].get('detector')})" if is_detector else type(content).__name__,
+            where=where,
+            found=f"a detector ({detector[:100]})" if isinstance(detector, str) else type(content).__name__,
             expected="what 'synth embedder train --out' wrote",
         )
-    if content["embedder_format"] != FORMAT:
-        found = str(content["embedder_format"])
-        raise SynthError("the embedder has another format", where=str(path), found=found, expected=str(FORMAT))
-    return EmbedderCheckpoint(
-        spec=EmbedderSpec.from_json(content["embedder"]),
-        keys=tuple(content["keys"]),
-        settings=json.loads(content["settings"]),
-        **{name: content[name] for name in ("weights", "data", "step", "score", "head", "training", "versions")},
-    )
+    check_format(content.get("embedder_format"), FORMAT, "the embedder", where)
+
+
+def _check_head(fields: EmbedderCheckpointFields, where: str) -> None:
+    """Raises SynthError where the classifier is not one over the keys."""
+    if fields.head:
+        with torch.device("meta"):
+            expected = Softmax(len(fields.keys), fields.embedder.dim).state_dict()
+        check_weights(expected, fields.head, where, DAMAGED)
+
+
+@lru_cache(maxsize=8)
+def outline_embedder(spec: EmbedderSpec) -> dict[str, Tensor]:
+    """Names, shapes and types of an embedder's weights. Raises SynthError where it cannot be built."""
+    return outline_network(lambda: EmbeddingNet(spec), lambda net: check_maps(net, spec))
 
 
 def _find(run: Path) -> Path:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from assets.errors import SynthError
 from detectors.device import pick_device
 from detectors.embed.checkpoint import load_embedder_checkpoint
 from detectors.embed.crops import Picture, fit_square, prepare_crop
@@ -81,14 +80,7 @@ def load_embedder(path: Path, *, device: str = "auto") -> Embedder:
     """
     checkpoint = load_embedder_checkpoint(path)
     net = EmbeddingNet(checkpoint.spec)
-    try:
-        net.load_state_dict(checkpoint.weights)
-    except RuntimeError as error:
-        made = ", ".join(f"{name} {version}" for name, version in checkpoint.versions.items())
-        hint = "use the versions it was made with, or train again"
-        raise SynthError(
-            "the embedder's weights do not fit its network here", where=str(path), found=f"made with {made}", hint=hint
-        ) from error
+    net.load_state_dict(checkpoint.weights)
     return Embedder(checkpoint.spec, net, pick_device(device))
 
 

@@ -9,11 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from assets.errors import SynthError
+from detectors.checkpoint_file import EmbedderTraining
 from detectors.ema import MovingAverage
 from detectors.embed.embedder import normalise
 from detectors.embed.network import EmbedderSpec, EmbeddingNet
 from detectors.embed.sampling import Purpose, stream
 from detectors.embed.settings import EmbedSettings
+from detectors.network_weights import check_weights
+from detectors.optimizer_state import load_optimizer_state
 from detectors.schedule import Plan
 
 RATE_BATCH = 128
@@ -109,11 +112,14 @@ class Learner:
             "frozen_norms": list(self.frozen_norms),
         }
 
-    def restore(self, training: dict[str, Any], average: dict[str, Tensor], step: int) -> None:
-        """Goes on from an earlier state."""
-        self.net.load_state_dict(training["weights"])
-        self.loss.load_state_dict(training["loss"])
-        for optimizer, state in zip(self.optimizers, training["optimizers"], strict=True):
-            optimizer.load_state_dict(state)
-        self.average.load(average, training["average_steps"])
+    def restore(self, training: EmbedderTraining, average: dict[str, Tensor], step: int, where: str) -> None:
+        """Goes on from an earlier state. Raises SynthError where it does not belong to this loss and its optimizers."""
+        check_weights(self.loss.state_dict(), training.loss, where, "give another --out to begin again")
+        self.net.load_state_dict(training.weights)
+        self.loss.load_state_dict(training.loss)
+        if len(training.optimizers) != len(self.optimizers):
+            raise SynthError("the optimizers' state cannot be used", where=where)
+        for optimizer, state in zip(self.optimizers, training.optimizers, strict=True):
+            load_optimizer_state(optimizer, state, where)
+        self.average.load(average, training.average_steps)
         self.step = step

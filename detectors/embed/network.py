@@ -76,6 +76,9 @@ class EmbeddingNet(nn.Module):
         super().__init__()
         import timm
 
+        # Names such as "hf-hub:OWNER/MODEL" make timm look elsewhere for what they mean.
+        if spec.backbone not in timm.list_models():
+            raise unknown_name("timm backbone", spec.backbone, timm.list_models())
         self.backbone = timm.create_model(spec.backbone, pretrained=False, num_classes=0)
         features = self.backbone.num_features
         self.pool = GeM()

@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
+from assets.errors import SynthError
 from detectors.checkpoint import BEST, LAST
+from detectors.checkpoint_file import EmbedderTraining
 from detectors.embed.checkpoint import EmbedderCheckpoint, save_embedder_checkpoint
 from detectors.embed.learner import Learner
 from detectors.embed.network import EmbedderSpec
@@ -80,11 +82,22 @@ class RunFiles:
         row = self.record.rows[-1] if self.record.rows else {}
         save_embedder_checkpoint(self._checkpoint(learner, row, **training), self.settings.out / LAST)
 
-    def restore(self, training: dict[str, Any]) -> None:
+    def restore(self, training: EmbedderTraining) -> None:
         """Goes on from what the last checkpoint remembers."""
-        self.record = Record(**training["record"])
-        alike = training["neighbours"]
+        self.record = Record(**training.record.model_dump())
+        alike = training.neighbours
+        if alike is not None and not self._fits(alike):
+            raise SynthError(
+                "the look-alikes of the last checkpoint cannot be used", where=str(self.settings.out / LAST)
+            )
         self.neighbours = None if alike is None else alike.numpy()
+
+    def _fits(self, alike: torch.Tensor) -> bool:
+        """Whether these are places of classes, or -1, a row for each class."""
+        classes = len(self.keys)
+        if alike.dtype != torch.int64 or alike.ndim != 2 or len(alike) != classes:
+            return False
+        return bool(((alike >= -1) & (alike < classes)).all())
 
     def _checkpoint(self, learner: Learner, row: dict[str, float], **training: Any) -> EmbedderCheckpoint:
         is_classifier = self.settings.loss == "softmax"

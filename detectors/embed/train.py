@@ -17,12 +17,14 @@ from torch.utils.data import Dataset
 
 from assets.atomic import lock_folder, remove_leftovers, write_whole
 from assets.errors import SynthError
+from assets.file_models import check_model
 from assets.interrupt import stop_on_signals
 from assets.plurals import count_of
 from detectors.checkpoint import BEST, LAST
+from detectors.checkpoint_file import EmbedderTraining
 from detectors.device import loader_processes, pick_device
 from detectors.embed.augment import augment_crop, crop_preset
-from detectors.embed.checkpoint import EmbedderCheckpoint, load_embedder_checkpoint
+from detectors.embed.checkpoint import EmbedderCheckpoint, load_embedder_checkpoint, outline_embedder
 from detectors.embed.crop_store import CropSource
 from detectors.embed.embedder import Embedder, build_net
 from detectors.embed.imprint import begin_at_crops
@@ -43,6 +45,7 @@ from detectors.embed.training_crops import TrainingCrops, open_crops
 from detectors.embed.validate import score_classifier, score_held_out
 from detectors.guards import SAVE_KEPT, calm, told_memory
 from detectors.loader import PREFETCH, ProcessLoader, calm_worker
+from detectors.network_weights import check_norms, check_weights
 from detectors.progress import StepProgress
 from detectors.schedule import Phase, Plan
 
@@ -121,11 +124,12 @@ class _Training:
         self.stop: Callable[[], bool] = lambda: False
         self.spec = make_spec(settings.backbone, dim=settings.dim, side=settings.side)
         self.plan = _make_plan(settings, crops)
+        self.state = _training_state(earlier, self.spec, settings) if earlier is not None else None
         self.learner = self._make_learner()
         self.files = RunFiles(settings, self.spec, crops.classes.keys, crops.hashes)
-        if earlier is not None:
-            self.files.restore(earlier.training)
-            self.learner.restore(earlier.training, earlier.weights, earlier.step)
+        if earlier is not None and self.state is not None:
+            self.files.restore(self.state)
+            self.learner.restore(self.state, earlier.weights, earlier.step, str(settings.out / LAST))
         self.workers = settings.workers if settings.workers is not None else loader_processes()
         batch = self.plan.samples
         done = self.learner.step * batch
@@ -134,8 +138,8 @@ class _Training:
     def _make_learner(self) -> Learner:
         settings = self.settings
         net, lines, frozen = start_net(self.spec, "none" if self.earlier else settings.weights)
-        if self.earlier is not None:
-            frozen = tuple(self.earlier.training["frozen_norms"])
+        if self.state is not None:
+            frozen = self.state.frozen_norms
         else:
             for line in lines:
                 self.console.print(line, highlight=False, markup=False)
@@ -252,6 +256,17 @@ class _Training:
         best = max(record.rows, key=lambda row: row.get("top1", row["step"]), default={})
         finished = record.stopped or learner.step >= self.plan.steps
         return EmbedSummary(self.settings.out, finished, learner.step, dict(best), seconds)
+
+
+def _training_state(earlier: EmbedderCheckpoint, spec: EmbedderSpec, settings: EmbedSettings) -> EmbedderTraining:
+    """What going on from a checkpoint needs. Raises SynthError where it lacks that, or is of another network."""
+    where, hint = str(settings.out / LAST), "give another --out to begin again"
+    if earlier.spec != spec:
+        raise SynthError("the last checkpoint is of another network", where=where, hint=hint)
+    state = check_model(EmbedderTraining, earlier.training, "the last checkpoint", where, hint)
+    check_weights(outline_embedder(spec), state.weights, where, hint)
+    check_norms(outline_embedder(spec), state.frozen_norms, where, hint)
+    return state
 
 
 def start_net(spec: EmbedderSpec, weights: str) -> tuple[EmbeddingNet, list[str], tuple[str, ...]]:

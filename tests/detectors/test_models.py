@@ -194,12 +194,13 @@ def test_weights_without_a_network_say_what_to_do(monkeypatch: pytest.MonkeyPatc
 
 def test_checkpoints_come_back_whole(tmp_path: Path) -> None:
     model = small("ssdlite")
-    fields = {"settings": {"out": "x", "mix": [["real", 0.2]]}, "data": {"real": "abc"}, "frozen_norms": ("a.b",)}
+    norms = ("backbone.body.bn1",)
+    fields = {"settings": {"out": "x", "mix": [["real", 0.2]]}, "data": {"real": "abc"}, "frozen_norms": norms}
     saved = Checkpoint(spec_of("ssdlite"), CLASSES, model.state_dict(), **fields, step=7, threshold=0.4)  # type: ignore[arg-type]
     save_checkpoint(saved, tmp_path / "best.ckpt")
     back = load_checkpoint(tmp_path)
     assert (back.spec, back.classes, back.settings, back.data) == (saved.spec, CLASSES, saved.settings, saved.data)
-    assert (back.step, back.threshold, back.frozen_norms) == (7, 0.4, ("a.b",))
+    assert (back.step, back.threshold, back.frozen_norms) == (7, 0.4, norms)
     restored = restore_model(back)
     assert not restored.training
     assert all(

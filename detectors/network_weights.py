@@ -1,0 +1,75 @@
+"""Weights of a checkpoint held against the network that they are for, before that is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+
+import torch
+from torch import Tensor, nn
+
+from assets.errors import SynthError
+
+MAX_PROBLEMS = 10
+
+
+def outline_network(build: Callable[[], nn.Module], look: Callable[[nn.Module], object]) -> dict[str, Tensor]:
+    """Names, shapes and types of a network's weights, without memory for their numbers.
+
+    look: shows it a picture, so that sizes which it refuses are known now. Raises SynthError where either fails.
+    """
+    try:
+        with torch.device("meta"), torch.inference_mode():
+            network = build().eval()
+            with suppress(NotImplementedError):  # of layers that need numbers
+                look(network)
+            return dict(network.state_dict())
+    except SynthError:
+        raise
+    except Exception as error:  # torchvision and timm assert, and raise half a dozen kinds
+        raise network_error(error) from error
+
+
+def network_error(error: Exception) -> SynthError:
+    """The error for a network that torchvision or timm refuses to build."""
+    return SynthError("the network cannot be built", found=f"{type(error).__name__}: {str(error)[:200]}")
+
+
+def check_weights(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor], where: str, hint: str) -> None:
+    """Raises SynthError with every tensor that is missing, unknown, of another shape or type, or not of finite numbers.
+
+    expected: as of `outline_network`. where: the file.
+    """
+    problems = [f"{name}: is missing" for name in expected if name not in weights]
+    problems += [f"{name[:100]}: the network has no such tensor" for name in weights if name not in expected]
+    for name in expected.keys() & weights.keys():
+        problem = _difference(expected[name], weights[name]) or bad_numbers(name, weights[name])
+        problems += [f"{name}: {problem}"] if problem else []
+    if problems:
+        told = sorted(problems)[:MAX_PROBLEMS]
+        told += [f"... and {len(problems) - MAX_PROBLEMS} more"] if len(problems) > MAX_PROBLEMS else []
+        raise SynthError("the checkpoint's weights do not fit its network", where=where, hint=hint, problems=told)
+
+
+def check_norms(expected: Mapping[str, Tensor], norms: Iterable[str], where: str, hint: str) -> None:
+    """Raises SynthError for names of batch norms that the network does not have."""
+    problems = [
+        f"{name[:100]}: no batch norm of the network" for name in norms if f"{name}.running_mean" not in expected
+    ]
+    if problems:
+        raise SynthError("the checkpoint cannot be used", where=where, hint=hint, problems=problems[:MAX_PROBLEMS])
+
+
+def _difference(expected: Tensor, found: Tensor) -> str:
+    if expected.shape != found.shape:
+        return f"shape {tuple(found.shape)}, expected {tuple(expected.shape)}"
+    return "" if expected.dtype == found.dtype else f"{found.dtype}, expected {expected.dtype}"
+
+
+def bad_numbers(name: str, value: Tensor) -> str:
+    """What is wrong with the numbers of a tensor of a network, "" if nothing is."""
+    if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+        return "holds numbers that are not finite"
+    if name.endswith("running_var") and bool((value < 0).any()):
+        return "holds negative variances"
+    return ""
