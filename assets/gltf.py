@@ -7,7 +7,6 @@ coordinates of compacted files would run to 65535), and passes over texture tran
 from __future__ import annotations
 
 import base64
-import json
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from assets.errors import SynthError
 from assets.image_input import TEXTURE_FORMATS, open_picture
+from assets.json_input import parse_json
 from assets.limits import MESH_BYTES, MESH_NUMBERS, Budget, read_file
 from assets.mesh_companions import Companions
 
@@ -45,7 +45,7 @@ def read_gltf(path: Path, companions: Companions) -> Gltf:
         chunks = _chunks(data)
         binary = chunks.get(BINARY_CHUNK, b"")
         data = chunks[JSON_CHUNK]
-    tree = json.loads(data)
+    tree = parse_json(data, "the mesh file", str(path))
     version = str(tree.get("asset", {}).get("version", "2.0"))
     if not version.startswith("2"):
         raise SynthError("glTF of another version", where=str(path), found=version, expected="2.0")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +22,7 @@ _OTHER = bytes(sorted(set(range(256)) - set(STRUCTURE)))
 _STEPS = np.zeros(256, np.int8)
 _STEPS[list(b"[{")], _STEPS[list(b"]}")] = 1, -1
 CHUNK = 1 << 20
+MAX_RECORDS = 20
 # Root object, list of records: what lies deeper belongs to one record.
 RECORD_DEPTH = 2
 
@@ -113,6 +114,19 @@ def read_json(
     return parse_json(data, what, where or str(path), values=values, constants=constants, hint=hint)
 
 
+def read_json_object(
+    path: Path, limit: Limit, what: str, *, where: str = "", hint: str | None = None
+) -> dict[str, Any]:
+    """As `read_json`, of a file that holds an object. Raises SynthError for anything else."""
+    content = read_json(path, limit, what, where=where, hint=hint)
+    if not isinstance(content, dict):
+        found = type(content).__name__
+        raise SynthError(
+            f"{what} cannot be used", where=where or str(path), found=found, expected="an object", hint=hint
+        )
+    return content
+
+
 def stream_json(path: Path, prefix: str, limit: Limit, what: str) -> Iterator[Any]:
     """The values at a prefix such as "images.item" of a JSON file, one after the other.
 
@@ -139,10 +153,38 @@ def _scanned(path: Path, limit: Limit, what: str) -> Iterator[_Scanned]:
 
     check_file(path, limit, what)
     try:
-        with path.open("rb") as file:
-            yield _Scanned(file, JsonScan(str(path), record=JSON_RECORD))
-    except (ijson.JSONError, OSError, ValueError, OverflowError, RecursionError) as error:
+        with _opened(path) as file:
+            yield file
+    except ijson.JSONError as error:
+        raise _not_finite(path, what) or unreadable_json(what, str(path), error) from error
+    except (OSError, ValueError, OverflowError, RecursionError) as error:
         raise unreadable_json(what, str(path), error) from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[_Scanned]:
+    with path.open("rb") as file:
+        yield _Scanned(file, JsonScan(str(path), record=JSON_RECORD))
+
+
+def _not_finite(path: Path, what: str) -> SynthError | None:
+    """The error for a file whose only fault are NaN and Infinity, None for any other; every such record is found."""
+    import ijson
+
+    from assets.json_constants import records_not_finite
+
+    records, count = [], 0
+    with suppress(ijson.JSONError, OSError):
+        for record in records_not_finite(lambda: _opened(path)):
+            count += 1
+            records += [record] if count <= MAX_RECORDS else []
+    if not count:
+        return None
+    more = [f"and {count - MAX_RECORDS} more"] if count > MAX_RECORDS else []
+    hint = "leave these records out, or give them numbers"
+    return SynthError(
+        f"{what} holds numbers that are NaN or infinite", where=str(path), hint=hint, problems=[*records, *more]
+    )
 
 
 def unreadable_json(what: str, where: str, error: Exception, hint: str | None = None) -> SynthError:

@@ -93,6 +93,7 @@ JSON_DEPTH = Limit("levels of lists and objects in a JSON file", 64, "look wheth
 JSON_VALUES = Limit("values of a JSON file", 10_000_000, "look whether it is the right file")
 COCO_VALUES = Limit("values of a COCO file that is read whole", 200_000_000, "make shards of it with 'synth data pack'")
 ARRAY_BYTES = Limit("bytes of the arrays of a job's plan", 4096 * MIB, "look whether it is the right file")
+COLUMN_BYTES = Limit("bytes of a column of a training run's data", 64 * 1024 * MIB, "give another --out")
 JSON_RECORD = Limit("bytes of one record of a COCO file", 4 * MIB, "look whether it is the right file")
 
 SMALLER_MODEL = "look whether it is the right file; weights of networks have far less"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from pathlib import Path
@@ -10,6 +9,7 @@ from urllib.parse import unquote
 
 from assets.errors import SynthError
 from assets.image_input import TEXTURE_FORMATS, open_picture
+from assets.json_input import read_json
 from assets.limits import MESH_BYTES, MESH_PIXELS, MESH_UNPACKED, Budget, check_file, read_file
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tga", ".bmp", ".tif", ".tiff", ".gif")
@@ -128,7 +128,7 @@ def _of_ply(path: Path) -> list[str]:
 
 def _of_gltf(path: Path) -> list[str]:
     try:
-        data = json.loads(read_file(path, MESH_BYTES, "the mesh file"))
+        data = read_json(path, MESH_BYTES, "the mesh file")
         entries = [*data.get("buffers", []), *data.get("images", [])]
         return [entry["uri"] for entry in entries if not entry.get("uri", "data:").startswith("data:")]
     except (SynthError, ValueError, AttributeError, TypeError, KeyError, RecursionError):

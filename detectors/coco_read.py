@@ -17,6 +17,7 @@ from detectors.coco_pictures import picture_sizes
 from detectors.coco_rows import (
     CUT,
     NO_NUMBERS,
+    NOT_FINITE,
     OTHER_SKU,
     OUTSIDE,
     UNKNOWN_CATEGORY,
@@ -47,6 +48,7 @@ def read_images(source: CocoSource, problems: Problems, *, group_key: str | None
         problems.note("no info block")
     rows = [read_row(image, label_of, classes, problems) for image in images.values()]
     _hint_at_categories(source, label_of, problems)
+    _check_finite(source, problems)
     _check_box_layout(list(images.values()), problems)
     empty = sum(not row.boxes for row in rows)
     if empty:
@@ -148,6 +150,19 @@ def _hint_at_categories(source: CocoSource, label_of: dict[int, int], problems: 
         problems.hints.append("most sku fields and category ids disagree: were the categories numbered anew?")
     if NO_NUMBERS in problems.bad and not any("bbox" in record for record in annotations):
         problems.hints.append("no annotation has a bbox: detection needs the instances file")
+
+
+def _check_finite(source: CocoSource, problems: Problems) -> None:
+    """Where no box at all is finite there is nothing to skip: whatever made the file is at fault."""
+    boxes = len(source.content["annotations"])
+    if NOT_FINITE in problems.bad and problems.bad[NOT_FINITE].count == boxes:
+        hint = "look at the program that wrote the file: a size of 0 or a missing value was divided by, perhaps"
+        raise SynthError(
+            f"all boxes of the data set are NaN or infinite ({boxes})",
+            where=str(source.file),
+            problems=problems.bad[NOT_FINITE].examples,
+            hint=hint,
+        )
 
 
 def _check_box_layout(images: list[LabelledImage], problems: Problems) -> None:

@@ -18,6 +18,7 @@ LEAST_SIDE_PX = 0.5
 MAX_EDGE_PX = 1e9
 
 NO_NUMBERS = "boxes that are not four finite numbers"
+NOT_FINITE = "boxes that are NaN or infinite"
 OUTSIDE = "boxes outside of the picture"
 CUT = "boxes that leave the picture, cut at its border"
 UNKNOWN_CATEGORY = "annotations of unknown categories"
@@ -78,6 +79,12 @@ def box_numbers(record: Record) -> list[float] | None:
     return edges if all(edge == edge for edge in edges) else None
 
 
+def is_not_finite(box: object) -> bool:
+    """Whether a box has its four numbers, some of which are NaN or infinite."""
+    sides = box if isinstance(box, list) and len(box) == 4 else ["no box"]
+    return all(type(side) in (int, float) for side in sides)
+
+
 def _add(row: Row, record: Record, box: Box, label: int, image: LabelledImage, where: str, problems: Problems) -> None:
     ignored = is_set(record.get("iscrowd")) or is_set(record.get("ignore"))
     if ignored:
@@ -116,7 +123,7 @@ def _box_of(record: Record, image: LabelledImage, where: str, problems: Problems
     """xyxy inside the picture, or None where nothing of it can be used."""
     edges, shown = box_numbers(record), record.get("bbox")
     if edges is None:
-        problems.spoil(NO_NUMBERS, f"{where}: {short(shown)}")
+        problems.spoil(NOT_FINITE if is_not_finite(shown) else NO_NUMBERS, f"{where}: {short(shown)}")
         return None
     x, y, width, height = edges
     if width <= 0 or height <= 0:

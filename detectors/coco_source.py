@@ -117,7 +117,7 @@ def _parse(file: Path) -> Record:
     problems = [
         f"{key}: found {_kind(content.get(key))}, expected a list of objects"
         for key in ("images", "annotations", "categories")
-        if not _is_records(content.get(key))
+        if not is_records(content.get(key))
     ]
     if problems:
         raise SynthError("this is no COCO file of labels", where=str(file), problems=problems)
@@ -131,7 +131,8 @@ def _parse(file: Path) -> Record:
     return content
 
 
-def _is_records(value: object) -> bool:
+def is_records(value: object) -> bool:
+    """Whether a value is a list of objects."""
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import fields
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import FailFast, Field
 
 from assets.atomic import whole_file, write_whole
+from assets.errors import SynthError
+from assets.file_models import Count, FileModel, read_model
+from assets.limits import COLUMN_BYTES, DATASET_JSON, check_file
 from assets.places import Place
 from detectors.image_set import Classes, ImageSet, Packed
 from detectors.problems import Problems
@@ -16,6 +21,38 @@ from detectors.shard_prepare import open_shards
 from detectors.shard_set import ShardSet
 
 SHARDS = "shards.json"
+AGAIN = "give the same command again: the first process writes the files anew"
+Names = Annotated[tuple[str, ...], FailFast()]
+
+
+class SetsFile(FileModel):
+    """sets.json of a run: its sources by name, whether it validates on real photos, digests of the data."""
+
+    sources: Annotated[tuple[str, ...], Field(min_length=1)]
+    real: bool
+    hashes: dict[str, str]
+
+
+class ShardsFile(FileModel):
+    """shards.json: a source that is a sharded set."""
+
+    name: str
+    place: str
+    split: str
+    keys: Names
+    names: Names
+    cache_bytes: Count
+    skip_bad: bool
+
+
+class ImagesFile(FileModel):
+    """set.json: a source whose columns lie beside it."""
+
+    name: str
+    root: str
+    keys: Names
+    names: Names
+    category_ids: Annotated[tuple[int, ...], FailFast()]
 
 
 def save_images(images: ImageSet, folder: Path) -> None:
@@ -60,26 +97,26 @@ def open_source(folder: Path) -> ImageSet | ShardSet:
     """The source that `save_source` left."""
     if not (folder / SHARDS).exists():
         return open_images(folder)
-    head = json.loads((folder / SHARDS).read_text(encoding="utf-8"))
+    head = read_model(ShardsFile, folder / SHARDS, DATASET_JSON, "the data of the run", hint=AGAIN)
     found = open_shards(
-        head["name"],
-        Place(head["place"]),
-        (head["split"],),
-        Problems(head["name"]),
-        cache_bytes=head["cache_bytes"],
-        skip_bad=head["skip_bad"],
+        head.name,
+        Place(head.place),
+        (head.split,),
+        Problems(head.name),
+        cache_bytes=head.cache_bytes,
+        skip_bad=head.skip_bad,
     )
-    return found.relabelled(Classes(tuple(head["keys"]), tuple(head["names"])))
+    return found.relabelled(Classes(head.keys, head.names))
 
 
 def open_images(folder: Path) -> ImageSet:
     """The set that `save_images` wrote, its columns mapped, not read."""
-    head = json.loads((folder / "set.json").read_text(encoding="utf-8"))
+    head = read_model(ImagesFile, folder / "set.json", DATASET_JSON, "the data of the run", hint=AGAIN)
     columns: dict[str, object] = {
-        "name": head["name"],
-        "root": Path(head["root"]),
-        "classes": Classes(tuple(head["keys"]), tuple(head["names"])),
-        "category_ids": tuple(head["category_ids"]),
+        "name": head.name,
+        "root": Path(head.root),
+        "classes": Classes(head.keys, head.names),
+        "category_ids": head.category_ids,
     }
     for field in fields(ImageSet):
         if field.name in ("file_names", "masks"):
@@ -97,6 +134,10 @@ def _save(path: Path, array: np.ndarray) -> None:
 
 
 def _open(path: Path) -> np.ndarray:
-    # An empty file cannot be mapped.
-    array = np.load(path, mmap_mode="r", allow_pickle=False) if path.stat().st_size > 128 else np.load(path)
-    return array if len(array) else np.array(array)
+    try:
+        check_file(path, COLUMN_BYTES, "the data of the run")
+        # An empty file cannot be mapped. A mapped one is never read further than it goes.
+        array = np.load(path, mmap_mode="r" if path.stat().st_size > 128 else None, allow_pickle=False)
+        return array if len(array) else np.array(array)
+    except (OSError, ValueError, EOFError, TypeError) as error:
+        raise SynthError("the data of the run cannot be used", where=str(path), found=str(error), hint=AGAIN) from error

@@ -27,6 +27,7 @@ from assets.shards import (
     read_index,
 )
 from detectors.coco_read import read_classes
+from detectors.coco_source import is_records
 from detectors.coco_values import whole_number
 from detectors.data_identity import check_shards
 from detectors.problems import Problems
@@ -105,9 +106,9 @@ def _part_of(place: Place, entry: ShardEntry) -> Record:
         part = parse_json(
             read_whole(place, coco_name(entry.name)), "the COCO part of a shard", where, values=COCO_VALUES, hint=REPAIR
         )
-        if isinstance(part["images"], list) and isinstance(part["annotations"], list):
+        if all(is_records(part[name]) for name in ("images", "annotations")):
             return dict(part)
-        raise ValueError("no lists")
+        raise ValueError("no lists of objects")
     except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise SynthError(
             "the COCO part of a shard cannot be read", where=where, found=str(error), hint=REPAIR

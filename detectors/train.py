@@ -17,7 +17,10 @@ from rich.console import Console
 
 from assets.atomic import lock_folder, remove_leftovers, write_whole
 from assets.errors import SynthError
+from assets.file_models import read_model
 from assets.interrupt import stop_on_signals
+from assets.json_input import read_json_object
+from assets.limits import DATASET_JSON
 from assets.plurals import count_of
 from detectors.augment import preset
 from detectors.checkpoint import BEST, LAST, Checkpoint, load_checkpoint
@@ -25,7 +28,7 @@ from detectors.checkpoint_file import DetectorTraining
 from detectors.data_identity import claim_data
 from detectors.device import is_first_process, loader_processes, pick_device
 from detectors.guards import SAVE_KEPT, OwnSignals, calm, own_interrupts, told_memory
-from detectors.image_store import open_images, open_source, save_images, save_source
+from detectors.image_store import SetsFile, open_images, open_source, save_images, save_source
 from detectors.keeper import Identity, Keeper, Record, restore_learner, training_state
 from detectors.learner import Learner
 from detectors.loader import PlannedBatches, TrainingImages, View, training_loader
@@ -75,7 +78,7 @@ def _claim_folder(settings: TrainSettings) -> Checkpoint | None:
     file, last = settings.out / "settings.json", settings.out / LAST
     # Before its first save a run has nothing to lose: a mistake in the settings may be corrected.
     if file.exists() and last.exists():
-        differing = settings.differing(json.loads(file.read_text(encoding="utf-8")))
+        differing = settings.differing(read_json_object(file, DATASET_JSON, "settings.json", hint="give another --out"))
         if differing:
             hint = "give another --out, or the same settings as before to go on"
             raise SynthError(
@@ -121,10 +124,10 @@ def _open_data(
 def _reopen_data(settings: TrainSettings) -> TrainingData:
     """What the first process has left."""
     folder = settings.out / "data"
-    head = json.loads((folder / "sets.json").read_text(encoding="utf-8"))
-    sources = tuple(open_source(folder / name) for name in head["sources"])
+    head = read_model(SetsFile, folder / "sets.json", DATASET_JSON, "sets.json", hint="give another --out")
+    sources = tuple(open_source(folder / name) for name in head.sources)
     validation = open_images(folder / "validation") if (folder / "validation").is_dir() else None
-    return TrainingData(sources, validation, head["real"], sources[0].classes, head["hashes"])
+    return TrainingData(sources, validation, head.real, sources[0].classes, head.hashes)
 
 
 def _train(

@@ -79,7 +79,7 @@ def _files_in(folder: Path) -> list[Path]:
         return files
     # A file of another name, where it is the only one.
     other = [file for file in sorted(folder.glob("*.json")) if file.name not in NO_LABELS]
-    return other if len(other) == 1 and not has_index(Place(str(folder))) else []
+    return other if len(other) == 1 else []
 
 
 def _split_of(file: Path, images: Path | None) -> PlainSplit:

@@ -16,7 +16,8 @@ from assets.backdrops import Backdrops
 from assets.catalog import Catalog
 from assets.catalog_ids import ids_hash, ids_of
 from assets.errors import SynthError
-from assets.limits import DATASET_JSON, read_file
+from assets.json_input import read_json
+from assets.limits import DATASET_JSON
 from assets.sku_lists import SkuSource, sku_source
 from pipeline.checksums import CHECKSUMS
 from pipeline.dataset_check import check_fields
@@ -178,7 +179,7 @@ def read_info(layout: Layout) -> DatasetInfo:
         if not layout.info.exists():
             hint = "give the folder that 'synth render --out' wrote"
             raise SynthError("not a data set: there is no dataset.json", where=str(layout.root), hint=hint)
-        data = json.loads(read_file(layout.info, DATASET_JSON, "dataset.json"))
+        data = read_json(layout.info, DATASET_JSON, "dataset.json")
         if data.pop("format") != FORMAT:
             raise ValueError(f"format is not {FORMAT}")
         check_fields(data)

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from assets.atomic import write_whole
+from assets.errors import SynthError
+from assets.json_input import parse_json, read_json
+from assets.limits import DATASET_JSON, read_file
 from pipeline.layout import Layout, stem_of
 from pipeline.run_settings import RunSettings
 from pipeline.workers import Outcome
@@ -71,10 +74,10 @@ class FailureList:
 def read_failures(path: Path) -> dict[int, dict[str, Any]]:
     """The records by scene, the last of each; lines that are none are left out."""
     records: dict[int, dict[str, Any]] = {}
-    with contextlib.suppress(FileNotFoundError):
-        for line in path.read_bytes().splitlines():
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                record = json.loads(line)
+    if path.exists():
+        for line in read_file(path, DATASET_JSON, "the list of failures").splitlines():
+            with contextlib.suppress(SynthError, ValueError, KeyError, TypeError, OverflowError):
+                record = parse_json(line, "a failure", str(path))
                 records[int(record["index"])] = record
     return records
 
@@ -85,6 +88,6 @@ def _line_of(record: dict[str, Any]) -> bytes:
 
 def _spec_in(file: Path) -> Any:
     try:
-        return json.loads(file.read_bytes())
-    except (OSError, ValueError):
+        return read_json(file, DATASET_JSON, "the scene")
+    except SynthError:
         return None

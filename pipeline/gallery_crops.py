@@ -22,6 +22,8 @@ from assets.catalog import Catalog, load_catalog
 from assets.catalog_ids import CategoryIds, ids_of
 from assets.cores import usable_cores
 from assets.errors import SynthError
+from assets.json_input import read_json_object
+from assets.limits import DATASET_JSON
 from assets.plurals import count_of
 from assets.sku_lists import SkuSource
 from detectors.progress import StepProgress, duration_text
@@ -224,7 +226,9 @@ def _fragments(out: Path, tasks: range, summary: CropSummary) -> Iterator[dict[s
     for index in tasks:
         file = labels_path(out, index)
         if file.exists():  # else it failed as a whole, and is in the summary
-            content = json.loads(file.read_bytes())
+            content = read_json_object(
+                file, DATASET_JSON, "the labels of a task", hint="delete it: the same command makes it again"
+            )
             summary.failed += [(key, reason) for key, reason in content["failed"]]
             yield from content["pictures"]
 
@@ -235,7 +239,7 @@ def _check_folder(settings: CropSettings, catalog: Catalog) -> None:
     file = settings.out / ABOUT
     if not file.exists():
         write_whole(file, (json.dumps(about, indent=1) + "\n").encode())
-    elif json.loads(file.read_bytes()) != about:
+    elif read_json_object(file, DATASET_JSON, ABOUT, hint="give another --out") != about:
         hint = "give another --out, or the list and the options that it was made with"
         raise SynthError("the folder holds other views", where=str(settings.out), hint=hint)
 

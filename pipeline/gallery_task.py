@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from assets.atomic import write_whole
 from assets.cores import usable_cores
 from assets.errors import SynthError
+from assets.json_input import read_json_object
+from assets.limits import DATASET_JSON
 from assets.sku_lists import SkuSource
 from pipeline.disk_errors import takes_no_more
 
@@ -109,7 +111,8 @@ def result_path(folder: Path, index: int) -> Path:
 
 def read_result(path: Path) -> TaskResult:
     """What a task made."""
-    about = json.loads(path.read_bytes())
+    hint = "delete it: the same command makes it again"
+    about = read_json_object(path, DATASET_JSON, "the result of a task", hint=hint)
     failed = tuple((key, reason) for key, reason in about["failed"])
     return TaskResult(tuple(about["made"]), tuple(about["fronts"]), failed, path.with_suffix(".npy"))
 

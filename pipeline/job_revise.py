@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from assets.places import Place
-from assets.shards import Sample, coco_name, tar_name, write_shard
+from assets.shards import Sample, tar_name, write_shard
+from pipeline.data_parts import read_part
 from pipeline.job_plan import planned_shards
 from pipeline.job_receipts import Receipt, share_seen, tallies, write_receipt
 from pipeline.job_settings import JobSettings
@@ -69,7 +69,7 @@ def revise(place: Place, revision: Revision, info: Mapping[str, str]) -> Receipt
         for sample in read_samples(place.read(tar_name(old.entry.name)))
         if sample.image["index"] not in revision.dropped
     ]
-    kinds = json.loads(place.read(coco_name(old.entry.name)))["categories"]
+    kinds = read_part(place, old.entry).categories
     by_scene: dict[int, list[Sample]] = {0: samples}
     number = old.revision + 1
     entry = write_shard(

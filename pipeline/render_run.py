@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,8 @@ from typing import Any
 from assets.atomic import lock_folder, remove_leftovers, sweep_cache, sync_folder
 from assets.catalog import Catalog
 from assets.errors import SynthError
+from assets.json_input import parse_json
+from assets.limits import DATASET_JSON, read_file
 from pipeline.checksums import ChecksumSpool, sha256, sha256_of, sound_digests, spool_checksums, write_checksums
 from pipeline.dataset_info import claim_folder, describe_run, keep_streams
 from pipeline.disk_errors import disk_error
@@ -31,6 +32,9 @@ RENDERING = Job(render_scene, start_worker)
 FEWEST_FAILURES = 3
 # Where so many fail and none succeeds, the rest is not worth waiting for.
 FAILURES_ONLY = 10
+
+
+AGAIN = "delete the file and give the same command again: the picture is then made anew"
 
 
 @dataclass
@@ -245,13 +249,12 @@ def _fragments(
             if not file.exists():
                 continue  # a failed scene: reported, and not part of the set
             try:
-                data = file.read_bytes()
-                fragment: dict[str, Any] = json.loads(data)
+                data = read_file(file, DATASET_JSON, "a picture's labels")
+                fragment: dict[str, Any] = parse_json(data, "a picture's labels", str(file), hint=AGAIN)
                 seen.update(annotation["sku"] for annotation in fragment["annotations"])
             except (ValueError, KeyError, TypeError) as error:
-                hint = "delete the file and give the same command again: the picture is then made anew"
                 raise SynthError(
-                    "a picture's labels are damaged", where=str(file), found=str(error), hint=hint
+                    "a picture's labels are damaged", where=str(file), found=str(error), hint=AGAIN
                 ) from error
             _add_checksums(layout, file.stem, data, fragment, settings.extras, checksums)
             yield fragment

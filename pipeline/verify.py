@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -13,7 +12,8 @@ import numpy as np
 
 from assets.catalog import Catalog
 from assets.errors import SynthError
-from assets.limits import COCO_BYTES, DATASET_INSTANCES, DATASET_JSON, PICTURE_BYTES, check_file, read_file
+from assets.json_input import read_json, stream_json
+from assets.limits import COCO_BYTES, DATASET_INSTANCES, DATASET_JSON, PICTURE_BYTES, read_file
 from assets.sku_lists import SkuSource
 from pipeline.dataset_check import identity_problems, read_splits
 from pipeline.dataset_info import DatasetInfo, read_info
@@ -133,28 +133,23 @@ def _verify_all(layout: Layout, info: DatasetInfo, sources: Sources, sample: int
 
 def _verify_split(layout: Layout, info: DatasetInfo, split: str, catalog: Catalog | None, tally: _Tally) -> None:
     """One COCO file: read in a stream, so that a million annotations need no more memory than one picture's."""
-    import ijson
-
     path = layout.annotations(split)
     name = f"annotations/{path.name}"
     try:
         if not path.exists():
             tally.add([Violation(name, "is missing")])
             return
-        check_file(path, COCO_BYTES, "the COCO file")
-        with path.open("rb") as file:
-            entries = list(ijson.items(file, "categories.item", use_float=True))
+        entries = list(stream_json(path, "categories.item", COCO_BYTES, "the COCO file"))
         categories = {item["id"]: item["sku"] for item in entries}
         if catalog is not None:
             tally.add(_check_categories(entries, catalog, name))
         groups = _Groups(path, name, tally)
-        with path.open("rb") as file:
-            for number, image in enumerate(ijson.items(file, "images.item", use_float=True), start=1):
-                if tally.ended:
-                    return
-                _verify_image(layout, info, split, image, number, groups, categories, tally)
+        for number, image in enumerate(stream_json(path, "images.item", COCO_BYTES, "the COCO file"), start=1):
+            if tally.ended:
+                return
+            _verify_image(layout, info, split, image, number, groups, categories, tally)
         groups.finish()
-    except (SynthError, ijson.JSONError, OSError, *MALFORMED) as error:
+    except (SynthError, OSError, *MALFORMED) as error:
         words = " ".join(str(error).split())
         tally.add([Violation(name, f"cannot be read as COCO: {type(error).__name__}: {words}")])
 
@@ -196,10 +191,7 @@ class _Groups:
 
     @staticmethod
     def _read(path: Path) -> Iterator[Record]:
-        import ijson
-
-        with path.open("rb") as file:
-            yield from ijson.items(file, "annotations.item", use_float=True)
+        yield from stream_json(path, "annotations.item", COCO_BYTES, "the COCO file")
 
     def take(self, image_id: object) -> list[Record]:
         """The next annotations, as long as they are of that image."""
@@ -316,7 +308,7 @@ def _check_stored(layout: Layout, stem: str, image: Record, records: list[Record
     from render.scene import SceneSpec
 
     try:
-        fragment: dict[str, Any] = json.loads(read_file(layout.labels(stem), DATASET_JSON, "the labels"))
+        fragment: dict[str, Any] = read_json(layout.labels(stem), DATASET_JSON, "the labels")
         own = [{k: v for k, v in record.items() if k not in ("id", "image_id", "category_id")} for record in records]
         if fragment["annotations"] != own:
             yield Violation(where, f"labels/{stem}.json holds other annotations")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assets.errors import SynthError
+from assets.json_input import read_json
 from assets.limits import DATASET_JSON, read_file
 from assets.sku_lists import Root, SkuSource
 from pipeline.dataset_info import DatasetInfo, backdrop_folders, listed_in, streams_of
@@ -86,7 +87,7 @@ def check_scenes(layout: Layout, info: DatasetInfo, library: Library, indices: S
 def _size_of(file: Path) -> tuple[object, object]:
     """Width and height of the picture that a scene file asks for."""
     try:
-        camera = json.loads(read_file(file, DATASET_JSON, "the scene"))["camera"]
+        camera = read_json(file, DATASET_JSON, "the scene")["camera"]
         return camera["width"], camera["height"]
     except (SynthError, ValueError, KeyError, TypeError, RecursionError):
         return None, None
@@ -101,8 +102,8 @@ def _compare(layout: Layout, library: Library, stem: str, scene: Any) -> Iterato
         return
     traced = [annotation_record(item) for item in annotate(scene, trace_geometry(scene, library))]
     try:
-        stored = json.loads(read_file(layout.labels(stem), DATASET_JSON, "the labels"))["annotations"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        stored = read_json(layout.labels(stem), DATASET_JSON, "the labels")["annotations"]
+    except (SynthError, KeyError, TypeError):
         return  # reported where all label files are read
     if type(stored) is not list:
         return

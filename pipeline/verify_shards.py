@@ -20,6 +20,7 @@ from assets.errors import SynthError
 from assets.image_input import decode_pixels, open_picture
 from assets.places import Place
 from assets.shards import Record, Sample, ShardEntry, coco_name, read_categories, read_index, tar_name
+from detectors.coco_values import short
 from detectors.progress import StepProgress
 from detectors.shard_tar import picture_suffix, read_whole, samples_of
 from pipeline.checksums import CHECKSUMS
@@ -218,10 +219,9 @@ def _check_part(
                 (place for place, (one, other) in enumerate(pairs) if one != other), min(len(ours), len(theirs))
             )
             yield Violation(name, f"{kind} differ from those of the tar ({len(theirs)}, {len(ours)} there) at {first}")
-    known = {record.get("id") for record in part.categories}
-    lacking = sorted(
-        {str(record.get("category_id")) for record in annotations if record.get("category_id") not in known}
-    )
+    known = {record.get("id") for record in part.categories if type(record.get("id")) is int}
+    used = [record.get("category_id") for record in annotations]
+    lacking = sorted({short(number) for number in used if type(number) is not int or number not in known})
     if lacking:
         yield Violation(name, f"lacks categories that its annotations use: {', '.join(lacking[:5])}")
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError, unknown_name
+from assets.json_input import parse_json
 from assets.look import Color, Shape, Texture
 from assets.mesh import frozen_array
 
@@ -201,8 +202,8 @@ class SceneSpec:
     def from_json(text: str, *, where: str = "scene") -> SceneSpec:
         """The spec that `to_json` wrote. Raises SynthError for anything else, naming `where`."""
         try:
-            return _scene(json.loads(text))
-        except (KeyError, TypeError, ValueError) as error:
+            return _scene(parse_json(text.encode(), "the scene", where))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             found = f"{type(error).__name__}: {error}"
             hint = "the file is damaged or of another version: render the scene again"
             raise SynthError("not a scene file", where=where, found=found, hint=hint) from error

@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,9 @@ from torch.utils.data import Dataset
 
 from assets.atomic import whole_file, write_whole
 from assets.errors import SynthError
+from assets.image_input import decode_pixels
+from assets.json_input import read_json
+from assets.limits import DATASET_JSON
 from detectors.augment.view import resize
 from detectors.coco_pictures import read_picture
 from detectors.embed.crops import Picture, crop_edges, fit_square, prepare_crop
@@ -226,7 +230,9 @@ def write_crops(
 
 def _head_of(folder: Path) -> Any:
     file = folder / HEAD
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    with suppress(SynthError):  # one that cannot be read is as good as none: the crops are made again
+        return read_json(file, DATASET_JSON, "the crops of the run")
+    return None
 
 
 @dataclass(frozen=True)
@@ -260,7 +266,8 @@ class StoredCrops:
     def read(self, index: int) -> Cut:
         """The crop at a place."""
         coded = self._data[self._offsets[index] : self._offsets[index + 1]]
-        picture = cv2.imdecode(np.asarray(coded), cv2.IMREAD_COLOR)
+        where = f"{self.folder}: crop {index}"
+        picture = decode_pixels(np.asarray(coded).tobytes(), cv2.IMREAD_COLOR, where, "a stored crop")
         return Cut(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), self.boxes[index])
 
 

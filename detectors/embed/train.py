@@ -19,6 +19,8 @@ from assets.atomic import lock_folder, remove_leftovers, write_whole
 from assets.errors import SynthError
 from assets.file_models import check_model
 from assets.interrupt import stop_on_signals
+from assets.json_input import read_json_object
+from assets.limits import DATASET_JSON
 from assets.plurals import count_of
 from detectors.checkpoint import BEST, LAST
 from detectors.checkpoint_file import EmbedderTraining
@@ -82,7 +84,7 @@ def _claim_folder(settings: EmbedSettings) -> EmbedderCheckpoint | None:
     """The last checkpoint of an earlier call with the same settings. Raises SynthError for another run's folder."""
     file, last = settings.out / "settings.json", settings.out / LAST
     if file.exists() and last.exists():
-        differing = settings.differing(json.loads(file.read_text(encoding="utf-8")))
+        differing = settings.differing(read_json_object(file, DATASET_JSON, "settings.json", hint="give another --out"))
         if differing:
             hint = "give another --out, or the same settings as before to go on"
             where = str(settings.out)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from hypothesis import strategies as st
 
 from assets.errors import SynthError
 from assets.file_models import Count, FileModel, parse_model
+from assets.json_constants import records_not_finite
 from assets.json_input import JsonScan, parse_json, read_json, stream_json, stream_json_pairs
 from assets.limits import Limit
 
@@ -96,7 +100,7 @@ def test_pipes_and_devices_are_never_opened(tmp_path: Path, make: Any) -> None:
         (b'{"images": [{"a": "' + b"x" * 500_000 + b'"}]}', "bytes of one record"),
         (b'{"images": [{"a": [' + b"[]," * 200_000 + b"0]}]}", "bytes of one record"),
         (b'{"images": [' + b"1" * 500_000 + b"]}", "bytes of one record"),
-        (b'{"images": [{"id": 1e999}]}', "cannot be read as JSON"),
+        (b'{"images": [{"id": 1e999}]}', "NaN or infinite"),
         (b'{"images": [{"id": 1}', "cannot be read as JSON"),
     ],
 )
@@ -107,6 +111,36 @@ def test_a_stream_holds_no_more_than_a_record(
     (tmp_path / "a.json").write_bytes(data)
     with pytest.raises(SynthError, match=told):
         list(stream_json(tmp_path / "a.json", "images.item", BYTES, "the COCO file"))
+
+
+@settings(max_examples=25)
+@given(
+    odd=st.lists(
+        st.sampled_from(["NaN", "-Infinity", "Infinity", "1e999", "-12.5E+400", "1e30", '"NaN: [Infinity"', "7"])
+    ),
+    size=st.integers(1, 7),
+)
+def test_numbers_that_are_not_finite_are_told_by_their_records(
+    tmp_path_factory: pytest.TempPathFactory, odd: list[str], size: int
+) -> None:
+    records = ", ".join(f'{{"id": {number}, "n\\\\": [{value}]}}' for number, value in enumerate(odd))
+    data = f'{{"images": [], "annotations": [{records}]}}'.encode()
+    path = tmp_path_factory.getbasetemp() / "odd.json"
+    path.write_bytes(data)
+    bad = [number for number, value in enumerate(odd) if value[0] != '"' and value not in ("7", "1e30")]
+    found = list(records_not_finite(lambda: open_in_pieces(path, size)))
+    assert found == [f"annotations id {number}: n\\" for number in bad]
+    if bad:
+        with pytest.raises(SynthError, match="holds numbers that are NaN or infinite") as error:
+            list(stream_json(path, "annotations.item", BYTES, "the COCO file"))
+        assert f"annotations id {bad[0]}: n" in str(error.value)
+
+
+@contextmanager
+def open_in_pieces(path: Path, size: int) -> Iterator[Any]:
+    """A file that gives so many bytes at a time."""
+    with path.open("rb") as file:
+        yield SimpleNamespace(read=lambda most=-1: file.read(size if most else 0))
 
 
 def test_records_and_pairs_are_streamed(tmp_path: Path) -> None:

@@ -71,9 +71,15 @@ CASES: list[tuple[str, Break, str, str, tuple[int, int, int]]] = [
     ("a huge box", boxes((-1e308, -1e308, 1.7e308, 1.7e308)), "cut at its border", "note", (3, 1, 0)),
     ("three numbers", first("annotations", bbox=[1, 2, 3]), "not four finite numbers: 1", "bad", (3, 5, 0)),
     ("a box as text", first("annotations", bbox=["1", "2", "3", "4"]), "not four finite", "bad", (3, 5, 0)),
-    ("nan", first("annotations", bbox=[1, 2, float("nan"), 3]), "not four finite numbers: 1", "bad", (3, 5, 0)),
-    ("infinite", first("annotations", bbox=[1, 2, float("inf"), 3]), "not four finite", "bad", (3, 5, 0)),
-    ("beyond float", first("annotations", bbox=[1, 2, 10**400, 3]), "not four finite", "bad", (3, 5, 0)),
+    ("nan", first("annotations", bbox=[1, 2, float("nan"), 3]), "boxes that are NaN or infinite: 1", "bad", (3, 5, 0)),
+    (
+        "infinite",
+        first("annotations", bbox=[1, 2, float("inf"), 3]),
+        "boxes that are NaN or infinite",
+        "bad",
+        (3, 5, 0),
+    ),
+    ("beyond float", first("annotations", bbox=[1, 2, 10**400, 3]), "boxes that are NaN or infinite", "bad", (3, 5, 0)),
     ("no box", lambda c: c["annotations"][0].pop("bbox"), "not four finite numbers: 1", "bad", (3, 5, 0)),
     ("no box at all", without("annotations", "bbox"), "not four finite numbers: 6", "bad", (3, 0, 0)),
     ("a box twice", boxes((5, 5, 9, 9), (5, 5, 9, 9)), "boxes given twice, used once: 1", "note", (3, 1, 0)),
@@ -258,3 +264,17 @@ def test_a_group_key_that_images_lack_is_told(tmp_path: Path, values: list[Any])
     assert "file_name" in str(error.value)
     with pytest.raises(SynthError, match="no field 'visit'"):
         read_set(write_set(tmp_path, coco(visit=values)), group_key="visit")
+
+
+def test_a_set_without_a_single_finite_box_is_told_with_places(tmp_path: Path) -> None:
+    """Even where bad records may be skipped: nothing would be left."""
+    content = coco()
+    for place, record in enumerate(content["annotations"]):
+        record["bbox"] = [float("nan") if place % 2 else float("inf")] * 4
+    path = write_set(tmp_path, content)
+    with pytest.raises(SynthError, match=r"all boxes of the data set are NaN or infinite \(6\)") as error:
+        read_set(path)
+    assert str(tmp_path) in str(error.value) and "annotation 1 in 000000.png: [inf, inf, inf, inf]" in str(error.value)
+    content["annotations"][0]["bbox"] = [1, 1, 5, 5]
+    _, problems = read_set(write_set(tmp_path, content))
+    assert problems.bad["boxes that are NaN or infinite"].count == 5

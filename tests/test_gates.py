@@ -1,0 +1,95 @@
+"""Files from elsewhere are decoded in one place each: no other code calls a decoder on what may come from outside."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+# Decoder -> the files that are the gate for it.
+GATES = {
+    "json.load": (),
+    "json.loads": ("assets/json_input.py",),
+    "ijson.items": ("assets/json_input.py", "assets/json_constants.py"),
+    "ijson.kvitems": ("assets/json_input.py",),
+    "ijson.parse": (),
+    "model_validate_json": ("assets/file_models.py",),
+    "Image.open": ("assets/image_input.py",),
+    "cv2.imread": (),
+    "cv2.imdecode": ("assets/image_input.py",),
+    "cv2.VideoCapture": ("detectors/video_input.py",),
+    "imageio.imread": (),
+    "torchvision.io": (),
+    "np.load": (),
+}
+# What else may call one, and why. Nothing here takes a file from outside.
+EXCEPTIONS = {
+    ("assets/backdrops.py", "cv2.imread"): "HDRIs, whose header was checked just before (assets/hdri_header.py)",
+    ("assets/mesh_store.py", "np.load"): "our own cache of meshes; what is damaged there is made again",
+    ("assets/mesh_store.py", "json.loads"): "the same",
+    ("assets/mesh_sources.py", "json.loads"): "our own cache of digests; what is damaged there is made again",
+    ("assets/package_store.py", "json.loads"): "our own store of packages, behind a checksum",
+    ("assets/atomic.py", "json.loads"): "the lock file of a run, for a message",
+    ("pipeline/data_records.py", "json.loads"): "lines that this run has written into its own spool",
+    ("pipeline/data_pack.py", "json.loads"): "the same: counts of the spool",
+    ("pipeline/job_cost.py", "json.loads"): "what this run's own worker has just written",
+    ("pipeline/job_pilot.py", "json.loads"): "the same",
+    ("pipeline/job_shard.py", "json.loads"): "the same, and shards behind their receipts",
+    ("pipeline/verify_scenes.py", "json.loads"): "what was made of our own values one line before",
+    ("pipeline/assets_build.py", "json.loads"): "lines that this run's own workers have just written",
+    ("pipeline/gallery_task.py", "json.loads"): "what this run's own worker has just written",
+    ("pipeline/gallery_task.py", "np.load"): "the same",
+    ("detectors/augment/camera.py", "cv2.imdecode"): "a picture that was encoded one line before",
+    ("detectors/coco_pictures.py", "cv2.imdecode"): "behind open_picture, with OpenCV's own fallback",
+    ("detectors/image_store.py", "np.load"): "columns that the run's first process wrote, mapped, size checked",
+    ("detectors/embed/crop_store.py", "np.load"): "columns of crops that this run has written",
+    ("detectors/gallery/evaluate.py", "json.loads"): "a report of ours, made one call before",
+    ("detectors/checkpoint.py", "json.loads"): "texts of a checkpoint, whose own reader limits them",
+    ("detectors/embed/checkpoint.py", "json.loads"): "the same",
+}
+# Galleries have a gate of their own: they are opened only if the checksums of all their files hold.
+GALLERIES = "detectors/gallery/"
+
+
+def calls_in(file: Path) -> set[str]:
+    """The decoders that a file names, as `module.function`; of methods the name alone."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute):
+            owner = node.value
+            dotted = f"{owner.id}.{node.attr}" if isinstance(owner, ast.Name) else node.attr
+            names |= {dotted, node.attr} & set(GATES)
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} & set(GATES)
+            names |= {"torchvision.io"} if (node.module or "").startswith("torchvision.io") else set()
+    return names
+
+
+SOURCES = sorted(
+    file.relative_to(ROOT).as_posix()
+    for folder in ("assets", "render", "pipeline", "detectors")
+    for file in (ROOT / folder).rglob("*.py")
+)
+
+
+def test_decoders_are_called_by_their_gates_alone() -> None:
+    outside = [
+        f"{name} calls {decoder}"
+        for name in SOURCES
+        for decoder in sorted(calls_in(ROOT / name))
+        if name not in GATES[decoder] and (name, decoder) not in EXCEPTIONS and not name.startswith(GALLERIES)
+    ]
+    assert outside == [], "read it through assets/json_input.py, file_models.py, image_input.py or array_input.py"
+
+
+@pytest.mark.parametrize(("name", "decoder"), sorted(EXCEPTIONS))
+def test_every_exception_is_one_still(name: str, decoder: str) -> None:
+    assert decoder in calls_in(ROOT / name)
+
+
+def test_the_search_sees_calls(tmp_path: Path) -> None:
+    text = "from PIL import Image\njson.load(f); Image.open(p); cv2.imread(p); M.model_validate_json(d)\n"
+    (tmp_path / "a.py").write_text(text)
+    assert calls_in(tmp_path / "a.py") == {"json.load", "Image.open", "cv2.imread", "model_validate_json"}
