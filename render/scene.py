@@ -201,11 +201,11 @@ class SceneSpec:
     @staticmethod
     def from_json(text: str, *, where: str = "scene") -> SceneSpec:
         """The spec that `to_json` wrote. Raises SynthError for anything else, naming `where`."""
+        hint = "the file is damaged or of another version: render the scene again"
         try:
-            return _scene(parse_json(text.encode(), "the scene", where))
+            return _scene(parse_json(text.encode(), "the scene file", where, hint=hint))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             found = f"{type(error).__name__}: {error}"
-            hint = "the file is damaged or of another version: render the scene again"
             raise SynthError("not a scene file", where=where, found=found, hint=hint) from error
 
 

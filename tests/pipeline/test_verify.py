@@ -214,7 +214,7 @@ def test_no_data_set_is_an_error(tmp_path: Path, cache: Path) -> None:
     with pytest.raises(SynthError, match=r"there is no dataset\.json"):
         verify_dataset(tmp_path, cache=cache)
     (tmp_path / "dataset.json").write_text("{")
-    with pytest.raises(SynthError, match="cannot be used"):
+    with pytest.raises(SynthError, match="cannot be read as JSON"):
         verify_dataset(tmp_path, cache=cache)
 
 

@@ -83,7 +83,7 @@ def damaged(**changes: object) -> str:
     ],
 )
 def test_damaged_scenes_are_told_with_their_file(text: str) -> None:
-    with pytest.raises(SynthError, match=r"not a scene file(.|\n)*scenes/000001_0\.json"):
+    with pytest.raises(SynthError, match=r"scene file(.|\n)*scenes/000001_0\.json"):
         SceneSpec.from_json(text, where="scenes/000001_0.json")
 
 
