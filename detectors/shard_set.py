@@ -20,7 +20,7 @@ from detectors.class_match import is_agnostic, labels_in
 from detectors.coco_masks import decode_outlines
 from detectors.coco_pictures import decode_picture
 from detectors.coco_rows import LabelledImage, Row, read_row
-from detectors.coco_values import whole_number
+from detectors.coco_values import is_text, whole_number
 from detectors.image_set import IGNORED, Classes
 from detectors.mix import Windows
 from detectors.problems import Problems
@@ -151,7 +151,8 @@ def labelled_image(record: Record, annotations: list[Record], where: str, *, mas
         raise SynthError("an image record has no size", where=where, found=found, hint=REPAIR)
     if not masks:
         annotations = [{name: entry[name] for name in entry if name != "segmentation"} for entry in annotations]
-    return LabelledImage({"file_name": where, **record}, width, height, annotations)
+    name = record.get("file_name")
+    return LabelledImage({**record, "file_name": name if is_text(name) else where}, width, height, annotations)
 
 
 @dataclass(frozen=True)

@@ -117,9 +117,9 @@ def _count_shards(place: Place, console: Console) -> Stats:
             part = read_part(place, entry)
             stats.add(entry.split, len(part.images), part.annotations)
             stats.recipes.update(filter(None, map(_recipe_of, part.images)))
-            by_image: dict[Any, list[Record]] = {image.get("id"): [] for image in part.images}
+            by_image: dict[Any, list[Record]] = {whole_number(image.get("id")): [] for image in part.images}
             for record in part.annotations:
-                by_image.setdefault(record.get("image_id"), []).append(record)
+                by_image.setdefault(whole_number(record.get("image_id")), []).append(record)
             for records in by_image.values():
                 stats.products[min(len(records), DATASET_INSTANCES.most)] += 1
                 labels = np.unique(stats.labels_of(records))
