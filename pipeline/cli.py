@@ -12,7 +12,7 @@ import click
 from assets.errors import SynthError
 from assets.interrupt import exit_code, handle_signals, report_interruption, working
 from pipeline import cli_assets, cli_data, cli_embedder, cli_gallery, cli_job, cli_learning
-from pipeline.cli_choices import recipe_of
+from pipeline.cli_choices import RECIPE_NAME, recipe_of
 from pipeline.cli_command import CommandGroup
 from pipeline.cli_options import backdrop_options, list_arguments, list_options, recipe_options
 from pipeline.cli_output import open_console, output_options, report
@@ -179,7 +179,7 @@ def catalog_check(sku_list: SkuSource, meshes: bool) -> None:
     """List everything wrong with SKU_LIST: row, column, found, expected."""
     from pipeline.catalog_tools import check_list
 
-    sys.exit(check_list(sku_list, meshes=meshes))
+    sys.exit(check_list(sku_list, meshes=meshes, console=open_console()))
 
 
 @catalog.command("show")
@@ -190,7 +190,7 @@ def catalog_show(sku_list: SkuSource, out: Path, limit: int) -> None:
     """Draw a contact sheet of SKU_LIST: each product turned, to scale, with its name."""
     from pipeline.catalog_tools import show_list
 
-    show_list(sku_list, out, limit=limit)
+    show_list(sku_list, out, limit=limit, console=open_console())
 
 
 @catalog.command("export")
@@ -200,7 +200,7 @@ def catalog_export(sku_list: SkuSource, folder: Path) -> None:
     """Write the normalised meshes of SKU_LIST as GLB into FOLDER, with a list that points to them."""
     from pipeline.catalog_tools import export_list
 
-    export_list(sku_list, folder)
+    export_list(sku_list, folder, console=open_console())
 
 
 @catalog.command("ids")
@@ -209,7 +209,7 @@ def catalog_ids(sku_list: SkuSource) -> None:
     """Write or extend the registry that keeps the category ids of SKU_LIST when products come and go."""
     from pipeline.catalog_tools import register_ids
 
-    register_ids(sku_list)
+    register_ids(sku_list, console=open_console())
 
 
 @catalog.command("generate")
@@ -220,7 +220,7 @@ def catalog_generate(out: Path, count: int, seed: int) -> None:
     """Write an invented catalogue as SKU list OUT: brands, flavours that differ by a word, sizes, barcodes."""
     from pipeline.catalog_tools import generate_list
 
-    generate_list(out, count=count, seed=seed)
+    generate_list(out, count=count, seed=seed, console=open_console())
 
 
 @catalog.command("demo")
@@ -247,7 +247,7 @@ def recipe_list() -> None:
 
 
 @recipe.command("show")
-@click.argument("name")
+@click.argument("name", type=RECIPE_NAME)
 def recipe_show(name: str) -> None:
     """Print recipe NAME (or a file, completed) as YAML: every range with its meaning."""
     from render.recipes import load_recipe, recipe_yaml

@@ -58,6 +58,7 @@ def test_presets_are_those_of_every_backend() -> None:
         ("adapt run --method", "", {"finetune"}),
         ("embedder train a --loss", "a", {"arcface"}),
         ("gallery build list.csv --index", "iv", {"ivf", "ivf8", "ivfpq"}),
+        ("recipe show", "sc", {"scatter", "sc"}),
         ("data", "me", {"merge"}),
     ],
 )
