@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from assets.errors import SynthError
-from assets.limits import DATASET_INSTANCES, DATASET_PICTURES, PICTURE_BYTES, read_file
+from assets.limits import DATASET_INSTANCES, DATASET_PICTURES
 from detectors.coco_values import is_text, number, short, whole_number
 from pipeline.data_source import PlainSplit, Record, find_splits, head_of, records_of
 from pipeline.preview_types import (
@@ -104,5 +104,4 @@ def _picture(one: _Split, image: Record, records: Sequence[Record]) -> PreviewPi
     path = one.split.images / name
     sides = tuple(whole_number(image.get(side)) for side in ("width", "height"))
     size = None if None in sides else (sides[0] or 0, sides[1] or 0)
-    data = read_file(path, PICTURE_BYTES, "the picture")
-    return PreviewPicture(str(path), data, size, records, one.names)
+    return PreviewPicture(str(path), path, size, records, one.names)

@@ -7,7 +7,7 @@ from typing import Any
 
 from assets.errors import SynthError
 from assets.json_input import read_json
-from assets.limits import DATASET_JSON, PICTURE_BYTES, read_file
+from assets.limits import DATASET_JSON
 from pipeline.layout import Layout
 from pipeline.preview_types import (
     PreviewPicture,
@@ -49,7 +49,7 @@ def _filtered(files: list[Path], settings: PreviewSettings) -> list[Path]:
 def _picture(layout: Layout, file: Path, settings: PreviewSettings) -> PreviewPicture:
     records = kept_records(_records(file), {}, settings)
     path = layout.image(file.stem)
-    return PreviewPicture(str(path), read_file(path, PICTURE_BYTES, "the picture"), None, records, {}, exact=True)
+    return PreviewPicture(str(path), path, None, records, {}, exact=True)
 
 
 def _records(file: Path) -> list[dict[str, Any]]:

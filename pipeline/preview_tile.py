@@ -12,12 +12,14 @@ from assets.errors import SynthError
 from assets.image_input import open_picture
 from detectors.coco_masks import compressed_mask, decode_mask
 from detectors.coco_rows import box_numbers
-from pipeline.contact_sheet import Rgb, color_of, draw_dashed, draw_label, shorten
+from pipeline.contact_sheet import Box, Rgb, color_of, draw_dashed, draw_label, shorten
 from pipeline.preview_types import PreviewPicture, Record, Style, is_ignored
 
 DARK: Rgb = (20, 20, 20)
 LONGEST_SKU = 18
 TEXT = 11
+# Pixels around the tile: a line there is not seen.
+BEYOND = 8.0
 # Parts of a pixel in which OpenCV is given places.
 SHIFT = 4
 
@@ -51,14 +53,20 @@ def _draw(picture: PreviewPicture, pixels: NDArray[np.uint8], size: tuple[int, i
             raise ValueError(f"bbox: {record.get('bbox')!r}, expected four numbers")
         color = color_of(_number_of(record, place))
         outlined = style != "box" and _draw_mask(tile, _mask_of(picture, record, pixels), color, scale, style)
-        x, y, width, height = box
-        edges = (x * scale[0], y * scale[1], (x + width) * scale[0] - 1, (y + height) * scale[1] - 1)
-        # Without a width PIL refuses to draw.
-        edges = (*edges[:2], max(edges[0], edges[2]), max(edges[1], edges[3]))
-        boxes.append((record, edges, color, style == "outline" and outlined))
+        boxes.append((record, _edges_of(box, scale, size), color, style == "outline" and outlined))
     image = Image.fromarray(tile)
     _draw_boxes(image, picture, boxes)
     return image
+
+
+def _edges_of(box: Sequence[float], scale: tuple[float, float], size: tuple[int, int]) -> Box:
+    """xyxy of an xywh box on the tile; what lies far outside, as it may in foreign files, is cut."""
+    low = [edge * part for edge, part in zip(box[:2], scale, strict=True)]
+    high = [(edge + side) * part - 1 for edge, side, part in zip(box[:2], box[2:], scale, strict=True)]
+    x0, y0 = (min(max(edge, -BEYOND), most + BEYOND) for edge, most in zip(low, size, strict=True))
+    x1, y1 = (min(max(edge, -BEYOND), most + BEYOND) for edge, most in zip(high, size, strict=True))
+    # Without a width PIL refuses to draw.
+    return x0, y0, max(x0, x1), max(y0, y1)
 
 
 def _number_of(record: Record, place: int) -> int:
@@ -101,7 +109,7 @@ def _draw_mask(
     return True
 
 
-Drawn = tuple[Record, tuple[float, float, float, float], Rgb, bool]
+Drawn = tuple[Record, Box, Rgb, bool]
 
 
 def _draw_boxes(image: Image.Image, picture: PreviewPicture, boxes: Sequence[Drawn]) -> None:
@@ -113,7 +121,7 @@ def _draw_boxes(image: Image.Image, picture: PreviewPicture, boxes: Sequence[Dra
         elif not outlined:
             draw.rectangle((edges[0] - 1, edges[1] - 1, edges[2] + 1, edges[3] + 1), outline=DARK, width=4)
             draw.rectangle(edges, outline=color, width=2)
-    taken: list[tuple[float, float, float, float]] = []
+    taken: list[Box] = []
     for record, edges, color, _ in boxes:
         if not is_ignored(record):
             text = shorten(picture.sku_of(record), LONGEST_SKU)

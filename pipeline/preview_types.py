@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from assets.errors import SynthError, unknown_name
 from assets.image_input import open_picture
 from assets.limits import DATASET_INSTANCES
-from detectors.coco_values import is_set, number, sku_text
+from detectors.coco_values import is_set, number, sku_text, whole_number
 
 T = TypeVar("T")
 Record = dict[str, Any]
@@ -58,14 +58,14 @@ class PreviewSettings:
 
 @dataclass(frozen=True)
 class PreviewPicture:
-    """A picture to draw. data: its file. size: width and height that its labels count in, None where they do not say.
+    """A picture to draw. data: its file, or what stands in it. records: annotations that are drawn.
 
-    records: annotations that are drawn. names: category id -> SKU. exact: whether a mask that cannot be read is a
-    mistake, as in sets of our own, or left out.
+    size: width and height that its labels count in, None where they do not say. names: category id -> SKU. exact:
+    whether a mask that cannot be read is a mistake, as in sets of our own, or left out.
     """
 
     where: str
-    data: bytes
+    data: bytes | Path
     size: tuple[int, int] | None
     records: Sequence[Record]
     names: Mapping[Any, str]
@@ -96,15 +96,14 @@ class PreviewSource:
 
 def sku_of(record: Record, names: Mapping[Any, str]) -> str:
     """The SKU of an annotation: its own, else its category's."""
-    return sku_text(record.get("sku")) or names.get(record.get("category_id"), "?")
+    return sku_text(record.get("sku")) or names.get(whole_number(record.get("category_id")), "?")
 
 
 def sku_names(categories: Iterable[Record]) -> dict[Any, str]:
     """Category id -> SKU, the name where there is none."""
     return {
-        record["id"]: sku_text(record.get("sku")) or str(record.get("name"))
+        whole_number(record.get("id")): sku_text(record.get("sku")) or sku_text(record.get("name")) or "?"
         for record in categories
-        if isinstance(record.get("id"), int)
     }
 
 

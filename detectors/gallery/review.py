@@ -24,7 +24,7 @@ from detectors.evaluate.pictures import save_jpeg
 from detectors.gallery.decision import Decision, Verdict
 from detectors.gallery.gallery import NOBODY, Gallery
 from detectors.gallery.recognized_files import Recognized
-from detectors.gallery.review_page import write_review_page
+from detectors.gallery.review_page import CSV, PAGE, write_review_page
 from detectors.review_csv import ReviewedBox, cells_of
 from detectors.shots import Shot, turned_in_place
 
@@ -90,6 +90,8 @@ class Review:
         soon: the gallery's fronts in place of views, which may take minutes to be drawn.
         """
         if not any(self._totals.values()):
+            for name in (PAGE, CSV, CASES):  # of a run before
+                (self._folder / name).unlink(missing_ok=True)
             return None
         self._folder.mkdir(parents=True, exist_ok=True)
         write_whole(self._folder / CASES, "".join(self._lines).encode())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +40,8 @@ def write_review_page(
     for picture in pictures:
         first_rows[picture] = len(rows)
         rows += picture.rows
-    write_whole(folder / CSV, write_rows(rows))
+    table = write_rows(rows)
+    write_whole(folder / CSV, table)
     write_whole(folder / SKUS, _sku_script(gallery).encode())
     views = _Views(folder, gallery, view_picture)
     shown = {
@@ -53,7 +56,8 @@ def write_review_page(
         version=gallery.version,
         decision=decision,
         rendered=view_picture is not None,
-        data={"columns": COLUMNS, "rows": rows, "id": f"{gallery.version}:{len(rows)}:{folder.absolute()}"},
+        # Decisions that the browser remembers belong to these very boxes.
+        data={"columns": COLUMNS, "rows": rows, "id": hashlib.sha256(table).hexdigest()},
         csv=CSV,
         skus=SKUS,
     )
@@ -110,8 +114,6 @@ def _shown(case: Case, row: int, gallery: Gallery, views: _Views) -> dict[str, A
 
 def _sku_script(gallery: Gallery) -> str:
     """The gallery's SKUs as a script: a page opened as a file may load no JSON."""
-    import json
-
     # No text of a list can end the script: "<" is written as a code.
     text = json.dumps([[key, name] for key, name in zip(gallery.keys, gallery.names, strict=True)])
     return f"var SKUS = {text.replace('<', chr(92) + 'u003c')};\n"

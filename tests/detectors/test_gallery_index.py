@@ -191,9 +191,9 @@ def test_a_kind_that_the_version_does_not_have_is_told(tmp_path: Path) -> None:
 
 
 def test_the_command_line_knows_every_kind() -> None:
-    from pipeline.cli_gallery import KINDS
+    from pipeline.cli_choices import INDEX
 
-    assert tuple(INDEXES) == KINDS
+    assert tuple(INDEXES) == INDEX.names
 
 
 def test_cleaning_leaves_what_the_kept_versions_need(tmp_path: Path) -> None:

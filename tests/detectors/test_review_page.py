@@ -171,3 +171,9 @@ def test_without_cases_there_is_no_page(gallery: Gallery, tmp_path: Path) -> Non
     review = Review(tmp_path / "out", gallery)
     review.add([recognized(photo(tmp_path), gallery, [Verdict.KNOWN], [0.5])])
     assert review.finish(DECISION) is None and not (tmp_path / "out").exists()
+    # Nor that of a run before.
+    other = Review(tmp_path / "out", gallery)
+    other.add([recognized(photo(tmp_path), gallery, [Verdict.REVIEW], [0.05])])
+    page_file = other.finish(DECISION)
+    assert page_file is not None and page_file.exists()
+    assert review.finish(DECISION) is None and not page_file.exists()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -23,6 +24,12 @@ from pipeline.preview_tile import draw_tile, tile_size
 from pipeline.preview_types import PreviewPicture, PreviewSettings
 from pipeline.run_settings import RunSettings
 
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.sampled_from(["size", "counts"]), inner),
+    max_leaves=8,
+) | st.lists(st.floats(-1e300, 1e300), min_size=4, max_size=4)
+FIELDS = ("bbox", "category_id", "image_id", "segmentation", "sku", "iscrowd", "visibility", "instance")
 SQUARE = [20, 10, 40, 10, 40, 30, 20, 30]
 
 
@@ -90,8 +97,7 @@ def test_names_of_pictures_lead_nowhere_else(photos: Path, name: str) -> None:
 
 
 def picture(photos: Path, *records: dict[str, Any], size: tuple[int, int] | None = (64, 48)) -> PreviewPicture:
-    data = (photos.parent / "elsewhere" / "1.png").read_bytes()
-    return PreviewPicture("here", data, size, records, {5: "tea"})
+    return PreviewPicture("here", photos.parent / "elsewhere" / "1.png", size, records, {5: "tea"})
 
 
 def test_outlines_leave_the_print_alone(photos: Path) -> None:
@@ -111,10 +117,31 @@ def test_outlines_leave_the_print_alone(photos: Path) -> None:
         assert (tile[50:60, 155:163] != 90).any() == drawn
 
 
+def test_boxes_that_never_end_are_cut(photos: Path) -> None:
+    """A dashed line of 10^13 pixels would be drawn for hours."""
+    endless = annotation(1, 1, 5, bbox=[-1e13, 10, 2e13, 1e300], ignore=1)
+    tile = np.asarray(draw_tile(picture(photos, endless), (256, 192), "outline"))
+    assert (tile[40] != 90).any()
+
+
 def test_what_has_no_outline_has_a_box(photos: Path) -> None:
     for outline in (None, [[1, 2]], {"size": [1, 1], "counts": "1"}):
         tile = np.asarray(draw_tile(picture(photos, annotation(1, 1, 5, segmentation=outline)), (256, 192), "outline"))
         assert (tile[60:100, 78:84].astype(int) != 90).any(axis=(1, 2)).all()
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), JUNK, min_size=1))
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_labels_of_strangers_end_in_order(photos: Path, fields: dict[str, Any]) -> None:
+    """Whatever a label holds there is a picture or an error: no traceback, no line without an end."""
+    content = json.loads((photos / "labels.json").read_text())
+    content["annotations"][0].update(fields)
+    (photos / "junk.json").write_text(json.dumps(content))
+    for below in (None, 1.0):
+        wanted = PreviewSettings(images=photos.parent / "elsewhere", below_visibility=below)
+        with suppress(SynthError):
+            for one in coco_pictures(photos / "junk.json", wanted).pictures:
+                draw_tile(one, (64, 48), "outline")
 
 
 def test_photographs_turned_by_exif_are_drawn_as_their_labels_count(photos: Path) -> None:
