@@ -330,7 +330,7 @@ def recognize(arguments: tuple[str, ...], folder: Path, **options: Any) -> None:
     finally:
         if views is not None:
             views.close()
-    report(summary)
+    report({**vars(summary), "skus": len(summary.skus)})
     print_summary(console, summary)
     _leave(summary)
 

@@ -161,12 +161,16 @@ def _plain(value: Any) -> Any:
 
 
 def _line_of(said: Mapping[str, Any]) -> str:
-    """The summary as one line: numbers, texts and the lengths of lists, without what is nested or not known."""
+    """The summary as one line: numbers, texts and how long lists of texts and the like are; not what is nested."""
     head, skipped = f"{said['command']}: {said['ended']}", ("command", "ended", "error")
     named = {name: _plain(value) for name, value in said.items() if name not in skipped}
-    shown = [f"{name} {_short(value)}" for name, value in named.items() if isinstance(value, str | int | float | list)]
-    return "; ".join([head, *shown])
+    shown = {name: _short(value) for name, value in named.items()}
+    return "; ".join([head, *(f"{name} {text}" for name, text in shown.items() if text)])
 
 
-def _short(value: str | float | list[Any]) -> str:
-    return str(len(value)) if isinstance(value, list) else f"{value:.6g}" if isinstance(value, float) else str(value)
+def _short(value: Any) -> str:
+    if isinstance(value, list):  # failures, violations; rows of numbers are for --json
+        return "" if any(isinstance(one, int | float) for one in value) else str(len(value))
+    if isinstance(value, dict) or value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -146,7 +146,7 @@ def test_quiet_is_one_line() -> None:
     result = run(shop, "make", "--quiet")
     assert result.stderr == ""
     (line,) = result.stdout.splitlines()
-    assert line.startswith("make: finished; out a/b; scenes 3; failures 1; shares 2; skus 2; seconds ")
+    assert line.startswith("make: finished; out a/b; scenes 3; failures 1; seconds ")
 
 
 def test_quiet_and_json_leave_the_object_alone() -> None:
