@@ -72,11 +72,14 @@ class _Views:
         self._folder, self._gallery, self._view_picture = folder, gallery, view_picture
         self._files: dict[tuple[int, int], str] = {}
 
-    def best(self, case: Case, sku: int) -> tuple[str, int, bool]:
-        """The picture's file, empty for none; the nearest view's number; whether the picture shows that view."""
+    def best(self, case: Case, sku: int) -> tuple[str, str]:
+        """The picture's file, empty for none, and what it shows."""
         view = int(np.argmax(self._gallery.vectors(self._gallery.rows_of(sku)) @ case.vector))
         file = self._file(sku, view, lambda: self._picture(sku, view))
-        return (file, view, True) if file else (self._file(sku, -1, lambda: self._gallery.front(sku)), view, False)
+        if file:
+            return file, "named photograph" if self._gallery.photo_of_view(sku, view) else "nearest view"
+        front = self._file(sku, -1, lambda: self._gallery.front(sku))
+        return front, f"front (nearest is view {view + 1})"
 
     def _picture(self, sku: int, view: int) -> bytes:
         gallery = self._gallery
@@ -100,9 +103,9 @@ def _shown(case: Case, row: int, gallery: Gallery, views: _Views) -> dict[str, A
     """What the page says of a case. row: its place among the rows of the CSV."""
     candidates = []
     for number, (sku, score) in enumerate(list(zip(case.skus, case.scores, strict=True))[:MAX_CANDIDATES]):
-        picture, view, is_view = views.best(case, sku) if number < MAX_PICTURED else ("", -1, False)
+        picture, what = views.best(case, sku) if number < MAX_PICTURED else ("", "")
         about = {"sku": gallery.keys[sku], "name": gallery.names[sku], "score": score}
-        candidates.append({**about, "picture": picture, "view": view, "is_view": is_view})
+        candidates.append({**about, "picture": picture, "what": what})
     return {
         "row": row,
         "file_name": case.picture.name,

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
 from PIL import Image
+from rich.console import Console
 
 from assets.errors import SynthError
 from detectors.embed.embedder import Embedder, load_embedder
@@ -22,6 +23,7 @@ from detectors.gallery.gallery import Gallery, open_gallery
 from detectors.gallery.index import open_index
 from detectors.gallery.parts import GallerySku, read_skus, vectors_path, write_part
 from detectors.gallery.photos import photo_path
+from detectors.gallery.recognize import RecognizeSettings, recognize
 from detectors.gallery.search import find_skus
 from detectors.gallery.versions import Manifest, PartEntry, add_version, use_version, verify_gallery, write_gallery
 from detectors.review_csv import NEEDED
@@ -102,6 +104,31 @@ def test_named_photographs_are_views(gallery: Gallery, decisions: Path, embedder
     # Again: nothing is new.
     again = add_photos(gallery.folder, decisions, device="cpu")
     assert (again.photos, again.version) == (0, made.version)
+
+
+def test_the_review_page_shows_named_photographs(
+    gallery: Gallery, decisions: Path, embedders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    add_photos(gallery.folder, decisions, device="cpu")
+    Image.fromarray(crop(NEW_LOOK, 99)).save(tmp_path / "new.png")
+    boxes = {"image_id": 1, "bbox": [1, 1, 28, 38]}
+    image = {"id": 1, "file_name": "new.png", "width": 30, "height": 40}
+    content = {"images": [image], "annotations": [{"id": 1, "category_id": 1, **boxes}]}
+    (tmp_path / "new.json").write_text(json.dumps({**content, "categories": [{"id": 1, "name": "any"}]}))
+    settings = RecognizeSettings(
+        gallery.folder,
+        (str(tmp_path / "new.json"),),
+        tmp_path / "out",
+        boxes=tmp_path / "new.json",
+        margin=2.0,
+        device="cpu",
+    )
+    recognize(settings, Console(quiet=True))
+    page = (tmp_path / "out" / "review" / "index.html").read_text()
+    made = open_gallery(gallery.folder)
+    (shown,) = (tmp_path / "out" / "review" / "views").glob(f"{made.positions['green']:06d}-*.jpg")
+    assert "named photograph<b>green</b>" in page
+    assert shown.read_bytes() in [photo_path(made.folder, digest).read_bytes() for digest in made.photos_of("green")]
 
 
 def test_many_photographs_of_one_sku_hide_no_other(

@@ -59,7 +59,7 @@ COMMANDS = {
     "job run FILE --out NEW": "pipeline.job_run.run_job",
     "job status NEW": "pipeline.job_settings.read_settings",
     "predict FILE FILE --out NEW": "detectors.predict.predict",
-    "preview FOLDER": "pipeline.preview.preview_dataset",
+    "preview FOLDER": "pipeline.preview.preview_set",
     "preview-batch --real FILE --out NEW": "detectors.preview_batch.preview_training",
     "recipe check FILE": "render.recipes.load_recipe",
     "recipe list": "render.recipes.recipe_names",
