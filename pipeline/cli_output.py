@@ -153,8 +153,9 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(one) for key, one in _fields_of(value).items()}
     if isinstance(value, Sequence | Set) and not isinstance(value, str | bytes):
         return [_plain(one) for one in (sorted(value) if isinstance(value, Set) else value)]
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
+    for method in ("tolist", "model_dump"):  # of numpy and pydantic, neither of which is imported here
+        if hasattr(value, method):
+            return _plain(getattr(value, method)())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, str | int | bool) else str(value)

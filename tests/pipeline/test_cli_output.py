@@ -15,6 +15,7 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from pydantic import BaseModel
 from rich.table import Table
 
 from assets.errors import SynthError
@@ -40,6 +41,10 @@ def all_commands(group: click.Group, path: str = "") -> Iterator[tuple[str, clic
             yield f"{path}{name}", command
 
 
+class Decision(BaseModel):
+    threshold: float = 0.5
+
+
 @dataclass
 class Made:
     out: Path
@@ -63,7 +68,9 @@ def shop() -> None:
 def make(seed: int, tag: tuple[str, ...], draw: bool, demo: bool, fail: str) -> None:
     print("progress", seed, tag, draw, demo)
     report(Made(Path("a/b"), 3, ["one"]))
-    report({"counts": {"small": np.int64(2)}, "shares": np.array([0.5, np.nan]), "skus": {2, 1}})
+    report(
+        {"counts": {"small": np.int64(2)}, "shares": np.array([0.5, np.nan]), "skus": {2, 1}, "decision": Decision()}
+    )
     if fail == "error":
         raise SynthError("it is broken", where="here")
     if fail == "signal":
@@ -128,6 +135,7 @@ def test_json_is_one_object_on_stdout_and_the_rest_on_stderr() -> None:
         "counts": {"small": 2},
         "shares": [0.5, None],
         "skus": [1, 2],
+        "decision": {"threshold": 0.5},
     }
 
 
