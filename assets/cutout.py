@@ -1,8 +1,8 @@
 """Cutting products out of packshots: the ground behind them is told, shadows and mirror images below are left away.
 
 A ground is what the border of a picture is made of: white, grey or another bright neutral colour, plain or shaded. Only
-what is joined to the border is removed, so white panels and windows of a pack stay; holes stay unless the picture has
-them in its own alpha.
+what is joined to the border is removed, so white panels and windows of a pack stay, and holes that are surely some
+(assets/cutout_holes.py).
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from assets.cutout_holes import find_holes
 
 Float = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -57,17 +59,17 @@ class Cutout:
     note: str = ""
 
 
-def cut_out(picture: NDArray[np.uint8], *, aspect: float | None = None) -> Cutout:
+def cut_out(picture: NDArray[np.uint8], *, aspect: float | None = None, handled: bool = False) -> Cutout:
     """A packshot, (H, W, 3 or 4) uint8 sRGB, without its ground.
 
-    aspect: the product's stated width : height, which tells a tight print of a pack from a pack on a ground. Where no
-    ground can be told, the whole picture is the product.
+    aspect: the product's stated width : height, which tells a tight print of a pack from a pack on a ground. handled:
+    it may have a handle beside its body. Where no ground can be told, the whole picture is the product.
     """
     height, width = picture.shape[:2]
     if picture.shape[2] == 4 and int(picture[..., 3].min()) < 128:
         return _tight(picture[..., :3], picture[..., 3], "")
     colors = np.ascontiguousarray(picture[..., :3])
-    mask, note = _product_mask(colors)
+    mask, note = _product_mask(colors, handled)
     if mask is None:
         return _whole(colors, note)
     alpha = _full_size(mask, width, height)
@@ -121,7 +123,7 @@ def _bleed(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return bled
 
 
-def _product_mask(colors: NDArray[np.uint8]) -> tuple[Bools | None, str]:
+def _product_mask(colors: NDArray[np.uint8], handled: bool) -> tuple[Bools | None, str]:
     """The product on a shrunk copy, or None where no ground can be told or nothing stands out from it; and a note."""
     small = _shrunk(colors)
     if min(small.shape[:2]) < LEAST_PX:
@@ -137,7 +139,7 @@ def _product_mask(colors: NDArray[np.uint8]) -> tuple[Bools | None, str]:
     mask = _without_notches(_without_mirror_image(mask, light - ground))
     if mask.mean() < 0.004:
         return None, "nothing stands out from the ground: the whole picture is taken"
-    return mask, ""
+    return mask & ~find_holes(light, ground, noise, mask, handled=handled), ""
 
 
 def _shrunk(colors: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -10,16 +10,25 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from assets.catalog import PICTURES, Sku
-from assets.cutout import cut_out
+from assets.cutout import Cutout, cut_out
+from assets.cutout_holes import count_holes, enclosed
 from assets.image_input import broken_picture, open_picture
+from assets.packshot_angle import angle_doubt, gs1_doubt, smooth_mask
+from assets.plurals import count_of
 from assets.silhouette import Profile, profile_of
 from assets.sku_lists import Root
 
+# Seen by somebody who stands before the product.
+UPRIGHT = ("front", "back", "left", "right")
 SIDES = ("front", "back", "left", "right", "top", "bottom")
 # Longer side that a packshot is read at: cut from its ground it gives a side of a package 640 pixels and more.
 READ_PX = 1024
 # A label is so many pixels wide at most: it goes all the way around.
 STRIP_PX = 2048
+# What is seen through a hole, sRGB.
+HOLE = (42, 41, 40)
+# Kinds that may have a handle beside their body.
+HANDLED = ("bottle",)
 # Kinds whose faces are flat rectangles; how far their corners are from the picture's, in its sides, where askew.
 FLAT_FACED, ASKEW = ("carton", "blister"), (0.025, 0.35)
 
@@ -50,12 +59,40 @@ def read_art(sku: Sku, root: Root) -> PackageArt:
     for side, column in zip(SIDES, PICTURES, strict=False):
         if not getattr(sku, column):
             continue
-        cut = cut_out(_pixels(sku, column, root, READ_PX), aspect=_aspect(sku, side))
-        sides[side] = _rectified(cut.picture) if sku.package in FLAT_FACED else cut.picture
-        notes += [f"{column}: {cut.note}"] if cut.note else []
+        handled = sku.package in HANDLED and side in UPRIGHT
+        cut = cut_out(_pixels(sku, column, root, READ_PX), aspect=_aspect(sku, side), handled=handled)
+        picture = _with_dark_holes(cut.picture)
+        sides[side] = _rectified(picture) if sku.package in FLAT_FACED else picture
+        notes += [f"{column}: {cut.note}"] if cut.note else _doubts_of_shot(sku, side, cut, sides[side] is not picture)
     strip = _pixels(sku, "label_strip", root, STRIP_PX)[..., :3] if sku.label_strip else None
     profile = _profile(sides, ("front", "back"))
     return PackageArt(sides, strip, profile, _profile(sides, ("left", "right")), tuple(notes))
+
+
+def _doubts_of_shot(sku: Sku, side: str, cut: Cutout, straightened: bool) -> list[str]:
+    """Notes on a packshot that was cut from its ground: its name, the angle it was taken at, its holes."""
+    column = PICTURES[SIDES.index(side)]
+    alpha = cut.picture[..., 3]
+    name = gs1_doubt(getattr(sku, column), side)
+    angle = angle_doubt(smooth_mask(alpha), sku.package) if side in UPRIGHT and "angle" not in name else ""
+    holes = count_holes(alpha)
+    notes = [f"{column} {name}"] if name else []
+    notes += [f"{column} {angle}{', it was set straight' if straightened else ''}"] if angle else []
+    return notes + (
+        [f"{column} shows {count_of(holes, 'hole')}: drawn dark, the model is closed there"] if holes else []
+    )
+
+
+def _with_dark_holes(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A product (H, W, 4) whose holes are closed, dark as what is seen through them in a shop."""
+    holes = enclosed(picture[..., 3] < 128)
+    if not holes.any():
+        return picture
+    # With a soft rim, half a pixel wide: the edge of the hole is mixed with the ground.
+    rim = cv2.dilate(holes.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    filled = picture.copy()
+    filled[rim] = (*HOLE, 255)
+    return filled
 
 
 def _profile(sides: dict[str, NDArray[np.uint8]], wanted: tuple[str, str]) -> Profile | None:

@@ -30,7 +30,7 @@ from assets.mesh import Material, Mesh, Part
 from assets.sku_lists import Root
 
 # Raised whenever shapes, artwork, cutting or this format change: what is kept of before is then left alone.
-VERSION = 3
+VERSION = 4
 MAGIC = b"synthpk\1"
 STEPS = 65535
 # As near to the drawn texture as JPEG of quality 85, in half of its bytes; 40 ms to write, 10 ms to read.

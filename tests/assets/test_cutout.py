@@ -159,6 +159,6 @@ def test_no_fringe_of_ground_is_left() -> None:
 def test_a_large_picture_takes_milliseconds() -> None:
     picture = cv2.resize(packshot("bottle", "grey, shaded", shadow=True)[0], (1000, 1000))
     cut_out(picture)
-    start = time.perf_counter()
+    start = time.process_time()
     cut_out(picture)
-    assert time.perf_counter() - start < 0.2  # 0.015 s on a free core
+    assert time.process_time() - start < 0.2  # 0.015 s on a free core
