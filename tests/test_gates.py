@@ -46,8 +46,6 @@ EXCEPTIONS = {
     ("detectors/image_store.py", "np.load"): "columns that the run's first process wrote, mapped, size checked",
     ("detectors/embed/crop_store.py", "np.load"): "columns of crops that this run has written",
     ("detectors/gallery/evaluate.py", "json.loads"): "a report of ours, made one call before",
-    ("detectors/checkpoint.py", "json.loads"): "texts of a checkpoint, whose own reader limits them",
-    ("detectors/embed/checkpoint.py", "json.loads"): "the same",
 }
 # Galleries have a gate of their own: they are opened only if the checksums of all their files hold.
 GALLERIES = "detectors/gallery/"

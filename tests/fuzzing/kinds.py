@@ -9,6 +9,14 @@ from fuzzing.files import Files, Sandbox
 from fuzzing.lists import check_list_by_command, check_list_is_read_or_told, lists
 from fuzzing.meshes import check_mesh_is_read_or_told, meshes
 from fuzzing.recipes import check_recipe_by_command, check_recipe_is_read_or_told, recipes
+from fuzzing.shards import (
+    check_coco_is_streamed_or_told,
+    check_photograph_is_read_or_told,
+    check_shards_are_read_or_told,
+    coco_files,
+    photographs,
+    shards,
+)
 from hypothesis.strategies import SearchStrategy
 
 Check = Callable[[Files, Sandbox], None]
@@ -19,4 +27,7 @@ KINDS: dict[str, tuple[Callable[[], SearchStrategy[Files]], Check]] = {
     "recipe": (recipes, check_recipe_is_read_or_told),
     "recipe-command": (recipes, check_recipe_by_command),
     "picture": (pictures, check_picture_is_shown_or_told),
+    "photograph": (photographs, check_photograph_is_read_or_told),
+    "shards": (shards, check_shards_are_read_or_told),
+    "coco": (coco_files, check_coco_is_streamed_or_told),
 }
