@@ -18,6 +18,7 @@ from assets.mesh_sources import source_digest
 from assets.mesh_store import load_or_make, read_mesh, read_rest, write_mesh, write_rest
 from assets.rest import Rest, rest_from_mesh
 from assets.sku_lists import Root, folder_of
+from assets.source_pins import SourcePins
 
 if TYPE_CHECKING:
     from assets.mesh_file import LoadedMesh
@@ -32,6 +33,7 @@ PROP_BYTES = 64 << 20
 class Library:
     """The meshes of a catalogue and of props, each loaded once; memory bounded by least-recently-used eviction.
 
+    pins: what products are made from in a data set, which no other files may take part in.
     Normalised meshes and rest poses are kept on disk under cache_dir by content, so a second run or another worker
     reads them back. Safe for several processes on one cache_dir (files appear whole or not), and for several threads.
     """
@@ -44,7 +46,9 @@ class Library:
         cache_dir: Path,
         memory_mb: int = 1024,
         load: Callable[[Sku, Root], LoadedMesh] | None = None,
+        pins: SourcePins | None = None,
     ) -> None:
+        self._pins = pins
         self._load_product = load or load_product
         self.catalog = catalog
         self.backdrops = backdrops
@@ -99,8 +103,8 @@ class Library:
             root = self.catalog.root_of(sku.sku)
             if not sku.mesh:
                 return self._package(sku, root)
-            path = self._mesh_path(sku)
-            return load_or_make(path, read_mesh, lambda: self._load_product(sku, root).mesh, write_mesh)
+            path = self._pinned(sku, self._mesh_path(sku))
+            return load_or_make(path, read_mesh, lambda: self._unchanged(sku, root, path), write_mesh)
         except SynthError as error:
             where = f"SKU {sku.sku!r}, {self.catalog.place_of(sku.sku)}" + (f": {error.where}" if error.where else "")
             raise SynthError(
@@ -114,7 +118,21 @@ class Library:
 
         if not has_pictures(sku):
             return make_package(sku, root)
-        return stored_package(self._package_path(sku), lambda: make_package(sku, root))
+        path = self._pinned(sku, self._package_path(sku))
+        return stored_package(path, lambda: make_package(sku, root))
+
+    def _pinned(self, sku: Sku, path: Path) -> Path:
+        """`path`, which says what the product is made from, once that is what the data set has used so far."""
+        if self._pins is not None:
+            self._pins.pin(sku.sku, path.stem)
+        return path
+
+    def _unchanged(self, sku: Sku, root: Root, path: Path) -> Mesh:
+        """The product's mesh. Raises SynthError where its files were changed while they were read."""
+        mesh = self._load_product(sku, root).mesh
+        if self._mesh_path(sku) != path:
+            raise SynthError("the files of a product have changed while they were read", hint="give the command again")
+        return mesh
 
     def stored_path(self, sku: Sku) -> Path | None:
         """Where the product of a row is kept once it is made; None for packages without pictures, which are not.
@@ -139,6 +157,16 @@ class Library:
 
     def _path(self, digest: str, suffix: str) -> Path:
         return self._cache_dir / digest[:2] / f"{digest}{suffix}"
+
+
+def check_sources(pins: SourcePins, library: Library) -> None:
+    """Raises SynthError where products that a data set has used are made from other files by now."""
+
+    def digest_of(sku: str) -> str | None:
+        path = library.stored_path(library.catalog.find(sku))
+        return None if path is None else path.stem
+
+    pins.check(digest_of)
 
 
 def load_product(sku: Sku, root: Root) -> LoadedMesh:

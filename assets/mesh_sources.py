@@ -79,7 +79,7 @@ def _state(file: Path) -> list[int] | None:
         status = file.stat()
     except OSError:
         return None
-    return [status.st_size, status.st_mtime_ns]
+    return [status.st_size, status.st_mtime_ns, status.st_ino]
 
 
 def _sha(*texts: str) -> str:

@@ -13,8 +13,10 @@ from typing import Literal
 from rich.console import Console
 
 from assets.atomic import sweep_cache, write_whole
-from assets.catalog import load_catalog
+from assets.catalog import Catalog, load_catalog
 from assets.errors import SynthError
+from assets.file_identity import MAX_NAMED
+from assets.plurals import count_of
 from assets.sku_lists import SkuSource
 from detectors.gallery.embedders import embedder_path, keep_embedder, note_of_run
 from detectors.gallery.gallery import Gallery, open_gallery
@@ -94,7 +96,7 @@ def build_gallery(
         note = _settle_embedder(settings, parent)
         digests = digest_skus(catalog, catalog.keys, cache=settings.cache)
         work = _Work(settings, note, console, stop, lock)
-        results = work.render(digests)
+        results = work.render(catalog, digests)
         if results is None:
             return _stopped(settings.out, begun)
         ids, next_id = give_ids(catalog, catalog.keys, parent)
@@ -137,7 +139,7 @@ def add_to_gallery(
         if not digests and not gone:
             return summary_of(settings.out, begun, parent, [])
         work = _Work(settings, note, console, stop, lock)
-        results = work.render(digests)
+        results = work.render(catalog, digests)
         if results is None:
             return _stopped(settings.out, begun)
         ids, next_id = give_ids(catalog, digests.keys(), parent)
@@ -179,8 +181,11 @@ class _Work:
     stop: Callable[[int], bool]
     lock: int
 
-    def render(self, digests: Mapping[str, str]) -> list[TaskResult] | None:
-        """What became of the SKUs, in sorted order; None where it was stopped."""
+    def render(self, catalog: Catalog, digests: Mapping[str, str]) -> list[TaskResult] | None:
+        """What became of the SKUs, in sorted order; None where it was stopped.
+
+        Raises SynthError where files of the products were changed meanwhile: the gallery would mix two versions.
+        """
         settings, note = self.settings, self.note
         sweep_cache(settings.cache)
         # The product is shown as large as in the crop of a photograph, whose margin is part of it.
@@ -196,13 +201,25 @@ class _Work:
             workers=min(settings.workers, max(-(-len(digests) // settings.task_skus), 1)),
             device=settings.device,
         )
-        return make_results(task, sorted(digests), self.console, stop=self.stop, lock=self.lock)
+        results = make_results(task, sorted(digests), self.console, stop=self.stop, lock=self.lock)
+        if results is not None:
+            _check_unchanged(digests, digest_skus(catalog, digests, cache=settings.cache))
+        return results
 
     def tidy(self, results: Sequence[TaskResult]) -> None:
         """Once the version is in use: notes which SKUs failed, and takes the results away."""
         lines = [json.dumps({"sku": key, "reason": reason}) for result in results for key, reason in result.failed]
         write_whole(self.settings.out / FAILURES, "".join(f"{line}\n" for line in lines).encode())
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _check_unchanged(before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    changed = [f"SKU {key!r}" for key in sorted(before) if now[key] != before[key]]
+    if changed:
+        more = [f"and {len(changed) - MAX_NAMED} more"] if len(changed) > MAX_NAMED else []
+        hint = "once they change no more, give the same command again: it renders what is needed"
+        what = f"the files of {count_of(len(changed), 'product')} have changed while the gallery was made"
+        raise SynthError(what, problems=[*changed[:MAX_NAMED], *more], hint=hint)
 
 
 def _settle_embedder(settings: BuildSettings, parent: Gallery | None) -> EmbedderNote:

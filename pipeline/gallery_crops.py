@@ -18,14 +18,17 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from assets.atomic import lock_folder, sweep_cache, write_whole
+from assets.backdrops import Backdrops
 from assets.catalog import Catalog, load_catalog
 from assets.catalog_ids import CategoryIds, ids_of
 from assets.cores import usable_cores
 from assets.errors import SynthError
 from assets.json_input import read_json_object
+from assets.library import Library, check_sources
 from assets.limits import DATASET_JSON
 from assets.plurals import count_of
 from assets.sku_lists import SkuSource
+from assets.source_pins import SourcePins
 from detectors.progress import StepProgress, duration_text
 from pipeline.disk_errors import takes_no_more
 from pipeline.gallery_views import VIEWS_FORMAT
@@ -33,7 +36,6 @@ from pipeline.worker_process import Job
 from pipeline.workers import never_stop, run_scenes
 
 if TYPE_CHECKING:
-    from assets.library import Library
     from pipeline.gallery_views import View
     from render.backends import Backend
 
@@ -41,6 +43,8 @@ TASK_SKUS = 16
 QUALITY = 92
 COCO = Path("annotations/instances_train.json")
 ABOUT = "dataset.json"
+# What the products were made from.
+SOURCES = "sources.jsonl"
 MOST_TOLD = 10
 
 
@@ -100,7 +104,11 @@ def write_views(settings: CropSettings, console: Console, *, stop: Callable[[int
         sweep_cache(settings.cache)
         tasks = range(-(-len(catalog) // TASK_SKUS))
         waiting = [index for index in tasks if not labels_path(settings.out, index).exists()]
+        pins = SourcePins(settings.out / SOURCES)
+        if waiting and (settings.out / SOURCES).exists():
+            check_sources(pins, Library(catalog, Backdrops.open(), cache_dir=settings.cache))
         summary.interrupted = not _run(settings, waiting, len(catalog), summary, console, stop=stop, lock=lock)
+        pins.settle()
         if not summary.interrupted:
             from assets.categories import category_records
             from render.coco import write_coco
@@ -129,7 +137,7 @@ def start_worker(settings: CropSettings) -> None:
     from pipeline.gallery_views import open_studio
 
     cv2.setNumThreads(1)
-    library, backend = open_studio(settings.sku_list, settings.cache)
+    library, backend = open_studio(settings.sku_list, settings.cache, SourcePins(settings.out / SOURCES))
     _worker = _Worker(library, backend, ids_of(library.catalog))
 
 

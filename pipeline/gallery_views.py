@@ -20,6 +20,7 @@ from assets.catalog import load_catalog
 from assets.library import Library
 from assets.mesh import Mesh
 from assets.sku_lists import SkuSource
+from assets.source_pins import SourcePins
 from render.backends import Backend, RenderSettings, open_backend
 from render.geometry import camera_from_world, look_at, project
 from render.scene import Camera, Environment, Placement, SceneSpec, Sensor
@@ -228,10 +229,12 @@ def _box(covered: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)
 
 
-def open_studio(sku_list: SkuSource, cache: Path) -> tuple[Library, Backend]:
+def open_studio(sku_list: SkuSource, cache: Path, pins: SourcePins | None = None) -> tuple[Library, Backend]:
     """What views are made with: the products of a list in built-in rooms, whatever else a machine has.
+
+    pins: what products were made from in the data set.
 
     Raises SynthError for a list with mistakes, and where the raster backend cannot work.
     """
-    library = Library(load_catalog(sku_list), Backdrops.open(), cache_dir=cache)
+    library = Library(load_catalog(sku_list), Backdrops.open(), cache_dir=cache, pins=pins)
     return library, open_backend(library, RenderSettings(backend="raster", samples=4, threads=1))

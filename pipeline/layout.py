@@ -30,6 +30,11 @@ class Layout:
         return self.root / CHECKSUMS
 
     @property
+    def sources(self) -> Path:
+        """What the products were made from."""
+        return self.root / "sources.jsonl"
+
+    @property
     def failures(self) -> Path:
         return self.root / "failures.jsonl"
 

@@ -14,14 +14,16 @@ from assets.atomic import lock_folder, remove_leftovers, sweep_cache, sync_folde
 from assets.catalog import Catalog
 from assets.errors import SynthError
 from assets.json_input import parse_json
+from assets.library import check_sources
 from assets.limits import DATASET_JSON, read_file
+from assets.source_pins import SourcePins
 from pipeline.checksums import ChecksumSpool, sha256, sha256_of, sound_digests, spool_checksums, write_checksums
 from pipeline.dataset_info import claim_folder, describe_run, keep_streams
 from pipeline.disk_errors import disk_error
 from pipeline.failures import FailureList
 from pipeline.layout import Layout, split_of, stem_of
 from pipeline.progress import Reporter
-from pipeline.resources import open_backdrops, render_settings
+from pipeline.resources import open_backdrops, open_library, render_settings
 from pipeline.run_settings import RunSettings, recipe_text
 from pipeline.scene_job import render_scene, start_worker
 from pipeline.worker_process import Job
@@ -126,6 +128,9 @@ def _render_missing(settings: RunSettings, layout: Layout, job: Job, summary: Ru
     finished = _finished(settings, layout)
     missing = [index for index in range(settings.scenes) if index not in finished]
     summary.found = len(finished)
+    pins = SourcePins(layout.sources)
+    if missing and layout.sources.exists():
+        check_sources(pins, open_library(settings.sku_list, settings.backdrops, settings.cache))
     failures = FailureList(settings, finished)
     stop = _announced(run)
     started = time.monotonic()
@@ -144,6 +149,7 @@ def _render_missing(settings: RunSettings, layout: Layout, job: Job, summary: Ru
         summary.seconds = time.monotonic() - started
         with suppress(OSError):  # a full disk: the lines are there, only not in order
             failures.settle()
+            pins.settle()
     summary.interrupted |= summary.made + len(summary.failures) < len(missing)
 
 
@@ -155,7 +161,8 @@ def _announced(run: _Run) -> Callable[[int], bool]:
         if run.stop() and not told:
             told.append(under_way)
             scenes = "the scene" if under_way == 1 else f"the {under_way} scenes"
-            run.reporter.say(f"finishing {scenes} under way; press Ctrl-C again to stop now")
+            doing = f"finishing {scenes} under way" if under_way else "stopping: no scene is under way"
+            run.reporter.say(f"{doing}; press Ctrl-C again to stop now")
         return bool(told)
 
     return stop

@@ -10,6 +10,7 @@ from assets.backdrops import Backdrops
 from assets.catalog import Sku, load_catalog
 from assets.library import Library
 from assets.sku_lists import Root, SkuSource
+from assets.source_pins import SourcePins
 from pipeline.run_settings import BackdropFolders, RunSettings
 from render.backends import RenderSettings
 
@@ -23,10 +24,18 @@ def open_backdrops(folders: BackdropFolders) -> Backdrops:
 
 
 def open_library(
-    sku_list: SkuSource, folders: BackdropFolders, cache: Path, *, load: Callable[[Sku, Root], LoadedMesh] | None = None
+    sku_list: SkuSource,
+    folders: BackdropFolders,
+    cache: Path,
+    *,
+    load: Callable[[Sku, Root], LoadedMesh] | None = None,
+    pins: SourcePins | None = None,
 ) -> Library:
-    """The library over a SKU list; load: how meshes are read. Raises SynthError that lists everything wrong."""
-    return Library(load_catalog(sku_list), open_backdrops(folders), cache_dir=cache, load=load)
+    """The library over a SKU list; load: how meshes are read. pins: what the data set's products are made from.
+
+    Raises SynthError that lists everything wrong.
+    """
+    return Library(load_catalog(sku_list), open_backdrops(folders), cache_dir=cache, load=load, pins=pins)
 
 
 def render_settings(settings: RunSettings) -> RenderSettings:

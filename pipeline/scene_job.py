@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from assets.atomic import write_whole
 from assets.errors import SynthError
+from assets.source_pins import SourcePins
 from pipeline.checksums import sha256
 from pipeline.layout import Layout, stem_of
 from pipeline.run_settings import RunSettings
@@ -80,7 +81,10 @@ def _open_worker(settings: RunSettings) -> SceneWorker:
     from render.recipes import load_recipe
 
     cv2.setNumThreads(settings.threads)
-    library = open_library(settings.sku_list, settings.backdrops, settings.cache)
+    layout = Layout(settings.out)
+    # Jobs have no such folder, and no number of scenes; their plan knows the products.
+    pins = SourcePins(layout.sources) if settings.scenes and layout.info.exists() else None
+    library = open_library(settings.sku_list, settings.backdrops, settings.cache, pins=pins)
     check_list(Layout(settings.out), library.catalog)
     recipe = load_recipe(settings.recipe, streams=settings.streams)
     return SceneWorker(settings, library, recipe, open_backend(library, render_settings(settings)))

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+import pipeline.gallery_build as gallery_build
 import pipeline.gallery_render as gallery_render
 from assets.catalog import load_catalog
 from assets.errors import SynthError
@@ -25,7 +26,7 @@ from detectors.gallery.gallery import open_gallery
 from detectors.gallery.index import open_index
 from detectors.gallery.recognize import RecognizeSettings, recognize
 from detectors.gallery.search import find_skus
-from detectors.gallery.versions import verify_gallery, version_ids
+from detectors.gallery.versions import is_gallery, verify_gallery, version_ids
 from pipeline.gallery_build import BuildSettings, add_to_gallery, build_gallery, remove_from_gallery
 from pipeline.gallery_digest import digest_skus
 from pipeline.gallery_task import (
@@ -322,3 +323,15 @@ def test_people_are_shown_the_broad_side(widths: tuple[int, ...], shown: int) ->
         coverage[:, :width] = 255
         views.append(View(np.full((40, 40, 3), number, np.uint8), coverage, np.array([0.0, 0, width, 40])))
     assert main_face(views)[0, 0, 0] == shown
+
+
+@pytest.mark.usefixtures("here")
+def test_a_gallery_of_products_that_change_meanwhile_is_not_made(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some views would be of the old files and some of the new ones."""
+    plain, states = gallery_build.digest_skus, iter(("before", "after"))
+    monkeypatch.setattr(gallery_build, "digest_skus", lambda *a, **k: {**plain(*a, **k), "red": next(states)})
+    with pytest.raises(SynthError, match="have changed while the gallery was made") as told:
+        build_gallery(settings_of(home, tmp_path / "gallery"), QUIET)
+    assert told.value.problems == ("SKU 'red'",) and not is_gallery(tmp_path / "gallery")
