@@ -11,12 +11,10 @@ from pathlib import Path
 from assets.atomic import write_whole
 from assets.catalog import Sku
 from assets.errors import SynthError
+from assets.file_identity import SETTLED_NS
 from assets.limits import MESH_BYTES, check_file
 from assets.mesh_companions import companion_files
 from assets.sku_lists import Root, folder_of
-
-# A file changed this shortly ago may change again within one tick of its clock: not remembered by its time.
-SETTLED_NS = 2_000_000_000
 
 
 def source_digest(sku: Sku, root: Root, *, version: int, index_dir: Path) -> str:
