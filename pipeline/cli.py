@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -274,17 +275,25 @@ def recipe_check(file: Path) -> None:
 @output_options
 def verify(place: str, sku_list: SkuSource | None, sample: int, workers: int, cache: Path | None) -> None:
     """Re-read the data set at PLACE (a folder, or shards on any storage) as a stranger would, report each violation."""
+    from assets.interrupt import stop_on_signals
     from pipeline.verify_report import print_report
 
     console = open_console()
-    found = _verify(place, console, sku_list, sample, workers, cache)
+    with stop_on_signals("a check that was cut short says nothing of the rest", step="this picture") as stop:
+        found = _verify(place, console, sku_list, sample, workers, cache, stop)
     report(found)
     print_report(console, found)
-    sys.exit(1 if found.violations else 0)
+    sys.exit(exit_code() if found.interrupted else 1 if found.violations else 0)
 
 
 def _verify(
-    place: str, console: Any, sku_list: SkuSource | None, sample: int, workers: int, cache: Path | None
+    place: str,
+    console: Any,
+    sku_list: SkuSource | None,
+    sample: int,
+    workers: int,
+    cache: Path | None,
+    stop: Callable[[], bool],
 ) -> VerifyReport:
     from assets.places import Place
     from assets.shards import has_index
@@ -293,8 +302,8 @@ def _verify(
     from pipeline.verify_shards import verify_shards
 
     if has_index(Place(place)):
-        return verify_shards(Place(place), console, workers=workers)
-    return verify_dataset(Path(place), sku_list=sku_list, sample=sample, cache=cache or default_cache())
+        return verify_shards(Place(place), console, workers=workers, stop=stop)
+    return verify_dataset(Path(place), sku_list=sku_list, sample=sample, cache=cache or default_cache(), stop=stop)
 
 
 @main.command()

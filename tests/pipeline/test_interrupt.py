@@ -70,7 +70,7 @@ COMMANDS = {
     "verify FOLDER": "pipeline.verify.verify_dataset",
 }
 # Commands that ask whether to stop where this test does not get: the first signal is theirs, the second ends them.
-ASKING = ("assets build", "gallery add", "gallery build", "gallery views", "job run", "render")
+ASKING = ("assets build", "gallery add", "gallery build", "gallery views", "job run", "render", "verify")
 
 
 def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[str]:
