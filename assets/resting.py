@@ -42,6 +42,10 @@ class RestWeights:
         if not all(math.isfinite(weight) and weight >= 0 for weight in self.values) or not any(self.values):
             raise ValueError("weights are numbers of at least 0, one of them over 0")
 
+    def __str__(self) -> str:
+        pairs = zip(MANNERS, self.values, strict=True)
+        return " ".join(f"{name}:{weight:g}" for name, weight in pairs if weight)
+
     @property
     def values(self) -> tuple[float, float, float]:
         """The weights in the order of MANNERS."""

@@ -131,11 +131,19 @@ def export_list(path: SkuSource, folder: Path, *, console: Console | None = None
             name = f"meshes/{_file_stem(sku.sku, used)}.glb"
             write_whole(folder / name, glb_of(mesh))
             width, depth, height = (round(float(side), 6) for side in mesh.size)
-            own = {"mesh": name, "width_m": width, "depth_m": depth, "height_m": height}
+            own = {"mesh": name, "width_m": width, "depth_m": depth, "height_m": height, **_bearing(sku)}
             rows.append({**_row(sku), **own, **dict.fromkeys(OF_THE_SOURCE, "")})
     write_whole(folder / "skus.csv", _csv_of(rows))
     console.print(f"{len(rows)} meshes in {folder}; the list is {folder / 'skus.csv'}", highlight=False, markup=False)
     return folder / "skus.csv"
+
+
+def _bearing(sku: Sku) -> dict[str, object]:
+    """Where the front of an exported mesh is, if that is known, and how it rests, which no kind tells any more."""
+    from assets.resting import rests_of
+
+    weights = rests_of(sku, defaults=True)
+    return {"front": "-y" if sku.front or not sku.mesh else "", "rests": str(weights or "")}
 
 
 def _file_stem(key: str, used: set[str]) -> str:

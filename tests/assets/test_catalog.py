@@ -60,9 +60,11 @@ def of_text(folder: Path, text: str, name: str = "list.csv") -> Path:
 
 @pytest.mark.parametrize("ending", [".tsv", ".jsonl", ".ndjson", ".parquet"])
 def test_formats_agree(folder: Path, ending: str) -> None:
-    plain = load_catalog(write(folder / "list.csv", ROWS))
-    other = load_catalog(write(folder / f"other{ending}", ROWS))
+    rows = [*ROWS, {"sku": "ö", "mesh": "meshes/a.obj", "front": "+x", "rests": "stand:0.7 lie:0.3"}]
+    plain = load_catalog(write(folder / "list.csv", rows))
+    other = load_catalog(write(folder / f"other{ending}", rows))
     assert list(other) == list(plain)
+    assert (plain[3].front, plain[3].rests) == ("+x", "stand:0.7 lie:0.3")
     assert other.hash == plain.hash
 
 

@@ -26,6 +26,7 @@ HEADER = "sku,package,width_m,height_m,depth_m,rests,front\n"
 )
 def test_weights_are_read(text: str, weights: tuple[float, ...]) -> None:
     assert parse_rests(text).values == weights
+    assert parse_rests(str(parse_rests(text))) == parse_rests(text)
 
 
 @pytest.mark.parametrize(

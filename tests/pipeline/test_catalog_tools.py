@@ -53,6 +53,20 @@ def test_equal_names_are_noted(tmp_path: Path) -> None:
     assert "2 SKUs share a name with another: 'Cola' (a, b)" in printed(page)
 
 
+def test_an_exported_mesh_is_turned_once_and_rests_as_its_kind(tmp_path: Path) -> None:
+    corners = "v 0 0 0\nv 0.1 0 0\nv 0 0.2 0\nv 0 0 0.3\n"
+    (tmp_path / "a.obj").write_text(f"{corners}f 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n")
+    path = tmp_path / "skus.csv"
+    rows = ["a,a.obj,,+x,,,", "b,a.obj,,,,,", "c,,bag,,0.1,0.2,0.05"]
+    path.write_text("\n".join(["sku,mesh,package,front,width_m,height_m,depth_m", *rows]) + "\n")
+    exported = load_catalog(export_list(path, tmp_path / "out", console=console()))
+    assert [sku.front for sku in exported] == ["-y", "", "-y"]
+    assert [sku.rests for sku in exported] == ["", "", "lie:1 lean:0.4"]
+    library = Library(exported, Backdrops.open(), cache_dir=tmp_path / "cache")
+    assert library.product("a").size == pytest.approx([0.2, 0.1, 0.3], abs=1e-6)
+    assert library.product("b").size == pytest.approx([0.1, 0.2, 0.3], abs=1e-6)
+
+
 def test_an_exported_catalogue_reads_back_the_same(tmp_path: Path) -> None:
     few = tmp_path / "few.csv"
     rows = demo_list().read_text().splitlines()

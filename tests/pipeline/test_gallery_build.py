@@ -323,6 +323,7 @@ def test_people_are_shown_the_broad_side(widths: tuple[int, ...], shown: int) ->
         coverage[:, :width] = 255
         views.append(View(np.full((40, 40, 3), number, np.uint8), coverage, np.array([0.0, 0, width, 40])))
     assert main_face(views)[0, 0, 0] == shown
+    assert main_face(views, known=True)[0, 0, 0] == 0  # the list says where the front is
 
 
 @pytest.mark.usefixtures("here")
