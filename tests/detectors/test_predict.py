@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from random_runs import CLASSES, SIZE, SMALL, random_run
 from rich.console import Console
 
 from assets.errors import SynthError
+from assets.interrupt import ECHO_S
 from detectors import predict as predicting
 from detectors.augment import Letterbox
 from detectors.checkpoint import load_checkpoint, restore_model
@@ -254,23 +258,27 @@ class TestResults:
         # Between cells shares fall linearly, which rounds the four corners off.
         assert mask.sum() == 64 - 4
 
-    def test_ctrl_c_keeps_what_is_complete(self, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """In the third batch, after some of its rows were written already."""
+    @pytest.mark.parametrize(("signals", "kept"), [(1, 3), (2, 2)])
+    def test_ctrl_c_keeps_what_is_complete(
+        self, signals: int, kept: int, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """In the third batch, after some of its rows were written already; once finishes it, twice stops now."""
         for number in range(5):
             paint(tmp_path / "in" / f"{number}.png", seed=number)
         seen = []
 
         def rows_of(found: object) -> list[dict]:
             seen.append(found)
-            if len(seen) == 3:
-                raise KeyboardInterrupt
+            for _ in range(signals if len(seen) == 3 else 0):
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(2 * ECHO_S)
             return [{"image_id": len(seen), "category_id": 1, "bbox": [0, 0, 1, 1], "score": 0.5}]
 
         monkeypatch.setattr(predicting, "result_rows", rows_of)
         summary = predict(run, [tmp_path / "in"], tmp_path / "out", threshold=0.5, console=QUIET, batch=1, draw=False)
         truth, found = load(tmp_path / "out")
-        assert summary.interrupted and summary.pictures == 2
-        assert truth.getImgIds() == [1, 2] and found.getAnnIds() == [1, 2]
+        assert summary.interrupted and summary.pictures == kept
+        assert truth.getImgIds() == found.getAnnIds() == list(range(1, kept + 1))
 
     def test_other_errors_leave_no_files(self, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         paint(tmp_path / "in" / "a.png")

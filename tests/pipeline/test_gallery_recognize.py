@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,6 +101,27 @@ def test_each_box_gets_a_sku_with_score_lead_and_candidates(home: Path, tmp_path
     ids = {kind.get("sku"): kind["id"] for kind in categories}
     assert ids == {None: 0, "blue": 1, "green": 2, "red": 3, "yellow": 4}
     assert all(row["category_id"] == ids[row["sku"]] for row in rows)
+
+
+def test_the_first_signal_ends_it_after_the_pictures_under_way(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from detectors.gallery import recognize as module
+
+    plain = module.Recognizer.recognize
+
+    def interrupted(*arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return plain(*arguments)
+
+    monkeypatch.setattr(module.Recognizer, "recognize", interrupted)
+    monkeypatch.setattr(module, "RecognizeSettings", functools.partial(module.RecognizeSettings, batch=1))
+    photos = home / "test" / "photos.json"
+    words = ("recognize", "--boxes", photos, photos, "--gallery", home / "gallery", "--out", tmp_path / "out")
+    told = run(*words, "--device", "cpu", code=143).output
+    assert "stopping after these pictures; Ctrl-C again stops now" in told
+    assert "stopped after 1 of 2 pictures" in told
+    assert len(json.loads((tmp_path / "out" / "images.json").read_bytes())["images"]) == 1
 
 
 def test_counts_are_a_checkout_list(home: Path, tmp_path: Path) -> None:
