@@ -50,10 +50,10 @@ def check_list(path: SkuSource, *, meshes: bool = True, console: Console | None 
     for error in errors:
         console.print(error, style="red", highlight=False, markup=False)
     made = sum(1 for sku in catalog if not sku.mesh)
-    what = f"{len(catalog)} SKUs, {len(catalog) - made} with meshes, {made} made from sizes"
+    what = f"{count_of(len(catalog), 'SKU')}, {len(catalog) - made} with meshes, {made} made from sizes"
     verdict = f"cannot use {len(errors)} of the meshes" if errors else "good"
     console.print(
-        f"{path}: {verdict}: {what}, {len(of_the_list) + len(notes)} notes",
+        f"{path}: {verdict}: {what}, {count_of(len(of_the_list) + len(notes), 'note')}",
         style="red" if errors else "green",
         highlight=False,
         markup=False,
@@ -134,7 +134,9 @@ def export_list(path: SkuSource, folder: Path, *, console: Console | None = None
             own = {"mesh": name, "width_m": width, "depth_m": depth, "height_m": height, **_bearing(sku)}
             rows.append({**_row(sku), **own, **dict.fromkeys(OF_THE_SOURCE, "")})
     write_whole(folder / "skus.csv", _csv_of(rows))
-    console.print(f"{len(rows)} meshes in {folder}; the list is {folder / 'skus.csv'}", highlight=False, markup=False)
+    console.print(
+        f"{count_of(len(rows), 'mesh')} in {folder}; the list is {folder / 'skus.csv'}", highlight=False, markup=False
+    )
     return folder / "skus.csv"
 
 
@@ -210,7 +212,7 @@ def register_ids(path: SkuSource, *, console: Console | None = None) -> Path:
     after = before.extended(catalog.keys)
     save_ids(target, after)
     gone = len(set(after.keys) - set(catalog.keys))
-    words = f"{len(before)} ids kept ({gone} of delisted SKUs), {len(after) - len(before)} given"
+    words = f"{count_of(len(before), 'id')} kept ({gone} of delisted SKUs), {len(after) - len(before)} given"
     console.print(f"{target}: {words}", highlight=False, markup=False)
     return target
 
