@@ -14,8 +14,11 @@ from __future__ import annotations
 
 import io
 import json
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +26,25 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.backdrops import Backdrops
+from assets.catalog import load_catalog
+from assets.library import Library
 from benchmarks.twin_color import lab_from_linear
+from benchmarks.twin_light import write_soft_lights
 from benchmarks.twin_measure import COARSE, FINE, MIDDLE, band
-from benchmarks.twin_scenes import compressed
+from benchmarks.twin_scenes import compressed, read_arrangements
+from benchmarks.twin_stage import build_scene
+from benchmarks.twin_work import shared_pixels
+from pipeline.run_settings import default_cache
+from render.backends import Backend, RenderSettings, open_backend
+from render.labels import trace_geometry
+from render.scene import Environment, Finish, SceneSpec
 from render.sensor import LUMINANCE, linear_from_srgb
 
 WIDTH, HEIGHT = 640, 360
 # L*a*b*: pixels greyer than this have no hue to speak of; products need so many coloured ones.
 COLORED, FEWEST_COLORED = 25.0, 60
+HUE = "hue off, degrees"
 Values = dict[str, list[float]]
 
 
@@ -51,10 +65,12 @@ def main(
             raise click.UsageError("give --out or --rendered")
         rendered = render_set(data, out, scenes, recipe, streams, workers)
     labels = rendered / "annotations" / "instances_train.json"
-    renders = measure_set(rendered, labels, labels)
+    with even_light(data) as even:
+        renders = {**measure_set(rendered, labels, labels), HUE: hues_of_renders(rendered, even)}
+        hues = {split: hues_of_photos(data, split, even) for split in ("train", "test")}
     for split in ("train", "test"):
         real = data / "hope_real"
-        photos = measure_set(real, real / f"{split}.json", real / f"{split}_all28.json")
+        photos = measure_set(real, real / f"{split}.json", real / f"{split}_all28.json") | {HUE: hues[split]}
         print_table(split, photos, renders)
 
 
@@ -64,7 +80,7 @@ def render_set(data: Path, out: Path, scenes: int, recipe: str, streams: int, wo
 
     from pipeline.progress import Reporter
     from pipeline.render_run import run_render
-    from pipeline.run_settings import RunSettings, default_cache
+    from pipeline.run_settings import RunSettings
 
     settings = RunSettings(
         data / "hope" / "skus.csv",
@@ -87,17 +103,11 @@ def measure_set(folder: Path, scanned: Path, every: Path) -> Values:
     for _, records in of_pictures(every):
         for name, value in measure_arrangement(records).items():
             values.setdefault(name, []).extend(value)
-    hues: dict[str, list[float]] = {}
     for image, records in of_pictures(scanned):
         picture = read_picture(folder / "images" / image["file_name"])
         masks = [shrunk_mask(record, image) for record in records]
         for name, number in measure_picture(picture, masks).items():
             values.setdefault(name, []).append(number)
-        lab = lab_from_linear(linear_from_srgb(picture))
-        for record, mask in zip(records, masks, strict=True):
-            if (hue := mean_hue(lab[mask])) is not None:
-                hues.setdefault(record["sku"], []).append(hue)
-    values["hue off, degrees"] = [turn for found in hues.values() for turn in off_mean(np.array(found))]
     return values
 
 
@@ -185,19 +195,76 @@ def edge_of(lightness: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.hypot(across, down)
 
 
-def mean_hue(lab: NDArray[np.float64]) -> float | None:
-    """Radians, weighted by chroma, of a product's coloured pixels (N, 3); None where it has too few."""
-    colored = lab[np.hypot(lab[:, 1], lab[:, 2]) > COLORED]
-    if len(colored) < FEWEST_COLORED:
-        return None
-    a, b = colored[:, 1:].sum(axis=0)
-    return float(np.arctan2(b, a))
+@dataclass(frozen=True)
+class EvenLight:
+    """What shows products as their textures are: the scans, a renderer, and light that comes evenly from all around."""
+
+    library: Library
+    backend: Backend
+
+    def picture(self, scene: SceneSpec) -> NDArray[np.float64]:
+        """The scene (H, W, 3) in even light and untinted, L*a*b*."""
+        plain = tuple(replace(item, finish=Finish()) for item in scene.placements)
+        lit = replace(scene, environment=Environment("even.hdr"), lights=(), placements=plain)
+        return lab_from_linear(np.clip(self.backend.render(lit)[..., :3], 0, 1).astype(np.float64))
 
 
-def off_mean(hues: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Degrees by which the hues (N,), radians, of one product's pictures lie off their circular mean."""
-    mean = np.angle(np.exp(1j * hues).mean())
-    return np.degrees(np.angle(np.exp(1j * (hues - mean))))
+@contextmanager
+def even_light(data: Path) -> Iterator[EvenLight]:
+    """The scans in even light."""
+    with tempfile.TemporaryDirectory(prefix="photo-match-") as folder:
+        write_soft_lights(Path(folder))
+        library = Library(
+            load_catalog(data / "hope" / "skus.csv"), Backdrops.open(hdri_dir=Path(folder)), cache_dir=default_cache()
+        )
+        backend = open_backend(library, RenderSettings("raster", samples=4))
+        try:
+            yield EvenLight(library, backend)
+        finally:
+            backend.close()
+
+
+def hues_of_renders(rendered: Path, even: EvenLight) -> list[float]:
+    """Degrees by which the hue of each product of a data set is off that of its texture."""
+    found = []
+    for file in sorted((rendered / "scenes").glob("*.json")):
+        scene = SceneSpec.from_json(file.read_text())
+        ids = trace_geometry(scene, even.library).ids
+        shown = np.where(ids <= sum(item.kind == "product" for item in scene.placements), ids, 0)
+        picture = read_picture(rendered / "images" / f"{file.stem}.jpg")
+        found += hues_off(lab_from_linear(linear_from_srgb(picture)), even.picture(scene), shown)
+    return found
+
+
+def hues_of_photos(data: Path, split: str, even: EvenLight) -> list[float]:
+    """The same of the photographs, their arrangements rebuilt from the measured poses."""
+    found = []
+    for arrangement in read_arrangements(data / "hope_real", split):
+        scene = build_scene(
+            even.library, arrangement, WIDTH, color=(0.3, 0.3, 0.3), environment=Environment("even.hdr")
+        )
+        plain, shown = even.picture(scene), shared_pixels(arrangement, trace_geometry(scene, even.library).ids)
+        for photo in arrangement.photos:
+            found += hues_off(lab_from_linear(linear_from_srgb(read_picture(photo))), plain, shown)
+    return found
+
+
+def hues_off(lab: NDArray[np.float64], plain: NDArray[np.float64], shown: NDArray[np.int32]) -> list[float]:
+    """Degrees between the mean hues of each product's coloured pixels in two pictures (H, W, 3), L*a*b*."""
+    import cv2
+
+    colored = np.hypot(plain[..., 1], plain[..., 2]) > COLORED
+    found = []
+    for number in np.unique(shown[shown > 0]):
+        whole = cv2.erode((shown == number).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        pixels = whole & colored
+        if pixels.sum() < FEWEST_COLORED:
+            continue
+        there, here = (picture[pixels, 1:].mean(axis=0) for picture in (lab, plain))
+        if min(np.hypot(*there), np.hypot(*here)) > COLORED / 2:  # else colours of all kinds that make grey together
+            turn = np.arctan2(there[1], there[0]) - np.arctan2(here[1], here[0])
+            found.append(float(np.degrees(np.angle(np.exp(1j * turn)))))
+    return found
 
 
 def print_table(split: str, photos: Values, renders: Values) -> None:
@@ -211,7 +278,7 @@ def print_table(split: str, photos: Values, renders: Values) -> None:
         spans = "   ".join(" ".join(f"{x:7.2f}" for x in np.percentile(side, (5, 50, 95))) for side in (theirs, ours))
         click.echo(f"{name:26} {spans}   {theirs.mean():8.2f} {ours.mean():8.2f}   {shares[-1]:6.2f}")
     spread = [float(np.log(values["distance, m"]).std()) for values in (photos, renders)]
-    hue = [float(np.std(values["hue off, degrees"])) for values in (photos, renders)]
+    hue = [float(np.std(values[HUE])) for values in (photos, renders)]
     click.echo(f"spread of log distance: photos {spread[0]:.2f}, renders {spread[1]:.2f}")
     click.echo(f"hue off, sd in degrees: photos {hue[0]:.1f}, renders {hue[1]:.1f}")
     click.echo(f"{split} mean inside {np.mean(shares):.2f}\n")

@@ -17,6 +17,11 @@ def intrinsics_from_lens(lens_mm: float, width: int, height: int) -> NDArray[np.
     return np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
 
 
+def lens_of(camera: Camera) -> float:
+    """The 35 mm equivalent focal length of a camera: the inverse of `intrinsics_from_lens`."""
+    return float(camera.K[0, 0]) / max(camera.width, camera.height) * FULL_FRAME_MM
+
+
 def direction_of(azimuth: float, elevation: float) -> NDArray[np.float64]:
     """Unit (3,) from the scene to the camera; radians: azimuth counter-clockwise from +X, elevation above the table."""
     flat = np.cos(elevation)

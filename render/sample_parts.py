@@ -15,6 +15,8 @@ from render.scene import AreaLight, Background, Environment, Finish, Placement, 
 
 # Blur and shake are stated for this width, so that a recipe looks the same at every size.
 REFERENCE_WIDTH = 640
+# What photographs of shops are taken with, 35 mm equivalent: a phone's main camera.
+PHOTO_LENS_MM = 26.0
 PATTERNS: tuple[TextureKind, ...] = ("solid", "checker", "stripes", "dots", "noise", "gradient", "wood", "fabric")
 # What tables, counters and shelves are made of: a pattern and its ground colour, sRGB.
 TABLES: tuple[tuple[TextureKind, Color], ...] = (
@@ -146,9 +148,18 @@ def prop_placement(shape: Shape, texture: Texture, finish: Finish, pose: np.ndar
 
 
 def draw_background(
-    backgrounds: Backgrounds, backdrops: Backdrops, width: int, *, rng: np.random.Generator
+    backgrounds: Backgrounds,
+    backdrops: Backdrops,
+    width: int,
+    *,
+    rng: np.random.Generator,
+    lens_mm: float | None = None,
 ) -> Background:
-    """One of the kinds for which there is material."""
+    """One of the kinds for which there is material.
+
+    lens_mm: of the scene's camera, 35 mm equivalent: a longer lens sees less of a photograph, so that things in it have
+    the size that they would have there. None: any zoom up to 1.6, as in version 1 of the streams.
+    """
     kinds = {"environment": backgrounds.environment, "texture": backgrounds.texture}
     if backdrops.photos:
         kinds["photo"] = backgrounds.photo
@@ -158,6 +169,8 @@ def draw_background(
     blur = float(rng.uniform(*backgrounds.blur_px)) * width / REFERENCE_WIDTH
     gain = float(rng.uniform(*backgrounds.gain))
     zoom, offset_u, offset_v = float(rng.uniform(1, 1.6)), float(rng.random()), float(rng.random())
+    if lens_mm is not None:
+        zoom = max(lens_mm / PHOTO_LENS_MM, 1.0)
     pattern = draw_pattern(rng=rng, size_m=(0.5, 0.5))
     if kind == "environment":
         return Background(blur_px=blur)

@@ -15,7 +15,9 @@ MOST_SUNS = 5
 # Area lights with a shadow, and area lights at all.
 MOST_AREA_SHADOWS = 3
 MOST_AREAS = 8
-MOST_LIGHTS = MOST_SUNS + MOST_AREA_SHADOWS  # two masks more make twelve: light on the ground, ambient occlusion
+MOST_LIGHTS = (
+    MOST_SUNS + MOST_AREA_SHADOWS
+)  # four masks more make twelve: two of light on the ground, ambient occlusion, one spare
 MOST_GROUNDS = 8
 # Blockers farther than this from what they shade blur away: the search need not reach them (metres).
 SHADOW_REACH = 0.30

@@ -47,6 +47,9 @@ OCCLUSION_RADIUS = 0.35
 # How far the table counts as hiding the sky from what stands on it: its light is reckoned already, save in crevices.
 # Of 0, 0.3, 0.5, 0.8 and 1 the first two came closest to path tracing.
 GROUND_OCCLUSION = 0.3
+# Contact shadows: at its foot a thing gets this share of the ground's light, most of it from this height on, metres. Of
+# 0.08 and 0.15 m the latter came closer to path tracing (benchmarks/contact_shadows.py).
+CONTACT_LEAST, CONTACT_HEIGHT = 0.5, 0.15
 # Share of each neighbour in a pixel; with the pixel's own box a filter of 0.38 px standard deviation. Of 0, 0.03 and
 # 0.07 it came closest to pictures rendered at three times the size and shrunk; 0.07 cost a tenth of the print's detail.
 SOFTNESS = 0.03
@@ -268,6 +271,8 @@ class RasterBackend:
         program.set("depth_bias", DEPTH_BIAS)
         program.set("occlusion_radius", OCCLUSION_RADIUS)
         program.set("ground_occlusion", GROUND_OCCLUSION)
+        program.set("contact_height", CONTACT_HEIGHT)
+        program.set("contact_least", CONTACT_LEAST)
         GL.glDrawArrays(GL.GL_TRIANGLES, 0, 3)
 
     def _smooth_masks(self) -> None:

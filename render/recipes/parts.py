@@ -58,14 +58,14 @@ class Manners(Section):
 class TableProducts(Section):
     """The products of a tabletop scene."""
 
-    count: Annotated[CountSpan, _within(1, 500)] = Field((5, 12), description="products per scene")
+    count: Annotated[CountSpan, _within(1, 500)] = Field((6, 16), description="products per scene")
     manner: Manners = Field(default_factory=Manners, description="weights of how products rest")
     lean_deg: Annotated[Span, _within(0, 45)] = Field((2.0, 14.0), description="tilt of leaning ones beyond balance")
     touch: Share = Field(0.35, description="chance that a product is pushed against a neighbour")
-    occlude: Share = Field(0.3, description="chance that it is set before or behind a neighbour, as the camera sees it")
-    density: Annotated[Span, _within(0.05, 0.9)] = Field((0.25, 0.55), description="share of the ground they cover")
+    occlude: Share = Field(0.4, description="chance that it is set before or behind a neighbour, as the camera sees it")
+    density: Annotated[Span, _within(0.05, 0.9)] = Field((0.3, 0.6), description="share of the ground they cover")
     repeat: ShareSpan = Field(
-        (0.0, 0.45), description="share of a scene's products that are further copies of one it has already"
+        (0.0, 0.35), description="share of a scene's products that are further copies of one it has already"
     )
     stack: ShareSpan = Field(
         (0.0, 0.6), description="chance of a copy to be set upon the first, where that is flat on top and wide enough"
@@ -87,7 +87,7 @@ class FlyingProducts(Section):
 class Distractors(Section):
     """Plain bodies that occlude and are never labelled."""
 
-    count: Annotated[CountSpan, _within(0, 500)] = Field((0, 4), description="distractors per scene")
+    count: Annotated[CountSpan, _within(0, 500)] = Field((0, 3), description="distractors per scene")
     size_m: Annotated[Span, _within(0.005, 2)] = Field((0.03, 0.16), description="sides of plain ones, metres")
     printed: Share = Field(
         0.6, description="share that are packs of invented brands, in sizes of their own; else plain"
@@ -111,7 +111,7 @@ class Table(Section):
     )
     image: Share = Field(0.7, description="chance of a photographed surface, where surfaces are given; else procedural")
     repeat_m: Annotated[Span, _within(0.02, 10)] = Field(
-        (0.3, 1.2), description="metres that one texture repeat covers"
+        (0.15, 0.6), description="metres that one texture repeat covers"
     )
     roughness: ShareSpan = Field((0.25, 0.9), description="0 mirror, 1 chalk")
 
@@ -119,10 +119,10 @@ class Table(Section):
 class TableCamera(Section):
     """Where the picture is taken from."""
 
-    lens_mm: Annotated[Span, _within(8, 400)] = Field((24.0, 50.0), description="focal length, 35 mm equivalent")
-    height_deg: Annotated[Span, _within(3, 89)] = Field((15.0, 65.0), description="elevation above the table")
+    lens_mm: Annotated[Span, _within(8, 400)] = Field((24.0, 36.0), description="focal length, 35 mm equivalent")
+    height_deg: Annotated[Span, _within(3, 89)] = Field((18.0, 60.0), description="elevation above the table")
     distance: Annotated[Span, _within(0.2, 10)] = Field(
-        (0.65, 1.25), description="1 = all products just fit into the frame; below, some are cut by the border"
+        (0.85, 1.15), description="1 = all products just fit into the frame; below, some are cut by the border"
     )
     roll_deg: Annotated[Span, _within(-180, 180)] = Field((-6.0, 6.0), description="turn about the optical axis")
     aim: ShareSpan = Field((0.0, 0.25), description="how far beside the middle it looks, in the products' radius")
@@ -141,15 +141,15 @@ class Lights(Section):
 
     strength: Annotated[Span, _within(0, 100)] = Field((0.5, 1.5), description="of the environment, 1 = as normalised")
     environment_kelvin: Annotated[Span, _within(1500, 20000)] = Field(
-        (5500.0, 7600.0), description="colour temperature laid over the environment, 6500 = neutral"
+        (5300.0, 7000.0), description="colour temperature laid over the environment, 6500 = neutral"
     )
     area_count: Annotated[CountSpan, _within(0, 16)] = Field((0, 3), description="area lights per scene")
     area_share: Annotated[Span, _within(0, 100)] = Field(
-        (0.2, 5.0), description="light that one brings, as a multiple of the environment's"
+        (0.2, 4.0), description="light that one brings, as a multiple of the environment's"
     )
     area_size_m: Annotated[Span, _within(0.01, 10)] = Field((0.1, 1.2), description="sides of an area light, metres")
     area_distance_m: Annotated[Span, _within(0.2, 20)] = Field((0.6, 2.5), description="from the products, metres")
-    area_kelvin: Annotated[Span, _within(1500, 20000)] = Field((2800.0, 7000.0), description="colour temperature")
+    area_kelvin: Annotated[Span, _within(1500, 20000)] = Field((3300.0, 6800.0), description="colour temperature")
 
 
 class Finishes(Section):
@@ -157,7 +157,7 @@ class Finishes(Section):
 
     roughness: ShareSpan = Field((0.3, 0.8), description="0 mirror, 1 chalk; parts of several materials keep theirs")
     tint: Annotated[Span, _within(0, 2)] = Field(
-        (0.94, 1.06), description="factor on each colour channel (print batches)"
+        (0.97, 1.03), description="factor on each colour channel (print batches)"
     )
     worn: Share = Field(0.25, description="chance that a product is worn")
     wear: ShareSpan = Field((0.25, 0.5), description="how worn those are, in steps of 0.25")
@@ -168,29 +168,29 @@ class Backgrounds(Section):
 
     environment: Weight = Field(4.0, description="the HDRI that lights the scene")
     photo: Weight = Field(3.0, description="a photograph of the folder given by --photos")
-    texture: Weight = Field(1.0, description="a procedural pattern")
+    texture: Weight = Field(0.3, description="a procedural pattern")
     blur_px: Annotated[Span, _within(0, 100)] = Field((0.0, 4.0), description="out of focus, Gaussian sigma at 640 px")
-    gain: Annotated[Span, _within(0.01, 100)] = Field((0.5, 1.6), description="brightness against the products'")
+    gain: Annotated[Span, _within(0.01, 100)] = Field((0.35, 1.2), description="brightness against the products'")
 
 
 class SensorRanges(Section):
-    """The camera's electronics. Tone, crosstalk, sharpness and contrast follow 20 photographs (benchmarks/twin.py)."""
+    """The camera's electronics. Colour, sharpness and contrast follow 20 photographs (benchmarks/photo_match.py)."""
 
-    exposure_ev: Annotated[Span, _within(-6, 6)] = Field((-0.7, 0.7), description="stops off the metered exposure")
+    exposure_ev: Annotated[Span, _within(-6, 6)] = Field((-0.2, 0.9), description="stops off the metered exposure")
     white_balance_kelvin: Annotated[Span, _within(2000, 15000)] = Field(
         (5600.0, 7500.0), description="what the camera takes for white, 6500 = neutral"
     )
-    blur_px: Annotated[Span, _within(0, 20)] = Field((0.0, 0.8), description="focus, Gaussian sigma at 640 px")
-    shaken: Share = Field(0.12, description="chance of camera shake")
+    blur_px: Annotated[Span, _within(0, 20)] = Field((0.0, 0.5), description="focus, Gaussian sigma at 640 px")
+    shaken: Share = Field(0.08, description="chance of camera shake")
     motion_px: Annotated[Span, _within(0, 60)] = Field((1.0, 5.0), description="length of the shake at 640 px")
     vignette: ShareSpan = Field((0.0, 0.3), description="darkening of the corners")
     shot_noise: ShareSpan = Field((0.004, 0.02), description="photon noise at full scale, standard deviation")
     read_noise: ShareSpan = Field((0.001, 0.005), description="noise of the electronics, standard deviation")
-    contrast: Annotated[Span, _within(0.1, 4)] = Field((0.85, 1.15), description="1 = neutral")
-    saturation: Annotated[Span, _within(0, 4)] = Field((0.8, 1.1), description="1 = neutral")
+    contrast: Annotated[Span, _within(0.1, 4)] = Field((0.9, 1.25), description="1 = neutral")
+    saturation: Annotated[Span, _within(0, 4)] = Field((0.9, 1.25), description="1 = neutral")
     jpeg_quality: Annotated[CountSpan, _within(10, 100)] = Field((70, 95), description="of the stored picture")
     crosstalk: Annotated[float, Field(ge=0, le=0.5)] = Field(
-        0.12, description="how far one colour leaks into another at most (filters differ), either way"
+        0.06, description="how far one colour leaks into another at most (filters differ), either way"
     )
-    tone: Annotated[Span, _within(0.5, 3)] = Field((0.9, 1.4), description="slope of the tone curve's S, 1 = none")
-    sharpen: Annotated[Span, _within(0, 3)] = Field((0.0, 0.3), description="share of fine detail added again")
+    tone: Annotated[Span, _within(0.5, 3)] = Field((1.0, 1.5), description="slope of the tone curve's S, 1 = none")
+    sharpen: Annotated[Span, _within(0, 3)] = Field((0.1, 0.8), description="share of fine detail added again")

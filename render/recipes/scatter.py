@@ -19,7 +19,7 @@ from assets.library import Library
 from assets.rest import Rest, upright_rest
 from render.arrangement import GAP, Arrangement
 from render.choice import Facing, Hand, skus_of
-from render.framing import direction_of, intrinsics_from_lens
+from render.framing import direction_of, intrinsics_from_lens, lens_of
 from render.geometry import clip_convex, convex_outline, look_at, project, signed_area, transform, unproject
 from render.recipes.parts import (
     Backgrounds,
@@ -99,7 +99,11 @@ def lay_out(
         lights=draw_area_lights(recipe.lights, environment.strength, rng=lights),
         environment=environment,
         background=draw_background(
-            recipe.background, library.backdrops, width, rng=streams.of_view(Purpose.BACKGROUND)
+            recipe.background,
+            library.backdrops,
+            width,
+            rng=streams.of_view(Purpose.BACKGROUND),
+            lens_mm=None if streams.version == 1 else lens_of(first),
         ),
         sensor=draw_sensor(recipe.sensor, width, rng=streams.of_view(Purpose.SENSOR)),
         streams=streams.version,

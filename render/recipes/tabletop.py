@@ -15,7 +15,7 @@ from assets.look import Shape, Texture
 from assets.rest import Rest, upright_rest
 from assets.resting import RestWeights, rests_of
 from render.choice import Facing, Hand, dealt_count, draw_copies, skus_of
-from render.framing import camera_framing, direction_of
+from render.framing import camera_framing, direction_of, lens_of
 from render.geometry import transform
 from render.placement import Habits, Manner, Thing, arrange, rotation_about_z
 from render.recipes.parts import (
@@ -74,6 +74,7 @@ def lay_out(
     products, props = _arrange(library, recipe, streams, skus, facings, shapes, azimuth)
     points = _corners(library, products)
     slab = _table(library, recipe, streams, points)
+    camera = _camera(recipe, streams, points, azimuth, width, height)
     lights = streams.scene(Purpose.LIGHTS)
     environment = draw_environment(recipe.lights, library.backdrops, rng=lights)
     return SceneSpec(
@@ -81,12 +82,16 @@ def lay_out(
         seed=streams.seed,
         index=streams.index,
         view=streams.view,
-        camera=_camera(recipe, streams, points, azimuth, width, height),
+        camera=camera,
         placements=(*products, *props, slab),
         lights=draw_area_lights(recipe.lights, environment.strength, rng=lights),
         environment=environment,
         background=draw_background(
-            recipe.background, library.backdrops, width, rng=streams.of_view(Purpose.BACKGROUND)
+            recipe.background,
+            library.backdrops,
+            width,
+            rng=streams.of_view(Purpose.BACKGROUND),
+            lens_mm=None if streams.version == 1 else lens_of(camera),
         ),
         sensor=draw_sensor(recipe.sensor, width, rng=streams.of_view(Purpose.SENSOR)),
         streams=streams.version,

@@ -7,12 +7,47 @@ from typing import Any
 from assets.errors import SynthError
 from render.streams import STREAMS
 
+_SENSOR_1 = {
+    "exposure_ev": (-0.7, 0.7),
+    "blur_px": (0.0, 0.8),
+    "shaken": 0.12,
+    "contrast": (0.85, 1.15),
+    "saturation": (0.8, 1.1),
+    "crosstalk": 0.12,
+    "tone": (0.9, 1.4),
+    "sharpen": (0.0, 0.3),
+}
 # By version and recipe: the defaults that were others then, and of keys that there were not yet, the value that leaves
 # scenes as they were.
 DEFAULTS: dict[int, dict[str, dict[str, Any]]] = {
     1: {
-        "tabletop": {"products": {"repeat": (0.0, 0.0), "stack": (0.0, 0.0)}, "distractors": {"printed": 0.0}},
-        "scatter": {"products": {"max_truncation": 1.0}, "distractors": {"printed": 0.0}},
+        "tabletop": {
+            "products": {
+                "count": (5, 12),
+                "occlude": 0.3,
+                "density": (0.25, 0.55),
+                "repeat": (0.0, 0.0),
+                "stack": (0.0, 0.0),
+            },
+            "distractors": {"count": (0, 4), "printed": 0.0},
+            "table": {"repeat_m": (0.3, 1.2)},
+            "camera": {"lens_mm": (24.0, 50.0), "height_deg": (15.0, 65.0), "distance": (0.65, 1.25)},
+            "lights": {
+                "environment_kelvin": (5500.0, 7600.0),
+                "area_share": (0.2, 5.0),
+                "area_kelvin": (2800.0, 7000.0),
+            },
+            "finish": {"tint": (0.94, 1.06)},
+            "background": {"texture": 1.0, "gain": (0.5, 1.6)},
+            "sensor": _SENSOR_1,
+        },
+        "scatter": {
+            "products": {"max_truncation": 1.0},
+            "distractors": {"printed": 0.0},
+            "lights": {"environment_kelvin": (5500.0, 7600.0)},
+            "background": {"gain": (0.5, 1.6)},
+            "sensor": _SENSOR_1,
+        },
     }
 }
 # By version and recipe: the keys that there were not yet, by section.

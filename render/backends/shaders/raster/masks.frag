@@ -24,6 +24,8 @@ uniform float depth_bias;
 uniform float occlusion_radius;
 uniform float ground_occlusion;
 uniform int ground_count;
+uniform float contact_height;  // metres over the ground at which a wall gets most of its light
+uniform float contact_least;   // and the share that it gets at its foot
 uniform float ground_height[MOST_GROUNDS];
 uniform float ground_weight[MOST_LIGHTS];  // share of the ground's light that comes from each light; 0 for near lights
 
@@ -93,12 +95,27 @@ float light_seen(int light, vec3 world_point, vec3 world_normal, float turn, flo
     return below ? 0.0 : taps == 0 ? 1.0 : open / float(SHADOW_TAPS);
 }
 
-// Share of the sunlight on the ground that reaches the part of it which throws light back on this point.
-float ground_lit(vec3 p, vec3 n, float jitter) {
+// Top of the highest slab under a point; far below everything where there is none.
+float ground_under(vec3 p) {
     float level = -1e9;
     for (int k = 0; k < ground_count; ++k) {
         if (ground_height[k] <= p.z + 0.002) level = max(level, ground_height[k]);
     }
+    return level;
+}
+
+// Share of the ground's light that reaches a wall at this height over it: the wall hides half of the sky from the ground at
+// its foot, and less and less of it further out, where the higher parts of the wall look (contact shadow).
+float ground_open(vec3 p) {
+    float level = ground_under(p);
+    if (level < -1e8) return 1.0;
+    float out_to = max(p.z - level, 0.0) / contact_height;
+    return mix(contact_least, 1.0, out_to * inversesqrt(1.0 + out_to * out_to));
+}
+
+// Share of the sunlight on the ground that reaches the part of it which throws light back on this point.
+float ground_lit(vec3 p, vec3 n, float jitter) {
+    float level = ground_under(p);
     if (level < -1e8) return 1.0;
     float height = max(p.z - level, 0.0) + 0.01;
     vec3 base = vec3(p.xy + n.xy * (height * (0.3 + 1.7 * jitter)), level);
@@ -177,6 +194,7 @@ void main() {
         seen[light] = light_seen(light, world_point, n, 2.0 * PI * turn, jitter);
     }
     if (place.x < 0.5) return;
+    seen[9] = n.z < 0.8 ? ground_open(world_point) : 1.0;
     seen[10] = n.z < 0.8 ? ground_lit(world_point, n, jitter) : 1.0;
     seen[11] = sky_seen(gl_FragCoord.xy, p, transpose(mat3(world_from_camera)) * n, turn, jitter);
     out_first = vec4(seen[0], seen[1], seen[2], seen[3]);

@@ -33,7 +33,7 @@ uniform vec2 area_size[MOST_AREAS];    // half width, half height
 
 layout(location = 0) out vec4 out_light;
 
-// The masks of the pixel at hand: lights by slot, then sunlight on the ground nearby, then ambient occlusion.
+// The masks of the pixel at hand: lights by slot, then light and sunlight on the ground nearby, then ambient occlusion.
 float seen[12];
 
 struct Surface {
@@ -53,7 +53,7 @@ vec3 diffuse_light(vec3 world_n) {
         + harmonics[3] * (0.488602512 * n.x) + harmonics[4] * (1.092548431 * n.x * n.y)
         + harmonics[5] * (1.092548431 * n.y * n.z) + harmonics[6] * (0.315391565 * (3.0 * n.z * n.z - 1.0))
         + harmonics[7] * (1.092548431 * n.x * n.z) + harmonics[8] * (0.546274215 * (n.x * n.x - n.y * n.y));
-    return max(light, vec3(0.0)) + (ground + ground_sunlit * seen[10]) * (0.5 - 0.5 * n.z);
+    return max(light, vec3(0.0)) + (ground * seen[9] + ground_sunlit * seen[10]) * (0.5 - 0.5 * n.z);
 }
 
 // Karis's fit to the split sum of a GGX surface: scale and bias of F0.
@@ -68,7 +68,7 @@ vec3 reflected_light(vec3 direction, float roughness) {
     vec2 uv = vec2(0.5 - atan(d.y, d.x) / (2.0 * PI), acos(clamp(d.z, -1.0, 1.0)) / PI);
     vec3 light = textureLod(reflections, uv, roughness * last_level).rgb * environment_gain;
     float below = smoothstep(-0.05 - 0.5 * roughness, 0.05 + 0.5 * roughness, -direction.z) * ground_share;
-    return mix(light, ground + ground_sunlit * seen[10], below);
+    return mix(light, ground * seen[9] + ground_sunlit * seen[10], below);
 }
 
 float distribution(float roughness, float half_cosine) {
