@@ -26,11 +26,11 @@ check:
 	$(BIN)/pytest -n 2 --dist loadfile
 
 $(VENV)/.base: $(SETUP)
-	PYTHON="$(PYTHON)" tools/setup.sh $(VENV) ".[train]"
+	PYTHON="$(PYTHON)" tools/setup.sh $(VENV) ".[train,weights]"
 	touch $@
 
 $(VENV)/.all: $(SETUP)
-	PYTHON="$(PYTHON)" tools/setup.sh $(VENV) ".[train,export,scale,dev]"
+	PYTHON="$(PYTHON)" tools/setup.sh $(VENV) ".[train,weights,export,scale,dev]"
 	touch $@ $(VENV)/.base
 
 clean:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from assets.errors import SynthError, unknown_name
 from detectors.augment import PRESETS
 from detectors.mix import Shares
-from detectors.models import DETECTORS
+from detectors.models import DETECTORS, detector_module
 from detectors.prepare import REAL, DataSettings
 from detectors.schedule import SCHEDULES, Schedule
 
@@ -28,8 +28,8 @@ class TrainSettings:
     (default: the synthetic set once) at the full rate. finetune_epochs: after them at a tenth of the rate, mostly real,
     with a share `replay` of synthetic images; default a quarter of `epochs`. batch: images per step over all devices.
     learning_rate: of AdamW; default the detector's, which is for a batch of 16, scaled with the root of the batch.
-    weights: none, imagenet, coco or a file. size: width and height that pictures are fitted into; default by the
-    detector and the shape of the pictures. patience: epochs without better validation AP before the training stops.
+    weights: none, imagenet, packaged, coco or a file. size: width and height that pictures are fitted into; default by
+    the detector and the shape of the pictures. patience: epochs without better validation AP before the training stops.
     """
 
     data: DataSettings
@@ -60,7 +60,7 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         if self.detector not in DETECTORS:
-            raise unknown_name("detector", self.detector, DETECTORS)
+            detector_module(self.detector)
         if self.augment not in PRESETS:
             raise unknown_name("augmentation", self.augment, PRESETS)
         if self.schedule not in SCHEDULES:

@@ -16,10 +16,11 @@ from detectors.checkpoint_file import ClassFields
 from detectors.image_set import Classes
 from detectors.models import ModelSpec, detector_module
 from detectors.network_weights import bad_numbers
+from detectors.pretrained import packaged_weights, timm_weights, torchvision_weights
 from detectors.tensor_file import is_plain_tensor, read_safetensors, read_tensor_file
 
 # Names that weights may be asked for by, instead of a file.
-NONE, IMAGENET, COCO = "none", "imagenet", "coco"
+NONE, IMAGENET, COCO, PACKAGED = "none", "imagenet", "coco", "packaged"
 # Files of weights keep them under one of these, or are a plain dictionary of tensors.
 WRAPPERS = ("weights", "state_dict", "model", "ema", "model_state_dict", "net")
 MAX_WRAPPERS = 4
@@ -56,13 +57,15 @@ class LoadedWeights:
 def load_weights(model: nn.Module, spec: ModelSpec, classes: Classes, wanted: str) -> LoadedWeights | None:
     """Puts weights into `model` in place; None where "none" are wanted.
 
-    wanted: "none", "imagenet" (backbone), "coco" (all but the classes) or a file. Raises SynthError where they cannot
-    be had or fit nothing.
+    wanted: "none", "imagenet" (backbone), "packaged" (backbone, of the extra "weights"), "coco" (all but the classes)
+    or a file. Raises SynthError where they cannot be had or fit nothing.
     """
     if wanted == NONE:
         return None
     if wanted == IMAGENET:
-        return fit_weights(model, _imagenet(spec), f"ImageNet ({spec.backbone or spec.detector})")
+        return fit_weights(model, *_imagenet(spec))
+    if wanted == PACKAGED:
+        return fit_weights(model, packaged_weights(spec.backbone), f"ImageNet, packaged ({spec.backbone})")
     if wanted == COCO:
         return fit_weights(model, _coco(spec), "COCO (torchvision)")
     state, owner = read_weights(Path(wanted))
@@ -75,7 +78,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], Classes | None]:
     Raises SynthError where the file is missing, too large, or holds no tensors.
     """
     if not path.exists():
-        hint = f"give an existing file, or one of {NONE}, {IMAGENET}, {COCO}"
+        hint = f"give an existing file, or one of {NONE}, {IMAGENET}, {PACKAGED}, {COCO}"
         raise SynthError("there is no such file of weights", where=str(path), hint=hint)
     if path.suffix == ".safetensors":
         return read_safetensors(path, "the file of weights"), None
@@ -174,14 +177,15 @@ def _prefixes(names: Iterable[str], depth: int) -> list[str]:
     return [prefix for prefix, _ in counts.most_common(40)]
 
 
-def _imagenet(spec: ModelSpec) -> dict[str, Tensor]:
+def _imagenet(spec: ModelSpec) -> tuple[dict[str, Tensor], str]:
     if spec.backbone is not None:
-        return timm_weights(spec.backbone)
+        state, source = timm_weights(spec.backbone)
+        return state, f"{source} ({spec.backbone})"
     name = detector_module(spec.detector).TORCHVISION[1]
     if name is None:
         hint = f"take --weights {COCO} or {NONE}, or a timm model by --backbone"
         raise SynthError(f"there are no ImageNet weights for {spec.detector}'s own backbone", hint=hint)
-    return _download(lambda: _torchvision_state(name), spec.detector)
+    return torchvision_weights(name, spec.detector), f"ImageNet ({spec.detector})"
 
 
 def _coco(spec: ModelSpec) -> dict[str, Tensor]:
@@ -189,32 +193,7 @@ def _coco(spec: ModelSpec) -> dict[str, Tensor]:
     if spec.backbone is not None or name is None:
         hint = f"take --weights {IMAGENET}, or leave --backbone out"
         raise SynthError(f"there are no COCO weights for {spec.detector} with {spec.backbone}", hint=hint)
-    return _download(lambda: _torchvision_state(name), spec.detector)
-
-
-def _torchvision_state(enum: str) -> dict[str, Tensor]:
-    from torchvision.models import get_weight
-
-    return dict(get_weight(f"{enum}.DEFAULT").get_state_dict(progress=False, check_hash=True))
-
-
-def timm_weights(name: str) -> dict[str, Tensor]:
-    """timm's own pretrained weights of a backbone. Raises SynthError where they cannot be downloaded."""
-    import timm
-
-    return _download(lambda: timm.create_model(name, pretrained=True).state_dict(), name)
-
-
-def _download(get: Any, name: str) -> dict[str, Tensor]:
-    try:
-        return get()
-    except Exception as error:  # urllib, requests and the hub each raise their own
-        raise SynthError(
-            f"the pretrained weights of {name} cannot be downloaded",
-            found=f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}",
-            hint=f"without a network give --weights FILE (weights of the same backbone or detector); "
-            f"--weights {NONE} starts at random, which costs much accuracy",
-        ) from error
+    return torchvision_weights(name, spec.detector)
 
 
 def _summary(names: Iterable[str]) -> str:

@@ -4,8 +4,8 @@ set -euo pipefail
 out=$1
 list=${2:-}
 synth=${SYNTH:-synth}
-# A file of weights of the backbone, or "imagenet" with a network, makes the detector far better.
-weights=${WEIGHTS:-none}
+# ImageNet weights of the backbone out of the extra "weights"; also a file, or "none" (far worse).
+weights=${WEIGHTS:-packaged}
 products=(--demo)
 [ -z "$list" ] || products=(--sku-list "$list")
 

@@ -18,7 +18,8 @@ from detectors.device import pick_device
 from detectors.embed.checkpoint import load_embedder_checkpoint
 from detectors.embed.crops import Picture, fit_square, prepare_crop
 from detectors.embed.network import MARGIN, EmbedderSpec, EmbeddingNet, check_maps, make_spec
-from detectors.weights import IMAGENET, NONE, fit_weights, read_weights, timm_weights
+from detectors.pretrained import packaged_weights, timm_weights
+from detectors.weights import IMAGENET, NONE, PACKAGED, fit_weights, read_weights
 
 __all__ = ["Embedder", "load_embedder", "new_embedder", "prepare_crop"]
 
@@ -89,7 +90,8 @@ def new_embedder(
 ) -> Embedder:
     """An embedder that was never trained: pretrained features under an orthonormal projection, a usable baseline.
 
-    weights: "none", "imagenet" or a file, for the backbone. Raises SynthError where they cannot be had or do not fit.
+    weights: "none", "imagenet", "packaged" or a file, for the backbone. Raises SynthError where they cannot be had or
+    do not fit.
     """
     spec = make_spec(backbone, dim=dim, side=side, margin=margin)
     net, _ = build_net(spec, str(weights))
@@ -105,7 +107,9 @@ def build_net(spec: EmbedderSpec, weights: str) -> tuple[EmbeddingNet, list[str]
     if weights == NONE:
         return net, [f"weights: begun at random (--weights {NONE})"]
     if weights == IMAGENET:
-        state, source = timm_weights(spec.backbone), f"ImageNet ({spec.backbone})"
+        state, source = timm_weights(spec.backbone)
+    elif weights == PACKAGED:
+        state, source = packaged_weights(spec.backbone), "ImageNet, packaged"
     else:
         state, source = read_weights(Path(weights))[0], Path(weights).name
     return net, fit_weights(net, state, source).lines()

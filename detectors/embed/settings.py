@@ -19,10 +19,11 @@ class EmbedSettings:
     """How an embedder is trained.
 
     data: sources, photos and validation set as detectors take them. choice: which of their boxes become crops.
-    weights: none, imagenet or a file, of the backbone or of an earlier embedder. share: of class centres that each step
-    sees beside those of its batch. skus, crops: P and K of a batch. epochs: of all crops once; 0 keeps the pretrained
-    features. epoch_crops: crops that count as an epoch instead. learning_rate: of AdamW on the network, for a batch
-    of 128, scaled with its root. centre_rate: of the class centres against it. patience: epochs without better top-1.
+    weights: none, imagenet, packaged or a file, of the backbone or of an earlier embedder. share: of class centres that
+    each step sees beside those of its batch. skus, crops: P and K of a batch. epochs: of all crops once; 0 keeps the
+    pretrained features. epoch_crops: crops that count as an epoch instead. learning_rate: of AdamW on the network, for
+    a batch of 128, scaled with its root. centre_rate: of the class centres against it. patience: epochs without better
+    top-1.
     """
 
     data: DataSettings

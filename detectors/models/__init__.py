@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from assets.errors import unknown_name
+from assets.errors import SynthError, unknown_name
 
 if TYPE_CHECKING:
     from torch import nn
@@ -74,8 +74,23 @@ class DetectorModule(Protocol):
 def detector_module(name: str) -> Any:
     """The module of a detector (DetectorModule). Raises SynthError for an unknown name."""
     if name not in DETECTORS:
-        raise unknown_name("detector", name, DETECTORS)
+        raise _unknown_detector(name)
     return importlib.import_module(DETECTORS[name])
+
+
+def _unknown_detector(name: str) -> SynthError:
+    """The error for a name that is not in the table; for one of another program's it says what comes closest."""
+    from detectors.models.well_known import nearest_detectors
+
+    nearest = nearest_detectors(name)
+    if not nearest:
+        return unknown_name("detector", name, DETECTORS)
+    return SynthError(
+        f"unknown detector {name!r}",
+        expected=f"one of {', '.join(sorted(DETECTORS))}",
+        hint=f"take what comes closest: --detector {nearest[0]}",
+        problems=[f"{one}: {detector_summary(one)}" for one in nearest],
+    )
 
 
 def detector_summary(name: str) -> str:

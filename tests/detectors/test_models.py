@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from detectors.checkpoint import Checkpoint, load_checkpoint, restore_model, sav
 from detectors.image_set import Classes
 from detectors.models import DETECTORS, ModelSpec, build_model, detector_module, detector_summary
 from detectors.models.parts import covered_by
+from detectors.models.well_known import WELL_KNOWN
 from detectors.weights import fit_weights, load_weights
 
 WIDTH, HEIGHT = 128, 96
@@ -182,16 +184,6 @@ def test_weights_that_fit_nothing_are_refused(tmp_path: Path) -> None:
         load_weights(small("ssdlite", None), spec_of("ssdlite", None), CLASSES, "imagenet")
 
 
-def test_weights_without_a_network_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    def offline(*args: object, **kwargs: object) -> None:
-        raise OSError("Name or service not known")
-
-    monkeypatch.setattr("torchvision.models.get_weight", offline)
-    with pytest.raises(SynthError, match="cannot be downloaded") as caught:
-        load_weights(small("fasterrcnn_mobilenet", None), spec_of("fasterrcnn_mobilenet", None), CLASSES, "coco")
-    assert "--weights FILE" in str(caught.value.hint)
-
-
 def test_checkpoints_come_back_whole(tmp_path: Path) -> None:
     model = small("ssdlite")
     norms = ("backbone.body.bn1",)
@@ -229,3 +221,24 @@ def test_damaged_checkpoints_are_told(content: object, said: str, tmp_path: Path
 def test_a_folder_without_checkpoints_is_told(tmp_path: Path) -> None:
     with pytest.raises(SynthError, match="no trained detector"):
         load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("yolo", "ssdlite"),
+        ("YOLOv8n", "ssdlite"),
+        ("rt-detr", "fcos"),
+        ("efficientdet_d0", "fcos"),
+        ("faster-rcnn", "fasterrcnn"),
+        ("fasterrcnn_resnet50_fpn", "fasterrcnn"),
+        ("fasterrcnn_mobilenet_v3_large_fpn", "fasterrcnn_mobilenet"),
+        ("mask_rcnn", "maskrcnn"),
+        ("ssd", "ssdlite"),
+    ],
+)
+def test_well_known_names_lead_to_what_comes_closest(name: str, nearest: str) -> None:
+    with pytest.raises(SynthError, match=f"--detector {nearest}\n  - {nearest}: ") as caught:
+        detector_module(name)
+    assert all(known in DETECTORS for known in itertools.chain(*WELL_KNOWN.values()))
+    assert all(line.count(": ") and line.endswith(".") for line in caught.value.problems)

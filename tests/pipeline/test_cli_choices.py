@@ -70,7 +70,10 @@ def test_the_shell_completes_names(words: str, incomplete: str, expected: set[st
     ("words", "shown"),
     [
         ("render", ["[cycles|raster]", "[draft|good|best]", "[tabletop|scatter|FILE][:SHARE]"]),
-        ("train", ["fcos|", "[none|light|strong]", "[mix|finetune|mix+finetune]", "[imagenet|coco|none|FILE]"]),
+        (
+            "train",
+            ["fcos|", "[none|light|strong]", "[mix|finetune|mix+finetune]", "[imagenet|packaged|coco|none|FILE]"],
+        ),
     ],
 )
 def test_help_shows_the_names(words: str, shown: list[str]) -> None:
