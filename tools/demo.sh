@@ -23,8 +23,8 @@ if run cycles 4 "$out/cycles"; then made+=("$out/cycles"); else echo "cycles doe
 ((${#made[@]})) || exit 1
 
 "$synth" preview-batch --synthetic "${made[0]}" --size 320x256 --out "$out/batch.png"
-"$synth" train --synthetic "${made[0]}" --out "$out/run" --detector fcos --backbone mobilenetv3_small_050 \
-  --weights "$weights" --size 320x256 --augment light --epochs 10 --epoch-images 300 --batch 4 --learning-rate 0.001
+"$synth" train --synthetic "${made[0]}" --out "$out/run" --detector fcos --backbone tf_efficientnet_lite0 \
+  --weights "$weights" --size 320x256 --augment light --epochs 8 --epoch-images 300 --batch 4 --learning-rate 0.001
 "$synth" evaluate "$out/run" --data "${made[0]}" --split val --out "$out/evaluation"
 "$synth" predict "$out/run" "${made[0]}/images/00000*.jpg" --out "$out/found"
 
