@@ -202,7 +202,7 @@ def test_page_of_nothing(tmp_path: Path) -> None:
 
 def test_a_missing_picture_is_told(case: tuple[ImageSet, Predictions], tmp_path: Path) -> None:
     (tmp_path / "1.jpg").unlink()
-    with pytest.raises(SynthError, match="cannot be read"):
+    with pytest.raises(SynthError, match="is not there"):
         write_page(report_of(case), tmp_path / "out", *case)
 
 
