@@ -106,7 +106,7 @@ def open_source(folder: Path) -> ImageSet | ShardSet:
         cache_bytes=head.cache_bytes,
         skip_bad=head.skip_bad,
     )
-    return found.relabelled(Classes(head.keys, head.names))
+    return found.relabelled(_classes_of(head, folder / SHARDS))
 
 
 def open_images(folder: Path) -> ImageSet:
@@ -115,7 +115,7 @@ def open_images(folder: Path) -> ImageSet:
     columns: dict[str, object] = {
         "name": head.name,
         "root": Path(head.root),
-        "classes": Classes(head.keys, head.names),
+        "classes": _classes_of(head, folder / "set.json"),
         "category_ids": head.category_ids,
     }
     for field in fields(ImageSet):
@@ -126,6 +126,13 @@ def open_images(folder: Path) -> ImageSet:
         elif field.name not in columns:
             columns[field.name] = _open(folder / f"{field.name}.npy")
     return ImageSet(**columns)  # type: ignore[arg-type]
+
+
+def _classes_of(head: ShardsFile | ImagesFile, path: Path) -> Classes:
+    try:
+        return Classes(head.keys, head.names)
+    except ValueError as error:
+        raise SynthError("the data of the run cannot be used", where=str(path), found=str(error), hint=AGAIN) from error
 
 
 def _save(path: Path, array: np.ndarray) -> None:

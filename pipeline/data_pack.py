@@ -20,6 +20,7 @@ from assets.json_input import parse_json, read_json
 from assets.limits import DATASET_JSON
 from assets.places import Place
 from assets.shards import ShardEntry, write_categories, write_shard
+from detectors.coco_values import whole_number
 from detectors.progress import StepProgress
 from pipeline.checksums import CHECKSUMS
 from pipeline.data_receipts import claim_place, finish_place, read_receipts, write_receipt
@@ -102,7 +103,9 @@ def _one_list(splits: Sequence[PlainSplit], heads: Sequence[Head]) -> dict[int, 
     by_id = {record.get("id"): record for record in heads[0].categories}
     for split, head in zip(splits, heads, strict=True):
         other = {record.get("id"): record for record in head.categories}
-        if len(other) < len(head.categories) or not all(type(number) is int for number in other):
+        if len(other) < len(head.categories) or not all(
+            type(number) is int and whole_number(number) is not None for number in other
+        ):
             raise SynthError("categories need ids of their own, whole numbers", where=str(split.file))
         if other != by_id:
             where = f"{splits[0].file}, {split.file}"

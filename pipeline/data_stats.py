@@ -176,7 +176,10 @@ def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
 
 
 def _empty(categories: Sequence[Record], where: str) -> Stats:
-    records = sorted((one for one in categories if type(one.get("id")) is int), key=lambda one: int(one["id"]))
+    records = sorted(
+        (one for one in categories if type(one.get("id")) is int and whole_number(one["id"]) is not None),
+        key=lambda one: int(one["id"]),
+    )
     if not records:
         raise SynthError("the data set has no categories", where=where)
     keys = [sku_text(one.get("sku")) or sku_text(one.get("name")) or str(one["id"]) for one in records]
