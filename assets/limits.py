@@ -103,6 +103,8 @@ TENSOR_FILE_STRUCTURE = Limit("bytes of a checkpoint apart from its tensors", 64
 # A step of the structure takes up to 72 bytes of memory.
 TENSOR_FILE_STEPS = Limit("steps of the structure of a checkpoint", 4_000_000, SMALLER_MODEL)
 TENSOR_FILE_TUPLES = Limit("values that a tuple of a checkpoint stands for", 100_000, SMALLER_MODEL)
+GALLERY_FILE = Limit("bytes of a JSON file of a gallery", 256 * MIB)
+GALLERY_ROWS = Limit("vectors of a gallery", 100_000_000)
 NETWORK_PIXELS = Limit("pixels that a detector looks at", 1 << 24, "no detector needs more than 4096 x 4096")
 
 

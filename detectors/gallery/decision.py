@@ -10,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from assets.atomic import write_whole
 from assets.errors import SynthError
+from assets.file_models import FileModel
 from detectors.embed.retrieval import UNKNOWN, Ranking, choose_threshold
 from detectors.gallery.gallery import NOBODY, Gallery
 from detectors.gallery.index import open_index
-from detectors.gallery.parts import damaged
+from detectors.gallery.parts import read_gallery_model
 from detectors.gallery.search import Nearest
 from detectors.gallery.versions import VERSIONS
 
@@ -38,11 +39,9 @@ class Verdict(IntEnum):
     KNOWN = 2
 
 
-class Decision(BaseModel):
+class Decision(FileModel):
     """threshold: score from which a product counts as known. margin: lead over the second SKU under which a person is
     to look. chosen_on: what both were chosen on, in words."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     threshold: float = Field(ge=-1, le=1.5, allow_inf_nan=False)
     margin: float = Field(ge=0, le=2, allow_inf_nan=False)
@@ -99,13 +98,7 @@ def decide_on_views(gallery: Gallery, *, seed: int = 0) -> Decision:
 
 def read_decision(gallery: Gallery) -> Decision | None:
     """What is on record for a version."""
-    path = _path(gallery)
-    try:
-        return Decision.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValidationError) as error:
-        raise damaged(path, error) from error
+    return read_gallery_model(Decision, _path(gallery))
 
 
 def write_decision(gallery: Gallery, decision: Decision) -> None:

@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from assets.categories import unique_names
 from assets.errors import SynthError
-from detectors.gallery.parts import GallerySku, check_contents, map_vectors, read_front, read_skus
+from detectors.gallery.parts import (
+    GallerySku,
+    check_contents,
+    damaged,
+    map_vectors,
+    read_front,
+    read_skus,
+    vectors_path,
+)
 from detectors.gallery.versions import Manifest, current_version, read_manifest
 
 NOBODY = -1
@@ -121,13 +129,17 @@ def open_gallery(folder: Path, version: str | None = None) -> Gallery:
     version = version or current_version(folder)
     manifest = read_manifest(folder, version)
     check_contents(folder, [part.file for part in manifest.parts])
+    blocks = tuple(map_vectors(folder, part.file, manifest.embedder.dim) for part in manifest.parts)
     skus: list[GallerySku] = []
     first: list[int] = []
     starts = np.concatenate([[0], np.cumsum([part.rows for part in manifest.parts], dtype=np.int64)])
     owners = np.full(int(starts[-1]), NOBODY, np.int32)
     for part, start in zip(manifest.parts, starts.tolist(), strict=False):
         row, gone = start, set(part.gone)
-        for position, sku in enumerate(read_skus(folder, part.digest)):
+        held = read_skus(folder, part.digest)
+        if (len(held), sum(sku.rows for sku in held)) != (part.skus, part.rows):
+            raise damaged(vectors_path(folder, part.digest), "its SKUs have other views than vectors")
+        for position, sku in enumerate(held):
             if position not in gone:
                 owners[row : row + sku.rows] = len(skus)
                 skus.append(sku)
@@ -144,7 +156,7 @@ def open_gallery(folder: Path, version: str | None = None) -> Gallery:
         first=np.array(first, np.int64),
         counts=np.array([sku.rows for sku in skus], np.int64),
         owners=owners,
-        blocks=tuple(map_vectors(folder, part.file, manifest.embedder.dim) for part in manifest.parts),
+        blocks=blocks,
         starts=starts,
         photos={sku.sku: sku.photos for sku in skus if sku.photos},
     )

@@ -18,14 +18,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from assets.atomic import TEMPORARY, temporary_prefix, write_whole
 from assets.errors import SynthError, unknown_name
 from assets.file_identity import digest_files
+from assets.file_models import Count, FileModel, Sha256
 from detectors.gallery.gallery import NOBODY, Gallery
-from detectors.gallery.parts import damaged
-from detectors.gallery.versions import DIGEST, VERSIONS
+from detectors.gallery.parts import damaged, part_file_size, read_gallery_model
+from detectors.gallery.versions import VERSIONS
 
 INDEXES_FOLDER, NOTE = "indexes", "index.json"
 # What faiss calls each kind. {lists}: cells of an inverted file. Memory for 1.36 million rows of 512 numbers, measured
@@ -49,18 +50,16 @@ Rows = NDArray[np.int64]
 Scores = NDArray[np.float32]
 
 
-class IndexNote(BaseModel):
+class IndexNote(FileModel):
     """index.json. parts: digests of the parts that the file covers, in its order. recall1, recall10: shares of the
     nearest row, and of the ten nearest, that it finds. bytes: of the file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: str
-    file: str = Field(pattern=DIGEST)
-    parts: tuple[str, ...]
-    recall1: float
-    recall10: float
-    bytes: int
+    kind: str = Field(max_length=100)
+    file: Sha256
+    parts: tuple[Sha256, ...]
+    recall1: float = Field(ge=0, le=1)
+    recall10: float = Field(ge=0, le=1)
+    bytes: Count
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,12 +119,10 @@ def inherit_index(gallery: Gallery, parent: Gallery) -> None:
 def read_note(gallery: Gallery) -> IndexNote | None:
     """What is on record of a version's index, None where it is searched exactly."""
     path = _note_path(gallery)
-    try:
-        return IndexNote.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValidationError) as error:
-        raise damaged(path, error) from error
+    note = read_gallery_model(IndexNote, path)
+    if note is not None and note.kind not in INDEXES:
+        raise damaged(path, f"an index of kind {note.kind!r}")
+    return note
 
 
 def check_index(gallery: Gallery) -> list[str]:
@@ -135,8 +132,11 @@ def check_index(gallery: Gallery) -> list[str]:
         return []
     path = gallery.folder / INDEXES_FOLDER / f"{note.file}.faiss"
     try:
+        part_file_size(path)
         with path.open("rb") as file:
             right = hashlib.file_digest(file, "sha256").hexdigest() == note.file
+    except SynthError as error:
+        return [f"{path.name}: {error.found}"]
     except OSError as error:
         return [f"{path.name}: {error.strerror or error}"]
     return [] if right else [f"{path.name}: the content is not what was written"]
@@ -243,12 +243,15 @@ def _approximate(gallery: Gallery, note: IndexNote) -> Index:
     """The stored index, and beside it an exact search over the parts that it does not cover."""
     faiss = load_faiss()
     path = gallery.folder / INDEXES_FOLDER / f"{note.file}.faiss"
+    part_file_size(path)
     if digest_files([path]) != [note.file]:
         raise damaged(path, "the content is not what was written")
     try:
         store = faiss.read_index(str(path))
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         raise damaged(path, str(error).split("\n")[0]) from error
+    if store.d != gallery.dim or not isinstance(store, faiss.IndexHNSW | faiss.IndexIVF):
+        raise damaged(path, f"{type(store).__name__} of {store.d} numbers")
     place = {part.digest: number for number, part in enumerate(gallery.manifest.parts)}
     rows = _covered_rows(gallery, note, place, store.ntotal, path)
     alive = (rows != NOBODY) & (np.append(gallery.owners, NOBODY)[rows] != NOBODY)

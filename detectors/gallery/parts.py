@@ -12,23 +12,34 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import re
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from assets.atomic import write_whole
 from assets.errors import SynthError
 from assets.file_identity import MAX_NAMED, check_once
+from assets.file_models import Model, Sha256, parse_model
+from assets.json_input import JsonScan
+from assets.limits import (
+    GALLERY_FILE,
+    GALLERY_ROWS,
+    JSON_VALUES,
+    LIST_TEXT,
+    PICTURE_BYTES,
+    TENSOR_FILE_BYTES,
+    check_file,
+    read_file,
+)
 
 PARTS = "parts"
 REPAIR = "'synth gallery verify' tells everything that is wrong; roll back, or build the gallery again"
-# Digests become names of files.
-PHOTO = re.compile(r"[0-9a-f]{64}")
 # In the order in which they are written, the vectors last.
 SUFFIXES = (".jsonl", ".fronts", ".npy")
 
@@ -41,13 +52,19 @@ class GallerySku:
     are of (detectors/gallery/photos.py).
     """
 
-    sku: str
-    name: str
-    category_id: int
-    digest: str
-    rows: int
-    front: int = 0
-    photos: tuple[str, ...] = ()
+    # Read from files of others; earlier versions wrote neither fronts nor photographs.
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
+
+    sku: Annotated[str, Field(min_length=1, max_length=LIST_TEXT.most)]
+    name: Annotated[str, Field(max_length=LIST_TEXT.most)]
+    category_id: Annotated[int, Field(ge=0, lt=2**63)]
+    digest: Annotated[str, Field(max_length=200)]
+    rows: Annotated[int, Field(ge=1, le=GALLERY_ROWS.most)]
+    front: Annotated[int, Field(ge=0, le=PICTURE_BYTES.most)] = 0
+    photos: tuple[Sha256, ...] = ()
+
+
+SKUS = TypeAdapter(list[GallerySku])
 
 
 @dataclass(frozen=True)
@@ -91,12 +108,17 @@ def vectors_path(folder: Path, digest: str) -> Path:
 def read_skus(folder: Path, digest: str) -> list[GallerySku]:
     """The SKUs of a part. Raises SynthError where they are missing or damaged."""
     path = vectors_path(folder, digest).with_suffix(".jsonl")
+    # As one text: line by line it took twice as long.
+    text = b"[" + b",".join(read_part_file(path).splitlines()) + b"]"
     try:
-        # As one text: line by line it took twice as long.
-        rows = json.loads(b"[" + b",".join(path.read_bytes().splitlines()) + b"]")
-        return [GallerySku(**_checked(row)) for row in rows]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise damaged(path, error) from error
+        JsonScan(str(path), JSON_VALUES).feed(text)
+        skus = SKUS.validate_json(text)
+    except (SynthError, ValidationError) as error:
+        raise damaged(path, _brief(error)) from error
+    for sku in skus:
+        if len(sku.photos) > sku.rows:
+            raise damaged(path, f"{len(sku.photos)} photographs among {sku.rows} views of {sku.sku!r}")
+    return skus
 
 
 def read_front(folder: Path, digest: str, place: int) -> bytes:
@@ -121,21 +143,22 @@ def map_vectors(folder: Path, part: PartFile, dim: int) -> NDArray:
     """
     path = vectors_path(folder, part.digest)
     try:
-        vectors: NDArray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with path.open("rb") as file:
+            np.lib.format.read_magic(file)
+            shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
+            start = file.tell()
+    except Exception as error:  # numpy's parser of headers lets through what Python's own raises
         raise damaged(path, error) from error
-    if vectors.shape != (part.rows, dim) or vectors.dtype not in (np.float16, np.float32):
-        raise damaged(path, f"{vectors.dtype} {vectors.shape}")
-    return vectors
+    size = start + part.rows * dim * dtype.itemsize
+    if shape != (part.rows, dim) or dtype not in (np.float16, np.float32) or by_columns or path.stat().st_size != size:
+        raise damaged(path, f"{dtype} {shape}"[:200])
+    return np.memmap(path, dtype, "r", start, shape)
 
 
 def check_files(folder: Path, part: PartFile) -> None:
     """Raises SynthError where a file of a part is missing, or they are not as long as they were."""
     path = vectors_path(folder, part.digest)
-    try:
-        size = sum(path.with_suffix(suffix).stat().st_size for suffix in SUFFIXES)
-    except OSError as error:
-        raise damaged(path, error) from error
+    size = sum(part_file_size(path.with_suffix(suffix)) for suffix in SUFFIXES)
     if size != part.bytes:
         raise damaged(path, f"{size} bytes, {part.bytes} were written")
 
@@ -148,6 +171,8 @@ def check_contents(folder: Path, parts: Sequence[PartFile]) -> None:
     by_digest = {part.digest: part for part in parts}
     paths = {digest: vectors_path(folder, digest) for digest in by_digest}
     groups = {digest: [path.with_suffix(suffix) for suffix in SUFFIXES] for digest, path in paths.items()}
+    for part in by_digest.values():
+        check_files(folder, part)
     problems = check_once(groups, lambda digest: _content_problems(folder, by_digest[digest]))
     if problems:
         raise SynthError(
@@ -168,18 +193,54 @@ def _content_problems(folder: Path, part: PartFile) -> list[str]:
     return [] if right else [f"{path.name}: the content is not what was written"]
 
 
-def check_part(folder: Path, part: PartFile) -> list[str]:
+def check_part(folder: Path, part: PartFile, dim: int) -> list[str]:
     """What is wrong with the files of a part, none if they are as they were written."""
     path = vectors_path(folder, part.digest)
     try:
-        lines, fronts, data = (path.with_suffix(suffix).read_bytes() for suffix in SUFFIXES)
-    except OSError as error:
-        return [f"{path.name}: {error.strerror or error}"]
-    if _digest_of(lines, fronts, data) != part.digest:
-        return [f"{path.name}: the content is not what was written"]
-    norms = np.linalg.norm(np.load(io.BytesIO(data), allow_pickle=False).astype(np.float32), axis=1)
+        check_files(folder, part)
+        problems = _content_problems(folder, part)
+        vectors = map_vectors(folder, part, dim) if not problems else None
+    except SynthError as error:
+        return [f"{path.name}: {error.found}"]
+    if vectors is None:
+        return problems
+    norms = np.linalg.norm(np.asarray(vectors, np.float32), axis=1)
     wrong = int((~(np.abs(norms - 1) < 0.01)).sum())
     return [f"{path.name}: {wrong} vectors are not of length 1"] if wrong else []
+
+
+def read_part_file(path: Path) -> bytes:
+    """The bytes of a small file of a gallery. Raises SynthError where it is missing, too large or no plain file."""
+    try:
+        return read_file(path, GALLERY_FILE, "the file")
+    except SynthError as error:
+        raise damaged(path, _brief(error)) from error
+
+
+def part_file_size(path: Path) -> int:
+    """Bytes of a file of a gallery. Raises SynthError where it is missing or no plain file."""
+    try:
+        return check_file(path, TENSOR_FILE_BYTES, "the file")
+    except SynthError as error:
+        raise damaged(path, _brief(error)) from error
+
+
+def read_gallery_model(model: type[Model], path: Path) -> Model | None:
+    """A JSON file of a gallery, None where it is not there. Raises SynthError where it is damaged."""
+    if not os.path.lexists(path):
+        return None
+    data = read_part_file(path)
+    try:
+        return parse_model(model, data, "the file", str(path))
+    except SynthError as error:
+        raise damaged(path, _brief(error)) from error
+
+
+def _brief(error: SynthError | ValidationError) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        return f"{'.'.join(str(part)[:60] for part in first['loc'])}: {first['msg'][:200]}"
+    return "; ".join([f"{error.what}{f': {error.found}' if error.found else ''}", *error.problems])[:2000]
 
 
 def damaged(path: Path, error: object) -> SynthError:
@@ -197,17 +258,6 @@ def _fields_of(sku: GallerySku) -> dict[str, Any]:
     if not sku.photos:
         del fields["photos"]
     return fields
-
-
-def _checked(row: dict[str, Any]) -> dict[str, Any]:
-    if not isinstance(row["sku"], str) or not isinstance(row["rows"], int):
-        raise TypeError("a SKU's key is a text, its rows a number")
-    if "photos" not in row:
-        return row
-    photos = tuple(row["photos"])
-    if not all(isinstance(digest, str) and PHOTO.fullmatch(digest) for digest in photos) or len(photos) > row["rows"]:
-        raise TypeError("photos are digests, one for each of the last vectors")
-    return {**row, "photos": photos}
 
 
 def _digest_of(*contents: bytes) -> str:

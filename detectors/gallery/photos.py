@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from assets.atomic import write_whole
+from assets.errors import SynthError
 from assets.image_input import open_picture
+from assets.limits import PICTURE_BYTES, read_file
 from detectors.gallery.parts import damaged
 
 PHOTOS = "photos"
@@ -53,7 +55,7 @@ def check_photo(folder: Path, digest: str) -> str:
     """What is wrong with the file of a photograph, empty where nothing is."""
     path = photo_path(folder, digest)
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        return f"{path.name}: {error.strerror or error}"
+        content = read_file(path, PICTURE_BYTES, "the photograph")
+    except SynthError as error:
+        return f"{path.name}: {error.what}"
     return "" if hashlib.sha256(content).hexdigest() == digest else f"{path.name}: the content is not what was written"

@@ -14,13 +14,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from assets.atomic import lock_folder, remove_leftovers, sync_folder, write_whole
 from assets.errors import SynthError, unknown_name
-from detectors.gallery.parts import PARTS, PartFile, check_files, check_part, damaged, read_skus
+from assets.file_models import Count, FileModel
+from assets.limits import GALLERY_ROWS
+from detectors.gallery.parts import PARTS, PartFile, check_files, check_part, damaged, read_gallery_model, read_skus
 from detectors.gallery.photos import PHOTOS, check_photo
 
 FORMAT = 1
@@ -29,36 +31,34 @@ CURRENT, VERSIONS, MANIFEST = "current", "versions", "gallery.json"
 MOST_REMEMBERED = 100
 Precision = Literal["float32", "float16"]
 DIGEST = r"^[0-9a-f]{64}$"
+VERSION = r"^[0-9a-f]{16}$"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class EmbedderNote(_Strict):
+class EmbedderNote(FileModel):
     """Which embedder made the vectors, and how crops are shown to it. side: pixels. margin: share of a box's sides."""
 
-    fingerprint: str = Field(min_length=1, max_length=200)
+    # It names the embedder's file.
+    fingerprint: str = Field(pattern=r"^[0-9A-Za-z_-]{1,200}$")
     dim: int = Field(ge=1, le=1 << 16)
-    side: int = Field(ge=1)
-    margin: float
+    side: int = Field(ge=1, le=1 << 16)
+    margin: float = Field(ge=0, lt=1)
 
 
-class PartEntry(_Strict):
+class PartEntry(FileModel):
     """A part of a version. gone: positions in the part of SKUs that this version does not have."""
 
     digest: str = Field(pattern=DIGEST)
-    skus: int = Field(ge=1)
-    rows: int = Field(ge=1)
-    bytes: int = Field(ge=0)
-    gone: tuple[int, ...] = ()
+    skus: int = Field(ge=1, le=GALLERY_ROWS.most)
+    rows: int = Field(ge=1, le=GALLERY_ROWS.most)
+    bytes: Count
+    gone: tuple[Count, ...] = ()
 
     @property
     def file(self) -> PartFile:
         return PartFile(self.digest, self.skus, self.rows, self.bytes)
 
 
-class Manifest(_Strict):
+class Manifest(FileModel):
     """gallery.json. views: per SKU. views_format: of the pictures that were embedded. next_id: of categories.
 
     skus, rows: that the version has. parent: the version that it was made from; no part of its identity.
@@ -66,12 +66,12 @@ class Manifest(_Strict):
 
     format: int = Field(FORMAT, ge=FORMAT, le=FORMAT)
     embedder: EmbedderNote
-    views: int = Field(ge=1)
-    views_format: int
+    views: int = Field(ge=1, le=10_000)
+    views_format: Count
     precision: Precision
-    next_id: int = Field(ge=1)
-    skus: int = Field(ge=0)
-    rows: int = Field(ge=0)
+    next_id: int = Field(ge=1, le=2**53)
+    skus: Count
+    rows: int = Field(ge=0, le=GALLERY_ROWS.most)
     parts: tuple[PartEntry, ...]
     parent: str | None = None
 
@@ -80,6 +80,13 @@ class Manifest(_Strict):
         """The first 16 digits of the SHA-256 over everything but the parent: equal galleries have equal ids."""
         content = json.dumps(self.model_dump(exclude={"parent"}), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+class Pointer(FileModel):
+    """The file `current`. version: in use. before: those before it, the last first."""
+
+    version: str = Field(pattern=VERSION)
+    before: tuple[Annotated[str, Field(pattern=VERSION)], ...]
 
 
 def is_gallery(folder: Path) -> bool:
@@ -96,12 +103,9 @@ def read_manifest(folder: Path, version: str | None = None) -> Manifest:
     """What a version consists of, by default the one in use. Raises SynthError where it cannot be had."""
     version = version or current_version(folder)
     path = folder / VERSIONS / version / MANIFEST
-    try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise unknown_name("version", version, version_ids(folder), where=str(folder)) from error
-    except (OSError, ValidationError) as error:
-        raise damaged(path, error) from error
+    manifest = read_gallery_model(Manifest, path)
+    if manifest is None:
+        raise unknown_name("version", version, version_ids(folder), where=str(folder))
     if manifest.id != version:
         raise damaged(path, f"its content is that of version {manifest.id}")
     return manifest
@@ -175,7 +179,7 @@ def write_gallery(folder: Path) -> Iterator[int]:
 def verify_gallery(folder: Path, version: str | None = None) -> list[str]:
     """Everything that is wrong with a version, by default the one in use: checksums, counts, lengths of vectors."""
     manifest = read_manifest(folder, version)
-    problems = [problem for part in manifest.parts for problem in check_part(folder, part.file)]
+    problems = [problem for part in manifest.parts for problem in check_part(folder, part.file, manifest.embedder.dim)]
     if problems:
         return problems
     seen: set[str] = set()
@@ -196,14 +200,11 @@ def verify_gallery(folder: Path, version: str | None = None) -> list[str]:
 
 def _pointer(folder: Path) -> tuple[str, list[str]]:
     path = folder / CURRENT
-    try:
-        content: dict[str, Any] = json.loads(path.read_bytes())
-        return str(content["version"]), [str(version) for version in content["before"]]
-    except FileNotFoundError as error:
+    pointer = read_gallery_model(Pointer, path)
+    if pointer is None:
         hint = "'synth gallery build LIST --embedder RUN --out FOLDER' makes one"
-        raise SynthError("this is no gallery", where=str(folder), hint=hint) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise damaged(path, error) from error
+        raise SynthError("this is no gallery", where=str(folder), hint=hint)
+    return pointer.version, list(pointer.before)
 
 
 def _point(folder: Path, version: str, before: list[str]) -> None:
