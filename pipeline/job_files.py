@@ -31,7 +31,7 @@ class IdentityFile(FileModel):
     model_config = ConfigDict(extra="allow")
 
     format: Literal[1]
-    drawing: Any
+    drawing: Any = None  # jobs of the first version do not say it
     seed: Count
     views: Annotated[int, Field(ge=1, le=1000)]
     width: Annotated[int, Field(ge=8, le=8192)]

@@ -98,7 +98,7 @@ def test_a_dataset_json_of_other_fields_is_an_error(copy: Path, cache: Path, edi
 @pytest.mark.parametrize("data", [b"", b"[]", b"\xff\xfe", b"3", b"[" * 100_000, b'{"format": 1e999}', b"null"])
 def test_a_dataset_json_that_is_none_is_an_error(copy: Path, cache: Path, data: bytes) -> None:
     (copy / INFO).write_bytes(data)
-    with pytest.raises(SynthError, match=r"dataset\.json cannot be used"):
+    with pytest.raises(SynthError, match=r"dataset\.json cannot be (used|read as JSON)|levels of lists"):
         verify(copy, cache)
 
 

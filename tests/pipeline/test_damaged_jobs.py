@@ -126,6 +126,15 @@ def test_versions_and_ids_that_are_missing_are_told(copy: Path) -> None:
         look(copy)
 
 
+def test_jobs_of_the_first_version_are_read(copy: Path) -> None:
+    """They said neither how scenes are drawn nor which streams are used, nor of mesh roots."""
+    older = json.loads((copy / "job.json").read_bytes())
+    for name in ("drawing", "streams"):
+        older.pop(name, None)
+    (copy / "job.json").write_text(json.dumps(older))
+    assert read_settings(Place(str(copy)), copy.parent / "recipe.yaml").render.streams == 1
+
+
 @pytest.mark.parametrize("words", [b"[]", b"{}", b'{"host": "x", "process": 0}', b"[" * 9999, b"NaN"])
 def test_words_of_a_driver_that_make_no_sense_are_none(copy: Path, words: bytes) -> None:
     (copy / "driver.json").write_bytes(words)
