@@ -20,6 +20,8 @@ from pipeline.cli_output import open_console, output_options, report
 from pipeline.cli_types import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, Shares, Size, Workers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from assets.sku_lists import SkuSource
     from pipeline.verify import VerifyReport
 
@@ -269,18 +271,22 @@ def recipe_check(file: Path) -> None:
 @main.command()
 @click.argument("place")
 @list_options("The list it was made from, where that has moved")
-@click.option("--sample", type=click.IntRange(0), default=10, help="Scenes drawn and traced again (not of shards).")
+@click.option("--sample", type=click.IntRange(0), default=10, help="Scenes drawn, traced and rendered again (folders).")
+@click.option("--images", type=EXISTING_FOLDER, help="Where pictures lie that are not beside their COCO file.")
 @click.option("--workers", type=Workers(), default="1", help="Processes that read shards side by side.")
 @click.option("--cache", type=ANY_PATH, help="Folder for normalised meshes.  [default: ~/.cache/synth]")
 @output_options
-def verify(place: str, sku_list: SkuSource | None, sample: int, workers: int, cache: Path | None) -> None:
-    """Re-read the data set at PLACE (a folder, or shards on any storage) as a stranger would, report each violation."""
+def verify(place: str, **options: Any) -> None:
+    """Re-read the data set at PLACE as a third party would, and report each violation.
+
+    PLACE is a folder of 'synth render', any COCO file or a folder with one, or shards on any storage.
+    """
     from assets.interrupt import stop_on_signals
     from pipeline.verify_report import print_report
 
     console = open_console()
-    with stop_on_signals("a check that was cut short says nothing of the rest", step="this picture") as stop:
-        found = _verify(place, console, sku_list, sample, workers, cache, stop)
+    with stop_on_signals("a check that was cut short says nothing of the rest", step="this file") as stop:
+        found = _verify(place, console, stop, **options)
     report(found)
     print_report(console, found)
     sys.exit(exit_code() if found.interrupted else 1 if found.violations else 0)
@@ -289,21 +295,28 @@ def verify(place: str, sku_list: SkuSource | None, sample: int, workers: int, ca
 def _verify(
     place: str,
     console: Any,
+    stop: Callable[[], bool],
+    *,
     sku_list: SkuSource | None,
+    images: Path | None,
     sample: int,
     workers: int,
     cache: Path | None,
-    stop: Callable[[], bool],
 ) -> VerifyReport:
     from assets.places import Place
     from assets.shards import has_index
+    from pipeline.layout import Layout
     from pipeline.run_settings import default_cache
     from pipeline.verify import verify_dataset
+    from pipeline.verify_coco import verify_coco
     from pipeline.verify_shards import verify_shards
 
     if has_index(Place(place)):
         return verify_shards(Place(place), console, workers=workers, stop=stop)
-    return verify_dataset(Path(place), sku_list=sku_list, sample=sample, cache=cache or default_cache(), stop=stop)
+    path = Path(place)
+    if not Layout(path).info.exists():
+        return verify_coco(path, images=images, stop=stop)
+    return verify_dataset(path, sku_list=sku_list, sample=sample, cache=cache or default_cache(), stop=stop)
 
 
 @main.command()

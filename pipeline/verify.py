@@ -6,31 +6,31 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from assets.catalog import Catalog
 from assets.errors import SynthError
-from assets.json_input import read_json, stream_json
-from assets.limits import COCO_BYTES, DATASET_INSTANCES, DATASET_JSON, PICTURE_BYTES, read_file
+from assets.json_input import stream_json
+from assets.library import Library
+from assets.limits import COCO_BYTES, DATASET_INSTANCES, PICTURE_BYTES
 from assets.sku_lists import SkuSource
 from pipeline.dataset_check import identity_problems, read_splits
 from pipeline.dataset_info import DatasetInfo, read_info
-from pipeline.layout import SUFFIXES, Layout, split_of, stem_of
+from pipeline.layout import Layout, split_of, stem_of
 from pipeline.mesh_process import MeshProcess
-from pipeline.verify_checksums import NO_CHECKSUMS, check_checksums, is_leftover
+from pipeline.verify_checksums import NO_CHECKSUMS, check_checksums
 from pipeline.verify_extras import EXTRA_CHECKS, read_png
 from pipeline.verify_masks import MaskMap, check_masks, shared_pixels, sound_mask
-from pipeline.verify_records import Record, Violation, check_annotation, check_image, check_picture
+from pipeline.verify_pictures import PictureSources, check_pictures
+from pipeline.verify_records import MALFORMED, Record, Violation, check_annotation, check_image, check_picture
 from pipeline.verify_scenes import Sources, check_scenes, open_sources
+from pipeline.verify_stored import check_folders, check_stored
 
 # A set that is broken everywhere need not be told to the last line.
 MOST_VIOLATIONS = 1000
 # What an id picture of 16 bits can hold.
 MOST_INSTANCE = 65535
-# What arithmetic and look-ups raise over values of another kind, and depth over nests of thousands of lists.
-MALFORMED = (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class VerifyReport:
     """What was found.
 
     skipped: checks that could not be made, and why. interrupted: it was stopped before all was checked; what was found
-    until then holds, but no set is clean by such a report.
+    until then holds, but no set is clean by such a report. checked: what was, of sets that others made.
     """
 
     violations: tuple[Violation, ...]
@@ -47,6 +47,8 @@ class VerifyReport:
     scenes_redrawn: int
     skipped: tuple[str, ...]
     interrupted: bool = False
+    pictures_rendered: int = 0
+    checked: str = ""
 
 
 def never_stop() -> bool:
@@ -62,6 +64,8 @@ class _Tally:
     violations: list[Violation] = field(default_factory=list)
     images: int = 0
     annotations: int = 0
+    scenes: int = 0
+    pictures: int = 0
     stems: set[str] = field(default_factory=set)
     skipped: list[str] = field(default_factory=list)
     interrupted: bool = False
@@ -80,13 +84,14 @@ class _Tally:
         self.interrupted = self.interrupted or self.stop()
         return self.full or self.interrupted
 
-    def report(self, scenes_redrawn: int = 0) -> VerifyReport:
+    def report(self) -> VerifyReport:
         """What was found so far."""
         skipped = list(self.skipped)
         if self.full:
             skipped.append(f"everything after the first {MOST_VIOLATIONS} violations")
         found = tuple(self.violations[:MOST_VIOLATIONS])
-        return VerifyReport(found, self.images, self.annotations, scenes_redrawn, tuple(skipped), self.interrupted)
+        counts = (self.images, self.annotations, self.scenes)
+        return VerifyReport(found, *counts, tuple(skipped), self.interrupted, self.pictures)
 
 
 def verify_dataset(
@@ -117,18 +122,31 @@ def _verify_all(layout: Layout, info: DatasetInfo, sources: Sources, sample: int
     for split, _ in read_splits(info.identity["split"]) or ():
         _verify_split(layout, info, split, catalog, tally)
     if not tally.ended:
-        tally.add(_check_folders(layout, info, tally.stems))
+        tally.add(check_folders(layout, info, tally.stems))
         _verify_checksums(layout, info, tally)
-    redrawn = 0
-    if sources.library is None:
-        tally.skipped.append(f"drawing scenes again: {sources.why_not}")
+    if sources.library is None or sources.pictures is None:
+        tally.skipped.append(f"drawing scenes and pictures again: {sources.why_not}")
     elif sample:
-        for index in sorted({int(i) for i in np.linspace(0, info.scenes - 1, min(sample, info.scenes))}):
-            if tally.ended:
-                break
-            tally.add(check_scenes(layout, info, sources.library, [index]))
-            redrawn += 1
-    return tally.report(redrawn)
+        indices = sorted({int(i) for i in np.linspace(0, info.scenes - 1, min(sample, info.scenes))})
+        _draw_again(layout, info, sources.library, sources.pictures, indices, tally)
+    return tally.report()
+
+
+def _draw_again(
+    layout: Layout, info: DatasetInfo, library: Library, pictures: PictureSources, indices: list[int], tally: _Tally
+) -> None:
+    """Some scenes drawn, traced and rendered once more."""
+    for index in indices:
+        if tally.ended:
+            return
+        tally.add(check_scenes(layout, info, library, [index]))
+        tally.scenes += 1
+    if tally.ended:
+        return
+    checked = check_pictures(layout, info, pictures, indices, stop=lambda: tally.ended)
+    tally.add(checked.found)
+    tally.skipped += checked.skipped
+    tally.pictures = checked.rendered
 
 
 def _verify_split(layout: Layout, info: DatasetInfo, split: str, catalog: Catalog | None, tally: _Tally) -> None:
@@ -140,11 +158,13 @@ def _verify_split(layout: Layout, info: DatasetInfo, split: str, catalog: Catalo
             tally.add([Violation(name, "is missing")])
             return
         entries = list(stream_json(path, "categories.item", COCO_BYTES, "the COCO file"))
+        tally.add(_check_head(path, info, name))
         categories = {item["id"]: item["sku"] for item in entries}
         if catalog is not None:
             tally.add(_check_categories(entries, catalog, name))
         groups = _Groups(path, name, tally)
-        for number, image in enumerate(stream_json(path, "images.item", COCO_BYTES, "the COCO file"), start=1):
+        images = stream_json(path, "images.item", COCO_BYTES, "the COCO file")
+        for number, image in enumerate(images, start=1):
             if tally.ended:
                 return
             _verify_image(layout, info, split, image, number, groups, categories, tally)
@@ -167,6 +187,18 @@ def _verify_checksums(layout: Layout, info: DatasetInfo, tally: _Tally) -> None:
             return
 
 
+def _check_head(path: Path, info: DatasetInfo, name: str) -> Iterator[Violation]:
+    """Licence and creator as dataset.json has them."""
+    licence, creator = (str(info.identity.get(key, "")) for key in ("licence", "creator"))
+    # Both stand before the records: no more than that is read of the file.
+    licenses, said = (next(stream_json(path, key, COCO_BYTES, "the COCO file"), None) for key in ("licenses", "info"))
+    expected = [{"id": 1, "name": licence, "url": ""}] if licence else []
+    if licenses != expected:
+        yield Violation(name, f"licenses {licenses}, but dataset.json says {licence!r}")
+    if not isinstance(said, dict) or said.get("contributor") != creator:
+        yield Violation(name, f"info {said!r}, but dataset.json says that {creator!r} is its contributor")
+
+
 def _check_categories(entries: list[Record], catalog: Catalog, name: str) -> Iterator[Violation]:
     """Ids from the registry or the sorted SKUs, each with its own name and group."""
     from assets.catalog_ids import ids_of
@@ -185,13 +217,9 @@ class _Groups:
     """The annotations of a COCO file, handed out image by image as they stand in it."""
 
     def __init__(self, path: Path, name: str, tally: _Tally) -> None:
-        self._stream = self._read(path)
+        self._stream: Iterator[Record] = stream_json(path, "annotations.item", COCO_BYTES, "the COCO file")
         self._next: Record | None = next(self._stream, None)
         self._name, self._tally, self.number = name, tally, 0
-
-    @staticmethod
-    def _read(path: Path) -> Iterator[Record]:
-        yield from stream_json(path, "annotations.item", COCO_BYTES, "the COCO file")
 
     def take(self, image_id: object) -> list[Record]:
         """The next annotations, as long as they are of that image."""
@@ -241,13 +269,15 @@ def _verify_image(
     tally.add(check_picture(image, layout.image(stem), where))
     masks = _check_records(image, records, groups, categories, split, tally)
     tally.add(_check_extras(layout, info, stem, image, masks, where))
-    tally.add(_check_stored(layout, stem, image, records, where))
+    tally.add(check_stored(layout, stem, image, records, where))
 
 
 def _check_place(info: DatasetInfo, split: str, image: Record, where: str) -> Iterator[Violation]:
     for name in ("seed", "width", "height", "backend"):
         if image[name] != info.identity.get(name):
             yield Violation(where, f"{name} {image[name]!r}, but dataset.json says {info.identity.get(name)!r}")
+    if image.get("license") != (1 if info.identity.get("licence") else None):
+        yield Violation(where, f"license {image.get('license')!r} does not fit the licence of dataset.json")
     if split != split_of(image["index"], read_splits(info.identity["split"]) or ()):
         yield Violation(where, f"scene {image['index']} belongs to another split than {split}")
 
@@ -301,71 +331,3 @@ def _check_extras(
             yield Violation(where, pixels)
         else:
             yield from check(pixels, masks, where)
-
-
-def _check_stored(layout: Layout, stem: str, image: Record, records: list[Record], where: str) -> Iterator[Violation]:
-    """The picture's own labels and its SceneSpec say the same as the COCO file."""
-    from render.scene import SceneSpec
-
-    try:
-        fragment: dict[str, Any] = read_json(layout.labels(stem), DATASET_JSON, "the labels")
-        own = [{k: v for k, v in record.items() if k not in ("id", "image_id", "category_id")} for record in records]
-        if fragment["annotations"] != own:
-            yield Violation(where, f"labels/{stem}.json holds other annotations")
-        if {**image, **fragment["image"]} != image:
-            yield Violation(where, f"labels/{stem}.json holds another image entry")
-    except (SynthError, *MALFORMED) as error:
-        words = " ".join(str(error).split())
-        yield Violation(where, f"labels/{stem}.json cannot be used: {type(error).__name__}: {words}")
-    try:
-        text = read_file(layout.scene(stem), DATASET_JSON, "the scene").decode()
-        scene = SceneSpec.from_json(text, where=f"scenes/{stem}.json")
-    except (SynthError, *MALFORMED) as error:
-        yield Violation(where, f"scenes/{stem}.json cannot be used: {' '.join(str(error).split())}")
-        return
-    if not np.array_equal(scene.camera.K, image["camera"]["K"]):
-        yield Violation(where, f"camera.K differs from scenes/{stem}.json")
-    if not np.array_equal(scene.camera.world_from_camera, image["camera"]["world_from_camera"]):
-        yield Violation(where, f"camera.world_from_camera differs from scenes/{stem}.json")
-    for record in records:
-        yield from _check_placement(scene, record, stem, where)
-
-
-def _check_placement(scene: Any, record: Record, stem: str, where: str) -> Iterator[Violation]:
-    instance = record.get("instance")
-    if type(instance) is not int or not 1 <= instance <= len(scene.placements):
-        return  # told with the annotation
-    placement = scene.placements[instance - 1]
-    if placement.kind != "product" or placement.key != record.get("sku"):
-        yield Violation(
-            where, f"instance {instance} is {placement.key!r} in scenes/{stem}.json, not {record.get('sku')!r}"
-        )
-        return
-    pose = np.linalg.inv(scene.camera.world_from_camera) @ placement.world_from_object
-    try:
-        close = np.allclose(pose, np.array(record.get("camera_from_object"), dtype=float), atol=1e-9)
-    except (TypeError, ValueError):
-        return  # told with the annotation
-    if not close:
-        yield Violation(where, f"camera_from_object of instance {instance} differs from scenes/{stem}.json")
-
-
-def _check_folders(layout: Layout, info: DatasetInfo, stems: set[str]) -> Iterator[Violation]:
-    """No picture without a record, no record without its files, nothing half written."""
-    for name in layout.folders(info.extras):
-        folder = layout.root / name
-        there = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
-        for file in sorted(there):
-            if is_leftover(file):
-                yield Violation(
-                    f"{name}/{file}", "left half written by a run that was killed: render again to clean up"
-                )
-            elif name in ("images", "labels") and file.removesuffix(SUFFIXES[name]) not in stems:
-                yield Violation(f"{name}/{file}", "belongs to no image of any annotation file")
-    views = info.identity["views"]
-    wanted = (stem_of(index, view) for index in range(info.scenes) for view in range(views))
-    missing = (stem for stem in wanted if stem not in stems)
-    for stem in islice(missing, 20):
-        yield Violation(f"images/{stem}.jpg", "is in no annotation file: the run is not finished, or the scene failed")
-    if more := sum(1 for _ in missing):
-        yield Violation("images", f"and {more} more pictures are missing")

@@ -27,7 +27,7 @@ def check_foreign_record(
     """An annotation's id, category, box inside the picture, area and mask."""
     if type(record.get("id")) is not int:
         yield Violation(where, f"id {record.get('id')!r}, expected a whole number")
-    if record.get("category_id") not in categories:
+    if type(record.get("category_id")) is not int or record["category_id"] not in categories:
         yield Violation(where, f"category_id {record.get('category_id')!r} is none of the categories")
     box = box_numbers(record)
     if box is None or min(box[2:]) <= 0:

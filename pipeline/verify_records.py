@@ -21,6 +21,8 @@ MOST_WORDS = 500
 ROUNDING = 2e-6
 LARGEST = 1e300
 EYE = np.eye(4)
+# What arithmetic and look-ups raise over values of another kind, and depth over nests of thousands of lists.
+MALFORMED = (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ def print_report(console: Console, report: VerifyReport) -> None:
         console.print(str(violation), style="red", highlight=False, markup=False)
     if len(report.violations) > MOST_TOLD:
         console.print(f"and {len(report.violations) - MOST_TOLD} more", style="red")
+    if report.checked:
+        console.print(f"checked: {report.checked}", highlight=False, markup=False)
     for skipped in report.skipped:
         console.print(f"not proven: {skipped}", style="yellow", highlight=False, markup=False)
     counts = ", ".join(
@@ -23,6 +25,7 @@ def print_report(console: Console, report: VerifyReport) -> None:
             count_of(report.images, "image"),
             count_of(report.annotations, "annotation"),
             f"{count_of(report.scenes_redrawn, 'scene')} drawn again",
+            f"{count_of(report.pictures_rendered, 'picture')} rendered again",
         ]
     )
     violations = count_of(len(report.violations), "violation")

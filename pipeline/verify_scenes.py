@@ -6,14 +6,21 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from assets.errors import SynthError
+from assets.image_input import decode_pixels
 from assets.json_input import read_json
 from assets.limits import DATASET_JSON, read_file
+from assets.plurals import count_of
 from assets.sku_lists import Root, SkuSource
 from pipeline.dataset_info import DatasetInfo, backdrop_folders, listed_in, streams_of
 from pipeline.layout import Layout, stem_of
+from pipeline.scene_job import EXTRAS
+from pipeline.verify_extras import EXTRA_CHECKS, read_png
+from pipeline.verify_pictures import PictureSources
 from pipeline.verify_records import Violation
 from render.sample import DRAWING
 
@@ -21,14 +28,21 @@ if TYPE_CHECKING:
     from assets.catalog import Sku
     from assets.library import Library
     from assets.mesh_file import LoadedMesh
+    from render.scene import SceneSpec
+
+# How far a stored value may be from the traced one, in steps of its 16 bits: rounding, and none of ids.
+STEPS = {"depth": 1, "normals": 1, "ids": 0}
+# cv2.IMREAD_UNCHANGED.
+UNCHANGED = -1
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What scenes are drawn from, or why it is not to be had."""
+    """What scenes are drawn from, or why it is not to be had. pictures: where a worker process finds the same."""
 
     library: Library | None
     why_not: str = ""
+    pictures: PictureSources | None = None
 
 
 def open_sources(
@@ -44,7 +58,8 @@ def open_sources(
         return Sources(None, "the data set was made when the same seed gave other scenes")
     try:
         folders = backdrop_folders(info, layout.root)
-        library = open_library(sku_list or listed_in(info, layout.root), folders, cache, load=load)
+        lists = sku_list or listed_in(info, layout.root)
+        library = open_library(lists, folders, cache, load=load)
         if library.catalog.hash != info.identity.get("sku_list"):
             return Sources(None, "the SKU list has changed since the data set was made")
         # Names first: a file of a stranger may name a folder of other things, which need not all be read.
@@ -52,7 +67,7 @@ def open_sources(
             return Sources(None, "the backdrops differ from those that the data set was made with")
     except (SynthError, KeyError, OSError, ValueError, RuntimeError) as error:  # the last two: no path at all, or loops
         return Sources(None, f"the catalogue cannot be opened ({str(error).splitlines()[0]}); give --sku-list")
-    return Sources(library)
+    return Sources(library, pictures=PictureSources(lists, folders, cache))
 
 
 def check_scenes(layout: Layout, info: DatasetInfo, library: Library, indices: Sequence[int]) -> Iterator[Violation]:
@@ -79,7 +94,7 @@ def check_scenes(layout: Layout, info: DatasetInfo, library: Library, indices: S
                 scene = draw_scene(
                     library, recipe, seed=seed, index=index, view=view, width=width, height=height, streams=streams
                 )
-                yield from _compare(layout, library, stem, scene)
+                yield from _compare(layout, library, stem, scene, info.extras)
             except (SynthError, OSError) as error:
                 yield Violation(f"scenes/{stem}.json", f"cannot be drawn again: {error}")
 
@@ -93,14 +108,19 @@ def _size_of(file: Path) -> tuple[object, object]:
         return None, None
 
 
-def _compare(layout: Layout, library: Library, stem: str, scene: Any) -> Iterator[Violation]:
+def _compare(
+    layout: Layout, library: Library, stem: str, scene: SceneSpec, extras: Sequence[str]
+) -> Iterator[Violation]:
     from render.coco import annotation_record
     from render.labels import annotate, trace_geometry
 
     if read_file(layout.scene(stem), DATASET_JSON, "the scene") != scene.to_json().encode():
         yield Violation(f"scenes/{stem}.json", "drawn again from catalogue, recipe, seed and index it differs")
         return
-    traced = [annotation_record(item) for item in annotate(scene, trace_geometry(scene, library))]
+    geometry = trace_geometry(scene, library)
+    for kind in extras:
+        yield from _compare_extra(layout.extra(kind, stem), kind, EXTRAS[kind](scene, library, geometry))
+    traced = [annotation_record(item) for item in annotate(scene, geometry)]
     try:
         stored = read_json(layout.labels(stem), DATASET_JSON, "the labels")["annotations"]
     except (SynthError, KeyError, TypeError):
@@ -111,3 +131,21 @@ def _compare(layout: Layout, library: Library, stem: str, scene: Any) -> Iterato
         yield Violation(
             f"labels/{stem}.json", f"traced again they differ ({len(traced)} annotations, {len(stored)} stored)"
         )
+
+
+def _compare_extra(file: Path, kind: str, traced: bytes) -> Iterator[Violation]:
+    """Every pixel of a stored picture of depth, normals or ids against the traced one."""
+    stored = read_png(file, EXTRA_CHECKS[kind][1])
+    if isinstance(stored, str):
+        return  # told where all files are read
+    fresh = decode_pixels(traced, UNCHANGED, file.name, "the picture")
+    where = f"{kind}/{file.name}"
+    if stored.shape != fresh.shape:
+        yield Violation(where, f"is {stored.shape[1]}x{stored.shape[0]} px, traced {fresh.shape[1]}x{fresh.shape[0]}")
+        return
+    off = np.abs(stored.astype(np.int32) - fresh)
+    if wrong := int((off > STEPS[kind]).reshape(*fresh.shape[:2], -1).any(axis=2).sum()):
+        told = (
+            f"traced again {count_of(wrong, 'pixel')} of {fresh.shape[0] * fresh.shape[1]} differ, by up to {off.max()}"
+        )
+        yield Violation(where, told)

@@ -28,12 +28,12 @@ from pipeline.data_pack import read_about
 from pipeline.data_parts import parse_part
 from pipeline.data_spool import IdSpool
 from pipeline.data_workers import map_shards
-from pipeline.verify import MALFORMED, MOST_VIOLATIONS, VerifyReport, never_stop
+from pipeline.verify import MOST_VIOLATIONS, VerifyReport, never_stop
 from pipeline.verify_checksums import NO_CHECKSUMS, check_place_checksums
 from pipeline.verify_extras import EXTRA_CHECKS
 from pipeline.verify_foreign import check_foreign_image, check_foreign_record
 from pipeline.verify_masks import MaskMap, check_masks, shared_pixels, sound_mask
-from pipeline.verify_records import Violation, check_annotation, check_image
+from pipeline.verify_records import MALFORMED, Violation, check_annotation, check_image
 
 NOT_REDRAWN = "drawing scenes again: only for the folder of one 'synth render'"
 
