@@ -30,7 +30,7 @@ CHECKED = (
     "pictures are there, decode to the last byte and have the stated size; ids, file names and contents come once; "
     "boxes lie in their pictures; areas, masks and categories are sound; no annotation comes twice"
 )
-NOT_DRAWN = "that the labels fit the pictures: 'synth render' did not make this set, so that nothing can be drawn again"
+NOT_DRAWN = "that the labels fit the pictures: only the folder of a 'synth render' can be drawn again"
 # Of pictures and annotations that come twice, so many are named.
 MAX_NAMED = 20
 

@@ -74,7 +74,7 @@ def check_folders(layout: Layout, info: DatasetInfo, stems: set[str]) -> Iterato
                 yield Violation(
                     f"{name}/{file}", "left half written by a run that was killed: render again to clean up"
                 )
-            elif name in ("images", "labels") and file.removesuffix(SUFFIXES[name]) not in stems:
+            elif name not in ("annotations", "scenes") and file.removesuffix(SUFFIXES.get(name, ".png")) not in stems:
                 yield Violation(f"{name}/{file}", "belongs to no image of any annotation file")
     views = info.identity["views"]
     wanted = (stem_of(index, view) for index in range(info.scenes) for view in range(views))

@@ -132,7 +132,7 @@ def mask_of_rle(rle: dict[str, Any]) -> NDArray[np.bool_]:
 def sign_files(folder: Path) -> None:
     """Makes all digests of a data set's folder fit its files, as somebody would who changed it and hides that."""
     for file in sorted(folder.glob("labels/*.json")):
-        with suppress(ValueError, KeyError, TypeError, OSError):
+        with suppress(ValueError, KeyError, TypeError, OSError, StopIteration):
             labels = json.loads(file.read_bytes())
             for name in labels["sha256"]:
                 labels["sha256"][name] = _sha256(next(folder.glob(f"{name}/{file.stem}.*")))

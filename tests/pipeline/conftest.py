@@ -55,3 +55,12 @@ def rendered(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> RunSettin
         raise
     assert not summary.failures
     return settings
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verify renders no picture again, which would start a worker with a renderer for each test."""
+    from pipeline import verify
+    from pipeline.verify_pictures import PicturesChecked
+
+    monkeypatch.setattr(verify, "check_pictures", lambda *_, **__: PicturesChecked())

@@ -113,7 +113,7 @@ def test_sources_that_are_none_are_said_and_the_rest_is_verified(copy: Path, cac
     sign_files(copy)
     report = verify(copy, cache)
     assert not report.violations and report.images == 8 and report.scenes_redrawn == 0
-    assert "drawing scenes again" in "".join(report.skipped)
+    assert "drawing scenes and pictures again" in "".join(report.skipped)
 
 
 @pytest.mark.parametrize("name", ["images", "labels", "scenes", "depth", "annotations", INFO])
@@ -230,6 +230,7 @@ def test_annotations_of_nothing_give_a_bounded_report(copy: Path, cache: Path) -
     assert len(report.violations) == MOST_VIOLATIONS and len(told(report)) < 1_500_000
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_any_damage_is_told_or_does_no_harm(rendered: RunSettings, cache: Path) -> None:
     @settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
     @given(files=damages(rendered.out), sample=st.integers(0, 1))

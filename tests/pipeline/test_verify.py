@@ -173,6 +173,7 @@ DAMAGE: list[tuple[Callable[[Path], None], str]] = [
 
 
 @pytest.mark.parametrize("number", range(len(DAMAGE)))
+@pytest.mark.usefixtures("no_pictures")
 def test_every_kind_of_damage_is_told(copy: Path, cache: Path, number: int) -> None:
     damage, told = DAMAGE[number]
     damage(copy)
@@ -183,6 +184,7 @@ def test_every_kind_of_damage_is_told(copy: Path, cache: Path, number: int) -> N
     assert any(re.search(told, text) for text in found), found[:5]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_moved_list_is_said_and_can_be_given(rendered: RunSettings, cache: Path, tmp_path: Path) -> None:
     moved = tmp_path / "deep" / "er" / "set"
     shutil.copytree(rendered.out, moved)
@@ -218,6 +220,7 @@ def test_no_data_set_is_an_error(tmp_path: Path, cache: Path) -> None:
         verify_dataset(tmp_path, cache=cache)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_the_report_ends_with_a_verdict(rendered: RunSettings, copy: Path, cache: Path) -> None:
     console = Console(record=True, width=200)
     print_report(console, verify_dataset(rendered.out, cache=cache, sample=1))
