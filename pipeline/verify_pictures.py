@@ -6,7 +6,6 @@ which no other scene's picture meets, and which a change of a few pixels does (t
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,8 +26,6 @@ from pipeline.run_settings import BackdropFolders, RunSettings
 from pipeline.verify_records import Violation
 
 # Of 255, over all pixels and channels; and the share of pixels of which a channel is further off than FAR.
-# Measured on 24 pictures of the demo list (docs/results.md): other samples and noise stay within half of both, pictures
-# of other scenes and views are at least twice beyond one.
 MAX_MEAN = 8.0
 MAX_FAR_SHARE = 0.10
 FAR = 40
@@ -156,7 +153,7 @@ def _compare(layout: Layout, made: Layout, stem: str, checked: PicturesChecked) 
     fresh = made.image(stem).read_bytes()
     if stored == fresh:
         return
-    same = renderer == json.loads(made.labels(stem).read_bytes())["image"]["renderer"]
+    same = renderer == read_json(made.labels(stem), DATASET_JSON, "the labels")["image"]["renderer"]
     where = f"images/{stem}.jpg"
     try:
         found = differences(_pixels(stored, where), _pixels(fresh, where), same=same)

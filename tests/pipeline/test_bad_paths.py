@@ -76,7 +76,7 @@ def test_names_of_files_that_are_hardly_text(tmp_path: Path, name: str) -> None:
     assert run_command("catalog", "check", str(folder / "l.csv")) == 0
     told(["recipe", "check", str(folder / "l.csv")], "error: ")
     told(["verify", str(folder)], "there is no COCO file")
-    told(["preview", str(folder)], "no labelled pictures")
+    told(["preview", str(folder)], "there is no COCO file")
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "a/" * 3000])
