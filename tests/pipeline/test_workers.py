@@ -201,7 +201,7 @@ def test_damaged_labels_are_told_with_their_file(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
     run(settings, jobs.write_scene)
     (settings.out / "labels" / "000002_0.json").write_text('{"image": {')
-    with pytest.raises(SynthError, match=r"labels are damaged(.|\n)*000002_0\.json"):
+    with pytest.raises(SynthError, match=r"labels (are damaged|cannot be read as JSON)(.|\n)*000002_0\.json"):
         run(settings, jobs.write_scene)
 
 
