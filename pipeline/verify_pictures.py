@@ -26,7 +26,9 @@ from pipeline.run_settings import BackdropFolders, RunSettings
 from pipeline.verify_records import Violation
 
 # Of 255, over all pixels and channels; and the share of pixels of which a channel is further off than FAR.
-MAX_MEAN = 8.0
+# Measured on the demo list, 160x120: other samples and noise differ by up to 7.7 (raster) and 10.1 (cycles) on average,
+# with 2.7 % of pixels far off; pictures of other scenes by 41 at least, with 64 %.
+MAX_MEAN = 16.0
 MAX_FAR_SHARE = 0.10
 FAR = 40
 # Samples of a picture, in pixels times samples: a full HD picture of the preset "best" has a sixteenth of it.
