@@ -54,7 +54,7 @@ class Habits:
     density: share of the area of the arrangement's circle that products cover. tilt: how far a leaning thing is tilted
     beyond its balance, least and most, radians.
     view_azimuth: direction in which the camera looks, radians from +X, for `occlude`. stack: chance that a copy is set
-    upon another where that can carry it.
+    upon another where that can carry it. compact: of so many possible positions the one nearest to the middle is taken.
     """
 
     touch: float
@@ -63,6 +63,7 @@ class Habits:
     tilt: tuple[float, float]
     view_azimuth: float
     stack: float = 0.0
+    compact: int = 1
 
 
 def resting_pose(shape: Rest, rotation: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -160,12 +161,16 @@ def _set_down(
     if not len(arrangement.centres):
         return pose
     kind = rng.random()
-    placed = None
+    found: list[NDArray[np.float64] | None] = []
     if kind < habits.occlude:
-        placed = _set_in_line(thing.shape, pose, arrangement, habits, rng)
+        found = [_set_in_line(thing.shape, pose, arrangement, habits, rng) for _ in range(habits.compact)]
     elif kind < habits.occlude + habits.touch:
-        placed = _push_to_neighbour(thing.shape, pose, arrangement, rng.uniform(-np.pi, np.pi), rng)
-    return placed if placed is not None else _set_free(thing.shape, pose, arrangement, radius, rng)
+        azimuths = (rng.uniform(-np.pi, np.pi) for _ in range(habits.compact))
+        found = [_push_to_neighbour(thing.shape, pose, arrangement, azimuth, rng) for azimuth in azimuths]
+    placed = [each for each in found if each is not None]
+    if not placed:
+        return _set_free(thing.shape, pose, arrangement, radius, rng)
+    return min(placed, key=lambda each: float(np.hypot(each[0, 3], each[1, 3])))
 
 
 def _resting_rotation(thing: Thing, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -64,6 +64,9 @@ class TableProducts(Section):
     touch: Share = Field(0.35, description="chance that a product is pushed against a neighbour")
     occlude: Share = Field(0.4, description="chance that it is set before or behind a neighbour, as the camera sees it")
     density: Annotated[Span, _within(0.05, 0.9)] = Field((0.3, 0.6), description="share of the ground they cover")
+    compact: Annotated[int, Field(ge=1, le=100)] = Field(
+        6, description="of so many possible positions the one nearest to the middle is taken; 1 = loose rows"
+    )
     repeat: ShareSpan = Field(
         (0.0, 0.35), description="share of a scene's products that are further copies of one it has already"
     )

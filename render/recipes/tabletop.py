@@ -186,7 +186,7 @@ def _habits(recipe: Recipe, azimuth: float, streams: Streams, rng: np.random.Gen
     ranges = recipe.products
     low, high = np.radians(ranges.lean_deg)
     density, stack = rng.uniform(*ranges.density), streams.scene(Purpose.STACKS).uniform(*ranges.stack)
-    return Habits(ranges.touch, ranges.occlude, density, (low, high), azimuth + np.pi, stack)
+    return Habits(ranges.touch, ranges.occlude, density, (low, high), azimuth + np.pi, stack, ranges.compact)
 
 
 def _corners(library: Library, products: list[Placement]) -> NDArray[np.float64]:

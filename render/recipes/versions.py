@@ -26,6 +26,7 @@ DEFAULTS: dict[int, dict[str, dict[str, Any]]] = {
                 "count": (5, 12),
                 "occlude": 0.3,
                 "density": (0.25, 0.55),
+                "compact": 1,
                 "repeat": (0.0, 0.0),
                 "stack": (0.0, 0.0),
             },
@@ -53,7 +54,7 @@ DEFAULTS: dict[int, dict[str, dict[str, Any]]] = {
 # By version and recipe: the keys that there were not yet, by section.
 ADDED: dict[int, dict[str, dict[str, set[str]]]] = {
     1: {
-        "tabletop": {"products": {"repeat", "stack"}, "distractors": {"printed"}},
+        "tabletop": {"products": {"compact", "repeat", "stack"}, "distractors": {"printed"}},
         "scatter": {"products": {"max_truncation"}, "distractors": {"printed"}},
     }
 }
