@@ -58,17 +58,17 @@ class Manners(Section):
 class TableProducts(Section):
     """The products of a tabletop scene."""
 
-    count: Annotated[CountSpan, _within(1, 500)] = Field((6, 16), description="products per scene")
+    count: Annotated[CountSpan, _within(1, 500)] = Field((8, 16), description="products per scene")
     manner: Manners = Field(default_factory=Manners, description="weights of how products rest")
     lean_deg: Annotated[Span, _within(0, 45)] = Field((2.0, 14.0), description="tilt of leaning ones beyond balance")
     touch: Share = Field(0.35, description="chance that a product is pushed against a neighbour")
     occlude: Share = Field(0.4, description="chance that it is set before or behind a neighbour, as the camera sees it")
-    density: Annotated[Span, _within(0.05, 0.9)] = Field((0.3, 0.6), description="share of the ground they cover")
+    density: Annotated[Span, _within(0.05, 0.9)] = Field((0.4, 0.6), description="share of the ground they cover")
     compact: Annotated[int, Field(ge=1, le=100)] = Field(
         6, description="of so many possible positions the one nearest to the middle is taken; 1 = loose rows"
     )
     repeat: ShareSpan = Field(
-        (0.0, 0.35), description="share of a scene's products that are further copies of one it has already"
+        (0.0, 0.25), description="share of a scene's products that are further copies of one it has already"
     )
     stack: ShareSpan = Field(
         (0.0, 0.6), description="chance of a copy to be set upon the first, where that is flat on top and wide enough"
@@ -122,10 +122,10 @@ class Table(Section):
 class TableCamera(Section):
     """Where the picture is taken from."""
 
-    lens_mm: Annotated[Span, _within(8, 400)] = Field((24.0, 36.0), description="focal length, 35 mm equivalent")
+    lens_mm: Annotated[Span, _within(8, 400)] = Field((24.0, 30.0), description="focal length, 35 mm equivalent")
     height_deg: Annotated[Span, _within(3, 89)] = Field((18.0, 60.0), description="elevation above the table")
     distance: Annotated[Span, _within(0.2, 10)] = Field(
-        (0.85, 1.15), description="1 = all products just fit into the frame; below, some are cut by the border"
+        (0.9, 1.12), description="1 = all products just fit into the frame; below, some are cut by the border"
     )
     roll_deg: Annotated[Span, _within(-180, 180)] = Field((-6.0, 6.0), description="turn about the optical axis")
     aim: ShareSpan = Field((0.0, 0.25), description="how far beside the middle it looks, in the products' radius")
