@@ -14,6 +14,7 @@ from scipy.ndimage import maximum_filter, minimum_filter
 from support import StubLibrary, camera_at, cube, mesh_from, pose_at, product, quad, scene_of, sphere
 
 from assets.errors import SynthError
+from assets.look import Shape, Texture
 from assets.mesh import Material
 from render.backends import BACKENDS, Backend, open_backend
 from render.geometry import look_at
@@ -147,6 +148,17 @@ def test_a_matt_slab_under_even_light_shows_its_albedo(backend: Backend) -> None
     assert picture[..., :3].mean() == pytest.approx(GREY + 0.01, abs=0.05)
     assert picture[..., :3].std() < 0.03
     assert (picture[..., 3] == 1).all()
+
+
+def test_a_wall_is_darker_at_its_foot(backend: Backend) -> None:
+    """The contact shadow: the wall hides half of the sky from the ground before it, so the foot gets less from there."""
+    table = Placement("prop", "table", np.eye(4), shape=Shape("slab", 4, 4, 0.04), texture=Texture("solid"))
+    camera = camera_at((0, -1.5, 0.21), (0, 0, 0.2), width=40, height=96, focal=256)
+    scene = scene_of(camera, product("cube"), table)
+    wall = (trace_geometry(scene, LIBRARY).ids == 1).all(axis=1)
+    light = backend.render(scene)[wall, 10:30, 1].mean(axis=1)
+    # Path tracing: 0.71 in the lowest 2 cm against the upper half; 0.96 without any contact shadow.
+    assert 0.55 < light[-4:].mean() / light[: len(light) // 2].mean() < 0.8
 
 
 def test_strength_and_tints_multiply(backend: Backend) -> None:
