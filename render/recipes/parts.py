@@ -117,6 +117,7 @@ class Table(Section):
         (0.15, 0.6), description="metres that one texture repeat covers"
     )
     roughness: ShareSpan = Field((0.25, 0.9), description="0 mirror, 1 chalk")
+    gain: Annotated[Span, _within(0.05, 1.5)] = Field((0.35, 1.0), description="brightness against its texture")
 
 
 class TableCamera(Section):

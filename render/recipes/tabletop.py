@@ -208,7 +208,8 @@ def _table(library: Library, recipe: Recipe, streams: Streams, points: NDArray) 
     texture = draw_surface(library.backdrops, recipe.table.image, recipe.table.repeat_m, rng=rng)
     pose = np.eye(4)
     pose[:3, :3] = rotation_about_z(rng.uniform(-np.pi, np.pi))
-    finish = Finish(roughness=float(rng.uniform(*recipe.table.roughness)))
+    roughness, gain = float(rng.uniform(*recipe.table.roughness)), float(rng.uniform(*recipe.table.gain))
+    finish = Finish(tint=(gain, gain, gain), roughness=roughness)
     return prop_placement(Shape("slab", width, depth, SLAB_THICKNESS), texture, finish, pose, "table")
 
 

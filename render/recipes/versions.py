@@ -31,7 +31,7 @@ DEFAULTS: dict[int, dict[str, dict[str, Any]]] = {
                 "stack": (0.0, 0.0),
             },
             "distractors": {"count": (0, 4), "printed": 0.0},
-            "table": {"repeat_m": (0.3, 1.2)},
+            "table": {"repeat_m": (0.3, 1.2), "gain": (1.0, 1.0)},
             "camera": {"lens_mm": (24.0, 50.0), "height_deg": (15.0, 65.0), "distance": (0.65, 1.25)},
             "lights": {
                 "environment_kelvin": (5500.0, 7600.0),
@@ -54,7 +54,11 @@ DEFAULTS: dict[int, dict[str, dict[str, Any]]] = {
 # By version and recipe: the keys that there were not yet, by section.
 ADDED: dict[int, dict[str, dict[str, set[str]]]] = {
     1: {
-        "tabletop": {"products": {"compact", "repeat", "stack"}, "distractors": {"printed"}},
+        "tabletop": {
+            "products": {"compact", "repeat", "stack"},
+            "distractors": {"printed"},
+            "table": {"gain"},
+        },
         "scatter": {"products": {"max_truncation"}, "distractors": {"printed"}},
     }
 }
