@@ -92,7 +92,12 @@ def _is_left(entry: os.DirEntry[str], unsigned: bool) -> bool:
     owner = SIGNED.search(entry.name)
     if owner is None:
         return unsigned or time.time() - entry.stat(follow_symlinks=False).st_mtime > LEFTOVER_S
-    return owner["machine"] == _machine() and not _is_alive(int(owner["process"]))
+    return is_orphaned(owner["process"], owner["machine"])
+
+
+def is_orphaned(process: str, machine: str) -> bool:
+    """Whether what is signed so belongs to a process of this machine that has ended."""
+    return machine == _machine() and not _is_alive(int(process))
 
 
 @cache

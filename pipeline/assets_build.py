@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from assets.atomic import sweep_cache
 from assets.errors import SynthError, printable
+from assets.scratch import scratch_folder
 from assets.sku_lists import SkuSource
 from detectors.progress import duration_text
 from pipeline.notes import note_lines
@@ -89,7 +89,7 @@ def build_assets(
     cache.mkdir(parents=True, exist_ok=True)
     sweep_cache(cache)
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="synth-") as notes:
+    with scratch_folder("build") as notes:
         settings = BuildSettings(sku_list, cache, Path(notes), max(min(workers, len(kept)), 1))
         try:
             with (

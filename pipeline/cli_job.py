@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import click
 
 from assets.plurals import counts_of
+from assets.scratch import scratch_folder
 from pipeline.cli_choices import ENGINE, recipe_of
 from pipeline.cli_command import CommandGroup
 from pipeline.cli_options import backdrop_options, list_arguments, recipe_options, with_options
@@ -93,7 +93,7 @@ def job_resume(place: str, retry: bool, **options: Any) -> None:
     """Go on with the job at PLACE as it was begun; options change who does it."""
     from dataclasses import replace
 
-    with tempfile.TemporaryDirectory(prefix="synth-") as folder:
+    with scratch_folder("job") as folder:
         settings = _settings_at(place, Path(folder))
         own = {name: options[name] for name in ("engine", "address", "cpus", "gpus") if options[name] is not None}
         how = {name: options[name] for name in ("timeout_s", "max_failures") if options[name] is not None}
@@ -115,7 +115,7 @@ def job_status(place: str, watch: bool, as_text: bool) -> None:
     from pipeline.job_status import job_status as read_status
 
     console = open_console()
-    with tempfile.TemporaryDirectory(prefix="synth-") as folder:
+    with scratch_folder("job") as folder:
         settings = _settings_at(place, Path(folder))
         while True:
             status = read_status(settings)
@@ -146,7 +146,7 @@ def job_index(place: str) -> None:
     """Write the index of what is finished at PLACE, so that it can be read while the rest is made."""
     from pipeline.job_run import write_index_now
 
-    with tempfile.TemporaryDirectory(prefix="synth-") as folder:
+    with scratch_folder("job") as folder:
         counts = write_index_now(_settings_at(place, Path(folder)))
     click.echo(counts_of(shard=counts.shards, picture=counts.pictures, annotation=counts.annotations))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from assets.errors import SynthError
 from assets.interrupt import until_interrupted
 from assets.places import Place
 from assets.plurals import count_of
+from assets.scratch import scratch_folder
 from assets.shards import (
     CATEGORIES,
     INDEX,
@@ -114,7 +114,7 @@ def _merge(
     if done is not None:
         return summarise(done.shards, 0)
     kinds, notes = unite_categories([read_categories(place) for place in places], [str(place) for place in places])
-    with tempfile.TemporaryDirectory(prefix="synth-merge-") as folder:
+    with scratch_folder("merge") as folder:
         changes = _plan(places, indexes, kinds, Path(folder), notes, console)
     fresh, names = _write_all(places, indexes, changes, out, console)
     united = {int(record["id"]): record for one in kinds for record in one.values()}

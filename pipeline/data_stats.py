@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from assets.errors import SynthError
 from assets.limits import DATASET_INSTANCES
 from assets.places import Place
 from assets.plurals import count_of
+from assets.scratch import scratch_folder
 from assets.shards import Record, has_index, read_categories, read_index
 from detectors.coco_values import is_set, number, sku_text, whole_number
 from detectors.progress import StepProgress
@@ -136,7 +136,7 @@ def _count_plain(path: Path, console: Console) -> Stats:
         ids = np.sort(np.array(list(_image_ids(split.file, stats.recipes)), np.int64))
         counts = np.zeros(len(ids), np.int64)
         stats.add(split.name, len(ids), ())
-        with tempfile.TemporaryDirectory(prefix="synth-stats-") as folder:
+        with scratch_folder("stats") as folder:
             pairs = IdSpool(Path(folder))
             for some in _batches(records_of(split.file, "annotations")):
                 stats.add(split.name, 0, some)

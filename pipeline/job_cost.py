@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,6 +19,7 @@ import numpy as np
 from assets.atomic import write_whole
 from assets.cores import usable_cores
 from assets.errors import SynthError
+from assets.scratch import scratch_folder
 from assets.shards import coco_of
 from pipeline.job_pilot import beside, run_tasks
 from pipeline.job_scene import make_scene, spool_file, start_worker
@@ -133,14 +133,13 @@ def cost_scenes(settings: JobSettings) -> int:
 def measure_cost(tasks: Sequence[SceneTask], work: Work) -> Cost:
     """Renders `tasks` on this machine, in a cache of their own. Raises SynthError where none of them can be made."""
     work = beside(work, "cost")
-    scratch = Path(tempfile.mkdtemp(prefix="synth-cost-"))
-    try:
-        work = replace(work, settings=replace(work.settings, cache=scratch)).unpacked()
-        cold = _timed(work, tasks)
-        return _cost(work, tasks, cold, _timed(work, tasks))
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        shutil.rmtree(work.spool, ignore_errors=True)
+    with scratch_folder("cost") as scratch:
+        try:
+            work = replace(work, settings=replace(work.settings, cache=Path(scratch))).unpacked()
+            cold = _timed(work, tasks)
+            return _cost(work, tasks, cold, _timed(work, tasks))
+        finally:
+            shutil.rmtree(work.spool, ignore_errors=True)
 
 
 def _timed(work: Work, tasks: Sequence[SceneTask]) -> dict[int, _Timed]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import tempfile
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from assets.errors import SynthError
 from assets.image_input import open_picture, reason_of
 from assets.limits import DATASET_PICTURES, PICTURE_BYTES, read_file
 from assets.plurals import count_of
+from assets.scratch import scratch_folder
 from detectors.coco_values import is_text, short, whole_number
 from pipeline.checksums import CHECKSUMS
 from pipeline.data_source import PlainSplit, Record, find_splits, head_of, records_of
@@ -84,7 +84,7 @@ def verify_coco(path: Path, *, images: Path | None = None, stop: Callable[[], bo
     """
     splits = find_splits(path, images)
     skipped = [NOT_DRAWN]
-    with tempfile.TemporaryDirectory(prefix="synth-verify-") as folder:
+    with scratch_folder("verify") as folder:
         found = _Found(stop, Path(folder))
         contents = found.spool("contents")
         for split in splits:

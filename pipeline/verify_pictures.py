@@ -6,7 +6,6 @@ which no other scene's picture meets, and which a change of a few pixels does (t
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from assets.errors import SynthError
 from assets.image_input import open_picture
 from assets.json_input import read_json
 from assets.limits import DATASET_JSON, PICTURE_BYTES, read_file
+from assets.scratch import scratch_folder
 from assets.sku_lists import SkuSource
 from pipeline.dataset_info import DatasetInfo, streams_of
 from pipeline.layout import Layout, stem_of
@@ -68,7 +68,7 @@ def check_pictures(
     if cost > MAX_SAMPLES:
         checked.skipped.append(f"rendering pictures again: {cost:,} samples a picture, at most {MAX_SAMPLES:,}")
         return checked
-    with tempfile.TemporaryDirectory(prefix="synth-verify-") as folder:
+    with scratch_folder("verify") as folder:
         made = Layout(Path(folder) / "set")
         for name in ("images", "scenes", "labels"):
             (made.root / name).mkdir(parents=True)

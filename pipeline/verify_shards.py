@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -19,6 +18,7 @@ from assets.categories import same_category
 from assets.errors import SynthError
 from assets.image_input import decode_pixels, open_picture
 from assets.places import Place
+from assets.scratch import scratch_folder
 from assets.shards import Record, Sample, ShardEntry, coco_name, read_categories, read_index, tar_name
 from detectors.coco_values import short
 from detectors.progress import StepProgress
@@ -73,7 +73,7 @@ def verify_shards(
     _known.cache_clear()  # a set may have changed since this process last looked
     counts = np.zeros(2, np.int64)
     interrupted = False
-    with tempfile.TemporaryDirectory(prefix="synth-verify-") as folder:
+    with scratch_folder("verify") as folder:
         spools: dict[str, IdSpool] = {}
         work = partial(check_shard, place)
         with StepProgress(console, "verifying", total=len(index.shards), unit="shards") as progress:

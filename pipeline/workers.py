@@ -11,7 +11,6 @@ import multiprocessing
 import os
 import pickle
 import signal
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -21,6 +20,7 @@ from multiprocessing import connection
 
 from assets.errors import SynthError
 from assets.interrupt import hold_signals
+from assets.scratch import scratch_folder
 from pipeline.disk_errors import disk_error
 from pipeline.memory import memory_share_mb
 from pipeline.worker_process import HeldLock, Job, Report, Work, serve
@@ -168,7 +168,7 @@ class Crew:
         self._workers: list[_Worker] = []
         self._leaving: list[_Worker] = []
         self._bad_starts = 0
-        self._scratch = tempfile.TemporaryDirectory(prefix="synth-", ignore_cleanup_errors=True)
+        self._scratch = scratch_folder("workers")
         self._most_mb = max(min(settings.memory_mb, memory_share_mb(settings.workers)), LEAST_MEMORY_MB)
 
     def __enter__(self) -> Crew:

@@ -7,7 +7,6 @@ for each, so that nothing of one scene is left in the next.
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.library import Library
+from assets.scratch import scratch_folder
 from render.backends import Backend, RenderSettings
 from render.backends.cycles_camera import blender_matrix, set_camera
 from render.backends.cycles_edges import smooth_silhouettes
@@ -56,7 +56,7 @@ class CyclesBackend:
         self._ids: Any = None
         self._meshes = ResidentMeshes(self._bpy, limit=MESH_BYTES)
         self._hdris: OrderedDict[str, Any] = OrderedDict()
-        self._folder = tempfile.TemporaryDirectory(prefix="synth-")
+        self._folder = scratch_folder("cycles")
 
     @property
     def device(self) -> str:

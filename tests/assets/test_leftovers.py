@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from assets import atomic
 from assets.atomic import lock_folder, remove_leftovers, sweep_cache, temporary_prefix, whole_file
+from assets.scratch import scratch_folder, sweep_scratch
 
 
 @pytest.fixture
@@ -57,3 +59,19 @@ def test_a_file_that_is_being_written_is_never_swept(tmp_path: Path) -> None:
         assert remove_leftovers(tmp_path) == 0
         file.write(b"whole")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"whole"]
+
+
+def test_scratch_folders_of_dead_processes_are_swept(
+    tmp_path: Path, dead: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    here = f"@{atomic._machine()}."
+    left = tmp_path / f".synth-verify.{dead}{here}abc"
+    kept = [f".synth-verify.{os.getppid()}{here}abc", f".synth-verify.{dead}@{'0' * 8}.abc", ".synth-of-a-user"]
+    for folder in (left, *(tmp_path / name for name in kept)):
+        folder.mkdir()
+        (folder / "file").write_text("half")
+    with scratch_folder("verify") as mine:
+        assert not left.exists() and all((tmp_path / name / "file").exists() for name in kept)
+        assert sweep_scratch(tmp_path) == 0 and Path(mine).is_dir()
+    assert {path.name for path in tmp_path.iterdir()} == set(kept)

@@ -151,7 +151,7 @@ def test_a_matt_slab_under_even_light_shows_its_albedo(backend: Backend) -> None
 
 
 def test_a_wall_is_darker_at_its_foot(backend: Backend) -> None:
-    """The contact shadow: the wall hides half of the sky from the ground before it, so the foot gets less from there."""
+    """The contact shadow: the wall hides half of the sky from the ground before it, which then lights the foot less."""
     table = Placement("prop", "table", np.eye(4), shape=Shape("slab", 4, 4, 0.04), texture=Texture("solid"))
     camera = camera_at((0, -1.5, 0.21), (0, 0, 0.2), width=40, height=96, focal=256)
     scene = scene_of(camera, product("cube"), table)
