@@ -197,7 +197,7 @@ def test_a_picture_that_vanishes_is_named(
         return data
 
     monkeypatch.setattr("detectors.train.prepare_training", prepare_and_delete)
-    with pytest.raises(SynthError, match="cannot be read") as caught:
+    with pytest.raises(SynthError, match="an image is not there") as caught:
         tiny_training(tmp_path / "run", DataSettings(real=tmp_path / "real", hold_out=0), workers=workers)
     assert "train_002.png" in str(caught.value.where)
 
