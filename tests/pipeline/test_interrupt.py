@@ -67,7 +67,7 @@ COMMANDS = {
     "recognize --boxes FILE --gallery FOLDER FILE --out NEW": "detectors.gallery.recognize.recognize",
     "render --demo --out NEW": "pipeline.render_run.run_render",
     "train --real FILE --out NEW": "detectors.train.run_training",
-    "verify FOLDER": "pipeline.verify.verify_dataset",
+    "verify FOLDER": "pipeline.verify_coco.verify_coco",
 }
 # Commands that ask whether to stop where this test does not get: the first signal is theirs, the second ends them.
 ASKING = ("assets build", "gallery add", "gallery build", "gallery views", "job run", "render", "verify")
