@@ -94,4 +94,4 @@ def test_commands_take_shards(tmp_path: Path) -> None:
     (tmp_path / "set" / "shards" / "train-0.tar").write_bytes(b"")
     assert CliRunner().invoke(main, ["verify", place.url]).exit_code == 1
     nowhere = CliRunner().invoke(main, ["verify", str(tmp_path / "nowhere")])
-    assert nowhere.exit_code == 1 and "not a data set" in nowhere.output
+    assert nowhere.exit_code == 1 and "no such data set" in nowhere.output
