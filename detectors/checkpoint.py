@@ -21,7 +21,7 @@ from assets.file_models import check_model
 from detectors.checkpoint_file import CheckpointFields
 from detectors.image_set import Classes
 from detectors.models import ModelSpec, build_model
-from detectors.network_weights import check_norms, check_weights, outline_network
+from detectors.network_weights import check_norms, check_weights, outline_network, versions_hint
 from detectors.tensor_file import read_tensor_file
 
 FORMAT = 1
@@ -101,9 +101,7 @@ def load_checkpoint(run: Path) -> Checkpoint:
     _check_kind(content, str(path))
     fields = check_model(CheckpointFields, content, "the checkpoint", str(path), DAMAGED)
     spec = ModelSpec.from_json(fields.spec.model_dump())
-    made = ", ".join(f"{name} {version}" for name, version in fields.versions.items())
-    hint = f"use the versions it was made with ({made}), or train again" if made else "train again"
-    check_weights(outline_detector(spec), fields.weights, str(path), hint)
+    check_weights(outline_detector(spec), fields.weights, str(path), versions_hint(fields.versions))
     check_norms(outline_detector(spec), fields.frozen_norms, str(path), DAMAGED)
     names = ("weights", "settings", "data", "frozen_norms", "step", "score", "threshold", "training", "versions")
     classes = Classes(fields.classes.keys, fields.classes.names)

@@ -35,6 +35,12 @@ def network_error(error: Exception) -> SynthError:
     return SynthError("the network cannot be built", found=f"{type(error).__name__}: {str(error)[:200]}")
 
 
+def versions_hint(versions: Mapping[str, str]) -> str:
+    """What to do about weights that do not fit: name -> version of the packages that made them, empty if not said."""
+    made = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return f"use the versions it was made with ({made}), or train again" if made else "train again"
+
+
 def check_weights(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor], where: str, hint: str) -> None:
     """Raises SynthError with every tensor that is missing, unknown, of another shape or type, or not of finite numbers.
 

@@ -111,15 +111,15 @@ def _render_view(worker: SceneWorker, index: int, view: int) -> int:
 def write_picture(scene: SceneSpec, library: Library, backend: Backend, settings: RunSettings) -> int:
     """Renders a scene and writes its files into the run's folder; returns how many annotations it has."""
     layout, stem = Layout(settings.out), stem_of(scene.index, scene.view)
-    files = {"scenes": scene.to_json().encode()}
+    spec = scene.to_json().encode()
     # Before the picture: should rendering take the process down, the scene that did it is on record.
-    write_whole(layout.scene(stem), files["scenes"])
+    write_whole(layout.scene(stem), spec)
     picture = render_picture(scene, library, backend, settings)
-    files |= {"images": picture.files["jpg"], **{kind: picture.files[f"{kind}.png"] for kind in settings.extras}}
-    for folder, content in files.items():
+    rendered = {"images": picture.files["jpg"], **{kind: picture.files[f"{kind}.png"] for kind in settings.extras}}
+    for folder, content in rendered.items():
         write_whole(layout.file(folder, stem), content)
     # Last: its presence says that the picture is complete.
-    write_whole(layout.labels(stem), labels_json(picture.image, picture.annotations, files))
+    write_whole(layout.labels(stem), labels_json(picture.image, picture.annotations, {**rendered, "scenes": spec}))
     return len(picture.annotations)
 
 

@@ -19,7 +19,7 @@ from detectors.checkpoint import BEST, DAMAGED, LAST, check_format, versions
 from detectors.checkpoint_file import EmbedderCheckpointFields
 from detectors.embed.network import EmbedderSpec, EmbeddingNet, check_maps
 from detectors.embed.softmax import Softmax
-from detectors.network_weights import check_weights, outline_network
+from detectors.network_weights import check_weights, outline_network, versions_hint
 from detectors.tensor_file import read_tensor_file
 
 FORMAT = 1
@@ -77,9 +77,7 @@ def load_embedder_checkpoint(run: Path) -> EmbedderCheckpoint:
     _check_kind(content, str(path))
     fields = check_model(EmbedderCheckpointFields, content, "the embedder", str(path), DAMAGED)
     spec = EmbedderSpec.from_json(fields.embedder.model_dump())
-    made = ", ".join(f"{name} {version}" for name, version in fields.versions.items())
-    hint = f"use the versions it was made with ({made}), or train again" if made else "train again"
-    check_weights(outline_embedder(spec), fields.weights, str(path), hint)
+    check_weights(outline_embedder(spec), fields.weights, str(path), versions_hint(fields.versions))
     _check_head(fields, str(path))
     names = ("weights", "keys", "settings", "data", "step", "score", "head", "training", "versions")
     return EmbedderCheckpoint(spec=spec, **{name: getattr(fields, name) for name in names})

@@ -32,8 +32,6 @@ FOLDER, CASES = "review", "review.jsonl"
 # On the page; all close calls are in the file.
 MAX_SHOWN = {Verdict.REVIEW: 200, Verdict.UNKNOWN: 100}
 CROP_SIDE, CROP_MARGIN = 220, 0.15
-# Of pictures that are no file of their own: frames of videos, and photographs that only viewers turn.
-FRAME_QUALITY = 92
 # A view of a SKU as JPEG, by key, number of the view and the SKU's digest in the gallery; empty where there is none.
 ViewPicture = Callable[[str, int, str], bytes]
 
