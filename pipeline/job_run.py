@@ -10,10 +10,14 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from assets.atomic import remove_leftovers, sweep_cache
 from assets.catalog import Catalog
 from assets.cores import usable_cores
 from assets.errors import SynthError
+from assets.file_identity import MAX_NAMED
 from assets.plurals import count_of
 from pipeline.disk_errors import disk_error
 from pipeline.job_digests import sku_digests
@@ -35,7 +39,7 @@ from pipeline.job_revise import revise, revisions
 from pipeline.job_scene import make_scene, start_worker
 from pipeline.job_settings import JobSettings, claim_place, identity_of, job_id, keep_streams
 from pipeline.job_storage import PatientPlace
-from pipeline.job_store import Generation, Plan, Shard, read_plan, write_generation, write_version
+from pipeline.job_store import DIGEST_BYTES, Generation, Plan, Shard, read_plan, write_generation, write_version
 from pipeline.job_tasks import ShardTask, Work
 from pipeline.progress import Reporter
 from pipeline.render_run import FEWEST_FAILURES, never
@@ -119,6 +123,7 @@ class _Driver:
         self._told = False
         self._listed = set(catalog.keys)
         self.receipts: dict[str, Receipt] = {}
+        self.digests: NDArray[np.uint8] = np.zeros((0, DIGEST_BYTES), np.uint8)
 
     def drive(self, identity: dict[str, Any], share: float | None, retry: bool) -> JobSummary:
         """Until nothing is missing, or somebody wants it to end."""
@@ -145,6 +150,7 @@ class _Driver:
             self.summary.ended = "interrupted"
         self.summary.seconds = time.monotonic() - started
         self._write_down(plan, work)
+        self._check_sources(plan)
         return self.summary
 
     @property
@@ -152,9 +158,9 @@ class _Driver:
         return self._asked() or self.lease.over
 
     def _plan(self) -> Plan:
-        digests = sku_digests(self.catalog, self.settings.render.cache)
+        self.digests = sku_digests(self.catalog, self.settings.render.cache)
         old = read_plan(self.place)
-        plan, self.summary.change = take_in(old, self.catalog, digests, self.settings)
+        plan, self.summary.change = take_in(old, self.catalog, self.digests, self.settings)
         if old.versions and self.summary.change:
             self.reporter.say(f"the list against that of the last run: {self.summary.change}")
         if plan is not old:
@@ -259,6 +265,27 @@ class _Driver:
             categories = tuple(kinds[number] for number in numbers if plan.ids.key_of(number) in self._listed)
             dropped = tuple((shard.scenes[unwanted[shard.scenes]] + generation.first).tolist())
             yield ShardTask(shard.name, shard.split, generation.number, scenes, categories, dropped)
+
+    def _check_sources(self, plan: Plan) -> None:
+        """Raises SynthError where products were made from other files in the course of the run than at its beginning.
+
+        What such a product looked like is not known: the plan forgets it, so that the next run makes its scenes anew.
+        """
+        now = sku_digests(self.catalog, self.settings.render.cache)
+        rows = np.flatnonzero((now != self.digests).any(axis=1))
+        if not len(rows):
+            return
+        digests = self.digests.copy()
+        digests[rows] = 0
+        write_version(self.place, replace(plan.current, digests=digests), plan.ids)
+        more = [f"and {len(rows) - MAX_NAMED} more"] if len(rows) > MAX_NAMED else []
+        raise SynthError(
+            "files of products changed while the job ran: its scenes show now the old ones, now the new ones",
+            where=self.place.url,
+            found=f"{len(rows)} of {count_of(len(self.catalog), 'SKU')}",
+            problems=[f"SKU {self.catalog.keys[row]!r}" for row in rows[:MAX_NAMED]] + more,
+            hint="give the same command again: it makes the scenes with these products anew",
+        )
 
     def _write_down(self, plan: Plan, work: Work) -> None:
         """What there is by now, for strangers; the spool goes once everything is in its shard."""

@@ -153,6 +153,28 @@ def test_a_digest_tells_what_changes_the_looks_of_a_sku_and_nothing_else(tmp_pat
     assert (digests("a,Tea,drinks,carton,0.1,0.2,0.1,a.png\n")[0] != first[0]).any()
 
 
+def test_files_that_change_during_a_run_are_told_and_their_scenes_made_anew(tmp_path: Path) -> None:
+    from PIL import Image
+
+    listed, picture = tmp_path / "skus.csv", tmp_path / "a.png"
+    rows = [f"{sku},Tea {sku},carton,0.1,0.2,0.05,{'a.png' if sku == OLD[0] else ''}" for sku in OLD]
+    listed.write_text("\n".join(["sku,name,package,width_m,height_m,depth_m,packshot", *rows]) + "\n")
+    settings = job_at(tmp_path / "set", listed)
+
+    def repaint(color: str) -> bool:
+        Image.new("RGB", (4, 4), color).save(picture)
+        return False  # asked whether to stop, once the products are known
+
+    repaint("red")
+    with pytest.raises(SynthError, match=rf"1 of 24 SKUs(.|\n)*same command again(.|\n)*'{OLD[0]}'"):
+        run(settings, stop=lambda: repaint("blue"))
+    repaint("red")  # as if nothing had been
+    showing = [stem for stem, sample in samples_of(settings.place).items() if OLD[0] in shown_in(sample)]
+    summary = run(settings)
+    assert summary.change.changed == 1 and summary.retired == len(showing) > 0
+    assert run(settings).made == 0
+
+
 def test_skus_of_one_name_have_categories_of_their_own_that_stay(tmp_path: Path) -> None:
     place = Place(str(tmp_path / "set"))
     cola = dict.fromkeys(("aa", "bb", "cc"), "Cola")
