@@ -18,13 +18,13 @@ run() { # backend, scenes, folder
 }
 
 made=()
-if run raster 80 "$out/raster"; then made+=("$out/raster"); else echo "raster does not work here; see 'synth doctor'" >&2; fi
+if run raster 120 "$out/raster"; then made+=("$out/raster"); else echo "raster does not work here; see 'synth doctor'" >&2; fi
 if run cycles 4 "$out/cycles"; then made+=("$out/cycles"); else echo "cycles does not work here; see 'synth doctor'" >&2; fi
 ((${#made[@]})) || exit 1
 
 "$synth" preview-batch --synthetic "${made[0]}" --size 320x256 --out "$out/batch.png"
-"$synth" train --synthetic "${made[0]}" --out "$out/run" --detector fcos --backbone tf_efficientnet_lite0 \
-  --weights "$weights" --size 320x256 --augment light --epochs 8 --epoch-images 300 --batch 4 --learning-rate 0.001
+"$synth" train --synthetic "${made[0]}" --out "$out/run" --detector fasterrcnn --backbone tf_efficientnet_lite0 \
+  --weights "$weights" --size 320x256 --augment light --epochs 4 --epoch-images 250 --batch 2 --learning-rate 0.0005
 "$synth" evaluate "$out/run" --data "${made[0]}" --split val --out "$out/evaluation"
 "$synth" predict "$out/run" "${made[0]}/images/00000*.jpg" --out "$out/found"
 
