@@ -271,7 +271,7 @@ def recipe_check(file: Path) -> None:
 @main.command()
 @click.argument("place")
 @list_options("The list it was made from, where that has moved")
-@click.option("--sample", type=click.IntRange(0), default=10, help="Scenes drawn, traced and rendered again (folders).")
+@click.option("--sample", type=click.IntRange(0), default=10, help="Scenes drawn, traced and rendered again.")
 @click.option("--images", type=EXISTING_FOLDER, help="Where pictures lie that are not beside their COCO file.")
 @click.option("--workers", type=Workers(), default="1", help="Processes that read shards side by side.")
 @click.option("--cache", type=ANY_PATH, help="Folder for normalised meshes.  [default: ~/.cache/synth]")
@@ -309,10 +309,12 @@ def _verify(
     from pipeline.run_settings import default_cache
     from pipeline.verify import verify_dataset
     from pipeline.verify_coco import verify_coco
+    from pipeline.verify_job import JobSources
     from pipeline.verify_shards import verify_shards
 
     if has_index(Place(place)):
-        return verify_shards(Place(place), console, workers=workers, stop=stop)
+        sources = JobSources(sample, sku_list, cache or default_cache()) if sample else None
+        return verify_shards(Place(place), console, workers=workers, sources=sources, stop=stop)
     path = Path(place)
     if not Layout(path).info.exists():
         return verify_coco(path, images=images, stop=stop)

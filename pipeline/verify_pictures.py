@@ -38,12 +38,36 @@ MAX_SAMPLES_PER_PIXEL = 65_536
 
 @dataclass
 class PicturesChecked:
-    """What came of it. rendered: pictures that were compared. near: of these, those held to the tolerance alone."""
+    """What came of it. scenes: drawn again; rendered: pictures that were compared; near: of these, those held to the
+    tolerance alone."""
 
     found: list[Violation] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    scenes: int = 0
     rendered: int = 0
     near: int = 0
+
+    def compare(self, stored: bytes, fresh: bytes, where: str, *, same: bool) -> None:
+        """Takes in whether a stored picture is the one that was rendered again. same: see `differences`."""
+        self.rendered += 1
+        if stored == fresh:
+            return
+        try:
+            found = differences(_pixels(stored, where), _pixels(fresh, where), same=same)
+        except (SynthError, OSError, ValueError):
+            return  # told where all pictures are read
+        if found:
+            self.found.append(Violation(where, f"rendered again it differs: {found}"))
+        elif not same:
+            self.near += 1
+
+    def tell_near(self) -> None:
+        """Says of how many pictures no more than the tolerance was proven."""
+        if self.near:
+            self.skipped.append(
+                f"that pictures of other devices or versions are equal to the last bit ({self.near}): they agree to "
+                f"at most {MAX_MEAN:g} of 255 on average, {MAX_FAR_SHARE:.0%} of pixels off by over {FAR}"
+            )
 
 
 @dataclass(frozen=True)
@@ -64,9 +88,8 @@ def check_pictures(
     if problems:
         checked.found += [Violation("dataset.json", problem) for problem in problems]
         return checked
-    cost = info.identity["samples"] * info.identity["width"] * info.identity["height"]
-    if cost > MAX_SAMPLES:
-        checked.skipped.append(f"rendering pictures again: {cost:,} samples a picture, at most {MAX_SAMPLES:,}")
+    if costly := too_costly(info.identity):
+        checked.skipped.append(f"rendering pictures again: {costly}")
         return checked
     with scratch_folder("verify") as folder:
         made = Layout(Path(folder) / "set")
@@ -84,11 +107,7 @@ def check_pictures(
         except SynthError as error:
             words = " ".join(str(error).split())
             checked.skipped.append(f"rendering pictures again by {info.identity['backend']}: {words}")
-    if checked.near:
-        checked.skipped.append(
-            f"that pictures of other devices or versions are equal to the last bit ({checked.near}): they agree to "
-            f"at most {MAX_MEAN:g} of 255 on average, {MAX_FAR_SHARE:.0%} of pixels off by over {FAR}"
-        )
+    checked.tell_near()
     return checked
 
 
@@ -117,6 +136,12 @@ def rendering_problems(identity: dict[str, Any]) -> list[str]:
     if type(identity.get("denoise")) is not bool:
         problems.append(f"identity.denoise is neither true nor false: {identity.get('denoise')!r}")
     return problems
+
+
+def too_costly(identity: dict[str, Any]) -> str:
+    """Why the pictures of a data set cannot be rendered again in a bearable time; "" where they can."""
+    cost = identity["samples"] * identity["width"] * identity["height"]
+    return f"{cost:,} samples a picture, at most {MAX_SAMPLES:,}" if cost > MAX_SAMPLES else ""
 
 
 def _settings(info: DatasetInfo, sources: PictureSources, out: Path, recipe: Path, where: str) -> RunSettings:
@@ -151,20 +176,8 @@ def _compare(layout: Layout, made: Layout, stem: str, checked: PicturesChecked) 
         renderer = labels["image"].get("renderer")
     except (SynthError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return  # told where all files are read
-    checked.rendered += 1
-    fresh = made.image(stem).read_bytes()
-    if stored == fresh:
-        return
     same = renderer == read_json(made.labels(stem), DATASET_JSON, "the labels")["image"]["renderer"]
-    where = f"images/{stem}.jpg"
-    try:
-        found = differences(_pixels(stored, where), _pixels(fresh, where), same=same)
-    except (SynthError, OSError, ValueError):
-        return  # told where all pictures are read
-    if found:
-        checked.found.append(Violation(where, f"rendered again it differs: {found}"))
-    elif not same:
-        checked.near += 1
+    checked.compare(stored, made.image(stem).read_bytes(), f"images/{stem}.jpg", same=same)
 
 
 def _pixels(data: bytes, where: str) -> NDArray[np.uint8]:

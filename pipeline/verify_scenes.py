@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from assets.errors import SynthError
 from assets.image_input import decode_pixels
@@ -134,12 +135,15 @@ def _compare(
 
 
 def _compare_extra(file: Path, kind: str, traced: bytes) -> Iterator[Violation]:
-    """Every pixel of a stored picture of depth, normals or ids against the traced one."""
     stored = read_png(file, EXTRA_CHECKS[kind][1])
     if isinstance(stored, str):
         return  # told where all files are read
-    fresh = decode_pixels(traced, UNCHANGED, file.name, "the picture")
-    where = f"{kind}/{file.name}"
+    yield from compare_traced(stored, traced, kind, f"{kind}/{file.name}")
+
+
+def compare_traced(stored: NDArray[np.uint16], traced: bytes, kind: str, where: str) -> Iterator[Violation]:
+    """Every pixel of stored depth, normals or ids against the PNG that was traced again."""
+    fresh = decode_pixels(traced, UNCHANGED, where, "the picture")
     if stored.shape != fresh.shape:
         yield Violation(where, f"is {stored.shape[1]}x{stored.shape[0]} px, traced {fresh.shape[1]}x{fresh.shape[0]}")
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
@@ -28,14 +28,18 @@ from pipeline.data_pack import read_about
 from pipeline.data_parts import parse_part
 from pipeline.data_spool import IdSpool
 from pipeline.data_workers import map_shards
+from pipeline.job_settings import JOB
 from pipeline.verify import MOST_VIOLATIONS, VerifyReport, never_stop
 from pipeline.verify_checksums import NO_CHECKSUMS, check_place_checksums
 from pipeline.verify_extras import EXTRA_CHECKS
 from pipeline.verify_foreign import check_foreign_image, check_foreign_record
+from pipeline.verify_job import JobSources, check_job_scenes
 from pipeline.verify_masks import MaskMap, check_masks, shared_pixels, sound_mask
+from pipeline.verify_pictures import PicturesChecked
 from pipeline.verify_records import MALFORMED, Violation, check_annotation, check_image
 
-NOT_REDRAWN = "drawing scenes again: only for the folder of one 'synth render'"
+NOT_REDRAWN = "drawing scenes again: only for the folder of one 'synth render' and the place of one 'synth job'"
+NOT_ASKED = "drawing scenes again: none was asked for (--sample)"
 
 
 @dataclass
@@ -49,12 +53,17 @@ class _Checked:
 
 
 def verify_shards(
-    place: Place, console: Console, *, workers: int = 1, stop: Callable[[], bool] = never_stop
+    place: Place,
+    console: Console,
+    *,
+    workers: int = 1,
+    sources: JobSources | None = None,
+    stop: Callable[[], bool] = never_stop,
 ) -> VerifyReport:
     """All violations of the sharded data set at `place`, its shards read by `workers` processes.
 
-    stop: asked between shards; once it says True the report is of those until then. Raises SynthError where there is no
-    set at all; damage inside one is a violation.
+    sources: what scenes of a job are made again from, and how many. stop: asked between shards; once it says True the
+    report is of those until then. Raises SynthError where there is no set at all; damage inside one is a violation.
     """
     index = read_index(place)
     violations: list[Violation] = []
@@ -65,7 +74,7 @@ def verify_shards(
         violations.append(_told("categories.json", error))
     violations += _check_categories(categories)
     violations += _check_files(place, index.shards)
-    skipped = [NOT_REDRAWN]
+    skipped: list[str] = []
     if place.exists(CHECKSUMS) or read_about(place).get("checksums"):
         violations += check_place_checksums(place, index.shards)
     else:
@@ -91,8 +100,15 @@ def verify_shards(
                     break
         twice = (Violation(name, f"id {number} is there twice") for name in spools for number in spools[name].twice())
         violations += islice(twice, MOST_VIOLATIONS + 1 - len(violations))
+    again = PicturesChecked(skipped=[NOT_REDRAWN if sources else NOT_ASKED])
+    if sources is not None and not interrupted and len(violations) <= MOST_VIOLATIONS and place.exists(JOB):
+        again = check_job_scenes(place, index.shards, sources, stop)
+        violations += again.found
+        interrupted = stop()
     told = tuple(violations[:MOST_VIOLATIONS])
-    return VerifyReport(told, int(counts[0]), int(counts[1]), 0, tuple(skipped), interrupted)
+    skipped += again.skipped
+    report = VerifyReport(told, int(counts[0]), int(counts[1]), again.scenes, tuple(skipped), interrupted)
+    return replace(report, pictures_rendered=again.rendered)
 
 
 def _told(where: str, error: Exception) -> Violation:

@@ -1,4 +1,4 @@
-"""Learning eight rendered pictures by heart: the pictures, and one training of any detector."""
+"""Learning four rendered pictures by heart: the pictures, and one training of any detector."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ from detectors.settings import TrainSettings
 ROOT = Path(__file__).resolve().parents[2]
 # Different in size and colour: a carton, a small box and a can.
 SKUS = ("demo-0001", "demo-0006", "demo-0011")
+PICTURES = 4
 
 
-def render_eight(folder: Path) -> Path:
-    """Eight pictures of three products, by `synth render`; the test is skipped where nothing can be rendered."""
+def render_few(folder: Path) -> Path:
+    """Four pictures of three products, by `synth render`; the test is skipped where nothing can be rendered."""
     with demo_list().open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["sku"] in SKUS]
     with (folder / "skus.csv").open("w", newline="", encoding="utf-8") as file:
@@ -43,7 +44,16 @@ def render_eight(folder: Path) -> Path:
         "camera": {"distance": [0.9, 1.1]},
     }
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-    command = [sys.executable, "-m", "pipeline.cli", "render", "--sku-list", folder / "skus.csv", "--scenes", "8"]
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline.cli",
+        "render",
+        "--sku-list",
+        folder / "skus.csv",
+        "--scenes",
+        str(PICTURES),
+    ]
     command += ["--recipe", folder / "recipe.yaml", "--size", "160x128", "--out", folder / "set"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -64,8 +74,8 @@ def score_after(name: str, pictures: Path, out: Path, *, steps: int, rate: float
         size=detector_module(name).FIXED_SIZE or size,
         augment="none",
         epochs=1,
-        epoch_images=8 * steps,
-        batch=8,
+        epoch_images=PICTURES * steps,
+        batch=PICTURES,
         learning_rate=rate,
         workers=0,
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from by_heart import render_eight
+from by_heart import render_few
 from shape_sets import write_shapes
 
 # Two processes of two threads each on two cores spin in each other's way: ten times slower than one thread each.
@@ -24,6 +24,6 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def eight(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A set of eight rendered pictures, to be learned by heart."""
-    return render_eight(tmp_path_factory.mktemp("eight"))
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set of four rendered pictures, to be learned by heart."""
+    return render_few(tmp_path_factory.mktemp("few"))

@@ -9,8 +9,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import psutil
 import pytest
@@ -18,7 +20,8 @@ from click.testing import CliRunner, Result
 from job_stubs import files_of, skus, write_list
 
 from assets.places import Place
-from assets.shards import read_index
+from assets.shards import Sample, coco_name, read_index, tar_name, write_shard
+from pipeline.checksums import write_signed_index
 from pipeline.cli import main
 from pipeline.job_shard import read_samples
 from pipeline.job_store import read_plan
@@ -71,12 +74,54 @@ def test_a_real_job_is_planned_rendered_and_told(tmp_path: Path, cache: Path) ->
     assert "nothing is left to do" in call("job", "status", tmp_path / "set").output
     assert call("job", "resume", tmp_path / "set", "--workers", "1").exit_code == 0
     assert "2 shards, 4 pictures" in call("job", "index", tmp_path / "set").output
+    check_proof(place, cache, listed)
+
+
+def check_proof(place: Place, cache: Path, listed: Path) -> None:
+    """Scenes are made again; what was changed and signed again is found by that, and another list is told."""
+    words = ["verify", place.url, "--cache", cache]
+    sound = call(*words)
+    assert sound.exit_code == 0 and "4 scenes drawn again, 4 pictures rendered again" in sound.output, sound.output
+    assert "not proven" not in sound.output
+    assert "none was asked for" in call(*words, "--sample", "0").output
+    damages = iter([repainted, scene_changed, label_lost])
+    entries = []
+    for entry in read_index(place).shards:
+        kinds = json.loads(place.read(coco_name(entry.name)))["categories"]
+        samples = [next(damages, same)(sample) for sample in read_samples(place.read(tar_name(entry.name)))]
+        entries.append(write_shard(place, entry.name, entry.split, samples, kinds, {}))
+    write_signed_index(place, entries)
+    found = call(*words).output
+    for told in (
+        "rendered again it differs",
+        "its scene differs",
+        "traced again they differ",
+        "another one in the job",
+    ):
+        assert told in found, found
+    write_list(listed, skus(7))
+    assert "not proven: drawing scenes and pictures again: the SKU list is not the one" in call(*words).output
+
+
+def repainted(sample: Sample) -> Sample:
+    pixels = cv2.imdecode(np.frombuffer(sample.files["jpg"], np.uint8), cv2.IMREAD_COLOR)
+    return replace(sample, files={**sample.files, "jpg": cv2.imencode(".jpg", 255 - pixels)[1].tobytes()})
+
+
+def scene_changed(sample: Sample) -> Sample:
+    return replace(sample, files={**sample.files, "scene.json": sample.files["scene.json"] + b" "})
+
+
+def label_lost(sample: Sample) -> Sample:
+    return replace(sample, annotations=sample.annotations[:-1])
+
+
+def same(sample: Sample) -> Sample:
+    return sample
 
 
 def check_scenes(place: Place) -> None:
     """Every picture shows the products that were dealt to it, with labels that were traced anew from its scene."""
-    import cv2
-
     from render.scene import SceneSpec
 
     plan = read_plan(place)
