@@ -52,6 +52,8 @@ class Learner(L.LightningModule):
         self.losses: dict[str, float] = {}
         if freeze_backbone:
             model.backbone.requires_grad_(False)
+        # Now, not with the first step: processes that learn together are told once which weights are learned.
+        self.train()
 
     def train(self, mode: bool = True) -> Learner:
         """As torch's, but pretrained batch norms keep their statistics: a batch of few pictures would spoil them."""

@@ -93,7 +93,7 @@ def score_after(name: str, pictures: Path, out: Path, *, steps: int, rate: float
 def with_few_proposals(model: nn.Module) -> nn.Module:
     """The same network, learning from fewer proposals a picture: hundreds of them are what costs time."""
     if hasattr(model, "roi_heads"):
-        model.roi_heads.fg_bg_sampler.batch_size_per_image = 32
+        model.roi_heads.fg_bg_sampler.batch_size_per_image = 16
         model.rpn._pre_nms_top_n = {"training": 200, "testing": 200}
         model.rpn._post_nms_top_n = {"training": 60, "testing": 60}
     return model
