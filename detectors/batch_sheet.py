@@ -23,7 +23,12 @@ TINT = 0.15
 PAPER = (24, 24, 24)
 IGNORED_COLOR = (170, 170, 170)
 
+# Pixels of a name that are shown however narrow its box is.
+LEAST_NAME = 32
+
 Color = tuple[int, int, int]
+# Left, top, right, bottom; the last pixels belong to it.
+Place = tuple[int, int, int, int]
 
 
 def draw_batch(
@@ -31,7 +36,8 @@ def draw_batch(
 ) -> None:
     """Writes `out` (PNG): the samples in rows of `columns`, a caption such as source and file under each.
 
-    Boxes are solid in their class's colour with its name, ignored ones dashed grey; masks are tinted.
+    Boxes are solid in their class's colour with its name, as far as there is room; ignored ones dashed grey; masks are
+    tinted.
     """
     if len(samples) != len(captions) or not samples or columns < 1:
         raise ValueError(f"{len(samples)} samples with {len(captions)} captions in {columns} columns")
@@ -62,9 +68,12 @@ def draw_sample(sample: Sample, class_names: Sequence[str]) -> Image.Image:
             _draw_dashed(draw, (x0, y0, x1, y1))
         else:
             draw.rectangle((x0, y0, x1, y1), outline=label_color(int(label)))
-    for box, label in zip(sample.boxes, sample.labels, strict=True):
+    taken: list[Place] = []
+    sizes = np.prod(sample.boxes[:, 2:] - sample.boxes[:, :2], axis=1)
+    for place in np.argsort(-sizes, kind="stable"):  # the largest first: their names have room
+        box, label = sample.boxes[place], sample.labels[place]
         if label != IGNORED:
-            _draw_name(draw, class_names[label], box, label_color(int(label)), image.size)
+            _draw_name(draw, class_names[label], box, label_color(int(label)), image.size, taken)
     return image
 
 
@@ -96,17 +105,36 @@ def _draw_dashed(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int]) -> N
         draw.line((x1, y, x1, end), fill=IGNORED_COLOR)
 
 
-def _draw_name(draw: ImageDraw.ImageDraw, name: str, box: NDArray, color: Color, size: tuple[int, int]) -> None:
-    """The name on its colour above the box, or inside where there is no room."""
-    font = _font()
-    width, height = int(font.getlength(name)) + 4, TEXT_SIZE + 3
+def _draw_name(
+    draw: ImageDraw.ImageDraw, name: str, box: NDArray, color: Color, size: tuple[int, int], taken: list[Place]
+) -> None:
+    """The name on its colour above the box, or inside where there is no room; cut to the box, left away over others."""
+    name = _cut(name, max(int(box[2] - box[0]) - 4, LEAST_NAME))
+    width, height = int(_font().getlength(name)) + 4, TEXT_SIZE + 3
     x = max(0, min(int(box[0]), size[0] - width))
     y = int(box[1]) - height
     if y < 0:
         y = max(0, min(int(box[1]) + 1, size[1] - height))
-    draw.rectangle((x, y, x + width - 1, y + height - 1), fill=color)
+    place = (x, y, x + width - 1, y + height - 1)
+    if any(_overlap(place, other) for other in taken):
+        return
+    taken.append(place)
+    draw.rectangle(place, fill=color)
     dark = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] < 120
-    draw.text((x + 2, y), name, fill=(255, 255, 255) if dark else (0, 0, 0), font=font)
+    draw.text((x + 2, y), name, fill=(255, 255, 255) if dark else (0, 0, 0), font=_font())
+
+
+def _overlap(one: Place, other: Place) -> bool:
+    return one[0] <= other[2] and other[0] <= one[2] and one[1] <= other[3] and other[1] <= one[3]
+
+
+def _cut(text: str, width: int) -> str:
+    """The text, or its beginning, as far as it fits."""
+    if _font().getlength(text) <= width:
+        return text
+    while text and _font().getlength(f"{text}…") > width:
+        text = text[:-1]
+    return f"{text.rstrip()}…"
 
 
 def _shortened(text: str, width: int) -> str:
