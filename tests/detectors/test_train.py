@@ -18,6 +18,7 @@ from assets.errors import SynthError
 from detectors.checkpoint import BEST, LAST, load_checkpoint
 from detectors.learner import SPOILED_BATCH, Learner
 from detectors.prepare import DataSettings
+from detectors.schedule import Plan
 from detectors.train import run_training
 
 
@@ -230,6 +231,15 @@ def test_settings_that_cannot_be_are_told_before_any_work(
 ) -> None:
     with pytest.raises(SynthError, match=said):
         tiny_training(tmp_path / "run", both(shapes), **fields)
+
+
+def test_pretrained_norms_are_frozen_from_the_beginning(tmp_path: Path) -> None:
+    """Processes that share a network ask it once, before the first step, which weights are learned."""
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4))
+    plan = Plan((), (), samples=1, steps_per_epoch=1, seed=0)
+    Learner(model, plan, (), learning_rate=1e-3, weight_decay=0.0, frozen_norms=("1",), out=tmp_path)
+    assert [weight.requires_grad for weight in model.parameters()] == [True, True, False, False]
+    assert model[0].training and not model[1].training
 
 
 def test_masks_that_are_missing_are_told(shapes: Path, tmp_path: Path) -> None:
