@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import json
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -96,6 +99,51 @@ def test_close_calls_and_refused_products_are_decided_on(gallery: Gallery, tmp_p
     assert [(row.decision, row.sku) for row in rows] == [("open", ""), ("known", gallery.keys[1]), *[("open", "")] * 2]
     assert rows[0].suggested == gallery.keys[0] == '=cmd|" /C calc"'
     assert {row.image for row in rows} == {str(tmp_path / "a.png")} and rows[3].xyxy == (30, 5, 38, 25)
+
+
+# Clicks as a reviewer would, and leaves what the export would save as the page's only text.
+CLICKS = """<script>
+var save = URL.createObjectURL;
+URL.createObjectURL = function (blob) {
+  blob.text().then(function (text) {
+    var saved = document.createElement("pre");
+    saved.textContent = text;
+    document.body.replaceChildren(saved);
+  });
+  return save.call(URL, blob);
+};
+var cases = document.querySelectorAll(".case");
+cases[0].querySelector("[data-act=accept]").click();
+cases[1].querySelectorAll(".candidate")[1].click();
+cases[2].querySelector("[data-act=unknown]").click();
+document.getElementById("export").click();
+</script></body>"""
+
+
+def test_a_browser_exports_what_was_clicked(gallery: Gallery, tmp_path: Path) -> None:
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("no Chromium here: 'apt install chromium' to try the page's own script")
+    review = Review(tmp_path / "out", gallery)
+    verdicts = [Verdict.REVIEW, Verdict.KNOWN, Verdict.UNKNOWN, Verdict.REVIEW]
+    review.add([recognized(photo(tmp_path), gallery, verdicts, [0.05, 0.5, 0.3, 0.01])])
+    page_file = review.finish(DECISION)
+    assert page_file is not None
+    page_file.write_text(page_file.read_text().replace("</body>", CLICKS))
+    words = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000", "--dump-dom"]
+    words += [f"--user-data-dir={tmp_path / 'profile'}", page_file.as_uri()]
+    shown = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120).stdout
+    saved = re.search(r"<body><pre>(.*)</pre></body>", shown, re.DOTALL)
+    assert saved is not None, shown
+    (tmp_path / "decisions.csv").write_text(html.unescape(saved[1]))
+    rows = read_reviewed(tmp_path / "decisions.csv").rows
+    made = [(row.decision, row.sku) for row in rows]
+    assert made == [
+        ("other", gallery.keys[1]),
+        ("known", gallery.keys[1]),
+        ("unknown", ""),
+        ("accept", gallery.keys[3]),
+    ]
 
 
 def test_texts_of_strangers_stay_texts(gallery: Gallery, tmp_path: Path) -> None:
