@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -165,7 +164,7 @@ def _compare_sample(stored: Sample, made: Sample, where: str, checked: PicturesC
         told = "drawn again from catalogue, recipe, plan, seed and index its scene differs"
         checked.found.append(Violation(where, told))
         return
-    if stored.annotations != json.loads(json.dumps(made.annotations)):
+    if stored.annotations != made.annotations:
         told = f"traced again they differ ({len(made.annotations)} annotations, {len(stored.annotations)} stored)"
         checked.found.append(Violation(where, told))
     checked.found += _compare_extras(stored.files, made.files, where)
