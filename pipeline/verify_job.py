@@ -60,7 +60,8 @@ def check_job_scenes(
         try:
             work, chosen = _prepare(place, shards, sources, Path(folder), checked)
         except (SynthError, OSError, KeyError, ValueError) as error:
-            checked.skipped.append(f"{AGAIN}: {str(error).splitlines()[0]}")
+            why = (str(error).splitlines() or [type(error).__name__])[0]
+            checked.skipped.append(f"{AGAIN}: {why}")
             return checked
         tasks = [task for tasks in chosen.values() for task in tasks]
         outcomes = run_tasks(RENDERING, work, tasks) if tasks and not stop() else []
