@@ -195,8 +195,8 @@ def check_list(layout: Layout, catalog: Catalog) -> None:
         raise SynthError("the SKU list has changed since the run began", where=str(catalog.source), hint=hint)
 
 
-def claim_folder(layout: Layout, info: DatasetInfo) -> None:
-    """Makes the folder the run's own, or checks that it already is.
+def check_folder(layout: Layout, info: DatasetInfo) -> None:
+    """That the folder is the run's own, or free.
 
     Raises SynthError where it holds other things, another run's data set, or more scenes than asked for.
     """
@@ -206,6 +206,11 @@ def claim_folder(layout: Layout, info: DatasetInfo) -> None:
         raise SynthError(
             "the output folder is not empty and holds no data set", where=str(layout.root), hint="give another --out"
         )
+
+
+def claim_folder(layout: Layout, info: DatasetInfo) -> None:
+    """Makes the folder the run's own. Raises SynthError as check_folder does."""
+    check_folder(layout, info)
     for name in ("images", "scenes", "labels", "annotations", *info.extras):
         (layout.root / name).mkdir(parents=True, exist_ok=True)
     write_whole(layout.info, info.to_json().encode())

@@ -18,7 +18,7 @@ from assets.library import check_sources
 from assets.limits import DATASET_JSON, read_file
 from assets.source_pins import SourcePins
 from pipeline.checksums import ChecksumSpool, sha256, sha256_of, sound_digests, spool_checksums, write_checksums
-from pipeline.dataset_info import claim_folder, describe_run, keep_streams
+from pipeline.dataset_info import check_folder, claim_folder, describe_run, keep_streams
 from pipeline.disk_errors import disk_error
 from pipeline.failures import FailureList
 from pipeline.layout import Layout, split_of, stem_of
@@ -88,6 +88,8 @@ def run_render(
     with lock_folder(settings.out) as lock:
         summary = RunSummary(settings.out, settings.scenes, catalog_size=len(catalog))
         try:
+            check_folder(layout, info)
+            _check_products(settings, layout)
             claim_folder(layout, info)
             sweep_cache(settings.cache)
             _render_missing(settings, layout, job, summary, _Run(reporter, stop, lock))
@@ -114,6 +116,19 @@ class _Run:
     lock: int
 
 
+def _check_products(settings: RunSettings, layout: Layout) -> None:
+    """Before anything is written: a set goes on with the products that it was begun with. Raises SynthError."""
+    if not layout.sources.exists():
+        return
+    try:
+        finished = len(_finished(settings, layout))
+    except FileNotFoundError:  # a folder was taken away
+        finished = 0
+    if finished < settings.scenes:
+        library = open_library(settings.sku_list, settings.backdrops, settings.cache)
+        check_sources(SourcePins(layout.sources), library)
+
+
 def _folders(layout: Layout) -> list[Path]:
     return [layout.root, *(path for path in layout.root.iterdir() if path.is_dir())]
 
@@ -129,8 +144,6 @@ def _render_missing(settings: RunSettings, layout: Layout, job: Job, summary: Ru
     missing = [index for index in range(settings.scenes) if index not in finished]
     summary.found = len(finished)
     pins = SourcePins(layout.sources)
-    if missing and layout.sources.exists():
-        check_sources(pins, open_library(settings.sku_list, settings.backdrops, settings.cache))
     failures = FailureList(settings, finished)
     stop = _announced(run)
     started = time.monotonic()

@@ -22,6 +22,7 @@ from assets.atomic import lock_folder, whole_file, write_whole
 from assets.catalog import load_catalog
 from assets.demo import demo_list
 from assets.errors import SynthError
+from assets.source_pins import SourcePins
 from detectors.progress import duration_text, rate_text
 from pipeline.dataset_info import check_list
 from pipeline.disk_errors import disk_error, takes_no_more
@@ -227,6 +228,21 @@ def test_a_mesh_that_vanishes_in_the_middle_fails_its_scenes_until_it_is_back(tm
     summary = run(settings, jobs.write_scene)
     assert (summary.found, summary.made, summary.failures) == (1, 1, [])
     assert not Layout(settings.out).failures.exists()
+
+
+def test_more_scenes_of_other_products_are_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_for(tmp_path, scenes=1, workers=1)
+    run(settings, jobs.write_scene)
+    layout = Layout(settings.out)
+    SourcePins(layout.sources).pin("demo-0001", "of other files")
+    before = {file: file.read_bytes() for file in (layout.info, layout.sources)}
+    monkeypatch.setattr("pipeline.render_run.check_sources", lambda pins, library: pins.check(lambda sku: "of these"))
+    with pytest.raises(SynthError, match="begun with"):
+        run(replace(settings, scenes=2), jobs.write_scene)
+    assert {file: file.read_bytes() for file in before} == before
+    assert run(settings, jobs.write_scene).found == 1
 
 
 def test_a_list_that_changes_in_the_middle_lets_no_new_worker_start(tmp_path: Path) -> None:
