@@ -10,7 +10,7 @@ from by_heart import score_after
 # Detector, steps of four pictures, rate for starting from nothing, size of the pictures.
 CASES = [
     ("fcos", 90, 0.002, (160, 128)),
-    ("retinanet", 220, 0.002, (160, 128)),
+    ("retinanet", 160, 0.002, (160, 128)),
     ("ssd300", 150, 0.003, (300, 300)),
     ("ssdlite", 150, 0.003, (256, 192)),
 ]

@@ -13,8 +13,8 @@ from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD
 
 # Detector, steps of four pictures, rate for starting from nothing, size of the pictures.
 CASES = [
-    ("fasterrcnn", 110, 0.002, (160, 128)),
-    ("maskrcnn", 110, 0.002, (160, 128)),
+    ("fasterrcnn", 80, 0.002, (160, 128)),
+    ("maskrcnn", 80, 0.002, (160, 128)),
 ]
 # Detectors that differ from "fasterrcnn" in nothing but their backbone and how many proposals they take.
 SAME = ("fasterrcnn_mobilenet", "fasterrcnn_mobilenet_320")
