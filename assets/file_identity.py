@@ -188,3 +188,9 @@ def _write(memory: Path, table: str, statement: str, rows: Sequence[tuple[object
         with contextlib.closing(sqlite3.connect(memory, timeout=10)) as base, base:
             base.execute(table)
             base.executemany(statement, rows)
+
+
+def first_named(texts: Sequence[str]) -> list[str]:
+    """The first few of what has changed, and how many more there are: problems of an error."""
+    more = [f"and {len(texts) - MAX_NAMED} more"] if len(texts) > MAX_NAMED else []
+    return [*texts[:MAX_NAMED], *more]

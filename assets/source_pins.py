@@ -11,7 +11,7 @@ from typing import IO
 
 from assets.atomic import write_whole
 from assets.errors import SynthError
-from assets.file_identity import MAX_NAMED
+from assets.file_identity import first_named
 
 CHANGED = "the files of a product are not those that the data set was begun with"
 HINT = "put them back as they were, or render into another --out"
@@ -49,8 +49,7 @@ class SourcePins:
             self._catch_up(file)
         changed = [sku for sku, digest in sorted(self._known.items()) if digest_of(sku) not in (digest, None)]
         if changed:
-            more = [f"and {len(changed) - MAX_NAMED} more"] if len(changed) > MAX_NAMED else []
-            problems = [f"SKU {sku!r}" for sku in changed[:MAX_NAMED]] + more
+            problems = first_named([f"SKU {sku!r}" for sku in changed])
             raise SynthError(CHANGED, found=f"{len(changed)} of {len(self._known)}", problems=problems, hint=HINT)
 
     def settle(self) -> None:

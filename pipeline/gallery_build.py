@@ -15,7 +15,7 @@ from rich.console import Console
 from assets.atomic import sweep_cache, write_whole
 from assets.catalog import Catalog, load_catalog
 from assets.errors import SynthError
-from assets.file_identity import MAX_NAMED
+from assets.file_identity import first_named
 from assets.plurals import count_of
 from assets.sku_lists import SkuSource
 from detectors.gallery.embedders import embedder_path, keep_embedder, note_of_run
@@ -216,10 +216,9 @@ class _Work:
 def _check_unchanged(before: Mapping[str, str], now: Mapping[str, str]) -> None:
     changed = [f"SKU {key!r}" for key in sorted(before) if now[key] != before[key]]
     if changed:
-        more = [f"and {len(changed) - MAX_NAMED} more"] if len(changed) > MAX_NAMED else []
         hint = "once they change no more, give the same command again: it renders what is needed"
         what = f"the files of {count_of(len(changed), 'product')} have changed while the gallery was made"
-        raise SynthError(what, problems=[*changed[:MAX_NAMED], *more], hint=hint)
+        raise SynthError(what, problems=first_named(changed), hint=hint)
 
 
 def _settle_embedder(settings: BuildSettings, parent: Gallery | None) -> EmbedderNote:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from pipeline.job_scene import draw_task, start_worker
 from pipeline.job_settings import JobSettings
 from pipeline.job_store import Generation, Plan
 from pipeline.job_tasks import SceneTask, Work
+from pipeline.render_run import never
 from pipeline.run_settings import RunSettings
 from pipeline.scene_job import opened_worker
 from pipeline.worker_process import Job
@@ -86,14 +87,15 @@ def run_pilot(plan: Plan, work: Work, settings: JobSettings, scenes: int = SCENE
         shutil.rmtree(work.spool, ignore_errors=True)
 
 
-def run_tasks(job: Job, work: Work, tasks: Sequence[SceneTask]) -> list[Outcome]:
-    """What became of scenes that workers of this machine were handed."""
+def run_tasks(job: Job, work: Work, tasks: Sequence[SceneTask], *, stop: Callable[[], bool] = never) -> list[Outcome]:
+    """What became of scenes that workers of this machine were handed; stop: once it says True no more are begun."""
     by_index = {task.index: task for task in tasks}
     outcomes: list[Outcome] = []
     with Crew(job, work.settings, order=by_index.__getitem__) as crew:
         crew.add(by_index)
-        while crew.has_work(False):
-            crew.hand_out()
+        while crew.has_work(stopping := stop()):
+            if not stopping:
+                crew.hand_out()
             outcomes += crew.attend()
         crew.dismiss()
     return outcomes

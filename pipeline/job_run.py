@@ -17,7 +17,7 @@ from assets.atomic import remove_leftovers, sweep_cache
 from assets.catalog import Catalog
 from assets.cores import usable_cores
 from assets.errors import SynthError
-from assets.file_identity import MAX_NAMED
+from assets.file_identity import first_named
 from assets.plurals import count_of
 from pipeline.disk_errors import disk_error
 from pipeline.job_digests import sku_digests
@@ -278,12 +278,11 @@ class _Driver:
         digests = self.digests.copy()
         digests[rows] = 0
         write_version(self.place, replace(plan.current, digests=digests), plan.ids)
-        more = [f"and {len(rows) - MAX_NAMED} more"] if len(rows) > MAX_NAMED else []
         raise SynthError(
             "files of products changed while the job ran: its scenes show now the old ones, now the new ones",
             where=self.place.url,
             found=f"{len(rows)} of {count_of(len(self.catalog), 'SKU')}",
-            problems=[f"SKU {self.catalog.keys[row]!r}" for row in rows[:MAX_NAMED]] + more,
+            problems=first_named([f"SKU {self.catalog.keys[row]!r}" for row in rows]),
             hint="give the same command again: it makes the scenes with these products anew",
         )
 

@@ -53,7 +53,7 @@ def check_job_scenes(
 ) -> PicturesChecked:
     """Makes some scenes of the job at `place` again, evenly spread over those that lie in `shards`.
 
-    Whatever keeps that from being done is told in `skipped`; stop: asked between shards.
+    Whatever keeps that from being done is told in `skipped`; stop: asked between scenes and shards.
     """
     checked = PicturesChecked()
     with scratch_folder("verify") as folder:
@@ -64,14 +64,14 @@ def check_job_scenes(
             checked.skipped.append(f"{AGAIN}: {why}")
             return checked
         tasks = [task for tasks in chosen.values() for task in tasks]
-        outcomes = run_tasks(RENDERING, work, tasks) if tasks and not stop() else []
+        outcomes = run_tasks(RENDERING, work, tasks, stop=stop)
         failed = {outcome.index: outcome.reason for outcome in outcomes if outcome.reason}
         checked.skipped += [f"making scene {index} again: {reason}" for index, reason in failed.items()]
+        made = {outcome.index for outcome in outcomes if not outcome.reason}
         for name, tasks in chosen.items():
-            if not outcomes or stop():
+            if stop():
                 break
-            made = [task for task in tasks if task.index not in failed]
-            _compare_shard(place, name, made, work, checked)
+            _compare_shard(place, name, [task for task in tasks if task.index in made], work, checked)
     checked.tell_near()
     return checked
 
