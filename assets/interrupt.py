@@ -106,6 +106,11 @@ def working() -> Iterator[None]:
         state.phase = "ending"
 
 
+def never() -> bool:
+    """For work that nobody asks to stop."""
+    return False
+
+
 @contextmanager
 def stop_on_signals(
     kept: str = "everything finished is kept: the same command resumes there", *, step: str = ""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from assets.atomic import sweep_cache
 from assets.errors import SynthError, printable
+from assets.interrupt import never
 from assets.scratch import scratch_folder
 from assets.sku_lists import SkuSource
 from detectors.progress import duration_text
@@ -57,11 +58,6 @@ class BuildSummary:
     notes: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
     interrupted: bool = False
-
-
-def never() -> bool:
-    """For builds that nothing interrupts."""
-    return False
 
 
 def build_assets(

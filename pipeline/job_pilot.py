@@ -13,13 +13,13 @@ import numpy as np
 
 from assets.atomic import write_whole
 from assets.cores import usable_cores
+from assets.interrupt import never
 from pipeline.job_plan import coverage_of, next_generation, scene_task
 from pipeline.job_receipts import counts, tallies
 from pipeline.job_scene import draw_task, start_worker
 from pipeline.job_settings import JobSettings
 from pipeline.job_store import Generation, Plan
 from pipeline.job_tasks import SceneTask, Work
-from pipeline.render_run import never
 from pipeline.run_settings import RunSettings
 from pipeline.scene_job import opened_worker
 from pipeline.worker_process import Job

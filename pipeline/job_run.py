@@ -18,6 +18,7 @@ from assets.catalog import Catalog
 from assets.cores import usable_cores
 from assets.errors import SynthError
 from assets.file_identity import first_named
+from assets.interrupt import never
 from assets.plurals import count_of
 from pipeline.disk_errors import disk_error
 from pipeline.job_digests import sku_digests
@@ -42,7 +43,7 @@ from pipeline.job_storage import PatientPlace
 from pipeline.job_store import DIGEST_BYTES, Generation, Plan, Shard, read_plan, write_generation, write_version
 from pipeline.job_tasks import ShardTask, Work
 from pipeline.progress import Reporter
-from pipeline.render_run import FEWEST_FAILURES, never
+from pipeline.render_run import FEWEST_FAILURES
 from pipeline.worker_process import Job
 
 RENDERING = Job(make_scene, start_worker)

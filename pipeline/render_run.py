@@ -13,6 +13,7 @@ from typing import Any
 from assets.atomic import lock_folder, remove_leftovers, sweep_cache, sync_folder
 from assets.catalog import Catalog
 from assets.errors import SynthError
+from assets.interrupt import never
 from assets.json_input import parse_json
 from assets.library import check_sources
 from assets.limits import DATASET_JSON, read_file
@@ -59,11 +60,6 @@ class RunSummary:
     seconds: float = 0.0
     interrupted: bool = False
     failures: list[Outcome] = field(default_factory=list)
-
-
-def never() -> bool:
-    """For runs that nobody interrupts."""
-    return False
 
 
 def run_render(

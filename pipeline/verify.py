@@ -11,6 +11,7 @@ import numpy as np
 
 from assets.catalog import Catalog
 from assets.errors import SynthError
+from assets.interrupt import never
 from assets.json_input import stream_json
 from assets.library import Library
 from assets.limits import COCO_BYTES, DATASET_INSTANCES, PICTURE_BYTES
@@ -51,16 +52,11 @@ class VerifyReport:
     checked: str = ""
 
 
-def never_stop() -> bool:
-    """For checks that nothing interrupts."""
-    return False
-
-
 @dataclass
 class _Tally:
     """Counts and findings while a data set is read. stop: asked between pictures whether to end early."""
 
-    stop: Callable[[], bool] = never_stop
+    stop: Callable[[], bool] = never
     violations: list[Violation] = field(default_factory=list)
     images: int = 0
     annotations: int = 0
@@ -100,7 +96,7 @@ def verify_dataset(
     sku_list: SkuSource | None = None,
     sample: int = 10,
     cache: Path,
-    stop: Callable[[], bool] = never_stop,
+    stop: Callable[[], bool] = never,
 ) -> VerifyReport:
     """All violations of the data set in `folder`; `sample` scenes are drawn and traced again.
 

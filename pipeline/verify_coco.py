@@ -14,6 +14,7 @@ import numpy as np
 
 from assets.errors import SynthError
 from assets.image_input import open_picture, reason_of
+from assets.interrupt import never
 from assets.limits import DATASET_PICTURES, PICTURE_BYTES, read_file
 from assets.plurals import count_of
 from assets.scratch import scratch_folder
@@ -21,7 +22,7 @@ from detectors.coco_values import is_text, short, whole_number
 from pipeline.checksums import CHECKSUMS
 from pipeline.data_source import PlainSplit, Record, find_splits, head_of, records_of
 from pipeline.data_spool import IdSpool
-from pipeline.verify import MOST_VIOLATIONS, VerifyReport, never_stop
+from pipeline.verify import MOST_VIOLATIONS, VerifyReport
 from pipeline.verify_checksums import NO_CHECKSUMS, check_checksums
 from pipeline.verify_foreign import check_foreign_image, check_foreign_record
 from pipeline.verify_records import Violation
@@ -76,7 +77,7 @@ class _Pictures:
         return width, height
 
 
-def verify_coco(path: Path, *, images: Path | None = None, stop: Callable[[], bool] = never_stop) -> VerifyReport:
+def verify_coco(path: Path, *, images: Path | None = None, stop: Callable[[], bool] = never) -> VerifyReport:
     """All violations of the COCO file at `path`, or of those in the folder.
 
     images: where the pictures lie, if not beside their file. Raises SynthError where there is no COCO file, or none of

@@ -17,6 +17,7 @@ from rich.console import Console
 from assets.categories import same_category
 from assets.errors import SynthError
 from assets.image_input import decode_pixels, open_picture
+from assets.interrupt import never
 from assets.places import Place
 from assets.scratch import scratch_folder
 from assets.shards import Record, Sample, ShardEntry, coco_name, read_categories, read_index, tar_name
@@ -29,7 +30,7 @@ from pipeline.data_parts import parse_part
 from pipeline.data_spool import IdSpool
 from pipeline.data_workers import map_shards
 from pipeline.job_settings import JOB
-from pipeline.verify import MOST_VIOLATIONS, VerifyReport, never_stop
+from pipeline.verify import MOST_VIOLATIONS, VerifyReport
 from pipeline.verify_checksums import NO_CHECKSUMS, check_place_checksums
 from pipeline.verify_extras import EXTRA_CHECKS
 from pipeline.verify_foreign import check_foreign_image, check_foreign_record
@@ -58,7 +59,7 @@ def verify_shards(
     *,
     workers: int = 1,
     sources: JobSources | None = None,
-    stop: Callable[[], bool] = never_stop,
+    stop: Callable[[], bool] = never,
 ) -> VerifyReport:
     """All violations of the sharded data set at `place`, its shards read by `workers` processes.
 
