@@ -9,19 +9,19 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from assets.backdrops import Backdrops
-from assets.catalog import Catalog, Sku
+from assets.backdrops.collection import Backdrops
+from assets.catalog.load import Catalog, Sku
+from assets.catalog.sku_lists import Root, folder_of
 from assets.errors import SynthError
-from assets.look import Shape, Texture
-from assets.mesh import Mesh
-from assets.mesh_sources import source_digest
-from assets.mesh_store import load_or_make, read_mesh, read_rest, write_mesh, write_rest
-from assets.rest import Rest, rest_from_mesh
-from assets.sku_lists import Root, folder_of
-from assets.source_pins import SourcePins
+from assets.files.source_pins import SourcePins
+from assets.mesh.rest import Rest, rest_from_mesh
+from assets.mesh.sources import source_digest
+from assets.mesh.store import load_or_make, read_mesh, read_rest, write_mesh, write_rest
+from assets.mesh.types import Mesh
+from assets.props.look import Shape, Texture
 
 if TYPE_CHECKING:
-    from assets.mesh_file import LoadedMesh
+    from assets.mesh.load import LoadedMesh
 
 # Raised whenever normalisation, packages or rest poses change: old cache entries are then left alone.
 FORMAT = 2
@@ -68,8 +68,8 @@ class Library:
 
     def prop(self, shape: Shape, texture: Texture, *, wear: float = 0.0) -> Mesh:
         """The mesh of a prop, its texture drawn or read from the backdrops."""
-        from assets.decoys import make_decoy
-        from assets.props import make_prop
+        from assets.props.bodies import make_prop
+        from assets.props.decoys import make_decoy
 
         def make() -> Mesh:
             if shape.kind == "pack":
@@ -92,8 +92,8 @@ class Library:
         return self._rests.get(sku, load)
 
     def lighter(self, mesh: Mesh, faces: int) -> Mesh:
-        """A mesh of this library, or a worn copy of one, in about `faces` faces; see assets/mesh_lighter.py."""
-        from assets.mesh_lighter import lighter_mesh
+        """A mesh of this library, or a worn copy of one, in about `faces` faces; see assets/mesh/lod.py."""
+        from assets.mesh.lod import lighter_mesh
 
         path = self._path(_digest("lighter 1", mesh.shape_key, str(faces)), ".npz")
         return load_or_make(path, read_mesh, lambda: lighter_mesh(mesh, faces), write_mesh)
@@ -112,9 +112,9 @@ class Library:
             ) from error
 
     def _package(self, sku: Sku, root: Root) -> Mesh:
-        """A package; those made from pictures are kept, see assets/package_store.py."""
-        from assets.package_store import has_pictures, stored_package
-        from assets.packaging import make_package
+        """A package; those made from pictures are kept, see assets/packages/store.py."""
+        from assets.packages.build import make_package
+        from assets.packages.store import has_pictures, stored_package
 
         if not has_pictures(sku):
             return make_package(sku, root)
@@ -139,7 +139,7 @@ class Library:
 
         Raises SynthError where a picture cannot be read.
         """
-        from assets.package_store import has_pictures
+        from assets.packages.store import has_pictures
 
         if sku.mesh:
             return self._mesh_path(sku)
@@ -150,8 +150,8 @@ class Library:
         return self._path(source_digest(sku, self.catalog.root_of(sku.sku), version=FORMAT, index_dir=index), ".npz")
 
     def _package_path(self, sku: Sku) -> Path:
-        from assets.package_store import package_digest
-        from assets.packaging import TEXTURE_PX
+        from assets.packages.build import TEXTURE_PX
+        from assets.packages.store import package_digest
 
         return self._path(package_digest(sku, self.catalog.root_of(sku.sku), TEXTURE_PX), ".pkg")
 
@@ -174,7 +174,7 @@ def load_product(sku: Sku, root: Root) -> LoadedMesh:
 
     Raises SynthError where the file cannot be used.
     """
-    from assets.mesh_file import load_mesh
+    from assets.mesh.load import load_mesh
 
     size = (sku.width_m, sku.depth_m, sku.height_m)
     path = root / sku.mesh
@@ -186,7 +186,7 @@ def _digest(*texts: str) -> str:
 
 
 def _worn(mesh: Mesh, wear: float) -> Mesh:
-    from assets.wear import worn_mesh
+    from assets.props.wear import worn_mesh
 
     return worn_mesh(mesh, wear)
 

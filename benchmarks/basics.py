@@ -18,12 +18,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from assets.backdrops import Backdrops
-from assets.catalog import load_catalog
+from assets.backdrops.collection import Backdrops
+from assets.catalog.load import load_catalog
 from assets.demo import demo_list
 from assets.errors import SynthError
 from assets.library import Library
-from pipeline.run_settings import default_cache
+from pipeline.run.settings import default_cache
 from render.backends import BACKENDS, open_backend
 from render.draw import draw_frame
 from render.labels import annotate, trace_geometry

@@ -13,11 +13,11 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.backdrops import Backdrops
-from assets.catalog import load_catalog
+from assets.backdrops.collection import Backdrops
+from assets.catalog.load import load_catalog
 from assets.demo import demo_list
 from assets.library import Library
-from pipeline.run_settings import default_cache
+from pipeline.run.settings import default_cache
 from render.backends import RenderSettings, open_backend
 from render.geometry import pixel_rays, transform
 from render.labels import trace_geometry

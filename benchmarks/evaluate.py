@@ -20,9 +20,9 @@ from typing import Any
 import click
 import numpy as np
 
-from detectors.evaluate.coco_numbers import NAMES, coco_numbers
+from detectors.data.image_set import Classes, ImageSet, Packed, Predictions
+from detectors.evaluate.metrics.coco_numbers import NAMES, coco_numbers
 from detectors.evaluate.report import evaluate
-from detectors.image_set import Classes, ImageSet, Packed, Predictions
 
 SIDE = 1000
 

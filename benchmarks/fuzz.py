@@ -3,7 +3,7 @@
     PYTHONPATH=.:tests python benchmarks/fuzz.py --kind mesh --minutes 10 --keep /tmp/failures
 
 Seeds count up from --seed, so a run can be repeated; a failure is written as the files that led to it, shrunk, with
-the traceback beside them. Kinds: those of tests/fuzzing/kinds.py, and "set", for which a small set is rendered first.
+the traceback beside them. Kinds: those of tests/support/fuzzing/kinds.py, and "set", for which a small set is rendered first.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from functools import partial
 from pathlib import Path
 
 import click
-from fuzzing.files import Files, HangError, Sandbox, sandbox
-from fuzzing.kinds import KINDS, Check
 from hypothesis import HealthCheck, given, settings
 from hypothesis import seed as seeded
 from hypothesis.strategies import SearchStrategy
+
+from support.fuzzing.files import Files, HangError, Sandbox, sandbox
+from support.fuzzing.kinds import KINDS, Check
 
 # Examples of one seed: hypothesis then starts afresh, and failures found so far are kept.
 EXAMPLES = 200
@@ -110,13 +111,13 @@ def _of_set(scratch: Path) -> tuple[object, Path]:
     """The strategy over a small data set, rendered on the spot."""
     import io
 
-    from fuzzing.sets import damages
     from rich.console import Console
 
     from assets.demo import demo_list
-    from pipeline.progress import Reporter
-    from pipeline.render_run import run_render
-    from pipeline.run_settings import RunSettings
+    from pipeline.run.progress import Reporter
+    from pipeline.run.render import run_render
+    from pipeline.run.settings import RunSettings
+    from support.fuzzing.sets import damages
 
     run = RunSettings(
         sku_list=demo_list(),
@@ -134,7 +135,7 @@ def _of_set(scratch: Path) -> tuple[object, Path]:
 
 
 def _set_check(files: Files, box: Sandbox) -> None:
-    from fuzzing.sets import check_set_is_verified
+    from support.fuzzing.sets import check_set_is_verified
 
     check_set_is_verified(files, box, *_good, sample=len(files) - 1)
 

@@ -4,7 +4,7 @@
     python benchmarks/packshot_angles.py --count 600
 
 Draws packshots with known masks (packshot_drawings.py), turns each whole picture about the vertical by 15, 20, 30 or 40
-degrees before a camera 2.5 or 4 picture widths away, and asks assets/packshot_angle.py about both.
+degrees before a camera 2.5 or 4 picture widths away, and asks assets/packages/packshots/angle.py about both.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from assets.catalog import Sku
-from assets.cutout import cut_out
-from assets.cutout_holes import count_holes
-from assets.packshot_angle import angle_doubt, smooth_mask
+from assets.catalog.load import Sku
+from assets.packages.packshots.angle import angle_doubt, smooth_mask
+from assets.packages.packshots.cutout import cut_out
+from assets.packages.packshots.holes import count_holes
 
 DEGREES, DISTANCES = (15, 20, 30, 40), (2.5, 4.0)
 

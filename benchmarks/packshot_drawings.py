@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.artwork import draw_panel, label_colors
-from assets.catalog import Sku
+from assets.catalog.load import Sku
+from assets.packages.print.artwork import draw_panel, label_colors
 
 SIDE = 800
 # Width in metres, depth and height in widths: from, to.

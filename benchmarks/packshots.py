@@ -30,16 +30,16 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from assets.atomic import write_whole
-from assets.backdrops import Backdrops
-from assets.catalog import Sku, load_catalog
-from assets.cores import usable_cores
+from assets.backdrops.collection import Backdrops
+from assets.catalog.load import Sku, load_catalog
+from assets.files.atomic import write_whole
 from assets.library import Library
-from assets.package_art import read_art
-from assets.packaging import make_package
-from assets.silhouette import guess_kind, silhouette_of
-from pipeline.assets_build import build_assets
-from pipeline.progress import Reporter
+from assets.machine import usable_cores
+from assets.packages.build import make_package
+from assets.packages.packshots.art import read_art
+from assets.packages.packshots.silhouette import guess_kind, silhouette_of
+from pipeline.products.build import build_assets
+from pipeline.run.progress import Reporter
 
 
 @click.command()

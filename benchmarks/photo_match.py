@@ -26,8 +26,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.backdrops import Backdrops
-from assets.catalog import load_catalog
+from assets.backdrops.collection import Backdrops
+from assets.catalog.load import load_catalog
 from assets.library import Library
 from benchmarks.twin_color import lab_from_linear
 from benchmarks.twin_light import write_soft_lights
@@ -35,7 +35,7 @@ from benchmarks.twin_measure import COARSE, FINE, MIDDLE, band
 from benchmarks.twin_scenes import compressed, read_arrangements
 from benchmarks.twin_stage import build_scene
 from benchmarks.twin_work import shared_pixels
-from pipeline.run_settings import default_cache
+from pipeline.run.settings import default_cache
 from render.backends import Backend, RenderSettings, open_backend
 from render.labels import trace_geometry
 from render.scene import Environment, Finish, SceneSpec
@@ -78,9 +78,9 @@ def render_set(data: Path, out: Path, scenes: int, recipe: str, streams: int, wo
     """A data set of the scans in `out`."""
     from rich.console import Console
 
-    from pipeline.progress import Reporter
-    from pipeline.render_run import run_render
-    from pipeline.run_settings import RunSettings
+    from pipeline.run.progress import Reporter
+    from pipeline.run.render import run_render
+    from pipeline.run.settings import RunSettings
 
     settings = RunSettings(
         data / "hope" / "skus.csv",

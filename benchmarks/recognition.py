@@ -33,18 +33,18 @@ from recognition_views import Shelf, embed_views, load_vectors, make_views, miss
 from rich.console import Console
 from rich.table import Table
 
-from assets.atomic import write_whole
-from detectors.class_match import rename_classes
-from detectors.embed.checkpoint import load_embedder_checkpoint
-from detectors.embed.crop_store import CropChoice
-from detectors.embed.embedder import Embedder, load_embedder, new_embedder
-from detectors.embed.evaluate import classify_boxes, embed_boxes
-from detectors.embed.retrieval import UNKNOWN, Retrieval, measure, rank_skus
-from detectors.embed.settings import EmbedSettings
-from detectors.embed.train import train_embedder
-from detectors.image_set import Classes, ImageSet
-from detectors.prepare import DataSettings, read_one
-from detectors.progress import StepProgress
+from assets.files.atomic import write_whole
+from assets.progress import StepProgress
+from detectors.data.class_match import rename_classes
+from detectors.data.image_set import Classes, ImageSet
+from detectors.data.prepare import DataSettings, read_one
+from detectors.recognition.embedder.checkpoint import load_embedder_checkpoint
+from detectors.recognition.embedder.crop_store import CropChoice
+from detectors.recognition.embedder.evaluate import classify_boxes, embed_boxes
+from detectors.recognition.embedder.load import Embedder, load_embedder, new_embedder
+from detectors.recognition.embedder.retrieval import UNKNOWN, Retrieval, measure, rank_skus
+from detectors.recognition.embedder.settings import EmbedSettings
+from detectors.recognition.embedder.train import train_embedder
 
 # Of a view; small, since every millisecond comes 170,000 times. Crops of 96 px are what a 640 x 480 scene has.
 SIDE = 96
@@ -254,7 +254,7 @@ def render_views(sku_list: Path, out: Path, options: dict[str, Any]) -> Path:
 
 def run(*arguments: Any) -> None:
     """A command of synth, in a process of its own."""
-    subprocess.run([sys.executable, "-m", "pipeline.cli", *map(str, arguments)], check=True)
+    subprocess.run([sys.executable, "-m", "pipeline.cli.main", *map(str, arguments)], check=True)
 
 
 def open_embedders(out: Path, options: dict[str, Any]) -> dict[str, Embedder]:

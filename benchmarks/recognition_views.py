@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.atomic import whole_file, write_whole
 from assets.errors import SynthError
-from detectors.embed.crops import prepare_crop
-from detectors.embed.embedder import Embedder
-from detectors.progress import StepProgress
+from assets.files.atomic import whole_file, write_whole
+from assets.progress import StepProgress
+from detectors.recognition.embedder.crops import prepare_crop
+from detectors.recognition.embedder.load import Embedder
 
 # SKUs of a shard: half a minute of work that a stop may cost.
 SHARD = 128
@@ -72,7 +72,7 @@ def make_views(shelf: Shelf, missing: list[int], *, cache: Path, workers: int, p
 
 
 def _open_studio(sku_list: Path, cache: Path) -> None:
-    from pipeline.gallery_views import open_studio
+    from render.views import open_studio
 
     global _studio
     cv2.setNumThreads(1)
@@ -81,7 +81,7 @@ def _open_studio(sku_list: Path, cache: Path) -> None:
 
 def _make_shard(shelf: Shelf, number: int) -> int:
     """Writes the views of a shard as JPEG with their boxes; how many SKUs had none."""
-    from pipeline.gallery_views import views_of
+    from render.views import views_of
 
     library, backend = _studio
     coded: list[bytes] = []

@@ -25,16 +25,16 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from assets.backdrops import Backdrops
-from assets.catalog import load_catalog
-from assets.cores import usable_cores
+from assets.backdrops.collection import Backdrops
+from assets.catalog.load import load_catalog
 from assets.demo import demo_list
 from assets.errors import SynthError
 from assets.library import Library
-from assets.mesh import Mesh
-from pipeline.resources import render_settings
-from pipeline.run_settings import RunSettings, default_cache
-from pipeline.scene_job import write_picture
+from assets.machine import usable_cores
+from assets.mesh.types import Mesh
+from pipeline.run.resources import render_settings
+from pipeline.run.scene import write_picture
+from pipeline.run.settings import RunSettings, default_cache
 from render.backends import Backend, open_backend
 from render.coco import annotation_record
 from render.labels import annotate, trace_geometry
@@ -109,7 +109,7 @@ def measure_cycles(bench: Bench) -> None:
 
 def _bare_cycles(backend: Any, scene: SceneSpec) -> float:
     """Seconds of the operator alone: the scene stands, nothing is read back or written."""
-    from render.backends.cycles_start import silence, start_blender
+    from render.backends.cycles.start import silence, start_blender
 
     operators = start_blender().ops  # what is started already is not started again
     with backend.staged(scene) as staged, silence():
@@ -219,8 +219,8 @@ def measure_workers(bench: Bench) -> None:
     """Scenes a second of a whole run with one worker on one core, and with a worker on each."""
     from io import StringIO
 
-    from pipeline.progress import Reporter
-    from pipeline.render_run import run_render
+    from pipeline.run.progress import Reporter
+    from pipeline.run.render import run_render
 
     cores = sorted(os.sched_getaffinity(0))
     for name, scenes, more in (("raster", 24 * bench.scenes, {}), ("cycles", 2 * bench.scenes, {"samples": 8})):

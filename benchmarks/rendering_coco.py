@@ -12,11 +12,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipeline.layout import Layout, stem_of
-from pipeline.progress import Reporter
-from pipeline.render_run import run_render
-from pipeline.run_settings import RunSettings, default_cache
-from pipeline.verify import verify_dataset
+from dataset.layout import Layout, stem_of
+from pipeline.run.progress import Reporter
+from pipeline.run.render import run_render
+from pipeline.run.settings import RunSettings, default_cache
+from pipeline.verify.folder import verify_dataset
 
 PRODUCTS = 30
 RECIPE = f"recipe: tabletop\nproducts:\n  count: [{PRODUCTS}, {PRODUCTS}]\n"

@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from assets.atomic import write_whole
-from assets.backdrops import Backdrops
-from assets.catalog import load_catalog
+from assets.backdrops.collection import Backdrops
+from assets.catalog.load import load_catalog
+from assets.files.atomic import write_whole
 from assets.library import Library
-from pipeline.run_settings import default_cache
+from pipeline.run.settings import default_cache
 from render.backends import RenderSettings, open_backend
 from render.labels import trace_geometry
 from render.recipes import load_recipe
@@ -145,8 +145,8 @@ def code(picture: NDArray, truth: NDArray, mask: NDArray[np.bool_]) -> NDArray[n
 
 def train_on(variant: Variant, data: Path, out: Path, renders: int, steps: int, console: Console) -> None:
     """Renders with the variant, trains on nothing else and judges on every real photograph."""
-    from detectors.evaluate_runs import EvaluateSettings, evaluate_runs
-    from detectors.train import run_training
+    from detectors.evaluate.run import EvaluateSettings, evaluate_runs
+    from detectors.training.run import run_training
 
     console.rule(variant.name)
     scale = replace(sim2real.SCALES["toy"], steps=steps)

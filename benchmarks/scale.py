@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from assets.atomic import write_whole
+from assets.files.atomic import write_whole
 
 HERE = Path(__file__).resolve().parent
 

@@ -209,15 +209,15 @@ def write_plain(folder: Path, images: int, skus: int) -> None:
 
 def pack(plain: Path, packed: Path, shard_images: int) -> None:
     """synth data pack."""
-    from assets.places import Place
-    from pipeline.data_pack import pack_data
+    from dataset.storage.place import Place
+    from pipeline.shards.pack import pack_data
 
     pack_data(plain, Place(str(packed)), quiet(), shard_images=shard_images)
 
 
 def stats(source: Path) -> None:
     """synth data stats."""
-    from pipeline.data_stats import count_data, write_sku_table
+    from pipeline.shards.stats import count_data, write_sku_table
 
     counted = count_data(str(source), quiet())
     write_sku_table(counted, source / "skus.parquet")
@@ -225,8 +225,8 @@ def stats(source: Path) -> None:
 
 def verify(packed: Path, workers: int) -> None:
     """synth verify."""
-    from assets.places import Place
-    from pipeline.verify_shards import verify_shards
+    from dataset.storage.place import Place
+    from pipeline.verify.shards import verify_shards
 
     report = verify_shards(Place(str(packed)), quiet(), workers=workers)
     if report.violations:
@@ -235,8 +235,8 @@ def verify(packed: Path, workers: int) -> None:
 
 def write_other(packed: Path, other: Path, images: int) -> None:
     """The first shards once more, under the same names and ids: all of them must be given anew."""
-    from assets.places import Place
-    from assets.shards import coco_name, read_categories, read_index, tar_name, write_categories, write_index
+    from dataset.shards.index import coco_name, read_categories, read_index, tar_name, write_categories, write_index
+    from dataset.storage.place import Place
 
     place = Place(str(packed))
     entries = []
@@ -252,19 +252,19 @@ def write_other(packed: Path, other: Path, images: int) -> None:
 
 def merge(packed: Path, other: Path, merged: Path) -> None:
     """synth data merge."""
-    from assets.places import Place
-    from pipeline.data_merge import merge_data
+    from dataset.storage.place import Place
+    from pipeline.shards.merge import merge_data
 
     merge_data([Place(str(packed)), Place(str(other))], Place(str(merged)), quiet())
 
 
 def read(packed: Path, images: int) -> None:
     """Samples in the order of a training, by this one process, with their boxes of one class."""
-    from assets.places import Place
-    from detectors.class_match import PRODUCT
-    from detectors.mix import Mix
-    from detectors.problems import Problems
-    from detectors.shard_prepare import open_shards
+    from dataset.problems import Problems
+    from dataset.storage.place import Place
+    from detectors.data.class_match import PRODUCT
+    from detectors.data.mix import Mix
+    from detectors.data.shard_prepare import open_shards
 
     found = open_shards("x", Place(str(packed)), ("train",), Problems("x"), cache_bytes=10**9)
     shards = found.relabelled(PRODUCT)
@@ -276,9 +276,9 @@ def read(packed: Path, images: int) -> None:
 
 def write_found_ones(packed: Path, where: Path, detections: int) -> None:
     """COCO results of each shard: most boxes moved a little, most with their own class, the rest at random."""
-    from assets.places import Place
-    from assets.shards import read_index
-    from pipeline.data_parts import read_part
+    from dataset.shards.index import read_index
+    from dataset.shards.parts import read_part
+    from dataset.storage.place import Place
 
     place = Place(str(packed))
     rng = np.random.default_rng(3)
@@ -302,12 +302,12 @@ def write_found_ones(packed: Path, where: Path, detections: int) -> None:
 
 def evaluate(packed: Path, where: Path, agnostic: bool) -> None:
     """The part of `synth evaluate` behind the detector."""
-    from assets.places import Place
-    from detectors.class_match import PRODUCT, relabel
-    from detectors.evaluate.stream import StreamedCoco
-    from detectors.problems import Problems
-    from detectors.shard_prepare import open_shards
-    from detectors.shard_truth import read_found, read_truth
+    from dataset.problems import Problems
+    from dataset.storage.place import Place
+    from detectors.data.class_match import PRODUCT, relabel
+    from detectors.data.shard_prepare import open_shards
+    from detectors.data.shard_truth import read_found, read_truth
+    from detectors.evaluate.metrics.stream import StreamedCoco
 
     problems = Problems("x")
     shards = open_shards("x", Place(str(packed)), ("train",), problems, cache_bytes=10**9)

@@ -29,17 +29,24 @@ from rich.console import Console
 from rich.table import Table
 
 from assets.demo import demo_list
-from detectors.embed.crops import prepare_crop
-from detectors.embed.embedder import load_embedder
-from detectors.gallery.gallery import Gallery, open_gallery
-from detectors.gallery.index import build_index, open_index
-from detectors.gallery.parts import GallerySku
-from detectors.gallery.search import find_skus
-from detectors.gallery.versions import EmbedderNote, Precision, add_version, roll_back, use_version, verify_gallery
-from pipeline.gallery_build import PART_SKUS, BuildSettings, build_gallery
-from pipeline.gallery_version import Kind, Record, make_manifest, write_parts
-from pipeline.gallery_views import open_studio, views_of
-from pipeline.run_settings import default_cache
+from detectors.recognition.embedder.crops import prepare_crop
+from detectors.recognition.embedder.load import load_embedder
+from detectors.recognition.gallery.index import build_index, open_index
+from detectors.recognition.gallery.open import Gallery, open_gallery
+from detectors.recognition.gallery.parts import GallerySku
+from detectors.recognition.gallery.search import find_skus
+from detectors.recognition.gallery.versions import (
+    EmbedderNote,
+    Precision,
+    add_version,
+    roll_back,
+    use_version,
+    verify_gallery,
+)
+from pipeline.gallery.build import PART_SKUS, BuildSettings, build_gallery
+from pipeline.gallery.version import Kind, Record, make_manifest, write_parts
+from pipeline.run.settings import default_cache
+from render.views import open_studio, views_of
 
 FAMILY = 10
 # Lengths of what tells a SKU from its family, a view from its SKU, a photograph from the nearest view.

@@ -30,23 +30,23 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from assets.catalog import load_catalog
-from assets.cores import usable_cores
-from assets.places import Place
-from pipeline.catalog_tools import generate_list
-from pipeline.job_deal import deal_scenes
-from pipeline.job_digests import sku_digests
-from pipeline.job_estimate import estimate_job
-from pipeline.job_pilot import run_pilot
-from pipeline.job_plan import take_in
-from pipeline.job_run import RENDERING, run_job, work_of
-from pipeline.job_scene import spool_file
-from pipeline.job_settings import JobSettings, identity_of
-from pipeline.job_store import Plan, read_plan
-from pipeline.job_tasks import SceneTask
-from pipeline.progress import Reporter
-from pipeline.run_settings import RunSettings
-from pipeline.worker_process import Job
+from assets.catalog.load import load_catalog
+from assets.machine import usable_cores
+from dataset.storage.place import Place
+from pipeline.jobs.estimate.pilot import run_pilot
+from pipeline.jobs.estimate.run import estimate_job
+from pipeline.jobs.planning.deal import deal_scenes
+from pipeline.jobs.planning.digests import sku_digests
+from pipeline.jobs.planning.plan import take_in
+from pipeline.jobs.planning.store import Plan, read_plan
+from pipeline.jobs.run import RENDERING, run_job, work_of
+from pipeline.jobs.scene import spool_file
+from pipeline.jobs.settings import JobSettings, identity_of
+from pipeline.jobs.tasks import SceneTask
+from pipeline.products.catalog import generate_list
+from pipeline.run.progress import Reporter
+from pipeline.run.settings import RunSettings
+from pipeline.workers.process import Job
 
 ROOT = Path(__file__).resolve().parents[1]
 SLEEP_S = 0.25
@@ -54,8 +54,8 @@ SLEEP_S = 0.25
 
 def sleep_scene(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
     """A scene that takes its time and no core, and holds nothing."""
-    from assets.atomic import write_whole
-    from assets.shards import Sample, image_id, tar_of
+    from assets.files.atomic import write_whole
+    from dataset.shards.index import Sample, image_id, tar_of
 
     time.sleep(SLEEP_S)
     sample = Sample(f"{task.index:06d}_0", {"jpg": b""}, {"id": image_id(task.index, 0, 1), "index": task.index}, [])
@@ -113,7 +113,7 @@ def plan(skus: int, times: int, scenes: int) -> None:
         work = work_of(first, settings, identity_of(settings))
         with timed(table, f"draw and trace {scenes} of {len(dealt):,} scenes, start of workers included"):
             run_pilot(first, work, settings, scenes)
-        command = [sys.executable, "-m", "pipeline.cli", "job", "plan", str(sku_list), "--no-measure"]
+        command = [sys.executable, "-m", "pipeline.cli.main", "job", "plan", str(sku_list), "--no-measure"]
         command += ["--out", str(folder / "other"), "--times", str(times), "--cache", str(folder / "cache")]
         with timed(table, "'synth job plan --no-measure' as a whole"):
             subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)

@@ -29,7 +29,7 @@ import click
 import psutil
 from rich.console import Console
 
-from pipeline.catalog_tools import generate_list
+from pipeline.products.catalog import generate_list
 
 ROOT = Path(__file__).resolve().parents[1]
 # Who made a data set, how, and what is not part of it.
@@ -135,7 +135,7 @@ def _raylets() -> list[psutil.Process]:
 def job_command(words: list[str]) -> subprocess.Popen:
     """`synth job` with these words."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
-    command = [sys.executable, "-m", "pipeline.cli", "job", *words]
+    command = [sys.executable, "-m", "pipeline.cli.main", "job", *words]
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
 
 

@@ -26,12 +26,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from assets.atomic import write_whole
-from detectors.evaluate_runs import EvaluateSettings, evaluate_runs
-from detectors.prepare import DataSettings
-from detectors.schedule import Schedule
-from detectors.settings import TrainSettings
-from detectors.train import print_summary, run_training
+from assets.files.atomic import write_whole
+from detectors.data.prepare import DataSettings
+from detectors.evaluate.run import EvaluateSettings, evaluate_runs
+from detectors.training.run import print_summary, run_training
+from detectors.training.schedule import Schedule
+from detectors.training.settings import TrainSettings
 
 PHOTOS = {20: 1.0, 10: 0.5, 5: 0.25}
 # Products per scene and plain bodies among them as the photographs have; all else as the recipe comes.
@@ -143,7 +143,16 @@ def render(data: Path, out: Path, scale: Scale) -> Path:
 
 def render_set(data: Path, out: Path, scenes: int, size: str, *words: object) -> Path:
     """Scenes of the scanned groceries in OUT, by `synth render` with further words."""
-    command = [sys.executable, "-m", "pipeline.cli", "render", "--sku-list", data / "hope" / "skus.csv", "--out", out]
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline.cli.main",
+        "render",
+        "--sku-list",
+        data / "hope" / "skus.csv",
+        "--out",
+        out,
+    ]
     command += ["--scenes", scenes, "--size", size, "--workers", "auto", "--hdri", data / "hdri", *words]
     subprocess.run([str(word) for word in command], check=True)
     return out

@@ -31,11 +31,11 @@ from rich.console import Console
 from rich.table import Table
 
 from assets.demo import demo_list
-from pipeline.progress import Reporter
-from pipeline.render_run import run_render
-from pipeline.run_settings import RunSettings, default_cache
-from pipeline.scene_job import render_scene, start_worker
-from pipeline.worker_process import Job
+from pipeline.run.progress import Reporter
+from pipeline.run.render import run_render
+from pipeline.run.scene import render_scene, start_worker
+from pipeline.run.settings import RunSettings, default_cache
+from pipeline.workers.process import Job
 
 ROOT = Path(__file__).resolve().parents[1]
 VIEWS = 2
@@ -118,7 +118,7 @@ def command_of(settings: RunSettings) -> list[str]:
     words += ["--views", VIEWS, "--size", f"{settings.width}x{settings.height}", "--backend", settings.backend]
     words += ["--recipe", settings.recipe, "--workers", settings.workers, "--cache", settings.cache]
     words += ["--split", "train:0.75,val:0.25", "--depth", "--normals", "--ids"]
-    return [sys.executable, "-m", "pipeline.cli", *map(str, words)]
+    return [sys.executable, "-m", "pipeline.cli.main", *map(str, words)]
 
 
 def begin(settings: RunSettings) -> subprocess.Popen[bytes]:

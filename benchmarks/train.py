@@ -23,14 +23,14 @@ from rich.console import Console
 from torch import nn
 
 from detectors.augment import preset
+from detectors.data.prepare import DataSettings, TrainingData, prepare_training
 from detectors.device import loader_processes, pick_device
-from detectors.find import network_input
-from detectors.loader import Batch, PlannedBatches, TrainingImages, View, training_loader
 from detectors.models import ModelSpec, build_model
-from detectors.prepare import DataSettings, TrainingData, prepare_training
-from detectors.settings import TrainSettings
-from detectors.train import run_training
-from detectors.train_setup import make_plan, make_spec
+from detectors.models.detect import network_input
+from detectors.training.loader import Batch, PlannedBatches, TrainingImages, View, training_loader
+from detectors.training.run import run_training
+from detectors.training.settings import TrainSettings
+from detectors.training.setup import make_plan, make_spec
 
 
 @click.command()

@@ -19,9 +19,9 @@ from typing import Any
 import click
 import numpy as np
 
-from assets.atomic import write_whole
-from assets.backdrops import Backdrops
-from assets.catalog import load_catalog
+from assets.backdrops.collection import Backdrops
+from assets.catalog.load import load_catalog
+from assets.files.atomic import write_whole
 from assets.library import Library
 from benchmarks.twin_draws import compare_looks, drawn_looks
 from benchmarks.twin_geometry import MaskMatch, match_masks

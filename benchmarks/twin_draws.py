@@ -16,8 +16,8 @@ from benchmarks.twin_work import Work, read_photo, shared_pixels
 from render.backends import Backend
 from render.background import composite
 from render.labels import trace_geometry
+from render.recipes.draws import draw_area_lights, draw_background, draw_environment, draw_finish, draw_sensor
 from render.recipes.tabletop import Recipe
-from render.sample_parts import draw_area_lights, draw_background, draw_environment, draw_finish, draw_sensor
 from render.scene import Placement, SceneSpec
 from render.sensor import develop, srgb_from_linear
 from render.streams import Purpose, Streams

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.atomic import write_whole
+from assets.files.atomic import write_whole
 from benchmarks.twin_color import difference, lab_from_linear
 from benchmarks.twin_geometry import MaskMatch
 from benchmarks.twin_work import Work

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.library import Library
-from assets.look import Color, Shape, Texture
+from assets.props.look import Color, Shape, Texture
 from benchmarks.twin_scenes import Arrangement, camera_from_object
 from render.geometry import transform
 from render.labels import trace_geometry
-from render.sample_parts import prop_placement
+from render.recipes.draws import prop_placement
 from render.scene import AreaLight, Camera, Environment, Finish, Placement, SceneSpec
 
 # A product whose lowest point is this near to a plane stands on it (metres): scans and poses are good to some

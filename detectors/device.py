@@ -6,8 +6,8 @@ import os
 
 import torch
 
-from assets.cores import usable_cores
 from assets.errors import SynthError
+from assets.machine import usable_cores
 
 
 def pick_device(wanted: str) -> torch.device:

@@ -8,7 +8,7 @@ from assets.interrupt import install_handlers
 def main() -> None:
     """Runs the command line."""
     install_handlers(starting=True)
-    from pipeline.cli import main as command_line
+    from pipeline.cli.main import main as command_line
 
     command_line(prog_name="synth")
 

@@ -16,14 +16,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.run_settings import default_cache
+from pipeline.run.settings import default_cache
 
 Verdict = Literal["ok", "missing", "broken", "note"]
 STYLES = {"ok": "green", "missing": "yellow", "broken": "red", "note": "dim"}
 SECONDS = 120
 # Probes run in processes of their own: a driver that crashes takes nothing else down.
 PROBE_BPY = "import bpy; print(bpy.app.version_string)"
-PROBE_GL = "from render.backends.raster_gl import open_context; print(open_context('auto').name())"
+PROBE_GL = "from render.backends.raster.gl import open_context; print(open_context('auto').name())"
 PROBE_TORCH = "import torch; print(torch.__version__, 'with GPU' if torch.cuda.is_available() else 'CPU only')"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.backdrops import Backdrops
+from assets.backdrops.collection import Backdrops
 from render.geometry import pixel_rays
 from render.scene import Background, Camera, Environment, SceneSpec
 from render.sensor import LUMINANCE, linear_from_srgb

@@ -13,8 +13,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from assets.atomic import TEMPORARY, whole_file
 from assets.errors import SynthError
+from assets.files.atomic import TEMPORARY, whole_file
 from render.frame import Annotation, MaskCrop
 from render.geometry import xywh_from_xyxy
 from render.scene import SceneSpec

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.mesh import frozen_array
+from assets.mesh.types import frozen_array
 
 
 @dataclass(frozen=True, eq=False)

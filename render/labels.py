@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.library import Library
-from assets.mesh import Mesh
+from assets.mesh.types import Mesh
 from render.frame import NO_PIXELS, Annotation, Geometry, MaskCrop
 from render.geometry import box_of_mask, invert_pose, pixel_rays, project, transform
 from render.scene import Camera, Placement, SceneSpec

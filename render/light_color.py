@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from assets.look import Color
+from assets.props.look import Color
 
 XYZ_TO_LINEAR_SRGB = np.array(
     [[3.2404542, -1.5371385, -0.4985314], [-0.9692660, 1.8760108, 0.0415560], [0.0556434, -0.2040259, 1.0572252]]

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError, unknown_name
-from assets.json_input import parse_json
-from assets.look import Color, Shape, Texture
-from assets.mesh import frozen_array
+from assets.files.json_input import parse_json
+from assets.mesh.types import frozen_array
+from assets.props.look import Color, Shape, Texture
 
 SPEC_VERSION = 1
 # Fields of the sensor that JSON turns into lists; specs from before there was crosstalk have none.

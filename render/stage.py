@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from assets.library import Library
-from assets.mesh import Mesh
+from assets.mesh.types import Mesh
 from render.scene import Placement
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.mesh import Material, Mesh
+from assets.mesh.types import Material, Mesh
 
 # A ray may pass through this many holes of cut-out textures before it counts as stopped.
 MOST_HOLES = 32

@@ -62,5 +62,5 @@ def _own_memory_of_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
     """Tests leave no record of their files in the user's cache."""
     folder = tmp_path_factory.mktemp("file-identity")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("assets.file_identity.cache_folder", lambda: folder)
+        patch.setattr("assets.files.identity.cache_folder", lambda: folder)
         yield

@@ -6,12 +6,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from fuzzing.files import Files, sandbox
-from fuzzing.kinds import KINDS
-from fuzzing.recipes import laughs
 from hypothesis import HealthCheck, given, settings
 
 from render.recipes import load_recipe
+from support.fuzzing.files import Files, sandbox
+from support.fuzzing.kinds import KINDS
+from support.fuzzing.recipes import laughs
 
 # Commands take ten times as long as readers.
 EXAMPLES = {"list": 120, "list-command": 25, "mesh": 120, "recipe": 60, "recipe-command": 15, "picture": 120}
@@ -36,11 +36,10 @@ def test_broken_input_is_read_or_told(kind: str, monkeypatch: pytest.MonkeyPatch
 
 def test_the_checks_would_notice(tmp_path: Path) -> None:
     """Good input of each kind passes as read, not as told: what is broken elsewhere was whole before."""
-    from fuzzing.backdrops import good_pictures
-    from fuzzing.lists import CSV, JSON_ROW, PARQUET
-
-    from assets.backdrops import Backdrops
-    from assets.catalog import load_catalog
+    from assets.backdrops.collection import Backdrops
+    from assets.catalog.load import load_catalog
+    from support.fuzzing.backdrops import good_pictures
+    from support.fuzzing.lists import CSV, JSON_ROW, PARQUET
 
     for name, data in {"a.csv": CSV, "a.jsonl": JSON_ROW, "a.parquet": PARQUET}.items():
         (tmp_path / name).write_bytes(data)

@@ -11,42 +11,45 @@ ROOT = Path(__file__).resolve().parents[1]
 # Decoder -> the files that are the gate for it.
 GATES = {
     "json.load": (),
-    "json.loads": ("assets/json_input.py",),
-    "ijson.items": ("assets/json_input.py", "assets/json_constants.py"),
-    "ijson.kvitems": ("assets/json_input.py",),
+    "json.loads": ("assets/files/json_input.py",),
+    "ijson.items": ("assets/files/json_input.py", "assets/files/json_constants.py"),
+    "ijson.kvitems": ("assets/files/json_input.py",),
     "ijson.parse": (),
-    "model_validate_json": ("assets/file_models.py",),
-    "Image.open": ("assets/image_input.py",),
+    "model_validate_json": ("assets/files/models.py",),
+    "Image.open": ("assets/files/image_input.py",),
     "cv2.imread": (),
-    "cv2.imdecode": ("assets/image_input.py",),
-    "cv2.VideoCapture": ("detectors/video_input.py",),
+    "cv2.imdecode": ("assets/files/image_input.py",),
+    "cv2.VideoCapture": ("detectors/predict/video_input.py",),
     "imageio.imread": (),
     "torchvision.io": (),
     "np.load": (),
 }
 # What else may call one, and why. Nothing here takes a file from outside.
 EXCEPTIONS = {
-    ("assets/backdrops.py", "cv2.imread"): "HDRIs, whose header was checked just before (assets/hdri_header.py)",
-    ("assets/mesh_store.py", "np.load"): "our own cache of meshes; what is damaged there is made again",
-    ("assets/mesh_store.py", "json.loads"): "the same",
-    ("assets/mesh_sources.py", "json.loads"): "our own cache of digests; what is damaged there is made again",
-    ("assets/package_store.py", "json.loads"): "our own store of packages, behind a checksum",
-    ("assets/source_pins.py", "json.loads"): "lines of two texts that this run and its workers write",
-    ("assets/atomic.py", "json.loads"): "the lock file of a run, for a message",
-    ("pipeline/data_records.py", "json.loads"): "lines that this run has written into its own spool",
-    ("pipeline/data_pack.py", "json.loads"): "the same: counts of the spool",
-    ("pipeline/job_cost.py", "json.loads"): "what this run's own worker has just written",
-    ("pipeline/job_pilot.py", "json.loads"): "the same",
-    ("pipeline/job_shard.py", "json.loads"): "the same, and shards behind their receipts",
-    ("pipeline/verify_scenes.py", "json.loads"): "what was made of our own values one line before",
-    ("pipeline/assets_build.py", "json.loads"): "lines that this run's own workers have just written",
-    ("pipeline/gallery_task.py", "json.loads"): "what this run's own worker has just written",
-    ("pipeline/gallery_task.py", "np.load"): "the same",
+    (
+        "assets/backdrops/collection.py",
+        "cv2.imread",
+    ): "HDRIs, whose header was checked just before (assets/backdrops/hdri_header.py)",
+    ("assets/mesh/store.py", "np.load"): "our own cache of meshes; what is damaged there is made again",
+    ("assets/mesh/store.py", "json.loads"): "the same",
+    ("assets/mesh/sources.py", "json.loads"): "our own cache of digests; what is damaged there is made again",
+    ("assets/packages/store.py", "json.loads"): "our own store of packages, behind a checksum",
+    ("assets/files/source_pins.py", "json.loads"): "lines of two texts that this run and its workers write",
+    ("assets/files/atomic.py", "json.loads"): "the lock file of a run, for a message",
+    ("pipeline/shards/records.py", "json.loads"): "lines that this run has written into its own spool",
+    ("pipeline/shards/pack.py", "json.loads"): "the same: counts of the spool",
+    ("pipeline/jobs/estimate/cost.py", "json.loads"): "what this run's own worker has just written",
+    ("pipeline/jobs/estimate/pilot.py", "json.loads"): "the same",
+    ("pipeline/jobs/shard.py", "json.loads"): "the same, and shards behind their receipts",
+    ("pipeline/verify/scenes.py", "json.loads"): "what was made of our own values one line before",
+    ("pipeline/products/build.py", "json.loads"): "lines that this run's own workers have just written",
+    ("pipeline/gallery/task.py", "json.loads"): "what this run's own worker has just written",
+    ("pipeline/gallery/task.py", "np.load"): "the same",
     ("detectors/augment/camera.py", "cv2.imdecode"): "a picture that was encoded one line before",
-    ("detectors/coco_pictures.py", "cv2.imdecode"): "behind open_picture, with OpenCV's own fallback",
-    ("detectors/image_store.py", "np.load"): "columns that the run's first process wrote, mapped, size checked",
-    ("detectors/embed/crop_store.py", "np.load"): "columns of crops that this run has written",
-    ("detectors/gallery/evaluate.py", "json.loads"): "a report of ours, made one call before",
+    ("dataset/pictures.py", "cv2.imdecode"): "behind open_picture, with OpenCV's own fallback",
+    ("detectors/data/image_store.py", "np.load"): "columns that the run's first process wrote, mapped, size checked",
+    ("detectors/recognition/embedder/crop_store.py", "np.load"): "columns of crops that this run has written",
+    ("detectors/recognition/gallery/evaluate.py", "json.loads"): "a report of ours, made one call before",
 }
 # Galleries have a gate of their own: they are opened only if the checksums of all their files hold.
 GALLERIES = "detectors/gallery/"
@@ -80,7 +83,7 @@ def test_decoders_are_called_by_their_gates_alone() -> None:
         for decoder in sorted(calls_in(ROOT / name))
         if name not in GATES[decoder] and (name, decoder) not in EXCEPTIONS and not name.startswith(GALLERIES)
     ]
-    assert outside == [], "read it through assets/json_input.py, file_models.py, image_input.py or array_input.py"
+    assert outside == [], "read it through assets/files/json_input.py, file_models.py, image_input.py or array_input.py"
 
 
 @pytest.mark.parametrize(("name", "decoder"), sorted(EXCEPTIONS))

@@ -7,14 +7,14 @@ Where one of these fails, old data sets can no longer be drawn again: make a new
 from __future__ import annotations
 
 import pytest
-from support import StubLibrary, camera_at, cube, pose_at, product, rle_of_mask, scene_of
 
-from pipeline.layout import split_of
+from dataset.layout import split_of
 from render.choice import choose_products
 from render.labels import annotate, trace_geometry
 from render.recipes import load_recipe
 from render.sample import draw_scene
 from render.streams import Purpose, Streams, salt_of
+from support.scenes import StubLibrary, camera_at, cube, pose_at, product, rle_of_mask, scene_of
 
 
 def test_the_choice_of_products() -> None:

@@ -25,7 +25,7 @@ CONFINED = {
     "OpenGL": "render/backends/raster",
     "torch": "detectors/",
     "torchvision": "detectors/",
-    "ray": "pipeline/cluster.py",
+    "ray": "pipeline/jobs/engines/ray_actors.py",
 }
 HEAVY = {
     "bpy",
@@ -73,7 +73,7 @@ def test_nothing_imports_upwards_and_engines_stay_confined(file: Path) -> None:
 
 def test_help_needs_nothing_heavy() -> None:
     """`synth --help` answers at once: no heavy module is loaded for it."""
-    code = "import sys; from click.testing import CliRunner; from pipeline.cli import main\n"
+    code = "import sys; from click.testing import CliRunner; from pipeline.cli.main import main\n"
     code += "result = CliRunner().invoke(main, ['--help']); assert result.exit_code == 0, result.output\n"
     code += f"print(sorted({HEAVY!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)

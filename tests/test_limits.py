@@ -8,11 +8,11 @@ import stat
 from pathlib import Path
 
 import pytest
-from fuzzing.files import deadline
 
 from assets import limits
 from assets.errors import SynthError, printable
 from assets.limits import Budget, Limit, check_file, read_file
+from support.fuzzing.files import deadline
 
 ROOT = Path(__file__).parents[1]
 LIMITS = {name: value for name, value in vars(limits).items() if isinstance(value, Limit)}

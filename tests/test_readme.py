@@ -14,7 +14,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from pipeline.cli import main
+from pipeline.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -56,7 +56,7 @@ def test_every_bash_command_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_example_list_has_columns_that_exist() -> None:
-    from assets.catalog import COLUMNS
+    from assets.catalog.load import COLUMNS
 
     (example,) = blocks("csv")
     header, *rows = example.splitlines()

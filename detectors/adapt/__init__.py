@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from assets.errors import SynthError, unknown_name
-from detectors.mix import Shares
-from detectors.prepare import DataSettings
-from detectors.settings import Freeze
+from detectors.data.mix import Shares
+from detectors.data.prepare import DataSettings
+from detectors.training.settings import Freeze
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from detectors.train import TrainSummary
+    from detectors.training.run import TrainSummary
 
 METHODS = {"finetune": "detectors.adapt.finetune"}
 

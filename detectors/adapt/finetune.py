@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.console import Console
 
 from detectors.adapt import AdaptSettings
-from detectors.checkpoint import find_checkpoint, load_checkpoint
-from detectors.settings import TrainSettings
-from detectors.train import TrainSummary, run_training
+from detectors.checkpoints.detector import find_checkpoint, load_checkpoint
+from detectors.training.run import TrainSummary, run_training
+from detectors.training.settings import TrainSettings
 
 
 def adapt(settings: AdaptSettings, console: Console) -> TrainSummary:

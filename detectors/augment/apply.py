@@ -14,7 +14,7 @@ from detectors.augment.framing import frame, mosaic
 from detectors.augment.occlude import erase
 from detectors.augment.paste import paste
 from detectors.augment.settings import AugmentSettings
-from detectors.sample import Sample
+from detectors.data.sample import Sample
 
 # So many other samples are asked for at most: a mosaic shows four.
 PARTNERS = 3

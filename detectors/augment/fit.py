@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.augment.view import View, compose
-from detectors.sample import Sample
+from detectors.data.sample import Sample
 
 
 @dataclass(frozen=True)

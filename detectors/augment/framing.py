@@ -9,8 +9,8 @@ import numpy as np
 from detectors.augment.fit import letterbox
 from detectors.augment.settings import AugmentSettings, draw_factor
 from detectors.augment.view import Rectangle, View, compose
-from detectors.image_set import IGNORED
-from detectors.sample import Sample
+from detectors.data.image_set import IGNORED
+from detectors.data.sample import Sample
 
 
 def frame(sample: Sample, *, settings: AugmentSettings, width: int, height: int, rng: np.random.Generator) -> Sample:

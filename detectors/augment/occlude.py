@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from detectors.augment.settings import AugmentSettings, draw_factor
 from detectors.augment.view import Rectangle, areas
-from detectors.image_set import IGNORED
-from detectors.sample import Sample
+from detectors.data.image_set import IGNORED
+from detectors.data.sample import Sample
 
 
 def erase(sample: Sample, *, settings: AugmentSettings, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from detectors.augment.fit import letterbox
 from detectors.augment.settings import AugmentSettings, draw_factor
 from detectors.augment.view import View, box_of, compose, touched
-from detectors.image_set import IGNORED
-from detectors.sample import Sample
+from detectors.data.image_set import IGNORED
+from detectors.data.sample import Sample
 
 # Below this share labels harm: 10 %, as in the rendered data sets.
 ENOUGH_VISIBLE = 0.1

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.image_set import IGNORED
-from detectors.sample import Sample
+from detectors.data.image_set import IGNORED
+from detectors.data.sample import Sample
 
 # The mean of ImageNet's photographs, which pretrained backbones read as "nothing".
 GREY = 114

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from assets.plurals import count_of, counts_of
-from detectors.evaluate.bootstrap import Interval
+from detectors.evaluate.metrics.bootstrap import Interval
 from detectors.evaluate.report import Report
 
 MOST_CLASSES = 5

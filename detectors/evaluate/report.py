@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from assets.errors import SynthError
-from detectors.evaluate.align import Aligned, align
-from detectors.evaluate.bootstrap import RESAMPLES, Interval, head_intervals
-from detectors.evaluate.breakdown import Part, break_down, taken_boxes
-from detectors.evaluate.checkout import Checkout, checkout, count_products
-from detectors.evaluate.coco_numbers import CocoRun, run_coco
-from detectors.evaluate.confusion import Naming, find_products, judge, name_products
-from detectors.evaluate.curves import Curve, pooled_curve, rank
-from detectors.evaluate.matching import Matches, find_candidates, match
-from detectors.evaluate.tide import ErrorKind, error_kinds
-from detectors.image_set import ImageSet, Predictions
+from detectors.data.image_set import ImageSet, Predictions
+from detectors.evaluate.metrics.align import Aligned, align
+from detectors.evaluate.metrics.bootstrap import RESAMPLES, Interval, head_intervals
+from detectors.evaluate.metrics.breakdown import Part, break_down, taken_boxes
+from detectors.evaluate.metrics.checkout import Checkout, checkout, count_products
+from detectors.evaluate.metrics.coco_numbers import CocoRun, run_coco
+from detectors.evaluate.metrics.confusion import Naming, find_products, judge, name_products
+from detectors.evaluate.metrics.curves import Curve, pooled_curve, rank
+from detectors.evaluate.metrics.matching import Matches, find_candidates, match
+from detectors.evaluate.metrics.tide import ErrorKind, error_kinds
 
 # Where no score is any better than another (nothing found): the usual middle.
 FALLBACK_THRESHOLD = 0.5

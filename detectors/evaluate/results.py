@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from assets.atomic import write_whole
 from assets.errors import SynthError
-from assets.json_input import read_json
+from assets.files.atomic import write_whole
+from assets.files.json_input import read_json
 from assets.limits import COCO_BYTES, COCO_VALUES
-from detectors.coco_rows import MAX_EDGE_PX, box_numbers
-from detectors.coco_values import number, short, whole_number
-from detectors.evaluate.align import Floats, Ints
-from detectors.evaluate.coco_numbers import xywh_from_xyxy
-from detectors.image_set import IGNORED, Classes, ImageSet, Predictions
+from dataset.values import number, short, whole_number
+from detectors.data.image_set import IGNORED, Classes, ImageSet, Predictions
+from detectors.data.rows import MAX_EDGE_PX, box_numbers
+from detectors.evaluate.metrics.align import Floats, Ints
+from detectors.evaluate.metrics.coco_numbers import xywh_from_xyxy
 
 FIELDS = ("image_id", "category_id", "bbox", "score")
 

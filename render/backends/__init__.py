@@ -16,7 +16,7 @@ from assets.errors import unknown_name
 from assets.library import Library
 from render.scene import SceneSpec
 
-BACKENDS = {"cycles": "render.backends.cycles", "raster": "render.backends.raster"}
+BACKENDS = {"cycles": "render.backends.cycles.backend", "raster": "render.backends.raster.open"}
 
 Device = Literal["auto", "cpu", "gpu"]
 

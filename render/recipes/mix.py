@@ -18,7 +18,7 @@ MIX = "mix"
 # Written out they must fit into what a recipe may hold (RECIPE_BYTES).
 MAX_PARTS = 8
 # Multiples of an irrational number fill 0..1 evenly, so that shares hold for any number of scenes; this one does so
-# together with the golden ratio too, by which scenes are divided into splits (pipeline/layout.py).
+# together with the golden ratio too, by which scenes are divided into splits (dataset/layout.py).
 STEP = 0.7548776662466927
 
 ShareWeight = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]

@@ -16,11 +16,20 @@ from pydantic import Field
 from scipy.spatial.transform import Rotation
 
 from assets.library import Library
-from assets.rest import Rest, upright_rest
-from render.arrangement import GAP, Arrangement
+from assets.mesh.rest import Rest, upright_rest
 from render.choice import Facing, Hand, skus_of
 from render.framing import direction_of, intrinsics_from_lens, lens_of
 from render.geometry import clip_convex, convex_outline, look_at, project, signed_area, transform, unproject
+from render.placement.arrangement import GAP, Arrangement
+from render.recipes.draws import (
+    draw_area_lights,
+    draw_background,
+    draw_distractor,
+    draw_environment,
+    draw_finish,
+    draw_sensor,
+    prop_placement,
+)
 from render.recipes.parts import (
     Backgrounds,
     Finishes,
@@ -30,15 +39,6 @@ from render.recipes.parts import (
     Lights,
     Section,
     SensorRanges,
-)
-from render.sample_parts import (
-    draw_area_lights,
-    draw_background,
-    draw_distractor,
-    draw_environment,
-    draw_finish,
-    draw_sensor,
-    prop_placement,
 )
 from render.scene import Camera, Placement, SceneSpec
 from render.streams import Purpose, Streams

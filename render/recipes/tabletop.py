@@ -10,14 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from assets.catalog.resting import RestWeights, rests_of
 from assets.library import Library
-from assets.look import Shape, Texture
-from assets.rest import Rest, upright_rest
-from assets.resting import RestWeights, rests_of
+from assets.mesh.rest import Rest, upright_rest
+from assets.props.look import Shape, Texture
 from render.choice import Facing, Hand, dealt_count, draw_copies, skus_of
 from render.framing import camera_framing, direction_of, lens_of
 from render.geometry import transform
-from render.placement import Habits, Manner, Thing, arrange, rotation_about_z
+from render.placement.arrange import Habits, Manner, Thing, arrange, rotation_about_z
+from render.recipes.draws import (
+    draw_area_lights,
+    draw_background,
+    draw_distractor,
+    draw_environment,
+    draw_finish,
+    draw_sensor,
+    draw_surface,
+    prop_placement,
+)
 from render.recipes.parts import (
     Backgrounds,
     Distractors,
@@ -28,16 +38,6 @@ from render.recipes.parts import (
     Table,
     TableCamera,
     TableProducts,
-)
-from render.sample_parts import (
-    draw_area_lights,
-    draw_background,
-    draw_distractor,
-    draw_environment,
-    draw_finish,
-    draw_sensor,
-    draw_surface,
-    prop_placement,
 )
 from render.scene import Camera, Finish, Placement, SceneSpec
 from render.streams import Purpose, Streams

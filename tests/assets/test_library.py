@@ -13,15 +13,15 @@ import trimesh
 from PIL import Image
 
 from assets import library as module
-from assets.backdrops import Backdrops
-from assets.catalog import load_catalog
+from assets.backdrops.collection import Backdrops
+from assets.catalog.load import load_catalog
 from assets.errors import SynthError
 from assets.library import Library
-from assets.look import Shape, Texture
-from assets.mesh import Material, Mesh, Part
-from assets.mesh_sources import source_digest
-from assets.mesh_store import read_mesh, read_rest, write_mesh, write_rest
-from assets.rest import rest_from_mesh
+from assets.mesh.rest import rest_from_mesh
+from assets.mesh.sources import source_digest
+from assets.mesh.store import read_mesh, read_rest, write_mesh, write_rest
+from assets.mesh.types import Material, Mesh, Part
+from assets.props.look import Shape, Texture
 
 OBJ = "mtllib a.mtl\nusemtl m\nv 0 0 0\nv 0.1 0 0\nv 0 0.1 0\nv 0 0 0.1\nvt 0 0\nvt 1 0\nvt 0 1\n"
 OBJ += "f 1/1 3/3 2/2\nf 1/1 2/2 4/3\nf 1/1 4/2 3/3\nf 2/1 3/2 4/3\n"
@@ -159,7 +159,7 @@ def test_nothing_half_written_stays(folder: Path) -> None:
 def test_digest_is_remembered_by_size_and_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sku = load_catalog(folder / "list.csv").find("tetra")
     digest = source_digest(sku, folder, version=1, index_dir=folder / "index")
-    monkeypatch.setattr("assets.mesh_sources._digest_of", lambda files, options: "hashed")
+    monkeypatch.setattr("assets.mesh.sources._digest_of", lambda files, options: "hashed")
     assert source_digest(sku, folder, version=1, index_dir=folder / "index") == digest
     assert source_digest(sku, folder, version=2, index_dir=folder / "index") == "hashed"
     os.utime(folder / "a.png", ns=(LONG_AGO + 1, LONG_AGO + 1))
@@ -170,7 +170,7 @@ def test_digest_of_a_file_just_written_is_not_remembered(folder: Path, monkeypat
     sku = load_catalog(folder / "list.csv").find("tetra")
     (folder / "a.png").touch()
     source_digest(sku, folder, version=1, index_dir=folder / "index")
-    monkeypatch.setattr("assets.mesh_sources._digest_of", lambda files, options: "hashed")
+    monkeypatch.setattr("assets.mesh.sources._digest_of", lambda files, options: "hashed")
     assert source_digest(sku, folder, version=1, index_dir=folder / "index") == "hashed"
 
 

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from assets.demo import demo_list
 from assets.errors import SynthError
-from pipeline.progress import Reporter
-from pipeline.render_run import run_render
-from pipeline.run_settings import RunSettings
+from pipeline.run.progress import Reporter
+from pipeline.run.render import run_render
+from pipeline.run.settings import RunSettings
 
 # Both bring an LLVM: triton (of torchvision) crashes where Mesa's software renderer was started before it.
 with contextlib.suppress(ImportError):
@@ -60,7 +60,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> RunSettin
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Verify renders no picture again, which would start a worker with a renderer for each test."""
-    from pipeline import verify
-    from pipeline.verify_pictures import PicturesChecked
+    from pipeline.verify import folder as verify
+    from pipeline.verify.pictures import PicturesChecked
 
     monkeypatch.setattr(verify, "check_pictures", lambda *_, **__: PicturesChecked())

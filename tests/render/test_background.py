@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from support import camera_at, scene_of
 
-from assets.look import Texture
+from assets.props.look import Texture
 from render.background import background_light, composite, environment_light
 from render.scene import Background, Environment
 from render.sensor import linear_from_srgb
+from support.scenes import camera_at, scene_of
 
 
 def hdri_with_a_spot(column: int, row: int) -> np.ndarray:

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from support import StubLibrary, camera_at, cube, mask_of_rle, pose_at, product, rle_of_mask, scene_of
 
 from assets.errors import SynthError
 from render.coco import annotation_record, image_record, rle_of_crop, write_coco
 from render.frame import MaskCrop
 from render.labels import annotate, trace_geometry
+from support.scenes import StubLibrary, camera_at, cube, mask_of_rle, pose_at, product, rle_of_mask, scene_of
 
 KEYS = ("apple", "cube", "zebra")
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import StubLibrary, camera_at, cube, product, scene_of
 
 from render.draw import draw_frame
+from support.scenes import StubLibrary, camera_at, cube, product, scene_of
 
 LIBRARY: Any = StubLibrary({"cube": cube(1.0)})
 SCENE = scene_of(camera_at((0, -2.5, 0.5), (0, 0, 0.5)), product("cube"))

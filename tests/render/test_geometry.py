@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from support import camera_at
 
 from render.geometry import (
     box_of_mask,
@@ -24,6 +23,7 @@ from render.geometry import (
     xyxy_from_xywh,
 )
 from render.scene import Camera
+from support.scenes import camera_at
 
 finite = st.floats(-3, 3)
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import StubLibrary, cube
 
 from render.choice import Hand, facing_of
 from render.recipes import load_recipe, recipe_names
 from render.sample import draw_scene
 from render.scene import SceneSpec
+from support.scenes import StubLibrary, cube
 
 LIBRARY = StubLibrary({key: cube(0.08, key) for key in ("a", "b", "c")})
 STANDING = "recipe: tabletop\nproducts: {manner: {stand: 1, lie: 0, lean: 0}}\n"

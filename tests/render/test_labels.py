@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support import StubLibrary, camera_at, cube, pose_at, product, quad, scene_of, sphere
 
-from assets.look import Shape, Texture
-from assets.mesh import Material
-from assets.wear import worn_mesh
+from assets.mesh.types import Material
+from assets.props.look import Shape, Texture
+from assets.props.wear import worn_mesh
 from render.frame import Geometry, MaskCrop
 from render.geometry import pixel_rays
 from render.labels import annotate, trace_geometry, trace_normals
 from render.scene import Placement, SceneSpec
 from render.trace import outline_points
+from support.scenes import StubLibrary, camera_at, cube, pose_at, product, quad, scene_of, sphere
 
 LIBRARY = StubLibrary({"cube": cube(1.0), "small": cube(0.2, "small"), "ball": sphere(3.0), "wall": quad(2, 2, "wall")})
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assets.backdrops import Backdrops
-from assets.catalog import load_catalog
+from assets.backdrops.collection import Backdrops
+from assets.catalog.load import load_catalog
 from assets.library import Library
 from benchmarks.twin_measure import overlap
 from benchmarks.twin_scenes import Arrangement, camera_from_object, read_arrangements

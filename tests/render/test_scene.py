@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import camera_at, pose_at, product, scene_of
 
 from assets.errors import SynthError
-from assets.look import Shape, Texture
+from assets.props.look import Shape, Texture
 from render.geometry import look_at
 from render.scene import AreaLight, Background, Camera, Environment, Finish, Placement, SceneSpec, Sensor
+from support.scenes import camera_at, pose_at, product, scene_of
 
 numbers = st.floats(-1e6, 1e6)
 colors = st.tuples(st.floats(0, 50), st.floats(0, 50), st.floats(0, 50))

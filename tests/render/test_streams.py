@@ -6,12 +6,12 @@ import hashlib
 from types import SimpleNamespace
 
 import pytest
-from support import StubLibrary, cube
 
 from assets.errors import SynthError
 from render.recipes import load_recipe, recipe_from_yaml, recipe_hash, recipe_names, recipe_yaml
 from render.sample import draw_scene
 from render.scene import SceneSpec
+from support.scenes import StubLibrary, cube
 
 
 def library(list_hash: str) -> StubLibrary:

@@ -1,0 +1,1 @@
+"""What lights a scene and stands behind and under it."""

@@ -1,0 +1,210 @@
+"""Backdrops: HDRIs that light a scene, photographs behind it, surfaces under it. Found by key, loaded when needed."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.backdrops.hdri_header import check_hdri
+from assets.backdrops.rooms import ROOMS, draw_room
+from assets.errors import SynthError, unknown_name
+from assets.files.image_input import broken_picture, open_picture
+from assets.limits import FOLDER_FILES, HDRI_BYTES, check_file
+from assets.props.look import Texture
+from assets.props.textures import draw_texture
+
+# OpenCV reads EXR only when asked to before it is loaded.
+os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")
+
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+HDRI_SUFFIXES = (".hdr", ".exr")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+# Lights need no more; blurred reflections and backgrounds out of focus neither.
+HDRI_WIDTH = 1024
+# Longest side of a photograph or surface kept in memory.
+IMAGE_SIDE = 2048
+# Endings of the maps of one material beside its colour: they are no pictures.
+OTHER_MAPS = ("_n", "_m", "_d", "_r", "_ao")
+OTHER_WORDS = ("normal", "rough", "metal", "mask", "displacement", "height", "occlusion", "specular", "gloss")
+
+
+@dataclass(frozen=True, eq=False)
+class Backdrops:
+    """What the folders hold. hdris, photos, surfaces: keys in order; a key is the path inside its folder.
+
+    files: key -> file of everything that comes from a file; rooms ("builtin/...") come from none.
+    """
+
+    hdris: tuple[str, ...]
+    photos: tuple[str, ...]
+    surfaces: tuple[str, ...]
+    files: Mapping[str, Path]
+
+    @staticmethod
+    def open(
+        *,
+        hdri_dir: Path | Sequence[Path] | None = None,
+        photo_dir: Path | Sequence[Path] | None = None,
+        surface_dir: Path | Sequence[Path] | None = None,
+    ) -> Backdrops:
+        """The backdrops of a folder, or several, of each kind. Without hdri_dir: built-in rooms, and bpy's HDRIs.
+
+        With several folders of a kind its keys begin with the folder's number: "2/hall.jpg". Raises SynthError for a
+        folder that is not there, holds nothing of its kind, or is given twice.
+        """
+        hdris = _listed(hdri_dir, HDRI_SUFFIXES, "HDRIs") if hdri_dir else _of_bpy()
+        photos = _listed(photo_dir, IMAGE_SUFFIXES, "photographs") if photo_dir else {}
+        surfaces = _listed(surface_dir, IMAGE_SUFFIXES, "surfaces") if surface_dir else {}
+        surfaces = {key: file for key, file in surfaces.items() if not _is_other_map(file)}
+        doubled = set(photos) & set(surfaces)
+        surfaces = {f"surfaces/{key}" if key in doubled else key: file for key, file in surfaces.items()}
+        rooms = () if hdri_dir else tuple(f"builtin/{name}" for name in sorted(ROOMS))
+        files = {**hdris, **photos, **surfaces}
+        return Backdrops((*rooms, *sorted(hdris)), tuple(sorted(photos)), tuple(sorted(surfaces)), files)
+
+    def hdri(self, key: str) -> NDArray[np.float32]:
+        """(H, W, 3) float32 linear RGB, equirectangular, at most 1024 wide, mean luminance of the sphere 1."""
+        if key not in self.hdris:
+            raise unknown_name("HDRI", key, self.hdris)
+        return _hdri(key, self.files.get(key))
+
+    def photo(self, key: str) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 sRGB, longest side at most 2048; read-only."""
+        return self._image("photograph", key, self.photos)
+
+    def surface(self, key: str) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 sRGB, longest side at most 2048; read-only."""
+        return self._image("surface", key, self.surfaces)
+
+    def texture_image(self, texture: Texture, size: int = 512) -> NDArray[np.uint8]:
+        """The picture of a texture, (H, W, 3) uint8 sRGB: from the folders, or a procedural (size, size) one."""
+        if texture.kind == "image":
+            return self._image("image", texture.key, (*self.photos, *self.surfaces))
+        return draw_texture(texture, size)
+
+    def names(self) -> tuple[str, ...]:
+        """The keys of everything, files and built-in rooms."""
+        return (*(key for key in self.hdris if key not in self.files), *sorted(self.files))
+
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of every file, and the name of every built-in room, by key."""
+        rooms = {key: "builtin" for key in self.hdris if key not in self.files}
+        return {**rooms, **{key: _hash_of(file) for key, file in sorted(self.files.items())}}
+
+    def _image(self, kind: str, key: str, known: tuple[str, ...]) -> NDArray[np.uint8]:
+        if key not in known:
+            raise unknown_name(kind, key, known)
+        return _picture(self.files[key])
+
+
+def _listed(folders: Path | Sequence[Path], suffixes: tuple[str, ...], kind: str) -> dict[str, Path]:
+    if isinstance(folders, Path) or len(folders) == 1:
+        return _listed_in(folders if isinstance(folders, Path) else folders[0], suffixes, kind)
+    places = [folder.resolve() for folder in folders]
+    if len(set(places)) < len(places):
+        raise SynthError(f"a folder of {kind} is given twice", found=", ".join(str(folder) for folder in folders))
+    numbered = ((number, _listed_in(folder, suffixes, kind)) for number, folder in enumerate(folders, 1))
+    return {f"{number}/{key}": file for number, files in numbered for key, file in files.items()}
+
+
+def _listed_in(folder: Path, suffixes: tuple[str, ...], kind: str) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise SynthError(f"the folder of {kind} is not there", where=str(folder))
+    files = list(islice(folder.rglob("*"), FOLDER_FILES.most + 1))
+    FOLDER_FILES.check(len(files), str(folder))
+    found = {
+        file.relative_to(folder).as_posix(): file
+        for file in sorted(files)
+        if file.suffix.lower() in suffixes and file.is_file()
+    }
+    if not found:
+        raise SynthError(
+            f"the folder holds no {kind}", where=str(folder), expected=f"files ending in {', '.join(suffixes)}"
+        )
+    return found
+
+
+def _of_bpy() -> dict[str, Path]:
+    """The studio lights that come with Blender, found by the installed package without importing it.
+
+    Not by the module's name: Blender, once loaded, puts a second folder named bpy onto the path.
+    """
+    try:
+        package = Path(str(importlib.metadata.distribution("bpy").locate_file("bpy")))
+    except importlib.metadata.PackageNotFoundError:
+        return {}
+    return {f"bpy/{file.stem}": file for file in sorted(package.glob("*/datafiles/studiolights/world/*.exr"))}
+
+
+def _is_other_map(file: Path) -> bool:
+    stem = file.stem.lower()
+    return stem.endswith(OTHER_MAPS) or any(word in stem for word in OTHER_WORDS)
+
+
+@lru_cache(maxsize=32)
+def _hdri(key: str, file: Path | None) -> NDArray[np.float32]:
+    light = draw_room(ROOMS[key.removeprefix("builtin/")]) if file is None else _read_hdri(file)
+    polar = (np.arange(len(light)) + 0.5) / len(light) * np.pi
+    weights = np.sin(polar) / np.sin(polar).sum()
+    mean = float(((light @ LUMINANCE).mean(axis=1) * weights).sum())
+    if mean <= 0:
+        raise SynthError("the HDRI is black", where=str(file))
+    light = (light / mean).astype(np.float32)
+    light.flags.writeable = False
+    return light
+
+
+def _read_hdri(file: Path) -> NDArray[np.float32]:
+    import cv2
+
+    check_hdri(file)
+    try:
+        pixels = cv2.imread(str(file), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise SynthError("the HDRI cannot be read", where=str(file), found=str(error)[:200]) from error
+    if pixels is None:
+        raise SynthError("the HDRI cannot be read", where=str(file), expected="a Radiance .hdr or OpenEXR file")
+    height, width = pixels.shape[:2]
+    if abs(width - 2 * height) > 2:
+        expected = "an equirectangular panorama, twice as wide as high"
+        raise SynthError("not a panorama", where=str(file), found=f"{width} x {height} px", expected=expected)
+    light = np.nan_to_num(pixels[..., ::-1].astype(np.float32), nan=0.0, posinf=1e4, neginf=0.0).clip(min=0)
+    if width > HDRI_WIDTH:
+        light = cv2.resize(light, (HDRI_WIDTH, HDRI_WIDTH // 2), interpolation=cv2.INTER_AREA)
+    return light
+
+
+@lru_cache(maxsize=24)
+def _picture(file: Path) -> NDArray[np.uint8]:
+    from PIL import ImageOps
+
+    try:
+        with open_picture(file, str(file), "the image") as image:
+            image.draft("RGB", (IMAGE_SIDE, IMAGE_SIDE))
+            upright = ImageOps.exif_transpose(image).convert("RGB")
+            upright.thumbnail((IMAGE_SIDE, IMAGE_SIDE))
+            pixels = np.array(upright)
+    except (SynthError, MemoryError):
+        raise
+    except Exception as error:  # decoders raise many kinds
+        raise broken_picture("the image", str(file), error) from error
+    pixels.flags.writeable = False
+    return pixels
+
+
+def _hash_of(file: Path) -> str:
+    try:
+        check_file(file, HDRI_BYTES, "the backdrop")
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise SynthError("the backdrop cannot be read", where=str(file), found=str(error)) from error

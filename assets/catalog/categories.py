@@ -1,0 +1,74 @@
+"""COCO's categories of a catalogue: names that differ, the human name beside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from assets.catalog.category_ids import CategoryIds, in_order
+from assets.catalog.load import Catalog
+
+Record = dict[str, Any]
+Names = dict[str, str]
+
+
+def unique_names(products: Iterable[tuple[str, str]], before: Mapping[str, tuple[str, str]] | None = None) -> Names:
+    """SKU key -> category name, no name twice: readers such as supervision and Datumaro refuse equal ones.
+
+    products: (key, display name) by rising category id. The first SKU of a display name keeps it, later ones get their
+    key appended, so that names stay as they are when SKUs with higher ids are added. before: key -> (name, display
+    name) of an earlier version of the set, whose names are kept where the display name is the same.
+    """
+    products = list(products)
+    names: Names = {}
+    taken: set[str] = set()
+    for key, shown in products:
+        name, before_shown = (before or {}).get(key, ("", ""))
+        if name and before_shown == shown and name not in taken:
+            names[key] = name
+            taken.add(name)
+    for key, shown in products:
+        if key in names:
+            continue
+        name = shown
+        while name in taken:
+            name = f"{name} ({key})"
+        names[key] = name
+        taken.add(name)
+    return {key: names[key] for key, _ in products}
+
+
+def category_records(catalog: Catalog, ids: CategoryIds) -> list[Record]:
+    """COCO's categories of all SKUs of the catalogue by rising id, whatever the pictures show."""
+    skus = [(number, catalog[position]) for number, position in in_order(catalog, ids)]
+    names = unique_names((sku.sku, sku.name or sku.sku) for _, sku in skus)
+    return [
+        {
+            "id": number,
+            "name": names[sku.sku],
+            "supercategory": sku.category,
+            "sku": sku.sku,
+            "display_name": sku.name or sku.sku,
+        }
+        for number, sku in skus
+    ]
+
+
+def display_name(record: Record) -> str:
+    """The name of a category for people; sets made by earlier versions have it in `name`."""
+    return str(record.get("display_name", record.get("name", "")))
+
+
+def bare_name(name: str, key: str) -> str:
+    """A name without the key that `unique_names` appended."""
+    return name.removesuffix(f" ({key})")
+
+
+def same_category(record: Record, expected: Record) -> bool:
+    """Whether a category is as expected, or as earlier versions wrote it: the display name as `name`, whoever else has
+    it.
+    """
+    if record == expected:
+        return True
+    earlier = {name: value for name, value in expected.items() if name != "display_name"}
+    return record == {**earlier, "name": display_name(expected)}

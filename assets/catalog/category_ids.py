@@ -1,0 +1,155 @@
+"""Category ids that stay what they are when the catalogue changes: a registry that is only ever added to.
+
+The registry is a CSV file (id, sku) beside the SKU list. Its first state is the sorted order of the list, so that a
+list without one has the same ids. SKUs that are new get the next ids, in sorted order; those of delisted SKUs are
+never given away again.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from assets.catalog.load import Catalog
+from assets.errors import SynthError
+from assets.files.atomic import write_whole
+from assets.limits import LIST_BYTES, read_file
+
+HEADER = ["id", "sku"]
+MOST_TOLD = 20
+
+
+@dataclass(frozen=True)
+class CategoryIds:
+    """The ids of SKUs: keys[i] has id i + 1. Holds every SKU that ever was, each once."""
+
+    keys: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self._ids) < len(self.keys):
+            raise ValueError("a SKU has two ids")
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {key: number for number, key in enumerate(self.keys, start=1)}
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._ids
+
+    def of(self, key: str) -> int:
+        """The id of a SKU. Raises KeyError for one that was never in the catalogue."""
+        return self._ids[key]
+
+    def key_of(self, number: int) -> str:
+        """The SKU of an id. Raises IndexError where it was never given."""
+        if not 0 < number <= len(self.keys):
+            raise IndexError(number)
+        return self.keys[number - 1]
+
+    def extended(self, keys: Iterable[str]) -> CategoryIds:
+        """These ids, and the next ones for those of `keys` that are new, in sorted order."""
+        return CategoryIds(self.keys + tuple(sorted(set(keys) - self._ids.keys())))
+
+
+def ids_path(sku_list: Path) -> Path:
+    """Where the registry of a list lies: skus.ids.csv beside skus.csv."""
+    return sku_list.with_name(f"{sku_list.stem}.ids.csv")
+
+
+def ids_of(catalog: Catalog) -> CategoryIds:
+    """The ids of a catalogue's SKUs: by the registry beside its list, by sorted order where there is none.
+
+    SKUs that the registry lacks have the ids that `save_ids` would give them. Raises SynthError for a damaged registry.
+    """
+    path = ids_path(catalog.source)
+    known = read_ids(path) if path.exists() else CategoryIds()
+    return known.extended(catalog.keys)
+
+
+def ids_hash(catalog: Catalog, ids: CategoryIds) -> str:
+    """SHA-256 over the ids of the catalogue's SKUs; empty where they are those of the sorted order."""
+    numbers = [ids.of(key) for key in catalog.keys]
+    if numbers == list(range(1, len(numbers) + 1)):
+        return ""
+    return hashlib.sha256(",".join(map(str, numbers)).encode()).hexdigest()
+
+
+def in_order(catalog: Catalog, ids: CategoryIds) -> Iterator[tuple[int, int]]:
+    """(id, position in the catalogue) of each SKU of the catalogue, by rising id."""
+    return iter(sorted((ids.of(key), position) for position, key in enumerate(catalog.keys)))
+
+
+def ids_csv(ids: CategoryIds) -> bytes:
+    """The registry as it is stored."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HEADER)
+    writer.writerows(enumerate(ids.keys, start=1))
+    return text.getvalue().encode()
+
+
+def save_ids(path: Path, ids: CategoryIds) -> None:
+    """Writes the registry, whole or not at all.
+
+    Raises SynthError where what is there would not stay as it is: two copies of a registry have gone different ways.
+    """
+    if path.exists():
+        known = read_ids(path)
+        if known.keys != ids.keys[: len(known)]:
+            at = next(
+                i
+                for i, pair in enumerate(zip(known.keys, (*ids.keys, *known.keys), strict=False))
+                if len(set(pair)) > 1
+            )
+            raise SynthError(
+                "the registry of category ids would change",
+                where=str(path),
+                found=f"id {at + 1} is {known.keys[at]!r} there",
+                expected="ids to be added only",
+                hint="use one registry for all versions of the catalogue",
+            )
+        if known.keys == ids.keys:
+            return
+    write_whole(path, ids_csv(ids))
+
+
+def read_ids(path: Path) -> CategoryIds:
+    """The registry in a file. Raises SynthError with what is wrong with it."""
+    return parse_ids(read_file(path, LIST_BYTES, "the registry of category ids"), str(path))
+
+
+def parse_ids(content: bytes, where: str) -> CategoryIds:
+    """The registry in the bytes of its file. Raises SynthError with what is wrong with it."""
+    try:
+        rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig")), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SynthError("the registry of category ids cannot be read", where=where, found=str(error)) from error
+    problems = list(_problems(rows))
+    if problems:
+        hint = "put the file back as it was: data sets and trained models go by its ids"
+        raise SynthError(
+            "the registry of category ids is damaged", where=where, problems=problems[:MOST_TOLD], hint=hint
+        )
+    return CategoryIds(tuple(row[1] for row in rows[1:]))
+
+
+def _problems(rows: list[list[str]]) -> Iterator[str]:
+    if not rows or rows[0] != HEADER:
+        yield f"row 1: found {rows[0] if rows else 'nothing'}, expected id,sku"
+        return
+    first: dict[str, int] = {}
+    for number, row in enumerate(rows[1:], start=1):
+        if len(row) != 2 or row[0] != str(number) or not row[1]:
+            yield f"row {number + 1}: found {','.join(row)[:60]!r}, expected {number},SKU"
+        elif row[1] in first:
+            yield f"row {number + 1}: {row[1]!r} again, it has id {first[row[1]]}"
+        else:
+            first[row[1]] = number

@@ -1,0 +1,235 @@
+"""Reading a SKU list: CSV, TSV, JSON Lines or Parquet into columns, whatever their order."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from assets.catalog.column_names import Source, column_sources, front_side, is_read, units_of
+from assets.catalog.load import COLUMNS, NUMBERS, PICTURES, Findings, Problem
+from assets.catalog.package_kinds import package_kind
+from assets.errors import SynthError
+from assets.limits import LIST_BYTES, LIST_CELL, LIST_COLUMNS, LIST_ROWS, check_file
+
+Columns = dict[str, list[str | float | None]]
+DELIMITED, JSON_LINES, PARQUET = (".csv", ".tsv"), (".jsonl", ".ndjson"), (".parquet",)
+FORMATS = (*DELIMITED, *JSON_LINES, *PARQUET)
+# Cells that hold the same few texts again and again: equal ones are kept once.
+REPEATED = (
+    "category",
+    "licence",
+    "package",
+    "unit_package",
+    "brand",
+    "colors",
+    "up",
+    "units",
+    "front",
+    "rests",
+    *PICTURES,
+)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows as read: cells by column name, as text or as the file's own values. rows: their numbers for people."""
+
+    rows: Sequence[int]
+    cells: dict[str, Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class ListTable:
+    """A list as columns of plain values. rows: the number of each row as a spreadsheet counts (JSON Lines: its line).
+
+    problems: of the header and of single cells; what cells mean together is checked elsewhere. notes: of no harm.
+    has_keys: whether there is a column of keys, without which no row can be told from another.
+    """
+
+    columns: Columns
+    rows: list[int]
+    problems: Findings
+    notes: list[str] = field(default_factory=list)
+    has_keys: bool = True
+
+
+def read_list(path: Path) -> ListTable:
+    """All known columns of a list, with what is wrong with its header and its cells.
+
+    Raises SynthError where the file is not there, not readable or not of the format that its name says.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        found, expected = suffix or "no ending", f"a file ending in {', '.join(FORMATS)}"
+        hint = "save it as 'CSV UTF-8' from the spreadsheet program" if suffix in (".xlsx", ".xls", ".ods") else None
+        raise SynthError("unknown format of the SKU list", where=str(path), found=found, expected=expected, hint=hint)
+    check_file(path, LIST_BYTES, "the SKU list")
+    problems = Findings()
+    table = _Collector(problems, path)
+    if suffix in DELIMITED:
+        from assets.catalog.csv_rows import csv_batches as batches
+    elif suffix in JSON_LINES:
+        from assets.catalog.jsonl_rows import jsonl_batches as batches
+    else:
+        batches = _parquet_batches
+    for batch in batches(path, problems):
+        table.add(batch)
+    return table.finished()
+
+
+def unreadable(path: Path, error: Exception, hint: str) -> SynthError:
+    """The error for a list that its format's parser gives up on."""
+    found = " ".join(str(error).split())[:300]
+    return SynthError("the SKU list cannot be read", where=str(path), found=found, hint=hint)
+
+
+def _parquet_batches(path: Path, problems: Findings) -> Iterator[Batch]:
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    try:
+        about = parquet.read_metadata(path)
+        LIST_COLUMNS.check(about.num_columns, str(path))
+        LIST_ROWS.check(about.num_rows, str(path))
+        leaves = {about.schema.column(place).path for place in range(about.num_columns)}
+        with parquet.ParquetFile(path, metadata=about, read_dictionary=sorted(filter(is_read, leaves))) as file:
+            names = list(file.schema_arrow.names)
+            doubled = {name for name in names if names.count(name) > 1}
+            problems.add(Problem(1, name, "the column twice", "each column once") for name in sorted(doubled))
+            known = [name for name in names if is_read(name) and name not in doubled]
+            yield Batch([], {name: [] for name in names if name not in doubled})
+            first = 2
+            for piece in file.iter_batches(batch_size=1 << 14, columns=known):
+                cells: dict[str, Sequence[Any]] = {name: _parquet_cells(piece.column(name), path) for name in known}
+                yield Batch(range(first, first + piece.num_rows), cells)
+                first += piece.num_rows
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise unreadable(path, error, "write the file anew") from error
+
+
+def _parquet_cells(column: Any, path: Path) -> list[Any]:
+    """The cells of a column as Python's values; one text in many rows is one value, as a few bytes can stand for."""
+    import pyarrow as pa
+    import pyarrow.compute as compute
+
+    if not isinstance(column, pa.DictionaryArray):
+        return list(column.to_pylist())
+    texts = column.dictionary
+    if pa.types.is_string(texts.type) or pa.types.is_binary(texts.type):
+        LIST_CELL.check(compute.max(compute.binary_length(texts)).as_py() or 0, str(path))
+    values = [*texts.to_pylist(), None]
+    return [values[place] for place in compute.fill_null(column.indices, len(texts)).to_pylist()]
+
+
+class _Collector:
+    """Columns that grow batch by batch."""
+
+    def __init__(self, problems: Findings, path: Path) -> None:
+        self._problems, self._path = problems, path
+        self._columns: Columns = {name: [] for name in COLUMNS}
+        self._rows: list[int] = []
+        self._names: dict[str, None] = {}
+        self._pool: dict[str, str] = {}
+
+    def add(self, batch: Batch) -> None:
+        self._names |= dict.fromkeys(batch.cells)
+        self._rows.extend(batch.rows)
+        LIST_ROWS.check(len(self._rows), str(self._path))
+        LIST_COLUMNS.check(len(self._names), str(self._path))
+        sources = column_sources(batch.cells)
+        for name, values in self._columns.items():
+            source = sources.get(name)
+            if source is None:
+                values.extend([None if name in NUMBERS else ""] * len(batch.rows))
+            elif name in NUMBERS:
+                values.extend(self._numbers(batch, name, source))
+            else:
+                texts = [
+                    cell.strip() if type(cell) is str else self._text(cell, row, source.name)
+                    for row, cell in zip(batch.rows, batch.cells[source.name], strict=True)
+                ]
+                values.extend(map(self._pool.setdefault, texts, texts) if name in REPEATED else texts)
+
+    def finished(self) -> ListTable:
+        columns = self._columns
+        columns["name"] = [name or sku for name, sku in zip(columns["name"], columns["sku"], strict=True)]
+        sources = column_sources(self._names)
+        notes = _header_findings(list(self._names), sources, self._problems)
+        for name in ("package", "unit_package"):
+            kinds = {str(text): package_kind(str(text)) or str(text) for text in set(columns[name])}
+            columns[name] = [kinds[str(text)] for text in columns[name]]
+            read = [f"{text!r:.40} as {kind}" for text, kind in sorted(kinds.items()) if text != kind]
+            notes += [f"column {name}: read {_listed(read)}"] if read else []
+        columns["front"] = [front_side(str(text)) for text in columns["front"]]
+        return ListTable(columns, self._rows, self._problems, notes, has_keys="sku" in sources)
+
+    def _numbers(self, batch: Batch, name: str, source: Source) -> Iterator[float | None]:
+        """The cells of a column of numbers in its own unit."""
+        cells = batch.cells[source.name]
+        units = batch.cells[source.unit_name] if source.unit_name else [None] * len(cells)
+        for row, cell, unit in zip(batch.rows, cells, units, strict=True):
+            number = self._number(cell, row, source.name)
+            if number is None:
+                yield None
+            elif source.unit_name:
+                factor = units_of(name).get(str(unit).strip().lower())
+                if factor is None:
+                    expected = f"one of {', '.join(units_of(name))}"
+                    self._problems.add([Problem(row, source.unit_name, f"{unit!r:.40}", expected)])
+                yield None if factor is None else _scaled(number, factor)
+            else:
+                yield number if source.factor == 1 else _scaled(number, source.factor)
+
+    def _text(self, value: object, row: int, name: str) -> str:
+        if value is None or (isinstance(value, float) and math.isnan(value)):  # pandas writes a missing text as NaN
+            return ""
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        self._problems.add([Problem(row, name, f"{value!r:.40} ({type(value).__name__})", "text in quotes")])
+        return "?"
+
+    def _number(self, value: object, row: int, name: str) -> float | None:
+        text = value.strip() if isinstance(value, str) else value
+        if text is None or text == "" or text != text:
+            return None
+        try:
+            if not isinstance(text, bool):
+                return float(text)  # type: ignore[arg-type]
+        except (TypeError, ValueError, OverflowError):
+            pass
+        hint = " (a decimal point, no unit)" if any(sign.isdigit() for sign in str(text)) else ""
+        self._problems.add([Problem(row, name, f"{text!r:.40}", f"a number{hint} or nothing")])
+        return None
+
+
+def _scaled(number: float, factor: float) -> float:
+    """A number in another unit, without the noise of binary fractions: 70 mm is 0.07 m."""
+    return float(f"{number * factor:.12g}")
+
+
+def _header_findings(names: list[str], sources: dict[str, Source], problems: Findings) -> list[str]:
+    """Adds missing and misspelt columns to `problems`; returns notes on names read as others and on unused columns."""
+    if "sku" not in sources:
+        problems.add([Problem(1, "sku", f"columns {', '.join(names)[:200] or 'none'}", "a column named sku")])
+    renamed = {source.name[:40]: column for column, source in sources.items() if source.name != column}
+    used = {source.name for source in sources.values()} | {source.unit_name for source in sources.values()}
+    ignored = []
+    for name in names:
+        if name in used:
+            continue
+        close = difflib.get_close_matches(name[:40].lower(), COLUMNS, n=1, cutoff=0.75)
+        if close and close[0] not in sources:
+            problems.add([Problem(1, name[:40], f"unknown column {name[:40]!r}", f"did you mean {close[0]!r}?")])
+        elif name:
+            ignored.append(name[:40])
+    notes = [f"columns read: {_listed([f'{name} as {column}' for name, column in renamed.items()])}"] if renamed else []
+    return [*notes, f"columns not used: {_listed(ignored)}"] if ignored else notes
+
+
+def _listed(words: list[str]) -> str:
+    """At most 20 of them."""
+    return ", ".join(words[:20]) + " …" * (len(words) > 20)

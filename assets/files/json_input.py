@@ -1,0 +1,197 @@
+"""JSON from elsewhere: its depth, size and number of values are known to be within limits before anything is built.
+
+`json.loads` and ijson both build whatever a file asks for, and ijson's memory grows with the square of the depth. Every
+JSON file that a command reads passes through here; tests/test_gates.py holds that.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from assets.errors import SynthError
+from assets.limits import JSON_DEPTH, JSON_RECORD, JSON_VALUES, Limit, check_file, read_file
+
+STRUCTURE = b'[]{}",'
+_OTHER = bytes(sorted(set(range(256)) - set(STRUCTURE)))
+_STEPS = np.zeros(256, np.int8)
+_STEPS[list(b"[{")], _STEPS[list(b"]}")] = 1, -1
+CHUNK = 1 << 20
+MAX_RECORDS = 20
+# Root object, list of records: what lies deeper belongs to one record.
+RECORD_DEPTH = 2
+
+
+class JsonScan:
+    """Counts depth and values of a JSON text that is fed in pieces, in C speed and without building anything.
+
+    Raises SynthError from `feed` as soon as a limit is passed. Whether the text is valid is left to the parser.
+    """
+
+    def __init__(self, where: str, values: Limit | None = None, record: Limit | None = None) -> None:
+        self._where, self._values_limit, self._record_limit = where, values, record
+        self._depth, self._values, self._pending = 0, 0, 0
+        self._in_string, self._escaped = False, False
+
+    def feed(self, chunk: bytes) -> None:
+        """Takes the next bytes of the text."""
+        steps = _STEPS[np.frombuffer(self._outside_strings(chunk), np.uint8)]
+        depths = self._depth + np.cumsum(steps, dtype=np.int32)
+        JSON_DEPTH.check(int(depths.max(initial=0)), self._where)
+        if self._values_limit is not None:
+            self._values += int(np.count_nonzero(steps >= 0))
+            self._values_limit.check(self._values, self._where)
+        if self._record_limit is not None:
+            # Exact to a piece: a value that is still open grows by every piece in which it does not end.
+            ended = depths.size > 0 and int(depths.min()) <= RECORD_DEPTH
+            self._pending = len(chunk) if ended else self._pending + len(chunk)
+            self._record_limit.check(self._pending, self._where)
+        self._depth = int(depths[-1]) if depths.size else self._depth
+
+    def _outside_strings(self, chunk: bytes) -> bytes:
+        """Brackets and commas of the piece that do not stand in a string."""
+        if self._escaped:
+            chunk, self._escaped = chunk[1:], not chunk
+        if b"\\" in chunk:
+            chunk = chunk.replace(b"\\\\", b"").replace(b'\\"', b"")
+            self._escaped = chunk.endswith(b"\\")
+        structure = chunk.translate(None, _OTHER)
+        if self._in_string:
+            structure = b'"' + structure
+        # Two quotes in a row are an empty string, or one that holds nothing of interest, or lie between two strings.
+        parts = structure.replace(b'""', b"").split(b'"')
+        self._in_string = len(parts) % 2 == 0
+        return b"".join(parts[::2])
+
+
+class _Scanned:
+    """A file whose bytes are scanned as they are read."""
+
+    def __init__(self, file: IO[bytes], scan: JsonScan) -> None:
+        self._file, self._scan = file, scan
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self._file.read(size)
+        self._scan.feed(chunk)
+        return chunk
+
+
+def parse_json(
+    data: bytes, what: str, where: str, *, values: Limit = JSON_VALUES, constants: bool = False, hint: str | None = None
+) -> Any:
+    """The content of a JSON text (UTF-8, with or without byte order mark).
+
+    what: "the COCO file" or alike. where: for people. values: how many it may hold. constants: whether NaN and
+    Infinity, which Python writes and JSON does not know, are read as numbers. Raises SynthError for what is no JSON or
+    too large.
+    """
+    scan = JsonScan(where, values)
+    for first in range(0, len(data), CHUNK):
+        scan.feed(data[first : first + CHUNK])
+    try:
+        return json.loads(data.decode("utf-8-sig"), parse_constant=None if constants else _refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise unreadable_json(what, where, error, hint) from error
+
+
+def read_json(
+    path: Path,
+    limit: Limit,
+    what: str,
+    *,
+    where: str = "",
+    values: Limit = JSON_VALUES,
+    constants: bool = False,
+    hint: str | None = None,
+) -> Any:
+    """The content of a JSON file of at most so many bytes; as `parse_json`. Anything but a plain file is refused."""
+    data = read_file(path, limit, what, where)
+    return parse_json(data, what, where or str(path), values=values, constants=constants, hint=hint)
+
+
+def read_json_object(
+    path: Path, limit: Limit, what: str, *, where: str = "", hint: str | None = None
+) -> dict[str, Any]:
+    """As `read_json`, of a file that holds an object. Raises SynthError for anything else."""
+    content = read_json(path, limit, what, where=where, hint=hint)
+    if not isinstance(content, dict):
+        found = type(content).__name__
+        raise SynthError(
+            f"{what} cannot be used", where=where or str(path), found=found, expected="an object", hint=hint
+        )
+    return content
+
+
+def stream_json(path: Path, prefix: str, limit: Limit, what: str) -> Iterator[Any]:
+    """The values at a prefix such as "images.item" of a JSON file, one after the other.
+
+    limit: bytes of the file; a single record of it has at most JSON_RECORD bytes. Numbers with a point are floats.
+    Raises SynthError where the file is no plain file, no JSON (to the end of what was asked for) or too large.
+    """
+    import ijson
+
+    with _scanned(path, limit, what) as file:
+        yield from ijson.items(file, prefix, use_float=True)
+
+
+def stream_json_pairs(path: Path, prefix: str, limit: Limit, what: str) -> Iterator[tuple[str, Any]]:
+    """Keys and values of the object at a prefix, nothing where there is none; otherwise as `stream_json`."""
+    import ijson
+
+    with _scanned(path, limit, what) as file:
+        yield from ijson.kvitems(file, prefix, use_float=True)
+
+
+@contextmanager
+def _scanned(path: Path, limit: Limit, what: str) -> Iterator[_Scanned]:
+    import ijson
+
+    check_file(path, limit, what)
+    try:
+        with _opened(path) as file:
+            yield file
+    except ijson.JSONError as error:
+        raise _not_finite(path, what) or unreadable_json(what, str(path), error) from error
+    except (OSError, ValueError, OverflowError, RecursionError) as error:
+        raise unreadable_json(what, str(path), error) from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[_Scanned]:
+    with path.open("rb") as file:
+        yield _Scanned(file, JsonScan(str(path), record=JSON_RECORD))
+
+
+def _not_finite(path: Path, what: str) -> SynthError | None:
+    """The error for a file whose only fault are NaN and Infinity, None for any other; every such record is found."""
+    import ijson
+
+    from assets.files.json_constants import records_not_finite
+
+    records, count = [], 0
+    with suppress(ijson.JSONError, OSError):
+        for record in records_not_finite(lambda: _opened(path)):
+            count += 1
+            records += [record] if count <= MAX_RECORDS else []
+    if not count:
+        return None
+    more = [f"and {count - MAX_RECORDS} more"] if count > MAX_RECORDS else []
+    hint = "leave these records out, or give them numbers"
+    return SynthError(
+        f"{what} holds numbers that are NaN or infinite", where=str(path), hint=hint, problems=[*records, *more]
+    )
+
+
+def unreadable_json(what: str, where: str, error: Exception, hint: str | None = None) -> SynthError:
+    """The error for a text that its parser gives up on."""
+    words = " ".join(str(error).split())[:300]
+    return SynthError(f"{what} cannot be read as JSON", where=where, found=words, hint=hint)
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name}, which is no number in JSON")

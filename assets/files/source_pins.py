@@ -1,0 +1,84 @@
+"""What each product of a data set was made from, so that no set mixes two versions of a mesh or of a packshot."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from assets.errors import SynthError
+from assets.files.atomic import write_whole
+from assets.files.identity import first_named
+
+CHANGED = "the files of a product are not those that the data set was begun with"
+HINT = "put them back as they were, or render into another --out"
+
+
+class SourcePins:
+    """Digests of the products that a run has used, in one file that its workers share: a line for each product."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._known, self._read = path, dict[str, str](), 0
+
+    def pin(self, sku: str, digest: str) -> None:
+        """Notes what a product is made from when it is first used.
+
+        Raises SynthError where the data set has used it with other files.
+        """
+        if sku not in self._known:
+            with self._locked() as file:
+                self._catch_up(file)
+                if sku not in self._known:
+                    file.write(json.dumps([sku, digest]).encode() + b"\n")
+                    file.flush()
+                    self._known[sku], self._read = digest, file.tell()
+        if self._known[sku] != digest:
+            raise SynthError(CHANGED, hint=HINT)
+
+    def check(self, digest_of: Callable[[str], str | None]) -> None:
+        """Compares every product that was used with its files now.
+
+        digest_of: digest by SKU, None where there is nothing to compare. Raises SynthError that names what differs.
+        """
+        if not self._path.exists():
+            return
+        with self._locked() as file:
+            self._catch_up(file)
+        changed = [sku for sku, digest in sorted(self._known.items()) if digest_of(sku) not in (digest, None)]
+        if changed:
+            problems = first_named([f"SKU {sku!r}" for sku in changed])
+            raise SynthError(CHANGED, found=f"{len(changed)} of {len(self._known)}", problems=problems, hint=HINT)
+
+    def settle(self) -> None:
+        """Brings the lines into the order of the SKUs, whoever came first; for the end of a run."""
+        if self._path.exists():
+            with self._locked() as file:
+                self._catch_up(file)
+            lines = "".join(f"{json.dumps([sku, digest])}\n" for sku, digest in sorted(self._known.items()))
+            write_whole(self._path, lines.encode())
+
+    @contextmanager
+    def _locked(self) -> Iterator[IO[bytes]]:
+        with self._path.open("a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield file
+
+    def _catch_up(self, file: IO[bytes]) -> None:
+        """Reads what others have noted; half a line of a worker that was killed is cut off."""
+        file.seek(self._read)
+        data = file.read()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            file.truncate(self._read + whole)
+        try:
+            for line in data[:whole].splitlines():
+                sku, digest = json.loads(line)
+                self._known.setdefault(str(sku), str(digest))
+        except (ValueError, TypeError) as error:
+            hint = "delete it: products are then noted again as they are now"
+            raise SynthError("the note of the products is damaged", where=str(self._path), hint=hint) from error
+        self._read += whole
+        file.seek(0, 2)

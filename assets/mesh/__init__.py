@@ -1,0 +1,1 @@
+"""Foreign meshes in, normalised meshes out."""

@@ -1,0 +1,139 @@
+"""Reading a mesh file of any format that trimesh knows into plain arrays, part by part, with what is missing told."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.errors import SynthError
+from assets.limits import MESH_BYTES, MESH_FACES, MESH_NODES, Budget, check_file
+from assets.mesh.bounds import check_bounds
+from assets.mesh.companions import Companions
+from assets.mesh.gltf_parts import read_gltf_parts
+from assets.mesh.materials import GREY, material_of
+from assets.mesh.raw_part import RawPart
+from assets.mesh.types import Material
+
+GLTF = (".glb", ".gltf")
+# What trimesh also opens and what is no product: archives, drawings, point clouds.
+NO_MESHES = {"zip", "bz2", "tar.bz2", "tar.gz", "dxf", "xyz", "stl_ascii", "zae", "3dxml", "xaml"}
+METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
+STATED_METRES = {"meter": 1.0, "centimeter": 0.01, "millimeter": 0.001, "micron": 1e-6, "inch": 0.0254, "foot": 0.3048}
+STATED_METRES |= {"mm": 0.001, "inches": 0.0254, "feet": 0.3048}
+
+
+@dataclass(frozen=True, eq=False)
+class RawMesh:
+    """All parts of a file. metres: length of the file's unit if it states one. up: "y" or "z", as the format says.
+
+    notes: what was mended or is missing.
+    """
+
+    parts: tuple[RawPart, ...]
+    metres: float | None
+    up: str
+    notes: tuple[str, ...]
+
+
+class _Found(NamedTuple):
+    parts: list[RawPart]
+    metres: float | None
+    up: str
+
+
+def read_mesh_file(path: Path, root: Path | None = None) -> RawMesh:
+    """The parts of a mesh file. root: the folder that its textures may lie in, its own if None.
+
+    Raises SynthError where it is not there, not readable or without triangles.
+    """
+    check_file(path, MESH_BYTES, "the mesh file")
+    companions = Companions(path, root)
+    notes: list[str] = []
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what trimesh and Pillow warn is told below in our words
+            if path.suffix.lower() in GLTF:
+                found = _Found(read_gltf_parts(companions, path, notes), 1.0, "y")
+            else:
+                found = _read_with_trimesh(companions, path, notes)
+    except (SynthError, MemoryError):
+        raise
+    except Exception as error:  # loaders raise whatever their format's parser raises
+        raise _unreadable(path, error) from error
+    if companions.broken:
+        raise companions.broken[0]
+    parts = tuple(part for part in found.parts if len(part.faces))
+    if not parts:
+        expected = "a surface of triangles (no point cloud)"
+        raise SynthError("the mesh has no triangles", where=str(path), expected=expected)
+    return RawMesh(parts, found.metres, found.up, (*companions.notes(), *dict.fromkeys(notes)))
+
+
+def _unreadable(path: Path, error: Exception) -> SynthError:
+    found = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    hint = "open it in a 3D program and export it anew, GLB is the safest"
+    return SynthError("the mesh file cannot be read", where=str(path), found=found, hint=hint)
+
+
+def _read_with_trimesh(companions: Companions, path: Path, notes: list[str]) -> _Found:
+    import trimesh
+
+    kind = path.suffix.lower().lstrip(".")
+    known = sorted(set(trimesh.available_formats()) - NO_MESHES)
+    if kind not in known:
+        raise SynthError("unknown mesh format", where=str(path), found=path.suffix, expected=", ".join(known))
+    check_bounds(path)
+    with path.open("rb") as file:
+        scene = trimesh.load_scene(file, file_type=kind, resolver=companions, process=False)
+    parts, faces = [], Budget(MESH_FACES, str(path))
+    MESH_NODES.check(len(scene.graph.nodes_geometry), str(path))
+    for node in scene.graph.nodes_geometry:
+        pose, name = scene.graph[node]
+        geometry = scene.geometry[name]
+        if hasattr(geometry, "faces") and len(geometry.faces):
+            faces.take(len(geometry.faces))
+            parts.append(_part(geometry, companions, path, notes).placed(np.asarray(pose, dtype=np.float64)))
+    return _Found(parts, _metres_of(scene.units), _up_of(path))
+
+
+def _metres_of(units: str | None) -> float | None:
+    """Length of the unit that a file states: COLLADA as "0.0254 * meters", 3MF as a word."""
+    if units is None:
+        return None
+    number, _, word = str(units).rpartition(" * ")
+    return STATED_METRES.get(word, STATED_METRES.get(word.rstrip("s"), 1.0)) * float(number or 1)
+
+
+def _up_of(path: Path) -> str:
+    """COLLADA states its upward axis, Y if it does not; of the other formats none does: Z."""
+    if path.suffix.lower() != ".dae":
+        return "z"
+    stated = re.search(rb"<up_axis>\s*([XYZ])_UP", path.read_bytes())
+    return "z" if stated and stated[1] == b"Z" else "y"
+
+
+def _part(geometry: Any, companions: Companions, path: Path, notes: list[str]) -> RawPart:
+    vertices, faces = np.asarray(geometry.vertices, np.float64), np.asarray(geometry.faces, np.int64)
+    # Only normals that came with the file are in trimesh's cache now: those that it would make up are no use here.
+    normals = geometry.vertex_normals if "vertex_normals" in geometry._cache else None
+    part = RawPart(vertices, faces, Material(GREY), normals=None if normals is None else np.array(normals))
+    visual = geometry.visual
+    if visual.kind == "texture":
+        uv = None if visual.uv is None else np.asarray(visual.uv, dtype=np.float64)[:, :2]
+        return replace(part, uv=uv, material=material_of(visual.material, notes, str(path), companions.pixels))
+    if visual.kind == "vertex":
+        return _colored(part, np.asarray(visual.vertex_colors, dtype=np.uint8))
+    if visual.kind == "face":
+        apart = replace(part, vertices=vertices[faces].reshape(-1, 3), faces=np.arange(faces.size).reshape(-1, 3))
+        return _colored(replace(apart, normals=None), np.repeat(np.asarray(visual.face_colors, np.uint8), 3, axis=0))
+    return part
+
+
+def _colored(part: RawPart, colors: NDArray[np.uint8]) -> RawPart:
+    return replace(part, colors=colors, material=Material(np.ones(4)))

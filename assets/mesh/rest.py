@@ -1,0 +1,88 @@
+"""How a thing can rest on a table: its convex hull and the poses in which it stands or lies without falling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.mesh.types import Mesh, frozen_array
+
+# Poses in which less than this share of random throws end are left out: a bottle balancing on its cap.
+LEAST_WEIGHT = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Rest:
+    """Convex hull and stable poses of a mesh, in its own frame.
+
+    hull_vertices: (H, 3) float64, metres. hull_faces: (F, 3) int32, counter-clockwise seen from outside.
+    rotations: (R, 3, 3) float64, table_from_object; the first is upright (the identity). weights: (R,) float64, sum 1:
+    the share of random throws that end so. R >= 1.
+    """
+
+    hull_vertices: NDArray[np.float64]
+    hull_faces: NDArray[np.int32]
+    rotations: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hull_vertices", frozen_array(self.hull_vertices, np.float64, (None, 3), "hull"))
+        object.__setattr__(self, "hull_faces", frozen_array(self.hull_faces, np.int32, (None, 3), "hull_faces"))
+        object.__setattr__(self, "rotations", frozen_array(self.rotations, np.float64, (None, 3, 3), "rotations"))
+        object.__setattr__(self, "weights", frozen_array(self.weights, np.float64, (len(self.rotations),), "weights"))
+        if not len(self.rotations):
+            raise ValueError("rest: expected at least the upright pose")
+
+
+def rest_from_mesh(mesh: Mesh) -> Rest:
+    """Hull and stable poses of `mesh`, deterministic.
+
+    The poses are those of assets/mesh/stable_poses.py; the upright pose is always there, since retail products are made to
+    stand. Flat or degenerate meshes get it alone.
+    """
+    import trimesh
+    from scipy.spatial import QhullError
+
+    from assets.mesh.stable_poses import stable_poses
+
+    try:
+        hull = trimesh.convex.convex_hull(mesh.vertices.astype(np.float64))
+        # A ball rests on any of its many faces with next to no weight each: none is over the threshold then.
+        rotations, shares = _distinct(*stable_poses(hull, LEAST_WEIGHT))
+    except (QhullError, ValueError):
+        return _upright_box(mesh)
+    return Rest(hull.vertices, hull.faces, rotations, shares)
+
+
+def upright_rest(mesh: Mesh) -> Rest:
+    """The hull of `mesh` with its upright pose alone: for props, which stand as they are made."""
+    import trimesh
+    from scipy.spatial import QhullError
+
+    try:
+        hull = trimesh.convex.convex_hull(mesh.vertices.astype(np.float64))
+    except (QhullError, ValueError):
+        return _upright_box(mesh)
+    return Rest(hull.vertices, hull.faces, np.eye(3)[None], np.ones(1))
+
+
+def _upright_box(mesh: Mesh) -> Rest:
+    import trimesh
+
+    low, high = mesh.bounds.astype(np.float64)
+    box = trimesh.creation.box(bounds=[low, np.maximum(high, low + 1e-4)])
+    return Rest(box.vertices, box.faces, np.eye(3)[None], np.ones(1))
+
+
+def _distinct(rotations: NDArray, weights: NDArray) -> tuple[NDArray, NDArray]:
+    """Upright first, then the other resting faces; two poses that differ by a turn about Z are one."""
+    downs = -rotations[:, 2, :]  # the object's own direction that points down in each pose
+    upright = downs @ np.array([0.0, 0.0, -1.0]) > np.cos(np.radians(5))
+    share = max(float(weights[upright].sum()), LEAST_WEIGHT)
+    order = np.flatnonzero(~upright)
+    order = order[np.argsort(-weights[order], kind="stable")]
+    kept = np.concatenate([np.eye(3)[None], rotations[order]])
+    shares = np.concatenate([[share], weights[order]])
+    return kept, shares / shares.sum()

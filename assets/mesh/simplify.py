@@ -1,0 +1,181 @@
+"""Meshes of millions of triangles made lighter, textures kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.mesh.raw_part import RawPart
+
+# A product of more faces is decimated to KEPT_FACES: at arm's length a face is then smaller than a pixel.
+MOST_FACES = 200_000
+KEPT_FACES = 100_000
+# Faces of the source that a corner's texture coordinate may come from, by the distance of their middles.
+CANDIDATES = 8
+CHUNK = 50_000
+# A face whose texture is stretched that much more than its surroundings' reaches over a cut.
+TORN = 4.0
+# Slivers of no area would be split for ever: more faces than this are left as they are.
+MOST_SPLIT = 1_000_000
+
+
+def simplify_part(part: RawPart, faces: int) -> RawPart:
+    """The part with about `faces` faces, by quadric error (Garland and Heckbert 1997); uv and colours carried over.
+
+    Flat regions collapse to few huge faces, over which one linear map cannot follow a texture: they are split again.
+    Each corner then takes the texture coordinate of the nearest point of that chart to which its face belongs, so that
+    seams stay sharp; vertices are therefore not shared between faces where there is a texture.
+    """
+    import fast_simplification
+
+    positions, welded = weld(part.vertices, part.faces)
+    reduction = 1 - faces / max(len(welded), 1)
+    if reduction <= 0:
+        return part
+    light = fast_simplification.simplify(positions, welded, target_reduction=reduction)
+    vertices, triangles = np.asarray(light[0], np.float64), np.asarray(light[1], np.int64)
+    if part.uv is None and part.colors is None:
+        return replace(part, vertices=vertices, faces=triangles, normals=None)
+    # Three times the side of the equilateral triangles that would cover the surface.
+    limit = 3 * np.sqrt(4 / np.sqrt(3) * _area(vertices[triangles]) / faces)
+    return _carry_over(part, *split_long_edges(vertices, triangles, limit))
+
+
+def weld(vertices: NDArray, faces: NDArray) -> tuple[NDArray, NDArray[np.int64]]:
+    """The surface (V, 3), (F, 3) with one vertex per place and without the faces that vanish by it."""
+    points, index = np.unique(vertices, axis=0, return_inverse=True)
+    merged = index.reshape(-1).astype(np.int64)[faces]
+    return points, merged[(merged != np.roll(merged, 1, axis=1)).all(axis=1)]
+
+
+def split_long_edges(vertices: NDArray, faces: NDArray, limit: float) -> tuple[NDArray, NDArray]:
+    """The surface (V, 3), (F, 3) with no edge longer than `limit`, neighbours split alike so that no gap opens."""
+    while len(faces) <= MOST_SPLIT:
+        edges = np.sort(np.stack([faces, np.roll(faces, -1, axis=1)], axis=2), axis=2).reshape(-1, 2)
+        unique, which = np.unique(edges[:, 0] * len(vertices) + edges[:, 1], return_inverse=True)
+        ends = np.stack([unique // len(vertices), unique % len(vertices)], axis=1)
+        long = np.linalg.norm(vertices[ends[:, 0]] - vertices[ends[:, 1]], axis=1) > limit
+        if not long.any():
+            return vertices, faces
+        middle = np.where(long, len(vertices) - 1 + np.cumsum(long), -1)[which.reshape(-1, 3)]
+        vertices = np.concatenate([vertices, vertices[ends[long]].mean(axis=1)])
+        faces = _split(faces, middle)
+    return vertices, faces
+
+
+def _split(faces: NDArray, middle: NDArray) -> NDArray:
+    """Faces with new vertices `middle` (F, 3) on the edges that follow their corners, -1 where an edge stays whole."""
+    count = (middle >= 0).sum(axis=1)
+    # Turn each face so that its split edges come first; with two of them, the whole edge comes last.
+    first = np.select(
+        [count == 1, count == 2], [np.argmax(middle >= 0, axis=1), (np.argmin(middle, axis=1) + 1) % 3], 0
+    )
+    order = (first[:, None] + np.arange(3)) % 3
+    (a, b, c), (p, q, r) = np.take_along_axis(faces, order, 1).T, np.take_along_axis(middle, order, 1).T
+    one, two, three = count == 1, count == 2, count == 3
+    pieces = [faces[count == 0]]
+    pieces += [np.stack(corners, axis=1)[one] for corners in ((a, p, c), (p, b, c))]
+    pieces += [np.stack(corners, axis=1)[two] for corners in ((a, p, c), (p, b, q), (p, q, c))]
+    pieces += [np.stack(corners, axis=1)[three] for corners in ((a, p, r), (p, b, q), (r, q, c), (p, q, r))]
+    return np.concatenate(pieces)
+
+
+def _area(triangles: NDArray) -> float:
+    return float(_areas(triangles).sum())
+
+
+def _carry_over(part: RawPart, vertices: NDArray, triangles: NDArray) -> RawPart:
+    from scipy.spatial import cKDTree
+
+    tree = cKDTree(part.vertices[part.faces].mean(axis=1))
+    charts = _charts(part)
+    uv, colors = [], []
+    for start in range(0, len(triangles), CHUNK):
+        corners = vertices[triangles[start : start + CHUNK]]
+        _, own = tree.query(corners.mean(axis=1))
+        _, near = tree.query(corners.reshape(-1, 3), k=min(CANDIDATES, len(part.faces)))
+        near = np.column_stack([near, np.repeat(own, 3)])
+        face, weights = _nearest_points(
+            part, corners.reshape(-1, 3), near, charts[near] == np.repeat(charts[own], 3)[:, None]
+        )
+        if part.uv is not None:
+            found = np.einsum("nw,nwd->nd", weights, part.uv[face]).reshape(-1, 3, 2)
+            uv.append(_mend_cuts(part, part.uv, corners, found, part.faces[own]).reshape(-1, 2))
+        if part.colors is not None:
+            colors.append(np.einsum("nw,nwd->nd", weights, part.colors[face].astype(np.float64)))
+    return replace(
+        part,
+        vertices=vertices[triangles].reshape(-1, 3),
+        faces=np.arange(3 * len(triangles)).reshape(-1, 3),
+        uv=np.concatenate(uv) if uv else None,
+        colors=np.clip(np.concatenate(colors) + 0.5, 0, 255).astype(np.uint8) if colors else None,
+        normals=None,
+    )
+
+
+def _mend_cuts(part: RawPart, uv: NDArray, corners: NDArray, found: NDArray, source: NDArray) -> NDArray[np.float64]:
+    """Texture coordinates (F, 3, 2) in which no face reaches from one end of a chart to the other.
+
+    A label wrapped around a can is one chart, cut where it meets itself: there the nearest point may be of either end.
+    corners: (F, 3, 3). source: (F, 3) the vertices of the face of the source nearest to each; its map is continued.
+    """
+    before, after = _areas(part.vertices[source]), _areas(np.pad(uv[source], ((0, 0), (0, 0), (0, 1))))
+    density = np.sqrt(after / np.maximum(before, 1e-30))
+    longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
+    torn = (before > 1e-6 * longest**2) & (np.ptp(found, axis=1).max(axis=1) > TORN * density * longest)
+    if not torn.any():
+        return found
+    anchors = part.vertices[source[torn]]
+    first, second = anchors[:, 1] - anchors[:, 0], anchors[:, 2] - anchors[:, 0]
+    across = np.stack([first, second, np.cross(first, second)], axis=-1)
+    shares = np.linalg.solve(across[:, None], (corners[torn] - anchors[:, :1])[..., None])[..., :2, 0]
+    edges = uv[source[torn]][:, 1:] - uv[source[torn]][:, :1]
+    mended = found.copy()
+    mended[torn] = uv[source[torn]][:, :1] + shares @ edges
+    return mended
+
+
+def _areas(triangles: NDArray) -> NDArray[np.float64]:
+    return np.asarray(
+        np.linalg.norm(np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]), axis=1) / 2
+    )
+
+
+def _charts(part: RawPart) -> NDArray[np.int64]:
+    """For each face the number of its chart: faces that hang together over shared texture coordinates."""
+    from scipy import sparse
+
+    columns = [part.vertices] if part.uv is None else [part.vertices, part.uv]
+    _, corner = np.unique(np.concatenate(columns, axis=1), axis=0, return_inverse=True)
+    a, b, c = corner.reshape(-1)[part.faces].T
+    size = int(corner.max()) + 1
+    joined = sparse.coo_matrix((np.ones(2 * len(a), bool), (np.r_[a, a], np.r_[b, c])), shape=(size, size))
+    _, label = sparse.csgraph.connected_components(joined, directed=False)
+    return label[a]
+
+
+def _nearest_points(
+    part: RawPart, points: NDArray, near: NDArray, allowed: NDArray[np.bool_]
+) -> tuple[NDArray, NDArray[np.float64]]:
+    """For each point (N, 3) vertices (N, 3) and weights (N, 3) of the nearest point on an allowed face of `near`."""
+    candidates = part.faces[near]
+    corners = part.vertices[candidates]
+    weights = _barycentric(corners, points[:, None])
+    distance = np.linalg.norm(np.einsum("nkw,nkwd->nkd", weights, corners) - points[:, None], axis=2)
+    best = np.argmin(np.where(allowed, distance, np.inf), axis=1)
+    rows = np.arange(len(points))
+    return candidates[rows, best], weights[rows, best]
+
+
+def _barycentric(triangles: NDArray, points: NDArray) -> NDArray[np.float64]:
+    """Weights (..., 3) of points in the planes of triangles (..., 3, 3), held inside them."""
+    first, second = triangles[..., 1, :] - triangles[..., 0, :], triangles[..., 2, :] - triangles[..., 0, :]
+    offset = points - triangles[..., 0, :]
+    d00, d01, d11 = (first * first).sum(-1), (first * second).sum(-1), (second * second).sum(-1)
+    d20, d21 = (offset * first).sum(-1), (offset * second).sum(-1)
+    determinant = np.maximum(d00 * d11 - d01 * d01, 1e-30)
+    v, w = (d11 * d20 - d01 * d21) / determinant, (d00 * d21 - d01 * d20) / determinant
+    weights = np.clip(np.stack([1 - v - w, v, w], axis=-1), 0, 1)
+    return weights / weights.sum(axis=-1, keepdims=True)

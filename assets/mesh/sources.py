@@ -1,0 +1,84 @@
+"""What a normalised mesh follows from, as a digest: equal sources give the same entry of the cache."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import time
+from pathlib import Path
+
+from assets.catalog.load import Sku
+from assets.catalog.sku_lists import Root, folder_of
+from assets.errors import SynthError
+from assets.files.atomic import write_whole
+from assets.files.identity import SETTLED_NS
+from assets.limits import MESH_BYTES, check_file
+from assets.mesh.companions import companion_files
+
+
+def source_digest(sku: Sku, root: Root, *, version: int, index_dir: Path) -> str:
+    """Digest of the bytes of a SKU's mesh, materials and textures and of how they are to be read.
+
+    Hashing hundreds of megabytes at every start is spared: `index_dir` remembers digests of files by path, size and
+    time of change.
+    """
+    path = root / sku.mesh
+    folder = folder_of(root, path)
+    sizes = [sku.width_m, sku.depth_m, sku.height_m]
+    turned = [] if sku.front in ("", "-y") else [sku.front]  # as before there was such a column
+    options = json.dumps([version, sku.units, sku.up, *sizes, path.suffix.lower(), *turned])
+    index = index_dir / f"{_sha(str(path.resolve()), str(folder.resolve()), options)}.json"
+    known = _remembered(index)
+    if known is not None:
+        return known
+    files = [path, *companion_files(path, folder)]
+    before = [_state(file) for file in files]
+    digest = _digest_of(files, options)
+    _remember(index, files, before, digest)
+    return digest
+
+
+def _digest_of(files: list[Path], options: str) -> str:
+    digest = hashlib.sha256(options.encode())
+    for file in files:
+        digest.update(f"\0{file.name}\0".encode())
+        try:
+            check_file(file, MESH_BYTES, "the mesh file")  # a mesh may name a pipe or a device
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        except (OSError, SynthError):
+            digest.update(b"missing")
+    return digest.hexdigest()
+
+
+def _remembered(index: Path) -> str | None:
+    try:
+        entry = json.loads(index.read_bytes())
+        fresh = all(_state(Path(file)) == state for file, state in entry["files"])
+        return str(entry["digest"]) if fresh else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _remember(index: Path, files: list[Path], states: list[list[int] | None], digest: str) -> None:
+    """Missing files are not remembered: they may turn up under another name."""
+    newest = time.time_ns() - SETTLED_NS
+    if any(state is None or state[1] > newest for state in states):
+        return
+    entry = {"files": [[str(file), state] for file, state in zip(files, states, strict=True)], "digest": digest}
+    with contextlib.suppress(OSError):
+        index.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(index, json.dumps(entry).encode())
+
+
+def _state(file: Path) -> list[int] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns, status.st_ino]
+
+
+def _sha(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode(errors="surrogateescape")).hexdigest()

@@ -1,0 +1,49 @@
+"""Packages made from sizes and artwork, for products that nobody has modelled.
+
+The front of a package faces -Y: who stands there and looks along +Y sees it, with +X to the right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from assets.catalog.load import Sku
+from assets.catalog.sku_lists import Root
+from assets.errors import SynthError
+from assets.mesh.types import Mesh
+from assets.packages.facts import settled_sku
+from assets.packages.kinds import builder_of
+from assets.packages.packshots.art import PackageArt, read_art
+from assets.packages.shapes.panels import picture_colors
+from assets.packages.shapes.plan import PackagePlan
+
+# Pixels of the longer side of a front: print of 2 mm stays legible in a close picture.
+TEXTURE_PX = 640
+
+
+def make_package(sku: Sku, root: Root, *, texture_px: int = TEXTURE_PX) -> Mesh:
+    """The package of a SKU from its sizes, colours, words and pictures (paths relative to `root`), normalised.
+
+    texture_px: pixels of the longer side of a front; time and bytes follow from it.
+    Raises SynthError where a size is missing, the kind is unknown or a picture cannot be read.
+    """
+    if sku.width_m is None or sku.depth_m is None or sku.height_m is None:
+        expected = "width_m, depth_m and height_m"
+        raise SynthError("a package needs its sizes", where=f"SKU {sku.sku!r}", expected=expected)
+    return build_package(sku, read_art(sku, root), texture_px=texture_px)
+
+
+def build_package(sku: Sku, art: PackageArt, *, texture_px: int = TEXTURE_PX) -> Mesh:
+    """The package of a SKU that has all its sizes, from pictures that are read already; "auto" is settled by them.
+
+    Raises SynthError where the kind is unknown.
+    """
+    sku = settled_sku(sku, art)
+    build = builder_of(sku.package)
+    shot = art.sides.get("front", art.sides.get("back"))
+    if shot is not None and not sku.colors:
+        sku = replace(sku, colors=" ".join("#{:02x}{:02x}{:02x}".format(*color) for color in picture_colors(shot)))
+    size = np.array([sku.width_m, sku.depth_m, sku.height_m], dtype=np.float64)
+    return build(PackagePlan(sku, size, art, texture_px))

@@ -1,0 +1,1 @@
+"""Packshots: products cut out of their background, their outlines, the angle they were taken at."""

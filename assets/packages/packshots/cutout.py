@@ -1,0 +1,335 @@
+"""Cutting products out of packshots: the ground behind them is told, shadows and mirror images below are left away.
+
+A ground is what the border of a picture is made of: white, grey or another bright neutral colour, plain or shaded. Only
+what is joined to the border is removed, so white panels and windows of a pack stay, and holes that are surely some
+(assets/packages/packshots/holes.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.packages.packshots.holes import find_holes
+
+Float = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+
+# Decisions are taken on a copy whose longer side has so many pixels.
+DECIDE_PX = 400
+# Pictures with a shorter side than this show no ground.
+LEAST_PX = 8
+# Share of the border that has to fit one smooth ground.
+GROUND_SHARE = 0.6
+# Brightness and colourfulness (YCrCb, 0..255) of grounds that photographers use; other colours are rather the pack's.
+LEAST_BRIGHT, MOST_COLOR = 120.0, 14.0
+# Differences from the ground, in levels, that are none, whatever the noise.
+LIGHT_STEP, COLOR_STEP = 2.5, 4.0
+# A shadow keeps this much of the ground's light, and differs in colour by so many levels at most.
+SHADOW_LIGHT, SHADOW_COLOR = 0.3, 5.5
+# Steps of light that end a shadow, in levels from pixel to pixel.
+FAINT_EDGE, SURE_EDGE = 4.0, 26.0
+# Gaps of faint outlines, in pixels, by which ground and shadow do not enter; wider ones where the first let them in.
+PLAIN_GAP, SHADOW_GAPS = 3, (11, 27)
+# What shadows leave of all that is not plain ground.
+LEAST_LEFT = 0.65
+# Pixels around one that say which side of an outline it belongs to.
+AROUND = (9, 9)
+# Parts of a product are at least this share of its largest one.
+LEAST_PART = 0.01
+# A mirror image stands out from the ground this much less than what it mirrors, and differs otherwise by so little.
+FAINTER, LEAST_LIKE = 0.75, 0.2
+# Levels below which what is less than the rest is pale print rather than an image.
+FAINT_IMAGE = 6.0
+# Stated and found width : height agree within this factor; beyond the second they do not.
+FITS, DIFFERS = 1.05, 1.12
+
+
+@dataclass(frozen=True, eq=False)
+class Cutout:
+    """A product without its ground. picture: (h, w, 4) uint8 sRGB + alpha, cut tight; where alpha is 0 the colours of
+    the product go on. box: left, top, right, bottom in the packshot's pixels, exclusive. note: "" or what is doubtful.
+    """
+
+    picture: NDArray[np.uint8]
+    box: tuple[int, int, int, int]
+    note: str = ""
+
+
+def cut_out(picture: NDArray[np.uint8], *, aspect: float | None = None, handled: bool = False) -> Cutout:
+    """A packshot, (H, W, 3 or 4) uint8 sRGB, without its ground.
+
+    aspect: the product's stated width : height, which tells a tight print of a pack from a pack on a ground. handled:
+    it may have a handle beside its body. Where no ground can be told, the whole picture is the product.
+    """
+    height, width = picture.shape[:2]
+    if picture.shape[2] == 4 and int(picture[..., 3].min()) < 128:
+        return _tight(picture[..., :3], picture[..., 3], "")
+    colors = np.ascontiguousarray(picture[..., :3])
+    mask, note = _product_mask(colors, handled)
+    if mask is None:
+        return _whole(colors, note)
+    alpha = _full_size(mask, width, height)
+    cut = _tight(colors, alpha, note)
+    if aspect is not None and _misfit(width / height, aspect) < FITS and _misfit(_shape_of(cut), aspect) > DIFFERS:
+        return _whole(colors, "")
+    return cut
+
+
+def _misfit(found: float, stated: float) -> float:
+    return max(found / stated, stated / found)
+
+
+def _shape_of(cut: Cutout) -> float:
+    left, top, right, bottom = cut.box
+    return (right - left) / (bottom - top)
+
+
+def _whole(colors: NDArray[np.uint8], note: str) -> Cutout:
+    height, width = colors.shape[:2]
+    return Cutout(np.dstack([colors, np.full((height, width), 255, np.uint8)]), (0, 0, width, height), note)
+
+
+def _tight(colors: NDArray[np.uint8], alpha: NDArray[np.uint8], note: str) -> Cutout:
+    """Cut to the box of what is more than half there; nothing there is the whole picture."""
+    solid = alpha >= 128
+    rows, columns = np.flatnonzero(solid.any(axis=1)), np.flatnonzero(solid.any(axis=0))
+    if not len(rows):
+        return _whole(colors, "nothing is opaque: the whole picture is taken")
+    top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    inside = cv2.cvtColor(np.ascontiguousarray(colors[top:bottom, left:right]), cv2.COLOR_RGB2RGBA)
+    inside[..., 3] = alpha[top:bottom, left:right]
+    return Cutout(_bleed(inside), (left, top, right, bottom), note)
+
+
+def _bleed(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Colours outside the product, and of its mixed edge, from the nearest pixel well inside: no fringe of ground."""
+    solid = (picture[..., 3] >= 128).astype(np.uint8)
+    inner = cv2.erode(solid, np.ones((5, 5), np.uint8), borderType=cv2.BORDER_REPLICATE)
+    if solid.all() or not inner.any():
+        return picture
+    _, labels = cv2.distanceTransformWithLabels(1 - inner, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
+    within, outer = np.flatnonzero(inner), np.flatnonzero(inner == 0)
+    pixels, labels = picture.view(np.uint32).ravel(), labels.ravel()
+    nearest = np.zeros(int(labels.max()) + 1, np.uint32)
+    nearest[labels[within]] = pixels[within]
+    filled = pixels.copy()
+    filled[outer] = nearest[labels[outer]]
+    bled: NDArray[np.uint8] = filled.view(np.uint8).reshape(picture.shape)
+    bled[..., 3] = picture[..., 3]
+    return bled
+
+
+def _product_mask(colors: NDArray[np.uint8], handled: bool) -> tuple[Bools | None, str]:
+    """The product on a shrunk copy, or None where no ground can be told or nothing stands out from it; and a note."""
+    small = _shrunk(colors)
+    if min(small.shape[:2]) < LEAST_PX:
+        return None, "too small for a ground to be told: the whole picture is taken"
+    light = cv2.cvtColor(cv2.medianBlur(small, 3), cv2.COLOR_RGB2YCrCb).astype(np.float32)
+    ground, noise, share = _ground_of(light)
+    if share < GROUND_SHARE:
+        return None, "no plain ground along the border: the whole picture is taken"
+    edge = np.concatenate([ground[0], ground[-1], ground[:, 0], ground[:, -1]])
+    if edge[:, 0].mean() < LEAST_BRIGHT or np.abs(edge[:, 1:].mean(axis=0) - 128).max() > MOST_COLOR:
+        return None, "the border is of one colour that grounds hardly have: the whole picture is taken"
+    mask = _without_ground(light, ground, noise)
+    mask = _without_notches(_without_mirror_image(mask, light - ground))
+    if mask.mean() < 0.004:
+        return None, "nothing stands out from the ground: the whole picture is taken"
+    return mask & ~find_holes(light, ground, noise, mask, handled=handled), ""
+
+
+def _shrunk(colors: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = colors.shape[:2]
+    scale = DECIDE_PX / max(height, width)
+    if scale >= 1:
+        return colors
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    return np.asarray(cv2.resize(colors, size, interpolation=cv2.INTER_AREA))
+
+
+def _ground_of(light: Float) -> tuple[Float, NDArray[np.float64], float]:
+    """The ground (H, W, 3) as a smooth surface through the border, its noise (2,), and the border's share that it fits.
+
+    A quadratic per channel by least absolute differences: up to half the border may be product. noise: light, colour.
+    """
+    height, width = light.shape[:2]
+    x, y = np.linspace(-1, 1, width), np.linspace(-1, 1, height)
+    rows = np.concatenate([np.full(width, 1), np.full(width, height - 2), np.arange(height), np.arange(height)])
+    columns = np.concatenate([np.arange(width), np.arange(width), np.full(height, 1), np.full(height, width - 2)])
+    rows, columns = rows[::2], columns[::2]
+    across, down = x[columns], y[rows]
+    terms = np.stack([np.ones_like(across), across, across**2, down, down**2, across * down], axis=1)
+    wanted = light[rows, columns].astype(np.float64)
+    weights = np.ones(len(terms))
+    for _ in range(8):
+        weighted = terms * weights[:, None]
+        # A little towards zero: a picture of a few pixels does not determine all terms.
+        factors = np.linalg.solve(weighted.T @ terms + 1e-9 * np.eye(6), weighted.T @ wanted)
+        misses = np.abs(wanted - terms @ factors)
+        weights = 1 / np.maximum(misses.max(axis=1), 0.5)
+    noise = 1.48 * np.median(np.stack([misses[:, 0], misses[:, 1:].max(axis=1)], axis=1), axis=0)
+    near = (misses[:, 0] < max(2 * LIGHT_STEP, 5 * noise[0])) & (misses[:, 1:].max(axis=1) < 2 * COLOR_STEP)
+    surface = np.empty(light.shape, np.float32)
+    for channel, (one, x1, x2, y1, y2, xy) in enumerate(factors.T):
+        along, up = (one + x1 * x + x2 * x**2).astype(np.float32), (y1 * y + y2 * y**2).astype(np.float32)
+        surface[..., channel] = along + up[:, None] + np.outer(y, xy * x).astype(np.float32)
+    return np.minimum(surface, 255, out=surface), noise, float(near.mean())
+
+
+def _without_ground(light: Float, ground: Float, noise: NDArray[np.float64]) -> Bools:
+    """What is not joined to the border by ground or by soft shadow."""
+    darker = ground[..., 0] - light[..., 0]
+    tint = np.maximum(np.abs(light[..., 1] - ground[..., 1]), np.abs(light[..., 2] - ground[..., 2]))
+    plain = (np.abs(darker) < max(LIGHT_STEP, 4 * noise[0])) & (tint < max(COLOR_STEP, 4 * noise[1]))
+    shadow = (darker > 0) & (darker < (1 - SHADOW_LIGHT) * ground[..., 0]) & (tint < SHADOW_COLOR)
+    shadow &= ~_edges(light[..., 0], noise[0])
+    outside = _reached(plain, PLAIN_GAP)
+    for gap in SHADOW_GAPS:
+        wider = outside | _reached(plain | shadow, gap)
+        # A shadow is smaller than its product: more than that is a white product that was entered.
+        if (wider == 0).sum() > LEAST_LEFT * (outside == 0).sum():
+            outside = wider
+            break
+    return _refined(light, _large_parts((outside == 0).astype(np.uint8)))
+
+
+def _reached(passable: Bools, gap: int) -> NDArray[np.uint8]:
+    """What is joined to the border through gaps of at least so many pixels: faint outlines have narrower ones."""
+    window = np.ones((gap, gap), np.uint8)
+    open_ground = cv2.erode(passable.astype(np.uint8), window, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.dilate(_joined_to_border(open_ground), window) & passable, np.uint8)
+
+
+def _refined(light: Float, mask: Bools) -> Bools:
+    """The mask with each pixel near its outline on the side whose colours, thereabouts, are more like its own."""
+    inner = cv2.erode(mask.astype(np.uint8), np.ones((5, 5), np.uint8), borderType=cv2.BORDER_REPLICATE)
+    outer = cv2.erode(1 - mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE)
+    within, beyond = (cv2.boxFilter(part.astype(np.float32), -1, AROUND, normalize=False) for part in (inner, outer))
+    unsure = np.nonzero((inner == 0) & (outer == 0) & (within > 0.5) & (beyond > 0.5))
+    refined = mask.copy()
+    off = []
+    for part, count in ((inner, within), (outer, beyond)):
+        total = cv2.boxFilter(cv2.copyTo(light, part), -1, AROUND, normalize=False)
+        off.append(np.abs(light[unsure] - total[unsure] / count[unsure][:, None]).sum(axis=1))
+    refined[unsure] = off[0] < off[1]
+    return refined
+
+
+def _edges(light: NDArray[np.float32], noise: float) -> Bools:
+    """Where light steps rather than slopes: the range over three pixels is most of that over seven."""
+    narrow = _range_over(light, 3)
+    wide = _range_over(light, 7)
+    return (narrow > SURE_EDGE) | ((narrow > max(FAINT_EDGE, 5 * noise)) & (narrow > 0.6 * wide))
+
+
+def _range_over(light: NDArray[np.float32], pixels: int) -> NDArray[np.float32]:
+    window = np.ones((pixels, pixels), np.uint8)
+    return np.asarray(cv2.dilate(light, window) - cv2.erode(light, window), np.float32)
+
+
+def _joined_to_border(passable: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    count, labels = cv2.connectedComponents(passable, connectivity=4)
+    known = np.zeros(count, np.uint8)
+    for side in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        known[side] = 1
+    known[0] = 0
+    return known[labels]
+
+
+def _large_parts(mask: NDArray[np.uint8]) -> Bools:
+    """The mask without specks, and without what is thinner than three pixels: dust, and lines of frames."""
+    opened = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    count, labels, figures, _ = cv2.connectedComponentsWithStats(opened, connectivity=8)
+    areas = figures[1:, cv2.CC_STAT_AREA]
+    if count == 1:
+        return np.zeros(mask.shape, bool)
+    kept = np.concatenate([[False], areas >= LEAST_PART * areas.max()])
+    return kept[labels]
+
+
+def _without_mirror_image(mask: Bools, contrast: Float) -> Bools:
+    """Without what a shiny table mirrors below the product.
+
+    There all columns together stand out less from the ground, at once, and fade while they repeat the rows above.
+    """
+    rows = np.flatnonzero(mask.any(axis=1))
+    if len(rows) < 32:
+        return mask
+    top, tall = int(rows[0]), int(rows[-1]) + 1 - int(rows[0])
+    inside = np.where(mask[top : top + tall, :, None], contrast[top : top + tall], 0)
+    strips = cv2.resize(inside, (24, tall), interpolation=cv2.INTER_AREA)
+    strength = np.abs(strips).mean(axis=(1, 2))
+    start = np.arange(int(tall * 0.65), int(tall * 0.95))
+    start = start[strength[start + 1] < FAINTER * strength[start - 2]]
+    for line in start[np.argsort(strength[start + 1] - strength[start - 2])][:6]:
+        count = tall - line
+        if _mirrors(strips[line - count : line][::-1], strips[line:]):
+            standing = mask.copy()
+            standing[top + line :] = False
+            return standing
+    return mask
+
+
+def _mirrors(above: Float, below: Float) -> bool:
+    """Whether rows are the same as others but for a share of their contrast, which falls from row to row.
+
+    A pack goes on with other print, or with all of its contrast.
+    """
+    power = np.maximum((above**2).sum(axis=(1, 2)), 1e-6)
+    shares = (above * below).sum(axis=(1, 2)) / power
+    missed = ((below - shares[:, None, None] * above) ** 2).sum(axis=(1, 2))
+    third = max(len(shares) // 3, 1)
+    first, middle, last = (float(shares[at : at + third].mean()) for at in (1, third, len(shares) - third))
+    if float(np.abs(below[:third]).mean()) < FAINT_IMAGE * float((np.abs(above).max(axis=2) > 0).mean()):
+        return False
+    alike = float(missed.sum()) < LEAST_LIKE * float((below**2).sum())
+    return alike and first > middle > last >= 0 and first < FAINTER and last < 0.6 * first
+
+
+def _without_notches(mask: Bools) -> Bools:
+    """With what a print in the ground's own colour took away at the sides: steps inwards that are taken back further
+    down, at about the same place. Waists of bottles have slopes, necks stay narrow.
+    """
+    rows = np.flatnonzero(mask.any(axis=1))
+    if len(rows) < 8:
+        return mask
+    filled = mask.copy()
+    for _ in range(2):  # the left side, then the right one
+        part = filled[rows[0] : rows[-1] + 1]
+        empty = ~part.any(axis=1)
+        first = np.where(empty, part.shape[1], part.argmax(axis=1)).astype(int)
+        _fill_notches(part, first)
+        filled = filled[:, ::-1]
+    return _joined_to_border((~filled).astype(np.uint8)) == 0
+
+
+def _fill_notches(part: Bools, first: NDArray[np.int_]) -> None:
+    """Fills notches of the left outline `first` (rows,) in place."""
+    width = max(int(np.ptp(np.flatnonzero(part.any(axis=0)))), 1)
+    step, near, most = max(width * 0.06, 4), max(width * 0.05, 3), len(first) * 0.4
+    jumps = first[2:] - first[:-2]
+    at = 0
+    for opened in np.flatnonzero(jumps > step):
+        if opened < at:
+            continue
+        closed = np.flatnonzero((jumps[opened:] < -step) & (np.abs(first[2:][opened:] - first[opened]) < near))
+        closed = closed[closed < most]
+        if len(closed):
+            end = int(opened + closed[-1]) + 2
+            for row, x in enumerate(np.linspace(first[opened], first[end], end - opened + 1).round().astype(int)):
+                last = np.flatnonzero(part[opened + row])
+                part[opened + row, x : last[-1] + 1 if len(last) else x + 1] = True
+            at = end
+
+
+def _full_size(mask: Bools, width: int, height: int) -> NDArray[np.uint8]:
+    """Alpha of the full picture: the mask's outline between its pixels, one pixel soft."""
+    if mask.shape == (height, width):
+        return np.where(mask, 255, 0).astype(np.uint8)
+    smooth = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    sharpness = max(height, width) / max(mask.shape)
+    return np.asarray(np.clip((smooth - 0.5) * sharpness * 255 + 128, 0, 255), np.uint8)

@@ -1,0 +1,1 @@
+"""What is printed on packages: labels, lettering, small print."""

@@ -1,0 +1,193 @@
+"""Artwork for packages: panels drawn from brand, name, colours and barcode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PIL import Image, ImageDraw
+
+from assets.catalog.load import Sku
+from assets.packages.print.decorations import DECORATIONS, GOODS_STYLES, draw_goods
+from assets.packages.print.label_colors import flavour_color, label_colors, mixed, number_of
+from assets.packages.print.lettering import Rgb, ink_on, write_fitted
+from assets.packages.print.small_print import draw_barcode, draw_table, draw_text_block
+
+Box = tuple[float, float, float, float]
+# A front wider than this for its height is laid out side by side instead of from top to bottom.
+WIDE = 1.9
+# Share of what goes around that the front takes, and its width in heights at most: all of it is seen at once.
+FRONT_SHARE, FRONT_WIDEST = 0.38, 4.0
+
+
+def draw_panel(side: str, sku: Sku, size: tuple[int, int], ground: Rgb) -> Image.Image:
+    """A drawn picture of a side in `size` pixels: a name of PANELS."""
+    image = Image.new("RGB", size, ground)
+    PANELS[side](image, sku, ground)
+    return image
+
+
+def wrap_sheet(sku: Sku, size: tuple[int, int]) -> Image.Image:
+    """A drawn label that goes around, in `size` pixels: facts, front in the middle, barcode."""
+    width, height = size
+    ground = label_colors(sku)[0]
+    sheet = Image.new("RGB", size, ground)
+    front = round(min(width * FRONT_SHARE, height * FRONT_WIDEST))
+    aside = round(min((width - front) / 2, height * 1.4))
+    left = (width - front) // 2
+    sheet.paste(draw_panel("left", sku, (aside, height), ground), (left - aside, 0))
+    sheet.paste(draw_panel("front", sku, (front, height), ground), (left, 0))
+    sheet.paste(draw_panel("right", sku, (aside, height), ground), (left + front, 0))
+    return sheet
+
+
+def draw_window(sku: Sku, size: tuple[int, int], ground: Rgb) -> Image.Image:
+    """What shows through a clear dome, in `size` pixels: the goods, pale behind the plastic."""
+    _, second, third = label_colors(sku)
+    image = Image.new("RGB", size, mixed(ground, (226, 232, 236), 0.78))
+    width, height = size
+    goods = flavour_color(sku.name) or second
+    draw = ImageDraw.Draw(image)
+    columns, rows = (2, 2) if height > width * 0.7 else (3, 1)
+    bent = (0.9, 0.35)[number_of(sku.sku, 2)]
+    half_x, half_y = width / columns * 0.36, height / rows * 0.4
+    for number in range(columns * rows):
+        x, y = width * (number % columns + 0.5) / columns, height * (number // columns + 0.5) / rows
+        box = (x - half_x, y - half_y, x + half_x, y + half_y)
+        draw.rounded_rectangle(box, radius=min(half_x, half_y) * bent, fill=goods)
+        shine = (x - half_x * 0.7, y - half_y * 0.8, x - half_x * 0.45, y + half_y * 0.8)
+        draw.rounded_rectangle(shine, radius=half_x * 0.12, fill=mixed(goods, (255, 255, 255), 0.55))
+        draw.rectangle((x - half_x, y - half_y * 0.12, x + half_x, y + half_y * 0.22), fill=mixed(third, goods, 0.15))
+    return image
+
+
+def _draw_front(image: Image.Image, sku: Sku, ground: Rgb) -> None:
+    """Brand, product, goods and weight; how they are laid out and decorated is the brand's."""
+    _, second, third = label_colors(sku)
+    width, height = image.size
+    house = sku.brand or sku.name
+    decorate = DECORATIONS[number_of(house, len(DECORATIONS))]
+    decorate(image, ground, second, third, number_of(sku.sku, 1 << 20))
+    layouts = WIDE_LAYOUTS if width > WIDE * height else HIGH_LAYOUTS
+    brand, plate, goods, foot = layouts[number_of(f"{house} layout", len(layouts))]
+    _draw_brand(image, sku, _scaled(brand, image), ground, second)
+    _draw_product(image, sku, _scaled(plate, image), ground, number_of(f"{house} plate", 3))
+    color = flavour_color(sku.name) or second
+    style = number_of(f"{house} {sku.category}", GOODS_STYLES)
+    draw_goods(image, _scaled(goods, image), color, third, number_of(sku.sku, 1 << 30), style)
+    left, top, right, bottom = _scaled(foot, image)
+    under = image.getpixel((round(left + right) // 2, round(top + bottom) // 2))
+    assert isinstance(under, tuple)  # an RGB picture
+    write_fitted(image, _weight(sku), (left, top, right, bottom), ink_on((under[0], under[1], under[2]), third, ground))
+
+
+def _draw_product(image: Image.Image, sku: Sku, box: Box, ground: Rgb, style: int) -> None:
+    """The product's words on a plate: rounded, a ribbon over the whole width, or a slab in the second colour."""
+    _, second, third = label_colors(sku)
+    left, top, right, bottom = box
+    line = max(image.width // 120, 1)
+    draw = ImageDraw.Draw(image)
+    if style == 0:
+        radius = min(image.width * 0.05, (bottom - top) * 0.3)
+        draw.rounded_rectangle(box, radius=radius, fill=third, outline=second, width=line)
+    elif style == 1:
+        wide = right - left > 0.8 * image.width
+        draw.rectangle((0, top, image.width, bottom) if wide else box, fill=third)
+    else:
+        draw.rectangle(box, fill=second, outline=third, width=line)
+    under = second if style == 2 else third
+    aside, above = (right - left) * 0.035, (bottom - top) * 0.06
+    inside = (left + aside, top + above, right - aside, bottom - above)
+    write_fitted(image, _product_words(sku), inside, ink_on(under, ground, second, third), bold=0.03)
+
+
+# Brand, product, goods, weight: left, top, right, bottom in shares of the panel.
+Layout = tuple[Box, Box, Box, Box]
+FOOT: Box = (0.06, 0.93, 0.94, 0.985)
+HIGH_LAYOUTS: tuple[Layout, ...] = (
+    ((0.06, 0.064, 0.94, 0.26), (0.05, 0.30, 0.95, 0.52), (0.095, 0.555, 0.905, 0.905), FOOT),
+    ((0.06, 0.05, 0.94, 0.21), (0.04, 0.66, 0.96, 0.89), (0.11, 0.25, 0.89, 0.62), FOOT),
+    ((0.12, 0.035, 0.88, 0.17), (0.03, 0.2, 0.97, 0.42), (0.05, 0.46, 0.95, 0.9), FOOT),
+)
+WIDE_FOOT: Box = (0.72, 0.88, 0.98, 0.98)
+WIDE_LAYOUTS: tuple[Layout, ...] = (
+    ((0.03, 0.1, 0.64, 0.44), (0.03, 0.5, 0.64, 0.88), (0.67, 0.12, 0.98, 0.86), WIDE_FOOT),
+    ((0.36, 0.08, 0.97, 0.4), (0.36, 0.46, 0.97, 0.86), (0.02, 0.12, 0.33, 0.9), WIDE_FOOT),
+)
+
+
+def _scaled(box: Box, image: Image.Image) -> Box:
+    return box[0] * image.width, box[1] * image.height, box[2] * image.width, box[3] * image.height
+
+
+def _product_words(sku: Sku) -> str:
+    name = sku.name
+    if sku.brand and name.lower().startswith(sku.brand.lower()):
+        name = name[len(sku.brand) :].strip() or name
+    return name
+
+
+def _weight(sku: Sku) -> str:
+    if sku.mass_kg is None:
+        return "best quality since 1952"
+    return f"e {sku.mass_kg * 1000:.0f} g" if sku.mass_kg < 1 else f"e {sku.mass_kg:.2f} kg"
+
+
+def _draw_brand(image: Image.Image, sku: Sku, box: Box, ground: Rgb, second: Rgb) -> None:
+    """The brand, in a badge or on the ground, in a box (left, top, right, bottom)."""
+    left, top, right, bottom = box
+    kind = number_of(f"{sku.brand or sku.name} badge", 3)
+    draw = ImageDraw.Draw(image)
+    if kind == 0:
+        draw.ellipse(box, fill=second)
+    elif kind == 1:
+        draw.rounded_rectangle(box, radius=(bottom - top) * 0.4, fill=second)
+    ink = ink_on(second if kind < 2 else ground, ground if kind < 2 else second)
+    aside, above = (right - left) * 0.11, (bottom - top) * 0.15
+    inner = (left + aside, top + above, right - aside, bottom - above)
+    write_fitted(image, (sku.brand or sku.name.split()[0]).upper(), inner, ink, bold=0.06)
+
+
+def _draw_back(image: Image.Image, sku: Sku, ground: Rgb) -> None:
+    """A quieter front: name, a text block, nutrition facts."""
+    _, second, third = label_colors(sku)
+    width, height = image.size
+    ImageDraw.Draw(image).rectangle((0, 0, width, height * 0.18), fill=second)
+    heading = (width * 0.06, height * 0.02, width * 0.94, height * 0.16)
+    write_fitted(image, sku.name, heading, ink_on(second, ground, third), bold=0.03)
+    draw_text_block(image, (width * 0.07, height * 0.22, width * 0.93, height * 0.52), ground, number_of(sku.name, 997))
+    draw_table(image, (width * 0.12, height * 0.56, width * 0.88, height * 0.93))
+
+
+def _draw_facts_side(image: Image.Image, sku: Sku, ground: Rgb) -> None:
+    width, height = image.size
+    write_fitted(
+        image, sku.brand or sku.name, (width * 0.08, height * 0.03, width * 0.92, height * 0.14), ink_on(ground)
+    )
+    draw_table(image, (width * 0.1, height * 0.18, width * 0.9, height * 0.62))
+    draw_text_block(image, (width * 0.1, height * 0.66, width * 0.9, height * 0.95), ground, number_of(sku.name, 997))
+
+
+def _draw_code_side(image: Image.Image, sku: Sku, ground: Rgb) -> None:
+    width, height = image.size
+    write_fitted(image, sku.name, (width * 0.08, height * 0.03, width * 0.92, height * 0.18), ink_on(ground), bold=0.02)
+    draw_text_block(image, (width * 0.1, height * 0.22, width * 0.9, height * 0.6), ground, number_of(sku.name, 991))
+    draw_barcode(image, (width * 0.08, height * 0.66, width * 0.92, height * 0.94), sku.barcode or sku.sku)
+
+
+def _draw_lid(image: Image.Image, sku: Sku, ground: Rgb) -> None:
+    width, height = image.size
+    _, second, third = label_colors(sku)
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, height * 0.42, width, height * 0.58), fill=mixed(ground, (0, 0, 0), 0.08))
+    box = (width * 0.1, height * 0.12, width * 0.9, height * 0.88)
+    write_fitted(image, sku.brand or sku.name, box, ink_on(ground, second, third), bold=0.04)
+
+
+PANELS: dict[str, Callable[[Image.Image, Sku, Rgb], None]] = {
+    "front": _draw_front,
+    "back": _draw_back,
+    "left": _draw_facts_side,
+    "right": _draw_code_side,
+    "top": _draw_lid,
+    "bottom": _draw_lid,
+}

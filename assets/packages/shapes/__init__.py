@@ -1,0 +1,1 @@
+"""Parts that package kinds are built from: sheets, rings, film, wrapped labels."""

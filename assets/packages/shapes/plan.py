@@ -1,0 +1,44 @@
+"""PackagePlan: all that a shape is built from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.catalog.load import Sku
+from assets.mesh.types import Material
+from assets.packages.packshots.art import PackageArt
+from assets.packages.print.label_colors import label_colors
+from assets.packages.print.lettering import Rgb
+
+# How rough surfaces are: printed board and paper, plastic film, sheet metal.
+PAPER, FILM, METAL = 0.55, 0.35, 0.32
+SEGMENTS = 48
+
+
+@dataclass(frozen=True, eq=False)
+class PackagePlan:
+    """A package to be built. size: (3,) float64 metres, width (x), depth (y), height (z). art: pictures of it.
+
+    texture_px: pixels of the longer side of a front; the texture's bytes and the time to draw it follow from it.
+    segments: steps around a round body, a multiple of 4.
+    """
+
+    sku: Sku
+    size: NDArray[np.float64]
+    art: PackageArt
+    texture_px: int
+    segments: int = SEGMENTS
+
+    @property
+    def colors(self) -> tuple[Rgb, Rgb, Rgb]:
+        """Ground, second and third colour, sRGB."""
+        return label_colors(self.sku)
+
+
+def plain(color: Rgb, roughness: float, metallic: float = 0.0) -> Material:
+    """A material of one colour, sRGB."""
+    linear = (np.array(color) / 255.0) ** 2.2
+    return Material(np.array([*linear, 1.0]), None, roughness, metallic)

@@ -1,0 +1,1 @@
+"""Props and their looks: plain bodies, textures, wear, packs of invented brands."""

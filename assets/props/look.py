@@ -1,0 +1,52 @@
+"""Textures and shapes as plain data: what a scene may ask for besides products."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from assets.errors import unknown_name
+
+TextureKind = Literal["image", "solid", "checker", "stripes", "dots", "noise", "gradient", "wood", "fabric", "print"]
+ShapeKind = Literal["slab", "box", "cylinder", "sphere", "cone", "torus", "capsule", "pack"]
+Color = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Texture:
+    """A picture for a surface: an image of the backdrops by its key, a procedural one, or the print of a pack.
+
+    colors: sRGB 0..1. size_m: metres of surface that one repeat covers. seed: of the procedural pattern.
+    """
+
+    kind: TextureKind
+    key: str = ""
+    colors: tuple[Color, Color] = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    size_m: float = 0.5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(TextureKind):
+            raise unknown_name("texture kind", self.kind, get_args(TextureKind))
+        if (self.kind == "image") != bool(self.key):
+            raise ValueError(f"texture: a key belongs to kind 'image' alone, found {self.kind!r} {self.key!r}")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A prop's form: it stands on z = 0, centred on x = y = 0, inside width x depth x height metres.
+
+    A pack is one of an invented brand, by the seed of its texture, of kind "print" (assets/props/decoys.py).
+    A slab is a box whose top lies at z = 0 (a table top, a floor): products stand on it.
+    """
+
+    kind: ShapeKind
+    width: float
+    depth: float
+    height: float
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(ShapeKind):
+            raise unknown_name("shape", self.kind, get_args(ShapeKind))
+        if min(self.width, self.depth, self.height) <= 0:
+            raise ValueError(f"shape: sizes must be over 0 m, found {self.width} x {self.depth} x {self.height}")

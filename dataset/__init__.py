@@ -1,0 +1,1 @@
+"""The contract between rendering and learning: COCO data sets as folders and as shards."""

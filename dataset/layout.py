@@ -1,0 +1,82 @@
+"""Where the files of a data set lie, and which split a scene belongs to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dataset.storage.checksums import CHECKSUMS
+
+GOLDEN = (math.sqrt(5) - 1) / 2
+Splits = tuple[tuple[str, float], ...]
+# Of the files in each folder; those of depth, normals and ids are PNG.
+SUFFIXES = {"images": ".jpg", "scenes": ".json", "labels": ".json"}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The files of the data set in `root`. A stem such as 000012_0 names view 0 of scene 12 in every folder."""
+
+    root: Path
+
+    @property
+    def info(self) -> Path:
+        return self.root / "dataset.json"
+
+    @property
+    def checksums(self) -> Path:
+        return self.root / CHECKSUMS
+
+    @property
+    def sources(self) -> Path:
+        """What the products were made from."""
+        return self.root / "sources.jsonl"
+
+    @property
+    def failures(self) -> Path:
+        return self.root / "failures.jsonl"
+
+    def folders(self, extras: Sequence[str]) -> tuple[str, ...]:
+        """The folders that hold the data set; extras: those of depth, normals and ids that it has."""
+        return ("annotations", *extras, *SUFFIXES)
+
+    def image(self, stem: str) -> Path:
+        return self.root / "images" / f"{stem}.jpg"
+
+    def scene(self, stem: str) -> Path:
+        return self.root / "scenes" / f"{stem}.json"
+
+    def labels(self, stem: str) -> Path:
+        return self.root / "labels" / f"{stem}.json"
+
+    def extra(self, kind: str, stem: str) -> Path:
+        """A picture of "depth", "normals" or "ids"."""
+        return self.root / kind / f"{stem}.png"
+
+    def file(self, folder: str, stem: str) -> Path:
+        """The picture's file in one of the folders: "images", "scenes", "labels", "depth", ..."""
+        return self.root / folder / f"{stem}{SUFFIXES.get(folder, '.png')}"
+
+    def annotations(self, split: str) -> Path:
+        return self.root / "annotations" / f"instances_{split}.json"
+
+
+def stem_of(index: int, view: int) -> str:
+    """The name that all files of one picture share."""
+    return f"{index:06d}_{view}"
+
+
+def split_of(index: int, splits: Splits) -> str:
+    """The split of scene `index`: shares hold for any number of scenes, so that a set can be extended.
+
+    Multiples of the golden ratio fill 0..1 as evenly as any sequence can.
+    """
+    place = (index + 0.5) * GOLDEN % 1.0
+    reached = 0.0
+    for name, share in splits:
+        reached += share
+        if place < reached:
+            return name
+    return splits[-1][0]

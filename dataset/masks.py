@@ -1,0 +1,103 @@
+"""COCO segmentations of all three kinds (compressed and plain run lengths, polygons) as compressed run lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset.values import short
+
+# In widths plus heights of the picture. The rasteriser keeps every step along the outline.
+LONGEST_OUTLINE = 200
+
+
+def compressed_mask(value: object, height: int, width: int) -> bytes | str:
+    """The segmentation as COCO's compressed run lengths at (height, width), b"" where there is none.
+
+    Returns a str that tells what is wrong where it cannot be read.
+    """
+    if value is None or value == [] or value == {}:
+        return b""
+    if isinstance(value, list):
+        return _from_polygons(value, height, width)
+    if not isinstance(value, dict) or "counts" not in value:
+        return f"found {type(value).__name__}, expected polygons or run lengths"
+    if value.get("size") != [height, width]:
+        return f"run lengths of size {short(value.get('size'))}, the picture is [{height}, {width}]"
+    counts = value["counts"]
+    if isinstance(counts, list):
+        return _from_plain(counts, height, width)
+    data = counts.encode() if isinstance(counts, str) and counts.isascii() else b""
+    lengths = run_lengths(data)
+    if lengths is None or lengths.sum() != height * width:
+        # pycocotools writes past its buffer on such input: it must never see it.
+        return "the run lengths do not fill the picture"
+    return data
+
+
+def decode_mask(counts: bytes, height: int, width: int) -> NDArray[np.uint8]:
+    """(height, width) uint8 0/1 of compressed run lengths that `compressed_mask` let through."""
+    from pycocotools import mask as codec
+
+    return codec.decode({"size": [height, width], "counts": counts})
+
+
+def decode_outlines(masks: Sequence[bytes], height: int, width: int) -> NDArray[np.uint8]:
+    """(N, height, width) uint8 0/1 of N compressed run lengths."""
+    outlines = np.zeros((len(masks), height, width), np.uint8)
+    for outline, counts in zip(outlines, masks, strict=True):
+        outline[:] = decode_mask(counts, height, width)
+    return outlines
+
+
+def run_lengths(counts: bytes) -> NDArray[np.int64] | None:
+    """The run lengths in COCO's text: LEB128 in six-bit characters, from the fourth on relative to the last but one."""
+    codes = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
+    if not len(codes) or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
+        return None
+    ends = np.flatnonzero(codes & 32 == 0)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    # Six characters count to 2^29 pixels; at seven, pycocotools shifts past its 32 bits.
+    if (ends - starts).max() >= 6:
+        return None
+    place = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)
+    values = np.add.reduceat((codes & 31) << (5 * place), starts)
+    values -= np.where(codes[ends] & 16, np.int64(1) << (5 * (ends - starts + 1)), 0)
+    # Entry i > 2 is relative to entry i - 2: the odd and the even entries are two running sums, begun at 1 and at 2.
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    return None if (values < 0).any() else values
+
+
+def _from_plain(counts: list[object], height: int, width: int) -> bytes | str:
+    from pycocotools import mask as codec
+
+    whole = [count for count in counts if isinstance(count, int) and not isinstance(count, bool) and count >= 0]
+    if len(whole) != len(counts) or sum(whole) != height * width:
+        return "the run lengths do not fill the picture"
+    return codec.frPyObjects({"size": [height, width], "counts": whole}, height, width)["counts"]
+
+
+def _from_polygons(polygons: list[object], height: int, width: int) -> bytes | str:
+    from pycocotools import mask as codec
+
+    rings = []
+    # One polygon that was not put into a list of polygons.
+    for polygon in [polygons] if all(isinstance(edge, int | float) for edge in polygons) else polygons:
+        try:
+            ring = np.asarray(polygon, np.float64)
+        except (TypeError, ValueError, OverflowError):
+            return "a polygon is not a list of numbers"
+        if ring.ndim != 1 or len(ring) % 2 or not np.isfinite(ring).all():
+            return "a polygon is not a list x1, y1, x2, y2, ..."
+        if len(ring) >= 6:
+            # Far outside points would make the rasteriser walk for minutes.
+            limit = np.tile([width, height], len(ring) // 2)
+            rings.append(np.clip(ring, -limit, 2 * limit))
+    if sum(np.abs(ring - np.roll(ring, 2)).sum() for ring in rings) > LONGEST_OUTLINE * (width + height):
+        return "the polygons are longer than any outline"
+    if not rings:
+        return "no polygon has three corners"
+    return codec.merge(codec.frPyObjects([ring.tolist() for ring in rings], height, width))["counts"]

@@ -1,0 +1,126 @@
+"""The image files of a data set: there, readable, of the stated size."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.errors import SynthError
+from assets.files.image_input import open_picture, reason_of
+from assets.limits import PICTURE_BYTES, read_file
+from dataset.problems import Problems
+from dataset.values import short
+
+# Orientation tags of EXIF: 1 is as stored, these turn the picture by a quarter.
+QUARTER_TURNS = (5, 6, 7, 8)
+TURNED = range(2, 9)
+ORIENTATION = 0x0112
+MISSING = "missing"
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """What a file holds: its stored size, or what is wrong with it."""
+
+    width: int = 0
+    height: int = 0
+    turned: bool = False
+    quarter_turned: bool = False
+    wrong: str = ""
+
+
+def picture_sizes(folder: Path, records: list[dict[str, Any]], problems: Problems) -> dict[str, tuple[int, int]]:
+    """file_name -> width, height of the pictures that can be used, as their COCO records count pixels."""
+    with ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
+        looks = pool.map(lambda record: _look(folder / record["file_name"]), records)
+        sizes = {}
+        for record, look in zip(records, looks, strict=True):
+            size = _size_of(record, look, problems)
+            if size is not None:
+                sizes[record["file_name"]] = size
+    return sizes
+
+
+def _look(path: Path) -> _Looked:
+    try:
+        if not path.is_file():
+            return _Looked(wrong=MISSING)
+        with open_picture(path, str(path), "the picture") as image:
+            turn = image.getexif().get(ORIENTATION)
+            look = _Looked(image.width, image.height, turn in TURNED, turn in QUARTER_TURNS)
+            # A JPEG decoded at an eighth costs a millisecond and still tells where the file was cut short.
+            image.draft("RGB", (max(1, image.width // 8), max(1, image.height // 8)))
+            image.load()
+    except SynthError as error:
+        return _Looked(wrong=reason_of(error))
+    except Exception as error:
+        # Decoders answer to broken files with whatever they stumble over: struct, zlib and index errors too.
+        return _Looked(wrong=str(error) or type(error).__name__)
+    return look
+
+
+def _size_of(record: dict[str, Any], look: _Looked, problems: Problems) -> tuple[int, int] | None:
+    name = record["file_name"]
+    if look.wrong == MISSING:
+        problems.spoil("images that are missing", name)
+        return None
+    if look.wrong:
+        problems.spoil("images that cannot be read", f"{name}: {look.wrong}")
+        return None
+    stored, turned = (look.width, look.height), (look.height, look.width)
+    told = (record.get("width"), record.get("height"))
+    if told == (None, None):
+        problems.note("images without width and height, read from the file")
+        return turned if look.quarter_turned else stored
+    if told == turned and look.quarter_turned and stored != turned:
+        return turned
+    if told == stored:
+        if look.turned and (not look.quarter_turned or stored == turned):
+            problems.note("images turned by EXIF where sizes do not show it, read as stored", name)
+        return stored
+    shown = " x ".join(short(side) for side in told)
+    problems.spoil("images of another size than stated", f"{name}: {stored[0]} x {stored[1]}, stated {shown}")
+    return None
+
+
+def read_picture(path: Path, width: int, height: int) -> NDArray[np.uint8]:
+    """(height, width, 3) uint8 RGB of the file, turned by its EXIF tag where the labels count that way.
+
+    Raises SynthError where the file has gone or has changed since the data set was checked.
+    """
+    data = read_file(path, PICTURE_BYTES, "an image")
+    return decode_picture(data, width, height, str(path))
+
+
+def decode_picture(data: bytes, width: int, height: int, where: str) -> NDArray[np.uint8]:
+    """(height, width, 3) uint8 RGB of a file's content; as `read_picture`. where: for people."""
+    import cv2
+
+    open_picture(data, where, "an image").close()  # OpenCV reserves memory for whatever a header claims
+    stored = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), stored)
+    if image is not None and image.shape[:2] == (height, width):
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return _turned_picture(data, where, width, height)
+
+
+def _turned_picture(data: bytes, where: str, width: int, height: int) -> NDArray[np.uint8]:
+    """The picture turned by its EXIF tag, of any format that the check of the data set can read."""
+    from PIL import ImageOps
+
+    expected = f"{width}x{height}, as when the data set was checked"
+    try:
+        with open_picture(data, where, "an image") as file:
+            image = file if file.size == (width, height) else ImageOps.exif_transpose(file)
+            if image.size == (width, height):
+                return np.array(image.convert("RGB"))
+    except Exception as error:
+        raise SynthError("an image cannot be read", where=where, found=str(error), expected=expected) from error
+    found = f"{image.width}x{image.height}"
+    raise SynthError("an image cannot be read", where=where, found=found, expected=expected)

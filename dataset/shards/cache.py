@@ -1,0 +1,99 @@
+"""Shards from elsewhere on this machine's disk: fetched once for all processes, the least used make room."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from assets.errors import SynthError
+from assets.files.atomic import remove_leftovers, whole_file
+from dataset.shards.index import ShardEntry, tar_name
+from dataset.shards.tar import REPAIR
+from dataset.storage.place import Place
+
+DEFAULT_BYTES = 20 * 10**9
+PIECE = 1 << 22
+
+
+def cache_folder() -> Path:
+    """Where shards are kept between runs."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "synth" / "shards"
+
+
+@dataclass(frozen=True)
+class ShardCache:
+    """A folder of shards, named by their checksums. most: bytes it may take; one shard always has room."""
+
+    folder: Path
+    most: int = DEFAULT_BYTES
+
+    def fetch(self, place: Place, entry: ShardEntry) -> Path:
+        """The shard as a file on disk. Raises SynthError where it is missing, or is not what the index says."""
+        path = self.folder / f"{entry.tar_sha256}.tar"
+        if not _used(path):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with _locked(self.folder / f".{entry.tar_sha256[:2]}.lock"):  # not two processes the same one
+                if not _used(path):
+                    with _locked(self.folder / ".lock"):
+                        self._make_room(entry.tar_bytes)
+                    _download(place, entry, path)
+        return path
+
+    def _make_room(self, needed: int) -> None:
+        """Deletes what was not used for longest. A process that reads it keeps what it has open."""
+        files = []
+        remove_leftovers(self.folder, unsigned=False)
+        for path in self.folder.glob("*.tar"):
+            with suppress(FileNotFoundError):
+                status = path.stat()
+                files.append((status.st_mtime_ns, path.name, status.st_size))
+        total = sum(size for _, _, size in files) + needed
+        for _, name, size in sorted(files):
+            if total <= self.most:
+                break
+            (self.folder / name).unlink(missing_ok=True)
+            total -= size
+
+
+def check_bytes(size: int, digest: str, entry: ShardEntry, where: str) -> None:
+    """Raises SynthError where a shard is not what the index says."""
+    if (size, digest) != (entry.tar_bytes, entry.tar_sha256):
+        found = f"{size} bytes, SHA-256 {digest[:12]}..."
+        expected = f"{entry.tar_bytes} bytes, SHA-256 {entry.tar_sha256[:12]}..., as index.json says"
+        raise SynthError("a shard is damaged", where=where, found=found, expected=expected, hint=REPAIR)
+
+
+def _used(path: Path) -> bool:
+    """Whether the file is there; it counts as used now."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _download(place: Place, entry: ShardEntry, path: Path) -> None:
+    name = tar_name(entry.name)
+    digest, size = hashlib.sha256(), 0
+    try:
+        with place.open(name) as source, whole_file(path) as target:
+            while piece := source.read(PIECE):
+                digest.update(piece)
+                size += len(piece)
+                target.write(piece)
+            check_bytes(size, digest.hexdigest(), entry, place.locate(name))
+    except FileNotFoundError as error:
+        raise SynthError("a shard is missing", where=place.locate(name), hint=REPAIR) from error
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

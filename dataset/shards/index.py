@@ -1,0 +1,197 @@
+"""Sharded data sets: pictures and labels in tar files of some hundred scenes, with COCO parts and an index.
+
+    index.json              which shards there are, with their counts and checksums
+    categories.json         COCO's categories of the whole data set
+    dataset.json            what it was made from
+    shards/NAME.tar         WebDataset: STEM.jpg, STEM.json {"image": ..., "annotations": [...]}, further pictures
+    annotations/NAME.json   the same records as a COCO file of its own, with the categories that it uses
+
+Ids need no counting: they follow from the scene, so that a shard is complete when it is written, and never changes when
+others are added. The records in tar and COCO part are the same, ids included.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import FailFast, Field
+
+from assets.errors import SynthError
+from assets.files.json_input import parse_json
+from assets.files.models import Count, FileModel, Sha256, parse_model
+from assets.limits import COCO_VALUES, DATASET_PICTURES, SET_CLASSES
+from dataset.storage.place import Place
+
+FORMAT = 1
+INDEX, CATEGORIES = "index.json", "categories.json"
+Record = dict[str, Any]
+# Ids of annotations are their picture's times this plus the instance: as many placements fit into a scene.
+INSTANCES = 10_000
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+
+class ShardEntry(FileModel):
+    """One shard. name: of its files, without suffix. split: such as train. sha256: of the two files."""
+
+    name: str = Field(pattern=NAME, max_length=200)
+    split: str = Field(pattern=NAME, max_length=100)
+    images: int = Field(ge=0, le=DATASET_PICTURES.most)
+    annotations: Count
+    tar_bytes: Count
+    tar_sha256: Sha256
+    coco_bytes: Count
+    coco_sha256: Sha256
+
+
+class ShardIndex(FileModel):
+    """index.json. shards: in the order of their names."""
+
+    format: int = Field(FORMAT, ge=FORMAT, le=FORMAT)
+    shards: Annotated[tuple[ShardEntry, ...], FailFast()]
+
+    def of_split(self, split: str) -> tuple[ShardEntry, ...]:
+        """The shards of a split, in order."""
+        return tuple(shard for shard in self.shards if shard.split == split)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture with its labels. stem: its name in the tar. files: suffix ("jpg", "depth.png") to content.
+
+    image, annotations: COCO records with their ids.
+    """
+
+    stem: str
+    files: Mapping[str, bytes]
+    image: Record
+    annotations: Sequence[Record]
+
+
+def tar_name(name: str) -> str:
+    """Where the pictures of a shard lie."""
+    return f"shards/{name}.tar"
+
+
+def coco_name(name: str) -> str:
+    """Where the COCO part of a shard lies."""
+    return f"annotations/{name}.json"
+
+
+def image_id(index: int, view: int, views: int) -> int:
+    """Of view `view` of scene `index`, where every scene has `views`: from 1, unlike every other's."""
+    return index * views + view + 1
+
+
+def annotation_id(image: int, instance: int) -> int:
+    """Of instance `instance` (from 1) in the picture of id `image`. Raises ValueError past INSTANCES - 1."""
+    if not 0 < instance < INSTANCES:
+        raise ValueError(f"instance {instance} of picture {image}: at most {INSTANCES - 1} can be numbered")
+    return image * INSTANCES + instance
+
+
+def write_shard(
+    place: Place, name: str, split: str, samples: Sequence[Sample], categories: Iterable[Record], info: Record
+) -> ShardEntry:
+    """Writes tar and COCO part of a shard, each whole or not at all; returns its entry for the index.
+
+    categories: those that the annotations use. info: COCO's info block. The same samples give the same bytes.
+    """
+    tar = tar_of(samples)
+    coco = coco_of(samples, categories, info)
+    place.write(tar_name(name), tar)
+    place.write(coco_name(name), coco)
+    return ShardEntry(
+        name=name,
+        split=split,
+        images=len(samples),
+        annotations=sum(len(sample.annotations) for sample in samples),
+        tar_bytes=len(tar),
+        tar_sha256=hashlib.sha256(tar).hexdigest(),
+        coco_bytes=len(coco),
+        coco_sha256=hashlib.sha256(coco).hexdigest(),
+    )
+
+
+def tar_of(samples: Iterable[Sample]) -> bytes:
+    """A WebDataset tar: of each sample its files in the order of their suffixes, among them its records as json."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for sample in samples:
+            records = {"image": sample.image, "annotations": list(sample.annotations)}
+            files = {**sample.files, "json": _json(records).encode()}
+            for suffix, content in sorted(files.items()):
+                member = tarfile.TarInfo(f"{sample.stem}.{suffix}")
+                member.size, member.mode = len(content), 0o644  # no owner, no time: the same bytes everywhere
+                tar.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def coco_of(samples: Sequence[Sample], categories: Iterable[Record], info: Record) -> bytes:
+    """The records of a shard as a COCO file, one record per line."""
+    images = ",\n".join(_json(sample.image) for sample in samples)
+    annotations = ",\n".join(_json(record) for sample in samples for record in sample.annotations)
+    kinds = ",\n".join(map(_json, categories))
+    text = f'{{"info": {_json(info)},\n"categories": [\n{kinds}\n],\n"images": [\n{images}\n],\n'
+    return f'{text}"annotations": [\n{annotations}\n]}}\n'.encode()
+
+
+def write_categories(place: Place, categories: Iterable[Record]) -> None:
+    """categories.json, one record per line."""
+    lines = ",\n".join(map(_json, categories))
+    place.write(CATEGORIES, f"[\n{lines}\n]\n".encode())
+
+
+def write_index(place: Place, shards: Iterable[ShardEntry]) -> ShardIndex:
+    """index.json of these shards, in the order of their names."""
+    index = ShardIndex(format=FORMAT, shards=tuple(sorted(shards, key=lambda shard: shard.name)))
+    place.write(INDEX, index_json(index))
+    return index
+
+
+def index_json(index: ShardIndex) -> bytes:
+    """The content of index.json."""
+    entries = ",\n".join(shard.model_dump_json() for shard in index.shards)
+    return f'{{"format": {FORMAT}, "shards": [\n{entries}\n]}}\n'.encode()
+
+
+def has_index(place: Place) -> bool:
+    """Whether a place holds a sharded data set."""
+    return place.exists(INDEX)
+
+
+def read_index(place: Place) -> ShardIndex:
+    """The index of a sharded data set. Raises SynthError where there is none, or it cannot be used."""
+    where = place.locate(INDEX)
+    try:
+        index = parse_model(ShardIndex, place.read(INDEX), "the index", where)
+    except FileNotFoundError as error:
+        hint = "give a place that 'synth job run' or 'synth data pack' wrote"
+        raise SynthError("not a sharded data set: there is no index.json", where=where, hint=hint) from error
+    DATASET_PICTURES.check(sum(shard.images for shard in index.shards), where)
+    names = [shard.name for shard in index.shards]
+    if len(set(names)) < len(names):
+        raise SynthError("the index cannot be used", where=where, found="two shards of one name")
+    return index
+
+
+def read_categories(place: Place) -> list[Record]:
+    """COCO's categories of a sharded data set. Raises SynthError where they are missing or damaged."""
+    where = place.locate(CATEGORIES)
+    try:
+        records = parse_json(place.read(CATEGORIES), "the categories", where, values=COCO_VALUES)
+    except FileNotFoundError as error:
+        raise SynthError("the categories cannot be used", where=where, found="no such file") from error
+    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+        raise SynthError("the categories cannot be used", where=where, expected="a list of objects")
+    SET_CLASSES.check(len(records), where)
+    return records
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,118 @@
+"""What lies where in the tar files of a sharded data set."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import IO, Any
+
+from assets.errors import SynthError
+from assets.files.json_input import parse_json
+from assets.limits import DATASET_INSTANCES, SHARD_BYTES
+from dataset.shards.index import Record, Sample, tar_name
+from dataset.storage.place import Place
+
+PICTURES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff")
+LABELS = "json"
+REPAIR = "'synth verify' tells everything that is wrong; take the shard from where the set was copied, or make it again"
+
+
+@dataclass(frozen=True)
+class Members:
+    """The files of one sample. stem: their name. spans: suffix to first byte and number of bytes in the tar."""
+
+    stem: str
+    spans: Mapping[str, tuple[int, int]]
+
+
+def scan_tar(file: IO[bytes], where: str) -> list[Members]:
+    """The samples of a tar in their order, known from its headers alone.
+
+    Raises SynthError where it is damaged, or holds anything but samples: plain files STEM.SUFFIX, labels among them.
+    """
+    samples: list[Members] = []
+    end = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as tar:
+            for member in tar:
+                _take(member, samples, where)
+                if member.offset_data + member.size > end:
+                    raise tarfile.ReadError("it ends too early")
+    except (tarfile.TarError, EOFError, ValueError) as error:
+        raise SynthError("a shard is damaged", where=where, found=str(error), hint=REPAIR) from error
+    stems = [sample.stem for sample in samples]
+    if len(set(stems)) < len(stems):
+        raise _unlike(where, "two samples of one name")
+    for sample in samples:
+        if LABELS not in sample.spans:
+            raise _unlike(where, f"{sample.stem} without labels")
+    return samples
+
+
+def _take(member: tarfile.TarInfo, samples: list[Members], where: str) -> None:
+    folder, _, name = member.name.rpartition("/")
+    stem, dot, suffix = name.partition(".")
+    if not member.isreg() or folder or not stem or not dot or not suffix:
+        raise _unlike(where, repr(member.name[:100]))
+    if not samples or samples[-1].stem != stem:
+        samples.append(Members(stem, {}))
+    spans = samples[-1].spans
+    assert isinstance(spans, dict)
+    if suffix in spans:
+        raise _unlike(where, f"{member.name[:100]!r} twice")
+    spans[suffix] = (member.offset_data, member.size)
+
+
+def _unlike(where: str, found: str) -> SynthError:
+    return SynthError("a shard is damaged", where=where, found=found, expected="samples of plain files", hint=REPAIR)
+
+
+def read_labels(data: bytes, where: str) -> tuple[Record, list[Record]]:
+    """The image record and the annotations of a sample. Raises SynthError where they are none."""
+    try:
+        content: Any = parse_json(data, "the labels of a sample", where, hint=REPAIR)
+        image, annotations = content["image"], content["annotations"]
+        if not isinstance(image, dict) or not all(isinstance(record, dict) for record in annotations):
+            raise ValueError("no records")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        found = f"{type(error).__name__}: {error}"
+        raise SynthError("the labels of a sample cannot be read", where=where, found=found, hint=REPAIR) from error
+    DATASET_INSTANCES.check(len(annotations), where)
+    return image, list(annotations)
+
+
+def picture_suffix(suffixes: Mapping[str, object], image: Record, where: str) -> str:
+    """Which file of a sample is its picture: that of its name's suffix. Raises SynthError where there is none."""
+    name = image.get("file_name")
+    named = name.rpartition(".")[2].lower() if isinstance(name, str) else ""
+    found = [suffix for suffix in (named, *PICTURES) if suffix in suffixes and suffix != LABELS]
+    if not found:
+        raise SynthError("a sample has no picture", where=where, expected=f"one of {', '.join(PICTURES)}", hint=REPAIR)
+    return found[0]
+
+
+def read_samples(place: Place, name: str) -> Iterator[Sample]:
+    """The samples of a shard, which is read whole. Raises SynthError where it is missing, too large or damaged."""
+    where = place.locate(tar_name(name))
+    try:
+        data = read_whole(place, tar_name(name))
+    except FileNotFoundError as error:
+        raise SynthError("a shard is missing", where=where, hint=REPAIR) from error
+    yield from samples_of(data, where)
+
+
+def read_whole(place: Place, name: str) -> bytes:
+    """A file of a shard. Raises FileNotFoundError where it is missing, SynthError where it is too large."""
+    SHARD_BYTES.check(place.size(name), place.locate(name))
+    return place.read(name)
+
+
+def samples_of(data: bytes, where: str) -> Iterator[Sample]:
+    """The samples of a tar. Raises SynthError where it is damaged."""
+    for members in scan_tar(io.BytesIO(data), where):
+        files = {suffix: data[first : first + size] for suffix, (first, size) in members.spans.items()}
+        image, annotations = read_labels(files.pop(LABELS), f"{where}: {members.stem}.json")
+        yield Sample(members.stem, files, image, annotations)

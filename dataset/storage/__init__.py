@@ -1,0 +1,1 @@
+"""Folders on any storage that fsspec knows."""

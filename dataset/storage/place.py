@@ -1,0 +1,159 @@
+"""Places: folders on any storage that fsspec knows, be it a disk, s3:// or memory://, with files that appear whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+from assets.errors import SynthError
+from assets.files.atomic import TEMPORARY, write_whole
+from assets.limits import SHARD_BYTES, check_file
+
+# What comes with which package, for the hint.
+EXTRA = "pip install 'synth[scale]'"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder. url: a path, or what fsspec takes (s3://bucket/folder). Names are relative to it, with forward slashes.
+
+    Endpoint and credentials of a storage come from its usual variables (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, ...) or
+    fsspec's configuration. A file is written whole or not at all: on disk by renaming, in object storage by its nature.
+    Small enough to be handed to any process; the connection is made where it is used.
+    """
+
+    url: str
+
+    def __truediv__(self, name: str) -> Place:
+        return Place(f"{self.url.rstrip('/')}/{name}")
+
+    def __str__(self) -> str:
+        return self.url
+
+    @cached_property
+    def _opened(self) -> tuple[Any, str]:
+        from fsspec.core import url_to_fs
+
+        try:
+            system, root = url_to_fs(self.url)
+        except (ImportError, ValueError) as error:
+            raise SynthError("this storage cannot be used", where=self.url, found=str(error), hint=EXTRA) from error
+        return system, str(root).rstrip("/")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"url": self.url}
+
+    @property
+    def local(self) -> Path | None:
+        """The folder on this machine's disk, None where it is elsewhere."""
+        system, root = self._opened
+        return Path(root) if "file" in _protocols(system) else None
+
+    def locate(self, name: str) -> str:
+        """What a file of the place is called by people."""
+        return f"{self.url.rstrip('/')}/{name}"
+
+    def exists(self, name: str) -> bool:
+        system, root = self._opened
+        with _told(self, name):
+            return bool(system.exists(f"{root}/{name}"))
+
+    def size(self, name: str) -> int:
+        """Bytes of a file. Raises FileNotFoundError where there is none."""
+        system, root = self._opened
+        with _told(self, name):
+            return int(system.size(f"{root}/{name}"))
+
+    def read(self, name: str) -> bytes:
+        """The content of a file. Raises FileNotFoundError where there is none, SynthError for a pipe or device."""
+        system, root = self._opened
+        self._check_plain(name)
+        with _told(self, name):
+            return bytes(system.cat_file(f"{root}/{name}"))
+
+    def write(self, name: str, data: bytes) -> None:
+        """`data` as a file, whole or not at all; folders above it are made."""
+        local = self.local
+        if local is not None:
+            (local / name).parent.mkdir(parents=True, exist_ok=True)
+            write_whole(local / name, data)
+            return
+        system, root = self._opened
+        with _told(self, name):
+            system.pipe_file(f"{root}/{name}", data)
+
+    def delete(self, name: str) -> None:
+        """Takes a file away; one that is not there is none the less gone."""
+        system, root = self._opened
+        with _told(self, name):
+            if system.exists(f"{root}/{name}"):
+                system.rm_file(f"{root}/{name}")
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
+        """A file to read from, anywhere in it. Raises as `read`."""
+        system, root = self._opened
+        self._check_plain(name)
+        with _told(self, name), system.open(f"{root}/{name}", "rb") as file:
+            yield file
+
+    def _check_plain(self, name: str) -> None:
+        """On a disk there may be anything: opening a named pipe waits for ever, reading a device never ends."""
+        local = self.local
+        if local is None:
+            return
+        try:
+            (local / name).stat()
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise FileNotFoundError(self.locate(name)) from error
+        except OSError:
+            pass  # told with its reason by the check
+        check_file(local / name, SHARD_BYTES, "the file", self.locate(name))
+
+    def names(self, folder: str = "") -> list[str]:
+        """Names of the files in a folder of the place, sorted, without those being written; none where it is not there.
+
+        Names are without the folder. What was written a moment ago is among them.
+        """
+        system, root = self._opened
+        where = f"{root}/{folder}".rstrip("/")
+        with _told(self, folder):
+            system.invalidate_cache(where)
+            try:
+                entries = system.ls(where, detail=True)
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+        names = [entry["name"].rsplit("/", 1)[-1] for entry in entries if entry["type"] == "file"]
+        return sorted(name for name in names if name and not (name.startswith(".") and name.endswith(TEMPORARY)))
+
+
+def _protocols(system: Any) -> tuple[str, ...]:
+    protocol = system.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
+
+@contextmanager
+def _told(place: Place, name: str) -> Iterator[None]:
+    """Missing files stay FileNotFoundError, and disks tell their own errors; storage that refuses is told as such."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) or place.local is not None:
+            raise
+        raise _refused(place, name, error) from error
+    except SynthError:
+        raise
+    except Exception as error:  # clients of storages raise kinds of their own
+        if place.local is not None:
+            raise
+        raise _refused(place, name, error) from error
+
+
+def _refused(place: Place, name: str, error: Exception) -> SynthError:
+    hint = "see that the address, the credentials and the rights to read and write there are right, and try again"
+    found = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return SynthError("the storage did not do as asked", where=place.locate(name), found=found, hint=hint)

@@ -1,0 +1,35 @@
+"""Tables of many rows as files: CSV or Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from assets.catalog.csv_rows import formula_safe
+from assets.files.atomic import write_whole
+
+
+def write_table(path: Path, columns: dict[str, Any]) -> None:
+    """Columns as CSV (what is not known is empty, no cell is a formula) or Parquet, by the suffix of the name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix.lower() == ".parquet":
+        import pyarrow
+        import pyarrow.parquet
+
+        buffer = io.BytesIO()
+        pyarrow.parquet.write_table(pyarrow.table(dict(columns)), buffer)
+        write_whole(path, buffer.getvalue())
+        return
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(_rows(columns))
+    write_whole(path, text.getvalue().encode())
+
+
+def _rows(columns: dict[str, Any]) -> Iterator[list[object]]:
+    for row in zip(*columns.values(), strict=True):
+        yield [formula_safe(value) if isinstance(value, str) else "" if value != value else value for value in row]

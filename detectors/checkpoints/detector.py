@@ -1,0 +1,156 @@
+"""A trained detector as one file that holds all that using it needs, and loads without running anyone's code."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import json
+import math
+import platform
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from assets.errors import SynthError
+from assets.files.atomic import write_whole
+from assets.files.models import check_model
+from detectors.checkpoints.fields import CheckpointFields
+from detectors.checkpoints.network_weights import check_norms, check_weights, outline_network, versions_hint
+from detectors.checkpoints.tensor_file import read_tensor_file
+from detectors.data.image_set import Classes
+from detectors.models import ModelSpec, build_model
+
+FORMAT = 1
+BEST, LAST = "best.ckpt", "last.ckpt"
+DAMAGED = "it is damaged or was changed by hand: take another checkpoint, or train again"
+PACKAGES = ("synth", "torch", "torchvision", "lightning", "timm", "numpy")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A detector. weights: of the network (the moving average where there is one).
+
+    settings: of the run, as JSON. data: hash of each data set. frozen_norms: batch norms that keep their statistics.
+    score: of the validation, where there was one. threshold: score above which a detection is worth showing.
+    training: what going on needs (weights before averaging, optimizer, step); empty in the best checkpoint.
+    """
+
+    spec: ModelSpec
+    classes: Classes
+    weights: dict[str, Tensor]
+    settings: dict[str, Any]
+    data: dict[str, str]
+    frozen_norms: tuple[str, ...] = ()
+    step: int = 0
+    score: dict[str, float] = field(default_factory=dict)
+    threshold: float | None = None
+    training: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Writes the file, whole or not at all."""
+    content = {
+        "format": FORMAT,
+        "spec": checkpoint.spec.to_json(),
+        "classes": {"keys": list(checkpoint.classes.keys), "names": list(checkpoint.classes.names)},
+        # As text: torch's safe loader takes no Path, and JSON takes everything that settings are made of.
+        "settings": json.dumps(checkpoint.settings),
+        "data": checkpoint.data,
+        "frozen_norms": list(checkpoint.frozen_norms),
+        "step": checkpoint.step,
+        "score": checkpoint.score,
+        "threshold": checkpoint.threshold,
+        "versions": versions(),
+        "weights": checkpoint.weights,
+        "training": checkpoint.training,
+    }
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_whole(path, buffer.getvalue())
+
+
+def find_checkpoint(run: Path) -> Path:
+    """The checkpoint that RUN means: the file itself, or the best of a run's folder, or its last.
+
+    Raises SynthError where there is none.
+    """
+    for path in (run, run / BEST, run / LAST):
+        if path.is_file():
+            return path
+    found = "a folder without checkpoints" if run.is_dir() else "nothing"
+    raise SynthError(
+        "there is no trained detector",
+        where=str(run),
+        found=found,
+        expected=f"a folder that 'synth train --out' wrote ({BEST}, {LAST}), or a checkpoint file",
+    )
+
+
+def load_checkpoint(run: Path) -> Checkpoint:
+    """The checkpoint of a run, on the CPU, whose weights fit its network.
+
+    Raises SynthError where it is missing, damaged or of another kind, with everything that is wrong.
+    """
+    path = find_checkpoint(run)
+    content = read_tensor_file(path, "the checkpoint")
+    _check_kind(content, str(path))
+    fields = check_model(CheckpointFields, content, "the checkpoint", str(path), DAMAGED)
+    spec = ModelSpec.from_json(fields.spec.model_dump())
+    check_weights(outline_detector(spec), fields.weights, str(path), versions_hint(fields.versions))
+    check_norms(outline_detector(spec), fields.frozen_norms, str(path), DAMAGED)
+    names = ("weights", "settings", "data", "frozen_norms", "step", "score", "threshold", "training", "versions")
+    classes = Classes(fields.classes.keys, fields.classes.names)
+    return Checkpoint(spec=spec, classes=classes, **{name: getattr(fields, name) for name in names})
+
+
+def _check_kind(content: Any, where: str) -> None:
+    """Raises SynthError for what is no detector of this version, in the words that help."""
+    if isinstance(content, dict) and "embedder" in content:
+        hint = "detectors come from 'synth train'; embedders are for 'synth gallery' and 'synth recognize'"
+        raise SynthError("this is an embedder, not a detector", where=where, hint=hint)
+    if not isinstance(content, dict) or "spec" not in content or "weights" not in content:
+        hint = "weights of others can start a training: synth train --weights FILE"
+        raise SynthError("this is no checkpoint of a synth run", where=where, hint=hint)
+    check_format(content.get("format"), FORMAT, "the checkpoint", where)
+
+
+def check_format(found: Any, expected: int, what: str, where: str) -> None:
+    """Raises SynthError where a file says that it is of another version of its format."""
+    if type(found) is not int or found != expected:
+        told = str(found)[:20] if isinstance(found, int | str) else type(found).__name__
+        raise SynthError(f"{what} has another format", where=where, found=told, expected=str(expected))
+
+
+@lru_cache(maxsize=8)
+def outline_detector(spec: ModelSpec) -> dict[str, Tensor]:
+    """Names, shapes and types of a detector's weights. Raises SynthError where it cannot be built."""
+
+    def look(model: nn.Module) -> None:
+        step = model.transform.size_divisible
+        width, height = (step * math.ceil(side / step) for side in (spec.width, spec.height))
+        model.backbone(torch.zeros(1, 3, height, width))
+
+    return outline_network(lambda: build_model(spec), look)
+
+
+def restore_model(checkpoint: Checkpoint) -> nn.Module:
+    """The network of a checkpoint with its weights, in evaluation mode, on the CPU."""
+    model = build_model(checkpoint.spec)
+    model.load_state_dict(checkpoint.weights)
+    return model.eval()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what results depend on."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,196 @@
+"""What checkpoint files hold, as types that are checked before anything is built from them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, FailFast, Field, model_validator
+from torch import Tensor
+
+from assets.files.json_input import parse_json
+from assets.files.models import Count
+from assets.limits import LIST_TEXT, NETWORK_PIXELS, SET_CLASSES
+from detectors.checkpoints.tensor_file import is_plain_tensor
+
+# Sides of networks, pixels, and numbers of a vector: more than any that is trained, less than what fills a memory.
+MAX_SIDE, MAX_CROP_SIDE, MAX_DIM = 8192, 1024, 1 << 16
+# Channels are divided by their deviation: torchvision's SSD has 1/255.
+MIN_STD, MAX_NORMALISATION = 1e-6, 1e3
+
+
+def _plain_tensor(value: Any) -> Any:
+    if not is_plain_tensor(value):
+        raise ValueError("no plain tensor of numbers")
+    return value
+
+
+def _settings_of(text: Any) -> Any:
+    if not isinstance(text, str):
+        raise ValueError("no text of JSON")
+    content = parse_json(text.encode(errors="replace"), "the settings", "checkpoint", constants=True)
+    if not isinstance(content, dict):
+        raise ValueError("no JSON object")
+    return content
+
+
+def _listed(value: Any) -> Any:
+    """A list as a tuple: torch.save keeps both, and versions of synth wrote both."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _distinct(keys: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(keys)) != len(keys):
+        raise ValueError("a key stands twice")
+    return keys
+
+
+Text = Annotated[str, Field(max_length=LIST_TEXT.most)]
+Texts = Annotated[tuple[Text, ...], FailFast(), Field(max_length=SET_CLASSES.most), BeforeValidator(_listed)]
+Keys = Annotated[Texts, AfterValidator(_distinct)]
+PlainTensor = Annotated[Tensor, BeforeValidator(_plain_tensor)]
+Weights = dict[Text, PlainTensor]
+Mean = Annotated[float, Field(ge=-MAX_NORMALISATION, le=MAX_NORMALISATION)]
+Deviation = Annotated[float, Field(ge=MIN_STD, le=MAX_NORMALISATION)]
+# Scores that are not defined are NaN.
+Scores = dict[Text, Annotated[float, Field(allow_inf_nan=True)]]
+
+
+class _Fields(BaseModel):
+    """Strict types, no NaN but in scores. Further keys are let be: a later version of synth may write some."""
+
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
+
+
+class _Normalised(_Fields):
+    mean: Annotated[tuple[Mean, Mean, Mean], BeforeValidator(_listed)]
+    std: Annotated[tuple[Deviation, Deviation, Deviation], BeforeValidator(_listed)]
+
+
+class SpecFields(_Normalised):
+    """Of a ModelSpec."""
+
+    detector: Text
+    backbone: Text | None
+    classes: int = Field(ge=0, le=SET_CLASSES.most)
+    width: int = Field(ge=1, le=MAX_SIDE)
+    height: int = Field(ge=1, le=MAX_SIDE)
+
+    @model_validator(mode="after")
+    def _check_pixels(self) -> SpecFields:
+        if self.width * self.height > NETWORK_PIXELS.most:
+            raise ValueError(f"{self.width} x {self.height} pixels, at most {NETWORK_PIXELS.most:,} (docs/limits.md)")
+        return self
+
+
+class EmbedderFields(_Normalised):
+    """Of an EmbedderSpec."""
+
+    backbone: Text
+    dim: int = Field(ge=2, le=MAX_DIM)
+    side: int = Field(ge=1, le=MAX_CROP_SIDE)
+    margin: float = Field(ge=0, lt=1)
+
+
+class ClassFields(_Fields):
+    """Of Classes."""
+
+    keys: Keys
+    names: Texts
+
+    @model_validator(mode="after")
+    def _check_lengths(self) -> ClassFields:
+        if len(self.keys) != len(self.names):
+            raise ValueError(f"{len(self.keys)} keys and {len(self.names)} names")
+        return self
+
+
+class _Written(_Fields):
+    """What both kinds of checkpoint have."""
+
+    weights: Weights
+    settings: Annotated[dict[str, Any], BeforeValidator(_settings_of)]
+    data: dict[Text, Text]
+    step: Count
+    score: Scores
+    training: dict[str, Any]
+    versions: dict[Text, Text]
+
+
+class CheckpointFields(_Written):
+    """A detector's file."""
+
+    spec: SpecFields
+    classes: ClassFields
+    frozen_norms: Texts
+    threshold: float | None = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _check_classes(self) -> CheckpointFields:
+        if self.spec.classes != len(self.classes.keys):
+            raise ValueError(f"a network of {self.spec.classes} classes for {len(self.classes.keys)} keys")
+        return self
+
+
+class EmbedderCheckpointFields(_Written):
+    """An embedder's file."""
+
+    embedder: EmbedderFields
+    keys: Keys
+    head: Weights
+
+    @model_validator(mode="after")
+    def _check_threshold(self) -> EmbedderCheckpointFields:
+        threshold = self.score.get("threshold", 0.0)
+        if threshold < -1.5 or 1.5 < threshold < float("inf"):
+            raise ValueError(f"score.threshold is {threshold:g}, a similarity lies between -1 and 1")
+        return self
+
+
+class DetectorRecord(_Fields):
+    """What the training of a detector remembers."""
+
+    drawn: dict[Text, Count]
+    rows: list[Scores]
+    best: float
+    stale: Count
+    stopped: bool
+
+
+class DetectorLosses(_Fields):
+    """Of the epoch that is under way."""
+
+    sums: Scores
+    steps: Count
+
+
+class DetectorTraining(_Fields):
+    """What going on with the training of a detector needs."""
+
+    weights: Weights
+    optimizer: dict[str, Any]
+    average_steps: Count
+    record: DetectorRecord
+    losses: DetectorLosses
+
+
+class EmbedderRecord(_Fields):
+    """What the training of an embedder remembers."""
+
+    rows: list[Scores]
+    best: float
+    stale: Count
+    stopped: bool
+    sum: float = Field(allow_inf_nan=True)
+    steps: Count
+
+
+class EmbedderTraining(_Fields):
+    """What going on with the training of an embedder needs."""
+
+    weights: Weights
+    loss: Weights
+    optimizers: list[dict[str, Any]]
+    average_steps: Count
+    frozen_norms: Texts
+    record: EmbedderRecord
+    neighbours: PlainTensor | None

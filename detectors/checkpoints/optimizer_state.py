@@ -1,0 +1,41 @@
+"""The state of an optimizer out of a checkpoint, held against what the optimizer steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from assets.errors import SynthError
+from detectors.checkpoints.tensor_file import is_plain_tensor
+
+# Of Adam, AdamW and SparseAdam: steps made, and the two moments.
+PARTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+def load_optimizer_state(optimizer: torch.optim.Optimizer, state: Any, where: str) -> None:
+    """Goes on with the moments of an earlier run; rates and decay stay those of the settings.
+
+    Raises SynthError where they do not belong to the optimizer's parameters.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    moments = state.get("state") if isinstance(state, dict) else None
+    if not isinstance(moments, dict) or not all(
+        type(place) is int and 0 <= place < len(parameters) and _fits(part, parameters[place])
+        for place, part in moments.items()
+    ):
+        hint = "it is damaged or was changed by hand: give another --out to begin again"
+        raise SynthError("the optimizer's state cannot be used", where=where, hint=hint)
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _fits(moments: Any, parameter: Tensor) -> bool:
+    if not isinstance(moments, dict) or set(moments) != set(PARTS):
+        return False
+    step, *averages = (moments[name] for name in PARTS)
+    counted = type(step) is int or (is_plain_tensor(step) and step.shape == ())
+    return counted and all(
+        is_plain_tensor(part) and part.shape == parameter.shape and bool(torch.isfinite(part).all())
+        for part in averages
+    )

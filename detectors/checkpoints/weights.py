@@ -1,0 +1,202 @@
+"""Weights from a file, from torchvision or from timm, fitted to a network as far as they go, and told what was not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from assets.errors import SynthError
+from assets.files.models import check_model
+from detectors.checkpoints.fields import ClassFields
+from detectors.checkpoints.network_weights import bad_numbers
+from detectors.checkpoints.pretrained import packaged_weights, timm_weights, torchvision_weights
+from detectors.checkpoints.tensor_file import is_plain_tensor, read_safetensors, read_tensor_file
+from detectors.data.image_set import Classes
+from detectors.models import ModelSpec, detector_module
+
+# Names that weights may be asked for by, instead of a file.
+NONE, IMAGENET, COCO, PACKAGED = "none", "imagenet", "coco", "packaged"
+# Files of weights keep them under one of these, or are a plain dictionary of tensors.
+WRAPPERS = ("weights", "state_dict", "model", "ema", "model_state_dict", "net")
+MAX_WRAPPERS = 4
+FORMATS = "a file that torch.load(weights_only=True) reads, or .safetensors"
+# Fewer tensors than this share is no fit but a coincidence of names.
+LEAST_FIT = 0.1
+TOLD = 4
+
+
+@dataclass(frozen=True)
+class LoadedWeights:
+    """What became of a file of weights. fitted: names in the network that got theirs."""
+
+    source: str
+    fitted: tuple[str, ...]
+    missing: tuple[str, ...]
+    reshaped: tuple[str, ...]
+    unused: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """What was loaded and what not, in words."""
+        total = len(self.fitted) + len(self.missing) + len(self.reshaped)
+        lines = [f"weights from {self.source}: {len(self.fitted)} of {total} tensors of the network"]
+        for what, names in (
+            ("not in the file, begun at random", self.missing),
+            ("of another shape or meaning, begun at random", self.reshaped),
+            ("in the file but without use", self.unused),
+        ):
+            if names:
+                lines.append(f"  {what}: {len(names)} ({_summary(names)})")
+        return lines
+
+
+def load_weights(model: nn.Module, spec: ModelSpec, classes: Classes, wanted: str) -> LoadedWeights | None:
+    """Puts weights into `model` in place; None where "none" are wanted.
+
+    wanted: "none", "imagenet" (backbone), "packaged" (backbone, of the extra "weights"), "coco" (all but the classes)
+    or a file. Raises SynthError where they cannot be had or fit nothing.
+    """
+    if wanted == NONE:
+        return None
+    if wanted == IMAGENET:
+        return fit_weights(model, *_imagenet(spec))
+    if wanted == PACKAGED:
+        return fit_weights(model, packaged_weights(spec.backbone), f"ImageNet, packaged ({spec.backbone})")
+    if wanted == COCO:
+        return fit_weights(model, _coco(spec), "COCO (torchvision)")
+    state, owner = read_weights(Path(wanted))
+    return fit_weights(model, state, Path(wanted).name, heads=owner is None or owner == classes)
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], Classes | None]:
+    """The tensors of a file, and the classes it was trained for where it is a checkpoint of ours.
+
+    Raises SynthError where the file is missing, too large, or holds no tensors.
+    """
+    if not path.exists():
+        hint = f"give an existing file, or one of {NONE}, {IMAGENET}, {PACKAGED}, {COCO}"
+        raise SynthError("there is no such file of weights", where=str(path), hint=hint)
+    if path.suffix == ".safetensors":
+        return read_safetensors(path, "the file of weights"), None
+    content = read_tensor_file(path, "the file of weights", FORMATS)
+    state = _unwrap(content)
+    if not state:
+        raise SynthError("the file holds no weights", where=str(path), found=type(content).__name__)
+    return state, _owner(content, str(path))
+
+
+def _owner(content: Any, where: str) -> Classes | None:
+    """The classes that a file was trained for; files of others know classes of their own, or none."""
+    classes = content.get("classes") if isinstance(content, dict) and "spec" in content else None
+    if not isinstance(classes, dict):
+        return None
+    fields = check_model(ClassFields, classes, "the classes of the checkpoint", where)
+    return Classes(fields.keys, fields.names)
+
+
+def _unwrap(content: Any) -> dict[str, Tensor]:
+    """The dictionary of tensors, wherever it lies."""
+    for _ in range(MAX_WRAPPERS):
+        inner = [content.get(name) for name in WRAPPERS] if isinstance(content, Mapping) else []
+        content = next((value for value in inner if isinstance(value, Mapping)), content)
+    if not isinstance(content, Mapping):
+        return {}
+    return {name: value for name, value in content.items() if isinstance(name, str) and is_plain_tensor(value)}
+
+
+def fit_weights(model: nn.Module, state: Mapping[str, Tensor], source: str, *, heads: bool = True) -> LoadedWeights:
+    """Puts tensors into the network under the prefix where most of them fit by name and shape.
+
+    heads: whether what depends on the number of classes may be taken too: only if the classes are the same.
+    Raises SynthError where next to nothing fits.
+    """
+    target = model.state_dict()
+    strip, prefix = _best_prefix(state, target)
+    renamed = {prefix + name.removeprefix(strip): name for name in state if name.startswith(strip)}
+    sized = class_sized(model)
+    fitted: list[str] = []
+    reshaped: list[str] = []
+    for name in target:
+        if name in renamed:
+            fits = state[renamed[name]].shape == target[name].shape and (heads or name not in sized)
+            (fitted if fits else reshaped).append(name)
+    if len(fitted) < LEAST_FIT * len(target):
+        raise SynthError(
+            "the weights do not fit the network",
+            where=source,
+            found=f"{len(fitted)} of {len(target)} tensors fit by name and shape; the file begins {_summary(state)}",
+            expected=f"names such as {_summary(target)}",
+            hint="the file must be of the same --detector, or of the same --backbone",
+        )
+    _check_finite({name: state[renamed[name]] for name in fitted}, source)
+    model.load_state_dict({name: state[renamed[name]] for name in fitted}, strict=False)
+    used = {renamed[name] for name in (*fitted, *reshaped)}
+    missing = tuple(name for name in target if name not in renamed)
+    return LoadedWeights(
+        source, tuple(fitted), missing, tuple(reshaped), tuple(name for name in state if name not in used)
+    )
+
+
+def _check_finite(weights: Mapping[str, Tensor], source: str) -> None:
+    """Raises SynthError for weights whose numbers make no network: NaN, infinite, negative variances."""
+    problems = [f"{name}: {problem}" for name, value in weights.items() if (problem := bad_numbers(name, value))]
+    if problems:
+        more = [f"... and {len(problems) - TOLD} more"] if len(problems) > TOLD else []
+        raise SynthError("the weights are no usable numbers", where=source, problems=[*problems[:TOLD], *more])
+
+
+def class_sized(model: nn.Module) -> frozenset[str]:
+    """Names of the tensors whose rows stand for classes."""
+    parts = ("cls_score", "cls_logits", "bbox_pred", "mask_fcn_logits", "classification_head.module_list")
+    names = {name for name in model.state_dict() if any(part in name for part in parts)}
+    return frozenset(name for name in names if "rpn" not in name)
+
+
+def _best_prefix(state: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> tuple[str, str]:
+    """What to strip from the names in `state`, and what to put before them."""
+    best = (0, "", "")
+    for strip in _prefixes(state, 2):
+        names = [(name.removeprefix(strip), value.shape) for name, value in state.items() if name.startswith(strip)]
+        for prefix in _prefixes(target, 3):
+            hits = sum(prefix + name in target and target[prefix + name].shape == shape for name, shape in names)
+            best = max(best, (hits, strip, prefix), key=lambda found: found[0])
+    return best[1], best[2]
+
+
+def _prefixes(names: Iterable[str], depth: int) -> list[str]:
+    """ "" and all beginnings of dotted names up to a depth, each with its dot, the common ones first."""
+    counts: Counter[str] = Counter({"": 1 << 30})
+    for name in names:
+        parts = name.split(".")
+        for length in range(1, min(depth, len(parts) - 1) + 1):
+            counts[".".join(parts[:length]) + "."] += 1
+    return [prefix for prefix, _ in counts.most_common(40)]
+
+
+def _imagenet(spec: ModelSpec) -> tuple[dict[str, Tensor], str]:
+    if spec.backbone is not None:
+        state, source = timm_weights(spec.backbone)
+        return state, f"{source} ({spec.backbone})"
+    name = detector_module(spec.detector).TORCHVISION[1]
+    if name is None:
+        hint = f"take --weights {COCO} or {NONE}, or a timm model by --backbone"
+        raise SynthError(f"there are no ImageNet weights for {spec.detector}'s own backbone", hint=hint)
+    return torchvision_weights(name, spec.detector), f"ImageNet ({spec.detector})"
+
+
+def _coco(spec: ModelSpec) -> dict[str, Tensor]:
+    name = detector_module(spec.detector).TORCHVISION[0]
+    if spec.backbone is not None or name is None:
+        hint = f"take --weights {IMAGENET}, or leave --backbone out"
+        raise SynthError(f"there are no COCO weights for {spec.detector} with {spec.backbone}", hint=hint)
+    return torchvision_weights(name, spec.detector)
+
+
+def _summary(names: Iterable[str]) -> str:
+    """A few names that stand for many: their first parts."""
+    heads = list(dict.fromkeys(".".join(name.split(".")[:3]) for name in names))
+    return ", ".join(heads[:TOLD]) + (", ..." if len(heads) > TOLD else "")

@@ -1,0 +1,179 @@
+"""One list of classes for several data sets: matched by SKU key, else by name, never by position."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+import numpy as np
+
+from assets.catalog.categories import bare_name
+from assets.errors import SynthError
+from assets.plurals import count_of
+from detectors.data.image_set import IGNORED, Classes, ImageSet
+
+ClassChoice = Literal["all", "common", "product"]
+CLASS_CHOICES = ("all", "common", "product")
+# The one class of a detector that finds products and leaves telling them apart to their embeddings.
+PRODUCT = Classes(("product",), ("product",))
+TOLD = 10
+
+
+class Classified(Protocol):
+    """A data set as far as its classes go. root: where it lies."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def root(self) -> object: ...
+
+    @property
+    def classes(self) -> Classes: ...
+
+
+@dataclass(frozen=True)
+class ClassMatch:
+    """classes: of all sets together. notes: classes that only one set has, in words."""
+
+    classes: Classes
+    notes: tuple[str, ...]
+
+
+def match_classes(sets: Sequence[Classified], choice: ClassChoice = "all") -> ClassMatch:
+    """The classes of the first set, then those that only later sets have; with "common" those that all sets have.
+
+    With "product" there is one class for all. Raises SynthError where no class is left.
+    """
+    if choice == "product":
+        return ClassMatch(PRODUCT, (_collapsed(sets),))
+    keys: list[str] = []
+    names: list[str] = []
+    having: list[list[str]] = []
+    renamed: list[str] = []
+    for images in sets:
+        known = Classes(tuple(keys), tuple(names))
+        for key, name, label in zip(images.classes.keys, images.classes.names, labels_in(known, images), strict=True):
+            if label is None:
+                keys.append(key)
+                names.append(name)
+                having.append([])
+                label = len(keys) - 1
+            elif keys[label] != key:
+                renamed.append(f"{key} of {images.name} is {keys[label]}")
+            having[label].append(images.name)
+    notes = [_only_in(images.name, keys, having, sets) for images in sets]
+    if renamed:
+        notes.append(f"{count_of(len(renamed), 'class')} matched by name, not by key: {_listed(tuple(renamed))}")
+    if len(sets) > 1 and all(len(owners) == 1 for owners in having):
+        notes.append("no class is in more than one data set: do they call the same products the same?")
+    kept = [place for place, owners in enumerate(having) if choice == "all" or len(owners) == len(sets)]
+    if not kept:
+        listed = "; ".join(f"{images.name}: {_listed(images.classes.keys)}" for images in sets)
+        hint = "categories are matched by their sku field, else by name"
+        raise SynthError("the data sets have no class in common", found=listed, hint=hint)
+    classes = Classes(tuple(keys[place] for place in kept), tuple(names[place] for place in kept))
+    return ClassMatch(classes, tuple(note for note in notes if note))
+
+
+def relabel(images: ImageSet, classes: Classes) -> ImageSet:
+    """The same images labelled by `classes`; boxes of classes that it lacks become ignored regions.
+
+    Where the one class is "product", every box that has any class is one.
+    """
+    if is_agnostic(classes):
+        return _as_products(images, classes)
+    table = np.array([IGNORED if label is None else label for label in labels_in(classes, images)], np.int32)
+    known = images.true_labels != IGNORED
+    true_labels = np.where(known, table[np.where(known, images.true_labels, 0)], IGNORED).astype(np.int32)
+    labels = np.where(images.labels == IGNORED, IGNORED, true_labels).astype(np.int32)
+    return replace(images, classes=classes, labels=labels, true_labels=true_labels, category_ids=())
+
+
+def is_agnostic(classes: Classes) -> bool:
+    """Whether a detector of these classes finds products without telling them apart."""
+    return classes.keys == PRODUCT.keys
+
+
+def _as_products(images: ImageSet, classes: Classes) -> ImageSet:
+    """The same images with label 0 wherever there was a label."""
+    labels, true_labels = (
+        np.where(column == IGNORED, IGNORED, 0).astype(np.int32) for column in (images.labels, images.true_labels)
+    )
+    return replace(images, classes=classes, labels=labels, true_labels=true_labels, category_ids=())
+
+
+def _collapsed(sets: Sequence[Classified]) -> str:
+    counts = ", ".join(f"{len(images.classes)} of {images.name}" for images in sets)
+    return f"one class, {PRODUCT.keys[0]}, for all classes ({counts}): what is found is told apart by its embedding"
+
+
+def rename_classes(images: Classified, known: Classes) -> Classes:
+    """The classes of `images` under the keys and names that the same classes have in `known`; their order stays."""
+    pairs = zip(labels_in(known, images), images.classes.keys, images.classes.names, strict=True)
+    renamed = [(key, name) if label is None else (known.keys[label], known.names[label]) for label, key, name in pairs]
+    return Classes(tuple(key for key, _ in renamed), tuple(name for _, name in renamed))
+
+
+def labels_in(classes: Classes, images: Classified) -> list[int | None]:
+    """Where the classes of `images` stand in `classes`."""
+    by_key = {key: label for label, key in enumerate(classes.keys)}
+    names = _Names(classes, images)
+    labels: list[int | None] = []
+    for key, name in zip(images.classes.keys, images.classes.names, strict=True):
+        labels.append(by_key[key] if key in by_key else names.find(name))
+    taken = [label for label in labels if label is not None]
+    if len(set(taken)) != len(taken):
+        twice = sorted({classes.keys[label] for label in taken if taken.count(label) > 1})
+        raise _ambiguous("two categories of one data set mean the same class of another", images, tuple(twice))
+    return labels
+
+
+class _Names:
+    """Classes by their names, looked up without going through all of them: catalogues have 170,000."""
+
+    def __init__(self, classes: Classes, images: Classified) -> None:
+        self.classes, self.images = classes, images
+        # Two classes of one name are told apart by their keys alone.
+        own = set(images.classes.keys)
+        self.tables: list[tuple[Callable[[str], str], dict[str, list[int]]]] = [(str, {}), (_plain, {})]
+        for label, key in enumerate(classes.keys):
+            if key not in own:
+                # A name that got its key appended is one that other classes have too: alone it tells none of them.
+                names = dict.fromkeys((classes.names[label], bare_name(classes.names[label], key)))
+                for form, table in self.tables:
+                    for spelt in dict.fromkeys(map(form, names)):
+                        table.setdefault(spelt, []).append(label)
+
+    def find(self, name: str) -> int | None:
+        """The class of that name, the same letter by letter before the same but for case and blanks."""
+        for form, table in self.tables:
+            found = table.get(form(name), [])
+            if len(found) > 1:
+                keys = tuple(self.classes.keys[label] for label in found)
+                raise _ambiguous(f"the category {name!r} may be any of several classes", self.images, keys)
+            if found:
+                return found[0]
+        return None
+
+
+def _ambiguous(what: str, images: Classified, keys: tuple[str, ...]) -> SynthError:
+    hint = "give the categories a field sku, the key of the product"
+    return SynthError(what, where=f"{images.name} ({images.root})", found=_listed(keys), hint=hint)
+
+
+def _plain(name: str) -> str:
+    """A name without case, blanks and punctuation: "Alphabet Soup" and "alphabet_soup" are one, 1.5 and 15 are not."""
+    apart = re.sub(r"(?<=\d)[\W_]+(?=\d)", ".", name.casefold())
+    return "".join(letter for letter in apart if letter.isalnum() or letter == ".") or name
+
+
+def _only_in(name: str, keys: list[str], having: list[list[str]], sets: Sequence[Classified]) -> str:
+    alone = [key for key, owners in zip(keys, having, strict=True) if owners == [name]]
+    return f"{count_of(len(alone), 'class')} only in {name}: {_listed(tuple(alone))}" if alone and len(sets) > 1 else ""
+
+
+def _listed(keys: tuple[str, ...]) -> str:
+    return ", ".join(keys[:TOLD]) + (f" and {len(keys) - TOLD} more" if len(keys) > TOLD else "")

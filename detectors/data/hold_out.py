@@ -1,0 +1,72 @@
+"""Photos held out for validation, and shares of them, by whole groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.plurals import count_of
+from detectors.data.duplicates import group_copies
+from detectors.data.image_set import ImageSet
+from detectors.data.mix import Purpose, stream
+
+if TYPE_CHECKING:
+    from detectors.data.prepare import DataSettings
+
+Tell = Callable[[str], None]
+
+
+def share_real(
+    real: ImageSet, settings: DataSettings, needs_validation: bool, seed: int, tell: Tell
+) -> tuple[ImageSet, ImageSet | None]:
+    """The real images to train on, and those held out for validation, by whole groups."""
+    held = None
+    real, copies = group_copies(real)
+    if copies:
+        tell(
+            f"{count_of(copies, 'group')} of real photos with copies of photos of other groups: kept together with them"
+        )
+    order = stream(seed, Purpose.HOLD_OUT).permutation(int(real.groups.max()) + 1 if len(real) else 0)
+    if needs_validation and settings.hold_out > 0:
+        chosen = _held_out(real, order[::-1], settings.hold_out)
+        rest = np.setdiff1d(np.arange(len(real)), chosen)
+        if len(rest) and len(chosen):
+            held, real = real.take(chosen), real.take(rest)
+            groups = len(np.unique(held.groups))
+            photos = f"{len(held)} real photos ({count_of(groups, 'group')})"
+            tell(f"no --val given: {photos} are held out to choose the checkpoint by")
+        else:
+            tell("no --val given, and the real photos are a single group: nothing to choose the checkpoint by")
+    if settings.real_fraction < 1:
+        before = len(real)
+        real = real.take(_groups_for(real, order, settings.real_fraction))
+        tell(f"--real-fraction {settings.real_fraction:g}: {len(real)} of {before} real photos are used")
+    return real, held
+
+
+def _groups_for(images: ImageSet, order: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+    """Images of the first groups in `order` that together come nearest to `share` of all, at least one group.
+
+    A smaller share is part of a larger one: learning curves compare like with like.
+    """
+    counts = np.bincount(images.groups, minlength=len(order))[order]
+    present = order[counts > 0]
+    reached = np.cumsum(counts[counts > 0])
+    nearest = int(np.argmin(np.abs(reached - share * len(images)))) if len(reached) else -1
+    return np.flatnonzero(np.isin(images.groups, present[: nearest + 1]))
+
+
+def _held_out(images: ImageSet, order: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+    """Images of those groups, tried in `order`, that each bring nearer to `share`; at least the smallest group."""
+    counts = np.bincount(images.groups, minlength=len(order))
+    missing, chosen = share * len(images), []
+    for group in order[counts[order] > 0]:
+        if abs(missing - counts[group]) < abs(missing):
+            chosen.append(group)
+            missing -= counts[group]
+    if not chosen and len(images):
+        chosen.append(np.argmin(np.where(counts > 0, counts, len(images) + 1)))
+    return np.flatnonzero(np.isin(images.groups, chosen))

@@ -1,0 +1,341 @@
+"""From paths to the data of a training: checked whole, matched in their classes, split by group."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from assets.errors import SynthError
+from assets.plurals import count_of, counts_of
+from dataset.coco_source import CocoSource, has_split, is_rendered, open_source
+from dataset.identity import DataIdentity, check_shards, identify
+from dataset.problems import Problems, check_usable
+from dataset.shards.cache import DEFAULT_BYTES
+from dataset.shards.index import INDEX, ShardEntry
+from dataset.storage.place import Place
+from detectors.data.class_match import ClassChoice, match_classes, relabel
+from detectors.data.duplicates import images_also_in
+from detectors.data.hold_out import share_real
+from detectors.data.image_set import Classes, ImageSet
+from detectors.data.read_coco import read_images
+from detectors.data.shard_prepare import open_shards, shards_at, shards_digest, shards_have, take_out
+from detectors.data.shard_set import ShardSet
+
+REAL = "real"
+# Names that mix and output folders give to other sets than the synthetic ones.
+TAKEN_NAMES = (REAL, "val", "validation")
+TRAINING_SPLITS = ("train",)
+OWN_VALIDATION_SPLITS = ("val", "valid")
+VALIDATION_SPLITS = (*OWN_VALIDATION_SPLITS, "test", "train")
+SAME_CLASSES = "categories are matched by their sku field, else by name: do the data sets call them the same?"
+LEAKED = "images that are in the validation set as well"
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Which data a training reads. synthetic: (name, path) of each source, the first one is what --mix leaves over.
+    These and val may lie in shards, also elsewhere.
+
+    real_fraction: share of the labelled photos that is used, by whole groups. hold_out: share of the real groups kept
+    for validation where no validation set is given. images: a folder to look for images in, before the usual places.
+    classes: all, those that all sets have in common, or one "product" for all of them. cache_bytes: of disk for shards
+    that lie elsewhere.
+    """
+
+    synthetic: tuple[tuple[str, Path | Place], ...] = ()
+    real: Path | None = None
+    val: Path | Place | None = None
+    images: Path | None = None
+    group_key: str | None = None
+    real_fraction: float = 1.0
+    hold_out: float = 0.2
+    classes: ClassChoice = "all"
+    skip_bad: bool = False
+    cache_bytes: int = DEFAULT_BYTES
+
+    def __post_init__(self) -> None:
+        names = [name for name, _ in self.synthetic]
+        for name in names:
+            if names.count(name) > 1 or name in TAKEN_NAMES or not re.fullmatch(r"\w[\w.-]*", name):
+                expected = f"letters and digits, each name once, not {', '.join(TAKEN_NAMES)}"
+                raise SynthError("a synthetic source needs another name", found=repr(name), expected=expected)
+        if not 0 < self.real_fraction <= 1:
+            hint = "for none of the photos leave --real out, and validate on them with --val"
+            expected = "more than 0, at most 1"
+            raise SynthError(
+                "--real-fraction is no share", found=f"{self.real_fraction:g}", expected=expected, hint=hint
+            )
+        if not 0 <= self.hold_out < 1:
+            raise SynthError("the share to hold out is none", found=f"{self.hold_out:g}", expected="0 to less than 1")
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Sources in the order of the mix, all labelled by `classes`. hashes: what each data set is known by.
+
+    identities: the same with what is in it; none where another process has read the data.
+    """
+
+    sources: tuple[ImageSet | ShardSet, ...]
+    validation: ImageSet | None
+    validates_on_real: bool
+    classes: Classes
+    hashes: dict[str, str]
+    identities: dict[str, DataIdentity] = field(default_factory=dict)
+
+    @property
+    def image_sets(self) -> tuple[ImageSet, ...]:
+        """The sources where all of them are columns in memory. Raises SynthError for one in shards."""
+        sharded = [images.name for images in self.sources if isinstance(images, ShardSet)]
+        if sharded:
+            hint = "write it out with 'synth data unpack'"
+            raise SynthError("data in shards cannot be used for this", found=", ".join(sharded), hint=hint)
+        return tuple(images for images in self.sources if isinstance(images, ImageSet))
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A data set that was read. source: none of one in shards. identity: what it is known by."""
+
+    source: CocoSource | None
+    images: ImageSet | ShardSet
+    problems: Problems
+    identity: DataIdentity
+    where: str
+
+    @property
+    def rendered(self) -> bool:
+        """Whether `synth` made it."""
+        return self.images.rendered if isinstance(self.images, ShardSet) else is_rendered(self.content)
+
+    @property
+    def content(self) -> CocoSource:
+        """The COCO file of a set that is not in shards."""
+        assert self.source is not None
+        return self.source
+
+
+def prepare_training(settings: DataSettings, *, seed: int, tell: Tell, classes: Classes | None = None) -> TrainingData:
+    """Reads and checks all that a training needs.
+
+    tell: called with each line that people should read. classes: those of a detector that is trained on. Raises
+    SynthError with every problem of every set at once.
+    """
+    training, held = _read_sets(settings)
+    reads = [*training, held] if held else training
+    hashes = _distinct_hashes(reads)
+    for read in training:
+        _note_leaks(read, held)
+    check_usable([read.problems for read in reads], skip_bad=settings.skip_bad)
+    _tell_problems(reads, tell)
+    match = match_classes([read.images for read in training], settings.classes)
+    for note in match.notes:
+        tell(note)
+    classes = classes or match.classes
+    sources = [_relabelled(_without_leaks(read, held), classes) for read in training]
+    validation = relabel(_columns(held), classes) if held else None
+    on_real = held is not None and not held.rendered
+    if settings.real is not None:
+        real = sources[-1]
+        if isinstance(real, ShardSet):
+            hint = "give it as --synthetic, or write it out with 'synth data unpack'"
+            raise SynthError("a set in shards cannot be split by groups", where=training[-1].where, hint=hint)
+        sources[-1], kept = share_real(real, settings, held is None, seed, tell)
+        if kept is not None:
+            validation, on_real = kept, not training[-1].rendered
+    _check_left(sources, validation)
+    _tell_doubts(settings, training, held, classes, tell)
+    if validation is not None and not on_real:
+        tell("the validation set is rendered: its scores say little about real photographs (give --val or --real)")
+    identities = {read.images.name: read.identity for read in reads}
+    return TrainingData(tuple(sources), validation, on_real, classes, hashes, identities)
+
+
+def _columns(read: _Read) -> ImageSet:
+    """The images of a set that was read into memory."""
+    assert isinstance(read.images, ImageSet)
+    return read.images
+
+
+def _relabelled(images: ImageSet | ShardSet, classes: Classes) -> ImageSet | ShardSet:
+    return images.relabelled(classes) if isinstance(images, ShardSet) else relabel(images, classes)
+
+
+def read_one(path: Path, name: str, settings: DataSettings, *, splits: Sequence[str], tell: Tell) -> ImageSet:
+    """A single data set, checked, with classes of its own (for evaluation)."""
+    read = _read_plain(name, path, splits, settings, group_key=settings.group_key)
+    check_usable([read.problems], skip_bad=settings.skip_bad)
+    _tell_problems([read], tell)
+    if not len(read.images):
+        raise SynthError("no image of the data set can be used", where=read.where)
+    return _columns(read)
+
+
+def _read(
+    name: str, path: Path | Place, splits: Sequence[str], settings: DataSettings, *, group_key: str | None = None
+) -> _Read:
+    place = shards_at(path)
+    if place is None:
+        return _read_plain(name, Path(str(path)), splits, settings, group_key=group_key)
+    problems = Problems(f"{name} ({INDEX})")
+    images = open_shards(name, place, splits, problems, cache_bytes=settings.cache_bytes, skip_bad=settings.skip_bad)
+    return _Read(None, images, problems, _identity_of(place, images.shards), str(place))
+
+
+def _identity_of(place: Place, shards: Sequence[ShardEntry]) -> DataIdentity:
+    """What a set in shards is known by: its index has the checksums of all files, which are looked at."""
+    check_shards(place, shards)
+    digest = shards_digest(place)
+    return DataIdentity(digest, digest)
+
+
+def _read_plain(
+    name: str, path: Path, splits: Sequence[str], settings: DataSettings, *, group_key: str | None = None
+) -> _Read:
+    source = open_source(path, name=name, splits=splits, images=settings.images)
+    problems = Problems(f"{name} ({source.file.name})")
+    # The scenes of rendered sets are their groups.
+    key = None if is_rendered(source) else group_key
+    images = read_images(source, problems, group_key=key)
+    return _Read(source, images, problems, identify(source), str(source.file))
+
+
+def _distinct_hashes(reads: Sequence[_Read]) -> dict[str, str]:
+    hashes = {read.images.name: read.identity.digest for read in reads}
+    first: dict[str, _Read] = {}
+    for read in reads:
+        other = first.setdefault(read.identity.digest, read)
+        if other is not read:
+            raise SynthError(
+                "two data sets are one and the same",
+                found=f"{other.images.name} is {other.where}, {read.images.name} is {read.where}",
+                hint="validate on images that are not trained on; give more weight to a source with --mix",
+            )
+    return hashes
+
+
+def _check_left(sources: Sequence[ImageSet | ShardSet], validation: ImageSet | None) -> None:
+    """Raises where nothing is left to learn, or to validate, once bad records and foreign classes are out."""
+    empty = [images.name for images in sources if not len(images)]
+    if empty:
+        raise SynthError(f"no image of {', '.join(empty)} can be used")
+    if not any(_teaches(images) for images in sources):
+        raise SynthError("no box of the training data has a class to be learned", hint=SAME_CLASSES)
+    if validation is not None and not (validation.labels >= 0).any():
+        raise SynthError("no box of the validation data has a class that is trained", hint=SAME_CLASSES)
+
+
+def _teaches(images: ImageSet | ShardSet) -> bool:
+    """Whether a box has a class to be learned; of shards, whether there are boxes and such classes."""
+    if isinstance(images, ShardSet):
+        return images.annotations > 0 and bool((images.label_of >= 0).any())
+    return bool((images.labels >= 0).any())
+
+
+def _tell_doubts(
+    settings: DataSettings, training: Sequence[_Read], held: _Read | None, classes: Classes, tell: Tell
+) -> None:
+    """What may be meant, and may be a mistake."""
+    for read in [*training, held] if held else training:
+        gone = _classes_gone(read.images, classes)
+        if gone:
+            some = f"{count_of(len(gone), 'class')} of {read.images.name}"
+            tell(f"{some} not trained, ignored there: {', '.join(gone[:10])}")
+    if settings.real is None:
+        return
+    if training[-1].rendered:
+        tell("--real is a rendered set, not photographs")
+    if held and settings.group_key:
+        trained, validated = (
+            {str(record.get(settings.group_key)) for record in read.content.content["images"]}
+            for read in (training[-1], held)
+        )
+        if shared := sorted(trained & validated):
+            both = f"both in {REAL} and in validation, such as {settings.group_key} {shared[0]}"
+            tell(f"{count_of(len(shared), 'group')} {both}")
+
+
+def _classes_gone(images: ImageSet | ShardSet, classes: Classes) -> list[str]:
+    """Keys of classes that occur (of shards: that there are) and have no place among those trained."""
+    if isinstance(images, ShardSet):
+        return [images.own.keys[label] for label in np.flatnonzero(images.relabelled(classes).label_of < 0)]
+    before, after = images.true_labels, relabel(images, classes).true_labels
+    return [images.classes.keys[label] for label in np.unique(before[(before >= 0) & (after < 0)])]
+
+
+def _read_sets(settings: DataSettings) -> tuple[list[_Read], _Read | None]:
+    """The sets to train on and the one to validate on. Raises SynthError with what ails each of them."""
+    if not settings.synthetic and settings.real is None:
+        raise SynthError("there is nothing to train on", hint="give --synthetic, --real, or both")
+    wanted = [*settings.synthetic, *([(REAL, settings.real)] if settings.real is not None else [])]
+    keys = {REAL: settings.group_key}
+    steps: list[Callable[[], _Read | None]] = [
+        *(partial(_read, name, path, TRAINING_SPLITS, settings, group_key=keys.get(name)) for name, path in wanted),
+        partial(_read_validation, settings),
+    ]
+    reads: list[_Read | None] = []
+    errors: list[SynthError] = []
+    for step in steps:
+        try:
+            reads.append(step())
+        except SynthError as error:
+            errors.append(error)
+    if len(errors) > 1:
+        raise SynthError(f"{len(errors)} data sets cannot be read", problems=[str(error) for error in errors])
+    if errors:
+        raise errors[0]
+    return [read for read in reads[:-1] if read is not None], reads[-1]
+
+
+def _read_validation(settings: DataSettings) -> _Read | None:
+    """The set given by --val, else the val split of the real set, else that of the first synthetic one."""
+    if settings.val is not None:
+        return _read_held(settings.val, VALIDATION_SPLITS, settings)
+    candidates = [settings.real] if settings.real else [path for _, path in settings.synthetic[:1]]
+    for path in candidates:
+        place = shards_at(path)
+        if place is not None:
+            there = any(shards_have(place, split) for split in OWN_VALIDATION_SPLITS)
+        else:
+            folder = Path(str(path))
+            there = folder.is_dir() and any(has_split(folder, split) for split in OWN_VALIDATION_SPLITS)
+        if there:
+            return _read_held(path, OWN_VALIDATION_SPLITS, settings)
+    return None
+
+
+def _read_held(path: Path | Place, splits: Sequence[str], settings: DataSettings) -> _Read:
+    """A set to validate on, in memory: of one in shards, some thousand images."""
+    place = shards_at(path)
+    file = Path(str(path)) if place is None else take_out(place, splits)
+    return _read_plain("val", file, splits, settings)
+
+
+def _note_leaks(read: _Read, held: _Read | None) -> None:
+    if held is None or isinstance(read.images, ShardSet):  # rendered pictures are no copies of anybody's
+        return
+    for index in images_also_in(read.images, _columns(held)):
+        read.problems.spoil(LEAKED, read.images.file_names[int(index)].decode())
+
+
+def _without_leaks(read: _Read, held: _Read | None) -> ImageSet | ShardSet:
+    if held is None or LEAKED not in read.problems.bad:
+        return read.images
+    images = _columns(read)
+    return images.take(np.setdiff1d(np.arange(len(images)), images_also_in(images, _columns(held))))
+
+
+def _tell_problems(reads: Sequence[_Read], tell: Tell) -> None:
+    for read in reads:
+        images = read.images
+        boxes = images.annotations if isinstance(images, ShardSet) else int((images.labels >= 0).sum())
+        counts = f"{counts_of(image=len(images), box=boxes)}, {count_of(len(images.classes), 'class')}"
+        tell(f"{read.problems.where}: {counts}")
+        for line in [*read.problems.lines(), *read.problems.hints]:
+            tell(f"  {line}")

@@ -1,0 +1,255 @@
+"""COCO records to an ImageSet: everything that is wrong is collected, nothing is silently bent."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.errors import SynthError
+from dataset.coco_source import CocoSource, Record
+from dataset.pictures import picture_sizes
+from dataset.problems import Finding, Problems
+from dataset.values import is_text, short, sku_text, whole_number
+from detectors.data.image_set import Classes, ImageSet, Packed
+from detectors.data.rows import (
+    CUT,
+    NO_NUMBERS,
+    NOT_FINITE,
+    OTHER_SKU,
+    OUTSIDE,
+    UNKNOWN_CATEGORY,
+    LabelledImage,
+    Row,
+    box_numbers,
+    read_row,
+)
+
+# Fewer boxes than this show no habit of whoever wrote them.
+TELLING = 4
+
+
+def read_images(source: CocoSource, problems: Problems, *, group_key: str | None = None) -> ImageSet:
+    """The images of a COCO file with its own classes, without those that `problems` had to be told of.
+
+    group_key: field of an image entry that tells which images belong together; by default `group`, else the scene of
+    our own data sets, else every image is a group of its own. Raises SynthError where the named field is missing.
+    """
+    classes, label_of = read_classes(source.content["categories"], problems, str(source.file))
+    images = _read_image_records(source, problems)
+    _deal_annotations(source, images, problems)
+    if "info" not in source.content:
+        problems.note("no info block")
+    rows = [read_row(image, label_of, classes, problems) for image in images.values()]
+    _hint_at_categories(source, label_of, problems)
+    _check_finite(source, problems)
+    _check_box_layout(list(images.values()), problems)
+    empty = sum(not row.boxes for row in rows)
+    if empty:
+        problems.notes.setdefault("images without annotations, used as background", Finding(empty))
+    columns = columns_of(source.name, source.images, classes, images, rows, _groups(source, images, group_key))
+    return replace(columns, category_ids=tuple(label_of))
+
+
+def read_classes(categories: Sequence[Record], problems: Problems, where: str) -> tuple[Classes, dict[int, int]]:
+    """Classes in the order of the category ids, and category id -> label. Raises SynthError where there are none."""
+    entries: dict[int, tuple[str, str]] = {}
+    keys: set[str] = set()
+    for position, entry in enumerate(categories):
+        number, name = whole_number(entry.get("id")), entry.get("name")
+        key = sku_text(entry.get("sku")) or sku_text(name)
+        if number is None and entry.get("id") is not None:
+            problems.spoil("category ids that are not whole numbers", short(entry["id"]))
+        elif number is None or key is None:
+            problems.spoil("categories without an id or a name", f"categories[{position}] is {short(entry)}")
+        elif number in entries or key in keys:
+            problems.spoil("categories given twice", f"id {number}, {key!r}")
+        else:
+            entries[number] = (key, sku_text(name) or key)
+            keys.add(key)
+    if not entries:
+        raise SynthError("no category of the COCO file can be used", where=where, problems=problems.lines())
+    order = sorted(entries)
+    classes = Classes(tuple(entries[n][0] for n in order), tuple(entries[n][1] for n in order))
+    return classes, {number: label for label, number in enumerate(order)}
+
+
+def _read_image_records(source: CocoSource, problems: Problems) -> dict[int, LabelledImage]:
+    entries: dict[int, Record] = {}
+    names: set[str] = set()
+    for position, record in enumerate(source.content["images"]):
+        number, name = whole_number(record.get("id")), record.get("file_name")
+        if number is None and record.get("id") is not None:
+            problems.spoil("image ids that are not whole numbers", f"{short(record['id'])} of {short(name)}")
+        elif number is None or not is_text(name):
+            problems.spoil("images without an id or a file_name", f"images[{position}] is {short(record)}")
+        elif number in entries:
+            problems.spoil("image ids given twice", f"id {number}: {entries[number]['file_name']} and {name}")
+        elif posixpath.normpath(name) in names:
+            problems.spoil("image files given twice", name)
+        else:
+            entries[number] = record
+            names.add(posixpath.normpath(name))
+            if _leaves(name):
+                # Only read from there: what is written under such names stays in its own folder.
+                problems.note("images outside of the image folder", name)
+    sizes = picture_sizes(source.images, list(entries.values()), problems)
+    return {
+        number: LabelledImage(record, *sizes[record["file_name"]])
+        for number, record in entries.items()
+        if record["file_name"] in sizes
+    }
+
+
+def _leaves(name: str) -> bool:
+    return PurePosixPath(name).is_absolute() or posixpath.normpath(name).split("/")[0] == ".."
+
+
+def _deal_annotations(source: CocoSource, images: dict[int, LabelledImage], problems: Problems) -> None:
+    """Gives every annotation to its image."""
+    known = {_id_of(record.get("id")) for record in source.content["images"]}
+    seen: set[object] = set()
+    for position, record in enumerate(source.content["annotations"]):
+        own, image = _id_of(record.get("id")), _id_of(record.get("image_id"))
+        if own is not None and own in seen:
+            problems.note("annotation ids given twice, numbered anew", f"id {short(own)}")
+        seen.add(own)
+        if isinstance(image, int) and image in images:
+            images[image].boxes.append(record)
+        elif image is None or image not in known:
+            given = short(record.get("image_id"))
+            problems.spoil("annotations of unknown images", f"annotations[{position}]: image_id {given}")
+    if any("segments_info" in record for record in source.content["annotations"][:TELLING]):
+        problems.hints.append("this is a panoptic file: give the one of instances, whose annotations have bbox")
+    if any("not whole numbers" in kind for kind in problems.bad):
+        problems.hints.append('ids are whole numbers in COCO: 12, not "12"')
+
+
+def _id_of(value: object) -> int | str | None:
+    return value if isinstance(value, str) else whole_number(value)
+
+
+def _hint_at_categories(source: CocoSource, label_of: dict[int, int], problems: Problems) -> None:
+    """Many errors of one kind have one cause: say which."""
+    annotations = source.content["annotations"]
+    numbers = {whole_number(record.get("category_id")) for record in annotations} - {None}
+    if UNKNOWN_CATEGORY in problems.bad:
+        for offset in (1, -1):
+            if numbers and {number + offset for number in numbers if number is not None} <= set(label_of):
+                problems.hints.append(
+                    f"every category_id is {-offset:+d} off its category: labels start at another number"
+                )
+    named = sum("sku" in record for record in annotations)
+    if OTHER_SKU in problems.bad and 2 * problems.bad[OTHER_SKU].count > named:
+        problems.hints.append("most sku fields and category ids disagree: were the categories numbered anew?")
+    if NO_NUMBERS in problems.bad and not any("bbox" in record for record in annotations):
+        problems.hints.append("no annotation has a bbox: detection needs the instances file")
+
+
+def _check_finite(source: CocoSource, problems: Problems) -> None:
+    """Where no box at all is finite there is nothing to skip: whatever made the file is at fault."""
+    boxes = len(source.content["annotations"])
+    if NOT_FINITE in problems.bad and problems.bad[NOT_FINITE].count == boxes:
+        hint = "look at the program that wrote the file: a size of 0 or a missing value was divided by, perhaps"
+        raise SynthError(
+            f"all boxes of the data set are NaN or infinite ({boxes})",
+            where=str(source.file),
+            problems=problems.bad[NOT_FINITE].examples,
+            hint=hint,
+        )
+
+
+def _check_box_layout(images: list[LabelledImage], problems: Problems) -> None:
+    """Boxes in shares of the picture, or as two corners, may be valid one by one: all of them together show it."""
+    found = [(box, image) for image in images for box in map(box_numbers, image.boxes) if box]
+    if len(found) < TELLING:
+        return
+    edges = np.array([box for box, _ in found], np.float64)
+    sizes = np.array([(image.width, image.height) for _, image in found], np.float64)
+    if np.abs(edges).max() <= 1.0:
+        problems.spoil("boxes in shares of the picture, COCO wants pixels", f"all {len(found)} lie within 0 to 1")
+        return
+    kinds = (problems.bad.get(OUTSIDE), problems.notes.get(CUT))
+    leaving = sum(finding.count for finding in kinds if finding)
+    as_corners = (edges[:, 2:] > edges[:, :2]).all() and (edges[:, 2:] <= sizes + 1).all()
+    if leaving > len(found) // 4 and as_corners:
+        problems.spoil("boxes as x1, y1, x2, y2, COCO wants x, y, width, height", f"{leaving} of {len(found)} leave")
+
+
+def _groups(source: CocoSource, images: dict[int, LabelledImage], key: str | None) -> NDArray[np.int32]:
+    records = [image.record for image in images.values()]
+    if key is not None:
+        missing = [record["file_name"] for record in records if not _is_group(record.get(key))]
+        if missing:
+            known = sorted({name for record in records[:100] for name in record})
+            raise SynthError(
+                f"images have no field {key!r} to group by",
+                where=str(source.file),
+                found=f"{len(missing)} images without it, such as {missing[0]}",
+                expected=f"one of {', '.join(known)}",
+            )
+        values = [str(record[key]) for record in records]
+    elif all(_is_group(record.get("group")) for record in records):
+        values = [str(record["group"]) for record in records]
+    elif all(_is_group(record.get("index")) and _is_group(record.get("seed")) for record in records):
+        values = [f"{record['seed']}/{record['index']}" for record in records]
+    else:
+        return np.arange(len(records), dtype=np.int32)
+    place = {value: number for number, value in enumerate(sorted(set(values)))}
+    return np.array([place[value] for value in values], np.int32)
+
+
+def _is_group(value: object) -> bool:
+    return isinstance(value, str | int | float)
+
+
+def columns_of(
+    name: str,
+    root: Path,
+    classes: Classes,
+    kept: dict[int, LabelledImage],
+    rows: list[Row],
+    groups: NDArray[np.int32],
+) -> ImageSet:
+    """Images, by their ids, with their annotations as columns. groups: (N,) int32."""
+
+    def flat(name: str, dtype: type) -> NDArray[Any]:
+        return np.array([value for row in rows for value in getattr(row, name)], dtype)
+
+    images = list(kept.values())
+    return ImageSet(
+        name=name,
+        root=root,
+        classes=classes,
+        file_names=Packed.of([image.record["file_name"].encode() for image in images]),
+        image_ids=np.array(list(kept), np.int64),
+        sizes=np.array([(image.width, image.height) for image in images], np.int32).reshape(-1, 2),
+        groups=groups,
+        first=np.cumsum([0, *(len(row.boxes) for row in rows)], dtype=np.int64),
+        boxes=flat("boxes", np.float32).reshape(-1, 4),
+        labels=flat("labels", np.int32),
+        true_labels=flat("true_labels", np.int32),
+        areas=flat("areas", np.float32),
+        visibility=flat("visibility", np.float32),
+        truncation=flat("truncation", np.float32),
+        annotation_ids=_distinct_ids([number for row in rows for number in row.ids]),
+        masks=Packed.of([mask for row in rows for mask in row.masks]),
+    )
+
+
+def _distinct_ids(numbers: list[int]) -> NDArray[np.int64]:
+    """The ids, those that are 0 or come again replaced: COCO's own evaluation takes id 0 for no match."""
+    taken, free = {0, *numbers}, count(1)
+    seen = {0}
+    distinct = []
+    for number in numbers:
+        own = next(unused for unused in free if unused not in taken) if number in seen else number
+        seen.add(own)
+        distinct.append(own)
+    return np.array(distinct, np.int64)

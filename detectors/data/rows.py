@@ -1,0 +1,159 @@
+"""The annotations of one image, each checked and repaired where that cannot mislead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dataset.coco_source import Record
+from dataset.masks import compressed_mask
+from dataset.problems import Problems
+from dataset.values import is_set, number, short, sku_text, whole_number
+from detectors.data.image_set import IGNORED, Classes
+
+# A box may leave the picture by rounding; more than this is worth a note.
+ROUNDING_PX = 1.0
+# Smaller boxes than this teach nothing and divide by zero.
+LEAST_SIDE_PX = 0.5
+# Detections beyond this are no pixels of any picture, and sums of them may leave float32.
+MAX_EDGE_PX = 1e9
+
+NO_NUMBERS = "boxes that are not four finite numbers"
+NOT_FINITE = "boxes that are NaN or infinite"
+OUTSIDE = "boxes outside of the picture"
+CUT = "boxes that leave the picture, cut at its border"
+UNKNOWN_CATEGORY = "annotations of unknown categories"
+OTHER_SKU = "annotations whose sku is not that of their category"
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass
+class LabelledImage:
+    """An image entry that can be used, its size in pixels as its labels count them, its annotation entries."""
+
+    record: Record
+    width: int
+    height: int
+    boxes: list[Record] = field(default_factory=list)
+
+
+@dataclass
+class Row:
+    """The annotations of one image that can be used. ids: 0 where there is no number above 0."""
+
+    boxes: list[Box] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    true_labels: list[int] = field(default_factory=list)
+    areas: list[float] = field(default_factory=list)
+    visibility: list[float] = field(default_factory=list)
+    truncation: list[float] = field(default_factory=list)
+    ids: list[int] = field(default_factory=list)
+    masks: list[bytes] = field(default_factory=list)
+
+
+def read_row(image: LabelledImage, label_of: dict[int, int], classes: Classes, problems: Problems) -> Row:
+    """The annotations of an image; those of no known class become ignored regions, since something is there."""
+    row = Row()
+    twins: set[tuple[object, ...]] = set()
+    for record in image.boxes:
+        where = f"annotation {short(record.get('id'))} in {image.record['file_name']}"
+        box = _box_of(record, image, where, problems)
+        label = _label_of(record, label_of, classes, where, problems)
+        if box is None:
+            continue
+        twin = (label, *box)
+        if twin in twins:
+            problems.note("boxes given twice, used once", where)
+            continue
+        twins.add(twin)
+        _add(row, record, box, label, image, where, problems)
+    return row
+
+
+def box_numbers(record: Record) -> list[float] | None:
+    """The four numbers of bbox, None where they are not that."""
+    box = record.get("bbox")
+    if not isinstance(box, list) or len(box) != 4:
+        return None
+    edges = [number(edge) for edge in box]
+    return edges if all(edge == edge for edge in edges) else None
+
+
+def is_not_finite(box: object) -> bool:
+    """Whether a box has its four numbers, some of which are NaN or infinite."""
+    sides = box if isinstance(box, list) and len(box) == 4 else ["no box"]
+    return all(type(side) in (int, float) for side in sides)
+
+
+def _add(row: Row, record: Record, box: Box, label: int, image: LabelledImage, where: str, problems: Problems) -> None:
+    ignored = is_set(record.get("iscrowd")) or is_set(record.get("ignore"))
+    if ignored:
+        problems.note("crowds and ignored products, neither target nor background")
+    mask = compressed_mask(record.get("segmentation"), image.height, image.width)
+    if isinstance(mask, str):
+        problems.note("masks that cannot be read, box used alone", f"{where}: {mask}")
+        mask = b""
+    row.boxes.append(box)
+    row.labels.append(IGNORED if ignored else label)
+    row.true_labels.append(label)
+    row.areas.append(_area_of(record, box, image, problems))
+    row.visibility.append(_share(record.get("visibility")))
+    row.truncation.append(_share(record.get("truncation")))
+    row.ids.append(max(whole_number(record.get("id")) or 0, 0))
+    row.masks.append(mask)
+
+
+def _area_of(record: Record, box: Box, image: LabelledImage, problems: Problems) -> float:
+    area = number(record.get("area"))
+    if 0 < area <= image.width * image.height:
+        return area
+    given = record.get("area") is not None
+    problems.note(
+        "areas that no mask can have, that of the box used" if given else "annotations without area, box used"
+    )
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def _share(value: object) -> float:
+    share = number(value)
+    return share if 0 <= share <= 1 else float("nan")
+
+
+def _box_of(record: Record, image: LabelledImage, where: str, problems: Problems) -> Box | None:
+    """xyxy inside the picture, or None where nothing of it can be used."""
+    edges, shown = box_numbers(record), record.get("bbox")
+    if edges is None:
+        problems.spoil(NOT_FINITE if is_not_finite(shown) else NO_NUMBERS, f"{where}: {short(shown)}")
+        return None
+    x, y, width, height = edges
+    if width <= 0 or height <= 0:
+        problems.spoil("boxes without width or height", f"{where}: {short(shown)}")
+        return None
+    left, top = max(x, 0.0), max(y, 0.0)
+    right, bottom = min(x + width, float(image.width)), min(y + height, float(image.height))
+    if right - left <= 0 or bottom - top <= 0:
+        problems.spoil(OUTSIDE, f"{where}: {short(shown)} in {image.width}x{image.height}")
+        return None
+    if right - left < LEAST_SIDE_PX or bottom - top < LEAST_SIDE_PX:
+        problems.spoil("boxes thinner than half a pixel", f"{where}: {short(shown)}")
+        return None
+    outside = max(left - x, top - y, x + width - right, y + height - bottom)
+    if outside > ROUNDING_PX:
+        problems.note(CUT, f"{where}: by {outside:.6g} px")
+    return left, top, right, bottom
+
+
+def _label_of(record: Record, label_of: dict[int, int], classes: Classes, where: str, problems: Problems) -> int:
+    given = record.get("category_id")
+    category = whole_number(given)
+    if given is None and is_set(record.get("ignore")):
+        return IGNORED  # reviewed photographs: something is there, and nobody has said what
+    if category is None or category not in label_of:
+        problems.spoil(UNKNOWN_CATEGORY, f"{where}: category_id {short(given)}")
+        return IGNORED
+    label = label_of[category]
+    sku = sku_text(record.get("sku"))
+    if sku is not None and sku not in (classes.keys[label], classes.names[label]):
+        problems.spoil(OTHER_SKU, f"{where}: {short(sku)}, not {classes.keys[label]!r}")
+        return IGNORED
+    return label

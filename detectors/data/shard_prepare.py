@@ -1,0 +1,157 @@
+"""Sharded data sets on their way into a training: opened from their index, and their validation pictures taken out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from assets.errors import SynthError
+from assets.files.atomic import lock_folder, write_whole
+from assets.files.json_input import parse_json
+from assets.limits import COCO_VALUES
+from dataset.coco_source import is_records
+from dataset.identity import check_shards
+from dataset.problems import Problems
+from dataset.shards.cache import ShardCache, cache_folder
+from dataset.shards.index import (
+    CATEGORIES,
+    INDEX,
+    Record,
+    Sample,
+    ShardEntry,
+    ShardIndex,
+    coco_name,
+    has_index,
+    read_categories,
+    read_index,
+)
+from dataset.shards.tar import REPAIR, picture_suffix, read_samples, read_whole
+from dataset.storage.place import Place
+from dataset.values import whole_number
+from detectors.data.read_coco import read_classes
+from detectors.data.shard_set import ShardSet
+
+# A detector is validated after every epoch: so many pictures tell enough.
+VALIDATED = 2000
+
+
+def shards_at(path: Path | Place) -> Place | None:
+    """The place of a sharded data set, None where `path` is none. Raises SynthError for storage without one."""
+    if isinstance(path, Place):
+        read_index(path)
+        return path
+    return Place(str(path)) if path.is_dir() and has_index(Place(str(path))) else None
+
+
+def open_shards(
+    name: str, place: Place, splits: Sequence[str], problems: Problems, *, cache_bytes: int, skip_bad: bool = False
+) -> ShardSet:
+    """The shards of the first of `splits` that is there, with classes of its own.
+
+    Raises SynthError where none is, or where a category cannot be used.
+    """
+    index = read_index(place)
+    shards = index.of_split(split_of(index, splits, place))
+    classes, label_of = read_classes(read_categories(place), problems, place.locate(CATEGORIES))
+    some = [image for entry in shards[:1] for image in _part_of(place, entry)["images"]]
+    sizes = [(whole_number(image.get("width")), whole_number(image.get("height"))) for image in some]
+    if not sizes or not all(width and height for width, height in sizes):
+        raise SynthError("the first shard has pictures without width and height", where=str(place), hint=REPAIR)
+    annotations = [record for entry in shards[:1] for record in _part_of(place, entry)["annotations"]]
+    return ShardSet(
+        name=name,
+        place=place,
+        shards=shards,
+        classes=classes,
+        own=classes,
+        own_label=label_of,
+        label_of=np.arange(len(classes), dtype=np.int32),
+        sizes=np.array(sizes, np.int32),
+        masks=all(record.get("segmentation") for record in annotations),
+        rendered=all("backend" in image for image in some[:10]),
+        cache=ShardCache(cache_folder(), cache_bytes),
+        skip_bad=skip_bad,
+    )
+
+
+def split_of(index: ShardIndex, splits: Sequence[str], place: Place) -> str:
+    """The first of `splits` that the set has. Raises SynthError where it has none of them."""
+    there = {shard.split for shard in index.shards if shard.images}
+    found = [split for split in splits if split in there]
+    if not found:
+        expected = " or ".join(splits)
+        raise SynthError(
+            "the sharded set lacks the split", where=str(place), found=", ".join(sorted(there)), expected=expected
+        )
+    return found[0]
+
+
+def shards_have(place: Place, split: str) -> bool:
+    """Whether there are images of a split."""
+    return any(shard.images for shard in read_index(place).of_split(split))
+
+
+def shards_digest(place: Place) -> str:
+    """What a sharded set is known by: SHA-256 over index and categories, which hold those of all files."""
+    return hashlib.sha256(place.read(INDEX) + place.read(CATEGORIES)).hexdigest()
+
+
+def _part_of(place: Place, entry: ShardEntry) -> Record:
+    where = place.locate(coco_name(entry.name))
+    try:
+        part = parse_json(
+            read_whole(place, coco_name(entry.name)), "the COCO part of a shard", where, values=COCO_VALUES, hint=REPAIR
+        )
+        if all(is_records(part[name]) for name in ("images", "annotations")):
+            return dict(part)
+        raise ValueError("no lists of objects")
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise SynthError(
+            "the COCO part of a shard cannot be read", where=where, found=str(error), hint=REPAIR
+        ) from error
+
+
+def take_out(place: Place, splits: Sequence[str], *, most: int = VALIDATED) -> Path:
+    """A COCO file with pictures on this machine's disk: whole shards, evenly spread over a split, up to `most` images.
+
+    Kept between runs. Raises SynthError where the split is missing, or a shard is damaged.
+    """
+    index = read_index(place)
+    split = split_of(index, splits, place)
+    key = hashlib.sha256(f"{shards_digest(place)} {split} {most}".encode()).hexdigest()[:24]
+    folder = cache_folder().parent / "validation" / key
+    file = folder / f"{split}.json"
+    with lock_folder(folder):
+        if not file.exists():
+            check_shards(place, index.of_split(split))
+            (folder / "images").mkdir(exist_ok=True)
+            images: list[Record] = []
+            annotations: list[Record] = []
+            for entry, sample in _some_samples(place, index.of_split(split), most):
+                images.append({**sample.image, "file_name": _write_picture(folder, entry, sample)})
+                annotations += sample.annotations
+            content = {"images": images, "annotations": annotations, "categories": read_categories(place), "info": {}}
+            write_whole(file, json.dumps(content, ensure_ascii=False).encode())
+    return file
+
+
+def _some_samples(place: Place, shards: Sequence[ShardEntry], most: int) -> Iterator[tuple[ShardEntry, Sample]]:
+    held = [shard for shard in shards if shard.images]
+    mean = sum(shard.images for shard in held) / len(held)
+    wanted = min(len(held), max(round(most / mean), 1))
+    left = most
+    for at in np.linspace(0, len(held) - 1, wanted).round().astype(int):
+        for sample in list(read_samples(place, held[at].name))[:left]:
+            left -= 1
+            yield held[at], sample
+
+
+def _write_picture(folder: Path, entry: ShardEntry, sample: Sample) -> str:
+    suffix = picture_suffix(sample.files, sample.image, f"{entry.name}: {sample.stem}")
+    name = f"{entry.name}_{sample.stem}.{suffix}"
+    write_whole(folder / "images" / name, sample.files[suffix])
+    return name

@@ -1,0 +1,250 @@
+"""A sharded data set as training reads it: nothing is held but the index, the categories and the shards in use."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.errors import SynthError
+from dataset.masks import decode_outlines
+from dataset.pictures import decode_picture
+from dataset.problems import Problems
+from dataset.shards.cache import ShardCache
+from dataset.shards.index import Record, ShardEntry, tar_name
+from dataset.shards.tar import LABELS, PICTURES, REPAIR, Members, picture_suffix, read_labels, scan_tar
+from dataset.storage.place import Place
+from dataset.values import is_text, whole_number
+from detectors.data.class_match import is_agnostic, labels_in
+from detectors.data.image_set import IGNORED, Classes
+from detectors.data.mix import Windows
+from detectors.data.rows import LabelledImage, Row, read_row
+from detectors.data.sample import Sample
+
+# Shards that are mixed at once: at 200 pictures each an image meets some 2,400 others.
+WINDOW = 12
+
+
+@dataclass(frozen=True, eq=False)
+class ShardSet:
+    """Labelled images in shards, labelled by `classes`. Images count from 0 through the shards in their order.
+
+    label_of: category id to label, IGNORED for a class that is left out. sizes: (n, 2) int32, width and height of some
+    of the images. masks: whether all annotations of these have one.
+    rendered: whether they are synth's own. skip_bad: leave out annotations that cannot be
+    used, instead of stopping.
+    """
+
+    name: str
+    place: Place
+    shards: tuple[ShardEntry, ...]
+    classes: Classes
+    own: Classes
+    own_label: dict[int, int]
+    label_of: NDArray[np.int32]
+    sizes: NDArray[np.int32]
+    masks: bool
+    rendered: bool
+    cache: ShardCache
+    skip_bad: bool = False
+    window: int = WINDOW
+    first: NDArray[np.int64] = field(init=False)
+    _reader: ShardReader = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        counts = [shard.images for shard in self.shards]
+        object.__setattr__(self, "first", np.cumsum([0, *counts], dtype=np.int64))
+        object.__setattr__(self, "_reader", ShardReader(self.place, self.shards, self.cache, 2 * self.window))
+
+    def __len__(self) -> int:
+        return int(self.first[-1])
+
+    @property
+    def windows(self) -> Windows:
+        """The order that the images are gone through in."""
+        return Windows(np.diff(self.first), self.window)
+
+    @property
+    def annotations(self) -> int:
+        """How many there are in all shards."""
+        return sum(shard.annotations for shard in self.shards)
+
+    @property
+    def root(self) -> Place:
+        """Where it lies."""
+        return self.place
+
+    def relabelled(self, classes: Classes) -> ShardSet:
+        """The same images labelled by `classes`; boxes of classes that it lacks become ignored regions."""
+        if is_agnostic(classes):
+            table = np.zeros(len(self.own), np.int32)
+        else:
+            found = labels_in(classes, replace(self, classes=self.own))
+            table = np.array([IGNORED if label is None else label for label in found], np.int32)
+        return replace(self, classes=classes, label_of=table)
+
+    def fetch_ahead(self, shards: Iterable[int]) -> None:
+        """Begins to fetch shards from elsewhere, those that are needed next first."""
+        self._reader.fetch_ahead(shards)
+
+    def locate(self, index: int) -> str:
+        """What an image is called by people."""
+        shard, place = self._find(index)
+        return f"{self.place.locate(tar_name(self.shards[shard].name))}, sample {place}"
+
+    def read_sample(self, index: int, *, masks: bool) -> Sample:
+        """An image with its boxes, and its masks where they are wanted and every box has one.
+
+        Raises SynthError where shard, labels or picture cannot be used.
+        """
+        picture, image, row = self.read_row(index, masks=masks)
+        labels = np.array([IGNORED if label == IGNORED else self.label_of[label] for label in row.labels], np.int64)
+        outlines = decode_outlines(row.masks, image.height, image.width) if masks and all(row.masks) else None
+        return Sample(picture, np.array(row.boxes, np.float32).reshape(-1, 4), labels, outlines)
+
+    def read_row(self, index: int, *, masks: bool) -> tuple[NDArray[np.uint8], LabelledImage, Row]:
+        """The picture, (H, W, 3) uint8 RGB, and its labels by the set's own classes."""
+        shard, place = self._find(index)
+        members, data = self._reader.read(shard, place)
+        where = f"{self.place.locate(tar_name(self.shards[shard].name))}: {members.stem}"
+        record, annotations = read_labels(data[LABELS], where)
+        image = labelled_image(record, annotations, where, masks=masks)
+        problems = Problems(where)
+        row = read_row(image, self.own_label, self.own, problems)
+        if problems.bad and not self.skip_bad:
+            raise SynthError(
+                "labels of a sample cannot be used",
+                where=where,
+                problems=problems.lines(),
+                hint=f"{REPAIR}; --skip-bad",
+            )
+        content = data[picture_suffix(data, record, where)]
+        return decode_picture(content, image.width, image.height, where), image, row
+
+    def read_picture(self, index: int) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB of an image. Raises SynthError where it cannot be read."""
+        shard, place = self._find(index)
+        members, data = self._reader.read(shard, place)
+        where = f"{self.place.locate(tar_name(self.shards[shard].name))}: {members.stem}"
+        record, _ = read_labels(data[LABELS], where)
+        image = labelled_image(record, [], where, masks=False)
+        return decode_picture(data[picture_suffix(data, record, where)], image.width, image.height, where)
+
+    def _find(self, index: int) -> tuple[int, int]:
+        """The shard of an image, and its place there."""
+        shard = int(np.searchsorted(self.first, index, "right")) - 1
+        return shard, index - int(self.first[shard])
+
+
+def labelled_image(record: Record, annotations: list[Record], where: str, *, masks: bool) -> LabelledImage:
+    """An image record with its annotations as labels are read from; without their masks where these are not wanted."""
+    width, height = whole_number(record.get("width")), whole_number(record.get("height"))
+    if width is None or height is None or min(width, height) < 1:
+        found = f"{record.get('width')!r} x {record.get('height')!r}"
+        raise SynthError("an image record has no size", where=where, found=found, hint=REPAIR)
+    if not masks:
+        annotations = [{name: entry[name] for name in entry if name != "segmentation"} for entry in annotations]
+    name = record.get("file_name")
+    return LabelledImage({**record, "file_name": name if is_text(name) else where}, width, height, annotations)
+
+
+@dataclass(frozen=True)
+class _Open:
+    """A shard whose file is open. samples: where they lie."""
+
+    file: int
+    samples: list[Members]
+
+
+class ShardReader:
+    """Files of samples out of shards, some of which are kept open; each process opens its own."""
+
+    def __init__(self, place: Place, shards: tuple[ShardEntry, ...], cache: ShardCache, most_open: int) -> None:
+        self.place, self.shards, self.cache, self.most_open = place, shards, cache, most_open
+        self._opened: OrderedDict[int, _Open] = OrderedDict()
+        self._process = os.getpid()
+        self._ahead: dict[int, Future[Path]] = {}
+        self._threads: ThreadPoolExecutor | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: vars(self)[name] for name in ("place", "shards", "cache", "most_open")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
+
+    def __del__(self) -> None:
+        if vars(self).get("_process") == os.getpid():
+            for opened in self._opened.values():
+                os.close(opened.file)
+
+    def read(self, shard: int, place: int) -> tuple[Members, dict[str, bytes]]:
+        """The labels and the picture of a sample, by suffix; depth and the like beside them are left."""
+        opened = self._open(shard)
+        members = opened.samples[place]
+        wanted = {suffix: span for suffix, span in members.spans.items() if suffix in (LABELS, *PICTURES)}
+        return members, {suffix: os.pread(opened.file, size, first) for suffix, (first, size) in wanted.items()}
+
+    def fetch_ahead(self, shards: Iterable[int]) -> None:
+        """Begins to fetch shards from elsewhere, those that are needed next first; does nothing for a local disk."""
+        self._after_fork()
+        if self.place.local is not None:
+            return
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(2, thread_name_prefix="shards")
+        wanted = list(shards)
+        self._ahead = {shard: future for shard, future in self._ahead.items() if shard in wanted}
+        for shard in wanted:
+            if shard not in self._ahead and shard not in self._opened:
+                self._ahead[shard] = self._threads.submit(self.cache.fetch, self.place, self.shards[shard])
+
+    def _open(self, shard: int) -> _Open:
+        self._after_fork()
+        if shard in self._opened:
+            self._opened.move_to_end(shard)
+            return self._opened[shard]
+        opened = _open_shard(self.place, self.shards[shard], self._path(shard))
+        self._opened[shard] = opened
+        if len(self._opened) > self.most_open:
+            os.close(self._opened.popitem(last=False)[1].file)
+        return opened
+
+    def _path(self, shard: int) -> Path:
+        if self.place.local is not None:
+            return self.place.local / tar_name(self.shards[shard].name)
+        future = self._ahead.pop(shard, None)
+        path = future.result() if future is not None else None
+        # What was fetched ahead may have made room for others by now.
+        return path if path is not None and path.exists() else self.cache.fetch(self.place, self.shards[shard])
+
+    def _after_fork(self) -> None:
+        """Threads and connections stay behind in the parent."""
+        if self._process != os.getpid():
+            self._process, self._ahead, self._threads = os.getpid(), {}, None
+            self.place = Place(self.place.url)
+
+
+def _open_shard(place: Place, entry: ShardEntry, path: Path) -> _Open:
+    """Raises SynthError where the shard is missing, of another size or with other samples than the index says."""
+    where = place.locate(tar_name(entry.name))
+
+    def differs(found: str, expected: str) -> SynthError:
+        return SynthError("a shard is damaged", where=where, found=found, expected=f"{expected}, as index.json says")
+
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size != entry.tar_bytes:
+                raise differs(f"{size} bytes", f"{entry.tar_bytes}")
+            samples = scan_tar(file, where)
+            if len(samples) != entry.images:
+                raise differs(f"{len(samples)} samples", f"{entry.images}")
+            return _Open(os.dup(file.fileno()), samples)
+    except OSError as error:
+        raise SynthError("a shard cannot be read", where=where, found=str(error), hint=REPAIR) from error

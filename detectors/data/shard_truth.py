@@ -1,0 +1,110 @@
+"""The labels of one shard at a time, for evaluation, and what a detector found in its pictures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from assets.errors import SynthError
+from assets.files.atomic import write_whole
+from assets.files.json_input import parse_json, read_json
+from assets.limits import COCO_BYTES, COCO_VALUES
+from dataset.problems import Problems
+from dataset.shards.index import ShardEntry, coco_name
+from dataset.shards.tar import REPAIR, read_whole
+from dataset.values import whole_number
+from detectors.data.image_set import Classes, ImageSet, Predictions
+from detectors.data.read_coco import columns_of
+from detectors.data.rows import read_row
+from detectors.data.shard_set import ShardSet, labelled_image
+from detectors.evaluate.metrics.coco_numbers import xywh_from_xyxy
+
+if TYPE_CHECKING:
+    from detectors.models.detect import Detections
+
+FORGET = "delete the file: the same command makes it again"
+FIELDS = ("image_id", "category_id", "bbox", "score")
+
+
+def read_truth(shards: ShardSet, entry: ShardEntry, problems: Problems) -> ImageSet:
+    """The images of a shard with their labels, by the set's own classes, in the order of the tar.
+
+    Raises SynthError where the COCO part is missing or damaged; single records that cannot be used go to `problems`.
+    """
+    where = shards.place.locate(coco_name(entry.name))
+    try:
+        data = read_whole(shards.place, coco_name(entry.name))
+        if hashlib.sha256(data).hexdigest() != entry.coco_sha256:
+            raise ValueError("another checksum than in index.json")
+        content: Any = parse_json(data, "the COCO part of a shard", where, values=COCO_VALUES, hint=REPAIR)
+        images = {int(record["id"]): labelled_image(record, [], where, masks=False) for record in content["images"]}
+        for record in content["annotations"]:
+            bare = {name: value for name, value in record.items() if name != "segmentation"}
+            images[int(record["image_id"])].boxes.append(bare)
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        what = "the COCO part of a shard cannot be used"
+        raise SynthError(what, where=where, found=f"{type(error).__name__}: {error}", hint=REPAIR) from error
+    rows = [read_row(image, shards.own_label, shards.own, problems) for image in images.values()]
+    groups = np.arange(len(images), dtype=np.int32)
+    return columns_of(shards.name, Path(entry.name), shards.own, images, rows, groups)
+
+
+def write_found(
+    path: Path, image_ids: Sequence[int], found: Sequence[Detections], category_ids: Mapping[int, int]
+) -> None:
+    """COCO results of some images. category_ids: by label; what the data set does not know is left out."""
+    rows: list[str] = []
+    for image, one in zip(image_ids, found, strict=True):
+        boxes, scores = xywh_from_xyxy(one.boxes.astype(np.float64)).tolist(), one.scores.astype(np.float64).tolist()
+        for label, box, score in zip(one.labels.tolist(), boxes, scores, strict=True):
+            if label in category_ids:
+                values = (image, category_ids[label], box, score)
+                rows.append(json.dumps(dict(zip(FIELDS, values, strict=True))))
+    write_whole(path, ("[" + ",\n".join(rows) + "]\n").encode())
+
+
+def read_found(path: Path, truth: ImageSet, label_of: dict[int, int], classes: Classes) -> Predictions:
+    """COCO results of the images of `truth`, labelled by `classes`. label_of: category id to label.
+
+    Raises SynthError where the file is missing, is none, or speaks of other images or categories.
+    """
+    image_of = {number: place for place, number in enumerate(truth.image_ids.tolist())}
+    try:
+        rows = read_json(path, COCO_BYTES, "results of a shard", values=COCO_VALUES, hint=FORGET)
+        images = np.array([image_of[row["image_id"]] for row in rows], np.int64)
+        labels = np.array([label_of[row["category_id"]] for row in rows], np.int32)
+        boxes = np.array([row["bbox"] for row in rows], np.float64).reshape(-1, 4)
+        scores = np.array([row["score"] for row in rows], np.float32)
+        if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
+            raise ValueError("boxes or scores that are not finite")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        found = f"{type(error).__name__}: {error}"
+        raise SynthError("results of a shard cannot be used", where=str(path), found=found, hint=FORGET) from error
+    boxes[:, 2:] += boxes[:, :2]
+    order = np.lexsort((-scores, images))
+    return Predictions(classes, images[order], boxes.astype(np.float32)[order], labels[order], scores[order])
+
+
+def image_ids_of(shards: ShardSet, entry: ShardEntry) -> list[int]:
+    """The ids of the images of a shard in the order of the tar. Raises SynthError where they are not there."""
+    where = shards.place.locate(coco_name(entry.name))
+    try:
+        records = parse_json(
+            read_whole(shards.place, coco_name(entry.name)),
+            "the COCO part of a shard",
+            where,
+            values=COCO_VALUES,
+            hint=REPAIR,
+        )["images"]
+        ids = [whole_number(record.get("id")) for record in records]
+        if len(ids) == entry.images and None not in ids:
+            return [int(number) for number in ids if number is not None]
+        raise ValueError(f"{len(ids)} images")
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
+        what = "the COCO part of a shard cannot be used"
+        raise SynthError(what, where=where, found=str(error), hint=REPAIR) from error

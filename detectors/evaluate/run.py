@@ -1,0 +1,250 @@
+"""`synth evaluate`: trained detectors over labelled photos, to reports, pages and COCO results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from functools import partial
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from rich.console import Console
+
+from assets.errors import SynthError
+from assets.files.atomic import write_whole
+from assets.plurals import count_of
+from assets.progress import StepProgress
+from dataset.coco_source import find_coco_file
+from dataset.shards.cache import DEFAULT_BYTES
+from dataset.storage.place import Place
+from detectors.checkpoints.detector import Checkpoint, find_checkpoint, load_checkpoint, restore_model
+from detectors.data.class_match import is_agnostic, relabel, rename_classes
+from detectors.data.image_set import Classes, ImageSet, Predictions
+from detectors.data.mix import Purpose, stream
+from detectors.data.prepare import DataSettings, read_one
+from detectors.data.shard_prepare import shards_at
+from detectors.device import loader_processes, pick_device
+from detectors.evaluate.metrics.compare import Comparison, compare
+from detectors.evaluate.page.about import About, about_run
+from detectors.evaluate.page.write import write_comparison, write_page
+from detectors.evaluate.print_report import print_report
+from detectors.evaluate.report import Report, evaluate
+from detectors.evaluate.results import read_results, write_results
+from detectors.evaluate.run_shards import ShardReport, evaluate_place, print_shard_report
+from detectors.models.detect import find_in_set
+
+SPLITS = ("test", "val", "train")
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """What is evaluated on what. predictions: COCO results to judge instead of running the detector.
+
+    data: sharded sets among them are evaluated in a stream. cache_bytes: of disk for shards that lie elsewhere.
+    """
+
+    runs: tuple[Path, ...]
+    data: tuple[Path | Place, ...]
+    split: str | None = None
+    images: Path | None = None
+    group_key: str | None = None
+    out: Path | None = None
+    threshold: float | None = None
+    predictions: Path | None = None
+    skip_bad: bool = False
+    workers: int | None = None
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    seed: int = 0
+    cache_bytes: int = DEFAULT_BYTES
+
+    def __post_init__(self) -> None:
+        if self.predictions is not None and (len(self.runs) > 1 or len(self.data) > 1):
+            raise SynthError(
+                "--predictions are those of one detector on one data set", hint="give one RUN and one --data"
+            )
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """One run on one data set. checkpoint: without its weights."""
+
+    run: str
+    checkpoint: Checkpoint
+    truth: ImageSet
+    found: Predictions
+    report: Report
+
+
+def evaluate_runs(
+    settings: EvaluateSettings, console: Console, *, today: date | None = None
+) -> dict[str, Report | ShardReport]:
+    """Reports by "run" or, on several data sets, by "run on data"; pages and files in the output folder.
+
+    Sharded sets get a shorter report of their own there. today: the day that the pages bear (UTC, default now); no
+    other file has a date.
+    """
+    today = today or datetime.now(UTC).date()
+    runs = _names(settings.runs)
+    plain, sharded = _evaluate_sharded(runs, settings, console)
+    if not plain:
+        return {**sharded}
+    sets = [_read(path, name, settings, console) for name, path in plain.items()]
+    judged = [_judge(name, path, truth, settings, console) for name, path in runs.items() for truth in sets]
+    out = settings.out or _default_folder(settings)
+    reports: dict[str, Report] = {}
+    abouts: dict[str, About] = {}
+    pages: dict[str, str] = {}
+    for one in judged:
+        label = one.run if len(sets) == 1 else f"{one.run} on {one.truth.name}"
+        folder = out if len(judged) == 1 else out / label.replace("/", "_")
+        folder.mkdir(parents=True, exist_ok=True)
+        reports[label] = one.report
+        write_whole(folder / "report.json", one.report.to_json().encode())
+        write_results(folder / "predictions.json", one.found, one.truth, _ids(one.truth, one.found.classes))
+        about = _about(one, runs[one.run], plain[one.truth.name], settings, today)
+        page = write_page(one.report, folder, one.truth, one.found, about=about(folder))
+        abouts[label], pages[label] = about(out), quote(page.relative_to(out).as_posix())
+        console.print(f"── {label} ──", highlight=False, markup=False)
+        print_report(console, one.report)
+        console.print(f"page: {page}", highlight=False, markup=False)
+    if len(judged) > 1:
+        comparisons = _comparisons(judged, runs, settings)
+        page = write_comparison(reports, out, comparisons, abouts=abouts, pages=pages)
+        console.print(f"side by side: {page}", highlight=False, markup=False)
+    return {**sharded, **reports}
+
+
+def _about(one: _Judged, run: Path, data: Path, settings: EvaluateSettings, today: date) -> Callable[[Path], About]:
+    """The head of a page about this, for the folder that the page lies in."""
+    labels = find_coco_file(data, (settings.split,) if settings.split else SPLITS)
+    return partial(about_run, one.run, find_checkpoint(run), one.checkpoint, labels, today=today)
+
+
+def _evaluate_sharded(
+    runs: dict[str, Path], settings: EvaluateSettings, console: Console
+) -> tuple[dict[str, Path], dict[str, ShardReport]]:
+    """Evaluates every run on every sharded set; returns the other sets by their names, and the reports."""
+    reports: dict[str, ShardReport] = {}
+    local = tuple(path for path in settings.data if isinstance(path, Path))
+    elsewhere = {place.url.rstrip("/").rsplit("/", 1)[-1]: place for place in settings.data if isinstance(place, Place)}
+    places: dict[str, Place] = {}
+    plain: dict[str, Path] = {}
+    for name, path in (_names(local) | elsewhere).items():
+        place = shards_at(path)
+        if place is not None:
+            places[name] = place
+        elif isinstance(path, Path):
+            plain[name] = path
+    out = settings.out or _default_folder(settings)
+    many = len(runs) * (len(places) + len(plain)) > 1
+    for run, checkpoint in runs.items():
+        for name, place in places.items():
+            label = f"{run} on {name}"
+            folder = out / label if many else out
+            splits = (settings.split,) if settings.split else SPLITS
+            console.print(f"── {label} ──", highlight=False, markup=False)
+            reports[label] = evaluate_place(label, checkpoint, place, folder, splits, settings, console)
+            print_shard_report(console, reports[label])
+            console.print(f"report: {folder / 'report.json'}", highlight=False, markup=False)
+    return plain, reports
+
+
+def _names(paths: Sequence[Path]) -> dict[str, Path]:
+    """A short name of its own for each path."""
+    stems = [path.resolve().stem if path.is_file() else path.resolve().name for path in paths]
+    if len(set(stems)) < len(stems):
+        stems = [f"{path.resolve().parent.name}-{stem}" for path, stem in zip(paths, stems, strict=True)]
+    if len(set(stems)) < len(stems):
+        raise SynthError("the same is given twice", found=", ".join(str(path) for path in paths))
+    return dict(zip(stems, paths, strict=True))
+
+
+def _default_folder(settings: EvaluateSettings) -> Path:
+    run = settings.runs[0]
+    home = run if run.is_dir() else run.parent
+    return home / "evaluation" if len(settings.runs) == 1 else home.parent / "comparison"
+
+
+def _read(path: Path, name: str, settings: EvaluateSettings, console: Console) -> ImageSet:
+    def tell(line: str) -> None:
+        console.print(line, highlight=False, markup=False)
+
+    options = DataSettings(images=settings.images, group_key=settings.group_key, skip_bad=settings.skip_bad)
+    return read_one(path, name, options, splits=(settings.split,) if settings.split else SPLITS, tell=tell)
+
+
+def _judge(name: str, run: Path, truth: ImageSet, settings: EvaluateSettings, console: Console) -> _Judged:
+    checkpoint = load_checkpoint(run)
+    truth = _named_as(checkpoint.classes, truth, console)
+    if settings.predictions is not None:
+        found = read_results(settings.predictions, truth, _ids(truth, checkpoint.classes))
+    else:
+        found = _find(name, checkpoint, truth, settings, console)
+    threshold = settings.threshold if settings.threshold is not None else checkpoint.threshold
+    rng = stream(settings.seed, Purpose.BOOTSTRAP)
+    report = evaluate(truth, found, threshold=threshold, rng=rng)
+    return _Judged(name, replace(checkpoint, weights={}, training={}), truth, found, report)
+
+
+def _named_as(classes: Classes, truth: ImageSet, console: Console) -> ImageSet:
+    """The truth with the detector's keys for the classes that both have; the others are said."""
+    if is_agnostic(classes):
+        return _without_classes(classes, truth, console)
+    renamed = replace(truth, classes=rename_classes(truth, classes))
+    unknown = [key for key in renamed.classes.keys if key not in classes.keys]
+    if len(unknown) == len(renamed.classes):
+        raise SynthError(
+            f"no class of {truth.name} is one of the detector's",
+            found=", ".join(unknown[:5]),
+            expected=", ".join(classes.keys[:5]),
+            hint="classes are matched by sku, else by name",
+        )
+    if unknown:
+        text = f"{count_of(len(unknown), 'class')} of {truth.name} unknown to the detector, their boxes are missed: "
+        console.print(text + ", ".join(unknown[:10]), highlight=False, markup=False)
+    return renamed
+
+
+def _without_classes(classes: Classes, truth: ImageSet, console: Console) -> ImageSet:
+    """The truth of a detector that tells no products apart: one class, category 1."""
+    if not is_agnostic(truth.classes):
+        text = f"the detector finds products without telling them apart: all {len(truth.classes)} classes of "
+        console.print(f"{text}{truth.name} count as {classes.keys[0]}", highlight=False, markup=False)
+    return replace(relabel(truth, classes), category_ids=(1,))
+
+
+def _find(
+    name: str, checkpoint: Checkpoint, truth: ImageSet, settings: EvaluateSettings, console: Console
+) -> Predictions:
+    model = restore_model(checkpoint).to(pick_device(settings.device))
+    workers = settings.workers if settings.workers is not None else loader_processes()
+    size = (checkpoint.spec.width, checkpoint.spec.height)
+    progress = StepProgress(console, f"{name} on {truth.name}", total=len(truth), unit="images")
+    with progress:
+        return find_in_set(model, truth, checkpoint.classes, size, workers=workers, advance=progress.count)
+
+
+def _ids(truth: ImageSet, classes: Classes) -> dict[str, int]:
+    """Category ids of COCO results: those of the data set's own file; classes that it lacks get ids behind them."""
+    ids = dict(zip(truth.classes.keys, truth.category_ids, strict=True))
+    further = [key for key in classes.keys if key not in ids]
+    return ids | {key: max(ids.values()) + number for number, key in enumerate(further, start=1)}
+
+
+def _comparisons(judged: list[_Judged], runs: dict[str, Path], settings: EvaluateSettings) -> list[Comparison]:
+    """Every further run against the first, on each data set."""
+    first = next(iter(runs))
+    by_set: dict[str, dict[str, _Judged]] = {}
+    for one in judged:
+        by_set.setdefault(one.truth.name, {})[one.run] = one
+    found = []
+    for of_set in by_set.values():
+        base = of_set[first]
+        for name, other in of_set.items():
+            # Finding products and telling them apart are two tasks: their difference means nothing.
+            if name != first and is_agnostic(base.found.classes) == is_agnostic(other.found.classes):
+                rng = stream(settings.seed, Purpose.BOOTSTRAP, 1)
+                found.append(compare(base.truth, base.found, other.found, rng=rng, names=(first, name)))
+    return found

@@ -1,0 +1,167 @@
+"""Whether an ONNX file finds what the network itself finds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from assets.errors import SynthError
+from detectors.augment import Letterbox
+from detectors.augment.view import GREY
+from detectors.export.onnx_graph import INPUT
+from detectors.models.detect import Detections, detections_of, forward
+from detectors.models.parts import MOST_DETECTIONS
+
+# Detections below are noise that nobody looks at.
+LEAST_COMPARED = 0.05
+MOST_PIXELS, MOST_SCORE, MOST_MASK = 1.0, 1e-3, 1e-2
+# Two boxes of one class that overlap by more than this are rivals in the suppression of doubles.
+RIVALS = 0.4
+# A list of this length may have been cut off: background counts towards its limit, but is left out of it later.
+MAYBE_FULL = MOST_DETECTIONS // 2
+
+
+class Side(NamedTuple):
+    """What one of the two finds. masks: (D, M, M) float32 over the boxes, or None."""
+
+    found: Detections
+    masks: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far two detectors agree. pictures, compared: pictures and detections of both sides together.
+
+    ties: detections that only one side has, because two of one score were about equally good. wrong: those that only
+    one side has for no such reason. pixels, score, mask: largest differences of those that both have, mask of the
+    mean over its cells, 0 to 1. torch_seconds, onnx_seconds: of the median picture.
+    """
+
+    pictures: int
+    compared: int
+    ties: int
+    wrong: int
+    pixels: float
+    score: float
+    mask: float
+    torch_seconds: float
+    onnx_seconds: float
+
+
+def check_agreement(model: nn.Module, onnx: bytes, pictures: Sequence[NDArray[np.uint8]]) -> Agreement:
+    """Compares the network with its ONNX file over (H, W, 3) uint8 pictures of the network's size, on the CPU.
+
+    A detection agrees with one of the same class within 1 px, 0.001 of score and 0.01 of masks. Raises SynthError where
+    the file cannot be run; what differs is told in the result.
+    """
+    session = open_session(onnx)
+    # Graphs may fail where nothing is found. Compared it is not: all its places score alike, and any of them may win.
+    run_onnx(session, np.full_like(pictures[0], GREY))
+    seconds: tuple[list[float], list[float]] = ([], [])
+    pairs = []
+    for picture in pictures:
+        ours, spent = _timed(partial(_run_torch, model, picture))
+        theirs, spent_there = _timed(partial(run_onnx, session, picture))
+        seconds[0].append(spent)
+        seconds[1].append(spent_there)
+        pairs.append((ours, theirs))
+    both = [_compare(*pair) for pair in pairs] + [_compare(*pair[::-1]) for pair in pairs]
+    compared, ties, wrong, *apart = zip(*both, strict=True)
+    largest = (max(differences) for differences in apart)
+    medians = (float(np.median(spent)) for spent in seconds)
+    return Agreement(len(pictures), sum(compared), sum(ties), sum(wrong), *largest, *medians)
+
+
+def open_session(onnx: bytes) -> Any:
+    """onnxruntime's session on the CPU. Raises SynthError where it cannot take the file."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # 3: errors only.
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its own kinds share no base
+        raise SynthError("onnxruntime cannot open the exported network", found=str(error)[:300]) from error
+
+
+def run_onnx(session: Any, picture: NDArray[np.uint8]) -> Side:
+    """What the file finds in an (H, W, 3) picture of its size, in that picture's pixels."""
+    try:
+        boxes, labels, scores, *masks = session.run(None, {INPUT: picture[None]})
+    except Exception as error:
+        raise SynthError("onnxruntime cannot run the exported network", found=str(error)[:300]) from error
+    return Side(Detections(boxes, labels.astype(np.int32), scores), masks[0] if masks else None)
+
+
+def _run_torch(model: nn.Module, picture: NDArray[np.uint8]) -> Side:
+    height, width = picture.shape[:2]
+    masks: list[NDArray[np.float32]] = []
+
+    def keep_masks(heads: nn.Module, inputs: object, outputs: Any) -> None:
+        if "masks" in outputs[0][0]:
+            masks.append(outputs[0][0]["masks"][:, 0].numpy())
+
+    heads = [child for name, child in model.named_children() if name == "roi_heads"]
+    # Afterwards they are pasted over the whole picture.
+    hooks = [child.register_forward_hook(keep_masks) for child in heads]
+    output = forward(model, torch.from_numpy(picture[None]))[0]
+    for hook in hooks:
+        hook.remove()
+    return Side(detections_of(output, Letterbox(1.0, width, height)), masks[0] if masks else None)
+
+
+def _timed(find: Callable[[], Side]) -> tuple[Side, float]:
+    start = time.perf_counter()
+    found = find()
+    return found, time.perf_counter() - start
+
+
+def _compare(us: Side, them: Side) -> tuple[int, int, int, float, float, float]:
+    """Compared, ties, wrong, and the largest differences in pixels, score and masks, of our detections among theirs."""
+    ours, theirs = us.found, them.found
+    rows = np.flatnonzero(ours.scores > LEAST_COMPARED)
+    ties = wrong = 0
+    largest = np.zeros(3)
+    for row in rows:
+        apart = np.abs(theirs.boxes - ours.boxes[row]).max(axis=1)
+        differs = np.abs(theirs.scores - ours.scores[row])
+        same = (theirs.labels == ours.labels[row]) & (differs <= MOST_SCORE)
+        partners = np.flatnonzero(same & (apart <= MOST_PIXELS))
+        if len(partners):
+            best = int(partners[np.argmin(apart[partners])])
+            mask = _mask_difference(us, int(row), them, best)
+            wrong += mask > MOST_MASK
+            largest = np.maximum(largest, [apart[best], differs[best], mask])
+        elif _is_tie(ours, int(row), theirs, same):
+            ties += 1
+        else:
+            wrong += 1
+    pixels, score, mask = largest.tolist()
+    return len(rows), ties, wrong, pixels, score, mask
+
+
+def _mask_difference(us: Side, row: int, them: Side, other: int) -> float:
+    if us.masks is None or them.masks is None:
+        return 0.0 if us.masks is them.masks else 1.0
+    # The mean, since single cells jump where a box ends at the edge of a map.
+    return float(np.abs(us.masks[row] - them.masks[other]).mean())
+
+
+def _is_tie(ours: Detections, row: int, theirs: Detections, same: NDArray[np.bool_]) -> bool:
+    """Whether the other side has a rival of the same score instead, or has cut its list at this score."""
+    if len(theirs.scores) >= MAYBE_FULL and ours.scores[row] <= theirs.scores.min() + MOST_SCORE:
+        return True
+    box = ours.boxes[row]
+    low, high = np.maximum(theirs.boxes[:, :2], box[:2]), np.minimum(theirs.boxes[:, 2:], box[2:])
+    common = np.clip(high - low, 0, None).prod(axis=1)
+    areas = (theirs.boxes[:, 2:] - theirs.boxes[:, :2]).prod(axis=1) + (box[2:] - box[:2]).prod()
+    return bool((same & (common > RIVALS * (areas - common))).any())

@@ -1,0 +1,209 @@
+"""Export: a trained detector as one ONNX file that programs without torch can run, checked against torch."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from assets.errors import SynthError
+from assets.files.atomic import write_whole
+from detectors.augment.view import GREY, resize
+from detectors.checkpoints.detector import Checkpoint, find_checkpoint, load_checkpoint, restore_model, versions
+from detectors.export.onnx_check import MOST_MASK, MOST_PIXELS, MOST_SCORE, Agreement, check_agreement
+from detectors.export.onnx_graph import BOXES, INPUT, LABELS, MASKS, OPSET, SCORES, output_names, trace_onnx
+from detectors.models.parts import LEAST_SCORE
+from detectors.predict.inputs import find_inputs
+from detectors.predict.shots import Shot, read_shots
+
+NAME = "model.onnx"
+# Enough to meet crowded and empty pictures; each costs a run of both networks.
+MOST_PHOTOS = 16
+# Detections that one side alone may have: where boxes overlap by the very threshold of NMS, the last bit decides.
+MOST_ALONE = 0.005
+SYNTHETIC = 4
+DEFAULT_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class ExportSummary:
+    """What was written. size: bytes of the network. photos: pictures compared, 0 where noise was."""
+
+    model: Path
+    description: Path
+    size: int
+    photos: int
+    agreement: Agreement
+
+
+def export(run: Path, out: Path, *, photos: Path | None, console: Console) -> ExportSummary:
+    """Writes the best detector of a run as ONNX: `out` itself if it ends in .onnx, else model.onnx in the folder `out`.
+
+    A JSON file of the same name beside it says what a caller must know. photos: a folder, picture or pattern that both
+    networks look at before anything is written; without it they look at noise. Raises SynthError with the numbers where
+    they disagree (Agreement), and where the packages for ONNX are missing.
+    """
+    _need_packages()
+    checkpoint = load_checkpoint(run)
+    spec = checkpoint.spec
+    model = out if out.suffix == ".onnx" else out / NAME
+    pictures = _read_photos(photos, (spec.width, spec.height), console) if photos else []
+    console.print(f"tracing {spec.detector} at {spec.width}x{spec.height}", highlight=False)
+    traced = trace_onnx(restore_model(checkpoint), spec)
+    shown = pictures or _noise(spec.width, spec.height)
+    agreement = check_agreement(restore_model(checkpoint), traced, shown)
+    _refuse_wrong(agreement, run)
+    description = describe(checkpoint, model.name, agreement)
+    data = _with_description(traced, description)
+    model.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(model, data)
+    sidecar = model.with_suffix(".json")
+    write_whole(sidecar, (json.dumps(description, indent=1, ensure_ascii=False) + "\n").encode())
+    return ExportSummary(model, sidecar, len(data), len(pictures), agreement)
+
+
+def describe(checkpoint: Checkpoint, file: str, agreement: Agreement) -> dict[str, Any]:
+    """What a program that runs the network must know, as JSON."""
+    spec, classes = checkpoint.spec, checkpoint.classes
+    kinds = zip(classes.keys, classes.names, strict=True)
+    return {
+        "format": 1,
+        "file": file,
+        "detector": spec.detector,
+        "backbone": spec.backbone,
+        "opset": OPSET,
+        "classes": [
+            {"label": label, "category_id": label + 1, "key": key, "name": name}
+            for label, (key, name) in enumerate(kinds)
+        ],
+        "input": {
+            "name": INPUT,
+            "type": "uint8",
+            "shape": [1, spec.height, spec.width, 3],
+            "layout": "NHWC",
+            "channels": "RGB",
+            "width": spec.width,
+            "height": spec.height,
+            "values": "0 to 255; the network normalises them itself",
+        },
+        "letterbox": {
+            "scale": "min(width / picture_width, height / picture_height)",
+            "fitted_width": "max(1, round(picture_width * scale))",
+            "fitted_height": "max(1, round(picture_height * scale))",
+            "place": "top left; the rest on the right or below has the fill",
+            "fill": [GREY] * 3,
+            "resampling": "area where it shrinks, bilinear where it grows",
+            "back": "x * picture_width / fitted_width, y * picture_height / fitted_height, clipped to the picture",
+        },
+        "outputs": {name: OUTPUTS[name] for name in output_names(spec)},
+        "thresholds": {
+            # From the validation; below `least` the network reports nothing.
+            "show": DEFAULT_THRESHOLD if checkpoint.threshold is None else checkpoint.threshold,
+            "least": LEAST_SCORE,
+        },
+        "checked": {
+            name: value for name, value in asdict(agreement).items() if name not in ("torch_seconds", "onnx_seconds")
+        },
+        "versions": versions(),
+    }
+
+
+OUTPUTS = {
+    BOXES: {
+        "type": "float32",
+        "shape": ["D", 4],
+        "meaning": "x0, y0, x1, y1 in pixels of the input; far edges exclusive",
+    },
+    LABELS: {"type": "int64", "shape": ["D"], "meaning": "class, counted from 0 as in classes"},
+    SCORES: {"type": "float32", "shape": ["D"], "meaning": "0 to 1, falling"},
+    MASKS: {
+        "type": "float32",
+        "shape": ["D", "M", "M"],
+        "meaning": "stretched over the detection's own box, a pixel belongs to the product from 0.5 on",
+    },
+}
+
+
+def print_summary(console: Console, summary: ExportSummary) -> None:
+    """The last lines of an export."""
+    from rich.table import Table
+
+    agreement = summary.agreement
+    seen = f"photographs: {summary.photos}" if summary.photos else "noise only, no photographs"
+    ties = f", {agreement.ties} ties" if agreement.ties else ""
+    ties += f", {agreement.wrong} that only one of them has" if agreement.wrong else ""
+    table = Table(show_header=False, box=None)
+    table.add_row("network", f"{summary.model} ({summary.size / 1e6:.1f} MB)")
+    table.add_row("description", str(summary.description))
+    table.add_row("compared", f"{seen}; detections of both sides: {agreement.compared}{ties}")
+    table.add_row("differences", f"at most {agreement.pixels:.4f} px and {agreement.score:.6f} of score")
+    pace = f"{1000 * agreement.onnx_seconds:.0f} ms, torch {1000 * agreement.torch_seconds:.0f} ms"
+    table.add_row("per picture", f"onnxruntime {pace}, on this CPU")
+    console.print(table, highlight=False)
+    if not summary.photos or not agreement.compared:
+        text = "this check proves little: give photographs of real products with --photos"
+        console.print(text, highlight=False, markup=False)
+
+
+def _need_packages() -> None:
+    missing = [name for name in ("onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise SynthError(
+            "export needs packages that are not installed",
+            found=f"no {' and no '.join(missing)}",
+            hint="pip install 'synth[export]'",
+        )
+
+
+def _read_photos(photos: Path, size: tuple[int, int], console: Console) -> list[NDArray[np.uint8]]:
+    """Up to MOST_PHOTOS pictures, from all over the given ones, in the network's size."""
+    stills = [item for item in find_inputs([photos]).items if not item.is_video]
+    places = sorted(set(np.linspace(0, len(stills) - 1, MOST_PHOTOS).round().astype(int).tolist())) if stills else []
+    shots = list(read_shots([stills[place] for place in places], size))
+    pictures = [shot.fitted for shot in shots if isinstance(shot, Shot)]
+    for shot in shots:
+        if not isinstance(shot, Shot):
+            console.print(f"left out: {shot.file}: {shot.reason}", highlight=False, markup=False)
+    if not pictures:
+        raise SynthError("none of the photographs can be read", where=str(photos))
+    return pictures
+
+
+def _noise(width: int, height: int) -> list[NDArray[np.uint8]]:
+    """Pictures of random patches, from fine to coarse."""
+    rng = np.random.default_rng(0)
+    sides = [(max(2, width >> step), max(2, height >> step)) for step in range(1, SYNTHETIC + 1)]
+    return [resize(rng.integers(0, 256, (rows, columns, 3), np.uint8), width, height) for columns, rows in sides]
+
+
+def _refuse_wrong(agreement: Agreement, run: Path) -> None:
+    if agreement.wrong > MOST_ALONE * agreement.compared:
+        raise SynthError(
+            "the exported network does not find what the detector finds; nothing was written",
+            where=str(find_checkpoint(run)),
+            found=f"{agreement.wrong} of {agreement.compared} detections that only one of them has, "
+            f"{agreement.ties} ties; the others differ by at most {agreement.pixels:.3f} px, "
+            f"{agreement.score:.5f} of score and {agreement.mask:.4f} of masks",
+            expected=f"all but {MOST_ALONE:.1%} of the detections in both, within {MOST_PIXELS:g} px, "
+            f"{MOST_SCORE:g} of score and {MOST_MASK:g} of masks",
+            hint="an untrained detector has no clear detections to compare; otherwise report this with the checkpoint",
+        )
+
+
+def _with_description(onnx: bytes, description: dict[str, Any]) -> bytes:
+    """The file with its description inside, under the metadata key `synth`, so that both cannot part."""
+    import onnx as format_
+
+    model = format_.load_from_string(onnx)
+    model.producer_name = "synth"
+    model.doc_string = f"{description['detector']}; see the metadata key synth"
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "synth", json.dumps(description, ensure_ascii=False)
+    format_.checker.check_model(model)
+    return model.SerializeToString()

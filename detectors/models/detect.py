@@ -1,0 +1,154 @@
+"""A network over many images: what it finds in each, in the pixels of the original."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from assets.errors import SynthError
+from dataset.pictures import read_picture
+from detectors.augment import Letterbox, fit
+from detectors.data.image_set import Classes, ImageSet, Predictions
+from detectors.data.sample import Sample
+from detectors.training.loader import FIRST_LABEL, PREFETCH, ProcessLoader, calm_worker
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What was found in one picture. boxes: (D, 4) float32 xyxy of the original. labels: (D,) classes from 0."""
+
+    boxes: NDArray[np.float32]
+    labels: NDArray[np.int32]
+    scores: NDArray[np.float32]
+
+
+class FittedImages(Dataset[Any]):
+    """Pictures scaled into the network's size, without labels. sizes: (N, 2) width and height, as the labels count."""
+
+    def __init__(self, paths: Sequence[Path], sizes: NDArray[np.int32], width: int, height: int) -> None:
+        self.paths, self.sizes, self.width, self.height = paths, sizes, width, height
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], Letterbox, int] | SynthError:
+        width, height = (int(side) for side in self.sizes[index])
+        try:
+            picture, box = fit_picture(read_picture(self.paths[index], width, height), self.width, self.height)
+        except SynthError as error:
+            # Handed on as a value: torch would wrap the traceback of the worker around its text.
+            return error
+        return picture, box, index
+
+
+def fit_picture(picture: NDArray[np.uint8], width: int, height: int) -> tuple[NDArray[np.uint8], Letterbox]:
+    """An (H, W, 3) picture scaled into (height, width), and the way back for boxes."""
+    empty = Sample(picture, np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
+    fitted, letterbox = fit(empty, width, height)
+    return fitted.image, letterbox
+
+
+def find_in_set(
+    model: nn.Module,
+    images: ImageSet,
+    classes: Classes,
+    size: tuple[int, int],
+    *,
+    batch: int = 8,
+    workers: int = 0,
+    advance: Callable[[int], None] = lambda count: None,
+) -> Predictions:
+    """What `model` finds in every image of a set. advance: called with the number of images done."""
+    paths = _Paths(images)
+    rows: list[tuple[int, Detections]] = []
+    for index, found in find_in_files(model, paths, images.sizes, size, batch=batch, workers=workers):
+        rows.append((index, found))
+        advance(1)
+    order = [np.argsort(-found.scores, kind="stable") for _, found in rows]
+    return Predictions(
+        classes=classes,
+        images=np.concatenate([np.full(len(found.scores), index) for index, found in rows]).astype(np.int64),
+        boxes=np.concatenate([found.boxes[place] for (_, found), place in zip(rows, order, strict=True)]),
+        labels=np.concatenate([found.labels[place] for (_, found), place in zip(rows, order, strict=True)]),
+        scores=np.concatenate([found.scores[place] for (_, found), place in zip(rows, order, strict=True)]),
+    )
+
+
+class _Paths(Sequence[Path]):
+    """The files of a set, made when asked for: a million Path objects would be copied into every worker."""
+
+    def __init__(self, images: ImageSet) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.images.path(index)
+
+
+def find_in_files(
+    model: nn.Module,
+    paths: Sequence[Path],
+    sizes: NDArray[np.int32],
+    size: tuple[int, int],
+    *,
+    batch: int = 8,
+    workers: int = 0,
+) -> Iterator[tuple[int, Detections]]:
+    """(place, Detections) of each picture, in their order."""
+    return find_in_fitted(model, FittedImages(paths, sizes, *size), batch=batch, workers=workers)
+
+
+def find_in_fitted(
+    model: nn.Module, pictures: Dataset[Any], *, batch: int = 8, workers: int = 0
+) -> Iterator[tuple[int, Detections]]:
+    """(place, Detections) of each picture, in their order. pictures: items as those of FittedImages."""
+    device = next(model.parameters()).device
+    loader = ProcessLoader(
+        pictures,
+        batch_size=batch,
+        num_workers=workers,
+        collate_fn=list,
+        worker_init_fn=calm_worker,
+        prefetch_factor=PREFETCH if workers else None,
+    )
+    for made in loader:
+        for item in made:
+            if isinstance(item, SynthError):
+                raise item
+        stacked = torch.from_numpy(np.stack([picture for picture, _, _ in made])).to(device)
+        for (_, letterbox, index), output in zip(made, forward(model, stacked), strict=True):
+            yield index, detections_of(output, letterbox)
+
+
+@torch.inference_mode()
+def forward(model: nn.Module, pictures: Tensor) -> list[dict[str, Tensor]]:
+    """torchvision's outputs for (B, H, W, 3) uint8 pictures on the model's device."""
+    with torch.autocast(pictures.device.type, torch.bfloat16, enabled=pictures.device.type == "cuda"):
+        return model(network_input(pictures))
+
+
+def network_input(pictures: Tensor) -> list[Tensor]:
+    """(B, H, W, 3) uint8 pictures as torchvision's list of (3, H, W) float32 in 0..1."""
+    return list(pictures.permute(0, 3, 1, 2).to(torch.float32).div_(255))
+
+
+def detections_of(output: dict[str, Tensor], letterbox: Letterbox) -> Detections:
+    """torchvision's output of one picture, in the pixels of the original; boxes without area are dropped."""
+    boxes = letterbox.to_original(output["boxes"].float().cpu().numpy())
+    kept = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    labels = output["labels"].cpu().numpy().astype(np.int32) - FIRST_LABEL
+    # A sigmoid head has a score for background too: nobody wants to hear it.
+    kept &= labels >= 0
+    return Detections(
+        boxes[kept].astype(np.float32), labels[kept], output["scores"].float().cpu().numpy()[kept].astype(np.float32)
+    )

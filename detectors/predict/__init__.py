@@ -1,0 +1,1 @@
+"""What trained detectors find in pictures and videos."""

@@ -1,0 +1,184 @@
+"""What a detector is to look at: pictures and videos from files, folders, patterns and COCO files, each named once."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from assets.errors import SynthError
+from dataset.coco_source import CocoSource, Record, open_source
+
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm")
+LOOKED_FOR = f"pictures ({', '.join(PICTURES)}) or videos ({', '.join(VIDEOS)})"
+# How the frames of a video are named, behind the video's own name.
+FRAME_DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Input:
+    """A picture or a video. name: without suffix, unlike every other's; may hold folders.
+
+    image_id, file_name, size (width, height): what a COCO file says of the picture, if it is from one.
+    """
+
+    file: Path
+    name: str
+    image_id: int | None = None
+    file_name: str | None = None
+    size: tuple[int, int] | None = None
+
+    @property
+    def is_video(self) -> bool:
+        return self.file.suffix.lower() in VIDEOS
+
+
+@dataclass
+class Inputs:
+    """Everything to look at, in order, and the categories of each COCO file among the paths."""
+
+    items: list[Input]
+    categories: dict[Path, list[Record]] = field(default_factory=dict)
+
+    @property
+    def first_free_id(self) -> int:
+        """The smallest id above those that COCO files have given away."""
+        return 1 + max((item.image_id for item in self.items if item.image_id is not None), default=0)
+
+
+def find_inputs(paths: Sequence[str | Path], *, leave_out: Path | None = None) -> Inputs:
+    """The pictures and videos that `paths` mean: files, folders with all below, patterns with * and **, COCO files.
+
+    leave_out: a folder whose files are not taken, such as the one for the results. Folders and patterns come in
+    natural order (2 before 10); a file that is meant twice comes once. Raises SynthError with every path that means
+    nothing, and where two pictures of COCO files have one image id.
+    """
+    inputs = Inputs([])
+    seen: set[Path] = set()
+    problems = []
+    for path in paths:
+        found = _expand(Path(path), str(path), inputs)
+        if not found:
+            problems.append(_nothing_at(path))
+        # Links are kept in names, but a file that two of them lead to is one file.
+        for item in found:
+            resolved = item.file.resolve()
+            if resolved not in seen and not (leave_out and resolved.is_relative_to(leave_out.resolve())):
+                seen.add(resolved)
+                inputs.items.append(item)
+    if problems or not inputs.items:
+        hint = "patterns need quotes where the shell is not to expand them"
+        raise SynthError("there is nothing to look at", expected=LOOKED_FOR, hint=hint, problems=problems)
+    _check_ids(inputs.items)
+    inputs.items = _named_apart(inputs.items)
+    return inputs
+
+
+def natural_order(text: str) -> list[tuple[int, str]]:
+    """A sort key by which numbers in names count as numbers: IMG_2 before IMG_10."""
+    return [(int(part), "") if part.isdigit() else (-1, part.casefold()) for part in re.split(r"([0-9]+)", text)]
+
+
+def _expand(path: Path, text: str, inputs: Inputs) -> list[Input]:
+    if path.suffix.lower() == ".json" and path.is_file():
+        source = open_source(path, name=path.stem, splits=())
+        inputs.categories[path] = source.content["categories"]
+        return _of_coco(source)
+    if path.is_dir():
+        return _of_folder(path)
+    if path.exists():
+        # Named by hand: whatever its suffix, the user hears whether it can be read.
+        return [Input(path, path.stem)]
+    found: list[Input] = []
+    for match in sorted(glob.glob(text, recursive=True), key=natural_order):  # noqa: PTH207 (absolute patterns too)
+        file = Path(match)
+        if file.is_dir():
+            found += _of_folder(file)
+        elif _is_usual(file):
+            found.append(Input(file, file.stem))
+    return found
+
+
+def _of_folder(folder: Path) -> list[Input]:
+    files = [(file, file.relative_to(folder)) for file in folder.rglob("*") if _is_usual(file)]
+    files = [(file, inside) for file, inside in files if not any(part.startswith(".") for part in inside.parts)]
+    files.sort(key=lambda pair: [natural_order(part) for part in pair[1].parts])
+    return [Input(file, inside.with_suffix("").as_posix()) for file, inside in files if file.is_file()]
+
+
+def _is_usual(file: Path) -> bool:
+    # Names that begin with a dot are leftovers of other systems, such as ._IMG_1.jpg.
+    return file.suffix.lower() in PICTURES + VIDEOS and not file.name.startswith(".")
+
+
+def _of_coco(source: CocoSource) -> list[Input]:
+    records = source.content["images"]
+    problems = [
+        f"images[{place}]: expected an id (a whole number) and a file_name"
+        for place, record in enumerate(records)
+        if not isinstance(record.get("id"), int) or not isinstance(record.get("file_name"), str)
+    ]
+    if problems:
+        raise SynthError("this is no COCO file of pictures", where=str(source.file), problems=problems[:20])
+    return [_of_record(record, source.images) for record in records]
+
+
+def _of_record(record: Record, folder: Path) -> Input:
+    name = record["file_name"]
+    sides = (record.get("width"), record.get("height"))
+    size = sides if all(isinstance(side, int) for side in sides) else None
+    # Names of foreign files may climb out of their folder; what is written under them must not.
+    parts = [part for part in Path(name).with_suffix("").parts if part not in ("..", "/")]
+    return Input(folder / name, "/".join(parts), record["id"], name, size)  # type: ignore[arg-type]
+
+
+def _nothing_at(path: str | Path) -> str:
+    if Path(path).is_dir():
+        return f"{path}: the folder and those below it hold none"
+    return f"{path}: there is no such file or folder, and as a pattern it matches none"
+
+
+def _check_ids(items: Iterable[Input]) -> None:
+    owners: dict[int, str] = {}
+    problems = []
+    for item in items:
+        if item.image_id is not None:
+            name = str(item.file_name)
+            other = owners.setdefault(item.image_id, name)
+            if other != name:
+                problems.append(f"id {item.image_id}: {other} and {name}")
+    if problems:
+        hint = "give COCO files whose ids overlap one at a time"
+        raise SynthError("two pictures have one image id", hint=hint, problems=problems[:20])
+
+
+def _named_apart(items: list[Input]) -> list[Input]:
+    """The inputs with a number behind the names that others have already; letters' case does not tell names apart."""
+    taken: set[str] = set()
+    videos: set[str] = set()
+    fresh: dict[int, Input] = {}
+    # Videos first: their frames take a whole range of names.
+    for place in sorted(range(len(items)), key=lambda place: not items[place].is_video):
+        item = items[place]
+        name = _free_name(item.name, lambda name: name in taken or _is_frame_of(name, videos))
+        taken.add(name.casefold())
+        if item.is_video:
+            videos.add(name.casefold())
+        fresh[place] = Input(item.file, name, item.image_id, item.file_name, item.size)
+    return [fresh[place] for place in range(len(items))]
+
+
+def _free_name(name: str, is_taken: Callable[[str], bool]) -> str:
+    free, number = name, 1
+    while is_taken(free.casefold()):
+        number += 1
+        free = f"{name}_{number}"
+    return free
+
+
+def _is_frame_of(name: str, videos: set[str]) -> bool:
+    stem, _, digits = name.rpartition("_")
+    return stem in videos and digits.isdigit() and len(digits) >= FRAME_DIGITS

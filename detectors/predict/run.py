@@ -1,0 +1,253 @@
+"""Predict: what a trained detector finds in pictures and videos, as COCO files and as pictures with boxes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from torch import Tensor, nn
+
+from assets.errors import SynthError
+from assets.files.atomic import lock_folder
+from assets.interrupt import stop_on_signals, until
+from assets.plurals import count_of
+from assets.progress import StepProgress
+from detectors.augment import Letterbox
+from detectors.checkpoints.detector import Checkpoint, find_checkpoint, load_checkpoint, restore_model
+from detectors.data.image_set import Classes
+from detectors.models.detect import detections_of, forward
+from detectors.predict.found_files import (
+    FOUND_KEPT,
+    FOUND_STEP,
+    IMAGES,
+    PREDICTIONS,
+    Found,
+    FoundFiles,
+    image_row,
+    open_found,
+    result_rows,
+)
+from detectors.predict.inputs import Inputs, find_inputs
+from detectors.predict.picture_masks import encode_masks
+from detectors.predict.shots import Shot, Unreadable, count_shots, read_shots
+from detectors.predict.show_found import draw_found
+from detectors.training.loader import FIRST_LABEL
+
+# Detections below are not written: a hundred for every real one.
+LEAST_WRITTEN = 0.05
+DEFAULT_THRESHOLD = 0.5
+PICTURES = "pictures"
+TOLD = 10
+
+
+@dataclass
+class PredictSummary:
+    """What a run came to. threshold: of the boxes that are drawn. written, shown: detections in the file, and above it.
+
+    failed: inputs that could not be read; a run with any has not succeeded. notes: what the user should know besides.
+    """
+
+    out: Path
+    threshold: float
+    total: int
+    pictures: int = 0
+    written: int = 0
+    shown: int = 0
+    failed: list[Unreadable] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    interrupted: bool = False
+    seconds: float = 0.0
+
+
+def predict(
+    run: Path,
+    paths: Sequence[str | Path],
+    out: Path,
+    *,
+    threshold: float | None,
+    console: Console,
+    device: str = "auto",
+    workers: int = 0,
+    batch: int = 4,
+    every: int = 1,
+    draw: bool = True,
+) -> PredictSummary:
+    """Runs the best detector of a run over `paths` (see find_inputs) and writes what it finds into the folder `out`.
+
+    threshold: score from which detections are drawn and counted; by default the checkpoint's own, else 0.5. The files
+    hold everything from 0.05 on. device: auto, cpu or gpu. workers: threads that read ahead. every: of videos each such
+    frame. Unreadable files end up in the summary; Ctrl-C keeps what is complete. Raises SynthError for paths that mean
+    nothing and for a missing detector.
+    """
+    _check_numbers(threshold, batch=batch, every=every, workers=workers)
+    checkpoint = load_checkpoint(run)
+    inputs = find_inputs(paths, leave_out=out)
+    model = restore_model(checkpoint).to(pick_device(device))
+    shown_from = _threshold(checkpoint, threshold)
+    summary = PredictSummary(out, shown_from, count_shots(inputs.items, every), notes=_notes(checkpoint, inputs))
+    spec = checkpoint.spec
+    shots = read_shots(inputs.items, (spec.width, spec.height), every=every, threads=workers)
+    found = _find(model, shots, summary, batch=batch, first_id=inputs.first_free_id)
+    begun = time.monotonic()
+    with lock_folder(out), stop_on_signals(FOUND_KEPT, step=FOUND_STEP) as stop:
+        try:
+            with open_found(out, checkpoint.classes, _info(run, shown_from)) as files:
+                _write_all(until(stop, found), files, checkpoint.classes, summary, console, draw=draw)
+            summary.interrupted = stop() and summary.pictures + len(summary.failed) < summary.total
+        except KeyboardInterrupt:
+            summary.interrupted = True
+        finally:
+            found.close()
+            shots.close()
+    summary.seconds = time.monotonic() - begun
+    return summary
+
+
+def pick_device(device: str) -> torch.device:
+    """The device that "auto", "cpu" or "gpu" means. Raises SynthError where there is no such GPU."""
+    usable = torch.cuda.is_available()
+    if device == "gpu" and not usable:
+        raise SynthError("there is no usable GPU", hint="--device cpu works without one")
+    return torch.device("cuda" if usable and device != "cpu" else "cpu")
+
+
+def print_summary(console: Console, summary: PredictSummary) -> None:
+    """The last lines of a prediction."""
+    from rich.table import Table
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False)
+
+    table = Table(show_header=False, box=None)
+    pace = f", {summary.pictures / summary.seconds:.1f}/s" if summary.seconds else ""
+    table.add_row("pictures", f"{summary.pictures}{pace}")
+    table.add_row("detections", f"{summary.shown} from score {summary.threshold:.2f} on, {summary.written} in the file")
+    table.add_row("written", f"{summary.out / PREDICTIONS}, {summary.out / IMAGES}")
+    console.print(table, highlight=False)
+    for note in summary.notes:
+        say(note)
+    if summary.interrupted:
+        pictures = count_of(summary.total, "picture")
+        say(f"stopped after {summary.pictures} of {pictures}; what was found until then is kept")
+    if summary.failed:
+        say(f"could not be read: {len(summary.failed)}")
+        for failed in summary.failed[:TOLD]:
+            say(f"  - {failed.file}: {failed.reason}")
+        if len(summary.failed) > TOLD:
+            say(f"  - and {len(summary.failed) - TOLD} more")
+
+
+def _write_all(
+    found: Iterable[list[Found]],
+    files: FoundFiles,
+    classes: Classes,
+    summary: PredictSummary,
+    console: Console,
+    *,
+    draw: bool,
+) -> None:
+    with StepProgress(console, "predict", total=summary.total, unit="pictures") as progress:
+        done = time.monotonic()
+        for made in found:
+            rows = [row for one in made for row in result_rows(one)]
+            if draw:
+                for one in made:
+                    file = summary.out / PICTURES / f"{one.shot.name}.jpg"
+                    draw_found(one.shot.picture, one.detections, one.masks, classes, summary.threshold, file)
+            files.add([image_row(one) for one in made], rows)
+            summary.pictures += len(made)
+            summary.written += len(rows)
+            summary.shown += sum(row["score"] >= summary.threshold for row in rows)
+            spent, done = time.monotonic() - done, time.monotonic()
+            count = summary.pictures + len(summary.failed) - progress.done
+            progress.advance(count=count, seconds=spent)
+
+
+def _find(
+    model: nn.Module, shots: Iterator[Shot | Unreadable], summary: PredictSummary, *, batch: int, first_id: int
+) -> Generator[list[Found], None, None]:
+    """Batches of pictures with what the network finds; unreadable ones go into the summary."""
+    least = _least_written(summary.threshold)
+    while taken := list(islice(shots, batch)):
+        readable = []
+        for shot in taken:
+            if isinstance(shot, Unreadable):
+                summary.failed.append(shot)
+            else:
+                readable.append(shot)
+        made = []
+        for shot, output in zip(readable, _forward(model, readable), strict=True):
+            given = shot.source.image_id
+            made.append(_of_output(shot, first_id if given is None else given, output, least))
+            first_id += given is None
+        yield made
+
+
+def _forward(model: nn.Module, shots: list[Shot]) -> list[dict[str, Tensor]]:
+    if not shots:
+        return []
+    pictures = torch.from_numpy(np.stack([shot.fitted for shot in shots]))
+    return forward(model, pictures.to(next(model.parameters()).device))
+
+
+def _of_output(shot: Shot, image_id: int, output: dict[str, Tensor], least: float) -> Found:
+    # The rows that `detections_of` would drop go first, so that masks stay beside their boxes.
+    kept = (output["scores"] >= least) & (output["labels"] >= FIRST_LABEL)
+    kept &= torch.from_numpy(_has_area(output, shot.letterbox)).to(kept.device)
+    detections = detections_of({name: column[kept] for name, column in output.items()}, shot.letterbox)
+    masks: list[dict[str, Any]] = []
+    if "masks" in output:
+        shares = output["masks"][kept][:, 0].float().cpu().numpy()
+        masks = encode_masks(shares, detections.boxes, shot.letterbox)
+    return Found(shot, image_id, detections, masks)
+
+
+def _has_area(output: dict[str, Tensor], letterbox: Letterbox) -> NDArray[np.bool_]:
+    boxes = letterbox.to_original(output["boxes"].float().cpu().numpy())
+    return (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+
+
+def _check_numbers(threshold: float | None, *, batch: int, every: int, workers: int) -> None:
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise SynthError("the threshold is no score", found=f"{threshold:g}", expected="a number from 0 to 1")
+    for name, number, least in (("batch", batch, 1), ("every", every, 1), ("workers", workers, 0)):
+        if number < least:
+            raise SynthError(f"--{name} is too small", found=str(number), expected=f"at least {least}")
+
+
+def _info(run: Path, threshold: float) -> dict[str, Any]:
+    return {
+        "description": f"pictures that a detector has looked at; its detections are in {PREDICTIONS}",
+        "checkpoint": str(find_checkpoint(run)),
+        "threshold": threshold,
+        "least_score": _least_written(threshold),
+    }
+
+
+def _threshold(checkpoint: Checkpoint, given: float | None) -> float:
+    if given is not None:
+        return given
+    return DEFAULT_THRESHOLD if checkpoint.threshold is None else checkpoint.threshold
+
+
+def _least_written(threshold: float) -> float:
+    return min(LEAST_WRITTEN, threshold)
+
+
+def _notes(checkpoint: Checkpoint, inputs: Inputs) -> list[str]:
+    """Where the detector's category ids are not those of a COCO file among the inputs."""
+    ours = {key: label + 1 for label, key in enumerate(checkpoint.classes.keys)}
+    notes = []
+    for file, categories in inputs.categories.items():
+        theirs = {entry.get("sku") or entry.get("name"): entry.get("id") for entry in categories}
+        if any(theirs.get(key) != number for key, number in ours.items()):
+            notes.append(f"category ids are those of {IMAGES}, not those of {file}: load the detections with {IMAGES}")
+    return notes

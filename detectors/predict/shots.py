@@ -1,0 +1,168 @@
+"""Pictures on their way to a detector that is to be used: decoded as a viewer shows them, fitted, read ahead."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.errors import SynthError
+from assets.files.image_input import broken_picture, open_picture, reason_of
+from dataset.pictures import ORIENTATION, TURNED, read_picture
+from detectors.augment import Letterbox
+from detectors.models.detect import fit_picture
+from detectors.predict.inputs import FRAME_DIGITS, Input
+from detectors.predict.video_input import open_video
+
+Picture = NDArray[np.uint8]
+# Pictures read ahead by each thread: more only costs memory.
+READ_AHEAD = 2
+
+
+class Shot(NamedTuple):
+    """One picture. picture: (H, W, 3) uint8 RGB upright. fitted: the same in the size, letterbox: the way back.
+
+    name: for files about it, without suffix. frame: its number in a video, from 0; None for a still picture.
+    """
+
+    source: Input
+    name: str
+    frame: int | None
+    picture: Picture
+    fitted: Picture
+    letterbox: Letterbox
+
+
+class Unreadable(NamedTuple):
+    """What could not be read, and why."""
+
+    file: Path
+    reason: str
+
+
+Read = Callable[[], Shot | Unreadable]
+
+
+def read_shots(
+    items: Iterable[Input], size: tuple[int, int], *, every: int = 1, threads: int = 0
+) -> Generator[Shot | Unreadable, None, None]:
+    """The pictures of all inputs in order, of videos each `every`-th frame; `threads` read a few pictures ahead.
+
+    size: width and height of the network's input. Never holds more than a few pictures, however long a video is.
+    """
+    reads = (read for item in items for read in _reads_of(item, size, every))
+    if not threads:
+        yield from (read() for read in reads)
+        return
+    pool = ThreadPoolExecutor(threads)
+    waiting: deque[Future[Shot | Unreadable]] = deque()
+    try:
+        for read in reads:
+            waiting.append(pool.submit(read))
+            if len(waiting) > READ_AHEAD * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def count_shots(items: Iterable[Input], every: int) -> int:
+    """How many pictures there are to read, as far as the heads of videos tell the truth."""
+    return sum(_frames_told(item.file, every) if item.is_video else 1 for item in items)
+
+
+def read_upright(file: Path) -> Picture:
+    """(H, W, 3) uint8 RGB of a picture file, turned by its EXIF tag as viewers show it.
+
+    Raises SynthError where it cannot be read to its end.
+    """
+    from PIL import ImageOps
+
+    try:
+        with open_picture(file, str(file), "an image") as image:
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith("I"):
+                # 16 bits of grey, which `convert` would cut off instead of scaling.
+                grey = (np.asarray(upright, np.float64) / 257).clip(0, 255).astype(np.uint8)
+                return np.repeat(grey[..., None], 3, axis=2)
+            return np.array(upright.convert("RGB"))
+    except (SynthError, MemoryError):
+        raise
+    except Exception as error:  # decoders raise many kinds
+        raise broken_picture("an image", str(file), error) from error
+
+
+def turned_in_place(shot: Shot) -> bool:
+    """Whether viewers turn the picture without changing its size: its file alone does not tell how it was looked at."""
+    if shot.frame is not None or shot.source.size is not None:
+        return False
+    with open_picture(shot.source.file, str(shot.source.file), "an image") as image:
+        return image.getexif().get(ORIENTATION) in TURNED and image.size == shot.picture.shape[1::-1]
+
+
+def _reads_of(item: Input, size: tuple[int, int], every: int) -> Iterator[Read]:
+    if item.is_video:
+        yield from _frames(item, size, every)
+    else:
+        yield partial(_read_still, item, size)
+
+
+def _read_still(item: Input, size: tuple[int, int]) -> Shot | Unreadable:
+    try:
+        # The ids of a COCO file come with its way of counting pixels, which may be that of the unturned picture.
+        picture = read_picture(item.file, *item.size) if item.size else read_upright(item.file)
+    except SynthError as error:
+        return Unreadable(item.file, reason_of(error))
+    return _shot(item, item.name, None, picture, size)
+
+
+def _shot(item: Input, name: str, frame: int | None, picture: Picture, size: tuple[int, int]) -> Shot:
+    fitted, letterbox = fit_picture(picture, *size)
+    return Shot(item, name, frame, picture, fitted, letterbox)
+
+
+def _frames(item: Input, size: tuple[int, int], every: int) -> Iterator[Read]:
+    """Reads of the frames; decoding must go in order and happens here, only fitting is left to a thread."""
+    try:
+        video = open_video(item.file)
+    except SynthError as error:
+        unreadable = Unreadable(item.file, reason_of(error))
+        yield lambda: unreadable
+        return
+    frame = 0
+    try:
+        while video.grab():
+            if frame % every == 0:
+                good, picture = video.retrieve()
+                if good:
+                    yield partial(_fit_frame, item, frame, picture, size)
+            frame += 1
+    finally:
+        video.release()
+    if not frame:
+        yield lambda: Unreadable(item.file, "no frame of the video can be decoded")
+
+
+def _fit_frame(item: Input, frame: int, picture: Picture, size: tuple[int, int]) -> Shot:
+    # OpenCV's order of channels is BGR.
+    name = f"{item.name}_{frame:0{FRAME_DIGITS}d}"
+    return _shot(item, name, frame, np.ascontiguousarray(picture[..., ::-1]), size)
+
+
+def _frames_told(file: Path, every: int) -> int:
+    import cv2
+
+    try:
+        video = open_video(file)
+    except SynthError:
+        return 1  # the line that says so
+    told = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
+    video.release()
+    return max(1, -(-told // every))

@@ -1,0 +1,60 @@
+"""Pictures with what a detector has found in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dataset.masks import decode_mask
+from detectors.data.batch_sheet import label_color
+from detectors.data.image_set import Classes
+from detectors.evaluate.page.pictures import Color, Mark, draw_marks, save_jpeg
+from detectors.models.detect import Detections
+
+# Of the class's colour in the pixels of a mask; print stays readable under it.
+TINT = 0.35
+# Of white in the class's colour: words stand on it in black.
+PALE = 0.35
+
+
+def draw_found(
+    picture: NDArray[np.uint8],
+    found: Detections,
+    masks: Sequence[dict[str, Any]],
+    classes: Classes,
+    threshold: float,
+    file: Path,
+) -> None:
+    """Writes the (H, W, 3) picture as JPEG with boxes, names and scores of what reaches the threshold.
+
+    masks: COCO run lengths of the detections, or none. Every class has its colour, in every picture the same.
+    """
+    # The best is drawn last, over the others.
+    rows = [row for row in np.argsort(found.scores, kind="stable") if found.scores[row] >= threshold]
+    if masks:
+        picture = picture.copy()
+        for row in rows:
+            height, width = masks[row]["size"]
+            inside = decode_mask(masks[row]["counts"].encode("ascii"), height, width) > 0
+            color = np.array(class_color(int(found.labels[row])))
+            picture[inside] = (picture[inside] * (1 - TINT) + color * TINT).astype(np.uint8)
+    marks = [_mark(found, row, classes) for row in rows]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_jpeg(draw_marks(Image.fromarray(picture), marks), file)
+
+
+def class_color(label: int) -> Color:
+    """The colour of a class, pale enough for black words."""
+    red, green, blue = (round(part * (1 - PALE) + 255 * PALE) for part in label_color(label))
+    return red, green, blue
+
+
+def _mark(found: Detections, row: int, classes: Classes) -> Mark:
+    label = int(found.labels[row])
+    text = f"{classes.names[label]} {found.scores[row]:.2f}"
+    return Mark(found.boxes[row].astype(np.float64), class_color(label), False, text)

@@ -1,0 +1,1 @@
+"""Recognition of products by embeddings and galleries."""

@@ -1,0 +1,123 @@
+"""A trained embedder as one file that holds all that using it needs, and loads without running anyone's code."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from assets.errors import SynthError
+from assets.files.atomic import write_whole
+from assets.files.models import check_model
+from detectors.checkpoints.detector import BEST, DAMAGED, LAST, check_format, versions
+from detectors.checkpoints.fields import EmbedderCheckpointFields
+from detectors.checkpoints.network_weights import check_weights, outline_network, versions_hint
+from detectors.checkpoints.tensor_file import read_tensor_file
+from detectors.recognition.embedder.network import EmbedderSpec, EmbeddingNet, check_maps
+from detectors.recognition.embedder.softmax import Softmax
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class EmbedderCheckpoint:
+    """An embedder. keys: the SKUs it was trained on, in the order of the loss's classes.
+
+    settings: of the run, as JSON. data: hash of each data set. score: of the validation, where there was one.
+    head: weights of the classifier where the loss is one. training: what going on needs (weights before averaging,
+    loss, optimizers, record); empty in the best checkpoint.
+    """
+
+    spec: EmbedderSpec
+    weights: dict[str, Tensor]
+    keys: tuple[str, ...]
+    settings: dict[str, Any]
+    data: dict[str, str]
+    step: int = 0
+    score: dict[str, float] = field(default_factory=dict)
+    head: dict[str, Tensor] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+def save_embedder_checkpoint(checkpoint: EmbedderCheckpoint, path: Path) -> None:
+    """Writes the file, whole or not at all."""
+    content = {
+        "embedder_format": FORMAT,
+        "embedder": checkpoint.spec.to_json(),
+        "weights": checkpoint.weights,
+        "keys": list(checkpoint.keys),
+        # As text: torch's safe loader takes no Path, and JSON takes everything that settings are made of.
+        "settings": json.dumps(checkpoint.settings),
+        "data": checkpoint.data,
+        "step": checkpoint.step,
+        "score": checkpoint.score,
+        "head": checkpoint.head,
+        "training": checkpoint.training,
+        "versions": versions(),
+    }
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_whole(path, buffer.getvalue())
+
+
+def load_embedder_checkpoint(run: Path) -> EmbedderCheckpoint:
+    """The best checkpoint of a run's folder, else its last, or the file itself, on the CPU.
+
+    Raises SynthError where it is missing, damaged or no embedder.
+    """
+    path = _find(run)
+    content = read_tensor_file(path, "the checkpoint")
+    _check_kind(content, str(path))
+    fields = check_model(EmbedderCheckpointFields, content, "the embedder", str(path), DAMAGED)
+    spec = EmbedderSpec.from_json(fields.embedder.model_dump())
+    check_weights(outline_embedder(spec), fields.weights, str(path), versions_hint(fields.versions))
+    _check_head(fields, str(path))
+    names = ("weights", "keys", "settings", "data", "step", "score", "head", "training", "versions")
+    return EmbedderCheckpoint(spec=spec, **{name: getattr(fields, name) for name in names})
+
+
+def _check_kind(content: Any, where: str) -> None:
+    """Raises SynthError for what is no embedder of this version, in the words that help."""
+    if not isinstance(content, dict) or "embedder" not in content:
+        spec = content.get("spec") if isinstance(content, dict) and "classes" in content else None
+        detector = spec.get("detector") if isinstance(spec, dict) else None
+        raise SynthError(
+            "this is no embedder",
+            where=where,
+            found=f"a detector ({detector[:100]})" if isinstance(detector, str) else type(content).__name__,
+            expected="what 'synth embedder train --out' wrote",
+        )
+    check_format(content.get("embedder_format"), FORMAT, "the embedder", where)
+
+
+def _check_head(fields: EmbedderCheckpointFields, where: str) -> None:
+    """Raises SynthError where the classifier is not one over the keys."""
+    if fields.head:
+        with torch.device("meta"):
+            expected = Softmax(len(fields.keys), fields.embedder.dim).state_dict()
+        check_weights(expected, fields.head, where, DAMAGED)
+
+
+@lru_cache(maxsize=8)
+def outline_embedder(spec: EmbedderSpec) -> dict[str, Tensor]:
+    """Names, shapes and types of an embedder's weights. Raises SynthError where it cannot be built."""
+    return outline_network(lambda: EmbeddingNet(spec), lambda net: check_maps(net, spec))
+
+
+def _find(run: Path) -> Path:
+    for path in (run, run / BEST, run / LAST):
+        if path.is_file():
+            return path
+    raise SynthError(
+        "there is no trained embedder",
+        where=str(run),
+        found="a folder without checkpoints" if run.is_dir() else "nothing",
+        expected=f"a folder that 'synth embedder train --out' wrote ({BEST}, {LAST}), or a checkpoint file",
+    )

@@ -1,0 +1,299 @@
+"""Crops to learn from: cut once out of their pictures with some surrounding, then read one by one in any order.
+
+Training draws crops of all pictures at random; decoding a whole picture for each of them would take most of its time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from assets.errors import SynthError
+from assets.files.atomic import whole_file, write_whole
+from assets.files.image_input import decode_pixels
+from assets.files.json_input import read_json
+from assets.limits import DATASET_JSON
+from dataset.pictures import read_picture
+from detectors.augment.view import resize
+from detectors.data.image_set import IGNORED, ImageSet
+from detectors.recognition.embedder.crops import Picture, crop_edges, fit_square, prepare_crop
+from detectors.recognition.embedder.sampling import Purpose, stream
+from detectors.training.loader import PREFETCH, ProcessLoader, calm_worker
+
+# Share of a box's sides that is kept around it, for boxes that are off and pictures that are turned.
+SURROUNDING = 0.35
+# Stored crops are this much larger than the network's input, which augmentation zooms into.
+SPARE_SIZE = 1.3
+QUALITY = 95
+# Written last and taken away first: where it lies, the crops beside it are complete.
+HEAD = "crops.json"
+
+
+class Cut(NamedTuple):
+    """A product with its surrounding. picture: (h, w, 3) uint8 RGB. box: (4,) float32 xyxy in its pixels."""
+
+    picture: Picture
+    box: NDArray[np.float32]
+
+
+class CropSource(Protocol):
+    """What a training reads crops from. labels: (N,) classes."""
+
+    @property
+    def labels(self) -> NDArray[np.int32]: ...
+
+    def read(self, index: int) -> Cut:
+        """The crop at a place."""
+        ...
+
+
+@dataclass(frozen=True)
+class CropChoice:
+    """Which boxes are worth a crop. least_side: of the shorter side, pixels. least_visible: share that is not hidden.
+
+    most: crops of a SKU from one data set; which ones is drawn. A box of unknown visibility counts as visible.
+    """
+
+    least_side: float = 16.0
+    least_visible: float = 0.3
+    most: int | None = None
+
+    def rows(self, images: ImageSet, *, seed: int) -> NDArray[np.int64]:
+        """The annotations chosen, rising."""
+        sides = (images.boxes[:, 2:] - images.boxes[:, :2]).min(axis=1, initial=math.inf)
+        hidden = images.visibility < self.least_visible
+        rows = np.flatnonzero((images.labels != IGNORED) & (sides >= self.least_side) & ~hidden)
+        if self.most is None:
+            return rows
+        order = stream(seed, Purpose.LIMIT).permutation(rows)
+        labels = images.labels[order]
+        by_label = np.argsort(labels, kind="stable")
+        first = np.searchsorted(labels[by_label], labels[by_label])
+        return np.sort(order[by_label[np.arange(len(order)) - first < self.most]])
+
+
+class _PicturesOf(Dataset[Any]):
+    """One picture after another, each with its chosen boxes, handed to `work`."""
+
+    def __init__(self, images: ImageSet, rows: NDArray[np.int64], work: Callable[[Picture, NDArray], Any]) -> None:
+        owner = images.image_of_box()[rows]
+        self.images, self.work = images, work
+        self.shown, first = np.unique(owner, return_index=True)
+        self.spans = [rows[start:stop] for start, stop in zip(first, [*first[1:], len(rows)], strict=True)]
+
+    def __len__(self) -> int:
+        return len(self.shown)
+
+    def __getitem__(self, place: int) -> list[Any] | SynthError:
+        index = int(self.shown[place])
+        width, height = (int(side) for side in self.images.sizes[index])
+        try:
+            picture = read_picture(self.images.path(index), width, height)
+        except SynthError as error:
+            # Handed on as a value: torch would wrap the traceback of the worker around its text.
+            return error
+        return [self.work(picture, self.images.boxes[row]) for row in self.spans[place]]
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """Cuts boxes as recognition does: prepared and fitted into a square."""
+
+    side: int
+    margin: float
+
+    def __call__(self, picture: Picture, box: NDArray) -> Picture:
+        return fit_square(prepare_crop(picture, box, margin=self.margin), self.side)
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """Cuts boxes with their surrounding, coded as JPEG. side: of the network's input."""
+
+    side: int
+
+    def __call__(self, picture: Picture, box: NDArray) -> tuple[bytes, NDArray[np.float32]]:
+        left, top, right, bottom = crop_edges(box, picture.shape[1], picture.shape[0], margin=SURROUNDING)
+        region = picture[top:bottom, left:right]
+        scale = min(1.0, SPARE_SIZE * self.side / float((box[2:] - box[:2]).max()))
+        height, width = region.shape[:2]
+        small = resize(region, max(1, round(width * scale)), max(1, round(height * scale)))
+        factor = np.array([small.shape[1] / width, small.shape[0] / height] * 2)
+        options = [cv2.IMWRITE_JPEG_QUALITY, QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _FULL_COLOR]
+        coded = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), options)[1]
+        return coded.tobytes(), ((np.asarray(box, np.float64) - [left, top, left, top]) * factor).astype(np.float32)
+
+
+# Small print is coloured: colour at half the resolution would blur it.
+_FULL_COLOR = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
+
+
+def each_crop(
+    images: ImageSet,
+    rows: NDArray[np.int64],
+    work: Callable[[Picture, NDArray], Any],
+    *,
+    workers: int = 0,
+) -> Iterator[Any]:
+    """Yields what `work` makes of each chosen box (picture, xyxy), in their order; every picture is read once.
+
+    rows: annotations, rising. Raises SynthError where a picture cannot be read, ValueError for rows in disorder.
+    """
+    if (np.diff(rows) < 0).any():
+        raise ValueError("rows of annotations must rise: crops come picture by picture")
+    dataset = _PicturesOf(images, rows, work)
+    loader = ProcessLoader(
+        dataset,
+        batch_size=None,
+        num_workers=workers,
+        worker_init_fn=calm_worker,
+        prefetch_factor=PREFETCH if workers else None,
+        collate_fn=_as_it_is,
+    )
+    for made in loader:
+        if isinstance(made, SynthError):
+            raise made
+        yield from made
+
+
+def _as_it_is(item: Any) -> Any:
+    return item
+
+
+def store_crops(
+    images: ImageSet,
+    rows: NDArray[np.int64],
+    folder: Path,
+    *,
+    side: int,
+    data_hash: str = "",
+    workers: int = 0,
+    advance: Callable[[int], None] = lambda count: None,
+) -> StoredCrops:
+    """Cuts the chosen boxes of a set into `folder`, or takes what an earlier call left there.
+
+    data_hash: of the data set; crops of another state of it are cut again.
+    """
+    chosen = hashlib.sha256(rows.tobytes()).hexdigest()
+    head = {"set": images.name, "side": side, "surrounding": SURROUNDING, "rows": chosen, "data": data_hash}
+    labels = images.labels[rows].tolist()
+    cuts = each_crop(images, rows, Cutting(side), workers=workers)
+    made = ((coded, box, label) for (coded, box), label in zip(cuts, labels, strict=True))
+    return write_crops(made, folder, head, advance=advance)
+
+
+def write_crops(
+    made: Iterable[tuple[bytes, NDArray[np.float32], int]],
+    folder: Path,
+    head: dict[str, Any],
+    *,
+    advance: Callable[[int], None] = lambda count: None,
+) -> StoredCrops:
+    """Writes JPEGs with their boxes and labels, unless crops of the same head are there: then nothing is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if _head_of(folder) == head:
+        stored = StoredCrops(folder)
+        advance(len(stored))
+        return stored
+    (folder / HEAD).unlink(missing_ok=True)
+    offsets, boxes, labels = [0], [], []
+    with whole_file(folder / "crops.bin") as file:
+        for coded, box, label in made:
+            file.write(coded)
+            offsets.append(offsets[-1] + len(coded))
+            boxes.append(box)
+            labels.append(label)
+            advance(1)
+    columns: dict[str, NDArray] = {
+        "offsets": np.array(offsets, np.int64),
+        "boxes": np.array(boxes, np.float32).reshape(-1, 4),
+        "labels": np.array(labels, np.int32),
+    }
+    for name, column in columns.items():
+        with whole_file(folder / f"{name}.npy") as file:
+            np.save(file, column)
+    write_whole(folder / HEAD, json.dumps(head).encode())
+    return StoredCrops(folder)
+
+
+def _head_of(folder: Path) -> Any:
+    file = folder / HEAD
+    with suppress(SynthError):  # one that cannot be read is as good as none: the crops are made again
+        return read_json(file, DATASET_JSON, "the crops of the run")
+    return None
+
+
+@dataclass(frozen=True)
+class StoredCrops:
+    """Crops of one data set, as `store_crops` left them; mapped, so that loader processes share them."""
+
+    folder: Path
+
+    @cached_property
+    def labels(self) -> NDArray[np.int32]:
+        """(N,) classes."""
+        return np.load(self.folder / "labels.npy")
+
+    @cached_property
+    def boxes(self) -> NDArray[np.float32]:
+        """(N, 4) xyxy in the pixels of each stored crop."""
+        return np.load(self.folder / "boxes.npy")
+
+    @cached_property
+    def _offsets(self) -> NDArray[np.int64]:
+        return np.load(self.folder / "offsets.npy")
+
+    @cached_property
+    def _data(self) -> NDArray[np.uint8]:
+        empty = not self._offsets[-1]
+        return np.zeros(0, np.uint8) if empty else np.memmap(self.folder / "crops.bin", np.uint8, mode="r")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(self, index: int) -> Cut:
+        """The crop at a place."""
+        coded = self._data[self._offsets[index] : self._offsets[index + 1]]
+        where = f"{self.folder}: crop {index}"
+        picture = decode_pixels(np.asarray(coded).tobytes(), cv2.IMREAD_COLOR, where, "a stored crop")
+        return Cut(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), self.boxes[index])
+
+
+@dataclass(frozen=True)
+class JoinedCrops:
+    """Several sources as one, in their order."""
+
+    sources: tuple[CropSource, ...]
+
+    @cached_property
+    def labels(self) -> NDArray[np.int32]:
+        """(N,) classes."""
+        return np.concatenate([source.labels for source in self.sources])
+
+    @cached_property
+    def _first(self) -> NDArray[np.int64]:
+        return np.cumsum([0, *(len(source.labels) for source in self.sources)])
+
+    def read(self, index: int) -> Cut:
+        """The crop at a place."""
+        source = int(np.searchsorted(self._first, index, side="right")) - 1
+        return self.sources[source].read(index - int(self._first[source]))
+
+
+def prepared_crops(source: CropSource, places: Iterable[int], margin: float) -> Iterator[Picture]:
+    """The crops at some places as an embedder takes them, one after another. margin: share around the box."""
+    for place in places:
+        cut = source.read(int(place))
+        yield prepare_crop(cut.picture, cut.box, margin=margin)

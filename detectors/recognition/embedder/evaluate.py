@@ -1,0 +1,295 @@
+"""`synth embedder evaluate`: crops of one data set looked for among crops of another, to tables and a report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from assets.errors import SynthError
+from assets.files.atomic import write_whole
+from assets.plurals import count_of, counts_of
+from assets.progress import StepProgress
+from detectors.data.class_match import rename_classes
+from detectors.data.image_set import Classes, ImageSet
+from detectors.data.mix import Purpose, stream
+from detectors.data.prepare import DataSettings, read_one
+from detectors.device import loader_processes
+from detectors.evaluate.metrics.bootstrap import Interval, bootstrap
+from detectors.recognition.embedder.checkpoint import load_embedder_checkpoint
+from detectors.recognition.embedder.crop_store import CropChoice, Fitting, each_crop
+from detectors.recognition.embedder.load import Embedder, load_embedder
+from detectors.recognition.embedder.retrieval import (
+    UNKNOWN,
+    AtThreshold,
+    Ranking,
+    Retrieval,
+    SkuRow,
+    at_threshold,
+    by_sku,
+    choose_threshold,
+    confusions,
+    measure,
+    rank_skus,
+)
+from detectors.recognition.embedder.softmax import classify
+
+SPLITS = ("train", "val", "test")
+QUERY_SPLITS = ("test", "val", "train")
+BATCH = 64
+# Rows of the tables on the screen; the report has all.
+SHOWN = 12
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """What is looked for where. gallery: rendered or real crops of known SKUs. queries: crops to name.
+
+    views: of a SKU at most, drawn. threshold_data: queries of which the score for unknown products is chosen; without
+    it the one of the training's validation is used, never one chosen on `queries`.
+    """
+
+    run: Path
+    gallery: Path
+    queries: Path
+    threshold_data: Path | None = None
+    out: Path | None = None
+    views: int | None = None
+    choice: CropChoice = field(default_factory=CropChoice)
+    images: Path | None = None
+    skip_bad: bool = False
+    workers: int | None = None
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class EmbedReport:
+    """What was measured. keys: of the SKUs that rows and confusions name by their place. confusions: (SKU, taken for,
+    times). top1: with where 95 of 100 such sets of queries would put it. at: what the threshold does, if there is one.
+    """
+
+    embedder: str
+    gallery: str
+    queries: str
+    numbers: Retrieval
+    top1: Interval
+    at: AtThreshold | None
+    keys: tuple[str, ...]
+    skus: tuple[SkuRow, ...]
+    confusions: tuple[tuple[int, int, int], ...]
+
+    def to_json(self) -> str:
+        """With the SKUs' keys in place of numbers; what is not known is null."""
+
+        def key(sku: int) -> str | None:
+            return None if sku == UNKNOWN else self.keys[sku]
+
+        rows = [{**asdict(row), "sku": key(row.sku), "taken_for": key(row.taken_for)} for row in self.skus]
+        content = {
+            "embedder": self.embedder,
+            "gallery": self.gallery,
+            "queries": self.queries,
+            "numbers": _finite(asdict(self.numbers)),
+            "top1": _finite(asdict(self.top1)),
+            "at_threshold": None if self.at is None else _finite(asdict(self.at)),
+            "skus": rows,
+            "confusions": [[key(true), key(named), times] for true, named, times in self.confusions],
+        }
+        return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def evaluate_embedder(settings: EvaluateSettings, console: Console) -> EmbedReport:
+    """Embeds both sets, compares all with all, prints tables and writes report.json.
+
+    Raises SynthError where no query shows a SKU of the gallery.
+    """
+    embedder = load_embedder(settings.run, device=settings.device)
+    gallery = _read(settings.gallery, "gallery", SPLITS, settings, console)
+    views = CropChoice(settings.choice.least_side, settings.choice.least_visible, settings.views)
+    vectors, labels, _ = _embed(embedder, gallery, views, settings, console)
+    known = _Known(embedder, vectors, labels, gallery.classes)
+    queries = _read(settings.queries, "queries", QUERY_SPLITS, settings, console)
+    ranking, groups = _rank(known, queries, settings, console)
+    if not ranking.known.any():
+        raise SynthError(
+            "no query shows a SKU of the gallery",
+            found=", ".join(queries.classes.keys[:5]),
+            expected=", ".join(gallery.classes.keys[:5]),
+            hint="SKUs are matched by their key, else by name",
+        )
+    report = EmbedReport(
+        embedder=embedder.fingerprint,
+        gallery=str(settings.gallery),
+        queries=str(settings.queries),
+        numbers=measure(ranking, skus=len(np.unique(labels)), views=len(labels)),
+        top1=_interval(ranking, groups, settings.seed),
+        at=_at_threshold(known, ranking, settings, console),
+        keys=gallery.classes.keys,
+        skus=tuple(by_sku(ranking)),
+        confusions=tuple(confusions(ranking)),
+    )
+    home = settings.run if settings.run.is_dir() else settings.run.parent
+    out = settings.out or home / "evaluation"
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(out / "report.json", report.to_json().encode())
+    print_report(console, report)
+    console.print(f"report: {out / 'report.json'}", highlight=False, markup=False, soft_wrap=True)
+    return report
+
+
+def _read(path: Path, name: str, splits: tuple[str, ...], settings: EvaluateSettings, console: Console) -> ImageSet:
+    def tell(line: str) -> None:
+        console.print(line, highlight=False, markup=False)
+
+    options = DataSettings(images=settings.images, skip_bad=settings.skip_bad)
+    return read_one(path, name, options, splits=splits, tell=tell)
+
+
+def _embed(
+    embedder: Embedder, images: ImageSet, choice: CropChoice, settings: EvaluateSettings, console: Console
+) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
+    """Vectors of the chosen boxes, their labels and the groups of their images."""
+    rows = choice.rows(images, seed=settings.seed)
+    workers = settings.workers if settings.workers is not None else loader_processes()
+    with StepProgress(console, f"embedding {images.name}", total=len(rows), unit="crops") as progress:
+        vectors = embed_boxes(embedder, images, rows, workers=workers, advance=progress.count)
+    return vectors, images.labels[rows], images.groups[images.image_of_box()[rows]]
+
+
+def embed_boxes(
+    embedder: Embedder,
+    images: ImageSet,
+    rows: NDArray[np.int64],
+    *,
+    workers: int = 0,
+    advance: Callable[[int], None] = lambda count: None,
+) -> NDArray[np.float32]:
+    """(N, dim) vectors of the annotations at `rows` (rising), cut as recognition cuts them.
+
+    Every picture is read once. advance: called with the number of crops done. Raises SynthError where a picture
+    cannot be read, ValueError for rows in disorder.
+    """
+    vectors = np.empty((len(rows), embedder.dim), np.float32)
+    done = 0
+    for squares in _squares(embedder, images, rows, workers):
+        vectors[done : done + len(squares)] = embedder.embed_squares(squares).cpu().numpy()
+        done += len(squares)
+        advance(len(squares))
+    return vectors
+
+
+def classify_boxes(
+    embedder: Embedder, images: ImageSet, rows: NDArray[np.int64], head: dict[str, Tensor], *, workers: int = 0
+) -> NDArray[np.int64]:
+    """(N,) the class that a softmax classifier names for each annotation at `rows`. head: of its checkpoint."""
+    head = {name: value.to(embedder.device) for name, value in head.items()}
+    named = [
+        classify(embedder.points(squares), head, most=1)[0][:, 0].cpu().numpy()
+        for squares in _squares(embedder, images, rows, workers)
+    ]
+    return np.concatenate([np.zeros(0, np.int64), *named])
+
+
+def _squares(embedder: Embedder, images: ImageSet, rows: NDArray[np.int64], workers: int) -> Iterator[Tensor]:
+    """(B, side, side, 3) uint8 crops, a batch at a time."""
+    remaining = each_crop(images, rows, Fitting(embedder.side, embedder.margin), workers=workers)
+    while some := list(islice(remaining, BATCH)):
+        yield torch.from_numpy(np.stack(some))
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What queries are compared with. vectors: (N, dim) float32. labels: (N,) int32, index into classes."""
+
+    embedder: Embedder
+    vectors: NDArray[np.float32]
+    labels: NDArray[np.int32]
+    classes: Classes
+
+
+def _rank(
+    known: _Known, queries: ImageSet, settings: EvaluateSettings, console: Console
+) -> tuple[Ranking, NDArray[np.int32]]:
+    """The queries against the gallery, and the group of each: photographs of one arrangement are one.
+
+    Boxes of classes that the gallery lacks are products that it does not know.
+    """
+    vectors, own, groups = _embed(known.embedder, queries, settings.choice, settings, console)
+    place = {key: label for label, key in enumerate(known.classes.keys)}
+    table = np.array([place.get(key, UNKNOWN) for key in rename_classes(queries, known.classes).keys], np.int64)
+    return rank_skus(known.vectors, known.labels, vectors, table[own]), groups
+
+
+def _interval(ranking: Ranking, groups: NDArray[np.int32], seed: int) -> Interval:
+    """Top-1 of the known queries by a bootstrap over groups."""
+    right = (ranking.rank[ranking.known] == 1).astype(np.float64)
+
+    def top1(weights: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.array([(weights * right).sum() / max(weights.sum(), 1)])
+
+    rng = stream(seed, Purpose.BOOTSTRAP)
+    return bootstrap(top1(np.ones(len(right), np.int64)), top1, groups[ranking.known], rng=rng)[0]
+
+
+def _at_threshold(known: _Known, ranking: Ranking, settings: EvaluateSettings, console: Console) -> AtThreshold | None:
+    if settings.threshold_data is not None:
+        held = _read(settings.threshold_data, "threshold", QUERY_SPLITS, settings, console)
+        threshold = choose_threshold(_rank(known, held, settings, console)[0])
+    else:
+        threshold = load_embedder_checkpoint(settings.run).score.get("threshold", float("nan"))
+    return at_threshold(ranking, threshold) if np.isfinite(threshold) else None
+
+
+def print_report(console: Console, report: EmbedReport) -> None:
+    """Numbers, the weakest SKUs and the most frequent confusions, as tables."""
+    numbers = report.numbers
+    known = counts_of(SKU=numbers.skus, view=numbers.views)
+    table = Table(title=f"{count_of(numbers.queries, 'crop')} of known SKUs among {known}")
+    for column in ("top-1", "top-5", "MRR", "lead right / wrong", "AUROC", "FPR at 95 % TPR"):
+        table.add_column(column, justify="right")
+    lead = f"{numbers.margin_right:.3f} / {numbers.margin_wrong:.3f}"
+    shares = [f"{value:.1%}" for value in (numbers.top1, numbers.top5)]
+    table.add_row(*shares, f"{numbers.mrr:.3f}", lead, f"{numbers.auroc:.3f}", f"{numbers.fpr95:.1%}")
+    console.print(table)
+    spread = (
+        "" if np.isnan(report.top1.low) else f"top-1 lies within {report.top1.low:.1%} to {report.top1.high:.1%} (95 %)"
+    )
+    console.print("; ".join(filter(None, (spread, report.top1.note))), highlight=False)
+    unknown = "each query's own SKU left out" if numbers.simulated else f"{numbers.unknown} crops of other products"
+    console.print(f"unknown products: {unknown}", highlight=False)
+    if report.at is not None:
+        at = report.at
+        refused = "" if np.isnan(at.refused) else f", {at.refused:.1%} of unknown products refused"
+        console.print(
+            f"at a score of {at.threshold:.3f}, chosen on validation: {at.accepted:.1%} accepted, {at.right:.1%} "
+            f"accepted and right{refused}",
+            highlight=False,
+        )
+    _print_skus(console, report)
+
+
+def _print_skus(console: Console, report: EmbedReport) -> None:
+    weak = [row for row in report.skus if row.right < row.queries][:SHOWN]
+    if not weak:
+        return
+    table = Table("SKU", "crops", "right", "taken for", title="weakest SKUs")
+    for row in weak:
+        taken = f"{report.keys[row.taken_for]} ({row.times})" if row.taken_for != UNKNOWN else ""
+        table.add_row(report.keys[row.sku], str(row.queries), f"{row.right / row.queries:.0%}", taken)
+    console.print(table)
+
+
+def _finite(numbers: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows no nan."""
+    return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in numbers.items()}

@@ -1,0 +1,125 @@
+"""An embedder that is to be used: crops in, points out, known by a fingerprint of all that decides them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from detectors.checkpoints.pretrained import packaged_weights, timm_weights
+from detectors.checkpoints.weights import IMAGENET, NONE, PACKAGED, fit_weights, read_weights
+from detectors.device import pick_device
+from detectors.recognition.embedder.checkpoint import load_embedder_checkpoint
+from detectors.recognition.embedder.crops import Picture, fit_square, prepare_crop
+from detectors.recognition.embedder.network import MARGIN, EmbedderSpec, EmbeddingNet, check_maps, make_spec
+
+__all__ = ["Embedder", "load_embedder", "new_embedder", "prepare_crop"]
+
+# Of how crops are cut, fitted and normalised, apart from what the spec says: raise it when that code changes what
+# comes out, and every gallery made before is refused.
+PREPROCESSING = 1
+# Of the weights that untrained heads are drawn with: the same backbone gives the same embedder everywhere.
+HEAD_SEED = 0
+
+
+class Embedder:
+    """A network on its device. side: pixels of its square input. dim: numbers per crop.
+
+    margin: for `prepare_crop`. fingerprint: SHA-256 over weights, architecture and preprocessing; vectors of two
+    embedders may be compared only if it is the same.
+    """
+
+    def __init__(self, spec: EmbedderSpec, net: EmbeddingNet, device: torch.device) -> None:
+        self.spec = spec
+        self.side, self.dim, self.margin = spec.side, spec.dim, spec.margin
+        self.fingerprint = fingerprint(spec, net.state_dict())
+        self.device = device
+        self.net = net.eval().to(device, memory_format=torch.channels_last)
+        self._mean, self._std = (
+            torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (spec.mean, spec.std)
+        )
+
+    def embed(self, crops: Iterable[Picture], *, batch: int = 64) -> NDArray[np.float32]:
+        """(N, dim) vectors of length 1. crops: (H, W, 3) uint8 RGB of any size, read `batch` at a time."""
+        vectors = [self.embed_squares(squares).cpu().numpy() for squares in self.squares(crops, batch=batch)]
+        return np.concatenate([np.zeros((0, self.dim), np.float32), *vectors])
+
+    def squares(self, crops: Iterable[Picture], *, batch: int = 64) -> Iterator[Tensor]:
+        """Crops as the network's input, (B, side, side, 3) uint8, `batch` at a time."""
+        remaining = iter(crops)
+        while some := list(islice(remaining, batch)):
+            yield torch.from_numpy(np.stack([fit_square(crop, self.side) for crop in some]))
+
+    def embed_squares(self, squares: Tensor) -> Tensor:
+        """(B, dim) float32 of length 1 on the embedder's device, of crops that are fitted already."""
+        return functional.normalize(self.points(squares), dim=1)
+
+    @torch.inference_mode()
+    def points(self, squares: Tensor) -> Tensor:
+        """(B, dim) float32 before they are brought to length 1, as a classifier takes them."""
+        images = normalise(squares.to(self.device), self._mean, self._std)
+        return self.net.points(images.contiguous(memory_format=torch.channels_last)).float()
+
+
+def normalise(squares: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """(B, 3, S, S) float32 of (B, S, S, 3) uint8; mean, std: (1, 3, 1, 1) in shares of full scale."""
+    return (squares.permute(0, 3, 1, 2).to(torch.float32) / 255 - mean) / std
+
+
+def load_embedder(path: Path, *, device: str = "auto") -> Embedder:
+    """The embedder of a run's folder (its best checkpoint) or of a checkpoint file.
+
+    Raises SynthError for anything else, and says so where it is a detector's.
+    """
+    checkpoint = load_embedder_checkpoint(path)
+    net = EmbeddingNet(checkpoint.spec)
+    net.load_state_dict(checkpoint.weights)
+    return Embedder(checkpoint.spec, net, pick_device(device))
+
+
+def new_embedder(
+    backbone: str, *, dim: int, side: int, weights: str | Path, device: str = "auto", margin: float = MARGIN
+) -> Embedder:
+    """An embedder that was never trained: pretrained features under an orthonormal projection, a usable baseline.
+
+    weights: "none", "imagenet", "packaged" or a file, for the backbone. Raises SynthError where they cannot be had or
+    do not fit.
+    """
+    spec = make_spec(backbone, dim=dim, side=side, margin=margin)
+    net, _ = build_net(spec, str(weights))
+    return Embedder(spec, net, pick_device(device))
+
+
+def build_net(spec: EmbedderSpec, weights: str) -> tuple[EmbeddingNet, list[str]]:
+    """An untrained network with pretrained weights in its backbone, and in words what was loaded."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(HEAD_SEED)
+        net = EmbeddingNet(spec)
+    check_maps(net, spec)
+    if weights == NONE:
+        return net, [f"weights: begun at random (--weights {NONE})"]
+    if weights == IMAGENET:
+        state, source = timm_weights(spec.backbone)
+    elif weights == PACKAGED:
+        state, source = packaged_weights(spec.backbone), "ImageNet, packaged"
+    else:
+        state, source = read_weights(Path(weights))[0], Path(weights).name
+    return net, fit_weights(net, state, source).lines()
+
+
+def fingerprint(spec: EmbedderSpec, weights: dict[str, Tensor]) -> str:
+    """SHA-256 over architecture, preprocessing and every number of the weights, the same on every device."""
+    digest = hashlib.sha256(json.dumps([PREPROCESSING, spec.to_json()], sort_keys=True).encode())
+    for name in sorted(weights):
+        value = weights[name].detach().cpu().contiguous()
+        digest.update(f"{name}\0{value.dtype}\0{tuple(value.shape)}\0".encode())
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()

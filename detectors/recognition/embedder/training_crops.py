@@ -1,0 +1,116 @@
+"""From data sets to the crops that an embedder learns from, and those that it is judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from assets.files.atomic import write_whole
+from assets.plurals import count_of
+from assets.progress import StepProgress
+from dataset.identity import claim_data
+from detectors.data.image_set import Classes, ImageSet
+from detectors.data.prepare import REAL, TrainingData, prepare_training
+from detectors.data.shard_set import ShardSet
+from detectors.device import loader_processes
+from detectors.recognition.embedder.crop_store import CropSource, JoinedCrops, StoredCrops, store_crops
+from detectors.recognition.embedder.sampling import Pools, Purpose, check_pools, stream
+from detectors.recognition.embedder.settings import EmbedSettings
+from detectors.recognition.embedder.shard_crops import store_shard_crops
+from detectors.recognition.embedder.validate import Validation
+
+
+@dataclass(frozen=True)
+class TrainingCrops:
+    """What is learned from and judged on. real: (N,) whether a crop is of a photograph."""
+
+    source: CropSource
+    real: NDArray[np.bool_]
+    pools: Pools
+    validation: Validation | None
+    classes: Classes
+    hashes: dict[str, str]
+
+
+def open_crops(settings: EmbedSettings, console: Console, earlier: Mapping[str, str] | None = None) -> TrainingCrops:
+    """Reads and checks the data, and cuts its crops once.
+
+    earlier: what the last checkpoint knows the data by. Raises SynthError where they are others by now.
+    """
+    lines: list[str] = []
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        console.print(line, highlight=False, markup=False)
+
+    data = prepare_training(settings.data, seed=settings.seed, tell=tell)
+    claim_data(settings.out, data.identities, earlier)
+    trained, held = _hold_out(data, settings, tell)
+    sources = [_cut(images, f"train-{images.name}", data, settings, console) for images in trained]
+    source = JoinedCrops(tuple(sources))
+    pools = Pools.of(source.labels, len(data.classes))
+    check_pools(pools)
+    absent = int((pools.counts() == 0).sum())
+    tell(f"{count_of(len(source.labels), 'crop')} of {count_of(len(data.classes) - absent, 'SKU')} to learn from")
+    if absent:
+        tell(f"{count_of(absent, 'SKU')} without a crop that is large and visible enough")
+    validation = None
+    if held:
+        asked = JoinedCrops(tuple(_cut(images, f"held-{images.name}", data, settings, console) for images in held))
+        validation = Validation.of(source, asked, classes=len(data.classes), seed=settings.seed)
+        tell(f"{len(validation.asked)} held-out crops are looked for among {len(validation.shown)} to validate")
+    write_whole(settings.out / "data.txt", ("\n".join(lines) + "\n").encode())
+    real = np.concatenate(
+        [np.full(len(one.labels), images.name == REAL) for one, images in zip(sources, trained, strict=True)]
+    )
+    return TrainingCrops(source, real, pools, validation, data.classes, data.hashes)
+
+
+def _cut(
+    images: ImageSet | ShardSet, name: str, data: TrainingData, settings: EmbedSettings, console: Console
+) -> StoredCrops:
+    workers = settings.workers if settings.workers is not None else loader_processes()
+    rows = np.zeros(0, np.int64) if isinstance(images, ShardSet) else settings.choice.rows(images, seed=settings.seed)
+    total, unit = (len(images), "pictures") if isinstance(images, ShardSet) else (len(rows), "crops")
+    with StepProgress(console, f"crops of {images.name}", total=total, unit=unit) as progress:
+        folder, data_hash = settings.out / "crops" / name, data.hashes[images.name]
+        side = settings.side
+        if isinstance(images, ShardSet):
+            choice = settings.choice
+            return store_shard_crops(
+                images, choice, folder, side=side, data_hash=data_hash, workers=workers, advance=progress.count
+            )
+        return store_crops(
+            images, rows, folder, side=side, data_hash=data_hash, workers=workers, advance=progress.count
+        )
+
+
+def _hold_out(
+    data: TrainingData, settings: EmbedSettings, tell: Callable[[str], None]
+) -> tuple[list[ImageSet | ShardSet], list[ImageSet]]:
+    """The sets to learn from and those to validate on; where there are none, whole scenes are held out."""
+    if data.validation is not None:
+        return list(data.sources), [data.validation]
+    if not settings.data.hold_out:
+        return list(data.sources), []
+    trained: list[ImageSet | ShardSet] = []
+    held: list[ImageSet] = []
+    for place, images in enumerate(data.sources):
+        if isinstance(images, ShardSet):
+            tell(f"nothing of {images.name} is held out, since it lies in shards: give --val")
+            trained.append(images)
+            continue
+        groups = stream(settings.seed, Purpose.HOLD_OUT, place).permutation(np.unique(images.groups))
+        chosen = groups[: int(settings.data.hold_out * len(groups))]
+        out = np.isin(images.groups, chosen)
+        trained.append(images.take(np.flatnonzero(~out)))
+        held.append(images.take(np.flatnonzero(out)))
+    held = [images for images in held if len(images)]
+    if held:
+        count = sum(len(images) for images in held)
+        tell(f"no --val given: {count} pictures of whole scenes are held out to choose the checkpoint by")
+    return trained, held

@@ -1,0 +1,114 @@
+"""Where the products of a picture are: found by a detector, or given in a COCO file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.errors import SynthError
+from assets.files.json_input import read_json
+from assets.limits import COCO_BYTES, COCO_VALUES
+from dataset.values import is_set, whole_number
+from detectors.checkpoints.detector import load_checkpoint, restore_model
+from detectors.data.rows import MAX_EDGE_PX, box_numbers
+from detectors.device import pick_device
+from detectors.models.detect import detections_of, forward
+from detectors.predict.run import DEFAULT_THRESHOLD
+from detectors.predict.shots import Shot
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """The boxes of one picture. xyxy: (D, 4) float64 pixels. scores: (D,) float64 of the detector, 1 where given."""
+
+    xyxy: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class BoxFinder:
+    """Where boxes come from.
+
+    find: the boxes of some pictures. size: width and height that pictures are fitted into for it. said: what it is, in
+    words. threshold: detector's score from which on a box counts.
+    """
+
+    find: Callable[[Sequence[Shot]], list[Boxes]]
+    size: tuple[int, int]
+    said: str
+    threshold: float
+
+
+def detect_boxes(run: Path, *, device: str, threshold: float | None) -> BoxFinder:
+    """The boxes that a detector finds, whatever classes it has, from a score on: by default the one it chose.
+
+    Raises SynthError where there is no detector.
+    """
+    import torch
+
+    checkpoint = load_checkpoint(run)
+    model = restore_model(checkpoint).to(pick_device(device))
+    least = threshold if threshold is not None else checkpoint.threshold
+    least = DEFAULT_THRESHOLD if least is None else least
+    spec = checkpoint.spec
+
+    def find(shots: Sequence[Shot]) -> list[Boxes]:
+        if not shots:
+            return []
+        pictures = torch.from_numpy(np.stack([shot.fitted for shot in shots]))
+        outputs = forward(model, pictures.to(next(model.parameters()).device))
+        found = [detections_of(output, shot.letterbox) for output, shot in zip(outputs, shots, strict=True)]
+        kept = [one.scores >= least for one in found]
+        return [
+            Boxes(one.boxes[some].astype(np.float64), one.scores[some].astype(np.float64))
+            for one, some in zip(found, kept, strict=True)
+        ]
+
+    return BoxFinder(find, (spec.width, spec.height), f"detector {run}", least)
+
+
+def given_boxes(file: Path) -> BoxFinder:
+    """The boxes of a COCO file of labels or of results, by image id. Raises SynthError where it is neither."""
+    content = _parse(file)
+    records = content.get("annotations") if isinstance(content, dict) else content
+    boxes: dict[int, list[list[float]]] = {}
+    problems = []
+    for number, record in enumerate(records if isinstance(records, list) else [None]):
+        if not isinstance(record, dict) or not _is_box(record) or whole_number(record.get("image_id")) is None:
+            problems.append(f"entry {number}: no image_id, or no bbox of four numbers with an area")
+        elif not is_set(record.get("iscrowd")):
+            boxes.setdefault(record["image_id"], []).append(record["bbox"])
+    if problems:
+        expected = "annotations, or results, each with image_id and bbox"
+        raise SynthError("this is no COCO file of boxes", where=str(file), expected=expected, problems=problems[:20])
+
+    def find(shots: Sequence[Shot]) -> list[Boxes]:
+        return [_of_picture(shot, boxes, file) for shot in shots]
+
+    # Pictures are not looked at as a whole: fitted small, they cost least.
+    return BoxFinder(find, (64, 64), f"boxes of {file}", 0.0)
+
+
+def _of_picture(shot: Shot, boxes: dict[int, list[list[float]]], file: Path) -> Boxes:
+    number = shot.source.image_id
+    if number is None:
+        hint = "give the pictures as the COCO file that the boxes belong to"
+        raise SynthError(
+            "boxes are given by image id, and this picture has none", where=str(shot.source.file), hint=hint
+        )
+    xywh = np.array(boxes.get(number, []), np.float64).reshape(-1, 4)
+    return Boxes(np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1), np.ones(len(xywh)))
+
+
+def _parse(file: Path) -> Any:
+    return read_json(file, COCO_BYTES, "the file of boxes", values=COCO_VALUES, constants=True)
+
+
+def _is_box(record: dict[str, Any]) -> bool:
+    edges = box_numbers(record)
+    return edges is not None and max(map(abs, edges)) <= MAX_EDGE_PX and min(edges[2:]) > 0

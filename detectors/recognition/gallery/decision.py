@@ -1,0 +1,173 @@
+"""What is made of a score: known, unknown, or for a person to look at.
+
+versions/ID/decision.json    the numbers, and what they were chosen on
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from assets.errors import SynthError
+from assets.files.atomic import write_whole
+from assets.files.models import FileModel
+from detectors.recognition.embedder.retrieval import UNKNOWN, Ranking, choose_threshold
+from detectors.recognition.gallery.index import open_index
+from detectors.recognition.gallery.open import NOBODY, Gallery
+from detectors.recognition.gallery.parts import read_gallery_model
+from detectors.recognition.gallery.search import Nearest
+from detectors.recognition.gallery.versions import VERSIONS
+
+NOTE = "decision.json"
+# Of the products that are named without review, so many are to be named rightly.
+WANTED_RIGHT = 0.98
+# A lead that is to be looked at where no photographs have told a better one.
+USUAL_MARGIN = 0.03
+# SKUs whose own views stand in for photographs where there are none.
+TRIED_SKUS = 300
+
+
+class Verdict(IntEnum):
+    """What becomes of a crop."""
+
+    UNKNOWN = 0
+    REVIEW = 1
+    KNOWN = 2
+
+
+class Decision(FileModel):
+    """threshold: score from which a product counts as known. margin: lead over the second SKU under which a person is
+    to look. chosen_on: what both were chosen on, in words."""
+
+    threshold: float = Field(ge=-1, le=1.5, allow_inf_nan=False)
+    margin: float = Field(ge=0, le=2, allow_inf_nan=False)
+    chosen_on: str = Field(max_length=1000)
+
+
+def judge(nearest: Nearest, decision: Decision) -> NDArray[np.int8]:
+    """(Q,) the Verdict on each crop."""
+    known = (nearest.skus[:, 0] != NOBODY) & (nearest.scores[:, 0] >= decision.threshold)
+    clear = nearest.margins >= decision.margin
+    verdicts = np.where(known, np.where(clear, Verdict.KNOWN, Verdict.REVIEW), Verdict.UNKNOWN)
+    return verdicts.astype(np.int8)
+
+
+def settle_decision(gallery: Gallery, *, threshold: float | None = None, margin: float | None = None) -> Decision:
+    """The decision of a version, with what the user wants otherwise."""
+    stored = read_decision(gallery) or decide_on_views(gallery)
+    given = {name: value for name, value in (("threshold", threshold), ("margin", margin)) if value is not None}
+    if not given:
+        return stored
+    return stored.model_copy(update={**given, "chosen_on": f"{stored.chosen_on}; {' and '.join(given)} given by hand"})
+
+
+def choose_decision(ranking: Ranking, chosen_on: str) -> Decision:
+    """Threshold and margin by queries whose truth is known. Raises SynthError where they do not tell one."""
+    threshold = choose_threshold(ranking)
+    if not np.isfinite(threshold):
+        found = f"{int(ranking.known.sum())} known, {int((~ranking.known).sum())} unknown"
+        hint = "give photographs of several SKUs of the gallery"
+        raise SynthError("these products tell no threshold", where=chosen_on, found=found, hint=hint)
+    return Decision(threshold=threshold, margin=_choose_margin(ranking, threshold), chosen_on=chosen_on)
+
+
+def first_decision(gallery: Gallery, learned: float) -> Decision:
+    """The decision of a new gallery. learned: the threshold of the embedder's own validation, nan where it had none."""
+    if not np.isfinite(learned):
+        return decide_on_views(gallery)
+    chosen_on = "the embedder's validation: 'synth gallery tune' chooses on photographs"
+    return Decision(threshold=learned, margin=USUAL_MARGIN, chosen_on=chosen_on)
+
+
+def decide_on_views(gallery: Gallery, *, seed: int = 0) -> Decision:
+    """A decision without any photograph: each view of some SKUs is looked for among all the other views.
+
+    Renders are nearer to each other than photographs are to renders, so the threshold is rather too high.
+    """
+    chosen_on = "views of the gallery itself: 'synth gallery tune' chooses on photographs"
+    ranking = _rank_views(gallery, seed)
+    threshold = choose_threshold(ranking)
+    if not np.isfinite(threshold):
+        return Decision(threshold=0.5, margin=USUAL_MARGIN, chosen_on="nothing: too few views")
+    return Decision(threshold=threshold, margin=USUAL_MARGIN, chosen_on=chosen_on)
+
+
+def read_decision(gallery: Gallery) -> Decision | None:
+    """What is on record for a version."""
+    return read_gallery_model(Decision, _path(gallery))
+
+
+def write_decision(gallery: Gallery, decision: Decision) -> None:
+    """Puts a decision on record for a version."""
+    write_whole(_path(gallery), (decision.model_dump_json(indent=1) + "\n").encode())
+
+
+def inherit_decision(gallery: Gallery, parent: Gallery) -> None:
+    """Gives a new version the decision of the one that it was made from."""
+    stored = read_decision(parent)
+    if stored is not None and read_decision(gallery) is None:
+        write_decision(gallery, stored)
+
+
+def ranking_of(
+    gallery: Gallery, nearest: Nearest, queries: NDArray[np.float32], truth: NDArray, *, best: int = 1
+) -> Ranking:
+    """The answers as the numbers of detectors/recognition/embedder/retrieval.py want them.
+
+    truth: (Q,) position in the gallery, UNKNOWN for products that it lacks. best: as in `find_skus`. A truth that is
+    not among the nearest has the rank after them.
+    """
+    known = truth != UNKNOWN
+    own = np.full(len(truth), np.nan, np.float32)
+    for place in np.flatnonzero(known):
+        views = gallery.vectors(gallery.rows_of(int(truth[place]))) @ queries[place]
+        own[place] = np.sort(views)[::-1][:best].mean()
+    is_truth = nearest.skus == truth[:, None]
+    # Others of the same score count as better, as everywhere.
+    rank = ((nearest.scores >= own[:, None]) & ~is_truth & (nearest.skus != NOBODY)).sum(axis=1) + 1
+    others = np.where(is_truth, -np.inf, nearest.scores).max(axis=1)
+    return Ranking(
+        truth.astype(np.int64),
+        np.where(known, rank, 0),
+        nearest.skus.astype(np.int64),
+        nearest.scores,
+        own,
+        others.astype(np.float32),
+    )
+
+
+def _choose_margin(ranking: Ranking, threshold: float) -> float:
+    """The smallest lead at which enough of the accepted answers without review are right."""
+    accepted = ranking.scores[:, 0] >= threshold
+    lead = ranking.scores[:, 0] - ranking.scores[:, 1] if ranking.scores.shape[1] > 1 else ranking.scores[:, 0]
+    order = np.argsort(-lead[accepted], kind="stable")
+    leads, right = lead[accepted][order], (ranking.rank == 1)[accepted][order]
+    good = np.flatnonzero(np.cumsum(right) >= WANTED_RIGHT * np.arange(1, len(right) + 1))
+    if not len(good):
+        return USUAL_MARGIN
+    return 0.0 if good[-1] == len(right) - 1 else float(max(leads[good[-1]], 0.0))
+
+
+def _rank_views(gallery: Gallery, seed: int) -> Ranking:
+    rng = np.random.default_rng([seed, TRIED_SKUS])
+    chosen = np.sort(rng.choice(len(gallery), min(TRIED_SKUS, len(gallery)), replace=False))
+    rows = np.concatenate([gallery.rows_of(int(sku)) for sku in chosen])
+    queries, truth = gallery.vectors(rows), gallery.owners[rows].astype(np.int64)
+    scores, found = open_index(gallery).search(queries, 2 * gallery.most_rows + 1)
+    owners = np.where(found == NOBODY, NOBODY, gallery.owners[found])
+    scores = np.where((found == rows[:, None]) | (owners == NOBODY), -1.0, scores)
+    own = np.where(owners == truth[:, None], scores, -1.0).max(axis=1)
+    other = np.where(owners == truth[:, None], -1.0, scores).max(axis=1)
+    told = (own > -1) & (other > -1)
+    best = np.stack([np.maximum(own, other), np.minimum(own, other)], axis=1)[told].astype(np.float32)
+    rank = np.where(own > other, 1, 2)[told]
+    skus = np.zeros((int(told.sum()), 2), np.int64)
+    return Ranking(truth[told], rank, skus, best, own[told].astype(np.float32), other[told].astype(np.float32))
+
+
+def _path(gallery: Gallery) -> Path:
+    return gallery.folder / VERSIONS / gallery.version / NOTE

@@ -1,0 +1,322 @@
+"""`synth gallery evaluate|tune`: how well a gallery names the products of labelled photographs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from assets.errors import SynthError
+from assets.files.atomic import write_whole
+from assets.progress import StepProgress
+from dataset.pictures import read_picture
+from detectors.checkpoints.detector import load_checkpoint, restore_model
+from detectors.data.class_match import rename_classes
+from detectors.data.image_set import IGNORED, Classes, ImageSet, Predictions
+from detectors.data.mix import Purpose, stream
+from detectors.data.prepare import DataSettings, read_one
+from detectors.device import pick_device
+from detectors.evaluate.page.about import About
+from detectors.evaluate.page.write import write_page
+from detectors.evaluate.report import Report, evaluate
+from detectors.models.detect import find_in_set
+from detectors.predict.run import DEFAULT_THRESHOLD
+from detectors.recognition.embedder.crops import Picture, prepare_crop
+from detectors.recognition.embedder.retrieval import (
+    UNKNOWN,
+    AtThreshold,
+    Ranking,
+    Retrieval,
+    at_threshold,
+    confusions,
+    measure,
+)
+from detectors.recognition.gallery.decision import Decision, Verdict, choose_decision, judge, ranking_of, write_decision
+from detectors.recognition.gallery.open import NOBODY, Gallery
+from detectors.recognition.gallery.recognize import CANDIDATES, Recognizer
+from detectors.recognition.gallery.recognized_files import NO_NAME
+from detectors.recognition.gallery.search import Nearest, find_skus
+from detectors.recognition.gallery.versions import write_gallery
+
+SPLITS = ("test", "val", "train")
+TUNING_SPLITS = ("val", "train")
+# The class of products that the gallery lacks; no SKU is called so, keys are never empty.
+NO_KEY = ""
+# Crops that are embedded and looked for together.
+BATCH = 256
+MOST_CONFUSIONS = 20
+
+# Where the boxes of each page come from.
+BOXES = {"given": "the labelled ones", "found": "those of the detector"}
+
+
+@dataclass(frozen=True)
+class ReviewNumbers:
+    """What review costs and saves. share: of the products that are named, those for a person to look at.
+
+    right_clear, right_review: share named rightly of those that are not for review, and of those that are. right: share
+    of all products that are dealt with rightly without anybody: named rightly, or called unknown where they are.
+    """
+
+    share: float
+    right_clear: float
+    right_review: float
+    right: float
+
+
+@dataclass(frozen=True)
+class GalleryReport:
+    """A gallery on one image set. boxes: labelled products. retrieval: closed set, and how well scores tell unknown
+    products. at: what the threshold does. given, found: COCO and checkout numbers with the labelled boxes, and with
+    those of a detector, None without one; in both, products that the gallery lacks count as one class, unknown.
+    mistakes: (true SKU, SKU it was taken for, times).
+    """
+
+    name: str
+    version: str
+    images: int
+    boxes: int
+    decision: Decision
+    retrieval: Retrieval
+    at: AtThreshold
+    review: ReviewNumbers
+    given: Report
+    found: Report | None
+    mistakes: tuple[tuple[str, str, int], ...]
+
+    def to_json(self) -> str:
+        """The report as JSON; what is not defined is null."""
+        head = {"name": self.name, "version": self.version, "images": self.images, "boxes": self.boxes}
+        parts = {part: asdict(getattr(self, part)) for part in ("retrieval", "at", "review")}
+        reports = {
+            part: None if report is None else json.loads(report.to_json())
+            for part, report in (("given", self.given), ("found", self.found))
+        }
+        whole = {**head, "decision": self.decision.model_dump(), **parts, "mistakes": self.mistakes, **reports}
+        return json.dumps(_plain(whole), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+@dataclass(frozen=True, eq=False)
+class _Named:
+    """Boxes with what the gallery calls them. images: (N,) place in the set. skus in `nearest`: gallery positions."""
+
+    images: NDArray[np.int64]
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    vectors: NDArray[np.float32]
+    nearest: Nearest
+
+
+def evaluate_gallery(
+    recognizer: Recognizer,
+    data: Path,
+    console: Console,
+    *,
+    run: Path | None = None,
+    detection: float | None = None,
+    settings: DataSettings,
+    split: str | None = None,
+    out: Path | None = None,
+    seed: int = 0,
+) -> GalleryReport:
+    """Names every labelled product of a data set, and with a detector every one that it finds.
+
+    out: folder for report.json and a page of each part. Raises SynthError where data or detector cannot be used.
+    """
+    truth = _read(recognizer.gallery, data, settings, (split,) if split else SPLITS, console)
+    given = _name_given(recognizer, truth, console)
+    ranking = _rank(recognizer, truth, given)
+    reports = {"given": _judge(recognizer, truth, given, seed=seed)}
+    if run is not None:
+        found = _name_found(recognizer, truth, run, console, detection=detection)
+        reports["found"] = _judge(recognizer, truth, found, seed=seed)
+    report = GalleryReport(
+        name=truth.name,
+        version=recognizer.gallery.version,
+        images=len(truth),
+        boxes=len(given.images),
+        decision=recognizer.decision,
+        retrieval=measure(ranking, skus=len(recognizer.gallery), views=recognizer.gallery.manifest.rows),
+        at=at_threshold(ranking, recognizer.decision.threshold),
+        review=_review(ranking, judge(given.nearest, recognizer.decision)),
+        given=reports["given"][0],
+        found=reports["found"][0] if run is not None else None,
+        mistakes=_mistakes(recognizer.gallery, ranking),
+    )
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        write_whole(out / "report.json", report.to_json().encode())
+        subject = f"gallery {recognizer.gallery.folder.resolve().name}"
+        for part, (one, known, predictions) in reports.items():
+            facts = (("version", recognizer.gallery.version), ("data", str(data)), ("boxes", BOXES[part]))
+            write_page(one, out / part, known, predictions, about=About(subject, truth.name, facts=facts))
+    return report
+
+
+def tune_gallery(
+    recognizer: Recognizer, data: Path, console: Console, *, settings: DataSettings, split: str | None = None
+) -> Decision:
+    """Chooses threshold and margin on photographs, and puts them on record for the version in use.
+
+    Not on those that are reported: a number chosen on them flatters itself. Raises SynthError where they tell none.
+    """
+    gallery = recognizer.gallery
+    truth = _read(gallery, data, settings, (split,) if split else TUNING_SPLITS, console)
+    ranking = _rank(recognizer, truth, _name_given(recognizer, truth, console))
+    unknown = int((~ranking.known).sum())
+    products = f"{int(ranking.known.sum())} known" + (f" and {unknown} unknown" if unknown else "")
+    decision = choose_decision(ranking, f"{products} products of {truth.name}")
+    with write_gallery(gallery.folder):
+        write_decision(gallery, decision)
+    return decision
+
+
+def _read(gallery: Gallery, data: Path, settings: DataSettings, splits: Sequence[str], console: Console) -> ImageSet:
+    """The labelled photographs, with the gallery's keys for what it knows."""
+
+    def tell(line: str) -> None:
+        console.print(line, highlight=False, markup=False)
+
+    name = data.resolve().stem if data.is_file() else data.resolve().name
+    truth = read_one(data, name, settings, splits=splits, tell=tell)
+    truth = replace(truth, classes=rename_classes(truth, Classes(gallery.keys, gallery.category_names)))
+    lacking = [key for key in truth.classes.keys if key not in gallery.positions]
+    if len(lacking) == len(truth.classes):
+        raise SynthError(
+            f"no product of {name} is in the gallery",
+            found=", ".join(lacking[:5]),
+            expected=", ".join(gallery.keys[:5]),
+            hint="products are matched by sku, else by name",
+        )
+    if lacking:
+        tell(f"{len(lacking)} of {len(truth.classes)} products of {name} are not in the gallery: to be called unknown")
+    return truth
+
+
+def _name_given(recognizer: Recognizer, truth: ImageSet, console: Console) -> _Named:
+    counted = np.flatnonzero(truth.labels != IGNORED)
+    images = truth.image_of_box()[counted]
+    return _name(recognizer, truth, images, truth.boxes[counted], np.ones(len(counted), np.float32), console)
+
+
+def _name_found(
+    recognizer: Recognizer, truth: ImageSet, run: Path, console: Console, *, detection: float | None
+) -> _Named:
+    checkpoint = load_checkpoint(run)
+    model = restore_model(checkpoint).to(pick_device("auto" if recognizer.embedder.device.type == "cuda" else "cpu"))
+    least = detection if detection is not None else checkpoint.threshold
+    least = DEFAULT_THRESHOLD if least is None else least
+    size = (checkpoint.spec.width, checkpoint.spec.height)
+    with StepProgress(console, "finding", total=len(truth), unit="images") as progress:
+        found = find_in_set(model, truth, checkpoint.classes, size, advance=progress.count)
+    kept = found.scores >= least
+    return _name(recognizer, truth, found.images[kept], found.boxes[kept], found.scores[kept], console)
+
+
+def _name(
+    recognizer: Recognizer,
+    truth: ImageSet,
+    images: NDArray[np.int64],
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    console: Console,
+) -> _Named:
+    """The boxes of a set with their vectors and the SKUs nearest to them."""
+    with StepProgress(console, "naming", total=len(truth), unit="images") as progress:
+        crops = _crops(truth, images, boxes, recognizer.embedder.margin, progress.count)
+        vectors = recognizer.embedder.embed(crops)
+    gallery, index, best = recognizer.gallery, recognizer.index, recognizer.best
+    nearest = [
+        find_skus(gallery, index, vectors[start : start + BATCH], k=CANDIDATES, best=best)
+        for start in range(0, max(len(vectors), 1), BATCH)
+    ]
+    joined = Nearest(np.concatenate([one.skus for one in nearest]), np.concatenate([one.scores for one in nearest]))
+    return _Named(images, boxes, scores, vectors, joined)
+
+
+def _crops(
+    truth: ImageSet, images: NDArray, boxes: NDArray, margin: float, advance: Callable[[int], None]
+) -> Iterator[Picture]:
+    """The crops in the order of the boxes, which are sorted by image."""
+    for image in range(len(truth)):
+        mine = boxes[images == image]
+        if len(mine):
+            width, height = (int(side) for side in truth.sizes[image])
+            picture = read_picture(truth.path(image), width, height)
+            yield from (prepare_crop(picture, box, margin=margin) for box in mine)
+        advance(1)
+
+
+def _rank(recognizer: Recognizer, truth: ImageSet, named: _Named) -> Ranking:
+    gallery = recognizer.gallery
+    labels = truth.labels[truth.labels != IGNORED]
+    position = np.array([gallery.positions.get(key, UNKNOWN) for key in truth.classes.keys], np.int64)
+    return ranking_of(gallery, named.nearest, named.vectors, position[labels], best=recognizer.best)
+
+
+def _judge(
+    recognizer: Recognizer, truth: ImageSet, named: _Named, *, seed: int
+) -> tuple[Report, ImageSet, Predictions]:
+    """Everything that is said about detectors, with one class for all products that the gallery lacks."""
+    gallery = recognizer.gallery
+    verdicts, best = judge(named.nearest, recognizer.decision), named.nearest.skus[:, 0]
+    called = [
+        NO_KEY if verdict == Verdict.UNKNOWN else gallery.keys[sku]
+        for verdict, sku in zip(verdicts.tolist(), best.tolist(), strict=True)
+    ]
+    true = [key if key in gallery.positions else NO_KEY for key in truth.classes.keys]
+    keys = tuple(sorted({*called, *true}))
+    names = tuple(gallery.names[gallery.positions[key]] if key else NO_NAME for key in keys)
+    place = {key: label for label, key in enumerate(keys)}
+    table = np.array([place[key] for key in true], np.int32)
+    columns = {
+        name: np.where(labels == IGNORED, IGNORED, table[np.maximum(labels, 0)]).astype(np.int32)
+        for name, labels in (("labels", truth.labels), ("true_labels", truth.true_labels))
+    }
+    known = replace(truth, classes=Classes(keys, names), category_ids=(), **columns)  # type: ignore[arg-type]
+    scores = named.scores * np.clip(named.nearest.scores[:, 0], 0, 1)
+    order = np.lexsort((-scores, named.images))
+    labels = np.array([place[key] for key in called], np.int32)
+    found = Predictions(
+        known.classes, named.images[order], named.boxes[order], labels[order], scores[order].astype(np.float32)
+    )
+    # Boxes below the detector's own threshold are not among them: all that are count.
+    return evaluate(known, found, threshold=0.0, rng=stream(seed, Purpose.BOOTSTRAP)), known, found
+
+
+def _review(ranking: Ranking, verdicts: NDArray[np.int8]) -> ReviewNumbers:
+    right, named = ranking.rank == 1, verdicts != Verdict.UNKNOWN
+    review, clear = verdicts == Verdict.REVIEW, verdicts == Verdict.KNOWN
+    dealt = (clear & right) | (~named & ~ranking.known)
+    return ReviewNumbers(
+        share=_mean(review[named]),
+        right_clear=_mean(right[clear]),
+        right_review=_mean(right[review]),
+        right=_mean(dealt),
+    )
+
+
+def _mistakes(gallery: Gallery, ranking: Ranking) -> tuple[tuple[str, str, int], ...]:
+    rows = confusions(ranking, most=MOST_CONFUSIONS)
+    return tuple((gallery.keys[true], gallery.keys[called], times) for true, called, times in rows if called != NOBODY)
+
+
+def _mean(values: NDArray) -> float:
+    return float(values.mean()) if len(values) else math.nan
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float):
+        return float(f"{value:.9g}") if math.isfinite(value) else None
+    return value

@@ -1,0 +1,351 @@
+"""Finding the nearest rows of a gallery: exactly, or by faiss's approximate indexes for galleries of millions of rows.
+
+    versions/ID/index.json    which index a version has, how good it was measured to be
+    indexes/DIGEST.faiss      the index itself, over the parts that it names
+
+An index stays good when parts are added: what it does not cover is searched exactly beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from assets.errors import SynthError, unknown_name
+from assets.files.atomic import TEMPORARY, temporary_prefix, write_whole
+from assets.files.identity import digest_files
+from assets.files.models import Count, FileModel, Sha256
+from detectors.recognition.gallery.open import NOBODY, Gallery
+from detectors.recognition.gallery.parts import damaged, part_file_size, read_gallery_model
+from detectors.recognition.gallery.versions import VERSIONS
+
+INDEXES_FOLDER, NOTE = "indexes", "index.json"
+# What faiss calls each kind. {lists}: cells of an inverted file. Memory for 1.36 million rows of 512 numbers, measured
+# by benchmarks/scale_gallery.py, is in docs/results.md.
+INDEXES = {
+    "exact": "",
+    "hnsw": "HNSW32",
+    "ivf": "IVF{lists},Flat",
+    "ivf8": "IVF{lists},SQ8",
+    "ivfpq": "IVF{lists},PQ{bytes}x8",
+}
+# Neighbours looked at while an HNSW is built and searched, and the share of cells of an inverted file.
+BUILD_EFFORT, SEARCH_EFFORT = 80, 96
+PROBED = 1 / 32
+# Rows that cells are learned from, for each of them; faiss warns under 39.
+TRAIN_ROWS = 64
+LEAST_LISTS, LEAST_TRAIN = 4, 40
+# Recall is measured on so many rows, moved by noise of this length: as far as a photograph lies from a render.
+RECALL_QUERIES, RECALL_NOISE = 500, 0.6
+Rows = NDArray[np.int64]
+Scores = NDArray[np.float32]
+
+
+class IndexNote(FileModel):
+    """index.json. parts: digests of the parts that the file covers, in its order. recall1, recall10: shares of the
+    nearest row, and of the ten nearest, that it finds. bytes: of the file."""
+
+    kind: str = Field(max_length=100)
+    file: Sha256
+    parts: tuple[Sha256, ...]
+    recall1: float = Field(ge=0, le=1)
+    recall10: float = Field(ge=0, le=1)
+    bytes: Count
+
+
+@dataclass(frozen=True, eq=False)
+class Index:
+    """An open index. kind: of INDEXES. search: (Q, dim) float32 and k to scores and rows, (Q, k), best first; rows
+    beyond what there is are NOBODY. beside: share of the rows that are searched exactly beside it."""
+
+    kind: str
+    search: Callable[[NDArray[np.float32], int], tuple[Scores, Rows]]
+    beside: float = 0.0
+
+
+def open_index(gallery: Gallery, kind: str | None = None) -> Index:
+    """The index of a version, or with kind "exact" an exact search past it.
+
+    Raises SynthError where it is damaged, and for a kind that the version does not have.
+    """
+    if kind is not None and kind not in INDEXES:
+        raise unknown_name("index", kind, INDEXES)
+    note = read_note(gallery)
+    if kind not in (None, "exact") and (note is None or note.kind != kind):
+        hint, found = f"'synth gallery index {gallery.folder} {kind}' builds it", note.kind if note else "exact"
+        raise SynthError(f"the version has no {kind} index", where=str(gallery.folder), found=found, hint=hint)
+    if kind == "exact" or note is None:
+        return Index("exact", _exact(gallery, np.arange(len(gallery.blocks))))
+    return _approximate(gallery, note)
+
+
+def build_index(gallery: Gallery, kind: str, *, seed: int = 0) -> IndexNote | None:
+    """Builds an index over all parts of a version, measures its recall and stores it; None for "exact".
+
+    Raises SynthError for an unknown kind.
+    """
+    if kind not in INDEXES:
+        raise unknown_name("index", kind, INDEXES)
+    path = _note_path(gallery)
+    if kind == "exact":
+        path.unlink(missing_ok=True)
+        return None
+    made = _make(gallery, kind, seed)
+    digest, size = _store(gallery.folder, made)
+    parts = tuple(part.digest for part in gallery.manifest.parts)
+    note = IndexNote(kind=kind, file=digest, parts=parts, recall1=0.0, recall10=0.0, bytes=size)
+    recall1, recall10 = measure_recall(gallery, _approximate(gallery, note), seed=seed)
+    note = note.model_copy(update={"recall1": round(recall1, 4), "recall10": round(recall10, 4)})
+    write_whole(path, (note.model_dump_json(indent=1) + "\n").encode())
+    return note
+
+
+def inherit_index(gallery: Gallery, parent: Gallery) -> None:
+    """Gives a new version the index of the one it was made from, as far as it covers parts that both have."""
+    note = read_note(parent)
+    if note is not None and not _note_path(gallery).exists():
+        write_whole(_note_path(gallery), (note.model_dump_json(indent=1) + "\n").encode())
+
+
+def read_note(gallery: Gallery) -> IndexNote | None:
+    """What is on record of a version's index, None where it is searched exactly."""
+    path = _note_path(gallery)
+    note = read_gallery_model(IndexNote, path)
+    if note is not None and note.kind not in INDEXES:
+        raise damaged(path, f"an index of kind {note.kind!r}")
+    return note
+
+
+def check_index(gallery: Gallery) -> list[str]:
+    """What is wrong with the file of a version's index."""
+    note = read_note(gallery)
+    if note is None:
+        return []
+    path = gallery.folder / INDEXES_FOLDER / f"{note.file}.faiss"
+    try:
+        part_file_size(path)
+        with path.open("rb") as file:
+            right = hashlib.file_digest(file, "sha256").hexdigest() == note.file
+    except SynthError as error:
+        return [f"{path.name}: {error.found}"]
+    except OSError as error:
+        return [f"{path.name}: {error.strerror or error}"]
+    return [] if right else [f"{path.name}: the content is not what was written"]
+
+
+def measure_recall(gallery: Gallery, index: Index, *, seed: int) -> tuple[float, float]:
+    """Shares of the nearest row, and of the ten nearest, that an index finds of what exact search does."""
+    rng = np.random.default_rng([seed, RECALL_QUERIES])
+    live = np.flatnonzero(gallery.owners != NOBODY)
+    if not len(live):
+        return 1.0, 1.0
+    chosen = np.sort(rng.choice(live, min(RECALL_QUERIES, len(live)), replace=False))
+    noise = rng.standard_normal((len(chosen), gallery.dim)) * (RECALL_NOISE / np.sqrt(gallery.dim))
+    queries = gallery.vectors(chosen) + noise.astype(np.float32)
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    _, right = open_index(gallery, "exact").search(queries, 10)
+    _, found = index.search(queries, 10)
+    known = right != NOBODY
+    hits = (right[:, :, None] == found[:, None, :]).any(axis=2) & known
+    return float(hits[:, 0].mean()), float(hits.sum() / known.sum())
+
+
+def nearest(first: tuple[Scores, Rows], second: tuple[Scores, Rows], k: int) -> tuple[Scores, Rows]:
+    """The k best of two searches, best first; of equal scores the lower row."""
+    scores = np.concatenate([first[0], second[0]], axis=1)
+    rows = np.concatenate([first[1], second[1]], axis=1)
+    order = np.lexsort((np.where(rows == NOBODY, np.iinfo(np.int64).max, rows), -scores), axis=1)[:, :k]
+    return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
+
+
+def load_faiss() -> Any:
+    """faiss, whose own types leave half of it out. Raises SynthError where it is not installed."""
+    try:
+        import faiss
+    except ImportError as error:
+        hint = "pip install 'synth[scale]'"
+        raise SynthError("galleries need faiss, which does not load here", found=str(error), hint=hint) from error
+    return faiss
+
+
+def _exact(gallery: Gallery, parts: NDArray[np.int64]) -> Callable[[NDArray[np.float32], int], tuple[Scores, Rows]]:
+    """Exact search over some parts: of float32 galleries in their mapped files, without a copy."""
+    if gallery.manifest.precision == "float16":
+        return _exact_halves(gallery, parts)
+    faiss = load_faiss()
+    pieces = []
+    for part in parts:
+        block, live = gallery.blocks[part], _live_rows(gallery, part)
+        if len(live):
+            # A part with rows of SKUs that have left is copied without them.
+            pieces.append((block if len(live) == len(block) else block[live], live + gallery.starts[part]))
+
+    def search(queries: NDArray[np.float32], k: int) -> tuple[Scores, Rows]:
+        queries = np.ascontiguousarray(queries, np.float32)
+        found = _nothing(len(queries), k)
+        for block, rows in pieces if len(queries) else ():
+            scores, places = faiss.knn(queries, block, min(k, len(rows)), faiss.METRIC_INNER_PRODUCT)
+            found = nearest(found, (scores, rows[places]), k)
+        return found
+
+    return search
+
+
+def _exact_halves(
+    gallery: Gallery, parts: NDArray[np.int64]
+) -> Callable[[NDArray[np.float32], int], tuple[Scores, Rows]]:
+    """Exact search over parts of float16, in faiss's own memory: it has no search in arrays of these."""
+    faiss = load_faiss()
+    store = faiss.IndexScalarQuantizer(gallery.dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    rows = [np.zeros(0, np.int64)]
+    for part in parts:
+        live = _live_rows(gallery, part)
+        store.add(np.ascontiguousarray(gallery.blocks[part][live], np.float32))
+        rows.append(live + gallery.starts[part])
+    return _through(store, np.concatenate(rows), None)
+
+
+def _live_rows(gallery: Gallery, part: int) -> Rows:
+    """Rows of a part, counted from its own first, whose SKU is in the version."""
+    start = gallery.starts[part]
+    return np.flatnonzero(gallery.owners[start : start + len(gallery.blocks[part])] != NOBODY)
+
+
+def _nothing(queries: int, k: int) -> tuple[Scores, Rows]:
+    """The answer of a search in an empty gallery."""
+    return np.full((queries, k), -np.inf, np.float32), np.full((queries, k), NOBODY, np.int64)
+
+
+def _through(store: Any, rows: Rows, parameters: Any) -> Callable[[NDArray[np.float32], int], tuple[Scores, Rows]]:
+    """The search of a faiss index whose entry i is row rows[i]."""
+
+    def search(queries: NDArray[np.float32], k: int) -> tuple[Scores, Rows]:
+        queries = np.ascontiguousarray(queries, np.float32)
+        if not len(rows) or not len(queries):
+            return _nothing(len(queries), k)
+        scores, places = store.search(queries, k, params=parameters)
+        found = np.where(places >= 0, rows[places], NOBODY)
+        return np.where(found == NOBODY, -np.inf, scores).astype(np.float32), found
+
+    return search
+
+
+def _approximate(gallery: Gallery, note: IndexNote) -> Index:
+    """The stored index, and beside it an exact search over the parts that it does not cover."""
+    faiss = load_faiss()
+    path = gallery.folder / INDEXES_FOLDER / f"{note.file}.faiss"
+    part_file_size(path)
+    if digest_files([path]) != [note.file]:
+        raise damaged(path, "the content is not what was written")
+    try:
+        store = faiss.read_index(str(path))
+    except (RuntimeError, MemoryError) as error:
+        raise damaged(path, str(error).split("\n")[0]) from error
+    if store.d != gallery.dim or not isinstance(store, faiss.IndexHNSW | faiss.IndexIVF):
+        raise damaged(path, f"{type(store).__name__} of {store.d} numbers")
+    place = {part.digest: number for number, part in enumerate(gallery.manifest.parts)}
+    rows = _covered_rows(gallery, note, place, store.ntotal, path)
+    alive = (rows != NOBODY) & (np.append(gallery.owners, NOBODY)[rows] != NOBODY)
+    main = _through(store, rows, _parameters(store, alive))
+    outside = np.array([number for digest, number in place.items() if digest not in set(note.parts)], np.int64)
+    if not len(outside):
+        return Index(note.kind, main)
+    beside = _exact(gallery, outside)
+
+    def search(queries: NDArray[np.float32], k: int) -> tuple[Scores, Rows]:
+        return nearest(main(queries, k), beside(queries, k), k)
+
+    share = sum(len(gallery.blocks[number]) for number in outside) / max(len(gallery.owners), 1)
+    return Index(note.kind, search, share)
+
+
+def _covered_rows(gallery: Gallery, note: IndexNote, place: dict[str, int], total: int, path: Path) -> Rows:
+    """(total,) the gallery's row of each entry of the index, NOBODY where the version lacks the part by now."""
+    rows = []
+    for digest in note.parts:
+        if digest in place:
+            start, stop = gallery.starts[place[digest] : place[digest] + 2]
+            rows.append(np.arange(start, stop))
+        else:
+            rows.append(np.full(_rows_of_part(gallery.folder, digest), NOBODY, np.int64))
+    covered = np.concatenate([np.zeros(0, np.int64), *rows])
+    if len(covered) != total:
+        raise damaged(path, f"{total} entries for parts of {len(covered)} rows")
+    return covered
+
+
+def _rows_of_part(folder: Path, digest: str) -> int:
+    from detectors.recognition.gallery.parts import read_skus
+
+    return sum(sku.rows for sku in read_skus(folder, digest))
+
+
+def _parameters(store: Any, alive: NDArray[np.bool_]) -> Any:
+    """How hard the index looks, and past which entries."""
+    faiss = load_faiss()
+    chosen = {} if alive.all() else {"sel": faiss.IDSelectorBitmap(np.packbits(alive, bitorder="little"))}
+    if isinstance(store, faiss.IndexHNSW):
+        return faiss.SearchParametersHNSW(efSearch=SEARCH_EFFORT, **chosen)
+    return faiss.SearchParametersIVF(nprobe=max(round(store.nlist * PROBED), 8), **chosen)
+
+
+def _make(gallery: Gallery, kind: str, seed: int) -> Any:
+    """A faiss index over every row of every part, in their order."""
+    faiss = load_faiss()
+    total = len(gallery.owners)
+    lists = _lists_for(total)
+    pieces = next(count for count in (64, 32, 16, 8, 4, 2, 1) if gallery.dim % count == 0 and count <= gallery.dim)
+    if kind == "ivfpq" and total < 256 * 39:
+        raise SynthError("an ivfpq index needs more rows", found=str(total), expected=f"at least {256 * 39}")
+    description = INDEXES[kind].format(lists=lists, bytes=pieces)
+    store = faiss.index_factory(gallery.dim, description, faiss.METRIC_INNER_PRODUCT)
+    if kind == "hnsw":
+        store.hnsw.efConstruction = BUILD_EFFORT
+    else:
+        store.cp.seed = seed + 1
+        rng = np.random.default_rng([seed, total])
+        wanted = min(total, max(lists * TRAIN_ROWS, 256 * LEAST_TRAIN))
+        store.train(gallery.vectors(np.sort(rng.choice(total, wanted, replace=False))))
+    for block in gallery.blocks:
+        store.add(np.ascontiguousarray(block, np.float32))
+    return store
+
+
+def _lists_for(rows: int) -> int:
+    """Cells of an inverted file: about 4 times the root of the rows, as faiss advises, and enough rows for each."""
+    return max(min(2 ** round(np.log2(4 * np.sqrt(max(rows, 1)))), rows // LEAST_TRAIN), LEAST_LISTS)
+
+
+def _store(folder: Path, made: Any) -> tuple[str, int]:
+    """The index as a file named by its content; its digest and size."""
+    faiss = load_faiss()
+    target = folder / INDEXES_FOLDER
+    target.mkdir(parents=True, exist_ok=True)
+    # Gigabytes: faiss writes the file itself, under another name until it is whole.
+    handle, temporary = tempfile.mkstemp(dir=target, prefix=temporary_prefix("index"), suffix=TEMPORARY)
+    os.close(handle)
+    try:
+        faiss.write_index(made, temporary)
+        with Path(temporary).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        size = Path(temporary).stat().st_size
+        Path(temporary).replace(target / f"{digest}.faiss")
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return digest, size
+
+
+def _note_path(gallery: Gallery) -> Path:
+    return gallery.folder / VERSIONS / gallery.version / NOTE

@@ -1,0 +1,277 @@
+"""`synth recognize`: products are found in pictures, and named by the gallery's nearest views."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice, pairwise
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+
+from assets.errors import SynthError
+from assets.files.atomic import lock_folder
+from assets.interrupt import stop_on_signals, until
+from assets.plurals import count_of
+from assets.progress import StepProgress
+from detectors.evaluate.page.pictures import LEFT_OUT, Mark, draw_marks, save_jpeg
+from detectors.predict.found_files import FOUND_KEPT, FOUND_STEP
+from detectors.predict.inputs import find_inputs
+from detectors.predict.shots import Shot, Unreadable, count_shots, read_shots
+from detectors.predict.show_found import class_color
+from detectors.recognition.embedder.crops import prepare_crop
+from detectors.recognition.embedder.load import Embedder
+from detectors.recognition.gallery.boxes import Boxes, BoxFinder, detect_boxes, given_boxes
+from detectors.recognition.gallery.decision import Decision, Verdict, judge, settle_decision
+from detectors.recognition.gallery.embedders import embedder_of
+from detectors.recognition.gallery.index import Index, open_index
+from detectors.recognition.gallery.open import Gallery, open_gallery
+from detectors.recognition.gallery.recognized_files import NO_NAME, Recognized, open_recognized
+from detectors.recognition.gallery.review import Review, ViewPicture
+from detectors.recognition.gallery.search import find_skus
+
+PICTURES = "pictures"
+CANDIDATES = 5
+TOLD = 10
+
+
+@dataclass(frozen=True)
+class RecognizeSettings:
+    """What is recognized. run: a detector, or None with boxes, a COCO file. version, index: None for those in use.
+
+    threshold, margin: None for the gallery's own. detection: detector's score from which on a box counts. best: a SKU's
+    score is the mean of its so many best views. every: of videos each such frame.
+    """
+
+    gallery: Path
+    paths: tuple[str, ...]
+    out: Path
+    run: Path | None = None
+    boxes: Path | None = None
+    embedder: Path | None = None
+    version: str | None = None
+    index: str | None = None
+    threshold: float | None = None
+    margin: float | None = None
+    detection: float | None = None
+    best: int = 1
+    every: int = 1
+    batch: int = 4
+    workers: int = 0
+    draw: bool = True
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if (self.run is None) == (self.boxes is None):
+            raise SynthError("boxes come from a detector or from a file", hint="give RUN or --boxes, not both")
+
+
+@dataclass
+class RecognizeSummary:
+    """What a run came to. known, review, unknown: boxes by what became of them. page: for review, if there is one."""
+
+    out: Path
+    version: str
+    decision: Decision
+    total: int
+    pictures: int = 0
+    known: int = 0
+    review: int = 0
+    unknown: int = 0
+    skus: set[int] = field(default_factory=set)
+    page: Path | None = None
+    failed: list[Unreadable] = field(default_factory=list)
+    interrupted: bool = False
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Recognizer:
+    """What names products: an open gallery with its index, its embedder and its decision."""
+
+    gallery: Gallery
+    index: Index
+    embedder: Embedder
+    decision: Decision
+    best: int = 1
+
+    def recognize(self, shots: Sequence[Shot], ids: Sequence[int], boxes: Sequence[Boxes]) -> list[Recognized]:
+        """The products of some pictures, all of their crops embedded and looked for together."""
+        crops = [
+            prepare_crop(shot.picture, box, margin=self.embedder.margin)
+            for shot, some in zip(shots, boxes, strict=True)
+            for box in some.xyxy
+        ]
+        vectors = self.embedder.embed(crops)
+        nearest = find_skus(self.gallery, self.index, vectors, k=CANDIDATES, best=self.best)
+        verdicts = judge(nearest, self.decision)
+        ends = np.cumsum([0, *(len(some.xyxy) for some in boxes)]).tolist()
+        spans = [slice(start, stop) for start, stop in pairwise(ends)]
+        return [
+            Recognized(shot, number, some, nearest.take(span), verdicts[span], vectors[span])
+            for shot, number, some, span in zip(shots, ids, boxes, spans, strict=True)
+        ]
+
+
+def open_recognizer(
+    folder: Path,
+    *,
+    version: str | None = None,
+    embedder: Path | None = None,
+    index: str | None = None,
+    threshold: float | None = None,
+    margin: float | None = None,
+    best: int = 1,
+    device: str = "auto",
+) -> Recognizer:
+    """A gallery ready to name products; None for what it has itself. Raises SynthError for another's embedder."""
+    gallery = open_gallery(folder, version)
+    made = embedder_of(gallery, embedder, device=device)
+    decision = settle_decision(gallery, threshold=threshold, margin=margin)
+    return Recognizer(gallery, open_index(gallery, index), made, decision, best)
+
+
+def recognize(
+    settings: RecognizeSettings, console: Console, *, view_picture: ViewPicture | None = None
+) -> RecognizeSummary:
+    """Names the products in pictures, folders, patterns, videos or COCO files, and writes what it found.
+
+    view_picture: draws the views of SKUs that the review page shows, in place of the gallery's fronts. Unreadable files
+    end up in the summary; Ctrl-C keeps what is complete. Raises SynthError for paths that mean nothing, a missing
+    detector, a gallery of another embedder.
+    """
+    names = ("version", "embedder", "index", "threshold", "margin", "best", "device")
+    recognizer = open_recognizer(settings.gallery, **{name: getattr(settings, name) for name in names})
+    inputs = find_inputs(settings.paths, leave_out=settings.out)
+    finder = (
+        given_boxes(settings.boxes)
+        if settings.boxes is not None
+        else detect_boxes(_given(settings.run), device=settings.device, threshold=settings.detection)
+    )
+    gallery, decision = recognizer.gallery, recognizer.decision
+    summary = RecognizeSummary(settings.out, gallery.version, decision, count_shots(inputs.items, settings.every))
+    shots = read_shots(inputs.items, finder.size, every=settings.every, threads=settings.workers)
+    found = _recognize(recognizer, finder, shots, summary, batch=settings.batch, first_id=inputs.first_free_id)
+    begun = time.monotonic()
+    info = {
+        "description": "pictures whose products were named by a gallery",
+        "gallery": gallery.version,
+        "embedder": gallery.manifest.embedder.fingerprint,
+        "boxes": finder.said,
+        "detection_threshold": finder.threshold,
+        "threshold": decision.threshold,
+        "margin": decision.margin,
+    }
+    with lock_folder(settings.out), stop_on_signals(FOUND_KEPT, step=FOUND_STEP) as stop:
+        review = Review(settings.out, gallery, view_picture)
+        try:
+            with (
+                open_recognized(settings.out, gallery, info) as files,
+                StepProgress(console, "recognize", total=summary.total, unit="pictures") as progress,
+            ):
+                for some in _counted(until(stop, found), summary, progress):
+                    review.add(some)
+                    for one in some if settings.draw else ():
+                        _draw(one, gallery, settings.out)
+                    files.add(some)
+            summary.interrupted = stop() and summary.pictures + len(summary.failed) < summary.total
+        except KeyboardInterrupt:
+            summary.interrupted = True
+        finally:
+            found.close()
+            shots.close()
+        if view_picture is not None and not summary.interrupted:
+            console.print("drawing the nearest views for the review page", highlight=False)
+        summary.page = review.finish(decision, soon=summary.interrupted)
+    summary.seconds = time.monotonic() - begun
+    return summary
+
+
+def print_summary(console: Console, summary: RecognizeSummary) -> None:
+    """The last lines of a recognition."""
+    from rich.table import Table
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False)
+
+    pace = f", {summary.pictures / summary.seconds:.1f}/s" if summary.seconds else ""
+    table = Table(show_header=False, box=None)
+    table.add_row("pictures", f"{summary.pictures}{pace}")
+    table.add_row("products", f"{summary.known} known, {summary.review} for review, {summary.unknown} unknown")
+    table.add_row("SKUs seen", f"{len(summary.skus)}")
+    table.add_row("gallery", f"version {summary.version}; known from {summary.decision.threshold:.3f}")
+    table.add_row("written", str(summary.out))
+    console.print(table, highlight=False)
+    if summary.page:
+        say(f"close calls and unknown products to decide on: {summary.page}")
+    if summary.interrupted:
+        pictures = count_of(summary.total, "picture")
+        say(f"stopped after {summary.pictures} of {pictures}; what was found until then is kept")
+    for failed in summary.failed[:TOLD]:
+        say(f"  - {failed.file}: {failed.reason}")
+    if len(summary.failed) > TOLD:
+        say(f"  - and {len(summary.failed) - TOLD} more that could not be read")
+
+
+def _recognize(
+    recognizer: Recognizer,
+    finder: BoxFinder,
+    shots: Iterator[Shot | Unreadable],
+    summary: RecognizeSummary,
+    *,
+    batch: int,
+    first_id: int,
+) -> Generator[list[Recognized], None, None]:
+    """Batches of pictures with what was recognized in them; unreadable ones go into the summary."""
+    while taken := list(islice(shots, batch)):
+        readable = [shot for shot in taken if isinstance(shot, Shot)]
+        summary.failed += [shot for shot in taken if isinstance(shot, Unreadable)]
+        ids = []
+        for shot in readable:
+            given = shot.source.image_id
+            ids.append(first_id if given is None else given)
+            first_id += given is None
+        yield recognizer.recognize(readable, ids, finder.find(readable))
+
+
+def _counted(
+    found: Iterable[list[Recognized]], summary: RecognizeSummary, progress: StepProgress
+) -> Iterator[list[Recognized]]:
+    """The batches as they come, counted once they are dealt with."""
+    done = time.monotonic()
+    for some in found:
+        yield some
+        for one in some:
+            summary.pictures += 1
+            summary.known += int((one.verdicts == Verdict.KNOWN).sum())
+            summary.review += int((one.verdicts == Verdict.REVIEW).sum())
+            summary.unknown += int((one.verdicts == Verdict.UNKNOWN).sum())
+            summary.skus.update(one.nearest.skus[one.verdicts != Verdict.UNKNOWN, 0].tolist())
+        spent, done = time.monotonic() - done, time.monotonic()
+        count = summary.pictures + len(summary.failed) - progress.done
+        progress.advance(count=count, seconds=spent)
+
+
+def _draw(one: Recognized, gallery: Gallery, out: Path) -> None:
+    """The picture with boxes and names; dashed and with a question mark what is for review, grey what is unknown."""
+    marks = []
+    for place, verdict in enumerate(one.verdicts.tolist()):
+        best, score = int(one.nearest.skus[place, 0]), float(one.nearest.scores[place, 0])
+        mark = "?" if verdict == Verdict.REVIEW else ""
+        if verdict == Verdict.UNKNOWN:
+            marks.append(Mark(one.boxes.xyxy[place], LEFT_OUT, False, NO_NAME))
+        else:
+            text = f"{gallery.names[best]}{mark} {score:.2f}"
+            marks.append(Mark(one.boxes.xyxy[place], class_color(best), verdict == Verdict.REVIEW, text))
+    file = out / PICTURES / f"{one.shot.name}.jpg"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_jpeg(draw_marks(Image.fromarray(one.shot.picture), marks), file)
+
+
+def _given(run: Path | None) -> Path:
+    if run is None:
+        raise SynthError("boxes come from a detector or from a file", hint="give RUN or --boxes")
+    return run

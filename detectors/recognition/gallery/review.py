@@ -1,0 +1,184 @@
+"""What people are to look at after a recognition: close calls, and products that were refused.
+
+review/index.html      the closest calls and the nearest refused crops, to be decided by click or key
+review/decisions.csv   all boxes of their pictures, as the page exports them once decided (dataset/review_csv.py)
+review/review.jsonl    every close call
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from assets.files.atomic import write_whole
+from dataset.review_csv import ReviewedBox, cells_of
+from detectors.evaluate.page.pictures import save_jpeg
+from detectors.predict.shots import Shot, turned_in_place
+from detectors.recognition.embedder.crops import prepare_crop
+from detectors.recognition.gallery.decision import Decision, Verdict
+from detectors.recognition.gallery.open import NOBODY, Gallery
+from detectors.recognition.gallery.recognized_files import Recognized
+from detectors.recognition.gallery.review_page import CSV, PAGE, write_review_page
+
+FOLDER, CASES = "review", "review.jsonl"
+# On the page; all close calls are in the file.
+MAX_SHOWN = {Verdict.REVIEW: 200, Verdict.UNKNOWN: 100}
+CROP_SIDE, CROP_MARGIN = 220, 0.15
+# A view of a SKU as JPEG, by key, number of the view and the SKU's digest in the gallery; empty where there is none.
+ViewPicture = Callable[[str, int, str], bytes]
+
+
+@dataclass(eq=False)
+class ReviewPicture:
+    """A picture with cases. rows: all of its boxes as cells of decisions.csv, in their order."""
+
+    name: str
+    rows: list[list[str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One box for a person. crop: its file beside the page. place: its row in the picture. skus, scores: the nearest.
+
+    vector: (dim,) of the crop. margin: lead of the first SKU over the second.
+    """
+
+    verdict: Verdict
+    picture: ReviewPicture
+    place: int
+    crop: str
+    margin: float
+    skus: tuple[int, ...]
+    scores: tuple[float, ...]
+    vector: NDArray[np.float32]
+
+
+class Review:
+    """The cases of a run, gathered picture by picture; of more than are shown nothing is kept but a line."""
+
+    def __init__(self, out: Path, gallery: Gallery, view_picture: ViewPicture | None = None) -> None:
+        self._folder, self._gallery, self._view_picture = out / FOLDER, gallery, view_picture
+        # Heaps whose smallest entry is the one to be dropped next.
+        self._kept: dict[Verdict, list[tuple[float, int, Case]]] = {verdict: [] for verdict in MAX_SHOWN}
+        self._totals = dict.fromkeys(MAX_SHOWN, 0)
+        self._lines: list[str] = []
+
+    def __len__(self) -> int:
+        """Close calls."""
+        return self._totals[Verdict.REVIEW]
+
+    def add(self, some: Sequence[Recognized]) -> None:
+        """The cases of some pictures."""
+        for one in some:
+            picture: ReviewPicture | None = None
+            for place in np.flatnonzero(one.verdicts != Verdict.KNOWN).tolist():
+                picture = self._add(one, place, picture)
+
+    def finish(self, decision: Decision, *, soon: bool = False) -> Path | None:
+        """Writes the files; returns the page, None where there was nothing to look at.
+
+        soon: the gallery's fronts in place of views, which may take minutes to be drawn.
+        """
+        if not any(self._totals.values()):
+            for name in (PAGE, CSV, CASES):  # of a run before
+                (self._folder / name).unlink(missing_ok=True)
+            return None
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_whole(self._folder / CASES, "".join(self._lines).encode())
+        cases = {
+            verdict: [case for _, _, case in sorted(kept, key=lambda item: (-item[0], -item[1]))]
+            for verdict, kept in self._kept.items()
+        }
+        view_picture = None if soon else self._view_picture
+        return write_review_page(self._folder, self._gallery, cases, self._totals, decision, view_picture)
+
+    def _add(self, one: Recognized, place: int, picture: ReviewPicture | None) -> ReviewPicture | None:
+        """Notes a case, and keeps it where it is among those to show; the picture, once it has such a case."""
+        verdict, nearest = Verdict(one.verdicts[place]), one.nearest
+        self._totals[verdict] += 1
+        number = sum(self._totals.values())
+        skus = tuple(sku for sku in nearest.skus[place].tolist() if sku != NOBODY)
+        scores = tuple(float(score) for score in nearest.scores[place][: len(skus)])
+        margin = float(nearest.margins[place])
+        if verdict == Verdict.REVIEW:
+            self._lines.append(self._record(one, place, skus, scores, margin))
+        # The smallest lead first; of refused crops those that came nearest to a SKU.
+        rank = -margin if verdict == Verdict.REVIEW else (scores or (-1.0,))[0]
+        kept = self._kept[verdict]
+        if len(kept) == MAX_SHOWN[verdict] and (rank, -number) <= kept[0][:2]:
+            return picture
+        picture = picture or self._picture(one)
+        crop = f"crops/{number:06d}.jpg"
+        case = Case(verdict, picture, place, crop, margin, skus, scores, one.vectors[place])
+        heapq.heappush(kept, (rank, -number, case))
+        if len(kept) > MAX_SHOWN[verdict]:
+            (self._folder / heapq.heappop(kept)[2].crop).unlink(missing_ok=True)
+        self._save(prepare_crop(one.shot.picture, one.boxes.xyxy[place], margin=CROP_MARGIN), crop, CROP_SIDE)
+        return picture
+
+    def _picture(self, one: Recognized) -> ReviewPicture:
+        """All boxes of a picture: those that are clear count as known, the others are open."""
+        shot = one.shot
+        height, width = shot.picture.shape[:2]
+        file = self._file_of(shot)
+        picture = ReviewPicture(shot.source.file_name or shot.name)
+        for place, verdict in enumerate(one.verdicts.tolist()):
+            x0, y0, x1, y1 = _inside(one.boxes.xyxy[place], width, height)
+            best = int(one.nearest.skus[place, 0])
+            suggested = "" if best == NOBODY else self._gallery.keys[best]
+            known = verdict == Verdict.KNOWN
+            row = ReviewedBox.model_construct(
+                image=str(file),
+                image_width=width,
+                image_height=height,
+                x=x0,
+                y=y0,
+                width=x1 - x0,
+                height=y1 - y0,
+                decision="known" if known else "open",
+                sku=suggested if known else "",
+                suggested=suggested,
+                similarity=f"{float(one.nearest.scores[place, 0]):.4f}",
+            )
+            picture.rows.append(cells_of(row))
+        return picture
+
+    def _file_of(self, shot: Shot) -> Path:
+        """Where the picture lies as it was looked at; frames of videos are written beside the page."""
+        if shot.frame is None and not turned_in_place(shot):
+            return shot.source.file.absolute()
+        name = f"frames/{shot.name}.jpg"
+        self._save(shot.picture, name, max(shot.picture.shape))
+        return (self._folder / name).absolute()
+
+    def _save(self, pixels: NDArray[np.uint8], name: str, side: int) -> None:
+        picture = Image.fromarray(pixels)
+        picture.thumbnail((side, side))
+        (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
+        save_jpeg(picture, self._folder / name)
+
+    def _record(self, one: Recognized, place: int, skus: Sequence[int], scores: Sequence[float], margin: float) -> str:
+        pairs = zip(skus, scores, strict=True)
+        record: dict[str, Any] = {
+            "image_id": one.image_id,
+            "file_name": one.shot.source.file_name or one.shot.name,
+            "box": [round(float(edge), 2) for edge in one.boxes.xyxy[place]],
+            "margin": round(margin, 5),
+            "candidates": [{"sku": self._gallery.keys[sku], "similarity": round(score, 5)} for sku, score in pairs],
+        }
+        return json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def _inside(box: NDArray[np.float64], width: int, height: int) -> tuple[float, float, float, float]:
+    """xyxy inside the picture and at least a pixel wide and high, to a hundredth of a pixel."""
+    x0, y0 = min(max(float(box[0]), 0.0), width - 1.0), min(max(float(box[1]), 0.0), height - 1.0)
+    x1, y1 = min(max(float(box[2]), x0 + 1), width), min(max(float(box[3]), y0 + 1), height)
+    return round(x0, 2), round(y0, 2), round(x1, 2), round(y1, 2)

@@ -1,0 +1,133 @@
+"""The page on which people decide, and the CSV that it fills."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from assets.files.atomic import write_whole
+from dataset.review_csv import COLUMNS, write_rows
+from detectors.recognition.gallery.decision import Decision, Verdict
+from detectors.recognition.gallery.open import Gallery
+from detectors.recognition.gallery.photos import check_photo, photo_path
+
+if TYPE_CHECKING:
+    from detectors.recognition.gallery.review import Case, ReviewPicture, ViewPicture
+
+PAGE, CSV, SKUS = "index.html", "decisions.csv", "skus.js"
+MAX_CANDIDATES = 5
+# With pictures: rendering more would take minutes.
+MAX_PICTURED = 3
+
+
+def write_review_page(
+    folder: Path,
+    gallery: Gallery,
+    cases: Mapping[Verdict, Sequence[Case]],
+    totals: Mapping[Verdict, int],
+    decision: Decision,
+    view_picture: ViewPicture | None,
+) -> Path:
+    """Writes page, CSV and the list of SKUs to search in; returns the page. cases: the first ones to look at first."""
+    pictures = list(dict.fromkeys(case.picture for some in cases.values() for case in some))
+    first_rows: dict[ReviewPicture, int] = {}
+    rows: list[list[str]] = []
+    for picture in pictures:
+        first_rows[picture] = len(rows)
+        rows += picture.rows
+    table = write_rows(rows)
+    write_whole(folder / CSV, table)
+    write_whole(folder / SKUS, _sku_script(gallery).encode())
+    views = _Views(folder, gallery, view_picture)
+    shown = {
+        verdict.name.lower(): [_shown(case, first_rows[case.picture] + case.place, gallery, views) for case in some]
+        for verdict, some in cases.items()
+    }
+    page = _page().render(
+        close=shown["review"],
+        refused=shown["unknown"],
+        total_close=totals[Verdict.REVIEW],
+        total_refused=totals[Verdict.UNKNOWN],
+        version=gallery.version,
+        decision=decision,
+        rendered=view_picture is not None,
+        # Decisions that the browser remembers belong to these very boxes.
+        data={"columns": COLUMNS, "rows": rows, "id": hashlib.sha256(table).hexdigest()},
+        csv=CSV,
+        skus=SKUS,
+    )
+    write_whole(folder / PAGE, page.encode())
+    return folder / PAGE
+
+
+class _Views:
+    """Pictures of SKUs beside the page, each written once: the view that a crop is nearest to, else the front."""
+
+    def __init__(self, folder: Path, gallery: Gallery, view_picture: ViewPicture | None) -> None:
+        self._folder, self._gallery, self._view_picture = folder, gallery, view_picture
+        self._files: dict[tuple[int, int], str] = {}
+
+    def best(self, case: Case, sku: int) -> tuple[str, str]:
+        """The picture's file, empty for none, and what it shows."""
+        view = int(np.argmax(self._gallery.vectors(self._gallery.rows_of(sku)) @ case.vector))
+        file = self._file(sku, view, lambda: self._picture(sku, view))
+        if file:
+            return file, "named photograph" if self._gallery.photo_of_view(sku, view) else "nearest view"
+        front = self._file(sku, -1, lambda: self._gallery.front(sku))
+        return front, f"front (nearest is view {view + 1})"
+
+    def _picture(self, sku: int, view: int) -> bytes:
+        gallery = self._gallery
+        photo = gallery.photo_of_view(sku, view)
+        if photo:
+            return photo_path(gallery.folder, photo).read_bytes() if not check_photo(gallery.folder, photo) else b""
+        return self._view_picture(gallery.keys[sku], view, gallery.digests[sku]) if self._view_picture else b""
+
+    def _file(self, sku: int, view: int, read: Callable[[], bytes]) -> str:
+        if (sku, view) not in self._files:
+            content = read()
+            name = f"fronts/{sku:06d}.jpg" if view < 0 else f"views/{sku:06d}-{view:02d}.jpg"
+            if content:
+                (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
+                write_whole(self._folder / name, content)
+            self._files[sku, view] = name if content else ""
+        return self._files[sku, view]
+
+
+def _shown(case: Case, row: int, gallery: Gallery, views: _Views) -> dict[str, Any]:
+    """What the page says of a case. row: its place among the rows of the CSV."""
+    candidates = []
+    for number, (sku, score) in enumerate(list(zip(case.skus, case.scores, strict=True))[:MAX_CANDIDATES]):
+        picture, what = views.best(case, sku) if number < MAX_PICTURED else ("", "")
+        about = {"sku": gallery.keys[sku], "name": gallery.names[sku], "score": score}
+        candidates.append({**about, "picture": picture, "what": what})
+    return {
+        "row": row,
+        "file_name": case.picture.name,
+        "margin": case.margin,
+        "crop": case.crop,
+        "candidates": candidates,
+    }
+
+
+def _sku_script(gallery: Gallery) -> str:
+    """The gallery's SKUs as a script: a page opened as a file may load no JSON."""
+    # No text of a list can end the script: "<" is written as a code.
+    text = json.dumps([[key, name] for key, name in zip(gallery.keys, gallery.names, strict=True)])
+    return f"var SKUS = {text.replace('<', chr(92) + 'u003c')};\n"
+
+
+def _page() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    here = Path(__file__).parent
+    loader = FileSystemLoader([here, here.parent / "evaluate"])
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("review.html.j2")

@@ -1,0 +1,160 @@
+"""Images on their way to the network: read, augmented and batched by workers, known from their position alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from assets.errors import SynthError
+from assets.interrupt import hold_signals, ignore_signals
+from detectors.augment import PARTNERS, AugmentSettings, augment
+from detectors.data.image_set import IGNORED
+from detectors.data.mix import Draw, Purpose, stream
+from detectors.data.sample import Sample
+from detectors.data.shard_set import ShardSet
+from detectors.data.source import Source
+from detectors.training.schedule import Plan
+
+# torchvision counts classes from 1: 0 is background.
+FIRST_LABEL = 1
+PREFETCH = 4
+
+
+class Batch(NamedTuple):
+    """images: (B, H, W, 3) uint8 RGB. targets: torchvision's, with `ignored` boxes. draws: where each came from."""
+
+    images: Tensor
+    targets: list[dict[str, Tensor]]
+    draws: list[Draw]
+
+
+@dataclass(frozen=True)
+class View:
+    """How images are shown to the network. masks: whether targets need them."""
+
+    width: int
+    height: int
+    augment: AugmentSettings
+    masks: bool
+    seed: int
+
+
+class TrainingImages(Dataset[Any]):
+    """Draws to samples: a pure function of (seed, position), so that any worker may make any of them."""
+
+    def __init__(self, sources: tuple[Source, ...], plan: Plan, view: View) -> None:
+        self.sources, self.plan, self.view = sources, plan, view
+        self._ahead: dict[int, tuple[int, ...]] = {}
+
+    def __getitem__(self, draw: Draw) -> tuple[Sample, Draw] | SynthError:
+        try:
+            return self.make(draw), draw
+        except SynthError as error:
+            # Handed on as a value: torch would wrap the traceback of the worker around its text.
+            return error
+
+    def make(self, draw: Draw) -> Sample:
+        """The sample of a draw. Raises SynthError where its picture cannot be read."""
+        view = self.view
+        self._fetch_ahead(draw)
+        sample = self.sources[draw.source].read_sample(draw.image, masks=view.masks)
+        rng = stream(view.seed, Purpose.AUGMENT, draw.position)
+        return augment(
+            sample, self._partners(draw), settings=view.augment, width=view.width, height=view.height, rng=rng
+        )
+
+    def _partners(self, draw: Draw) -> list[Callable[[], Sample]]:
+        """Other images for mosaic and copy-paste, from the same mix, read only where they are used."""
+        rng = stream(self.view.seed, Purpose.PARTNERS, draw.position)
+        shares = self.plan.shares_at(draw.position)
+        mix, offset = self.plan.mix_at(draw.position)
+        partners: list[Callable[[], Sample]] = []
+        for source in rng.choice(len(shares), PARTNERS, p=np.array(shares) / sum(shares)):
+            image = mix.partner(draw.position - offset, int(source), rng=rng)
+            partners.append(partial(self.sources[source].read_sample, image, masks=True))
+        return partners
+
+    def _fetch_ahead(self, draw: Draw) -> None:
+        """Shards from elsewhere are on their way while those before them are read."""
+        source = self.sources[draw.source]
+        if isinstance(source, ShardSet):
+            mix, offset = self.plan.mix_at(draw.position)
+            shards = mix.shards_ahead(draw.position - offset, draw.source)
+            if self._ahead.get(draw.source) != shards:
+                self._ahead[draw.source] = shards
+                source.fetch_ahead(shards)
+
+
+class PlannedBatches(Sampler[list[Draw]]):
+    """The batches of one process: every step takes `batch` samples for each of `world` processes."""
+
+    def __init__(self, plan: Plan, *, batch: int, start_step: int, rank: int, world: int) -> None:
+        self.plan, self.batch, self.start_step, self.rank, self.world = plan, batch, start_step, rank, world
+
+    def __len__(self) -> int:
+        return self.plan.steps - self.start_step
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        for step in range(self.start_step, self.plan.steps):
+            first = (step * self.world + self.rank) * self.batch
+            yield list(self.plan.draws(first, first + self.batch))
+
+
+class ProcessLoader(DataLoader[Any]):
+    """A DataLoader whose processes leave Ctrl-C and SIGTERM to their parent, from their birth on."""
+
+    def __iter__(self) -> Any:
+        with hold_signals():
+            return super().__iter__()
+
+
+def training_loader(dataset: TrainingImages, batches: PlannedBatches, *, workers: int, pin: bool) -> ProcessLoader:
+    """Batches in their order; `workers` processes read ahead."""
+    return ProcessLoader(
+        dataset,
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=collate,
+        pin_memory=pin,
+        worker_init_fn=calm_worker,
+        prefetch_factor=PREFETCH if workers else None,
+    )
+
+
+def collate(items: list[tuple[Sample, Draw] | SynthError]) -> Batch | SynthError:
+    """Samples of one size as a batch, or the first error among them."""
+    made = [item for item in items if not isinstance(item, SynthError)]
+    if len(made) < len(items):
+        return next(item for item in items if isinstance(item, SynthError))
+    images = torch.from_numpy(np.stack([sample.image for sample, _ in made]))
+    return Batch(images, [target_of(sample) for sample, _ in made], [draw for _, draw in made])
+
+
+def target_of(sample: Sample) -> dict[str, Tensor]:
+    """torchvision's target of a sample; its ignored boxes apart."""
+    kept = sample.labels != IGNORED
+    target = {
+        "boxes": torch.from_numpy(np.ascontiguousarray(sample.boxes[kept], np.float32)),
+        "labels": torch.from_numpy(sample.labels[kept].astype(np.int64) + FIRST_LABEL),
+        "ignored": torch.from_numpy(np.ascontiguousarray(sample.boxes[~kept], np.float32)),
+    }
+    if sample.masks is not None:
+        target["masks"] = torch.from_numpy(np.ascontiguousarray(sample.masks[kept], np.uint8))
+    return target
+
+
+def calm_worker(worker: int) -> None:
+    """Loader processes are many: each of them must not start threads of its own. Only their parent ends them."""
+    import cv2
+
+    ignore_signals()
+
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)

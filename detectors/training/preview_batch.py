@@ -1,0 +1,45 @@
+"""`synth preview-batch`: the first training pictures as the network would see them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from detectors.augment import preset
+from detectors.data.batch_sheet import draw_batch
+from detectors.data.mix import Shares, realised
+from detectors.data.prepare import DataSettings, prepare_training
+from detectors.training.loader import TrainingImages, View
+from detectors.training.settings import TrainSettings
+from detectors.training.setup import make_plan
+
+
+def preview_training(
+    data_settings: DataSettings,
+    *,
+    mix: Shares,
+    augment: str,
+    width: int,
+    height: int,
+    count: int,
+    seed: int,
+    out: Path,
+    console: Console,
+) -> Path:
+    """Draws the first `count` samples of a training with these settings onto one PNG at `out`; returns `out`."""
+
+    def tell(line: str) -> None:
+        console.print(line, highlight=False, markup=False)
+
+    settings = TrainSettings(data=data_settings, out=out.parent, mix=mix, augment=augment, seed=seed)
+    data = prepare_training(data_settings, seed=seed, tell=tell)
+    plan = make_plan(settings, data)
+    images = TrainingImages(data.sources, plan, View(width, height, preset(augment), masks=False, seed=seed))
+    draws = list(plan.draws(0, count))
+    samples = [images.make(draw) for draw in draws]
+    names = settings.source_names
+    captions = [f"{names[draw.source]}: {Path(data.sources[draw.source].locate(draw.image)).name}" for draw in draws]
+    draw_batch(samples, captions, data.classes.names, out)
+    tell(f"mix: {realised({name: sum(names[d.source] == name for d in draws) for name in names})}")
+    return out

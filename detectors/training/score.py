@@ -1,0 +1,20 @@
+"""A detector's score on a validation set, as the training logs it."""
+
+from __future__ import annotations
+
+import math
+
+from detectors.data.image_set import ImageSet, Predictions
+from detectors.evaluate.metrics.align import align
+from detectors.evaluate.metrics.coco_numbers import run_coco
+from detectors.evaluate.metrics.curves import pooled_curve, rank
+from detectors.evaluate.metrics.matching import find_candidates, match
+
+
+def score_detector(truth: ImageSet, found: Predictions) -> dict[str, float]:
+    """AP, AP50 and AP75 as COCO has them, and the score threshold of the best F1; 0 where there is nothing to find."""
+    data = align(truth, found)
+    numbers = run_coco(data).numbers()
+    threshold, f1 = pooled_curve(rank(data, match(data, find_candidates(data)))).best()
+    scores = {name: numbers[name] for name in ("AP", "AP50", "AP75")} | {"F1": f1, "threshold": threshold}
+    return {name: 0.0 if math.isnan(value) else float(value) for name, value in scores.items()}

@@ -1,0 +1,119 @@
+"""All choices of a training, with their defaults and reasons, in one frozen object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from assets.errors import SynthError, unknown_name
+from detectors.augment import PRESETS
+from detectors.data.mix import Shares
+from detectors.data.prepare import REAL, DataSettings
+from detectors.models import DETECTORS, detector_module
+from detectors.training.schedule import SCHEDULES, Schedule
+
+Freeze = Literal["none", "backbone"]
+# Of real photographs in a mix: published gains are the greatest between 5 and 20 %.
+REAL_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How a detector is trained.
+
+    mix: shares by source; where empty, 0.2 real if there are real photos. schedule: "finetune" learns from synthetic
+    images and then fine-tunes on real ones, "mix+finetune" from both and then fine-tunes. epochs: of `epoch_images`
+    (default: the synthetic set once) at the full rate. finetune_epochs: after them at a tenth of the rate, mostly real,
+    with a share `replay` of synthetic images; default a quarter of `epochs`. batch: images per step over all devices.
+    learning_rate: of AdamW; default the detector's, which is for a batch of 16, scaled with the root of the batch.
+    weights: none, imagenet, packaged, coco or a file. size: width and height that pictures are fitted into; default by
+    the detector and the shape of the pictures. patience: epochs without better validation AP before the training stops.
+    """
+
+    data: DataSettings
+    out: Path
+    mix: Shares = ()
+    schedule: Schedule = "mix"
+    detector: str = "fasterrcnn_mobilenet"
+    backbone: str | None = None
+    weights: str = "imagenet"
+    size: tuple[int, int] | None = None
+    augment: str = "strong"
+    epochs: int = 20
+    epoch_images: int | None = None
+    finetune_epochs: int | None = None
+    replay: float = 0.2
+    batch: int = 16
+    learning_rate: float | None = None
+    weight_decay: float = 0.01
+    clip_norm: float = 10.0
+    patience: int = 8
+    freeze: Freeze = "none"
+    seed: int = 0
+    workers: int | None = None
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: int = 1
+    # Settings that may differ when a training goes on: they do not change what is learned.
+    _free: tuple[str, ...] = field(default=("out", "workers", "patience"), repr=False)
+
+    def __post_init__(self) -> None:
+        if self.detector not in DETECTORS:
+            detector_module(self.detector)
+        if self.augment not in PRESETS:
+            raise unknown_name("augmentation", self.augment, PRESETS)
+        if self.schedule not in SCHEDULES:
+            raise unknown_name("schedule", self.schedule, SCHEDULES)
+        if self.schedule != "mix" and self.data.real is None:
+            raise SynthError(f"--schedule {self.schedule} needs real photos", hint="give --real")
+        if self.schedule == "finetune" and not self.data.synthetic:
+            raise SynthError("--schedule finetune learns from synthetic images first", hint="give --synthetic")
+        if self.batch % self.devices:
+            raise SynthError(
+                "the batch cannot be dealt to the devices",
+                found=f"--batch {self.batch} on {self.devices}",
+                expected="a multiple",
+            )
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """Of the mix: synthetic sources, then the real one."""
+        names = [name for name, _ in self.data.synthetic]
+        return (*names, REAL) if self.data.real is not None else tuple(names)
+
+    @property
+    def completed_mix(self) -> Shares:
+        """The mix as given, or a fifth real."""
+        both = self.data.real is not None and self.data.synthetic
+        return self.mix or (((REAL, REAL_SHARE),) if both and len(self.source_names) == 2 else ())
+
+    def to_json(self) -> dict[str, Any]:
+        """For dataset and checkpoint files: paths as text."""
+        fields = asdict(self)
+        del fields["_free"]
+        # How much disk shards may take changes nothing that is learned.
+        del fields["data"]["cache_bytes"]
+        return plain(fields)
+
+    def differing(self, other: dict[str, Any]) -> list[str]:
+        """What would change the result if a training of settings `other` went on with these: "name: there, now"."""
+        return differing_fields(self.to_json(), other, free=self._free)
+
+
+def differing_fields(mine: Mapping[str, Any], other: Mapping[str, Any], *, free: Sequence[str]) -> list[str]:
+    """Settings apart from `free` ones that are not the same: "name: there, now"."""
+    return [
+        f"{name}: there {other.get(name)!r}, now {value!r}"
+        for name, value in mine.items()
+        if name not in free and other.get(name) != value
+    ]
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON knows it: lists for tuples, text for paths."""
+    if isinstance(value, dict):
+        return {name: plain(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    return str(value) if isinstance(value, Path) else value

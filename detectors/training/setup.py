@@ -1,0 +1,99 @@
+"""What follows from settings and data before a training begins: the network's size, and the plan of its steps."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from assets.errors import SynthError
+from detectors.data.mix import complete_shares
+from detectors.data.prepare import TrainingData
+from detectors.data.shard_set import ShardSet
+from detectors.models import ModelSpec, detector_module
+from detectors.training.schedule import FINETUNE_RATE, Phase, Plan, finetune_shares, without_real
+from detectors.training.settings import TrainSettings
+
+# Sides that every stage of a network can halve five times.
+STRIDE = 32
+LEAST_EPOCH_STEPS = 10
+# Photos are few: an epoch of adaptation goes through them so often.
+PHOTO_PASSES = 10
+
+
+def make_spec(settings: TrainSettings, data: TrainingData) -> ModelSpec:
+    """The network for these settings; its size from the detector and the shape of the pictures where not given."""
+    module = detector_module(settings.detector)
+    if module.NEEDS_MASKS:
+        _check_masks(data, settings.detector)
+    width, height = settings.size or fitting_size(module, data.sources[-1].sizes)
+    if module.FIXED_SIZE and (width, height) != module.FIXED_SIZE:
+        raise SynthError(
+            f"{settings.detector} takes pictures of one size only",
+            found=f"--size {width}x{height}",
+            expected="{}x{}".format(*module.FIXED_SIZE),
+        )
+    mean, std = module.MEAN, module.STD
+    if settings.backbone is not None:
+        mean, std = timm_normalisation(settings.backbone)
+    return ModelSpec(settings.detector, settings.backbone, len(data.classes), width, height, mean, std)
+
+
+def fitting_size(module: Any, sizes: np.ndarray) -> tuple[int, int]:
+    """Width and height in whole strides: the detector's long side, the pictures' usual shape, no enlargement."""
+    if module.FIXED_SIZE:
+        return module.FIXED_SIZE
+    long_side = min(module.LONG_SIDE, STRIDE * math.ceil(int(sizes.max()) / STRIDE))
+    aspect = float(np.median(sizes[:, 0] / sizes[:, 1]))
+    width, height = (long_side, long_side / aspect) if aspect >= 1 else (long_side * aspect, long_side)
+    return STRIDE * math.ceil(round(width) / STRIDE), STRIDE * math.ceil(round(height) / STRIDE)
+
+
+def timm_normalisation(name: str) -> tuple[Any, Any]:
+    """Mean and deviation that a timm model was pretrained with."""
+    import timm
+
+    known = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    return (tuple(known.mean), tuple(known.std)) if known else ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def _check_masks(data: TrainingData, detector: str) -> None:
+    problems = []
+    for images in data.sources:
+        if isinstance(images, ShardSet):
+            if not images.masks:
+                problems.append(f"{images.name}: annotations of its first shard have no mask")
+            continue
+        lengths = np.diff(images.masks.offsets)
+        without = int(((lengths == 0) & (images.labels >= 0)).sum())
+        if without:
+            problems.append(f"{images.name}: {without} of {len(lengths)} annotations have no mask")
+    if problems:
+        hint = "take a detector of boxes, such as fasterrcnn, or add segmentations"
+        raise SynthError(f"{detector} learns from masks", problems=problems, hint=hint)
+
+
+def make_plan(settings: TrainSettings, data: TrainingData) -> Plan:
+    """Phases of the schedule in steps."""
+    names = settings.source_names
+    counts = tuple(len(images) for images in data.sources)
+    empty = [name for name, count in zip(names, counts, strict=True) if not count]
+    if empty:
+        raise SynthError(f"no image of {', '.join(empty)} can be used")
+    windows = {place: images.windows for place, images in enumerate(data.sources) if isinstance(images, ShardSet)}
+    shares = complete_shares(settings.completed_mix, names)
+    tuned = finetune_shares(shares, settings.replay)
+    if settings.schedule == "adapt":
+        images = settings.epoch_images or math.ceil(PHOTO_PASSES * counts[-1] / tuned[-1])
+        per_epoch = max(math.ceil(images / settings.batch), LEAST_EPOCH_STEPS)
+        phases = [Phase("finetune", settings.epochs * per_epoch, tuned, FINETUNE_RATE)]
+        return Plan(tuple(phases), counts, settings.batch, per_epoch, settings.seed, windows)
+    images = settings.epoch_images or sum(counts[: len(settings.data.synthetic)]) or counts[-1]
+    per_epoch = max(math.ceil(images / settings.batch), LEAST_EPOCH_STEPS)
+    main = ("synthetic", without_real(shares)) if settings.schedule == "finetune" else ("mix", shares)
+    phases = [Phase(main[0], settings.epochs * per_epoch, main[1])]
+    if settings.schedule != "mix":
+        epochs = settings.finetune_epochs or max(1, settings.epochs // 4)
+        phases.append(Phase("finetune", epochs * per_epoch, tuned, FINETUNE_RATE))
+    return Plan(tuple(phases), counts, settings.batch, per_epoch, settings.seed, windows)

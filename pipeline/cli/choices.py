@@ -1,0 +1,130 @@
+"""Names on the command line that stand in a literal table: shown in the help, completed by the shell, checked at once.
+
+Tables are read from their file without importing it: what stands around them takes up to ten seconds to import.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from assets.errors import unknown_name
+
+
+@lru_cache(maxsize=64)
+def table_names(table: str) -> tuple[str, ...]:
+    """The names in a literal table, given as "package.module:TABLE": keys of a dictionary, or entries of a tuple."""
+    module, _, name = table.partition(":")
+    package, *rest = module.split(".")
+    spec = find_spec(package)
+    home = Path(next(iter(spec.submodule_search_locations or ()))) if spec else Path()
+    file = home.joinpath(*rest).with_suffix(".py")
+    source = file if file.exists() else home.joinpath(*rest, "__init__.py")
+    for statement in ast.parse(source.read_text(encoding="utf-8")).body:
+        targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+            value = getattr(statement, "value", None)
+            entries = value.keys if isinstance(value, ast.Dict) else getattr(value, "elts", [])
+            return tuple(str(ast.literal_eval(entry)) for entry in entries if entry is not None)
+    raise LookupError(f"no literal table {table}")
+
+
+class Known(click.ParamType):
+    """A name of a table. kind: what it names. names: further ones. without: names that are not for this option.
+
+    free: whether anything else is taken too, such as a file. error: "module:function" that raises the table's own error
+    for an unknown name, where it has one.
+    """
+
+    name = "name"
+
+    def __init__(
+        self,
+        kind: str,
+        table: str = "",
+        *,
+        names: Sequence[str] = (),
+        without: Sequence[str] = (),
+        free: bool = False,
+        error: str = "",
+    ) -> None:
+        self.kind, self._table, self._more, self._without = kind, table, tuple(names), without
+        self.free, self._error = free, error
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that are known."""
+        listed = table_names(self._table) if self._table else ()
+        return tuple(name for name in (*listed, *self._more) if name not in self._without)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return f"[{'|'.join((*self.names, *(['FILE'] if self.free else [])))}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        name = str(value)
+        if self.free or name in self.names:
+            return name
+        if self._error:
+            module, _, function = self._error.partition(":")
+            getattr(importlib.import_module(module), function)(name)
+        raise unknown_name(self.kind, name, self.names)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        found = [CompletionItem(name) for name in self.names if name.startswith(incomplete)]
+        return [*found, *([CompletionItem(incomplete, type="file")] if self.free else [])]
+
+
+class Recipe(Known):
+    """A recipe's name or a YAML file, with a share of the scenes where several are given: tabletop:0.7."""
+
+    def __init__(self) -> None:
+        super().__init__("recipe", "render.recipes:RECIPES", free=True)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return f"[{'|'.join(self.names)}|FILE][:SHARE]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float | None]:
+        if isinstance(value, tuple):
+            return value
+        name, colon, share = str(value).rpartition(":")
+        if not colon or Path(value).exists():
+            return str(value), None
+        try:
+            weight = float(share)
+        except ValueError:
+            return str(value), None
+        if not 0 < weight <= 1e6:
+            self.fail(f"{value!r}: a share is a number over 0, such as tabletop:0.7", param, ctx)
+        return name, weight
+
+
+def recipe_of(given: Sequence[tuple[str, float | None]]) -> str | tuple[tuple[str, float], ...]:
+    """One recipe, or several with the weights of their shares. Raises UsageError where some have one and some none."""
+    if len(given) == 1:
+        return given[0][0]
+    shares = [share for _, share in given if share is not None]
+    if shares and len(shares) < len(given):
+        raise click.UsageError("several --recipe: give a share with each, such as --recipe tabletop:0.7, or with none")
+    return tuple((name, 1.0 if share is None else share) for name, share in given)
+
+
+RECIPE_NAME = Known("recipe", "render.recipes:RECIPES", free=True)
+BACKEND = Known("backend", "render.backends:BACKENDS")
+PRESET = Known("preset", names=("draft", "good", "best"))
+DETECTOR = Known("detector", "detectors.models:DETECTORS", error="detectors.models:detector_module")
+AUGMENT = Known("augmentation", "detectors.augment.settings:PRESETS")
+SCHEDULE = Known("schedule", "detectors.training.schedule:SCHEDULES", without=("adapt",))
+METHOD = Known("adaptation method", "detectors.adapt:METHODS")
+WEIGHTS = Known("weights", names=("imagenet", "packaged", "coco", "none"), free=True)
+EMBEDDER_WEIGHTS = Known("weights", names=("imagenet", "packaged", "none"), free=True)
+LOSS = Known("loss", "detectors.recognition.embedder.losses:LOSSES")
+INDEX = Known("index", "detectors.recognition.gallery.index:INDEXES")
+ENGINE = Known("engine", "pipeline.jobs.engines:ENGINES")

@@ -1,0 +1,1 @@
+"""Galleries built from a SKU list: rendered, embedded, versioned."""

@@ -1,0 +1,271 @@
+"""`synth gallery build|add|remove`: versions of a gallery made from a SKU list."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from assets.catalog.load import Catalog, load_catalog
+from assets.catalog.sku_lists import SkuSource
+from assets.errors import SynthError
+from assets.files.atomic import sweep_cache, write_whole
+from assets.files.identity import first_named
+from assets.plurals import count_of
+from detectors.recognition.gallery.embedders import embedder_path, keep_embedder, note_of_run
+from detectors.recognition.gallery.open import Gallery, open_gallery
+from detectors.recognition.gallery.versions import EmbedderNote, Precision, current_version, is_gallery, write_gallery
+from pipeline.gallery.digest import digest_skus
+from pipeline.gallery.photos import with_photos
+from pipeline.gallery.render import make_results, plan_folder
+from pipeline.gallery.task import TASK_SKUS, GalleryTask, TaskResult
+from pipeline.gallery.version import (
+    Kind,
+    give_ids,
+    join_small,
+    make_manifest,
+    parts_without,
+    publish,
+    records_of,
+    write_parts,
+)
+from pipeline.workers.pool import never_stop
+from render.views import VIEWS_FORMAT
+
+# SKUs of a part: 8 views of 512 numbers are 16 MB, and of 170,000 SKUs there are 170 parts.
+PART_SKUS = 1000
+FAILURES = "failures.jsonl"
+
+
+@dataclass(frozen=True)
+class BuildSettings:
+    """What a gallery is to be made of. embedder: a run or checkpoint; None for the gallery's own.
+
+    workers: processes that render and embed. precision: of the stored vectors. index: of INDEXES. task_skus: that a
+    worker is handed at a time. part_skus: of a part.
+    """
+
+    sku_list: SkuSource
+    out: Path
+    embedder: Path | None = None
+    views: int = 8
+    workers: int = 1
+    precision: Precision = "float32"
+    index: str = "exact"
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    cache: Path = Path()
+    task_skus: int = TASK_SKUS
+    part_skus: int = PART_SKUS
+
+
+@dataclass
+class GallerySummary:
+    """What has become of a gallery. version: in use now. made, dropped: SKUs. photos: added. failed: key and reason."""
+
+    out: Path
+    version: str = ""
+    before: str = ""
+    skus: int = 0
+    rows: int = 0
+    made: int = 0
+    dropped: int = 0
+    photos: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    seconds: float = 0.0
+    interrupted: bool = False
+
+
+def build_gallery(
+    settings: BuildSettings, console: Console, *, stop: Callable[[int], bool] = never_stop
+) -> GallerySummary:
+    """A version with every SKU of the list, rendered and embedded, in use once it is complete.
+
+    SKUs that cannot be rendered are left out and named in the summary. Raises SynthError for a list with mistakes,
+    without an embedder, and where not one SKU could be rendered.
+    """
+    begun = time.monotonic()
+    catalog = load_catalog(settings.sku_list)
+    with write_gallery(settings.out) as lock:
+        parent = open_gallery(settings.out) if is_gallery(settings.out) else None
+        note = _settle_embedder(settings, parent)
+        digests = digest_skus(catalog, catalog.keys, cache=settings.cache)
+        work = _Work(settings, note, console, stop, lock)
+        results = work.render(catalog, digests)
+        if results is None:
+            return _stopped(settings.out, begun)
+        ids, next_id = give_ids(catalog, catalog.keys, parent)
+        records = with_photos(
+            records_of(results, catalog, digests, ids, settings.views), parent, note, device=settings.device
+        )
+        parts = write_parts(settings.out, records, most=settings.part_skus, precision=settings.precision)
+        kind = Kind(note, settings.views, settings.precision)
+        manifest = make_manifest(settings.out, parts, kind, next_id=next_id, parent=parent)
+        publish(settings.out, manifest, parent, index=settings.index)
+        work.tidy(results)
+        return summary_of(settings.out, begun, parent, results)
+
+
+def add_to_gallery(
+    settings: BuildSettings,
+    console: Console,
+    *,
+    keys: Sequence[str] = (),
+    prune: bool = False,
+    stop: Callable[[int], bool] = never_stop,
+) -> GallerySummary:
+    """A version with the new and changed SKUs of a list (or those of `keys`) rendered, all others kept as they are.
+
+    prune: SKUs that the list lacks are dropped. Views, precision and embedder are those of the version in use. Raises
+    SynthError for another embedder and for keys that the list lacks.
+    """
+    begun = time.monotonic()
+    catalog = load_catalog(settings.sku_list)
+    with write_gallery(settings.out) as lock:
+        parent = open_gallery(settings.out)
+        _check_views(parent)
+        held, note = parent.manifest, parent.manifest.embedder
+        if settings.embedder is not None:
+            parent.check_embedder(note_of_run(settings.embedder).fingerprint, str(settings.embedder))
+        settings = replace(settings, views=held.views, precision=held.precision)
+        digests = digest_skus(catalog, keys or catalog.keys, cache=settings.cache)
+        digests = {key: digest for key, digest in digests.items() if _digest_in(parent, key) != digest}
+        gone = set(parent.keys) - set(catalog.keys) if prune else set()
+        if not digests and not gone:
+            return summary_of(settings.out, begun, parent, [])
+        work = _Work(settings, note, console, stop, lock)
+        results = work.render(catalog, digests)
+        if results is None:
+            return _stopped(settings.out, begun)
+        ids, next_id = give_ids(catalog, digests.keys(), parent)
+        made = records_of(results, catalog, digests, ids, settings.views)
+        fresh = list(with_photos(made, parent, note, device=settings.device))
+        old = parts_without(parent, gone | {sku.sku for sku, _, _ in fresh})
+        old, joined = join_small(settings.out, old, most=settings.part_skus, dim=parent.dim)
+        parts = write_parts(settings.out, [*joined, *fresh], most=settings.part_skus, precision=settings.precision)
+        kind = Kind(note, held.views, held.precision)
+        manifest = make_manifest(settings.out, (*old, *parts), kind, next_id=next_id, parent=parent)
+        publish(settings.out, manifest, parent, index=None)
+        work.tidy(results)
+        return summary_of(settings.out, begun, parent, results, dropped=len(gone))
+
+
+def remove_from_gallery(folder: Path, keys: Sequence[str]) -> GallerySummary:
+    """A version without these SKUs. Raises SynthError for keys that the gallery lacks."""
+    begun = time.monotonic()
+    with write_gallery(folder):
+        parent = open_gallery(folder)
+        missing = sorted(set(keys) - parent.positions.keys())
+        if missing:
+            raise SynthError("the gallery has no such SKU", where=str(folder), problems=missing[:20])
+        held = parent.manifest
+        kind = Kind(held.embedder, held.views, held.precision)
+        parts = parts_without(parent, set(keys))
+        manifest = make_manifest(folder, parts, kind, next_id=held.next_id, parent=parent)
+        publish(folder, manifest, parent, index=None)
+        return summary_of(folder, begun, parent, [], dropped=len(set(keys)))
+
+
+@dataclass
+class _Work:
+    """The rendering of one command, in a folder of its own inside the gallery."""
+
+    settings: BuildSettings
+    note: EmbedderNote
+    console: Console
+    stop: Callable[[int], bool]
+    lock: int
+
+    def render(self, catalog: Catalog, digests: Mapping[str, str]) -> list[TaskResult] | None:
+        """What became of the SKUs, in sorted order; None where it was stopped.
+
+        Raises SynthError where files of the products were changed meanwhile: the gallery would mix two versions.
+        """
+        settings, note = self.settings, self.note
+        sweep_cache(settings.cache)
+        # The product is shown as large as in the crop of a photograph, whose margin is part of it.
+        side = round(note.side / (1 + 2 * note.margin))
+        how = {"views": settings.views, "side": side, "task_skus": settings.task_skus}
+        self.folder = plan_folder(settings.out, digests, note.fingerprint, **how)
+        task = GalleryTask(
+            sku_list=settings.sku_list.absolute(),
+            out=self.folder.absolute(),
+            embedder=embedder_path(settings.out, note.fingerprint).absolute(),
+            **how,
+            cache=settings.cache.absolute(),
+            workers=min(settings.workers, max(-(-len(digests) // settings.task_skus), 1)),
+            device=settings.device,
+        )
+        results = make_results(task, sorted(digests), self.console, stop=self.stop, lock=self.lock)
+        if results is not None:
+            _check_unchanged(digests, digest_skus(catalog, digests, cache=settings.cache))
+        return results
+
+    def tidy(self, results: Sequence[TaskResult]) -> None:
+        """Once the version is in use: notes which SKUs failed, and takes the results away."""
+        lines = [json.dumps({"sku": key, "reason": reason}) for result in results for key, reason in result.failed]
+        write_whole(self.settings.out / FAILURES, "".join(f"{line}\n" for line in lines).encode())
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _check_unchanged(before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    changed = [f"SKU {key!r}" for key in sorted(before) if now[key] != before[key]]
+    if changed:
+        hint = "once they change no more, give the same command again: it renders what is needed"
+        what = f"the files of {count_of(len(changed), 'product')} have changed while the gallery was made"
+        raise SynthError(what, problems=first_named(changed), hint=hint)
+
+
+def _settle_embedder(settings: BuildSettings, parent: Gallery | None) -> EmbedderNote:
+    """Which embedder a gallery is built with; one that is given is kept in its folder."""
+    if settings.embedder is None:
+        if parent is None:
+            hint = "give --embedder RUN, of 'synth embedder train'"
+            raise SynthError("a new gallery needs an embedder", where=str(settings.out), hint=hint)
+        return parent.manifest.embedder
+    note = note_of_run(settings.embedder)
+    keep_embedder(settings.out, settings.embedder, note.fingerprint)
+    return note
+
+
+def _check_views(parent: Gallery) -> None:
+    if parent.manifest.views_format != VIEWS_FORMAT:
+        raise SynthError(
+            "the gallery's views were rendered in another way",
+            where=str(parent.folder),
+            found=f"format {parent.manifest.views_format}",
+            expected=f"format {VIEWS_FORMAT}",
+            hint="'synth gallery build' makes a version anew",
+        )
+
+
+def _digest_in(parent: Gallery, key: str) -> str:
+    return parent.digests[parent.positions[key]] if key in parent.positions else ""
+
+
+def _stopped(folder: Path, begun: float) -> GallerySummary:
+    version = current_version(folder) if is_gallery(folder) else ""
+    return GallerySummary(folder, version, interrupted=True, seconds=time.monotonic() - begun)
+
+
+def summary_of(
+    folder: Path, begun: float, parent: Gallery | None, results: Sequence[TaskResult], *, dropped: int = 0
+) -> GallerySummary:
+    """What has become of the gallery in `folder`, of which `parent` was the version before."""
+    made = open_gallery(folder)
+    return GallerySummary(
+        folder,
+        made.version,
+        before=parent.version if parent else "",
+        skus=len(made),
+        rows=made.manifest.rows,
+        made=sum(len(result.made) for result in results),
+        dropped=dropped,
+        failed=[pair for result in results for pair in result.failed],
+        seconds=time.monotonic() - begun,
+    )

@@ -1,0 +1,269 @@
+"""`synth gallery views`: every product alone from all sides, as an ordinary COCO data set.
+
+images/0012/0012345-03.jpg           view 3 of the SKU with category id 12345
+labels/000771.json                   what one task made, with the SKUs that failed
+annotations/instances_train.json     the whole set, once it is complete
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from assets.backdrops.collection import Backdrops
+from assets.catalog.category_ids import CategoryIds, ids_of
+from assets.catalog.load import Catalog, load_catalog
+from assets.catalog.sku_lists import SkuSource
+from assets.errors import SynthError
+from assets.files.atomic import lock_folder, sweep_cache, write_whole
+from assets.files.json_input import read_json_object
+from assets.files.source_pins import SourcePins
+from assets.library import Library, check_sources
+from assets.limits import DATASET_JSON
+from assets.machine import usable_cores
+from assets.plurals import count_of
+from assets.progress import StepProgress, duration_text
+from pipeline.workers.disk_errors import takes_no_more
+from pipeline.workers.pool import never_stop, run_scenes
+from pipeline.workers.process import Job
+from render.views import VIEWS_FORMAT
+
+if TYPE_CHECKING:
+    from render.backends import Backend
+    from render.views import View
+
+TASK_SKUS = 16
+QUALITY = 92
+COCO = Path("annotations/instances_train.json")
+ABOUT = "dataset.json"
+# What the products were made from.
+SOURCES = "sources.jsonl"
+MOST_TOLD = 10
+
+
+@dataclass(frozen=True)
+class CropSettings:
+    """What is rendered. side: longest side of a product, pixels. The other fields are those of pipeline/workers/pool.py."""
+
+    sku_list: SkuSource
+    out: Path
+    views: int = 8
+    side: int = 224
+    workers: int = 1
+    cache: Path = Path()
+    timeout_s: float = 600.0
+    memory_mb: int = 6144
+
+    @property
+    def threads(self) -> int:
+        return max(usable_cores() // self.workers, 1)
+
+
+@dataclass
+class CropSummary:
+    """What has become of it. made: SKUs in this run. failed: key and reason."""
+
+    out: Path
+    pictures: int = 0
+    made: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    seconds: float = 0.0
+    interrupted: bool = False
+
+
+@dataclass
+class _Worker:
+    """What one process keeps from task to task."""
+
+    library: Library
+    backend: Backend
+    ids: CategoryIds
+
+
+_worker: _Worker | None = None
+
+
+def write_views(settings: CropSettings, console: Console, *, stop: Callable[[int], bool] = never_stop) -> CropSummary:
+    """Renders the views of every SKU of a list; the same call again goes on where it was stopped or killed.
+
+    Raises SynthError where the folder holds views of another list, and where no worker can work.
+    """
+    begun = time.monotonic()
+    catalog = load_catalog(settings.sku_list)
+    ids = ids_of(catalog)
+    summary = CropSummary(settings.out)
+    with lock_folder(settings.out) as lock:
+        _check_folder(settings, catalog)
+        sweep_cache(settings.cache)
+        tasks = range(-(-len(catalog) // TASK_SKUS))
+        waiting = [index for index in tasks if not labels_path(settings.out, index).exists()]
+        pins = SourcePins(settings.out / SOURCES)
+        if waiting and (settings.out / SOURCES).exists():
+            check_sources(pins, Library(catalog, Backdrops.open(), cache_dir=settings.cache))
+        summary.interrupted = not _run(settings, waiting, len(catalog), summary, console, stop=stop, lock=lock)
+        pins.settle()
+        if not summary.interrupted:
+            from assets.catalog.categories import category_records
+            from render.coco import write_coco
+
+            (settings.out / COCO).parent.mkdir(exist_ok=True)
+            categories = category_records(catalog, ids)
+            fragments = _fragments(settings.out, tasks, summary)
+            counts = write_coco(
+                settings.out / COCO, fragments, categories, description="products alone, from all sides"
+            )
+            summary.pictures = counts.images
+    summary.seconds = time.monotonic() - begun
+    return summary
+
+
+def labels_path(out: Path, index: int) -> Path:
+    """Where the labels of a task lie; their presence says that its pictures are complete."""
+    return out / "labels" / f"{index:06d}.json"
+
+
+def start_worker(settings: CropSettings) -> None:
+    """Opens what all tasks need. Raises SynthError where that cannot be had."""
+    global _worker
+    import cv2
+
+    from render.views import open_studio
+
+    cv2.setNumThreads(1)
+    library, backend = open_studio(settings.sku_list, settings.cache, SourcePins(settings.out / SOURCES))
+    _worker = _Worker(library, backend, ids_of(library.catalog))
+
+
+def make_views(settings: CropSettings, index: int) -> tuple[int, int]:
+    """Renders and writes the views of the SKUs of task `index`; numbers of pictures and of SKUs."""
+    if _worker is None:
+        raise RuntimeError("the worker was not started")
+    from render.views import views_of
+
+    fragments: list[dict[str, Any]] = []
+    failed: list[tuple[str, str]] = []
+    for key in _worker.library.catalog.keys[index * TASK_SKUS : (index + 1) * TASK_SKUS]:
+        try:
+            views = views_of(_worker.library, _worker.backend, key, settings.views, side=settings.side)
+            fragments += [_write(settings.out, _worker.ids.of(key), key, *pair) for pair in enumerate(views)]
+        except SynthError as error:
+            failed.append((key, str(error)))
+        except MemoryError:
+            raise
+        except Exception as error:  # a stranger's mesh may upset a renderer in any way; the others go on
+            if isinstance(error, OSError) and takes_no_more(error, settings.out):
+                raise
+            failed.append((key, f"{type(error).__name__}: {error}"))
+    file = labels_path(settings.out, index)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(file, json.dumps({"pictures": fragments, "failed": failed}, allow_nan=False).encode())
+    return len(fragments), len(fragments) // settings.views
+
+
+def _write(out: Path, number: int, key: str, view: int, made: View) -> dict[str, Any]:
+    """Stores one picture; its labels."""
+    from PIL import Image
+
+    from render.coco import rle_of_crop
+    from render.frame import MaskCrop
+    from render.geometry import xywh_from_xyxy
+
+    name = f"{number // 1000:04d}/{number:07d}-{view:02d}.jpg"
+    file = out / "images" / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    Image.fromarray(made.picture).save(buffer, "JPEG", quality=QUALITY, subsampling=0)
+    write_whole(file, buffer.getvalue())
+    height, width = made.coverage.shape
+    x0, y0, x1, y1 = (int(edge) for edge in made.box)
+    mask = MaskCrop(x0, y0, made.coverage[y0:y1, x0:x1] >= 128)
+    image = {"file_name": name, "width": width, "height": height, "view": view, "group": key, "backend": "raster"}
+    annotation = {
+        "sku": key,
+        "bbox": list(xywh_from_xyxy((x0, y0, x1, y1))),
+        "area": int(mask.mask.sum()),
+        "iscrowd": 0,
+        "segmentation": rle_of_crop(mask, height, width),
+        "visibility": 1.0,
+        "truncation": 0.0,
+    }
+    return {"image": image, "annotations": [annotation]}
+
+
+JOB = Job(make_views, start_worker)
+
+
+def _run(
+    settings: CropSettings,
+    waiting: list[int],
+    total: int,
+    summary: CropSummary,
+    console: Console,
+    *,
+    stop: Callable[[int], bool],
+    lock: int,
+) -> bool:
+    """Makes what is missing; False where it was stopped."""
+    if not waiting:
+        return True
+    ended = 0
+    left = sum(min(TASK_SKUS, total - index * TASK_SKUS) for index in waiting)
+    with StepProgress(console, "views", total=total, done=total - left, unit="SKUs") as progress:
+        told = time.monotonic()
+        for outcome in run_scenes(JOB, settings, waiting, stop=stop, lock=lock):
+            ended += 1
+            count, now = min(TASK_SKUS, total - outcome.index * TASK_SKUS), time.monotonic()
+            if outcome.reason:
+                summary.failed.append((f"SKUs {outcome.index * TASK_SKUS + 1} and following", outcome.reason))
+            else:
+                summary.made += outcome.annotations
+            progress.advance(count=count, seconds=now - told)
+            told = now
+    return ended == len(waiting)
+
+
+def _fragments(out: Path, tasks: range, summary: CropSummary) -> Iterator[dict[str, Any]]:
+    """The labels of all pictures in order; SKUs that failed go into the summary."""
+    for index in tasks:
+        file = labels_path(out, index)
+        if file.exists():  # else it failed as a whole, and is in the summary
+            content = read_json_object(
+                file, DATASET_JSON, "the labels of a task", hint="delete it: the same command makes it again"
+            )
+            summary.failed += [(key, reason) for key, reason in content["failed"]]
+            yield from content["pictures"]
+
+
+def _check_folder(settings: CropSettings, catalog: Catalog) -> None:
+    """Pictures of two lists must not end up in one folder."""
+    about = {"views_format": VIEWS_FORMAT, "views": settings.views, "side": settings.side, "catalog": catalog.hash}
+    file = settings.out / ABOUT
+    if not file.exists():
+        write_whole(file, (json.dumps(about, indent=1) + "\n").encode())
+    elif read_json_object(file, DATASET_JSON, ABOUT, hint="give another --out") != about:
+        hint = "give another --out, or the list and the options that it was made with"
+        raise SynthError("the folder holds other views", where=str(settings.out), hint=hint)
+
+
+def print_summary(console: Console, summary: CropSummary) -> None:
+    """What was made, and what was not."""
+    pace = f", {summary.made / summary.seconds * 60:,.0f} SKUs/min" if summary.made and summary.seconds else ""
+    words = f"{count_of(summary.made, 'SKU', spec=',')} rendered in {duration_text(summary.seconds)}{pace}"
+    console.print(words, highlight=False)
+    for key, reason in summary.failed[:MOST_TOLD]:
+        console.print(f"  - {key}: {reason}", style="red", highlight=False, markup=False)
+    if summary.failed:
+        console.print(f"{count_of(len(summary.failed), 'SKU')} could not be rendered", highlight=False)
+    if summary.interrupted:
+        console.print("stopped; what is finished is kept: the same command goes on from there", highlight=False)
+    else:
+        console.print(
+            f"{count_of(summary.pictures, 'picture', spec=',')}: {summary.out / COCO}", highlight=False, markup=False
+        )

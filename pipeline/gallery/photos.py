@@ -1,0 +1,143 @@
+"""`synth gallery add --reviewed`: photographs that people have named become views of their SKUs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.errors import SynthError
+from assets.limits import GALLERY_PHOTOS
+from dataset.pictures import read_picture
+from dataset.review_csv import BY_PEOPLE, Reviewed, ReviewedBox, missing_pictures, read_reviewed
+from detectors.recognition.embedder.crops import prepare_crop
+from detectors.recognition.gallery.embedders import embedder_of, embedder_path, load_on_one_thread, note_of
+from detectors.recognition.gallery.open import Gallery, open_gallery
+from detectors.recognition.gallery.parts import GallerySku
+from detectors.recognition.gallery.photos import keep_photo, read_photo
+from detectors.recognition.gallery.versions import EmbedderNote, write_gallery
+from pipeline.gallery.version import Kind, Record, join_small, make_manifest, parts_without, publish, write_parts
+
+if TYPE_CHECKING:
+    from pipeline.gallery.build import GallerySummary
+
+WRONG = "the decisions do not fit the gallery"
+
+
+def add_photos(
+    folder: Path, file: Path, *, images: Path | None = None, embedder: Path | None = None, device: str = "auto"
+) -> GallerySummary:
+    """A version in which boxes that people named (decisions accept and other) are views of their SKUs.
+
+    The photographs are kept in the gallery's folder; one that is there already is not added again. images: where the
+    pictures lie now. embedder: a run, None for the gallery's own. Raises SynthError for decisions that cannot be used,
+    SKUs that the gallery lacks, and another embedder.
+    """
+    from pipeline.gallery.build import PART_SKUS, summary_of
+
+    begun = time.monotonic()
+    reviewed = read_reviewed(file)
+    rows = [row for row in reviewed.rows if row.decision in BY_PEOPLE]
+    if not rows:
+        raise SynthError("nothing was decided", where=str(file), expected="decisions accept or other with a SKU")
+    with write_gallery(folder):
+        parent = open_gallery(folder)
+        _check(parent, reviewed, rows, images)
+        look = embedder_of(parent, embedder, device=device)
+        crops = _crops(reviewed, rows, images, look.margin)
+        fresh = _new_photos(parent, ((sku, keep_photo(folder, crop)) for sku, crop in crops))
+        if not fresh:
+            return summary_of(folder, begun, parent, [])
+        added = [digest for photos in fresh.values() for digest in photos]
+        vectors = look.embed(read_photo(folder, digest) for digest in added)
+        records = _extended(parent, fresh, dict(zip(added, vectors, strict=True)))
+        held = parent.manifest
+        old, joined = join_small(folder, parts_without(parent, fresh.keys()), most=PART_SKUS, dim=parent.dim)
+        parts = write_parts(folder, [*joined, *records], most=PART_SKUS, precision=held.precision)
+        kind = Kind(held.embedder, held.views, held.precision)
+        manifest = make_manifest(folder, (*old, *parts), kind, next_id=held.next_id, parent=parent)
+        publish(folder, manifest, parent, index=None)
+        return replace(summary_of(folder, begun, parent, []), photos=len(added))
+
+
+def with_photos(
+    records: Iterable[Record], parent: Gallery | None, note: EmbedderNote, *, device: str
+) -> Iterator[Record]:
+    """SKUs rendered anew, with the photographs that the version before has of them.
+
+    note: of the embedder that the records were made with; another one looks at the photographs again.
+    """
+    embedder = None
+    for sku, vectors, front in records:
+        photos = parent.photos_of(sku.sku) if parent is not None else ()
+        if parent is None or not photos:
+            yield sku, vectors, front
+            continue
+        if parent.manifest.embedder.fingerprint == note.fingerprint:
+            seen = parent.vectors(parent.rows_of(parent.positions[sku.sku])[-len(photos) :])
+        else:
+            embedder = embedder or load_on_one_thread(embedder_path(parent.folder, note.fingerprint), device=device)
+            assert note_of(embedder) == note
+            seen = embedder.embed(read_photo(parent.folder, digest) for digest in photos)
+        yield replace(sku, rows=sku.rows + len(photos), photos=photos), np.concatenate([vectors, seen]), front
+
+
+def _check(parent: Gallery, reviewed: Reviewed, rows: Sequence[ReviewedBox], images: Path | None) -> None:
+    unknown = sorted({row.sku for row in rows} - parent.positions.keys())
+    if unknown:
+        hint = "'synth gallery add GALLERY SKU_LIST' adds SKUs of a list first"
+        more = [f"... and {len(unknown) - 20} more"] if len(unknown) > 20 else []
+        found = f"{len(unknown)} SKUs that the gallery does not have"
+        problems = [*unknown[:20], *more]
+        raise SynthError(WRONG, where=str(reviewed.file), found=found, hint=hint, problems=problems)
+    error = missing_pictures(reviewed, (row.image for row in rows), images, "reviewed pictures are missing")
+    if error:
+        raise error
+
+
+def _crops(
+    reviewed: Reviewed, rows: Sequence[ReviewedBox], images: Path | None, margin: float
+) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """SKU and crop of each box; every picture is read once."""
+    by_image: dict[str, list[ReviewedBox]] = {}
+    for row in rows:
+        by_image.setdefault(row.image, []).append(row)
+    for name, boxes in by_image.items():
+        picture = read_picture(reviewed.path(name, images), boxes[0].image_width, boxes[0].image_height)
+        for box in boxes:
+            yield box.sku, prepare_crop(picture, np.array(box.xyxy), margin=margin)
+
+
+def _new_photos(parent: Gallery, named: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Digests by SKU of the photographs that the gallery does not have of it, in a fixed order."""
+    fresh: dict[str, set[str]] = {}
+    for sku, digest in named:
+        if digest not in parent.photos_of(sku):
+            fresh.setdefault(sku, set()).add(digest)
+    for sku, digests in fresh.items():
+        GALLERY_PHOTOS.check(len(digests) + len(parent.photos_of(sku)), f"SKU {sku!r}")
+    return {sku: sorted(digests) for sku, digests in sorted(fresh.items())}
+
+
+def _extended(
+    parent: Gallery, fresh: dict[str, list[str]], vectors: dict[str, NDArray[np.float32]]
+) -> Iterator[Record]:
+    """The SKUs with more photographs: their own views first, as they were."""
+    for key, digests in fresh.items():
+        place = parent.positions[key]
+        rows, front = parent.rows_of(place), parent.front(place)
+        sku = GallerySku(
+            sku=key,
+            name=parent.names[place],
+            category_id=int(parent.category_ids[place]),
+            digest=parent.digests[place],
+            rows=len(rows) + len(digests),
+            front=len(front),
+            photos=(*parent.photos_of(key), *digests),
+        )
+        yield sku, np.concatenate([parent.vectors(rows), np.stack([vectors[digest] for digest in digests])]), front

@@ -1,0 +1,130 @@
+"""What people are told of a gallery: its versions, what one holds, what has become of it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from assets.plurals import count_of, counts_of
+from assets.progress import duration_text
+from detectors.recognition.gallery.clean import clean_gallery
+from detectors.recognition.gallery.decision import settle_decision
+from detectors.recognition.gallery.index import build_index, check_index, open_index, read_note
+from detectors.recognition.gallery.open import open_gallery
+from detectors.recognition.gallery.versions import (
+    current_version,
+    read_manifest,
+    roll_back,
+    use_version,
+    verify_gallery,
+    version_ids,
+    write_gallery,
+)
+from pipeline.gallery.build import FAILURES, GallerySummary
+
+MOST_TOLD = 10
+# From this share of rows outside the index on, people are told to build it anew.
+STALE = 0.1
+
+
+def print_info(folder: Path, console: Console) -> None:
+    """What the version in use holds. Raises SynthError where the folder is no gallery."""
+    gallery = open_gallery(folder)
+    manifest, note, decision = gallery.manifest, read_note(gallery), settle_decision(gallery)
+    bytes_used = sum(part.bytes for part in manifest.parts)
+    table = _plain()
+    table.add_row("version", gallery.version + (f", made from {manifest.parent}" if manifest.parent else ""))
+    table.add_row("SKUs", f"{len(gallery):,} with {count_of(manifest.rows, 'view', spec=',')}")
+    table.add_row("vectors", f"{manifest.embedder.dim} numbers, {manifest.precision}, {bytes_used / 2**20:,.1f} MiB")
+    table.add_row("embedder", f"{manifest.embedder.fingerprint[:16]}, crops of {manifest.embedder.side} px")
+    if note is None:
+        table.add_row("index", "exact")
+    else:
+        found = f"finds {note.recall1:.1%} of the nearest views, {note.recall10:.1%} of the ten nearest"
+        table.add_row("index", f"{note.kind}, {note.bytes / 2**20:,.1f} MiB; {found}")
+        beside = open_index(gallery).beside
+        if beside > STALE:
+            table.add_row("", f"{beside:.0%} of the views came later: 'synth gallery index' builds it anew")
+    table.add_row("known from", f"score {decision.threshold:.3f}; for review under a lead of {decision.margin:.3f}")
+    table.add_row("", f"chosen on {decision.chosen_on}")
+    console.print(table, highlight=False)
+
+
+def print_versions(folder: Path, console: Console) -> None:
+    """One line for each version. Raises SynthError where the folder is no gallery."""
+    now = current_version(folder)
+    table = Table("", "version", "SKUs", "views", "parts", "made from", box=None, pad_edge=False)
+    for version in version_ids(folder):
+        manifest = read_manifest(folder, version)
+        numbers = (f"{manifest.skus:,}", f"{manifest.rows:,}", f"{len(manifest.parts)}")
+        table.add_row("*" if version == now else "", version, *numbers, manifest.parent or "")
+    console.print(table, highlight=False)
+
+
+def switch(folder: Path, version: str | None) -> str:
+    """Uses a version, or for None the one before; what has become of it in words."""
+    with write_gallery(folder):
+        if version is None:
+            version = roll_back(folder)
+        else:
+            use_version(folder, version)
+    return f"{folder}: version {version} is in use ({count_of(read_manifest(folder, version).skus, 'SKU', spec=',')})"
+
+
+def verify_version(folder: Path, version: str | None) -> list[str]:
+    """Everything that is wrong with the files of a version."""
+    problems = verify_gallery(folder, version)
+    return problems or check_index(open_gallery(folder, version))
+
+
+def clean_folder(folder: Path, keep: int) -> str:
+    """Deletes what is older than the `keep` versions before the one in use; what that came to, in words."""
+    with write_gallery(folder):
+        versions, freed = clean_gallery(folder, keep)
+    return f"{count_of(versions, 'version')} deleted, {freed / 2**20:,.1f} MiB freed"
+
+
+def make_index(folder: Path, kind: str, console: Console) -> None:
+    """Builds an index for the version in use and tells how good it is."""
+    begun = time.monotonic()
+    with write_gallery(folder):
+        note = build_index(open_gallery(folder), kind)
+    took = duration_text(time.monotonic() - begun)
+    if note is None:
+        console.print("searched exactly from now on", highlight=False)
+    else:
+        found = f"finds {note.recall1:.1%} of the nearest views, {note.recall10:.1%} of the ten nearest"
+        console.print(f"{kind}: {note.bytes / 2**20:,.1f} MiB in {took}; {found}", highlight=False)
+
+
+def print_summary(console: Console, summary: GallerySummary) -> None:
+    """What has become of a gallery, and the SKUs that were left out."""
+    table = _plain()
+    table.add_row("gallery", str(summary.out))
+    if summary.version:
+        same = " as before" if summary.version == summary.before else ""
+        table.add_row(
+            "version",
+            f"{summary.version}{same}: {counts_of(SKU=summary.skus, view=summary.rows, spec=',')}",
+        )
+    pace = f", {summary.made / summary.seconds * 60:,.0f} SKUs/min" if summary.made and summary.seconds else ""
+    dropped = f", {summary.dropped:,} dropped" if summary.dropped else ""
+    made = (
+        f"{count_of(summary.photos, 'photograph', spec=',')} added" if summary.photos else f"{summary.made:,} rendered"
+    )
+    table.add_row("this run", f"{made}{dropped} in {duration_text(summary.seconds)}{pace}")
+    console.print(table, highlight=False)
+    for key, reason in summary.failed[:MOST_TOLD]:
+        console.print(f"  - {key}: {reason}", style="red", highlight=False, markup=False)
+    if summary.failed:
+        words = f"{count_of(len(summary.failed), 'SKU')} could not be rendered and are not in the gallery"
+        console.print(f"{words}; all are in {summary.out / FAILURES}", highlight=False, markup=False)
+    if summary.interrupted:
+        console.print("stopped; what is finished is kept: the same command goes on from there", highlight=False)
+
+
+def _plain() -> Table:
+    return Table(show_header=False, box=None, padding=(0, 2, 0, 0))

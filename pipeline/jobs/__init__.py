@@ -1,0 +1,1 @@
+"""Catalogue-scale rendering jobs."""

@@ -1,0 +1,22 @@
+"""A job done by worker processes of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from pipeline.jobs.engines import Orders
+from pipeline.jobs.receipts import Receipt
+from pipeline.jobs.shard import ShardMaker
+from pipeline.jobs.tasks import ShardTask
+from pipeline.workers.pool import Outcome
+
+
+def run_shards(orders: Orders, shards: Iterable[ShardTask]) -> Iterator[Receipt]:
+    """The receipt of each shard once it is stored; all workers share the scenes of a shard."""
+
+    def note(outcome: Outcome) -> None:
+        orders.note(1, int(bool(outcome.reason)), outcome.reason)
+
+    with ShardMaker(orders.work, orders.job, lock=orders.lock) as maker:
+        yield from maker.make(shards, stop=orders.stop, note=note)
+        maker.dismiss()

@@ -1,0 +1,189 @@
+"""What a job will cost: some of its scenes are rendered by the very workers, and the rest follows.
+
+A first crew meets products that no cache knows, a second one finds them in the cache on disk; either makes after each
+scene another one of the same products, which are then in memory. By what these times differ, a product costs more once,
+and each time that it has left a worker's memory.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from assets.errors import SynthError
+from assets.files.atomic import write_whole
+from assets.files.scratch import scratch_folder
+from assets.machine import usable_cores
+from dataset.shards.index import coco_of
+from pipeline.jobs.estimate.pilot import beside, run_tasks
+from pipeline.jobs.scene import make_scene, spool_file, start_worker
+from pipeline.jobs.settings import JobSettings
+from pipeline.jobs.shard import read_samples
+from pipeline.jobs.tasks import SceneTask, Work
+from pipeline.run.scene import opened_worker
+from pipeline.run.settings import RunSettings
+from pipeline.workers.process import Job
+
+# Scenes per worker and pass: path tracing takes a hundred times as long as drawing.
+SCENES = {"raster": 6, "cycles": 2}
+# From the number of a scene to that of another one, which no job has.
+OTHERS = 1 << 40
+# What a worker keeps of meshes in memory (assets/library.py).
+LIBRARY_BYTES = 1024 << 20
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What was measured here. Seconds are of one worker, with as many at work as were asked for.
+
+    workers, threads: at work, and threads of each. start_s: of a worker. scene_s: of a scene whose products are in
+    memory. load_s, build_s: more for a product that is only on disk, and for one that has to be made first.
+    products: in a scene of those measured. mesh_bytes: of a product in memory. picture_bytes, label_bytes: stored of a
+    picture.
+    """
+
+    workers: int
+    threads: int
+    start_s: float
+    scene_s: float
+    load_s: float
+    build_s: float
+    products: float
+    mesh_bytes: float
+    picture_bytes: float
+    label_bytes: float
+
+    def worker_seconds(self, scenes: int, appearances: int, skus: int, workers: int, built: bool = False) -> float:
+        """Of all workers together, for so many scenes with so many appearances of so many SKUs.
+
+        built: whether all products are in the cache on disk already.
+        """
+        if not scenes:
+            return 0.0
+        loads = workers * self.loads(appearances / workers, skus)
+        per_product = self.scene_s / max(self.products, 1e-9)
+        # Half of a scene is for its picture, half for its products: seldom far from the hands that were measured.
+        warm = scenes * self.scene_s / 2 + appearances * per_product / 2
+        return workers * self.start_s + warm + loads * self.load_s + (0 if built else skus * self.build_s)
+
+    def loads(self, appearances: float, skus: int) -> float:
+        """How often a worker has to read a product from disk: the first time, and when it has left its memory since."""
+        first = skus * -np.expm1(-appearances / max(skus, 1))
+        kept = min(LIBRARY_BYTES / max(self.mesh_bytes, 1.0) / max(skus, 1), 1.0)
+        return float(first + max(appearances - first, 0) * (1 - kept))
+
+
+@dataclass(frozen=True)
+class _Timed:
+    """Two scenes of the same products: seconds of either; of a worker's first also those since the worker was born."""
+
+    first_s: float
+    again_s: float
+    mesh_bytes: float
+    born_s: float = 0.0
+
+
+_begun: list[int] = []
+
+
+def timed_scene(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
+    """Makes a scene and another one of its products, leaves beside it how long that took, and bytes of its products."""
+    import psutil
+
+    born_s = 0.0 if _begun else time.time() - psutil.Process().create_time()
+    _begun.append(task.index)
+    started = time.perf_counter()
+    make_scene(settings, task)
+    between = time.perf_counter()
+    # Another arrangement: the same one again would find each product's very pose and wear in memory as well.
+    made = make_scene(settings, replace(task, index=task.index + OTHERS))
+    again_s = time.perf_counter() - between
+    timed = _Timed(between - started, again_s, _mesh_bytes(settings, task), born_s)
+    write_whole(_timed_file(settings, task), json.dumps(asdict(timed)).encode())
+    return made
+
+
+def _mesh_bytes(settings: RunSettings, task: SceneTask) -> float:
+    library = opened_worker(settings).library
+    sizes = []
+    for sku in set(task.skus):
+        mesh = library.product(sku)
+        textures = [part.material.texture for part in mesh.parts]
+        arrays = (mesh.vertices, mesh.faces, mesh.normals, mesh.uv, mesh.colors, *textures)
+        sizes.append(sum(array.nbytes for array in arrays if array is not None))
+    return float(np.mean(sizes))
+
+
+def _timed_file(settings: RunSettings, task: SceneTask) -> Path:
+    return settings.out / f"{task.stem}.timed"
+
+
+def cost_scenes(settings: JobSettings) -> int:
+    """How many scenes are to be measured: some per worker, and one more of each, which pays for its start."""
+    workers = min(settings.render.workers or usable_cores(), usable_cores())
+    return workers * (1 + SCENES.get(settings.render.backend, 2))
+
+
+def measure_cost(tasks: Sequence[SceneTask], work: Work) -> Cost:
+    """Renders `tasks` on this machine, in a cache of their own. Raises SynthError where none of them can be made."""
+    work = beside(work, "cost")
+    with scratch_folder("cost") as scratch:
+        try:
+            work = replace(work, settings=replace(work.settings, cache=Path(scratch))).unpacked()
+            cold = _timed(work, tasks)
+            return _cost(work, tasks, cold, _timed(work, tasks))
+        finally:
+            shutil.rmtree(work.spool, ignore_errors=True)
+
+
+def _timed(work: Work, tasks: Sequence[SceneTask]) -> dict[int, _Timed]:
+    outcomes = run_tasks(Job(timed_scene, start_worker), work, tasks)
+    if not any(not outcome.reason for outcome in outcomes):
+        found = outcomes[-1].reason if outcomes else "no scene to make"
+        hint = "'synth catalog check LIST' tells what is wrong with it"
+        raise SynthError("no scene could be made to measure what one costs", found=found, hint=hint)
+    made = {task.index: task for task in tasks}
+    files = {o.index: _timed_file(work.settings, made[o.index]) for o in outcomes if not o.reason}
+    return {index: _Timed(**json.loads(file.read_bytes())) for index, file in files.items()}
+
+
+def _cost(work: Work, tasks: Sequence[SceneTask], cold: dict[int, _Timed], disk: dict[int, _Timed]) -> Cost:
+    both = [task for task in tasks if task.index in cold and task.index in disk]
+    # A worker's first scene pays for what it loads once, which belongs to its start.
+    later = [task for task in both if not cold[task.index].born_s and not disk[task.index].born_s] or both
+    starts = [timed.born_s + timed.first_s - timed.again_s for timed in disk.values() if timed.born_s]
+    products = sum(len(task.skus) for task in later)
+    again = [(cold[task.index].again_s + disk[task.index].again_s) / 2 for task in later]
+    load = sum(disk[task.index].first_s - warm for task, warm in zip(later, again, strict=True))
+    build = sum(cold[task.index].first_s - disk[task.index].first_s for task in later)
+    pictures, labels = zip(*(_bytes_of(work.settings, task) for task in both), strict=True)
+    return Cost(
+        workers=work.settings.workers,
+        threads=work.settings.threads,
+        start_s=float(np.mean(starts)) if starts else 0.0,
+        scene_s=sum(again) / len(later),
+        load_s=max(load, 0.0) / products,
+        build_s=max(build, 0.0) / len({sku for task in later for sku in task.skus}),
+        products=products / len(later),
+        mesh_bytes=float(np.mean([disk[task.index].mesh_bytes for task in both])),
+        picture_bytes=sum(pictures) / len(both) / work.settings.views,
+        label_bytes=sum(labels) / len(both) / work.settings.views,
+    )
+
+
+def _bytes_of(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
+    """Of the pictures of a scene, and of all else that is stored of it: labels twice, its spec, what tar adds."""
+    samples = read_samples(spool_file(settings, task).read_bytes())
+    pictures = sum(len(data) for sample in samples for name, data in sample.files.items() if name != "scene.json")
+    labels = len(coco_of(samples, (), {}))
+    # Of the tar: a block of 512 bytes before each file, which is filled up to whole blocks.
+    files = [len(data) for sample in samples for data in sample.files.values()] + [labels // len(samples)] * len(
+        samples
+    )
+    return pictures, sum(512 + -(-size // 512) * 512 for size in files) - pictures + labels

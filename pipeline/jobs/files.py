@@ -1,0 +1,94 @@
+"""What stands in the small files of a job: checked before anything is done with it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from assets.files.models import Count, FileModel
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Text = Annotated[str, Field(max_length=10_000)]
+# One as text, as jobs had it from the beginning, several as a list.
+Paths = Text | list[Text] | None
+
+
+class DriverFile(FileModel):
+    """driver.json. progress: numbers for people."""
+
+    host: Annotated[str, Field(max_length=300)]
+    process: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    token: Annotated[str, Field(max_length=100)]
+    count: Count
+    state: Literal["running", "finished", "interrupted", "cancelled", "failed"]
+    progress: dict[str, int | float | str | None] = Field(default_factory=dict)
+
+
+class IdentityFile(FileModel):
+    """job.json: what decides every byte of the job. Newer versions may say more."""
+
+    model_config = ConfigDict(extra="allow")
+
+    format: Literal[1]
+    drawing: Any = None  # jobs of the first version do not say it
+    seed: Count
+    views: Annotated[int, Field(ge=1, le=1000)]
+    width: Annotated[int, Field(ge=8, le=8192)]
+    height: Annotated[int, Field(ge=8, le=8192)]
+    backend: Text
+    preset: Text
+    samples: Count
+    denoise: bool
+    splits: Annotated[list[tuple[Text, Share]], Field(min_length=1, max_length=100)]
+    extras: list[Text]
+    licence: Text
+    creator: Text
+    visible: Share
+    pixels: Count
+    shard_scenes: Annotated[int, Field(ge=1, le=1_000_000)]
+    backdrops: Text
+    recipe: Annotated[str, Field(max_length=65_536)]
+    streams: Any = 1
+
+
+class HowFile(FileModel):
+    """how.json: how the job is done and where its sources lie. Newer versions may say more."""
+
+    model_config = ConfigDict(extra="allow")
+
+    sku_list: Text | list[Text]
+    mesh_roots: Paths = None
+    cache: Text
+    hdri: Paths = None
+    photos: Paths = None
+    surfaces: Paths = None
+    workers: Count
+    device: Literal["auto", "cpu", "gpu"]
+    timeout_s: Annotated[float, Field(gt=0)]
+    max_failures: Share
+    memory_mb: Count
+    times: Count
+    rounds: Count
+    engine: Text
+    address: Text
+    cpus: Annotated[float, Field(ge=0)]
+    gpus: Annotated[float, Field(ge=0)]
+
+
+class VersionFile(FileModel):
+    """plan/version-N.json."""
+
+    catalog_hash: Text
+    times: Count
+    rounds: Count
+
+
+class GenerationFile(FileModel):
+    """plan/generation-N.json. scenes, appearances: lengths of its arrays."""
+
+    version: Count
+    first: Count
+    scenes: Count
+    appearances: Count
+    share: Share

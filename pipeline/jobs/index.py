@@ -1,0 +1,153 @@
+"""The files of a job's data set that speak for all of it: index, categories, dataset.json, failures, summary."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from assets.catalog.categories import display_name, unique_names
+from assets.catalog.category_ids import ids_hash
+from assets.catalog.load import Catalog
+from assets.errors import SynthError
+from dataset.shards.index import Record, coco_name, read_categories, tar_name, write_categories
+from dataset.storage.checksums import write_signed_index
+from dataset.storage.place import Place
+from pipeline.jobs.planning.plan import Coverage, deficits
+from pipeline.jobs.planning.store import Plan
+from pipeline.jobs.receipts import Receipt
+from pipeline.jobs.settings import JobSettings
+
+DATASET, FAILURES, SUMMARY = "dataset.json", "failures.jsonl", "summary.json"
+
+
+@dataclass(frozen=True)
+class SetCounts:
+    """What the data set holds."""
+
+    shards: int
+    pictures: int
+    annotations: int
+    bytes: int
+
+
+def write_outline(
+    place: Place, plan: Plan, receipts: Mapping[str, Receipt], catalog: Catalog, settings: JobSettings
+) -> SetCounts:
+    """Writes all files that speak for the set as its receipts have it now; a stranger can read it from then on."""
+    write_categories(place, job_categories(place, plan, catalog))
+    place.write(DATASET, _dataset_json(place, plan, catalog, settings))
+    entries = [receipt.entry for receipt in receipts.values() if receipt.entry.images]
+    write_signed_index(place, entries)
+    lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in failure_records(receipts)]
+    if lines:
+        place.write(FAILURES, "".join(lines).encode())
+    else:
+        place.delete(FAILURES)
+    return SetCounts(
+        len(entries),
+        sum(entry.images for entry in entries),
+        sum(entry.annotations for entry in entries),
+        sum(entry.tar_bytes + entry.coco_bytes for entry in entries),
+    )
+
+
+def job_categories(place: Place, plan: Plan, catalog: Catalog) -> list[Record]:
+    """COCO's categories of every SKU that ever was, by id; those that are not listed any more say so.
+
+    A name that is in the place's categories already is kept: its shards have it.
+    """
+    before: dict[str, Record] = {}
+    with suppress(SynthError):
+        before = {str(record.get("sku")): record for record in read_categories(place)}
+    listed = {sku.sku: (sku.name or sku.sku, sku.category) for sku in catalog}
+    shown = [
+        (key, listed[key][0] if key in listed else display_name(before.get(key, {"name": key})))
+        for key in plan.ids.keys
+    ]
+    known = {key: (str(record.get("name", "")), display_name(record)) for key, record in before.items()}
+    names = unique_names(shown, known)
+    return [
+        {
+            "id": number,
+            "name": names[key],
+            "supercategory": listed[key][1] if key in listed else before.get(key, {}).get("supercategory", ""),
+            "sku": key,
+            "display_name": words,
+            **({} if key in listed else {"delisted": True}),
+        }
+        for number, (key, words) in enumerate(shown, start=1)
+    ]
+
+
+def _dataset_json(place: Place, plan: Plan, catalog: Catalog, settings: JobSettings) -> bytes:
+    from pipeline.run.dataset_info import describe_run
+    from pipeline.run.resources import open_backdrops, render_settings
+    from render.recipes import load_recipe
+
+    render = replace(settings.render, out=place.local or Path(), scenes=plan.scenes)
+    backdrops, recipe = open_backdrops(render.backdrops), load_recipe(render.recipe, streams=render.streams)
+    info = describe_run(render, catalog, backdrops, recipe, render_settings(render))
+    ids = ids_hash(catalog, plan.ids)
+    identity = {
+        **{name: value for name, value in info.identity.items() if name != "ids"},
+        **({"ids": ids} if ids else {}),
+    }
+    sources = info.sources
+    if place.local is None:  # nothing is relative to a bucket
+        sources = {name: (render.out / path).resolve().as_posix() for name, path in sources.items()}
+    return replace(info, identity=identity, sources=sources).to_json().encode()
+
+
+def failure_records(receipts: Mapping[str, Receipt]) -> Iterator[Record]:
+    """The scenes that could not be made, in order of their shards, with all that is needed to draw them again."""
+    for _, receipt in sorted(receipts.items()):
+        for failure in receipt.failures:
+            yield {"shard": receipt.shard, **failure.model_dump(mode="json")}
+
+
+def write_summary(place: Place, plan: Plan, coverage: Coverage, counts: SetCounts, settings: JobSettings) -> Record:
+    """summary.json: how the set covers the catalogue, with every SKU that lacks appearances, and why."""
+    views, times = settings.render.views, plan.current.times
+    missing = deficits(plan, coverage, times)
+    numbers = sorted({*np.flatnonzero(missing).tolist(), *_listed_broken(plan, coverage)})
+    seen = coverage.counted[plan.current.ids]
+    summary = {
+        "skus": len(plan.current.ids),
+        "times": times,
+        "shards": counts.shards,
+        "pictures": counts.pictures,
+        "annotations": counts.annotations,
+        "seen_least": int(seen.min()) if len(seen) else 0,
+        "seen_median": float(np.median(seen)) if len(seen) else 0.0,
+        "seen_most": int(seen.max()) if len(seen) else 0,
+        "short": {plan.ids.key_of(number): _why_short(coverage, number, views) for number in numbers},
+    }
+    place.write(SUMMARY, (json.dumps(summary, indent=1, ensure_ascii=False) + "\n").encode())
+    return summary
+
+
+def _listed_broken(plan: Plan, coverage: Coverage) -> set[int]:
+    return set(coverage.broken) & set(plan.current.ids.tolist())
+
+
+def _why_short(coverage: Coverage, number: int, views: int) -> Record:
+    shown, counted = int(coverage.shown[number]), int(coverage.counted[number])
+    if number in coverage.broken:
+        return {"seen": counted, "why": f"cannot be used: {coverage.broken[number]}"}
+    why = f"hidden or too small in {shown * views - counted} of {shown * views} pictures"
+    return {"seen": counted, "why": why if shown else "its scenes failed"}
+
+
+def sweep(place: Place, receipts: Mapping[str, Receipt]) -> None:
+    """Deletes files of shards that were revised since, once the index names the newer ones."""
+    named = {name(receipt.entry.name) for receipt in receipts.values() for name in (tar_name, coco_name)}
+    for folder in ("shards", "annotations"):
+        for name in place.names(folder):
+            shard = name.rpartition(".")[0].partition("-r")[0]
+            if shard in receipts and f"{folder}/{name}" not in named:
+                place.delete(f"{folder}/{name}")

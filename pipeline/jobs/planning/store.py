@@ -1,0 +1,245 @@
+"""What a place keeps of a job's planning: versions of the catalogue, and generations of scenes with their hands."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.catalog.category_ids import CategoryIds, ids_csv, parse_ids
+from assets.errors import SynthError
+from assets.files.array_input import check_array, read_arrays
+from assets.files.models import Model, parse_model
+from dataset.layout import Splits
+from dataset.storage.place import Place
+from pipeline.jobs.files import GenerationFile, VersionFile
+from pipeline.jobs.planning.deal import Deal, shards_of
+
+PLAN, IDS = "plan", "ids.csv"
+DIGEST_BYTES = 16
+DAMAGED = "the job's plan"
+HINT = "put the file back as it was: which scenes there are follows from it"
+
+
+@dataclass(frozen=True, eq=False)
+class Version:
+    """A state of the catalogue that the job was asked for. ids: (N,) int32 of its SKUs. digests: (N, 16) uint8, of
+    what each looks like. times, rounds: appearances wanted of each SKU, and how often what lacks is dealt once more."""
+
+    number: int
+    catalog_hash: str
+    times: int
+    rounds: int
+    ids: NDArray[np.int32]
+    digests: NDArray[np.uint8]
+
+    def by_id(self, size: int) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
+        """(size,) whether each id is listed, (size, 16) its digest, zeros where it is not."""
+        listed, digests = np.zeros(size, bool), np.zeros((size, DIGEST_BYTES), np.uint8)
+        listed[self.ids], digests[self.ids] = True, self.digests
+        return listed, digests
+
+
+@dataclass(frozen=True, eq=False)
+class Shard:
+    """A shard of a generation. scenes: (S,) counted from 0 within the generation, in order."""
+
+    name: str
+    split: str
+    scenes: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Generation:
+    """Scenes that were dealt together. version: of the catalogue, at the time. first: the number of the first scene.
+
+    share: of the appearances dealt, how many were expected to count.
+    """
+
+    number: int
+    version: int
+    first: int
+    share: float
+    deal: Deal
+
+    def shards(self, splits: Splits, shard_scenes: int) -> list[Shard]:
+        """Its shards, in order."""
+        found = shards_of(self.first, len(self.deal), splits, shard_scenes)
+        numbers: dict[str, int] = {}
+        shards = []
+        for split, scenes in found:
+            number = numbers.setdefault(split, 0)
+            numbers[split] += 1
+            shards.append(Shard(f"{split}-g{self.number:04d}-{number:06d}", split, scenes))
+        return shards
+
+    def cards_of(self, scenes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Positions in the deal's cards of all products of these scenes, in order."""
+        starts, lengths = self.deal.starts[scenes], self.deal.starts[scenes + 1] - self.deal.starts[scenes]
+        before = np.concatenate([[0], np.cumsum(lengths)[:-1]]) if len(scenes) else np.zeros(0, np.int64)
+        return np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
+
+    def scenes_with(self, cards: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """(S,): which scenes have one of the marked cards (C,)."""
+        if not len(self.deal):
+            return np.zeros(0, bool)
+        marked: NDArray[np.bool_] = np.logical_or.reduceat(cards, self.deal.starts[:-1])
+        return marked
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """All of a job's planning so far."""
+
+    ids: CategoryIds
+    versions: tuple[Version, ...]
+    generations: tuple[Generation, ...]
+
+    @property
+    def current(self) -> Version:
+        """The catalogue as the job has it now."""
+        return self.versions[-1]
+
+    @property
+    def size(self) -> int:
+        """Length of arrays over all ids; there is no id 0."""
+        return len(self.ids) + 1
+
+    @property
+    def scenes(self) -> int:
+        """All scenes dealt so far: the number of the next one."""
+        return sum(len(generation.deal) for generation in self.generations)
+
+    @cached_property
+    def dealt(self) -> NDArray[np.int64]:
+        """(size,): how often each SKU has been dealt in all generations."""
+        cards = [generation.deal.cards for generation in self.generations]
+        return np.bincount(np.concatenate([np.zeros(0, np.int64), *cards]), minlength=self.size)
+
+    def stale(self, generation: Generation) -> NDArray[np.bool_]:
+        """(C,): cards of SKUs that look otherwise now than when they were dealt."""
+        listed, now = self.current.by_id(self.size)
+        _, then = self.versions[generation.version].by_id(self.size)
+        changed = listed & (now != then).any(axis=1)
+        return changed[generation.deal.cards]
+
+    def gone(self, generation: Generation) -> NDArray[np.bool_]:
+        """(C,): cards of SKUs that are not listed now."""
+        listed, _ = self.current.by_id(self.size)
+        return ~listed[generation.deal.cards]
+
+
+def read_plan(place: Place) -> Plan:
+    """What the place holds; nothing at all for a job that has not begun. Raises SynthError for what is damaged."""
+    names = place.names(PLAN)
+    names = [name for name in names if name.endswith(".json")]
+    versions = [name for name in names if name.startswith("version-")]
+    try:
+        ids = parse_ids(place.read(IDS), place.locate(IDS)) if versions else CategoryIds()
+    except FileNotFoundError as error:
+        raise SynthError("the job's plan is damaged", where=place.locate(IDS), found="missing", hint=HINT) from error
+    plan = Plan(
+        ids,
+        tuple(_version(place, name, len(ids)) for name in versions),
+        tuple(_generation(place, name, len(ids)) for name in names if name.startswith("generation-")),
+    )
+    _check_order(place, plan)
+    return plan
+
+
+def write_version(place: Place, version: Version, ids: CategoryIds) -> None:
+    """The list of SKUs and the ids first, then the file that says that there is a version."""
+    place.write(IDS, ids_csv(ids))
+    about = {"catalog_hash": version.catalog_hash, "times": version.times, "rounds": version.rounds}
+    arrays: dict[str, NDArray] = {"ids": version.ids, "digests": version.digests}
+    _write(place, f"version-{version.number:04d}", about, arrays)
+
+
+def write_generation(place: Place, generation: Generation) -> None:
+    """The hands first, then the file that says that there is a generation."""
+    deal = generation.deal
+    about = {
+        "version": generation.version,
+        "first": generation.first,
+        "scenes": len(deal),
+        "appearances": len(deal.cards),
+        "share": generation.share,
+    }
+    arrays: dict[str, NDArray] = {"cards": deal.cards, "starts": deal.starts, "numbers": deal.numbers}
+    _write(place, f"generation-{generation.number:04d}", about, arrays)
+
+
+def _write(place: Place, name: str, about: dict[str, Any], arrays: Mapping[str, NDArray]) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # not compressed: versions of zlib differ in what they make of it
+    place.write(f"{PLAN}/{name}.npz", buffer.getvalue())
+    place.write(f"{PLAN}/{name}.json", (json.dumps(about) + "\n").encode())
+
+
+def _read(place: Place, name: str, model: type[Model]) -> tuple[int, Model, dict[str, NDArray]]:
+    stem = name.removesuffix(".json")
+    about_name, arrays_name = f"{PLAN}/{name}", f"{PLAN}/{stem}.npz"
+    try:
+        about = parse_model(model, place.read(about_name), DAMAGED, place.locate(about_name), HINT)
+        arrays = read_arrays(place.read(arrays_name), DAMAGED, place.locate(arrays_name), HINT)
+        return int(stem.rpartition("-")[2]), about, arrays
+    except (FileNotFoundError, ValueError) as error:
+        raise _damaged(place, name, error) from error
+
+
+def _damaged(place: Place, name: str, error: Exception | str) -> SynthError:
+    return SynthError("the job's plan is damaged", where=place.locate(f"{PLAN}/{name}"), found=str(error), hint=HINT)
+
+
+def _version(place: Place, name: str, size: int) -> Version:
+    """size: number of ids that there are."""
+    number, about, arrays = _read(place, name, VersionFile)
+    try:
+        ids = check_array(arrays.get("ids"), np.int32, None)
+        digests = check_array(arrays.get("digests"), np.uint8, len(ids), DIGEST_BYTES)
+        _check_ids(ids, size)
+    except ValueError as error:
+        raise _damaged(place, name, error) from error
+    return Version(number, about.catalog_hash, about.times, about.rounds, ids, digests)
+
+
+def _generation(place: Place, name: str, size: int) -> Generation:
+    """size: number of ids that there are."""
+    number, about, arrays = _read(place, name, GenerationFile)
+    try:
+        cards = check_array(arrays.get("cards"), np.int32, about.appearances)
+        starts = check_array(arrays.get("starts"), np.int64, about.scenes + 1)
+        numbers = check_array(arrays.get("numbers"), np.int32, len(cards))
+        _check_ids(cards, size)
+        if starts[0] != 0 or starts[-1] != len(cards) or (np.diff(starts) < 0).any():
+            raise ValueError("scenes that do not share out the appearances")
+    except ValueError as error:
+        raise _damaged(place, name, error) from error
+    return Generation(number, about.version, about.first, about.share, Deal(cards, starts, numbers))
+
+
+def _check_ids(ids: NDArray, size: int) -> None:
+    if len(ids) and not 1 <= int(ids.min()) <= int(ids.max()) <= size:
+        raise ValueError(f"ids from {ids.min()} to {ids.max()}, but {IDS} has 1 to {size}")
+
+
+def _check_order(place: Place, plan: Plan) -> None:
+    """Versions and generations are numbered without gaps, and name versions and scenes that there are."""
+    first = 0
+    for number, generation in enumerate(plan.generations):
+        name = f"generation-{generation.number:04d}.json"
+        if generation.number != number or generation.version >= len(plan.versions) or generation.first != first:
+            found = f"version {generation.version}, first scene {generation.first}"
+            raise _damaged(
+                place, name, f"{found}, but there are {len(plan.versions)} versions and {first} scenes before"
+            )
+        first += len(generation.deal)
+    for number, version in enumerate(plan.versions):
+        if version.number != number:
+            raise _damaged(place, f"version-{version.number:04d}.json", f"version {number} is missing")

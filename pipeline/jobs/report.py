@@ -1,0 +1,201 @@
+"""Words about jobs: what a plan will do, how far one is, what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from assets.plurals import count_of
+from assets.progress import duration_text
+from pipeline.jobs.estimate.cost import Cost
+from pipeline.jobs.estimate.pilot import Pilot
+from pipeline.jobs.estimate.run import Estimate
+from pipeline.jobs.run import JobSummary
+from pipeline.jobs.status import JobStatus
+
+MOST_TOLD = 5
+NEXT = {
+    "running": "it goes on; 'synth job cancel {place}' ends it",
+    "finished": "nothing is left to do",
+    "interrupted": "'synth job resume {place}' goes on from here",
+    "cancelled": "'synth job resume {place}' goes on from here",
+    "failed": "see failures.jsonl, mend the cause, and 'synth job resume {place}'",
+}
+
+
+def _table() -> Table:
+    return Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+
+
+def bytes_text(number: float) -> str:
+    """1.5 GB; in powers of 1000, as disks and buckets are sold."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if number < 1000 or unit == "TB":
+            break
+        number /= 1000
+    return f"{number:.0f} {unit}" if unit == "B" or number >= 100 else f"{number:.1f} {unit}"
+
+
+def shares_text(found: Mapping[str, int], order: Iterable[str]) -> str:
+    """front 20 %, right 18 %, ... of all that was found."""
+    total = max(sum(found.values()), 1)
+    return ", ".join(f"{name} {found.get(name, 0) / total:.0%}" for name in order)
+
+
+def print_estimate(console: Console, estimate: Estimate) -> None:
+    """What the job would do, what its pictures would show, and what it would cost."""
+    settings, table = estimate.settings, _table()
+    table.add_row("SKUs", f"{estimate.skus:,} ({estimate.change})")
+    if estimate.there:
+        table.add_row(
+            "there already",
+            f"{count_of(estimate.there, 'scene', spec=',')}, of which {estimate.retired:,} will be retired",
+        )
+    if not estimate.all_scenes:
+        table.add_row("to render", f"nothing: every SKU is seen {settings.times} times")
+        console.print(table, highlight=False)
+        return
+    views = settings.render.views
+    parts = f"{estimate.open_scenes + estimate.scenes:,} + about {estimate.top_up:,} for products that are hidden"
+    table.add_row("scenes to render", f"{estimate.all_scenes:,} ({parts})")
+    table.add_row("pictures", f"{estimate.all_scenes * views:,}")
+    if estimate.pilot is not None:
+        _add_pilot(table, estimate, estimate.pilot)
+    table.add_row("shards", f"{estimate.shards:,} of up to {count_of(settings.shard_scenes, 'scene')}")
+    if estimate.cost is not None:
+        _add_cost(table, estimate, estimate.cost)
+    console.print(table, highlight=False)
+
+
+def estimate_fields(estimate: Estimate) -> dict[str, Any]:
+    """The estimate by name, as `synth job plan --json` prints it; seconds are of all workers together."""
+    names = ("skus", "there", "retired", "open_scenes", "scenes", "top_up", "all_scenes", "due", "shards")
+    cost, pictures = estimate.cost, estimate.all_scenes * estimate.settings.render.views
+    measured = {}
+    if cost is not None:
+        stored = (cost.picture_bytes + cost.label_bytes) * pictures
+        seconds = estimate.worker_seconds(cost.workers)
+        measured = {"bytes": stored, "worker_seconds": seconds, "core_hours": seconds * cost.threads / 3600}
+    return {**{name: getattr(estimate, name) for name in names}, "pictures": pictures, **measured, "cost": cost}
+
+
+def _add_pilot(table: Table, estimate: Estimate, pilot: Pilot) -> None:
+    from pipeline.jobs.receipts import COCO_AREAS, EDGES, SIDES
+
+    settings = estimate.settings
+    pictures = estimate.all_scenes * settings.render.views
+    table.add_row("annotations", f"about {pilot.annotations * pictures:,.0f}")
+    goal = f"seen {settings.visible:.0%}, {settings.pixels} px"
+    table.add_row("appearances", f"{settings.times} of each of {estimate.due:,} SKUs that lack some ({goal} at least)")
+    table.add_row("of those dealt", f"{pilot.share:.0%} count, by {count_of(pilot.scenes, 'scene')} drawn")
+    if pilot.failed:
+        table.add_row(
+            "not drawn", f"[red]{count_of(pilot.failed, 'scene')}[/red]: {escape(' '.join(pilot.reason.split()))}"
+        )
+    table.add_row("sides", shares_text(pilot.sides, SIDES.values()))
+    bins = [f"{low}-{high}" for low, high in zip((0, *EDGES), EDGES, strict=False)] + [f"{EDGES[-1]}-"]
+    table.add_row("shorter side, px", shares_text(pilot.sizes, [name for name in bins if pilot.sizes.get(name)]))
+    table.add_row("area (COCO)", shares_text(pilot.areas, [*COCO_AREAS, "large"]))
+
+
+def _add_cost(table: Table, estimate: Estimate, cost: Cost) -> None:
+    pictures = estimate.all_scenes * estimate.settings.render.views
+    stored = [cost.picture_bytes * pictures, cost.label_bytes * pictures]
+    table.add_row(
+        "bytes", f"{bytes_text(sum(stored))}: pictures {bytes_text(stored[0])}, labels {bytes_text(stored[1])}"
+    )
+    seconds = estimate.worker_seconds(cost.workers)
+    table.add_row("core-hours", f"{seconds * cost.threads / 3600:,.2f}, as measured here with {_workers(cost)}")
+    table.add_row("GPU-hours", gpu_text(estimate))
+    table.add_row(
+        "", f"{cost.scene_s:.2f} s a scene of {cost.products:.1f} products, {cost.start_s:.1f} s a worker's start,"
+    )
+    table.add_row("", f"{cost.load_s:.3f} s a product that is on disk only, {cost.build_s:.3f} s one never seen before")
+    for workers in sorted({cost.workers, 16, 64}):
+        wall = duration_text(estimate.worker_seconds(workers) / workers)
+        like = "" if workers <= cost.workers else " such as these"
+        table.add_row("time" if workers == cost.workers else "", f"{wall} with {count_of(workers, 'worker')}{like}")
+
+
+def _workers(cost: Cost) -> str:
+    threads = f" of {cost.threads} threads" if cost.threads > 1 else ""
+    return f"{count_of(cost.workers, 'worker')}{threads}"
+
+
+def gpu_text(estimate: Estimate) -> str:
+    """Hours of a GPU where one path traces here; never a guess."""
+    from pipeline.jobs.estimate.gpu import gpu_name
+
+    if estimate.settings.render.backend != "cycles":
+        return "none: this backend path traces nothing"
+    name = gpu_name(estimate.settings.render.device)
+    if not name or estimate.cost is None:
+        return "not measured: there is no GPU here that Cycles can use"
+    return f"{estimate.worker_seconds(estimate.cost.workers) / estimate.cost.workers / 3600:,.2f} of {name}"
+
+
+def print_status(console: Console, status: JobStatus, place: str) -> None:
+    """How far the job is."""
+    table = _table()
+    table.add_row("job", escape(place))
+    driver = f", driven by {status.beat}" if status.running and status.beat is not None else ""
+    table.add_row("state", f"{status.state}{escape(driver)}")
+    table.add_row("shards", "{:,} of {:,}".format(*status.shards))
+    table.add_row("scenes", "{:,} of {:,} in finished shards".format(*status.scenes))
+    progress = status.beat.progress if status.running and status.beat is not None else {}
+    if "about" in progress:
+        table.add_row(
+            "this run", f"{progress['made']:,} made, {progress['failed']:,} failed; {escape(progress['about'])}"
+        )
+    table.add_row(
+        "pictures",
+        f"{status.pictures:,} with {count_of(status.annotations, 'annotation', spec=',')}, {bytes_text(status.bytes)}",
+    )
+    share = status.seen / status.wanted if status.wanted else 0.0
+    table.add_row(
+        "coverage", f"{share:.1%} of the appearances wanted; {status.short:,} of {status.skus:,} SKUs lack some"
+    )
+    for kind, (number, example) in list(status.failures.items())[:MOST_TOLD]:
+        table.add_row("failed" if status.failures else "", f"{number:,} x {escape(kind)}; {escape(example)}")
+    table.add_row("next", NEXT[status.state].format(place=escape(place)))
+    console.print(table, highlight=False)
+
+
+def print_job_summary(console: Console, summary: JobSummary) -> None:
+    """What a run of a job came to, and what is next."""
+    table = _table()
+    counts = summary.counts
+    table.add_row("data set", escape(summary.place))
+    table.add_row("SKUs", f"{summary.skus:,} ({summary.change})")
+    retired = f", {summary.retired:,} retired" if summary.retired else ""
+    table.add_row(
+        "scenes", f"{summary.made:,} made, {summary.failed:,} failed{retired} in {duration_text(summary.seconds)}"
+    )
+    table.add_row("shards", f"{counts.shards:,}, of which {summary.found:,} were there")
+    table.add_row(
+        "pictures",
+        f"{counts.pictures:,} with {count_of(counts.annotations, 'annotation', spec=',')}, {bytes_text(counts.bytes)}",
+    )
+    if summary.outcome:
+        seen = "{seen_least:,} at least, {seen_median:,.0f} in the middle, {seen_most:,} at most".format(
+            **summary.outcome
+        )
+        table.add_row("each SKU seen", seen)
+    console.print(table, highlight=False)
+    short = summary.outcome.get("short", {})
+    if short and summary.ended == "finished":
+        console.print(
+            f"{count_of(len(short), 'SKU', spec=',')} seen less than {summary.outcome['times']} times:", highlight=False
+        )
+        for sku, about in list(short.items())[:MOST_TOLD]:
+            console.print(f"  {escape(sku)}: {about['seen']} times, {escape(about['why'])}", highlight=False)
+        if len(short) > MOST_TOLD:
+            console.print(f"  and {len(short) - MOST_TOLD:,} more: summary.json", highlight=False)
+    if summary.failed:
+        console.print("failures.jsonl lists the scenes that failed; 'synth job resume --retry' makes them anew")
+    if summary.ended != "finished":
+        console.print(f"{summary.ended}; 'synth job resume {escape(summary.place)}' goes on from here", highlight=False)

@@ -1,0 +1,112 @@
+"""One scene of a job in a worker process: drawn, rendered, labelled, and left in the spool for its shard."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assets.errors import SynthError
+from assets.files.atomic import write_whole
+from assets.library import Library
+from dataset.layout import stem_of
+from dataset.shards.index import Sample, annotation_id, image_id, tar_of
+from pipeline.jobs.tasks import CATALOG, SceneTask
+from pipeline.run.scene import SceneWorker, opened_worker, render_picture
+from pipeline.run.settings import RunSettings
+
+if TYPE_CHECKING:
+    from render.scene import SceneSpec
+
+
+def spool_file(settings: RunSettings, task: SceneTask) -> Path:
+    """Where a finished scene waits: a tar of its samples, there whole or not at all."""
+    return settings.out / f"{task.stem}.tar"
+
+
+def spec_file(settings: RunSettings, task: SceneTask) -> Path:
+    """The spec of the view under way: should rendering take the process down, it is on record."""
+    return settings.out / f"{task.stem}.spec"
+
+
+def broken_file(settings: RunSettings, task: SceneTask) -> Path:
+    """Which SKUs of a failed scene cannot be used, and why."""
+    return settings.out / f"{task.stem}.broken"
+
+
+def make_scene(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
+    """Makes a scene and leaves it in the spool; returns how many pictures and annotations.
+
+    Raises SynthError where it cannot be made.
+    """
+    worker = opened_worker(settings)
+    try:
+        samples = [_sample(worker, task, view) for view in range(settings.views)]
+    except SynthError:
+        _note_broken(worker.library, settings, task)
+        raise
+    write_whole(spool_file(settings, task), tar_of(samples))
+    spec_file(settings, task).unlink(missing_ok=True)
+    return len(samples), sum(len(sample.annotations) for sample in samples)
+
+
+def start_worker(settings: RunSettings) -> None:
+    """Opens what all scenes need. Raises SynthError where that cannot be had, or the SKU list here is another one."""
+    catalog = opened_worker(settings).library.catalog
+    if catalog.hash != (settings.out / CATALOG).read_text():
+        hint = "let all machines read the same list; 'synth job run LIST' takes in one that was changed on purpose"
+        raise SynthError(
+            "the SKU list here is not the one that the job began with", where=str(catalog.source), hint=hint
+        )
+
+
+def draw_task(worker: SceneWorker, task: SceneTask, view: int) -> SceneSpec:
+    """A view of the scene of a task, of the products that it was dealt. Raises SynthError where it cannot be drawn."""
+    from render.sample import draw_scene
+
+    settings = worker.settings
+    return draw_scene(
+        worker.library,
+        worker.recipe,
+        seed=settings.seed,
+        index=task.index,
+        view=view,
+        width=settings.width,
+        height=settings.height,
+        hand=task.hand,
+        streams=settings.streams,
+    )
+
+
+def _sample(worker: SceneWorker, task: SceneTask, view: int) -> Sample:
+    settings, scene = worker.settings, draw_task(worker, task, view)
+    spec = scene.to_json().encode()
+    write_whole(spec_file(settings, task), spec)
+    picture = render_picture(scene, worker.library, worker.backend, settings)
+    number = image_id(task.index, view, settings.views)
+    kinds = dict(zip(task.skus, task.ids, strict=True))
+    annotations = [
+        {
+            "id": annotation_id(number, record["instance"]),
+            "image_id": number,
+            "category_id": kinds[record["sku"]],
+            **record,
+        }
+        for record in picture.annotations
+    ]
+    licence = {"license": settings.licence} if settings.licence else {}
+    files = {**picture.files, "scene.json": spec}
+    return Sample(stem_of(task.index, view), files, {"id": number, **picture.image, **licence}, annotations)
+
+
+def _note_broken(library: Library, settings: RunSettings, task: SceneTask) -> None:
+    """A scene fails with all its products: those that are to blame are told apart, so that the others come again."""
+    broken = {}
+    for sku in task.skus:
+        try:
+            library.rest(sku)
+        except SynthError as error:
+            broken[sku] = " ".join(str(error).split())
+    with suppress(OSError):
+        write_whole(broken_file(settings, task), json.dumps(broken).encode())

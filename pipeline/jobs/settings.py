@@ -1,0 +1,205 @@
+"""What a job is asked to do, kept at its place: job.json says what it makes, how.json how and from which files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from assets.catalog.sku_lists import as_lists, sku_source
+from assets.errors import SynthError
+from assets.files.json_input import parse_json
+from assets.files.models import parse_model
+from dataset.storage.place import Place
+from pipeline.jobs.files import HowFile, IdentityFile
+from pipeline.jobs.lease import DRIVER
+from pipeline.run.dataset_info import streams_of
+from pipeline.run.settings import BackdropFolders, RunSettings
+
+JOB, HOW = "job.json", "how.json"
+FORMAT = 1
+# Of RunSettings: what only says how the job is done, or where its sources lie.
+HOW_FIELDS = ("workers", "device", "timeout_s", "max_failures", "memory_mb")
+FOLDERS = ("hdri", "photos", "surfaces")
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """A job. render: how scenes are drawn and rendered; its `scenes` and `out` are not used.
+
+    times: appearances of each SKU that are wanted; those count of which a share of at least `visible` is seen and whose
+    box has `pixels` on its shorter side. rounds: how often what is missing is dealt once more. shard_scenes: scenes per
+    shard. engine, address, cpus, gpus: who does it (pipeline/jobs/engines/__init__.py) and what a worker takes of a node there.
+    """
+
+    render: RunSettings
+    place: Place
+    times: int = 20
+    visible: float = 0.5
+    pixels: int = 24
+    rounds: int = 3
+    shard_scenes: int = 100
+    engine: str = "local"
+    address: str = ""
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+
+def identity_of(settings: JobSettings) -> dict[str, Any]:
+    """What must be equal for the same job to go on: with the catalogue and its SKUs' number, it decides every byte.
+
+    Raises SynthError for an unknown recipe, backend or preset, or a missing folder.
+    """
+    from pipeline.run.resources import open_backdrops, render_settings
+    from render.sample import DRAWING
+
+    render = settings.render
+    resolved = render_settings(render)
+    hashes = json.dumps(open_backdrops(render.backdrops).hashes(), sort_keys=True)
+    return {
+        "format": FORMAT,
+        "drawing": DRAWING,
+        "seed": render.seed,
+        "views": render.views,
+        "width": render.width,
+        "height": render.height,
+        "backend": render.backend,
+        "preset": render.preset,
+        "samples": resolved.samples,
+        "denoise": resolved.denoise,
+        "splits": [list(split) for split in render.splits],
+        "extras": list(render.extras),
+        "licence": render.licence,
+        "creator": render.creator,
+        "visible": settings.visible,
+        "pixels": settings.pixels,
+        "shard_scenes": settings.shard_scenes,
+        "backdrops": hashlib.sha256(hashes.encode()).hexdigest(),
+        "recipe": _recipe_text(settings),
+        # Jobs of version 1 do not say so.
+        **({"streams": render.streams} if render.streams != 1 else {}),
+    }
+
+
+def keep_streams(settings: JobSettings) -> JobSettings:
+    """The settings with the streams of the job that is at the place already, if one is: it goes on as it began."""
+    there = read_identity(settings.place)
+    if there is None:
+        return settings
+    return replace(settings, render=replace(settings.render, streams=streams_of(there, settings.place.locate(JOB))))
+
+
+def _recipe_text(settings: JobSettings) -> str:
+    """The recipe as YAML; as the job has it already where that means the same, whatever its remarks say."""
+    from render.recipes import load_recipe, recipe_from_yaml, recipe_yaml
+
+    streams = settings.render.streams
+    recipe, there = load_recipe(settings.render.recipe, streams=streams), read_identity(settings.place) or {}
+    with suppress(SynthError):
+        text = str(there["recipe"]) if "recipe" in there else ""
+        if text and recipe_from_yaml(text, where=JOB, streams=streams) == recipe:
+            return text
+    return recipe_yaml(recipe, streams=streams)
+
+
+def job_id(identity: dict[str, Any]) -> str:
+    """A short name of the job."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def claim_place(settings: JobSettings, identity: dict[str, Any]) -> None:
+    """Makes the place the job's own, or checks that it is. Raises SynthError where it holds anything else."""
+    there = read_identity(settings.place)
+    if there is None:
+        if set(settings.place.names()) - {".lock", DRIVER}:
+            hint = "give another --out"
+            raise SynthError("the place is not empty and holds no job", where=str(settings.place), hint=hint)
+        settings.place.write(JOB, _json(identity))
+    elif there != identity:
+        names = {**there, **identity}
+        differing = [name for name in names if there.get(name) != identity.get(name)]
+        problems = [f"{name}: there {_brief(there.get(name))}, now {_brief(identity.get(name))}" for name in differing]
+        hint = "give another --out, or the same settings as before ('synth job resume PLACE' takes those of the place)"
+        raise SynthError(
+            "the place holds a job of other settings", where=str(settings.place), problems=problems, hint=hint
+        )
+    settings.place.write(HOW, _json(_how_of(settings)))
+
+
+def _brief(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"
+
+
+def read_identity(place: Place) -> dict[str, Any] | None:
+    """What job.json says; None where there is none. Raises SynthError where it is damaged."""
+    try:
+        data = place.read(JOB)
+    except FileNotFoundError:
+        return None
+    parse_model(IdentityFile, data, "job.json", place.locate(JOB))
+    identity: dict[str, Any] = parse_json(data, "job.json", place.locate(JOB))
+    return identity
+
+
+def read_settings(place: Place, recipe_file: Path) -> JobSettings:
+    """The settings that a job was last run with; its recipe is written into `recipe_file`.
+
+    Raises SynthError where there is no job, or its files are damaged.
+    """
+    identity = read_identity(place)
+    if identity is None:
+        hint = "give the place that 'synth job run --out' was given"
+        raise SynthError("there is no job here", where=str(place), hint=hint)
+    try:
+        data = place.read(HOW)
+        hint = "give the whole command again: 'synth job run LIST --out PLACE ...'"
+        parse_model(HowFile, data, "how.json", place.locate(HOW), hint)
+        how = parse_json(data, "how.json", place.locate(HOW))
+        recipe_file.write_text(identity["recipe"], encoding="utf-8")
+        folders = {name: _paths_of(how[name]) for name in FOLDERS}
+        wanted = {field.name for field in fields(RunSettings)}
+        render = {name: value for name, value in {**identity, **how}.items() if name in wanted - {"backdrops"}}
+        render |= {"splits": tuple((name, share) for name, share in identity["splits"])}
+        render |= {"extras": tuple(identity["extras"]), "recipe": str(recipe_file), "scenes": 0, "out": Path()}
+        lists = sku_source(_paths_of(how["sku_list"]), _paths_of(how.get("mesh_roots")))
+        render |= {"sku_list": lists, "cache": Path(how["cache"])}
+        render |= {"streams": streams_of(identity, place.locate(JOB))}
+        own = {name: how[name] for name in ("times", "rounds", "engine", "address", "cpus", "gpus")}
+        own |= {name: identity[name] for name in ("visible", "pixels", "shard_scenes")}
+        return JobSettings(RunSettings(**render, backdrops=BackdropFolders(**folders)), place, **own)
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SynthError("how.json cannot be used", where=place.locate(HOW), found=str(error), hint=hint) from error
+
+
+def _how_of(settings: JobSettings) -> dict[str, Any]:
+    render = settings.render
+    folders, lists = asdict(render.backdrops), as_lists(render.sku_list.resolve())
+    return {
+        "sku_list": _paths_text(lists.paths),
+        # Jobs of one list and no other folders do not say so.
+        **({"mesh_roots": _paths_text(lists.mesh_roots)} if lists.mesh_roots else {}),
+        "cache": str(render.cache.resolve()),
+        **{name: _paths_text(folders[name]) for name in FOLDERS},
+        **{name: getattr(render, name) for name in HOW_FIELDS},
+        **{name: getattr(settings, name) for name in ("times", "rounds", "engine", "address", "cpus", "gpus")},
+    }
+
+
+def _paths_text(paths: Sequence[Path]) -> str | list[str] | None:
+    """Paths as how.json has them: one as text, as jobs had it from the beginning, several as a list."""
+    texts = [str(path.resolve()) for path in paths]
+    return texts if len(texts) > 1 else texts[0] if texts else None
+
+
+def _paths_of(value: Any) -> tuple[Path, ...]:
+    texts = value if isinstance(value, list) else [value] if value else []
+    return tuple(Path(text) for text in texts)
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()

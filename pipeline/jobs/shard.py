@@ -1,0 +1,194 @@
+"""Shards made from scenes: a crew makes the scenes, what it left in the spool becomes a shard and its receipt."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from assets.errors import SynthError
+from dataset.shards.index import Sample, write_shard
+from pipeline.jobs.receipts import Failure, Receipt, counts, tallies, write_receipt
+from pipeline.jobs.scene import broken_file, spec_file, spool_file
+from pipeline.jobs.tasks import SceneTask, ShardTask, Work
+from pipeline.workers.pool import Crew, Outcome
+from pipeline.workers.process import Job
+
+# Shards that are being stored while the crew goes on.
+STORING = 4
+
+
+@dataclass
+class _OpenShard:
+    """A shard whose scenes are being made. left: scenes without an outcome."""
+
+    task: ShardTask
+    left: set[int]
+    failed: dict[int, Outcome] = field(default_factory=dict)
+
+
+class ShardMaker:
+    """Makes shards one after another with one crew, used in a with block; its workers stay from shard to shard."""
+
+    def __init__(self, work: Work, job: Job, *, lock: int | None = None) -> None:
+        self._work = work.unpacked()
+        self._tasks: dict[int, SceneTask] = {}
+        self._open: dict[int, _OpenShard] = {}
+        self._crew = Crew(job, self._work.settings, lock=lock, order=self._tasks.__getitem__)
+        self._storing = ThreadPoolExecutor(STORING, thread_name_prefix="shards")
+
+    def __enter__(self) -> ShardMaker:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._crew.kill()
+        self._storing.shutdown(cancel_futures=True)
+
+    def make(
+        self, shards: Iterable[ShardTask], *, stop: Callable[[int], bool], note: Callable[[Outcome], None]
+    ) -> Iterator[Receipt]:
+        """The receipt of each shard once it is stored.
+
+        stop: asked again and again with the number of scenes under way; once it says True these are finished and wait
+        in the spool for the next time. note: told of each scene that has ended. Raises SynthError where no worker can
+        work or what is made cannot be stored.
+        """
+        waiting = iter(shards)
+        futures: set[Future[Receipt]] = set()
+        more = True
+        while True:
+            stopping = stop(self._crew.under_way)
+            while more and not stopping and self._crew.waiting <= self._work.settings.workers:
+                task = next(waiting, None)
+                more = task is not None
+                futures |= self._begin(task) if task is not None else set()
+            if not self._crew.has_work(stopping):
+                break
+            if not stopping:
+                self._crew.hand_out()
+            for outcome in self._crew.attend():
+                note(outcome)
+                futures |= self._ended(outcome)
+            done, futures = wait(futures, timeout=0, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+        yield from (future.result() for future in futures)
+
+    def dismiss(self) -> None:
+        """Lets all workers end by themselves."""
+        self._crew.dismiss()
+
+    def _begin(self, task: ShardTask) -> set[Future[Receipt]]:
+        spool = self._work.settings
+        missing = [scene for scene in task.wanted if not spool_file(spool, scene).exists()]
+        shard = _OpenShard(task, {scene.index for scene in missing})
+        for scene in missing:
+            self._tasks[scene.index], self._open[scene.index] = scene, shard
+        self._crew.add(sorted(shard.left))
+        return set() if missing else {self._store(shard)}
+
+    def _ended(self, outcome: Outcome) -> set[Future[Receipt]]:
+        shard = self._open.pop(outcome.index)
+        del self._tasks[outcome.index]
+        shard.left.discard(outcome.index)
+        if outcome.reason:
+            shard.failed[outcome.index] = outcome
+        return set() if shard.left else {self._store(shard)}
+
+    def _store(self, shard: _OpenShard) -> Future[Receipt]:
+        return self._storing.submit(store_shard, self._work, shard.task, shard.failed)
+
+
+def store_shard(work: Work, task: ShardTask, failed: dict[int, Outcome]) -> Receipt:
+    """Writes a shard from the scenes in the spool, then its receipt, and empties the spool of them.
+
+    failed: the scenes that could not be made. Raises SynthError where a scene is neither there nor failed.
+    """
+    samples: dict[int, list[Sample]] = {}
+    for scene in task.wanted:
+        if scene.index not in failed:
+            samples[scene.index] = _read_spool(work, scene)
+    entry = write_shard(
+        work.place,
+        task.name,
+        task.split,
+        [sample for scene in task.scenes for sample in samples.get(scene.index, ())],
+        used_categories(task.categories, samples),
+        dict(work.info),
+    )
+    receipt = Receipt(
+        shard=task.name,
+        generation=task.generation,
+        entry=entry,
+        scenes=len(task.scenes),
+        failures=tuple(_failure(work, scene, failed[scene.index]) for scene in task.scenes if scene.index in failed),
+        cards=tuple(count for scene in task.scenes for count in _card_counts(work, scene, samples.get(scene.index))),
+        dropped=task.dropped,
+        revision=0,
+        ignored=(),
+        **tallies(records_of(samples)),
+    )
+    write_receipt(work.place, receipt)
+    for scene in task.scenes:
+        for file in (spool_file, spec_file, broken_file):
+            file(work.settings, scene).unlink(missing_ok=True)
+    return receipt
+
+
+def records_of(samples: dict[int, list[Sample]]) -> list[dict[str, Any]]:
+    """All annotations of the samples of scenes."""
+    return [record for views in samples.values() for sample in views for record in sample.annotations]
+
+
+def used_categories(categories: Iterable[dict[str, Any]], samples: dict[int, list[Sample]]) -> list[dict[str, Any]]:
+    """Those categories that annotations of the samples have, by rising id."""
+    used = {record["category_id"] for record in records_of(samples)}
+    return sorted((record for record in categories if record["id"] in used), key=lambda record: int(record["id"]))
+
+
+def _read_spool(work: Work, scene: SceneTask) -> list[Sample]:
+    file = spool_file(work.settings, scene)
+    try:
+        return read_samples(file.read_bytes())
+    except (OSError, tarfile.TarError, ValueError, KeyError) as error:
+        hint = "see whether something else empties the folder, and give the same command again"
+        raise SynthError(
+            "a finished scene is not there any more", where=str(file), found=str(error), hint=hint
+        ) from error
+
+
+def read_samples(tar: bytes) -> list[Sample]:
+    """The samples in the bytes of a shard's tar, in order, as dataset.shards.index.tar_of wrote them."""
+    found: dict[str, dict[str, bytes]] = {}
+    with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+        for member in archive:
+            stem, _, suffix = member.name.partition(".")
+            stream = archive.extractfile(member)
+            found.setdefault(stem, {})[suffix] = stream.read() if stream is not None else b""
+    samples = []
+    for stem, files in found.items():
+        records = json.loads(files.pop("json"))
+        samples.append(Sample(stem, files, records["image"], records["annotations"]))
+    return samples
+
+
+def _card_counts(work: Work, scene: SceneTask, samples: list[Sample] | None) -> list[int]:
+    """In how many pictures each product of a scene counts."""
+    seen = dict.fromkeys(scene.ids, 0)
+    for sample in samples or ():
+        for record in sample.annotations:
+            seen[record["category_id"]] += counts(record, work.visible, work.pixels)
+    return [seen[number] for number in scene.ids]
+
+
+def _failure(work: Work, scene: SceneTask, outcome: Outcome) -> Failure:
+    broken, spec = {}, None
+    with suppress(OSError, ValueError):
+        broken = json.loads(broken_file(work.settings, scene).read_bytes())
+    with suppress(OSError, ValueError):
+        spec = json.loads(spec_file(work.settings, scene).read_bytes())
+    return Failure(index=scene.index, reason=outcome.reason, skus=scene.skus, broken=broken, spec=spec)

@@ -1,0 +1,85 @@
+"""What is handed to those who do a job: plain frozen values that go into any process, on any machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from assets.files.atomic import write_whole
+from dataset.storage.place import Place
+from pipeline.run.settings import RunSettings
+from render.choice import Hand, facing_of
+
+# In the spool: the recipe, and the hash of the catalogue that every worker must find.
+RECIPE, CATALOG = "recipe.yaml", "catalog.sha256"
+
+
+@dataclass(frozen=True)
+class SceneTask:
+    """A scene to make. skus, ids, numbers: its products, their category ids, and how often each had come before."""
+
+    index: int
+    skus: tuple[str, ...]
+    ids: tuple[int, ...]
+    numbers: tuple[int, ...]
+
+    @property
+    def hand(self) -> Hand:
+        """Its products, turned as is their turn."""
+        return Hand(self.skus, tuple(map(facing_of, self.ids, self.numbers)))
+
+    @property
+    def stem(self) -> str:
+        """The name of its spool files: other products, another name."""
+        digest = hashlib.sha256(json.dumps([self.skus, self.ids, self.numbers]).encode()).hexdigest()
+        return f"{self.index:08d}-{digest[:12]}"
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """A shard to make. scenes: in order. categories: COCO's, of all its products. dropped: numbers of those scenes that
+    are not to be made, since their products have changed or gone."""
+
+    name: str
+    split: str
+    generation: int
+    scenes: tuple[SceneTask, ...]
+    categories: tuple[dict[str, Any], ...]
+    dropped: tuple[int, ...] = ()
+
+    @property
+    def wanted(self) -> tuple[SceneTask, ...]:
+        """The scenes that are to be made."""
+        return tuple(scene for scene in self.scenes if scene.index not in self.dropped)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all shards of a job have in common.
+
+    settings: how scenes are rendered; its `out` is the spool, where finished scenes wait for their shard. recipe: as
+    YAML. catalog_hash: of the list that every worker must find. visible, pixels: which appearances count.
+    """
+
+    settings: RunSettings
+    place: Place
+    recipe: str
+    catalog_hash: str
+    visible: float
+    pixels: int
+    info: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def spool(self) -> Path:
+        """A folder on this machine, of this job alone."""
+        return self.settings.out
+
+    def unpacked(self) -> Work:
+        """The same work with what its workers look for lying in the spool of this machine."""
+        self.spool.mkdir(parents=True, exist_ok=True)
+        write_whole(self.spool / RECIPE, self.recipe.encode())
+        write_whole(self.spool / CATALOG, self.catalog_hash.encode())
+        return replace(self, settings=replace(self.settings, recipe=str(self.spool / RECIPE)))

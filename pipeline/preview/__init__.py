@@ -1,0 +1,1 @@
+"""Contact sheets of data sets with their labels drawn in."""

@@ -1,0 +1,128 @@
+"""Drawing of one picture of a preview: outlines, masks or boxes with the SKU beside each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from assets.errors import SynthError
+from assets.files.image_input import open_picture
+from dataset.masks import compressed_mask, decode_mask
+from detectors.data.rows import box_numbers
+from pipeline.preview.sheet import Box, Rgb, color_of, draw_dashed, draw_label, shorten
+from pipeline.preview.types import PreviewPicture, Record, Style, is_ignored
+
+DARK: Rgb = (20, 20, 20)
+LONGEST_SKU = 18
+TEXT = 11
+# Pixels around the tile: a line there is not seen.
+BEYOND = 8.0
+# Parts of a pixel in which OpenCV is given places.
+SHIFT = 4
+
+
+def tile_size(picture: PreviewPicture) -> tuple[int, int]:
+    """Width and height of a picture as it is drawn; only its header is read."""
+    with open_picture(picture.data, picture.where, "the picture") as image:
+        sides = image.size
+    # A picture whose labels count it as turned is drawn so.
+    return picture.size if picture.size == sides[::-1] else sides
+
+
+def draw_tile(picture: PreviewPicture, size: tuple[int, int], style: Style) -> Image.Image:
+    """The picture with its instances, `size` (width, height) pixels. Raises SynthError where it cannot be drawn."""
+    try:
+        return _draw(picture, picture.read(), size, style)
+    except (SynthError, MemoryError):
+        raise
+    except Exception as error:  # a stranger's labels may hold anything
+        hint = "'synth verify' tells everything that is wrong with the data set"
+        raise SynthError("a picture cannot be drawn", where=picture.where, found=str(error), hint=hint) from error
+
+
+def _draw(picture: PreviewPicture, pixels: NDArray[np.uint8], size: tuple[int, int], style: Style) -> Image.Image:
+    scale = size[0] / pixels.shape[1], size[1] / pixels.shape[0]
+    tile = np.array(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+    boxes = []
+    for place, record in enumerate(picture.records):
+        box = box_numbers(record)
+        if box is None:
+            raise ValueError(f"bbox: {record.get('bbox')!r}, expected four numbers")
+        color = color_of(_number_of(record, place))
+        outlined = style != "box" and _draw_mask(tile, _mask_of(picture, record, pixels), color, scale, style)
+        boxes.append((record, _edges_of(box, scale, size), color, style == "outline" and outlined))
+    image = Image.fromarray(tile)
+    _draw_boxes(image, picture, boxes)
+    return image
+
+
+def _edges_of(box: Sequence[float], scale: tuple[float, float], size: tuple[int, int]) -> Box:
+    """xyxy of an xywh box on the tile; what lies far outside, as it may in foreign files, is cut."""
+    low = [edge * part for edge, part in zip(box[:2], scale, strict=True)]
+    high = [(edge + side) * part - 1 for edge, side, part in zip(box[:2], box[2:], scale, strict=True)]
+    x0, y0 = (min(max(edge, -BEYOND), most + BEYOND) for edge, most in zip(low, size, strict=True))
+    x1, y1 = (min(max(edge, -BEYOND), most + BEYOND) for edge, most in zip(high, size, strict=True))
+    # Without a width PIL refuses to draw.
+    return x0, y0, max(x0, x1), max(y0, y1)
+
+
+def _number_of(record: Record, place: int) -> int:
+    number = record.get("instance")
+    return number if isinstance(number, int) else place + 1
+
+
+def _mask_of(picture: PreviewPicture, record: Record, pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """(H, W) 0/1, None where there is none. Raises ValueError for a mask of our own that is none."""
+    height, width = pixels.shape[:2]
+    counts = b"" if is_ignored(record) else compressed_mask(record.get("segmentation"), height, width)
+    if isinstance(counts, str):
+        if picture.exact:
+            raise ValueError(f"segmentation: {counts}")
+        return None
+    return decode_mask(counts, height, width) if counts else None
+
+
+def _draw_mask(
+    tile: NDArray[np.uint8],
+    mask: NDArray[np.uint8] | None,
+    color: Rgb,
+    scale: tuple[float, float],
+    style: Style,
+) -> bool:
+    """Draws the outline, for masks with a tint inside; whether there was a mask."""
+    import cv2
+
+    if mask is None or not mask.any():
+        return False
+    if style == "mask":
+        inside = cv2.resize(mask, tile.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
+        tile[inside] = (tile[inside] * 0.65 + np.array(color) * 0.35).astype(np.uint8)
+    found, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    # From the middles of pixels of the picture to those of the tile.
+    lines = [(((line + 0.5) * scale - 0.5) * (1 << SHIFT)).round().astype(np.int32) for line in found]
+    # Dark on both sides, so that the line shows on any print.
+    for shade, width in ((DARK, 3), (color, 1)):
+        cv2.polylines(tile, lines, True, shade, width, cv2.LINE_AA, SHIFT)
+    return True
+
+
+Drawn = tuple[Record, Box, Rgb, bool]
+
+
+def _draw_boxes(image: Image.Image, picture: PreviewPicture, boxes: Sequence[Drawn]) -> None:
+    """Boxes of what has no outline, then all words: the words of one must not lie under the lines of another."""
+    draw = ImageDraw.Draw(image)
+    for record, edges, color, outlined in boxes:
+        if is_ignored(record):
+            draw_dashed(draw, edges, color)
+        elif not outlined:
+            draw.rectangle((edges[0] - 1, edges[1] - 1, edges[2] + 1, edges[3] + 1), outline=DARK, width=4)
+            draw.rectangle(edges, outline=color, width=2)
+    taken: list[Box] = []
+    for record, edges, color, _ in boxes:
+        if not is_ignored(record):
+            text = shorten(picture.sku_of(record), LONGEST_SKU)
+            taken.append(draw_label(draw, edges[:2], text, color, TEXT, taken=taken, within=image.size))

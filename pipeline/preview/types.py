@@ -1,0 +1,149 @@
+"""What a preview is made of: pictures with their instances, whatever kind of data set they are from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.errors import SynthError, unknown_name
+from assets.files.image_input import open_picture
+from assets.limits import DATASET_INSTANCES
+from dataset.values import is_set, number, sku_text, whole_number
+
+T = TypeVar("T")
+Record = dict[str, Any]
+Style = Literal["outline", "mask", "box"]
+STYLES: tuple[Style, ...] = ("outline", "mask", "box")
+# Orientation tag of EXIF.
+ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True)
+class PreviewSettings:
+    """What is shown. skus, below_visibility: only instances of these SKUs, only those visible to less than this share.
+
+    images: where the pictures of a COCO file lie, if not beside it.
+    """
+
+    count: int = 12
+    skus: tuple[str, ...] = ()
+    below_visibility: float | None = None
+    style: Style = "outline"
+    images: Path | None = None
+
+    @property
+    def filters(self) -> bool:
+        """Whether only some instances are wanted."""
+        return bool(self.skus) or self.below_visibility is not None
+
+    def wants(self, record: Record, sku: str) -> bool:
+        """Whether an annotation is to be shown."""
+        if self.skus and sku not in self.skus:
+            return False
+        return self.below_visibility is None or number(record.get("visibility")) < self.below_visibility
+
+    def described(self) -> str:
+        """The filters in words, empty where there are none."""
+        words = [f"SKU {' or '.join(self.skus)}"] if self.skus else []
+        if self.below_visibility is not None:
+            words.append(f"less than {100 * self.below_visibility:g} % visible")
+        return ", ".join(words)
+
+
+@dataclass(frozen=True)
+class PreviewPicture:
+    """A picture to draw. data: its file, or what stands in it. records: annotations that are drawn.
+
+    size: width and height that its labels count in, None where they do not say. names: category id -> SKU. exact:
+    whether a mask that cannot be read is a mistake, as in sets of our own, or left out.
+    """
+
+    where: str
+    data: bytes | Path
+    size: tuple[int, int] | None
+    records: Sequence[Record]
+    names: Mapping[Any, str]
+    exact: bool = False
+
+    def read(self) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB as the labels count pixels. Raises SynthError where it cannot be read."""
+        from PIL import ImageOps
+
+        with open_picture(self.data, self.where, "the picture") as image:
+            # Where sizes do not tell whether labels count the picture as turned, it is drawn as viewers show it.
+            plain = self.size == image.size or image.getexif().get(ORIENTATION, 1) == 1
+            return np.array((image if plain else ImageOps.exif_transpose(image)).convert("RGB"))
+
+    def sku_of(self, record: Record) -> str:
+        """The SKU of an annotation."""
+        return sku_of(record, self.names)
+
+
+@dataclass(frozen=True)
+class PreviewSource:
+    """The pictures that were chosen. total: pictures of the whole set, None where that is not known."""
+
+    name: str
+    pictures: Sequence[PreviewPicture]
+    total: int | None
+
+
+def sku_of(record: Record, names: Mapping[Any, str]) -> str:
+    """The SKU of an annotation: its own, else its category's."""
+    return sku_text(record.get("sku")) or names.get(whole_number(record.get("category_id")), "?")
+
+
+def sku_names(categories: Iterable[Record]) -> dict[Any, str]:
+    """Category id -> SKU, the name where there is none."""
+    return {
+        whole_number(record.get("id")): sku_text(record.get("sku")) or sku_text(record.get("name")) or "?"
+        for record in categories
+    }
+
+
+def is_ignored(record: Record) -> bool:
+    """Whether an annotation is neither target nor background."""
+    return is_set(record.get("ignore")) or is_set(record.get("iscrowd"))
+
+
+def check_skus(settings: PreviewSettings, known: Iterable[str], where: str) -> None:
+    """Raises SynthError for a SKU that the set does not have."""
+    names = sorted(set(known))
+    for sku in settings.skus:
+        if sku not in names:
+            raise unknown_name("SKU", sku, names, where=where)
+
+
+def nothing_wanted(settings: PreviewSettings, where: str, told: bool) -> SynthError:
+    """The error for filters that leave nothing. told: whether annotations say how visible they are."""
+    hint = None
+    if settings.below_visibility is not None and not told:
+        hint = "no annotation says how visible it is: rendered sets do, in the field visibility"
+    return SynthError("no instance is left to draw", where=where, expected=settings.described(), hint=hint)
+
+
+def choose(wanted: Sequence[T], count: int) -> list[T]:
+    """At most `count` of the pictures that have something to show, evenly spread."""
+    places = {int(place) for place in np.linspace(0, len(wanted) - 1, min(count, len(wanted)))}
+    return [wanted[place] for place in sorted(places)]
+
+
+def kept_records(records: Sequence[Record], names: Mapping[Any, str], settings: PreviewSettings) -> list[Record]:
+    """The annotations of a picture that are drawn."""
+    return [record for record in records if settings.wants(record, sku_of(record, names))]
+
+
+def says_visibility(records: Iterable[Record]) -> bool:
+    """Whether any annotation says how visible it is."""
+    return any(not math.isnan(number(record.get("visibility"))) for record in records)
+
+
+def check_instances(records: Sequence[Record], where: str) -> None:
+    """Raises SynthError where a picture has more annotations than are read."""
+    DATASET_INSTANCES.check(len(records), where)

@@ -1,0 +1,1 @@
+"""Looks at the catalogue and products made ahead."""

@@ -1,0 +1,232 @@
+"""`synth catalog check|show|export`: a look at the catalogue before anything is rendered."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from rich.text import Text
+
+from assets.catalog.csv_rows import formula_safe
+from assets.catalog.load import PICTURES, Catalog, Problem, Sku, check_catalog, load_catalog, problem_groups
+from assets.catalog.sku_lists import SkuSource
+from assets.errors import SynthError, printable
+from assets.files.atomic import write_whole
+from assets.plurals import count_of
+from pipeline.products.notes import note_lines
+from pipeline.workers.mesh_process import MeshProcess
+
+MOST_ROWS = 200
+# Names that several SKUs have, as many as are listed.
+MOST_NAMES = 5
+LONGEST_STEM = 180
+# Columns that say how a product is made or its file read: none of it holds for an exported mesh.
+OF_THE_SOURCE = ("package", "unit_package", "pack_count", "up", "units", *PICTURES)
+# Names of devices on Windows, whatever ending follows.
+RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{name}{number}" for name in ("COM", "LPT") for number in range(10))}
+
+
+def check_list(path: SkuSource, *, meshes: bool = True, console: Console | None = None) -> int:
+    """Prints every problem of a list and, if wanted, of its meshes; 0 if it is good, else 1. Notes are no problems."""
+    console = console or Console()
+    problems = check_catalog(path)
+    if problems:
+        _print_problems(console, path, problems)
+        return 1
+    catalog = load_catalog(path)
+    notes, errors = _load_meshes(catalog, console) if meshes else ([], [])
+    of_the_list = [*catalog.notes, *equal_names(catalog)]
+    for note in (*of_the_list, *note_lines(notes)):
+        console.print(f"note: {note}", style="yellow", highlight=False, markup=False)
+    for error in errors:
+        console.print(error, style="red", highlight=False, markup=False)
+    made = sum(1 for sku in catalog if not sku.mesh)
+    what = f"{count_of(len(catalog), 'SKU')}, {len(catalog) - made} with meshes, {made} made from sizes"
+    verdict = f"cannot use {len(errors)} of the meshes" if errors else "good"
+    console.print(
+        f"{path}: {verdict}: {what}, {count_of(len(of_the_list) + len(notes), 'note')}",
+        style="red" if errors else "green",
+        highlight=False,
+        markup=False,
+    )
+    return 1 if errors else 0
+
+
+def equal_names(catalog: Catalog) -> list[str]:
+    """A note where SKUs share a name: label files need names of their own."""
+    skus: dict[str, list[str]] = {}
+    for sku in catalog:
+        skus.setdefault(sku.name, []).append(sku.sku)
+    shared = {name: keys for name, keys in skus.items() if len(keys) > 1}
+    if not shared:
+        return []
+    told = [f"{name!r} ({', '.join(keys[:3])}{', ...' * (len(keys) > 3)})" for name, keys in shared.items()]
+    more = f" and {len(told) - MOST_NAMES} more" if len(told) > MOST_NAMES else ""
+    count = sum(map(len, shared.values()))
+    return [
+        f"{count} SKUs share a name with another: {'; '.join(map(printable, told[:MOST_NAMES]))}{more}; categories "
+        f"of COCO files get the SKU appended to tell them apart, the name itself is in display_name"
+    ]
+
+
+def _print_problems(console: Console, path: SkuSource, problems: list[Problem]) -> None:
+    several = any(problem.file for problem in problems)
+    title = Text(printable(f"{path}: {count_of(len(problems), 'problem')}"))
+    table = Table(*(["list"] if several else []), "row", "column", "found", "expected", title=title)
+    groups = problem_groups(problems)
+    for rows, problem in groups[:MOST_ROWS]:
+        cells = (rows.removeprefix("row ").replace("file", "0"), problem.column, problem.found, problem.expected)
+        table.add_row(*map(printable, ([problem.file, *cells] if several else cells)))
+    console.print(table, markup=False)
+    if len(groups) > MOST_ROWS:
+        console.print(f"and {len(groups) - MOST_ROWS} more")
+
+
+def _load_meshes(catalog: Catalog, console: Console) -> tuple[list[tuple[str, str]], list[str]]:
+    """Notes on meshes and on pictures of packages, each with its SKU, and what cannot be used."""
+    from assets.packages.facts import package_doubts
+    from assets.packages.packshots.art import read_art
+
+    notes: list[tuple[str, str]] = []
+    errors = []
+    with MeshProcess() as load:
+        for sku in track(catalog, "loading meshes", total=len(catalog), console=console, transient=True):
+            try:
+                root = catalog.root_of(sku.sku)
+                found = load(sku, root).notes if sku.mesh else package_doubts(sku, read_art(sku, root))
+                notes += [(sku.sku, note) for note in found]
+            except SynthError as error:
+                errors.append(f"{sku.sku}: {error}")
+    return notes, errors
+
+
+def export_list(path: SkuSource, folder: Path, *, console: Console | None = None) -> Path:
+    """Writes every product's normalised mesh as GLB into `folder`, and a skus.csv that points to them; returns that.
+
+    SKU keys become file names with what file names cannot hold percent-encoded.
+    """
+    from assets.backdrops.collection import Backdrops
+    from assets.library import Library
+    from assets.mesh.export_glb import glb_of
+    from pipeline.run.settings import default_cache
+
+    console = console or Console()
+    catalog = load_catalog(path)
+    (folder / "meshes").mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, object]] = []
+    used: set[str] = set()
+    with MeshProcess() as load:
+        library = Library(catalog, Backdrops.open(), cache_dir=default_cache(), memory_mb=64, load=load)
+        for sku in track(catalog, "exporting", total=len(catalog), console=console, transient=True):
+            mesh = library.product(sku.sku)
+            name = f"meshes/{_file_stem(sku.sku, used)}.glb"
+            write_whole(folder / name, glb_of(mesh))
+            width, depth, height = (round(float(side), 6) for side in mesh.size)
+            own = {"mesh": name, "width_m": width, "depth_m": depth, "height_m": height, **_bearing(sku)}
+            rows.append({**_row(sku), **own, **dict.fromkeys(OF_THE_SOURCE, "")})
+    write_whole(folder / "skus.csv", _csv_of(rows))
+    console.print(
+        f"{count_of(len(rows), 'mesh')} in {folder}; the list is {folder / 'skus.csv'}", highlight=False, markup=False
+    )
+    return folder / "skus.csv"
+
+
+def _bearing(sku: Sku) -> dict[str, object]:
+    """Where the front of an exported mesh is, if that is known, and how it rests, which no kind tells any more."""
+    from assets.catalog.resting import rests_of
+
+    weights = rests_of(sku, defaults=True)
+    return {"front": "-y" if sku.front or not sku.mesh else "", "rests": str(weights or "")}
+
+
+def _file_stem(key: str, used: set[str]) -> str:
+    """A SKU key as a file name on any system: percent-encoded, its first sign too where the name would be special.
+
+    Ends with a hash where file systems would refuse its length or take it for another one in `used`, which it joins.
+    """
+    encoded = quote(key, safe=" ()+,;=@")
+    if encoded.startswith((".", " ")) or encoded.partition(".")[0].strip().upper() in RESERVED:
+        encoded = f"%{ord(encoded[0]):02X}{encoded[1:]}"
+    if len(encoded) > LONGEST_STEM or encoded.casefold() in used:  # some systems know no capitals
+        encoded = f"{encoded[: LONGEST_STEM - 13]}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    used.add(encoded.casefold())
+    return encoded
+
+
+def _row(sku: Sku) -> dict[str, object]:
+    values = {field.name: getattr(sku, field.name) for field in fields(Sku)}
+    return {name: "" if value is None else value for name, value in values.items()}
+
+
+def _csv_of(rows: list[dict[str, object]]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, [field.name for field in fields(Sku)], lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: formula_safe(value) if isinstance(value, str) else value for name, value in row.items()})
+    return text.getvalue().encode()
+
+
+def show_list(path: SkuSource, out: Path, *, limit: int = 60, console: Console | None = None) -> Path:
+    """Draws a contact sheet of a catalogue: three views of each product, all to one scale; returns `out`.
+
+    A list longer than `limit` is shown in evenly spaced samples.
+    """
+    from pipeline.preview.sheet import save_sheet, sheet_of
+    from pipeline.products.tiles import product_tiles
+
+    console = console or Console()
+    catalog = load_catalog(path)
+    places = sorted({int(place) for place in np.linspace(0, len(catalog) - 1, min(limit, len(catalog)))})
+    tiles = list(_tracked(product_tiles(catalog, places), len(places), console))
+    sheet = sheet_of(tiles, 3, f"{path.name}: {len(places)} of {len(catalog)} products, all to one scale")
+    save_sheet(sheet, out)
+    console.print(f"wrote {out}", highlight=False, markup=False)
+    return out
+
+
+def _tracked(tiles: Iterator, total: int, console: Console) -> Iterator:
+    yield from track(tiles, "drawing", total=total, console=console, transient=True)
+
+
+def register_ids(path: SkuSource, *, console: Console | None = None) -> Path:
+    """Writes or extends the registry of category ids beside a list, and tells what came of it.
+
+    Raises SynthError for a bad list or a damaged registry.
+    """
+    from assets.catalog.category_ids import CategoryIds, ids_path, read_ids, save_ids
+
+    console = console or Console()
+    catalog = load_catalog(path)
+    target = ids_path(catalog.source)
+    before = read_ids(target) if target.exists() else CategoryIds()
+    after = before.extended(catalog.keys)
+    save_ids(target, after)
+    gone = len(set(after.keys) - set(catalog.keys))
+    words = f"{count_of(len(before), 'id')} kept ({gone} of delisted SKUs), {len(after) - len(before)} given"
+    console.print(f"{target}: {words}", highlight=False, markup=False)
+    return target
+
+
+def generate_list(path: Path, *, count: int, seed: int, console: Console | None = None) -> Path:
+    """Writes an invented catalogue as CSV. Raises SynthError where the file is there already."""
+    from assets.catalog.generate import generate_csv
+
+    console = console or Console()
+    if path.suffix.lower() != ".csv":
+        raise SynthError("the invented catalogue is a CSV file", where=str(path), expected="a name that ends in .csv")
+    if path.exists():
+        raise SynthError("there is such a file already", where=str(path), hint="give another name, or delete it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, generate_csv(count, seed=seed))
+    console.print(f"{path}: {count} invented SKUs, seed {seed}", highlight=False, markup=False)
+    return path

@@ -1,0 +1,101 @@
+"""Pictures of single products for the catalogue's contact sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from assets.backdrops.collection import Backdrops
+from assets.catalog.load import Catalog, Sku
+from assets.library import Library
+from pipeline.preview.sheet import INK, font, shorten
+from pipeline.workers.mesh_process import MeshProcess
+from render.backends import Backend, open_backend
+from render.framing import direction_of
+from render.geometry import look_at
+from render.presets import resolve_preset
+from render.scene import Camera, Environment, Placement, SceneSpec
+from render.sensor import srgb_from_linear
+
+VIEW_PX = 200
+WORDS_PX = 54
+# Front three-quarter, side three-quarter, back from above: the front faces -Y.
+AZIMUTHS = (np.radians(-65), np.radians(25), np.radians(115))
+ELEVATION = np.radians(20)
+# So far away, in sizes of the largest product, that perspective hardly changes the scale.
+FAR = 12.0
+GROUND = 0.93
+RULERS_M = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
+
+
+def product_tiles(catalog: Catalog, places: Sequence[int], cache: Path | None = None) -> Iterator[Image.Image]:
+    """A tile for each of the products at these places of the catalogue. cache: where they are kept, None: as usual.
+
+    Raises SynthError where a mesh is unusable.
+    """
+    from pipeline.run.settings import default_cache
+
+    keys = [catalog.keys[place] for place in places]
+    with MeshProcess() as load:
+        library = Library(catalog, Backdrops.open(), cache_dir=cache or default_cache(), load=load)
+        yield from _tiles(library, keys)
+
+
+def _tiles(library: Library, keys: Sequence[str]) -> Iterator[Image.Image]:
+    largest = max(float(np.linalg.norm(library.product(key).size)) for key in keys)
+    backend = open_backend(library, resolve_preset("raster", "good"))
+    try:
+        for key in keys:
+            yield _tile(library, backend, library.catalog.find(key), largest)
+    finally:
+        backend.close()
+
+
+def _tile(library: Library, backend: Backend, sku: Sku, largest: float) -> Image.Image:
+    mesh = library.product(sku.sku)
+    tile = Image.new(
+        "RGB",
+        (VIEW_PX * len(AZIMUTHS), VIEW_PX + WORDS_PX),
+        (round(float(srgb_from_linear(np.array(GROUND))) * 255),) * 3,
+    )
+    for number, azimuth in enumerate(AZIMUTHS):
+        scene = _portrait(sku.sku, np.array([0, 0, mesh.size[2] / 2]), float(azimuth), largest)
+        rgba = backend.render(scene)
+        light = rgba[..., :3] + (1 - rgba[..., 3:]) * GROUND
+        coded = (np.clip(srgb_from_linear(light), 0, 1) * 255 + 0.5).astype(np.uint8)
+        tile.paste(Image.fromarray(coded), (number * VIEW_PX, 0))
+    _write_words(tile, sku, mesh.size, len(mesh.faces), largest)
+    return tile
+
+
+def _portrait(key: str, aim: np.ndarray, azimuth: float, largest: float) -> SceneSpec:
+    distance = largest * FAR
+    focal = VIEW_PX / (largest * 1.08) * distance
+    K = np.array([[focal, 0, VIEW_PX / 2], [0, focal, VIEW_PX / 2], [0, 0, 1]])
+    pose = look_at(aim + direction_of(azimuth, ELEVATION) * distance, aim)
+    return SceneSpec(
+        recipe="catalogue",
+        seed=0,
+        index=0,
+        view=0,
+        camera=Camera(VIEW_PX, VIEW_PX, K, pose),
+        placements=(Placement("product", key, np.eye(4)),),
+        lights=(),
+        environment=Environment("builtin/office", rotation=azimuth + 1.2),
+    )
+
+
+def _write_words(tile: Image.Image, sku: Sku, size: np.ndarray, faces: int, largest: float) -> None:
+    draw = ImageDraw.Draw(tile)
+    draw.text((6, VIEW_PX + 14), shorten(sku.name, 52), fill=INK, font=font(15), anchor="lm")
+    sides = " x ".join(f"{side * 100:.1f}" for side in size)
+    about = f"{shorten(sku.sku, 26)}   {sides} cm (w x d x h)   {faces} faces"
+    draw.text((6, VIEW_PX + 36), about, fill=(90, 90, 94), font=font(12), anchor="lm")
+    metre = VIEW_PX / (largest * 1.08)
+    ruler = next((length for length in RULERS_M if length * metre <= 110), RULERS_M[-1])
+    right = tile.width - 10
+    draw.line((right - ruler * metre, VIEW_PX + 10, right, VIEW_PX + 10), fill=INK, width=3)
+    draw.text((right, VIEW_PX + 24), f"{ruler * 100:g} cm", fill=INK, font=font(11), anchor="rm")

@@ -1,0 +1,1 @@
+"""The render run: scenes in, a COCO data set out."""

@@ -1,0 +1,241 @@
+"""dataset.json: what a data set was made from, so that it can be resumed, verified and made again."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from assets.backdrops.collection import Backdrops
+from assets.catalog.category_ids import ids_hash, ids_of
+from assets.catalog.load import Catalog
+from assets.catalog.sku_lists import SkuSource, sku_source
+from assets.errors import SynthError
+from assets.files.atomic import write_whole
+from assets.files.json_input import read_json
+from assets.limits import DATASET_JSON
+from dataset.layout import Layout
+from dataset.storage.checksums import CHECKSUMS
+from pipeline.run.failures import read_failures
+from pipeline.run.settings import BackdropFolders, RunSettings
+from pipeline.verify.fields import check_fields
+from render.backends import RenderSettings
+from render.recipes import recipe_hash, recipe_yaml
+from render.recipes.parts import Section
+from render.sample import DRAWING
+from render.streams import STREAMS
+
+FORMAT = 1
+PACKAGES = ("numpy", "scipy", "trimesh", "embreex", "python-fcl", "opencv-python-headless", "pillow", "pyrender", "bpy")
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """The content of dataset.json.
+
+    identity: what must be equal to resume; sources: paths relative to the data set; checksums: the name of their file,
+    "" for sets of earlier versions, which have none.
+    """
+
+    identity: dict[str, Any]
+    scenes: int
+    recipe: str
+    sources: dict[str, str]
+    backdrops: dict[str, str]
+    versions: dict[str, str]
+    checksums: str = ""
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """Those of depth, normals and ids that are stored."""
+        return tuple(filter(None, str(self.identity.get("extras", "")).split(",")))
+
+    def to_json(self) -> str:
+        fields = {"format": FORMAT, **self.__dict__}
+        return json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def describe_run(
+    settings: RunSettings, catalog: Catalog, backdrops: Backdrops, recipe: Section, render: RenderSettings
+) -> DatasetInfo:
+    """What the run will be known by."""
+    hashes = backdrops.hashes()
+    identity = {
+        "sku_list": catalog.hash,
+        "recipe": recipe_hash(recipe, streams=settings.streams),
+        "seed": settings.seed,
+        "views": settings.views,
+        "width": settings.width,
+        "height": settings.height,
+        "backend": settings.backend,
+        "preset": settings.preset,
+        "samples": render.samples,
+        "denoise": render.denoise,
+        "split": ",".join(f"{name}:{share:g}" for name, share in settings.splits),
+        "extras": ",".join(settings.extras),
+        "backdrops": _digest(hashes),
+        "licence": settings.licence,
+        "creator": settings.creator,
+        "drawing": DRAWING,
+        # Sets of version 1 do not say so.
+        **({"streams": settings.streams} if settings.streams != 1 else {}),
+        # Told only where they are not those of the list's order, which its hash tells already.
+        **({"ids": ids} if (ids := ids_hash(catalog, ids_of(catalog))) else {}),
+    }
+    folders = {
+        "sku_list": catalog.sources,
+        "mesh_root": catalog.mesh_roots,
+        "hdri": settings.backdrops.hdri,
+        "photos": settings.backdrops.photos,
+        "surfaces": settings.backdrops.surfaces,
+    }
+    sources = {
+        f"{name}-{number}" if number > 1 else name: _relative(folder, settings.out)
+        for name, given in folders.items()
+        for number, folder in enumerate(given, 1)
+    }
+    recipe_text = recipe_yaml(recipe, streams=settings.streams)
+    return DatasetInfo(identity, settings.scenes, recipe_text, sources, hashes, _versions(), CHECKSUMS)
+
+
+def backdrop_folders(info: DatasetInfo, root: Path) -> BackdropFolders:
+    """The folders of backdrops that the sources of a data set in `root` name."""
+    hdri, photos, surfaces = (_sources(info, root, name) for name in ("hdri", "photos", "surfaces"))
+    return BackdropFolders(hdri, photos, surfaces)
+
+
+def listed_in(info: DatasetInfo, root: Path) -> SkuSource:
+    """The SKU lists that the sources of a data set in `root` name. Raises KeyError where they name none."""
+    lists = _sources(info, root, "sku_list")
+    if not lists:
+        raise KeyError("sku_list")
+    return sku_source(lists, _sources(info, root, "mesh_root"))
+
+
+def _sources(info: DatasetInfo, root: Path, name: str) -> tuple[Path, ...]:
+    """What the sources of a data set in `root` have under hdri, hdri-2, hdri-3, ..."""
+    numbers = range(1, len(info.sources) + 1)
+    names = (f"{name}-{number}" if number > 1 else name for number in numbers)
+    return tuple((root / info.sources[one]).resolve() for one in names if one in info.sources)
+
+
+def _digest(hashes: dict[str, str]) -> str:
+    import hashlib
+
+    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+
+
+def _relative(path: Path, base: Path) -> str:
+    return Path(os.path.relpath(path.resolve(), base.resolve())).as_posix()
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for name in ("synth", *PACKAGES):
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def streams_of(identity: dict[str, Any], where: str) -> int:
+    """The version of the random streams that a data set or job was begun with.
+
+    Raises SynthError for one that this program does not know.
+    """
+    version = identity.get("streams", 1)
+    if type(version) is not int or not 1 <= version <= STREAMS:
+        hint = "use the version of synth that made it, or newer"
+        expected = f"a number from 1 to {STREAMS}"
+        raise SynthError(
+            "unknown version of the random streams", where=where, found=repr(version), expected=expected, hint=hint
+        )
+    return version
+
+
+def keep_streams(settings: RunSettings) -> RunSettings:
+    """The settings with the streams of the data set that is there already, if one is: it goes on as it began."""
+    layout = Layout(settings.out)
+    if not layout.info.exists():
+        return settings
+    return replace(settings, streams=streams_of(read_info(layout).identity, str(layout.info)))
+
+
+@lru_cache(maxsize=1)
+def versions_digest() -> str:
+    """Eight signs that stand for the versions of everything that pictures are made with."""
+    return _digest(_versions())[:8]
+
+
+def read_info(layout: Layout) -> DatasetInfo:
+    """What dataset.json says. Raises SynthError where there is none or it is damaged."""
+    try:
+        if not layout.info.exists():
+            hint = "give the folder that 'synth render --out' wrote"
+            raise SynthError("not a data set: there is no dataset.json", where=str(layout.root), hint=hint)
+        data = read_json(layout.info, DATASET_JSON, "dataset.json")
+        if data.pop("format") != FORMAT:
+            raise ValueError(f"format is not {FORMAT}")
+        check_fields(data)
+        return DatasetInfo(**data)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise SynthError("dataset.json cannot be used", where=str(layout.info), found=str(error)) from error
+
+
+def check_list(layout: Layout, catalog: Catalog) -> None:
+    """For workers that start later: raises SynthError where the list is no longer the one that the run began with."""
+    if layout.info.exists() and read_info(layout).identity.get("sku_list") != catalog.hash:
+        hint = "put the list back and give the same command again, or render the new list into another --out"
+        raise SynthError("the SKU list has changed since the run began", where=str(catalog.source), hint=hint)
+
+
+def check_folder(layout: Layout, info: DatasetInfo) -> None:
+    """That the folder is the run's own, or free.
+
+    Raises SynthError where it holds other things, another run's data set, or more scenes than asked for.
+    """
+    if layout.info.exists():
+        _check_same(read_info(layout), info, layout)
+    elif layout.root.is_dir() and any(file.name != ".lock" for file in layout.root.iterdir()):
+        raise SynthError(
+            "the output folder is not empty and holds no data set", where=str(layout.root), hint="give another --out"
+        )
+
+
+def claim_folder(layout: Layout, info: DatasetInfo) -> None:
+    """Makes the folder the run's own. Raises SynthError as check_folder does."""
+    check_folder(layout, info)
+    for name in ("images", "scenes", "labels", "annotations", *info.extras):
+        (layout.root / name).mkdir(parents=True, exist_ok=True)
+    write_whole(layout.info, info.to_json().encode())
+
+
+def _check_same(old: DatasetInfo, new: DatasetInfo, layout: Layout) -> None:
+    names = {**old.identity, **new.identity}
+    differing = [name for name in names if old.identity.get(name) != new.identity.get(name)]
+    if differing:
+        problems = [f"{name}: there {old.identity.get(name)!r}, now {new.identity.get(name)!r}" for name in differing]
+        hint = "give another --out, or the same settings as before to resume"
+        raise SynthError(
+            "the folder holds a data set of other settings", where=str(layout.root), problems=problems, hint=hint
+        )
+    there = _scenes_there(layout) if new.scenes < old.scenes else 0
+    # Fewer than were asked for at first are no harm as long as none beyond is rendered yet.
+    if new.scenes < there:
+        hint = f"give --scenes {there} or more (more extends the set), or another --out"
+        found = f"the last one there is number {there}, {new.scenes} asked for"
+        raise SynthError("the folder holds more scenes than asked for", where=str(layout.root), found=found, hint=hint)
+
+
+def _scenes_there(layout: Layout) -> int:
+    """Up to which scene, counted from 1, the folder tells of any: one that was broken off or failed counts too."""
+    names = ("images", "labels", "scenes")
+    files = (file for name in names for file in (layout.root / name).glob("[0-9]*_*.*"))
+    numbers = [number for file in files if (number := file.name.partition("_")[0]).isdecimal()]
+    return max([*map(int, numbers), *read_failures(layout.failures), -1]) + 1

@@ -1,0 +1,288 @@
+"""The render run: what is missing is rendered, then everything is merged into COCO files."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from assets.catalog.load import Catalog
+from assets.errors import SynthError
+from assets.files.atomic import lock_folder, remove_leftovers, sweep_cache, sync_folder
+from assets.files.json_input import parse_json
+from assets.files.source_pins import SourcePins
+from assets.interrupt import never
+from assets.library import check_sources
+from assets.limits import DATASET_JSON, read_file
+from dataset.layout import Layout, split_of, stem_of
+from dataset.storage.checksums import ChecksumSpool, sha256, sha256_of, sound_digests, spool_checksums, write_checksums
+from pipeline.run.dataset_info import check_folder, claim_folder, describe_run, keep_streams
+from pipeline.run.failures import FailureList
+from pipeline.run.progress import Reporter
+from pipeline.run.resources import open_backdrops, open_library, render_settings
+from pipeline.run.scene import render_scene, start_worker
+from pipeline.run.settings import RunSettings, recipe_text
+from pipeline.workers.disk_errors import disk_error
+from pipeline.workers.pool import Outcome, run_scenes
+from pipeline.workers.process import Job
+
+RENDERING = Job(render_scene, start_worker)
+# Below this number of failed scenes a run goes on, whatever their share.
+FEWEST_FAILURES = 3
+# Where so many fail and none succeeds, the rest is not worth waiting for.
+FAILURES_ONLY = 10
+
+
+AGAIN = "delete the file and give the same command again: the picture is then made anew"
+
+
+@dataclass
+class RunSummary:
+    """What a run did. pictures, annotations, skus: of the whole set, once it is complete; made, seconds: of this run.
+
+    found: scenes that were there before. again: scenes of this run that needed a second try. interrupted: the run was
+    asked to stop before all scenes were made or had failed.
+    """
+
+    out: Path
+    scenes: int = 0
+    pictures: int = 0
+    annotations: int = 0
+    skus: int = 0
+    catalog_size: int = 0
+    made: int = 0
+    found: int = 0
+    again: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+    failures: list[Outcome] = field(default_factory=list)
+
+
+def run_render(
+    settings: RunSettings, reporter: Reporter, job: Job = RENDERING, *, stop: Callable[[], bool] = never
+) -> RunSummary:
+    """Renders what `settings` asks for and is not there yet, and writes the COCO files.
+
+    stop: once it says True, scenes under way are finished and no more are begun. A KeyboardInterrupt among the scenes
+    ends them at once. Both leave a summary marked as interrupted; everything finished stays, and the same call goes on
+    from there. Raises SynthError for a bad list, recipe, folder or setting before any work starts, and where too many
+    scenes fail or the disk takes no more.
+    """
+    from assets.catalog.load import load_catalog
+    from render.recipes import load_recipe
+
+    catalog = load_catalog(settings.sku_list)
+    backdrops = open_backdrops(settings.backdrops)
+    settings = keep_streams(settings)
+    recipe = load_recipe(settings.recipe, streams=settings.streams)
+    info = describe_run(settings, catalog, backdrops, recipe, render_settings(settings))
+    layout = Layout(settings.out)
+    with lock_folder(settings.out) as lock:
+        summary = RunSummary(settings.out, settings.scenes, catalog_size=len(catalog))
+        try:
+            check_folder(layout, info)
+            _check_products(settings, layout)
+            claim_folder(layout, info)
+            sweep_cache(settings.cache)
+            _render_missing(settings, layout, job, summary, _Run(reporter, stop, lock))
+            _tidy(layout)
+            if not summary.interrupted:
+                _check_complete(settings, layout, summary)
+                with spool_checksums(settings.out) as checksums:
+                    _merge(settings, layout, catalog, summary, checksums)
+                for folder in _folders(layout):
+                    sync_folder(folder)
+        except BrokenPipeError:
+            raise  # nobody reads what is told any more: no matter of the data set
+        except OSError as error:
+            raise disk_error(settings.out, error) from error
+    return summary
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What goes with a run beside its settings: who is told, who may stop it, the descriptor of the folder's lock."""
+
+    reporter: Reporter
+    stop: Callable[[], bool]
+    lock: int
+
+
+def _check_products(settings: RunSettings, layout: Layout) -> None:
+    """Before anything is written: a set goes on with the products that it was begun with. Raises SynthError."""
+    if not layout.sources.exists():
+        return
+    try:
+        finished = len(_finished(settings, layout))
+    except FileNotFoundError:  # a folder was taken away
+        finished = 0
+    if finished < settings.scenes:
+        library = open_library(settings.sku_list, settings.backdrops, settings.cache)
+        check_sources(SourcePins(layout.sources), library)
+
+
+def _folders(layout: Layout) -> list[Path]:
+    return [layout.root, *(path for path in layout.root.iterdir() if path.is_dir())]
+
+
+def _tidy(layout: Layout) -> None:
+    """What killed workers left half written, of this run or one before; none of them is alive now."""
+    for folder in _folders(layout):
+        remove_leftovers(folder)
+
+
+def _render_missing(settings: RunSettings, layout: Layout, job: Job, summary: RunSummary, run: _Run) -> None:
+    finished = _finished(settings, layout)
+    missing = [index for index in range(settings.scenes) if index not in finished]
+    summary.found = len(finished)
+    pins = SourcePins(layout.sources)
+    failures = FailureList(settings, finished)
+    stop = _announced(run)
+    started = time.monotonic()
+    try:
+        with (
+            run.reporter.scenes(settings.scenes, summary.found) as progress,
+            closing(run_scenes(job, settings, missing, stop=stop, lock=run.lock)) as outcomes,
+        ):
+            for outcome in outcomes:
+                _note(outcome, summary, failures)
+                progress.advance(failed=bool(outcome.reason))
+                _stop_if_hopeless(settings, summary)
+    except KeyboardInterrupt:
+        summary.interrupted = True
+    finally:
+        summary.seconds = time.monotonic() - started
+        with suppress(OSError):  # a full disk: the lines are there, only not in order
+            failures.settle()
+            pins.settle()
+    summary.interrupted |= summary.made + len(summary.failures) < len(missing)
+
+
+def _announced(run: _Run) -> Callable[[int], bool]:
+    """`run.stop`, which says once what it is waiting for."""
+    told: list[int] = []
+
+    def stop(under_way: int) -> bool:
+        if run.stop() and not told:
+            told.append(under_way)
+            scenes = "the scene" if under_way == 1 else f"the {under_way} scenes"
+            doing = f"finishing {scenes} under way" if under_way else "stopping: no scene is under way"
+            run.reporter.say(f"{doing}; press Ctrl-C again to stop now")
+        return bool(told)
+
+    return stop
+
+
+def _note(outcome: Outcome, summary: RunSummary, failures: FailureList) -> None:
+    summary.again += outcome.attempts > 1
+    if outcome.reason:
+        summary.failures.append(outcome)
+        failures.add(outcome)
+    else:
+        summary.made += 1
+        failures.drop(outcome.index)
+
+
+def _finished(settings: RunSettings, layout: Layout) -> set[int]:
+    """Scenes of which every file of every view is there. Folders are listed once, not asked 100,000 times."""
+    folders = {"labels": ".json", "scenes": ".json", "images": ".jpg", **dict.fromkeys(settings.extras, ".png")}
+    complete: set[str] | None = None
+    for name, suffix in folders.items():
+        with os.scandir(layout.root / name) as entries:
+            stems = {entry.name.removesuffix(suffix) for entry in entries if entry.name.endswith(suffix)}
+        complete = stems if complete is None else complete & stems
+    stems = complete or set()
+    return {
+        index
+        for index in range(settings.scenes)
+        if all(stem_of(index, view) in stems for view in range(settings.views))
+    }
+
+
+def _stop_if_hopeless(settings: RunSettings, summary: RunSummary) -> None:
+    """The share is of the whole set: the last few scenes of a resumed run may well be those that cannot be made."""
+    failed = len(summary.failures)
+    too_many = failed >= FEWEST_FAILURES and failed > settings.max_failures * settings.scenes
+    nothing_else = failed >= FAILURES_ONLY and not summary.made and not summary.found and settings.max_failures < 1
+    if too_many or nothing_else:
+        raise SynthError(
+            f"{failed} of {failed + summary.made} scenes failed: the run stops",
+            where=str(Layout(settings.out).failures),
+            found=summary.failures[-1].reason,
+            expected=f"at most {settings.max_failures:.0%} of {settings.scenes}",
+            hint="mend the cause and give the same command again; what is finished is kept",
+        )
+
+
+def _check_complete(settings: RunSettings, layout: Layout, summary: RunSummary) -> None:
+    """What was there and what was made must be there still: a run with missing pictures never ends well."""
+    lost = summary.found + summary.made - len(_finished(settings, layout))
+    if lost > 0:
+        scenes = "1 scene that was made is" if lost == 1 else f"{lost} scenes that were made are"
+        hint = "see whether something else changes the folder, and give the same command again: it makes them anew"
+        raise SynthError(f"{scenes} not there", where=str(settings.out), hint=hint)
+
+
+def _merge(
+    settings: RunSettings, layout: Layout, catalog: Catalog, summary: RunSummary, checksums: ChecksumSpool
+) -> None:
+    """Writes one COCO file per split from the pictures' own labels, in the order of the scenes, then all checksums."""
+    from assets.catalog.categories import category_records
+    from assets.catalog.category_ids import ids_of
+    from render.coco import write_coco
+
+    categories = category_records(catalog, ids_of(catalog))
+    seen: set[str] = set()
+    for name, _ in settings.splits:
+        counts = write_coco(
+            layout.annotations(name),
+            _fragments(settings, layout, name, seen, checksums),
+            categories,
+            description=f"synthetic scenes, recipe {recipe_text(settings.recipe)}, {name}",
+            licence=settings.licence,
+            creator=settings.creator,
+        )
+        summary.pictures += counts.images
+        summary.annotations += counts.annotations
+    for file in (layout.info, *(layout.annotations(name) for name, _ in settings.splits)):
+        checksums.add(file.relative_to(layout.root).as_posix(), sha256_of(file))
+    write_checksums(layout.root, checksums)
+    summary.skus = len(seen)
+
+
+def _fragments(
+    settings: RunSettings, layout: Layout, split: str, seen: set[str], checksums: ChecksumSpool
+) -> Iterator[dict[str, Any]]:
+    for index in range(settings.scenes):
+        if split_of(index, settings.splits) != split:
+            continue
+        for view in range(settings.views):
+            file = layout.labels(stem_of(index, view))
+            if not file.exists():
+                continue  # a failed scene: reported, and not part of the set
+            try:
+                data = read_file(file, DATASET_JSON, "a picture's labels")
+                fragment: dict[str, Any] = parse_json(data, "a picture's labels", str(file), hint=AGAIN)
+                seen.update(annotation["sku"] for annotation in fragment["annotations"])
+            except (ValueError, KeyError, TypeError) as error:
+                raise SynthError(
+                    "a picture's labels are damaged", where=str(file), found=str(error), hint=AGAIN
+                ) from error
+            _add_checksums(layout, file.stem, data, fragment, settings.extras, checksums)
+            yield fragment
+
+
+def _add_checksums(
+    layout: Layout, stem: str, labels: bytes, fragment: dict[str, Any], extras: Sequence[str], checksums: ChecksumSpool
+) -> None:
+    """Those of a picture's files, as taken when they were written; pictures of earlier versions are read for them."""
+    folders = ("images", "scenes", *extras)
+    digests = sound_digests(fragment.get("sha256"), folders) or {
+        folder: sha256_of(file) for folder in folders if (file := layout.file(folder, stem)).is_file()
+    }
+    for folder, digest in {**digests, "labels": sha256(labels)}.items():
+        checksums.add(layout.file(folder, stem).relative_to(layout.root).as_posix(), digest)

@@ -1,0 +1,50 @@
+"""Opening what scenes are drawn from: the same way in the parent, in every worker and in verify."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assets.backdrops.collection import Backdrops
+from assets.catalog.load import Sku, load_catalog
+from assets.catalog.sku_lists import Root, SkuSource
+from assets.files.source_pins import SourcePins
+from assets.library import Library
+from pipeline.run.settings import BackdropFolders, RunSettings
+from render.backends import RenderSettings
+
+if TYPE_CHECKING:
+    from assets.mesh.load import LoadedMesh
+
+
+def open_backdrops(folders: BackdropFolders) -> Backdrops:
+    """The backdrops in the user's folders. Raises SynthError where one is missing or empty."""
+    return Backdrops.open(hdri_dir=folders.hdri, photo_dir=folders.photos, surface_dir=folders.surfaces)
+
+
+def open_library(
+    sku_list: SkuSource,
+    folders: BackdropFolders,
+    cache: Path,
+    *,
+    load: Callable[[Sku, Root], LoadedMesh] | None = None,
+    pins: SourcePins | None = None,
+) -> Library:
+    """The library over a SKU list; load: how meshes are read. pins: what the data set's products are made from.
+
+    Raises SynthError that lists everything wrong.
+    """
+    return Library(load_catalog(sku_list), open_backdrops(folders), cache_dir=cache, load=load, pins=pins)
+
+
+def render_settings(settings: RunSettings) -> RenderSettings:
+    """How the backend is to render. Raises SynthError for an unknown backend or preset."""
+    from dataclasses import replace
+
+    from render.presets import resolve_preset
+
+    preset = resolve_preset(settings.backend, settings.preset)
+    samples = preset.samples if settings.samples is None else settings.samples
+    denoise = preset.denoise if settings.denoise is None else settings.denoise
+    return replace(preset, samples=samples, denoise=denoise, device=settings.device, threads=settings.threads)

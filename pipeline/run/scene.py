@@ -1,0 +1,194 @@
+"""One scene in a worker process: drawn, rendered, labelled, written."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from assets.errors import SynthError
+from assets.files.atomic import write_whole
+from assets.files.source_pins import SourcePins
+from dataset.layout import Layout, stem_of
+from dataset.storage.checksums import sha256
+from pipeline.run.settings import RunSettings
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from assets.library import Library
+    from render.backends import Backend
+    from render.frame import Frame, Geometry
+    from render.recipes.parts import Section
+    from render.scene import SceneSpec
+
+# From this quality on colour is stored at full resolution, below it halved, as cameras do.
+FULL_COLOUR_QUALITY = 90
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A finished picture. files: suffix ("jpg", "depth.png") to content. image, annotations: COCO's, without ids."""
+
+    files: dict[str, bytes]
+    image: dict[str, Any]
+    annotations: list[dict[str, Any]]
+
+
+@dataclass
+class SceneWorker:
+    """What one process keeps from scene to scene."""
+
+    settings: RunSettings
+    library: Library
+    recipe: Section
+    backend: Backend
+
+
+_worker: SceneWorker | None = None
+
+
+def start_worker(settings: RunSettings) -> None:
+    """Opens what all scenes need. Raises SynthError where that cannot be had: then no scene could be made."""
+    opened_worker(settings)
+
+
+def render_scene(settings: RunSettings, index: int) -> tuple[int, int]:
+    """Renders all views of scene `index` and writes their files; returns how many pictures and annotations.
+
+    Raises SynthError where the scene cannot be made.
+    """
+    worker = opened_worker(settings)
+    counts = [_render_view(worker, index, view) for view in range(settings.views)]
+    return len(counts), sum(counts)
+
+
+def opened_worker(settings: RunSettings) -> SceneWorker:
+    """What this process has open for its scenes. Raises SynthError where that cannot be had."""
+    global _worker
+    if _worker is None:
+        _worker = _open_worker(settings)
+    return _worker
+
+
+def _open_worker(settings: RunSettings) -> SceneWorker:
+    import cv2
+
+    from pipeline.run.dataset_info import check_list
+    from pipeline.run.resources import open_library, render_settings
+    from render.backends import open_backend
+    from render.recipes import load_recipe
+
+    cv2.setNumThreads(settings.threads)
+    layout = Layout(settings.out)
+    # Jobs have no such folder, and no number of scenes; their plan knows the products.
+    pins = SourcePins(layout.sources) if settings.scenes and layout.info.exists() else None
+    library = open_library(settings.sku_list, settings.backdrops, settings.cache, pins=pins)
+    check_list(Layout(settings.out), library.catalog)
+    recipe = load_recipe(settings.recipe, streams=settings.streams)
+    return SceneWorker(settings, library, recipe, open_backend(library, render_settings(settings)))
+
+
+def _render_view(worker: SceneWorker, index: int, view: int) -> int:
+    from render.sample import draw_scene
+
+    settings = worker.settings
+    width, height = settings.width, settings.height
+    scene = draw_scene(
+        worker.library,
+        worker.recipe,
+        seed=settings.seed,
+        index=index,
+        view=view,
+        width=width,
+        height=height,
+        streams=settings.streams,
+    )
+    return write_picture(scene, worker.library, worker.backend, settings)
+
+
+def write_picture(scene: SceneSpec, library: Library, backend: Backend, settings: RunSettings) -> int:
+    """Renders a scene and writes its files into the run's folder; returns how many annotations it has."""
+    layout, stem = Layout(settings.out), stem_of(scene.index, scene.view)
+    spec = scene.to_json().encode()
+    # Before the picture: should rendering take the process down, the scene that did it is on record.
+    write_whole(layout.scene(stem), spec)
+    picture = render_picture(scene, library, backend, settings)
+    rendered = {"images": picture.files["jpg"], **{kind: picture.files[f"{kind}.png"] for kind in settings.extras}}
+    for folder, content in rendered.items():
+        write_whole(layout.file(folder, stem), content)
+    # Last: its presence says that the picture is complete.
+    write_whole(layout.labels(stem), labels_json(picture.image, picture.annotations, {**rendered, "scenes": spec}))
+    return len(picture.annotations)
+
+
+def labels_json(image: dict[str, Any], annotations: list[dict[str, Any]], files: dict[str, bytes]) -> bytes:
+    """A picture's own labels. files: folder to content of all other files of the picture, whose digests are kept."""
+    digests = {folder: sha256(content) for folder, content in sorted(files.items())}
+    fragment = {"image": image, "annotations": annotations, "sha256": digests}
+    return json.dumps(fragment, allow_nan=False, separators=(",", ":")).encode()
+
+
+def render_picture(scene: SceneSpec, library: Library, backend: Backend, settings: RunSettings) -> Picture:
+    """Renders a scene: what is stored of it, written nowhere yet."""
+    from pipeline.run.dataset_info import versions_digest
+    from render.coco import annotation_record, image_record
+    from render.draw import draw_frame
+
+    frame = draw_frame(scene, library, backend)
+    files = {"jpg": jpeg_of(frame, scene)}
+    files |= {f"{kind}.png": EXTRAS[kind](scene, library, frame.geometry) for kind in settings.extras}
+    renderer = f"{backend.device}; versions {versions_digest()}"
+    file_name = f"{stem_of(scene.index, scene.view)}.jpg"
+    image = image_record(scene, file_name=file_name, backend=settings.backend, renderer=renderer)
+    return Picture(files, image, [annotation_record(item) for item in frame.annotations])
+
+
+def jpeg_of(frame: Frame, scene: SceneSpec) -> bytes:
+    """The stored picture, of the quality that the scene's sensor says."""
+    from PIL import Image
+
+    quality = scene.sensor.jpeg_quality
+    buffer = BytesIO()
+    subsampling = 0 if quality >= FULL_COLOUR_QUALITY else 2
+    Image.fromarray(frame.rgb).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
+    return buffer.getvalue()
+
+
+def depth_png(_scene: SceneSpec, _library: Library, geometry: Geometry) -> bytes:
+    """16-bit PNG: depth along the optical axis in millimetres, 0 = nothing, 65535 = that or further."""
+    import numpy as np
+
+    millimetres = np.where(np.isfinite(geometry.depth), geometry.depth * 1000.0, 0.0)
+    return _png((np.clip(millimetres, 0, 65535) + 0.5).astype(np.uint16))
+
+
+def normals_png(scene: SceneSpec, library: Library, geometry: Geometry) -> bytes:
+    """16-bit RGB PNG: (n + 1) / 2 * 65535 per axis of the camera's frame, 0 0 0 = nothing."""
+    import numpy as np
+
+    from render.labels import trace_normals
+
+    coded = ((trace_normals(scene, library, geometry) + 1) / 2 * 65535 + 0.5).astype(np.uint16)
+    coded[geometry.ids == 0] = 0
+    return _png(coded[..., ::-1])
+
+
+def ids_png(_scene: SceneSpec, _library: Library, geometry: Geometry) -> bytes:
+    """16-bit PNG: 0 = background, k = the scene's placement k - 1."""
+    import numpy as np
+
+    return _png(geometry.ids.astype(np.uint16))
+
+
+EXTRAS = {"depth": depth_png, "normals": normals_png, "ids": ids_png}
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    import cv2
+
+    encoded, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    if not encoded:
+        raise SynthError("a PNG could not be encoded", found=f"{pixels.shape} {pixels.dtype}")
+    return data.tobytes()

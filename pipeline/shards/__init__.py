@@ -1,0 +1,1 @@
+"""Sharded data sets packed, unpacked, merged and counted."""

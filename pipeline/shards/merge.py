@@ -1,0 +1,350 @@
+"""`synth data merge`: several sharded data sets as one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from assets.catalog.categories import display_name, unique_names
+from assets.errors import SynthError
+from assets.files.atomic import lock_folder
+from assets.files.scratch import scratch_folder
+from assets.interrupt import until_interrupted
+from assets.plurals import count_of
+from assets.progress import StepProgress
+from dataset.shards.cache import check_bytes
+from dataset.shards.index import (
+    CATEGORIES,
+    INDEX,
+    INSTANCES,
+    Record,
+    Sample,
+    ShardEntry,
+    ShardIndex,
+    coco_name,
+    has_index,
+    read_categories,
+    read_index,
+    tar_name,
+    write_categories,
+    write_shard,
+)
+from dataset.shards.parts import Part, follow_images, ids_of, read_part
+from dataset.shards.tar import read_samples
+from dataset.storage.checksums import CHECKSUMS
+from dataset.storage.place import Place
+from dataset.values import sku_text
+from pipeline.shards.pack import (
+    DATASET,
+    SHARD_STEP,
+    SHARDS_KEPT,
+    DataSummary,
+    read_about,
+    said_of,
+    spool_folder,
+    summarise,
+    sweep_place,
+)
+from pipeline.shards.receipts import claim_place, finish_place, read_receipts, write_receipt
+from pipeline.shards.spool import IdSpool
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What becomes of a set. prefix: before names that others have, "" where nobody has them.
+
+    images, annotations: added to ids. kinds: category id to the record that it gets.
+    """
+
+    prefix: str
+    images: int
+    annotations: int
+    kinds: dict[int, Record]
+
+
+@dataclass
+class _Ids:
+    """All ids and names of one set, or of all sets so far, on disk. top: the largest ids, least: of images."""
+
+    images: IdSpool
+    annotations: IdSpool
+    names: IdSpool
+    top_image: int = -1
+    top_annotation: int = -1
+    least_image: int = 0
+    follows: bool = True
+
+    @classmethod
+    def at(cls, folder: Path) -> _Ids:
+        return cls(IdSpool(folder / "images"), IdSpool(folder / "annotations"), IdSpool(folder / "names"))
+
+
+def merge_data(places: Sequence[Place], out: Place, console: Console) -> DataSummary:
+    """Writes the sets at `places` as one at `out`; the same call again goes on.
+
+    Categories are one where their SKU is, and keep the id of the first set that has them. Ids, names of shards and
+    pictures are kept unless an earlier set has them: then all of that set are given anew, by one rule. Raises
+    SynthError where a set is damaged, and where another run is writing at `out`.
+    """
+    if len({str(place) for place in [*places, out]}) <= len(places):
+        raise SynthError("a set can be merged with others, into a new place", where=str(out))
+    _refuse_folders(places)
+    indexes = [read_index(place) for place in places]
+    identity = {"command": "synth data merge", "sets": [_digest(place) for place in places]}
+    folder = spool_folder(out, identity)
+    with lock_folder(folder):
+        try:
+            sweep_place(out)
+            return _merge(places, indexes, out, identity, console)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _merge(
+    places: Sequence[Place], indexes: Sequence[ShardIndex], out: Place, identity: Record, console: Console
+) -> DataSummary:
+    done = claim_place(out, identity)
+    if done is not None:
+        return summarise(done.shards, 0)
+    kinds, notes = unite_categories([read_categories(place) for place in places], [str(place) for place in places])
+    with scratch_folder("merge") as folder:
+        changes = _plan(places, indexes, kinds, Path(folder), notes, console)
+    fresh, names = _write_all(places, indexes, changes, out, console)
+    united = {int(record["id"]): record for one in kinds for record in one.values()}
+    write_categories(out, (united[number] for number in sorted(united)))
+    out.write(DATASET, _about(places, indexes))
+    receipts = read_receipts(out)
+    return summarise(finish_place(out, [receipts[name] for name in names]).shards, fresh, notes)
+
+
+def _refuse_folders(places: Sequence[Place]) -> None:
+    """Raises SynthError that names the commands to give first, where ordinary data sets are among the places."""
+    folders = [place.local for place in places if place.local and place.local.exists() and not has_index(place)]
+    if folders:
+        commands = [f"synth data pack {folder} {folder.with_suffix('')}-shards" for folder in folders]
+        raise SynthError(
+            "only sets in shards can be merged",
+            found=f"without shards: {', '.join(map(str, folders))}",
+            hint=f"pack them first and merge what that writes: {'; '.join(commands)}",
+        )
+
+
+def _digest(place: Place) -> str:
+    return hashlib.sha256(place.read(INDEX) + place.read(CATEGORIES)).hexdigest()
+
+
+def unite_categories(sets: Sequence[list[Record]], names: Sequence[str]) -> tuple[list[dict[int, Record]], list[str]]:
+    """Of each set: its category ids to the records that they become; and what people should know about it.
+
+    One SKU is one category, as the first set that has it says. An id that is another SKU's already is given anew, above
+    all ids of all sets; a name that another SKU has already gets the SKU appended.
+    """
+    by_key: dict[str, Record] = {}
+    taken: set[int] = set()
+    free = 1 + max((record["id"] for records in sets for record in records if type(record.get("id")) is int), default=0)
+    kinds: list[dict[int, Record]] = []
+    notes: list[str] = []
+    for name, records in zip(names, sets, strict=True):
+        moved: list[str] = []
+        differing = 0
+        own: dict[int, Record] = {}
+        for record in records:
+            number, key = record.get("id"), sku_text(record.get("sku")) or sku_text(record.get("name"))
+            if type(number) is not int or key is None or number in own:
+                raise SynthError("categories need ids and keys of their own", where=name, found=str(record)[:200])
+            if key not in by_key:
+                fresh = free if number in taken else number
+                free += number in taken
+                by_key[key] = {**record, "id": fresh}
+                taken.add(fresh)
+            target = by_key[key]
+            differing += _described({**record, "id": target["id"]}) != _described(target)
+            own[number] = target
+            if target["id"] != number:
+                moved.append(f"{key}: {number} is now {target['id']}")
+        if len({record["id"] for record in own.values()}) < len(own):
+            raise SynthError("two categories of one set have one SKU", where=name)
+        if moved:
+            more = f" and {len(moved) - 5} more" if len(moved) > 5 else ""
+            notes.append(f"{name}: {count_of(len(moved), 'category')} have other ids ({'; '.join(moved[:5])}{more})")
+        if differing:
+            notes.append(f"{name}: {differing} categories are described otherwise than before: the first one counts")
+        kinds.append(own)
+    renamed = _with_unique_names(by_key)
+    if renamed:
+        notes.append(f"{len(renamed)} categories have the name of another SKU: theirs has the SKU appended")
+    return [{number: renamed.get(record["id"], record) for number, record in own.items()} for own in kinds], notes
+
+
+def _described(record: Record) -> Record:
+    """A category with the name that people gave it: its own name depends on the set that it was in."""
+    return {**record, "name": display_name(record), "display_name": display_name(record)}
+
+
+def _with_unique_names(by_key: Mapping[str, Record]) -> dict[int, Record]:
+    """The categories whose names others have already, by id, each with a name of its own."""
+    words = {key: record["name"] for key, record in by_key.items() if isinstance(record.get("name"), str)}
+    names = unique_names(words.items())
+    return {
+        by_key[key]["id"]: {**by_key[key], "name": name, "display_name": display_name(by_key[key])}
+        for key, name in names.items()
+        if name != words[key]
+    }
+
+
+def _plan(
+    places: Sequence[Place],
+    indexes: Sequence[ShardIndex],
+    kinds: Sequence[dict[int, Record]],
+    folder: Path,
+    notes: list[str],
+    console: Console,
+) -> list[_Change]:
+    """What has to change in each set so that nothing is there twice."""
+    before = _Ids.at(folder / "all")
+    shards: set[str] = set()
+    changes: list[_Change] = []
+    total = sum(len(index.shards) for index in indexes)
+    with StepProgress(console, "comparing", total=total, unit="shards") as progress:
+        for number, (place, index) in enumerate(zip(places, indexes, strict=True), start=1):
+            own = _scan(place, index, folder / str(number), progress)
+            own_shards = {shard.name for shard in index.shards}
+            meet = before.names.shares_any(own.names) or bool(shards & own_shards)
+            prefix = _free_prefix(number, shards | own_shards) if meet else ""
+            shift = (0, 0)
+            if before.images.shares_any(own.images) or before.annotations.shares_any(own.annotations):
+                shift = _shift(before, own)
+                notes.append(f"{place}: ids of others: {shift[0]} added to those of images, {shift[1]} of annotations")
+            if meet:
+                notes.append(f"{place}: names of others: shards begin with {prefix}, pictures with {prefix[:-1]}/")
+            changes.append(_Change(prefix, *shift, kinds[number - 1]))
+            shards |= {prefix + name for name in own_shards}
+            before.images.take_in(own.images, shift[0])
+            before.annotations.take_in(own.annotations, shift[1])
+            before.names.take_in(own.names)
+            before.top_image = max(before.top_image, own.top_image + shift[0])
+            before.top_annotation = max(before.top_annotation, own.top_annotation + shift[1])
+    return changes
+
+
+def _free_prefix(number: int, names: set[str]) -> str:
+    """A beginning that no shard has yet: one of the sets may be a merged one."""
+    while any(name.startswith(f"set{number}-") for name in names):
+        number += 1
+    return f"set{number}-"
+
+
+def _scan(place: Place, index: ShardIndex, folder: Path, progress: StepProgress) -> _Ids:
+    own = _Ids.at(folder)
+    least: list[int] = []
+    for entry in index.shards:
+        part, where = read_part(place, entry), place.locate(coco_name(entry.name))
+        images, annotations = ids_of(part.images, where), ids_of(part.annotations, where)
+        own.images.add(images)
+        own.annotations.add(annotations)
+        own.names.add(np.array([_name_hash(entry.split, image.get("file_name")) for image in part.images], np.int64))
+        own.top_image = max(own.top_image, int(images.max(initial=-1)))
+        own.top_annotation = max(own.top_annotation, int(annotations.max(initial=-1)))
+        least += [int(images.min())] if len(images) else []
+        own.follows = own.follows and follow_images(part.annotations)
+        progress.advance()
+    own.least_image = min(least, default=0)
+    return own
+
+
+def _name_hash(split: str, name: object) -> int:
+    digest = hashlib.blake2b(f"{split}/{name}".encode(errors="surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
+
+
+def _shift(before: _Ids, own: _Ids) -> tuple[int, int]:
+    """What is added to the ids of images and of annotations, so that they lie above all before them.
+
+    Ids of annotations that are made from those of their images stay so.
+    """
+    least = min(own.least_image, 1)
+    images = before.top_image + 1 - least
+    if not own.follows:
+        return images, before.top_annotation + 1
+    images = max(images, before.top_annotation // INSTANCES + 1 - least)
+    return images, images * INSTANCES
+
+
+def _write_all(
+    places: Sequence[Place],
+    indexes: Sequence[ShardIndex],
+    changes: Sequence[_Change],
+    out: Place,
+    console: Console,
+) -> tuple[int, list[str]]:
+    """Writes the shards that have no receipt; how many these are, and the names of all."""
+    there = read_receipts(out)
+    names: list[str] = []
+    fresh = 0
+    each = [
+        (place, entry, change)
+        for place, index, change in zip(places, indexes, changes, strict=True)
+        for entry in index.shards
+    ]
+    with StepProgress(console, "merging", total=len(each), unit="shards") as progress:
+        for place, entry, change in until_interrupted(each, SHARDS_KEPT, step=SHARD_STEP):
+            names.append(change.prefix + entry.name)
+            if names[-1] not in there:
+                write_receipt(out, _write_one(place, entry, change, out))
+                fresh += 1
+            progress.advance()
+    return fresh, names
+
+
+def _write_one(place: Place, entry: ShardEntry, change: _Change, out: Place) -> ShardEntry:
+    """A shard of the new set: its very bytes where nothing in it changes."""
+    part, name = read_part(place, entry), change.prefix + entry.name
+    same = not change.images and not change.annotations and not change.prefix
+    if same and all(change.kinds.get(record.get("id", -1)) == record for record in part.categories):
+        tar = place.read(tar_name(entry.name))
+        check_bytes(len(tar), hashlib.sha256(tar).hexdigest(), entry, place.locate(tar_name(entry.name)))
+        out.write(tar_name(name), tar)
+        out.write(coco_name(name), place.read(coco_name(entry.name)))
+        return entry.model_copy(update={"name": name})
+    samples = [_changed(sample, change) for sample in read_samples(place, entry.name)]
+    return write_shard(out, name, entry.split, samples, _kinds(part, change), part.info)
+
+
+def _kinds(part: Part, change: _Change) -> list[Record]:
+    kinds = [change.kinds[record["id"]] for record in part.categories]
+    return sorted(kinds, key=lambda record: int(record["id"]))
+
+
+def _changed(sample: Sample, change: _Change) -> Sample:
+    image = {**sample.image, "id": sample.image["id"] + change.images}
+    if change.prefix:
+        image["file_name"] = f"{change.prefix[:-1]}/{image['file_name']}"
+    annotations = [_changed_record(record, change) for record in sample.annotations]
+    return replace(sample, image=image, annotations=annotations)
+
+
+def _changed_record(record: Record, change: _Change) -> Record:
+    changed = {**record, "id": record["id"] + change.annotations, "image_id": record["image_id"] + change.images}
+    kind = change.kinds.get(record.get("category_id", -1))
+    return changed if kind is None else {**changed, "category_id": kind["id"]}
+
+
+def _about(places: Iterable[Place], indexes: Iterable[ShardIndex]) -> bytes:
+    """dataset.json: those of all sets, and what their COCO files say beside their records."""
+    sets: list[Record] = []
+    splits: dict[str, Record] = {}
+    for place, index in zip(places, indexes, strict=True):
+        sets.append(read_about(place))
+        for split in sorted({shard.split for shard in index.shards}):
+            if (said := said_of(sets[-1], split)) is not None:
+                merged = splits.setdefault(split, {"info": said["info"], "licenses": []})
+                merged["licenses"] += [one for one in said["licenses"] if one not in merged["licenses"]]
+    content = {"format": 1, "command": "synth data merge", "checksums": CHECKSUMS, "splits": splits, "sets": sets}
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,212 @@
+"""`synth data pack`: an ordinary COCO data set as shards on any storage."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from assets.errors import SynthError
+from assets.files.atomic import SWEPT_DEPTH, lock_folder, remove_leftovers, write_whole
+from assets.files.json_input import parse_json, read_json
+from assets.interrupt import until_interrupted
+from assets.limits import DATASET_JSON
+from assets.progress import StepProgress
+from dataset.coco_stream import Head, PlainSplit, Record, find_splits, head_of
+from dataset.shards.index import ShardEntry, write_categories, write_shard
+from dataset.storage.checksums import CHECKSUMS
+from dataset.storage.place import Place
+from dataset.values import whole_number
+from pipeline.shards.receipts import claim_place, finish_place, read_receipts, write_receipt
+from pipeline.shards.records import fill_spool, samples_of_part
+from pipeline.shards.spool import LineSpool
+
+SHARD_IMAGES = 200
+DATASET = "dataset.json"
+SPOOL = ".spool"
+PIECE = 1 << 22
+# What Ctrl-C does to the commands of sharded sets.
+SHARDS_KEPT, SHARD_STEP = "every finished shard is kept: the same command resumes there", "this shard"
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """What a command did. shards: written now. there: written before."""
+
+    shards: int
+    there: int
+    images: int
+    annotations: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A shard to be: its name, and the number of its lines in the spool."""
+
+    name: str
+    split: int
+    number: int
+
+
+def pack_data(
+    source: Path, place: Place, console: Console, *, shard_images: int = SHARD_IMAGES, spool: Path | None = None
+) -> DataSummary:
+    """Writes the data set in `source` as shards of `shard_images` pictures; the same call again goes on.
+
+    spool: folder on disk for labels on their way, as large as the COCO files. Raises SynthError with everything that
+    is wrong with the data before any shard is written, and where the place holds another set.
+    """
+    splits = find_splits(source)
+    heads = [head_of(split.file) for split in splits]
+    categories = _one_list(splits, heads)
+    coco = {split.name: _digest(split.file) for split in splits}
+    identity = {"command": "synth data pack", "coco": coco, "shard_images": shard_images}
+    done = claim_place(place, identity)
+    if done is not None:
+        return summarise(done.shards, 0)
+    folder = spool or spool_folder(place, identity)
+    with lock_folder(folder):
+        sweep_place(place)
+        lines = LineSpool(folder / "lines")
+        parts = _spool_labels(lines, splits, shard_images, console)
+        fresh = _write_shards(place, lines, parts, splits, heads, categories, console)
+        write_categories(place, categories.values())
+        place.write(DATASET, _about(splits, heads))
+        receipts = read_receipts(place)
+        index = finish_place(place, [receipts[part.name] for part in parts])
+    shutil.rmtree(folder, ignore_errors=True)
+    return summarise(index.shards, fresh)
+
+
+def sweep_place(place: Place) -> None:
+    """Takes away what killed runs left half written at a place on disk, whose lock is held."""
+    if place.local is not None:
+        remove_leftovers(place.local, depth=SWEPT_DEPTH)
+
+
+def summarise(shards: Sequence[ShardEntry], fresh: int, notes: Iterable[str] = ()) -> DataSummary:
+    """The counts of these shards, of which `fresh` were written now."""
+    images, annotations = (sum(getattr(shard, name) for shard in shards) for name in ("images", "annotations"))
+    return DataSummary(fresh, len(shards) - fresh, images, annotations, tuple(notes))
+
+
+def _one_list(splits: Sequence[PlainSplit], heads: Sequence[Head]) -> dict[int, Record]:
+    """The categories by id. Raises SynthError where splits disagree, or two have one id."""
+    by_id = {record.get("id"): record for record in heads[0].categories}
+    for split, head in zip(splits, heads, strict=True):
+        other = {record.get("id"): record for record in head.categories}
+        if len(other) < len(head.categories) or not all(
+            type(number) is int and whole_number(number) is not None for number in other
+        ):
+            raise SynthError("categories need ids of their own, whole numbers", where=str(split.file))
+        if other != by_id:
+            where = f"{splits[0].file}, {split.file}"
+            hint = "pack them one by one, and bring them together with 'synth data merge'"
+            raise SynthError("the splits have different categories", where=where, hint=hint)
+    return {int(number): by_id[number] for number in sorted(by_id)}  # type: ignore[type-var,arg-type]
+
+
+def _digest(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as source:
+        while piece := source.read(PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def spool_folder(place: Place, identity: Record) -> Path:
+    """Where a command that writes shards keeps what it needs, locked: for a set on disk beside it, else in the system's
+    folder for such things.
+    """
+    if place.local is not None:
+        return place.local / SPOOL
+    digest = hashlib.sha256(json.dumps([str(place), identity]).encode()).hexdigest()
+    return Path(tempfile.gettempdir()) / f"synth-pack-{digest[:16]}"
+
+
+def _spool_labels(lines: LineSpool, splits: Sequence[PlainSplit], shard_images: int, console: Console) -> list[_Part]:
+    """The shards to be; their records wait in `lines`. What an earlier call has read is not read again."""
+    counted = lines.folder / "images.json"
+    if not lines.whole:
+        lines.clear()
+        console.print("reading and checking the labels", highlight=False)
+        counts = fill_spool(lines, splits, shard_images)
+        write_whole(counted, json.dumps(counts).encode())
+        lines.finish()
+    counts = json.loads(counted.read_text())
+    parts: list[_Part] = []
+    for place, (split, count) in enumerate(zip(splits, counts, strict=True)):
+        further = -(-count // shard_images)
+        parts += [_Part(f"{split.name}-{n:06d}", place, len(parts) + n) for n in range(further)]
+    return parts
+
+
+def _write_shards(
+    place: Place,
+    lines: LineSpool,
+    parts: Sequence[_Part],
+    splits: Sequence[PlainSplit],
+    heads: Sequence[Head],
+    categories: dict[int, Record],
+    console: Console,
+) -> int:
+    """Writes the shards that have no receipt; returns how many."""
+    there = read_receipts(place)
+    missing = [part for part in parts if part.name not in there]
+    progress = StepProgress(console, "packing", total=len(parts), done=len(parts) - len(missing), unit="shards")
+    with progress:
+        for part in until_interrupted(missing, SHARDS_KEPT, step=SHARD_STEP):
+            split = splits[part.split]
+            samples = samples_of_part(lines.lines(part.number), split)
+            used = {record.get("category_id") for sample in samples for record in sample.annotations}
+            kinds = [categories[number] for number in sorted(categories.keys() & used)]
+            write_receipt(place, write_shard(place, part.name, split.name, samples, kinds, heads[part.split].info))
+            progress.advance()
+    return len(missing)
+
+
+def _about(splits: Sequence[PlainSplit], heads: Sequence[Head]) -> bytes:
+    """dataset.json: what the COCO files say beside their records, and what the set was rendered from."""
+    own = splits[0].root / DATASET
+    content: dict[str, Any] = {
+        "format": 1,
+        "command": "synth data pack",
+        "checksums": CHECKSUMS,
+        "splits": {
+            split.name: {name: value for name, value in asdict(head).items() if name != "categories"}
+            for split, head in zip(splits, heads, strict=True)
+        },
+    }
+    if own.is_file():
+        content["dataset"] = read_json(own, DATASET_JSON, DATASET)
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def read_about(place: Place) -> Record:
+    """What dataset.json says; nothing where it is missing or damaged."""
+    try:
+        about = parse_json(place.read(DATASET), DATASET, place.locate(DATASET))
+    except (FileNotFoundError, SynthError):
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
+def said_of(about: Record, split: str) -> Record | None:
+    """The info block and the licences that a split had, None where dataset.json does not say them."""
+    splits = about.get("splits")
+    said = splits.get(split) if isinstance(splits, dict) else None
+    if (
+        not isinstance(said, dict)
+        or not isinstance(said.get("info"), dict)
+        or not isinstance(said.get("licenses"), list)
+    ):
+        return None
+    return {"info": said["info"], "licenses": said["licenses"]}

@@ -1,0 +1,64 @@
+"""Which shards of a set are written already: what lets an interrupted run go on."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from assets.errors import SynthError
+from assets.files.models import parse_model
+from dataset.shards.index import INDEX, ShardEntry, ShardIndex, read_index
+from dataset.storage.checksums import CHECKSUMS, write_place_checksums, write_signed_index
+from dataset.storage.place import Place
+
+IDENTITY = "made_by.json"
+FOLDER = "receipts"
+
+
+def claim_place(place: Place, identity: dict[str, Any]) -> ShardIndex | None:
+    """Makes a place this run's own; returns the index where the run has ended already.
+
+    Raises SynthError where the place holds another data set.
+    """
+    text = (json.dumps(identity, indent=1, sort_keys=True) + "\n").encode()
+    if place.exists(IDENTITY):
+        if place.read(IDENTITY) != text:
+            hint = "give another place, or the same data and settings as before to go on"
+            raise SynthError("the place holds a data set made of something else", where=str(place), hint=hint)
+        if not place.exists(INDEX):
+            return None
+        index = read_index(place)
+        if not place.exists(CHECKSUMS):  # an earlier version has made it
+            write_place_checksums(place, index)
+        return index
+    if place.names() or place.names("shards"):
+        hint = "give a place that is empty"
+        raise SynthError("the place is not empty and holds no data set of this kind", where=str(place), hint=hint)
+    place.write(IDENTITY, text)
+    return None
+
+
+def read_receipts(place: Place) -> dict[str, ShardEntry]:
+    """The shards that are written, by name. A receipt that cannot be read counts for nothing."""
+    entries = {}
+    for name in place.names(FOLDER):
+        try:
+            receipt = f"{FOLDER}/{name}"
+            entry = parse_model(ShardEntry, place.read(receipt), "the receipt", place.locate(receipt))
+        except SynthError:
+            continue
+        entries[entry.name] = entry
+    return entries
+
+
+def write_receipt(place: Place, entry: ShardEntry) -> None:
+    """Says that a shard is written whole."""
+    place.write(f"{FOLDER}/{entry.name}.json", entry.model_dump_json().encode() + b"\n")
+
+
+def finish_place(place: Place, entries: list[ShardEntry]) -> ShardIndex:
+    """Writes the checksums and the index, which says that all is there, and takes the receipts away."""
+    index = write_signed_index(place, entries)
+    for entry in entries:
+        place.delete(f"{FOLDER}/{entry.name}.json")
+    return index

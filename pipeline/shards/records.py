@@ -1,0 +1,144 @@
+"""The records of a COCO file dealt to the shards that they will lie in, and put together with their pictures."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from assets.limits import DATASET_INSTANCES, DATASET_PICTURES, PICTURE_BYTES, read_file
+from dataset.coco_stream import PlainSplit, Record, records_of
+from dataset.problems import Problems, check_usable
+from dataset.shards.index import Sample
+from dataset.shards.tar import PICTURES
+from dataset.values import is_text, short, whole_number
+from pipeline.shards.spool import LineSpool
+
+# What `synth render` writes beside the pictures: suffix in the tar, folder and suffix on disk.
+BESIDE = (
+    ("depth.png", "depth", ".png"),
+    ("normals.png", "normals", ".png"),
+    ("ids.png", "ids", ".png"),
+    ("scene.json", "scenes", ".json"),
+)
+# Stems that every tar reader takes apart as we do: up to the first dot.
+STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,80}")
+IMAGE, ANNOTATION = b"i", b"a"
+
+
+def fill_spool(lines: LineSpool, splits: Sequence[PlainSplit], shard_images: int) -> list[int]:
+    """Every record into the part of its shard; returns the number of images of each split.
+
+    Raises SynthError with every problem of every split at once.
+    """
+    counts: list[int] = []
+    found: list[Problems] = []
+    first = 0
+    for split in splits:
+        problems = Problems(f"{split.name} ({split.file})")
+        ids = _spool_images(lines, split, first, shard_images, problems)
+        _spool_annotations(lines, split, ids, first, shard_images, problems)
+        counts.append(len(ids))
+        found.append(problems)
+        first += -(-len(ids) // shard_images)
+    check_usable(found, skip_bad=False)
+    return counts
+
+
+def _spool_images(lines: LineSpool, split: PlainSplit, first: int, shard_images: int, problems: Problems) -> array[int]:
+    """The ids of the images in their order."""
+    ids: array[int] = array("q")
+    for record in records_of(split.file, "images"):
+        number, name = whole_number(record.get("id")), record.get("file_name")
+        sides = [whole_number(record.get(side)) for side in ("width", "height")]
+        if number is None or not is_text(name) or None in sides:
+            problems.spoil("images without an id, a file_name, width and height", short(record))
+            number = -1 if number is None else number
+        elif _leaves(str(name)):
+            problems.spoil("images outside of the image folder", short(name))
+        elif _suffix(str(name)) not in PICTURES:
+            problems.spoil("images that are no pictures by their names", short(name))
+        elif not (split.images / str(name)).is_file():
+            problems.spoil("images that are missing", short(name))
+        DATASET_PICTURES.check(len(ids) + 1, str(split.file))
+        lines.add(first + len(ids) // shard_images, IMAGE + _line(record))
+        ids.append(number)
+    numbers, counts = np.unique(np.array(ids, np.int64), return_counts=True)
+    for twice in numbers[counts > 1].tolist():
+        problems.spoil("image ids given twice", f"id {twice}")
+    if not ids:
+        problems.spoil("files without images", split.file.name)
+    return ids
+
+
+def _spool_annotations(
+    lines: LineSpool, split: PlainSplit, ids: array[int], first: int, shard_images: int, problems: Problems
+) -> None:
+    order = np.argsort(np.array(ids, np.int64), kind="stable")
+    rising, places = array("q", np.array(ids, np.int64)[order].tobytes()), order.astype(np.int32)
+    held = np.zeros(len(ids), np.int32)
+    for record in records_of(split.file, "annotations"):
+        image = whole_number(record.get("image_id"))
+        rank = bisect_left(rising, image) if image is not None else len(rising)
+        if rank == len(rising) or rising[rank] != image:
+            problems.spoil("annotations of unknown images", f"annotation {short(record.get('id'))}")
+            continue
+        place = int(places[rank])
+        held[place] += 1
+        lines.add(first + place // shard_images, ANNOTATION + _line(record))
+    if len(held) and held.max() > DATASET_INSTANCES.most:
+        DATASET_INSTANCES.check(int(held.max()), f"{split.file}, image id {ids[int(held.argmax())]}")
+
+
+def samples_of_part(lines: Iterable[bytes], split: PlainSplit) -> list[Sample]:
+    """The samples of a shard: pictures, what lies beside them, and their annotations in the order of the file."""
+    images: list[Record] = []
+    annotations: dict[int, list[Record]] = {}
+    for line in lines:
+        record = json.loads(line[1:])
+        if line[:1] == IMAGE:
+            images.append(record)
+            annotations[int(record["id"])] = []
+        else:
+            annotations[int(record["image_id"])].append(record)
+    taken: set[str] = set()
+    return [_sample(image, annotations[int(image["id"])], split, taken) for image in images]
+
+
+def _sample(image: Record, annotations: list[Record], split: PlainSplit, taken: set[str]) -> Sample:
+    name = image["file_name"].replace("\\", "/")
+    stem = PurePosixPath(name).stem
+    files = {_suffix(name): read_file(split.images / image["file_name"], PICTURE_BYTES, "the picture")}
+    for suffix, folder, ending in BESIDE:
+        path = split.root / folder / f"{stem}{ending}"
+        if path.is_file():
+            files[suffix] = read_file(path, PICTURE_BYTES, "the picture")
+    return Sample(_free_stem(stem, int(image["id"]), taken), files, image, annotations)
+
+
+def _free_stem(stem: str, number: int, taken: set[str]) -> str:
+    """The stem where every tar reader understands it and no other sample of the shard has it, else a number."""
+    free = stem if STEM.fullmatch(stem) and stem not in taken else f"image{number:012d}"
+    while free in taken:
+        free += "_"
+    taken.add(free)
+    return free
+
+
+def _leaves(name: str) -> bool:
+    plain = name.replace("\\", "/")
+    return PurePosixPath(plain).is_absolute() or posixpath.normpath(plain).split("/")[0] == ".."
+
+
+def _suffix(name: str) -> str:
+    return Path(name).suffix.lower().removeprefix(".")
+
+
+def _line(record: Record) -> bytes:
+    return json.dumps(record, ensure_ascii=False).encode(errors="surrogatepass")

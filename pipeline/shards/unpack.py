@@ -1,0 +1,191 @@
+"""`synth data unpack`: a sharded data set as an ordinary one, with one COCO file for each split."""
+
+from __future__ import annotations
+
+import io
+import json
+import posixpath
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from rich.console import Console
+
+from assets.errors import SynthError, unknown_name
+from assets.files.atomic import TEMPORARY, lock_folder, whole_file, write_whole
+from assets.files.json_input import parse_json
+from assets.interrupt import until_interrupted
+from assets.limits import COCO_VALUES
+from assets.progress import StepProgress
+from dataset.shards.index import Record, Sample, ShardEntry, coco_name, read_categories, read_index
+from dataset.shards.tar import REPAIR, picture_suffix, read_samples, read_whole
+from dataset.storage.checksums import (
+    CHECKSUMS,
+    ChecksumSpool,
+    read_checksums,
+    sha256,
+    sha256_of,
+    spool_checksums,
+    write_checksums,
+)
+from dataset.storage.place import Place
+from pipeline.run.scene import labels_json
+from pipeline.shards.pack import DATASET, SHARD_STEP, SHARDS_KEPT, DataSummary, read_about, said_of, summarise
+
+# Suffixes that end in no picture: where they go.
+FOLDERS = {"scene": "scenes"}
+
+
+def unpack_data(place: Place, folder: Path, console: Console, *, split: str | None = None) -> DataSummary:
+    """Writes pictures and one COCO file for each split (or the one given) into `folder`; the same call again goes on.
+
+    Pictures that are there already are left. Raises SynthError for shards that are damaged, and for names that lead
+    out of the folder or that two pictures of a split share.
+    """
+    index = read_index(place)
+    splits = sorted({shard.split for shard in index.shards})
+    if split is not None and split not in splits:
+        raise unknown_name("split", split, splits)
+    chosen = [split] if split is not None else splits
+    about = read_about(place)
+    categories = read_categories(place)
+    total = sum(len(index.of_split(name)) for name in chosen)
+    with (
+        lock_folder(folder),
+        spool_checksums(folder) as checksums,
+        StepProgress(console, "unpacking", total=total, unit="shards") as progress,
+    ):
+        for name in chosen:
+            _unpack_split(place, index.of_split(name), _Target(folder, checksums), name, about, categories, progress)
+        if "dataset" in about:
+            text = json.dumps(about["dataset"], indent=1, ensure_ascii=False) + "\n"
+            write_whole(folder / DATASET, text.encode())
+            checksums.add(DATASET, sha256(text.encode()))
+        _keep_checksums(folder, checksums)
+        write_checksums(folder, checksums)
+    return summarise([shard for shard in index.shards if shard.split in chosen], total)
+
+
+@dataclass(frozen=True)
+class _Target:
+    """Where the files go, and the digests of all that are written or there."""
+
+    folder: Path
+    checksums: ChecksumSpool
+
+    def add(self, path: Path, content: bytes) -> None:
+        """Writes a file unless it is there with this very content, from a call that was interrupted."""
+        if not _is_there(path, content):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, content)
+        self.checksums.add(path.relative_to(self.folder).as_posix(), sha256(content))
+
+
+def _is_there(path: Path, content: bytes) -> bool:
+    try:
+        return path.stat().st_size == len(content) and path.read_bytes() == content
+    except FileNotFoundError:
+        return False
+
+
+def _keep_checksums(folder: Path, checksums: ChecksumSpool) -> None:
+    """Those of files that earlier calls have written, of other splits; a list that cannot be read is made again."""
+    with suppress(FileNotFoundError, SynthError), (folder / CHECKSUMS).open("rb") as file:
+        for path, digest in read_checksums(file):
+            if (folder / path).is_file():
+                checksums.add(path, digest, known_before=True)
+
+
+def _unpack_split(
+    place: Place,
+    shards: Sequence[ShardEntry],
+    target: _Target,
+    split: str,
+    about: Record,
+    categories: list[Record],
+    progress: StepProgress,
+) -> None:
+    path = target.folder / "annotations" / f"instances_{split}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rendered = "dataset" in about
+    said = said_of(about, split) or {"info": _info_of(place, shards), "licenses": []}
+    taken: set[int] = set()
+    # Beside the file: labels are gigabytes, and the system's folder for such things is often small.
+    with (
+        whole_file(path) as file,
+        tempfile.TemporaryFile("w+", encoding="utf-8", dir=path.parent, prefix=".", suffix=TEMPORARY) as spool,
+    ):
+        out = io.TextIOWrapper(file, encoding="utf-8", newline="\n", write_through=True)
+        out.write(f'{{"info": {_json(said["info"])},\n"licenses": {_json(said["licenses"])},\n"categories": [\n')
+        out.write(",\n".join(map(_json, categories)) + '\n],\n"images": [\n')
+        written = [0, 0]
+        for shard in until_interrupted(shards, SHARDS_KEPT, step=SHARD_STEP):
+            for sample in read_samples(place, shard.name):
+                _write_files(sample, target, f"{shard.name}: {sample.stem}", taken, labels=rendered)
+                written[0] += _write_rows(out, [sample.image], written[0])
+                written[1] += _write_rows(spool, sample.annotations, written[1])
+            progress.advance()
+        out.write('\n],\n"annotations": [\n')
+        spool.seek(0)
+        shutil.copyfileobj(spool, out, 1 << 20)
+        out.write("\n]}\n")
+        out.detach()
+    target.checksums.add(path.relative_to(target.folder).as_posix(), sha256_of(path))
+
+
+def _info_of(place: Place, shards: Sequence[ShardEntry]) -> Record:
+    """The info block of the first part: that of all."""
+    where = place.locate(coco_name(shards[0].name))
+    try:
+        content = parse_json(
+            read_whole(place, coco_name(shards[0].name)),
+            "the COCO part of a shard",
+            where,
+            values=COCO_VALUES,
+            hint=REPAIR,
+        )
+        return dict(content.get("info", {}))
+    except (FileNotFoundError, ValueError, AttributeError, TypeError) as error:
+        raise SynthError("the COCO part of a shard cannot be read", where=where, hint=REPAIR) from error
+
+
+def _write_rows(file: IO[str], records: Iterable[Record], before: int) -> int:
+    count = 0
+    for record in records:
+        file.write((",\n" if before + count else "") + _json(record))
+        count += 1
+    return count
+
+
+def _write_files(sample: Sample, target: _Target, where: str, taken: set[int], *, labels: bool) -> None:
+    """The files of a sample where an ordinary set has them. taken: hashes of the names of the split's pictures."""
+    suffix = picture_suffix(sample.files, sample.image, where)
+    name = str(sample.image.get("file_name", "")).replace("\\", "/")
+    if not name or PurePosixPath(name).is_absolute() or posixpath.normpath(name).split("/")[0] == "..":
+        raise SynthError("a picture's name leads out of the folder", where=where, found=repr(name))
+    if hash(name) in taken:
+        raise SynthError("two pictures have one name", where=where, found=name, hint="unpack the splits one by one")
+    taken.add(hash(name))
+    folder, stem = target.folder, PurePosixPath(name).stem
+    written = {"images": sample.files[suffix]}
+    target.add(folder / "images" / name, sample.files[suffix])
+    for other, content in sample.files.items():
+        kind, _, ending = other.rpartition(".")
+        if other != suffix and kind.isidentifier() and ending.isalnum():
+            written[FOLDERS.get(kind, kind)] = content
+            target.add(folder / FOLDERS.get(kind, kind) / f"{stem}.{ending}", content)
+    if labels:
+        image = {key: value for key, value in sample.image.items() if key not in ("id", "license")}
+        own = [
+            {key: value for key, value in record.items() if key not in ("id", "image_id", "category_id")}
+            for record in sample.annotations
+        ]
+        target.add(folder / "labels" / f"{stem}.json", labels_json(image, own, written))
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

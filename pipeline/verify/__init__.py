@@ -1,0 +1,1 @@
+"""Proof of a data set."""

@@ -1,0 +1,188 @@
+"""Scenes of a job made again, dealt from its plan, by a worker of this machine, and compared with its shards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.catalog.load import load_catalog
+from assets.catalog.sku_lists import SkuSource
+from assets.errors import SynthError
+from assets.files.image_input import decode_pixels
+from assets.files.scratch import scratch_folder
+from dataset.layout import stem_of
+from dataset.shards.index import Sample, ShardEntry, tar_name
+from dataset.shards.tar import read_samples
+from dataset.storage.place import Place
+from pipeline.jobs.estimate.pilot import run_tasks
+from pipeline.jobs.planning.digests import sku_digests
+from pipeline.jobs.planning.plan import fitting, planned_shards, scene_task
+from pipeline.jobs.planning.store import Plan, read_plan
+from pipeline.jobs.receipts import Receipt, read_receipts
+from pipeline.jobs.run import RENDERING, work_of
+from pipeline.jobs.scene import spool_file
+from pipeline.jobs.settings import JobSettings, identity_of, read_identity, read_settings
+from pipeline.jobs.shard import read_samples as read_spooled
+from pipeline.jobs.tasks import SceneTask, Work
+from pipeline.verify.extras import EXTRA_CHECKS
+from pipeline.verify.pictures import PicturesChecked, rendering_problems, too_costly
+from pipeline.verify.records import Violation
+from pipeline.verify.scenes import compare_traced
+
+AGAIN = "drawing scenes and pictures again"
+
+
+@dataclass(frozen=True)
+class JobSources:
+    """What scenes are made again from. sample: how many. sku_list: where the job's own is to be had no more. cache:
+    folder of normalised products."""
+
+    sample: int
+    sku_list: SkuSource | None
+    cache: Path
+
+
+def check_job_scenes(
+    place: Place, shards: Sequence[ShardEntry], sources: JobSources, stop: Callable[[], bool]
+) -> PicturesChecked:
+    """Makes some scenes of the job at `place` again, evenly spread over those that lie in `shards`.
+
+    Whatever keeps that from being done is told in `skipped`; stop: asked between scenes and shards.
+    """
+    checked = PicturesChecked()
+    with scratch_folder("verify") as folder:
+        try:
+            work, chosen = _prepare(place, shards, sources, Path(folder), checked)
+        except (SynthError, OSError, KeyError, ValueError) as error:
+            why = (str(error).splitlines() or [type(error).__name__])[0]
+            checked.skipped.append(f"{AGAIN}: {why}")
+            return checked
+        tasks = [task for tasks in chosen.values() for task in tasks]
+        outcomes = run_tasks(RENDERING, work, tasks, stop=stop)
+        failed = {outcome.index: outcome.reason for outcome in outcomes if outcome.reason}
+        checked.skipped += [f"making scene {index} again: {reason}" for index, reason in failed.items()]
+        made = {outcome.index for outcome in outcomes if not outcome.reason}
+        for name, tasks in chosen.items():
+            if stop():
+                break
+            _compare_shard(place, name, [task for task in tasks if task.index in made], work, checked)
+    checked.tell_near()
+    return checked
+
+
+def _prepare(
+    place: Place, shards: Sequence[ShardEntry], sources: JobSources, folder: Path, checked: PicturesChecked
+) -> tuple[Work, dict[str, list[SceneTask]]]:
+    """The work of the job in a spool of its own, and the scenes to make by the names of their shards.
+
+    Raises SynthError where what they were made from is not to be had, or has changed.
+    """
+    settings = read_settings(place, folder / "recipe.yaml")
+    lists = sources.sku_list or settings.render.sku_list
+    render = replace(settings.render, sku_list=lists, cache=sources.cache, workers=1)
+    settings = replace(settings, render=render)
+    identity = _checked_identity(place, settings)
+    plan, catalog = read_plan(place), load_catalog(lists)
+    if any(version.catalog_hash != catalog.hash for version in plan.versions):
+        raise SynthError("the SKU list is not the one that all of its scenes were made with")
+    if (sku_digests(catalog, sources.cache) != plan.current.digests).any():
+        raise SynthError("files of its products have changed since")
+    work = work_of(plan, settings, identity)
+    work = replace(work, settings=replace(work.settings, out=folder / "spool")).unpacked()
+    return work, _choose(plan, settings, shards, sources.sample, checked)
+
+
+def _checked_identity(place: Place, settings: JobSettings) -> dict[str, Any]:
+    """What job.json says, found to be what would be made now."""
+    said = read_identity(place) or {}
+    if problems := rendering_problems(said):
+        raise SynthError(f"job.json: {problems[0]}")
+    if costly := too_costly(said):
+        raise SynthError(costly)
+    now = identity_of(settings)
+    if differing := [name for name in now if now[name] != said.get(name)]:
+        raise SynthError(f"other than when the job was made: {', '.join(differing)}")
+    return now
+
+
+def _choose(
+    plan: Plan, settings: JobSettings, shards: Sequence[ShardEntry], count: int, checked: PicturesChecked
+) -> dict[str, list[SceneTask]]:
+    """`count` of the scenes that shards hold, evenly spread. Shards of which the receipts say otherwise are told."""
+    entries = {shard.name: shard for shard in shards}
+    receipts = fitting(plan, read_receipts(settings.place), settings)
+    there = []
+    for generation, shard in planned_shards(plan, settings):
+        receipt = receipts.get(shard.name)
+        if receipt is None or receipt.entry.name not in entries:
+            continue
+        if receipt.entry != entries[receipt.entry.name]:
+            checked.found.append(Violation("index.json", f"{receipt.entry.name} is another one in the job's receipts"))
+        lacking = _lacking(receipt)
+        there += [
+            (receipt.entry.name, generation, int(scene))
+            for scene in shard.scenes
+            if int(scene) + generation.first not in lacking
+        ]
+    chosen: dict[str, list[SceneTask]] = {}
+    for number in np.unique(np.linspace(0, len(there) - 1, min(count, len(there))).astype(int)):
+        name, generation, scene = there[number]
+        chosen.setdefault(name, []).append(scene_task(plan, generation, scene))
+    return chosen
+
+
+def _lacking(receipt: Receipt) -> set[int]:
+    """Scenes of a shard that it does not hold."""
+    return {*receipt.dropped, *(failure.index for failure in receipt.failures)}
+
+
+def _compare_shard(place: Place, name: str, tasks: Sequence[SceneTask], work: Work, checked: PicturesChecked) -> None:
+    """The scenes of one shard against those that were made again."""
+    try:
+        stored = {sample.stem: sample for sample in read_samples(place, name)}
+    except (SynthError, OSError):
+        return  # told where all shards are read
+    for task in tasks:
+        made = {sample.stem: sample for sample in read_spooled(spool_file(work.settings, task).read_bytes())}
+        checked.scenes += 1
+        for view in range(work.settings.views):
+            stem = stem_of(task.index, view)
+            where = f"{tar_name(name)} {stem}"
+            if stem not in stored:
+                checked.found.append(Violation(where, "is missing"))
+            else:
+                _compare_sample(stored[stem], made[stem], where, checked)
+
+
+def _compare_sample(stored: Sample, made: Sample, where: str, checked: PicturesChecked) -> None:
+    if stored.files.get("scene.json") != made.files["scene.json"]:
+        told = "drawn again from catalogue, recipe, plan, seed and index its scene differs"
+        checked.found.append(Violation(where, told))
+        return
+    if stored.annotations != made.annotations:
+        told = f"traced again they differ ({len(made.annotations)} annotations, {len(stored.annotations)} stored)"
+        checked.found.append(Violation(where, told))
+    checked.found += _compare_extras(stored.files, made.files, where)
+    same = stored.image.get("renderer") == made.image["renderer"]
+    checked.compare(stored.files.get("jpg", b""), made.files["jpg"], where, same=same)
+
+
+def _compare_extras(stored: Mapping[str, bytes], made: Mapping[str, bytes], where: str) -> Iterator[Violation]:
+    for kind in EXTRA_CHECKS:
+        name = f"{kind}.png"
+        if name not in made:
+            continue
+        try:
+            pixels: NDArray[Any] = decode_pixels(stored[name], cv2.IMREAD_UNCHANGED, name, "the picture")
+        except KeyError:
+            yield Violation(where, f"{name} is missing")
+        except SynthError:
+            continue  # told where all shards are read
+        else:
+            yield from compare_traced(pixels, made[name], kind, f"{where}.{name}")

@@ -1,0 +1,200 @@
+"""Pictures rendered again, by worker processes as those of `synth render`, and compared with the ones that are stored.
+
+The same device and versions must give the same pixels. Others differ in noise and edges: they are held to a tolerance,
+which no other scene's picture meets, and which a change of a few pixels does (the checksums find that one).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.catalog.sku_lists import SkuSource
+from assets.errors import SynthError
+from assets.files.image_input import open_picture
+from assets.files.json_input import read_json
+from assets.files.scratch import scratch_folder
+from assets.limits import DATASET_JSON, PICTURE_BYTES, read_file
+from dataset.layout import Layout, stem_of
+from pipeline.run.dataset_info import DatasetInfo, streams_of
+from pipeline.run.settings import BackdropFolders, RunSettings
+from pipeline.verify.records import Violation
+
+# Of 255, over all pixels and channels; and the share of pixels of which a channel is further off than FAR.
+# Measured on the demo list, 160x120: other samples and noise differ by up to 7.7 (raster) and 10.1 (cycles) on average,
+# with 2.7 % of pixels far off; pictures of other scenes by 41 at least, with 64 %.
+MAX_MEAN = 16.0
+MAX_FAR_SHARE = 0.10
+FAR = 40
+# Samples of a picture, in pixels times samples: a full HD picture of the preset "best" has a sixteenth of it.
+MAX_SAMPLES = 1 << 32
+MAX_SAMPLES_PER_PIXEL = 65_536
+
+
+@dataclass
+class PicturesChecked:
+    """What came of it. scenes: drawn again; rendered: pictures that were compared; near: of these, those held to the
+    tolerance alone."""
+
+    found: list[Violation] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    scenes: int = 0
+    rendered: int = 0
+    near: int = 0
+
+    def compare(self, stored: bytes, fresh: bytes, where: str, *, same: bool) -> None:
+        """Takes in whether a stored picture is the one that was rendered again. same: see `differences`."""
+        self.rendered += 1
+        if stored == fresh:
+            return
+        try:
+            found = differences(_pixels(stored, where), _pixels(fresh, where), same=same)
+        except (SynthError, OSError, ValueError):
+            return  # told where all pictures are read
+        if found:
+            self.found.append(Violation(where, f"rendered again it differs: {found}"))
+        elif not same:
+            self.near += 1
+
+    def tell_near(self) -> None:
+        """Says of how many pictures no more than the tolerance was proven."""
+        if self.near:
+            self.skipped.append(
+                f"that pictures of other devices or versions are equal to the last bit ({self.near}): they agree to "
+                f"at most {MAX_MEAN:g} of 255 on average, {MAX_FAR_SHARE:.0%} of pixels off by over {FAR}"
+            )
+
+
+@dataclass(frozen=True)
+class PictureSources:
+    """What the pictures are rendered from: as dataset.json or the user names it, checked to be the same as then."""
+
+    sku_list: SkuSource
+    backdrops: BackdropFolders
+    cache: Path
+
+
+def check_pictures(
+    layout: Layout, info: DatasetInfo, sources: PictureSources, indices: Sequence[int], *, stop: Callable[[], bool]
+) -> PicturesChecked:
+    """Renders all views of the scenes again and compares the pictures; says where that cannot be done here."""
+    checked = PicturesChecked()
+    problems = rendering_problems(info.identity)
+    if problems:
+        checked.found += [Violation("dataset.json", problem) for problem in problems]
+        return checked
+    if costly := too_costly(info.identity):
+        checked.skipped.append(f"rendering pictures again: {costly}")
+        return checked
+    with scratch_folder("verify") as folder:
+        made = Layout(Path(folder) / "set")
+        for name in ("images", "scenes", "labels"):
+            (made.root / name).mkdir(parents=True)
+        recipe = Path(folder) / "recipe.yaml"
+        recipe.write_text(info.recipe, encoding="utf-8")
+        try:
+            settings = _settings(info, sources, made.root, recipe, str(layout.info))
+            for index, reason in render_again(settings, indices, stop):
+                if reason:
+                    checked.skipped.append(f"rendering the pictures of scene {index} again: {reason}")
+                for view in range(settings.views) if not reason else ():
+                    _compare(layout, made, stem_of(index, view), checked)
+        except SynthError as error:
+            words = " ".join(str(error).split())
+            checked.skipped.append(f"rendering pictures again by {info.identity['backend']}: {words}")
+    checked.tell_near()
+    return checked
+
+
+def render_again(settings: RunSettings, indices: Sequence[int], stop: Callable[[], bool]) -> Iterator[tuple[int, str]]:
+    """Renders scenes into the folder of the settings; each with the reason where it could not be made, else ""."""
+    from pipeline.run.render import RENDERING
+    from pipeline.workers.pool import run_scenes
+
+    for outcome in run_scenes(RENDERING, settings, indices, stop=lambda _: stop()):
+        yield outcome.index, outcome.reason
+
+
+def rendering_problems(identity: dict[str, Any]) -> list[str]:
+    """What is wrong with how a data set says that its pictures were rendered, in words."""
+    from render.backends import BACKENDS
+    from render.presets import SAMPLES
+
+    backend, preset, samples = identity.get("backend"), identity.get("preset"), identity.get("samples")
+    if not isinstance(backend, str) or backend not in BACKENDS:
+        return [f"identity.backend is none of {', '.join(sorted(BACKENDS))}: {backend!r}"]
+    problems = []
+    if not isinstance(preset, str) or preset not in SAMPLES[backend]:
+        problems.append(f"identity.preset is none of {', '.join(SAMPLES[backend])}: {preset!r}")
+    if type(samples) is not int or not 1 <= samples <= MAX_SAMPLES_PER_PIXEL:
+        problems.append(f"identity.samples is no number from 1 to {MAX_SAMPLES_PER_PIXEL}: {samples!r}")
+    if type(identity.get("denoise")) is not bool:
+        problems.append(f"identity.denoise is neither true nor false: {identity.get('denoise')!r}")
+    return problems
+
+
+def too_costly(identity: dict[str, Any]) -> str:
+    """Why the pictures of a data set cannot be rendered again in a bearable time; "" where they can."""
+    cost = identity["samples"] * identity["width"] * identity["height"]
+    return f"{cost:,} samples a picture, at most {MAX_SAMPLES:,}" if cost > MAX_SAMPLES else ""
+
+
+def _settings(info: DatasetInfo, sources: PictureSources, out: Path, recipe: Path, where: str) -> RunSettings:
+    identity = info.identity
+    return RunSettings(
+        sku_list=sources.sku_list,
+        out=out,
+        scenes=info.scenes,
+        views=identity["views"],
+        width=identity["width"],
+        height=identity["height"],
+        seed=identity["seed"],
+        recipe=str(recipe),
+        backend=identity["backend"],
+        preset=identity["preset"],
+        samples=identity["samples"],
+        denoise=identity["denoise"],
+        backdrops=sources.backdrops,
+        streams=streams_of(identity, where),
+        cache=sources.cache,
+    )
+
+
+def _compare(layout: Layout, made: Layout, stem: str, checked: PicturesChecked) -> None:
+    try:
+        if not layout.labels(stem).exists():
+            return  # a scene that failed
+        if read_file(layout.scene(stem), DATASET_JSON, "the scene") != made.scene(stem).read_bytes():
+            return  # told where scenes are drawn again
+        stored = read_file(layout.image(stem), PICTURE_BYTES, "the picture")
+        labels = read_json(layout.labels(stem), DATASET_JSON, "the labels")
+        renderer = labels["image"].get("renderer")
+    except (SynthError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return  # told where all files are read
+    same = renderer == read_json(made.labels(stem), DATASET_JSON, "the labels")["image"]["renderer"]
+    checked.compare(stored, made.image(stem).read_bytes(), f"images/{stem}.jpg", same=same)
+
+
+def _pixels(data: bytes, where: str) -> NDArray[np.uint8]:
+    with open_picture(data, where, "the picture") as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def differences(stored: NDArray[np.uint8], fresh: NDArray[np.uint8], *, same: bool) -> str:
+    """In what two (H, W, 3) pictures differ by more than they may, in words; "" where they agree.
+
+    same: whether one device and the same versions have made them: then each pixel must be equal.
+    """
+    if stored.shape != fresh.shape:
+        return f"{stored.shape[1]}x{stored.shape[0]} px, not {fresh.shape[1]}x{fresh.shape[0]}"
+    off = np.abs(stored.astype(np.int16) - fresh)
+    mean, share = float(off.mean()), float((off.max(axis=2) > FAR).mean())
+    if (same and off.any()) or mean > MAX_MEAN or share > MAX_FAR_SHARE:
+        kind = "the same device and versions made it" if same else "beyond the tolerance"
+        return f"by {mean:.2f} of 255 on average, {share:.1%} of pixels by over {FAR} ({kind})"
+    return ""

@@ -1,0 +1,143 @@
+"""Checks of single COCO records, with arithmetic of their own: nothing here is shared with the code that wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.errors import SynthError, printable
+from assets.files.image_input import open_picture
+from pipeline.verify.fields import MOST_SEED, MOST_SIDE
+
+Record = dict[str, Any]
+LEAST_VISIBLE = 0.1
+MOST_WORDS = 500
+# Visibility and truncation are stored with six decimals.
+ROUNDING = 2e-6
+LARGEST = 1e300
+EYE = np.eye(4)
+# What arithmetic and look-ups raise over values of another kind, and depth over nests of thousands of lists.
+MALFORMED = (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError, RecursionError)
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One thing that is wrong with a data set. where: file and id. what: found and expected, in words."""
+
+    where: str
+    what: str
+
+    def __post_init__(self) -> None:
+        # A stranger's file may hold anything where a number should stand: its start is enough, and no steering signs.
+        for name in ("where", "what"):
+            object.__setattr__(self, name, printable(getattr(self, name)[:MOST_WORDS]))
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+def is_number(value: object) -> bool:
+    """A finite JSON number (bool is none), not too large for arithmetic."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST < value < LARGEST
+
+
+def check_image(record: Record, number: int, where: str) -> Iterator[Violation]:
+    """Fields of an image entry; `number` is its place in the file, from 1."""
+    if type(record.get("id")) is not int or record["id"] != number:
+        yield Violation(where, f"id {record.get('id')!r}, expected {number}: ids are dense from 1")
+    for name in ("width", "height"):
+        if type(record.get(name)) is not int or not 1 <= record[name] <= MOST_SIDE:
+            yield Violation(where, f"{name} {record.get(name)!r}, expected a number of pixels, at most {MOST_SIDE}")
+    for name in ("file_name", "recipe", "backend"):
+        if type(record.get(name)) is not str:
+            yield Violation(where, f"{name} is {record.get(name)!r}, expected a text")
+    for name in ("seed", "index", "view"):
+        if type(record.get(name)) is not int or not 0 <= record[name] <= MOST_SEED:
+            yield Violation(where, f"{name} is {record.get(name)!r}, expected a number of 0 or more")
+    camera = record.get("camera")
+    if not isinstance(camera, dict):
+        yield Violation(where, "camera is missing, expected K and world_from_camera")
+        return
+    intrinsics = matrix_of(camera.get("K"), (3, 3))
+    if (
+        intrinsics is None
+        or intrinsics[0, 0] <= 0
+        or intrinsics[1, 1] <= 0
+        or not np.array_equal(intrinsics[2], [0, 0, 1])
+    ):
+        yield Violation(where, f"camera.K is {camera.get('K')!r}, expected [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]")
+    if not is_rigid(camera.get("world_from_camera")):
+        yield Violation(where, "camera.world_from_camera is no rigid 4x4 pose")
+
+
+def matrix_of(value: object, shape: tuple[int, int]) -> NDArray[np.float64] | None:
+    """A nested list as a finite matrix of that shape, or None."""
+    try:
+        matrix = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return matrix if matrix.shape == shape and np.isfinite(matrix).all() else None
+
+
+def is_rigid(value: object) -> bool:
+    """A 4x4 rotation and translation."""
+    pose = matrix_of(value, (4, 4))
+    # By hand: np.allclose takes 50 us, and there are millions of poses.
+    if pose is None or np.abs(pose[3] - EYE[3]).max() > 1e-5:
+        return False
+    rotation = pose[:3, :3]
+    return bool(np.abs(rotation.T @ rotation - EYE[:3, :3]).max() <= 2e-5 and np.linalg.det(rotation) > 0)
+
+
+def check_picture(record: Record, path: Path, where: str) -> Iterator[Violation]:
+    """The image file: there, readable to its last byte, of the stated size."""
+    if not path.exists():
+        yield Violation(where, f"file {path.name} is missing")
+        return
+    try:
+        with open_picture(path, path.name, "the picture") as image:
+            image.load()
+            if (image.width, image.height) != (record.get("width"), record.get("height")):
+                size = f"{record.get('width')}x{record.get('height')}"
+                yield Violation(where, f"{path.name} is {image.width}x{image.height} px, expected {size}")
+            if image.mode != "RGB":
+                yield Violation(where, f"{path.name} has mode {image.mode}, expected RGB")
+    except SynthError as error:
+        yield Violation(where, f"file {path.name}: {' '.join(str(error).split())}")
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise many kinds
+        yield Violation(where, f"file {path.name} cannot be read: {error}")
+
+
+def check_annotation(
+    record: Record, number: int, keys: dict[int, str], where: str, *, delisted: Container[int] = ()
+) -> Iterator[Violation]:
+    """Fields of an annotation that stand for themselves. keys: category id -> SKU.
+
+    delisted: categories that are no longer sold; their annotations are ignored, however much of them is seen.
+    """
+    if type(record.get("id")) is not int or record["id"] != number:
+        yield Violation(where, f"id {record.get('id')!r}, expected {number}: ids are dense from 1")
+    if type(record.get("category_id")) is not int or record["category_id"] not in keys:
+        yield Violation(where, f"category_id {record.get('category_id')!r} is none of the categories")
+    elif keys[record["category_id"]] != record.get("sku"):
+        yield Violation(where, f"sku {record.get('sku')!r}, but its category is {keys[record['category_id']]!r}")
+    if record.get("iscrowd") != 0:
+        yield Violation(where, f"iscrowd {record.get('iscrowd')!r}, expected 0")
+    for name in ("visibility", "truncation"):
+        if not is_number(record.get(name)) or not 0 <= record[name] <= 1:
+            yield Violation(where, f"{name} {record.get(name)!r}, expected a number from 0 to 1")
+    if not is_rigid(record.get("camera_from_object")):
+        yield Violation(where, "camera_from_object is no rigid 4x4 pose")
+    if all(is_number(record.get(name)) for name in ("visibility", "truncation")):
+        seen = record["visibility"] * (1 - record["truncation"])
+        gone = type(record.get("category_id")) is int and record["category_id"] in delisted
+        if bool(record.get("ignore")) != (gone or seen < LEAST_VISIBLE) or record.get("ignore") not in (0, 1):
+            why = f"{seen:.3f} of the product is seen (limit {LEAST_VISIBLE})"
+            yield Violation(where, f"ignore {record.get('ignore')!r}, but {'it is delisted' if gone else why}")

@@ -1,0 +1,155 @@
+"""The proof of determinism: scenes are drawn and traced anew and compared with what is stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.catalog.sku_lists import Root, SkuSource
+from assets.errors import SynthError
+from assets.files.image_input import decode_pixels
+from assets.files.json_input import read_json
+from assets.limits import DATASET_JSON, read_file
+from assets.plurals import count_of
+from dataset.layout import Layout, stem_of
+from pipeline.run.dataset_info import DatasetInfo, backdrop_folders, listed_in, streams_of
+from pipeline.run.scene import EXTRAS
+from pipeline.verify.extras import EXTRA_CHECKS, read_png
+from pipeline.verify.pictures import PictureSources
+from pipeline.verify.records import Violation
+from render.sample import DRAWING
+
+if TYPE_CHECKING:
+    from assets.catalog.load import Sku
+    from assets.library import Library
+    from assets.mesh.load import LoadedMesh
+    from render.scene import SceneSpec
+
+# How far a stored value may be from the traced one, in steps of its 16 bits: rounding, and none of ids.
+STEPS = {"depth": 1, "normals": 1, "ids": 0}
+# cv2.IMREAD_UNCHANGED.
+UNCHANGED = -1
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What scenes are drawn from, or why it is not to be had. pictures: where a worker process finds the same."""
+
+    library: Library | None
+    why_not: str = ""
+    pictures: PictureSources | None = None
+
+
+def open_sources(
+    layout: Layout, info: DatasetInfo, sku_list: SkuSource | None, cache: Path, load: Callable[[Sku, Root], LoadedMesh]
+) -> Sources:
+    """The library behind a data set: by the paths in dataset.json, or the list that the user gives.
+
+    load: how its meshes are read.
+    """
+    from pipeline.run.resources import open_library
+
+    if info.identity.get("drawing", 1) != DRAWING:
+        return Sources(None, "the data set was made when the same seed gave other scenes")
+    try:
+        folders = backdrop_folders(info, layout.root)
+        lists = sku_list or listed_in(info, layout.root)
+        library = open_library(lists, folders, cache, load=load)
+        if library.catalog.hash != info.identity.get("sku_list"):
+            return Sources(None, "the SKU list has changed since the data set was made")
+        # Names first: a file of a stranger may name a folder of other things, which need not all be read.
+        if set(library.backdrops.names()) != set(info.backdrops) or library.backdrops.hashes() != info.backdrops:
+            return Sources(None, "the backdrops differ from those that the data set was made with")
+    except (SynthError, KeyError, OSError, ValueError, RuntimeError) as error:  # the last two: no path at all, or loops
+        return Sources(None, f"the catalogue cannot be opened ({str(error).splitlines()[0]}); give --sku-list")
+    return Sources(library, pictures=PictureSources(lists, folders, cache))
+
+
+def check_scenes(layout: Layout, info: DatasetInfo, library: Library, indices: Sequence[int]) -> Iterator[Violation]:
+    """Draws and traces the scenes again; every byte of the spec and every annotation must come out equal."""
+    from render.recipes import recipe_from_yaml
+    from render.sample import draw_scene
+
+    try:
+        streams = streams_of(info.identity, str(layout.info))
+        recipe = recipe_from_yaml(info.recipe, where=str(layout.info), streams=streams)
+        seed, views, width, height = (info.identity[name] for name in ("seed", "views", "width", "height"))
+    except SynthError as error:
+        yield Violation("dataset.json", f"the scenes cannot be drawn again: {error}")
+        return
+    for index in indices:
+        for view in range(views):
+            stem = stem_of(index, view)
+            if not layout.labels(stem).exists():
+                continue
+            if _size_of(layout.scene(stem)) != (width, height):  # told with the picture; not drawn at 8192 x 8192
+                yield Violation(f"scenes/{stem}.json", f"is of another size than {width} x {height}: not drawn again")
+                continue
+            try:
+                scene = draw_scene(
+                    library, recipe, seed=seed, index=index, view=view, width=width, height=height, streams=streams
+                )
+                yield from _compare(layout, library, stem, scene, info.extras)
+            except (SynthError, OSError) as error:
+                yield Violation(f"scenes/{stem}.json", f"cannot be drawn again: {error}")
+
+
+def _size_of(file: Path) -> tuple[object, object]:
+    """Width and height of the picture that a scene file asks for."""
+    try:
+        camera = read_json(file, DATASET_JSON, "the scene")["camera"]
+        return camera["width"], camera["height"]
+    except (SynthError, ValueError, KeyError, TypeError, RecursionError):
+        return None, None
+
+
+def _compare(
+    layout: Layout, library: Library, stem: str, scene: SceneSpec, extras: Sequence[str]
+) -> Iterator[Violation]:
+    from render.coco import annotation_record
+    from render.labels import annotate, trace_geometry
+
+    if read_file(layout.scene(stem), DATASET_JSON, "the scene") != scene.to_json().encode():
+        yield Violation(f"scenes/{stem}.json", "drawn again from catalogue, recipe, seed and index it differs")
+        return
+    geometry = trace_geometry(scene, library)
+    for kind in extras:
+        yield from _compare_extra(layout.extra(kind, stem), kind, EXTRAS[kind](scene, library, geometry))
+    traced = [annotation_record(item) for item in annotate(scene, geometry)]
+    try:
+        stored = read_json(layout.labels(stem), DATASET_JSON, "the labels")["annotations"]
+    except (SynthError, KeyError, TypeError):
+        return  # reported where all label files are read
+    if type(stored) is not list:
+        return
+    if json.loads(json.dumps(traced)) != stored:
+        yield Violation(
+            f"labels/{stem}.json", f"traced again they differ ({len(traced)} annotations, {len(stored)} stored)"
+        )
+
+
+def _compare_extra(file: Path, kind: str, traced: bytes) -> Iterator[Violation]:
+    stored = read_png(file, EXTRA_CHECKS[kind][1])
+    if isinstance(stored, str):
+        return  # told where all files are read
+    yield from compare_traced(stored, traced, kind, f"{kind}/{file.name}")
+
+
+def compare_traced(stored: NDArray[np.uint16], traced: bytes, kind: str, where: str) -> Iterator[Violation]:
+    """Every pixel of stored depth, normals or ids against the PNG that was traced again."""
+    fresh = decode_pixels(traced, UNCHANGED, where, "the picture")
+    if stored.shape != fresh.shape:
+        yield Violation(where, f"is {stored.shape[1]}x{stored.shape[0]} px, traced {fresh.shape[1]}x{fresh.shape[0]}")
+        return
+    off = np.abs(stored.astype(np.int32) - fresh)
+    if wrong := int((off > STEPS[kind]).reshape(*fresh.shape[:2], -1).any(axis=2).sum()):
+        told = (
+            f"traced again {count_of(wrong, 'pixel')} of {fresh.shape[0] * fresh.shape[1]} differ, by up to {off.max()}"
+        )
+        yield Violation(where, told)

@@ -1,0 +1,1 @@
+"""Worker processes: bounded, replaced when they die, stopped when they hang."""

@@ -1,0 +1,114 @@
+"""Meshes read in a process of their own: a file that crashes or hangs its reader ends that process and nothing else.
+
+Render workers are such processes themselves; this one is for commands that read meshes in the parent.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from types import TracebackType
+
+from assets.catalog.load import Sku
+from assets.catalog.sku_lists import Root
+from assets.errors import SynthError
+from assets.interrupt import hold_signals, ignore_signals
+from assets.library import load_product
+from assets.limits import MESH_MEMORY, MESH_SECONDS
+from assets.mesh.load import LoadedMesh
+
+
+class MeshProcess:
+    """Loads products as `load_product` does, in a process that is started when first needed and anew when it died."""
+
+    def __init__(self) -> None:
+        self._process: BaseProcess | None = None
+        self._link: Connection | None = None
+
+    def __enter__(self) -> MeshProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def __call__(self, sku: Sku, root: Root) -> LoadedMesh:
+        """The SKU's mesh. Raises SynthError where it cannot be used, also where reading it crashes or does not end."""
+        link = self._open()
+        where = str(root / sku.mesh)
+        try:
+            link.send((sku, root))
+            if not link.poll(MESH_SECONDS.most):
+                self._end()
+                raise SynthError(
+                    f"too large: {MESH_SECONDS.name}",
+                    where=where,
+                    expected=f"at most {MESH_SECONDS.most} (a limit of docs/limits.md)",
+                    hint=MESH_SECONDS.hint,
+                )
+            answer = link.recv()
+        except (EOFError, OSError) as error:
+            code = self._end()
+            hint = "open it in a 3D program and export it anew, GLB is the safest"
+            what = "the mesh file ends the program that reads it"
+            raise SynthError(what, where=where, found=f"exit code {code}", hint=hint) from error
+        if isinstance(answer, SynthError):
+            raise answer
+        if isinstance(answer, LoadedMesh):
+            return answer
+        raise SynthError("the mesh file cannot be read", where=where, found=str(answer))
+
+    def _open(self) -> Connection:
+        if self._link is None:
+            context = multiprocessing.get_context("spawn")
+            self._link, theirs = context.Pipe()
+            self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+            with hold_signals():
+                self._process.start()
+            theirs.close()  # so that the pipe ends when the process does
+        return self._link
+
+    def _end(self) -> int | None:
+        """Ends the process; returns its exit code."""
+        process, link, self._process, self._link = self._process, self._link, None, None
+        if link is None or process is None:
+            return None
+        link.close()
+        process.join(0.2)  # of a crash its own exit code is told
+        process.kill()
+        process.join()
+        return process.exitcode
+
+
+def _serve(link: Connection) -> None:
+    """Answers each (SKU, root) with its mesh, a SynthError or a sentence, until the pipe ends."""
+    ignore_signals()
+    _limit_memory()
+    with suppress(EOFError, OSError):
+        while True:
+            sku, root = link.recv()
+            link.send(_answer(sku, root))
+
+
+def _answer(sku: Sku, root: Root) -> LoadedMesh | SynthError | str:
+    try:
+        return load_product(sku, root)
+    except SynthError as error:
+        return error
+    except MemoryError:
+        return f"it needs more than {MESH_MEMORY.most:,} {MESH_MEMORY.name}, or than this machine has"
+    except Exception as error:
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def _limit_memory() -> None:
+    """Where the system knows such a limit; beyond it reading fails instead of the machine."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_DATA)
+        least = MESH_MEMORY.most if most == resource.RLIM_INFINITY else min(MESH_MEMORY.most, most)
+        resource.setrlimit(resource.RLIMIT_DATA, (least, most))

@@ -1,0 +1,1 @@
+"""The path-traced backend: Cycles through Blender's Python module."""

@@ -1,0 +1,153 @@
+"""The path-traced backend: Cycles through Blender's Python module.
+
+Meshes, textures, materials and HDRIs stay resident from scene to scene; objects, camera and lights are set up afresh
+for each, so that nothing of one scene is left in the next.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.files.scratch import scratch_folder
+from assets.library import Library
+from render.backends import Backend, RenderSettings
+from render.backends.cycles.camera import blender_matrix, set_camera
+from render.backends.cycles.edges import smooth_silhouettes
+from render.backends.cycles.lights import add_area_light, hdri_image, make_world, set_environment
+from render.backends.cycles.look import set_finish
+from render.backends.cycles.meshes import ResidentMeshes
+from render.backends.cycles.start import configure, configure_ids, device_name, read_exr, silence, start_blender
+from render.scene import SceneSpec
+from render.stage import mesh_of
+
+# A scan with its texture of 1024 x 1024 takes about 5 MB: room for a hundred products.
+MESH_BYTES = 512 * 2**20
+MOST_HDRIS = 8
+# From this many samples on, coverage is smooth as it comes.
+SMOOTH_BY_ITSELF = 64
+
+
+def open_backend(library: Library, settings: RenderSettings) -> Backend:
+    """A Cycles renderer. Raises SynthError where bpy does not load, or a GPU is asked for and absent."""
+    return CyclesBackend(library, settings)
+
+
+class CyclesBackend:
+    """One Blender scene of its own, with what is resident for it; close() removes all of it."""
+
+    def __init__(self, library: Library, settings: RenderSettings) -> None:
+        self._bpy = start_blender()
+        self._library, self._settings = library, settings
+        data = self._bpy.data
+        self._stage = data.collections.new("synth")
+        self._camera = data.objects.new("camera", data.cameras.new("camera"))
+        self._world = make_world(self._bpy, "synth")
+        self._picture = self._make_scene("synth")
+        configure(self._bpy, self._picture, settings)
+        self._picture.world = self._world
+        self._ids: Any = None
+        self._meshes = ResidentMeshes(self._bpy, limit=MESH_BYTES)
+        self._hdris: OrderedDict[str, Any] = OrderedDict()
+        self._folder = scratch_folder("cycles")
+
+    @property
+    def device(self) -> str:
+        """The processor or graphics card that Cycles computes on."""
+        return device_name(self._bpy, self._picture.cycles.device)
+
+    def render(self, scene: SceneSpec) -> NDArray[np.float32]:
+        """The scene by path tracing: (H, W, 4) float32, linear RGB premultiplied by coverage alpha."""
+        with self.staged(scene) as blender_scene:
+            picture = self._shoot(blender_scene)[: scene.camera.height, : scene.camera.width]
+        if self._settings.samples < SMOOTH_BY_ITSELF:
+            smooth_silhouettes(picture, scene, self._library)
+        # The denoiser leaves some 1e-5 of light where nothing is.
+        picture[picture[..., 3] == 0] = 0
+        return picture
+
+    @contextmanager
+    def staged(self, scene: SceneSpec) -> Iterator[Any]:
+        """Blender's scene with everything of `scene` in it, ready for bpy.ops.render.render; emptied afterwards."""
+        set_environment(self._world, self._hdri(scene.environment.hdri), scene.environment)
+        self._picture.cycles.seed = _seed(scene)
+        with self._placed(scene):
+            for light in scene.lights:
+                add_area_light(self._bpy, self._stage, light)
+            set_camera(self._picture, self._camera, scene.camera)
+            yield self._picture
+
+    def trace_ids(self, scene: SceneSpec) -> NDArray[np.int32]:
+        """Ids by Cycles' object index pass with one path through each pixel's centre, (H, W) int32."""
+        if self._ids is None:
+            self._ids = self._make_scene("synth ids")
+            configure_ids(self._bpy, self._ids, self._settings)
+        with self._placed(scene):
+            set_camera(self._ids, self._camera, scene.camera)
+            picture = self._shoot(self._ids)[: scene.camera.height, : scene.camera.width]
+        return np.rint(picture[..., 0]).astype(np.int32)
+
+    def close(self) -> None:
+        """Removes from Blender what this backend put there."""
+        data = self._bpy.data
+        self._meshes.clear()
+        scenes = [scene for scene in (self._picture, self._ids) if scene is not None]
+        data.batch_remove([*self._hdris.values(), self._stage, self._camera, self._camera.data, self._world, *scenes])
+        self._hdris.clear()
+        self._folder.cleanup()
+
+    def _make_scene(self, name: str) -> Any:
+        scene = self._bpy.data.scenes.new(name)
+        scene.collection.children.link(self._stage)
+        scene.collection.objects.link(self._camera)
+        scene.camera = self._camera
+        return scene
+
+    @contextmanager
+    def _placed(self, scene: SceneSpec) -> Iterator[None]:
+        """Puts the placements on the stage, and clears the stage afterwards."""
+        try:
+            for index, placement in enumerate(scene.placements, start=1):
+                mesh = self._meshes.take(mesh_of(self._library, placement))
+                item = self._bpy.data.objects.new("placement", mesh)
+                item.matrix_world = blender_matrix(placement.world_from_object)
+                item.pass_index = index
+                set_finish(item, placement.finish)
+                self._stage.objects.link(item)
+            yield
+        finally:
+            items = list(self._stage.objects)
+            lamps = [item.data for item in items if item.type == "LIGHT"]
+            self._bpy.data.batch_remove([*items, *lamps])
+            self._meshes.trim()
+
+    def _shoot(self, blender_scene: Any) -> NDArray[np.float32]:
+        # Without a window a render can be read back from a file only: uncompressed, it costs 0.02 s.
+        path = Path(self._folder.name) / "picture.exr"
+        blender_scene.render.filepath = str(path)
+        with silence():
+            self._bpy.ops.render.render(write_still=True, scene=blender_scene.name)
+        picture = read_exr(self._bpy, path)
+        path.unlink()  # a killed worker leaves no more than an empty folder
+        return picture
+
+    def _hdri(self, key: str) -> Any:
+        if key not in self._hdris:
+            self._hdris[key] = hdri_image(self._bpy, "hdri", self._library.backdrops.hdri(key))
+            if len(self._hdris) > MOST_HDRIS:
+                self._bpy.data.images.remove(self._hdris.popitem(last=False)[1])
+        self._hdris.move_to_end(key)
+        return self._hdris[key]
+
+
+def _seed(scene: SceneSpec) -> int:
+    """Cycles' seed for a scene: the same on every machine, different for each picture of a run."""
+    digest = hashlib.blake2b(f"{scene.seed} {scene.index} {scene.view}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big") & 0x7FFFFFFF

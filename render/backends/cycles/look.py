@@ -1,0 +1,132 @@
+"""Materials in Blender's terms: one per part of a mesh, shared by every placement of it.
+
+What differs between placements (tint, roughness) travels with the object, so no material is ever rebuilt.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.mesh.types import Material, Mesh
+from render.scene import Finish
+
+# Names of our own: Cycles finds black under a plain "color".
+COLOR_LAYER, UV_LAYER = "synth_color", "synth_uv"
+# What a finish says, as custom properties of an object: Cycles hands them to the material as attributes.
+TINT, ROUGHNESS, OWN_ROUGHNESS = "synth_tint", "synth_roughness", "synth_own_roughness"
+# Ink, paper, plastic and varnish all lie near 1.5.
+IOR = 1.5
+
+
+def set_finish(item: Any, finish: Finish) -> None:
+    """Stores how a placement differs from its mesh's own look on its object."""
+    item[TINT] = list(finish.tint)
+    item[ROUGHNESS] = 0.0 if finish.roughness is None else float(finish.roughness)
+    item[OWN_ROUGHNESS] = 1.0 if finish.roughness is None else 0.0
+
+
+def texture_image(bpy: Any, name: str, texture: NDArray[np.uint8]) -> Any:
+    """A texture (H, W, 4) uint8, sRGB + alpha, as an image of Blender's."""
+    height, width = texture.shape[:2]
+    image = bpy.data.images.new(name, width, height, alpha=True)
+    image.alpha_mode = "CHANNEL_PACKED"  # colour counts even where alpha is 0: a solid surface ignores alpha
+    image.pixels.foreach_set((texture[::-1].astype(np.float32) / 255.0).ravel())
+    return image
+
+
+def make_material(bpy: Any, name: str, mesh: Mesh, look: Material, image: Any) -> Any:
+    """The material of one part: texture * base colour * vertex colours * tint on a dielectric or a metal."""
+    material = bpy.data.materials.new(name)
+    material.use_nodes = True
+    tree = material.node_tree
+    tree.nodes.clear()
+    surface = tree.nodes.new("ShaderNodeBsdfPrincipled")
+    surface.inputs["IOR"].default_value = IOR
+    surface.inputs["Metallic"].default_value = look.metallic
+    texel = _texel(tree, image) if image is not None and mesh.uv is not None else None
+    paint = _vertex_colors(tree) if mesh.colors is not None else None
+    tree.links.new(_base_color(tree, look, texel, paint), surface.inputs["Base Color"])
+    tree.links.new(_roughness(tree, look.roughness), surface.inputs["Roughness"])
+    shader = surface.outputs["BSDF"]
+    if look.alpha_cutoff is not None:
+        shader = _cut_out(tree, look, texel, paint, shader)
+    output = tree.nodes.new("ShaderNodeOutputMaterial")
+    tree.links.new(shader, output.inputs["Surface"])
+    return material
+
+
+def _texel(tree: Any, image: Any) -> Any:
+    uv, texel = tree.nodes.new("ShaderNodeUVMap"), tree.nodes.new("ShaderNodeTexImage")
+    uv.uv_map = UV_LAYER
+    texel.image, texel.interpolation, texel.extension = image, "Linear", "REPEAT"
+    tree.links.new(uv.outputs["UV"], texel.inputs["Vector"])
+    return texel
+
+
+def _vertex_colors(tree: Any) -> Any:
+    paint = tree.nodes.new("ShaderNodeVertexColor")
+    paint.layer_name = COLOR_LAYER
+    return paint
+
+
+def _object_attribute(tree: Any, name: str) -> Any:
+    attribute = tree.nodes.new("ShaderNodeAttribute")
+    attribute.attribute_type, attribute.attribute_name = "OBJECT", name
+    return attribute
+
+
+def _base_color(tree: Any, look: Material, texel: Any, paint: Any) -> Any:
+    """The socket of the product of all that colours the surface."""
+    color = _object_attribute(tree, TINT).outputs["Vector"]
+    fixed = tree.nodes.new("ShaderNodeCombineXYZ")
+    for socket, value in zip(fixed.inputs, look.base_color[:3], strict=True):
+        socket.default_value = value
+    factors = [fixed.outputs["Vector"], *(node.outputs["Color"] for node in (texel, paint) if node is not None)]
+    for factor in factors:
+        product = tree.nodes.new("ShaderNodeVectorMath")
+        product.operation = "MULTIPLY"
+        tree.links.new(color, product.inputs[0])
+        tree.links.new(factor, product.inputs[1])
+        color = product.outputs["Vector"]
+    return color
+
+
+def _roughness(tree: Any, roughness: float) -> Any:
+    """The socket of own * material's roughness + the finish's (which is 0 where it has none)."""
+    own = _object_attribute(tree, OWN_ROUGHNESS).outputs["Fac"]
+    finish = _object_attribute(tree, ROUGHNESS).outputs["Fac"]
+    blend = tree.nodes.new("ShaderNodeMath")
+    blend.operation = "MULTIPLY_ADD"
+    blend.inputs[1].default_value = roughness
+    tree.links.new(own, blend.inputs[0])
+    tree.links.new(finish, blend.inputs[2])
+    return blend.outputs[0]
+
+
+def _cut_out(tree: Any, look: Material, texel: Any, paint: Any, shader: Any) -> Any:
+    """Nothing where alpha is below the cut-off, `shader` elsewhere: the rule that labels are traced by."""
+    alpha = tree.nodes.new("ShaderNodeValue")
+    alpha.outputs[0].default_value = look.base_color[3]
+    opacity = alpha.outputs[0]
+    for node in (texel, paint):
+        if node is not None:
+            product = _math(tree, "MULTIPLY", opacity)
+            tree.links.new(node.outputs["Alpha"], product.inputs[1])
+            opacity = product.outputs[0]
+    hole = _math(tree, "LESS_THAN", opacity)
+    hole.inputs[1].default_value = look.alpha_cutoff
+    mix, nothing = tree.nodes.new("ShaderNodeMixShader"), tree.nodes.new("ShaderNodeBsdfTransparent")
+    tree.links.new(hole.outputs[0], mix.inputs[0])
+    tree.links.new(shader, mix.inputs[1])
+    tree.links.new(nothing.outputs["BSDF"], mix.inputs[2])
+    return mix.outputs["Shader"]
+
+
+def _math(tree: Any, operation: str, value: Any) -> Any:
+    node = tree.nodes.new("ShaderNodeMath")
+    node.operation = operation
+    tree.links.new(value, node.inputs[0])
+    return node

@@ -1,0 +1,109 @@
+"""Meshes kept resident in Blender: built once per Mesh.key, shared by placements, bounded in memory."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from assets.mesh.types import Mesh
+from render.backends.cycles.look import COLOR_LAYER, UV_LAYER, make_material, texture_image
+
+
+@dataclass(frozen=True)
+class _Resident:
+    mesh: Any
+    materials: tuple[Any, ...]
+    images: tuple[Any, ...]
+    size: int
+
+
+class ResidentMeshes:
+    """Blender's copies of meshes, textures and materials; the least recently used go once `limit` bytes are passed."""
+
+    def __init__(self, bpy: Any, *, limit: int) -> None:
+        self._bpy, self._limit = bpy, limit
+        self._kept: OrderedDict[str, _Resident] = OrderedDict()
+
+    def take(self, mesh: Mesh) -> Any:
+        """Blender's copy of `mesh`, built where it is not there yet."""
+        if mesh.key not in self._kept:
+            self._kept[mesh.key] = _build(self._bpy, mesh)
+        self._kept.move_to_end(mesh.key)
+        return self._kept[mesh.key].mesh
+
+    def trim(self) -> None:
+        """Frees what was used longest ago, down to the limit; call it when no object uses a mesh."""
+        total = sum(resident.size for resident in self._kept.values())
+        while total > self._limit:
+            _, oldest = self._kept.popitem(last=False)
+            total -= oldest.size
+            self._free(oldest)
+
+    def clear(self) -> None:
+        """Frees everything."""
+        for resident in self._kept.values():
+            self._free(resident)
+        self._kept.clear()
+
+    def _free(self, resident: _Resident) -> None:
+        self._bpy.data.batch_remove([resident.mesh, *resident.materials, *resident.images])
+
+
+def _build(bpy: Any, mesh: Mesh) -> _Resident:
+    name = mesh.key[:48]  # Blender cuts names at 63 characters
+    data = bpy.data.meshes.new(name)
+    _fill(data, mesh)
+    images: dict[int, Any] = {}
+    materials = []
+    for part in mesh.parts:
+        texture = part.material.texture
+        if texture is not None and mesh.uv is not None and id(texture) not in images:
+            images[id(texture)] = texture_image(bpy, name, texture)
+        materials.append(make_material(bpy, name, mesh, part.material, images.get(id(texture))))
+        data.materials.append(materials[-1])
+    size = (
+        mesh.vertices.nbytes * 4
+        + mesh.faces.nbytes * 4
+        + sum(4 * image.size[0] * image.size[1] for image in images.values())
+    )
+    return _Resident(data, tuple(materials), tuple(images.values()), size)
+
+
+def _fill(data: Any, mesh: Mesh) -> None:
+    # A face with a corner twice has no area: labels cannot see it, and Blender's edges would break over it.
+    a, b, c = mesh.faces.T
+    solid = (a != b) & (b != c) & (c != a)
+    corners = np.ascontiguousarray(mesh.faces[solid]).ravel()
+    count = len(corners) // 3
+    data.vertices.add(len(mesh.vertices))
+    data.vertices.foreach_set("co", mesh.vertices.ravel())
+    data.loops.add(3 * count)
+    data.loops.foreach_set("vertex_index", corners)
+    data.polygons.add(count)
+    data.polygons.foreach_set("loop_start", np.arange(0, 3 * count, 3, dtype=np.int32))
+    data.polygons.foreach_set("material_index", _slots(mesh)[solid])
+    if mesh.uv is not None:
+        data.uv_layers.new(name=UV_LAYER).uv.foreach_set("vector", mesh.uv[corners].ravel())
+    if mesh.colors is not None:
+        layer = data.color_attributes.new(COLOR_LAYER, "FLOAT_COLOR", "POINT")
+        layer.data.foreach_set("color", _linear(mesh.colors).ravel())
+    data.update(calc_edges=True)
+    data.normals_split_custom_set_from_vertices(mesh.normals)
+
+
+def _slots(mesh: Mesh) -> np.ndarray:
+    """The part of each face, (F,) int32."""
+    return np.repeat(np.arange(len(mesh.parts)), [part.face_stop - part.face_start for part in mesh.parts]).astype(
+        np.int32
+    )
+
+
+def _linear(colors: np.ndarray) -> np.ndarray:
+    """sRGB vertex colours (V, 4) uint8 as linear (V, 4) float32; alpha stays as it is."""
+    values = colors.astype(np.float64) / 255.0
+    rgb = values[:, :3]
+    values[:, :3] = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return values.astype(np.float32)

@@ -1,0 +1,1 @@
+"""The raster backend: OpenGL through pyrender's EGL context."""

@@ -1,0 +1,58 @@
+"""Pictures made ready for minification: what no triangle uses takes the colour of the nearest part that one does.
+
+Scans keep the room between the charts of their atlas black; without this, mipmaps draw each seam as a dark line.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.mesh.types import Mesh, Part
+from render.backends.raster.gl import GL, Program, Target, draw_faces
+
+# Beyond the unit square a picture repeats and every texel may be in use.
+OUTSIDE = 0.01
+
+
+def spread_colors(picture: NDArray[np.uint8], used: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """`picture` (H, W, 4) with the colour of the nearest used texel (H, W) in all that are not; alpha stays."""
+    if used.all() or not used.any():
+        return picture
+    import cv2
+
+    unused = ~used
+    _, labels = cv2.distanceTransformWithLabels(unused.view(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
+    outside = np.flatnonzero(unused)
+    # Every used texel is its own label's origin; labels count them row by row, from 1.
+    origin = np.flatnonzero(used)[labels.ravel()[outside] - 1]
+    spread = picture.copy()
+    spread.reshape(-1, 4)[outside, :3] = picture.reshape(-1, 4)[origin, :3]
+    return spread
+
+
+def used_texels(mesh: Mesh, parts: list[Part], vertex_array: int, program: Program, size: tuple[int, int]) -> NDArray:
+    """Which texels of a (height, width) picture the parts' triangles cover, (height, width) bool.
+
+    vertex_array: the mesh on the device. program: unwrap.vert and unwrap.frag.
+    """
+    height, width = size
+    faces = np.concatenate([mesh.faces[part.face_start : part.face_stop] for part in parts])
+    if mesh.uv is None or not len(faces) or _repeats(mesh.uv[faces]):
+        return np.ones(size, bool)
+    target = Target(width, height, (GL.GL_RGBA8,))
+    target.bind()
+    GL.glDisable(GL.GL_DEPTH_TEST)
+    GL.glDisable(GL.GL_CULL_FACE)
+    GL.glClearBufferfv(GL.GL_COLOR, 0, np.zeros(4, np.float32))
+    program.use()
+    GL.glBindVertexArray(vertex_array)
+    for part in parts:
+        draw_faces(part.face_start, part.face_stop)
+    used = target.read()[..., 0] > 0
+    target.delete()
+    return used
+
+
+def _repeats(uv: NDArray[np.float32]) -> bool:
+    return bool(uv.min() < -OUTSIDE or uv.max() > 1 + OUTSIDE)

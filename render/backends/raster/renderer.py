@@ -1,0 +1,379 @@
+"""The passes of the raster backend: surfaces, shadow maps, masks, light.
+
+What is seen is drawn first with a cheap shader (a scan has more triangles than the picture has pixels for them), lit
+afterwards once per pixel.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from render.backends import RenderSettings
+from render.backends.raster.environment import EnvironmentLight, fit_environment
+from render.backends.raster.gl import GL, Context, Program, Target, draw_faces, upload_levels
+from render.backends.raster.lights import (
+    MOST_AREAS,
+    MOST_GROUNDS,
+    MOST_LIGHTS,
+    MOST_SUNS,
+    LightRig,
+    rig_lights,
+)
+from render.backends.raster.meshes import GpuMesh, MeshStore
+from render.backends.raster.scene import caster_ball, ground_of, shadow_casters
+from render.geometry import camera_from_world, transform
+from render.scene import Camera, Placement, SceneSpec
+from render.stage import mesh_of
+
+if TYPE_CHECKING:
+    from assets.library import Library
+
+# Texels along a shadow map, which covers all that stands: 2 mm each on a laid table. Against path tracing 1024 of
+# them came no closer (error 4.15 for 4.16 of 255), and took a third of the frame longer in software.
+SHADOW_MAP = 512
+# Square pixels: four samples miss a hole that small, and nothing behind it shows through a back that is left out.
+SEEN_HOLE = 0.1
+# Squared diagonals: about three texels of a shadow map.
+SHADOWED_HOLE = 3e-5
+# Metres. What comes nearer to the camera may be cut open by the near plane, and show its inside.
+NEAREST_CULLED = 0.01
+# Metres: more than shadow shells lie beside the full mesh (0.3 mm on the scans), or surfaces shade themselves.
+DEPTH_BIAS = 0.0008
+# Metres; nearer than two thirds of it counts in full: less and tall things did not darken the table at their feet.
+OCCLUSION_RADIUS = 0.35
+# How far the table counts as hiding the sky from what stands on it: its light is reckoned already, save in crevices.
+# Of 0, 0.3, 0.5, 0.8 and 1 the first two came closest to path tracing.
+GROUND_OCCLUSION = 0.3
+# Contact shadows: at its foot a thing gets this share of the ground's light, most of it from this height on, metres. Of
+# 0.08 and 0.15 m the latter came closer to path tracing (benchmarks/contact_shadows.py).
+CONTACT_LEAST, CONTACT_HEIGHT = 0.5, 0.15
+# Share of each neighbour in a pixel; with the pixel's own box a filter of 0.38 px standard deviation. Of 0, 0.03 and
+# 0.07 it came closest to pictures rendered at three times the size and shrunk; 0.07 cost a tenth of the print's detail.
+SOFTNESS = 0.03
+MEMORY_LIMIT = 768 << 20
+KEPT_ENVIRONMENTS = 16
+
+
+class RasterBackend:
+    """Draws SceneSpecs in one GL context; meshes, pictures and environments stay on the device between scenes."""
+
+    def __init__(self, library: Library, settings: RenderSettings, context: Context) -> None:
+        self._library = library
+        self._context = context
+        self._samples = 4 if settings.samples >= 4 else 1
+        self._scale = max(int(np.sqrt(settings.samples / 4)), 1)
+        self._store = MeshStore(library, MEMORY_LIMIT, software=context.is_software())
+        self._programs = _compile(self._samples)
+        self._shadow_maps = Target(SHADOW_MAP, SHADOW_MAP, (GL.GL_DEPTH_COMPONENT32F,), layers=MOST_LIGHTS)
+        self._targets: dict[str, Target] = {}
+        self._size = (0, 0)
+        self._environments: dict[str, tuple[EnvironmentLight, int]] = {}
+        self._empty = int(GL.glGenVertexArrays(1))
+        GL.glVertexAttrib4f(3, 1.0, 1.0, 1.0, 1.0)  # the colour of meshes without vertex colours
+
+    @property
+    def device(self) -> str:
+        """What draws, as the driver calls itself."""
+        self._context.make_current()
+        return self._context.name()
+
+    def render(self, scene: SceneSpec) -> NDArray[np.float32]:
+        """The scene without background and sensor: (H, W, 4) float32, linear RGB premultiplied by coverage alpha."""
+        self._context.make_current()
+        camera = _enlarged(scene.camera, self._scale)
+        self._resize(camera.width, camera.height)
+        meshes = self._fetch(scene.placements)
+        environment, reflections = self._environment(scene.environment.hdri)
+        rig = rig_lights(scene, environment, caster_ball(scene.placements, meshes), ground_of(scene.placements, meshes))
+        self._draw_surfaces(camera, scene.placements, meshes)
+        self._draw_shadows(rig, scene.placements, meshes)
+        self._draw_masks(camera, rig)
+        self._smooth_masks()
+        self._shade(camera, rig, reflections)
+        picture = self._targets["light"].read()
+        GL.glUseProgram(0)
+        if self._scale > 1:
+            rows, columns = scene.camera.height, scene.camera.width
+            picture = picture.reshape(rows, self._scale, columns, self._scale, 4).mean(axis=(1, 3), dtype=np.float32)
+        return picture if self._samples == 1 else _soften(picture)
+
+    def trace_ids(self, scene: SceneSpec) -> NDArray[np.int32]:
+        """(H, W) int32 instance ids at pixel centres, without antialiasing: the proof of this backend's framing."""
+        self._context.make_current()
+        camera = scene.camera
+        meshes = self._fetch(scene.placements)
+        target = Target(camera.width, camera.height, (GL.GL_R32I,), depth=True)
+        target.bind()
+        self._clear_depth()
+        GL.glClearBufferiv(GL.GL_COLOR, 0, np.zeros(4, np.int32))
+        program = self._programs["ids"]
+        program.use()
+        self._draw_placements(program, camera, scene.placements, meshes)
+        ids = target.read()
+        target.delete()
+        return ids
+
+    def close(self) -> None:
+        """Frees everything on the device; the backend is of no use afterwards."""
+        self._context.make_current()
+        self._store.close()
+        for target in [self._shadow_maps, *self._targets.values()]:
+            target.delete()
+        for program in self._programs.values():
+            program.delete()
+        for _, texture in self._environments.values():
+            GL.glDeleteTextures([texture])
+        GL.glDeleteVertexArrays(1, [self._empty])
+        self._context.delete_context()
+
+    def _fetch(self, placements: tuple[Placement, ...]) -> list[GpuMesh]:
+        return self._store.fetch([mesh_of(self._library, placement) for placement in placements])
+
+    def _resize(self, width: int, height: int) -> None:
+        if self._size == (width, height):
+            return
+        for target in self._targets.values():
+            target.delete()
+        surface = (GL.GL_RGBA16F, GL.GL_RGBA16F, GL.GL_RG32F)
+        self._targets = {
+            "surface": Target(width, height, surface, samples=self._samples, depth=True),
+            "masks": Target(width, height, (GL.GL_RGBA8,) * 3),
+            "masks2": Target(width, height, (GL.GL_RGBA8,) * 3),
+            "light": Target(width, height, (GL.GL_RGBA32F,)),
+        }
+        self._size = (width, height)
+
+    def _environment(self, key: str) -> tuple[EnvironmentLight, int]:
+        if key not in self._environments:
+            if len(self._environments) >= KEPT_ENVIRONMENTS:
+                _, texture = self._environments.pop(next(iter(self._environments)))
+                GL.glDeleteTextures([texture])
+            light = fit_environment(self._library.backdrops.hdri(key), suns=MOST_SUNS)
+            self._environments[key] = (light, upload_levels(light.levels))
+        return self._environments[key]
+
+    def _clear_depth(self) -> None:
+        GL.glEnable(GL.GL_DEPTH_TEST)
+        GL.glDepthMask(GL.GL_TRUE)
+        GL.glDepthFunc(GL.GL_LESS)
+        GL.glDisable(GL.GL_BLEND)
+        # Rows run downwards here, so what is counter-clockwise in the mesh is clockwise to GL.
+        GL.glFrontFace(GL.GL_CW)
+        GL.glClearBufferfv(GL.GL_DEPTH, 0, np.ones(1, np.float32))
+
+    def _draw_surfaces(self, camera: Camera, placements: tuple[Placement, ...], meshes: list[GpuMesh]) -> None:
+        target = self._targets["surface"]
+        target.bind()
+        GL.glEnable(GL.GL_MULTISAMPLE)
+        self._clear_depth()
+        for slot in range(3):
+            GL.glClearBufferfv(GL.GL_COLOR, slot, np.zeros(4, np.float32))
+        program = self._programs["surface"]
+        program.use()
+        self._draw_placements(program, camera, placements, meshes)
+
+    def _draw_placements(
+        self, program: Program, camera: Camera, placements: tuple[Placement, ...], meshes: list[GpuMesh]
+    ) -> None:
+        """Every placement, nearest first (what is hidden then costs little), ids by position."""
+        view = camera_from_world(camera)
+        poses = [view @ placement.world_from_object for placement in placements]
+        depths = [transform(pose, mesh.corners)[:, 2] for pose, mesh in zip(poses, meshes, strict=True)]
+        projection = projection_of(camera, depths)
+        flat = program is self._programs["ids"]
+        for index in sorted(range(len(placements)), key=lambda k: float(depths[k].max())):
+            mesh, finish = meshes[index], placements[index].finish
+            program.set("clip_from_object", projection @ poses[index])
+            if flat:
+                program.set("instance", index + 1)
+            else:
+                program.set("instance", float(index + 1))
+                program.set("camera_from_object", poses[index])
+                program.set("world_from_object", placements[index].world_from_object[:3, :3])
+            diagonal = _diagonal_px(camera, mesh, depths[index])
+            arrays, faces = mesh.shape.level(diagonal)
+            _cull_backs(arrays.holes * diagonal**2 < SEEN_HOLE)
+            GL.glBindVertexArray(arrays.vertex_array)
+            for chunk in mesh.chunks_of(arrays, faces):
+                material = chunk.material
+                program.set("base_color", material.base_color * [*finish.tint, 1.0])
+                program.set("cutoff", chunk.cutoff)
+                program.bind_texture("picture", chunk.texture)
+                if not flat:
+                    program.set(
+                        "roughness", float(material.roughness if finish.roughness is None else finish.roughness)
+                    )
+                    program.set("metallic", float(material.metallic))
+                draw_faces(chunk.start, chunk.stop)
+        GL.glBindVertexArray(0)
+
+    def _draw_shadows(self, rig: LightRig, placements: tuple[Placement, ...], meshes: list[GpuMesh]) -> None:
+        program = self._programs["shadow"]
+        program.use()
+        casters = shadow_casters(placements, meshes)
+        # What stands between the light and its near plane casts its shadow all the same.
+        GL.glEnable(GL.GL_DEPTH_CLAMP)
+        for layer, view in enumerate(rig.shadows):
+            self._shadow_maps.bind(layer)
+            self._clear_depth()
+            for placement, mesh in casters:
+                program.set("clip_from_object", view.clip_from_world @ placement.world_from_object)
+                shell, _ = mesh.shape.shell
+                _cull_backs(shell.holes < SHADOWED_HOLE)
+                GL.glBindVertexArray(shell.vertex_array)
+                for chunk in mesh.shell_chunks:
+                    program.set("cutoff", chunk.cutoff)
+                    if chunk.cutoff >= 0:
+                        program.bind_texture("picture", chunk.texture)
+                    draw_faces(chunk.start, chunk.stop)
+        GL.glDisable(GL.GL_DEPTH_CLAMP)
+        GL.glBindVertexArray(0)
+
+    def _start_screen_pass(self, name: str, target: str) -> Program:
+        self._targets[target].bind()
+        GL.glDisable(GL.GL_DEPTH_TEST)
+        _cull_backs(False)
+        program = self._programs[name]
+        program.use()
+        GL.glBindVertexArray(self._empty)
+        return program
+
+    def _bind_surface(self, program: Program, *names: str) -> None:
+        slots = {"colors": 0, "normals": 1, "places": 2}
+        for name in names:
+            texture = self._targets["surface"].textures[slots[name]]
+            program.bind_texture(name, texture, GL.GL_TEXTURE_2D_MULTISAMPLE)
+
+    def _bind_masks(self, program: Program, target: str) -> None:
+        for name, texture in zip(("first", "second", "third"), self._targets[target].textures, strict=True):
+            program.bind_texture(name, texture)
+
+    def _draw_masks(self, camera: Camera, rig: LightRig) -> None:
+        program = self._start_screen_pass("masks", "masks")
+        self._bind_surface(program, "normals", "places")
+        program.bind_texture("shadows", self._shadow_maps.textures[0], GL.GL_TEXTURE_2D_ARRAY)
+        _set_camera(program, camera)
+        program.set("light_count", len(rig.shadows))
+        program.set("ground_count", len(rig.ground_heights))
+        if rig.ground_heights:
+            program.set("ground_height", rig.ground_heights)
+        if rig.shadows:
+            program.set("ground_weight", rig.ground_weight)
+            program.set("light_from_world", np.array([view.light_from_world for view in rig.shadows]))
+            program.set("light_lens", np.array([view.lens for view in rig.shadows]))
+            program.set("light_size", np.array([view.size for view in rig.shadows]))
+        suns = [view for view in rig.shadows if not view.lens[3]]
+        # A texel and a half of the shadow map.
+        program.set("normal_bias", 1.5 / (suns[0].lens[0] * SHADOW_MAP) if suns else 0.001)
+        program.set("depth_bias", DEPTH_BIAS)
+        program.set("occlusion_radius", OCCLUSION_RADIUS)
+        program.set("ground_occlusion", GROUND_OCCLUSION)
+        program.set("contact_height", CONTACT_HEIGHT)
+        program.set("contact_least", CONTACT_LEAST)
+        GL.glDrawArrays(GL.GL_TRIANGLES, 0, 3)
+
+    def _smooth_masks(self) -> None:
+        for source, target, axis in (("masks", "masks2", (1, 0)), ("masks2", "masks", (0, 1))):
+            program = self._start_screen_pass("smooth", target)
+            self._bind_surface(program, "places")
+            self._bind_masks(program, source)
+            program.set("axis", axis)
+            GL.glDrawArrays(GL.GL_TRIANGLES, 0, 3)
+
+    def _shade(self, camera: Camera, rig: LightRig, reflections: int) -> None:
+        program = self._start_screen_pass("shade", "light")
+        self._bind_surface(program, "colors", "normals", "places")
+        self._bind_masks(program, "masks")
+        program.bind_texture("reflections", reflections)
+        _set_camera(program, camera)
+        _set_rig(program, rig)
+        GL.glDrawArrays(GL.GL_TRIANGLES, 0, 3)
+
+
+def _diagonal_px(camera: Camera, mesh: GpuMesh, depths: NDArray[np.float64]) -> float:
+    """The most pixels that the diagonal of the mesh's box can have; inf where the near plane may cut it open."""
+    nearest = float(depths.min())
+    length = float(np.linalg.norm(np.ptp(mesh.corners, axis=0)))
+    return max(camera.K[0, 0], camera.K[1, 1]) * length / nearest if nearest > NEAREST_CULLED else np.inf
+
+
+def _cull_backs(hidden: bool) -> None:
+    """Leaves out back faces where none can be seen: half of all triangles, and in software half of the time."""
+    if hidden:
+        GL.glEnable(GL.GL_CULL_FACE)
+    else:
+        GL.glDisable(GL.GL_CULL_FACE)
+
+
+def _compile(samples: int) -> dict[str, Program]:
+    defines = {"MOST_LIGHTS": MOST_LIGHTS, "MOST_AREAS": MOST_AREAS, "MOST_GROUNDS": MOST_GROUNDS, "SAMPLES": samples}
+    return {
+        "surface": Program("surface.vert", "surface.frag"),
+        "ids": Program("surface.vert", "ids.frag"),
+        "shadow": Program("shadow.vert", "shadow.frag"),
+        "masks": Program("screen.vert", "masks.frag", defines),
+        "smooth": Program("screen.vert", "smooth.frag"),
+        "shade": Program("screen.vert", "shade.frag", defines),
+    }
+
+
+def _enlarged(camera: Camera, scale: int) -> Camera:
+    if scale == 1:
+        return camera
+    grown = camera.K * np.array([[scale], [scale], [1.0]])
+    return Camera(camera.width * scale, camera.height * scale, grown, camera.world_from_camera)
+
+
+def _soften(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The picture through a filter a little wider than the pixel: four samples in a box leave steps in outlines."""
+    import cv2
+
+    kernel = np.array([SOFTNESS, 1 - 2 * SOFTNESS, SOFTNESS], np.float32)
+    return cv2.sepFilter2D(picture, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
+
+
+def projection_of(camera: Camera, depths: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """GL's clip_from_camera (4, 4) of the pinhole K, exact to the pixel; row 0 of the framebuffer is the picture's top.
+
+    depths: of the corners of everything in the scene; the clip planes enclose what lies in front of the camera.
+    """
+    every = np.concatenate([*depths, [1.0]])
+    far = max(float(every.max()) * 1.05, 0.1)
+    near = float(np.clip(every.min() * 0.9, 2e-3, far / 2))
+    intrinsics = camera.K
+    projection = np.zeros((4, 4))
+    projection[0, 0], projection[0, 2] = 2 * intrinsics[0, 0] / camera.width, 2 * intrinsics[0, 2] / camera.width - 1
+    projection[1, 1], projection[1, 2] = 2 * intrinsics[1, 1] / camera.height, 2 * intrinsics[1, 2] / camera.height - 1
+    projection[2, 2], projection[2, 3] = (far + near) / (far - near), -2 * far * near / (far - near)
+    projection[3, 2] = 1.0
+    return projection
+
+
+def _set_camera(program: Program, camera: Camera) -> None:
+    intrinsics = camera.K
+    program.set("lens", np.array([intrinsics[0, 0], intrinsics[1, 1], intrinsics[0, 2], intrinsics[1, 2]]))
+    program.set("world_from_camera", camera.world_from_camera)
+
+
+def _set_rig(program: Program, rig: LightRig) -> None:
+    program.set("hdri_from_world", rig.hdri_from_world)
+    program.set("environment_gain", rig.gain)
+    program.set("harmonics", rig.harmonics)
+    program.set("ground", rig.ground)
+    program.set("ground_sunlit", rig.ground_sunlit)
+    program.set("ground_share", rig.ground_share)
+    program.set("last_level", 4.0)
+    program.set("rest_weight", rig.rest_weight)
+    program.set("sun_count", len(rig.sun_direction))
+    if len(rig.sun_direction):
+        program.set("sun_direction", rig.sun_direction)
+        program.set("sun_irradiance", rig.sun_irradiance)
+        program.set("sun_radius", rig.sun_radius)
+    program.set("area_count", len(rig.area_pose))
+    if len(rig.area_pose):
+        program.set("world_from_area", rig.area_pose)
+        program.set("area_light", rig.area_light)
+        program.set("area_size", rig.area_size)

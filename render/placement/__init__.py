@@ -1,0 +1,1 @@
+"""Things set on surfaces: touching, never intersecting."""

@@ -1,0 +1,281 @@
+"""Setting things on a table: touching, never intersecting, each in a pose in which it rests, some upon others.
+
+Every thing is its convex hull; distances come from FCL's GJK. A thing is pushed towards its neighbours by conservative
+advancement (Mirtich 1996): it moves by its distance to all others until that is under the gap, so it cannot pass
+through one. What is drawn here is a pure function of the generator that is handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.mesh.rest import Rest
+from render.placement.arrangement import GAP, Arrangement, footprint
+
+TRIES = 24
+LEAN_TRIES = 8
+# A thing that is still not off its balance at this tilt is too squat to lean.
+MOST_TILT = np.radians(40)
+# Others than copies are set upon something so many times as rarely.
+STACK_OTHERS = 0.25
+# Copies stand as the first one does, but for so much, standard deviation; one in so many stands as it likes.
+ROW_TURN, FREE_COPIES = np.radians(4), 0.25
+
+Manner = Literal["stand", "lie", "lean"]
+
+
+@dataclass(frozen=True, eq=False)
+class Thing:
+    """Something to set down. shape: hull and stable poses. manner: how it shall rest.
+
+    turn: about the vertical, radians from how it rests. lying: 0..1, which of its poses lying down, on the line of
+    their weights. None leaves either to chance. stands: whether it can stand where it finds nothing to lean on; else it
+    lies. copy_of: which of the things set down before it is another copy of; it is set upon it or beside it.
+    """
+
+    shape: Rest
+    manner: Manner = "stand"
+    turn: float | None = None
+    lying: float | None = None
+    stands: bool = True
+    copy_of: int | None = None
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How an arrangement is built.
+
+    touch, occlude: chances that a thing is pushed against a neighbour, or set before or behind one for the camera.
+    density: share of the area of the arrangement's circle that products cover. tilt: how far a leaning thing is tilted
+    beyond its balance, least and most, radians.
+    view_azimuth: direction in which the camera looks, radians from +X, for `occlude`. stack: chance that a copy is set
+    upon another where that can carry it. compact: of so many possible positions the one nearest to the middle is taken.
+    """
+
+    touch: float
+    occlude: float
+    density: float
+    tilt: tuple[float, float]
+    view_azimuth: float
+    stack: float = 0.0
+    compact: int = 1
+
+
+def resting_pose(shape: Rest, rotation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """world_from_object (4, 4) with that rotation, lowest point on z = 0, the hull's box centred on the origin."""
+    turned = shape.hull_vertices @ rotation.T
+    low, high = turned.min(axis=0), turned.max(axis=0)
+    pose = np.eye(4)
+    pose[:3, :3] = rotation
+    pose[:3, 3] = [-(low[0] + high[0]) / 2, -(low[1] + high[1]) / 2, -low[2]]
+    return pose
+
+
+def arrange(things: Sequence[Thing], habits: Habits, *, rng: np.random.Generator) -> tuple[NDArray[np.float64], ...]:
+    """world_from_object (4, 4) of each thing, in order, about the origin, on z = 0 or upon one before it.
+
+    Every thing finds its place.
+    """
+    arrangement = Arrangement()
+    radius = _radius_for(things, habits.density)
+    copies: dict[int, list[int]] = {}
+    for number, thing in enumerate(things):
+        stacked, upon = _set_upon(thing, arrangement, habits, copies, rng) if habits.stack else (None, None)
+        if stacked is None and thing.copy_of is not None:
+            stacked = _set_beside(thing, arrangement, rng)
+        pose = _set_down(thing, arrangement, habits, radius, rng) if stacked is None else stacked
+        arrangement.add(thing.shape, pose, upon)
+        copies.setdefault(number if thing.copy_of is None else thing.copy_of, []).append(number)
+    return tuple(arrangement.pose(number) for number in range(len(things)))
+
+
+def _set_upon(
+    thing: Thing, arrangement: Arrangement, habits: Habits, copies: dict[int, list[int]], rng: np.random.Generator
+) -> tuple[NDArray[np.float64] | None, int | None]:
+    """A copy upon one of its like, rarely another thing upon any; and which one. None, None where that is not to be."""
+    chance = habits.stack * (1.0 if thing.copy_of is not None else STACK_OTHERS)
+    if rng.random() >= chance or thing.manner == "lean" or not len(arrangement.centres):
+        return None, None
+    if thing.copy_of is None:
+        pose = resting_pose(thing.shape, _turn(thing, rng) @ _resting_rotation(thing, rng))
+        upon = int(rng.integers(len(arrangement.centres)))
+        placed = arrangement.stack(thing.shape, pose, upon, rng=rng)
+        return (placed, upon) if placed is not None else (None, None)
+    for upon in reversed(copies[thing.copy_of]):
+        like = _like(thing.shape, arrangement.pose(upon), rng)
+        placed = arrangement.stack(thing.shape, like, upon, rng=rng) if like is not None else None
+        if placed is not None:
+            return placed, upon
+    return None, None
+
+
+def _like(shape: Rest, pose: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64] | None:
+    """How a copy rests that stands as the one at `pose`, about the origin; None where that one leans."""
+    rotation = pose[:3, :3]
+    if (np.abs(shape.rotations[:, 2] @ rotation[2] - 1) > 1e-6).all():
+        return None
+    return resting_pose(shape, rotation_about_z(rng.normal(0, ROW_TURN)) @ rotation)
+
+
+def _set_beside(thing: Thing, arrangement: Arrangement, rng: np.random.Generator) -> NDArray[np.float64] | None:
+    """A copy in a row with the first one, as in a shop: beside, behind or before it, touching whatever stands there.
+
+    None where that one leans, where there is no room, or where the copy stands as it likes.
+    """
+    assert thing.copy_of is not None
+    first = arrangement.pose(thing.copy_of)
+    pose = _like(thing.shape, first, rng) if rng.random() >= FREE_COPIES else None
+    if pose is None:
+        return None
+    # Along the first one's own horizontal axes.
+    flat = first[:2, :3][:, np.argmin(np.abs(first[2, :3]))]
+    azimuth = float(np.arctan2(flat[1], flat[0])) + np.pi / 2 * rng.integers(4)
+    return _push_to(thing.copy_of, thing.shape, pose, arrangement, azimuth)
+
+
+def _radius_for(things: Sequence[Thing], density: float) -> float:
+    """Radius of the circle that the things' footprints fill to `density`."""
+    area = 0.0
+    for thing in things:
+        spread = np.ptp(thing.shape.hull_vertices, axis=0)
+        area += float(np.sort(spread)[1:].prod() + np.sort(spread)[:2].prod()) / 2  # between standing and lying
+    return float(np.sqrt(area / (np.pi * density)))
+
+
+def _set_down(
+    thing: Thing, arrangement: Arrangement, habits: Habits, radius: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    pose = resting_pose(thing.shape, _turn(thing, rng) @ _resting_rotation(thing, rng))
+    if thing.manner == "lean":
+        leaning = _lean(thing, arrangement, habits, rng) if len(arrangement.centres) else None
+        if leaning is not None:
+            return leaning
+        if not thing.stands:
+            lying = replace(thing, manner="lie")
+            pose = resting_pose(thing.shape, _turn(lying, rng) @ _resting_rotation(lying, rng))
+    if not len(arrangement.centres):
+        return pose
+    kind = rng.random()
+    found: list[NDArray[np.float64] | None] = []
+    if kind < habits.occlude:
+        found = [_set_in_line(thing.shape, pose, arrangement, habits, rng) for _ in range(habits.compact)]
+    elif kind < habits.occlude + habits.touch:
+        azimuths = (rng.uniform(-np.pi, np.pi) for _ in range(habits.compact))
+        found = [_push_to_neighbour(thing.shape, pose, arrangement, azimuth, rng) for azimuth in azimuths]
+    placed = [each for each in found if each is not None]
+    if not placed:
+        return _set_free(thing.shape, pose, arrangement, radius, rng)
+    return min(placed, key=lambda each: float(np.hypot(each[0, 3], each[1, 3])))
+
+
+def _resting_rotation(thing: Thing, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Upright to stand (and as the start of a lean), or one of the poses lying down, by how often throws end so."""
+    weights = thing.shape.weights[1:]
+    if thing.manner != "lie" or not len(weights):
+        return np.eye(3)
+    if thing.lying is not None:
+        edges = np.cumsum(weights)
+        return thing.shape.rotations[1 + np.searchsorted(edges / edges[-1], thing.lying, side="right")]
+    return thing.shape.rotations[1 + rng.choice(len(weights), p=weights / weights.sum())]
+
+
+def _turn(thing: Thing, rng: np.random.Generator) -> NDArray[np.float64]:
+    return rotation_about_z(rng.uniform(-np.pi, np.pi) if thing.turn is None else thing.turn)
+
+
+def rotation_about_z(angle: float) -> NDArray[np.float64]:
+    """(3, 3): counter-clockwise by `angle` radians, seen from above."""
+    cosine, sine = np.cos(angle), np.sin(angle)
+    return np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
+
+
+def _push_to_neighbour(
+    shape: Rest, pose: NDArray, arrangement: Arrangement, azimuth: float, rng: np.random.Generator
+) -> NDArray[np.float64] | None:
+    """`pose` moved to a random neighbour, coming from the direction `azimuth`, until it touches something."""
+    return _push_to(int(rng.integers(len(arrangement.centres))), shape, pose, arrangement, azimuth)
+
+
+def _push_to(
+    neighbour: int, shape: Rest, pose: NDArray, arrangement: Arrangement, azimuth: float
+) -> NDArray[np.float64] | None:
+    x, y, r = arrangement.circle(neighbour)
+    outward = np.array([np.cos(azimuth), np.sin(azimuth)])
+    _, _, own = footprint(shape, pose)
+    start = pose.copy()
+    # From just beside the neighbour, or from outside everything if that place is taken.
+    for away in (r + own + 2 * GAP, arrangement.radius + np.hypot(x, y) + own + 2 * GAP):
+        start[:2, 3] = pose[:2, 3] + np.array([x, y]) + outward * away
+        if arrangement.distance(shape, start) > GAP:
+            return arrangement.push(shape, start, -outward, away)
+    return None
+
+
+def _set_in_line(
+    shape: Rest, pose: NDArray, arrangement: Arrangement, habits: Habits, rng: np.random.Generator
+) -> NDArray[np.float64] | None:
+    """Before or behind a neighbour as the camera sees it, touching or up to its own size away: one hides the other."""
+    azimuth = habits.view_azimuth + rng.choice([0.0, np.pi]) + rng.normal(0, np.radians(20))
+    touching = _push_to_neighbour(shape, pose, arrangement, azimuth, rng)
+    back = rng.uniform(0, 1) * footprint(shape, pose)[2]
+    if touching is None:
+        return None
+    loose = touching.copy()
+    loose[:2, 3] += back * np.array([np.cos(azimuth), np.sin(azimuth)])
+    return loose if arrangement.distance(shape, loose) > GAP else touching
+
+
+def _lean(
+    thing: Thing, arrangement: Arrangement, habits: Habits, rng: np.random.Generator
+) -> NDArray[np.float64] | None:
+    """Tilted against a neighbour: foot on the table, upper half on the neighbour; None where no try ends so."""
+    shape = thing.shape
+    for _ in range(LEAN_TRIES):
+        azimuth = rng.uniform(-np.pi, np.pi)
+        turn, beyond = _turn(thing, rng), rng.uniform(*habits.tilt)
+        towards = -np.array([np.cos(azimuth), np.sin(azimuth)])
+        balance = _balance_tilt(shape, turn, towards)
+        if balance is None:
+            continue
+        pose = resting_pose(shape, _tilt(towards, balance + beyond) @ turn)
+        touching = _push_to_neighbour(shape, pose, arrangement, azimuth, rng)
+        if touching is not None and arrangement.touch_height(shape, touching, towards) > 0.45:
+            return touching
+    return None
+
+
+def _balance_tilt(shape: Rest, turn: NDArray, towards: NDArray) -> float | None:
+    """The tilt past which an upright thing falls on in the direction `towards`; None past MOST_TILT (too squat)."""
+    middle = (shape.hull_vertices.min(axis=0) + shape.hull_vertices.max(axis=0)) / 2
+    for tilt in np.arange(np.radians(2), MOST_TILT, np.radians(1)):
+        rotation = _tilt(towards, tilt) @ turn
+        foot = shape.hull_vertices[np.argmin(shape.hull_vertices @ rotation[2])]
+        if ((middle - foot) @ rotation[:2].T) @ towards > 0:
+            return float(tilt)
+    return None
+
+
+def _tilt(towards: NDArray, angle: float) -> NDArray[np.float64]:
+    """Rotation (3, 3) that tips +Z by `angle` radians in the horizontal direction `towards` (Rodrigues)."""
+    x, y = -towards[1], towards[0]
+    cross = np.array([[0, 0, y], [0, 0, -x], [-y, x, 0]])
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+
+
+def _set_free(
+    shape: Rest, pose: NDArray, arrangement: Arrangement, radius: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Somewhere in the circle where nothing is; the circle grows until there is such a place."""
+    moved = pose.copy()
+    while True:
+        for _ in range(TRIES):
+            angle, share = rng.uniform(-np.pi, np.pi), np.sqrt(rng.random())
+            moved[:2, 3] = pose[:2, 3] + radius * share * np.array([np.cos(angle), np.sin(angle)])
+            if arrangement.distance(shape, moved) > 5 * GAP:
+                return moved
+        radius *= 1.15

@@ -1,0 +1,240 @@
+"""Views of one product alone: what a gallery knows of a SKU, and what an embedder learns from.
+
+The views of one lighting are drawn as one frame: a row of poses before one long lens, each turned to its own ray, cut
+apart afterwards. Eight views then cost what a scene of 640 x 240 does; frame by frame they took 1.6 times as long.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.backdrops.collection import Backdrops
+from assets.catalog.load import load_catalog
+from assets.catalog.sku_lists import SkuSource
+from assets.files.source_pins import SourcePins
+from assets.library import Library
+from assets.mesh.types import Mesh
+from render.backends import Backend, RenderSettings, open_backend
+from render.geometry import camera_from_world, look_at, project
+from render.scene import Camera, Environment, Placement, SceneSpec, Sensor
+from render.sensor import develop, meter
+
+# What a digest of views stands for: raise it when the same SKU would get other pictures.
+VIEWS_FORMAT = 1
+MOST_VIEWS = 24
+# Degrees: turn to the right around the product, front first, and elevation. In this order any first few are the best
+# few: the four sides, the top, then what is seen by somebody who stands before a shelf.
+DIRECTIONS = (
+    (0, 10),
+    (180, 10),
+    (90, 15),
+    (-90, 15),
+    (0, 75),
+    (35, 25),
+    (-35, 25),
+    (145, 30),
+    (-145, 30),
+    (20, 5),
+    (-20, 5),
+    (0, 40),
+    (65, 35),
+    (-65, 35),
+    (115, 10),
+    (-115, 10),
+    (160, 55),
+    (35, 55),
+    (-35, 55),
+    (0, -15),
+    (180, 75),
+    (50, 0),
+    (-50, 0),
+    (180, 40),
+)
+# Views that share a frame and its light: more of them lie too far off the axis.
+ROW = 4
+# Of the longest side in the picture: as a shelf is photographed from a metre and a half.
+DISTANCE = 10.0
+# Of the view's sides, around the product: a margin of a crop shows ground.
+SPARE = 0.08
+# Degrees above the horizon that the camera of every row looks from; poses make up the difference.
+CAMERA_ELEVATION = 15.0
+# A surface that reflects 18 % lands near 18 % of full scale, so that dark products stay dark and white ones white.
+EXPOSURE = 1.1
+SEED = 20
+
+
+@dataclass(frozen=True)
+class Lighting:
+    """What lights a row of views: a built-in room, turned. temperature: linear RGB gains of the camera."""
+
+    room: str
+    rotation: float
+    temperature: tuple[float, float, float]
+
+
+LIGHTINGS = (
+    Lighting("builtin/supermarket", 0.4, (1.0, 1.0, 1.0)),
+    Lighting("builtin/daylight", 2.1, (0.98, 1.0, 1.03)),
+    Lighting("builtin/studio", 4.0, (1.03, 1.0, 0.95)),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One picture of one product. picture: (H, W, 3) uint8 sRGB. coverage: (H, W) uint8, 255 = product.
+
+    box: (4,) float64 xyxy pixels, far edge exclusive, of what is covered to at least one half.
+    """
+
+    picture: NDArray[np.uint8]
+    coverage: NDArray[np.uint8]
+    box: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class _Tile:
+    """Where a view lies in its row. x, width, height: pixels. pose: camera_from_object before the turn to its ray."""
+
+    x: int
+    width: int
+    height: int
+    pose: NDArray[np.float64]
+
+
+def views_of(library: Library, backend: Backend, sku: str, views: int, *, side: int) -> list[View]:
+    """The first `views` pictures of a SKU, its longest side `side` pixels in each.
+
+    They depend on the product, the number of a view and the side alone: on no other SKU and not on how many are asked
+    for. Raises SynthError where the product cannot be had, ValueError for more than MOST_VIEWS.
+    """
+    if not 0 < views <= MOST_VIEWS:
+        raise ValueError(f"{views} views: 1 to {MOST_VIEWS} can be made")
+    mesh = library.product(sku)
+    made: list[View] = []
+    for first in range(0, views, ROW):
+        numbers = range(first, min(first + ROW, views))
+        made += islice(_row(mesh, backend, sku, range(first, first + ROW), side), len(numbers))
+    return made
+
+
+def view_row(library: Library, backend: Backend, sku: str, row: int, *, side: int) -> list[View]:
+    """The ROW views of a SKU that share a frame, those of `views_of` from number `row * ROW` on."""
+    return _row(library.product(sku), backend, sku, range(row * ROW, (row + 1) * ROW), side)
+
+
+def _row(mesh: Mesh, backend: Backend, sku: str, numbers: Sequence[int], side: int) -> list[View]:
+    """The views of one lighting. A row is always drawn whole: its light must not depend on how many are wanted."""
+    lighting = LIGHTINGS[numbers[0] // ROW % len(LIGHTINGS)]
+    scene, tiles = view_scene(mesh, sku, numbers, lighting, side)
+    light = backend.render(scene)
+    middle = scene.camera.height // 2
+    made = []
+    for number, tile in zip(numbers, tiles, strict=True):
+        top = middle - tile.height // 2
+        part = light[top : top + tile.height, tile.x : tile.x + tile.width]
+        made.append(_finish(part, lighting, rng=np.random.default_rng([SEED, number, zlib.crc32(sku.encode())])))
+    return made
+
+
+def view_scene(
+    mesh: Mesh, sku: str, numbers: Sequence[int], lighting: Lighting, side: int
+) -> tuple[SceneSpec, list[_Tile]]:
+    """The scene of a row of views, instance k its k-th view, and where each lies."""
+    tiles, x = [], 0
+    middle = mesh.bounds.astype(np.float64).mean(axis=0)
+    points = mesh.vertices.astype(np.float64) - middle
+    for number in numbers:
+        tile = _tile(points, middle, DIRECTIONS[number], side, x)
+        tiles.append(tile)
+        x += tile.width
+    height = max(tile.height for tile in tiles)
+    focal = DISTANCE * side
+    intrinsics = np.array([[focal, 0, x / 2], [0, focal, height / 2], [0, 0, 1]])
+    elevation = np.radians(CAMERA_ELEVATION)
+    camera = Camera(x, height, intrinsics, look_at(np.array([0, -np.cos(elevation), np.sin(elevation)]), np.zeros(3)))
+    placements = []
+    for tile in tiles:
+        # The middle of the tile's own pixels, whichever height the row has.
+        row = height // 2 - tile.height // 2 + tile.height / 2
+        ray = np.array([(tile.x + tile.width / 2 - x / 2) / focal, (row - height / 2) / focal, 1.0])
+        placements.append(Placement("product", sku, camera.world_from_camera @ _turn_to(ray) @ tile.pose))
+    environment = Environment(lighting.room, lighting.rotation)
+    return SceneSpec("views", 0, 0, numbers[0], camera, tuple(placements), (), environment), tiles
+
+
+def _tile(
+    points: NDArray[np.float64], middle: NDArray[np.float64], direction: tuple[int, int], side: int, x: int
+) -> _Tile:
+    """The pose in which the product is seen from `direction`, its longest side in the picture `side` pixels.
+
+    points: (N, 3), its vertices seen from its `middle` (3,).
+    """
+    right, up = np.radians(direction)
+    towards = np.array([np.sin(right) * np.cos(up), -np.cos(right) * np.cos(up), np.sin(up)])
+    turned = points @ look_at(towards, np.zeros(3))[:3, :3]
+    distance = DISTANCE * float(np.ptp(turned[:, :2], axis=0).max())
+    camera = Camera(1, 1, np.diag([DISTANCE, DISTANCE, 1.0]), look_at(towards * distance, np.zeros(3)))
+    pixels, _ = project(camera, points)
+    low, high = pixels.min(axis=0), pixels.max(axis=0)
+    longest = float((high - low).max())
+    # Nearer things look larger: the distance is set right, and the middle of what is seen goes onto the axis.
+    pose = camera_from_world(camera)
+    pose[2, 3] *= longest
+    pose[:2, 3] -= (low + high) / 2 / longest * pose[2, 3] / DISTANCE
+    pose[:3, 3] -= pose[:3, :3] @ middle
+    width, height = (int(np.ceil(part / longest * side * (1 + 2 * SPARE))) + 2 for part in high - low)
+    return _Tile(x, width, height, pose)
+
+
+def _turn_to(ray: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The (4, 4) rotation that takes the optical axis to `ray` (3,) on the shortest way."""
+    forward = ray / np.linalg.norm(ray)
+    axis = np.array([-forward[1], forward[0], 0.0])
+    cross = np.array([[0, 0, axis[1]], [0, 0, -axis[0]], [-axis[1], axis[0], 0]])
+    turn = np.eye(4)
+    turn[:3, :3] += cross + cross @ cross / (1 + forward[2])
+    return turn
+
+
+def _finish(light: NDArray[np.float32], lighting: Lighting, *, rng: np.random.Generator) -> View:
+    """The picture of a premultiplied (H, W, 4) part of a row on a ground of its own."""
+    coverage = np.clip(light[..., 3:], 0, 1)
+    picture = np.nan_to_num(light[..., :3]) + (1 - coverage) * _ground(light.shape[0], rng)
+    sensor = Sensor(white_balance=lighting.temperature)
+    # `develop` meters each picture by itself; here all products are to be exposed alike.
+    sensor = replace(sensor, exposure_ev=float(np.log2(EXPOSURE / meter(picture))))
+    covered = (coverage[..., 0] * 255 + 0.5).astype(np.uint8)
+    return View(develop(picture, sensor), covered, _box(covered >= 128))
+
+
+def _ground(height: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """(H, 1, 3) linear light: a plain ground from dark to light grey, a little tinted, darker towards the foot."""
+    grey, tint = np.exp(rng.uniform(np.log(0.08), np.log(0.7))), rng.uniform(0.92, 1.08, size=3)
+    fall = np.linspace(1.0, rng.uniform(0.6, 1.0), height)
+    return grey * fall[:, None, None] * tint
+
+
+def _box(covered: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The tight xyxy box; the whole picture where nothing is covered (a mesh thinner than a pixel)."""
+    rows, columns = np.flatnonzero(covered.any(axis=1)), np.flatnonzero(covered.any(axis=0))
+    if not len(rows):
+        return np.array([0.0, 0.0, covered.shape[1], covered.shape[0]])
+    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)
+
+
+def open_studio(sku_list: SkuSource, cache: Path, pins: SourcePins | None = None) -> tuple[Library, Backend]:
+    """What views are made with: the products of a list in built-in rooms, whatever else a machine has.
+
+    pins: what products were made from in the data set.
+
+    Raises SynthError for a list with mistakes, and where the raster backend cannot work.
+    """
+    library = Library(load_catalog(sku_list), Backdrops.open(), cache_dir=cache, pins=pins)
+    return library, open_backend(library, RenderSettings(backend="raster", samples=4, threads=1))

@@ -1,0 +1,147 @@
+"""The gate for images: five formats by content, pixels asked before anything is decoded, plain files only."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import EpsImagePlugin, Image
+
+from assets.errors import SynthError
+from assets.files.image_input import TEXTURE_FORMATS, check_format, decode_pixels, open_picture
+from dataset.pictures import decode_picture, picture_sizes, read_picture
+from dataset.problems import Problems
+from detectors.predict.inputs import Input
+from detectors.predict.shots import Unreadable, count_shots, read_shots, read_upright
+from pipeline.verify.extras import read_png
+from support.fuzzing.files import deadline
+
+SIDE = 20_625
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n"
+
+
+def encoded(kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 6), (200, 10, 30)).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def bomb() -> bytes:
+    """A whole PNG of 425 million pixels in 50 kB."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    packed = zlib.compress(bytes((SIDE // 8 + 2) * SIDE), 9)
+    head = struct.pack(">IIBBBBB", SIDE, SIDE, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "MPO"])
+def test_the_formats_of_photographs_are_read(kind: str) -> None:
+    more = {"save_all": True, "append_images": [Image.new("RGB", (8, 6))]} if kind == "MPO" else {}
+    data = encoded(kind, **more)
+    with open_picture(data, "x", "the picture") as image:
+        assert image.size == (8, 6) and image.format == kind
+    pixels = decode_pixels(data, cv2.IMREAD_COLOR, "x", "the picture")
+    assert np.abs(pixels[..., ::-1].astype(int) - (200, 10, 30)).max() <= 3
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (encoded("GIF"), "found: a GIF"),
+        (encoded("PPM"), "another kind of file"),
+        (encoded("TGA"), "another kind of file"),
+        (encoded("ICO"), "another kind of file"),
+        (encoded("AVIF"), "found: an AVIF"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "a HEIC, as iPhones write it"),
+        (EPS, "an EPS or PostScript file"),
+        (b"<html>", "a text such as HTML"),
+        (b"", "an empty file"),
+    ],
+)
+def test_everything_else_is_told_by_name(tmp_path: Path, data: bytes, told: str) -> None:
+    """Whatever the file is called, and whichever reader gets it."""
+    file = tmp_path / "a.jpg"
+    file.write_bytes(data)
+    readers = (
+        lambda: open_picture(file, "x", "the picture"),
+        lambda: decode_pixels(data, cv2.IMREAD_COLOR, "x", "the picture"),
+        lambda: read_upright(file),
+        lambda: read_picture(file, 8, 6),
+        lambda: decode_picture(data, 8, 6, "x"),
+    )
+    for reader in readers:
+        with pytest.raises(SynthError, match=told):
+            reader()
+    problems = Problems("test")
+    assert picture_sizes(tmp_path, [{"file_name": "a.jpg"}], problems) == {}
+    assert told.removeprefix("found: ") in "\n".join(problems.lines())
+
+
+def test_textures_may_be_tga_too() -> None:
+    with open_picture(encoded("TGA"), "x", "a texture", formats=TEXTURE_FORMATS) as image:
+        check_format(image, "x", "a texture")
+    with Image.open(io.BytesIO(EPS)) as image, pytest.raises(SynthError, match="found: EPS"):
+        check_format(image, "x", "a texture")
+
+
+def test_ghostscript_is_never_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[object] = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *given, **more: started.append(given))
+    (tmp_path / "a.jpg").write_bytes(EPS)
+    picture_sizes(tmp_path, [{"file_name": "a.jpg", "width": 10, "height": 10}], Problems("test"))
+    list(read_shots([Input(tmp_path / "a.jpg", "a"), Input(tmp_path / "a.jpg", "a", size=(10, 10))], (64, 64)))
+    assert started == []
+
+
+def test_pixels_are_counted_before_they_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No decoder is asked for a picture of 425 million pixels, whichever command meets it."""
+    data = bomb()
+    file = tmp_path / "a.png"
+    file.write_bytes(data)
+
+    def no_decoding(*given: object, **more: object) -> None:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(cv2, "imdecode", no_decoding)
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", no_decoding)
+    for reader in (lambda: read_upright(file), lambda: decode_picture(data, SIDE, SIDE, "x")):
+        with pytest.raises(SynthError, match="too large: pixels of a picture"):
+            reader()
+    assert "pixels of a picture" in str(read_png(file, 1))
+    problems = Problems("test")
+    assert picture_sizes(tmp_path, [{"file_name": "a.png", "width": SIDE, "height": SIDE}], problems) == {}
+    assert "too large: pixels of a picture" in problems.lines()[0]
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.mp4"])
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_pipes_and_devices_are_never_opened(tmp_path: Path, make: Any, name: str) -> None:
+    make(tmp_path / name)
+    with deadline(20):
+        items = [Input(tmp_path / name, "a")]
+        (shot,) = read_shots(items, (64, 64))
+        assert isinstance(shot, Unreadable) and ("a named pipe" in shot.reason or "a device" in shot.reason)
+        assert count_shots(items, 1) == 1
+        problems = Problems("test")
+        assert picture_sizes(tmp_path, [{"file_name": name}], problems) == {}
+        with pytest.raises(SynthError, match="is no file"):
+            read_picture(tmp_path / name, 8, 6)
+
+
+@pytest.mark.parametrize(
+    "data", [b"#EXTM3U\n#EXTINF:1,\n/etc/passwd\n", b"ffconcat version 1.0\nfile /etc/passwd\n", b""]
+)
+def test_playlists_are_no_videos(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.mp4").write_bytes(data)
+    (shot,) = read_shots([Input(tmp_path / "a.mp4", "a")], (64, 64))
+    assert isinstance(shot, Unreadable) and "an MP4, MOV, AVI, MKV or WebM by its content" in shot.reason

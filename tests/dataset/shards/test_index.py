@@ -1,0 +1,125 @@
+"""Places and the format of sharded data sets."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from assets.errors import SynthError
+from dataset.shards.index import (
+    Sample,
+    annotation_id,
+    coco_of,
+    image_id,
+    read_categories,
+    read_index,
+    tar_of,
+    write_categories,
+    write_index,
+    write_shard,
+)
+from dataset.storage.place import Place
+
+
+def sample(number: int, boxes: int = 2) -> Sample:
+    image = {"id": number, "file_name": f"{number}.jpg", "width": 4, "height": 3}
+    annotations = [
+        {"id": annotation_id(number, i), "image_id": number, "category_id": 7, "bbox": [0, 0, 1, 1]}
+        for i in range(1, boxes + 1)
+    ]
+    return Sample(str(number), {"jpg": b"picture", "depth.png": b"depth"}, image, annotations)
+
+
+CATEGORIES = [{"id": 7, "name": "Grüner Tee", "sku": "a"}]
+
+
+@pytest.fixture(params=["disk", "memory"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    return Place(str(tmp_path / "set")) if request.param == "disk" else Place(f"memory://{tmp_path.name}/set")
+
+
+def test_what_is_written_is_read_back(place: Place) -> None:
+    assert not place.exists("a/b") and place.names("a") == []
+    place.write("a/b", b"1")
+    place.write("a/c", b"22")
+    assert (place.read("a/b"), place.size("a/c"), place.names("a")) == (b"1", 2, ["b", "c"])
+    with (place / "a").open("c") as file:
+        file.seek(1)
+        assert file.read() == b"2"
+    place.delete("a/b")
+    place.delete("a/b")
+    assert place.names("a") == ["c"]
+    with pytest.raises(FileNotFoundError):
+        place.read("a/b")
+
+
+def test_a_place_goes_into_other_processes(place: Place) -> None:
+    place.write("x", b"1")
+    other = pickle.loads(pickle.dumps(place))
+    assert other == place and other.read("x") == b"1"
+
+
+def test_unknown_storage_is_told() -> None:
+    with pytest.raises(SynthError, match="storage cannot be used"):
+        Place("nowhere://x").exists("a")
+
+
+def test_a_shard_is_a_web_data_set_and_a_coco_file(place: Place) -> None:
+    import webdataset
+
+    samples = [sample(1), sample(2, boxes=0), sample(3)]
+    entry = write_shard(place, "train-000", "train", samples, CATEGORIES, {"description": "x"})
+    assert (entry.images, entry.annotations) == (3, 4)
+    write_index(place, [entry])
+    write_categories(place, CATEGORIES)
+    assert read_index(place).shards == (entry,) and read_categories(place) == CATEGORIES
+    content = place.read("shards/train-000.tar")
+    assert len(content) == entry.tar_bytes
+    read = list(webdataset.tariterators.group_by_keys(tar_members(content)))
+    assert [item["__key__"] for item in read] == ["1", "2", "3"]
+    assert read[0]["jpg"] == b"picture" and read[0]["depth.png"] == b"depth"
+    coco = json.loads(place.read("annotations/train-000.json"))
+    assert coco["images"] == [json.loads(item["json"])["image"] for item in read]
+    assert coco["annotations"] == [one for item in read for one in json.loads(item["json"])["annotations"]]
+
+
+def tar_members(content: bytes) -> list[dict[str, object]]:
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        return [{"fname": m.name, "data": tar.extractfile(m).read(), "__url__": "x"} for m in tar.getmembers()]
+
+
+def test_equal_samples_give_equal_bytes() -> None:
+    assert tar_of([sample(1), sample(2)]) == tar_of(iter([sample(1), sample(2)]))
+    assert json.loads(coco_of([], [], {})) == {"info": {}, "categories": [], "images": [], "annotations": []}
+
+
+def test_ids_differ_and_follow_from_the_scene() -> None:
+    images = [image_id(index, view, 3) for index in range(4) for view in range(3)]
+    assert images == list(range(1, 13))
+    assert annotation_id(12, 1) > annotation_id(11, 9_999)
+    with pytest.raises(ValueError, match="at most 9999"):
+        annotation_id(1, 10_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "index cannot be used"),
+        ('{"format": 2, "shards": []}', "format"),
+        ('{"format": 1, "shards": [{"name": "../x"}]}', "shards.0.name"),
+    ],
+)
+def test_damaged_indexes_are_told(place: Place, text: str, told: str) -> None:
+    place.write("index.json", text.encode())
+    with pytest.raises(SynthError, match=told):
+        read_index(place)
+
+
+def test_a_missing_index_is_told(place: Place) -> None:
+    with pytest.raises(SynthError, match=r"no index\.json"):
+        read_index(place)

@@ -1,0 +1,135 @@
+"""The COCO numbers against pycocotools, run on the plain dictionaries that anybody would write."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from assets.errors import SynthError
+from detectors.data.image_set import IGNORED, ImageSet, Predictions
+from detectors.evaluate.metrics import coco_numbers as module
+from detectors.evaluate.metrics.align import align
+from detectors.evaluate.metrics.coco_numbers import NAMES, coco_numbers, run_coco, with_hotcoco, with_pycocotools
+from detectors.evaluate.metrics.curves import average_precision, mean_over_classes, rank
+from detectors.evaluate.metrics.matching import find_candidates, match
+from support.evaluate_cases import classes_of, image_set, predictions, random_case
+
+
+def plain_coco(truth: ImageSet, found: Predictions) -> dict[str, float]:
+    """pycocotools on all categories at once, with crowds of unknown class written into every category."""
+    annotations: list[dict] = []
+    for row, image in enumerate(truth.image_of_box().tolist()):
+        x0, y0, x1, y1 = truth.boxes[row].astype(float).tolist()
+        label, crowd = int(truth.true_labels[row]), int(truth.labels[row] == IGNORED)
+        for category in range(len(truth.classes)) if label == IGNORED else [label]:
+            box = {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": float(truth.areas[row]), "iscrowd": crowd}
+            annotations.append({"id": len(annotations) + 1, "image_id": image, "category_id": category, **box})
+    place = {key: label for label, key in enumerate(truth.classes.keys)}
+    results = []
+    for image, box, label, score in zip(
+        found.images, found.boxes.astype(float), found.labels, found.scores, strict=True
+    ):
+        key = found.classes.keys[label]
+        if key in place:
+            xywh = [box[0], box[1], box[2] - box[0], box[3] - box[1]]
+            results.append({"image_id": int(image), "category_id": place[key], "bbox": xywh, "score": float(score)})
+    with contextlib.redirect_stdout(io.StringIO()):
+        known = COCO()
+        categories = [{"id": label} for label in range(len(truth.classes))]
+        images = [{"id": image} for image in range(len(truth))]
+        known.dataset = {"info": {}, "images": images, "categories": categories, "annotations": annotations}
+        known.createIndex()
+        answer = known.loadRes(results) if results else COCO()
+        evaluation = COCOeval(known, answer, "bbox")
+        evaluation.params.imgIds = list(range(len(truth)))
+        evaluation.params.catIds = list(range(len(truth.classes)))
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return {name: np.nan if value < 0 else float(value) for name, value in zip(NAMES, evaluation.stats, strict=True)}
+
+
+def assert_same(found: dict[str, float], expected: dict[str, float]) -> None:
+    assert list(found) == list(expected)
+    np.testing.assert_allclose(list(found.values()), list(expected.values()), atol=1e-9)
+
+
+CASES: dict[str, dict] = {
+    "crowds and foreign classes": {},
+    "no crowd": {"ignored": 0.0},
+    "many crowds": {"ignored": 0.6},
+    "images without boxes": {"images": 12, "boxes": 6},
+    "no boxes at all": {"boxes": 0},
+    "nothing large": {"largest": 30.0},
+    "one class": {"classes": 1, "boxes": 30},
+    "more than a hundred detections an image": {"images": 1, "classes": 2, "boxes": 40, "extra": 330},
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+@pytest.mark.parametrize("engine", [with_hotcoco, with_pycocotools])
+def test_equal_to_pycocotools(case: dict, engine: Callable) -> None:
+    for seed in range(3):
+        truth, found = random_case(rng=np.random.default_rng(seed), **case)
+        assert_same(run_coco(align(truth, found), engine).numbers(), plain_coco(truth, found))
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 2**32), st.integers(1, 6), st.integers(1, 5), st.integers(0, 40), st.integers(0, 40))
+def test_any_set(seed: int, images: int, classes: int, boxes: int, extra: int) -> None:
+    """Chunks of two classes and the own matching give what pycocotools gives for all classes at once."""
+    rng = np.random.default_rng(seed)
+    truth, found = random_case(rng=rng, images=images, classes=classes, boxes=boxes, extra=extra)
+    data = align(truth, found)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "CLASSES_AT_ONCE", 2)
+        run = run_coco(data)
+    assert_same(run.numbers(), plain_coco(truth, found))
+    table = average_precision(rank(data, match(data, find_candidates(data))))
+    assert mean_over_classes(table) == pytest.approx(run.numbers()["AP"], abs=1e-9, nan_ok=True)
+    np.testing.assert_allclose(table.mean(axis=0), run.values[0], atol=1e-9)
+    np.testing.assert_allclose(table[5], run.values[2], atol=1e-9)
+
+
+def test_area_ranges_by_own_matching() -> None:
+    """Boxes and lone detections out of a range count for nothing, as in COCO's APs, APm and APl."""
+    for seed in range(5):
+        truth, found = random_case(rng=np.random.default_rng(seed), boxes=40, extra=40)
+        data = align(truth, found)
+        candidates = find_candidates(data)
+        for name, (low, high) in zip(("APs", "APm", "APl"), module.SIZES[1:], strict=True):
+            left_out = (data.truth.area < low) | (data.truth.area > high)
+            outside = (data.found.area < low) | (data.found.area > high)
+            table = average_precision(rank(data, match(data, candidates, left_out=left_out, outside=outside), left_out))
+            assert mean_over_classes(table) == pytest.approx(coco_numbers(truth, found)[name], abs=1e-9, nan_ok=True)
+
+
+def test_nothing_found_is_zero_and_no_box_of_a_size_is_nan() -> None:
+    classes = classes_of(2)
+    truth = image_set(2, [(0, 1, [10, 10, 20, 20])], classes)
+    numbers = coco_numbers(truth, predictions([], classes))
+    assert numbers["AP"] == numbers["APs"] == numbers["AR100"] == numbers["ARs"] == 0
+    assert all(np.isnan(numbers[name]) for name in ("APm", "APl", "ARm", "ARl"))
+
+
+def test_classes_are_matched_by_key() -> None:
+    """A detector that lists its classes the other way round is as good as ever."""
+    truth = image_set(1, [(0, 0, [0, 0, 50, 50]), (0, 1, [60, 60, 120, 120])], classes_of(2))
+    turned = classes_of(2).keys[::-1]
+    rows = [(0, 1, [0.0, 0.0, 50.0, 50.0], 0.9), (0, 0, [60.0, 60.0, 120.0, 120.0], 0.8)]
+    found = predictions(rows, type(truth.classes)(turned, turned))
+    assert coco_numbers(truth, found)["AP"] == pytest.approx(1)
+
+
+def test_detections_of_another_set_are_refused() -> None:
+    truth = image_set(1, [], classes_of(1))
+    with pytest.raises(SynthError, match="do not belong"):
+        coco_numbers(truth, predictions([(3, 0, [0, 0, 1, 1], 0.5)], classes_of(1)))

@@ -1,0 +1,104 @@
+"""COCO results files: round trips, what other tools read in them, and what is said about broken ones."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from assets.errors import SynthError
+from detectors.data.image_set import IGNORED, Classes
+from detectors.evaluate.metrics.coco_numbers import coco_numbers
+from detectors.evaluate.results import found_as_coco, read_results, truth_as_coco, write_results
+from support.evaluate_cases import classes_of, image_set, predictions, random_case
+
+sides = st.floats(0, 5000, width=32)
+rows = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 2), st.tuples(sides, sides, sides, sides), st.floats(0, 1, width=32)),
+    max_size=30,
+)
+
+
+@settings(max_examples=50)
+@given(rows)
+def test_written_and_read_is_the_same_to_the_bit(tmp_path_factory: pytest.TempPathFactory, drawn: list) -> None:
+    truth = image_set(4, [], classes_of(3))
+    boxes = [(i, c, [min(x, z), min(y, w), max(x, z), max(y, w)], s) for i, c, (x, y, z, w), s in drawn]
+    found = predictions(boxes, truth.classes)
+    path = tmp_path_factory.mktemp("results") / "results.json"
+    # Ids with gaps and in no order; the classes come back by rising id.
+    ids = {"sku0": 70, "sku1": 7, "sku2": 11}
+    write_results(path, found, truth, ids)
+    again = read_results(path, truth, ids)
+    assert again.classes.keys == ("sku1", "sku2", "sku0")
+    assert again.classes.names == ("name of sku1", "name of sku2", "name of sku0")
+    np.testing.assert_array_equal(again.images, found.images)
+    np.testing.assert_array_equal(again.boxes, found.boxes)
+    np.testing.assert_array_equal(again.scores, found.scores)
+    keys = [
+        [classes.keys[label] for label in labels]
+        for classes, labels in ((found.classes, found.labels), (again.classes, again.labels))
+    ]
+    assert keys[0] == keys[1]
+
+
+def test_pycocotools_reads_both_and_gives_our_numbers(tmp_path: Path) -> None:
+    truth, found = random_case(rng=np.random.default_rng(1), boxes=40, extra=30, ignored=0.0)
+    ids = {key: 3 * place + 2 for place, key in enumerate((*truth.classes.keys, "foreign"))}
+    (tmp_path / "truth.json").write_text(json.dumps(truth_as_coco(truth, ids)))
+    write_results(tmp_path / "found.json", found, truth, ids)
+    with contextlib.redirect_stdout(io.StringIO()):
+        known = COCO(str(tmp_path / "truth.json"))
+        evaluation = COCOeval(known, known.loadRes(str(tmp_path / "found.json")), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    assert coco_numbers(truth, found)["AP"] == pytest.approx(evaluation.stats[0], abs=1e-9)
+    again = coco_numbers(truth, read_results(tmp_path / "found.json", truth, ids))
+    np.testing.assert_array_equal(list(again.values()), list(coco_numbers(truth, found).values()))
+
+
+def test_ignored_boxes_are_crowds_and_nameless_ones_left_out() -> None:
+    boxes = [(0, 0, [0, 0, 2, 3]), (0, IGNORED, [1, 1, 2, 2]), (0, IGNORED, [4, 4, 9, 9])]
+    truth = image_set(1, boxes, classes_of(2), true_labels=[0, 1, IGNORED])
+    coco = truth_as_coco(truth, {"sku0": 5, "sku1": 6})
+    told = [(row["category_id"], row["iscrowd"], row["bbox"]) for row in coco["annotations"]]
+    assert told == [(5, 0, [0, 0, 2, 3]), (6, 1, [1, 1, 1, 1])]
+    assert coco["images"] == [{"id": 5, "file_name": "0.jpg", "width": 200, "height": 200}]
+
+
+def test_every_wrong_row_is_named(tmp_path: Path) -> None:
+    truth = image_set(1, [], classes_of(1))
+    good = {"image_id": 5, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 0.5}
+    wrong = [
+        {"image_id": 6},
+        {"category_id": 9},
+        {"bbox": [1, 2, 3]},
+        {"bbox": [0, 0, float("nan"), 1]},
+        {"score": "1"},
+    ]
+    (tmp_path / "r.json").write_text(json.dumps([good, *({**good, **change} for change in wrong), {"image_id": 5}]))
+    with pytest.raises(SynthError) as caught:
+        read_results(tmp_path / "r.json", truth, {"sku0": 1})
+    assert [line.split(":")[0] for line in caught.value.problems] == [f"row {number}" for number in range(2, 8)]
+
+
+@pytest.mark.parametrize("text", ["{", '{"a": 1}', "[1]"])
+def test_no_results_file(tmp_path: Path, text: str) -> None:
+    (tmp_path / "r.json").write_text(text)
+    with pytest.raises(SynthError):
+        read_results(tmp_path / "r.json", image_set(1, [], classes_of(1)), {"sku0": 1})
+
+
+def test_a_class_without_an_id_is_refused() -> None:
+    found = predictions([(0, 0, [0, 0, 1, 1], 0.5)], Classes(("new",), ("new",)))
+    with pytest.raises(SynthError, match="without a category id"):
+        found_as_coco(found, image_set(1, [], classes_of(1)), {"sku0": 1})

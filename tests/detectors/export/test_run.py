@@ -1,0 +1,200 @@
+"""Export: the ONNX file finds what torch finds, also in pictures unlike the traced one; and says what callers need."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+
+from assets.errors import SynthError
+from detectors.checkpoints.detector import load_checkpoint, restore_model
+from detectors.export import run as exporting
+from detectors.export.onnx_check import Agreement, Side, _compare, check_agreement, open_session, run_onnx
+from detectors.export.onnx_graph import trace_onnx
+from detectors.export.run import describe, export, print_summary
+from detectors.models.detect import Detections, fit_picture
+from support.random_runs import CLASSES, SIZE, SMALL, random_run
+
+pytest.importorskip("onnxruntime", reason="export needs onnx and onnxruntime, which are optional")
+pytest.importorskip("onnx", reason="export needs onnx and onnxruntime, which are optional")
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_run(tmp_path_factory.mktemp("ssdlite"), "ssdlite")
+
+
+@pytest.mark.parametrize(
+    ("detector", "backbone", "size"),
+    [
+        ("fasterrcnn_mobilenet", SMALL, (48, 64)),  # a pyramid of five, upright
+        ("fcos", SMALL, (100, 70)),  # no multiple of 32: torchvision pads it
+        ("retinanet", SMALL, SIZE),
+        ("ssd300", SMALL, (300, 300)),
+        ("ssdlite", None, SIZE),
+        ("ssdlite", SMALL, SIZE),
+        ("maskrcnn", SMALL, (32, 32)),
+    ],
+)
+def test_the_file_finds_what_torch_finds(
+    tmp_path: Path, detector: str, backbone: str | None, size: tuple[int, int]
+) -> None:
+    """Within a twentieth of a pixel, over pictures that were not traced."""
+    made = export(
+        random_run(tmp_path, detector, backbone, size=size, background=3.0), tmp_path, photos=None, console=QUIET
+    )
+    assert made.agreement.wrong <= 0.005 * made.agreement.compared
+    assert made.agreement.compared > 10
+    assert made.agreement.ties <= 0.01 * made.agreement.compared
+    assert made.agreement.pixels < 0.05 and made.agreement.mask < 1e-3
+
+
+@pytest.mark.parametrize("detector", ["fasterrcnn_mobilenet", "ssdlite"])
+def test_a_picture_in_which_nothing_is_found(tmp_path: Path, detector: str) -> None:
+    """Traced branches for "no boxes" must not decide for all pictures, in either direction."""
+    checkpoint = load_checkpoint(random_run(tmp_path, detector, SMALL, size=(64, 64)))
+    silent = restore_model(checkpoint)
+    with torch.no_grad():
+        for name, parameter in silent.named_parameters():
+            if "cls_score.bias" in name or ("classification_head" in name and name.endswith("1.bias")):
+                # Class 0 of each anchor is background.
+                parameter.view(-1, len(CLASSES) + 1)[:, 0] = 50.0
+    onnx = trace_onnx(silent, checkpoint.spec)
+    found = run_onnx(open_session(onnx), np.full((64, 64, 3), 90, np.uint8)).found
+    assert found.boxes.shape == (0, 4) and found.labels.shape == found.scores.shape == (0,)
+
+
+def test_what_a_caller_needs_is_told(run: Path, tmp_path: Path) -> None:
+    """The sidecar and the file's own metadata say the same; the file by itself has a fixed input."""
+    import onnx
+
+    made = export(run, tmp_path / "for phones.onnx", photos=None, console=QUIET)
+    assert (made.model, made.description) == (tmp_path / "for phones.onnx", tmp_path / "for phones.json")
+    told = json.loads(made.description.read_text())
+    assert told["file"] == "for phones.onnx"
+    assert told["classes"][1] == {"label": 1, "category_id": 2, "key": "sku-oats", "name": "Oats"}
+    assert told["input"]["shape"] == [1, SIZE[1], SIZE[0], 3] and told["thresholds"] == {"show": 0.5, "least": 0.01}
+    model = onnx.load(made.model)
+    assert {entry.key: json.loads(entry.value) for entry in model.metadata_props} == {"synth": told}
+    (image,) = model.graph.input
+    assert [dimension.dim_value for dimension in image.type.tensor_type.shape.dim] == told["input"]["shape"]
+    assert [output.name for output in model.graph.output] == list(told["outputs"]) == ["boxes", "labels", "scores"]
+
+
+def test_the_letterbox_that_is_described_is_the_one_in_use(run: Path) -> None:
+    """The formulas of the description, evaluated as written, give sizes and boxes of `fit_picture`."""
+    agreement = Agreement(1, 0, 0, 0, 0, 0, 0, 1, 1)
+    rule = describe(load_checkpoint(run), "model.onnx", agreement)["letterbox"]
+    for picture_width, picture_height in ((1920, 1080), (33, 500), (3000, 10), (160, 128)):
+        names = {"width": SIZE[0], "height": SIZE[1], "picture_width": picture_width, "picture_height": picture_height}
+        names["scale"] = eval(rule["scale"], {"min": min}, names)
+        fitted, box = fit_picture(np.zeros((picture_height, picture_width, 3), np.uint8), *SIZE)
+        sides = [eval(rule[side], {"max": max, "round": round}, names) for side in ("fitted_width", "fitted_height")]
+        assert sides == [box.fitted_width, box.fitted_height]
+        assert (fitted[:, sides[0] :] == rule["fill"]).all() and (fitted[sides[1] :] == rule["fill"]).all()
+        names |= {"fitted_width": sides[0], "fitted_height": sides[1], "x": 7, "y": 3}
+        back = eval(rule["back"].removesuffix(", clipped to the picture"), {}, names)
+        back = np.minimum(back, [picture_width, picture_height])
+        np.testing.assert_allclose(box.to_original(np.array([[7, 3, 7, 3]]))[0, :2], back, rtol=1e-6)
+
+
+def test_a_wrong_file_is_refused_and_nothing_kept(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network with other weights stands for an exporter that goes wrong."""
+
+    def trace_another(model: torch.nn.Module, spec: object) -> bytes:
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(1.05)
+        return trace_onnx(model, spec)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(exporting, "trace_onnx", trace_another)
+    out = tmp_path / "out"
+    with pytest.raises(SynthError, match="does not find what the detector finds") as caught:
+        export(run, out, photos=None, console=QUIET)
+    assert "px" in str(caught.value.found) and "1 px" in str(caught.value.expected)
+    assert not out.exists()
+
+
+def test_real_photographs(run: Path, tmp_path: Path, shared_data: Path) -> None:
+    """A pattern that means three photographs."""
+    made = export(
+        run, tmp_path, photos=shared_data / "hope_real" / "images" / "scene_0000_light_[012].jpg", console=QUIET
+    )
+    assert made.photos == 3 and made.agreement.pictures == 3 and made.agreement.wrong == 0
+    assert made.agreement.compared > 100
+
+
+def test_damaged_photographs_are_left_out_and_told(run: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "a.jpg").write_bytes(b"no picture")
+    with pytest.raises(SynthError, match="none of the photographs can be read"):
+        export(run, tmp_path, photos=photos, console=QUIET)
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (50, 70, 3), np.uint8)).save(photos / "b.png")
+    console = Console(record=True, width=200, quiet=False, file=(tmp_path / "log").open("w"))
+    summary = export(run, tmp_path, photos=photos, console=console)
+    print_summary(console, summary)
+    text = console.export_text()
+    console.file.close()
+    assert summary.photos == 1 and "left out" in text and "photographs: 1;" in text
+
+
+def test_ties_are_told_from_mistakes() -> None:
+    """One detection each: moved a little, exchanged for a rival of its score, gone, of another score, another class."""
+    box = np.array([[10, 10, 50, 50]], np.float32)
+    ours = _side(box, 0, 0.8)
+    cases = [
+        (_side(box + 0.5, 0, 0.8005), (0, 0)),
+        (_side(box + 4, 0, 0.8), (1, 0)),  # overlaps by 0.68: either may have suppressed the other
+        (_side(box + 30, 0, 0.8), (0, 1)),
+        (_side(box, 0, 0.79), (0, 1)),
+        (_side(box, 1, 0.8), (0, 1)),
+        (_side(box[:0], 0, 0.8), (0, 1)),
+    ]
+    for theirs, expected in cases:
+        assert _compare(ours, theirs)[1:3] == expected
+    assert _compare(_side(box, 0, 0.04), _side(box[:0], 0, 0.8))[:3] == (0, 0, 0)
+
+
+def test_masks_count_too() -> None:
+    """A detection whose mask differs is wrong although its box agrees."""
+    box = np.array([[10, 10, 50, 50]], np.float32)
+    one = Side(_side(box, 0, 0.8).found, np.zeros((1, 28, 28), np.float32))
+    other = Side(one.found, np.full((1, 28, 28), 0.2, np.float32))
+    assert _compare(one, one)[2] == 0
+    assert _compare(one, other)[2] == _compare(one, _side(box, 0, 0.8))[2] == 1
+
+
+def test_missing_packages_are_told(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SynthError, match="not installed") as caught:
+        export(run, tmp_path, photos=None, console=QUIET)
+    assert caught.value.hint == "pip install 'synth[export]'"
+
+
+def test_what_is_no_network_is_told(run: Path) -> None:
+    model = restore_model(load_checkpoint(run))
+    with pytest.raises(SynthError, match="cannot open"):
+        check_agreement(model, b"nonsense", [np.zeros((SIZE[1], SIZE[0], 3), np.uint8)])
+
+
+def _side(boxes: np.ndarray, label: int, score: float) -> Side:
+    count = len(boxes)
+    return Side(Detections(boxes, np.full(count, label, np.int32), np.full(count, score, np.float32)), None)

@@ -1,0 +1,244 @@
+"""Every detector of the table through the same contract, and weights and checkpoints around them."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from assets.errors import SynthError
+from detectors.checkpoints.detector import Checkpoint, load_checkpoint, restore_model, save_checkpoint
+from detectors.checkpoints.weights import fit_weights, load_weights
+from detectors.data.image_set import Classes
+from detectors.models import DETECTORS, ModelSpec, build_model, detector_module, detector_summary
+from detectors.models.parts import covered_by
+from detectors.models.well_known import WELL_KNOWN
+
+WIDTH, HEIGHT = 128, 96
+TINY = "mobilenetv3_small_050"
+CLASSES = Classes(("a", "b", "c"), ("A", "B", "C"))
+
+
+def spec_of(name: str, backbone: str | None = TINY, classes: int = 3) -> ModelSpec:
+    module = detector_module(name)
+    width, height = module.FIXED_SIZE or (WIDTH, HEIGHT)
+    return ModelSpec(name, backbone, classes, width, height, module.MEAN, module.STD)
+
+
+def small(name: str, backbone: str | None = TINY) -> nn.Module:
+    """The network, with few proposals where it has any: they are what costs time."""
+    torch.manual_seed(0)
+    model = build_model(spec_of(name, backbone))
+    if hasattr(model, "roi_heads"):
+        model.roi_heads.fg_bg_sampler.batch_size_per_image = 16
+        model.rpn._pre_nms_top_n = {"training": 50, "testing": 50}
+        model.rpn._post_nms_top_n = {"training": 20, "testing": 20}
+    return model
+
+
+def target(boxes: list[list[float]], ignored: list[list[float]], spec: ModelSpec) -> dict[str, Tensor]:
+    return {
+        "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+        "labels": torch.arange(1, len(boxes) + 1),
+        "ignored": torch.tensor(ignored, dtype=torch.float32).reshape(-1, 4),
+        "masks": torch.ones(len(boxes), spec.height, spec.width, dtype=torch.uint8),
+    }
+
+
+def pictures(spec: ModelSpec, count: int = 2) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return [torch.rand(3, spec.height, spec.width, generator=generator) for _ in range(count)]
+
+
+@pytest.mark.parametrize("backbone", [None, TINY])
+@pytest.mark.parametrize("name", DETECTORS)
+def test_learns_and_finds(name: str, backbone: str | None) -> None:
+    """Finite losses with gradients, also for a picture without products; boxes inside the picture, labels from 1."""
+    spec, model = spec_of(name, backbone), small(name, backbone)
+    targets = [target([[10, 10, 60, 80], [70, 20, 120, 60]], [], spec), target([], [], spec)]
+    losses = model(pictures(spec), targets)
+    total = torch.stack(list(losses.values())).sum()
+    total.backward()
+    assert torch.isfinite(total) and any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+    model.eval()
+    with torch.inference_mode():
+        for found in model(pictures(spec)):
+            assert found["boxes"].shape[1] == 4 and (found["boxes"] >= 0).all()
+            assert (found["boxes"][:, 2] <= spec.width).all() and (found["boxes"][:, 3] <= spec.height).all()
+            assert ((found["labels"] >= 0) & (found["labels"] <= spec.classes)).all()
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_pictures_are_never_resized(name: str) -> None:
+    """Wide pictures stay wide in evaluation too: torchvision's SSD would make them square."""
+    spec, model = spec_of(name), small(name).eval()
+    seen: list[tuple[int, ...]] = []
+    model.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape)))
+    with torch.inference_mode():
+        model(pictures(spec, 1))
+    assert seen == [(1, 3, spec.height, spec.width)]
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_ignored_regions_are_not_background(name: str) -> None:
+    """A picture that is ignored from edge to edge teaches nothing about background; a target in it is still learned."""
+    spec, model = spec_of(name), small(name)
+    # Wider than the picture: anchors reach beyond its border, and count by the share that is covered.
+    everywhere = [[-2000.0, -2000.0, 4000.0, 4000.0]]
+    as_background = classification(model, pictures(spec, 1), [target([], [], spec)])
+    as_ignored = classification(model, pictures(spec, 1), [target([], everywhere, spec)])
+    assert as_ignored < 0.02 * as_background or as_ignored < 1e-6
+    learned = classification(model, pictures(spec, 1), [target([[20, 20, 90, 80]], everywhere, spec)])
+    assert learned > max(10 * as_ignored, 1e-3)
+
+
+def classification(model: nn.Module, images: list[Tensor], targets: list[dict[str, Tensor]]) -> float:
+    """What tells products from background; SSD mines backgrounds beside targets only, so its own are summed."""
+    torch.manual_seed(0)
+    names = ("classification", "loss_classifier", "loss_objectness")
+    if type(model).__name__ == "IgnoringSsd":
+        return ssd_background(model, images, targets)
+    losses = model(images, targets)
+    return sum(float(torch.nan_to_num(losses[name]).detach()) for name in names if name in losses)
+
+
+def ssd_background(model: nn.Module, images: list[Tensor], targets: list[dict[str, Tensor]]) -> float:
+    """Mean cross entropy of all anchors against what the loss is given."""
+    from detectors.models.ignoring import silence_ignored
+
+    batch, _ = model.transform(images)
+    features = list(model.backbone(batch.tensors).values())
+    anchors = model.anchor_generator(batch, features)
+    logits = model.head(features)["cls_logits"]
+    matched = [torch.full((len(boxes),), -1) for boxes in anchors]
+    if len(targets[0]["boxes"]):
+        from torchvision.ops import box_iou
+
+        matched = [model.proposal_matcher(box_iou(targets[0]["boxes"], anchors[0]))]
+    silent = silence_ignored(logits, targets, anchors, matched, background=0)
+    wanted = torch.where(matched[0] >= 0, 1, 0)[None]
+    return float(nn.functional.cross_entropy(silent.flatten(0, 1), wanted.flatten()).detach())
+
+
+def test_covered_by_is_a_share_of_the_box() -> None:
+    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 20, 10], [50, 50, 60, 60]])
+    regions = torch.tensor([[0.0, 0, 10, 10], [5, 0, 10, 10]])
+    assert covered_by(boxes, regions).tolist() == pytest.approx([1.0, 0.5, 0.0])
+    assert covered_by(boxes, torch.zeros(0, 4)).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_every_detector_says_what_it_is() -> None:
+    for name in DETECTORS:
+        assert len(detector_summary(name)) > 20
+        assert detector_module(name).LONG_SIDE >= 300
+
+
+def test_a_plain_transformer_is_refused() -> None:
+    with pytest.raises(SynthError, match="no stages of falling size"):
+        build_model(spec_of("fcos", "vit_tiny_patch16_224"))
+
+
+def test_weights_of_a_backbone_fit_under_any_prefix(tmp_path: Path) -> None:
+    import timm
+
+    backbone = timm.create_model(TINY, pretrained=False)
+    for wrap in (lambda state: state, lambda state: {"state_dict": {f"module.{k}": v for k, v in state.items()}}):
+        torch.save(wrap(backbone.state_dict()), tmp_path / "backbone.pth")
+        model = small("ssdlite")
+        loaded = load_weights(model, spec_of("ssdlite"), CLASSES, str(tmp_path / "backbone.pth"))
+        assert loaded is not None and len(loaded.fitted) > 150
+        assert torch.equal(
+            model.state_dict()["backbone.body.conv_stem.weight"], backbone.state_dict()["conv_stem.weight"]
+        )
+        assert any("head" in name for name in loaded.missing) and any("classifier" in name for name in loaded.unused)
+        assert "begun at random" in "\n".join(loaded.lines())
+
+
+def test_heads_of_other_classes_are_never_taken(tmp_path: Path) -> None:
+    """As many classes in another order would fit by shape, and be silently wrong."""
+    model = small("fasterrcnn_mobilenet")
+    spec = spec_of("fasterrcnn_mobilenet")
+    saved = Checkpoint(spec, CLASSES, model.state_dict(), settings={}, data={})
+    save_checkpoint(saved, tmp_path / "a.ckpt")
+    others = Classes(("c", "b", "a"), ("C", "B", "A"))
+    for classes, taken in ((CLASSES, True), (others, False)):
+        loaded = load_weights(small("fasterrcnn_mobilenet"), spec, classes, str(tmp_path / "a.ckpt"))
+        assert loaded is not None
+        assert ("roi_heads.box_predictor.cls_score.weight" in loaded.fitted) == taken
+        assert "roi_heads.box_head.fc6.weight" in loaded.fitted and "rpn.head.cls_logits.weight" in loaded.fitted
+
+
+def test_weights_that_fit_nothing_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SynthError, match="do not fit"):
+        fit_weights(small("ssdlite"), {"encoder.weight": torch.zeros(3, 3)}, "other.pth")
+    with pytest.raises(SynthError, match="no such file"):
+        load_weights(small("ssdlite"), spec_of("ssdlite"), CLASSES, str(tmp_path / "gone.pth"))
+    (tmp_path / "text.pth").write_text("hello")
+    with pytest.raises(SynthError, match="cannot be read"):
+        load_weights(small("ssdlite"), spec_of("ssdlite"), CLASSES, str(tmp_path / "text.pth"))
+    assert load_weights(small("ssdlite"), spec_of("ssdlite"), CLASSES, "none") is None
+    with pytest.raises(SynthError, match="no ImageNet weights for ssdlite"):
+        load_weights(small("ssdlite", None), spec_of("ssdlite", None), CLASSES, "imagenet")
+
+
+def test_checkpoints_come_back_whole(tmp_path: Path) -> None:
+    model = small("ssdlite")
+    norms = ("backbone.body.bn1",)
+    fields = {"settings": {"out": "x", "mix": [["real", 0.2]]}, "data": {"real": "abc"}, "frozen_norms": norms}
+    saved = Checkpoint(spec_of("ssdlite"), CLASSES, model.state_dict(), **fields, step=7, threshold=0.4)  # type: ignore[arg-type]
+    save_checkpoint(saved, tmp_path / "best.ckpt")
+    back = load_checkpoint(tmp_path)
+    assert (back.spec, back.classes, back.settings, back.data) == (saved.spec, CLASSES, saved.settings, saved.data)
+    assert (back.step, back.threshold, back.frozen_norms) == (7, 0.4, norms)
+    restored = restore_model(back)
+    assert not restored.training
+    assert all(
+        torch.equal(a, b) for a, b in zip(restored.state_dict().values(), model.state_dict().values(), strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"not a checkpoint", "cannot be read"),
+        ({"weights": {}}, "no checkpoint of a synth run"),
+        ({"weights": {}, "spec": {}, "format": 99}, "another format"),
+    ],
+)
+def test_damaged_checkpoints_are_told(content: object, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "best.ckpt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    with pytest.raises(SynthError, match=said):
+        load_checkpoint(tmp_path)
+
+
+def test_a_folder_without_checkpoints_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SynthError, match="no trained detector"):
+        load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("yolo", "ssdlite"),
+        ("YOLOv8n", "ssdlite"),
+        ("rt-detr", "fcos"),
+        ("efficientdet_d0", "fcos"),
+        ("faster-rcnn", "fasterrcnn"),
+        ("fasterrcnn_resnet50_fpn", "fasterrcnn"),
+        ("fasterrcnn_mobilenet_v3_large_fpn", "fasterrcnn_mobilenet"),
+        ("mask_rcnn", "maskrcnn"),
+        ("ssd", "ssdlite"),
+    ],
+)
+def test_well_known_names_lead_to_what_comes_closest(name: str, nearest: str) -> None:
+    with pytest.raises(SynthError, match=f"--detector {nearest}\n  - {nearest}: ") as caught:
+        detector_module(name)
+    assert all(known in DETECTORS for known in itertools.chain(*WELL_KNOWN.values()))
+    assert all(line.count(": ") and line.endswith(".") for line in caught.value.problems)

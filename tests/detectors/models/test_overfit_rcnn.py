@@ -1,0 +1,37 @@
+"""Two-stage detectors learn four rendered pictures by heart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from detectors.models import ModelSpec, build_model
+from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD
+from support.by_heart import score_after
+
+# Detector, steps of four pictures, rate for starting from nothing, size of the pictures.
+CASES = [
+    ("fasterrcnn", 80, 0.002, (160, 128)),
+    ("maskrcnn", 80, 0.002, (160, 128)),
+]
+# Detectors that differ from "fasterrcnn" in nothing but their backbone and how many proposals they take.
+SAME = ("fasterrcnn_mobilenet", "fasterrcnn_mobilenet_320")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "steps", "rate", "size"), CASES, ids=[case[0] for case in CASES])
+def test_learns_pictures_by_heart(
+    name: str, steps: int, rate: float, size: tuple[int, int], few: Path, tmp_path: Path
+) -> None:
+    assert score_after(name, few, tmp_path / "run", steps=steps, rate=rate, size=size) > 0.9
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_with_a_backbone_of_its_own_it_is_the_network_that_learns_them(name: str) -> None:
+    spec = ModelSpec("fasterrcnn", "mobilenetv3_small_050", 3, 160, 128, IMAGENET_MEAN, IMAGENET_STD)
+    one, other = build_model(spec), build_model(replace(spec, detector=name))
+    assert str(one) == str(other)
+    assert one.rpn.anchor_generator.sizes == other.rpn.anchor_generator.sizes
+    assert [*one.state_dict()] == [*other.state_dict()]

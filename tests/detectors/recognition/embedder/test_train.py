@@ -1,0 +1,296 @@
+"""Trainings of the smallest embedder: it learns, goes on byte for byte, and is measured; the commands around it."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+from rich.console import Console
+
+from assets.errors import SynthError
+from detectors.checkpoints.detector import BEST, LAST
+from detectors.data.prepare import DataSettings
+from detectors.recognition.embedder.checkpoint import load_embedder_checkpoint
+from detectors.recognition.embedder.crop_store import CropChoice, StoredCrops
+from detectors.recognition.embedder.evaluate import EvaluateSettings, evaluate_embedder
+from detectors.recognition.embedder.learner import Learner
+from detectors.recognition.embedder.load import load_embedder
+from detectors.recognition.embedder.settings import EmbedSettings
+from detectors.recognition.embedder.train import EmbedSummary, train_embedder
+from pipeline.cli.main import main
+from support.shape_sets import QUIET
+
+PATTERNS = 6
+# Learns from random weights in forty steps; what it has learned does not hang on statistics of a few batches.
+LEARNER = {"backbone": "resnet10t", "augment": "none", "learning_rate": 0.01, "epoch_crops": 480}
+SIDE = 32
+
+
+def pattern(label: int, color: np.ndarray) -> np.ndarray:
+    """(24, 24, 3): stripes in one of three directions and a dark corner in one of two places, in any colour.
+
+    A network that has learned nothing goes by the colour.
+    """
+    rows, columns = np.mgrid[:24, :24]
+    wave = (rows, columns, rows + columns)[label % 3] // 4 % 2
+    picture = np.where(wave[..., None] == 1, color, 255 - color)
+    corner = (slice(0, 9), slice(0, 9)) if label // 3 else (slice(15, 24), slice(15, 24))
+    picture[corner] = 20
+    return picture.astype(np.uint8)
+
+
+def write_patterns(folder: Path, count: int, *, seed: int, skus: int = PATTERNS, known: int = PATTERNS) -> Path:
+    """`count` pictures with three products each, as a COCO file. known: SKUs that have a category."""
+    rng = np.random.default_rng(seed)
+    (folder / "images").mkdir(parents=True)
+    images, annotations = [], []
+    for number in range(1, count + 1):
+        picture = rng.integers(90, 130, (40, 108, 3)).astype(np.uint8)
+        for place, label in enumerate(rng.integers(0, skus, 3).tolist()):
+            left, top = 4 + 36 * place + int(rng.integers(0, 6)), int(rng.integers(4, 12))
+            picture[top : top + 24, left : left + 24] = pattern(label, rng.integers(0, 256, 3))
+            annotations.append(
+                {"id": len(annotations) + 1, "image_id": number, "category_id": label + 1, "area": 576}
+                | {"bbox": [left, top, 24, 24], "iscrowd": 0}
+            )
+        name = f"{number:03d}.png"
+        Image.fromarray(picture).save(folder / "images" / name)
+        images.append({"id": number, "file_name": name, "width": 108, "height": 40})
+    categories = [{"id": label + 1, "name": f"sku {label}", "sku": f"sku-{label}"} for label in range(known)]
+    content = {"images": images, "annotations": annotations, "categories": categories, "info": {}}
+    (folder / "train.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("patterns")
+    write_patterns(folder / "synth", 60, seed=1)
+    write_patterns(folder / "photos", 12, seed=2)
+    return folder
+
+
+def settings_for(data: Path, out: Path, /, **fields: Any) -> EmbedSettings:
+    smallest: dict[str, Any] = {
+        "data": DataSettings(synthetic=(("synthetic", data / "synth"),), val=data / "photos"),
+        "backbone": "mobilenetv3_small_050",
+        "weights": "none",
+        "dim": 32,
+        "side": SIDE,
+        "augment": "light",
+        "epochs": 2,
+        "epoch_crops": 72,
+        "skus": 6,
+        "crops": 4,
+        "learning_rate": 2e-3,
+        "workers": 0,
+        "patience": 30,
+    }
+    return EmbedSettings(out=out, **{**smallest, **fields})
+
+
+def train(data: Path, out: Path, /, **fields: Any) -> EmbedSummary:
+    return train_embedder(settings_for(data, out, **fields), QUIET)
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "arcface"
+    train(data, out, epochs=2, **LEARNER)
+    return out
+
+
+def test_learns_to_tell_patterns_apart(trained: Path) -> None:
+    checkpoint = load_embedder_checkpoint(trained)
+    rows = load_embedder_checkpoint(trained / LAST).training["record"]["rows"]
+    assert rows[0]["epoch"] == 0 and rows[0]["top1"] < 0.8, "untrained, from random weights"
+    assert checkpoint.score["top1"] > 0.85 > rows[0]["top1"] and checkpoint.score["auroc"] > 0.9
+    assert checkpoint.score["top1"] == max(row["top1"] for row in rows)
+    assert checkpoint.keys == tuple(f"sku-{label}" for label in range(PATTERNS)) and not checkpoint.training
+    assert 0 < checkpoint.score["threshold"] < 1
+    assert (trained / "curves.png").stat().st_size > 1000 and list((trained / "logs").rglob("metrics.csv"))
+
+
+@pytest.mark.parametrize("loss", ["proxy", "softmax"])
+def test_the_other_losses_learn_as_well(loss: str, data: Path, tmp_path: Path) -> None:
+    summary = train(data, tmp_path / loss, loss=loss, epochs=1, **LEARNER)
+    rows = load_embedder_checkpoint(tmp_path / loss / LAST).training["record"]["rows"]
+    assert summary.finished and rows[1]["top1"] > rows[0]["top1"] + 0.2
+    if loss == "softmax":
+        assert set(load_embedder_checkpoint(tmp_path / loss).head) == {"classify.weight", "classify.bias"}
+        assert rows[-1]["softmax"] > 0.6
+
+
+class _StopAfter:
+    """Interrupts a training after a step, as Ctrl-C would."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, step: int) -> None:
+        self.step, self.plain = step, Learner.learn
+        patch.setattr(Learner, "learn", lambda learner, *batch: self.learn(learner, *batch))
+
+    def learn(self, learner: Learner, *batch: Any) -> None:
+        if learner.step == self.step:
+            raise KeyboardInterrupt
+        self.plain(learner, *batch)
+
+
+def same(one: Any, two: Any) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, two)
+    if isinstance(one, dict):
+        return one.keys() == two.keys() and all(same(one[key], two[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(two) and all(map(same, one, two))
+    return one == two
+
+
+@pytest.mark.parametrize("loss", ["arcface", "softmax"])
+def test_stopped_and_gone_on_is_as_if_never_stopped(loss: str, data: Path, tmp_path: Path) -> None:
+    """Killed in the second epoch: the same weights, centres, moments and record in the end."""
+    fields = {"loss": loss, "share": 0.5, "epochs": 2}
+    train(data, tmp_path / "whole", **fields)
+    with pytest.MonkeyPatch.context() as patch:
+        _StopAfter(patch, 4)
+        with pytest.raises(KeyboardInterrupt):
+            train(data, tmp_path / "killed", **fields)
+    assert load_embedder_checkpoint(tmp_path / "killed" / LAST).step == 3
+    summary = train(data, tmp_path / "killed", **fields)
+    whole, again = (load_embedder_checkpoint(tmp_path / name / LAST) for name in ("whole", "killed"))
+    assert summary.finished and whole.step == again.step == 6
+    assert same(whole.weights, again.weights) and same(whole.training, again.training)
+    assert train(data, tmp_path / "killed", **fields).seconds == 0.0
+
+
+def test_an_orderly_stop_keeps_the_step(data: Path, tmp_path: Path) -> None:
+    from detectors.recognition.embedder import train as module
+
+    with pytest.MonkeyPatch.context() as patch:
+        plain = module._Training._learn
+
+        def learn(training: Any, *batch: Any) -> None:
+            plain(training, *batch)
+            training.stop = lambda: training.learner.step == 4
+
+        patch.setattr(module._Training, "_learn", learn)
+        summary = train(data, tmp_path / "run")
+    assert not summary.finished and load_embedder_checkpoint(tmp_path / "run" / LAST).step == 4
+    train(data, tmp_path / "run")
+    train(data, tmp_path / "whole")
+    whole, again = (load_embedder_checkpoint(tmp_path / name / LAST) for name in ("whole", "run"))
+    assert same(whole.weights, again.weights) and same(whole.training, again.training)
+
+
+def test_other_settings_and_changed_data_are_refused(data: Path, tmp_path: Path) -> None:
+    write_patterns(tmp_path / "set" / "synth", 8, seed=5)
+    write_patterns(tmp_path / "set" / "photos", 3, seed=6)
+    train(tmp_path / "set", tmp_path / "run", epochs=1)
+    with pytest.raises(SynthError, match="loss: there 'arcface', now 'proxy'"):
+        train(tmp_path / "set", tmp_path / "run", epochs=1, loss="proxy")
+    image = tmp_path / "set" / "synth" / "images" / "003.png"
+    content = image.read_bytes()
+    image.write_bytes(content[:-2] + b"xx")  # of the same size
+    with pytest.raises(SynthError, match=r"1 changed: 003\.png"):
+        train(tmp_path / "set", tmp_path / "run", epochs=1)
+    image.write_bytes(content)
+    assert train(tmp_path / "set", tmp_path / "run", epochs=1).seconds == 0.0
+    file = tmp_path / "set" / "synth" / "train.json"
+    file.write_text(file.read_text().replace('"iscrowd": 0', '"iscrowd": 0, "score": 1', 1))
+    with pytest.raises(SynthError, match="data has changed"):
+        train(tmp_path / "set", tmp_path / "run", epochs=1)
+
+
+def test_no_epochs_keep_the_features_and_make_a_run(data: Path, tmp_path: Path) -> None:
+    summary = train(data, tmp_path / "run", epochs=0)
+    assert summary.finished and summary.steps == 0
+    (weights,) = {tuple(load_embedder(tmp_path / "run").net.norm.running_mean.tolist())}
+    assert set(weights) == {0.0} and (tmp_path / "run" / BEST).is_file()
+
+
+def test_evaluates_known_and_unknown_products(trained: Path, data: Path, tmp_path: Path) -> None:
+    """The gallery knows four of six patterns: crops of the other two are unknown products."""
+    content = json.loads((data / "synth" / "train.json").read_text())
+    content["annotations"] = [entry for entry in content["annotations"] if entry["category_id"] <= 4]
+    content["categories"] = content["categories"][:4]
+    (tmp_path / "four.json").write_text(json.dumps(content))
+    told = StringIO()
+    settings = EvaluateSettings(
+        run=trained,
+        gallery=tmp_path / "four.json",
+        queries=data / "photos",
+        images=None,
+        out=tmp_path / "judged",
+        choice=CropChoice(8, 0),
+        views=5,
+        workers=0,
+        device="cpu",
+    )
+    (tmp_path / "images").symlink_to(data / "synth" / "images")
+    report = evaluate_embedder(settings, Console(file=told, width=160))
+    numbers = report.numbers
+    assert numbers.queries + numbers.unknown == 36 and numbers.unknown > 0 and not numbers.simulated
+    assert report.top1.value == numbers.top1 and report.top1.low <= numbers.top1 <= report.top1.high
+    assert numbers.skus == 4 and numbers.views == 20 and numbers.top1 > 0.8
+    written = json.loads((tmp_path / "judged" / "report.json").read_text())
+    assert written["numbers"]["top1"] == numbers.top1 and written["embedder"] == load_embedder(trained).fingerprint
+    assert {row["sku"] for row in written["skus"]} == {f"sku-{label}" for label in range(4)}
+    assert report.at is not None and "chosen on validation" in told.getvalue() and "AUROC" in told.getvalue()
+
+
+def test_a_gallery_of_other_products_is_told(trained: Path, data: Path, tmp_path: Path) -> None:
+    content = json.loads((data / "synth" / "train.json").read_text())
+    for number, entry in enumerate(content["categories"]):
+        entry |= {"sku": f"x{number}", "name": f"other {number}"}
+    (tmp_path / "other.json").write_text(json.dumps(content))
+    (tmp_path / "images").symlink_to(data / "synth" / "images")
+    settings = EvaluateSettings(run=trained, gallery=tmp_path / "other.json", queries=data / "photos", workers=0)
+    with pytest.raises(SynthError, match="no query shows a SKU of the gallery"):
+        evaluate_embedder(settings, QUIET)
+
+
+def test_commands(data: Path, tmp_path: Path) -> None:
+    run = str(tmp_path / "run")
+    options = ["--backbone", "mobilenetv3_small_050", "--weights", "none", "--dim", "16", "--side", "32"]
+    options += ["--epochs", "1", "--epoch-crops", "24", "--batch", "24", "--workers", "0"]
+    done = CliRunner().invoke(main, ["embedder", "train", str(data / "synth"), *options, "--out", run])
+    assert done.exit_code == 0, done.output
+    assert "whole scenes are held out" in done.output and "synth gallery build" in done.output
+    asked = ["--gallery-data", str(data / "synth"), "--query-data", str(data / "photos"), "--workers", "0"]
+    done = CliRunner().invoke(main, ["embedder", "evaluate", run, *asked])
+    assert done.exit_code == 0, done.output
+    assert "top-1" in done.output and (tmp_path / "run" / "evaluation" / "report.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"loss": "triplet"}, "unknown loss"),
+        ({"augment": "wild"}, "augmentation preset"),
+        ({"skus": 1}, "cannot be trained so"),
+        ({"share": 0.0}, "cannot be trained so"),
+    ],
+)
+def test_impossible_settings(fields: dict[str, Any], message: str, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(SynthError, match=message):
+        settings_for(data, tmp_path / "run", **fields)
+
+
+def test_crops_out_of_shards_are_the_same(data: Path, tmp_path: Path) -> None:
+    packed = CliRunner().invoke(main, ["data", "pack", str(data / "synth"), str(tmp_path / "shards")])
+    assert packed.exit_code == 0, packed.output
+    in_shards = DataSettings(synthetic=(("synthetic", tmp_path / "shards"),), val=data / "photos")
+    for name, fields in (("columns", {}), ("sharded", {"data": in_shards})):
+        train(data, tmp_path / name, epochs=0, choice=CropChoice(8, 0), **fields)
+    one, two = (StoredCrops(tmp_path / name / "crops" / "train-synthetic") for name in ("columns", "sharded"))
+    assert len(one.labels) == len(two.labels) == 180 and np.array_equal(np.sort(one.labels), np.sort(two.labels))
+    sums = [sorted(int(crops.read(place).picture.sum()) for place in range(180)) for crops in (one, two)]
+    assert sums[0] == sums[1]
+    train(data, tmp_path / "few", epochs=0, choice=CropChoice(8, 0, 5), data=in_shards)
+    few = StoredCrops(tmp_path / "few" / "crops" / "train-synthetic")
+    assert np.bincount(few.labels).tolist() == [5] * PATTERNS

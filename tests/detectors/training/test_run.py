@@ -1,0 +1,270 @@
+"""Training: going on equals never having stopped, mixes come out as asked, and what goes wrong is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from assets.errors import SynthError
+from detectors.checkpoints.detector import BEST, LAST, load_checkpoint
+from detectors.data.prepare import DataSettings
+from detectors.training.learner import SPOILED_BATCH, Learner
+from detectors.training.run import run_training
+from detectors.training.schedule import Plan
+from support.shape_sets import tiny_settings, tiny_training, write_shapes
+
+
+def both(shapes: Path) -> DataSettings:
+    return DataSettings(
+        synthetic=(("synthetic", shapes / "synthetic"),), real=shapes / "real", val=shapes / "real" / "test.json"
+    )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    summary = tiny_training(out, both(shapes), schedule="mix+finetune", finetune_epochs=1)
+    assert summary.finished and summary.steps == 30
+    return out
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal to the last bit, however nested."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(same(a, b) for a, b in zip(one, other, strict=True))
+    return bool(one == other)
+
+
+def at_step(monkeypatch: pytest.MonkeyPatch, step: int, act: Any) -> None:
+    """Runs `act` once a Learner has made so many steps, once."""
+    plain, acted = Learner.optimizer_step, []
+
+    def watched(self: Learner, *args: Any, **kwargs: Any) -> None:
+        plain(self, *args, **kwargs)
+        if self.step == step and not acted:
+            acted.append(step)
+            act()
+
+    monkeypatch.setattr(Learner, "optimizer_step", watched)
+
+
+def crash() -> None:
+    raise ConnectionError("the machine went away")
+
+
+def interrupt(number: int) -> None:
+    """The signal to this process and to the loader processes, which are forks of it."""
+    me = psutil.Process()
+    for child in me.children():
+        if child.cmdline() == me.cmdline():
+            child.send_signal(number)
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize(
+    ("step", "number", "workers"), [(13, signal.SIGINT, 0), (20, signal.SIGTERM, 0), (24, signal.SIGTERM, 2)]
+)
+def test_going_on_after_an_interruption_equals_none(
+    step: int,
+    number: int,
+    workers: int,
+    shapes: Path,
+    undisturbed: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In the middle of an epoch, at the border of the phases, and in the fine-tuning."""
+    at_step(monkeypatch, step, lambda: interrupt(number))
+    first = tiny_training(tmp_path / "run", both(shapes), schedule="mix+finetune", finetune_epochs=1, workers=workers)
+    assert not first.finished and first.steps == step
+    second = tiny_training(tmp_path / "run", both(shapes), schedule="mix+finetune", finetune_epochs=1)
+    assert second.finished and second.steps == 30
+    assert_same_run(undisturbed, tmp_path / "run")
+
+
+def test_going_on_after_a_crash_equals_no_interruption(
+    shapes: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps since the last save are made again."""
+    at_step(monkeypatch, 17, crash)
+    with pytest.raises(ConnectionError):
+        tiny_training(tmp_path / "run", both(shapes), schedule="mix+finetune", finetune_epochs=1)
+    assert load_checkpoint(tmp_path / "run" / LAST).step == 10
+    assert tiny_training(tmp_path / "run", both(shapes), schedule="mix+finetune", finetune_epochs=1).finished
+    assert_same_run(undisturbed, tmp_path / "run")
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    for name in (LAST, BEST):
+        a, b = load_checkpoint(one / name), load_checkpoint(other / name)
+        assert same(a.weights, b.weights), f"averaged weights in {name}"
+        assert same(a.training, b.training), f"weights, optimizer and record in {name}"
+        assert (a.step, a.score, a.threshold) == (b.step, b.score, b.threshold)
+
+
+def test_loader_processes_change_nothing(shapes: Path, undisturbed: Path, tmp_path: Path) -> None:
+    tiny_training(tmp_path / "run", both(shapes), schedule="mix+finetune", finetune_epochs=1, workers=2)
+    assert_same_run(undisturbed, tmp_path / "run")
+
+
+def test_the_mix_comes_out_as_asked(undisturbed: Path) -> None:
+    """Two epochs of 20 with a fifth real, one of 20 with four fifths."""
+    record = load_checkpoint(undisturbed / LAST).training["record"]
+    assert record["drawn"] == {"synthetic": 32 + 4, "real": 8 + 16}
+    assert [row["mix real"] for row in record["rows"]] == pytest.approx([0.2, 0.2, 24 / 60])
+
+
+def test_a_run_holds_what_it_was_made_from(undisturbed: Path) -> None:
+    checkpoint = load_checkpoint(undisturbed)
+    assert checkpoint.classes.keys == ("red", "green", "blue")
+    assert set(checkpoint.data) == {"synthetic", "real", "val"}
+    assert checkpoint.settings["detector"] == "ssdlite" and checkpoint.settings["seed"] == 0
+    assert "torch" in checkpoint.versions
+    assert json.loads((undisturbed / "settings.json").read_text())["schedule"] == "mix+finetune"
+    for name in ("curves.png", "data.txt"):
+        assert (undisturbed / name).stat().st_size > 0
+    assert list(undisturbed.glob("logs/csv/*/metrics.csv")) and list(undisturbed.glob("logs/tensorboard/*/events*"))
+
+
+def test_other_settings_and_changed_data_are_refused(shapes: Path, undisturbed: Path, tmp_path: Path) -> None:
+    with pytest.raises(SynthError, match="other settings") as caught:
+        tiny_training(undisturbed, both(shapes), schedule="mix+finetune", finetune_epochs=1, seed=7)
+    assert any("seed" in problem for problem in caught.value.problems)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("mine")
+    with pytest.raises(SynthError, match="not empty"):
+        tiny_training(tmp_path / "full", both(shapes))
+    image = next((shapes / "real" / "images").glob("train_*.png"))
+    content = image.read_bytes()
+    try:
+        image.write_bytes(content[:-2] + b"xx")  # of the same size
+        with pytest.raises(SynthError, match="data has changed") as caught:
+            tiny_training(undisturbed, both(shapes), schedule="mix+finetune", finetune_epochs=1)
+        assert caught.value.problems == (f"real: 1 changed: {image.name}",)
+    finally:
+        image.write_bytes(content)
+
+
+def test_a_finished_run_is_left_alone(shapes: Path, undisturbed: Path) -> None:
+    before = (undisturbed / LAST).stat().st_mtime_ns
+    summary = tiny_training(undisturbed, both(shapes), schedule="mix+finetune", finetune_epochs=1)
+    assert summary.finished and (undisturbed / LAST).stat().st_mtime_ns == before
+
+
+def test_stops_when_it_gets_no_better(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detectors.training.keeper.score_detector", lambda truth, found: {"AP": 0.5, "AP50": 0.5})
+    data = DataSettings(real=shapes / "real", val=shapes / "real" / "test.json")
+    summary = tiny_training(tmp_path / "run", data, epochs=9, patience=2)
+    assert summary.finished and summary.steps == 30
+
+
+def test_a_loss_that_is_no_number_names_the_pictures(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from detectors.models.ssd300 import IgnoringSsd
+
+    broken = {"classification": torch.tensor(float("nan"), requires_grad=True)}
+    monkeypatch.setattr(IgnoringSsd, "compute_loss", lambda *args, **kwargs: broken)
+    with pytest.raises(SynthError, match="no longer a finite number") as caught:
+        tiny_training(tmp_path / "run", DataSettings(real=shapes / "real", hold_out=0))
+    assert caught.value.found == "classification nan, loss nan"
+    assert len(caught.value.problems) == 2 and "train_0" in caught.value.problems[0]
+    kept = torch.load(tmp_path / "run" / SPOILED_BATCH, weights_only=True)
+    assert kept["images"].shape == (2, 64, 96, 3)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_picture_that_vanishes_is_named(
+    workers: int, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_shapes(tmp_path / "real", 3, seed=5)
+    plain = run_training.__globals__["prepare_training"]
+
+    def prepare_and_delete(*args: Any, **kwargs: Any) -> Any:
+        data = plain(*args, **kwargs)
+        (tmp_path / "real" / "images" / "train_002.png").unlink()
+        return data
+
+    monkeypatch.setattr("detectors.training.run.prepare_training", prepare_and_delete)
+    with pytest.raises(SynthError, match="an image is not there") as caught:
+        tiny_training(tmp_path / "run", DataSettings(real=tmp_path / "real", hold_out=0), workers=workers)
+    assert "train_002.png" in str(caught.value.where)
+
+
+def test_memory_that_does_not_suffice_says_what_to_lower(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(self: Learner, *args: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    monkeypatch.setattr(Learner, "training_step", exhausted)
+    with pytest.raises(SynthError, match="memory") as caught:
+        tiny_training(tmp_path / "run", DataSettings(real=shapes / "real", hold_out=0))
+    assert "--batch" in str(caught.value.hint) and "20.00 GiB" in str(caught.value.found)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"detector": "yolo"}, "unknown detector"),
+        ({"augment": "wild"}, "unknown augmentation"),
+        ({"backbone": "resnet5000"}, "unknown timm backbone"),
+        ({"detector": "ssd300", "size": (320, 320)}, "one size only"),
+        ({"mix": (("rael", 0.2),)}, "unknown source"),
+        ({"batch": 3, "devices": 2}, "cannot be dealt"),
+    ],
+)
+def test_settings_that_cannot_be_are_told_before_any_work(
+    fields: dict[str, Any], said: str, shapes: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SynthError, match=said):
+        tiny_training(tmp_path / "run", both(shapes), **fields)
+
+
+def test_pretrained_norms_are_frozen_from_the_beginning(tmp_path: Path) -> None:
+    """Processes that share a network ask it once, before the first step, which weights are learned."""
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4))
+    plan = Plan((), (), samples=1, steps_per_epoch=1, seed=0)
+    Learner(model, plan, (), learning_rate=1e-3, weight_decay=0.0, frozen_norms=("1",), out=tmp_path)
+    assert [weight.requires_grad for weight in model.parameters()] == [True, True, False, False]
+    assert model[0].training and not model[1].training
+
+
+def test_masks_that_are_missing_are_told(shapes: Path, tmp_path: Path) -> None:
+    content = json.loads((shapes / "real" / "train.json").read_text())
+    for annotation in content["annotations"]:
+        del annotation["segmentation"]
+    (tmp_path / "boxes.json").write_text(json.dumps(content))
+    data = DataSettings(real=tmp_path / "boxes.json", images=shapes / "real" / "images")
+    with pytest.raises(SynthError, match="learns from masks"):
+        tiny_training(tmp_path / "run", data, detector="maskrcnn")
+
+
+def test_every_epoch_is_another(shapes: Path, tmp_path: Path) -> None:
+    """Two epochs of the same photos draw them in other orders and augment them differently."""
+    from detectors.augment import preset
+    from detectors.data.prepare import prepare_training
+    from detectors.training.loader import TrainingImages, View
+    from detectors.training.setup import make_plan
+
+    settings = tiny_settings(tmp_path, DataSettings(real=shapes / "real", hold_out=0), epoch_images=8)
+    data = prepare_training(settings.data, seed=0, tell=lambda line: None)
+    plan = make_plan(settings, data)
+    draws = list(plan.draws(0, 2)), list(plan.draws(8, 10))
+    assert [draw.image for draw in plan.draws(0, 8)] != [draw.image for draw in plan.draws(8, 16)]
+    images = TrainingImages(data.sources, plan, View(96, 64, preset("strong"), masks=False, seed=0))
+    again = images.make(draws[0][0]._replace(position=draws[1][0].position))
+    assert not np.array_equal(images.make(draws[0][0]).image, again.image)
+    assert np.array_equal(images.make(draws[0][0]).image, images.make(draws[0][0]).image)

@@ -1,0 +1,88 @@
+"""Dealing: every SKU exactly as often as it needs, no SKU twice in a scene, the same hands every time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dataset.layout import split_of
+from pipeline.jobs.planning.deal import Deal, deal_scenes, shards_of, splits_of
+
+COUNTS = st.tuples(st.integers(1, 6), st.integers(0, 6)).map(lambda pair: (pair[0], pair[0] + pair[1]))
+
+
+def deal(needs: list[int], count: tuple[int, int], seed: int = 0, listed: list[bool] | None = None) -> Deal:
+    given = np.array(needs)
+    mask = np.ones(len(given), bool) if listed is None else np.array(listed)
+    return deal_scenes(given, np.zeros(len(given), int), mask, count, rng=np.random.default_rng(seed))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 9), max_size=40), COUNTS, st.integers(0, 99))
+def test_every_sku_comes_as_often_as_it_needs_and_never_twice_in_a_scene(
+    needs: list[int], count: tuple[int, int], seed: int
+) -> None:
+    nothing_to_fill_with = [False] * len(needs)
+    dealt = deal(needs, count, seed, nothing_to_fill_with)
+    assert np.bincount(dealt.cards, minlength=len(needs)).tolist() == needs
+    sizes = np.diff(dealt.starts)
+    assert sizes.sum() == len(dealt.cards) and (sizes > 0).all() and (sizes <= count[1]).all()
+    for scene in range(len(dealt)):
+        hand = dealt.cards[dealt.hand(scene)]
+        assert len(set(hand.tolist())) == len(hand)
+
+
+def test_hands_keep_to_the_recipe_s_numbers_and_numbers_count_on() -> None:
+    needs, before = np.full(1000, 7), np.full(1000, 3)
+    dealt = deal_scenes(needs, before, needs > 0, (5, 12), rng=np.random.default_rng(1))
+    sizes = np.diff(dealt.starts)
+    assert sizes.min() >= 5 and sizes.max() <= 12 and len(set(sizes.tolist())) == 8
+    for sku in (0, 500, 999):
+        assert sorted(dealt.numbers[dealt.cards == sku].tolist()) == list(range(3, 10))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.integers(0, 5), min_size=1, max_size=60), st.lists(COUNTS, min_size=2, max_size=3), st.integers(0, 9)
+)
+def test_scenes_may_have_numbers_of_their_own(needs: list[int], ranges: list[tuple[int, int]], seed: int) -> None:
+    given = np.array(needs)
+    nothing, rng = np.zeros(len(given), bool), np.random.default_rng(seed)
+    dealt = deal_scenes(given, given * 0, nothing, lambda scene: ranges[scene % len(ranges)], rng=rng)
+    assert np.bincount(dealt.cards, minlength=len(needs)).tolist() == needs
+    sizes = np.diff(dealt.starts)
+    assert all(0 < size <= ranges[scene % len(ranges)][1] for scene, size in enumerate(sizes))
+    # Fewer than its range says has only the last hand of a deck.
+    assert sum(size < ranges[scene % len(ranges)][0] for scene, size in enumerate(sizes)) <= max(needs)
+
+
+def test_neighbours_differ() -> None:
+    dealt = deal([6] * 200, (5, 5))
+    beside = [set(dealt.cards[dealt.hand(s)].tolist()) for s in range(len(dealt)) if 17 in dealt.cards[dealt.hand(s)]]
+    assert len(beside) == 6 and len(set().union(*beside)) > 20
+
+
+def test_a_small_hand_is_filled_up_with_other_listed_skus() -> None:
+    dealt = deal([0, 2, 0, 0, 0], (3, 4), listed=[True, True, True, False, True])
+    assert len(dealt) == 2
+    counts = np.bincount(dealt.cards, minlength=5)
+    assert counts[1] == 2 and counts[3] == 0 and counts.sum() == 6
+
+
+def test_deals_are_known_by_their_seed() -> None:
+    first, again, other = (deal([3] * 50, (2, 5), seed) for seed in (4, 4, 5))
+    assert first.cards.tolist() == again.cards.tolist() and first.starts.tolist() == again.starts.tolist()
+    assert first.cards.tolist() != other.cards.tolist()
+    assert deal([2, 2, 2, 2], (2, 2), 7).cards.tolist() == [0, 2, 1, 3, 3, 1, 2, 0]
+
+
+@pytest.mark.parametrize("splits", [(("train", 1.0),), (("train", 0.8), ("val", 0.15), ("test", 0.05))])
+def test_splits_and_shards_are_those_of_single_scenes(splits: tuple) -> None:
+    names = [splits[number][0] for number in splits_of(70, 500, splits)]
+    assert names == [split_of(index, splits) for index in range(70, 570)]
+    shards = shards_of(70, 500, splits, 30)
+    assert sorted(int(scene) for _, scenes in shards for scene in scenes) == list(range(500))
+    assert all(len(scenes) <= 30 for _, scenes in shards)
+    assert all(names[scene] == split for split, scenes in shards for scene in scenes)

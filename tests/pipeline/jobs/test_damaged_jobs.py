@@ -1,0 +1,157 @@
+"""Jobs whose files were damaged: `job status` and `job resume` read them or tell the file, and nothing else happens."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from assets.errors import SynthError
+from dataset.storage.place import Place
+from pipeline.cli.main import main
+from pipeline.jobs.lease import read_beat
+from pipeline.jobs.settings import read_settings
+from pipeline.jobs.status import job_status
+from support.fuzzing.files import changed_json
+from support.job_stubs import job_at, run, skus, write_list
+
+GENERATION, VERSION = "plan/generation-0000", "plan/version-0000"
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("job")
+    run(job_at(folder / "set", write_list(folder / "skus.csv", skus(3)), times=2, shard_scenes=2, rounds=0))
+    return folder / "set"
+
+
+@pytest.fixture
+def copy(job: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(job, tmp_path / "set"))
+
+
+def look(folder: Path) -> None:
+    """What `job status` and `job resume` do before anything is rendered."""
+    with suppress(FileNotFoundError):
+        job_status(read_settings(Place(str(folder)), folder.parent / "recipe.yaml"))
+
+
+def change(file: Path, **values: object) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_bytes()), **values}))
+
+
+def rewrite(file: Path, name: str, make: Callable[[np.ndarray], np.ndarray]) -> None:
+    with np.load(file) as stored:
+        arrays = dict(stored)
+    arrays[name] = make(arrays[name])
+    np.savez(file, **arrays)
+
+
+@pytest.mark.parametrize(
+    ("file", "values", "told"),
+    [
+        ("job.json", {"views": -1}, "views: Input should be greater"),
+        ("job.json", {"splits": [["train"]]}, "splits"),
+        ("job.json", {"recipe": 7}, "recipe: Input should be a valid string"),
+        ("job.json", {"format": 2}, "format"),
+        ("how.json", {"workers": "4"}, "workers: Input should be a valid integer"),
+        ("how.json", {"device": "tpu"}, "device"),
+        ("how.json", {"sku_list": None}, "sku_list"),
+        (f"{VERSION}.json", {"times": 1e308}, "times"),
+        (f"{VERSION}.json", {"more": 1}, "more: Extra inputs"),
+        (f"{GENERATION}.json", {"version": 3}, "version 3, first scene 0, but there are 1 versions"),
+        (f"{GENERATION}.json", {"scenes": 99}, "expected 100 int64"),
+        (f"{GENERATION}.json", {"share": -0.5}, "share: Input should be greater"),
+    ],
+)
+def test_values_of_job_files_are_checked(copy: Path, file: str, values: dict[str, object], told: str) -> None:
+    change(copy / file, **values)
+    with pytest.raises(SynthError, match=told) as error:
+        look(copy)
+    assert Path(file).stem in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("stem", "name", "make", "told"),
+    [
+        (GENERATION, "cards", lambda a: a.astype(float), "float64, expected"),
+        (GENERATION, "cards", lambda a: a[:-1], "expected"),
+        (GENERATION, "cards", lambda a: a + 1000, "ids from 100"),
+        (GENERATION, "cards", lambda a: -a, "ids from -"),
+        (GENERATION, "starts", lambda a: a[::-1], "do not share out the appearances"),
+        (GENERATION, "starts", lambda a: a[None], "expected"),
+        (GENERATION, "numbers", lambda a: a.astype("U5"), "expected"),
+        (VERSION, "ids", lambda a: np.array([None, "x"], object), "an array of object"),
+        (VERSION, "digests", lambda a: a[:, :3], "expected"),
+    ],
+)
+def test_arrays_of_a_plan_are_checked(
+    copy: Path, stem: str, name: str, make: Callable[[np.ndarray], np.ndarray], told: str
+) -> None:
+    rewrite(copy / f"{stem}.npz", name, make)
+    with pytest.raises(SynthError, match=told):
+        look(copy)
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04" * 9, b"\x93NUMPY\x01\x00" * 4])
+def test_files_that_are_no_arrays_are_told(copy: Path, data: bytes) -> None:
+    (copy / f"{GENERATION}.npz").write_bytes(data)
+    with pytest.raises(SynthError, match="the job's plan cannot be read"):
+        look(copy)
+
+
+def test_an_array_that_claims_more_than_there_is_reserves_nothing(copy: Path) -> None:
+    """A header of 10^15 numbers in a file of a hundred bytes."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<i8", "fortran_order": False, "shape": (10**15,)})
+    with zipfile.ZipFile(copy / f"{GENERATION}.npz", "w") as archive:
+        archive.writestr("cards.npy", header.getvalue())
+    with pytest.raises(SynthError, match="0 bytes for"):
+        look(copy)
+
+
+def test_versions_and_ids_that_are_missing_are_told(copy: Path) -> None:
+    (copy / "ids.csv").unlink()
+    with pytest.raises(SynthError, match=r"(?s)plan is damaged.*ids\.csv"):
+        look(copy)
+
+
+def test_jobs_of_the_first_version_are_read(copy: Path) -> None:
+    """They said neither how scenes are drawn nor which streams are used, nor of mesh roots."""
+    older = json.loads((copy / "job.json").read_bytes())
+    for name in ("drawing", "streams"):
+        older.pop(name, None)
+    (copy / "job.json").write_text(json.dumps(older))
+    assert read_settings(Place(str(copy)), copy.parent / "recipe.yaml").render.streams == 1
+
+
+@pytest.mark.parametrize("words", [b"[]", b"{}", b'{"host": "x", "process": 0}', b"[" * 9999, b"NaN"])
+def test_words_of_a_driver_that_make_no_sense_are_none(copy: Path, words: bytes) -> None:
+    (copy / "driver.json").write_bytes(words)
+    assert read_beat(Place(str(copy))) is None
+    result = CliRunner().invoke(main, ["job", "status", str(copy)])
+    assert result.exit_code == 0, result.output
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data())
+def test_any_value_of_any_file_is_read_or_told(job: Path, copy: Path, data: st.DataObject) -> None:
+    files = sorted(file for file in job.rglob("*.json") if file.parent.name not in ("annotations", "shards"))
+    file = data.draw(st.sampled_from(files))
+    target = copy / file.relative_to(job)
+    target.write_bytes(data.draw(changed_json(file.read_bytes())))
+    try:
+        with suppress(SynthError):
+            look(copy)
+    finally:
+        target.write_bytes(file.read_bytes())

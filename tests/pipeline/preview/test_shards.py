@@ -1,0 +1,97 @@
+"""Contact sheets of sharded sets, and the commands that take either kind of data set."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from assets.errors import SynthError
+from dataset.shards.index import Sample, write_categories, write_index, write_shard
+from dataset.storage.place import Place
+from pipeline.cli.main import main
+from pipeline.preview.draw import preview_set
+from pipeline.preview.shards import shard_pictures
+from pipeline.preview.types import PreviewSettings
+from support.scenes import rle_of_mask
+
+CATEGORIES = [{"id": 3, "name": "Tea", "sku": "tea"}]
+WIDTH, HEIGHT = 40, 30
+
+
+def jpeg(width: int = WIDTH, height: int = HEIGHT) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), (90, 90, 90)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def sample(number: int, **record: object) -> Sample:
+    """A picture with one box, of which the mask is the upper half; nothing else is known of it."""
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[5:10, 10:30] = True
+    annotation = {"id": number, "image_id": number, "category_id": 3, "bbox": [10, 5, 20, 10], "area": 100.0}
+    image = {"id": number, "file_name": f"{number}.jpg", "width": WIDTH, "height": HEIGHT}
+    return Sample(str(number), {"jpg": jpeg()}, image, [{**annotation, "segmentation": rle_of_mask(mask), **record}])
+
+
+def place_of(folder: Path, *shards: list[Sample]) -> Place:
+    place = Place(str(folder))
+    entries = [write_shard(place, f"train-{i}", "train", samples, CATEGORIES, {}) for i, samples in enumerate(shards)]
+    write_index(place, entries)
+    write_categories(place, CATEGORIES)
+    return place
+
+
+def preview(place: Place, out: Path, **options: Any) -> Path:
+    return preview_set(place.url, out, PreviewSettings(**options))
+
+
+def test_pictures_come_from_all_over_the_set(tmp_path: Path) -> None:
+    place = place_of(tmp_path / "set", [sample(1), sample(2), sample(3)], [], [sample(4)])
+    sheet = Image.open(preview(place, tmp_path / "sheet.png", count=4))
+    # Two of the first shard, the one of the last: three tiles side by side.
+    assert sheet.size == (1952, 40 + 8 + 480 + 8)
+    colors = np.asarray(sheet.convert("RGB")).reshape(-1, 3)
+    assert (np.ptp(colors.astype(int), axis=1) > 60).any()
+
+
+@pytest.mark.parametrize("segmentation", [None, [[10, 5, 30, 5, 30, 15]], {"size": [30, 40], "counts": [0, 5]}])
+def test_outlines_of_other_forms_are_left_out(tmp_path: Path, segmentation: object) -> None:
+    place = place_of(tmp_path / "set", [sample(1, segmentation=segmentation, iscrowd=1)])
+    assert preview(place, tmp_path / "sheet.png").exists()
+
+
+def test_damaged_labels_are_told(tmp_path: Path) -> None:
+    place = place_of(tmp_path / "set", [sample(1, bbox="wide")])
+    with pytest.raises(SynthError, match="cannot be drawn"):
+        preview(place, tmp_path / "sheet.png")
+    with pytest.raises(SynthError, match="no pictures"):
+        preview(place_of(tmp_path / "none", []), tmp_path / "sheet.png")
+
+
+def test_instances_are_chosen_in_shards(tmp_path: Path) -> None:
+    hidden = [[sample(2 * shard + number, visibility=0.1 * shard) for number in (1, 2)] for shard in range(8)]
+    place = place_of(tmp_path / "set", *hidden)
+    source = shard_pictures(place, PreviewSettings(count=3, below_visibility=0.35))
+    assert [picture.records[0]["id"] for picture in source.pictures] == [1, 3, 5]
+    with pytest.raises(SynthError, match="unknown SKU 'Tea'"):
+        preview(place, tmp_path / "sheet.png", skus=("Tea",))
+    with pytest.raises(SynthError, match="no instance is left"):
+        preview(place, tmp_path / "sheet.png", skus=("tea",), below_visibility=0.0)
+
+
+def test_commands_take_shards(tmp_path: Path) -> None:
+    place = place_of(tmp_path / "set", [sample(1), sample(2)])
+    result = CliRunner().invoke(main, ["verify", place.url])
+    assert result.exit_code == 0 and "clean: 2 images, 2 annotations" in result.output, result.output
+    result = CliRunner().invoke(main, ["preview", place.url, "--out", str(tmp_path / "sheet.png")])
+    assert result.exit_code == 0 and (tmp_path / "sheet.png").exists(), result.output
+    (tmp_path / "set" / "shards" / "train-0.tar").write_bytes(b"")
+    assert CliRunner().invoke(main, ["verify", place.url]).exit_code == 1
+    nowhere = CliRunner().invoke(main, ["verify", str(tmp_path / "nowhere")])
+    assert nowhere.exit_code == 1 and "no such data set" in nowhere.output

@@ -1,0 +1,221 @@
+"""Ordinary data sets to shards and back: nothing lost, nothing changed, whatever happens in between."""
+
+from __future__ import annotations
+
+import gc
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from rich.console import Console
+
+from assets.errors import SynthError
+from dataset.shards.index import read_categories, read_index
+from dataset.shards.tar import read_samples
+from dataset.storage.place import Place
+from pipeline.cli.main import main
+from pipeline.run.settings import RunSettings
+from pipeline.shards import pack as data_pack
+from pipeline.shards.pack import pack_data
+from pipeline.shards.spool import IdSpool
+from pipeline.shards.unpack import unpack_data
+
+QUIET = Console(quiet=True)
+
+
+def foreign_set(folder: Path, names: list[str], *, split: str = "train", shuffle: bool = True) -> Path:
+    """Somebody's COCO file: ids of their own, annotations in any order, names with folders and dots."""
+    rng = np.random.default_rng(3)
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for place, name in enumerate(names):
+        path = folder / "images" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (12, 16, 3), np.uint8)).save(path)
+        images.append({"id": 7 * place + 3, "file_name": name, "width": 16, "height": 12, "note": "ä\u2028"})
+        for box in range(place % 4):
+            sides = {"bbox": [box, 1.25, 2.5, 3], "area": 7.5, "iscrowd": 0}
+            annotations.append({"id": 1000 - len(annotations), "image_id": 7 * place + 3, "category_id": 5, **sides})
+    order = rng.permutation(len(annotations)) if shuffle else range(len(annotations))
+    content = {
+        "info": {"description": "theirs"},
+        "licenses": [{"id": 1, "name": "CC0", "url": ""}],
+        "categories": [{"id": 5, "name": "tea"}, {"id": 9, "name": "=soap"}],
+        "images": images,
+        "annotations": [annotations[place] for place in order],
+    }
+    file = folder / f"{split}.json"
+    file.write_text(json.dumps(content))
+    return file
+
+
+NAMES = ["a.png", "b/a.png", "b.c/d e.jpg", "-x.PNG", "long" * 40 + ".png", "a.jpg", "z.bmp"]
+
+
+def content_of(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
+def test_a_rendered_set_comes_back_byte_for_byte(rendered: RunSettings, tmp_path: Path) -> None:
+    place = Place(str(tmp_path / "shards"))
+    summary = pack_data(rendered.out, place, QUIET, shard_images=3)
+    assert (summary.shards, summary.images) == (4, 8)
+    assert place.names("shards") == [f"{split}-00000{n}.tar" for split in ("train", "val") for n in (0, 1)]
+    unpack_data(place, tmp_path / "back", QUIET)
+    assert files_of(tmp_path / "back") == files_of(rendered.out)
+
+
+def test_a_foreign_set_comes_back(tmp_path: Path) -> None:
+    file = foreign_set(tmp_path / "theirs", NAMES)
+    place = Place(f"memory://{tmp_path.name}/shards")
+    pack_data(file, place, QUIET, shard_images=4, spool=tmp_path / "spool")
+    unpack_data(place, tmp_path / "back", QUIET)
+    before, after = content_of(file), content_of(tmp_path / "back" / "annotations" / "instances_train.json")
+    order = {image["id"]: place for place, image in enumerate(before["images"])}
+    before["annotations"].sort(key=lambda record: order[record["image_id"]])
+    assert after == before
+    assert files_of(tmp_path / "back" / "images") == files_of(tmp_path / "theirs" / "images")
+    assert not (tmp_path / "spool").exists() and read_categories(place) == before["categories"]
+
+
+# The library leaves its files to the garbage collector.
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_the_usual_library_reads_the_shards(tmp_path: Path) -> None:
+    import webdataset
+
+    place = Place(str(tmp_path / "shards"))
+    pack_data(foreign_set(tmp_path / "theirs", NAMES), place, QUIET, shard_images=3)
+    tars = [str(tmp_path / "shards" / "shards" / name) for name in place.names("shards")]
+    read = list(webdataset.WebDataset(tars, shardshuffle=False))
+    ours = [sample for name in place.names("shards") for sample in read_samples(place, name.removesuffix(".tar"))]
+    assert [item["__key__"] for item in read] == [sample.stem for sample in ours] and len(ours) == len(NAMES)
+    assert [json.loads(item["json"])["image"]["file_name"] for item in read] == NAMES
+    decoded = list(webdataset.WebDataset(tars, shardshuffle=False).decode("rgb8"))
+    assert all(
+        item["json"]["annotations"] == list(sample.annotations) for item, sample in zip(decoded, ours, strict=True)
+    )
+    assert all((12, 16, 3) in [getattr(value, "shape", None) for value in item.values()] for item in decoded[:2])
+    gc.collect()
+
+
+@pytest.mark.parametrize("after", [0, 1, 3])
+def test_going_on_after_an_interruption_gives_the_same_bytes(
+    after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = foreign_set(tmp_path / "theirs", NAMES)
+    whole, stopped = Place(str(tmp_path / "whole")), Place(str(tmp_path / "stopped"))
+    pack_data(file, whole, QUIET, shard_images=2)
+    plain, calls = data_pack.write_shard, []
+
+    def dying(*args: Any) -> Any:
+        if len(calls) == after:
+            raise KeyboardInterrupt
+        calls.append(args)
+        return plain(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(data_pack, "write_shard", dying)
+        with pytest.raises(KeyboardInterrupt):
+            pack_data(file, stopped, QUIET, shard_images=2)
+    assert not stopped.exists("index.json")
+    summary = pack_data(file, stopped, QUIET, shard_images=2)
+    assert (summary.shards, summary.there) == (4 - after, after)
+    assert files_of(tmp_path / "stopped") == files_of(tmp_path / "whole")
+    assert pack_data(file, stopped, QUIET, shard_images=2).there == 4
+
+
+def test_another_set_in_the_place_is_refused(tmp_path: Path) -> None:
+    place = Place(str(tmp_path / "shards"))
+    file = foreign_set(tmp_path / "theirs", NAMES)
+    pack_data(file, place, QUIET)
+    with pytest.raises(SynthError, match="made of something else"):
+        pack_data(file, place, QUIET, shard_images=3)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "x.txt").write_text("mine")
+    with pytest.raises(SynthError, match="not empty"):
+        pack_data(file, Place(str(tmp_path / "other")), QUIET)
+
+
+def test_a_set_that_is_in_shards_already_is_told_from_none(tmp_path: Path) -> None:
+    file = foreign_set(tmp_path / "theirs", NAMES)
+    pack_data(file, Place(str(tmp_path / "shards")), QUIET)
+    with pytest.raises(SynthError, match="in shards already"):
+        pack_data(tmp_path / "shards", Place(str(tmp_path / "again")), QUIET)
+
+
+def test_everything_wrong_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    file = foreign_set(tmp_path / "theirs", NAMES)
+    content = content_of(file)
+    (tmp_path / "theirs" / "images" / "z.bmp").unlink()
+    content["images"][0]["file_name"] = "../a.png"
+    content["images"][1]["id"] = content["images"][2]["id"]
+    del content["images"][3]["width"]
+    content["annotations"][0]["image_id"] = "x"
+    file.write_text(json.dumps(content))
+    place = Place(str(tmp_path / "shards"))
+    with pytest.raises(SynthError) as caught:
+        pack_data(file, place, QUIET)
+    told = str(caught.value)
+    for words in ("missing: 1 ('z.bmp')", "outside of the image folder", "given twice", "width and height", "unknown"):
+        assert words in told
+    assert not place.names("shards")
+
+
+def test_names_that_lead_out_are_not_written(tmp_path: Path) -> None:
+    place = Place(str(tmp_path / "shards"))
+    pack_data(foreign_set(tmp_path / "theirs", NAMES), place, QUIET)
+    tar = tmp_path / "shards" / "shards" / "train-000000.tar"
+    tar.write_bytes(tar.read_bytes().replace(b'"file_name": "a.png"', b'"file_name": "../.g"'))
+    with pytest.raises(SynthError, match="leads out of the folder"):
+        unpack_data(place, tmp_path / "back", QUIET)
+
+
+@pytest.mark.parametrize(
+    "text", ["[", "[]", '{"splits": []}', '{"splits": {"train": {"info": 3, "licenses": []}}}', ""]
+)
+def test_a_damaged_note_of_what_it_was_made_from_loses_only_the_note(text: str, tmp_path: Path) -> None:
+    place = Place(str(tmp_path / "shards"))
+    file = foreign_set(tmp_path / "theirs", NAMES)
+    pack_data(file, place, QUIET)
+    place.write("dataset.json", text.encode())
+    unpack_data(place, tmp_path / "back", QUIET)
+    after = content_of(tmp_path / "back" / "annotations" / "instances_train.json")
+    assert after["info"] == {"description": "theirs"} and after["images"] == content_of(file)["images"]
+
+
+def test_a_split_of_its_own(rendered: RunSettings, tmp_path: Path) -> None:
+    place = Place(str(tmp_path / "shards"))
+    pack_data(rendered.out, place, QUIET)
+    runner = CliRunner()
+    done = runner.invoke(main, ["data", "unpack", str(place), str(tmp_path / "back"), "--split", "val"])
+    assert done.exit_code == 0 and "unpacked: 1 shard, 4 images" in done.output
+    assert [path.name for path in (tmp_path / "back" / "annotations").iterdir()] == ["instances_val.json"]
+    done = runner.invoke(main, ["data", "unpack", str(place), str(tmp_path / "back"), "--split", "vall"])
+    assert done.exit_code == 1 and "val" in done.output
+    assert len(read_index(place).shards) == 2
+
+
+@settings(max_examples=20)
+@given(st.lists(st.integers(-(2**40), 2**40)), st.lists(st.integers(0, 300)), st.integers(0, 5))
+def test_numbers_on_disk_know_what_they_share(ones: list[int], others: list[int], shift: int) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        one, other = IdSpool(Path(folder) / "a"), IdSpool(Path(folder) / "b")
+        one.add(np.array(ones, np.int64))
+        other.add(np.array(others, np.int64))
+        assert one.shares_any(other) == bool(set(ones) & set(others))
+        one.take_in(other, shift)
+        both = ones + [number + shift for number in others]
+        assert sorted(one.twice()) == sorted({number for number in both if both.count(number) > 1})

@@ -1,0 +1,1 @@
+"""Strategies that break files of every kind."""

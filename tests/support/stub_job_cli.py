@@ -1,0 +1,16 @@
+"""The command line with a stand-in for the scenes of jobs: python -m stub_job_cli SCENE job run ... (see job_stubs)."""
+
+from __future__ import annotations
+
+import functools
+import sys
+
+from pipeline.cli import main as cli
+from pipeline.jobs import run as job_run
+from pipeline.workers.process import Job
+from support.scenes import job_stubs
+
+if __name__ == "__main__":
+    job = Job(getattr(job_stubs, sys.argv.pop(1)))
+    job_run.run_job = functools.partial(job_run.run_job, job=job, share=0.8)  # type: ignore[assignment]
+    cli.main()
