@@ -10,8 +10,8 @@ from threading import RLock
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from assets.backdrops.collection import Backdrops
-from assets.catalog.load import Catalog, Sku
 from assets.catalog.sku_lists import Root, folder_of
+from assets.catalog.types import Catalog, Sku
 from assets.errors import SynthError
 from assets.files.source_pins import SourcePins
 from assets.mesh.rest import Rest, rest_from_mesh

@@ -3,7 +3,7 @@
     PYTHONPATH=.:tests python benchmarks/fuzz.py --kind mesh --minutes 10 --keep /tmp/failures
 
 Seeds count up from --seed, so a run can be repeated; a failure is written as the files that led to it, shrunk, with
-the traceback beside them. Kinds: those of tests/support/fuzzing/kinds.py, and "set", for which a small set is rendered first.
+the traceback beside them. Kinds: those of tests/support/fuzzing/kinds.py, and "set" (a small set is rendered first).
 """
 
 from __future__ import annotations

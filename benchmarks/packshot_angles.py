@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from assets.catalog.load import Sku
+from assets.catalog.types import Sku
 from assets.packages.packshots.angle import angle_doubt, smooth_mask
 from assets.packages.packshots.cutout import cut_out
 from assets.packages.packshots.holes import count_holes

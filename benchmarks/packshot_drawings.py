@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.catalog.load import Sku
+from assets.catalog.types import Sku
 from assets.packages.print.artwork import draw_panel, label_colors
 
 SIDE = 800

@@ -31,7 +31,8 @@ from rich.progress import track
 from rich.table import Table
 
 from assets.backdrops.collection import Backdrops
-from assets.catalog.load import Sku, load_catalog
+from assets.catalog.load import load_catalog
+from assets.catalog.types import Sku
 from assets.files.atomic import write_whole
 from assets.library import Library
 from assets.machine import usable_cores

@@ -37,7 +37,8 @@ from assets.files.atomic import write_whole
 from assets.progress import StepProgress
 from detectors.data.class_match import rename_classes
 from detectors.data.image_set import Classes, ImageSet
-from detectors.data.prepare import DataSettings, read_one
+from detectors.data.prepare import read_one
+from detectors.data.settings import DataSettings
 from detectors.recognition.embedder.checkpoint import load_embedder_checkpoint
 from detectors.recognition.embedder.crop_store import CropChoice
 from detectors.recognition.embedder.evaluate import classify_boxes, embed_boxes
@@ -254,7 +255,7 @@ def render_views(sku_list: Path, out: Path, options: dict[str, Any]) -> Path:
 
 def run(*arguments: Any) -> None:
     """A command of synth, in a process of its own."""
-    subprocess.run([sys.executable, "-m", "pipeline.cli.main", *map(str, arguments)], check=True)
+    subprocess.run([sys.executable, "-m", "pipeline", *map(str, arguments)], check=True)
 
 
 def open_embedders(out: Path, options: dict[str, Any]) -> dict[str, Embedder]:

@@ -145,7 +145,8 @@ def code(picture: NDArray, truth: NDArray, mask: NDArray[np.bool_]) -> NDArray[n
 
 def train_on(variant: Variant, data: Path, out: Path, renders: int, steps: int, console: Console) -> None:
     """Renders with the variant, trains on nothing else and judges on every real photograph."""
-    from detectors.evaluate.run import EvaluateSettings, evaluate_runs
+    from detectors.evaluate.run import evaluate_runs
+    from detectors.evaluate.settings import EvaluateSettings
     from detectors.training.run import run_training
 
     console.rule(variant.name)

@@ -306,8 +306,8 @@ def evaluate(packed: Path, where: Path, agnostic: bool) -> None:
     from dataset.storage.place import Place
     from detectors.data.class_match import PRODUCT, relabel
     from detectors.data.shard_prepare import open_shards
-    from detectors.data.shard_truth import read_found, read_truth
     from detectors.evaluate.metrics.stream import StreamedCoco
+    from detectors.evaluate.shard_truth import read_found, read_truth
 
     problems = Problems("x")
     shards = open_shards("x", Place(str(packed)), ("train",), problems, cache_bytes=10**9)

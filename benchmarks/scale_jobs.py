@@ -33,8 +33,8 @@ from rich.table import Table
 from assets.catalog.load import load_catalog
 from assets.machine import usable_cores
 from dataset.storage.place import Place
-from pipeline.jobs.estimate.pilot import run_pilot
 from pipeline.jobs.estimate.run import estimate_job
+from pipeline.jobs.pilot import run_pilot
 from pipeline.jobs.planning.deal import deal_scenes
 from pipeline.jobs.planning.digests import sku_digests
 from pipeline.jobs.planning.plan import take_in
@@ -113,7 +113,7 @@ def plan(skus: int, times: int, scenes: int) -> None:
         work = work_of(first, settings, identity_of(settings))
         with timed(table, f"draw and trace {scenes} of {len(dealt):,} scenes, start of workers included"):
             run_pilot(first, work, settings, scenes)
-        command = [sys.executable, "-m", "pipeline.cli.main", "job", "plan", str(sku_list), "--no-measure"]
+        command = [sys.executable, "-m", "pipeline", "job", "plan", str(sku_list), "--no-measure"]
         command += ["--out", str(folder / "other"), "--times", str(times), "--cache", str(folder / "cache")]
         with timed(table, "'synth job plan --no-measure' as a whole"):
             subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)

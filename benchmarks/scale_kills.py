@@ -135,7 +135,7 @@ def _raylets() -> list[psutil.Process]:
 def job_command(words: list[str]) -> subprocess.Popen:
     """`synth job` with these words."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
-    command = [sys.executable, "-m", "pipeline.cli.main", "job", *words]
+    command = [sys.executable, "-m", "pipeline", "job", *words]
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
 
 

@@ -27,8 +27,9 @@ from rich.console import Console
 from rich.table import Table
 
 from assets.files.atomic import write_whole
-from detectors.data.prepare import DataSettings
-from detectors.evaluate.run import EvaluateSettings, evaluate_runs
+from detectors.data.settings import DataSettings
+from detectors.evaluate.run import evaluate_runs
+from detectors.evaluate.settings import EvaluateSettings
 from detectors.training.run import print_summary, run_training
 from detectors.training.schedule import Schedule
 from detectors.training.settings import TrainSettings
@@ -146,7 +147,7 @@ def render_set(data: Path, out: Path, scenes: int, size: str, *words: object) ->
     command = [
         sys.executable,
         "-m",
-        "pipeline.cli.main",
+        "pipeline",
         "render",
         "--sku-list",
         data / "hope" / "skus.csv",

@@ -118,7 +118,7 @@ def command_of(settings: RunSettings) -> list[str]:
     words += ["--views", VIEWS, "--size", f"{settings.width}x{settings.height}", "--backend", settings.backend]
     words += ["--recipe", settings.recipe, "--workers", settings.workers, "--cache", settings.cache]
     words += ["--split", "train:0.75,val:0.25", "--depth", "--normals", "--ids"]
-    return [sys.executable, "-m", "pipeline.cli.main", *map(str, words)]
+    return [sys.executable, "-m", "pipeline", *map(str, words)]
 
 
 def begin(settings: RunSettings) -> subprocess.Popen[bytes]:

@@ -23,10 +23,12 @@ from rich.console import Console
 from torch import nn
 
 from detectors.augment import preset
-from detectors.data.prepare import DataSettings, TrainingData, prepare_training
+from detectors.data.prepare import TrainingData, prepare_training
+from detectors.data.settings import DataSettings
 from detectors.device import loader_processes, pick_device
-from detectors.models import ModelSpec, build_model
+from detectors.models import build_model
 from detectors.models.detect import network_input
+from detectors.models.spec import ModelSpec
 from detectors.training.loader import Batch, PlannedBatches, TrainingImages, View, training_loader
 from detectors.training.run import run_training
 from detectors.training.settings import TrainSettings

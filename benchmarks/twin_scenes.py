@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.catalog.load import Catalog
+from assets.catalog.types import Catalog
 from assets.library import load_product
 
 

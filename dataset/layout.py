@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dataset.storage.checksums import CHECKSUMS
+from dataset.checksums import CHECKSUMS
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 Splits = tuple[tuple[str, float], ...]

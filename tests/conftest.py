@@ -20,24 +20,24 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # The longest files come first: one of them begun last would keep one process busy while the others have nothing to do.
 LONGEST = (
-    "test_overfit_rcnn.py",
-    "test_overfit.py",
-    "test_job_cluster.py",
+    "detectors/models/test_overfit_rcnn.py",
+    "detectors/models/test_overfit.py",
+    "pipeline/jobs/engines/test_ray.py",
     "test_readme.py",
-    "test_embed_train.py",
-    "test_job_run.py",
-    "test_export.py",
-    "test_unbreakable_runs.py",
-    "test_render_run.py",
-    "test_after_training.py",
-    "test_models.py",
-    "test_train.py",
-    "test_job_cli.py",
-    "test_unbreakable_workers.py",
-    "test_workers.py",
-    "test_job_storage.py",
-    "test_verify.py",
-    "test_gallery_build.py",
+    "detectors/recognition/embedder/test_train.py",
+    "pipeline/jobs/test_run.py",
+    "detectors/export/test_run.py",
+    "pipeline/run/test_unbreakable_runs.py",
+    "pipeline/run/test_render.py",
+    "detectors/training/test_after_training.py",
+    "detectors/models/test_contract.py",
+    "detectors/training/test_run.py",
+    "pipeline/jobs/test_cli.py",
+    "pipeline/workers/test_unbreakable.py",
+    "pipeline/workers/test_pool.py",
+    "pipeline/jobs/test_storage.py",
+    "pipeline/verify/test_folder.py",
+    "pipeline/gallery/test_build.py",
 )
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -46,7 +46,8 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first; within a file as it stands there."""
     places = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+    tests = Path(__file__).parent
+    items.sort(key=lambda item: places.get(item.path.relative_to(tests).as_posix(), len(places)))
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from support.paths import ROOT
+
 # Decoder -> the files that are the gate for it.
 GATES = {
     "json.load": (),
@@ -39,7 +40,7 @@ EXCEPTIONS = {
     ("pipeline/shards/records.py", "json.loads"): "lines that this run has written into its own spool",
     ("pipeline/shards/pack.py", "json.loads"): "the same: counts of the spool",
     ("pipeline/jobs/estimate/cost.py", "json.loads"): "what this run's own worker has just written",
-    ("pipeline/jobs/estimate/pilot.py", "json.loads"): "the same",
+    ("pipeline/jobs/pilot.py", "json.loads"): "the same",
     ("pipeline/jobs/shard.py", "json.loads"): "the same, and shards behind their receipts",
     ("pipeline/verify/scenes.py", "json.loads"): "what was made of our own values one line before",
     ("pipeline/products/build.py", "json.loads"): "lines that this run's own workers have just written",

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from support.paths import ROOT
+
 FOLDERS = ("assets", "render", "pipeline", "detectors")
 MAY_IMPORT = {
     "assets": {"assets"},

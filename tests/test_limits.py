@@ -13,8 +13,8 @@ from assets import limits
 from assets.errors import SynthError, printable
 from assets.limits import Budget, Limit, check_file, read_file
 from support.fuzzing.files import deadline
+from support.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 LIMITS = {name: value for name, value in vars(limits).items() if isinstance(value, Limit)}
 
 

@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.cli.main import main
+from support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -56,7 +56,7 @@ def test_every_bash_command_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_example_list_has_columns_that_exist() -> None:
-    from assets.catalog.load import COLUMNS
+    from assets.catalog.types import COLUMNS
 
     (example,) = blocks("csv")
     header, *rows = example.splitlines()

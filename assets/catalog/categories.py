@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from assets.catalog.category_ids import CategoryIds, in_order
-from assets.catalog.load import Catalog
+from assets.catalog.types import Catalog
 
 Record = dict[str, Any]
 Names = dict[str, str]

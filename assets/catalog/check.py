@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assets.catalog.column_names import FRONTS
-from assets.catalog.load import NUMBERS, PICTURES, Problem
 from assets.catalog.package_kinds import AUTO, KINDS, closest_kind
+from assets.catalog.problems import Problem
 from assets.catalog.sku_lists import LEAVES, Roots, inside
+from assets.catalog.types import NUMBERS, PICTURES
 from assets.errors import UNPRINTABLE
 from assets.limits import LIST_KEY, LIST_TEXT
 
 if TYPE_CHECKING:
-    from assets.catalog.read import Columns, ListTable
+    from assets.catalog.list_table import Columns, ListTable
 
 SIZES = ("width_m", "height_m", "depth_m")
 TEXTS = ("name", "category", "licence", "brand", "colors", "barcode")

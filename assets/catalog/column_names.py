@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from assets.catalog.load import COLUMNS
+from assets.catalog.types import COLUMNS
 
 # Column -> other names of it, with its unit where the name says one. Blanks, _ and capitals do not count.
 ALIASES: dict[str, dict[str, str]] = {

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TextIO
 
 from assets.catalog.column_names import is_read
-from assets.catalog.load import Findings, Problem
-from assets.catalog.read import Batch, unreadable
+from assets.catalog.list_table import Batch, unreadable
+from assets.catalog.problems import Findings, Problem
 from assets.errors import SynthError
 from assets.limits import LIST_COLUMNS, LIST_LINE
 

@@ -9,8 +9,8 @@ from typing import IO, Any
 
 from assets.catalog.column_names import is_read
 from assets.catalog.csv_rows import check_text
-from assets.catalog.load import Findings, Problem
-from assets.catalog.read import Batch, unreadable
+from assets.catalog.list_table import Batch, unreadable
+from assets.catalog.problems import Findings, Problem
 from assets.limits import LIST_LINE
 
 BATCH = 1 << 14

@@ -5,17 +5,17 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from assets.catalog.column_names import Source, column_sources, front_side, is_read, units_of
-from assets.catalog.load import COLUMNS, NUMBERS, PICTURES, Findings, Problem
+from assets.catalog.list_table import Batch, Columns, ListTable, unreadable
 from assets.catalog.package_kinds import package_kind
+from assets.catalog.problems import Findings, Problem
+from assets.catalog.types import COLUMNS, NUMBERS, PICTURES
 from assets.errors import SynthError
 from assets.limits import LIST_BYTES, LIST_CELL, LIST_COLUMNS, LIST_ROWS, check_file
 
-Columns = dict[str, list[str | float | None]]
 DELIMITED, JSON_LINES, PARQUET = (".csv", ".tsv"), (".jsonl", ".ndjson"), (".parquet",)
 FORMATS = (*DELIMITED, *JSON_LINES, *PARQUET)
 # Cells that hold the same few texts again and again: equal ones are kept once.
@@ -32,29 +32,6 @@ REPEATED = (
     "rests",
     *PICTURES,
 )
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Some rows as read: cells by column name, as text or as the file's own values. rows: their numbers for people."""
-
-    rows: Sequence[int]
-    cells: dict[str, Sequence[Any]]
-
-
-@dataclass(frozen=True)
-class ListTable:
-    """A list as columns of plain values. rows: the number of each row as a spreadsheet counts (JSON Lines: its line).
-
-    problems: of the header and of single cells; what cells mean together is checked elsewhere. notes: of no harm.
-    has_keys: whether there is a column of keys, without which no row can be told from another.
-    """
-
-    columns: Columns
-    rows: list[int]
-    problems: Findings
-    notes: list[str] = field(default_factory=list)
-    has_keys: bool = True
 
 
 def read_list(path: Path) -> ListTable:
@@ -79,12 +56,6 @@ def read_list(path: Path) -> ListTable:
     for batch in batches(path, problems):
         table.add(batch)
     return table.finished()
-
-
-def unreadable(path: Path, error: Exception, hint: str) -> SynthError:
-    """The error for a list that its format's parser gives up on."""
-    found = " ".join(str(error).split())[:300]
-    return SynthError("the SKU list cannot be read", where=str(path), found=found, hint=hint)
 
 
 def _parquet_batches(path: Path, problems: Findings) -> Iterator[Batch]:

@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from assets.catalog.load import Sku
+from assets.catalog.types import Sku
 
 MANNERS = ("stand", "lie", "lean")
 SAMPLE = "such as stand:0.7 lie:0.3"

@@ -39,7 +39,7 @@ class Rest:
 def rest_from_mesh(mesh: Mesh) -> Rest:
     """Hull and stable poses of `mesh`, deterministic.
 
-    The poses are those of assets/mesh/stable_poses.py; the upright pose is always there, since retail products are made to
+    The poses are those of stable_poses.py; the upright pose is always there, since retail products are made to
     stand. Flat or degenerate meshes get it alone.
     """
     import trimesh

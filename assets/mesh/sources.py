@@ -8,8 +8,8 @@ import json
 import time
 from pathlib import Path
 
-from assets.catalog.load import Sku
 from assets.catalog.sku_lists import Root, folder_of
+from assets.catalog.types import Sku
 from assets.errors import SynthError
 from assets.files.atomic import write_whole
 from assets.files.identity import SETTLED_NS

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from assets.catalog.load import Sku
 from assets.catalog.sku_lists import Root
+from assets.catalog.types import Sku
 from assets.errors import SynthError
 from assets.mesh.types import Mesh
 from assets.packages.facts import settled_sku

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from assets.catalog.load import Sku
 from assets.catalog.package_kinds import AUTO
+from assets.catalog.types import Sku
 from assets.packages.packshots.art import PackageArt
 from assets.packages.packshots.silhouette import guess_kind
 

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.catalog.load import PICTURES, Sku
 from assets.catalog.sku_lists import Root
+from assets.catalog.types import PICTURES, Sku
 from assets.errors import SynthError
 from assets.files.atomic import write_whole
 from assets.files.image_input import open_picture

@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 
 from assets.catalog.generate import generate_row
-from assets.catalog.load import Sku
+from assets.catalog.types import Sku
 from assets.mesh.types import Mesh
 from assets.packages.build import make_package
 from assets.props.look import Shape

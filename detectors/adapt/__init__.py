@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from assets.errors import SynthError, unknown_name
 from detectors.data.mix import Shares
-from detectors.data.prepare import DataSettings
+from detectors.data.settings import DataSettings
 from detectors.training.settings import Freeze
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from detectors.checkpoints.fields import CheckpointFields
 from detectors.checkpoints.network_weights import check_norms, check_weights, outline_network, versions_hint
 from detectors.checkpoints.tensor_file import read_tensor_file
 from detectors.data.image_set import Classes
-from detectors.models import ModelSpec, build_model
+from detectors.models import build_model
+from detectors.models.spec import ModelSpec
 
 FORMAT = 1
 BEST, LAST = "best.ckpt", "last.ckpt"

@@ -17,7 +17,8 @@ from detectors.checkpoints.network_weights import bad_numbers
 from detectors.checkpoints.pretrained import packaged_weights, timm_weights, torchvision_weights
 from detectors.checkpoints.tensor_file import is_plain_tensor, read_safetensors, read_tensor_file
 from detectors.data.image_set import Classes
-from detectors.models import ModelSpec, detector_module
+from detectors.models import detector_module
+from detectors.models.spec import ModelSpec
 
 # Names that weights may be asked for by, instead of a file.
 NONE, IMAGENET, COCO, PACKAGED = "none", "imagenet", "coco", "packaged"

@@ -14,7 +14,7 @@ from detectors.data.image_set import ImageSet
 from detectors.data.mix import Purpose, stream
 
 if TYPE_CHECKING:
-    from detectors.data.prepare import DataSettings
+    from detectors.data.settings import DataSettings
 
 Tell = Callable[[str], None]
 

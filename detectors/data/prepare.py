@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,64 +14,23 @@ from assets.plurals import count_of, counts_of
 from dataset.coco_source import CocoSource, has_split, is_rendered, open_source
 from dataset.identity import DataIdentity, check_shards, identify
 from dataset.problems import Problems, check_usable
-from dataset.shards.cache import DEFAULT_BYTES
 from dataset.shards.index import INDEX, ShardEntry
 from dataset.storage.place import Place
-from detectors.data.class_match import ClassChoice, match_classes, relabel
+from detectors.data.class_match import match_classes, relabel
 from detectors.data.duplicates import images_also_in
 from detectors.data.hold_out import share_real
 from detectors.data.image_set import Classes, ImageSet
 from detectors.data.read_coco import read_images
+from detectors.data.settings import REAL, DataSettings
 from detectors.data.shard_prepare import open_shards, shards_at, shards_digest, shards_have, take_out
 from detectors.data.shard_set import ShardSet
 
-REAL = "real"
-# Names that mix and output folders give to other sets than the synthetic ones.
-TAKEN_NAMES = (REAL, "val", "validation")
 TRAINING_SPLITS = ("train",)
 OWN_VALIDATION_SPLITS = ("val", "valid")
 VALIDATION_SPLITS = (*OWN_VALIDATION_SPLITS, "test", "train")
 SAME_CLASSES = "categories are matched by their sku field, else by name: do the data sets call them the same?"
 LEAKED = "images that are in the validation set as well"
 Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class DataSettings:
-    """Which data a training reads. synthetic: (name, path) of each source, the first one is what --mix leaves over.
-    These and val may lie in shards, also elsewhere.
-
-    real_fraction: share of the labelled photos that is used, by whole groups. hold_out: share of the real groups kept
-    for validation where no validation set is given. images: a folder to look for images in, before the usual places.
-    classes: all, those that all sets have in common, or one "product" for all of them. cache_bytes: of disk for shards
-    that lie elsewhere.
-    """
-
-    synthetic: tuple[tuple[str, Path | Place], ...] = ()
-    real: Path | None = None
-    val: Path | Place | None = None
-    images: Path | None = None
-    group_key: str | None = None
-    real_fraction: float = 1.0
-    hold_out: float = 0.2
-    classes: ClassChoice = "all"
-    skip_bad: bool = False
-    cache_bytes: int = DEFAULT_BYTES
-
-    def __post_init__(self) -> None:
-        names = [name for name, _ in self.synthetic]
-        for name in names:
-            if names.count(name) > 1 or name in TAKEN_NAMES or not re.fullmatch(r"\w[\w.-]*", name):
-                expected = f"letters and digits, each name once, not {', '.join(TAKEN_NAMES)}"
-                raise SynthError("a synthetic source needs another name", found=repr(name), expected=expected)
-        if not 0 < self.real_fraction <= 1:
-            hint = "for none of the photos leave --real out, and validate on them with --val"
-            expected = "more than 0, at most 1"
-            raise SynthError(
-                "--real-fraction is no share", found=f"{self.real_fraction:g}", expected=expected, hint=hint
-            )
-        if not 0 <= self.hold_out < 1:
-            raise SynthError("the share to hold out is none", found=f"{self.hold_out:g}", expected="0 to less than 1")
 
 
 @dataclass(frozen=True)

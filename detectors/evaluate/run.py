@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
-from typing import Literal
 from urllib.parse import quote
 
 from rich.console import Console
@@ -17,13 +16,13 @@ from assets.files.atomic import write_whole
 from assets.plurals import count_of
 from assets.progress import StepProgress
 from dataset.coco_source import find_coco_file
-from dataset.shards.cache import DEFAULT_BYTES
 from dataset.storage.place import Place
 from detectors.checkpoints.detector import Checkpoint, find_checkpoint, load_checkpoint, restore_model
 from detectors.data.class_match import is_agnostic, relabel, rename_classes
 from detectors.data.image_set import Classes, ImageSet, Predictions
 from detectors.data.mix import Purpose, stream
-from detectors.data.prepare import DataSettings, read_one
+from detectors.data.prepare import read_one
+from detectors.data.settings import DataSettings
 from detectors.data.shard_prepare import shards_at
 from detectors.device import loader_processes, pick_device
 from detectors.evaluate.metrics.compare import Comparison, compare
@@ -33,37 +32,10 @@ from detectors.evaluate.print_report import print_report
 from detectors.evaluate.report import Report, evaluate
 from detectors.evaluate.results import read_results, write_results
 from detectors.evaluate.run_shards import ShardReport, evaluate_place, print_shard_report
+from detectors.evaluate.settings import EvaluateSettings
 from detectors.models.detect import find_in_set
 
 SPLITS = ("test", "val", "train")
-
-
-@dataclass(frozen=True)
-class EvaluateSettings:
-    """What is evaluated on what. predictions: COCO results to judge instead of running the detector.
-
-    data: sharded sets among them are evaluated in a stream. cache_bytes: of disk for shards that lie elsewhere.
-    """
-
-    runs: tuple[Path, ...]
-    data: tuple[Path | Place, ...]
-    split: str | None = None
-    images: Path | None = None
-    group_key: str | None = None
-    out: Path | None = None
-    threshold: float | None = None
-    predictions: Path | None = None
-    skip_bad: bool = False
-    workers: int | None = None
-    device: Literal["auto", "cpu", "gpu"] = "auto"
-    seed: int = 0
-    cache_bytes: int = DEFAULT_BYTES
-
-    def __post_init__(self) -> None:
-        if self.predictions is not None and (len(self.runs) > 1 or len(self.data) > 1):
-            raise SynthError(
-                "--predictions are those of one detector on one data set", hint="give one RUN and one --data"
-            )
 
 
 @dataclass(frozen=True)

@@ -31,14 +31,14 @@ from detectors.data.class_match import is_agnostic, labels_in, relabel
 from detectors.data.image_set import Classes
 from detectors.data.shard_prepare import open_shards, shards_digest
 from detectors.data.shard_set import ShardSet
-from detectors.data.shard_truth import image_ids_of, read_found, read_truth, write_found
 from detectors.device import loader_processes, pick_device
 from detectors.evaluate.metrics.coco_numbers import NAMES, CocoRun
 from detectors.evaluate.metrics.stream import Operating, StreamedCoco
+from detectors.evaluate.shard_truth import image_ids_of, read_found, read_truth, write_found
 from detectors.models.detect import Detections, find_in_fitted, fit_picture
 
 if TYPE_CHECKING:
-    from detectors.evaluate.run import EvaluateSettings
+    from detectors.evaluate.settings import EvaluateSettings
 
 FALLBACK_THRESHOLD = 0.5
 LEFT_OUT = (

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import MultiScaleRoIAlign, roi_align
 
-from detectors.models import ModelSpec
+from detectors.data.sample import FIRST_LABEL
 from detectors.models.detect import network_input
 from detectors.models.ignoring import as_kind
-from detectors.training.loader import FIRST_LABEL
+from detectors.models.spec import ModelSpec
 
 # RoIAlign with half-pixel coordinates came with 16; 17 is what runtimes of the last years all have.
 OPSET = 17

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol
 
 from assets.errors import SynthError, unknown_name
+from detectors.models.spec import ModelSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,30 +24,6 @@ DETECTORS = {
     "ssd300": "detectors.models.ssd300",
     "ssdlite": "detectors.models.ssdlite",
 }
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """All that is needed to build a network again. classes: how many, without background.
-
-    backbone: name of a timm model, or None for the detector's own. width, height: of the pictures it is given, pixels.
-    mean, std: of the channels that its pictures are normalised by, as shares of full scale.
-    """
-
-    detector: str
-    backbone: str | None
-    classes: int
-    width: int
-    height: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> Self:
-        return cls(**{**fields, "mean": tuple(fields["mean"]), "std": tuple(fields["std"])})
 
 
 class DetectorModule(Protocol):

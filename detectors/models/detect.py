@@ -17,8 +17,8 @@ from assets.errors import SynthError
 from dataset.pictures import read_picture
 from detectors.augment import Letterbox, fit
 from detectors.data.image_set import Classes, ImageSet, Predictions
-from detectors.data.sample import Sample
-from detectors.training.loader import FIRST_LABEL, PREFETCH, ProcessLoader, calm_worker
+from detectors.data.process_loader import PREFETCH, ProcessLoader, calm_worker
+from detectors.data.sample import FIRST_LABEL, Sample
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch import nn
 from torchvision.models.detection import FasterRCNN, fasterrcnn_resnet50_fpn_v2
 
-from detectors.models import ModelSpec
 from detectors.models.ignoring import ignore_in_rcnn
 from detectors.models.parts import (
     IMAGENET_MEAN,
@@ -17,6 +16,7 @@ from detectors.models.parts import (
     max_pool_level,
     pyramid_anchors,
 )
+from detectors.models.spec import ModelSpec
 
 LONG_SIDE = 1024
 FIXED_SIZE = None

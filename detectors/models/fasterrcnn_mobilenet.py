@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_fpn
 
-from detectors.models import ModelSpec, fasterrcnn
+from detectors.models import fasterrcnn
 from detectors.models.ignoring import ignore_in_rcnn
 from detectors.models.parts import (
     IMAGENET_MEAN,
@@ -13,6 +13,7 @@ from detectors.models.parts import (
     LEAST_SCORE,
     MOST_DETECTIONS,
 )
+from detectors.models.spec import ModelSpec
 
 LONG_SIDE = 640
 FIXED_SIZE = None

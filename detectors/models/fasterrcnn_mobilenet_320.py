@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from detectors.models import ModelSpec, fasterrcnn_mobilenet
+from detectors.models import fasterrcnn_mobilenet
+from detectors.models.spec import ModelSpec
 
 LONG_SIDE = 320
 FIXED_SIZE = None

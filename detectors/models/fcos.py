@@ -6,7 +6,6 @@ from torch import Tensor, nn
 from torchvision.models.detection import FCOS, fcos_resnet50_fpn
 from torchvision.models.detection.fcos import FCOSHead
 
-from detectors.models import ModelSpec
 from detectors.models.ignoring import Target, silence_ignored
 from detectors.models.parts import (
     IMAGENET_MEAN,
@@ -16,6 +15,7 @@ from detectors.models.parts import (
     TimmPyramid,
     two_strided_levels,
 )
+from detectors.models.spec import ModelSpec
 
 LONG_SIDE = 1024
 FIXED_SIZE = None

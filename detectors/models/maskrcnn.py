@@ -7,7 +7,6 @@ from torchvision.models.detection import MaskRCNN, maskrcnn_resnet50_fpn_v2
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 
-from detectors.models import ModelSpec
 from detectors.models.ignoring import ignore_in_rcnn
 from detectors.models.parts import (
     IMAGENET_MEAN,
@@ -18,6 +17,7 @@ from detectors.models.parts import (
     max_pool_level,
     pyramid_anchors,
 )
+from detectors.models.spec import ModelSpec
 
 LONG_SIDE = 1024
 FIXED_SIZE = None

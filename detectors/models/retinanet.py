@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torchvision.models.detection import RetinaNet, retinanet_resnet50_fpn_v2
 
-from detectors.models import ModelSpec
 from detectors.models.ignoring import Target, silence_ignored
 from detectors.models.parts import (
     IMAGENET_MEAN,
@@ -16,6 +15,7 @@ from detectors.models.parts import (
     pyramid_anchors,
     two_strided_levels,
 )
+from detectors.models.spec import ModelSpec
 
 LONG_SIDE = 1024
 FIXED_SIZE = None

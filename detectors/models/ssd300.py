@@ -6,9 +6,10 @@ from torch import Tensor, nn
 from torchvision.models.detection import ssd300_vgg16
 from torchvision.models.detection.ssd import SSD
 
-from detectors.models import ModelSpec, timm_ssd
+from detectors.models import timm_ssd
 from detectors.models.ignoring import Target, as_kind, silence_ignored
 from detectors.models.parts import LEAST_SCORE, MOST_DETECTIONS
+from detectors.models.spec import ModelSpec
 
 LONG_SIDE = 300
 FIXED_SIZE = (300, 300)

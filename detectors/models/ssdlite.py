@@ -5,9 +5,10 @@ from __future__ import annotations
 from torch import nn
 from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 
-from detectors.models import ModelSpec, timm_ssd
+from detectors.models import timm_ssd
 from detectors.models.ignoring import as_kind
 from detectors.models.parts import LEAST_SCORE, MOST_DETECTIONS
+from detectors.models.spec import ModelSpec
 from detectors.models.ssd300 import IgnoringSsd
 
 LONG_SIDE = 320

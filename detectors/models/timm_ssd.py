@@ -13,8 +13,8 @@ from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.ssd import SSD
 from torchvision.models.detection.ssdlite import SSDLiteHead
 
-from detectors.models import ModelSpec
 from detectors.models.parts import timm_stages
+from detectors.models.spec import ModelSpec
 
 EXTRA_CHANNELS = (512, 256, 256, 128)
 MOST_GROUPS = 16

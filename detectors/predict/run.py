@@ -23,6 +23,7 @@ from assets.progress import StepProgress
 from detectors.augment import Letterbox
 from detectors.checkpoints.detector import Checkpoint, find_checkpoint, load_checkpoint, restore_model
 from detectors.data.image_set import Classes
+from detectors.data.sample import FIRST_LABEL
 from detectors.models.detect import detections_of, forward
 from detectors.predict.found_files import (
     FOUND_KEPT,
@@ -39,7 +40,6 @@ from detectors.predict.inputs import Inputs, find_inputs
 from detectors.predict.picture_masks import encode_masks
 from detectors.predict.shots import Shot, Unreadable, count_shots, read_shots
 from detectors.predict.show_found import draw_found
-from detectors.training.loader import FIRST_LABEL
 
 # Detections below are not written: a hundred for every real one.
 LEAST_WRITTEN = 0.05

@@ -20,8 +20,8 @@ from detectors.checkpoints.fields import DetectorTraining
 from detectors.checkpoints.network_weights import check_weights
 from detectors.data.image_set import Classes, ImageSet
 from detectors.data.mix import realised
-from detectors.models import ModelSpec
 from detectors.models.detect import find_in_set
+from detectors.models.spec import ModelSpec
 from detectors.training.history import draw_curves
 from detectors.training.learner import Learner
 from detectors.training.loader import Batch

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from assets.errors import SynthError
 from detectors.checkpoints.optimizer_state import load_optimizer_state
 from detectors.data.mix import Purpose, stream
+from detectors.data.sample import FIRST_LABEL
 from detectors.data.source import Source
 from detectors.models.detect import network_input
 from detectors.training.ema import MovingAverage
-from detectors.training.loader import FIRST_LABEL, Batch
+from detectors.training.loader import Batch
 from detectors.training.schedule import Plan
 
 SPOILED_BATCH = "spoiled_batch.pt"

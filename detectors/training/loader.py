@@ -10,21 +10,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler
 
 from assets.errors import SynthError
-from assets.interrupt import hold_signals, ignore_signals
 from detectors.augment import PARTNERS, AugmentSettings, augment
 from detectors.data.image_set import IGNORED
 from detectors.data.mix import Draw, Purpose, stream
-from detectors.data.sample import Sample
+from detectors.data.process_loader import PREFETCH, ProcessLoader, calm_worker
+from detectors.data.sample import FIRST_LABEL, Sample
 from detectors.data.shard_set import ShardSet
 from detectors.data.source import Source
 from detectors.training.schedule import Plan
-
-# torchvision counts classes from 1: 0 is background.
-FIRST_LABEL = 1
-PREFETCH = 4
 
 
 class Batch(NamedTuple):
@@ -107,14 +103,6 @@ class PlannedBatches(Sampler[list[Draw]]):
             yield list(self.plan.draws(first, first + self.batch))
 
 
-class ProcessLoader(DataLoader[Any]):
-    """A DataLoader whose processes leave Ctrl-C and SIGTERM to their parent, from their birth on."""
-
-    def __iter__(self) -> Any:
-        with hold_signals():
-            return super().__iter__()
-
-
 def training_loader(dataset: TrainingImages, batches: PlannedBatches, *, workers: int, pin: bool) -> ProcessLoader:
     """Batches in their order; `workers` processes read ahead."""
     return ProcessLoader(
@@ -148,13 +136,3 @@ def target_of(sample: Sample) -> dict[str, Tensor]:
     if sample.masks is not None:
         target["masks"] = torch.from_numpy(np.ascontiguousarray(sample.masks[kept], np.uint8))
     return target
-
-
-def calm_worker(worker: int) -> None:
-    """Loader processes are many: each of them must not start threads of its own. Only their parent ends them."""
-    import cv2
-
-    ignore_signals()
-
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)

@@ -9,7 +9,8 @@ from rich.console import Console
 from detectors.augment import preset
 from detectors.data.batch_sheet import draw_batch
 from detectors.data.mix import Shares, realised
-from detectors.data.prepare import DataSettings, prepare_training
+from detectors.data.prepare import prepare_training
+from detectors.data.settings import DataSettings
 from detectors.training.loader import TrainingImages, View
 from detectors.training.settings import TrainSettings
 from detectors.training.setup import make_plan

@@ -32,7 +32,8 @@ from detectors.data.image_store import SetsFile, open_images, open_source, save_
 from detectors.data.mix import realised
 from detectors.data.prepare import TrainingData, prepare_training
 from detectors.device import is_first_process, loader_processes, pick_device
-from detectors.models import ModelSpec, build_model, detector_module
+from detectors.models import build_model, detector_module
+from detectors.models.spec import ModelSpec
 from detectors.training.guards import SAVE_KEPT, OwnSignals, calm, own_interrupts, told_memory
 from detectors.training.keeper import Identity, Keeper, Record, restore_learner, training_state
 from detectors.training.learner import Learner

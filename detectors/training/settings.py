@@ -10,7 +10,7 @@ from typing import Any, Literal
 from assets.errors import SynthError, unknown_name
 from detectors.augment import PRESETS
 from detectors.data.mix import Shares
-from detectors.data.prepare import REAL, DataSettings
+from detectors.data.settings import REAL, DataSettings
 from detectors.models import DETECTORS, detector_module
 from detectors.training.schedule import SCHEDULES, Schedule
 

@@ -11,7 +11,8 @@ from assets.errors import SynthError
 from detectors.data.mix import complete_shares
 from detectors.data.prepare import TrainingData
 from detectors.data.shard_set import ShardSet
-from detectors.models import ModelSpec, detector_module
+from detectors.models import detector_module
+from detectors.models.spec import ModelSpec
 from detectors.training.schedule import FINETUNE_RATE, Phase, Plan, finetune_shares, without_real
 from detectors.training.settings import TrainSettings
 

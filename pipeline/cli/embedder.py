@@ -72,7 +72,7 @@ def train(data: tuple[tuple[str, Path], ...], **options: Any) -> None:
     synth embedder train data/synth --val data/real --out runs/embedder
     """
     from assets.interrupt import exit_code
-    from detectors.data.prepare import DataSettings
+    from detectors.data.settings import DataSettings
     from detectors.recognition.embedder.settings import EmbedSettings
     from detectors.recognition.embedder.train import print_summary, train_embedder
 

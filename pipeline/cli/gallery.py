@@ -232,7 +232,7 @@ def _recognizer(folder: Path, options: dict[str, Any], *names: str) -> Any:
 
 
 def _data(options: dict[str, Any]) -> Any:
-    from detectors.data.prepare import DataSettings
+    from detectors.data.settings import DataSettings
 
     return DataSettings(images=options["images"], skip_bad=options["skip_bad"])
 

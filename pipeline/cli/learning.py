@@ -183,7 +183,7 @@ def adapt(run: Path, method: str, **options: Any) -> None:
 
 
 def _data_settings(options: dict[str, Any]) -> Any:
-    from detectors.data.prepare import DataSettings
+    from detectors.data.settings import DataSettings
 
     return DataSettings(
         synthetic=_named(options["synthetic"]),
@@ -256,7 +256,8 @@ def _head_of(one: Any) -> dict[str, Any]:
 @output_options
 def evaluate(runs: tuple[Path, ...], data: tuple[Path, ...], **options: Any) -> None:
     """Measure the detectors of RUN... on photos: COCO numbers, SKUs, confusions, intervals, a page to look at."""
-    from detectors.evaluate.run import EvaluateSettings, evaluate_runs
+    from detectors.evaluate.run import evaluate_runs
+    from detectors.evaluate.settings import EvaluateSettings
 
     settings = EvaluateSettings(runs=runs, data=data, **options)
     reports = evaluate_runs(settings, open_console())

@@ -6,14 +6,15 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
 
-from assets.catalog.load import Catalog, load_catalog
+from assets.catalog.load import load_catalog
 from assets.catalog.sku_lists import SkuSource
+from assets.catalog.types import Catalog
 from assets.errors import SynthError
 from assets.files.atomic import sweep_cache, write_whole
 from assets.files.identity import first_named
@@ -24,8 +25,10 @@ from detectors.recognition.gallery.versions import EmbedderNote, Precision, curr
 from pipeline.gallery.digest import digest_skus
 from pipeline.gallery.photos import with_photos
 from pipeline.gallery.render import make_results, plan_folder
+from pipeline.gallery.summary import GallerySummary, summary_of
 from pipeline.gallery.task import TASK_SKUS, GalleryTask, TaskResult
 from pipeline.gallery.version import (
+    PART_SKUS,
     Kind,
     give_ids,
     join_small,
@@ -38,8 +41,6 @@ from pipeline.gallery.version import (
 from pipeline.workers.pool import never_stop
 from render.views import VIEWS_FORMAT
 
-# SKUs of a part: 8 views of 512 numbers are 16 MB, and of 170,000 SKUs there are 170 parts.
-PART_SKUS = 1000
 FAILURES = "failures.jsonl"
 
 
@@ -62,23 +63,6 @@ class BuildSettings:
     cache: Path = Path()
     task_skus: int = TASK_SKUS
     part_skus: int = PART_SKUS
-
-
-@dataclass
-class GallerySummary:
-    """What has become of a gallery. version: in use now. made, dropped: SKUs. photos: added. failed: key and reason."""
-
-    out: Path
-    version: str = ""
-    before: str = ""
-    skus: int = 0
-    rows: int = 0
-    made: int = 0
-    dropped: int = 0
-    photos: int = 0
-    failed: list[tuple[str, str]] = field(default_factory=list)
-    seconds: float = 0.0
-    interrupted: bool = False
 
 
 def build_gallery(
@@ -251,21 +235,3 @@ def _digest_in(parent: Gallery, key: str) -> str:
 def _stopped(folder: Path, begun: float) -> GallerySummary:
     version = current_version(folder) if is_gallery(folder) else ""
     return GallerySummary(folder, version, interrupted=True, seconds=time.monotonic() - begun)
-
-
-def summary_of(
-    folder: Path, begun: float, parent: Gallery | None, results: Sequence[TaskResult], *, dropped: int = 0
-) -> GallerySummary:
-    """What has become of the gallery in `folder`, of which `parent` was the version before."""
-    made = open_gallery(folder)
-    return GallerySummary(
-        folder,
-        made.version,
-        before=parent.version if parent else "",
-        skus=len(made),
-        rows=made.manifest.rows,
-        made=sum(len(result.made) for result in results),
-        dropped=dropped,
-        failed=[pair for result in results for pair in result.failed],
-        seconds=time.monotonic() - begun,
-    )

@@ -19,8 +19,9 @@ from rich.console import Console
 
 from assets.backdrops.collection import Backdrops
 from assets.catalog.category_ids import CategoryIds, ids_of
-from assets.catalog.load import Catalog, load_catalog
+from assets.catalog.load import load_catalog
 from assets.catalog.sku_lists import SkuSource
+from assets.catalog.types import Catalog
 from assets.errors import SynthError
 from assets.files.atomic import lock_folder, sweep_cache, write_whole
 from assets.files.json_input import read_json_object
@@ -50,7 +51,7 @@ MOST_TOLD = 10
 
 @dataclass(frozen=True)
 class CropSettings:
-    """What is rendered. side: longest side of a product, pixels. The other fields are those of pipeline/workers/pool.py."""
+    """What is rendered. side: longest side of a product, pixels. Other fields: pipeline/workers/pool.py."""
 
     sku_list: SkuSource
     out: Path

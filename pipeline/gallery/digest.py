@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from assets.catalog.load import COLUMNS, PICTURES, Catalog, Sku
+from assets.catalog.types import COLUMNS, PICTURES, Catalog, Sku
 from assets.files.identity import digest_files
 from assets.library import FORMAT
 from assets.mesh.sources import source_digest

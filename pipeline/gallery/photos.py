@@ -24,7 +24,7 @@ from detectors.recognition.gallery.versions import EmbedderNote, write_gallery
 from pipeline.gallery.version import Kind, Record, join_small, make_manifest, parts_without, publish, write_parts
 
 if TYPE_CHECKING:
-    from pipeline.gallery.build import GallerySummary
+    from pipeline.gallery.summary import GallerySummary
 
 WRONG = "the decisions do not fit the gallery"
 
@@ -38,7 +38,8 @@ def add_photos(
     pictures lie now. embedder: a run, None for the gallery's own. Raises SynthError for decisions that cannot be used,
     SKUs that the gallery lacks, and another embedder.
     """
-    from pipeline.gallery.build import PART_SKUS, summary_of
+    from pipeline.gallery.summary import summary_of
+    from pipeline.gallery.version import PART_SKUS
 
     begun = time.monotonic()
     reviewed = read_reviewed(file)

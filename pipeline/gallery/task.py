@@ -42,7 +42,7 @@ PLAN = "plan.json"
 class GalleryTask:
     """What workers need to know. out: folder of the plan and the results. embedder: a run or a checkpoint.
 
-    side: longest side of a product in its views, pixels. task_skus: at a time. The others are of pipeline/workers/pool.py.
+    side: longest side of a product in its views, pixels. task_skus: at a time. Others: pipeline/workers/pool.py.
     """
 
     sku_list: SkuSource

@@ -23,7 +23,8 @@ from detectors.recognition.gallery.versions import (
     version_ids,
     write_gallery,
 )
-from pipeline.gallery.build import FAILURES, GallerySummary
+from pipeline.gallery.build import FAILURES
+from pipeline.gallery.summary import GallerySummary
 
 MOST_TOLD = 10
 # From this share of rows outside the index on, people are told to build it anew.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.catalog.category_ids import CategoryIds, ids_of, ids_path
-from assets.catalog.load import Catalog
+from assets.catalog.types import Catalog
 from assets.errors import SynthError
 from detectors.recognition.gallery.decision import first_decision, inherit_decision, read_decision, write_decision
 from detectors.recognition.gallery.embedders import learned_threshold
@@ -30,6 +30,8 @@ from detectors.recognition.gallery.versions import (
 from pipeline.gallery.task import TaskResult
 from render.views import VIEWS_FORMAT
 
+# SKUs of a part: 8 views of 512 numbers are 16 MB, and of 170,000 SKUs there are 170 parts.
+PART_SKUS = 1000
 # Parts that hold less than half of what they may, before they are joined: each added SKU makes one.
 MOST_SMALL = 32
 # A SKU with its vectors and its front as a JPEG.

@@ -12,10 +12,10 @@ import numpy as np
 
 from assets.catalog.categories import display_name, unique_names
 from assets.catalog.category_ids import ids_hash
-from assets.catalog.load import Catalog
+from assets.catalog.types import Catalog
 from assets.errors import SynthError
+from dataset.checksums import write_signed_index
 from dataset.shards.index import Record, coco_name, read_categories, tar_name, write_categories
-from dataset.storage.checksums import write_signed_index
 from dataset.storage.place import Place
 from pipeline.jobs.planning.plan import Coverage, deficits
 from pipeline.jobs.planning.store import Plan

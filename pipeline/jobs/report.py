@@ -12,8 +12,8 @@ from rich.table import Table
 from assets.plurals import count_of
 from assets.progress import duration_text
 from pipeline.jobs.estimate.cost import Cost
-from pipeline.jobs.estimate.pilot import Pilot
 from pipeline.jobs.estimate.run import Estimate
+from pipeline.jobs.pilot import Pilot
 from pipeline.jobs.run import JobSummary
 from pipeline.jobs.status import JobStatus
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.catalog.load import Catalog
+from assets.catalog.types import Catalog
 from assets.errors import SynthError
 from assets.files.atomic import remove_leftovers, sweep_cache
 from assets.files.identity import first_named
@@ -200,7 +200,7 @@ class _Driver:
         return next_generation(plan, coverage, self.settings, expected)
 
     def _measured_share(self, plan: Plan, work: Work) -> float:
-        from pipeline.jobs.estimate.pilot import run_pilot
+        from pipeline.jobs.pilot import run_pilot
 
         self.reporter.say("drawing some scenes to see how many of their products count")
         return run_pilot(plan, work, self.settings).share

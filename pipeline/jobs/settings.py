@@ -33,7 +33,7 @@ class JobSettings:
 
     times: appearances of each SKU that are wanted; those count of which a share of at least `visible` is seen and whose
     box has `pixels` on its shorter side. rounds: how often what is missing is dealt once more. shard_scenes: scenes per
-    shard. engine, address, cpus, gpus: who does it (pipeline/jobs/engines/__init__.py) and what a worker takes of a node there.
+    shard. engine, address, cpus, gpus: who does it (pipeline/jobs/engines/) and what a worker takes of a node there.
     """
 
     render: RunSettings

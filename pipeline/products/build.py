@@ -23,7 +23,7 @@ from pipeline.workers.pool import Outcome, run_scenes
 from pipeline.workers.process import Job
 
 if TYPE_CHECKING:
-    from assets.catalog.load import Catalog
+    from assets.catalog.types import Catalog
     from assets.library import Library
 
 # Retailers' catalogues: what the bytes are told for.

@@ -17,8 +17,10 @@ from rich.table import Table
 from rich.text import Text
 
 from assets.catalog.csv_rows import formula_safe
-from assets.catalog.load import PICTURES, Catalog, Problem, Sku, check_catalog, load_catalog, problem_groups
+from assets.catalog.load import check_catalog, load_catalog
+from assets.catalog.problems import Problem, problem_groups
 from assets.catalog.sku_lists import SkuSource
+from assets.catalog.types import PICTURES, Catalog, Sku
 from assets.errors import SynthError, printable
 from assets.files.atomic import write_whole
 from assets.plurals import count_of

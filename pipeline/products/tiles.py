@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from assets.backdrops.collection import Backdrops
-from assets.catalog.load import Catalog, Sku
+from assets.catalog.types import Catalog, Sku
 from assets.library import Library
 from pipeline.preview.sheet import INK, font, shorten
 from pipeline.workers.mesh_process import MeshProcess

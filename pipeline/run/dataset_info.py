@@ -13,17 +13,17 @@ from typing import Any
 
 from assets.backdrops.collection import Backdrops
 from assets.catalog.category_ids import ids_hash, ids_of
-from assets.catalog.load import Catalog
 from assets.catalog.sku_lists import SkuSource, sku_source
+from assets.catalog.types import Catalog
 from assets.errors import SynthError
 from assets.files.atomic import write_whole
 from assets.files.json_input import read_json
 from assets.limits import DATASET_JSON
+from dataset.checksums import CHECKSUMS
 from dataset.layout import Layout
-from dataset.storage.checksums import CHECKSUMS
+from pipeline.run.dataset_fields import check_fields
 from pipeline.run.failures import read_failures
 from pipeline.run.settings import BackdropFolders, RunSettings
-from pipeline.verify.fields import check_fields
 from render.backends import RenderSettings
 from render.recipes import recipe_hash, recipe_yaml
 from render.recipes.parts import Section

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from assets.catalog.load import Catalog
+from assets.catalog.types import Catalog
 from assets.errors import SynthError
 from assets.files.atomic import lock_folder, remove_leftovers, sweep_cache, sync_folder
 from assets.files.json_input import parse_json
@@ -18,8 +18,8 @@ from assets.files.source_pins import SourcePins
 from assets.interrupt import never
 from assets.library import check_sources
 from assets.limits import DATASET_JSON, read_file
+from dataset.checksums import ChecksumSpool, sha256, sha256_of, sound_digests, spool_checksums, write_checksums
 from dataset.layout import Layout, split_of, stem_of
-from dataset.storage.checksums import ChecksumSpool, sha256, sha256_of, sound_digests, spool_checksums, write_checksums
 from pipeline.run.dataset_info import check_folder, claim_folder, describe_run, keep_streams
 from pipeline.run.failures import FailureList
 from pipeline.run.progress import Reporter

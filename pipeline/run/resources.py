@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assets.backdrops.collection import Backdrops
-from assets.catalog.load import Sku, load_catalog
+from assets.catalog.load import load_catalog
 from assets.catalog.sku_lists import Root, SkuSource
+from assets.catalog.types import Sku
 from assets.files.source_pins import SourcePins
 from assets.library import Library
 from pipeline.run.settings import BackdropFolders, RunSettings

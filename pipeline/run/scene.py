@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from assets.errors import SynthError
 from assets.files.atomic import write_whole
 from assets.files.source_pins import SourcePins
+from dataset.checksums import sha256
 from dataset.layout import Layout, stem_of
-from dataset.storage.checksums import sha256
 from pipeline.run.settings import RunSettings
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from assets.files.scratch import scratch_folder
 from assets.interrupt import until_interrupted
 from assets.plurals import count_of
 from assets.progress import StepProgress
+from dataset.checksums import CHECKSUMS
 from dataset.shards.cache import check_bytes
 from dataset.shards.index import (
     CATEGORIES,
@@ -38,7 +39,6 @@ from dataset.shards.index import (
 )
 from dataset.shards.parts import Part, follow_images, ids_of, read_part
 from dataset.shards.tar import read_samples
-from dataset.storage.checksums import CHECKSUMS
 from dataset.storage.place import Place
 from dataset.values import sku_text
 from pipeline.shards.pack import (

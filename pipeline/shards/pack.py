@@ -19,9 +19,9 @@ from assets.files.json_input import parse_json, read_json
 from assets.interrupt import until_interrupted
 from assets.limits import DATASET_JSON
 from assets.progress import StepProgress
+from dataset.checksums import CHECKSUMS
 from dataset.coco_stream import Head, PlainSplit, Record, find_splits, head_of
 from dataset.shards.index import ShardEntry, write_categories, write_shard
-from dataset.storage.checksums import CHECKSUMS
 from dataset.storage.place import Place
 from dataset.values import whole_number
 from pipeline.shards.receipts import claim_place, finish_place, read_receipts, write_receipt

@@ -7,8 +7,8 @@ from typing import Any
 
 from assets.errors import SynthError
 from assets.files.models import parse_model
+from dataset.checksums import CHECKSUMS, write_place_checksums, write_signed_index
 from dataset.shards.index import INDEX, ShardEntry, ShardIndex, read_index
-from dataset.storage.checksums import CHECKSUMS, write_place_checksums, write_signed_index
 from dataset.storage.place import Place
 
 IDENTITY = "made_by.json"

@@ -21,9 +21,7 @@ from assets.files.json_input import parse_json
 from assets.interrupt import until_interrupted
 from assets.limits import COCO_VALUES
 from assets.progress import StepProgress
-from dataset.shards.index import Record, Sample, ShardEntry, coco_name, read_categories, read_index
-from dataset.shards.tar import REPAIR, picture_suffix, read_samples, read_whole
-from dataset.storage.checksums import (
+from dataset.checksums import (
     CHECKSUMS,
     ChecksumSpool,
     read_checksums,
@@ -32,6 +30,8 @@ from dataset.storage.checksums import (
     spool_checksums,
     write_checksums,
 )
+from dataset.shards.index import Record, Sample, ShardEntry, coco_name, read_categories, read_index
+from dataset.shards.tar import REPAIR, picture_suffix, read_samples, read_whole
 from dataset.storage.place import Place
 from pipeline.run.scene import labels_json
 from pipeline.shards.pack import DATASET, SHARD_STEP, SHARDS_KEPT, DataSummary, read_about, said_of, summarise

@@ -10,8 +10,8 @@ from pathlib import Path
 from assets.errors import SynthError
 from assets.files.atomic import TEMPORARY
 from assets.limits import COCO_BYTES, Limit, check_file
+from dataset.checksums import CHECKSUMS, OUTLINE, read_checksums, sha256, sha256_of, shard_digests
 from dataset.shards.index import ShardEntry
-from dataset.storage.checksums import CHECKSUMS, OUTLINE, read_checksums, sha256, sha256_of, shard_digests
 from dataset.storage.place import Place
 from pipeline.verify.records import Violation
 

@@ -18,8 +18,8 @@ from assets.files.scratch import scratch_folder
 from assets.interrupt import never
 from assets.limits import DATASET_PICTURES, PICTURE_BYTES, read_file
 from assets.plurals import count_of
+from dataset.checksums import CHECKSUMS
 from dataset.coco_stream import PlainSplit, Record, find_splits, head_of, records_of
-from dataset.storage.checksums import CHECKSUMS
 from dataset.values import is_text, short, whole_number
 from pipeline.shards.spool import IdSpool
 from pipeline.verify.checksums import NO_CHECKSUMS, check_checksums

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from assets.catalog.load import Catalog
 from assets.catalog.sku_lists import SkuSource
+from assets.catalog.types import Catalog
 from assets.errors import SynthError
 from assets.files.json_input import stream_json
 from assets.interrupt import never
 from assets.library import Library
 from assets.limits import COCO_BYTES, DATASET_INSTANCES, PICTURE_BYTES
 from dataset.layout import Layout, split_of, stem_of
+from pipeline.run.dataset_fields import identity_problems, read_splits
 from pipeline.run.dataset_info import DatasetInfo, read_info
 from pipeline.verify.checksums import NO_CHECKSUMS, check_checksums
 from pipeline.verify.extras import EXTRA_CHECKS, read_png
-from pipeline.verify.fields import identity_problems, read_splits
 from pipeline.verify.masks import MaskMap, check_masks, shared_pixels, sound_mask
 from pipeline.verify.pictures import PictureSources, check_pictures
 from pipeline.verify.records import MALFORMED, Record, Violation, check_annotation, check_image, check_picture

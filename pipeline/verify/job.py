@@ -20,7 +20,7 @@ from dataset.layout import stem_of
 from dataset.shards.index import Sample, ShardEntry, tar_name
 from dataset.shards.tar import read_samples
 from dataset.storage.place import Place
-from pipeline.jobs.estimate.pilot import run_tasks
+from pipeline.jobs.pilot import run_tasks
 from pipeline.jobs.planning.digests import sku_digests
 from pipeline.jobs.planning.plan import fitting, planned_shards, scene_task
 from pipeline.jobs.planning.store import Plan, read_plan

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from assets.errors import SynthError, printable
 from assets.files.image_input import open_picture
-from pipeline.verify.fields import MOST_SEED, MOST_SIDE
+from pipeline.run.dataset_fields import MOST_SEED, MOST_SIDE
 
 Record = dict[str, Any]
 LEAST_VISIBLE = 0.1

@@ -26,7 +26,7 @@ from pipeline.verify.records import Violation
 from render.sample import DRAWING
 
 if TYPE_CHECKING:
-    from assets.catalog.load import Sku
+    from assets.catalog.types import Sku
     from assets.library import Library
     from assets.mesh.load import LoadedMesh
     from render.scene import SceneSpec

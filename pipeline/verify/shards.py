@@ -20,10 +20,10 @@ from assets.files.image_input import decode_pixels, open_picture
 from assets.files.scratch import scratch_folder
 from assets.interrupt import never
 from assets.progress import StepProgress
+from dataset.checksums import CHECKSUMS
 from dataset.shards.index import Record, Sample, ShardEntry, coco_name, read_categories, read_index, tar_name
 from dataset.shards.parts import parse_part
 from dataset.shards.tar import picture_suffix, read_whole, samples_of
-from dataset.storage.checksums import CHECKSUMS
 from dataset.storage.place import Place
 from dataset.values import short
 from pipeline.jobs.settings import JOB

@@ -11,8 +11,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import TracebackType
 
-from assets.catalog.load import Sku
 from assets.catalog.sku_lists import Root
+from assets.catalog.types import Sku
 from assets.errors import SynthError
 from assets.interrupt import hold_signals, ignore_signals
 from assets.library import load_product

@@ -16,7 +16,8 @@ from PIL import Image
 from assets.errors import SynthError
 from dataset.review_csv import COLUMNS, ReviewedBox, cells_of, read_reviewed, write_rows
 from detectors.data.image_set import IGNORED
-from detectors.data.prepare import DataSettings, read_one
+from detectors.data.prepare import read_one
+from detectors.data.settings import DataSettings
 
 Cell = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=12)
 TEXT = st.one_of(Cell.filter(str.strip), st.sampled_from(["=1+1", "+a", "-3", "@x", "'=a", 'a"b,c', "'plain", "x;y"]))

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from assets.demo import demo_list
 from assets.errors import SynthError
-from pipeline.run.progress import Reporter
 from pipeline.run.render import run_render
 from pipeline.run.settings import RunSettings
+from support.console import quiet
 
 # Both bring an LLVM: triton (of torchvision) crashes where Mesa's software renderer was started before it.
 with contextlib.suppress(ImportError):
@@ -24,11 +22,6 @@ with contextlib.suppress(ImportError):
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One folder of normalised meshes for the whole session."""
     return tmp_path_factory.mktemp("cache")
-
-
-def quiet() -> Reporter:
-    """A reporter that nobody reads."""
-    return Reporter(Console(file=io.StringIO()))
 
 
 @pytest.fixture(scope="session")

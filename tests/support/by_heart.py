@@ -15,18 +15,31 @@ from torch import nn
 from assets.demo import demo_list
 from detectors.checkpoints.detector import LAST, load_checkpoint, restore_model
 from detectors.data.image_store import open_images
-from detectors.data.prepare import DataSettings
+from detectors.data.settings import DataSettings
 from detectors.models import detector_module
 from detectors.models.detect import find_in_set
 from detectors.training import run as train
 from detectors.training.score import score_detector
 from detectors.training.settings import TrainSettings
+from support.paths import ROOT
 from support.shape_sets import QUIET
 
-ROOT = Path(__file__).resolve().parents[2]
 # Different in size and colour: a carton, a small box and a can.
 SKUS = ("demo-0001", "demo-0006", "demo-0011")
 PICTURES = 4
+# Detector, steps of four pictures, rate for starting from nothing, size of the pictures.
+ONE_STAGE = (
+    ("fcos", 90, 0.002, (160, 128)),
+    ("retinanet", 160, 0.002, (160, 128)),
+    ("ssd300", 150, 0.003, (300, 300)),
+    ("ssdlite", 150, 0.003, (256, 192)),
+)
+TWO_STAGE = (
+    ("fasterrcnn", 80, 0.002, (160, 128)),
+    ("maskrcnn", 80, 0.002, (160, 128)),
+)
+# Detectors that differ from "fasterrcnn" in nothing but their backbone and how many proposals they take.
+SAME = ("fasterrcnn_mobilenet", "fasterrcnn_mobilenet_320")
 
 
 def render_few(folder: Path) -> Path:
@@ -47,7 +60,7 @@ def render_few(folder: Path) -> Path:
     command = [
         sys.executable,
         "-m",
-        "pipeline.cli.main",
+        "pipeline",
         "render",
         "--sku-list",
         folder / "skus.csv",

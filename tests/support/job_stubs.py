@@ -8,6 +8,7 @@ import io
 import os
 import signal
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,11 @@ import numpy as np
 from assets.errors import SynthError
 from assets.files.atomic import write_whole
 from dataset.layout import stem_of
-from dataset.shards.index import Sample, annotation_id, image_id, tar_of
+from dataset.shards.index import Sample, annotation_id, image_id, read_index, tar_of
 from dataset.storage.place import Place
 from pipeline.jobs.scene import spec_file, spool_file
 from pipeline.jobs.settings import JobSettings
+from pipeline.jobs.shard import read_samples
 from pipeline.jobs.tasks import SceneTask
 from pipeline.run.settings import RunSettings
 from pipeline.workers.process import Job, start_nothing
@@ -173,3 +175,15 @@ def sleeps(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
     """A scene that takes a quarter of a second and no core."""
     time.sleep(0.25)
     return write_scene(settings, task)
+
+
+def seen_well(out: Path | Place) -> Counter[str]:
+    """How often each SKU counts, by the labels in the tar files alone."""
+    place = out if isinstance(out, Place) else Place(str(out))
+    found: Counter[str] = Counter()
+    for shard in read_index(place).shards:
+        for sample in read_samples(place.read(f"shards/{shard.name}.tar")):
+            found.update(
+                record["sku"] for record in sample.annotations if record["visibility"] >= 0.5 and not record["ignore"]
+            )
+    return found

@@ -244,3 +244,9 @@ def leaves_a_temporary_file(settings: RunSettings, index: int) -> tuple[int, int
     """As Blender does at every start."""
     tempfile.mkstemp(suffix=".left")
     return write_scene(settings, index)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Every file of a data set but the lock and the marks of stand-in jobs."""
+    files = (file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}

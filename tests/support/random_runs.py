@@ -9,7 +9,8 @@ from torch import nn
 
 from detectors.checkpoints.detector import BEST, Checkpoint, save_checkpoint
 from detectors.data.image_set import Classes
-from detectors.models import ModelSpec, build_model, detector_module
+from detectors.models import build_model, detector_module
+from detectors.models.spec import ModelSpec
 
 SIZE = (160, 128)
 SMALL = "mobilenetv3_small_050"

@@ -14,7 +14,7 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 
-from assets.catalog.load import Sku
+from assets.catalog.types import Sku
 from assets.mesh.rest import Rest, rest_from_mesh
 from assets.mesh.types import Material, Mesh, Part
 from assets.props.look import Shape, Texture

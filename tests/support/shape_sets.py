@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from rich.console import Console
 
-from detectors.data.prepare import DataSettings
+from detectors.data.settings import DataSettings
 from detectors.training.run import TrainSummary, run_training
 from detectors.training.settings import TrainSettings
 

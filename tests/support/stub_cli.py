@@ -1,4 +1,4 @@
-"""The command line with a stand-in for the renderer: python -m stub_cli JOB render --demo ... (JOB of jobs.py)."""
+"""The command line with a stand-in for the renderer: python -m support.stub_cli JOB render ... (JOB of jobs.py)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from pipeline.cli import main as cli
 from pipeline.run import render as render_run
 from pipeline.workers.process import Job
-from support.scenes import jobs
+from support import jobs
 
 if __name__ == "__main__":
     if "LARGEST_FILE" in os.environ:  # of the parent alone: workers are born before it is set

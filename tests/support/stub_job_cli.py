@@ -1,4 +1,4 @@
-"""The command line with a stand-in for the scenes of jobs: python -m stub_job_cli SCENE job run ... (see job_stubs)."""
+"""The command line with stand-ins for scenes of jobs: python -m support.stub_job_cli SCENE job run ..."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pipeline.cli import main as cli
 from pipeline.jobs import run as job_run
 from pipeline.workers.process import Job
-from support.scenes import job_stubs
+from support import job_stubs
 
 if __name__ == "__main__":
     job = Job(getattr(job_stubs, sys.argv.pop(1)))

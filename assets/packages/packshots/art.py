@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from assets.catalog.load import PICTURES, Sku
 from assets.catalog.sku_lists import Root
+from assets.catalog.types import PICTURES, Sku
 from assets.files.image_input import broken_picture, open_picture
 from assets.packages.packshots.angle import angle_doubt, gs1_doubt, smooth_mask
 from assets.packages.packshots.cutout import Cutout, cut_out

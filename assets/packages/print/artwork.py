@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from PIL import Image, ImageDraw
 
-from assets.catalog.load import Sku
+from assets.catalog.types import Sku
 from assets.packages.print.decorations import DECORATIONS, GOODS_STYLES, draw_goods
 from assets.packages.print.label_colors import flavour_color, label_colors, mixed, number_of
 from assets.packages.print.lettering import Rgb, ink_on, write_fitted

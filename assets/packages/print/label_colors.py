@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from PIL import ImageColor
 
-from assets.catalog.load import Sku
+from assets.catalog.types import Sku
 from assets.packages.print.lettering import Rgb
 
 PALETTE: tuple[tuple[str, str, str], ...] = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.catalog.load import Sku
+from assets.catalog.types import Sku
 from assets.mesh.types import Material
 from assets.packages.packshots.art import PackageArt
 from assets.packages.print.label_colors import label_colors

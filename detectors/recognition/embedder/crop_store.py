@@ -28,9 +28,9 @@ from assets.limits import DATASET_JSON
 from dataset.pictures import read_picture
 from detectors.augment.view import resize
 from detectors.data.image_set import IGNORED, ImageSet
+from detectors.data.process_loader import PREFETCH, ProcessLoader, calm_worker
 from detectors.recognition.embedder.crops import Picture, crop_edges, fit_square, prepare_crop
 from detectors.recognition.embedder.sampling import Purpose, stream
-from detectors.training.loader import PREFETCH, ProcessLoader, calm_worker
 
 # Share of a box's sides that is kept around it, for boxes that are off and pictures that are turned.
 SURROUNDING = 0.35

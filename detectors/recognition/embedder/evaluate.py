@@ -23,7 +23,8 @@ from assets.progress import StepProgress
 from detectors.data.class_match import rename_classes
 from detectors.data.image_set import Classes, ImageSet
 from detectors.data.mix import Purpose, stream
-from detectors.data.prepare import DataSettings, read_one
+from detectors.data.prepare import read_one
+from detectors.data.settings import DataSettings
 from detectors.device import loader_processes
 from detectors.evaluate.metrics.bootstrap import Interval, bootstrap
 from detectors.recognition.embedder.checkpoint import load_embedder_checkpoint

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from assets.errors import SynthError, unknown_name
-from detectors.data.prepare import DataSettings
+from detectors.data.settings import DataSettings
 from detectors.recognition.embedder.augment import crop_preset
 from detectors.recognition.embedder.crop_store import CropChoice
 from detectors.recognition.embedder.losses import LOSSES

@@ -13,9 +13,9 @@ from torch.utils.data import Dataset
 
 from assets.errors import SynthError
 from detectors.data.image_set import IGNORED
+from detectors.data.process_loader import PREFETCH, ProcessLoader, calm_worker
 from detectors.data.shard_set import ShardSet
 from detectors.recognition.embedder.crop_store import SURROUNDING, CropChoice, Cutting, StoredCrops, write_crops
-from detectors.training.loader import PREFETCH, ProcessLoader, calm_worker
 
 _Crop = tuple[bytes, "np.ndarray", int]
 

@@ -26,6 +26,7 @@ from assets.progress import StepProgress
 from detectors.checkpoints.detector import BEST, LAST
 from detectors.checkpoints.fields import EmbedderTraining
 from detectors.checkpoints.network_weights import check_norms, check_weights
+from detectors.data.process_loader import PREFETCH, ProcessLoader, calm_worker
 from detectors.device import loader_processes, pick_device
 from detectors.recognition.embedder.augment import augment_crop, crop_preset
 from detectors.recognition.embedder.checkpoint import EmbedderCheckpoint, load_embedder_checkpoint, outline_embedder
@@ -48,7 +49,6 @@ from detectors.recognition.embedder.settings import EmbedSettings
 from detectors.recognition.embedder.training_crops import TrainingCrops, open_crops
 from detectors.recognition.embedder.validate import score_classifier, score_held_out
 from detectors.training.guards import SAVE_KEPT, calm, told_memory
-from detectors.training.loader import PREFETCH, ProcessLoader, calm_worker
 from detectors.training.schedule import Phase, Plan
 
 SECONDS_BETWEEN_SAVES = 900.0

@@ -14,7 +14,8 @@ from assets.plurals import count_of
 from assets.progress import StepProgress
 from dataset.identity import claim_data
 from detectors.data.image_set import Classes, ImageSet
-from detectors.data.prepare import REAL, TrainingData, prepare_training
+from detectors.data.prepare import TrainingData, prepare_training
+from detectors.data.settings import REAL
 from detectors.data.shard_set import ShardSet
 from detectors.device import loader_processes
 from detectors.recognition.embedder.crop_store import CropSource, JoinedCrops, StoredCrops, store_crops

@@ -21,7 +21,8 @@ from detectors.checkpoints.detector import load_checkpoint, restore_model
 from detectors.data.class_match import rename_classes
 from detectors.data.image_set import IGNORED, Classes, ImageSet, Predictions
 from detectors.data.mix import Purpose, stream
-from detectors.data.prepare import DataSettings, read_one
+from detectors.data.prepare import read_one
+from detectors.data.settings import DataSettings
 from detectors.device import pick_device
 from detectors.evaluate.page.about import About
 from detectors.evaluate.page.write import write_page

@@ -30,7 +30,8 @@ from detectors.recognition.gallery.embedders import embedder_of
 from detectors.recognition.gallery.index import Index, open_index
 from detectors.recognition.gallery.open import Gallery, open_gallery
 from detectors.recognition.gallery.recognized_files import NO_NAME, Recognized, open_recognized
-from detectors.recognition.gallery.review import Review, ViewPicture
+from detectors.recognition.gallery.review import Review
+from detectors.recognition.gallery.review_cases import ViewPicture
 from detectors.recognition.gallery.search import find_skus
 
 PICTURES = "pictures"

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,39 +25,13 @@ from detectors.recognition.embedder.crops import prepare_crop
 from detectors.recognition.gallery.decision import Decision, Verdict
 from detectors.recognition.gallery.open import NOBODY, Gallery
 from detectors.recognition.gallery.recognized_files import Recognized
+from detectors.recognition.gallery.review_cases import Case, ReviewPicture, ViewPicture
 from detectors.recognition.gallery.review_page import CSV, PAGE, write_review_page
 
 FOLDER, CASES = "review", "review.jsonl"
 # On the page; all close calls are in the file.
 MAX_SHOWN = {Verdict.REVIEW: 200, Verdict.UNKNOWN: 100}
 CROP_SIDE, CROP_MARGIN = 220, 0.15
-# A view of a SKU as JPEG, by key, number of the view and the SKU's digest in the gallery; empty where there is none.
-ViewPicture = Callable[[str, int, str], bytes]
-
-
-@dataclass(eq=False)
-class ReviewPicture:
-    """A picture with cases. rows: all of its boxes as cells of decisions.csv, in their order."""
-
-    name: str
-    rows: list[list[str]] = field(default_factory=list)
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """One box for a person. crop: its file beside the page. place: its row in the picture. skus, scores: the nearest.
-
-    vector: (dim,) of the crop. margin: lead of the first SKU over the second.
-    """
-
-    verdict: Verdict
-    picture: ReviewPicture
-    place: int
-    crop: str
-    margin: float
-    skus: tuple[int, ...]
-    scores: tuple[float, ...]
-    vector: NDArray[np.float32]
 
 
 class Review:

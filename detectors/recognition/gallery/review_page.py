@@ -17,7 +17,7 @@ from detectors.recognition.gallery.open import Gallery
 from detectors.recognition.gallery.photos import check_photo, photo_path
 
 if TYPE_CHECKING:
-    from detectors.recognition.gallery.review import Case, ReviewPicture, ViewPicture
+    from detectors.recognition.gallery.review_cases import Case, ReviewPicture, ViewPicture
 
 PAGE, CSV, SKUS = "index.html", "decisions.csv", "skus.js"
 MAX_CANDIDATES = 5

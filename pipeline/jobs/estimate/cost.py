@@ -21,7 +21,7 @@ from assets.files.atomic import write_whole
 from assets.files.scratch import scratch_folder
 from assets.machine import usable_cores
 from dataset.shards.index import coco_of
-from pipeline.jobs.estimate.pilot import beside, run_tasks
+from pipeline.jobs.pilot import beside, run_tasks
 from pipeline.jobs.scene import make_scene, spool_file, start_worker
 from pipeline.jobs.settings import JobSettings
 from pipeline.jobs.shard import read_samples

@@ -10,7 +10,7 @@ import numpy as np
 from assets.catalog.load import load_catalog
 from assets.errors import SynthError
 from pipeline.jobs.estimate.cost import Cost, cost_scenes, measure_cost
-from pipeline.jobs.estimate.pilot import Pilot, run_pilot, sample_tasks
+from pipeline.jobs.pilot import Pilot, run_pilot, sample_tasks
 from pipeline.jobs.planning.deal import DEAL
 from pipeline.jobs.planning.digests import sku_digests
 from pipeline.jobs.planning.plan import (

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.catalog.load import PICTURES, Catalog, Sku
+from assets.catalog.types import PICTURES, Catalog, Sku
 from assets.files.identity import digest_files
 from assets.library import FORMAT
 from assets.mesh.sources import source_digest

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.catalog.category_ids import CategoryIds, ids_path, read_ids
-from assets.catalog.load import Catalog
+from assets.catalog.types import Catalog
 from assets.errors import SynthError
 from pipeline.jobs.planning.deal import DEAL, Count, deal_scenes
 from pipeline.jobs.planning.store import Generation, Plan, Shard, Version

@@ -174,7 +174,8 @@ def test_blender_loaded_or_not_the_same_hdris_are_there() -> None:
 
     if importlib.util.find_spec("bpy") is None:
         pytest.skip("bpy is not installed")
-    code = "import sys; exec(sys.argv[1]); from assets.backdrops.collection import Backdrops; print(Backdrops.open().hdris)"
+    code = "import sys; exec(sys.argv[1])\nfrom assets.backdrops.collection import Backdrops\n"
+    code += "print(Backdrops.open().hdris)"
     outputs = {
         subprocess.run(
             [sys.executable, "-c", code, first], capture_output=True, text=True, check=True

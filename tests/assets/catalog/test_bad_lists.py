@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.catalog.csv_rows import formula_safe
-from assets.catalog.load import MORE_PROBLEMS, check_catalog, load_catalog
+from assets.catalog.load import check_catalog, load_catalog
+from assets.catalog.problems import MORE_PROBLEMS
 from assets.errors import SynthError
 from assets.limits import LIST_COLUMNS, LIST_PROBLEMS, LIST_ROWS
 from support.fuzzing.files import deadline, run_command

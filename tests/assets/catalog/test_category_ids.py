@@ -19,7 +19,8 @@ from assets.catalog.category_ids import (
     read_ids,
     save_ids,
 )
-from assets.catalog.load import Catalog, load_catalog
+from assets.catalog.load import load_catalog
+from assets.catalog.types import Catalog
 from assets.errors import SynthError
 
 KEYS = st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1), unique=True)

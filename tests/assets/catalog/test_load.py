@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.catalog.load import COLUMNS, LATER, NUMBERS, Catalog, Sku, check_catalog, load_catalog
+from assets.catalog.load import check_catalog, load_catalog
+from assets.catalog.types import COLUMNS, LATER, NUMBERS, Catalog, Sku
 from assets.errors import UNPRINTABLE, SynthError
 
 ROWS: list[dict] = [

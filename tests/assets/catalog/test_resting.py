@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assets.catalog.load import Sku, check_catalog, load_catalog
+from assets.catalog.load import check_catalog, load_catalog
 from assets.catalog.resting import RestWeights, parse_rests, rests_of
+from assets.catalog.types import Sku
 
 BAG = Sku("1", "Crisps", package="bag", width_m=0.2, height_m=0.3, depth_m=0.06)
 HEADER = "sku,package,width_m,height_m,depth_m,rests,front\n"

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from assets.catalog.load import Sku
+from assets.catalog.types import Sku
 from assets.errors import SynthError
 from assets.limits import MESH_FACES, MESH_MEMORY, MESH_NUMBERS, MESH_PIXELS, MESH_UNPACKED
 from assets.mesh import companions as mesh_companions

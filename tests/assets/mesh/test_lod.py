@@ -10,7 +10,7 @@ import trimesh
 from scipy.spatial import cKDTree
 
 from assets.backdrops.collection import Backdrops
-from assets.catalog.load import Catalog
+from assets.catalog.types import Catalog
 from assets.library import Library
 from assets.mesh.lod import lighter_mesh
 from assets.mesh.types import Material, Mesh, Part

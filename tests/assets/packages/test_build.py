@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from assets.catalog.barcode import check_digit, ean13, modules
-from assets.catalog.load import Sku, load_catalog
+from assets.catalog.load import load_catalog
+from assets.catalog.types import Sku
 from assets.demo import demo_list
 from assets.errors import SynthError
 from assets.mesh.types import Mesh

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from assets.catalog.load import Sku, load_catalog
+from assets.catalog.load import load_catalog
+from assets.catalog.types import Sku
 from assets.library import load_product
 from assets.mesh.types import Mesh
 from assets.packages.build import build_package

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.catalog import package_kinds as package_types
-from assets.catalog.load import Sku
+from assets.catalog.types import Sku
 from assets.errors import SynthError
 from assets.mesh.types import Mesh
 from assets.packages.build import build_package, make_package

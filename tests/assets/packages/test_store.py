@@ -12,8 +12,9 @@ import trimesh
 from PIL import Image, ImageDraw
 
 from assets.backdrops.collection import Backdrops
-from assets.catalog.load import Catalog, Sku, load_catalog
+from assets.catalog.load import load_catalog
 from assets.catalog.package_kinds import KINDS
+from assets.catalog.types import Catalog, Sku
 from assets.errors import SynthError
 from assets.library import Library
 from assets.mesh.types import Material, Mesh, Part

@@ -16,7 +16,8 @@ from detectors.checkpoints import pretrained
 from detectors.checkpoints.pretrained import PACKAGED_BACKBONE, answers, packaged_file, packaged_weights, timm_weights
 from detectors.checkpoints.weights import load_weights
 from detectors.data.image_set import Classes
-from detectors.models import ModelSpec, build_model
+from detectors.models import build_model
+from detectors.models.spec import ModelSpec
 
 CLASSES = Classes(("a", "b"), ("A", "B"))
 needs_package = pytest.mark.skipif(packaged_file() is None, reason="the extra 'weights' is not installed")

@@ -18,7 +18,8 @@ from dataset.coco_source import open_source
 from dataset.identity import identify
 from dataset.masks import decode_mask
 from detectors.data.image_set import IGNORED
-from detectors.data.prepare import DataSettings, prepare_training
+from detectors.data.prepare import prepare_training
+from detectors.data.settings import DataSettings
 from support.coco_files import HEIGHT, WIDTH, annotation, coco, read_set, write_set
 
 Place = tuple[str | int, ...]

@@ -23,8 +23,8 @@ from dataset.storage.place import Place
 from detectors.augment import preset
 from detectors.data.image_set import IGNORED, Classes, ImageSet
 from detectors.data.mix import Mix, Windows
-from detectors.data.prepare import DataSettings
 from detectors.data.read_coco import read_images
+from detectors.data.settings import DataSettings
 from detectors.data.shard_prepare import open_shards
 from detectors.data.shard_set import ShardSet
 from detectors.training.loader import PlannedBatches, TrainingImages, View, training_loader

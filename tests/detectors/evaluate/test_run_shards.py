@@ -16,9 +16,10 @@ from rich.console import Console
 from assets.errors import SynthError
 from dataset.shards.index import read_index
 from dataset.storage.place import Place
-from detectors.data.prepare import DataSettings
+from detectors.data.settings import DataSettings
 from detectors.evaluate import run_shards as evaluate_shards
-from detectors.evaluate.run import EvaluateSettings, evaluate_runs
+from detectors.evaluate.run import evaluate_runs
+from detectors.evaluate.settings import EvaluateSettings
 from pipeline.shards.pack import pack_data
 from support.shape_sets import tiny_training, write_shapes
 

@@ -13,8 +13,9 @@ from assets.errors import SynthError
 from detectors.checkpoints.detector import Checkpoint, load_checkpoint, restore_model, save_checkpoint
 from detectors.checkpoints.weights import fit_weights, load_weights
 from detectors.data.image_set import Classes
-from detectors.models import DETECTORS, ModelSpec, build_model, detector_module, detector_summary
+from detectors.models import DETECTORS, build_model, detector_module, detector_summary
 from detectors.models.parts import covered_by
+from detectors.models.spec import ModelSpec
 from detectors.models.well_known import WELL_KNOWN
 
 WIDTH, HEIGHT = 128, 96

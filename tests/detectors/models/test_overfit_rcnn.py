@@ -7,21 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from detectors.models import ModelSpec, build_model
+from detectors.models import build_model
 from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD
-from support.by_heart import score_after
-
-# Detector, steps of four pictures, rate for starting from nothing, size of the pictures.
-CASES = [
-    ("fasterrcnn", 80, 0.002, (160, 128)),
-    ("maskrcnn", 80, 0.002, (160, 128)),
-]
-# Detectors that differ from "fasterrcnn" in nothing but their backbone and how many proposals they take.
-SAME = ("fasterrcnn_mobilenet", "fasterrcnn_mobilenet_320")
+from detectors.models.spec import ModelSpec
+from support.by_heart import SAME, TWO_STAGE, score_after
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "steps", "rate", "size"), CASES, ids=[case[0] for case in CASES])
+@pytest.mark.parametrize(("name", "steps", "rate", "size"), TWO_STAGE, ids=[case[0] for case in TWO_STAGE])
 def test_learns_pictures_by_heart(
     name: str, steps: int, rate: float, size: tuple[int, int], few: Path, tmp_path: Path
 ) -> None:

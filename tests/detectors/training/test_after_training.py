@@ -12,8 +12,9 @@ import pytest
 from assets.errors import SynthError
 from detectors.adapt import AdaptSettings, adapt_run
 from detectors.checkpoints.detector import BEST, load_checkpoint
-from detectors.data.prepare import DataSettings
-from detectors.evaluate.run import EvaluateSettings, evaluate_runs
+from detectors.data.settings import DataSettings
+from detectors.evaluate.run import evaluate_runs
+from detectors.evaluate.settings import EvaluateSettings
 from support.shape_sets import QUIET, tiny_training
 
 

@@ -14,11 +14,12 @@ import pytest
 import torch
 
 from assets.errors import SynthError
-from detectors.checkpoints.detector import BEST, LAST, load_checkpoint
-from detectors.data.prepare import DataSettings
+from detectors.checkpoints.detector import LAST, load_checkpoint
+from detectors.data.settings import DataSettings
 from detectors.training.learner import SPOILED_BATCH, Learner
 from detectors.training.run import run_training
 from detectors.training.schedule import Plan
+from support.same_run import assert_same_run, at_step
 from support.shape_sets import tiny_settings, tiny_training, write_shapes
 
 
@@ -34,30 +35,6 @@ def undisturbed(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     summary = tiny_training(out, both(shapes), schedule="mix+finetune", finetune_epochs=1)
     assert summary.finished and summary.steps == 30
     return out
-
-
-def same(one: Any, other: Any) -> bool:
-    """Equal to the last bit, however nested."""
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(same(a, b) for a, b in zip(one, other, strict=True))
-    return bool(one == other)
-
-
-def at_step(monkeypatch: pytest.MonkeyPatch, step: int, act: Any) -> None:
-    """Runs `act` once a Learner has made so many steps, once."""
-    plain, acted = Learner.optimizer_step, []
-
-    def watched(self: Learner, *args: Any, **kwargs: Any) -> None:
-        plain(self, *args, **kwargs)
-        if self.step == step and not acted:
-            acted.append(step)
-            act()
-
-    monkeypatch.setattr(Learner, "optimizer_step", watched)
 
 
 def crash() -> None:
@@ -104,14 +81,6 @@ def test_going_on_after_a_crash_equals_no_interruption(
     assert load_checkpoint(tmp_path / "run" / LAST).step == 10
     assert tiny_training(tmp_path / "run", both(shapes), schedule="mix+finetune", finetune_epochs=1).finished
     assert_same_run(undisturbed, tmp_path / "run")
-
-
-def assert_same_run(one: Path, other: Path) -> None:
-    for name in (LAST, BEST):
-        a, b = load_checkpoint(one / name), load_checkpoint(other / name)
-        assert same(a.weights, b.weights), f"averaged weights in {name}"
-        assert same(a.training, b.training), f"weights, optimizer and record in {name}"
-        assert (a.step, a.score, a.threshold) == (b.step, b.score, b.threshold)
 
 
 def test_loader_processes_change_nothing(shapes: Path, undisturbed: Path, tmp_path: Path) -> None:

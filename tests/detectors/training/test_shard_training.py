@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from test_train import assert_same_run, at_step
 
 from dataset.storage.place import Place
 from detectors.checkpoints.detector import LAST, load_checkpoint
 from detectors.data.image_store import open_source
-from detectors.data.prepare import DataSettings, prepare_training
+from detectors.data.prepare import prepare_training
+from detectors.data.settings import DataSettings
 from detectors.data.shard_set import ShardSet
 from pipeline.cli.types import NamedPath
 from pipeline.shards.pack import pack_data
 from support.s3_place import s3_server
+from support.same_run import assert_same_run, at_step
 from support.shape_sets import tiny_training, write_shapes
 
 QUIET = Console(quiet=True)

@@ -19,7 +19,9 @@ from click.testing import CliRunner, Result
 from assets.files.atomic import write_whole
 from assets.interrupt import ECHO_S, handle_signals, stop_on_signals
 from pipeline.cli.main import main
+from support.paths import ROOT
 
+EMBEDDER = "detectors.recognition.embedder"
 # Each command with words that it takes (FILE, FOLDER and NEW stand for paths) and the function that does its work.
 COMMANDS = {
     "adapt FILE --real FILE --out NEW": "detectors.adapt.adapt_run",
@@ -35,8 +37,8 @@ COMMANDS = {
     "data stats FOLDER": "pipeline.shards.stats.count_data",
     "data unpack FOLDER NEW": "pipeline.shards.unpack.unpack_data",
     "doctor": "pipeline.doctor.diagnose",
-    "embedder evaluate FILE --gallery-data FILE --query-data FILE": "detectors.recognition.embedder.evaluate.evaluate_embedder",
-    "embedder train FOLDER --out NEW": "detectors.recognition.embedder.train.train_embedder",
+    "embedder evaluate FILE --gallery-data FILE --query-data FILE": f"{EMBEDDER}.evaluate.evaluate_embedder",
+    "embedder train FOLDER --out NEW": f"{EMBEDDER}.train.train_embedder",
     "evaluate FILE --data FILE": "detectors.evaluate.run.evaluate_runs",
     "export FILE --out NEW": "detectors.export.run.export",
     "gallery add FOLDER FILE": "pipeline.gallery.build.add_to_gallery",
@@ -173,7 +175,7 @@ def test_a_program_that_is_still_importing_ends_at_once(tmp_path: Path, number: 
         "import pipeline.cli.main; pipeline.cli.main.main.commands['doctor'].callback = lambda: __import__('heavy')\n"
     )
     program += "import pipeline.__main__; pipeline.__main__.main()"
-    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
     done = subprocess.run(
         [sys.executable, "-c", program, "doctor"],
         env={**os.environ, "PYTHONPATH": path},

@@ -22,6 +22,7 @@ from assets.errors import SynthError
 from pipeline.cli.command import Command, CommandGroup
 from pipeline.cli.main import main
 from pipeline.cli.output import open_console, output_options, report
+from support.paths import ROOT
 
 LONG = ("render", "train", "adapt", "evaluate", "predict", "export", "verify", "recognize")
 LONG += ("data pack", "data unpack", "data merge", "data stats", "job plan", "job run", "job resume")
@@ -171,7 +172,7 @@ def test_quiet_keeps_errors(tmp_path: Path) -> None:
 
 def documented() -> dict[str, set[str]]:
     """By command the fields that docs/command-line.md lists."""
-    text = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
     rows = [line.split("|")[1:3] for line in text.splitlines() if line.startswith("| `")]
     found = {}
     for commands, fields in rows:
@@ -195,7 +196,7 @@ def documented() -> dict[str, set[str]]:
         ("job resume", "pipeline.jobs.run:JobSummary", "ended"),
         ("assets build", "pipeline.products.build:BuildSummary", "sizes"),
         ("gallery views", "pipeline.gallery.crops:CropSummary", ""),
-        ("gallery add", "pipeline.gallery.build:GallerySummary", ""),
+        ("gallery add", "pipeline.gallery.summary:GallerySummary", ""),
         ("gallery evaluate", "detectors.recognition.gallery.evaluate:GalleryReport", "given found mistakes"),
         ("embedder train", "detectors.recognition.embedder.train:EmbedSummary", ""),
         ("embedder evaluate", "detectors.recognition.embedder.evaluate:EmbedReport", "keys skus confusions"),

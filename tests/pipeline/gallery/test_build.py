@@ -12,7 +12,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import cv2
-import gallery_shop as shop
 import numpy as np
 import pytest
 from rich.console import Console
@@ -41,6 +40,7 @@ from pipeline.gallery.task import (
 )
 from pipeline.gallery.version import give_ids
 from render.views import View, open_studio, views_of
+from support import gallery_shop as shop
 
 KEYS = ("red", "green", "blue", "yellow")
 QUIET = Console(quiet=True)

@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import gallery_shop as shop
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -37,6 +36,7 @@ from detectors.recognition.gallery.versions import (
 from pipeline.cli.main import main
 from pipeline.gallery.build import remove_from_gallery
 from pipeline.gallery.photos import add_photos, with_photos
+from support import gallery_shop as shop
 
 VIEWS = 2
 SKUS = {"red": (200, 30, 30), "green": (30, 160, 60), "blue": (30, 60, 200)}

@@ -14,7 +14,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import cv2
-import gallery_shop as shop
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -23,7 +22,7 @@ from rich.console import Console
 
 import pipeline.gallery.render as gallery_render
 from detectors.data.image_set import Classes, ImageSet, Predictions
-from detectors.data.prepare import DataSettings
+from detectors.data.settings import DataSettings
 from detectors.recognition.gallery import boxes as box_module
 from detectors.recognition.gallery import evaluate as evaluation
 from detectors.recognition.gallery.decision import read_decision
@@ -35,6 +34,7 @@ from pipeline.cli.main import main
 from pipeline.gallery.build import BuildSettings, build_gallery
 from pipeline.gallery.pictures import ViewPictures
 from render.views import open_studio, views_of
+from support import gallery_shop as shop
 
 KNOWN = ("red", "green", "blue", "yellow")
 QUIET = Console(quiet=True)

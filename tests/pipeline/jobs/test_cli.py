@@ -18,15 +18,15 @@ import psutil
 import pytest
 from click.testing import CliRunner, Result
 
+from dataset.checksums import write_signed_index
 from dataset.shards.index import Sample, coco_name, read_index, tar_name, write_shard
-from dataset.storage.checksums import write_signed_index
 from dataset.storage.place import Place
 from pipeline.cli.main import main
 from pipeline.jobs.planning.store import read_plan
 from pipeline.jobs.shard import read_samples
 from support.job_stubs import files_of, skus, write_list
+from support.paths import PYTHONPATH
 
-HERE = Path(__file__).parent
 RENDER = ["--size", "64x48", "--times", "2", "--pixels", "4", "--shard-scenes", "3", "--rounds", "0"]
 
 
@@ -35,9 +35,9 @@ def call(*words: object) -> Result:
 
 
 def start(scene: str, *words: object) -> subprocess.Popen:
-    path = os.pathsep.join([str(HERE), str(HERE.parents[1])])
+    path = PYTHONPATH
     environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": "200"}
-    command = [sys.executable, "-m", "stub_job_cli", scene, "job", *map(str, words)]
+    command = [sys.executable, "-m", "support.stub_job_cli", scene, "job", *map(str, words)]
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -18,25 +17,13 @@ from pipeline.jobs.run import write_index_now
 from pipeline.jobs.settings import read_settings
 from pipeline.jobs.shard import read_samples
 from pipeline.jobs.status import cancel_job, job_status
-from support.job_stubs import files_of, job_at, run, skus, write_list
-from support.scenes import job_stubs
+from support import job_stubs
+from support.job_stubs import files_of, job_at, run, seen_well, skus, write_list
 
 
 @pytest.fixture
 def listed(tmp_path: Path) -> Path:
     return write_list(tmp_path / "skus.csv", skus(24))
-
-
-def seen_well(out: Path | Place) -> Counter[str]:
-    """How often each SKU counts, by the labels in the tar files alone."""
-    place = out if isinstance(out, Place) else Place(str(out))
-    found: Counter[str] = Counter()
-    for shard in read_index(place).shards:
-        for sample in read_samples(place.read(f"shards/{shard.name}.tar")):
-            found.update(
-                record["sku"] for record in sample.annotations if record["visibility"] >= 0.5 and not record["ignore"]
-            )
-    return found
 
 
 def test_every_sku_is_seen_often_enough_in_the_end(tmp_path: Path, listed: Path) -> None:

@@ -18,8 +18,8 @@ from pipeline.jobs import lease as job_lease
 from pipeline.jobs.lease import CANCELLED, Lease, lease_of, read_beat
 from pipeline.jobs.settings import read_settings
 from pipeline.jobs.status import cancel_job, job_status
+from support import job_stubs
 from support.job_stubs import files_of, job_at, run, skus, write_list
-from support.scenes import job_stubs
 
 
 @pytest.fixture(scope="module")

@@ -8,18 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_job_run import seen_well
 
 from assets.catalog.category_ids import CategoryIds, ids_csv, ids_path
 from assets.catalog.load import load_catalog
 from assets.errors import SynthError
 from dataset.shards.index import coco_name, read_categories, read_index, tar_name
 from dataset.storage.place import Place
-from pipeline.jobs.estimate.pilot import Pilot
 from pipeline.jobs.estimate.run import estimate_job
+from pipeline.jobs.pilot import Pilot
 from pipeline.jobs.planning.digests import sku_digests
 from pipeline.jobs.shard import read_samples
-from support.job_stubs import files_of, job_at, run, skus, write_list
+from support.job_stubs import files_of, job_at, run, seen_well, skus, write_list
 
 OLD = skus(24)
 

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 import pipeline.workers.mesh_process as mesh_process
-from assets.catalog.load import Sku
+from assets.catalog.types import Sku
 from assets.errors import SynthError
 from assets.limits import Limit
 from pipeline.cli.main import main

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import quiet
 from PIL import Image
 from pycocotools.coco import COCO
 
@@ -22,6 +21,7 @@ from pipeline.run.render import run_render
 from pipeline.run.settings import RunSettings
 from pipeline.verify.folder import verify_dataset
 from render.scene import SceneSpec
+from support.console import quiet
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -34,7 +34,7 @@ def command_of(settings: RunSettings) -> list[str]:
     command = [
         sys.executable,
         "-m",
-        "pipeline.cli.main",
+        "pipeline",
         "render",
         "--sku-list",
         str(settings.sku_list),

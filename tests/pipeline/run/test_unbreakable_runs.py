@@ -14,19 +14,19 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_workers import files_of
 
 from assets.interrupt import ECHO_S
+from support.jobs import files_of
+from support.paths import PYTHONPATH
 
-HERE = Path(__file__).parent
 SCENES = 24
 
 
 def start(job: str, out: Path, *words: str, scenes: int = SCENES, workers: int = 2, **changes: str) -> subprocess.Popen:
     """`synth render` with a stand-in for the renderer, in a process group of its own as a terminal has it."""
-    command = [sys.executable, "-m", "stub_cli", job, "render", "--demo", "--out", str(out), *words]
+    command = [sys.executable, "-m", "support.stub_cli", job, "render", "--demo", "--out", str(out), *words]
     command += ["--scenes", str(scenes), "--workers", str(workers), "--cache", str(out.parent / "cache")]
-    path = os.pathsep.join([str(HERE), str(HERE.parents[1])])
+    path = PYTHONPATH
     environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": "200", **changes}
     out.parent.mkdir(parents=True, exist_ok=True)
     return subprocess.Popen(
@@ -206,9 +206,9 @@ def test_on_a_terminal_ctrl_c_is_answered_too(tmp_path: Path) -> None:
 
     out, (process, terminal) = tmp_path / "set", pty.fork()
     if process == 0:
-        os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE), str(HERE.parents[1])])
+        os.environ["PYTHONPATH"] = PYTHONPATH
         words = ["slow", "render", "--demo", "--out", str(out), "--scenes", "200", "--workers", "2"]
-        os.execv(sys.executable, [sys.executable, "-m", "stub_cli", *words, "--cache", str(tmp_path / "cache")])
+        os.execv(sys.executable, [sys.executable, "-m", "support.stub_cli", *words, "--cache", str(tmp_path / "cache")])
     wait_for(lambda: len(begun(out)) >= 4)
     os.write(terminal, b"\x03")
     seen = b""
@@ -241,7 +241,7 @@ def mounted(tmp_path: Path, script: str) -> subprocess.CompletedProcess:
     """`script` in a namespace of its own, where it may mount; skipped where the system does not let us."""
     if shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"], check=False).returncode:
         pytest.skip("mounting needs user namespaces, which this system does not allow")
-    path = os.pathsep.join([str(HERE), str(HERE.parents[1])])
+    path = PYTHONPATH
     environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": "200", "PYTHON": sys.executable}
     return subprocess.run(
         ["unshare", "-rm", "bash", "-c", script],
@@ -269,7 +269,7 @@ def test_a_disk_that_fills_up_ends_the_run_and_room_lets_it_go_on(
         tmp_path,
         f"""
         mkdir disk && mount -t tmpfs -o size=400k none disk
-        run="$PYTHON -m stub_cli slow render --demo --out disk/set --scenes {SCENES} --workers 2 --cache cache"
+        run="$PYTHON -m support.stub_cli slow render --demo --out disk/set --scenes {SCENES} --workers 2 --cache cache"
         $run; echo "ended with $?"; 
         mount -o remount,size=40m disk
         $run; echo "ended with $?"; cp -r disk/set kept
@@ -289,7 +289,8 @@ def test_a_disk_without_any_room_and_one_that_may_not_be_written_are_told_before
         mkdir full closed && mount -t tmpfs -o size=40k none full && mount -t tmpfs -o ro none closed
         head -c 40960 /dev/zero > full/file
         for place in full closed; do
-            $PYTHON -m stub_cli slow render --demo --out $place/set --scenes 9 --cache cache; echo "ended with $?"
+            $PYTHON -m support.stub_cli slow render --demo --out $place/set --scenes 9 --cache cache
+            echo "ended with $?"
         done
         """,
     )

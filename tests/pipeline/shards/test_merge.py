@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
-from test_data_pack import files_of
 
 from assets.errors import SynthError
 from dataset.shards.index import (
@@ -28,6 +27,7 @@ from pipeline.cli.main import main
 from pipeline.shards import merge as data_merge
 from pipeline.shards.merge import merge_data, unite_categories
 from pipeline.verify.shards import verify_shards
+from support.foreign_sets import files_of
 
 QUIET = Console(quiet=True)
 

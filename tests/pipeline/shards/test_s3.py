@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
-from test_data_pack import NAMES, files_of, foreign_set
 
 from dataset.shards.index import read_index
 from dataset.storage.place import Place
 from pipeline.cli.main import main
 from pipeline.shards.pack import pack_data
 from pipeline.verify.shards import verify_shards
+from support.foreign_sets import NAMES, files_of, foreign_set
 from support.s3_place import s3_server
 
 QUIET = Console(quiet=True)

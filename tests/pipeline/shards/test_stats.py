@@ -12,13 +12,13 @@ import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
-from test_data_pack import NAMES, content_of, foreign_set
 
 from dataset.storage.place import Place
 from pipeline.cli.main import main
 from pipeline.run.settings import RunSettings
 from pipeline.shards.pack import pack_data
 from pipeline.shards.stats import Stats, count_data, write_sku_table
+from support.foreign_sets import NAMES, content_of, foreign_set
 
 QUIET = Console(quiet=True)
 

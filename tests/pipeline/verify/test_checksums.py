@@ -11,14 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import quiet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
 from assets.errors import SynthError
-from dataset.storage import checksums
-from dataset.storage.checksums import CHECKSUMS, ChecksumSpool, read_checksums, sha256, spool_checksums, write_checksums
+from dataset import checksums
+from dataset.checksums import CHECKSUMS, ChecksumSpool, read_checksums, sha256, spool_checksums, write_checksums
 from dataset.storage.place import Place
 from pipeline.run.render import run_render
 from pipeline.run.settings import RunSettings
@@ -27,6 +26,7 @@ from pipeline.shards.unpack import unpack_data
 from pipeline.verify.folder import verify_dataset
 from pipeline.verify.report import print_report
 from pipeline.verify.shards import verify_shards
+from support.console import quiet
 from support.scenes import sign_files
 
 QUIET = Console(quiet=True)

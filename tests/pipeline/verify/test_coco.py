@@ -12,7 +12,6 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 from rich.console import Console
-from test_data_pack import NAMES, foreign_set
 
 from dataset.storage.place import Place
 from pipeline.cli.main import main
@@ -21,6 +20,7 @@ from pipeline.shards.pack import pack_data
 from pipeline.shards.unpack import unpack_data
 from pipeline.verify.coco import verify_coco
 from pipeline.verify.report import print_report
+from support.foreign_sets import NAMES, foreign_set
 
 QUIET = Console(quiet=True)
 

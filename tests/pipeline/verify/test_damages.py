@@ -20,8 +20,8 @@ from PIL import Image
 
 from assets.library import Library
 from assets.limits import PICTURE_BYTES
+from dataset.checksums import CHECKSUMS
 from dataset.layout import Layout
-from dataset.storage.checksums import CHECKSUMS
 from pipeline.run.resources import open_library
 from pipeline.run.settings import RunSettings
 from pipeline.verify import folder as verify

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 from rich.console import Console
-from test_data_pack import NAMES, foreign_set
 
+from dataset.checksums import write_signed_index
 from dataset.shards.index import coco_of, read_categories, read_index, tar_of
 from dataset.shards.tar import read_samples
-from dataset.storage.checksums import write_signed_index
 from dataset.storage.place import Place
 from pipeline.run.settings import RunSettings
 from pipeline.shards.pack import pack_data
 from pipeline.verify.shards import verify_shards
+from support.foreign_sets import NAMES, foreign_set
 
 QUIET = Console(quiet=True)
 

@@ -20,7 +20,8 @@ from pipeline.run.render import RunSummary, run_render
 from pipeline.run.settings import RunSettings
 from pipeline.workers.pool import run_scenes
 from pipeline.workers.process import Job
-from support.scenes import jobs
+from support import jobs
+from support.jobs import files_of
 
 
 def settings_for(tmp_path: Path, **changes: object) -> RunSettings:
@@ -32,12 +33,6 @@ def settings_for(tmp_path: Path, **changes: object) -> RunSettings:
 
 def run(settings: RunSettings, scene: Callable[[RunSettings, int], tuple[int, int]]) -> RunSummary:
     return run_render(settings, Reporter(Console(file=io.StringIO())), Job(scene))
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    """Every file of a data set but the lock and the marks of stand-in jobs."""
-    files = (file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
-    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
 
 
 def test_a_scene_that_took_its_process_down_is_tried_once_more(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import quiet
 from rich.console import Console
 
 from assets.catalog.load import load_catalog
@@ -33,7 +32,8 @@ from pipeline.workers.disk_errors import disk_error, takes_no_more
 from pipeline.workers.memory import memory_share_mb
 from pipeline.workers.pool import Outcome, run_scenes
 from pipeline.workers.process import Job
-from support.scenes import jobs
+from support import jobs
+from support.console import quiet
 
 Scene = Callable[[RunSettings, int], tuple[int, int]]
 

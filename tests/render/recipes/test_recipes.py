@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from assets.catalog.load import Sku
+from assets.catalog.types import Sku
 from assets.errors import SynthError
 from assets.mesh.rest import rest_from_mesh
 from render.geometry import project, transform

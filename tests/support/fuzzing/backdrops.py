@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from assets.backdrops.collection import Backdrops
-from assets.catalog.load import Sku
+from assets.catalog.types import Sku
 from assets.errors import SynthError
 from assets.packages.build import make_package
 from support.fuzzing.files import Files, Sandbox, broken, changed_words, nothing_written

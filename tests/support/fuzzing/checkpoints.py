@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from assets.errors import SynthError
 from detectors.checkpoints.detector import Checkpoint, load_checkpoint, restore_model, save_checkpoint
 from detectors.data.image_set import Classes
-from detectors.models import ModelSpec, build_model
+from detectors.models import build_model
+from detectors.models.spec import ModelSpec
 from detectors.recognition.embedder.checkpoint import EmbedderCheckpoint, save_embedder_checkpoint
 from detectors.recognition.embedder.load import load_embedder
 from detectors.recognition.embedder.network import EmbedderSpec, EmbeddingNet

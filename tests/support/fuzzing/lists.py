@@ -9,7 +9,8 @@ from contextlib import suppress
 
 from hypothesis import strategies as st
 
-from assets.catalog.load import COLUMNS, check_catalog, load_catalog
+from assets.catalog.load import check_catalog, load_catalog
+from assets.catalog.types import COLUMNS
 from assets.errors import SynthError
 from support.fuzzing.files import (
     WORDS,

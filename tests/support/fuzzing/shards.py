@@ -24,7 +24,7 @@ from dataset.problems import Problems
 from dataset.shards.index import Sample, read_index, write_categories, write_index, write_shard
 from dataset.storage.place import Place
 from detectors.data.shard_prepare import open_shards
-from detectors.data.shard_truth import read_truth
+from detectors.evaluate.shard_truth import read_truth
 from detectors.predict.shots import read_upright
 from pipeline.shards.stats import count_data
 from support.fuzzing.backdrops import good_pictures

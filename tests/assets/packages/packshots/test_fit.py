@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from assets.catalog.load import Sku
+from assets.catalog.types import Sku
 from assets.packages.build import make_package
 from assets.packages.packshots.silhouette import silhouette_of
 

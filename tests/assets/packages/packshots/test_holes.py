@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from assets.catalog.load import Sku
+from assets.catalog.types import Sku
 from assets.packages.packshots.angle import angle_doubt, gs1_doubt, smooth_mask
 from assets.packages.packshots.art import HOLE, read_art
 from assets.packages.packshots.cutout import cut_out

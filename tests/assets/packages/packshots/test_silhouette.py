@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from assets.catalog.load import Sku
+from assets.catalog.types import Sku
 from assets.packages.build import build_package
 from assets.packages.packshots.art import PackageArt
 from assets.packages.packshots.silhouette import Profile, guess_kind, profile_of, silhouette_of

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_evaluate_coco import CASES, assert_same, plain_coco
 
 from detectors.data.class_match import PRODUCT, relabel
 from detectors.data.image_set import ImageSet, Predictions
@@ -19,6 +18,7 @@ from detectors.evaluate.metrics.stream import StreamedCoco
 from detectors.evaluate.metrics.stream_rows import ROW, RowSpool
 from detectors.evaluate.report import evaluate
 from support.evaluate_cases import classes_of, image_set, predictions, random_case
+from support.plain_coco import CASES, assert_same, plain_coco
 
 
 def own_classes(truth: ImageSet, found: Predictions) -> Predictions:

@@ -24,7 +24,7 @@ from detectors.evaluate.page.pictures import CONFUSED, MISSED, Mark, crop_around
 from detectors.evaluate.page.write import write_comparison, write_page
 from detectors.evaluate.print_report import print_report
 from detectors.evaluate.report import Report, evaluate
-from detectors.models import ModelSpec
+from detectors.models.spec import ModelSpec
 from support.evaluate_cases import image_set, predictions
 
 # Names that would break a page or a console that trusts them.

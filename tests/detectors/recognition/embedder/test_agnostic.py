@@ -15,9 +15,10 @@ from detectors.adapt import AdaptSettings, adapt_run
 from detectors.checkpoints.detector import BEST, load_checkpoint
 from detectors.data.class_match import PRODUCT, is_agnostic, match_classes, relabel
 from detectors.data.image_set import IGNORED
-from detectors.data.prepare import DataSettings
+from detectors.data.settings import DataSettings
 from detectors.evaluate.report import evaluate
-from detectors.evaluate.run import EvaluateSettings, evaluate_runs
+from detectors.evaluate.run import evaluate_runs
+from detectors.evaluate.settings import EvaluateSettings
 from detectors.export.run import export
 from detectors.predict.run import predict
 from support.evaluate_cases import classes_of, random_case

@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from test_embed_train import settings_for, write_patterns
 from torch.nn import functional
 
 from detectors.recognition.embedder.crop_store import prepared_crops
@@ -18,6 +17,7 @@ from detectors.recognition.embedder.network import EmbeddingNet, make_spec
 from detectors.recognition.embedder.softmax import Softmax
 from detectors.recognition.embedder.train import start_net
 from detectors.recognition.embedder.training_crops import TrainingCrops, open_crops
+from support.patterns import settings_for, write_patterns
 from support.shape_sets import QUIET
 
 CPU = torch.device("cpu")

@@ -12,7 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import gallery_cases as cases
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -26,6 +25,7 @@ from detectors.recognition.gallery.open import Gallery, open_gallery
 from detectors.recognition.gallery.parts import SUFFIXES, _digest_of, vectors_path
 from detectors.recognition.gallery.search import find_skus
 from detectors.recognition.gallery.versions import CURRENT, MANIFEST, VERSIONS, Manifest, verify_gallery
+from support import gallery_cases as cases
 from support.fuzzing.files import changed_bytes, changed_json, deadline
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]

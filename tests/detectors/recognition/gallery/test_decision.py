@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import gallery_cases as cases
 import numpy as np
 import pytest
 from hypothesis import given
@@ -30,6 +29,7 @@ from detectors.recognition.gallery.decision import (
 from detectors.recognition.gallery.open import NOBODY, open_gallery
 from detectors.recognition.gallery.search import Nearest
 from detectors.recognition.gallery.versions import add_version, use_version
+from support import gallery_cases as cases
 
 HALF = Decision(threshold=0.5, margin=0.1, chosen_on="this test")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import gallery_cases as cases
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -27,6 +26,7 @@ from detectors.recognition.gallery.index import (
 from detectors.recognition.gallery.open import NOBODY, Gallery, open_gallery
 from detectors.recognition.gallery.search import find_skus
 from detectors.recognition.gallery.versions import add_version, roll_back, use_version, verify_gallery, version_ids
+from support import gallery_cases as cases
 
 
 def queries_near(numbers: range, noise: float = 0.2) -> NDArray[np.float32]:

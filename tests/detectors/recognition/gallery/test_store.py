@@ -9,7 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-import gallery_cases as cases
 import numpy as np
 import pytest
 
@@ -29,8 +28,8 @@ from detectors.recognition.gallery.versions import (
     version_ids,
     write_gallery,
 )
-
-HERE = Path(__file__).parent
+from support import gallery_cases as cases
+from support.paths import ROOT, TESTS
 
 
 def test_equal_galleries_have_equal_ids_and_files(tmp_path: Path) -> None:
@@ -175,7 +174,7 @@ WRITER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-import gallery_cases as cases
+from support import gallery_cases as cases
 from detectors.recognition.gallery.open import open_gallery
 from detectors.recognition.gallery.versions import add_version, is_gallery, roll_back, use_version, write_gallery
 folder = Path(sys.argv[1])
@@ -198,7 +197,7 @@ def test_whenever_a_writer_is_killed_the_gallery_is_whole(tmp_path: Path) -> Non
     seen = set()
     for _ in range(8):
         writer = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(folder), str(HERE)], stdout=subprocess.PIPE, cwd=HERE.parents[1]
+            [sys.executable, "-c", WRITER, str(folder), str(TESTS)], stdout=subprocess.PIPE, cwd=ROOT
         )
         assert writer.stdout is not None and writer.stdout.readline() == b"begun\n"
         time.sleep(float(rng.uniform(0.02, 0.4)))

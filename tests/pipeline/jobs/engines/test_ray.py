@@ -14,10 +14,10 @@ import pytest
 from assets.errors import SynthError
 from dataset.storage.place import Place
 from pipeline.jobs.receipts import read_receipts
+from support import job_stubs
 from support.job_stubs import files_of, job_at, run, skus, write_list
-from support.scenes import job_stubs
+from support.paths import PYTHONPATH
 
-HERE = Path(__file__).parent
 NODE = {"num_cpus": 1, "object_store_memory": 80 << 20}
 
 
@@ -31,7 +31,7 @@ def cluster() -> Iterator[Any]:
 
     before = os.environ.get("PYTHONPATH")
     # What actors import: the project and the stand-ins.
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE), str(HERE.parents[1])])
+    os.environ["PYTHONPATH"] = PYTHONPATH
     cluster = utils.Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
     cluster.add_node(**NODE)
     yield cluster

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from assets.limits import DATASET_PICTURES
-from dataset.storage.checksums import CHECKSUMS
+from dataset.checksums import CHECKSUMS
 
 EXTRAS = ("depth", "normals", "ids")
 # What the command line takes.
