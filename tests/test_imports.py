@@ -1,29 +1,68 @@
-"""The folder rules of the design: who may import whom, and what must stay out of the way until it is needed."""
+"""The rules of the tree: who may import whom, in which order, and what must stay out of the way until it is needed."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from support.paths import ROOT
 
-FOLDERS = ("assets", "render", "pipeline", "detectors")
+FOLDERS = ("assets", "dataset", "render", "detectors", "pipeline")
 MAY_IMPORT = {
     "assets": {"assets"},
-    "render": {"assets", "render"},
-    "pipeline": {"assets", "render", "pipeline", "detectors"},
-    "detectors": {"assets", "detectors"},
+    "dataset": {"assets", "dataset"},
+    "render": {"assets", "dataset", "render"},
+    "detectors": {"assets", "dataset", "detectors"},
+    "pipeline": {"assets", "dataset", "render", "detectors", "pipeline"},
+}
+# Each folder that has sub-folders, with its files and sub-folders in the order in which they may import each other: an
+# entry imports only what stands before it. Folders of files alone need no order: they have no circles.
+ORDER = {
+    "assets": (
+        *("demo", "errors", "interrupt", "limits", "machine", "plurals", "progress"),
+        *("files", "catalog", "mesh", "packages", "props", "backdrops", "library"),
+    ),
+    "assets/packages": ("packshots", "facts", "print", "shapes", "kinds", "build", "store"),
+    "dataset": (
+        *("problems", "values", "masks", "pictures", "tables", "storage", "shards", "checksums", "layout"),
+        *("review_csv", "review_source", "coco_source", "coco_stream", "identity"),
+    ),
+    "render": (
+        *("scene", "geometry", "streams", "frame", "light_color", "framing", "sensor", "stage", "trace", "labels"),
+        *("background", "coco", "choice", "placement", "recipes", "sample", "backends", "presets", "draw", "views"),
+    ),
+    "render/backends": ("cycles", "raster"),
+    "detectors": (
+        *("device", "data", "augment", "models", "checkpoints", "evaluate", "training", "adapt"),
+        *("predict", "export", "recognition"),
+    ),
+    "detectors/evaluate": (
+        *("metrics", "report", "page", "print_report", "results", "settings"),
+        *("shard_truth", "run_shards", "run"),
+    ),
+    "detectors/recognition": ("embedder", "gallery"),
+    "pipeline": (
+        *("workers", "run", "preview", "products", "gallery", "shards", "jobs", "verify", "doctor", "cli"),
+        "__main__",
+    ),
+    "pipeline/jobs": (
+        *("files", "lease", "receipts", "settings", "tasks", "scene", "shard", "engines", "planning", "index"),
+        *("pilot", "run", "estimate", "status", "report"),
+    ),
 }
 # Package -> the files that may import it.
 CONFINED = {
-    "bpy": "render/backends/cycles",
-    "mathutils": "render/backends/cycles",
-    "pyrender": "render/backends/raster",
-    "OpenGL": "render/backends/raster",
+    "bpy": "render/backends/cycles/",
+    "mathutils": "render/backends/cycles/",
+    "pyrender": "render/backends/raster/",
+    "OpenGL": "render/backends/raster/",
     "torch": "detectors/",
     "torchvision": "detectors/",
     "ray": "pipeline/jobs/engines/ray_actors.py",
@@ -42,34 +81,128 @@ HEAVY = {
     "pycocotools",
     "pydantic",
 }
+MAX_FILES, MAX_LINES = 20, 400
 
 
-def files() -> list[Path]:
-    return sorted(file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py"))
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of the project by its dotted name."""
+    found = {}
+    for file in sorted(file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py")):
+        parts = file.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    return found
 
 
-def imports_of(file: Path) -> set[str]:
-    """Every module that a file names in an import, at its top or inside a function."""
+def relative(file: Path) -> str:
+    return file.relative_to(ROOT).as_posix()
+
+
+@cache
+def imports_of(file: Path) -> frozenset[str]:
+    """Every module that a file names in an import, at its top or inside a function; those of ours to the file."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: relative import"
-            names.add(node.module or "")
-    return names
+            module = node.module or ""
+            below = {f"{module}.{alias.name}" for alias in node.names} & set(modules())
+            names |= below or {module}
+    return frozenset(names)
 
 
-@pytest.mark.parametrize("file", files(), ids=lambda file: str(file.relative_to(ROOT)))
+@cache
+def named_in(file: Path) -> frozenset[str]:
+    """The modules of ours that stand in the strings of a file: tables, commands for other processes."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            for name in re.findall(rf"\b(?:{'|'.join(FOLDERS)})(?:\.\w+)+", node.value):
+                names |= {name} & set(modules())
+    return frozenset(names)
+
+
+@pytest.mark.parametrize("file", modules().values(), ids=relative)
 def test_nothing_imports_upwards_and_engines_stay_confined(file: Path) -> None:
-    relative = file.relative_to(ROOT).as_posix()
-    allowed = MAY_IMPORT[relative.split("/")[0]]
-    for module in imports_of(file):
+    allowed = MAY_IMPORT[relative(file).split("/")[0]]
+    for module in imports_of(file) | named_in(file):
         top = module.split(".")[0]
         if top in FOLDERS:
-            assert top in allowed, f"{relative} imports {module}"
+            assert top in allowed, f"{relative(file)} names {module}"
         if top in CONFINED:
-            assert relative.startswith(CONFINED[top]), f"{relative} imports {module}"
+            assert relative(file).startswith(CONFINED[top]), f"{relative(file)} imports {module}"
+
+
+def folders() -> list[str]:
+    return sorted({relative(file.parent) for file in modules().values()})
+
+
+def test_every_folder_with_sub_folders_declares_its_order() -> None:
+    above = {folder.rpartition("/")[0] for folder in folders()} - {""}
+    assert above | {"render/backends"} >= set(ORDER) and set(ORDER) >= above
+
+
+@pytest.mark.parametrize("folder", ORDER)
+def test_entries_of_a_folder_import_only_what_stands_before_them(folder: str) -> None:
+    def entry_of(file: Path) -> str | None:
+        path = relative(file)
+        if not path.startswith(f"{folder}/") or path == f"{folder}/__init__.py":
+            return None
+        return path.removeprefix(f"{folder}/").split("/")[0].removesuffix(".py")
+
+    places = {name: place for place, name in enumerate(ORDER[folder])}
+    for file in modules().values():
+        entry = entry_of(file)
+        if entry is None:
+            continue
+        assert entry in places, f"{relative(file)} has no place in the order of {folder}"
+        for module in (imports_of(file) | named_in(file)) & set(modules()):
+            other = entry_of(modules()[module])
+            assert other is None or places[other] <= places[entry], f"{relative(file)} names {module}"
+    assert {entry_of(file) for file in modules().values()} - {None} == set(places)
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    waiting = {name: imports_of(file) & set(modules()) - {name} for name, file in modules().items()}
+    while free := [name for name, needs in waiting.items() if not needs & set(waiting)]:
+        for name in free:
+            del waiting[name]
+    assert sorted(waiting) == []
+
+
+@pytest.mark.parametrize("folder", folders())
+def test_folders_stay_small_and_files_do_not_repeat_their_names(folder: str) -> None:
+    files = [file for file in (ROOT / folder).iterdir() if file.is_file()]
+    assert len(files) <= MAX_FILES, f"{folder} has {len(files)} files of its own"
+    repeated = [file.name for file in files if file.stem.startswith(folder.split("/")[-1].removesuffix("s"))]
+    assert repeated == []
+
+
+def test_files_stay_short() -> None:
+    """Over 400 lines is a reason to split."""
+    long = {relative(file): len(file.read_text().splitlines()) for file in modules().values()}
+    assert {name: lines for name, lines in long.items() if lines > MAX_LINES} == {}
+
+
+def test_exceptions_of_the_linter_name_files_that_exist() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        lint = tomllib.load(file)["tool"]["ruff"]["lint"]
+    for pattern in lint["per-file-ignores"]:
+        assert list(ROOT.glob(pattern)), f"{pattern} matches no file"
+    for package, entry in lint["flake8-tidy-imports"]["banned-api"].items():
+        for path in re.findall(rf"(?:{'|'.join(FOLDERS)})/[\w/.]*", entry["msg"]):
+            assert (ROOT / path).exists(), f"the message about {package} names {path}"
+
+
+def test_tests_mirror_the_tree_and_import_no_other_test() -> None:
+    for file in (ROOT / "tests").rglob("*.py"):
+        path = file.relative_to(ROOT / "tests")
+        for module in imports_of(file):
+            assert not re.match(r"(tests\.)?(\w+\.)*(test_\w+|conftest)$", module), f"{path} imports {module}"
+        if path.parts[0] in FOLDERS:
+            assert (ROOT / path.parent).is_dir(), f"tests/{path} mirrors no folder"
 
 
 def test_help_needs_nothing_heavy() -> None:
@@ -82,15 +215,9 @@ def test_help_needs_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_drawing_a_scene_needs_no_renderer() -> None:
+def test_sampling_a_scene_needs_no_renderer() -> None:
     """Scenes and labels are made without Blender, OpenGL or torch."""
     code = "import sys, render.sample, render.labels, render.coco, render.recipes.tabletop, render.recipes.scatter\n"
     code += "print(sorted({'bpy', 'pyrender', 'OpenGL', 'torch'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.stdout.strip() == "[]", done.stderr
-
-
-def test_files_stay_short() -> None:
-    """Over 400 lines is a reason to split."""
-    long = {str(file.relative_to(ROOT)): len(file.read_text().splitlines()) for file in files()}
-    assert {name: lines for name, lines in long.items() if lines > 400} == {}

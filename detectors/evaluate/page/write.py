@@ -89,7 +89,7 @@ def write_page(
         for one in report.naming.confusions[:MOST_CONFUSIONS]
     ]
     page = _render(
-        "page.html.j2",
+        "report.html.j2",
         report=report,
         about=about,
         title=about.title(report.name),
