@@ -25,11 +25,11 @@ from assets.errors import SynthError
 from assets.library import Library
 from pipeline.run.settings import default_cache
 from render.backends import BACKENDS, open_backend
-from render.draw import draw_frame
 from render.labels import annotate, trace_geometry
+from render.make_frame import render_frame
 from render.presets import resolve_preset
 from render.recipes import load_recipe
-from render.sample import draw_scene
+from render.sample import sample_scene
 from render.scene import SceneSpec
 
 ROWS = 170_000
@@ -48,7 +48,7 @@ def main(sku_list: Path, scenes: int, size: str) -> None:
     recipe = load_recipe("tabletop")
 
     def draw(index: int) -> SceneSpec:
-        return draw_scene(library, recipe, seed=0, index=index, view=0, width=width, height=height)
+        return sample_scene(library, recipe, seed=0, index=index, view=0, width=width, height=height)
 
     specs = [draw(index) for index in range(scenes + 1)]
     table.add_row("drawing a scene", _each(draw, range(1, scenes + 1)))
@@ -79,8 +79,8 @@ def _frames(name: str, library: Library, specs: list[SceneSpec]) -> str:
     except SynthError as error:
         return f"not here: {error.what}"
     try:
-        draw_frame(specs[0], library, backend)
-        return _each(lambda index: draw_frame(specs[index], library, backend), range(1, len(specs)))
+        render_frame(specs[0], library, backend)
+        return _each(lambda index: render_frame(specs[index], library, backend), range(1, len(specs)))
     finally:
         backend.close()
 

@@ -22,7 +22,7 @@ from render.backends import RenderSettings, open_backend
 from render.geometry import pixel_rays, transform
 from render.labels import trace_geometry
 from render.recipes import load_recipe
-from render.sample import draw_scene
+from render.sample import sample_scene
 from render.scene import SceneSpec
 from render.sensor import LUMINANCE, meter, srgb_from_linear
 
@@ -38,7 +38,7 @@ def main(scenes: int, samples: int, streams: int) -> None:
     library = Library(load_catalog(demo_list()), Backdrops.open(), cache_dir=default_cache())
     recipe = load_recipe("tabletop", streams=streams)
     specs = [
-        draw_scene(library, recipe, seed=4, index=index, view=0, width=320, height=240, streams=streams)
+        sample_scene(library, recipe, seed=4, index=index, view=0, width=320, height=240, streams=streams)
         for index in range(scenes)
     ]
     pictures = {

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.catalog.types import Sku
-from assets.packages.print.artwork import draw_panel, label_colors
+from assets.packages.print.artwork import label_colors, render_panel
 
 SIDE = 800
 # Width in metres, depth and height in widths: from, to.
@@ -82,7 +82,7 @@ def _teeth(first: NDArray, last: NDArray, scale: float) -> NDArray[np.float64]:
 def _photographed(sku: Sku, cover: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.uint8]:
     rows, columns = np.flatnonzero(cover.any(axis=1)), np.flatnonzero(cover.any(axis=0))
     size = (int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1)
-    print_ = np.asarray(draw_panel("front", sku, size, label_colors(sku)[0]).convert("RGB"), np.float32)
+    print_ = np.asarray(render_panel("front", sku, size, label_colors(sku)[0]).convert("RGB"), np.float32)
     front = np.zeros((SIDE, SIDE, 3), np.float32)
     front[rows[0] : rows[0] + size[1], columns[0] : columns[0] + size[0]] = print_
     depth = cv2.distanceTransform((cover > 0.5).astype(np.uint8), cv2.DIST_L2, 5)

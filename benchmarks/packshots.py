@@ -33,7 +33,7 @@ from rich.table import Table
 from assets.backdrops.collection import Backdrops
 from assets.catalog.load import load_catalog
 from assets.catalog.types import Sku
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.library import Library
 from assets.machine import usable_cores
 from assets.packages.build import make_package
@@ -73,7 +73,7 @@ def main(out: Path, count: int, workers: int) -> None:
         "milliseconds": _milliseconds(drawings, library),
         "kinds": {kind: _of_kind([row for row in rows if row["kind"] == kind]) for kind in kinds},
     }
-    write_whole(out / "packshots.json", json.dumps(results, indent=1).encode())
+    write_atomic(out / "packshots.json", json.dumps(results, indent=1).encode())
     _print(console, results)
 
 
@@ -86,7 +86,7 @@ def _written(drawings: list[Drawing], out: Path) -> Path:
     for drawing in drawings:
         Image.fromarray(drawing.picture).save(out / drawing.sku.packshot, quality=85)
         writer.writerow({field.name: getattr(drawing.sku, field.name) for field in fields(Sku)})
-    write_whole(out / "list.csv", text.getvalue().encode())
+    write_atomic(out / "list.csv", text.getvalue().encode())
     return out / "list.csv"
 
 

@@ -33,7 +33,7 @@ from recognition_views import Shelf, embed_views, load_vectors, make_views, miss
 from rich.console import Console
 from rich.table import Table
 
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.progress import StepProgress
 from detectors.data.class_match import rename_classes
 from detectors.data.image_set import Classes, ImageSet
@@ -353,7 +353,7 @@ def report(lines: Sequence[Line], file: Path) -> None:
         counts = [str(line.skus), str(line.views), f"{found.queries} + {found.unknown}"]
         table.add_row(line.embedder, line.gallery, *counts, *shares, *rest)
     CONSOLE.print(table)
-    write_whole(file, (json.dumps([asdict(line) for line in lines], indent=1) + "\n").encode())
+    write_atomic(file, (json.dumps([asdict(line) for line in lines], indent=1) + "\n").encode())
 
 
 def report_softmax(out: Path, known: Sequence[str], queries: ImageSet, options: dict[str, Any]) -> None:
@@ -370,7 +370,7 @@ def report_softmax(out: Path, known: Sequence[str], queries: ImageSet, options: 
     right = named == places_of(queries, rows, known)
     numbers = {"skus": len(known), "crops": len(rows), "top1": float(right.mean())}
     CONSOLE.print(f"softmax over {len(known)} SKUs: top-1 {right.mean():.1%} of {len(rows)} crops", highlight=False)
-    write_whole(out / "softmax.json", (json.dumps(numbers, indent=1) + "\n").encode())
+    write_atomic(out / "softmax.json", (json.dumps(numbers, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

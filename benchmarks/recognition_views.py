@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError
-from assets.files.atomic import whole_file, write_whole
+from assets.files.atomic import atomic_file, write_atomic
 from assets.progress import StepProgress
 from detectors.recognition.embedder.crops import prepare_crop
 from detectors.recognition.embedder.load import Embedder
@@ -102,7 +102,7 @@ def _make_shard(shelf: Shelf, number: int) -> int:
     buffer = io.BytesIO()
     offsets = np.cumsum([0, *map(len, coded)])
     np.savez(buffer, data=np.frombuffer(b"".join(coded), np.uint8), offsets=offsets, boxes=np.array(boxes))
-    write_whole(shelf.file(number), buffer.getvalue())
+    write_atomic(shelf.file(number), buffer.getvalue())
     return failed
 
 
@@ -132,7 +132,7 @@ def embed_views(shelf: Shelf, skus: int, embedder: Embedder, folder: Path, *, pr
             crops, there = read_crops(shelf.file(number), embedder.margin)
             vectors = embedder.embed(crops).astype(np.float16)
             vectors[~there] = np.nan
-            with whole_file(file) as out:
+            with atomic_file(file) as out:
                 np.save(out, vectors.reshape(len(keys), shelf.views, embedder.dim))
         progress.advance()
 

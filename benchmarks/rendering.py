@@ -40,7 +40,7 @@ from render.coco import annotation_record
 from render.labels import annotate, trace_geometry
 from render.recipes import recipe_from_yaml
 from render.recipes.parts import Section
-from render.sample import draw_scene
+from render.sample import sample_scene
 from render.scene import SceneSpec
 from render.stage import mesh_of
 
@@ -185,7 +185,7 @@ def measure_labels(bench: Bench) -> None:
     for width, height in ((640, 480), (1920, 1080)):
         times, counts = [], []
         for index in range(WARM_UP + bench.scenes):
-            scene = draw_scene(bench.library, recipe, seed=1, index=index, view=0, width=width, height=height)
+            scene = sample_scene(bench.library, recipe, seed=1, index=index, view=0, width=width, height=height)
             for placement in scene.placements:
                 mesh_of(bench.library, placement)  # the picture needs them as well
             started = time.process_time()
@@ -249,7 +249,7 @@ def measure_workers(bench: Bench) -> None:
 
 def _frame(bench: Bench, recipe: Section, backend: Backend, settings: RunSettings, index: int) -> SceneSpec:
     size = {"width": settings.width, "height": settings.height}
-    scene = draw_scene(bench.library, recipe, seed=0, index=index, view=0, **size)
+    scene = sample_scene(bench.library, recipe, seed=0, index=index, view=0, **size)
     write_picture(scene, bench.library, backend, settings)
     return scene
 

@@ -26,13 +26,13 @@ from rich.table import Table
 
 from assets.backdrops.collection import Backdrops
 from assets.catalog.load import load_catalog
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.library import Library
 from pipeline.run.settings import default_cache
 from render.backends import RenderSettings, open_backend
 from render.labels import trace_geometry
 from render.recipes import load_recipe
-from render.sample import draw_scene
+from render.sample import sample_scene
 from render.scene import SceneSpec
 from render.sensor import MIDDLE_GREY, srgb_from_linear
 
@@ -101,7 +101,8 @@ def measure_pictures(data: Path, out: Path, scenes: int, width: int, height: int
     library = Library(load_catalog(data / "hope" / "skus.csv"), Backdrops.open(), cache_dir=default_cache())
     recipe = load_recipe("tabletop")
     specs = [
-        draw_scene(library, recipe, seed=3, index=index, view=0, width=width, height=height) for index in range(scenes)
+        sample_scene(library, recipe, seed=3, index=index, view=0, width=width, height=height)
+        for index in range(scenes)
     ]
     masks = [products_of(spec, library) for spec in specs]
     truth, _ = render_all(specs, library, REFERENCE)
@@ -114,7 +115,7 @@ def measure_pictures(data: Path, out: Path, scenes: int, width: int, height: int
         errors = [np.abs(a - b)[mask].mean() * 255 for a, b, mask in zip(coded, wanted, masks, strict=True)]
         _write_strip(out / f"{variant.name}.png", coded)
         row = {"error": float(np.mean(errors)), "seconds": seconds}
-        write_whole(_file(out, variant, "picture"), json.dumps(row).encode())
+        write_atomic(_file(out, variant, "picture"), json.dumps(row).encode())
         console.print(f"{variant.name}: error {row['error']:.2f}, {seconds:.2f} s a frame", highlight=False)
 
 
@@ -164,7 +165,7 @@ def train_on(variant: Variant, data: Path, out: Path, renders: int, steps: int, 
         judged = EvaluateSettings(runs=(sim2real.folder_of(out / "runs", row),), data=(photo,), workers=0)
         (report,) = evaluate_runs(judged, console).values()
         found[photo.stem] = {"AP": report.coco["AP"], "AP50": report.coco["AP50"]}
-    write_whole(_file(out, variant, "detector"), json.dumps(found).encode())
+    write_atomic(_file(out, variant, "detector"), json.dumps(found).encode())
 
 
 def show(out: Path, console: Console) -> None:
@@ -174,7 +175,7 @@ def show(out: Path, console: Console) -> None:
     for row in rows:
         table.add_row(row["name"], row["error"], row["seconds"], row["train"], row["test"])
     console.print(table)
-    write_whole(out / "index.html", _page(out, rows).encode())
+    write_atomic(out / "index.html", _page(out, rows).encode())
 
 
 def _row(out: Path, variant: Variant) -> dict[str, Any]:
@@ -212,7 +213,7 @@ def _write_strip(path: Path, pictures: list[NDArray[np.float64]]) -> None:
         top, left = (picture.shape[0] - CROP) // 2, (picture.shape[1] - CROP) // 2
         crops.append(picture[max(top, 0) : top + CROP, max(left, 0) : left + CROP])
     strip = np.hstack(crops)
-    write_whole(path, cv2.imencode(".png", (strip[..., ::-1] * 255 + 0.5).astype(np.uint8))[1].tobytes())
+    write_atomic(path, cv2.imencode(".png", (strip[..., ::-1] * 255 + 0.5).astype(np.uint8))[1].tobytes())
 
 
 def _file(out: Path, variant: Variant, what: str) -> Path:

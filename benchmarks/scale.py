@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 
 HERE = Path(__file__).resolve().parent
 
@@ -85,7 +85,7 @@ def _run(name: str, stage: Stage, full: bool, out: Path, weights: str, console: 
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     seconds = time.monotonic() - begun
     well = done.returncode == 0
-    write_whole(result if well else out / f"{name}-failed.txt", done.stdout)
+    write_atomic(result if well else out / f"{name}-failed.txt", done.stdout)
     console.print(f"{name}: {'done' if well else 'FAILED'} in {seconds:.0f} s", highlight=False)
     return well
 

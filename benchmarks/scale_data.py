@@ -209,10 +209,10 @@ def write_plain(folder: Path, images: int, skus: int) -> None:
 
 def pack(plain: Path, packed: Path, shard_images: int) -> None:
     """synth data pack."""
-    from dataset.storage.place import Place
+    from dataset.storage.path import StoragePath
     from pipeline.shards.pack import pack_data
 
-    pack_data(plain, Place(str(packed)), quiet(), shard_images=shard_images)
+    pack_data(plain, StoragePath(str(packed)), quiet(), shard_images=shard_images)
 
 
 def stats(source: Path) -> None:
@@ -225,10 +225,10 @@ def stats(source: Path) -> None:
 
 def verify(packed: Path, workers: int) -> None:
     """synth verify."""
-    from dataset.storage.place import Place
+    from dataset.storage.path import StoragePath
     from pipeline.verify.shards import verify_shards
 
-    report = verify_shards(Place(str(packed)), quiet(), workers=workers)
+    report = verify_shards(StoragePath(str(packed)), quiet(), workers=workers)
     if report.violations:
         raise click.ClickException(str(report.violations[0]))
 
@@ -236,9 +236,9 @@ def verify(packed: Path, workers: int) -> None:
 def write_other(packed: Path, other: Path, images: int) -> None:
     """The first shards once more, under the same names and ids: all of them must be given anew."""
     from dataset.shards.index import coco_name, read_categories, read_index, tar_name, write_categories, write_index
-    from dataset.storage.place import Place
+    from dataset.storage.path import StoragePath
 
-    place = Place(str(packed))
+    place = StoragePath(str(packed))
     entries = []
     for entry in read_index(place).shards:
         if sum(one.images for one in entries) < images:
@@ -246,27 +246,27 @@ def write_other(packed: Path, other: Path, images: int) -> None:
                 (other / name).parent.mkdir(parents=True, exist_ok=True)
                 (other / name).hardlink_to(packed / name)
             entries.append(entry)
-    write_categories(Place(str(other)), read_categories(place))
-    write_index(Place(str(other)), entries)
+    write_categories(StoragePath(str(other)), read_categories(place))
+    write_index(StoragePath(str(other)), entries)
 
 
 def merge(packed: Path, other: Path, merged: Path) -> None:
     """synth data merge."""
-    from dataset.storage.place import Place
+    from dataset.storage.path import StoragePath
     from pipeline.shards.merge import merge_data
 
-    merge_data([Place(str(packed)), Place(str(other))], Place(str(merged)), quiet())
+    merge_data([StoragePath(str(packed)), StoragePath(str(other))], StoragePath(str(merged)), quiet())
 
 
 def read(packed: Path, images: int) -> None:
     """Samples in the order of a training, by this one process, with their boxes of one class."""
     from dataset.problems import Problems
-    from dataset.storage.place import Place
+    from dataset.storage.path import StoragePath
     from detectors.data.class_match import PRODUCT
     from detectors.data.mix import Mix
     from detectors.data.shard_prepare import open_shards
 
-    found = open_shards("x", Place(str(packed)), ("train",), Problems("x"), cache_bytes=10**9)
+    found = open_shards("x", StoragePath(str(packed)), ("train",), Problems("x"), cache_bytes=10**9)
     shards = found.relabelled(PRODUCT)
     mix = Mix((len(shards),), (1.0,), 0, {0: shards.windows})
     boxes = sum(len(shards.read_sample(draw.image, masks=False).boxes) for draw in mix.draws(0, images))
@@ -278,9 +278,9 @@ def write_found_ones(packed: Path, where: Path, detections: int) -> None:
     """COCO results of each shard: most boxes moved a little, most with their own class, the rest at random."""
     from dataset.shards.index import read_index
     from dataset.shards.parts import read_part
-    from dataset.storage.place import Place
+    from dataset.storage.path import StoragePath
 
-    place = Place(str(packed))
+    place = StoragePath(str(packed))
     rng = np.random.default_rng(3)
     (where / "found").mkdir()
     for entry in read_index(place).shards:
@@ -303,14 +303,14 @@ def write_found_ones(packed: Path, where: Path, detections: int) -> None:
 def evaluate(packed: Path, where: Path, agnostic: bool) -> None:
     """The part of `synth evaluate` behind the detector."""
     from dataset.problems import Problems
-    from dataset.storage.place import Place
+    from dataset.storage.path import StoragePath
     from detectors.data.class_match import PRODUCT, relabel
     from detectors.data.shard_prepare import open_shards
     from detectors.evaluate.metrics.stream import StreamedCoco
     from detectors.evaluate.shard_truth import read_found, read_truth
 
     problems = Problems("x")
-    shards = open_shards("x", Place(str(packed)), ("train",), problems, cache_bytes=10**9)
+    shards = open_shards("x", StoragePath(str(packed)), ("train",), problems, cache_bytes=10**9)
     classes = PRODUCT if agnostic else shards.own
     label_of = dict.fromkeys(shards.own_label, 0) if agnostic else shards.own_label
     with tempfile.TemporaryDirectory(dir=where) as spool:

@@ -36,14 +36,14 @@ from detectors.recognition.gallery.open import Gallery, open_gallery
 from detectors.recognition.gallery.parts import GallerySku
 from detectors.recognition.gallery.search import find_skus
 from detectors.recognition.gallery.versions import (
-    EmbedderNote,
+    EmbedderInfo,
     Precision,
     add_version,
     roll_back,
     use_version,
     verify_gallery,
 )
-from pipeline.gallery.build import BuildSettings, build_gallery
+from pipeline.gallery.build import GalleryBuildSettings, build_gallery
 from pipeline.gallery.version import PART_SKUS, Kind, Record, make_manifest, write_parts
 from pipeline.run.settings import default_cache
 from render.views import open_studio, views_of
@@ -134,7 +134,9 @@ def _rates(run: Path, sku_list: Path, out: Path, views: int, limit: int, workers
     table = Table("building", "ms a SKU", "SKUs a minute", title=title)
     for name, seconds in spent.items():
         table.add_row(name, f"{1000 * seconds / len(keys):.0f}", f"{60 * len(keys) / seconds:,.0f}")
-    settings = BuildSettings(sku_list, out, run, views=views, workers=workers, device="cpu", cache=default_cache())
+    settings = GalleryBuildSettings(
+        sku_list, out, run, views=views, workers=workers, device="cpu", cache=default_cache()
+    )
     summary = build_gallery(settings, Console(quiet=True))
     words = f"synth gallery build, {workers} workers, {summary.made} SKUs, with their start"
     pace = f"{60 * summary.made / summary.seconds:,.0f}"
@@ -144,7 +146,7 @@ def _rates(run: Path, sku_list: Path, out: Path, views: int, limit: int, workers
 
 def _store(home: Path, skus: int, views: int, dim: int, precision: Precision) -> Table:
     """Writing a gallery, opening it, adding a SKU, switching, going back, verifying."""
-    kind = Kind(EmbedderNote(fingerprint="drawn", dim=dim, side=128, margin=0.05), views, precision)
+    kind = Kind(EmbedderInfo(fingerprint="drawn", dim=dim, side=128, margin=0.05), views, precision)
     table = Table("store", "seconds", "MiB", title=f"{skus:,} SKUs x {views} views x {dim} numbers, {precision}")
 
     def timed(name: str, work: Callable[[], object]) -> None:

@@ -32,12 +32,12 @@ from rich.table import Table
 
 from assets.catalog.load import load_catalog
 from assets.machine import usable_cores
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from pipeline.jobs.estimate.run import estimate_job
 from pipeline.jobs.pilot import run_pilot
-from pipeline.jobs.planning.deal import deal_scenes
+from pipeline.jobs.planning.assign import assign_scenes
 from pipeline.jobs.planning.digests import sku_digests
-from pipeline.jobs.planning.plan import take_in
+from pipeline.jobs.planning.plan import update_catalog
 from pipeline.jobs.planning.store import Plan, read_plan
 from pipeline.jobs.run import RENDERING, run_job, work_of
 from pipeline.jobs.scene import spool_file
@@ -46,7 +46,7 @@ from pipeline.jobs.tasks import SceneTask
 from pipeline.products.catalog import generate_list
 from pipeline.run.progress import Reporter
 from pipeline.run.settings import RunSettings
-from pipeline.workers.process import Job
+from pipeline.workers.process import SceneFunctions
 
 ROOT = Path(__file__).resolve().parents[1]
 SLEEP_S = 0.25
@@ -54,12 +54,14 @@ SLEEP_S = 0.25
 
 def sleep_scene(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
     """A scene that takes its time and no core, and holds nothing."""
-    from assets.files.atomic import write_whole
-    from dataset.shards.index import Sample, image_id, tar_of
+    from assets.files.atomic import write_atomic
+    from dataset.shards.index import ShardSample, image_id, tar_of
 
     time.sleep(SLEEP_S)
-    sample = Sample(f"{task.index:06d}_0", {"jpg": b""}, {"id": image_id(task.index, 0, 1), "index": task.index}, [])
-    write_whole(spool_file(settings, task), tar_of([sample]))
+    sample = ShardSample(
+        f"{task.index:06d}_0", {"jpg": b""}, {"id": image_id(task.index, 0, 1), "index": task.index}, []
+    )
+    write_atomic(spool_file(settings, task), tar_of([sample]))
     return 1, 0
 
 
@@ -67,7 +69,7 @@ def job_of(folder: Path, sku_list: Path, name: str, **changes: Any) -> JobSettin
     """A job in `folder` with a cache of its own; changes: of JobSettings, or of RunSettings."""
     render = RunSettings(sku_list, Path(), 0, cache=folder / f"cache-{name}", workers=usable_cores())
     own = {key: changes.pop(key) for key in list(changes) if key in JobSettings.__dataclass_fields__}
-    return replace(JobSettings(replace(render, **changes), Place(str(folder / name))), **own)
+    return replace(JobSettings(replace(render, **changes), StoragePath(str(folder / name))), **own)
 
 
 def listed(folder: Path, skus: int) -> Path:
@@ -106,10 +108,10 @@ def plan(skus: int, times: int, scenes: int) -> None:
         with timed(table, "digests of what they look like"):
             digests = sku_digests(catalog, settings.render.cache)
         with timed(table, "ids and version"):
-            first, _ = take_in(Plan(read_plan(settings.place).ids, (), ()), catalog, digests, settings)
+            first, _ = update_catalog(Plan(read_plan(settings.place).ids, (), ()), catalog, digests, settings)
         with timed(table, f"deal {skus * times:,} appearances"):
             everyone = np.ones(first.size, np.int64) * times
-            dealt = deal_scenes(everyone, everyone * 0, everyone > 0, (5, 12), rng=np.random.default_rng(0))
+            dealt = assign_scenes(everyone, everyone * 0, everyone > 0, (5, 12), rng=np.random.default_rng(0))
         work = work_of(first, settings, identity_of(settings))
         with timed(table, f"draw and trace {scenes} of {len(dealt):,} scenes, start of workers included"):
             run_pilot(first, work, settings, scenes)
@@ -172,7 +174,7 @@ def rate_of(settings: JobSettings, kind: str) -> float:
     """Scenes a second after the first shard was stored."""
     import scale_jobs  # as workers find it: not as the script that was started
 
-    job = RENDERING if kind == "raster" else Job(scale_jobs.sleep_scene)
+    job = RENDERING if kind == "raster" else SceneFunctions(scale_jobs.sleep_scene)
     run_job(settings, Reporter(Console(file=io.StringIO())), job, share=1.0)
     local = settings.place.local
     if local is None:

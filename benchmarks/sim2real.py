@@ -26,12 +26,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from detectors.data.settings import DataSettings
 from detectors.evaluate.run import evaluate_runs
 from detectors.evaluate.settings import EvaluateSettings
 from detectors.training.run import print_summary, run_training
-from detectors.training.schedule import Schedule
+from detectors.training.schedule import ScheduleName
 from detectors.training.settings import TrainSettings
 
 PHOTOS = {20: 1.0, 10: 0.5, 5: 0.25}
@@ -67,7 +67,7 @@ class Row:
     name: str
     photos: int
     synthetic: bool
-    schedule: Schedule = "mix"
+    schedule: ScheduleName = "mix"
     finetuned: float = 0.0
 
 
@@ -183,7 +183,7 @@ def make_row(
         "steps": summary.steps,
         "seconds": time.monotonic() - began,
     }
-    write_whole(result_file(out, row), json.dumps(numbers, indent=1).encode())
+    write_atomic(result_file(out, row), json.dumps(numbers, indent=1).encode())
     return True
 
 
@@ -228,7 +228,7 @@ def print_table(console: Console, out: Path) -> None:
         table.add_row(row["label"], cells[0], spread, *cells[1:], str(row["steps"]), f"{row['seconds']:.0f}")
         lines.append(f"| {row['label']} | {' | '.join(cells)} |")
     console.print(table)
-    write_whole(out / "table.md", ("\n".join(lines) + "\n").encode())
+    write_atomic(out / "table.md", ("\n".join(lines) + "\n").encode())
 
 
 if __name__ == "__main__":

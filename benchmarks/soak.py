@@ -35,7 +35,7 @@ from pipeline.run.progress import Reporter
 from pipeline.run.render import run_render
 from pipeline.run.scene import render_scene, start_worker
 from pipeline.run.settings import RunSettings, default_cache
-from pipeline.workers.process import Job
+from pipeline.workers.process import SceneFunctions
 
 ROOT = Path(__file__).resolve().parents[1]
 VIEWS = 2
@@ -180,7 +180,7 @@ def hashes_of(folder: Path) -> dict[str, str]:
 
 def soak_memory(settings: RunSettings, table: Table) -> bool:
     """Rows of the memory test; whether no process grew."""
-    summary = run_render(settings, Reporter(Console(file=io.StringIO())), Job(measured_scene, start_worker))
+    summary = run_render(settings, Reporter(Console(file=io.StringIO())), SceneFunctions(measured_scene, start_worker))
     lines = [line.split() for line in log_of(settings).read_text().splitlines()]
     if len({line[0] for line in lines}) != 1 or summary.failures:
         raise click.ClickException(f"the worker was replaced, or scenes failed: {summary.failures[:3]}")

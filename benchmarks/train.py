@@ -29,7 +29,7 @@ from detectors.device import loader_processes, pick_device
 from detectors.models import build_model
 from detectors.models.detect import network_input
 from detectors.models.spec import ModelSpec
-from detectors.training.loader import Batch, PlannedBatches, TrainingImages, View, training_loader
+from detectors.training.loader import Batch, InputSettings, PlannedBatches, TrainingImages, training_loader
 from detectors.training.run import run_training
 from detectors.training.settings import TrainSettings
 from detectors.training.setup import make_plan, make_spec
@@ -165,7 +165,7 @@ def forever(loader: Any) -> Iterator[Any]:
 def some_batches(settings: TrainSettings, data: TrainingData, spec: ModelSpec, count: int) -> list[Batch]:
     """Batches as the training would see them."""
     plan = make_plan(settings, data)
-    view = View(spec.width, spec.height, preset(settings.augment), masks=False, seed=0)
+    view = InputSettings(spec.width, spec.height, preset(settings.augment), masks=False, seed=0)
     order = PlannedBatches(plan, batch=settings.batch, start_step=0, rank=0, world=1)
     loader = training_loader(TrainingImages(data.sources, plan, view), order, workers=0, pin=False)
     return [batch for batch, _ in zip(loader, range(count), strict=False)]

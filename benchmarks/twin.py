@@ -21,7 +21,7 @@ import numpy as np
 
 from assets.backdrops.collection import Backdrops
 from assets.catalog.load import load_catalog
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.library import Library
 from benchmarks.twin_draws import compare_looks, drawn_looks
 from benchmarks.twin_geometry import MaskMatch, match_masks
@@ -97,7 +97,7 @@ def main(data: Path, out: Path, backends: str, width: int, samples: int, draws: 
         drawn |= {work.arrangement.group: one[2] for work, one in zip(of_split(works, split), looks, strict=True)}
     raster.close()
     write_page(out, works, masks, results, pictures, drawn)
-    write_whole(out / "results.json", json.dumps(results, default=plain, indent=1).encode())
+    write_atomic(out / "results.json", json.dumps(results, default=plain, indent=1).encode())
     print_results(results, time.monotonic() - started)
 
 

@@ -16,11 +16,17 @@ from benchmarks.twin_work import Work, read_photo, shared_pixels
 from render.backends import Backend
 from render.background import composite
 from render.labels import trace_geometry
-from render.recipes.draws import draw_area_lights, draw_background, draw_environment, draw_finish, draw_sensor
+from render.recipes.sampling import (
+    sample_area_lights,
+    sample_background,
+    sample_environment,
+    sample_finish,
+    sample_sensor,
+)
 from render.recipes.tabletop import Recipe
 from render.scene import Placement, SceneSpec
 from render.sensor import develop, srgb_from_linear
-from render.streams import Purpose, Streams
+from render.streams import StreamPurpose, Streams
 
 NOT_SEEN = (float("nan"),) * 3
 
@@ -65,15 +71,15 @@ def drawn_looks(
 def draw_look(library: Library, scene: SceneSpec, recipe: Recipe, hdris: Any, index: int) -> SceneSpec:
     """The arrangement with lights, finishes, background and sensor as the recipe draws them."""
     streams = Streams(0, index)
-    lights, finishes = streams.scene(Purpose.LIGHTS), streams.scene(Purpose.FINISH)
-    environment = draw_environment(recipe.lights, hdris, rng=lights)
-    area = draw_area_lights(recipe.lights, environment.strength, rng=lights)
+    lights, finishes = streams.scene(StreamPurpose.LIGHTS), streams.scene(StreamPurpose.FINISH)
+    environment = sample_environment(recipe.lights, hdris, rng=lights)
+    area = sample_area_lights(recipe.lights, environment.strength, rng=lights)
     width = scene.camera.width
 
     def finished(placement: Placement) -> Placement:
         if placement.kind == "prop":
             return placement
-        return replace(placement, finish=draw_finish(recipe.finish, library.product(placement.key), rng=finishes))
+        return replace(placement, finish=sample_finish(recipe.finish, library.product(placement.key), rng=finishes))
 
     return replace(
         scene,
@@ -81,8 +87,8 @@ def draw_look(library: Library, scene: SceneSpec, recipe: Recipe, hdris: Any, in
         placements=tuple(finished(placement) for placement in scene.placements),
         environment=environment,
         lights=area,
-        background=draw_background(recipe.background, hdris, width, rng=streams.of_view(Purpose.BACKGROUND)),
-        sensor=draw_sensor(recipe.sensor, width, rng=streams.of_view(Purpose.SENSOR)),
+        background=sample_background(recipe.background, hdris, width, rng=streams.of_view(StreamPurpose.BACKGROUND)),
+        sensor=sample_sensor(recipe.sensor, width, rng=streams.of_view(StreamPurpose.SENSOR)),
     )
 
 

@@ -28,7 +28,7 @@ DARKEST, BRIGHTEST = 0.03, 0.97
 FLOOR = 0.04
 ROUNDS = 5
 # Lamps weaker than this share of a lamp as bright as the environment are left out.
-LEAST_WEIGHT = 1e-3
+MIN_WEIGHT = 1e-3
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def fitted_scene(scene: SceneSpec, basis: Sequence[BasisLight], fit: LightFit, h
     lamps = [
         replace(light.lamp, radiance=tuple(float(weight) * part for part in light.lamp.radiance))
         for light, weight in zip(basis, fit.weights, strict=True)
-        if light.lamp is not None and weight > LEAST_WEIGHT
+        if light.lamp is not None and weight > MIN_WEIGHT
     ]
     strength = sum(float(weight) for light, weight in zip(basis, fit.weights, strict=True) if light.lamp is None)
     return replace(scene, environment=Environment(hdri, strength=strength), lights=tuple(lamps))

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from benchmarks.twin_color import difference, lab_from_linear
 from benchmarks.twin_geometry import MaskMatch
 from benchmarks.twin_work import Work
 from render.sensor import linear_from_srgb, srgb_from_linear
 
 # A difference (CIEDE2000) that is drawn as full red.
-MOST_DIFFERENCE = 30.0
+MAX_DIFFERENCE = 30.0
 SHOWN_DRAWS = 5
 
 
@@ -45,7 +45,7 @@ def write_page(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     page = environment.get_template("twin.html.j2").render(groups=groups, **results)
-    write_whole(out / "index.html", page.encode())
+    write_atomic(out / "index.html", page.encode())
     return out / "index.html"
 
 
@@ -74,7 +74,7 @@ def _draw_row(
 
 def _heat(errors: NDArray, inside: NDArray[np.bool_], photo: NDArray) -> NDArray[np.float64]:
     """Differences from white to red over a faded photograph."""
-    share = np.clip(errors / MOST_DIFFERENCE, 0, 1)[..., None]
+    share = np.clip(errors / MAX_DIFFERENCE, 0, 1)[..., None]
     color = np.array([1.0, 1.0, 1.0]) * (1 - share) + np.array([0.75, 0.0, 0.1]) * share
     faded = 0.25 * photo.mean(axis=-1, keepdims=True) + 0.1
     return np.where(inside[..., None], color, faded)

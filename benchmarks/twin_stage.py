@@ -15,7 +15,7 @@ from assets.props.look import Color, Shape, Texture
 from benchmarks.twin_scenes import Arrangement, camera_from_object
 from render.geometry import transform
 from render.labels import trace_geometry
-from render.recipes.draws import prop_placement
+from render.recipes.sampling import prop_placement
 from render.scene import AreaLight, Camera, Environment, Finish, Placement, SceneSpec
 
 # A product whose lowest point is this near to a plane stands on it (metres): scans and poses are good to some
@@ -24,10 +24,10 @@ NEAR, SUNK = 0.008, 0.02
 # One that lies deeper than this is on another, lower support.
 DEEP = 0.03
 # Up is against the camera's y by at least this cosine: nobody photographs groceries from below.
-LEAST_UP = 0.2
+MIN_UP = 0.2
 # Metres of support beyond what stands on it, widest first; on each side the first that hides no product is taken.
 MARGINS = (0.35, 0.15, 0.05, 0.0)
-MOST_HIDDEN, PROBE_WIDTH = 0.02, 240
+MAX_HIDDEN, PROBE_WIDTH = 0.02, 240
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ def find_ground(library: Library, arrangement: Arrangement) -> Ground:
     for product in arrangement.scanned:
         pose, rest = camera_from_object(product, library.catalog), library.rest(product.sku)
         hulls.append(transform(pose, rest.hull_vertices))
-        ups += [up for up in rest.rotations[:, 2] @ pose[:3, :3].T if up[1] < -LEAST_UP]
+        ups += [up for up in rest.rotations[:, 2] @ pose[:3, :3].T if up[1] < -MIN_UP]
     ranked = [_stand(up, float((hull @ up).min()), hulls) for up in ups for hull in hulls]
     return max(ranked, key=lambda found: found[0])[1]
 
@@ -105,7 +105,7 @@ def _add_slab(scene: SceneSpec, library: Library, hulls: list[NDArray], texture:
         for margin in MARGINS:
             edges = start + margin * (np.arange(4) == side) * [-1, -1, 1, 1]
             wider = replace(scene, placements=(*scene.placements, _slab(edges, low[2], texture)))
-            if (_areas(wider, library) >= (1 - MOST_HIDDEN) * before).all():
+            if (_areas(wider, library) >= (1 - MAX_HIDDEN) * before).all():
                 best, low, high = wider, np.append(edges[:2], low[2]), np.append(edges[2:], high[2])
                 break
     return best

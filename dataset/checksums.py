@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from assets.errors import SynthError
-from assets.files.atomic import whole_file
+from assets.files.atomic import atomic_file
 from dataset.shards.index import (
     CATEGORIES,
     FORMAT,
@@ -28,7 +28,7 @@ from dataset.shards.index import (
     tar_name,
     write_index,
 )
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 
 CHECKSUMS = "checksums.sha256"
 # Of a sharded data set: what speaks for all of it.
@@ -90,7 +90,7 @@ _ESCAPING = str.maketrans(ESCAPES)
 
 def write_checksums(folder: Path, spool: ChecksumSpool) -> None:
     """The list of a data set on disk, whole or not at all."""
-    with whole_file(folder / CHECKSUMS) as file:
+    with atomic_file(folder / CHECKSUMS) as file:
         spool.write(file)
 
 
@@ -147,7 +147,7 @@ def shard_digests(shards: Iterable[ShardEntry]) -> dict[str, str]:
     return tars | {coco_name(shard.name): shard.coco_sha256 for shard in shards}
 
 
-def write_signed_index(place: Place, entries: Iterable[ShardEntry]) -> ShardIndex:
+def write_signed_index(place: StoragePath, entries: Iterable[ShardEntry]) -> ShardIndex:
     """Writes the checksums of a sharded data set and then its index, which says that all is there.
 
     No shard is read for it; categories and dataset.json must be there already.
@@ -157,7 +157,7 @@ def write_signed_index(place: Place, entries: Iterable[ShardEntry]) -> ShardInde
     return write_index(place, index.shards)
 
 
-def write_place_checksums(place: Place, index: ShardIndex) -> None:
+def write_place_checksums(place: StoragePath, index: ShardIndex) -> None:
     """The list of a sharded data set of that index."""
     digests = {**shard_digests(index.shards), INDEX: sha256(index_json(index))}
     digests |= {name: sha256(place.read(name)) for name in OUTLINE if name != INDEX and place.exists(name)}

@@ -14,7 +14,7 @@ from assets.files.json_input import stream_json, stream_json_pairs
 from assets.limits import COCO_BYTES, SET_CLASSES, check_file
 from dataset.coco_source import find_images
 from dataset.shards.index import has_index
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from dataset.values import is_text
 
 Record = dict[str, Any]
@@ -52,7 +52,7 @@ def find_splits(path: Path, images: Path | None = None) -> list[PlainSplit]:
 
     images: where the pictures lie, if not beside their file.
     """
-    if path.is_dir() and has_index(Place(str(path))):
+    if path.is_dir() and has_index(StoragePath(str(path))):
         told = "merge sharded sets with 'synth data merge', unpack one with 'synth data unpack'"
         raise SynthError("this data set is in shards already", where=str(path), hint=told)
     files = [path] if path.is_file() else _files_in(path)

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from assets.errors import SynthError
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.files.identity import MAX_NAMED, describe_changes, digest_files, read_listing, write_listing
 from dataset.coco_source import CocoSource
 from dataset.shards.index import ShardEntry, coco_name, tar_name
 from dataset.shards.tar import REPAIR
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from dataset.values import short
 
 # Before digests of content: runs of earlier versions know their data by names and sizes.
@@ -64,7 +64,7 @@ def _file_size(path: Path) -> int:
         return -1
 
 
-def check_shards(place: Place, shards: Sequence[ShardEntry]) -> None:
+def check_shards(place: StoragePath, shards: Sequence[ShardEntry]) -> None:
     """Raises SynthError where shards on this machine's disk are not what their index says.
 
     Those that lie elsewhere are checked as they are fetched.
@@ -95,7 +95,7 @@ def claim_data(out: Path, data: Mapping[str, DataIdentity], earlier: Mapping[str
     for name, one in data.items():
         if one.files:
             _listing(out, name).parent.mkdir(exist_ok=True)
-            write_whole(_listing(out, name), write_listing(one.files))
+            write_atomic(_listing(out, name), write_listing(one.files))
 
 
 def _check(out: Path, data: Mapping[str, DataIdentity], earlier: Mapping[str, str]) -> None:

@@ -11,7 +11,7 @@ EXAMPLES = 4
 
 
 @dataclass
-class Finding:
+class DataProblem:
     """One kind of problem: how often, and the first places."""
 
     count: int = 0
@@ -32,17 +32,17 @@ class Problems:
     """Findings on one data set. bad: records that cannot be used. notes: what was repaired or is worth knowing."""
 
     where: str
-    bad: dict[str, Finding] = field(default_factory=dict)
-    notes: dict[str, Finding] = field(default_factory=dict)
+    bad: dict[str, DataProblem] = field(default_factory=dict)
+    notes: dict[str, DataProblem] = field(default_factory=dict)
     hints: list[str] = field(default_factory=list)
 
     def spoil(self, kind: str, example: str) -> None:
         """A record that cannot be used."""
-        self.bad.setdefault(kind, Finding()).add(example)
+        self.bad.setdefault(kind, DataProblem()).add(example)
 
     def note(self, kind: str, example: str = "") -> None:
         """Something that was repaired, or that people should know."""
-        finding = self.notes.setdefault(kind, Finding())
+        finding = self.notes.setdefault(kind, DataProblem())
         if example:
             finding.add(example)
         else:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from assets.catalog.csv_rows import formula_safe
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 
 
 def write_table(path: Path, columns: dict[str, Any]) -> None:
@@ -21,13 +21,13 @@ def write_table(path: Path, columns: dict[str, Any]) -> None:
 
         buffer = io.BytesIO()
         pyarrow.parquet.write_table(pyarrow.table(dict(columns)), buffer)
-        write_whole(path, buffer.getvalue())
+        write_atomic(path, buffer.getvalue())
         return
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(_rows(columns))
-    write_whole(path, text.getvalue().encode())
+    write_atomic(path, text.getvalue().encode())
 
 
 def _rows(columns: dict[str, Any]) -> Iterator[list[object]]:

@@ -9,9 +9,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from render.streams import Purpose, Streams
+from render.streams import StreamPurpose, Streams
 
-Facing = tuple[float, float, float]
+Orientation = tuple[float, float, float]
 # Multiples of irrational numbers fill 0..1 evenly, most evenly those of the golden ratio; (sqrt(5) - 1) / 2,
 # sqrt(2) - 1 and sqrt(3) - 1 do so also together (Kronecker), and 20 of each are never far from 5 in each quarter.
 STEPS = (0.6180339887498949, 0.41421356237309515, 0.7320508075688772)
@@ -20,21 +20,21 @@ START = 0.7548776662466927
 
 
 @dataclass(frozen=True)
-class Hand:
+class SceneProducts:
     """The products of a scene, chosen beforehand, and how the first view is to see each.
 
-    facings: one per SKU, or none at all: three numbers of 0..1 that say how it is turned; see `facing_of`.
+    facings: one per SKU, or none at all: three numbers of 0..1 that say how it is turned; see `orientation_of`.
     """
 
     skus: tuple[str, ...]
-    facings: tuple[Facing, ...] = ()
+    facings: tuple[Orientation, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.skus or len(self.facings) not in (0, len(self.skus)):
             raise ValueError(f"a hand of {len(self.skus)} products with {len(self.facings)} facings")
 
 
-def facing_of(product: int, number: int) -> Facing:
+def orientation_of(product: int, number: int) -> Orientation:
     """How appearance `number` of the product of that id is turned: over its appearances, every way equally often.
 
     Any few successive ones are spread evenly. Recipes take the first number for the turn about the vertical, or all
@@ -45,7 +45,7 @@ def facing_of(product: int, number: int) -> Facing:
     return first, second, third
 
 
-def skus_of(hand: Hand | None, keys: Sequence[str], count: tuple[int, int], streams: Streams) -> list[str]:
+def scene_skus(hand: SceneProducts | None, keys: Sequence[str], count: tuple[int, int], streams: Streams) -> list[str]:
     """The SKUs of a scene: those of the hand, or dealt as `choose_skus` does."""
     return choose_skus(keys, count, streams) if hand is None else list(hand.skus)
 
@@ -62,16 +62,16 @@ def choose_products(catalog_size: int, count: tuple[int, int], *, seed: int, ind
     scenes no product has been drawn more than once more than another. A pure function: scene 1000 needs no scene 999.
     """
     start, number = _hand(count, seed, index)
-    return deal_products(catalog_size, start, number, seed)
+    return shuffled_products(catalog_size, start, number, seed)
 
 
-def deal_products(catalog_size: int, start: int, number: int, seed: int) -> tuple[int, ...]:
+def shuffled_products(catalog_size: int, start: int, number: int, seed: int) -> tuple[int, ...]:
     """The `number` cards after the first `start` of the decks, as positions in the catalogue."""
     draws = range(start, start + number)
     return tuple(int(_deck(catalog_size, seed, draw // catalog_size)[draw % catalog_size]) for draw in draws)
 
 
-def dealt_count(count: tuple[int, int], repeat: tuple[float, float]) -> tuple[int, int]:
+def assigned_count(count: tuple[int, int], repeat: tuple[float, float]) -> tuple[int, int]:
     """How many different products are dealt to a scene that is to have `count` with its further copies.
 
     repeat: the range of the share of copies among all products.
@@ -80,30 +80,30 @@ def dealt_count(count: tuple[int, int], repeat: tuple[float, float]) -> tuple[in
     return max(round(count[0] * single), 1), max(round(count[1] * single), 1)
 
 
-def draw_copies(
+def sample_copies(
     dealt: int, count: tuple[int, int], repeat: tuple[float, float], *, rng: np.random.Generator
 ) -> list[int]:
     """Which of a scene's `dealt` products have a further copy, as often as they have: each product equally often.
 
     The share of copies is the scene's own, out of `repeat`; with them there are count[0] to count[1] products, save
-    where fewer were dealt than `dealt_count` says.
+    where fewer were dealt than `assigned_count` says.
     """
     if not repeat[1]:
         return []
     share = min(rng.uniform(*repeat), 0.95)
     wanted = int(dealt * share / (1 - share) + rng.random())
-    least = count[0] - dealt if dealt >= dealt_count(count, repeat)[0] else 0
+    least = count[0] - dealt if dealt >= assigned_count(count, repeat)[0] else 0
     number = int(np.clip(wanted, max(least, 0), max(count[1] - dealt, 0)))
     return [int(place) for place in rng.integers(dealt, size=number)]
 
 
 def _hand(count: tuple[int, int], seed: int, index: int) -> tuple[int, int]:
     """How many cards the scenes before `index` have taken, and how many it takes (5 ms per million scenes)."""
-    rng = np.random.default_rng([seed, int(Purpose.COUNT)])
+    rng = np.random.default_rng([seed, int(StreamPurpose.COUNT)])
     sizes = rng.integers(count[0], count[1] + 1, size=index + 1)
     return int(sizes[:-1].sum()), int(sizes[-1])
 
 
 @lru_cache(maxsize=4)
 def _deck(catalog_size: int, seed: int, number: int) -> NDArray[np.int64]:
-    return np.random.default_rng([seed, int(Purpose.DECK), number]).permutation(catalog_size)
+    return np.random.default_rng([seed, int(StreamPurpose.DECK), number]).permutation(catalog_size)

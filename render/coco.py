@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from assets.errors import SynthError
-from assets.files.atomic import TEMPORARY, whole_file
+from assets.files.atomic import TEMPORARY, atomic_file
 from render.frame import Annotation, MaskCrop
 from render.geometry import xywh_from_xyxy
 from render.scene import SceneSpec
@@ -117,7 +117,7 @@ def write_coco(
     licenses = [{"id": 1, "name": licence, "url": ""}] if licence else []
     # Beside the file: a million annotations are gigabytes, and the system's folder for such things is often small.
     with (
-        whole_file(path) as file,
+        atomic_file(path) as file,
         tempfile.TemporaryFile("w+", encoding="utf-8", dir=path.parent, prefix=".", suffix=TEMPORARY) as spool,
     ):
         out = io.TextIOWrapper(file, encoding="utf-8", newline="\n", write_through=True)

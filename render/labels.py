@@ -19,7 +19,7 @@ from render.stage import mesh_of
 from render.trace import Hits, outline_points, trace_mesh
 
 # Products less visible than this harm training and are marked `ignore`.
-LEAST_VISIBLE = 0.1
+MIN_VISIBLE = 0.1
 # Visibility and truncation are stored with this many decimals, and `ignore` follows from the stored numbers.
 DECIMALS = 6
 # How far beyond the picture amodal masks are followed, in picture sizes on each side. What lies further out (only ever
@@ -35,7 +35,7 @@ FARTHEST_PX = 1e6
 
 
 @dataclass(frozen=True)
-class _Window:
+class _PixelWindow:
     """The pixels [x0, x1) x [y0, y1), which may lie beyond the picture."""
 
     x0: int
@@ -47,19 +47,19 @@ class _Window:
     def empty(self) -> bool:
         return self.x1 <= self.x0 or self.y1 <= self.y0
 
-    def cut(self, width: int, height: int) -> _Window:
+    def cut(self, width: int, height: int) -> _PixelWindow:
         """The part of it inside the picture."""
-        return _Window(max(self.x0, 0), max(self.y0, 0), min(self.x1, width), min(self.y1, height))
+        return _PixelWindow(max(self.x0, 0), max(self.y0, 0), min(self.x1, width), min(self.y1, height))
 
     def slices(self, x: int = 0, y: int = 0) -> tuple[slice, slice]:
         """Rows and columns in an array whose first pixel is (x, y)."""
         return slice(self.y0 - y, self.y1 - y), slice(self.x0 - x, self.x1 - x)
 
-    def bands(self, pixels: int) -> list[_Window]:
+    def bands(self, pixels: int) -> list[_PixelWindow]:
         """The window from top to bottom in pieces of about `pixels`."""
         rows = max(pixels // max(self.x1 - self.x0, 1), 1)
         tops = range(self.y0, self.y1, rows)
-        return [_Window(self.x0, top, self.x1, min(top + rows, self.y1)) for top in tops]
+        return [_PixelWindow(self.x0, top, self.x1, min(top + rows, self.y1)) for top in tops]
 
 
 def trace_geometry(scene: SceneSpec, library: Library) -> Geometry:
@@ -84,7 +84,7 @@ def trace_geometry(scene: SceneSpec, library: Library) -> Geometry:
     return Geometry(ids, depth, faces, tuple(amodal))
 
 
-def _pixel_window(camera: Camera, placement: Placement, mesh: Mesh) -> tuple[_Window, NDArray[np.float64] | None]:
+def _pixel_window(camera: Camera, placement: Placement, mesh: Mesh) -> tuple[_PixelWindow, NDArray[np.float64] | None]:
     """The pixels that the mesh can cover, of the picture and, for a product, of a margin around it.
 
     And points (N, 2) of the image plane whose convex hull encloses it, None where it has no bound.
@@ -94,17 +94,17 @@ def _pixel_window(camera: Camera, placement: Placement, mesh: Mesh) -> tuple[_Wi
     low_y, high_y = -round(reach * camera.height), round((1 + reach) * camera.height)
     pixels, depth = project(camera, transform(placement.world_from_object, outline_points(mesh)))
     if (depth < NEAR).all():
-        return _Window(0, 0, 0, 0), None
+        return _PixelWindow(0, 0, 0, 0), None
     if (depth < NEAR).any():  # it reaches behind the camera: its outline has no bound on the image plane
-        return _Window(low_x, low_y, high_x, high_y), None
+        return _PixelWindow(low_x, low_y, high_x, high_y), None
     # A pixel's centre must lie inside the outline; one pixel more on each side for rounding.
     x0, y0 = np.floor(np.clip(pixels.min(axis=0), [low_x, low_y], [high_x, high_y]) - 1).astype(int)
     x1, y1 = np.ceil(np.clip(pixels.max(axis=0), [low_x, low_y], [high_x, high_y]) + 1).astype(int)
-    window = _Window(max(int(x0), low_x), max(int(y0), low_y), min(int(x1), high_x), min(int(y1), high_y))
+    window = _PixelWindow(max(int(x0), low_x), max(int(y0), low_y), min(int(x1), high_x), min(int(y1), high_y))
     return window, pixels
 
 
-def _fill_outline(window: _Window, outline: NDArray[np.float64] | None) -> NDArray[np.bool_]:
+def _fill_outline(window: _PixelWindow, outline: NDArray[np.float64] | None) -> NDArray[np.bool_]:
     """The window's pixels whose centres may lie in the convex hull of `outline`, (h, w) bool; all where it is None."""
     size = (max(window.y1 - window.y0, 0), max(window.x1 - window.x0, 0))
     if outline is None or np.abs(outline).max() > FARTHEST_PX or window.empty:
@@ -117,7 +117,9 @@ def _fill_outline(window: _Window, outline: NDArray[np.float64] | None) -> NDArr
     return cv2.dilate(filled, np.ones((3, 3), np.uint8)).astype(bool)
 
 
-def _trace_band(camera: Camera, placement: Placement, mesh: Mesh, band: _Window, wanted: NDArray[np.bool_]) -> Hits:
+def _trace_band(
+    camera: Camera, placement: Placement, mesh: Mesh, band: _PixelWindow, wanted: NDArray[np.bool_]
+) -> Hits:
     """Hits of the band's pixels, row by row, of those that are wanted (h, w); the others hit nothing.
 
     The rays have z = 1 in the camera's frame, so t is the depth.
@@ -140,7 +142,7 @@ def _trace_band(camera: Camera, placement: Placement, mesh: Mesh, band: _Window,
 
 
 def _keep_nearest(
-    band: _Window, hits: Hits, instance: int, ids: NDArray[np.int32], depth: NDArray[np.float32], faces: NDArray
+    band: _PixelWindow, hits: Hits, instance: int, ids: NDArray[np.int32], depth: NDArray[np.float32], faces: NDArray
 ) -> None:
     """Writes the band's pixels inside the picture that are nearer than what is there; on a tie the first stays."""
     inside = band.cut(ids.shape[1], ids.shape[0])
@@ -225,14 +227,14 @@ def _annotation(instance: int, sku: str, geometry: Geometry, camera_from_object:
         visibility=visibility,
         truncation=truncation,
         camera_from_object=camera_from_object,
-        ignore=visibility * (1 - truncation) < LEAST_VISIBLE,
+        ignore=visibility * (1 - truncation) < MIN_VISIBLE,
     )
 
 
-def _inside(whole: MaskCrop, width: int, height: int) -> tuple[MaskCrop, _Window]:
+def _inside(whole: MaskCrop, width: int, height: int) -> tuple[MaskCrop, _PixelWindow]:
     """The part of an amodal mask that lies inside the picture, and the part of its box that does."""
     rows, columns = whole.mask.shape
-    inner = _Window(whole.x, whole.y, whole.x + columns, whole.y + rows).cut(width, height)
+    inner = _PixelWindow(whole.x, whole.y, whole.x + columns, whole.y + rows).cut(width, height)
     if inner.empty:
         return NO_PIXELS, inner
     return _crop(whole.mask[inner.slices(whole.x, whole.y)], inner.x0, inner.y0), inner

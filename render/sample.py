@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from assets.library import Library
-from render.choice import Hand
+from render.choice import SceneProducts
 from render.recipes import recipe_module
-from render.recipes.mix import RecipeMix, hand_at, recipe_at
+from render.recipes.mix import RecipeMix, products_at, recipe_at
 from render.recipes.parts import Section
 from render.scene import SceneSpec
 from render.streams import STREAMS, Streams, salt_of
@@ -15,7 +15,7 @@ from render.streams import STREAMS, Streams, salt_of
 DRAWING = 2
 
 
-def draw_scene(
+def sample_scene(
     library: Library,
     recipe: Section,
     *,
@@ -24,7 +24,7 @@ def draw_scene(
     view: int,
     width: int,
     height: int,
-    hand: Hand | None = None,
+    hand: SceneProducts | None = None,
     streams: int = STREAMS,
 ) -> SceneSpec:
     """Scene `index` of `seed`, seen by camera `view`: a pure function of its arguments and the library's content.
@@ -35,7 +35,7 @@ def draw_scene(
     if min(seed, index, view) < 0:
         raise ValueError(f"seed, index and view must not be negative, found {seed}, {index}, {view}")
     if isinstance(recipe, RecipeMix):
-        hand = hand or hand_at(recipe, library.catalog.keys, seed, index)
+        hand = hand or products_at(recipe, library.catalog.keys, seed, index)
         recipe = recipe_at(recipe, seed, index)
     name = recipe.model_dump(include={"recipe"})["recipe"]
     salt = None if streams == 1 else salt_of(library.catalog.hash)

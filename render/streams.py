@@ -16,7 +16,7 @@ import numpy as np
 STREAMS = 2
 
 
-class Purpose(IntEnum):
+class StreamPurpose(IntEnum):
     """What a stream is for. The numbers are part of the data's identity: never reuse or change one."""
 
     COUNT = 0
@@ -48,11 +48,11 @@ class Streams:
         """The version of the streams."""
         return 1 if self.salt is None else 2
 
-    def scene(self, purpose: Purpose) -> np.random.Generator:
+    def scene(self, purpose: StreamPurpose) -> np.random.Generator:
         """A generator that all views of the scene share (a fresh one, at its start)."""
         return np.random.default_rng([*self._start, self.index, int(purpose)])
 
-    def of_view(self, purpose: Purpose) -> np.random.Generator:
+    def of_view(self, purpose: StreamPurpose) -> np.random.Generator:
         """A generator of this view alone."""
         return np.random.default_rng([*self._start, self.index, int(purpose), 1 + self.view])
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from assets.mesh.types import Material, Mesh
 
 # A ray may pass through this many holes of cut-out textures before it counts as stopped.
-MOST_HOLES = 32
+MAX_HOLES = 32
 # Trees kept at once: about 5 MB each for a scan of 25,000 faces.
-MOST_TREES = 192
+MAX_TREES = 192
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,7 @@ class _Solids:
             return self._kept[key]
 
 
-_SOLIDS = _Solids(MOST_TREES)
+_SOLIDS = _Solids(MAX_TREES)
 
 
 def _build(mesh: Mesh) -> _Solid:
@@ -110,7 +110,7 @@ def _skip_holes(mesh: Mesh, tree: Any, origins: NDArray, directions: NDArray, fo
     t = np.where(found["primID"] >= 0, found["tfar"], np.inf).astype(np.float32)
     faces, u, v = found["primID"].copy(), found["u"].copy(), found["v"].copy()
     going = np.flatnonzero(faces >= 0)
-    for _ in range(MOST_HOLES):
+    for _ in range(MAX_HOLES):
         going = going[_in_hole(mesh, faces[going], u[going], v[going])]
         if not len(going):
             break

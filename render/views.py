@@ -28,7 +28,7 @@ from render.sensor import develop, meter
 
 # What a digest of views stands for: raise it when the same SKU would get other pictures.
 VIEWS_FORMAT = 1
-MOST_VIEWS = 24
+MAX_VIEWS = 24
 # Degrees: turn to the right around the product, front first, and elevation. In this order any first few are the best
 # few: the four sides, the top, then what is seen by somebody who stands before a shelf.
 DIRECTIONS = (
@@ -87,7 +87,7 @@ LIGHTINGS = (
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class ProductView:
     """One picture of one product. picture: (H, W, 3) uint8 sRGB. coverage: (H, W) uint8, 255 = product.
 
     box: (4,) float64 xyxy pixels, far edge exclusive, of what is covered to at least one half.
@@ -108,28 +108,28 @@ class _Tile:
     pose: NDArray[np.float64]
 
 
-def views_of(library: Library, backend: Backend, sku: str, views: int, *, side: int) -> list[View]:
+def views_of(library: Library, backend: Backend, sku: str, views: int, *, side: int) -> list[ProductView]:
     """The first `views` pictures of a SKU, its longest side `side` pixels in each.
 
     They depend on the product, the number of a view and the side alone: on no other SKU and not on how many are asked
-    for. Raises SynthError where the product cannot be had, ValueError for more than MOST_VIEWS.
+    for. Raises SynthError where the product cannot be had, ValueError for more than MAX_VIEWS.
     """
-    if not 0 < views <= MOST_VIEWS:
-        raise ValueError(f"{views} views: 1 to {MOST_VIEWS} can be made")
+    if not 0 < views <= MAX_VIEWS:
+        raise ValueError(f"{views} views: 1 to {MAX_VIEWS} can be made")
     mesh = library.product(sku)
-    made: list[View] = []
+    made: list[ProductView] = []
     for first in range(0, views, ROW):
         numbers = range(first, min(first + ROW, views))
         made += islice(_row(mesh, backend, sku, range(first, first + ROW), side), len(numbers))
     return made
 
 
-def view_row(library: Library, backend: Backend, sku: str, row: int, *, side: int) -> list[View]:
+def view_row(library: Library, backend: Backend, sku: str, row: int, *, side: int) -> list[ProductView]:
     """The ROW views of a SKU that share a frame, those of `views_of` from number `row * ROW` on."""
     return _row(library.product(sku), backend, sku, range(row * ROW, (row + 1) * ROW), side)
 
 
-def _row(mesh: Mesh, backend: Backend, sku: str, numbers: Sequence[int], side: int) -> list[View]:
+def _row(mesh: Mesh, backend: Backend, sku: str, numbers: Sequence[int], side: int) -> list[ProductView]:
     """The views of one lighting. A row is always drawn whole: its light must not depend on how many are wanted."""
     lighting = LIGHTINGS[numbers[0] // ROW % len(LIGHTINGS)]
     scene, tiles = view_scene(mesh, sku, numbers, lighting, side)
@@ -203,7 +203,7 @@ def _turn_to(ray: NDArray[np.float64]) -> NDArray[np.float64]:
     return turn
 
 
-def _finish(light: NDArray[np.float32], lighting: Lighting, *, rng: np.random.Generator) -> View:
+def _finish(light: NDArray[np.float32], lighting: Lighting, *, rng: np.random.Generator) -> ProductView:
     """The picture of a premultiplied (H, W, 4) part of a row on a ground of its own."""
     coverage = np.clip(light[..., 3:], 0, 1)
     picture = np.nan_to_num(light[..., :3]) + (1 - coverage) * _ground(light.shape[0], rng)
@@ -211,7 +211,7 @@ def _finish(light: NDArray[np.float32], lighting: Lighting, *, rng: np.random.Ge
     # `develop` meters each picture by itself; here all products are to be exposed alike.
     sensor = replace(sensor, exposure_ev=float(np.log2(EXPOSURE / meter(picture))))
     covered = (coverage[..., 0] * 255 + 0.5).astype(np.uint8)
-    return View(develop(picture, sensor), covered, _box(covered >= 128))
+    return ProductView(develop(picture, sensor), covered, _box(covered >= 128))
 
 
 def _ground(height: int, rng: np.random.Generator) -> NDArray[np.float64]:

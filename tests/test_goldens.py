@@ -12,8 +12,8 @@ from dataset.layout import split_of
 from render.choice import choose_products
 from render.labels import annotate, trace_geometry
 from render.recipes import load_recipe
-from render.sample import draw_scene
-from render.streams import Purpose, Streams, salt_of
+from render.sample import sample_scene
+from render.streams import StreamPurpose, Streams, salt_of
 from support.scenes import StubLibrary, camera_at, cube, pose_at, product, rle_of_mask, scene_of
 
 
@@ -24,12 +24,12 @@ def test_the_choice_of_products() -> None:
 
 def test_the_streams() -> None:
     streams = Streams(7, 3, 1)
-    assert streams.scene(Purpose.LAYOUT).random() == pytest.approx(0.811659099, abs=1e-9)
-    assert streams.scene(Purpose.LIGHTS).random() == pytest.approx(0.131771659, abs=1e-9)
-    assert streams.of_view(Purpose.CAMERA).random() == pytest.approx(0.769468971, abs=1e-9)
+    assert streams.scene(StreamPurpose.LAYOUT).random() == pytest.approx(0.811659099, abs=1e-9)
+    assert streams.scene(StreamPurpose.LIGHTS).random() == pytest.approx(0.131771659, abs=1e-9)
+    assert streams.of_view(StreamPurpose.CAMERA).random() == pytest.approx(0.769468971, abs=1e-9)
     salted = Streams(7, 3, 1, salt_of("a list"))
-    assert salted.scene(Purpose.LAYOUT).random() == pytest.approx(0.166308232, abs=1e-9)
-    assert salted.of_view(Purpose.CAMERA).random() == pytest.approx(0.482585253, abs=1e-9)
+    assert salted.scene(StreamPurpose.LAYOUT).random() == pytest.approx(0.166308232, abs=1e-9)
+    assert salted.of_view(StreamPurpose.CAMERA).random() == pytest.approx(0.482585253, abs=1e-9)
 
 
 def test_the_splits() -> None:
@@ -47,7 +47,7 @@ def test_the_splits() -> None:
 def test_the_recipes(recipe: str, count: int, camera: tuple, first: tuple) -> None:
     library = StubLibrary({"box": cube(0.12, "box")})
     chosen = load_recipe(recipe, streams=1)
-    scene = draw_scene(library, chosen, seed=7, index=3, view=0, width=64, height=48, streams=1)
+    scene = sample_scene(library, chosen, seed=7, index=3, view=0, width=64, height=48, streams=1)
     assert len(scene.placements) == count
     assert scene.camera.world_from_camera[:3, 3] == pytest.approx(camera, abs=1e-5)
     assert scene.placements[0].world_from_object[:3, 3] == pytest.approx(first, abs=1e-5)

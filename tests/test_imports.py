@@ -36,7 +36,8 @@ ORDER = {
     ),
     "render": (
         *("scene", "geometry", "streams", "frame", "light_color", "framing", "sensor", "stage", "trace", "labels"),
-        *("background", "coco", "choice", "placement", "recipes", "sample", "backends", "presets", "draw", "views"),
+        *("background", "coco", "choice", "placement", "recipes", "sample", "backends", "presets"),
+        *("make_frame", "views"),
     ),
     "render/backends": ("cycles", "raster"),
     "detectors": (

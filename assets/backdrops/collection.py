@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.backdrops.hdri_header import check_hdri
-from assets.backdrops.rooms import ROOMS, draw_room
+from assets.backdrops.rooms import ROOMS, render_room
 from assets.errors import SynthError, unknown_name
 from assets.files.image_input import broken_picture, open_picture
 from assets.limits import FOLDER_FILES, HDRI_BYTES, check_file
 from assets.props.look import Texture
-from assets.props.textures import draw_texture
+from assets.props.textures import render_texture
 
 # OpenCV reads EXR only when asked to before it is loaded.
 os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")
@@ -89,7 +89,7 @@ class Backdrops:
         """The picture of a texture, (H, W, 3) uint8 sRGB: from the folders, or a procedural (size, size) one."""
         if texture.kind == "image":
             return self._image("image", texture.key, (*self.photos, *self.surfaces))
-        return draw_texture(texture, size)
+        return render_texture(texture, size)
 
     def names(self) -> tuple[str, ...]:
         """The keys of everything, files and built-in rooms."""
@@ -152,7 +152,7 @@ def _is_other_map(file: Path) -> bool:
 
 @lru_cache(maxsize=32)
 def _hdri(key: str, file: Path | None) -> NDArray[np.float32]:
-    light = draw_room(ROOMS[key.removeprefix("builtin/")]) if file is None else _read_hdri(file)
+    light = render_room(ROOMS[key.removeprefix("builtin/")]) if file is None else _read_hdri(file)
     polar = (np.arange(len(light)) + 0.5) / len(light) * np.pi
     weights = np.sin(polar) / np.sin(polar).sum()
     mean = float(((light @ LUMINANCE).mean(axis=1) * weights).sum())

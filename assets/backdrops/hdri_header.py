@@ -10,7 +10,7 @@ from assets.errors import SynthError
 from assets.limits import HDRI_BYTES, HDRI_PIXELS, check_file
 
 # Headers are some hundred bytes; one that is longer than this holds a picture or is none.
-MOST_HEADER = 1 << 16
+MAX_HEADER = 1 << 16
 EXR_MAGIC = 20000630
 
 
@@ -19,7 +19,7 @@ def check_hdri(file: Path) -> None:
     check_file(file, HDRI_BYTES, "the HDRI")
     try:
         with file.open("rb") as stream:
-            start = stream.read(MOST_HEADER)
+            start = stream.read(MAX_HEADER)
         width, height = _exr_size(start) if file.suffix.lower() == ".exr" else _radiance_size(start)
     except (OSError, ValueError, IndexError, struct.error) as error:
         expected = "a Radiance .hdr or OpenEXR file"

@@ -56,7 +56,7 @@ ROOMS = {
 }
 
 
-def draw_room(room: Room) -> NDArray[np.float32]:
+def render_room(room: Room) -> NDArray[np.float32]:
     """The room as seen all around, (256, 512, 3) float32 linear, equirectangular (docs/conventions.md)."""
     rng = np.random.default_rng(room.seed)
     direction = _directions()

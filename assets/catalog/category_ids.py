@@ -17,11 +17,11 @@ from pathlib import Path
 
 from assets.catalog.types import Catalog
 from assets.errors import SynthError
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.limits import LIST_BYTES, read_file
 
 HEADER = ["id", "sku"]
-MOST_TOLD = 20
+MAX_TOLD = 20
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def save_ids(path: Path, ids: CategoryIds) -> None:
             )
         if known.keys == ids.keys:
             return
-    write_whole(path, ids_csv(ids))
+    write_atomic(path, ids_csv(ids))
 
 
 def read_ids(path: Path) -> CategoryIds:
@@ -136,7 +136,7 @@ def parse_ids(content: bytes, where: str) -> CategoryIds:
     if problems:
         hint = "put the file back as it was: data sets and trained models go by its ids"
         raise SynthError(
-            "the registry of category ids is damaged", where=where, problems=problems[:MOST_TOLD], hint=hint
+            "the registry of category ids is damaged", where=where, problems=problems[:MAX_TOLD], hint=hint
         )
     return CategoryIds(tuple(row[1] for row in rows[1:]))
 

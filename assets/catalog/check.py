@@ -30,11 +30,11 @@ CHOICES = {
     "front": ("", *FRONTS),
 }
 # Larger or smaller than any product on a shelf: the number is meant in another unit.
-LEAST_METRES, MOST_METRES = 0.0005, 5.0
+MIN_METRES, MAX_METRES = 0.0005, 5.0
 # Heavier than anything a customer carries home: grams.
-MOST_KG = 200.0
+MAX_KG = 200.0
 # More units than any multipack of a shop holds: those of a pallet.
-MOST_UNITS = 144
+MAX_UNITS = 144
 Rows = Sequence[int]
 
 
@@ -102,15 +102,15 @@ def _check_numbers(columns: Columns, rows: Rows) -> Iterator[Problem]:
                 continue
             if not isfinite(value) or value <= 0:
                 yield Problem(row, name, f"{value:g}", "a number over 0")
-            elif name == "pack_count" and (value != int(value) or value > MOST_UNITS):
-                yield Problem(row, name, f"{value:g}", f"a whole number of units, at most {MOST_UNITS}")
-            elif name == "mass_kg" and value > MOST_KG:
-                yield Problem(row, name, f"{value:g}", f"kilograms, at most {MOST_KG:g} (are these grams?)")
-            elif name in SIZES and value > MOST_METRES:
+            elif name == "pack_count" and (value != int(value) or value > MAX_UNITS):
+                yield Problem(row, name, f"{value:g}", f"a whole number of units, at most {MAX_UNITS}")
+            elif name == "mass_kg" and value > MAX_KG:
+                yield Problem(row, name, f"{value:g}", f"kilograms, at most {MAX_KG:g} (are these grams?)")
+            elif name in SIZES and value > MAX_METRES:
                 unit = "millimetres" if value >= 50 else "centimetres"
-                yield Problem(row, name, f"{value:g}", f"metres, at most {MOST_METRES:g} (are these {unit}?)")
-            elif name in SIZES and value < LEAST_METRES:
-                yield Problem(row, name, f"{value:g}", f"metres, at least {LEAST_METRES:g}")
+                yield Problem(row, name, f"{value:g}", f"metres, at most {MAX_METRES:g} (are these {unit}?)")
+            elif name in SIZES and value < MIN_METRES:
+                yield Problem(row, name, f"{value:g}", f"metres, at least {MIN_METRES:g}")
 
 
 def _check_forms(columns: Columns, rows: Rows) -> Iterator[Problem]:

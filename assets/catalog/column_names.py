@@ -49,7 +49,7 @@ MASSES |= {"oz": 0.028349523125, "onz": 0.028349523125}
 
 
 @dataclass(frozen=True)
-class Source:
+class ColumnSource:
     """Where the cells of a column are. name: as the list has it. factor: to the column's own unit, where it is one.
 
     unit_name: the column that names the unit of each cell, "" where the name says it.
@@ -65,23 +65,23 @@ def units_of(column: str) -> dict[str, float]:
     return MASSES if column == "mass_kg" else LENGTHS
 
 
-def column_sources(names: Iterable[str]) -> dict[str, Source]:
+def column_sources(names: Iterable[str]) -> dict[str, ColumnSource]:
     """Column -> where its cells are, for each column that a list with these names has. A column's own name is first."""
     found = {_plain(name): name for name in reversed(list(names))}
-    sources: dict[str, Source] = {}
+    sources: dict[str, ColumnSource] = {}
     for column in COLUMNS:
         if column in found.values():
-            sources[column] = Source(column)
+            sources[column] = ColumnSource(column)
             continue
         for alias, unit in ALIASES.get(column, {}).items():
             if _plain(alias) in found:
-                sources[column] = Source(found[_plain(alias)], units_of(column)[unit] if unit else 1.0)
+                sources[column] = ColumnSource(found[_plain(alias)], units_of(column)[unit] if unit else 1.0)
                 break
         else:
             measured = _plain(MEASURED.get(column, ""))
             units = [found[measured + ending] for ending in UNIT_ENDINGS if measured + ending in found]
             if measured in found and units:
-                sources[column] = Source(found[measured], unit_name=units[0])
+                sources[column] = ColumnSource(found[measured], unit_name=units[0])
     return sources
 
 

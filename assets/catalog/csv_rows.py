@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from assets.catalog.column_names import is_read
-from assets.catalog.list_table import Batch, unreadable
+from assets.catalog.list_table import RowBatch, unreadable
 from assets.catalog.problems import Findings, Problem
 from assets.errors import SynthError
 from assets.limits import LIST_COLUMNS, LIST_LINE
@@ -21,7 +21,7 @@ WIDE_CODES = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16", code
 SAVE_AS = "save it as UTF-8 ('CSV UTF-8' in a spreadsheet program)"
 
 
-def csv_batches(path: Path, problems: Findings) -> Iterator[Batch]:
+def csv_batches(path: Path, problems: Findings) -> Iterator[RowBatch]:
     """The rows of a delimited list; rows with too few or too many cells are told in `problems` and left out.
 
     Rows are numbered as a spreadsheet numbers them: a cell with line breaks is one row, an empty row counts. Python's
@@ -36,7 +36,7 @@ def csv_batches(path: Path, problems: Findings) -> Iterator[Batch]:
             header = next(reader, [])
             LIST_COLUMNS.check(len(header), str(path))
             names = _names(header, problems)
-            yield Batch([], {name: [] for name in names})
+            yield RowBatch([], {name: [] for name in names})
             first = 2
             while chunk := list(islice(reader, BATCH)):
                 yield _batch(names, chunk, first, problems)
@@ -101,7 +101,7 @@ def _names(header: list[str], problems: Findings) -> list[str]:
     return names
 
 
-def _batch(names: list[str], chunk: list[list[str]], first: int, problems: Findings) -> Batch:
+def _batch(names: list[str], chunk: list[list[str]], first: int, problems: Findings) -> RowBatch:
     rows, kept = [], []
     for row, cells in enumerate(chunk, start=first):
         if not any(map(str.strip, cells)):
@@ -113,7 +113,7 @@ def _batch(names: list[str], chunk: list[list[str]], first: int, problems: Findi
         rows.append(row)
         kept.append(cells)
     columns = [_bare(column) for column in zip(*kept, strict=True)] if kept else [()] * len(names)
-    return Batch(rows, dict(zip(names, columns, strict=True)))
+    return RowBatch(rows, dict(zip(names, columns, strict=True)))
 
 
 # What spreadsheet programs take for a formula when it starts a cell, after any apostrophes that say "this is text".

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from assets.catalog.column_names import is_read
 from assets.catalog.csv_rows import check_text
-from assets.catalog.list_table import Batch, unreadable
+from assets.catalog.list_table import RowBatch, unreadable
 from assets.catalog.problems import Findings, Problem
 from assets.limits import LIST_LINE
 
@@ -27,7 +27,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 DECODER = json.JSONDecoder(object_pairs_hook=_once)
 
 
-def jsonl_batches(path: Path, problems: Findings) -> Iterator[Batch]:
+def jsonl_batches(path: Path, problems: Findings) -> Iterator[RowBatch]:
     """The objects of a JSON Lines list, rows numbered by line; lines that are no object are told in `problems`."""
     check_text(path)
     first = 1
@@ -51,7 +51,7 @@ def _lines(file: IO[bytes], where: str) -> list[bytes]:
     return lines
 
 
-def _batch(lines: list[bytes], first: int, problems: Findings) -> Batch:
+def _batch(lines: list[bytes], first: int, problems: Findings) -> RowBatch:
     rows: list[int] = []
     objects: list[dict[str, Any]] = []
     for row, line in enumerate(lines, start=first):
@@ -68,7 +68,7 @@ def _batch(lines: list[bytes], first: int, problems: Findings) -> Batch:
     cells: dict[str, Sequence[Any]] = {
         name: [item.get(name) for item in objects] if is_read(name) else [] for name in names
     }
-    return Batch(rows, cells)
+    return RowBatch(rows, cells)
 
 
 def _object(line: bytes) -> dict[str, Any]:

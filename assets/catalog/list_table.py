@@ -14,7 +14,7 @@ Columns = dict[str, list[str | float | None]]
 
 
 @dataclass(frozen=True)
-class Batch:
+class RowBatch:
     """Some rows as read: cells by column name, as text or as the file's own values. rows: their numbers for people."""
 
     rows: Sequence[int]

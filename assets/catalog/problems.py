@@ -52,7 +52,7 @@ class Findings(list[Problem]):
 MORE_PROBLEMS = Problem(0, "", f"more than {LIST_PROBLEMS.most:,} problems", "the rest is told once these are mended")
 
 
-MOST_TOLD = 50
+MAX_TOLD = 50
 
 
 # So many rows or more with one problem are one line, with the first few of their numbers and of what was found.
@@ -77,11 +77,11 @@ def problem_groups(problems: Sequence[Problem]) -> list[tuple[str, Problem]]:
 
 
 def list_error(source: SkuSource, problems: Sequence[Problem]) -> SynthError:
-    """One error for all problems of a list or several; past MOST_TOLD lines they are counted only."""
+    """One error for all problems of a list or several; past MAX_TOLD lines they are counted only."""
     groups = problem_groups(problems)
-    told = [_sentence(problem, rows) for rows, problem in groups[:MOST_TOLD]]
-    if len(groups) > MOST_TOLD:
-        told.append(f"and {len(groups) - MOST_TOLD} more")
+    told = [_sentence(problem, rows) for rows, problem in groups[:MAX_TOLD]]
+    if len(groups) > MAX_TOLD:
+        told.append(f"and {len(groups) - MAX_TOLD} more")
     more = MORE_PROBLEMS in problems
     count = MORE_PROBLEMS.found if more else f"{len(problems)} problem" + ("s" if len(problems) != 1 else "")
     lists = as_lists(source)

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from assets.catalog.column_names import Source, column_sources, front_side, is_read, units_of
-from assets.catalog.list_table import Batch, Columns, ListTable, unreadable
+from assets.catalog.column_names import ColumnSource, column_sources, front_side, is_read, units_of
+from assets.catalog.list_table import Columns, ListTable, RowBatch, unreadable
 from assets.catalog.package_kinds import package_kind
 from assets.catalog.problems import Findings, Problem
 from assets.catalog.types import COLUMNS, NUMBERS, PICTURES
@@ -58,7 +58,7 @@ def read_list(path: Path) -> ListTable:
     return table.finished()
 
 
-def _parquet_batches(path: Path, problems: Findings) -> Iterator[Batch]:
+def _parquet_batches(path: Path, problems: Findings) -> Iterator[RowBatch]:
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
@@ -72,11 +72,11 @@ def _parquet_batches(path: Path, problems: Findings) -> Iterator[Batch]:
             doubled = {name for name in names if names.count(name) > 1}
             problems.add(Problem(1, name, "the column twice", "each column once") for name in sorted(doubled))
             known = [name for name in names if is_read(name) and name not in doubled]
-            yield Batch([], {name: [] for name in names if name not in doubled})
+            yield RowBatch([], {name: [] for name in names if name not in doubled})
             first = 2
             for piece in file.iter_batches(batch_size=1 << 14, columns=known):
                 cells: dict[str, Sequence[Any]] = {name: _parquet_cells(piece.column(name), path) for name in known}
-                yield Batch(range(first, first + piece.num_rows), cells)
+                yield RowBatch(range(first, first + piece.num_rows), cells)
                 first += piece.num_rows
     except (OSError, ValueError, pa.ArrowException) as error:
         raise unreadable(path, error, "write the file anew") from error
@@ -106,7 +106,7 @@ class _Collector:
         self._names: dict[str, None] = {}
         self._pool: dict[str, str] = {}
 
-    def add(self, batch: Batch) -> None:
+    def add(self, batch: RowBatch) -> None:
         self._names |= dict.fromkeys(batch.cells)
         self._rows.extend(batch.rows)
         LIST_ROWS.check(len(self._rows), str(self._path))
@@ -138,7 +138,7 @@ class _Collector:
         columns["front"] = [front_side(str(text)) for text in columns["front"]]
         return ListTable(columns, self._rows, self._problems, notes, has_keys="sku" in sources)
 
-    def _numbers(self, batch: Batch, name: str, source: Source) -> Iterator[float | None]:
+    def _numbers(self, batch: RowBatch, name: str, source: ColumnSource) -> Iterator[float | None]:
         """The cells of a column of numbers in its own unit."""
         cells = batch.cells[source.name]
         units = batch.cells[source.unit_name] if source.unit_name else [None] * len(cells)
@@ -182,7 +182,7 @@ def _scaled(number: float, factor: float) -> float:
     return float(f"{number * factor:.12g}")
 
 
-def _header_findings(names: list[str], sources: dict[str, Source], problems: Findings) -> list[str]:
+def _header_findings(names: list[str], sources: dict[str, ColumnSource], problems: Findings) -> list[str]:
     """Adds missing and misspelt columns to `problems`; returns notes on names read as others and on unused columns."""
     if "sku" not in sources:
         problems.add([Problem(1, "sku", f"columns {', '.join(names)[:200] or 'none'}", "a column named sku")])

@@ -83,7 +83,7 @@ LATER = (*PICTURES[1:], "unit_package", "pack_count", "front", "rests")
 
 
 # A mistyped key is compared with at most so many others: 0.1 s.
-MOST_COMPARED = 5000
+MAX_COMPARED = 5000
 
 
 class Catalog:
@@ -155,10 +155,10 @@ class Catalog:
 
     def _candidates(self, key: str) -> Sequence[str]:
         """Keys that a mistyped one may mean; comparing it with all 170,000 would take seconds: then its neighbours."""
-        if len(self.keys) <= MOST_COMPARED:
+        if len(self.keys) <= MAX_COMPARED:
             return self.keys
         middle = bisect_left(self.keys, key)
-        return self.keys[max(middle - MOST_COMPARED // 2, 0) : middle + MOST_COMPARED // 2]
+        return self.keys[max(middle - MAX_COMPARED // 2, 0) : middle + MAX_COMPARED // 2]
 
     @cached_property
     def hash(self) -> str:

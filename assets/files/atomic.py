@@ -31,7 +31,7 @@ DEAD = "what is left of a run that died"
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[IO[bytes]]:
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """A file beside `path` to write into, which takes its name only once everything is written.
 
     Nobody ever sees half a file, and where writing fails nothing is left.
@@ -49,9 +49,9 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes) -> None:
     """`data` as the file `path`, whole or not at all."""
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         file.write(data)
 
 

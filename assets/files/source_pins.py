@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from assets.errors import SynthError
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.files.identity import first_named
 
 CHANGED = "the files of a product are not those that the data set was begun with"
@@ -58,7 +58,7 @@ class SourcePins:
             with self._locked() as file:
                 self._catch_up(file)
             lines = "".join(f"{json.dumps([sku, digest])}\n" for sku, digest in sorted(self._known.items()))
-            write_whole(self._path, lines.encode())
+            write_atomic(self._path, lines.encode())
 
     @contextmanager
     def _locked(self) -> Iterator[IO[bytes]]:

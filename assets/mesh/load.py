@@ -15,8 +15,8 @@ from assets.mesh.normals import crease_normals
 from assets.mesh.raw_part import RawPart
 from assets.mesh.read import METRES, read_mesh_file
 from assets.mesh.repair import inside_out, sound_normals, sound_part
-from assets.mesh.simplify import KEPT_FACES, MOST_FACES, simplify_part
-from assets.mesh.types import Mesh, Part, frozen_array
+from assets.mesh.simplify import KEPT_FACES, MAX_FACES, simplify_part
+from assets.mesh.types import Mesh, MeshPart, frozen_array
 
 # A product's longest side in metres: outside, the file's unit is not the metre.
 SHORTEST, LONGEST = 0.005, 3.0
@@ -88,7 +88,7 @@ def _mend(raw: Sequence[RawPart], path: Path) -> tuple[list[RawPart], list[str]]
     notes: list[str] = []
     parts = [sound_part(part, number, path, notes) for number, part in enumerate(raw, start=1)]
     total = sum(len(part.faces) for part in parts)
-    if total > MOST_FACES:
+    if total > MAX_FACES:
         parts = [simplify_part(part, max(int(KEPT_FACES * len(part.faces) / total), 4)) for part in parts]
         notes.append(f"{total} triangles reduced to {sum(len(part.faces) for part in parts)}")
     if inside_out(parts):
@@ -156,7 +156,7 @@ def _assemble(parts: Sequence[RawPart], pose: NDArray[np.float64]) -> Mesh:
     for part in parts:
         block, faces = _corner_block(part, pose, has_uv, has_colors)
         blocks.append(block)
-        stretches.append((faces + start, Part(stop, stop + len(faces), part.material)))
+        stretches.append((faces + start, MeshPart(stop, stop + len(faces), part.material)))
         start, stop = start + len(block), stop + len(faces)
     table = np.concatenate(blocks)
     arrays = {
@@ -191,7 +191,7 @@ def _corner_block(
     return unique, inverse.reshape(-1, 3)
 
 
-def mesh_key(parts: Sequence[Part], **arrays: NDArray | None) -> str:
+def mesh_key(parts: Sequence[MeshPart], **arrays: NDArray | None) -> str:
     """Content hash of a mesh: equal for equal geometry and look."""
     digest = hashlib.sha256()
     for name, array in sorted(arrays.items()):

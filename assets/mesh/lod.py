@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from assets.mesh.raw_part import RawPart
 from assets.mesh.simplify import simplify_part
-from assets.mesh.types import Mesh, Part
+from assets.mesh.types import Mesh, MeshPart
 
 # Vertices of the source whose normal a corner may take, and how much further than the nearest they may lie: at a sharp
 # edge a place has a normal for each side, and the nearest vertex may be of the other one.
@@ -38,7 +38,7 @@ def lighter_mesh(mesh: Mesh, faces: int) -> Mesh:
         vertices=light.vertices[corners].astype(np.float32),
         faces=np.arange(len(corners), dtype=np.int32).reshape(-1, 3),
         normals=_normals(mesh, light.vertices[light.faces]),
-        parts=(Part(0, len(light.faces), material),),
+        parts=(MeshPart(0, len(light.faces), material),),
         uv=None if light.uv is None else light.uv[corners].astype(np.float32),
         colors=None if light.colors is None else light.colors[corners],
     )

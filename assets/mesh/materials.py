@@ -12,7 +12,7 @@ from assets.limits import PICTURE_PIXELS, Budget
 from assets.mesh.types import Material
 
 # A texture with longer sides than this is shrunk: no camera of ours sees more.
-MOST_TEXELS = 4096
+MAX_TEXELS = 4096
 SHRUNK_TEXELS = 2048
 # Where a file says nothing of gloss: matt board and film, between the two.
 USUAL_ROUGHNESS = 0.6
@@ -98,7 +98,7 @@ def texture_of(image: Any, notes: list[str], where: str, pixels: Budget) -> NDAr
             image = Image.fromarray(np.clip(grey / (257 if grey.max() > 255 else 1), 0, 255).astype(np.uint8))
         if image.mode not in ("L", "RGB", "RGBA"):
             image = image.convert("RGBA")
-        if max(width, height) > MOST_TEXELS:
+        if max(width, height) > MAX_TEXELS:
             scale = SHRUNK_TEXELS / max(width, height)
             size = (max(round(width * scale), 1), max(round(height * scale), 1))
             image = image.resize(size, Image.Resampling.BOX)

@@ -9,9 +9,9 @@ from scipy import sparse
 # Faces that meet at a sharper angle keep a hard edge between them.
 CREASE = np.radians(40)
 # Around a vertex with more corners than this (the hub of a fan) normals stay those of the faces.
-MOST_CORNERS = 256
+MAX_CORNERS = 256
 # Pairs that are compared at most: a million triangles have 18 million, faces stated dozens of times far more.
-MOST_PAIRS = 30_000_000
+MAX_PAIRS = 30_000_000
 
 
 def crease_normals(vertices: NDArray, faces: NDArray, crease: float = CREASE) -> NDArray[np.float64]:
@@ -41,9 +41,9 @@ def crease_normals(vertices: NDArray, faces: NDArray, crease: float = CREASE) ->
 def _meeting_corners(corners: NDArray) -> tuple[NDArray, NDArray]:
     """All ordered pairs of different corners at one position."""
     counts = np.bincount(corners)
-    positions = np.bincount(np.minimum(counts, MOST_CORNERS + 1))[: MOST_CORNERS + 1]
+    positions = np.bincount(np.minimum(counts, MAX_CORNERS + 1))[: MAX_CORNERS + 1]
     pairs_up_to = np.cumsum(positions * np.arange(len(positions)) ** 2)
-    most = np.flatnonzero(pairs_up_to <= MOST_PAIRS)[-1]  # corners where more meet keep the normal of their face
+    most = np.flatnonzero(pairs_up_to <= MAX_PAIRS)[-1]  # corners where more meet keep the normal of their face
     used = np.flatnonzero(counts[corners] <= most)
     incidence = sparse.csr_matrix(
         (np.ones(len(used), np.int32), (used, corners[used])), shape=(len(corners), len(counts))

@@ -13,11 +13,11 @@ from assets.errors import SynthError
 from assets.mesh.raw_part import RawPart
 
 # A surface that encloses less than this share of its box, inwards, is open or flat and not inside out.
-LEAST_VOLUME = 0.05
+MIN_VOLUME = 0.05
 # Beyond this, in whatever unit, a coordinate is damage: the Earth is 10^10 mm wide. Its cube still is a number.
 FARTHEST = 1e12
 # A texture that repeats more often than this is damage; in float32 its coordinates would have no digits left.
-MOST_REPEATS = 1e6
+MAX_REPEATS = 1e6
 
 
 def sound_part(part: RawPart, number: int, path: Path, notes: list[str]) -> RawPart:
@@ -42,7 +42,7 @@ def sound_part(part: RawPart, number: int, path: Path, notes: list[str]) -> RawP
     if not proper.any():
         raise SynthError("the mesh has no triangles", where=str(path), found=f"part {number}: lines and points only")
     uv = part.uv
-    if uv is not None and not (sound := np.abs(uv) <= MOST_REPEATS).all():
+    if uv is not None and not (sound := np.abs(uv) <= MAX_REPEATS).all():
         notes.append("texture coordinates that are no numbers set to 0")
         uv = np.where(sound, uv, 0.0)
     return replace(part, faces=part.faces[proper], uv=uv)
@@ -54,7 +54,7 @@ def inside_out(parts: Sequence[RawPart]) -> bool:
     low, high = triangles.min(axis=(0, 1)), triangles.max(axis=(0, 1))
     a, b, c = np.moveaxis(triangles - (low + high) / 2, 1, 0)
     volume = float(np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6)
-    return volume < -LEAST_VOLUME * float(np.prod(high - low))
+    return volume < -MIN_VOLUME * float(np.prod(high - low))
 
 
 def sound_normals(part: RawPart, notes: list[str]) -> RawPart:

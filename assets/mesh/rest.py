@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from assets.mesh.types import Mesh, frozen_array
 
 # Poses in which less than this share of random throws end are left out: a bottle balancing on its cap.
-LEAST_WEIGHT = 0.01
+MIN_WEIGHT = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ def rest_from_mesh(mesh: Mesh) -> Rest:
     try:
         hull = trimesh.convex.convex_hull(mesh.vertices.astype(np.float64))
         # A ball rests on any of its many faces with next to no weight each: none is over the threshold then.
-        rotations, shares = _distinct(*stable_poses(hull, LEAST_WEIGHT))
+        rotations, shares = _distinct(*stable_poses(hull, MIN_WEIGHT))
     except (QhullError, ValueError):
         return _upright_box(mesh)
     return Rest(hull.vertices, hull.faces, rotations, shares)
@@ -80,7 +80,7 @@ def _distinct(rotations: NDArray, weights: NDArray) -> tuple[NDArray, NDArray]:
     """Upright first, then the other resting faces; two poses that differ by a turn about Z are one."""
     downs = -rotations[:, 2, :]  # the object's own direction that points down in each pose
     upright = downs @ np.array([0.0, 0.0, -1.0]) > np.cos(np.radians(5))
-    share = max(float(weights[upright].sum()), LEAST_WEIGHT)
+    share = max(float(weights[upright].sum()), MIN_WEIGHT)
     order = np.flatnonzero(~upright)
     order = order[np.argsort(-weights[order], kind="stable")]
     kept = np.concatenate([np.eye(3)[None], rotations[order]])

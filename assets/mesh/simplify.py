@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from assets.mesh.raw_part import RawPart
 
 # A product of more faces is decimated to KEPT_FACES: at arm's length a face is then smaller than a pixel.
-MOST_FACES = 200_000
+MAX_FACES = 200_000
 KEPT_FACES = 100_000
 # Faces of the source that a corner's texture coordinate may come from, by the distance of their middles.
 CANDIDATES = 8
@@ -18,7 +18,7 @@ CHUNK = 50_000
 # A face whose texture is stretched that much more than its surroundings' reaches over a cut.
 TORN = 4.0
 # Slivers of no area would be split for ever: more faces than this are left as they are.
-MOST_SPLIT = 1_000_000
+MAX_SPLIT = 1_000_000
 
 
 def simplify_part(part: RawPart, faces: int) -> RawPart:
@@ -52,7 +52,7 @@ def weld(vertices: NDArray, faces: NDArray) -> tuple[NDArray, NDArray[np.int64]]
 
 def split_long_edges(vertices: NDArray, faces: NDArray, limit: float) -> tuple[NDArray, NDArray]:
     """The surface (V, 3), (F, 3) with no edge longer than `limit`, neighbours split alike so that no gap opens."""
-    while len(faces) <= MOST_SPLIT:
+    while len(faces) <= MAX_SPLIT:
         edges = np.sort(np.stack([faces, np.roll(faces, -1, axis=1)], axis=2), axis=2).reshape(-1, 2)
         unique, which = np.unique(edges[:, 0] * len(vertices) + edges[:, 1], return_inverse=True)
         ends = np.stack([unique // len(vertices), unique % len(vertices)], axis=1)

@@ -11,7 +11,7 @@ from pathlib import Path
 from assets.catalog.sku_lists import Root, folder_of
 from assets.catalog.types import Sku
 from assets.errors import SynthError
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.files.identity import SETTLED_NS
 from assets.limits import MESH_BYTES, check_file
 from assets.mesh.companions import companion_files
@@ -69,7 +69,7 @@ def _remember(index: Path, files: list[Path], states: list[list[int] | None], di
     entry = {"files": [[str(file), state] for file, state in zip(files, states, strict=True)], "digest": digest}
     with contextlib.suppress(OSError):
         index.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(index, json.dumps(entry).encode())
+        write_atomic(index, json.dumps(entry).encode())
 
 
 def _state(file: Path) -> list[int] | None:

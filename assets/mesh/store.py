@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.files.atomic import whole_file
+from assets.files.atomic import atomic_file
 from assets.files.image_input import open_picture
 from assets.mesh.rest import Rest
-from assets.mesh.types import Material, Mesh, Part
+from assets.mesh.types import Material, Mesh, MeshPart
 
 T = TypeVar("T")
 
@@ -65,11 +65,11 @@ def read_mesh(path: Path) -> Mesh:
         return Mesh(about["key"], stored["vertices"], stored["faces"], stored["normals"], parts, **optional)
 
 
-def _part(number: int, part: dict[str, Any], stored: Mapping[str, NDArray]) -> Part:
+def _part(number: int, part: dict[str, Any], stored: Mapping[str, NDArray]) -> MeshPart:
     texture = _pixels_of(stored[f"texture{number}"]) if f"texture{number}" in stored else None
     look = {name: part[name] for name in ("roughness", "metallic", "alpha_cutoff")}
     start, stop = part["span"]
-    return Part(start, stop, Material(np.array(part["base_color"]), texture, **look))
+    return MeshPart(start, stop, Material(np.array(part["base_color"]), texture, **look))
 
 
 def write_rest(path: Path, rest: Rest) -> None:
@@ -89,7 +89,7 @@ REST_FIELDS = ("hull_vertices", "hull_faces", "rotations", "weights")
 
 def _write_arrays(path: Path, arrays: Mapping[str, NDArray], save: Callable[..., None] = np.savez) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         save(file, **arrays)
 
 

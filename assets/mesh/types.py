@@ -48,7 +48,7 @@ class Material:
 
 
 @dataclass(frozen=True)
-class Part:
+class MeshPart:
     """The faces [face_start, face_stop) of a mesh, all of one material."""
 
     face_start: int
@@ -69,7 +69,7 @@ class Mesh:
     vertices: NDArray[np.float32]
     faces: NDArray[np.int32]
     normals: NDArray[np.float32]
-    parts: tuple[Part, ...]
+    parts: tuple[MeshPart, ...]
     uv: NDArray[np.float32] | None = None
     colors: NDArray[np.uint8] | None = None
 

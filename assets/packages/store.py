@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from assets.catalog.sku_lists import Root
 from assets.catalog.types import PICTURES, Sku
 from assets.errors import SynthError
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.files.image_input import open_picture
 from assets.limits import PICTURE_BYTES, read_file
-from assets.mesh.types import Material, Mesh, Part
+from assets.mesh.types import Material, Mesh, MeshPart
 
 # Raised whenever shapes, artwork, cutting or this format change: what is kept of before is then left alone.
 VERSION = 4
@@ -67,7 +67,7 @@ def stored_package(path: Path, make: Callable[[], Mesh]) -> Mesh:
     packed = pack_mesh(make())
     with contextlib.suppress(OSError):  # a store that cannot be written costs time and nothing else
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, packed)
+        write_atomic(path, packed)
     return unpack_mesh(packed)
 
 
@@ -116,7 +116,7 @@ def unpack_mesh(packed: bytes) -> Mesh:
     parts, at = [], 8 + head + size
     for start, stop, color, roughness, metallic, cutoff, length in about["parts"]:
         texture = _decoded(body[at : at + length]) if length else None
-        parts.append(Part(start, stop, Material(np.array(color), texture, roughness, metallic, cutoff)))
+        parts.append(MeshPart(start, stop, Material(np.array(color), texture, roughness, metallic, cutoff)))
         at += length
     vertices = blocks["vertices"].astype(np.float32)
     uv = blocks["uv"].astype(np.float32) if "uv" in blocks else None

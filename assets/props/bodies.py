@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.mesh.types import Material, Mesh, Part
+from assets.mesh.types import Material, Mesh, MeshPart
 from assets.props.lathe import Outline, sweep
 from assets.props.look import Shape
 
@@ -16,7 +16,7 @@ def make_prop(shape: Shape, picture: NDArray[np.uint8], size_m: float, key: str)
     """The mesh of `shape`, textured with `picture` (H, W, 3) uint8 sRGB, one repeat of which covers `size_m` metres."""
     corners, normals, uv, faces = _box(shape) if shape.kind in ("box", "slab") else _lathe(shape)
     texture = np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])
-    parts = (Part(0, len(faces), Material(np.ones(4), texture)),)
+    parts = (MeshPart(0, len(faces), Material(np.ones(4), texture)),)
     return Mesh(key, corners, faces, normals, parts, uv=uv / size_m)
 
 

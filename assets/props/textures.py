@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from assets.props.look import Texture
 
 
-def draw_texture(texture: Texture, size: int = 512) -> NDArray[np.uint8]:
+def render_texture(texture: Texture, size: int = 512) -> NDArray[np.uint8]:
     """The picture of a procedural texture, (size, size, 3) uint8 sRGB, its opposite edges fitting together.
 
     Raises KeyError for kind "image", which is not procedural.

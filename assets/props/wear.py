@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.mesh.types import WORN, Mesh, Part
+from assets.mesh.types import WORN, Mesh, MeshPart
 from assets.props.textures import tileable_noise
 
 # Where print is rubbed off, board shows: unbleached and a little warm.
@@ -27,7 +27,7 @@ def worn_mesh(mesh: Mesh, wear: float) -> Mesh:
     return replace(mesh, key=f"{mesh.key}{WORN}{step:g}", parts=parts)
 
 
-def _worn_part(part: Part, wear: float, seed: list[int]) -> Part:
+def _worn_part(part: MeshPart, wear: float, seed: list[int]) -> MeshPart:
     material = part.material
     rougher = min(material.roughness + 0.2 * wear, 1.0)
     texture = None if material.texture is None else _worn_texture(material.texture, wear, seed)

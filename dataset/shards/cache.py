@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assets.errors import SynthError
-from assets.files.atomic import remove_leftovers, whole_file
+from assets.files.atomic import atomic_file, remove_leftovers
 from dataset.shards.index import ShardEntry, tar_name
 from dataset.shards.tar import REPAIR
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 
 DEFAULT_BYTES = 20 * 10**9
 PIECE = 1 << 22
@@ -33,7 +33,7 @@ class ShardCache:
     folder: Path
     most: int = DEFAULT_BYTES
 
-    def fetch(self, place: Place, entry: ShardEntry) -> Path:
+    def fetch(self, place: StoragePath, entry: ShardEntry) -> Path:
         """The shard as a file on disk. Raises SynthError where it is missing, or is not what the index says."""
         path = self.folder / f"{entry.tar_sha256}.tar"
         if not _used(path):
@@ -78,11 +78,11 @@ def _used(path: Path) -> bool:
     return True
 
 
-def _download(place: Place, entry: ShardEntry, path: Path) -> None:
+def _download(place: StoragePath, entry: ShardEntry, path: Path) -> None:
     name = tar_name(entry.name)
     digest, size = hashlib.sha256(), 0
     try:
-        with place.open(name) as source, whole_file(path) as target:
+        with place.open(name) as source, atomic_file(path) as target:
             while piece := source.read(PIECE):
                 digest.update(piece)
                 size += len(piece)

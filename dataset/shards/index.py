@@ -26,7 +26,7 @@ from assets.errors import SynthError
 from assets.files.json_input import parse_json
 from assets.files.models import Count, FileModel, Sha256, parse_model
 from assets.limits import COCO_VALUES, DATASET_PICTURES, SET_CLASSES
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 
 FORMAT = 1
 INDEX, CATEGORIES = "index.json", "categories.json"
@@ -61,7 +61,7 @@ class ShardIndex(FileModel):
 
 
 @dataclass(frozen=True)
-class Sample:
+class ShardSample:
     """A picture with its labels. stem: its name in the tar. files: suffix ("jpg", "depth.png") to content.
 
     image, annotations: COCO records with their ids.
@@ -96,7 +96,12 @@ def annotation_id(image: int, instance: int) -> int:
 
 
 def write_shard(
-    place: Place, name: str, split: str, samples: Sequence[Sample], categories: Iterable[Record], info: Record
+    place: StoragePath,
+    name: str,
+    split: str,
+    samples: Sequence[ShardSample],
+    categories: Iterable[Record],
+    info: Record,
 ) -> ShardEntry:
     """Writes tar and COCO part of a shard, each whole or not at all; returns its entry for the index.
 
@@ -118,7 +123,7 @@ def write_shard(
     )
 
 
-def tar_of(samples: Iterable[Sample]) -> bytes:
+def tar_of(samples: Iterable[ShardSample]) -> bytes:
     """A WebDataset tar: of each sample its files in the order of their suffixes, among them its records as json."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
@@ -132,7 +137,7 @@ def tar_of(samples: Iterable[Sample]) -> bytes:
     return buffer.getvalue()
 
 
-def coco_of(samples: Sequence[Sample], categories: Iterable[Record], info: Record) -> bytes:
+def coco_of(samples: Sequence[ShardSample], categories: Iterable[Record], info: Record) -> bytes:
     """The records of a shard as a COCO file, one record per line."""
     images = ",\n".join(_json(sample.image) for sample in samples)
     annotations = ",\n".join(_json(record) for sample in samples for record in sample.annotations)
@@ -141,13 +146,13 @@ def coco_of(samples: Sequence[Sample], categories: Iterable[Record], info: Recor
     return f'{text}"annotations": [\n{annotations}\n]}}\n'.encode()
 
 
-def write_categories(place: Place, categories: Iterable[Record]) -> None:
+def write_categories(place: StoragePath, categories: Iterable[Record]) -> None:
     """categories.json, one record per line."""
     lines = ",\n".join(map(_json, categories))
     place.write(CATEGORIES, f"[\n{lines}\n]\n".encode())
 
 
-def write_index(place: Place, shards: Iterable[ShardEntry]) -> ShardIndex:
+def write_index(place: StoragePath, shards: Iterable[ShardEntry]) -> ShardIndex:
     """index.json of these shards, in the order of their names."""
     index = ShardIndex(format=FORMAT, shards=tuple(sorted(shards, key=lambda shard: shard.name)))
     place.write(INDEX, index_json(index))
@@ -160,12 +165,12 @@ def index_json(index: ShardIndex) -> bytes:
     return f'{{"format": {FORMAT}, "shards": [\n{entries}\n]}}\n'.encode()
 
 
-def has_index(place: Place) -> bool:
+def has_index(place: StoragePath) -> bool:
     """Whether a place holds a sharded data set."""
     return place.exists(INDEX)
 
 
-def read_index(place: Place) -> ShardIndex:
+def read_index(place: StoragePath) -> ShardIndex:
     """The index of a sharded data set. Raises SynthError where there is none, or it cannot be used."""
     where = place.locate(INDEX)
     try:
@@ -180,7 +185,7 @@ def read_index(place: Place) -> ShardIndex:
     return index
 
 
-def read_categories(place: Place) -> list[Record]:
+def read_categories(place: StoragePath) -> list[Record]:
     """COCO's categories of a sharded data set. Raises SynthError where they are missing or damaged."""
     where = place.locate(CATEGORIES)
     try:

@@ -14,11 +14,11 @@ from assets.files.json_input import parse_json
 from assets.limits import COCO_VALUES
 from dataset.shards.index import INSTANCES, Record, ShardEntry, coco_name
 from dataset.shards.tar import REPAIR, read_whole
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 
 
 @dataclass(frozen=True)
-class Part:
+class ShardPart:
     """The records of one shard."""
 
     info: Record
@@ -27,7 +27,7 @@ class Part:
     annotations: list[Record]
 
 
-def read_part(place: Place, entry: ShardEntry) -> Part:
+def read_part(place: StoragePath, entry: ShardEntry) -> ShardPart:
     """The COCO part of a shard. Raises SynthError where it is missing, or is not what the index says."""
     where = place.locate(coco_name(entry.name))
     try:
@@ -40,7 +40,7 @@ def read_part(place: Place, entry: ShardEntry) -> Part:
     return parse_part(data, where)
 
 
-def parse_part(data: bytes, where: str) -> Part:
+def parse_part(data: bytes, where: str) -> ShardPart:
     """A COCO part from its bytes. Raises SynthError where it is none."""
     try:
         content: Any = parse_json(data, "the COCO part of a shard", where, values=COCO_VALUES, hint=REPAIR)
@@ -48,7 +48,7 @@ def parse_part(data: bytes, where: str) -> Part:
         if not all(isinstance(one, list) and all(isinstance(record, dict) for record in one) for one in lists):
             raise ValueError("no lists of objects")
         info = content.get("info")
-        return Part(info if isinstance(info, dict) else {}, *lists)
+        return ShardPart(info if isinstance(info, dict) else {}, *lists)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         found = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise SynthError("the COCO part of a shard cannot be read", where=where, found=found, hint=REPAIR) from error

@@ -11,8 +11,8 @@ from typing import IO, Any
 from assets.errors import SynthError
 from assets.files.json_input import parse_json
 from assets.limits import DATASET_INSTANCES, SHARD_BYTES
-from dataset.shards.index import Record, Sample, tar_name
-from dataset.storage.place import Place
+from dataset.shards.index import Record, ShardSample, tar_name
+from dataset.storage.path import StoragePath
 
 PICTURES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff")
 LABELS = "json"
@@ -94,7 +94,7 @@ def picture_suffix(suffixes: Mapping[str, object], image: Record, where: str) ->
     return found[0]
 
 
-def read_samples(place: Place, name: str) -> Iterator[Sample]:
+def read_samples(place: StoragePath, name: str) -> Iterator[ShardSample]:
     """The samples of a shard, which is read whole. Raises SynthError where it is missing, too large or damaged."""
     where = place.locate(tar_name(name))
     try:
@@ -104,15 +104,15 @@ def read_samples(place: Place, name: str) -> Iterator[Sample]:
     yield from samples_of(data, where)
 
 
-def read_whole(place: Place, name: str) -> bytes:
+def read_whole(place: StoragePath, name: str) -> bytes:
     """A file of a shard. Raises FileNotFoundError where it is missing, SynthError where it is too large."""
     SHARD_BYTES.check(place.size(name), place.locate(name))
     return place.read(name)
 
 
-def samples_of(data: bytes, where: str) -> Iterator[Sample]:
+def samples_of(data: bytes, where: str) -> Iterator[ShardSample]:
     """The samples of a tar. Raises SynthError where it is damaged."""
     for members in scan_tar(io.BytesIO(data), where):
         files = {suffix: data[first : first + size] for suffix, (first, size) in members.spans.items()}
         image, annotations = read_labels(files.pop(LABELS), f"{where}: {members.stem}.json")
-        yield Sample(members.stem, files, image, annotations)
+        yield ShardSample(members.stem, files, image, annotations)

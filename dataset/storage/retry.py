@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from assets.errors import SynthError
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -20,26 +20,26 @@ REQUESTS = 16
 
 
 @dataclass(frozen=True)
-class PatientPlace(Place):
+class RetryingPath(StoragePath):
     """A place whose storage is asked again where it refuses; a disk's errors come at once, as waiting mends none."""
 
     def exists(self, name: str) -> bool:
-        return patiently(lambda: Place.exists(self, name))
+        return patiently(lambda: StoragePath.exists(self, name))
 
     def size(self, name: str) -> int:
-        return patiently(lambda: Place.size(self, name))
+        return patiently(lambda: StoragePath.size(self, name))
 
     def read(self, name: str) -> bytes:
-        return patiently(lambda: Place.read(self, name))
+        return patiently(lambda: StoragePath.read(self, name))
 
     def write(self, name: str, data: bytes) -> None:
-        patiently(lambda: Place.write(self, name, data))
+        patiently(lambda: StoragePath.write(self, name, data))
 
     def delete(self, name: str) -> None:
-        patiently(lambda: Place.delete(self, name))
+        patiently(lambda: StoragePath.delete(self, name))
 
     def names(self, folder: str = "") -> list[str]:
-        return patiently(lambda: Place.names(self, folder))
+        return patiently(lambda: StoragePath.names(self, folder))
 
 
 def patiently(action: Callable[[], T]) -> T:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.augment.settings import AugmentSettings, draw_factor
+from detectors.augment.settings import AugmentSettings, sample_factor
 
 Picture = NDArray[np.uint8]
 # BT.601, as the luma that JPEG and television know.
@@ -31,7 +31,7 @@ def retake(image: Picture, *, settings: AugmentSettings, rng: np.random.Generato
     if rng.random() < settings.motion_chance:
         image = cv2.filter2D(image, -1, motion_kernel(rng.uniform(*settings.motion), rng.uniform(0, np.pi)))
     if rng.random() < settings.noise_chance:
-        image = add_noise(image, draw_factor(settings.noise, rng), rng=rng)
+        image = add_noise(image, sample_factor(settings.noise, rng), rng=rng)
     if rng.random() < settings.jpeg_chance:
         image = recompress(image, round(rng.uniform(*settings.jpeg_quality)))
     return image
@@ -39,13 +39,13 @@ def retake(image: Picture, *, settings: AugmentSettings, rng: np.random.Generato
 
 def grade(image: Picture, *, settings: AugmentSettings, rng: np.random.Generator) -> Picture:
     """Other light and another tone curve: saturation and hue by one matrix, all else by one table per channel."""
-    turn = color_matrix(draw_factor(settings.saturation, rng), np.radians(rng.uniform(*settings.hue)))
-    gains = np.array([draw_factor(settings.white_balance, rng) for _ in range(3)])
+    turn = color_matrix(sample_factor(settings.saturation, rng), np.radians(rng.uniform(*settings.hue)))
+    gains = np.array([sample_factor(settings.white_balance, rng) for _ in range(3)])
     # White balance changes colour, not exposure.
-    gains *= draw_factor(settings.brightness, rng) / gains.mean()
+    gains *= sample_factor(settings.brightness, rng) / gains.mean()
     values = np.linspace(0, 1, 256)[:, None] * gains
-    values = values ** draw_factor(settings.gamma, rng)
-    values = (values - PIVOT) * draw_factor(settings.contrast, rng) + PIVOT
+    values = values ** sample_factor(settings.gamma, rng)
+    values = (values - PIVOT) * sample_factor(settings.contrast, rng) + PIVOT
     table = (np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8)
     return cv2.LUT(cv2.transform(image, turn), table[None])
 

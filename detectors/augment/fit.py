@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.augment.view import View, compose
+from detectors.augment.view import ImageWindow, compose
 from detectors.data.sample import Sample
 
 
@@ -30,9 +30,9 @@ class Letterbox:
         return max(1, round(self.height * self.scale))
 
     @property
-    def view(self) -> View:
+    def view(self) -> ImageWindow:
         """The same as a View of the whole picture."""
-        return View((0, 0, self.width, self.height), (0, 0, self.fitted_width, self.fitted_height))
+        return ImageWindow((0, 0, self.width, self.height), (0, 0, self.fitted_width, self.fitted_height))
 
     def to_original(self, boxes: NDArray) -> NDArray[np.float32]:
         """(N, 4) xyxy boxes of the output in the pixels of the original picture, clipped to it."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from detectors.augment.fit import letterbox
-from detectors.augment.settings import AugmentSettings, draw_factor
-from detectors.augment.view import Rectangle, View, compose
+from detectors.augment.settings import AugmentSettings, sample_factor
+from detectors.augment.view import ImageWindow, Rectangle, compose
 from detectors.data.image_set import IGNORED
 from detectors.data.sample import Sample
 
@@ -18,9 +18,9 @@ def frame(sample: Sample, *, settings: AugmentSettings, width: int, height: int,
     box = letterbox(sample, width, height)
     if rng.random() >= settings.zoom_chance:
         return compose([(sample, box.view)], width, height)
-    scale = box.scale * draw_factor(settings.zoom, rng)
-    stretch = draw_factor(settings.aspect, rng) ** 0.5
-    view = draw_view(sample, (0, 0, width, height), (scale * stretch, scale / stretch), rng)
+    scale = box.scale * sample_factor(settings.zoom, rng)
+    stretch = sample_factor(settings.aspect, rng) ** 0.5
+    view = sample_window(sample, (0, 0, width, height), (scale * stretch, scale / stretch), rng)
     return compose([(sample, view)], width, height)
 
 
@@ -33,13 +33,13 @@ def mosaic(
     corners = ((0, 0, x, y), (x, 0, width, y), (0, y, x, height), (x, y, width, height))
     parts = []
     for sample, corner in zip(samples, corners, strict=True):
-        scale = letterbox(sample, width, height).scale * draw_factor(settings.mosaic_zoom, rng)
+        scale = letterbox(sample, width, height).scale * sample_factor(settings.mosaic_zoom, rng)
         filling = max((corner[2] - corner[0]) / sample.width, (corner[3] - corner[1]) / sample.height)
-        parts.append((sample, draw_view(sample, corner, (max(scale, filling),) * 2, rng)))
+        parts.append((sample, sample_window(sample, corner, (max(scale, filling),) * 2, rng)))
     return compose(parts, width, height)
 
 
-def draw_view(sample: Sample, tile: Rectangle, scale: tuple[float, float], rng: np.random.Generator) -> View:
+def sample_window(sample: Sample, tile: Rectangle, scale: tuple[float, float], rng: np.random.Generator) -> ImageWindow:
     """The sample at a scale (x, y) on a tile of the output: a random window of it, or all of it in a random place.
 
     The window holds the centre of one target, if there is any.
@@ -56,14 +56,14 @@ def draw_view(sample: Sample, tile: Rectangle, scale: tuple[float, float], rng: 
         length = min(max(round(shown / scale[axis]), 1), size)
         if length >= 2 * shown:
             length -= length % 2  # even lengths shrink fast, see resize
-        start = _draw_start(size, length, None if focus is None else focus[axis], rng)
+        start = _sample_start(size, length, None if focus is None else focus[axis], rng)
         offset = tile[axis] + int(rng.integers(room - shown + 1))
         window[axis], window[axis + 2] = start, start + length
         target[axis], target[axis + 2] = offset, offset + shown
-    return View((window[0], window[1], window[2], window[3]), (target[0], target[1], target[2], target[3]))
+    return ImageWindow((window[0], window[1], window[2], window[3]), (target[0], target[1], target[2], target[3]))
 
 
-def _draw_start(size: int, length: int, focus: float | None, rng: np.random.Generator) -> int:
+def _sample_start(size: int, length: int, focus: float | None, rng: np.random.Generator) -> int:
     """Where a window of `length` out of `size` pixels begins, so that `focus` lies in it."""
     low, high = 0, size - length
     if focus is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.augment.settings import AugmentSettings, draw_factor
+from detectors.augment.settings import AugmentSettings, sample_factor
 from detectors.augment.view import Rectangle, areas
 from detectors.data.image_set import IGNORED
 from detectors.data.sample import Sample
@@ -21,18 +21,18 @@ def erase(sample: Sample, *, settings: AugmentSettings, rng: np.random.Generator
     for index in np.flatnonzero(sample.labels != IGNORED):
         if rng.random() >= settings.erase_share:
             continue
-        rectangle = _draw_rectangle(sample.boxes[index], settings, rng)
+        rectangle = _sample_rectangle(sample.boxes[index], settings, rng)
         more = hidden + _shares_covered(sample.boxes, rectangle)
         x0, y0, x1, y1 = rectangle
         if x0 < x1 and y0 < y1 and (more <= settings.erase_area[1]).all():
-            image[y0:y1, x0:x1] = _draw_filling(image, x1 - x0, y1 - y0, rng)
+            image[y0:y1, x0:x1] = _sample_filling(image, x1 - x0, y1 - y0, rng)
             hidden = more
     return image
 
 
-def _draw_rectangle(box: NDArray[np.float32], settings: AugmentSettings, rng: np.random.Generator) -> Rectangle:
+def _sample_rectangle(box: NDArray[np.float32], settings: AugmentSettings, rng: np.random.Generator) -> Rectangle:
     """A rectangle inside the box, xyxy in whole pixels, at times empty for a tiny box."""
-    share, aspect = draw_factor(settings.erase_area, rng), draw_factor((0.4, 2.5), rng)
+    share, aspect = sample_factor(settings.erase_area, rng), sample_factor((0.4, 2.5), rng)
     size = box[2:] - box[:2]
     part = np.minimum(np.sqrt([share * aspect, share / aspect]), 1)
     extent = np.floor(part * size)
@@ -47,7 +47,7 @@ def _shares_covered(boxes: NDArray[np.float32], rectangle: Rectangle) -> NDArray
     return areas(inside) / np.maximum(areas(boxes), 1e-9)
 
 
-def _draw_filling(image: NDArray[np.uint8], width: int, height: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+def _sample_filling(image: NDArray[np.uint8], width: int, height: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """(height, width, 3) of noise, one colour, or another place of the picture, each as often."""
     kind = rng.integers(3)
     if kind == 0:

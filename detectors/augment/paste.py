@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.augment.fit import letterbox
-from detectors.augment.settings import AugmentSettings, draw_factor
-from detectors.augment.view import View, box_of, compose, touched
+from detectors.augment.settings import AugmentSettings, sample_factor
+from detectors.augment.view import ImageWindow, box_of, compose, touched
 from detectors.data.image_set import IGNORED
 from detectors.data.sample import Sample
 
@@ -55,7 +55,7 @@ def paste(sample: Sample, partner: Sample, *, settings: AugmentSettings, rng: np
     Under a tenth visible it becomes IGNORED, and with nothing visible it is dropped. Pasted products have masks if the
     sample has.
     """
-    pieces = _draw_pieces(partner, sample.width, sample.height, settings, rng)
+    pieces = _sample_pieces(partner, sample.width, sample.height, settings, rng)
     fitting = [piece for piece in pieces if _fits(piece, sample)]
     if not fitting:
         return sample
@@ -73,7 +73,7 @@ def paste(sample: Sample, partner: Sample, *, settings: AugmentSettings, rng: np
     return _assemble(image, _layers_below(sample, owner) + _layers_on_top(fitting, corners, owner))
 
 
-def _draw_pieces(
+def _sample_pieces(
     partner: Sample, width: int, height: int, settings: AugmentSettings, rng: np.random.Generator
 ) -> list[Piece]:
     """Some of the partner's targets, at about their size in the partner fitted into `width` x `height`."""
@@ -87,7 +87,7 @@ def _draw_pieces(
         return []
     count = min(int(rng.integers(1, settings.paste_count + 1)), len(candidates))
     fitted = letterbox(partner, width, height).scale
-    scales = [fitted * draw_factor(settings.paste_scale, rng) for _ in range(count)]
+    scales = [fitted * sample_factor(settings.paste_scale, rng) for _ in range(count)]
     chosen = rng.choice(candidates, count, replace=False)
     return [_cut_out(partner, int(index), scale) for index, scale in zip(chosen, scales, strict=True)]
 
@@ -101,7 +101,7 @@ def _cut_out(partner: Sample, index: int, scale: float) -> Piece:
     target = (0, 0, max(1, round(width * scale)), max(1, round(height * scale)))
     boxes = np.array([[x, y, x + width, y + height]], np.float32)
     alone = Sample(partner.image, boxes, partner.labels[[index]], partner.masks[[index]])
-    cut = compose([(alone, View((x, y, x + width, y + height), target))], target[2], target[3])
+    cut = compose([(alone, ImageWindow((x, y, x + width, y + height), target))], target[2], target[3])
     assert cut.masks is not None
     return Piece(cut.image, cut.masks[0] if len(cut.masks) else np.zeros((0, 0), np.uint8), int(partner.labels[index]))
 

@@ -135,7 +135,7 @@ def preset(name: str) -> AugmentSettings:
     return PRESETS[name]
 
 
-def draw_factor(low_high: Range, rng: np.random.Generator) -> float:
+def sample_factor(low_high: Range, rng: np.random.Generator) -> float:
     """A factor between low and high, even in its logarithm."""
     low, high = low_high
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))

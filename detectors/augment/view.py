@@ -22,7 +22,7 @@ Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
-class View:
+class ImageWindow:
     """Which rectangle of a source picture lands on which rectangle of the output; both xyxy in whole pixels."""
 
     window: Rectangle
@@ -40,7 +40,7 @@ class View:
         return (boxes.astype(np.float64) - source) * factor + target
 
 
-def compose(parts: Sequence[tuple[Sample, View]], width: int, height: int) -> Sample:
+def compose(parts: Sequence[tuple[Sample, ImageWindow]], width: int, height: int) -> Sample:
     """The output of `width` x `height` with each sample's window painted on its target; grey where there is none.
 
     A box of which less than a quarter is left becomes IGNORED; under one pixel wide or high it is dropped. Boxes
@@ -111,7 +111,9 @@ def without_empty(sample: Sample) -> Sample:
     )
 
 
-def _move_targets(sample: Sample, view: View) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+def _move_targets(
+    sample: Sample, view: ImageWindow
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Boxes and labels of what is left of the sample's products in the output, and their places in the sample."""
     whole = view.move(sample.boxes)
     left, top, right, bottom = view.target
@@ -123,7 +125,9 @@ def _move_targets(sample: Sample, view: View) -> tuple[NDArray[np.float64], NDAr
     return boxes[kept], labels[kept], kept
 
 
-def _cut_mask(mask: NDArray[np.uint8], view: View, box: NDArray[np.float32]) -> tuple[NDArray[np.uint8], int, int]:
+def _cut_mask(
+    mask: NDArray[np.uint8], view: ImageWindow, box: NDArray[np.float32]
+) -> tuple[NDArray[np.uint8], int, int]:
     """The part of the mask near its moved box in the output's pixels, and its left and top there.
 
     Every output pixel takes the source pixel that holds its centre, so borders stay within half a pixel.

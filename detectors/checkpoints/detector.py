@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from assets.errors import SynthError
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.files.models import check_model
 from detectors.checkpoints.fields import CheckpointFields
 from detectors.checkpoints.network_weights import check_norms, check_weights, outline_network, versions_hint
@@ -72,7 +72,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    write_whole(path, buffer.getvalue())
+    write_atomic(path, buffer.getvalue())
 
 
 def find_checkpoint(run: Path) -> Path:

@@ -27,7 +27,7 @@ WRAPPERS = ("weights", "state_dict", "model", "ema", "model_state_dict", "net")
 MAX_WRAPPERS = 4
 FORMATS = "a file that torch.load(weights_only=True) reads, or .safetensors"
 # Fewer tensors than this share is no fit but a coincidence of names.
-LEAST_FIT = 0.1
+MIN_FIT = 0.1
 TOLD = 4
 
 
@@ -125,7 +125,7 @@ def fit_weights(model: nn.Module, state: Mapping[str, Tensor], source: str, *, h
         if name in renamed:
             fits = state[renamed[name]].shape == target[name].shape and (heads or name not in sized)
             (fitted if fits else reshaped).append(name)
-    if len(fitted) < LEAST_FIT * len(target):
+    if len(fitted) < MIN_FIT * len(target):
         raise SynthError(
             "the weights do not fit the network",
             where=source,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from assets.plurals import count_of
 from detectors.data.duplicates import group_copies
 from detectors.data.image_set import ImageSet
-from detectors.data.mix import Purpose, stream
+from detectors.data.mix import TrainingStream, stream
 
 if TYPE_CHECKING:
     from detectors.data.settings import DataSettings
@@ -29,7 +29,7 @@ def share_real(
         tell(
             f"{count_of(copies, 'group')} of real photos with copies of photos of other groups: kept together with them"
         )
-    order = stream(seed, Purpose.HOLD_OUT).permutation(int(real.groups.max()) + 1 if len(real) else 0)
+    order = stream(seed, TrainingStream.HOLD_OUT).permutation(int(real.groups.max()) + 1 if len(real) else 0)
     if needs_validation and settings.hold_out > 0:
         chosen = _held_out(real, order[::-1], settings.hold_out)
         rest = np.setdiff1d(np.arange(len(real)), chosen)

@@ -11,11 +11,11 @@ import numpy as np
 from pydantic import FailFast, Field
 
 from assets.errors import SynthError
-from assets.files.atomic import whole_file, write_whole
+from assets.files.atomic import atomic_file, write_atomic
 from assets.files.models import Count, FileModel, read_model
 from assets.limits import COLUMN_BYTES, DATASET_JSON, check_file
 from dataset.problems import Problems
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from detectors.data.image_set import Classes, ImageSet, Packed
 from detectors.data.shard_prepare import open_shards
 from detectors.data.shard_set import ShardSet
@@ -72,7 +72,7 @@ def save_images(images: ImageSet, folder: Path) -> None:
         "names": images.classes.names,
         "category_ids": images.category_ids,
     }
-    write_whole(folder / "set.json", json.dumps(head, ensure_ascii=False).encode())
+    write_atomic(folder / "set.json", json.dumps(head, ensure_ascii=False).encode())
 
 
 def save_source(images: ImageSet | ShardSet, folder: Path) -> None:
@@ -90,7 +90,7 @@ def save_source(images: ImageSet | ShardSet, folder: Path) -> None:
         "skip_bad": images.skip_bad,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / SHARDS, json.dumps(head, ensure_ascii=False).encode())
+    write_atomic(folder / SHARDS, json.dumps(head, ensure_ascii=False).encode())
 
 
 def open_source(folder: Path) -> ImageSet | ShardSet:
@@ -100,7 +100,7 @@ def open_source(folder: Path) -> ImageSet | ShardSet:
     head = read_model(ShardsFile, folder / SHARDS, DATASET_JSON, "the data of the run", hint=AGAIN)
     found = open_shards(
         head.name,
-        Place(head.place),
+        StoragePath(head.place),
         (head.split,),
         Problems(head.name),
         cache_bytes=head.cache_bytes,
@@ -136,7 +136,7 @@ def _classes_of(head: ShardsFile | ImagesFile, path: Path) -> Classes:
 
 
 def _save(path: Path, array: np.ndarray) -> None:
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         np.save(file, array)
 
 

@@ -16,7 +16,7 @@ from assets.errors import SynthError, unknown_name
 Shares = tuple[tuple[str, float], ...]
 
 
-class Purpose(IntEnum):
+class TrainingStream(IntEnum):
     """Streams of chance in training: a draw added to one never moves another."""
 
     ORDER = 1
@@ -27,7 +27,7 @@ class Purpose(IntEnum):
     BOOTSTRAP = 6
 
 
-def stream(seed: int, purpose: Purpose, *numbers: int) -> np.random.Generator:
+def stream(seed: int, purpose: TrainingStream, *numbers: int) -> np.random.Generator:
     """The generator of one purpose at one place."""
     return np.random.default_rng([seed, int(purpose), *numbers])
 
@@ -96,7 +96,7 @@ class Windows:
 @lru_cache(maxsize=8)
 def _shard_order(windows: Windows, seed: int, source: int, turn: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(S,) the shards in their order, and (W,) the place that each window begins at."""
-    order = stream(seed, Purpose.ORDER, source, turn).permutation(len(windows.sizes))
+    order = stream(seed, TrainingStream.ORDER, source, turn).permutation(len(windows.sizes))
     before = np.concatenate([[0], np.cumsum(windows.sizes[order])])
     return order, before[: -1 : windows.width]
 
@@ -108,7 +108,7 @@ def _window_order(windows: Windows, seed: int, source: int, turn: int, window: i
     first = np.concatenate([[0], np.cumsum(windows.sizes)])
     shards = order[window * windows.width : (window + 1) * windows.width]
     images = np.concatenate([np.arange(first[shard], first[shard + 1]) for shard in shards])
-    return images[stream(seed, Purpose.ORDER, source, turn, window + 1).permutation(len(images))]
+    return images[stream(seed, TrainingStream.ORDER, source, turn, window + 1).permutation(len(images))]
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ class Mix:
 @lru_cache(maxsize=16)
 def _order(seed: int, source: int, turn: int, count: int) -> NDArray[np.int64]:
     """(count,) the order in which a source is gone through for the `turn`-th time."""
-    return stream(seed, Purpose.ORDER, source, turn).permutation(count)
+    return stream(seed, TrainingStream.ORDER, source, turn).permutation(count)
 
 
 def _drawn(places: NDArray[np.int64], share: float) -> NDArray[np.int64]:

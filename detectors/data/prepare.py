@@ -15,7 +15,7 @@ from dataset.coco_source import CocoSource, has_split, is_rendered, open_source
 from dataset.identity import DataIdentity, check_shards, identify
 from dataset.problems import Problems, check_usable
 from dataset.shards.index import INDEX, ShardEntry
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from detectors.data.class_match import match_classes, relabel
 from detectors.data.duplicates import images_also_in
 from detectors.data.hold_out import share_real
@@ -136,7 +136,7 @@ def read_one(path: Path, name: str, settings: DataSettings, *, splits: Sequence[
 
 
 def _read(
-    name: str, path: Path | Place, splits: Sequence[str], settings: DataSettings, *, group_key: str | None = None
+    name: str, path: Path | StoragePath, splits: Sequence[str], settings: DataSettings, *, group_key: str | None = None
 ) -> _Read:
     place = shards_at(path)
     if place is None:
@@ -146,7 +146,7 @@ def _read(
     return _Read(None, images, problems, _identity_of(place, images.shards), str(place))
 
 
-def _identity_of(place: Place, shards: Sequence[ShardEntry]) -> DataIdentity:
+def _identity_of(place: StoragePath, shards: Sequence[ShardEntry]) -> DataIdentity:
     """What a set in shards is known by: its index has the checksums of all files, which are looked at."""
     check_shards(place, shards)
     digest = shards_digest(place)
@@ -268,7 +268,7 @@ def _read_validation(settings: DataSettings) -> _Read | None:
     return None
 
 
-def _read_held(path: Path | Place, splits: Sequence[str], settings: DataSettings) -> _Read:
+def _read_held(path: Path | StoragePath, splits: Sequence[str], settings: DataSettings) -> _Read:
     """A set to validate on, in memory: of one in shards, some thousand images."""
     place = shards_at(path)
     file = Path(str(path)) if place is None else take_out(place, splits)

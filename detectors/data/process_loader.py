@@ -20,7 +20,7 @@ class ProcessLoader(DataLoader[Any]):
             return super().__iter__()
 
 
-def calm_worker(worker: int) -> None:
+def limit_threads(worker: int) -> None:
     """Loader processes are many: each of them must not start threads of its own. Only their parent ends them."""
     import cv2
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from assets.errors import SynthError
 from dataset.coco_source import CocoSource, Record
 from dataset.pictures import picture_sizes
-from dataset.problems import Finding, Problems
+from dataset.problems import DataProblem, Problems
 from dataset.values import is_text, short, sku_text, whole_number
 from detectors.data.image_set import Classes, ImageSet, Packed
 from detectors.data.rows import (
@@ -52,7 +52,7 @@ def read_images(source: CocoSource, problems: Problems, *, group_key: str | None
     _check_box_layout(list(images.values()), problems)
     empty = sum(not row.boxes for row in rows)
     if empty:
-        problems.notes.setdefault("images without annotations, used as background", Finding(empty))
+        problems.notes.setdefault("images without annotations, used as background", DataProblem(empty))
     columns = columns_of(source.name, source.images, classes, images, rows, _groups(source, images, group_key))
     return replace(columns, category_ids=tuple(label_of))
 

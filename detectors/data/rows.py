@@ -13,7 +13,7 @@ from detectors.data.image_set import IGNORED, Classes
 # A box may leave the picture by rounding; more than this is worth a note.
 ROUNDING_PX = 1.0
 # Smaller boxes than this teach nothing and divide by zero.
-LEAST_SIDE_PX = 0.5
+MIN_SIDE_PX = 0.5
 # Detections beyond this are no pixels of any picture, and sums of them may leave float32.
 MAX_EDGE_PX = 1e9
 
@@ -134,7 +134,7 @@ def _box_of(record: Record, image: LabelledImage, where: str, problems: Problems
     if right - left <= 0 or bottom - top <= 0:
         problems.spoil(OUTSIDE, f"{where}: {short(shown)} in {image.width}x{image.height}")
         return None
-    if right - left < LEAST_SIDE_PX or bottom - top < LEAST_SIDE_PX:
+    if right - left < MIN_SIDE_PX or bottom - top < MIN_SIDE_PX:
         problems.spoil("boxes thinner than half a pixel", f"{where}: {short(shown)}")
         return None
     outside = max(left - x, top - y, x + width - right, y + height - bottom)

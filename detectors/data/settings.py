@@ -8,7 +8,7 @@ from pathlib import Path
 
 from assets.errors import SynthError
 from dataset.shards.cache import DEFAULT_BYTES
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from detectors.data.class_match import ClassChoice
 
 REAL = "real"
@@ -29,9 +29,9 @@ class DataSettings:
     that lie elsewhere.
     """
 
-    synthetic: tuple[tuple[str, Path | Place], ...] = ()
+    synthetic: tuple[tuple[str, Path | StoragePath], ...] = ()
     real: Path | None = None
-    val: Path | Place | None = None
+    val: Path | StoragePath | None = None
     images: Path | None = None
     group_key: str | None = None
     real_fraction: float = 1.0

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from assets.errors import SynthError
-from assets.files.atomic import lock_folder, write_whole
+from assets.files.atomic import lock_folder, write_atomic
 from assets.files.json_input import parse_json
 from assets.limits import COCO_VALUES
 from dataset.coco_source import is_records
@@ -21,16 +21,16 @@ from dataset.shards.index import (
     CATEGORIES,
     INDEX,
     Record,
-    Sample,
     ShardEntry,
     ShardIndex,
+    ShardSample,
     coco_name,
     has_index,
     read_categories,
     read_index,
 )
 from dataset.shards.tar import REPAIR, picture_suffix, read_samples, read_whole
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from dataset.values import whole_number
 from detectors.data.read_coco import read_classes
 from detectors.data.shard_set import ShardSet
@@ -39,16 +39,22 @@ from detectors.data.shard_set import ShardSet
 VALIDATED = 2000
 
 
-def shards_at(path: Path | Place) -> Place | None:
+def shards_at(path: Path | StoragePath) -> StoragePath | None:
     """The place of a sharded data set, None where `path` is none. Raises SynthError for storage without one."""
-    if isinstance(path, Place):
+    if isinstance(path, StoragePath):
         read_index(path)
         return path
-    return Place(str(path)) if path.is_dir() and has_index(Place(str(path))) else None
+    return StoragePath(str(path)) if path.is_dir() and has_index(StoragePath(str(path))) else None
 
 
 def open_shards(
-    name: str, place: Place, splits: Sequence[str], problems: Problems, *, cache_bytes: int, skip_bad: bool = False
+    name: str,
+    place: StoragePath,
+    splits: Sequence[str],
+    problems: Problems,
+    *,
+    cache_bytes: int,
+    skip_bad: bool = False,
 ) -> ShardSet:
     """The shards of the first of `splits` that is there, with classes of its own.
 
@@ -78,7 +84,7 @@ def open_shards(
     )
 
 
-def split_of(index: ShardIndex, splits: Sequence[str], place: Place) -> str:
+def split_of(index: ShardIndex, splits: Sequence[str], place: StoragePath) -> str:
     """The first of `splits` that the set has. Raises SynthError where it has none of them."""
     there = {shard.split for shard in index.shards if shard.images}
     found = [split for split in splits if split in there]
@@ -90,17 +96,17 @@ def split_of(index: ShardIndex, splits: Sequence[str], place: Place) -> str:
     return found[0]
 
 
-def shards_have(place: Place, split: str) -> bool:
+def shards_have(place: StoragePath, split: str) -> bool:
     """Whether there are images of a split."""
     return any(shard.images for shard in read_index(place).of_split(split))
 
 
-def shards_digest(place: Place) -> str:
+def shards_digest(place: StoragePath) -> str:
     """What a sharded set is known by: SHA-256 over index and categories, which hold those of all files."""
     return hashlib.sha256(place.read(INDEX) + place.read(CATEGORIES)).hexdigest()
 
 
-def _part_of(place: Place, entry: ShardEntry) -> Record:
+def _part_of(place: StoragePath, entry: ShardEntry) -> Record:
     where = place.locate(coco_name(entry.name))
     try:
         part = parse_json(
@@ -115,7 +121,7 @@ def _part_of(place: Place, entry: ShardEntry) -> Record:
         ) from error
 
 
-def take_out(place: Place, splits: Sequence[str], *, most: int = VALIDATED) -> Path:
+def take_out(place: StoragePath, splits: Sequence[str], *, most: int = VALIDATED) -> Path:
     """A COCO file with pictures on this machine's disk: whole shards, evenly spread over a split, up to `most` images.
 
     Kept between runs. Raises SynthError where the split is missing, or a shard is damaged.
@@ -135,11 +141,13 @@ def take_out(place: Place, splits: Sequence[str], *, most: int = VALIDATED) -> P
                 images.append({**sample.image, "file_name": _write_picture(folder, entry, sample)})
                 annotations += sample.annotations
             content = {"images": images, "annotations": annotations, "categories": read_categories(place), "info": {}}
-            write_whole(file, json.dumps(content, ensure_ascii=False).encode())
+            write_atomic(file, json.dumps(content, ensure_ascii=False).encode())
     return file
 
 
-def _some_samples(place: Place, shards: Sequence[ShardEntry], most: int) -> Iterator[tuple[ShardEntry, Sample]]:
+def _some_samples(
+    place: StoragePath, shards: Sequence[ShardEntry], most: int
+) -> Iterator[tuple[ShardEntry, ShardSample]]:
     held = [shard for shard in shards if shard.images]
     mean = sum(shard.images for shard in held) / len(held)
     wanted = min(len(held), max(round(most / mean), 1))
@@ -150,8 +158,8 @@ def _some_samples(place: Place, shards: Sequence[ShardEntry], most: int) -> Iter
             yield held[at], sample
 
 
-def _write_picture(folder: Path, entry: ShardEntry, sample: Sample) -> str:
+def _write_picture(folder: Path, entry: ShardEntry, sample: ShardSample) -> str:
     suffix = picture_suffix(sample.files, sample.image, f"{entry.name}: {sample.stem}")
     name = f"{entry.name}_{sample.stem}.{suffix}"
-    write_whole(folder / "images" / name, sample.files[suffix])
+    write_atomic(folder / "images" / name, sample.files[suffix])
     return name

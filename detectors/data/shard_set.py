@@ -20,7 +20,7 @@ from dataset.problems import Problems
 from dataset.shards.cache import ShardCache
 from dataset.shards.index import Record, ShardEntry, tar_name
 from dataset.shards.tar import LABELS, PICTURES, REPAIR, Members, picture_suffix, read_labels, scan_tar
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from dataset.values import is_text, whole_number
 from detectors.data.class_match import is_agnostic, labels_in
 from detectors.data.image_set import IGNORED, Classes
@@ -43,7 +43,7 @@ class ShardSet:
     """
 
     name: str
-    place: Place
+    place: StoragePath
     shards: tuple[ShardEntry, ...]
     classes: Classes
     own: Classes
@@ -77,7 +77,7 @@ class ShardSet:
         return sum(shard.annotations for shard in self.shards)
 
     @property
-    def root(self) -> Place:
+    def root(self) -> StoragePath:
         """Where it lies."""
         return self.place
 
@@ -166,7 +166,7 @@ class _Open:
 class ShardReader:
     """Files of samples out of shards, some of which are kept open; each process opens its own."""
 
-    def __init__(self, place: Place, shards: tuple[ShardEntry, ...], cache: ShardCache, most_open: int) -> None:
+    def __init__(self, place: StoragePath, shards: tuple[ShardEntry, ...], cache: ShardCache, most_open: int) -> None:
         self.place, self.shards, self.cache, self.most_open = place, shards, cache, most_open
         self._opened: OrderedDict[int, _Open] = OrderedDict()
         self._process = os.getpid()
@@ -227,10 +227,10 @@ class ShardReader:
         """Threads and connections stay behind in the parent."""
         if self._process != os.getpid():
             self._process, self._ahead, self._threads = os.getpid(), {}, None
-            self.place = Place(self.place.url)
+            self.place = StoragePath(self.place.url)
 
 
-def _open_shard(place: Place, entry: ShardEntry, path: Path) -> _Open:
+def _open_shard(place: StoragePath, entry: ShardEntry, path: Path) -> _Open:
     """Raises SynthError where the shard is missing, of another size or with other samples than the index says."""
     where = place.locate(tar_name(entry.name))
 

@@ -8,7 +8,7 @@ from detectors.data.image_set import Classes
 from detectors.data.sample import Sample
 
 
-class Source(Protocol):
+class ImageSource(Protocol):
     """Labelled images, counted from 0, that any process can read in any order."""
 
     @property

@@ -12,8 +12,8 @@ from assets.plurals import count_of, counts_of
 from detectors.evaluate.metrics.bootstrap import Interval
 from detectors.evaluate.report import Report
 
-MOST_CLASSES = 5
-MOST_CONFUSIONS = 5
+MAX_CLASSES = 5
+MAX_CONFUSIONS = 5
 
 
 def print_report(console: Console, report: Report) -> None:
@@ -76,14 +76,14 @@ def _mistakes(report: Report) -> Table:
 
 def _classes(report: Report) -> Table:
     table = _table("worst SKUs", "boxes", "AP", "AP50")
-    for row in report.classes[:MOST_CLASSES]:
+    for row in report.classes[:MAX_CLASSES]:
         table.add_row(escape(row.key or row.name), str(row.boxes), _number(row.ap), _number(row.ap50))
     return table
 
 
 def _confusions(report: Report) -> Table:
     table = _table("SKU", "times", "taken for")
-    for one in report.naming.confusions[:MOST_CONFUSIONS]:
+    for one in report.naming.confusions[:MAX_CONFUSIONS]:
         table.add_row(escape(one.true), str(one.count), escape(one.found))
     return table
 

@@ -14,7 +14,7 @@ from assets.errors import SynthError
 from detectors.data.image_set import ImageSet, Predictions
 from detectors.evaluate.metrics.align import Aligned, align
 from detectors.evaluate.metrics.bootstrap import RESAMPLES, Interval, head_intervals
-from detectors.evaluate.metrics.breakdown import Part, break_down, taken_boxes
+from detectors.evaluate.metrics.breakdown import BoxGroup, break_down, taken_boxes
 from detectors.evaluate.metrics.checkout import Checkout, checkout, count_products
 from detectors.evaluate.metrics.coco_numbers import CocoRun, run_coco
 from detectors.evaluate.metrics.confusion import Naming, find_products, judge, name_products
@@ -40,7 +40,7 @@ class ClassNumbers:
 
 
 @dataclass(frozen=True)
-class Operating:
+class OperatingPoint:
     """The score above which detections are believed, and what comes of it at an overlap of 0.5.
 
     chosen_here: the threshold is the best for this very set, which flatters it a little.
@@ -85,10 +85,10 @@ class Report:
     detections: int
     coco: dict[str, float]
     intervals: dict[str, Interval]
-    operating: Operating
+    operating: OperatingPoint
     finding: FindingNumbers
     checkout: Checkout
-    parts: dict[str, tuple[Part, ...]]
+    parts: dict[str, tuple[BoxGroup, ...]]
     errors: tuple[ErrorKind, ...]
     naming: Naming
     curve: Curve
@@ -161,14 +161,14 @@ def evaluate_sources(
     }
 
 
-def _operate(curve: Curve, threshold: float | None) -> Operating:
+def _operate(curve: Curve, threshold: float | None) -> OperatingPoint:
     best, best_f1 = curve.best()
     chosen = threshold if threshold is not None else FALLBACK_THRESHOLD if math.isnan(best) else best
     # The last score that is still believed; nothing is where every score is lower.
     place = int(np.searchsorted(-curve.scores, -chosen, "right")) - 1
     values = (curve.precision, curve.recall, curve.f1)
     precision, recall, f1 = (float(v[place]) for v in values) if place >= 0 else (math.nan, 0.0, 0.0)
-    return Operating(float(chosen), threshold is None, precision, recall, f1, best, best_f1)
+    return OperatingPoint(float(chosen), threshold is None, precision, recall, f1, best, best_f1)
 
 
 def _thin(curve: Curve) -> Curve:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from assets.errors import SynthError
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.files.json_input import read_json
 from assets.limits import COCO_BYTES, COCO_VALUES
 from dataset.values import number, short, whole_number
@@ -70,7 +70,7 @@ def found_as_coco(found: Predictions, truth: ImageSet, category_ids: Mapping[str
 def write_results(path: Path, found: Predictions, truth: ImageSet, category_ids: Mapping[str, int]) -> None:
     """Writes a COCO results file; reading it again gives the same boxes and scores to the bit."""
     rows = (json.dumps(row) for row in found_as_coco(found, truth, category_ids))
-    write_whole(path, ("[" + ",\n".join(rows) + "]\n").encode())
+    write_atomic(path, ("[" + ",\n".join(rows) + "]\n").encode())
 
 
 def read_results(path: Path, truth: ImageSet, category_ids: Mapping[str, int]) -> Predictions:

@@ -12,15 +12,15 @@ from urllib.parse import quote
 from rich.console import Console
 
 from assets.errors import SynthError
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.plurals import count_of
 from assets.progress import StepProgress
 from dataset.coco_source import find_coco_file
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from detectors.checkpoints.detector import Checkpoint, find_checkpoint, load_checkpoint, restore_model
 from detectors.data.class_match import is_agnostic, relabel, rename_classes
 from detectors.data.image_set import Classes, ImageSet, Predictions
-from detectors.data.mix import Purpose, stream
+from detectors.data.mix import TrainingStream, stream
 from detectors.data.prepare import read_one
 from detectors.data.settings import DataSettings
 from detectors.data.shard_prepare import shards_at
@@ -73,7 +73,7 @@ def evaluate_runs(
         folder = out if len(judged) == 1 else out / label.replace("/", "_")
         folder.mkdir(parents=True, exist_ok=True)
         reports[label] = one.report
-        write_whole(folder / "report.json", one.report.to_json().encode())
+        write_atomic(folder / "report.json", one.report.to_json().encode())
         write_results(folder / "predictions.json", one.found, one.truth, _ids(one.truth, one.found.classes))
         about = _about(one, runs[one.run], plain[one.truth.name], settings, today)
         page = write_page(one.report, folder, one.truth, one.found, about=about(folder))
@@ -100,8 +100,10 @@ def _evaluate_sharded(
     """Evaluates every run on every sharded set; returns the other sets by their names, and the reports."""
     reports: dict[str, ShardReport] = {}
     local = tuple(path for path in settings.data if isinstance(path, Path))
-    elsewhere = {place.url.rstrip("/").rsplit("/", 1)[-1]: place for place in settings.data if isinstance(place, Place)}
-    places: dict[str, Place] = {}
+    elsewhere = {
+        place.url.rstrip("/").rsplit("/", 1)[-1]: place for place in settings.data if isinstance(place, StoragePath)
+    }
+    places: dict[str, StoragePath] = {}
     plain: dict[str, Path] = {}
     for name, path in (_names(local) | elsewhere).items():
         place = shards_at(path)
@@ -155,7 +157,7 @@ def _judge(name: str, run: Path, truth: ImageSet, settings: EvaluateSettings, co
     else:
         found = _find(name, checkpoint, truth, settings, console)
     threshold = settings.threshold if settings.threshold is not None else checkpoint.threshold
-    rng = stream(settings.seed, Purpose.BOOTSTRAP)
+    rng = stream(settings.seed, TrainingStream.BOOTSTRAP)
     report = evaluate(truth, found, threshold=threshold, rng=rng)
     return _Judged(name, replace(checkpoint, weights={}, training={}), truth, found, report)
 
@@ -217,6 +219,6 @@ def _comparisons(judged: list[_Judged], runs: dict[str, Path], settings: Evaluat
         for name, other in of_set.items():
             # Finding products and telling them apart are two tasks: their difference means nothing.
             if name != first and is_agnostic(base.found.classes) == is_agnostic(other.found.classes):
-                rng = stream(settings.seed, Purpose.BOOTSTRAP, 1)
+                rng = stream(settings.seed, TrainingStream.BOOTSTRAP, 1)
                 found.append(compare(base.truth, base.found, other.found, rng=rng, names=(first, name)))
     return found

@@ -18,12 +18,12 @@ from rich.table import Table
 from torch.utils.data import Dataset
 
 from assets.errors import SynthError
-from assets.files.atomic import lock_folder, write_whole
+from assets.files.atomic import lock_folder, write_atomic
 from assets.plurals import count_of, counts_of
 from assets.progress import StepProgress
 from dataset.problems import Problems
 from dataset.shards.index import ShardEntry
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from dataset.tables import write_table
 from detectors.augment import Letterbox
 from detectors.checkpoints.detector import Checkpoint, find_checkpoint, load_checkpoint, restore_model
@@ -33,7 +33,7 @@ from detectors.data.shard_prepare import open_shards, shards_digest
 from detectors.data.shard_set import ShardSet
 from detectors.device import loader_processes, pick_device
 from detectors.evaluate.metrics.coco_numbers import NAMES, CocoRun
-from detectors.evaluate.metrics.stream import Operating, StreamedCoco
+from detectors.evaluate.metrics.stream import StreamedCoco, ThresholdScores
 from detectors.evaluate.shard_truth import image_ids_of, read_found, read_truth, write_found
 from detectors.models.detect import Detections, find_in_fitted, fit_picture
 
@@ -62,7 +62,7 @@ class ShardReport:
     detections: int
     classes: int
     coco: dict[str, float]
-    operating: Operating
+    operating: ThresholdScores
     unused: tuple[str, ...]
     left_out: str = LEFT_OUT
 
@@ -75,7 +75,7 @@ class ShardReport:
 def evaluate_place(
     name: str,
     run: Path,
-    place: Place,
+    place: StoragePath,
     folder: Path,
     splits: Sequence[str],
     settings: EvaluateSettings,
@@ -110,7 +110,7 @@ def evaluate_place(
             numbers = coco.finish()
         report = _report(name, shards, coco, numbers, problems)
         _write_classes(folder, classes, numbers, coco)
-        write_whole(folder / "report.json", report.to_json().encode())
+        write_atomic(folder / "report.json", report.to_json().encode())
     return report
 
 
@@ -132,7 +132,7 @@ def _matched(known: Classes, shards: ShardSet, console: Console) -> tuple[dict[i
     return category_ids, shards.own_label, shards.own
 
 
-def _claim(results: Path, run: Path, place: Place, split: str) -> None:
+def _claim(results: Path, run: Path, place: StoragePath, split: str) -> None:
     """Makes the folder of results that of this detector on this set."""
     weights = hashlib.sha256(find_checkpoint(run).read_bytes()).hexdigest()
     identity = {"detector": weights, "data": shards_digest(place), "split": split}
@@ -142,7 +142,7 @@ def _claim(results: Path, run: Path, place: Place, split: str) -> None:
     if file.exists() and file.read_bytes() != text:
         hint = "give another --out, or delete the folder"
         raise SynthError("the folder holds results of another detector or set", where=str(results), hint=hint)
-    write_whole(file, text)
+    write_atomic(file, text)
 
 
 class _ShardPictures(Dataset[Any]):

@@ -8,7 +8,7 @@ from typing import Literal
 
 from assets.errors import SynthError
 from dataset.shards.cache import DEFAULT_BYTES
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class EvaluateSettings:
     """
 
     runs: tuple[Path, ...]
-    data: tuple[Path | Place, ...]
+    data: tuple[Path | StoragePath, ...]
     split: str | None = None
     images: Path | None = None
     group_key: str | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assets.errors import SynthError
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.files.json_input import parse_json, read_json
 from assets.limits import COCO_BYTES, COCO_VALUES
 from dataset.problems import Problems
@@ -65,7 +65,7 @@ def write_found(
             if label in category_ids:
                 values = (image, category_ids[label], box, score)
                 rows.append(json.dumps(dict(zip(FIELDS, values, strict=True))))
-    write_whole(path, ("[" + ",\n".join(rows) + "]\n").encode())
+    write_atomic(path, ("[" + ",\n".join(rows) + "]\n").encode())
 
 
 def read_found(path: Path, truth: ImageSet, label_of: dict[int, int], classes: Classes) -> Predictions:

@@ -18,15 +18,15 @@ from detectors.augment import Letterbox
 from detectors.augment.view import GREY
 from detectors.export.onnx_graph import INPUT
 from detectors.models.detect import Detections, detections_of, forward
-from detectors.models.parts import MOST_DETECTIONS
+from detectors.models.parts import MAX_DETECTIONS
 
 # Detections below are noise that nobody looks at.
-LEAST_COMPARED = 0.05
-MOST_PIXELS, MOST_SCORE, MOST_MASK = 1.0, 1e-3, 1e-2
+MIN_COMPARED = 0.05
+MAX_PIXELS, MAX_SCORE, MAX_MASK = 1.0, 1e-3, 1e-2
 # Two boxes of one class that overlap by more than this are rivals in the suppression of doubles.
 RIVALS = 0.4
 # A list of this length may have been cut off: background counts towards its limit, but is left out of it later.
-MAYBE_FULL = MOST_DETECTIONS // 2
+MAYBE_FULL = MAX_DETECTIONS // 2
 
 
 class Side(NamedTuple):
@@ -128,18 +128,18 @@ def _timed(find: Callable[[], Side]) -> tuple[Side, float]:
 def _compare(us: Side, them: Side) -> tuple[int, int, int, float, float, float]:
     """Compared, ties, wrong, and the largest differences in pixels, score and masks, of our detections among theirs."""
     ours, theirs = us.found, them.found
-    rows = np.flatnonzero(ours.scores > LEAST_COMPARED)
+    rows = np.flatnonzero(ours.scores > MIN_COMPARED)
     ties = wrong = 0
     largest = np.zeros(3)
     for row in rows:
         apart = np.abs(theirs.boxes - ours.boxes[row]).max(axis=1)
         differs = np.abs(theirs.scores - ours.scores[row])
-        same = (theirs.labels == ours.labels[row]) & (differs <= MOST_SCORE)
-        partners = np.flatnonzero(same & (apart <= MOST_PIXELS))
+        same = (theirs.labels == ours.labels[row]) & (differs <= MAX_SCORE)
+        partners = np.flatnonzero(same & (apart <= MAX_PIXELS))
         if len(partners):
             best = int(partners[np.argmin(apart[partners])])
             mask = _mask_difference(us, int(row), them, best)
-            wrong += mask > MOST_MASK
+            wrong += mask > MAX_MASK
             largest = np.maximum(largest, [apart[best], differs[best], mask])
         elif _is_tie(ours, int(row), theirs, same):
             ties += 1
@@ -158,7 +158,7 @@ def _mask_difference(us: Side, row: int, them: Side, other: int) -> float:
 
 def _is_tie(ours: Detections, row: int, theirs: Detections, same: NDArray[np.bool_]) -> bool:
     """Whether the other side has a rival of the same score instead, or has cut its list at this score."""
-    if len(theirs.scores) >= MAYBE_FULL and ours.scores[row] <= theirs.scores.min() + MOST_SCORE:
+    if len(theirs.scores) >= MAYBE_FULL and ours.scores[row] <= theirs.scores.min() + MAX_SCORE:
         return True
     box = ours.boxes[row]
     low, high = np.maximum(theirs.boxes[:, :2], box[:2]), np.minimum(theirs.boxes[:, 2:], box[2:])

@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from assets.errors import SynthError
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from detectors.augment.view import GREY, resize
 from detectors.checkpoints.detector import Checkpoint, find_checkpoint, load_checkpoint, restore_model, versions
-from detectors.export.onnx_check import MOST_MASK, MOST_PIXELS, MOST_SCORE, Agreement, check_agreement
+from detectors.export.onnx_check import MAX_MASK, MAX_PIXELS, MAX_SCORE, Agreement, check_agreement
 from detectors.export.onnx_graph import BOXES, INPUT, LABELS, MASKS, OPSET, SCORES, output_names, trace_onnx
-from detectors.models.parts import LEAST_SCORE
+from detectors.models.parts import MIN_SCORE
+from detectors.predict.input_images import InputImage, read_input_images
 from detectors.predict.inputs import find_inputs
-from detectors.predict.shots import Shot, read_shots
 
 NAME = "model.onnx"
 # Enough to meet crowded and empty pictures; each costs a run of both networks.
-MOST_PHOTOS = 16
+MAX_PHOTOS = 16
 # Detections that one side alone may have: where boxes overlap by the very threshold of NMS, the last bit decides.
-MOST_ALONE = 0.005
+MAX_ALONE = 0.005
 SYNTHETIC = 4
 DEFAULT_THRESHOLD = 0.5
 
@@ -62,9 +62,9 @@ def export(run: Path, out: Path, *, photos: Path | None, console: Console) -> Ex
     description = describe(checkpoint, model.name, agreement)
     data = _with_description(traced, description)
     model.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(model, data)
+    write_atomic(model, data)
     sidecar = model.with_suffix(".json")
-    write_whole(sidecar, (json.dumps(description, indent=1, ensure_ascii=False) + "\n").encode())
+    write_atomic(sidecar, (json.dumps(description, indent=1, ensure_ascii=False) + "\n").encode())
     return ExportSummary(model, sidecar, len(data), len(pictures), agreement)
 
 
@@ -105,7 +105,7 @@ def describe(checkpoint: Checkpoint, file: str, agreement: Agreement) -> dict[st
         "thresholds": {
             # From the validation; below `least` the network reports nothing.
             "show": DEFAULT_THRESHOLD if checkpoint.threshold is None else checkpoint.threshold,
-            "least": LEAST_SCORE,
+            "least": MIN_SCORE,
         },
         "checked": {
             name: value for name, value in asdict(agreement).items() if name not in ("torch_seconds", "onnx_seconds")
@@ -162,13 +162,13 @@ def _need_packages() -> None:
 
 
 def _read_photos(photos: Path, size: tuple[int, int], console: Console) -> list[NDArray[np.uint8]]:
-    """Up to MOST_PHOTOS pictures, from all over the given ones, in the network's size."""
+    """Up to MAX_PHOTOS pictures, from all over the given ones, in the network's size."""
     stills = [item for item in find_inputs([photos]).items if not item.is_video]
-    places = sorted(set(np.linspace(0, len(stills) - 1, MOST_PHOTOS).round().astype(int).tolist())) if stills else []
-    shots = list(read_shots([stills[place] for place in places], size))
-    pictures = [shot.fitted for shot in shots if isinstance(shot, Shot)]
+    places = sorted(set(np.linspace(0, len(stills) - 1, MAX_PHOTOS).round().astype(int).tolist())) if stills else []
+    shots = list(read_input_images([stills[place] for place in places], size))
+    pictures = [shot.fitted for shot in shots if isinstance(shot, InputImage)]
     for shot in shots:
-        if not isinstance(shot, Shot):
+        if not isinstance(shot, InputImage):
             console.print(f"left out: {shot.file}: {shot.reason}", highlight=False, markup=False)
     if not pictures:
         raise SynthError("none of the photographs can be read", where=str(photos))
@@ -183,15 +183,15 @@ def _noise(width: int, height: int) -> list[NDArray[np.uint8]]:
 
 
 def _refuse_wrong(agreement: Agreement, run: Path) -> None:
-    if agreement.wrong > MOST_ALONE * agreement.compared:
+    if agreement.wrong > MAX_ALONE * agreement.compared:
         raise SynthError(
             "the exported network does not find what the detector finds; nothing was written",
             where=str(find_checkpoint(run)),
             found=f"{agreement.wrong} of {agreement.compared} detections that only one of them has, "
             f"{agreement.ties} ties; the others differ by at most {agreement.pixels:.3f} px, "
             f"{agreement.score:.5f} of score and {agreement.mask:.4f} of masks",
-            expected=f"all but {MOST_ALONE:.1%} of the detections in both, within {MOST_PIXELS:g} px, "
-            f"{MOST_SCORE:g} of score and {MOST_MASK:g} of masks",
+            expected=f"all but {MAX_ALONE:.1%} of the detections in both, within {MAX_PIXELS:g} px, "
+            f"{MAX_SCORE:g} of score and {MAX_MASK:g} of masks",
             hint="an untrained detector has no clear detections to compare; otherwise report this with the checkpoint",
         )
 

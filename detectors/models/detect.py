@@ -17,7 +17,7 @@ from assets.errors import SynthError
 from dataset.pictures import read_picture
 from detectors.augment import Letterbox, fit
 from detectors.data.image_set import Classes, ImageSet, Predictions
-from detectors.data.process_loader import PREFETCH, ProcessLoader, calm_worker
+from detectors.data.process_loader import PREFETCH, ProcessLoader, limit_threads
 from detectors.data.sample import FIRST_LABEL, Sample
 
 
@@ -118,7 +118,7 @@ def find_in_fitted(
         batch_size=batch,
         num_workers=workers,
         collate_fn=list,
-        worker_init_fn=calm_worker,
+        worker_init_fn=limit_threads,
         prefetch_factor=PREFETCH if workers else None,
     )
     for made in loader:

@@ -9,8 +9,8 @@ from detectors.models.ignoring import ignore_in_rcnn
 from detectors.models.parts import (
     IMAGENET_MEAN,
     IMAGENET_STD,
-    LEAST_SCORE,
-    MOST_DETECTIONS,
+    MAX_DETECTIONS,
+    MIN_SCORE,
     NARROW_PYRAMID,
     TimmPyramid,
     max_pool_level,
@@ -32,8 +32,8 @@ MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
 def build(spec: ModelSpec) -> nn.Module:
     """Strides 4 to 64; anchors of 32 to 512 px."""
     options = {
-        "box_detections_per_img": MOST_DETECTIONS,
-        "box_score_thresh": LEAST_SCORE,
+        "box_detections_per_img": MAX_DETECTIONS,
+        "box_score_thresh": MIN_SCORE,
     }
     if spec.backbone is None:
         model = fasterrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, num_classes=spec.classes + 1, **options)

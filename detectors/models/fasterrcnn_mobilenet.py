@@ -10,8 +10,8 @@ from detectors.models.ignoring import ignore_in_rcnn
 from detectors.models.parts import (
     IMAGENET_MEAN,
     IMAGENET_STD,
-    LEAST_SCORE,
-    MOST_DETECTIONS,
+    MAX_DETECTIONS,
+    MIN_SCORE,
 )
 from detectors.models.spec import ModelSpec
 
@@ -31,7 +31,7 @@ def build(spec: ModelSpec) -> nn.Module:
         weights=None,
         weights_backbone=None,
         num_classes=spec.classes + 1,
-        box_detections_per_img=MOST_DETECTIONS,
-        box_score_thresh=LEAST_SCORE,
+        box_detections_per_img=MAX_DETECTIONS,
+        box_score_thresh=MIN_SCORE,
     )
     return ignore_in_rcnn(model)

@@ -10,8 +10,8 @@ from detectors.models.ignoring import Target, silence_ignored
 from detectors.models.parts import (
     IMAGENET_MEAN,
     IMAGENET_STD,
-    LEAST_SCORE,
-    MOST_DETECTIONS,
+    MAX_DETECTIONS,
+    MIN_SCORE,
     TimmPyramid,
     two_strided_levels,
 )
@@ -37,7 +37,7 @@ class IgnoringFcosHead(FCOSHead):
 
 def build(spec: ModelSpec) -> nn.Module:
     """Strides 8 to 128."""
-    options = {"detections_per_img": MOST_DETECTIONS, "score_thresh": LEAST_SCORE}
+    options = {"detections_per_img": MAX_DETECTIONS, "score_thresh": MIN_SCORE}
     classes = spec.classes + 1
     if spec.backbone is None:
         model = fcos_resnet50_fpn(weights=None, weights_backbone=None, num_classes=classes, **options)

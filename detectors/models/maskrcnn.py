@@ -11,8 +11,8 @@ from detectors.models.ignoring import ignore_in_rcnn
 from detectors.models.parts import (
     IMAGENET_MEAN,
     IMAGENET_STD,
-    LEAST_SCORE,
-    MOST_DETECTIONS,
+    MAX_DETECTIONS,
+    MIN_SCORE,
     TimmPyramid,
     max_pool_level,
     pyramid_anchors,
@@ -32,8 +32,8 @@ BOX_FEATURES = 1024
 def build(spec: ModelSpec) -> nn.Module:
     """Strides 4 to 64; masks of 28 x 28 cells."""
     options = {
-        "box_detections_per_img": MOST_DETECTIONS,
-        "box_score_thresh": LEAST_SCORE,
+        "box_detections_per_img": MAX_DETECTIONS,
+        "box_score_thresh": MIN_SCORE,
     }
     if spec.backbone is None:
         model = maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, num_classes=spec.classes + 1, **options)

@@ -19,9 +19,9 @@ from detectors.models.spec import ModelSpec
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 # A shelf may hold hundreds of facings; torchvision's 100 would cut them off.
-MOST_DETECTIONS = 300
+MAX_DETECTIONS = 300
 # Low, because AP counts the whole curve; `predict` shows those above the chosen threshold.
-LEAST_SCORE = 0.01
+MIN_SCORE = 0.01
 # Of a pyramid over a large backbone, as published; over one whose last stage is narrower than 512, half of it: wider
 # heads cost a lite network three times its time and find no more.
 WIDE_PYRAMID, NARROW_PYRAMID = 256, 128

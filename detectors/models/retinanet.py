@@ -9,8 +9,8 @@ from detectors.models.ignoring import Target, silence_ignored
 from detectors.models.parts import (
     IMAGENET_MEAN,
     IMAGENET_STD,
-    LEAST_SCORE,
-    MOST_DETECTIONS,
+    MAX_DETECTIONS,
+    MIN_SCORE,
     TimmPyramid,
     pyramid_anchors,
     two_strided_levels,
@@ -53,7 +53,7 @@ class IgnoringRetinaHead(nn.Module):
 
 def build(spec: ModelSpec) -> nn.Module:
     """Strides 8 to 128; three anchor sizes per octave from 32 px on."""
-    options = {"detections_per_img": MOST_DETECTIONS, "score_thresh": LEAST_SCORE}
+    options = {"detections_per_img": MAX_DETECTIONS, "score_thresh": MIN_SCORE}
     # torchvision reserves class 0 for background, which a sigmoid head learns as never seen.
     classes = spec.classes + 1
     if spec.backbone is None:

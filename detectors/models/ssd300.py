@@ -8,7 +8,7 @@ from torchvision.models.detection.ssd import SSD
 
 from detectors.models import timm_ssd
 from detectors.models.ignoring import Target, as_kind, silence_ignored
-from detectors.models.parts import LEAST_SCORE, MOST_DETECTIONS
+from detectors.models.parts import MAX_DETECTIONS, MIN_SCORE
 from detectors.models.spec import ModelSpec
 
 LONG_SIDE = 300
@@ -33,7 +33,7 @@ class IgnoringSsd(SSD):
 
 def build(spec: ModelSpec) -> nn.Module:
     """Six maps of 38 to 1 cells."""
-    options = {"detections_per_img": MOST_DETECTIONS, "score_thresh": LEAST_SCORE}
+    options = {"detections_per_img": MAX_DETECTIONS, "score_thresh": MIN_SCORE}
     if spec.backbone is not None:
         return as_kind(IgnoringSsd, timm_ssd.build(spec, options))
     model = ssd300_vgg16(weights=None, weights_backbone=None, num_classes=spec.classes + 1, **options)

@@ -7,7 +7,7 @@ from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 
 from detectors.models import timm_ssd
 from detectors.models.ignoring import as_kind
-from detectors.models.parts import LEAST_SCORE, MOST_DETECTIONS
+from detectors.models.parts import MAX_DETECTIONS, MIN_SCORE
 from detectors.models.spec import ModelSpec
 from detectors.models.ssd300 import IgnoringSsd
 
@@ -21,7 +21,7 @@ MEAN = STD = (0.5, 0.5, 0.5)
 
 def build(spec: ModelSpec) -> nn.Module:
     """Maps at strides 16 to 512; default boxes follow the size of the picture."""
-    options = {"detections_per_img": MOST_DETECTIONS, "score_thresh": LEAST_SCORE}
+    options = {"detections_per_img": MAX_DETECTIONS, "score_thresh": MIN_SCORE}
     if spec.backbone is not None:
         return as_kind(IgnoringSsd, timm_ssd.build(spec, options))
     model = ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=spec.classes + 1, **options)

@@ -17,12 +17,12 @@ from detectors.models.parts import timm_stages
 from detectors.models.spec import ModelSpec
 
 EXTRA_CHANNELS = (512, 256, 256, 128)
-MOST_GROUPS = 16
+MAX_GROUPS = 16
 
 
 def _norm(channels: int) -> nn.GroupNorm:
     """Group norm: the last maps are one cell wide, and statistics of a batch of such cells are none."""
-    return nn.GroupNorm(math.gcd(channels, MOST_GROUPS), channels)
+    return nn.GroupNorm(math.gcd(channels, MAX_GROUPS), channels)
 
 
 class TimmMaps(nn.Module):

@@ -25,24 +25,24 @@ from detectors.checkpoints.detector import Checkpoint, find_checkpoint, load_che
 from detectors.data.image_set import Classes
 from detectors.data.sample import FIRST_LABEL
 from detectors.models.detect import detections_of, forward
-from detectors.predict.found_files import (
+from detectors.predict.input_images import InputImage, Unreadable, count_input_images, read_input_images
+from detectors.predict.inputs import Inputs, find_inputs
+from detectors.predict.picture_masks import encode_masks
+from detectors.predict.plot import plot_detections
+from detectors.predict.result_files import (
     FOUND_KEPT,
     FOUND_STEP,
     IMAGES,
     PREDICTIONS,
-    Found,
     FoundFiles,
+    ImageDetections,
     image_row,
     open_found,
     result_rows,
 )
-from detectors.predict.inputs import Inputs, find_inputs
-from detectors.predict.picture_masks import encode_masks
-from detectors.predict.shots import Shot, Unreadable, count_shots, read_shots
-from detectors.predict.show_found import draw_found
 
 # Detections below are not written: a hundred for every real one.
-LEAST_WRITTEN = 0.05
+MIN_WRITTEN = 0.05
 DEFAULT_THRESHOLD = 0.5
 PICTURES = "pictures"
 TOLD = 10
@@ -92,9 +92,9 @@ def predict(
     inputs = find_inputs(paths, leave_out=out)
     model = restore_model(checkpoint).to(pick_device(device))
     shown_from = _threshold(checkpoint, threshold)
-    summary = PredictSummary(out, shown_from, count_shots(inputs.items, every), notes=_notes(checkpoint, inputs))
+    summary = PredictSummary(out, shown_from, count_input_images(inputs.items, every), notes=_notes(checkpoint, inputs))
     spec = checkpoint.spec
-    shots = read_shots(inputs.items, (spec.width, spec.height), every=every, threads=workers)
+    shots = read_input_images(inputs.items, (spec.width, spec.height), every=every, threads=workers)
     found = _find(model, shots, summary, batch=batch, first_id=inputs.first_free_id)
     begun = time.monotonic()
     with lock_folder(out), stop_on_signals(FOUND_KEPT, step=FOUND_STEP) as stop:
@@ -146,7 +146,7 @@ def print_summary(console: Console, summary: PredictSummary) -> None:
 
 
 def _write_all(
-    found: Iterable[list[Found]],
+    found: Iterable[list[ImageDetections]],
     files: FoundFiles,
     classes: Classes,
     summary: PredictSummary,
@@ -161,7 +161,7 @@ def _write_all(
             if draw:
                 for one in made:
                     file = summary.out / PICTURES / f"{one.shot.name}.jpg"
-                    draw_found(one.shot.picture, one.detections, one.masks, classes, summary.threshold, file)
+                    plot_detections(one.shot.picture, one.detections, one.masks, classes, summary.threshold, file)
             files.add([image_row(one) for one in made], rows)
             summary.pictures += len(made)
             summary.written += len(rows)
@@ -172,8 +172,8 @@ def _write_all(
 
 
 def _find(
-    model: nn.Module, shots: Iterator[Shot | Unreadable], summary: PredictSummary, *, batch: int, first_id: int
-) -> Generator[list[Found], None, None]:
+    model: nn.Module, shots: Iterator[InputImage | Unreadable], summary: PredictSummary, *, batch: int, first_id: int
+) -> Generator[list[ImageDetections], None, None]:
     """Batches of pictures with what the network finds; unreadable ones go into the summary."""
     least = _least_written(summary.threshold)
     while taken := list(islice(shots, batch)):
@@ -191,14 +191,14 @@ def _find(
         yield made
 
 
-def _forward(model: nn.Module, shots: list[Shot]) -> list[dict[str, Tensor]]:
+def _forward(model: nn.Module, shots: list[InputImage]) -> list[dict[str, Tensor]]:
     if not shots:
         return []
     pictures = torch.from_numpy(np.stack([shot.fitted for shot in shots]))
     return forward(model, pictures.to(next(model.parameters()).device))
 
 
-def _of_output(shot: Shot, image_id: int, output: dict[str, Tensor], least: float) -> Found:
+def _of_output(shot: InputImage, image_id: int, output: dict[str, Tensor], least: float) -> ImageDetections:
     # The rows that `detections_of` would drop go first, so that masks stay beside their boxes.
     kept = (output["scores"] >= least) & (output["labels"] >= FIRST_LABEL)
     kept &= torch.from_numpy(_has_area(output, shot.letterbox)).to(kept.device)
@@ -207,7 +207,7 @@ def _of_output(shot: Shot, image_id: int, output: dict[str, Tensor], least: floa
     if "masks" in output:
         shares = output["masks"][kept][:, 0].float().cpu().numpy()
         masks = encode_masks(shares, detections.boxes, shot.letterbox)
-    return Found(shot, image_id, detections, masks)
+    return ImageDetections(shot, image_id, detections, masks)
 
 
 def _has_area(output: dict[str, Tensor], letterbox: Letterbox) -> NDArray[np.bool_]:
@@ -239,7 +239,7 @@ def _threshold(checkpoint: Checkpoint, given: float | None) -> float:
 
 
 def _least_written(threshold: float) -> float:
-    return min(LEAST_WRITTEN, threshold)
+    return min(MIN_WRITTEN, threshold)
 
 
 def _notes(checkpoint: Checkpoint, inputs: Inputs) -> list[str]:

@@ -41,7 +41,7 @@ def own_interrupts() -> Iterator[None]:
 
 
 @contextmanager
-def calm() -> Iterator[None]:
+def quiet_lightning() -> Iterator[None]:
     """Lightning's advice on settings that were chosen on purpose stays away from the user."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
@@ -55,7 +55,7 @@ def calm() -> Iterator[None]:
 
 
 @contextmanager
-def told_memory(batch: int, width: int, height: int) -> Iterator[None]:
+def explain_out_of_memory(batch: int, width: int, height: int) -> Iterator[None]:
     """Says what to lower where memory runs out. batch: pictures of a step, of width x height."""
     try:
         yield

@@ -6,10 +6,10 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 
 
-def draw_curves(rows: Sequence[dict[str, float]], out: Path, *, scores: Sequence[str] = ("AP", "AP50", "AP75")) -> None:
+def plot_curves(rows: Sequence[dict[str, float]], out: Path, *, scores: Sequence[str] = ("AP", "AP50", "AP75")) -> None:
     """Losses and validation scores over the epochs, as a PNG. rows: one per epoch, as the training keeps them."""
     from matplotlib.figure import Figure
 
@@ -20,7 +20,7 @@ def draw_curves(rows: Sequence[dict[str, float]], out: Path, *, scores: Sequence
     right.set_ylim(0, 1)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
-    write_whole(out, buffer.getvalue())
+    write_atomic(out, buffer.getvalue())
 
 
 def _plot(axes: object, rows: Sequence[dict[str, float]], names: Sequence[str], title: str) -> None:

@@ -15,12 +15,12 @@ from torch.utils.data import Dataset, Sampler
 from assets.errors import SynthError
 from detectors.augment import PARTNERS, AugmentSettings, augment
 from detectors.data.image_set import IGNORED
-from detectors.data.mix import Draw, Purpose, stream
-from detectors.data.process_loader import PREFETCH, ProcessLoader, calm_worker
+from detectors.data.mix import Draw, TrainingStream, stream
+from detectors.data.process_loader import PREFETCH, ProcessLoader, limit_threads
 from detectors.data.sample import FIRST_LABEL, Sample
 from detectors.data.shard_set import ShardSet
-from detectors.data.source import Source
-from detectors.training.schedule import Plan
+from detectors.data.source import ImageSource
+from detectors.training.schedule import Schedule
 
 
 class Batch(NamedTuple):
@@ -32,7 +32,7 @@ class Batch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class View:
+class InputSettings:
     """How images are shown to the network. masks: whether targets need them."""
 
     width: int
@@ -45,7 +45,7 @@ class View:
 class TrainingImages(Dataset[Any]):
     """Draws to samples: a pure function of (seed, position), so that any worker may make any of them."""
 
-    def __init__(self, sources: tuple[Source, ...], plan: Plan, view: View) -> None:
+    def __init__(self, sources: tuple[ImageSource, ...], plan: Schedule, view: InputSettings) -> None:
         self.sources, self.plan, self.view = sources, plan, view
         self._ahead: dict[int, tuple[int, ...]] = {}
 
@@ -61,14 +61,14 @@ class TrainingImages(Dataset[Any]):
         view = self.view
         self._fetch_ahead(draw)
         sample = self.sources[draw.source].read_sample(draw.image, masks=view.masks)
-        rng = stream(view.seed, Purpose.AUGMENT, draw.position)
+        rng = stream(view.seed, TrainingStream.AUGMENT, draw.position)
         return augment(
             sample, self._partners(draw), settings=view.augment, width=view.width, height=view.height, rng=rng
         )
 
     def _partners(self, draw: Draw) -> list[Callable[[], Sample]]:
         """Other images for mosaic and copy-paste, from the same mix, read only where they are used."""
-        rng = stream(self.view.seed, Purpose.PARTNERS, draw.position)
+        rng = stream(self.view.seed, TrainingStream.PARTNERS, draw.position)
         shares = self.plan.shares_at(draw.position)
         mix, offset = self.plan.mix_at(draw.position)
         partners: list[Callable[[], Sample]] = []
@@ -91,7 +91,7 @@ class TrainingImages(Dataset[Any]):
 class PlannedBatches(Sampler[list[Draw]]):
     """The batches of one process: every step takes `batch` samples for each of `world` processes."""
 
-    def __init__(self, plan: Plan, *, batch: int, start_step: int, rank: int, world: int) -> None:
+    def __init__(self, plan: Schedule, *, batch: int, start_step: int, rank: int, world: int) -> None:
         self.plan, self.batch, self.start_step, self.rank, self.world = plan, batch, start_step, rank, world
 
     def __len__(self) -> int:
@@ -111,7 +111,7 @@ def training_loader(dataset: TrainingImages, batches: PlannedBatches, *, workers
         num_workers=workers,
         collate_fn=collate,
         pin_memory=pin,
-        worker_init_fn=calm_worker,
+        worker_init_fn=limit_threads,
         prefetch_factor=PREFETCH if workers else None,
     )
 

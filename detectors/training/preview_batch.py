@@ -7,11 +7,11 @@ from pathlib import Path
 from rich.console import Console
 
 from detectors.augment import preset
-from detectors.data.batch_sheet import draw_batch
 from detectors.data.mix import Shares, realised
+from detectors.data.plot_batch import plot_batch
 from detectors.data.prepare import prepare_training
 from detectors.data.settings import DataSettings
-from detectors.training.loader import TrainingImages, View
+from detectors.training.loader import InputSettings, TrainingImages
 from detectors.training.settings import TrainSettings
 from detectors.training.setup import make_plan
 
@@ -36,11 +36,11 @@ def preview_training(
     settings = TrainSettings(data=data_settings, out=out.parent, mix=mix, augment=augment, seed=seed)
     data = prepare_training(data_settings, seed=seed, tell=tell)
     plan = make_plan(settings, data)
-    images = TrainingImages(data.sources, plan, View(width, height, preset(augment), masks=False, seed=seed))
+    images = TrainingImages(data.sources, plan, InputSettings(width, height, preset(augment), masks=False, seed=seed))
     draws = list(plan.draws(0, count))
     samples = [images.make(draw) for draw in draws]
     names = settings.source_names
     captions = [f"{names[draw.source]}: {Path(data.sources[draw.source].locate(draw.image)).name}" for draw in draws]
-    draw_batch(samples, captions, data.classes.names, out)
+    plot_batch(samples, captions, data.classes.names, out)
     tell(f"mix: {realised({name: sum(names[d.source] == name for d in draws) for name in names})}")
     return out

@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from rich.console import Console
 
 from assets.errors import SynthError
-from assets.files.atomic import lock_folder, remove_leftovers, write_whole
+from assets.files.atomic import lock_folder, remove_leftovers, write_atomic
 from assets.files.json_input import read_json_object
 from assets.files.models import read_model
 from assets.interrupt import stop_on_signals
@@ -34,13 +34,13 @@ from detectors.data.prepare import TrainingData, prepare_training
 from detectors.device import is_first_process, loader_processes, pick_device
 from detectors.models import build_model, detector_module
 from detectors.models.spec import ModelSpec
-from detectors.training.guards import SAVE_KEPT, OwnSignals, calm, own_interrupts, told_memory
-from detectors.training.keeper import Identity, Keeper, Record, restore_learner, training_state
-from detectors.training.learner import Learner
-from detectors.training.loader import PlannedBatches, TrainingImages, View, training_loader
-from detectors.training.schedule import Plan
+from detectors.training.callback import History, Identity, TrainingCallback, restore_learner, training_state
+from detectors.training.guards import SAVE_KEPT, OwnSignals, explain_out_of_memory, own_interrupts, quiet_lightning
+from detectors.training.loader import InputSettings, PlannedBatches, TrainingImages, training_loader
+from detectors.training.schedule import Schedule
 from detectors.training.settings import TrainSettings
 from detectors.training.setup import make_plan, make_spec
+from detectors.training.task import DetectorTask
 
 RATE_BATCH = 16
 
@@ -90,7 +90,7 @@ def _claim_folder(settings: TrainSettings) -> Checkpoint | None:
             "the output folder is not empty and holds no run", where=str(settings.out), hint="give another --out"
         )
     remove_leftovers(settings.out)
-    write_whole(file, json.dumps(settings.to_json(), indent=1).encode() + b"\n")
+    write_atomic(file, json.dumps(settings.to_json(), indent=1).encode() + b"\n")
     return load_checkpoint(last) if last.exists() else None
 
 
@@ -112,13 +112,13 @@ def _open_data(
     if earlier is not None and earlier.classes != data.classes:
         hint = "give another --out to train on the data as it is now"
         raise SynthError("the data has other classes than when the run began", where=str(settings.out), hint=hint)
-    write_whole(settings.out / "data.txt", ("\n".join(lines) + "\n").encode())
+    write_atomic(settings.out / "data.txt", ("\n".join(lines) + "\n").encode())
     for images in data.sources:
         save_source(images, settings.out / "data" / images.name)
     if data.validation is not None:
         save_images(data.validation, settings.out / "data" / "validation")
     head = {"sources": [images.name for images in data.sources], "real": data.validates_on_real, "hashes": data.hashes}
-    write_whole(settings.out / "data" / "sets.json", json.dumps(head).encode())
+    write_atomic(settings.out / "data" / "sets.json", json.dumps(head).encode())
     return data
 
 
@@ -147,7 +147,7 @@ def _train(
     )
     workers = settings.workers if settings.workers is not None else loader_processes(settings.devices)
     identity = Identity(settings, spec, data.classes, data.hashes)
-    keeper = Keeper(identity, data.validation, Record(), progress, workers=workers)
+    keeper = TrainingCallback(identity, data.validation, History(), progress, workers=workers)
     if state is not None:
         keeper.restore(state)
         if keeper.record.stopped or learner.step >= plan.steps:
@@ -155,9 +155,9 @@ def _train(
             return _summary(settings, learner, keeper, 0.0)
         console.print(f"going on from step {learner.step} of {plan.steps}", highlight=False)
     _describe(console, settings, spec, plan)
-    with calm():
+    with quiet_lightning():
         trainer = _make_trainer(settings, keeper)
-    view = View(
+    view = InputSettings(
         spec.width, spec.height, preset(settings.augment), detector_module(spec.detector).NEEDS_MASKS, settings.seed
     )
     batches = PlannedBatches(
@@ -173,15 +173,15 @@ def _train(
     with (
         stop_on_signals(SAVE_KEPT, step="this step" if is_first_process() else "") as keeper.stop,
         progress,
-        calm(),
-        told_memory(settings.batch, spec.width, spec.height),
+        quiet_lightning(),
+        explain_out_of_memory(settings.batch, spec.width, spec.height),
         own_interrupts(),
     ):
         trainer.fit(learner, loader)
     return _summary(settings, learner, keeper, time.monotonic() - began)
 
 
-def _resume(learner: Learner, earlier: Checkpoint, spec: ModelSpec, settings: TrainSettings) -> DetectorTraining:
+def _resume(learner: DetectorTask, earlier: Checkpoint, spec: ModelSpec, settings: TrainSettings) -> DetectorTraining:
     """Puts an earlier call's state into the learner. Raises SynthError where it is damaged or of another network."""
     where = str(settings.out / LAST)
     if earlier.spec != spec:
@@ -197,10 +197,10 @@ def _make_learner(
     console: Console,
     data: TrainingData,
     spec: ModelSpec,
-    plan: Plan,
+    plan: Schedule,
     start: Checkpoint | None,
     earlier: Checkpoint | None,
-) -> Learner:
+) -> DetectorTask:
     # Only the start of the network is drawn here; every step has a chance of its own.
     torch.manual_seed(settings.seed)
     model = build_model(spec)
@@ -215,7 +215,7 @@ def _make_learner(
     rate = settings.learning_rate or detector_module(spec.detector).LEARNING_RATE * math.sqrt(
         settings.batch / RATE_BATCH
     )
-    learner = Learner(
+    learner = DetectorTask(
         model,
         plan,
         data.sources,
@@ -234,7 +234,7 @@ def pretrained_norms(fitted: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in names if name.startswith("backbone."))
 
 
-def _make_trainer(settings: TrainSettings, keeper: Keeper) -> L.Trainer:
+def _make_trainer(settings: TrainSettings, keeper: TrainingCallback) -> L.Trainer:
     gpu = pick_device(settings.device).type == "cuda"
     logs = settings.out / "logs"
     return L.Trainer(
@@ -255,7 +255,7 @@ def _make_trainer(settings: TrainSettings, keeper: Keeper) -> L.Trainer:
     )
 
 
-def _describe(console: Console, settings: TrainSettings, spec: ModelSpec, plan: Plan) -> None:
+def _describe(console: Console, settings: TrainSettings, spec: ModelSpec, plan: Schedule) -> None:
     names = settings.source_names
     backbone = f" on {spec.backbone}" if spec.backbone else ""
     console.print(
@@ -270,7 +270,7 @@ def _describe(console: Console, settings: TrainSettings, spec: ModelSpec, plan: 
         )
 
 
-def _summary(settings: TrainSettings, learner: Learner, keeper: Keeper, seconds: float) -> TrainSummary:
+def _summary(settings: TrainSettings, learner: DetectorTask, keeper: TrainingCallback, seconds: float) -> TrainSummary:
     best = max(keeper.record.rows, key=lambda row: row.get("AP", row["step"]), default={})
     rate = keeper.images / keeper.worked if keeper.worked else 0.0
     return TrainSummary(

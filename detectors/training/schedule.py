@@ -10,7 +10,7 @@ from typing import Literal
 from assets.errors import SynthError
 from detectors.data.mix import Draw, Mix, Windows
 
-Schedule = Literal["mix", "finetune", "mix+finetune", "adapt"]
+ScheduleName = Literal["mix", "finetune", "mix+finetune", "adapt"]
 # "adapt" is fine-tuning alone, from a trained detector.
 SCHEDULES = ("mix", "finetune", "mix+finetune", "adapt")
 # Fine-tuning at the full rate forgets what the synthetic images taught.
@@ -32,7 +32,7 @@ class Phase:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Schedule:
     """Phases in their order. counts: images of each source. samples: drawn per step by all processes together.
 
     windows: of the sources that lie in shards, by their place.

@@ -12,7 +12,7 @@ from detectors.augment import PRESETS
 from detectors.data.mix import Shares
 from detectors.data.settings import REAL, DataSettings
 from detectors.models import DETECTORS, detector_module
-from detectors.training.schedule import SCHEDULES, Schedule
+from detectors.training.schedule import SCHEDULES, ScheduleName
 
 Freeze = Literal["none", "backbone"]
 # Of real photographs in a mix: published gains are the greatest between 5 and 20 %.
@@ -35,7 +35,7 @@ class TrainSettings:
     data: DataSettings
     out: Path
     mix: Shares = ()
-    schedule: Schedule = "mix"
+    schedule: ScheduleName = "mix"
     detector: str = "fasterrcnn_mobilenet"
     backbone: str | None = None
     weights: str = "imagenet"

@@ -13,12 +13,12 @@ from detectors.data.prepare import TrainingData
 from detectors.data.shard_set import ShardSet
 from detectors.models import detector_module
 from detectors.models.spec import ModelSpec
-from detectors.training.schedule import FINETUNE_RATE, Phase, Plan, finetune_shares, without_real
+from detectors.training.schedule import FINETUNE_RATE, Phase, Schedule, finetune_shares, without_real
 from detectors.training.settings import TrainSettings
 
 # Sides that every stage of a network can halve five times.
 STRIDE = 32
-LEAST_EPOCH_STEPS = 10
+MIN_EPOCH_STEPS = 10
 # Photos are few: an epoch of adaptation goes through them so often.
 PHOTO_PASSES = 10
 
@@ -75,7 +75,7 @@ def _check_masks(data: TrainingData, detector: str) -> None:
         raise SynthError(f"{detector} learns from masks", problems=problems, hint=hint)
 
 
-def make_plan(settings: TrainSettings, data: TrainingData) -> Plan:
+def make_plan(settings: TrainSettings, data: TrainingData) -> Schedule:
     """Phases of the schedule in steps."""
     names = settings.source_names
     counts = tuple(len(images) for images in data.sources)
@@ -87,14 +87,14 @@ def make_plan(settings: TrainSettings, data: TrainingData) -> Plan:
     tuned = finetune_shares(shares, settings.replay)
     if settings.schedule == "adapt":
         images = settings.epoch_images or math.ceil(PHOTO_PASSES * counts[-1] / tuned[-1])
-        per_epoch = max(math.ceil(images / settings.batch), LEAST_EPOCH_STEPS)
+        per_epoch = max(math.ceil(images / settings.batch), MIN_EPOCH_STEPS)
         phases = [Phase("finetune", settings.epochs * per_epoch, tuned, FINETUNE_RATE)]
-        return Plan(tuple(phases), counts, settings.batch, per_epoch, settings.seed, windows)
+        return Schedule(tuple(phases), counts, settings.batch, per_epoch, settings.seed, windows)
     images = settings.epoch_images or sum(counts[: len(settings.data.synthetic)]) or counts[-1]
-    per_epoch = max(math.ceil(images / settings.batch), LEAST_EPOCH_STEPS)
+    per_epoch = max(math.ceil(images / settings.batch), MIN_EPOCH_STEPS)
     main = ("synthetic", without_real(shares)) if settings.schedule == "finetune" else ("mix", shares)
     phases = [Phase(main[0], settings.epochs * per_epoch, main[1])]
     if settings.schedule != "mix":
         epochs = settings.finetune_epochs or max(1, settings.epochs // 4)
         phases.append(Phase("finetune", epochs * per_epoch, tuned, FINETUNE_RATE))
-    return Plan(tuple(phases), counts, settings.batch, per_epoch, settings.seed, windows)
+    return Schedule(tuple(phases), counts, settings.batch, per_epoch, settings.seed, windows)

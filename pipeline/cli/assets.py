@@ -39,7 +39,7 @@ def assets_build(
     itself: building ahead tells what is wrong with the pictures before a long run.
     """
     from assets.interrupt import exit_code, stop_on_signals
-    from pipeline.products.build import build_assets, draw_built, print_build
+    from pipeline.products.build import build_assets, plot_built, print_build
     from pipeline.run.progress import Reporter
     from pipeline.run.settings import default_cache
 
@@ -52,7 +52,7 @@ def assets_build(
     if summary.interrupted:
         sys.exit(exit_code())
     if sheet is not None and not summary.failures:
-        reporter.say(f"wrote {draw_built(sku_list, folder, sheet, limit=limit, keys=keys)}")
+        reporter.say(f"wrote {plot_built(sku_list, folder, sheet, limit=limit, keys=keys)}")
     sys.exit(1 if summary.failures else 0)
 
 

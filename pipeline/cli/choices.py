@@ -82,7 +82,7 @@ class Known(click.ParamType):
         return [*found, *([CompletionItem(incomplete, type="file")] if self.free else [])]
 
 
-class Recipe(Known):
+class RecipeChoice(Known):
     """A recipe's name or a YAML file, with a share of the scenes where several are given: tabletop:0.7."""
 
     def __init__(self) -> None:

@@ -35,11 +35,11 @@ def data() -> None:
 @output_options
 def pack(source: Path, place: str, shard_images: int, spool: Path | None) -> None:
     """Write the COCO data set SOURCE (folder or JSON) as shards at PLACE; the same command again goes on."""
-    from dataset.storage.retry import PatientPlace
+    from dataset.storage.retry import RetryingPath
     from pipeline.shards.pack import pack_data
 
     console = open_console()
-    _run(lambda: pack_data(source, PatientPlace(place), console, shard_images=shard_images, spool=spool), "packed")
+    _run(lambda: pack_data(source, RetryingPath(place), console, shard_images=shard_images, spool=spool), "packed")
 
 
 @data.command("unpack")
@@ -49,11 +49,11 @@ def pack(source: Path, place: str, shard_images: int, spool: Path | None) -> Non
 @output_options
 def unpack(place: str, folder: Path, split: str | None) -> None:
     """Write the shards at PLACE as an ordinary COCO data set into FOLDER."""
-    from dataset.storage.retry import PatientPlace
+    from dataset.storage.retry import RetryingPath
     from pipeline.shards.unpack import unpack_data
 
     console = open_console()
-    _run(lambda: unpack_data(PatientPlace(place), folder, console, split=split), "unpacked")
+    _run(lambda: unpack_data(RetryingPath(place), folder, console, split=split), "unpacked")
 
 
 @data.command("merge")
@@ -62,11 +62,11 @@ def unpack(place: str, folder: Path, split: str | None) -> None:
 @output_options
 def merge(places: tuple[str, ...], out: str) -> None:
     """Write the sharded sets at PLACES as one at OUT: one category for each SKU, no id twice."""
-    from dataset.storage.retry import PatientPlace
+    from dataset.storage.retry import RetryingPath
     from pipeline.shards.merge import merge_data
 
     console = open_console()
-    _run(lambda: merge_data([PatientPlace(place) for place in places], PatientPlace(out), console), "merged")
+    _run(lambda: merge_data([RetryingPath(place) for place in places], RetryingPath(out), console), "merged")
 
 
 @data.command("stats")

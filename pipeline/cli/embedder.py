@@ -133,11 +133,11 @@ def evaluate(run: Path, **options: Any) -> None:
     \b
     synth embedder evaluate runs/embedder --gallery-data data/synth --query-data data/real
     """
-    from detectors.recognition.embedder.evaluate import EvaluateSettings, evaluate_embedder
+    from detectors.recognition.embedder.evaluate import EmbedderEvaluateSettings, evaluate_embedder
 
     choice = _choice(options)
     names = ("gallery", "queries", "threshold_data", "views", "out", "images", "skip_bad", "workers", "device", "seed")
-    settings = EvaluateSettings(run=run, choice=choice, **{name: options[name] for name in names})
+    settings = EmbedderEvaluateSettings(run=run, choice=choice, **{name: options[name] for name in names})
     report(evaluate_embedder(settings, open_console()), without=("keys", "skus", "confusions"))
 
 

@@ -134,10 +134,10 @@ def job_status(place: str, watch: bool, as_text: bool) -> None:
 @click.argument("place")
 def job_cancel(place: str) -> None:
     """Ask the job at PLACE to end, wherever it runs; 'resume' goes on with it."""
-    from dataset.storage.place import Place
+    from dataset.storage.path import StoragePath
     from pipeline.jobs.status import cancel_job
 
-    click.echo(cancel_job(Place(place)))
+    click.echo(cancel_job(StoragePath(place)))
 
 
 @job.command("index")
@@ -152,14 +152,14 @@ def job_index(place: str) -> None:
 
 
 def _settings_at(place: str, folder: Path) -> Any:
-    from dataset.storage.place import Place
+    from dataset.storage.path import StoragePath
     from pipeline.jobs.settings import read_settings
 
-    return read_settings(Place(place), folder / "recipe.yaml")
+    return read_settings(StoragePath(place), folder / "recipe.yaml")
 
 
 def _settings(options: dict[str, Any]) -> Any:
-    from dataset.storage.place import Place
+    from dataset.storage.path import StoragePath
     from pipeline.jobs.settings import JobSettings
     from pipeline.run.settings import BackdropFolders, RunSettings, default_cache
 
@@ -183,7 +183,7 @@ def _settings(options: dict[str, Any]) -> Any:
     )
     own = ("times", "visible", "pixels", "rounds", "shard_scenes", "engine", "address", "cpus", "gpus")
     given = {name: options[name] for name in own if options.get(name) is not None}
-    return JobSettings(render, Place(options["out"]), **given)
+    return JobSettings(render, StoragePath(options["out"]), **given)
 
 
 def _workers(options: dict[str, Any]) -> int:

@@ -12,7 +12,7 @@ import click
 from pipeline.cli.choices import AUGMENT, DETECTOR, METHOD, SCHEDULE, WEIGHTS
 from pipeline.cli.command import Command
 from pipeline.cli.output import open_console, output_options, report
-from pipeline.cli.types import ANY_PATH, EXISTING_FOLDER, DataPath, Mix, NamedPath, Size
+from pipeline.cli.types import ANY_PATH, EXISTING_FOLDER, DataPath, MixShares, NamedPath, Size
 
 EXISTING = click.Path(exists=True, path_type=Path)
 
@@ -54,7 +54,7 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
             default=20.0,
             help="GB of disk for shards that are read from elsewhere.",
         ),
-        click.option("--mix", type=Mix(), help="Shares by source, the rest is synthetic.  [default: real:0.2]"),
+        click.option("--mix", type=MixShares(), help="Shares by source, the rest is synthetic.  [default: real:0.2]"),
     )
     return _with(options, command)
 

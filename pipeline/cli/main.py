@@ -310,16 +310,16 @@ def _verify(
 ) -> VerifyReport:
     from dataset.layout import Layout
     from dataset.shards.index import has_index
-    from dataset.storage.place import Place
+    from dataset.storage.path import StoragePath
     from pipeline.run.settings import default_cache
     from pipeline.verify.coco import verify_coco
     from pipeline.verify.folder import verify_dataset
     from pipeline.verify.job import JobSources
     from pipeline.verify.shards import verify_shards
 
-    if has_index(Place(place)):
+    if has_index(StoragePath(place)):
         sources = JobSources(sample, sku_list, cache or default_cache()) if sample else None
-        return verify_shards(Place(place), console, workers=workers, sources=sources, stop=stop)
+        return verify_shards(StoragePath(place), console, workers=workers, sources=sources, stop=stop)
     path = Path(place)
     if not Layout(path).info.exists():
         return verify_coco(path, images=images, stop=stop)

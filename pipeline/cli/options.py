@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from assets.catalog.sku_lists import sku_source
-from pipeline.cli.choices import BACKEND, PRESET, Recipe
+from pipeline.cli.choices import BACKEND, PRESET, RecipeChoice
 from pipeline.cli.types import EXISTING_FILE, EXISTING_FOLDER
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -30,7 +30,7 @@ def with_options(*options: Decorator) -> Decorator:
 recipe_options = with_options(
     click.option(
         "--recipe",
-        type=Recipe(),
+        type=RecipeChoice(),
         multiple=True,
         default=("tabletop",),
         help="How scenes are arranged; several share them: --recipe tabletop:0.7 --recipe scatter:0.3.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from dataset.storage.place import Place
+    from dataset.storage.path import StoragePath
 
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -80,7 +80,7 @@ class Workers(click.ParamType):
         return int(value)
 
 
-class Mix(click.ParamType):
+class MixShares(click.ParamType):
     """real:0.2,scatter:0.3."""
 
     name = "NAME:SHARE,..."
@@ -103,13 +103,13 @@ class DataPath(click.ParamType):
 
     name = "PATH|PLACE"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | Place:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | StoragePath:
         if not isinstance(value, str):
             return value
         if "://" in value:
-            from dataset.storage.place import Place
+            from dataset.storage.path import StoragePath
 
-            return Place(value)
+            return StoragePath(value)
         if not Path(value).exists():
             self.fail(f"{value!r} does not exist", param, ctx)
         return Path(value)
@@ -120,7 +120,9 @@ class NamedPath(click.ParamType):
 
     name = "[NAME=]PATH"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Path | Place]:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Path | StoragePath]:
         if isinstance(value, tuple):
             return value
         name, equals, path = str(value).partition("=")

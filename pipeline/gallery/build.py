@@ -16,12 +16,12 @@ from assets.catalog.load import load_catalog
 from assets.catalog.sku_lists import SkuSource
 from assets.catalog.types import Catalog
 from assets.errors import SynthError
-from assets.files.atomic import sweep_cache, write_whole
+from assets.files.atomic import sweep_cache, write_atomic
 from assets.files.identity import first_named
 from assets.plurals import count_of
-from detectors.recognition.gallery.embedders import embedder_path, keep_embedder, note_of_run
+from detectors.recognition.gallery.embedders import embedder_info_of_run, embedder_path, keep_embedder
 from detectors.recognition.gallery.open import Gallery, open_gallery
-from detectors.recognition.gallery.versions import EmbedderNote, Precision, current_version, is_gallery, write_gallery
+from detectors.recognition.gallery.versions import EmbedderInfo, Precision, current_version, is_gallery, write_gallery
 from pipeline.gallery.digest import digest_skus
 from pipeline.gallery.photos import with_photos
 from pipeline.gallery.render import make_results, plan_folder
@@ -45,7 +45,7 @@ FAILURES = "failures.jsonl"
 
 
 @dataclass(frozen=True)
-class BuildSettings:
+class GalleryBuildSettings:
     """What a gallery is to be made of. embedder: a run or checkpoint; None for the gallery's own.
 
     workers: processes that render and embed. precision: of the stored vectors. index: of INDEXES. task_skus: that a
@@ -66,7 +66,7 @@ class BuildSettings:
 
 
 def build_gallery(
-    settings: BuildSettings, console: Console, *, stop: Callable[[int], bool] = never_stop
+    settings: GalleryBuildSettings, console: Console, *, stop: Callable[[int], bool] = never_stop
 ) -> GallerySummary:
     """A version with every SKU of the list, rendered and embedded, in use once it is complete.
 
@@ -96,7 +96,7 @@ def build_gallery(
 
 
 def add_to_gallery(
-    settings: BuildSettings,
+    settings: GalleryBuildSettings,
     console: Console,
     *,
     keys: Sequence[str] = (),
@@ -115,7 +115,7 @@ def add_to_gallery(
         _check_views(parent)
         held, note = parent.manifest, parent.manifest.embedder
         if settings.embedder is not None:
-            parent.check_embedder(note_of_run(settings.embedder).fingerprint, str(settings.embedder))
+            parent.check_embedder(embedder_info_of_run(settings.embedder).fingerprint, str(settings.embedder))
         settings = replace(settings, views=held.views, precision=held.precision)
         digests = digest_skus(catalog, keys or catalog.keys, cache=settings.cache)
         digests = {key: digest for key, digest in digests.items() if _digest_in(parent, key) != digest}
@@ -159,8 +159,8 @@ def remove_from_gallery(folder: Path, keys: Sequence[str]) -> GallerySummary:
 class _Work:
     """The rendering of one command, in a folder of its own inside the gallery."""
 
-    settings: BuildSettings
-    note: EmbedderNote
+    settings: GalleryBuildSettings
+    note: EmbedderInfo
     console: Console
     stop: Callable[[int], bool]
     lock: int
@@ -193,7 +193,7 @@ class _Work:
     def tidy(self, results: Sequence[TaskResult]) -> None:
         """Once the version is in use: notes which SKUs failed, and takes the results away."""
         lines = [json.dumps({"sku": key, "reason": reason}) for result in results for key, reason in result.failed]
-        write_whole(self.settings.out / FAILURES, "".join(f"{line}\n" for line in lines).encode())
+        write_atomic(self.settings.out / FAILURES, "".join(f"{line}\n" for line in lines).encode())
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -205,14 +205,14 @@ def _check_unchanged(before: Mapping[str, str], now: Mapping[str, str]) -> None:
         raise SynthError(what, problems=first_named(changed), hint=hint)
 
 
-def _settle_embedder(settings: BuildSettings, parent: Gallery | None) -> EmbedderNote:
+def _settle_embedder(settings: GalleryBuildSettings, parent: Gallery | None) -> EmbedderInfo:
     """Which embedder a gallery is built with; one that is given is kept in its folder."""
     if settings.embedder is None:
         if parent is None:
             hint = "give --embedder RUN, of 'synth embedder train'"
             raise SynthError("a new gallery needs an embedder", where=str(settings.out), hint=hint)
         return parent.manifest.embedder
-    note = note_of_run(settings.embedder)
+    note = embedder_info_of_run(settings.embedder)
     keep_embedder(settings.out, settings.embedder, note.fingerprint)
     return note
 

@@ -23,7 +23,7 @@ from assets.catalog.load import load_catalog
 from assets.catalog.sku_lists import SkuSource
 from assets.catalog.types import Catalog
 from assets.errors import SynthError
-from assets.files.atomic import lock_folder, sweep_cache, write_whole
+from assets.files.atomic import lock_folder, sweep_cache, write_atomic
 from assets.files.json_input import read_json_object
 from assets.files.source_pins import SourcePins
 from assets.library import Library, check_sources
@@ -33,12 +33,12 @@ from assets.plurals import count_of
 from assets.progress import StepProgress, duration_text
 from pipeline.workers.disk_errors import takes_no_more
 from pipeline.workers.pool import never_stop, run_scenes
-from pipeline.workers.process import Job
+from pipeline.workers.process import SceneFunctions
 from render.views import VIEWS_FORMAT
 
 if TYPE_CHECKING:
     from render.backends import Backend
-    from render.views import View
+    from render.views import ProductView
 
 TASK_SKUS = 16
 QUALITY = 92
@@ -46,7 +46,7 @@ COCO = Path("annotations/instances_train.json")
 ABOUT = "dataset.json"
 # What the products were made from.
 SOURCES = "sources.jsonl"
-MOST_TOLD = 10
+MAX_TOLD = 10
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class CropSummary:
 
 
 @dataclass
-class _Worker:
+class _CropWorker:
     """What one process keeps from task to task."""
 
     library: Library
@@ -88,7 +88,7 @@ class _Worker:
     ids: CategoryIds
 
 
-_worker: _Worker | None = None
+_worker: _CropWorker | None = None
 
 
 def write_views(settings: CropSettings, console: Console, *, stop: Callable[[int], bool] = never_stop) -> CropSummary:
@@ -139,7 +139,7 @@ def start_worker(settings: CropSettings) -> None:
 
     cv2.setNumThreads(1)
     library, backend = open_studio(settings.sku_list, settings.cache, SourcePins(settings.out / SOURCES))
-    _worker = _Worker(library, backend, ids_of(library.catalog))
+    _worker = _CropWorker(library, backend, ids_of(library.catalog))
 
 
 def make_views(settings: CropSettings, index: int) -> tuple[int, int]:
@@ -164,11 +164,11 @@ def make_views(settings: CropSettings, index: int) -> tuple[int, int]:
             failed.append((key, f"{type(error).__name__}: {error}"))
     file = labels_path(settings.out, index)
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(file, json.dumps({"pictures": fragments, "failed": failed}, allow_nan=False).encode())
+    write_atomic(file, json.dumps({"pictures": fragments, "failed": failed}, allow_nan=False).encode())
     return len(fragments), len(fragments) // settings.views
 
 
-def _write(out: Path, number: int, key: str, view: int, made: View) -> dict[str, Any]:
+def _write(out: Path, number: int, key: str, view: int, made: ProductView) -> dict[str, Any]:
     """Stores one picture; its labels."""
     from PIL import Image
 
@@ -181,7 +181,7 @@ def _write(out: Path, number: int, key: str, view: int, made: View) -> dict[str,
     file.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     Image.fromarray(made.picture).save(buffer, "JPEG", quality=QUALITY, subsampling=0)
-    write_whole(file, buffer.getvalue())
+    write_atomic(file, buffer.getvalue())
     height, width = made.coverage.shape
     x0, y0, x1, y1 = (int(edge) for edge in made.box)
     mask = MaskCrop(x0, y0, made.coverage[y0:y1, x0:x1] >= 128)
@@ -198,7 +198,7 @@ def _write(out: Path, number: int, key: str, view: int, made: View) -> dict[str,
     return {"image": image, "annotations": [annotation]}
 
 
-JOB = Job(make_views, start_worker)
+JOB = SceneFunctions(make_views, start_worker)
 
 
 def _run(
@@ -247,7 +247,7 @@ def _check_folder(settings: CropSettings, catalog: Catalog) -> None:
     about = {"views_format": VIEWS_FORMAT, "views": settings.views, "side": settings.side, "catalog": catalog.hash}
     file = settings.out / ABOUT
     if not file.exists():
-        write_whole(file, (json.dumps(about, indent=1) + "\n").encode())
+        write_atomic(file, (json.dumps(about, indent=1) + "\n").encode())
     elif read_json_object(file, DATASET_JSON, ABOUT, hint="give another --out") != about:
         hint = "give another --out, or the list and the options that it was made with"
         raise SynthError("the folder holds other views", where=str(settings.out), hint=hint)
@@ -258,7 +258,7 @@ def print_summary(console: Console, summary: CropSummary) -> None:
     pace = f", {summary.made / summary.seconds * 60:,.0f} SKUs/min" if summary.made and summary.seconds else ""
     words = f"{count_of(summary.made, 'SKU', spec=',')} rendered in {duration_text(summary.seconds)}{pace}"
     console.print(words, highlight=False)
-    for key, reason in summary.failed[:MOST_TOLD]:
+    for key, reason in summary.failed[:MAX_TOLD]:
         console.print(f"  - {key}: {reason}", style="red", highlight=False, markup=False)
     if summary.failed:
         console.print(f"{count_of(len(summary.failed), 'SKU')} could not be rendered", highlight=False)

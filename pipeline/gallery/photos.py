@@ -16,11 +16,11 @@ from assets.limits import GALLERY_PHOTOS
 from dataset.pictures import read_picture
 from dataset.review_csv import BY_PEOPLE, Reviewed, ReviewedBox, missing_pictures, read_reviewed
 from detectors.recognition.embedder.crops import prepare_crop
-from detectors.recognition.gallery.embedders import embedder_of, embedder_path, load_on_one_thread, note_of
+from detectors.recognition.gallery.embedders import embedder_info, embedder_path, load_embedder_of, load_on_one_thread
 from detectors.recognition.gallery.open import Gallery, open_gallery
 from detectors.recognition.gallery.parts import GallerySku
 from detectors.recognition.gallery.photos import keep_photo, read_photo
-from detectors.recognition.gallery.versions import EmbedderNote, write_gallery
+from detectors.recognition.gallery.versions import EmbedderInfo, write_gallery
 from pipeline.gallery.version import Kind, Record, join_small, make_manifest, parts_without, publish, write_parts
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def add_photos(
     with write_gallery(folder):
         parent = open_gallery(folder)
         _check(parent, reviewed, rows, images)
-        look = embedder_of(parent, embedder, device=device)
+        look = load_embedder_of(parent, embedder, device=device)
         crops = _crops(reviewed, rows, images, look.margin)
         fresh = _new_photos(parent, ((sku, keep_photo(folder, crop)) for sku, crop in crops))
         if not fresh:
@@ -67,7 +67,7 @@ def add_photos(
 
 
 def with_photos(
-    records: Iterable[Record], parent: Gallery | None, note: EmbedderNote, *, device: str
+    records: Iterable[Record], parent: Gallery | None, note: EmbedderInfo, *, device: str
 ) -> Iterator[Record]:
     """SKUs rendered anew, with the photographs that the version before has of them.
 
@@ -83,7 +83,7 @@ def with_photos(
             seen = parent.vectors(parent.rows_of(parent.positions[sku.sku])[-len(photos) :])
         else:
             embedder = embedder or load_on_one_thread(embedder_path(parent.folder, note.fingerprint), device=device)
-            assert note_of(embedder) == note
+            assert embedder_info(embedder) == note
             seen = embedder.embed(read_photo(parent.folder, digest) for digest in photos)
         yield replace(sku, rows=sku.rows + len(photos), photos=photos), np.concatenate([vectors, seen]), front
 

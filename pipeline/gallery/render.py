@@ -23,11 +23,11 @@ from pipeline.gallery.task import (
     write_plan,
 )
 from pipeline.workers.pool import run_scenes
-from pipeline.workers.process import Job
+from pipeline.workers.process import SceneFunctions
 from render.views import VIEWS_FORMAT
 
 WORK = "work"
-JOB = Job(make_task, start_worker)
+JOB = SceneFunctions(make_task, start_worker)
 
 
 def plan_folder(

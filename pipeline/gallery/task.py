@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from assets.catalog.sku_lists import SkuSource
 from assets.errors import SynthError
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.files.json_input import read_json_object
 from assets.limits import DATASET_JSON
 from assets.machine import usable_cores
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from assets.library import Library
     from detectors.recognition.embedder.load import Embedder
     from render.backends import Backend
-    from render.views import View
+    from render.views import ProductView
 
 # SKUs that a worker is handed at a time: a few seconds of work, lost at most where a process is killed. What is
 # embedded together follows from it alone, so that the same vectors come out of any number of workers.
@@ -86,7 +86,7 @@ class TaskResult:
 
 
 @dataclass
-class _Worker:
+class _GalleryWorker:
     """What one process keeps from task to task."""
 
     keys: list[str]
@@ -95,13 +95,13 @@ class _Worker:
     embedder: Embedder
 
 
-_worker: _Worker | None = None
+_worker: _GalleryWorker | None = None
 
 
 def write_plan(folder: Path, keys: Sequence[str]) -> None:
     """The SKUs to be made, for the workers."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / PLAN, json.dumps(list(keys)).encode())
+    write_atomic(folder / PLAN, json.dumps(list(keys)).encode())
 
 
 def result_path(folder: Path, index: int) -> Path:
@@ -130,7 +130,7 @@ def start_worker(task: GalleryTask) -> None:
     embedder = load_on_one_thread(task.embedder, device=task.device)
     library, backend = open_studio(task.sku_list, task.cache)
     keys = json.loads((task.out / PLAN).read_bytes())
-    _worker = _Worker(keys, library, backend, embedder)
+    _worker = _GalleryWorker(keys, library, backend, embedder)
 
 
 def make_task(task: GalleryTask, index: int) -> tuple[int, int]:
@@ -169,15 +169,15 @@ def make_task(task: GalleryTask, index: int) -> tuple[int, int]:
     vectors = _worker.embedder.embed(crops)
     path, buffer = result_path(task.out, index), io.BytesIO()
     np.save(buffer, vectors, allow_pickle=False)
-    write_whole(path.with_suffix(".npy"), buffer.getvalue())
-    write_whole(path.with_suffix(".fronts"), b"".join(fronts))
+    write_atomic(path.with_suffix(".npy"), buffer.getvalue())
+    write_atomic(path.with_suffix(".fronts"), b"".join(fronts))
     # Last: its presence says that the task is complete.
     about = {"made": made, "fronts": [len(front) for front in fronts], "failed": failed}
-    write_whole(path, json.dumps(about).encode())
+    write_atomic(path, json.dumps(about).encode())
     return len(crops), len(made)
 
 
-def main_face(views: Sequence[View], *, known: bool = False) -> np.ndarray:
+def main_face(views: Sequence[ProductView], *, known: bool = False) -> np.ndarray:
     """The picture by which people know a product: its front, or another side that shows much more of it.
 
     known: the list says where the front is. Where it does not, that of a scan often lies on a narrow side.

@@ -26,7 +26,7 @@ from detectors.recognition.gallery.versions import (
 from pipeline.gallery.build import FAILURES
 from pipeline.gallery.summary import GallerySummary
 
-MOST_TOLD = 10
+MAX_TOLD = 10
 # From this share of rows outside the index on, people are told to build it anew.
 STALE = 0.1
 
@@ -118,7 +118,7 @@ def print_summary(console: Console, summary: GallerySummary) -> None:
     )
     table.add_row("this run", f"{made}{dropped} in {duration_text(summary.seconds)}{pace}")
     console.print(table, highlight=False)
-    for key, reason in summary.failed[:MOST_TOLD]:
+    for key, reason in summary.failed[:MAX_TOLD]:
         console.print(f"  - {key}: {reason}", style="red", highlight=False, markup=False)
     if summary.failed:
         words = f"{count_of(len(summary.failed), 'SKU')} could not be rendered and are not in the gallery"

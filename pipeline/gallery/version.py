@@ -20,7 +20,7 @@ from detectors.recognition.gallery.index import build_index, inherit_index
 from detectors.recognition.gallery.open import Gallery, open_gallery
 from detectors.recognition.gallery.parts import GallerySku, map_vectors, read_front, read_skus, write_part
 from detectors.recognition.gallery.versions import (
-    EmbedderNote,
+    EmbedderInfo,
     Manifest,
     PartEntry,
     Precision,
@@ -33,7 +33,7 @@ from render.views import VIEWS_FORMAT
 # SKUs of a part: 8 views of 512 numbers are 16 MB, and of 170,000 SKUs there are 170 parts.
 PART_SKUS = 1000
 # Parts that hold less than half of what they may, before they are joined: each added SKU makes one.
-MOST_SMALL = 32
+MAX_SMALL = 32
 # A SKU with its vectors and its front as a JPEG.
 Record = tuple[GallerySku, NDArray, bytes]
 
@@ -42,7 +42,7 @@ Record = tuple[GallerySku, NDArray, bytes]
 class Kind:
     """What all vectors of a version have in common. views: per SKU."""
 
-    embedder: EmbedderNote
+    embedder: EmbedderInfo
     views: int
     precision: Precision
 
@@ -116,7 +116,7 @@ def join_small(
 ) -> tuple[tuple[PartEntry, ...], list[Record]]:
     """The parts to keep as they are, and the SKUs of those that have become small, once there are many of them."""
     small = [part for part in parts if (part.skus - len(part.gone)) * 2 < most]
-    if len(small) <= MOST_SMALL:
+    if len(small) <= MAX_SMALL:
         return parts, []
     return tuple(part for part in parts if part not in small), [
         record for part in small for record in _live(folder, part, dim)

@@ -16,7 +16,7 @@ from assets.catalog.types import Catalog
 from assets.errors import SynthError
 from dataset.checksums import write_signed_index
 from dataset.shards.index import Record, coco_name, read_categories, tar_name, write_categories
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from pipeline.jobs.planning.plan import Coverage, deficits
 from pipeline.jobs.planning.store import Plan
 from pipeline.jobs.receipts import Receipt
@@ -36,7 +36,7 @@ class SetCounts:
 
 
 def write_outline(
-    place: Place, plan: Plan, receipts: Mapping[str, Receipt], catalog: Catalog, settings: JobSettings
+    place: StoragePath, plan: Plan, receipts: Mapping[str, Receipt], catalog: Catalog, settings: JobSettings
 ) -> SetCounts:
     """Writes all files that speak for the set as its receipts have it now; a stranger can read it from then on."""
     write_categories(place, job_categories(place, plan, catalog))
@@ -56,7 +56,7 @@ def write_outline(
     )
 
 
-def job_categories(place: Place, plan: Plan, catalog: Catalog) -> list[Record]:
+def job_categories(place: StoragePath, plan: Plan, catalog: Catalog) -> list[Record]:
     """COCO's categories of every SKU that ever was, by id; those that are not listed any more say so.
 
     A name that is in the place's categories already is kept: its shards have it.
@@ -84,7 +84,7 @@ def job_categories(place: Place, plan: Plan, catalog: Catalog) -> list[Record]:
     ]
 
 
-def _dataset_json(place: Place, plan: Plan, catalog: Catalog, settings: JobSettings) -> bytes:
+def _dataset_json(place: StoragePath, plan: Plan, catalog: Catalog, settings: JobSettings) -> bytes:
     from pipeline.run.dataset_info import describe_run
     from pipeline.run.resources import open_backdrops, render_settings
     from render.recipes import load_recipe
@@ -110,7 +110,9 @@ def failure_records(receipts: Mapping[str, Receipt]) -> Iterator[Record]:
             yield {"shard": receipt.shard, **failure.model_dump(mode="json")}
 
 
-def write_summary(place: Place, plan: Plan, coverage: Coverage, counts: SetCounts, settings: JobSettings) -> Record:
+def write_summary(
+    place: StoragePath, plan: Plan, coverage: Coverage, counts: SetCounts, settings: JobSettings
+) -> Record:
     """summary.json: how the set covers the catalogue, with every SKU that lacks appearances, and why."""
     views, times = settings.render.views, plan.current.times
     missing = deficits(plan, coverage, times)
@@ -143,7 +145,7 @@ def _why_short(coverage: Coverage, number: int, views: int) -> Record:
     return {"seen": counted, "why": why if shown else "its scenes failed"}
 
 
-def sweep(place: Place, receipts: Mapping[str, Receipt]) -> None:
+def sweep(place: StoragePath, receipts: Mapping[str, Receipt]) -> None:
     """Deletes files of shards that were revised since, once the index names the newer ones."""
     named = {name(receipt.entry.name) for receipt in receipts.values() for name in (tar_name, coco_name)}
     for folder in ("shards", "annotations"):

@@ -19,19 +19,19 @@ from typing import Any, Literal
 
 from assets.errors import SynthError
 from assets.files.atomic import lock_folder
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 
 DRIVER, CANCELLED = "driver.json", "cancelled"
 BEAT_S = 2.0
 # A driver that has not counted on for so long is gone: it may have to wait for its storage (job_storage.py).
-SILENCE_S = 20.0
+HEARTBEAT_TIMEOUT_S = 20.0
 # Between writing one's own name and reading it again: two that begin at once see each other.
 SETTLE_S = 1.0
 State = Literal["running", "finished", "interrupted", "cancelled", "failed"]
 
 
 @dataclass(frozen=True)
-class Beat:
+class Heartbeat:
     """What a driver says. count: rises as long as it lives. progress: numbers for people."""
 
     host: str
@@ -50,24 +50,26 @@ class Beat:
         return f"process {self.process} on {self.host}"
 
 
-def read_beat(place: Place) -> Beat | None:
+def read_beat(place: StoragePath) -> Heartbeat | None:
     """What the last driver said; None where there was none, or its words are damaged."""
     from assets.files.models import parse_model
     from pipeline.jobs.files import DriverFile
 
     try:
-        return Beat(**parse_model(DriverFile, place.read(DRIVER), "driver.json", place.locate(DRIVER)).model_dump())
+        return Heartbeat(
+            **parse_model(DriverFile, place.read(DRIVER), "driver.json", place.locate(DRIVER)).model_dump()
+        )
     except (FileNotFoundError, SynthError):
         return None
 
 
-def is_alive(place: Place, beat: Beat | None) -> bool:
-    """Whether the driver of `beat` is at work; one on another machine is listened to for up to SILENCE_S."""
+def is_alive(place: StoragePath, beat: Heartbeat | None) -> bool:
+    """Whether the driver of `beat` is at work; one on another machine is listened to for up to HEARTBEAT_TIMEOUT_S."""
     if beat is None or beat.state != "running":
         return False
     if beat.here:
         return _has_process(beat.process)
-    deadline = time.monotonic() + SILENCE_S
+    deadline = time.monotonic() + HEARTBEAT_TIMEOUT_S
     while time.monotonic() < deadline:
         time.sleep(BEAT_S / 4)
         now = read_beat(place)
@@ -76,7 +78,7 @@ def is_alive(place: Place, beat: Beat | None) -> bool:
     return False
 
 
-def is_cancelled(place: Place) -> bool:
+def is_cancelled(place: StoragePath) -> bool:
     """Whether somebody has asked the job to end. Read, not asked for: clients of storages remember what there was."""
     try:
         place.read(CANCELLED)
@@ -99,7 +101,7 @@ class Lease:
     progress: what is told with the next beats. state: what is told at the end. lock: descriptor of a disk's lock.
     """
 
-    def __init__(self, place: Place, lock: int | None) -> None:
+    def __init__(self, place: StoragePath, lock: int | None) -> None:
         self.place, self.lock = place, lock
         self.progress: dict[str, Any] = {}
         self.state: State = "finished"
@@ -133,7 +135,7 @@ class Lease:
 
     def _say(self, state: State) -> None:
         self._count += 1
-        beat = Beat(socket.gethostname(), os.getpid(), self._token, self._count, state, dict(self.progress))
+        beat = Heartbeat(socket.gethostname(), os.getpid(), self._token, self._count, state, dict(self.progress))
         self.place.write(DRIVER, json.dumps(beat.__dict__).encode() + b"\n")
 
     def _beat(self) -> None:
@@ -148,7 +150,7 @@ class Lease:
 
 
 @contextmanager
-def lease_of(place: Place) -> Iterator[Lease]:
+def lease_of(place: StoragePath) -> Iterator[Lease]:
     """The right to drive the job at a place. Raises SynthError that names the driver that has it."""
     if place.local is not None:
         with lock_folder(place.local) as lock:
@@ -174,7 +176,7 @@ def _held(lease: Lease) -> Iterator[Lease]:
         lease.end()
 
 
-def _taken(place: Place, beat: Beat | None) -> SynthError:
+def _taken(place: StoragePath, beat: Heartbeat | None) -> SynthError:
     hint = "wait until it has ended, or end it: 'synth job cancel PLACE'"
     return SynthError(
         "another driver is at work on this job", where=str(place), found=str(beat) if beat else None, hint=hint

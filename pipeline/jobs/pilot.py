@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.interrupt import never
 from assets.machine import usable_cores
 from pipeline.jobs.planning.plan import coverage_of, next_generation, scene_task
 from pipeline.jobs.planning.store import Generation, Plan
 from pipeline.jobs.receipts import counts, tallies
-from pipeline.jobs.scene import draw_task, start_worker
+from pipeline.jobs.scene import sample_task, start_worker
 from pipeline.jobs.settings import JobSettings
-from pipeline.jobs.tasks import SceneTask, Work
+from pipeline.jobs.tasks import JobContext, SceneTask
 from pipeline.run.scene import opened_worker
 from pipeline.run.settings import RunSettings
-from pipeline.workers.pool import Crew, Outcome
-from pipeline.workers.process import Job
+from pipeline.workers.pool import Outcome, WorkerPool
+from pipeline.workers.process import SceneFunctions
 
 # 340 products: the share that counts is known to 2.5 %.
 SCENES = 40
@@ -56,9 +56,9 @@ def trace_scene(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
     worker = opened_worker(settings)
     records: list[dict[str, Any]] = []
     for view in range(settings.views):
-        scene = draw_task(worker, task, view)
+        scene = sample_task(worker, task, view)
         records += map(annotation_record, annotate(scene, trace_geometry(scene, worker.library)))
-    write_whole(_pilot_file(settings, task), json.dumps(records).encode())
+    write_atomic(_pilot_file(settings, task), json.dumps(records).encode())
     return settings.views, len(records)
 
 
@@ -75,39 +75,41 @@ def sample_tasks(plan: Plan, settings: JobSettings, count: int) -> tuple[Generat
     return generation, [scene_task(plan, generation, int(scene)) for scene in scenes]
 
 
-def run_pilot(plan: Plan, work: Work, settings: JobSettings, scenes: int = SCENES) -> Pilot:
+def run_pilot(plan: Plan, work: JobContext, settings: JobSettings, scenes: int = SCENES) -> Pilot:
     """Draws `scenes` scenes of the catalogue in worker processes. The same catalogue gives the same numbers."""
     _, tasks = sample_tasks(replace(plan, generations=()), settings, scenes)
-    work = beside(work, "pilot").unpacked()
+    work = in_scratch(work, "pilot").unpacked()
     try:
-        outcomes = run_tasks(Job(trace_scene, start_worker), work, tasks)
+        outcomes = run_tasks(SceneFunctions(trace_scene, start_worker), work, tasks)
         failed = {outcome.index: outcome.reason for outcome in outcomes if outcome.reason}
         return _found(work, [task for task in tasks if task.index not in failed], failed)
     finally:
         shutil.rmtree(work.spool, ignore_errors=True)
 
 
-def run_tasks(job: Job, work: Work, tasks: Sequence[SceneTask], *, stop: Callable[[], bool] = never) -> list[Outcome]:
+def run_tasks(
+    job: SceneFunctions, work: JobContext, tasks: Sequence[SceneTask], *, stop: Callable[[], bool] = never
+) -> list[Outcome]:
     """What became of scenes that workers of this machine were handed; stop: once it says True no more are begun."""
     by_index = {task.index: task for task in tasks}
     outcomes: list[Outcome] = []
-    with Crew(job, work.settings, order=by_index.__getitem__) as crew:
+    with WorkerPool(job, work.settings, order=by_index.__getitem__) as crew:
         crew.add(by_index)
         while crew.has_work(stopping := stop()):
             if not stopping:
-                crew.hand_out()
-            outcomes += crew.attend()
+                crew.dispatch()
+            outcomes += crew.poll()
         crew.dismiss()
     return outcomes
 
 
-def beside(work: Work, name: str) -> Work:
+def in_scratch(work: JobContext, name: str) -> JobContext:
     """The same work in a spool of its own, done by as many workers as this machine has cores for."""
     workers = min(work.settings.workers or usable_cores(), usable_cores())
     return replace(work, settings=replace(work.settings, out=work.spool / name, workers=workers))
 
 
-def _found(work: Work, made: Sequence[SceneTask], failed: dict[int, str]) -> Pilot:
+def _found(work: JobContext, made: Sequence[SceneTask], failed: dict[int, str]) -> Pilot:
     records: list[dict[str, Any]] = []
     for task in made:
         records += json.loads(_pilot_file(work.settings, task).read_bytes())

@@ -11,7 +11,7 @@ from pydantic import FailFast, Field
 from assets.errors import SynthError
 from assets.files.models import Count, FileModel, parse_model
 from dataset.shards.index import ShardEntry, coco_name, tar_name
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from dataset.storage.retry import side_by_side
 
 FOLDER = "receipts"
@@ -109,12 +109,12 @@ def receipt_name(shard: str) -> str:
     return f"{FOLDER}/{shard}.json"
 
 
-def write_receipt(place: Place, receipt: Receipt) -> None:
+def write_receipt(place: StoragePath, receipt: Receipt) -> None:
     """The last thing that is written of a shard."""
     place.write(receipt_name(receipt.shard), receipt.model_dump_json(indent=None).encode() + b"\n")
 
 
-def read_receipt(place: Place, shard: str) -> Receipt | None:
+def read_receipt(place: StoragePath, shard: str) -> Receipt | None:
     """The receipt of a shard; None where there is none that can be used: the shard is then made anew."""
     try:
         data = place.read(receipt_name(shard))
@@ -124,14 +124,14 @@ def read_receipt(place: Place, shard: str) -> Receipt | None:
     return receipt if receipt.shard == shard else None
 
 
-def read_receipts(place: Place) -> dict[str, Receipt]:
+def read_receipts(place: StoragePath) -> dict[str, Receipt]:
     """All receipts of a place by shard, those that cannot be used left out."""
     names = [name.removesuffix(".json") for name in place.names(FOLDER) if name.endswith(".json")]
     found = side_by_side(lambda name: read_receipt(place, name), names)
     return {receipt.shard: receipt for receipt in found if receipt is not None}
 
 
-def has_files(place: Place, receipt: Receipt) -> bool:
+def has_files(place: StoragePath, receipt: Receipt) -> bool:
     """Whether both files of a receipt's shard are there in their sizes."""
     entry = receipt.entry
     try:
@@ -141,7 +141,7 @@ def has_files(place: Place, receipt: Receipt) -> bool:
     return sizes == (entry.tar_bytes, entry.coco_bytes)
 
 
-def intact_receipts(place: Place) -> dict[str, Receipt]:
+def intact_receipts(place: StoragePath) -> dict[str, Receipt]:
     """Receipts whose files are there."""
     receipts = read_receipts(place)
     whole = side_by_side(lambda receipt: has_files(place, receipt), receipts.values())

@@ -17,7 +17,7 @@ from pipeline.jobs.pilot import Pilot
 from pipeline.jobs.run import JobSummary
 from pipeline.jobs.status import JobStatus
 
-MOST_TOLD = 5
+MAX_TOLD = 5
 NEXT = {
     "running": "it goes on; 'synth job cancel {place}' ends it",
     "finished": "nothing is left to do",
@@ -159,7 +159,7 @@ def print_status(console: Console, status: JobStatus, place: str) -> None:
     table.add_row(
         "coverage", f"{share:.1%} of the appearances wanted; {status.short:,} of {status.skus:,} SKUs lack some"
     )
-    for kind, (number, example) in list(status.failures.items())[:MOST_TOLD]:
+    for kind, (number, example) in list(status.failures.items())[:MAX_TOLD]:
         table.add_row("failed" if status.failures else "", f"{number:,} x {escape(kind)}; {escape(example)}")
     table.add_row("next", NEXT[status.state].format(place=escape(place)))
     console.print(table, highlight=False)
@@ -191,10 +191,10 @@ def print_job_summary(console: Console, summary: JobSummary) -> None:
         console.print(
             f"{count_of(len(short), 'SKU', spec=',')} seen less than {summary.outcome['times']} times:", highlight=False
         )
-        for sku, about in list(short.items())[:MOST_TOLD]:
+        for sku, about in list(short.items())[:MAX_TOLD]:
             console.print(f"  {escape(sku)}: {about['seen']} times, {escape(about['why'])}", highlight=False)
-        if len(short) > MOST_TOLD:
-            console.print(f"  and {len(short) - MOST_TOLD:,} more: summary.json", highlight=False)
+        if len(short) > MAX_TOLD:
+            console.print(f"  and {len(short) - MAX_TOLD:,} more: summary.json", highlight=False)
     if summary.failed:
         console.print("failures.jsonl lists the scenes that failed; 'synth job resume --retry' makes them anew")
     if summary.ended != "finished":

@@ -20,19 +20,19 @@ from assets.files.identity import first_named
 from assets.interrupt import never
 from assets.machine import usable_cores
 from assets.plurals import count_of
-from dataset.storage.retry import PatientPlace
-from pipeline.jobs.engines import Orders, open_engine
+from dataset.storage.retry import RetryingPath
+from pipeline.jobs.engines import EngineContext, open_engine
 from pipeline.jobs.index import SetCounts, job_categories, sweep, write_outline, write_summary
 from pipeline.jobs.lease import CANCELLED, Lease, lease_of
 from pipeline.jobs.planning.digests import sku_digests
 from pipeline.jobs.planning.plan import (
     Change,
     coverage_of,
-    fitting,
+    matching_receipts,
     next_generation,
     planned_shards,
     scene_task,
-    take_in,
+    update_catalog,
     with_generation,
 )
 from pipeline.jobs.planning.revise import revise, revisions
@@ -48,13 +48,13 @@ from pipeline.jobs.planning.store import (
 from pipeline.jobs.receipts import Receipt, intact_receipts
 from pipeline.jobs.scene import make_scene, start_worker
 from pipeline.jobs.settings import JobSettings, claim_place, identity_of, job_id, keep_streams
-from pipeline.jobs.tasks import ShardTask, Work
+from pipeline.jobs.tasks import JobContext, ShardTask
 from pipeline.run.progress import Reporter
 from pipeline.run.render import FEWEST_FAILURES
 from pipeline.workers.disk_errors import disk_error
-from pipeline.workers.process import Job
+from pipeline.workers.process import SceneFunctions
 
-RENDERING = Job(make_scene, start_worker)
+RENDERING = SceneFunctions(make_scene, start_worker)
 
 
 @dataclass
@@ -79,7 +79,7 @@ class JobSummary:
 def run_job(
     settings: JobSettings,
     reporter: Reporter,
-    job: Job = RENDERING,
+    job: SceneFunctions = RENDERING,
     *,
     stop: Callable[[], bool] = never,
     share: float | None = None,
@@ -97,7 +97,7 @@ def run_job(
     catalog = load_catalog(settings.render.sku_list)
     settings = keep_streams(settings)
     identity = identity_of(settings)
-    settings = replace(settings, place=PatientPlace(settings.place.url))
+    settings = replace(settings, place=RetryingPath(settings.place.url))
     if settings.engine == "local" and not settings.render.workers:  # as many as there is room for: of a cluster's jobs
         settings = replace(settings, render=replace(settings.render, workers=usable_cores()))
     with lease_of(settings.place) as lease:
@@ -121,7 +121,7 @@ class _Driver:
         self,
         settings: JobSettings,
         catalog: Catalog,
-        job: Job,
+        job: SceneFunctions,
         reporter: Reporter,
         lease: Lease,
         stop: Callable[[], bool],
@@ -139,7 +139,7 @@ class _Driver:
         started = time.monotonic()
         plan = self._plan()
         self._tidy()
-        self.receipts = fitting(plan, intact_receipts(self.place), self.settings)
+        self.receipts = matching_receipts(plan, intact_receipts(self.place), self.settings)
         if retry:
             self.receipts = {shard: receipt for shard, receipt in self.receipts.items() if not receipt.failures}
         self.summary.found = len(self.receipts)
@@ -169,7 +169,7 @@ class _Driver:
     def _plan(self) -> Plan:
         self.digests = sku_digests(self.catalog, self.settings.render.cache)
         old = read_plan(self.place)
-        plan, self.summary.change = take_in(old, self.catalog, self.digests, self.settings)
+        plan, self.summary.change = update_catalog(old, self.catalog, self.digests, self.settings)
         if old.versions and self.summary.change:
             self.reporter.say(f"the list against that of the last run: {self.summary.change}")
         if plan is not old:
@@ -184,14 +184,14 @@ class _Driver:
             for folder in ("", "plan", "receipts", "shards", "annotations"):
                 remove_leftovers(local / folder)
 
-    def _revise(self, plan: Plan, work: Work) -> None:
+    def _revise(self, plan: Plan, work: JobContext) -> None:
         for revision in list(revisions(plan, self.receipts, self.settings)):
             self.receipts[revision.receipt.shard] = revise(self.place, revision, dict(work.info))
             self.summary.retired += revision.retired
             if self._stopping:
                 return
 
-    def _next(self, plan: Plan, work: Work, share: float | None) -> Generation | None:
+    def _next(self, plan: Plan, work: JobContext, share: float | None) -> Generation | None:
         coverage = coverage_of(plan, self.receipts, self.settings)
         if plan.generations:
             expected = plan.generations[-1].share
@@ -199,13 +199,13 @@ class _Driver:
             expected = share if share is not None else self._measured_share(plan, work)
         return next_generation(plan, coverage, self.settings, expected)
 
-    def _measured_share(self, plan: Plan, work: Work) -> float:
+    def _measured_share(self, plan: Plan, work: JobContext) -> float:
         from pipeline.jobs.pilot import run_pilot
 
         self.reporter.say("drawing some scenes to see how many of their products count")
         return run_pilot(plan, work, self.settings).share
 
-    def _make_missing(self, plan: Plan, work: Work) -> None:
+    def _make_missing(self, plan: Plan, work: JobContext) -> None:
         missing = [
             (its, shard) for its, shard in planned_shards(plan, self.settings) if shard.name not in self.receipts
         ]
@@ -224,7 +224,9 @@ class _Driver:
                 self._tell(plan, progress.about())
                 self._stop_if_hopeless(self.summary.failed - failed_before, scenes, reason)
 
-            orders = Orders(work, self.job, self.settings, self.lease.lock, self._announced, note, self.reporter.say)
+            orders = EngineContext(
+                work, self.job, self.settings, self.lease.lock, self._announced, note, self.reporter.say
+            )
             engine = open_engine(self.settings.engine)
             with closing(engine.run_shards(orders, self._tasks(plan, missing))) as receipts:  # type: ignore[type-var]
                 for receipt in receipts:
@@ -295,7 +297,7 @@ class _Driver:
             hint="give the same command again: it makes the scenes with these products anew",
         )
 
-    def _write_down(self, plan: Plan, work: Work) -> None:
+    def _write_down(self, plan: Plan, work: JobContext) -> None:
         """What there is by now, for strangers; the spool goes once everything is in its shard."""
         if self.lease.lost:
             hint = "see which machines run it; what is finished is kept"
@@ -311,13 +313,13 @@ class _Driver:
             shutil.rmtree(work.spool, ignore_errors=True)
 
 
-def work_of(plan: Plan, settings: JobSettings, identity: dict[str, Any]) -> Work:
+def work_of(plan: Plan, settings: JobSettings, identity: dict[str, Any]) -> JobContext:
     """What all shards of the job have in common; its spool lies in the cache, apart from those of other jobs."""
     render, name = settings.render, job_id(identity)
     where = hashlib.sha256(settings.place.url.encode()).hexdigest()[:8]
     spool = render.cache.resolve() / "jobs" / f"{name}-{where}-{plan.current.number}"
     about = {"description": f"synthetic scenes, job {name}", "version": "1.0", "contributor": render.creator}
-    return Work(
+    return JobContext(
         replace(render, out=spool, sku_list=render.sku_list.resolve()),
         settings.place,
         identity["recipe"],
@@ -335,7 +337,7 @@ def write_index_now(settings: JobSettings) -> SetCounts:
     """
     from assets.catalog.load import load_catalog
 
-    place = PatientPlace(settings.place.url)
+    place = RetryingPath(settings.place.url)
     plan = read_plan(place)
-    receipts = fitting(plan, intact_receipts(place), settings)
+    receipts = matching_receipts(plan, intact_receipts(place), settings)
     return write_outline(place, plan, receipts, load_catalog(settings.render.sku_list), settings)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assets.errors import SynthError
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.library import Library
 from dataset.layout import stem_of
-from dataset.shards.index import Sample, annotation_id, image_id, tar_of
+from dataset.shards.index import ShardSample, annotation_id, image_id, tar_of
 from pipeline.jobs.tasks import CATALOG, SceneTask
 from pipeline.run.scene import SceneWorker, opened_worker, render_picture
 from pipeline.run.settings import RunSettings
@@ -46,7 +46,7 @@ def make_scene(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
     except SynthError:
         _note_broken(worker.library, settings, task)
         raise
-    write_whole(spool_file(settings, task), tar_of(samples))
+    write_atomic(spool_file(settings, task), tar_of(samples))
     spec_file(settings, task).unlink(missing_ok=True)
     return len(samples), sum(len(sample.annotations) for sample in samples)
 
@@ -61,12 +61,12 @@ def start_worker(settings: RunSettings) -> None:
         )
 
 
-def draw_task(worker: SceneWorker, task: SceneTask, view: int) -> SceneSpec:
+def sample_task(worker: SceneWorker, task: SceneTask, view: int) -> SceneSpec:
     """A view of the scene of a task, of the products that it was dealt. Raises SynthError where it cannot be drawn."""
-    from render.sample import draw_scene
+    from render.sample import sample_scene
 
     settings = worker.settings
-    return draw_scene(
+    return sample_scene(
         worker.library,
         worker.recipe,
         seed=settings.seed,
@@ -79,10 +79,10 @@ def draw_task(worker: SceneWorker, task: SceneTask, view: int) -> SceneSpec:
     )
 
 
-def _sample(worker: SceneWorker, task: SceneTask, view: int) -> Sample:
-    settings, scene = worker.settings, draw_task(worker, task, view)
+def _sample(worker: SceneWorker, task: SceneTask, view: int) -> ShardSample:
+    settings, scene = worker.settings, sample_task(worker, task, view)
     spec = scene.to_json().encode()
-    write_whole(spec_file(settings, task), spec)
+    write_atomic(spec_file(settings, task), spec)
     picture = render_picture(scene, worker.library, worker.backend, settings)
     number = image_id(task.index, view, settings.views)
     kinds = dict(zip(task.skus, task.ids, strict=True))
@@ -97,7 +97,7 @@ def _sample(worker: SceneWorker, task: SceneTask, view: int) -> Sample:
     ]
     licence = {"license": settings.licence} if settings.licence else {}
     files = {**picture.files, "scene.json": spec}
-    return Sample(stem_of(task.index, view), files, {"id": number, **picture.image, **licence}, annotations)
+    return ShardSample(stem_of(task.index, view), files, {"id": number, **picture.image, **licence}, annotations)
 
 
 def _note_broken(library: Library, settings: RunSettings, task: SceneTask) -> None:
@@ -109,4 +109,4 @@ def _note_broken(library: Library, settings: RunSettings, task: SceneTask) -> No
         except SynthError as error:
             broken[sku] = " ".join(str(error).split())
     with suppress(OSError):
-        write_whole(broken_file(settings, task), json.dumps(broken).encode())
+        write_atomic(broken_file(settings, task), json.dumps(broken).encode())

@@ -14,7 +14,7 @@ from assets.catalog.sku_lists import as_lists, sku_source
 from assets.errors import SynthError
 from assets.files.json_input import parse_json
 from assets.files.models import parse_model
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from pipeline.jobs.files import HowFile, IdentityFile
 from pipeline.jobs.lease import DRIVER
 from pipeline.run.dataset_info import streams_of
@@ -37,7 +37,7 @@ class JobSettings:
     """
 
     render: RunSettings
-    place: Place
+    place: StoragePath
     times: int = 20
     visible: float = 0.5
     pixels: int = 24
@@ -135,7 +135,7 @@ def _brief(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"
 
 
-def read_identity(place: Place) -> dict[str, Any] | None:
+def read_identity(place: StoragePath) -> dict[str, Any] | None:
     """What job.json says; None where there is none. Raises SynthError where it is damaged."""
     try:
         data = place.read(JOB)
@@ -146,7 +146,7 @@ def read_identity(place: Place) -> dict[str, Any] | None:
     return identity
 
 
-def read_settings(place: Place, recipe_file: Path) -> JobSettings:
+def read_settings(place: StoragePath, recipe_file: Path) -> JobSettings:
     """The settings that a job was last run with; its recipe is written into `recipe_file`.
 
     Raises SynthError where there is no job, or its files are damaged.

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from assets.errors import SynthError
-from dataset.shards.index import Sample, write_shard
+from dataset.shards.index import ShardSample, write_shard
 from pipeline.jobs.receipts import Failure, Receipt, counts, tallies, write_receipt
 from pipeline.jobs.scene import broken_file, spec_file, spool_file
-from pipeline.jobs.tasks import SceneTask, ShardTask, Work
-from pipeline.workers.pool import Crew, Outcome
-from pipeline.workers.process import Job
+from pipeline.jobs.tasks import JobContext, SceneTask, ShardTask
+from pipeline.workers.pool import Outcome, WorkerPool
+from pipeline.workers.process import SceneFunctions
 
 # Shards that are being stored while the crew goes on.
 STORING = 4
@@ -35,11 +35,11 @@ class _OpenShard:
 class ShardMaker:
     """Makes shards one after another with one crew, used in a with block; its workers stay from shard to shard."""
 
-    def __init__(self, work: Work, job: Job, *, lock: int | None = None) -> None:
+    def __init__(self, work: JobContext, job: SceneFunctions, *, lock: int | None = None) -> None:
         self._work = work.unpacked()
         self._tasks: dict[int, SceneTask] = {}
         self._open: dict[int, _OpenShard] = {}
-        self._crew = Crew(job, self._work.settings, lock=lock, order=self._tasks.__getitem__)
+        self._crew = WorkerPool(job, self._work.settings, lock=lock, order=self._tasks.__getitem__)
         self._storing = ThreadPoolExecutor(STORING, thread_name_prefix="shards")
 
     def __enter__(self) -> ShardMaker:
@@ -70,8 +70,8 @@ class ShardMaker:
             if not self._crew.has_work(stopping):
                 break
             if not stopping:
-                self._crew.hand_out()
-            for outcome in self._crew.attend():
+                self._crew.dispatch()
+            for outcome in self._crew.poll():
                 note(outcome)
                 futures |= self._ended(outcome)
             done, futures = wait(futures, timeout=0, return_when=FIRST_COMPLETED)
@@ -103,12 +103,12 @@ class ShardMaker:
         return self._storing.submit(store_shard, self._work, shard.task, shard.failed)
 
 
-def store_shard(work: Work, task: ShardTask, failed: dict[int, Outcome]) -> Receipt:
+def store_shard(work: JobContext, task: ShardTask, failed: dict[int, Outcome]) -> Receipt:
     """Writes a shard from the scenes in the spool, then its receipt, and empties the spool of them.
 
     failed: the scenes that could not be made. Raises SynthError where a scene is neither there nor failed.
     """
-    samples: dict[int, list[Sample]] = {}
+    samples: dict[int, list[ShardSample]] = {}
     for scene in task.wanted:
         if scene.index not in failed:
             samples[scene.index] = _read_spool(work, scene)
@@ -139,18 +139,20 @@ def store_shard(work: Work, task: ShardTask, failed: dict[int, Outcome]) -> Rece
     return receipt
 
 
-def records_of(samples: dict[int, list[Sample]]) -> list[dict[str, Any]]:
+def records_of(samples: dict[int, list[ShardSample]]) -> list[dict[str, Any]]:
     """All annotations of the samples of scenes."""
     return [record for views in samples.values() for sample in views for record in sample.annotations]
 
 
-def used_categories(categories: Iterable[dict[str, Any]], samples: dict[int, list[Sample]]) -> list[dict[str, Any]]:
+def used_categories(
+    categories: Iterable[dict[str, Any]], samples: dict[int, list[ShardSample]]
+) -> list[dict[str, Any]]:
     """Those categories that annotations of the samples have, by rising id."""
     used = {record["category_id"] for record in records_of(samples)}
     return sorted((record for record in categories if record["id"] in used), key=lambda record: int(record["id"]))
 
 
-def _read_spool(work: Work, scene: SceneTask) -> list[Sample]:
+def _read_spool(work: JobContext, scene: SceneTask) -> list[ShardSample]:
     file = spool_file(work.settings, scene)
     try:
         return read_samples(file.read_bytes())
@@ -161,7 +163,7 @@ def _read_spool(work: Work, scene: SceneTask) -> list[Sample]:
         ) from error
 
 
-def read_samples(tar: bytes) -> list[Sample]:
+def read_samples(tar: bytes) -> list[ShardSample]:
     """The samples in the bytes of a shard's tar, in order, as dataset.shards.index.tar_of wrote them."""
     found: dict[str, dict[str, bytes]] = {}
     with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
@@ -172,11 +174,11 @@ def read_samples(tar: bytes) -> list[Sample]:
     samples = []
     for stem, files in found.items():
         records = json.loads(files.pop("json"))
-        samples.append(Sample(stem, files, records["image"], records["annotations"]))
+        samples.append(ShardSample(stem, files, records["image"], records["annotations"]))
     return samples
 
 
-def _card_counts(work: Work, scene: SceneTask, samples: list[Sample] | None) -> list[int]:
+def _card_counts(work: JobContext, scene: SceneTask, samples: list[ShardSample] | None) -> list[int]:
     """In how many pictures each product of a scene counts."""
     seen = dict.fromkeys(scene.ids, 0)
     for sample in samples or ():
@@ -185,7 +187,7 @@ def _card_counts(work: Work, scene: SceneTask, samples: list[Sample] | None) -> 
     return [seen[number] for number in scene.ids]
 
 
-def _failure(work: Work, scene: SceneTask, outcome: Outcome) -> Failure:
+def _failure(work: JobContext, scene: SceneTask, outcome: Outcome) -> Failure:
     broken, spec = {}, None
     with suppress(OSError, ValueError):
         broken = json.loads(broken_file(work.settings, scene).read_bytes())

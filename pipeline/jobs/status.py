@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from assets.errors import SynthError
-from dataset.storage.place import Place
-from pipeline.jobs.lease import CANCELLED, Beat, is_alive, is_cancelled, read_beat
-from pipeline.jobs.planning.plan import coverage_of, deficits, fitting, planned_shards
+from dataset.storage.path import StoragePath
+from pipeline.jobs.lease import CANCELLED, Heartbeat, is_alive, is_cancelled, read_beat
+from pipeline.jobs.planning.plan import coverage_of, deficits, matching_receipts, planned_shards
 from pipeline.jobs.planning.store import Plan, read_plan
 from pipeline.jobs.receipts import Receipt, read_receipts
 from pipeline.jobs.settings import JobSettings
@@ -30,7 +30,7 @@ class JobStatus:
     """
 
     state: str
-    beat: Beat | None
+    beat: Heartbeat | None
     shards: tuple[int, int]
     scenes: tuple[int, int]
     pictures: int
@@ -53,7 +53,7 @@ def job_status(settings: JobSettings) -> JobStatus:
     """The status of the job at a place. Raises SynthError where its plan is damaged."""
     place = settings.place
     plan = read_plan(place)
-    receipts = fitting(plan, read_receipts(place), settings)
+    receipts = matching_receipts(plan, read_receipts(place), settings)
     shards = [shard for _, shard in planned_shards(plan, settings)]
     done = [receipts[shard.name] for shard in shards if shard.name in receipts]
     beat = read_beat(place)
@@ -76,7 +76,7 @@ def job_status(settings: JobSettings) -> JobStatus:
     )
 
 
-def _state(place: Place, beat: Beat | None, open_work: bool) -> str:
+def _state(place: StoragePath, beat: Heartbeat | None, open_work: bool) -> str:
     if beat is None:
         return "interrupted" if open_work else "finished"
     if is_alive(place, beat):
@@ -107,7 +107,7 @@ def kinds_of(receipts: list[Receipt]) -> dict[str, tuple[int, str]]:
     return {kind: (number, examples[kind]) for kind, number in numbers.most_common()}
 
 
-def cancel_job(place: Place) -> str:
+def cancel_job(place: StoragePath) -> str:
     """Asks the driver of a job to end; returns what will happen, in words. Raises SynthError where there is no job."""
     from pipeline.jobs.settings import read_identity
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from assets.files.atomic import write_whole
-from dataset.storage.place import Place
+from assets.files.atomic import write_atomic
+from dataset.storage.path import StoragePath
 from pipeline.run.settings import RunSettings
-from render.choice import Hand, facing_of
+from render.choice import SceneProducts, orientation_of
 
 # In the spool: the recipe, and the hash of the catalogue that every worker must find.
 RECIPE, CATALOG = "recipe.yaml", "catalog.sha256"
@@ -27,9 +27,9 @@ class SceneTask:
     numbers: tuple[int, ...]
 
     @property
-    def hand(self) -> Hand:
+    def hand(self) -> SceneProducts:
         """Its products, turned as is their turn."""
-        return Hand(self.skus, tuple(map(facing_of, self.ids, self.numbers)))
+        return SceneProducts(self.skus, tuple(map(orientation_of, self.ids, self.numbers)))
 
     @property
     def stem(self) -> str:
@@ -57,7 +57,7 @@ class ShardTask:
 
 
 @dataclass(frozen=True)
-class Work:
+class JobContext:
     """What all shards of a job have in common.
 
     settings: how scenes are rendered; its `out` is the spool, where finished scenes wait for their shard. recipe: as
@@ -65,7 +65,7 @@ class Work:
     """
 
     settings: RunSettings
-    place: Place
+    place: StoragePath
     recipe: str
     catalog_hash: str
     visible: float
@@ -77,9 +77,9 @@ class Work:
         """A folder on this machine, of this job alone."""
         return self.settings.out
 
-    def unpacked(self) -> Work:
+    def unpacked(self) -> JobContext:
         """The same work with what its workers look for lying in the spool of this machine."""
         self.spool.mkdir(parents=True, exist_ok=True)
-        write_whole(self.spool / RECIPE, self.recipe.encode())
-        write_whole(self.spool / CATALOG, self.catalog_hash.encode())
+        write_atomic(self.spool / RECIPE, self.recipe.encode())
+        write_atomic(self.spool / CATALOG, self.catalog_hash.encode())
         return replace(self, settings=replace(self.settings, recipe=str(self.spool / RECIPE)))

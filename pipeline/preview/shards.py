@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from assets.errors import SynthError
-from dataset.shards.index import Record, Sample, ShardEntry, read_categories, read_index, tar_name
+from dataset.shards.index import Record, ShardEntry, ShardSample, read_categories, read_index, tar_name
 from dataset.shards.parts import read_part
 from dataset.shards.tar import picture_suffix, read_samples
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from dataset.values import whole_number
 from pipeline.preview.types import (
     PreviewPicture,
@@ -28,7 +28,7 @@ from pipeline.preview.types import (
 MAX_SHARDS = 4
 
 
-def shard_pictures(place: Place, settings: PreviewSettings) -> PreviewSource:
+def shard_pictures(place: StoragePath, settings: PreviewSettings) -> PreviewSource:
     """The pictures to draw, of at most MAX_SHARDS shards, evenly spread.
 
     With filters the labels of shards are read until that many have something to show. Raises SynthError where there is
@@ -54,7 +54,7 @@ def _spread(shards: list[ShardEntry], most: int) -> list[ShardEntry]:
 
 
 def _with_wanted(
-    place: Place, shards: list[ShardEntry], names: dict[object, str], settings: PreviewSettings, most: int
+    place: StoragePath, shards: list[ShardEntry], names: dict[object, str], settings: PreviewSettings, most: int
 ) -> list[ShardEntry]:
     """Shards with something to show. Raises SynthError where there are none."""
     found: list[ShardEntry] = []
@@ -72,7 +72,7 @@ def _with_wanted(
 
 
 def _some(
-    place: Place, name: str, names: dict[object, str], settings: PreviewSettings, share: int
+    place: StoragePath, name: str, names: dict[object, str], settings: PreviewSettings, share: int
 ) -> Iterator[PreviewPicture]:
     """Some pictures of a shard, evenly spread over those with something to show."""
     samples = [(sample, kept_records(sample.annotations, names, settings)) for sample in read_samples(place, name)]
@@ -81,7 +81,7 @@ def _some(
         yield _picture(sample, records, names, f"{place.locate(tar_name(name))}, {sample.stem}")
 
 
-def _picture(sample: Sample, records: list[Record], names: dict[object, str], where: str) -> PreviewPicture:
+def _picture(sample: ShardSample, records: list[Record], names: dict[object, str], where: str) -> PreviewPicture:
     data = sample.files[picture_suffix(sample.files, sample.image, where)]
     sides = [whole_number(sample.image.get(side)) for side in ("width", "height")]
     size = None if None in sides else (sides[0] or 0, sides[1] or 0)

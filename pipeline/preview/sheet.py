@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 
 Rgb = tuple[int, int, int]
 # xyxy pixels.
@@ -97,11 +97,11 @@ def save_sheet(sheet: Image.Image, path: Path) -> Path:
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG", compress_level=6)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, buffer.getvalue())
+    write_atomic(path, buffer.getvalue())
     return path
 
 
-def draw_dashed(draw: ImageDraw.ImageDraw, box: tuple[float, float, float, float], color: Rgb, dash: int = 5) -> None:
+def plot_dashed(draw: ImageDraw.ImageDraw, box: tuple[float, float, float, float], color: Rgb, dash: int = 5) -> None:
     """A dashed rectangle."""
     left, top, right, bottom = box
     for start in range(int(left), int(right), 2 * dash):
@@ -112,7 +112,7 @@ def draw_dashed(draw: ImageDraw.ImageDraw, box: tuple[float, float, float, float
             draw.line((x, start, x, min(start + dash, bottom)), fill=color)
 
 
-def draw_label(
+def plot_label(
     draw: ImageDraw.ImageDraw,
     place: tuple[float, float],
     text: str,

@@ -12,7 +12,7 @@ from assets.errors import SynthError
 from assets.files.image_input import open_picture
 from dataset.masks import compressed_mask, decode_mask
 from detectors.data.rows import box_numbers
-from pipeline.preview.sheet import Box, Rgb, color_of, draw_dashed, draw_label, shorten
+from pipeline.preview.sheet import Box, Rgb, color_of, plot_dashed, plot_label, shorten
 from pipeline.preview.types import PreviewPicture, Record, Style, is_ignored
 
 DARK: Rgb = (20, 20, 20)
@@ -32,7 +32,7 @@ def tile_size(picture: PreviewPicture) -> tuple[int, int]:
     return picture.size if picture.size == sides[::-1] else sides
 
 
-def draw_tile(picture: PreviewPicture, size: tuple[int, int], style: Style) -> Image.Image:
+def plot_tile(picture: PreviewPicture, size: tuple[int, int], style: Style) -> Image.Image:
     """The picture with its instances, `size` (width, height) pixels. Raises SynthError where it cannot be drawn."""
     try:
         return _draw(picture, picture.read(), size, style)
@@ -52,10 +52,10 @@ def _draw(picture: PreviewPicture, pixels: NDArray[np.uint8], size: tuple[int, i
         if box is None:
             raise ValueError(f"bbox: {record.get('bbox')!r}, expected four numbers")
         color = color_of(_number_of(record, place))
-        outlined = style != "box" and _draw_mask(tile, _mask_of(picture, record, pixels), color, scale, style)
+        outlined = style != "box" and _plot_mask(tile, _mask_of(picture, record, pixels), color, scale, style)
         boxes.append((record, _edges_of(box, scale, size), color, style == "outline" and outlined))
     image = Image.fromarray(tile)
-    _draw_boxes(image, picture, boxes)
+    _plot_boxes(image, picture, boxes)
     return image
 
 
@@ -85,7 +85,7 @@ def _mask_of(picture: PreviewPicture, record: Record, pixels: NDArray[np.uint8])
     return decode_mask(counts, height, width) if counts else None
 
 
-def _draw_mask(
+def _plot_mask(
     tile: NDArray[np.uint8],
     mask: NDArray[np.uint8] | None,
     color: Rgb,
@@ -112,12 +112,12 @@ def _draw_mask(
 Drawn = tuple[Record, Box, Rgb, bool]
 
 
-def _draw_boxes(image: Image.Image, picture: PreviewPicture, boxes: Sequence[Drawn]) -> None:
+def _plot_boxes(image: Image.Image, picture: PreviewPicture, boxes: Sequence[Drawn]) -> None:
     """Boxes of what has no outline, then all words: the words of one must not lie under the lines of another."""
     draw = ImageDraw.Draw(image)
     for record, edges, color, outlined in boxes:
         if is_ignored(record):
-            draw_dashed(draw, edges, color)
+            plot_dashed(draw, edges, color)
         elif not outlined:
             draw.rectangle((edges[0] - 1, edges[1] - 1, edges[2] + 1, edges[3] + 1), outline=DARK, width=4)
             draw.rectangle(edges, outline=color, width=2)
@@ -125,4 +125,4 @@ def _draw_boxes(image: Image.Image, picture: PreviewPicture, boxes: Sequence[Dra
     for record, edges, color, _ in boxes:
         if not is_ignored(record):
             text = shorten(picture.sku_of(record), LONGEST_SKU)
-            taken.append(draw_label(draw, edges[:2], text, color, TEXT, taken=taken, within=image.size))
+            taken.append(plot_label(draw, edges[:2], text, color, TEXT, taken=taken, within=image.size))

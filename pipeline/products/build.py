@@ -20,7 +20,7 @@ from assets.progress import duration_text
 from pipeline.products.notes import note_lines
 from pipeline.run.progress import Reporter
 from pipeline.workers.pool import Outcome, run_scenes
-from pipeline.workers.process import Job
+from pipeline.workers.process import SceneFunctions
 
 if TYPE_CHECKING:
     from assets.catalog.types import Catalog
@@ -33,7 +33,7 @@ SHEET_PRODUCTS = 60
 
 
 @dataclass(frozen=True)
-class BuildSettings:
+class ProductBuildSettings:
     """What workers need to know. notes: a folder for their notes. The rest as in RunSettings, for those who watch."""
 
     sku_list: SkuSource
@@ -86,7 +86,7 @@ def build_assets(
     sweep_cache(cache)
     started = time.monotonic()
     with scratch_folder("build") as notes:
-        settings = BuildSettings(sku_list, cache, Path(notes), max(min(workers, len(kept)), 1))
+        settings = ProductBuildSettings(sku_list, cache, Path(notes), max(min(workers, len(kept)), 1))
         try:
             with (
                 reporter.scenes(len(kept), 0, doing="building", noun="product") as progress,
@@ -128,7 +128,7 @@ def _collected(folder: Path) -> list[tuple[str, str]]:
 _library: list[Library] = []
 
 
-def _open_library(settings: BuildSettings) -> None:
+def _open_library(settings: ProductBuildSettings) -> None:
     import cv2
 
     from assets.backdrops.collection import Backdrops
@@ -139,7 +139,7 @@ def _open_library(settings: BuildSettings) -> None:
     _library[:] = [Library(load_catalog(settings.sku_list), Backdrops.open(), cache_dir=settings.out, memory_mb=1)]
 
 
-def _build_one(settings: BuildSettings, place: int) -> tuple[int, int]:
+def _build_one(settings: ProductBuildSettings, place: int) -> tuple[int, int]:
     """Makes a product unless it is kept already: whether it was made (1 or 0), and its bytes on disk."""
     from assets.packages.build import build_package
     from assets.packages.facts import package_doubts
@@ -173,7 +173,7 @@ def _write_notes(folder: Path, notes: list[tuple[str, str]]) -> None:
             file.writelines(f"{json.dumps(note)}\n" for note in notes)
 
 
-BUILDING = Job(scene=_build_one, start=_open_library)
+BUILDING = SceneFunctions(scene=_build_one, start=_open_library)
 
 
 def print_build(reporter: Reporter, sku_list: SkuSource, summary: BuildSummary) -> None:
@@ -198,7 +198,7 @@ def _rate(summary: BuildSummary) -> str:
     return f", {made:.0f} SKUs a minute" if summary.built else ""
 
 
-def draw_built(sku_list: SkuSource, cache: Path, out: Path, *, limit: int | None, keys: Sequence[str]) -> Path:
+def plot_built(sku_list: SkuSource, cache: Path, out: Path, *, limit: int | None, keys: Sequence[str]) -> Path:
     """A contact sheet of what was asked for, evenly spaced samples where that is much; returns `out`."""
     import numpy as np
 

@@ -22,14 +22,14 @@ from assets.catalog.problems import Problem, problem_groups
 from assets.catalog.sku_lists import SkuSource
 from assets.catalog.types import PICTURES, Catalog, Sku
 from assets.errors import SynthError, printable
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.plurals import count_of
 from pipeline.products.notes import note_lines
 from pipeline.workers.mesh_process import MeshProcess
 
-MOST_ROWS = 200
+MAX_ROWS = 200
 # Names that several SKUs have, as many as are listed.
-MOST_NAMES = 5
+MAX_NAMES = 5
 LONGEST_STEM = 180
 # Columns that say how a product is made or its file read: none of it holds for an exported mesh.
 OF_THE_SOURCE = ("package", "unit_package", "pack_count", "up", "units", *PICTURES)
@@ -72,10 +72,10 @@ def equal_names(catalog: Catalog) -> list[str]:
     if not shared:
         return []
     told = [f"{name!r} ({', '.join(keys[:3])}{', ...' * (len(keys) > 3)})" for name, keys in shared.items()]
-    more = f" and {len(told) - MOST_NAMES} more" if len(told) > MOST_NAMES else ""
+    more = f" and {len(told) - MAX_NAMES} more" if len(told) > MAX_NAMES else ""
     count = sum(map(len, shared.values()))
     return [
-        f"{count} SKUs share a name with another: {'; '.join(map(printable, told[:MOST_NAMES]))}{more}; categories "
+        f"{count} SKUs share a name with another: {'; '.join(map(printable, told[:MAX_NAMES]))}{more}; categories "
         f"of COCO files get the SKU appended to tell them apart, the name itself is in display_name"
     ]
 
@@ -85,12 +85,12 @@ def _print_problems(console: Console, path: SkuSource, problems: list[Problem]) 
     title = Text(printable(f"{path}: {count_of(len(problems), 'problem')}"))
     table = Table(*(["list"] if several else []), "row", "column", "found", "expected", title=title)
     groups = problem_groups(problems)
-    for rows, problem in groups[:MOST_ROWS]:
+    for rows, problem in groups[:MAX_ROWS]:
         cells = (rows.removeprefix("row ").replace("file", "0"), problem.column, problem.found, problem.expected)
         table.add_row(*map(printable, ([problem.file, *cells] if several else cells)))
     console.print(table, markup=False)
-    if len(groups) > MOST_ROWS:
-        console.print(f"and {len(groups) - MOST_ROWS} more")
+    if len(groups) > MAX_ROWS:
+        console.print(f"and {len(groups) - MAX_ROWS} more")
 
 
 def _load_meshes(catalog: Catalog, console: Console) -> tuple[list[tuple[str, str]], list[str]]:
@@ -131,11 +131,11 @@ def export_list(path: SkuSource, folder: Path, *, console: Console | None = None
         for sku in track(catalog, "exporting", total=len(catalog), console=console, transient=True):
             mesh = library.product(sku.sku)
             name = f"meshes/{_file_stem(sku.sku, used)}.glb"
-            write_whole(folder / name, glb_of(mesh))
+            write_atomic(folder / name, glb_of(mesh))
             width, depth, height = (round(float(side), 6) for side in mesh.size)
             own = {"mesh": name, "width_m": width, "depth_m": depth, "height_m": height, **_bearing(sku)}
             rows.append({**_row(sku), **own, **dict.fromkeys(OF_THE_SOURCE, "")})
-    write_whole(folder / "skus.csv", _csv_of(rows))
+    write_atomic(folder / "skus.csv", _csv_of(rows))
     console.print(
         f"{count_of(len(rows), 'mesh')} in {folder}; the list is {folder / 'skus.csv'}", highlight=False, markup=False
     )
@@ -229,6 +229,6 @@ def generate_list(path: Path, *, count: int, seed: int, console: Console | None 
     if path.exists():
         raise SynthError("there is such a file already", where=str(path), hint="give another name, or delete it")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, generate_csv(count, seed=seed))
+    write_atomic(path, generate_csv(count, seed=seed))
     console.print(f"{path}: {count} invented SKUs, seed {seed}", highlight=False, markup=False)
     return path

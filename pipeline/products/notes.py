@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from assets.errors import printable
 
 NAMED = 3
-MOST_LINES = 100
+MAX_LINES = 100
 
 
 def note_lines(notes: Sequence[tuple[str, str]]) -> list[str]:
@@ -16,8 +16,8 @@ def note_lines(notes: Sequence[tuple[str, str]]) -> list[str]:
     for sku, note in notes:
         skus.setdefault(note, []).append(sku)
     lines = [_line(note, named) for note, named in sorted(skus.items(), key=lambda item: -len(item[1]))]
-    more = [f"and {len(lines) - MOST_LINES} more kinds of notes"] if len(lines) > MOST_LINES else []
-    return [*lines[:MOST_LINES], *more]
+    more = [f"and {len(lines) - MAX_LINES} more kinds of notes"] if len(lines) > MAX_LINES else []
+    return [*lines[:MAX_LINES], *more]
 
 
 def _line(note: str, skus: list[str]) -> str:

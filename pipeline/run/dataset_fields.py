@@ -9,7 +9,7 @@ from dataset.checksums import CHECKSUMS
 
 EXTRAS = ("depth", "normals", "ids")
 # What the command line takes.
-LEAST_SIDE, MOST_SIDE, MOST_VIEWS, MOST_SEED = 8, 8192, 100, 2**63 - 1
+MIN_SIDE, MAX_SIDE, MAX_VIEWS, MAX_SEED = 8, 8192, 100, 2**63 - 1
 SHAPES: dict[str, type] = {
     "identity": dict,
     "scenes": int,
@@ -37,10 +37,10 @@ def check_fields(data: dict[str, Any]) -> None:
 def identity_problems(identity: dict[str, Any], scenes: int) -> list[str]:
     """What is wrong with the settings that a data set says it was made with, in words; none if they make sense."""
     ranges = {
-        "seed": (0, MOST_SEED),
-        "views": (1, MOST_VIEWS),
-        "width": (LEAST_SIDE, MOST_SIDE),
-        "height": (LEAST_SIDE, MOST_SIDE),
+        "seed": (0, MAX_SEED),
+        "views": (1, MAX_VIEWS),
+        "width": (MIN_SIDE, MAX_SIDE),
+        "height": (MIN_SIDE, MAX_SIDE),
     }
     problems = []
     for name, (least, most) in ranges.items():

@@ -16,7 +16,7 @@ from assets.catalog.category_ids import ids_hash, ids_of
 from assets.catalog.sku_lists import SkuSource, sku_source
 from assets.catalog.types import Catalog
 from assets.errors import SynthError
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.files.json_input import read_json
 from assets.limits import DATASET_JSON
 from dataset.checksums import CHECKSUMS
@@ -213,7 +213,7 @@ def claim_folder(layout: Layout, info: DatasetInfo) -> None:
     check_folder(layout, info)
     for name in ("images", "scenes", "labels", "annotations", *info.extras):
         (layout.root / name).mkdir(parents=True, exist_ok=True)
-    write_whole(layout.info, info.to_json().encode())
+    write_atomic(layout.info, info.to_json().encode())
 
 
 def _check_same(old: DatasetInfo, new: DatasetInfo, layout: Layout) -> None:

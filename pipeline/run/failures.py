@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from assets.errors import SynthError
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.files.json_input import parse_json, read_json
 from assets.limits import DATASET_JSON, read_file
 from dataset.layout import Layout, stem_of
@@ -49,7 +49,7 @@ class FailureList:
         """Writes the list anew, or takes the file away where there is nothing to tell."""
         if self._records:
             lines = [_line_of(record) for _, record in sorted(self._records.items())]
-            write_whole(self._layout.failures, b"".join(lines))
+            write_atomic(self._layout.failures, b"".join(lines))
         else:
             self._layout.failures.unlink(missing_ok=True)
 

@@ -28,9 +28,9 @@ from pipeline.run.scene import render_scene, start_worker
 from pipeline.run.settings import RunSettings, recipe_text
 from pipeline.workers.disk_errors import disk_error
 from pipeline.workers.pool import Outcome, run_scenes
-from pipeline.workers.process import Job
+from pipeline.workers.process import SceneFunctions
 
-RENDERING = Job(render_scene, start_worker)
+RENDERING = SceneFunctions(render_scene, start_worker)
 # Below this number of failed scenes a run goes on, whatever their share.
 FEWEST_FAILURES = 3
 # Where so many fail and none succeeds, the rest is not worth waiting for.
@@ -63,7 +63,7 @@ class RunSummary:
 
 
 def run_render(
-    settings: RunSettings, reporter: Reporter, job: Job = RENDERING, *, stop: Callable[[], bool] = never
+    settings: RunSettings, reporter: Reporter, job: SceneFunctions = RENDERING, *, stop: Callable[[], bool] = never
 ) -> RunSummary:
     """Renders what `settings` asks for and is not there yet, and writes the COCO files.
 
@@ -135,7 +135,7 @@ def _tidy(layout: Layout) -> None:
         remove_leftovers(folder)
 
 
-def _render_missing(settings: RunSettings, layout: Layout, job: Job, summary: RunSummary, run: _Run) -> None:
+def _render_missing(settings: RunSettings, layout: Layout, job: SceneFunctions, summary: RunSummary, run: _Run) -> None:
     finished = _finished(settings, layout)
     missing = [index for index in range(settings.scenes) if index not in finished]
     summary.found = len(finished)

@@ -10,7 +10,7 @@ from assets.plurals import count_of
 from assets.progress import duration_text, rate_text
 from pipeline.run.render import RunSummary
 
-MOST_FAILURES_TOLD = 5
+MAX_FAILURES_TOLD = 5
 
 
 def print_summary(console: Console, summary: RunSummary) -> None:
@@ -41,6 +41,6 @@ def _next_step(summary: RunSummary) -> str:
 def _print_failures(console: Console, summary: RunSummary) -> None:
     scenes = count_of(len(summary.failures), "scene")
     console.print(f"[red]{scenes} failed[/red]; see {escape(str(summary.out))}/failures.jsonl", highlight=False)
-    for outcome in summary.failures[:MOST_FAILURES_TOLD]:
+    for outcome in summary.failures[:MAX_FAILURES_TOLD]:
         console.print(f"  scene {outcome.index}: {outcome.reason}", highlight=False, markup=False)
     console.print("the same command tries them again", highlight=False)

@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from assets.errors import SynthError
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.files.source_pins import SourcePins
 from dataset.checksums import sha256
 from dataset.layout import Layout, stem_of
@@ -91,11 +91,11 @@ def _open_worker(settings: RunSettings) -> SceneWorker:
 
 
 def _render_view(worker: SceneWorker, index: int, view: int) -> int:
-    from render.sample import draw_scene
+    from render.sample import sample_scene
 
     settings = worker.settings
     width, height = settings.width, settings.height
-    scene = draw_scene(
+    scene = sample_scene(
         worker.library,
         worker.recipe,
         seed=settings.seed,
@@ -113,13 +113,13 @@ def write_picture(scene: SceneSpec, library: Library, backend: Backend, settings
     layout, stem = Layout(settings.out), stem_of(scene.index, scene.view)
     spec = scene.to_json().encode()
     # Before the picture: should rendering take the process down, the scene that did it is on record.
-    write_whole(layout.scene(stem), spec)
+    write_atomic(layout.scene(stem), spec)
     picture = render_picture(scene, library, backend, settings)
     rendered = {"images": picture.files["jpg"], **{kind: picture.files[f"{kind}.png"] for kind in settings.extras}}
     for folder, content in rendered.items():
-        write_whole(layout.file(folder, stem), content)
+        write_atomic(layout.file(folder, stem), content)
     # Last: its presence says that the picture is complete.
-    write_whole(layout.labels(stem), labels_json(picture.image, picture.annotations, {**rendered, "scenes": spec}))
+    write_atomic(layout.labels(stem), labels_json(picture.image, picture.annotations, {**rendered, "scenes": spec}))
     return len(picture.annotations)
 
 
@@ -134,9 +134,9 @@ def render_picture(scene: SceneSpec, library: Library, backend: Backend, setting
     """Renders a scene: what is stored of it, written nowhere yet."""
     from pipeline.run.dataset_info import versions_digest
     from render.coco import annotation_record, image_record
-    from render.draw import draw_frame
+    from render.make_frame import render_frame
 
-    frame = draw_frame(scene, library, backend)
+    frame = render_frame(scene, library, backend)
     files = {"jpg": jpeg_of(frame, scene)}
     files |= {f"{kind}.png": EXTRAS[kind](scene, library, frame.geometry) for kind in settings.extras}
     renderer = f"{backend.device}; versions {versions_digest()}"

@@ -26,9 +26,9 @@ from dataset.shards.index import (
     INDEX,
     INSTANCES,
     Record,
-    Sample,
     ShardEntry,
     ShardIndex,
+    ShardSample,
     coco_name,
     has_index,
     read_categories,
@@ -37,9 +37,9 @@ from dataset.shards.index import (
     write_categories,
     write_shard,
 )
-from dataset.shards.parts import Part, follow_images, ids_of, read_part
+from dataset.shards.parts import ShardPart, follow_images, ids_of, read_part
 from dataset.shards.tar import read_samples
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from dataset.values import sku_text
 from pipeline.shards.pack import (
     DATASET,
@@ -86,7 +86,7 @@ class _Ids:
         return cls(IdSpool(folder / "images"), IdSpool(folder / "annotations"), IdSpool(folder / "names"))
 
 
-def merge_data(places: Sequence[Place], out: Place, console: Console) -> DataSummary:
+def merge_data(places: Sequence[StoragePath], out: StoragePath, console: Console) -> DataSummary:
     """Writes the sets at `places` as one at `out`; the same call again goes on.
 
     Categories are one where their SKU is, and keep the id of the first set that has them. Ids, names of shards and
@@ -108,7 +108,7 @@ def merge_data(places: Sequence[Place], out: Place, console: Console) -> DataSum
 
 
 def _merge(
-    places: Sequence[Place], indexes: Sequence[ShardIndex], out: Place, identity: Record, console: Console
+    places: Sequence[StoragePath], indexes: Sequence[ShardIndex], out: StoragePath, identity: Record, console: Console
 ) -> DataSummary:
     done = claim_place(out, identity)
     if done is not None:
@@ -124,7 +124,7 @@ def _merge(
     return summarise(finish_place(out, [receipts[name] for name in names]).shards, fresh, notes)
 
 
-def _refuse_folders(places: Sequence[Place]) -> None:
+def _refuse_folders(places: Sequence[StoragePath]) -> None:
     """Raises SynthError that names the commands to give first, where ordinary data sets are among the places."""
     folders = [place.local for place in places if place.local and place.local.exists() and not has_index(place)]
     if folders:
@@ -136,7 +136,7 @@ def _refuse_folders(places: Sequence[Place]) -> None:
         )
 
 
-def _digest(place: Place) -> str:
+def _digest(place: StoragePath) -> str:
     return hashlib.sha256(place.read(INDEX) + place.read(CATEGORIES)).hexdigest()
 
 
@@ -200,7 +200,7 @@ def _with_unique_names(by_key: Mapping[str, Record]) -> dict[int, Record]:
 
 
 def _plan(
-    places: Sequence[Place],
+    places: Sequence[StoragePath],
     indexes: Sequence[ShardIndex],
     kinds: Sequence[dict[int, Record]],
     folder: Path,
@@ -241,7 +241,7 @@ def _free_prefix(number: int, names: set[str]) -> str:
     return f"set{number}-"
 
 
-def _scan(place: Place, index: ShardIndex, folder: Path, progress: StepProgress) -> _Ids:
+def _scan(place: StoragePath, index: ShardIndex, folder: Path, progress: StepProgress) -> _Ids:
     own = _Ids.at(folder)
     least: list[int] = []
     for entry in index.shards:
@@ -278,10 +278,10 @@ def _shift(before: _Ids, own: _Ids) -> tuple[int, int]:
 
 
 def _write_all(
-    places: Sequence[Place],
+    places: Sequence[StoragePath],
     indexes: Sequence[ShardIndex],
     changes: Sequence[_Change],
-    out: Place,
+    out: StoragePath,
     console: Console,
 ) -> tuple[int, list[str]]:
     """Writes the shards that have no receipt; how many these are, and the names of all."""
@@ -303,7 +303,7 @@ def _write_all(
     return fresh, names
 
 
-def _write_one(place: Place, entry: ShardEntry, change: _Change, out: Place) -> ShardEntry:
+def _write_one(place: StoragePath, entry: ShardEntry, change: _Change, out: StoragePath) -> ShardEntry:
     """A shard of the new set: its very bytes where nothing in it changes."""
     part, name = read_part(place, entry), change.prefix + entry.name
     same = not change.images and not change.annotations and not change.prefix
@@ -317,12 +317,12 @@ def _write_one(place: Place, entry: ShardEntry, change: _Change, out: Place) -> 
     return write_shard(out, name, entry.split, samples, _kinds(part, change), part.info)
 
 
-def _kinds(part: Part, change: _Change) -> list[Record]:
+def _kinds(part: ShardPart, change: _Change) -> list[Record]:
     kinds = [change.kinds[record["id"]] for record in part.categories]
     return sorted(kinds, key=lambda record: int(record["id"]))
 
 
-def _changed(sample: Sample, change: _Change) -> Sample:
+def _changed(sample: ShardSample, change: _Change) -> ShardSample:
     image = {**sample.image, "id": sample.image["id"] + change.images}
     if change.prefix:
         image["file_name"] = f"{change.prefix[:-1]}/{image['file_name']}"
@@ -336,7 +336,7 @@ def _changed_record(record: Record, change: _Change) -> Record:
     return changed if kind is None else {**changed, "category_id": kind["id"]}
 
 
-def _about(places: Iterable[Place], indexes: Iterable[ShardIndex]) -> bytes:
+def _about(places: Iterable[StoragePath], indexes: Iterable[ShardIndex]) -> bytes:
     """dataset.json: those of all sets, and what their COCO files say beside their records."""
     sets: list[Record] = []
     splits: dict[str, Record] = {}

@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from assets.errors import SynthError
-from assets.files.atomic import SWEPT_DEPTH, lock_folder, remove_leftovers, write_whole
+from assets.files.atomic import SWEPT_DEPTH, lock_folder, remove_leftovers, write_atomic
 from assets.files.json_input import parse_json, read_json
 from assets.interrupt import until_interrupted
 from assets.limits import DATASET_JSON
@@ -22,7 +22,7 @@ from assets.progress import StepProgress
 from dataset.checksums import CHECKSUMS
 from dataset.coco_stream import Head, PlainSplit, Record, find_splits, head_of
 from dataset.shards.index import ShardEntry, write_categories, write_shard
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from dataset.values import whole_number
 from pipeline.shards.receipts import claim_place, finish_place, read_receipts, write_receipt
 from pipeline.shards.records import fill_spool, samples_of_part
@@ -57,7 +57,7 @@ class _Part:
 
 
 def pack_data(
-    source: Path, place: Place, console: Console, *, shard_images: int = SHARD_IMAGES, spool: Path | None = None
+    source: Path, place: StoragePath, console: Console, *, shard_images: int = SHARD_IMAGES, spool: Path | None = None
 ) -> DataSummary:
     """Writes the data set in `source` as shards of `shard_images` pictures; the same call again goes on.
 
@@ -86,7 +86,7 @@ def pack_data(
     return summarise(index.shards, fresh)
 
 
-def sweep_place(place: Place) -> None:
+def sweep_place(place: StoragePath) -> None:
     """Takes away what killed runs left half written at a place on disk, whose lock is held."""
     if place.local is not None:
         remove_leftovers(place.local, depth=SWEPT_DEPTH)
@@ -122,7 +122,7 @@ def _digest(file: Path) -> str:
     return digest.hexdigest()
 
 
-def spool_folder(place: Place, identity: Record) -> Path:
+def spool_folder(place: StoragePath, identity: Record) -> Path:
     """Where a command that writes shards keeps what it needs, locked: for a set on disk beside it, else in the system's
     folder for such things.
     """
@@ -139,7 +139,7 @@ def _spool_labels(lines: LineSpool, splits: Sequence[PlainSplit], shard_images: 
         lines.clear()
         console.print("reading and checking the labels", highlight=False)
         counts = fill_spool(lines, splits, shard_images)
-        write_whole(counted, json.dumps(counts).encode())
+        write_atomic(counted, json.dumps(counts).encode())
         lines.finish()
     counts = json.loads(counted.read_text())
     parts: list[_Part] = []
@@ -150,7 +150,7 @@ def _spool_labels(lines: LineSpool, splits: Sequence[PlainSplit], shard_images: 
 
 
 def _write_shards(
-    place: Place,
+    place: StoragePath,
     lines: LineSpool,
     parts: Sequence[_Part],
     splits: Sequence[PlainSplit],
@@ -190,7 +190,7 @@ def _about(splits: Sequence[PlainSplit], heads: Sequence[Head]) -> bytes:
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def read_about(place: Place) -> Record:
+def read_about(place: StoragePath) -> Record:
     """What dataset.json says; nothing where it is missing or damaged."""
     try:
         about = parse_json(place.read(DATASET), DATASET, place.locate(DATASET))

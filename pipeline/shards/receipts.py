@@ -9,13 +9,13 @@ from assets.errors import SynthError
 from assets.files.models import parse_model
 from dataset.checksums import CHECKSUMS, write_place_checksums, write_signed_index
 from dataset.shards.index import INDEX, ShardEntry, ShardIndex, read_index
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 
 IDENTITY = "made_by.json"
 FOLDER = "receipts"
 
 
-def claim_place(place: Place, identity: dict[str, Any]) -> ShardIndex | None:
+def claim_place(place: StoragePath, identity: dict[str, Any]) -> ShardIndex | None:
     """Makes a place this run's own; returns the index where the run has ended already.
 
     Raises SynthError where the place holds another data set.
@@ -38,7 +38,7 @@ def claim_place(place: Place, identity: dict[str, Any]) -> ShardIndex | None:
     return None
 
 
-def read_receipts(place: Place) -> dict[str, ShardEntry]:
+def read_receipts(place: StoragePath) -> dict[str, ShardEntry]:
     """The shards that are written, by name. A receipt that cannot be read counts for nothing."""
     entries = {}
     for name in place.names(FOLDER):
@@ -51,12 +51,12 @@ def read_receipts(place: Place) -> dict[str, ShardEntry]:
     return entries
 
 
-def write_receipt(place: Place, entry: ShardEntry) -> None:
+def write_receipt(place: StoragePath, entry: ShardEntry) -> None:
     """Says that a shard is written whole."""
     place.write(f"{FOLDER}/{entry.name}.json", entry.model_dump_json().encode() + b"\n")
 
 
-def finish_place(place: Place, entries: list[ShardEntry]) -> ShardIndex:
+def finish_place(place: StoragePath, entries: list[ShardEntry]) -> ShardIndex:
     """Writes the checksums and the index, which says that all is there, and takes the receipts away."""
     index = write_signed_index(place, entries)
     for entry in entries:

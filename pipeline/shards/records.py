@@ -15,7 +15,7 @@ import numpy as np
 from assets.limits import DATASET_INSTANCES, DATASET_PICTURES, PICTURE_BYTES, read_file
 from dataset.coco_stream import PlainSplit, Record, records_of
 from dataset.problems import Problems, check_usable
-from dataset.shards.index import Sample
+from dataset.shards.index import ShardSample
 from dataset.shards.tar import PICTURES
 from dataset.values import is_text, short, whole_number
 from pipeline.shards.spool import LineSpool
@@ -96,7 +96,7 @@ def _spool_annotations(
         DATASET_INSTANCES.check(int(held.max()), f"{split.file}, image id {ids[int(held.argmax())]}")
 
 
-def samples_of_part(lines: Iterable[bytes], split: PlainSplit) -> list[Sample]:
+def samples_of_part(lines: Iterable[bytes], split: PlainSplit) -> list[ShardSample]:
     """The samples of a shard: pictures, what lies beside them, and their annotations in the order of the file."""
     images: list[Record] = []
     annotations: dict[int, list[Record]] = {}
@@ -111,7 +111,7 @@ def samples_of_part(lines: Iterable[bytes], split: PlainSplit) -> list[Sample]:
     return [_sample(image, annotations[int(image["id"])], split, taken) for image in images]
 
 
-def _sample(image: Record, annotations: list[Record], split: PlainSplit, taken: set[str]) -> Sample:
+def _sample(image: Record, annotations: list[Record], split: PlainSplit, taken: set[str]) -> ShardSample:
     name = image["file_name"].replace("\\", "/")
     stem = PurePosixPath(name).stem
     files = {_suffix(name): read_file(split.images / image["file_name"], PICTURE_BYTES, "the picture")}
@@ -119,7 +119,7 @@ def _sample(image: Record, annotations: list[Record], split: PlainSplit, taken: 
         path = split.root / folder / f"{stem}{ending}"
         if path.is_file():
             files[suffix] = read_file(path, PICTURE_BYTES, "the picture")
-    return Sample(_free_stem(stem, int(image["id"]), taken), files, image, annotations)
+    return ShardSample(_free_stem(stem, int(image["id"]), taken), files, image, annotations)
 
 
 def _free_stem(stem: str, number: int, taken: set[str]) -> str:

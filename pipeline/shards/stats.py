@@ -23,7 +23,7 @@ from assets.progress import StepProgress
 from dataset.coco_stream import find_splits, head_of, records_of
 from dataset.shards.index import Record, has_index, read_categories, read_index
 from dataset.shards.parts import read_part
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from dataset.tables import write_table
 from dataset.values import is_set, number, sku_text, whole_number
 from pipeline.shards.spool import IdSpool
@@ -103,13 +103,13 @@ def _area_of(record: Record) -> float:
 
 def count_data(source: str, console: Console) -> Stats:
     """The statistics of a sharded data set at any place, or of an ordinary one on disk."""
-    place = Place(source)
+    place = StoragePath(source)
     if has_index(place):
         return _count_shards(place, console)
     return _count_plain(Path(source), console)
 
 
-def _count_shards(place: Place, console: Console) -> Stats:
+def _count_shards(place: StoragePath, console: Console) -> Stats:
     index = read_index(place)
     stats = _empty(read_categories(place), str(place))
     with StepProgress(console, "counting", total=len(index.shards), unit="shards") as progress:

@@ -16,7 +16,7 @@ from typing import IO
 from rich.console import Console
 
 from assets.errors import SynthError, unknown_name
-from assets.files.atomic import TEMPORARY, lock_folder, whole_file, write_whole
+from assets.files.atomic import TEMPORARY, atomic_file, lock_folder, write_atomic
 from assets.files.json_input import parse_json
 from assets.interrupt import until_interrupted
 from assets.limits import COCO_VALUES
@@ -30,9 +30,9 @@ from dataset.checksums import (
     spool_checksums,
     write_checksums,
 )
-from dataset.shards.index import Record, Sample, ShardEntry, coco_name, read_categories, read_index
+from dataset.shards.index import Record, ShardEntry, ShardSample, coco_name, read_categories, read_index
 from dataset.shards.tar import REPAIR, picture_suffix, read_samples, read_whole
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from pipeline.run.scene import labels_json
 from pipeline.shards.pack import DATASET, SHARD_STEP, SHARDS_KEPT, DataSummary, read_about, said_of, summarise
 
@@ -40,7 +40,7 @@ from pipeline.shards.pack import DATASET, SHARD_STEP, SHARDS_KEPT, DataSummary, 
 FOLDERS = {"scene": "scenes"}
 
 
-def unpack_data(place: Place, folder: Path, console: Console, *, split: str | None = None) -> DataSummary:
+def unpack_data(place: StoragePath, folder: Path, console: Console, *, split: str | None = None) -> DataSummary:
     """Writes pictures and one COCO file for each split (or the one given) into `folder`; the same call again goes on.
 
     Pictures that are there already are left. Raises SynthError for shards that are damaged, and for names that lead
@@ -63,7 +63,7 @@ def unpack_data(place: Place, folder: Path, console: Console, *, split: str | No
             _unpack_split(place, index.of_split(name), _Target(folder, checksums), name, about, categories, progress)
         if "dataset" in about:
             text = json.dumps(about["dataset"], indent=1, ensure_ascii=False) + "\n"
-            write_whole(folder / DATASET, text.encode())
+            write_atomic(folder / DATASET, text.encode())
             checksums.add(DATASET, sha256(text.encode()))
         _keep_checksums(folder, checksums)
         write_checksums(folder, checksums)
@@ -81,7 +81,7 @@ class _Target:
         """Writes a file unless it is there with this very content, from a call that was interrupted."""
         if not _is_there(path, content):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, content)
+            write_atomic(path, content)
         self.checksums.add(path.relative_to(self.folder).as_posix(), sha256(content))
 
 
@@ -101,7 +101,7 @@ def _keep_checksums(folder: Path, checksums: ChecksumSpool) -> None:
 
 
 def _unpack_split(
-    place: Place,
+    place: StoragePath,
     shards: Sequence[ShardEntry],
     target: _Target,
     split: str,
@@ -116,7 +116,7 @@ def _unpack_split(
     taken: set[int] = set()
     # Beside the file: labels are gigabytes, and the system's folder for such things is often small.
     with (
-        whole_file(path) as file,
+        atomic_file(path) as file,
         tempfile.TemporaryFile("w+", encoding="utf-8", dir=path.parent, prefix=".", suffix=TEMPORARY) as spool,
     ):
         out = io.TextIOWrapper(file, encoding="utf-8", newline="\n", write_through=True)
@@ -137,7 +137,7 @@ def _unpack_split(
     target.checksums.add(path.relative_to(target.folder).as_posix(), sha256_of(path))
 
 
-def _info_of(place: Place, shards: Sequence[ShardEntry]) -> Record:
+def _info_of(place: StoragePath, shards: Sequence[ShardEntry]) -> Record:
     """The info block of the first part: that of all."""
     where = place.locate(coco_name(shards[0].name))
     try:
@@ -161,7 +161,7 @@ def _write_rows(file: IO[str], records: Iterable[Record], before: int) -> int:
     return count
 
 
-def _write_files(sample: Sample, target: _Target, where: str, taken: set[int], *, labels: bool) -> None:
+def _write_files(sample: ShardSample, target: _Target, where: str, taken: set[int], *, labels: bool) -> None:
     """The files of a sample where an ordinary set has them. taken: hashes of the names of the split's pictures."""
     suffix = picture_suffix(sample.files, sample.image, where)
     name = str(sample.image.get("file_name", "")).replace("\\", "/")

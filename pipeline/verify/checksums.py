@@ -12,7 +12,7 @@ from assets.files.atomic import TEMPORARY
 from assets.limits import COCO_BYTES, Limit, check_file
 from dataset.checksums import CHECKSUMS, OUTLINE, read_checksums, sha256, sha256_of, shard_digests
 from dataset.shards.index import ShardEntry
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from pipeline.verify.records import Violation
 
 NO_CHECKSUMS = (
@@ -73,7 +73,7 @@ def _unlisted(
                 yield Violation(path, f"is not in {CHECKSUMS}")
 
 
-def check_place_checksums(place: Place, shards: Sequence[ShardEntry]) -> Iterator[Violation]:
+def check_place_checksums(place: StoragePath, shards: Sequence[ShardEntry]) -> Iterator[Violation]:
     """Whether the list of a sharded data set names the digests of its index, and those of the files beside the shards.
 
     The shards themselves are held against the index where they are read.

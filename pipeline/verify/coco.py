@@ -23,7 +23,7 @@ from dataset.coco_stream import PlainSplit, Record, find_splits, head_of, record
 from dataset.values import is_text, short, whole_number
 from pipeline.shards.spool import IdSpool
 from pipeline.verify.checksums import NO_CHECKSUMS, check_checksums
-from pipeline.verify.folder import MOST_VIOLATIONS, VerifyReport
+from pipeline.verify.folder import MAX_VIOLATIONS, VerifyReport
 from pipeline.verify.foreign import check_foreign_image, check_foreign_record
 from pipeline.verify.records import Violation
 
@@ -37,7 +37,7 @@ MAX_NAMED = 20
 
 
 @dataclass
-class _Found:
+class _Pass:
     """Violations and counts so far; stop is asked between pictures and every so many annotations."""
 
     stop: Callable[[], bool]
@@ -48,12 +48,12 @@ class _Found:
     interrupted: bool = False
 
     def add(self, found: Iterable[Violation]) -> None:
-        self.violations.extend(islice(found, MOST_VIOLATIONS + 1 - len(self.violations)))
+        self.violations.extend(islice(found, MAX_VIOLATIONS + 1 - len(self.violations)))
 
     @property
     def ended(self) -> bool:
         self.interrupted = self.interrupted or self.stop()
-        return self.interrupted or len(self.violations) > MOST_VIOLATIONS
+        return self.interrupted or len(self.violations) > MAX_VIOLATIONS
 
     def spool(self, name: str) -> IdSpool:
         return IdSpool(self.spools / name)
@@ -86,19 +86,19 @@ def verify_coco(path: Path, *, images: Path | None = None, stop: Callable[[], bo
     splits = find_splits(path, images)
     skipped = [NOT_DRAWN]
     with scratch_folder("verify") as folder:
-        found = _Found(stop, Path(folder))
+        found = _Pass(stop, Path(folder))
         contents = found.spool("contents")
         for split in splits:
             _verify_split(split, found, contents)
         found.add(_same_contents(splits, contents, found))
         _verify_list(splits, found, skipped)
-    if len(found.violations) > MOST_VIOLATIONS:
-        skipped.append(f"everything after the first {MOST_VIOLATIONS} violations")
-    told = tuple(found.violations[:MOST_VIOLATIONS])
+    if len(found.violations) > MAX_VIOLATIONS:
+        skipped.append(f"everything after the first {MAX_VIOLATIONS} violations")
+    told = tuple(found.violations[:MAX_VIOLATIONS])
     return VerifyReport(told, found.images, found.annotations, 0, tuple(skipped), found.interrupted, checked=CHECKED)
 
 
-def _verify_list(splits: list[PlainSplit], found: _Found, skipped: list[str]) -> None:
+def _verify_list(splits: list[PlainSplit], found: _Pass, skipped: list[str]) -> None:
     root = splits[0].root
     if not (root / CHECKSUMS).exists():
         skipped.append(NO_CHECKSUMS)
@@ -109,7 +109,7 @@ def _verify_list(splits: list[PlainSplit], found: _Found, skipped: list[str]) ->
         found.add(violations)
 
 
-def _verify_split(split: PlainSplit, found: _Found, contents: IdSpool) -> None:
+def _verify_split(split: PlainSplit, found: _Pass, contents: IdSpool) -> None:
     name = split.file.name
     try:
         categories = head_of(split.file).categories
@@ -137,7 +137,7 @@ def _check_categories(categories: list[Record], name: str) -> Iterator[Violation
                 values.add(value)
 
 
-def _verify_images(split: PlainSplit, found: _Found, contents: IdSpool) -> _Pictures:
+def _verify_images(split: PlainSplit, found: _Pass, contents: IdSpool) -> _Pictures:
     ids, sizes = array("q"), array("i")
     names = found.spool(f"names {split.name}")
     for place, record in enumerate(records_of(split.file, "images")):
@@ -213,7 +213,7 @@ def _check_picture(split: PlainSplit, record: Record, where: str, contents: IdSp
         yield Violation(where, f"file {short(name)} is {size[0]}x{size[1]} px, stated {told}")
 
 
-def _same_contents(splits: list[PlainSplit], contents: IdSpool, found: _Found) -> Iterator[Violation]:
+def _same_contents(splits: list[PlainSplit], contents: IdSpool, found: _Pass) -> Iterator[Violation]:
     """Pictures of the very same bytes: such a pair in two splits makes a test worthless."""
     twice = list(islice(contents.twice(), MAX_NAMED))
     if not twice or found.interrupted:
@@ -235,7 +235,7 @@ def _same_contents(splits: list[PlainSplit], contents: IdSpool, found: _Found) -
             )
 
 
-def _verify_annotations(split: PlainSplit, pictures: _Pictures, known: dict[int, Record], found: _Found) -> None:
+def _verify_annotations(split: PlainSplit, pictures: _Pictures, known: dict[int, Record], found: _Pass) -> None:
     ids, twins = found.spool(f"annotations {split.name}"), found.spool(f"twins {split.name}")
     for record in records_of(split.file, "annotations"):
         if found.ended:
@@ -256,7 +256,7 @@ def _verify_annotations(split: PlainSplit, pictures: _Pictures, known: dict[int,
     _report_twins(split, set(islice(twins.twice(), MAX_NAMED)), found)
 
 
-def _report_twins(split: PlainSplit, twice: set[int], found: _Found) -> None:
+def _report_twins(split: PlainSplit, twice: set[int], found: _Pass) -> None:
     groups: dict[int, list[str]] = {}
     for record in records_of(split.file, "annotations") if twice else ():
         number = int(_hashed(repr([record.get(key) for key in ("image_id", "category_id", "bbox")]))[0])

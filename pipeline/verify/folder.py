@@ -29,9 +29,9 @@ from pipeline.verify.stored import check_folders, check_stored
 from pipeline.workers.mesh_process import MeshProcess
 
 # A set that is broken everywhere need not be told to the last line.
-MOST_VIOLATIONS = 1000
+MAX_VIOLATIONS = 1000
 # What an id picture of 16 bits can hold.
-MOST_INSTANCE = 65535
+MAX_INSTANCE = 65535
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ class _Tally:
 
     def add(self, found: Iterable[Violation]) -> None:
         """Takes violations in, one more than are told at most."""
-        self.violations.extend(islice(found, MOST_VIOLATIONS + 1 - len(self.violations)))
+        self.violations.extend(islice(found, MAX_VIOLATIONS + 1 - len(self.violations)))
 
     @property
     def full(self) -> bool:
-        return len(self.violations) > MOST_VIOLATIONS
+        return len(self.violations) > MAX_VIOLATIONS
 
     @property
     def ended(self) -> bool:
@@ -84,8 +84,8 @@ class _Tally:
         """What was found so far."""
         skipped = list(self.skipped)
         if self.full:
-            skipped.append(f"everything after the first {MOST_VIOLATIONS} violations")
-        found = tuple(self.violations[:MOST_VIOLATIONS])
+            skipped.append(f"everything after the first {MAX_VIOLATIONS} violations")
+        found = tuple(self.violations[:MAX_VIOLATIONS])
         counts = (self.images, self.annotations, self.scenes)
         return VerifyReport(found, *counts, tuple(skipped), self.interrupted, self.pictures)
 
@@ -124,11 +124,11 @@ def _verify_all(layout: Layout, info: DatasetInfo, sources: Sources, sample: int
         tally.skipped.append(f"drawing scenes and pictures again: {sources.why_not}")
     elif sample:
         indices = sorted({int(i) for i in np.linspace(0, info.scenes - 1, min(sample, info.scenes))})
-        _draw_again(layout, info, sources.library, sources.pictures, indices, tally)
+        _sample_again(layout, info, sources.library, sources.pictures, indices, tally)
     return tally.report()
 
 
-def _draw_again(
+def _sample_again(
     layout: Layout, info: DatasetInfo, library: Library, pictures: PictureSources, indices: list[int], tally: _Tally
 ) -> None:
     """Some scenes drawn, traced and rendered once more."""
@@ -296,7 +296,7 @@ def _check_records(
             continue
         tally.add(check_masks(record, mask, amodal, where))
         instance = record.get("instance")
-        if type(instance) is not int or not 1 <= instance <= MOST_INSTANCE or instance in masks:
+        if type(instance) is not int or not 1 <= instance <= MAX_INSTANCE or instance in masks:
             tally.add([Violation(where, f"instance {instance!r}, expected a number of its own in the image")])
         else:
             masks[instance], places[instance] = mask, where

@@ -17,19 +17,19 @@ from assets.errors import SynthError
 from assets.files.image_input import decode_pixels
 from assets.files.scratch import scratch_folder
 from dataset.layout import stem_of
-from dataset.shards.index import Sample, ShardEntry, tar_name
+from dataset.shards.index import ShardEntry, ShardSample, tar_name
 from dataset.shards.tar import read_samples
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from pipeline.jobs.pilot import run_tasks
 from pipeline.jobs.planning.digests import sku_digests
-from pipeline.jobs.planning.plan import fitting, planned_shards, scene_task
+from pipeline.jobs.planning.plan import matching_receipts, planned_shards, scene_task
 from pipeline.jobs.planning.store import Plan, read_plan
 from pipeline.jobs.receipts import Receipt, read_receipts
 from pipeline.jobs.run import RENDERING, work_of
 from pipeline.jobs.scene import spool_file
 from pipeline.jobs.settings import JobSettings, identity_of, read_identity, read_settings
 from pipeline.jobs.shard import read_samples as read_spooled
-from pipeline.jobs.tasks import SceneTask, Work
+from pipeline.jobs.tasks import JobContext, SceneTask
 from pipeline.verify.extras import EXTRA_CHECKS
 from pipeline.verify.pictures import PicturesChecked, rendering_problems, too_costly
 from pipeline.verify.records import Violation
@@ -49,7 +49,7 @@ class JobSources:
 
 
 def check_job_scenes(
-    place: Place, shards: Sequence[ShardEntry], sources: JobSources, stop: Callable[[], bool]
+    place: StoragePath, shards: Sequence[ShardEntry], sources: JobSources, stop: Callable[[], bool]
 ) -> PicturesChecked:
     """Makes some scenes of the job at `place` again, evenly spread over those that lie in `shards`.
 
@@ -77,8 +77,8 @@ def check_job_scenes(
 
 
 def _prepare(
-    place: Place, shards: Sequence[ShardEntry], sources: JobSources, folder: Path, checked: PicturesChecked
-) -> tuple[Work, dict[str, list[SceneTask]]]:
+    place: StoragePath, shards: Sequence[ShardEntry], sources: JobSources, folder: Path, checked: PicturesChecked
+) -> tuple[JobContext, dict[str, list[SceneTask]]]:
     """The work of the job in a spool of its own, and the scenes to make by the names of their shards.
 
     Raises SynthError where what they were made from is not to be had, or has changed.
@@ -98,7 +98,7 @@ def _prepare(
     return work, _choose(plan, settings, shards, sources.sample, checked)
 
 
-def _checked_identity(place: Place, settings: JobSettings) -> dict[str, Any]:
+def _checked_identity(place: StoragePath, settings: JobSettings) -> dict[str, Any]:
     """What job.json says, found to be what would be made now."""
     said = read_identity(place) or {}
     if problems := rendering_problems(said):
@@ -116,7 +116,7 @@ def _choose(
 ) -> dict[str, list[SceneTask]]:
     """`count` of the scenes that shards hold, evenly spread. Shards of which the receipts say otherwise are told."""
     entries = {shard.name: shard for shard in shards}
-    receipts = fitting(plan, read_receipts(settings.place), settings)
+    receipts = matching_receipts(plan, read_receipts(settings.place), settings)
     there = []
     for generation, shard in planned_shards(plan, settings):
         receipt = receipts.get(shard.name)
@@ -142,7 +142,9 @@ def _lacking(receipt: Receipt) -> set[int]:
     return {*receipt.dropped, *(failure.index for failure in receipt.failures)}
 
 
-def _compare_shard(place: Place, name: str, tasks: Sequence[SceneTask], work: Work, checked: PicturesChecked) -> None:
+def _compare_shard(
+    place: StoragePath, name: str, tasks: Sequence[SceneTask], work: JobContext, checked: PicturesChecked
+) -> None:
     """The scenes of one shard against those that were made again."""
     try:
         stored = {sample.stem: sample for sample in read_samples(place, name)}
@@ -160,7 +162,7 @@ def _compare_shard(place: Place, name: str, tasks: Sequence[SceneTask], work: Wo
                 _compare_sample(stored[stem], made[stem], where, checked)
 
 
-def _compare_sample(stored: Sample, made: Sample, where: str, checked: PicturesChecked) -> None:
+def _compare_sample(stored: ShardSample, made: ShardSample, where: str, checked: PicturesChecked) -> None:
     if stored.files.get("scene.json") != made.files["scene.json"]:
         told = "drawn again from catalogue, recipe, plan, seed and index its scene differs"
         checked.found.append(Violation(where, told))

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from assets.errors import SynthError, printable
 from assets.files.image_input import open_picture
-from pipeline.run.dataset_fields import MOST_SEED, MOST_SIDE
+from pipeline.run.dataset_fields import MAX_SEED, MAX_SIDE
 
 Record = dict[str, Any]
-LEAST_VISIBLE = 0.1
-MOST_WORDS = 500
+MIN_VISIBLE = 0.1
+MAX_WORDS = 500
 # Visibility and truncation are stored with six decimals.
 ROUNDING = 2e-6
 LARGEST = 1e300
@@ -35,7 +35,7 @@ class Violation:
     def __post_init__(self) -> None:
         # A stranger's file may hold anything where a number should stand: its start is enough, and no steering signs.
         for name in ("where", "what"):
-            object.__setattr__(self, name, printable(getattr(self, name)[:MOST_WORDS]))
+            object.__setattr__(self, name, printable(getattr(self, name)[:MAX_WORDS]))
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"
@@ -51,13 +51,13 @@ def check_image(record: Record, number: int, where: str) -> Iterator[Violation]:
     if type(record.get("id")) is not int or record["id"] != number:
         yield Violation(where, f"id {record.get('id')!r}, expected {number}: ids are dense from 1")
     for name in ("width", "height"):
-        if type(record.get(name)) is not int or not 1 <= record[name] <= MOST_SIDE:
-            yield Violation(where, f"{name} {record.get(name)!r}, expected a number of pixels, at most {MOST_SIDE}")
+        if type(record.get(name)) is not int or not 1 <= record[name] <= MAX_SIDE:
+            yield Violation(where, f"{name} {record.get(name)!r}, expected a number of pixels, at most {MAX_SIDE}")
     for name in ("file_name", "recipe", "backend"):
         if type(record.get(name)) is not str:
             yield Violation(where, f"{name} is {record.get(name)!r}, expected a text")
     for name in ("seed", "index", "view"):
-        if type(record.get(name)) is not int or not 0 <= record[name] <= MOST_SEED:
+        if type(record.get(name)) is not int or not 0 <= record[name] <= MAX_SEED:
             yield Violation(where, f"{name} is {record.get(name)!r}, expected a number of 0 or more")
     camera = record.get("camera")
     if not isinstance(camera, dict):
@@ -138,6 +138,6 @@ def check_annotation(
     if all(is_number(record.get(name)) for name in ("visibility", "truncation")):
         seen = record["visibility"] * (1 - record["truncation"])
         gone = type(record.get("category_id")) is int and record["category_id"] in delisted
-        if bool(record.get("ignore")) != (gone or seen < LEAST_VISIBLE) or record.get("ignore") not in (0, 1):
-            why = f"{seen:.3f} of the product is seen (limit {LEAST_VISIBLE})"
+        if bool(record.get("ignore")) != (gone or seen < MIN_VISIBLE) or record.get("ignore") not in (0, 1):
+            why = f"{seen:.3f} of the product is seen (limit {MIN_VISIBLE})"
             yield Violation(where, f"ignore {record.get('ignore')!r}, but {'it is delisted' if gone else why}")

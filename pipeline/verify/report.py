@@ -7,15 +7,15 @@ from rich.console import Console
 from assets.plurals import count_of
 from pipeline.verify.folder import VerifyReport
 
-MOST_TOLD = 100
+MAX_TOLD = 100
 
 
 def print_report(console: Console, report: VerifyReport) -> None:
     """Each violation on a line, then one line that sums up."""
-    for violation in report.violations[:MOST_TOLD]:
+    for violation in report.violations[:MAX_TOLD]:
         console.print(str(violation), style="red", highlight=False, markup=False)
-    if len(report.violations) > MOST_TOLD:
-        console.print(f"and {len(report.violations) - MOST_TOLD} more", style="red")
+    if len(report.violations) > MAX_TOLD:
+        console.print(f"and {len(report.violations) - MAX_TOLD} more", style="red")
     if report.checked:
         console.print(f"checked: {report.checked}", highlight=False, markup=False)
     for skipped in report.skipped:

@@ -74,7 +74,7 @@ def open_sources(
 def check_scenes(layout: Layout, info: DatasetInfo, library: Library, indices: Sequence[int]) -> Iterator[Violation]:
     """Draws and traces the scenes again; every byte of the spec and every annotation must come out equal."""
     from render.recipes import recipe_from_yaml
-    from render.sample import draw_scene
+    from render.sample import sample_scene
 
     try:
         streams = streams_of(info.identity, str(layout.info))
@@ -92,7 +92,7 @@ def check_scenes(layout: Layout, info: DatasetInfo, library: Library, indices: S
                 yield Violation(f"scenes/{stem}.json", f"is of another size than {width} x {height}: not drawn again")
                 continue
             try:
-                scene = draw_scene(
+                scene = sample_scene(
                     library, recipe, seed=seed, index=index, view=view, width=width, height=height, streams=streams
                 )
                 yield from _compare(layout, library, stem, scene, info.extras)

@@ -21,10 +21,10 @@ from assets.files.scratch import scratch_folder
 from assets.interrupt import never
 from assets.progress import StepProgress
 from dataset.checksums import CHECKSUMS
-from dataset.shards.index import Record, Sample, ShardEntry, coco_name, read_categories, read_index, tar_name
+from dataset.shards.index import Record, ShardEntry, ShardSample, coco_name, read_categories, read_index, tar_name
 from dataset.shards.parts import parse_part
 from dataset.shards.tar import picture_suffix, read_whole, samples_of
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from dataset.values import short
 from pipeline.jobs.settings import JOB
 from pipeline.shards.pack import read_about
@@ -32,7 +32,7 @@ from pipeline.shards.spool import IdSpool
 from pipeline.shards.workers import map_shards
 from pipeline.verify.checksums import NO_CHECKSUMS, check_place_checksums
 from pipeline.verify.extras import EXTRA_CHECKS
-from pipeline.verify.folder import MOST_VIOLATIONS, VerifyReport
+from pipeline.verify.folder import MAX_VIOLATIONS, VerifyReport
 from pipeline.verify.foreign import check_foreign_image, check_foreign_record
 from pipeline.verify.job import JobSources, check_job_scenes
 from pipeline.verify.masks import MaskMap, check_masks, shared_pixels, sound_mask
@@ -54,7 +54,7 @@ class _Checked:
 
 
 def verify_shards(
-    place: Place,
+    place: StoragePath,
     console: Console,
     *,
     workers: int = 1,
@@ -88,25 +88,25 @@ def verify_shards(
         work = partial(check_shard, place)
         with StepProgress(console, "verifying", total=len(index.shards), unit="shards") as progress:
             for entry, checked in zip(index.shards, map_shards(work, index.shards, workers), strict=True):
-                violations += islice(checked.found, MOST_VIOLATIONS + 1 - len(violations))
+                violations += islice(checked.found, MAX_VIOLATIONS + 1 - len(violations))
                 counts += checked.counts
                 for kind in ("images", "annotations"):
                     name = f"{kind} of {entry.split}"
                     spools.setdefault(name, IdSpool(Path(folder) / name)).add(getattr(checked, kind))
                 progress.advance()
-                if len(violations) > MOST_VIOLATIONS:
-                    skipped.append(f"everything after the first {MOST_VIOLATIONS} violations")
+                if len(violations) > MAX_VIOLATIONS:
+                    skipped.append(f"everything after the first {MAX_VIOLATIONS} violations")
                     break
                 if interrupted := stop():
                     break
         twice = (Violation(name, f"id {number} is there twice") for name in spools for number in spools[name].twice())
-        violations += islice(twice, MOST_VIOLATIONS + 1 - len(violations))
+        violations += islice(twice, MAX_VIOLATIONS + 1 - len(violations))
     again = PicturesChecked(skipped=[NOT_REDRAWN if sources else NOT_ASKED])
-    if sources is not None and not interrupted and len(violations) <= MOST_VIOLATIONS and place.exists(JOB):
+    if sources is not None and not interrupted and len(violations) <= MAX_VIOLATIONS and place.exists(JOB):
         again = check_job_scenes(place, index.shards, sources, stop)
         violations += again.found
         interrupted = stop()
-    told = tuple(violations[:MOST_VIOLATIONS])
+    told = tuple(violations[:MAX_VIOLATIONS])
     skipped += again.skipped
     report = VerifyReport(told, int(counts[0]), int(counts[1]), again.scenes, tuple(skipped), interrupted)
     return replace(report, pictures_rendered=again.rendered)
@@ -127,7 +127,7 @@ def _check_categories(categories: list[Record]) -> Iterator[Violation]:
         yield Violation("categories.json", "two categories of one SKU")
 
 
-def _check_files(place: Place, shards: Iterable[ShardEntry]) -> Iterator[Violation]:
+def _check_files(place: StoragePath, shards: Iterable[ShardEntry]) -> Iterator[Violation]:
     """Files that belong to no shard. Missing ones are told with their shard."""
     names = [shard.name for shard in shards]
     for folder, name_of in (("shards", tar_name), ("annotations", coco_name)):
@@ -143,7 +143,7 @@ def _check_files(place: Place, shards: Iterable[ShardEntry]) -> Iterator[Violati
 
 
 @dataclass(frozen=True)
-class _Known:
+class _CheckedShard:
     """The categories of a set by id, their SKUs, and those that are no longer sold."""
 
     records: dict[int, Record]
@@ -152,17 +152,19 @@ class _Known:
 
 
 @lru_cache(maxsize=1)
-def _known(url: str) -> _Known:
+def _known(url: str) -> _CheckedShard:
     """Read once by every process: a catalogue of 170,000 is not to be sent with each shard."""
     try:
-        records = {one["id"]: one for one in read_categories(Place(url)) if type(one.get("id")) is int}
+        records = {one["id"]: one for one in read_categories(StoragePath(url)) if type(one.get("id")) is int}
     except SynthError:
         records = {}
     keys = {number: str(record.get("sku")) for number, record in records.items()}
-    return _Known(records, keys, frozenset(number for number, record in records.items() if record.get("delisted")))
+    return _CheckedShard(
+        records, keys, frozenset(number for number, record in records.items() if record.get("delisted"))
+    )
 
 
-def check_shard(place: Place, entry: ShardEntry) -> _Checked:
+def check_shard(place: StoragePath, entry: ShardEntry) -> _Checked:
     """Everything about one shard that can be told from it alone."""
     checked = _Checked()
     categories = _known(place.url)
@@ -188,7 +190,7 @@ def check_shard(place: Place, entry: ShardEntry) -> _Checked:
     return checked
 
 
-def _read_checked(place: Place, name: str, size: int, digest: str, checked: _Checked) -> bytes | None:
+def _read_checked(place: StoragePath, name: str, size: int, digest: str, checked: _Checked) -> bytes | None:
     try:
         data = read_whole(place, name)
     except FileNotFoundError:
@@ -243,7 +245,7 @@ def _check_part(
         yield Violation(name, f"lacks categories that its annotations use: {', '.join(lacking[:5])}")
 
 
-def _check_sample(sample: Sample, categories: _Known, where: str) -> Iterator[Violation]:
+def _check_sample(sample: ShardSample, categories: _CheckedShard, where: str) -> Iterator[Violation]:
     rendered = "backend" in sample.image
     number: Any = sample.image.get("id")
     own = check_image(sample.image, number, where) if rendered else check_foreign_image(sample.image, where)
@@ -282,7 +284,7 @@ def _check_picture(data: bytes, image: Record, where: str, rendered: bool) -> It
         yield Violation(where, f"the picture cannot be read: {error}")
 
 
-def _check_rendered(sample: Sample, known: _Known, where: str) -> Iterator[Violation]:
+def _check_rendered(sample: ShardSample, known: _CheckedShard, where: str) -> Iterator[Violation]:
     """Annotations of our own pictures: each by itself, no pixel in two, depth and the like where the masks are."""
     height, width = sample.image["height"], sample.image["width"]
     masks: dict[int, Record] = {}
@@ -308,7 +310,7 @@ def _check_rendered(sample: Sample, known: _Known, where: str) -> Iterator[Viola
 
 
 def _check_extras(
-    sample: Sample, masks: Mapping[int, Record], height: int, width: int, where: str
+    sample: ShardSample, masks: Mapping[int, Record], height: int, width: int, where: str
 ) -> Iterator[Violation]:
     kinds = [kind for kind in EXTRA_CHECKS if f"{kind}.png" in sample.files]
     if not kinds:

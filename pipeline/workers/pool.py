@@ -23,7 +23,7 @@ from assets.files.scratch import scratch_folder
 from assets.interrupt import hold_signals
 from pipeline.workers.disk_errors import disk_error
 from pipeline.workers.memory import memory_share_mb
-from pipeline.workers.process import HeldLock, Job, Report, Work, serve
+from pipeline.workers.process import HeldLock, SceneFunctions, WorkerReport, WorkerSettings, serve
 
 # Libraries that would each take all cores in every worker.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -35,7 +35,7 @@ TICK_S = 0.2
 # Seconds that a worker without a scene has to leave by itself (Blender tidies its temporary folder).
 GRACE_S = 10.0
 # A worker is never recycled below this, or one with Blender in it would not outlive a scene.
-LEAST_MEMORY_MB = 1024.0
+MIN_MEMORY_MB = 1024.0
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ def itself(index: int) -> object:
 
 
 def run_scenes(
-    job: Job,
-    settings: Work,
+    job: SceneFunctions,
+    settings: WorkerSettings,
     indices: Iterable[int],
     *,
     stop: Callable[[int], bool] = never_stop,
@@ -87,19 +87,19 @@ def run_scenes(
     are begun. lock: descriptor of the folder's lock, held by the workers too. Raises SynthError where no worker can
     work or the disk takes no more. Leaving the iterator early ends all workers at once.
     """
-    with Crew(job, settings, lock=lock) as crew:
+    with WorkerPool(job, settings, lock=lock) as crew:
         crew.add(indices)
         while crew.has_work(stopping := stop(crew.under_way)):
             if not stopping:
-                crew.hand_out()
-            yield from crew.attend()
+                crew.dispatch()
+            yield from crew.poll()
         crew.dismiss()
 
 
 class _Worker:
     """A process, the parent's end of its pipe, and the scene that it is at."""
 
-    def __init__(self, job: Job, settings: Work, lock: HeldLock | None, scratch: str) -> None:
+    def __init__(self, job: SceneFunctions, settings: WorkerSettings, lock: HeldLock | None, scratch: str) -> None:
         context = multiprocessing.get_context("spawn")
         self.link, theirs = context.Pipe()
         self.process = context.Process(target=serve, args=(theirs, job, settings, lock), daemon=True)
@@ -124,10 +124,10 @@ class _Worker:
         with suppress(OSError):  # it has died: seen at the next look
             self.link.send(order)
 
-    def listen(self) -> Report | None:
+    def listen(self) -> WorkerReport | None:
         """What it has said, None where it said nothing or died over it."""
         try:
-            report: Report | None = self.link.recv() if self.link.poll() else None
+            report: WorkerReport | None = self.link.recv() if self.link.poll() else None
         except (EOFError, OSError, pickle.UnpicklingError):
             self.process.join(TICK_S)  # for its exit code
             self.gone = True
@@ -147,7 +147,7 @@ class _Worker:
         self.link.close()
 
 
-class Crew:
+class WorkerPool:
     """The workers of a run and the scenes that wait for them; used in a with block, at whose end all workers end.
 
     order: what a worker is handed for the scene of a number, if that is more than the number.
@@ -155,8 +155,8 @@ class Crew:
 
     def __init__(
         self,
-        job: Job,
-        settings: Work,
+        job: SceneFunctions,
+        settings: WorkerSettings,
         *,
         lock: int | None = None,
         order: Callable[[int], object] = itself,
@@ -169,9 +169,9 @@ class Crew:
         self._leaving: list[_Worker] = []
         self._bad_starts = 0
         self._scratch = scratch_folder("workers")
-        self._most_mb = max(min(settings.memory_mb, memory_share_mb(settings.workers)), LEAST_MEMORY_MB)
+        self._most_mb = max(min(settings.memory_mb, memory_share_mb(settings.workers)), MIN_MEMORY_MB)
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -197,7 +197,7 @@ class Crew:
     def has_work(self, stopping: bool) -> bool:
         return bool(self._busy) or (not stopping and bool(self._waiting or self._again))
 
-    def hand_out(self) -> None:
+    def dispatch(self) -> None:
         """Gives scenes to idle workers and starts workers where some are missing."""
         for worker in [worker for worker in self._workers if worker.idle]:
             if self._one_alone:
@@ -219,12 +219,12 @@ class Crew:
             return _Task(self._waiting.popleft()) if self._waiting else None
         return None if self._again[0].alone and self._busy else self._again.popleft()
 
-    def attend(self) -> Iterator[Outcome]:
+    def poll(self) -> Iterator[Outcome]:
         """Waits for something to happen, and yields what has become of scenes."""
         workers = [*self._workers, *self._leaving]
         before = time.monotonic()
         connection.wait([*(worker.link for worker in self._workers), *(w.process.sentinel for w in workers)], TICK_S)
-        self._forgive(time.monotonic() - before - TICK_S)
+        self._retry_later(time.monotonic() - before - TICK_S)
         for worker in list(self._workers):
             outcome = self._look_after(worker)
             if outcome is not None:
@@ -233,7 +233,7 @@ class Crew:
             worker.kill()
             self._leaving.remove(worker)
 
-    def _forgive(self, stalled: float) -> None:
+    def _retry_later(self, stalled: float) -> None:
         """Time that the whole run was stopped for (Ctrl-Z, a machine asleep) counts against no scene."""
         if stalled > 1.0:
             for worker in self._workers:
@@ -251,7 +251,7 @@ class Crew:
             return self._lost(worker, f"not done after {limit:g} s", alone=False)
         return None
 
-    def _heard(self, worker: _Worker, report: Report) -> Outcome | None:
+    def _heard(self, worker: _Worker, report: WorkerReport) -> Outcome | None:
         if not worker.ready:
             self._started(worker, report)
             return None
@@ -274,7 +274,7 @@ class Crew:
             memory_mb=report.memory_mb,
         )
 
-    def _started(self, worker: _Worker, report: Report) -> None:
+    def _started(self, worker: _Worker, report: WorkerReport) -> None:
         if report.kind == "ready":
             worker.ready, self._bad_starts = True, 0
         elif report.error is not None:

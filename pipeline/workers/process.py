@@ -28,7 +28,7 @@ OOM_SCORE = 800
 TRIM_SCENES = 10
 
 
-class Work(Protocol):
+class WorkerSettings(Protocol):
     """What workers are to do, as far as it matters to those who look after them: RunSettings or alike, picklable."""
 
     @property
@@ -43,12 +43,12 @@ class Work(Protocol):
     def memory_mb(self) -> int: ...
 
 
-def start_nothing(settings: Work) -> None:
+def start_nothing(settings: WorkerSettings) -> None:
     """For jobs that need nothing opened."""
 
 
 @dataclass(frozen=True)
-class Job:
+class SceneFunctions:
     """What workers do; both functions are picklable by name.
 
     scene: makes all files of the scene of a number (or whatever a scene is ordered by), returns its numbers of pictures
@@ -63,7 +63,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Report:
+class WorkerReport:
     """What a worker says of its start or of a scene. text: why not, where it is not "ready" or "made".
 
     mistake: the same would happen again. trouble: it may not. memory: there was too little. disk: it takes no more.
@@ -95,7 +95,7 @@ def _receive_lock(handle: Any) -> HeldLock:
     return HeldLock(descriptor)
 
 
-def serve(link: Connection, job: Job, settings: Work, lock: HeldLock | None) -> None:
+def serve(link: Connection, job: SceneFunctions, settings: WorkerSettings, lock: HeldLock | None) -> None:
     """The worker's life: says that it is ready, makes the scenes that are ordered over `link`, ends on None.
 
     lock: only had, never used.
@@ -109,7 +109,7 @@ def serve(link: Connection, job: Job, settings: Work, lock: HeldLock | None) -> 
     _end_in_silence()
 
 
-def _serve_scenes(link: Connection, job: Job, settings: Work) -> None:
+def _serve_scenes(link: Connection, job: SceneFunctions, settings: WorkerSettings) -> None:
     made = 0
     while (order := link.recv()) is not None:
         link.send(_reported(lambda: job.scene(settings, order), "made", settings))
@@ -127,20 +127,22 @@ def _end_in_silence() -> None:
     os.dup2(nowhere, 2)
 
 
-def _reported(work: Callable[[], tuple[int, int] | None], good: Literal["ready", "made"], settings: Work) -> Report:
+def _reported(
+    work: Callable[[], tuple[int, int] | None], good: Literal["ready", "made"], settings: WorkerSettings
+) -> WorkerReport:
     """What came of `work`, as something that can always be sent to the parent."""
     try:
         images, annotations = work() or (0, 0)
-        return Report(good, images, annotations, memory_mb=_resident_mb())
+        return WorkerReport(good, images, annotations, memory_mb=_resident_mb())
     except SynthError as error:
-        return Report("mistake", text=str(error), error=error, memory_mb=_resident_mb())
+        return WorkerReport("mistake", text=str(error), error=error, memory_mb=_resident_mb())
     except MemoryError as error:
-        return Report("memory", text=f"out of memory ({error or 'MemoryError'})")
+        return WorkerReport("memory", text=f"out of memory ({error or 'MemoryError'})")
     except OSError as error:
         kind: Literal["disk", "trouble"] = "disk" if takes_no_more(error, settings.out) else "trouble"
-        return Report(kind, text=f"{type(error).__name__}: {error}", errno=error.errno or 0)
+        return WorkerReport(kind, text=f"{type(error).__name__}: {error}", errno=error.errno or 0)
     except BaseException as error:  # whatever a renderer raises, exits included, ends its scene and never the run
-        return Report("trouble", text=f"{type(error).__name__}: {error}", memory_mb=_resident_mb())
+        return WorkerReport("trouble", text=f"{type(error).__name__}: {error}", memory_mb=_resident_mb())
 
 
 def return_memory() -> None:

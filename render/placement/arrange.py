@@ -20,7 +20,7 @@ from render.placement.arrangement import GAP, Arrangement, footprint
 TRIES = 24
 LEAN_TRIES = 8
 # A thing that is still not off its balance at this tilt is too squat to lean.
-MOST_TILT = np.radians(40)
+MAX_TILT = np.radians(40)
 # Others than copies are set upon something so many times as rarely.
 STACK_OTHERS = 0.25
 # Copies stand as the first one does, but for so much, standard deviation; one in so many stands as it likes.
@@ -30,7 +30,7 @@ Manner = Literal["stand", "lie", "lean"]
 
 
 @dataclass(frozen=True, eq=False)
-class Thing:
+class Item:
     """Something to set down. shape: hull and stable poses. manner: how it shall rest.
 
     turn: about the vertical, radians from how it rests. lying: 0..1, which of its poses lying down, on the line of
@@ -47,7 +47,7 @@ class Thing:
 
 
 @dataclass(frozen=True)
-class Habits:
+class ArrangementParams:
     """How an arrangement is built.
 
     touch, occlude: chances that a thing is pushed against a neighbour, or set before or behind one for the camera.
@@ -76,7 +76,9 @@ def resting_pose(shape: Rest, rotation: NDArray[np.float64]) -> NDArray[np.float
     return pose
 
 
-def arrange(things: Sequence[Thing], habits: Habits, *, rng: np.random.Generator) -> tuple[NDArray[np.float64], ...]:
+def arrange(
+    things: Sequence[Item], habits: ArrangementParams, *, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], ...]:
     """world_from_object (4, 4) of each thing, in order, about the origin, on z = 0 or upon one before it.
 
     Every thing finds its place.
@@ -95,7 +97,11 @@ def arrange(things: Sequence[Thing], habits: Habits, *, rng: np.random.Generator
 
 
 def _set_upon(
-    thing: Thing, arrangement: Arrangement, habits: Habits, copies: dict[int, list[int]], rng: np.random.Generator
+    thing: Item,
+    arrangement: Arrangement,
+    habits: ArrangementParams,
+    copies: dict[int, list[int]],
+    rng: np.random.Generator,
 ) -> tuple[NDArray[np.float64] | None, int | None]:
     """A copy upon one of its like, rarely another thing upon any; and which one. None, None where that is not to be."""
     chance = habits.stack * (1.0 if thing.copy_of is not None else STACK_OTHERS)
@@ -122,7 +128,7 @@ def _like(shape: Rest, pose: NDArray[np.float64], rng: np.random.Generator) -> N
     return resting_pose(shape, rotation_about_z(rng.normal(0, ROW_TURN)) @ rotation)
 
 
-def _set_beside(thing: Thing, arrangement: Arrangement, rng: np.random.Generator) -> NDArray[np.float64] | None:
+def _set_beside(thing: Item, arrangement: Arrangement, rng: np.random.Generator) -> NDArray[np.float64] | None:
     """A copy in a row with the first one, as in a shop: beside, behind or before it, touching whatever stands there.
 
     None where that one leans, where there is no room, or where the copy stands as it likes.
@@ -138,7 +144,7 @@ def _set_beside(thing: Thing, arrangement: Arrangement, rng: np.random.Generator
     return _push_to(thing.copy_of, thing.shape, pose, arrangement, azimuth)
 
 
-def _radius_for(things: Sequence[Thing], density: float) -> float:
+def _radius_for(things: Sequence[Item], density: float) -> float:
     """Radius of the circle that the things' footprints fill to `density`."""
     area = 0.0
     for thing in things:
@@ -148,7 +154,7 @@ def _radius_for(things: Sequence[Thing], density: float) -> float:
 
 
 def _set_down(
-    thing: Thing, arrangement: Arrangement, habits: Habits, radius: float, rng: np.random.Generator
+    thing: Item, arrangement: Arrangement, habits: ArrangementParams, radius: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     pose = resting_pose(thing.shape, _turn(thing, rng) @ _resting_rotation(thing, rng))
     if thing.manner == "lean":
@@ -173,7 +179,7 @@ def _set_down(
     return min(placed, key=lambda each: float(np.hypot(each[0, 3], each[1, 3])))
 
 
-def _resting_rotation(thing: Thing, rng: np.random.Generator) -> NDArray[np.float64]:
+def _resting_rotation(thing: Item, rng: np.random.Generator) -> NDArray[np.float64]:
     """Upright to stand (and as the start of a lean), or one of the poses lying down, by how often throws end so."""
     weights = thing.shape.weights[1:]
     if thing.manner != "lie" or not len(weights):
@@ -184,7 +190,7 @@ def _resting_rotation(thing: Thing, rng: np.random.Generator) -> NDArray[np.floa
     return thing.shape.rotations[1 + rng.choice(len(weights), p=weights / weights.sum())]
 
 
-def _turn(thing: Thing, rng: np.random.Generator) -> NDArray[np.float64]:
+def _turn(thing: Item, rng: np.random.Generator) -> NDArray[np.float64]:
     return rotation_about_z(rng.uniform(-np.pi, np.pi) if thing.turn is None else thing.turn)
 
 
@@ -217,7 +223,7 @@ def _push_to(
 
 
 def _set_in_line(
-    shape: Rest, pose: NDArray, arrangement: Arrangement, habits: Habits, rng: np.random.Generator
+    shape: Rest, pose: NDArray, arrangement: Arrangement, habits: ArrangementParams, rng: np.random.Generator
 ) -> NDArray[np.float64] | None:
     """Before or behind a neighbour as the camera sees it, touching or up to its own size away: one hides the other."""
     azimuth = habits.view_azimuth + rng.choice([0.0, np.pi]) + rng.normal(0, np.radians(20))
@@ -231,7 +237,7 @@ def _set_in_line(
 
 
 def _lean(
-    thing: Thing, arrangement: Arrangement, habits: Habits, rng: np.random.Generator
+    thing: Item, arrangement: Arrangement, habits: ArrangementParams, rng: np.random.Generator
 ) -> NDArray[np.float64] | None:
     """Tilted against a neighbour: foot on the table, upper half on the neighbour; None where no try ends so."""
     shape = thing.shape
@@ -250,9 +256,9 @@ def _lean(
 
 
 def _balance_tilt(shape: Rest, turn: NDArray, towards: NDArray) -> float | None:
-    """The tilt past which an upright thing falls on in the direction `towards`; None past MOST_TILT (too squat)."""
+    """The tilt past which an upright thing falls on in the direction `towards`; None past MAX_TILT (too squat)."""
     middle = (shape.hull_vertices.min(axis=0) + shape.hull_vertices.max(axis=0)) / 2
-    for tilt in np.arange(np.radians(2), MOST_TILT, np.radians(1)):
+    for tilt in np.arange(np.radians(2), MAX_TILT, np.radians(1)):
         rotation = _tilt(towards, tilt) @ turn
         foot = shape.hull_vertices[np.argmin(shape.hull_vertices @ rotation[2])]
         if ((middle - foot) @ rotation[:2].T) @ towards > 0:

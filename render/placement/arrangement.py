@@ -15,7 +15,7 @@ from render.placement.stacking import MAX_LAYERS, MAX_SLENDERNESS, foot_face, po
 # Things closer than this touch: under half a pixel for a camera at arm's length.
 GAP = 2e-4
 # A push that has not ended after so many steps grazes something: near enough to call it a touch.
-MOST_STEPS = 200
+MAX_STEPS = 200
 
 
 @dataclass(eq=False)
@@ -98,7 +98,7 @@ class Arrangement:
         """
         moved = pose.copy()
         gone = 0.0
-        for _ in range(MOST_STEPS):
+        for _ in range(MAX_STEPS):
             room = self.distance(shape, moved)
             if room <= GAP:
                 return moved if room >= 0 else None

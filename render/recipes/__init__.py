@@ -121,8 +121,8 @@ def _recipe_from(data: Any, where: str, streams: int) -> Section:
         recipe: Section = model.model_validate(merged(defaults, data))
     except ValidationError as error:
         found = error.errors()
-        problems = [_problem(model, item) for item in found[:MOST_TOLD]]
-        problems += [f"and {len(found) - MOST_TOLD} more"] if len(found) > MOST_TOLD else []
+        problems = [_problem(model, item) for item in found[:MAX_TOLD]]
+        problems += [f"and {len(found) - MAX_TOLD} more"] if len(found) > MAX_TOLD else []
         raise SynthError(
             f"the recipe has {count_of(len(found), 'problem')}", where=where, problems=problems, hint=SHOW_HINT
         ) from error
@@ -130,7 +130,7 @@ def _recipe_from(data: Any, where: str, streams: int) -> Section:
     return recipe
 
 
-MOST_TOLD = 50
+MAX_TOLD = 50
 SHOW_HINT = "'synth recipe show NAME' prints a whole recipe with every key and its meaning"
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, SerializeAsAny
 
-from render.choice import Hand, deal_products, dealt_count
+from render.choice import SceneProducts, assigned_count, shuffled_products
 from render.recipes.parts import Section
-from render.streams import Purpose, Streams
+from render.streams import StreamPurpose, Streams
 
 MIX = "mix"
 # Written out they must fit into what a recipe may hold (RECIPE_BYTES).
@@ -40,7 +40,7 @@ class RecipeMix(Section):
 
 def parts_by_scene(mix: RecipeMix, seed: int) -> Callable[[int | NDArray[np.int64]], NDArray[np.int64]]:
     """Which part of the mix scenes are of, by their indices: they stand evenly in 0..1, from a start."""
-    start = float(Streams(seed, 0).scene(Purpose.RECIPE).random())
+    start = float(Streams(seed, 0).scene(StreamPurpose.RECIPE).random())
     total = sum(part.share for part in mix.parts)
     edges = [edge / total for edge in accumulate(part.share for part in mix.parts)][:-1]
     return lambda index: np.searchsorted(edges, (start + index * STEP) % 1.0, side="right")
@@ -51,19 +51,21 @@ def recipe_at(mix: RecipeMix, seed: int, index: int) -> Section:
     return mix.parts[int(parts_by_scene(mix, seed)(index))].of
 
 
-def hand_at(mix: RecipeMix, keys: Sequence[str], seed: int, index: int) -> Hand:
+def products_at(mix: RecipeMix, keys: Sequence[str], seed: int, index: int) -> SceneProducts:
     """The products of scene `index`: all recipes draw from the same decks, so that every SKU comes equally often.
 
     keys: of the catalogue, sorted. As `choose_products`, with numbers of products that differ from scene to scene.
     """
     ranges = np.array([count_range(part.of) for part in mix.parts])
     low, high = ranges[parts_by_scene(mix, seed)(np.arange(index + 1))].T
-    shares = np.random.default_rng([seed, int(Purpose.COUNT)]).random(index + 1)
+    shares = np.random.default_rng([seed, int(StreamPurpose.COUNT)]).random(index + 1)
     sizes = low + (shares * (high - low + 1)).astype(np.int64)
-    return Hand(tuple(keys[place] for place in deal_products(len(keys), int(sizes[:-1].sum()), int(sizes[-1]), seed)))
+    return SceneProducts(
+        tuple(keys[place] for place in shuffled_products(len(keys), int(sizes[:-1].sum()), int(sizes[-1]), seed))
+    )
 
 
 def count_range(recipe: Section) -> tuple[int, int]:
     """How many different products are dealt to a scene of the recipe, least and most: those without further copies."""
     products = recipe.model_dump(include={"products": {"count", "repeat"}})["products"]
-    return dealt_count(products["count"], products.get("repeat", (0.0, 0.0)))
+    return assigned_count(products["count"], products.get("repeat", (0.0, 0.0)))

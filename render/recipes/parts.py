@@ -47,7 +47,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Manners(Section):
+class RestingWeights(Section):
     """How products rest, as weights."""
 
     stand: Weight = Field(6.0, description="upright")
@@ -59,7 +59,7 @@ class TableProducts(Section):
     """The products of a tabletop scene."""
 
     count: Annotated[CountSpan, _within(1, 500)] = Field((8, 16), description="products per scene")
-    manner: Manners = Field(default_factory=Manners, description="weights of how products rest")
+    manner: RestingWeights = Field(default_factory=RestingWeights, description="weights of how products rest")
     lean_deg: Annotated[Span, _within(0, 45)] = Field((2.0, 14.0), description="tilt of leaning ones beyond balance")
     touch: Share = Field(0.35, description="chance that a product is pushed against a neighbour")
     occlude: Share = Field(0.4, description="chance that it is set before or behind a neighbour, as the camera sees it")

@@ -17,19 +17,10 @@ from scipy.spatial.transform import Rotation
 
 from assets.library import Library
 from assets.mesh.rest import Rest, upright_rest
-from render.choice import Facing, Hand, skus_of
+from render.choice import Orientation, SceneProducts, scene_skus
 from render.framing import direction_of, intrinsics_from_lens, lens_of
 from render.geometry import clip_convex, convex_outline, look_at, project, signed_area, transform, unproject
 from render.placement.arrangement import GAP, Arrangement
-from render.recipes.draws import (
-    draw_area_lights,
-    draw_background,
-    draw_distractor,
-    draw_environment,
-    draw_finish,
-    draw_sensor,
-    prop_placement,
-)
 from render.recipes.parts import (
     Backgrounds,
     Finishes,
@@ -40,8 +31,17 @@ from render.recipes.parts import (
     Section,
     SensorRanges,
 )
+from render.recipes.sampling import (
+    prop_placement,
+    sample_area_lights,
+    sample_background,
+    sample_distractor,
+    sample_environment,
+    sample_finish,
+    sample_sensor,
+)
 from render.scene import Camera, Placement, SceneSpec
-from render.streams import Purpose, Streams
+from render.streams import StreamPurpose, Streams
 
 TRIES = 20
 # In version 1 of the streams middles may lie this far outside the picture, in its size. Since then they lie in it, and
@@ -77,18 +77,18 @@ class Recipe(Section):
 
 
 def lay_out(
-    library: Library, recipe: Recipe, streams: Streams, width: int, height: int, hand: Hand | None = None
+    library: Library, recipe: Recipe, streams: Streams, width: int, height: int, hand: SceneProducts | None = None
 ) -> SceneSpec:
     """The scene of this index and view. Raises SynthError where a mesh of its products cannot be loaded.
 
     Further views see the same cloud of things from cameras beside the first.
     """
     first = _first_camera(recipe, streams, width, height)
-    skus = skus_of(hand, library.catalog.keys, recipe.products.count, streams)
+    skus = scene_skus(hand, library.catalog.keys, recipe.products.count, streams)
     products, props = _fly(library, recipe, streams, skus, hand.facings if hand is not None else (), first)
     middle = np.median([placement.world_from_object[:3, 3] for placement in products], axis=0)
-    lights = streams.scene(Purpose.LIGHTS)
-    environment = draw_environment(recipe.lights, library.backdrops, rng=lights)
+    lights = streams.scene(StreamPurpose.LIGHTS)
+    environment = sample_environment(recipe.lights, library.backdrops, rng=lights)
     return SceneSpec(
         recipe=recipe.recipe,
         seed=streams.seed,
@@ -96,30 +96,30 @@ def lay_out(
         view=streams.view,
         camera=first if streams.view == 0 else _further_camera(first, middle, streams),
         placements=(*products, *props),
-        lights=draw_area_lights(recipe.lights, environment.strength, rng=lights),
+        lights=sample_area_lights(recipe.lights, environment.strength, rng=lights),
         environment=environment,
-        background=draw_background(
+        background=sample_background(
             recipe.background,
             library.backdrops,
             width,
-            rng=streams.of_view(Purpose.BACKGROUND),
+            rng=streams.of_view(StreamPurpose.BACKGROUND),
             lens_mm=None if streams.version == 1 else lens_of(first),
         ),
-        sensor=draw_sensor(recipe.sensor, width, rng=streams.of_view(Purpose.SENSOR)),
+        sensor=sample_sensor(recipe.sensor, width, rng=streams.of_view(StreamPurpose.SENSOR)),
         streams=streams.version,
     )
 
 
 def _first_camera(recipe: Recipe, streams: Streams, width: int, height: int) -> Camera:
     """It looks at the origin, about which the things fly, from one metre."""
-    rng = streams.scene(Purpose.CAMERA)
+    rng = streams.scene(StreamPurpose.CAMERA)
     towards = direction_of(rng.uniform(-np.pi, np.pi), np.radians(rng.uniform(*recipe.camera.height_deg)))
     pose = look_at(towards, np.zeros(3), roll=np.radians(rng.uniform(*recipe.camera.roll_deg)))
     return Camera(width, height, intrinsics_from_lens(rng.uniform(*recipe.camera.lens_mm), width, height), pose)
 
 
 def _further_camera(first: Camera, middle: NDArray, streams: Streams) -> Camera:
-    rng = streams.of_view(Purpose.CAMERA)
+    rng = streams.of_view(StreamPurpose.CAMERA)
     away = first.world_from_camera[:3, 3] - middle
     turn = Rotation.from_rotvec(_unit(rng) * rng.uniform(0.2, 0.9)).as_matrix()
     pose = look_at(middle + turn @ away, middle, roll=rng.uniform(-np.pi, np.pi))
@@ -132,28 +132,30 @@ def _unit(rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def _fly(
-    library: Library, recipe: Recipe, streams: Streams, skus: list[str], facings: Sequence[Facing], camera: Camera
+    library: Library, recipe: Recipe, streams: Streams, skus: list[str], facings: Sequence[Orientation], camera: Camera
 ) -> tuple[list[Placement], list[Placement]]:
-    rng, finishes, looks = (streams.scene(purpose) for purpose in (Purpose.LAYOUT, Purpose.FINISH, Purpose.PROPS))
+    rng, finishes, looks = (
+        streams.scene(purpose) for purpose in (StreamPurpose.LAYOUT, StreamPurpose.FINISH, StreamPurpose.PROPS)
+    )
     air = Arrangement()
     window = _Window(camera, OUTSIDE if streams.version == 1 else 0.0, recipe.products.max_truncation)
     products = []
     for number, sku in enumerate(skus):
         turned = _rotation_at(facings[number], camera) if facings else None
         pose = _free_pose(library.rest(sku), air, recipe.products.size, window, rng, turned)
-        finish = draw_finish(recipe.finish, library.product(sku), rng=finishes)
+        finish = sample_finish(recipe.finish, library.product(sku), rng=finishes)
         products.append(Placement("product", sku, pose, finish))
     props = []
     low, high = recipe.distractors.count
     for number in range(looks.integers(low, high + 1)):
-        shape, texture, finish = draw_distractor(recipe.distractors, rng=looks)
+        shape, texture, finish = sample_distractor(recipe.distractors, rng=looks)
         body = upright_rest(library.prop(shape, texture))
         pose = _free_pose(body, air, recipe.distractors.size, replace(window, cut=1.0), rng)
         props.append(prop_placement(shape, texture, finish, pose, f"distractor-{number + 1}"))
     return products, props
 
 
-def _rotation_at(facing: Facing, camera: Camera) -> NDArray[np.float64]:
+def _rotation_at(facing: Orientation, camera: Camera) -> NDArray[np.float64]:
     """(3, 3), world_from_object: even in its facing over all rotations of the camera's frame (Shoemake, 1992)."""
     first, second, third = facing
     near, far = np.sqrt(1 - first), np.sqrt(first)

@@ -14,20 +14,10 @@ from assets.catalog.resting import RestWeights, rests_of
 from assets.library import Library
 from assets.mesh.rest import Rest, upright_rest
 from assets.props.look import Shape, Texture
-from render.choice import Facing, Hand, dealt_count, draw_copies, skus_of
+from render.choice import Orientation, SceneProducts, assigned_count, sample_copies, scene_skus
 from render.framing import camera_framing, direction_of, lens_of
 from render.geometry import transform
-from render.placement.arrange import Habits, Manner, Thing, arrange, rotation_about_z
-from render.recipes.draws import (
-    draw_area_lights,
-    draw_background,
-    draw_distractor,
-    draw_environment,
-    draw_finish,
-    draw_sensor,
-    draw_surface,
-    prop_placement,
-)
+from render.placement.arrange import ArrangementParams, Item, Manner, arrange, rotation_about_z
 from render.recipes.parts import (
     Backgrounds,
     Distractors,
@@ -39,8 +29,18 @@ from render.recipes.parts import (
     TableCamera,
     TableProducts,
 )
+from render.recipes.sampling import (
+    prop_placement,
+    sample_area_lights,
+    sample_background,
+    sample_distractor,
+    sample_environment,
+    sample_finish,
+    sample_sensor,
+    sample_surface,
+)
 from render.scene import Camera, Finish, Placement, SceneSpec
-from render.streams import Purpose, Streams
+from render.streams import StreamPurpose, Streams
 
 SLAB_THICKNESS = 0.04
 MANNERS: tuple[Manner, ...] = ("stand", "lie", "lean")
@@ -64,19 +64,21 @@ class Recipe(Section):
 
 
 def lay_out(
-    library: Library, recipe: Recipe, streams: Streams, width: int, height: int, hand: Hand | None = None
+    library: Library, recipe: Recipe, streams: Streams, width: int, height: int, hand: SceneProducts | None = None
 ) -> SceneSpec:
     """The scene of this index and view. Raises SynthError where a mesh of its products cannot be loaded."""
-    skus = skus_of(hand, library.catalog.keys, dealt_count(recipe.products.count, recipe.products.repeat), streams)
+    skus = scene_skus(
+        hand, library.catalog.keys, assigned_count(recipe.products.count, recipe.products.repeat), streams
+    )
     facings = hand.facings if hand is not None else ()
-    azimuth = streams.scene(Purpose.CAMERA).uniform(-np.pi, np.pi)
-    shapes = _draw_distractors(recipe, streams)
+    azimuth = streams.scene(StreamPurpose.CAMERA).uniform(-np.pi, np.pi)
+    shapes = _sample_distractors(recipe, streams)
     products, props = _arrange(library, recipe, streams, skus, facings, shapes, azimuth)
     points = _corners(library, products)
     slab = _table(library, recipe, streams, points)
     camera = _camera(recipe, streams, points, azimuth, width, height)
-    lights = streams.scene(Purpose.LIGHTS)
-    environment = draw_environment(recipe.lights, library.backdrops, rng=lights)
+    lights = streams.scene(StreamPurpose.LIGHTS)
+    environment = sample_environment(recipe.lights, library.backdrops, rng=lights)
     return SceneSpec(
         recipe=recipe.recipe,
         seed=streams.seed,
@@ -84,24 +86,24 @@ def lay_out(
         view=streams.view,
         camera=camera,
         placements=(*products, *props, slab),
-        lights=draw_area_lights(recipe.lights, environment.strength, rng=lights),
+        lights=sample_area_lights(recipe.lights, environment.strength, rng=lights),
         environment=environment,
-        background=draw_background(
+        background=sample_background(
             recipe.background,
             library.backdrops,
             width,
-            rng=streams.of_view(Purpose.BACKGROUND),
+            rng=streams.of_view(StreamPurpose.BACKGROUND),
             lens_mm=None if streams.version == 1 else lens_of(camera),
         ),
-        sensor=draw_sensor(recipe.sensor, width, rng=streams.of_view(Purpose.SENSOR)),
+        sensor=sample_sensor(recipe.sensor, width, rng=streams.of_view(StreamPurpose.SENSOR)),
         streams=streams.version,
     )
 
 
-def _draw_distractors(recipe: Recipe, streams: Streams) -> list[Look]:
-    rng = streams.scene(Purpose.PROPS)
+def _sample_distractors(recipe: Recipe, streams: Streams) -> list[Look]:
+    rng = streams.scene(StreamPurpose.PROPS)
     low, high = recipe.distractors.count
-    return [draw_distractor(recipe.distractors, rng=rng) for _ in range(rng.integers(low, high + 1))]
+    return [sample_distractor(recipe.distractors, rng=rng) for _ in range(rng.integers(low, high + 1))]
 
 
 def _arrange(
@@ -109,14 +111,14 @@ def _arrange(
     recipe: Recipe,
     streams: Streams,
     skus: list[str],
-    facings: Sequence[Facing],
+    facings: Sequence[Orientation],
     shapes: list[Look],
     azimuth: float,
 ) -> tuple[list[Placement], list[Placement]]:
     """Products and distractors set down together, in mixed order, so that either may hide the other; copies last."""
-    rng = streams.scene(Purpose.LAYOUT)
+    rng = streams.scene(StreamPurpose.LAYOUT)
     ranges = recipe.products
-    copies = draw_copies(len(skus), ranges.count, ranges.repeat, rng=streams.scene(Purpose.REPEATS))
+    copies = sample_copies(len(skus), ranges.count, ranges.repeat, rng=streams.scene(StreamPurpose.REPEATS))
     rests = [(library.rest(sku), _own_weights(library, sku, streams)) for sku in skus]
     if facings:
         bodies = [
@@ -124,32 +126,32 @@ def _arrange(
             for (rest, own), facing in zip(rests, facings, strict=True)
         ]
     else:
-        bodies = [Thing(rest, _draw_manner(recipe, rng, own), stands=_stands(own)) for rest, own in rests]
-    bodies += [Thing(upright_rest(library.prop(shape, texture))) for shape, texture, _ in shapes]
+        bodies = [Item(rest, _sample_resting(recipe, rng, own), stands=_stands(own)) for rest, own in rests]
+    bodies += [Item(upright_rest(library.prop(shape, texture))) for shape, texture, _ in shapes]
     order = rng.permutation(len(bodies))
     things = [bodies[i] for i in order]
     places = {int(i): place for place, i in enumerate(order)}
     things += [replace(bodies[i], copy_of=places[i]) for i in copies]
     placed = arrange(things, _habits(recipe, azimuth, streams, rng), rng=rng)
     poses = dict(zip(order.tolist(), placed, strict=False))
-    finishes = streams.scene(Purpose.FINISH)
+    finishes = streams.scene(StreamPurpose.FINISH)
     products = [
-        Placement("product", sku, poses[i], draw_finish(recipe.finish, library.product(sku), rng=finishes))
+        Placement("product", sku, poses[i], sample_finish(recipe.finish, library.product(sku), rng=finishes))
         for i, sku in enumerate(skus)
     ]
     products += [
-        Placement("product", skus[i], pose, draw_finish(recipe.finish, library.product(skus[i]), rng=finishes))
+        Placement("product", skus[i], pose, sample_finish(recipe.finish, library.product(skus[i]), rng=finishes))
         for i, pose in zip(copies, placed[len(bodies) :], strict=True)
     ]
     props = [prop_placement(*look, poses[len(skus) + i], f"distractor-{i + 1}") for i, look in enumerate(shapes)]
     return products, props
 
 
-def _turned_thing(rest: Rest, facing: Facing, recipe: Recipe, azimuth: float, own: RestWeights | None) -> Thing:
+def _turned_thing(rest: Rest, facing: Orientation, recipe: Recipe, azimuth: float, own: RestWeights | None) -> Item:
     """Turned by the first number: 0 shows the first view its front (-y). The second says how it rests, the third on
     which side it lies."""
     turn = azimuth + np.pi / 2 + 2 * np.pi * facing[0]
-    return Thing(rest, _manner_at(recipe, facing[1], own), turn, facing[2], _stands(own))
+    return Item(rest, _manner_at(recipe, facing[1], own), turn, facing[2], _stands(own))
 
 
 def _own_weights(library: Library, sku: str, streams: Streams) -> RestWeights | None:
@@ -161,7 +163,7 @@ def _stands(own: RestWeights | None) -> bool:
     return own is None or own.stand > 0
 
 
-def _draw_manner(recipe: Recipe, rng: np.random.Generator, own: RestWeights | None) -> Manner:
+def _sample_resting(recipe: Recipe, rng: np.random.Generator, own: RestWeights | None) -> Manner:
     return _manner_at(recipe, rng.random(), own) if any(_weights(recipe, own)) else "stand"
 
 
@@ -182,11 +184,11 @@ def _weights(recipe: Recipe, own: RestWeights | None) -> list[float]:
     return both if any(both) else list(own.values)
 
 
-def _habits(recipe: Recipe, azimuth: float, streams: Streams, rng: np.random.Generator) -> Habits:
+def _habits(recipe: Recipe, azimuth: float, streams: Streams, rng: np.random.Generator) -> ArrangementParams:
     ranges = recipe.products
     low, high = np.radians(ranges.lean_deg)
-    density, stack = rng.uniform(*ranges.density), streams.scene(Purpose.STACKS).uniform(*ranges.stack)
-    return Habits(ranges.touch, ranges.occlude, density, (low, high), azimuth + np.pi, stack, ranges.compact)
+    density, stack = rng.uniform(*ranges.density), streams.scene(StreamPurpose.STACKS).uniform(*ranges.stack)
+    return ArrangementParams(ranges.touch, ranges.occlude, density, (low, high), azimuth + np.pi, stack, ranges.compact)
 
 
 def _corners(library: Library, products: list[Placement]) -> NDArray[np.float64]:
@@ -201,11 +203,11 @@ def _corners(library: Library, products: list[Placement]) -> NDArray[np.float64]
 
 def _table(library: Library, recipe: Recipe, streams: Streams, points: NDArray) -> Placement:
     """A slab under everything, turned, with its texture; rounded to centimetres so that equal ones are cached once."""
-    rng = streams.scene(Purpose.TABLE)
+    rng = streams.scene(StreamPurpose.TABLE)
     radius = float(np.hypot(points[:, 0], points[:, 1]).max())
     side = 2 * radius * (1 + rng.uniform(*recipe.table.margin))
     width, depth = (max(round(side * factor, 2), 0.02) for factor in rng.uniform(1.0, 1.4, size=2))
-    texture = draw_surface(library.backdrops, recipe.table.image, recipe.table.repeat_m, rng=rng)
+    texture = sample_surface(library.backdrops, recipe.table.image, recipe.table.repeat_m, rng=rng)
     pose = np.eye(4)
     pose[:3, :3] = rotation_about_z(rng.uniform(-np.pi, np.pi))
     roughness, gain = float(rng.uniform(*recipe.table.roughness)), float(rng.uniform(*recipe.table.gain))
@@ -215,7 +217,7 @@ def _table(library: Library, recipe: Recipe, streams: Streams, points: NDArray) 
 
 def _camera(recipe: Recipe, streams: Streams, points: NDArray, azimuth: float, width: int, height: int) -> Camera:
     """The first view looks along the direction in which products hide each other; further views from anywhere."""
-    rng = streams.of_view(Purpose.CAMERA)
+    rng = streams.of_view(StreamPurpose.CAMERA)
     ranges = recipe.camera
     around = azimuth if streams.view == 0 else rng.uniform(-np.pi, np.pi)
     elevation, roll = np.radians(rng.uniform(*ranges.height_deg)), np.radians(rng.uniform(*ranges.roll_deg))

@@ -20,7 +20,7 @@ from assets.library import Library
 from assets.mesh.rest import rest_from_mesh
 from assets.mesh.sources import source_digest
 from assets.mesh.store import read_mesh, read_rest, write_mesh, write_rest
-from assets.mesh.types import Material, Mesh, Part
+from assets.mesh.types import Material, Mesh, MeshPart
 from assets.props.look import Shape, Texture
 
 OBJ = "mtllib a.mtl\nusemtl m\nv 0 0 0\nv 0.1 0 0\nv 0 0.1 0\nv 0 0 0.1\nvt 0 0\nvt 1 0\nvt 0 1\n"
@@ -226,7 +226,7 @@ def test_stored_mesh_reads_back_equal(tmp_path: Path, rich: bool) -> None:
         Material(np.ones(4), np.full((2, 2, 4), 255)),
         Material(np.ones(4)),
     ]
-    parts = tuple(Part(20 * i, 20 * i + (20 if i < 2 else 40), look) for i, look in enumerate(looks))
+    parts = tuple(MeshPart(20 * i, 20 * i + (20 if i < 2 else 40), look) for i, look in enumerate(looks))
     more = {"uv": rng.random((42, 2)), "colors": rng.integers(0, 256, (42, 4))} if rich else {}
     mesh = Mesh("ab", shape.vertices, shape.faces, shape.vertex_normals, parts, **more)
     write_mesh(tmp_path / "deep" / "a.npz", mesh)

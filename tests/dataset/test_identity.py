@@ -14,7 +14,7 @@ from assets.errors import SynthError
 from dataset.coco_source import open_source
 from dataset.identity import CONTENT, DataIdentity, check_shards, claim_data, fingerprint, identify
 from dataset.shards.index import read_index, tar_name
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from pipeline.shards.pack import pack_data
 from support.shape_sets import QUIET, write_shapes
 
@@ -79,7 +79,7 @@ def test_shards_are_held_against_their_index(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "a.png")
     content = {"images": [{"id": 1, "file_name": "a.png", "width": 8, "height": 8}], "annotations": [], "info": {}}
     (tmp_path / "train.json").write_text(json.dumps({**content, "categories": [{"id": 1, "name": "thing"}]}))
-    place = Place(str(tmp_path / "shards"))
+    place = StoragePath(str(tmp_path / "shards"))
     pack_data(tmp_path / "train.json", place, QUIET)
     shards = read_index(place).shards
     check_shards(place, shards)

@@ -9,7 +9,7 @@ import pytest
 
 from assets.errors import SynthError
 from render.recipes import load_recipe, recipe_from_yaml, recipe_hash, recipe_names, recipe_yaml
-from render.sample import draw_scene
+from render.sample import sample_scene
 from render.scene import SceneSpec
 from support.scenes import StubLibrary, cube
 
@@ -23,7 +23,7 @@ def library(list_hash: str) -> StubLibrary:
 def draw(recipe: str, list_hash: str, streams: int, index: int = 3, view: int = 0) -> SceneSpec:
     chosen = load_recipe(recipe, streams=streams)
     stub = library(list_hash)
-    return draw_scene(stub, chosen, seed=7, index=index, view=view, width=64, height=48, streams=streams)  # type: ignore[arg-type]
+    return sample_scene(stub, chosen, seed=7, index=index, view=view, width=64, height=48, streams=streams)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("recipe", recipe_names())

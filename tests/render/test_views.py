@@ -13,7 +13,7 @@ from assets.catalog.load import load_catalog
 from assets.library import Library
 from render.backends import Backend, RenderSettings, open_backend
 from render.labels import annotate, trace_geometry
-from render.views import DIRECTIONS, LIGHTINGS, MOST_VIEWS, ROW, SPARE, View, view_scene, views_of
+from render.views import DIRECTIONS, LIGHTINGS, MAX_VIEWS, ROW, SPARE, ProductView, view_scene, views_of
 
 SIDE = 48
 LIST = """sku,name,package,width_m,height_m,depth_m,brand,colors
@@ -34,16 +34,16 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Library, 
 
 
 @pytest.fixture(scope="module")
-def views(studio: tuple[Library, Backend]) -> list[View]:
+def views(studio: tuple[Library, Backend]) -> list[ProductView]:
     return views_of(*studio, "flat", 12, side=SIDE)
 
 
-def same(first: View, second: View) -> bool:
+def same(first: ProductView, second: ProductView) -> bool:
     return np.array_equal(first.picture, second.picture) and np.array_equal(first.box, second.box)
 
 
 def test_there_is_a_direction_for_each_view() -> None:
-    assert len(DIRECTIONS) == len(set(DIRECTIONS)) == MOST_VIEWS and MOST_VIEWS % ROW == 0
+    assert len(DIRECTIONS) == len(set(DIRECTIONS)) == MAX_VIEWS and MAX_VIEWS % ROW == 0
 
 
 def test_the_front_comes_first_and_the_first_four_are_the_sides() -> None:
@@ -77,37 +77,37 @@ def test_the_longest_side_is_as_long_as_wanted_in_every_view(studio: tuple[Libra
         assert max(view.picture.shape) <= SIDE * (1 + 2 * SPARE) + 4
 
 
-def test_the_front_of_a_carton_has_the_carton_s_proportions(views: list[View]) -> None:
+def test_the_front_of_a_carton_has_the_carton_s_proportions(views: list[ProductView]) -> None:
     for view, ratio in ((views[0], 0.19 / 0.28), (views[2], 0.06 / 0.28)):
         width, height = view.box[2:] - view.box[:2]
         assert width / height == pytest.approx(ratio, abs=0.06)
 
 
-def test_fewer_views_are_the_first_of_more(studio: tuple[Library, Backend], views: list[View]) -> None:
+def test_fewer_views_are_the_first_of_more(studio: tuple[Library, Backend], views: list[ProductView]) -> None:
     for count in (1, 2, 4, 5):
         made = views_of(*studio, "flat", count, side=SIDE)
         assert len(made) == count and all(same(a, b) for a, b in zip(made, views, strict=False))
 
 
-def test_views_depend_on_no_other_sku(studio: tuple[Library, Backend], views: list[View]) -> None:
+def test_views_depend_on_no_other_sku(studio: tuple[Library, Backend], views: list[ProductView]) -> None:
     for other in ("tin", "tall"):
         views_of(*studio, other, 2, side=SIDE)
     again = views_of(*studio, "flat", 12, side=SIDE)
     assert all(same(a, b) for a, b in zip(again, views, strict=True))
 
 
-def test_grounds_vary_and_the_product_lies_on_them(views: list[View]) -> None:
+def test_grounds_vary_and_the_product_lies_on_them(views: list[ProductView]) -> None:
     corners = np.array([view.picture[0, 0] for view in views], float)
     assert corners.std(axis=0).min() > 5
     assert all((view.coverage[0] == 0).all() and view.coverage.max() == 255 for view in views)
 
 
-def test_front_and_back_show_different_print(views: list[View]) -> None:
+def test_front_and_back_show_different_print(views: list[ProductView]) -> None:
     front, back = (view.picture[8:-8, 8:28].astype(float) for view in views[:2])
     assert np.abs(front - back).mean() > 15
 
 
-@pytest.mark.parametrize("count", [0, MOST_VIEWS + 1])
+@pytest.mark.parametrize("count", [0, MAX_VIEWS + 1])
 def test_other_numbers_of_views_cannot_be_made(studio: tuple[Library, Backend], count: int) -> None:
     with pytest.raises(ValueError, match="views"):
         views_of(*studio, "flat", count, side=SIDE)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from detectors.recognition.gallery.open import Gallery, open_gallery
 from detectors.recognition.gallery.parts import GallerySku, write_part
 from detectors.recognition.gallery.versions import (
-    EmbedderNote,
+    EmbedderInfo,
     Manifest,
     PartEntry,
     Precision,
@@ -20,7 +20,7 @@ from detectors.recognition.gallery.versions import (
 )
 
 DIM, VIEWS = 16, 3
-NOTE = EmbedderNote(fingerprint="made-up", dim=DIM, side=64, margin=0.05)
+NOTE = EmbedderInfo(fingerprint="made-up", dim=DIM, side=64, margin=0.05)
 
 
 def unit(vectors: NDArray) -> NDArray[np.float32]:

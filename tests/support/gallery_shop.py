@@ -13,8 +13,8 @@ from PIL import Image
 from detectors.recognition.embedder.checkpoint import EmbedderCheckpoint, save_embedder_checkpoint
 from detectors.recognition.embedder.load import new_embedder
 from pipeline.workers.pool import Outcome
-from pipeline.workers.process import Job
-from render.views import View
+from pipeline.workers.process import SceneFunctions
+from render.views import ProductView
 
 HEAD = "sku,name,package,width_m,height_m,depth_m,brand,colors\n"
 COLORS = {
@@ -49,7 +49,7 @@ def write_embedder(path: Path, *, dim: int = 32) -> Path:
     return path
 
 
-def write_photos(folder: Path, shown: Sequence[Sequence[tuple[str, View]]]) -> Path:
+def write_photos(folder: Path, shown: Sequence[Sequence[tuple[str, ProductView]]]) -> Path:
     """Photographs of products side by side, as a COCO file. shown: key and view of each product of each picture."""
     keys = sorted({key for one in shown for key, _ in one})
     content: dict[str, Any] = {
@@ -85,7 +85,7 @@ def write_photos(folder: Path, shown: Sequence[Sequence[tuple[str, View]]]) -> P
 
 
 def run_here(
-    job: Job, settings: Any, indices: Iterable[int], *, stop: Callable[[int], bool], lock: int | None = None
+    job: SceneFunctions, settings: Any, indices: Iterable[int], *, stop: Callable[[int], bool], lock: int | None = None
 ) -> Generator[Outcome, None, None]:
     """Stands in for worker processes, which take seconds to start: the same work in this one."""
     job.start(settings)

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assets.errors import SynthError
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from dataset.layout import stem_of
-from dataset.shards.index import Sample, annotation_id, image_id, read_index, tar_of
-from dataset.storage.place import Place
+from dataset.shards.index import ShardSample, annotation_id, image_id, read_index, tar_of
+from dataset.storage.path import StoragePath
 from pipeline.jobs.scene import spec_file, spool_file
 from pipeline.jobs.settings import JobSettings
 from pipeline.jobs.shard import read_samples
 from pipeline.jobs.tasks import SceneTask
 from pipeline.run.settings import RunSettings
-from pipeline.workers.process import Job, start_nothing
+from pipeline.workers.process import SceneFunctions, start_nothing
 
 if TYPE_CHECKING:
     from pipeline.jobs.run import JobSummary
@@ -48,7 +48,7 @@ def job_at(out: Path | str, sku_list: Path, **changes: Any) -> JobSettings:
     cache = sku_list.parent / "cache"
     render = RunSettings(sku_list, Path(), 0, width=64, height=48, workers=1, cache=cache, max_failures=0.5)
     own = {name: changes.pop(name) for name in list(changes) if name in JobSettings.__dataclass_fields__}
-    job = JobSettings(replace(render, **changes), Place(str(out)), times=4, shard_scenes=4)
+    job = JobSettings(replace(render, **changes), StoragePath(str(out)), times=4, shard_scenes=4)
     return replace(job, **own)
 
 
@@ -60,13 +60,13 @@ def run(settings: JobSettings, scene: Any = None, share: float | None = 0.8, **h
     from pipeline.jobs.run import run_job
     from pipeline.run.progress import Reporter
 
-    job = Job(scene or write_scene, how.pop("start", start_nothing))
+    job = SceneFunctions(scene or write_scene, how.pop("start", start_nothing))
     return run_job(settings, Reporter(Console(file=io.StringIO())), job, share=share, **how)
 
 
-def files_of(place: Place | Path) -> dict[str, bytes]:
+def files_of(place: StoragePath | Path) -> dict[str, bytes]:
     """Every file of a job's data set but those that say who made it, and how."""
-    where = place if isinstance(place, Place) else Place(str(place))
+    where = place if isinstance(place, StoragePath) else StoragePath(str(place))
     names = [
         f"{folder}{name}"
         for folder in ("", "plan/", "receipts/", "shards/", "annotations/")
@@ -92,8 +92,10 @@ def write_scene(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
         ]
         image = {"id": number, "file_name": f"{stem_of(task.index, view)}.jpg", "width": 64, "height": 48}
         picture = hashlib.sha256(repr(task).encode()).digest() * 40
-        samples.append(Sample(stem_of(task.index, view), {"jpg": picture}, {**image, "index": task.index}, records))
-    write_whole(spool_file(settings, task), tar_of(samples))
+        samples.append(
+            ShardSample(stem_of(task.index, view), {"jpg": picture}, {**image, "index": task.index}, records)
+        )
+    write_atomic(spool_file(settings, task), tar_of(samples))
     return settings.views, settings.views * len(task.skus)
 
 
@@ -139,7 +141,7 @@ def slower(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
 
 def poison(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
     """Scene 3 always kills its process, 5 hangs, 6 cannot be drawn."""
-    write_whole(spec_file(settings, task), b'{"scene": %d}' % task.index)
+    write_atomic(spec_file(settings, task), b'{"scene": %d}' % task.index)
     if task.index == 3:
         os.kill(os.getpid(), signal.SIGSEGV)
     while task.index == 5:
@@ -161,7 +163,7 @@ def one_sku_is_broken(settings: RunSettings, task: SceneTask) -> tuple[int, int]
     from pipeline.jobs.scene import broken_file
 
     if "sku-002" in task.skus:
-        write_whole(broken_file(settings, task), b'{"sku-002": "the mesh has no triangles"}')
+        write_atomic(broken_file(settings, task), b'{"sku-002": "the mesh has no triangles"}')
         raise SynthError("the mesh has no triangles", where="SKU 'sku-002'")
     return write_scene(settings, task)
 
@@ -177,9 +179,9 @@ def sleeps(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
     return write_scene(settings, task)
 
 
-def seen_well(out: Path | Place) -> Counter[str]:
+def seen_well(out: Path | StoragePath) -> Counter[str]:
     """How often each SKU counts, by the labels in the tar files alone."""
-    place = out if isinstance(out, Place) else Place(str(out))
+    place = out if isinstance(out, StoragePath) else StoragePath(str(out))
     found: Counter[str] = Counter()
     for shard in read_index(place).shards:
         for sample in read_samples(place.read(f"shards/{shard.name}.tar")):

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from assets.errors import SynthError
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from dataset.layout import Layout, stem_of
 from pipeline.run.settings import RunSettings
 
@@ -28,10 +28,10 @@ def write_scene(settings: RunSettings, index: int) -> tuple[int, int]:
     layout = Layout(settings.out)
     for view in range(settings.views):
         stem = stem_of(index, view)
-        write_whole(layout.scene(stem), b"{}")
-        write_whole(layout.image(stem), JPEG)
+        write_atomic(layout.scene(stem), b"{}")
+        write_atomic(layout.image(stem), JPEG)
         record = {"image": {"file_name": f"{stem}.jpg", "index": index}, "annotations": [{"sku": "demo-0001"}]}
-        write_whole(layout.labels(stem), json.dumps(record).encode())
+        write_atomic(layout.labels(stem), json.dumps(record).encode())
     return settings.views, settings.views
 
 
@@ -54,7 +54,7 @@ def dies_once(settings: RunSettings, index: int) -> tuple[int, int]:
 def dies_always(settings: RunSettings, index: int) -> tuple[int, int]:
     """Scene 1 takes its process down every time, after its spec was written."""
     if index == 1:
-        write_whole(Layout(settings.out).scene(stem_of(1, 0)), b'{"recipe": "x"}')
+        write_atomic(Layout(settings.out).scene(stem_of(1, 0)), b'{"recipe": "x"}')
         os._exit(9)
     return write_scene(settings, index)
 
@@ -100,12 +100,12 @@ def slow(settings: RunSettings, index: int) -> tuple[int, int]:
     """A scene that a signal is likely to meet in the middle, with its files coming one by one."""
     layout, stem = Layout(settings.out), stem_of(index, 0)
     (settings.out / f".begun-{index}").touch()
-    write_whole(layout.scene(stem), b"{}" * 2000)
+    write_atomic(layout.scene(stem), b"{}" * 2000)
     time.sleep(0.05)
-    write_whole(layout.image(stem), JPEG * 5000)
+    write_atomic(layout.image(stem), JPEG * 5000)
     time.sleep(0.05)
     record = {"image": {"file_name": f"{stem}.jpg", "index": index}, "annotations": [{"sku": "demo-0001"}] * 20}
-    write_whole(layout.labels(stem), json.dumps(record).encode())
+    write_atomic(layout.labels(stem), json.dumps(record).encode())
     return 1, 20
 
 
@@ -207,8 +207,8 @@ def dies_while_drawing(settings: RunSettings, index: int) -> tuple[int, int]:
     """Scene 1 takes its process down before the spec of its second view is there."""
     if index == 1:
         layout = Layout(settings.out)
-        write_whole(layout.scene(stem_of(1, 0)), b'{"recipe": "x"}')
-        write_whole(layout.labels(stem_of(1, 0)), b'{"image": {}, "annotations": []}')
+        write_atomic(layout.scene(stem_of(1, 0)), b'{"recipe": "x"}')
+        write_atomic(layout.labels(stem_of(1, 0)), b'{"image": {}, "annotations": []}')
         os._exit(9)
     return write_scene(settings, index)
 
@@ -217,7 +217,7 @@ def writes_too_much(settings: RunSettings, index: int) -> tuple[int, int]:
     """Scene 2 and all after it write a file larger than the system lets them."""
     if index >= 2:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-        write_whole(Layout(settings.out).image(stem_of(index, 0)), JPEG * 1000)
+        write_atomic(Layout(settings.out).image(stem_of(index, 0)), JPEG * 1000)
     return write_scene(settings, index)
 
 

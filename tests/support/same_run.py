@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from detectors.checkpoints.detector import BEST, LAST, load_checkpoint
-from detectors.training.learner import Learner
+from detectors.training.task import DetectorTask
 
 
 def same(one: Any, other: Any) -> bool:
@@ -25,15 +25,15 @@ def same(one: Any, other: Any) -> bool:
 
 def at_step(monkeypatch: pytest.MonkeyPatch, step: int, act: Any) -> None:
     """Runs `act` once a Learner has made so many steps, once."""
-    plain, acted = Learner.optimizer_step, []
+    plain, acted = DetectorTask.optimizer_step, []
 
-    def watched(self: Learner, *args: Any, **kwargs: Any) -> None:
+    def watched(self: DetectorTask, *args: Any, **kwargs: Any) -> None:
         plain(self, *args, **kwargs)
         if self.step == step and not acted:
             acted.append(step)
             act()
 
-    monkeypatch.setattr(Learner, "optimizer_step", watched)
+    monkeypatch.setattr(DetectorTask, "optimizer_step", watched)
 
 
 def assert_same_run(one: Path, other: Path) -> None:

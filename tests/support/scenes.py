@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from assets.catalog.types import Sku
 from assets.mesh.rest import Rest, rest_from_mesh
-from assets.mesh.types import Material, Mesh, Part
+from assets.mesh.types import Material, Mesh, MeshPart
 from assets.props.look import Shape, Texture
 from render.geometry import look_at
 from render.scene import Camera, Environment, Placement, SceneSpec
@@ -25,7 +25,7 @@ from render.scene import Camera, Environment, Placement, SceneSpec
 def mesh_from(shape: trimesh.Trimesh, key: str, material: Material | None = None, **arrays: Any) -> Mesh:
     """A Mesh of a trimesh, one part, white unless a material is given."""
     material = material or Material(np.ones(4))
-    parts = (Part(0, len(shape.faces), material),)
+    parts = (MeshPart(0, len(shape.faces), material),)
     return Mesh(key, shape.vertices, shape.faces, shape.vertex_normals, parts, **arrays)
 
 

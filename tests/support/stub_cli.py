@@ -9,13 +9,13 @@ import sys
 
 from pipeline.cli import main as cli
 from pipeline.run import render as render_run
-from pipeline.workers.process import Job
+from pipeline.workers.process import SceneFunctions
 from support import jobs
 
 if __name__ == "__main__":
     if "LARGEST_FILE" in os.environ:  # of the parent alone: workers are born before it is set
         limit = int(os.environ["LARGEST_FILE"])
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    job = Job(getattr(jobs, sys.argv.pop(1)))
+    job = SceneFunctions(getattr(jobs, sys.argv.pop(1)))
     render_run.run_render = functools.partial(render_run.run_render, job=job)  # type: ignore[assignment]
     cli.main()

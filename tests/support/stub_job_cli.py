@@ -7,10 +7,10 @@ import sys
 
 from pipeline.cli import main as cli
 from pipeline.jobs import run as job_run
-from pipeline.workers.process import Job
+from pipeline.workers.process import SceneFunctions
 from support import job_stubs
 
 if __name__ == "__main__":
-    job = Job(getattr(job_stubs, sys.argv.pop(1)))
+    job = SceneFunctions(getattr(job_stubs, sys.argv.pop(1)))
     job_run.run_job = functools.partial(job_run.run_job, job=job, share=0.8)  # type: ignore[assignment]
     cli.main()

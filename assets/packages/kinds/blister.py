@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from assets.mesh.types import Material, Mesh
-from assets.packages.print.artwork import draw_panel, draw_window
+from assets.packages.print.artwork import render_panel, render_window
 from assets.packages.shapes.film import add_slab
 from assets.packages.shapes.lying import FACE_FRONT
 from assets.packages.shapes.panels import ground_color
@@ -33,8 +33,8 @@ def build(plan: PackagePlan) -> Mesh:
     glossy = Sheet(plan, {"front": dome}, {"ground": (226, 232, 236)})
     sheet.draw("back", "back")
     if "front" not in plan.art.sides:
-        sheet.paste("front", _drawn_card(plan, sheet.size("front")))
-        glossy.paste("front", draw_window(plan.sku, glossy.size("front"), ground_color(plan)))
+        sheet.paste("front", _printed_card(plan, sheet.size("front")))
+        glossy.paste("front", render_window(plan.sku, glossy.size("front"), ground_color(plan)))
     else:
         sheet.draw("front", "front")
         card = sheet.panel("front")
@@ -48,13 +48,13 @@ def build(plan: PackagePlan) -> Mesh:
     return pieces.mesh(plan.size)
 
 
-def _drawn_card(plan: PackagePlan, size: tuple[int, int]) -> Image.Image:
+def _printed_card(plan: PackagePlan, size: tuple[int, int]) -> Image.Image:
     """A card whose words are all above the dome, with the hole that it hangs from, dark: a slot with a round middle."""
     width, height = size
     ground = ground_color(plan)
     card = Image.new("RGB", size, ground)
     top = round(height * HOLE)
-    card.paste(draw_panel("front", plan.sku, (width, max(round(height * ABOVE) - top, 16)), ground), (0, top))
+    card.paste(render_panel("front", plan.sku, (width, max(round(height * ABOVE) - top, 16)), ground), (0, top))
     x, y, r = width / 2, top / 2, min(width * 0.04, height * 0.022)
     draw = ImageDraw.Draw(card)
     draw.rounded_rectangle((x - 3.2 * r, y - 0.45 * r, x + 3.2 * r, y + 0.45 * r), r * 0.45, fill=DARK)

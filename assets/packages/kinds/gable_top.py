@@ -25,7 +25,7 @@ def build(plan: PackagePlan) -> Mesh:
     sheet = Sheet(plan, {**sides, "bottom": (width, depth)})
     roof = _Roof(plan.size)
     for panel in sides:
-        _draw_side(plan, sheet, panel, roof.eaves / roof.top)
+        _render_side(plan, sheet, panel, roof.eaves / roof.top)
     sheet.draw("bottom", "bottom")
     material = sheet.material(PAPER)
     pieces = Pieces()
@@ -36,7 +36,7 @@ def build(plan: PackagePlan) -> Mesh:
     return pieces.mesh(plan.size)
 
 
-def _draw_side(plan: PackagePlan, sheet: Sheet, side: str, eaves: float) -> None:
+def _render_side(plan: PackagePlan, sheet: Sheet, side: str, eaves: float) -> None:
     """The packshot from bottom to fin; what is drawn is drawn below the eaves, a share of the height."""
     if side in plan.art.sides:
         sheet.draw(side, side)

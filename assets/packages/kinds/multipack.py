@@ -35,7 +35,7 @@ PROPORTIONS = {
     "blister": (0.7, 0.2),
 }
 ROUND = ("can", "bottle", "jar", "tube")
-USUAL_UNIT, USUAL_COUNT, MOST_UNITS = "carton", 6, 64
+USUAL_UNIT, USUAL_COUNT, MAX_UNITS = "carton", 6, 64
 # A layer more is worth so much of a wrong proportion (natural logarithm): packs are flat rather than high.
 LAYER = 0.35
 # Gap between units, thickness of film and of the sleeve's board, radius of the sleeve's folds, in metres.
@@ -57,7 +57,7 @@ def build(plan: PackagePlan) -> Mesh:
         raise SynthError("a multipack of multipacks", where=f"SKU {plan.sku.sku!r}", expected="another unit_package")
     builder_of(unit)
     count = int(plan.sku.pack_count or USUAL_COUNT)
-    grid = grid_of(min(max(count, 1), MOST_UNITS), plan.size, unit)
+    grid = grid_of(min(max(count, 1), MAX_UNITS), plan.size, unit)
     pieces = Pieces()
     if unit in ROUND and not (unit == "can" and number_of(plan.sku.brand or plan.sku.name, 2)):
         _add_in_film(pieces, plan, unit, grid)

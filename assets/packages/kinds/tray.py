@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from assets.mesh.types import Material, Mesh
 from assets.packages.packshots.silhouette import Profile
-from assets.packages.print.artwork import draw_panel
+from assets.packages.print.artwork import render_panel
 from assets.packages.print.label_colors import number_of
 from assets.packages.shapes.lying import FACE_FRONT, lying_plan
 from assets.packages.shapes.panels import ground_color, shot_picture
@@ -38,17 +38,17 @@ def build(plan: PackagePlan) -> Mesh:
     sheet = Sheet(shown, panels)
     sheet.draw("front", "front")
     if not standing:
-        _draw_wall(plan, sheet)
+        _render_wall(plan, sheet)
     pieces = Pieces()
     _add_tray(pieces, plan, size, sheet, printed=not standing)
     return pieces.mesh(plan.size, FACE_FRONT if standing else None)
 
 
-def _draw_wall(plan: PackagePlan, sheet: Sheet) -> None:
+def _render_wall(plan: PackagePlan, sheet: Sheet) -> None:
     """The label on the front wall: the front's packshot, unless that is what is seen from above."""
     pictured = "front" in plan.art.sides and "top" in plan.art.sides
     size = sheet.size("label")
-    drawn = draw_panel("front", plan.sku, size, ground_color(plan))
+    drawn = render_panel("front", plan.sku, size, ground_color(plan))
     sheet.paste("label", shot_picture(plan.art.sides["front"], size) if pictured else drawn)
 
 
@@ -70,7 +70,7 @@ def _add_tray(pieces: Pieces, plan: PackagePlan, size: NDArray, sheet: Sheet, *,
     tray = plain(COLORS[number_of(plan.sku.brand or plan.sku.name, len(COLORS))], FILM)
     material = sheet.material(FILM)
     if printed:
-        _add_printed_wall(pieces, walls, sheet, tray, material)
+        _add_wall_print(pieces, walls, sheet, tray, material)
     else:
         add_wall(pieces, walls, np.zeros(len(walls)), tray)
     add_wall(pieces, brim, np.zeros(len(brim)), tray)
@@ -99,7 +99,7 @@ def _form(size: NDArray, profile: Profile | None) -> tuple[float, float, float]:
     return flange, thick, float(np.clip((top - floor) / 2 * width, 0, least * 0.5))
 
 
-def _add_printed_wall(pieces: Pieces, walls: NDArray, sheet: Sheet, tray: Material, material: Material) -> None:
+def _add_wall_print(pieces: Pieces, walls: NDArray, sheet: Sheet, tray: Material, material: Material) -> None:
     """The walls, the straight front one with its label."""
     add_wall(pieces, walls[:3], np.zeros(3), tray)
     upper = walls[2:]

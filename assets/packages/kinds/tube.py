@@ -24,7 +24,7 @@ def build(plan: PackagePlan) -> Mesh:
     if has_shot(plan):
         _add_pictured(pieces, plan)
     else:
-        _add_drawn(pieces, plan)
+        _add_printed(pieces, plan)
     return pieces.mesh(plan.size)
 
 
@@ -55,7 +55,7 @@ def _half_widths(half_depth: NDArray, around: NDArray, most: float) -> NDArray[n
     return (low + high) / 2
 
 
-def _add_drawn(pieces: Pieces, plan: PackagePlan) -> None:
+def _add_printed(pieces: Pieces, plan: PackagePlan) -> None:
     width, depth, h = (float(side) for side in plan.size)
     ground, second, _ = plan.colors
     crimp, thick, cap_high = _crimp(plan)

@@ -21,11 +21,11 @@ Bools = NDArray[np.bool_]
 # Decisions are taken on a copy whose longer side has so many pixels.
 DECIDE_PX = 400
 # Pictures with a shorter side than this show no ground.
-LEAST_PX = 8
+MIN_PX = 8
 # Share of the border that has to fit one smooth ground.
 GROUND_SHARE = 0.6
 # Brightness and colourfulness (YCrCb, 0..255) of grounds that photographers use; other colours are rather the pack's.
-LEAST_BRIGHT, MOST_COLOR = 120.0, 14.0
+MIN_BRIGHT, MAX_COLOR = 120.0, 14.0
 # Differences from the ground, in levels, that are none, whatever the noise.
 LIGHT_STEP, COLOR_STEP = 2.5, 4.0
 # A shadow keeps this much of the ground's light, and differs in colour by so many levels at most.
@@ -35,13 +35,13 @@ FAINT_EDGE, SURE_EDGE = 4.0, 26.0
 # Gaps of faint outlines, in pixels, by which ground and shadow do not enter; wider ones where the first let them in.
 PLAIN_GAP, SHADOW_GAPS = 3, (11, 27)
 # What shadows leave of all that is not plain ground.
-LEAST_LEFT = 0.65
+MIN_LEFT = 0.65
 # Pixels around one that say which side of an outline it belongs to.
 AROUND = (9, 9)
 # Parts of a product are at least this share of its largest one.
-LEAST_PART = 0.01
+MIN_PART = 0.01
 # A mirror image stands out from the ground this much less than what it mirrors, and differs otherwise by so little.
-FAINTER, LEAST_LIKE = 0.75, 0.2
+FAINTER, MIN_LIKE = 0.75, 0.2
 # Levels below which what is less than the rest is pale print rather than an image.
 FAINT_IMAGE = 6.0
 # Stated and found width : height agree within this factor; beyond the second they do not.
@@ -126,14 +126,14 @@ def _bleed(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _product_mask(colors: NDArray[np.uint8], handled: bool) -> tuple[Bools | None, str]:
     """The product on a shrunk copy, or None where no ground can be told or nothing stands out from it; and a note."""
     small = _shrunk(colors)
-    if min(small.shape[:2]) < LEAST_PX:
+    if min(small.shape[:2]) < MIN_PX:
         return None, "too small for a ground to be told: the whole picture is taken"
     light = cv2.cvtColor(cv2.medianBlur(small, 3), cv2.COLOR_RGB2YCrCb).astype(np.float32)
     ground, noise, share = _ground_of(light)
     if share < GROUND_SHARE:
         return None, "no plain ground along the border: the whole picture is taken"
     edge = np.concatenate([ground[0], ground[-1], ground[:, 0], ground[:, -1]])
-    if edge[:, 0].mean() < LEAST_BRIGHT or np.abs(edge[:, 1:].mean(axis=0) - 128).max() > MOST_COLOR:
+    if edge[:, 0].mean() < MIN_BRIGHT or np.abs(edge[:, 1:].mean(axis=0) - 128).max() > MAX_COLOR:
         return None, "the border is of one colour that grounds hardly have: the whole picture is taken"
     mask = _without_ground(light, ground, noise)
     mask = _without_notches(_without_mirror_image(mask, light - ground))
@@ -191,7 +191,7 @@ def _without_ground(light: Float, ground: Float, noise: NDArray[np.float64]) -> 
     for gap in SHADOW_GAPS:
         wider = outside | _reached(plain | shadow, gap)
         # A shadow is smaller than its product: more than that is a white product that was entered.
-        if (wider == 0).sum() > LEAST_LEFT * (outside == 0).sum():
+        if (wider == 0).sum() > MIN_LEFT * (outside == 0).sum():
             outside = wider
             break
     return _refined(light, _large_parts((outside == 0).astype(np.uint8)))
@@ -247,7 +247,7 @@ def _large_parts(mask: NDArray[np.uint8]) -> Bools:
     areas = figures[1:, cv2.CC_STAT_AREA]
     if count == 1:
         return np.zeros(mask.shape, bool)
-    kept = np.concatenate([[False], areas >= LEAST_PART * areas.max()])
+    kept = np.concatenate([[False], areas >= MIN_PART * areas.max()])
     return kept[labels]
 
 
@@ -286,7 +286,7 @@ def _mirrors(above: Float, below: Float) -> bool:
     first, middle, last = (float(shares[at : at + third].mean()) for at in (1, third, len(shares) - third))
     if float(np.abs(below[:third]).mean()) < FAINT_IMAGE * float((np.abs(above).max(axis=2) > 0).mean()):
         return False
-    alike = float(missed.sum()) < LEAST_LIKE * float((below**2).sum())
+    alike = float(missed.sum()) < MIN_LIKE * float((below**2).sum())
     return alike and first > middle > last >= 0 and first < FAINTER and last < 0.6 * first
 
 

@@ -18,7 +18,7 @@ Float = NDArray[np.float32]
 
 # Of the product's area: smaller ones are counters of letters and specks, larger ones are the print's.
 SMALLEST, LARGEST = 0.0012, 0.15
-LEAST_PX = 24
+MIN_PX = 24
 # Where the ground is brighter than this (0..255), white print is as bright.
 WHITE = 248.0
 # Levels by which a hole's mean may differ from the ground.
@@ -73,7 +73,7 @@ def find_holes(light: Float, ground: Float, noise: NDArray[np.float64], mask: Bo
     total = int(mask.sum())
     for number in range(1, count):
         x, y, width, height, area = (int(figure) for figure in figures[number])
-        if not max(SMALLEST * total, LEAST_PX) <= area <= LARGEST * total:
+        if not max(SMALLEST * total, MIN_PX) <= area <= LARGEST * total:
             continue
         patch = _Patch(np.asarray(labels == number, np.uint8), (x, y, width, height), area)
         if _has_rim(patch, plain, mask) and _is_hole(patch, light, ground, mask, handled):

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from PIL import Image, ImageDraw
 
 from assets.catalog.types import Sku
-from assets.packages.print.decorations import DECORATIONS, GOODS_STYLES, draw_goods
+from assets.packages.print.decorations import DECORATIONS, GOODS_STYLES, render_goods
 from assets.packages.print.label_colors import flavour_color, label_colors, mixed, number_of
 from assets.packages.print.lettering import Rgb, ink_on, write_fitted
-from assets.packages.print.small_print import draw_barcode, draw_table, draw_text_block
+from assets.packages.print.small_print import render_barcode, render_table, render_text_block
 
 Box = tuple[float, float, float, float]
 # A front wider than this for its height is laid out side by side instead of from top to bottom.
@@ -19,7 +19,7 @@ WIDE = 1.9
 FRONT_SHARE, FRONT_WIDEST = 0.38, 4.0
 
 
-def draw_panel(side: str, sku: Sku, size: tuple[int, int], ground: Rgb) -> Image.Image:
+def render_panel(side: str, sku: Sku, size: tuple[int, int], ground: Rgb) -> Image.Image:
     """A drawn picture of a side in `size` pixels: a name of PANELS."""
     image = Image.new("RGB", size, ground)
     PANELS[side](image, sku, ground)
@@ -34,13 +34,13 @@ def wrap_sheet(sku: Sku, size: tuple[int, int]) -> Image.Image:
     front = round(min(width * FRONT_SHARE, height * FRONT_WIDEST))
     aside = round(min((width - front) / 2, height * 1.4))
     left = (width - front) // 2
-    sheet.paste(draw_panel("left", sku, (aside, height), ground), (left - aside, 0))
-    sheet.paste(draw_panel("front", sku, (front, height), ground), (left, 0))
-    sheet.paste(draw_panel("right", sku, (aside, height), ground), (left + front, 0))
+    sheet.paste(render_panel("left", sku, (aside, height), ground), (left - aside, 0))
+    sheet.paste(render_panel("front", sku, (front, height), ground), (left, 0))
+    sheet.paste(render_panel("right", sku, (aside, height), ground), (left + front, 0))
     return sheet
 
 
-def draw_window(sku: Sku, size: tuple[int, int], ground: Rgb) -> Image.Image:
+def render_window(sku: Sku, size: tuple[int, int], ground: Rgb) -> Image.Image:
     """What shows through a clear dome, in `size` pixels: the goods, pale behind the plastic."""
     _, second, third = label_colors(sku)
     image = Image.new("RGB", size, mixed(ground, (226, 232, 236), 0.78))
@@ -60,7 +60,7 @@ def draw_window(sku: Sku, size: tuple[int, int], ground: Rgb) -> Image.Image:
     return image
 
 
-def _draw_front(image: Image.Image, sku: Sku, ground: Rgb) -> None:
+def _render_front(image: Image.Image, sku: Sku, ground: Rgb) -> None:
     """Brand, product, goods and weight; how they are laid out and decorated is the brand's."""
     _, second, third = label_colors(sku)
     width, height = image.size
@@ -69,18 +69,18 @@ def _draw_front(image: Image.Image, sku: Sku, ground: Rgb) -> None:
     decorate(image, ground, second, third, number_of(sku.sku, 1 << 20))
     layouts = WIDE_LAYOUTS if width > WIDE * height else HIGH_LAYOUTS
     brand, plate, goods, foot = layouts[number_of(f"{house} layout", len(layouts))]
-    _draw_brand(image, sku, _scaled(brand, image), ground, second)
-    _draw_product(image, sku, _scaled(plate, image), ground, number_of(f"{house} plate", 3))
+    _render_brand(image, sku, _scaled(brand, image), ground, second)
+    _render_product(image, sku, _scaled(plate, image), ground, number_of(f"{house} plate", 3))
     color = flavour_color(sku.name) or second
     style = number_of(f"{house} {sku.category}", GOODS_STYLES)
-    draw_goods(image, _scaled(goods, image), color, third, number_of(sku.sku, 1 << 30), style)
+    render_goods(image, _scaled(goods, image), color, third, number_of(sku.sku, 1 << 30), style)
     left, top, right, bottom = _scaled(foot, image)
     under = image.getpixel((round(left + right) // 2, round(top + bottom) // 2))
     assert isinstance(under, tuple)  # an RGB picture
     write_fitted(image, _weight(sku), (left, top, right, bottom), ink_on((under[0], under[1], under[2]), third, ground))
 
 
-def _draw_product(image: Image.Image, sku: Sku, box: Box, ground: Rgb, style: int) -> None:
+def _render_product(image: Image.Image, sku: Sku, box: Box, ground: Rgb, style: int) -> None:
     """The product's words on a plate: rounded, a ribbon over the whole width, or a slab in the second colour."""
     _, second, third = label_colors(sku)
     left, top, right, bottom = box
@@ -132,7 +132,7 @@ def _weight(sku: Sku) -> str:
     return f"e {sku.mass_kg * 1000:.0f} g" if sku.mass_kg < 1 else f"e {sku.mass_kg:.2f} kg"
 
 
-def _draw_brand(image: Image.Image, sku: Sku, box: Box, ground: Rgb, second: Rgb) -> None:
+def _render_brand(image: Image.Image, sku: Sku, box: Box, ground: Rgb, second: Rgb) -> None:
     """The brand, in a badge or on the ground, in a box (left, top, right, bottom)."""
     left, top, right, bottom = box
     kind = number_of(f"{sku.brand or sku.name} badge", 3)
@@ -147,34 +147,36 @@ def _draw_brand(image: Image.Image, sku: Sku, box: Box, ground: Rgb, second: Rgb
     write_fitted(image, (sku.brand or sku.name.split()[0]).upper(), inner, ink, bold=0.06)
 
 
-def _draw_back(image: Image.Image, sku: Sku, ground: Rgb) -> None:
+def _render_back(image: Image.Image, sku: Sku, ground: Rgb) -> None:
     """A quieter front: name, a text block, nutrition facts."""
     _, second, third = label_colors(sku)
     width, height = image.size
     ImageDraw.Draw(image).rectangle((0, 0, width, height * 0.18), fill=second)
     heading = (width * 0.06, height * 0.02, width * 0.94, height * 0.16)
     write_fitted(image, sku.name, heading, ink_on(second, ground, third), bold=0.03)
-    draw_text_block(image, (width * 0.07, height * 0.22, width * 0.93, height * 0.52), ground, number_of(sku.name, 997))
-    draw_table(image, (width * 0.12, height * 0.56, width * 0.88, height * 0.93))
+    render_text_block(
+        image, (width * 0.07, height * 0.22, width * 0.93, height * 0.52), ground, number_of(sku.name, 997)
+    )
+    render_table(image, (width * 0.12, height * 0.56, width * 0.88, height * 0.93))
 
 
-def _draw_facts_side(image: Image.Image, sku: Sku, ground: Rgb) -> None:
+def _render_facts_side(image: Image.Image, sku: Sku, ground: Rgb) -> None:
     width, height = image.size
     write_fitted(
         image, sku.brand or sku.name, (width * 0.08, height * 0.03, width * 0.92, height * 0.14), ink_on(ground)
     )
-    draw_table(image, (width * 0.1, height * 0.18, width * 0.9, height * 0.62))
-    draw_text_block(image, (width * 0.1, height * 0.66, width * 0.9, height * 0.95), ground, number_of(sku.name, 997))
+    render_table(image, (width * 0.1, height * 0.18, width * 0.9, height * 0.62))
+    render_text_block(image, (width * 0.1, height * 0.66, width * 0.9, height * 0.95), ground, number_of(sku.name, 997))
 
 
-def _draw_code_side(image: Image.Image, sku: Sku, ground: Rgb) -> None:
+def _render_code_side(image: Image.Image, sku: Sku, ground: Rgb) -> None:
     width, height = image.size
     write_fitted(image, sku.name, (width * 0.08, height * 0.03, width * 0.92, height * 0.18), ink_on(ground), bold=0.02)
-    draw_text_block(image, (width * 0.1, height * 0.22, width * 0.9, height * 0.6), ground, number_of(sku.name, 991))
-    draw_barcode(image, (width * 0.08, height * 0.66, width * 0.92, height * 0.94), sku.barcode or sku.sku)
+    render_text_block(image, (width * 0.1, height * 0.22, width * 0.9, height * 0.6), ground, number_of(sku.name, 991))
+    render_barcode(image, (width * 0.08, height * 0.66, width * 0.92, height * 0.94), sku.barcode or sku.sku)
 
 
-def _draw_lid(image: Image.Image, sku: Sku, ground: Rgb) -> None:
+def _render_lid(image: Image.Image, sku: Sku, ground: Rgb) -> None:
     width, height = image.size
     _, second, third = label_colors(sku)
     draw = ImageDraw.Draw(image)
@@ -184,10 +186,10 @@ def _draw_lid(image: Image.Image, sku: Sku, ground: Rgb) -> None:
 
 
 PANELS: dict[str, Callable[[Image.Image, Sku, Rgb], None]] = {
-    "front": _draw_front,
-    "back": _draw_back,
-    "left": _draw_facts_side,
-    "right": _draw_code_side,
-    "top": _draw_lid,
-    "bottom": _draw_lid,
+    "front": _render_front,
+    "back": _render_back,
+    "left": _render_facts_side,
+    "right": _render_code_side,
+    "top": _render_lid,
+    "bottom": _render_lid,
 }

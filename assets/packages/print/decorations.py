@@ -16,7 +16,7 @@ HEAP = 26
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
 
-def draw_goods(image: Image.Image, box: Box, color: Rgb, plate: Rgb, seed: int, style: int = 0) -> None:
+def render_goods(image: Image.Image, box: Box, color: Rgb, plate: Rgb, seed: int, style: int = 0) -> None:
     """A bowl of the product in a box (left, top, right, bottom): a heap of things in its colour, of one of GOODS."""
     left, top, right, bottom = box
     middle = np.array([left + right, top + bottom]) / 2
@@ -32,7 +32,7 @@ def draw_goods(image: Image.Image, box: Box, color: Rgb, plate: Rgb, seed: int, 
     shades = [mixed(color, BLACK, dark * 0.25) for dark in tone.tolist()]
     if style == 0:
         for x0, y0, r, shade in zip(x.tolist(), y.tolist(), radius.tolist(), shades, strict=True):
-            _draw_ball(draw, x0, y0, r, shade)
+            _render_ball(draw, x0, y0, r, shade)
         return
     outline, inner = GOODS[style - 1]
     places = np.stack([x, y], axis=1)
@@ -41,7 +41,7 @@ def draw_goods(image: Image.Image, box: Box, color: Rgb, plate: Rgb, seed: int, 
         draw.polygon(turned[1], fill=mixed(shade, WHITE, 0.35))
 
 
-def _draw_ball(draw: ImageDraw.ImageDraw, x: float, y: float, r: float, shade: Rgb) -> None:
+def _render_ball(draw: ImageDraw.ImageDraw, x: float, y: float, r: float, shade: Rgb) -> None:
     draw.ellipse((x - r, y - r, x + r, y + r), fill=mixed(shade, BLACK, 0.3))
     draw.ellipse((x - r * 0.92, y - r * 0.95, x + r * 0.86, y + r * 0.82), fill=shade)
     draw.ellipse((x - r * 0.5, y - r * 0.6, x - r * 0.05, y - r * 0.2), fill=mixed(shade, WHITE, 0.55))

@@ -35,7 +35,7 @@ TABLE_PX = 220
 DARK, PALE = (20, 20, 20), (250, 250, 248)
 
 
-def draw_text_block(image: Image.Image, box: Box, ground: Rgb, seed: int) -> None:
+def render_text_block(image: Image.Image, box: Box, ground: Rgb, seed: int) -> None:
     """Small print that fills a box (left, top, right, bottom), in columns, as large as print on packs is."""
     left, top, right, bottom = (round(side) for side in box)
     letters = max((size for size in LETTERS_PX if size <= max(image.height / 42, 7)), default=LETTERS_PX[0])
@@ -70,7 +70,7 @@ def _page(letters: int, width: int) -> Image.Image:
     return page
 
 
-def draw_table(image: Image.Image, box: Box) -> None:
+def render_table(image: Image.Image, box: Box) -> None:
     """A table of nutrition facts that fills a box."""
     left, top, right, bottom = (round(side) for side in box)
     if right - left < 8 or bottom - top < 8:
@@ -99,7 +99,7 @@ def _table(octave: int) -> Image.Image:
     return table
 
 
-def draw_barcode(image: Image.Image, box: Box, text: str) -> None:
+def render_barcode(image: Image.Image, box: Box, text: str) -> None:
     """A barcode in the middle of a box, as large as it fits: of `text`, or of a number that follows from it."""
     left, top, right, bottom = box
     code = barcode_image(ean13(text))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.packages.print.artwork import draw_panel
+from assets.packages.print.artwork import render_panel
 from assets.packages.print.lettering import Rgb
 from assets.packages.shapes.plan import PackagePlan
 
@@ -17,7 +17,7 @@ def panel_picture(plan: PackagePlan, side: str, size: tuple[int, int]) -> NDArra
     """The picture of a side in `size` pixels, (height, width, 3): its packshot, else drawn on the ground of others."""
     if side in plan.art.sides:
         return shot_picture(plan.art.sides[side], size)
-    return np.asarray(draw_panel(side, plan.sku, size, ground_color(plan)))
+    return np.asarray(render_panel(side, plan.sku, size, ground_color(plan)))
 
 
 def ground_color(plan: PackagePlan) -> Rgb:

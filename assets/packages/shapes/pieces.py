@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.mesh.load import mesh_key
-from assets.mesh.types import Material, Mesh, Part
+from assets.mesh.types import Material, Mesh, MeshPart
 
 
 class Pieces:
@@ -85,7 +85,7 @@ class Pieces:
         }
         return Mesh(key=mesh_key(parts, **arrays), parts=parts, **arrays)
 
-    def _parts(self, vertices: NDArray[np.float32]) -> tuple[NDArray, tuple[Part, ...]]:
+    def _parts(self, vertices: NDArray[np.float32]) -> tuple[NDArray, tuple[MeshPart, ...]]:
         """All faces, ordered by material, without those that have two corners at one place."""
         groups: dict[int, list[NDArray]] = {}
         materials: dict[int, Material] = {}
@@ -93,7 +93,7 @@ class Pieces:
             groups.setdefault(id(material), []).append(faces)
             materials[id(material)] = material
         found: list[NDArray] = []
-        parts: list[Part] = []
+        parts: list[MeshPart] = []
         start = 0
         for number, blocks in groups.items():
             faces = np.concatenate(blocks)
@@ -102,7 +102,7 @@ class Pieces:
             faces = faces[~empty]
             if len(faces):
                 found.append(faces)
-                parts.append(Part(start, start + len(faces), materials[number]))
+                parts.append(MeshPart(start, start + len(faces), materials[number]))
                 start += len(faces)
         return np.concatenate(found), tuple(parts)
 

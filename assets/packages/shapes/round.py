@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Outline = list[tuple[float, float]]
 # An outline of a packshot keeps the rings that it needs to be as near as this, in widths; and so many at most.
-NEAR, MOST_RINGS = 0.003, 44
+NEAR, MAX_RINGS = 0.003, 44
 # Half of the thinnest neck, in widths: a silhouette may end in a point, a lid has a size.
 THINNEST = 0.004
 LID_PX = 96
@@ -81,7 +81,7 @@ def profiled_rings(plan: PackagePlan) -> NDArray[np.float64]:
     if side is None:
         heights = profile.heights[profile_rows(profile)]
     else:
-        most = MOST_RINGS * 2 // 3
+        most = MAX_RINGS * 2 // 3
         heights = np.union1d(profile.heights[profile_rows(profile, most)], side.heights[profile_rows(side, most)])
     left, right = (np.interp(heights, profile.heights, border) for border in (profile.left, profile.right))
     half = np.maximum((right - left) / 2, THINNEST)
@@ -97,7 +97,7 @@ def profiled_rings(plan: PackagePlan) -> NDArray[np.float64]:
     return rings
 
 
-def profile_rows(profile: Profile, most: int = MOST_RINGS) -> NDArray[np.int64]:
+def profile_rows(profile: Profile, most: int = MAX_RINGS) -> NDArray[np.int64]:
     """Rows of a profile that a straight-lined outline needs to stay within NEAR of it (Douglas and Peucker 1973).
 
     The `most` that matter most, where it takes more.

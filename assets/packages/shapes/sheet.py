@@ -15,7 +15,7 @@ from assets.packages.shapes.plan import PackagePlan
 
 # The widest sheet, in pixels of a front's longer side.
 WIDEST = 1.8
-LEAST_PX, SWATCH_PX = 16, 8
+MIN_PX, SWATCH_PX = 16, 8
 Rectangle = tuple[float, float, float, float]
 
 
@@ -80,7 +80,7 @@ class Sheet:
 
 
 def _pixels(length: float) -> int:
-    return max(round(length), LEAST_PX)
+    return max(round(length), MIN_PX)
 
 
 def _shelves(sizes: Mapping[str, tuple[int, int]], widest: int) -> dict[str, tuple[int, int, int, int]]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from assets.mesh.types import Material
-from assets.packages.print.artwork import draw_panel, wrap_sheet
+from assets.packages.print.artwork import render_panel, wrap_sheet
 from assets.packages.shapes.panels import ground_color, opaque, shot_picture
 from assets.packages.shapes.plan import PackagePlan
 
@@ -175,7 +175,7 @@ def _paste_panel(
     if min(size) < 32 or plan.art.strip is not None:
         return
     left, upper = (len(columns) - size[0]) // 2, (top + bottom - size[1]) // 2
-    panel = draw_panel(side, plan.sku, size, ground_color(plan))
+    panel = render_panel(side, plan.sku, size, ground_color(plan))
     sheet[upper : upper + size[1], columns[left : left + size[0]]] = np.asarray(panel)
 
 

@@ -17,7 +17,7 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Boxes:
+class BoxColumns:
     """Boxes of many images. image, label: (N,) int64. xyxy: (N, 4) float64 pixels. area: (N,) float64 pixels."""
 
     image: Ints
@@ -28,9 +28,9 @@ class Boxes:
     def __len__(self) -> int:
         return len(self.image)
 
-    def take(self, rows: Ints | Bools) -> Boxes:
+    def take(self, rows: Ints | Bools) -> BoxColumns:
         """The boxes at these rows."""
-        return Boxes(self.image[rows], self.label[rows], self.xyxy[rows], self.area[rows])
+        return BoxColumns(self.image[rows], self.label[rows], self.xyxy[rows], self.area[rows])
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Aligned:
     known: int
     images: int
     groups: NDArray[np.int32]
-    truth: Boxes
+    truth: BoxColumns
     ignored: Bools
-    found: Boxes
+    found: BoxColumns
     scores: Floats
 
     def counted(self) -> Ints:
@@ -76,9 +76,11 @@ def align(truth: ImageSet, found: Predictions) -> Aligned:
         known=len(truth.classes),
         images=len(truth),
         groups=truth.groups,
-        truth=Boxes(truth.image_of_box(), labels, truth.boxes.astype(np.float64), truth.areas.astype(np.float64)),
+        truth=BoxColumns(truth.image_of_box(), labels, truth.boxes.astype(np.float64), truth.areas.astype(np.float64)),
         ignored=ignored,
-        found=Boxes(found.images[order].astype(np.int64), label_of[found.labels[order]], boxes, sides.prod(axis=1)),
+        found=BoxColumns(
+            found.images[order].astype(np.int64), label_of[found.labels[order]], boxes, sides.prod(axis=1)
+        ),
         scores=found.scores[order].astype(np.float64),
     )
 

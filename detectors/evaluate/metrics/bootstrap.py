@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from detectors.evaluate.metrics.align import Aligned, Floats, Ints
 from detectors.evaluate.metrics.checkout import Counts
-from detectors.evaluate.metrics.confusion import Finding
+from detectors.evaluate.metrics.confusion import Localization
 from detectors.evaluate.metrics.curves import Ranked, average_precision, mean_over_classes, shorten
 
 RESAMPLES = 1000
@@ -73,7 +73,7 @@ def bootstrap(
     return tuple(_interval(float(one), draws[:, column], limits, note) for column, one in enumerate(value))
 
 
-def head_statistic(ranked: Ranked, finding: Finding, counts: Counts) -> Callable[[Ints], Floats]:
+def head_statistic(ranked: Ranked, finding: Localization, counts: Counts) -> Callable[[Ints], Floats]:
     """AP, AP50, AP50 of finding and list accuracy as functions of image weights."""
     ranked, found = shorten(ranked), shorten(at_half(finding.ranked))
     right = counts.right()
@@ -90,7 +90,7 @@ def head_statistic(ranked: Ranked, finding: Finding, counts: Counts) -> Callable
 def head_intervals(
     data: Aligned,
     ranked: Ranked,
-    finding: Finding,
+    finding: Localization,
     counts: Counts,
     *,
     rng: np.random.Generator,

@@ -18,7 +18,7 @@ RELATIVE_SIDES = ((0.0, 0.02), (0.02, 0.05), (0.05, 0.1), (0.1, 0.2), (0.2, np.i
 
 
 @dataclass(frozen=True)
-class Part:
+class BoxGroup:
     """One kind of boxes: how many, AP and AP50 on them alone, and the share found and named above the threshold."""
 
     name: str
@@ -30,7 +30,7 @@ class Part:
 
 def break_down(
     data: Aligned, candidates: Candidates, matches: Matches, truth: ImageSet, threshold: float
-) -> dict[str, tuple[Part, ...]]:
+) -> dict[str, tuple[BoxGroup, ...]]:
     """AP by size, relative size, visibility and truncation.
 
     Boxes of another kind count for nothing, found or not, as in COCO's area ranges. Wrong detections count for every
@@ -38,12 +38,12 @@ def break_down(
     """
     taken = taken_boxes(data, matches, threshold)
 
-    def part(name: str, inside: Bools, outside: Bools | None = None) -> Part:
+    def part(name: str, inside: Bools, outside: Bools | None = None) -> BoxGroup:
         again = match(data, candidates, left_out=~inside, outside=outside)
         table = average_precision(rank(data, again, ~inside))
         counted = inside & ~data.ignored
         share = float(taken[counted].mean()) if counted.any() else float("nan")
-        return Part(name, int(counted.sum()), mean_over_classes(table), mean_over_classes(table[0]), share)
+        return BoxGroup(name, int(counted.sum()), mean_over_classes(table), mean_over_classes(table[0]), share)
 
     return {
         "size": tuple(
@@ -64,7 +64,9 @@ def taken_boxes(data: Aligned, matches: Matches, threshold: float) -> Bools:
     return taken
 
 
-def _by_relative_size(data: Aligned, truth: ImageSet, part: Callable[[str, Bools, Bools], Part]) -> tuple[Part, ...]:
+def _by_relative_size(
+    data: Aligned, truth: ImageSet, part: Callable[[str, Bools, Bools], BoxGroup]
+) -> tuple[BoxGroup, ...]:
     whole = truth.sizes.astype(np.float64).prod(axis=1)
     side = np.sqrt(data.truth.area / whole[data.truth.image])
     found = np.sqrt(data.found.area / whole[data.found.image])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from detectors.data.image_set import Classes
-from detectors.evaluate.metrics.align import Aligned, Boxes, Ints
+from detectors.evaluate.metrics.align import Aligned, BoxColumns, Ints
 from detectors.evaluate.metrics.curves import Ranked, average_precision, mean_over_classes, rank
 from detectors.evaluate.metrics.matching import Matches, find_candidates, match, ranks
 from detectors.evaluate.metrics.overlap import overlapping
@@ -17,7 +17,7 @@ SAME_PRODUCT = 0.7
 
 
 @dataclass(frozen=True)
-class Finding:
+class Localization:
     """All classes as one. kept: (F,) int64 rows of the detections left. matches, ranked: of those, classes as one."""
 
     kept: Ints
@@ -70,7 +70,7 @@ class Naming:
         return self.right / self.found if self.found else float("nan")
 
 
-def find_products(data: Aligned) -> Finding:
+def find_products(data: Aligned) -> Localization:
     """Who finds a product, whatever it is called: of detections that overlap by over 0.7 the best scored one stays."""
     kept = suppress(data.found, data.scores)
     one = replace(
@@ -84,10 +84,10 @@ def find_products(data: Aligned) -> Finding:
     matches = match(one, find_candidates(one))
     ranked = rank(one, matches)
     table = average_precision(ranked)
-    return Finding(kept, matches, ranked, mean_over_classes(table), mean_over_classes(table[0]))
+    return Localization(kept, matches, ranked, mean_over_classes(table), mean_over_classes(table[0]))
 
 
-def suppress(boxes: Boxes, scores: np.ndarray, most: float = SAME_PRODUCT) -> Ints:
+def suppress(boxes: BoxColumns, scores: np.ndarray, most: float = SAME_PRODUCT) -> Ints:
     """(F,) rows, rising, that no higher scored row of the same image overlaps by more than `most` (greedy NMS)."""
     none = np.zeros(len(boxes), bool)
     pairs = overlapping(boxes.xyxy, boxes.image, boxes.xyxy, boxes.image, none, most)
@@ -102,7 +102,7 @@ def suppress(boxes: Boxes, scores: np.ndarray, most: float = SAME_PRODUCT) -> In
     return np.flatnonzero(~gone)
 
 
-def judge(data: Aligned, finding: Finding, threshold: float) -> Verdicts:
+def judge(data: Aligned, finding: Localization, threshold: float) -> Verdicts:
     """What to say of each box and each detection that scores at least `threshold`, at an overlap of 0.5."""
     rows, box = finding.kept[finding.matches.rows], finding.matches.box[0]
     sure = data.scores[rows] >= threshold

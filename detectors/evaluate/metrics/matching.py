@@ -17,7 +17,7 @@ from detectors.evaluate.metrics.overlap import Pairs, overlapping
 
 THRESHOLDS: Floats = np.linspace(0.5, 0.95, 10)
 # COCO looks at this many detections per image and class, the highest scores first.
-MOST_FOUND = 100
+MAX_FOUND = 100
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Matches:
     wrong: Bools
 
 
-def find_candidates(data: Aligned, least: float = float(THRESHOLDS[0]), most: int = MOST_FOUND) -> Candidates:
+def find_candidates(data: Aligned, least: float = float(THRESHOLDS[0]), most: int = MAX_FOUND) -> Candidates:
     """The pairs of one image and class that overlap by at least `least`.
 
     A box of unknown class, which can only be an ignored one, stands in every class.

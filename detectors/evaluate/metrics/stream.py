@@ -30,7 +30,7 @@ STEPS = 1000
 
 
 @dataclass(frozen=True)
-class Operating:
+class ThresholdScores:
     """What comes of believing detections above a score, over all classes, at an overlap of 0.5."""
 
     threshold: float
@@ -87,7 +87,7 @@ class StreamedCoco:
                 values[:, place_of[label]] = curve.values()
         return CocoRun(labels, self.boxes[0, labels], values)
 
-    def operating(self) -> Operating:
+    def operating(self) -> ThresholdScores:
         """At the threshold; and the best F1, looked for in steps of a thousandth of the score."""
         boxes = int(self.boxes[0].sum())
         right, wrong = (counts[::-1].cumsum()[::-1] for counts in self._steps)
@@ -97,7 +97,7 @@ class StreamedCoco:
         precision = hits / self.believed if self.believed else float("nan")
         recall = hits / boxes if boxes else float("nan")
         own = 2 * hits / max(self.believed + boxes, 1)
-        return Operating(self.threshold, precision, recall, own, best / STEPS, float(f1[best]))
+        return ThresholdScores(self.threshold, precision, recall, own, best / STEPS, float(f1[best]))
 
     def _operate(self, rows: Rows) -> None:
         right, wrong = (_unpacked(rows[name][:, :1])[:, 0] for name in ("right", "wrong"))

@@ -27,7 +27,7 @@ class ErrorKind:
 
 
 @dataclass(frozen=True)
-class Nearest:
+class NearestTruth:
     """For M detections the box of their class, and of another class, that they overlap most.
 
     same, other: (M,) overlap, 0 where under BACKGROUND. same_box, other_box: (M,) int64, -1 for none.
@@ -60,7 +60,7 @@ def error_kinds(data: Aligned, matches: Matches) -> tuple[ErrorKind, ...]:
     return (*kinds, ErrorKind("Miss", int(missed.sum()), gain))
 
 
-def _classify(near: Nearest, wrong: Bools) -> NDArray[np.str_]:
+def _classify(near: NearestTruth, wrong: Bools) -> NDArray[np.str_]:
     """(M,) the kind of each wrong detection, empty for the others; the first that fits, as in the authors' tool."""
     best = np.maximum(near.same, near.other)
     rules = [
@@ -73,7 +73,7 @@ def _classify(near: Nearest, wrong: Bools) -> NDArray[np.str_]:
     return np.select(rules, ["", "Loc", "Cls", "Dupe", "Bkg"], "Both")
 
 
-def _nearest(data: Aligned, rows: Ints) -> Nearest:
+def _nearest(data: Aligned, rows: Ints) -> NearestTruth:
     found = data.found.take(rows)
     boxes = np.flatnonzero(~data.ignored)
     truth = data.truth.take(boxes)
@@ -88,7 +88,7 @@ def _nearest(data: Aligned, rows: Ints) -> Nearest:
         best[first[order]] = overlap[order]
         box[first[order]] = boxes[second[order]]
         columns += [best, box]
-    return Nearest(*columns)
+    return NearestTruth(*columns)
 
 
 def _taken(data: Aligned, matches: Matches) -> Bools:

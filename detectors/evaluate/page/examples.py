@@ -17,9 +17,9 @@ from detectors.evaluate.page.pictures import (
     RIGHT,
     Mark,
     crop_around,
-    draw_marks,
     marks_of,
     open_image,
+    plot_marks,
     save_jpeg,
     sku_of,
 )
@@ -41,7 +41,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Gallery:
+class Examples:
     """Pictures of a page. worst: whole images. confused, missed: crops with an example beside each."""
 
     worst: tuple[Shown, ...]
@@ -49,7 +49,7 @@ class Gallery:
     missed: tuple[Shown, ...]
 
 
-def draw_gallery(truth: ImageSet, found: Predictions, threshold: float, folder: Path, limit: int) -> Gallery:
+def plot_examples(truth: ImageSet, found: Predictions, threshold: float, folder: Path, limit: int) -> Examples:
     """Writes JPEGs into `folder`: at most `limit` whole images, and as many crops of confusions and of misses.
 
     Raises SynthError where an image cannot be read.
@@ -58,11 +58,11 @@ def draw_gallery(truth: ImageSet, found: Predictions, threshold: float, folder: 
     data = align(truth, found)
     verdicts = judge(data, find_products(data), threshold)
     examples = _Examples(truth, data, folder)
-    worst = _draw_worst(truth, data, verdicts, folder, limit)
-    return Gallery(
+    worst = _plot_worst(truth, data, verdicts, folder, limit)
+    return Examples(
         worst,
-        _draw_confused(truth, data, verdicts, examples, limit),
-        _draw_missed(truth, data, verdicts, examples, limit),
+        _plot_confused(truth, data, verdicts, examples, limit),
+        _plot_missed(truth, data, verdicts, examples, limit),
     )
 
 
@@ -106,13 +106,13 @@ def count_mistakes(data: Aligned, verdicts: Verdicts) -> Ints:
     return np.stack([np.bincount(image, minlength=data.images) for image in images], axis=1)
 
 
-def _draw_worst(truth: ImageSet, data: Aligned, verdicts: Verdicts, folder: Path, limit: int) -> tuple[Shown, ...]:
+def _plot_worst(truth: ImageSet, data: Aligned, verdicts: Verdicts, folder: Path, limit: int) -> tuple[Shown, ...]:
     mistakes = count_mistakes(data, verdicts)
     order = np.argsort(-mistakes.sum(axis=1), kind="stable")[:limit]
     shown = []
     for image in order[mistakes[order].sum(axis=1) > 0].tolist():
         file = f"image_{image:06d}.jpg"
-        save_jpeg(draw_marks(open_image(truth, image), marks_of(data, verdicts, image)), folder / file)
+        save_jpeg(plot_marks(open_image(truth, image), marks_of(data, verdicts, image)), folder / file)
         missed, wrong, nothing = mistakes[image].tolist()
         boxes = int(((data.truth.image == image) & ~data.ignored).sum())
         note = f"{boxes} products: {missed} missed, {wrong} as a wrong SKU; {nothing} too many"
@@ -120,7 +120,7 @@ def _draw_worst(truth: ImageSet, data: Aligned, verdicts: Verdicts, folder: Path
     return tuple(shown)
 
 
-def _draw_confused(
+def _plot_confused(
     truth: ImageSet, data: Aligned, verdicts: Verdicts, examples: _Examples, limit: int
 ) -> tuple[Shown, ...]:
     """One crop of every confusion, the most frequent first, then second crops; the surest mistake of each first."""
@@ -135,7 +135,7 @@ def _draw_confused(
     shown = []
     for row, box in zip(verdicts.found_rows[chosen].tolist(), verdicts.found_boxes[chosen].tolist(), strict=True):
         marks = [Mark(data.truth.xyxy[box], CONFUSED, False), Mark(data.found.xyxy[row], CONFUSED, True)]
-        file = _draw_crop(truth, data, box, marks, examples.folder, "confused")
+        file = _plot_crop(truth, data, box, marks, examples.folder, "confused")
         own, label = int(data.truth.label[box]), int(data.found.label[row])
         title = f"{sku_of(data.classes, own)} taken for {sku_of(data.classes, label)}"
         example = examples.file(label, box)
@@ -145,7 +145,7 @@ def _draw_confused(
     return tuple(shown)
 
 
-def _draw_missed(
+def _plot_missed(
     truth: ImageSet, data: Aligned, verdicts: Verdicts, examples: _Examples, limit: int
 ) -> tuple[Shown, ...]:
     """The largest missed boxes: those one would have expected to be found."""
@@ -154,7 +154,7 @@ def _draw_missed(
     for box in verdicts.missed[order].tolist():
         label = int(data.truth.label[box])
         marks = [Mark(data.truth.xyxy[box], MISSED, False)]
-        file = _draw_crop(truth, data, box, marks, examples.folder, "missed")
+        file = _plot_crop(truth, data, box, marks, examples.folder, "missed")
         example, key = examples.file(label, box), sku_of(data.classes, label)
         looks = f"{key}, for comparison" if example else ""
         shown.append(Shown(file, key, _where(truth, data, box), example, looks, _names(data.classes, label)))
@@ -168,7 +168,7 @@ def _names(classes: Classes, *labels: int) -> str:
     return " / ".join(classes.names[label] for label in labels)
 
 
-def _draw_crop(truth: ImageSet, data: Aligned, box: int, marks: list[Mark], folder: Path, kind: str) -> str:
+def _plot_crop(truth: ImageSet, data: Aligned, box: int, marks: list[Mark], folder: Path, kind: str) -> str:
     file = f"{kind}_{box:06d}.jpg"
     picture = open_image(truth, int(data.truth.image[box]))
     save_jpeg(crop_around(picture, data.truth.xyxy[box], marks), folder / file)

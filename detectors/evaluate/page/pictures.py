@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from assets.files.atomic import whole_file
+from assets.files.atomic import atomic_file
 from dataset.pictures import read_picture
 from detectors.data.image_set import Classes, ImageSet
 from detectors.evaluate.metrics.align import Aligned, Floats
@@ -81,18 +81,18 @@ def marks_of(data: Aligned, verdicts: Verdicts, image: int) -> list[Mark]:
     return marks
 
 
-def draw_marks(picture: Image.Image, marks: list[Mark], longest: int = LONGEST_SIDE) -> Image.Image:
+def plot_marks(picture: Image.Image, marks: list[Mark], longest: int = LONGEST_SIDE) -> Image.Image:
     """The picture, `longest` pixels or at most twice its size, with boxes and words that do not cover each other."""
     # Small pictures grow, or their words would cover them.
     scale = min(longest / max(picture.size), 2.0)
     picture = picture.resize((max(round(picture.width * scale), 1), max(round(picture.height * scale), 1)))
     draw = ImageDraw.Draw(picture)
     for mark in marks:
-        _draw_box(draw, mark.box * scale, mark)
+        _plot_box(draw, mark.box * scale, mark)
     taken: list[tuple[int, int, int, int]] = []
     for mark in reversed(marks):
         if mark.text:
-            _draw_words(draw, mark.box * scale, mark, picture.size, taken)
+            _plot_words(draw, mark.box * scale, mark, picture.size, taken)
     return picture
 
 
@@ -107,17 +107,17 @@ def crop_around(picture: Image.Image, box: Floats, marks: list[Mark]) -> Image.I
     crop = picture.crop((x0, y0, x1, y1)).resize(size, Image.Resampling.LANCZOS)
     draw = ImageDraw.Draw(crop)
     for mark in marks:
-        _draw_box(draw, (mark.box - [x0, y0, x0, y0]) * scale, mark)
+        _plot_box(draw, (mark.box - [x0, y0, x0, y0]) * scale, mark)
     return crop
 
 
 def save_jpeg(picture: Image.Image, path: Path) -> None:
     """Writes the picture, whole or not at all."""
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         picture.save(file, format="JPEG", quality=JPEG_QUALITY)
 
 
-def _draw_box(draw: ImageDraw.ImageDraw, box: Floats, mark: Mark) -> None:
+def _plot_box(draw: ImageDraw.ImageDraw, box: Floats, mark: Mark) -> None:
     x0, y0, x1, y1 = (float(edge) for edge in box)
     # Dark on both sides of the line, so that it shows on any background.
     for color, width in ((SHADOW, LINE + 2), (mark.color, LINE)):
@@ -137,7 +137,7 @@ def _dashes(
     return list(zip(points[::2], points[1::2], strict=True))
 
 
-def _draw_words(
+def _plot_words(
     draw: ImageDraw.ImageDraw,
     box: Floats,
     mark: Mark,

@@ -9,20 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from detectors.data.image_set import ImageSet, Predictions
 from detectors.evaluate.metrics.bootstrap import Interval
 from detectors.evaluate.metrics.compare import Comparison
 from detectors.evaluate.metrics.curves import Curve
 from detectors.evaluate.page.about import About
-from detectors.evaluate.page.examples import draw_gallery
+from detectors.evaluate.page.examples import plot_examples
 from detectors.evaluate.page.pictures import CONFUSED, LEFT_OUT, MISSED, NOTHING, RIGHT
 from detectors.evaluate.report import Report
 
 PICTURES = "pictures"
-MOST_CLASSES = 200
-MOST_CONFUSIONS = 30
-MOST_CHANGES = 100
+MAX_CLASSES = 200
+MAX_CONFUSIONS = 30
+MAX_CHANGES = 100
 # Of the drawing of the curve, in its own units.
 CURVE_SIZE = 300
 
@@ -82,11 +82,11 @@ def write_page(
     """
     about = about or About()
     out_folder.mkdir(parents=True, exist_ok=True)
-    gallery = draw_gallery(truth, found, report.operating.threshold, out_folder / PICTURES, limit)
+    gallery = plot_examples(truth, found, report.operating.threshold, out_folder / PICTURES, limit)
     boxes = {row.key: row.boxes for row in report.classes}
     confusions = [
         {"true": one.true, "found": one.found, "count": one.count, "share": one.count / max(boxes[one.true], 1)}
-        for one in report.naming.confusions[:MOST_CONFUSIONS]
+        for one in report.naming.confusions[:MAX_CONFUSIONS]
     ]
     page = _render(
         "report.html.j2",
@@ -103,7 +103,7 @@ def write_page(
         parts=[(*PARTS[name], parts) for name, parts in report.parts.items()],
         errors=[(*ERRORS[error.name], error) for error in report.errors],
         most_gain=max([error.gain for error in report.errors] + [1e-9]),
-        classes=report.classes[:MOST_CLASSES],
+        classes=report.classes[:MAX_CLASSES],
         confusions=confusions,
         names={row.key: row.name for row in report.classes},
         gallery=gallery,
@@ -210,9 +210,9 @@ def _place(recall: float, precision: float) -> tuple[float, float]:
 def _extremes(comparison: Comparison) -> list[Any]:
     """The classes that changed most, worst loss first; all where there are few."""
     changes = [change for change in comparison.classes if change.difference]
-    if len(changes) <= MOST_CHANGES:
+    if len(changes) <= MAX_CHANGES:
         return changes
-    return [*changes[: MOST_CHANGES // 2], *changes[-MOST_CHANGES // 2 :]]
+    return [*changes[: MAX_CHANGES // 2], *changes[-MAX_CHANGES // 2 :]]
 
 
 def _render(template: str, **values: Any) -> str:
@@ -230,7 +230,7 @@ def _render(template: str, **values: Any) -> str:
 
 def _write(folder: Path, page: str) -> Path:
     path = folder / "index.html"
-    write_whole(path, page.encode())
+    write_atomic(path, page.encode())
     return path
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from assets.errors import unknown_name
 from detectors.augment.camera import retake
 from detectors.augment.occlude import erase
-from detectors.augment.settings import PRESETS, AugmentSettings, Range, draw_factor
+from detectors.augment.settings import PRESETS, AugmentSettings, Range, sample_factor
 from detectors.data.sample import Sample
 from detectors.recognition.embedder.crop_store import Cut
 from detectors.recognition.embedder.crops import Picture, fitted_size, place_in_square
@@ -63,7 +63,7 @@ def augment_crop(cut: Cut, *, side: int, margin: float, settings: CropAugment, r
     corners = _corners(box, width, height, settings, rng)
     shown = _show(cut.picture, corners, *fitted_size(width, height, side))
     if rng.random() < settings.coarse_chance:
-        shown = _coarsen(shown, draw_factor(settings.coarse, rng))
+        shown = _coarsen(shown, sample_factor(settings.coarse, rng))
     if rng.random() < settings.camera.erase_chance:
         shown = _hide_part(shown, settings.camera, rng)
     # The grey around comes last: in use it is the same under every light.

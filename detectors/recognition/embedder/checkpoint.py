@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from assets.errors import SynthError
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.files.models import check_model
 from detectors.checkpoints.detector import BEST, DAMAGED, LAST, check_format, versions
 from detectors.checkpoints.fields import EmbedderCheckpointFields
@@ -64,7 +64,7 @@ def save_embedder_checkpoint(checkpoint: EmbedderCheckpoint, path: Path) -> None
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    write_whole(path, buffer.getvalue())
+    write_atomic(path, buffer.getvalue())
 
 
 def load_embedder_checkpoint(run: Path) -> EmbedderCheckpoint:

@@ -21,16 +21,16 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from assets.errors import SynthError
-from assets.files.atomic import whole_file, write_whole
+from assets.files.atomic import atomic_file, write_atomic
 from assets.files.image_input import decode_pixels
 from assets.files.json_input import read_json
 from assets.limits import DATASET_JSON
 from dataset.pictures import read_picture
 from detectors.augment.view import resize
 from detectors.data.image_set import IGNORED, ImageSet
-from detectors.data.process_loader import PREFETCH, ProcessLoader, calm_worker
+from detectors.data.process_loader import PREFETCH, ProcessLoader, limit_threads
 from detectors.recognition.embedder.crops import Picture, crop_edges, fit_square, prepare_crop
-from detectors.recognition.embedder.sampling import Purpose, stream
+from detectors.recognition.embedder.sampling import EmbedderStream, stream
 
 # Share of a box's sides that is kept around it, for boxes that are off and pictures that are turned.
 SURROUNDING = 0.35
@@ -77,7 +77,7 @@ class CropChoice:
         rows = np.flatnonzero((images.labels != IGNORED) & (sides >= self.least_side) & ~hidden)
         if self.most is None:
             return rows
-        order = stream(seed, Purpose.LIMIT).permutation(rows)
+        order = stream(seed, EmbedderStream.LIMIT).permutation(rows)
         labels = images.labels[order]
         by_label = np.argsort(labels, kind="stable")
         first = np.searchsorted(labels[by_label], labels[by_label])
@@ -158,7 +158,7 @@ def each_crop(
         dataset,
         batch_size=None,
         num_workers=workers,
-        worker_init_fn=calm_worker,
+        worker_init_fn=limit_threads,
         prefetch_factor=PREFETCH if workers else None,
         collate_fn=_as_it_is,
     )
@@ -209,7 +209,7 @@ def write_crops(
         return stored
     (folder / HEAD).unlink(missing_ok=True)
     offsets, boxes, labels = [0], [], []
-    with whole_file(folder / "crops.bin") as file:
+    with atomic_file(folder / "crops.bin") as file:
         for coded, box, label in made:
             file.write(coded)
             offsets.append(offsets[-1] + len(coded))
@@ -222,9 +222,9 @@ def write_crops(
         "labels": np.array(labels, np.int32),
     }
     for name, column in columns.items():
-        with whole_file(folder / f"{name}.npy") as file:
+        with atomic_file(folder / f"{name}.npy") as file:
             np.save(file, column)
-    write_whole(folder / HEAD, json.dumps(head).encode())
+    write_atomic(folder / HEAD, json.dumps(head).encode())
     return StoredCrops(folder)
 
 

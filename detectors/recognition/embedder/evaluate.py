@@ -17,12 +17,12 @@ from rich.table import Table
 from torch import Tensor
 
 from assets.errors import SynthError
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.plurals import count_of, counts_of
 from assets.progress import StepProgress
 from detectors.data.class_match import rename_classes
 from detectors.data.image_set import Classes, ImageSet
-from detectors.data.mix import Purpose, stream
+from detectors.data.mix import TrainingStream, stream
 from detectors.data.prepare import read_one
 from detectors.data.settings import DataSettings
 from detectors.device import loader_processes
@@ -53,7 +53,7 @@ SHOWN = 12
 
 
 @dataclass(frozen=True)
-class EvaluateSettings:
+class EmbedderEvaluateSettings:
     """What is looked for where. gallery: rendered or real crops of known SKUs. queries: crops to name.
 
     views: of a SKU at most, drawn. threshold_data: queries of which the score for unknown products is chosen; without
@@ -110,7 +110,7 @@ class EmbedReport:
         return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def evaluate_embedder(settings: EvaluateSettings, console: Console) -> EmbedReport:
+def evaluate_embedder(settings: EmbedderEvaluateSettings, console: Console) -> EmbedReport:
     """Embeds both sets, compares all with all, prints tables and writes report.json.
 
     Raises SynthError where no query shows a SKU of the gallery.
@@ -143,13 +143,15 @@ def evaluate_embedder(settings: EvaluateSettings, console: Console) -> EmbedRepo
     home = settings.run if settings.run.is_dir() else settings.run.parent
     out = settings.out or home / "evaluation"
     out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / "report.json", report.to_json().encode())
+    write_atomic(out / "report.json", report.to_json().encode())
     print_report(console, report)
     console.print(f"report: {out / 'report.json'}", highlight=False, markup=False, soft_wrap=True)
     return report
 
 
-def _read(path: Path, name: str, splits: tuple[str, ...], settings: EvaluateSettings, console: Console) -> ImageSet:
+def _read(
+    path: Path, name: str, splits: tuple[str, ...], settings: EmbedderEvaluateSettings, console: Console
+) -> ImageSet:
     def tell(line: str) -> None:
         console.print(line, highlight=False, markup=False)
 
@@ -158,7 +160,7 @@ def _read(path: Path, name: str, splits: tuple[str, ...], settings: EvaluateSett
 
 
 def _embed(
-    embedder: Embedder, images: ImageSet, choice: CropChoice, settings: EvaluateSettings, console: Console
+    embedder: Embedder, images: ImageSet, choice: CropChoice, settings: EmbedderEvaluateSettings, console: Console
 ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
     """Vectors of the chosen boxes, their labels and the groups of their images."""
     rows = choice.rows(images, seed=settings.seed)
@@ -220,7 +222,7 @@ class _Known:
 
 
 def _rank(
-    known: _Known, queries: ImageSet, settings: EvaluateSettings, console: Console
+    known: _Known, queries: ImageSet, settings: EmbedderEvaluateSettings, console: Console
 ) -> tuple[Ranking, NDArray[np.int32]]:
     """The queries against the gallery, and the group of each: photographs of one arrangement are one.
 
@@ -239,11 +241,13 @@ def _interval(ranking: Ranking, groups: NDArray[np.int32], seed: int) -> Interva
     def top1(weights: NDArray[np.int64]) -> NDArray[np.float64]:
         return np.array([(weights * right).sum() / max(weights.sum(), 1)])
 
-    rng = stream(seed, Purpose.BOOTSTRAP)
+    rng = stream(seed, TrainingStream.BOOTSTRAP)
     return bootstrap(top1(np.ones(len(right), np.int64)), top1, groups[ranking.known], rng=rng)[0]
 
 
-def _at_threshold(known: _Known, ranking: Ranking, settings: EvaluateSettings, console: Console) -> AtThreshold | None:
+def _at_threshold(
+    known: _Known, ranking: Ranking, settings: EmbedderEvaluateSettings, console: Console
+) -> AtThreshold | None:
     if settings.threshold_data is not None:
         held = _read(settings.threshold_data, "threshold", QUERY_SPLITS, settings, console)
         threshold = choose_threshold(_rank(known, held, settings, console)[0])

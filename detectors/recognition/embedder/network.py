@@ -16,7 +16,7 @@ from detectors.training.setup import timm_normalisation
 # detector's box that is a little tight still holds the product.
 MARGIN = 0.05
 # A picture smaller than this has no print left, and the backbone no cell.
-LEAST_SIDE = 32
+MIN_SIDE = 32
 # GeM's power at the start (Radenovic et al. 2018): between the mean (1) and the greatest value.
 POWER = 3.0
 
@@ -37,11 +37,11 @@ class EmbedderSpec:
     std: tuple[float, float, float]
 
     def __post_init__(self) -> None:
-        if self.side < LEAST_SIDE or self.dim < 2 or not 0 <= self.margin < 1:
+        if self.side < MIN_SIDE or self.dim < 2 or not 0 <= self.margin < 1:
             raise SynthError(
                 "an embedder cannot be made so",
                 found=f"{self.dim} numbers from {self.side} px with a margin of {self.margin:g}",
-                expected=f"at least 2 numbers, at least {LEAST_SIDE} px, a margin of 0 to less than 1",
+                expected=f"at least 2 numbers, at least {MIN_SIDE} px, a margin of 0 to less than 1",
             )
 
     def to_json(self) -> dict[str, Any]:

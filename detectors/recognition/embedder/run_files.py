@@ -13,17 +13,17 @@ from assets.errors import SynthError
 from detectors.checkpoints.detector import BEST, LAST
 from detectors.checkpoints.fields import EmbedderTraining
 from detectors.recognition.embedder.checkpoint import EmbedderCheckpoint, save_embedder_checkpoint
-from detectors.recognition.embedder.learner import Learner
 from detectors.recognition.embedder.network import EmbedderSpec
 from detectors.recognition.embedder.sampling import Ints
 from detectors.recognition.embedder.settings import EmbedSettings
-from detectors.training.history import draw_curves
+from detectors.recognition.embedder.task import EmbedderTask
+from detectors.training.history import plot_curves
 
 SCORES = ("top1", "top5", "mrr", "softmax")
 
 
 @dataclass
-class Record:
+class EmbedderHistory:
     """What a training has to remember over interruptions. rows: one per epoch. sum, steps: losses of this epoch."""
 
     rows: list[dict[str, float]] = field(default_factory=list)
@@ -42,7 +42,7 @@ class RunFiles:
     spec: EmbedderSpec
     keys: tuple[str, ...]
     data: dict[str, str]
-    record: Record = field(default_factory=Record)
+    record: EmbedderHistory = field(default_factory=EmbedderHistory)
     neighbours: Ints | None = None
 
     def __post_init__(self) -> None:
@@ -55,7 +55,7 @@ class RunFiles:
         for logger in self.loggers:
             logger.log_metrics(values, step=step)
 
-    def end_epoch(self, learner: Learner, row: dict[str, float]) -> bool:
+    def end_epoch(self, learner: EmbedderTask, row: dict[str, float]) -> bool:
         """Keeps what is worth it; whether this epoch is the best so far."""
         record = self.record
         record.rows.append(row)
@@ -71,10 +71,10 @@ class RunFiles:
         self.log({name.replace(" ", "/"): value for name, value in row.items()}, learner.step)
         for logger in self.loggers:
             logger.save()
-        draw_curves(record.rows, self.settings.out / "curves.png", scores=SCORES)
+        plot_curves(record.rows, self.settings.out / "curves.png", scores=SCORES)
         return better
 
-    def save_last(self, learner: Learner) -> None:
+    def save_last(self, learner: EmbedderTask) -> None:
         """All that going on needs."""
         self.saved = time.monotonic()
         alike = None if self.neighbours is None else torch.from_numpy(self.neighbours)
@@ -84,7 +84,7 @@ class RunFiles:
 
     def restore(self, training: EmbedderTraining) -> None:
         """Goes on from what the last checkpoint remembers."""
-        self.record = Record(**training.record.model_dump())
+        self.record = EmbedderHistory(**training.record.model_dump())
         alike = training.neighbours
         if alike is not None and not self._fits(alike):
             raise SynthError(
@@ -99,7 +99,7 @@ class RunFiles:
             return False
         return bool(((alike >= -1) & (alike < classes)).all())
 
-    def _checkpoint(self, learner: Learner, row: dict[str, float], **training: Any) -> EmbedderCheckpoint:
+    def _checkpoint(self, learner: EmbedderTask, row: dict[str, float], **training: Any) -> EmbedderCheckpoint:
         is_classifier = self.settings.loss == "softmax"
         head = {name: value.cpu() for name, value in learner.loss.state_dict().items()} if is_classifier else {}
         return EmbedderCheckpoint(

@@ -23,7 +23,7 @@ NEAREST = 16
 BLOCK = 1024
 
 
-class Purpose(IntEnum):
+class EmbedderStream(IntEnum):
     """Streams of chance of an embedder's training, apart from those of `detectors.data.mix`."""
 
     GROUPS = 101
@@ -36,7 +36,7 @@ class Purpose(IntEnum):
     IMPRINT = 108
 
 
-def stream(seed: int, purpose: Purpose, *numbers: int) -> np.random.Generator:
+def stream(seed: int, purpose: EmbedderStream, *numbers: int) -> np.random.Generator:
     """The generator of one purpose at one place."""
     return np.random.default_rng([seed, int(purpose), *numbers])
 
@@ -107,7 +107,7 @@ class EpochBatches:
 
     def batch(self, step: int) -> Ints:
         """(P * K,) crops of a step of this epoch, SKU after SKU."""
-        rng = stream(self.draws.seed, Purpose.CROPS, self.epoch, step)
+        rng = stream(self.draws.seed, EmbedderStream.CROPS, self.epoch, step)
         return np.concatenate([self._draw(sku, rng) for sku in self.skus(step)])
 
     def skus(self, step: int) -> list[int]:
@@ -119,7 +119,7 @@ class EpochBatches:
 
     def _order(self, turn: int) -> Ints:
         if turn not in self._orders:
-            rng = stream(self.draws.seed, Purpose.GROUPS, self.epoch, turn)
+            rng = stream(self.draws.seed, EmbedderStream.GROUPS, self.epoch, turn)
             order = rng.permutation(self._present)
             alike = self.neighbours
             # A batch lies in two rounds at most: older ones are not asked for again.

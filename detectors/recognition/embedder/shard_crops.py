@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from assets.errors import SynthError
 from detectors.data.image_set import IGNORED
-from detectors.data.process_loader import PREFETCH, ProcessLoader, calm_worker
+from detectors.data.process_loader import PREFETCH, ProcessLoader, limit_threads
 from detectors.data.shard_set import ShardSet
 from detectors.recognition.embedder.crop_store import SURROUNDING, CropChoice, Cutting, StoredCrops, write_crops
 
@@ -69,7 +69,7 @@ def _each(
         _CropsOf(shards, choice, side),
         batch_size=None,
         num_workers=workers,
-        worker_init_fn=calm_worker,
+        worker_init_fn=limit_threads,
         prefetch_factor=PREFETCH if workers else None,
         collate_fn=_as_it_is,
     )

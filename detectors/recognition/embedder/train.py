@@ -16,7 +16,7 @@ from rich.console import Console
 from torch.utils.data import Dataset
 
 from assets.errors import SynthError
-from assets.files.atomic import lock_folder, remove_leftovers, write_whole
+from assets.files.atomic import lock_folder, remove_leftovers, write_atomic
 from assets.files.json_input import read_json_object
 from assets.files.models import check_model
 from assets.interrupt import stop_on_signals
@@ -26,30 +26,30 @@ from assets.progress import StepProgress
 from detectors.checkpoints.detector import BEST, LAST
 from detectors.checkpoints.fields import EmbedderTraining
 from detectors.checkpoints.network_weights import check_norms, check_weights
-from detectors.data.process_loader import PREFETCH, ProcessLoader, calm_worker
+from detectors.data.process_loader import PREFETCH, ProcessLoader, limit_threads
 from detectors.device import loader_processes, pick_device
 from detectors.recognition.embedder.augment import augment_crop, crop_preset
 from detectors.recognition.embedder.checkpoint import EmbedderCheckpoint, load_embedder_checkpoint, outline_embedder
+from detectors.recognition.embedder.class_centers import init_class_centers
 from detectors.recognition.embedder.crop_store import CropSource
-from detectors.recognition.embedder.imprint import begin_at_crops
-from detectors.recognition.embedder.learner import Learner
 from detectors.recognition.embedder.load import Embedder, build_net
 from detectors.recognition.embedder.losses import make_loss, state_bytes
 from detectors.recognition.embedder.network import EmbedderSpec, EmbeddingNet, make_spec
 from detectors.recognition.embedder.run_files import RunFiles
 from detectors.recognition.embedder.sampling import (
     Draws,
+    EmbedderStream,
     EpochBatches,
-    Purpose,
     find_neighbours,
     neighbours_by_name,
     stream,
 )
 from detectors.recognition.embedder.settings import EmbedSettings
+from detectors.recognition.embedder.task import EmbedderTask
 from detectors.recognition.embedder.training_crops import TrainingCrops, open_crops
 from detectors.recognition.embedder.validate import score_classifier, score_held_out
-from detectors.training.guards import SAVE_KEPT, calm, told_memory
-from detectors.training.schedule import Phase, Plan
+from detectors.training.guards import SAVE_KEPT, explain_out_of_memory, quiet_lightning
+from detectors.training.schedule import Phase, Schedule
 
 SECONDS_BETWEEN_SAVES = 900.0
 
@@ -93,7 +93,7 @@ def _claim_folder(settings: EmbedSettings) -> EmbedderCheckpoint | None:
         hint = "give another --out"
         raise SynthError("the output folder is not empty and holds no run", where=str(settings.out), hint=hint)
     remove_leftovers(settings.out)
-    write_whole(file, json.dumps(settings.to_json(), indent=1).encode() + b"\n")
+    write_atomic(file, json.dumps(settings.to_json(), indent=1).encode() + b"\n")
     return load_embedder_checkpoint(last) if last.exists() else None
 
 
@@ -105,7 +105,7 @@ class _AugmentedCrops(Dataset[Any]):
 
     def __getitem__(self, draw: tuple[int, int]) -> tuple[np.ndarray, int]:
         position, crop = draw
-        rng = stream(self.seed, Purpose.VIEW, position)
+        rng = stream(self.seed, EmbedderStream.VIEW, position)
         cut = self.source.read(crop)
         picture = augment_crop(cut, side=self.spec.side, margin=self.spec.margin, settings=self.settings, rng=rng)
         return picture, int(self.source.labels[crop])
@@ -137,7 +137,7 @@ class _Training:
         done = self.learner.step * batch
         self.progress = StepProgress(console, "training", total=self.plan.steps * batch, done=done, unit="crops")
 
-    def _make_learner(self) -> Learner:
+    def _make_learner(self) -> EmbedderTask:
         settings = self.settings
         net, lines, frozen = start_net(self.spec, "none" if self.earlier else settings.weights)
         if self.state is not None:
@@ -149,8 +149,10 @@ class _Training:
         loss = make_loss(settings.loss, len(self.crops.classes), settings.dim, share=settings.share)
         device = pick_device(settings.device)
         if self.earlier is None and self.plan.steps:
-            begin_at_crops(net, loss, self.spec, self.crops, device=device, seed=settings.seed, console=self.console)
-        return Learner(net, loss, self.spec, settings, self.plan, device, frozen_norms=frozen)
+            init_class_centers(
+                net, loss, self.spec, self.crops, device=device, seed=settings.seed, console=self.console
+            )
+        return EmbedderTask(net, loss, self.spec, settings, self.plan, device, frozen_norms=frozen)
 
     def run(self) -> EmbedSummary:
         began = time.monotonic()
@@ -160,7 +162,12 @@ class _Training:
         self._describe()
         side = self.settings.side
         stopping = stop_on_signals(SAVE_KEPT, step="this step")
-        with stopping as self.stop, self.progress, calm(), told_memory(self.settings.batch, side, side):
+        with (
+            stopping as self.stop,
+            self.progress,
+            quiet_lightning(),
+            explain_out_of_memory(self.settings.batch, side, side),
+        ):
             if self.earlier is None:
                 self._begin()
             while self.learner.step < self.plan.steps and not (self.stop() or self.files.record.stopped):
@@ -201,7 +208,7 @@ class _Training:
             batch_sampler=batches,
             num_workers=self.workers,
             collate_fn=_collate,
-            worker_init_fn=calm_worker,
+            worker_init_fn=limit_threads,
             prefetch_factor=PREFETCH if self.workers else None,
             pin_memory=self.learner.device.type == "cuda",
         )
@@ -278,17 +285,17 @@ def start_net(spec: EmbedderSpec, weights: str) -> tuple[EmbeddingNet, list[str]
     return net, lines, () if weights == "none" else tuple(f"backbone.{name}" for name in norms)
 
 
-def _draws(settings: EmbedSettings, plan: Plan) -> Draws:
+def _draws(settings: EmbedSettings, plan: Schedule) -> Draws:
     return Draws(settings.skus, settings.crops, plan.steps_per_epoch, settings.seed, settings.real_share)
 
 
-def _make_plan(settings: EmbedSettings, crops: TrainingCrops) -> Plan:
+def _make_plan(settings: EmbedSettings, crops: TrainingCrops) -> Schedule:
     present = int((crops.pools.counts() > 0).sum())
     batch = min(settings.skus, present) * settings.crops
     count = len(crops.source.labels)
     steps = max(1, math.ceil((settings.epoch_crops or count) / batch))
     phases = (Phase("train", settings.epochs * steps, (1.0,)),)
-    return Plan(phases, (count,), batch, steps, settings.seed)
+    return Schedule(phases, (count,), batch, steps, settings.seed)
 
 
 def print_summary(console: Console, summary: EmbedSummary) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.plurals import count_of
 from assets.progress import StepProgress
 from dataset.identity import claim_data
@@ -19,7 +19,7 @@ from detectors.data.settings import REAL
 from detectors.data.shard_set import ShardSet
 from detectors.device import loader_processes
 from detectors.recognition.embedder.crop_store import CropSource, JoinedCrops, StoredCrops, store_crops
-from detectors.recognition.embedder.sampling import Pools, Purpose, check_pools, stream
+from detectors.recognition.embedder.sampling import EmbedderStream, Pools, check_pools, stream
 from detectors.recognition.embedder.settings import EmbedSettings
 from detectors.recognition.embedder.shard_crops import store_shard_crops
 from detectors.recognition.embedder.validate import Validation
@@ -64,7 +64,7 @@ def open_crops(settings: EmbedSettings, console: Console, earlier: Mapping[str, 
         asked = JoinedCrops(tuple(_cut(images, f"held-{images.name}", data, settings, console) for images in held))
         validation = Validation.of(source, asked, classes=len(data.classes), seed=settings.seed)
         tell(f"{len(validation.asked)} held-out crops are looked for among {len(validation.shown)} to validate")
-    write_whole(settings.out / "data.txt", ("\n".join(lines) + "\n").encode())
+    write_atomic(settings.out / "data.txt", ("\n".join(lines) + "\n").encode())
     real = np.concatenate(
         [np.full(len(one.labels), images.name == REAL) for one, images in zip(sources, trained, strict=True)]
     )
@@ -105,7 +105,7 @@ def _hold_out(
             tell(f"nothing of {images.name} is held out, since it lies in shards: give --val")
             trained.append(images)
             continue
-        groups = stream(settings.seed, Purpose.HOLD_OUT, place).permutation(np.unique(images.groups))
+        groups = stream(settings.seed, EmbedderStream.HOLD_OUT, place).permutation(np.unique(images.groups))
         chosen = groups[: int(settings.data.hold_out * len(groups))]
         out = np.isin(images.groups, chosen)
         trained.append(images.take(np.flatnonzero(~out)))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from detectors.recognition.embedder.crop_store import CropSource, prepared_crops
 from detectors.recognition.embedder.load import Embedder
 from detectors.recognition.embedder.retrieval import Ranking, choose_threshold, measure, rank_skus
-from detectors.recognition.embedder.sampling import Pools, Purpose, stream
+from detectors.recognition.embedder.sampling import EmbedderStream, Pools, stream
 
 # Views of a SKU in the gallery of a validation, and queries of a SKU.
 VIEWS, QUERIES = 8, 20
@@ -42,7 +42,7 @@ def some_of_each(labels: NDArray, classes: int, most: int, *, seed: int) -> NDAr
     """Up to `most` crops of each class, fewer where there are very many classes, rising."""
     pools = Pools.of(labels, classes)
     most = max(1, min(most, MOST // max(classes, 1)))
-    rng = stream(seed, Purpose.LIMIT)
+    rng = stream(seed, EmbedderStream.LIMIT)
     chosen = [rng.permutation(pools.crops(label))[:most] for label in range(classes)]
     return np.sort(np.concatenate(chosen)) if chosen else np.zeros(0, np.int64)
 

@@ -18,12 +18,12 @@ from detectors.checkpoints.detector import load_checkpoint, restore_model
 from detectors.data.rows import MAX_EDGE_PX, box_numbers
 from detectors.device import pick_device
 from detectors.models.detect import detections_of, forward
+from detectors.predict.input_images import InputImage
 from detectors.predict.run import DEFAULT_THRESHOLD
-from detectors.predict.shots import Shot
 
 
 @dataclass(frozen=True, eq=False)
-class Boxes:
+class ImageBoxes:
     """The boxes of one picture. xyxy: (D, 4) float64 pixels. scores: (D,) float64 of the detector, 1 where given."""
 
     xyxy: NDArray[np.float64]
@@ -38,7 +38,7 @@ class BoxFinder:
     words. threshold: detector's score from which on a box counts.
     """
 
-    find: Callable[[Sequence[Shot]], list[Boxes]]
+    find: Callable[[Sequence[InputImage]], list[ImageBoxes]]
     size: tuple[int, int]
     said: str
     threshold: float
@@ -57,7 +57,7 @@ def detect_boxes(run: Path, *, device: str, threshold: float | None) -> BoxFinde
     least = DEFAULT_THRESHOLD if least is None else least
     spec = checkpoint.spec
 
-    def find(shots: Sequence[Shot]) -> list[Boxes]:
+    def find(shots: Sequence[InputImage]) -> list[ImageBoxes]:
         if not shots:
             return []
         pictures = torch.from_numpy(np.stack([shot.fitted for shot in shots]))
@@ -65,7 +65,7 @@ def detect_boxes(run: Path, *, device: str, threshold: float | None) -> BoxFinde
         found = [detections_of(output, shot.letterbox) for output, shot in zip(outputs, shots, strict=True)]
         kept = [one.scores >= least for one in found]
         return [
-            Boxes(one.boxes[some].astype(np.float64), one.scores[some].astype(np.float64))
+            ImageBoxes(one.boxes[some].astype(np.float64), one.scores[some].astype(np.float64))
             for one, some in zip(found, kept, strict=True)
         ]
 
@@ -87,14 +87,14 @@ def given_boxes(file: Path) -> BoxFinder:
         expected = "annotations, or results, each with image_id and bbox"
         raise SynthError("this is no COCO file of boxes", where=str(file), expected=expected, problems=problems[:20])
 
-    def find(shots: Sequence[Shot]) -> list[Boxes]:
+    def find(shots: Sequence[InputImage]) -> list[ImageBoxes]:
         return [_of_picture(shot, boxes, file) for shot in shots]
 
     # Pictures are not looked at as a whole: fitted small, they cost least.
     return BoxFinder(find, (64, 64), f"boxes of {file}", 0.0)
 
 
-def _of_picture(shot: Shot, boxes: dict[int, list[list[float]]], file: Path) -> Boxes:
+def _of_picture(shot: InputImage, boxes: dict[int, list[list[float]]], file: Path) -> ImageBoxes:
     number = shot.source.image_id
     if number is None:
         hint = "give the pictures as the COCO file that the boxes belong to"
@@ -102,7 +102,7 @@ def _of_picture(shot: Shot, boxes: dict[int, list[list[float]]], file: Path) -> 
             "boxes are given by image id, and this picture has none", where=str(shot.source.file), hint=hint
         )
     xywh = np.array(boxes.get(number, []), np.float64).reshape(-1, 4)
-    return Boxes(np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1), np.ones(len(xywh)))
+    return ImageBoxes(np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1), np.ones(len(xywh)))
 
 
 def _parse(file: Path) -> Any:

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from assets.errors import SynthError
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.files.models import FileModel
 from detectors.recognition.embedder.retrieval import UNKNOWN, Ranking, choose_threshold
 from detectors.recognition.gallery.index import open_index
 from detectors.recognition.gallery.open import NOBODY, Gallery
 from detectors.recognition.gallery.parts import read_gallery_model
-from detectors.recognition.gallery.search import Nearest
+from detectors.recognition.gallery.search import NearestSkus
 from detectors.recognition.gallery.versions import VERSIONS
 
 NOTE = "decision.json"
@@ -48,7 +48,7 @@ class Decision(FileModel):
     chosen_on: str = Field(max_length=1000)
 
 
-def judge(nearest: Nearest, decision: Decision) -> NDArray[np.int8]:
+def judge(nearest: NearestSkus, decision: Decision) -> NDArray[np.int8]:
     """(Q,) the Verdict on each crop."""
     known = (nearest.skus[:, 0] != NOBODY) & (nearest.scores[:, 0] >= decision.threshold)
     clear = nearest.margins >= decision.margin
@@ -103,7 +103,7 @@ def read_decision(gallery: Gallery) -> Decision | None:
 
 def write_decision(gallery: Gallery, decision: Decision) -> None:
     """Puts a decision on record for a version."""
-    write_whole(_path(gallery), (decision.model_dump_json(indent=1) + "\n").encode())
+    write_atomic(_path(gallery), (decision.model_dump_json(indent=1) + "\n").encode())
 
 
 def inherit_decision(gallery: Gallery, parent: Gallery) -> None:
@@ -114,7 +114,7 @@ def inherit_decision(gallery: Gallery, parent: Gallery) -> None:
 
 
 def ranking_of(
-    gallery: Gallery, nearest: Nearest, queries: NDArray[np.float32], truth: NDArray, *, best: int = 1
+    gallery: Gallery, nearest: NearestSkus, queries: NDArray[np.float32], truth: NDArray, *, best: int = 1
 ) -> Ranking:
     """The answers as the numbers of detectors/recognition/embedder/retrieval.py want them.
 

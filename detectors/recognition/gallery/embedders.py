@@ -14,19 +14,19 @@ import torch
 from detectors.recognition.embedder.checkpoint import load_embedder_checkpoint, save_embedder_checkpoint
 from detectors.recognition.embedder.load import Embedder, load_embedder
 from detectors.recognition.gallery.open import Gallery
-from detectors.recognition.gallery.versions import EmbedderNote
+from detectors.recognition.gallery.versions import EmbedderInfo
 
 EMBEDDERS = "embedders"
 
 
-def note_of(embedder: Embedder) -> EmbedderNote:
+def embedder_info(embedder: Embedder) -> EmbedderInfo:
     """What a gallery keeps on record of its embedder."""
-    return EmbedderNote(fingerprint=embedder.fingerprint, dim=embedder.dim, side=embedder.side, margin=embedder.margin)
+    return EmbedderInfo(fingerprint=embedder.fingerprint, dim=embedder.dim, side=embedder.side, margin=embedder.margin)
 
 
-def note_of_run(run: Path) -> EmbedderNote:
+def embedder_info_of_run(run: Path) -> EmbedderInfo:
     """The same of the embedder of a run. Raises SynthError where there is none."""
-    return note_of(load_embedder(run, device="cpu"))
+    return embedder_info(load_embedder(run, device="cpu"))
 
 
 def load_on_one_thread(path: Path, *, device: str) -> Embedder:
@@ -49,7 +49,7 @@ def embedder_path(folder: Path, fingerprint: str) -> Path:
     return folder / EMBEDDERS / f"{fingerprint[:16]}.ckpt"
 
 
-def embedder_of(gallery: Gallery, run: Path | None, *, device: str) -> Embedder:
+def load_embedder_of(gallery: Gallery, run: Path | None, *, device: str) -> Embedder:
     """The gallery's own embedder, or that of a run. Raises SynthError where it is another than the gallery's."""
     path = run or embedder_path(gallery.folder, gallery.manifest.embedder.fingerprint)
     embedder = load_embedder(path, device=device)

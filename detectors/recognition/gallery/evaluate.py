@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from assets.errors import SynthError
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.progress import StepProgress
 from dataset.pictures import read_picture
 from detectors.checkpoints.detector import load_checkpoint, restore_model
 from detectors.data.class_match import rename_classes
 from detectors.data.image_set import IGNORED, Classes, ImageSet, Predictions
-from detectors.data.mix import Purpose, stream
+from detectors.data.mix import TrainingStream, stream
 from detectors.data.prepare import read_one
 from detectors.data.settings import DataSettings
 from detectors.device import pick_device
@@ -42,8 +42,8 @@ from detectors.recognition.embedder.retrieval import (
 from detectors.recognition.gallery.decision import Decision, Verdict, choose_decision, judge, ranking_of, write_decision
 from detectors.recognition.gallery.open import NOBODY, Gallery
 from detectors.recognition.gallery.recognize import CANDIDATES, Recognizer
-from detectors.recognition.gallery.recognized_files import NO_NAME
-from detectors.recognition.gallery.search import Nearest, find_skus
+from detectors.recognition.gallery.result_files import NO_NAME
+from detectors.recognition.gallery.search import NearestSkus, find_skus
 from detectors.recognition.gallery.versions import write_gallery
 
 SPLITS = ("test", "val", "train")
@@ -52,7 +52,7 @@ TUNING_SPLITS = ("val", "train")
 NO_KEY = ""
 # Crops that are embedded and looked for together.
 BATCH = 256
-MOST_CONFUSIONS = 20
+MAX_CONFUSIONS = 20
 
 # Where the boxes of each page come from.
 BOXES = {"given": "the labelled ones", "found": "those of the detector"}
@@ -112,7 +112,7 @@ class _Named:
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     vectors: NDArray[np.float32]
-    nearest: Nearest
+    nearest: NearestSkus
 
 
 def evaluate_gallery(
@@ -153,7 +153,7 @@ def evaluate_gallery(
     )
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        write_whole(out / "report.json", report.to_json().encode())
+        write_atomic(out / "report.json", report.to_json().encode())
         subject = f"gallery {recognizer.gallery.folder.resolve().name}"
         for part, (one, known, predictions) in reports.items():
             facts = (("version", recognizer.gallery.version), ("data", str(data)), ("boxes", BOXES[part]))
@@ -238,7 +238,7 @@ def _name(
         find_skus(gallery, index, vectors[start : start + BATCH], k=CANDIDATES, best=best)
         for start in range(0, max(len(vectors), 1), BATCH)
     ]
-    joined = Nearest(np.concatenate([one.skus for one in nearest]), np.concatenate([one.scores for one in nearest]))
+    joined = NearestSkus(np.concatenate([one.skus for one in nearest]), np.concatenate([one.scores for one in nearest]))
     return _Named(images, boxes, scores, vectors, joined)
 
 
@@ -289,7 +289,7 @@ def _judge(
         known.classes, named.images[order], named.boxes[order], labels[order], scores[order].astype(np.float32)
     )
     # Boxes below the detector's own threshold are not among them: all that are count.
-    return evaluate(known, found, threshold=0.0, rng=stream(seed, Purpose.BOOTSTRAP)), known, found
+    return evaluate(known, found, threshold=0.0, rng=stream(seed, TrainingStream.BOOTSTRAP)), known, found
 
 
 def _review(ranking: Ranking, verdicts: NDArray[np.int8]) -> ReviewNumbers:
@@ -305,7 +305,7 @@ def _review(ranking: Ranking, verdicts: NDArray[np.int8]) -> ReviewNumbers:
 
 
 def _mistakes(gallery: Gallery, ranking: Ranking) -> tuple[tuple[str, str, int], ...]:
-    rows = confusions(ranking, most=MOST_CONFUSIONS)
+    rows = confusions(ranking, most=MAX_CONFUSIONS)
     return tuple((gallery.keys[true], gallery.keys[called], times) for true, called, times in rows if called != NOBODY)
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from assets.errors import SynthError, unknown_name
-from assets.files.atomic import TEMPORARY, temporary_prefix, write_whole
+from assets.files.atomic import TEMPORARY, temporary_prefix, write_atomic
 from assets.files.identity import digest_files
 from assets.files.models import Count, FileModel, Sha256
 from detectors.recognition.gallery.open import NOBODY, Gallery
@@ -43,14 +43,14 @@ BUILD_EFFORT, SEARCH_EFFORT = 80, 96
 PROBED = 1 / 32
 # Rows that cells are learned from, for each of them; faiss warns under 39.
 TRAIN_ROWS = 64
-LEAST_LISTS, LEAST_TRAIN = 4, 40
+MIN_LISTS, MIN_TRAIN = 4, 40
 # Recall is measured on so many rows, moved by noise of this length: as far as a photograph lies from a render.
 RECALL_QUERIES, RECALL_NOISE = 500, 0.6
 Rows = NDArray[np.int64]
 Scores = NDArray[np.float32]
 
 
-class IndexNote(FileModel):
+class IndexMeta(FileModel):
     """index.json. parts: digests of the parts that the file covers, in its order. recall1, recall10: shares of the
     nearest row, and of the ten nearest, that it finds. bytes: of the file."""
 
@@ -88,7 +88,7 @@ def open_index(gallery: Gallery, kind: str | None = None) -> Index:
     return _approximate(gallery, note)
 
 
-def build_index(gallery: Gallery, kind: str, *, seed: int = 0) -> IndexNote | None:
+def build_index(gallery: Gallery, kind: str, *, seed: int = 0) -> IndexMeta | None:
     """Builds an index over all parts of a version, measures its recall and stores it; None for "exact".
 
     Raises SynthError for an unknown kind.
@@ -102,10 +102,10 @@ def build_index(gallery: Gallery, kind: str, *, seed: int = 0) -> IndexNote | No
     made = _make(gallery, kind, seed)
     digest, size = _store(gallery.folder, made)
     parts = tuple(part.digest for part in gallery.manifest.parts)
-    note = IndexNote(kind=kind, file=digest, parts=parts, recall1=0.0, recall10=0.0, bytes=size)
+    note = IndexMeta(kind=kind, file=digest, parts=parts, recall1=0.0, recall10=0.0, bytes=size)
     recall1, recall10 = measure_recall(gallery, _approximate(gallery, note), seed=seed)
     note = note.model_copy(update={"recall1": round(recall1, 4), "recall10": round(recall10, 4)})
-    write_whole(path, (note.model_dump_json(indent=1) + "\n").encode())
+    write_atomic(path, (note.model_dump_json(indent=1) + "\n").encode())
     return note
 
 
@@ -113,13 +113,13 @@ def inherit_index(gallery: Gallery, parent: Gallery) -> None:
     """Gives a new version the index of the one it was made from, as far as it covers parts that both have."""
     note = read_note(parent)
     if note is not None and not _note_path(gallery).exists():
-        write_whole(_note_path(gallery), (note.model_dump_json(indent=1) + "\n").encode())
+        write_atomic(_note_path(gallery), (note.model_dump_json(indent=1) + "\n").encode())
 
 
-def read_note(gallery: Gallery) -> IndexNote | None:
+def read_note(gallery: Gallery) -> IndexMeta | None:
     """What is on record of a version's index, None where it is searched exactly."""
     path = _note_path(gallery)
-    note = read_gallery_model(IndexNote, path)
+    note = read_gallery_model(IndexMeta, path)
     if note is not None and note.kind not in INDEXES:
         raise damaged(path, f"an index of kind {note.kind!r}")
     return note
@@ -239,7 +239,7 @@ def _through(store: Any, rows: Rows, parameters: Any) -> Callable[[NDArray[np.fl
     return search
 
 
-def _approximate(gallery: Gallery, note: IndexNote) -> Index:
+def _approximate(gallery: Gallery, note: IndexMeta) -> Index:
     """The stored index, and beside it an exact search over the parts that it does not cover."""
     faiss = load_faiss()
     path = gallery.folder / INDEXES_FOLDER / f"{note.file}.faiss"
@@ -268,7 +268,7 @@ def _approximate(gallery: Gallery, note: IndexNote) -> Index:
     return Index(note.kind, search, share)
 
 
-def _covered_rows(gallery: Gallery, note: IndexNote, place: dict[str, int], total: int, path: Path) -> Rows:
+def _covered_rows(gallery: Gallery, note: IndexMeta, place: dict[str, int], total: int, path: Path) -> Rows:
     """(total,) the gallery's row of each entry of the index, NOBODY where the version lacks the part by now."""
     rows = []
     for digest in note.parts:
@@ -313,7 +313,7 @@ def _make(gallery: Gallery, kind: str, seed: int) -> Any:
     else:
         store.cp.seed = seed + 1
         rng = np.random.default_rng([seed, total])
-        wanted = min(total, max(lists * TRAIN_ROWS, 256 * LEAST_TRAIN))
+        wanted = min(total, max(lists * TRAIN_ROWS, 256 * MIN_TRAIN))
         store.train(gallery.vectors(np.sort(rng.choice(total, wanted, replace=False))))
     for block in gallery.blocks:
         store.add(np.ascontiguousarray(block, np.float32))
@@ -322,7 +322,7 @@ def _make(gallery: Gallery, kind: str, seed: int) -> Any:
 
 def _lists_for(rows: int) -> int:
     """Cells of an inverted file: about 4 times the root of the rows, as faiss advises, and enough rows for each."""
-    return max(min(2 ** round(np.log2(4 * np.sqrt(max(rows, 1)))), rows // LEAST_TRAIN), LEAST_LISTS)
+    return max(min(2 ** round(np.log2(4 * np.sqrt(max(rows, 1)))), rows // MIN_TRAIN), MIN_LISTS)
 
 
 def _store(folder: Path, made: Any) -> tuple[str, int]:

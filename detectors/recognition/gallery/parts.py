@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from assets.errors import SynthError
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.files.identity import MAX_NAMED, check_once
 from assets.files.json_input import JsonScan
 from assets.files.models import Model, Sha256, parse_model
@@ -96,7 +96,7 @@ def write_part(folder: Path, skus: Sequence[GallerySku], vectors: NDArray, front
     for suffix, content in zip(SUFFIXES, (lines, fronts, data), strict=True):
         file = path.with_suffix(suffix)
         if not file.exists():
-            write_whole(file, content)
+            write_atomic(file, content)
     return part
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from assets.errors import SynthError
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.files.image_input import open_picture
 from assets.limits import PICTURE_BYTES, read_file
 from detectors.recognition.gallery.parts import damaged
@@ -32,7 +32,7 @@ def keep_photo(folder: Path, crop: NDArray[np.uint8]) -> str:
     path = photo_path(folder, digest)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, buffer.getvalue())
+        write_atomic(path, buffer.getvalue())
     return digest
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from assets.plurals import count_of, counts_of
 from detectors.recognition.gallery.evaluate import GalleryReport
 
-MOST_MISTAKES = 5
+MAX_MISTAKES = 5
 
 
 def print_report(console: Console, report: GalleryReport) -> None:
@@ -23,7 +23,7 @@ def print_report(console: Console, report: GalleryReport) -> None:
     )
     console.print(_naming(report), highlight=False)
     console.print(_counting(report), highlight=False)
-    for true, called, times in report.mistakes[:MOST_MISTAKES]:
+    for true, called, times in report.mistakes[:MAX_MISTAKES]:
         console.print(f"  {times} x {true} called {called}", highlight=False, markup=False)
 
 

@@ -17,19 +17,19 @@ from assets.files.atomic import lock_folder
 from assets.interrupt import stop_on_signals, until
 from assets.plurals import count_of
 from assets.progress import StepProgress
-from detectors.evaluate.page.pictures import LEFT_OUT, Mark, draw_marks, save_jpeg
-from detectors.predict.found_files import FOUND_KEPT, FOUND_STEP
+from detectors.evaluate.page.pictures import LEFT_OUT, Mark, plot_marks, save_jpeg
+from detectors.predict.input_images import InputImage, Unreadable, count_input_images, read_input_images
 from detectors.predict.inputs import find_inputs
-from detectors.predict.shots import Shot, Unreadable, count_shots, read_shots
-from detectors.predict.show_found import class_color
+from detectors.predict.plot import class_color
+from detectors.predict.result_files import FOUND_KEPT, FOUND_STEP
 from detectors.recognition.embedder.crops import prepare_crop
 from detectors.recognition.embedder.load import Embedder
-from detectors.recognition.gallery.boxes import Boxes, BoxFinder, detect_boxes, given_boxes
+from detectors.recognition.gallery.boxes import BoxFinder, ImageBoxes, detect_boxes, given_boxes
 from detectors.recognition.gallery.decision import Decision, Verdict, judge, settle_decision
-from detectors.recognition.gallery.embedders import embedder_of
+from detectors.recognition.gallery.embedders import load_embedder_of
 from detectors.recognition.gallery.index import Index, open_index
 from detectors.recognition.gallery.open import Gallery, open_gallery
-from detectors.recognition.gallery.recognized_files import NO_NAME, Recognized, open_recognized
+from detectors.recognition.gallery.result_files import NO_NAME, ImageRecognition, open_recognized
 from detectors.recognition.gallery.review import Review
 from detectors.recognition.gallery.review_cases import ViewPicture
 from detectors.recognition.gallery.search import find_skus
@@ -99,7 +99,9 @@ class Recognizer:
     decision: Decision
     best: int = 1
 
-    def recognize(self, shots: Sequence[Shot], ids: Sequence[int], boxes: Sequence[Boxes]) -> list[Recognized]:
+    def recognize(
+        self, shots: Sequence[InputImage], ids: Sequence[int], boxes: Sequence[ImageBoxes]
+    ) -> list[ImageRecognition]:
         """The products of some pictures, all of their crops embedded and looked for together."""
         crops = [
             prepare_crop(shot.picture, box, margin=self.embedder.margin)
@@ -112,7 +114,7 @@ class Recognizer:
         ends = np.cumsum([0, *(len(some.xyxy) for some in boxes)]).tolist()
         spans = [slice(start, stop) for start, stop in pairwise(ends)]
         return [
-            Recognized(shot, number, some, nearest.take(span), verdicts[span], vectors[span])
+            ImageRecognition(shot, number, some, nearest.take(span), verdicts[span], vectors[span])
             for shot, number, some, span in zip(shots, ids, boxes, spans, strict=True)
         ]
 
@@ -130,7 +132,7 @@ def open_recognizer(
 ) -> Recognizer:
     """A gallery ready to name products; None for what it has itself. Raises SynthError for another's embedder."""
     gallery = open_gallery(folder, version)
-    made = embedder_of(gallery, embedder, device=device)
+    made = load_embedder_of(gallery, embedder, device=device)
     decision = settle_decision(gallery, threshold=threshold, margin=margin)
     return Recognizer(gallery, open_index(gallery, index), made, decision, best)
 
@@ -153,8 +155,10 @@ def recognize(
         else detect_boxes(_given(settings.run), device=settings.device, threshold=settings.detection)
     )
     gallery, decision = recognizer.gallery, recognizer.decision
-    summary = RecognizeSummary(settings.out, gallery.version, decision, count_shots(inputs.items, settings.every))
-    shots = read_shots(inputs.items, finder.size, every=settings.every, threads=settings.workers)
+    summary = RecognizeSummary(
+        settings.out, gallery.version, decision, count_input_images(inputs.items, settings.every)
+    )
+    shots = read_input_images(inputs.items, finder.size, every=settings.every, threads=settings.workers)
     found = _recognize(recognizer, finder, shots, summary, batch=settings.batch, first_id=inputs.first_free_id)
     begun = time.monotonic()
     info = {
@@ -220,15 +224,15 @@ def print_summary(console: Console, summary: RecognizeSummary) -> None:
 def _recognize(
     recognizer: Recognizer,
     finder: BoxFinder,
-    shots: Iterator[Shot | Unreadable],
+    shots: Iterator[InputImage | Unreadable],
     summary: RecognizeSummary,
     *,
     batch: int,
     first_id: int,
-) -> Generator[list[Recognized], None, None]:
+) -> Generator[list[ImageRecognition], None, None]:
     """Batches of pictures with what was recognized in them; unreadable ones go into the summary."""
     while taken := list(islice(shots, batch)):
-        readable = [shot for shot in taken if isinstance(shot, Shot)]
+        readable = [shot for shot in taken if isinstance(shot, InputImage)]
         summary.failed += [shot for shot in taken if isinstance(shot, Unreadable)]
         ids = []
         for shot in readable:
@@ -239,8 +243,8 @@ def _recognize(
 
 
 def _counted(
-    found: Iterable[list[Recognized]], summary: RecognizeSummary, progress: StepProgress
-) -> Iterator[list[Recognized]]:
+    found: Iterable[list[ImageRecognition]], summary: RecognizeSummary, progress: StepProgress
+) -> Iterator[list[ImageRecognition]]:
     """The batches as they come, counted once they are dealt with."""
     done = time.monotonic()
     for some in found:
@@ -256,7 +260,7 @@ def _counted(
         progress.advance(count=count, seconds=spent)
 
 
-def _draw(one: Recognized, gallery: Gallery, out: Path) -> None:
+def _draw(one: ImageRecognition, gallery: Gallery, out: Path) -> None:
     """The picture with boxes and names; dashed and with a question mark what is for review, grey what is unknown."""
     marks = []
     for place, verdict in enumerate(one.verdicts.tolist()):
@@ -269,7 +273,7 @@ def _draw(one: Recognized, gallery: Gallery, out: Path) -> None:
             marks.append(Mark(one.boxes.xyxy[place], class_color(best), verdict == Verdict.REVIEW, text))
     file = out / PICTURES / f"{one.shot.name}.jpg"
     file.parent.mkdir(parents=True, exist_ok=True)
-    save_jpeg(draw_marks(Image.fromarray(one.shot.picture), marks), file)
+    save_jpeg(plot_marks(Image.fromarray(one.shot.picture), marks), file)
 
 
 def _given(run: Path | None) -> Path:

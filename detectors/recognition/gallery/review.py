@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from dataset.review_csv import ReviewedBox, cells_of
 from detectors.evaluate.page.pictures import save_jpeg
-from detectors.predict.shots import Shot, turned_in_place
+from detectors.predict.input_images import InputImage, turned_in_place
 from detectors.recognition.embedder.crops import prepare_crop
 from detectors.recognition.gallery.decision import Decision, Verdict
 from detectors.recognition.gallery.open import NOBODY, Gallery
-from detectors.recognition.gallery.recognized_files import Recognized
+from detectors.recognition.gallery.result_files import ImageRecognition
 from detectors.recognition.gallery.review_cases import Case, ReviewPicture, ViewPicture
 from detectors.recognition.gallery.review_page import CSV, PAGE, write_review_page
 
@@ -48,7 +48,7 @@ class Review:
         """Close calls."""
         return self._totals[Verdict.REVIEW]
 
-    def add(self, some: Sequence[Recognized]) -> None:
+    def add(self, some: Sequence[ImageRecognition]) -> None:
         """The cases of some pictures."""
         for one in some:
             picture: ReviewPicture | None = None
@@ -65,7 +65,7 @@ class Review:
                 (self._folder / name).unlink(missing_ok=True)
             return None
         self._folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self._folder / CASES, "".join(self._lines).encode())
+        write_atomic(self._folder / CASES, "".join(self._lines).encode())
         cases = {
             verdict: [case for _, _, case in sorted(kept, key=lambda item: (-item[0], -item[1]))]
             for verdict, kept in self._kept.items()
@@ -73,7 +73,7 @@ class Review:
         view_picture = None if soon else self._view_picture
         return write_review_page(self._folder, self._gallery, cases, self._totals, decision, view_picture)
 
-    def _add(self, one: Recognized, place: int, picture: ReviewPicture | None) -> ReviewPicture | None:
+    def _add(self, one: ImageRecognition, place: int, picture: ReviewPicture | None) -> ReviewPicture | None:
         """Notes a case, and keeps it where it is among those to show; the picture, once it has such a case."""
         verdict, nearest = Verdict(one.verdicts[place]), one.nearest
         self._totals[verdict] += 1
@@ -97,7 +97,7 @@ class Review:
         self._save(prepare_crop(one.shot.picture, one.boxes.xyxy[place], margin=CROP_MARGIN), crop, CROP_SIDE)
         return picture
 
-    def _picture(self, one: Recognized) -> ReviewPicture:
+    def _picture(self, one: ImageRecognition) -> ReviewPicture:
         """All boxes of a picture: those that are clear count as known, the others are open."""
         shot = one.shot
         height, width = shot.picture.shape[:2]
@@ -124,7 +124,7 @@ class Review:
             picture.rows.append(cells_of(row))
         return picture
 
-    def _file_of(self, shot: Shot) -> Path:
+    def _file_of(self, shot: InputImage) -> Path:
         """Where the picture lies as it was looked at; frames of videos are written beside the page."""
         if shot.frame is None and not turned_in_place(shot):
             return shot.source.file.absolute()
@@ -138,7 +138,9 @@ class Review:
         (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
         save_jpeg(picture, self._folder / name)
 
-    def _record(self, one: Recognized, place: int, skus: Sequence[int], scores: Sequence[float], margin: float) -> str:
+    def _record(
+        self, one: ImageRecognition, place: int, skus: Sequence[int], scores: Sequence[float], margin: float
+    ) -> str:
         pairs = zip(skus, scores, strict=True)
         record: dict[str, Any] = {
             "image_id": one.image_id,

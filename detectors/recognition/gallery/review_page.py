@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from dataset.review_csv import COLUMNS, write_rows
 from detectors.recognition.gallery.decision import Decision, Verdict
 from detectors.recognition.gallery.open import Gallery
@@ -41,8 +41,8 @@ def write_review_page(
         first_rows[picture] = len(rows)
         rows += picture.rows
     table = write_rows(rows)
-    write_whole(folder / CSV, table)
-    write_whole(folder / SKUS, _sku_script(gallery).encode())
+    write_atomic(folder / CSV, table)
+    write_atomic(folder / SKUS, _sku_script(gallery).encode())
     views = _Views(folder, gallery, view_picture)
     shown = {
         verdict.name.lower(): [_shown(case, first_rows[case.picture] + case.place, gallery, views) for case in some]
@@ -61,7 +61,7 @@ def write_review_page(
         csv=CSV,
         skus=SKUS,
     )
-    write_whole(folder / PAGE, page.encode())
+    write_atomic(folder / PAGE, page.encode())
     return folder / PAGE
 
 
@@ -94,7 +94,7 @@ class _Views:
             name = f"fronts/{sku:06d}.jpg" if view < 0 else f"views/{sku:06d}-{view:02d}.jpg"
             if content:
                 (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
-                write_whole(self._folder / name, content)
+                write_atomic(self._folder / name, content)
             self._files[sku, view] = name if content else ""
         return self._files[sku, view]
 

@@ -16,7 +16,7 @@ CANDIDATES = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Nearest:
+class NearestSkus:
     """The best SKUs of Q queries.
 
     skus: (Q, k) int32 positions in the gallery, best first, NOBODY where there are no more.
@@ -34,12 +34,14 @@ class Nearest:
         alone = self.skus[:, 1] == NOBODY
         return np.where(alone, np.float32(2.0), self.scores[:, 0] - self.scores[:, 1])
 
-    def take(self, span: slice) -> Nearest:
+    def take(self, span: slice) -> NearestSkus:
         """The answers to some of the queries."""
-        return Nearest(self.skus[span], self.scores[span])
+        return NearestSkus(self.skus[span], self.scores[span])
 
 
-def find_skus(gallery: Gallery, index: Index, queries: NDArray[np.float32], *, k: int = 5, best: int = 1) -> Nearest:
+def find_skus(
+    gallery: Gallery, index: Index, queries: NDArray[np.float32], *, k: int = 5, best: int = 1
+) -> NearestSkus:
     """The k nearest SKUs of each of Q queries, (Q, dim) float32 of length 1.
 
     best: a SKU's score is the mean of its so many best views. Scores are exact whatever the index; which SKUs are
@@ -55,7 +57,7 @@ def find_skus(gallery: Gallery, index: Index, queries: NDArray[np.float32], *, k
     for query, (some, values) in enumerate(zip(candidates, scores, strict=True)):
         order = np.lexsort((some, -values))[:k]
         named[query, : len(order)], best_scores[query, : len(order)] = some[order], values[order]
-    return Nearest(named, best_scores)
+    return NearestSkus(named, best_scores)
 
 
 def _some_owners(gallery: Gallery, rows: NDArray[np.int64], most: int) -> NDArray[np.int32]:

@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from assets.errors import SynthError, unknown_name
-from assets.files.atomic import lock_folder, remove_leftovers, sync_folder, write_whole
+from assets.files.atomic import lock_folder, remove_leftovers, sync_folder, write_atomic
 from assets.files.models import Count, FileModel
 from assets.limits import GALLERY_ROWS
 from detectors.recognition.gallery.parts import (
@@ -36,13 +36,13 @@ from detectors.recognition.gallery.photos import PHOTOS, check_photo
 FORMAT = 1
 CURRENT, VERSIONS, MANIFEST = "current", "versions", "gallery.json"
 # Of the versions in use before, for rolling back.
-MOST_REMEMBERED = 100
+MAX_REMEMBERED = 100
 Precision = Literal["float32", "float16"]
 DIGEST = r"^[0-9a-f]{64}$"
 VERSION = r"^[0-9a-f]{16}$"
 
 
-class EmbedderNote(FileModel):
+class EmbedderInfo(FileModel):
     """Which embedder made the vectors, and how crops are shown to it. side: pixels. margin: share of a box's sides."""
 
     # It names the embedder's file.
@@ -73,7 +73,7 @@ class Manifest(FileModel):
     """
 
     format: int = Field(FORMAT, ge=FORMAT, le=FORMAT)
-    embedder: EmbedderNote
+    embedder: EmbedderInfo
     views: int = Field(ge=1, le=10_000)
     views_format: Count
     precision: Precision
@@ -133,7 +133,7 @@ def add_version(folder: Path, manifest: Manifest) -> str:
         sync_folder(folder / PARTS)
         # A folder under another name, renamed when it is complete: nobody sees half a version.
         made = Path(tempfile.mkdtemp(dir=target.parent, prefix=".new-"))
-        write_whole(made / MANIFEST, (manifest.model_dump_json(indent=1) + "\n").encode())
+        write_atomic(made / MANIFEST, (manifest.model_dump_json(indent=1) + "\n").encode())
         made.chmod(0o755)
         made.rename(target)
         sync_folder(target.parent)
@@ -216,6 +216,6 @@ def _pointer(folder: Path) -> tuple[str, list[str]]:
 
 
 def _point(folder: Path, version: str, before: list[str]) -> None:
-    content = {"version": version, "before": before[:MOST_REMEMBERED]}
-    write_whole(folder / CURRENT, (json.dumps(content) + "\n").encode())
+    content = {"version": version, "before": before[:MAX_REMEMBERED]}
+    write_atomic(folder / CURRENT, (json.dumps(content) + "\n").encode())
     sync_folder(folder)

@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from assets.errors import unknown_name
-from pipeline.workers.process import Job
+from pipeline.workers.process import SceneFunctions
 
 if TYPE_CHECKING:
     from pipeline.jobs.receipts import Receipt
     from pipeline.jobs.settings import JobSettings
-    from pipeline.jobs.tasks import ShardTask, Work
+    from pipeline.jobs.tasks import JobContext, ShardTask
 
 ENGINES = {"local": "pipeline.jobs.engines.local", "ray": "pipeline.jobs.engines.ray"}
 
 
 @dataclass(frozen=True)
-class Orders:
+class EngineContext:
     """What an engine is given beside the shards.
 
     job: how a scene is made. settings: how many work, and where. lock: descriptor of the place's lock, held by workers
@@ -31,8 +31,8 @@ class Orders:
     why the last did. say: a line for people.
     """
 
-    work: Work
-    job: Job
+    work: JobContext
+    job: SceneFunctions
     settings: JobSettings
     lock: int | None
     stop: Callable[[int], bool]
@@ -43,7 +43,7 @@ class Orders:
 class Engine(Protocol):
     """What an engine's module has."""
 
-    def run_shards(self, orders: Orders, shards: Iterable[ShardTask]) -> Iterator[Receipt]:
+    def run_shards(self, orders: EngineContext, shards: Iterable[ShardTask]) -> Iterator[Receipt]:
         """The receipt of each shard once it is stored, in any order. Leaving the iterator early ends all work."""
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pipeline.jobs.engines import Orders
+from pipeline.jobs.engines import EngineContext
 from pipeline.jobs.receipts import Receipt
 from pipeline.jobs.shard import ShardMaker
 from pipeline.jobs.tasks import ShardTask
 from pipeline.workers.pool import Outcome
 
 
-def run_shards(orders: Orders, shards: Iterable[ShardTask]) -> Iterator[Receipt]:
+def run_shards(orders: EngineContext, shards: Iterable[ShardTask]) -> Iterator[Receipt]:
     """The receipt of each shard once it is stored; all workers share the scenes of a shard."""
 
     def note(outcome: Outcome) -> None:

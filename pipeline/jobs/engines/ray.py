@@ -18,7 +18,7 @@ from typing import Any
 
 from assets.errors import SynthError
 from assets.interrupt import hold_signals
-from pipeline.jobs.engines import Orders
+from pipeline.jobs.engines import EngineContext
 from pipeline.jobs.engines.ray_actors import ClusterAway, serve
 from pipeline.jobs.receipts import Receipt
 from pipeline.jobs.tasks import ShardTask
@@ -28,12 +28,12 @@ TICK_S = 0.2
 # Seconds that a head may be away, and between two calls at its door.
 AWAY_S, CALL_S = 1800.0, 5.0
 # Processes that may end without a single shard between them.
-MOST_ENDED = 5
+MAX_ENDED = 5
 # Seconds to let go of the cluster.
 LEAVE_S = 10.0
 
 
-def run_shards(orders: Orders, shards: Iterable[ShardTask]) -> Iterator[Receipt]:
+def run_shards(orders: EngineContext, shards: Iterable[ShardTask]) -> Iterator[Receipt]:
     """The receipt of each shard once it is stored.
 
     Raises ClusterAway where the cluster cannot be reached, SynthError where its workers are lost again and again.
@@ -49,7 +49,7 @@ def run_shards(orders: Orders, shards: Iterable[ShardTask]) -> Iterator[Receipt]
 class _ClusterProcess:
     """A process that makes shards on the cluster. last_words: the first line of what Ray printed there, at its end."""
 
-    def __init__(self, orders: Orders) -> None:
+    def __init__(self, orders: EngineContext) -> None:
         context = multiprocessing.get_context("spawn")
         self._link, theirs = context.Pipe()
         self._log = tempfile.NamedTemporaryFile(prefix="synth-ray-", suffix=".log")  # noqa: SIM115
@@ -91,7 +91,7 @@ class _ClusterProcess:
 class _Desk:
     """Hands out shards and takes receipts in, whichever process asks. over: nothing is left to do."""
 
-    def __init__(self, orders: Orders, shards: Iterable[ShardTask]) -> None:
+    def __init__(self, orders: EngineContext, shards: Iterable[ShardTask]) -> None:
         self.over = False
         self._orders, self._feed = orders, iter(shards)
         self._owed: dict[str, ShardTask] = {}
@@ -133,7 +133,7 @@ class _Desk:
         if self._away_since is None:
             self._away_since = time.monotonic()
             self._ended += 1
-            if self._ended >= MOST_ENDED:
+            if self._ended >= MAX_ENDED:
                 raise SynthError(f"Ray ended {self._ended} times without a shard", found=last_words, hint=hint)
             self._orders.say("the connection to the Ray cluster has ended; going on once its head is there")
             return

@@ -19,18 +19,18 @@ from typing import Any
 
 from assets.errors import SynthError
 from assets.machine import usable_cores
-from pipeline.jobs.engines import Orders
+from pipeline.jobs.engines import EngineContext
 from pipeline.jobs.receipts import Receipt
 from pipeline.jobs.settings import JobSettings
 from pipeline.jobs.shard import ShardMaker
-from pipeline.jobs.tasks import ShardTask, Work
+from pipeline.jobs.tasks import JobContext, ShardTask
 from pipeline.workers.memory import memory_share_mb
 from pipeline.workers.pool import ATTEMPTS, Outcome, never_stop
-from pipeline.workers.process import Job, guard_process
+from pipeline.workers.process import SceneFunctions, guard_process
 
 TICK_S = 0.2
 # Actors that a shard may lose before it is taken to be the cause.
-MOST_LOST = 5
+MAX_LOST = 5
 # Seconds between looks at how large the cluster is.
 LOOK_S = 5.0
 # Seconds that a cluster has to answer.
@@ -40,7 +40,7 @@ PATIENCE_S = 30.0
 
 
 @dataclass(eq=False)
-class _Hired:
+class _Actor:
     """An actor. asked: what it is at: its start, or a shard. since: when that began."""
 
     actor: Any
@@ -52,7 +52,7 @@ class _Hired:
 class ShardActor:
     """Makes shards in a process of the cluster."""
 
-    def __init__(self, work: Work, job: Job, cpus: float) -> None:
+    def __init__(self, work: JobContext, job: SceneFunctions, cpus: float) -> None:
         beside = max(int(usable_cores() / max(cpus, 0.01)), 1)
         memory = min(work.settings.memory_mb, int(memory_share_mb(beside)))
         settings = replace(work.settings, workers=1, threads_each=max(int(cpus), 1), memory_mb=memory)
@@ -85,7 +85,7 @@ class _Left(Exception):
     """Nobody listens any more."""
 
 
-def serve(link: Connection, work: Work, job: Job, settings: JobSettings, log: str) -> None:
+def serve(link: Connection, work: JobContext, job: SceneFunctions, settings: JobSettings, log: str) -> None:
     """Makes the shards that are got over `link` on the cluster, and says there how it goes, until there are no more.
 
     log: a file that takes what Ray has to say. Ends the process where Ray sees fit.
@@ -102,8 +102,8 @@ def serve(link: Connection, work: Work, job: Job, settings: JobSettings, log: st
             _say(link, "error", error)
 
 
-def _make_all(link: Connection, work: Work, job: Job, settings: JobSettings) -> None:
-    orders = Orders(
+def _make_all(link: Connection, work: JobContext, job: SceneFunctions, settings: JobSettings) -> None:
+    orders = EngineContext(
         work,
         job,
         settings,
@@ -188,14 +188,14 @@ def _own_signals() -> Iterator[None]:
 class _Pool:
     """The actors of a job and the shards that wait for them."""
 
-    def __init__(self, orders: Orders, shards: Iterable[ShardTask]) -> None:
+    def __init__(self, orders: EngineContext, shards: Iterable[ShardTask]) -> None:
         import ray
 
         self._ray, self._orders = ray, orders
         self._waiting = iter(shards)
         self._again: deque[ShardTask] = deque()
         self._lost: dict[str, int] = {}
-        self._hired: list[_Hired] = []
+        self._hired: list[_Actor] = []
         self._idle: list[Any] = []
         self._looked, self._room = -LOOK_S, 1
         self._alone_since = time.monotonic()
@@ -213,7 +213,7 @@ class _Pool:
         """Until all shards are made, or the orders say stop: then what is under way is left."""
         while not self._orders.stop(self._under_way) and (self._next_task or self._under_way):
             self._hand_out()
-            self._hire()
+            self._scale_up()
             asked = [hired.asked for hired in self._hired]
             done = self._ray.wait(asked, timeout=TICK_S)[0] if asked else []
             if not asked:
@@ -223,7 +223,7 @@ class _Pool:
                 receipt = self._heard(hired)
                 if receipt is not None:
                     yield receipt
-            self._let_go_of_the_stuck()
+            self._kill_stalled()
 
     @property
     def _under_way(self) -> int:
@@ -232,10 +232,10 @@ class _Pool:
     def _hand_out(self) -> None:
         while self._idle and self._next_task is not None:
             actor, task = self._idle.pop(), self._next_task
-            self._hired.append(_Hired(actor, actor.make.remote(task), time.monotonic(), task))
+            self._hired.append(_Actor(actor, actor.make.remote(task), time.monotonic(), task))
             self._next_task = self._take()
 
-    def _hire(self) -> None:
+    def _scale_up(self) -> None:
         """As many actors as there are cores in the cluster, or as were asked for; it may grow and shrink meanwhile."""
         if time.monotonic() - self._looked > LOOK_S:
             self._looked = time.monotonic()
@@ -246,14 +246,14 @@ class _Pool:
             return
         for _ in range(wanted - len(self._hired) - len(self._idle)):
             actor = self._actors.remote(self._work, self._orders.job, self._orders.settings.cpus)
-            self._hired.append(_Hired(actor, actor.start.remote(), time.monotonic()))
+            self._hired.append(_Actor(actor, actor.start.remote(), time.monotonic()))
         if self._under_way or self._idle:
             self._alone_since = time.monotonic()
         elif time.monotonic() - self._alone_since > PATIENCE_S:
             self._alone_since = time.monotonic()
             self._orders.say("waiting for the cluster: none of its nodes has room for a worker now")
 
-    def _heard(self, hired: _Hired) -> Receipt | None:
+    def _heard(self, hired: _Actor) -> Receipt | None:
         try:
             answer = self._ray.get(hired.asked)
         except self._ray.exceptions.RayError as error:
@@ -264,7 +264,7 @@ class _Pool:
             raise answer
         return answer if isinstance(answer, Receipt) else None
 
-    def _lose(self, hired: _Hired, error: Exception) -> None:
+    def _lose(self, hired: _Actor, error: Exception) -> None:
         """An actor is lost; its shard goes to another one."""
         told = str(error).strip().split("\n")[0][:200]
         if hired.task is None:
@@ -275,12 +275,12 @@ class _Pool:
             lost = self._lost[hired.task.name] = self._lost.get(hired.task.name, 0) + 1
             self._again.append(hired.task)
             self._next_task = self._next_task or self._take()
-        if lost >= MOST_LOST:
+        if lost >= MAX_LOST:
             what = f"shard {hired.task.name}" if hired.task else "their start"
             hint = "see the logs of Ray on its nodes ('ray logs'); what is finished is kept"
             raise SynthError(f"{lost} workers of the cluster were lost at {what}", found=told, hint=hint)
 
-    def _let_go_of_the_stuck(self) -> None:
+    def _kill_stalled(self) -> None:
         """Scenes are watched by their actor; one that takes longer than all of them may is stuck itself."""
         settings = self._orders.settings.render
         for hired in self._hired:

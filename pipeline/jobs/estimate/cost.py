@@ -17,18 +17,18 @@ from pathlib import Path
 import numpy as np
 
 from assets.errors import SynthError
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.files.scratch import scratch_folder
 from assets.machine import usable_cores
 from dataset.shards.index import coco_of
-from pipeline.jobs.pilot import beside, run_tasks
+from pipeline.jobs.pilot import in_scratch, run_tasks
 from pipeline.jobs.scene import make_scene, spool_file, start_worker
 from pipeline.jobs.settings import JobSettings
 from pipeline.jobs.shard import read_samples
-from pipeline.jobs.tasks import SceneTask, Work
+from pipeline.jobs.tasks import JobContext, SceneTask
 from pipeline.run.scene import opened_worker
 from pipeline.run.settings import RunSettings
-from pipeline.workers.process import Job
+from pipeline.workers.process import SceneFunctions
 
 # Scenes per worker and pass: path tracing takes a hundred times as long as drawing.
 SCENES = {"raster": 6, "cycles": 2}
@@ -105,7 +105,7 @@ def timed_scene(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
     made = make_scene(settings, replace(task, index=task.index + OTHERS))
     again_s = time.perf_counter() - between
     timed = _Timed(between - started, again_s, _mesh_bytes(settings, task), born_s)
-    write_whole(_timed_file(settings, task), json.dumps(asdict(timed)).encode())
+    write_atomic(_timed_file(settings, task), json.dumps(asdict(timed)).encode())
     return made
 
 
@@ -130,9 +130,9 @@ def cost_scenes(settings: JobSettings) -> int:
     return workers * (1 + SCENES.get(settings.render.backend, 2))
 
 
-def measure_cost(tasks: Sequence[SceneTask], work: Work) -> Cost:
+def measure_cost(tasks: Sequence[SceneTask], work: JobContext) -> Cost:
     """Renders `tasks` on this machine, in a cache of their own. Raises SynthError where none of them can be made."""
-    work = beside(work, "cost")
+    work = in_scratch(work, "cost")
     with scratch_folder("cost") as scratch:
         try:
             work = replace(work, settings=replace(work.settings, cache=Path(scratch))).unpacked()
@@ -142,8 +142,8 @@ def measure_cost(tasks: Sequence[SceneTask], work: Work) -> Cost:
             shutil.rmtree(work.spool, ignore_errors=True)
 
 
-def _timed(work: Work, tasks: Sequence[SceneTask]) -> dict[int, _Timed]:
-    outcomes = run_tasks(Job(timed_scene, start_worker), work, tasks)
+def _timed(work: JobContext, tasks: Sequence[SceneTask]) -> dict[int, _Timed]:
+    outcomes = run_tasks(SceneFunctions(timed_scene, start_worker), work, tasks)
     if not any(not outcome.reason for outcome in outcomes):
         found = outcomes[-1].reason if outcomes else "no scene to make"
         hint = "'synth catalog check LIST' tells what is wrong with it"
@@ -153,7 +153,7 @@ def _timed(work: Work, tasks: Sequence[SceneTask]) -> dict[int, _Timed]:
     return {index: _Timed(**json.loads(file.read_bytes())) for index, file in files.items()}
 
 
-def _cost(work: Work, tasks: Sequence[SceneTask], cold: dict[int, _Timed], disk: dict[int, _Timed]) -> Cost:
+def _cost(work: JobContext, tasks: Sequence[SceneTask], cold: dict[int, _Timed], disk: dict[int, _Timed]) -> Cost:
     both = [task for task in tasks if task.index in cold and task.index in disk]
     # A worker's first scene pays for what it loads once, which belongs to its start.
     later = [task for task in both if not cold[task.index].born_s and not disk[task.index].born_s] or both

@@ -11,18 +11,18 @@ from assets.catalog.load import load_catalog
 from assets.errors import SynthError
 from pipeline.jobs.estimate.cost import Cost, cost_scenes, measure_cost
 from pipeline.jobs.pilot import Pilot, run_pilot, sample_tasks
-from pipeline.jobs.planning.deal import DEAL
+from pipeline.jobs.planning.assign import DEAL
 from pipeline.jobs.planning.digests import sku_digests
 from pipeline.jobs.planning.plan import (
     Change,
     Coverage,
     coverage_of,
     deficits,
-    fitting,
+    matching_receipts,
     next_generation,
     planned_shards,
     scene_task,
-    take_in,
+    update_catalog,
     with_generation,
 )
 from pipeline.jobs.planning.revise import revisions
@@ -86,8 +86,10 @@ def estimate_job(settings: JobSettings, *, measure: bool = True) -> Estimate:
     if there is not None and there != identity:
         hint = "'synth job run' with the same settings tells what differs; or give another --out"
         raise SynthError("the place holds a job of other settings", where=str(settings.place), hint=hint)
-    plan, change = take_in(read_plan(settings.place), catalog, sku_digests(catalog, settings.render.cache), settings)
-    receipts = fitting(plan, intact_receipts(settings.place), settings) if plan.generations else {}
+    plan, change = update_catalog(
+        read_plan(settings.place), catalog, sku_digests(catalog, settings.render.cache), settings
+    )
+    receipts = matching_receipts(plan, intact_receipts(settings.place), settings) if plan.generations else {}
     work = work_of(plan, settings, identity)
     due = int((deficits(plan, coverage_of(plan, receipts, settings), settings.times) > 0).sum())
     if not due:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from assets.catalog.category_ids import CategoryIds, ids_path, read_ids
 from assets.catalog.types import Catalog
 from assets.errors import SynthError
-from pipeline.jobs.planning.deal import DEAL, Count, deal_scenes
+from pipeline.jobs.planning.assign import DEAL, Count, assign_scenes
 from pipeline.jobs.planning.store import Generation, Plan, Shard, Version
 from pipeline.jobs.receipts import Receipt
 from pipeline.jobs.settings import JobSettings
@@ -20,7 +20,7 @@ from pipeline.jobs.tasks import SceneTask
 # A SKU's own share of appearances that count is trusted like so many others of the average.
 PRIOR = 4.0
 # What is seen more rarely than this is not dealt ever more often for it.
-LEAST_SHARE = 0.2
+MIN_SHARE = 0.2
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ def ids_for(catalog: Catalog, known: CategoryIds) -> CategoryIds:
     return known.extended(catalog.keys)
 
 
-def take_in(plan: Plan, catalog: Catalog, digests: NDArray[np.uint8], settings: JobSettings) -> tuple[Plan, Change]:
+def update_catalog(
+    plan: Plan, catalog: Catalog, digests: NDArray[np.uint8], settings: JobSettings
+) -> tuple[Plan, Change]:
     """The plan with the catalogue as its newest version, if it is another one than before, and what is different.
 
     digests: (N, 16), of the catalogue's SKUs in its order.
@@ -140,13 +142,13 @@ def next_generation(plan: Plan, coverage: Coverage, settings: JobSettings, expec
     missing = deficits(plan, coverage, version.times)
     if not missing.any() or dealt > version.rounds:
         return None
-    shares = np.maximum(coverage.share(views, expected), LEAST_SHARE)
+    shares = np.maximum(coverage.share(views, expected), MIN_SHARE)
     needs = np.ceil(missing / (views * shares) - 1e-9).astype(np.int64)
     number = len(plan.generations)
     listed, _ = version.by_id(plan.size)
     listed[list(coverage.broken)] = False
     rng = np.random.default_rng([settings.render.seed, DEAL, number])
-    deal = deal_scenes(needs, plan.dealt, listed, products_count(settings, plan.scenes), rng=rng)
+    deal = assign_scenes(needs, plan.dealt, listed, products_count(settings, plan.scenes), rng=rng)
     return Generation(number, version.number, plan.scenes, expected, deal)
 
 
@@ -167,7 +169,7 @@ def with_generation(plan: Plan, generation: Generation) -> Plan:
     return replace(plan, generations=(*plan.generations, generation))
 
 
-def fitting(plan: Plan, receipts: Mapping[str, Receipt], settings: JobSettings) -> dict[str, Receipt]:
+def matching_receipts(plan: Plan, receipts: Mapping[str, Receipt], settings: JobSettings) -> dict[str, Receipt]:
     """Those receipts that speak of the plan's shards, product by product; others are as good as none."""
     found = {}
     for generation, shard in planned_shards(plan, settings):

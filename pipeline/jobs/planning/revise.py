@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dataset.shards.index import Sample, tar_name, write_shard
+from dataset.shards.index import ShardSample, tar_name, write_shard
 from dataset.shards.parts import read_part
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from pipeline.jobs.planning.plan import planned_shards
 from pipeline.jobs.planning.store import Generation, Plan, Shard
 from pipeline.jobs.receipts import Receipt, share_seen, tallies, write_receipt
 from pipeline.jobs.settings import JobSettings
 from pipeline.jobs.shard import read_samples, records_of, used_categories
-from render.labels import LEAST_VISIBLE
+from render.labels import MIN_VISIBLE
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def _revision(generation: Generation, shard: Shard, receipt: Receipt, old: Any, 
     return Revision(receipt, tuple(sorted(dropped)), tuple(ignored), tuple(lengths), tuple(scenes))
 
 
-def revise(place: Place, revision: Revision, info: Mapping[str, str]) -> Receipt:
+def revise(place: StoragePath, revision: Revision, info: Mapping[str, str]) -> Receipt:
     """Writes the shard under a new name, then its receipt; the old files stay until the index names the new ones."""
     old = revision.receipt
     samples = [
@@ -70,7 +70,7 @@ def revise(place: Place, revision: Revision, info: Mapping[str, str]) -> Receipt
         if sample.image["index"] not in revision.dropped
     ]
     kinds = read_part(place, old.entry).categories
-    by_scene: dict[int, list[Sample]] = {0: samples}
+    by_scene: dict[int, list[ShardSample]] = {0: samples}
     number = old.revision + 1
     entry = write_shard(
         place,
@@ -96,7 +96,7 @@ def revise(place: Place, revision: Revision, info: Mapping[str, str]) -> Receipt
 
 
 def _relabelled(record: dict[str, Any], ignored: tuple[int, ...]) -> dict[str, Any]:
-    ignore = record["category_id"] in ignored or share_seen(record) < LEAST_VISIBLE
+    ignore = record["category_id"] in ignored or share_seen(record) < MIN_VISIBLE
     return {**record, "ignore": int(ignore)}
 
 

@@ -17,9 +17,9 @@ from assets.errors import SynthError
 from assets.files.array_input import check_array, read_arrays
 from assets.files.models import Model, parse_model
 from dataset.layout import Splits
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from pipeline.jobs.files import GenerationFile, VersionFile
-from pipeline.jobs.planning.deal import Deal, shards_of
+from pipeline.jobs.planning.assign import Assignment, shards_of
 
 PLAN, IDS = "plan", "ids.csv"
 DIGEST_BYTES = 16
@@ -66,7 +66,7 @@ class Generation:
     version: int
     first: int
     share: float
-    deal: Deal
+    deal: Assignment
 
     def shards(self, splits: Splits, shard_scenes: int) -> list[Shard]:
         """Its shards, in order."""
@@ -135,7 +135,7 @@ class Plan:
         return ~listed[generation.deal.cards]
 
 
-def read_plan(place: Place) -> Plan:
+def read_plan(place: StoragePath) -> Plan:
     """What the place holds; nothing at all for a job that has not begun. Raises SynthError for what is damaged."""
     names = place.names(PLAN)
     names = [name for name in names if name.endswith(".json")]
@@ -153,7 +153,7 @@ def read_plan(place: Place) -> Plan:
     return plan
 
 
-def write_version(place: Place, version: Version, ids: CategoryIds) -> None:
+def write_version(place: StoragePath, version: Version, ids: CategoryIds) -> None:
     """The list of SKUs and the ids first, then the file that says that there is a version."""
     place.write(IDS, ids_csv(ids))
     about = {"catalog_hash": version.catalog_hash, "times": version.times, "rounds": version.rounds}
@@ -161,7 +161,7 @@ def write_version(place: Place, version: Version, ids: CategoryIds) -> None:
     _write(place, f"version-{version.number:04d}", about, arrays)
 
 
-def write_generation(place: Place, generation: Generation) -> None:
+def write_generation(place: StoragePath, generation: Generation) -> None:
     """The hands first, then the file that says that there is a generation."""
     deal = generation.deal
     about = {
@@ -175,14 +175,14 @@ def write_generation(place: Place, generation: Generation) -> None:
     _write(place, f"generation-{generation.number:04d}", about, arrays)
 
 
-def _write(place: Place, name: str, about: dict[str, Any], arrays: Mapping[str, NDArray]) -> None:
+def _write(place: StoragePath, name: str, about: dict[str, Any], arrays: Mapping[str, NDArray]) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # not compressed: versions of zlib differ in what they make of it
     place.write(f"{PLAN}/{name}.npz", buffer.getvalue())
     place.write(f"{PLAN}/{name}.json", (json.dumps(about) + "\n").encode())
 
 
-def _read(place: Place, name: str, model: type[Model]) -> tuple[int, Model, dict[str, NDArray]]:
+def _read(place: StoragePath, name: str, model: type[Model]) -> tuple[int, Model, dict[str, NDArray]]:
     stem = name.removesuffix(".json")
     about_name, arrays_name = f"{PLAN}/{name}", f"{PLAN}/{stem}.npz"
     try:
@@ -193,11 +193,11 @@ def _read(place: Place, name: str, model: type[Model]) -> tuple[int, Model, dict
         raise _damaged(place, name, error) from error
 
 
-def _damaged(place: Place, name: str, error: Exception | str) -> SynthError:
+def _damaged(place: StoragePath, name: str, error: Exception | str) -> SynthError:
     return SynthError("the job's plan is damaged", where=place.locate(f"{PLAN}/{name}"), found=str(error), hint=HINT)
 
 
-def _version(place: Place, name: str, size: int) -> Version:
+def _version(place: StoragePath, name: str, size: int) -> Version:
     """size: number of ids that there are."""
     number, about, arrays = _read(place, name, VersionFile)
     try:
@@ -209,7 +209,7 @@ def _version(place: Place, name: str, size: int) -> Version:
     return Version(number, about.catalog_hash, about.times, about.rounds, ids, digests)
 
 
-def _generation(place: Place, name: str, size: int) -> Generation:
+def _generation(place: StoragePath, name: str, size: int) -> Generation:
     """size: number of ids that there are."""
     number, about, arrays = _read(place, name, GenerationFile)
     try:
@@ -221,7 +221,7 @@ def _generation(place: Place, name: str, size: int) -> Generation:
             raise ValueError("scenes that do not share out the appearances")
     except ValueError as error:
         raise _damaged(place, name, error) from error
-    return Generation(number, about.version, about.first, about.share, Deal(cards, starts, numbers))
+    return Generation(number, about.version, about.first, about.share, Assignment(cards, starts, numbers))
 
 
 def _check_ids(ids: NDArray, size: int) -> None:
@@ -229,7 +229,7 @@ def _check_ids(ids: NDArray, size: int) -> None:
         raise ValueError(f"ids from {ids.min()} to {ids.max()}, but {IDS} has 1 to {size}")
 
 
-def _check_order(place: Place, plan: Plan) -> None:
+def _check_order(place: StoragePath, plan: Plan) -> None:
     """Versions and generations are numbered without gaps, and name versions and scenes that there are."""
     first = 0
     for number, generation in enumerate(plan.generations):

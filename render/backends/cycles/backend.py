@@ -30,7 +30,7 @@ from render.stage import mesh_of
 
 # A scan with its texture of 1024 x 1024 takes about 5 MB: room for a hundred products.
 MESH_BYTES = 512 * 2**20
-MOST_HDRIS = 8
+MAX_HDRIS = 8
 # From this many samples on, coverage is smooth as it comes.
 SMOOTH_BY_ITSELF = 64
 
@@ -141,7 +141,7 @@ class CyclesBackend:
     def _hdri(self, key: str) -> Any:
         if key not in self._hdris:
             self._hdris[key] = hdri_image(self._bpy, "hdri", self._library.backdrops.hdri(key))
-            if len(self._hdris) > MOST_HDRIS:
+            if len(self._hdris) > MAX_HDRIS:
                 self._bpy.data.images.remove(self._hdris.popitem(last=False)[1])
         self._hdris.move_to_end(key)
         return self._hdris[key]

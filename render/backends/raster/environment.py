@@ -16,7 +16,7 @@ LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 # Light above this many times the mean becomes suns. On seven indoor HDRIs 24 to 88 % of all energy lies above.
 SUN_THRESHOLD = 2.0
 # A sun weaker than this share of the HDRI's energy casts no shadow that one would see: it stays in the rest.
-LEAST_SUN = 0.01
+MIN_SUN = 0.01
 # Width of the map in which suns are sought (1.4 degrees per column) and of the sharpest reflections.
 MAP_WIDTH = 256
 # Roughness of the reflection levels, sharp to blurred; each level has half the width of the one before.
@@ -126,7 +126,7 @@ def split_suns(radiance: NDArray, *, count: int) -> tuple[NDArray[np.float64], t
     directions = directions_of(height, width).reshape(-1, 3)[bright]
     energy = (radiance * (share * weight)[..., None]).reshape(-1, 3)[bright]
     owner = _cluster(directions, energy @ LUMINANCE, count)
-    least = LEAST_SUN * mean * weight.sum()
+    least = MIN_SUN * mean * weight.sum()
     rest_share = 1 - share.ravel()
     suns = []
     for index in range(count):

@@ -295,6 +295,6 @@ class Target:
             GL.glDeleteRenderbuffers(1, [self._depth])
 
 
-def draw_faces(start: int, stop: int) -> None:
+def render_faces(start: int, stop: int) -> None:
     """Draws the faces [start, stop) of the vertex array that is bound."""
     GL.glDrawElements(GL.GL_TRIANGLES, 3 * (stop - start), GL.GL_UNSIGNED_INT, ctypes.c_void_p(12 * start))

@@ -11,14 +11,14 @@ from render.backends.raster.environment import LUMINANCE, EnvironmentLight, sh_b
 from render.scene import AreaLight, Environment, SceneSpec
 
 # Against path tracing 7 came no closer than 5 (error 4.16 and 4.10 of 255), 3 did worse on products (6.96 for 6.67).
-MOST_SUNS = 5
+MAX_SUNS = 5
 # Area lights with a shadow, and area lights at all.
-MOST_AREA_SHADOWS = 3
-MOST_AREAS = 8
-MOST_LIGHTS = (
-    MOST_SUNS + MOST_AREA_SHADOWS
+MAX_AREA_SHADOWS = 3
+MAX_AREAS = 8
+MAX_LIGHTS = (
+    MAX_SUNS + MAX_AREA_SHADOWS
 )  # four masks more make twelve: two of light on the ground, ambient occlusion, one spare
-MOST_GROUNDS = 8
+MAX_GROUNDS = 8
 # Blockers farther than this from what they shade blur away: the search need not reach them (metres).
 SHADOW_REACH = 0.30
 WIDEST_SUN = np.radians(35.0)
@@ -88,14 +88,14 @@ def rig_lights(scene: SceneSpec, environment: EnvironmentLight, ball: Ball, grou
     direction = np.array([world_from_hdri @ sun.direction for sun in suns]).reshape(-1, 3)
     irradiance = np.array([sun.irradiance * gain for sun in suns]).reshape(-1, 3)
     radius = np.array([min(sun.radius, WIDEST_SUN) for sun in suns])
-    lights = sorted(scene.lights, key=lambda light: -_strength(light, ball))[:MOST_AREAS]
+    lights = sorted(scene.lights, key=lambda light: -_strength(light, ball))[:MAX_AREAS]
     shadows = [_sun_view(axis, wide, ball) for axis, wide in zip(direction, radius, strict=True)]
-    shadows += [_area_view(light, ball) for light in lights[:MOST_AREA_SHADOWS]]
+    shadows += [_area_view(light, ball) for light in lights[:MAX_AREA_SHADOWS]]
     harmonics = (environment.diffuse if ground is None else environment.diffuse_upper) * gain
     color = np.zeros(3) if ground is None else ground.color
     on_ground = np.maximum(direction[:, 2:], 0) * irradiance / np.pi
     weight = on_ground @ LUMINANCE
-    slots = [len(suns) + k if k < MOST_AREA_SHADOWS else -1 for k in range(len(lights))]
+    slots = [len(suns) + k if k < MAX_AREA_SHADOWS else -1 for k in range(len(lights))]
     return LightRig(
         hdri_from_world=world_from_hdri.T,
         gain=gain,
@@ -104,7 +104,7 @@ def rig_lights(scene: SceneSpec, environment: EnvironmentLight, ball: Ball, grou
         ground=color * _shade_on_ground(harmonics, lights, ball),
         ground_sunlit=color * on_ground.sum(axis=0),
         ground_share=0.0 if ground is None else 1.0,
-        ground_heights=() if ground is None else ground.heights[:MOST_GROUNDS],
+        ground_heights=() if ground is None else ground.heights[:MAX_GROUNDS],
         ground_weight=np.concatenate([weight / max(weight.sum(), 1e-12), np.zeros(len(shadows) - len(suns))]),
         sun_direction=direction,
         sun_irradiance=irradiance,

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.mesh.types import Mesh, Part
-from render.backends.raster.gl import GL, Program, Target, draw_faces
+from assets.mesh.types import Mesh, MeshPart
+from render.backends.raster.gl import GL, Program, Target, render_faces
 
 # Beyond the unit square a picture repeats and every texel may be in use.
 OUTSIDE = 0.01
@@ -31,7 +31,9 @@ def spread_colors(picture: NDArray[np.uint8], used: NDArray[np.bool_]) -> NDArra
     return spread
 
 
-def used_texels(mesh: Mesh, parts: list[Part], vertex_array: int, program: Program, size: tuple[int, int]) -> NDArray:
+def used_texels(
+    mesh: Mesh, parts: list[MeshPart], vertex_array: int, program: Program, size: tuple[int, int]
+) -> NDArray:
     """Which texels of a (height, width) picture the parts' triangles cover, (height, width) bool.
 
     vertex_array: the mesh on the device. program: unwrap.vert and unwrap.frag.
@@ -48,7 +50,7 @@ def used_texels(mesh: Mesh, parts: list[Part], vertex_array: int, program: Progr
     program.use()
     GL.glBindVertexArray(vertex_array)
     for part in parts:
-        draw_faces(part.face_start, part.face_stop)
+        render_faces(part.face_start, part.face_stop)
     used = target.read()[..., 0] > 0
     target.delete()
     return used

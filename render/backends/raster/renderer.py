@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from render.backends import RenderSettings
 from render.backends.raster.environment import EnvironmentLight, fit_environment
-from render.backends.raster.gl import GL, Context, Program, Target, draw_faces, upload_levels
+from render.backends.raster.gl import GL, Context, Program, Target, render_faces, upload_levels
 from render.backends.raster.lights import (
-    MOST_AREAS,
-    MOST_GROUNDS,
-    MOST_LIGHTS,
-    MOST_SUNS,
+    MAX_AREAS,
+    MAX_GROUNDS,
+    MAX_LIGHTS,
+    MAX_SUNS,
     LightRig,
     rig_lights,
 )
@@ -49,7 +49,7 @@ OCCLUSION_RADIUS = 0.35
 GROUND_OCCLUSION = 0.3
 # Contact shadows: at its foot a thing gets this share of the ground's light, most of it from this height on, metres. Of
 # 0.08 and 0.15 m the latter came closer to path tracing (benchmarks/contact_shadows.py).
-CONTACT_LEAST, CONTACT_HEIGHT = 0.5, 0.15
+CONTACT_MIN, CONTACT_HEIGHT = 0.5, 0.15
 # Share of each neighbour in a pixel; with the pixel's own box a filter of 0.38 px standard deviation. Of 0, 0.03 and
 # 0.07 it came closest to pictures rendered at three times the size and shrunk; 0.07 cost a tenth of the print's detail.
 SOFTNESS = 0.03
@@ -67,7 +67,7 @@ class RasterBackend:
         self._scale = max(int(np.sqrt(settings.samples / 4)), 1)
         self._store = MeshStore(library, MEMORY_LIMIT, software=context.is_software())
         self._programs = _compile(self._samples)
-        self._shadow_maps = Target(SHADOW_MAP, SHADOW_MAP, (GL.GL_DEPTH_COMPONENT32F,), layers=MOST_LIGHTS)
+        self._shadow_maps = Target(SHADOW_MAP, SHADOW_MAP, (GL.GL_DEPTH_COMPONENT32F,), layers=MAX_LIGHTS)
         self._targets: dict[str, Target] = {}
         self._size = (0, 0)
         self._environments: dict[str, tuple[EnvironmentLight, int]] = {}
@@ -88,9 +88,9 @@ class RasterBackend:
         meshes = self._fetch(scene.placements)
         environment, reflections = self._environment(scene.environment.hdri)
         rig = rig_lights(scene, environment, caster_ball(scene.placements, meshes), ground_of(scene.placements, meshes))
-        self._draw_surfaces(camera, scene.placements, meshes)
-        self._draw_shadows(rig, scene.placements, meshes)
-        self._draw_masks(camera, rig)
+        self._render_surfaces(camera, scene.placements, meshes)
+        self._render_shadows(rig, scene.placements, meshes)
+        self._render_masks(camera, rig)
         self._smooth_masks()
         self._shade(camera, rig, reflections)
         picture = self._targets["light"].read()
@@ -111,7 +111,7 @@ class RasterBackend:
         GL.glClearBufferiv(GL.GL_COLOR, 0, np.zeros(4, np.int32))
         program = self._programs["ids"]
         program.use()
-        self._draw_placements(program, camera, scene.placements, meshes)
+        self._render_placements(program, camera, scene.placements, meshes)
         ids = target.read()
         target.delete()
         return ids
@@ -151,7 +151,7 @@ class RasterBackend:
             if len(self._environments) >= KEPT_ENVIRONMENTS:
                 _, texture = self._environments.pop(next(iter(self._environments)))
                 GL.glDeleteTextures([texture])
-            light = fit_environment(self._library.backdrops.hdri(key), suns=MOST_SUNS)
+            light = fit_environment(self._library.backdrops.hdri(key), suns=MAX_SUNS)
             self._environments[key] = (light, upload_levels(light.levels))
         return self._environments[key]
 
@@ -164,7 +164,7 @@ class RasterBackend:
         GL.glFrontFace(GL.GL_CW)
         GL.glClearBufferfv(GL.GL_DEPTH, 0, np.ones(1, np.float32))
 
-    def _draw_surfaces(self, camera: Camera, placements: tuple[Placement, ...], meshes: list[GpuMesh]) -> None:
+    def _render_surfaces(self, camera: Camera, placements: tuple[Placement, ...], meshes: list[GpuMesh]) -> None:
         target = self._targets["surface"]
         target.bind()
         GL.glEnable(GL.GL_MULTISAMPLE)
@@ -173,9 +173,9 @@ class RasterBackend:
             GL.glClearBufferfv(GL.GL_COLOR, slot, np.zeros(4, np.float32))
         program = self._programs["surface"]
         program.use()
-        self._draw_placements(program, camera, placements, meshes)
+        self._render_placements(program, camera, placements, meshes)
 
-    def _draw_placements(
+    def _render_placements(
         self, program: Program, camera: Camera, placements: tuple[Placement, ...], meshes: list[GpuMesh]
     ) -> None:
         """Every placement, nearest first (what is hidden then costs little), ids by position."""
@@ -207,10 +207,10 @@ class RasterBackend:
                         "roughness", float(material.roughness if finish.roughness is None else finish.roughness)
                     )
                     program.set("metallic", float(material.metallic))
-                draw_faces(chunk.start, chunk.stop)
+                render_faces(chunk.start, chunk.stop)
         GL.glBindVertexArray(0)
 
-    def _draw_shadows(self, rig: LightRig, placements: tuple[Placement, ...], meshes: list[GpuMesh]) -> None:
+    def _render_shadows(self, rig: LightRig, placements: tuple[Placement, ...], meshes: list[GpuMesh]) -> None:
         program = self._programs["shadow"]
         program.use()
         casters = shadow_casters(placements, meshes)
@@ -228,7 +228,7 @@ class RasterBackend:
                     program.set("cutoff", chunk.cutoff)
                     if chunk.cutoff >= 0:
                         program.bind_texture("picture", chunk.texture)
-                    draw_faces(chunk.start, chunk.stop)
+                    render_faces(chunk.start, chunk.stop)
         GL.glDisable(GL.GL_DEPTH_CLAMP)
         GL.glBindVertexArray(0)
 
@@ -251,7 +251,7 @@ class RasterBackend:
         for name, texture in zip(("first", "second", "third"), self._targets[target].textures, strict=True):
             program.bind_texture(name, texture)
 
-    def _draw_masks(self, camera: Camera, rig: LightRig) -> None:
+    def _render_masks(self, camera: Camera, rig: LightRig) -> None:
         program = self._start_screen_pass("masks", "masks")
         self._bind_surface(program, "normals", "places")
         program.bind_texture("shadows", self._shadow_maps.textures[0], GL.GL_TEXTURE_2D_ARRAY)
@@ -272,7 +272,7 @@ class RasterBackend:
         program.set("occlusion_radius", OCCLUSION_RADIUS)
         program.set("ground_occlusion", GROUND_OCCLUSION)
         program.set("contact_height", CONTACT_HEIGHT)
-        program.set("contact_least", CONTACT_LEAST)
+        program.set("contact_least", CONTACT_MIN)
         GL.glDrawArrays(GL.GL_TRIANGLES, 0, 3)
 
     def _smooth_masks(self) -> None:
@@ -309,7 +309,7 @@ def _cull_backs(hidden: bool) -> None:
 
 
 def _compile(samples: int) -> dict[str, Program]:
-    defines = {"MOST_LIGHTS": MOST_LIGHTS, "MOST_AREAS": MOST_AREAS, "MOST_GROUNDS": MOST_GROUNDS, "SAMPLES": samples}
+    defines = {"MAX_LIGHTS": MAX_LIGHTS, "MAX_AREAS": MAX_AREAS, "MAX_GROUNDS": MAX_GROUNDS, "SAMPLES": samples}
     return {
         "surface": Program("surface.vert", "surface.frag"),
         "ids": Program("surface.vert", "ids.frag"),

@@ -12,11 +12,11 @@ import trimesh
 
 from assets.backdrops.collection import Backdrops
 from assets.errors import SynthError
-from assets.mesh.types import Material, Mesh, Part
+from assets.mesh.types import Material, Mesh, MeshPart
 from assets.props.bodies import make_prop
 from assets.props.decoys import decoy_shape, make_decoy
 from assets.props.look import Shape, ShapeKind, Texture, TextureKind
-from assets.props.textures import draw_texture
+from assets.props.textures import render_texture
 from assets.props.wear import worn_mesh
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
@@ -115,9 +115,9 @@ def test_hashes_name_everything(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", PROCEDURAL)
 def test_textures_tile_and_follow_from_their_seed(kind: TextureKind) -> None:
     texture = Texture(kind, colors=((0.9, 0.5, 0.2), (0.2, 0.3, 0.6)), seed=4)
-    picture = draw_texture(texture, 128)
+    picture = render_texture(texture, 128)
     assert picture.shape == (128, 128, 3)
-    assert np.array_equal(picture, draw_texture(texture, 128))
+    assert np.array_equal(picture, render_texture(texture, 128))
     smooth = cv2.GaussianBlur(np.tile(picture, (2, 2, 1)), (0, 0), 2).astype(int)
     inner = max(np.abs(np.diff(smooth[40:100, 40:100], axis=axis)).max() for axis in (0, 1))
     seam = max(np.abs(smooth[:, 128] - smooth[:, 127]).max(), np.abs(smooth[128] - smooth[127]).max())
@@ -149,7 +149,7 @@ def test_wear_grows_and_keeps_the_shape() -> None:
     box = trimesh.creation.box()
     material = Material(np.ones(4), texture, roughness=0.4)
     uv = np.zeros((8, 2))
-    mesh = Mesh("m", box.vertices, box.faces, box.vertex_normals, (Part(0, 12, material),), uv=uv)
+    mesh = Mesh("m", box.vertices, box.faces, box.vertex_normals, (MeshPart(0, 12, material),), uv=uv)
     change = []
     for wear in (0.25, 0.5, 0.75, 1.0):
         worn = worn_mesh(mesh, wear)

@@ -18,8 +18,8 @@ from assets.errors import SynthError
 from assets.files.image_input import TEXTURE_FORMATS, check_format, decode_pixels, open_picture
 from dataset.pictures import decode_picture, picture_sizes, read_picture
 from dataset.problems import Problems
+from detectors.predict.input_images import Unreadable, count_input_images, read_input_images, read_upright
 from detectors.predict.inputs import Input
-from detectors.predict.shots import Unreadable, count_shots, read_shots, read_upright
 from pipeline.verify.extras import read_png
 from support.fuzzing.files import deadline
 
@@ -99,7 +99,7 @@ def test_ghostscript_is_never_started(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *given, **more: started.append(given))
     (tmp_path / "a.jpg").write_bytes(EPS)
     picture_sizes(tmp_path, [{"file_name": "a.jpg", "width": 10, "height": 10}], Problems("test"))
-    list(read_shots([Input(tmp_path / "a.jpg", "a"), Input(tmp_path / "a.jpg", "a", size=(10, 10))], (64, 64)))
+    list(read_input_images([Input(tmp_path / "a.jpg", "a"), Input(tmp_path / "a.jpg", "a", size=(10, 10))], (64, 64)))
     assert started == []
 
 
@@ -129,9 +129,9 @@ def test_pipes_and_devices_are_never_opened(tmp_path: Path, make: Any, name: str
     make(tmp_path / name)
     with deadline(20):
         items = [Input(tmp_path / name, "a")]
-        (shot,) = read_shots(items, (64, 64))
+        (shot,) = read_input_images(items, (64, 64))
         assert isinstance(shot, Unreadable) and ("a named pipe" in shot.reason or "a device" in shot.reason)
-        assert count_shots(items, 1) == 1
+        assert count_input_images(items, 1) == 1
         problems = Problems("test")
         assert picture_sizes(tmp_path, [{"file_name": name}], problems) == {}
         with pytest.raises(SynthError, match="is no file"):
@@ -143,5 +143,5 @@ def test_pipes_and_devices_are_never_opened(tmp_path: Path, make: Any, name: str
 )
 def test_playlists_are_no_videos(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.mp4").write_bytes(data)
-    (shot,) = read_shots([Input(tmp_path / "a.mp4", "a")], (64, 64))
+    (shot,) = read_input_images([Input(tmp_path / "a.mp4", "a")], (64, 64))
     assert isinstance(shot, Unreadable) and "an MP4, MOV, AVI, MKV or WebM by its content" in shot.reason

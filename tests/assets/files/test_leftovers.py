@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from assets.files import atomic
-from assets.files.atomic import lock_folder, remove_leftovers, sweep_cache, temporary_prefix, whole_file
+from assets.files.atomic import atomic_file, lock_folder, remove_leftovers, sweep_cache, temporary_prefix
 from assets.files.scratch import scratch_folder, sweep_scratch
 
 
@@ -55,7 +55,7 @@ def test_a_cache_without_a_lock_keeps_what_does_not_say_whose_it_is_for_a_day(tm
 
 
 def test_a_file_that_is_being_written_is_never_swept(tmp_path: Path) -> None:
-    with whole_file(tmp_path / ("ä" * 120)) as file:
+    with atomic_file(tmp_path / ("ä" * 120)) as file:
         assert remove_leftovers(tmp_path) == 0
         file.write(b"whole")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"whole"]

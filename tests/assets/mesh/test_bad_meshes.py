@@ -338,7 +338,7 @@ def test_a_file_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
 
 
 def test_faces_that_are_stated_dozens_of_times_are_not_compared_pair_by_pair(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mesh_normals, "MOST_PAIRS", 100_000)
+    monkeypatch.setattr(mesh_normals, "MAX_PAIRS", 100_000)
     vertices = np.random.default_rng(0).uniform(size=(3000, 3))
     faces = np.tile(np.arange(3000).reshape(-1, 3), (40, 1))  # 40 corners at each of 3000 positions: 4.8 million pairs
     tracemalloc.start()
@@ -349,7 +349,7 @@ def test_faces_that_are_stated_dozens_of_times_are_not_compared_pair_by_pair(mon
 
 
 def test_slivers_without_area_are_not_split_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mesh_simplify, "MOST_SPLIT", 2000)
+    monkeypatch.setattr(mesh_simplify, "MAX_SPLIT", 2000)
     vertices = np.array([[0.0, 0, 0], [1, 0, 0], [0.5, 0, 0]])
     with deadline():
         split = mesh_simplify.split_long_edges(vertices, np.array([[0, 1, 2]]), 0.0)

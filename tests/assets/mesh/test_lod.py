@@ -13,7 +13,7 @@ from assets.backdrops.collection import Backdrops
 from assets.catalog.types import Catalog
 from assets.library import Library
 from assets.mesh.lod import lighter_mesh
-from assets.mesh.types import Material, Mesh, Part
+from assets.mesh.types import Material, Mesh, MeshPart
 from assets.props.wear import worn_mesh
 
 
@@ -26,7 +26,7 @@ def ball(rings: int = 5) -> Mesh:
     points = corners.reshape(-1, 3)
     uv = np.column_stack([azimuth.ravel(), points[:, 2] / 0.2 + 0.5])
     texture = np.full((8, 8, 4), 200, np.uint8)
-    parts = (Part(0, len(corners), Material(np.ones(4), texture)),)
+    parts = (MeshPart(0, len(corners), Material(np.ones(4), texture)),)
     faces = np.arange(len(points), dtype=np.int32).reshape(-1, 3)
     return Mesh("ball", points, faces, points / 0.1, parts, uv=uv)
 
@@ -52,7 +52,7 @@ def test_a_sharp_edge_keeps_a_normal_for_each_side() -> None:
     corners = box.triangles.reshape(-1, 3)
     normals = np.repeat(box.face_normals, 3, axis=0)
     faces = np.arange(len(corners), dtype=np.int32).reshape(-1, 3)
-    light = lighter_mesh(Mesh("box", corners, faces, normals, (Part(0, len(faces), Material(np.ones(4))),)), 200)
+    light = lighter_mesh(Mesh("box", corners, faces, normals, (MeshPart(0, len(faces), Material(np.ones(4))),)), 200)
     triangles = light.vertices[light.faces].astype(np.float64)
     flat = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
     flat /= np.linalg.norm(flat, axis=1, keepdims=True)
@@ -62,7 +62,7 @@ def test_a_sharp_edge_keeps_a_normal_for_each_side() -> None:
 def test_several_parts_are_refused() -> None:
     mesh = ball()
     material, half = Material(np.ones(4)), len(mesh.faces) // 2
-    parts = (Part(0, half, material), Part(half, len(mesh.faces), material))
+    parts = (MeshPart(0, half, material), MeshPart(half, len(mesh.faces), material))
     with pytest.raises(ValueError, match="one part, found 2"):
         lighter_mesh(Mesh("two", mesh.vertices, mesh.faces, mesh.normals, parts), 1000)
 

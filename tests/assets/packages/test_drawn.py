@@ -22,7 +22,7 @@ from assets.packages.kinds.bottle import family_of
 from assets.packages.packshots.art import SIDES, PackageArt
 from assets.packages.packshots.silhouette import Profile, profile_of
 from assets.packages.print.lettering import font_of, text_length, write_fitted
-from assets.packages.print.small_print import draw_table, draw_text_block
+from assets.packages.print.small_print import render_table, render_text_block
 from assets.packages.shapes.panels import border_color, picture_colors
 from assets.packages.shapes.plan import PackagePlan
 from assets.packages.shapes.rings import even_loop, rounded_loop, unit_loop
@@ -378,10 +378,10 @@ def test_words_fill_their_box_and_stay_in_it(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("size", [(600, 400), (120, 700), (50, 60), (20, 20)])
 def test_small_print_stays_in_its_box(size: tuple[int, int]) -> None:
     image = Image.new("RGB", (size[0] + 20, size[1] + 20), (255, 255, 255))
-    draw_text_block(image, (10, 10, 10 + size[0], 10 + size[1]), (255, 255, 255), 5)
+    render_text_block(image, (10, 10, 10 + size[0], 10 + size[1]), (255, 255, 255), 5)
     dark = np.asarray(image)[..., 0] < 128
     assert not dark[:9].any() and not dark[-9:].any() and not dark[:, :9].any() and not dark[:, -9:].any()
     assert size == (20, 20) or dark.mean() > 0.02
-    draw_table(image, (10, 10, 10 + size[0], 10 + size[1]))
+    render_table(image, (10, 10, 10 + size[0], 10 + size[1]))
     assert (np.asarray(image)[10, 10:-10] < 225).all()
     assert (np.asarray(image)[9] == 255).all()

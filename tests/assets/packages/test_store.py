@@ -17,7 +17,7 @@ from assets.catalog.package_kinds import KINDS
 from assets.catalog.types import Catalog, Sku
 from assets.errors import SynthError
 from assets.library import Library
-from assets.mesh.types import Material, Mesh, Part
+from assets.mesh.types import Material, Mesh, MeshPart
 from assets.packages.build import TEXTURE_PX, build_package, make_package
 from assets.packages.packshots.art import PackageArt
 from assets.packages.store import has_pictures, pack_mesh, package_digest, stored_package, unpack_mesh
@@ -89,8 +89,8 @@ def test_holes_and_missing_textures_survive() -> None:
     corners = np.array([(0, 0, 0), (0.1, 0, 0), (0, 0, 0.2), (0.1, 0.0, 0.2)], np.float32)
     normals, faces = np.tile(np.float32([0, -1, 0]), (4, 1)), np.array([(0, 1, 2), (1, 3, 2)], np.int32)
     parts = (
-        Part(0, 1, Material(np.ones(4), texture, alpha_cutoff=0.5)),
-        Part(1, 2, Material(np.array([1, 0.5, 0, 1]), None, 0.2, 1.0)),
+        MeshPart(0, 1, Material(np.ones(4), texture, alpha_cutoff=0.5)),
+        MeshPart(1, 2, Material(np.array([1, 0.5, 0, 1]), None, 0.2, 1.0)),
     )
     mesh = Mesh("key", corners, faces, normals, parts)
     back = unpack_mesh(pack_mesh(mesh))

@@ -12,7 +12,7 @@ import pytest
 
 from assets.errors import SynthError
 from dataset.shards.index import (
-    Sample,
+    ShardSample,
     annotation_id,
     coco_of,
     image_id,
@@ -23,27 +23,29 @@ from dataset.shards.index import (
     write_index,
     write_shard,
 )
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 
 
-def sample(number: int, boxes: int = 2) -> Sample:
+def sample(number: int, boxes: int = 2) -> ShardSample:
     image = {"id": number, "file_name": f"{number}.jpg", "width": 4, "height": 3}
     annotations = [
         {"id": annotation_id(number, i), "image_id": number, "category_id": 7, "bbox": [0, 0, 1, 1]}
         for i in range(1, boxes + 1)
     ]
-    return Sample(str(number), {"jpg": b"picture", "depth.png": b"depth"}, image, annotations)
+    return ShardSample(str(number), {"jpg": b"picture", "depth.png": b"depth"}, image, annotations)
 
 
 CATEGORIES = [{"id": 7, "name": "Grüner Tee", "sku": "a"}]
 
 
 @pytest.fixture(params=["disk", "memory"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return Place(str(tmp_path / "set")) if request.param == "disk" else Place(f"memory://{tmp_path.name}/set")
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> StoragePath:
+    return (
+        StoragePath(str(tmp_path / "set")) if request.param == "disk" else StoragePath(f"memory://{tmp_path.name}/set")
+    )
 
 
-def test_what_is_written_is_read_back(place: Place) -> None:
+def test_what_is_written_is_read_back(place: StoragePath) -> None:
     assert not place.exists("a/b") and place.names("a") == []
     place.write("a/b", b"1")
     place.write("a/c", b"22")
@@ -58,7 +60,7 @@ def test_what_is_written_is_read_back(place: Place) -> None:
         place.read("a/b")
 
 
-def test_a_place_goes_into_other_processes(place: Place) -> None:
+def test_a_place_goes_into_other_processes(place: StoragePath) -> None:
     place.write("x", b"1")
     other = pickle.loads(pickle.dumps(place))
     assert other == place and other.read("x") == b"1"
@@ -66,10 +68,10 @@ def test_a_place_goes_into_other_processes(place: Place) -> None:
 
 def test_unknown_storage_is_told() -> None:
     with pytest.raises(SynthError, match="storage cannot be used"):
-        Place("nowhere://x").exists("a")
+        StoragePath("nowhere://x").exists("a")
 
 
-def test_a_shard_is_a_web_data_set_and_a_coco_file(place: Place) -> None:
+def test_a_shard_is_a_web_data_set_and_a_coco_file(place: StoragePath) -> None:
     import webdataset
 
     samples = [sample(1), sample(2, boxes=0), sample(3)]
@@ -114,12 +116,12 @@ def test_ids_differ_and_follow_from_the_scene() -> None:
         ('{"format": 1, "shards": [{"name": "../x"}]}', "shards.0.name"),
     ],
 )
-def test_damaged_indexes_are_told(place: Place, text: str, told: str) -> None:
+def test_damaged_indexes_are_told(place: StoragePath, text: str, told: str) -> None:
     place.write("index.json", text.encode())
     with pytest.raises(SynthError, match=told):
         read_index(place)
 
 
-def test_a_missing_index_is_told(place: Place) -> None:
+def test_a_missing_index_is_told(place: StoragePath) -> None:
     with pytest.raises(SynthError, match=r"no index\.json"):
         read_index(place)

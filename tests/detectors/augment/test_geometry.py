@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.augment import Letterbox, augment, fit, preset
-from detectors.augment.framing import draw_view, frame
-from detectors.augment.view import GREY, View, compose, resize
+from detectors.augment.framing import frame, sample_window
+from detectors.augment.view import GREY, ImageWindow, compose, resize
 from detectors.data.image_set import IGNORED
 from detectors.data.sample import Sample
 
@@ -95,7 +95,7 @@ def test_masks_tighten_boxes_beside_samples_without() -> None:
     image = np.zeros((50, 50, 3), np.uint8)
     foot = Sample(image, np.array([[10, 10, 40, 40]], np.float32), np.array([0]), mask)
     bare = Sample(image, np.array([[5, 5, 15, 15]], np.float32), np.array([1]))
-    above, below = View((0, 0, 50, 30), (0, 0, 50, 30)), View((0, 0, 50, 20), (0, 30, 50, 50))
+    above, below = ImageWindow((0, 0, 50, 30), (0, 0, 50, 30)), ImageWindow((0, 0, 50, 20), (0, 30, 50, 50))
     made = compose([(foot, above), (bare, below)], 50, 50)
     assert made.masks is None
     np.testing.assert_array_equal(made.boxes, [[10, 10, 20, 30], [5, 35, 15, 45]])
@@ -146,7 +146,7 @@ def test_what_is_left_of_a_box_decides_its_label(cut: int, label: int | None, ma
     mask[0, 10:40, 10:50] = 1
     box = np.array([[10, 10, 50, 40]], np.float32)
     sample = Sample(np.zeros((50, 100, 3), np.uint8), box, np.array([3]), mask if masks else None)
-    made = compose([(sample, View((10 + cut, 0, 100, 50), (0, 0, 90 - cut, 50)))], 100, 50)
+    made = compose([(sample, ImageWindow((10 + cut, 0, 100, 50), (0, 0, 90 - cut, 50)))], 100, 50)
     assert made.labels.tolist() == ([] if label is None else [label])
     if label is not None:
         np.testing.assert_allclose(made.boxes, [[0, 10, 40 - cut, 40]])
@@ -167,7 +167,7 @@ def test_windows_hold_a_target(width: int, height: int, tile_w: int, tile_h: int
     corners = np.sort(rng.random((2, 2)), axis=0) * [width, height]
     boxes = np.concatenate([corners.reshape(1, 4), [[0, 0, width, height]]]).astype(np.float32)
     sample = Sample(np.zeros((height, width, 3), np.uint8), boxes, np.array([0, IGNORED]))
-    view = draw_view(sample, (5, 7, 5 + tile_w, 7 + tile_h), (scale, scale), rng)
+    view = sample_window(sample, (5, 7, 5 + tile_w, 7 + tile_h), (scale, scale), rng)
     (x0, y0, x1, y1), (left, top, right, bottom) = view.window, view.target
     assert 0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height
     assert 5 <= left < right <= 5 + tile_w and 7 <= top < bottom <= 7 + tile_h

@@ -13,8 +13,8 @@ from detectors.augment import preset
 from detectors.augment.camera import add_noise, color_matrix, grade, motion_kernel, recompress, retake
 from detectors.augment.occlude import erase
 from detectors.augment.paste import paste
-from detectors.data.batch_sheet import draw_batch, draw_sample, label_color
 from detectors.data.image_set import IGNORED
+from detectors.data.plot_batch import label_color, plot_batch, plot_sample
 from detectors.data.sample import Sample
 
 STRONG = preset("strong")
@@ -180,12 +180,12 @@ def test_sheet_shows_every_sample(tmp_path: Path) -> None:
     """Three samples in two columns; the box's outermost pixels are drawn in the label's colour."""
     sample = blocks((60, 40), (5, 20, 25, 35), (30, 20, 50, 35), masks=False)
     sample = replace(sample, labels=np.array([1, IGNORED]))
-    draw_batch(
+    plot_batch(
         [sample] * 3, ["a.jpg", "b.jpg", "a folder of a name too long to fit/c.jpg"], ["x", "y"], tmp_path / "s.png", 2
     )
     with Image.open(tmp_path / "s.png") as sheet:
         assert sheet.width > 2 * 60 and sheet.height > 2 * 40
-    picture = np.asarray(draw_sample(sample, ["x", "y"]))
+    picture = np.asarray(plot_sample(sample, ["x", "y"]))
     for row, column in ((34, 5), (34, 24), (30, 5), (30, 24)):
         assert tuple(picture[row, column]) == label_color(1)
     assert (picture[35:] == 0).all()
@@ -194,4 +194,4 @@ def test_sheet_shows_every_sample(tmp_path: Path) -> None:
 
 def test_sheet_refuses_captions_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="captions"):
-        draw_batch([blocks((8, 8))], [], [], tmp_path / "s.png")
+        plot_batch([blocks((8, 8))], [], [], tmp_path / "s.png")

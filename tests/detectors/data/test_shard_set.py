@@ -19,7 +19,7 @@ from dataset.coco_source import open_source
 from dataset.problems import Problems
 from dataset.shards.cache import ShardCache
 from dataset.shards.index import read_index
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from detectors.augment import preset
 from detectors.data.image_set import IGNORED, Classes, ImageSet
 from detectors.data.mix import Mix, Windows
@@ -27,8 +27,8 @@ from detectors.data.read_coco import read_images
 from detectors.data.settings import DataSettings
 from detectors.data.shard_prepare import open_shards
 from detectors.data.shard_set import ShardSet
-from detectors.training.loader import PlannedBatches, TrainingImages, View, training_loader
-from detectors.training.schedule import Phase, Plan
+from detectors.training.loader import InputSettings, PlannedBatches, TrainingImages, training_loader
+from detectors.training.schedule import Phase, Schedule
 from pipeline.shards.pack import pack_data
 from support.shape_sets import write_shapes
 
@@ -42,14 +42,14 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def place(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
+def place(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> StoragePath:
     """Eight shards of three images and less."""
-    place = Place(str(tmp_path_factory.mktemp("shards") / "set"))
+    place = StoragePath(str(tmp_path_factory.mktemp("shards") / "set"))
     pack_data(plain, place, QUIET, shard_images=3)
     return place
 
 
-def opened(place: Place, **options: object) -> ShardSet:
+def opened(place: StoragePath, **options: object) -> ShardSet:
     problems = Problems("x")
     found = open_shards("synthetic", place, ("train",), problems, cache_bytes=10**9, **options)  # type: ignore[arg-type]
     assert not problems.bad
@@ -109,7 +109,7 @@ def test_a_window_is_mixed_as_well_as_can_be() -> None:
     assert len(set(shards[:600]) & set(later)) < width // 2
 
 
-def test_samples_are_those_of_the_set_they_came_from(plain: Path, place: Place) -> None:
+def test_samples_are_those_of_the_set_they_came_from(plain: Path, place: StoragePath) -> None:
     shards, images = opened(place), columns(plain)
     assert len(shards) == len(images) == IMAGES and shards.classes == images.classes and shards.masks
     for index in range(IMAGES):
@@ -120,7 +120,7 @@ def test_samples_are_those_of_the_set_they_came_from(plain: Path, place: Place) 
     assert "train-000007.tar, sample 1" in shards.locate(22)
 
 
-def test_classes_are_taken_over_as_for_columns(place: Place) -> None:
+def test_classes_are_taken_over_as_for_columns(place: StoragePath) -> None:
     shards = opened(place)
     fewer = shards.relabelled(Classes(("blue", "red"), ("blue", "red")))
     product = shards.relabelled(Classes(("product",), ("product",)))
@@ -131,19 +131,19 @@ def test_classes_are_taken_over_as_for_columns(place: Place) -> None:
         assert product.read_sample(index, masks=False).labels.tolist() == [0] * len(own)
 
 
-def plan_of(shards: ShardSet, steps: int = 12) -> Plan:
-    return Plan((Phase("mix", steps, (1.0,)),), (len(shards),), 4, steps, 3, {0: shards.windows})
+def plan_of(shards: ShardSet, steps: int = 12) -> Schedule:
+    return Schedule((Phase("mix", steps, (1.0,)),), (len(shards),), 4, steps, 3, {0: shards.windows})
 
 
 def batches_of(shards: ShardSet, workers: int, start: int = 0) -> list[tuple[object, ...]]:
     plan = plan_of(shards)
-    view = View(96, 64, preset("strong"), masks=True, seed=3)
+    view = InputSettings(96, 64, preset("strong"), masks=True, seed=3)
     order = PlannedBatches(plan, batch=4, start_step=start, rank=0, world=1)
     loader = training_loader(TrainingImages((shards,), plan, view), order, workers=workers, pin=False)
     return [(b.images.numpy().tobytes(), [t["boxes"].tolist() for t in b.targets], b.draws) for b in loader]
 
 
-def test_any_number_of_loader_processes_gives_the_same_batches(place: Place) -> None:
+def test_any_number_of_loader_processes_gives_the_same_batches(place: StoragePath) -> None:
     shards = opened(place)
     alone = batches_of(shards, 0)
     assert batches_of(shards, 2) == alone
@@ -151,7 +151,7 @@ def test_any_number_of_loader_processes_gives_the_same_batches(place: Place) -> 
     assert pickle.loads(pickle.dumps(shards)).read_sample(3, masks=False).labels.tolist() is not None
 
 
-def test_few_files_are_open_at_once(place: Place) -> None:
+def test_few_files_are_open_at_once(place: StoragePath) -> None:
     shards = opened(place)
     shards._reader.most_open = 2
     before = len(list(Path("/proc/self/fd").iterdir()))
@@ -179,7 +179,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize(("spoil", "words"), DAMAGE.values(), ids=DAMAGE.keys())
 def test_damage_is_told_with_its_shard(plain: Path, tmp_path: Path, spoil: object, words: str) -> None:
-    place = Place(str(tmp_path / "set"))
+    place = StoragePath(str(tmp_path / "set"))
     pack_data(plain, place, QUIET, shard_images=12)
     spoil(tmp_path / "set" / "shards" / "train-000000.tar")  # type: ignore[operator]
     shards = opened(place)
@@ -190,7 +190,7 @@ def test_damage_is_told_with_its_shard(plain: Path, tmp_path: Path, spoil: objec
 
 
 def test_bad_labels_can_be_left_out(plain: Path, tmp_path: Path) -> None:
-    place = Place(str(tmp_path / "set"))
+    place = StoragePath(str(tmp_path / "set"))
     pack_data(plain, place, QUIET, shard_images=30)
     DAMAGE["box"][0](tmp_path / "set" / "shards" / "train-000000.tar")
     boxes = [len(opened(place, skip_bad=True).read_sample(index, masks=False).boxes) for index in range(IMAGES)]
@@ -198,7 +198,7 @@ def test_bad_labels_can_be_left_out(plain: Path, tmp_path: Path) -> None:
 
 
 def test_shards_from_elsewhere_are_fetched_once_and_make_room(plain: Path, tmp_path: Path) -> None:
-    there = Place(f"memory://{tmp_path.name}/set")
+    there = StoragePath(f"memory://{tmp_path.name}/set")
     pack_data(plain, there, QUIET, shard_images=3, spool=tmp_path / "spool")
     entries = read_index(there).shards
     room = sum(sorted(entry.tar_bytes for entry in entries)[-3:])
@@ -221,7 +221,7 @@ def test_shards_from_elsewhere_are_fetched_once_and_make_room(plain: Path, tmp_p
 
 
 def test_a_shard_that_changed_on_the_way_is_refused(plain: Path, tmp_path: Path) -> None:
-    there = Place(f"memory://{tmp_path.name}/set")
+    there = StoragePath(f"memory://{tmp_path.name}/set")
     pack_data(plain, there, QUIET, spool=tmp_path / "spool")
     (entry,) = read_index(there).shards
     cache = ShardCache(tmp_path / "cache")
@@ -234,7 +234,7 @@ def test_a_shard_that_changed_on_the_way_is_refused(plain: Path, tmp_path: Path)
     assert not list((tmp_path / "cache").glob("*.tar"))
 
 
-def test_settings_tell_what_is_wrong(tmp_path: Path, place: Place) -> None:
+def test_settings_tell_what_is_wrong(tmp_path: Path, place: StoragePath) -> None:
     from detectors.data.prepare import prepare_training
 
     twice = DataSettings(synthetic=(("a", place),), real=Path(str(place)))

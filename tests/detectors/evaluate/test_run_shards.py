@@ -15,7 +15,7 @@ from rich.console import Console
 
 from assets.errors import SynthError
 from dataset.shards.index import read_index
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from detectors.data.settings import DataSettings
 from detectors.evaluate import run_shards as evaluate_shards
 from detectors.evaluate.run import evaluate_runs
@@ -30,7 +30,7 @@ QUIET = Console(quiet=True)
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("evaluated")
     write_shapes(folder / "plain", 30, seed=4, split="test")
-    pack_data(folder / "plain", Place(str(folder / "shards")), QUIET, shard_images=7)
+    pack_data(folder / "plain", StoragePath(str(folder / "shards")), QUIET, shard_images=7)
     return folder
 
 
@@ -71,7 +71,7 @@ def test_results_are_coco_and_can_be_judged_again(run: Path, plain: Path, tmp_pa
     first = evaluated(run, plain / "shards", tmp_path / "a")
     results = tmp_path / "a" / "predictions"
     assert {path.stem for path in results.glob("*.json")} == {
-        e.name for e in read_index(Place(str(plain / "shards"))).shards
+        e.name for e in read_index(StoragePath(str(plain / "shards"))).shards
     }
     assert evaluated(run, plain / "shards", tmp_path / "b", predictions=results) == first
     with pytest.raises(SynthError, match="are a folder"):
@@ -106,7 +106,7 @@ def test_mistakes_are_told(run: Path, plain: Path, tmp_path: Path) -> None:
         evaluated(run, plain / "shards", tmp_path / "a")
     other = tmp_path / "other"
     write_shapes(other / "plain", 5, seed=9, split="test")
-    pack_data(other / "plain", Place(str(other / "shards")), QUIET)
+    pack_data(other / "plain", StoragePath(str(other / "shards")), QUIET)
     with pytest.raises(SynthError, match="another detector or set"):
         evaluated(run, other / "shards", tmp_path / "a")
     np.testing.assert_equal(sorted(path.name for path in (tmp_path / "b").glob("*.json")), [])

@@ -24,10 +24,10 @@ from detectors.augment import Letterbox
 from detectors.checkpoints.detector import load_checkpoint, restore_model
 from detectors.models.detect import detections_of, fit_picture, forward
 from detectors.predict import run as predicting
+from detectors.predict.input_images import InputImage, Unreadable, read_input_images, read_upright
 from detectors.predict.inputs import find_inputs, natural_order
 from detectors.predict.picture_masks import paste_mask
 from detectors.predict.run import PredictSummary, predict, print_summary
-from detectors.predict.shots import Shot, Unreadable, read_shots, read_upright
 from support.random_runs import CLASSES, SIZE, SMALL, random_run
 
 QUIET = Console(quiet=True)
@@ -163,14 +163,14 @@ class TestShots:
     def test_cut_off_pictures_are_unreadable(self, tmp_path: Path) -> None:
         data = paint(tmp_path / "a.jpg").read_bytes()
         (tmp_path / "a.jpg").write_bytes(data[: len(data) // 2])
-        (shot,) = read_shots(find_inputs([tmp_path]).items, SIZE)
+        (shot,) = read_input_images(find_inputs([tmp_path]).items, SIZE)
         assert isinstance(shot, Unreadable) and "truncated" in shot.reason
 
     @pytest.mark.parametrize("threads", [0, 2])
     def test_videos_give_every_nth_frame_in_order(self, tmp_path: Path, threads: int) -> None:
         items = find_inputs([film(tmp_path / "clip.avi"), paint(tmp_path / "last.png")]).items
-        shots = list(read_shots(items, SIZE, every=5, threads=threads))
-        assert all(isinstance(shot, Shot) for shot in shots)
+        shots = list(read_input_images(items, SIZE, every=5, threads=threads))
+        assert all(isinstance(shot, InputImage) for shot in shots)
         assert [shot.name for shot in shots] == ["clip_000000", "clip_000005", "clip_000010", "last"]
         assert [round(shot.picture.mean() / 10) for shot in shots[:3]] == [0, 5, 10]
 
@@ -178,9 +178,9 @@ class TestShots:
         """Whoever takes one picture causes no more than a few to be decoded."""
         fitted = []
         monkeypatch.setattr(
-            "detectors.predict.shots.fit_picture", lambda *given: (fitted.append(1), fit_picture(*given))[1]
+            "detectors.predict.input_images.fit_picture", lambda *given: (fitted.append(1), fit_picture(*given))[1]
         )
-        shots = read_shots(find_inputs([film(tmp_path / "clip.avi", 60)]).items, SIZE, threads=2)
+        shots = read_input_images(find_inputs([film(tmp_path / "clip.avi", 60)]).items, SIZE, threads=2)
         next(shots)
         shots.close()
         assert len(fitted) <= 6

@@ -16,9 +16,9 @@ import torch
 from assets.errors import SynthError
 from detectors.checkpoints.detector import LAST, load_checkpoint
 from detectors.data.settings import DataSettings
-from detectors.training.learner import SPOILED_BATCH, Learner
 from detectors.training.run import run_training
-from detectors.training.schedule import Plan
+from detectors.training.schedule import Schedule
+from detectors.training.task import SPOILED_BATCH, DetectorTask
 from support.same_run import assert_same_run, at_step
 from support.shape_sets import tiny_settings, tiny_training, write_shapes
 
@@ -133,7 +133,7 @@ def test_a_finished_run_is_left_alone(shapes: Path, undisturbed: Path) -> None:
 
 
 def test_stops_when_it_gets_no_better(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("detectors.training.keeper.score_detector", lambda truth, found: {"AP": 0.5, "AP50": 0.5})
+    monkeypatch.setattr("detectors.training.callback.score_detector", lambda truth, found: {"AP": 0.5, "AP50": 0.5})
     data = DataSettings(real=shapes / "real", val=shapes / "real" / "test.json")
     summary = tiny_training(tmp_path / "run", data, epochs=9, patience=2)
     assert summary.finished and summary.steps == 30
@@ -175,10 +175,10 @@ def test_a_picture_that_vanishes_is_named(
 def test_memory_that_does_not_suffice_says_what_to_lower(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def exhausted(self: Learner, *args: Any) -> None:
+    def exhausted(self: DetectorTask, *args: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
-    monkeypatch.setattr(Learner, "training_step", exhausted)
+    monkeypatch.setattr(DetectorTask, "training_step", exhausted)
     with pytest.raises(SynthError, match="memory") as caught:
         tiny_training(tmp_path / "run", DataSettings(real=shapes / "real", hold_out=0))
     assert "--batch" in str(caught.value.hint) and "20.00 GiB" in str(caught.value.found)
@@ -205,8 +205,8 @@ def test_settings_that_cannot_be_are_told_before_any_work(
 def test_pretrained_norms_are_frozen_from_the_beginning(tmp_path: Path) -> None:
     """Processes that share a network ask it once, before the first step, which weights are learned."""
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4))
-    plan = Plan((), (), samples=1, steps_per_epoch=1, seed=0)
-    Learner(model, plan, (), learning_rate=1e-3, weight_decay=0.0, frozen_norms=("1",), out=tmp_path)
+    plan = Schedule((), (), samples=1, steps_per_epoch=1, seed=0)
+    DetectorTask(model, plan, (), learning_rate=1e-3, weight_decay=0.0, frozen_norms=("1",), out=tmp_path)
     assert [weight.requires_grad for weight in model.parameters()] == [True, True, False, False]
     assert model[0].training and not model[1].training
 
@@ -225,7 +225,7 @@ def test_every_epoch_is_another(shapes: Path, tmp_path: Path) -> None:
     """Two epochs of the same photos draw them in other orders and augment them differently."""
     from detectors.augment import preset
     from detectors.data.prepare import prepare_training
-    from detectors.training.loader import TrainingImages, View
+    from detectors.training.loader import InputSettings, TrainingImages
     from detectors.training.setup import make_plan
 
     settings = tiny_settings(tmp_path, DataSettings(real=shapes / "real", hold_out=0), epoch_images=8)
@@ -233,7 +233,7 @@ def test_every_epoch_is_another(shapes: Path, tmp_path: Path) -> None:
     plan = make_plan(settings, data)
     draws = list(plan.draws(0, 2)), list(plan.draws(8, 10))
     assert [draw.image for draw in plan.draws(0, 8)] != [draw.image for draw in plan.draws(8, 16)]
-    images = TrainingImages(data.sources, plan, View(96, 64, preset("strong"), masks=False, seed=0))
+    images = TrainingImages(data.sources, plan, InputSettings(96, 64, preset("strong"), masks=False, seed=0))
     again = images.make(draws[0][0]._replace(position=draws[1][0].position))
     assert not np.array_equal(images.make(draws[0][0]).image, again.image)
     assert np.array_equal(images.make(draws[0][0]).image, images.make(draws[0][0]).image)

@@ -13,7 +13,7 @@ from detectors.training.schedule import (
     LAST_RATE,
     LONGEST_WARM_UP,
     Phase,
-    Plan,
+    Schedule,
     finetune_shares,
     without_real,
 )
@@ -21,8 +21,8 @@ from detectors.training.schedule import (
 SYNTHETIC, MIXED, REAL = (1.0, 0.0), (0.8, 0.2), (0.2, 0.8)
 
 
-def plan(*phases: Phase, samples: int = 8, counts: tuple[int, ...] = (30, 7)) -> Plan:
-    return Plan(phases, counts, samples, steps_per_epoch=10, seed=3)
+def plan(*phases: Phase, samples: int = 8, counts: tuple[int, ...] = (30, 7)) -> Schedule:
+    return Schedule(phases, counts, samples, steps_per_epoch=10, seed=3)
 
 
 TWO = plan(Phase("synthetic", 40, SYNTHETIC), Phase("finetune", 10, REAL, FINETUNE_RATE))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from detectors.checkpoints.detector import LAST, load_checkpoint
 from detectors.data.image_store import open_source
 from detectors.data.prepare import prepare_training
@@ -37,11 +37,11 @@ def sharded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sharded")
     write_shapes(folder / "plain", 40, seed=1)
     write_shapes(folder / "plain", 6, seed=7, split="val")
-    pack_data(folder / "plain", Place(str(folder / "set")), QUIET, shard_images=4)
+    pack_data(folder / "plain", StoragePath(str(folder / "set")), QUIET, shard_images=4)
     return folder / "set"
 
 
-def mixed(synthetic: Path | Place, shapes: Path) -> DataSettings:
+def mixed(synthetic: Path | StoragePath, shapes: Path) -> DataSettings:
     return DataSettings(synthetic=(("synthetic", synthetic),), real=shapes / "real", val=shapes / "real" / "test.json")
 
 
@@ -67,7 +67,7 @@ def test_storage_elsewhere_trains_to_the_same_weights(
     storage: str, sharded: Path, shapes: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    place = Place(f"{storage}/train/set")
+    place = StoragePath(f"{storage}/train/set")
     for path in sharded.rglob("*"):
         if path.is_file() and not path.name.startswith("."):
             place.write(path.relative_to(sharded).as_posix(), path.read_bytes())
@@ -96,18 +96,18 @@ def test_pictures_to_validate_on_are_taken_out_once(
 
 def test_further_processes_open_the_same_shards(undisturbed: Path, sharded: Path) -> None:
     source = open_source(undisturbed / "data" / "synthetic")
-    assert isinstance(source, ShardSet) and len(source) == 40 and source.place == Place(str(sharded))
+    assert isinstance(source, ShardSet) and len(source) == 40 and source.place == StoragePath(str(sharded))
     assert source.read_sample(7, masks=False).image.shape == (64, 96, 3)
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("s3://shop/set", ("", Place("s3://shop/set"))),
-        ("a=s3://shop/set", ("a", Place("s3://shop/set"))),
-        ("s3://shop/set?x=1", ("", Place("s3://shop/set?x=1"))),
+        ("s3://shop/set", ("", StoragePath("s3://shop/set"))),
+        ("a=s3://shop/set", ("a", StoragePath("s3://shop/set"))),
+        ("s3://shop/set?x=1", ("", StoragePath("s3://shop/set?x=1"))),
         ("a=.", ("a", Path())),
     ],
 )
-def test_sources_are_named_on_the_command_line(text: str, expected: tuple[str, Path | Place]) -> None:
+def test_sources_are_named_on_the_command_line(text: str, expected: tuple[str, Path | StoragePath]) -> None:
     assert NamedPath().convert(text, None, None) == expected

@@ -13,9 +13,9 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
 from assets.demo import demo_list
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from pipeline.cli import choices as cli_choices
-from pipeline.cli.choices import Known, Recipe, recipe_of, table_names
+from pipeline.cli.choices import Known, RecipeChoice, recipe_of, table_names
 from pipeline.cli.main import main
 from pipeline.jobs.settings import JobSettings, claim_place, identity_of, read_settings
 from pipeline.run.settings import RunSettings
@@ -35,7 +35,7 @@ def completed(words: str, incomplete: str = "") -> set[str]:
     return {item.value for item in shell.get_completions(words.split(), incomplete)}
 
 
-@pytest.mark.parametrize("choice", [*TABLES, Recipe()], ids=lambda choice: choice.kind)
+@pytest.mark.parametrize("choice", [*TABLES, RecipeChoice()], ids=lambda choice: choice.kind)
 def test_names_are_those_of_the_table_that_is_imported(choice: Known) -> None:
     module, _, name = choice._table.partition(":")
     assert table_names(choice._table) == tuple(getattr(importlib.import_module(module), name))
@@ -108,7 +108,7 @@ def test_an_unknown_name_names_the_known_ones(words: str, close: str) -> None:
 
 def test_recipes_with_shares(tmp_path: Path) -> None:
     def read(*values: str) -> object:
-        return recipe_of([Recipe().convert(value, None, None) for value in values])
+        return recipe_of([RecipeChoice().convert(value, None, None) for value in values])
 
     odd = tmp_path / "x:0.5"
     odd.write_text("recipe: tabletop\n")
@@ -155,7 +155,7 @@ def test_a_set_of_two_recipes_is_resumed_extended_verified_and_counted(tmp_path:
 
 def test_a_job_keeps_its_recipes(tmp_path: Path) -> None:
     shares = (("tabletop", 0.7), ("scatter", 0.3))
-    place = Place(str(tmp_path / "job"))
+    place = StoragePath(str(tmp_path / "job"))
     settings = JobSettings(RunSettings(demo_list(), Path(), 0, recipe=shares), place)
     claim_place(settings, identity_of(settings))
     kept = read_settings(place, tmp_path / "recipe.yaml")

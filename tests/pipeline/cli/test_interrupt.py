@@ -16,7 +16,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from assets.files.atomic import write_whole
+from assets.files.atomic import write_atomic
 from assets.interrupt import ECHO_S, handle_signals, stop_on_signals
 from pipeline.cli.main import main
 from support.paths import ROOT
@@ -149,7 +149,7 @@ def test_an_interrupt_that_a_callback_swallows_comes_again() -> None:
 def test_what_is_half_written_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda handle: interrupt(signal.SIGINT))
     with handle_signals(), pytest.raises(KeyboardInterrupt):
-        write_whole(tmp_path / "file", b"data")
+        write_atomic(tmp_path / "file", b"data")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -26,7 +26,7 @@ from detectors.recognition.gallery.open import open_gallery
 from detectors.recognition.gallery.recognize import RecognizeSettings, recognize
 from detectors.recognition.gallery.search import find_skus
 from detectors.recognition.gallery.versions import is_gallery, verify_gallery, version_ids
-from pipeline.gallery.build import BuildSettings, add_to_gallery, build_gallery, remove_from_gallery
+from pipeline.gallery.build import GalleryBuildSettings, add_to_gallery, build_gallery, remove_from_gallery
 from pipeline.gallery.digest import digest_skus
 from pipeline.gallery.task import (
     STRIKES,
@@ -39,7 +39,7 @@ from pipeline.gallery.task import (
     write_plan,
 )
 from pipeline.gallery.version import give_ids
-from render.views import View, open_studio, views_of
+from render.views import ProductView, open_studio, views_of
 from support import gallery_shop as shop
 
 KEYS = ("red", "green", "blue", "yellow")
@@ -78,8 +78,10 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     cv2.setNumThreads(threads[1])
 
 
-def settings_of(home: Path, out: Path, sku_list: str = "four.csv", **fields: Any) -> BuildSettings:
-    made = BuildSettings(home / sku_list, out, home / "embedder.ckpt", views=4, device="cpu", cache=home / "cache")
+def settings_of(home: Path, out: Path, sku_list: str = "four.csv", **fields: Any) -> GalleryBuildSettings:
+    made = GalleryBuildSettings(
+        home / sku_list, out, home / "embedder.ckpt", views=4, device="cpu", cache=home / "cache"
+    )
     return replace(made, **fields)
 
 
@@ -212,7 +214,7 @@ def test_a_sku_that_takes_its_process_down_is_left_out(
     class Down(BaseException):
         pass
 
-    def views(library: Any, backend: Any, key: str, count: int, *, side: int) -> list[View]:
+    def views(library: Any, backend: Any, key: str, count: int, *, side: int) -> list[ProductView]:
         if key == "green":
             raise Down
         return views_of(library, backend, key, count, side=side)
@@ -285,7 +287,7 @@ def test_small_parts_are_joined_once_there_are_many(
     build_gallery(settings_of(home, out, part_skus=3), QUIET)
     before = open_gallery(out)
     assert [part.skus for part in before.manifest.parts] == [3, 1]
-    monkeypatch.setattr("pipeline.gallery.version.MOST_SMALL", 0)
+    monkeypatch.setattr("pipeline.gallery.version.MAX_SMALL", 0)
     add_to_gallery(settings_of(home, out, "five.csv", part_skus=3), QUIET)
     after = open_gallery(out)
     assert [part.skus for part in after.manifest.parts] == [3, 2]
@@ -321,7 +323,7 @@ def test_people_are_shown_the_broad_side(widths: tuple[int, ...], shown: int) ->
     for number, width in enumerate(widths):
         coverage = np.zeros((40, 40), np.uint8)
         coverage[:, :width] = 255
-        views.append(View(np.full((40, 40, 3), number, np.uint8), coverage, np.array([0.0, 0, width, 40])))
+        views.append(ProductView(np.full((40, 40, 3), number, np.uint8), coverage, np.array([0.0, 0, width, 40])))
     assert main_face(views)[0, 0, 0] == shown
     assert main_face(views, known=True)[0, 0, 0] == 0  # the list says where the front is
 

@@ -18,7 +18,7 @@ from assets.errors import SynthError
 from dataset.review_csv import NEEDED
 from detectors.recognition.embedder.load import Embedder, load_embedder
 from detectors.recognition.gallery.clean import clean_gallery
-from detectors.recognition.gallery.embedders import keep_embedder, note_of
+from detectors.recognition.gallery.embedders import embedder_info, keep_embedder
 from detectors.recognition.gallery.index import open_index
 from detectors.recognition.gallery.open import Gallery, open_gallery
 from detectors.recognition.gallery.parts import GallerySku, read_skus, vectors_path, write_part
@@ -64,7 +64,7 @@ def gallery(tmp_path: Path, embedders: tuple[Path, Path]) -> Gallery:
     part = write_part(folder, skus, vectors, b"abcdef")
     entry = PartEntry(digest=part.digest, skus=part.skus, rows=part.rows, bytes=part.bytes)
     fields: dict[str, Any] = {"views": VIEWS, "views_format": 1, "precision": "float32", "next_id": 4}
-    made = Manifest(embedder=note_of(look), skus=3, rows=3 * VIEWS, parts=(entry,), **fields)
+    made = Manifest(embedder=embedder_info(look), skus=3, rows=3 * VIEWS, parts=(entry,), **fields)
     keep_embedder(folder, embedders[0], look.fingerprint)
     use_version(folder, add_version(folder, made))
     return open_gallery(folder)
@@ -170,7 +170,7 @@ def test_photographs_stay_when_a_sku_is_rendered_again(
     other = load_embedder(embedders[1], device="cpu")
     keep_embedder(gallery.folder, embedders[1], other.fingerprint)
     small = [(sku, vectors[:, :16], front) for sku, vectors, front in fresh]
-    seen = next(iter(with_photos(small, parent, note_of(other), device="cpu")))
+    seen = next(iter(with_photos(small, parent, embedder_info(other), device="cpu")))
     assert seen[1].shape == (4, 16) and np.abs(np.linalg.norm(seen[1], axis=1) - 1).max() < 1e-4
 
 

@@ -31,7 +31,7 @@ from detectors.recognition.gallery.open import open_gallery
 from detectors.recognition.gallery.recognize import open_recognizer
 from detectors.recognition.gallery.versions import current_version
 from pipeline.cli.main import main
-from pipeline.gallery.build import BuildSettings, build_gallery
+from pipeline.gallery.build import GalleryBuildSettings, build_gallery
 from pipeline.gallery.pictures import ViewPictures
 from render.views import open_studio, views_of
 from support import gallery_shop as shop
@@ -59,7 +59,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     threads = torch.get_num_threads(), cv2.getNumThreads()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gallery_render, "run_scenes", shop.run_here)
-        settings = BuildSettings(
+        settings = GalleryBuildSettings(
             folder / "four.csv", folder / "gallery", folder / "embedder.ckpt", views=4, cache=folder / "cache"
         )
         build_gallery(settings, QUIET)

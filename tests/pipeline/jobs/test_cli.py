@@ -19,8 +19,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dataset.checksums import write_signed_index
-from dataset.shards.index import Sample, coco_name, read_index, tar_name, write_shard
-from dataset.storage.place import Place
+from dataset.shards.index import ShardSample, coco_name, read_index, tar_name, write_shard
+from dataset.storage.path import StoragePath
 from pipeline.cli.main import main
 from pipeline.jobs.planning.store import read_plan
 from pipeline.jobs.shard import read_samples
@@ -67,7 +67,7 @@ def test_a_real_job_is_planned_rendered_and_told(tmp_path: Path, cache: Path) ->
     assert not (tmp_path / "set").exists()
     done = call("job", "run", *options)
     assert done.exit_code == 0, done.output
-    place = Place(str(tmp_path / "set"))
+    place = StoragePath(str(tmp_path / "set"))
     check_scenes(place)
     status = json.loads(call("job", "status", tmp_path / "set", "--json").output)
     assert (status["state"], status["skus"], status["failed"]) == ("finished", 6, 0)
@@ -77,7 +77,7 @@ def test_a_real_job_is_planned_rendered_and_told(tmp_path: Path, cache: Path) ->
     check_proof(place, cache, listed)
 
 
-def check_proof(place: Place, cache: Path, listed: Path) -> None:
+def check_proof(place: StoragePath, cache: Path, listed: Path) -> None:
     """Scenes are made again; what was changed and signed again is found by that, and another list is told."""
     words = ["verify", place.url, "--cache", cache]
     sound = call(*words)
@@ -103,24 +103,24 @@ def check_proof(place: Place, cache: Path, listed: Path) -> None:
     assert "not proven: drawing scenes and pictures again: the SKU list is not the one" in call(*words).output
 
 
-def repainted(sample: Sample) -> Sample:
+def repainted(sample: ShardSample) -> ShardSample:
     pixels = cv2.imdecode(np.frombuffer(sample.files["jpg"], np.uint8), cv2.IMREAD_COLOR)
     return replace(sample, files={**sample.files, "jpg": cv2.imencode(".jpg", 255 - pixels)[1].tobytes()})
 
 
-def scene_changed(sample: Sample) -> Sample:
+def scene_changed(sample: ShardSample) -> ShardSample:
     return replace(sample, files={**sample.files, "scene.json": sample.files["scene.json"] + b" "})
 
 
-def label_lost(sample: Sample) -> Sample:
+def label_lost(sample: ShardSample) -> ShardSample:
     return replace(sample, annotations=sample.annotations[:-1])
 
 
-def same(sample: Sample) -> Sample:
+def same(sample: ShardSample) -> ShardSample:
     return sample
 
 
-def check_scenes(place: Place) -> None:
+def check_scenes(place: StoragePath) -> None:
     """Every picture shows the products that were dealt to it, with labels that were traced anew from its scene."""
     from render.scene import SceneSpec
 
@@ -148,7 +148,7 @@ def test_a_job_whose_driver_is_killed_again_and_again_comes_out_the_same(tmp_pat
     write_list(tmp_path / "skus.csv", skus(24))
     code, output = finish(start("write_scene", *run_words(tmp_path, "calm")))
     assert code == 0, output
-    place, rng = Place(str(tmp_path / "set")), np.random.default_rng(1)
+    place, rng = StoragePath(str(tmp_path / "set")), np.random.default_rng(1)
     for wanted in (1, 4):
         process = start("slow", *run_words(tmp_path, "set"))
         wait_for(lambda wanted=wanted: len(place.names("receipts")) >= wanted)
@@ -169,7 +169,7 @@ def test_a_job_whose_driver_is_killed_again_and_again_comes_out_the_same(tmp_pat
 def test_ctrl_c_ends_a_job_with_130_and_says_how_to_go_on(tmp_path: Path) -> None:
     write_list(tmp_path / "skus.csv", skus(24))
     process = start("slow", *run_words(tmp_path, "set"))
-    wait_for(lambda: Place(str(tmp_path / "set")).names("receipts"))
+    wait_for(lambda: StoragePath(str(tmp_path / "set")).names("receipts"))
     os.killpg(process.pid, signal.SIGINT)
     code, output = finish(process)
     assert code == 130 and "synth job resume" in output, output

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assets.errors import SynthError
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from pipeline.cli.main import main
 from pipeline.jobs.lease import read_beat
 from pipeline.jobs.settings import read_settings
@@ -43,7 +43,7 @@ def copy(job: Path, tmp_path: Path) -> Path:
 def look(folder: Path) -> None:
     """What `job status` and `job resume` do before anything is rendered."""
     with suppress(FileNotFoundError):
-        job_status(read_settings(Place(str(folder)), folder.parent / "recipe.yaml"))
+        job_status(read_settings(StoragePath(str(folder)), folder.parent / "recipe.yaml"))
 
 
 def change(file: Path, **values: object) -> None:
@@ -132,13 +132,13 @@ def test_jobs_of_the_first_version_are_read(copy: Path) -> None:
     for name in ("drawing", "streams"):
         older.pop(name, None)
     (copy / "job.json").write_text(json.dumps(older))
-    assert read_settings(Place(str(copy)), copy.parent / "recipe.yaml").render.streams == 1
+    assert read_settings(StoragePath(str(copy)), copy.parent / "recipe.yaml").render.streams == 1
 
 
 @pytest.mark.parametrize("words", [b"[]", b"{}", b'{"host": "x", "process": 0}', b"[" * 9999, b"NaN"])
 def test_words_of_a_driver_that_make_no_sense_are_none(copy: Path, words: bytes) -> None:
     (copy / "driver.json").write_bytes(words)
-    assert read_beat(Place(str(copy))) is None
+    assert read_beat(StoragePath(str(copy))) is None
     result = CliRunner().invoke(main, ["job", "status", str(copy)])
     assert result.exit_code == 0, result.output
 

@@ -11,7 +11,7 @@ import pytest
 
 from assets.errors import SynthError
 from dataset.shards.index import read_categories, read_index
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from pipeline.jobs.receipts import read_receipts
 from pipeline.jobs.run import write_index_now
 from pipeline.jobs.settings import read_settings
@@ -32,7 +32,7 @@ def test_every_sku_is_seen_often_enough_in_the_end(tmp_path: Path, listed: Path)
     assert set(found) == set(skus(24)) and min(found.values()) >= 4
     assert (summary.ended, summary.failed, summary.outcome["short"]) == ("finished", 0, {})
     assert summary.outcome["seen_least"] == min(found.values())
-    place = Place(str(tmp_path / "set"))
+    place = StoragePath(str(tmp_path / "set"))
     index = read_index(place)
     assert {shard.split for shard in index.shards} == {"train", "val"}
     assert sum(shard.annotations for shard in index.shards) == summary.counts.annotations
@@ -75,9 +75,9 @@ def test_poison_scenes_cost_themselves_alone(tmp_path: Path, listed: Path) -> No
     assert (
         summary.counts.pictures
         == summary.made
-        == sum(r.scenes for r in read_receipts(Place(str(tmp_path / "set"))).values()) - 3
+        == sum(r.scenes for r in read_receipts(StoragePath(str(tmp_path / "set"))).values()) - 3
     )
-    status = job_status(read_settings(Place(str(tmp_path / "set")), tmp_path / "recipe.yaml"))
+    status = job_status(read_settings(StoragePath(str(tmp_path / "set")), tmp_path / "recipe.yaml"))
     assert (status.state, status.failed, len(status.failures)) == ("finished", 3, 3)
     mended = run(job_at(tmp_path / "set", listed, rounds=0), retry=True)
     assert mended.failed == 0 and not (tmp_path / "set" / "failures.jsonl").exists()
@@ -101,7 +101,7 @@ def test_a_sku_that_cannot_be_used_costs_the_others_nothing(tmp_path: Path, list
 def test_too_many_failures_end_the_job_and_it_goes_on_once_the_cause_is_mended(tmp_path: Path, listed: Path) -> None:
     with pytest.raises(SynthError, match=r"3 scenes failed(.|\n)*there is no paper(.|\n)*at most 10%"):
         run(job_at(tmp_path / "set", listed, max_failures=0.1), job_stubs.fails_everywhere)
-    assert job_status(read_settings(Place(str(tmp_path / "set")), tmp_path / "r.yaml")).state == "failed"
+    assert job_status(read_settings(StoragePath(str(tmp_path / "set")), tmp_path / "r.yaml")).state == "failed"
     assert run(job_at(tmp_path / "set", listed), retry=True).ended == "finished"
     run(job_at(tmp_path / "fine", listed))
     assert files_of(tmp_path / "set") == files_of(tmp_path / "fine")
@@ -111,7 +111,7 @@ def test_too_many_failures_end_the_job_and_it_goes_on_once_the_cause_is_mended(t
 def test_a_damaged_shard_is_made_anew(tmp_path: Path, listed: Path, damage: str) -> None:
     run(job_at(tmp_path / "set", listed))
     whole = files_of(tmp_path / "set")
-    place, name = Place(str(tmp_path / "set")), "train-g0000-000001"
+    place, name = StoragePath(str(tmp_path / "set")), "train-g0000-000001"
     if damage == "receipt":
         place.write(f"receipts/{name}.json", place.read(f"receipts/{name}.json")[:100])
     elif damage == "tar":
@@ -137,7 +137,7 @@ def test_a_job_is_known_by_its_settings(tmp_path: Path, listed: Path) -> None:
     (tmp_path / "full" / "photo.jpg").touch()
     with pytest.raises(SynthError, match="holds no job"):
         run(job_at(tmp_path / "full", listed))
-    settings = read_settings(Place(str(tmp_path / "set")), tmp_path / "recipe.yaml")
+    settings = read_settings(StoragePath(str(tmp_path / "set")), tmp_path / "recipe.yaml")
     assert run(settings).made == 0
 
 
@@ -146,7 +146,7 @@ def test_a_second_driver_is_refused_and_cancel_ends_the_first(tmp_path: Path, li
     ended = []
     driver = threading.Thread(target=lambda: ended.append(run(settings, job_stubs.slower)))
     driver.start()
-    place = Place(str(tmp_path / "set"))
+    place = StoragePath(str(tmp_path / "set"))
     deadline = time.monotonic() + 30
     while not place.names("receipts"):
         assert time.monotonic() < deadline

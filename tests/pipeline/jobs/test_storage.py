@@ -12,8 +12,8 @@ import pytest
 
 from assets.errors import SynthError
 from dataset.storage import retry as job_storage
-from dataset.storage.place import Place
-from dataset.storage.retry import PatientPlace
+from dataset.storage.path import StoragePath
+from dataset.storage.retry import RetryingPath
 from pipeline.jobs import lease as job_lease
 from pipeline.jobs.lease import CANCELLED, Lease, lease_of, read_beat
 from pipeline.jobs.settings import read_settings
@@ -57,7 +57,7 @@ def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drivers that beat quickly and are given up quickly."""
     monkeypatch.setattr(job_lease, "BEAT_S", 0.2)
-    monkeypatch.setattr(job_lease, "SILENCE_S", 1.0)
+    monkeypatch.setattr(job_lease, "HEARTBEAT_TIMEOUT_S", 1.0)
     monkeypatch.setattr(job_lease, "SETTLE_S", 0.1)
     monkeypatch.setattr(job_storage, "WAITS_S", (0.01,) * 5)
 
@@ -67,17 +67,17 @@ def test_a_bucket_holds_the_same_bytes_as_a_disk(tmp_path: Path, bucket: str) ->
     listed = write_list(tmp_path / "skus.csv", skus(12))
     run(job_at(tmp_path / "set", listed))
     summary = run(job_at(bucket, listed))
-    on_disk, there = files_of(tmp_path / "set"), files_of(Place(bucket))
+    on_disk, there = files_of(tmp_path / "set"), files_of(StoragePath(bucket))
     # Its date lies in dataset.json, whose hash lies in the checksums.
     assert {name for name in on_disk if on_disk[name] != there.get(name)} <= {"dataset.json", "checksums.sha256"}
     assert set(there) == set(on_disk) and summary.ended == "finished"
-    kept = read_settings(Place(bucket), tmp_path / "recipe.yaml")
+    kept = read_settings(StoragePath(bucket), tmp_path / "recipe.yaml")
     assert job_status(kept).state == "finished"
     assert run(kept).made == 0
     changed = write_list(tmp_path / "skus.csv", skus(12), **{"sku-001": "Coffee"})
     assert run(job_at(bucket, changed)).retired > 0
-    shards = [name for name in Place(bucket).names("shards") if "-r1" in name]
-    assert shards and not {name.replace("-r1", "") for name in shards} & set(Place(bucket).names("shards"))
+    shards = [name for name in StoragePath(bucket).names("shards") if "-r1" in name]
+    assert shards and not {name.replace("-r1", "") for name in shards} & set(StoragePath(bucket).names("shards"))
 
 
 @pytest.mark.usefixtures("quick")
@@ -87,12 +87,12 @@ def test_a_job_in_a_bucket_is_cancelled_and_goes_on(tmp_path: Path, bucket: str)
     driver = threading.Thread(target=lambda: ended.append(run(settings, job_stubs.slower)))
     driver.start()
     deadline = time.monotonic() + 30
-    while not Place(bucket).names("receipts"):
+    while not StoragePath(bucket).names("receipts"):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     with pytest.raises(SynthError, match="another driver is at work"):
         run(settings)
-    cancel_job(Place(bucket))
+    cancel_job(StoragePath(bucket))
     driver.join(20)
     assert ended[0].ended == "cancelled"
     assert run(settings).ended == "finished"
@@ -100,9 +100,9 @@ def test_a_job_in_a_bucket_is_cancelled_and_goes_on(tmp_path: Path, bucket: str)
 
 @pytest.mark.usefixtures("quick")
 def test_a_driver_on_another_machine_is_listened_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    place = Place(f"memory://lease-{time.monotonic_ns()}")
+    place = StoragePath(f"memory://lease-{time.monotonic_ns()}")
     with lease_of(place) as lease:
-        monkeypatch.setattr(job_lease.Beat, "here", property(lambda beat: False))
+        monkeypatch.setattr(job_lease.Heartbeat, "here", property(lambda beat: False))
         with pytest.raises(SynthError, match=r"another driver is at work on this job(.|\n)*process"), lease_of(place):
             pass
         lease._ended.set()  # as if its machine had gone
@@ -113,7 +113,7 @@ def test_a_driver_on_another_machine_is_listened_to(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.usefixtures("quick")
 def test_a_driver_whose_job_was_taken_over_gives_way() -> None:
-    place = Place(f"memory://lost-{time.monotonic_ns()}")
+    place = StoragePath(f"memory://lost-{time.monotonic_ns()}")
     with lease_of(place) as lease:
         other = Lease(place, None)
         other._say("running")
@@ -128,28 +128,28 @@ def test_a_driver_whose_job_was_taken_over_gives_way() -> None:
 @pytest.mark.usefixtures("quick")
 def test_storage_that_fails_for_a_while_costs_time_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed = write_list(tmp_path / "skus.csv", skus(12))
-    plain, calls = Place.write, Counter[str]()
+    plain, calls = StoragePath.write, Counter[str]()
 
-    def unsteady(place: Place, name: str, data: bytes) -> None:
+    def unsteady(place: StoragePath, name: str, data: bytes) -> None:
         calls[name] += 1  # of each file by itself: shards are stored side by side
         if calls[name] % 3:
             raise SynthError("the storage did not do as asked", where=name, found="503 Slow Down")
         plain(place, name, data)
 
     run(job_at(tmp_path / "steady", listed))
-    monkeypatch.setattr(Place, "write", unsteady)
+    monkeypatch.setattr(StoragePath, "write", unsteady)
     run(job_at(tmp_path / "set", listed))
     assert files_of(tmp_path / "set") == files_of(tmp_path / "steady")
 
 
 @pytest.mark.usefixtures("quick")
 def test_storage_that_stays_away_ends_the_job_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(place: Place, name: str, data: bytes) -> None:
+    def away(place: StoragePath, name: str, data: bytes) -> None:
         calls.append(name)
         raise SynthError("the storage did not do as asked", where=name, found="no route to host")
 
     calls: list[str] = []
-    monkeypatch.setattr(Place, "write", away)
+    monkeypatch.setattr(StoragePath, "write", away)
     with pytest.raises(SynthError, match="no route to host"):
-        PatientPlace("memory://away").write("a", b"")
+        RetryingPath("memory://away").write("a", b"")
     assert len(calls) == 6

@@ -13,7 +13,7 @@ from assets.catalog.category_ids import CategoryIds, ids_csv, ids_path
 from assets.catalog.load import load_catalog
 from assets.errors import SynthError
 from dataset.shards.index import coco_name, read_categories, read_index, tar_name
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from pipeline.jobs.estimate.run import estimate_job
 from pipeline.jobs.pilot import Pilot
 from pipeline.jobs.planning.digests import sku_digests
@@ -32,13 +32,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(tmp_path: Path, finished: Path) -> Place:
+def place(tmp_path: Path, finished: Path) -> StoragePath:
     """A copy of it."""
     shutil.copytree(finished, tmp_path / "set")
-    return Place(str(tmp_path / "set"))
+    return StoragePath(str(tmp_path / "set"))
 
 
-def samples_of(place: Place) -> dict[str, tuple]:
+def samples_of(place: StoragePath) -> dict[str, tuple]:
     """By stem, what the data set holds of each picture."""
     found = {}
     for shard in read_index(place).shards:
@@ -54,7 +54,7 @@ def shown_in(sample: tuple) -> set[str]:
     return {record["sku"] for record in sample[2]}
 
 
-def test_new_skus_are_added_and_nothing_else_is_touched(tmp_path: Path, place: Place) -> None:
+def test_new_skus_are_added_and_nothing_else_is_touched(tmp_path: Path, place: StoragePath) -> None:
     before, pictures = files_of(place), samples_of(place)
     settings = job_at(tmp_path / "set", write_list(tmp_path / "skus.csv", ["aaa-first", *OLD, "sku-999"]))
     summary = run(settings)
@@ -70,7 +70,7 @@ def test_new_skus_are_added_and_nothing_else_is_touched(tmp_path: Path, place: P
 
 
 def test_changed_skus_retire_the_scenes_that_show_them(
-    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: StoragePath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = Pilot(scenes=1, products=8, share=0.8, annotations=8.0, sides={}, sizes={}, areas={})
     monkeypatch.setattr("pipeline.jobs.estimate.run.run_pilot", lambda *given: drawn)
@@ -90,7 +90,7 @@ def test_changed_skus_retire_the_scenes_that_show_them(
     assert run(settings).made == 0 and files_of(place) == kept
 
 
-def test_delisted_skus_stay_in_the_pictures_and_are_ignored(tmp_path: Path, place: Place) -> None:
+def test_delisted_skus_stay_in_the_pictures_and_are_ignored(tmp_path: Path, place: StoragePath) -> None:
     before = samples_of(place)
     gone = {"sku-003", "sku-011"}
     settings = job_at(tmp_path / "set", write_list(tmp_path / "skus.csv", [sku for sku in OLD if sku not in gone]))
@@ -116,7 +116,7 @@ def test_an_unfinished_job_takes_another_list_in(tmp_path: Path) -> None:
     newer = [sku for sku in OLD if sku != "sku-003"] + ["sku-500"]
     summary = run(job_at(tmp_path / "set", write_list(tmp_path / "skus.csv", newer, **{"sku-004": "Coffee"})))
     assert summary.ended == "finished" and not summary.outcome["short"]
-    found = seen_well(Place(str(tmp_path / "set")))
+    found = seen_well(StoragePath(str(tmp_path / "set")))
     assert set(found) >= set(newer) and min(found[sku] for sku in newer) >= 4
     assert "sku-003" not in found
 
@@ -125,7 +125,7 @@ def test_ids_follow_the_registry_beside_the_list(tmp_path: Path) -> None:
     listed = write_list(tmp_path / "skus.csv", ["a", "b"])
     ids_path(listed).write_bytes(ids_csv(CategoryIds(("z", "b", "a"))))
     run(job_at(tmp_path / "set", listed))
-    place = Place(str(tmp_path / "set"))
+    place = StoragePath(str(tmp_path / "set"))
     assert {kind["sku"]: kind["id"] for kind in read_categories(place)} == {"z": 1, "b": 2, "a": 3}
     ids_path(listed).write_bytes(ids_csv(CategoryIds(("a", "b"))))
     with pytest.raises(SynthError, match="not the one of the job"):
@@ -175,7 +175,7 @@ def test_files_that_change_during_a_run_are_told_and_their_scenes_made_anew(tmp_
 
 
 def test_skus_of_one_name_have_categories_of_their_own_that_stay(tmp_path: Path) -> None:
-    place = Place(str(tmp_path / "set"))
+    place = StoragePath(str(tmp_path / "set"))
     cola = dict.fromkeys(("aa", "bb", "cc"), "Cola")
     run(job_at(tmp_path / "set", write_list(tmp_path / "skus.csv", ["bb", "cc"], **cola)))
     names = {record["sku"]: record["name"] for record in read_categories(place)}

@@ -20,7 +20,7 @@ from pipeline.preview.coco import coco_pictures
 from pipeline.preview.draw import preview_set
 from pipeline.preview.folder import rendered_pictures
 from pipeline.preview.sheet import GAP, fill_rows
-from pipeline.preview.tile import draw_tile, tile_size
+from pipeline.preview.tile import plot_tile, tile_size
 from pipeline.preview.types import PreviewPicture, PreviewSettings
 from pipeline.run.settings import RunSettings
 
@@ -104,7 +104,7 @@ def test_outlines_leave_the_print_alone(photos: Path) -> None:
     """The middle of a product is as photographed, its border is not; with masks the middle is tinted."""
     colored = {}
     for style in ("outline", "mask", "box"):
-        tile = np.asarray(draw_tile(picture(photos, annotation(1, 1, 5)), (256, 192), style)).astype(int)  # type: ignore[arg-type]
+        tile = np.asarray(plot_tile(picture(photos, annotation(1, 1, 5)), (256, 192), style)).astype(int)  # type: ignore[arg-type]
         colored[style] = (tile != 90).any(axis=2)
     assert not colored["outline"][60:100, 100:140].any() and colored["mask"][60:100, 100:140].all()
     assert not colored["box"][60:100, 100:140].any()
@@ -113,20 +113,20 @@ def test_outlines_leave_the_print_alone(photos: Path) -> None:
     # A triangle has an outline of its own: its box is drawn in the style of boxes alone.
     corner = annotation(1, 1, 5, segmentation=[[20, 10, 40, 30, 20, 30]])
     for style, drawn in (("outline", False), ("mask", True), ("box", True)):
-        tile = np.asarray(draw_tile(picture(photos, corner), (256, 192), style)).astype(int)  # type: ignore[arg-type]
+        tile = np.asarray(plot_tile(picture(photos, corner), (256, 192), style)).astype(int)  # type: ignore[arg-type]
         assert (tile[50:60, 155:163] != 90).any() == drawn
 
 
 def test_boxes_that_never_end_are_cut(photos: Path) -> None:
     """A dashed line of 10^13 pixels would be drawn for hours."""
     endless = annotation(1, 1, 5, bbox=[-1e13, 10, 2e13, 1e300], ignore=1)
-    tile = np.asarray(draw_tile(picture(photos, endless), (256, 192), "outline"))
+    tile = np.asarray(plot_tile(picture(photos, endless), (256, 192), "outline"))
     assert (tile[40] != 90).any()
 
 
 def test_what_has_no_outline_has_a_box(photos: Path) -> None:
     for outline in (None, [[1, 2]], {"size": [1, 1], "counts": "1"}):
-        tile = np.asarray(draw_tile(picture(photos, annotation(1, 1, 5, segmentation=outline)), (256, 192), "outline"))
+        tile = np.asarray(plot_tile(picture(photos, annotation(1, 1, 5, segmentation=outline)), (256, 192), "outline"))
         assert (tile[60:100, 78:84].astype(int) != 90).any(axis=(1, 2)).all()
 
 
@@ -141,7 +141,7 @@ def test_labels_of_strangers_end_in_order(photos: Path, fields: dict[str, Any]) 
         wanted = PreviewSettings(images=photos.parent / "elsewhere", below_visibility=below)
         with suppress(SynthError):
             for one in coco_pictures(photos / "junk.json", wanted).pictures:
-                draw_tile(one, (64, 48), "outline")
+                plot_tile(one, (64, 48), "outline")
 
 
 def test_photographs_turned_by_exif_are_drawn_as_their_labels_count(photos: Path) -> None:

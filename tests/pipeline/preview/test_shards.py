@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from assets.errors import SynthError
-from dataset.shards.index import Sample, write_categories, write_index, write_shard
-from dataset.storage.place import Place
+from dataset.shards.index import ShardSample, write_categories, write_index, write_shard
+from dataset.storage.path import StoragePath
 from pipeline.cli.main import main
 from pipeline.preview.draw import preview_set
 from pipeline.preview.shards import shard_pictures
@@ -30,24 +30,26 @@ def jpeg(width: int = WIDTH, height: int = HEIGHT) -> bytes:
     return buffer.getvalue()
 
 
-def sample(number: int, **record: object) -> Sample:
+def sample(number: int, **record: object) -> ShardSample:
     """A picture with one box, of which the mask is the upper half; nothing else is known of it."""
     mask = np.zeros((HEIGHT, WIDTH), bool)
     mask[5:10, 10:30] = True
     annotation = {"id": number, "image_id": number, "category_id": 3, "bbox": [10, 5, 20, 10], "area": 100.0}
     image = {"id": number, "file_name": f"{number}.jpg", "width": WIDTH, "height": HEIGHT}
-    return Sample(str(number), {"jpg": jpeg()}, image, [{**annotation, "segmentation": rle_of_mask(mask), **record}])
+    return ShardSample(
+        str(number), {"jpg": jpeg()}, image, [{**annotation, "segmentation": rle_of_mask(mask), **record}]
+    )
 
 
-def place_of(folder: Path, *shards: list[Sample]) -> Place:
-    place = Place(str(folder))
+def place_of(folder: Path, *shards: list[ShardSample]) -> StoragePath:
+    place = StoragePath(str(folder))
     entries = [write_shard(place, f"train-{i}", "train", samples, CATEGORIES, {}) for i, samples in enumerate(shards)]
     write_index(place, entries)
     write_categories(place, CATEGORIES)
     return place
 
 
-def preview(place: Place, out: Path, **options: Any) -> Path:
+def preview(place: StoragePath, out: Path, **options: Any) -> Path:
     return preview_set(place.url, out, PreviewSettings(**options))
 
 

@@ -14,10 +14,10 @@ from rich.console import Console
 
 import pipeline.products.build as build
 from pipeline.cli.main import main
-from pipeline.products.build import BuildSettings, BuildSummary, build_assets, print_build
+from pipeline.products.build import BuildSummary, ProductBuildSettings, build_assets, print_build
 from pipeline.products.notes import note_lines
 from pipeline.run.progress import Reporter
-from pipeline.workers.process import Job
+from pipeline.workers.process import SceneFunctions
 
 COUNT = 6
 
@@ -82,7 +82,7 @@ def test_every_bad_product_is_told_and_ends_nothing(listed: Path, tmp_path: Path
         assert f"{number}.png" in line and "the packshot" in line and f"row {number + 2}" in line
 
 
-def _dies_once(settings: BuildSettings, place: int) -> tuple[int, int]:
+def _dies_once(settings: ProductBuildSettings, place: int) -> tuple[int, int]:
     flag = settings.sku_list.parent / "died"
     if place == 2 and not flag.exists():
         flag.touch()
@@ -91,7 +91,7 @@ def _dies_once(settings: BuildSettings, place: int) -> tuple[int, int]:
 
 
 def test_a_worker_that_dies_ends_nothing(listed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "BUILDING", Job(scene=_dies_once, start=build._open_library))
+    monkeypatch.setattr(build, "BUILDING", SceneFunctions(scene=_dies_once, start=build._open_library))
     summary, _ = run(listed, tmp_path / "cache", workers=2)
     assert (summary.built, summary.failures) == (COUNT + 1, [])
     assert (tmp_path / "died").exists()

@@ -10,7 +10,7 @@ from PIL import Image
 from assets.catalog.load import load_catalog
 from assets.demo import demo_list
 from assets.machine import usable_cores
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from pipeline.cli.types import Workers
 from pipeline.jobs.settings import JobSettings, claim_place, identity_of, read_settings
 from pipeline.run.dataset_info import backdrop_folders, describe_run
@@ -48,7 +48,7 @@ def test_folders_of_backdrops_come_back_from_what_sets_and_jobs_store(tmp_path: 
     info = describe_run(settings, load_catalog(demo_list()), open_backdrops(given), recipe, render)
     assert backdrop_folders(info, settings.out) == given
     assert [name for name in info.sources if name != "sku_list"] == ["photos", "photos-2", "photos-3"][: len(names)]
-    place = Place(str(tmp_path / "job"))
+    place = StoragePath(str(tmp_path / "job"))
     job = JobSettings(settings, place)
     claim_place(job, identity_of(job))
     assert read_settings(place, tmp_path / "recipe.yaml").render.backdrops == given

@@ -11,7 +11,7 @@ import trimesh
 from click.testing import CliRunner, Result
 
 from assets.catalog.sku_lists import SkuLists
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from pipeline.cli.main import main
 from pipeline.jobs.settings import claim_place, identity_of, read_settings
 from support.job_stubs import job_at
@@ -71,4 +71,4 @@ def test_a_job_remembers_its_lists(lists: list[str], tmp_path: Path) -> None:
     both = SkuLists((Path(lists[1]), Path(lists[3])), (Path(lists[5]),))
     job = replace(job, render=replace(job.render, sku_list=both, cache=tmp_path))
     claim_place(job, identity_of(job))
-    assert read_settings(Place(str(tmp_path / "set")), tmp_path / "recipe.yaml").render.sku_list == both.resolve()
+    assert read_settings(StoragePath(str(tmp_path / "set")), tmp_path / "recipe.yaml").render.sku_list == both.resolve()

@@ -13,7 +13,7 @@ from rich.console import Console
 from assets.errors import SynthError
 from dataset.shards.index import (
     Record,
-    Sample,
+    ShardSample,
     annotation_id,
     read_categories,
     read_index,
@@ -22,7 +22,7 @@ from dataset.shards.index import (
     write_shard,
 )
 from dataset.shards.tar import read_samples
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from pipeline.cli.main import main
 from pipeline.shards import merge as data_merge
 from pipeline.shards.merge import merge_data, unite_categories
@@ -43,8 +43,8 @@ def picture() -> bytes:
 
 
 def small_set(
-    place: Place, shards: dict[str, list[int]], skus: dict[int, str], *, prefix: str = "p", split: str = "train"
-) -> Place:
+    place: StoragePath, shards: dict[str, list[int]], skus: dict[int, str], *, prefix: str = "p", split: str = "train"
+) -> StoragePath:
     """Shards of images of given ids, each with one box of every SKU, whose ids follow from the image's."""
     kinds = [{"id": number, "name": sku.upper(), "sku": sku} for number, sku in skus.items()]
     entries = []
@@ -56,7 +56,7 @@ def small_set(
                 {"id": annotation_id(number, n), "image_id": number, "category_id": kind, "sku": sku, **box()}
                 for n, (kind, sku) in enumerate(skus.items(), start=1)
             ]
-            samples.append(Sample(f"{prefix}{number}", {"png": picture()}, image, boxes))
+            samples.append(ShardSample(f"{prefix}{number}", {"png": picture()}, image, boxes))
         entries.append(write_shard(place, name, split, samples, kinds, {"description": prefix}))
     write_categories(place, kinds)
     write_index(place, entries)
@@ -67,17 +67,19 @@ def box() -> Record:
     return {"bbox": [0, 0, 2, 2], "area": 4, "iscrowd": 0}
 
 
-def records_of(place: Place) -> tuple[list[Record], list[Record]]:
+def records_of(place: StoragePath) -> tuple[list[Record], list[Record]]:
     samples = [sample for entry in read_index(place).shards for sample in read_samples(place, entry.name)]
     return [dict(s.image) for s in samples], [record for s in samples for record in s.annotations]
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> tuple[Place, Place, Place]:
-    return tuple(Place(str(tmp_path / name)) for name in ("a", "b", "out"))  # type: ignore[return-value]
+def places(tmp_path: Path) -> tuple[StoragePath, StoragePath, StoragePath]:
+    return tuple(StoragePath(str(tmp_path / name)) for name in ("a", "b", "out"))  # type: ignore[return-value]
 
 
-def test_sets_that_do_not_meet_keep_their_bytes(places: tuple[Place, Place, Place], tmp_path: Path) -> None:
+def test_sets_that_do_not_meet_keep_their_bytes(
+    places: tuple[StoragePath, StoragePath, StoragePath], tmp_path: Path
+) -> None:
     a, b, out = places
     small_set(a, {"a-0": [1, 2], "a-1": [3]}, {1: "tea", 2: "soap"})
     small_set(b, {"b-0": [10]}, {2: "soap", 7: "rice"}, prefix="q")
@@ -91,7 +93,7 @@ def test_sets_that_do_not_meet_keep_their_bytes(places: tuple[Place, Place, Plac
     assert not verify_shards(out, QUIET).violations
 
 
-def test_what_meets_is_given_anew(places: tuple[Place, Place, Place]) -> None:
+def test_what_meets_is_given_anew(places: tuple[StoragePath, StoragePath, StoragePath]) -> None:
     a, b, out = places
     small_set(a, {"s-0": [1, 2]}, {1: "tea", 2: "soap"})
     small_set(b, {"s-0": [2, 3]}, {1: "soap", 2: "rice", 3: "tea"})
@@ -108,12 +110,12 @@ def test_what_meets_is_given_anew(places: tuple[Place, Place, Place]) -> None:
     assert (report.violations, report.images, report.annotations) == ((), 4, 10)
 
 
-def test_a_merged_set_can_be_merged_again(places: tuple[Place, Place, Place], tmp_path: Path) -> None:
+def test_a_merged_set_can_be_merged_again(places: tuple[StoragePath, StoragePath, StoragePath], tmp_path: Path) -> None:
     a, b, out = places
     small_set(a, {"s": [1]}, {1: "tea"})
     small_set(b, {"s": [1]}, {1: "tea"})
     merge_data([a, b], out, QUIET)
-    again = Place(str(tmp_path / "again"))
+    again = StoragePath(str(tmp_path / "again"))
     merge_data([out, b], again, QUIET)
     assert [entry.name for entry in read_index(again).shards] == ["s", "set2-s", "set3-s"]
     report = verify_shards(again, QUIET)
@@ -121,12 +123,12 @@ def test_a_merged_set_can_be_merged_again(places: tuple[Place, Place, Place], tm
 
 
 def test_an_interrupted_merge_goes_on_to_the_same_bytes(
-    places: tuple[Place, Place, Place], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    places: tuple[StoragePath, StoragePath, StoragePath], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a, b, out = places
     small_set(a, {"s-0": [1, 2], "s-1": [5]}, {1: "tea"})
     small_set(b, {"s-0": [1]}, {4: "tea"})
-    merge_data([a, b], Place(str(tmp_path / "whole")), QUIET)
+    merge_data([a, b], StoragePath(str(tmp_path / "whole")), QUIET)
     plain, calls = data_merge.write_receipt, []
 
     def dying(*args: Any) -> None:
@@ -143,7 +145,7 @@ def test_an_interrupted_merge_goes_on_to_the_same_bytes(
     assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
 
 
-def test_damage_is_told_not_spread(places: tuple[Place, Place, Place], tmp_path: Path) -> None:
+def test_damage_is_told_not_spread(places: tuple[StoragePath, StoragePath, StoragePath], tmp_path: Path) -> None:
     a, b, out = places
     small_set(a, {"s-0": [1]}, {1: "tea"})
     small_set(b, {"t-0": [9]}, {1: "tea"}, prefix="q")
@@ -193,9 +195,9 @@ def test_names_of_other_skus_get_the_sku_appended() -> None:
 
 
 def test_a_second_merge_into_the_place_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    a = small_set(Place(str(tmp_path / "a")), {"train-0": [1]}, {1: "x"})
-    b = small_set(Place(str(tmp_path / "b")), {"train-0": [2]}, {1: "y"})
-    out, plain, refused = Place(str(tmp_path / "out")), data_merge._write_one, []
+    a = small_set(StoragePath(str(tmp_path / "a")), {"train-0": [1]}, {1: "x"})
+    b = small_set(StoragePath(str(tmp_path / "b")), {"train-0": [2]}, {1: "y"})
+    out, plain, refused = StoragePath(str(tmp_path / "out")), data_merge._write_one, []
 
     def write_one(*arguments: Any) -> Any:
         with pytest.raises(SynthError, match="another run is writing into this folder") as told:

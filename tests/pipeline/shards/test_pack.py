@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from assets.errors import SynthError
 from dataset.shards.index import read_categories, read_index
 from dataset.shards.tar import read_samples
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from pipeline.cli.main import main
 from pipeline.run.settings import RunSettings
 from pipeline.shards import pack as data_pack
@@ -27,7 +27,7 @@ from support.foreign_sets import NAMES, QUIET, content_of, files_of, foreign_set
 
 
 def test_a_rendered_set_comes_back_byte_for_byte(rendered: RunSettings, tmp_path: Path) -> None:
-    place = Place(str(tmp_path / "shards"))
+    place = StoragePath(str(tmp_path / "shards"))
     summary = pack_data(rendered.out, place, QUIET, shard_images=3)
     assert (summary.shards, summary.images) == (4, 8)
     assert place.names("shards") == [f"{split}-00000{n}.tar" for split in ("train", "val") for n in (0, 1)]
@@ -37,7 +37,7 @@ def test_a_rendered_set_comes_back_byte_for_byte(rendered: RunSettings, tmp_path
 
 def test_a_foreign_set_comes_back(tmp_path: Path) -> None:
     file = foreign_set(tmp_path / "theirs", NAMES)
-    place = Place(f"memory://{tmp_path.name}/shards")
+    place = StoragePath(f"memory://{tmp_path.name}/shards")
     pack_data(file, place, QUIET, shard_images=4, spool=tmp_path / "spool")
     unpack_data(place, tmp_path / "back", QUIET)
     before, after = content_of(file), content_of(tmp_path / "back" / "annotations" / "instances_train.json")
@@ -53,7 +53,7 @@ def test_a_foreign_set_comes_back(tmp_path: Path) -> None:
 def test_the_usual_library_reads_the_shards(tmp_path: Path) -> None:
     import webdataset
 
-    place = Place(str(tmp_path / "shards"))
+    place = StoragePath(str(tmp_path / "shards"))
     pack_data(foreign_set(tmp_path / "theirs", NAMES), place, QUIET, shard_images=3)
     tars = [str(tmp_path / "shards" / "shards" / name) for name in place.names("shards")]
     read = list(webdataset.WebDataset(tars, shardshuffle=False))
@@ -73,7 +73,7 @@ def test_going_on_after_an_interruption_gives_the_same_bytes(
     after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = foreign_set(tmp_path / "theirs", NAMES)
-    whole, stopped = Place(str(tmp_path / "whole")), Place(str(tmp_path / "stopped"))
+    whole, stopped = StoragePath(str(tmp_path / "whole")), StoragePath(str(tmp_path / "stopped"))
     pack_data(file, whole, QUIET, shard_images=2)
     plain, calls = data_pack.write_shard, []
 
@@ -95,7 +95,7 @@ def test_going_on_after_an_interruption_gives_the_same_bytes(
 
 
 def test_another_set_in_the_place_is_refused(tmp_path: Path) -> None:
-    place = Place(str(tmp_path / "shards"))
+    place = StoragePath(str(tmp_path / "shards"))
     file = foreign_set(tmp_path / "theirs", NAMES)
     pack_data(file, place, QUIET)
     with pytest.raises(SynthError, match="made of something else"):
@@ -103,14 +103,14 @@ def test_another_set_in_the_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "x.txt").write_text("mine")
     with pytest.raises(SynthError, match="not empty"):
-        pack_data(file, Place(str(tmp_path / "other")), QUIET)
+        pack_data(file, StoragePath(str(tmp_path / "other")), QUIET)
 
 
 def test_a_set_that_is_in_shards_already_is_told_from_none(tmp_path: Path) -> None:
     file = foreign_set(tmp_path / "theirs", NAMES)
-    pack_data(file, Place(str(tmp_path / "shards")), QUIET)
+    pack_data(file, StoragePath(str(tmp_path / "shards")), QUIET)
     with pytest.raises(SynthError, match="in shards already"):
-        pack_data(tmp_path / "shards", Place(str(tmp_path / "again")), QUIET)
+        pack_data(tmp_path / "shards", StoragePath(str(tmp_path / "again")), QUIET)
 
 
 def test_everything_wrong_is_told_before_anything_is_written(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_everything_wrong_is_told_before_anything_is_written(tmp_path: Path) -> 
     del content["images"][3]["width"]
     content["annotations"][0]["image_id"] = "x"
     file.write_text(json.dumps(content))
-    place = Place(str(tmp_path / "shards"))
+    place = StoragePath(str(tmp_path / "shards"))
     with pytest.raises(SynthError) as caught:
         pack_data(file, place, QUIET)
     told = str(caught.value)
@@ -132,7 +132,7 @@ def test_everything_wrong_is_told_before_anything_is_written(tmp_path: Path) -> 
 
 
 def test_names_that_lead_out_are_not_written(tmp_path: Path) -> None:
-    place = Place(str(tmp_path / "shards"))
+    place = StoragePath(str(tmp_path / "shards"))
     pack_data(foreign_set(tmp_path / "theirs", NAMES), place, QUIET)
     tar = tmp_path / "shards" / "shards" / "train-000000.tar"
     tar.write_bytes(tar.read_bytes().replace(b'"file_name": "a.png"', b'"file_name": "../.g"'))
@@ -144,7 +144,7 @@ def test_names_that_lead_out_are_not_written(tmp_path: Path) -> None:
     "text", ["[", "[]", '{"splits": []}', '{"splits": {"train": {"info": 3, "licenses": []}}}', ""]
 )
 def test_a_damaged_note_of_what_it_was_made_from_loses_only_the_note(text: str, tmp_path: Path) -> None:
-    place = Place(str(tmp_path / "shards"))
+    place = StoragePath(str(tmp_path / "shards"))
     file = foreign_set(tmp_path / "theirs", NAMES)
     pack_data(file, place, QUIET)
     place.write("dataset.json", text.encode())
@@ -154,7 +154,7 @@ def test_a_damaged_note_of_what_it_was_made_from_loses_only_the_note(text: str, 
 
 
 def test_a_split_of_its_own(rendered: RunSettings, tmp_path: Path) -> None:
-    place = Place(str(tmp_path / "shards"))
+    place = StoragePath(str(tmp_path / "shards"))
     pack_data(rendered.out, place, QUIET)
     runner = CliRunner()
     done = runner.invoke(main, ["data", "unpack", str(place), str(tmp_path / "back"), "--split", "val"])

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from dataset.shards.index import read_index
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from pipeline.cli.main import main
 from pipeline.shards.pack import pack_data
 from pipeline.verify.shards import verify_shards
@@ -39,9 +39,9 @@ def test_a_set_goes_there_and_back(storage: str, tmp_path: Path) -> None:
     url = f"{storage}/some/set"
     assert "packed: 3 shards, 7 images" in done("pack", str(file), url, "--shard-images", "3")
     assert "3 were there" in done("pack", str(file), url, "--shard-images", "3")
-    here = Place(str(tmp_path / "here"))
+    here = StoragePath(str(tmp_path / "here"))
     pack_data(file, here, QUIET, shard_images=3)
-    there = Place(url)
+    there = StoragePath(url)
     for name, content in files_of(tmp_path / "here").items():
         assert there.read(name) == content
     assert not there.names("receipts")
@@ -55,7 +55,7 @@ def test_two_sets_become_one_there(storage: str, tmp_path: Path) -> None:
         done("pack", str(foreign_set(tmp_path / name, NAMES)), f"{storage}/{name}", "--shard-images", "4")
     told = done("merge", f"{storage}/a", f"{storage}/b", f"{storage}/both")
     assert "merged: 4 shards, 14 images" in told and "names of others" in told
-    both = Place(f"{storage}/both")
+    both = StoragePath(f"{storage}/both")
     assert [entry.name for entry in read_index(both).shards][2:] == ["train-000000", "train-000001"]
     report = verify_shards(both, QUIET, workers=2)
     assert not report.violations and report.images == 14

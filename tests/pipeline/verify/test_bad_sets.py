@@ -23,7 +23,7 @@ import pipeline.verify.folder as verify_module
 from assets.errors import SynthError
 from assets.limits import DATASET_INSTANCES
 from pipeline.run.settings import RunSettings
-from pipeline.verify.folder import MOST_VIOLATIONS, VerifyReport, verify_dataset
+from pipeline.verify.folder import MAX_VIOLATIONS, VerifyReport, verify_dataset
 from pipeline.verify.masks import MaskMap, decode_mask
 from pipeline.verify.records import check_image
 from support.fuzzing.files import Files, deadline, run_command, sandbox
@@ -227,7 +227,7 @@ def test_masks_take_the_memory_of_one_picture() -> None:
 def test_annotations_of_nothing_give_a_bounded_report(copy: Path, cache: Path) -> None:
     change(copy / TRAIN, lambda data: data.update(annotations=[{"image_id": "x" * 5000, "id": "y" * 5000}] * 3000))
     report = verify(copy, cache)
-    assert len(report.violations) == MOST_VIOLATIONS and len(told(report)) < 1_500_000
+    assert len(report.violations) == MAX_VIOLATIONS and len(told(report)) < 1_500_000
 
 
 @pytest.mark.usefixtures("no_pictures")

@@ -18,7 +18,7 @@ from rich.console import Console
 from assets.errors import SynthError
 from dataset import checksums
 from dataset.checksums import CHECKSUMS, ChecksumSpool, read_checksums, sha256, spool_checksums, write_checksums
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from pipeline.run.render import run_render
 from pipeline.run.settings import RunSettings
 from pipeline.shards.pack import pack_data
@@ -136,7 +136,7 @@ def test_the_usual_tool_agrees(tmp_path: Path) -> None:
 
 
 def test_shards_have_a_list_too(rendered: RunSettings, tmp_path: Path) -> None:
-    place = Place(str(tmp_path / "shards"))
+    place = StoragePath(str(tmp_path / "shards"))
     pack_data(rendered.out, place, QUIET, shard_images=4)
     written = (tmp_path / "shards" / CHECKSUMS).read_bytes()
     names = [path for path, _ in read_checksums(io.BytesIO(written))]
@@ -151,7 +151,7 @@ def test_shards_have_a_list_too(rendered: RunSettings, tmp_path: Path) -> None:
 
 
 def test_splits_that_are_unpacked_one_by_one_have_one_list(rendered: RunSettings, tmp_path: Path, cache: Path) -> None:
-    place = Place(str(tmp_path / "shards"))
+    place = StoragePath(str(tmp_path / "shards"))
     pack_data(rendered.out, place, QUIET)
     for split in ("val", "train"):
         unpack_data(place, tmp_path / "back", QUIET, split=split)
@@ -159,7 +159,7 @@ def test_splits_that_are_unpacked_one_by_one_have_one_list(rendered: RunSettings
 
 
 def test_a_check_that_is_stopped_is_never_clean(rendered: RunSettings, cache: Path, tmp_path: Path) -> None:
-    place = Place(str(tmp_path / "shards"))
+    place = StoragePath(str(tmp_path / "shards"))
     pack_data(rendered.out, place, QUIET, shard_images=2)
     asked: list[int] = []
 

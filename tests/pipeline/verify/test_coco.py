@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 from rich.console import Console
 
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from pipeline.cli.main import main
 from pipeline.run.settings import RunSettings
 from pipeline.shards.pack import pack_data
@@ -118,7 +118,7 @@ def test_pictures_elsewhere_are_found_where_they_are_said_to_be(theirs: Path, tm
 
 
 def test_an_unpacked_set_is_held_to_its_checksums(theirs: Path, tmp_path: Path) -> None:
-    place = Place(str(tmp_path / "shards"))
+    place = StoragePath(str(tmp_path / "shards"))
     pack_data(theirs, place, QUIET)
     unpack_data(place, tmp_path / "back", QUIET)
     assert told(tmp_path / "back") == ""

@@ -15,7 +15,7 @@ from rich.console import Console
 from dataset.checksums import write_signed_index
 from dataset.shards.index import coco_of, read_categories, read_index, tar_of
 from dataset.shards.tar import read_samples
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from pipeline.run.settings import RunSettings
 from pipeline.shards.pack import pack_data
 from pipeline.verify.shards import verify_shards
@@ -25,17 +25,17 @@ QUIET = Console(quiet=True)
 
 
 @pytest.fixture
-def place(rendered: RunSettings, tmp_path: Path) -> Place:
-    place = Place(str(tmp_path / "shards"))
+def place(rendered: RunSettings, tmp_path: Path) -> StoragePath:
+    place = StoragePath(str(tmp_path / "shards"))
     pack_data(rendered.out, place, QUIET, shard_images=2)
     return place
 
 
-def told(place: Place, **options: Any) -> str:
+def told(place: StoragePath, **options: Any) -> str:
     return "\n".join(map(str, verify_shards(place, QUIET, **options).violations))
 
 
-def change(place: Place, name: str, edit: Callable[[list[Any]], None], *, sign: bool = True) -> None:
+def change(place: StoragePath, name: str, edit: Callable[[list[Any]], None], *, sign: bool = True) -> None:
     """Edits the samples of a shard, and writes checksums that fit."""
     samples = list(read_samples(place, name))
     edit(samples)
@@ -54,7 +54,7 @@ def _signed(entry: Any, tar: bytes, coco: bytes) -> Any:
     return entry.model_copy(update={"tar_bytes": len(tar), "coco_bytes": len(coco), **sums})
 
 
-def test_a_sound_set_is_clean_by_any_number_of_processes(place: Place, rendered: RunSettings) -> None:
+def test_a_sound_set_is_clean_by_any_number_of_processes(place: StoragePath, rendered: RunSettings) -> None:
     one, two = (verify_shards(place, QUIET, workers=workers) for workers in (1, 2))
     assert one == two and not one.violations and one.images == 8
     records = json.loads((rendered.out / "annotations" / "instances_train.json").read_text())["annotations"]
@@ -62,7 +62,7 @@ def test_a_sound_set_is_clean_by_any_number_of_processes(place: Place, rendered:
 
 
 def test_a_foreign_set_is_clean(tmp_path: Path) -> None:
-    place = Place(str(tmp_path / "theirs-packed"))
+    place = StoragePath(str(tmp_path / "theirs-packed"))
     pack_data(foreign_set(tmp_path / "theirs", NAMES), place, QUIET, shard_images=3)
     assert told(place) == ""
 
@@ -98,18 +98,18 @@ EDITS: dict[str, tuple[Callable[[list[Any]], None], str]] = {
 
 
 @pytest.mark.parametrize(("edit", "words"), EDITS.values(), ids=EDITS.keys())
-def test_damage_with_fitting_checksums_is_found(place: Place, edit: Any, words: str) -> None:
+def test_damage_with_fitting_checksums_is_found(place: StoragePath, edit: Any, words: str) -> None:
     change(place, NAME, edit)
     assert words in told(place)
 
 
-def test_changed_bytes_are_found(place: Place) -> None:
+def test_changed_bytes_are_found(place: StoragePath) -> None:
     change(place, NAME, EDITS["area"][0], sign=False)
     found = told(place)
     assert f"shards/{NAME}.tar: has" in found and f"annotations/{NAME}.json: has" in found
 
 
-def test_what_is_missing_or_too_much_is_found(place: Place) -> None:
+def test_what_is_missing_or_too_much_is_found(place: StoragePath) -> None:
     place.delete(f"annotations/{NAME}.json")
     place.delete("shards/train-000001.tar")
     place.write("shards/old.tar", b"")
@@ -124,7 +124,7 @@ def test_what_is_missing_or_too_much_is_found(place: Place) -> None:
         assert words in found
 
 
-def test_ids_that_come_twice_are_found_across_shards(place: Place) -> None:
+def test_ids_that_come_twice_are_found_across_shards(place: StoragePath) -> None:
     first = next(iter(read_samples(place, NAME))).annotations[0]["id"]
 
     def edit(samples: list[Any]) -> None:
@@ -134,7 +134,7 @@ def test_ids_that_come_twice_are_found_across_shards(place: Place) -> None:
     assert f"annotations of train: id {first} is there twice" in told(place)
 
 
-def test_tar_and_part_that_differ_are_found(place: Place) -> None:
+def test_tar_and_part_that_differ_are_found(place: StoragePath) -> None:
     part = json.loads(place.read(f"annotations/{NAME}.json"))
     part["annotations"][1]["area"] += 1
     del part["categories"][0]
@@ -146,7 +146,7 @@ def test_tar_and_part_that_differ_are_found(place: Place) -> None:
     assert "annotations differ from those of the tar" in found and "at 1" in found and "lacks categories" in found
 
 
-def test_categories_are_compared(place: Place) -> None:
+def test_categories_are_compared(place: StoragePath) -> None:
     kinds = read_categories(place)
     place.write("categories.json", json.dumps([{**kind, "name": "x"} for kind in kinds]).encode())
     assert "is not as in categories.json" in told(place)
@@ -154,7 +154,7 @@ def test_categories_are_compared(place: Place) -> None:
     assert "categories cannot be read as JSON" in told(place)
 
 
-def test_products_that_are_no_longer_sold_are_to_be_ignored(place: Place) -> None:
+def test_products_that_are_no_longer_sold_are_to_be_ignored(place: StoragePath) -> None:
     gone = next(iter(read_samples(place, NAME))).annotations[0]["sku"]
     kinds = [{**kind, "delisted": True} if kind["sku"] == gone else kind for kind in read_categories(place)]
     place.write("categories.json", json.dumps(kinds).encode())
@@ -171,7 +171,7 @@ def test_products_that_are_no_longer_sold_are_to_be_ignored(place: Place) -> Non
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_no_cut_or_flipped_byte_ends_in_a_traceback(place: Place, seed: int) -> None:
+def test_no_cut_or_flipped_byte_ends_in_a_traceback(place: StoragePath, seed: int) -> None:
     rng = np.random.default_rng(seed)
     for name in (f"shards/{NAME}.tar", f"annotations/{NAME}.json"):
         data = bytearray(place.read(name))

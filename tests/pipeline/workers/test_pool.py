@@ -19,7 +19,7 @@ from pipeline.run.progress import Reporter
 from pipeline.run.render import RunSummary, run_render
 from pipeline.run.settings import RunSettings
 from pipeline.workers.pool import run_scenes
-from pipeline.workers.process import Job
+from pipeline.workers.process import SceneFunctions
 from support import jobs
 from support.jobs import files_of
 
@@ -32,7 +32,7 @@ def settings_for(tmp_path: Path, **changes: object) -> RunSettings:
 
 
 def run(settings: RunSettings, scene: Callable[[RunSettings, int], tuple[int, int]]) -> RunSummary:
-    return run_render(settings, Reporter(Console(file=io.StringIO())), Job(scene))
+    return run_render(settings, Reporter(Console(file=io.StringIO())), SceneFunctions(scene))
 
 
 def test_a_scene_that_took_its_process_down_is_tried_once_more(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_a_scene_that_hangs_is_ended(tmp_path: Path) -> None:
 def test_a_process_that_grew_too_large_is_replaced_after_its_scene(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.workers.pool.LEAST_MEMORY_MB", 1.0)
+    monkeypatch.setattr("pipeline.workers.pool.MIN_MEMORY_MB", 1.0)
     settings = settings_for(tmp_path, memory_mb=1)
     summary = run(settings, jobs.notes_process)
     assert (summary.pictures, summary.again, summary.failures) == (4, 0, [])
@@ -93,7 +93,7 @@ def test_a_full_disk_stops_the_run_and_keeps_what_is_there(tmp_path: Path) -> No
 
 
 def test_a_worker_that_cannot_start_ends_the_run_at_once(tmp_path: Path) -> None:
-    job = Job(jobs.write_scene, start=jobs.cannot_start)
+    job = SceneFunctions(jobs.write_scene, start=jobs.cannot_start)
     with pytest.raises(SynthError, match="no OpenGL device"):
         run_render(settings_for(tmp_path), Reporter(Console(file=io.StringIO())), job)
 
@@ -108,7 +108,7 @@ def test_an_abandoned_run_leaves_no_workers_and_no_temporary_files(
     settings = settings_for(tmp_path, scenes=50)
     for name in ("scenes", "images", "labels"):
         (settings.out / name).mkdir(parents=True)
-    outcomes = run_scenes(Job(jobs.leaves_a_temporary_file), settings, range(50))
+    outcomes = run_scenes(SceneFunctions(jobs.leaves_a_temporary_file), settings, range(50))
     assert next(outcomes).reason == ""
     assert len(list((tmp_path / "temporary").rglob("*.left"))) > 0
     outcomes.close()

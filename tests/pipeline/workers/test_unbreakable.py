@@ -19,7 +19,7 @@ from rich.console import Console
 from assets.catalog.load import load_catalog
 from assets.demo import demo_list
 from assets.errors import SynthError
-from assets.files.atomic import lock_folder, whole_file, write_whole
+from assets.files.atomic import atomic_file, lock_folder, write_atomic
 from assets.files.source_pins import SourcePins
 from assets.progress import duration_text, rate_text
 from dataset.layout import Layout
@@ -31,7 +31,7 @@ from pipeline.run.settings import RunSettings
 from pipeline.workers.disk_errors import disk_error, takes_no_more
 from pipeline.workers.memory import memory_share_mb
 from pipeline.workers.pool import Outcome, run_scenes
-from pipeline.workers.process import Job
+from pipeline.workers.process import SceneFunctions
 from support import jobs
 from support.console import quiet
 
@@ -46,7 +46,7 @@ def settings_for(tmp_path: Path, **changes: object) -> RunSettings:
 
 
 def run(settings: RunSettings, scene: Scene, **job: object) -> RunSummary:
-    return run_render(settings, quiet(), Job(scene, **job))  # type: ignore[arg-type]
+    return run_render(settings, quiet(), SceneFunctions(scene, **job))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_workers_killed_from_outside_while_idle_or_at_work_harm_at_most_their_sc
     settings = settings_for(tmp_path, scenes=30)
     for name in ("scenes", "images", "labels"):
         (settings.out / name).mkdir(parents=True)
-    outcomes = run_scenes(Job(jobs.slow), settings, range(30))
+    outcomes = run_scenes(SceneFunctions(jobs.slow), settings, range(30))
     ended = []
     for outcome in outcomes:
         ended.append(outcome)
@@ -204,13 +204,13 @@ def test_only_errors_of_the_output_folder_mean_that_it_is_full_or_closed(tmp_pat
 def test_where_writing_fails_the_old_file_stays_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    write_whole(tmp_path / "a", b"old")
+    write_atomic(tmp_path / "a", b"old")
 
     def fail(*words: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os if call == "fsync" else Path, call, fail)
-    with pytest.raises(OSError, match="No space left"), whole_file(tmp_path / "a") as file:
+    with pytest.raises(OSError, match="No space left"), atomic_file(tmp_path / "a") as file:
         file.write(b"new")
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("a", b"old")]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from assets.mesh.rest import Rest, rest_from_mesh
 from assets.mesh.types import Mesh
 from render.choice import choose_products
-from render.placement.arrange import Habits, Thing, arrange, resting_pose, rotation_about_z
+from render.placement.arrange import ArrangementParams, Item, arrange, resting_pose, rotation_about_z
 from render.placement.arrangement import GAP, Arrangement
 from support.scenes import cube, mesh_from
 
@@ -31,7 +31,7 @@ def torus() -> Mesh:
 
 MESHES = [cube(0.1), cylinder(0.03, 0.25), cylinder(0.06, 0.05), torus()]
 RESTS = [rest_from_mesh(mesh) for mesh in MESHES]
-HABITS = Habits(touch=0.5, occlude=0.3, density=0.5, tilt=(0.03, 0.2), view_azimuth=0.4)
+HABITS = ArrangementParams(touch=0.5, occlude=0.3, density=0.5, tilt=(0.03, 0.2), view_azimuth=0.4)
 
 
 def collision_object(mesh: Mesh, pose: np.ndarray) -> fcl.CollisionObject:
@@ -48,7 +48,7 @@ def collision_object(mesh: Mesh, pose: np.ndarray) -> fcl.CollisionObject:
 def test_nothing_intersects_and_everything_rests_on_the_table(seed: int, picks: list[int]) -> None:
     rng = np.random.default_rng(seed)
     manners = [("stand", "lie", "lean")[rng.integers(3)] for _ in picks]
-    things = [Thing(RESTS[pick], manner) for pick, manner in zip(picks, manners, strict=True)]
+    things = [Item(RESTS[pick], manner) for pick, manner in zip(picks, manners, strict=True)]
     poses = arrange(things, HABITS, rng=rng)
     bodies = [collision_object(MESHES[pick], pose) for pick, pose in zip(picks, poses, strict=True)]
     for i, body in enumerate(bodies):
@@ -59,8 +59,8 @@ def test_nothing_intersects_and_everything_rests_on_the_table(seed: int, picks: 
 
 
 def test_most_things_touch_when_asked_to() -> None:
-    things = [Thing(RESTS[0])] * 8
-    poses = arrange(things, Habits(1.0, 0.0, 0.5, (0.0, 0.1), 0.0), rng=np.random.default_rng(1))
+    things = [Item(RESTS[0])] * 8
+    poses = arrange(things, ArrangementParams(1.0, 0.0, 0.5, (0.0, 0.1), 0.0), rng=np.random.default_rng(1))
     arrangement = Arrangement()
     arrangement.add(RESTS[0], poses[0])
     for pose in poses[1:]:
@@ -72,8 +72,8 @@ def test_things_set_in_line_stand_behind_each_other_for_the_camera() -> None:
     """The second thing lies along the viewing direction from the first, within the stated spread of 20 degrees."""
     angles = []
     for seed in range(60):
-        habits = Habits(0.0, 1.0, 0.5, (0.0, 0.1), view_azimuth=0.7)
-        first, second = arrange([Thing(RESTS[1])] * 2, habits, rng=np.random.default_rng(seed))
+        habits = ArrangementParams(0.0, 1.0, 0.5, (0.0, 0.1), view_azimuth=0.7)
+        first, second = arrange([Item(RESTS[1])] * 2, habits, rng=np.random.default_rng(seed))
         x, y = second[:2, 3] - first[:2, 3]
         angles.append((np.arctan2(y, x) - 0.7 + np.pi / 2) % np.pi - np.pi / 2)
     assert np.std(angles) == pytest.approx(np.radians(20), rel=0.4)
@@ -83,7 +83,7 @@ def test_things_set_in_line_stand_behind_each_other_for_the_camera() -> None:
 def test_a_tall_thing_leans_past_its_balance_and_on_something() -> None:
     leaning = 0
     for seed in range(12):
-        things = [Thing(RESTS[1]), Thing(RESTS[1], "lean")]
+        things = [Item(RESTS[1]), Item(RESTS[1], "lean")]
         first, second = arrange(things, HABITS, rng=np.random.default_rng(seed))
         tilt = np.arccos(np.clip(second[2, 2], -1, 1))
         if tilt > 0.01:
@@ -114,8 +114,8 @@ def test_a_push_ends_at_the_face_of_the_neighbour() -> None:
 
 
 def test_a_crowd_finds_room_at_any_density() -> None:
-    things = [Thing(RESTS[0])] * 60
-    poses = arrange(things, Habits(0, 0, 0.9, (0, 0.1), 0), rng=np.random.default_rng(0))
+    things = [Item(RESTS[0])] * 60
+    poses = arrange(things, ArrangementParams(0, 0, 0.9, (0, 0.1), 0), rng=np.random.default_rng(0))
     assert len(poses) == 60
 
 

@@ -7,12 +7,12 @@ import pytest
 import trimesh
 
 from assets.mesh.rest import Rest, rest_from_mesh
-from render.choice import dealt_count, draw_copies
-from render.placement.arrange import Habits, Thing, arrange, resting_pose
+from render.choice import assigned_count, sample_copies
+from render.placement.arrange import ArrangementParams, Item, arrange, resting_pose
 from render.placement.arrangement import Arrangement
 from render.placement.stacking import AIR, Face, foot_face, is_carried, pose_upon, top_face
 from render.recipes import load_recipe, recipe_from_yaml
-from render.sample import draw_scene
+from render.sample import sample_scene
 from support.scenes import StubLibrary, cube, mesh_from
 
 
@@ -24,7 +24,7 @@ def rest_of(shape: trimesh.Trimesh, key: str) -> Rest:
 BOX = rest_from_mesh(cube(0.1))
 CAN = rest_of(trimesh.creation.cylinder(0.035, 0.08, sections=32), "can")
 CONE = rest_of(trimesh.creation.cone(0.05, 0.1, sections=24), "cone")
-STACKING = Habits(touch=0.3, occlude=0.3, density=0.4, tilt=(0.03, 0.2), view_azimuth=0.4, stack=1.0)
+STACKING = ArrangementParams(touch=0.3, occlude=0.3, density=0.4, tilt=(0.03, 0.2), view_azimuth=0.4, stack=1.0)
 
 
 def square(side: float, x: float = 0.0, height: float = 0.0) -> Face:
@@ -67,7 +67,7 @@ def test_nothing_stands_higher_than_there_is_room() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_copies_stack_and_nothing_intersects(seed: int) -> None:
-    things = [Thing(BOX), Thing(CAN), Thing(CONE)] + [Thing(shape, copy_of=i) for i, shape in ((0, BOX), (1, CAN))] * 3
+    things = [Item(BOX), Item(CAN), Item(CONE)] + [Item(shape, copy_of=i) for i, shape in ((0, BOX), (1, CAN))] * 3
     poses = arrange(things, STACKING, rng=np.random.default_rng(seed))
     lows = np.array([pose[2, 3] for pose in poses])
     judge = Arrangement()
@@ -82,12 +82,12 @@ def test_copies_stack_and_nothing_intersects(seed: int) -> None:
 
 def test_copies_are_as_many_as_the_range_says_and_of_each_product_equally_often() -> None:
     count, repeat = (5, 12), (0.0, 0.45)
-    low, high = dealt_count(count, repeat)
+    low, high = assigned_count(count, repeat)
     rng = np.random.default_rng(1)
     hits, share, products = np.zeros(6), [], []
     for _ in range(1500):
         dealt = int(rng.integers(low, high + 1))
-        copies = draw_copies(dealt, count, repeat, rng=rng)
+        copies = sample_copies(dealt, count, repeat, rng=rng)
         assert count[0] <= dealt + len(copies) <= count[1]
         share.append(len(copies) / (dealt + len(copies)))
         products.append(dealt + len(copies))
@@ -95,8 +95,14 @@ def test_copies_are_as_many_as_the_range_says_and_of_each_product_equally_often(
             hits += np.bincount(copies, minlength=6)
     assert np.mean(share) == pytest.approx(0.225, abs=0.04) and np.mean(products) == pytest.approx(8.5, abs=0.7)
     assert hits.min() > 0.75 * hits.max()
-    assert draw_copies(2, count, repeat, rng=np.random.default_rng(1)) in ([], [0], [1], [0, 1], [1, 0])  # a small hand
-    assert draw_copies(6, count, (0.0, 0.0), rng=rng) == [] and dealt_count(count, (0.0, 0.0)) == count
+    assert sample_copies(2, count, repeat, rng=np.random.default_rng(1)) in (
+        [],
+        [0],
+        [1],
+        [0, 1],
+        [1, 0],
+    )  # a small hand
+    assert sample_copies(6, count, (0.0, 0.0), rng=rng) == [] and assigned_count(count, (0.0, 0.0)) == count
 
 
 def test_the_recipe_says_how_often_products_come_again() -> None:
@@ -104,7 +110,7 @@ def test_the_recipe_says_how_often_products_come_again() -> None:
 
     def scene(text: str, index: int) -> list[str]:
         recipe = recipe_from_yaml(f"recipe: tabletop\nproducts: {text}\n", where="here")
-        drawn = draw_scene(library, recipe, seed=3, index=index, view=0, width=64, height=48)  # type: ignore[arg-type]
+        drawn = sample_scene(library, recipe, seed=3, index=index, view=0, width=64, height=48)  # type: ignore[arg-type]
         return [placement.key for placement in drawn.placements if placement.kind == "product"]
 
     for index in range(3):

@@ -11,7 +11,7 @@ import pytest
 from assets.errors import SynthError
 from dataset.layout import split_of
 from render.recipes import load_recipe, recipe_from_yaml, recipe_hash, recipe_yaml
-from render.recipes.mix import RecipeMix, count_range, hand_at, parts_by_scene, recipe_at
+from render.recipes.mix import RecipeMix, count_range, parts_by_scene, products_at, recipe_at
 
 SHARES = (("tabletop", 0.7), ("scatter", 0.3))
 SPLITS = (("train", 0.8), ("val", 0.2))
@@ -66,7 +66,7 @@ def test_products_are_dealt_from_decks_that_all_recipes_share() -> None:
     recipe, keys = mix(), tuple(f"sku {number}" for number in range(30))
     times: Counter[str] = Counter()
     for index in range(60):
-        hand = hand_at(recipe, keys, 5, index)
+        hand = products_at(recipe, keys, 5, index)
         low, high = count_range(recipe_at(recipe, 5, index))
         assert low <= len(hand.skus) <= high
         times.update(hand.skus)

@@ -15,10 +15,10 @@ from render.geometry import project, transform
 from render.labels import annotate, trace_geometry
 from render.placement.arrangement import Arrangement
 from render.recipes import load_recipe, recipe_from_yaml, recipe_hash, recipe_names, recipe_yaml
-from render.sample import draw_scene
+from render.sample import sample_scene
 from render.scene import SceneSpec
 from render.stage import mesh_of
-from render.streams import Purpose, Streams
+from render.streams import StreamPurpose, Streams
 from support.scenes import StubLibrary, cube, mesh_from
 
 
@@ -32,7 +32,7 @@ LIBRARY = StubLibrary({"box": cube(0.12, "box"), "can": can(0.03, 0.11, "can"), 
 
 
 def draw(recipe: str, index: int, *, seed: int = 0, view: int = 0, width: int = 160, height: int = 120) -> SceneSpec:
-    return draw_scene(LIBRARY, load_recipe(recipe), seed=seed, index=index, view=view, width=width, height=height)
+    return sample_scene(LIBRARY, load_recipe(recipe), seed=seed, index=index, view=view, width=width, height=height)
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -206,13 +206,13 @@ def test_scatter_cuts_off_no_more_than_it_says_and_fills_the_picture() -> None:
 
 
 def test_a_stream_is_moved_by_nothing_but_its_own_key() -> None:
-    base = Streams(1, 2, 0).scene(Purpose.LIGHTS).random()
-    assert base == Streams(1, 2, 7).scene(Purpose.LIGHTS).random()
+    base = Streams(1, 2, 0).scene(StreamPurpose.LIGHTS).random()
+    assert base == Streams(1, 2, 7).scene(StreamPurpose.LIGHTS).random()
     scene_two = Streams(1, 2, 0)
     others = [
-        Streams(1, 3, 0).scene(Purpose.LIGHTS),
-        scene_two.scene(Purpose.FINISH),
-        scene_two.of_view(Purpose.LIGHTS),
+        Streams(1, 3, 0).scene(StreamPurpose.LIGHTS),
+        scene_two.scene(StreamPurpose.FINISH),
+        scene_two.of_view(StreamPurpose.LIGHTS),
     ]
     assert base not in [rng.random() for rng in others]
 
@@ -240,7 +240,7 @@ def test_products_rest_as_their_list_says() -> None:
     recipe = recipe_from_yaml("recipe: tabletop\nproducts: {manner: {stand: 1, lie: 0, lean: 0.5}}", where="test")
     ups: dict[str, list[float]] = {key: [] for key in rests}
     for index in range(8):
-        scene = draw_scene(library, recipe, seed=0, index=index, view=0, width=64, height=48)
+        scene = sample_scene(library, recipe, seed=0, index=index, view=0, width=64, height=48)
         for placement in scene.placements:
             if placement.kind == "product":
                 ups[placement.key].append(float(placement.world_from_object[2, 2]))
@@ -255,8 +255,8 @@ def test_products_rest_as_their_kind_does_but_in_scenes_of_version_1() -> None:
     library = StubLibrary({"tube": can(0.02, 0.2, "tube")})
     recipe = recipe_from_yaml("recipe: tabletop\nproducts: {manner: {stand: 1, lie: 0, lean: 0}}", where="test")
     sizes = {"seed": 0, "index": 0, "view": 0, "width": 64, "height": 48}
-    before = draw_scene(library, recipe, **sizes, streams=1).to_json()
+    before = sample_scene(library, recipe, **sizes, streams=1).to_json()
     library.catalog.find = lambda key: bag
-    assert draw_scene(library, recipe, **sizes, streams=1).to_json() == before
-    scene = draw_scene(library, recipe, **sizes)
+    assert sample_scene(library, recipe, **sizes, streams=1).to_json() == before
+    scene = sample_scene(library, recipe, **sizes)
     assert all(placed.world_from_object[2, 2] < 0.999 for placed in scene.placements if placed.kind == "product")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from assets.errors import SynthError
 from pipeline.preview.draw import preview_set
 from pipeline.preview.types import PreviewSettings
-from pipeline.verify.folder import MOST_VIOLATIONS, verify_dataset
+from pipeline.verify.folder import MAX_VIOLATIONS, verify_dataset
 from support.fuzzing.files import ODD, Files, Sandbox, broken, changed_json, changed_words, nothing_written
 
 # What stands in a file's place, by the content that says so.
@@ -73,7 +73,7 @@ def check_set_is_verified(files: Files, box: Sandbox, good: Path, cache: Path, *
     with nothing_written(box):
         with suppress(SynthError):
             report = verify_dataset(folder, sample=sample, cache=cache)
-            assert len(report.violations) <= MOST_VIOLATIONS
+            assert len(report.violations) <= MAX_VIOLATIONS
             assert all(len(str(item)) < 10_000 and str(item).encode() for item in report.violations)
         with suppress(SynthError):
             preview_set(str(folder), box.out / "preview.png", PreviewSettings(count=1))

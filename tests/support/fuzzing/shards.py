@@ -21,11 +21,11 @@ from assets.files.json_input import stream_json
 from assets.limits import COCO_BYTES
 from dataset.pictures import decode_picture, picture_sizes
 from dataset.problems import Problems
-from dataset.shards.index import Sample, read_index, write_categories, write_index, write_shard
-from dataset.storage.place import Place
+from dataset.shards.index import ShardSample, read_index, write_categories, write_index, write_shard
+from dataset.storage.path import StoragePath
 from detectors.data.shard_prepare import open_shards
 from detectors.evaluate.shard_truth import read_truth
-from detectors.predict.shots import read_upright
+from detectors.predict.input_images import read_upright
 from pipeline.shards.stats import count_data
 from support.fuzzing.backdrops import good_pictures
 from support.fuzzing.files import Files, Sandbox, broken, changed_json, changed_words, nothing_written
@@ -43,9 +43,9 @@ def good_shards() -> Files:
         image = {"id": number, "file_name": f"{number}.png", "width": 16, "height": 8}
         files = {"png": good_pictures()["a.png"]}
         outline = {"segmentation": [[1, 2, 6, 2, 6, 6, 1, 6]], "iscrowd": 0}
-        samples.append(Sample(str(number), files, image, [{**record, **outline}]))
+        samples.append(ShardSample(str(number), files, image, [{**record, **outline}]))
     with tempfile.TemporaryDirectory() as folder:
-        place = Place(folder)
+        place = StoragePath(folder)
         write_categories(place, categories)
         write_index(place, [write_shard(place, "train-000000", "train", samples, categories, {"year": 2026})])
         names = (INDEX, "categories.json", TAR, PART)
@@ -94,7 +94,7 @@ def shards(draw: st.DrawFn) -> Files:
 def check_shards_are_read_or_told(files: Files, box: Sandbox) -> None:
     """Index, categories, parts and samples: as training, evaluation and `data stats` read them."""
     box.write(files)
-    place = Place(str(box.inside / "set"))
+    place = StoragePath(str(box.inside / "set"))
     with nothing_written(box):
         with suppress(SynthError):
             count_data(str(place), Console(quiet=True))

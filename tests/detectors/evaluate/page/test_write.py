@@ -19,8 +19,8 @@ from detectors.checkpoints.detector import Checkpoint
 from detectors.data.image_set import Classes, ImageSet, Predictions
 from detectors.evaluate.metrics.compare import compare
 from detectors.evaluate.page.about import about_run
-from detectors.evaluate.page.examples import draw_gallery
-from detectors.evaluate.page.pictures import CONFUSED, MISSED, Mark, crop_around, draw_marks
+from detectors.evaluate.page.examples import plot_examples
+from detectors.evaluate.page.pictures import CONFUSED, MISSED, Mark, crop_around, plot_marks
 from detectors.evaluate.page.write import write_comparison, write_page
 from detectors.evaluate.print_report import print_report
 from detectors.evaluate.report import Report, evaluate
@@ -182,7 +182,7 @@ def test_page_is_the_same_again(case: tuple[ImageSet, Predictions], tmp_path: Pa
 
 
 def test_gallery_shows_each_mistake_once(case: tuple[ImageSet, Predictions], tmp_path: Path) -> None:
-    gallery = draw_gallery(*case, 0.5, tmp_path / "pictures", 5)
+    gallery = plot_examples(*case, 0.5, tmp_path / "pictures", 5)
     assert [one.note for one in gallery.worst] == [
         "2 products: 1 missed, 0 as a wrong SKU; 1 too many",
         "2 products: 0 missed, 1 as a wrong SKU; 0 too many",
@@ -191,7 +191,7 @@ def test_gallery_shows_each_mistake_once(case: tuple[ImageSet, Predictions], tmp
         ("b taken for c", "[red]Crème & Brûlée[/red] / plain", True)
     ]
     assert [(one.title, one.names, one.example) for one in gallery.missed] == [("c", "plain", "")]
-    assert len(draw_gallery(*case, 0.5, tmp_path / "few", 1).worst) == 1
+    assert len(plot_examples(*case, 0.5, tmp_path / "few", 1).worst) == 1
 
 
 def test_page_of_nothing(tmp_path: Path) -> None:
@@ -233,12 +233,12 @@ def test_boxes_are_drawn_where_they_are() -> None:
         Mark(np.array([100.0, 100, 200, 200]), MISSED, False),
         Mark(np.array([250.0, 50, 350, 150]), CONFUSED, True),
     ]
-    drawn = np.asarray(draw_marks(plain, marks, longest=400))
+    drawn = np.asarray(plot_marks(plain, marks, longest=400))
     assert (drawn[100, 100:201] == MISSED).all() and (drawn[150, 120:180] == 128).all()
     dashes = (drawn[50, 250:351] == CONFUSED).all(axis=1)
     assert 0.3 < dashes.mean() < 0.8
-    assert draw_marks(plain, marks, longest=100).size == (100, 75)
-    assert draw_marks(plain, marks).size == (800, 600)
+    assert plot_marks(plain, marks, longest=100).size == (100, 75)
+    assert plot_marks(plain, marks).size == (800, 600)
 
 
 @pytest.mark.parametrize("box", [[0, 0, 400, 300], [-20, -20, 10, 10], [399, 299, 400, 300], [0, 140, 400, 150]])

@@ -17,9 +17,9 @@ from detectors.checkpoints.detector import BEST, LAST
 from detectors.data.settings import DataSettings
 from detectors.recognition.embedder.checkpoint import load_embedder_checkpoint
 from detectors.recognition.embedder.crop_store import CropChoice, StoredCrops
-from detectors.recognition.embedder.evaluate import EvaluateSettings, evaluate_embedder
-from detectors.recognition.embedder.learner import Learner
+from detectors.recognition.embedder.evaluate import EmbedderEvaluateSettings, evaluate_embedder
 from detectors.recognition.embedder.load import load_embedder
+from detectors.recognition.embedder.task import EmbedderTask
 from detectors.recognition.embedder.train import EmbedSummary, train_embedder
 from pipeline.cli.main import main
 from support.patterns import LEARNER, PATTERNS, settings_for, write_patterns
@@ -71,10 +71,10 @@ class _StopAfter:
     """Interrupts a training after a step, as Ctrl-C would."""
 
     def __init__(self, patch: pytest.MonkeyPatch, step: int) -> None:
-        self.step, self.plain = step, Learner.learn
-        patch.setattr(Learner, "learn", lambda learner, *batch: self.learn(learner, *batch))
+        self.step, self.plain = step, EmbedderTask.learn
+        patch.setattr(EmbedderTask, "learn", lambda learner, *batch: self.learn(learner, *batch))
 
-    def learn(self, learner: Learner, *batch: Any) -> None:
+    def learn(self, learner: EmbedderTask, *batch: Any) -> None:
         if learner.step == self.step:
             raise KeyboardInterrupt
         self.plain(learner, *batch)
@@ -149,7 +149,7 @@ def test_evaluates_known_and_unknown_products(trained: Path, data: Path, tmp_pat
     content["categories"] = content["categories"][:4]
     (tmp_path / "four.json").write_text(json.dumps(content))
     told = StringIO()
-    settings = EvaluateSettings(
+    settings = EmbedderEvaluateSettings(
         run=trained,
         gallery=tmp_path / "four.json",
         queries=data / "photos",
@@ -178,7 +178,9 @@ def test_a_gallery_of_other_products_is_told(trained: Path, data: Path, tmp_path
         entry |= {"sku": f"x{number}", "name": f"other {number}"}
     (tmp_path / "other.json").write_text(json.dumps(content))
     (tmp_path / "images").symlink_to(data / "synth" / "images")
-    settings = EvaluateSettings(run=trained, gallery=tmp_path / "other.json", queries=data / "photos", workers=0)
+    settings = EmbedderEvaluateSettings(
+        run=trained, gallery=tmp_path / "other.json", queries=data / "photos", workers=0
+    )
     with pytest.raises(SynthError, match="no query shows a SKU of the gallery"):
         evaluate_embedder(settings, QUIET)
 

@@ -27,7 +27,7 @@ from detectors.recognition.gallery.decision import (
     write_decision,
 )
 from detectors.recognition.gallery.open import NOBODY, open_gallery
-from detectors.recognition.gallery.search import Nearest
+from detectors.recognition.gallery.search import NearestSkus
 from detectors.recognition.gallery.versions import add_version, use_version
 from support import gallery_cases as cases
 
@@ -46,12 +46,12 @@ HALF = Decision(threshold=0.5, margin=0.1, chosen_on="this test")
     ],
 )
 def test_verdicts(scores: list[float], verdict: Verdict) -> None:
-    nearest = Nearest(np.array([[0, 1]], np.int32), np.array([scores], np.float32))
+    nearest = NearestSkus(np.array([[0, 1]], np.int32), np.array([scores], np.float32))
     assert judge(nearest, HALF).tolist() == [verdict]
 
 
 def test_the_only_sku_of_a_gallery_needs_no_lead() -> None:
-    nearest = Nearest(np.array([[0, NOBODY]], np.int32), np.array([[0.7, -1.0]], np.float32))
+    nearest = NearestSkus(np.array([[0, NOBODY]], np.int32), np.array([[0.7, -1.0]], np.float32))
     assert judge(nearest, HALF).tolist() == [Verdict.KNOWN]
 
 
@@ -79,7 +79,7 @@ def test_what_is_named_without_review_is_right_as_often_as_wanted(cases_: list[t
         return
     made = ranking(scores, right)
     decision = choose_decision(made, "chance")
-    nearest = Nearest(made.skus.astype(np.int32), made.scores)
+    nearest = NearestSkus(made.skus.astype(np.int32), made.scores)
     clear = judge(nearest, decision) == Verdict.KNOWN
     # With no lead at which enough are right the usual one is taken, and promises nothing.
     if clear.any() and decision.margin != USUAL_MARGIN:

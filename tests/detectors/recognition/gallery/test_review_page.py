@@ -17,15 +17,15 @@ from PIL import Image
 
 from dataset.review_csv import read_reviewed
 from detectors.augment import Letterbox
+from detectors.predict.input_images import InputImage, read_upright
 from detectors.predict.inputs import Input
-from detectors.predict.shots import Shot, read_upright
 from detectors.recognition.gallery import review as module
-from detectors.recognition.gallery.boxes import Boxes
+from detectors.recognition.gallery.boxes import ImageBoxes
 from detectors.recognition.gallery.decision import Decision, Verdict
 from detectors.recognition.gallery.open import Gallery
-from detectors.recognition.gallery.recognized_files import Recognized
+from detectors.recognition.gallery.result_files import ImageRecognition
 from detectors.recognition.gallery.review import Review
-from detectors.recognition.gallery.search import Nearest
+from detectors.recognition.gallery.search import NearestSkus
 from support.gallery_cases import make_gallery, vectors_of
 
 DECISION = Decision(threshold=0.5, margin=0.1, chosen_on="nothing")
@@ -41,17 +41,17 @@ def gallery(tmp_path: Path) -> Gallery:
 
 def recognized(
     file: Path, gallery: Gallery, verdicts: list[Verdict], margins: list[float], *, frame: int | None = None
-) -> Recognized:
+) -> ImageRecognition:
     """Boxes beside each other; crop i is nearest to SKU i, and lies at its third view."""
     picture = read_upright(file) if frame is None else np.full((40, 120, 3), 80, np.uint8)
-    shot = Shot(Input(file, file.stem), file.stem, frame, picture, picture, Letterbox(1.0, 0, 0))
+    shot = InputImage(Input(file, file.stem), file.stem, frame, picture, picture, Letterbox(1.0, 0, 0))
     count = len(verdicts)
     boxes = np.array([[10.0 * i, 5, 10 * i + 8, 25] for i in range(count)])
     skus = np.array([[i, i + 1, 11] for i in range(count)], np.int32)
     scores = np.array([[0.9, 0.9 - margin, 0.1] for margin in margins], np.float32)
-    nearest = Nearest(skus, scores)
+    nearest = NearestSkus(skus, scores)
     vectors = vectors_of(range(count))[2::3]
-    return Recognized(shot, 1, Boxes(boxes, np.ones(count)), nearest, np.array(verdicts, np.int8), vectors)
+    return ImageRecognition(shot, 1, ImageBoxes(boxes, np.ones(count)), nearest, np.array(verdicts, np.int8), vectors)
 
 
 def photo(folder: Path, name: str = "a.png", **options: object) -> Path:

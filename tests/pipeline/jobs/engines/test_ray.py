@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from assets.errors import SynthError
-from dataset.storage.place import Place
+from dataset.storage.path import StoragePath
 from pipeline.jobs.receipts import read_receipts
 from support import job_stubs
 from support.job_stubs import files_of, job_at, run, skus, write_list
@@ -68,7 +68,7 @@ def test_the_shards_of_a_node_that_dies_are_made_by_others(tmp_path: Path, clust
     ended = []
     driver = threading.Thread(target=lambda: ended.append(run(settings, job_stubs.slower)))
     driver.start()
-    place = Place(str(tmp_path / "ray"))
+    place = StoragePath(str(tmp_path / "ray"))
     deadline = time.monotonic() + 60
     while len(place.names("receipts")) < 3:
         assert time.monotonic() < deadline
@@ -82,7 +82,7 @@ def test_the_shards_of_a_node_that_dies_are_made_by_others(tmp_path: Path, clust
 
 def test_stopping_on_a_cluster_leaves_what_is_finished_and_local_workers_go_on(tmp_path: Path, cluster: Any) -> None:
     listed = write_list(tmp_path / "skus.csv", skus(24))
-    place = Place(str(tmp_path / "ray"))
+    place = StoragePath(str(tmp_path / "ray"))
     settings = on(cluster, tmp_path / "ray", listed, times=8)
     first = run(settings, job_stubs.slow, stop=lambda: len(place.names("receipts")) > 1)
     assert first.ended == "interrupted" and 0 < first.shards <= len(read_receipts(place))
@@ -93,7 +93,7 @@ def test_stopping_on_a_cluster_leaves_what_is_finished_and_local_workers_go_on(t
 
 def test_a_head_that_restarts_costs_time_only(tmp_path: Path, cluster: Any) -> None:
     listed = write_list(tmp_path / "skus.csv", skus(24))
-    place = Place(str(tmp_path / "ray"))
+    place = StoragePath(str(tmp_path / "ray"))
     first = new_head()
     settings = on(first, tmp_path / "ray", listed, times=8)
     ended = []

@@ -13,7 +13,7 @@ import trimesh
 from numpy.typing import NDArray
 
 from assets.errors import SynthError
-from assets.mesh.types import Material, Mesh, Part
+from assets.mesh.types import Material, Mesh, MeshPart
 from render.backends import Backend, RenderSettings, open_backend
 from render.scene import AreaLight, Environment, Finish, SceneSpec
 from support.scenes import StubLibrary, camera_at, cube, pose_at, product, quad, scene_of, sphere
@@ -52,7 +52,7 @@ def two_parts() -> Mesh:
     """Half red, half metal with the texture's blue; corner colours dim it from left to right."""
     flat = quad(2, 2, "parts")
     red, textured = look(1, 0, 0), Material(np.ones(4), quarters(), roughness=1.0)
-    return replace(flat, parts=(Part(0, 1, red), Part(1, 2, textured)))
+    return replace(flat, parts=(MeshPart(0, 1, red), MeshPart(1, 2, textured)))
 
 
 def painted() -> Mesh:
@@ -74,7 +74,7 @@ def east(color: tuple[float, float, float] = (6.0, 6.0, 6.0)) -> NDArray[np.floa
 
 LIBRARY: Any = StubLibrary(
     {
-        "ball": replace(sphere(0.5, "ball"), parts=(Part(0, 5120, look(1, 1, 1)),)),
+        "ball": replace(sphere(0.5, "ball"), parts=(MeshPart(0, 5120, look(1, 1, 1)),)),
         "cube": cube(0.5),
         "grey": quad(8, 8, "grey", look(0.5, 0.5, 0.5)),
         "mirror": quad(8, 8, "mirror", look(1, 1, 1, metallic=1.0)),
@@ -262,7 +262,7 @@ def test_nothing_grows_from_scene_to_scene_and_closing_frees_all() -> None:
         backend.trace_ids(growth_scene(turn))
         counts.append(blocks())
     # HDRIs gather up to their bound, everything else is there from the first scene on.
-    assert counts[-1] == {**counts[0], "images": counts[0]["images"] + cycles.MOST_HDRIS - 1}
+    assert counts[-1] == {**counts[0], "images": counts[0]["images"] + cycles.MAX_HDRIS - 1}
     backend.close()
     assert blocks() == before
 

@@ -13,7 +13,7 @@ import trimesh
 
 from assets.errors import SynthError
 from assets.library import Library
-from assets.mesh.types import Material, Mesh, Part
+from assets.mesh.types import Material, Mesh, MeshPart
 from assets.props.look import Shape, Texture
 from render.backends import RenderSettings, open_backend
 from render.backends.raster.environment import LUMINANCE, directions_of, solid_angles
@@ -25,7 +25,7 @@ WHITE = Texture("solid", colors=((1.0, 1.0, 1.0), (1.0, 1.0, 1.0)))
 
 
 def mesh_from(form: trimesh.Trimesh, key: str, material: Material, **more: Any) -> Mesh:
-    parts = (Part(0, len(form.faces), material),)
+    parts = (MeshPart(0, len(form.faces), material),)
     return Mesh(key, form.vertices, form.faces, form.vertex_normals, parts, **more)
 
 
@@ -43,7 +43,7 @@ def card(picture: np.ndarray | None, *, cutoff: float | None = None, key: str = 
     normals = np.tile(np.array([0, -1, 0], np.float32), (4, 1))
     material = Material(np.ones(4), picture, roughness=1.0, alpha_cutoff=cutoff)
     faces = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
-    return Mesh(key, corners, faces, normals, (Part(0, 2, material),), uv=uv)
+    return Mesh(key, corners, faces, normals, (MeshPart(0, 2, material),), uv=uv)
 
 
 def quadrants() -> np.ndarray:

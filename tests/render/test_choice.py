@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from render.choice import Hand, facing_of
+from render.choice import SceneProducts, orientation_of
 from render.recipes import load_recipe, recipe_names
-from render.sample import draw_scene
+from render.sample import sample_scene
 from render.scene import SceneSpec
 from support.scenes import StubLibrary, cube
 
@@ -17,19 +17,19 @@ LIBRARY = StubLibrary({key: cube(0.08, key) for key in ("a", "b", "c")})
 STANDING = "recipe: tabletop\nproducts: {manner: {stand: 1, lie: 0, lean: 0}}\n"
 
 
-def draw(recipe: object, hand: Hand, index: int = 3, view: int = 0) -> SceneSpec:
-    return draw_scene(LIBRARY, recipe, seed=1, index=index, view=view, width=64, height=48, hand=hand)  # type: ignore[arg-type]
+def draw(recipe: object, hand: SceneProducts, index: int = 3, view: int = 0) -> SceneSpec:
+    return sample_scene(LIBRARY, recipe, seed=1, index=index, view=view, width=64, height=48, hand=hand)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_scene_shows_its_hand_and_nothing_else(name: str) -> None:
-    hand = Hand(("c", "a"), (facing_of(1, 0), facing_of(2, 0)))
+    hand = SceneProducts(("c", "a"), (orientation_of(1, 0), orientation_of(2, 0)))
     for view in (0, 1):
         scene = draw(load_recipe(name), hand, view=view)
         shown = [placement.key for placement in scene.placements if placement.kind == "product"]
         assert shown[:2] == ["c", "a"] and set(shown) == {"a", "c"}
     assert draw(load_recipe(name), hand).to_json() == draw(load_recipe(name), hand).to_json()
-    assert draw(load_recipe(name), Hand(("c", "a"))).to_json() != draw(load_recipe(name), hand).to_json()
+    assert draw(load_recipe(name), SceneProducts(("c", "a"))).to_json() != draw(load_recipe(name), hand).to_json()
 
 
 def azimuth_seen(scene: SceneSpec) -> float:
@@ -45,17 +45,17 @@ def test_a_product_on_the_table_is_seen_from_every_side_equally_often() -> None:
     from render.recipes import recipe_from_yaml
 
     recipe = recipe_from_yaml(STANDING, where="here")
-    seen = [azimuth_seen(draw(recipe, Hand(("a",), (facing_of(5, n),)), index=n)) for n in range(12)]
+    seen = [azimuth_seen(draw(recipe, SceneProducts(("a",), (orientation_of(5, n),)), index=n)) for n in range(12)]
     sides = np.floor(np.mod(np.array(seen) + np.pi / 4, 2 * np.pi) / (np.pi / 2)).astype(int)
     assert np.bincount(sides, minlength=4).min() >= 2
-    front = draw(recipe, Hand(("a",), ((0.0, 0.0, 0.0),)))
+    front = draw(recipe, SceneProducts(("a",), ((0.0, 0.0, 0.0),)))
     assert abs(azimuth_seen(front)) < np.radians(45)
 
 
 def test_a_flying_product_is_seen_from_all_six_sides_equally_often() -> None:
     counts = np.zeros(6, int)
     for number in range(36):
-        scene = draw(load_recipe("scatter"), Hand(("a",), (facing_of(7, number),)), index=2)
+        scene = draw(load_recipe("scatter"), SceneProducts(("a",), (orientation_of(7, number),)), index=2)
         turned = scene.placements[0].world_from_object[:3, :3].T @ scene.camera.world_from_camera[:3, 2]
         axis = int(np.abs(turned).argmax())
         counts[axis * 2 + int(turned[axis] < 0)] += 1
@@ -64,7 +64,7 @@ def test_a_flying_product_is_seen_from_all_six_sides_equally_often() -> None:
 
 @given(st.integers(0, 2**31), st.integers(0, 10_000))
 def test_successive_facings_fill_the_range(product: int, first: int) -> None:
-    facings = np.array([facing_of(product, first + step) for step in range(20)])
+    facings = np.array([orientation_of(product, first + step) for step in range(20)])
     assert (facings >= 0).all() and (facings < 1).all()
     for column in facings.T:
         assert np.bincount((column * 4).astype(int), minlength=4).min() >= 4
@@ -73,4 +73,4 @@ def test_successive_facings_fill_the_range(product: int, first: int) -> None:
 @pytest.mark.parametrize(("skus", "facings"), [((), ()), (("a", "b"), ((0.0, 0.0, 0.0),))])
 def test_an_empty_or_uneven_hand_is_refused(skus: tuple, facings: tuple) -> None:
     with pytest.raises(ValueError, match="a hand of"):
-        Hand(skus, facings)
+        SceneProducts(skus, facings)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from detectors.recognition.embedder.class_centers import init_class_centers, spread_out
 from detectors.recognition.embedder.crop_store import prepared_crops
-from detectors.recognition.embedder.imprint import begin_at_crops, spread_out
 from detectors.recognition.embedder.load import Embedder
 from detectors.recognition.embedder.losses import Centres, make_loss
 from detectors.recognition.embedder.network import EmbeddingNet, make_spec
@@ -63,7 +63,7 @@ def begun(crops: TrainingCrops, name: str) -> tuple[EmbeddingNet, torch.nn.Modul
     spec = make_spec("mobilenetv3_small_050", dim=32, side=48)
     torch.manual_seed(0)
     net, loss = start_net(spec, "none")[0], make_loss(name, len(crops.classes), 32, share=1.0)
-    begin_at_crops(net, loss, spec, crops, device=CPU, seed=0, console=QUIET)
+    init_class_centers(net, loss, spec, crops, device=CPU, seed=0, console=QUIET)
     return net, loss, Embedder(spec, net, CPU)
 
 
@@ -100,5 +100,5 @@ def test_what_was_learned_stays_and_a_classifier_begins_by_chance(crops: Trainin
     net.norm.num_batches_tracked.fill_(7)
     loss = Softmax(len(crops.classes), 32)
     before = loss.classify.weight.clone()
-    begin_at_crops(net, loss, spec, crops, device=CPU, seed=0, console=QUIET)
+    init_class_centers(net, loss, spec, crops, device=CPU, seed=0, console=QUIET)
     assert (net.norm.running_mean == 0.5).all() and torch.equal(loss.classify.weight, before)

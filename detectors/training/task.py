@@ -13,18 +13,18 @@ from torch import Tensor, nn
 
 from assets.errors import SynthError
 from detectors.checkpoints.optimizer_state import load_optimizer_state
-from detectors.data.mix import Purpose, stream
+from detectors.data.mix import TrainingStream, stream
 from detectors.data.sample import FIRST_LABEL
-from detectors.data.source import Source
+from detectors.data.source import ImageSource
 from detectors.models.detect import network_input
 from detectors.training.ema import MovingAverage
 from detectors.training.loader import Batch
-from detectors.training.schedule import Plan
+from detectors.training.schedule import Schedule
 
 SPOILED_BATCH = "spoiled_batch.pt"
 
 
-class Learner(L.LightningModule):
+class DetectorTask(L.LightningModule):
     """A torchvision detector under training. step: counted over interruptions; frozen_norms: names of batch norms.
 
     Every step's chance (which proposals are sampled, dropout) comes from (seed, step, process): going on after an
@@ -34,8 +34,8 @@ class Learner(L.LightningModule):
     def __init__(
         self,
         model: nn.Module,
-        plan: Plan,
-        sources: Sequence[Source],
+        plan: Schedule,
+        sources: Sequence[ImageSource],
         *,
         learning_rate: float,
         weight_decay: float,
@@ -56,7 +56,7 @@ class Learner(L.LightningModule):
         # Now, not with the first step: processes that learn together are told once which weights are learned.
         self.train()
 
-    def train(self, mode: bool = True) -> Learner:
+    def train(self, mode: bool = True) -> DetectorTask:
         """As torch's, but pretrained batch norms keep their statistics: a batch of few pictures would spoil them."""
         super().train(mode)
         modules = dict(self.model.named_modules())
@@ -83,7 +83,7 @@ class Learner(L.LightningModule):
         """The step's own chance and rate."""
         if isinstance(batch, SynthError):
             raise batch
-        seed = int(stream(self.plan.seed, Purpose.STEP, self.step, self.global_rank).integers(2**62))
+        seed = int(stream(self.plan.seed, TrainingStream.STEP, self.step, self.global_rank).integers(2**62))
         torch.manual_seed(seed)
         for group in self.optimizers().param_groups:  # type: ignore[union-attr]
             group["lr"] = self.rate * self.plan.rate_at(self.step)

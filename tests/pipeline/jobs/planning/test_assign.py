@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset.layout import split_of
-from pipeline.jobs.planning.deal import Deal, deal_scenes, shards_of, splits_of
+from pipeline.jobs.planning.assign import Assignment, assign_scenes, shards_of, splits_of
 
 COUNTS = st.tuples(st.integers(1, 6), st.integers(0, 6)).map(lambda pair: (pair[0], pair[0] + pair[1]))
 
 
-def deal(needs: list[int], count: tuple[int, int], seed: int = 0, listed: list[bool] | None = None) -> Deal:
+def deal(needs: list[int], count: tuple[int, int], seed: int = 0, listed: list[bool] | None = None) -> Assignment:
     given = np.array(needs)
     mask = np.ones(len(given), bool) if listed is None else np.array(listed)
-    return deal_scenes(given, np.zeros(len(given), int), mask, count, rng=np.random.default_rng(seed))
+    return assign_scenes(given, np.zeros(len(given), int), mask, count, rng=np.random.default_rng(seed))
 
 
 @settings(max_examples=60, deadline=None)
@@ -36,7 +36,7 @@ def test_every_sku_comes_as_often_as_it_needs_and_never_twice_in_a_scene(
 
 def test_hands_keep_to_the_recipe_s_numbers_and_numbers_count_on() -> None:
     needs, before = np.full(1000, 7), np.full(1000, 3)
-    dealt = deal_scenes(needs, before, needs > 0, (5, 12), rng=np.random.default_rng(1))
+    dealt = assign_scenes(needs, before, needs > 0, (5, 12), rng=np.random.default_rng(1))
     sizes = np.diff(dealt.starts)
     assert sizes.min() >= 5 and sizes.max() <= 12 and len(set(sizes.tolist())) == 8
     for sku in (0, 500, 999):
@@ -50,7 +50,7 @@ def test_hands_keep_to_the_recipe_s_numbers_and_numbers_count_on() -> None:
 def test_scenes_may_have_numbers_of_their_own(needs: list[int], ranges: list[tuple[int, int]], seed: int) -> None:
     given = np.array(needs)
     nothing, rng = np.zeros(len(given), bool), np.random.default_rng(seed)
-    dealt = deal_scenes(given, given * 0, nothing, lambda scene: ranges[scene % len(ranges)], rng=rng)
+    dealt = assign_scenes(given, given * 0, nothing, lambda scene: ranges[scene % len(ranges)], rng=rng)
     assert np.bincount(dealt.cards, minlength=len(needs)).tolist() == needs
     sizes = np.diff(dealt.starts)
     assert all(0 < size <= ranges[scene % len(ranges)][1] for scene, size in enumerate(sizes))

@@ -20,15 +20,15 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.files.atomic import whole_file
+from assets.files.atomic import atomic_file
 from detectors.evaluate.metrics.coco_numbers import xywh_from_xyxy
 from detectors.models.detect import Detections
-from detectors.predict.found_files import IMAGES, PREDICTIONS, Found, JsonRows, image_row
-from detectors.predict.shots import Shot
-from detectors.recognition.gallery.boxes import Boxes
+from detectors.predict.input_images import InputImage
+from detectors.predict.result_files import IMAGES, PREDICTIONS, ImageDetections, JsonRows, image_row
+from detectors.recognition.gallery.boxes import ImageBoxes
 from detectors.recognition.gallery.decision import Verdict
 from detectors.recognition.gallery.open import NOBODY, Gallery
-from detectors.recognition.gallery.search import Nearest
+from detectors.recognition.gallery.search import NearestSkus
 
 COUNTS = "counts.csv"
 NO_CATEGORY, NO_NAME = 0, "unknown"
@@ -36,16 +36,16 @@ DECIMALS = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Recognized:
+class ImageRecognition:
     """One picture with what was recognized in it. boxes, nearest, verdicts: one for each box, in the same order.
 
     vectors: (D, dim) float32 of the crops.
     """
 
-    shot: Shot
+    shot: InputImage
     image_id: int
-    boxes: Boxes
-    nearest: Nearest
+    boxes: ImageBoxes
+    nearest: NearestSkus
     verdicts: NDArray[np.int8]
     vectors: NDArray[np.float32]
 
@@ -57,10 +57,10 @@ class RecognizedFiles:
         self.gallery, self.predictions, self.images, self.counts = gallery, predictions, images, counts
         self.counts.write(_csv_line(["image_id", "file_name", "sku", "name", "count", "of them for review"]))
 
-    def add(self, some: Sequence[Recognized]) -> None:
+    def add(self, some: Sequence[ImageRecognition]) -> None:
         """Pictures that are complete: in all files or in none."""
         for one in some:
-            row = image_row(Found(one.shot, one.image_id, NO_DETECTIONS, []))
+            row = image_row(ImageDetections(one.shot, one.image_id, NO_DETECTIONS, []))
             self.images.add(row)
             for record in result_rows(one, self.gallery):
                 self.predictions.add(record)
@@ -84,11 +84,11 @@ NO_DETECTIONS = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.int32), 
 def open_recognized(out: Path, gallery: Gallery, info: dict[str, Any]) -> Iterator[RecognizedFiles]:
     """The files in `out`, which appear at the end; also after Ctrl-C, with the pictures that were complete."""
     with ExitStack() as stack:
-        predictions = JsonRows(stack.enter_context(whole_file(out / PREDICTIONS)), "[", "\n]\n")
+        predictions = JsonRows(stack.enter_context(atomic_file(out / PREDICTIONS)), "[", "\n]\n")
         head = f'{{\n"info": {json.dumps(info, ensure_ascii=False)},\n"images": ['
         tail = f'\n],\n"categories": [\n{_categories(gallery)}\n],\n"annotations": []\n}}\n'
-        images = JsonRows(stack.enter_context(whole_file(out / IMAGES)), head, tail)
-        files = RecognizedFiles(gallery, predictions, images, stack.enter_context(whole_file(out / COUNTS)))
+        images = JsonRows(stack.enter_context(atomic_file(out / IMAGES)), head, tail)
+        files = RecognizedFiles(gallery, predictions, images, stack.enter_context(atomic_file(out / COUNTS)))
         try:
             yield files
         except KeyboardInterrupt:
@@ -98,7 +98,7 @@ def open_recognized(out: Path, gallery: Gallery, info: dict[str, Any]) -> Iterat
         files.finish()
 
 
-def result_rows(one: Recognized, gallery: Gallery) -> list[dict[str, Any]]:
+def result_rows(one: ImageRecognition, gallery: Gallery) -> list[dict[str, Any]]:
     """COCO results of a picture. bbox: xywh pixels. score: the detector's times the similarity, 0 to 1.
 
     similarity: cosine to the best SKU. margin: its lead over the second. verdict: known, review or unknown.
@@ -126,12 +126,12 @@ def result_rows(one: Recognized, gallery: Gallery) -> list[dict[str, Any]]:
     return rows
 
 
-def _candidates(nearest: Nearest, place: int, gallery: Gallery) -> list[dict[str, Any]]:
+def _candidates(nearest: NearestSkus, place: int, gallery: Gallery) -> list[dict[str, Any]]:
     pairs = zip(nearest.skus[place].tolist(), nearest.scores[place].tolist(), strict=True)
     return [{"sku": gallery.keys[sku], "similarity": round(score, DECIMALS)} for sku, score in pairs if sku != NOBODY]
 
 
-def _count_lines(one: Recognized, file_name: str, gallery: Gallery) -> Iterator[bytes]:
+def _count_lines(one: ImageRecognition, file_name: str, gallery: Gallery) -> Iterator[bytes]:
     """One line for each SKU of a picture, the unknown ones last."""
     known = one.verdicts != Verdict.UNKNOWN
     counts = Counter(one.nearest.skus[known, 0].tolist())

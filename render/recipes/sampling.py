@@ -40,7 +40,7 @@ TABLES: tuple[tuple[TextureKind, Color], ...] = (
 DISTRACTOR_SHAPES: tuple[ShapeKind, ...] = ("box", "cylinder", "sphere", "cone", "torus", "capsule")
 
 
-def draw_environment(lights: Lights, backdrops: Backdrops, *, rng: np.random.Generator) -> Environment:
+def sample_environment(lights: Lights, backdrops: Backdrops, *, rng: np.random.Generator) -> Environment:
     """An HDRI, turned at random."""
     return Environment(
         hdri=str(rng.choice(backdrops.hdris)),
@@ -50,7 +50,7 @@ def draw_environment(lights: Lights, backdrops: Backdrops, *, rng: np.random.Gen
     )
 
 
-def draw_area_lights(lights: Lights, strength: float, *, rng: np.random.Generator) -> tuple[AreaLight, ...]:
+def sample_area_lights(lights: Lights, strength: float, *, rng: np.random.Generator) -> tuple[AreaLight, ...]:
     """Area lights above the horizon that shine on the origin, each as bright there as the recipe says.
 
     The environment (mean radiance `strength`) brings pi * strength to a surface; a light of area A at distance d
@@ -69,7 +69,7 @@ def draw_area_lights(lights: Lights, strength: float, *, rng: np.random.Generato
     return tuple(drawn)
 
 
-def draw_finish(finishes: Finishes, mesh: Mesh, *, rng: np.random.Generator) -> Finish:
+def sample_finish(finishes: Finishes, mesh: Mesh, *, rng: np.random.Generator) -> Finish:
     """Sheen, print tint and wear of one product; what has several materials (label on metal) keeps their sheen."""
     roughness = rng.uniform(*finishes.roughness)
     red, green, blue = (float(part) for part in rng.uniform(*finishes.tint, size=3))
@@ -81,7 +81,7 @@ def draw_finish(finishes: Finishes, mesh: Mesh, *, rng: np.random.Generator) -> 
     )
 
 
-def draw_pattern(*, rng: np.random.Generator, size_m: tuple[float, float]) -> Texture:
+def sample_pattern(*, rng: np.random.Generator, size_m: tuple[float, float]) -> Texture:
     """A procedural texture in two colours that differ enough to be seen."""
     first = rng.uniform(0.03, 0.97, size=3)
     second = np.clip(first + rng.choice([-1, 1], size=3) * rng.uniform(0.08, 0.6, size=3), 0.02, 0.98)
@@ -98,7 +98,7 @@ def _color(values: np.ndarray) -> Color:
     return red, green, blue
 
 
-def draw_surface(
+def sample_surface(
     backdrops: Backdrops, image_share: float, repeat_m: tuple[float, float], *, rng: np.random.Generator
 ) -> Texture:
     """A photographed surface where there are some and chance wants it, else a procedural one in colours of tables."""
@@ -113,10 +113,10 @@ def draw_surface(
     return Texture(kind, colors=(_color(first), _color(second)), size_m=size, seed=seed)
 
 
-def draw_distractor(distractors: Distractors, *, rng: np.random.Generator) -> tuple[Shape, Texture, Finish]:
+def sample_distractor(distractors: Distractors, *, rng: np.random.Generator) -> tuple[Shape, Texture, Finish]:
     """Form, pattern and finish of one distractor. Round forms keep the same width and depth."""
     if distractors.printed and rng.random() < distractors.printed:
-        return _draw_pack(rng)
+        return _sample_pack(rng)
     kind = DISTRACTOR_SHAPES[rng.integers(len(DISTRACTOR_SHAPES))]
     # Rounded to millimetres: equal props are then cached once.
     width, depth, height = np.round(rng.uniform(*distractors.size_m, size=3), 3)
@@ -128,7 +128,7 @@ def draw_distractor(distractors: Distractors, *, rng: np.random.Generator) -> tu
         height = round(float(width) * 0.3, 3)
     if kind == "capsule":
         height = max(height, width)
-    texture = draw_pattern(rng=rng, size_m=(0.02, 0.12))
+    texture = sample_pattern(rng=rng, size_m=(0.02, 0.12))
     return (
         Shape(kind, float(width), float(depth), float(height)),
         texture,
@@ -136,7 +136,7 @@ def draw_distractor(distractors: Distractors, *, rng: np.random.Generator) -> tu
     )
 
 
-def _draw_pack(rng: np.random.Generator) -> tuple[Shape, Texture, Finish]:
+def _sample_pack(rng: np.random.Generator) -> tuple[Shape, Texture, Finish]:
     """A pack of an invented brand."""
     seed = int(rng.integers(1 << 31))
     return decoy_shape(seed), Texture("print", seed=seed), Finish(roughness=float(rng.uniform(0.3, 0.8)))
@@ -147,7 +147,7 @@ def prop_placement(shape: Shape, texture: Texture, finish: Finish, pose: np.ndar
     return Placement("prop", key, pose, finish, shape, texture)
 
 
-def draw_background(
+def sample_background(
     backgrounds: Backgrounds,
     backdrops: Backdrops,
     width: int,
@@ -171,7 +171,7 @@ def draw_background(
     zoom, offset_u, offset_v = float(rng.uniform(1, 1.6)), float(rng.random()), float(rng.random())
     if lens_mm is not None:
         zoom = max(lens_mm / PHOTO_LENS_MM, 1.0)
-    pattern = draw_pattern(rng=rng, size_m=(0.5, 0.5))
+    pattern = sample_pattern(rng=rng, size_m=(0.5, 0.5))
     if kind == "environment":
         return Background(blur_px=blur)
     if kind == "photo":
@@ -180,7 +180,7 @@ def draw_background(
     return Background("texture", pattern, zoom, offset_u, offset_v, blur, gain)
 
 
-def draw_sensor(ranges: SensorRanges, width: int, *, rng: np.random.Generator) -> Sensor:
+def sample_sensor(ranges: SensorRanges, width: int, *, rng: np.random.Generator) -> Sensor:
     """The electronics of one picture; blur and shake scale with the picture's width."""
     scale = width / REFERENCE_WIDTH
     # A camera that takes warm light for white makes the picture cold: gains are the inverse of the light.

@@ -18,7 +18,7 @@ from detectors.recognition.embedder.crop_store import CropSource, prepared_crops
 from detectors.recognition.embedder.load import Embedder
 from detectors.recognition.embedder.losses import Centres
 from detectors.recognition.embedder.network import EmbedderSpec, EmbeddingNet
-from detectors.recognition.embedder.sampling import Purpose, stream
+from detectors.recognition.embedder.sampling import EmbedderStream, stream
 from detectors.recognition.embedder.training_crops import TrainingCrops
 
 # Crops that the centres of a class begin at, and of all classes together: an hour on one core.
@@ -31,7 +31,7 @@ BLOCK = 256
 NOISE = 0.05
 
 
-def begin_at_crops(
+def init_class_centers(
     net: EmbeddingNet,
     loss: nn.Module,
     spec: EmbedderSpec,
@@ -44,7 +44,7 @@ def begin_at_crops(
     """Sets the statistics of a fresh net's last norm and the centres of a loss that has any, from crops as they are."""
     source, pools = crops.source, crops.pools
     classes = np.flatnonzero(pools.counts() > 0)
-    rng, embedder = stream(seed, Purpose.IMPRINT), Embedder(spec, net, device)
+    rng, embedder = stream(seed, EmbedderStream.IMPRINT), Embedder(spec, net, device)
     if int(net.norm.num_batches_tracked or 0) == 0:
         _set_norm(embedder, source, rng.permutation(pools.order)[:MEASURED])
     if not isinstance(loss, Centres):

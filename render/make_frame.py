@@ -16,7 +16,7 @@ from render.scene import SceneSpec
 from render.sensor import develop
 
 
-def draw_frame(scene: SceneSpec, library: Library, backend: Backend) -> Frame:
+def render_frame(scene: SceneSpec, library: Library, backend: Backend) -> Frame:
     """The finished picture of a scene with its labels. Raises SynthError where a mesh or backdrop cannot be had."""
     # Labels need no picture: they are traced beside the renderer, which leaves Python while it works.
     with ThreadPoolExecutor(1, thread_name_prefix="labels") as beside:

@@ -12,11 +12,11 @@ from typing import IO, Any
 import numpy as np
 
 from assets.catalog.categories import unique_names
-from assets.files.atomic import whole_file
+from assets.files.atomic import atomic_file
 from detectors.data.image_set import Classes
 from detectors.evaluate.metrics.coco_numbers import xywh_from_xyxy
 from detectors.models.detect import Detections
-from detectors.predict.shots import Shot
+from detectors.predict.input_images import InputImage
 
 # What Ctrl-C does to a command that looks at pictures.
 FOUND_KEPT, FOUND_STEP = "what was found until then is kept", "these pictures"
@@ -24,10 +24,10 @@ PREDICTIONS, IMAGES = "predictions.json", "images.json"
 
 
 @dataclass(frozen=True)
-class Found:
+class ImageDetections:
     """One picture with its detections and COCO run lengths, none where the detector makes no masks."""
 
-    shot: Shot
+    shot: InputImage
     image_id: int
     detections: Detections
     masks: list[dict[str, Any]]
@@ -79,10 +79,10 @@ class FoundFiles:
 def open_found(out: Path, classes: Classes, info: dict[str, Any]) -> Iterator[FoundFiles]:
     """The files in `out`, which appear at the end; also after Ctrl-C, with the batches that were complete."""
     with ExitStack() as stack:
-        predictions = JsonRows(stack.enter_context(whole_file(out / PREDICTIONS)), "[", "\n]\n")
+        predictions = JsonRows(stack.enter_context(atomic_file(out / PREDICTIONS)), "[", "\n]\n")
         tail = f'\n],\n"categories": {_json(categories_of(classes))},\n"annotations": []\n}}\n'
         head = f'{{\n"info": {_json(info)},\n"images": ['
-        images = JsonRows(stack.enter_context(whole_file(out / IMAGES)), head, tail)
+        images = JsonRows(stack.enter_context(atomic_file(out / IMAGES)), head, tail)
         try:
             yield FoundFiles(predictions, images)
         except KeyboardInterrupt:
@@ -98,7 +98,7 @@ def categories_of(classes: Classes) -> list[dict[str, Any]]:
     return [{"id": label + 1, "name": names[key], "sku": key} for label, key in enumerate(classes.keys)]
 
 
-def image_row(found: Found) -> dict[str, Any]:
+def image_row(found: ImageDetections) -> dict[str, Any]:
     """The COCO entry of a picture. file_name: as in the COCO file that it came from, else absolute."""
     shot = found.shot
     file = shot.source.file.absolute()
@@ -110,7 +110,7 @@ def image_row(found: Found) -> dict[str, Any]:
     return {"id": found.image_id, "file_name": shot.source.file_name or str(file), **sides}
 
 
-def result_rows(found: Found) -> list[dict[str, Any]]:
+def result_rows(found: ImageDetections) -> list[dict[str, Any]]:
     """COCO results of a picture. bbox: xywh pixels of the original. category_id: label + 1."""
     detections = found.detections
     columns = (

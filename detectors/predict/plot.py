@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dataset.masks import decode_mask
-from detectors.data.batch_sheet import label_color
 from detectors.data.image_set import Classes
-from detectors.evaluate.page.pictures import Color, Mark, draw_marks, save_jpeg
+from detectors.data.plot_batch import label_color
+from detectors.evaluate.page.pictures import Color, Mark, plot_marks, save_jpeg
 from detectors.models.detect import Detections
 
 # Of the class's colour in the pixels of a mask; print stays readable under it.
@@ -22,7 +22,7 @@ TINT = 0.35
 PALE = 0.35
 
 
-def draw_found(
+def plot_detections(
     picture: NDArray[np.uint8],
     found: Detections,
     masks: Sequence[dict[str, Any]],
@@ -45,7 +45,7 @@ def draw_found(
             picture[inside] = (picture[inside] * (1 - TINT) + color * TINT).astype(np.uint8)
     marks = [_mark(found, row, classes) for row in rows]
     file.parent.mkdir(parents=True, exist_ok=True)
-    save_jpeg(draw_marks(Image.fromarray(picture), marks), file)
+    save_jpeg(plot_marks(Image.fromarray(picture), marks), file)
 
 
 def class_color(label: int) -> Color:

@@ -22,18 +22,18 @@ from detectors.data.image_set import Classes, ImageSet
 from detectors.data.mix import realised
 from detectors.models.detect import find_in_set
 from detectors.models.spec import ModelSpec
-from detectors.training.history import draw_curves
-from detectors.training.learner import Learner
+from detectors.training.history import plot_curves
 from detectors.training.loader import Batch
 from detectors.training.score import score_detector
 from detectors.training.settings import TrainSettings
+from detectors.training.task import DetectorTask
 
 SECONDS_BETWEEN_SAVES = 900.0
 NOT_RESUMABLE = "it is damaged or was changed by hand: give another --out to begin again"
 
 
 @dataclass
-class Record:
+class History:
     """What a training has to remember over interruptions. drawn: samples of each source. rows: one per epoch."""
 
     drawn: Counter[str] = field(default_factory=Counter)
@@ -53,11 +53,11 @@ class Identity:
     data: dict[str, str]
 
 
-class Keeper(L.Callback):
+class TrainingCallback(L.Callback):
     """Watches a Learner. stop: asked after every step whether that was the last one for now."""
 
     def __init__(
-        self, identity: Identity, validation: ImageSet | None, record: Record, progress: StepProgress, *, workers: int
+        self, identity: Identity, validation: ImageSet | None, record: History, progress: StepProgress, *, workers: int
     ) -> None:
         self.identity, self.validation, self.record, self.progress = identity, validation, record, progress
         self.workers = workers
@@ -78,7 +78,7 @@ class Keeper(L.Callback):
             self.waited += self._started - self._ended
 
     def on_train_batch_end(self, trainer: L.Trainer, learner: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        assert isinstance(learner, Learner)
+        assert isinstance(learner, DetectorTask)
         ended = time.monotonic()
         if batch_idx:
             self.worked += ended - self._ended
@@ -98,14 +98,14 @@ class Keeper(L.Callback):
             trainer.should_stop = True
         self._ended = time.monotonic()
 
-    def _drawn_by_all(self, learner: Learner, batch: Batch, world: int) -> Counter[str]:
+    def _drawn_by_all(self, learner: DetectorTask, batch: Batch, world: int) -> Counter[str]:
         """Samples of each source in the step just made; those of other processes are known from the plan."""
         plan, names = learner.plan, self.identity.settings.source_names
         first = (learner.step - 1) * plan.samples
         draws = batch.draws if world == 1 else plan.draws(first, first + plan.samples)
         return Counter(names[draw.source] for draw in draws)
 
-    def _words(self, learner: Learner) -> str:
+    def _words(self, learner: DetectorTask) -> str:
         phase, _ = learner.plan.phase_at(max(learner.step - 1, 0))
         best = f", AP {self.record.rows[-1]['AP']:.3f}" if self.record.rows and "AP" in self.record.rows[-1] else ""
         return f"{phase.name}, loss {learner.losses['loss']:.3f}, waiting {self.waiting:.0%}{best}"
@@ -115,7 +115,7 @@ class Keeper(L.Callback):
         """Share of the time that the network waited for images."""
         return self.waited / self.worked if self.worked else 0.0
 
-    def _log(self, trainer: L.Trainer, learner: Learner) -> None:
+    def _log(self, trainer: L.Trainer, learner: DetectorTask) -> None:
         if learner.step % 10 and learner.step != learner.plan.steps:
             return
         rate = learner.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
@@ -124,7 +124,7 @@ class Keeper(L.Callback):
         for logger in trainer.loggers:
             logger.log_metrics(values, step=learner.step)
 
-    def _end_epoch(self, trainer: L.Trainer, learner: Learner) -> None:
+    def _end_epoch(self, trainer: L.Trainer, learner: DetectorTask) -> None:
         row = {"epoch": learner.step / learner.plan.steps_per_epoch, "step": float(learner.step)}
         row |= {f"train {name}": value / self._steps for name, value in sorted(self._sums.items())}
         total = sum(self.record.drawn.values())
@@ -138,10 +138,10 @@ class Keeper(L.Callback):
         if trainer.is_global_zero:
             for logger in trainer.loggers:
                 logger.log_metrics({name.replace(" ", "/"): value for name, value in row.items()}, step=learner.step)
-            draw_curves(self.record.rows, self.identity.settings.out / "curves.png")
+            plot_curves(self.record.rows, self.identity.settings.out / "curves.png")
         trainer.strategy.barrier("epoch")
 
-    def _judge(self, trainer: L.Trainer, learner: Learner) -> dict[str, float]:
+    def _judge(self, trainer: L.Trainer, learner: DetectorTask) -> dict[str, float]:
         """Validation of the averaged weights."""
         if self.validation is None:
             return {}
@@ -150,14 +150,14 @@ class Keeper(L.Callback):
         found = find_in_set(model, self.validation, self.identity.classes, size, workers=self.workers)
         return score_detector(self.validation, found)
 
-    def _average(self, learner: Learner) -> nn.Module:
+    def _average(self, learner: DetectorTask) -> nn.Module:
         """A second network that holds the moving average."""
         if self._judged is None:
             self._judged = copy.deepcopy(learner.model)
         self._judged.load_state_dict(learner.average.weights)
         return self._judged.eval()
 
-    def _keep(self, trainer: L.Trainer, learner: Learner, row: dict[str, float]) -> None:
+    def _keep(self, trainer: L.Trainer, learner: DetectorTask, row: dict[str, float]) -> None:
         """Saves what is worth it, and ends the training when it has stopped getting better."""
         record, plan = self.record, learner.plan
         score = row.get("AP", float(learner.step))
@@ -177,7 +177,7 @@ class Keeper(L.Callback):
         if record.stopped:
             trainer.should_stop = True
 
-    def _tell(self, learner: Learner, row: dict[str, float], better: bool) -> None:
+    def _tell(self, learner: DetectorTask, row: dict[str, float], better: bool) -> None:
         text = f"epoch {row['epoch']:g}: loss {row['train loss']:.3f}"
         if "AP" in row:
             text += f", validation AP {row['AP']:.4f}, AP50 {row['AP50']:.4f}{' (best so far)' if better else ''}"
@@ -185,7 +185,7 @@ class Keeper(L.Callback):
         if self.record.stopped and learner.step < learner.plan.steps:
             self.progress.tell(f"stopped: no better for {count_of(self.record.stale, 'epoch')}")
 
-    def _checkpoint(self, learner: Learner, row: dict[str, float], **training: Any) -> Checkpoint:
+    def _checkpoint(self, learner: DetectorTask, row: dict[str, float], **training: Any) -> Checkpoint:
         identity = self.identity
         return Checkpoint(
             spec=identity.spec,
@@ -200,7 +200,7 @@ class Keeper(L.Callback):
             training=training,
         )
 
-    def _save_last(self, trainer: L.Trainer, learner: Learner) -> None:
+    def _save_last(self, trainer: L.Trainer, learner: DetectorTask) -> None:
         self._saved = time.monotonic()
         if not trainer.is_global_zero:
             return
@@ -217,7 +217,7 @@ class Keeper(L.Callback):
     def restore(self, training: DetectorTraining) -> None:
         """Goes on from what the last checkpoint remembers."""
         record = training.record
-        self.record = Record(Counter(record.drawn), record.rows, record.best, record.stale, record.stopped)
+        self.record = History(Counter(record.drawn), record.rows, record.best, record.stale, record.stopped)
         self._sums, self._steps = Counter(training.losses.sums), training.losses.steps
 
 
@@ -228,7 +228,7 @@ def training_state(checkpoint: Checkpoint, where: str) -> DetectorTraining:
     return state
 
 
-def restore_learner(learner: Learner, checkpoint: Checkpoint, training: DetectorTraining) -> None:
+def restore_learner(learner: DetectorTask, checkpoint: Checkpoint, training: DetectorTraining) -> None:
     """Puts weights, average, optimizer and step of a checkpoint into a new Learner."""
     learner.model.load_state_dict(training.weights)
     learner.average.load(checkpoint.weights, training.average_steps)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from render.draw import draw_frame
+from render.make_frame import render_frame
 from support.scenes import StubLibrary, camera_at, cube, product, scene_of
 
 LIBRARY: Any = StubLibrary({"cube": cube(1.0)})
@@ -29,7 +29,7 @@ class Broken:
 
 
 def test_samples_that_are_no_numbers_cost_no_scene() -> None:
-    frame = draw_frame(SCENE, LIBRARY, Painter())  # type: ignore[arg-type]
+    frame = render_frame(SCENE, LIBRARY, Painter())  # type: ignore[arg-type]
     assert frame.rgb.shape == (48, 64, 3) and frame.rgb[3, 5, 0] == 0 == frame.rgb[4, 6, 1]
     (annotation,) = frame.annotations
     assert annotation.area == 32 * 32 == int((frame.geometry.ids == 1).sum())
@@ -37,4 +37,4 @@ def test_samples_that_are_no_numbers_cost_no_scene() -> None:
 
 def test_a_renderer_that_fails_is_heard_though_labels_are_traced_beside_it() -> None:
     with pytest.raises(RuntimeError, match="no picture"):
-        draw_frame(SCENE, LIBRARY, Broken())  # type: ignore[arg-type]
+        render_frame(SCENE, LIBRARY, Broken())  # type: ignore[arg-type]

@@ -25,7 +25,7 @@ Picture = NDArray[np.uint8]
 READ_AHEAD = 2
 
 
-class Shot(NamedTuple):
+class InputImage(NamedTuple):
     """One picture. picture: (H, W, 3) uint8 RGB upright. fitted: the same in the size, letterbox: the way back.
 
     name: for files about it, without suffix. frame: its number in a video, from 0; None for a still picture.
@@ -46,12 +46,12 @@ class Unreadable(NamedTuple):
     reason: str
 
 
-Read = Callable[[], Shot | Unreadable]
+Read = Callable[[], InputImage | Unreadable]
 
 
-def read_shots(
+def read_input_images(
     items: Iterable[Input], size: tuple[int, int], *, every: int = 1, threads: int = 0
-) -> Generator[Shot | Unreadable, None, None]:
+) -> Generator[InputImage | Unreadable, None, None]:
     """The pictures of all inputs in order, of videos each `every`-th frame; `threads` read a few pictures ahead.
 
     size: width and height of the network's input. Never holds more than a few pictures, however long a video is.
@@ -61,7 +61,7 @@ def read_shots(
         yield from (read() for read in reads)
         return
     pool = ThreadPoolExecutor(threads)
-    waiting: deque[Future[Shot | Unreadable]] = deque()
+    waiting: deque[Future[InputImage | Unreadable]] = deque()
     try:
         for read in reads:
             waiting.append(pool.submit(read))
@@ -73,7 +73,7 @@ def read_shots(
         pool.shutdown(cancel_futures=True)
 
 
-def count_shots(items: Iterable[Input], every: int) -> int:
+def count_input_images(items: Iterable[Input], every: int) -> int:
     """How many pictures there are to read, as far as the heads of videos tell the truth."""
     return sum(_frames_told(item.file, every) if item.is_video else 1 for item in items)
 
@@ -99,7 +99,7 @@ def read_upright(file: Path) -> Picture:
         raise broken_picture("an image", str(file), error) from error
 
 
-def turned_in_place(shot: Shot) -> bool:
+def turned_in_place(shot: InputImage) -> bool:
     """Whether viewers turn the picture without changing its size: its file alone does not tell how it was looked at."""
     if shot.frame is not None or shot.source.size is not None:
         return False
@@ -114,7 +114,7 @@ def _reads_of(item: Input, size: tuple[int, int], every: int) -> Iterator[Read]:
         yield partial(_read_still, item, size)
 
 
-def _read_still(item: Input, size: tuple[int, int]) -> Shot | Unreadable:
+def _read_still(item: Input, size: tuple[int, int]) -> InputImage | Unreadable:
     try:
         # The ids of a COCO file come with its way of counting pixels, which may be that of the unturned picture.
         picture = read_picture(item.file, *item.size) if item.size else read_upright(item.file)
@@ -123,9 +123,9 @@ def _read_still(item: Input, size: tuple[int, int]) -> Shot | Unreadable:
     return _shot(item, item.name, None, picture, size)
 
 
-def _shot(item: Input, name: str, frame: int | None, picture: Picture, size: tuple[int, int]) -> Shot:
+def _shot(item: Input, name: str, frame: int | None, picture: Picture, size: tuple[int, int]) -> InputImage:
     fitted, letterbox = fit_picture(picture, *size)
-    return Shot(item, name, frame, picture, fitted, letterbox)
+    return InputImage(item, name, frame, picture, fitted, letterbox)
 
 
 def _frames(item: Input, size: tuple[int, int], every: int) -> Iterator[Read]:
@@ -150,7 +150,7 @@ def _frames(item: Input, size: tuple[int, int], every: int) -> Iterator[Read]:
         yield lambda: Unreadable(item.file, "no frame of the video can be decoded")
 
 
-def _fit_frame(item: Input, frame: int, picture: Picture, size: tuple[int, int]) -> Shot:
+def _fit_frame(item: Input, frame: int, picture: Picture, size: tuple[int, int]) -> InputImage:
     # OpenCV's order of channels is BGR.
     name = f"{item.name}_{frame:0{FRAME_DIGITS}d}"
     return _shot(item, name, frame, np.ascontiguousarray(picture[..., ::-1]), size)

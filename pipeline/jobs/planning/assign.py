@@ -17,7 +17,7 @@ DEAL = 1000
 
 
 @dataclass(frozen=True, eq=False)
-class Deal:
+class Assignment:
     """The hands of many scenes. cards: (C,) int32, category ids. starts: (S + 1,) int64: scene s has
     cards[starts[s]:starts[s + 1]]. numbers: (C,) int32: how often the SKU had been dealt before."""
 
@@ -33,14 +33,14 @@ class Deal:
         return slice(int(self.starts[scene]), int(self.starts[scene + 1]))
 
 
-def deal_scenes(
+def assign_scenes(
     needs: NDArray[np.int64],
     before: NDArray[np.int64],
     listed: NDArray[np.bool_],
     count: Count,
     *,
     rng: np.random.Generator,
-) -> Deal:
+) -> Assignment:
     """Hands of different SKUs, as many as `count` says, in which SKU i comes needs[i] times.
 
     needs, before, listed: (I,), by category id: how often it is to be dealt, how often it was before, and whether it
@@ -60,10 +60,10 @@ def deal_scenes(
         made = _mixed_sizes(len(deck), count, first, rng) if callable(count) else _hand_sizes(len(deck), count, rng)
         sizes.append(made)
     if not decks:
-        return Deal(np.zeros(0, np.int32), np.zeros(1, np.int64), np.zeros(0, np.int32))
+        return Assignment(np.zeros(0, np.int32), np.zeros(1, np.int64), np.zeros(0, np.int32))
     cards = np.concatenate(decks).astype(np.int32)
     starts = np.concatenate([[0], np.cumsum(np.concatenate(sizes))])
-    return Deal(cards, starts.astype(np.int64), (before[cards] + _earlier(cards)).astype(np.int32))
+    return Assignment(cards, starts.astype(np.int64), (before[cards] + _earlier(cards)).astype(np.int32))
 
 
 def _hand_sizes(cards: int, count: tuple[int, int], rng: np.random.Generator) -> NDArray[np.int64]:

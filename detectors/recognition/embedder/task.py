@@ -14,15 +14,15 @@ from detectors.checkpoints.network_weights import check_weights
 from detectors.checkpoints.optimizer_state import load_optimizer_state
 from detectors.recognition.embedder.load import normalise
 from detectors.recognition.embedder.network import EmbedderSpec, EmbeddingNet
-from detectors.recognition.embedder.sampling import Purpose, stream
+from detectors.recognition.embedder.sampling import EmbedderStream, stream
 from detectors.recognition.embedder.settings import EmbedSettings
 from detectors.training.ema import MovingAverage
-from detectors.training.schedule import Plan
+from detectors.training.schedule import Schedule
 
 RATE_BATCH = 128
 
 
-class Learner:
+class EmbedderTask:
     """An embedder under training. step: counted over interruptions. losses: of the last step.
 
     Every step's chance comes from (seed, step): going on after an interruption needs no state of generators.
@@ -35,7 +35,7 @@ class Learner:
         loss: nn.Module,
         spec: EmbedderSpec,
         settings: EmbedSettings,
-        plan: Plan,
+        plan: Schedule,
         device: torch.device,
         *,
         frozen_norms: tuple[str, ...] = (),
@@ -76,12 +76,12 @@ class Learner:
     def learn(self, squares: Tensor, labels: Tensor) -> None:
         """One step on (B, S, S, 3) uint8 crops of (B,) classes. Raises SynthError where the loss is not finite."""
         seed = self.settings.seed
-        torch.manual_seed(int(stream(seed, Purpose.STEP, self.step).integers(2**62)))
+        torch.manual_seed(int(stream(seed, EmbedderStream.STEP, self.step).integers(2**62)))
         self._set_rates()
         images = normalise(squares.to(self.device), self._mean, self._std)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             points = self.net.points(images.contiguous(memory_format=torch.channels_last))
-        rng = stream(seed, Purpose.NEGATIVES, self.step)
+        rng = stream(seed, EmbedderStream.NEGATIVES, self.step)
         loss = self.loss(points.float(), labels.to(self.device), rng=rng)
         self.value = float(loss.detach())
         if not math.isfinite(self.value):

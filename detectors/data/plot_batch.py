@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from assets.files.atomic import whole_file
+from assets.files.atomic import atomic_file
 from detectors.data.image_set import IGNORED
 from detectors.data.sample import Sample
 
@@ -24,14 +24,14 @@ PAPER = (24, 24, 24)
 IGNORED_COLOR = (170, 170, 170)
 
 # Pixels of a name that are shown however narrow its box is.
-LEAST_NAME = 32
+MIN_NAME = 32
 
 Color = tuple[int, int, int]
 # Left, top, right, bottom; the last pixels belong to it.
 Place = tuple[int, int, int, int]
 
 
-def draw_batch(
+def plot_batch(
     samples: Sequence[Sample], captions: Sequence[str], class_names: Sequence[str], out: Path, columns: int = 4
 ) -> None:
     """Writes `out` (PNG): the samples in rows of `columns`, a caption such as source and file under each.
@@ -49,14 +49,14 @@ def draw_batch(
     draw = ImageDraw.Draw(sheet)
     for index, (sample, caption) in enumerate(zip(samples, captions, strict=True)):
         x, y = GAP + index % columns * cell_width, GAP + index // columns * cell_height
-        sheet.paste(draw_sample(sample, class_names), (x, y))
+        sheet.paste(plot_sample(sample, class_names), (x, y))
         text = _shortened(caption, sample.width)
         draw.text((x, y + sample.height + 2), text, fill=(230, 230, 230), font=_font())
-    with whole_file(out) as file:
+    with atomic_file(out) as file:
         sheet.save(file, format="PNG")
 
 
-def draw_sample(sample: Sample, class_names: Sequence[str]) -> Image.Image:
+def plot_sample(sample: Sample, class_names: Sequence[str]) -> Image.Image:
     """The sample's picture with its boxes, names and masks."""
     image = Image.fromarray(_tinted(sample))
     draw = ImageDraw.Draw(image)
@@ -65,7 +65,7 @@ def draw_sample(sample: Sample, class_names: Sequence[str]) -> Image.Image:
         x0, y0 = (int(edge) for edge in np.rint(box[:2]))
         x1, y1 = (int(edge) for edge in np.maximum(np.rint(box[2:]) - 1, (x0, y0)))
         if label == IGNORED:
-            _draw_dashed(draw, (x0, y0, x1, y1))
+            _plot_dashed(draw, (x0, y0, x1, y1))
         else:
             draw.rectangle((x0, y0, x1, y1), outline=label_color(int(label)))
     taken: list[Place] = []
@@ -73,7 +73,7 @@ def draw_sample(sample: Sample, class_names: Sequence[str]) -> Image.Image:
     for place in np.argsort(-sizes, kind="stable"):  # the largest first: their names have room
         box, label = sample.boxes[place], sample.labels[place]
         if label != IGNORED:
-            _draw_name(draw, class_names[label], box, label_color(int(label)), image.size, taken)
+            _plot_name(draw, class_names[label], box, label_color(int(label)), image.size, taken)
     return image
 
 
@@ -93,7 +93,7 @@ def _tinted(sample: Sample) -> NDArray[np.uint8]:
     return image
 
 
-def _draw_dashed(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int]) -> None:
+def _plot_dashed(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int]) -> None:
     x0, y0, x1, y1 = box
     for x in range(x0, x1 + 1, 2 * DASH):
         end = min(x + DASH - 1, x1)
@@ -105,11 +105,11 @@ def _draw_dashed(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int]) -> N
         draw.line((x1, y, x1, end), fill=IGNORED_COLOR)
 
 
-def _draw_name(
+def _plot_name(
     draw: ImageDraw.ImageDraw, name: str, box: NDArray, color: Color, size: tuple[int, int], taken: list[Place]
 ) -> None:
     """The name on its colour above the box, or inside where there is no room; cut to the box, left away over others."""
-    name = _cut(name, max(int(box[2] - box[0]) - 4, LEAST_NAME))
+    name = _cut(name, max(int(box[2] - box[0]) - 4, MIN_NAME))
     width, height = int(_font().getlength(name)) + 4, TEXT_SIZE + 3
     x = max(0, min(int(box[0]), size[0] - width))
     y = int(box[1]) - height

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from assets.errors import SynthError
-from assets.files.atomic import TEMPORARY, write_whole
+from assets.files.atomic import TEMPORARY, write_atomic
 from assets.limits import SHARD_BYTES, check_file
 
 # What comes with which package, for the hint.
@@ -18,7 +18,7 @@ EXTRA = "pip install 'synth[scale]'"
 
 
 @dataclass(frozen=True)
-class Place:
+class StoragePath:
     """A folder. url: a path, or what fsspec takes (s3://bucket/folder). Names are relative to it, with forward slashes.
 
     Endpoint and credentials of a storage come from its usual variables (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, ...) or
@@ -28,8 +28,8 @@ class Place:
 
     url: str
 
-    def __truediv__(self, name: str) -> Place:
-        return Place(f"{self.url.rstrip('/')}/{name}")
+    def __truediv__(self, name: str) -> StoragePath:
+        return StoragePath(f"{self.url.rstrip('/')}/{name}")
 
     def __str__(self) -> str:
         return self.url
@@ -80,7 +80,7 @@ class Place:
         local = self.local
         if local is not None:
             (local / name).parent.mkdir(parents=True, exist_ok=True)
-            write_whole(local / name, data)
+            write_atomic(local / name, data)
             return
         system, root = self._opened
         with _told(self, name):
@@ -137,7 +137,7 @@ def _protocols(system: Any) -> tuple[str, ...]:
 
 
 @contextmanager
-def _told(place: Place, name: str) -> Iterator[None]:
+def _told(place: StoragePath, name: str) -> Iterator[None]:
     """Missing files stay FileNotFoundError, and disks tell their own errors; storage that refuses is told as such."""
     try:
         yield
@@ -153,7 +153,7 @@ def _told(place: Place, name: str) -> Iterator[None]:
         raise _refused(place, name, error) from error
 
 
-def _refused(place: Place, name: str, error: Exception) -> SynthError:
+def _refused(place: StoragePath, name: str, error: Exception) -> SynthError:
     hint = "see that the address, the credentials and the rights to read and write there are right, and try again"
     found = f"{type(error).__name__}: {' '.join(str(error).split())}"
     return SynthError("the storage did not do as asked", where=place.locate(name), found=found, hint=hint)
