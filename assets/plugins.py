@@ -1,0 +1,115 @@
+"""Tables of implementations by name: literal ones of the project, and what installed packages or files of users add.
+
+A module is imported when it is asked for, never before: listing names costs no import.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+
+from assets.errors import SynthError, unknown_name
+
+
+@dataclass(frozen=True)
+class PluginTable:
+    """The implementations of one seam.
+
+    kind: what an entry is, for messages ("recipe"). modules: dotted module by name. group: entry-point group in which
+    installed packages add theirs ("synth.recipes"); a name of the project's own wins. requires: names that each
+    module must define. files: whether a path to a .py file may stand in the place of a name.
+    """
+
+    kind: str
+    modules: Mapping[str, str]
+    group: str
+    requires: tuple[str, ...] = ()
+    files: bool = False
+
+    def names(self) -> tuple[str, ...]:
+        """All known names, those of the project first, in the order of its table."""
+        return (*self.modules, *sorted(name for name in _added(self.group) if name not in self.modules))
+
+    def load(self, name: str) -> ModuleType:
+        """The module of a name, or of a path to a .py file. Raises SynthError for an unknown or unusable one."""
+        if self.files and is_python_file(name):
+            return self._checked(module_from_file(Path(name)), name)
+        if name in self.modules:
+            return importlib.import_module(self.modules[name])
+        if name not in _added(self.group):
+            raise unknown_name(self.kind, name, self.names())
+        return self._checked(_loaded(self.kind, _added(self.group)[name]), name)
+
+    def _checked(self, module: ModuleType, name: str) -> ModuleType:
+        missing = [required for required in self.requires if not hasattr(module, required)]
+        if missing:
+            raise SynthError(
+                f"the {self.kind} {name!r} is incomplete",
+                where=getattr(module, "__file__", None),
+                found=f"no {', no '.join(missing)}",
+                expected=f"a module that defines {', '.join(self.requires)}",
+            )
+        return module
+
+
+def is_python_file(name: str) -> bool:
+    """Whether a name is a path to a Python file rather than an entry of a table."""
+    return name.endswith(".py")
+
+
+@cache
+def module_from_file(path: Path) -> ModuleType:
+    """The module in a Python file of the user's, run once per process. Raises SynthError where it cannot be run.
+
+    Its name follows from its content, so that two files of one name stay apart and worker processes find the same.
+    """
+    if not path.is_file():
+        raise SynthError("no such Python file", where=str(path), hint="give the path of an existing .py file")
+    name = f"synth_file_{path.stem}_{file_digest(path)[:12]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise SynthError("the Python file cannot be run", where=str(path), found=_in_words(error)) from error
+    return module
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a Python file: data sets made with it are known by it."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@cache
+def _added(group: str) -> dict[str, EntryPoint]:
+    found: Iterable[EntryPoint] = entry_points(group=group) if group else ()
+    return {point.name: point for point in found}
+
+
+def _loaded(kind: str, point: EntryPoint) -> ModuleType:
+    try:
+        module: ModuleType = point.load()
+    except Exception as error:
+        package = point.dist.name if point.dist else point.value
+        raise SynthError(
+            f"the {kind} {point.name!r} of an installed package cannot be imported",
+            where=f"{package}: {point.value}",
+            found=_in_words(error),
+            hint=f"mend or remove the package: pip uninstall {package}",
+        ) from error
+    return module
+
+
+def _in_words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
