@@ -16,9 +16,9 @@ uniform sampler2DArray shadows;
 uniform vec4 lens;  // fx, fy, cx, cy
 uniform mat4 world_from_camera;
 uniform int light_count;
-uniform mat4 light_from_world[MOST_LIGHTS];
-uniform vec4 light_lens[MOST_LIGHTS];  // uv per metre (distant) or per tangent (near), near plane, far plane, 1 = near light
-uniform vec2 light_size[MOST_LIGHTS];  // tangent of the angular radius (distant) or radius in metres (near); reach in metres
+uniform mat4 light_from_world[MAX_LIGHTS];
+uniform vec4 light_lens[MAX_LIGHTS];  // uv per metre (distant) or per tangent (near), near plane, far plane, 1 = near light
+uniform vec2 light_size[MAX_LIGHTS];  // tangent of the angular radius (distant) or radius in metres (near); reach in metres
 uniform float normal_bias;
 uniform float depth_bias;
 uniform float occlusion_radius;
@@ -26,8 +26,8 @@ uniform float ground_occlusion;
 uniform int ground_count;
 uniform float contact_height;  // metres over the ground at which a wall gets most of its light
 uniform float contact_least;   // and the share that it gets at its foot
-uniform float ground_height[MOST_GROUNDS];
-uniform float ground_weight[MOST_LIGHTS];  // share of the ground's light that comes from each light; 0 for near lights
+uniform float ground_height[MAX_GROUNDS];
+uniform float ground_weight[MAX_LIGHTS];  // share of the ground's light that comes from each light; 0 for near lights
 
 layout(location = 0) out vec4 out_first;
 layout(location = 1) out vec4 out_second;

@@ -23,13 +23,13 @@ uniform float ground_share; // 1: a table or floor hides the lower half of the e
 uniform float last_level;
 uniform float rest_weight;  // luminance of the environment without suns, against which suns weigh in reflections
 uniform int sun_count;
-uniform vec3 sun_direction[MOST_LIGHTS];
-uniform vec3 sun_irradiance[MOST_LIGHTS];
-uniform vec2 sun_radius[MOST_LIGHTS];  // sine of the angular radius, 1 - its cosine
+uniform vec3 sun_direction[MAX_LIGHTS];
+uniform vec3 sun_irradiance[MAX_LIGHTS];
+uniform vec2 sun_radius[MAX_LIGHTS];  // sine of the angular radius, 1 - its cosine
 uniform int area_count;
-uniform mat4 world_from_area[MOST_AREAS];
-uniform vec4 area_light[MOST_AREAS];   // radiance, mask slot (-1: unshadowed)
-uniform vec2 area_size[MOST_AREAS];    // half width, half height
+uniform mat4 world_from_area[MAX_AREAS];
+uniform vec4 area_light[MAX_AREAS];   // radiance, mask slot (-1: unshadowed)
+uniform vec2 area_size[MAX_AREAS];    // half width, half height
 
 layout(location = 0) out vec4 out_light;
 
