@@ -14,13 +14,14 @@ import pytest
 
 from support.paths import ROOT
 
-FOLDERS = ("assets", "dataset", "render", "detectors", "pipeline")
+FOLDERS = ("assets", "dataset", "render", "detectors", "pipeline", "synth")
 MAY_IMPORT = {
     "assets": {"assets"},
     "dataset": {"assets", "dataset"},
     "render": {"assets", "dataset", "render"},
     "detectors": {"assets", "dataset", "detectors"},
     "pipeline": {"assets", "dataset", "render", "detectors", "pipeline"},
+    "synth": {"assets", "dataset", "render", "detectors", "pipeline", "synth"},
 }
 # Each folder that has sub-folders, with its files and sub-folders in the order in which they may import each other: an
 # entry imports only what stands before it. Folders of files alone need no order: they have no circles.

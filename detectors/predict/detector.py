@@ -1,0 +1,49 @@
+"""A trained detector in memory, for pictures that are arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from detectors.checkpoints.detector import Checkpoint, load_checkpoint, restore_model
+from detectors.device import pick_device
+from detectors.models.detect import Detections, detections_of, fit_picture, forward
+
+# For checkpoints whose training had no validation data to choose one on.
+DEFAULT_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """A checkpoint with its network on a device."""
+
+    checkpoint: Checkpoint
+    model: nn.Module
+
+    @property
+    def threshold(self) -> float:
+        """The score from which a detection is worth showing."""
+        chosen = self.checkpoint.threshold
+        return DEFAULT_THRESHOLD if chosen is None else chosen
+
+    def detect(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+        """Find what the network knows in (H, W, 3) uint8 RGB pictures of any size, in one batch; all scores."""
+        if not pictures:
+            return []
+        spec = self.checkpoint.spec
+        fitted = [fit_picture(picture, spec.width, spec.height) for picture in pictures]
+        batch = torch.from_numpy(np.stack([picture for picture, _ in fitted]))
+        outputs = forward(self.model, batch.to(next(self.model.parameters()).device))
+        return [detections_of(output, letterbox) for output, (_, letterbox) in zip(outputs, fitted, strict=True)]
+
+
+def load_detector(run: Path, *, device: str = "auto") -> Detector:
+    """Load the best checkpoint of a run, or a checkpoint file. Raises SynthError where there is none."""
+    checkpoint = load_checkpoint(run)
+    return Detector(checkpoint, restore_model(checkpoint).to(pick_device(device)))

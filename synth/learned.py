@@ -1,0 +1,124 @@
+"""Trained models on pictures: detect products, name them by a gallery."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from detectors.predict.detector import Detector
+    from detectors.recognition.gallery.recognize import Recognizer
+
+# A picture: its file, or (H, W, 3) uint8 RGB.
+Picture = str | Path | NDArray[np.uint8]
+Box = tuple[float, float, float, float]
+Device = Literal["auto", "cpu", "gpu"]
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A product that a detector found. box: xyxy, pixels, far edge exclusive. score: 0 to 1. name: of the SKU."""
+
+    sku: str
+    name: str
+    score: float
+    box: Box
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """What a gallery says about one box.
+
+    sku: the nearest product, None where the verdict is "unknown". similarity: cosine to it. margin: lead over the
+    second. verdict: "known", "review" (a close call) or "unknown". candidates: the nearest SKUs with their similarity.
+    """
+
+    box: Box
+    sku: str | None
+    verdict: str
+    similarity: float
+    margin: float
+    candidates: tuple[tuple[str, float], ...]
+
+
+def load_detector(run: str | Path, *, device: Device = "auto") -> Detector:
+    """Load the best checkpoint of a training run, or a checkpoint file. Raises SynthError where there is none."""
+    from detectors.predict.detector import load_detector
+
+    return load_detector(Path(run), device=device)
+
+
+def detect(detector: Detector, picture: Picture, *, threshold: float | None = None) -> list[Detection]:
+    """Find products in a picture, best first.
+
+    threshold: lowest score; by default the one that training chose. Raises SynthError where the file cannot be read.
+    """
+    (found,) = detector.detect([_pixels(picture)])
+    least = detector.threshold if threshold is None else threshold
+    classes = detector.checkpoint.classes
+    rows = zip(found.labels.tolist(), found.scores.tolist(), found.boxes.tolist(), strict=True)
+    kept = [
+        Detection(classes.keys[label], classes.names[label], score, (box[0], box[1], box[2], box[3]))
+        for label, score, box in rows
+        if score >= least
+    ]
+    return sorted(kept, key=lambda detection: -detection.score)
+
+
+def load_recognizer(
+    gallery: str | Path, *, device: Device = "auto", threshold: float | None = None, margin: float | None = None
+) -> Recognizer:
+    """Load a gallery with its embedder, its index and its thresholds.
+
+    threshold, margin: in place of those of the gallery. Raises SynthError where it is damaged or not a gallery.
+    """
+    from detectors.recognition.gallery.recognize import open_recognizer
+
+    return open_recognizer(Path(gallery), device=device, threshold=threshold, margin=margin)
+
+
+def recognize(recognizer: Recognizer, picture: Picture, boxes: Sequence[Detection | Box]) -> list[Recognition]:
+    """Name the products in some boxes of a picture, in the order of the boxes.
+
+    boxes: detections, or xyxy in pixels. Raises SynthError where the file cannot be read.
+    """
+    from detectors.recognition.embedder.crops import prepare_crop
+    from detectors.recognition.gallery.decision import Verdict, judge
+    from detectors.recognition.gallery.open import NOBODY
+    from detectors.recognition.gallery.recognize import CANDIDATES
+    from detectors.recognition.gallery.search import find_skus
+
+    pixels = _pixels(picture)
+    edges: list[Box] = [item.box if isinstance(item, Detection) else item for item in boxes]
+    crops = [prepare_crop(pixels, np.asarray(box), margin=recognizer.embedder.margin) for box in edges]
+    gallery = recognizer.gallery
+    vectors = recognizer.embedder.embed(crops)
+    nearest = find_skus(gallery, recognizer.index, vectors, k=CANDIDATES, best=recognizer.best)
+    answers = zip(edges, nearest.skus.tolist(), nearest.scores.tolist(), nearest.margins.tolist(), strict=True)
+    verdicts = judge(nearest, recognizer.decision).tolist()
+    return [
+        Recognition(
+            box,
+            gallery.keys[skus[0]] if verdict != Verdict.UNKNOWN else None,
+            Verdict(verdict).name.lower(),
+            scores[0],
+            margin,
+            tuple((gallery.keys[sku], score) for sku, score in zip(skus, scores, strict=True) if sku != NOBODY),
+        )
+        for (box, skus, scores, margin), verdict in zip(answers, verdicts, strict=True)
+    ]
+
+
+def _pixels(picture: Picture) -> NDArray[np.uint8]:
+    if isinstance(picture, str | Path):
+        from detectors.predict.input_images import read_upright
+
+        return read_upright(Path(picture))
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+        raise ValueError(f"expected an (H, W, 3) uint8 RGB picture, found {picture.shape} {picture.dtype}")
+    return picture

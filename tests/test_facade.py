@@ -1,0 +1,97 @@
+"""`import synth`: one list of names, nothing loaded before it is used, and errors that name what hides our folders."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import synth
+from support.paths import ROOT
+
+
+def run_python(code: str, folder: Path, *, path: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Runs code as a user's script would run in a folder: what lies there comes first, then the project."""
+    code = f"import sys; sys.path.insert(0, ''); sys.path.append({str(path)!r})\n{code}"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=False)
+
+
+def test_import_loads_nothing(tmp_path: Path) -> None:
+    code = "before = set(sys.modules); import synth\n"
+    code += "print(sorted(name for name in set(sys.modules) - before if not name.startswith(('synth', 'importlib'))))"
+    done = run_python(code, tmp_path)
+    assert done.returncode == 0, done.stderr
+    loaded = set(ast.literal_eval(done.stdout))
+    assert not loaded & {"numpy", "torch", "trimesh", "pydantic", "assets", "render", "detectors", "PIL", "click"}
+
+
+def test_types_and_table_list_the_same_names() -> None:
+    source = (ROOT / "synth" / "__init__.py").read_text()
+    block = next(node for node in ast.parse(source).body if isinstance(node, ast.If))
+    typed = {
+        (node.module, alias.asname) for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert typed == {(module, name) for module, names in synth.PUBLIC.items() for name in names}
+
+
+@pytest.mark.parametrize("name", synth.__all__)
+def test_every_name_is_there_with_a_docstring_and_types(name: str) -> None:
+    value = getattr(synth, name)
+    assert inspect.getdoc(value)
+    assert value.__module__ in synth.PUBLIC
+    if inspect.isfunction(value):
+        signature = inspect.signature(value)
+        assert signature.return_annotation is not inspect.Signature.empty
+        assert all(item.annotation is not item.empty for item in signature.parameters.values())
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(AttributeError, match="load_catalog"):
+        synth.load_catalogue  # noqa: B018
+    assert dir(synth) == synth.__all__
+
+
+@pytest.mark.parametrize("hiding", ["render.py", "assets/__init__.py", "dataset/images.txt"])
+def test_the_error_names_the_file_that_hides_a_folder(tmp_path: Path, hiding: str) -> None:
+    (tmp_path / hiding).parent.mkdir(exist_ok=True)
+    (tmp_path / hiding).write_text("")
+    done = run_python("import synth", tmp_path)
+    if hiding == "dataset/images.txt":  # a folder without Python files gives way to a package
+        assert done.returncode == 0, done.stderr
+        return
+    assert done.returncode == 1
+    message = done.stderr.splitlines()[-1]
+    assert message.startswith("ImportError")
+    assert str(tmp_path / hiding.split("/")[0]) in message and str(ROOT / hiding.split(".")[0].split("/")[0]) in message
+
+
+def test_torch_may_come_after_the_renderer(tmp_path: Path) -> None:
+    """Mesa's LLVM and triton's in one process: the facade sees to it that triton's is the first."""
+    code = "import synth\n"
+    code += f"library = synth.open_library(synth.demo_catalog(), cache={str(tmp_path / 'cache')!r})\n"
+    code += "scene = synth.sample_scene(library, seed=0, index=0, width=64, height=48)\n"
+    code += "with synth.open_renderer(library) as renderer: print(renderer.render(scene).rgb.shape)\n"
+    code += "import detectors.models.parts\nprint('both')"
+    done = run_python(code, tmp_path)
+    if "OpenGL" in done.stderr:
+        pytest.skip(f"the raster backend cannot start here: {done.stderr}")
+    assert done.stdout.split() == ["(48,", "64,", "3)", "both"], done.stderr
+
+
+def test_scenes_are_those_of_the_command_line_and_labels_are_drawn(tmp_path: Path) -> None:
+    library = synth.open_library(synth.demo_catalog(), cache=tmp_path)
+    scene = synth.sample_scene(library, "scatter", seed=3, index=1, width=96, height=64)
+    assert scene.to_json() == synth.SceneSpec.from_json(scene.to_json()).to_json()
+    again = synth.sample_scene(library, synth.load_recipe("scatter"), seed=3, index=1, width=96, height=64)
+    assert again.to_json() == scene.to_json()
+    from render.labels import annotate, trace_geometry
+
+    geometry = trace_geometry(scene, library)
+    frame = synth.Frame(np.full((64, 96, 3), 128, np.uint8), geometry, annotate(scene, geometry))
+    drawn = np.asarray(synth.plot_labels(frame, style="box"))
+    assert drawn.shape == (64, 96, 3) and (drawn != 128).any()
