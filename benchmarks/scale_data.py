@@ -304,7 +304,7 @@ def evaluate(packed: Path, where: Path, agnostic: bool) -> None:
     """The part of `synth evaluate` behind the detector."""
     from dataset.problems import Problems
     from dataset.storage.path import StoragePath
-    from detectors.data.class_match import PRODUCT, relabel
+    from detectors.data.class_match import PRODUCT
     from detectors.data.shard_prepare import open_shards
     from detectors.evaluate.metrics.stream import StreamedCoco
     from detectors.evaluate.shard_truth import read_found, read_truth
@@ -317,7 +317,7 @@ def evaluate(packed: Path, where: Path, agnostic: bool) -> None:
         coco = StreamedCoco(Path(spool), len(classes), threshold=0.5)
         for entry in shards.shards:
             truth = read_truth(shards, entry, problems)
-            truth = relabel(truth, classes) if agnostic else truth
+            truth = truth.relabelled(classes) if agnostic else truth
             coco.add(truth, read_found(where / "found" / f"{entry.name}.json", truth, label_of, classes))
         numbers = coco.finish().numbers()
     if not 0 < numbers["AP"] < 1:

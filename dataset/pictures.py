@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,25 @@ QUARTER_TURNS = (5, 6, 7, 8)
 TURNED = range(2, 9)
 ORIENTATION = 0x0112
 MISSING = "missing"
+# Suffixes of image files.
+PICTURES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff")
+
+
+def is_picture(file: Path) -> bool:
+    """Whether a file is an image by its name. Leftovers of other systems, such as ._IMG_1.jpg, are none."""
+    return file.suffix.lower().removeprefix(".") in PICTURES and not file.name.startswith(".")
+
+
+def natural_order(text: str) -> list[tuple[int, str]]:
+    """A sort key by which numbers in names count as numbers: IMG_2 before IMG_10."""
+    return [(int(part), "") if part.isdigit() else (-1, part.casefold()) for part in re.split(r"([0-9]+)", text)]
+
+
+def find_files(folder: Path, wanted: Callable[[Path], bool] = is_picture) -> list[Path]:
+    """The wanted files of a folder and of those below it, relative to it, in natural order; hidden ones left out."""
+    files = (file.relative_to(folder) for file in folder.rglob("*") if wanted(file) and file.is_file())
+    visible = [file for file in files if not any(part.startswith(".") for part in file.parts)]
+    return sorted(visible, key=lambda file: [natural_order(part) for part in file.parts])
 
 
 @dataclass(frozen=True)

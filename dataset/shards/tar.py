@@ -11,10 +11,10 @@ from typing import IO, Any
 from assets.errors import SynthError
 from assets.files.json_input import parse_json
 from assets.limits import DATASET_INSTANCES, SHARD_BYTES
+from dataset.pictures import PICTURES
 from dataset.shards.index import Record, ShardSample, tar_name
 from dataset.storage.path import StoragePath
 
-PICTURES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff")
 LABELS = "json"
 REPAIR = "'synth verify' tells everything that is wrong; take the shard from where the set was copied, or make it again"
 

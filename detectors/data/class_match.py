@@ -4,18 +4,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from assets.catalog.categories import bare_name
 from assets.errors import SynthError
 from assets.plurals import count_of
-from detectors.data.image_set import IGNORED, Classes, ImageSet
 
+# Label of a box that is neither target nor background: a crowd, a product hardly seen, a class left out.
+IGNORED = -1
 ClassChoice = Literal["all", "common", "product"]
 CLASS_CHOICES = ("all", "common", "product")
+
+
+@dataclass(frozen=True)
+class Classes:
+    """What a detector tells apart. Label i is keys[i] everywhere in `detectors` (torchvision's own labels are i + 1).
+
+    keys: the SKUs (a foreign data set's category names). names: for people, as long as keys.
+    """
+
+    keys: tuple[str, ...]
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.keys) != len(self.names) or len(set(self.keys)) != len(self.keys):
+            raise ValueError("every class needs one key of its own and one name")
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
 # The one class of a detector that finds products and leaves telling them apart to their embeddings.
 PRODUCT = Classes(("product",), ("product",))
 TOLD = 10
@@ -78,31 +100,16 @@ def match_classes(sets: Sequence[Classified], choice: ClassChoice = "all") -> Cl
     return ClassMatch(classes, tuple(note for note in notes if note))
 
 
-def relabel(images: ImageSet, classes: Classes) -> ImageSet:
-    """The same images labelled by `classes`; boxes of classes that it lacks become ignored regions.
-
-    Where the one class is "product", every box that has any class is one.
-    """
+def label_table(classes: Classes, images: Classified) -> NDArray[np.int32]:
+    """(K,) the label in `classes` of each class of `images`, IGNORED where there is none; all 0 for one "product"."""
     if is_agnostic(classes):
-        return _as_products(images, classes)
-    table = np.array([IGNORED if label is None else label for label in labels_in(classes, images)], np.int32)
-    known = images.true_labels != IGNORED
-    true_labels = np.where(known, table[np.where(known, images.true_labels, 0)], IGNORED).astype(np.int32)
-    labels = np.where(images.labels == IGNORED, IGNORED, true_labels).astype(np.int32)
-    return replace(images, classes=classes, labels=labels, true_labels=true_labels, category_ids=())
+        return np.zeros(len(images.classes), np.int32)
+    return np.array([IGNORED if label is None else label for label in labels_in(classes, images)], np.int32)
 
 
 def is_agnostic(classes: Classes) -> bool:
     """Whether a detector of these classes finds products without telling them apart."""
     return classes.keys == PRODUCT.keys
-
-
-def _as_products(images: ImageSet, classes: Classes) -> ImageSet:
-    """The same images with label 0 wherever there was a label."""
-    labels, true_labels = (
-        np.where(column == IGNORED, IGNORED, 0).astype(np.int32) for column in (images.labels, images.true_labels)
-    )
-    return replace(images, classes=classes, labels=labels, true_labels=true_labels, category_ids=())
 
 
 def _collapsed(sets: Sequence[Classified]) -> str:

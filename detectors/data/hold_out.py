@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +11,7 @@ from assets.plurals import count_of
 from detectors.data.duplicates import group_copies
 from detectors.data.image_set import ImageSet
 from detectors.data.mix import TrainingStream, stream
-
-if TYPE_CHECKING:
-    from detectors.data.settings import DataSettings
+from detectors.data.settings import DataSettings
 
 Tell = Callable[[str], None]
 

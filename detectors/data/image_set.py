@@ -5,20 +5,27 @@ A list of Python objects is copied page by page into each loader worker as refer
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import FailFast
 
+from assets.errors import SynthError
+from assets.files.atomic import atomic_file, write_atomic
+from assets.files.models import FileModel, read_model
+from assets.limits import COLUMN_BYTES, DATASET_JSON, check_file
 from dataset.masks import decode_outlines
 from dataset.pictures import read_picture
+from detectors.data.class_match import IGNORED, Classes, label_table
 from detectors.data.sample import Sample
 
-# Label of a box that is neither target nor background: a crowd, a product hardly seen, a class left out.
-IGNORED = -1
+AGAIN = "give the same command again: the first process writes the files anew"
+Names = Annotated[tuple[str, ...], FailFast()]
 
 
 @dataclass(frozen=True)
@@ -45,24 +52,6 @@ class Packed:
 
 
 @dataclass(frozen=True)
-class Classes:
-    """What a detector tells apart. Label i is keys[i] everywhere in `detectors` (torchvision's own labels are i + 1).
-
-    keys: the SKUs (a foreign data set's category names). names: for people, as long as keys.
-    """
-
-    keys: tuple[str, ...]
-    names: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        if len(self.keys) != len(self.names) or len(set(self.keys)) != len(self.keys):
-            raise ValueError("every class needs one key of its own and one name")
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-
-@dataclass(frozen=True)
 class ImageSet:
     """N labelled images with A annotations, sorted by image.
 
@@ -75,6 +64,7 @@ class ImageSet:
     areas: (A,) float32 pixels, of the mask where there is one. visibility, truncation: (A,) float32, nan where unknown.
     annotation_ids: (A,) int64. masks: A COCO compressed run lengths at the image's size, empty where there is none.
     category_ids: of the COCO file it was read from, one for each class; none where the classes are others.
+    rendered: whether `synth` made the images.
     """
 
     name: str
@@ -94,6 +84,7 @@ class ImageSet:
     annotation_ids: NDArray[np.int64]
     masks: Packed
     category_ids: tuple[int, ...] = ()
+    rendered: bool = False
 
     def __post_init__(self) -> None:
         images, annotations = len(self.file_names), len(self.boxes)
@@ -115,13 +106,59 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.file_names)
 
+    @property
+    def columns(self) -> ImageSet:
+        """The set itself: its labels are in memory."""
+        return self
+
+    @property
+    def windows(self) -> None:
+        """None: the images can be read in any order."""
+
+    def fetch_ahead(self, shards: Iterable[int]) -> None:
+        """Does nothing: the images lie on this machine's disk."""
+
+    @property
+    def box_count(self) -> int:
+        """Boxes that have a class."""
+        return int((self.labels >= 0).sum())
+
+    @property
+    def missing_masks(self) -> str:
+        """In words which labelled boxes have no mask, "" where all have one."""
+        lengths = np.diff(self.masks.offsets)
+        without = int(((lengths == 0) & (self.labels >= 0)).sum())
+        return f"{without} of {len(lengths)} annotations have no mask" if without else ""
+
+    def relabelled(self, classes: Classes) -> ImageSet:
+        """The same images labelled by `classes`; boxes of classes that it lacks become ignored regions.
+
+        Where the one class is "product", every box that has any class is one.
+        """
+        known = self.true_labels != IGNORED
+        true_labels = np.where(known, label_table(classes, self)[np.where(known, self.true_labels, 0)], IGNORED)
+        labels = np.where(self.labels == IGNORED, IGNORED, true_labels)
+        columns = (labels.astype(np.int32), true_labels.astype(np.int32))
+        return replace(self, classes=classes, labels=columns[0], true_labels=columns[1], category_ids=())
+
+    def lost_classes(self, classes: Classes) -> list[str]:
+        """Keys of the classes that occur here and have no place among `classes`."""
+        occurring = np.unique(self.true_labels[self.true_labels != IGNORED])
+        table = label_table(classes, self)
+        return [self.classes.keys[label] for label in occurring if table[label] == IGNORED]
+
     def path(self, index: int) -> Path:
         """The file of an image."""
         return self.root / self.file_names[index].decode()
 
     def locate(self, index: int) -> str:
-        """What an image is called by people."""
+        """The name of an image for people."""
         return str(self.path(index))
+
+    def read_picture(self, index: int) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB of an image. Raises SynthError where it cannot be read."""
+        width, height = (int(side) for side in self.sizes[index])
+        return read_picture(self.path(index), width, height)
 
     def read_sample(self, index: int, *, masks: bool) -> Sample:
         """An image with its boxes, and its masks where they are wanted and every box has one.
@@ -132,8 +169,8 @@ class ImageSet:
         span = self.span(index)
         counts = [self.masks[place] for place in range(span.start, span.stop)] if masks else []
         outlines = decode_outlines(counts, height, width) if masks and all(counts) else None
-        picture = read_picture(self.path(index), width, height)
-        return Sample(picture, np.array(self.boxes[span]), self.labels[span].astype(np.int64), outlines)
+        boxes, labels = np.array(self.boxes[span]), self.labels[span].astype(np.int64)
+        return Sample(self.read_picture(index), boxes, labels, outlines, np.array(self.visibility[span]))
 
     def span(self, index: int) -> slice:
         """The annotations of an image."""
@@ -155,11 +192,31 @@ class ImageSet:
                 columns[field.name] = value.take(images) if isinstance(value, Packed) else value[images]
             elif field.name == "first":
                 columns[field.name] = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-            elif field.name in ("name", "root", "classes", "category_ids"):
+            elif field.name in ("name", "root", "classes", "category_ids", "rendered"):
                 columns[field.name] = value
             else:
                 columns[field.name] = value.take(boxes) if isinstance(value, Packed) else value[boxes]
         return ImageSet(**columns)  # type: ignore[arg-type]
+
+    def save(self, folder: Path) -> None:
+        """Writes every column as .npy into `folder`; `open_images` reads them."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Packed):
+                _save(folder / f"{field.name}.data.npy", value.data)
+                _save(folder / f"{field.name}.offsets.npy", value.offsets)
+            elif isinstance(value, np.ndarray):
+                _save(folder / f"{field.name}.npy", value)
+        head = {
+            "name": self.name,
+            "root": str(self.root.resolve()),
+            "keys": self.classes.keys,
+            "names": self.classes.names,
+            "category_ids": self.category_ids,
+            "rendered": self.rendered,
+        }
+        write_atomic(folder / "set.json", json.dumps(head, ensure_ascii=False).encode())
 
 
 @dataclass(frozen=True)
@@ -182,3 +239,57 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+
+class ImagesFile(FileModel):
+    """set.json: a source whose columns lie beside it."""
+
+    name: str
+    root: str
+    keys: Names
+    names: Names
+    category_ids: Annotated[tuple[int, ...], FailFast()]
+    rendered: bool = False
+
+
+def open_images(folder: Path) -> ImageSet:
+    """The set that `ImageSet.save` wrote, its columns mapped, not read."""
+    head = read_model(ImagesFile, folder / "set.json", DATASET_JSON, "the data of the run", hint=AGAIN)
+    columns: dict[str, object] = {
+        "name": head.name,
+        "root": Path(head.root),
+        "classes": stored_classes(head.keys, head.names, folder / "set.json"),
+        "category_ids": head.category_ids,
+        "rendered": head.rendered,
+    }
+    for field in fields(ImageSet):
+        if field.name in ("file_names", "masks"):
+            columns[field.name] = Packed(
+                _open(folder / f"{field.name}.data.npy"), _open(folder / f"{field.name}.offsets.npy")
+            )
+        elif field.name not in columns:
+            columns[field.name] = _open(folder / f"{field.name}.npy")
+    return ImageSet(**columns)  # type: ignore[arg-type]
+
+
+def stored_classes(keys: Sequence[str], names: Sequence[str], path: Path) -> Classes:
+    """The classes that a file of the run states. Raises SynthError where they are none."""
+    try:
+        return Classes(tuple(keys), tuple(names))
+    except ValueError as error:
+        raise SynthError("the data of the run cannot be used", where=str(path), found=str(error), hint=AGAIN) from error
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    with atomic_file(path) as file:
+        np.save(file, array)
+
+
+def _open(path: Path) -> np.ndarray:
+    try:
+        check_file(path, COLUMN_BYTES, "the data of the run")
+        # An empty file cannot be mapped. A mapped one is never read further than it goes.
+        array = np.load(path, mmap_mode="r" if path.stat().st_size > 128 else None, allow_pickle=False)
+        return array if len(array) else np.array(array)
+    except (OSError, ValueError, EOFError, TypeError) as error:
+        raise SynthError("the data of the run cannot be used", where=str(path), found=str(error), hint=AGAIN) from error

@@ -16,14 +16,14 @@ from dataset.identity import DataIdentity, check_shards, identify
 from dataset.problems import Problems, check_usable
 from dataset.shards.index import INDEX, ShardEntry
 from dataset.storage.path import StoragePath
-from detectors.data.class_match import match_classes, relabel
+from detectors.data.class_match import match_classes
 from detectors.data.duplicates import images_also_in
 from detectors.data.hold_out import share_real
 from detectors.data.image_set import Classes, ImageSet
 from detectors.data.read_coco import read_images
 from detectors.data.settings import REAL, DataSettings
 from detectors.data.shard_prepare import open_shards, shards_at, shards_digest, shards_have, take_out
-from detectors.data.shard_set import ShardSet
+from detectors.data.source import ImageSource
 
 TRAINING_SPLITS = ("train",)
 OWN_VALIDATION_SPLITS = ("val", "valid")
@@ -40,7 +40,7 @@ class TrainingData:
     identities: the same with what is in it; none where another process has read the data.
     """
 
-    sources: tuple[ImageSet | ShardSet, ...]
+    sources: tuple[ImageSource, ...]
     validation: ImageSet | None
     validates_on_real: bool
     classes: Classes
@@ -50,11 +50,11 @@ class TrainingData:
     @property
     def image_sets(self) -> tuple[ImageSet, ...]:
         """The sources where all of them are columns in memory. Raises SynthError for one in shards."""
-        sharded = [images.name for images in self.sources if isinstance(images, ShardSet)]
+        sharded = [images.name for images in self.sources if images.columns is None]
         if sharded:
             hint = "write it out with 'synth data unpack'"
             raise SynthError("data in shards cannot be used for this", found=", ".join(sharded), hint=hint)
-        return tuple(images for images in self.sources if isinstance(images, ImageSet))
+        return tuple(images.columns for images in self.sources if images.columns is not None)
 
 
 @dataclass(frozen=True)
@@ -62,21 +62,10 @@ class _Read:
     """A data set that was read. source: none of one in shards. identity: what it is known by."""
 
     source: CocoSource | None
-    images: ImageSet | ShardSet
+    images: ImageSource
     problems: Problems
     identity: DataIdentity
     where: str
-
-    @property
-    def rendered(self) -> bool:
-        """Whether `synth` made it."""
-        return self.images.rendered if isinstance(self.images, ShardSet) else is_rendered(self.content)
-
-    @property
-    def content(self) -> CocoSource:
-        """The COCO file of a set that is not in shards."""
-        assert self.source is not None
-        return self.source
 
 
 def prepare_training(settings: DataSettings, *, seed: int, tell: Tell, classes: Classes | None = None) -> TrainingData:
@@ -96,17 +85,17 @@ def prepare_training(settings: DataSettings, *, seed: int, tell: Tell, classes: 
     for note in match.notes:
         tell(note)
     classes = classes or match.classes
-    sources = [_relabelled(_without_leaks(read, held), classes) for read in training]
-    validation = relabel(_columns(held), classes) if held else None
-    on_real = held is not None and not held.rendered
+    sources = [_without_leaks(read, held).relabelled(classes) for read in training]
+    validation = _columns(held).relabelled(classes) if held else None
+    on_real = held is not None and not held.images.rendered
     if settings.real is not None:
-        real = sources[-1]
-        if isinstance(real, ShardSet):
+        real = sources[-1].columns
+        if real is None:
             hint = "give it as --synthetic, or write it out with 'synth data unpack'"
             raise SynthError("a set in shards cannot be split by groups", where=training[-1].where, hint=hint)
         sources[-1], kept = share_real(real, settings, held is None, seed, tell)
         if kept is not None:
-            validation, on_real = kept, not training[-1].rendered
+            validation, on_real = kept, not training[-1].images.rendered
     _check_left(sources, validation)
     _tell_doubts(settings, training, held, classes, tell)
     if validation is not None and not on_real:
@@ -117,12 +106,8 @@ def prepare_training(settings: DataSettings, *, seed: int, tell: Tell, classes: 
 
 def _columns(read: _Read) -> ImageSet:
     """The images of a set that was read into memory."""
-    assert isinstance(read.images, ImageSet)
-    return read.images
-
-
-def _relabelled(images: ImageSet | ShardSet, classes: Classes) -> ImageSet | ShardSet:
-    return images.relabelled(classes) if isinstance(images, ShardSet) else relabel(images, classes)
+    assert read.images.columns is not None
+    return read.images.columns
 
 
 def read_one(path: Path, name: str, settings: DataSettings, *, splits: Sequence[str], tell: Tell) -> ImageSet:
@@ -178,22 +163,15 @@ def _distinct_hashes(reads: Sequence[_Read]) -> dict[str, str]:
     return hashes
 
 
-def _check_left(sources: Sequence[ImageSet | ShardSet], validation: ImageSet | None) -> None:
+def _check_left(sources: Sequence[ImageSource], validation: ImageSet | None) -> None:
     """Raises where nothing is left to learn, or to validate, once bad records and foreign classes are out."""
     empty = [images.name for images in sources if not len(images)]
     if empty:
         raise SynthError(f"no image of {', '.join(empty)} can be used")
-    if not any(_teaches(images) for images in sources):
+    if not any(images.box_count for images in sources):
         raise SynthError("no box of the training data has a class to be learned", hint=SAME_CLASSES)
     if validation is not None and not (validation.labels >= 0).any():
         raise SynthError("no box of the validation data has a class that is trained", hint=SAME_CLASSES)
-
-
-def _teaches(images: ImageSet | ShardSet) -> bool:
-    """Whether a box has a class to be learned; of shards, whether there are boxes and such classes."""
-    if isinstance(images, ShardSet):
-        return images.annotations > 0 and bool((images.label_of >= 0).any())
-    return bool((images.labels >= 0).any())
 
 
 def _tell_doubts(
@@ -201,30 +179,22 @@ def _tell_doubts(
 ) -> None:
     """What may be meant, and may be a mistake."""
     for read in [*training, held] if held else training:
-        gone = _classes_gone(read.images, classes)
+        gone = read.images.lost_classes(classes)
         if gone:
             some = f"{count_of(len(gone), 'class')} of {read.images.name}"
             tell(f"{some} not trained, ignored there: {', '.join(gone[:10])}")
     if settings.real is None:
         return
-    if training[-1].rendered:
+    if training[-1].images.rendered:
         tell("--real is a rendered set, not photographs")
     if held and settings.group_key:
         trained, validated = (
-            {str(record.get(settings.group_key)) for record in read.content.content["images"]}
+            {str(record.get(settings.group_key)) for record in read.source.content["images"]} if read.source else set()
             for read in (training[-1], held)
         )
         if shared := sorted(trained & validated):
             both = f"both in {REAL} and in validation, such as {settings.group_key} {shared[0]}"
             tell(f"{count_of(len(shared), 'group')} {both}")
-
-
-def _classes_gone(images: ImageSet | ShardSet, classes: Classes) -> list[str]:
-    """Keys of classes that occur (of shards: that there are) and have no place among those trained."""
-    if isinstance(images, ShardSet):
-        return [images.own.keys[label] for label in np.flatnonzero(images.relabelled(classes).label_of < 0)]
-    before, after = images.true_labels, relabel(images, classes).true_labels
-    return [images.classes.keys[label] for label in np.unique(before[(before >= 0) & (after < 0)])]
 
 
 def _read_sets(settings: DataSettings) -> tuple[list[_Read], _Read | None]:
@@ -276,13 +246,13 @@ def _read_held(path: Path | StoragePath, splits: Sequence[str], settings: DataSe
 
 
 def _note_leaks(read: _Read, held: _Read | None) -> None:
-    if held is None or isinstance(read.images, ShardSet):  # rendered pictures are no copies of anybody's
+    if held is None or read.images.columns is None:  # shards hold renderings, which copy no photograph
         return
-    for index in images_also_in(read.images, _columns(held)):
-        read.problems.spoil(LEAKED, read.images.file_names[int(index)].decode())
+    for index in images_also_in(_columns(read), _columns(held)):
+        read.problems.spoil(LEAKED, _columns(read).file_names[int(index)].decode())
 
 
-def _without_leaks(read: _Read, held: _Read | None) -> ImageSet | ShardSet:
+def _without_leaks(read: _Read, held: _Read | None) -> ImageSource:
     if held is None or LEAKED not in read.problems.bad:
         return read.images
     images = _columns(read)
@@ -292,8 +262,7 @@ def _without_leaks(read: _Read, held: _Read | None) -> ImageSet | ShardSet:
 def _tell_problems(reads: Sequence[_Read], tell: Tell) -> None:
     for read in reads:
         images = read.images
-        boxes = images.annotations if isinstance(images, ShardSet) else int((images.labels >= 0).sum())
-        counts = f"{counts_of(image=len(images), box=boxes)}, {count_of(len(images.classes), 'class')}"
+        counts = f"{counts_of(image=len(images), box=images.box_count)}, {count_of(len(images.classes), 'class')}"
         tell(f"{read.problems.where}: {counts}")
         for line in [*read.problems.lines(), *read.problems.hints]:
             tell(f"  {line}")

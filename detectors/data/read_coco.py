@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError
-from dataset.coco_source import CocoSource, Record
+from dataset.coco_source import CocoSource, Record, is_rendered
 from dataset.pictures import picture_sizes
 from dataset.problems import DataProblem, Problems
 from dataset.values import is_text, short, sku_text, whole_number
@@ -54,7 +54,7 @@ def read_images(source: CocoSource, problems: Problems, *, group_key: str | None
     if empty:
         problems.notes.setdefault("images without annotations, used as background", DataProblem(empty))
     columns = columns_of(source.name, source.images, classes, images, rows, _groups(source, images, group_key))
-    return replace(columns, category_ids=tuple(label_of))
+    return replace(columns, category_ids=tuple(label_of), rendered=is_rendered(source))
 
 
 def read_classes(categories: Sequence[Record], problems: Problems, where: str) -> tuple[Classes, dict[int, int]]:

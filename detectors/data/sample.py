@@ -15,12 +15,14 @@ class Sample:
     image: (H, W, 3) uint8 RGB. boxes: (N, 4) float32 xyxy inside the picture.
     labels: (N,) int64, class from 0, or IGNORED (-1): neither target nor background.
     masks: (N, H, W) uint8 0/1, or None where they were not asked for or some box has none.
+    visibility: (N,) float32 visible share of each product, nan where unknown; None once the picture was changed.
     """
 
     image: NDArray[np.uint8]
     boxes: NDArray[np.float32]
     labels: NDArray[np.int64]
     masks: NDArray[np.uint8] | None = None
+    visibility: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.boxes)
@@ -28,6 +30,8 @@ class Sample:
             raise ValueError(f"sample of {self.image.shape}, {self.boxes.shape}, {self.labels.shape}")
         if self.masks is not None and self.masks.shape != (count, *self.image.shape[:2]):
             raise ValueError(f"masks {self.masks.shape} do not fit {count} boxes in {self.image.shape}")
+        if self.visibility is not None and len(self.visibility) != count:
+            raise ValueError(f"visibility of {len(self.visibility)} of {count} boxes")
 
     @property
     def height(self) -> int:

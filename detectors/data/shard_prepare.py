@@ -12,7 +12,8 @@ import numpy as np
 from assets.errors import SynthError
 from assets.files.atomic import lock_folder, write_atomic
 from assets.files.json_input import parse_json
-from assets.limits import COCO_VALUES
+from assets.files.models import Count, FileModel, read_model
+from assets.limits import COCO_VALUES, DATASET_JSON
 from dataset.coco_source import is_records
 from dataset.identity import check_shards
 from dataset.problems import Problems
@@ -32,11 +33,24 @@ from dataset.shards.index import (
 from dataset.shards.tar import REPAIR, picture_suffix, read_samples, read_whole
 from dataset.storage.path import StoragePath
 from dataset.values import whole_number
+from detectors.data.image_set import AGAIN, Names, stored_classes
 from detectors.data.read_coco import read_classes
-from detectors.data.shard_set import ShardSet
+from detectors.data.shard_set import SHARDS, ShardSet
 
 # A detector is validated after every epoch: so many pictures tell enough.
 VALIDATED = 2000
+
+
+class ShardsFile(FileModel):
+    """shards.json: a source that is a sharded set."""
+
+    name: str
+    place: str
+    split: str
+    keys: Names
+    names: Names
+    cache_bytes: Count
+    skip_bad: bool
 
 
 def shards_at(path: Path | StoragePath) -> StoragePath | None:
@@ -82,6 +96,20 @@ def open_shards(
         cache=ShardCache(cache_folder(), cache_bytes),
         skip_bad=skip_bad,
     )
+
+
+def reopen_shards(folder: Path) -> ShardSet:
+    """The shards that `ShardSet.save` named. Raises SynthError where they cannot be used."""
+    head = read_model(ShardsFile, folder / SHARDS, DATASET_JSON, "the data of the run", hint=AGAIN)
+    found = open_shards(
+        head.name,
+        StoragePath(head.place),
+        (head.split,),
+        Problems(head.name),
+        cache_bytes=head.cache_bytes,
+        skip_bad=head.skip_bad,
+    )
+    return found.relabelled(stored_classes(head.keys, head.names, folder / SHARDS))
 
 
 def split_of(index: ShardIndex, splits: Sequence[str], place: StoragePath) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError
+from assets.files.atomic import write_atomic
 from dataset.masks import decode_outlines
 from dataset.pictures import decode_picture
 from dataset.problems import Problems
@@ -22,12 +24,12 @@ from dataset.shards.index import Record, ShardEntry, tar_name
 from dataset.shards.tar import LABELS, PICTURES, REPAIR, Members, picture_suffix, read_labels, scan_tar
 from dataset.storage.path import StoragePath
 from dataset.values import is_text, whole_number
-from detectors.data.class_match import is_agnostic, labels_in
-from detectors.data.image_set import IGNORED, Classes
+from detectors.data.class_match import IGNORED, Classes, label_table
 from detectors.data.mix import Windows
-from detectors.data.rows import LabelledImage, Row, read_row
+from detectors.data.rows import LabelledImage, read_row
 from detectors.data.sample import Sample
 
+SHARDS = "shards.json"
 # Shards that are mixed at once: at 200 pictures each an image meets some 2,400 others.
 WINDOW = 12
 
@@ -72,9 +74,18 @@ class ShardSet:
         return Windows(np.diff(self.first), self.window)
 
     @property
-    def annotations(self) -> int:
-        """How many there are in all shards."""
-        return sum(shard.annotations for shard in self.shards)
+    def columns(self) -> None:
+        """None: the labels are read with their images."""
+
+    @property
+    def box_count(self) -> int:
+        """Annotations in all shards, ignored ones included; 0 where no class of theirs has a label."""
+        return sum(shard.annotations for shard in self.shards) if (self.label_of >= 0).any() else 0
+
+    @property
+    def missing_masks(self) -> str:
+        """In words whether annotations have no mask, as far as the first shard shows it."""
+        return "" if self.masks else "annotations of its first shard have no mask"
 
     @property
     def root(self) -> StoragePath:
@@ -83,19 +94,32 @@ class ShardSet:
 
     def relabelled(self, classes: Classes) -> ShardSet:
         """The same images labelled by `classes`; boxes of classes that it lacks become ignored regions."""
-        if is_agnostic(classes):
-            table = np.zeros(len(self.own), np.int32)
-        else:
-            found = labels_in(classes, replace(self, classes=self.own))
-            table = np.array([IGNORED if label is None else label for label in found], np.int32)
-        return replace(self, classes=classes, label_of=table)
+        return replace(self, classes=classes, label_of=label_table(classes, replace(self, classes=self.own)))
+
+    def lost_classes(self, classes: Classes) -> list[str]:
+        """Keys of the classes, whether they occur or not, that have no place among `classes`."""
+        return [self.own.keys[label] for label in np.flatnonzero(self.relabelled(classes).label_of < 0)]
+
+    def save(self, folder: Path) -> None:
+        """Writes into `folder` where the shards are; `reopen_shards` opens them again."""
+        head = {
+            "name": self.name,
+            "place": self.place.url,
+            "split": self.shards[0].split,
+            "keys": self.classes.keys,
+            "names": self.classes.names,
+            "cache_bytes": self.cache.most,
+            "skip_bad": self.skip_bad,
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(folder / SHARDS, json.dumps(head, ensure_ascii=False).encode())
 
     def fetch_ahead(self, shards: Iterable[int]) -> None:
         """Begins to fetch shards from elsewhere, those that are needed next first."""
         self._reader.fetch_ahead(shards)
 
     def locate(self, index: int) -> str:
-        """What an image is called by people."""
+        """The name of an image for people."""
         shard, place = self._find(index)
         return f"{self.place.locate(tar_name(self.shards[shard].name))}, sample {place}"
 
@@ -104,43 +128,39 @@ class ShardSet:
 
         Raises SynthError where shard, labels or picture cannot be used.
         """
-        picture, image, row = self.read_row(index, masks=masks)
-        labels = np.array([IGNORED if label == IGNORED else self.label_of[label] for label in row.labels], np.int64)
-        outlines = decode_outlines(row.masks, image.height, image.width) if masks and all(row.masks) else None
-        return Sample(picture, np.array(row.boxes, np.float32).reshape(-1, 4), labels, outlines)
-
-    def read_row(self, index: int, *, masks: bool) -> tuple[NDArray[np.uint8], LabelledImage, Row]:
-        """The picture, (H, W, 3) uint8 RGB, and its labels by the set's own classes."""
-        shard, place = self._find(index)
-        members, data = self._reader.read(shard, place)
-        where = f"{self.place.locate(tar_name(self.shards[shard].name))}: {members.stem}"
-        record, annotations = read_labels(data[LABELS], where)
+        record, annotations, files, where = self._read(index)
         image = labelled_image(record, annotations, where, masks=masks)
         problems = Problems(where)
         row = read_row(image, self.own_label, self.own, problems)
         if problems.bad and not self.skip_bad:
-            raise SynthError(
-                "labels of a sample cannot be used",
-                where=where,
-                problems=problems.lines(),
-                hint=f"{REPAIR}; --skip-bad",
-            )
-        content = data[picture_suffix(data, record, where)]
-        return decode_picture(content, image.width, image.height, where), image, row
+            what, hint = "labels of a sample cannot be used", f"{REPAIR}; --skip-bad"
+            raise SynthError(what, where=where, problems=problems.lines(), hint=hint)
+        labels = np.array([IGNORED if label == IGNORED else self.label_of[label] for label in row.labels], np.int64)
+        outlines = decode_outlines(row.masks, image.height, image.width) if masks and all(row.masks) else None
+        boxes = np.array(row.boxes, np.float32).reshape(-1, 4)
+        return Sample(_picture(image, files, where), boxes, labels, outlines, np.array(row.visibility, np.float32))
 
     def read_picture(self, index: int) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB of an image. Raises SynthError where it cannot be read."""
+        record, _, files, where = self._read(index)
+        return _picture(labelled_image(record, [], where, masks=False), files, where)
+
+    def _read(self, index: int) -> tuple[Record, list[Record], dict[str, bytes], str]:
+        """The records of an image, its files by suffix, and its name for people."""
         shard, place = self._find(index)
-        members, data = self._reader.read(shard, place)
+        members, files = self._reader.read(shard, place)
         where = f"{self.place.locate(tar_name(self.shards[shard].name))}: {members.stem}"
-        record, _ = read_labels(data[LABELS], where)
-        image = labelled_image(record, [], where, masks=False)
-        return decode_picture(data[picture_suffix(data, record, where)], image.width, image.height, where)
+        return *read_labels(files[LABELS], where), files, where
 
     def _find(self, index: int) -> tuple[int, int]:
         """The shard of an image, and its place there."""
         shard = int(np.searchsorted(self.first, index, "right")) - 1
         return shard, index - int(self.first[shard])
+
+
+def _picture(image: LabelledImage, files: dict[str, bytes], where: str) -> NDArray[np.uint8]:
+    content = files[picture_suffix(files, image.record, where)]
+    return decode_picture(content, image.width, image.height, where)
 
 
 def labelled_image(record: Record, annotations: list[Record], where: str, *, masks: bool) -> LabelledImage:

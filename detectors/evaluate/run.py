@@ -18,7 +18,7 @@ from assets.progress import StepProgress
 from dataset.coco_source import find_coco_file
 from dataset.storage.path import StoragePath
 from detectors.checkpoints.detector import Checkpoint, find_checkpoint, load_checkpoint, restore_model
-from detectors.data.class_match import is_agnostic, relabel, rename_classes
+from detectors.data.class_match import is_agnostic, rename_classes
 from detectors.data.image_set import Classes, ImageSet, Predictions
 from detectors.data.mix import TrainingStream, stream
 from detectors.data.prepare import read_one
@@ -186,7 +186,7 @@ def _without_classes(classes: Classes, truth: ImageSet, console: Console) -> Ima
     if not is_agnostic(truth.classes):
         text = f"the detector finds products without telling them apart: all {len(truth.classes)} classes of "
         console.print(f"{text}{truth.name} count as {classes.keys[0]}", highlight=False, markup=False)
-    return replace(relabel(truth, classes), category_ids=(1,))
+    return replace(truth.relabelled(classes), category_ids=(1,))
 
 
 def _find(

@@ -27,7 +27,7 @@ from dataset.storage.path import StoragePath
 from dataset.tables import write_table
 from detectors.augment import Letterbox
 from detectors.checkpoints.detector import Checkpoint, find_checkpoint, load_checkpoint, restore_model
-from detectors.data.class_match import is_agnostic, labels_in, relabel
+from detectors.data.class_match import is_agnostic, labels_in
 from detectors.data.image_set import Classes
 from detectors.data.shard_prepare import open_shards, shards_digest
 from detectors.data.shard_set import ShardSet
@@ -209,7 +209,7 @@ def _match_all(
     with StepProgress(console, "comparing", total=len(shards), unit="images") as progress:
         for entry in shards.shards:
             truth = read_truth(shards, entry, problems)
-            truth = relabel(truth, classes) if classes is not shards.own else truth
+            truth = truth.relabelled(classes) if classes is not shards.own else truth
             coco.add(truth, read_found(results / f"{entry.name}.json", truth, label_of, classes))
             progress.count(entry.images)
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import glob
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from assets.errors import SynthError
 from dataset.coco_source import CocoSource, Record, open_source
+from dataset.pictures import PICTURES, find_files, is_picture, natural_order
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm")
-LOOKED_FOR = f"pictures ({', '.join(PICTURES)}) or videos ({', '.join(VIDEOS)})"
+LOOKED_FOR = f"pictures (.{', .'.join(PICTURES)}) or videos ({', '.join(VIDEOS)})"
 # How the frames of a video are named, behind the video's own name.
 FRAME_DIGITS = 6
 
@@ -77,11 +76,6 @@ def find_inputs(paths: Sequence[str | Path], *, leave_out: Path | None = None) -
     return inputs
 
 
-def natural_order(text: str) -> list[tuple[int, str]]:
-    """A sort key by which numbers in names count as numbers: IMG_2 before IMG_10."""
-    return [(int(part), "") if part.isdigit() else (-1, part.casefold()) for part in re.split(r"([0-9]+)", text)]
-
-
 def _expand(path: Path, text: str, inputs: Inputs) -> list[Input]:
     if path.suffix.lower() == ".json" and path.is_file():
         source = open_source(path, name=path.stem, splits=())
@@ -103,15 +97,11 @@ def _expand(path: Path, text: str, inputs: Inputs) -> list[Input]:
 
 
 def _of_folder(folder: Path) -> list[Input]:
-    files = [(file, file.relative_to(folder)) for file in folder.rglob("*") if _is_usual(file)]
-    files = [(file, inside) for file, inside in files if not any(part.startswith(".") for part in inside.parts)]
-    files.sort(key=lambda pair: [natural_order(part) for part in pair[1].parts])
-    return [Input(file, inside.with_suffix("").as_posix()) for file, inside in files if file.is_file()]
+    return [Input(folder / file, file.with_suffix("").as_posix()) for file in find_files(folder, _is_usual)]
 
 
 def _is_usual(file: Path) -> bool:
-    # Names that begin with a dot are leftovers of other systems, such as ._IMG_1.jpg.
-    return file.suffix.lower() in PICTURES + VIDEOS and not file.name.startswith(".")
+    return is_picture(file) or (file.suffix.lower() in VIDEOS and not file.name.startswith("."))
 
 
 def _of_coco(source: CocoSource) -> list[Input]:

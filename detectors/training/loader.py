@@ -18,7 +18,6 @@ from detectors.data.image_set import IGNORED
 from detectors.data.mix import Draw, TrainingStream, stream
 from detectors.data.process_loader import PREFETCH, ProcessLoader, limit_threads
 from detectors.data.sample import FIRST_LABEL, Sample
-from detectors.data.shard_set import ShardSet
 from detectors.data.source import ImageSource
 from detectors.training.schedule import Schedule
 
@@ -80,7 +79,7 @@ class TrainingImages(Dataset[Any]):
     def _fetch_ahead(self, draw: Draw) -> None:
         """Shards from elsewhere are on their way while those before them are read."""
         source = self.sources[draw.source]
-        if isinstance(source, ShardSet):
+        if source.windows is not None:
             mix, offset = self.plan.mix_at(draw.position)
             shards = mix.shards_ahead(draw.position - offset, draw.source)
             if self._ahead.get(draw.source) != shards:

@@ -28,7 +28,8 @@ from detectors.augment import preset
 from detectors.checkpoints.detector import BEST, LAST, Checkpoint, load_checkpoint
 from detectors.checkpoints.fields import DetectorTraining
 from detectors.checkpoints.weights import load_weights
-from detectors.data.image_store import SetsFile, open_images, open_source, save_images, save_source
+from detectors.data.image_set import open_images
+from detectors.data.image_store import SetsFile, open_source
 from detectors.data.mix import realised
 from detectors.data.prepare import TrainingData, prepare_training
 from detectors.device import is_first_process, loader_processes, pick_device
@@ -114,9 +115,9 @@ def _open_data(
         raise SynthError("the data has other classes than when the run began", where=str(settings.out), hint=hint)
     write_atomic(settings.out / "data.txt", ("\n".join(lines) + "\n").encode())
     for images in data.sources:
-        save_source(images, settings.out / "data" / images.name)
+        images.save(settings.out / "data" / images.name)
     if data.validation is not None:
-        save_images(data.validation, settings.out / "data" / "validation")
+        data.validation.save(settings.out / "data" / "validation")
     head = {"sources": [images.name for images in data.sources], "real": data.validates_on_real, "hashes": data.hashes}
     write_atomic(settings.out / "data" / "sets.json", json.dumps(head).encode())
     return data

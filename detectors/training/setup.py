@@ -10,7 +10,6 @@ import numpy as np
 from assets.errors import SynthError
 from detectors.data.mix import complete_shares
 from detectors.data.prepare import TrainingData
-from detectors.data.shard_set import ShardSet
 from detectors.models import detector_module
 from detectors.models.spec import ModelSpec
 from detectors.training.schedule import FINETUNE_RATE, Phase, Schedule, finetune_shares, without_real
@@ -60,16 +59,7 @@ def timm_normalisation(name: str) -> tuple[Any, Any]:
 
 
 def _check_masks(data: TrainingData, detector: str) -> None:
-    problems = []
-    for images in data.sources:
-        if isinstance(images, ShardSet):
-            if not images.masks:
-                problems.append(f"{images.name}: annotations of its first shard have no mask")
-            continue
-        lengths = np.diff(images.masks.offsets)
-        without = int(((lengths == 0) & (images.labels >= 0)).sum())
-        if without:
-            problems.append(f"{images.name}: {without} of {len(lengths)} annotations have no mask")
+    problems = [f"{images.name}: {images.missing_masks}" for images in data.sources if images.missing_masks]
     if problems:
         hint = "take a detector of boxes, such as fasterrcnn, or add segmentations"
         raise SynthError(f"{detector} learns from masks", problems=problems, hint=hint)
@@ -82,7 +72,7 @@ def make_plan(settings: TrainSettings, data: TrainingData) -> Schedule:
     empty = [name for name, count in zip(names, counts, strict=True) if not count]
     if empty:
         raise SynthError(f"no image of {', '.join(empty)} can be used")
-    windows = {place: images.windows for place, images in enumerate(data.sources) if isinstance(images, ShardSet)}
+    windows = {place: images.windows for place, images in enumerate(data.sources) if images.windows is not None}
     shares = complete_shares(settings.completed_mix, names)
     tuned = finetune_shares(shares, settings.replay)
     if settings.schedule == "adapt":

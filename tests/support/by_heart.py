@@ -14,7 +14,7 @@ from torch import nn
 
 from assets.demo import demo_list
 from detectors.checkpoints.detector import LAST, load_checkpoint, restore_model
-from detectors.data.image_store import open_images
+from detectors.data.image_set import open_images
 from detectors.data.settings import DataSettings
 from detectors.models import detector_module
 from detectors.models.detect import find_in_set

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError
-from detectors.data.class_match import is_agnostic, relabel
+from detectors.data.class_match import is_agnostic
 from detectors.data.image_set import IGNORED, Classes, ImageSet, Predictions
 
 Ints = NDArray[np.int64]
@@ -64,7 +64,7 @@ def align(truth: ImageSet, found: Predictions) -> Aligned:
     """
     _check(truth, found)
     if is_agnostic(found.classes):
-        truth = relabel(truth, found.classes)
+        truth = truth.relabelled(found.classes)
     classes, label_of = _merge_classes(truth.classes, found.classes)
     order = np.lexsort((-found.scores.astype(np.float64), found.images))
     boxes = found.boxes[order].astype(np.float64)

@@ -12,9 +12,9 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from assets.errors import SynthError
-from detectors.data.image_set import IGNORED
+from detectors.data.class_match import IGNORED
 from detectors.data.process_loader import PREFETCH, ProcessLoader, limit_threads
-from detectors.data.shard_set import ShardSet
+from detectors.data.source import ImageSource
 from detectors.recognition.embedder.crop_store import SURROUNDING, CropChoice, Cutting, StoredCrops, write_crops
 
 _Crop = tuple[bytes, "np.ndarray", int]
@@ -23,29 +23,29 @@ _Crop = tuple[bytes, "np.ndarray", int]
 class _CropsOf(Dataset[Any]):
     """The chosen crops of one picture after another."""
 
-    def __init__(self, shards: ShardSet, choice: CropChoice, side: int) -> None:
-        self.shards, self.choice, self.cutting = shards, choice, Cutting(side)
+    def __init__(self, images: ImageSource, choice: CropChoice, side: int) -> None:
+        self.images, self.choice, self.cutting = images, choice, Cutting(side)
 
     def __len__(self) -> int:
-        return len(self.shards)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> list[_Crop] | SynthError:
         try:
-            picture, _, row = self.shards.read_row(index, masks=False)
+            sample = self.images.read_sample(index, masks=False)
         except SynthError as error:
             # Handed on as a value: torch would wrap the traceback of the worker around its text.
             return error
         made = []
-        for box, own, visible in zip(np.array(row.boxes), row.labels, row.visibility, strict=True):
-            label = IGNORED if own == IGNORED else int(self.shards.label_of[own])
+        assert sample.visibility is not None
+        for box, label, visible in zip(sample.boxes, sample.labels.tolist(), sample.visibility, strict=True):
             small = (box[2:] - box[:2]).min() < self.choice.least_side
             if label != IGNORED and not small and not visible < self.choice.least_visible:
-                made.append((*self.cutting(picture, box), label))
+                made.append((*self.cutting(sample.image, box), label))
         return made
 
 
-def store_shard_crops(
-    shards: ShardSet,
+def store_streamed_crops(
+    images: ImageSource,
     choice: CropChoice,
     folder: Path,
     *,
@@ -58,15 +58,15 @@ def store_shard_crops(
 
     advance: called with the number of pictures done. Raises SynthError where a shard or a picture cannot be used.
     """
-    head = {"set": shards.name, "side": side, "surrounding": SURROUNDING, "choice": asdict(choice), "data": data_hash}
-    return write_crops(_each(shards, choice, side, workers, advance), folder, head)
+    head = {"set": images.name, "side": side, "surrounding": SURROUNDING, "choice": asdict(choice), "data": data_hash}
+    return write_crops(_each(images, choice, side, workers, advance), folder, head)
 
 
 def _each(
-    shards: ShardSet, choice: CropChoice, side: int, workers: int, advance: Callable[[int], None]
+    images: ImageSource, choice: CropChoice, side: int, workers: int, advance: Callable[[int], None]
 ) -> Iterator[_Crop]:
     loader = ProcessLoader(
-        _CropsOf(shards, choice, side),
+        _CropsOf(images, choice, side),
         batch_size=None,
         num_workers=workers,
         worker_init_fn=limit_threads,

@@ -16,12 +16,12 @@ from dataset.identity import claim_data
 from detectors.data.image_set import Classes, ImageSet
 from detectors.data.prepare import TrainingData, prepare_training
 from detectors.data.settings import REAL
-from detectors.data.shard_set import ShardSet
+from detectors.data.source import ImageSource
 from detectors.device import loader_processes
 from detectors.recognition.embedder.crop_store import CropSource, JoinedCrops, StoredCrops, store_crops
 from detectors.recognition.embedder.sampling import EmbedderStream, Pools, check_pools, stream
 from detectors.recognition.embedder.settings import EmbedSettings
-from detectors.recognition.embedder.shard_crops import store_shard_crops
+from detectors.recognition.embedder.shard_crops import store_streamed_crops
 from detectors.recognition.embedder.validate import Validation
 
 
@@ -71,45 +71,45 @@ def open_crops(settings: EmbedSettings, console: Console, earlier: Mapping[str, 
     return TrainingCrops(source, real, pools, validation, data.classes, data.hashes)
 
 
-def _cut(
-    images: ImageSet | ShardSet, name: str, data: TrainingData, settings: EmbedSettings, console: Console
-) -> StoredCrops:
+def _cut(images: ImageSource, name: str, data: TrainingData, settings: EmbedSettings, console: Console) -> StoredCrops:
     workers = settings.workers if settings.workers is not None else loader_processes()
-    rows = np.zeros(0, np.int64) if isinstance(images, ShardSet) else settings.choice.rows(images, seed=settings.seed)
-    total, unit = (len(images), "pictures") if isinstance(images, ShardSet) else (len(rows), "crops")
+    columns = images.columns
+    rows = np.zeros(0, np.int64) if columns is None else settings.choice.rows(columns, seed=settings.seed)
+    total, unit = (len(images), "pictures") if columns is None else (len(rows), "crops")
     with StepProgress(console, f"crops of {images.name}", total=total, unit=unit) as progress:
         folder, data_hash = settings.out / "crops" / name, data.hashes[images.name]
         side = settings.side
-        if isinstance(images, ShardSet):
+        if columns is None:
             choice = settings.choice
-            return store_shard_crops(
+            return store_streamed_crops(
                 images, choice, folder, side=side, data_hash=data_hash, workers=workers, advance=progress.count
             )
         return store_crops(
-            images, rows, folder, side=side, data_hash=data_hash, workers=workers, advance=progress.count
+            columns, rows, folder, side=side, data_hash=data_hash, workers=workers, advance=progress.count
         )
 
 
 def _hold_out(
     data: TrainingData, settings: EmbedSettings, tell: Callable[[str], None]
-) -> tuple[list[ImageSet | ShardSet], list[ImageSet]]:
+) -> tuple[list[ImageSource], list[ImageSet]]:
     """The sets to learn from and those to validate on; where there are none, whole scenes are held out."""
     if data.validation is not None:
         return list(data.sources), [data.validation]
     if not settings.data.hold_out:
         return list(data.sources), []
-    trained: list[ImageSet | ShardSet] = []
+    trained: list[ImageSource] = []
     held: list[ImageSet] = []
     for place, images in enumerate(data.sources):
-        if isinstance(images, ShardSet):
+        columns = images.columns
+        if columns is None:
             tell(f"nothing of {images.name} is held out, since it lies in shards: give --val")
             trained.append(images)
             continue
-        groups = stream(settings.seed, EmbedderStream.HOLD_OUT, place).permutation(np.unique(images.groups))
+        groups = stream(settings.seed, EmbedderStream.HOLD_OUT, place).permutation(np.unique(columns.groups))
         chosen = groups[: int(settings.data.hold_out * len(groups))]
-        out = np.isin(images.groups, chosen)
-        trained.append(images.take(np.flatnonzero(~out)))
-        held.append(images.take(np.flatnonzero(out)))
+        out = np.isin(columns.groups, chosen)
+        trained.append(columns.take(np.flatnonzero(~out)))
+        held.append(columns.take(np.flatnonzero(out)))
     held = [images for images in held if len(images)]
     if held:
         count = sum(len(images) for images in held)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.errors import SynthError
-from detectors.data.class_match import ClassChoice, match_classes, relabel
+from detectors.data.class_match import ClassChoice, match_classes
 from detectors.data.image_set import IGNORED, Classes, ImageSet
 from support.evaluate_cases import image_set
 
@@ -47,8 +47,8 @@ def test_classes_are_matched(real: Pairs, matched: list[int]) -> None:
     sets = [a_set("synthetic", SYNTHETIC), a_set("real", real)]
     match = match_classes(sets)
     assert match.classes.keys[:3] == ("cola-1", "soup-1", "tea-1")
-    assert relabel(sets[0], match.classes).labels.tolist() == [0, 1, 2, IGNORED]
-    assert relabel(sets[1], match.classes).labels.tolist() == [*matched, IGNORED]
+    assert sets[0].relabelled(match.classes).labels.tolist() == [0, 1, 2, IGNORED]
+    assert sets[1].relabelled(match.classes).labels.tolist() == [*matched, IGNORED]
     assert len(match.classes) == max(3, *(label + 1 for label in matched))
 
 
@@ -76,8 +76,8 @@ def test_common_keeps_what_all_have_and_ignores_the_rest() -> None:
     sets = [a_set("synthetic", SYNTHETIC), a_set("real", [("tea-1", "Tea"), ("x", "X"), ("Cola", "Cola")])]
     match = match_classes(sets, "common")
     assert match.classes.keys == ("cola-1", "tea-1")
-    assert relabel(sets[0], match.classes).labels.tolist() == [0, IGNORED, 1, IGNORED]
-    labelled = relabel(sets[1], match.classes)
+    assert sets[0].relabelled(match.classes).labels.tolist() == [0, IGNORED, 1, IGNORED]
+    labelled = sets[1].relabelled(match.classes)
     assert labelled.labels.tolist() == [1, IGNORED, 0, IGNORED]
     # Left out is left out: what a box of no class really is, the evaluation does not ask.
     assert labelled.true_labels.tolist() == [1, IGNORED, 0, IGNORED]
@@ -128,7 +128,7 @@ def test_a_name_with_its_key_appended_is_known() -> None:
 def test_ignored_boxes_stay_ignored_but_keep_what_they_are() -> None:
     images = a_set("real", SYNTHETIC)
     images = replace(images, labels=np.full(4, IGNORED, np.int32))
-    labelled = relabel(images, Classes(("tea-1", "cola-1"), ("Tea", "Cola")))
+    labelled = images.relabelled(Classes(("tea-1", "cola-1"), ("Tea", "Cola")))
     assert labelled.labels.tolist() == [IGNORED] * 4
     assert labelled.true_labels.tolist() == [1, IGNORED, 0, IGNORED]
     assert labelled.labels.dtype == labelled.true_labels.dtype == np.int32
@@ -148,7 +148,7 @@ def test_every_box_keeps_its_name_or_is_ignored(first: list[str], second: list[s
     except SynthError:
         return
     for images in sets:
-        for before, after in zip(images.labels, relabel(images, match.classes).labels, strict=True):
+        for before, after in zip(images.labels, images.relabelled(match.classes).labels, strict=True):
             if before == IGNORED or after == IGNORED:
                 assert after == IGNORED and (before == IGNORED or choice == "common")
             else:
@@ -160,4 +160,4 @@ def test_the_order_of_categories_means_nothing(order: list[int]) -> None:
     shuffled = a_set("real", [SYNTHETIC[place] for place in order])
     match = match_classes([a_set("synthetic", SYNTHETIC), shuffled])
     assert match.classes.keys == tuple(key for key, _ in SYNTHETIC) and not match.notes
-    assert relabel(shuffled, match.classes).labels.tolist() == [*order, IGNORED]
+    assert shuffled.relabelled(match.classes).labels.tolist() == [*order, IGNORED]

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detectors.data.image_set import ImageSet, Packed
-from detectors.data.image_store import open_images, save_images
+from detectors.data.image_set import ImageSet, Packed, open_images
 from support.coco_files import annotation, coco, read_set, write_set
 
 
@@ -41,7 +40,7 @@ def check_same(before: ImageSet, after: ImageSet) -> None:
 
 
 def test_round_trip(images: ImageSet, tmp_path: Path) -> None:
-    save_images(images, tmp_path / "stored")
+    images.save(tmp_path / "stored")
     again = open_images(tmp_path / "stored")
     check_same(images, again)
     assert again.path(2).is_file() and again.path(2).name == "Käse 7.png"
@@ -49,7 +48,7 @@ def test_round_trip(images: ImageSet, tmp_path: Path) -> None:
 
 
 def test_columns_are_mapped_and_cannot_be_changed(images: ImageSet, tmp_path: Path) -> None:
-    save_images(images, tmp_path)
+    images.save(tmp_path)
     again = open_images(tmp_path)
     for name, column in columns(again).items():
         assert isinstance(column, np.memmap), name
@@ -65,15 +64,15 @@ def test_columns_are_mapped_and_cannot_be_changed(images: ImageSet, tmp_path: Pa
 )
 def test_empty_columns(tmp_path: Path, kept: list[int], boxes: int) -> None:
     images = read_set(write_set(tmp_path / "set", coco(boxes=boxes)))[0].take(np.array(kept, np.int64))
-    save_images(images, tmp_path / "stored")
+    images.save(tmp_path / "stored")
     again = open_images(tmp_path / "stored")
     check_same(images, again)
     assert len(again) == len(kept) and again.boxes.shape == (len(kept) * boxes, 4)
 
 
 def test_a_second_save_replaces_the_first(images: ImageSet, tmp_path: Path) -> None:
-    save_images(images, tmp_path)
-    save_images(images.take(np.array([1])), tmp_path)
+    images.save(tmp_path)
+    images.take(np.array([1])).save(tmp_path)
     check_same(images.take(np.array([1])), open_images(tmp_path))
     assert not list(tmp_path.glob(".*"))
 

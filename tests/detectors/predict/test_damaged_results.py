@@ -12,8 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assets.errors import SynthError
-from detectors.data.image_set import ImageSet
-from detectors.data.image_store import open_images, save_images
+from detectors.data.image_set import ImageSet, open_images
 from detectors.evaluate.results import read_results
 from detectors.recognition.gallery.boxes import given_boxes
 from support.coco_files import coco, read_set, write_set
@@ -71,7 +70,7 @@ def test_any_value_of_results_and_boxes_is_read_or_told(truth: ImageSet, tmp_pat
 @given(data=st.data())
 def test_any_value_of_the_head_of_a_run_is_read_or_told(truth: ImageSet, tmp_path: Path, data: st.DataObject) -> None:
     if not (tmp_path / "run").exists():
-        save_images(truth, tmp_path / "run")
+        truth.save(tmp_path / "run")
         shutil.copy(tmp_path / "run" / "set.json", tmp_path / "good.json")
     head = (tmp_path / "good.json").read_bytes()
     (tmp_path / "run" / "set.json").write_bytes(data.draw(changed_json(head)))
@@ -80,7 +79,7 @@ def test_any_value_of_the_head_of_a_run_is_read_or_told(truth: ImageSet, tmp_pat
 
 
 def test_columns_of_a_run_that_are_no_arrays_are_told(truth: ImageSet, tmp_path: Path) -> None:
-    save_images(truth, tmp_path / "run")
+    truth.save(tmp_path / "run")
     for content in (b"", b"\x93NUMPY" * 30, (tmp_path / "run" / "boxes.npy").read_bytes()[:150]):
         (tmp_path / "run" / "boxes.npy").write_bytes(content)
         with pytest.raises(SynthError, match=r"(?s)data of the run cannot be used.*boxes\.npy"):

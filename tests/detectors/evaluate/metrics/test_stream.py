@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.data.class_match import PRODUCT, relabel
+from detectors.data.class_match import PRODUCT
 from detectors.data.image_set import ImageSet, Predictions
 from detectors.evaluate.metrics import stream, stream_rows
 from detectors.evaluate.metrics.align import align
@@ -89,7 +89,7 @@ def test_thousands_of_classes(tmp_path: Path) -> None:
 def test_one_class_for_all(tmp_path: Path) -> None:
     truth, found = random_case(rng=np.random.default_rng(2), images=40, classes=6, boxes=400, extra=300)
     found = Predictions(PRODUCT, found.images, found.boxes, np.zeros_like(found.labels), found.scores)
-    products = relabel(truth, PRODUCT)
+    products = truth.relabelled(PRODUCT)
     assert_same(streamed(products, found, tmp_path).finish().numbers(), coco_numbers(truth, found))
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from detectors.adapt import AdaptSettings, adapt_run
 from detectors.checkpoints.detector import BEST, load_checkpoint
-from detectors.data.class_match import PRODUCT, is_agnostic, match_classes, relabel
+from detectors.data.class_match import PRODUCT, is_agnostic, match_classes
 from detectors.data.image_set import IGNORED
 from detectors.data.settings import DataSettings
 from detectors.evaluate.report import evaluate
@@ -38,7 +38,7 @@ def test_every_class_becomes_one_and_ignored_boxes_stay_so() -> None:
     truth, _ = random_case(rng=np.random.default_rng(0), images=6, ignored=0.4)
     match = match_classes([truth], "product")
     assert match.classes == PRODUCT and "3 of cases" in match.notes[0]
-    one = relabel(truth, match.classes)
+    one = truth.relabelled(match.classes)
     assert (one.labels[truth.labels != IGNORED] == 0).all() and (truth.labels != IGNORED).any()
     assert (one.labels[truth.labels == IGNORED] == IGNORED).all() and (truth.labels == IGNORED).any()
     assert ((one.true_labels == IGNORED) == (truth.true_labels == IGNORED)).all()
@@ -47,7 +47,7 @@ def test_every_class_becomes_one_and_ignored_boxes_stay_so() -> None:
 def test_detections_of_products_are_judged_as_if_all_classes_were_one() -> None:
     truth, found = random_case(rng=np.random.default_rng(1), images=8)
     blind = replace(found, classes=PRODUCT, labels=np.zeros_like(found.labels))
-    by_hand = relabel(truth, PRODUCT)
+    by_hand = truth.relabelled(PRODUCT)
     judged = evaluate(truth, blind, threshold=None, rng=np.random.default_rng(0))
     assert judged.coco == pytest.approx(
         evaluate(by_hand, blind, threshold=None, rng=np.random.default_rng(0)).coco, nan_ok=True
