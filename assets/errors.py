@@ -5,9 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 # Control characters but tab and line break, halves of characters (file names that are no UTF-8), turned text.
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+
+FIELDS = ("code", "where", "found", "expected", "hint", "problems")
 
 
 def printable(text: str) -> str:
@@ -16,25 +19,28 @@ def printable(text: str) -> str:
 
 
 class SynthError(Exception):
-    """A mistake in what the user gave, told so that it can be repaired.
+    """A mistake in the user's input, described so that it can be repaired.
 
     The command line prints it without a traceback and exits with 1.
 
-    what: one sentence. where: file, row, column. found, expected: the two that disagree.
-    hint: what to do next. problems: further lines where a whole file was checked at once.
+    what: one sentence. code: the stable name of this kind of mistake, from assets/error_codes.py. where: file, row,
+    column. found, expected: the two that disagree. hint: what to do next. problems: further lines where a whole file
+    was checked at once.
     """
 
     def __init__(
         self,
         what: str,
         *,
+        code: str,
         where: str | None = None,
         found: str | None = None,
         expected: str | None = None,
         hint: str | None = None,
         problems: Sequence[str] = (),
     ) -> None:
-        self.what, self.where, self.found, self.expected, self.hint = what, where, found, expected, hint
+        self.what, self.code = what, code
+        self.where, self.found, self.expected, self.hint = where, found, expected, hint
         self.problems = tuple(problems)
         super().__init__(self._text())
 
@@ -43,29 +49,31 @@ class SynthError(Exception):
         lines = [self.what, *(f"  {name}: {text}" for name, text in named.items() if text)]
         return "\n".join(map(printable, [*lines, *(f"  - {problem}" for problem in self.problems)]))
 
+    def with_where(self, where: str) -> SynthError:
+        """The same error at another place."""
+        return _rebuild(type(self), self.what, {**self._fields(), "where": where})
+
+    def _fields(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name in FIELDS}
+
     def __reduce__(self) -> tuple[object, ...]:
         # The error crosses process borders: workers raise it, the parent reports it.
-        return (_rebuild, (type(self), self.what, self.where, self.found, self.expected, self.hint, self.problems))
+        return (_rebuild, (type(self), self.what, self._fields()))
 
 
-def _rebuild(
-    kind: type[SynthError],
-    what: str,
-    where: str | None,
-    found: str | None,
-    expected: str | None,
-    hint: str | None,
-    problems: tuple[str, ...],
+def _rebuild(kind: type[SynthError], what: str, fields: dict[str, Any]) -> SynthError:
+    return kind(what, **fields)
+
+
+def unknown_name(
+    kind: str, name: str, known: Iterable[str], *, where: str | None = None, code: str = "unknown-name"
 ) -> SynthError:
-    return kind(what, where=where, found=found, expected=expected, hint=hint, problems=problems)
-
-
-def unknown_name(kind: str, name: str, known: Iterable[str], *, where: str | None = None) -> SynthError:
     """The error for a name that is not in a table: lists the known ones and the closest."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return SynthError(
         f"unknown {kind} {name!r}",
+        code=code,
         where=where,
         expected=f"one of {', '.join(names) if len(names) <= 20 else f'{len(names)} known names'}",
         hint=f"did you mean {close[0]!r}?" if close else None,

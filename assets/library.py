@@ -107,9 +107,7 @@ class Library:
             return load_or_make(path, read_mesh, lambda: self._unchanged(sku, root, path), write_mesh)
         except SynthError as error:
             where = f"SKU {sku.sku!r}, {self.catalog.place_of(sku.sku)}" + (f": {error.where}" if error.where else "")
-            raise SynthError(
-                error.what, where=where, found=error.found, expected=error.expected, hint=error.hint
-            ) from error
+            raise error.with_where(where) from error
 
     def _package(self, sku: Sku, root: Root) -> Mesh:
         """A package; those made from pictures are kept, see assets/packages/store.py."""
@@ -131,7 +129,11 @@ class Library:
         """The product's mesh. Raises SynthError where its files were changed while they were read."""
         mesh = self._load_product(sku, root).mesh
         if self._mesh_path(sku) != path:
-            raise SynthError("the files of a product have changed while they were read", hint="give the command again")
+            raise SynthError(
+                "the files of a product have changed while they were read",
+                code="product-files-changed",
+                hint="give the command again",
+            )
         return mesh
 
     def stored_path(self, sku: Sku) -> Path | None:

@@ -27,6 +27,7 @@ class Limit:
         if found > self.most:
             raise SynthError(
                 f"too large: {self.name}",
+                code="limit-exceeded",
                 where=where,
                 found=f"{found:,}",
                 expected=f"at most {self.most:,} (a limit of docs/limits.md)",
@@ -119,11 +120,13 @@ def check_file(path: Path, limit: Limit, what: str, where: str = "") -> int:
         status = path.stat()
     except FileNotFoundError as error:
         hint = "check the path; it is relative to where you are"
-        raise SynthError(f"{what} is not there", where=where, hint=hint) from error
+        raise SynthError(f"{what} is not there", code="file-missing", where=where, hint=hint) from error
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
-        raise SynthError(f"{what} cannot be read", where=where, found=str(error)) from error
+        raise SynthError(f"{what} cannot be read", code="file-unreadable", where=where, found=str(error)) from error
     if not stat.S_ISREG(status.st_mode):
-        raise SynthError(f"{what} is no file", where=where, found=_kind(status.st_mode), expected="a plain file")
+        raise SynthError(
+            f"{what} is no file", code="not-a-file", where=where, found=_kind(status.st_mode), expected="a plain file"
+        )
     limit.check(status.st_size, where)
     return status.st_size
 
@@ -140,5 +143,7 @@ def read_file(path: Path, limit: Limit, what: str, where: str = "") -> bytes:
         with path.open("rb") as file:
             data = file.read(size + 1)  # not more: Python reserves what it is asked for
     except OSError as error:
-        raise SynthError(f"{what} cannot be read", where=where or str(path), found=str(error)) from error
+        raise SynthError(
+            f"{what} cannot be read", code="file-unreadable", where=where or str(path), found=str(error)
+        ) from error
     return data[:size]  # it may have grown meanwhile

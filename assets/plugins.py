@@ -53,6 +53,7 @@ class PluginTable:
         if missing:
             raise SynthError(
                 f"the {self.kind} {name!r} is incomplete",
+                code="plugin-incomplete",
                 where=getattr(module, "__file__", None),
                 found=f"no {', no '.join(missing)}",
                 expected=f"a module that defines {', '.join(self.requires)}",
@@ -72,7 +73,9 @@ def module_from_file(path: Path) -> ModuleType:
     Its name follows from its content, so that two files of one name stay apart and worker processes find the same.
     """
     if not path.is_file():
-        raise SynthError("no such Python file", where=str(path), hint="give the path of an existing .py file")
+        raise SynthError(
+            "no such Python file", code="file-missing", where=str(path), hint="give the path of an existing .py file"
+        )
     name = f"synth_file_{path.stem}_{file_digest(path)[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
@@ -82,7 +85,9 @@ def module_from_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise SynthError("the Python file cannot be run", where=str(path), found=_in_words(error)) from error
+        raise SynthError(
+            "the Python file cannot be run", code="plugin-failed", where=str(path), found=_in_words(error)
+        ) from error
     return module
 
 
@@ -104,6 +109,7 @@ def _loaded(kind: str, point: EntryPoint) -> ModuleType:
         package = point.dist.name if point.dist else point.value
         raise SynthError(
             f"the {kind} {point.name!r} of an installed package cannot be imported",
+            code="plugin-failed",
             where=f"{package}: {point.value}",
             found=_in_words(error),
             hint=f"mend or remove the package: pip uninstall {package}",

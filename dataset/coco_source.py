@@ -67,7 +67,12 @@ def _names_backend(content: Record) -> bool:
 
 def _file_in(folder: Path, splits: Sequence[str]) -> Path:
     if not folder.is_dir():
-        raise SynthError("there is no such data set", where=str(folder), expected="a folder or a COCO JSON file")
+        raise SynthError(
+            "there is no such data set",
+            code="dataset-missing",
+            where=str(folder),
+            expected="a folder or a COCO JSON file",
+        )
     for split in splits:
         file = _split_file(folder, split)
         if file is not None:
@@ -78,6 +83,7 @@ def _file_in(folder: Path, splits: Sequence[str]) -> Path:
     names = [str(file.relative_to(folder)) for file in candidates]
     raise SynthError(
         "the folder does not tell which COCO file is meant",
+        code="coco-file-ambiguous",
         where=str(folder),
         found=", ".join(names[:10]) or "no JSON file that could be one",
         expected=f"annotations/instances_{splits[0]}.json, or {splits[0]}.json",
@@ -109,6 +115,7 @@ def _parse(file: Path) -> Record:
         hint = "results of a detector are a list: the labels are wanted here" if isinstance(content, list) else None
         raise SynthError(
             "this is no COCO file of labels",
+            code="coco-invalid",
             where=str(file),
             found=type(content).__name__,
             expected="an object with images, annotations and categories",
@@ -120,10 +127,10 @@ def _parse(file: Path) -> Record:
         if not is_records(content.get(key))
     ]
     if problems:
-        raise SynthError("this is no COCO file of labels", where=str(file), problems=problems)
+        raise SynthError("this is no COCO file of labels", code="coco-invalid", where=str(file), problems=problems)
     if not content["images"] or not content["categories"]:
         empty = "images" if not content["images"] else "categories"
-        raise SynthError(f"the COCO file has no {empty}", where=str(file))
+        raise SynthError(f"the COCO file has no {empty}", code="dataset-empty", where=str(file))
     for record in content["images"]:
         if isinstance(record.get("file_name"), str):
             # Written on Windows.
@@ -146,7 +153,7 @@ def find_images(file: Path, names: Sequence[str], *, given: Path | None = None, 
     own: whether the set was rendered. Raises SynthError where none of them is found.
     """
     if given is not None and not given.is_dir():
-        raise SynthError("there is no such folder of images", where=str(given))
+        raise SynthError("there is no such folder of images", code="folder-missing", where=str(given))
     stem = file.stem.removeprefix("instances_")
     above = file.parent.parent
     usual = (file.parent / "images", file.parent, above / "images", above / stem, above, above / "images" / stem)
@@ -158,6 +165,7 @@ def find_images(file: Path, names: Sequence[str], *, given: Path | None = None, 
         return folders[found.index(max(found))]
     raise SynthError(
         "the images of the data set are not where they were looked for",
+        code="images-missing",
         where=str(file),
         found=f"none of {', '.join(names[:3]) or 'its images, which have no file_name'}",
         expected="them beside the file or in images/ beside it: " + ", ".join(str(folder) for folder in folders[:3]),

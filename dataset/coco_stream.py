@@ -54,22 +54,28 @@ def find_splits(path: Path, images: Path | None = None) -> list[PlainSplit]:
     """
     if path.is_dir() and has_index(StoragePath(str(path))):
         told = "merge sharded sets with 'synth data merge', unpack one with 'synth data unpack'"
-        raise SynthError("this data set is in shards already", where=str(path), hint=told)
+        raise SynthError("this data set is in shards already", code="dataset-sharded", where=str(path), hint=told)
     files = [path] if path.is_file() else _files_in(path)
     if not files:
-        raise SynthError("there is no COCO file", where=str(path), hint=HINT)
+        raise SynthError("there is no COCO file", code="file-missing", where=str(path), hint=HINT)
     splits = [_split_of(file, images) for file in files]
     names = [split.name for split in splits]
     if len(set(names)) < len(names):
         found = ", ".join(str(split.file) for split in splits if names.count(split.name) > 1)
-        raise SynthError("two COCO files are the same split", where=str(path), found=found, hint="give one of them")
+        raise SynthError(
+            "two COCO files are the same split",
+            code="split-duplicate",
+            where=str(path),
+            found=found,
+            hint="give one of them",
+        )
     return splits
 
 
 def _files_in(folder: Path) -> list[Path]:
     """Ours and COCO's, files beside the pictures, Roboflow's folders."""
     if not folder.is_dir():
-        raise SynthError("there is no such data set", where=str(folder), hint=HINT)
+        raise SynthError("there is no such data set", code="dataset-missing", where=str(folder), hint=HINT)
     patterns = ("annotations/instances_*.json", "instances_*.json", "*/_annotations.coco.json")
     for pattern in patterns:
         if files := sorted(folder.glob(pattern)):
@@ -98,7 +104,9 @@ def records_of(file: Path, key: str) -> Iterator[Record]:
     for place, record in enumerate(stream_json(file, f"{key}.item", COCO_BYTES, "the COCO file")):
         if not isinstance(record, dict):
             found = f"{key}[{place}] is no object"
-            raise SynthError("this is no COCO file of labels", where=str(file), found=found, hint=HINT)
+            raise SynthError(
+                "this is no COCO file of labels", code="coco-invalid", where=str(file), found=found, hint=HINT
+            )
         yield record
 
 
@@ -111,5 +119,5 @@ def head_of(file: Path) -> Head:
         SET_CLASSES.check(len(categories) + 1, str(file))
         categories.append(record)
     if not categories:
-        raise SynthError("the COCO file has no categories", where=str(file), hint=HINT)
+        raise SynthError("the COCO file has no categories", code="dataset-empty", where=str(file), hint=HINT)
     return Head(info, licenses, categories)

@@ -78,6 +78,7 @@ def check_shards(place: StoragePath, shards: Sequence[ShardEntry]) -> None:
     if wrong:
         raise SynthError(
             f"shards are not what the index says: {len(wrong)} of {len(expected)} files",
+            code="shard-damaged",
             where=str(place),
             problems=[name if found[name] else f"{name} is missing" for name in wrong[:MAX_NAMED]],
             hint=REPAIR,
@@ -107,7 +108,13 @@ def _check(out: Path, data: Mapping[str, DataIdentity], earlier: Mapping[str, st
     problems += [f"{name} is not among the data any more" for name in earlier if name not in data]
     if problems:
         hint = "put the files back as they were, or give another --out to train on the data as they are now"
-        raise SynthError("the data has changed since the run began", where=str(out), problems=problems, hint=hint)
+        raise SynthError(
+            "the data has changed since the run began",
+            code="data-changed",
+            where=str(out),
+            problems=problems,
+            hint=hint,
+        )
 
 
 def _changes(listing: Path, now: DataIdentity) -> list[str]:

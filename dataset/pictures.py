@@ -142,6 +142,8 @@ def _turned_picture(data: bytes, where: str, width: int, height: int) -> NDArray
             if image.size == (width, height):
                 return np.array(image.convert("RGB"))
     except Exception as error:
-        raise SynthError("an image cannot be read", where=where, found=str(error), expected=expected) from error
+        raise SynthError(
+            "an image cannot be read", code="image-unreadable", where=where, found=str(error), expected=expected
+        ) from error
     found = f"{image.width}x{image.height}"
-    raise SynthError("an image cannot be read", where=where, found=found, expected=expected)
+    raise SynthError("an image cannot be read", code="image-unreadable", where=where, found=found, expected=expected)

@@ -68,5 +68,8 @@ def check_usable(sets: list[Problems], *, skip_bad: bool) -> None:
     count = sum(problems.bad_count for problems in broken)
     hints.append("repair the data, or leave the bad records out with --skip-bad")
     raise SynthError(
-        f"{count} record{'s' if count > 1 else ''} of the data cannot be used", problems=lines, hint="; ".join(hints)
+        f"{count} record{'s' if count > 1 else ''} of the data cannot be used",
+        code="records-invalid",
+        problems=lines,
+        hint="; ".join(hints),
     )

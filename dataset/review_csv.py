@@ -142,9 +142,15 @@ def read_reviewed(path: Path) -> Reviewed:
             problems.append(f"row {number}: the box of row {before[0]} with another decision")
     if problems:
         more = [f"... and {len(problems) - MAX_PROBLEMS} more"] if len(problems) > MAX_PROBLEMS else []
-        raise SynthError(f"{WHAT} cannot be used", where=str(path), hint=HINT, problems=problems[:MAX_PROBLEMS] + more)
+        raise SynthError(
+            f"{WHAT} cannot be used",
+            code="review-invalid",
+            where=str(path),
+            hint=HINT,
+            problems=problems[:MAX_PROBLEMS] + more,
+        )
     if not rows:
-        raise SynthError(f"{WHAT} has no rows", where=str(path), hint=HINT)
+        raise SynthError(f"{WHAT} has no rows", code="review-empty", where=str(path), hint=HINT)
     return Reviewed(path, tuple(row for _, row in rows.values()))
 
 
@@ -155,7 +161,9 @@ def missing_pictures(reviewed: Reviewed, names: Iterable[str], images: Path | No
         return None
     hint = "give the folder where they are now with --images"
     more = [f"... and {len(gone) - MAX_PROBLEMS} more"] if len(gone) > MAX_PROBLEMS else []
-    return SynthError(what, where=str(reviewed.file), hint=hint, problems=[*gone[:MAX_PROBLEMS], *more])
+    return SynthError(
+        what, code="images-missing", where=str(reviewed.file), hint=hint, problems=[*gone[:MAX_PROBLEMS], *more]
+    )
 
 
 def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -170,13 +178,22 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         missing = [name for name in NEEDED if header.count(name) != 1]
         if missing:
             expected, found = f"each once: {', '.join(NEEDED)}", f"not {', '.join(missing)}"
-            raise SynthError(f"{WHAT} lacks columns", where=str(path), found=found, expected=expected, hint=HINT)
+            raise SynthError(
+                f"{WHAT} lacks columns",
+                code="review-columns-missing",
+                where=str(path),
+                found=found,
+                expected=expected,
+                hint=HINT,
+            )
         for number, cells in enumerate(reader, start=2):
             REVIEW_ROWS.check(number - 1, str(path))
             if any(map(str.strip, cells)):
                 yield number, dict(zip(header, map(bare_cell, cells), strict=False))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise SynthError(f"{WHAT} cannot be read", where=str(path), found=str(error), hint=HINT) from error
+        raise SynthError(
+            f"{WHAT} cannot be read", code="review-unreadable", where=str(path), found=str(error), hint=HINT
+        ) from error
 
 
 def _lines(text: str, path: Path) -> Iterator[str]:

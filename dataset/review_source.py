@@ -23,7 +23,12 @@ def reviewed_labels(file: Path, images: Path | None) -> tuple[Path, Record]:
     if error:
         raise error
     if not any(row.decision in NAMED for row in reviewed.rows):
-        raise SynthError("no box of the decisions has a SKU", where=str(file), expected="decisions accept or other")
+        raise SynthError(
+            "no box of the decisions has a SKU",
+            code="review-undecided",
+            where=str(file),
+            expected="decisions accept or other",
+        )
     paths = {row.image: reviewed.path(row.image, images).absolute() for row in reviewed.rows}
     root = Path(os.path.commonpath([path.parent for path in paths.values()]))
     sizes = {row.image: (row.image_width, row.image_height) for row in reviewed.rows}

@@ -14,7 +14,9 @@ def pick_device(wanted: str) -> torch.device:
     """ "auto" is the GPU where there is one. Raises SynthError where one is wanted and there is none."""
     usable = torch.cuda.is_available()
     if wanted == "gpu" and not usable:
-        raise SynthError("there is no usable GPU", hint="--device cpu works without one, many times slower")
+        raise SynthError(
+            "there is no usable GPU", code="gpu-unavailable", hint="--device cpu works without one, many times slower"
+        )
     return torch.device("cuda" if usable and wanted != "cpu" else "cpu")
 
 

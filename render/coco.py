@@ -153,7 +153,7 @@ def _write_images(
 def _category_id(numbers: Mapping[str, int], sku: str) -> int:
     if sku not in numbers:
         hint = "the data set was rendered from another SKU list: render it again, or give the list it was made from"
-        raise SynthError(f"a label names the SKU {sku!r}, which the catalogue lacks", hint=hint)
+        raise SynthError(f"a label names the SKU {sku!r}, which the catalogue lacks", code="unknown-sku", hint=hint)
     return numbers[sku]
 
 

@@ -206,7 +206,7 @@ class SceneSpec:
             return _scene(parse_json(text.encode(), "the scene file", where, hint=hint))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             found = f"{type(error).__name__}: {error}"
-            raise SynthError("not a scene file", where=where, found=found, hint=hint) from error
+            raise SynthError("not a scene file", code="scene-invalid", where=where, found=found, hint=hint) from error
 
 
 def _plain(value: object) -> object:

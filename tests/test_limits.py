@@ -26,7 +26,9 @@ def test_documentation_and_code_name_the_same_limits() -> None:
 @pytest.mark.parametrize("name", sorted(LIMITS))
 def test_every_limit_is_used(name: str) -> None:
     sources = [
-        file for folder in ("assets", "render", "pipeline", "detectors") for file in (ROOT / folder).rglob("*.py")
+        file
+        for folder in ("assets", "dataset", "render", "detectors", "pipeline")
+        for file in (ROOT / folder).rglob("*.py")
     ]
     uses = [file for file in sources if re.search(rf"\b{name}\b", file.read_text()) and file.name != "limits.py"]
     own = len(re.findall(rf"\b{name}\b", (ROOT / "assets" / "limits.py").read_text())) > 1
@@ -97,4 +99,4 @@ def test_names_that_no_file_can_have(name: str) -> None:
 )
 def test_what_steers_a_terminal_is_written_out(text: str, shown: str) -> None:
     assert printable(text) == shown
-    assert str(SynthError("x", found=text)).endswith(shown)
+    assert str(SynthError("x", code="io-failed", found=text)).endswith(shown)

@@ -111,14 +111,18 @@ def _listed(folders: Path | Sequence[Path], suffixes: tuple[str, ...], kind: str
         return _listed_in(folders if isinstance(folders, Path) else folders[0], suffixes, kind)
     places = [folder.resolve() for folder in folders]
     if len(set(places)) < len(places):
-        raise SynthError(f"a folder of {kind} is given twice", found=", ".join(str(folder) for folder in folders))
+        raise SynthError(
+            f"a folder of {kind} is given twice",
+            code="input-duplicate",
+            found=", ".join(str(folder) for folder in folders),
+        )
     numbered = ((number, _listed_in(folder, suffixes, kind)) for number, folder in enumerate(folders, 1))
     return {f"{number}/{key}": file for number, files in numbered for key, file in files.items()}
 
 
 def _listed_in(folder: Path, suffixes: tuple[str, ...], kind: str) -> dict[str, Path]:
     if not folder.is_dir():
-        raise SynthError(f"the folder of {kind} is not there", where=str(folder))
+        raise SynthError(f"the folder of {kind} is not there", code="folder-missing", where=str(folder))
     files = list(islice(folder.rglob("*"), FOLDER_FILES.most + 1))
     FOLDER_FILES.check(len(files), str(folder))
     found = {
@@ -128,7 +132,10 @@ def _listed_in(folder: Path, suffixes: tuple[str, ...], kind: str) -> dict[str, 
     }
     if not found:
         raise SynthError(
-            f"the folder holds no {kind}", where=str(folder), expected=f"files ending in {', '.join(suffixes)}"
+            f"the folder holds no {kind}",
+            code="folder-empty",
+            where=str(folder),
+            expected=f"files ending in {', '.join(suffixes)}",
         )
     return found
 
@@ -157,7 +164,7 @@ def _hdri(key: str, file: Path | None) -> NDArray[np.float32]:
     weights = np.sin(polar) / np.sin(polar).sum()
     mean = float(((light @ LUMINANCE).mean(axis=1) * weights).sum())
     if mean <= 0:
-        raise SynthError("the HDRI is black", where=str(file))
+        raise SynthError("the HDRI is black", code="hdri-black", where=str(file))
     light = (light / mean).astype(np.float32)
     light.flags.writeable = False
     return light
@@ -170,13 +177,26 @@ def _read_hdri(file: Path) -> NDArray[np.float32]:
     try:
         pixels = cv2.imread(str(file), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
     except cv2.error as error:
-        raise SynthError("the HDRI cannot be read", where=str(file), found=str(error)[:200]) from error
+        raise SynthError(
+            "the HDRI cannot be read", code="hdri-unreadable", where=str(file), found=str(error)[:200]
+        ) from error
     if pixels is None:
-        raise SynthError("the HDRI cannot be read", where=str(file), expected="a Radiance .hdr or OpenEXR file")
+        raise SynthError(
+            "the HDRI cannot be read",
+            code="hdri-unreadable",
+            where=str(file),
+            expected="a Radiance .hdr or OpenEXR file",
+        )
     height, width = pixels.shape[:2]
     if abs(width - 2 * height) > 2:
         expected = "an equirectangular panorama, twice as wide as high"
-        raise SynthError("not a panorama", where=str(file), found=f"{width} x {height} px", expected=expected)
+        raise SynthError(
+            "not a panorama",
+            code="hdri-not-panorama",
+            where=str(file),
+            found=f"{width} x {height} px",
+            expected=expected,
+        )
     light = np.nan_to_num(pixels[..., ::-1].astype(np.float32), nan=0.0, posinf=1e4, neginf=0.0).clip(min=0)
     if width > HDRI_WIDTH:
         light = cv2.resize(light, (HDRI_WIDTH, HDRI_WIDTH // 2), interpolation=cv2.INTER_AREA)
@@ -207,4 +227,6 @@ def _hash_of(file: Path) -> str:
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise SynthError("the backdrop cannot be read", where=str(file), found=str(error)) from error
+        raise SynthError(
+            "the backdrop cannot be read", code="image-unreadable", where=str(file), found=str(error)
+        ) from error

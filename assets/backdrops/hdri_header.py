@@ -23,7 +23,9 @@ def check_hdri(file: Path) -> None:
         width, height = _exr_size(start) if file.suffix.lower() == ".exr" else _radiance_size(start)
     except (OSError, ValueError, IndexError, struct.error) as error:
         expected = "a Radiance .hdr or OpenEXR file"
-        raise SynthError("the HDRI cannot be read", where=str(file), found=str(error), expected=expected) from error
+        raise SynthError(
+            "the HDRI cannot be read", code="hdri-unreadable", where=str(file), found=str(error), expected=expected
+        ) from error
     HDRI_PIXELS.check(width * height, str(file))
 
 

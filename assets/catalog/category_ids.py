@@ -111,6 +111,7 @@ def save_ids(path: Path, ids: CategoryIds) -> None:
             )
             raise SynthError(
                 "the registry of category ids would change",
+                code="category-ids-conflict",
                 where=str(path),
                 found=f"id {at + 1} is {known.keys[at]!r} there",
                 expected="ids to be added only",
@@ -131,12 +132,18 @@ def parse_ids(content: bytes, where: str) -> CategoryIds:
     try:
         rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig")), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise SynthError("the registry of category ids cannot be read", where=where, found=str(error)) from error
+        raise SynthError(
+            "the registry of category ids cannot be read", code="category-ids-damaged", where=where, found=str(error)
+        ) from error
     problems = list(_problems(rows))
     if problems:
         hint = "put the file back as it was: data sets and trained models go by its ids"
         raise SynthError(
-            "the registry of category ids is damaged", where=where, problems=problems[:MAX_TOLD], hint=hint
+            "the registry of category ids is damaged",
+            code="category-ids-damaged",
+            where=where,
+            problems=problems[:MAX_TOLD],
+            hint=hint,
         )
     return CategoryIds(tuple(row[1] for row in rows[1:]))
 

@@ -63,7 +63,14 @@ def check_text(path: Path) -> None:
     codes = [code for mark, code in WIDE_CODES.items() if start.startswith(mark)]
     if codes or b"\0" in start:
         found = codes[0] if codes else "zero bytes, as in UTF-16"
-        raise SynthError("the SKU list is not UTF-8", where=str(path), found=found, expected="UTF-8", hint=SAVE_AS)
+        raise SynthError(
+            "the SKU list is not UTF-8",
+            code="list-not-utf8",
+            where=str(path),
+            found=found,
+            expected="UTF-8",
+            hint=SAVE_AS,
+        )
 
 
 def _not_utf8(path: Path) -> SynthError:
@@ -75,9 +82,16 @@ def _not_utf8(path: Path) -> SynthError:
                 around = line[max(error.start - 20, 0) : error.start + 20].decode("cp1252", errors="replace")
                 found = f"byte 0x{line[error.start]:02x} in line {number}, near {around!r}"
                 return SynthError(
-                    "the SKU list is not UTF-8", where=str(path), found=found, expected="UTF-8", hint=SAVE_AS
+                    "the SKU list is not UTF-8",
+                    code="list-not-utf8",
+                    where=str(path),
+                    found=found,
+                    expected="UTF-8",
+                    hint=SAVE_AS,
                 )
-    return SynthError("the SKU list is not UTF-8", where=str(path), expected="UTF-8", hint=SAVE_AS)
+    return SynthError(
+        "the SKU list is not UTF-8", code="list-not-utf8", where=str(path), expected="UTF-8", hint=SAVE_AS
+    )
 
 
 def _delimiter(header: str, path: Path) -> str:

@@ -39,4 +39,4 @@ class ListTable:
 def unreadable(path: Path, error: Exception, hint: str) -> SynthError:
     """The error for a list that its format's parser gives up on."""
     found = " ".join(str(error).split())[:300]
-    return SynthError("the SKU list cannot be read", where=str(path), found=found, hint=hint)
+    return SynthError("the SKU list cannot be read", code="list-unreadable", where=str(path), found=found, hint=hint)

@@ -52,7 +52,9 @@ def _read_all(lists: SkuLists) -> tuple[list[ListTable], list[Problem]]:
 
     same = [path for path in lists.paths if [other.resolve() for other in lists.paths].count(path.resolve()) > 1]
     if same:
-        raise SynthError("a SKU list is given twice", where=str(same[0]), hint="give each list once")
+        raise SynthError(
+            "a SKU list is given twice", code="input-duplicate", where=str(same[0]), hint="give each list once"
+        )
     tables = [_read_checked(path, lists.mesh_roots) for path in lists.paths]
     if len(tables) == 1:
         return tables, list(tables[0].problems)

@@ -87,4 +87,4 @@ def list_error(source: SkuSource, problems: Sequence[Problem]) -> SynthError:
     lists = as_lists(source)
     hint = f"'synth catalog check {' '.join(map(str, lists.paths))}' lists them all"
     what = f"the SKU list has {count}" if len(lists.paths) == 1 else f"the SKU lists have {count}"
-    return SynthError(what, where=str(lists), problems=told, hint=hint)
+    return SynthError(what, code="list-invalid", where=str(lists), problems=told, hint=hint)

@@ -43,7 +43,14 @@ def read_list(path: Path) -> ListTable:
     if suffix not in FORMATS:
         found, expected = suffix or "no ending", f"a file ending in {', '.join(FORMATS)}"
         hint = "save it as 'CSV UTF-8' from the spreadsheet program" if suffix in (".xlsx", ".xls", ".ods") else None
-        raise SynthError("unknown format of the SKU list", where=str(path), found=found, expected=expected, hint=hint)
+        raise SynthError(
+            "unknown format of the SKU list",
+            code="list-format-unknown",
+            where=str(path),
+            found=found,
+            expected=expected,
+            hint=hint,
+        )
     check_file(path, LIST_BYTES, "the SKU list")
     problems = Findings()
     table = _Collector(problems, path)

@@ -130,7 +130,7 @@ class Catalog:
     def position(self, key: str) -> int:
         """Where a SKU stands in the sorted catalogue, from 0. Raises SynthError for one that is not in it."""
         if key not in self._positions:
-            raise unknown_name("SKU", key, self._candidates(key), where=str(self.source))
+            raise unknown_name("SKU", key, self._candidates(key), code="unknown-sku", where=str(self.source))
         return self._positions[key]
 
     def find(self, key: str) -> Sku:

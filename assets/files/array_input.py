@@ -27,7 +27,9 @@ def read_arrays(data: bytes, what: str, where: str, hint: str | None = None) -> 
             return found
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError, TypeError) as error:
         found_text = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise SynthError(f"{what} cannot be read", where=where, found=found_text, hint=hint) from error
+        raise SynthError(
+            f"{what} cannot be read", code="arrays-unreadable", where=where, found=found_text, hint=hint
+        ) from error
 
 
 def check_array(array: NDArray | None, kind: type[np.generic], *sides: int | None) -> NDArray:

@@ -134,7 +134,11 @@ def lock_folder(folder: Path) -> Iterator[int]:
     except OSError as error:
         hint = "check that the disk is not full and that you may write there"
         raise SynthError(
-            "the output folder cannot be written", where=str(folder), found=str(error), hint=hint
+            "the output folder cannot be written",
+            code="output-unwritable",
+            where=str(folder),
+            found=str(error),
+            hint=hint,
         ) from error
     with file:
         _take_lock(file, folder)
@@ -162,12 +166,17 @@ def _take_lock(file: FileIO, folder: Path) -> None:
                 continue
             hint = "wait until it has ended, or give another --out"
             raise SynthError(
-                "another run is writing into this folder", where=str(folder), found=holder or None, hint=hint
+                "another run is writing into this folder",
+                code="output-locked",
+                where=str(folder),
+                found=holder or None,
+                hint=hint,
             ) from error
         except OSError as error:
             hint = "write to a local disk and move the folder afterwards, or mount this one with locks"
             raise SynthError(
                 "the file system has no locks: two runs could write into one folder unnoticed",
+                code="locks-unsupported",
                 where=str(folder),
                 found=str(error),
                 hint=hint,

@@ -63,11 +63,18 @@ def open_picture(
     except Image.DecompressionBombError as error:  # twice as large as Pillow's own limit, 89 million pixels
         found, expected = str(error).split(" exceeds", maxsplit=1)[0], f"at most {limit.most:,} pixels"
         raise SynthError(
-            f"too large: {limit.name}", where=where, found=found, expected=expected, hint=limit.hint or None
+            f"too large: {limit.name}",
+            code="limit-exceeded",
+            where=where,
+            found=found,
+            expected=expected,
+            hint=limit.hint or None,
         ) from error
     except Image.UnidentifiedImageError as error:
         found = _kind_of(data)
-        raise SynthError(f"{what} cannot be read", where=where, found=found, expected=EXPECTED, hint=AGAIN) from error
+        raise SynthError(
+            f"{what} cannot be read", code="image-unreadable", where=where, found=found, expected=EXPECTED, hint=AGAIN
+        ) from error
     except Exception as error:  # decoders raise many kinds
         raise broken_picture(what, where, error) from error
     limit.check(image.width * image.height, where)
@@ -85,20 +92,29 @@ def decode_pixels(data: bytes, flags: int, where: str, what: str) -> NDArray[Any
     except cv2.error as error:
         raise broken_picture(what, where, error) from error
     if pixels is None:
-        raise SynthError(f"{what} cannot be read", where=where, found="damaged data", hint=AGAIN)
+        raise SynthError(
+            f"{what} cannot be read", code="image-unreadable", where=where, found="damaged data", hint=AGAIN
+        )
     return pixels
 
 
 def check_format(image: Image.Image, where: str, what: str) -> None:
     """Raises SynthError for a picture that a library opened by itself and that has none of the formats of textures."""
     if image.format not in (*TEXTURE_FORMATS, "MPO", None):  # None: made in memory
-        raise SynthError(f"{what} cannot be read", where=where, found=str(image.format), expected=EXPECTED, hint=AGAIN)
+        raise SynthError(
+            f"{what} cannot be read",
+            code="image-unreadable",
+            where=where,
+            found=str(image.format),
+            expected=EXPECTED,
+            hint=AGAIN,
+        )
 
 
 def broken_picture(what: str, where: str, error: Any) -> SynthError:
     """The error for a picture that its decoder gives up on."""
     found = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
-    return SynthError(f"{what} cannot be read", where=where, found=found, hint=AGAIN)
+    return SynthError(f"{what} cannot be read", code="image-unreadable", where=where, found=found, hint=AGAIN)
 
 
 def reason_of(error: SynthError) -> str:

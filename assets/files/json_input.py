@@ -122,7 +122,12 @@ def read_json_object(
     if not isinstance(content, dict):
         found = type(content).__name__
         raise SynthError(
-            f"{what} cannot be used", where=where or str(path), found=found, expected="an object", hint=hint
+            f"{what} cannot be used",
+            code="content-invalid",
+            where=where or str(path),
+            found=found,
+            expected="an object",
+            hint=hint,
         )
     return content
 
@@ -183,14 +188,18 @@ def _not_finite(path: Path, what: str) -> SynthError | None:
     more = [f"and {count - MAX_RECORDS} more"] if count > MAX_RECORDS else []
     hint = "leave these records out, or give them numbers"
     return SynthError(
-        f"{what} holds numbers that are NaN or infinite", where=str(path), hint=hint, problems=[*records, *more]
+        f"{what} holds numbers that are NaN or infinite",
+        code="json-not-finite",
+        where=str(path),
+        hint=hint,
+        problems=[*records, *more],
     )
 
 
 def unreadable_json(what: str, where: str, error: Exception, hint: str | None = None) -> SynthError:
     """The error for a text that its parser gives up on."""
     words = " ".join(str(error).split())[:300]
-    return SynthError(f"{what} cannot be read as JSON", where=where, found=words, hint=hint)
+    return SynthError(f"{what} cannot be read as JSON", code="json-invalid", where=where, found=words, hint=hint)
 
 
 def _refuse_constant(name: str) -> float:

@@ -59,12 +59,12 @@ def unusable(what: str, where: str, error: ValidationError | RecursionError, hin
     """The error for a file whose content does not fit its model."""
     if not isinstance(error, ValidationError) or error.error_count() > MANY:
         found = f"{error.error_count():,} mistakes" if isinstance(error, ValidationError) else "nested too deep"
-        return SynthError(f"{what} cannot be used", where=where, found=found, hint=hint)
+        return SynthError(f"{what} cannot be used", code="content-invalid", where=where, found=found, hint=hint)
     found_all = error.errors(include_url=False, include_context=False)
     problems = [f"{_path_of(item['loc'])}: {item['msg'][:200]}" for item in found_all[:MAX_PROBLEMS]]
     if len(found_all) > MAX_PROBLEMS:
         problems.append(f"... and {len(found_all) - MAX_PROBLEMS} more")
-    return SynthError(f"{what} cannot be used", where=where, hint=hint, problems=problems)
+    return SynthError(f"{what} cannot be used", code="content-invalid", where=where, hint=hint, problems=problems)
 
 
 def _path_of(place: Iterable[int | str]) -> str:

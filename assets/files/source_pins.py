@@ -36,7 +36,7 @@ class SourcePins:
                     file.flush()
                     self._known[sku], self._read = digest, file.tell()
         if self._known[sku] != digest:
-            raise SynthError(CHANGED, hint=HINT)
+            raise SynthError(CHANGED, code="product-files-changed", hint=HINT)
 
     def check(self, digest_of: Callable[[str], str | None]) -> None:
         """Compares every product that was used with its files now.
@@ -50,7 +50,13 @@ class SourcePins:
         changed = [sku for sku, digest in sorted(self._known.items()) if digest_of(sku) not in (digest, None)]
         if changed:
             problems = first_named([f"SKU {sku!r}" for sku in changed])
-            raise SynthError(CHANGED, found=f"{len(changed)} of {len(self._known)}", problems=problems, hint=HINT)
+            raise SynthError(
+                CHANGED,
+                code="product-files-changed",
+                found=f"{len(changed)} of {len(self._known)}",
+                problems=problems,
+                hint=HINT,
+            )
 
     def settle(self) -> None:
         """Brings the lines into the order of the SKUs, whoever came first; for the end of a run."""
@@ -79,6 +85,8 @@ class SourcePins:
                 self._known.setdefault(str(sku), str(digest))
         except (ValueError, TypeError) as error:
             hint = "delete it: products are then noted again as they are now"
-            raise SynthError("the note of the products is damaged", where=str(self._path), hint=hint) from error
+            raise SynthError(
+                "the note of the products is damaged", code="source-pins-damaged", where=str(self._path), hint=hint
+            ) from error
         self._read += whole
         file.seek(0, 2)

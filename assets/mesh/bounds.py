@@ -80,7 +80,9 @@ def _check_repeats(edges: Edges, path: Path) -> None:
         held[holder][part] += 1
     graph = networkx.DiGraph([(holder, part) for holder, parts in held.items() for part in parts])
     if not networkx.is_directed_acyclic_graph(graph):
-        raise SynthError("a part of the mesh file holds itself", where=str(path), hint="export it anew")
+        raise SynthError(
+            "a part of the mesh file holds itself", code="mesh-recursive", where=str(path), hint="export it anew"
+        )
     placed: Counter[str] = Counter({"": 1})
     for holder in networkx.topological_sort(graph):
         for part, times in held[holder].items() if holder in held else ():

@@ -48,7 +48,9 @@ def read_gltf(path: Path, companions: Companions) -> Gltf:
     tree = parse_json(data, "the mesh file", str(path))
     version = str(tree.get("asset", {}).get("version", "2.0"))
     if not version.startswith("2"):
-        raise SynthError("glTF of another version", where=str(path), found=version, expected="2.0")
+        raise SynthError(
+            "glTF of another version", code="gltf-version-unsupported", where=str(path), found=version, expected="2.0"
+        )
     buffers = []
     for entry in tree.get("buffers", []):
         buffers.append(_bytes_of(entry["uri"], companions) if "uri" in entry else binary)
@@ -140,7 +142,13 @@ def image_of(gltf: Gltf, texture: dict[str, Any] | None, notes: list[str]) -> An
         return None  # the companions note it
     if entry.get("mimeType") == "image/ktx2" or data[:7] == b"\xabKTX 20":
         hint = "export it with PNG or JPEG textures"
-        raise SynthError("a texture cannot be read", where=where, found="KTX2 (Basis Universal)", hint=hint)
+        raise SynthError(
+            "a texture cannot be read",
+            code="texture-unsupported",
+            where=where,
+            found="KTX2 (Basis Universal)",
+            hint=hint,
+        )
     return open_picture(data, where, "a texture", formats=TEXTURE_FORMATS)
 
 

@@ -50,6 +50,7 @@ def _check_extensions(gltf: Gltf) -> None:
         hint = "export it without compression and extensions"
         raise SynthError(
             "the mesh needs glTF extensions that are not read",
+            code="gltf-extension-unsupported",
             where=str(gltf.path),
             found=", ".join(strange),
             hint=hint,

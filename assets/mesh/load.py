@@ -145,7 +145,14 @@ def _absurd_size(extent: NDArray, metres: float, path: Path) -> SynthError:
     expected = f"a longest side between {SHORTEST} and {LONGEST} m"
     guess = f"its unit looks like {' or '.join(fits)}: " if fits else ""
     hint = f"{guess}put it into the column 'units' (m, cm, mm, in), or the real size into width_m, height_m, depth_m"
-    return SynthError("a product of that size cannot be", where=str(path), found=found, expected=expected, hint=hint)
+    return SynthError(
+        "a product of that size cannot be",
+        code="mesh-size-implausible",
+        where=str(path),
+        found=found,
+        expected=expected,
+        hint=hint,
+    )
 
 
 def _assemble(parts: Sequence[RawPart], pose: NDArray[np.float64]) -> Mesh:

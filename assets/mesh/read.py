@@ -71,14 +71,14 @@ def read_mesh_file(path: Path, root: Path | None = None) -> RawMesh:
     parts = tuple(part for part in found.parts if len(part.faces))
     if not parts:
         expected = "a surface of triangles (no point cloud)"
-        raise SynthError("the mesh has no triangles", where=str(path), expected=expected)
+        raise SynthError("the mesh has no triangles", code="mesh-empty", where=str(path), expected=expected)
     return RawMesh(parts, found.metres, found.up, (*companions.notes(), *dict.fromkeys(notes)))
 
 
 def _unreadable(path: Path, error: Exception) -> SynthError:
     found = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
     hint = "open it in a 3D program and export it anew, GLB is the safest"
-    return SynthError("the mesh file cannot be read", where=str(path), found=found, hint=hint)
+    return SynthError("the mesh file cannot be read", code="mesh-unreadable", where=str(path), found=found, hint=hint)
 
 
 def _read_with_trimesh(companions: Companions, path: Path, notes: list[str]) -> _Found:
@@ -87,7 +87,13 @@ def _read_with_trimesh(companions: Companions, path: Path, notes: list[str]) -> 
     kind = path.suffix.lower().lstrip(".")
     known = sorted(set(trimesh.available_formats()) - NO_MESHES)
     if kind not in known:
-        raise SynthError("unknown mesh format", where=str(path), found=path.suffix, expected=", ".join(known))
+        raise SynthError(
+            "unknown mesh format",
+            code="mesh-format-unknown",
+            where=str(path),
+            found=path.suffix,
+            expected=", ".join(known),
+        )
     check_bounds(path)
     with path.open("rb") as file:
         scene = trimesh.load_scene(file, file_type=kind, resolver=companions, process=False)

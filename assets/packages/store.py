@@ -102,7 +102,7 @@ def unpack_mesh(packed: bytes) -> Mesh:
     """The mesh that `pack_mesh` made bytes of. Raises SynthError where they are others, or damaged."""
     body = packed[len(MAGIC) + 4 :]
     if packed[: len(MAGIC)] != MAGIC or zlib.crc32(body) != struct.unpack("<I", packed[len(MAGIC) : len(MAGIC) + 4])[0]:
-        raise SynthError("a stored package is damaged")
+        raise SynthError("a stored package is damaged", code="stored-package-damaged")
     head, size = struct.unpack("<II", body[:8])
     about = json.loads(body[8 : 8 + head])
     geometry = zlib.decompress(body[8 + head : 8 + head + size])

@@ -66,7 +66,9 @@ def check_bytes(size: int, digest: str, entry: ShardEntry, where: str) -> None:
     if (size, digest) != (entry.tar_bytes, entry.tar_sha256):
         found = f"{size} bytes, SHA-256 {digest[:12]}..."
         expected = f"{entry.tar_bytes} bytes, SHA-256 {entry.tar_sha256[:12]}..., as index.json says"
-        raise SynthError("a shard is damaged", where=where, found=found, expected=expected, hint=REPAIR)
+        raise SynthError(
+            "a shard is damaged", code="shard-damaged", where=where, found=found, expected=expected, hint=REPAIR
+        )
 
 
 def _used(path: Path) -> bool:
@@ -89,7 +91,7 @@ def _download(place: StoragePath, entry: ShardEntry, path: Path) -> None:
                 target.write(piece)
             check_bytes(size, digest.hexdigest(), entry, place.locate(name))
     except FileNotFoundError as error:
-        raise SynthError("a shard is missing", where=place.locate(name), hint=REPAIR) from error
+        raise SynthError("a shard is missing", code="shard-missing", where=place.locate(name), hint=REPAIR) from error
 
 
 @contextmanager

@@ -177,11 +177,13 @@ def read_index(place: StoragePath) -> ShardIndex:
         index = parse_model(ShardIndex, place.read(INDEX), "the index", where)
     except FileNotFoundError as error:
         hint = "give a place that 'synth job run' or 'synth data pack' wrote"
-        raise SynthError("not a sharded data set: there is no index.json", where=where, hint=hint) from error
+        raise SynthError(
+            "not a sharded data set: there is no index.json", code="dataset-not-sharded", where=where, hint=hint
+        ) from error
     DATASET_PICTURES.check(sum(shard.images for shard in index.shards), where)
     names = [shard.name for shard in index.shards]
     if len(set(names)) < len(names):
-        raise SynthError("the index cannot be used", where=where, found="two shards of one name")
+        raise SynthError("the index cannot be used", code="index-invalid", where=where, found="two shards of one name")
     return index
 
 
@@ -191,9 +193,13 @@ def read_categories(place: StoragePath) -> list[Record]:
     try:
         records = parse_json(place.read(CATEGORIES), "the categories", where, values=COCO_VALUES)
     except FileNotFoundError as error:
-        raise SynthError("the categories cannot be used", where=where, found="no such file") from error
+        raise SynthError(
+            "the categories cannot be used", code="categories-missing", where=where, found="no such file"
+        ) from error
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-        raise SynthError("the categories cannot be used", where=where, expected="a list of objects")
+        raise SynthError(
+            "the categories cannot be used", code="categories-invalid", where=where, expected="a list of objects"
+        )
     SET_CLASSES.check(len(records), where)
     return records
 

@@ -33,10 +33,14 @@ def read_part(place: StoragePath, entry: ShardEntry) -> ShardPart:
     try:
         data = read_whole(place, coco_name(entry.name))
     except FileNotFoundError as error:
-        raise SynthError("the COCO part of a shard is missing", where=where, hint=REPAIR) from error
+        raise SynthError(
+            "the COCO part of a shard is missing", code="shard-labels-missing", where=where, hint=REPAIR
+        ) from error
     if (len(data), hashlib.sha256(data).hexdigest()) != (entry.coco_bytes, entry.coco_sha256):
         found = f"{len(data)} bytes of another checksum than index.json says"
-        raise SynthError("the COCO part of a shard is damaged", where=where, found=found, hint=REPAIR)
+        raise SynthError(
+            "the COCO part of a shard is damaged", code="shard-labels-damaged", where=where, found=found, hint=REPAIR
+        )
     return parse_part(data, where)
 
 
@@ -51,14 +55,22 @@ def parse_part(data: bytes, where: str) -> ShardPart:
         return ShardPart(info if isinstance(info, dict) else {}, *lists)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         found = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise SynthError("the COCO part of a shard cannot be read", where=where, found=found, hint=REPAIR) from error
+        raise SynthError(
+            "the COCO part of a shard cannot be read",
+            code="shard-labels-damaged",
+            where=where,
+            found=found,
+            hint=REPAIR,
+        ) from error
 
 
 def ids_of(records: list[Record], where: str) -> NDArray[np.int64]:
     """(N,) int64 the ids of records. Raises SynthError where one has none."""
     ids = [record.get("id") for record in records]
     if not all(type(number) is int and -(2**62) < number < 2**62 for number in ids):
-        raise SynthError("records without ids that are whole numbers", where=where, hint=REPAIR)
+        raise SynthError(
+            "records without ids that are whole numbers", code="shard-labels-damaged", where=where, hint=REPAIR
+        )
     return np.array(ids, np.int64)
 
 

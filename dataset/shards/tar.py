@@ -42,7 +42,9 @@ def scan_tar(file: IO[bytes], where: str) -> list[Members]:
                 if member.offset_data + member.size > end:
                     raise tarfile.ReadError("it ends too early")
     except (tarfile.TarError, EOFError, ValueError) as error:
-        raise SynthError("a shard is damaged", where=where, found=str(error), hint=REPAIR) from error
+        raise SynthError(
+            "a shard is damaged", code="shard-damaged", where=where, found=str(error), hint=REPAIR
+        ) from error
     stems = [sample.stem for sample in samples]
     if len(set(stems)) < len(stems):
         raise _unlike(where, "two samples of one name")
@@ -67,7 +69,14 @@ def _take(member: tarfile.TarInfo, samples: list[Members], where: str) -> None:
 
 
 def _unlike(where: str, found: str) -> SynthError:
-    return SynthError("a shard is damaged", where=where, found=found, expected="samples of plain files", hint=REPAIR)
+    return SynthError(
+        "a shard is damaged",
+        code="shard-damaged",
+        where=where,
+        found=found,
+        expected="samples of plain files",
+        hint=REPAIR,
+    )
 
 
 def read_labels(data: bytes, where: str) -> tuple[Record, list[Record]]:
@@ -79,7 +88,9 @@ def read_labels(data: bytes, where: str) -> tuple[Record, list[Record]]:
             raise ValueError("no records")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         found = f"{type(error).__name__}: {error}"
-        raise SynthError("the labels of a sample cannot be read", where=where, found=found, hint=REPAIR) from error
+        raise SynthError(
+            "the labels of a sample cannot be read", code="shard-labels-damaged", where=where, found=found, hint=REPAIR
+        ) from error
     DATASET_INSTANCES.check(len(annotations), where)
     return image, list(annotations)
 
@@ -90,7 +101,13 @@ def picture_suffix(suffixes: Mapping[str, object], image: Record, where: str) ->
     named = name.rpartition(".")[2].lower() if isinstance(name, str) else ""
     found = [suffix for suffix in (named, *PICTURES) if suffix in suffixes and suffix != LABELS]
     if not found:
-        raise SynthError("a sample has no picture", where=where, expected=f"one of {', '.join(PICTURES)}", hint=REPAIR)
+        raise SynthError(
+            "a sample has no picture",
+            code="shard-image-missing",
+            where=where,
+            expected=f"one of {', '.join(PICTURES)}",
+            hint=REPAIR,
+        )
     return found[0]
 
 
@@ -100,7 +117,7 @@ def read_samples(place: StoragePath, name: str) -> Iterator[ShardSample]:
     try:
         data = read_whole(place, tar_name(name))
     except FileNotFoundError as error:
-        raise SynthError("a shard is missing", where=where, hint=REPAIR) from error
+        raise SynthError("a shard is missing", code="shard-missing", where=where, hint=REPAIR) from error
     yield from samples_of(data, where)
 
 

@@ -41,7 +41,9 @@ class StoragePath:
         try:
             system, root = url_to_fs(self.url)
         except (ImportError, ValueError) as error:
-            raise SynthError("this storage cannot be used", where=self.url, found=str(error), hint=EXTRA) from error
+            raise SynthError(
+                "this storage cannot be used", code="storage-unusable", where=self.url, found=str(error), hint=EXTRA
+            ) from error
         return system, str(root).rstrip("/")
 
     def __getstate__(self) -> dict[str, Any]:
@@ -156,4 +158,6 @@ def _told(place: StoragePath, name: str) -> Iterator[None]:
 def _refused(place: StoragePath, name: str, error: Exception) -> SynthError:
     hint = "see that the address, the credentials and the rights to read and write there are right, and try again"
     found = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    return SynthError("the storage did not do as asked", where=place.locate(name), found=found, hint=hint)
+    return SynthError(
+        "the storage did not do as asked", code="storage-failed", where=place.locate(name), found=found, hint=hint
+    )

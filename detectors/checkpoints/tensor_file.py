@@ -74,7 +74,9 @@ def read_safetensors(path: Path, what: str) -> dict[str, Tensor]:
 
 def _unreadable(path: Path, what: str, error: Exception, expected: str | None = None) -> SynthError:
     found = f"{type(error).__name__}: {str(error).split('. ')[0][:300]}"
-    return SynthError(f"{what} cannot be read", where=str(path), found=found, expected=expected)
+    return SynthError(
+        f"{what} cannot be read", code="tensor-file-unreadable", where=str(path), found=found, expected=expected
+    )
 
 
 def _is_archive(path: Path) -> bool:
@@ -103,9 +105,16 @@ def _check_archive(path: Path, what: str) -> None:
         entries = archive.infolist()
         # torch stores without compression. Entries that lie over each other would be read once for each.
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-            raise SynthError(f"{what} cannot be read", where=where, found="a compressed archive")
+            raise SynthError(
+                f"{what} cannot be read", code="tensor-file-unreadable", where=where, found="a compressed archive"
+            )
         if sum(entry.file_size for entry in entries) > size:
-            raise SynthError(f"{what} cannot be read", where=where, found="entries that lie over each other")
+            raise SynthError(
+                f"{what} cannot be read",
+                code="tensor-file-unreadable",
+                where=where,
+                found="entries that lie over each other",
+            )
         for entry in entries:
             if entry.filename.lower().endswith(STRUCTURE):
                 TENSOR_FILE_STRUCTURE.check(entry.file_size, where)

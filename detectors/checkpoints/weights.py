@@ -80,13 +80,15 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], Classes | None]:
     """
     if not path.exists():
         hint = f"give an existing file, or one of {NONE}, {IMAGENET}, {PACKAGED}, {COCO}"
-        raise SynthError("there is no such file of weights", where=str(path), hint=hint)
+        raise SynthError("there is no such file of weights", code="file-missing", where=str(path), hint=hint)
     if path.suffix == ".safetensors":
         return read_safetensors(path, "the file of weights"), None
     content = read_tensor_file(path, "the file of weights", FORMATS)
     state = _unwrap(content)
     if not state:
-        raise SynthError("the file holds no weights", where=str(path), found=type(content).__name__)
+        raise SynthError(
+            "the file holds no weights", code="weights-empty", where=str(path), found=type(content).__name__
+        )
     return state, _owner(content, str(path))
 
 
@@ -128,6 +130,7 @@ def fit_weights(model: nn.Module, state: Mapping[str, Tensor], source: str, *, h
     if len(fitted) < MIN_FIT * len(target):
         raise SynthError(
             "the weights do not fit the network",
+            code="weights-mismatch",
             where=source,
             found=f"{len(fitted)} of {len(target)} tensors fit by name and shape; the file begins {_summary(state)}",
             expected=f"names such as {_summary(target)}",
@@ -147,7 +150,12 @@ def _check_finite(weights: Mapping[str, Tensor], source: str) -> None:
     problems = [f"{name}: {problem}" for name, value in weights.items() if (problem := bad_numbers(name, value))]
     if problems:
         more = [f"... and {len(problems) - TOLD} more"] if len(problems) > TOLD else []
-        raise SynthError("the weights are no usable numbers", where=source, problems=[*problems[:TOLD], *more])
+        raise SynthError(
+            "the weights are no usable numbers",
+            code="weights-not-finite",
+            where=source,
+            problems=[*problems[:TOLD], *more],
+        )
 
 
 def class_sized(model: nn.Module) -> frozenset[str]:
@@ -185,7 +193,9 @@ def _imagenet(spec: ModelSpec) -> tuple[dict[str, Tensor], str]:
     name = detector_module(spec.detector).TORCHVISION[1]
     if name is None:
         hint = f"take --weights {COCO} or {NONE}, or a timm model by --backbone"
-        raise SynthError(f"there are no ImageNet weights for {spec.detector}'s own backbone", hint=hint)
+        raise SynthError(
+            f"there are no ImageNet weights for {spec.detector}'s own backbone", code="weights-unavailable", hint=hint
+        )
     return torchvision_weights(name, spec.detector), f"ImageNet ({spec.detector})"
 
 
@@ -193,7 +203,9 @@ def _coco(spec: ModelSpec) -> dict[str, Tensor]:
     name = detector_module(spec.detector).TORCHVISION[0]
     if spec.backbone is not None or name is None:
         hint = f"take --weights {IMAGENET}, or leave --backbone out"
-        raise SynthError(f"there are no COCO weights for {spec.detector} with {spec.backbone}", hint=hint)
+        raise SynthError(
+            f"there are no COCO weights for {spec.detector} with {spec.backbone}", code="weights-unavailable", hint=hint
+        )
     return torchvision_weights(name, spec.detector)
 
 

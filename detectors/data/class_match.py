@@ -95,7 +95,7 @@ def match_classes(sets: Sequence[Classified], choice: ClassChoice = "all") -> Cl
     if not kept:
         listed = "; ".join(f"{images.name}: {_listed(images.classes.keys)}" for images in sets)
         hint = "categories are matched by their sku field, else by name"
-        raise SynthError("the data sets have no class in common", found=listed, hint=hint)
+        raise SynthError("the data sets have no class in common", code="classes-disjoint", found=listed, hint=hint)
     classes = Classes(tuple(keys[place] for place in kept), tuple(names[place] for place in kept))
     return ClassMatch(classes, tuple(note for note in notes if note))
 
@@ -168,7 +168,9 @@ class _Names:
 
 def _ambiguous(what: str, images: Classified, keys: tuple[str, ...]) -> SynthError:
     hint = "give the categories a field sku, the key of the product"
-    return SynthError(what, where=f"{images.name} ({images.root})", found=_listed(keys), hint=hint)
+    return SynthError(
+        what, code="classes-ambiguous", where=f"{images.name} ({images.root})", found=_listed(keys), hint=hint
+    )
 
 
 def _plain(name: str) -> str:

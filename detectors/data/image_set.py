@@ -277,7 +277,9 @@ def stored_classes(keys: Sequence[str], names: Sequence[str], path: Path) -> Cla
     try:
         return Classes(tuple(keys), tuple(names))
     except ValueError as error:
-        raise SynthError("the data of the run cannot be used", where=str(path), found=str(error), hint=AGAIN) from error
+        raise SynthError(
+            "the data of the run cannot be used", code="run-data-damaged", where=str(path), found=str(error), hint=AGAIN
+        ) from error
 
 
 def _save(path: Path, array: np.ndarray) -> None:
@@ -292,4 +294,6 @@ def _open(path: Path) -> np.ndarray:
         array = np.load(path, mmap_mode="r" if path.stat().st_size > 128 else None, allow_pickle=False)
         return array if len(array) else np.array(array)
     except (OSError, ValueError, EOFError, TypeError) as error:
-        raise SynthError("the data of the run cannot be used", where=str(path), found=str(error), hint=AGAIN) from error
+        raise SynthError(
+            "the data of the run cannot be used", code="run-data-damaged", where=str(path), found=str(error), hint=AGAIN
+        ) from error

@@ -54,6 +54,7 @@ def complete_shares(shares: Shares, sources: Sequence[str]) -> tuple[float, ...]
     if len(unnamed) > 1 or (not unnamed and abs(rest) > 1e-6) or (unnamed and rest <= 1e-6):
         raise SynthError(
             "the shares of --mix do not tell how much every source gives",
+            code="mix-invalid",
             found=", ".join(f"{name}:{share:g}" for name, share in shares) + f" for {', '.join(sources)}",
             expected="all sources but one named, shares summing to less than 1; or all named, summing to 1",
         )

@@ -74,7 +74,12 @@ def read_classes(categories: Sequence[Record], problems: Problems, where: str) -
             entries[number] = (key, sku_text(name) or key)
             keys.add(key)
     if not entries:
-        raise SynthError("no category of the COCO file can be used", where=where, problems=problems.lines())
+        raise SynthError(
+            "no category of the COCO file can be used",
+            code="categories-invalid",
+            where=where,
+            problems=problems.lines(),
+        )
     order = sorted(entries)
     classes = Classes(tuple(entries[n][0] for n in order), tuple(entries[n][1] for n in order))
     return classes, {number: label for label, number in enumerate(order)}
@@ -159,6 +164,7 @@ def _check_finite(source: CocoSource, problems: Problems) -> None:
         hint = "look at the program that wrote the file: a size of 0 or a missing value was divided by, perhaps"
         raise SynthError(
             f"all boxes of the data set are NaN or infinite ({boxes})",
+            code="boxes-not-finite",
             where=str(source.file),
             problems=problems.bad[NOT_FINITE].examples,
             hint=hint,
@@ -190,6 +196,7 @@ def _groups(source: CocoSource, images: dict[int, LabelledImage], key: str | Non
             known = sorted({name for record in records[:100] for name in record})
             raise SynthError(
                 f"images have no field {key!r} to group by",
+                code="group-key-missing",
                 where=str(source.file),
                 found=f"{len(missing)} images without it, such as {missing[0]}",
                 expected=f"one of {', '.join(known)}",

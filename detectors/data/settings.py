@@ -45,12 +45,23 @@ class DataSettings:
         for name in names:
             if names.count(name) > 1 or name in TAKEN_NAMES or not re.fullmatch(r"\w[\w.-]*", name):
                 expected = f"letters and digits, each name once, not {', '.join(TAKEN_NAMES)}"
-                raise SynthError("a synthetic source needs another name", found=repr(name), expected=expected)
+                raise SynthError(
+                    "a synthetic source needs another name", code="setting-invalid", found=repr(name), expected=expected
+                )
         if not 0 < self.real_fraction <= 1:
             hint = "for none of the photos leave --real out, and validate on them with --val"
             expected = "more than 0, at most 1"
             raise SynthError(
-                "--real-fraction is no share", found=f"{self.real_fraction:g}", expected=expected, hint=hint
+                "--real-fraction is no share",
+                code="setting-invalid",
+                found=f"{self.real_fraction:g}",
+                expected=expected,
+                hint=hint,
             )
         if not 0 <= self.hold_out < 1:
-            raise SynthError("the share to hold out is none", found=f"{self.hold_out:g}", expected="0 to less than 1")
+            raise SynthError(
+                "the share to hold out is none",
+                code="setting-invalid",
+                found=f"{self.hold_out:g}",
+                expected="0 to less than 1",
+            )

@@ -80,7 +80,12 @@ def open_shards(
     some = [image for entry in shards[:1] for image in _part_of(place, entry)["images"]]
     sizes = [(whole_number(image.get("width")), whole_number(image.get("height"))) for image in some]
     if not sizes or not all(width and height for width, height in sizes):
-        raise SynthError("the first shard has pictures without width and height", where=str(place), hint=REPAIR)
+        raise SynthError(
+            "the first shard has pictures without width and height",
+            code="image-size-missing",
+            where=str(place),
+            hint=REPAIR,
+        )
     annotations = [record for entry in shards[:1] for record in _part_of(place, entry)["annotations"]]
     return ShardSet(
         name=name,
@@ -119,7 +124,11 @@ def split_of(index: ShardIndex, splits: Sequence[str], place: StoragePath) -> st
     if not found:
         expected = " or ".join(splits)
         raise SynthError(
-            "the sharded set lacks the split", where=str(place), found=", ".join(sorted(there)), expected=expected
+            "the sharded set lacks the split",
+            code="split-missing",
+            where=str(place),
+            found=", ".join(sorted(there)),
+            expected=expected,
         )
     return found[0]
 
@@ -145,7 +154,11 @@ def _part_of(place: StoragePath, entry: ShardEntry) -> Record:
         raise ValueError("no lists of objects")
     except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise SynthError(
-            "the COCO part of a shard cannot be read", where=where, found=str(error), hint=REPAIR
+            "the COCO part of a shard cannot be read",
+            code="shard-labels-damaged",
+            where=where,
+            found=str(error),
+            hint=REPAIR,
         ) from error
 
 

@@ -134,7 +134,7 @@ class ShardSet:
         row = read_row(image, self.own_label, self.own, problems)
         if problems.bad and not self.skip_bad:
             what, hint = "labels of a sample cannot be used", f"{REPAIR}; --skip-bad"
-            raise SynthError(what, where=where, problems=problems.lines(), hint=hint)
+            raise SynthError(what, code="records-invalid", where=where, problems=problems.lines(), hint=hint)
         labels = np.array([IGNORED if label == IGNORED else self.label_of[label] for label in row.labels], np.int64)
         outlines = decode_outlines(row.masks, image.height, image.width) if masks and all(row.masks) else None
         boxes = np.array(row.boxes, np.float32).reshape(-1, 4)
@@ -168,7 +168,9 @@ def labelled_image(record: Record, annotations: list[Record], where: str, *, mas
     width, height = whole_number(record.get("width")), whole_number(record.get("height"))
     if width is None or height is None or min(width, height) < 1:
         found = f"{record.get('width')!r} x {record.get('height')!r}"
-        raise SynthError("an image record has no size", where=where, found=found, hint=REPAIR)
+        raise SynthError(
+            "an image record has no size", code="image-size-missing", where=where, found=found, hint=REPAIR
+        )
     if not masks:
         annotations = [{name: entry[name] for name in entry if name != "segmentation"} for entry in annotations]
     name = record.get("file_name")
@@ -255,7 +257,13 @@ def _open_shard(place: StoragePath, entry: ShardEntry, path: Path) -> _Open:
     where = place.locate(tar_name(entry.name))
 
     def differs(found: str, expected: str) -> SynthError:
-        return SynthError("a shard is damaged", where=where, found=found, expected=f"{expected}, as index.json says")
+        return SynthError(
+            "a shard is damaged",
+            code="shard-damaged",
+            where=where,
+            found=found,
+            expected=f"{expected}, as index.json says",
+        )
 
     try:
         with path.open("rb") as file:
@@ -267,4 +275,6 @@ def _open_shard(place: StoragePath, entry: ShardEntry, path: Path) -> _Open:
                 raise differs(f"{len(samples)} samples", f"{entry.images}")
             return _Open(os.dup(file.fileno()), samples)
     except OSError as error:
-        raise SynthError("a shard cannot be read", where=where, found=str(error), hint=REPAIR) from error
+        raise SynthError(
+            "a shard cannot be read", code="shard-damaged", where=where, found=str(error), hint=REPAIR
+        ) from error

@@ -155,7 +155,9 @@ def evaluate_sources(
     """One report per image set, by its name. Raises SynthError where two sets have the same name."""
     names = [truth.name for truth, _ in cases]
     if len(set(names)) < len(names):
-        raise SynthError("two image sets have the same name", found=", ".join(names), hint="give each its own")
+        raise SynthError(
+            "two image sets have the same name", code="name-duplicate", found=", ".join(names), hint="give each its own"
+        )
     return {
         truth.name: evaluate(truth, found, threshold=threshold, rng=rng, resamples=resamples) for truth, found in cases
     }

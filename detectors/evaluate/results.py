@@ -88,6 +88,7 @@ def read_results(path: Path, truth: ImageSet, category_ids: Mapping[str, int]) -
     if problems:
         raise SynthError(
             "a results file does not fit the images it is read for",
+            code="predictions-mismatch",
             where=str(path),
             expected="image_id and category_id of this data set, bbox of four numbers, score",
             hint="compare with the annotations that the detections were made on",
@@ -113,7 +114,12 @@ def _as_predictions(
 def _read_rows(path: Path) -> list[dict[str, Any]]:
     rows = read_json(path, COCO_BYTES, "the COCO results file", values=COCO_VALUES, constants=True)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise SynthError("this is no COCO results file", where=str(path), expected="a JSON list of objects")
+        raise SynthError(
+            "this is no COCO results file",
+            code="predictions-invalid",
+            where=str(path),
+            expected="a JSON list of objects",
+        )
     return rows
 
 
@@ -144,6 +150,7 @@ def _ids_of(classes: Classes, category_ids: Mapping[str, int]) -> list[int]:
     if unknown:
         raise SynthError(
             "classes without a category id",
+            code="category-id-missing",
             found=", ".join(unknown[:10]) + (f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""),
             expected="an id for every class key",
         )

@@ -131,7 +131,9 @@ def _names(paths: Sequence[Path]) -> dict[str, Path]:
     if len(set(stems)) < len(stems):
         stems = [f"{path.resolve().parent.name}-{stem}" for path, stem in zip(paths, stems, strict=True)]
     if len(set(stems)) < len(stems):
-        raise SynthError("the same is given twice", found=", ".join(str(path) for path in paths))
+        raise SynthError(
+            "the same is given twice", code="input-duplicate", found=", ".join(str(path) for path in paths)
+        )
     return dict(zip(stems, paths, strict=True))
 
 
@@ -171,6 +173,7 @@ def _named_as(classes: Classes, truth: ImageSet, console: Console) -> ImageSet:
     if len(unknown) == len(renamed.classes):
         raise SynthError(
             f"no class of {truth.name} is one of the detector's",
+            code="classes-disjoint",
             found=", ".join(unknown[:5]),
             expected=", ".join(classes.keys[:5]),
             hint="classes are matched by sku, else by name",

@@ -93,7 +93,7 @@ def evaluate_place(
     given = settings.predictions
     if given is not None and not given.is_dir():
         hint = "give a folder with a COCO results file for each shard, as predictions/ of an earlier evaluation"
-        raise SynthError("results for a sharded set are a folder", where=str(given), hint=hint)
+        raise SynthError("results for a sharded set are a folder", code="folder-missing", where=str(given), hint=hint)
     results = folder / "predictions" if given is None else given
     with lock_folder(folder):
         if given is None:
@@ -106,7 +106,13 @@ def evaluate_place(
             _match_all(coco, shards, classes, label_of, results, problems, console)
             if problems.bad and not settings.skip_bad:
                 hint = "'synth verify' tells all; --skip-bad leaves such labels out"
-                raise SynthError("labels cannot be used", where=str(place), problems=problems.lines(), hint=hint)
+                raise SynthError(
+                    "labels cannot be used",
+                    code="records-invalid",
+                    where=str(place),
+                    problems=problems.lines(),
+                    hint=hint,
+                )
             numbers = coco.finish()
         report = _report(name, shards, coco, numbers, problems)
         _write_classes(folder, classes, numbers, coco)
@@ -125,7 +131,9 @@ def _matched(known: Classes, shards: ShardSet, console: Console) -> tuple[dict[i
     category_ids = {label: ids[own] for own, label in found if label is not None}
     missing = len(shards.own) - len(category_ids)
     if missing == len(shards.own):
-        raise SynthError("no class of the data set is one of the detector's", where=str(shards.place))
+        raise SynthError(
+            "no class of the data set is one of the detector's", code="classes-disjoint", where=str(shards.place)
+        )
     if missing:
         text = f"{count_of(missing, 'class')} of the data set unknown to the detector: boxes of them count as missed"
         console.print(text, highlight=False)
@@ -141,7 +149,9 @@ def _claim(results: Path, run: Path, place: StoragePath, split: str) -> None:
     file = results.parent / "predictions_of.json"
     if file.exists() and file.read_bytes() != text:
         hint = "give another --out, or delete the folder"
-        raise SynthError("the folder holds results of another detector or set", where=str(results), hint=hint)
+        raise SynthError(
+            "the folder holds results of another detector or set", code="settings-differ", where=str(results), hint=hint
+        )
     write_atomic(file, text)
 
 

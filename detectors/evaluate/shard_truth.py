@@ -48,7 +48,9 @@ def read_truth(shards: ShardSet, entry: ShardEntry, problems: Problems) -> Image
             images[int(record["image_id"])].boxes.append(bare)
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         what = "the COCO part of a shard cannot be used"
-        raise SynthError(what, where=where, found=f"{type(error).__name__}: {error}", hint=REPAIR) from error
+        raise SynthError(
+            what, code="shard-labels-damaged", where=where, found=f"{type(error).__name__}: {error}", hint=REPAIR
+        ) from error
     rows = [read_row(image, shards.own_label, shards.own, problems) for image in images.values()]
     groups = np.arange(len(images), dtype=np.int32)
     return columns_of(shards.name, Path(entry.name), shards.own, images, rows, groups)
@@ -84,7 +86,9 @@ def read_found(path: Path, truth: ImageSet, label_of: dict[int, int], classes: C
             raise ValueError("boxes or scores that are not finite")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         found = f"{type(error).__name__}: {error}"
-        raise SynthError("results of a shard cannot be used", where=str(path), found=found, hint=FORGET) from error
+        raise SynthError(
+            "results of a shard cannot be used", code="predictions-invalid", where=str(path), found=found, hint=FORGET
+        ) from error
     boxes[:, 2:] += boxes[:, :2]
     order = np.lexsort((-scores, images))
     return Predictions(classes, images[order], boxes.astype(np.float32)[order], labels[order], scores[order])
@@ -107,4 +111,4 @@ def image_ids_of(shards: ShardSet, entry: ShardEntry) -> list[int]:
         raise ValueError(f"{len(ids)} images")
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
         what = "the COCO part of a shard cannot be used"
-        raise SynthError(what, where=where, found=str(error), hint=REPAIR) from error
+        raise SynthError(what, code="shard-labels-damaged", where=where, found=str(error), hint=REPAIR) from error

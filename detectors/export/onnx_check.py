@@ -90,7 +90,9 @@ def open_session(onnx: bytes) -> Any:
     try:
         return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its own kinds share no base
-        raise SynthError("onnxruntime cannot open the exported network", found=str(error)[:300]) from error
+        raise SynthError(
+            "onnxruntime cannot open the exported network", code="onnx-failed", found=str(error)[:300]
+        ) from error
 
 
 def run_onnx(session: Any, picture: NDArray[np.uint8]) -> Side:
@@ -98,7 +100,9 @@ def run_onnx(session: Any, picture: NDArray[np.uint8]) -> Side:
     try:
         boxes, labels, scores, *masks = session.run(None, {INPUT: picture[None]})
     except Exception as error:
-        raise SynthError("onnxruntime cannot run the exported network", found=str(error)[:300]) from error
+        raise SynthError(
+            "onnxruntime cannot run the exported network", code="onnx-failed", found=str(error)[:300]
+        ) from error
     return Side(Detections(boxes, labels.astype(np.int32), scores), masks[0] if masks else None)
 
 

@@ -156,6 +156,7 @@ def _need_packages() -> None:
     if missing:
         raise SynthError(
             "export needs packages that are not installed",
+            code="dependency-missing",
             found=f"no {' and no '.join(missing)}",
             hint="pip install 'synth[export]'",
         )
@@ -171,7 +172,7 @@ def _read_photos(photos: Path, size: tuple[int, int], console: Console) -> list[
         if not isinstance(shot, InputImage):
             console.print(f"left out: {shot.file}: {shot.reason}", highlight=False, markup=False)
     if not pictures:
-        raise SynthError("none of the photographs can be read", where=str(photos))
+        raise SynthError("none of the photographs can be read", code="images-unusable", where=str(photos))
     return pictures
 
 
@@ -186,6 +187,7 @@ def _refuse_wrong(agreement: Agreement, run: Path) -> None:
     if agreement.wrong > MAX_ALONE * agreement.compared:
         raise SynthError(
             "the exported network does not find what the detector finds; nothing was written",
+            code="export-mismatch",
             where=str(find_checkpoint(run)),
             found=f"{agreement.wrong} of {agreement.compared} detections that only one of them has, "
             f"{agreement.ties} ties; the others differ by at most {agreement.pixels:.3f} px, "

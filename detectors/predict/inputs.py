@@ -70,7 +70,9 @@ def find_inputs(paths: Sequence[str | Path], *, leave_out: Path | None = None) -
                 inputs.items.append(item)
     if problems or not inputs.items:
         hint = "patterns need quotes where the shell is not to expand them"
-        raise SynthError("there is nothing to look at", expected=LOOKED_FOR, hint=hint, problems=problems)
+        raise SynthError(
+            "there is nothing to look at", code="images-missing", expected=LOOKED_FOR, hint=hint, problems=problems
+        )
     _check_ids(inputs.items)
     inputs.items = _named_apart(inputs.items)
     return inputs
@@ -112,7 +114,9 @@ def _of_coco(source: CocoSource) -> list[Input]:
         if not isinstance(record.get("id"), int) or not isinstance(record.get("file_name"), str)
     ]
     if problems:
-        raise SynthError("this is no COCO file of pictures", where=str(source.file), problems=problems[:20])
+        raise SynthError(
+            "this is no COCO file of pictures", code="coco-invalid", where=str(source.file), problems=problems[:20]
+        )
     return [_of_record(record, source.images) for record in records]
 
 
@@ -142,7 +146,7 @@ def _check_ids(items: Iterable[Input]) -> None:
                 problems.append(f"id {item.image_id}: {other} and {name}")
     if problems:
         hint = "give COCO files whose ids overlap one at a time"
-        raise SynthError("two pictures have one image id", hint=hint, problems=problems[:20])
+        raise SynthError("two pictures have one image id", code="image-id-duplicate", hint=hint, problems=problems[:20])
 
 
 def _named_apart(items: list[Input]) -> list[Input]:

@@ -28,7 +28,13 @@ def open_video(file: Path) -> cv2.VideoCapture:
         head = stream.read(16)
     if not any(head[at:].startswith(mark) for at, mark in CONTAINERS):
         expected = "an MP4, MOV, AVI, MKV or WebM by its content"
-        raise SynthError("the video cannot be read", where=str(file), found="another kind of file", expected=expected)
+        raise SynthError(
+            "the video cannot be read",
+            code="video-unreadable",
+            where=str(file),
+            found="another kind of file",
+            expected=expected,
+        )
     video = cv2.VideoCapture(str(file.resolve()), cv2.CAP_FFMPEG)
     width, height = (max(0, int(video.get(side))) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     try:

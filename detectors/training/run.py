@@ -84,11 +84,18 @@ def _claim_folder(settings: TrainSettings) -> Checkpoint | None:
         if differing:
             hint = "give another --out, or the same settings as before to go on"
             raise SynthError(
-                "the folder holds a run of other settings", where=str(settings.out), problems=differing, hint=hint
+                "the folder holds a run of other settings",
+                code="settings-differ",
+                where=str(settings.out),
+                problems=differing,
+                hint=hint,
             )
     elif not file.exists() and any(entry.name != ".lock" for entry in settings.out.iterdir()):
         raise SynthError(
-            "the output folder is not empty and holds no run", where=str(settings.out), hint="give another --out"
+            "the output folder is not empty and holds no run",
+            code="output-not-empty",
+            where=str(settings.out),
+            hint="give another --out",
         )
     remove_leftovers(settings.out)
     write_atomic(file, json.dumps(settings.to_json(), indent=1).encode() + b"\n")
@@ -112,7 +119,12 @@ def _open_data(
     claim_data(settings.out, data.identities, earlier.data if earlier else None)
     if earlier is not None and earlier.classes != data.classes:
         hint = "give another --out to train on the data as it is now"
-        raise SynthError("the data has other classes than when the run began", where=str(settings.out), hint=hint)
+        raise SynthError(
+            "the data has other classes than when the run began",
+            code="classes-changed",
+            where=str(settings.out),
+            hint=hint,
+        )
     write_atomic(settings.out / "data.txt", ("\n".join(lines) + "\n").encode())
     for images in data.sources:
         images.save(settings.out / "data" / images.name)
@@ -187,7 +199,9 @@ def _resume(learner: DetectorTask, earlier: Checkpoint, spec: ModelSpec, setting
     where = str(settings.out / LAST)
     if earlier.spec != spec:
         hint = "give another --out to begin again"
-        raise SynthError("the last checkpoint is of another network", where=where, hint=hint)
+        raise SynthError(
+            "the last checkpoint is of another network", code="checkpoint-mismatch", where=where, hint=hint
+        )
     state = training_state(earlier, where)
     restore_learner(learner, earlier, state)
     return state

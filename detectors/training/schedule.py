@@ -97,5 +97,9 @@ def without_real(shares: tuple[float, ...]) -> tuple[float, ...]:
     """The synthetic sources alone, in their proportions. Raises SynthError where they have no share at all."""
     others = sum(shares[:-1])
     if not others:
-        raise SynthError("the mix has no share of synthetic images to begin with", hint="change --mix or --schedule")
+        raise SynthError(
+            "the mix has no share of synthetic images to begin with",
+            code="mix-invalid",
+            hint="change --mix or --schedule",
+        )
     return (*(share / others for share in shares[:-1]), 0.0)

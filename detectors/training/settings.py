@@ -66,12 +66,15 @@ class TrainSettings:
         if self.schedule not in SCHEDULES:
             raise unknown_name("schedule", self.schedule, SCHEDULES)
         if self.schedule != "mix" and self.data.real is None:
-            raise SynthError(f"--schedule {self.schedule} needs real photos", hint="give --real")
+            raise SynthError(f"--schedule {self.schedule} needs real photos", code="option-missing", hint="give --real")
         if self.schedule == "finetune" and not self.data.synthetic:
-            raise SynthError("--schedule finetune learns from synthetic images first", hint="give --synthetic")
+            raise SynthError(
+                "--schedule finetune learns from synthetic images first", code="option-missing", hint="give --synthetic"
+            )
         if self.batch % self.devices:
             raise SynthError(
                 "the batch cannot be dealt to the devices",
+                code="setting-invalid",
                 found=f"--batch {self.batch} on {self.devices}",
                 expected="a multiple",
             )

@@ -31,6 +31,7 @@ def make_spec(settings: TrainSettings, data: TrainingData) -> ModelSpec:
     if module.FIXED_SIZE and (width, height) != module.FIXED_SIZE:
         raise SynthError(
             f"{settings.detector} takes pictures of one size only",
+            code="setting-invalid",
             found=f"--size {width}x{height}",
             expected="{}x{}".format(*module.FIXED_SIZE),
         )
@@ -62,7 +63,7 @@ def _check_masks(data: TrainingData, detector: str) -> None:
     problems = [f"{images.name}: {images.missing_masks}" for images in data.sources if images.missing_masks]
     if problems:
         hint = "take a detector of boxes, such as fasterrcnn, or add segmentations"
-        raise SynthError(f"{detector} learns from masks", problems=problems, hint=hint)
+        raise SynthError(f"{detector} learns from masks", code="masks-missing", problems=problems, hint=hint)
 
 
 def make_plan(settings: TrainSettings, data: TrainingData) -> Schedule:
@@ -71,7 +72,7 @@ def make_plan(settings: TrainSettings, data: TrainingData) -> Schedule:
     counts = tuple(len(images) for images in data.sources)
     empty = [name for name, count in zip(names, counts, strict=True) if not count]
     if empty:
-        raise SynthError(f"no image of {', '.join(empty)} can be used")
+        raise SynthError(f"no image of {', '.join(empty)} can be used", code="images-unusable")
     windows = {place: images.windows for place, images in enumerate(data.sources) if images.windows is not None}
     shares = complete_shares(settings.completed_mix, names)
     tuned = finetune_shares(shares, settings.replay)

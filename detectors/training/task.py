@@ -120,6 +120,7 @@ class DetectorTask(L.LightningModule):
         broken = ", ".join(f"{name} {value}" for name, value in self.losses.items() if not np.isfinite(value))
         return SynthError(
             "the loss is no longer a finite number",
+            code="loss-not-finite",
             where=f"step {self.step}; the batch is kept in {path}",
             found=broken,
             problems=problems,

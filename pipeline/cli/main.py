@@ -6,11 +6,10 @@ import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from assets.errors import SynthError
 from assets.interrupt import exit_code, handle_signals, report_interruption, working
 from pipeline.cli import assets as cli_assets
 from pipeline.cli import data as cli_data
@@ -21,7 +20,7 @@ from pipeline.cli import learning as cli_learning
 from pipeline.cli.choices import RECIPE_NAME, recipe_of
 from pipeline.cli.command import CommandGroup
 from pipeline.cli.options import backdrop_options, list_arguments, list_options, recipe_options
-from pipeline.cli.output import open_console, output_options, report
+from pipeline.cli.output import mistake_of, open_console, output_options, report
 from pipeline.cli.types import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, Shares, Size, Workers
 
 if TYPE_CHECKING:
@@ -29,19 +28,6 @@ if TYPE_CHECKING:
 
     from assets.catalog.sku_lists import SkuSource
     from pipeline.verify.folder import VerifyReport
-
-# What the extra "train" brings.
-LEARNING_PACKAGES = (
-    "torch",
-    "torchvision",
-    "lightning",
-    "timm",
-    "hotcoco",
-    "tensorboard",
-    "matplotlib",
-    "jinja2",
-    "onnx",
-)
 
 
 class Group(CommandGroup):
@@ -65,24 +51,13 @@ class Group(CommandGroup):
     def _run(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except SynthError as error:
-            _tell(ctx, str(error))
-        except BrokenPipeError:
-            raise  # click's own: the reader of our words has gone
-        except OSError as error:
-            _tell(ctx, str(SynthError("a file cannot be read or written", found=str(error))))
-        except MemoryError:
-            _tell(ctx, "there is not enough memory for this")
-        except ModuleNotFoundError as error:
-            if (error.name or "").split(".")[0] not in LEARNING_PACKAGES:
+        except Exception as error:
+            mistake = mistake_of(error)
+            if mistake is None:
                 raise
-            _tell(ctx, f"this command needs {error.name}: pip install 'synth[train]'")
-
-
-def _tell(ctx: click.Context, words: str) -> NoReturn:
-    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(words, err=True)
-    ctx.exit(1)
+            click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+            click.echo(f"{mistake}\n  code: {mistake.code}", err=True)
+            ctx.exit(1)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})

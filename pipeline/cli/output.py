@@ -25,6 +25,18 @@ QUIET, JSON, SUMMARY = "synth.quiet", "synth.json", "synth.summary"
 # Where no terminal says how wide it is, nothing is cut or broken to fit one.
 PIPE_WIDTH = 10_000
 STOPPED = (130, 143)
+# What the extra "train" brings.
+LEARNING_PACKAGES = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "timm",
+    "hotcoco",
+    "tensorboard",
+    "matplotlib",
+    "jinja2",
+    "onnx",
+)
 
 
 def open_console(*, quiet: bool = False) -> Console:
@@ -97,17 +109,17 @@ def reporting(ctx: click.Context) -> Iterator[None]:
         yield
         return
     started = time.monotonic()
-    ended, error = "finished", None
+    ended, error, code = "finished", None, None
     try:
         with ExitStack() as stack:
             sink = stack.enter_context(Path(os.devnull).open("w")) if quiet else sys.stderr
             stack.enter_context(redirect_stdout(sink))
             yield
     except BaseException as raised:
-        ended, error = _ending_of(raised)
+        ended, error, code = _ending_of(raised)
         raise
     finally:
-        _print_ending(ctx, ended, error, time.monotonic() - started)
+        _print_ending(ctx, ended, error, code, time.monotonic() - started)
 
 
 @contextmanager
@@ -121,8 +133,8 @@ def reporting_mistakes(ctx: click.Context) -> Iterator[None]:
         raise
 
 
-def _print_ending(ctx: click.Context, ended: str, error: str | None, seconds: float) -> None:
-    said: dict[str, Any] = {"command": _name_of(ctx), "ended": ended, "error": error}
+def _print_ending(ctx: click.Context, ended: str, error: str | None, code: str | None, seconds: float) -> None:
+    said: dict[str, Any] = {"command": _name_of(ctx), "ended": ended, "error": error, "code": code}
     said = {**said, **ctx.meta.get(SUMMARY, {}), **said, "seconds": round(seconds, 3)}
     click.echo(json.dumps(_plain(said), ensure_ascii=False) if ctx.meta.get(JSON) else _line_of(said))
 
@@ -136,15 +148,32 @@ def _name_of(ctx: click.Context) -> str:
     return " ".join(reversed(words))
 
 
-def _ending_of(raised: BaseException) -> tuple[str, str | None]:
-    """How a command ended that raised this, and with what error."""
+def mistake_of(error: BaseException) -> SynthError | None:
+    """The SynthError that an exception is or amounts to, None for any other: those are faults of the program."""
+    if isinstance(error, SynthError):
+        return error
+    if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):  # that one is click's own
+        return SynthError("a file cannot be read or written", code="io-failed", found=str(error))
+    if isinstance(error, MemoryError):
+        return SynthError("there is not enough memory for this", code="out-of-memory")
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in LEARNING_PACKAGES:
+        what = f"this command needs the package {error.name}"
+        return SynthError(what, code="dependency-missing", hint="pip install 'synth[train]'")
+    return None
+
+
+def _ending_of(raised: BaseException) -> tuple[str, str | None, str | None]:
+    """How a command ended that raised this, with what error and its code."""
     if isinstance(raised, KeyboardInterrupt | click.Abort):
-        return "stopped", None
-    code = raised.code if isinstance(raised, SystemExit) else getattr(raised, "exit_code", None)
+        return "stopped", None, None
+    status = raised.code if isinstance(raised, SystemExit) else getattr(raised, "exit_code", None)
     if isinstance(raised, SystemExit | click.exceptions.Exit):
-        return "finished" if not code else "stopped" if code in STOPPED else "failed", None
-    text = raised.format_message() if isinstance(raised, click.ClickException) else str(raised)
-    return "failed", text or type(raised).__name__
+        return "finished" if not status else "stopped" if status in STOPPED else "failed", None, None
+    if isinstance(raised, click.ClickException):
+        code = "command-line-invalid"
+        return "failed", raised.format_message(), code
+    mistake = mistake_of(raised)
+    return "failed", str(mistake or raised) or type(raised).__name__, mistake.code if mistake else None
 
 
 def _plain(value: Any) -> Any:
@@ -163,7 +192,7 @@ def _plain(value: Any) -> Any:
 
 def _line_of(said: Mapping[str, Any]) -> str:
     """The summary as one line: numbers, texts and how long lists of texts and the like are; not what is nested."""
-    head, skipped = f"{said['command']}: {said['ended']}", ("command", "ended", "error")
+    head, skipped = f"{said['command']}: {said['ended']}", ("command", "ended", "error", "code")
     named = {name: _plain(value) for name, value in said.items() if name not in skipped}
     shown = {name: _short(value) for name, value in named.items()}
     return "; ".join([head, *(f"{name} {text}" for name, text in shown.items() if text)])

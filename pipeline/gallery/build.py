@@ -146,7 +146,9 @@ def remove_from_gallery(folder: Path, keys: Sequence[str]) -> GallerySummary:
         parent = open_gallery(folder)
         missing = sorted(set(keys) - parent.positions.keys())
         if missing:
-            raise SynthError("the gallery has no such SKU", where=str(folder), problems=missing[:20])
+            raise SynthError(
+                "the gallery has no such SKU", code="unknown-sku", where=str(folder), problems=missing[:20]
+            )
         held = parent.manifest
         kind = Kind(held.embedder, held.views, held.precision)
         parts = parts_without(parent, set(keys))
@@ -202,7 +204,7 @@ def _check_unchanged(before: Mapping[str, str], now: Mapping[str, str]) -> None:
     if changed:
         hint = "once they change no more, give the same command again: it renders what is needed"
         what = f"the files of {count_of(len(changed), 'product')} have changed while the gallery was made"
-        raise SynthError(what, problems=first_named(changed), hint=hint)
+        raise SynthError(what, code="product-files-changed", problems=first_named(changed), hint=hint)
 
 
 def _settle_embedder(settings: GalleryBuildSettings, parent: Gallery | None) -> EmbedderInfo:
@@ -210,7 +212,9 @@ def _settle_embedder(settings: GalleryBuildSettings, parent: Gallery | None) -> 
     if settings.embedder is None:
         if parent is None:
             hint = "give --embedder RUN, of 'synth embedder train'"
-            raise SynthError("a new gallery needs an embedder", where=str(settings.out), hint=hint)
+            raise SynthError(
+                "a new gallery needs an embedder", code="option-missing", where=str(settings.out), hint=hint
+            )
         return parent.manifest.embedder
     note = embedder_info_of_run(settings.embedder)
     keep_embedder(settings.out, settings.embedder, note.fingerprint)
@@ -221,6 +225,7 @@ def _check_views(parent: Gallery) -> None:
     if parent.manifest.views_format != VIEWS_FORMAT:
         raise SynthError(
             "the gallery's views were rendered in another way",
+            code="format-version-unsupported",
             where=str(parent.folder),
             found=f"format {parent.manifest.views_format}",
             expected=f"format {VIEWS_FORMAT}",

@@ -250,7 +250,7 @@ def _check_folder(settings: CropSettings, catalog: Catalog) -> None:
         write_atomic(file, (json.dumps(about, indent=1) + "\n").encode())
     elif read_json_object(file, DATASET_JSON, ABOUT, hint="give another --out") != about:
         hint = "give another --out, or the list and the options that it was made with"
-        raise SynthError("the folder holds other views", where=str(settings.out), hint=hint)
+        raise SynthError("the folder holds other views", code="settings-differ", where=str(settings.out), hint=hint)
 
 
 def print_summary(console: Console, summary: CropSummary) -> None:

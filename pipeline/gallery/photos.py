@@ -45,7 +45,12 @@ def add_photos(
     reviewed = read_reviewed(file)
     rows = [row for row in reviewed.rows if row.decision in BY_PEOPLE]
     if not rows:
-        raise SynthError("nothing was decided", where=str(file), expected="decisions accept or other with a SKU")
+        raise SynthError(
+            "nothing was decided",
+            code="review-undecided",
+            where=str(file),
+            expected="decisions accept or other with a SKU",
+        )
     with write_gallery(folder):
         parent = open_gallery(folder)
         _check(parent, reviewed, rows, images)
@@ -95,7 +100,7 @@ def _check(parent: Gallery, reviewed: Reviewed, rows: Sequence[ReviewedBox], ima
         more = [f"... and {len(unknown) - 20} more"] if len(unknown) > 20 else []
         found = f"{len(unknown)} SKUs that the gallery does not have"
         problems = [*unknown[:20], *more]
-        raise SynthError(WRONG, where=str(reviewed.file), found=found, hint=hint, problems=problems)
+        raise SynthError(WRONG, code="unknown-sku", where=str(reviewed.file), found=found, hint=hint, problems=problems)
     error = missing_pictures(reviewed, (row.image for row in rows), images, "reviewed pictures are missing")
     if error:
         raise error

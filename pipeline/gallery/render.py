@@ -83,7 +83,9 @@ def _run(
         ended += 1
         if outcome.reason:
             if not _struck(task.out, outcome.index):
-                raise SynthError("SKUs could not be made", found=outcome.reason, hint="'synth doctor' tells more")
+                raise SynthError(
+                    "SKUs could not be made", code="skus-failed", found=outcome.reason, hint="'synth doctor' tells more"
+                )
             left.append(outcome.index)
             continue
         count = _size_of(task, outcome.index, total)

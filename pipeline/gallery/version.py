@@ -72,7 +72,13 @@ def _check_ids(ids: CategoryIds, held: Mapping[str, int], catalog: Catalog) -> N
     ]
     if problems:
         where, hint = str(ids_path(catalog.source)), "use one registry for all, or build the gallery anew elsewhere"
-        raise SynthError("the gallery has other category ids", where=where, hint=hint, problems=problems[:20])
+        raise SynthError(
+            "the gallery has other category ids",
+            code="category-ids-conflict",
+            where=where,
+            hint=hint,
+            problems=problems[:20],
+        )
 
 
 def records_of(
@@ -142,7 +148,7 @@ def make_manifest(
     """What the new version consists of. Raises SynthError where it would hold nothing."""
     rows = sum(part.rows - (_rows_gone(folder, part) if part.gone else 0) for part in parts)
     if not rows:
-        raise SynthError("not one SKU is left for the gallery", where=str(folder))
+        raise SynthError("not one SKU is left for the gallery", code="gallery-empty", where=str(folder))
     return Manifest(
         embedder=kind.embedder,
         views=kind.views,

@@ -179,5 +179,9 @@ def _held(lease: Lease) -> Iterator[Lease]:
 def _taken(place: StoragePath, beat: Heartbeat | None) -> SynthError:
     hint = "wait until it has ended, or end it: 'synth job cancel PLACE'"
     return SynthError(
-        "another driver is at work on this job", where=str(place), found=str(beat) if beat else None, hint=hint
+        "another driver is at work on this job",
+        code="output-locked",
+        where=str(place),
+        found=str(beat) if beat else None,
+        hint=hint,
     )

@@ -257,6 +257,7 @@ class _Driver:
         if failed >= FEWEST_FAILURES and failed > self.settings.render.max_failures * scenes:
             raise SynthError(
                 f"{count_of(failed, 'scene')} failed: the job stops",
+                code="scenes-failed",
                 where=self.place.url,
                 found=reason,
                 expected=f"at most {self.settings.render.max_failures:.0%} of {scenes}",
@@ -291,6 +292,7 @@ class _Driver:
         write_version(self.place, replace(plan.current, digests=digests), plan.ids)
         raise SynthError(
             "files of products changed while the job ran: its scenes show now the old ones, now the new ones",
+            code="product-files-changed",
             where=self.place.url,
             found=f"{len(rows)} of {count_of(len(self.catalog), 'SKU')}",
             problems=first_named([f"SKU {self.catalog.keys[row]!r}" for row in rows]),
@@ -301,7 +303,9 @@ class _Driver:
         """What there is by now, for strangers; the spool goes once everything is in its shard."""
         if self.lease.lost:
             hint = "see which machines run it; what is finished is kept"
-            raise SynthError("another driver has taken the job over", where=self.place.url, hint=hint)
+            raise SynthError(
+                "another driver has taken the job over", code="job-taken-over", where=self.place.url, hint=hint
+            )
         summary = self.summary
         summary.counts = write_outline(self.place, plan, self.receipts, self.catalog, self.settings)
         coverage = coverage_of(plan, self.receipts, self.settings)

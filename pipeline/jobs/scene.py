@@ -57,7 +57,10 @@ def start_worker(settings: RunSettings) -> None:
     if catalog.hash != (settings.out / CATALOG).read_text():
         hint = "let all machines read the same list; 'synth job run LIST' takes in one that was changed on purpose"
         raise SynthError(
-            "the SKU list here is not the one that the job began with", where=str(catalog.source), hint=hint
+            "the SKU list here is not the one that the job began with",
+            code="list-changed",
+            where=str(catalog.source),
+            hint=hint,
         )
 
 

@@ -117,7 +117,9 @@ def claim_place(settings: JobSettings, identity: dict[str, Any]) -> None:
     if there is None:
         if set(settings.place.names()) - {".lock", DRIVER}:
             hint = "give another --out"
-            raise SynthError("the place is not empty and holds no job", where=str(settings.place), hint=hint)
+            raise SynthError(
+                "the place is not empty and holds no job", code="output-not-empty", where=str(settings.place), hint=hint
+            )
         settings.place.write(JOB, _json(identity))
     elif there != identity:
         names = {**there, **identity}
@@ -125,7 +127,11 @@ def claim_place(settings: JobSettings, identity: dict[str, Any]) -> None:
         problems = [f"{name}: there {_brief(there.get(name))}, now {_brief(identity.get(name))}" for name in differing]
         hint = "give another --out, or the same settings as before ('synth job resume PLACE' takes those of the place)"
         raise SynthError(
-            "the place holds a job of other settings", where=str(settings.place), problems=problems, hint=hint
+            "the place holds a job of other settings",
+            code="settings-differ",
+            where=str(settings.place),
+            problems=problems,
+            hint=hint,
         )
     settings.place.write(HOW, _json(_how_of(settings)))
 
@@ -154,7 +160,7 @@ def read_settings(place: StoragePath, recipe_file: Path) -> JobSettings:
     identity = read_identity(place)
     if identity is None:
         hint = "give the place that 'synth job run --out' was given"
-        raise SynthError("there is no job here", where=str(place), hint=hint)
+        raise SynthError("there is no job here", code="job-missing", where=str(place), hint=hint)
     try:
         data = place.read(HOW)
         hint = "give the whole command again: 'synth job run LIST --out PLACE ...'"
@@ -173,7 +179,9 @@ def read_settings(place: StoragePath, recipe_file: Path) -> JobSettings:
         own |= {name: identity[name] for name in ("visible", "pixels", "shard_scenes")}
         return JobSettings(RunSettings(**render, backdrops=BackdropFolders(**folders)), place, **own)
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SynthError("how.json cannot be used", where=place.locate(HOW), found=str(error), hint=hint) from error
+        raise SynthError(
+            "how.json cannot be used", code="job-damaged", where=place.locate(HOW), found=str(error), hint=hint
+        ) from error
 
 
 def _how_of(settings: JobSettings) -> dict[str, Any]:

@@ -159,7 +159,7 @@ def _read_spool(work: JobContext, scene: SceneTask) -> list[ShardSample]:
     except (OSError, tarfile.TarError, ValueError, KeyError) as error:
         hint = "see whether something else empties the folder, and give the same command again"
         raise SynthError(
-            "a finished scene is not there any more", where=str(file), found=str(error), hint=hint
+            "a finished scene is not there any more", code="scenes-lost", where=str(file), found=str(error), hint=hint
         ) from error
 
 

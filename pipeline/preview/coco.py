@@ -48,7 +48,7 @@ def coco_pictures(path: Path, settings: PreviewSettings) -> PreviewSource:
     if not wanted:
         if settings.filters:
             raise nothing_wanted(settings, str(path), any(one.told for one in splits))
-        raise SynthError("the data set has no pictures", where=str(path))
+        raise SynthError("the data set has no pictures", code="dataset-empty", where=str(path))
     chosen = choose(wanted, settings.count)
     pictures = [
         picture
@@ -65,7 +65,9 @@ def _open(split: PlainSplit) -> _Split:
         own = whole_number(record.get("id"))
         if own is None or not is_text(record.get("file_name")):
             found = short(record)
-            raise SynthError("an image has no id or no file_name", where=str(split.file), found=found)
+            raise SynthError(
+                "an image has no id or no file_name", code="image-id-missing", where=str(split.file), found=found
+            )
         ids.append(own)
         DATASET_PICTURES.check(len(ids), str(split.file))
     return _Split(split, names, ids)
@@ -100,7 +102,13 @@ def _picture(one: _Split, image: Record, records: Sequence[Record]) -> PreviewPi
     name = str(image["file_name"]).replace("\\", "/")
     if PurePosixPath(name).is_absolute() or posixpath.normpath(name).split("/")[0] == "..":
         hint = "give the folder that holds all pictures with --images"
-        raise SynthError("a picture lies outside of the image folder", where=str(one.split.file), found=name, hint=hint)
+        raise SynthError(
+            "a picture lies outside of the image folder",
+            code="path-unsafe",
+            where=str(one.split.file),
+            found=name,
+            hint=hint,
+        )
     path = one.split.images / name
     sides = tuple(whole_number(image.get(side)) for side in ("width", "height"))
     size = None if None in sides else (sides[0] or 0, sides[1] or 0)

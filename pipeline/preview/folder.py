@@ -57,6 +57,12 @@ def _records(file: Path) -> list[dict[str, Any]]:
     records = content.get("annotations") if isinstance(content, dict) else None
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         hint = "'synth verify' tells everything that is wrong with the data set"
-        raise SynthError("a picture cannot be drawn", where=str(file), found="no list of annotations", hint=hint)
+        raise SynthError(
+            "a picture cannot be drawn",
+            code="records-invalid",
+            where=str(file),
+            found="no list of annotations",
+            hint=hint,
+        )
     check_instances(records, str(file))
     return records

@@ -37,7 +37,7 @@ def shard_pictures(place: StoragePath, settings: PreviewSettings) -> PreviewSour
     index = read_index(place)
     full = [shard for shard in index.shards if shard.images]
     if not full:
-        raise SynthError("there are no pictures in the shards", where=str(place))
+        raise SynthError("there are no pictures in the shards", code="dataset-empty", where=str(place))
     names = sku_names(read_categories(place))
     check_skus(settings, names.values() if settings.skus else (), str(place))
     most = min(MAX_SHARDS, settings.count)

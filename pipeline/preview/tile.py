@@ -40,7 +40,9 @@ def plot_tile(picture: PreviewPicture, size: tuple[int, int], style: Style) -> I
         raise
     except Exception as error:  # a stranger's labels may hold anything
         hint = "'synth verify' tells everything that is wrong with the data set"
-        raise SynthError("a picture cannot be drawn", where=picture.where, found=str(error), hint=hint) from error
+        raise SynthError(
+            "a picture cannot be drawn", code="records-invalid", where=picture.where, found=str(error), hint=hint
+        ) from error
 
 
 def _draw(picture: PreviewPicture, pixels: NDArray[np.uint8], size: tuple[int, int], style: Style) -> Image.Image:

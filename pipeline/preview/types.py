@@ -117,7 +117,7 @@ def check_skus(settings: PreviewSettings, known: Iterable[str], where: str) -> N
     names = sorted(set(known))
     for sku in settings.skus:
         if sku not in names:
-            raise unknown_name("SKU", sku, names, where=where)
+            raise unknown_name("SKU", sku, names, code="unknown-sku", where=where)
 
 
 def nothing_wanted(settings: PreviewSettings, where: str, told: bool) -> SynthError:
@@ -125,7 +125,9 @@ def nothing_wanted(settings: PreviewSettings, where: str, told: bool) -> SynthEr
     hint = None
     if settings.below_visibility is not None and not told:
         hint = "no annotation says how visible it is: rendered sets do, in the field visibility"
-    return SynthError("no instance is left to draw", where=where, expected=settings.described(), hint=hint)
+    return SynthError(
+        "no instance is left to draw", code="filter-empty", where=where, expected=settings.described(), hint=hint
+    )
 
 
 def choose(wanted: Sequence[T], count: int) -> list[T]:

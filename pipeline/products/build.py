@@ -151,7 +151,7 @@ def _build_one(settings: ProductBuildSettings, place: int) -> tuple[int, int]:
     try:
         path = library.stored_path(sku)
         if path is None:
-            raise SynthError("nothing to build", where=f"SKU {sku.sku!r}")
+            raise SynthError("nothing to build", code="nothing-to-build", where=f"SKU {sku.sku!r}")
         if path.exists():
             return 0, path.stat().st_size
         if sku.mesh:
@@ -163,7 +163,7 @@ def _build_one(settings: ProductBuildSettings, place: int) -> tuple[int, int]:
     except SynthError as error:
         row = library.catalog.place_of(sku.sku)
         where = error.where if error.where and row in error.where else f"{row}: {error.where}"
-        raise SynthError(error.what, where=where, found=error.found, hint=error.hint) from error
+        raise error.with_where(where) from error
     return 1, path.stat().st_size
 
 

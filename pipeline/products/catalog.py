@@ -225,9 +225,19 @@ def generate_list(path: Path, *, count: int, seed: int, console: Console | None 
 
     console = console or Console()
     if path.suffix.lower() != ".csv":
-        raise SynthError("the invented catalogue is a CSV file", where=str(path), expected="a name that ends in .csv")
+        raise SynthError(
+            "the invented catalogue is a CSV file",
+            code="output-name-invalid",
+            where=str(path),
+            expected="a name that ends in .csv",
+        )
     if path.exists():
-        raise SynthError("there is such a file already", where=str(path), hint="give another name, or delete it")
+        raise SynthError(
+            "there is such a file already",
+            code="output-exists",
+            where=str(path),
+            hint="give another name, or delete it",
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, generate_csv(count, seed=seed))
     console.print(f"{path}: {count} invented SKUs, seed {seed}", highlight=False, markup=False)

@@ -154,7 +154,12 @@ def streams_of(identity: dict[str, Any], where: str) -> int:
         hint = "use the version of synth that made it, or newer"
         expected = f"a number from 1 to {STREAMS}"
         raise SynthError(
-            "unknown version of the random streams", where=where, found=repr(version), expected=expected, hint=hint
+            "unknown version of the random streams",
+            code="format-version-unsupported",
+            where=where,
+            found=repr(version),
+            expected=expected,
+            hint=hint,
         )
     return version
 
@@ -178,21 +183,27 @@ def read_info(layout: Layout) -> DatasetInfo:
     try:
         if not layout.info.exists():
             hint = "give the folder that 'synth render --out' wrote"
-            raise SynthError("not a data set: there is no dataset.json", where=str(layout.root), hint=hint)
+            raise SynthError(
+                "not a data set: there is no dataset.json", code="dataset-missing", where=str(layout.root), hint=hint
+            )
         data = read_json(layout.info, DATASET_JSON, "dataset.json")
         if data.pop("format") != FORMAT:
             raise ValueError(f"format is not {FORMAT}")
         check_fields(data)
         return DatasetInfo(**data)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise SynthError("dataset.json cannot be used", where=str(layout.info), found=str(error)) from error
+        raise SynthError(
+            "dataset.json cannot be used", code="content-invalid", where=str(layout.info), found=str(error)
+        ) from error
 
 
 def check_list(layout: Layout, catalog: Catalog) -> None:
     """For workers that start later: raises SynthError where the list is no longer the one that the run began with."""
     if layout.info.exists() and read_info(layout).identity.get("sku_list") != catalog.hash:
         hint = "put the list back and give the same command again, or render the new list into another --out"
-        raise SynthError("the SKU list has changed since the run began", where=str(catalog.source), hint=hint)
+        raise SynthError(
+            "the SKU list has changed since the run began", code="list-changed", where=str(catalog.source), hint=hint
+        )
 
 
 def check_folder(layout: Layout, info: DatasetInfo) -> None:
@@ -204,7 +215,10 @@ def check_folder(layout: Layout, info: DatasetInfo) -> None:
         _check_same(read_info(layout), info, layout)
     elif layout.root.is_dir() and any(file.name != ".lock" for file in layout.root.iterdir()):
         raise SynthError(
-            "the output folder is not empty and holds no data set", where=str(layout.root), hint="give another --out"
+            "the output folder is not empty and holds no data set",
+            code="output-not-empty",
+            where=str(layout.root),
+            hint="give another --out",
         )
 
 
@@ -223,14 +237,24 @@ def _check_same(old: DatasetInfo, new: DatasetInfo, layout: Layout) -> None:
         problems = [f"{name}: there {old.identity.get(name)!r}, now {new.identity.get(name)!r}" for name in differing]
         hint = "give another --out, or the same settings as before to resume"
         raise SynthError(
-            "the folder holds a data set of other settings", where=str(layout.root), problems=problems, hint=hint
+            "the folder holds a data set of other settings",
+            code="settings-differ",
+            where=str(layout.root),
+            problems=problems,
+            hint=hint,
         )
     there = _scenes_there(layout) if new.scenes < old.scenes else 0
     # Fewer than were asked for at first are no harm as long as none beyond is rendered yet.
     if new.scenes < there:
         hint = f"give --scenes {there} or more (more extends the set), or another --out"
         found = f"the last one there is number {there}, {new.scenes} asked for"
-        raise SynthError("the folder holds more scenes than asked for", where=str(layout.root), found=found, hint=hint)
+        raise SynthError(
+            "the folder holds more scenes than asked for",
+            code="output-larger",
+            where=str(layout.root),
+            found=found,
+            hint=hint,
+        )
 
 
 def _scenes_there(layout: Layout) -> int:

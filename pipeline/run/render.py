@@ -211,6 +211,7 @@ def _stop_if_hopeless(settings: RunSettings, summary: RunSummary) -> None:
     if too_many or nothing_else:
         raise SynthError(
             f"{failed} of {failed + summary.made} scenes failed: the run stops",
+            code="scenes-failed",
             where=str(Layout(settings.out).failures),
             found=summary.failures[-1].reason,
             expected=f"at most {settings.max_failures:.0%} of {settings.scenes}",
@@ -224,7 +225,7 @@ def _check_complete(settings: RunSettings, layout: Layout, summary: RunSummary) 
     if lost > 0:
         scenes = "1 scene that was made is" if lost == 1 else f"{lost} scenes that were made are"
         hint = "see whether something else changes the folder, and give the same command again: it makes them anew"
-        raise SynthError(f"{scenes} not there", where=str(settings.out), hint=hint)
+        raise SynthError(f"{scenes} not there", code="scenes-lost", where=str(settings.out), hint=hint)
 
 
 def _merge(
@@ -270,7 +271,11 @@ def _fragments(
                 seen.update(annotation["sku"] for annotation in fragment["annotations"])
             except (ValueError, KeyError, TypeError) as error:
                 raise SynthError(
-                    "a picture's labels are damaged", where=str(file), found=str(error), hint=AGAIN
+                    "a picture's labels are damaged",
+                    code="labels-damaged",
+                    where=str(file),
+                    found=str(error),
+                    hint=AGAIN,
                 ) from error
             _add_checksums(layout, file.stem, data, fragment, settings.extras, checksums)
             yield fragment

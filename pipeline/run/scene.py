@@ -190,5 +190,7 @@ def _png(pixels: np.ndarray) -> bytes:
 
     encoded, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 3])
     if not encoded:
-        raise SynthError("a PNG could not be encoded", found=f"{pixels.shape} {pixels.dtype}")
+        raise SynthError(
+            "a PNG could not be encoded", code="image-encoding-failed", found=f"{pixels.shape} {pixels.dtype}"
+        )
     return data.tobytes()

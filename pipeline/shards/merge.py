@@ -94,7 +94,7 @@ def merge_data(places: Sequence[StoragePath], out: StoragePath, console: Console
     SynthError where a set is damaged, and where another run is writing at `out`.
     """
     if len({str(place) for place in [*places, out]}) <= len(places):
-        raise SynthError("a set can be merged with others, into a new place", where=str(out))
+        raise SynthError("a set can be merged with others, into a new place", code="input-duplicate", where=str(out))
     _refuse_folders(places)
     indexes = [read_index(place) for place in places]
     identity = {"command": "synth data merge", "sets": [_digest(place) for place in places]}
@@ -131,6 +131,7 @@ def _refuse_folders(places: Sequence[StoragePath]) -> None:
         commands = [f"synth data pack {folder} {folder.with_suffix('')}-shards" for folder in folders]
         raise SynthError(
             "only sets in shards can be merged",
+            code="dataset-not-sharded",
             found=f"without shards: {', '.join(map(str, folders))}",
             hint=f"pack them first and merge what that writes: {'; '.join(commands)}",
         )
@@ -158,7 +159,12 @@ def unite_categories(sets: Sequence[list[Record]], names: Sequence[str]) -> tupl
         for record in records:
             number, key = record.get("id"), sku_text(record.get("sku")) or sku_text(record.get("name"))
             if type(number) is not int or key is None or number in own:
-                raise SynthError("categories need ids and keys of their own", where=name, found=str(record)[:200])
+                raise SynthError(
+                    "categories need ids and keys of their own",
+                    code="categories-invalid",
+                    where=name,
+                    found=str(record)[:200],
+                )
             if key not in by_key:
                 fresh = free if number in taken else number
                 free += number in taken
@@ -170,7 +176,7 @@ def unite_categories(sets: Sequence[list[Record]], names: Sequence[str]) -> tupl
             if target["id"] != number:
                 moved.append(f"{key}: {number} is now {target['id']}")
         if len({record["id"] for record in own.values()}) < len(own):
-            raise SynthError("two categories of one set have one SKU", where=name)
+            raise SynthError("two categories of one set have one SKU", code="categories-invalid", where=name)
         if moved:
             more = f" and {len(moved) - 5} more" if len(moved) > 5 else ""
             notes.append(f"{name}: {count_of(len(moved), 'category')} have other ids ({'; '.join(moved[:5])}{more})")

@@ -106,11 +106,13 @@ def _one_list(splits: Sequence[PlainSplit], heads: Sequence[Head]) -> dict[int, 
         if len(other) < len(head.categories) or not all(
             type(number) is int and whole_number(number) is not None for number in other
         ):
-            raise SynthError("categories need ids of their own, whole numbers", where=str(split.file))
+            raise SynthError(
+                "categories need ids of their own, whole numbers", code="categories-invalid", where=str(split.file)
+            )
         if other != by_id:
             where = f"{splits[0].file}, {split.file}"
             hint = "pack them one by one, and bring them together with 'synth data merge'"
-            raise SynthError("the splits have different categories", where=where, hint=hint)
+            raise SynthError("the splits have different categories", code="categories-differ", where=where, hint=hint)
     return {int(number): by_id[number] for number in sorted(by_id)}  # type: ignore[type-var,arg-type]
 
 

@@ -24,7 +24,9 @@ def claim_place(place: StoragePath, identity: dict[str, Any]) -> ShardIndex | No
     if place.exists(IDENTITY):
         if place.read(IDENTITY) != text:
             hint = "give another place, or the same data and settings as before to go on"
-            raise SynthError("the place holds a data set made of something else", where=str(place), hint=hint)
+            raise SynthError(
+                "the place holds a data set made of something else", code="settings-differ", where=str(place), hint=hint
+            )
         if not place.exists(INDEX):
             return None
         index = read_index(place)
@@ -33,7 +35,12 @@ def claim_place(place: StoragePath, identity: dict[str, Any]) -> ShardIndex | No
         return index
     if place.names() or place.names("shards"):
         hint = "give a place that is empty"
-        raise SynthError("the place is not empty and holds no data set of this kind", where=str(place), hint=hint)
+        raise SynthError(
+            "the place is not empty and holds no data set of this kind",
+            code="output-not-empty",
+            where=str(place),
+            hint=hint,
+        )
     place.write(IDENTITY, text)
     return None
 

@@ -181,7 +181,7 @@ def _empty(categories: Sequence[Record], where: str) -> Stats:
         key=lambda one: int(one["id"]),
     )
     if not records:
-        raise SynthError("the data set has no categories", where=where)
+        raise SynthError("the data set has no categories", code="dataset-empty", where=where)
     keys = [sku_text(one.get("sku")) or sku_text(one.get("name")) or str(one["id"]) for one in records]
     names = [sku_text(one.get("name")) or key for one, key in zip(records, keys, strict=True)]
     return Stats(np.array([one["id"] for one in records], np.int64), keys, names)

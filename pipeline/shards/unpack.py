@@ -150,7 +150,9 @@ def _info_of(place: StoragePath, shards: Sequence[ShardEntry]) -> Record:
         )
         return dict(content.get("info", {}))
     except (FileNotFoundError, ValueError, AttributeError, TypeError) as error:
-        raise SynthError("the COCO part of a shard cannot be read", where=where, hint=REPAIR) from error
+        raise SynthError(
+            "the COCO part of a shard cannot be read", code="shard-labels-damaged", where=where, hint=REPAIR
+        ) from error
 
 
 def _write_rows(file: IO[str], records: Iterable[Record], before: int) -> int:
@@ -166,9 +168,15 @@ def _write_files(sample: ShardSample, target: _Target, where: str, taken: set[in
     suffix = picture_suffix(sample.files, sample.image, where)
     name = str(sample.image.get("file_name", "")).replace("\\", "/")
     if not name or PurePosixPath(name).is_absolute() or posixpath.normpath(name).split("/")[0] == "..":
-        raise SynthError("a picture's name leads out of the folder", where=where, found=repr(name))
+        raise SynthError("a picture's name leads out of the folder", code="path-unsafe", where=where, found=repr(name))
     if hash(name) in taken:
-        raise SynthError("two pictures have one name", where=where, found=name, hint="unpack the splits one by one")
+        raise SynthError(
+            "two pictures have one name",
+            code="image-name-duplicate",
+            where=where,
+            found=name,
+            hint="unpack the splits one by one",
+        )
     taken.add(hash(name))
     folder, stem = target.folder, PurePosixPath(name).stem
     written = {"images": sample.files[suffix]}

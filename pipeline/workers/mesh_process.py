@@ -45,6 +45,7 @@ class MeshProcess:
                 self._end()
                 raise SynthError(
                     f"too large: {MESH_SECONDS.name}",
+                    code="limit-exceeded",
                     where=where,
                     expected=f"at most {MESH_SECONDS.most} (a limit of docs/limits.md)",
                     hint=MESH_SECONDS.hint,
@@ -54,12 +55,14 @@ class MeshProcess:
             code = self._end()
             hint = "open it in a 3D program and export it anew, GLB is the safest"
             what = "the mesh file ends the program that reads it"
-            raise SynthError(what, where=where, found=f"exit code {code}", hint=hint) from error
+            raise SynthError(
+                what, code="mesh-reader-crashed", where=where, found=f"exit code {code}", hint=hint
+            ) from error
         if isinstance(answer, SynthError):
             raise answer
         if isinstance(answer, LoadedMesh):
             return answer
-        raise SynthError("the mesh file cannot be read", where=where, found=str(answer))
+        raise SynthError("the mesh file cannot be read", code="mesh-unreadable", where=where, found=str(answer))
 
     def _open(self) -> Connection:
         if self._link is None:

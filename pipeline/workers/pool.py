@@ -294,7 +294,12 @@ class WorkerPool:
         self._bad_starts += 1
         if self._bad_starts >= BAD_STARTS:
             hint = "'synth doctor' tells what works here; with little memory give fewer --workers"
-            raise SynthError(f"{self._bad_starts} workers in a row could not start", found=reason, hint=hint)
+            raise SynthError(
+                f"{self._bad_starts} workers in a row could not start",
+                code="worker-start-failed",
+                found=reason,
+                hint=hint,
+            )
 
     def _again_or_failed(self, task: _Task, reason: str, *, alone: bool) -> Outcome | None:
         if task.attempt >= ATTEMPTS:

@@ -69,7 +69,11 @@ def mix_of(parts: Iterable[tuple[float, Section]]) -> RecipeMix:
     if problems or not 1 <= len(given) <= MAX_PARTS:
         expected = f"1 to {MAX_PARTS} different recipes, each with its share"
         raise SynthError(
-            "these recipes cannot be mixed", found=f"{len(given)} recipes", expected=expected, problems=problems
+            "these recipes cannot be mixed",
+            code="recipe-mix-invalid",
+            found=f"{len(given)} recipes",
+            expected=expected,
+            problems=problems,
         )
     return RecipeMix(parts=tuple(RecipePart(share=share, of=recipe) for share, recipe in given))
 
@@ -79,7 +83,9 @@ def _read(path: Path) -> str:
         return read_file(path, RECIPE_BYTES, "the recipe").decode("utf-8-sig")
     except UnicodeDecodeError as error:
         hint = "save it as UTF-8"
-        raise SynthError("the recipe cannot be read", where=str(path), found=str(error), hint=hint) from error
+        raise SynthError(
+            "the recipe cannot be read", code="recipe-unreadable", where=str(path), found=str(error), hint=hint
+        ) from error
 
 
 def recipe_from_yaml(text: str, *, where: str, streams: int = STREAMS) -> Section:
@@ -98,12 +104,20 @@ def _mix_from(data: dict[Any, Any], where: str, streams: int) -> RecipeMix:
     parts: Any = data.get("parts")
     shaped = isinstance(parts, list) and all(isinstance(part, dict) and "of" in part for part in parts)
     if not shaped or set(data) != {"recipe", "parts"} or any(set(part) - {"share", "of"} for part in parts):
-        raise SynthError("not a mix of recipes", where=where, expected="'parts': a list of {share: NUMBER, of: RECIPE}")
+        raise SynthError(
+            "not a mix of recipes",
+            code="recipe-mix-invalid",
+            where=where,
+            expected="'parts': a list of {share: NUMBER, of: RECIPE}",
+        )
     try:
         shares = [TypeAdapter(ShareWeight).validate_python(part.get("share", 1.0)) for part in parts]
     except ValidationError as error:
         raise SynthError(
-            "a share of the mix is no number over 0", where=where, found=brief(error.errors()[0]["input"])
+            "a share of the mix is no number over 0",
+            code="recipe-mix-invalid",
+            where=where,
+            found=brief(error.errors()[0]["input"]),
         ) from error
     wholes = [{"recipe": part["of"]} if isinstance(part["of"], str) else part["of"] for part in parts]
     recipes = [_recipe_from(whole, f"{where}, part {number}", streams) for number, whole in enumerate(wholes, 1)]
@@ -114,7 +128,14 @@ def _recipe_from(data: Any, where: str, streams: int) -> Section:
     name = data.get("recipe") if isinstance(data, dict) else None
     if not isinstance(data, dict) or not isinstance(name, str):
         expected = f"a mapping with the key 'recipe': one of {', '.join(RECIPES)}"
-        raise SynthError("not a recipe", where=where, found=type(data).__name__, expected=expected, hint=SHOW_HINT)
+        raise SynthError(
+            "not a recipe",
+            code="recipe-invalid",
+            where=where,
+            found=type(data).__name__,
+            expected=expected,
+            hint=SHOW_HINT,
+        )
     model = recipe_module(name).Recipe
     try:
         defaults = defaults_of(name, model().model_dump(), streams)
@@ -124,7 +145,11 @@ def _recipe_from(data: Any, where: str, streams: int) -> Section:
         problems = [_problem(model, item) for item in found[:MAX_TOLD]]
         problems += [f"and {len(found) - MAX_TOLD} more"] if len(found) > MAX_TOLD else []
         raise SynthError(
-            f"the recipe has {count_of(len(found), 'problem')}", where=where, problems=problems, hint=SHOW_HINT
+            f"the recipe has {count_of(len(found), 'problem')}",
+            code="recipe-invalid",
+            where=where,
+            problems=problems,
+            hint=SHOW_HINT,
         ) from error
     check_known(recipe, streams, where)
     return recipe

@@ -96,4 +96,4 @@ def check_known(recipe: Any, streams: int, where: str) -> None:
     if new:
         hint = f"leave these keys out to go on with it, or begin a new --out (streams version {STREAMS})"
         what = "the data set was begun before recipes had these keys"
-        raise SynthError(what, where=where, problems=new, hint=hint)
+        raise SynthError(what, code="recipe-too-new", where=where, problems=new, hint=hint)

@@ -27,7 +27,7 @@ def read_yaml(text: str, where: str) -> Any:
         raise
     except Exception as error:  # beside its own errors PyYAML lets through what int(), float() and dates raise
         found = " ".join(str(error).split())[:300] or type(error).__name__
-        raise SynthError("the recipe is not YAML", where=where, found=found) from error
+        raise SynthError("the recipe is not YAML", code="recipe-unreadable", where=where, found=found) from error
 
 
 def _unfolded(node: yaml.Node, known: dict[int, int | None]) -> int:

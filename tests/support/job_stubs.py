@@ -147,7 +147,7 @@ def poison(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
     while task.index == 5:
         ctypes.PyDLL(None).sleep(1000)
     if task.index == 6:
-        raise SynthError("the mesh has no triangles", where="a.obj")
+        raise SynthError("the mesh has no triangles", code="mesh-empty", where="a.obj")
     return write_scene(settings, task)
 
 
@@ -164,13 +164,13 @@ def one_sku_is_broken(settings: RunSettings, task: SceneTask) -> tuple[int, int]
 
     if "sku-002" in task.skus:
         write_atomic(broken_file(settings, task), b'{"sku-002": "the mesh has no triangles"}')
-        raise SynthError("the mesh has no triangles", where="SKU 'sku-002'")
+        raise SynthError("the mesh has no triangles", code="mesh-empty", where="SKU 'sku-002'")
     return write_scene(settings, task)
 
 
 def fails_everywhere(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
     """No scene can be made."""
-    raise SynthError("there is no paper", where=f"scene {task.index}")
+    raise SynthError("there is no paper", code="scenes-failed", where=f"scene {task.index}")
 
 
 def sleeps(settings: RunSettings, task: SceneTask) -> tuple[int, int]:

@@ -75,18 +75,18 @@ def notes_process(settings: RunSettings, index: int) -> tuple[int, int]:
 def fails(settings: RunSettings, index: int) -> tuple[int, int]:
     """Scene 1 has a broken mesh."""
     if index == 1:
-        raise SynthError("the mesh has no triangles", where="a.obj")
+        raise SynthError("the mesh has no triangles", code="mesh-empty", where="a.obj")
     return write_scene(settings, index)
 
 
 def fails_everywhere(settings: RunSettings, index: int) -> tuple[int, int]:
     """No scene can be made."""
-    raise SynthError("the mesh has no triangles", where=f"scene {index}")
+    raise SynthError("the mesh has no triangles", code="mesh-empty", where=f"scene {index}")
 
 
 def cannot_start(settings: RunSettings) -> None:
     """There is no renderer."""
-    raise SynthError("no OpenGL device", hint="install one")
+    raise SynthError("no OpenGL device", code="opengl-unavailable", hint="install one")
 
 
 def fills_the_disk(settings: RunSettings, index: int) -> tuple[int, int]:
@@ -197,9 +197,9 @@ def holds_the_lock(settings: RunSettings, index: int) -> tuple[int, int]:
     """Fails unless this process keeps the folder locked and goes first where memory runs out."""
     files = [file.path for file in psutil.Process().open_files()]
     if str(settings.out / ".lock") not in files:
-        raise SynthError("the worker does not hold the lock", found=str(files))
+        raise SynthError("the worker does not hold the lock", code="output-locked", found=str(files))
     if Path("/proc/self/oom_score_adj").read_text().strip() != "800":
-        raise SynthError("the worker does not offer itself")
+        raise SynthError("the worker does not offer itself", code="worker-lost")
     return write_scene(settings, index)
 
 

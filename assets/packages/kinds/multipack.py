@@ -54,7 +54,12 @@ def build(plan: PackagePlan) -> Mesh:
     unit = plan.sku.unit_package or USUAL_UNIT
     unit = USUAL_UNIT if unit == "auto" else unit
     if unit == "multipack":
-        raise SynthError("a multipack of multipacks", where=f"SKU {plan.sku.sku!r}", expected="another unit_package")
+        raise SynthError(
+            "a multipack of multipacks",
+            code="multipack-nested",
+            where=f"SKU {plan.sku.sku!r}",
+            expected="another unit_package",
+        )
     builder_of(unit)
     count = int(plan.sku.pack_count or USUAL_COUNT)
     grid = grid_of(min(max(count, 1), MAX_UNITS), plan.size, unit)

@@ -108,6 +108,7 @@ def _check(truth: ImageSet, found: Predictions) -> None:
     if problems:
         raise SynthError(
             "these detections do not belong to these images",
+            code="predictions-mismatch",
             where=truth.name,
             expected="detections made on this very image set",
             hint="run the detector on it again",

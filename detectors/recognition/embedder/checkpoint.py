@@ -90,6 +90,7 @@ def _check_kind(content: Any, where: str) -> None:
         detector = spec.get("detector") if isinstance(spec, dict) else None
         raise SynthError(
             "this is no embedder",
+            code="checkpoint-foreign",
             where=where,
             found=f"a detector ({detector[:100]})" if isinstance(detector, str) else type(content).__name__,
             expected="what 'synth embedder train --out' wrote",
@@ -117,6 +118,7 @@ def _find(run: Path) -> Path:
             return path
     raise SynthError(
         "there is no trained embedder",
+        code="checkpoint-missing",
         where=str(run),
         found="a folder without checkpoints" if run.is_dir() else "nothing",
         expected=f"a folder that 'synth embedder train --out' wrote ({BEST}, {LAST}), or a checkpoint file",

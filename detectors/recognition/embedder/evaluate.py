@@ -125,6 +125,7 @@ def evaluate_embedder(settings: EmbedderEvaluateSettings, console: Console) -> E
     if not ranking.known.any():
         raise SynthError(
             "no query shows a SKU of the gallery",
+            code="classes-disjoint",
             found=", ".join(queries.classes.keys[:5]),
             expected=", ".join(gallery.classes.keys[:5]),
             hint="SKUs are matched by their key, else by name",

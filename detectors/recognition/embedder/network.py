@@ -40,6 +40,7 @@ class EmbedderSpec:
         if self.side < MIN_SIDE or self.dim < 2 or not 0 <= self.margin < 1:
             raise SynthError(
                 "an embedder cannot be made so",
+                code="setting-invalid",
                 found=f"{self.dim} numbers from {self.side} px with a margin of {self.margin:g}",
                 expected=f"at least 2 numbers, at least {MIN_SIDE} px, a margin of 0 to less than 1",
             )
@@ -115,4 +116,9 @@ def check_maps(net: EmbeddingNet, spec: EmbedderSpec) -> None:
     if maps.ndim != 4 or maps.shape[1] != net.backbone.num_features:
         hint = "take a convolutional one, such as tf_efficientnet_lite0, mobilenetv3_large_100 or resnet50"
         found = f"features of shape {tuple(maps.shape)}"
-        raise SynthError(f"backbone {spec.backbone!r} does not end in a map of features", found=found, hint=hint)
+        raise SynthError(
+            f"backbone {spec.backbone!r} does not end in a map of features",
+            code="backbone-unsupported",
+            found=found,
+            hint=hint,
+        )

@@ -88,7 +88,9 @@ class RunFiles:
         alike = training.neighbours
         if alike is not None and not self._fits(alike):
             raise SynthError(
-                "the look-alikes of the last checkpoint cannot be used", where=str(self.settings.out / LAST)
+                "the look-alikes of the last checkpoint cannot be used",
+                code="checkpoint-damaged",
+                where=str(self.settings.out / LAST),
             )
         self.neighbours = None if alike is None else alike.numpy()
 

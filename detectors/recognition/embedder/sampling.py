@@ -204,4 +204,6 @@ def check_pools(pools: Pools) -> None:
     present = int((pools.counts() > 0).sum())
     if present < 2:
         hint = "crops are taken from boxes that are not ignored and large enough (--least-side, --least-visible)"
-        raise SynthError("an embedder learns from two SKUs at least", found=f"crops of {present}", hint=hint)
+        raise SynthError(
+            "an embedder learns from two SKUs at least", code="too-few-skus", found=f"crops of {present}", hint=hint
+        )

@@ -76,7 +76,12 @@ def train_embedder(settings: EmbedSettings, console: Console) -> EmbedSummary:
         crops = open_crops(settings, console, earlier.data if earlier else None)
         if earlier is not None and earlier.keys != crops.classes.keys:
             hint = "give another --out to train on the data as it is now"
-            raise SynthError("the data has other classes than when the run began", where=str(settings.out), hint=hint)
+            raise SynthError(
+                "the data has other classes than when the run began",
+                code="classes-changed",
+                where=str(settings.out),
+                hint=hint,
+            )
         return _Training(settings, console, crops, earlier).run()
 
 
@@ -88,10 +93,21 @@ def _claim_folder(settings: EmbedSettings) -> EmbedderCheckpoint | None:
         if differing:
             hint = "give another --out, or the same settings as before to go on"
             where = str(settings.out)
-            raise SynthError("the folder holds a run of other settings", where=where, problems=differing, hint=hint)
+            raise SynthError(
+                "the folder holds a run of other settings",
+                code="settings-differ",
+                where=where,
+                problems=differing,
+                hint=hint,
+            )
     elif not file.exists() and any(entry.name != ".lock" for entry in settings.out.iterdir()):
         hint = "give another --out"
-        raise SynthError("the output folder is not empty and holds no run", where=str(settings.out), hint=hint)
+        raise SynthError(
+            "the output folder is not empty and holds no run",
+            code="output-not-empty",
+            where=str(settings.out),
+            hint=hint,
+        )
     remove_leftovers(settings.out)
     write_atomic(file, json.dumps(settings.to_json(), indent=1).encode() + b"\n")
     return load_embedder_checkpoint(last) if last.exists() else None
@@ -271,7 +287,9 @@ def _training_state(earlier: EmbedderCheckpoint, spec: EmbedderSpec, settings: E
     """What going on from a checkpoint needs. Raises SynthError where it lacks that, or is of another network."""
     where, hint = str(settings.out / LAST), "give another --out to begin again"
     if earlier.spec != spec:
-        raise SynthError("the last checkpoint is of another network", where=where, hint=hint)
+        raise SynthError(
+            "the last checkpoint is of another network", code="checkpoint-mismatch", where=where, hint=hint
+        )
     state = check_model(EmbedderTraining, earlier.training, "the last checkpoint", where, hint)
     check_weights(outline_embedder(spec), state.weights, where, hint)
     check_norms(outline_embedder(spec), state.frozen_norms, where, hint)

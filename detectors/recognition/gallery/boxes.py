@@ -85,7 +85,13 @@ def given_boxes(file: Path) -> BoxFinder:
             boxes.setdefault(record["image_id"], []).append(record["bbox"])
     if problems:
         expected = "annotations, or results, each with image_id and bbox"
-        raise SynthError("this is no COCO file of boxes", where=str(file), expected=expected, problems=problems[:20])
+        raise SynthError(
+            "this is no COCO file of boxes",
+            code="coco-invalid",
+            where=str(file),
+            expected=expected,
+            problems=problems[:20],
+        )
 
     def find(shots: Sequence[InputImage]) -> list[ImageBoxes]:
         return [_of_picture(shot, boxes, file) for shot in shots]
@@ -99,7 +105,10 @@ def _of_picture(shot: InputImage, boxes: dict[int, list[list[float]]], file: Pat
     if number is None:
         hint = "give the pictures as the COCO file that the boxes belong to"
         raise SynthError(
-            "boxes are given by image id, and this picture has none", where=str(shot.source.file), hint=hint
+            "boxes are given by image id, and this picture has none",
+            code="image-id-missing",
+            where=str(shot.source.file),
+            hint=hint,
         )
     xywh = np.array(boxes.get(number, []), np.float64).reshape(-1, 4)
     return ImageBoxes(np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1), np.ones(len(xywh)))

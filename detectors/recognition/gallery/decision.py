@@ -71,7 +71,9 @@ def choose_decision(ranking: Ranking, chosen_on: str) -> Decision:
     if not np.isfinite(threshold):
         found = f"{int(ranking.known.sum())} known, {int((~ranking.known).sum())} unknown"
         hint = "give photographs of several SKUs of the gallery"
-        raise SynthError("these products tell no threshold", where=chosen_on, found=found, hint=hint)
+        raise SynthError(
+            "these products tell no threshold", code="threshold-undetermined", where=chosen_on, found=found, hint=hint
+        )
     return Decision(threshold=threshold, margin=_choose_margin(ranking, threshold), chosen_on=chosen_on)
 
 

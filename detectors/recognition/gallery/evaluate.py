@@ -192,6 +192,7 @@ def _read(gallery: Gallery, data: Path, settings: DataSettings, splits: Sequence
     if len(lacking) == len(truth.classes):
         raise SynthError(
             f"no product of {name} is in the gallery",
+            code="classes-disjoint",
             found=", ".join(lacking[:5]),
             expected=", ".join(gallery.keys[:5]),
             hint="products are matched by sku, else by name",

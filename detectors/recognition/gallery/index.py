@@ -82,7 +82,13 @@ def open_index(gallery: Gallery, kind: str | None = None) -> Index:
     note = read_note(gallery)
     if kind not in (None, "exact") and (note is None or note.kind != kind):
         hint, found = f"'synth gallery index {gallery.folder} {kind}' builds it", note.kind if note else "exact"
-        raise SynthError(f"the version has no {kind} index", where=str(gallery.folder), found=found, hint=hint)
+        raise SynthError(
+            f"the version has no {kind} index",
+            code="index-not-built",
+            where=str(gallery.folder),
+            found=found,
+            hint=hint,
+        )
     if kind == "exact" or note is None:
         return Index("exact", _exact(gallery, np.arange(len(gallery.blocks))))
     return _approximate(gallery, note)
@@ -173,7 +179,9 @@ def load_faiss() -> Any:
         import faiss
     except ImportError as error:
         hint = "pip install 'synth[scale]'"
-        raise SynthError("galleries need faiss, which does not load here", found=str(error), hint=hint) from error
+        raise SynthError(
+            "galleries need faiss, which does not load here", code="dependency-missing", found=str(error), hint=hint
+        ) from error
     return faiss
 
 
@@ -305,7 +313,12 @@ def _make(gallery: Gallery, kind: str, seed: int) -> Any:
     lists = _lists_for(total)
     pieces = next(count for count in (64, 32, 16, 8, 4, 2, 1) if gallery.dim % count == 0 and count <= gallery.dim)
     if kind == "ivfpq" and total < 256 * 39:
-        raise SynthError("an ivfpq index needs more rows", found=str(total), expected=f"at least {256 * 39}")
+        raise SynthError(
+            "an ivfpq index needs more rows",
+            code="index-too-few-rows",
+            found=str(total),
+            expected=f"at least {256 * 39}",
+        )
     description = INDEXES[kind].format(lists=lists, bytes=pieces)
     store = faiss.index_factory(gallery.dim, description, faiss.METRIC_INNER_PRODUCT)
     if kind == "hnsw":

@@ -114,6 +114,7 @@ class Gallery:
         if fingerprint != self.manifest.embedder.fingerprint:
             raise SynthError(
                 "the gallery was made by another embedder",
+                code="embedder-mismatch",
                 where=f"{self.folder}, version {self.version}",
                 found=f"{fingerprint[:16]} ({where})",
                 expected=self.manifest.embedder.fingerprint[:16],

@@ -177,6 +177,7 @@ def check_contents(folder: Path, parts: Sequence[PartFile]) -> None:
     if problems:
         raise SynthError(
             "the gallery's files are not what was written",
+            code="gallery-damaged",
             where=str(folder / PARTS),
             found=f"{len(problems)} of {len(parts)} parts",
             problems=sorted(problems)[:MAX_NAMED],
@@ -245,7 +246,13 @@ def _brief(error: SynthError | ValidationError) -> str:
 
 def damaged(path: Path, error: object) -> SynthError:
     """The error for a file of a gallery that cannot be used."""
-    return SynthError("a file of the gallery is missing or damaged", where=str(path), found=str(error), hint=REPAIR)
+    return SynthError(
+        "a file of the gallery is missing or damaged",
+        code="gallery-damaged",
+        where=str(path),
+        found=str(error),
+        hint=REPAIR,
+    )
 
 
 def _lines_of(skus: Sequence[GallerySku]) -> bytes:

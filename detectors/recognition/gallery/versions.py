@@ -157,7 +157,13 @@ def roll_back(folder: Path) -> str:
     now, before = _pointer(folder)
     if not before:
         hint = "'synth gallery versions' lists all; 'synth gallery use' takes any of them"
-        raise SynthError("there is no version to go back to", where=str(folder), found=f"{now} is the first", hint=hint)
+        raise SynthError(
+            "there is no version to go back to",
+            code="version-missing",
+            where=str(folder),
+            found=f"{now} is the first",
+            hint=hint,
+        )
     read_manifest(folder, before[0])
     _point(folder, before[0], before[1:])
     return before[0]
@@ -211,7 +217,7 @@ def _pointer(folder: Path) -> tuple[str, list[str]]:
     pointer = read_gallery_model(Pointer, path)
     if pointer is None:
         hint = "'synth gallery build LIST --embedder RUN --out FOLDER' makes one"
-        raise SynthError("this is no gallery", where=str(folder), hint=hint)
+        raise SynthError("this is no gallery", code="gallery-missing", where=str(folder), hint=hint)
     return pointer.version, list(pointer.before)
 
 

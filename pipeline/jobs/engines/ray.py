@@ -134,11 +134,15 @@ class _Desk:
             self._away_since = time.monotonic()
             self._ended += 1
             if self._ended >= MAX_ENDED:
-                raise SynthError(f"Ray ended {self._ended} times without a shard", found=last_words, hint=hint)
+                raise SynthError(
+                    f"Ray ended {self._ended} times without a shard", code="cluster-lost", found=last_words, hint=hint
+                )
             self._orders.say("the connection to the Ray cluster has ended; going on once its head is there")
             return
         if time.monotonic() - self._away_since > AWAY_S:
-            raise SynthError("the head of the Ray cluster did not come back", found=last_words, hint=hint)
+            raise SynthError(
+                "the head of the Ray cluster did not come back", code="cluster-lost", found=last_words, hint=hint
+            )
         until = time.monotonic() + CALL_S
         while time.monotonic() < until and not self.over:
             time.sleep(TICK_S)

@@ -69,7 +69,7 @@ class ShardActor:
         except SynthError as error:
             return error
         except OSError as error:
-            return SynthError("a shard cannot be stored", where=task.name, found=str(error))
+            return SynthError("a shard cannot be stored", code="storage-failed", where=task.name, found=str(error))
         return receipt
 
 
@@ -164,7 +164,11 @@ def _connect(address: str) -> None:
         )
         found = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         raise ClusterAway(
-            "the Ray cluster cannot be reached", where=address or "here", found=found, hint=hint
+            "the Ray cluster cannot be reached",
+            code="cluster-unreachable",
+            where=address or "here",
+            found=found,
+            hint=hint,
         ) from error
 
 
@@ -278,7 +282,9 @@ class _Pool:
         if lost >= MAX_LOST:
             what = f"shard {hired.task.name}" if hired.task else "their start"
             hint = "see the logs of Ray on its nodes ('ray logs'); what is finished is kept"
-            raise SynthError(f"{lost} workers of the cluster were lost at {what}", found=told, hint=hint)
+            raise SynthError(
+                f"{lost} workers of the cluster were lost at {what}", code="worker-lost", found=told, hint=hint
+            )
 
     def _kill_stalled(self) -> None:
         """Scenes are watched by their actor; one that takes longer than all of them may is stuck itself."""

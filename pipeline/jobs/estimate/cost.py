@@ -147,7 +147,9 @@ def _timed(work: JobContext, tasks: Sequence[SceneTask]) -> dict[int, _Timed]:
     if not any(not outcome.reason for outcome in outcomes):
         found = outcomes[-1].reason if outcomes else "no scene to make"
         hint = "'synth catalog check LIST' tells what is wrong with it"
-        raise SynthError("no scene could be made to measure what one costs", found=found, hint=hint)
+        raise SynthError(
+            "no scene could be made to measure what one costs", code="scenes-failed", found=found, hint=hint
+        )
     made = {task.index: task for task in tasks}
     files = {o.index: _timed_file(work.settings, made[o.index]) for o in outcomes if not o.reason}
     return {index: _Timed(**json.loads(file.read_bytes())) for index, file in files.items()}

@@ -53,7 +53,12 @@ def ids_for(catalog: Catalog, known: CategoryIds) -> CategoryIds:
         common = min(len(registry), len(known))
         if registry.keys[:common] != known.keys[:common]:
             hint = "use one registry for all versions of the catalogue, or give another --out"
-            raise SynthError("the registry of category ids is not the one of the job", where=str(path), hint=hint)
+            raise SynthError(
+                "the registry of category ids is not the one of the job",
+                code="category-ids-conflict",
+                where=str(path),
+                hint=hint,
+            )
         known = max(registry, known, key=len)
     return known.extended(catalog.keys)
 

@@ -143,7 +143,9 @@ def read_plan(place: StoragePath) -> Plan:
     try:
         ids = parse_ids(place.read(IDS), place.locate(IDS)) if versions else CategoryIds()
     except FileNotFoundError as error:
-        raise SynthError("the job's plan is damaged", where=place.locate(IDS), found="missing", hint=HINT) from error
+        raise SynthError(
+            "the job's plan is damaged", code="job-damaged", where=place.locate(IDS), found="missing", hint=HINT
+        ) from error
     plan = Plan(
         ids,
         tuple(_version(place, name, len(ids)) for name in versions),
@@ -194,7 +196,13 @@ def _read(place: StoragePath, name: str, model: type[Model]) -> tuple[int, Model
 
 
 def _damaged(place: StoragePath, name: str, error: Exception | str) -> SynthError:
-    return SynthError("the job's plan is damaged", where=place.locate(f"{PLAN}/{name}"), found=str(error), hint=HINT)
+    return SynthError(
+        "the job's plan is damaged",
+        code="job-damaged",
+        where=place.locate(f"{PLAN}/{name}"),
+        found=str(error),
+        hint=HINT,
+    )
 
 
 def _version(place: StoragePath, name: str, size: int) -> Version:

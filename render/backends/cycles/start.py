@@ -35,6 +35,7 @@ def start_blender() -> Any:
     except ImportError as error:
         raise SynthError(
             "the Cycles renderer needs Blender as a Python module (bpy), which did not load",
+            code="dependency-missing",
             found=str(error),
             expected="bpy 4.5 on Python 3.11",
             hint="pip install 'bpy>=4.5,<4.6', and on a bare Linux: apt-get install libxxf86vm1 libxfixes3 libxi6 "
@@ -85,6 +86,7 @@ def choose_device(bpy: Any, device: Device) -> str:
     if device == "gpu":
         raise SynthError(
             "no GPU that Cycles can use",
+            code="gpu-unavailable",
             expected=f"one of {', '.join(GPU_KINDS)} with its driver",
             hint="use --device cpu, or auto to take a GPU only where there is one",
         )

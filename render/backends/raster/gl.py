@@ -70,7 +70,10 @@ def open_context(device: str) -> Context:
         seen.append(context.name())
         context.delete_context()
     raise SynthError(
-        f"no OpenGL device for rendering with device={device!r}", found="; ".join(seen) or "no EGL device", hint=HINT
+        f"no OpenGL device for rendering with device={device!r}",
+        code="opengl-unavailable",
+        found="; ".join(seen) or "no EGL device",
+        hint=HINT,
     )
 
 
@@ -241,7 +244,11 @@ class Target:
             self._add_depth()
         status = GL.glCheckFramebufferStatus(GL.GL_FRAMEBUFFER)
         if status != GL.GL_FRAMEBUFFER_COMPLETE:
-            raise SynthError("the graphics driver refuses a framebuffer that rendering needs", found=f"status {status}")
+            raise SynthError(
+                "the graphics driver refuses a framebuffer that rendering needs",
+                code="opengl-unavailable",
+                found=f"status {status}",
+            )
 
     def _texture(self, internal: int) -> int:
         texture = int(GL.glGenTextures(1))

@@ -73,7 +73,7 @@ def make(seed: int, tag: tuple[str, ...], draw: bool, demo: bool, fail: str) -> 
         {"counts": {"small": np.int64(2)}, "shares": np.array([0.5, np.nan]), "skus": {2, 1}, "decision": Decision()}
     )
     if fail == "error":
-        raise SynthError("it is broken", where="here")
+        raise SynthError("it is broken", code="io-failed", where="here")
     if fail == "signal":
         raise KeyboardInterrupt
     sys.exit(1 if fail == "code" else 0)
@@ -129,6 +129,7 @@ def test_json_is_one_object_on_stdout_and_the_rest_on_stderr() -> None:
         "command": "make",
         "ended": "finished",
         "error": None,
+        "code": None,
         "out": "a/b",
         "scenes": 3,
         "failures": ["one"],
@@ -141,13 +142,17 @@ def test_json_is_one_object_on_stdout_and_the_rest_on_stderr() -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "ended", "error"),
-    [("error", "failed", "it is broken\n  where: here"), ("code", "failed", None), ("signal", "stopped", None)],
+    ("how", "ended", "error", "code"),
+    [
+        ("error", "failed", "it is broken\n  where: here", "io-failed"),
+        ("code", "failed", None, None),
+        ("signal", "stopped", None, None),
+    ],
 )
-def test_json_tells_how_a_command_ended(how: str, ended: str, error: str | None) -> None:
+def test_json_tells_how_a_command_ended(how: str, ended: str, error: str | None, code: str | None) -> None:
     result = run(shop, "make", "--json", "--fail", how)
     said = json.loads(result.stdout)
-    assert (said["ended"], said["error"], said["scenes"]) == (ended, error, 3)
+    assert (said["ended"], said["error"], said["code"], said["scenes"]) == (ended, error, code, 3)
     assert result.exit_code != 0
 
 
