@@ -255,7 +255,7 @@ def _builder() -> Any:
 
 def _build(options: dict[str, Any], make: Callable[[Any, Any, Any], Any]) -> None:
     console = open_console()
-    settings = _builder().BuildSettings(**{**options, "cache": _cache(options)})
+    settings = _builder().GalleryBuildSettings(**{**options, "cache": _cache(options)})
     _tell(_stoppable(lambda stop: make(settings, console, stop)))
 
 
