@@ -19,9 +19,9 @@ from render.scene import SceneSpec
 from support.paths import TESTS
 
 
-@pytest.fixture(scope="module")
-def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("old")
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    folder = tmp_path / "old"
     with tarfile.open(TESTS / "old" / "version_0_1.tar.xz") as archive:
         archive.extractall(folder, filter="data")
     for file in (folder / "job" / "how.json", folder / "run" / "settings.json", folder / "embedder" / "settings.json"):

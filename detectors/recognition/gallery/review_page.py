@@ -123,10 +123,10 @@ def _sku_script(gallery: Gallery) -> str:
 
 
 def _page() -> Any:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-    here = Path(__file__).parent
-    loader = FileSystemLoader([here, here.parent / "evaluate"])
+    # The frame of the page (base.html.j2) is that of evaluation reports.
+    loader = ChoiceLoader([PackageLoader(__package__, "."), PackageLoader("detectors.evaluate.page", ".")])
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
