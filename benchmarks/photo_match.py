@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from assets.backdrops.collection import Backdrops
 from assets.catalog.load import load_catalog
+from assets.color import linear_from_srgb
 from assets.library import Library
 from benchmarks.twin_color import lab_from_linear
 from benchmarks.twin_light import write_soft_lights
@@ -39,7 +40,7 @@ from pipeline.run.settings import default_cache
 from render.backends import Backend, RenderSettings, open_backend
 from render.labels import trace_geometry
 from render.scene import Environment, Finish, SceneSpec
-from render.sensor import LUMINANCE, linear_from_srgb
+from render.sensor import LUMINANCE
 
 WIDTH, HEIGHT = 640, 360
 # L*a*b*: pixels greyer than this have no hue to speak of; products need so many coloured ones.

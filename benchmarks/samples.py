@@ -26,6 +26,7 @@ from rich.table import Table
 
 from assets.backdrops.collection import Backdrops
 from assets.catalog.load import load_catalog
+from assets.color import srgb_from_linear
 from assets.files.atomic import write_atomic
 from assets.library import Library
 from pipeline.run.settings import default_cache
@@ -34,7 +35,7 @@ from render.labels import trace_geometry
 from render.recipes import load_recipe
 from render.sample import sample_scene
 from render.scene import SceneSpec
-from render.sensor import MIDDLE_GREY, srgb_from_linear
+from render.sensor import MIDDLE_GREY
 
 REFERENCE = RenderSettings(backend="cycles", samples=256, denoise=False)
 # Of each scene's middle, shown beside each other.

@@ -21,6 +21,7 @@ import numpy as np
 
 from assets.backdrops.collection import Backdrops
 from assets.catalog.load import load_catalog
+from assets.color import linear_from_srgb
 from assets.files.atomic import write_atomic
 from assets.library import Library
 from benchmarks.twin_draws import compare_looks, drawn_looks
@@ -43,7 +44,6 @@ from benchmarks.twin_scenes import read_arrangements
 from benchmarks.twin_work import Work, develop_like, explain, predict, prepare
 from render.backends import RenderSettings, open_backend
 from render.recipes import load_recipe
-from render.sensor import linear_from_srgb
 
 # Slopes of the tone curve that are tried on the training arrangements.
 TONES = (1.0, 1.2, 1.4, 1.6)

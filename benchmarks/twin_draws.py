@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.color import srgb_from_linear
 from assets.library import Library
 from benchmarks.twin_measure import LOOKS, Look, measure_look
 from benchmarks.twin_stage import resized
@@ -25,7 +26,7 @@ from render.recipes.sampling import (
 )
 from render.recipes.tabletop import Recipe
 from render.scene import Placement, SceneSpec
-from render.sensor import develop, srgb_from_linear
+from render.sensor import develop
 from render.streams import StreamPurpose, Streams
 
 NOT_SEEN = (float("nan"),) * 3

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from assets.color import linear_from_srgb
 from assets.library import Library
 from benchmarks.twin_color import lab_from_linear
 from benchmarks.twin_measure import edge_strength, outline_offset, overlap
@@ -14,7 +15,6 @@ from benchmarks.twin_stage import build_scene
 from benchmarks.twin_work import GREY, read_photo
 from render.labels import annotate, trace_geometry
 from render.scene import Environment
-from render.sensor import linear_from_srgb
 
 # A product whose given mask misses more than this of what neither scans nor proxies hide lies behind something that has
 # no pose at all (a bag, a box).

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.color import linear_from_srgb, srgb_from_linear
 from benchmarks.twin_stage import area_light
 from render.backends.raster.environment import directions_of
 from render.scene import AreaLight, Environment, SceneSpec
-from render.sensor import bend, linear_from_srgb, srgb_from_linear
+from render.sensor import bend
 
 # Lamps of the basis: elevation in degrees, how many around, distance and side in metres.
 RINGS = ((12, 6, 1.5, 0.4), (35, 6, 1.5, 0.4), (65, 4, 1.5, 0.4))

@@ -55,7 +55,7 @@ def measure_look(coded: NDArray, even: NDArray, products: NDArray[np.int32]) -> 
 
     even: the same products rendered in even light without a sensor, sRGB 0..1: where print is flat, how bright it is.
     """
-    from render.sensor import linear_from_srgb
+    from assets.color import linear_from_srgb
 
     inside = products > 0
     linear = linear_from_srgb(np.clip(coded, 0, 1))

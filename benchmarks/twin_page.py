@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.color import linear_from_srgb, srgb_from_linear
 from assets.files.atomic import write_atomic
 from benchmarks.twin_color import difference, lab_from_linear
 from benchmarks.twin_geometry import MaskMatch
 from benchmarks.twin_work import Work
-from render.sensor import linear_from_srgb, srgb_from_linear
 
 # A difference (CIEDE2000) that is drawn as full red.
 MAX_DIFFERENCE = 30.0

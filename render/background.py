@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.backdrops.collection import Backdrops
+from assets.color import linear_from_srgb
 from render.geometry import pixel_rays
 from render.scene import Background, Camera, Environment, SceneSpec
-from render.sensor import LUMINANCE, linear_from_srgb
+from render.sensor import LUMINANCE
 
 
 def composite(rgba: NDArray[np.float32], scene: SceneSpec, backdrops: Backdrops) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.color import srgb_from_linear
 from render.scene import Sensor
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # ITU-R BT.709
@@ -51,17 +52,6 @@ def meter(light: NDArray, subject: NDArray[np.bool_] | None = None) -> float:
     if subject is not None and subject.any():
         mean = float(np.sqrt(mean * capped[subject].mean()))
     return MIDDLE_GREY / mean if mean > 1e-9 else 1.0
-
-
-def srgb_from_linear(linear: NDArray) -> NDArray[np.float64]:
-    """IEC 61966-2-1 encoding of linear values 0..1 (clipped below 0)."""
-    linear = np.maximum(linear, 0.0)
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.power(linear, 1 / 2.4) - 0.055)
-
-
-def linear_from_srgb(coded: NDArray) -> NDArray[np.float64]:
-    """The inverse of `srgb_from_linear`, for values 0..1."""
-    return np.where(coded <= 0.04045, coded / 12.92, np.power((coded + 0.055) / 1.055, 2.4))
 
 
 def _vignette(shape: tuple[int, ...], strength: float) -> NDArray[np.float64]:

@@ -48,12 +48,12 @@ EXCEPTIONS = {
     ("pipeline/gallery/task.py", "np.load"): "the same",
     ("detectors/augment/camera.py", "cv2.imdecode"): "a picture that was encoded one line before",
     ("dataset/pictures.py", "cv2.imdecode"): "behind open_picture, with OpenCV's own fallback",
-    ("detectors/data/image_store.py", "np.load"): "columns that the run's first process wrote, mapped, size checked",
+    ("detectors/data/image_set.py", "np.load"): "columns that the run's first process wrote, mapped, size checked",
     ("detectors/recognition/embedder/crop_store.py", "np.load"): "columns of crops that this run has written",
     ("detectors/recognition/gallery/evaluate.py", "json.loads"): "a report of ours, made one call before",
 }
 # Galleries have a gate of their own: they are opened only if the checksums of all their files hold.
-GALLERIES = "detectors/gallery/"
+GALLERIES = "detectors/recognition/gallery/"
 
 
 def calls_in(file: Path) -> set[str]:
@@ -72,7 +72,7 @@ def calls_in(file: Path) -> set[str]:
 
 SOURCES = sorted(
     file.relative_to(ROOT).as_posix()
-    for folder in ("assets", "render", "pipeline", "detectors")
+    for folder in ("assets", "dataset", "render", "detectors", "pipeline")
     for file in (ROOT / folder).rglob("*.py")
 )
 
@@ -84,7 +84,7 @@ def test_decoders_are_called_by_their_gates_alone() -> None:
         for decoder in sorted(calls_in(ROOT / name))
         if name not in GATES[decoder] and (name, decoder) not in EXCEPTIONS and not name.startswith(GALLERIES)
     ]
-    assert outside == [], "read it through assets/files/json_input.py, file_models.py, image_input.py or array_input.py"
+    assert outside == [], "read it through json_input.py, models.py, image_input.py or array_input.py of assets/files"
 
 
 @pytest.mark.parametrize(("name", "decoder"), sorted(EXCEPTIONS))

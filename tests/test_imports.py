@@ -27,7 +27,7 @@ MAY_IMPORT = {
 # entry imports only what stands before it. Folders of files alone need no order: they have no circles.
 ORDER = {
     "assets": (
-        *("demo", "error_codes", "errors", "interrupt", "limits", "machine", "plurals", "plugins", "progress"),
+        *("demo", "color", "error_codes", "errors", "interrupt", "limits", "machine", "plurals", "plugins", "progress"),
         *("files", "catalog", "mesh", "packages", "props", "backdrops", "library"),
     ),
     "assets/packages": ("packshots", "facts", "print", "shapes", "kinds", "build", "store"),

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.color import linear_from_srgb
 from assets.mesh.gltf import BINARY_CHUNK, GLB_MAGIC, JSON_CHUNK
-from assets.mesh.materials import linear_from_srgb
 from assets.mesh.types import Material, Mesh
 
 # glTF has Y up: the inverse of what reading it does.

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.color import srgb_from_linear
 from assets.errors import SynthError
 from assets.limits import MESH_FACES, MESH_NODES, Budget
 from assets.mesh.companions import Companions
 from assets.mesh.gltf import Gltf, accessor_values, image_of, read_gltf
-from assets.mesh.materials import cutoff_of, srgb_from_linear, texture_of, unit_color, unit_number
+from assets.mesh.materials import cutoff_of, texture_of, unit_color, unit_number
 from assets.mesh.raw_part import RawPart
 from assets.mesh.types import Material
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.color import linear_from_srgb
 from assets.files.image_input import broken_picture, check_format
 from assets.limits import PICTURE_PIXELS, Budget
 from assets.mesh.types import Material
@@ -47,16 +48,6 @@ def _is_stand_in(material: Any) -> bool:
     if image is None or image.size != (2, 2) or image.mode != "RGBA" or image.format is not None:
         return False
     return bool((np.asarray(image) == [100, 100, 100, 255]).all())
-
-
-def linear_from_srgb(values: NDArray) -> NDArray[np.float64]:
-    """sRGB values 0..1 as linear ones."""
-    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-
-
-def srgb_from_linear(values: NDArray) -> NDArray[np.float64]:
-    """Linear values 0..1 as sRGB ones."""
-    return np.where(values <= 0.0031308, values * 12.92, 1.055 * np.maximum(values, 0) ** (1 / 2.4) - 0.055)
 
 
 def _linear_color(color: Any, physical: bool) -> NDArray[np.float64]:

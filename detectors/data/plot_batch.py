@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from assets.color import distinct_color
 from assets.files.atomic import atomic_file
 from detectors.data.image_set import IGNORED
 from detectors.data.sample import Sample
@@ -67,27 +67,21 @@ def plot_sample(sample: Sample, class_names: Sequence[str]) -> Image.Image:
         if label == IGNORED:
             _plot_dashed(draw, (x0, y0, x1, y1))
         else:
-            draw.rectangle((x0, y0, x1, y1), outline=label_color(int(label)))
+            draw.rectangle((x0, y0, x1, y1), outline=distinct_color(int(label)))
     taken: list[Place] = []
     sizes = np.prod(sample.boxes[:, 2:] - sample.boxes[:, :2], axis=1)
     for place in np.argsort(-sizes, kind="stable"):  # the largest first: their names have room
         box, label = sample.boxes[place], sample.labels[place]
         if label != IGNORED:
-            _plot_name(draw, class_names[label], box, label_color(int(label)), image.size, taken)
+            _plot_name(draw, class_names[label], box, distinct_color(int(label)), image.size, taken)
     return image
-
-
-def label_color(label: int) -> Color:
-    """A bright colour of its own for every label; neighbouring numbers look far apart (steps of the golden ratio)."""
-    red, green, blue = colorsys.hsv_to_rgb(label * 0.618034 % 1, 0.75 if label % 2 else 1.0, 1.0)
-    return round(red * 255), round(green * 255), round(blue * 255)
 
 
 def _tinted(sample: Sample) -> NDArray[np.uint8]:
     image = sample.image.copy()
     if sample.masks is not None:
         for mask, label in zip(sample.masks, sample.labels, strict=True):
-            color = IGNORED_COLOR if label == IGNORED else label_color(int(label))
+            color = IGNORED_COLOR if label == IGNORED else distinct_color(int(label))
             inside = mask > 0
             image[inside] = (image[inside] * (1 - TINT) + np.array(color) * TINT).astype(np.uint8)
     return image

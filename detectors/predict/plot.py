@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from assets.color import distinct_color
 from dataset.masks import decode_mask
 from detectors.data.image_set import Classes
-from detectors.data.plot_batch import label_color
 from detectors.evaluate.page.pictures import Color, Mark, plot_marks, save_jpeg
 from detectors.models.detect import Detections
 
@@ -50,7 +50,7 @@ def plot_detections(
 
 def class_color(label: int) -> Color:
     """The colour of a class, pale enough for black words."""
-    red, green, blue = (round(part * (1 - PALE) + 255 * PALE) for part in label_color(label))
+    red, green, blue = (round(part * (1 - PALE) + 255 * PALE) for part in distinct_color(label))
     return red, green, blue
 
 

@@ -24,14 +24,6 @@ def font(pixels: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(pixels)
 
 
-def color_of(number: int) -> Rgb:
-    """Well apart colours for neighbouring numbers: hues by the golden ratio, full and bright."""
-    import colorsys
-
-    red, green, blue = colorsys.hsv_to_rgb(number * 0.61803398875 % 1.0, 0.75, 1.0)
-    return int(red * 255), int(green * 255), int(blue * 255)
-
-
 def sheet_of(tiles: Sequence[Image.Image], columns: int, title: str) -> Image.Image:
     """Tiles of one size in rows under a title."""
     width, height = tiles[0].size

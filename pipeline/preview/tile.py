@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from assets.color import distinct_color
 from assets.errors import SynthError
 from assets.files.image_input import open_picture
 from dataset.masks import compressed_mask, decode_mask
 from detectors.data.rows import box_numbers
-from pipeline.preview.sheet import Box, Rgb, color_of, plot_dashed, plot_label, shorten
+from pipeline.preview.sheet import Box, Rgb, plot_dashed, plot_label, shorten
 from pipeline.preview.types import PreviewPicture, Record, Style, is_ignored
 
 DARK: Rgb = (20, 20, 20)
@@ -53,7 +54,7 @@ def _draw(picture: PreviewPicture, pixels: NDArray[np.uint8], size: tuple[int, i
         box = box_numbers(record)
         if box is None:
             raise ValueError(f"bbox: {record.get('bbox')!r}, expected four numbers")
-        color = color_of(_number_of(record, place))
+        color = distinct_color(_number_of(record, place))
         outlined = style != "box" and _plot_mask(tile, _mask_of(picture, record, pixels), color, scale, style)
         boxes.append((record, _edges_of(box, scale, size), color, style == "outline" and outlined))
     image = Image.fromarray(tile)

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 
 from assets.backdrops.collection import Backdrops
 from assets.catalog.types import Catalog, Sku
+from assets.color import srgb_from_linear
 from assets.library import Library
 from pipeline.preview.sheet import INK, font, shorten
 from pipeline.workers.mesh_process import MeshProcess
@@ -18,7 +19,6 @@ from render.framing import direction_of
 from render.geometry import look_at
 from render.presets import resolve_preset
 from render.scene import Camera, Environment, Placement, SceneSpec
-from render.sensor import srgb_from_linear
 
 VIEW_PX = 200
 WORDS_PX = 54

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from assets.color import linear_from_srgb
 from assets.props.look import Texture
 from render.background import background_light, composite, environment_light
 from render.scene import Background, Environment
-from render.sensor import linear_from_srgb
 from support.scenes import camera_at, scene_of
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from assets.color import srgb_from_linear
 from benchmarks.twin_color import difference, lab_from_linear
 from benchmarks.twin_draws import compare_looks
 from benchmarks.twin_light import CameraModel, LightFit, combine, fit_gains, fit_lights, fit_matrix, make_basis
@@ -18,7 +19,7 @@ from benchmarks.twin_measure import (
     outline_offset,
     overlap,
 )
-from render.sensor import color_matrix, srgb_from_linear
+from render.sensor import color_matrix
 
 RNG = np.random.default_rng(5)
 BASIS = RNG.uniform(0.02, 0.4, (6, 400, 3))

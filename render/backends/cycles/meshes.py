@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from assets.color import linear_from_srgb
 from assets.mesh.types import Mesh
 from render.backends.cycles.look import COLOR_LAYER, UV_LAYER, make_material, texture_image
 
@@ -104,6 +105,5 @@ def _slots(mesh: Mesh) -> np.ndarray:
 def _linear(colors: np.ndarray) -> np.ndarray:
     """sRGB vertex colours (V, 4) uint8 as linear (V, 4) float32; alpha stays as it is."""
     values = colors.astype(np.float64) / 255.0
-    rgb = values[:, :3]
-    values[:, :3] = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    values[:, :3] = linear_from_srgb(values[:, :3])
     return values.astype(np.float32)

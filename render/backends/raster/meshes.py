@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.color import linear_from_srgb
 from assets.library import Library
 from assets.mesh.types import Material, Mesh
 from render.backends.raster.gl import GL, Program, upload_image
@@ -217,17 +218,12 @@ def mean_color(mesh: Mesh) -> NDArray[np.float64]:
         color = part.material.base_color[:3].copy()
         if part.material.texture is not None and mesh.uv is not None:
             step = max(1, part.material.texture.shape[0] // 64)
-            color *= _linear(part.material.texture[::step, ::step, :3]).mean(axis=(0, 1))
+            color *= linear_from_srgb(part.material.texture[::step, ::step, :3] / 255.0).mean(axis=(0, 1))
         sums += color * faces
         total += faces
     if mesh.colors is not None:
-        sums *= _linear(mesh.colors[:, :3]).mean(axis=0)
+        sums *= linear_from_srgb(mesh.colors[:, :3] / 255.0).mean(axis=0)
     return np.clip(sums / max(total, 1), 0, 1)
-
-
-def _linear(srgb: NDArray[np.uint8]) -> NDArray[np.float64]:
-    value = srgb / 255.0
-    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
 
 
 def _upload_mesh(mesh: Mesh) -> Arrays:

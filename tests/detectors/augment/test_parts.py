@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from assets.color import distinct_color
 from detectors.augment import preset
 from detectors.augment.camera import add_noise, color_matrix, grade, motion_kernel, recompress, retake
 from detectors.augment.occlude import erase
 from detectors.augment.paste import paste
 from detectors.data.image_set import IGNORED
-from detectors.data.plot_batch import label_color, plot_batch, plot_sample
+from detectors.data.plot_batch import plot_batch, plot_sample
 from detectors.data.sample import Sample
 
 STRONG = preset("strong")
@@ -187,7 +188,7 @@ def test_sheet_shows_every_sample(tmp_path: Path) -> None:
         assert sheet.width > 2 * 60 and sheet.height > 2 * 40
     picture = np.asarray(plot_sample(sample, ["x", "y"]))
     for row, column in ((34, 5), (34, 24), (30, 5), (30, 24)):
-        assert tuple(picture[row, column]) == label_color(1)
+        assert tuple(picture[row, column]) == distinct_color(1)
     assert (picture[35:] == 0).all()
     assert [path.name for path in tmp_path.iterdir()] == ["s.png"]
 
