@@ -1,6 +1,7 @@
 # make demo     from nothing to a data set, a detector trained on it, and pages (SKU_LIST=path for your own products)
 # make install  the environment alone, with all extras
 # make test     the environment and every check: format, lint, types, tests
+# make docs     the documentation as a site, in site/index.html
 
 VENV ?= .venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -10,7 +11,7 @@ OUT ?= demo-out$(if $(SKU_LIST),/$(basename $(notdir $(SKU_LIST))))
 BIN := $(VENV)/bin
 SETUP := pyproject.toml constraints.txt tools/setup.sh
 
-.PHONY: demo install test check clean
+.PHONY: demo install test check docs clean
 
 demo: $(VENV)/.base
 	SYNTH=$(BIN)/synth tools/demo.sh "$(OUT)" "$(SKU_LIST)"
@@ -25,13 +26,16 @@ check:
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25
 
+docs: $(VENV)/.all
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 $(VENV)/.base: $(SETUP)
 	PYTHON="$(PYTHON)" tools/setup.sh $(VENV) ".[train,weights]"
 	touch $@
 
 $(VENV)/.all: $(SETUP)
-	PYTHON="$(PYTHON)" tools/setup.sh $(VENV) ".[train,weights,export,scale,dev]"
+	PYTHON="$(PYTHON)" tools/setup.sh $(VENV) ".[train,weights,export,scale,dev,docs]"
 	touch $@ $(VENV)/.base
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info demo-out
+	rm -rf $(VENV) build dist site *.egg-info demo-out

@@ -1,4 +1,4 @@
-"""Draws docs/conventions.png: run it from the top folder after changing a convention."""
+"""Draws docs/pictures/conventions.png: run it from the top folder after changing a convention."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def main() -> None:
     draw_pixels(page)
     draw_hdri(page)
     picture = page.image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
-    picture.quantize(128).save(Path(__file__).with_name("conventions.png"), optimize=True)
+    picture.quantize(128).save(Path(__file__).parent.parent / "docs" / "pictures" / "conventions.png", optimize=True)
 
 
 if __name__ == "__main__":

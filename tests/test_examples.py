@@ -1,0 +1,78 @@
+"""Every example runs, at small size, and does what its first line says."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from pipeline.cli.main import main
+from support.paths import ROOT
+
+EXAMPLES = ROOT / "examples"
+
+
+def load_example(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(*arguments: str) -> str:
+    done = CliRunner().invoke(main, list(arguments))
+    if "OpenGL" in done.output and done.exit_code:
+        pytest.skip(f"the raster backend cannot start here: {done.output}")
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def test_python_api(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frame = load_example("python_api").main(tmp_path / "out", width=160, height=120)
+    assert frame.rgb.shape == (120, 160, 3)
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 1 + len(frame.annotations) and printed[0].startswith("16 products")
+    plain, labels, depth = (np.asarray(Image.open(tmp_path / "out" / f"{name}.png")) for name in PICTURES)
+    assert np.array_equal(plain, frame.rgb) and plain.shape == labels.shape and (plain != labels).any()
+    nothing = np.isinf(frame.geometry.depth)
+    assert (depth[nothing] == 255).all() and depth[~nothing].min() < 255
+    assert json.loads((tmp_path / "out" / "scene.json").read_text())["seed"] == 42
+
+
+PICTURES = ("picture", "labels", "depth")
+
+
+def test_read_labels_and_own_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "tabletop" in run("recipe", "check", str(EXAMPLES / "own_recipe.yaml"))
+    recipe = str(EXAMPLES / "own_recipe.yaml")
+    out = tmp_path / "set"
+    run("render", "--demo", "--recipe", recipe, "--out", str(out), "--scenes", "1", "--size", "160x120", "--depth")
+    scene = json.loads((out / "scenes" / "000000_0.json").read_text())
+    kinds = [placement["kind"] for placement in scene["placements"]]
+    assert kinds.count("product") >= 20 and kinds.count("prop") == 1  # the table
+    capsys.readouterr()
+    count = load_example("read_labels").main(out)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "visible" in line]
+    assert count == len(lines) > 5
+    for line in lines:  # the surface that is seen lies before the middle of the product, by no more than its size
+        middle, surface = (float(word) for word in line.replace(",", "").split() if word[0].isdigit() and "." in word)
+        assert 0 < middle - surface + 0.1 < 0.4
+
+
+def test_the_list_of_examples_is_whole() -> None:
+    listed = {
+        line.split("](")[1].split(")")[0] for line in (EXAMPLES / "README.md").read_text().splitlines() if "](" in line
+    }
+    assert listed == {file.name for file in EXAMPLES.iterdir() if file.is_file()} - {"README.md"}
