@@ -29,6 +29,7 @@ TASKS = ("products", "render", "verify", "jobs", "train", "adapt", "evaluate", "
 # Pages whose commands are run, those first that others build on.
 RUN = (README, ROOT / "docs/tour.md", *(ROOT / f"docs/tasks/{task}.md" for task in TASKS))
 PAGES = (README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")), *ROOT.glob("examples/README.md"))
+OPTION = r"(?<![\w-])--[a-z][a-z-]+"
 FOLDERS = "assets|dataset|render|detectors|pipeline|synth|tests|benchmarks|examples|tools|docs"
 
 
@@ -132,8 +133,10 @@ def test_commands_and_options_of_long_runs_exist(page: Path) -> None:
 def test_inline_commands_options_and_files_exist(page: Path) -> None:
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     known = {option for command in commands_below(main) for option in options_of(command.split())}
+    if page.name == "results.md":  # its commands are benchmarks
+        known |= {option for file in ROOT.glob("benchmarks/*.py") for option in re.findall(OPTION, file.read_text())}
     for code in re.findall(r"`([^`\n]+)`", text):
-        for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", code):
+        for option in re.findall(OPTION, code):
             assert option in known or code.split()[0] in OTHER_PROGRAMS, f"{code}: no command has {option}"
         if re.fullmatch(rf"(?:{FOLDERS})/[\w./-]*", code) and not code.startswith("docs/pictures/"):
             assert (ROOT / code).exists(), f"there is no {code}"
