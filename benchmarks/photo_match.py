@@ -30,12 +30,12 @@ from assets.backdrops.collection import Backdrops
 from assets.catalog.load import load_catalog
 from assets.color import linear_from_srgb
 from assets.library import Library
-from benchmarks.twin_color import lab_from_linear
-from benchmarks.twin_light import write_soft_lights
-from benchmarks.twin_measure import COARSE, FINE, MIDDLE, band
-from benchmarks.twin_scenes import compressed, read_arrangements
-from benchmarks.twin_stage import build_scene
-from benchmarks.twin_work import shared_pixels
+from benchmarks.twin.color import lab_from_linear
+from benchmarks.twin.light import write_soft_lights
+from benchmarks.twin.measure import COARSE, FINE, MIDDLE, band
+from benchmarks.twin.scenes import compressed, read_arrangements
+from benchmarks.twin.stage import build_scene
+from benchmarks.twin.work import shared_pixels
 from pipeline.run.settings import default_cache
 from render.backends import Backend, RenderSettings, open_backend
 from render.labels import trace_geometry

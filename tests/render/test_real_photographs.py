@@ -10,9 +10,9 @@ import pytest
 from assets.backdrops.collection import Backdrops
 from assets.catalog.load import load_catalog
 from assets.library import Library
-from benchmarks.twin_measure import overlap
-from benchmarks.twin_scenes import Arrangement, camera_from_object, read_arrangements
-from benchmarks.twin_stage import build_scene, find_ground
+from benchmarks.twin.measure import overlap
+from benchmarks.twin.scenes import Arrangement, camera_from_object, read_arrangements
+from benchmarks.twin.stage import build_scene, find_ground
 from render.labels import annotate, trace_geometry
 from render.scene import Camera, Environment, Placement, SceneSpec
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from assets.color import srgb_from_linear
-from benchmarks.twin_color import difference, lab_from_linear
-from benchmarks.twin_draws import compare_looks
-from benchmarks.twin_light import CameraModel, LightFit, combine, fit_gains, fit_lights, fit_matrix, make_basis
-from benchmarks.twin_measure import (
+from benchmarks.twin.color import difference, lab_from_linear
+from benchmarks.twin.draws import compare_looks
+from benchmarks.twin.light import CameraModel, LightFit, combine, fit_gains, fit_lights, fit_matrix, make_basis
+from benchmarks.twin.measure import (
     Look,
     band,
     compare_colors,

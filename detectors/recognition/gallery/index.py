@@ -30,7 +30,7 @@ from detectors.recognition.gallery.versions import VERSIONS
 
 INDEXES_FOLDER, NOTE = "indexes", "index.json"
 # What faiss calls each kind. {lists}: cells of an inverted file. Memory for 1.36 million rows of 512 numbers, measured
-# by benchmarks/scale_gallery.py, is in docs/results.md.
+# by benchmarks/scale/gallery.py, is in docs/results.md.
 INDEXES = {
     "exact": "",
     "hnsw": "HNSW32",

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.color import linear_from_srgb, srgb_from_linear
-from benchmarks.twin_stage import area_light
+from benchmarks.twin.stage import area_light
 from render.backends.raster.environment import directions_of
 from render.scene import AreaLight, Environment, SceneSpec
 from render.sensor import bend

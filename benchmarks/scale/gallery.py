@@ -1,8 +1,8 @@
 """A gallery at full size: how fast it is built, searched, added to, switched, and what memory that takes.
 
-    python benchmarks/scale_gallery.py                                                       # a toy
-    python benchmarks/scale_gallery.py --skus 170000 --dim 512 --kinds exact,hnsw,ivf,ivf8    # some 10 GB of disk
-    python benchmarks/scale_gallery.py --embedder runs/embedder --sku-list skus.csv          # with the rate of building
+    python benchmarks/scale/gallery.py                                                       # a toy
+    python benchmarks/scale/gallery.py --skus 170000 --dim 512 --kinds exact,hnsw,ivf,ivf8    # some 10 GB of disk
+    python benchmarks/scale/gallery.py --embedder runs/embedder --sku-list skus.csv          # with the rate of building
 
 Vectors for searching are drawn, not embedded: families of ten SKUs that look alike, views of one SKU closer still, and
 queries as far from their SKU as photographs are from renders. Latency and memory depend on how many there are and how

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from assets.color import srgb_from_linear
 from assets.library import Library
-from benchmarks.twin_measure import LOOKS, Look, measure_look
-from benchmarks.twin_stage import resized
-from benchmarks.twin_work import Work, read_photo, shared_pixels
+from benchmarks.twin.measure import LOOKS, Look, measure_look
+from benchmarks.twin.stage import resized
+from benchmarks.twin.work import Work, read_photo, shared_pixels
 from render.backends import Backend
 from render.background import composite
 from render.labels import trace_geometry

@@ -1,8 +1,8 @@
 """Jobs at the size of a catalogue: planning, what an engine costs, and whether the cost that is told comes true.
 
-    python benchmarks/scale_jobs.py plan --skus 170000                  # time and memory of a plan, step by step
-    python benchmarks/scale_jobs.py scaling --scenes 400                # Ray and local, 1, 2 and 4 workers
-    python benchmarks/scale_jobs.py cost --skus 60 --times 20           # told before against measured, some minutes
+    python benchmarks/scale/jobs.py plan --skus 170000                  # time and memory of a plan, step by step
+    python benchmarks/scale/jobs.py scaling --scenes 400                # Ray and local, 1, 2 and 4 workers
+    python benchmarks/scale/jobs.py cost --skus 60 --times 20           # told before against measured, some minutes
 
 Plan: the steps one by one in this process, then `synth job plan --no-measure` as a whole in one of its own, with its
 largest size. Scaling: scenes that sleep a quarter of a second show what the engine itself costs, with more workers than
@@ -48,7 +48,7 @@ from pipeline.run.progress import Reporter
 from pipeline.run.settings import RunSettings
 from pipeline.workers.process import SceneFunctions
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SLEEP_S = 0.25
 
 

@@ -1,7 +1,7 @@
 """Photographed arrangements rebuilt, rendered and laid beside their photographs.
 
-    python -m benchmarks.twin --data ../shared/data --out runs/twin                   # both backends, some minutes
-    python -m benchmarks.twin --data ../shared/data --out runs/twin --backends raster
+    python -m benchmarks.twin.run --data ../shared/data --out runs/twin                   # both backends, some minutes
+    python -m benchmarks.twin.run --data ../shared/data --out runs/twin --backends raster
 
 DATA is the folder with hope/ and hope_real/. Writes OUT/index.html with pictures, and OUT/results.json. What is learned
 of the camera (tone curve, colour matrix) is learned on the training arrangements alone; the test ones judge.
@@ -24,9 +24,9 @@ from assets.catalog.load import load_catalog
 from assets.color import linear_from_srgb
 from assets.files.atomic import write_atomic
 from assets.library import Library
-from benchmarks.twin_draws import compare_looks, drawn_looks
-from benchmarks.twin_geometry import MaskMatch, match_masks
-from benchmarks.twin_light import (
+from benchmarks.twin.draws import compare_looks, drawn_looks
+from benchmarks.twin.geometry import MaskMatch, match_masks
+from benchmarks.twin.light import (
     BasisLight,
     CameraModel,
     LightFit,
@@ -38,10 +38,10 @@ from benchmarks.twin_light import (
     write_mixed_light,
     write_soft_lights,
 )
-from benchmarks.twin_measure import Likeness, compare_colors
-from benchmarks.twin_page import write_page
-from benchmarks.twin_scenes import read_arrangements
-from benchmarks.twin_work import Work, develop_like, explain, predict, prepare
+from benchmarks.twin.measure import Likeness, compare_colors
+from benchmarks.twin.page import write_page
+from benchmarks.twin.scenes import read_arrangements
+from benchmarks.twin.work import Work, develop_like, explain, predict, prepare
 from render.backends import RenderSettings, open_backend
 from render.recipes import load_recipe
 

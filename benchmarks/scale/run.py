@@ -1,8 +1,8 @@
 """Everything that is measured at the size of a catalogue, one stage after another, each by its own script.
 
-    python benchmarks/scale.py --out runs/scale                                # toy sizes: to see that all works
-    python benchmarks/scale.py --out runs/scale --full --weights WEIGHTS.pth   # what docs/results.md states: hours
-    python benchmarks/scale.py --out runs/scale --full --only plan,gallery
+    python benchmarks/scale/run.py --out runs/scale                                # toy sizes: to see that all works
+    python benchmarks/scale/run.py --out runs/scale --full --weights WEIGHTS.pth   # what docs/results.md states: hours
+    python benchmarks/scale/run.py --out runs/scale --full --only plan,gallery
 
 What a stage prints goes to OUT/STAGE.txt, which appears once it has ended well: the same command again goes on with the
 others. Measure on a machine that does nothing else.
@@ -21,7 +21,7 @@ from rich.console import Console
 
 from assets.files.atomic import write_atomic
 
-HERE = Path(__file__).resolve().parent
+BENCHMARKS = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,17 @@ class Stage:
 
 STAGES: dict[str, Stage] = {
     "packshots": Stage("packshots.py", "--out {out}/packshots --count 20", "--out {out}/packshots --count 1000"),
-    "plan": Stage("scale_jobs.py", "plan --skus 500 --scenes 10", "plan --skus 170000"),
+    "plan": Stage("scale/jobs.py", "plan --skus 500 --scenes 10", "plan --skus 170000"),
     "scaling": Stage(
-        "scale_jobs.py", "scaling --scenes 12 --kind sleep --workers 1 --workers 2", "scaling --scenes 400"
+        "scale/jobs.py", "scaling --scenes 12 --kind sleep --workers 1 --workers 2", "scaling --scenes 400"
     ),
-    "cost": Stage("scale_jobs.py", "cost --skus 12 --times 2 --size 160x120", "cost --skus 60 --times 20"),
-    "kills": Stage("scale_kills.py", "--kills 2 --skus 12 --times 4", "--kills 20 --times 60"),
+    "cost": Stage("scale/jobs.py", "cost --skus 12 --times 2 --size 160x120", "cost --skus 60 --times 20"),
+    "kills": Stage("scale/kills.py", "--kills 2 --skus 12 --times 4", "--kills 20 --times 60"),
     "kills-ray": Stage(
-        "scale_kills.py", "--kills 2 --skus 12 --times 4 --engine ray", "--kills 20 --times 60 --engine ray"
+        "scale/kills.py", "--kills 2 --skus 12 --times 4 --engine ray", "--kills 20 --times 60 --engine ray"
     ),
-    "data": Stage("scale_data.py", "--images 400", "--images 300000 --skus 170000 --workers 2"),
-    "gallery": Stage("scale_gallery.py", "--skus 500 --dim 64", "--skus 170000 --dim 512 --kinds exact,ivf,ivf8,hnsw"),
+    "data": Stage("scale/data.py", "--images 400", "--images 300000 --skus 170000 --workers 2"),
+    "gallery": Stage("scale/gallery.py", "--skus 500 --dim 64", "--skus 170000 --dim 512 --kinds exact,ivf,ivf8,hnsw"),
     "recognition": Stage(
         "recognition.py",
         "catalogue --out {out}/recognition --weights {weights} --skus 60 --queries 20 --query-scenes 8"
@@ -81,7 +81,7 @@ def _run(name: str, stage: Stage, full: bool, out: Path, weights: str, console: 
         return True
     words = (stage.full if full else stage.toy).format(out=out, weights=weights).split()
     begun = time.monotonic()
-    command = [sys.executable, str(HERE / stage.script), *words]
+    command = [sys.executable, str(BENCHMARKS / stage.script), *words]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     seconds = time.monotonic() - begun
     well = done.returncode == 0

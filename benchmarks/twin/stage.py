@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from assets.library import Library
 from assets.props.look import Color, Shape, Texture
-from benchmarks.twin_scenes import Arrangement, camera_from_object
+from benchmarks.twin.scenes import Arrangement, camera_from_object
 from render.geometry import transform
 from render.labels import trace_geometry
 from render.recipes.sampling import prop_placement

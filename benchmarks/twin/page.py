@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from assets.color import linear_from_srgb, srgb_from_linear
 from assets.files.atomic import write_atomic
-from benchmarks.twin_color import difference, lab_from_linear
-from benchmarks.twin_geometry import MaskMatch
-from benchmarks.twin_work import Work
+from benchmarks.twin.color import difference, lab_from_linear
+from benchmarks.twin.geometry import MaskMatch
+from benchmarks.twin.work import Work
 
 # A difference (CIEDE2000) that is drawn as full red.
 MAX_DIFFERENCE = 30.0
@@ -44,7 +44,7 @@ def write_page(
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    page = environment.get_template("twin.html.j2").render(groups=groups, **results)
+    page = environment.get_template("page.html.j2").render(groups=groups, **results)
     write_atomic(out / "index.html", page.encode())
     return out / "index.html"
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from assets.color import linear_from_srgb
 from assets.library import Library
-from benchmarks.twin_color import lab_from_linear
-from benchmarks.twin_measure import edge_strength, outline_offset, overlap
-from benchmarks.twin_scenes import Arrangement
-from benchmarks.twin_stage import build_scene
-from benchmarks.twin_work import GREY, read_photo
+from benchmarks.twin.color import lab_from_linear
+from benchmarks.twin.measure import edge_strength, outline_offset, overlap
+from benchmarks.twin.scenes import Arrangement
+from benchmarks.twin.stage import build_scene
+from benchmarks.twin.work import GREY, read_photo
 from render.labels import annotate, trace_geometry
 from render.scene import Environment
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from assets.color import linear_from_srgb, srgb_from_linear
 from assets.library import Library
-from benchmarks.twin_light import (
+from benchmarks.twin.light import (
     BasisLight,
     CameraModel,
     LightFit,
@@ -19,8 +19,8 @@ from benchmarks.twin_light import (
     lit_by,
     usable_channels,
 )
-from benchmarks.twin_scenes import Arrangement
-from benchmarks.twin_stage import build_scene, with_ground_color
+from benchmarks.twin.scenes import Arrangement
+from benchmarks.twin.stage import build_scene, with_ground_color
 from render.backends import Backend
 from render.labels import trace_geometry
 from render.scene import SceneSpec

@@ -1,7 +1,7 @@
 """Jobs that are killed again and again: nothing is lost, nothing comes twice, every byte is the same.
 
-    python benchmarks/scale_kills.py --kills 20                    # local: workers and drivers
-    python benchmarks/scale_kills.py --kills 20 --engine ray       # and nodes of a cluster of three
+    python benchmarks/scale/kills.py --kills 20                    # local: workers and drivers
+    python benchmarks/scale/kills.py --kills 20 --engine ray       # and nodes of a cluster of three
 
 The same job is done undisturbed by one worker, and then by two while at random moments the driver, a worker process or
 a node of the cluster (one of the two that are not its head) is killed with SIGKILL; a killed driver's job is resumed at
@@ -31,7 +31,7 @@ from rich.console import Console
 
 from pipeline.products.catalog import generate_list
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 # Who made a data set, how, and what is not part of it.
 OTHERS = (".lock", "driver.json", "how.json", "cancelled")
 # Seconds for the processes of a killed driver to follow it.

@@ -1,7 +1,7 @@
 """Data sets of any size: pack, merge, verify, stats, evaluation and reading, with the memory of each, at two sizes.
 
-    python benchmarks/scale_data.py                                     # a toy: 2,000 images, and a tenth of it
-    python benchmarks/scale_data.py --images 300000 --skus 170000       # 9,000,000 annotations; some 25 GB of disk
+    python benchmarks/scale/data.py                                     # a toy: 2,000 images, and a tenth of it
+    python benchmarks/scale/data.py --images 300000 --skus 170000       # 9,000,000 annotations; some 25 GB of disk
 
 A few tiny pictures are drawn; their records, of all fields that rendered ones have, are repeated under new ids and
 SKUs. Each step runs in a process of its own: rate, peak memory, and that over the peak at a tenth of the size, which is

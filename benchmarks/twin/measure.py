@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.twin_color import difference, lab_from_linear
+from benchmarks.twin.color import difference, lab_from_linear
 from render.sensor import LUMINANCE
 
 # Gaussian sigmas, pixels, between which a picture's detail is called fine, middle and coarse.
