@@ -39,7 +39,7 @@ from render.backends import Backend, open_backend
 from render.coco import annotation_record
 from render.labels import annotate, trace_geometry
 from render.recipes import recipe_from_yaml
-from render.recipes.parts import Section
+from render.recipes.mix import Recipe
 from render.sample import sample_scene
 from render.scene import SceneSpec
 from render.stage import mesh_of
@@ -66,7 +66,7 @@ class Bench:
         return replace(base, **more)
 
 
-def crowded(products: int) -> Section:
+def crowded(products: int) -> Recipe:
     """The tabletop recipe with that many products in each scene."""
     return recipe_from_yaml(f"recipe: tabletop\nproducts:\n  count: [{products}, {products}]\n", where="benchmark")
 
@@ -247,7 +247,7 @@ def measure_workers(bench: Bench) -> None:
         bench.table.add_row(f"{name}, one worker on one core and {len(cores)} on {len(cores)}", told)
 
 
-def _frame(bench: Bench, recipe: Section, backend: Backend, settings: RunSettings, index: int) -> SceneSpec:
+def _frame(bench: Bench, recipe: Recipe, backend: Backend, settings: RunSettings, index: int) -> SceneSpec:
     size = {"width": settings.width, "height": settings.height}
     scene = sample_scene(bench.library, recipe, seed=0, index=index, view=0, **size)
     write_picture(scene, bench.library, backend, settings)

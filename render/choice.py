@@ -1,4 +1,4 @@
-"""Which products a scene shows: a hand chosen beforehand, or dealt from decks so that each comes equally often."""
+"""Which products a scene shows: chosen beforehand, or taken from shuffled passes so that each comes equally often."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from render.streams import StreamPurpose, Streams
+from render.streams import StreamPurpose
 
 Orientation = tuple[float, float, float]
 # Multiples of irrational numbers fill 0..1 evenly, most evenly those of the golden ratio; (sqrt(5) - 1) / 2,
@@ -21,17 +21,17 @@ START = 0.7548776662466927
 
 @dataclass(frozen=True)
 class SceneProducts:
-    """The products of a scene, chosen beforehand, and how the first view is to see each.
+    """The products of a scene and how the first view is to see each.
 
-    facings: one per SKU, or none at all: three numbers of 0..1 that say how it is turned; see `orientation_of`.
+    orientations: one per SKU, or none at all: three numbers of 0..1 that say how it is turned; see `orientation_of`.
     """
 
     skus: tuple[str, ...]
-    facings: tuple[Orientation, ...] = ()
+    orientations: tuple[Orientation, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.skus or len(self.facings) not in (0, len(self.skus)):
-            raise ValueError(f"a hand of {len(self.skus)} products with {len(self.facings)} facings")
+        if not self.skus or len(self.orientations) not in (0, len(self.skus)):
+            raise ValueError(f"{len(self.skus)} products with {len(self.orientations)} orientations")
 
 
 def orientation_of(product: int, number: int) -> Orientation:
@@ -45,34 +45,31 @@ def orientation_of(product: int, number: int) -> Orientation:
     return first, second, third
 
 
-def scene_skus(hand: SceneProducts | None, keys: Sequence[str], count: tuple[int, int], streams: Streams) -> list[str]:
-    """The SKUs of a scene: those of the hand, or dealt as `choose_skus` does."""
-    return choose_skus(keys, count, streams) if hand is None else list(hand.skus)
-
-
-def choose_skus(keys: Sequence[str], count: tuple[int, int], streams: Streams) -> list[str]:
-    """The SKUs of a scene, out of the sorted keys of the catalogue; see `choose_products`."""
-    return [keys[place] for place in choose_products(len(keys), count, seed=streams.seed, index=streams.index)]
+def scene_products(keys: Sequence[str], count: tuple[int, int], *, seed: int, index: int) -> SceneProducts:
+    """The products of scene `index`, out of the sorted keys of the catalogue; see `choose_products`."""
+    return SceneProducts(
+        tuple(keys[position] for position in choose_products(len(keys), count, seed=seed, index=index))
+    )
 
 
 def choose_products(catalog_size: int, count: tuple[int, int], *, seed: int, index: int) -> tuple[int, ...]:
     """Positions in the catalogue of the products of scene `index`: between count[0] and count[1] of them, inclusive.
 
-    The catalogue is shuffled into one deck after another, and the scenes draw from them in order: after any number of
-    scenes no product has been drawn more than once more than another. A pure function: scene 1000 needs no scene 999.
+    The catalogue is shuffled in one pass after another, and the scenes take from them in order: after any number of
+    scenes no product has been taken more than once more than another. A pure function: scene 1000 needs no scene 999.
     """
-    start, number = _hand(count, seed, index)
+    start, number = _taken(count, seed, index)
     return shuffled_products(catalog_size, start, number, seed)
 
 
 def shuffled_products(catalog_size: int, start: int, number: int, seed: int) -> tuple[int, ...]:
-    """The `number` cards after the first `start` of the decks, as positions in the catalogue."""
-    draws = range(start, start + number)
-    return tuple(int(_deck(catalog_size, seed, draw // catalog_size)[draw % catalog_size]) for draw in draws)
+    """The `number` products after the first `start` of the shuffled passes, as positions in the catalogue."""
+    places = range(start, start + number)
+    return tuple(int(_shuffled(catalog_size, seed, place // catalog_size)[place % catalog_size]) for place in places)
 
 
 def assigned_count(count: tuple[int, int], repeat: tuple[float, float]) -> tuple[int, int]:
-    """How many different products are dealt to a scene that is to have `count` with its further copies.
+    """How many different products a scene gets that is to have `count` with its further copies.
 
     repeat: the range of the share of copies among all products.
     """
@@ -81,29 +78,29 @@ def assigned_count(count: tuple[int, int], repeat: tuple[float, float]) -> tuple
 
 
 def sample_copies(
-    dealt: int, count: tuple[int, int], repeat: tuple[float, float], *, rng: np.random.Generator
+    different: int, count: tuple[int, int], repeat: tuple[float, float], *, rng: np.random.Generator
 ) -> list[int]:
-    """Which of a scene's `dealt` products have a further copy, as often as they have: each product equally often.
+    """Which of a scene's `different` products have a further copy, as often as they have: each product equally often.
 
     The share of copies is the scene's own, out of `repeat`; with them there are count[0] to count[1] products, save
-    where fewer were dealt than `assigned_count` says.
+    where there are fewer different ones than `assigned_count` says.
     """
     if not repeat[1]:
         return []
     share = min(rng.uniform(*repeat), 0.95)
-    wanted = int(dealt * share / (1 - share) + rng.random())
-    least = count[0] - dealt if dealt >= assigned_count(count, repeat)[0] else 0
-    number = int(np.clip(wanted, max(least, 0), max(count[1] - dealt, 0)))
-    return [int(place) for place in rng.integers(dealt, size=number)]
+    wanted = int(different * share / (1 - share) + rng.random())
+    fewest = count[0] - different if different >= assigned_count(count, repeat)[0] else 0
+    number = int(np.clip(wanted, max(fewest, 0), max(count[1] - different, 0)))
+    return [int(place) for place in rng.integers(different, size=number)]
 
 
-def _hand(count: tuple[int, int], seed: int, index: int) -> tuple[int, int]:
-    """How many cards the scenes before `index` have taken, and how many it takes (5 ms per million scenes)."""
+def _taken(count: tuple[int, int], seed: int, index: int) -> tuple[int, int]:
+    """How many products the scenes before `index` have taken, and how many it takes (5 ms per million scenes)."""
     rng = np.random.default_rng([seed, int(StreamPurpose.COUNT)])
     sizes = rng.integers(count[0], count[1] + 1, size=index + 1)
     return int(sizes[:-1].sum()), int(sizes[-1])
 
 
 @lru_cache(maxsize=4)
-def _deck(catalog_size: int, seed: int, number: int) -> NDArray[np.int64]:
+def _shuffled(catalog_size: int, seed: int, number: int) -> NDArray[np.int64]:
     return np.random.default_rng([seed, int(StreamPurpose.DECK), number]).permutation(catalog_size)

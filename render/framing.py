@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,27 +30,30 @@ def direction_of(azimuth: float, elevation: float) -> NDArray[np.float64]:
     return np.array([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)])
 
 
-def camera_framing(
-    points: NDArray,
-    aim: NDArray,
-    towards: NDArray,
-    *,
-    lens_mm: float,
-    distance: float,
-    roll: float,
-    size: tuple[int, int],
-) -> Camera:
-    """A camera in the direction `towards` from `aim`, `distance` times as far as where all `points` just fit.
+@dataclass(frozen=True, eq=False)
+class Framing:
+    """What a camera is to show: it stands in the direction `towards` from `aim`, as far away as the points need.
 
-    points: (N, 3), metres, world. size: width, height in pixels. Never nearer than the nearest point in that direction.
+    points: (N, 3), metres, world. aim: (3,), metres. towards: (3,), unit. lens_mm: 35 mm equivalent. distance: as a
+    multiple of the one at which all points just fit. roll: radians.
     """
-    width, height = size
-    K = intrinsics_from_lens(lens_mm, width, height)
-    rotation = look_at(towards, np.zeros(3), roll=roll)[:3, :3]
-    local = (points - aim) @ rotation
+
+    points: NDArray[np.float64]
+    aim: NDArray[np.float64]
+    towards: NDArray[np.float64]
+    lens_mm: float
+    distance: float = 1.0
+    roll: float = 0.0
+
+
+def frame_camera(framing: Framing, width: int, height: int) -> Camera:
+    """The camera of a framing, for a picture of that size; never nearer than the nearest point in its direction."""
+    K = intrinsics_from_lens(framing.lens_mm, width, height)
+    rotation = look_at(framing.towards, np.zeros(3), roll=framing.roll)[:3, :3]
+    local = (framing.points - framing.aim) @ rotation
     half = np.array([K[0, 2], K[1, 2]]) / np.diag(K)[:2]
     # |x| <= half * (z + d) for every point: solved for the distance d.
     fitting = float((np.abs(local[:, :2]) / half - local[:, 2:]).max())
     clear = float((-local[:, 2]).max()) + 0.05
-    pose = look_at(aim + towards * max(fitting * distance, clear), aim, roll=roll)
-    return Camera(width, height, K, pose)
+    eye = framing.aim + framing.towards * max(fitting * framing.distance, clear)
+    return Camera(width, height, K, look_at(eye, framing.aim, roll=framing.roll))

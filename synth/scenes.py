@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from assets.catalog.types import Catalog
     from render.backends import Backend
     from render.frame import Frame
-    from render.recipes.parts import Section
+    from render.recipes.mix import Recipe
     from render.scene import SceneSpec
 
 Folders = Iterable[str | Path]
@@ -57,7 +57,7 @@ def open_library(
 
 def sample_scene(
     library: Library,
-    recipe: Section | str = "tabletop",
+    recipe: Recipe | str = "tabletop",
     *,
     seed: int,
     index: int,

@@ -37,7 +37,8 @@ ORDER = {
     ),
     "render": (
         *("scene", "geometry", "streams", "frame", "light_color", "framing", "sensor", "stage", "trace", "labels"),
-        *("background", "coco", "choice", "placement", "recipes", "sample", "backends", "presets"),
+        *("background", "coco", "choice", "layout", "placement", "recipes", "assemble", "sample", "backends"),
+        "presets",
         *("make_frame", "views"),
     ),
     "render/backends": ("cycles", "raster"),

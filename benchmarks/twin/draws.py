@@ -17,6 +17,7 @@ from benchmarks.twin.work import Work, read_photo, shared_pixels
 from render.backends import Backend
 from render.background import composite
 from render.labels import trace_geometry
+from render.recipes.parts import SceneRecipe
 from render.recipes.sampling import (
     sample_area_lights,
     sample_background,
@@ -24,7 +25,6 @@ from render.recipes.sampling import (
     sample_finish,
     sample_sensor,
 )
-from render.recipes.tabletop import Recipe
 from render.scene import Placement, SceneSpec
 from render.sensor import develop
 from render.streams import StreamPurpose, Streams
@@ -48,7 +48,7 @@ class LookRow:
 
 
 def drawn_looks(
-    library: Library, backend: Backend, work: Work, recipe: Recipe, hdris: Any, count: int, width: int
+    library: Library, backend: Backend, work: Work, recipe: SceneRecipe, hdris: Any, count: int, width: int
 ) -> tuple[list[Look], list[Look], list[NDArray[np.uint8]]]:
     """Looks of the arrangement's photographs, looks of `count` draws of the recipe on it, and the drawn pictures.
 
@@ -69,7 +69,7 @@ def drawn_looks(
     return photos, [measure_look(picture / 255, even, shown) for picture in drawn], drawn
 
 
-def draw_look(library: Library, scene: SceneSpec, recipe: Recipe, hdris: Any, index: int) -> SceneSpec:
+def draw_look(library: Library, scene: SceneSpec, recipe: SceneRecipe, hdris: Any, index: int) -> SceneSpec:
     """The arrangement with lights, finishes, background and sensor as the recipe draws them."""
     streams = Streams(0, index)
     lights, finishes = streams.scene(StreamPurpose.LIGHTS), streams.scene(StreamPurpose.FINISH)

@@ -77,7 +77,7 @@ def sample_task(worker: SceneWorker, task: SceneTask, view: int) -> SceneSpec:
         view=view,
         width=settings.width,
         height=settings.height,
-        hand=task.hand,
+        products=task.products,
         streams=settings.streams,
     )
 

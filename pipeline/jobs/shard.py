@@ -126,7 +126,9 @@ def store_shard(work: JobContext, task: ShardTask, failed: dict[int, Outcome]) -
         entry=entry,
         scenes=len(task.scenes),
         failures=tuple(_failure(work, scene, failed[scene.index]) for scene in task.scenes if scene.index in failed),
-        cards=tuple(count for scene in task.scenes for count in _card_counts(work, scene, samples.get(scene.index))),
+        cards=tuple(
+            count for scene in task.scenes for count in counted_pictures(work, scene, samples.get(scene.index))
+        ),
         dropped=task.dropped,
         revision=0,
         ignored=(),
@@ -178,12 +180,15 @@ def read_samples(tar: bytes) -> list[ShardSample]:
     return samples
 
 
-def _card_counts(work: JobContext, scene: SceneTask, samples: list[ShardSample] | None) -> list[int]:
+def counted_pictures(work: JobContext, scene: SceneTask, samples: list[ShardSample] | None) -> list[int]:
     """In how many pictures each product of a scene counts."""
     seen = dict.fromkeys(scene.ids, 0)
     for sample in samples or ():
-        for record in sample.annotations:
-            seen[record["category_id"]] += counts(record, work.visible, work.pixels)
+        # A picture with several copies of a product counts once for it.
+        for number in {
+            record["category_id"] for record in sample.annotations if counts(record, work.visible, work.pixels)
+        }:
+            seen[number] += 1
     return [seen[number] for number in scene.ids]
 
 

@@ -27,8 +27,8 @@ class SceneTask:
     numbers: tuple[int, ...]
 
     @property
-    def hand(self) -> SceneProducts:
-        """Its products, turned as is their turn."""
+    def products(self) -> SceneProducts:
+        """Its products, each in its next orientation."""
         return SceneProducts(self.skus, tuple(map(orientation_of, self.ids, self.numbers)))
 
     @property

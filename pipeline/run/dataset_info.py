@@ -26,7 +26,7 @@ from pipeline.run.failures import read_failures
 from pipeline.run.settings import BackdropFolders, RunSettings
 from render.backends import RenderSettings
 from render.recipes import recipe_hash, recipe_yaml
-from render.recipes.parts import Section
+from render.recipes.mix import Recipe
 from render.sample import DRAWING
 from render.streams import STREAMS
 
@@ -61,7 +61,7 @@ class DatasetInfo:
 
 
 def describe_run(
-    settings: RunSettings, catalog: Catalog, backdrops: Backdrops, recipe: Section, render: RenderSettings
+    settings: RunSettings, catalog: Catalog, backdrops: Backdrops, recipe: Recipe, render: RenderSettings
 ) -> DatasetInfo:
     """What the run will be known by."""
     hashes = backdrops.hashes()

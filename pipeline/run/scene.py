@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from assets.library import Library
     from render.backends import Backend
     from render.frame import Frame, Geometry
-    from render.recipes.parts import Section
+    from render.recipes.mix import Recipe
     from render.scene import SceneSpec
 
 # From this quality on colour is stored at full resolution, below it halved, as cameras do.
@@ -42,7 +42,7 @@ class SceneWorker:
 
     settings: RunSettings
     library: Library
-    recipe: Section
+    recipe: Recipe
     backend: Backend
 
 

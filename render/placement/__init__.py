@@ -1,1 +1,1 @@
-"""Things set on surfaces: touching, never intersecting."""
+"""Items set on supports: touching, never intersecting."""

@@ -1,4 +1,4 @@
-"""Things set down so far: how far others are from them, pushing one until it touches, setting one upon another."""
+"""Items set on a support so far: distance to them, pushing another until it touches, setting one on another."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.mesh.rest import Rest
+from render.layout import UNBOUNDED, Support
 from render.placement.stacking import MAX_LAYERS, MAX_SLENDERNESS, foot_face, pose_upon, top_face
 
-# Things closer than this touch: under half a pixel for a camera at arm's length.
+# Items closer than this touch: under half a pixel for a camera at arm's length.
 GAP = 2e-4
 # A push that has not ended after so many steps grazes something: near enough to call it a touch.
 MAX_STEPS = 200
 
 
 @dataclass(eq=False)
-class _Stand:
-    """A thing that was set down: which layer of a stack, how high that may become, and whether nothing is on it yet."""
+class _Placed:
+    """An item that was set down: its layer in a stack, how high that may become, and whether nothing is on it yet."""
 
     shape: Rest
     pose: NDArray[np.float64]
@@ -30,16 +31,17 @@ class _Stand:
 
 
 class Arrangement:
-    """The things set down so far, and how far another thing is from them."""
+    """The items set on a support so far, in its frame, and how far another item is from them."""
 
-    def __init__(self) -> None:
+    def __init__(self, support: Support = UNBOUNDED) -> None:
+        self._support = support
         self._bodies: list[Any] = []
         self._circles: list[tuple[float, float, float]] = []
-        self._stands: list[_Stand] = []
+        self._placed: list[_Placed] = []
 
     @property
     def centres(self) -> NDArray[np.float64]:
-        """(N, 2): where the middles of the things' boxes lie on the table, metres."""
+        """(N, 2): where the middles of the items' boxes lie on the table, metres."""
         return np.array([circle[:2] for circle in self._circles]).reshape(-1, 2)
 
     @property
@@ -47,41 +49,49 @@ class Arrangement:
         """Of the circle about the origin that holds everything, metres."""
         return max((float(np.hypot(x, y)) + r for x, y, r in self._circles), default=0.0)
 
+    @property
+    def reach(self) -> float:
+        """From the middle of the support to its furthest corner, metres."""
+        return float(np.hypot(self._support.width, self._support.depth)) / 2
+
     def circle(self, index: int) -> tuple[float, float, float]:
-        """Middle x, y and radius of the index-th thing's footprint, metres."""
+        """Middle x, y and radius of the index-th item's footprint, metres."""
         return self._circles[index]
 
-    def add(self, shape: Rest, pose: NDArray[np.float64], upon: int | None = None) -> None:
-        """Sets a thing down at world_from_object `pose` for good; upon: the thing that carries it, None = the table."""
+    def add(self, shape: Rest, pose: NDArray[np.float64], upon: int | None = None) -> int:
+        """Sets an item down at `pose` for good; returns its index. upon: the item that carries it, None = no item."""
         self._bodies.append(_body(shape, pose))
         self._circles.append(footprint(shape, pose))
         if upon is None:
             foot = foot_face(shape, pose)
-            self._stands.append(_Stand(shape, pose, 1, 0.0 if foot is None else MAX_SLENDERNESS * foot.width))
+            self._placed.append(_Placed(shape, pose, 1, 0.0 if foot is None else MAX_SLENDERNESS * foot.width))
         else:
-            below = self._stands[upon]
+            below = self._placed[upon]
             below.free = False
-            self._stands.append(_Stand(shape, pose, below.layer + 1, below.room))
+            self._placed.append(_Placed(shape, pose, below.layer + 1, below.room))
+        return len(self._placed) - 1
 
     def pose(self, index: int) -> NDArray[np.float64]:
-        """world_from_object of the index-th thing."""
-        return self._stands[index].pose
+        """world_from_object of the index-th item."""
+        return self._placed[index].pose
 
     def stack(
         self, shape: Rest, pose: NDArray[np.float64], upon: int, *, rng: np.random.Generator
     ) -> NDArray[np.float64] | None:
-        """`pose`, moved onto the index-th thing; None where that cannot carry it, or something is in the way."""
-        stand = self._stands[upon]
+        """`pose`, moved onto the index-th item; None where that cannot carry it, or something is in the way."""
+        stand = self._placed[upon]
         face = top_face(stand.shape, stand.pose) if stand.free and stand.layer < MAX_LAYERS else None
         moved = pose_upon(shape, pose, face, stand.room, rng=rng) if face is not None else None
         return moved if moved is not None and self.distance(shape, moved) > 0 else None
 
     def distance(self, shape: Rest, pose: NDArray[np.float64]) -> float:
-        """To the nearest thing, metres; negative where they intersect, inf where nothing is near."""
+        """To the nearest item, metres; negative where they intersect or it leaves the support, inf if none is near."""
         import fcl
 
         body = _body(shape, pose)
         x, y, r = footprint(shape, pose)
+        if not self._support.holds(x, y, r):
+            return -1.0
         nearest = np.inf
         for other, (other_x, other_y, other_r) in zip(self._bodies, self._circles, strict=True):
             apart = float(np.hypot(x - other_x, y - other_y)) - r - other_r
@@ -97,20 +107,20 @@ class Arrangement:
         None if it meets nothing within `reach` metres.
         """
         moved = pose.copy()
-        gone = 0.0
+        moved_by = 0.0
         for _ in range(MAX_STEPS):
             room = self.distance(shape, moved)
             if room <= GAP:
                 return moved if room >= 0 else None
             step = room - GAP / 2
-            gone += step
-            if gone > reach:
+            moved_by += step
+            if moved_by > reach:
                 return None
             moved[:2, 3] += step * direction
         return moved
 
     def touch_height(self, shape: Rest, pose: NDArray[np.float64], towards: NDArray) -> float:
-        """How far up a thing is held, as a share of its height, when it is pressed on along `towards` (2,); 0 = not."""
+        """How far up an item is held, as a share of its height, when it is pressed on along `towards` (2,); 0 = not."""
         import fcl
 
         pressed = pose.copy()
@@ -140,14 +150,14 @@ def _body(shape: Rest, pose: NDArray[np.float64]) -> Any:
 
 
 def footprint(shape: Rest, pose: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Middle x, y and radius of a thing's outline on the table, metres."""
+    """Middle x, y and radius of an item's outline on the table, metres."""
     x, y, radius = _turned_footprint(shape, pose[:2, :3].tobytes())
     return x + float(pose[0, 3]), y + float(pose[1, 3]), radius
 
 
 @lru_cache(maxsize=1024)
 def _turned_footprint(shape: Rest, rotation: bytes) -> tuple[float, float, float]:
-    """Middle and radius at the origin: a thing that is pushed about keeps them."""
+    """Middle and radius at the origin: an item that is pushed about keeps them."""
     flat = shape.hull_vertices @ np.frombuffer(rotation).reshape(2, 3).T
     middle = (flat.min(axis=0) + flat.max(axis=0)) / 2
     radius = np.sqrt(((flat - middle) ** 2).sum(axis=1).max())

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from assets.mesh.rest import Rest
 from render.geometry import clip_convex, convex_outline, signed_area, transform
 
-# Things rest on each other with this much air: as little as one cannot see.
+# Items rest on each other with this much air: as little as one cannot see.
 AIR = 1e-4
 # Hull corners within so much of the highest or lowest one belong to the same level face, metres.
 LEVEL = 1e-3
@@ -20,7 +20,7 @@ SMALLEST = 1e-4
 CARRIED = 0.7
 # The middle of the upper one lies this far inside what carries it, in the root of that area.
 MARGIN = 0.2
-# A stack is at most so many things high, and so many times as high as its foot is wide: higher ones topple at a touch.
+# A stack is at most so many items high, and so many times as high as its foot is wide: higher ones topple at a touch.
 MAX_LAYERS, MAX_SLENDERNESS = 3, 4.5
 # How far the upper one lies beside the middle of the lower one, in the root of its area, standard deviation.
 SLOPPY = 0.04
@@ -53,12 +53,12 @@ class Face:
 
 
 def top_face(shape: Rest, pose: NDArray[np.float64]) -> Face | None:
-    """The level face on top of a thing at world_from_object `pose`; None where it ends in an edge or a tip."""
+    """The level face on top of an item at world_from_object `pose`; None where it ends in an edge or a tip."""
     return _face(shape, pose, 1.0)
 
 
 def foot_face(shape: Rest, pose: NDArray[np.float64]) -> Face | None:
-    """The level face that a thing at world_from_object `pose` stands on; None where that is an edge or a tip."""
+    """The level face that an item at world_from_object `pose` stands on; None where that is an edge or a tip."""
     return _face(shape, pose, -1.0)
 
 
@@ -93,7 +93,7 @@ def pose_upon(
 
 
 def is_carried(foot: Face, below: Face, middle: NDArray[np.float64]) -> bool:
-    """Whether a thing with that foot, its weight over `middle` (2,), stays on the face below."""
+    """Whether an item with that foot, its weight over `middle` (2,), stays on the face below."""
     import cv2
 
     shared = clip_convex(foot.outline, below.outline)

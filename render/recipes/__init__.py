@@ -1,14 +1,13 @@
-"""Recipes say how scenes are drawn. One file and one line in RECIPES each; imported only when asked for.
+"""Recipes say how scenes are laid out: one file and one line in RECIPES each, imported only when asked for.
 
-A recipe module has a frozen model `Recipe` (its ranges) and
-`lay_out(library, recipe, streams, width, height, hand) -> SceneSpec`; hand: products chosen beforehand, or None.
+A recipe's module defines `SETTINGS`, a SceneRecipe with its ranges, and `lay_out(settings, request) -> SceneLayout`;
+what all recipes have in common is in render/assemble.py.
 """
 
 from __future__ import annotations
 
 import difflib
 import hashlib
-import importlib
 from collections.abc import Iterable
 from pathlib import Path
 from textwrap import indent
@@ -18,9 +17,10 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from assets.errors import SynthError, unknown_name
 from assets.limits import RECIPE_BYTES, read_file
+from assets.plugins import PluginTable, is_python_file
 from assets.plurals import count_of
-from render.recipes.mix import MAX_PARTS, MIX, RecipeMix, RecipePart, ShareWeight
-from render.recipes.parts import Section
+from render.recipes.mix import MAX_PARTS, MIX, Recipe, RecipeMix, RecipePart, ShareWeight
+from render.recipes.parts import SceneRecipe
 from render.recipes.versions import added_keys, check_known, defaults_of, merged
 from render.recipes.yaml_file import brief, read_yaml
 from render.streams import STREAMS
@@ -28,44 +28,68 @@ from render.streams import STREAMS
 # Names or paths of recipes, each with its share of the scenes.
 RecipeShares = tuple[tuple[str, float], ...]
 RECIPES = {"tabletop": "render.recipes.tabletop", "scatter": "render.recipes.scatter"}
+TABLE = PluginTable("recipe", RECIPES, "synth.recipes", ("SETTINGS", "lay_out"), files=True)
 
 
 def recipe_names() -> tuple[str, ...]:
-    """The recipes that come with the project."""
-    return tuple(RECIPES)
+    """The recipes of the project and of installed packages."""
+    return TABLE.names()
 
 
 def recipe_module(name: str) -> Any:
-    """The module of a recipe. Raises SynthError for an unknown name."""
-    if name not in RECIPES:
-        raise unknown_name("recipe", name, RECIPES)
-    return importlib.import_module(RECIPES[name])
+    """The module of a recipe, by its name or the path of a Python file.
+
+    Raises SynthError for an unknown name, or a module that is no recipe.
+    """
+    module = TABLE.load(name)
+    settings = module.SETTINGS
+    problem = ""
+    if not (isinstance(settings, type) and issubclass(settings, SceneRecipe)):
+        problem = "SETTINGS is not a subclass of SceneRecipe"
+    elif settings.__module__ != module.__name__:
+        problem = f"SETTINGS is defined in {settings.__module__}"
+    elif settings.__abstractmethods__:
+        problem = f"SETTINGS does not define {', '.join(sorted(settings.__abstractmethods__))}"
+    if problem:
+        expected = "SETTINGS = a subclass of render.recipes.parts.SceneRecipe that this module defines"
+        raise SynthError(
+            f"the recipe {name!r} is incomplete",
+            code="plugin-incomplete",
+            where=module.__file__,
+            found=problem,
+            expected=expected,
+        )
+    return module
 
 
-def load_recipe(name_or_path: str | RecipeShares, *, streams: int = STREAMS) -> Section:
-    """A recipe by its name, with its defaults, or from a YAML file that names one and changes some of its ranges.
+def load_recipe(name_or_path: str | RecipeShares, *, streams: int = STREAMS) -> Recipe:
+    """A recipe by its name or Python file, with its defaults, or from a YAML file that changes some of its ranges.
 
     Several of them, each with its share, make a mix. streams: version of the streams of the data set that it is for:
-    its defaults are those of then. Raises SynthError that lists everything wrong with the file at once.
+    its defaults are those of that version. Raises SynthError that lists everything wrong with the file at once.
     """
     if not isinstance(name_or_path, str):
-        return mix_of((share, load_recipe(name, streams=streams)) for name, share in name_or_path)
-    if name_or_path in RECIPES:
-        model = recipe_module(name_or_path).Recipe
-        recipe: Section = model.model_validate(defaults_of(name_or_path, model().model_dump(), streams))
-        return recipe
+        return mix_of((share, _loaded(name, streams)) for name, share in name_or_path)
     path = Path(name_or_path)
-    if path.suffix.lower() not in (".yaml", ".yml") and not path.exists():
-        raise unknown_name("recipe", name_or_path, [*RECIPES, "a path to a .yaml file"])
-    return recipe_from_yaml(_read(path), where=str(path), streams=streams)
+    if path.suffix.lower() in (".yaml", ".yml") or (path.exists() and not is_python_file(name_or_path)):
+        return recipe_from_yaml(_read(path), where=str(path), streams=streams, folder=path.parent)
+    if name_or_path not in recipe_names() and not is_python_file(name_or_path):
+        raise unknown_name("recipe", name_or_path, [*recipe_names(), "a path to a .yaml or .py file"])
+    return _with_changes(name_or_path, {}, name_or_path, streams)
 
 
-def mix_of(parts: Iterable[tuple[float, Section]]) -> RecipeMix:
-    """The mix of several recipes with their shares. Raises SynthError for too many, one twice, or a mix among them."""
+def _loaded(name: str, streams: int) -> SceneRecipe:
+    recipe = load_recipe(name, streams=streams)
+    if isinstance(recipe, RecipeMix):
+        raise SynthError("a recipe of a mix cannot be a mix itself", code="recipe-mix-invalid", where=name)
+    return recipe
+
+
+def mix_of(parts: Iterable[tuple[float, SceneRecipe]]) -> RecipeMix:
+    """The mix of several recipes with their shares. Raises SynthError for too many, or the same one twice."""
     given = list(parts)
     recipes = [recipe for _, recipe in given]
-    problems = ["a mix in a mix"] if any(isinstance(recipe, RecipeMix) for recipe in recipes) else []
-    problems += ["a recipe twice"] if any(recipe in recipes[:place] for place, recipe in enumerate(recipes)) else []
+    problems = ["a recipe twice"] if any(recipe in recipes[:place] for place, recipe in enumerate(recipes)) else []
     if problems or not 1 <= len(given) <= MAX_PARTS:
         expected = f"1 to {MAX_PARTS} different recipes, each with its share"
         raise SynthError(
@@ -88,19 +112,20 @@ def _read(path: Path) -> str:
         ) from error
 
 
-def recipe_from_yaml(text: str, *, where: str, streams: int = STREAMS) -> Section:
+def recipe_from_yaml(text: str, *, where: str, streams: int = STREAMS, folder: Path | None = None) -> Recipe:
     """The recipe in a YAML text, its defaults those of that version of the streams.
 
-    Raises SynthError naming `where` for each problem in it.
+    folder: where the Python files lie that it may name; None: it may name none. A text names a file without any folder,
+    so that a text of someone else runs no code but what was put there. Raises SynthError for each problem in it.
     """
     data = read_yaml(text, where)
     if isinstance(data, dict) and data.get("recipe") == MIX:
-        return _mix_from(data, where, streams)
-    return _recipe_from(data, where, streams)
+        return _mix_from(data, where, streams, folder)
+    return _recipe_from(data, where, streams, folder)
 
 
-def _mix_from(data: dict[Any, Any], where: str, streams: int) -> RecipeMix:
-    """The mix that a file says: `parts`, each with a `share` and `of`, the name of a recipe or a recipe written out."""
+def _mix_from(data: dict[Any, Any], where: str, streams: int, folder: Path | None) -> RecipeMix:
+    """The mix that a file describes: `parts`, each with a `share` and `of`, a recipe's name or a recipe written out."""
     parts: Any = data.get("parts")
     shaped = isinstance(parts, list) and all(isinstance(part, dict) and "of" in part for part in parts)
     if not shaped or set(data) != {"recipe", "parts"} or any(set(part) - {"share", "of"} for part in parts):
@@ -120,14 +145,16 @@ def _mix_from(data: dict[Any, Any], where: str, streams: int) -> RecipeMix:
             found=brief(error.errors()[0]["input"]),
         ) from error
     wholes = [{"recipe": part["of"]} if isinstance(part["of"], str) else part["of"] for part in parts]
-    recipes = [_recipe_from(whole, f"{where}, part {number}", streams) for number, whole in enumerate(wholes, 1)]
+    recipes = [
+        _recipe_from(whole, f"{where}, part {number}", streams, folder) for number, whole in enumerate(wholes, 1)
+    ]
     return mix_of(zip(shares, recipes, strict=True))
 
 
-def _recipe_from(data: Any, where: str, streams: int) -> Section:
+def _recipe_from(data: Any, where: str, streams: int, folder: Path | None) -> SceneRecipe:
     name = data.get("recipe") if isinstance(data, dict) else None
     if not isinstance(data, dict) or not isinstance(name, str):
-        expected = f"a mapping with the key 'recipe': one of {', '.join(RECIPES)}"
+        expected = f"a mapping with the key 'recipe': one of {', '.join(recipe_names())}"
         raise SynthError(
             "not a recipe",
             code="recipe-invalid",
@@ -136,14 +163,30 @@ def _recipe_from(data: Any, where: str, streams: int) -> Section:
             expected=expected,
             hint=SHOW_HINT,
         )
-    model = recipe_module(name).Recipe
+    if is_python_file(name):
+        if folder is None or name != Path(name).name or not (folder / name).is_file():
+            hint = "put the Python file beside the YAML file, and name it without a folder"
+            raise SynthError(
+                "the Python file of the recipe is not there",
+                code="plugin-file-missing",
+                where=where,
+                found=brief(name),
+                hint=hint,
+            )
+        name = str(folder / name)
+    return _with_changes(name, data, where, streams)
+
+
+def _with_changes(name: str, data: dict[Any, Any], where: str, streams: int) -> SceneRecipe:
+    """The recipe of that name or path, with what `data` changes."""
+    model, short = recipe_module(name).SETTINGS, Path(name).name
     try:
-        defaults = defaults_of(name, model().model_dump(), streams)
-        recipe: Section = model.model_validate(merged(defaults, data))
+        defaults = defaults_of(short, model().model_dump(), streams)
+        recipe: SceneRecipe = model.model_validate({**merged(defaults, data), "recipe": short})
     except ValidationError as error:
         found = error.errors()
-        problems = [_problem(model, item) for item in found[:MAX_TOLD]]
-        problems += [f"and {len(found) - MAX_TOLD} more"] if len(found) > MAX_TOLD else []
+        problems = [_problem(model, item) for item in found[:MAX_LISTED]]
+        problems += [f"and {len(found) - MAX_LISTED} more"] if len(found) > MAX_LISTED else []
         raise SynthError(
             f"the recipe has {count_of(len(found), 'problem')}",
             code="recipe-invalid",
@@ -155,7 +198,7 @@ def _recipe_from(data: Any, where: str, streams: int) -> Section:
     return recipe
 
 
-MAX_TOLD = 50
+MAX_LISTED = 50
 SHOW_HINT = "'synth recipe show NAME' prints a whole recipe with every key and its meaning"
 
 
@@ -177,7 +220,7 @@ def _keys_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
     return list(model.model_fields)
 
 
-def recipe_yaml(recipe: Section, *, streams: int = STREAMS) -> str:
+def recipe_yaml(recipe: Recipe, *, streams: int = STREAMS) -> str:
     """The whole recipe as YAML, each key with its meaning; `recipe_from_yaml` of that version reads it back equal."""
     if isinstance(recipe, RecipeMix):
         parts = (
@@ -188,17 +231,17 @@ def recipe_yaml(recipe: Section, *, streams: int = STREAMS) -> str:
     return "\n".join(_yaml_lines(recipe, 0, _added(recipe, streams))) + "\n"
 
 
-def _added(recipe: Section, streams: int) -> dict[str, Any]:
-    return dict(added_keys(str(recipe.model_dump(include={"recipe"})["recipe"]), streams))
+def _added(recipe: Recipe, streams: int) -> dict[str, Any]:
+    return dict(added_keys(recipe.recipe, streams))
 
 
 def _yaml_lines(section: BaseModel, depth: int, without: dict[str, Any]) -> list[str]:
     lines = []
     before = "  " * depth
-    for name, field in type(section).model_fields.items():
+    for name in section.model_dump():
         if name in without and depth:
             continue
-        value = getattr(section, name)
+        field, value = type(section).model_fields[name], getattr(section, name)
         note = f"  # {field.description}" if field.description else ""
         if isinstance(value, BaseModel):
             lines += [f"{before}{name}:{note}", *_yaml_lines(value, depth + 1, dict.fromkeys(without.get(name) or ()))]
@@ -216,7 +259,7 @@ def _yaml_value(value: object) -> str:
     return str(value)
 
 
-def recipe_hash(recipe: Section, *, streams: int = STREAMS) -> str:
+def recipe_hash(recipe: Recipe, *, streams: int = STREAMS) -> str:
     """SHA-256 of the recipe's content: equal for equal ranges, however the file was written.
 
     streams: in that version's keys, so that data sets of then are known by the same hash.

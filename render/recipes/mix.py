@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, SerializeAsAny
 
-from render.choice import SceneProducts, assigned_count, shuffled_products
-from render.recipes.parts import Section
+from render.choice import SceneProducts, shuffled_products
+from render.recipes.parts import SceneRecipe, Section
 from render.streams import StreamPurpose, Streams
 
 MIX = "mix"
@@ -28,7 +28,7 @@ class RecipePart(Section):
     """A recipe of a mix. share: its weight; only the ratio to those of the others counts."""
 
     share: ShareWeight = 1.0
-    of: SerializeAsAny[Section]
+    of: SerializeAsAny[SceneRecipe]
 
 
 class RecipeMix(Section):
@@ -46,26 +46,23 @@ def parts_by_scene(mix: RecipeMix, seed: int) -> Callable[[int | NDArray[np.int6
     return lambda index: np.searchsorted(edges, (start + index * STEP) % 1.0, side="right")
 
 
-def recipe_at(mix: RecipeMix, seed: int, index: int) -> Section:
+Recipe = SceneRecipe | RecipeMix
+
+
+def recipe_at(mix: RecipeMix, seed: int, index: int) -> SceneRecipe:
     """The recipe of scene `index`."""
     return mix.parts[int(parts_by_scene(mix, seed)(index))].of
 
 
 def products_at(mix: RecipeMix, keys: Sequence[str], seed: int, index: int) -> SceneProducts:
-    """The products of scene `index`: all recipes draw from the same decks, so that every SKU comes equally often.
+    """The products of scene `index`: all recipes share the shuffled passes, so that every SKU comes equally often.
 
     keys: of the catalogue, sorted. As `choose_products`, with numbers of products that differ from scene to scene.
     """
-    ranges = np.array([count_range(part.of) for part in mix.parts])
+    ranges = np.array([part.of.product_count() for part in mix.parts])
     low, high = ranges[parts_by_scene(mix, seed)(np.arange(index + 1))].T
     shares = np.random.default_rng([seed, int(StreamPurpose.COUNT)]).random(index + 1)
     sizes = low + (shares * (high - low + 1)).astype(np.int64)
     return SceneProducts(
         tuple(keys[place] for place in shuffled_products(len(keys), int(sizes[:-1].sum()), int(sizes[-1]), seed))
     )
-
-
-def count_range(recipe: Section) -> tuple[int, int]:
-    """How many different products are dealt to a scene of the recipe, least and most: those without further copies."""
-    products = recipe.model_dump(include={"products": {"count", "repeat"}})["products"]
-    return assigned_count(products["count"], products.get("repeat", (0.0, 0.0)))

@@ -5,9 +5,11 @@ The text of each field is what `synth recipe show` prints beside it.
 
 from __future__ import annotations
 
-from typing import Annotated
+from abc import ABC, abstractmethod
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_serializer
+from pydantic_core.core_schema import SerializerFunctionWrapHandler
 
 # Finite, and no surprise to arithmetic.
 LARGEST = 1e300
@@ -198,3 +200,29 @@ class SensorRanges(Section):
     )
     tone: Annotated[Span, _within(0.5, 3)] = Field((1.0, 1.5), description="slope of the tone curve's S, 1 = none")
     sharpen: Annotated[Span, _within(0, 3)] = Field((0.1, 0.8), description="share of fine detail added again")
+
+
+class SceneRecipe(Section, ABC):
+    """Base of the settings of a recipe: the sections that all recipes share; a recipe adds its own.
+
+    recipe: the name that it was asked for by. In files and hashes its own sections come before the shared ones.
+    """
+
+    recipe: str = ""
+    lights: Lights = Field(default_factory=Lights, description="where light comes from")
+    finish: Finishes = Field(default_factory=Finishes, description="surface of the products")
+    background: Backgrounds = Field(default_factory=Backgrounds, description="behind everything")
+    sensor: SensorRanges = Field(default_factory=SensorRanges, description="the camera's electronics")
+
+    @abstractmethod
+    def product_count(self) -> tuple[int, int]:
+        """How many different products a scene gets, fewest and most; further copies do not count."""
+
+    @model_serializer(mode="wrap")
+    def _own_sections_first(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = serialize(self)
+        shared = {name: content.pop(name) for name in SHARED_SECTIONS if name in content}
+        return {**content, **shared}
+
+
+SHARED_SECTIONS = ("lights", "finish", "background", "sensor")

@@ -1,4 +1,4 @@
-"""Draws of the parts that recipes share: lights, finishes, backgrounds, props, sensor."""
+"""Sampling of the parts that recipes share: lights, finishes, backgrounds, props, sensor."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from assets.mesh.types import Mesh
 from assets.props.decoys import decoy_shape
 from assets.props.look import Color, Shape, ShapeKind, Texture, TextureKind
 from render.geometry import look_at
+from render.layout import LightWish
 from render.light_color import relative_rgb
 from render.recipes.parts import Backgrounds, Distractors, Finishes, Lights, SensorRanges
 from render.scene import AreaLight, Background, Environment, Finish, Placement, Sensor
@@ -50,23 +51,26 @@ def sample_environment(lights: Lights, backdrops: Backdrops, *, rng: np.random.G
     )
 
 
-def sample_area_lights(lights: Lights, strength: float, *, rng: np.random.Generator) -> tuple[AreaLight, ...]:
-    """Area lights above the horizon that shine on the origin, each as bright there as the recipe says.
+def sample_area_lights(
+    lights: Lights, strength: float, *, rng: np.random.Generator, wish: LightWish | None = None
+) -> tuple[AreaLight, ...]:
+    """Area lights where the layout wishes them, else all around above the origin, each as bright as the recipe says.
 
     The environment (mean radiance `strength`) brings pi * strength to a surface; a light of area A at distance d
     brings radiance * A / d^2.
     """
-    drawn = []
+    wish = wish or LightWish(np.zeros(3))
+    sampled = []
     for _ in range(rng.integers(lights.area_count[0], lights.area_count[1] + 1)):
-        azimuth, elevation = rng.uniform(-np.pi, np.pi), np.arcsin(rng.uniform(0.25, 1.0))
+        azimuth, elevation = rng.uniform(*wish.azimuth), np.arcsin(rng.uniform(*wish.rise))
         distance = rng.uniform(*lights.area_distance_m)
         width, height = rng.uniform(*lights.area_size_m), rng.uniform(*lights.area_size_m)
         towards = np.array([np.cos(azimuth), np.sin(azimuth), 0]) * np.cos(elevation) + [0, 0, np.sin(elevation)]
         radiance = rng.uniform(*lights.area_share) * np.pi * max(strength, 0.1) * distance**2 / (width * height)
         red, green, blue = (radiance * part for part in relative_rgb(rng.uniform(*lights.area_kelvin)))
-        pose = look_at(towards * distance, np.zeros(3), roll=rng.uniform(-np.pi, np.pi))
-        drawn.append(AreaLight(pose, width, height, (red, green, blue)))
-    return tuple(drawn)
+        pose = look_at(wish.target + towards * distance, wish.target, roll=rng.uniform(-np.pi, np.pi))
+        sampled.append(AreaLight(pose, width, height, (red, green, blue)))
+    return tuple(sampled)
 
 
 def sample_finish(finishes: Finishes, mesh: Mesh, *, rng: np.random.Generator) -> Finish:

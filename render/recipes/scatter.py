@@ -6,20 +6,18 @@ After Tobin et al., "Domain randomization" (2017) and Tremblay et al., "Training
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from scipy.spatial.transform import Rotation
 
-from assets.library import Library
 from assets.mesh.rest import Rest, upright_rest
-from render.choice import Orientation, SceneProducts, scene_skus
-from render.framing import direction_of, intrinsics_from_lens, lens_of
+from render.choice import Orientation
+from render.framing import direction_of, intrinsics_from_lens
 from render.geometry import clip_convex, convex_outline, look_at, project, signed_area, transform, unproject
+from render.layout import PlacedProduct, SceneLayout, SceneRequest
 from render.placement.arrangement import GAP, Arrangement
 from render.recipes.parts import (
     Backgrounds,
@@ -28,19 +26,10 @@ from render.recipes.parts import (
     FlyingDistractors,
     FlyingProducts,
     Lights,
-    Section,
-    SensorRanges,
+    SceneRecipe,
 )
-from render.recipes.sampling import (
-    prop_placement,
-    sample_area_lights,
-    sample_background,
-    sample_distractor,
-    sample_environment,
-    sample_finish,
-    sample_sensor,
-)
-from render.scene import Camera, Placement, SceneSpec
+from render.recipes.sampling import prop_placement, sample_distractor
+from render.scene import Camera, Placement
 from render.streams import StreamPurpose, Streams
 
 TRIES = 20
@@ -51,10 +40,9 @@ OUTSIDE = 0.08
 PLACES = 50
 
 
-class Recipe(Section):
+class ScatterRecipe(SceneRecipe):
     """Ranges of the scatter recipe."""
 
-    recipe: Literal["scatter"] = "scatter"
     products: FlyingProducts = Field(default_factory=FlyingProducts, description="what flies")
     distractors: FlyingDistractors = Field(
         default_factory=FlyingDistractors, description="plain bodies among the products"
@@ -73,46 +61,26 @@ class Recipe(Section):
     background: Backgrounds = Field(
         default_factory=lambda: Backgrounds(environment=2.0, photo=4.0, texture=3.0), description="behind everything"
     )
-    sensor: SensorRanges = Field(default_factory=SensorRanges, description="the camera's electronics")
+
+    def product_count(self) -> tuple[int, int]:
+        return self.products.count
 
 
-def lay_out(
-    library: Library, recipe: Recipe, streams: Streams, width: int, height: int, hand: SceneProducts | None = None
-) -> SceneSpec:
-    """The scene of this index and view. Raises SynthError where a mesh of its products cannot be loaded.
-
-    Further views see the same cloud of things from cameras beside the first.
-    """
-    first = _first_camera(recipe, streams, width, height)
-    skus = scene_skus(hand, library.catalog.keys, recipe.products.count, streams)
-    products, props = _fly(library, recipe, streams, skus, hand.facings if hand is not None else (), first)
-    middle = np.median([placement.world_from_object[:3, 3] for placement in products], axis=0)
-    lights = streams.scene(StreamPurpose.LIGHTS)
-    environment = sample_environment(recipe.lights, library.backdrops, rng=lights)
-    return SceneSpec(
-        recipe=recipe.recipe,
-        seed=streams.seed,
-        index=streams.index,
-        view=streams.view,
-        camera=first if streams.view == 0 else _further_camera(first, middle, streams),
-        placements=(*products, *props),
-        lights=sample_area_lights(recipe.lights, environment.strength, rng=lights),
-        environment=environment,
-        background=sample_background(
-            recipe.background,
-            library.backdrops,
-            width,
-            rng=streams.of_view(StreamPurpose.BACKGROUND),
-            lens_mm=None if streams.version == 1 else lens_of(first),
-        ),
-        sensor=sample_sensor(recipe.sensor, width, rng=streams.of_view(StreamPurpose.SENSOR)),
-        streams=streams.version,
-    )
+SETTINGS = ScatterRecipe
 
 
-def _first_camera(recipe: Recipe, streams: Streams, width: int, height: int) -> Camera:
+def lay_out(recipe: ScatterRecipe, request: SceneRequest) -> SceneLayout:
+    """Further views see the same cloud of things from cameras beside the first."""
+    first = _first_camera(recipe, request)
+    products, props = _fly(recipe, request, first)
+    middle = np.median([placed.world_from_object[:3, 3] for placed in products], axis=0)
+    camera = first if request.streams.view == 0 else _further_camera(first, middle, request.streams)
+    return SceneLayout(tuple(products), camera, tuple(props))
+
+
+def _first_camera(recipe: ScatterRecipe, request: SceneRequest) -> Camera:
     """It looks at the origin, about which the things fly, from one metre."""
-    rng = streams.scene(StreamPurpose.CAMERA)
+    rng, width, height = request.streams.scene(StreamPurpose.CAMERA), request.width, request.height
     towards = direction_of(rng.uniform(-np.pi, np.pi), np.radians(rng.uniform(*recipe.camera.height_deg)))
     pose = look_at(towards, np.zeros(3), roll=np.radians(rng.uniform(*recipe.camera.roll_deg)))
     return Camera(width, height, intrinsics_from_lens(rng.uniform(*recipe.camera.lens_mm), width, height), pose)
@@ -131,20 +99,16 @@ def _unit(rng: np.random.Generator) -> NDArray[np.float64]:
     return vector / np.linalg.norm(vector)
 
 
-def _fly(
-    library: Library, recipe: Recipe, streams: Streams, skus: list[str], facings: Sequence[Orientation], camera: Camera
-) -> tuple[list[Placement], list[Placement]]:
-    rng, finishes, looks = (
-        streams.scene(purpose) for purpose in (StreamPurpose.LAYOUT, StreamPurpose.FINISH, StreamPurpose.PROPS)
-    )
+def _fly(recipe: ScatterRecipe, request: SceneRequest, camera: Camera) -> tuple[list[PlacedProduct], list[Placement]]:
+    library, streams, orientations = request.library, request.streams, request.orientations
+    rng, looks = streams.scene(StreamPurpose.LAYOUT), streams.scene(StreamPurpose.PROPS)
     air = Arrangement()
     window = _Window(camera, OUTSIDE if streams.version == 1 else 0.0, recipe.products.max_truncation)
     products = []
-    for number, sku in enumerate(skus):
-        turned = _rotation_at(facings[number], camera) if facings else None
+    for number, sku in enumerate(request.skus):
+        turned = _rotation_at(orientations[number], camera) if orientations else None
         pose = _free_pose(library.rest(sku), air, recipe.products.size, window, rng, turned)
-        finish = sample_finish(recipe.finish, library.product(sku), rng=finishes)
-        products.append(Placement("product", sku, pose, finish))
+        products.append(PlacedProduct(sku, pose))
     props = []
     low, high = recipe.distractors.count
     for number in range(looks.integers(low, high + 1)):
@@ -155,9 +119,9 @@ def _fly(
     return products, props
 
 
-def _rotation_at(facing: Orientation, camera: Camera) -> NDArray[np.float64]:
-    """(3, 3), world_from_object: even in its facing over all rotations of the camera's frame (Shoemake, 1992)."""
-    first, second, third = facing
+def _rotation_at(orientation: Orientation, camera: Camera) -> NDArray[np.float64]:
+    """(3, 3), world_from_object: uniform over all rotations of the camera's frame (Shoemake, 1992)."""
+    first, second, third = orientation
     near, far = np.sqrt(1 - first), np.sqrt(first)
     a, b = 2 * np.pi * second, 2 * np.pi * third
     turned = Rotation.from_quat([near * np.sin(a), near * np.cos(a), far * np.sin(b), far * np.cos(b)])

@@ -17,19 +17,19 @@ LIBRARY = StubLibrary({key: cube(0.08, key) for key in ("a", "b", "c")})
 STANDING = "recipe: tabletop\nproducts: {manner: {stand: 1, lie: 0, lean: 0}}\n"
 
 
-def draw(recipe: object, hand: SceneProducts, index: int = 3, view: int = 0) -> SceneSpec:
-    return sample_scene(LIBRARY, recipe, seed=1, index=index, view=view, width=64, height=48, hand=hand)  # type: ignore[arg-type]
+def draw(recipe: object, chosen: SceneProducts, index: int = 3, view: int = 0) -> SceneSpec:
+    return sample_scene(LIBRARY, recipe, seed=1, index=index, view=view, width=64, height=48, products=chosen)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_a_scene_shows_its_hand_and_nothing_else(name: str) -> None:
-    hand = SceneProducts(("c", "a"), (orientation_of(1, 0), orientation_of(2, 0)))
+def test_a_scene_shows_its_products_and_nothing_else(name: str) -> None:
+    chosen = SceneProducts(("c", "a"), (orientation_of(1, 0), orientation_of(2, 0)))
     for view in (0, 1):
-        scene = draw(load_recipe(name), hand, view=view)
+        scene = draw(load_recipe(name), chosen, view=view)
         shown = [placement.key for placement in scene.placements if placement.kind == "product"]
         assert shown[:2] == ["c", "a"] and set(shown) == {"a", "c"}
-    assert draw(load_recipe(name), hand).to_json() == draw(load_recipe(name), hand).to_json()
-    assert draw(load_recipe(name), SceneProducts(("c", "a"))).to_json() != draw(load_recipe(name), hand).to_json()
+    assert draw(load_recipe(name), chosen).to_json() == draw(load_recipe(name), chosen).to_json()
+    assert draw(load_recipe(name), SceneProducts(("c", "a"))).to_json() != draw(load_recipe(name), chosen).to_json()
 
 
 def azimuth_seen(scene: SceneSpec) -> float:
@@ -63,14 +63,14 @@ def test_a_flying_product_is_seen_from_all_six_sides_equally_often() -> None:
 
 
 @given(st.integers(0, 2**31), st.integers(0, 10_000))
-def test_successive_facings_fill_the_range(product: int, first: int) -> None:
-    facings = np.array([orientation_of(product, first + step) for step in range(20)])
-    assert (facings >= 0).all() and (facings < 1).all()
-    for column in facings.T:
+def test_successive_orientations_fill_the_range(product: int, first: int) -> None:
+    orientations = np.array([orientation_of(product, first + step) for step in range(20)])
+    assert (orientations >= 0).all() and (orientations < 1).all()
+    for column in orientations.T:
         assert np.bincount((column * 4).astype(int), minlength=4).min() >= 4
 
 
-@pytest.mark.parametrize(("skus", "facings"), [((), ()), (("a", "b"), ((0.0, 0.0, 0.0),))])
-def test_an_empty_or_uneven_hand_is_refused(skus: tuple, facings: tuple) -> None:
-    with pytest.raises(ValueError, match="a hand of"):
-        SceneProducts(skus, facings)
+@pytest.mark.parametrize(("skus", "orientations"), [((), ()), (("a", "b"), ((0.0, 0.0, 0.0),))])
+def test_no_products_or_too_few_orientations_are_refused(skus: tuple, orientations: tuple) -> None:
+    with pytest.raises(ValueError, match="products with"):
+        SceneProducts(skus, orientations)

@@ -160,12 +160,12 @@ def next_generation(plan: Plan, coverage: Coverage, settings: JobSettings, expec
 def products_count(settings: JobSettings, first: int) -> Count:
     """How many products a scene is dealt, least and most; of a mix by the scene, counted from scene `first`."""
     from render.recipes import load_recipe
-    from render.recipes.mix import RecipeMix, count_range, parts_by_scene
+    from render.recipes.mix import RecipeMix, parts_by_scene
 
     recipe, seed = load_recipe(settings.render.recipe, streams=settings.render.streams), settings.render.seed
     if not isinstance(recipe, RecipeMix):
-        return count_range(recipe)
-    ranges, part_at = [count_range(part.of) for part in recipe.parts], parts_by_scene(recipe, seed)
+        return recipe.product_count()
+    ranges, part_at = [part.of.product_count() for part in recipe.parts], parts_by_scene(recipe, seed)
     return lambda scene: ranges[int(part_at(first + scene))]
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from assets.errors import SynthError
+from dataset.shards.index import ShardSample
 from pipeline.jobs import scene as job_scene
 from pipeline.jobs.estimate.cost import LIBRARY_BYTES, Cost
 from pipeline.jobs.receipts import area_of, counts, side_of, size_of, tallies
 from pipeline.jobs.report import bytes_text, shares_text
+from pipeline.jobs.shard import counted_pictures
 from pipeline.jobs.tasks import CATALOG, SceneTask
 from pipeline.run.settings import RunSettings
 from support.scenes import camera_at
@@ -95,9 +98,19 @@ def test_scenes_of_other_products_wait_under_other_names() -> None:
     first = SceneTask(7, ("a", "b"), (1, 2), (0, 0))
     assert first.stem != SceneTask(7, ("a", "c"), (1, 3), (0, 0)).stem
     assert first.stem != SceneTask(7, ("a", "b"), (1, 2), (0, 1)).stem
-    assert first.hand.skus == ("a", "b") and len(set(first.hand.facings)) == 2
+    assert first.products.skus == ("a", "b") and len(set(first.products.orientations)) == 2
 
 
 def test_numbers_in_words() -> None:
     assert [bytes_text(number) for number in (12, 1500, 2.5e6, 3.21e11)] == ["12 B", "1.5 kB", "2.5 MB", "321 GB"]
     assert shares_text({"front": 3, "back": 1}, ["front", "back", "top"]) == "front 75%, back 25%, top 0%"
+
+
+def test_several_facings_of_a_product_count_once_for_a_picture() -> None:
+    def seen(category: int, width: float = 50) -> dict:
+        return {"category_id": category, "visibility": 1.0, "truncation": 0.0, "bbox": [0, 0, width, 50]}
+
+    views = [[seen(1), seen(1), seen(2, width=5)], [seen(1), seen(2), seen(2, width=5)]]
+    samples = [ShardSample(f"{number}", {}, {}, records) for number, records in enumerate(views)]
+    work: Any = SimpleNamespace(visible=0.5, pixels=24)
+    assert counted_pictures(work, SceneTask(0, ("a", "b", "c"), (1, 2, 3), (0, 0, 0)), samples) == [2, 1, 0]

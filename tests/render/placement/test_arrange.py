@@ -31,7 +31,7 @@ def torus() -> Mesh:
 
 MESHES = [cube(0.1), cylinder(0.03, 0.25), cylinder(0.06, 0.05), torus()]
 RESTS = [rest_from_mesh(mesh) for mesh in MESHES]
-HABITS = ArrangementParams(touch=0.5, occlude=0.3, density=0.5, tilt=(0.03, 0.2), view_azimuth=0.4)
+PARAMS = ArrangementParams(touch=0.5, occlude=0.3, density=0.5, tilt=(0.03, 0.2), view_azimuth=0.4)
 
 
 def collision_object(mesh: Mesh, pose: np.ndarray) -> fcl.CollisionObject:
@@ -49,7 +49,7 @@ def test_nothing_intersects_and_everything_rests_on_the_table(seed: int, picks: 
     rng = np.random.default_rng(seed)
     manners = [("stand", "lie", "lean")[rng.integers(3)] for _ in picks]
     things = [Item(RESTS[pick], manner) for pick, manner in zip(picks, manners, strict=True)]
-    poses = arrange(things, HABITS, rng=rng)
+    poses = arrange(things, PARAMS, rng=rng)
     bodies = [collision_object(MESHES[pick], pose) for pick, pose in zip(picks, poses, strict=True)]
     for i, body in enumerate(bodies):
         lowest = (MESHES[picks[i]].vertices @ poses[i][2, :3] + poses[i][2, 3]).min()
@@ -72,8 +72,8 @@ def test_things_set_in_line_stand_behind_each_other_for_the_camera() -> None:
     """The second thing lies along the viewing direction from the first, within the stated spread of 20 degrees."""
     angles = []
     for seed in range(60):
-        habits = ArrangementParams(0.0, 1.0, 0.5, (0.0, 0.1), view_azimuth=0.7)
-        first, second = arrange([Item(RESTS[1])] * 2, habits, rng=np.random.default_rng(seed))
+        params = ArrangementParams(0.0, 1.0, 0.5, (0.0, 0.1), view_azimuth=0.7)
+        first, second = arrange([Item(RESTS[1])] * 2, params, rng=np.random.default_rng(seed))
         x, y = second[:2, 3] - first[:2, 3]
         angles.append((np.arctan2(y, x) - 0.7 + np.pi / 2) % np.pi - np.pi / 2)
     assert np.std(angles) == pytest.approx(np.radians(20), rel=0.4)
@@ -84,7 +84,7 @@ def test_a_tall_thing_leans_past_its_balance_and_on_something() -> None:
     leaning = 0
     for seed in range(12):
         things = [Item(RESTS[1]), Item(RESTS[1], "lean")]
-        first, second = arrange(things, HABITS, rng=np.random.default_rng(seed))
+        first, second = arrange(things, PARAMS, rng=np.random.default_rng(seed))
         tilt = np.arccos(np.clip(second[2, 2], -1, 1))
         if tilt > 0.01:
             leaning += 1

@@ -11,7 +11,7 @@ import pytest
 from assets.errors import SynthError
 from dataset.layout import split_of
 from render.recipes import load_recipe, recipe_from_yaml, recipe_hash, recipe_yaml
-from render.recipes.mix import RecipeMix, count_range, parts_by_scene, products_at, recipe_at
+from render.recipes.mix import RecipeMix, parts_by_scene, products_at, recipe_at
 
 SHARES = (("tabletop", 0.7), ("scatter", 0.3))
 SPLITS = (("train", 0.8), ("val", 0.2))
@@ -41,7 +41,7 @@ def test_a_file_may_be_a_mix(tmp_path: Path) -> None:
     loaded = load_recipe(str(path))
     assert isinstance(loaded, RecipeMix)
     assert [part.share for part in loaded.parts] == [7, 3]
-    assert count_range(loaded.parts[1].of) == (9, 9)
+    assert loaded.parts[1].of.product_count() == (9, 9)
 
 
 @pytest.mark.parametrize("seed", [0, 7])
@@ -62,14 +62,14 @@ def test_a_scene_s_recipe_follows_from_seed_and_index_alone() -> None:
     assert names == [recipe_at(doubled, 3, index) for index in range(40)]
 
 
-def test_products_are_dealt_from_decks_that_all_recipes_share() -> None:
+def test_products_come_from_passes_that_all_recipes_share() -> None:
     recipe, keys = mix(), tuple(f"sku {number}" for number in range(30))
     times: Counter[str] = Counter()
     for index in range(60):
-        hand = products_at(recipe, keys, 5, index)
-        low, high = count_range(recipe_at(recipe, 5, index))
-        assert low <= len(hand.skus) <= high
-        times.update(hand.skus)
+        chosen = products_at(recipe, keys, 5, index)
+        low, high = recipe_at(recipe, 5, index).product_count()
+        assert low <= len(chosen.skus) <= high
+        times.update(chosen.skus)
         assert max(times.values()) - min(times[key] for key in keys) <= 1
 
 

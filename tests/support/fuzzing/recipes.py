@@ -7,7 +7,7 @@ from contextlib import suppress
 from hypothesis import strategies as st
 
 from assets.errors import SynthError
-from render.recipes import RECIPES, load_recipe, recipe_module, recipe_yaml
+from render.recipes import RECIPES, load_recipe, recipe_yaml
 from support.fuzzing.files import WORDS, Files, Sandbox, broken, changed_words, nothing_written, run_command
 
 VALUES = st.one_of(
@@ -37,7 +37,7 @@ VALUES = st.one_of(
 @st.composite
 def recipes(draw: st.DrawFn) -> Files:
     """A whole recipe with lines changed, or raw text or bytes."""
-    lines = recipe_yaml(recipe_module(draw(st.sampled_from(sorted(RECIPES)))).Recipe()).splitlines()
+    lines = recipe_yaml(load_recipe(draw(st.sampled_from(sorted(RECIPES))))).splitlines()
     for _ in range(draw(st.integers(1, 3))):
         place = draw(st.integers(0, len(lines) - 1))
         key = lines[place].partition(":")[0]

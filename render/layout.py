@@ -1,0 +1,116 @@
+"""What a recipe decides about a scene: where products and props are, and what it wishes of camera and lights.
+
+Everything else (finishes, lights, background, sensor) is sampled the same way for every recipe: render/assemble.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.library import Library
+from render.choice import Orientation, SceneProducts
+from render.framing import Framing
+from render.scene import Camera, Finish, Placement, rigid_pose
+from render.streams import Streams
+
+
+@dataclass(frozen=True, eq=False)
+class SceneRequest:
+    """What a recipe is asked to lay out: one view of one scene. width, height: of the picture, pixels.
+
+    products: SKUs to show, in this order; a recipe may show several copies of each. streams: the random streams.
+    """
+
+    library: Library
+    products: SceneProducts
+    streams: Streams
+    width: int
+    height: int
+
+    @property
+    def skus(self) -> tuple[str, ...]:
+        """The SKUs to show."""
+        return self.products.skus
+
+    @property
+    def orientations(self) -> tuple[Orientation, ...]:
+        """How each SKU is to be turned, or nothing where that is left to the recipe."""
+        return self.products.orientations
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedProduct:
+    """A product in the scene. finish: None for one sampled from the recipe's ranges."""
+
+    sku: str
+    world_from_object: NDArray[np.float64]
+    finish: Finish | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "world_from_object", rigid_pose(self.world_from_object, "world_from_object"))
+
+
+@dataclass(frozen=True, eq=False)
+class Support:
+    """A flat surface that carries products: a table top, a shelf board, a belt, the floor of a bin, a peg.
+
+    world_from_support: (4, 4), origin in the middle of the surface, X to the right along its front edge, Y to the back,
+    Z out of the surface. width, depth, height: extent along X and Y and free room along Z, metres; inf = unbounded.
+    props: the fixtures that carry it; they are traced, occlude, and are never annotated.
+    """
+
+    world_from_support: NDArray[np.float64]
+    width: float = np.inf
+    depth: float = np.inf
+    height: float = np.inf
+    props: tuple[Placement, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "world_from_support", rigid_pose(self.world_from_support, "world_from_support"))
+        if min(self.width, self.depth, self.height) <= 0:
+            raise ValueError(f"support: sizes must be over 0 m, found {self.width} x {self.depth} x {self.height}")
+        if any(prop.kind != "prop" for prop in self.props):
+            raise ValueError("support: only props can carry products")
+
+    def place(self, support_from_object: NDArray[np.float64]) -> NDArray[np.float64]:
+        """world_from_object (4, 4) of a pose on this support."""
+        # Multiplying by the identity would turn -0.0 into 0.0, and change the bytes of scenes on a table.
+        at_origin = np.array_equal(self.world_from_support, np.eye(4))
+        return support_from_object if at_origin else self.world_from_support @ support_from_object
+
+    def holds(self, x: float, y: float, radius: float) -> bool:
+        """Whether a circle of that middle and radius, metres, lies on the surface."""
+        return abs(x) + radius <= self.width / 2 and abs(y) + radius <= self.depth / 2
+
+
+# The whole plane z = 0.
+UNBOUNDED = Support(np.eye(4))
+
+
+@dataclass(frozen=True, eq=False)
+class LightWish:
+    """Where area lights may stand: they shine on `target` (3,), metres, from directions within these ranges.
+
+    azimuth: radians from +X. rise: sine of the elevation.
+    """
+
+    target: NDArray[np.float64]
+    azimuth: tuple[float, float] = (-np.pi, np.pi)
+    rise: tuple[float, float] = (0.25, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class SceneLayout:
+    """A scene as a recipe lays it out; instance ids run over products, props, then the props of the supports.
+
+    camera: a finished one, or what it is to frame. lights: where area lights may stand; None for all around the origin.
+    """
+
+    products: tuple[PlacedProduct, ...]
+    camera: Camera | Framing
+    props: tuple[Placement, ...] = ()
+    supports: tuple[Support, ...] = ()
+    lights: LightWish | None = None
