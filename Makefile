@@ -1,6 +1,7 @@
 # make demo     from nothing to a data set, a detector trained on it, and pages (SKU_LIST=path for your own products)
 # make install  the environment alone, with all extras
 # make test     the environment and every check: format, lint, types, tests
+# make quick    the same without the tests that train networks, in an environment that is there
 # make docs     the documentation as a site, in site/index.html
 
 VENV ?= .venv
@@ -11,7 +12,7 @@ OUT ?= demo-out$(if $(SKU_LIST),/$(basename $(notdir $(SKU_LIST))))
 BIN := $(VENV)/bin
 SETUP := pyproject.toml constraints.txt tools/setup.sh
 
-.PHONY: demo install test check docs clean
+.PHONY: demo install test check quick lint docs clean
 
 demo: $(VENV)/.base
 	SYNTH=$(BIN)/synth tools/demo.sh "$(OUT)" "$(SKU_LIST)"
@@ -20,11 +21,18 @@ install: $(VENV)/.all
 
 test: $(VENV)/.all check
 
-check:
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25
+
+check: lint
+	$(PYTEST)
+
+quick: lint
+	$(PYTEST) -m "not trains"
+
+lint:
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25
 
 docs: $(VENV)/.all
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

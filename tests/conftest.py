@@ -40,14 +40,29 @@ LONGEST = (
     "pipeline/gallery/test_build.py",
 )
 
+# Tests in these train networks: `make quick` leaves them out.
+TRAINING = (
+    "detectors/adapt/",
+    "detectors/export/",
+    "detectors/models/test_overfit",
+    "detectors/recognition/embedder/test_agnostic.py",
+    "detectors/recognition/embedder/test_class_centers.py",
+    "detectors/recognition/embedder/test_train.py",
+    "detectors/training/",
+)
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first; within a file as it stands there."""
-    places = {name: place for place, name in enumerate(LONGEST)}
+    """The longest files first; within a file as it stands there. Tests that train are marked."""
+    positions = {name: position for position, name in enumerate(LONGEST)}
     tests = Path(__file__).parent
-    items.sort(key=lambda item: places.get(item.path.relative_to(tests).as_posix(), len(places)))
+    paths = {item: item.path.relative_to(tests).as_posix() for item in items}
+    items.sort(key=lambda item: positions.get(paths[item], len(positions)))
+    for item in items:
+        if paths[item].startswith(TRAINING):
+            item.add_marker("trains")
 
 
 @pytest.fixture(scope="session")
