@@ -141,7 +141,7 @@ def test_inline_commands_options_and_files_exist(page: Path) -> None:
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     known = {option for command in commands_below(main) for option in options_of(command.split())}
     if page.name == "results.md":  # its commands are benchmarks
-        known |= {option for file in ROOT.glob("benchmarks/*.py") for option in re.findall(OPTION, file.read_text())}
+        known |= {option for file in ROOT.glob("benchmarks/**/*.py") for option in re.findall(OPTION, file.read_text())}
     for code in re.findall(r"`([^`\n]+)`", text):
         for option in re.findall(OPTION, code):
             assert option in known or code.split()[0] in OTHER_PROGRAMS, f"{code}: no command has {option}"
