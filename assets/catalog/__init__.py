@@ -1,1 +1,1 @@
-"""The SKU list: read, checked whole, sorted by SKU, with its category ids."""
+"""The SKU list: reading, checking and sorting it, and its category ids."""

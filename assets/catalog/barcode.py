@@ -1,4 +1,4 @@
-"""EAN-13 barcodes, after ISO/IEC 15420."""
+"""EAN-13 barcodes as defined in ISO/IEC 15420."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ QUIET = 9
 
 
 def ean13(text: str) -> str:
-    """Thirteen digits: `text` itself where it is 12 or 13 digits, else ones that follow from it (prefix 20: in-store).
+    """Return a 13-digit EAN: `text` if it has 12 or 13 digits, otherwise derived from its hash (prefix 20: in-store).
 
-    The last digit is the check digit, whatever `text` has there.
+    The last digit is always the computed check digit.
     """
     digits = text if text.isdecimal() and text.isascii() and len(text) in (12, 13) else ""
     if not digits:
@@ -37,31 +37,31 @@ def ean13(text: str) -> str:
 
 
 def check_digit(first: str) -> str:
-    """The thirteenth digit of an EAN: weights 1 and 3 in turn."""
-    total = sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(first))
+    """Compute the thirteenth digit of an EAN from the first twelve (alternating weights 1 and 3)."""
+    total = sum(int(digit) * (3 if index % 2 else 1) for index, digit in enumerate(first))
     return str(-total % 10)
 
 
 def modules(code: str) -> str:
-    """The 95 modules of a 13-digit code, 1 = bar."""
+    """Return the 95 modules of a 13-digit code as a string; 1 = bar, 0 = space."""
     sides = "".join(
-        LEFT_ODD[int(digit)] if parity == "O" else _even(int(digit))
+        LEFT_ODD[int(digit)] if parity == "O" else _even_parity(int(digit))
         for digit, parity in zip(code[1:7], PARITY[int(code[0])], strict=True)
     )
-    right = "".join(_inverted(LEFT_ODD[int(digit)]) for digit in code[7:])
+    right = "".join(_invert_bits(LEFT_ODD[int(digit)]) for digit in code[7:])
     return f"101{sides}01010{right}101"
 
 
-def _inverted(bits: str) -> str:
+def _invert_bits(bits: str) -> str:
     return bits.translate(str.maketrans("01", "10"))
 
 
-def _even(digit: int) -> str:
-    return _inverted(LEFT_ODD[digit])[::-1]
+def _even_parity(digit: int) -> str:
+    return _invert_bits(LEFT_ODD[digit])[::-1]
 
 
 def barcode_image(code: str, *, module_px: int = 3) -> Image.Image:
-    """Bars on white with a quiet zone around."""
+    """Render black bars on white with a quiet zone; `module_px` is the width of one module in pixels."""
     bars = np.array([0] * QUIET + [int(bit) for bit in modules(code)] + [0] * QUIET, dtype=np.uint8)
     row = np.repeat(255 - bars * 245, module_px)
     picture = np.full((70 * module_px, len(row)), 255, np.uint8)

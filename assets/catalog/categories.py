@@ -1,4 +1,4 @@
-"""COCO's categories of a catalogue: names that differ, the human name beside."""
+"""COCO category records of a catalogue, with unique names and separate display names."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Names = dict[str, str]
 
 
 def unique_names(products: Iterable[tuple[str, str]], before: Mapping[str, tuple[str, str]] | None = None) -> Names:
-    """SKU key -> category name, no name twice: readers such as supervision and Datumaro refuse equal ones.
+    """Return a unique category name per SKU key; readers such as supervision and Datumaro reject duplicates.
 
-    products: (key, display name) by rising category id. The first SKU of a display name keeps it, later ones get their
-    key appended, so that names stay as they are when SKUs with higher ids are added. before: key -> (name, display
-    name) of an earlier version of the set, whose names are kept where the display name is the same.
+    products: (key, display name) in ascending category id. The first SKU with a display name keeps it, later ones get
+    their key appended, so names do not change when SKUs with higher ids are added. before: key -> (name, display name)
+    of an earlier version of the set, whose names are kept if the display name is unchanged.
     """
     products = list(products)
     names: Names = {}
@@ -39,7 +39,7 @@ def unique_names(products: Iterable[tuple[str, str]], before: Mapping[str, tuple
 
 
 def category_records(catalog: Catalog, ids: CategoryIds) -> list[Record]:
-    """COCO's categories of all SKUs of the catalogue by rising id, whatever the pictures show."""
+    """Return the COCO categories of all SKUs in ascending id, whether or not they appear in the images."""
     skus = [(number, catalog[position]) for number, position in in_order(catalog, ids)]
     names = unique_names((sku.sku, sku.name or sku.sku) for _, sku in skus)
     return [
@@ -55,19 +55,17 @@ def category_records(catalog: Catalog, ids: CategoryIds) -> list[Record]:
 
 
 def display_name(record: Record) -> str:
-    """The name of a category for people; sets made by earlier versions have it in `name`."""
+    """Return the human-readable name of a category; sets of earlier versions keep it in `name`."""
     return str(record.get("display_name", record.get("name", "")))
 
 
 def bare_name(name: str, key: str) -> str:
-    """A name without the key that `unique_names` appended."""
+    """Return a name without the key that `unique_names` appended."""
     return name.removesuffix(f" ({key})")
 
 
 def same_category(record: Record, expected: Record) -> bool:
-    """Whether a category is as expected, or as earlier versions wrote it: the display name as `name`, whoever else has
-    it.
-    """
+    """Return whether a category is as expected or as earlier versions wrote it (display name as `name`, not unique)."""
     if record == expected:
         return True
     earlier = {name: value for name, value in expected.items() if name != "display_name"}

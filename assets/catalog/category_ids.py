@@ -1,8 +1,7 @@
-"""Category ids that stay what they are when the catalogue changes: a registry that is only ever added to.
+"""Stable category ids across catalogue changes: an append-only registry.
 
-The registry is a CSV file (id, sku) beside the SKU list. Its first state is the sorted order of the list, so that a
-list without one has the same ids. SKUs that are new get the next ids, in sorted order; those of delisted SKUs are
-never given away again.
+The registry is a CSV file (id, sku) beside the SKU list. It starts as the sorted order of the list, so a list without
+a registry has the same ids. New SKUs get the next ids in sorted order; ids of delisted SKUs are never reused.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ from assets.files.atomic import write_atomic
 from assets.limits import LIST_BYTES, read_file
 
 HEADER = ["id", "sku"]
-MAX_TOLD = 20
+MAX_LISTED = 20
 
 
 @dataclass(frozen=True)
 class CategoryIds:
-    """The ids of SKUs: keys[i] has id i + 1. Holds every SKU that ever was, each once."""
+    """Category ids of SKUs: keys[i] has id i + 1. Holds every SKU that was ever listed, each once."""
 
     keys: tuple[str, ...] = ()
 
@@ -45,29 +44,29 @@ class CategoryIds:
         return key in self._ids
 
     def of(self, key: str) -> int:
-        """The id of a SKU. Raises KeyError for one that was never in the catalogue."""
+        """Return the id of a SKU. Raises KeyError if it was never in the catalogue."""
         return self._ids[key]
 
     def key_of(self, number: int) -> str:
-        """The SKU of an id. Raises IndexError where it was never given."""
+        """Return the SKU of an id. Raises IndexError if the id was never assigned."""
         if not 0 < number <= len(self.keys):
             raise IndexError(number)
         return self.keys[number - 1]
 
     def extended(self, keys: Iterable[str]) -> CategoryIds:
-        """These ids, and the next ones for those of `keys` that are new, in sorted order."""
+        """Return these ids plus the next ones for the new SKUs in `keys`, in sorted order."""
         return CategoryIds(self.keys + tuple(sorted(set(keys) - self._ids.keys())))
 
 
 def ids_path(sku_list: Path) -> Path:
-    """Where the registry of a list lies: skus.ids.csv beside skus.csv."""
+    """Return the path of a list's registry: skus.ids.csv beside skus.csv."""
     return sku_list.with_name(f"{sku_list.stem}.ids.csv")
 
 
 def ids_of(catalog: Catalog) -> CategoryIds:
-    """The ids of a catalogue's SKUs: by the registry beside its list, by sorted order where there is none.
+    """Return the ids of a catalogue's SKUs from the registry beside its list, or from sorted order if there is none.
 
-    SKUs that the registry lacks have the ids that `save_ids` would give them. Raises SynthError for a damaged registry.
+    SKUs missing from the registry get the ids that `save_ids` would assign. Raises SynthError for a damaged registry.
     """
     path = ids_path(catalog.source)
     known = read_ids(path) if path.exists() else CategoryIds()
@@ -75,7 +74,7 @@ def ids_of(catalog: Catalog) -> CategoryIds:
 
 
 def ids_hash(catalog: Catalog, ids: CategoryIds) -> str:
-    """SHA-256 over the ids of the catalogue's SKUs; empty where they are those of the sorted order."""
+    """Return the SHA-256 of the ids of the catalogue's SKUs, or "" if they are those of the sorted order."""
     numbers = [ids.of(key) for key in catalog.keys]
     if numbers == list(range(1, len(numbers) + 1)):
         return ""
@@ -83,12 +82,12 @@ def ids_hash(catalog: Catalog, ids: CategoryIds) -> str:
 
 
 def in_order(catalog: Catalog, ids: CategoryIds) -> Iterator[tuple[int, int]]:
-    """(id, position in the catalogue) of each SKU of the catalogue, by rising id."""
+    """Iterate over (id, position in the catalogue) of all SKUs in ascending id."""
     return iter(sorted((ids.of(key), position) for position, key in enumerate(catalog.keys)))
 
 
 def ids_csv(ids: CategoryIds) -> bytes:
-    """The registry as it is stored."""
+    """Return the registry as the bytes of its file."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEADER)
@@ -97,9 +96,9 @@ def ids_csv(ids: CategoryIds) -> bytes:
 
 
 def save_ids(path: Path, ids: CategoryIds) -> None:
-    """Writes the registry, whole or not at all.
+    """Write the registry atomically.
 
-    Raises SynthError where what is there would not stay as it is: two copies of a registry have gone different ways.
+    Raises SynthError if an existing entry would change, because two copies of a registry have diverged.
     """
     if path.exists():
         known = read_ids(path)
@@ -123,32 +122,32 @@ def save_ids(path: Path, ids: CategoryIds) -> None:
 
 
 def read_ids(path: Path) -> CategoryIds:
-    """The registry in a file. Raises SynthError with what is wrong with it."""
+    """Read a registry file. Raises SynthError if it is damaged."""
     return parse_ids(read_file(path, LIST_BYTES, "the registry of category ids"), str(path))
 
 
 def parse_ids(content: bytes, where: str) -> CategoryIds:
-    """The registry in the bytes of its file. Raises SynthError with what is wrong with it."""
+    """Parse the bytes of a registry file. Raises SynthError if it is damaged."""
     try:
         rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig")), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
         raise SynthError(
             "the registry of category ids cannot be read", code="category-ids-damaged", where=where, found=str(error)
         ) from error
-    problems = list(_problems(rows))
+    problems = list(_find_problems(rows))
     if problems:
-        hint = "put the file back as it was: data sets and trained models go by its ids"
+        hint = "restore the file from a backup: data sets and trained models rely on its ids"
         raise SynthError(
             "the registry of category ids is damaged",
             code="category-ids-damaged",
             where=where,
-            problems=problems[:MAX_TOLD],
+            problems=problems[:MAX_LISTED],
             hint=hint,
         )
     return CategoryIds(tuple(row[1] for row in rows[1:]))
 
 
-def _problems(rows: list[list[str]]) -> Iterator[str]:
+def _find_problems(rows: list[list[str]]) -> Iterator[str]:
     if not rows or rows[0] != HEADER:
         yield f"row 1: found {rows[0] if rows else 'nothing'}, expected id,sku"
         return

@@ -1,4 +1,4 @@
-"""Checking a SKU list: every bad cell of every row, in passes over whole columns."""
+"""Validation of a SKU list: finds every bad cell of every row, in passes over whole columns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from assets.catalog.column_names import FRONTS
 from assets.catalog.package_kinds import AUTO, KINDS, closest_kind
 from assets.catalog.problems import Problem
-from assets.catalog.sku_lists import LEAVES, Roots, inside
+from assets.catalog.sku_lists import LEAVES, Roots, resolve_cell
 from assets.catalog.types import NUMBERS, PICTURES
 from assets.errors import UNPRINTABLE
 from assets.limits import LIST_KEY, LIST_TEXT
@@ -29,21 +29,21 @@ CHOICES = {
     "units": ("", "m", "cm", "mm", "in"),
     "front": ("", *FRONTS),
 }
-# Larger or smaller than any product on a shelf: the number is meant in another unit.
+# Larger or smaller than any product on a shelf: the number must be in another unit.
 MIN_METRES, MAX_METRES = 0.0005, 5.0
-# Heavier than anything a customer carries home: grams.
+# Heavier than anything a customer carries home: the number must be in grams.
 MAX_KG = 200.0
-# More units than any multipack of a shop holds: those of a pallet.
+# More units than any retail multipack holds; more would be a pallet.
 MAX_UNITS = 144
 Rows = Sequence[int]
 
 
 def check_columns(columns: Columns, rows: Rows, roots: Roots) -> Iterator[Problem]:
-    """Problems in the cells of a list. rows: the number of each row. roots: the folders that its files may lie in."""
+    """Find problems in the cells of a list. rows: the number of each row. roots: the folders its files may be in."""
     if not columns["sku"]:
         yield Problem(0, "", "no rows", "at least one SKU")
         return
-    checks = (_check_keys, _check_texts, _check_choices, _check_numbers, _check_forms, _check_colors, _check_rests)
+    checks = (_check_keys, _check_texts, _check_choices, _check_numbers, _check_shapes, _check_colors, _check_rests)
     for check in checks:
         yield from check(columns, rows)
     for name in ("mesh", *PICTURES):
@@ -52,7 +52,7 @@ def check_columns(columns: Columns, rows: Rows, roots: Roots) -> Iterator[Proble
 
 def _check_keys(columns: Columns, rows: Rows) -> Iterator[Problem]:
     first: dict[str, int] = {}
-    forms: dict[str, int] = {}  # of keys with accents: written in one sign or two, they look the same
+    decomposed: dict[str, int] = {}  # keys with accents look the same in composed and decomposed form
     for row, key in zip(rows, map(str, columns["sku"]), strict=True):
         plain = key if key.isascii() else unicodedata.normalize("NFC", key[: LIST_KEY.most + 1])
         if not key:
@@ -61,17 +61,17 @@ def _check_keys(columns: Columns, rows: Rows) -> Iterator[Problem]:
             yield Problem(row, "sku", repr(key[:40]), f"at most {LIST_KEY.most} printable characters")
         elif key in first:
             yield Problem(row, "sku", f"{key!r} again, as in row {first[key]}", "a unique key")
-        elif first.get(plain, forms.get(plain)) is not None:
-            other = first.get(plain, forms.get(plain))
+        elif first.get(plain, decomposed.get(plain)) is not None:
+            other = first.get(plain, decomposed.get(plain))
             yield Problem(row, "sku", f"{key!a}, which looks the same as the key of row {other}", "a key of its own")
         else:
             first[key] = row
             if plain != key:
-                forms[plain] = row
+                decomposed[plain] = row
 
 
 def _check_texts(columns: Columns, rows: Rows) -> Iterator[Problem]:
-    """Texts are of readable length and without signs that steer a terminal or end a string."""
+    """Check that texts have a reasonable length and no control characters."""
     for name in TEXTS:
         good: set[str] = set()
         for row, value in zip(rows, map(str, columns[name]), strict=True):
@@ -113,11 +113,11 @@ def _check_numbers(columns: Columns, rows: Rows) -> Iterator[Problem]:
                 yield Problem(row, name, f"{value:g}", f"metres, at least {MIN_METRES:g}")
 
 
-def _check_forms(columns: Columns, rows: Rows) -> Iterator[Problem]:
-    """A product has a mesh, or a package with all three sizes."""
+def _check_shapes(columns: Columns, rows: Rows) -> Iterator[Problem]:
+    """Check that each product has a mesh, or a package with all three sizes."""
     sizes = zip(*(columns[name] for name in SIZES), strict=True)
-    forms = zip(rows, columns["mesh"], columns["package"], columns["front"], sizes, strict=True)
-    for row, mesh, package, front, size in forms:
+    shapes = zip(rows, columns["mesh"], columns["package"], columns["front"], sizes, strict=True)
+    for row, mesh, package, front, size in shapes:
         if not mesh and not package:
             yield Problem(
                 row, "mesh", "neither mesh nor package", f"a mesh file, or a package ({', '.join((*KINDS, AUTO))})"
@@ -166,7 +166,7 @@ def _is_color(text: str) -> bool:
 
 
 def check_keys_of_lists(tables: Sequence[tuple[Path, ListTable]]) -> Iterator[Problem]:
-    """Keys that a list has though an earlier one has them, or one that looks the same."""
+    """Find keys that an earlier list has already, or that look the same as one of its keys."""
     first: dict[str, tuple[str, Path, int]] = {}
     for path, table in tables:
         own: dict[str, tuple[str, Path, int]] = {}
@@ -183,10 +183,10 @@ def check_keys_of_lists(tables: Sequence[tuple[Path, ListTable]]) -> Iterator[Pr
 
 
 def _check_paths(name: str, values: list[str | float | None], rows: Rows, roots: Roots) -> Iterator[Problem]:
-    """Paths stay in the list's folders and are there; folders are listed once instead of asking file by file."""
+    """Check that paths stay in the list's folders and exist; listing folders is faster than checking each file."""
     root = roots.folder
     known: dict[str, frozenset[str]] = {}
-    spelt: dict[str, dict[str, str]] = {}  # folder -> name in small letters -> name, where files are missing
+    spelled: dict[str, dict[str, str]] = {}  # folder -> lower-case name -> name, for folders with missing files
     outside: list[tuple[int, str]] = []
     for row, value in zip(rows, map(str, values), strict=True):
         if not value:
@@ -195,38 +195,38 @@ def _check_paths(name: str, values: list[str | float | None], rows: Rows, roots:
             if not (roots.others and roots.find(value)):
                 outside.append((row, value))
             continue
-        folder, _, file = value.rpartition("/")  # pathlib would take most of the time of a long list
+        folder, _, file = value.rpartition("/")  # pathlib would dominate the time for a long list
         if folder not in known:
-            known[folder] = _files_in(root / folder)
+            known[folder] = _list_files(root / folder)
         if file not in known[folder] and not (roots.others and roots.find(value)):
-            if folder not in spelt:
-                spelt[folder] = {other.lower(): other for other in sorted(known[folder], reverse=True)}
-            yield Problem(row, name, f"no file {value[:200]!r}", _expected_file(value, spelt[folder], root))
+            if folder not in spelled:
+                spelled[folder] = {other.lower(): other for other in sorted(known[folder], reverse=True)}
+            yield Problem(row, name, f"no file {value[:200]!r}", _expected_file(value, spelled[folder], root))
     expected = _expected_inside([value for _, value in outside], roots)
     yield from (Problem(row, name, repr(value[:80]), expected) for row, value in outside)
 
 
 def _expected_inside(values: Sequence[str], roots: Roots) -> str:
-    """What paths should be that leave the list's folder, and the way out: the folder that they lead to."""
+    """Describe the expected form of paths that leave the list's folder, suggesting a --mesh-root that allows them."""
     allowed = " or of --mesh-root" if roots.others else ""
     expected = f"a path inside the list's folder{allowed}, relative to it"
-    folders = {inside(roots.folder, value).parent for value in values if "\0" not in value and "\\" not in value}
-    there = sorted(folder for folder in folders if folder.is_dir())
-    if not there:
+    folders = {resolve_cell(roots.folder, value).parent for value in values if "\0" not in value and "\\" not in value}
+    existing = sorted(folder for folder in folders if folder.is_dir())
+    if not existing:
         return expected
-    common = Path(os.path.commonpath(there))
-    place = common if common != Path(common.anchor) else there[0]
-    return f"{expected}; files that lie elsewhere: add --mesh-root {place}"
+    common = Path(os.path.commonpath(existing))
+    root = common if common != Path(common.anchor) else existing[0]
+    return f"{expected}; for files elsewhere add --mesh-root {root}"
 
 
-def _expected_file(value: str, spelt: Mapping[str, str], root: Path) -> str:
+def _expected_file(value: str, spelled: Mapping[str, str], root: Path) -> str:
     if "\\" in value:
         return f"a file under {root}, with / between folders"
-    alike = spelt.get(value.rpartition("/")[2].lower())
+    alike = spelled.get(value.rpartition("/")[2].lower())
     return f"{alike!r}, as the file is spelt" if alike else f"a file under {root}"
 
 
-def _files_in(folder: Path) -> frozenset[str]:
+def _list_files(folder: Path) -> frozenset[str]:
     try:
         with os.scandir(folder) as entries:
             return frozenset(entry.name for entry in entries if entry.is_file())

@@ -1,4 +1,4 @@
-"""Rows of a list as they are read."""
+"""Rows and columns of a list as they are read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Columns = dict[str, list[str | float | None]]
 
 @dataclass(frozen=True)
 class RowBatch:
-    """Some rows as read: cells by column name, as text or as the file's own values. rows: their numbers for people."""
+    """Batch of rows as read: cells by column name, as text or as the file's own values. rows: their numbers."""
 
     rows: Sequence[int]
     cells: dict[str, Sequence[Any]]
@@ -23,10 +23,10 @@ class RowBatch:
 
 @dataclass(frozen=True)
 class ListTable:
-    """A list as columns of plain values. rows: the number of each row as a spreadsheet counts (JSON Lines: its line).
+    """SKU list as columns of plain values. rows: the number of each row as in a spreadsheet (JSON Lines: its line).
 
-    problems: of the header and of single cells; what cells mean together is checked elsewhere. notes: of no harm.
-    has_keys: whether there is a column of keys, without which no row can be told from another.
+    problems: those of the header and of single cells; combinations of cells are checked elsewhere. notes: harmless
+    remarks. has_keys: whether there is a column of keys, without which rows cannot be identified.
     """
 
     columns: Columns
@@ -37,6 +37,6 @@ class ListTable:
 
 
 def unreadable(path: Path, error: Exception, hint: str) -> SynthError:
-    """The error for a list that its format's parser gives up on."""
+    """Return the error for a list that cannot be parsed."""
     found = " ".join(str(error).split())[:300]
     return SynthError("the SKU list cannot be read", code="list-unreadable", where=str(path), found=found, hint=hint)

@@ -1,4 +1,4 @@
-"""The catalogue: what the SKU list says, checked whole and sorted by SKU."""
+"""Loading of a catalogue from SKU lists, validated as a whole and sorted by SKU."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def load_catalog(source: SkuSource | str) -> Catalog:
-    """The catalogue in a CSV, TSV, JSON Lines or Parquet file, or in several of them.
+    """Load the catalogue from one or more CSV, TSV, JSON Lines or Parquet files.
 
     Raises one SynthError that lists every bad row: row, column, found, expected.
     """
@@ -42,12 +42,12 @@ def load_catalog(source: SkuSource | str) -> Catalog:
 
 
 def check_catalog(source: SkuSource | str) -> list[Problem]:
-    """Every problem of a list or several, none if all is good. Raises SynthError where one cannot be read at all."""
+    """Find all problems of one or more lists. Raises SynthError if one cannot be read at all."""
     return _read_all(as_lists(source))[1]
 
 
 def _read_all(lists: SkuLists) -> tuple[list[ListTable], list[Problem]]:
-    """The lists as tables, and what is wrong with each and with all of them together."""
+    """Read the lists as tables, and find the problems of each and of their combination."""
     from assets.catalog.check import check_keys_of_lists
 
     same = [path for path in lists.paths if [other.resolve() for other in lists.paths].count(path.resolve()) > 1]

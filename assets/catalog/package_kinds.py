@@ -1,6 +1,6 @@
-"""Kinds of packages, and what lists call them: usual words and codes.
+"""Kinds of packages, and the common words and codes that lists use for them.
 
-GS1: its PackageTypeCode; UN: UN/ECE Recommendation 21. Only codes that leave no doubt about the shape.
+GS1: its PackageTypeCode; UN: UN/ECE Recommendation 21. Only codes that determine the shape are included.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import difflib
 KINDS = ("carton", "gable_top", "can", "bottle", "jar", "pouch", "bag", "tube", "tray", "blister", "multipack")
 # Chosen from the silhouette of the packshot.
 AUTO = "auto"
-# Letters only, small: blanks, hyphens and underscores are left out before a name is looked up.
+# Lower-case letters only: spaces, hyphens and underscores are removed before a name is looked up.
 NAMES: dict[str, str] = {
     **dict.fromkeys(("box", "cardboardbox", "foldingbox", "foldingcarton", "brick", "baginbox"), "carton"),
     **dict.fromkeys(("milkcarton", "gabletopcarton", "gable", "purepak"), "gable_top"),
@@ -45,16 +45,16 @@ _KNOWN = {
 
 
 def package_kind(text: str) -> str | None:
-    """The kind that a kind, a usual word for one or a code stands for, AUTO included; None where it is none."""
-    plain = _plain(text)
+    """Return the kind (or AUTO) named by a kind, a common word or a code; None if unknown."""
+    plain = _normalize_name(text)
     return _KNOWN.get(plain) or _KNOWN.get(plain.removesuffix("s")) or _KNOWN.get(plain.removesuffix("es"))
 
 
 def closest_kind(text: str) -> str | None:
-    """The kind whose name is most like an unknown one."""
-    close = difflib.get_close_matches(_plain(text)[:40], _KNOWN, n=1, cutoff=0.5)
+    """Return the kind with the name closest to an unknown one, or None."""
+    close = difflib.get_close_matches(_normalize_name(text)[:40], _KNOWN, n=1, cutoff=0.5)
     return _KNOWN[close[0]] if close else None
 
 
-def _plain(text: str) -> str:
-    return "".join(sign for sign in text.lower() if sign.isalnum())
+def _normalize_name(text: str) -> str:
+    return "".join(character for character in text.lower() if character.isalnum())

@@ -1,4 +1,4 @@
-"""Reading a SKU list: CSV, TSV, JSON Lines or Parquet into columns, whatever their order."""
+"""Reading of a SKU list (CSV, TSV, JSON Lines or Parquet) into columns, in any order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from assets.limits import LIST_BYTES, LIST_CELL, LIST_COLUMNS, LIST_ROWS, check_
 
 DELIMITED, JSON_LINES, PARQUET = (".csv", ".tsv"), (".jsonl", ".ndjson"), (".parquet",)
 FORMATS = (*DELIMITED, *JSON_LINES, *PARQUET)
-# Cells that hold the same few texts again and again: equal ones are kept once.
+# Columns with few distinct texts: equal ones share one string.
 REPEATED = (
     "category",
     "licence",
@@ -35,9 +35,9 @@ REPEATED = (
 
 
 def read_list(path: Path) -> ListTable:
-    """All known columns of a list, with what is wrong with its header and its cells.
+    """Read all known columns of a list, with the problems of its header and cells.
 
-    Raises SynthError where the file is not there, not readable or not of the format that its name says.
+    Raises SynthError if the file is missing, unreadable or not in the format of its extension.
     """
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
@@ -73,7 +73,7 @@ def _parquet_batches(path: Path, problems: Findings) -> Iterator[RowBatch]:
         about = parquet.read_metadata(path)
         LIST_COLUMNS.check(about.num_columns, str(path))
         LIST_ROWS.check(about.num_rows, str(path))
-        leaves = {about.schema.column(place).path for place in range(about.num_columns)}
+        leaves = {about.schema.column(index).path for index in range(about.num_columns)}
         with parquet.ParquetFile(path, metadata=about, read_dictionary=sorted(filter(is_read, leaves))) as file:
             names = list(file.schema_arrow.names)
             doubled = {name for name in names if names.count(name) > 1}
@@ -86,11 +86,11 @@ def _parquet_batches(path: Path, problems: Findings) -> Iterator[RowBatch]:
                 yield RowBatch(range(first, first + piece.num_rows), cells)
                 first += piece.num_rows
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise unreadable(path, error, "write the file anew") from error
+        raise unreadable(path, error, "write the file again") from error
 
 
 def _parquet_cells(column: Any, path: Path) -> list[Any]:
-    """The cells of a column as Python's values; one text in many rows is one value, as a few bytes can stand for."""
+    """Return the cells of a column as Python values; repeated texts share one value, as a few bytes can encode many."""
     import pyarrow as pa
     import pyarrow.compute as compute
 
@@ -100,11 +100,11 @@ def _parquet_cells(column: Any, path: Path) -> list[Any]:
     if pa.types.is_string(texts.type) or pa.types.is_binary(texts.type):
         LIST_CELL.check(compute.max(compute.binary_length(texts)).as_py() or 0, str(path))
     values = [*texts.to_pylist(), None]
-    return [values[place] for place in compute.fill_null(column.indices, len(texts)).to_pylist()]
+    return [values[index] for index in compute.fill_null(column.indices, len(texts)).to_pylist()]
 
 
 class _Collector:
-    """Columns that grow batch by batch."""
+    """Columns collected batch by batch."""
 
     def __init__(self, problems: Findings, path: Path) -> None:
         self._problems, self._path = problems, path
@@ -124,10 +124,10 @@ class _Collector:
             if source is None:
                 values.extend([None if name in NUMBERS else ""] * len(batch.rows))
             elif name in NUMBERS:
-                values.extend(self._numbers(batch, name, source))
+                values.extend(self._parse_numbers(batch, name, source))
             else:
                 texts = [
-                    cell.strip() if type(cell) is str else self._text(cell, row, source.name)
+                    cell.strip() if type(cell) is str else self._parse_text(cell, row, source.name)
                     for row, cell in zip(batch.rows, batch.cells[source.name], strict=True)
                 ]
                 values.extend(map(self._pool.setdefault, texts, texts) if name in REPEATED else texts)
@@ -136,21 +136,21 @@ class _Collector:
         columns = self._columns
         columns["name"] = [name or sku for name, sku in zip(columns["name"], columns["sku"], strict=True)]
         sources = column_sources(self._names)
-        notes = _header_findings(list(self._names), sources, self._problems)
+        notes = _check_header(list(self._names), sources, self._problems)
         for name in ("package", "unit_package"):
             kinds = {str(text): package_kind(str(text)) or str(text) for text in set(columns[name])}
             columns[name] = [kinds[str(text)] for text in columns[name]]
             read = [f"{text!r:.40} as {kind}" for text, kind in sorted(kinds.items()) if text != kind]
-            notes += [f"column {name}: read {_listed(read)}"] if read else []
+            notes += [f"column {name}: read {_join_words(read)}"] if read else []
         columns["front"] = [front_side(str(text)) for text in columns["front"]]
         return ListTable(columns, self._rows, self._problems, notes, has_keys="sku" in sources)
 
-    def _numbers(self, batch: RowBatch, name: str, source: ColumnSource) -> Iterator[float | None]:
-        """The cells of a column of numbers in its own unit."""
+    def _parse_numbers(self, batch: RowBatch, name: str, source: ColumnSource) -> Iterator[float | None]:
+        """Iterate over the cells of a numeric column, converted to its own unit."""
         cells = batch.cells[source.name]
         units = batch.cells[source.unit_name] if source.unit_name else [None] * len(cells)
         for row, cell, unit in zip(batch.rows, cells, units, strict=True):
-            number = self._number(cell, row, source.name)
+            number = self._parse_number(cell, row, source.name)
             if number is None:
                 yield None
             elif source.unit_name:
@@ -158,19 +158,19 @@ class _Collector:
                 if factor is None:
                     expected = f"one of {', '.join(units_of(name))}"
                     self._problems.add([Problem(row, source.unit_name, f"{unit!r:.40}", expected)])
-                yield None if factor is None else _scaled(number, factor)
+                yield None if factor is None else _convert_unit(number, factor)
             else:
-                yield number if source.factor == 1 else _scaled(number, source.factor)
+                yield number if source.factor == 1 else _convert_unit(number, source.factor)
 
-    def _text(self, value: object, row: int, name: str) -> str:
-        if value is None or (isinstance(value, float) and math.isnan(value)):  # pandas writes a missing text as NaN
+    def _parse_text(self, value: object, row: int, name: str) -> str:
+        if value is None or (isinstance(value, float) and math.isnan(value)):  # pandas writes missing text as NaN
             return ""
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
         self._problems.add([Problem(row, name, f"{value!r:.40} ({type(value).__name__})", "text in quotes")])
         return "?"
 
-    def _number(self, value: object, row: int, name: str) -> float | None:
+    def _parse_number(self, value: object, row: int, name: str) -> float | None:
         text = value.strip() if isinstance(value, str) else value
         if text is None or text == "" or text != text:
             return None
@@ -179,18 +179,18 @@ class _Collector:
                 return float(text)  # type: ignore[arg-type]
         except (TypeError, ValueError, OverflowError):
             pass
-        hint = " (a decimal point, no unit)" if any(sign.isdigit() for sign in str(text)) else ""
+        hint = " (a decimal point, no unit)" if any(character.isdigit() for character in str(text)) else ""
         self._problems.add([Problem(row, name, f"{text!r:.40}", f"a number{hint} or nothing")])
         return None
 
 
-def _scaled(number: float, factor: float) -> float:
-    """A number in another unit, without the noise of binary fractions: 70 mm is 0.07 m."""
+def _convert_unit(number: float, factor: float) -> float:
+    """Convert a number to another unit without binary rounding noise: 70 mm is 0.07 m."""
     return float(f"{number * factor:.12g}")
 
 
-def _header_findings(names: list[str], sources: dict[str, ColumnSource], problems: Findings) -> list[str]:
-    """Adds missing and misspelt columns to `problems`; returns notes on names read as others and on unused columns."""
+def _check_header(names: list[str], sources: dict[str, ColumnSource], problems: Findings) -> list[str]:
+    """Add missing and misspelled columns to `problems`; return notes on renamed and unused columns."""
     if "sku" not in sources:
         problems.add([Problem(1, "sku", f"columns {', '.join(names)[:200] or 'none'}", "a column named sku")])
     renamed = {source.name[:40]: column for column, source in sources.items() if source.name != column}
@@ -204,10 +204,12 @@ def _header_findings(names: list[str], sources: dict[str, ColumnSource], problem
             problems.add([Problem(1, name[:40], f"unknown column {name[:40]!r}", f"did you mean {close[0]!r}?")])
         elif name:
             ignored.append(name[:40])
-    notes = [f"columns read: {_listed([f'{name} as {column}' for name, column in renamed.items()])}"] if renamed else []
-    return [*notes, f"columns not used: {_listed(ignored)}"] if ignored else notes
+    notes = (
+        [f"columns read: {_join_words([f'{name} as {column}' for name, column in renamed.items()])}"] if renamed else []
+    )
+    return [*notes, f"columns not used: {_join_words(ignored)}"] if ignored else notes
 
 
-def _listed(words: list[str]) -> str:
-    """At most 20 of them."""
+def _join_words(words: list[str]) -> str:
+    """Join at most 20 words."""
     return ", ".join(words[:20]) + " …" * (len(words) > 20)

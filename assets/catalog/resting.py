@@ -1,4 +1,4 @@
-"""How products rest where they are put down: weights of standing, lying and leaning, from the list or by kind."""
+"""Resting poses of products: weights of standing, lying and leaning, from the list or by package kind."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _WORDS = {
     **{name: name for name in MANNERS},
     **{"standing": "stand", "upright": "stand", "lying": "lie", "flat": "lie", "leaning": "lean"},
 }
-# Weights beside a recipe's own; kinds that are not here rest as the recipe says. Bottles and cans lie only by accident;
-# film without a foot has but its seam to stand on; a tray, tube or card on its edge falls over.
+# Weights (stand, lie, lean) that replace a recipe's own; other kinds rest as the recipe says. Bottles and cans lie only
+# by accident; a bag without a base could only stand on its seam; a tray, tube or card on its edge falls over.
 DEFAULTS = {
     "can": (1.0, 0.3, 0.2),
     "bottle": (1.0, 0.3, 0.2),
@@ -26,13 +26,13 @@ DEFAULTS = {
     "bag": (0.0, 1.0, 0.4),
     "blister": (0.0, 1.0, 0.6),
 }
-# A pouch flatter than this share of its smaller side has no gusset to stand on: a sachet. It lies like a bag.
-GUSSET = 0.16
+# A pouch flatter than this fraction of its smaller side is a sachet without a gusset to stand on. It lies like a bag.
+MIN_GUSSET = 0.16
 
 
 @dataclass(frozen=True)
 class RestWeights:
-    """How often a product stands, lies and leans, in weights of which at least one is over 0."""
+    """Relative frequencies of a product standing, lying and leaning; at least one is over 0."""
 
     stand: float
     lie: float
@@ -53,9 +53,9 @@ class RestWeights:
 
 
 def parse_rests(text: str) -> RestWeights:
-    """The weights that a cell of the column `rests` says: "stand:0.7 lie:0.3", or "lie lean" for equal ones.
+    """Parse a cell of the column `rests`: "stand:0.7 lie:0.3", or "lie lean" for equal weights.
 
-    What is not named has no weight. Raises ValueError, in words for people, for anything else.
+    Poses that are not named get weight 0. Raises ValueError with a readable message for anything else.
     """
     found: dict[str, float] = {}
     for item in filter(None, re.split(r"[\s,;]+", text)):
@@ -71,18 +71,18 @@ def parse_rests(text: str) -> RestWeights:
 
 
 def rests_of(sku: Sku, *, defaults: bool) -> RestWeights | None:
-    """How a product rests: as the list says, else by its kind if `defaults`; None where the recipe alone decides."""
+    """Return the weights from the list, or from the package kind if `defaults`; None if the recipe alone decides."""
     if sku.rests:
         return parse_rests(sku.rests)
-    return _default(sku) if defaults else None
+    return _default_weights(sku) if defaults else None
 
 
-def _default(sku: Sku) -> RestWeights | None:
+def _default_weights(sku: Sku) -> RestWeights | None:
     width, height, depth = sku.width_m or 0.0, sku.height_m or 0.0, sku.depth_m or 0.0
     kind = sku.package
-    if kind == "tray" or (kind == "pouch" and depth < GUSSET * min(width, height)):
+    if kind == "tray" or (kind == "pouch" and depth < MIN_GUSSET * min(width, height)):
         kind = "bag"
     if kind == "bag" and height < depth:
-        return None  # made lying on its back: that is how it "stands"
+        return None  # modelled lying on its back: that is how it "stands"
     weights = DEFAULTS.get(kind)
     return RestWeights(*weights) if weights else None

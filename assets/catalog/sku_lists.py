@@ -1,4 +1,4 @@
-"""Several SKU lists taken as one, and the folders that the files of their products may lie in."""
+"""Several SKU lists combined into one, and the folders that their products' files may be in."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# Paths that leave the list's folder: from a root or a drive, or upwards; no file name has a zero byte.
+# Paths that leave the list's folder: absolute, with a drive, or upwards; and zero bytes, which no file name has.
 LEAVES = re.compile(r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)|\0")
 
 
 @dataclass(frozen=True)
 class SkuLists:
-    """Lists that are read one after the other. mesh_roots: folders outside theirs that files of products may lie in."""
+    """SKU lists in reading order. mesh_roots: further folders that the files of products may be in."""
 
     paths: tuple[Path, ...]
     mesh_roots: tuple[Path, ...] = ()
@@ -28,15 +28,15 @@ class SkuLists:
 
     @property
     def name(self) -> str:
-        """The names of the files, for people."""
+        """Names of the files, for messages."""
         return ", ".join(path.name for path in self.paths)
 
     def resolve(self) -> SkuLists:
-        """The same with absolute paths, links followed."""
+        """Return the same lists with absolute paths, links resolved."""
         return SkuLists(*(tuple(path.resolve() for path in paths) for paths in (self.paths, self.mesh_roots)))
 
     def absolute(self) -> SkuLists:
-        """The same with absolute paths."""
+        """Return the same lists with absolute paths, links kept."""
         return SkuLists(*(tuple(path.absolute() for path in paths) for paths in (self.paths, self.mesh_roots)))
 
 
@@ -44,18 +44,18 @@ SkuSource = Path | SkuLists
 
 
 def sku_source(paths: Sequence[Path], mesh_roots: Sequence[Path] = ()) -> SkuSource:
-    """What the command line names: one list is its path, as it was before there could be several."""
+    """Return the source named on the command line; one list alone stays a plain path, as in earlier versions."""
     return paths[0] if len(paths) == 1 and not mesh_roots else SkuLists(tuple(paths), tuple(mesh_roots))
 
 
 def as_lists(source: SkuSource | str) -> SkuLists:
-    """The lists of a source."""
+    """Return the lists of a source."""
     return source if isinstance(source, SkuLists) else SkuLists((Path(source),))
 
 
 @dataclass(frozen=True)
 class Roots:
-    """Folders that the files of a list lie in: the list's own, then others; `roots / "a.glb"` is the file."""
+    """Folders with the files of a list: the list's own, then others; `roots / "a.glb"` is the file."""
 
     folder: Path
     others: tuple[Path, ...] = ()
@@ -64,27 +64,28 @@ class Roots:
         return self.find(value) or self.folder / value
 
     def find(self, value: str) -> Path | None:
-        """The file that a cell names: below the list's folder, below another one, or at a place that lies in one.
+        """Find the file that a cell names: below the list's folder, below another one, or at a path inside one of them.
 
-        None where there is none, or it lies in none of the folders.
+        None if there is no such file, or if it is in none of the folders.
         """
         if "\0" in value:
             return None
         if not LEAVES.search(value):
-            places = [folder / value for folder in (self.folder, *self.others)]
+            paths = [folder / value for folder in (self.folder, *self.others)]
         else:
-            place = inside(self.folder, value)
-            places = [place] if any(place.is_relative_to(plain(root)) for root in self.others) else []
-        return next((place for place in places if place.is_file()), None)
+            path = resolve_cell(self.folder, value)
+            paths = [path] if any(path.is_relative_to(normalize_path(root)) for root in self.others) else []
+        return next((path for path in paths if path.is_file()), None)
 
     def resolve(self) -> Roots:
-        """The same with absolute paths, links followed."""
+        """Return the same folders with absolute paths, links resolved."""
         return Roots(self.folder.resolve(), tuple(folder.resolve() for folder in self.others))
 
     def containing(self, path: Path) -> Path:
-        """The folder that a file found here lies in."""
+        """Return the folder that contains a file found here."""
         return next(
-            (root for root in (self.folder, *self.others) if plain(path).is_relative_to(plain(root))), self.folder
+            (root for root in (self.folder, *self.others) if normalize_path(path).is_relative_to(normalize_path(root))),
+            self.folder,
         )
 
 
@@ -92,15 +93,15 @@ Root = Path | Roots
 
 
 def folder_of(root: Root, path: Path) -> Path:
-    """The folder that a file, and whatever it names, lies in."""
+    """Return the folder that must contain a file and everything it refers to."""
     return root.containing(path) if isinstance(root, Roots) else root
 
 
-def plain(path: Path) -> Path:
-    """The absolute path without `..`, links not followed."""
+def normalize_path(path: Path) -> Path:
+    """Return the absolute path without `..`; links are not resolved."""
     return Path(os.path.normpath(path.absolute()))
 
 
-def inside(folder: Path, value: str) -> Path:
-    """Where a cell of a list in `folder` leads to."""
-    return plain(folder / value)
+def resolve_cell(folder: Path, value: str) -> Path:
+    """Return the path that a cell of a list in `folder` refers to."""
+    return normalize_path(folder / value)

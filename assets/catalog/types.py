@@ -1,4 +1,4 @@
-"""What a catalogue is: rows, and all of them together."""
+"""Value types of a catalogue: one SKU, and all of them together."""
 
 from __future__ import annotations
 
@@ -9,27 +9,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from assets.catalog.sku_lists import Root, Roots
 from assets.errors import unknown_name
 
-if TYPE_CHECKING:
-    pass
-
 
 @dataclass(frozen=True, slots=True)
 class Sku:
-    """One row of the list. Sizes in metres: width along x, depth along y, height along z of the normalised mesh.
+    """Row of the SKU list. Sizes in metres: width along x, depth along y, height along z of the normalised mesh.
 
-    mesh, packshot: paths relative to the list ("" if none). package: a kind (package_kinds.py), another name or a
-    GS1 code of one, "auto" (chosen from the packshot's silhouette), or "" (with a mesh).
+    mesh, packshot: paths relative to the list ("" if none). package: a kind (package_kinds.py), an alias or a GS1 code
+    of one, "auto" (chosen from the packshot's silhouette), or "" (with a mesh).
     brand, colors, barcode: for the artwork of a package; colors: hex, separated by spaces ("#d81e2c #ffffff").
-    up: "z" or "y", units: "m", "cm", "mm" or "in": how the mesh file is to be read ("" = by its format).
+    up: "z" or "y", units: "m", "cm", "mm" or "in": axes and units of the mesh file ("" = those of its format).
     packshot: the front; packshot_back ... packshot_bottom: the other sides; label_strip: the label unrolled.
     unit_package: kind of one unit of a multipack; pack_count: units in it.
-    front: the side of a mesh, once Z is up, that faces the shopper: "-y" (as "" is), "+y", "-x" or "+x". rests: weights
-    of how it rests where it is put down (assets/catalog/resting.py), "" as its kind does.
+    front: the side of a mesh, once Z is up, that faces the shopper: "-y" (same as ""), "+y", "-x" or "+x". rests:
+    weights of its resting poses (assets/catalog/resting.py), "" for those of its kind.
     """
 
     sku: str
@@ -66,7 +62,7 @@ COLUMNS = tuple(field.name for field in fields(Sku))
 NUMBERS = ("width_m", "height_m", "depth_m", "mass_kg", "pack_count")
 
 
-# Columns that hold paths of pictures of a package, the front's first.
+# Columns with paths of images of a package, the front first.
 PICTURES = (
     "packshot",
     "packshot_back",
@@ -78,21 +74,21 @@ PICTURES = (
 )
 
 
-# Later columns: where all their cells are empty a list has the hash that it had before they were known.
+# Columns added later: left out of the hash if all their cells are empty, so the hashes of old lists do not change.
 LATER = (*PICTURES[1:], "unit_package", "pack_count", "front", "rests")
 
 
-# A mistyped key is compared with at most so many others: 0.1 s.
+# A mistyped key is compared with at most this many others (0.1 s).
 MAX_COMPARED = 5000
 
 
 class Catalog:
-    """All SKUs of one or several lists, sorted by their key: category id = position + 1.
+    """All SKUs of one or more lists, sorted by key: category id = position + 1.
 
-    Kept as columns, so that 170,000 rows take some tens of megabytes; rows become Sku values when asked for.
-    source: the (first) list. root: the folder that its paths are relative to. rows: for each SKU, its row in its list
-    as a spreadsheet counts. notes: what the lists hold that is not used. sources: all lists. origins: of each row of
-    the columns, the number of its list. mesh_roots: folders that files may lie in beside those of the lists.
+    Stored as columns, so that 170,000 rows take some tens of megabytes; Sku values are created on access.
+    source: the (first) list. root: the folder that its paths are relative to. rows: the row of each SKU in its list,
+    as in a spreadsheet. notes: remarks on unused content of the lists. sources: all lists. origins: the index of the
+    list of each row of the columns. mesh_roots: folders that files may be in besides those of the lists.
     """
 
     def __init__(
@@ -128,25 +124,25 @@ class Catalog:
         return (self[position] for position in range(len(self)))
 
     def position(self, key: str) -> int:
-        """Where a SKU stands in the sorted catalogue, from 0. Raises SynthError for one that is not in it."""
+        """Return the index of a SKU in the sorted catalogue, from 0. Raises SynthError if it is not in it."""
         if key not in self._positions:
             raise unknown_name("SKU", key, self._candidates(key), code="unknown-sku", where=str(self.source))
         return self._positions[key]
 
     def find(self, key: str) -> Sku:
-        """The row of a SKU. Raises SynthError for one that is not in the catalogue."""
+        """Return the row of a SKU. Raises SynthError if it is not in the catalogue."""
         return self[self.position(key)]
 
     def root_of(self, key: str) -> Root:
-        """What the paths in the row of a SKU are relative to."""
-        folder = self._list_of(key).parent if len(self.sources) > 1 else self.root
+        """Return the folder or folders that the paths in the row of a SKU are relative to."""
+        folder = self._source_of(key).parent if len(self.sources) > 1 else self.root
         return Roots(folder, self.mesh_roots) if self.mesh_roots else folder
 
     def place_of(self, key: str) -> str:
-        """The row of a SKU, for people."""
-        return f"row {self.rows[self.position(key)]} of {self._list_of(key)}"
+        """Return the row of a SKU and its list, for messages."""
+        return f"row {self.rows[self.position(key)]} of {self._source_of(key)}"
 
-    def _list_of(self, key: str) -> Path:
+    def _source_of(self, key: str) -> Path:
         return self.sources[self._origins[self.position(key)]] if self._origins else self.source
 
     @cached_property
@@ -154,7 +150,7 @@ class Catalog:
         return {key: position for position, key in enumerate(self.keys)}
 
     def _candidates(self, key: str) -> Sequence[str]:
-        """Keys that a mistyped one may mean; comparing it with all 170,000 would take seconds: then its neighbours."""
+        """Return the keys to compare a mistyped one with: its neighbours, as comparing 170,000 would take seconds."""
         if len(self.keys) <= MAX_COMPARED:
             return self.keys
         middle = bisect_left(self.keys, key)
@@ -162,7 +158,7 @@ class Catalog:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 over all rows in order: equal lists have equal hashes, however they are stored."""
+        """SHA-256 over all rows in order: equal lists have equal hashes, whatever their format."""
         digest = hashlib.sha256()
         for name in COLUMNS:
             if name in LATER and all(cell in ("", None) for cell in self._columns[name]):

@@ -1,4 +1,4 @@
-"""What the invented catalogue is made of: kinds of goods with their packs, flavours with their colours, syllables."""
+"""Vocabulary of the synthetic catalogue: kinds of goods with their packs, flavours with colours, brand syllables."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Goods:
-    """A kind of goods. package: of the pack. wide, deep: its width and depth over its height. density: grams per cubic
-    centimetre of the box about the pack. grams: sizes that it is sold in. flavours: a key of FLAVOURS.
-    unit: of a multipack, the pack of one; count: how many of them.
+    """Kind of goods. package: package kind. wide, deep: width and depth divided by height. density: g/cm³ of the
+    bounding box of the pack. grams: available sizes. flavours: a key of FLAVOURS. unit, count: package kind and number
+    of the units of a multipack.
     """
 
     category: str

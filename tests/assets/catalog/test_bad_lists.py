@@ -278,9 +278,9 @@ def test_formulas(text: str) -> None:
     written = formula_safe(text)
     assert not written.startswith(("=", "+", "-", "@", "\t", "\r"))
     assert written == text or written == f"'{text}"
-    from assets.catalog.csv_rows import _bare
+    from assets.catalog.csv_rows import _strip_apostrophes
 
-    assert _bare((written,)) == (text,)
+    assert _strip_apostrophes((written,)) == (text,)
 
 
 def test_random_bytes_of_every_ending_are_told(tmp_path: Path) -> None:
