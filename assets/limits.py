@@ -54,7 +54,7 @@ LIST_COLUMNS = Limit("columns of a SKU list", 1000, "keep the columns that are u
 # Python's csv module refuses longer cells by itself; it is stated here and the other formats follow.
 LIST_CELL = Limit("characters of a cell of a SKU list", 131_072, "look for a quote that is opened and not closed")
 LIST_LINE = Limit("characters of a line of a SKU list", MIB, "look for a quote that is opened and not closed")
-LIST_PROBLEMS = Limit("problems of a SKU list that are told", 10_000)
+LIST_PROBLEMS = Limit("problems of a SKU list that are reported", 10_000)
 LIST_KEY = Limit("characters of a SKU key", 200)
 LIST_TEXT = Limit("characters of any other text of a SKU", 1000)
 
