@@ -10,7 +10,7 @@ from pathlib import Path
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from assets.files.identity import MAX_NAMED, describe_changes, digest_files, read_listing, write_listing
-from dataset.coco_source import CocoSource
+from dataset.find import CocoSource
 from dataset.shards.index import ShardEntry, coco_name, tar_name
 from dataset.shards.tar import REPAIR
 from dataset.storage.path import StoragePath
@@ -38,7 +38,7 @@ class DataIdentity:
 
 def identify(source: CocoSource) -> DataIdentity:
     """What a COCO file and its images hold; the images are read, unless it is remembered what they hold."""
-    names = [name for record in source.content["images"] if isinstance(name := record.get("file_name"), str)]
+    names = [name for image in source.content.images if isinstance(name := image.value("file_name"), str)]
     digests = digest_files([source.file, *(source.images / name for name in names)])
     files = dict(zip([source.file.name, *names], digests, strict=True))
     content = hashlib.sha256(digests[0].encode())
@@ -50,8 +50,8 @@ def identify(source: CocoSource) -> DataIdentity:
 def fingerprint(source: CocoSource) -> str:
     """SHA-256 over the COCO file and the names and sizes of its images."""
     digest = hashlib.sha256(source.file.read_bytes())
-    for record in source.content["images"]:
-        name = record.get("file_name")
+    for image in source.content.images:
+        name = image.value("file_name")
         size = _file_size(source.images / name) if isinstance(name, str) else -1
         digest.update(f"{short(name)}\0{size}\0".encode(errors="replace"))
     return digest.hexdigest()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from assets.errors import SynthError
 from assets.files.image_input import open_picture, reason_of
 from assets.limits import PICTURE_BYTES, read_file
 from dataset.problems import Problems
+from dataset.records import ImageRecord
 from dataset.values import short
 
 # Orientation tags of EXIF: 1 is as stored, these turn the picture by a quarter.
@@ -56,15 +56,19 @@ class _Looked:
     wrong: str = ""
 
 
-def picture_sizes(folder: Path, records: list[dict[str, Any]], problems: Problems) -> dict[str, tuple[int, int]]:
-    """file_name -> width, height of the pictures that can be used, as their COCO records count pixels."""
+def picture_sizes(folder: Path, images: Sequence[ImageRecord], problems: Problems) -> dict[str, tuple[int, int]]:
+    """file_name -> width, height of the pictures that can be used, as their records count pixels.
+
+    images: all with a file_name.
+    """
     with ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
-        looks = pool.map(lambda record: _look(folder / record["file_name"]), records)
+        names = [str(image.file_name) for image in images]
+        looks = pool.map(lambda name: _look(folder / name), names)
         sizes = {}
-        for record, look in zip(records, looks, strict=True):
-            size = _size_of(record, look, problems)
+        for name, image, look in zip(names, images, looks, strict=True):
+            size = _size_of(name, (image.value("width"), image.value("height")), look, problems)
             if size is not None:
-                sizes[record["file_name"]] = size
+                sizes[name] = size
     return sizes
 
 
@@ -86,8 +90,7 @@ def _look(path: Path) -> _Looked:
     return look
 
 
-def _size_of(record: dict[str, Any], look: _Looked, problems: Problems) -> tuple[int, int] | None:
-    name = record["file_name"]
+def _size_of(name: str, stated: tuple[object, object], look: _Looked, problems: Problems) -> tuple[int, int] | None:
     if look.wrong == MISSING:
         problems.spoil("images that are missing", name)
         return None
@@ -95,17 +98,16 @@ def _size_of(record: dict[str, Any], look: _Looked, problems: Problems) -> tuple
         problems.spoil("images that cannot be read", f"{name}: {look.wrong}")
         return None
     stored, turned = (look.width, look.height), (look.height, look.width)
-    told = (record.get("width"), record.get("height"))
-    if told == (None, None):
+    if stated == (None, None):
         problems.note("images without width and height, read from the file")
         return turned if look.quarter_turned else stored
-    if told == turned and look.quarter_turned and stored != turned:
+    if stated == turned and look.quarter_turned and stored != turned:
         return turned
-    if told == stored:
+    if stated == stored:
         if look.turned and (not look.quarter_turned or stored == turned):
             problems.note("images turned by EXIF where sizes do not show it, read as stored", name)
         return stored
-    shown = " x ".join(short(side) for side in told)
+    shown = " x ".join(short(side) for side in stated)
     problems.spoil("images of another size than stated", f"{name}: {stored[0]} x {stored[1]}, stated {shown}")
     return None
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 from assets.errors import SynthError
+from dataset.coco_reader import CocoContent
+from dataset.records import AnnotationRecord, CategoryRecord, ImageRecord
 from dataset.review_csv import NAMED, ReviewedBox, missing_pictures, read_reviewed
 
-Record = dict[str, Any]
 
-
-def reviewed_labels(file: Path, images: Path | None) -> tuple[Path, Record]:
+def reviewed_labels(file: Path, images: Path | None) -> tuple[Path, CocoContent]:
     """The folder that all pictures lie in, and the decisions as the content of a COCO file.
 
     Boxes with a SKU are labels; what nobody named, or is no product of the gallery, is neither target nor background.
@@ -35,33 +34,30 @@ def reviewed_labels(file: Path, images: Path | None) -> tuple[Path, Record]:
     image_ids = {name: number for number, name in enumerate(paths, start=1)}
     skus = sorted({row.sku for row in reviewed.rows if row.decision in NAMED})
     categories = {sku: number for number, sku in enumerate(skus, start=1)}
-    return root, {
-        "info": {"description": f"reviewed: {file.name}"},
-        "images": [
-            {
-                "id": image_ids[name],
-                "file_name": path.relative_to(root).as_posix(),
-                "width": sizes[name][0],
-                "height": sizes[name][1],
-            }
-            for name, path in paths.items()
-        ],
-        "categories": [{"id": number, "name": sku, "sku": sku} for sku, number in categories.items()],
-        "annotations": [
-            _annotation(number, row, image_ids[row.image], categories)
-            for number, row in enumerate(reviewed.rows, start=1)
-        ],
-    }
+    pictures = [
+        ImageRecord(
+            id=image_ids[name],
+            file_name=path.relative_to(root).as_posix(),
+            width=sizes[name][0],
+            height=sizes[name][1],
+        )
+        for name, path in paths.items()
+    ]
+    annotations = [
+        _annotation(number, row, image_ids[row.image], categories) for number, row in enumerate(reviewed.rows, start=1)
+    ]
+    named = [CategoryRecord(id=number, name=sku, sku=sku) for sku, number in categories.items()]
+    return root, CocoContent(pictures, annotations, named, {"description": f"reviewed: {file.name}"})
 
 
-def _annotation(number: int, row: ReviewedBox, image: int, categories: dict[str, int]) -> Record:
+def _annotation(number: int, row: ReviewedBox, image: int, categories: dict[str, int]) -> AnnotationRecord:
     named = row.decision in NAMED
-    return {
-        "id": number,
-        "image_id": image,
-        "category_id": categories[row.sku] if named else None,
-        "bbox": [row.x, row.y, row.width, row.height],
-        "area": row.width * row.height,
-        "iscrowd": 0,
-        "ignore": int(not named),
-    }
+    return AnnotationRecord(
+        id=number,
+        image_id=image,
+        category_id=categories[row.sku] if named else None,
+        bbox=[row.x, row.y, row.width, row.height],
+        area=row.width * row.height,
+        iscrowd=0,
+        ignore=int(not named),
+    )

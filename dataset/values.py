@@ -35,6 +35,14 @@ def number(value: object) -> float:
         return math.nan
 
 
+def box_numbers(value: object) -> list[float] | None:
+    """The four finite numbers of a box, None where it is not that."""
+    if not isinstance(value, list | tuple) or len(value) != 4:
+        return None
+    edges = [number(edge) for edge in value]
+    return edges if all(edge == edge for edge in edges) else None
+
+
 def is_text(value: object) -> bool:
     """Whether the value is a text that can be written down: JSON may hold halves of characters."""
     if not isinstance(value, str) or not value.strip():

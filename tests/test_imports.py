@@ -32,8 +32,19 @@ ORDER = {
     ),
     "assets/packages": ("packshots", "facts", "print", "shapes", "kinds", "build", "store"),
     "dataset": (
-        *("problems", "values", "masks", "pictures", "tables", "storage", "shards", "checksums", "layout"),
-        *("review_csv", "review_source", "coco_source", "coco_stream", "identity"),
+        *("problems", "values", "masks", "records", "categories", "pictures", "tables", "storage", "coco_writer"),
+        *(
+            "shards",
+            "checksums",
+            "layout",
+            "coco_reader",
+            "review_csv",
+            "review_source",
+            "find",
+            "spool",
+            "store",
+            "identity",
+        ),
     ),
     "render": (
         *("scene", "geometry", "streams", "frame", "light_color", "framing", "sensor", "stage", "trace", "labels"),

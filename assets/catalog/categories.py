@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-from assets.catalog.category_ids import CategoryIds, in_order
-from assets.catalog.types import Catalog
-
-Record = dict[str, Any]
 Names = dict[str, str]
 
 
@@ -38,35 +33,6 @@ def unique_names(products: Iterable[tuple[str, str]], before: Mapping[str, tuple
     return {key: names[key] for key, _ in products}
 
 
-def category_records(catalog: Catalog, ids: CategoryIds) -> list[Record]:
-    """Return the COCO categories of all SKUs in ascending id, whether or not they appear in the images."""
-    skus = [(number, catalog[position]) for number, position in in_order(catalog, ids)]
-    names = unique_names((sku.sku, sku.name or sku.sku) for _, sku in skus)
-    return [
-        {
-            "id": number,
-            "name": names[sku.sku],
-            "supercategory": sku.category,
-            "sku": sku.sku,
-            "display_name": sku.name or sku.sku,
-        }
-        for number, sku in skus
-    ]
-
-
-def display_name(record: Record) -> str:
-    """Return the human-readable name of a category; sets of earlier versions keep it in `name`."""
-    return str(record.get("display_name", record.get("name", "")))
-
-
 def bare_name(name: str, key: str) -> str:
     """Return a name without the key that `unique_names` appended."""
     return name.removesuffix(f" ({key})")
-
-
-def same_category(record: Record, expected: Record) -> bool:
-    """Return whether a category is as expected or as earlier versions wrote it (display name as `name`, not unique)."""
-    if record == expected:
-        return True
-    earlier = {name: value for name, value in expected.items() if name != "display_name"}
-    return record == {**earlier, "name": display_name(expected)}

@@ -285,7 +285,7 @@ def write_found_ones(packed: Path, where: Path, detections: int) -> None:
     (where / "found").mkdir()
     for entry in read_index(place).shards:
         part = read_part(place, entry)
-        kinds = [record["category_id"] for record in part.annotations]
+        kinds = [record.category_id for record in part.annotations]
         rows = []
         for number, image in enumerate(part.images):
             own = part.annotations[number * BOXES : (number + 1) * BOXES]
@@ -294,9 +294,9 @@ def write_found_ones(packed: Path, where: Path, detections: int) -> None:
             others = rng.integers(0, len(kinds), detections).tolist()
             for place_of, (shift, score) in enumerate(zip(moved, scores, strict=True)):
                 record = own[place_of % BOXES]
-                box = [max(a + b, 0.5) for a, b in zip(record["bbox"], shift, strict=True)]
-                kind = record["category_id"] if score > 0.3 else kinds[others[place_of]]
-                rows.append({"image_id": image["id"], "category_id": kind, "bbox": box, "score": score})
+                box = [max(a + b, 0.5) for a, b in zip(record.bbox, shift, strict=True)]
+                kind = record.category_id if score > 0.3 else kinds[others[place_of]]
+                rows.append({"image_id": image.id, "category_id": kind, "bbox": box, "score": score})
         (where / "found" / f"{entry.name}.json").write_text(json.dumps(rows))
 
 

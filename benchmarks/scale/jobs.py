@@ -55,12 +55,12 @@ SLEEP_S = 0.25
 def sleep_scene(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
     """A scene that takes its time and no core, and holds nothing."""
     from assets.files.atomic import write_atomic
+    from dataset.records import ImageRecord
     from dataset.shards.index import ShardSample, image_id, tar_of
 
     time.sleep(SLEEP_S)
-    sample = ShardSample(
-        f"{task.index:06d}_0", {"jpg": b""}, {"id": image_id(task.index, 0, 1), "index": task.index}, []
-    )
+    image = ImageRecord(id=image_id(task.index, 0, 1), index=task.index)
+    sample = ShardSample(f"{task.index:06d}_0", {"jpg": b""}, image, [])
     write_atomic(spool_file(settings, task), tar_of([sample]))
     return 1, 0
 

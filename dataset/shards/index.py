@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,11 +25,12 @@ from assets.errors import SynthError
 from assets.files.json_input import parse_json
 from assets.files.models import Count, FileModel, Sha256, parse_model
 from assets.limits import COCO_VALUES, DATASET_PICTURES, SET_CLASSES
+from dataset.coco_writer import coco_bytes
+from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord, PictureLabels, parse_all, record_json
 from dataset.storage.path import StoragePath
 
 FORMAT = 1
 INDEX, CATEGORIES = "index.json", "categories.json"
-Record = dict[str, Any]
 # Ids of annotations are their picture's times this plus the instance: as many placements fit into a scene.
 INSTANCES = 10_000
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -64,13 +64,18 @@ class ShardIndex(FileModel):
 class ShardSample:
     """A picture with its labels. stem: its name in the tar. files: suffix ("jpg", "depth.png") to content.
 
-    image, annotations: COCO records with their ids.
+    image, annotations: with their ids.
     """
 
     stem: str
     files: Mapping[str, bytes]
-    image: Record
-    annotations: Sequence[Record]
+    image: ImageRecord
+    annotations: Sequence[AnnotationRecord]
+
+    @property
+    def labels(self) -> PictureLabels:
+        """Its records alone."""
+        return PictureLabels(self.image, self.annotations)
 
 
 def tar_name(name: str) -> str:
@@ -100,15 +105,15 @@ def write_shard(
     name: str,
     split: str,
     samples: Sequence[ShardSample],
-    categories: Iterable[Record],
-    info: Record,
+    categories: Iterable[CategoryRecord],
+    info: Mapping[str, Any],
 ) -> ShardEntry:
     """Writes tar and COCO part of a shard, each whole or not at all; returns its entry for the index.
 
     categories: those that the annotations use. info: COCO's info block. The same samples give the same bytes.
     """
     tar = tar_of(samples)
-    coco = coco_of(samples, categories, info)
+    coco = coco_bytes((sample.labels for sample in samples), Head(tuple(categories), info))
     place.write(tar_name(name), tar)
     place.write(coco_name(name), coco)
     return ShardEntry(
@@ -128,8 +133,7 @@ def tar_of(samples: Iterable[ShardSample]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for sample in samples:
-            records = {"image": sample.image, "annotations": list(sample.annotations)}
-            files = {**sample.files, "json": _json(records).encode()}
+            files = {**sample.files, "json": record_json(sample.labels.content()).encode()}
             for suffix, content in sorted(files.items()):
                 member = tarfile.TarInfo(f"{sample.stem}.{suffix}")
                 member.size, member.mode = len(content), 0o644  # no owner, no time: the same bytes everywhere
@@ -137,18 +141,9 @@ def tar_of(samples: Iterable[ShardSample]) -> bytes:
     return buffer.getvalue()
 
 
-def coco_of(samples: Sequence[ShardSample], categories: Iterable[Record], info: Record) -> bytes:
-    """The records of a shard as a COCO file, one record per line."""
-    images = ",\n".join(_json(sample.image) for sample in samples)
-    annotations = ",\n".join(_json(record) for sample in samples for record in sample.annotations)
-    kinds = ",\n".join(map(_json, categories))
-    text = f'{{"info": {_json(info)},\n"categories": [\n{kinds}\n],\n"images": [\n{images}\n],\n'
-    return f'{text}"annotations": [\n{annotations}\n]}}\n'.encode()
-
-
-def write_categories(place: StoragePath, categories: Iterable[Record]) -> None:
+def write_categories(place: StoragePath, categories: Iterable[CategoryRecord]) -> None:
     """categories.json, one record per line."""
-    lines = ",\n".join(map(_json, categories))
+    lines = ",\n".join(record_json(one.content()) for one in categories)
     place.write(CATEGORIES, f"[\n{lines}\n]\n".encode())
 
 
@@ -187,7 +182,7 @@ def read_index(place: StoragePath) -> ShardIndex:
     return index
 
 
-def read_categories(place: StoragePath) -> list[Record]:
+def read_categories(place: StoragePath) -> list[CategoryRecord]:
     """COCO's categories of a sharded data set. Raises SynthError where they are missing or damaged."""
     where = place.locate(CATEGORIES)
     try:
@@ -201,8 +196,4 @@ def read_categories(place: StoragePath) -> list[Record]:
             "the categories cannot be used", code="categories-invalid", where=where, expected="a list of objects"
         )
     SET_CLASSES.check(len(records), where)
-    return records
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return parse_all(CategoryRecord, records)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from assets.errors import SynthError
 from assets.files.json_input import parse_json
 from assets.limits import COCO_VALUES
-from dataset.shards.index import INSTANCES, Record, ShardEntry, coco_name
+from dataset.records import AnnotationRecord, CategoryRecord, ImageRecord, parse_all
+from dataset.shards.index import INSTANCES, ShardEntry, coco_name
 from dataset.shards.tar import REPAIR, read_whole
 from dataset.storage.path import StoragePath
 
@@ -21,10 +23,10 @@ from dataset.storage.path import StoragePath
 class ShardPart:
     """The records of one shard."""
 
-    info: Record
-    categories: list[Record]
-    images: list[Record]
-    annotations: list[Record]
+    info: Mapping[str, Any]
+    categories: list[CategoryRecord]
+    images: list[ImageRecord]
+    annotations: list[AnnotationRecord]
 
 
 def read_part(place: StoragePath, entry: ShardEntry) -> ShardPart:
@@ -49,10 +51,15 @@ def parse_part(data: bytes, where: str) -> ShardPart:
     try:
         content: Any = parse_json(data, "the COCO part of a shard", where, values=COCO_VALUES, hint=REPAIR)
         lists = [content[name] for name in ("categories", "images", "annotations")]
-        if not all(isinstance(one, list) and all(isinstance(record, dict) for record in one) for one in lists):
+        if not all(isinstance(one, list) for one in lists):
             raise ValueError("no lists of objects")
         info = content.get("info")
-        return ShardPart(info if isinstance(info, dict) else {}, *lists)
+        return ShardPart(
+            info if isinstance(info, dict) else {},
+            parse_all(CategoryRecord, lists[0]),
+            parse_all(ImageRecord, lists[1]),
+            parse_all(AnnotationRecord, lists[2]),
+        )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         found = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise SynthError(
@@ -64,19 +71,24 @@ def parse_part(data: bytes, where: str) -> ShardPart:
         ) from error
 
 
-def ids_of(records: list[Record], where: str) -> NDArray[np.int64]:
+def ids_of(records: Sequence[ImageRecord | AnnotationRecord], where: str) -> NDArray[np.int64]:
     """(N,) int64 the ids of records. Raises SynthError where one has none."""
-    ids = [record.get("id") for record in records]
-    if not all(type(number) is int and -(2**62) < number < 2**62 for number in ids):
+    ids = [record.id for record in records]
+    if not all(number is not None and -(2**62) < number < 2**62 for number in ids):
         raise SynthError(
-            "records without ids that are whole numbers", code="shard-labels-damaged", where=where, hint=REPAIR
+            "records without ids that are whole numbers",
+            code="shard-labels-damaged",
+            where=where,
+            hint=REPAIR,
         )
     return np.array(ids, np.int64)
 
 
-def follow_images(records: list[Record]) -> bool:
+def follow_images(records: Sequence[AnnotationRecord]) -> bool:
     """Whether the ids of annotations are made from those of their pictures, as those of rendered jobs are."""
     return all(
-        type(record.get("image_id")) is int and 0 < record["id"] - record["image_id"] * INSTANCES < INSTANCES
+        record.id is not None
+        and record.image_id is not None
+        and 0 < record.id - record.image_id * INSTANCES < INSTANCES
         for record in records
     )

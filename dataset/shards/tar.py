@@ -6,13 +6,14 @@ import io
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO
 
 from assets.errors import SynthError
 from assets.files.json_input import parse_json
 from assets.limits import DATASET_INSTANCES, SHARD_BYTES
 from dataset.pictures import PICTURES
-from dataset.shards.index import Record, ShardSample, tar_name
+from dataset.records import ImageRecord, PictureLabels
+from dataset.shards.index import ShardSample, tar_name
 from dataset.storage.path import StoragePath
 
 LABELS = "json"
@@ -79,26 +80,26 @@ def _unlike(where: str, found: str) -> SynthError:
     )
 
 
-def read_labels(data: bytes, where: str) -> tuple[Record, list[Record]]:
+def read_labels(data: bytes, where: str) -> PictureLabels:
     """The image record and the annotations of a sample. Raises SynthError where they are none."""
     try:
-        content: Any = parse_json(data, "the labels of a sample", where, hint=REPAIR)
-        image, annotations = content["image"], content["annotations"]
-        if not isinstance(image, dict) or not all(isinstance(record, dict) for record in annotations):
-            raise ValueError("no records")
+        labels = PictureLabels.parse(parse_json(data, "the labels of a sample", where, hint=REPAIR))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         found = f"{type(error).__name__}: {error}"
         raise SynthError(
-            "the labels of a sample cannot be read", code="shard-labels-damaged", where=where, found=found, hint=REPAIR
+            "the labels of a sample cannot be read",
+            code="shard-labels-damaged",
+            where=where,
+            found=found,
+            hint=REPAIR,
         ) from error
-    DATASET_INSTANCES.check(len(annotations), where)
-    return image, list(annotations)
+    DATASET_INSTANCES.check(len(labels.annotations), where)
+    return labels
 
 
-def picture_suffix(suffixes: Mapping[str, object], image: Record, where: str) -> str:
+def picture_suffix(suffixes: Mapping[str, object], image: ImageRecord, where: str) -> str:
     """Which file of a sample is its picture: that of its name's suffix. Raises SynthError where there is none."""
-    name = image.get("file_name")
-    named = name.rpartition(".")[2].lower() if isinstance(name, str) else ""
+    named = (image.file_name or "").rpartition(".")[2].lower()
     found = [suffix for suffix in (named, *PICTURES) if suffix in suffixes and suffix != LABELS]
     if not found:
         raise SynthError(
@@ -131,5 +132,5 @@ def samples_of(data: bytes, where: str) -> Iterator[ShardSample]:
     """The samples of a tar. Raises SynthError where it is damaged."""
     for members in scan_tar(io.BytesIO(data), where):
         files = {suffix: data[first : first + size] for suffix, (first, size) in members.spans.items()}
-        image, annotations = read_labels(files.pop(LABELS), f"{where}: {members.stem}.json")
-        yield ShardSample(members.stem, files, image, annotations)
+        labels = read_labels(files.pop(LABELS), f"{where}: {members.stem}.json")
+        yield ShardSample(members.stem, files, labels.image, labels.annotations)

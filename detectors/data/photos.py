@@ -8,9 +8,10 @@ import numpy as np
 
 from assets.errors import SynthError
 from assets.limits import DATASET_PICTURES
-from dataset.coco_source import open_source
+from dataset.find import open_source
 from dataset.pictures import PICTURES, find_files, picture_sizes
 from dataset.problems import Problems
+from dataset.records import ImageRecord
 from dataset.values import is_text, short
 from detectors.data.class_match import Classes
 from detectors.data.image_set import ImageSet
@@ -29,7 +30,7 @@ def read_photos(path: Path, name: str, problems: Problems, classes: Classes) -> 
     for file in set(named) - set(names):
         problems.spoil("pictures whose names are no text", short(file))
     DATASET_PICTURES.check(len(names), str(path))
-    sizes = picture_sizes(folder, [{"file_name": file} for file in names], problems)
+    sizes = picture_sizes(folder, [ImageRecord(file_name=file) for file in names], problems)
     problems.notes.clear()  # that sizes are read from the files goes without saying
     if not sizes:
         hint = f"give a folder with pictures ({', '.join(PICTURES)})"
@@ -37,7 +38,8 @@ def read_photos(path: Path, name: str, problems: Problems, classes: Classes) -> 
             "there are no photographs", code="images-missing", where=str(path), problems=problems.lines(), hint=hint
         )
     images = {
-        number: LabelledImage({"file_name": file}, *size) for number, (file, size) in enumerate(sizes.items(), start=1)
+        number: LabelledImage(ImageRecord(file_name=file), *size)
+        for number, (file, size) in enumerate(sizes.items(), start=1)
     }
     groups = np.arange(len(images), dtype=np.int32)
     return columns_of(name, folder, classes, images, [Row() for _ in images], groups)
@@ -49,5 +51,5 @@ def _named(path: Path, name: str) -> tuple[Path, list[str]]:
         folder = path / "images" if (path / "annotations").is_dir() and (path / "images").is_dir() else path
         return folder, [file.as_posix() for file in find_files(folder)]
     source = open_source(path, name=name, splits=())
-    names = (image.get("file_name") for image in source.content["images"])
+    names = (image.value("file_name") for image in source.content.images)
     return source.images, list(dict.fromkeys(file for file in names if isinstance(file, str)))

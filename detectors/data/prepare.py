@@ -11,7 +11,7 @@ import numpy as np
 
 from assets.errors import SynthError
 from assets.plurals import count_of, counts_of
-from dataset.coco_source import CocoSource, has_split, is_rendered, open_source
+from dataset.find import CocoSource, has_split, open_source
 from dataset.identity import DataIdentity, check_shards, identify
 from dataset.problems import Problems, check_usable
 from dataset.shards.index import INDEX, ShardEntry
@@ -148,7 +148,7 @@ def _read_plain(
     source = open_source(path, name=name, splits=splits, images=settings.images)
     problems = Problems(f"{name} ({source.file.name})")
     # The scenes of rendered sets are their groups.
-    key = None if is_rendered(source) else group_key
+    key = None if source.content.rendered else group_key
     images = read_images(source, problems, group_key=key)
     return _Read(source, images, problems, identify(source), str(source.file))
 
@@ -198,7 +198,7 @@ def _tell_doubts(
         tell("--real is a rendered set, not photographs")
     if held and settings.group_key:
         trained, validated = (
-            {str(record.get(settings.group_key)) for record in read.source.content["images"]} if read.source else set()
+            {str(image.value(settings.group_key)) for image in read.source.content.images} if read.source else set()
             for read in (training[-1], held)
         )
         if shared := sorted(trained & validated):

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError
-from dataset.coco_source import CocoSource, Record, is_rendered
+from dataset.find import CocoSource
 from dataset.pictures import picture_sizes
 from dataset.problems import DataProblem, Problems
-from dataset.values import is_text, short, sku_text, whole_number
+from dataset.records import CategoryRecord, ImageRecord
+from dataset.values import short, sku_text, whole_number
 from detectors.data.image_set import Classes, ImageSet, Packed
 from detectors.data.rows import (
     CUT,
@@ -27,7 +28,6 @@ from detectors.data.rows import (
     UNKNOWN_CATEGORY,
     LabelledImage,
     Row,
-    box_numbers,
     read_row,
 )
 
@@ -41,10 +41,10 @@ def read_images(source: CocoSource, problems: Problems, *, group_key: str | None
     group_key: field of an image entry that tells which images belong together; by default `group`, else the scene of
     our own data sets, else every image is a group of its own. Raises SynthError where the named field is missing.
     """
-    classes, label_of = read_classes(source.content["categories"], problems, str(source.file))
+    classes, label_of = read_classes(source.content.categories, problems, str(source.file))
     images = _read_image_records(source, problems)
     _deal_annotations(source, images, problems)
-    if "info" not in source.content:
+    if source.content.info is None:
         problems.note("no info block")
     rows = [read_row(image, label_of, classes, problems) for image in images.values()]
     _hint_at_categories(source, label_of, problems)
@@ -54,24 +54,25 @@ def read_images(source: CocoSource, problems: Problems, *, group_key: str | None
     if empty:
         problems.notes.setdefault("images without annotations, used as background", DataProblem(empty))
     columns = columns_of(source.name, source.images, classes, images, rows, _groups(source, images, group_key))
-    return replace(columns, category_ids=tuple(label_of), rendered=is_rendered(source))
+    return replace(columns, category_ids=tuple(label_of), rendered=source.content.rendered)
 
 
-def read_classes(categories: Sequence[Record], problems: Problems, where: str) -> tuple[Classes, dict[int, int]]:
+def read_classes(
+    categories: Sequence[CategoryRecord], problems: Problems, where: str
+) -> tuple[Classes, dict[int, int]]:
     """Classes in the order of the category ids, and category id -> label. Raises SynthError where there are none."""
     entries: dict[int, tuple[str, str]] = {}
     keys: set[str] = set()
     for position, entry in enumerate(categories):
-        number, name = whole_number(entry.get("id")), entry.get("name")
-        key = sku_text(entry.get("sku")) or sku_text(name)
-        if number is None and entry.get("id") is not None:
-            problems.spoil("category ids that are not whole numbers", short(entry["id"]))
+        number, key = whole_number(entry.value("id")), entry.key
+        if number is None and entry.value("id") is not None:
+            problems.spoil("category ids that are not whole numbers", short(entry.value("id")))
         elif number is None or key is None:
-            problems.spoil("categories without an id or a name", f"categories[{position}] is {short(entry)}")
+            problems.spoil("categories without an id or a name", f"categories[{position}] is {short(entry.content())}")
         elif number in entries or key in keys:
             problems.spoil("categories given twice", f"id {number}, {key!r}")
         else:
-            entries[number] = (key, sku_text(name) or key)
+            entries[number] = (key, sku_text(entry.value("name")) or key)
             keys.add(key)
     if not entries:
         raise SynthError(
@@ -86,16 +87,19 @@ def read_classes(categories: Sequence[Record], problems: Problems, where: str) -
 
 
 def _read_image_records(source: CocoSource, problems: Problems) -> dict[int, LabelledImage]:
-    entries: dict[int, Record] = {}
+    entries: dict[int, ImageRecord] = {}
     names: set[str] = set()
-    for position, record in enumerate(source.content["images"]):
-        number, name = whole_number(record.get("id")), record.get("file_name")
-        if number is None and record.get("id") is not None:
-            problems.spoil("image ids that are not whole numbers", f"{short(record['id'])} of {short(name)}")
-        elif number is None or not is_text(name):
-            problems.spoil("images without an id or a file_name", f"images[{position}] is {short(record)}")
+    for position, record in enumerate(source.content.images):
+        number, name = whole_number(record.value("id")), record.file_name
+        if number is None and record.value("id") is not None:
+            problems.spoil(
+                "image ids that are not whole numbers",
+                f"{short(record.value('id'))} of {short(record.value('file_name'))}",
+            )
+        elif number is None or name is None:
+            problems.spoil("images without an id or a file_name", f"images[{position}] is {short(record.content())}")
         elif number in entries:
-            problems.spoil("image ids given twice", f"id {number}: {entries[number]['file_name']} and {name}")
+            problems.spoil("image ids given twice", f"id {number}: {entries[number].file_name} and {name}")
         elif posixpath.normpath(name) in names:
             problems.spoil("image files given twice", name)
         else:
@@ -106,9 +110,9 @@ def _read_image_records(source: CocoSource, problems: Problems) -> dict[int, Lab
                 problems.note("images outside of the image folder", name)
     sizes = picture_sizes(source.images, list(entries.values()), problems)
     return {
-        number: LabelledImage(record, *sizes[record["file_name"]])
+        number: LabelledImage(record, *sizes[str(record.file_name)])
         for number, record in entries.items()
-        if record["file_name"] in sizes
+        if record.file_name in sizes
     }
 
 
@@ -118,19 +122,19 @@ def _leaves(name: str) -> bool:
 
 def _deal_annotations(source: CocoSource, images: dict[int, LabelledImage], problems: Problems) -> None:
     """Gives every annotation to its image."""
-    known = {_id_of(record.get("id")) for record in source.content["images"]}
+    known = {_id_of(record.value("id")) for record in source.content.images}
     seen: set[object] = set()
-    for position, record in enumerate(source.content["annotations"]):
-        own, image = _id_of(record.get("id")), _id_of(record.get("image_id"))
+    for position, record in enumerate(source.content.annotations):
+        own, image = _id_of(record.value("id")), _id_of(record.value("image_id"))
         if own is not None and own in seen:
             problems.note("annotation ids given twice, numbered anew", f"id {short(own)}")
         seen.add(own)
         if isinstance(image, int) and image in images:
             images[image].boxes.append(record)
         elif image is None or image not in known:
-            given = short(record.get("image_id"))
+            given = short(record.value("image_id"))
             problems.spoil("annotations of unknown images", f"annotations[{position}]: image_id {given}")
-    if any("segments_info" in record for record in source.content["annotations"][:TELLING]):
+    if any("segments_info" in record.extra for record in source.content.annotations[:TELLING]):
         problems.hints.append("this is a panoptic file: give the one of instances, whose annotations have bbox")
     if any("not whole numbers" in kind for kind in problems.bad):
         problems.hints.append('ids are whole numbers in COCO: 12, not "12"')
@@ -142,24 +146,24 @@ def _id_of(value: object) -> int | str | None:
 
 def _hint_at_categories(source: CocoSource, label_of: dict[int, int], problems: Problems) -> None:
     """Many errors of one kind have one cause: say which."""
-    annotations = source.content["annotations"]
-    numbers = {whole_number(record.get("category_id")) for record in annotations} - {None}
+    annotations = source.content.annotations
+    numbers = {whole_number(record.value("category_id")) for record in annotations} - {None}
     if UNKNOWN_CATEGORY in problems.bad:
         for offset in (1, -1):
             if numbers and {number + offset for number in numbers if number is not None} <= set(label_of):
                 problems.hints.append(
                     f"every category_id is {-offset:+d} off its category: labels start at another number"
                 )
-    named = sum("sku" in record for record in annotations)
+    named = sum(record.value("sku") is not None for record in annotations)
     if OTHER_SKU in problems.bad and 2 * problems.bad[OTHER_SKU].count > named:
         problems.hints.append("most sku fields and category ids disagree: were the categories numbered anew?")
-    if NO_NUMBERS in problems.bad and not any("bbox" in record for record in annotations):
+    if NO_NUMBERS in problems.bad and all(record.value("bbox") is None for record in annotations):
         problems.hints.append("no annotation has a bbox: detection needs the instances file")
 
 
 def _check_finite(source: CocoSource, problems: Problems) -> None:
     """Where no box at all is finite there is nothing to skip: whatever made the file is at fault."""
-    boxes = len(source.content["annotations"])
+    boxes = len(source.content.annotations)
     if NOT_FINITE in problems.bad and problems.bad[NOT_FINITE].count == boxes:
         hint = "look at the program that wrote the file: a size of 0 or a missing value was divided by, perhaps"
         raise SynthError(
@@ -173,7 +177,7 @@ def _check_finite(source: CocoSource, problems: Problems) -> None:
 
 def _check_box_layout(images: list[LabelledImage], problems: Problems) -> None:
     """Boxes in shares of the picture, or as two corners, may be valid one by one: all of them together show it."""
-    found = [(box, image) for image in images for box in map(box_numbers, image.boxes) if box]
+    found = [(box, image) for image in images for record in image.boxes if (box := record.bbox)]
     if len(found) < TELLING:
         return
     edges = np.array([box for box, _ in found], np.float64)
@@ -191,9 +195,9 @@ def _check_box_layout(images: list[LabelledImage], problems: Problems) -> None:
 def _groups(source: CocoSource, images: dict[int, LabelledImage], key: str | None) -> NDArray[np.int32]:
     records = [image.record for image in images.values()]
     if key is not None:
-        missing = [record["file_name"] for record in records if not _is_group(record.get(key))]
+        missing = [record.file_name for record in records if not _is_group(record.value(key))]
         if missing:
-            known = sorted({name for record in records[:100] for name in record})
+            known = sorted({name for record in records[:100] for name in record.content()})
             raise SynthError(
                 f"images have no field {key!r} to group by",
                 code="group-key-missing",
@@ -201,11 +205,11 @@ def _groups(source: CocoSource, images: dict[int, LabelledImage], key: str | Non
                 found=f"{len(missing)} images without it, such as {missing[0]}",
                 expected=f"one of {', '.join(known)}",
             )
-        values = [str(record[key]) for record in records]
-    elif all(_is_group(record.get("group")) for record in records):
-        values = [str(record["group"]) for record in records]
-    elif all(_is_group(record.get("index")) and _is_group(record.get("seed")) for record in records):
-        values = [f"{record['seed']}/{record['index']}" for record in records]
+        values = [str(record.value(key)) for record in records]
+    elif all(_is_group(record.value("group")) for record in records):
+        values = [str(record.value("group")) for record in records]
+    elif all(_is_group(record.value("index")) and _is_group(record.value("seed")) for record in records):
+        values = [f"{record.value('seed')}/{record.value('index')}" for record in records]
     else:
         return np.arange(len(records), dtype=np.int32)
     place = {value: number for number, value in enumerate(sorted(set(values)))}
@@ -234,7 +238,7 @@ def columns_of(
         name=name,
         root=root,
         classes=classes,
-        file_names=Packed.of([image.record["file_name"].encode() for image in images]),
+        file_names=Packed.of([str(image.record.file_name).encode() for image in images]),
         image_ids=np.array(list(kept), np.int64),
         sizes=np.array([(image.width, image.height) for image in images], np.int32).reshape(-1, 2),
         groups=groups,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dataset.coco_source import Record
 from dataset.masks import compressed_mask
 from dataset.problems import Problems
-from dataset.values import is_set, number, short, sku_text, whole_number
+from dataset.records import AnnotationRecord, ImageRecord
+from dataset.values import number, short, sku_text, whole_number
 from detectors.data.image_set import IGNORED, Classes
 
 # A box may leave the picture by rounding; more than this is worth a note.
 ROUNDING_PX = 1.0
+# Smaller areas than this are 0 in float32.
+MIN_AREA_PX = 1e-6
 # Smaller boxes than this teach nothing and divide by zero.
 MIN_SIDE_PX = 0.5
 # Detections beyond this are no pixels of any picture, and sums of them may leave float32.
@@ -31,10 +33,10 @@ Box = tuple[float, float, float, float]
 class LabelledImage:
     """An image entry that can be used, its size in pixels as its labels count them, its annotation entries."""
 
-    record: Record
+    record: ImageRecord
     width: int
     height: int
-    boxes: list[Record] = field(default_factory=list)
+    boxes: list[AnnotationRecord] = field(default_factory=list)
 
 
 @dataclass
@@ -56,7 +58,7 @@ def read_row(image: LabelledImage, label_of: dict[int, int], classes: Classes, p
     row = Row()
     twins: set[tuple[object, ...]] = set()
     for record in image.boxes:
-        where = f"annotation {short(record.get('id'))} in {image.record['file_name']}"
+        where = f"annotation {short(record.value('id'))} in {image.record.file_name}"
         box = _box_of(record, image, where, problems)
         label = _label_of(record, label_of, classes, where, problems)
         if box is None:
@@ -70,26 +72,19 @@ def read_row(image: LabelledImage, label_of: dict[int, int], classes: Classes, p
     return row
 
 
-def box_numbers(record: Record) -> list[float] | None:
-    """The four numbers of bbox, None where they are not that."""
-    box = record.get("bbox")
-    if not isinstance(box, list) or len(box) != 4:
-        return None
-    edges = [number(edge) for edge in box]
-    return edges if all(edge == edge for edge in edges) else None
-
-
 def is_not_finite(box: object) -> bool:
     """Whether a box has its four numbers, some of which are NaN or infinite."""
     sides = box if isinstance(box, list) and len(box) == 4 else ["no box"]
     return all(type(side) in (int, float) for side in sides)
 
 
-def _add(row: Row, record: Record, box: Box, label: int, image: LabelledImage, where: str, problems: Problems) -> None:
-    ignored = is_set(record.get("iscrowd")) or is_set(record.get("ignore"))
+def _add(
+    row: Row, record: AnnotationRecord, box: Box, label: int, image: LabelledImage, where: str, problems: Problems
+) -> None:
+    ignored = record.ignored
     if ignored:
         problems.note("crowds and ignored products, neither target nor background")
-    mask = compressed_mask(record.get("segmentation"), image.height, image.width)
+    mask = compressed_mask(record.value("segmentation"), image.height, image.width)
     if isinstance(mask, str):
         problems.note("masks that cannot be read, box used alone", f"{where}: {mask}")
         mask = b""
@@ -97,17 +92,17 @@ def _add(row: Row, record: Record, box: Box, label: int, image: LabelledImage, w
     row.labels.append(IGNORED if ignored else label)
     row.true_labels.append(label)
     row.areas.append(_area_of(record, box, image, problems))
-    row.visibility.append(_share(record.get("visibility")))
-    row.truncation.append(_share(record.get("truncation")))
-    row.ids.append(max(whole_number(record.get("id")) or 0, 0))
+    row.visibility.append(_share(record.visibility))
+    row.truncation.append(_share(record.truncation))
+    row.ids.append(max(whole_number(record.value("id")) or 0, 0))
     row.masks.append(mask)
 
 
-def _area_of(record: Record, box: Box, image: LabelledImage, problems: Problems) -> float:
-    area = number(record.get("area"))
-    if 0 < area <= image.width * image.height:
+def _area_of(record: AnnotationRecord, box: Box, image: LabelledImage, problems: Problems) -> float:
+    area = number(record.area)
+    if MIN_AREA_PX < area <= image.width * image.height:
         return area
-    given = record.get("area") is not None
+    given = record.value("area") is not None
     problems.note(
         "areas that no mask can have, that of the box used" if given else "annotations without area, box used"
     )
@@ -119,13 +114,13 @@ def _share(value: object) -> float:
     return share if 0 <= share <= 1 else float("nan")
 
 
-def _box_of(record: Record, image: LabelledImage, where: str, problems: Problems) -> Box | None:
+def _box_of(record: AnnotationRecord, image: LabelledImage, where: str, problems: Problems) -> Box | None:
     """xyxy inside the picture, or None where nothing of it can be used."""
-    edges, shown = box_numbers(record), record.get("bbox")
-    if edges is None:
+    shown = record.value("bbox")
+    if record.bbox is None:
         problems.spoil(NOT_FINITE if is_not_finite(shown) else NO_NUMBERS, f"{where}: {short(shown)}")
         return None
-    x, y, width, height = edges
+    x, y, width, height = map(number, record.bbox)
     if width <= 0 or height <= 0:
         problems.spoil("boxes without width or height", f"{where}: {short(shown)}")
         return None
@@ -143,16 +138,18 @@ def _box_of(record: Record, image: LabelledImage, where: str, problems: Problems
     return left, top, right, bottom
 
 
-def _label_of(record: Record, label_of: dict[int, int], classes: Classes, where: str, problems: Problems) -> int:
-    given = record.get("category_id")
+def _label_of(
+    record: AnnotationRecord, label_of: dict[int, int], classes: Classes, where: str, problems: Problems
+) -> int:
+    given = record.value("category_id")
     category = whole_number(given)
-    if given is None and is_set(record.get("ignore")):
+    if given is None and record.ignored:
         return IGNORED  # reviewed photographs: something is there, and nobody has said what
     if category is None or category not in label_of:
         problems.spoil(UNKNOWN_CATEGORY, f"{where}: category_id {short(given)}")
         return IGNORED
     label = label_of[category]
-    sku = sku_text(record.get("sku"))
+    sku = sku_text(record.value("sku"))
     if sku is not None and sku not in (classes.keys[label], classes.names[label]):
         problems.spoil(OTHER_SKU, f"{where}: {short(sku)}, not {classes.keys[label]!r}")
         return IGNORED

@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from assets.errors import SynthError
 from assets.files.atomic import lock_folder, write_atomic
-from assets.files.json_input import parse_json
 from assets.files.models import Count, FileModel, read_model
-from assets.limits import COCO_VALUES, DATASET_JSON
-from dataset.coco_source import is_records
+from assets.limits import DATASET_JSON
+from dataset.coco_writer import write_coco
 from dataset.identity import check_shards
 from dataset.problems import Problems
+from dataset.records import Head, PictureLabels
 from dataset.shards.cache import ShardCache, cache_folder
 from dataset.shards.index import (
     CATEGORIES,
     INDEX,
-    Record,
     ShardEntry,
     ShardIndex,
     ShardSample,
-    coco_name,
     has_index,
     read_categories,
     read_index,
 )
-from dataset.shards.tar import REPAIR, picture_suffix, read_samples, read_whole
+from dataset.shards.parts import read_part
+from dataset.shards.tar import REPAIR, picture_suffix, read_samples
 from dataset.storage.path import StoragePath
-from dataset.values import whole_number
 from detectors.data.image_set import AGAIN, Names, stored_classes
 from detectors.data.read_coco import read_classes
 from detectors.data.shard_set import SHARDS, ShardSet
@@ -77,16 +75,16 @@ def open_shards(
     index = read_index(place)
     shards = index.of_split(split_of(index, splits, place))
     classes, label_of = read_classes(read_categories(place), problems, place.locate(CATEGORIES))
-    some = [image for entry in shards[:1] for image in _part_of(place, entry)["images"]]
-    sizes = [(whole_number(image.get("width")), whole_number(image.get("height"))) for image in some]
-    if not sizes or not all(width and height for width, height in sizes):
+    first = [read_part(place, entry) for entry in shards[:1]]
+    some = [image for part in first for image in part.images]
+    sizes = [image.size for image in some]
+    if not sizes or None in sizes:
         raise SynthError(
             "the first shard has pictures without width and height",
             code="image-size-missing",
             where=str(place),
             hint=REPAIR,
         )
-    annotations = [record for entry in shards[:1] for record in _part_of(place, entry)["annotations"]]
     return ShardSet(
         name=name,
         place=place,
@@ -96,8 +94,8 @@ def open_shards(
         own_label=label_of,
         label_of=np.arange(len(classes), dtype=np.int32),
         sizes=np.array(sizes, np.int32),
-        masks=all(record.get("segmentation") for record in annotations),
-        rendered=all("backend" in image for image in some[:10]),
+        masks=all(record.segmentation for part in first for record in part.annotations),
+        rendered=all(image.rendered for image in some[:10]),
         cache=ShardCache(cache_folder(), cache_bytes),
         skip_bad=skip_bad,
     )
@@ -143,25 +141,6 @@ def shards_digest(place: StoragePath) -> str:
     return hashlib.sha256(place.read(INDEX) + place.read(CATEGORIES)).hexdigest()
 
 
-def _part_of(place: StoragePath, entry: ShardEntry) -> Record:
-    where = place.locate(coco_name(entry.name))
-    try:
-        part = parse_json(
-            read_whole(place, coco_name(entry.name)), "the COCO part of a shard", where, values=COCO_VALUES, hint=REPAIR
-        )
-        if all(is_records(part[name]) for name in ("images", "annotations")):
-            return dict(part)
-        raise ValueError("no lists of objects")
-    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise SynthError(
-            "the COCO part of a shard cannot be read",
-            code="shard-labels-damaged",
-            where=where,
-            found=str(error),
-            hint=REPAIR,
-        ) from error
-
-
 def take_out(place: StoragePath, splits: Sequence[str], *, most: int = VALIDATED) -> Path:
     """A COCO file with pictures on this machine's disk: whole shards, evenly spread over a split, up to `most` images.
 
@@ -176,13 +155,14 @@ def take_out(place: StoragePath, splits: Sequence[str], *, most: int = VALIDATED
         if not file.exists():
             check_shards(place, index.of_split(split))
             (folder / "images").mkdir(exist_ok=True)
-            images: list[Record] = []
-            annotations: list[Record] = []
-            for entry, sample in _some_samples(place, index.of_split(split), most):
-                images.append({**sample.image, "file_name": _write_picture(folder, entry, sample)})
-                annotations += sample.annotations
-            content = {"images": images, "annotations": annotations, "categories": read_categories(place), "info": {}}
-            write_atomic(file, json.dumps(content, ensure_ascii=False).encode())
+            samples = _some_samples(place, index.of_split(split), most)
+            pictures = (
+                PictureLabels(
+                    replace(sample.image, file_name=_write_picture(folder, entry, sample)), sample.annotations
+                )
+                for entry, sample in samples
+            )
+            write_coco(file, pictures, Head(read_categories(place)))
     return file
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,11 +19,11 @@ from assets.files.atomic import write_atomic
 from dataset.masks import decode_outlines
 from dataset.pictures import decode_picture
 from dataset.problems import Problems
+from dataset.records import AnnotationRecord, ImageRecord, PictureLabels
 from dataset.shards.cache import ShardCache
-from dataset.shards.index import Record, ShardEntry, tar_name
+from dataset.shards.index import ShardEntry, tar_name
 from dataset.shards.tar import LABELS, PICTURES, REPAIR, Members, picture_suffix, read_labels, scan_tar
 from dataset.storage.path import StoragePath
-from dataset.values import is_text, whole_number
 from detectors.data.class_match import IGNORED, Classes, label_table
 from detectors.data.mix import Windows
 from detectors.data.rows import LabelledImage, read_row
@@ -128,8 +128,8 @@ class ShardSet:
 
         Raises SynthError where shard, labels or picture cannot be used.
         """
-        record, annotations, files, where = self._read(index)
-        image = labelled_image(record, annotations, where, masks=masks)
+        records, files, where = self._read(index)
+        image = labelled_image(records.image, records.annotations, where, masks=masks)
         problems = Problems(where)
         row = read_row(image, self.own_label, self.own, problems)
         if problems.bad and not self.skip_bad:
@@ -142,15 +142,15 @@ class ShardSet:
 
     def read_picture(self, index: int) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB of an image. Raises SynthError where it cannot be read."""
-        record, _, files, where = self._read(index)
-        return _picture(labelled_image(record, [], where, masks=False), files, where)
+        labels, files, where = self._read(index)
+        return _picture(labelled_image(labels.image, [], where, masks=False), files, where)
 
-    def _read(self, index: int) -> tuple[Record, list[Record], dict[str, bytes], str]:
+    def _read(self, index: int) -> tuple[PictureLabels, dict[str, bytes], str]:
         """The records of an image, its files by suffix, and its name for people."""
         shard, place = self._find(index)
         members, files = self._reader.read(shard, place)
         where = f"{self.place.locate(tar_name(self.shards[shard].name))}: {members.stem}"
-        return *read_labels(files[LABELS], where), files, where
+        return read_labels(files[LABELS], where), files, where
 
     def _find(self, index: int) -> tuple[int, int]:
         """The shard of an image, and its place there."""
@@ -163,18 +163,22 @@ def _picture(image: LabelledImage, files: dict[str, bytes], where: str) -> NDArr
     return decode_picture(content, image.width, image.height, where)
 
 
-def labelled_image(record: Record, annotations: list[Record], where: str, *, masks: bool) -> LabelledImage:
+def labelled_image(
+    record: ImageRecord, annotations: Sequence[AnnotationRecord], where: str, *, masks: bool
+) -> LabelledImage:
     """An image record with its annotations as labels are read from; without their masks where these are not wanted."""
-    width, height = whole_number(record.get("width")), whole_number(record.get("height"))
-    if width is None or height is None or min(width, height) < 1:
-        found = f"{record.get('width')!r} x {record.get('height')!r}"
+    if record.size is None:
+        found = f"{record.value('width')!r} x {record.value('height')!r}"
         raise SynthError(
-            "an image record has no size", code="image-size-missing", where=where, found=found, hint=REPAIR
+            "an image record has no size",
+            code="image-size-missing",
+            where=where,
+            found=found,
+            hint=REPAIR,
         )
     if not masks:
-        annotations = [{name: entry[name] for name in entry if name != "segmentation"} for entry in annotations]
-    name = record.get("file_name")
-    return LabelledImage({**record, "file_name": name if is_text(name) else where}, width, height, annotations)
+        annotations = [replace(entry, segmentation=None) for entry in annotations]
+    return LabelledImage(replace(record, file_name=record.file_name or where), *record.size, list(annotations))
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from assets.files.json_input import read_json
 from assets.limits import COCO_BYTES, COCO_VALUES
-from dataset.values import number, short, whole_number
+from dataset.values import box_numbers, number, short, whole_number
 from detectors.data.image_set import IGNORED, Classes, ImageSet, Predictions
-from detectors.data.rows import MAX_EDGE_PX, box_numbers
+from detectors.data.rows import MAX_EDGE_PX
 from detectors.evaluate.metrics.align import Floats, Ints
 from detectors.evaluate.metrics.coco_numbers import xywh_from_xyxy
 
@@ -132,7 +132,7 @@ def _wrong(row: dict[str, Any], images: dict[int, int], labels: dict[int, int]) 
         for name, known in (("image_id", images), ("category_id", labels))
         if whole_number(row[name]) not in known
     ]
-    edges = box_numbers(row)
+    edges = box_numbers(row.get("bbox"))
     if edges is None or max(map(abs, edges)) > MAX_EDGE_PX:
         problems.append(f"bbox {short(row['bbox'])}")
     score = number(row["score"])

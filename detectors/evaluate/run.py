@@ -15,7 +15,7 @@ from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from assets.plurals import count_of
 from assets.progress import StepProgress
-from dataset.coco_source import find_coco_file
+from dataset.find import find_coco_file
 from dataset.storage.path import StoragePath
 from detectors.checkpoints.detector import Checkpoint, find_checkpoint, load_checkpoint, restore_model
 from detectors.data.class_match import is_agnostic, rename_classes

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
-from assets.files.json_input import parse_json, read_json
+from assets.files.json_input import read_json
 from assets.limits import COCO_BYTES, COCO_VALUES
 from dataset.problems import Problems
 from dataset.shards.index import ShardEntry, coco_name
-from dataset.shards.tar import REPAIR, read_whole
-from dataset.values import whole_number
+from dataset.shards.parts import ids_of, read_part
+from dataset.shards.tar import REPAIR
+from dataset.values import short, whole_number
 from detectors.data.image_set import Classes, ImageSet, Predictions
 from detectors.data.read_coco import columns_of
 from detectors.data.rows import read_row
@@ -37,20 +38,23 @@ def read_truth(shards: ShardSet, entry: ShardEntry, problems: Problems) -> Image
     Raises SynthError where the COCO part is missing or damaged; single records that cannot be used go to `problems`.
     """
     where = shards.place.locate(coco_name(entry.name))
-    try:
-        data = read_whole(shards.place, coco_name(entry.name))
-        if hashlib.sha256(data).hexdigest() != entry.coco_sha256:
-            raise ValueError("another checksum than in index.json")
-        content: Any = parse_json(data, "the COCO part of a shard", where, values=COCO_VALUES, hint=REPAIR)
-        images = {int(record["id"]): labelled_image(record, [], where, masks=False) for record in content["images"]}
-        for record in content["annotations"]:
-            bare = {name: value for name, value in record.items() if name != "segmentation"}
-            images[int(record["image_id"])].boxes.append(bare)
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        what = "the COCO part of a shard cannot be used"
-        raise SynthError(
-            what, code="shard-labels-damaged", where=where, found=f"{type(error).__name__}: {error}", hint=REPAIR
-        ) from error
+    part = read_part(shards.place, entry)
+    ids = ids_of(part.images, where).tolist()
+    images = {
+        number: labelled_image(record, [], where, masks=False) for number, record in zip(ids, part.images, strict=True)
+    }
+    for record in part.annotations:
+        image = images.get(whole_number(record.value("image_id")) or 0)
+        if image is None:
+            found = f"an annotation of image {short(record.value('image_id'))}"
+            raise SynthError(
+                "the COCO part of a shard cannot be used",
+                code="shard-labels-damaged",
+                where=where,
+                found=found,
+                hint=REPAIR,
+            )
+        image.boxes.append(replace(record, segmentation=None))
     rows = [read_row(image, shards.own_label, shards.own, problems) for image in images.values()]
     groups = np.arange(len(images), dtype=np.int32)
     return columns_of(shards.name, Path(entry.name), shards.own, images, rows, groups)
@@ -97,18 +101,8 @@ def read_found(path: Path, truth: ImageSet, label_of: dict[int, int], classes: C
 def image_ids_of(shards: ShardSet, entry: ShardEntry) -> list[int]:
     """The ids of the images of a shard in the order of the tar. Raises SynthError where they are not there."""
     where = shards.place.locate(coco_name(entry.name))
-    try:
-        records = parse_json(
-            read_whole(shards.place, coco_name(entry.name)),
-            "the COCO part of a shard",
-            where,
-            values=COCO_VALUES,
-            hint=REPAIR,
-        )["images"]
-        ids = [whole_number(record.get("id")) for record in records]
-        if len(ids) == entry.images and None not in ids:
-            return [int(number) for number in ids if number is not None]
-        raise ValueError(f"{len(ids)} images")
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
+    ids: list[int] = ids_of(read_part(shards.place, entry).images, where).tolist()
+    if len(ids) != entry.images:
         what = "the COCO part of a shard cannot be used"
-        raise SynthError(what, code="shard-labels-damaged", where=where, found=str(error), hint=REPAIR) from error
+        raise SynthError(what, code="shard-labels-damaged", where=where, found=f"{len(ids)} images", hint=REPAIR)
+    return ids

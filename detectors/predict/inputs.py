@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from assets.errors import SynthError
-from dataset.coco_source import CocoSource, Record, open_source
+from dataset.find import CocoSource, open_source
 from dataset.pictures import PICTURES, find_files, is_picture, natural_order
+from dataset.records import CategoryRecord, ImageRecord
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm")
 LOOKED_FOR = f"pictures (.{', .'.join(PICTURES)}) or videos ({', '.join(VIDEOS)})"
@@ -40,7 +41,7 @@ class Inputs:
     """Everything to look at, in order, and the categories of each COCO file among the paths."""
 
     items: list[Input]
-    categories: dict[Path, list[Record]] = field(default_factory=dict)
+    categories: dict[Path, Sequence[CategoryRecord]] = field(default_factory=dict)
 
     @property
     def first_free_id(self) -> int:
@@ -81,7 +82,7 @@ def find_inputs(paths: Sequence[str | Path], *, leave_out: Path | None = None) -
 def _expand(path: Path, text: str, inputs: Inputs) -> list[Input]:
     if path.suffix.lower() == ".json" and path.is_file():
         source = open_source(path, name=path.stem, splits=())
-        inputs.categories[path] = source.content["categories"]
+        inputs.categories[path] = source.content.categories
         return _of_coco(source)
     if path.is_dir():
         return _of_folder(path)
@@ -107,11 +108,11 @@ def _is_usual(file: Path) -> bool:
 
 
 def _of_coco(source: CocoSource) -> list[Input]:
-    records = source.content["images"]
+    records = source.content.images
     problems = [
         f"images[{place}]: expected an id (a whole number) and a file_name"
         for place, record in enumerate(records)
-        if not isinstance(record.get("id"), int) or not isinstance(record.get("file_name"), str)
+        if record.id is None or record.file_name is None
     ]
     if problems:
         raise SynthError(
@@ -120,13 +121,11 @@ def _of_coco(source: CocoSource) -> list[Input]:
     return [_of_record(record, source.images) for record in records]
 
 
-def _of_record(record: Record, folder: Path) -> Input:
-    name = record["file_name"]
-    sides = (record.get("width"), record.get("height"))
-    size = sides if all(isinstance(side, int) for side in sides) else None
+def _of_record(record: ImageRecord, folder: Path) -> Input:
+    name = str(record.file_name)
     # Names of foreign files may climb out of their folder; what is written under them must not.
     parts = [part for part in Path(name).with_suffix("").parts if part not in ("..", "/")]
-    return Input(folder / name, "/".join(parts), record["id"], name, size)  # type: ignore[arg-type]
+    return Input(folder / name, "/".join(parts), record.id, name, record.size)
 
 
 def _nothing_at(path: str | Path) -> str:

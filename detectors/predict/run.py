@@ -251,7 +251,7 @@ def _notes(checkpoint: Checkpoint, inputs: Inputs) -> list[str]:
     ours = {key: label + 1 for label, key in enumerate(checkpoint.classes.keys)}
     notes = []
     for file, categories in inputs.categories.items():
-        theirs = {entry.get("sku") or entry.get("name"): entry.get("id") for entry in categories}
+        theirs = {entry.key: entry.id for entry in categories}
         if any(theirs.get(key) != number for key, number in ours.items()):
             notes.append(f"category ids are those of {IMAGES}, not those of {file}: load the detections with {IMAGES}")
     return notes

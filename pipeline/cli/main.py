@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +23,7 @@ from pipeline.cli.output import mistake_of, open_console, output_options, report
 from pipeline.cli.types import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, Shares, Size, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from assets.catalog.sku_lists import SkuSource
-    from pipeline.verify.folder import VerifyReport
 
 
 class Group(CommandGroup):
@@ -263,42 +259,14 @@ def verify(place: str, **options: Any) -> None:
     """
     from assets.interrupt import stop_on_signals
     from pipeline.verify.report import print_report
+    from pipeline.verify.run import VerifySettings, verify_set
 
     console = open_console()
     with stop_on_signals("a check that was cut short says nothing of the rest", step="this file") as stop:
-        found = _verify(place, console, stop, **options)
+        found = verify_set(place, VerifySettings(**options), console, stop=stop)
     report(found)
     print_report(console, found)
     sys.exit(exit_code() if found.interrupted else 1 if found.violations else 0)
-
-
-def _verify(
-    place: str,
-    console: Any,
-    stop: Callable[[], bool],
-    *,
-    sku_list: SkuSource | None,
-    images: Path | None,
-    sample: int,
-    workers: int,
-    cache: Path | None,
-) -> VerifyReport:
-    from dataset.layout import Layout
-    from dataset.shards.index import has_index
-    from dataset.storage.path import StoragePath
-    from pipeline.run.settings import default_cache
-    from pipeline.verify.coco import verify_coco
-    from pipeline.verify.folder import verify_dataset
-    from pipeline.verify.job import JobSources
-    from pipeline.verify.shards import verify_shards
-
-    if has_index(StoragePath(place)):
-        sources = JobSources(sample, sku_list, cache or default_cache()) if sample else None
-        return verify_shards(StoragePath(place), console, workers=workers, sources=sources, stop=stop)
-    path = Path(place)
-    if not Layout(path).info.exists():
-        return verify_coco(path, images=images, stop=stop)
-    return verify_dataset(path, sku_list=sku_list, sample=sample, cache=cache or default_cache(), stop=stop)
 
 
 @main.command()

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -31,6 +31,7 @@ from assets.limits import DATASET_JSON
 from assets.machine import usable_cores
 from assets.plurals import count_of
 from assets.progress import StepProgress, duration_text
+from dataset.records import AnnotationRecord, ImageRecord, PictureLabels
 from pipeline.workers.disk_errors import takes_no_more
 from pipeline.workers.pool import never_stop, run_scenes
 from pipeline.workers.process import SceneFunctions
@@ -111,15 +112,15 @@ def write_views(settings: CropSettings, console: Console, *, stop: Callable[[int
         summary.interrupted = not _run(settings, waiting, len(catalog), summary, console, stop=stop, lock=lock)
         pins.settle()
         if not summary.interrupted:
-            from assets.catalog.categories import category_records
-            from render.coco import write_coco
+            from dataset.categories import catalog_categories
+            from dataset.coco_writer import numbered, write_coco
+            from dataset.records import Head
 
             (settings.out / COCO).parent.mkdir(exist_ok=True)
-            categories = category_records(catalog, ids)
-            fragments = _fragments(settings.out, tasks, summary)
-            counts = write_coco(
-                settings.out / COCO, fragments, categories, description="products alone, from all sides"
-            )
+            categories = catalog_categories(catalog, ids)
+            info = {"description": "products alone, from all sides", "version": "1.0", "contributor": ""}
+            pictures = numbered(_pictures(settings.out, tasks, summary), categories)
+            counts = write_coco(settings.out / COCO, pictures, Head(categories, info))
             summary.pictures = counts.images
     summary.seconds = time.monotonic() - begun
     return summary
@@ -148,12 +149,12 @@ def make_views(settings: CropSettings, index: int) -> tuple[int, int]:
         raise RuntimeError("the worker was not started")
     from render.views import views_of
 
-    fragments: list[dict[str, Any]] = []
+    made: list[PictureLabels] = []
     failed: list[tuple[str, str]] = []
     for key in _worker.library.catalog.keys[index * TASK_SKUS : (index + 1) * TASK_SKUS]:
         try:
             views = views_of(_worker.library, _worker.backend, key, settings.views, side=settings.side)
-            fragments += [_write(settings.out, _worker.ids.of(key), key, *pair) for pair in enumerate(views)]
+            made += [_write(settings.out, _worker.ids.of(key), key, *pair) for pair in enumerate(views)]
         except SynthError as error:
             failed.append((key, str(error)))
         except MemoryError:
@@ -164,16 +165,17 @@ def make_views(settings: CropSettings, index: int) -> tuple[int, int]:
             failed.append((key, f"{type(error).__name__}: {error}"))
     file = labels_path(settings.out, index)
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(file, json.dumps({"pictures": fragments, "failed": failed}, allow_nan=False).encode())
-    return len(fragments), len(fragments) // settings.views
+    write_atomic(
+        file, json.dumps({"pictures": [one.content() for one in made], "failed": failed}, allow_nan=False).encode()
+    )
+    return len(made), len(made) // settings.views
 
 
-def _write(out: Path, number: int, key: str, view: int, made: ProductView) -> dict[str, Any]:
+def _write(out: Path, number: int, key: str, view: int, made: ProductView) -> PictureLabels:
     """Stores one picture; its labels."""
     from PIL import Image
 
-    from render.coco import rle_of_crop
-    from render.frame import MaskCrop
+    from dataset.masks import encode_crop
     from render.geometry import xywh_from_xyxy
 
     name = f"{number // 1000:04d}/{number:07d}-{view:02d}.jpg"
@@ -184,18 +186,18 @@ def _write(out: Path, number: int, key: str, view: int, made: ProductView) -> di
     write_atomic(file, buffer.getvalue())
     height, width = made.coverage.shape
     x0, y0, x1, y1 = (int(edge) for edge in made.box)
-    mask = MaskCrop(x0, y0, made.coverage[y0:y1, x0:x1] >= 128)
-    image = {"file_name": name, "width": width, "height": height, "view": view, "group": key, "backend": "raster"}
-    annotation = {
-        "sku": key,
-        "bbox": list(xywh_from_xyxy((x0, y0, x1, y1))),
-        "area": int(mask.mask.sum()),
-        "iscrowd": 0,
-        "segmentation": rle_of_crop(mask, height, width),
-        "visibility": 1.0,
-        "truncation": 0.0,
-    }
-    return {"image": image, "annotations": [annotation]}
+    mask = made.coverage[y0:y1, x0:x1] >= 128
+    image = ImageRecord(file_name=name, width=width, height=height, view=view, group=key, backend="raster")
+    annotation = AnnotationRecord(
+        sku=key,
+        bbox=list(xywh_from_xyxy((x0, y0, x1, y1))),
+        area=int(mask.sum()),
+        iscrowd=0,
+        segmentation=encode_crop(mask, x0, y0, height, width),
+        visibility=1.0,
+        truncation=0.0,
+    )
+    return PictureLabels(image, [annotation])
 
 
 JOB = SceneFunctions(make_views, start_worker)
@@ -230,7 +232,7 @@ def _run(
     return ended == len(waiting)
 
 
-def _fragments(out: Path, tasks: range, summary: CropSummary) -> Iterator[dict[str, Any]]:
+def _pictures(out: Path, tasks: range, summary: CropSummary) -> Iterator[PictureLabels]:
     """The labels of all pictures in order; SKUs that failed go into the summary."""
     for index in tasks:
         file = labels_path(out, index)
@@ -239,7 +241,7 @@ def _fragments(out: Path, tasks: range, summary: CropSummary) -> Iterator[dict[s
                 file, DATASET_JSON, "the labels of a task", hint="delete it: the same command makes it again"
             )
             summary.failed += [(key, reason) for key, reason in content["failed"]]
-            yield from content["pictures"]
+            yield from map(PictureLabels.parse, content["pictures"])
 
 
 def _check_folder(settings: CropSettings, catalog: Catalog) -> None:

@@ -7,15 +7,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from assets.catalog.categories import display_name, unique_names
+from assets.catalog.categories import unique_names
 from assets.catalog.category_ids import ids_hash
 from assets.catalog.types import Catalog
 from assets.errors import SynthError
 from dataset.checksums import write_signed_index
-from dataset.shards.index import Record, coco_name, read_categories, tar_name, write_categories
+from dataset.records import CategoryRecord
+from dataset.shards.index import coco_name, read_categories, tar_name, write_categories
 from dataset.storage.path import StoragePath
 from pipeline.jobs.planning.plan import Coverage, deficits
 from pipeline.jobs.planning.store import Plan
@@ -56,30 +58,30 @@ def write_outline(
     )
 
 
-def job_categories(place: StoragePath, plan: Plan, catalog: Catalog) -> list[Record]:
+def job_categories(place: StoragePath, plan: Plan, catalog: Catalog) -> list[CategoryRecord]:
     """COCO's categories of every SKU that ever was, by id; those that are not listed any more say so.
 
     A name that is in the place's categories already is kept: its shards have it.
     """
-    before: dict[str, Record] = {}
+    before: dict[str, CategoryRecord] = {}
     with suppress(SynthError):
-        before = {str(record.get("sku")): record for record in read_categories(place)}
+        before = {str(record.sku): record for record in read_categories(place)}
     listed = {sku.sku: (sku.name or sku.sku, sku.category) for sku in catalog}
     shown = [
-        (key, listed[key][0] if key in listed else display_name(before.get(key, {"name": key})))
+        (key, listed[key][0] if key in listed else before.get(key, CategoryRecord(name=key)).shown)
         for key in plan.ids.keys
     ]
-    known = {key: (str(record.get("name", "")), display_name(record)) for key, record in before.items()}
+    known = {key: (record.name or "", record.shown) for key, record in before.items()}
     names = unique_names(shown, known)
     return [
-        {
-            "id": number,
-            "name": names[key],
-            "supercategory": listed[key][1] if key in listed else before.get(key, {}).get("supercategory", ""),
-            "sku": key,
-            "display_name": words,
-            **({} if key in listed else {"delisted": True}),
-        }
+        CategoryRecord(
+            id=number,
+            name=names[key],
+            supercategory=listed[key][1] if key in listed else before.get(key, CategoryRecord()).supercategory or "",
+            sku=key,
+            display_name=words,
+            delisted=None if key in listed else True,
+        )
         for number, (key, words) in enumerate(shown, start=1)
     ]
 
@@ -103,7 +105,7 @@ def _dataset_json(place: StoragePath, plan: Plan, catalog: Catalog, settings: Jo
     return replace(info, identity=identity, sources=sources).to_json().encode()
 
 
-def failure_records(receipts: Mapping[str, Receipt]) -> Iterator[Record]:
+def failure_records(receipts: Mapping[str, Receipt]) -> Iterator[dict[str, Any]]:
     """The scenes that could not be made, in order of their shards, with all that is needed to draw them again."""
     for _, receipt in sorted(receipts.items()):
         for failure in receipt.failures:
@@ -112,7 +114,7 @@ def failure_records(receipts: Mapping[str, Receipt]) -> Iterator[Record]:
 
 def write_summary(
     place: StoragePath, plan: Plan, coverage: Coverage, counts: SetCounts, settings: JobSettings
-) -> Record:
+) -> dict[str, Any]:
     """summary.json: how the set covers the catalogue, with every SKU that lacks appearances, and why."""
     views, times = settings.render.views, plan.current.times
     missing = deficits(plan, coverage, times)
@@ -137,7 +139,7 @@ def _listed_broken(plan: Plan, coverage: Coverage) -> set[int]:
     return set(coverage.broken) & set(plan.current.ids.tolist())
 
 
-def _why_short(coverage: Coverage, number: int, views: int) -> Record:
+def _why_short(coverage: Coverage, number: int, views: int) -> dict[str, Any]:
     shown, counted = int(coverage.shown[number]), int(coverage.counted[number])
     if number in coverage.broken:
         return {"seen": counted, "why": f"cannot be used: {coverage.broken[number]}"}

@@ -7,13 +7,13 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from assets.files.atomic import write_atomic
 from assets.interrupt import never
 from assets.machine import usable_cores
+from dataset.records import AnnotationRecord, parse_all
 from pipeline.jobs.planning.plan import coverage_of, next_generation, scene_task
 from pipeline.jobs.planning.store import Generation, Plan
 from pipeline.jobs.receipts import counts, tallies
@@ -54,11 +54,11 @@ def trace_scene(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
     from render.labels import annotate, trace_geometry
 
     worker = opened_worker(settings)
-    records: list[dict[str, Any]] = []
+    records: list[AnnotationRecord] = []
     for view in range(settings.views):
         scene = sample_task(worker, task, view)
         records += map(annotation_record, annotate(scene, trace_geometry(scene, worker.library)))
-    write_atomic(_pilot_file(settings, task), json.dumps(records).encode())
+    write_atomic(_pilot_file(settings, task), json.dumps([record.content() for record in records]).encode())
     return settings.views, len(records)
 
 
@@ -110,9 +110,9 @@ def in_scratch(work: JobContext, name: str) -> JobContext:
 
 
 def _found(work: JobContext, made: Sequence[SceneTask], failed: dict[int, str]) -> Pilot:
-    records: list[dict[str, Any]] = []
+    records: list[AnnotationRecord] = []
     for task in made:
-        records += json.loads(_pilot_file(work.settings, task).read_bytes())
+        records += parse_all(AnnotationRecord, json.loads(_pilot_file(work.settings, task).read_bytes()))
     pictures = len(made) * work.settings.views
     products = sum(len(task.ids) for task in made) * work.settings.views
     counting = sum(counts(record, work.visible, work.pixels) for record in records)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from pydantic import FailFast, Field
 
 from assets.errors import SynthError
 from assets.files.models import Count, FileModel, parse_model
+from dataset.records import AnnotationRecord
 from dataset.shards.index import ShardEntry, coco_name, tar_name
 from dataset.storage.path import StoragePath
 from dataset.storage.retry import side_by_side
@@ -56,14 +57,14 @@ class Receipt(FileModel):
     ignored: Annotated[tuple[Count, ...], FailFast()] = ()
 
 
-def share_seen(record: dict[str, Any]) -> float:
+def share_seen(record: AnnotationRecord) -> float:
     """The share of the whole product that an annotation sees."""
-    return float(record["visibility"] * (1 - record["truncation"]))
+    return float((record.visibility or 0.0) * (1 - (record.truncation or 0.0)))
 
 
-def counts(record: dict[str, Any], visible: float, pixels: int) -> bool:
+def counts(record: AnnotationRecord, visible: float, pixels: int) -> bool:
     """Whether an annotation counts as an appearance: seen well and large enough."""
-    return share_seen(record) >= visible and min(record["bbox"][2:]) >= pixels
+    return share_seen(record) >= visible and _shorter_side(record) >= pixels
 
 
 def side_of(camera_from_object: Any) -> str:
@@ -74,17 +75,21 @@ def side_of(camera_from_object: Any) -> str:
     return SIDES[axis, 1 if towards[axis] > 0 else -1]
 
 
-def size_of(record: dict[str, Any]) -> str:
+def _shorter_side(record: AnnotationRecord) -> float:
+    return min(record.bbox[2:]) if record.bbox else 0.0
+
+
+def size_of(record: AnnotationRecord) -> str:
     """The bin of the shorter side of an annotation's box, such as "32-48"."""
-    shorter = min(record["bbox"][2:])
+    shorter = _shorter_side(record)
     bins = [0, *EDGES]
     number = sum(shorter >= edge for edge in EDGES)
     return f"{bins[number]}-{EDGES[number]}" if number < len(EDGES) else f"{EDGES[-1]}-"
 
 
-def area_of(record: dict[str, Any]) -> str:
+def area_of(record: AnnotationRecord) -> str:
     """COCO's small, medium or large."""
-    return next((name for name, most in COCO_AREAS.items() if record["area"] < most), "large")
+    return next((name for name, most in COCO_AREAS.items() if (record.area or 0) < most), "large")
 
 
 def tally(names: Iterable[str]) -> dict[str, int]:
@@ -95,10 +100,10 @@ def tally(names: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def tallies(records: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
+def tallies(records: Sequence[AnnotationRecord]) -> dict[str, dict[str, int]]:
     """sides, sizes and areas of annotations, as receipts hold them."""
     return {
-        "sides": tally(side_of(record["camera_from_object"]) for record in records),
+        "sides": tally(side_of(record.camera_from_object) for record in records),
         "sizes": tally(map(size_of, records)),
         "areas": tally(map(area_of, records)),
     }

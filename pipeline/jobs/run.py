@@ -267,7 +267,7 @@ class _Driver:
     def _tasks(self, plan: Plan, missing: list[tuple[Generation, Shard]]) -> Iterator[ShardTask]:
         """Made one by one, as they are asked for: all at once would be gigabytes."""
         current: Generation | None = None
-        kinds = {record["id"]: record for record in job_categories(self.place, plan, self.catalog)}
+        kinds = {record.id: record for record in job_categories(self.place, plan, self.catalog)}
         for generation, shard in missing:
             if generation is not current:
                 current = generation

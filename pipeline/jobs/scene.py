@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from assets.library import Library
-from dataset.layout import stem_of
 from dataset.shards.index import ShardSample, annotation_id, image_id, tar_of
 from pipeline.jobs.tasks import CATALOG, SceneTask
 from pipeline.run.scene import SceneWorker, opened_worker, render_picture
@@ -90,17 +90,16 @@ def _sample(worker: SceneWorker, task: SceneTask, view: int) -> ShardSample:
     number = image_id(task.index, view, settings.views)
     kinds = dict(zip(task.skus, task.ids, strict=True))
     annotations = [
-        {
-            "id": annotation_id(number, record["instance"]),
-            "image_id": number,
-            "category_id": kinds[record["sku"]],
-            **record,
-        }
+        replace(
+            record,
+            id=annotation_id(number, record.instance or 0),
+            image_id=number,
+            category_id=kinds[record.sku or ""],
+        )
         for record in picture.annotations
     ]
-    licence = {"license": settings.licence} if settings.licence else {}
-    files = {**picture.files, "scene.json": spec}
-    return ShardSample(stem_of(task.index, view), files, {"id": number, **picture.image, **licence}, annotations)
+    image = replace(picture.image, id=number, license=settings.licence or None)
+    return replace(picture, files={**picture.files, "scene.json": spec}, image=image, annotations=annotations)
 
 
 def _note_broken(library: Library, settings: RunSettings, task: SceneTask) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 from assets.errors import SynthError
+from dataset.records import AnnotationRecord, CategoryRecord
 from dataset.shards.index import ShardSample, write_shard
+from dataset.shards.tar import samples_of
 from pipeline.jobs.receipts import Failure, Receipt, counts, tallies, write_receipt
 from pipeline.jobs.scene import broken_file, spec_file, spool_file
 from pipeline.jobs.tasks import JobContext, SceneTask, ShardTask
@@ -141,54 +140,38 @@ def store_shard(work: JobContext, task: ShardTask, failed: dict[int, Outcome]) -
     return receipt
 
 
-def records_of(samples: dict[int, list[ShardSample]]) -> list[dict[str, Any]]:
+def records_of(samples: dict[int, list[ShardSample]]) -> list[AnnotationRecord]:
     """All annotations of the samples of scenes."""
     return [record for views in samples.values() for sample in views for record in sample.annotations]
 
 
 def used_categories(
-    categories: Iterable[dict[str, Any]], samples: dict[int, list[ShardSample]]
-) -> list[dict[str, Any]]:
+    categories: Iterable[CategoryRecord], samples: dict[int, list[ShardSample]]
+) -> list[CategoryRecord]:
     """Those categories that annotations of the samples have, by rising id."""
-    used = {record["category_id"] for record in records_of(samples)}
-    return sorted((record for record in categories if record["id"] in used), key=lambda record: int(record["id"]))
+    used = {record.category_id for record in records_of(samples)}
+    return sorted((one for one in categories if one.id in used), key=lambda one: one.id or 0)
 
 
 def _read_spool(work: JobContext, scene: SceneTask) -> list[ShardSample]:
     file = spool_file(work.settings, scene)
     try:
-        return read_samples(file.read_bytes())
-    except (OSError, tarfile.TarError, ValueError, KeyError) as error:
+        return list(samples_of(file.read_bytes(), str(file)))
+    except (OSError, SynthError) as error:
         hint = "see whether something else empties the folder, and give the same command again"
         raise SynthError(
             "a finished scene is not there any more", code="scenes-lost", where=str(file), found=str(error), hint=hint
         ) from error
 
 
-def read_samples(tar: bytes) -> list[ShardSample]:
-    """The samples in the bytes of a shard's tar, in order, as dataset.shards.index.tar_of wrote them."""
-    found: dict[str, dict[str, bytes]] = {}
-    with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
-        for member in archive:
-            stem, _, suffix = member.name.partition(".")
-            stream = archive.extractfile(member)
-            found.setdefault(stem, {})[suffix] = stream.read() if stream is not None else b""
-    samples = []
-    for stem, files in found.items():
-        records = json.loads(files.pop("json"))
-        samples.append(ShardSample(stem, files, records["image"], records["annotations"]))
-    return samples
-
-
 def counted_pictures(work: JobContext, scene: SceneTask, samples: list[ShardSample] | None) -> list[int]:
     """In how many pictures each product of a scene counts."""
     seen = dict.fromkeys(scene.ids, 0)
     for sample in samples or ():
+        counting = (record for record in sample.annotations if counts(record, work.visible, work.pixels))
         # A picture with several copies of a product counts once for it.
-        for number in {
-            record["category_id"] for record in sample.annotations if counts(record, work.visible, work.pixels)
-        }:
-            seen[number] += 1
+        for number in {record.category_id for record in counting}:
+            seen[number or 0] += 1
     return [seen[number] for number in scene.ids]
 
 

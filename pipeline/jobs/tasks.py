@@ -6,9 +6,9 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from assets.files.atomic import write_atomic
+from dataset.records import CategoryRecord
 from dataset.storage.path import StoragePath
 from pipeline.run.settings import RunSettings
 from render.choice import SceneProducts, orientation_of
@@ -47,7 +47,7 @@ class ShardTask:
     split: str
     generation: int
     scenes: tuple[SceneTask, ...]
-    categories: tuple[dict[str, Any], ...]
+    categories: tuple[CategoryRecord, ...]
     dropped: tuple[int, ...] = ()
 
     @property

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dataset.layout import Layout
-from dataset.shards.index import has_index
-from dataset.storage.path import StoragePath
-from pipeline.preview.coco import coco_pictures
-from pipeline.preview.folder import rendered_pictures
-from pipeline.preview.shards import shard_pictures
+import numpy as np
+
+from assets.errors import SynthError
+from dataset.records import names_by_id, sku_of
+from dataset.store import DataPart, DataStore, StoredPicture, open_dataset
 from pipeline.preview.sheet import fill_rows, save_sheet, sheet_of_rows
 from pipeline.preview.tile import plot_tile, tile_size
-from pipeline.preview.types import PreviewSettings, PreviewSource
+from pipeline.preview.types import (
+    PreviewPicture,
+    PreviewSettings,
+    PreviewSource,
+    check_skus,
+    choose,
+    kept_records,
+    nothing_wanted,
+)
 
 SHEET_WIDTH = 1952
 COLUMNS = 3
 SHEET = "preview.png"
+# Parts that are opened at most: a shard is fetched whole where it lies elsewhere.
+MAX_PARTS = 4
 
 
 def preview_set(place: str, out: Path | None, settings: PreviewSettings) -> Path:
@@ -26,17 +36,63 @@ def preview_set(place: str, out: Path | None, settings: PreviewSettings) -> Path
     place: a folder of `synth render`, any COCO file or folder with one, or shards on any storage. out: None for the
     folder of a rendered set, else here. Raises SynthError where there is nothing to draw.
     """
-    if has_index(StoragePath(place)):
-        return plot_sheet(shard_pictures(StoragePath(place), settings), out or Path(SHEET), settings)
-    path = Path(place)
-    if is_rendered(path):
-        return plot_sheet(rendered_pictures(path, settings), out or path / SHEET, settings)
-    return plot_sheet(coco_pictures(path, settings), out or Path(SHEET), settings)
+    store = open_dataset(place, images=settings.images, unfinished=True)
+    default = Path(place) / SHEET if not store.categories else Path(SHEET)
+    return plot_sheet(chosen_pictures(store, settings), out or default, settings)
 
 
-def is_rendered(path: Path) -> bool:
-    """Whether `synth render` has written labels of single pictures into a folder."""
-    return path.is_dir() and Layout(path).info.exists() and any((path / "labels").glob("*.json"))
+def chosen_pictures(store: DataStore, settings: PreviewSettings) -> PreviewSource:
+    """The pictures to draw, of at most MAX_PARTS parts of the set, evenly spread.
+
+    With filters the labels of parts are read until that many have something to show. Raises SynthError where there is
+    nothing to draw.
+    """
+    full = [part for part in store.parts if part.count]
+    if not full:
+        raise SynthError("the data set has no pictures", code="dataset-empty", where=store.where)
+    names = names_by_id(store.categories)
+    if settings.skus and names:
+        check_skus(settings, names.values(), store.where)
+    if settings.filters:
+        wanted = _wanted(store, full, names, settings)
+    else:
+        some = [full[int(place)] for place in np.linspace(0, len(full) - 1, min(MAX_PARTS, len(full)))]
+        wanted = [(part, place) for part in some for place in range(part.count)]
+    chosen = choose(wanted, settings.count)
+    pictures = [
+        _picture(picture, names, settings)
+        for part in dict.fromkeys(part for part, _ in chosen)
+        for picture in part.pictures({place for other, place in chosen if other is part})
+    ]
+    return PreviewSource(Path(store.where).resolve().name, pictures, sum(part.count for part in full))
+
+
+def _wanted(
+    store: DataStore, parts: Sequence[DataPart], names: Mapping[int | None, str], settings: PreviewSettings
+) -> list[tuple[DataPart, int]]:
+    """The pictures with something to show. Raises SynthError where there are none, or a SKU is unknown."""
+    wanted: list[tuple[DataPart, int]] = []
+    known: set[str] = set()
+    visibility_known = False
+    for part in parts:
+        for place, labels in enumerate(part.labels()):
+            known.update(sku_of(record, names) for record in labels.annotations)
+            visibility_known |= any(record.visibility is not None for record in labels.annotations)
+            if kept_records(labels.annotations, names, settings):
+                wanted.append((part, place))
+        if len({id(part) for part, _ in wanted}) == min(MAX_PARTS, settings.count):
+            break
+    if settings.skus and not names:
+        check_skus(settings, known, store.where)
+    if not wanted:
+        raise nothing_wanted(settings, store.where, visibility_known)
+    return wanted
+
+
+def _picture(stored: StoredPicture, names: Mapping[int | None, str], settings: PreviewSettings) -> PreviewPicture:
+    records = kept_records(stored.labels.annotations, names, settings)
+    image = stored.labels.image
+    return PreviewPicture(stored.where, stored.data, image.size, records, names, exact=image.rendered)
 
 
 def plot_sheet(source: PreviewSource, out: Path, settings: PreviewSettings) -> Path:

@@ -12,9 +12,9 @@ from assets.color import distinct_color
 from assets.errors import SynthError
 from assets.files.image_input import open_picture
 from dataset.masks import compressed_mask, decode_mask
-from detectors.data.rows import box_numbers
+from dataset.records import AnnotationRecord
 from pipeline.preview.sheet import Box, Rgb, plot_dashed, plot_label, shorten
-from pipeline.preview.types import PreviewPicture, Record, Style, is_ignored
+from pipeline.preview.types import PreviewPicture, Style
 
 DARK: Rgb = (20, 20, 20)
 LONGEST_SKU = 18
@@ -51,12 +51,11 @@ def _draw(picture: PreviewPicture, pixels: NDArray[np.uint8], size: tuple[int, i
     tile = np.array(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
     boxes = []
     for place, record in enumerate(picture.records):
-        box = box_numbers(record)
-        if box is None:
-            raise ValueError(f"bbox: {record.get('bbox')!r}, expected four numbers")
+        if record.bbox is None:
+            raise ValueError(f"bbox: {record.value('bbox')!r}, expected four numbers")
         color = distinct_color(_number_of(record, place))
         outlined = style != "box" and _plot_mask(tile, _mask_of(picture, record, pixels), color, scale, style)
-        boxes.append((record, _edges_of(box, scale, size), color, style == "outline" and outlined))
+        boxes.append((record, _edges_of(record.bbox, scale, size), color, style == "outline" and outlined))
     image = Image.fromarray(tile)
     _plot_boxes(image, picture, boxes)
     return image
@@ -72,15 +71,14 @@ def _edges_of(box: Sequence[float], scale: tuple[float, float], size: tuple[int,
     return x0, y0, max(x0, x1), max(y0, y1)
 
 
-def _number_of(record: Record, place: int) -> int:
-    number = record.get("instance")
-    return number if isinstance(number, int) else place + 1
+def _number_of(record: AnnotationRecord, place: int) -> int:
+    return place + 1 if record.instance is None else record.instance
 
 
-def _mask_of(picture: PreviewPicture, record: Record, pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+def _mask_of(picture: PreviewPicture, record: AnnotationRecord, pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     """(H, W) 0/1, None where there is none. Raises ValueError for a mask of our own that is none."""
     height, width = pixels.shape[:2]
-    counts = b"" if is_ignored(record) else compressed_mask(record.get("segmentation"), height, width)
+    counts = b"" if record.ignored else compressed_mask(record.value("segmentation"), height, width)
     if isinstance(counts, str):
         if picture.exact:
             raise ValueError(f"segmentation: {counts}")
@@ -112,20 +110,20 @@ def _plot_mask(
     return True
 
 
-Drawn = tuple[Record, Box, Rgb, bool]
+Drawn = tuple[AnnotationRecord, Box, Rgb, bool]
 
 
 def _plot_boxes(image: Image.Image, picture: PreviewPicture, boxes: Sequence[Drawn]) -> None:
     """Boxes of what has no outline, then all words: the words of one must not lie under the lines of another."""
     draw = ImageDraw.Draw(image)
     for record, edges, color, outlined in boxes:
-        if is_ignored(record):
+        if record.ignored:
             plot_dashed(draw, edges, color)
         elif not outlined:
             draw.rectangle((edges[0] - 1, edges[1] - 1, edges[2] + 1, edges[3] + 1), outline=DARK, width=4)
             draw.rectangle(edges, outline=color, width=2)
     taken: list[Box] = []
     for record, edges, color, _ in boxes:
-        if not is_ignored(record):
+        if not record.ignored:
             text = shorten(picture.sku_of(record), LONGEST_SKU)
             taken.append(plot_label(draw, edges[:2], text, color, TEXT, taken=taken, within=image.size))

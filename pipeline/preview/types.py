@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError, unknown_name
 from assets.files.image_input import open_picture
-from assets.limits import DATASET_INSTANCES
-from dataset.values import is_set, number, sku_text, whole_number
+from dataset.records import AnnotationRecord, sku_of
+from dataset.values import number
 
 T = TypeVar("T")
-Record = dict[str, Any]
 Style = Literal["outline", "mask", "box"]
 STYLES: tuple[Style, ...] = ("outline", "mask", "box")
 # Orientation tag of EXIF.
@@ -42,11 +40,11 @@ class PreviewSettings:
         """Whether only some instances are wanted."""
         return bool(self.skus) or self.below_visibility is not None
 
-    def wants(self, record: Record, sku: str) -> bool:
+    def wants(self, record: AnnotationRecord, sku: str) -> bool:
         """Whether an annotation is to be shown."""
         if self.skus and sku not in self.skus:
             return False
-        return self.below_visibility is None or number(record.get("visibility")) < self.below_visibility
+        return self.below_visibility is None or number(record.visibility) < self.below_visibility
 
     def described(self) -> str:
         """The filters in words, empty where there are none."""
@@ -67,8 +65,8 @@ class PreviewPicture:
     where: str
     data: bytes | Path
     size: tuple[int, int] | None
-    records: Sequence[Record]
-    names: Mapping[Any, str]
+    records: Sequence[AnnotationRecord]
+    names: Mapping[int | None, str]
     exact: bool = False
 
     def read(self) -> NDArray[np.uint8]:
@@ -80,7 +78,7 @@ class PreviewPicture:
             plain = self.size == image.size or image.getexif().get(ORIENTATION, 1) == 1
             return np.array((image if plain else ImageOps.exif_transpose(image)).convert("RGB"))
 
-    def sku_of(self, record: Record) -> str:
+    def sku_of(self, record: AnnotationRecord) -> str:
         """The SKU of an annotation."""
         return sku_of(record, self.names)
 
@@ -94,24 +92,6 @@ class PreviewSource:
     total: int | None
 
 
-def sku_of(record: Record, names: Mapping[Any, str]) -> str:
-    """The SKU of an annotation: its own, else its category's."""
-    return sku_text(record.get("sku")) or names.get(whole_number(record.get("category_id")), "?")
-
-
-def sku_names(categories: Iterable[Record]) -> dict[Any, str]:
-    """Category id -> SKU, the name where there is none."""
-    return {
-        whole_number(record.get("id")): sku_text(record.get("sku")) or sku_text(record.get("name")) or "?"
-        for record in categories
-    }
-
-
-def is_ignored(record: Record) -> bool:
-    """Whether an annotation is neither target nor background."""
-    return is_set(record.get("ignore")) or is_set(record.get("iscrowd"))
-
-
 def check_skus(settings: PreviewSettings, known: Iterable[str], where: str) -> None:
     """Raises SynthError for a SKU that the set does not have."""
     names = sorted(set(known))
@@ -120,10 +100,10 @@ def check_skus(settings: PreviewSettings, known: Iterable[str], where: str) -> N
             raise unknown_name("SKU", sku, names, code="unknown-sku", where=where)
 
 
-def nothing_wanted(settings: PreviewSettings, where: str, told: bool) -> SynthError:
-    """The error for filters that leave nothing. told: whether annotations say how visible they are."""
+def nothing_wanted(settings: PreviewSettings, where: str, visibility_known: bool) -> SynthError:
+    """The error for filters that leave nothing. visibility_known: whether annotations say how visible they are."""
     hint = None
-    if settings.below_visibility is not None and not told:
+    if settings.below_visibility is not None and not visibility_known:
         hint = "no annotation says how visible it is: rendered sets do, in the field visibility"
     return SynthError(
         "no instance is left to draw", code="filter-empty", where=where, expected=settings.described(), hint=hint
@@ -136,16 +116,8 @@ def choose(wanted: Sequence[T], count: int) -> list[T]:
     return [wanted[place] for place in sorted(places)]
 
 
-def kept_records(records: Sequence[Record], names: Mapping[Any, str], settings: PreviewSettings) -> list[Record]:
+def kept_records(
+    records: Sequence[AnnotationRecord], names: Mapping[int | None, str], settings: PreviewSettings
+) -> list[AnnotationRecord]:
     """The annotations of a picture that are drawn."""
     return [record for record in records if settings.wants(record, sku_of(record, names))]
-
-
-def says_visibility(records: Iterable[Record]) -> bool:
-    """Whether any annotation says how visible it is."""
-    return any(not math.isnan(number(record.get("visibility"))) for record in records)
-
-
-def check_instances(records: Sequence[Record], where: str) -> None:
-    """Raises SynthError where a picture has more annotations than are read."""
-    DATASET_INSTANCES.check(len(records), where)

@@ -20,6 +20,7 @@ from assets.library import check_sources
 from assets.limits import DATASET_JSON, read_file
 from dataset.checksums import ChecksumSpool, sha256, sha256_of, sound_digests, spool_checksums, write_checksums
 from dataset.layout import Layout, split_of, stem_of
+from dataset.records import PictureLabels
 from pipeline.run.dataset_info import check_folder, claim_folder, describe_run, keep_streams
 from pipeline.run.failures import FailureList
 from pipeline.run.progress import Reporter
@@ -232,20 +233,22 @@ def _merge(
     settings: RunSettings, layout: Layout, catalog: Catalog, summary: RunSummary, checksums: ChecksumSpool
 ) -> None:
     """Writes one COCO file per split from the pictures' own labels, in the order of the scenes, then all checksums."""
-    from assets.catalog.categories import category_records
     from assets.catalog.category_ids import ids_of
-    from render.coco import write_coco
+    from dataset.categories import catalog_categories
+    from dataset.coco_writer import numbered, write_coco
+    from dataset.records import Head
 
-    categories = category_records(catalog, ids_of(catalog))
+    categories = catalog_categories(catalog, ids_of(catalog))
+    licenses = ({"id": 1, "name": settings.licence, "url": ""},) if settings.licence else ()
     seen: set[str] = set()
     for name, _ in settings.splits:
+        said = f"synthetic scenes, recipe {recipe_text(settings.recipe)}, {name}"
+        info = {"description": said, "version": "1.0", "contributor": settings.creator}
+        pictures = _pictures(settings, layout, name, seen, checksums)
         counts = write_coco(
             layout.annotations(name),
-            _fragments(settings, layout, name, seen, checksums),
-            categories,
-            description=f"synthetic scenes, recipe {recipe_text(settings.recipe)}, {name}",
-            licence=settings.licence,
-            creator=settings.creator,
+            numbered(pictures, categories, licensed=bool(settings.licence)),
+            Head(categories, info, licenses),
         )
         summary.pictures += counts.images
         summary.annotations += counts.annotations
@@ -255,9 +258,9 @@ def _merge(
     summary.skus = len(seen)
 
 
-def _fragments(
+def _pictures(
     settings: RunSettings, layout: Layout, split: str, seen: set[str], checksums: ChecksumSpool
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[PictureLabels]:
     for index in range(settings.scenes):
         if split_of(index, settings.splits) != split:
             continue
@@ -268,7 +271,8 @@ def _fragments(
             try:
                 data = read_file(file, DATASET_JSON, "a picture's labels")
                 fragment: dict[str, Any] = parse_json(data, "a picture's labels", str(file), hint=AGAIN)
-                seen.update(annotation["sku"] for annotation in fragment["annotations"])
+                labels = PictureLabels.parse(fragment)
+                seen.update(record.sku for record in labels.annotations if record.sku is not None)
             except (ValueError, KeyError, TypeError) as error:
                 raise SynthError(
                     "a picture's labels are damaged",
@@ -278,7 +282,7 @@ def _fragments(
                     hint=AGAIN,
                 ) from error
             _add_checksums(layout, file.stem, data, fragment, settings.extras, checksums)
-            yield fragment
+            yield labels
 
 
 def _add_checksums(

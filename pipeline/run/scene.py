@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from assets.files.source_pins import SourcePins
 from dataset.checksums import sha256
 from dataset.layout import Layout, stem_of
+from dataset.records import PictureLabels
+from dataset.shards.index import ShardSample
 from pipeline.run.settings import RunSettings
 
 if TYPE_CHECKING:
@@ -25,15 +27,6 @@ if TYPE_CHECKING:
 
 # From this quality on colour is stored at full resolution, below it halved, as cameras do.
 FULL_COLOUR_QUALITY = 90
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A finished picture. files: suffix ("jpg", "depth.png") to content. image, annotations: COCO's, without ids."""
-
-    files: dict[str, bytes]
-    image: dict[str, Any]
-    annotations: list[dict[str, Any]]
 
 
 @dataclass
@@ -119,18 +112,18 @@ def write_picture(scene: SceneSpec, library: Library, backend: Backend, settings
     for folder, content in rendered.items():
         write_atomic(layout.file(folder, stem), content)
     # Last: its presence says that the picture is complete.
-    write_atomic(layout.labels(stem), labels_json(picture.image, picture.annotations, {**rendered, "scenes": spec}))
+    write_atomic(layout.labels(stem), labels_json(picture.labels, {**rendered, "scenes": spec}))
     return len(picture.annotations)
 
 
-def labels_json(image: dict[str, Any], annotations: list[dict[str, Any]], files: dict[str, bytes]) -> bytes:
+def labels_json(labels: PictureLabels, files: dict[str, bytes]) -> bytes:
     """A picture's own labels. files: folder to content of all other files of the picture, whose digests are kept."""
     digests = {folder: sha256(content) for folder, content in sorted(files.items())}
-    fragment = {"image": image, "annotations": annotations, "sha256": digests}
+    fragment = {**labels.content(), "sha256": digests}
     return json.dumps(fragment, allow_nan=False, separators=(",", ":")).encode()
 
 
-def render_picture(scene: SceneSpec, library: Library, backend: Backend, settings: RunSettings) -> Picture:
+def render_picture(scene: SceneSpec, library: Library, backend: Backend, settings: RunSettings) -> ShardSample:
     """Renders a scene: what is stored of it, written nowhere yet."""
     from pipeline.run.dataset_info import versions_digest
     from render.coco import annotation_record, image_record
@@ -140,9 +133,9 @@ def render_picture(scene: SceneSpec, library: Library, backend: Backend, setting
     files = {"jpg": jpeg_of(frame, scene)}
     files |= {f"{kind}.png": EXTRAS[kind](scene, library, frame.geometry) for kind in settings.extras}
     renderer = f"{backend.device}; versions {versions_digest()}"
-    file_name = f"{stem_of(scene.index, scene.view)}.jpg"
-    image = image_record(scene, file_name=file_name, backend=settings.backend, renderer=renderer)
-    return Picture(files, image, [annotation_record(item) for item in frame.annotations])
+    stem = stem_of(scene.index, scene.view)
+    image = image_record(scene, file_name=f"{stem}.jpg", backend=settings.backend, renderer=renderer)
+    return ShardSample(stem, files, image, [annotation_record(item) for item in frame.annotations])
 
 
 def jpeg_of(frame: Frame, scene: SceneSpec) -> bytes:

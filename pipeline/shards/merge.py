@@ -8,11 +8,12 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 
-from assets.catalog.categories import display_name, unique_names
+from assets.catalog.categories import unique_names
 from assets.errors import SynthError
 from assets.files.atomic import lock_folder
 from assets.files.scratch import scratch_folder
@@ -20,12 +21,12 @@ from assets.interrupt import until_interrupted
 from assets.plurals import count_of
 from assets.progress import StepProgress
 from dataset.checksums import CHECKSUMS
+from dataset.records import AnnotationRecord, CategoryRecord
 from dataset.shards.cache import check_bytes
 from dataset.shards.index import (
     CATEGORIES,
     INDEX,
     INSTANCES,
-    Record,
     ShardEntry,
     ShardIndex,
     ShardSample,
@@ -39,8 +40,8 @@ from dataset.shards.index import (
 )
 from dataset.shards.parts import ShardPart, follow_images, ids_of, read_part
 from dataset.shards.tar import read_samples
+from dataset.spool import IdSpool
 from dataset.storage.path import StoragePath
-from dataset.values import sku_text
 from pipeline.shards.pack import (
     DATASET,
     SHARD_STEP,
@@ -53,7 +54,6 @@ from pipeline.shards.pack import (
     sweep_place,
 )
 from pipeline.shards.receipts import claim_place, finish_place, read_receipts, write_receipt
-from pipeline.shards.spool import IdSpool
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class _Change:
     prefix: str
     images: int
     annotations: int
-    kinds: dict[int, Record]
+    kinds: dict[int, CategoryRecord]
 
 
 @dataclass
@@ -108,7 +108,11 @@ def merge_data(places: Sequence[StoragePath], out: StoragePath, console: Console
 
 
 def _merge(
-    places: Sequence[StoragePath], indexes: Sequence[ShardIndex], out: StoragePath, identity: Record, console: Console
+    places: Sequence[StoragePath],
+    indexes: Sequence[ShardIndex],
+    out: StoragePath,
+    identity: dict[str, Any],
+    console: Console,
 ) -> DataSummary:
     done = claim_place(out, identity)
     if done is not None:
@@ -117,7 +121,7 @@ def _merge(
     with scratch_folder("merge") as folder:
         changes = _plan(places, indexes, kinds, Path(folder), notes, console)
     fresh, names = _write_all(places, indexes, changes, out, console)
-    united = {int(record["id"]): record for one in kinds for record in one.values()}
+    united = {record.id or 0: record for one in kinds for record in one.values()}
     write_categories(out, (united[number] for number in sorted(united)))
     out.write(DATASET, _about(places, indexes))
     receipts = read_receipts(out)
@@ -141,41 +145,43 @@ def _digest(place: StoragePath) -> str:
     return hashlib.sha256(place.read(INDEX) + place.read(CATEGORIES)).hexdigest()
 
 
-def unite_categories(sets: Sequence[list[Record]], names: Sequence[str]) -> tuple[list[dict[int, Record]], list[str]]:
+def unite_categories(
+    sets: Sequence[list[CategoryRecord]], names: Sequence[str]
+) -> tuple[list[dict[int, CategoryRecord]], list[str]]:
     """Of each set: its category ids to the records that they become; and what people should know about it.
 
     One SKU is one category, as the first set that has it says. An id that is another SKU's already is given anew, above
     all ids of all sets; a name that another SKU has already gets the SKU appended.
     """
-    by_key: dict[str, Record] = {}
+    by_key: dict[str, CategoryRecord] = {}
     taken: set[int] = set()
-    free = 1 + max((record["id"] for records in sets for record in records if type(record.get("id")) is int), default=0)
-    kinds: list[dict[int, Record]] = []
+    free = 1 + max((record.id for records in sets for record in records if record.id is not None), default=0)
+    kinds: list[dict[int, CategoryRecord]] = []
     notes: list[str] = []
     for name, records in zip(names, sets, strict=True):
         moved: list[str] = []
         differing = 0
-        own: dict[int, Record] = {}
+        own: dict[int, CategoryRecord] = {}
         for record in records:
-            number, key = record.get("id"), sku_text(record.get("sku")) or sku_text(record.get("name"))
-            if type(number) is not int or key is None or number in own:
+            number, key = record.id, record.key
+            if number is None or key is None or number in own:
                 raise SynthError(
                     "categories need ids and keys of their own",
                     code="categories-invalid",
                     where=name,
-                    found=str(record)[:200],
+                    found=str(record.content())[:200],
                 )
             if key not in by_key:
                 fresh = free if number in taken else number
                 free += number in taken
-                by_key[key] = {**record, "id": fresh}
+                by_key[key] = replace(record, id=fresh)
                 taken.add(fresh)
             target = by_key[key]
-            differing += _described({**record, "id": target["id"]}) != _described(target)
+            differing += _described(replace(record, id=target.id)) != _described(target)
             own[number] = target
-            if target["id"] != number:
-                moved.append(f"{key}: {number} is now {target['id']}")
-        if len({record["id"] for record in own.values()}) < len(own):
+            if target.id != number:
+                moved.append(f"{key}: {number} is now {target.id}")
+        if len({record.id for record in own.values()}) < len(own):
             raise SynthError("two categories of one set have one SKU", code="categories-invalid", where=name)
         if moved:
             more = f" and {len(moved) - 5} more" if len(moved) > 5 else ""
@@ -186,20 +192,20 @@ def unite_categories(sets: Sequence[list[Record]], names: Sequence[str]) -> tupl
     renamed = _with_unique_names(by_key)
     if renamed:
         notes.append(f"{len(renamed)} categories have the name of another SKU: theirs has the SKU appended")
-    return [{number: renamed.get(record["id"], record) for number, record in own.items()} for own in kinds], notes
+    return [{number: renamed.get(record.id or 0, record) for number, record in own.items()} for own in kinds], notes
 
 
-def _described(record: Record) -> Record:
+def _described(record: CategoryRecord) -> CategoryRecord:
     """A category with the name that people gave it: its own name depends on the set that it was in."""
-    return {**record, "name": display_name(record), "display_name": display_name(record)}
+    return replace(record, name=record.shown, display_name=record.shown)
 
 
-def _with_unique_names(by_key: Mapping[str, Record]) -> dict[int, Record]:
+def _with_unique_names(by_key: Mapping[str, CategoryRecord]) -> dict[int, CategoryRecord]:
     """The categories whose names others have already, by id, each with a name of its own."""
-    words = {key: record["name"] for key, record in by_key.items() if isinstance(record.get("name"), str)}
+    words = {key: record.name for key, record in by_key.items() if record.name is not None}
     names = unique_names(words.items())
     return {
-        by_key[key]["id"]: {**by_key[key], "name": name, "display_name": display_name(by_key[key])}
+        by_key[key].id or 0: replace(by_key[key], name=name, display_name=by_key[key].shown)
         for key, name in names.items()
         if name != words[key]
     }
@@ -208,7 +214,7 @@ def _with_unique_names(by_key: Mapping[str, Record]) -> dict[int, Record]:
 def _plan(
     places: Sequence[StoragePath],
     indexes: Sequence[ShardIndex],
-    kinds: Sequence[dict[int, Record]],
+    kinds: Sequence[dict[int, CategoryRecord]],
     folder: Path,
     notes: list[str],
     console: Console,
@@ -255,7 +261,7 @@ def _scan(place: StoragePath, index: ShardIndex, folder: Path, progress: StepPro
         images, annotations = ids_of(part.images, where), ids_of(part.annotations, where)
         own.images.add(images)
         own.annotations.add(annotations)
-        own.names.add(np.array([_name_hash(entry.split, image.get("file_name")) for image in part.images], np.int64))
+        own.names.add(np.array([_name_hash(entry.split, image.value("file_name")) for image in part.images], np.int64))
         own.top_image = max(own.top_image, int(images.max(initial=-1)))
         own.top_annotation = max(own.top_annotation, int(annotations.max(initial=-1)))
         least += [int(images.min())] if len(images) else []
@@ -313,7 +319,7 @@ def _write_one(place: StoragePath, entry: ShardEntry, change: _Change, out: Stor
     """A shard of the new set: its very bytes where nothing in it changes."""
     part, name = read_part(place, entry), change.prefix + entry.name
     same = not change.images and not change.annotations and not change.prefix
-    if same and all(change.kinds.get(record.get("id", -1)) == record for record in part.categories):
+    if same and all(change.kinds.get(record.id or 0) == record for record in part.categories):
         tar = place.read(tar_name(entry.name))
         check_bytes(len(tar), hashlib.sha256(tar).hexdigest(), entry, place.locate(tar_name(entry.name)))
         out.write(tar_name(name), tar)
@@ -323,34 +329,34 @@ def _write_one(place: StoragePath, entry: ShardEntry, change: _Change, out: Stor
     return write_shard(out, name, entry.split, samples, _kinds(part, change), part.info)
 
 
-def _kinds(part: ShardPart, change: _Change) -> list[Record]:
-    kinds = [change.kinds[record["id"]] for record in part.categories]
-    return sorted(kinds, key=lambda record: int(record["id"]))
+def _kinds(part: ShardPart, change: _Change) -> list[CategoryRecord]:
+    kinds = [change.kinds[record.id or 0] for record in part.categories]
+    return sorted(kinds, key=lambda record: record.id or 0)
 
 
 def _changed(sample: ShardSample, change: _Change) -> ShardSample:
-    image = {**sample.image, "id": sample.image["id"] + change.images}
+    image = replace(sample.image, id=(sample.image.id or 0) + change.images)
     if change.prefix:
-        image["file_name"] = f"{change.prefix[:-1]}/{image['file_name']}"
+        image = replace(image, file_name=f"{change.prefix[:-1]}/{image.file_name}")
     annotations = [_changed_record(record, change) for record in sample.annotations]
     return replace(sample, image=image, annotations=annotations)
 
 
-def _changed_record(record: Record, change: _Change) -> Record:
-    changed = {**record, "id": record["id"] + change.annotations, "image_id": record["image_id"] + change.images}
-    kind = change.kinds.get(record.get("category_id", -1))
-    return changed if kind is None else {**changed, "category_id": kind["id"]}
+def _changed_record(record: AnnotationRecord, change: _Change) -> AnnotationRecord:
+    ids = ((record.id or 0) + change.annotations, (record.image_id or 0) + change.images)
+    kind = change.kinds.get(record.category_id or 0)
+    return replace(record, id=ids[0], image_id=ids[1], category_id=record.category_id if kind is None else kind.id)
 
 
 def _about(places: Iterable[StoragePath], indexes: Iterable[ShardIndex]) -> bytes:
     """dataset.json: those of all sets, and what their COCO files say beside their records."""
-    sets: list[Record] = []
-    splits: dict[str, Record] = {}
+    sets: list[dict[str, Any]] = []
+    splits: dict[str, dict[str, Any]] = {}
     for place, index in zip(places, indexes, strict=True):
         sets.append(read_about(place))
         for split in sorted({shard.split for shard in index.shards}):
             if (said := said_of(sets[-1], split)) is not None:
-                merged = splits.setdefault(split, {"info": said["info"], "licenses": []})
-                merged["licenses"] += [one for one in said["licenses"] if one not in merged["licenses"]]
+                merged = splits.setdefault(split, {"info": said.info, "licenses": []})
+                merged["licenses"] += [one for one in said.licenses if one not in merged["licenses"]]
     content = {"format": 1, "command": "synth data merge", "checksums": CHECKSUMS, "splits": splits, "sets": sets}
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()

@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,14 @@ from assets.interrupt import until_interrupted
 from assets.limits import DATASET_JSON
 from assets.progress import StepProgress
 from dataset.checksums import CHECKSUMS
-from dataset.coco_stream import Head, PlainSplit, Record, find_splits, head_of
+from dataset.coco_reader import head_of
+from dataset.find import CocoSplit, find_splits
+from dataset.records import CategoryRecord, Head
 from dataset.shards.index import ShardEntry, write_categories, write_shard
+from dataset.spool import LineSpool
 from dataset.storage.path import StoragePath
-from dataset.values import whole_number
 from pipeline.shards.receipts import claim_place, finish_place, read_receipts, write_receipt
 from pipeline.shards.records import fill_spool, samples_of_part
-from pipeline.shards.spool import LineSpool
 
 SHARD_IMAGES = 200
 DATASET = "dataset.json"
@@ -98,22 +99,22 @@ def summarise(shards: Sequence[ShardEntry], fresh: int, notes: Iterable[str] = (
     return DataSummary(fresh, len(shards) - fresh, images, annotations, tuple(notes))
 
 
-def _one_list(splits: Sequence[PlainSplit], heads: Sequence[Head]) -> dict[int, Record]:
+def _one_list(splits: Sequence[CocoSplit], heads: Sequence[Head]) -> dict[int, CategoryRecord]:
     """The categories by id. Raises SynthError where splits disagree, or two have one id."""
-    by_id = {record.get("id"): record for record in heads[0].categories}
+    by_id = {one.id: one for one in heads[0].categories}
     for split, head in zip(splits, heads, strict=True):
-        other = {record.get("id"): record for record in head.categories}
-        if len(other) < len(head.categories) or not all(
-            type(number) is int and whole_number(number) is not None for number in other
-        ):
+        other = {one.id: one for one in head.categories}
+        if len(other) < len(head.categories) or None in other:
             raise SynthError(
-                "categories need ids of their own, whole numbers", code="categories-invalid", where=str(split.file)
+                "categories need ids of their own, whole numbers",
+                code="categories-invalid",
+                where=str(split.file),
             )
         if other != by_id:
             where = f"{splits[0].file}, {split.file}"
             hint = "pack them one by one, and bring them together with 'synth data merge'"
             raise SynthError("the splits have different categories", code="categories-differ", where=where, hint=hint)
-    return {int(number): by_id[number] for number in sorted(by_id)}  # type: ignore[type-var,arg-type]
+    return {number: by_id[number] for number in sorted(number for number in by_id if number is not None)}
 
 
 def _digest(file: Path) -> str:
@@ -124,7 +125,7 @@ def _digest(file: Path) -> str:
     return digest.hexdigest()
 
 
-def spool_folder(place: StoragePath, identity: Record) -> Path:
+def spool_folder(place: StoragePath, identity: dict[str, Any]) -> Path:
     """Where a command that writes shards keeps what it needs, locked: for a set on disk beside it, else in the system's
     folder for such things.
     """
@@ -134,7 +135,7 @@ def spool_folder(place: StoragePath, identity: Record) -> Path:
     return Path(tempfile.gettempdir()) / f"synth-pack-{digest[:16]}"
 
 
-def _spool_labels(lines: LineSpool, splits: Sequence[PlainSplit], shard_images: int, console: Console) -> list[_Part]:
+def _spool_labels(lines: LineSpool, splits: Sequence[CocoSplit], shard_images: int, console: Console) -> list[_Part]:
     """The shards to be; their records wait in `lines`. What an earlier call has read is not read again."""
     counted = lines.folder / "images.json"
     if not lines.whole:
@@ -155,9 +156,9 @@ def _write_shards(
     place: StoragePath,
     lines: LineSpool,
     parts: Sequence[_Part],
-    splits: Sequence[PlainSplit],
+    splits: Sequence[CocoSplit],
     heads: Sequence[Head],
-    categories: dict[int, Record],
+    categories: dict[int, CategoryRecord],
     console: Console,
 ) -> int:
     """Writes the shards that have no receipt; returns how many."""
@@ -168,14 +169,14 @@ def _write_shards(
         for part in until_interrupted(missing, SHARDS_KEPT, step=SHARD_STEP):
             split = splits[part.split]
             samples = samples_of_part(lines.lines(part.number), split)
-            used = {record.get("category_id") for sample in samples for record in sample.annotations}
+            used = {record.category_id for sample in samples for record in sample.annotations}
             kinds = [categories[number] for number in sorted(categories.keys() & used)]
             write_receipt(place, write_shard(place, part.name, split.name, samples, kinds, heads[part.split].info))
             progress.advance()
     return len(missing)
 
 
-def _about(splits: Sequence[PlainSplit], heads: Sequence[Head]) -> bytes:
+def _about(splits: Sequence[CocoSplit], heads: Sequence[Head]) -> bytes:
     """dataset.json: what the COCO files say beside their records, and what the set was rendered from."""
     own = splits[0].root / DATASET
     content: dict[str, Any] = {
@@ -183,7 +184,7 @@ def _about(splits: Sequence[PlainSplit], heads: Sequence[Head]) -> bytes:
         "command": "synth data pack",
         "checksums": CHECKSUMS,
         "splits": {
-            split.name: {name: value for name, value in asdict(head).items() if name != "categories"}
+            split.name: {"info": head.info, "licenses": head.licenses}
             for split, head in zip(splits, heads, strict=True)
         },
     }
@@ -192,7 +193,7 @@ def _about(splits: Sequence[PlainSplit], heads: Sequence[Head]) -> bytes:
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def read_about(place: StoragePath) -> Record:
+def read_about(place: StoragePath) -> dict[str, Any]:
     """What dataset.json says; nothing where it is missing or damaged."""
     try:
         about = parse_json(place.read(DATASET), DATASET, place.locate(DATASET))
@@ -201,7 +202,7 @@ def read_about(place: StoragePath) -> Record:
     return about if isinstance(about, dict) else {}
 
 
-def said_of(about: Record, split: str) -> Record | None:
+def said_of(about: dict[str, Any], split: str) -> Head | None:
     """The info block and the licences that a split had, None where dataset.json does not say them."""
     splits = about.get("splits")
     said = splits.get(split) if isinstance(splits, dict) else None
@@ -211,4 +212,4 @@ def said_of(about: Record, split: str) -> Record | None:
         or not isinstance(said.get("licenses"), list)
     ):
         return None
-    return {"info": said["info"], "licenses": said["licenses"]}
+    return Head((), said["info"], said["licenses"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import posixpath
 import re
 from array import array
 from bisect import bisect_left
@@ -13,12 +12,15 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from assets.limits import DATASET_INSTANCES, DATASET_PICTURES, PICTURE_BYTES, read_file
-from dataset.coco_stream import PlainSplit, Record, records_of
+from dataset.coco_reader import annotations_of, images_of
+from dataset.find import CocoSplit
 from dataset.problems import Problems, check_usable
+from dataset.records import AnnotationRecord, ImageRecord
 from dataset.shards.index import ShardSample
 from dataset.shards.tar import PICTURES
-from dataset.values import is_text, short, whole_number
-from pipeline.shards.spool import LineSpool
+from dataset.spool import LineSpool
+from dataset.store import leaves_folder
+from dataset.values import short, whole_number
 
 # What `synth render` writes beside the pictures: suffix in the tar, folder and suffix on disk.
 BESIDE = (
@@ -32,7 +34,7 @@ STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,80}")
 IMAGE, ANNOTATION = b"i", b"a"
 
 
-def fill_spool(lines: LineSpool, splits: Sequence[PlainSplit], shard_images: int) -> list[int]:
+def fill_spool(lines: LineSpool, splits: Sequence[CocoSplit], shard_images: int) -> list[int]:
     """Every record into the part of its shard; returns the number of images of each split.
 
     Raises SynthError with every problem of every split at once.
@@ -51,20 +53,20 @@ def fill_spool(lines: LineSpool, splits: Sequence[PlainSplit], shard_images: int
     return counts
 
 
-def _spool_images(lines: LineSpool, split: PlainSplit, first: int, shard_images: int, problems: Problems) -> array[int]:
+def _spool_images(lines: LineSpool, split: CocoSplit, first: int, shard_images: int, problems: Problems) -> array[int]:
     """The ids of the images in their order."""
     ids: array[int] = array("q")
-    for record in records_of(split.file, "images"):
-        number, name = whole_number(record.get("id")), record.get("file_name")
-        sides = [whole_number(record.get(side)) for side in ("width", "height")]
-        if number is None or not is_text(name) or None in sides:
-            problems.spoil("images without an id, a file_name, width and height", short(record))
+    for record in images_of(split.file):
+        number, name = whole_number(record.value("id")), record.file_name
+        sides = [whole_number(record.value(side)) for side in ("width", "height")]
+        if number is None or name is None or None in sides:
+            problems.spoil("images without an id, a file_name, width and height", short(record.content()))
             number = -1 if number is None else number
-        elif _leaves(str(name)):
+        elif leaves_folder(name):
             problems.spoil("images outside of the image folder", short(name))
-        elif _suffix(str(name)) not in PICTURES:
+        elif _suffix(name) not in PICTURES:
             problems.spoil("images that are no pictures by their names", short(name))
-        elif not (split.images / str(name)).is_file():
+        elif not (split.images / name).is_file():
             problems.spoil("images that are missing", short(name))
         DATASET_PICTURES.check(len(ids) + 1, str(split.file))
         lines.add(first + len(ids) // shard_images, IMAGE + _line(record))
@@ -78,16 +80,16 @@ def _spool_images(lines: LineSpool, split: PlainSplit, first: int, shard_images:
 
 
 def _spool_annotations(
-    lines: LineSpool, split: PlainSplit, ids: array[int], first: int, shard_images: int, problems: Problems
+    lines: LineSpool, split: CocoSplit, ids: array[int], first: int, shard_images: int, problems: Problems
 ) -> None:
     order = np.argsort(np.array(ids, np.int64), kind="stable")
     rising, places = array("q", np.array(ids, np.int64)[order].tobytes()), order.astype(np.int32)
     held = np.zeros(len(ids), np.int32)
-    for record in records_of(split.file, "annotations"):
-        image = whole_number(record.get("image_id"))
+    for record in annotations_of(split.file):
+        image = whole_number(record.value("image_id"))
         rank = bisect_left(rising, image) if image is not None else len(rising)
         if rank == len(rising) or rising[rank] != image:
-            problems.spoil("annotations of unknown images", f"annotation {short(record.get('id'))}")
+            problems.spoil("annotations of unknown images", f"annotation {short(record.value('id'))}")
             continue
         place = int(places[rank])
         held[place] += 1
@@ -96,30 +98,30 @@ def _spool_annotations(
         DATASET_INSTANCES.check(int(held.max()), f"{split.file}, image id {ids[int(held.argmax())]}")
 
 
-def samples_of_part(lines: Iterable[bytes], split: PlainSplit) -> list[ShardSample]:
+def samples_of_part(lines: Iterable[bytes], split: CocoSplit) -> list[ShardSample]:
     """The samples of a shard: pictures, what lies beside them, and their annotations in the order of the file."""
-    images: list[Record] = []
-    annotations: dict[int, list[Record]] = {}
+    images: list[ImageRecord] = []
+    annotations: dict[int, list[AnnotationRecord]] = {}
     for line in lines:
-        record = json.loads(line[1:])
+        content = json.loads(line[1:])
         if line[:1] == IMAGE:
-            images.append(record)
-            annotations[int(record["id"])] = []
+            images.append(ImageRecord.parse(content))
+            annotations[int(content["id"])] = []
         else:
-            annotations[int(record["image_id"])].append(record)
+            annotations[int(content["image_id"])].append(AnnotationRecord.parse(content))
     taken: set[str] = set()
-    return [_sample(image, annotations[int(image["id"])], split, taken) for image in images]
+    return [_sample(image, annotations[int(image.value("id"))], split, taken) for image in images]
 
 
-def _sample(image: Record, annotations: list[Record], split: PlainSplit, taken: set[str]) -> ShardSample:
-    name = image["file_name"].replace("\\", "/")
+def _sample(image: ImageRecord, annotations: list[AnnotationRecord], split: CocoSplit, taken: set[str]) -> ShardSample:
+    name = str(image.file_name).replace("\\", "/")
     stem = PurePosixPath(name).stem
-    files = {_suffix(name): read_file(split.images / image["file_name"], PICTURE_BYTES, "the picture")}
+    files = {_suffix(name): read_file(split.images / str(image.file_name), PICTURE_BYTES, "the picture")}
     for suffix, folder, ending in BESIDE:
         path = split.root / folder / f"{stem}{ending}"
         if path.is_file():
             files[suffix] = read_file(path, PICTURE_BYTES, "the picture")
-    return ShardSample(_free_stem(stem, int(image["id"]), taken), files, image, annotations)
+    return ShardSample(_free_stem(stem, int(image.value("id")), taken), files, image, annotations)
 
 
 def _free_stem(stem: str, number: int, taken: set[str]) -> str:
@@ -131,14 +133,9 @@ def _free_stem(stem: str, number: int, taken: set[str]) -> str:
     return free
 
 
-def _leaves(name: str) -> bool:
-    plain = name.replace("\\", "/")
-    return PurePosixPath(plain).is_absolute() or posixpath.normpath(plain).split("/")[0] == ".."
-
-
 def _suffix(name: str) -> str:
     return Path(name).suffix.lower().removeprefix(".")
 
 
-def _line(record: Record) -> bytes:
-    return json.dumps(record, ensure_ascii=False).encode(errors="surrogatepass")
+def _line(record: ImageRecord | AnnotationRecord) -> bytes:
+    return json.dumps(record.content(), ensure_ascii=False).encode(errors="surrogatepass")

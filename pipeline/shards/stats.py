@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +15,17 @@ from rich.console import Console
 from rich.table import Table
 
 from assets.errors import SynthError
-from assets.files.scratch import scratch_folder
 from assets.limits import DATASET_INSTANCES
 from assets.plurals import count_of
 from assets.progress import StepProgress
-from dataset.coco_stream import find_splits, head_of, records_of
-from dataset.shards.index import Record, has_index, read_categories, read_index
-from dataset.shards.parts import read_part
-from dataset.storage.path import StoragePath
+from dataset.records import AnnotationRecord, CategoryRecord, PictureLabels
+from dataset.store import open_dataset
 from dataset.tables import write_table
-from dataset.values import is_set, number, sku_text, whole_number
-from pipeline.shards.spool import IdSpool
+from dataset.values import number, sku_text, whole_number
 from render.recipes import RECIPES
 
 # Square pixels, as COCO divides.
 SIZES = (("small (under 32 x 32 px)", 0.0), ("medium", 32.0**2), ("large (96 x 96 px and more)", 96.0**2))
-AT_ONCE = 4096
 SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 TABLE_COLUMNS = ("sku", "name", "category_id", "boxes", "ignored", "pictures", "mean_area", "mean_visibility")
 
@@ -63,128 +57,65 @@ class Stats:
         self.area, self.visible = np.zeros(count), np.zeros(count)
         self._label = {int(number): label for label, number in enumerate(self.ids)}
 
-    def add(self, split: str, images: int, annotations: Sequence[Record]) -> None:
-        """Takes in images and annotations."""
-        self.images[split] = self.images.get(split, 0) + images
-        self.annotations[split] = self.annotations.get(split, 0) + len(annotations)
-        for record in annotations:
-            self._add(record)
+    def add(self, split: str, labels: PictureLabels) -> None:
+        """Takes in an image and its annotations."""
+        self.images[split] = self.images.get(split, 0) + 1
+        self.annotations[split] = self.annotations.get(split, 0) + len(labels.annotations)
+        if labels.image.recipe in RECIPES:  # of others any text may stand there
+            self.recipes[labels.image.recipe] += 1
+        self.products[min(len(labels.annotations), DATASET_INSTANCES.most)] += 1
+        seen = {label for record in labels.annotations if (label := self._add(record)) is not None}
+        self.pictures[sorted(seen)] += 1
 
-    def _add(self, record: Record) -> None:
-        area, visibility = _area_of(record), number(record.get("visibility"))
+    def _add(self, record: AnnotationRecord) -> int | None:
+        """Takes in an annotation; returns its label, None where its category is unknown."""
+        area, visibility = _area_of(record), number(record.visibility)
         self.sizes[sum(area >= least for _, least in SIZES[1:])] += 1
         self.visibility[_slot(visibility)] += 1
-        self.truncation[_slot(number(record.get("truncation")))] += 1
-        label = self._label.get(whole_number(record.get("category_id")) or 0)
+        self.truncation[_slot(number(record.truncation))] += 1
+        label = self._label.get(whole_number(record.value("category_id")) or 0)
         if label is None:
             self.unknown += 1
-            return
+            return None
         self.boxes[label] += 1
-        self.ignored[label] += is_set(record.get("ignore")) or is_set(record.get("iscrowd"))
+        self.ignored[label] += record.ignored
         self.area[label] += area if area == area else 0.0
         if visibility == visibility:
             self.visible[label] += visibility
             self.seen[label] += 1
-
-    def labels_of(self, records: Sequence[Record]) -> NDArray[np.int64]:
-        """(N,) int64 the labels of annotations, -1 where the category is unknown."""
-        found = (self._label.get(whole_number(record.get("category_id")) or 0, -1) for record in records)
-        return np.fromiter(found, np.int64, len(records))
+        return label
 
 
-def _area_of(record: Record) -> float:
+def _area_of(record: AnnotationRecord) -> float:
     """Square pixels of an annotation: its `area`, or where it has none that of its box; nan where it has neither."""
-    area, box = number(record.get("area")), record.get("bbox")
-    if area == area or not isinstance(box, list) or len(box) != 4:
+    area = number(record.area)
+    if area == area or record.bbox is None:
         return area
-    width, height = number(box[2]), number(box[3])
+    width, height = number(record.bbox[2]), number(record.bbox[3])
     return width * height if min(width, height) >= 0 else math.nan
 
 
 def count_data(source: str, console: Console) -> Stats:
     """The statistics of a sharded data set at any place, or of an ordinary one on disk."""
-    place = StoragePath(source)
-    if has_index(place):
-        return _count_shards(place, console)
-    return _count_plain(Path(source), console)
-
-
-def _count_shards(place: StoragePath, console: Console) -> Stats:
-    index = read_index(place)
-    stats = _empty(read_categories(place), str(place))
-    with StepProgress(console, "counting", total=len(index.shards), unit="shards") as progress:
-        for entry in index.shards:
-            part = read_part(place, entry)
-            stats.add(entry.split, len(part.images), part.annotations)
-            stats.recipes.update(filter(None, map(_recipe_of, part.images)))
-            by_image: dict[Any, list[Record]] = {whole_number(image.get("id")): [] for image in part.images}
-            for record in part.annotations:
-                by_image.setdefault(whole_number(record.get("image_id")), []).append(record)
-            for records in by_image.values():
-                stats.products[min(len(records), DATASET_INSTANCES.most)] += 1
-                labels = np.unique(stats.labels_of(records))
-                stats.pictures[labels[labels >= 0]] += 1
-            progress.advance()
+    store = open_dataset(source)
+    stats = _empty(store.categories, store.where)
+    total = sum(part.count for part in store.parts)
+    with StepProgress(console, "counting", total=total, unit="images") as progress:
+        for part in store.parts:
+            for labels in part.labels():
+                stats.add(part.split, labels)
+                progress.advance()
     return stats
 
 
-def _count_plain(path: Path, console: Console) -> Stats:
-    splits = find_splits(path)
-    stats = _empty(head_of(splits[0].file).categories, str(path))
-    for split in splits:
-        console.print(f"counting {split.file.name}", highlight=False)
-        ids = np.sort(np.array(list(_image_ids(split.file, stats.recipes)), np.int64))
-        counts = np.zeros(len(ids), np.int64)
-        stats.add(split.name, len(ids), ())
-        with scratch_folder("stats") as folder:
-            pairs = IdSpool(Path(folder))
-            for some in _batches(records_of(split.file, "annotations")):
-                stats.add(split.name, 0, some)
-                images = np.array([whole_number(record.get("image_id")) or 0 for record in some], np.int64)
-                places = np.minimum(np.searchsorted(ids, images), len(ids) - 1)
-                known = ids[places] == images
-                np.add.at(counts, places[known], 1)
-                labels = stats.labels_of(some)
-                pairs.add((places * len(stats.ids) + labels)[known & (labels >= 0)])
-            # Which picture has which SKU: each pair once, in whatever order they came.
-            for found in pairs.distinct():
-                np.add.at(stats.pictures, found % len(stats.ids), 1)
-        stats.products += np.bincount(
-            np.minimum(counts, DATASET_INSTANCES.most), minlength=DATASET_INSTANCES.most + 1
-        ).astype(np.int64)
-    return stats
-
-
-def _image_ids(file: Path, recipes: Counter[str]) -> Iterator[int]:
-    """The ids of the images of a COCO file; what recipes they name is counted on the way."""
-    for record in records_of(file, "images"):
-        if recipe := _recipe_of(record):
-            recipes[recipe] += 1
-        yield whole_number(record.get("id")) or 0
-
-
-def _recipe_of(image: Record) -> str:
-    """The recipe that an image of ours was made by; of others any text may stand there."""
-    recipe = image.get("recipe")
-    return recipe if isinstance(recipe, str) and recipe in RECIPES else ""
-
-
-def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
-    """The records, some thousands at a time."""
-    while some := list(islice(records, AT_ONCE)):
-        yield some
-
-
-def _empty(categories: Sequence[Record], where: str) -> Stats:
-    records = sorted(
-        (one for one in categories if type(one.get("id")) is int and whole_number(one["id"]) is not None),
-        key=lambda one: int(one["id"]),
-    )
+def _empty(categories: Sequence[CategoryRecord], where: str) -> Stats:
+    records = {one.id: one for one in categories if one.id is not None}
     if not records:
         raise SynthError("the data set has no categories", code="dataset-empty", where=where)
-    keys = [sku_text(one.get("sku")) or sku_text(one.get("name")) or str(one["id"]) for one in records]
-    names = [sku_text(one.get("name")) or key for one, key in zip(records, keys, strict=True)]
-    return Stats(np.array([one["id"] for one in records], np.int64), keys, names)
+    ids = sorted(records)
+    keys = [records[number].key or str(number) for number in ids]
+    names = [sku_text(records[number].value("name")) or key for number, key in zip(ids, keys, strict=True)]
+    return Stats(np.array(ids, np.int64), keys, names)
 
 
 def _slot(share: float) -> int:
@@ -212,7 +143,7 @@ def print_stats(stats: Stats, console: Console, *, below: int) -> None:
     for place, edge in enumerate(SHARES[:-1]):
         visible, cut = stats.visibility[place], stats.truncation[place]
         shares.add_row(f"{edge:.0%} to {SHARES[place + 1]:.0%}", f"{visible / total:.1%}", f"{cut / total:.1%}")
-    shares.add_row("not told", f"{stats.visibility[-1] / total:.1%}", f"{stats.truncation[-1] / total:.1%}")
+    shares.add_row("unknown", f"{stats.visibility[-1] / total:.1%}", f"{stats.truncation[-1] / total:.1%}")
     console.print(shares, highlight=False)
     console.print(_skus(stats, below), highlight=False)
 

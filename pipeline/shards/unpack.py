@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import json
 import posixpath
-import shutil
-import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import Any
 
 from rich.console import Console
 
 from assets.errors import SynthError, unknown_name
-from assets.files.atomic import TEMPORARY, atomic_file, lock_folder, write_atomic
-from assets.files.json_input import parse_json
+from assets.files.atomic import lock_folder, write_atomic
 from assets.interrupt import until_interrupted
-from assets.limits import COCO_VALUES
 from assets.progress import StepProgress
 from dataset.checksums import (
     CHECKSUMS,
@@ -30,8 +25,11 @@ from dataset.checksums import (
     spool_checksums,
     write_checksums,
 )
-from dataset.shards.index import Record, ShardEntry, ShardSample, coco_name, read_categories, read_index
-from dataset.shards.tar import REPAIR, picture_suffix, read_samples, read_whole
+from dataset.coco_writer import write_coco
+from dataset.records import CategoryRecord, Head, PictureLabels
+from dataset.shards.index import ShardEntry, ShardSample, read_categories, read_index
+from dataset.shards.parts import read_part
+from dataset.shards.tar import picture_suffix, read_samples
 from dataset.storage.path import StoragePath
 from pipeline.run.scene import labels_json
 from pipeline.shards.pack import DATASET, SHARD_STEP, SHARDS_KEPT, DataSummary, read_about, said_of, summarise
@@ -105,68 +103,31 @@ def _unpack_split(
     shards: Sequence[ShardEntry],
     target: _Target,
     split: str,
-    about: Record,
-    categories: list[Record],
+    about: dict[str, Any],
+    categories: list[CategoryRecord],
     progress: StepProgress,
 ) -> None:
     path = target.folder / "annotations" / f"instances_{split}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     rendered = "dataset" in about
-    said = said_of(about, split) or {"info": _info_of(place, shards), "licenses": []}
+    said = said_of(about, split) or Head((), read_part(place, shards[0]).info)
     taken: set[int] = set()
-    # Beside the file: labels are gigabytes, and the system's folder for such things is often small.
-    with (
-        atomic_file(path) as file,
-        tempfile.TemporaryFile("w+", encoding="utf-8", dir=path.parent, prefix=".", suffix=TEMPORARY) as spool,
-    ):
-        out = io.TextIOWrapper(file, encoding="utf-8", newline="\n", write_through=True)
-        out.write(f'{{"info": {_json(said["info"])},\n"licenses": {_json(said["licenses"])},\n"categories": [\n')
-        out.write(",\n".join(map(_json, categories)) + '\n],\n"images": [\n')
-        written = [0, 0]
+
+    def pictures() -> Iterator[PictureLabels]:
         for shard in until_interrupted(shards, SHARDS_KEPT, step=SHARD_STEP):
             for sample in read_samples(place, shard.name):
                 _write_files(sample, target, f"{shard.name}: {sample.stem}", taken, labels=rendered)
-                written[0] += _write_rows(out, [sample.image], written[0])
-                written[1] += _write_rows(spool, sample.annotations, written[1])
+                yield sample.labels
             progress.advance()
-        out.write('\n],\n"annotations": [\n')
-        spool.seek(0)
-        shutil.copyfileobj(spool, out, 1 << 20)
-        out.write("\n]}\n")
-        out.detach()
+
+    write_coco(path, pictures(), Head(categories, said.info, said.licenses))
     target.checksums.add(path.relative_to(target.folder).as_posix(), sha256_of(path))
-
-
-def _info_of(place: StoragePath, shards: Sequence[ShardEntry]) -> Record:
-    """The info block of the first part: that of all."""
-    where = place.locate(coco_name(shards[0].name))
-    try:
-        content = parse_json(
-            read_whole(place, coco_name(shards[0].name)),
-            "the COCO part of a shard",
-            where,
-            values=COCO_VALUES,
-            hint=REPAIR,
-        )
-        return dict(content.get("info", {}))
-    except (FileNotFoundError, ValueError, AttributeError, TypeError) as error:
-        raise SynthError(
-            "the COCO part of a shard cannot be read", code="shard-labels-damaged", where=where, hint=REPAIR
-        ) from error
-
-
-def _write_rows(file: IO[str], records: Iterable[Record], before: int) -> int:
-    count = 0
-    for record in records:
-        file.write((",\n" if before + count else "") + _json(record))
-        count += 1
-    return count
 
 
 def _write_files(sample: ShardSample, target: _Target, where: str, taken: set[int], *, labels: bool) -> None:
     """The files of a sample where an ordinary set has them. taken: hashes of the names of the split's pictures."""
     suffix = picture_suffix(sample.files, sample.image, where)
-    name = str(sample.image.get("file_name", "")).replace("\\", "/")
+    name = (sample.image.file_name or "").replace("\\", "/")
     if not name or PurePosixPath(name).is_absolute() or posixpath.normpath(name).split("/")[0] == "..":
         raise SynthError("a picture's name leads out of the folder", code="path-unsafe", where=where, found=repr(name))
     if hash(name) in taken:
@@ -187,13 +148,6 @@ def _write_files(sample: ShardSample, target: _Target, where: str, taken: set[in
             written[FOLDERS.get(kind, kind)] = content
             target.add(folder / FOLDERS.get(kind, kind) / f"{stem}.{ending}", content)
     if labels:
-        image = {key: value for key, value in sample.image.items() if key not in ("id", "license")}
-        own = [
-            {key: value for key, value in record.items() if key not in ("id", "image_id", "category_id")}
-            for record in sample.annotations
-        ]
-        target.add(folder / "labels" / f"{stem}.json", labels_json(image, own, written))
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+        image = replace(sample.image, id=None, license=None)
+        own = [replace(record, id=None, image_id=None, category_id=None) for record in sample.annotations]
+        target.add(folder / "labels" / f"{stem}.json", labels_json(PictureLabels(image, own), written))

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import posixpath
 from array import array
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from assets.errors import SynthError
-from assets.files.image_input import open_picture, reason_of
+from assets.files.image_input import reason_of
 from assets.files.scratch import scratch_folder
 from assets.interrupt import never
 from assets.limits import DATASET_PICTURES, PICTURE_BYTES, read_file
 from assets.plurals import count_of
 from dataset.checksums import CHECKSUMS
-from dataset.coco_stream import PlainSplit, Record, find_splits, head_of, records_of
+from dataset.coco_reader import head_of, objects_of
+from dataset.find import CocoSplit, find_splits
+from dataset.spool import IdSpool
+from dataset.store import leaves_folder
 from dataset.values import is_text, short, whole_number
-from pipeline.shards.spool import IdSpool
 from pipeline.verify.checksums import NO_CHECKSUMS, check_checksums
-from pipeline.verify.folder import MAX_VIOLATIONS, VerifyReport
 from pipeline.verify.foreign import check_foreign_image, check_foreign_record
-from pipeline.verify.records import Violation
+from pipeline.verify.records import Record, Violation, check_picture
+from pipeline.verify.report import Tally, VerifyReport
 
 CHECKED = (
     "pictures are there, decode to the last byte and have the stated size; ids, file names and contents come once; "
@@ -37,23 +38,10 @@ MAX_NAMED = 20
 
 
 @dataclass
-class _Pass:
-    """Violations and counts so far; stop is asked between pictures and every so many annotations."""
+class _Pass(Tally):
+    """Findings so far. spools: folder for numbers on their way."""
 
-    stop: Callable[[], bool]
-    spools: Path
-    violations: list[Violation] = field(default_factory=list)
-    images: int = 0
-    annotations: int = 0
-    interrupted: bool = False
-
-    def add(self, found: Iterable[Violation]) -> None:
-        self.violations.extend(islice(found, MAX_VIOLATIONS + 1 - len(self.violations)))
-
-    @property
-    def ended(self) -> bool:
-        self.interrupted = self.interrupted or self.stop()
-        return self.interrupted or len(self.violations) > MAX_VIOLATIONS
+    spools: Path = Path()
 
     def spool(self, name: str) -> IdSpool:
         return IdSpool(self.spools / name)
@@ -84,24 +72,20 @@ def verify_coco(path: Path, *, images: Path | None = None, stop: Callable[[], bo
     its pictures is found.
     """
     splits = find_splits(path, images)
-    skipped = [NOT_DRAWN]
     with scratch_folder("verify") as folder:
-        found = _Pass(stop, Path(folder))
+        found = _Pass(stop, skipped=[NOT_DRAWN], checked=CHECKED, spools=Path(folder))
         contents = found.spool("contents")
         for split in splits:
             _verify_split(split, found, contents)
         found.add(_same_contents(splits, contents, found))
-        _verify_list(splits, found, skipped)
-    if len(found.violations) > MAX_VIOLATIONS:
-        skipped.append(f"everything after the first {MAX_VIOLATIONS} violations")
-    told = tuple(found.violations[:MAX_VIOLATIONS])
-    return VerifyReport(told, found.images, found.annotations, 0, tuple(skipped), found.interrupted, checked=CHECKED)
+        _verify_list(splits, found)
+    return found.report()
 
 
-def _verify_list(splits: list[PlainSplit], found: _Pass, skipped: list[str]) -> None:
+def _verify_list(splits: list[CocoSplit], found: _Pass) -> None:
     root = splits[0].root
     if not (root / CHECKSUMS).exists():
-        skipped.append(NO_CHECKSUMS)
+        found.skipped.append(NO_CHECKSUMS)
         return
     for violations in check_checksums(root, ("annotations", "images"), PICTURE_BYTES):
         if found.ended:
@@ -109,12 +93,12 @@ def _verify_list(splits: list[PlainSplit], found: _Pass, skipped: list[str]) -> 
         found.add(violations)
 
 
-def _verify_split(split: PlainSplit, found: _Pass, contents: IdSpool) -> None:
+def _verify_split(split: CocoSplit, found: _Pass, contents: IdSpool) -> None:
     name = split.file.name
     try:
-        categories = head_of(split.file).categories
+        categories = [one.content() for one in head_of(split.file).categories]
         found.add(_check_categories(categories, name))
-        known = {record["id"]: record for record in categories if type(record.get("id")) is int}
+        known = {record["id"] for record in categories if type(record.get("id")) is int}
         pictures = _verify_images(split, found, contents)
         _verify_annotations(split, pictures, known, found)
     except SynthError as error:
@@ -137,10 +121,10 @@ def _check_categories(categories: list[Record], name: str) -> Iterator[Violation
                 values.add(value)
 
 
-def _verify_images(split: PlainSplit, found: _Pass, contents: IdSpool) -> _Pictures:
+def _verify_images(split: CocoSplit, found: _Pass, contents: IdSpool) -> _Pictures:
     ids, sizes = array("q"), array("i")
     names = found.spool(f"names {split.name}")
-    for place, record in enumerate(records_of(split.file, "images")):
+    for place, record in enumerate(objects_of(split.file, "images")):
         if found.ended:
             break
         DATASET_PICTURES.check(place + 1, split.file.name)
@@ -170,23 +154,19 @@ def _hashed(text: str) -> np.ndarray:
     return np.frombuffer(digest, np.int64)
 
 
-def _named_twice(split: PlainSplit, hashed: int) -> Violation:
-    named = (record for record in records_of(split.file, "images") if isinstance(record.get("file_name"), str))
+def _named_twice(split: CocoSplit, hashed: int) -> Violation:
+    named = (record for record in objects_of(split.file, "images") if isinstance(record.get("file_name"), str))
     same = [record for record in named if int(_hashed(str(record["file_name"]))[0]) == hashed]
     ids = ", ".join(short(record.get("id")) for record in same[:5])
     return Violation(split.file.name, f"file {short(same[0]['file_name'])} is that of several images: {ids}")
 
 
-def _path_of(split: PlainSplit, name: str) -> Path | None:
+def _path_of(split: CocoSplit, name: str) -> Path | None:
     """Where a picture lies, None for a name that leads out of the folder."""
-    plain = name.replace("\\", "/")
-    outside = (
-        not is_text(plain) or PurePosixPath(plain).is_absolute() or ".." in posixpath.normpath(plain).split("/")[:1]
-    )
-    return None if outside else split.images / plain
+    return None if not is_text(name) or leaves_folder(name) else split.images / name.replace("\\", "/")
 
 
-def _check_picture(split: PlainSplit, record: Record, where: str, contents: IdSpool) -> Iterator[Violation]:
+def _check_picture(split: CocoSplit, record: Record, where: str, contents: IdSpool) -> Iterator[Violation]:
     """Readable to its last byte, of the stated size, or of that turned by a quarter as EXIF may say."""
     name = str(record["file_name"])
     path = _path_of(split, name)
@@ -195,32 +175,22 @@ def _check_picture(split: PlainSplit, record: Record, where: str, contents: IdSp
         return
     try:
         data = read_file(path, PICTURE_BYTES, "the picture", name)
-        contents.add(np.frombuffer(blake2b(data, digest_size=8).digest(), np.int64))
-        with open_picture(data, name, "the picture") as picture:
-            picture.load()
-            size = (picture.width, picture.height)
     except SynthError as error:
         yield Violation(where, f"file {short(name)}: {reason_of(error)}")
         return
-    except MemoryError:
-        raise
-    except Exception as error:  # decoders raise many kinds
-        yield Violation(where, f"file {short(name)} cannot be read: {error}")
-        return
+    contents.add(np.frombuffer(blake2b(data, digest_size=8).digest(), np.int64))
     stated = (record.get("width"), record.get("height"))
-    if stated not in (size, size[::-1]):
-        told = f"{short(stated[0])}x{short(stated[1])}"
-        yield Violation(where, f"file {short(name)} is {size[0]}x{size[1]} px, stated {told}")
+    yield from check_picture(data, stated, f"{where} ({short(name)})", rendered=False)
 
 
-def _same_contents(splits: list[PlainSplit], contents: IdSpool, found: _Pass) -> Iterator[Violation]:
+def _same_contents(splits: list[CocoSplit], contents: IdSpool, found: _Pass) -> Iterator[Violation]:
     """Pictures of the very same bytes: such a pair in two splits makes a test worthless."""
     twice = list(islice(contents.twice(), MAX_NAMED))
     if not twice or found.interrupted:
         return
     groups: dict[int, list[str]] = {number: [] for number in twice}
     for split in splits:
-        for record in records_of(split.file, "images"):
+        for record in objects_of(split.file, "images"):
             path = _path_of(split, str(record.get("file_name")))
             if path is None or not path.is_file():
                 continue
@@ -235,9 +205,9 @@ def _same_contents(splits: list[PlainSplit], contents: IdSpool, found: _Pass) ->
             )
 
 
-def _verify_annotations(split: PlainSplit, pictures: _Pictures, known: dict[int, Record], found: _Pass) -> None:
+def _verify_annotations(split: CocoSplit, pictures: _Pictures, known: set[int], found: _Pass) -> None:
     ids, twins = found.spool(f"annotations {split.name}"), found.spool(f"twins {split.name}")
-    for record in records_of(split.file, "annotations"):
+    for record in objects_of(split.file, "annotations"):
         if found.ended:
             return
         found.annotations += 1
@@ -256,9 +226,9 @@ def _verify_annotations(split: PlainSplit, pictures: _Pictures, known: dict[int,
     _report_twins(split, set(islice(twins.twice(), MAX_NAMED)), found)
 
 
-def _report_twins(split: PlainSplit, twice: set[int], found: _Pass) -> None:
+def _report_twins(split: CocoSplit, twice: set[int], found: _Pass) -> None:
     groups: dict[int, list[str]] = {}
-    for record in records_of(split.file, "annotations") if twice else ():
+    for record in objects_of(split.file, "annotations") if twice else ():
         number = int(_hashed(repr([record.get(key) for key in ("image_id", "category_id", "bbox")]))[0])
         if number in twice:
             groups.setdefault(number, []).append(short(record.get("id")))

@@ -16,20 +16,26 @@ from pipeline.verify.records import Violation
 
 def read_png(path: Path, channels: int) -> NDArray[np.uint16] | str:
     """A 16-bit PNG, (H, W) or (H, W, 3), or what is wrong with it in words."""
+    name = f"{path.parent.name}/{path.name}"
+    if not path.is_file():
+        return f"file {name} is missing"
+    try:
+        return decode_png(read_file(path, PICTURE_BYTES, "the picture", path.name), name, channels)
+    except SynthError as error:
+        return f"file {name} cannot be read: {' '.join(str(error).split())}"
+
+
+def decode_png(data: bytes, name: str, channels: int) -> NDArray[np.uint16] | str:
+    """The pixels of a 16-bit PNG, (H, W) or (H, W, 3), or what is wrong with it in words."""
     import cv2
 
-    if not path.is_file():
-        return f"file {path.parent.name}/{path.name} is missing"
     try:
-        data = read_file(path, PICTURE_BYTES, "the picture", path.name)
-        pixels = decode_pixels(data, cv2.IMREAD_UNCHANGED, path.name, "the picture")
+        pixels = decode_pixels(data, cv2.IMREAD_UNCHANGED, name, "the picture")
     except SynthError as error:
-        return f"file {path.parent.name}/{path.name} cannot be read: {' '.join(str(error).split())}"
+        return f"file {name} cannot be read: {' '.join(str(error).split())}"
     shape = (*pixels.shape, 1)[2]
     if pixels.dtype != np.uint16 or shape != channels:
-        return (
-            f"{path.parent.name}/{path.name} is {pixels.dtype} with {shape} channels, expected uint16 with {channels}"
-        )
+        return f"{name} is {pixels.dtype} with {shape} channels, expected uint16 with {channels}"
     return pixels
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import chain, islice
+from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -15,79 +14,20 @@ from assets.errors import SynthError
 from assets.files.json_input import stream_json
 from assets.interrupt import never
 from assets.library import Library
-from assets.limits import COCO_BYTES, DATASET_INSTANCES, PICTURE_BYTES
+from assets.limits import COCO_BYTES, DATASET_INSTANCES, PICTURE_BYTES, read_file
 from dataset.layout import Layout, split_of, stem_of
+from dataset.records import CategoryRecord
 from pipeline.run.dataset_fields import identity_problems, read_splits
 from pipeline.run.dataset_info import DatasetInfo, read_info
 from pipeline.verify.checksums import NO_CHECKSUMS, check_checksums
 from pipeline.verify.extras import EXTRA_CHECKS, read_png
-from pipeline.verify.masks import MaskMap, check_masks, shared_pixels, sound_mask
 from pipeline.verify.pictures import PictureSources, check_pictures
-from pipeline.verify.records import MALFORMED, Record, Violation, check_annotation, check_image, check_picture
+from pipeline.verify.products import Known, Product, check_products
+from pipeline.verify.records import MALFORMED, Record, Violation, check_image, check_picture
+from pipeline.verify.report import Tally, VerifyReport
 from pipeline.verify.scenes import Sources, check_scenes, open_sources
 from pipeline.verify.stored import check_folders, check_stored
 from pipeline.workers.mesh_process import MeshProcess
-
-# A set that is broken everywhere need not be told to the last line.
-MAX_VIOLATIONS = 1000
-# What an id picture of 16 bits can hold.
-MAX_INSTANCE = 65535
-
-
-@dataclass(frozen=True)
-class VerifyReport:
-    """What was found.
-
-    skipped: checks that could not be made, and why. interrupted: it was stopped before all was checked; what was found
-    until then holds, but no set is clean by such a report. checked: what was, of sets that others made.
-    """
-
-    violations: tuple[Violation, ...]
-    images: int
-    annotations: int
-    scenes_redrawn: int
-    skipped: tuple[str, ...]
-    interrupted: bool = False
-    pictures_rendered: int = 0
-    checked: str = ""
-
-
-@dataclass
-class _Tally:
-    """Counts and findings while a data set is read. stop: asked between pictures whether to end early."""
-
-    stop: Callable[[], bool] = never
-    violations: list[Violation] = field(default_factory=list)
-    images: int = 0
-    annotations: int = 0
-    scenes: int = 0
-    pictures: int = 0
-    stems: set[str] = field(default_factory=set)
-    skipped: list[str] = field(default_factory=list)
-    interrupted: bool = False
-
-    def add(self, found: Iterable[Violation]) -> None:
-        """Takes violations in, one more than are told at most."""
-        self.violations.extend(islice(found, MAX_VIOLATIONS + 1 - len(self.violations)))
-
-    @property
-    def full(self) -> bool:
-        return len(self.violations) > MAX_VIOLATIONS
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more is to be checked: there is enough to report, or somebody has asked to stop."""
-        self.interrupted = self.interrupted or self.stop()
-        return self.full or self.interrupted
-
-    def report(self) -> VerifyReport:
-        """What was found so far."""
-        skipped = list(self.skipped)
-        if self.full:
-            skipped.append(f"everything after the first {MAX_VIOLATIONS} violations")
-        found = tuple(self.violations[:MAX_VIOLATIONS])
-        counts = (self.images, self.annotations, self.scenes)
-        return VerifyReport(found, *counts, tuple(skipped), self.interrupted, self.pictures)
 
 
 def verify_dataset(
@@ -105,7 +45,7 @@ def verify_dataset(
     """
     layout = Layout(folder)
     info = read_info(layout)
-    tally = _Tally(stop)
+    tally = Tally(stop)
     tally.add(Violation("dataset.json", problem) for problem in identity_problems(info.identity, info.scenes))
     if tally.violations:  # nothing below means anything
         return VerifyReport(tuple(tally.violations), 0, 0, 0, ("everything but dataset.json",))
@@ -113,7 +53,7 @@ def verify_dataset(
         return _verify_all(layout, info, open_sources(layout, info, sku_list, cache, load), sample, tally)
 
 
-def _verify_all(layout: Layout, info: DatasetInfo, sources: Sources, sample: int, tally: _Tally) -> VerifyReport:
+def _verify_all(layout: Layout, info: DatasetInfo, sources: Sources, sample: int, tally: Tally) -> VerifyReport:
     catalog = sources.library.catalog if sources.library else None
     for split, _ in read_splits(info.identity["split"]) or ():
         _verify_split(layout, info, split, catalog, tally)
@@ -129,7 +69,7 @@ def _verify_all(layout: Layout, info: DatasetInfo, sources: Sources, sample: int
 
 
 def _sample_again(
-    layout: Layout, info: DatasetInfo, library: Library, pictures: PictureSources, indices: list[int], tally: _Tally
+    layout: Layout, info: DatasetInfo, library: Library, pictures: PictureSources, indices: list[int], tally: Tally
 ) -> None:
     """Some scenes drawn, traced and rendered once more."""
     for index in indices:
@@ -145,7 +85,7 @@ def _sample_again(
     tally.pictures = checked.rendered
 
 
-def _verify_split(layout: Layout, info: DatasetInfo, split: str, catalog: Catalog | None, tally: _Tally) -> None:
+def _verify_split(layout: Layout, info: DatasetInfo, split: str, catalog: Catalog | None, tally: Tally) -> None:
     """One COCO file: read in a stream, so that a million annotations need no more memory than one picture's."""
     path = layout.annotations(split)
     name = f"annotations/{path.name}"
@@ -170,7 +110,7 @@ def _verify_split(layout: Layout, info: DatasetInfo, split: str, catalog: Catalo
         tally.add([Violation(name, f"cannot be read as COCO: {type(error).__name__}: {words}")])
 
 
-def _verify_checksums(layout: Layout, info: DatasetInfo, tally: _Tally) -> None:
+def _verify_checksums(layout: Layout, info: DatasetInfo, tally: Tally) -> None:
     """That no file is another than the one that was written, and none is missing or more than there were."""
     if not info.checksums and not layout.checksums.exists():
         tally.skipped.append(NO_CHECKSUMS)
@@ -197,22 +137,22 @@ def _check_head(path: Path, info: DatasetInfo, name: str) -> Iterator[Violation]
 
 def _check_categories(entries: list[Record], catalog: Catalog, name: str) -> Iterator[Violation]:
     """Ids from the registry or the sorted SKUs, each with its own name and group."""
-    from assets.catalog.categories import category_records, same_category
     from assets.catalog.category_ids import ids_of
+    from dataset.categories import catalog_categories, same_category
 
     if len(entries) != len(catalog):
         yield Violation(name, f"categories differ from the catalogue: {len(entries)} instead of {len(catalog)}")
     told = 0
-    for entry, expected in zip(entries, category_records(catalog, ids_of(catalog)), strict=False):
-        if not same_category(entry, expected) and told < 3:
+    for entry, expected in zip(entries, catalog_categories(catalog, ids_of(catalog)), strict=False):
+        if not same_category(CategoryRecord.parse(entry), expected) and told < 3:
             told += 1
-            yield Violation(name, f"categories differ from the catalogue: {entry}, expected {expected}")
+            yield Violation(name, f"categories differ from the catalogue: {entry}, expected {expected.content()}")
 
 
 class _Groups:
     """The annotations of a COCO file, handed out image by image as they stand in it."""
 
-    def __init__(self, path: Path, name: str, tally: _Tally) -> None:
+    def __init__(self, path: Path, name: str, tally: Tally) -> None:
         self._stream: Iterator[Record] = stream_json(path, "annotations.item", COCO_BYTES, "the COCO file")
         self._next: Record | None = next(self._stream, None)
         self._name, self._tally, self.number = name, tally, 0
@@ -243,7 +183,7 @@ def _verify_image(
     number: int,
     groups: _Groups,
     categories: dict[int, str],
-    tally: _Tally,
+    tally: Tally,
 ) -> None:
     where = f"annotations/instances_{split}.json image {image.get('id')}"
     tally.images += 1
@@ -262,10 +202,27 @@ def _verify_image(
         tally.add([Violation(where, f"file {image['file_name']} belongs to another image as well")])
     tally.stems.add(stem)
     tally.add(_check_place(info, split, image, where))
-    tally.add(check_picture(image, layout.image(stem), where))
-    masks = _check_records(image, records, groups, categories, split, tally)
-    tally.add(_check_extras(layout, info, stem, image, masks, where))
+    tally.add(_check_file(layout.image(stem), image, where))
+    products = []
+    for record in records:
+        groups.number += 1
+        there = f"annotations/instances_{split}.json annotation {record.get('id')}"
+        products.append(Product(record, groups.number, there))
+    extras = {kind: read_png(layout.extra(kind, stem), EXTRA_CHECKS[kind][1]) for kind in info.extras}
+    tally.add(check_products(products, image, Known(categories), extras, where))
     tally.add(check_stored(layout, stem, image, records, where))
+
+
+def _check_file(path: Path, image: Record, where: str) -> Iterator[Violation]:
+    if not path.exists():
+        yield Violation(where, f"file {path.name} is missing")
+        return
+    try:
+        data = read_file(path, PICTURE_BYTES, "the picture", path.name)
+    except SynthError as error:
+        yield Violation(where, f"file {path.name}: {' '.join(str(error).split())}")
+        return
+    yield from check_picture(data, (image["width"], image["height"]), where, rendered=True)
 
 
 def _check_place(info: DatasetInfo, split: str, image: Record, where: str) -> Iterator[Violation]:
@@ -276,54 +233,3 @@ def _check_place(info: DatasetInfo, split: str, image: Record, where: str) -> It
         yield Violation(where, f"license {image.get('license')!r} does not fit the licence of dataset.json")
     if split != split_of(image["index"], read_splits(info.identity["split"]) or ()):
         yield Violation(where, f"scene {image['index']} belongs to another split than {split}")
-
-
-def _check_records(
-    image: Record, records: list[Record], groups: _Groups, categories: dict[int, str], split: str, tally: _Tally
-) -> dict[int, Record]:
-    """Each annotation of an image, and all together: no pixel belongs to two. The sound masks by instance."""
-    height, width = image["height"], image["width"]
-    masks: dict[int, Record] = {}
-    places: dict[int, str] = {}
-    for record in records:
-        groups.number += 1
-        where = f"annotations/instances_{split}.json annotation {record.get('id')}"
-        tally.add(check_annotation(record, groups.number, categories, where))
-        mask, amodal = (sound_mask(record.get(name), height, width) for name in ("segmentation", "amodal_segmentation"))
-        if isinstance(mask, str) or isinstance(amodal, str):
-            told = f"segmentation: {mask}" if isinstance(mask, str) else f"amodal_segmentation: {amodal}"
-            tally.add([Violation(where, told)])
-            continue
-        tally.add(check_masks(record, mask, amodal, where))
-        instance = record.get("instance")
-        if type(instance) is not int or not 1 <= instance <= MAX_INSTANCE or instance in masks:
-            tally.add([Violation(where, f"instance {instance!r}, expected a number of its own in the image")])
-        else:
-            masks[instance], places[instance] = mask, where
-    if masks and shared_pixels(list(masks.values())):
-        tally.add(_who_shares(masks, places, height, width))
-    return masks
-
-
-def _who_shares(masks: dict[int, Record], places: dict[int, str], height: int, width: int) -> Iterator[Violation]:
-    taken = MaskMap(height, width)
-    for instance, mask in masks.items():
-        if shared := taken.add(instance, mask):
-            yield Violation(places[instance], f"{shared} pixels belong to another mask too")
-
-
-def _check_extras(
-    layout: Layout, info: DatasetInfo, stem: str, image: Record, rles: dict[int, Record], where: str
-) -> Iterator[Violation]:
-    if not info.extras:
-        return
-    masks = MaskMap(image["height"], image["width"])
-    for instance, rle in rles.items():
-        masks.add(instance, rle)
-    for kind in info.extras:
-        check, channels = EXTRA_CHECKS[kind]
-        pixels = read_png(layout.extra(kind, stem), channels)
-        if isinstance(pixels, str):
-            yield Violation(where, pixels)
-        else:
-            yield from check(pixels, masks, where)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator
 
 from dataset.masks import compressed_mask
-from detectors.data.rows import box_numbers
+from dataset.values import box_numbers
 from pipeline.verify.records import Record, Violation, is_number
 
 # A box may leave the picture by rounding.
@@ -21,15 +21,13 @@ def check_foreign_image(record: Record, where: str) -> Iterator[Violation]:
         yield Violation(where, f"file_name is {record.get('file_name')!r}, expected a text")
 
 
-def check_foreign_record(
-    record: Record, image: Record, categories: Mapping[int, Record], where: str
-) -> Iterator[Violation]:
+def check_foreign_record(record: Record, image: Record, categories: Container[int], where: str) -> Iterator[Violation]:
     """An annotation's id, category, box inside the picture, area and mask."""
     if type(record.get("id")) is not int:
         yield Violation(where, f"id {record.get('id')!r}, expected a whole number")
     if type(record.get("category_id")) is not int or record["category_id"] not in categories:
         yield Violation(where, f"category_id {record.get('category_id')!r} is none of the categories")
-    box = box_numbers(record)
+    box = box_numbers(record.get("bbox"))
     if box is None or min(box[2:]) <= 0:
         yield Violation(where, f"bbox {record.get('bbox')!r}, expected x, y, width, height in pixels")
     elif (

@@ -18,7 +18,7 @@ from assets.files.image_input import decode_pixels
 from assets.files.scratch import scratch_folder
 from dataset.layout import stem_of
 from dataset.shards.index import ShardEntry, ShardSample, tar_name
-from dataset.shards.tar import read_samples
+from dataset.shards.tar import read_samples, samples_of
 from dataset.storage.path import StoragePath
 from pipeline.jobs.pilot import run_tasks
 from pipeline.jobs.planning.digests import sku_digests
@@ -28,7 +28,6 @@ from pipeline.jobs.receipts import Receipt, read_receipts
 from pipeline.jobs.run import RENDERING, work_of
 from pipeline.jobs.scene import spool_file
 from pipeline.jobs.settings import JobSettings, identity_of, read_identity, read_settings
-from pipeline.jobs.shard import read_samples as read_spooled
 from pipeline.jobs.tasks import JobContext, SceneTask
 from pipeline.verify.extras import EXTRA_CHECKS
 from pipeline.verify.pictures import PicturesChecked, rendering_problems, too_costly
@@ -151,7 +150,7 @@ def _compare_shard(
     except (SynthError, OSError):
         return  # told where all shards are read
     for task in tasks:
-        made = {sample.stem: sample for sample in read_spooled(spool_file(work.settings, task).read_bytes())}
+        made = {sample.stem: sample for sample in samples_of(spool_file(work.settings, task).read_bytes(), name)}
         checked.scenes += 1
         for view in range(work.settings.views):
             stem = stem_of(task.index, view)
@@ -171,7 +170,7 @@ def _compare_sample(stored: ShardSample, made: ShardSample, where: str, checked:
         told = f"traced again they differ ({len(made.annotations)} annotations, {len(stored.annotations)} stored)"
         checked.found.append(Violation(where, told))
     checked.found += _compare_extras(stored.files, made.files, where)
-    same = stored.image.get("renderer") == made.image["renderer"]
+    same = stored.image.renderer == made.image.renderer
     checked.compare(stored.files.get("jpg", b""), made.files["jpg"], where, same=same)
 
 

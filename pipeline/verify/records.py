@@ -1,17 +1,21 @@
-"""Checks of single COCO records, with arithmetic of their own: nothing here is shared with the code that wrote them."""
+"""Checks of single COCO records, with arithmetic of their own: nothing here is shared with the code that wrote them.
+
+They look at the JSON objects as they stand in the files, not at the typed records that everybody else reads: what no
+field of a record could hold is just what they are for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError, printable
-from assets.files.image_input import open_picture
+from assets.files.image_input import open_picture, reason_of
+from dataset.values import short
 from pipeline.run.dataset_fields import MAX_SEED, MAX_SIDE
 
 Record = dict[str, Any]
@@ -94,25 +98,27 @@ def is_rigid(value: object) -> bool:
     return bool(np.abs(rotation.T @ rotation - EYE[:3, :3]).max() <= 2e-5 and np.linalg.det(rotation) > 0)
 
 
-def check_picture(record: Record, path: Path, where: str) -> Iterator[Violation]:
-    """The image file: there, readable to its last byte, of the stated size."""
-    if not path.exists():
-        yield Violation(where, f"file {path.name} is missing")
-        return
+def check_picture(data: bytes, stated: tuple[object, object], where: str, *, rendered: bool) -> Iterator[Violation]:
+    """An image file: readable to its last byte, of the stated width and height.
+
+    rendered: `synth` wrote it: RGB, and of just that size; of others EXIF may turn it by a quarter.
+    """
     try:
-        with open_picture(path, path.name, "the picture") as image:
+        with open_picture(data, where, "the picture") as image:
             image.load()
-            if (image.width, image.height) != (record.get("width"), record.get("height")):
-                size = f"{record.get('width')}x{record.get('height')}"
-                yield Violation(where, f"{path.name} is {image.width}x{image.height} px, expected {size}")
-            if image.mode != "RGB":
-                yield Violation(where, f"{path.name} has mode {image.mode}, expected RGB")
+            size, mode = (image.width, image.height), image.mode
     except SynthError as error:
-        yield Violation(where, f"file {path.name}: {' '.join(str(error).split())}")
+        yield Violation(where, f"the picture cannot be read: {reason_of(error)}")
     except MemoryError:
         raise
     except Exception as error:  # decoders raise many kinds
-        yield Violation(where, f"file {path.name} cannot be read: {error}")
+        yield Violation(where, f"the picture cannot be read: {error}")
+    else:
+        if size != stated and (rendered or size[::-1] != stated):
+            expected = f"{short(stated[0])}x{short(stated[1])}"
+            yield Violation(where, f"the picture is {size[0]}x{size[1]} px, expected {expected}")
+        if rendered and mode != "RGB":
+            yield Violation(where, f"the picture has mode {mode}, expected RGB")
 
 
 def check_annotation(

@@ -1,13 +1,77 @@
-"""What `synth verify` says at the end."""
+"""The findings of `synth verify`, as they are collected and as they are printed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import islice
+
 from rich.console import Console
 
+from assets.interrupt import never
 from assets.plurals import count_of
-from pipeline.verify.folder import VerifyReport
+from pipeline.verify.records import Violation
 
+# A set that is broken everywhere need not be reported to the last line.
+MAX_VIOLATIONS = 1000
 MAX_TOLD = 100
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What was found.
+
+    skipped: checks that could not be made, and why. interrupted: it was stopped before all was checked; what was found
+    until then holds, but no set is clean by such a report. checked: what was, of sets that others made.
+    """
+
+    violations: tuple[Violation, ...]
+    images: int
+    annotations: int
+    scenes_redrawn: int
+    skipped: tuple[str, ...]
+    interrupted: bool = False
+    pictures_rendered: int = 0
+    checked: str = ""
+
+
+@dataclass
+class Tally:
+    """Counts and findings while a data set is read. stop: asked between pictures whether to end early."""
+
+    stop: Callable[[], bool] = never
+    violations: list[Violation] = field(default_factory=list)
+    images: int = 0
+    annotations: int = 0
+    scenes: int = 0
+    pictures: int = 0
+    stems: set[str] = field(default_factory=set)
+    skipped: list[str] = field(default_factory=list)
+    interrupted: bool = False
+    checked: str = ""
+
+    def add(self, found: Iterable[Violation]) -> None:
+        """Takes violations in, one more than are told at most."""
+        self.violations.extend(islice(found, MAX_VIOLATIONS + 1 - len(self.violations)))
+
+    @property
+    def full(self) -> bool:
+        return len(self.violations) > MAX_VIOLATIONS
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is to be checked: there is enough to report, or somebody has asked to stop."""
+        self.interrupted = self.interrupted or self.stop()
+        return self.full or self.interrupted
+
+    def report(self) -> VerifyReport:
+        """What was found so far."""
+        skipped = list(self.skipped)
+        if self.full:
+            skipped.append(f"everything after the first {MAX_VIOLATIONS} violations")
+        found = tuple(self.violations[:MAX_VIOLATIONS])
+        counts = (self.images, self.annotations, self.scenes)
+        return VerifyReport(found, *counts, tuple(skipped), self.interrupted, self.pictures, self.checked)
 
 
 def print_report(console: Console, report: VerifyReport) -> None:

@@ -121,7 +121,7 @@ def _compare(
     geometry = trace_geometry(scene, library)
     for kind in extras:
         yield from _compare_extra(layout.extra(kind, stem), kind, EXTRAS[kind](scene, library, geometry))
-    traced = [annotation_record(item) for item in annotate(scene, geometry)]
+    traced = [annotation_record(item).content() for item in annotate(scene, geometry)]
     try:
         stored = read_json(layout.labels(stem), DATASET_JSON, "the labels")["annotations"]
     except (SynthError, KeyError, TypeError):

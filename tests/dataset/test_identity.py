@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from assets.errors import SynthError
-from dataset.coco_source import open_source
+from dataset.find import open_source
 from dataset.identity import CONTENT, DataIdentity, check_shards, claim_data, fingerprint, identify
 from dataset.shards.index import read_index, tar_name
 from dataset.storage.path import StoragePath

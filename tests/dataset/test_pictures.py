@@ -13,13 +13,14 @@ from PIL import Image, ImageOps
 from assets.errors import SynthError
 from dataset.pictures import picture_sizes, read_picture
 from dataset.problems import Problems
+from dataset.records import ImageRecord
 from support.coco_files import write_picture
 
 
 def look(path: Path, **record: object) -> tuple[tuple[int, int] | None, Problems]:
     """The size that the file is used at, and what is wrong with it."""
     problems = Problems("test")
-    sizes = picture_sizes(path.parent, [{"file_name": path.name, **record}], problems)
+    sizes = picture_sizes(path.parent, [ImageRecord.parse({"file_name": path.name, **record})], problems)
     return sizes.get(path.name), problems
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from assets.errors import SynthError
-from render.coco import annotation_record, image_record, rle_of_crop, write_coco
+from dataset.coco_writer import CocoCounts, numbered
+from dataset.coco_writer import write_coco as write_records
+from dataset.masks import encode_crop
+from dataset.records import CategoryRecord, Head, PictureLabels
+from render.coco import annotation_record, image_record
 from render.frame import MaskCrop
 from render.labels import annotate, trace_geometry
 from support.scenes import StubLibrary, camera_at, cube, mask_of_rle, pose_at, product, rle_of_mask, scene_of
@@ -24,11 +29,22 @@ KEYS = ("apple", "cube", "zebra")
 
 
 CATEGORIES = [
-    {"id": number, "name": key.title(), "supercategory": "toys", "sku": key} for number, key in enumerate(KEYS, start=1)
+    CategoryRecord(id=number, name=key.title(), supercategory="toys", sku=key)
+    for number, key in enumerate(KEYS, start=1)
 ]
 
 
-def fragments(count: int) -> list[dict[str, Any]]:
+def rle_of_crop(crop: MaskCrop, height: int, width: int) -> dict[str, Any]:
+    return encode_crop(crop.mask, crop.x, crop.y, height, width)
+
+
+def write_coco(path: Path, made: list[PictureLabels], licence: str = "") -> CocoCounts:
+    licenses = [{"id": 1, "name": licence, "url": ""}] if licence else []
+    head = Head(CATEGORIES, {"description": "test"}, licenses)
+    return write_records(path, numbered(made, CATEGORIES, licensed=bool(licence)), head)
+
+
+def fragments(count: int) -> list[PictureLabels]:
     library = StubLibrary({"cube": cube()})
     made = []
     for index in range(count):
@@ -36,7 +52,7 @@ def fragments(count: int) -> list[dict[str, Any]]:
         scene = scene_of(camera_at((0.5, -3, 1), (0.5, 0, 0.5)), *cubes, index=index)
         annotations = annotate(scene, trace_geometry(scene, library))
         image = image_record(scene, file_name=f"images/{index:06d}_0.jpg", backend="raster")
-        made.append({"image": image, "annotations": [annotation_record(item) for item in annotations]})
+        made.append(PictureLabels(image, [annotation_record(item) for item in annotations]))
     return made
 
 
@@ -71,7 +87,7 @@ def test_pycocotools_loads_what_was_written(tmp_path: Path) -> None:
     from pycocotools.coco import COCO
 
     path = tmp_path / "instances_train.json"
-    counts = write_coco(path, fragments(5), CATEGORIES, description="test", licence="CC0", creator="me")
+    counts = write_coco(path, fragments(5), licence="CC0")
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO(str(path))
     assert (counts.images, counts.annotations) == (5, 4) == (len(coco.imgs), len(coco.anns))
@@ -90,27 +106,28 @@ def test_pycocotools_loads_what_was_written(tmp_path: Path) -> None:
 
 def test_no_scene_makes_a_valid_empty_file(tmp_path: Path) -> None:
     path = tmp_path / "empty.json"
-    write_coco(path, [], CATEGORIES, description="none")
+    write_coco(path, [])
     data = json.loads(path.read_text())
     assert (data["images"], data["annotations"], len(data["categories"])) == ([], [], 3)
 
 
 def test_a_label_of_an_unknown_product_is_refused_and_leaves_no_file(tmp_path: Path) -> None:
     fragment = fragments(2)[1]
-    fragment["annotations"][0]["sku"] = "mango"
+    fragment = PictureLabels(fragment.image, [replace(fragment.annotations[0], sku="mango")])
     with pytest.raises(SynthError, match="'mango', which the catalogue lacks"):
-        write_coco(tmp_path / "instances.json", [fragment], CATEGORIES, description="test")
+        write_coco(tmp_path / "instances.json", [fragment])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_equal_fragments_give_equal_bytes(tmp_path: Path) -> None:
     for name in ("a.json", "b.json"):
-        write_coco(tmp_path / name, fragments(4), CATEGORIES, description="test")
+        write_coco(tmp_path / name, fragments(4))
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
 
 
 @given(st.integers(0, 2))
 def test_records_hold_plain_json(index: int) -> None:
     fragment = fragments(3)[index]
-    assert json.loads(json.dumps(fragment, allow_nan=False)) == fragment
-    assert fragment["image"]["camera"]["K"][2] == [0, 0, 1]
+    content = json.loads(json.dumps(fragment.content(), allow_nan=False))
+    assert content == fragment.content() and PictureLabels.parse(content) == fragment
+    assert content["image"]["camera"]["K"][2] == [0, 0, 1]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from dataset.coco_source import open_source
+from dataset.find import open_source
 from dataset.problems import Problems
 from detectors.data.image_set import ImageSet
 from detectors.data.read_coco import read_images

@@ -18,11 +18,12 @@ import numpy as np
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from dataset.layout import stem_of
+from dataset.records import AnnotationRecord, ImageRecord
 from dataset.shards.index import ShardSample, annotation_id, image_id, read_index, tar_of
+from dataset.shards.tar import read_samples
 from dataset.storage.path import StoragePath
 from pipeline.jobs.scene import spec_file, spool_file
 from pipeline.jobs.settings import JobSettings
-from pipeline.jobs.shard import read_samples
 from pipeline.jobs.tasks import SceneTask
 from pipeline.run.settings import RunSettings
 from pipeline.workers.process import SceneFunctions, start_nothing
@@ -90,30 +91,29 @@ def write_scene(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
                 zip(task.skus, task.ids, task.numbers, strict=True), start=1
             )
         ]
-        image = {"id": number, "file_name": f"{stem_of(task.index, view)}.jpg", "width": 64, "height": 48}
+        name = f"{stem_of(task.index, view)}.jpg"
+        image = ImageRecord(id=number, file_name=name, width=64, height=48, index=task.index)
         picture = hashlib.sha256(repr(task).encode()).digest() * 40
-        samples.append(
-            ShardSample(stem_of(task.index, view), {"jpg": picture}, {**image, "index": task.index}, records)
-        )
+        samples.append(ShardSample(stem_of(task.index, view), {"jpg": picture}, image, records))
     write_atomic(spool_file(settings, task), tar_of(samples))
     return settings.views, settings.views * len(task.skus)
 
 
-def _record(image: int, instance: int, sku: str, category: int, chance: float) -> dict[str, Any]:
+def _record(image: int, instance: int, sku: str, category: int, chance: float) -> AnnotationRecord:
     seen = 0.9 if chance < 0.66 else 0.3
-    return {
-        "id": annotation_id(image, instance),
-        "image_id": image,
-        "category_id": category,
-        "sku": sku,
-        "instance": instance,
-        "bbox": [1.0, 2.0, 40.0, 30.0],
-        "area": 900,
-        "visibility": seen,
-        "truncation": 0.0,
-        "camera_from_object": np.eye(4).tolist(),
-        "ignore": 0,
-    }
+    return AnnotationRecord(
+        id=annotation_id(image, instance),
+        image_id=image,
+        category_id=category,
+        sku=sku,
+        instance=instance,
+        bbox=[1.0, 2.0, 40.0, 30.0],
+        area=900,
+        visibility=seen,
+        truncation=0.0,
+        camera_from_object=np.eye(4).tolist(),
+        ignore=0,
+    )
 
 
 def _first(settings: RunSettings, task: SceneTask) -> bool:
@@ -184,8 +184,7 @@ def seen_well(out: Path | StoragePath) -> Counter[str]:
     place = out if isinstance(out, StoragePath) else StoragePath(str(out))
     found: Counter[str] = Counter()
     for shard in read_index(place).shards:
-        for sample in read_samples(place.read(f"shards/{shard.name}.tar")):
-            found.update(
-                record["sku"] for record in sample.annotations if record["visibility"] >= 0.5 and not record["ignore"]
-            )
+        for sample in read_samples(place, shard.name):
+            seen = (one for one in sample.annotations if (one.visibility or 0) >= 0.5 and not one.ignored)
+            found.update(str(one.sku) for one in seen)
     return found

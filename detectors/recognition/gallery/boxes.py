@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from assets.errors import SynthError
 from assets.files.json_input import read_json
 from assets.limits import COCO_BYTES, COCO_VALUES
-from dataset.values import is_set, whole_number
+from dataset.values import box_numbers, is_set, whole_number
 from detectors.checkpoints.detector import load_checkpoint, restore_model
-from detectors.data.rows import MAX_EDGE_PX, box_numbers
+from detectors.data.rows import MAX_EDGE_PX
 from detectors.device import pick_device
 from detectors.models.detect import detections_of, forward
 from detectors.predict.input_images import InputImage
@@ -119,5 +119,5 @@ def _parse(file: Path) -> Any:
 
 
 def _is_box(record: dict[str, Any]) -> bool:
-    edges = box_numbers(record)
+    edges = box_numbers(record.get("bbox"))
     return edges is not None and max(map(abs, edges)) <= MAX_EDGE_PX and min(edges[2:]) > 0

@@ -20,11 +20,12 @@ from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from assets.files.scratch import scratch_folder
 from assets.machine import usable_cores
-from dataset.shards.index import coco_of
+from dataset.coco_writer import coco_bytes
+from dataset.records import Head
+from dataset.shards.tar import samples_of
 from pipeline.jobs.pilot import in_scratch, run_tasks
 from pipeline.jobs.scene import make_scene, spool_file, start_worker
 from pipeline.jobs.settings import JobSettings
-from pipeline.jobs.shard import read_samples
 from pipeline.jobs.tasks import JobContext, SceneTask
 from pipeline.run.scene import opened_worker
 from pipeline.run.settings import RunSettings
@@ -181,9 +182,10 @@ def _cost(work: JobContext, tasks: Sequence[SceneTask], cold: dict[int, _Timed],
 
 def _bytes_of(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
     """Of the pictures of a scene, and of all else that is stored of it: labels twice, its spec, what tar adds."""
-    samples = read_samples(spool_file(settings, task).read_bytes())
+    file = spool_file(settings, task)
+    samples = list(samples_of(file.read_bytes(), str(file)))
     pictures = sum(len(data) for sample in samples for name, data in sample.files.items() if name != "scene.json")
-    labels = len(coco_of(samples, (), {}))
+    labels = len(coco_bytes((sample.labels for sample in samples), Head(())))
     # Of the tar: a block of 512 bytes before each file, which is filled up to whole blocks.
     files = [len(data) for sample in samples for data in sample.files.values()] + [labels // len(samples)] * len(
         samples

@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dataset.shards.index import ShardSample, tar_name, write_shard
+from dataset.records import AnnotationRecord, CategoryRecord
+from dataset.shards.index import ShardSample, write_shard
 from dataset.shards.parts import read_part
+from dataset.shards.tar import read_samples
 from dataset.storage.path import StoragePath
 from pipeline.jobs.planning.plan import planned_shards
 from pipeline.jobs.planning.store import Generation, Plan, Shard
 from pipeline.jobs.receipts import Receipt, share_seen, tallies, write_receipt
 from pipeline.jobs.settings import JobSettings
-from pipeline.jobs.shard import read_samples, records_of, used_categories
+from pipeline.jobs.shard import records_of, used_categories
 from render.labels import MIN_VISIBLE
 
 
@@ -66,8 +68,8 @@ def revise(place: StoragePath, revision: Revision, info: Mapping[str, str]) -> R
     old = revision.receipt
     samples = [
         replace(sample, annotations=[_relabelled(record, revision.ignored) for record in sample.annotations])
-        for sample in read_samples(place.read(tar_name(old.entry.name)))
-        if sample.image["index"] not in revision.dropped
+        for sample in read_samples(place, old.entry.name)
+        if sample.image.index not in revision.dropped
     ]
     kinds = read_part(place, old.entry).categories
     by_scene: dict[int, list[ShardSample]] = {0: samples}
@@ -95,14 +97,12 @@ def revise(place: StoragePath, revision: Revision, info: Mapping[str, str]) -> R
     return receipt
 
 
-def _relabelled(record: dict[str, Any], ignored: tuple[int, ...]) -> dict[str, Any]:
-    ignore = record["category_id"] in ignored or share_seen(record) < MIN_VISIBLE
-    return {**record, "ignore": int(ignore)}
+def _relabelled(record: AnnotationRecord, ignored: tuple[int, ...]) -> AnnotationRecord:
+    return replace(record, ignore=int(record.category_id in ignored or share_seen(record) < MIN_VISIBLE))
 
 
-def _marked(kind: dict[str, Any], ignored: tuple[int, ...]) -> dict[str, Any]:
-    plain = {name: value for name, value in kind.items() if name != "delisted"}
-    return {**plain, "delisted": True} if kind["id"] in ignored else plain
+def _marked(kind: CategoryRecord, ignored: tuple[int, ...]) -> CategoryRecord:
+    return replace(kind, delisted=True if kind.id in ignored else None)
 
 
 def _cards(revision: Revision) -> tuple[int, ...]:

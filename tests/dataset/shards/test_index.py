@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from assets.errors import SynthError
+from dataset.coco_writer import coco_bytes
+from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord, parse_all
 from dataset.shards.index import (
     ShardSample,
     annotation_id,
-    coco_of,
     image_id,
     read_categories,
     read_index,
@@ -32,10 +33,11 @@ def sample(number: int, boxes: int = 2) -> ShardSample:
         {"id": annotation_id(number, i), "image_id": number, "category_id": 7, "bbox": [0, 0, 1, 1]}
         for i in range(1, boxes + 1)
     ]
-    return ShardSample(str(number), {"jpg": b"picture", "depth.png": b"depth"}, image, annotations)
+    files = {"jpg": b"picture", "depth.png": b"depth"}
+    return ShardSample(str(number), files, ImageRecord.parse(image), parse_all(AnnotationRecord, annotations))
 
 
-CATEGORIES = [{"id": 7, "name": "Grüner Tee", "sku": "a"}]
+CATEGORIES = [CategoryRecord(id=7, name="Grüner Tee", sku="a")]
 
 
 @pytest.fixture(params=["disk", "memory"])
@@ -97,7 +99,7 @@ def tar_members(content: bytes) -> list[dict[str, object]]:
 
 def test_equal_samples_give_equal_bytes() -> None:
     assert tar_of([sample(1), sample(2)]) == tar_of(iter([sample(1), sample(2)]))
-    assert json.loads(coco_of([], [], {})) == {"info": {}, "categories": [], "images": [], "annotations": []}
+    assert json.loads(coco_bytes([], Head(()))) == {"info": {}, "categories": [], "images": [], "annotations": []}
 
 
 def test_ids_differ_and_follow_from_the_scene() -> None:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assets.errors import SynthError
-from dataset.coco_source import open_source
+from dataset.find import open_source
 from dataset.identity import identify
 from dataset.masks import decode_mask
 from detectors.data.image_set import IGNORED

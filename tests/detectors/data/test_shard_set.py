@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from assets.errors import SynthError
-from dataset.coco_source import open_source
+from dataset.find import open_source
 from dataset.problems import Problems
 from dataset.shards.cache import ShardCache
 from dataset.shards.index import read_index

@@ -12,7 +12,7 @@ from PIL import Image
 from rich.console import Console
 
 from assets.errors import SynthError
-from dataset.coco_source import open_source as find_source
+from dataset.find import open_source as find_source
 from dataset.problems import Problems
 from dataset.storage.path import StoragePath
 from detectors.data.class_match import PRODUCT, Classes

@@ -266,18 +266,18 @@ def test_a_good_threshold_makes_the_lists_right(home: Path) -> None:
 
 def test_views_are_an_ordinary_data_set(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import pipeline.gallery.crops as crops
-    from dataset.coco_source import open_source
+    from dataset.find import open_source
 
     monkeypatch.setattr(crops, "run_scenes", shop.run_here)
     words = ("gallery", "views", home / "four.csv", "--out", tmp_path, "--views", 2, "--size", 40)
     more = ("--workers", 1, "--cache", home / "cache")
     run(*words, *more)
     source = open_source(tmp_path, name="views", splits=("train",))
-    assert len(source.content["images"]) == 8 and len(source.content["annotations"]) == 8
-    for image, annotation in zip(source.content["images"], source.content["annotations"], strict=True):
-        with Image.open(source.images / image["file_name"]) as picture:
-            assert picture.size == (image["width"], image["height"])
-        x, y, width, height = annotation["bbox"]
+    assert len(source.content.images) == 8 and len(source.content.annotations) == 8
+    for image, annotation in zip(source.content.images, source.content.annotations, strict=True):
+        with Image.open(source.images / str(image.file_name)) as picture:
+            assert picture.size == image.size
+        x, y, width, height = annotation.bbox or ()
         assert min(x, y) > 0 and 40 <= max(width, height) <= 44
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != ".lock"}
     (tmp_path / "labels" / "000000.json").unlink()

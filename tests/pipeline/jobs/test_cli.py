@@ -19,11 +19,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dataset.checksums import write_signed_index
-from dataset.shards.index import ShardSample, coco_name, read_index, tar_name, write_shard
+from dataset.shards.index import ShardSample, read_index, write_shard
+from dataset.shards.parts import read_part
+from dataset.shards.tar import read_samples
 from dataset.storage.path import StoragePath
 from pipeline.cli.main import main
 from pipeline.jobs.planning.store import read_plan
-from pipeline.jobs.shard import read_samples
 from support.job_stubs import files_of, skus, write_list
 from support.paths import PYTHONPATH
 
@@ -87,8 +88,8 @@ def check_proof(place: StoragePath, cache: Path, listed: Path) -> None:
     damages = iter([repainted, scene_changed, label_lost])
     entries = []
     for entry in read_index(place).shards:
-        kinds = json.loads(place.read(coco_name(entry.name)))["categories"]
-        samples = [next(damages, same)(sample) for sample in read_samples(place.read(tar_name(entry.name)))]
+        kinds = read_part(place, entry).categories
+        samples = [next(damages, same)(sample) for sample in read_samples(place, entry.name)]
         entries.append(write_shard(place, entry.name, entry.split, samples, kinds, {}))
     write_signed_index(place, entries)
     found = call(*words).output
@@ -126,15 +127,15 @@ def check_scenes(place: StoragePath) -> None:
 
     plan = read_plan(place)
     for shard in read_index(place).shards:
-        for sample in read_samples(place.read(f"shards/{shard.name}.tar")):
+        for sample in read_samples(place, shard.name):
             scene = SceneSpec.from_json(sample.files["scene.json"].decode())
             generation = next(g for g in reversed(plan.generations) if g.first <= scene.index)
             hand = generation.deal.cards[generation.deal.hand(scene.index - generation.first)]
             dealt = [plan.ids.key_of(int(number)) for number in hand]
             shown = [p.key for p in scene.placements if p.kind == "product"]
             assert shown[: len(dealt)] == dealt and set(shown) == set(dealt)  # further copies come last
-            assert {record["sku"] for record in sample.annotations} <= set(dealt)
-            assert all(plan.ids.of(record["sku"]) == record["category_id"] for record in sample.annotations)
+            assert {record.sku for record in sample.annotations} <= set(dealt)
+            assert all(plan.ids.of(str(record.sku)) == record.category_id for record in sample.annotations)
             picture = cv2.imdecode(np.frombuffer(sample.files["jpg"], np.uint8), cv2.IMREAD_COLOR)
             assert picture.shape == (48, 64, 3) and picture.std() > 2
 

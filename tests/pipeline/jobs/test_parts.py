@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from assets.errors import SynthError
+from dataset.records import AnnotationRecord, ImageRecord, parse_all
 from dataset.shards.index import ShardSample
 from pipeline.jobs import scene as job_scene
 from pipeline.jobs.estimate.cost import LIBRARY_BYTES, Cost
@@ -49,14 +50,15 @@ def test_the_side_is_the_one_that_faces_the_camera(eye: tuple, side: str) -> Non
 def test_an_appearance_counts_that_is_seen_well_and_large(
     visibility: float, truncation: float, width: float, height: float, good: bool
 ) -> None:
-    record = {"visibility": visibility, "truncation": truncation, "bbox": [0, 0, width, height]}
+    record = AnnotationRecord(visibility=visibility, truncation=truncation, bbox=[0, 0, width, height])
     assert counts(record, 0.5, 24) is good
 
 
 def test_annotations_are_told_by_size() -> None:
     pose = np.eye(4).tolist()
     records = [
-        {"bbox": [0, 0, w, 300], "area": a, "camera_from_object": pose} for w, a in ((15, 900), (32, 1024), (999, 9216))
+        AnnotationRecord(bbox=[0, 0, w, 300], area=a, camera_from_object=pose)
+        for w, a in ((15, 900), (32, 1024), (999, 9216))
     ]
     assert [size_of(record) for record in records] == ["0-16", "32-48", "256-"]
     assert [area_of(record) for record in records] == ["small", "medium", "large"]
@@ -111,6 +113,9 @@ def test_several_facings_of_a_product_count_once_for_a_picture() -> None:
         return {"category_id": category, "visibility": 1.0, "truncation": 0.0, "bbox": [0, 0, width, 50]}
 
     views = [[seen(1), seen(1), seen(2, width=5)], [seen(1), seen(2), seen(2, width=5)]]
-    samples = [ShardSample(f"{number}", {}, {}, records) for number, records in enumerate(views)]
+    samples = [
+        ShardSample(f"{number}", {}, ImageRecord(), parse_all(AnnotationRecord, records))
+        for number, records in enumerate(views)
+    ]
     work: Any = SimpleNamespace(visible=0.5, pixels=24)
     assert counted_pictures(work, SceneTask(0, ("a", "b", "c"), (1, 2, 3), (0, 0, 0)), samples) == [2, 1, 0]

@@ -11,11 +11,11 @@ import pytest
 
 from assets.errors import SynthError
 from dataset.shards.index import read_categories, read_index
+from dataset.shards.tar import read_samples
 from dataset.storage.path import StoragePath
 from pipeline.jobs.receipts import read_receipts
 from pipeline.jobs.run import write_index_now
 from pipeline.jobs.settings import read_settings
-from pipeline.jobs.shard import read_samples
 from pipeline.jobs.status import cancel_job, job_status
 from support import job_stubs
 from support.job_stubs import files_of, job_at, run, seen_well, skus, write_list
@@ -36,10 +36,8 @@ def test_every_sku_is_seen_often_enough_in_the_end(tmp_path: Path, listed: Path)
     index = read_index(place)
     assert {shard.split for shard in index.shards} == {"train", "val"}
     assert sum(shard.annotations for shard in index.shards) == summary.counts.annotations
-    assert [kind["sku"] for kind in read_categories(place)] == skus(24)
-    ids = [
-        sample.image["id"] for shard in index.shards for sample in read_samples(place.read(f"shards/{shard.name}.tar"))
-    ]
+    assert [kind.sku for kind in read_categories(place)] == skus(24)
+    ids = [sample.image.id for shard in index.shards for sample in read_samples(place, shard.name)]
     assert len(set(ids)) == len(ids) == summary.counts.pictures
     assert not list((tmp_path / "cache" / "jobs").glob("*"))
 

@@ -12,12 +12,13 @@ import pytest
 from assets.catalog.category_ids import CategoryIds, ids_csv, ids_path
 from assets.catalog.load import load_catalog
 from assets.errors import SynthError
-from dataset.shards.index import coco_name, read_categories, read_index, tar_name
+from dataset.shards.index import coco_name, read_categories, read_index
+from dataset.shards.parts import read_part
+from dataset.shards.tar import read_samples
 from dataset.storage.path import StoragePath
 from pipeline.jobs.estimate.run import estimate_job
 from pipeline.jobs.pilot import Pilot
 from pipeline.jobs.planning.digests import sku_digests
-from pipeline.jobs.shard import read_samples
 from support.job_stubs import files_of, job_at, run, seen_well, skus, write_list
 
 OLD = skus(24)
@@ -42,16 +43,16 @@ def samples_of(place: StoragePath) -> dict[str, tuple]:
     """By stem, what the data set holds of each picture."""
     found = {}
     for shard in read_index(place).shards:
-        samples = read_samples(place.read(tar_name(shard.name)))
+        samples = list(read_samples(place, shard.name))
         coco = json.loads(place.read(coco_name(shard.name)))
-        assert coco["images"] == [sample.image for sample in samples]
-        assert coco["annotations"] == [record for sample in samples for record in sample.annotations]
+        assert coco["images"] == [sample.image.content() for sample in samples]
+        assert coco["annotations"] == [record.content() for sample in samples for record in sample.annotations]
         found |= {sample.stem: (sample.files, sample.image, sample.annotations) for sample in samples}
     return found
 
 
 def shown_in(sample: tuple) -> set[str]:
-    return {record["sku"] for record in sample[2]}
+    return {record.sku for record in sample[2]}
 
 
 def test_new_skus_are_added_and_nothing_else_is_touched(tmp_path: Path, place: StoragePath) -> None:
@@ -62,7 +63,7 @@ def test_new_skus_are_added_and_nothing_else_is_touched(tmp_path: Path, place: S
     after = files_of(place)
     same = [name for name in before if name.startswith(("shards/", "annotations/", "receipts/", "plan/"))]
     assert all(after[name] == before[name] for name in same)
-    ids = {kind["sku"]: kind["id"] for kind in read_categories(place)}
+    ids = {kind.sku: kind.id for kind in read_categories(place)}
     assert ids == {**{sku: number for number, sku in enumerate(OLD, 1)}, "aaa-first": 25, "sku-999": 26}
     added = set(samples_of(place)) - set(pictures)
     assert 0 < len(added) == summary.made < 15
@@ -102,9 +103,9 @@ def test_delisted_skus_stay_in_the_pictures_and_are_ignored(tmp_path: Path, plac
         assert (files, image) == before[stem][:2]
         for record, old in zip(records, before[stem][2], strict=True):
             assert record == {**old, "ignore": int(old["ignore"] or old["sku"] in gone)}
-    kinds = {kind["sku"]: kind for kind in read_categories(place)}
-    assert {sku for sku, kind in kinds.items() if kind.get("delisted")} == gone
-    assert kinds["sku-003"]["id"] == 4 and kinds["sku-003"]["name"] == "Tea sku-003"
+    kinds = {kind.sku: kind for kind in read_categories(place)}
+    assert {sku for sku, kind in kinds.items() if kind.delisted} == gone
+    assert kinds["sku-003"].id == 4 and kinds["sku-003"].name == "Tea sku-003"
     run(job_at(tmp_path / "set", write_list(tmp_path / "skus.csv", OLD)))
     assert samples_of(place) == before
 
@@ -126,7 +127,7 @@ def test_ids_follow_the_registry_beside_the_list(tmp_path: Path) -> None:
     ids_path(listed).write_bytes(ids_csv(CategoryIds(("z", "b", "a"))))
     run(job_at(tmp_path / "set", listed))
     place = StoragePath(str(tmp_path / "set"))
-    assert {kind["sku"]: kind["id"] for kind in read_categories(place)} == {"z": 1, "b": 2, "a": 3}
+    assert {kind.sku: kind.id for kind in read_categories(place)} == {"z": 1, "b": 2, "a": 3}
     ids_path(listed).write_bytes(ids_csv(CategoryIds(("a", "b"))))
     with pytest.raises(SynthError, match="not the one of the job"):
         run(job_at(tmp_path / "set", listed))
@@ -178,17 +179,17 @@ def test_skus_of_one_name_have_categories_of_their_own_that_stay(tmp_path: Path)
     place = StoragePath(str(tmp_path / "set"))
     cola = dict.fromkeys(("aa", "bb", "cc"), "Cola")
     run(job_at(tmp_path / "set", write_list(tmp_path / "skus.csv", ["bb", "cc"], **cola)))
-    names = {record["sku"]: record["name"] for record in read_categories(place)}
+    names = {record.sku: record.name for record in read_categories(place)}
     assert names == {"bb": "Cola", "cc": "Cola (cc)"}
     # One that sorts before them comes, the first is renamed: the names that are in shards stay.
     run(job_at(tmp_path / "set", write_list(tmp_path / "skus.csv", ["aa", "bb", "cc"], **{**cola, "bb": "Lemonade"})))
     records = read_categories(place)
-    assert {record["sku"]: record["name"] for record in records} == {
+    assert {record.sku: record.name for record in records} == {
         "bb": "Lemonade",
         "cc": "Cola (cc)",
         "aa": "Cola",
     }
-    assert {record["display_name"] for record in records} == {"Cola", "Lemonade"}
-    kinds = {record["id"]: record for record in records}
+    assert {record.display_name for record in records} == {"Cola", "Lemonade"}
+    kinds = {record.id: record for record in records}
     for shard in read_index(place).shards:
-        assert all(kinds[kind["id"]] == kind for kind in json.loads(place.read(coco_name(shard.name)))["categories"])
+        assert all(kinds[kind.id] == kind for kind in read_part(place, shard).categories)

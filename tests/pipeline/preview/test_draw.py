@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from assets.errors import SynthError
+from dataset.records import AnnotationRecord, parse_all
+from dataset.store import open_dataset
 from pipeline.cli.main import main
-from pipeline.preview.coco import coco_pictures
-from pipeline.preview.draw import preview_set
-from pipeline.preview.folder import rendered_pictures
+from pipeline.preview.draw import chosen_pictures, preview_set
 from pipeline.preview.sheet import GAP, fill_rows
 from pipeline.preview.tile import plot_tile, tile_size
 from pipeline.preview.types import PreviewPicture, PreviewSettings
@@ -60,8 +60,8 @@ def photos(tmp_path: Path) -> Path:
 
 
 def chosen(path: Path, **options: Any) -> list[tuple[str, list[int]]]:
-    source = coco_pictures(path, PreviewSettings(images=path.parent / "elsewhere", **options))
-    return [(Path(one.where).stem, [record["id"] for record in one.records]) for one in source.pictures]
+    source = chosen_pictures(open_dataset(path, images=path.parent / "elsewhere"), PreviewSettings(**options))
+    return [(Path(one.where).stem, [record.id for record in one.records]) for one in source.pictures]
 
 
 def test_instances_are_chosen_by_sku_and_visibility(photos: Path) -> None:
@@ -97,7 +97,9 @@ def test_names_of_pictures_lead_nowhere_else(photos: Path, name: str) -> None:
 
 
 def picture(photos: Path, *records: dict[str, Any], size: tuple[int, int] | None = (64, 48)) -> PreviewPicture:
-    return PreviewPicture("here", photos.parent / "elsewhere" / "1.png", size, records, {5: "tea"})
+    return PreviewPicture(
+        "here", photos.parent / "elsewhere" / "1.png", size, parse_all(AnnotationRecord, records), {5: "tea"}
+    )
 
 
 def test_outlines_leave_the_print_alone(photos: Path) -> None:
@@ -138,9 +140,9 @@ def test_labels_of_strangers_end_in_order(photos: Path, fields: dict[str, Any]) 
     content["annotations"][0].update(fields)
     (photos / "junk.json").write_text(json.dumps(content))
     for below in (None, 1.0):
-        wanted = PreviewSettings(images=photos.parent / "elsewhere", below_visibility=below)
         with suppress(SynthError):
-            for one in coco_pictures(photos / "junk.json", wanted).pictures:
+            store = open_dataset(photos / "junk.json", images=photos.parent / "elsewhere")
+            for one in chosen_pictures(store, PreviewSettings(below_visibility=below)).pictures:
                 plot_tile(one, (64, 48), "outline")
 
 
@@ -182,9 +184,9 @@ def test_command_takes_foreign_sets(photos: Path, monkeypatch: pytest.MonkeyPatc
 def test_rendered_sets_are_filtered_too(rendered: RunSettings, tmp_path: Path) -> None:
     labels = [json.loads(file.read_text())["annotations"] for file in sorted((rendered.out / "labels").iterdir())]
     sku = labels[0][0]["sku"]
-    source = rendered_pictures(rendered.out, PreviewSettings(skus=(sku,)))
+    source = chosen_pictures(open_dataset(rendered.out, unfinished=True), PreviewSettings(skus=(sku,)))
     having = [records for records in labels if any(record["sku"] == sku for record in records)]
     assert source.total == len(labels) and len(source.pictures) == len(having)
-    assert all({record["sku"] for record in one.records} == {sku} for one in source.pictures)
+    assert all({record.sku for record in one.records} == {sku} for one in source.pictures)
     with pytest.raises(SynthError, match="no instance is left"):
         preview_set(str(rendered.out), tmp_path / "sheet.png", PreviewSettings(below_visibility=0.0))

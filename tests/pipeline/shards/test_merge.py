@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from assets.errors import SynthError
+from dataset.records import AnnotationRecord, CategoryRecord, ImageRecord, parse_all
 from dataset.shards.index import (
-    Record,
     ShardSample,
     annotation_id,
     read_categories,
@@ -46,14 +45,16 @@ def small_set(
     place: StoragePath, shards: dict[str, list[int]], skus: dict[int, str], *, prefix: str = "p", split: str = "train"
 ) -> StoragePath:
     """Shards of images of given ids, each with one box of every SKU, whose ids follow from the image's."""
-    kinds = [{"id": number, "name": sku.upper(), "sku": sku} for number, sku in skus.items()]
+    kinds = [CategoryRecord(id=number, name=sku.upper(), sku=sku) for number, sku in skus.items()]
     entries = []
     for name, ids in shards.items():
         samples = []
         for number in ids:
-            image = {"id": number, "file_name": f"{prefix}{number}.png", "width": 4, "height": 3}
+            image = ImageRecord(id=number, file_name=f"{prefix}{number}.png", width=4, height=3)
             boxes = [
-                {"id": annotation_id(number, n), "image_id": number, "category_id": kind, "sku": sku, **box()}
+                AnnotationRecord(
+                    id=annotation_id(number, n), image_id=number, category_id=kind, sku=sku, bbox=[0, 0, 2, 2], area=4
+                )
                 for n, (kind, sku) in enumerate(skus.items(), start=1)
             ]
             samples.append(ShardSample(f"{prefix}{number}", {"png": picture()}, image, boxes))
@@ -63,13 +64,9 @@ def small_set(
     return place
 
 
-def box() -> Record:
-    return {"bbox": [0, 0, 2, 2], "area": 4, "iscrowd": 0}
-
-
-def records_of(place: StoragePath) -> tuple[list[Record], list[Record]]:
+def records_of(place: StoragePath) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     samples = [sample for entry in read_index(place).shards for sample in read_samples(place, entry.name)]
-    return [dict(s.image) for s in samples], [record for s in samples for record in s.annotations]
+    return [s.image.content() for s in samples], [record.content() for s in samples for record in s.annotations]
 
 
 @pytest.fixture
@@ -89,7 +86,7 @@ def test_sets_that_do_not_meet_keep_their_bytes(
     for place in (a, b):
         own = files_of(Path(str(place)))
         assert all(merged[name] == own[name] for name in own if name.endswith(".tar") or "annotations" in name)
-    assert [kind["id"] for kind in read_categories(out)] == [1, 2, 7]
+    assert [kind.id for kind in read_categories(out)] == [1, 2, 7]
     assert not verify_shards(out, QUIET).violations
 
 
@@ -103,7 +100,7 @@ def test_what_meets_is_given_anew(places: tuple[StoragePath, StoragePath, Storag
     assert [image["id"] for image in images] == [1, 2, 4, 5]
     assert [image["file_name"] for image in images] == ["p1.png", "p2.png", "set2/p2.png", "set2/p3.png"]
     assert all(0 < one["id"] - one["image_id"] * 10_000 < 10_000 for one in annotations)
-    by_id = {kind["id"]: kind["sku"] for kind in read_categories(out)}
+    by_id = {kind.id: kind.sku for kind in read_categories(out)}
     assert by_id == {1: "tea", 2: "soap", 4: "rice"}
     assert all(by_id[one["category_id"]] == one["sku"] for one in annotations)
     report = verify_shards(out, QUIET)
@@ -175,22 +172,25 @@ def test_categories_of_one_sku_are_one() -> None:
         {"id": 1, "sku": "c", "name": "C"},
         {"id": 3, "sku": "d", "name": "D"},
     ]
-    (first, second), notes = unite_categories([one, other], ["x", "y"])
-    assert {number: record["id"] for number, record in first.items()} == {1: 1, 2: 2}
-    assert {number: record["id"] for number, record in second.items()} == {2: 1, 1: 4, 3: 3}
-    assert second[2]["name"] == "A" and len(notes) == 2
+    (first, second), notes = unite_categories([kinds_of(one), kinds_of(other)], ["x", "y"])
+    assert {number: record.id for number, record in first.items()} == {1: 1, 2: 2}
+    assert {number: record.id for number, record in second.items()} == {2: 1, 1: 4, 3: 3}
+    assert second[2].name == "A" and len(notes) == 2
     with pytest.raises(SynthError, match="one SKU"):
-        unite_categories([[{"id": 1, "sku": "a"}, {"id": 2, "sku": "a"}]], ["x"])
-    assert json.dumps(first)
+        unite_categories([kinds_of([{"id": 1, "sku": "a"}, {"id": 2, "sku": "a"}])], ["x"])
+
+
+def kinds_of(contents: list[dict[str, Any]]) -> list[CategoryRecord]:
+    return parse_all(CategoryRecord, contents)
 
 
 def test_names_of_other_skus_get_the_sku_appended() -> None:
     one = [{"id": 1, "sku": "a", "name": "Cola"}, {"id": 2, "sku": "b", "name": "Cola"}]
     # The same SKUs of a set in which b is the first of the name: they are described alike.
     other = [{"id": 5, "sku": "b", "name": "Cola", "display_name": "Cola"}]
-    (first, second), notes = unite_categories([one, other], ["x", "y"])
-    assert first[1] == {"id": 1, "sku": "a", "name": "Cola"}
-    assert first[2] == second[5] == {"id": 2, "sku": "b", "name": "Cola (b)", "display_name": "Cola"}
+    (first, second), notes = unite_categories([kinds_of(one), kinds_of(other)], ["x", "y"])
+    assert first[1] == CategoryRecord(id=1, sku="a", name="Cola")
+    assert first[2] == second[5] == CategoryRecord(id=2, sku="b", name="Cola (b)", display_name="Cola")
     assert not any("described" in note for note in notes) and any("name of another" in note for note in notes)
 
 

@@ -23,9 +23,10 @@ import pipeline.verify.folder as verify_module
 from assets.errors import SynthError
 from assets.limits import DATASET_INSTANCES
 from pipeline.run.settings import RunSettings
-from pipeline.verify.folder import MAX_VIOLATIONS, VerifyReport, verify_dataset
+from pipeline.verify.folder import verify_dataset
 from pipeline.verify.masks import MaskMap, decode_mask
 from pipeline.verify.records import check_image
+from pipeline.verify.report import MAX_VIOLATIONS, VerifyReport
 from support.fuzzing.files import Files, deadline, run_command, sandbox
 from support.fuzzing.sets import check_set_is_verified, damages
 from support.scenes import rle_of_mask, sign_files

@@ -56,8 +56,8 @@ def box(**fields: Any) -> Callable[[Path], None]:
 DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "missing": (picture(Path.unlink), "'a.png': the picture is not there"),
     "cut": (picture(lambda path: path.write_bytes(path.read_bytes()[:-60])), "'a.png'.*cannot be read"),
-    "text": (picture(lambda path: path.write_text("%!PS-Adobe EPSF")), "'a.png': an EPS"),
-    "other size": (picture(lambda path: Image.new("RGB", (9, 9)).save(path)), "is 9x9 px, stated 16x12"),
+    "text": (picture(lambda path: path.write_text("%!PS-Adobe EPSF")), "an EPS"),
+    "other size": (picture(lambda path: Image.new("RGB", (9, 9)).save(path)), "is 9x9 px, expected 16x12"),
     "same content": (lambda f: shutil.copy(f.parent / "images/a.png", f.parent / "images/b/a.png"), "same content"),
     "leads out": (image(file_name="../theirs/images/a.png"), "leads out of the folder"),
     "no size": (image(width=None), "width None, expected a whole number"),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,9 @@ import pytest
 from rich.console import Console
 
 from dataset.checksums import write_signed_index
-from dataset.shards.index import coco_of, read_categories, read_index, tar_of
+from dataset.coco_writer import coco_bytes
+from dataset.records import AnnotationRecord, Head, ImageRecord, parse_all
+from dataset.shards.index import ShardSample, read_categories, read_index, tar_of, write_categories
 from dataset.shards.tar import read_samples
 from dataset.storage.path import StoragePath
 from pipeline.run.settings import RunSettings
@@ -36,11 +40,23 @@ def told(place: StoragePath, **options: Any) -> str:
 
 
 def change(place: StoragePath, name: str, edit: Callable[[list[Any]], None], *, sign: bool = True) -> None:
-    """Edits the samples of a shard, and writes checksums that fit."""
-    samples = list(read_samples(place, name))
-    edit(samples)
+    """Edits the samples of a shard, their records as plain JSON, and writes checksums that fit."""
+    plain = [
+        SimpleNamespace(
+            stem=sample.stem,
+            files=dict(sample.files),
+            image=sample.image.content(),
+            annotations=[record.content() for record in sample.annotations],
+        )
+        for sample in read_samples(place, name)
+    ]
+    edit(plain)
+    samples = [
+        ShardSample(one.stem, one.files, ImageRecord.parse(one.image), parse_all(AnnotationRecord, one.annotations))
+        for one in plain
+    ]
     tar = tar_of(samples)
-    coco = coco_of(samples, read_categories(place), {})
+    coco = coco_bytes((sample.labels for sample in samples), Head(read_categories(place)))
     place.write(f"shards/{name}.tar", tar)
     place.write(f"annotations/{name}.json", coco)
     if sign:
@@ -125,7 +141,7 @@ def test_what_is_missing_or_too_much_is_found(place: StoragePath) -> None:
 
 
 def test_ids_that_come_twice_are_found_across_shards(place: StoragePath) -> None:
-    first = next(iter(read_samples(place, NAME))).annotations[0]["id"]
+    first = next(iter(read_samples(place, NAME))).annotations[0].id
 
     def edit(samples: list[Any]) -> None:
         samples[0].annotations[0]["id"] = first
@@ -148,16 +164,16 @@ def test_tar_and_part_that_differ_are_found(place: StoragePath) -> None:
 
 def test_categories_are_compared(place: StoragePath) -> None:
     kinds = read_categories(place)
-    place.write("categories.json", json.dumps([{**kind, "name": "x"} for kind in kinds]).encode())
+    place.write("categories.json", json.dumps([{**kind.content(), "name": "x"} for kind in kinds]).encode())
     assert "is not as in categories.json" in told(place)
     place.write("categories.json", b"{")
     assert "categories cannot be read as JSON" in told(place)
 
 
 def test_products_that_are_no_longer_sold_are_to_be_ignored(place: StoragePath) -> None:
-    gone = next(iter(read_samples(place, NAME))).annotations[0]["sku"]
-    kinds = [{**kind, "delisted": True} if kind["sku"] == gone else kind for kind in read_categories(place)]
-    place.write("categories.json", json.dumps(kinds).encode())
+    gone = next(iter(read_samples(place, NAME))).annotations[0].sku
+    kinds = [replace(kind, delisted=True if kind.sku == gone else None) for kind in read_categories(place)]
+    write_categories(place, kinds)
 
     def ignore(samples: list[Any]) -> None:
         for record in (record for sample in samples for record in sample.annotations):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from assets.errors import SynthError
 from pipeline.preview.draw import preview_set
 from pipeline.preview.types import PreviewSettings
-from pipeline.verify.folder import MAX_VIOLATIONS, verify_dataset
+from pipeline.verify.folder import verify_dataset
+from pipeline.verify.report import MAX_VIOLATIONS
 from support.fuzzing.files import ODD, Files, Sandbox, broken, changed_json, changed_words, nothing_written
 
 # What stands in a file's place, by the content that says so.

@@ -21,6 +21,7 @@ from assets.files.json_input import stream_json
 from assets.limits import COCO_BYTES
 from dataset.pictures import decode_picture, picture_sizes
 from dataset.problems import Problems
+from dataset.records import AnnotationRecord, CategoryRecord, ImageRecord
 from dataset.shards.index import ShardSample, read_index, write_categories, write_index, write_shard
 from dataset.storage.path import StoragePath
 from detectors.data.shard_prepare import open_shards
@@ -37,13 +38,13 @@ CACHE_BYTES = 1 << 20
 @cache
 def good_shards() -> Files:
     """A set of one shard with two pictures."""
-    samples, categories = [], [{"id": 1, "name": "tea", "sku": "a"}, {"id": 2, "name": "soup", "sku": "b"}]
+    samples, categories = [], [CategoryRecord(id=1, name="tea", sku="a"), CategoryRecord(id=2, name="soup", sku="b")]
     for number in (1, 2):
         record = {"id": number, "image_id": number, "category_id": number, "bbox": [1.0, 2.0, 5.0, 4.0], "area": 20.0}
-        image = {"id": number, "file_name": f"{number}.png", "width": 16, "height": 8}
+        image = ImageRecord(id=number, file_name=f"{number}.png", width=16, height=8)
         files = {"png": good_pictures()["a.png"]}
         outline = {"segmentation": [[1, 2, 6, 2, 6, 6, 1, 6]], "iscrowd": 0}
-        samples.append(ShardSample(str(number), files, image, [{**record, **outline}]))
+        samples.append(ShardSample(str(number), files, image, [AnnotationRecord.parse({**record, **outline})]))
     with tempfile.TemporaryDirectory() as folder:
         place = StoragePath(folder)
         write_categories(place, categories)

@@ -1,0 +1,117 @@
+"""The one reader of COCO files: record by record in flat memory, or whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from assets.errors import SynthError
+from assets.files.json_input import read_json, stream_json, stream_json_pairs
+from assets.limits import COCO_BYTES, COCO_VALUES, SET_CLASSES
+from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord, parse_all
+
+WHAT = "the COCO file"
+HINT = "give the folder that 'synth render' wrote, a folder with annotations/instances_train.json, or the COCO file"
+# Entries of info, and licences, that are kept: they are for people.
+MAX_NOTES = 1000
+
+
+@dataclass(frozen=True)
+class CocoContent:
+    """A COCO file in memory. info: None where it has no such block."""
+
+    images: Sequence[ImageRecord]
+    annotations: Sequence[AnnotationRecord]
+    categories: Sequence[CategoryRecord]
+    info: Mapping[str, Any] | None = None
+
+    @property
+    def rendered(self) -> bool:
+        """Whether `synth render` wrote the set: its images name the backend that made them."""
+        return all(image.rendered for image in self.images[:10])
+
+
+def objects_of(file: Path, key: str) -> Iterator[dict[str, Any]]:
+    """The JSON objects of the list `key`, one after the other. Raises SynthError where they are none."""
+    for place, content in enumerate(stream_json(file, f"{key}.item", COCO_BYTES, WHAT)):
+        if not isinstance(content, dict):
+            found = f"{key}[{place}] is no object"
+            raise SynthError(
+                "this is no COCO file of labels",
+                code="coco-invalid",
+                where=str(file),
+                found=found,
+                hint=HINT,
+            )
+        yield content
+
+
+def images_of(file: Path) -> Iterator[ImageRecord]:
+    """The images of a COCO file, streamed."""
+    return map(ImageRecord.parse, objects_of(file, "images"))
+
+
+def annotations_of(file: Path) -> Iterator[AnnotationRecord]:
+    """The annotations of a COCO file, streamed."""
+    return map(AnnotationRecord.parse, objects_of(file, "annotations"))
+
+
+def head_of(file: Path) -> Head:
+    """Info, licences and categories of a COCO file. Raises SynthError where it has no categories, or too many."""
+    info = dict(islice(stream_json_pairs(file, "info", COCO_BYTES, WHAT), MAX_NOTES))
+    licenses = tuple(islice(stream_json(file, "licenses.item", COCO_BYTES, WHAT), MAX_NOTES))
+    categories: list[CategoryRecord] = []
+    for content in objects_of(file, "categories"):
+        SET_CLASSES.check(len(categories) + 1, str(file))
+        categories.append(CategoryRecord.parse(content))
+    if not categories:
+        raise SynthError("the COCO file has no categories", code="dataset-empty", where=str(file), hint=HINT)
+    return Head(categories, info, licenses)
+
+
+def read_content(file: Path) -> CocoContent:
+    """A whole COCO file. Raises SynthError where it is none, or has no images or no categories."""
+    # NaN is read, so that the annotations that hold it can be named.
+    content = read_json(file, COCO_BYTES, WHAT, values=COCO_VALUES, constants=True)
+    if not isinstance(content, dict):
+        hint = "results of a detector are a list: the labels are wanted here" if isinstance(content, list) else None
+        raise SynthError(
+            "this is no COCO file of labels",
+            code="coco-invalid",
+            where=str(file),
+            found=type(content).__name__,
+            expected="an object with images, annotations and categories",
+            hint=hint,
+        )
+    lists = [content.get(key) for key in ("images", "annotations", "categories")]
+    problems = [
+        f"{key}: found {'nothing' if value is None else type(value).__name__}, expected a list of objects"
+        for key, value in zip(("images", "annotations", "categories"), lists, strict=True)
+        if not is_records(value)
+    ]
+    if problems:
+        raise SynthError("this is no COCO file of labels", code="coco-invalid", where=str(file), problems=problems)
+    if not lists[0] or not lists[2]:
+        raise SynthError(
+            f"the COCO file has no {'categories' if lists[0] else 'images'}",
+            code="dataset-empty",
+            where=str(file),
+        )
+    images = [_with_slashes(image) for image in parse_all(ImageRecord, lists[0])]
+    annotations = parse_all(AnnotationRecord, lists[1] or ())
+    return CocoContent(images, annotations, parse_all(CategoryRecord, lists[2]), content.get("info"))
+
+
+def _with_slashes(image: ImageRecord) -> ImageRecord:
+    """An image record with the name as Windows does not write it."""
+    if image.file_name is None or "\\" not in image.file_name:
+        return image
+    return replace(image, file_name=image.file_name.replace("\\", "/"))
+
+
+def is_records(value: object) -> bool:
+    """Whether a value is a list of objects."""
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)

@@ -1,0 +1,89 @@
+"""The one writer of COCO files: images and their annotations in one pass, in flat memory."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO
+
+from assets.errors import SynthError
+from assets.files.atomic import TEMPORARY, atomic_file
+from dataset.records import CategoryRecord, Head, PictureLabels, record_json
+
+
+@dataclass(frozen=True)
+class CocoCounts:
+    """The contents of one file."""
+
+    images: int
+    annotations: int
+
+
+def write_coco(path: Path, pictures: Iterable[PictureLabels], head: Head) -> CocoCounts:
+    """Writes pictures, whose records have their ids, as one COCO file that appears whole or not at all."""
+    # Beside the file: a million annotations are gigabytes, and the system's folder for such things is often small.
+    with (
+        atomic_file(path) as file,
+        tempfile.TemporaryFile(dir=path.parent, prefix=".", suffix=TEMPORARY) as spool,
+    ):
+        return _stream(file, spool, pictures, head, f'"licenses": {record_json(list(head.licenses))},\n')
+
+
+def coco_bytes(pictures: Iterable[PictureLabels], head: Head) -> bytes:
+    """A COCO file in memory, without licences: the part of a shard."""
+    with io.BytesIO() as file, io.BytesIO() as spool:
+        _stream(file, spool, pictures, head, "")
+        return file.getvalue()
+
+
+def numbered(
+    pictures: Iterable[PictureLabels], categories: Sequence[CategoryRecord], *, licensed: bool = False
+) -> Iterator[PictureLabels]:
+    """The pictures with ids, dense from 1, for images and annotations, and the category of each annotation's SKU.
+
+    licensed: whether images get licence 1. Raises SynthError where a label names a SKU that no category has.
+    """
+    numbers = {one.sku: one.id for one in categories}
+    before = 0
+    for place, picture in enumerate(pictures, start=1):
+        annotations = []
+        for number, record in enumerate(picture.annotations, start=before + 1):
+            if record.sku not in numbers:
+                hint = "the set was rendered from another SKU list: render it again, or give the list it was made from"
+                raise SynthError(
+                    f"a label names the SKU {record.sku!r}, which the catalogue lacks",
+                    code="unknown-sku",
+                    hint=hint,
+                )
+            annotations.append(replace(record, id=number, image_id=place, category_id=numbers[record.sku]))
+        before += len(annotations)
+        yield PictureLabels(replace(picture.image, id=place, license=1 if licensed else None), annotations)
+
+
+def _stream(
+    file: IO[bytes], spool: IO[bytes], pictures: Iterable[PictureLabels], head: Head, licenses: str
+) -> CocoCounts:
+    """Images go to `file` at once; their annotations wait in `spool` until all images are written."""
+    categories = ",\n".join(record_json(one.content()) for one in head.categories)
+    text = f'{{"info": {record_json(dict(head.info))},\n{licenses}"categories": [\n{categories}\n],\n"images": [\n'
+    file.write(text.encode())
+    images = annotations = 0
+    for picture in pictures:
+        file.write(_row(picture.image.content(), images))
+        images += 1
+        for record in picture.annotations:
+            spool.write(_row(record.content(), annotations))
+            annotations += 1
+    file.write(b'\n],\n"annotations": [\n')
+    spool.seek(0)
+    shutil.copyfileobj(spool, file, 1 << 20)
+    file.write(b"\n]}\n")
+    return CocoCounts(images, annotations)
+
+
+def _row(content: object, before: int) -> bytes:
+    return ((",\n" if before else "") + record_json(content)).encode()

@@ -1,0 +1,273 @@
+"""The records of a data set: images, annotations and categories as COCO has them, with the fields that `synth` adds.
+
+Parsing never fails. A value that a field cannot hold (a width of "640", a box with NaN) and every unknown field is kept
+unchanged in `extra`, so that a reader can report it, a tolerant one can still use it, and writing gives it back.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self, TypeVar
+
+from assets.errors import SynthError
+from dataset.values import INT64, box_numbers, is_set, is_text, number, sku_text, whole_number
+
+# x, y, width, height in pixels.
+Bbox = Sequence[float]
+Matrix = Sequence[Sequence[float]]
+# Compressed run lengths {"size": [height, width], "counts": text}, plain ones, or a list of polygons.
+Segmentation = Mapping[str, Any] | Sequence[Any]
+Check = Callable[[object], bool]
+R = TypeVar("R", bound="_Record")
+
+
+def _is_int(value: object) -> bool:
+    return type(value) is int and -INT64 <= value < INT64
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(number(value))
+
+
+def _is_box(value: object) -> bool:
+    return box_numbers(value) is not None
+
+
+def _is_matrix(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(row, list) and all(map(_is_number, row)) for row in value)
+
+
+def _is_segmentation(value: object) -> bool:
+    return isinstance(value, dict | list)
+
+
+def _is_camera(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_licence(value: object) -> bool:
+    return _is_int(value) or is_text(value)
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What all records have in common. extra: fields without a name here, and values that their field cannot hold."""
+
+    _checks: ClassVar[Mapping[str, Check]] = {}
+    extra: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+
+    @classmethod
+    def parse(cls, content: Mapping[str, Any]) -> Self:
+        """The record that a JSON object states."""
+        known: dict[str, Any] = {}
+        extra: dict[str, Any] = {}
+        for name, value in content.items():
+            check = cls._checks.get(name)
+            (known if check is not None and check(value) else extra)[name] = value
+        return cls(**known, extra=extra)
+
+    def content(self) -> dict[str, Any]:
+        """The JSON object that states the record: fields in their order, then what is in `extra`."""
+        stated = {name: value for name in self._checks if (value := getattr(self, name)) is not None}
+        return {**stated, **self.extra}
+
+    def value(self, name: str) -> Any:
+        """What the JSON object has under a name, None where it has nothing."""
+        known = getattr(self, name) if name in self._checks else None
+        return self.extra.get(name) if known is None else known
+
+
+@dataclass(frozen=True)
+class ImageRecord(_Record):
+    """A picture of a data set.
+
+    file_name: relative to the folder of images. width, height: pixels. camera: K (3, 3) in pixels and world_from_camera
+    (4, 4) in metres. recipe, seed, index, view: what the scene was sampled from. group: what belongs together and is
+    never split. backend, renderer: what made the picture. license: COCO's number of a licence, or its text.
+    """
+
+    id: int | None = None
+    file_name: str | None = None
+    width: int | None = None
+    height: int | None = None
+    camera: Mapping[str, Matrix] | None = None
+    recipe: str | None = None
+    seed: int | None = None
+    index: int | None = None
+    view: int | None = None
+    group: str | None = None
+    backend: str | None = None
+    renderer: str | None = None
+    license: int | str | None = None
+    _checks: ClassVar[Mapping[str, Check]] = {
+        "id": _is_int,
+        "file_name": is_text,
+        "width": _is_int,
+        "height": _is_int,
+        "camera": _is_camera,
+        "recipe": is_text,
+        "seed": _is_int,
+        "index": _is_int,
+        "view": _is_int,
+        "group": is_text,
+        "backend": is_text,
+        "renderer": is_text,
+        "license": _is_licence,
+    }
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Width and height in pixels, None where one is missing or no such number."""
+        sides = whole_number(self.value("width")), whole_number(self.value("height"))
+        return (sides[0], sides[1]) if sides[0] and sides[1] and min(sides[0], sides[1]) > 0 else None
+
+    @property
+    def rendered(self) -> bool:
+        """Whether `synth` made the picture: it names the backend."""
+        return self.value("backend") is not None
+
+
+@dataclass(frozen=True)
+class AnnotationRecord(_Record):
+    """An object in a picture.
+
+    sku: the product's own key. instance: the placement in the scene, from 1. bbox: of the visible pixels. area: visible
+    pixels. segmentation: the visible pixels. visibility: visible share of the product's pixels inside the picture.
+    truncation: share of its pixels outside. amodal_bbox, amodal_segmentation: hidden pixels as well.
+    camera_from_object: (4, 4), metres. ignore: 1 for neither target nor background.
+    """
+
+    id: int | None = None
+    image_id: int | None = None
+    category_id: int | None = None
+    sku: str | None = None
+    instance: int | None = None
+    bbox: Bbox | None = None
+    area: float | None = None
+    iscrowd: int | None = None
+    segmentation: Segmentation | None = None
+    visibility: float | None = None
+    truncation: float | None = None
+    amodal_bbox: Bbox | None = None
+    amodal_segmentation: Segmentation | None = None
+    camera_from_object: Matrix | None = None
+    ignore: int | None = None
+    _checks: ClassVar[Mapping[str, Check]] = {
+        "id": _is_int,
+        "image_id": _is_int,
+        "category_id": _is_int,
+        "sku": is_text,
+        "instance": _is_int,
+        "bbox": _is_box,
+        "area": _is_number,
+        "iscrowd": _is_int,
+        "segmentation": _is_segmentation,
+        "visibility": _is_number,
+        "truncation": _is_number,
+        "amodal_bbox": _is_box,
+        "amodal_segmentation": _is_segmentation,
+        "camera_from_object": _is_matrix,
+        "ignore": _is_int,
+    }
+
+    @property
+    def ignored(self) -> bool:
+        """Whether it is neither target nor background: marked `ignore`, or a crowd."""
+        return is_set(self.value("ignore")) or is_set(self.value("iscrowd"))
+
+
+@dataclass(frozen=True)
+class CategoryRecord(_Record):
+    """A class of objects, of ours a SKU.
+
+    name: unlike that of every other category. sku: the product's own key. display_name: for people. delisted: no longer
+    sold.
+    """
+
+    id: int | None = None
+    name: str | None = None
+    supercategory: str | None = None
+    sku: str | None = None
+    display_name: str | None = None
+    delisted: bool | None = None
+    _checks: ClassVar[Mapping[str, Check]] = {
+        "id": _is_int,
+        "name": is_text,
+        "supercategory": lambda value: isinstance(value, str),
+        "sku": is_text,
+        "display_name": is_text,
+        "delisted": lambda value: isinstance(value, bool),
+    }
+
+    @property
+    def shown(self) -> str:
+        """The name for people; sets made by earlier versions have it in `name`."""
+        return str(self.value("display_name") or self.value("name") or "")
+
+    @property
+    def key(self) -> str | None:
+        """What the category is matched by: its SKU, else its name; None where it has neither."""
+        return sku_text(self.value("sku")) or sku_text(self.value("name"))
+
+
+@dataclass(frozen=True)
+class PictureLabels:
+    """An image with its annotations."""
+
+    image: ImageRecord
+    annotations: Sequence[AnnotationRecord]
+
+    @classmethod
+    def parse(cls, content: Any) -> Self:
+        """Of {"image": ..., "annotations": [...]}. Raises KeyError, TypeError or ValueError for anything else."""
+        if not isinstance(content["image"], dict) or not isinstance(content["annotations"], list):
+            raise TypeError("no records")
+        return cls(ImageRecord.parse(content["image"]), parse_all(AnnotationRecord, content["annotations"]))
+
+    def content(self) -> dict[str, Any]:
+        """The JSON object that states both."""
+        return {"image": self.image.content(), "annotations": [record.content() for record in self.annotations]}
+
+
+@dataclass(frozen=True)
+class Head:
+    """What stands before the records of a COCO file. info, licenses: for people, as they were written."""
+
+    categories: Sequence[CategoryRecord]
+    info: Mapping[str, Any] = field(default_factory=dict)
+    licenses: Sequence[Any] = ()
+
+
+def parse_all(kind: type[R], values: Iterable[Any]) -> list[R]:
+    """The records of a list. Raises ValueError where an entry is no object."""
+    records = []
+    for value in values:
+        if not isinstance(value, dict):
+            raise ValueError("no list of objects")
+        records.append(kind.parse(value))
+    return records
+
+
+def names_by_id(categories: Iterable[CategoryRecord]) -> dict[int | None, str]:
+    """Category id to SKU, the name where there is none."""
+    return {whole_number(one.value("id")): one.key or "?" for one in categories}
+
+
+def sku_of(record: AnnotationRecord, names: Mapping[int | None, str]) -> str:
+    """The SKU of an annotation: its own, else its category's."""
+    return sku_text(record.value("sku")) or names.get(whole_number(record.value("category_id")), "?")
+
+
+def record_json(content: object) -> str:
+    """A record's content as it is written: on one line, text unescaped. Raises SynthError for NaN and infinity."""
+    try:
+        return json.dumps(content, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise SynthError(
+            "a record holds a number that JSON has not",
+            code="records-invalid",
+            found=str(content)[:200],
+        ) from error

@@ -1,0 +1,354 @@
+"""Data sets wherever and however they lie: folders, COCO files and shards are read by the same calls."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from array import array
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+import numpy as np
+
+from assets.errors import SynthError
+from assets.files.json_input import read_json
+from assets.files.scratch import scratch_folder
+from assets.limits import DATASET_INSTANCES, DATASET_JSON, DATASET_PICTURES, PICTURE_BYTES, read_file
+from dataset.coco_reader import head_of, images_of, objects_of
+from dataset.find import CocoSplit, find_splits
+from dataset.layout import Layout
+from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord, PictureLabels
+from dataset.shards.index import ShardEntry, has_index, read_categories, read_index, tar_name
+from dataset.shards.parts import read_part
+from dataset.shards.tar import picture_suffix, read_samples
+from dataset.spool import LineSpool
+from dataset.storage.path import StoragePath
+from dataset.values import whole_number
+
+# Images whose annotations are held at once.
+AT_ONCE = 1024
+IMAGE, ANNOTATION = b"i", b"a"
+
+
+@dataclass(frozen=True)
+class StoredPicture:
+    """A picture with its labels. data: its file, or the content of that. where: for people."""
+
+    labels: PictureLabels
+    data: bytes | Path
+    where: str
+
+    def read(self) -> bytes:
+        """The image file. Raises SynthError where it cannot be read."""
+        return self.data if isinstance(self.data, bytes) else read_file(self.data, PICTURE_BYTES, "the picture")
+
+
+class DataPart(Protocol):
+    """Images of one split that are read together: a COCO file, a shard."""
+
+    @property
+    def split(self) -> str:
+        """Such as "train"."""
+
+    @property
+    def count(self) -> int:
+        """How many images it has."""
+
+    def labels(self) -> Iterator[PictureLabels]:
+        """The labels of all images in order, in flat memory. Raises SynthError where they cannot be read."""
+
+    def pictures(self, only: Collection[int] | None = None) -> Iterator[StoredPicture]:
+        """The images with their labels in order, all or those at some places, counted from 0."""
+
+
+class DataStore(Protocol):
+    """A data set. No caller asks which kind it is."""
+
+    @property
+    def where(self) -> str:
+        """Where it lies, for people."""
+
+    @property
+    def parts(self) -> Sequence[DataPart]:
+        """What is read together, those of a split in order."""
+
+    @property
+    def categories(self) -> Sequence[CategoryRecord]:
+        """Those of the whole set; none where nothing but single labels is there."""
+
+    def head(self, split: str) -> Head:
+        """What people should know of a split: info, licences, categories."""
+
+
+def open_dataset(source: str | Path, *, images: Path | None = None, unfinished: bool = False) -> DataStore:
+    """The data set at `source`: a COCO file, a folder with some, or a place of shards.
+
+    images: where pictures lie that are not beside their COCO file. unfinished: read a folder of `synth render` by the
+    labels of its single pictures, whether its COCO files are there or not. Raises SynthError where there is no set.
+    """
+    place = StoragePath(str(source))
+    if not Path(source).is_file() and has_index(place):
+        return ShardStore(place)
+    folder = Path(source)
+    if unfinished and folder.is_dir() and Layout(folder).info.exists() and any((folder / "labels").glob("*.json")):
+        return RenderedStore(folder)
+    return CocoStore(folder, tuple(CocoPart(split) for split in find_splits(folder, images)))
+
+
+def leaves_folder(name: str) -> bool:
+    """Whether a file name of a record leads out of its folder."""
+    plain = name.replace("\\", "/")
+    return PurePosixPath(plain).is_absolute() or posixpath.normpath(plain).split("/")[0] == ".."
+
+
+@dataclass(frozen=True)
+class CocoStore:
+    """COCO files on disk. parts: one for each split."""
+
+    path: Path
+    parts: tuple[CocoPart, ...]
+
+    @property
+    def where(self) -> str:
+        return str(self.path)
+
+    @cached_property
+    def categories(self) -> Sequence[CategoryRecord]:
+        by_id: dict[int | None, CategoryRecord] = {}
+        for part in self.parts:
+            for one in head_of(part.source.file).categories:
+                if by_id.setdefault(one.id, one).key != one.key:
+                    found = f"{one.id} is {by_id[one.id].key!r} and {one.key!r}"
+                    raise SynthError(
+                        "the splits have different categories",
+                        code="categories-differ",
+                        where=self.where,
+                        found=found,
+                    )
+        return list(by_id.values())
+
+    def head(self, split: str) -> Head:
+        return head_of(next(part for part in self.parts if part.split == split).source.file)
+
+
+@dataclass(frozen=True)
+class CocoPart:
+    """A COCO file with its pictures."""
+
+    source: CocoSplit
+
+    @property
+    def split(self) -> str:
+        return self.source.name
+
+    @cached_property
+    def count(self) -> int:
+        count = 0
+        for count, _ in enumerate(objects_of(self.source.file, "images"), start=1):
+            DATASET_PICTURES.check(count, str(self.source.file))
+        return count
+
+    def labels(self) -> Iterator[PictureLabels]:
+        """As promised; each file is read twice, and waits on disk in between. Annotations of no image are left out."""
+        with scratch_folder("labels") as folder:
+            lines = LineSpool(Path(folder) / "lines")
+            lines.clear()
+            ids = self._spool_images(lines)
+            self._spool_annotations(lines, ids)
+            lines.finish()
+            for part in range(-(-len(ids) // AT_ONCE)):
+                yield from self._in_images(lines.lines(part))
+
+    def _spool_images(self, lines: LineSpool) -> array[int]:
+        ids: array[int] = array("q")
+        for place, content in enumerate(objects_of(self.source.file, "images")):
+            DATASET_PICTURES.check(place + 1, str(self.source.file))
+            lines.add(place // AT_ONCE, IMAGE + _line(content))
+            number = whole_number(content.get("id"))
+            ids.append(-(2**63) if number is None else number)
+        return ids
+
+    def _spool_annotations(self, lines: LineSpool, ids: array[int]) -> None:
+        numbers = np.array(ids, np.int64)
+        order = np.argsort(numbers, kind="stable")
+        rising = array("q", numbers[order].tobytes())
+        for content in objects_of(self.source.file, "annotations"):
+            image = whole_number(content.get("image_id"))
+            rank = bisect_left(rising, image) if image is not None else len(rising)
+            if rank < len(rising) and rising[rank] == image:
+                lines.add(int(order[rank]) // AT_ONCE, ANNOTATION + _line(content))
+
+    def _in_images(self, lines: Iterable[bytes]) -> Iterator[PictureLabels]:
+        images: list[ImageRecord] = []
+        annotations: dict[int | None, list[AnnotationRecord]] = {}
+        for line in lines:
+            content = json.loads(line[1:])
+            if line[:1] == IMAGE:
+                images.append(ImageRecord.parse(content))
+            else:
+                own = annotations.setdefault(whole_number(content.get("image_id")), [])
+                own.append(AnnotationRecord.parse(content))
+                DATASET_INSTANCES.check(len(own), f"{self.source.file}, image id {content.get('image_id')}")
+        for image in images:
+            yield PictureLabels(image, annotations.pop(whole_number(image.value("id")), []))
+
+    def pictures(self, only: Collection[int] | None = None) -> Iterator[StoredPicture]:
+        for labels in self.labels() if only is None else self._some(only):
+            yield self._stored(labels)
+
+    def _some(self, only: Collection[int]) -> Iterator[PictureLabels]:
+        """The labels of few images, which are held."""
+        images = [image for place, image in enumerate(images_of(self.source.file)) if place in only]
+        drawn: dict[int | None, list[AnnotationRecord]] = {whole_number(one.value("id")): [] for one in images}
+        drawn.pop(None, None)
+        for content in objects_of(self.source.file, "annotations") if drawn else ():
+            own = drawn.get(whole_number(content.get("image_id")))
+            if own is not None:
+                own.append(AnnotationRecord.parse(content))
+                DATASET_INSTANCES.check(len(own), f"{self.source.file}, image id {content.get('image_id')}")
+        for image in images:
+            yield PictureLabels(image, drawn.get(whole_number(image.value("id")), []))
+
+    def _stored(self, labels: PictureLabels) -> StoredPicture:
+        name = labels.image.file_name
+        if name is None:
+            found = str(labels.image.content())[:200]
+            raise SynthError(
+                "an image has no file_name",
+                code="image-id-missing",
+                where=str(self.source.file),
+                found=found,
+            )
+        if leaves_folder(name):
+            hint = "give the folder that holds all pictures with --images"
+            raise SynthError(
+                "a picture lies outside of the image folder",
+                code="path-unsafe",
+                where=str(self.source.file),
+                found=name,
+                hint=hint,
+            )
+        path = self.source.images / name.replace("\\", "/")
+        return StoredPicture(labels, path, str(path))
+
+
+def _line(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, ensure_ascii=False).encode(errors="surrogatepass")
+
+
+@dataclass(frozen=True)
+class RenderedStore:
+    """A folder that `synth render` is writing or has written, by the labels of its single pictures."""
+
+    folder: Path
+
+    @property
+    def where(self) -> str:
+        return str(self.folder)
+
+    @cached_property
+    def parts(self) -> Sequence[RenderedPart]:
+        return (RenderedPart(Layout(self.folder), tuple(sorted((self.folder / "labels").glob("*.json")))),)
+
+    @property
+    def categories(self) -> Sequence[CategoryRecord]:
+        return ()
+
+    def head(self, split: str) -> Head:
+        return Head(self.categories)
+
+
+@dataclass(frozen=True)
+class RenderedPart:
+    """All pictures of a rendered folder. files: their labels."""
+
+    layout: Layout
+    files: tuple[Path, ...]
+    split: str = "all"
+
+    @property
+    def count(self) -> int:
+        return len(self.files)
+
+    def labels(self) -> Iterator[PictureLabels]:
+        for picture in self.pictures():
+            yield picture.labels
+
+    def pictures(self, only: Collection[int] | None = None) -> Iterator[StoredPicture]:
+        for place, file in enumerate(self.files):
+            if only is None or place in only:
+                path = self.layout.image(file.stem)
+                yield StoredPicture(_read_labels(file), path, str(path))
+
+
+def _read_labels(file: Path) -> PictureLabels:
+    try:
+        labels = PictureLabels.parse(read_json(file, DATASET_JSON, "the labels"))
+    except (KeyError, TypeError, ValueError) as error:
+        hint = "'synth verify' names everything that is wrong with the data set"
+        found = "no image record and list of annotations"
+        raise SynthError(
+            "the labels of a picture cannot be read", code="records-invalid", where=str(file), found=found, hint=hint
+        ) from error
+    DATASET_INSTANCES.check(len(labels.annotations), str(file))
+    return labels
+
+
+@dataclass(frozen=True)
+class ShardStore:
+    """A sharded set on any storage."""
+
+    place: StoragePath
+
+    @property
+    def where(self) -> str:
+        return self.place.url
+
+    @cached_property
+    def parts(self) -> Sequence[ShardPictures]:
+        return tuple(ShardPictures(self.place, entry) for entry in read_index(self.place).shards)
+
+    @cached_property
+    def categories(self) -> Sequence[CategoryRecord]:
+        return read_categories(self.place)
+
+    def head(self, split: str) -> Head:
+        entry = next(part.entry for part in self.parts if part.split == split)
+        return Head(self.categories, read_part(self.place, entry).info)
+
+
+@dataclass(frozen=True)
+class ShardPictures:
+    """The pictures of one shard."""
+
+    place: StoragePath
+    entry: ShardEntry
+
+    @property
+    def split(self) -> str:
+        return self.entry.split
+
+    @property
+    def count(self) -> int:
+        return self.entry.images
+
+    def labels(self) -> Iterator[PictureLabels]:
+        """As promised, from the COCO part, which is smaller than the pictures."""
+        part = read_part(self.place, self.entry)
+        by_image: dict[int | None, list[AnnotationRecord]] = {one.id: [] for one in part.images}
+        for record in part.annotations:
+            by_image.setdefault(record.image_id, []).append(record)
+        for image in part.images:
+            yield PictureLabels(image, by_image.get(image.id, []))
+
+    def pictures(self, only: Collection[int] | None = None) -> Iterator[StoredPicture]:
+        for place, sample in enumerate(read_samples(self.place, self.entry.name)):
+            if only is None or place in only:
+                where = f"{self.place.locate(tar_name(self.entry.name))}, {sample.stem}"
+                yield StoredPicture(
+                    sample.labels, sample.files[picture_suffix(sample.files, sample.image, where)], where
+                )

@@ -1,0 +1,72 @@
+"""Checks of all products of a rendered picture together: of folders and of shards alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.verify.extras import EXTRA_CHECKS
+from pipeline.verify.masks import MaskMap, check_masks, shared_pixels, sound_mask
+from pipeline.verify.records import Record, Violation, check_annotation
+
+# What an id picture of 16 bits can hold.
+MAX_INSTANCE = 65535
+
+
+@dataclass(frozen=True)
+class Product:
+    """An annotation. number: the id that it must have. where: for people."""
+
+    record: Record
+    number: int
+    where: str
+
+
+@dataclass(frozen=True)
+class Known:
+    """The categories of a set: id to SKU, and the ids of those that are no longer sold."""
+
+    keys: dict[int, str]
+    delisted: frozenset[int] = frozenset()
+
+
+def check_products(
+    products: Sequence[Product],
+    image: Record,
+    known: Known,
+    extras: Mapping[str, NDArray[np.uint16] | str],
+    where: str,
+) -> Iterator[Violation]:
+    """Each annotation by itself, no pixel in two masks, depth and the like where the masks are.
+
+    image: checked to have its size. extras: by kind, the picture's pixels, or in words why they cannot be read.
+    """
+    height, width = image["height"], image["width"]
+    masks: dict[int, Record] = {}
+    places: dict[int, str] = {}
+    for product in products:
+        record = product.record
+        yield from check_annotation(record, product.number, known.keys, product.where, delisted=known.delisted)
+        mask, amodal = (sound_mask(record.get(name), height, width) for name in ("segmentation", "amodal_segmentation"))
+        if isinstance(mask, str) or isinstance(amodal, str):
+            found = f"segmentation: {mask}" if isinstance(mask, str) else f"amodal_segmentation: {amodal}"
+            yield Violation(product.where, found)
+            continue
+        yield from check_masks(record, mask, amodal, product.where)
+        instance = record.get("instance")
+        if type(instance) is not int or not 1 <= instance <= MAX_INSTANCE or instance in masks:
+            yield Violation(product.where, f"instance {instance!r}, expected a number of its own in the image")
+        else:
+            masks[instance], places[instance] = mask, product.where
+    regions = MaskMap(height, width)
+    if extras or (masks and shared_pixels(list(masks.values()))):
+        for instance, mask in masks.items():
+            if shared := regions.add(instance, mask):
+                yield Violation(places[instance], f"{shared} pixels belong to another mask too")
+    for kind, pixels in extras.items():
+        yield from (
+            [Violation(where, pixels)] if isinstance(pixels, str) else EXTRA_CHECKS[kind][0](pixels, regions, where)
+        )

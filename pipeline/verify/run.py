@@ -1,0 +1,55 @@
+"""`synth verify`: any data set checked as far as what it was made from is at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from assets.catalog.sku_lists import SkuSource
+from assets.interrupt import never
+from dataset.layout import Layout
+from dataset.shards.index import has_index
+from dataset.storage.path import StoragePath
+from pipeline.run.settings import default_cache
+from pipeline.verify.coco import verify_coco
+from pipeline.verify.folder import verify_dataset
+from pipeline.verify.job import JobSources
+from pipeline.verify.report import VerifyReport
+from pipeline.verify.shards import verify_shards
+
+
+@dataclass(frozen=True)
+class VerifySettings:
+    """How a set is checked.
+
+    sample: scenes drawn, traced and rendered again. sku_list: the list it was made from, where that has moved. images:
+    where pictures lie that are not beside their COCO file. workers: processes that read shards side by side. cache:
+    folder for normalised meshes, None for the usual one.
+    """
+
+    sample: int = 10
+    sku_list: SkuSource | None = None
+    images: Path | None = None
+    workers: int = 1
+    cache: Path | None = None
+
+
+def verify_set(
+    place: str, settings: VerifySettings, console: Console, *, stop: Callable[[], bool] = never
+) -> VerifyReport:
+    """All violations of the data set at `place`: a folder of `synth render`, any COCO file or folder with one, shards.
+
+    stop: asked now and then; once it says True the report is of what was checked until then. Raises SynthError where
+    there is no data set.
+    """
+    cache = settings.cache or default_cache()
+    if has_index(StoragePath(place)):
+        sources = JobSources(settings.sample, settings.sku_list, cache) if settings.sample else None
+        return verify_shards(StoragePath(place), console, workers=settings.workers, sources=sources, stop=stop)
+    path = Path(place)
+    if Layout(path).info.exists():
+        return verify_dataset(path, sku_list=settings.sku_list, sample=settings.sample, cache=cache, stop=stop)
+    return verify_coco(path, images=settings.images, stop=stop)
