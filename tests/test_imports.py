@@ -33,18 +33,8 @@ ORDER = {
     "assets/packages": ("packshots", "facts", "print", "shapes", "kinds", "build", "store"),
     "dataset": (
         *("problems", "values", "masks", "records", "categories", "pictures", "tables", "storage", "coco_writer"),
-        *(
-            "shards",
-            "checksums",
-            "layout",
-            "coco_reader",
-            "review_csv",
-            "review_source",
-            "find",
-            "spool",
-            "store",
-            "identity",
-        ),
+        *("shards", "checksums", "layout", "coco_reader", "review_csv", "review_source", "find", "spool"),
+        *("store", "formats", "identity"),
     ),
     "render": (
         *("scene", "geometry", "streams", "frame", "light_color", "framing", "sensor", "stage", "trace", "labels"),

@@ -116,6 +116,7 @@ def recipe_of(given: Sequence[tuple[str, float | None]]) -> str | tuple[tuple[st
     return tuple((name, 1.0 if share is None else share) for name, share in given)
 
 
+LABEL_FORMAT = Known("label format", "dataset.formats:FORMATS", free=True)
 RECIPE_NAME = Known("recipe", "render.recipes:RECIPES", free=True)
 BACKEND = Known("backend", "render.backends:BACKENDS")
 PRESET = Known("preset", names=("draft", "good", "best"))

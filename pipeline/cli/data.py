@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from assets.plurals import count_of, counts_of
+from pipeline.cli.choices import LABEL_FORMAT
 from pipeline.cli.command import CommandGroup
 from pipeline.cli.output import open_console, output_options, report
-from pipeline.cli.types import ANY_PATH
+from pipeline.cli.types import ANY_PATH, EXISTING_FOLDER
 
 EXISTING = click.Path(exists=True, path_type=Path)
 
@@ -54,6 +55,23 @@ def unpack(place: str, folder: Path, split: str | None) -> None:
 
     console = open_console()
     _run(lambda: unpack_data(RetryingPath(place), folder, console, split=split), "unpacked")
+
+
+@data.command("convert")
+@click.argument("source")
+@click.argument("out", type=ANY_PATH)
+@click.option("--format", "name", type=LABEL_FORMAT, required=True, help="Label format of OUT.")
+@click.option("--from", "source_format", type=LABEL_FORMAT, help="Label format of SOURCE.  [default: as found]")
+@click.option("--images", type=EXISTING_FOLDER, help="Where pictures lie that are not beside their labels.")
+@output_options
+def convert(source: str, out: Path, name: str, source_format: str | None, images: Path | None) -> None:
+    """Write the data set SOURCE into the new folder OUT in another label format, and count what it cannot carry."""
+    from pipeline.shards.convert import convert_data, print_summary
+
+    console = open_console()
+    summary = convert_data(source, out, console, format=name, source_format=source_format, images=images)
+    report(summary)
+    print_summary(console, summary)
 
 
 @data.command("merge")

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from assets.errors import SynthError
+from dataset.formats import open_labels
 from dataset.records import names_by_id, sku_of
-from dataset.store import DataPart, DataStore, StoredPicture, open_dataset
+from dataset.store import DataPart, DataStore, StoredPicture
 from pipeline.preview.sheet import fill_rows, save_sheet, sheet_of_rows
 from pipeline.preview.tile import plot_tile, tile_size
 from pipeline.preview.types import (
@@ -36,7 +37,7 @@ def preview_set(place: str, out: Path | None, settings: PreviewSettings) -> Path
     place: a folder of `synth render`, any COCO file or folder with one, or shards on any storage. out: None for the
     folder of a rendered set, else here. Raises SynthError where there is nothing to draw.
     """
-    store = open_dataset(place, images=settings.images, unfinished=True)
+    store = open_labels(place, images=settings.images, unfinished=True)
     default = Path(place) / SHEET if not store.categories else Path(SHEET)
     return plot_sheet(chosen_pictures(store, settings), out or default, settings)
 

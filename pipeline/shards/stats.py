@@ -18,8 +18,8 @@ from assets.errors import SynthError
 from assets.limits import DATASET_INSTANCES
 from assets.plurals import count_of
 from assets.progress import StepProgress
+from dataset.formats import open_labels
 from dataset.records import AnnotationRecord, CategoryRecord, PictureLabels
-from dataset.store import open_dataset
 from dataset.tables import write_table
 from dataset.values import number, sku_text, whole_number
 from render.recipes import RECIPES
@@ -97,7 +97,7 @@ def _area_of(record: AnnotationRecord) -> float:
 
 def count_data(source: str, console: Console) -> Stats:
     """The statistics of a sharded data set at any place, or of an ordinary one on disk."""
-    store = open_dataset(source)
+    store = open_labels(source)
     stats = _empty(store.categories, store.where)
     total = sum(part.count for part in store.parts)
     with StepProgress(console, "counting", total=total, unit="images") as progress:

@@ -16,13 +16,13 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from assets.errors import SynthError, unknown_name
+from assets.files.yaml_input import brief, read_yaml
 from assets.limits import RECIPE_BYTES, read_file
 from assets.plugins import PluginTable, is_python_file
 from assets.plurals import count_of
 from render.recipes.mix import MAX_PARTS, MIX, Recipe, RecipeMix, RecipePart, ShareWeight
 from render.recipes.parts import SceneRecipe
 from render.recipes.versions import added_keys, check_known, defaults_of, merged
-from render.recipes.yaml_file import brief, read_yaml
 from render.streams import STREAMS
 
 # Names or paths of recipes, each with its share of the scenes.

@@ -1,4 +1,4 @@
-"""Reading YAML of a stranger: plain values only, each key once, and no more of them than a recipe can have."""
+"""YAML from elsewhere: plain values only, each key once, and no more of them than the file can need."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any
 import yaml
 
 from assets.errors import SynthError
-from assets.limits import RECIPE_BYTES, RECIPE_VALUES
+from assets.limits import RECIPE_BYTES, RECIPE_VALUES, Limit
 
 
-def read_yaml(text: str, where: str) -> Any:
+def read_yaml(
+    text: str, where: str, *, what: str = "the recipe", code: str = "recipe-unreadable", values: Limit = RECIPE_VALUES
+) -> Any:
     """The value that a YAML text stands for. Raises SynthError where it is none, ambiguous, or unfolds endlessly."""
     RECIPE_BYTES.check(len(text), where)
     try:
@@ -19,7 +21,7 @@ def read_yaml(text: str, where: str) -> Any:
             node = loader.get_single_node()
             if node is None:
                 return None
-            RECIPE_VALUES.check(_unfolded(node, {}), where)
+            values.check(_unfolded(node, {}), where)
             return loader.construct_document(node)
         finally:
             loader.dispose()
@@ -27,7 +29,7 @@ def read_yaml(text: str, where: str) -> Any:
         raise
     except Exception as error:  # beside its own errors PyYAML lets through what int(), float() and dates raise
         found = " ".join(str(error).split())[:300] or type(error).__name__
-        raise SynthError("the recipe is not YAML", code="recipe-unreadable", where=where, found=found) from error
+        raise SynthError(f"{what} is not YAML", code=code, where=where, found=found) from error
 
 
 def _unfolded(node: yaml.Node, known: dict[int, int | None]) -> int:

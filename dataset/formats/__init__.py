@@ -1,0 +1,57 @@
+"""Label formats: how files of other tools are read as records, and records are written as such files.
+
+A format is a module with
+
+    detect(path)                whether the files at a path are of this format, by their names and places alone
+    open_labels(path, images)   the data set at a path, as a store
+    lost(labels)                what it cannot carry of a picture's labels, in words
+    image_folder(split)         where the images of a split lie, relative to the data set
+    write_labels(folder, sets)  writes the labels of all splits, whose images are there already or come by and by
+
+The first line of its docstring says what it is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from assets.errors import SynthError
+from assets.plugins import PluginTable
+from dataset.shards.index import has_index
+from dataset.storage.path import StoragePath
+from dataset.store import DataStore, open_dataset
+
+# Name -> module.
+FORMATS = {
+    "coco": "dataset.formats.coco",
+}
+FORMAT_TABLE = PluginTable(
+    "label format",
+    FORMATS,
+    group="synth.formats",
+    requires=("detect", "open_labels", "lost", "image_folder", "write_labels"),
+)
+
+
+def open_labels(
+    source: str | Path, *, images: Path | None = None, name: str | None = None, unfinished: bool = False
+) -> DataStore:
+    """The data set at `source`, of whatever format: of the given name, or as its files show.
+
+    images, unfinished: as for `open_dataset`. Raises SynthError for an unknown name, and where there is no data set.
+    """
+    path = Path(source)
+    if name is not None:
+        return _checked(FORMAT_TABLE.load(name).open_labels(path, images))
+    if path.is_dir() and not has_index(StoragePath(str(path))):
+        for known in FORMAT_TABLE.names():
+            # COCO last: it has several layouts, and errors that name them all.
+            if known != "coco" and FORMAT_TABLE.load(known).detect(path):
+                return _checked(FORMAT_TABLE.load(known).open_labels(path, images))
+    return open_dataset(source, images=images, unfinished=unfinished)
+
+
+def _checked(store: DataStore) -> DataStore:
+    if not store.parts:
+        raise SynthError("the data set has no splits", code="dataset-empty", where=store.where)
+    return store

@@ -1,0 +1,39 @@
+"""COCO: annotations/instances_SPLIT.json and images/SPLIT; carries everything that records state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from dataset.coco_writer import write_coco
+from dataset.find import USUAL, has_split
+from dataset.formats.labels import SplitLabels
+from dataset.records import PictureLabels
+from dataset.store import DataStore, open_dataset
+
+
+def detect(path: Path) -> bool:
+    """Whether there is a COCO file: one by its suffix, or a folder with those of the usual splits."""
+    return path.suffix.lower() == ".json" or any(has_split(path, split) for split in USUAL)
+
+
+def open_labels(path: Path, images: Path | None = None) -> DataStore:
+    """The splits of the folder, or the file. Raises SynthError where there are none."""
+    return open_dataset(path, images=images)
+
+
+def lost(labels: PictureLabels) -> Iterator[str]:
+    """Nothing: unknown fields are written as they were read."""
+    return iter(())
+
+
+def image_folder(split: str) -> str:
+    """Where the images of a split lie."""
+    return f"images/{split}"
+
+
+def write_labels(folder: Path, sets: Iterable[SplitLabels]) -> None:
+    """One COCO file for each split, streamed."""
+    (folder / "annotations").mkdir(parents=True, exist_ok=True)
+    for one in sets:
+        write_coco(folder / "annotations" / f"instances_{one.split}.json", one.pictures, one.head)

@@ -1,0 +1,133 @@
+"""`synth data convert`: a data set of any label format in another one, whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import ModuleType
+
+from rich.console import Console
+
+from assets.errors import SynthError
+from assets.files.atomic import lock_folder
+from assets.files.image_input import open_picture
+from assets.plurals import counts_of
+from assets.progress import StepProgress
+from dataset.formats import FORMAT_TABLE, open_labels
+from dataset.formats.labels import SplitLabels
+from dataset.records import PictureLabels
+from dataset.store import DataPart, DataStore, StoredPicture, leaves_folder
+
+
+@dataclass
+class ConvertSummary:
+    """What was written. lost: by kind, how often the new format could not carry something."""
+
+    format: str
+    images: int = 0
+    annotations: int = 0
+    splits: dict[str, int] = field(default_factory=dict)
+    lost: Counter[str] = field(default_factory=Counter)
+
+
+def convert_data(
+    source: str | Path,
+    out: Path,
+    console: Console,
+    *,
+    format: str,
+    source_format: str | None = None,
+    images: Path | None = None,
+) -> ConvertSummary:
+    """Writes the data set at `source` into the new folder `out` in a label format; images are copied byte for byte.
+
+    The folder appears once everything is in it; a run that was ended leaves nothing but a hidden folder beside it,
+    which the next one deletes. source_format: None to find it out. images: where pictures lie that are not beside their
+    labels. Raises SynthError for unknown formats, where the source cannot be read, and where `out` holds something.
+    """
+    module = FORMAT_TABLE.load(format)
+    store = open_labels(source, images=images, name=source_format)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        hint = "give the name of a folder that is not there yet"
+        raise SynthError("the output folder is not empty", code="output-not-empty", where=str(out), hint=hint)
+    partial = out.with_name(f".{out.name}.partial")
+    with lock_folder(partial):
+        for left in partial.iterdir():
+            if left.name != ".lock":
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+        made = partial / "set"
+        try:
+            summary = _convert(store, made, module, format, console)
+            out.parent.mkdir(parents=True, exist_ok=True)
+            made.replace(out)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return summary
+
+
+def _convert(store: DataStore, folder: Path, module: ModuleType, name: str, console: Console) -> ConvertSummary:
+    summary = ConvertSummary(name)
+    parts: dict[str, list[DataPart]] = {}
+    for part in store.parts:
+        parts.setdefault(part.split, []).append(part)
+    folder.mkdir()
+    total = sum(part.count for part in store.parts)
+    with StepProgress(console, "converting", total=total, unit="images") as progress:
+        sets = (
+            SplitLabels(
+                split,
+                replace(store.head(split), categories=store.categories),
+                _pictures(split, own, folder / module.image_folder(split), module, summary, progress),
+            )
+            for split, own in parts.items()
+        )
+        module.write_labels(folder, sets)
+    return summary
+
+
+def _pictures(
+    split: str, parts: list[DataPart], folder: Path, module: ModuleType, summary: ConvertSummary, progress: StepProgress
+) -> Iterator[PictureLabels]:
+    """The labels of a split; each picture is copied on the way."""
+    taken: set[str] = set()
+    for picture in (picture for part in parts for picture in part.pictures()):
+        labels = _copied(picture, folder, taken)
+        summary.images += 1
+        summary.annotations += len(labels.annotations)
+        summary.splits[split] = summary.splits.get(split, 0) + 1
+        summary.lost.update(module.lost(labels))
+        yield labels
+        progress.advance()
+
+
+def _copied(picture: StoredPicture, folder: Path, taken: set[str]) -> PictureLabels:
+    """Copies an image; its labels with a name and a size for certain."""
+    image, data = picture.labels.image, picture.read()
+    name = (image.file_name or "").replace("\\", "/")
+    if not name or leaves_folder(name):
+        what = "a picture's name leads out of the folder"
+        raise SynthError(what, code="path-unsafe", where=picture.where, found=repr(name))
+    # Labels lie beside images under the same stem in most formats, and some file systems ignore case.
+    stem = name.rpartition(".")[0].casefold()
+    if stem in taken:
+        what = "two pictures of a split have one name"
+        raise SynthError(what, code="image-name-duplicate", where=picture.where, found=name)
+    taken.add(stem)
+    if image.size is None:
+        with open_picture(data, picture.where, "the picture") as opened:
+            image = replace(image, width=opened.width, height=opened.height)
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+    return PictureLabels(replace(image, file_name=name), picture.labels.annotations)
+
+
+def print_summary(console: Console, summary: ConvertSummary) -> None:
+    """What was written, and what the format could not carry."""
+    counts = counts_of(image=summary.images, annotation=summary.annotations)
+    console.print(f"converted to {summary.format}: {counts}", highlight=False, markup=False)
+    for what, count in sorted(summary.lost.items()):
+        line = f"not carried by {summary.format}: {what}: {count:,}"
+        console.print(line, style="yellow", highlight=False, markup=False)

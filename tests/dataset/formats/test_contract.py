@@ -1,0 +1,199 @@
+"""The contract of label formats: every entry of the table brings back what it says it can carry, and survives junk."""
+
+from __future__ import annotations
+
+import io
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from rich.console import Console
+
+from assets.errors import SynthError
+from dataset.coco_writer import write_coco
+from dataset.formats import FORMAT_TABLE, FORMATS, open_labels
+from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord, PictureLabels
+from dataset.storage.path import StoragePath
+from pipeline.cli.main import main
+from pipeline.shards.convert import ConvertSummary, convert_data
+from pipeline.shards.pack import pack_data
+
+QUIET = Console(quiet=True)
+WIDTH, HEIGHT = 40, 30
+SKUS = {3: "tea", 7: "soup"}
+formats = pytest.mark.parametrize("name", FORMATS)
+
+
+def png() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (WIDTH, HEIGHT), (90, 90, 90)).save(file, "PNG")
+    return file.getvalue()
+
+
+@st.composite
+def boxes(draw: st.DrawFn) -> list[list[float]]:
+    corners = st.tuples(st.floats(0, WIDTH - 2), st.floats(0, HEIGHT - 2), st.floats(1, WIDTH), st.floats(1, HEIGHT))
+    found = draw(st.lists(corners, max_size=4))
+    return [[x, y, min(width, WIDTH - x), min(height, HEIGHT - y)] for x, y, width, height in found]
+
+
+def write_source(folder: Path, splits: dict[str, list[list[list[float]]]], **fields: Any) -> Path:
+    """A COCO set with the boxes of each picture of each split; SKUs in turn, `fields` in every annotation."""
+    categories = [CategoryRecord(id=number, name=sku.title(), sku=sku) for number, sku in SKUS.items()]
+    (folder / "annotations").mkdir(parents=True)
+    for split, pictures in splits.items():
+        (folder / "images" / split).mkdir(parents=True)
+        made = []
+        for number, found in enumerate(pictures, start=1):
+            (folder / "images" / split / f"{number}.png").write_bytes(png())
+            image = ImageRecord(id=number, file_name=f"{number}.png", width=WIDTH, height=HEIGHT)
+            annotations = [
+                AnnotationRecord.parse(
+                    {"id": 100 * number + at, "image_id": number, "category_id": [3, 7][at % 2], "bbox": box, **fields}
+                )
+                for at, box in enumerate(found)
+            ]
+            made.append(PictureLabels(image, annotations))
+        write_coco(folder / "annotations" / f"instances_{split}.json", made, Head(categories))
+    return folder
+
+
+def carried(folder: Path, name: str | None = None) -> dict[str, list[tuple[str, list[tuple[str | None, list[float]]]]]]:
+    """By split: file names with SKUs and boxes, as every format carries them."""
+    store = open_labels(folder, name=name)
+    keys = {one.id: one.key for one in store.categories}
+    found: dict[str, list[Any]] = {}
+    for part in store.parts:
+        for picture in part.pictures():
+            assert picture.read() == png() and picture.labels.image.size == (WIDTH, HEIGHT)
+            rows = [(keys[one.category_id], list(one.bbox or ())) for one in picture.labels.annotations]
+            found.setdefault(part.split, []).append((str(picture.labels.image.file_name), rows))
+    return found
+
+
+def check_equal(before: Any, after: Any) -> None:
+    assert before.keys() == after.keys()
+    for split, pictures in before.items():
+        assert [name for name, _ in after[split]] == [name for name, _ in pictures]
+        for (_, rows), (_, others) in zip(pictures, after[split], strict=True):
+            assert [key for key, _ in others] == [key for key, _ in rows]
+            for (_, box), (_, other) in zip(rows, others, strict=True):
+                assert other == pytest.approx(box, abs=1e-3)
+
+
+def converted(source: Path, out: Path, name: str) -> ConvertSummary:
+    return convert_data(source, out, QUIET, format=name)
+
+
+@formats
+@given(pictures=st.lists(boxes(), min_size=1, max_size=3))
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_boxes_and_skus_come_back(
+    name: str, pictures: list[list[list[float]]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp(name)
+    source = write_source(folder / "source", {"train": pictures, "val": pictures[:1]})
+    summary = converted(source, folder / "there", name)
+    assert (summary.images, summary.splits) == (len(pictures) + 1, {"train": len(pictures), "val": 1})
+    check_equal(carried(source), carried(folder / "there"))
+    check_equal(carried(source), carried(folder / "there", name))
+    converted(folder / "there", folder / "back", "coco")
+    check_equal(carried(source), carried(folder / "back"))
+
+
+@formats
+def test_a_set_is_known_by_its_files(name: str, tmp_path: Path) -> None:
+    source = write_source(tmp_path / "source", {"train": [[[1, 2, 3, 4]]]})
+    converted(source, tmp_path / "there", name)
+    detecting = [other for other in FORMATS if FORMAT_TABLE.load(other).detect(tmp_path / "there")]
+    assert detecting == [name]
+
+
+@formats
+def test_what_cannot_be_carried_is_counted(name: str, tmp_path: Path) -> None:
+    """Whatever is not the same after the way back is named."""
+    fields = {"segmentation": [[1, 2, 4, 2, 4, 6]], "visibility": 0.5, "iscrowd": 1, "note": "left"}
+    source = write_source(tmp_path / "source", {"train": [[[1, 2, 3, 4], [5, 6, 7, 8]]]}, **fields)
+    summary = converted(source, tmp_path / "there", name)
+    after = [
+        one.content() for part in open_labels(tmp_path / "there").parts for p in part.labels() for one in p.annotations
+    ]
+    same = len(after) == 2 and all(fields.items() <= one.items() for one in after)
+    assert same == (not summary.lost)
+    assert all(words and count > 0 for words, count in summary.lost.items())
+
+
+@formats
+def test_shards_can_be_converted(name: str, tmp_path: Path) -> None:
+    source = write_source(tmp_path / "source", {"train": [[[1, 2, 3, 4]], [], [[0, 0, 9, 9]]]})
+    pack_data(source, StoragePath(str(tmp_path / "shards")), QUIET, shard_images=2)
+    converted(tmp_path / "shards", tmp_path / "there", name)
+    check_equal(carried(source), carried(tmp_path / "there"))
+
+
+@formats
+@given(data=st.data())
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_damaged_labels_end_in_errors_with_codes(
+    name: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whatever the files of labels hold: a set is read, or a SynthError says what is wrong."""
+    folder = tmp_path_factory.mktemp(name)
+    source = write_source(folder / "source", {"train": [[[1, 2, 3, 4]]], "val": [[]]})
+    converted(source, folder / "there", name)
+    labels = [file for file in sorted((folder / "there").rglob("*")) if file.suffix in (".json", ".txt", ".yaml")]
+    file = data.draw(st.sampled_from(labels))
+    before = file.read_bytes()
+    cut = data.draw(st.integers(0, len(before)))
+    junk = data.draw(
+        st.sampled_from([b"", b"nan", b"-1", b"\xff", b"{}", b"[1]", b": x", b"../../etc/passwd", b"1e999"])
+    )
+    file.write_bytes(before[:cut] + junk + before[cut + data.draw(st.integers(0, 9)) :])
+    with suppress(SynthError):
+        for part in open_labels(folder / "there", name=name).parts:
+            for picture in part.pictures():
+                picture.read()
+
+
+@formats
+def test_the_folder_appears_whole_or_not_at_all(name: str, tmp_path: Path) -> None:
+    source = write_source(tmp_path / "source", {"train": [[], []]})
+    (source / "images" / "train" / "2.png").unlink()
+    with pytest.raises(SynthError):
+        converted(source, tmp_path / "there", name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "mine.txt").write_text("x")
+    with pytest.raises(SynthError) as told:
+        converted(source, tmp_path / "there", name)
+    assert told.value.code == "output-not-empty"
+
+
+def test_names_that_lead_out_and_names_given_twice_are_refused(tmp_path: Path) -> None:
+    for number, names, code in ((0, ["../x.png"], "path-unsafe"), (1, ["a.png", "A.jpg"], "image-name-duplicate")):
+        folder = tmp_path / str(number)
+        (folder / "images").mkdir(parents=True)
+        for name in ("x.png", "a.png", "A.jpg", "images/b.png"):
+            (folder / name).write_bytes(png())
+            (folder / "images" / Path(name).name).write_bytes(png())
+        images = [{"id": at, "file_name": name} for at, name in enumerate([*names, "b.png"])]
+        content = {"images": images, "annotations": [], "categories": [{"id": 1, "name": "tea"}]}
+        (folder / "train.json").write_text(json.dumps(content))
+        with pytest.raises(SynthError) as told:
+            converted(folder / "train.json", tmp_path / f"out{number}", "coco")
+        assert told.value.code == code
+
+
+def test_command(tmp_path: Path) -> None:
+    source = write_source(tmp_path / "source", {"train": [[[1, 2, 3, 4]]]})
+    out = str(tmp_path / "there")
+    done = CliRunner().invoke(main, ["data", "convert", str(source), out, "--format", "coco", "--from", "coco"])
+    assert done.exit_code == 0 and "converted to coco: 1 image, 1 annotation" in done.output, done.output
+    done = CliRunner().invoke(main, ["data", "convert", str(source), out + "2", "--format", "yollo"])
+    assert done.exit_code != 0 and "label format" in done.output
