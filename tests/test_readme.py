@@ -60,7 +60,8 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.mark.parametrize("page", RUN, ids=page_name)
 def test_commands_and_programs_run(page: Path, reader: Path) -> None:
     """Commands in this process: a start of the program takes longer than most of them."""
-    commands = [line for block in blocks(page, "bash") for line in block.splitlines() if line.strip()]
+    lines = [line for block in blocks(page, "bash") for line in block.replace("\\\n", " ").splitlines()]
+    commands = [" ".join(line.split()) for line in lines if line.strip()]
     assert commands
     for command in commands:
         if command in RAN:
