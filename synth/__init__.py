@@ -13,10 +13,15 @@ if TYPE_CHECKING:
     from assets.catalog.types import Sku as Sku
     from assets.errors import SynthError as SynthError
     from assets.library import Library as Library
+    from dataset.records import AnnotationRecord as AnnotationRecord
+    from dataset.records import ImageRecord as ImageRecord
+    from dataset.records import PictureLabels as PictureLabels
+    from dataset.store import StoredPicture as StoredPicture
     from render.frame import Annotation as Annotation
     from render.frame import Frame as Frame
     from render.recipes import load_recipe as load_recipe
     from render.scene import SceneSpec as SceneSpec
+    from synth.data import read_dataset as read_dataset
     from synth.learned import Detection as Detection
     from synth.learned import Recognition as Recognition
     from synth.learned import detect as detect
@@ -36,9 +41,12 @@ PUBLIC = {
     "assets.catalog.types": ("Catalog", "Sku"),
     "assets.errors": ("SynthError",),
     "assets.library": ("Library",),
+    "dataset.records": ("AnnotationRecord", "ImageRecord", "PictureLabels"),
+    "dataset.store": ("StoredPicture",),
     "render.frame": ("Annotation", "Frame"),
     "render.recipes": ("load_recipe",),
     "render.scene": ("SceneSpec",),
+    "synth.data": ("read_dataset",),
     "synth.learned": ("Detection", "Recognition", "detect", "load_detector", "load_recognizer", "recognize"),
     "synth.scenes": ("Renderer", "demo_catalog", "open_library", "open_renderer", "plot_labels", "sample_scene"),
 }

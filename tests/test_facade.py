@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from rich.console import Console
 
 import synth
+from dataset.storage.path import StoragePath
+from pipeline.shards.pack import pack_data
 from support.paths import ROOT
 
 
@@ -81,6 +86,33 @@ def test_torch_may_come_after_the_renderer(tmp_path: Path) -> None:
     if "OpenGL" in done.stderr:
         pytest.skip(f"the raster backend cannot start here: {done.stderr}")
     assert done.stdout.split() == ["(48,", "64,", "3)", "both"], done.stderr
+
+
+def test_folders_and_shards_are_read_alike(tmp_path: Path) -> None:
+    folder, shards = tmp_path / "folder", tmp_path / "shards"
+    (folder / "annotations").mkdir(parents=True)
+    (folder / "images").mkdir()
+    for split, name in (("train", "a"), ("val", "b")):
+        Image.new("RGB", (8, 6)).save(folder / "images" / f"{name}.png")
+        content = {
+            "images": [{"id": 1, "file_name": f"{name}.png", "width": 8, "height": 6}],
+            "annotations": [{"id": 1, "image_id": 1, "category_id": 3, "bbox": [1, 1, 4, 3], "area": 12, "iscrowd": 0}],
+            "categories": [{"id": 3, "name": "tea", "sku": "tea-1"}],
+        }
+        (folder / "annotations" / f"instances_{split}.json").write_text(json.dumps(content))
+    pack_data(folder, StoragePath(str(shards)), console=Console(quiet=True), shard_images=1)
+    for source in (folder, shards):
+        names = []
+        for picture in synth.read_dataset(source):
+            names.append(picture.labels.image.file_name)
+            assert [label.bbox for label in picture.labels.annotations] == [[1, 1, 4, 3]]
+            assert picture.read() == (folder / "images" / str(names[-1])).read_bytes()
+        assert sorted(map(str, names)) == ["a.png", "b.png"]
+        (one,) = synth.read_dataset(source, split="val")
+        assert one.labels.image.file_name == "b.png"
+        with pytest.raises(synth.SynthError) as caught:
+            synth.read_dataset(source, split="vall")
+        assert caught.value.code == "unknown-name" and "'val'" in str(caught.value.hint)
 
 
 def test_scenes_are_those_of_the_command_line_and_labels_are_drawn(tmp_path: Path) -> None:

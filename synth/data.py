@@ -1,0 +1,27 @@
+"""Data sets: pictures with their labels, whatever they are stored in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from assets.errors import unknown_name
+from dataset.formats import open_labels
+from dataset.store import StoredPicture
+
+
+def read_dataset(
+    source: str | Path, *, split: str | None = None, images: str | Path | None = None
+) -> Iterator[StoredPicture]:
+    """Read the pictures of a data set with their labels, one after the other, in flat memory.
+
+    source: a COCO file, a folder in any label format, or shards on any storage ("s3://bucket/set"). split: such as
+    "train"; all splits by default. images: where pictures lie that are not beside their labels. Each picture has
+    `labels.image`, `labels.annotations` and `read()`, the bytes of its file. Raises SynthError where there is no such
+    set or split.
+    """
+    store = open_labels(source, images=None if images is None else Path(images))
+    splits = {part.split for part in store.parts}
+    if split is not None and split not in splits:
+        raise unknown_name("split", split, splits, where=store.where)
+    return (picture for part in store.parts if split in (None, part.split) for picture in part.pictures())
