@@ -12,6 +12,7 @@ import pytest
 from assets import limits
 from assets.errors import SynthError, printable
 from assets.limits import Budget, Limit, check_file, read_file
+from support.errors import raises
 from support.fuzzing.files import deadline
 from support.paths import ROOT
 
@@ -38,11 +39,11 @@ def test_every_limit_is_used(name: str) -> None:
 def test_a_limit_holds_from_the_first_one_too_many() -> None:
     limit = Limit("things", 3, "take fewer")
     limit.check(3, "here")
-    with pytest.raises(SynthError, match=r"too large: things\n  where: here\n  found: 4\n  expected: at most 3"):
+    with raises("limit-exceeded", what="things", where="here", found="4", expected="at most 3"):
         limit.check(4, "here")
     budget = Budget(limit, "here")
     budget.take(2)
-    with pytest.raises(SynthError, match="things"):
+    with raises("limit-exceeded", what="things"):
         budget.take(2)
 
 
@@ -59,19 +60,19 @@ def loop(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "code", "told"),
     [
-        (pipe, "a named pipe"),
-        (device, "a device"),
-        (Path.mkdir, "a folder"),
-        (loop, "cannot be read"),
-        (lambda path: path.symlink_to("gone"), "is not there"),
-        (lambda path: path.write_bytes(b"12345"), "too large: bytes"),
+        (pipe, "not-a-file", "a named pipe"),
+        (device, "not-a-file", "a device"),
+        (Path.mkdir, "not-a-file", "a folder"),
+        (loop, "file-unreadable", ""),
+        (lambda path: path.symlink_to("gone"), "file-missing", ""),
+        (lambda path: path.write_bytes(b"12345"), "limit-exceeded", "bytes"),
     ],
 )
-def test_only_plain_files_are_opened(tmp_path: Path, make: object, told: str) -> None:
+def test_only_plain_files_are_opened(tmp_path: Path, make: object, code: str, told: str) -> None:
     make(tmp_path / "a")  # type: ignore[operator]
-    with deadline(20), pytest.raises(SynthError, match=told):
+    with deadline(20), raises(code, text=told):
         read_file(tmp_path / "a", Limit("bytes", 4), "the file")
 
 
@@ -84,7 +85,7 @@ def test_a_link_to_a_plain_file_is_followed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a\0b", "x" * 5000])
 def test_names_that_no_file_can_have(name: str) -> None:
-    with pytest.raises(SynthError, match="cannot be read"):
+    with raises("file-unreadable"):
         check_file(Path(name), Limit("bytes", 4), "the file")
 
 

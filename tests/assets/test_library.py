@@ -15,13 +15,13 @@ from PIL import Image
 from assets import library as module
 from assets.backdrops.collection import Backdrops
 from assets.catalog.load import load_catalog
-from assets.errors import SynthError
 from assets.library import Library
 from assets.mesh.rest import rest_from_mesh
 from assets.mesh.sources import source_digest
 from assets.mesh.store import read_mesh, read_rest, write_mesh, write_rest
 from assets.mesh.types import Material, Mesh, MeshPart
 from assets.props.look import Shape, Texture
+from support.errors import raises
 
 OBJ = "mtllib a.mtl\nusemtl m\nv 0 0 0\nv 0.1 0 0\nv 0 0.1 0\nv 0 0 0.1\nvt 0 0\nvt 1 0\nvt 0 1\n"
 OBJ += "f 1/1 3/3 2/2\nf 1/1 2/2 4/3\nf 1/1 4/2 3/3\nf 2/1 3/2 4/3\n"
@@ -192,7 +192,7 @@ def test_least_recently_used_goes_first() -> None:
 
 def test_a_bad_mesh_names_its_sku_row_and_file(folder: Path) -> None:
     (folder / "b c.stl").write_text("nonsense")
-    with pytest.raises(SynthError) as error:
+    with raises("mesh-empty") as error:
         open_library(folder).product("box/1")
     where = str(error.value.where)
     assert "SKU 'box/1', row 3 of" in where and "list.csv" in where and "b c.stl" in where
@@ -200,7 +200,7 @@ def test_a_bad_mesh_names_its_sku_row_and_file(folder: Path) -> None:
 
 
 def test_unknown_sku_names_the_closest(folder: Path) -> None:
-    with pytest.raises(SynthError, match="did you mean 'tetra'"):
+    with raises("unknown-sku", hint="did you mean 'tetra'"):
         open_library(folder).product("tetta")
 
 

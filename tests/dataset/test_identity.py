@@ -16,6 +16,7 @@ from dataset.identity import CONTENT, DataIdentity, check_shards, claim_data, fi
 from dataset.shards.index import read_index, tar_name
 from dataset.storage.path import StoragePath
 from pipeline.shards.pack import pack_data
+from support.errors import raises
 from support.shape_sets import QUIET, write_shapes
 
 
@@ -52,7 +53,7 @@ def test_a_replaced_image_is_named_also_where_size_and_time_are_the_same(folder:
     gone.unlink()
     now = identity(folder)
     assert now.digest != before.digest and now.digest.startswith(CONTENT)
-    with pytest.raises(SynthError, match="data has changed since the run began") as told:
+    with raises("data-changed") as told:
         claim_data(tmp_path, {"real": now}, {"real": before.digest})
     (problem,) = told.value.problems
     assert "1 changed: " in problem and replaced.name in problem
@@ -63,15 +64,15 @@ def test_runs_of_earlier_versions_are_resumed_by_names_and_sizes(folder: Path, t
     known = {"real": fingerprint(open_source(folder, name="real", splits=("train",)))}
     claim_data(tmp_path, {"real": identity(folder)}, known)
     images_of(folder)[0].write_bytes(b"another size")
-    with pytest.raises(SynthError, match="changed since"):
+    with raises("data-changed"):
         claim_data(tmp_path, {"real": identity(folder)}, known)
 
 
 def test_a_data_set_more_or_less_is_other_data(folder: Path, tmp_path: Path) -> None:
     one = identity(folder)
-    with pytest.raises(SynthError, match="val is not among the data any more"):
+    with raises("data-changed", problems="val is not among the data any more"):
         claim_data(tmp_path, {"real": one}, {"real": one.digest, "val": "x"})
-    with pytest.raises(SynthError, match="val: its files are not those"):
+    with raises("data-changed", problems="val: its files are not those"):
         claim_data(tmp_path, {"real": one, "val": one}, {"real": one.digest})
 
 
@@ -85,6 +86,6 @@ def test_shards_are_held_against_their_index(tmp_path: Path) -> None:
     check_shards(place, shards)
     file = tmp_path / "shards" / tar_name(shards[0].name)
     replace_bytes(file)
-    with pytest.raises(SynthError, match="1 of 2 files") as told:
+    with raises("shard-damaged", what="1 of 2 files") as told:
         check_shards(place, shards)
     assert told.value.problems == (tar_name(shards[0].name),)

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from assets.errors import SynthError
 from dataset.pictures import picture_sizes, read_picture
 from dataset.problems import Problems
 from dataset.records import ImageRecord
 from support.coco_files import write_picture
+from support.errors import raises
 
 
 def look(path: Path, **record: object) -> tuple[tuple[int, int] | None, Problems]:
@@ -95,14 +95,14 @@ def test_what_passes_the_check_can_be_read(tmp_path: Path, suffix: str, side: in
 def test_a_file_that_has_changed_since_is_told(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     write_picture(path, width=24, height=16)
-    with pytest.raises(SynthError, match="as when the data set was checked") as error:
+    with raises("image-unreadable", expected="as when the data set was checked") as error:
         read_picture(path, 24, 17)
     assert "24x16" in str(error.value)
     path.write_bytes(b"")
-    with pytest.raises(SynthError, match="cannot be read"):
+    with raises("image-unreadable"):
         read_picture(path, 24, 16)
     path.unlink()
-    with pytest.raises(SynthError, match="is not there"):
+    with raises("file-missing"):
         read_picture(path, 24, 16)
 
 

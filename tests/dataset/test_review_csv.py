@@ -18,6 +18,7 @@ from dataset.review_csv import COLUMNS, ReviewedBox, cells_of, read_reviewed, wr
 from detectors.data.image_set import IGNORED
 from detectors.data.prepare import read_one
 from detectors.data.settings import DataSettings
+from support.errors import raises
 
 Cell = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=12)
 TEXT = st.one_of(Cell.filter(str.strip), st.sampled_from(["=1+1", "+a", "-3", "@x", "'=a", 'a"b,c', "'plain", "x;y"]))
@@ -73,7 +74,7 @@ def test_spreadsheets_may_save_it_again(tmp_path: Path, delimiter: str, mark: st
 def test_decided_rows_win_over_open_ones_and_contradictions_are_told(tmp_path: Path) -> None:
     opened, other = row(decision="open", sku=""), row(decision="other", sku="milk")
     assert [one.sku for one in read_reviewed(write(tmp_path / "a.csv", opened, row(), row(), opened)).rows] == ["tea"]
-    with pytest.raises(SynthError, match="row 4: the box of row 3 with another decision"):
+    with raises("review-invalid", problems="row 4: the box of row 3 with another decision"):
         read_reviewed(write(tmp_path / "b.csv", opened, row(), other))
 
 
@@ -95,7 +96,7 @@ def test_decided_rows_win_over_open_ones_and_contradictions_are_told(tmp_path: P
     ],
 )
 def test_rows_of_strangers_are_told(tmp_path: Path, fields: dict[str, object], told: str) -> None:
-    with pytest.raises(SynthError, match=told) as caught:
+    with raises("review-invalid", problems=told) as caught:
         read_reviewed(write(tmp_path / "a.csv", row(x=1), row(**fields)))
     assert len(str(caught.value)) < 2000
 
@@ -105,7 +106,7 @@ def test_rows_of_strangers_are_told(tmp_path: Path, fields: dict[str, object], t
 )
 def test_other_files_are_told(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.csv").write_bytes(data)
-    with pytest.raises(SynthError):
+    with raises("review-columns-missing", "review-unreadable"):
         read_reviewed(tmp_path / "a.csv")
 
 
@@ -140,7 +141,7 @@ def test_reviewed_photographs_are_labels(tmp_path: Path) -> None:
     (tmp_path / "moved").mkdir()
     for name in ("a.png", "b.png"):
         (tmp_path / name).rename(tmp_path / "moved" / name)
-    with pytest.raises(SynthError, match="reviewed pictures are missing"):
+    with raises("images-missing"):
         read_one(path, "real", DataSettings(), splits=("train",), tell=lambda line: None)
     settings = DataSettings(images=tmp_path / "moved")
     assert len(read_one(path, "real", settings, splits=("train",), tell=lambda line: None)) == 2

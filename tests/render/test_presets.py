@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from assets.errors import SynthError
 from render.backends import BACKENDS
 from render.presets import SAMPLES, resolve_preset
+from support.errors import raises
 
 
 def test_every_backend_has_the_same_presets_each_costlier_than_the_one_before() -> None:
@@ -27,5 +27,5 @@ def test_every_backend_has_the_same_presets_each_costlier_than_the_one_before() 
     ],
 )
 def test_an_unknown_name_is_told_the_known_ones(backend: str, preset: str, told: str) -> None:
-    with pytest.raises(SynthError, match=told):
+    with raises("unknown-name", text=told):
         resolve_preset(backend, preset)

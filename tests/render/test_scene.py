@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.errors import SynthError
 from assets.props.look import Shape, Texture
 from render.geometry import look_at
 from render.scene import AreaLight, Background, Camera, Environment, Finish, Placement, SceneSpec, Sensor
+from support.errors import raises
 from support.scenes import camera_at, pose_at, product, scene_of
 
 numbers = st.floats(-1e6, 1e6)
@@ -83,7 +83,7 @@ def damaged(**changes: object) -> str:
     ],
 )
 def test_damaged_scenes_are_told_with_their_file(text: str) -> None:
-    with pytest.raises(SynthError, match=r"scene file(.|\n)*scenes/000001_0\.json"):
+    with raises("scene-invalid", "json-invalid", where=r"scenes/000001_0\.json"):
         SceneSpec.from_json(text, where="scenes/000001_0.json")
 
 
@@ -118,7 +118,7 @@ def test_values_check_themselves(make: object, message: str) -> None:
 
 
 def test_unknown_kinds_name_the_closest() -> None:
-    with pytest.raises(SynthError, match="did you mean 'cylinder'"):
+    with raises("unknown-name", hint="did you mean 'cylinder'"):
         Shape("cylindr", 1, 1, 1)  # type: ignore[arg-type]
 
 

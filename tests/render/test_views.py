@@ -14,6 +14,7 @@ from assets.library import Library
 from render.backends import Backend, RenderSettings, open_backend
 from render.labels import annotate, trace_geometry
 from render.views import DIRECTIONS, LIGHTINGS, MAX_VIEWS, ROW, SPARE, ProductView, view_scene, views_of
+from support.errors import raises
 
 SIDE = 48
 LIST = """sku,name,package,width_m,height_m,depth_m,brand,colors
@@ -114,8 +115,7 @@ def test_other_numbers_of_views_cannot_be_made(studio: tuple[Library, Backend], 
 
 
 def test_a_list_that_is_not_there_is_told(tmp_path: Path) -> None:
-    from assets.errors import SynthError
     from render.views import open_studio
 
-    with pytest.raises(SynthError):
+    with raises("file-missing"):
         open_studio(tmp_path / "none.csv", tmp_path)

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from assets.catalog.csv_rows import formula_safe
 from assets.catalog.load import check_catalog, load_catalog
 from assets.catalog.problems import MORE_PROBLEMS
-from assets.errors import SynthError
 from assets.limits import LIST_COLUMNS, LIST_PROBLEMS, LIST_ROWS
+from support.errors import raises
 from support.fuzzing.files import deadline, run_command
 
 HEAD = "sku,name,package,width_m,height_m,depth_m"
@@ -59,7 +59,7 @@ def test_other_encodings_are_told_with_how_to_save_it_anew(
     tmp_path: Path, encoding: str, told: str, ending: str
 ) -> None:
     path = of_text(tmp_path, f"{HEAD}\na{ROW}\n", encoding, f"l.{ending}")
-    with pytest.raises(SynthError, match=rf"not UTF-8(.|\n)*{told}(.|\n)*CSV UTF-8"):
+    with raises("list-not-utf8", found=told, hint="CSV UTF-8"):
         load_catalog(path)
 
 
@@ -74,7 +74,7 @@ def test_a_quote_that_never_ends_is_told_before_it_fills_the_memory(tmp_path: Pa
         file.write(f'{HEAD}\n"a')
         file.writelines("x" * 1_000_000 for _ in range(100))
     tracemalloc.start()
-    with pytest.raises(SynthError, match="quote that is opened and not closed"):
+    with raises("limit-exceeded", hint="quote that is opened and not closed"):
         load_catalog(path)
     assert tracemalloc.get_traced_memory()[1] < 20e6  # of 100 MB
     tracemalloc.stop()
@@ -82,7 +82,7 @@ def test_a_quote_that_never_ends_is_told_before_it_fills_the_memory(tmp_path: Pa
 
 def test_a_line_of_json_that_never_ends_is_told(tmp_path: Path) -> None:
     path = of_text(tmp_path, json.dumps({"sku": "a" * 3_000_000}), name="l.jsonl")
-    with pytest.raises(SynthError, match="characters of a line of a SKU list"):
+    with raises("limit-exceeded", what="characters of a line of a SKU list"):
         load_catalog(path)
 
 
@@ -91,7 +91,7 @@ def test_a_million_bad_cells_give_a_bounded_report(tmp_path: Path) -> None:
     path = of_text(tmp_path, f"{HEAD}\n{rows}\n")
     problems = check_catalog(path)
     assert len(problems) == LIST_PROBLEMS.most + 1 and problems[0] is MORE_PROBLEMS
-    with pytest.raises(SynthError, match="more than 10,000 problems") as caught:
+    with raises("list-invalid", problems="more than 10,000 problems") as caught:
         load_catalog(path)
     assert len(str(caught.value)) < 10_000
 
@@ -108,7 +108,7 @@ def test_missing_files_in_a_full_folder_take_no_search_each(tmp_path: Path) -> N
 def test_each_line_with_other_names_needs_no_table_of_all(tmp_path: Path) -> None:
     lines = [json.dumps({"sku": str(n), **{f"x{n}-{m}": 1 for m in range(40)}}) for n in range(10_000)]
     tracemalloc.start()
-    with pytest.raises(SynthError, match="columns of a SKU list"):
+    with raises("limit-exceeded", what="columns of a SKU list"):
         load_catalog(of_text(tmp_path, "\n".join(lines), name="l.jsonl"))
     assert tracemalloc.get_traced_memory()[1] < 300e6  # a table of it would have 4 billion cells
     tracemalloc.stop()
@@ -116,7 +116,7 @@ def test_each_line_with_other_names_needs_no_table_of_all(tmp_path: Path) -> Non
 
 def test_more_columns_than_any_list_has(tmp_path: Path) -> None:
     head = ",".join(f"c{number}" for number in range(LIST_COLUMNS.most))
-    with deadline(20), pytest.raises(SynthError, match="columns of a SKU list"):
+    with deadline(20), raises("limit-exceeded", what="columns of a SKU list"):
         load_catalog(of_text(tmp_path, f"{HEAD},{head}\n"))
 
 
@@ -127,11 +127,11 @@ def test_parquet_that_unpacks_to_terabytes_is_told(tmp_path: Path) -> None:
         column = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), ["a"]).cast(pa.string())
         writer.write_table(pa.table({"sku": column}))
     assert (tmp_path / "many.parquet").stat().st_size < 20_000
-    with pytest.raises(SynthError, match="rows of a SKU list"):
+    with raises("limit-exceeded", what="rows of a SKU list"):
         load_catalog(tmp_path / "many.parquet")
     parquet.write_table(pa.table({"sku": ["a" * 200_000] * 1000}), tmp_path / "long.parquet")
     assert (tmp_path / "long.parquet").stat().st_size < 100_000
-    with pytest.raises(SynthError, match="characters of a cell"):
+    with raises("limit-exceeded", what="characters of a cell"):
         load_catalog(tmp_path / "long.parquet")
 
 
@@ -199,7 +199,7 @@ def test_a_link_in_the_folder_is_followed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
 def test_a_list_that_is_no_file_is_not_waited_for(tmp_path: Path, make: object, ending: str) -> None:
     make(tmp_path / f"l.{ending}")  # type: ignore[operator]
-    with deadline(20), pytest.raises(SynthError, match="the SKU list is no file"):
+    with deadline(20), raises("not-a-file", what="the SKU list"):
         load_catalog(tmp_path / f"l.{ending}")
 
 
@@ -290,5 +290,5 @@ def test_random_bytes_of_every_ending_are_told(tmp_path: Path) -> None:
             path = tmp_path / f"l.{ending}"
             for data in (draw.randbytes(size), zlib.compress(bytes(size)), b"PAR1" + bytes(size) + b"PAR1"):
                 path.write_bytes(data)
-                with pytest.raises(SynthError):
+                with raises("list-not-utf8", "list-unreadable", "list-invalid"):
                     load_catalog(path)

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from assets.catalog.load import check_catalog, load_catalog
 from assets.catalog.types import COLUMNS, LATER, NUMBERS, Catalog, Sku
-from assets.errors import UNPRINTABLE, SynthError
+from assets.errors import UNPRINTABLE
+from support.errors import raises
 
 ROWS: list[dict] = [
     {"sku": "00123", "name": "Tomatensoße", "mesh": "meshes/b.glb", "width_m": 0.07, "mass_kg": 0.4},
@@ -88,7 +89,7 @@ def test_hash_knows_content_not_order(folder: Path) -> None:
 
 def test_unknown_key_names_the_closest(folder: Path) -> None:
     catalog = load_catalog(write(folder / "list.csv", ROWS))
-    with pytest.raises(SynthError, match="did you mean '00123'"):
+    with raises("unknown-sku", hint="did you mean '00123'"):
         catalog.find("0123")
 
 
@@ -176,7 +177,7 @@ def test_all_bad_rows_at_once_and_counted_as_a_spreadsheet_does(folder: Path) ->
     path = of_text(folder, text)
     rows = [(problem.row, problem.column) for problem in check_catalog(path)]
     assert rows == [(2, "sku"), (4, "mass_kg"), (5, "mass_kg"), (5, "mesh")]
-    with pytest.raises(SynthError, match="4 problems") as error:
+    with raises("list-invalid", what="4 problems") as error:
         load_catalog(path)
     assert len(error.value.problems) == 4
     assert "row 5, column mass_kg: found -1, expected a number over 0" in str(error.value)
@@ -198,27 +199,32 @@ def test_bad_header_is_told(folder: Path, text: str, column: str, expected: str)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "message"),
+    ("name", "content", "code", "message"),
     [
-        ("list.csv", "sku,mesh\nx,ä.obj\n".encode("utf-16"), "UTF-16"),
-        ("list.csv", "sku,mesh\ny,a.obj\nKäse,a.obj\n".encode("latin-1"), "byte 0xe4 in line 3, near 'Käse"),
-        ("list.csv", b'sku,mesh\n"x,meshes/a.obj\n', "a quote that is opened and not closed"),
-        ("list.csv", "sku,mesh\nx,ä.obj\n".encode("utf-16-le"), "as in UTF-16"),  # without a mark
-        ("list.parquet", b"sku,mesh\n", "cannot be read"),
-        ("list.xlsx", b"PK", "CSV UTF-8"),
-        ("list", b"", "no ending"),
-        ("list.jsonl", "{}".encode("utf-16"), "UTF-16"),
+        ("list.csv", "sku,mesh\nx,ä.obj\n".encode("utf-16"), "list-not-utf8", "UTF-16"),
+        (
+            "list.csv",
+            "sku,mesh\ny,a.obj\nKäse,a.obj\n".encode("latin-1"),
+            "list-not-utf8",
+            "byte 0xe4 in line 3, near 'Käse",
+        ),
+        ("list.csv", b'sku,mesh\n"x,meshes/a.obj\n', "list-unreadable", "a quote that is opened and not closed"),
+        ("list.csv", "sku,mesh\nx,ä.obj\n".encode("utf-16-le"), "list-not-utf8", "as in UTF-16"),  # without a mark
+        ("list.parquet", b"sku,mesh\n", "list-unreadable", ""),
+        ("list.xlsx", b"PK", "list-format-unknown", "CSV UTF-8"),
+        ("list", b"", "list-format-unknown", "no ending"),
+        ("list.jsonl", "{}".encode("utf-16"), "list-not-utf8", "UTF-16"),
     ],
 )
-def test_unreadable_list_is_told(folder: Path, name: str, content: bytes, message: str) -> None:
+def test_unreadable_list_is_told(folder: Path, name: str, content: bytes, code: str, message: str) -> None:
     (folder / name).write_bytes(content)
-    with pytest.raises(SynthError, match=message):
+    with raises(code, text=message):
         check_catalog(folder / name)
 
 
 @pytest.mark.parametrize("name", ["none.csv", "meshes", "meshes.csv/"])
 def test_list_that_is_not_there(folder: Path, name: str) -> None:
-    with pytest.raises(SynthError, match=r"not there|unknown format"):
+    with raises("file-missing", "list-format-unknown"):
         load_catalog(folder / name)
 
 

@@ -11,8 +11,8 @@ from assets.backdrops.collection import Backdrops
 from assets.catalog.category_ids import ids_of, ids_path
 from assets.catalog.load import check_catalog, load_catalog
 from assets.catalog.sku_lists import Roots, SkuLists, folder_of, sku_source
-from assets.errors import SynthError
 from assets.library import Library
+from support.errors import raises
 
 
 def write_list(path: Path, rows: str) -> Path:
@@ -54,7 +54,7 @@ def test_keys_of_two_lists_are_told_with_both_places(lists: SkuLists) -> None:
     first, second = lists.paths
     second.write_text("sku,mesh\nb,a.obj\nx,a.obj\nx,a.obj\ncafe\u0301,\n")
     first.write_text("sku,mesh\nb,a.obj\ncaf\u00e9,a.obj\n")
-    with pytest.raises(SynthError) as error:
+    with raises("list-invalid") as error:
         load_catalog(lists)
     told = str(error.value)
     assert f"{second}, row 2, column sku: found 'b' again, as in row 2 of {first}" in told
@@ -65,7 +65,7 @@ def test_keys_of_two_lists_are_told_with_both_places(lists: SkuLists) -> None:
 
 def test_one_list_twice_is_refused(lists: SkuLists) -> None:
     first = lists.paths[0]
-    with pytest.raises(SynthError, match="given twice"):
+    with raises("input-duplicate"):
         check_catalog(SkuLists((first, first.parent / ".." / first.parent.name / first.name)))
 
 
@@ -73,7 +73,7 @@ def test_equal_problems_of_many_rows_are_one_line(tmp_path: Path) -> None:
     write_box(tmp_path / "elsewhere" / "box.obj", 0.1)
     rows = "".join(f"sku{i},../elsewhere/box{i}.obj,\n" for i in range(22))
     path = write_list(tmp_path / "list" / "skus.csv", rows + "odd,gone.obj,\n")
-    with pytest.raises(SynthError) as error:
+    with raises("list-invalid") as error:
         load_catalog(path)
     lines = str(error.value).splitlines()
     (told,) = [line for line in lines if "22 rows (2, 3, 4, 5, 6, ...), column mesh" in line]

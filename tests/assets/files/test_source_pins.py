@@ -8,10 +8,10 @@ import pytest
 
 from assets.backdrops.collection import Backdrops
 from assets.catalog.load import load_catalog
-from assets.errors import SynthError
 from assets.files.source_pins import SourcePins
 from assets.library import Library, check_sources
 from assets.mesh.load import LoadedMesh
+from support.errors import raises
 
 BOX = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 {height}\nf 1 2 3\nf 1 3 4\n"
 
@@ -23,7 +23,7 @@ def test_the_second_worker_with_other_files_is_refused(tmp_path: Path) -> None:
     first.pin("a", "1")
     second.pin("a", "1")
     for pins in (first, second, SourcePins(file)):
-        with pytest.raises(SynthError, match="not those that the data set was begun with"):
+        with raises("product-files-changed"):
             pins.pin("b", "3")
     second.settle()
     assert file.read_text() == '["a", "1"]\n["b", "2"]\n'
@@ -35,7 +35,7 @@ def test_half_a_line_of_a_killed_worker_is_cut_off(tmp_path: Path) -> None:
     SourcePins(file).pin("c", "3")
     assert file.read_text() == '["a", "1"]\n["c", "3"]\n'
     file.write_text("garbage\n")
-    with pytest.raises(SynthError, match="damaged"):
+    with raises("source-pins-damaged"):
         SourcePins(file).pin("a", "1")
 
 
@@ -45,7 +45,7 @@ def test_what_has_changed_is_named_before_a_run_is_resumed(tmp_path: Path) -> No
     for sku in "abc":
         pins.pin(sku, "1")
     SourcePins(tmp_path / "sources.jsonl").check({"a": "1", "b": None, "c": "1"}.__getitem__)
-    with pytest.raises(SynthError) as told:
+    with raises("product-files-changed") as told:
         SourcePins(tmp_path / "sources.jsonl").check({"a": "1", "b": "2", "c": "3"}.__getitem__)
     assert told.value.problems == ("SKU 'b'", "SKU 'c'") and told.value.found == "2 of 3"
 
@@ -69,10 +69,10 @@ def test_a_mesh_that_changes_during_a_run_fails_what_would_mix(
     before = first.product("box")
     (tmp_path / "box.obj").write_text(BOX.format(height=0.5))
     assert first.product("box") is before
-    with pytest.raises(SynthError, match="begun with") as told:
+    with raises("product-files-changed") as told:
         second.product("box")
     assert "SKU 'box'" in str(told.value)
-    with pytest.raises(SynthError, match="begun with"):
+    with raises("product-files-changed"):
         check_sources(SourcePins(tmp_path / "sources.jsonl"), second)
 
 
@@ -85,6 +85,6 @@ def test_a_mesh_that_changes_while_it_is_read_is_not_kept(libraries: tuple[Libra
         return load(*arguments)  # type: ignore[arg-type]
 
     first._load_product = change
-    with pytest.raises(SynthError, match="changed while they were read"):
+    with raises("product-files-changed"):
         first.product("box")
     assert not list((tmp_path / "cache").rglob("*.npz"))

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from assets.errors import SynthError
 from assets.mesh.load import LoadedMesh, load_mesh
 from assets.mesh.types import Mesh
+from support.errors import raises
 from support.gltf_files import CARD, CARD_FACES, CARD_UV, GltfFile, card
 
 
@@ -235,20 +235,24 @@ def broken(tree: dict) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "code", "message"),
     [
-        (lambda tree: tree.update(extensionsRequired=["KHR_draco_mesh_compression"]), "KHR_draco_mesh_compression"),
-        (lambda tree: tree["asset"].update(version="1.0"), "another version"),
-        (broken, "reaches past the end"),
-        (lambda tree: tree["accessors"][0].update(count=10**12), "numbers in the arrays"),
-        (lambda tree: tree["nodes"][0].update(children=[0]), "twice"),  # a node inside itself
-        (lambda tree: tree["nodes"].clear(), "no triangles"),
-        (lambda tree: tree["meshes"][0]["primitives"][0].update(mode=1), "no triangles"),  # lines
-        (lambda tree: tree["buffers"][0].update(uri="gone.bin"), "gone.bin"),
-        (lambda tree: tree.pop("accessors"), "cannot be read"),
+        (
+            lambda tree: tree.update(extensionsRequired=["KHR_draco_mesh_compression"]),
+            "gltf-extension-unsupported",
+            "KHR_draco_mesh_compression",
+        ),
+        (lambda tree: tree["asset"].update(version="1.0"), "gltf-version-unsupported", ""),
+        (broken, "mesh-unreadable", "reaches past the end"),
+        (lambda tree: tree["accessors"][0].update(count=10**12), "limit-exceeded", "numbers in the arrays"),
+        (lambda tree: tree["nodes"][0].update(children=[0]), "mesh-unreadable", "twice"),  # a node inside itself
+        (lambda tree: tree["nodes"].clear(), "mesh-empty", ""),
+        (lambda tree: tree["meshes"][0]["primitives"][0].update(mode=1), "mesh-empty", ""),  # lines
+        (lambda tree: tree["buffers"][0].update(uri="gone.bin"), "mesh-unreadable", "gone.bin"),
+        (lambda tree: tree.pop("accessors"), "mesh-unreadable", ""),
     ],
 )
-def test_what_cannot_be_read_is_told(tmp_path: Path, change: Any, message: str) -> None:
+def test_what_cannot_be_read_is_told(tmp_path: Path, change: Any, code: str, message: str) -> None:
     file = GltfFile()
     path = file.write(tmp_path / "a.gltf", [card(file)])
     tree = json.loads(path.read_text())
@@ -257,22 +261,27 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, change: Any, message: str) 
     if not tree["nodes"]:
         tree["scenes"] = []
     path.write_text(json.dumps(tree))
-    with pytest.raises(SynthError, match=message):
+    with raises(code, text=message):
         load_mesh(path)
 
 
 @pytest.mark.parametrize(
-    ("data", "mime", "message"),
+    ("data", "mime", "code", "message"),
     [
-        (b"\xabKTX 20\xbb\r\n", "image/ktx2", "KTX2"),
-        (b"no picture", "image/png", "cannot be read"),
-        (png(np.arange(64 * 64 * 3).reshape(64, 64, 3) ** 2 % 251)[:900], "image/png", "cannot be read"),  # cut off
+        (b"\xabKTX 20\xbb\r\n", "image/ktx2", "texture-unsupported", "KTX2"),
+        (b"no picture", "image/png", "image-unreadable", ""),
+        (
+            png(np.arange(64 * 64 * 3).reshape(64, 64, 3) ** 2 % 251)[:900],
+            "image/png",
+            "image-unreadable",
+            "",
+        ),  # cut off
     ],
 )
-def test_texture_that_cannot_be_read_is_told(tmp_path: Path, data: bytes, mime: str, message: str) -> None:
+def test_texture_that_cannot_be_read_is_told(tmp_path: Path, data: bytes, mime: str, code: str, message: str) -> None:
     file = GltfFile()
     look = file.material(baseColorTexture={"index": file.image(data, mime)})
-    with pytest.raises(SynthError, match=message):
+    with raises(code, found=message):
         load_mesh(file.write(tmp_path / "a.gltf", [card(file, look, TEXCOORD_0=file.accessor(CARD_UV))]))
 
 
@@ -295,5 +304,5 @@ def test_glb_that_is_cut_off_is_told(tmp_path: Path, keep: int) -> None:
     file = GltfFile()
     whole = glb_of(load_mesh(file.write(tmp_path / "a.gltf", [card(file)])).mesh)
     (tmp_path / "b.glb").write_bytes(whole[:keep])
-    with pytest.raises(SynthError, match="cannot be read"):
+    with raises("json-invalid", "mesh-unreadable"):
         load_mesh(tmp_path / "b.glb")

@@ -14,7 +14,6 @@ from PIL import Image
 from scipy.spatial import cKDTree
 
 from assets.catalog.load import load_catalog
-from assets.errors import SynthError
 from assets.mesh.export_glb import glb_of
 from assets.mesh.load import Z_FROM_Y_UP, load_mesh
 from assets.mesh.normals import crease_normals
@@ -23,6 +22,7 @@ from assets.mesh.read import read_mesh_file
 from assets.mesh.repair import inside_out
 from assets.mesh.simplify import simplify_part, split_long_edges
 from assets.mesh.types import Mesh
+from support.errors import raises
 
 SIDES = np.array([0.1, 0.06, 0.2])
 CUBE_OBJ = "\n".join(
@@ -166,7 +166,7 @@ def test_stated_size(tmp_path: Path, size: Any, expected: tuple, note: str | Non
     ],
 )
 def test_absurd_size_is_diagnosed(tmp_path: Path, scale: float, units: str, guess: str) -> None:
-    with pytest.raises(SynthError, match="of that size cannot be") as error:
+    with raises("mesh-size-implausible") as error:
         load_mesh(saved(tmp_path, box(SIDES * scale), "a.ply"), units=units)
     assert error.value.hint is not None and guess in error.value.hint
     assert "column 'units'" in error.value.hint
@@ -176,37 +176,38 @@ OFF = "OFF\n4 2 0\n0 0 0\n0.1 0 0\n0 0.1 0\n{}\n3 0 1 2\n3 {}\n"
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "message"),
+    ("name", "content", "code", "message"),
     [
-        ("a.off", OFF.format("nan 0 0", "0 1 3"), "no numbers"),
-        ("a.off", OFF.format("0 0 inf", "0 1 3"), "no numbers"),
-        ("a.off", OFF.format("0 0 0.1", "0 1 9"), "outside the range"),
-        ("a.stl", "solid x\nendsolid x\n", "no triangles|cannot be read"),
+        ("a.off", OFF.format("nan 0 0", "0 1 3"), "mesh-invalid", ""),
+        ("a.off", OFF.format("0 0 inf", "0 1 3"), "mesh-invalid", ""),
+        ("a.off", OFF.format("0 0 0.1", "0 1 9"), "mesh-unreadable", "outside the range"),
+        ("a.stl", "solid x\nendsolid x\n", "mesh-empty", ""),
         (
             "a.ply",
             "ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nproperty float y\n",
-            "cannot be read|no tri",
+            "mesh-unreadable",
+            "",
         ),
-        ("a.obj", "v 0 0 0\nv 1 0 0\nv 0 1 0\n", "no triangles"),  # a point cloud
-        ("a.obj", "", "no triangles|cannot be read"),
-        ("a.obj", "v 0 0 0\nv 1 0 0\nf 1 2 2\n", "no triangles"),
-        ("a.stl", "nonsense", "cannot be read|no triangles"),
-        ("a.glb", "nonsense", "cannot be read"),
-        ("a.dae", "<COLLADA>", "cannot be read"),
-        ("a.blend", "BLENDER", "unknown mesh format"),
-        ("a.zip", "PK", "unknown mesh format"),
-        ("mesh", "x", "unknown mesh format"),
+        ("a.obj", "v 0 0 0\nv 1 0 0\nv 0 1 0\n", "mesh-empty", ""),  # a point cloud
+        ("a.obj", "", "mesh-empty", ""),
+        ("a.obj", "v 0 0 0\nv 1 0 0\nf 1 2 2\n", "mesh-empty", ""),
+        ("a.stl", "nonsense", "mesh-empty", ""),
+        ("a.glb", "nonsense", "json-invalid", ""),
+        ("a.dae", "<COLLADA>", "mesh-unreadable", ""),
+        ("a.blend", "BLENDER", "mesh-format-unknown", ""),
+        ("a.zip", "PK", "mesh-format-unknown", ""),
+        ("mesh", "x", "mesh-format-unknown", ""),
     ],
 )
-def test_file_that_is_no_mesh_is_told(tmp_path: Path, name: str, content: str, message: str) -> None:
+def test_file_that_is_no_mesh_is_told(tmp_path: Path, name: str, content: str, code: str, message: str) -> None:
     (tmp_path / name).write_text(content)
-    with pytest.raises(SynthError, match=message) as error:
+    with raises(code, found=message) as error:
         load_mesh(tmp_path / name)
     assert error.value.where is not None and name in error.value.where
 
 
 def test_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SynthError, match="not there"):
+    with raises("file-missing"):
         load_mesh(tmp_path / "a.glb")
 
 
@@ -366,7 +367,7 @@ def big_picture(path: Path, width: int, height: int) -> None:
 def test_enormous_texture_is_refused(tmp_path: Path, size: tuple[int, int]) -> None:
     path = textured_obj(tmp_path, "label.png")
     big_picture(tmp_path / "meshes" / "label.png", *size)
-    with pytest.raises(SynthError, match="too large"):
+    with raises("limit-exceeded", what="too large"):
         load_mesh(path)
 
 
@@ -374,7 +375,7 @@ def test_enormous_texture_is_refused(tmp_path: Path, size: tuple[int, int]) -> N
 def test_broken_texture_is_told(tmp_path: Path, content: bytes) -> None:
     path = textured_obj(tmp_path, "label.png")
     (tmp_path / "meshes" / "label.png").write_bytes(content)
-    with pytest.raises(SynthError, match=r"texture cannot be read(.|\n)*label\.png"):
+    with raises("image-unreadable", what="texture", where=r"label\.png"):
         load_mesh(path)
 
 

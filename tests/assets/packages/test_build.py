@@ -16,10 +16,10 @@ from assets.catalog.barcode import check_digit, ean13, modules
 from assets.catalog.load import load_catalog
 from assets.catalog.types import Sku
 from assets.demo import demo_list
-from assets.errors import SynthError
 from assets.mesh.types import Mesh
 from assets.packages.build import make_package
 from assets.packages.print.artwork import label_colors
+from support.errors import raises
 
 CARTON = Sku("c", "Oat Flakes", package="carton", width_m=0.19, height_m=0.28, depth_m=0.06, brand="Morgenrot")
 KINDS = ("carton", "can", "bottle")
@@ -111,16 +111,16 @@ def test_the_same_row_gives_the_same_package_and_another_name_another() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "code", "told"),
     [
-        ({"depth_m": None}, "needs its sizes"),
-        ({"packshot": "gone.png"}, "packshot is not there"),
-        ({"packshot": "broken.png"}, "packshot cannot be read"),
+        ({"depth_m": None}, "package-size-missing", ""),
+        ({"packshot": "gone.png"}, "file-missing", "packshot"),
+        ({"packshot": "broken.png"}, "image-unreadable", "packshot"),
     ],
 )
-def test_what_cannot_be_made_is_told_with_its_sku(tmp_path: Path, change: dict, told: str) -> None:
+def test_what_cannot_be_made_is_told_with_its_sku(tmp_path: Path, change: dict, code: str, told: str) -> None:
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    with pytest.raises(SynthError, match=told) as caught:
+    with raises(code, what=told) as caught:
         make_package(replace(CARTON, **change), tmp_path)
     assert "'c'" in str(caught.value)
 

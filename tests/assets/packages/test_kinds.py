@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from assets.catalog import package_kinds as package_types
 from assets.catalog.types import Sku
-from assets.errors import SynthError
 from assets.mesh.types import Mesh
 from assets.packages.build import build_package, make_package
 from assets.packages.kinds import KINDS, builder_of
 from assets.packages.kinds.multipack import grid_of
 from assets.packages.packshots.art import PackageArt
 from assets.packages.packshots.silhouette import profile_of
+from support.errors import raises
 from support.front_view import ABOVE, view
 
 NOTHING = PackageArt()
@@ -90,7 +90,7 @@ def test_the_kinds_are_those_that_lists_may_name() -> None:
 
 
 def test_an_unknown_kind_is_told_with_the_closest() -> None:
-    with pytest.raises(SynthError, match="unknown kind of package 'bottel'") as caught:
+    with raises("unknown-name", what="'bottel'") as caught:
         builder_of("bottel")
     assert caught.value.hint == "did you mean 'bottle'?"
 
@@ -309,9 +309,9 @@ def test_units_are_arranged_as_their_proportions_ask(
 
 
 def test_a_multipack_of_multipacks_or_of_an_unknown_kind_is_told() -> None:
-    with pytest.raises(SynthError, match="multipack of multipacks"):
+    with raises("multipack-nested"):
         build_package(sku_of("multipack", USUAL["multipack"], unit_package="multipack"), NOTHING)
-    with pytest.raises(SynthError, match="unknown kind of package 'cann'"):
+    with raises("unknown-name", what="'cann'"):
         build_package(sku_of("multipack", USUAL["multipack"], unit_package="cann"), NOTHING)
 
 

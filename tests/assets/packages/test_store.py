@@ -15,12 +15,12 @@ from assets.backdrops.collection import Backdrops
 from assets.catalog.load import load_catalog
 from assets.catalog.package_kinds import KINDS
 from assets.catalog.types import Catalog, Sku
-from assets.errors import SynthError
 from assets.library import Library
 from assets.mesh.types import Material, Mesh, MeshPart
 from assets.packages.build import TEXTURE_PX, build_package, make_package
 from assets.packages.packshots.art import PackageArt
 from assets.packages.store import has_pictures, pack_mesh, package_digest, stored_package, unpack_mesh
+from support.errors import raises
 
 CAN = Sku("c", "Beans", package="can", width_m=0.075, depth_m=0.075, height_m=0.11, packshot="front.jpg")
 
@@ -132,7 +132,7 @@ def test_a_damaged_file_is_made_anew(folder: Path, damage: bytes | slice) -> Non
 def test_one_wrong_bit_is_damage(folder: Path) -> None:
     packed = bytearray(pack_mesh(make_package(CAN, folder, texture_px=64)))
     packed[len(packed) // 2] ^= 4
-    with pytest.raises(SynthError, match="damaged"):
+    with raises("stored-package-damaged"):
         unpack_mesh(bytes(packed))
 
 
@@ -163,7 +163,7 @@ def test_the_digest_follows_pictures_and_not_their_dates(folder: Path) -> None:
 
 def test_a_bad_picture_is_told_with_row_column_and_file(folder: Path) -> None:
     (folder / "front.jpg").write_bytes(b"no picture")
-    with pytest.raises(SynthError) as error:
+    with raises("image-unreadable") as error:
         library(folder).product("c")
     assert all(word in str(error.value) for word in ("SKU 'c'", "row 2", "packshot", "front.jpg"))
     assert kept(folder) == []

@@ -6,14 +6,13 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.errors import SynthError
 from detectors.augment import PARTNERS, PRESETS, AugmentSettings, augment, fit, preset
 from detectors.data.image_set import IGNORED
 from detectors.data.sample import Sample
+from support.errors import raises
 
 CHANCES = {name: 1.0 for name in AugmentSettings.__dataclass_fields__ if name.endswith(("_chance", "_share"))}
 EVERYTHING = AugmentSettings(**CHANCES)  # type: ignore[arg-type]
@@ -123,7 +122,7 @@ def test_partners_are_loaded_only_when_drawn_and_once() -> None:
 
 
 def test_an_unknown_preset_is_told_with_the_closest() -> None:
-    with pytest.raises(SynthError, match="did you mean 'strong'"):
+    with raises("unknown-name", hint="did you mean 'strong'"):
         preset("stong")
     assert preset("strong") == AugmentSettings()
 
@@ -133,6 +132,6 @@ def test_print_is_never_mirrored_unless_asked_for() -> None:
 
 
 def test_settings_that_make_no_sense_are_all_told() -> None:
-    with pytest.raises(SynthError) as caught:
+    with raises("setting-invalid") as caught:
         AugmentSettings(zoom_chance=1.5, zoom=(2.0, 1.0), blur=(0.0, 1.0))
     assert len(caught.value.problems) == 3

@@ -17,12 +17,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 
 from assets import limits
-from assets.errors import SynthError
 from detectors.checkpoints.detector import load_checkpoint
 from detectors.checkpoints.optimizer_state import load_optimizer_state
 from detectors.checkpoints.tensor_file import read_tensor_file
 from detectors.checkpoints.weights import read_weights
 from detectors.recognition.embedder.checkpoint import load_embedder_checkpoint
+from support.errors import raises
 from support.fuzzing import checkpoints as made
 from support.fuzzing.files import GONE, Files, deadline, sandbox
 
@@ -46,77 +46,82 @@ class TestBroken:
 
 
 @pytest.mark.parametrize(
-    ("way", "value", "told"),
+    ("way", "value", "code", "told"),
     [
-        (("format",), "1", "another format"),
-        (("spec", "detector"), "yolo9000", "unknown detector"),
-        (("spec", "backbone"), "hf-hub:x/y", "unknown timm backbone"),
-        (("spec", "classes"), 5_000_000, "spec.classes|a network of 5000000 classes"),
-        (("spec", "width"), 0, "spec.width"),
-        (("spec", "width"), 8192, "do not fit its network"),
-        (("spec", "mean", 0), NAN, "spec.mean.0"),
-        (("spec", "std", 1), 0.0, "spec.std.1"),
-        (("spec", "std", 1), -0.5, "spec.std.1"),
-        (("spec", "std"), (0.5, 0.5), "spec.std"),
-        (("classes", "keys"), ["tea", "tea"], "a key stands twice"),
-        (("classes", "keys"), ["tea"], "1 keys and 2 names"),
-        (("classes", "names", 0), "x" * 1001, "at most 1000 characters"),
-        (("settings",), "[" * 100_000, "levels of lists"),
-        (("settings",), "3", "no JSON object"),
-        (("threshold",), 1.5, "threshold"),
-        (("threshold",), NAN, "threshold"),
-        (("frozen_norms",), ["backbone.nothing"], "no batch norm of the network"),
-        (("step",), -1, "step"),
-        (("weights",), {}, "is missing"),
-        (("weights", "extra"), torch.zeros(2), "the network has no such tensor"),
-        (("weights", "backbone.body.conv_stem.weight"), torch.zeros(2), r"shape \(2,\), expected"),
-        (("weights", "backbone.body.conv_stem.weight"), "x", "no plain tensor"),
-        (("training",), GONE, "training"),
+        (("format",), "1", "format-version-unsupported", ""),
+        (("spec", "detector"), "yolo9000", "unknown-name", "unknown detector"),
+        (("spec", "backbone"), "hf-hub:x/y", "unknown-name", "unknown timm backbone"),
+        (("spec", "classes"), 5_000_000, "content-invalid", "spec.classes|a network of 5000000 classes"),
+        (("spec", "width"), 0, "content-invalid", "spec.width"),
+        (("spec", "width"), 8192, "checkpoint-mismatch", ""),
+        (("spec", "mean", 0), NAN, "content-invalid", "spec.mean.0"),
+        (("spec", "std", 1), 0.0, "content-invalid", "spec.std.1"),
+        (("spec", "std", 1), -0.5, "content-invalid", "spec.std.1"),
+        (("spec", "std"), (0.5, 0.5), "content-invalid", "spec.std"),
+        (("classes", "keys"), ["tea", "tea"], "content-invalid", "a key stands twice"),
+        (("classes", "keys"), ["tea"], "content-invalid", "1 keys and 2 names"),
+        (("classes", "names", 0), "x" * 1001, "content-invalid", "at most 1000 characters"),
+        (("settings",), "[" * 100_000, "limit-exceeded", "levels of lists"),
+        (("settings",), "3", "content-invalid", "no JSON object"),
+        (("threshold",), 1.5, "content-invalid", "threshold"),
+        (("threshold",), NAN, "content-invalid", "threshold"),
+        (("frozen_norms",), ["backbone.nothing"], "checkpoint-damaged", "no batch norm of the network"),
+        (("step",), -1, "content-invalid", "step"),
+        (("weights",), {}, "checkpoint-mismatch", "is missing"),
+        (("weights", "extra"), torch.zeros(2), "checkpoint-mismatch", "the network has no such tensor"),
+        (
+            ("weights", "backbone.body.conv_stem.weight"),
+            torch.zeros(2),
+            "checkpoint-mismatch",
+            r"shape \(2,\), expected",
+        ),
+        (("weights", "backbone.body.conv_stem.weight"), "x", "content-invalid", "no plain tensor"),
+        (("training",), GONE, "content-invalid", "training"),
     ],
 )
-def test_mistakes_of_a_detector_are_named(tmp_path: Path, way: Any, value: Any, told: str) -> None:
+def test_mistakes_of_a_detector_are_named(tmp_path: Path, way: Any, value: Any, code: str, told: str) -> None:
     data = made.good_detector()
     if way == ("spec", "width") and value == 8192:
         data = made.changed(data, ("spec", "detector"), "fcos")
     (tmp_path / "a.ckpt").write_bytes(made.changed(data, way, value))
-    with pytest.raises(SynthError, match=told) as caught:
+    with raises(code, text=told) as caught:
         load_checkpoint(tmp_path / "a.ckpt")
     assert len(str(caught.value)) < 4000
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "code", "told"),
     [
-        (lambda value: value.fill_(NAN), "not finite"),
-        (lambda value: value.double(), "torch.float64, expected torch.float32"),
-        (lambda value: value.to_sparse(), "no plain tensor"),
-        (lambda value: value.to("meta"), "no plain tensor"),
-        (lambda value: torch.zeros(1).expand(made.MANY), "shape"),
+        (lambda value: value.fill_(NAN), "checkpoint-mismatch", "not finite"),
+        (lambda value: value.double(), "checkpoint-mismatch", "torch.float64, expected torch.float32"),
+        (lambda value: value.to_sparse(), "content-invalid", "no plain tensor"),
+        (lambda value: value.to("meta"), "content-invalid", "no plain tensor"),
+        (lambda value: torch.zeros(1).expand(made.MANY), "checkpoint-mismatch", "shape"),
     ],
 )
-def test_tensors_of_another_kind_are_named(tmp_path: Path, change: Any, told: str) -> None:
+def test_tensors_of_another_kind_are_named(tmp_path: Path, change: Any, code: str, told: str) -> None:
     way = ("weights", "backbone.body.conv_stem.weight")
     value = torch.load(io.BytesIO(made.good_detector()), weights_only=True)["weights"][way[1]]
     (tmp_path / "a.ckpt").write_bytes(made.changed(made.good_detector(), way, change(value)))
-    with pytest.raises(SynthError, match=told):
+    with raises(code, problems=told):
         load_checkpoint(tmp_path / "a.ckpt")
 
 
 @pytest.mark.parametrize(
-    ("way", "value", "told"),
+    ("way", "value", "code", "told"),
     [
-        (("embedder", "dim"), 10**9, "embedder.dim"),
-        (("embedder", "side"), 10**6, "embedder.side"),
-        (("embedder", "margin"), NAN, "embedder.margin"),
-        (("embedder", "backbone"), "vit_tiny_patch16_224", "does not end in a map|cannot be built"),
-        (("score",), {"threshold": 7.0}, "a similarity lies between"),
-        (("head",), {"classify.weight": torch.zeros(2, 2)}, "do not fit"),
-        (("keys",), ["a", 3], "keys.1"),
+        (("embedder", "dim"), 10**9, "content-invalid", "embedder.dim"),
+        (("embedder", "side"), 10**6, "content-invalid", "embedder.side"),
+        (("embedder", "margin"), NAN, "content-invalid", "embedder.margin"),
+        (("embedder", "backbone"), "vit_tiny_patch16_224", "network-invalid", ""),
+        (("score",), {"threshold": 7.0}, "content-invalid", "a similarity lies between"),
+        (("head",), {"classify.weight": torch.zeros(2, 2)}, "checkpoint-mismatch", ""),
+        (("keys",), ["a", 3], "content-invalid", "keys.1"),
     ],
 )
-def test_mistakes_of_an_embedder_are_named(tmp_path: Path, way: Any, value: Any, told: str) -> None:
+def test_mistakes_of_an_embedder_are_named(tmp_path: Path, way: Any, value: Any, code: str, told: str) -> None:
     (tmp_path / "a.ckpt").write_bytes(made.changed(made.good_embedder(), way, value))
-    with pytest.raises(SynthError, match=told):
+    with raises(code, problems=told):
         load_embedder_checkpoint(tmp_path / "a.ckpt")
 
 
@@ -145,22 +150,28 @@ def nested_tuples(levels: int, width: int) -> bytes:
 
 
 BOMBS = {
-    "lists without end": (archive_of(b"\x80\x02" + b"]" * 60_000), "steps of the structure"),
+    "lists without end": (archive_of(b"\x80\x02" + b"]" * 60_000), "limit-exceeded", "steps of the structure"),
     "a long structure": (
         archive_of(b"\x80\x02X" + struct.pack("<I", 2 << 20) + b"x" * (2 << 20) + b"."),
+        "limit-exceeded",
         "apart from",
     ),
-    "tuples in tuples": (archive_of(nested_tuples(30, 40)), "a tuple of a checkpoint stands for"),
+    "tuples in tuples": (archive_of(nested_tuples(30, 40)), "limit-exceeded", "a tuple of a checkpoint stands for"),
     "deep tuples": (
         archive_of(b"\x80\x02}K\x01" + b"\x85" * 2_000 + b"K\x01s."),
+        "limit-exceeded",
         "a tuple of a checkpoint stands for",
     ),
-    "a packed archive": (archive_of(b"\x80\x02]" + b"K\x01a" * 100_000 + b".", zipfile.ZIP_DEFLATED), "compressed"),
-    "code": (archive_of(pickle.dumps({"weights": os.system}, 2)), "cannot be read"),
-    "code in an old file": (pickle.dumps(os.system, 2), "cannot be read"),
-    "lists in an old file": (b"\x80\x02" + b"]" * 60_000, "steps of the structure"),
-    "nothing": (b"", "cannot be read"),
-    "text": (b"spec: fcos\n", "cannot be read"),
+    "a packed archive": (
+        archive_of(b"\x80\x02]" + b"K\x01a" * 100_000 + b".", zipfile.ZIP_DEFLATED),
+        "tensor-file-unreadable",
+        "compressed",
+    ),
+    "code": (archive_of(pickle.dumps({"weights": os.system}, 2)), "tensor-file-unreadable", ""),
+    "code in an old file": (pickle.dumps(os.system, 2), "tensor-file-unreadable", ""),
+    "lists in an old file": (b"\x80\x02" + b"]" * 60_000, "limit-exceeded", "steps of the structure"),
+    "nothing": (b"", "tensor-file-unreadable", ""),
+    "text": (b"spec: fcos\n", "tensor-file-unreadable", ""),
 }
 
 
@@ -168,15 +179,15 @@ BOMBS = {
 def test_files_that_would_fill_a_memory_are_told_first(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data, told = BOMBS[kind]
+    data, code, told = BOMBS[kind]
     # Lower, that the test need not count to millions.
     for name, most in {"STEPS": 50_000, "STRUCTURE": 1 << 20, "TUPLES": 1000}.items():
         limit = getattr(limits, f"TENSOR_FILE_{name}")
         monkeypatch.setattr(f"detectors.checkpoints.tensor_file.TENSOR_FILE_{name}", replace(limit, most=most))
     (tmp_path / "a.ckpt").write_bytes(data)
-    with deadline(60), pytest.raises(SynthError, match=told):
+    with deadline(60), raises(code, text=told):
         read_tensor_file(tmp_path / "a.ckpt", "the checkpoint")
-    with deadline(60), pytest.raises(SynthError):
+    with deadline(60), raises("limit-exceeded", "tensor-file-unreadable"):
         read_weights(tmp_path / "a.ckpt")
 
 
@@ -184,7 +195,7 @@ def test_only_plain_files_are_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "zero.safetensors").symlink_to("/dev/zero")
     for name in ("pipe", "zero.safetensors"):
-        with deadline(20), pytest.raises(SynthError, match="is no file"):
+        with deadline(20), raises("not-a-file"):
             read_weights(tmp_path / name)
 
 
@@ -193,7 +204,7 @@ class TestWeightsOfOthers:
         content: dict[str, Any] = {}
         content["weights"] = content
         torch.save(content, tmp_path / "a.pth")
-        with pytest.raises(SynthError, match="holds no weights"):
+        with raises("weights-empty"):
             read_weights(tmp_path / "a.pth")
 
     def test_classes_of_another_program_are_let_be(self, tmp_path: Path) -> None:
@@ -203,7 +214,7 @@ class TestWeightsOfOthers:
 
     def test_safetensors_with_a_long_head(self, tmp_path: Path) -> None:
         (tmp_path / "a.safetensors").write_bytes((1 << 40).to_bytes(8, "little") + b"{}")
-        with pytest.raises(SynthError, match="list of tensors"):
+        with raises("limit-exceeded", what="list of tensors"):
             read_weights(tmp_path / "a.safetensors")
 
 
@@ -219,5 +230,5 @@ class TestWeightsOfOthers:
 )
 def test_a_state_of_another_optimizer_is_told(state: dict[str, Any]) -> None:
     optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(2))])
-    with pytest.raises(SynthError, match="optimizer"):
+    with raises("checkpoint-damaged"):
         load_optimizer_state(optimizer, state, "last.ckpt")

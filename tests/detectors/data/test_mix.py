@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.errors import SynthError
 from detectors.data.mix import Mix, complete_shares, parse_shares, realised
+from support.errors import raises
 
 
 @st.composite
@@ -163,17 +163,17 @@ def test_the_rest_goes_to_the_unnamed_source(shares: object, sources: tuple[str,
 
 
 @pytest.mark.parametrize(
-    ("shares", "sources", "message"),
+    ("shares", "sources", "code", "message"),
     [
-        ((("reel", 0.2),), ("synthetic", "real"), "did you mean 'real'"),
-        ((), ("a", "b"), "do not tell"),  # two without a share
-        ((("a", 0.5),), ("a", "b", "real"), "do not tell"),
-        ((("a", 0.5), ("b", 0.4)), ("a", "b"), "do not tell"),  # sums to 0.9
-        ((("real", 1.0),), ("synthetic", "real"), "do not tell"),  # nothing left for synthetic
+        ((("reel", 0.2),), ("synthetic", "real"), "unknown-name", "did you mean 'real'"),
+        ((), ("a", "b"), "mix-invalid", ""),  # two without a share
+        ((("a", 0.5),), ("a", "b", "real"), "mix-invalid", ""),
+        ((("a", 0.5), ("b", 0.4)), ("a", "b"), "mix-invalid", ""),  # sums to 0.9
+        ((("real", 1.0),), ("synthetic", "real"), "mix-invalid", ""),  # nothing left for synthetic
     ],
 )
-def test_shares_that_do_not_tell_enough(shares: object, sources: tuple[str, ...], message: str) -> None:
-    with pytest.raises(SynthError, match=message):
+def test_shares_that_do_not_tell_enough(shares: object, sources: tuple[str, ...], code: str, message: str) -> None:
+    with raises(code, hint=message):
         complete_shares(shares, sources)  # type: ignore[arg-type]
 
 

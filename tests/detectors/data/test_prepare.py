@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from assets.errors import SynthError
 from detectors.data.image_set import IGNORED, Classes, ImageSet
 from detectors.data.prepare import TrainingData, prepare_training, read_one
 from detectors.data.settings import DataSettings
 from support.coco_files import annotation, coco, write_json, write_set
+from support.errors import raises
 
 GROUPS = [0, 0, 0, 1, 1, 2, 2, 3, 3, 3]
 
@@ -107,7 +107,7 @@ def test_training_images_that_are_validated_on(synthetic: Path, real: Path, tmp_
     settings = both(synthetic, real, val=val, skip_bad=skip_bad)
     settings = replace(settings, group_key=None)
     if not skip_bad:
-        with pytest.raises(SynthError, match=r"in the validation set as well: 1 \(000004\.png"):
+        with raises("records-invalid", problems=r"in the validation set as well: 1 \(000004\.png"):
             prepare(settings)
         return
     data, told = prepare(settings)
@@ -127,7 +127,7 @@ def test_skip_bad_leaves_out_and_counts(synthetic: Path, real: Path) -> None:
     content["annotations"][2]["category_id"] = 99
     write_json(real / "annotations" / "instances_train.json", content)
     (real / "images" / "000009.png").unlink()
-    with pytest.raises(SynthError, match="3 records of the data cannot be used"):
+    with raises("records-invalid", what="3 records of the data"):
         prepare(both(synthetic, real))
     data, told = prepare(both(synthetic, real, skip_bad=True, hold_out=0.0))
     images = data.sources[1]
@@ -136,7 +136,7 @@ def test_skip_bad_leaves_out_and_counts(synthetic: Path, real: Path) -> None:
 
 
 def test_every_set_is_told_of_at_once(tmp_path: Path, synthetic: Path) -> None:
-    with pytest.raises(SynthError, match="2 data sets cannot be read") as error:
+    with raises("datasets-unreadable", what="2 data sets") as error:
         prepare(DataSettings(synthetic=(("synthetic", synthetic),), real=tmp_path / "a", val=tmp_path / "b"))
     assert str(tmp_path / "a") in str(error.value) and str(tmp_path / "b") in str(error.value)
 
@@ -186,7 +186,7 @@ def test_one_set_given_twice_is_told(synthetic: Path, tmp_path: Path, second: st
         "val": {"val": copy},
         "synthetic": {"synthetic": (*settings.synthetic, ("b", copy))},
     }
-    with pytest.raises(SynthError, match="two data sets are one and the same"):
+    with raises("dataset-duplicate"):
         prepare(replace(settings, **twice[second]))  # type: ignore[arg-type]
 
 
@@ -208,17 +208,17 @@ def test_one_set_given_twice_is_told(synthetic: Path, tmp_path: Path, second: st
     ],
 )
 def test_impossible_settings(fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(SynthError, match=message):
+    with raises("setting-invalid", what=message):
         DataSettings(**fields)
 
 
 def test_nothing_to_train_on() -> None:
-    with pytest.raises(SynthError, match="nothing to train on"):
+    with raises("option-missing", what="nothing to train on"):
         prepare(DataSettings())
 
 
 def test_a_group_key_that_is_missing(synthetic: Path, real: Path) -> None:
-    with pytest.raises(SynthError, match="no field 'shop' to group by"):
+    with raises("group-key-missing"):
         prepare(replace(both(synthetic, real), group_key="shop"))
 
 
@@ -227,13 +227,13 @@ def test_a_source_of_which_nothing_is_left(synthetic: Path, real: Path) -> None:
     for image in content["images"]:
         image["width"] = 99
     write_json(real / "annotations" / "instances_train.json", content)
-    with pytest.raises(SynthError, match="no image of real can be used"):
+    with raises("images-unusable", what="no image of real can be used"):
         prepare(both(synthetic, real, skip_bad=True))
 
 
 def test_no_box_to_learn(tmp_path: Path) -> None:
     path = write_set(tmp_path / "a", coco(3, boxes=0))
-    with pytest.raises(SynthError, match="no box of the training data"):
+    with raises("boxes-unusable", what="no box of the training data"):
         prepare(DataSettings(real=path))
 
 
@@ -247,7 +247,7 @@ def test_validation_on_classes_that_nobody_trains(synthetic: Path, tmp_path: Pat
     foreign = coco(3, skus=("rice", "flour"))
     val = write_set(tmp_path / "val", foreign, first_seed=40)
     settings = DataSettings(synthetic=(("synthetic", synthetic),), val=val)
-    with pytest.raises(SynthError, match="no box of the validation data"):
+    with raises("boxes-unusable", what="no box of the validation data"):
         prepare(settings)
     foreign["categories"][0]["sku"] = "tea"
     data, told = prepare(replace(settings, val=write_set(tmp_path / "val", foreign, first_seed=40)))
@@ -278,7 +278,7 @@ def test_one_set_for_evaluation(real: Path) -> None:
     by_visit = read_one(real, "photos", DataSettings(group_key="visit"), splits=("train",), tell=lines.append)
     assert by_visit.groups.tolist() == GROUPS and images.groups.tolist() == list(range(10))
     shutil.rmtree(real / "images")
-    with pytest.raises(SynthError, match="not where they were looked for"):
+    with raises("images-missing"):
         read_one(real, "photos", DataSettings(), splits=("train",), tell=lines.append)
 
 

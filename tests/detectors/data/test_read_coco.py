@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from assets.errors import SynthError
 from dataset.masks import decode_mask
 from dataset.problems import check_usable
 from detectors.data.image_set import IGNORED
 from support.coco_files import HEIGHT, WIDTH, Coco, annotation, coco, read_set, write_json, write_set
+from support.errors import raises
 
 Break = Callable[[Coco], object]
 
@@ -139,7 +139,7 @@ def test_broken_files(tmp_path: Path, broken: Break, message: str, severity: str
     if not severity:
         assert not problems.notes.keys() - {"images without annotations, used as background"}
     if problems.bad:
-        with pytest.raises(SynthError, match="cannot be used"):
+        with raises("records-invalid", problems="cannot be used"):
             check_usable([problems], skip_bad=False)
     check_usable([problems], skip_bad=True)
     assert (len(images), int((images.labels >= 0).sum()), int((images.labels == IGNORED).sum())) == left
@@ -154,7 +154,7 @@ def test_all_problems_of_all_sets_are_told_at_once(tmp_path: Path) -> None:
     write_set(tmp_path, content)
     (tmp_path / "images" / "gone.png").unlink()
     problems = read_set(tmp_path)[1]
-    with pytest.raises(SynthError, match="6 records of the data cannot be used") as error:
+    with raises("records-invalid", what="6 records of the data") as error:
         check_usable([problems, problems], skip_bad=False)
     assert all(part in str(error.value) for part in ("gone.png", "without width", "category_id 77", "--skip-bad"))
 
@@ -195,7 +195,7 @@ def test_ids_as_text_throughout_are_told_once(tmp_path: Path) -> None:
     assert any('12, not "12"' in hint for hint in problems.hints)
     for record in content["categories"]:
         record["id"] = str(record["id"])
-    with pytest.raises(SynthError, match="no category of the COCO file can be used") as error:
+    with raises("categories-invalid") as error:
         read_set(write_set(tmp_path, content))
     assert "not whole numbers" in str(error.value)
 
@@ -259,10 +259,10 @@ def test_groups(tmp_path: Path, fields: dict[str, Any], key: str | None, groups:
 
 @pytest.mark.parametrize("values", [[1, None, 3], [1, [2], 3]])
 def test_a_group_key_that_images_lack_is_told(tmp_path: Path, values: list[Any]) -> None:
-    with pytest.raises(SynthError, match=r"no field 'visit' to group by") as error:
+    with raises("group-key-missing") as error:
         read_set(write_set(tmp_path, coco()), group_key="visit")
     assert "file_name" in str(error.value)
-    with pytest.raises(SynthError, match="no field 'visit'"):
+    with raises("group-key-missing"):
         read_set(write_set(tmp_path, coco(visit=values)), group_key="visit")
 
 
@@ -272,7 +272,7 @@ def test_a_set_without_a_single_finite_box_is_told_with_places(tmp_path: Path) -
     for place, record in enumerate(content["annotations"]):
         record["bbox"] = [float("nan") if place % 2 else float("inf")] * 4
     path = write_set(tmp_path, content)
-    with pytest.raises(SynthError, match=r"all boxes of the data set are NaN or infinite \(6\)") as error:
+    with raises("boxes-not-finite", what=r"all boxes of the data set are NaN or infinite \(6\)") as error:
         read_set(path)
     assert str(tmp_path) in str(error.value) and "annotation 1 in 000000.png: [inf, inf, inf, inf]" in str(error.value)
     content["annotations"][0]["bbox"] = [1, 1, 5, 5]

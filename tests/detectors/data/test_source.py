@@ -22,6 +22,7 @@ from detectors.data.read_coco import read_images
 from detectors.data.shard_prepare import open_shards
 from detectors.data.source import ImageSource
 from pipeline.shards.pack import pack_data
+from support.errors import raises
 from support.shape_sets import write_shapes
 
 IMAGES = 5
@@ -98,5 +99,5 @@ def test_photographs_of_a_coco_file_come_without_its_labels(tmp_path: Path) -> N
 
 
 def test_a_folder_without_photographs_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SynthError, match="no photographs"):
+    with raises("images-missing"):
         read_photos(tmp_path, "x", Problems("x"), PRODUCT)

@@ -8,7 +8,6 @@ import json
 import numpy as np
 import pytest
 
-from assets.errors import SynthError
 from detectors.data.image_set import ImageSet, Predictions
 from detectors.evaluate.metrics.align import align
 from detectors.evaluate.metrics.bootstrap import bootstrap, resample_weights
@@ -16,6 +15,7 @@ from detectors.evaluate.metrics.compare import compare
 from detectors.evaluate.metrics.curves import average_precision, rank
 from detectors.evaluate.metrics.matching import find_candidates, match
 from detectors.evaluate.report import evaluate, evaluate_sources
+from support.errors import raises
 from support.evaluate_cases import classes_of, image_set, predictions, random_case
 
 
@@ -129,7 +129,7 @@ def test_an_interval_of_a_mean_is_the_one_of_the_textbook() -> None:
 
 def test_one_report_per_source() -> None:
     case = random_case(rng=np.random.default_rng(0))
-    with pytest.raises(SynthError, match="same name"):
+    with raises("name-duplicate"):
         evaluate_sources([case, case], threshold=0.5, rng=np.random.default_rng(0))
     other = dataclasses.replace(case[0], name="other"), case[1]
     reports = evaluate_sources([case, other], threshold=0.5, rng=np.random.default_rng(0), resamples=10)

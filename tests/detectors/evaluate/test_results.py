@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from assets.errors import SynthError
 from detectors.data.image_set import IGNORED, Classes
 from detectors.evaluate.metrics.coco_numbers import coco_numbers
 from detectors.evaluate.results import found_as_coco, read_results, truth_as_coco, write_results
+from support.errors import raises
 from support.evaluate_cases import classes_of, image_set, predictions, random_case
 
 sides = st.floats(0, 5000, width=32)
@@ -86,7 +86,7 @@ def test_every_wrong_row_is_named(tmp_path: Path) -> None:
         {"score": "1"},
     ]
     (tmp_path / "r.json").write_text(json.dumps([good, *({**good, **change} for change in wrong), {"image_id": 5}]))
-    with pytest.raises(SynthError) as caught:
+    with raises("predictions-mismatch") as caught:
         read_results(tmp_path / "r.json", truth, {"sku0": 1})
     assert [line.split(":")[0] for line in caught.value.problems] == [f"row {number}" for number in range(2, 8)]
 
@@ -94,11 +94,11 @@ def test_every_wrong_row_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["{", '{"a": 1}', "[1]"])
 def test_no_results_file(tmp_path: Path, text: str) -> None:
     (tmp_path / "r.json").write_text(text)
-    with pytest.raises(SynthError):
+    with raises("predictions-invalid", "json-invalid"):
         read_results(tmp_path / "r.json", image_set(1, [], classes_of(1)), {"sku0": 1})
 
 
 def test_a_class_without_an_id_is_refused() -> None:
     found = predictions([(0, 0, [0, 0, 1, 1], 0.5)], Classes(("new",), ("new",)))
-    with pytest.raises(SynthError, match="without a category id"):
+    with raises("category-id-missing"):
         found_as_coco(found, image_set(1, [], classes_of(1)), {"sku0": 1})

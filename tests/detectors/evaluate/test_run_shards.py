@@ -13,7 +13,6 @@ import pyarrow.parquet
 import pytest
 from rich.console import Console
 
-from assets.errors import SynthError
 from dataset.shards.index import read_index
 from dataset.storage.path import StoragePath
 from detectors.data.settings import DataSettings
@@ -21,6 +20,7 @@ from detectors.evaluate import run_shards as evaluate_shards
 from detectors.evaluate.run import evaluate_runs
 from detectors.evaluate.settings import EvaluateSettings
 from pipeline.shards.pack import pack_data
+from support.errors import raises
 from support.shape_sets import tiny_training, write_shapes
 
 QUIET = Console(quiet=True)
@@ -74,7 +74,7 @@ def test_results_are_coco_and_can_be_judged_again(run: Path, plain: Path, tmp_pa
         e.name for e in read_index(StoragePath(str(plain / "shards"))).shards
     }
     assert evaluated(run, plain / "shards", tmp_path / "b", predictions=results) == first
-    with pytest.raises(SynthError, match="are a folder"):
+    with raises("folder-missing"):
         evaluated(run, plain / "shards", tmp_path / "c", predictions=results / "test-000000.json")
 
 
@@ -99,14 +99,14 @@ def test_going_on_looks_only_at_what_is_missing(
 
 def test_mistakes_are_told(run: Path, plain: Path, tmp_path: Path) -> None:
     evaluated(run, plain / "shards", tmp_path / "a")
-    with pytest.raises(SynthError, match="lacks the split"):
+    with raises("split-missing"):
         evaluated(run, plain / "shards", tmp_path / "b", split="val")
     (tmp_path / "a" / "predictions" / "test-000002.json").write_text('[{"image_id": 1, "score": 0}]')
-    with pytest.raises(SynthError, match=r"results of a shard[\s\S]*test-000002"):
+    with raises("predictions-invalid", where="test-000002"):
         evaluated(run, plain / "shards", tmp_path / "a")
     other = tmp_path / "other"
     write_shapes(other / "plain", 5, seed=9, split="test")
     pack_data(other / "plain", StoragePath(str(other / "shards")), QUIET)
-    with pytest.raises(SynthError, match="another detector or set"):
+    with raises("settings-differ"):
         evaluated(run, other / "shards", tmp_path / "a")
     np.testing.assert_equal(sorted(path.name for path in (tmp_path / "b").glob("*.json")), [])

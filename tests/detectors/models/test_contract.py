@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from assets.errors import SynthError
 from detectors.checkpoints.detector import Checkpoint, load_checkpoint, restore_model, save_checkpoint
 from detectors.checkpoints.weights import fit_weights, load_weights
 from detectors.data.image_set import Classes
@@ -17,6 +16,7 @@ from detectors.models import DETECTORS, build_model, detector_module, detector_s
 from detectors.models.parts import covered_by
 from detectors.models.spec import ModelSpec
 from detectors.models.well_known import WELL_KNOWN
+from support.errors import raises
 
 WIDTH, HEIGHT = 128, 96
 TINY = "mobilenetv3_small_050"
@@ -138,7 +138,7 @@ def test_every_detector_says_what_it_is() -> None:
 
 
 def test_a_plain_transformer_is_refused() -> None:
-    with pytest.raises(SynthError, match="no stages of falling size"):
+    with raises("backbone-unsupported"):
         build_model(spec_of("fcos", "vit_tiny_patch16_224"))
 
 
@@ -173,15 +173,15 @@ def test_heads_of_other_classes_are_never_taken(tmp_path: Path) -> None:
 
 
 def test_weights_that_fit_nothing_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SynthError, match="do not fit"):
+    with raises("weights-mismatch"):
         fit_weights(small("ssdlite"), {"encoder.weight": torch.zeros(3, 3)}, "other.pth")
-    with pytest.raises(SynthError, match="no such file"):
+    with raises("file-missing"):
         load_weights(small("ssdlite"), spec_of("ssdlite"), CLASSES, str(tmp_path / "gone.pth"))
     (tmp_path / "text.pth").write_text("hello")
-    with pytest.raises(SynthError, match="cannot be read"):
+    with raises("tensor-file-unreadable"):
         load_weights(small("ssdlite"), spec_of("ssdlite"), CLASSES, str(tmp_path / "text.pth"))
     assert load_weights(small("ssdlite"), spec_of("ssdlite"), CLASSES, "none") is None
-    with pytest.raises(SynthError, match="no ImageNet weights for ssdlite"):
+    with raises("weights-unavailable", what="no ImageNet weights for ssdlite"):
         load_weights(small("ssdlite", None), spec_of("ssdlite", None), CLASSES, "imagenet")
 
 
@@ -202,25 +202,25 @@ def test_checkpoints_come_back_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "code"),
     [
-        (b"not a checkpoint", "cannot be read"),
-        ({"weights": {}}, "no checkpoint of a synth run"),
-        ({"weights": {}, "spec": {}, "format": 99}, "another format"),
+        (b"not a checkpoint", "tensor-file-unreadable"),
+        ({"weights": {}}, "checkpoint-foreign"),
+        ({"weights": {}, "spec": {}, "format": 99}, "format-version-unsupported"),
     ],
 )
-def test_damaged_checkpoints_are_told(content: object, said: str, tmp_path: Path) -> None:
+def test_damaged_checkpoints_are_told(content: object, code: str, tmp_path: Path) -> None:
     path = tmp_path / "best.ckpt"
     if isinstance(content, bytes):
         path.write_bytes(content)
     else:
         torch.save(content, path)
-    with pytest.raises(SynthError, match=said):
+    with raises(code):
         load_checkpoint(tmp_path)
 
 
 def test_a_folder_without_checkpoints_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SynthError, match="no trained detector"):
+    with raises("checkpoint-missing"):
         load_checkpoint(tmp_path)
 
 
@@ -239,7 +239,7 @@ def test_a_folder_without_checkpoints_is_told(tmp_path: Path) -> None:
     ],
 )
 def test_well_known_names_lead_to_what_comes_closest(name: str, nearest: str) -> None:
-    with pytest.raises(SynthError, match=f"--detector {nearest}\n  - {nearest}: ") as caught:
+    with raises("unknown-name", hint=f"--detector {nearest}$", problems=f"^{nearest}: ") as caught:
         detector_module(name)
     assert all(known in DETECTORS for known in itertools.chain(*WELL_KNOWN.values()))
     assert all(line.count(": ") and line.endswith(".") for line in caught.value.problems)

@@ -23,6 +23,7 @@ from pipeline.preview.sheet import GAP, fill_rows
 from pipeline.preview.tile import plot_tile, tile_size
 from pipeline.preview.types import PreviewPicture, PreviewSettings
 from pipeline.run.settings import RunSettings
+from support.errors import raises
 
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
@@ -70,9 +71,9 @@ def test_instances_are_chosen_by_sku_and_visibility(photos: Path) -> None:
     assert chosen(photos, below_visibility=0.5) == [("2", [2, 3])]
     assert chosen(photos, skus=("milk", "tea"), below_visibility=0.25) == [("2", [2])]
     assert chosen(photos, count=2) == [("1", [1]), ("3", [4])]
-    with pytest.raises(SynthError, match="unknown SKU 'mlik'"):
+    with raises("unknown-sku", what="'mlik'"):
         chosen(photos, skus=("mlik",))
-    with pytest.raises(SynthError, match="no instance is left to draw"):
+    with raises("filter-empty"):
         chosen(photos, skus=("tea",), below_visibility=0.1)
 
 
@@ -81,7 +82,7 @@ def test_sets_that_do_not_say_visibility_say_so(photos: Path) -> None:
     content = json.loads(file.read_text())
     content["annotations"] = [annotation(1, 1, 5)]
     file.write_text(json.dumps(content))
-    with pytest.raises(SynthError, match="no annotation says how visible it is"):
+    with raises("filter-empty", hint="no annotation says how visible it is"):
         chosen(photos, below_visibility=0.5)
 
 
@@ -92,7 +93,7 @@ def test_names_of_pictures_lead_nowhere_else(photos: Path, name: str) -> None:
     content = json.loads(file.read_text())
     content["images"][1]["file_name"] = name
     file.write_text(json.dumps(content))
-    with pytest.raises(SynthError, match="lies outside of the image folder"):
+    with raises("path-unsafe"):
         chosen(photos)
 
 
@@ -188,5 +189,5 @@ def test_rendered_sets_are_filtered_too(rendered: RunSettings, tmp_path: Path) -
     having = [records for records in labels if any(record["sku"] == sku for record in records)]
     assert source.total == len(labels) and len(source.pictures) == len(having)
     assert all({record.sku for record in one.records} == {sku} for one in source.pictures)
-    with pytest.raises(SynthError, match="no instance is left"):
+    with raises("filter-empty"):
         preview_set(str(rendered.out), tmp_path / "sheet.png", PreviewSettings(below_visibility=0.0))

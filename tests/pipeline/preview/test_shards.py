@@ -19,6 +19,7 @@ from dataset.store import open_dataset
 from pipeline.cli.main import main
 from pipeline.preview.draw import chosen_pictures, preview_set
 from pipeline.preview.types import PreviewSettings
+from support.errors import raises
 from support.scenes import rle_of_mask
 
 CATEGORIES = [CategoryRecord(id=3, name="Tea", sku="tea")]
@@ -70,9 +71,9 @@ def test_outlines_of_other_forms_are_left_out(tmp_path: Path, segmentation: obje
 
 def test_damaged_labels_are_told(tmp_path: Path) -> None:
     place = place_of(tmp_path / "set", [sample(1, bbox="wide")])
-    with pytest.raises(SynthError, match="cannot be drawn"):
+    with raises("records-invalid", what="cannot be drawn"):
         preview(place, tmp_path / "sheet.png")
-    with pytest.raises(SynthError, match="no pictures"):
+    with raises("dataset-empty"):
         preview(place_of(tmp_path / "none", []), tmp_path / "sheet.png")
 
 
@@ -81,9 +82,9 @@ def test_instances_are_chosen_in_shards(tmp_path: Path) -> None:
     place = place_of(tmp_path / "set", *hidden)
     source = chosen_pictures(open_dataset(place.url), PreviewSettings(count=3, below_visibility=0.35))
     assert [picture.records[0].id for picture in source.pictures] == [1, 3, 6]
-    with pytest.raises(SynthError, match="unknown SKU 'Tea'"):
+    with raises("unknown-sku", what="'Tea'"):
         preview(place, tmp_path / "sheet.png", skus=("Tea",))
-    with pytest.raises(SynthError, match="no instance is left"):
+    with raises("filter-empty"):
         preview(place, tmp_path / "sheet.png", skus=("tea",), below_visibility=0.0)
 
 

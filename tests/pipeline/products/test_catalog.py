@@ -18,6 +18,7 @@ from assets.errors import SynthError
 from assets.library import Library
 from pipeline.doctor import Check, print_checks
 from pipeline.products.catalog import check_list, export_list, generate_list, register_ids, show_list
+from support.errors import raises
 
 
 def console() -> Console:
@@ -127,8 +128,8 @@ def test_ids_are_registered_and_kept(tmp_path: Path) -> None:
 
 def test_generate_overwrites_nothing(tmp_path: Path) -> None:
     (tmp_path / "skus.csv").write_text("mine")
-    with pytest.raises(SynthError, match="such a file already"):
+    with raises("output-exists"):
         generate_list(tmp_path / "skus.csv", count=1, seed=0, console=console())
     assert (tmp_path / "skus.csv").read_text() == "mine"
-    with pytest.raises(SynthError, match="a CSV file"):
+    with raises("output-name-invalid"):
         generate_list(tmp_path / "skus.json", count=1, seed=0, console=console())

@@ -13,10 +13,10 @@ from click.testing import CliRunner
 
 import pipeline.workers.mesh_process as mesh_process
 from assets.catalog.types import Sku
-from assets.errors import SynthError
 from assets.limits import Limit
 from pipeline.cli.main import main
 from pipeline.workers.mesh_process import MeshProcess
+from support.errors import raises
 from support.fuzzing.files import deadline, run_command
 
 LIST = "sku,package,width_m,height_m,depth_m\na,can,0.07,0.1,0.07\n"
@@ -99,7 +99,7 @@ def test_a_mesh_is_read_in_another_process(tmp_path: Path) -> None:
     with MeshProcess() as load:
         loaded = load(box(tmp_path), tmp_path)
         assert len(loaded.mesh.faces) == 4
-        with pytest.raises(SynthError, match="the mesh file is not there"):
+        with raises("file-missing", what="the mesh file"):
             load(Sku("b", "b", mesh="b.obj"), tmp_path)
         assert len(load(box(tmp_path), tmp_path).mesh.faces) == 4
 
@@ -110,7 +110,7 @@ def test_a_reader_that_is_killed_takes_nothing_else_down(tmp_path: Path) -> None
         load(box(tmp_path), tmp_path)
         assert load._process is not None and load._process.pid is not None
         os.kill(load._process.pid, signal.SIGKILL)
-        with pytest.raises(SynthError, match=r"ends the program that reads it(.|\n)*exit code -9"):
+        with raises("mesh-reader-crashed", found="exit code -9"):
             load(box(tmp_path), tmp_path)
         assert len(load(box(tmp_path), tmp_path).mesh.faces) == 4  # a new one
 
@@ -122,7 +122,7 @@ def test_a_reader_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.Monkey
         process = load._process
         assert process is not None and process.pid is not None
         os.kill(process.pid, signal.SIGSTOP)
-        with deadline(), pytest.raises(SynthError, match="seconds for reading a mesh"):
+        with deadline(), raises("limit-exceeded", what="seconds for reading a mesh"):
             load(box(tmp_path), tmp_path)
         assert not process.is_alive()
 

@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import pipeline.verify.folder as verify_module
-from assets.errors import SynthError
 from assets.limits import DATASET_INSTANCES
 from pipeline.run.settings import RunSettings
 from pipeline.verify.folder import verify_dataset
@@ -30,6 +29,7 @@ from pipeline.verify.report import MAX_VIOLATIONS, VerifyReport
 from support.fuzzing.files import Files, deadline, run_command, sandbox
 from support.fuzzing.sets import check_set_is_verified, damages
 from support.scenes import rle_of_mask, sign_files
+from support.errors import raises
 
 INFO, TRAIN = "dataset.json", "annotations/instances_train.json"
 
@@ -92,14 +92,14 @@ def test_settings_that_make_no_sense_are_told_and_nothing_is_built_on_them(
 )
 def test_a_dataset_json_of_other_fields_is_an_error(copy: Path, cache: Path, edit: Callable) -> None:
     change(copy / INFO, edit)
-    with pytest.raises(SynthError, match=r"dataset\.json cannot be used"):
+    with raises("content-invalid", what=r"dataset\.json"):
         verify(copy, cache)
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"\xff\xfe", b"3", b"[" * 100_000, b'{"format": 1e999}', b"null"])
 def test_a_dataset_json_that_is_none_is_an_error(copy: Path, cache: Path, data: bytes) -> None:
     (copy / INFO).write_bytes(data)
-    with pytest.raises(SynthError, match=r"dataset\.json cannot be (used|read as JSON)|levels of lists"):
+    with raises("content-invalid", "json-invalid", "limit-exceeded"):
         verify(copy, cache)
 
 
@@ -126,7 +126,7 @@ def test_what_is_no_file_is_not_waited_for(copy: Path, cache: Path, name: str, k
     make = {"pipe": os.mkfifo, "zero": lambda p: p.symlink_to("/dev/zero"), "folder": Path.mkdir}
     make.get(kind, lambda p: p.symlink_to(p))(path)
     if name == INFO:
-        with pytest.raises(SynthError):
+        with raises("dataset-missing", "not-a-file"):
             verify(copy, cache)
     else:
         assert verify(copy, cache).violations

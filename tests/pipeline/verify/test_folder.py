@@ -14,12 +14,12 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 from rich.console import Console
 
-from assets.errors import SynthError
 from pipeline.run.settings import RunSettings
 from pipeline.verify.folder import verify_dataset
 from pipeline.verify.masks import decode_mask, tight_box
 from pipeline.verify.report import print_report
 from render.geometry import box_of_mask, xywh_from_xyxy
+from support.errors import raises
 from support.scenes import rle_of_mask, sign_files
 
 
@@ -213,10 +213,10 @@ def test_a_set_of_other_draws_is_not_drawn_again(copy: Path, cache: Path) -> Non
 
 
 def test_no_data_set_is_an_error(tmp_path: Path, cache: Path) -> None:
-    with pytest.raises(SynthError, match=r"there is no dataset\.json"):
+    with raises("dataset-missing"):
         verify_dataset(tmp_path, cache=cache)
     (tmp_path / "dataset.json").write_text("{")
-    with pytest.raises(SynthError, match="cannot be read as JSON"):
+    with raises("json-invalid"):
         verify_dataset(tmp_path, cache=cache)
 
 

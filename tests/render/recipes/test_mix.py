@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from assets.errors import SynthError
 from dataset.layout import split_of
 from render.recipes import load_recipe, recipe_from_yaml, recipe_hash, recipe_yaml
 from render.recipes.mix import RecipeMix, parts_by_scene, products_at, recipe_at
+from support.errors import raises
 
 SHARES = (("tabletop", 0.7), ("scatter", 0.3))
 SPLITS = (("train", 0.8), ("val", 0.2))
@@ -74,20 +75,19 @@ def test_products_come_from_passes_that_all_recipes_share() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "code", "words"),
     [
-        ("recipe: mix", "a list of {share: NUMBER, of: RECIPE}"),
-        ("recipe: mix\nparts: []", "found: 0 recipes"),
-        ("recipe: mix\nparts: [{of: tabletop, part: 1}]", "a list of {share"),
-        ("recipe: mix\nparts: [{of: tabletop, share: 0}]", "no number over 0"),
-        ("recipe: mix\nparts: [{of: tabletop, share: .nan}]", "no number over 0"),
-        ("recipe: mix\nparts: [{of: tabletop}, {of: tabletop}]", "a recipe twice"),
-        ("recipe: mix\nparts: [{of: {recipe: mix, parts: []}}]", "unknown recipe 'mix'"),
-        ("recipe: mix\nparts: [{of: [1]}]", "part 1"),
-        ("recipe: mix\nparts: [{of: {recipe: tabletop, sensr: {}}}]", "part 1"),
+        ("recipe: mix", "recipe-mix-invalid", "a list of {share: NUMBER, of: RECIPE}"),
+        ("recipe: mix\nparts: []", "recipe-mix-invalid", "found: 0 recipes"),
+        ("recipe: mix\nparts: [{of: tabletop, part: 1}]", "recipe-mix-invalid", "a list of {share"),
+        ("recipe: mix\nparts: [{of: tabletop, share: 0}]", "recipe-mix-invalid", ""),
+        ("recipe: mix\nparts: [{of: tabletop, share: .nan}]", "recipe-mix-invalid", ""),
+        ("recipe: mix\nparts: [{of: tabletop}, {of: tabletop}]", "recipe-mix-invalid", ""),
+        ("recipe: mix\nparts: [{of: {recipe: mix, parts: []}}]", "unknown-name", "unknown recipe 'mix'"),
+        ("recipe: mix\nparts: [{of: [1]}]", "recipe-invalid", "part 1"),
+        ("recipe: mix\nparts: [{of: {recipe: tabletop, sensr: {}}}]", "recipe-invalid", "part 1"),
     ],
 )
-def test_broken_mixes_are_errors(text: str, words: str) -> None:
-    with pytest.raises(SynthError) as caught:
+def test_broken_mixes_are_errors(text: str, code: str, words: str) -> None:
+    with raises(code, text=re.escape(words)):
         recipe_from_yaml(text, where="mine.yaml")
-    assert words in str(caught.value)

@@ -9,7 +9,6 @@ import pytest
 import trimesh
 
 from assets.catalog.types import Sku
-from assets.errors import SynthError
 from assets.mesh.rest import rest_from_mesh
 from render.geometry import project, transform
 from render.labels import annotate, trace_geometry
@@ -19,6 +18,7 @@ from render.sample import sample_scene
 from render.scene import SceneSpec
 from render.stage import mesh_of
 from render.streams import StreamPurpose, Streams
+from support.errors import raises
 from support.scenes import StubLibrary, cube, mesh_from
 
 
@@ -61,42 +61,58 @@ def test_a_number_in_place_of_a_range_is_that_number() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "code", "told"),
     [
-        ("", "expected: a mapping with the key 'recipe'"),  # an empty file
-        ("- a\n- b", "not a recipe"),  # a list
-        ("recipe: [", "not YAML"),  # broken YAML
-        ("recipe: !!python/object/apply:os.system ['true']", "not YAML"),  # a tag that would run code
-        ("recipe: tabeltop", "did you mean 'tabletop'"),  # a typing error in the name
-        ("recipe: tabletop\nproducts: {cont: [1, 2]}", "products.cont: unknown key, did you mean 'count'?"),
-        ("recipe: tabletop\nproducts: {lean_deg: [9, 1]}", r"lean_deg: a range is \[lowest, highest\]"),  # reversed
-        ("recipe: tabletop\nproducts: {count: [0, 2]}", "must lie within 1 and 500"),
-        ("recipe: tabletop\nlights: {strength: [0, .inf]}", "finite"),
-        ("recipe: tabletop\nlights: {strength: [0, .nan]}", "finite"),
-        ("recipe: tabletop\nlights: {strength: bright}", "lights.strength"),  # wrong type
-        ("recipe: tabletop\nlights: 3", "lights"),  # a number for a section
-        ("recipe: tabletop\nproducts: {count: 0}", "must lie within 1 and 500"),  # a number for a range
-        ("recipe: tabletop\nproducts: {count: 2.5}", "products.count"),
-        ("recipe: tabletop\nproducts: {density: true}", "products.density"),
-        ("recipe: tabletop\nproducts: {touch: 1.5}", "less than or equal to 1"),
-        ("recipe: scatter\nproducts: {manner: {stand: 1}}", "products.manner: unknown key"),  # of another recipe
+        ("", "recipe-invalid", "expected: a mapping with the key 'recipe'"),  # an empty file
+        ("- a\n- b", "recipe-invalid", ""),  # a list
+        ("recipe: [", "recipe-unreadable", ""),  # broken YAML
+        ("recipe: !!python/object/apply:os.system ['true']", "recipe-unreadable", ""),  # a tag that would run code
+        ("recipe: tabeltop", "unknown-name", "did you mean 'tabletop'"),  # a typing error in the name
+        (
+            "recipe: tabletop\nproducts: {cont: [1, 2]}",
+            "recipe-invalid",
+            "products.cont: unknown key, did you mean 'count'?",
+        ),
+        (
+            "recipe: tabletop\nproducts: {lean_deg: [9, 1]}",
+            "recipe-invalid",
+            r"lean_deg: a range is \[lowest, highest\]",
+        ),  # reversed
+        ("recipe: tabletop\nproducts: {count: [0, 2]}", "recipe-invalid", "must lie within 1 and 500"),
+        ("recipe: tabletop\nlights: {strength: [0, .inf]}", "recipe-invalid", "finite"),
+        ("recipe: tabletop\nlights: {strength: [0, .nan]}", "recipe-invalid", "finite"),
+        ("recipe: tabletop\nlights: {strength: bright}", "recipe-invalid", "lights.strength"),  # wrong type
+        ("recipe: tabletop\nlights: 3", "recipe-invalid", "lights"),  # a number for a section
+        (
+            "recipe: tabletop\nproducts: {count: 0}",
+            "recipe-invalid",
+            "must lie within 1 and 500",
+        ),  # a number for a range
+        ("recipe: tabletop\nproducts: {count: 2.5}", "recipe-invalid", "products.count"),
+        ("recipe: tabletop\nproducts: {density: true}", "recipe-invalid", "products.density"),
+        ("recipe: tabletop\nproducts: {touch: 1.5}", "recipe-invalid", "less than or equal to 1"),
+        (
+            "recipe: scatter\nproducts: {manner: {stand: 1}}",
+            "recipe-invalid",
+            "products.manner: unknown key",
+        ),  # of another recipe
     ],
 )
-def test_broken_recipes_are_told(text: str, told: str) -> None:
-    with pytest.raises(SynthError, match=told) as caught:
+def test_broken_recipes_are_told(text: str, code: str, told: str) -> None:
+    with raises(code, text=told) as caught:
         recipe_from_yaml(text, where="mine.yaml")
     assert "mine.yaml" in str(caught.value) or "tabeltop" in text
 
 
 def test_all_problems_come_at_once() -> None:
-    with pytest.raises(SynthError) as caught:
+    with raises("recipe-invalid") as caught:
         recipe_from_yaml("recipe: tabletop\nproducts: {touch: 2, density: [3, 1]}\nsensr: {}", where="mine.yaml")
     assert len(caught.value.problems) == 3
 
 
 @pytest.mark.parametrize("name", ["nope", "nope.yaml"])
 def test_a_recipe_that_is_not_there(name: str) -> None:
-    with pytest.raises(SynthError, match="nope"):
+    with raises("file-missing", "unknown-name", text="nope"):
         load_recipe(name)
 
 

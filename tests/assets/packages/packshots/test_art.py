@@ -11,10 +11,10 @@ import pytest
 from PIL import Image, ImageDraw
 
 from assets.catalog.types import Sku
-from assets.errors import SynthError
 from assets.packages.build import make_package
 from assets.packages.facts import package_doubts, settled_sku
 from assets.packages.packshots.art import READ_PX, read_art
+from support.errors import raises
 
 BOX = Sku("b", "Oat Flakes", package="carton", width_m=0.2, depth_m=0.06, height_m=0.3, packshot="front.png")
 
@@ -83,7 +83,7 @@ def test_a_turned_photograph_is_set_upright(tmp_path: Path) -> None:
 def test_a_bad_picture_is_told_with_sku_column_and_file(tmp_path: Path, column: str, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "bad.png").write_bytes(content)
-    with pytest.raises(SynthError) as error:
+    with raises("file-missing" if content is None else "image-unreadable") as error:
         read_art(replace(BOX, **{"packshot": "", column: "bad.png"}), tmp_path)
     assert f"the {column}" in str(error.value) and "SKU 'b'" in str(error.value) and "bad.png" in str(error.value)
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.errors import SynthError
 from detectors.evaluate.metrics import coco_numbers as module
 from detectors.evaluate.metrics.align import align
 from detectors.evaluate.metrics.coco_numbers import coco_numbers, run_coco, with_hotcoco, with_pycocotools
 from detectors.evaluate.metrics.curves import average_precision, mean_over_classes, rank
 from detectors.evaluate.metrics.matching import find_candidates, match
+from support.errors import raises
 from support.evaluate_cases import classes_of, image_set, predictions, random_case
 from support.plain_coco import CASES, assert_same, plain_coco
 
@@ -76,5 +76,5 @@ def test_classes_are_matched_by_key() -> None:
 
 def test_detections_of_another_set_are_refused() -> None:
     truth = image_set(1, [], classes_of(1))
-    with pytest.raises(SynthError, match="do not belong"):
+    with raises("predictions-mismatch"):
         coco_numbers(truth, predictions([(3, 0, [0, 0, 1, 1], 0.5)], classes_of(1)))

@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from assets.errors import SynthError
 from detectors.checkpoints.detector import Checkpoint
 from detectors.data.image_set import Classes, ImageSet, Predictions
 from detectors.evaluate.metrics.compare import compare
@@ -25,6 +24,7 @@ from detectors.evaluate.page.write import write_comparison, write_page
 from detectors.evaluate.print_report import print_report
 from detectors.evaluate.report import Report, evaluate
 from detectors.models.spec import ModelSpec
+from support.errors import raises
 from support.evaluate_cases import image_set, predictions
 
 # Names that would break a page or a console that trusts them.
@@ -202,7 +202,7 @@ def test_page_of_nothing(tmp_path: Path) -> None:
 
 def test_a_missing_picture_is_told(case: tuple[ImageSet, Predictions], tmp_path: Path) -> None:
     (tmp_path / "1.jpg").unlink()
-    with pytest.raises(SynthError, match="is not there"):
+    with raises("file-missing"):
         write_page(report_of(case), tmp_path / "out", *case)
 
 

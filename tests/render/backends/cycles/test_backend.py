@@ -12,7 +12,6 @@ import pytest
 import trimesh
 from numpy.typing import NDArray
 
-from assets.errors import SynthError
 from assets.mesh.types import Material, Mesh, MeshPart
 from render.backends import Backend, RenderSettings, open_backend
 from render.scene import AreaLight, Environment, Finish, SceneSpec
@@ -22,6 +21,7 @@ pytest.importorskip("bpy", exc_type=ImportError, reason="Blender as a module (bp
 
 from render.backends.cycles import backend as cycles
 from render.backends.cycles import start as cycles_start
+from support.errors import raises
 
 # Rays of this many samples and no denoiser: numbers to compare with paper.
 EXACT = RenderSettings(backend="cycles", preset="good", samples=64, denoise=False, device="cpu")
@@ -288,7 +288,7 @@ def test_blender_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_a_gpu_asked_for_and_absent_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cycles_start, "GPU_KINDS", ())
-    with pytest.raises(SynthError, match="no GPU that Cycles can use"):
+    with raises("gpu-unavailable"):
         open_backend(LIBRARY, replace(DRAFT, device="gpu"))
     render_with(replace(DRAFT, device="auto"), scene_of(DOWN))
 
@@ -296,5 +296,5 @@ def test_a_gpu_asked_for_and_absent_is_an_error(monkeypatch: pytest.MonkeyPatch)
 def test_without_bpy_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "bpy", None)
     start: Callable[[], Any] = cycles_start.start_blender.__wrapped__
-    with pytest.raises(SynthError, match="pip install 'bpy"):
+    with raises("dependency-missing", hint="pip install 'bpy"):
         start()

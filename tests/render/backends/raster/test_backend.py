@@ -20,6 +20,7 @@ from render.backends.raster.environment import LUMINANCE, directions_of, solid_a
 from render.geometry import look_at
 from render.labels import trace_geometry
 from render.scene import AreaLight, Camera, Environment, Finish, Placement, SceneSpec
+from support.errors import raises
 
 WHITE = Texture("solid", colors=((1.0, 1.0, 1.0), (1.0, 1.0, 1.0)))
 
@@ -401,5 +402,5 @@ def test_a_machine_without_a_device_is_told_what_to_install(monkeypatch: pytest.
     import render.backends.raster.gl as raster_gl
 
     monkeypatch.setattr(raster_gl.Context, "init_context", lambda self: 1 / 0)
-    with pytest.raises(SynthError, match="libegl1"):
+    with raises("opengl-unavailable", hint="libegl1"):
         open_backend(cast(Library, Shelf()), RenderSettings())
