@@ -10,6 +10,7 @@ import pytest
 
 from assets.error_codes import ERROR_CODES
 from assets.errors import FIELDS, SynthError
+from support.errors import raises
 
 
 @contextmanager
@@ -28,4 +29,6 @@ def raises(*codes: str, **patterns: str) -> Iterator[pytest.ExceptionInfo[SynthE
         assert field in ("text", "what", *FIELDS), field
         value = str(error) if field == "text" else getattr(error, field)
         lines = value if field == "problems" else (value or "",)
-        assert not pattern or any(re.search(pattern, line) for line in lines), f"{field}: no {pattern!r} in {value!r}"
+        assert not pattern or any(re.search(pattern, line, re.DOTALL) for line in lines), (
+            f"{field}: no {pattern!r} in {value!r}"
+        )

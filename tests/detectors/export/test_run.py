@@ -12,13 +12,13 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from assets.errors import SynthError
 from detectors.checkpoints.detector import load_checkpoint, restore_model
 from detectors.export import run as exporting
 from detectors.export.onnx_check import Agreement, Side, _compare, check_agreement, open_session, run_onnx
 from detectors.export.onnx_graph import trace_onnx
 from detectors.export.run import describe, export, print_summary
 from detectors.models.detect import Detections, fit_picture
+from support.errors import raises
 from support.random_runs import CLASSES, SIZE, SMALL, random_run
 
 pytest.importorskip("onnxruntime", reason="export needs onnx and onnxruntime, which are optional")
@@ -125,7 +125,7 @@ def test_a_wrong_file_is_refused_and_nothing_kept(run: Path, tmp_path: Path, mon
 
     monkeypatch.setattr(exporting, "trace_onnx", trace_another)
     out = tmp_path / "out"
-    with pytest.raises(SynthError, match="does not find what the detector finds") as caught:
+    with raises("export-mismatch") as caught:
         export(run, out, photos=None, console=QUIET)
     assert "px" in str(caught.value.found) and "1 px" in str(caught.value.expected)
     assert not out.exists()
@@ -144,7 +144,7 @@ def test_damaged_photographs_are_left_out_and_told(run: Path, tmp_path: Path) ->
     photos = tmp_path / "photos"
     photos.mkdir()
     (photos / "a.jpg").write_bytes(b"no picture")
-    with pytest.raises(SynthError, match="none of the photographs can be read"):
+    with raises("images-unusable", what="none of the photographs can be read"):
         export(run, tmp_path, photos=photos, console=QUIET)
     rng = np.random.default_rng(0)
     Image.fromarray(rng.integers(0, 255, (50, 70, 3), np.uint8)).save(photos / "b.png")
@@ -184,14 +184,14 @@ def test_masks_count_too() -> None:
 
 def test_missing_packages_are_told(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporting.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(SynthError, match="not installed") as caught:
+    with raises("dependency-missing") as caught:
         export(run, tmp_path, photos=None, console=QUIET)
     assert caught.value.hint == "pip install 'synth[export]'"
 
 
 def test_what_is_no_network_is_told(run: Path) -> None:
     model = restore_model(load_checkpoint(run))
-    with pytest.raises(SynthError, match="cannot open"):
+    with raises("onnx-failed"):
         check_agreement(model, b"nonsense", [np.zeros((SIZE[1], SIZE[0], 3), np.uint8)])
 
 

@@ -16,6 +16,7 @@ from detectors.data.image_set import ImageSet, open_images
 from detectors.evaluate.results import read_results
 from detectors.recognition.gallery.boxes import given_boxes
 from support.coco_files import coco, read_set, write_set
+from support.errors import raises
 from support.fuzzing.files import changed_json
 
 ROW = {"image_id": 1, "category_id": 1, "bbox": [1.0, 2.0, 5.0, 4.0], "score": 0.5}
@@ -42,7 +43,7 @@ def truth(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
 )
 def test_rows_of_results_are_checked(truth: ImageSet, tmp_path: Path, values: dict[str, object], told: str) -> None:
     (tmp_path / "r.json").write_text(json.dumps([ROW, {**ROW, **values}]))
-    with pytest.raises(SynthError, match=rf"(?s)does not fit the images.*row 2: {told}"):
+    with raises("predictions-mismatch", problems=f"row 2: {told}"):
         read_results(tmp_path / "r.json", truth, IDS)
 
 
@@ -51,7 +52,7 @@ def test_rows_of_results_are_checked(truth: ImageSet, tmp_path: Path, values: di
 )
 def test_given_boxes_are_checked(tmp_path: Path, values: dict[str, object]) -> None:
     (tmp_path / "b.json").write_text(json.dumps([ROW, {**ROW, **values}]))
-    with pytest.raises(SynthError, match=r"(?s)no COCO file of boxes.*entry 1: no image_id, or no bbox"):
+    with raises("coco-invalid", problems="entry 1: no image_id, or no bbox"):
         given_boxes(tmp_path / "b.json")
 
 
@@ -82,5 +83,5 @@ def test_columns_of_a_run_that_are_no_arrays_are_told(truth: ImageSet, tmp_path:
     truth.save(tmp_path / "run")
     for content in (b"", b"\x93NUMPY" * 30, (tmp_path / "run" / "boxes.npy").read_bytes()[:150]):
         (tmp_path / "run" / "boxes.npy").write_bytes(content)
-        with pytest.raises(SynthError, match=r"(?s)data of the run cannot be used.*boxes\.npy"):
+        with raises("run-data-damaged", where=r"boxes\.npy"):
             open_images(tmp_path / "run")

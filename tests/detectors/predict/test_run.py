@@ -18,7 +18,6 @@ from pycocotools import mask as codec
 from pycocotools.coco import COCO
 from rich.console import Console
 
-from assets.errors import SynthError
 from assets.interrupt import ECHO_S
 from detectors.augment import Letterbox
 from detectors.checkpoints.detector import load_checkpoint, restore_model
@@ -28,6 +27,7 @@ from detectors.predict.input_images import InputImage, Unreadable, read_input_im
 from detectors.predict.inputs import find_inputs, natural_order
 from detectors.predict.picture_masks import paste_mask
 from detectors.predict.run import PredictSummary, predict, print_summary
+from support.errors import raises
 from support.random_runs import CLASSES, SIZE, SMALL, random_run
 
 QUIET = Console(quiet=True)
@@ -94,7 +94,7 @@ class TestInputs:
     def test_everything_that_means_nothing_is_told_at_once(self, tmp_path: Path) -> None:
         (tmp_path / "empty").mkdir()
         paint(tmp_path / "good.jpg")
-        with pytest.raises(SynthError, match="nothing to look at") as caught:
+        with raises("images-missing") as caught:
             find_inputs([tmp_path / "empty", f"{tmp_path}/*.gif", tmp_path / "good.jpg"])
         assert len(caught.value.problems) == 2 and ".webp" in str(caught.value.expected)
 
@@ -117,7 +117,7 @@ class TestInputs:
 
     def test_ids_of_two_coco_files_that_overlap(self, tmp_path: Path) -> None:
         files = [coco_file(tmp_path / name, {7: f"{name}.jpg"}) for name in ("a", "b")]
-        with pytest.raises(SynthError, match="one image id"):
+        with raises("image-id-duplicate"):
             find_inputs(files)
 
 
@@ -308,7 +308,7 @@ class TestResults:
     @pytest.mark.parametrize("wrong", [{"threshold": 1.5}, {"batch": 0}, {"every": 0}, {"workers": -1}])
     def test_numbers_that_make_no_sense(self, run: Path, tmp_path: Path, wrong: dict) -> None:
         settings = {"threshold": 0.5, "console": QUIET, **wrong}
-        with pytest.raises(SynthError, match=r"too small|no score"):
+        with raises("setting-invalid", what="too small|no score"):
             predict(run, [tmp_path], tmp_path / "out", **settings)
 
     def test_the_summary_says_what_failed(self, tmp_path: Path) -> None:

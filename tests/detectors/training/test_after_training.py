@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from assets.errors import SynthError
 from detectors.adapt import AdaptSettings, adapt_run
 from detectors.checkpoints.detector import BEST, load_checkpoint
 from detectors.data.settings import DataSettings
 from detectors.evaluate.run import evaluate_runs
 from detectors.evaluate.settings import EvaluateSettings
+from support.errors import raises
 from support.shape_sets import QUIET, tiny_training
 
 
@@ -99,7 +99,7 @@ def test_classes_that_the_detector_does_not_know_count_as_missed(trained: Path, 
     foreign = EvaluateSettings(
         (trained,), (tmp_path / "foreign.json",), out=tmp_path, images=shapes / "real" / "images", workers=0
     )
-    with pytest.raises(SynthError, match="no class of"):
+    with raises("classes-disjoint"):
         evaluate_runs(foreign, QUIET)
 
 
@@ -137,7 +137,7 @@ def test_a_frozen_backbone_stays(trained: Path, shapes: Path, tmp_path: Path) ->
 
 
 def test_adaptation_without_photos_or_by_an_unknown_method_is_told(trained: Path, tmp_path: Path) -> None:
-    with pytest.raises(SynthError, match="no photos"):
+    with raises("option-missing", what="no photos"):
         AdaptSettings(trained, DataSettings(), tmp_path)
-    with pytest.raises(SynthError, match="unknown adaptation method"):
+    with raises("unknown-name", what="unknown adaptation method"):
         AdaptSettings(trained, DataSettings(real=tmp_path), tmp_path, method="magic")

@@ -13,12 +13,12 @@ import psutil
 import pytest
 import torch
 
-from assets.errors import SynthError
 from detectors.checkpoints.detector import LAST, load_checkpoint
 from detectors.data.settings import DataSettings
 from detectors.training.run import run_training
 from detectors.training.schedule import Schedule
 from detectors.training.task import SPOILED_BATCH, DetectorTask
+from support.errors import raises
 from support.same_run import assert_same_run, at_step
 from support.shape_sets import tiny_settings, tiny_training, write_shapes
 
@@ -108,18 +108,18 @@ def test_a_run_holds_what_it_was_made_from(undisturbed: Path) -> None:
 
 
 def test_other_settings_and_changed_data_are_refused(shapes: Path, undisturbed: Path, tmp_path: Path) -> None:
-    with pytest.raises(SynthError, match="other settings") as caught:
+    with raises("settings-differ") as caught:
         tiny_training(undisturbed, both(shapes), schedule="mix+finetune", finetune_epochs=1, seed=7)
     assert any("seed" in problem for problem in caught.value.problems)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("mine")
-    with pytest.raises(SynthError, match="not empty"):
+    with raises("output-not-empty"):
         tiny_training(tmp_path / "full", both(shapes))
     image = next((shapes / "real" / "images").glob("train_*.png"))
     content = image.read_bytes()
     try:
         image.write_bytes(content[:-2] + b"xx")  # of the same size
-        with pytest.raises(SynthError, match="data has changed") as caught:
+        with raises("data-changed") as caught:
             tiny_training(undisturbed, both(shapes), schedule="mix+finetune", finetune_epochs=1)
         assert caught.value.problems == (f"real: 1 changed: {image.name}",)
     finally:
@@ -146,7 +146,7 @@ def test_a_loss_that_is_no_number_names_the_pictures(
 
     broken = {"classification": torch.tensor(float("nan"), requires_grad=True)}
     monkeypatch.setattr(IgnoringSsd, "compute_loss", lambda *args, **kwargs: broken)
-    with pytest.raises(SynthError, match="no longer a finite number") as caught:
+    with raises("loss-not-finite") as caught:
         tiny_training(tmp_path / "run", DataSettings(real=shapes / "real", hold_out=0))
     assert caught.value.found == "classification nan, loss nan"
     assert len(caught.value.problems) == 2 and "train_0" in caught.value.problems[0]
@@ -167,7 +167,7 @@ def test_a_picture_that_vanishes_is_named(
         return data
 
     monkeypatch.setattr("detectors.training.run.prepare_training", prepare_and_delete)
-    with pytest.raises(SynthError, match="an image is not there") as caught:
+    with raises("file-missing", what="an image") as caught:
         tiny_training(tmp_path / "run", DataSettings(real=tmp_path / "real", hold_out=0), workers=workers)
     assert "train_002.png" in str(caught.value.where)
 
@@ -179,26 +179,26 @@ def test_memory_that_does_not_suffice_says_what_to_lower(
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
     monkeypatch.setattr(DetectorTask, "training_step", exhausted)
-    with pytest.raises(SynthError, match="memory") as caught:
+    with raises("out-of-memory", found="memory") as caught:
         tiny_training(tmp_path / "run", DataSettings(real=shapes / "real", hold_out=0))
     assert "--batch" in str(caught.value.hint) and "20.00 GiB" in str(caught.value.found)
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "code", "said"),
     [
-        ({"detector": "yolo"}, "unknown detector"),
-        ({"augment": "wild"}, "unknown augmentation"),
-        ({"backbone": "resnet5000"}, "unknown timm backbone"),
-        ({"detector": "ssd300", "size": (320, 320)}, "one size only"),
-        ({"mix": (("rael", 0.2),)}, "unknown source"),
-        ({"batch": 3, "devices": 2}, "cannot be dealt"),
+        ({"detector": "yolo"}, "unknown-name", "unknown detector"),
+        ({"augment": "wild"}, "unknown-name", "unknown augmentation"),
+        ({"backbone": "resnet5000"}, "unknown-name", "unknown timm backbone"),
+        ({"detector": "ssd300", "size": (320, 320)}, "setting-invalid", "one size only"),
+        ({"mix": (("rael", 0.2),)}, "unknown-name", "unknown source"),
+        ({"batch": 3, "devices": 2}, "setting-invalid", "cannot be dealt"),
     ],
 )
 def test_settings_that_cannot_be_are_told_before_any_work(
-    fields: dict[str, Any], said: str, shapes: Path, tmp_path: Path
+    fields: dict[str, Any], code: str, said: str, shapes: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(SynthError, match=said):
+    with raises(code, what=said):
         tiny_training(tmp_path / "run", both(shapes), **fields)
 
 
@@ -217,7 +217,7 @@ def test_masks_that_are_missing_are_told(shapes: Path, tmp_path: Path) -> None:
         del annotation["segmentation"]
     (tmp_path / "boxes.json").write_text(json.dumps(content))
     data = DataSettings(real=tmp_path / "boxes.json", images=shapes / "real" / "images")
-    with pytest.raises(SynthError, match="learns from masks"):
+    with raises("masks-missing"):
         tiny_training(tmp_path / "run", data, detector="maskrcnn")
 
 

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.errors import SynthError
 from detectors.data.mix import Mix
 from detectors.training.schedule import (
     FINETUNE_RATE,
@@ -17,6 +16,7 @@ from detectors.training.schedule import (
     finetune_shares,
     without_real,
 )
+from support.errors import raises
 
 SYNTHETIC, MIXED, REAL = (1.0, 0.0), (0.8, 0.2), (0.2, 0.8)
 
@@ -100,5 +100,5 @@ def test_finetuning_replays_the_others(shares: tuple[float, ...], replay: float,
 
 def test_without_real_the_others_keep_their_proportions() -> None:
     assert without_real((0.6, 0.2, 0.2)) == pytest.approx((0.75, 0.25, 0.0))
-    with pytest.raises(SynthError, match="no share of synthetic"):
+    with raises("mix-invalid"):
         without_real((0.0, 1.0))

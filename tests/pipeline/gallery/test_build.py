@@ -19,7 +19,6 @@ from rich.console import Console
 import pipeline.gallery.build as gallery_build
 import pipeline.gallery.render as gallery_render
 from assets.catalog.load import load_catalog
-from assets.errors import SynthError
 from detectors.recognition.gallery.decision import Decision, write_decision
 from detectors.recognition.gallery.index import open_index
 from detectors.recognition.gallery.open import open_gallery
@@ -41,6 +40,7 @@ from pipeline.gallery.task import (
 from pipeline.gallery.version import give_ids
 from render.views import ProductView, open_studio, views_of
 from support import gallery_shop as shop
+from support.errors import raises
 
 KEYS = ("red", "green", "blue", "yellow")
 QUIET = Console(quiet=True)
@@ -150,7 +150,7 @@ def test_single_skus_can_be_added(home: Path, tmp_path: Path) -> None:
     out = tmp_path / "gallery"
     build_gallery(settings_of(home, out), QUIET)
     assert add_to_gallery(settings_of(home, out, "five.csv"), QUIET, keys=("red", "black")).made == 1
-    with pytest.raises(SynthError, match="unknown SKU"):
+    with raises("unknown-sku", what="unknown SKU"):
         add_to_gallery(settings_of(home, out, "five.csv"), QUIET, keys=("violet",))
 
 
@@ -167,13 +167,13 @@ def test_skus_that_cannot_be_rendered_are_left_out_and_told(home: Path, tmp_path
 def test_another_embedder_is_refused(home: Path, tmp_path: Path) -> None:
     out, other = tmp_path / "gallery", shop.write_embedder(tmp_path / "other.ckpt", dim=24)
     build_gallery(settings_of(home, out), QUIET)
-    with pytest.raises(SynthError, match="another embedder"):
+    with raises("embedder-mismatch"):
         add_to_gallery(settings_of(home, out, "five.csv", embedder=other), QUIET)
     assert len(version_ids(out)) == 1
 
 
 def test_a_new_gallery_needs_an_embedder(home: Path, tmp_path: Path) -> None:
-    with pytest.raises(SynthError, match="needs an embedder"):
+    with raises("option-missing", what="needs an embedder"):
         build_gallery(settings_of(home, tmp_path, embedder=None), QUIET)
 
 
@@ -312,7 +312,7 @@ def test_ids_are_those_of_the_registry_where_there_is_one(tmp_path: Path) -> Non
     assert give_ids(catalog, catalog.keys, parent) == ({"red": 1, "blue": 9, "green": 10}, 11)
     (tmp_path / "skus.ids.csv").write_text("id,sku\n1,red\n2,yellow\n3,blue\n")
     assert give_ids(catalog, ("blue", "green"), parent) == ({"blue": 3, "green": 4}, 9)
-    with pytest.raises(SynthError, match="other category ids") as caught:
+    with raises("category-ids-conflict") as caught:
         give_ids(catalog, catalog.keys, parent_of({"red": 2}, 3))
     assert "'red': 2 in the gallery, 1 by the registry" in str(caught.value)
 
@@ -335,6 +335,6 @@ def test_a_gallery_of_products_that_change_meanwhile_is_not_made(
     """Some views would be of the old files and some of the new ones."""
     plain, states = gallery_build.digest_skus, iter(("before", "after"))
     monkeypatch.setattr(gallery_build, "digest_skus", lambda *a, **k: {**plain(*a, **k), "red": next(states)})
-    with pytest.raises(SynthError, match="have changed while the gallery was made") as told:
+    with raises("product-files-changed") as told:
         build_gallery(settings_of(home, tmp_path / "gallery"), QUIET)
     assert told.value.problems == ("SKU 'red'",) and not is_gallery(tmp_path / "gallery")

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 
-from assets.errors import SynthError
 from dataset.review_csv import NEEDED
 from detectors.recognition.embedder.load import Embedder, load_embedder
 from detectors.recognition.gallery.clean import clean_gallery
@@ -37,6 +36,7 @@ from pipeline.cli.main import main
 from pipeline.gallery.build import remove_from_gallery
 from pipeline.gallery.photos import add_photos, with_photos
 from support import gallery_shop as shop
+from support.errors import raises
 
 VIEWS = 2
 SKUS = {"red": (200, 30, 30), "green": (30, 160, 60), "blue": (30, 60, 200)}
@@ -177,16 +177,16 @@ def test_photographs_stay_when_a_sku_is_rendered_again(
 def test_decisions_that_do_not_fit_are_told(gallery: Gallery, decisions: Path, tmp_path: Path) -> None:
     text = decisions.read_text()
     decisions.write_text(text.replace(",green", ",grren"))
-    with pytest.raises(SynthError, match="1 SKUs that the gallery does not have") as caught:
+    with raises("unknown-sku", found="1 SKUs that the gallery does not have") as caught:
         add_photos(gallery.folder, decisions, device="cpu")
     assert "grren" in str(caught.value)
     decisions.write_text(text.replace("accept", "known").replace("other", "known"))
-    with pytest.raises(SynthError, match="nothing was decided"):
+    with raises("review-undecided"):
         add_photos(gallery.folder, decisions, device="cpu")
     decisions.write_text(text)
     (tmp_path / "moved").mkdir()
     (tmp_path / "shelf.png").rename(tmp_path / "moved" / "shelf.png")
-    with pytest.raises(SynthError, match="reviewed pictures are missing"):
+    with raises("images-missing"):
         add_photos(gallery.folder, decisions, device="cpu")
     assert open_gallery(gallery.folder).version == gallery.version
     assert add_photos(gallery.folder, decisions, images=tmp_path / "moved", device="cpu").photos == 3
@@ -217,7 +217,7 @@ def test_digests_of_strangers_are_no_paths(gallery: Gallery, photos: object) -> 
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     rows[0]["photos"] = photos
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(SynthError, match="missing or damaged"):
+    with raises("gallery-damaged"):
         read_skus(gallery.folder, part.digest)
 
 

@@ -22,6 +22,7 @@ from pipeline.cli.main import main
 from pipeline.jobs.lease import read_beat
 from pipeline.jobs.settings import read_settings
 from pipeline.jobs.status import job_status
+from support.errors import raises
 from support.fuzzing.files import changed_json
 from support.job_stubs import job_at, run, skus, write_list
 
@@ -58,55 +59,57 @@ def rewrite(file: Path, name: str, make: Callable[[np.ndarray], np.ndarray]) -> 
 
 
 @pytest.mark.parametrize(
-    ("file", "values", "told"),
+    ("file", "values", "code", "told"),
     [
-        ("job.json", {"views": -1}, "views: Input should be greater"),
-        ("job.json", {"splits": [["train"]]}, "splits"),
-        ("job.json", {"recipe": 7}, "recipe: Input should be a valid string"),
-        ("job.json", {"format": 2}, "format"),
-        ("how.json", {"workers": "4"}, "workers: Input should be a valid integer"),
-        ("how.json", {"device": "tpu"}, "device"),
-        ("how.json", {"sku_list": None}, "sku_list"),
-        (f"{VERSION}.json", {"times": 1e308}, "times"),
-        (f"{VERSION}.json", {"more": 1}, "more: Extra inputs"),
-        (f"{GENERATION}.json", {"version": 3}, "version 3, first scene 0, but there are 1 versions"),
-        (f"{GENERATION}.json", {"scenes": 99}, "expected 100 int64"),
-        (f"{GENERATION}.json", {"share": -0.5}, "share: Input should be greater"),
+        ("job.json", {"views": -1}, "content-invalid", "views: Input should be greater"),
+        ("job.json", {"splits": [["train"]]}, "content-invalid", "splits"),
+        ("job.json", {"recipe": 7}, "content-invalid", "recipe: Input should be a valid string"),
+        ("job.json", {"format": 2}, "content-invalid", "format"),
+        ("how.json", {"workers": "4"}, "content-invalid", "workers: Input should be a valid integer"),
+        ("how.json", {"device": "tpu"}, "content-invalid", "device"),
+        ("how.json", {"sku_list": None}, "content-invalid", "sku_list"),
+        (f"{VERSION}.json", {"times": 1e308}, "content-invalid", "times"),
+        (f"{VERSION}.json", {"more": 1}, "content-invalid", "more: Extra inputs"),
+        (f"{GENERATION}.json", {"version": 3}, "job-damaged", "version 3, first scene 0, but there are 1 versions"),
+        (f"{GENERATION}.json", {"scenes": 99}, "job-damaged", "expected 100 int64"),
+        (f"{GENERATION}.json", {"share": -0.5}, "content-invalid", "share: Input should be greater"),
     ],
 )
-def test_values_of_job_files_are_checked(copy: Path, file: str, values: dict[str, object], told: str) -> None:
+def test_values_of_job_files_are_checked(
+    copy: Path, file: str, values: dict[str, object], code: str, told: str
+) -> None:
     change(copy / file, **values)
-    with pytest.raises(SynthError, match=told) as error:
+    with raises(code, text=told) as error:
         look(copy)
     assert Path(file).stem in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("stem", "name", "make", "told"),
+    ("stem", "name", "make", "code", "told"),
     [
-        (GENERATION, "cards", lambda a: a.astype(float), "float64, expected"),
-        (GENERATION, "cards", lambda a: a[:-1], "expected"),
-        (GENERATION, "cards", lambda a: a + 1000, "ids from 100"),
-        (GENERATION, "cards", lambda a: -a, "ids from -"),
-        (GENERATION, "starts", lambda a: a[::-1], "do not share out the appearances"),
-        (GENERATION, "starts", lambda a: a[None], "expected"),
-        (GENERATION, "numbers", lambda a: a.astype("U5"), "expected"),
-        (VERSION, "ids", lambda a: np.array([None, "x"], object), "an array of object"),
-        (VERSION, "digests", lambda a: a[:, :3], "expected"),
+        (GENERATION, "cards", lambda a: a.astype(float), "job-damaged", "float64, expected"),
+        (GENERATION, "cards", lambda a: a[:-1], "job-damaged", "expected"),
+        (GENERATION, "cards", lambda a: a + 1000, "job-damaged", "ids from 100"),
+        (GENERATION, "cards", lambda a: -a, "job-damaged", "ids from -"),
+        (GENERATION, "starts", lambda a: a[::-1], "job-damaged", "do not share out the appearances"),
+        (GENERATION, "starts", lambda a: a[None], "job-damaged", "expected"),
+        (GENERATION, "numbers", lambda a: a.astype("U5"), "job-damaged", "expected"),
+        (VERSION, "ids", lambda a: np.array([None, "x"], object), "arrays-unreadable", "an array of object"),
+        (VERSION, "digests", lambda a: a[:, :3], "job-damaged", "expected"),
     ],
 )
 def test_arrays_of_a_plan_are_checked(
-    copy: Path, stem: str, name: str, make: Callable[[np.ndarray], np.ndarray], told: str
+    copy: Path, stem: str, name: str, make: Callable[[np.ndarray], np.ndarray], code: str, told: str
 ) -> None:
     rewrite(copy / f"{stem}.npz", name, make)
-    with pytest.raises(SynthError, match=told):
+    with raises(code, found=told):
         look(copy)
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04" * 9, b"\x93NUMPY\x01\x00" * 4])
 def test_files_that_are_no_arrays_are_told(copy: Path, data: bytes) -> None:
     (copy / f"{GENERATION}.npz").write_bytes(data)
-    with pytest.raises(SynthError, match="the job's plan cannot be read"):
+    with raises("arrays-unreadable", what="the job's plan"):
         look(copy)
 
 
@@ -116,13 +119,13 @@ def test_an_array_that_claims_more_than_there_is_reserves_nothing(copy: Path) ->
     np.lib.format.write_array_header_1_0(header, {"descr": "<i8", "fortran_order": False, "shape": (10**15,)})
     with zipfile.ZipFile(copy / f"{GENERATION}.npz", "w") as archive:
         archive.writestr("cards.npy", header.getvalue())
-    with pytest.raises(SynthError, match="0 bytes for"):
+    with raises("arrays-unreadable", found="0 bytes for"):
         look(copy)
 
 
 def test_versions_and_ids_that_are_missing_are_told(copy: Path) -> None:
     (copy / "ids.csv").unlink()
-    with pytest.raises(SynthError, match=r"(?s)plan is damaged.*ids\.csv"):
+    with raises("job-damaged", where=r"ids\.csv"):
         look(copy)
 
 

@@ -19,6 +19,7 @@ from pipeline.jobs.report import bytes_text, shares_text
 from pipeline.jobs.shard import counted_pictures
 from pipeline.jobs.tasks import CATALOG, SceneTask
 from pipeline.run.settings import RunSettings
+from support.errors import raises
 from support.scenes import camera_at
 
 
@@ -92,7 +93,7 @@ def test_a_worker_that_finds_another_list_does_not_begin(tmp_path: Path, monkeyp
     (tmp_path / CATALOG).write_text("new")
     job_scene.start_worker(settings)
     (tmp_path / CATALOG).write_text("old")
-    with pytest.raises(SynthError, match="not the one that the job began with"):
+    with raises("list-changed"):
         job_scene.start_worker(settings)
 
 

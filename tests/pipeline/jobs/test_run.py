@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from assets.errors import SynthError
 from dataset.shards.index import read_categories, read_index
 from dataset.shards.tar import read_samples
 from dataset.storage.path import StoragePath
@@ -18,6 +17,7 @@ from pipeline.jobs.run import write_index_now
 from pipeline.jobs.settings import read_settings
 from pipeline.jobs.status import cancel_job, job_status
 from support import job_stubs
+from support.errors import raises
 from support.job_stubs import files_of, job_at, run, seen_well, skus, write_list
 
 
@@ -97,7 +97,7 @@ def test_a_sku_that_cannot_be_used_costs_the_others_nothing(tmp_path: Path, list
 
 
 def test_too_many_failures_end_the_job_and_it_goes_on_once_the_cause_is_mended(tmp_path: Path, listed: Path) -> None:
-    with pytest.raises(SynthError, match=r"3 scenes failed(.|\n)*there is no paper(.|\n)*at most 10%"):
+    with raises("scenes-failed", what="3 scenes failed", found="there is no paper", expected="at most 10%"):
         run(job_at(tmp_path / "set", listed, max_failures=0.1), job_stubs.fails_everywhere)
     assert job_status(read_settings(StoragePath(str(tmp_path / "set")), tmp_path / "r.yaml")).state == "failed"
     assert run(job_at(tmp_path / "set", listed), retry=True).ended == "finished"
@@ -127,13 +127,11 @@ def test_a_damaged_shard_is_made_anew(tmp_path: Path, listed: Path, damage: str)
 
 def test_a_job_is_known_by_its_settings(tmp_path: Path, listed: Path) -> None:
     run(job_at(tmp_path / "set", listed))
-    with pytest.raises(
-        SynthError, match=r"job of other settings(.|\n)*seed: there 0, now 1(.|\n)*pixels: there 24, now 9"
-    ):
+    with raises("settings-differ", text="seed: there 0, now 1.*pixels: there 24, now 9"):
         run(job_at(tmp_path / "set", listed, seed=1, pixels=9))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "photo.jpg").touch()
-    with pytest.raises(SynthError, match="holds no job"):
+    with raises("output-not-empty"):
         run(job_at(tmp_path / "full", listed))
     settings = read_settings(StoragePath(str(tmp_path / "set")), tmp_path / "recipe.yaml")
     assert run(settings).made == 0
@@ -149,7 +147,7 @@ def test_a_second_driver_is_refused_and_cancel_ends_the_first(tmp_path: Path, li
     while not place.names("receipts"):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    with pytest.raises(SynthError, match="another run is writing into this folder"):
+    with raises("output-locked"):
         run(settings)
     kept = read_settings(place, tmp_path / "recipe.yaml")
     assert job_status(kept).running

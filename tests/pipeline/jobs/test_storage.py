@@ -19,6 +19,7 @@ from pipeline.jobs.lease import CANCELLED, Lease, lease_of, read_beat
 from pipeline.jobs.settings import read_settings
 from pipeline.jobs.status import cancel_job, job_status
 from support import job_stubs
+from support.errors import raises
 from support.job_stubs import files_of, job_at, run, skus, write_list
 
 
@@ -90,7 +91,7 @@ def test_a_job_in_a_bucket_is_cancelled_and_goes_on(tmp_path: Path, bucket: str)
     while not StoragePath(bucket).names("receipts"):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    with pytest.raises(SynthError, match="another driver is at work"):
+    with raises("output-locked"):
         run(settings)
     cancel_job(StoragePath(bucket))
     driver.join(20)
@@ -103,7 +104,7 @@ def test_a_driver_on_another_machine_is_listened_to(monkeypatch: pytest.MonkeyPa
     place = StoragePath(f"memory://lease-{time.monotonic_ns()}")
     with lease_of(place) as lease:
         monkeypatch.setattr(job_lease.Heartbeat, "here", property(lambda beat: False))
-        with pytest.raises(SynthError, match=r"another driver is at work on this job(.|\n)*process"), lease_of(place):
+        with raises("output-locked", found="process"), lease_of(place):
             pass
         lease._ended.set()  # as if its machine had gone
         with lease_of(place) as other:
@@ -152,6 +153,6 @@ def test_storage_that_stays_away_ends_the_job_and_says_so(monkeypatch: pytest.Mo
 
     calls: list[str] = []
     monkeypatch.setattr(StoragePath, "write", away)
-    with pytest.raises(SynthError, match="no route to host"):
+    with raises("storage-failed", found="no route to host"):
         RetryingPath("memory://away").write("a", b"")
     assert len(calls) == 6

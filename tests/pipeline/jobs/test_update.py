@@ -20,6 +20,7 @@ from pipeline.jobs.estimate.run import estimate_job
 from pipeline.jobs.pilot import Pilot
 from pipeline.jobs.planning.digests import sku_digests
 from support.job_stubs import files_of, job_at, run, seen_well, skus, write_list
+from support.errors import raises
 
 OLD = skus(24)
 
@@ -129,7 +130,7 @@ def test_ids_follow_the_registry_beside_the_list(tmp_path: Path) -> None:
     place = StoragePath(str(tmp_path / "set"))
     assert {kind.sku: kind.id for kind in read_categories(place)} == {"z": 1, "b": 2, "a": 3}
     ids_path(listed).write_bytes(ids_csv(CategoryIds(("a", "b"))))
-    with pytest.raises(SynthError, match="not the one of the job"):
+    with raises("category-ids-conflict"):
         run(job_at(tmp_path / "set", listed))
 
 
@@ -166,7 +167,7 @@ def test_files_that_change_during_a_run_are_told_and_their_scenes_made_anew(tmp_
         return False  # asked whether to stop, once the products are known
 
     repaint("red")
-    with pytest.raises(SynthError, match=rf"1 of 24 SKUs(.|\n)*same command again(.|\n)*'{OLD[0]}'"):
+    with raises("product-files-changed", found="1 of 24 SKUs", problems=f"'{OLD[0]}'"):
         run(settings, stop=lambda: repaint("blue"))
     repaint("red")  # as if nothing had been
     showing = [stem for stem, sample in samples_of(settings.place).items() if OLD[0] in shown_in(sample)]

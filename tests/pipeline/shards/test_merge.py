@@ -26,6 +26,7 @@ from pipeline.cli.main import main
 from pipeline.shards import merge as data_merge
 from pipeline.shards.merge import merge_data, unite_categories
 from pipeline.verify.shards import verify_shards
+from support.errors import raises
 from support.foreign_sets import files_of
 
 QUIET = Console(quiet=True)
@@ -148,9 +149,9 @@ def test_damage_is_told_not_spread(places: tuple[StoragePath, StoragePath, Stora
     small_set(b, {"t-0": [9]}, {1: "tea"}, prefix="q")
     tar = tmp_path / "b" / "shards" / "t-0.tar"
     tar.write_bytes(tar.read_bytes().replace(b'"area": 4', b'"area": 5'))
-    with pytest.raises(SynthError, match=r"damaged[\s\S]*t-0\.tar"):
+    with raises("shard-damaged", where=r"t-0\.tar"):
         merge_data([a, b], out, QUIET)
-    with pytest.raises(SynthError, match="new place"):
+    with raises("input-duplicate"):
         merge_data([a, b], a, QUIET)
     done = CliRunner().invoke(main, ["data", "merge", str(a), str(tmp_path / "nothing"), str(tmp_path / "o2")])
     assert done.exit_code == 1 and "no index.json" in done.output
@@ -176,7 +177,7 @@ def test_categories_of_one_sku_are_one() -> None:
     assert {number: record.id for number, record in first.items()} == {1: 1, 2: 2}
     assert {number: record.id for number, record in second.items()} == {2: 1, 1: 4, 3: 3}
     assert second[2].name == "A" and len(notes) == 2
-    with pytest.raises(SynthError, match="one SKU"):
+    with raises("categories-invalid"):
         unite_categories([kinds_of([{"id": 1, "sku": "a"}, {"id": 2, "sku": "a"}])], ["x"])
 
 
@@ -200,7 +201,7 @@ def test_a_second_merge_into_the_place_is_refused(tmp_path: Path, monkeypatch: p
     out, plain, refused = StoragePath(str(tmp_path / "out")), data_merge._write_one, []
 
     def write_one(*arguments: Any) -> Any:
-        with pytest.raises(SynthError, match="another run is writing into this folder") as told:
+        with raises("output-locked") as told:
             merge_data([a, b], out, QUIET)
         refused.append(told.value)
         return plain(*arguments)

@@ -12,7 +12,6 @@ import pytest
 from rich.console import Console
 
 from assets.demo import demo_list
-from assets.errors import SynthError
 from assets.files.atomic import lock_folder
 from dataset.layout import Layout, split_of
 from pipeline.run.progress import Reporter
@@ -21,6 +20,7 @@ from pipeline.run.settings import RunSettings
 from pipeline.workers.pool import run_scenes
 from pipeline.workers.process import SceneFunctions
 from support import jobs
+from support.errors import raises
 from support.jobs import files_of
 
 
@@ -81,20 +81,20 @@ def test_failed_scenes_are_made_when_the_cause_is_mended(tmp_path: Path) -> None
 
 
 def test_too_many_failures_stop_the_run(tmp_path: Path) -> None:
-    with pytest.raises(SynthError, match=r"4 of 4 scenes failed(.|\n)*at most 10%"):
+    with raises("scenes-failed", what="4 of 4 scenes failed", expected="at most 10%"):
         run(settings_for(tmp_path, scenes=30, max_failures=0.1), jobs.fails_everywhere)
 
 
 def test_a_full_disk_stops_the_run_and_keeps_what_is_there(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
-    with pytest.raises(SynthError, match=r"cannot be written(.|\n)*No space left(.|\n)*what is finished is kept"):
+    with raises("disk-full", found="No space left", hint="what is finished is kept"):
         run(settings, jobs.fills_the_disk)
     assert run(settings, jobs.write_scene).found == 2
 
 
 def test_a_worker_that_cannot_start_ends_the_run_at_once(tmp_path: Path) -> None:
     job = SceneFunctions(jobs.write_scene, start=jobs.cannot_start)
-    with pytest.raises(SynthError, match="no OpenGL device"):
+    with raises("opengl-unavailable"):
         run_render(settings_for(tmp_path), Reporter(Console(file=io.StringIO())), job)
 
 
@@ -135,29 +135,29 @@ def test_too_many_scenes_asked_for_can_be_taken_back_before_they_are_rendered(tm
     assert files_of(settings.out) == before
     info.write_text(info.read_text().replace('"scenes": 4', '"scenes": 1000'))
     Layout(settings.out).failures.write_text('{"index": 4}\n')
-    with pytest.raises(SynthError, match="holds more scenes than asked for"):
+    with raises("output-larger"):
         run(settings, jobs.write_scene)
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "code", "told"),
     [
-        ({"seed": 1}, "seed: there 0, now 1"),
-        ({"recipe": "scatter"}, "recipe"),
-        ({"width": 320}, "width: there 640, now 320"),
-        ({"preset": "good"}, "preset: there 'draft', now 'good'"),
-        ({"backend": "cycles"}, "backend"),
-        ({"extras": ("depth",)}, "extras"),
-        ({"scenes": 3}, "holds more scenes than asked for"),
-        ({"views": 2}, "views: there 1, now 2"),
-        ({"splits": (("train", 0.5), ("val", 0.5))}, "split"),
+        ({"seed": 1}, "settings-differ", "seed: there 0, now 1"),
+        ({"recipe": "scatter"}, "settings-differ", "recipe"),
+        ({"width": 320}, "settings-differ", "width: there 640, now 320"),
+        ({"preset": "good"}, "settings-differ", "preset: there 'draft', now 'good'"),
+        ({"backend": "cycles"}, "settings-differ", "backend"),
+        ({"extras": ("depth",)}, "settings-differ", "extras"),
+        ({"scenes": 3}, "output-larger", ""),
+        ({"views": 2}, "settings-differ", "views: there 1, now 2"),
+        ({"splits": (("train", 0.5), ("val", 0.5))}, "settings-differ", "split"),
     ],
 )
-def test_other_settings_into_the_same_folder_are_refused(tmp_path: Path, change: dict, told: str) -> None:
+def test_other_settings_into_the_same_folder_are_refused(tmp_path: Path, change: dict, code: str, told: str) -> None:
     settings = settings_for(tmp_path)
     run(settings, jobs.write_scene)
     before = files_of(settings.out)
-    with pytest.raises(SynthError, match=told):
+    with raises(code, problems=told):
         run(replace(settings, **change), jobs.write_scene)
     assert files_of(settings.out) == before
 
@@ -166,20 +166,20 @@ def test_a_folder_of_other_things_is_refused_and_left_alone(tmp_path: Path) -> N
     settings = settings_for(tmp_path)
     settings.out.mkdir()
     (settings.out / "thesis.doc").write_text("mine")
-    with pytest.raises(SynthError, match="not empty and holds no data set"):
+    with raises("output-not-empty"):
         run(settings, jobs.write_scene)
     assert list(files_of(settings.out)) == ["thesis.doc"]
 
 
 def test_two_runs_into_one_folder_are_refused(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
-    with lock_folder(settings.out), pytest.raises(SynthError, match="another run is writing"):
+    with lock_folder(settings.out), raises("output-locked"):
         run(settings, jobs.write_scene)
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(SynthError, match="cannot be written"):
+    with raises("output-unwritable"):
         run(settings_for(tmp_path, out=tmp_path / "file" / "set"), jobs.write_scene)
 
 
@@ -196,7 +196,7 @@ def test_damaged_labels_are_told_with_their_file(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
     run(settings, jobs.write_scene)
     (settings.out / "labels" / "000002_0.json").write_text('{"image": {')
-    with pytest.raises(SynthError, match=r"labels (are damaged|cannot be read as JSON)(.|\n)*000002_0\.json"):
+    with raises("json-invalid", what="labels (are damaged|cannot be read as JSON)", where=r"000002_0\.json"):
         run(settings, jobs.write_scene)
 
 

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from assets.errors import SynthError
 from detectors.augment.view import GREY
 from detectors.checkpoints.detector import load_checkpoint
 from detectors.data.image_set import IGNORED, ImageSet
@@ -24,6 +23,7 @@ from detectors.recognition.embedder.evaluate import embed_boxes
 from detectors.recognition.embedder.load import Embedder, fingerprint, load_embedder, new_embedder
 from detectors.recognition.embedder.network import EmbeddingNet, GeM
 from support.coco_files import coco, read_set, write_set
+from support.errors import raises
 from support.shape_sets import write_shapes
 
 SMALL = "mobilenetv3_small_050"
@@ -134,19 +134,19 @@ def test_the_fingerprint_knows_weights_and_preprocessing(small: Embedder) -> Non
 
 def test_what_is_no_embedder_is_told(small: Embedder, tmp_path: Path) -> None:
     torch.save({"spec": {"detector": "ssdlite"}, "classes": {}, "weights": {}, "format": 1}, tmp_path / "detector.ckpt")
-    with pytest.raises(SynthError, match="a detector \\(ssdlite\\)"):
+    with raises("checkpoint-foreign", found=r"a detector \(ssdlite\)"):
         load_embedder(tmp_path / "detector.ckpt")
-    with pytest.raises(SynthError, match="no trained embedder"):
+    with raises("checkpoint-missing"):
         load_embedder(tmp_path / "nothing")
     (tmp_path / "text.ckpt").write_text("hello")
-    with pytest.raises(SynthError, match="cannot be read"):
+    with raises("tensor-file-unreadable"):
         load_embedder(tmp_path / "text.ckpt")
     save(small, tmp_path / "best.ckpt")
-    with pytest.raises(SynthError, match="an embedder, not a detector"):
+    with raises("checkpoint-foreign"):
         load_checkpoint(tmp_path)
-    with pytest.raises(SynthError, match="map of features"):
+    with raises("backbone-unsupported"):
         new_embedder("vit_tiny_patch16_224", dim=8, side=224, weights="none")
-    with pytest.raises(SynthError, match="timm backbone"):
+    with raises("unknown-name", what="timm backbone"):
         new_embedder("mobilenetv9", dim=8, side=64, weights="none")
 
 
@@ -255,5 +255,5 @@ def test_boxes_are_off_as_a_detectors_are_and_never_by_more_than_the_surrounding
     shares = (moved - box) / [50, 100, 50, 100]
     assert np.abs(shares).max() <= strong.most_jitter < SURROUNDING
     assert shares.std(axis=0) == pytest.approx(np.full(4, strong.jitter), rel=0.15)
-    with pytest.raises(SynthError, match="strong"):
+    with raises("unknown-name", expected="strong"):
         crop_preset("stong")

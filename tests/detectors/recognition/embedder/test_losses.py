@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from assets.errors import SynthError
 from detectors.recognition.embedder.losses import (
     Centres,
     ProxyAnchor,
@@ -19,6 +18,7 @@ from detectors.recognition.embedder.losses import (
     state_bytes,
 )
 from detectors.recognition.embedder.softmax import Softmax, classify
+from support.errors import raises
 
 CLASSES, DIM, BATCH = 7, 5, 9
 
@@ -189,7 +189,7 @@ def test_a_classifier_learns_and_names() -> None:
 
 
 def test_unknown_names_and_shares_are_told() -> None:
-    with pytest.raises(SynthError, match="did you mean 'arcface'"):
+    with raises("unknown-name", hint="did you mean 'arcface'"):
         make_loss("arcfase", 3, 4, share=1.0)
     with pytest.raises(ValueError, match="share"):
         ProxyAnchor(3, 4, share=0.0)

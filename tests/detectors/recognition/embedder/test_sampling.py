@@ -10,7 +10,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.errors import SynthError
 from detectors.recognition.embedder.sampling import (
     GROUP,
     Draws,
@@ -22,6 +21,7 @@ from detectors.recognition.embedder.sampling import (
     group_alike,
     neighbours_by_name,
 )
+from support.errors import raises
 
 
 def batches(
@@ -120,5 +120,5 @@ def test_names_of_one_brand_are_neighbours_at_the_start() -> None:
 
 
 def test_one_sku_is_nothing_to_learn() -> None:
-    with pytest.raises(SynthError, match="two SKUs"):
+    with raises("too-few-skus"):
         check_pools(Pools.of(np.zeros(9, int), 4))

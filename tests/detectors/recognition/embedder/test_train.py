@@ -12,7 +12,6 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from assets.errors import SynthError
 from detectors.checkpoints.detector import BEST, LAST
 from detectors.data.settings import DataSettings
 from detectors.recognition.embedder.checkpoint import load_embedder_checkpoint
@@ -22,6 +21,7 @@ from detectors.recognition.embedder.load import load_embedder
 from detectors.recognition.embedder.task import EmbedderTask
 from detectors.recognition.embedder.train import EmbedSummary, train_embedder
 from pipeline.cli.main import main
+from support.errors import raises
 from support.patterns import LEARNER, PATTERNS, settings_for, write_patterns
 from support.same_run import same
 from support.shape_sets import QUIET
@@ -120,18 +120,18 @@ def test_other_settings_and_changed_data_are_refused(data: Path, tmp_path: Path)
     write_patterns(tmp_path / "set" / "synth", 8, seed=5)
     write_patterns(tmp_path / "set" / "photos", 3, seed=6)
     train(tmp_path / "set", tmp_path / "run", epochs=1)
-    with pytest.raises(SynthError, match="loss: there 'arcface', now 'proxy'"):
+    with raises("settings-differ", problems="loss: there 'arcface', now 'proxy'"):
         train(tmp_path / "set", tmp_path / "run", epochs=1, loss="proxy")
     image = tmp_path / "set" / "synth" / "images" / "003.png"
     content = image.read_bytes()
     image.write_bytes(content[:-2] + b"xx")  # of the same size
-    with pytest.raises(SynthError, match=r"1 changed: 003\.png"):
+    with raises("data-changed", problems=r"1 changed: 003\.png"):
         train(tmp_path / "set", tmp_path / "run", epochs=1)
     image.write_bytes(content)
     assert train(tmp_path / "set", tmp_path / "run", epochs=1).seconds == 0.0
     file = tmp_path / "set" / "synth" / "train.json"
     file.write_text(file.read_text().replace('"iscrowd": 0', '"iscrowd": 0, "score": 1', 1))
-    with pytest.raises(SynthError, match="data has changed"):
+    with raises("data-changed"):
         train(tmp_path / "set", tmp_path / "run", epochs=1)
 
 
@@ -181,7 +181,7 @@ def test_a_gallery_of_other_products_is_told(trained: Path, data: Path, tmp_path
     settings = EmbedderEvaluateSettings(
         run=trained, gallery=tmp_path / "other.json", queries=data / "photos", workers=0
     )
-    with pytest.raises(SynthError, match="no query shows a SKU of the gallery"):
+    with raises("classes-disjoint"):
         evaluate_embedder(settings, QUIET)
 
 
@@ -199,16 +199,16 @@ def test_commands(data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "message"),
+    ("fields", "code", "message"),
     [
-        ({"loss": "triplet"}, "unknown loss"),
-        ({"augment": "wild"}, "augmentation preset"),
-        ({"skus": 1}, "cannot be trained so"),
-        ({"share": 0.0}, "cannot be trained so"),
+        ({"loss": "triplet"}, "unknown-name", "unknown loss"),
+        ({"augment": "wild"}, "unknown-name", "augmentation preset"),
+        ({"skus": 1}, "setting-invalid", "cannot be trained so"),
+        ({"share": 0.0}, "setting-invalid", "cannot be trained so"),
     ],
 )
-def test_impossible_settings(fields: dict[str, Any], message: str, data: Path, tmp_path: Path) -> None:
-    with pytest.raises(SynthError, match=message):
+def test_impossible_settings(fields: dict[str, Any], code: str, message: str, data: Path, tmp_path: Path) -> None:
+    with raises(code, what=message):
         settings_for(data, tmp_path / "run", **fields)
 
 

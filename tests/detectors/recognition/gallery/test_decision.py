@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from assets.errors import SynthError
 from detectors.recognition.embedder.retrieval import Ranking, rank_skus
 from detectors.recognition.gallery.decision import (
     USUAL_MARGIN,
@@ -30,6 +29,7 @@ from detectors.recognition.gallery.open import NOBODY, open_gallery
 from detectors.recognition.gallery.search import NearestSkus
 from detectors.recognition.gallery.versions import add_version, use_version
 from support import gallery_cases as cases
+from support.errors import raises
 
 HALF = Decision(threshold=0.5, margin=0.1, chosen_on="this test")
 
@@ -89,7 +89,7 @@ def test_what_is_named_without_review_is_right_as_often_as_wanted(cases_: list[t
 
 
 def test_nothing_right_tells_no_threshold() -> None:
-    with pytest.raises(SynthError, match="no threshold"):
+    with raises("threshold-undetermined"):
         choose_decision(ranking(np.array([[0.9, 0.8]]), np.array([False])), "one photograph")
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assets.errors import SynthError
 from detectors.recognition.gallery.open import NOBODY, open_gallery
 from detectors.recognition.gallery.parts import PARTS, vectors_path, write_part
 from detectors.recognition.gallery.versions import (
@@ -29,6 +28,7 @@ from detectors.recognition.gallery.versions import (
     write_gallery,
 )
 from support import gallery_cases as cases
+from support.errors import raises
 from support.paths import ROOT, TESTS
 
 
@@ -105,7 +105,7 @@ def test_rolling_back_goes_the_way_that_was_come(tmp_path: Path) -> None:
     versions = [cases.make_gallery(tmp_path, count).version for count in (20, 40, 60)]
     assert roll_back(tmp_path) == versions[1] == current_version(tmp_path)
     assert roll_back(tmp_path) == versions[0]
-    with pytest.raises(SynthError, match="no version to go back to"):
+    with raises("version-missing"):
         roll_back(tmp_path)
     use_version(tmp_path, versions[2])
     assert roll_back(tmp_path) == versions[0]
@@ -114,13 +114,13 @@ def test_rolling_back_goes_the_way_that_was_come(tmp_path: Path) -> None:
 
 def test_an_unknown_version_names_the_known_ones(tmp_path: Path) -> None:
     gallery = cases.make_gallery(tmp_path)
-    with pytest.raises(SynthError, match=gallery.version):
+    with raises("unknown-name", expected=gallery.version):
         use_version(tmp_path, "0" * 16)
     assert current_version(tmp_path) == gallery.version
 
 
 def test_a_folder_that_is_no_gallery_says_so(tmp_path: Path) -> None:
-    with pytest.raises(SynthError, match="no gallery"):
+    with raises("gallery-missing"):
         open_gallery(tmp_path)
 
 
@@ -128,7 +128,7 @@ def test_a_changed_manifest_is_refused(tmp_path: Path) -> None:
     gallery = cases.make_gallery(tmp_path)
     file = tmp_path / VERSIONS / gallery.version / MANIFEST
     file.write_text(file.read_text().replace('"next_id": 10000', '"next_id": 9999'))
-    with pytest.raises(SynthError, match="missing or damaged"):
+    with raises("gallery-damaged"):
         read_manifest(tmp_path)
 
 
@@ -147,7 +147,7 @@ def test_a_missing_part_is_told_before_the_switch(tmp_path: Path) -> None:
     part = cases.part_of(tmp_path, [77])
     version = add_version(tmp_path, cases.manifest_of([part]))
     vectors_path(tmp_path, part.digest).with_suffix(".jsonl").unlink()
-    with pytest.raises(SynthError, match="missing or damaged"):
+    with raises("gallery-damaged"):
         use_version(tmp_path, version)
     assert current_version(tmp_path) == gallery.version
 
@@ -155,13 +155,13 @@ def test_a_missing_part_is_told_before_the_switch(tmp_path: Path) -> None:
 def test_a_gallery_of_another_embedder_is_refused_with_both_fingerprints(tmp_path: Path) -> None:
     gallery = cases.make_gallery(tmp_path)
     gallery.check_embedder("made-up", "here")
-    with pytest.raises(SynthError, match="another embedder") as caught:
+    with raises("embedder-mismatch") as caught:
         gallery.check_embedder("f" * 64, "runs/b")
     assert "made-up" in str(caught.value) and "f" * 16 in str(caught.value)
 
 
 def test_a_second_writer_is_kept_out(tmp_path: Path) -> None:
-    with write_gallery(tmp_path), pytest.raises(SynthError, match="another run"), write_gallery(tmp_path):
+    with write_gallery(tmp_path), raises("output-locked"), write_gallery(tmp_path):
         pass
 
 
@@ -225,6 +225,6 @@ def test_a_gallery_whose_files_were_tampered_with_is_not_opened(tmp_path: Path) 
     new.write_bytes(content)
     os.utime(new, ns=(status.st_atime_ns, status.st_mtime_ns))
     new.replace(old)
-    with pytest.raises(SynthError, match="files are not what was written") as told:
+    with raises("gallery-damaged") as told:
         open_gallery(tmp_path)
     assert old.name in str(told.value) and "gallery verify" in str(told.value)

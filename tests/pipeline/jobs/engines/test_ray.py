@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from assets.errors import SynthError
 from dataset.storage.path import StoragePath
 from pipeline.jobs.receipts import read_receipts
 from support import job_stubs
+from support.errors import raises
 from support.job_stubs import files_of, job_at, run, skus, write_list
 from support.paths import PYTHONPATH
 
@@ -126,7 +126,7 @@ def new_head(port: int = 0) -> Any:
 
 def test_a_cluster_that_is_not_there_is_told(tmp_path: Path) -> None:
     listed = write_list(tmp_path / "skus.csv", skus(4))
-    with pytest.raises(SynthError, match="the Ray cluster cannot be reached"):
+    with raises("cluster-unreachable"):
         run(job_at(tmp_path / "set", listed, engine="ray", address="127.0.0.1:1"))
-    with pytest.raises(SynthError, match=r"unknown engine 'rai'(.|\n)*did you mean 'ray'"):
+    with raises("unknown-name", what="'rai'", hint="did you mean 'ray'"):
         run(job_at(tmp_path / "other", listed, engine="rai"))
