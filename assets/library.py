@@ -130,9 +130,9 @@ class Library:
         mesh = self._load_product(sku, root).mesh
         if self._mesh_path(sku) != path:
             raise SynthError(
-                "the files of a product have changed while they were read",
+                "the files of a product changed while they were read",
                 code="product-files-changed",
-                hint="give the command again",
+                hint="run the command again",
             )
         return mesh
 

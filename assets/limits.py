@@ -47,7 +47,7 @@ class Budget:
         self._limit.check(self._used, self._where)
 
 
-SPLIT = "split it, or look whether it is the right file"
+SPLIT = "split it, or check that it is the right file"
 LIST_BYTES = Limit("bytes of a SKU list", 1024 * MIB, SPLIT)
 LIST_ROWS = Limit("rows of a SKU list", 2_000_000, SPLIT)
 LIST_COLUMNS = Limit("columns of a SKU list", 1000, "keep the columns that are used")
@@ -70,13 +70,13 @@ MESH_SECONDS = Limit("seconds for reading a mesh", 300, LIGHTER)
 MESH_MEMORY = Limit("bytes of memory for reading a mesh", 12 * 1024 * MIB, LIGHTER)
 
 PICTURE_PIXELS = Limit("pixels of a picture", 90_000_000, "shrink it: 4096 pixels a side are plenty")
-PICTURE_BYTES = Limit("bytes of a picture", 256 * MIB, "save it anew as PNG or JPEG")
+PICTURE_BYTES = Limit("bytes of a picture", 256 * MIB, "save it again as PNG or JPEG")
 VIDEO_BYTES = Limit("bytes of a video", 1024 * 1024 * MIB, "cut it into pieces")
 HDRI_PIXELS = Limit("pixels of an HDRI", 1 << 26, "shrink it: lights need no more than 1024 pixels of width")
 HDRI_BYTES = Limit("bytes of an HDRI", 512 * MIB, "shrink it: lights need no more than 1024 pixels of width")
 FOLDER_FILES = Limit("files in a folder of backdrops", 200_000, "give the folder of the pictures alone")
 
-RECIPE_BYTES = Limit("bytes of a recipe", 65_536, "a recipe is a page of text: look whether it is the right file")
+RECIPE_BYTES = Limit("bytes of a recipe", 65_536, "a recipe is a page of text: check that it is the right file")
 RECIPE_VALUES = Limit("values in a recipe, those that aliases repeat included", 10_000, "write the values out")
 
 DATASET_JSON = Limit("bytes of dataset.json, or of a picture's labels or scene", 256 * MIB)
@@ -84,20 +84,20 @@ COCO_BYTES = Limit("bytes of a COCO file", 64 * 1024 * MIB)
 REVIEW_BYTES = Limit("bytes of a CSV of review decisions", 256 * MIB, SPLIT)
 REVIEW_ROWS = Limit("rows of a CSV of review decisions", 1_000_000, SPLIT)
 GALLERY_PHOTOS = Limit("photographs of a SKU in a gallery", 200, "the first ones show it well enough")
-SHARD_BYTES = Limit("bytes of a shard, or of its COCO part", 4096 * MIB, "pack it anew with fewer --shard-images")
+SHARD_BYTES = Limit("bytes of a shard, or of its labels", 4096 * MIB, "pack it again with fewer --shard-images")
 DATASET_PICTURES = Limit("pictures of a data set", 10_000_000)
 SET_CLASSES = Limit("classes of a data set or model", 2_000_000)
 DATASET_INSTANCES = Limit("annotations of a picture of a data set", 10_000)
 
 # JSON: asked before anything is built. A value of Python takes up to 200 bytes.
-JSON_DEPTH = Limit("levels of lists and objects in a JSON file", 64, "look whether it is the right file")
-JSON_VALUES = Limit("values of a JSON file", 10_000_000, "look whether it is the right file")
+JSON_DEPTH = Limit("levels of lists and objects in a JSON file", 64, "check that it is the right file")
+JSON_VALUES = Limit("values of a JSON file", 10_000_000, "check that it is the right file")
 COCO_VALUES = Limit("values of a COCO file that is read whole", 200_000_000, "make shards of it with 'synth data pack'")
-ARRAY_BYTES = Limit("bytes of the arrays of a job's plan", 4096 * MIB, "look whether it is the right file")
+ARRAY_BYTES = Limit("bytes of the arrays of a job's plan", 4096 * MIB, "check that it is the right file")
 COLUMN_BYTES = Limit("bytes of a column of a training run's data", 64 * 1024 * MIB, "give another --out")
-JSON_RECORD = Limit("bytes of one record of a COCO file", 4 * MIB, "look whether it is the right file")
+JSON_RECORD = Limit("bytes of one record of a COCO file", 4 * MIB, "check that it is the right file")
 
-SMALLER_MODEL = "look whether it is the right file; weights of networks have far less"
+SMALLER_MODEL = "check that it is the right file: weights of networks are far smaller"
 TENSOR_FILE_BYTES = Limit("bytes of a checkpoint or file of weights", 16 * 1024 * MIB, SMALLER_MODEL)
 TENSOR_FILE_DIRECTORY = Limit("bytes of the list of tensors of a checkpoint", 16 * MIB, SMALLER_MODEL)
 TENSOR_FILE_STRUCTURE = Limit("bytes of a checkpoint apart from its tensors", 64 * MIB, SMALLER_MODEL)
@@ -119,13 +119,17 @@ def check_file(path: Path, limit: Limit, what: str, where: str = "") -> int:
     try:
         status = path.stat()
     except FileNotFoundError as error:
-        hint = "check the path; it is relative to where you are"
-        raise SynthError(f"{what} is not there", code="file-missing", where=where, hint=hint) from error
+        hint = "check the path; it is relative to the current folder"
+        raise SynthError(f"{what} does not exist", code="file-missing", where=where, hint=hint) from error
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         raise SynthError(f"{what} cannot be read", code="file-unreadable", where=where, found=str(error)) from error
     if not stat.S_ISREG(status.st_mode):
         raise SynthError(
-            f"{what} is no file", code="not-a-file", where=where, found=_kind(status.st_mode), expected="a plain file"
+            f"{what} is not a file",
+            code="not-a-file",
+            where=where,
+            found=_kind(status.st_mode),
+            expected="a regular file",
         )
     limit.check(status.st_size, where)
     return status.st_size

@@ -86,7 +86,7 @@ def module_from_file(path: Path) -> ModuleType:
     except Exception as error:
         del sys.modules[name]
         raise SynthError(
-            "the Python file cannot be run", code="plugin-failed", where=str(path), found=_in_words(error)
+            "the Python file failed to run", code="plugin-failed", where=str(path), found=_in_words(error)
         ) from error
     return module
 
@@ -112,7 +112,7 @@ def _loaded(kind: str, point: EntryPoint) -> ModuleType:
             code="plugin-failed",
             where=f"{package}: {point.value}",
             found=_in_words(error),
-            hint=f"mend or remove the package: pip uninstall {package}",
+            hint=f"fix or remove the package: pip uninstall {package}",
         ) from error
     return module
 

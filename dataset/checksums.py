@@ -119,16 +119,18 @@ def read_checksums(file: IO[bytes], where: str = CHECKSUMS) -> Iterator[tuple[st
         found = LINE.fullmatch(line.decode(errors="surrogateescape").removesuffix("\n"))
         place = f"{where} line {number}"
         if found is None or not line.endswith(b"\n"):
-            raise SynthError("not a line of checksums", code="checksums-invalid", where=place, found=ascii(line[:100]))
+            raise SynthError(
+                "malformed line of checksums", code="checksums-invalid", where=place, found=ascii(line[:100])
+            )
         path = _unescaped(found[3]) if found[1] else found[3]
         if not is_inside(path):
             raise SynthError(
-                "a path leads out of the data set", code="path-unsafe", where=place, found=repr(path[:100])
+                "a path points outside the data set", code="path-unsafe", where=place, found=repr(path[:100])
             )
         key = found[3].encode(errors="surrogateescape")
         if key <= before:
             raise SynthError(
-                "the lines are not sorted by their paths, each once",
+                "the lines are not sorted by path without duplicates",
                 code="checksums-invalid",
                 where=place,
                 found=repr(path[:100]),

@@ -38,9 +38,9 @@ def objects_of(file: Path, key: str) -> Iterator[dict[str, Any]]:
     """The JSON objects of the list `key`, one after the other. Raises SynthError where they are none."""
     for place, content in enumerate(stream_json(file, f"{key}.item", COCO_BYTES, WHAT)):
         if not isinstance(content, dict):
-            found = f"{key}[{place}] is no object"
+            found = f"{key}[{place}] is not an object"
             raise SynthError(
-                "this is no COCO file of labels",
+                "not a COCO file with labels",
                 code="coco-invalid",
                 where=str(file),
                 found=found,
@@ -77,9 +77,9 @@ def read_content(file: Path) -> CocoContent:
     # NaN is read, so that the annotations that hold it can be named.
     content = read_json(file, COCO_BYTES, WHAT, values=COCO_VALUES, constants=True)
     if not isinstance(content, dict):
-        hint = "results of a detector are a list: the labels are wanted here" if isinstance(content, list) else None
+        hint = "this looks like results of a detector: give the labels" if isinstance(content, list) else None
         raise SynthError(
-            "this is no COCO file of labels",
+            "not a COCO file with labels",
             code="coco-invalid",
             where=str(file),
             found=type(content).__name__,
@@ -93,7 +93,7 @@ def read_content(file: Path) -> CocoContent:
         if not is_records(value)
     ]
     if problems:
-        raise SynthError("this is no COCO file of labels", code="coco-invalid", where=str(file), problems=problems)
+        raise SynthError("not a COCO file with labels", code="coco-invalid", where=str(file), problems=problems)
     if not lists[0] or not lists[2]:
         raise SynthError(
             f"the COCO file has no {'categories' if lists[0] else 'images'}",

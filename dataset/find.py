@@ -69,7 +69,7 @@ def find_coco_file(path: Path, splits: Sequence[str]) -> Path:
         return path
     if not path.is_dir():
         raise SynthError(
-            "there is no such data set",
+            "no such data set",
             code="dataset-missing",
             where=str(path),
             expected="a folder or a COCO JSON file",
@@ -88,7 +88,7 @@ def find_coco_file(path: Path, splits: Sequence[str]) -> Path:
         "the folder does not say which COCO file is meant",
         code="coco-file-ambiguous",
         where=str(path),
-        found=", ".join(names[:10]) or "no JSON file that could be one",
+        found=", ".join(names[:10]) or "no candidate",
         expected=f"annotations/instances_{splits[0]}.json, or {splits[0]}.json",
         hint="give the JSON file itself",
     )
@@ -118,10 +118,10 @@ def find_splits(path: Path, images: Path | None = None) -> list[CocoSplit]:
     """
     if path.is_dir() and has_index(StoragePath(str(path))):
         hint = "merge sharded sets with 'synth data merge', unpack one with 'synth data unpack'"
-        raise SynthError("this data set is in shards already", code="dataset-sharded", where=str(path), hint=hint)
+        raise SynthError("this data set is sharded already", code="dataset-sharded", where=str(path), hint=hint)
     files = [path] if path.is_file() else _files_in(path)
     if not files:
-        raise SynthError("there is no COCO file", code="file-missing", where=str(path), hint=HINT)
+        raise SynthError("no such COCO file", code="file-missing", where=str(path), hint=HINT)
     splits = [_split_of(file, images) for file in files]
     names = [split.name for split in splits]
     if len(set(names)) < len(names):
@@ -138,7 +138,7 @@ def find_splits(path: Path, images: Path | None = None) -> list[CocoSplit]:
 
 def _files_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise SynthError("there is no such data set", code="dataset-missing", where=str(folder), hint=HINT)
+        raise SynthError("no such data set", code="dataset-missing", where=str(folder), hint=HINT)
     for pattern in ("annotations/instances_*.json", "instances_*.json", "*/_annotations.coco.json"):
         if files := sorted(folder.glob(pattern)):
             return files
@@ -164,7 +164,7 @@ def find_images(file: Path, names: Sequence[str], *, given: Path | None = None, 
     own: whether the set was rendered. Raises SynthError where none of them is found.
     """
     if given is not None and not given.is_dir():
-        raise SynthError("there is no such folder of images", code="folder-missing", where=str(given))
+        raise SynthError("no such image folder", code="folder-missing", where=str(given))
     stem = file.stem.removeprefix("instances_")
     above = file.parent.parent
     usual = (file.parent / "images", file.parent, above / "images", above / stem, above, above / "images" / stem)
@@ -175,7 +175,7 @@ def find_images(file: Path, names: Sequence[str], *, given: Path | None = None, 
     if any(found):
         return folders[found.index(max(found))]
     raise SynthError(
-        "the images of the data set are not where they were looked for",
+        "the images of the data set were not found",
         code="images-missing",
         where=str(file),
         found=f"none of {', '.join(names[:3]) or 'its images, which have no file_name'}",

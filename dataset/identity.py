@@ -77,7 +77,7 @@ def check_shards(place: StoragePath, shards: Sequence[ShardEntry]) -> None:
     wrong = [name for name, digest in expected.items() if found[name] != digest]
     if wrong:
         raise SynthError(
-            f"shards are not what the index says: {len(wrong)} of {len(expected)} files",
+            f"shards differ from the index: {len(wrong)} of {len(expected)} files",
             code="shard-damaged",
             where=str(place),
             problems=[name if found[name] else f"{name} is missing" for name in wrong[:MAX_NAMED]],
@@ -105,11 +105,11 @@ def _check(out: Path, data: Mapping[str, DataIdentity], earlier: Mapping[str, st
         for name, one in data.items()
         if not one.is_known_as(earlier.get(name))
     ]
-    problems += [f"{name} is not among the data any more" for name in earlier if name not in data]
+    problems += [f"{name} is no longer part of the data" for name in earlier if name not in data]
     if problems:
-        hint = "put the files back as they were, or give another --out to train on the data as they are now"
+        hint = "restore the files, or give another --out to train on the data as it is now"
         raise SynthError(
-            "the data has changed since the run began",
+            "the data has changed since the run was started",
             code="data-changed",
             where=str(out),
             problems=problems,

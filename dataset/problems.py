@@ -68,7 +68,7 @@ def check_usable(sets: list[Problems], *, skip_bad: bool) -> None:
     count = sum(problems.bad_count for problems in broken)
     hints.append("repair the data, or leave the bad records out with --skip-bad")
     raise SynthError(
-        f"{count} record{'s' if count > 1 else ''} of the data cannot be used",
+        f"{count} record{'s' if count > 1 else ''} of the data are invalid",
         code="records-invalid",
         problems=lines,
         hint="; ".join(hints),

@@ -44,7 +44,7 @@ NEEDED = COLUMNS[:9]
 Decision = Literal["accept", "other", "unknown", "known", "open"]
 NAMED: tuple[Decision, ...] = ("accept", "other", "known")
 BY_PEOPLE: tuple[Decision, ...] = ("accept", "other")
-WHAT = "the CSV of decisions"
+WHAT = "the review CSV"
 HINT = "export it from the review page of 'synth recognize', or fill review/decisions.csv"
 Pixels = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 Side = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -143,7 +143,7 @@ def read_reviewed(path: Path) -> Reviewed:
     if problems:
         more = [f"... and {len(problems) - MAX_PROBLEMS} more"] if len(problems) > MAX_PROBLEMS else []
         raise SynthError(
-            f"{WHAT} cannot be used",
+            f"{WHAT} is invalid",
             code="review-invalid",
             where=str(path),
             hint=HINT,

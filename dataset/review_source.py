@@ -23,10 +23,10 @@ def reviewed_labels(file: Path, images: Path | None) -> tuple[Path, CocoContent]
         raise error
     if not any(row.decision in NAMED for row in reviewed.rows):
         raise SynthError(
-            "no box of the decisions has a SKU",
+            "no box of the review has a SKU",
             code="review-undecided",
             where=str(file),
-            expected="decisions accept or other",
+            expected="decisions 'accept' or 'other'",
         )
     paths = {row.image: reviewed.path(row.image, images).absolute() for row in reviewed.rows}
     root = Path(os.path.commonpath([path.parent for path in paths.values()]))

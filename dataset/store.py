@@ -224,9 +224,9 @@ class CocoPart:
                 found=found,
             )
         if leaves_folder(name):
-            hint = "give the folder that holds all pictures with --images"
+            hint = "give the folder that contains all images with --images"
             raise SynthError(
-                "a picture lies outside of the image folder",
+                "an image lies outside the image folder",
                 code="path-unsafe",
                 where=str(self.source.file),
                 found=name,

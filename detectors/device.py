@@ -15,7 +15,7 @@ def pick_device(wanted: str) -> torch.device:
     usable = torch.cuda.is_available()
     if wanted == "gpu" and not usable:
         raise SynthError(
-            "there is no usable GPU", code="gpu-unavailable", hint="--device cpu works without one, many times slower"
+            "no usable GPU", code="gpu-unavailable", hint="--device cpu works without one, many times slower"
         )
     return torch.device("cuda" if usable and wanted != "cpu" else "cpu")
 

@@ -112,7 +112,7 @@ def _listed(folders: Path | Sequence[Path], suffixes: tuple[str, ...], kind: str
     places = [folder.resolve() for folder in folders]
     if len(set(places)) < len(places):
         raise SynthError(
-            f"a folder of {kind} is given twice",
+            f"a folder of {kind} was given twice",
             code="input-duplicate",
             found=", ".join(str(folder) for folder in folders),
         )
@@ -122,7 +122,7 @@ def _listed(folders: Path | Sequence[Path], suffixes: tuple[str, ...], kind: str
 
 def _listed_in(folder: Path, suffixes: tuple[str, ...], kind: str) -> dict[str, Path]:
     if not folder.is_dir():
-        raise SynthError(f"the folder of {kind} is not there", code="folder-missing", where=str(folder))
+        raise SynthError(f"no such folder of {kind}", code="folder-missing", where=str(folder))
     files = list(islice(folder.rglob("*"), FOLDER_FILES.most + 1))
     FOLDER_FILES.check(len(files), str(folder))
     found = {
@@ -132,7 +132,7 @@ def _listed_in(folder: Path, suffixes: tuple[str, ...], kind: str) -> dict[str, 
     }
     if not found:
         raise SynthError(
-            f"the folder holds no {kind}",
+            f"the folder contains no {kind}",
             code="folder-empty",
             where=str(folder),
             expected=f"files ending in {', '.join(suffixes)}",

@@ -109,11 +109,11 @@ def save_ids(path: Path, ids: CategoryIds) -> None:
                 if len(set(pair)) > 1
             )
             raise SynthError(
-                "the registry of category ids would change",
+                "category ids would change",
                 code="category-ids-conflict",
                 where=str(path),
-                found=f"id {at + 1} is {known.keys[at]!r} there",
-                expected="ids to be added only",
+                found=f"id {at + 1} belongs to {known.keys[at]!r} there",
+                expected="only new ids at the end",
                 hint="use one registry for all versions of the catalogue",
             )
         if known.keys == ids.keys:

@@ -53,7 +53,7 @@ def _read_all(lists: SkuLists) -> tuple[list[ListTable], list[Problem]]:
     same = [path for path in lists.paths if [other.resolve() for other in lists.paths].count(path.resolve()) > 1]
     if same:
         raise SynthError(
-            "a SKU list is given twice", code="input-duplicate", where=str(same[0]), hint="give each list once"
+            "a SKU list was given twice", code="input-duplicate", where=str(same[0]), hint="give each list once"
         )
     tables = [_read_checked(path, lists.mesh_roots) for path in lists.paths]
     if len(tables) == 1:

@@ -164,7 +164,7 @@ def _take_lock(file: FileIO, folder: Path) -> None:
             if holder.startswith(DEAD) and time.monotonic() < deadline:
                 time.sleep(0.05)
                 continue
-            hint = "wait until it has ended, or give another --out"
+            hint = "wait until it has finished, or give another --out"
             raise SynthError(
                 "another run is writing into this folder",
                 code="output-locked",

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 # TGA has no mark of its own that could be looked for; it is common beside OBJ and COLLADA, and for textures alone.
 TEXTURE_FORMATS = (*IMAGE_FORMATS, "TGA")
-EXPECTED = "a JPEG, PNG, WebP, TIFF or BMP, by its content and whatever its name says"
-AGAIN = "save it anew as PNG or JPEG"
+EXPECTED = "a JPEG, PNG, WebP, TIFF or BMP by its content, whatever its name"
+AGAIN = "save it again as PNG or JPEG"
 # What is met instead, told by name.
 OTHERS = (
     (b"GIF8", 0, "a GIF"),
@@ -38,7 +38,7 @@ OTHERS = (
     (b"\0\0\0\x0cjP", 0, "a JPEG 2000"),
     (b"<svg", 0, "an SVG"),
     (b"<", 0, "a text such as HTML or XML"),
-    (b"", 0, "another kind of file, or its beginning is damaged"),
+    (b"", 0, "another kind of file, or a damaged header"),
 )
 
 

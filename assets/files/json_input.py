@@ -122,7 +122,7 @@ def read_json_object(
     if not isinstance(content, dict):
         found = type(content).__name__
         raise SynthError(
-            f"{what} cannot be used",
+            f"{what} is invalid",
             code="content-invalid",
             where=where or str(path),
             found=found,
@@ -186,9 +186,9 @@ def _not_finite(path: Path, what: str) -> SynthError | None:
     if not count:
         return None
     more = [f"and {count - MAX_RECORDS} more"] if count > MAX_RECORDS else []
-    hint = "leave these records out, or give them numbers"
+    hint = "remove these records, or give them finite numbers"
     return SynthError(
-        f"{what} holds numbers that are NaN or infinite",
+        f"{what} contains numbers that are NaN or infinite",
         code="json-not-finite",
         where=str(path),
         hint=hint,

@@ -58,13 +58,13 @@ def check_model(model: type[Model], content: Any, what: str, where: str, hint: s
 def unusable(what: str, where: str, error: ValidationError | RecursionError, hint: str | None = None) -> SynthError:
     """The error for a file whose content does not fit its model."""
     if not isinstance(error, ValidationError) or error.error_count() > MANY:
-        found = f"{error.error_count():,} mistakes" if isinstance(error, ValidationError) else "nested too deep"
-        return SynthError(f"{what} cannot be used", code="content-invalid", where=where, found=found, hint=hint)
+        found = f"{error.error_count():,} problems" if isinstance(error, ValidationError) else "nested too deep"
+        return SynthError(f"{what} is invalid", code="content-invalid", where=where, found=found, hint=hint)
     found_all = error.errors(include_url=False, include_context=False)
     problems = [f"{_path_of(item['loc'])}: {item['msg'][:200]}" for item in found_all[:MAX_PROBLEMS]]
     if len(found_all) > MAX_PROBLEMS:
         problems.append(f"... and {len(found_all) - MAX_PROBLEMS} more")
-    return SynthError(f"{what} cannot be used", code="content-invalid", where=where, hint=hint, problems=problems)
+    return SynthError(f"{what} is invalid", code="content-invalid", where=where, hint=hint, problems=problems)
 
 
 def _path_of(place: Iterable[int | str]) -> str:

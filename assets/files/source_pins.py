@@ -13,8 +13,8 @@ from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from assets.files.identity import first_named
 
-CHANGED = "the files of a product are not those that the data set was begun with"
-HINT = "put them back as they were, or render into another --out"
+CHANGED = "files of products have changed since the data set was started"
+HINT = "restore them, or render into another --out"
 
 
 class SourcePins:
@@ -84,9 +84,12 @@ class SourcePins:
                 sku, digest = json.loads(line)
                 self._known.setdefault(str(sku), str(digest))
         except (ValueError, TypeError) as error:
-            hint = "delete it: products are then noted again as they are now"
+            hint = "delete it: the files are then recorded as they are now"
             raise SynthError(
-                "the note of the products is damaged", code="source-pins-damaged", where=str(self._path), hint=hint
+                "the record of the product files is damaged",
+                code="source-pins-damaged",
+                where=str(self._path),
+                hint=hint,
             ) from error
         self._read += whole
         file.seek(0, 2)

@@ -81,7 +81,7 @@ def _check_repeats(edges: Edges, path: Path) -> None:
     graph = networkx.DiGraph([(holder, part) for holder, parts in held.items() for part in parts])
     if not networkx.is_directed_acyclic_graph(graph):
         raise SynthError(
-            "a part of the mesh file holds itself", code="mesh-recursive", where=str(path), hint="export it anew"
+            "a part of the mesh file contains itself", code="mesh-recursive", where=str(path), hint="export it again"
         )
     placed: Counter[str] = Counter({"": 1})
     for holder in networkx.topological_sort(graph):

@@ -49,7 +49,7 @@ def read_gltf(path: Path, companions: Companions) -> Gltf:
     version = str(tree.get("asset", {}).get("version", "2.0"))
     if not version.startswith("2"):
         raise SynthError(
-            "glTF of another version", code="gltf-version-unsupported", where=str(path), found=version, expected="2.0"
+            "unsupported glTF version", code="gltf-version-unsupported", where=str(path), found=version, expected="2.0"
         )
     buffers = []
     for entry in tree.get("buffers", []):

@@ -50,7 +50,7 @@ def _check_extensions(gltf: Gltf) -> None:
     if strange:
         hint = "export it without compression and extensions"
         raise SynthError(
-            "the mesh needs glTF extensions that are not read",
+            "the mesh requires unsupported glTF extensions",
             code="gltf-extension-unsupported",
             where=str(gltf.path),
             found=", ".join(strange),

@@ -146,7 +146,7 @@ def _absurd_size(extent: NDArray, metres: float, path: Path) -> SynthError:
     guess = f"its unit looks like {' or '.join(fits)}: " if fits else ""
     hint = f"{guess}put it into the column 'units' (m, cm, mm, in), or the real size into width_m, height_m, depth_m"
     return SynthError(
-        "a product of that size cannot be",
+        "implausible product size",
         code="mesh-size-implausible",
         where=str(path),
         found=found,

@@ -77,7 +77,7 @@ def read_mesh_file(path: Path, root: Path | None = None) -> RawMesh:
 
 def _unreadable(path: Path, error: Exception) -> SynthError:
     found = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-    hint = "open it in a 3D program and export it anew, GLB is the safest"
+    hint = "open it in a 3D program and export it again, GLB is the safest"
     return SynthError("the mesh file cannot be read", code="mesh-unreadable", where=str(path), found=found, hint=hint)
 
 

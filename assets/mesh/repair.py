@@ -28,14 +28,14 @@ def sound_part(part: RawPart, number: int, path: Path, notes: list[str]) -> RawP
     count = len(part.vertices)
     if part.faces.min() < 0 or part.faces.max() >= count:
         found, expected = f"part {number}: vertex {part.faces.max()}", f"vertices 0 to {count - 1}"
-        what = "the mesh names vertices that it does not have"
+        what = "the mesh refers to vertices that do not exist"
         raise SynthError(what, code="mesh-invalid", where=str(path), found=found, expected=expected)
     used = np.unique(part.faces)
     bad = used[~(np.abs(part.vertices[used]) <= FARTHEST).all(axis=1)]  # also those that are no numbers
     if len(bad):
         found = f"part {number}: {len(bad)} of {len(used)} vertices, the first is vertex {bad[0]}"
         hint = "repair it in a 3D program: the scanner or the exporter left holes in the data"
-        what = "the mesh has coordinates that are no numbers, or endlessly far away"
+        what = "the mesh has coordinates that are not finite or too large"
         raise SynthError(what, code="mesh-invalid", where=str(path), found=found, hint=hint)
     a, b, c = part.faces.T
     proper = (a != b) & (b != c) & (c != a)

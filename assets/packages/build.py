@@ -32,7 +32,7 @@ def make_package(sku: Sku, root: Root, *, texture_px: int = TEXTURE_PX) -> Mesh:
     if sku.width_m is None or sku.depth_m is None or sku.height_m is None:
         expected = "width_m, depth_m and height_m"
         raise SynthError(
-            "a package needs its sizes", code="package-size-missing", where=f"SKU {sku.sku!r}", expected=expected
+            "a package needs its dimensions", code="package-size-missing", where=f"SKU {sku.sku!r}", expected=expected
         )
     return build_package(sku, read_art(sku, root), texture_px=texture_px)
 

@@ -171,14 +171,14 @@ def read_index(place: StoragePath) -> ShardIndex:
     try:
         index = parse_model(ShardIndex, place.read(INDEX), "the index", where)
     except FileNotFoundError as error:
-        hint = "give a place that 'synth job run' or 'synth data pack' wrote"
+        hint = "give a location that 'synth job run' or 'synth data pack' wrote"
         raise SynthError(
-            "not a sharded data set: there is no index.json", code="dataset-not-sharded", where=where, hint=hint
+            "not a sharded data set: no index.json", code="dataset-not-sharded", where=where, hint=hint
         ) from error
     DATASET_PICTURES.check(sum(shard.images for shard in index.shards), where)
     names = [shard.name for shard in index.shards]
     if len(set(names)) < len(names):
-        raise SynthError("the index cannot be used", code="index-invalid", where=where, found="two shards of one name")
+        raise SynthError("the index is invalid", code="index-invalid", where=where, found="two shards with one name")
     return index
 
 
@@ -189,11 +189,11 @@ def read_categories(place: StoragePath) -> list[CategoryRecord]:
         records = parse_json(place.read(CATEGORIES), "the categories", where, values=COCO_VALUES)
     except FileNotFoundError as error:
         raise SynthError(
-            "the categories cannot be used", code="categories-missing", where=where, found="no such file"
+            "the categories are invalid", code="categories-missing", where=where, found="no such file"
         ) from error
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise SynthError(
-            "the categories cannot be used", code="categories-invalid", where=where, expected="a list of objects"
+            "the categories are invalid", code="categories-invalid", where=where, expected="a list of objects"
         )
     SET_CLASSES.check(len(records), where)
     return parse_all(CategoryRecord, records)

@@ -36,12 +36,12 @@ def read_part(place: StoragePath, entry: ShardEntry) -> ShardPart:
         data = read_whole(place, coco_name(entry.name))
     except FileNotFoundError as error:
         raise SynthError(
-            "the COCO part of a shard is missing", code="shard-labels-missing", where=where, hint=REPAIR
+            "the labels of a shard are missing", code="shard-labels-missing", where=where, hint=REPAIR
         ) from error
     if (len(data), hashlib.sha256(data).hexdigest()) != (entry.coco_bytes, entry.coco_sha256):
         found = f"{len(data)} bytes of another checksum than index.json says"
         raise SynthError(
-            "the COCO part of a shard is damaged", code="shard-labels-damaged", where=where, found=found, hint=REPAIR
+            "the labels of a shard are damaged", code="shard-labels-damaged", where=where, found=found, hint=REPAIR
         )
     return parse_part(data, where)
 
@@ -63,7 +63,7 @@ def parse_part(data: bytes, where: str) -> ShardPart:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         found = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise SynthError(
-            "the COCO part of a shard cannot be read",
+            "the labels of a shard cannot be read",
             code="shard-labels-damaged",
             where=where,
             found=found,
@@ -76,7 +76,7 @@ def ids_of(records: Sequence[ImageRecord | AnnotationRecord], where: str) -> NDA
     ids = [record.id for record in records]
     if not all(number is not None and -(2**62) < number < 2**62 for number in ids):
         raise SynthError(
-            "records without ids that are whole numbers",
+            "records without integer ids",
             code="shard-labels-damaged",
             where=where,
             hint=REPAIR,

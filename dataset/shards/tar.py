@@ -17,7 +17,7 @@ from dataset.shards.index import ShardSample, tar_name
 from dataset.storage.path import StoragePath
 
 LABELS = "json"
-REPAIR = "'synth verify' tells everything that is wrong; take the shard from where the set was copied, or make it again"
+REPAIR = "'synth verify' lists all problems; copy the shard again from its origin, or render it again"
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class StoragePath:
             system, root = url_to_fs(self.url)
         except (ImportError, ValueError) as error:
             raise SynthError(
-                "this storage cannot be used", code="storage-unusable", where=self.url, found=str(error), hint=EXTRA
+                "unusable storage", code="storage-unusable", where=self.url, found=str(error), hint=EXTRA
             ) from error
         return system, str(root).rstrip("/")
 
@@ -156,8 +156,6 @@ def _told(place: StoragePath, name: str) -> Iterator[None]:
 
 
 def _refused(place: StoragePath, name: str, error: Exception) -> SynthError:
-    hint = "see that the address, the credentials and the rights to read and write there are right, and try again"
+    hint = "check the address, the credentials and the permissions to read and write there, and try again"
     found = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    return SynthError(
-        "the storage did not do as asked", code="storage-failed", where=place.locate(name), found=found, hint=hint
-    )
+    return SynthError("storage request failed", code="storage-failed", where=place.locate(name), found=found, hint=hint)

@@ -46,7 +46,7 @@ class AdaptSettings:
         if self.method not in METHODS:
             raise unknown_name("adaptation method", self.method, METHODS)
         if self.data.real is None:
-            raise SynthError("there are no photos to adapt to", code="option-missing", hint="give --real")
+            raise SynthError("no photos to adapt to", code="option-missing", hint="give --real")
 
 
 def adapt_run(settings: AdaptSettings, console: Console) -> TrainSummary:

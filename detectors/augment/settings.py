@@ -83,7 +83,7 @@ class AugmentSettings:
             if isinstance(value, tuple) and field.name != "hue" and value[0] <= 0:
                 problems.append(f"{field.name} begins at {value[0]}, not above 0")
         if problems:
-            raise SynthError("augmentation settings do not make sense", code="setting-invalid", problems=problems)
+            raise SynthError("invalid augmentation settings", code="setting-invalid", problems=problems)
 
 
 PRESETS: dict[str, AugmentSettings] = {

@@ -27,7 +27,7 @@ from detectors.models.spec import ModelSpec
 
 FORMAT = 1
 BEST, LAST = "best.ckpt", "last.ckpt"
-DAMAGED = "it is damaged or was changed by hand: take another checkpoint, or train again"
+DAMAGED = "it is damaged or was edited: use another checkpoint, or train again"
 PACKAGES = ("synth", "torch", "torchvision", "lightning", "timm", "numpy")
 
 
@@ -85,7 +85,7 @@ def find_checkpoint(run: Path) -> Path:
             return path
     found = "a folder without checkpoints" if run.is_dir() else "nothing"
     raise SynthError(
-        "there is no trained detector",
+        "no trained detector",
         code="checkpoint-missing",
         where=str(run),
         found=found,
@@ -114,10 +114,10 @@ def _check_kind(content: Any, where: str) -> None:
     """Raises SynthError for what is no detector of this version, in the words that help."""
     if isinstance(content, dict) and "embedder" in content:
         hint = "detectors come from 'synth train'; embedders are for 'synth gallery' and 'synth recognize'"
-        raise SynthError("this is an embedder, not a detector", code="checkpoint-foreign", where=where, hint=hint)
+        raise SynthError("an embedder, not a detector", code="checkpoint-foreign", where=where, hint=hint)
     if not isinstance(content, dict) or "spec" not in content or "weights" not in content:
-        hint = "weights of others can start a training: synth train --weights FILE"
-        raise SynthError("this is no checkpoint of a synth run", code="checkpoint-foreign", where=where, hint=hint)
+        hint = "other weights can be the start of a training: synth train --weights FILE"
+        raise SynthError("not a checkpoint of a synth run", code="checkpoint-foreign", where=where, hint=hint)
     check_format(content.get("format"), FORMAT, "the checkpoint", where)
 
 
@@ -126,7 +126,7 @@ def check_format(found: Any, expected: int, what: str, where: str) -> None:
     if type(found) is not int or found != expected:
         told = str(found)[:20] if isinstance(found, int | str) else type(found).__name__
         raise SynthError(
-            f"{what} has another format",
+            f"unsupported format of {what}",
             code="format-version-unsupported",
             where=where,
             found=told,

@@ -68,11 +68,11 @@ def check_weights(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor],
 def check_norms(expected: Mapping[str, Tensor], norms: Iterable[str], where: str, hint: str) -> None:
     """Raises SynthError for names of batch norms that the network does not have."""
     problems = [
-        f"{name[:100]}: no batch norm of the network" for name in norms if f"{name}.running_mean" not in expected
+        f"{name[:100]}: not a batch norm of the network" for name in norms if f"{name}.running_mean" not in expected
     ]
     if problems:
         raise SynthError(
-            "the checkpoint cannot be used",
+            "the checkpoint is invalid",
             code="checkpoint-damaged",
             where=where,
             hint=hint,

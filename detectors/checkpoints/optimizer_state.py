@@ -25,8 +25,8 @@ def load_optimizer_state(optimizer: torch.optim.Optimizer, state: Any, where: st
         type(place) is int and 0 <= place < len(parameters) and _fits(part, parameters[place])
         for place, part in moments.items()
     ):
-        hint = "it is damaged or was changed by hand: give another --out to begin again"
-        raise SynthError("the optimizer's state cannot be used", code="checkpoint-damaged", where=where, hint=hint)
+        hint = "it is damaged or was edited: give another --out to start again"
+        raise SynthError("the optimizer state is invalid", code="checkpoint-damaged", where=where, hint=hint)
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

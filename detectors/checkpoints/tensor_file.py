@@ -113,7 +113,7 @@ def _check_archive(path: Path, what: str) -> None:
                 f"{what} cannot be read",
                 code="tensor-file-unreadable",
                 where=where,
-                found="entries that lie over each other",
+                found="overlapping entries",
             )
         for entry in entries:
             if entry.filename.lower().endswith(STRUCTURE):

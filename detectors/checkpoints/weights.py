@@ -80,14 +80,14 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], Classes | None]:
     """
     if not path.exists():
         hint = f"give an existing file, or one of {NONE}, {IMAGENET}, {PACKAGED}, {COCO}"
-        raise SynthError("there is no such file of weights", code="file-missing", where=str(path), hint=hint)
+        raise SynthError("no such file of weights", code="file-missing", where=str(path), hint=hint)
     if path.suffix == ".safetensors":
         return read_safetensors(path, "the file of weights"), None
     content = read_tensor_file(path, "the file of weights", FORMATS)
     state = _unwrap(content)
     if not state:
         raise SynthError(
-            "the file holds no weights", code="weights-empty", where=str(path), found=type(content).__name__
+            "the file contains no weights", code="weights-empty", where=str(path), found=type(content).__name__
         )
     return state, _owner(content, str(path))
 
@@ -132,9 +132,9 @@ def fit_weights(model: nn.Module, state: Mapping[str, Tensor], source: str, *, h
             "the weights do not fit the network",
             code="weights-mismatch",
             where=source,
-            found=f"{len(fitted)} of {len(target)} tensors fit by name and shape; the file begins {_summary(state)}",
+            found=f"{len(fitted)} of {len(target)} tensors fit by name and shape; it starts with {_summary(state)}",
             expected=f"names such as {_summary(target)}",
-            hint="the file must be of the same --detector, or of the same --backbone",
+            hint="the file must come from the same --detector or --backbone",
         )
     _check_finite({name: state[renamed[name]] for name in fitted}, source)
     model.load_state_dict({name: state[renamed[name]] for name in fitted}, strict=False)
@@ -151,7 +151,7 @@ def _check_finite(weights: Mapping[str, Tensor], source: str) -> None:
     if problems:
         more = [f"... and {len(problems) - TOLD} more"] if len(problems) > TOLD else []
         raise SynthError(
-            "the weights are no usable numbers",
+            "the weights are not finite numbers",
             code="weights-not-finite",
             where=source,
             problems=[*problems[:TOLD], *more],
@@ -192,9 +192,9 @@ def _imagenet(spec: ModelSpec) -> tuple[dict[str, Tensor], str]:
         return state, f"{source} ({spec.backbone})"
     name = detector_module(spec.detector).TORCHVISION[1]
     if name is None:
-        hint = f"take --weights {COCO} or {NONE}, or a timm model by --backbone"
+        hint = f"use --weights {COCO} or {NONE}, or a timm model with --backbone"
         raise SynthError(
-            f"there are no ImageNet weights for {spec.detector}'s own backbone", code="weights-unavailable", hint=hint
+            f"no ImageNet weights for {spec.detector}'s own backbone", code="weights-unavailable", hint=hint
         )
     return torchvision_weights(name, spec.detector), f"ImageNet ({spec.detector})"
 
@@ -202,9 +202,9 @@ def _imagenet(spec: ModelSpec) -> tuple[dict[str, Tensor], str]:
 def _coco(spec: ModelSpec) -> dict[str, Tensor]:
     name = detector_module(spec.detector).TORCHVISION[0]
     if spec.backbone is not None or name is None:
-        hint = f"take --weights {IMAGENET}, or leave --backbone out"
+        hint = f"use --weights {IMAGENET}, or omit --backbone"
         raise SynthError(
-            f"there are no COCO weights for {spec.detector} with {spec.backbone}", code="weights-unavailable", hint=hint
+            f"no COCO weights for {spec.detector} with {spec.backbone}", code="weights-unavailable", hint=hint
         )
     return torchvision_weights(name, spec.detector)
 

@@ -134,7 +134,7 @@ def labels_in(classes: Classes, images: Classified) -> list[int | None]:
     taken = [label for label in labels if label is not None]
     if len(set(taken)) != len(taken):
         twice = sorted({classes.keys[label] for label in taken if taken.count(label) > 1})
-        raise _ambiguous("two categories of one data set mean the same class of another", images, tuple(twice))
+        raise _ambiguous("two categories of one data set match the same class of another", images, tuple(twice))
     return labels
 
 
@@ -160,14 +160,14 @@ class _Names:
             found = table.get(form(name), [])
             if len(found) > 1:
                 keys = tuple(self.classes.keys[label] for label in found)
-                raise _ambiguous(f"the category {name!r} may be any of several classes", self.images, keys)
+                raise _ambiguous(f"the category {name!r} matches several classes", self.images, keys)
             if found:
                 return found[0]
         return None
 
 
 def _ambiguous(what: str, images: Classified, keys: tuple[str, ...]) -> SynthError:
-    hint = "give the categories a field sku, the key of the product"
+    hint = "give the categories a field sku with the key of the product"
     return SynthError(
         what, code="classes-ambiguous", where=f"{images.name} ({images.root})", found=_listed(keys), hint=hint
     )

@@ -24,7 +24,7 @@ from dataset.pictures import read_picture
 from detectors.data.class_match import IGNORED, Classes, label_table
 from detectors.data.sample import Sample
 
-AGAIN = "give the same command again: the first process writes the files anew"
+AGAIN = "run the same command again: the first process writes the files again"
 Names = Annotated[tuple[str, ...], FailFast()]
 
 
@@ -278,7 +278,11 @@ def stored_classes(keys: Sequence[str], names: Sequence[str], path: Path) -> Cla
         return Classes(tuple(keys), tuple(names))
     except ValueError as error:
         raise SynthError(
-            "the data of the run cannot be used", code="run-data-damaged", where=str(path), found=str(error), hint=AGAIN
+            "the stored data of the run is damaged",
+            code="run-data-damaged",
+            where=str(path),
+            found=str(error),
+            hint=AGAIN,
         ) from error
 
 
@@ -295,5 +299,9 @@ def _open(path: Path) -> np.ndarray:
         return array if len(array) else np.array(array)
     except (OSError, ValueError, EOFError, TypeError) as error:
         raise SynthError(
-            "the data of the run cannot be used", code="run-data-damaged", where=str(path), found=str(error), hint=AGAIN
+            "the stored data of the run is damaged",
+            code="run-data-damaged",
+            where=str(path),
+            found=str(error),
+            hint=AGAIN,
         ) from error

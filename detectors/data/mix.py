@@ -53,10 +53,10 @@ def complete_shares(shares: Shares, sources: Sequence[str]) -> tuple[float, ...]
     rest = 1.0 - sum(given.values())
     if len(unnamed) > 1 or (not unnamed and abs(rest) > 1e-6) or (unnamed and rest <= 1e-6):
         raise SynthError(
-            "the shares of --mix do not tell how much every source gives",
+            "the shares of --mix do not add up",
             code="mix-invalid",
             found=", ".join(f"{name}:{share:g}" for name, share in shares) + f" for {', '.join(sources)}",
-            expected="all sources but one named, shares summing to less than 1; or all named, summing to 1",
+            expected="shares for all sources, summing to 1, or for all but one, summing to less than 1",
         )
     completed = [given.get(name, rest) for name in sources]
     return tuple(share / sum(completed) for share in completed)

@@ -34,9 +34,7 @@ def read_photos(path: Path, name: str, problems: Problems, classes: Classes) -> 
     problems.notes.clear()  # that sizes are read from the files goes without saying
     if not sizes:
         hint = f"give a folder with pictures ({', '.join(PICTURES)})"
-        raise SynthError(
-            "there are no photographs", code="images-missing", where=str(path), problems=problems.lines(), hint=hint
-        )
+        raise SynthError("no photos", code="images-missing", where=str(path), problems=problems.lines(), hint=hint)
     images = {
         number: LabelledImage(ImageRecord(file_name=file), *size)
         for number, (file, size) in enumerate(sizes.items(), start=1)

@@ -54,7 +54,7 @@ class TrainingData:
         if sharded:
             hint = "write it out with 'synth data unpack'"
             raise SynthError(
-                "data in shards cannot be used for this", code="dataset-sharded", found=", ".join(sharded), hint=hint
+                "sharded data is not supported here", code="dataset-sharded", found=", ".join(sharded), hint=hint
             )
         return tuple(images.columns for images in self.sources if images.columns is not None)
 
@@ -95,7 +95,7 @@ def prepare_training(settings: DataSettings, *, seed: int, tell: Tell, classes: 
         if real is None:
             hint = "give it as --synthetic, or write it out with 'synth data unpack'"
             raise SynthError(
-                "a set in shards cannot be split by groups", code="dataset-sharded", where=training[-1].where, hint=hint
+                "a sharded set cannot be split by groups", code="dataset-sharded", where=training[-1].where, hint=hint
             )
         sources[-1], kept = share_real(real, settings, held is None, seed, tell)
         if kept is not None:
@@ -120,7 +120,7 @@ def read_one(path: Path, name: str, settings: DataSettings, *, splits: Sequence[
     check_usable([read.problems], skip_bad=settings.skip_bad)
     _tell_problems([read], tell)
     if not len(read.images):
-        raise SynthError("no image of the data set can be used", code="images-unusable", where=read.where)
+        raise SynthError("no image of the data set is usable", code="images-unusable", where=read.where)
     return _columns(read)
 
 
@@ -160,7 +160,7 @@ def _distinct_hashes(reads: Sequence[_Read]) -> dict[str, str]:
         other = first.setdefault(read.identity.digest, read)
         if other is not read:
             raise SynthError(
-                "two data sets are one and the same",
+                "two data sets are the same",
                 code="dataset-duplicate",
                 found=f"{other.images.name} is {other.where}, {read.images.name} is {read.where}",
                 hint="validate on images that are not trained on; give more weight to a source with --mix",
@@ -172,11 +172,9 @@ def _check_left(sources: Sequence[ImageSource], validation: ImageSet | None) -> 
     """Raises where nothing is left to learn, or to validate, once bad records and foreign classes are out."""
     empty = [images.name for images in sources if not len(images)]
     if empty:
-        raise SynthError(f"no image of {', '.join(empty)} can be used", code="images-unusable")
+        raise SynthError(f"no image of {', '.join(empty)} is usable", code="images-unusable")
     if not any(images.box_count for images in sources):
-        raise SynthError(
-            "no box of the training data has a class to be learned", code="boxes-unusable", hint=SAME_CLASSES
-        )
+        raise SynthError("no box of the training data has a class to learn", code="boxes-unusable", hint=SAME_CLASSES)
     if validation is not None and not (validation.labels >= 0).any():
         raise SynthError(
             "no box of the validation data has a class that is trained", code="boxes-unusable", hint=SAME_CLASSES
@@ -209,9 +207,7 @@ def _tell_doubts(
 def _read_sets(settings: DataSettings) -> tuple[list[_Read], _Read | None]:
     """The sets to train on and the one to validate on. Raises SynthError with what ails each of them."""
     if not settings.synthetic and settings.real is None:
-        raise SynthError(
-            "there is nothing to train on", code="option-missing", hint="give --synthetic, --real, or both"
-        )
+        raise SynthError("no training data", code="option-missing", hint="give --synthetic, --real, or both")
     wanted = [*settings.synthetic, *([(REAL, settings.real)] if settings.real is not None else [])]
     keys = {REAL: settings.group_key}
     steps: list[Callable[[], _Read | None]] = [

@@ -76,7 +76,7 @@ def read_classes(
             keys.add(key)
     if not entries:
         raise SynthError(
-            "no category of the COCO file can be used",
+            "no category of the COCO file is usable",
             code="categories-invalid",
             where=where,
             problems=problems.lines(),
@@ -165,7 +165,7 @@ def _check_finite(source: CocoSource, problems: Problems) -> None:
     """Where no box at all is finite there is nothing to skip: whatever made the file is at fault."""
     boxes = len(source.content.annotations)
     if NOT_FINITE in problems.bad and problems.bad[NOT_FINITE].count == boxes:
-        hint = "look at the program that wrote the file: a size of 0 or a missing value was divided by, perhaps"
+        hint = "check the program that wrote the file: perhaps it divided by a size of 0 or a missing value"
         raise SynthError(
             f"all boxes of the data set are NaN or infinite ({boxes})",
             code="boxes-not-finite",
@@ -199,7 +199,7 @@ def _groups(source: CocoSource, images: dict[int, LabelledImage], key: str | Non
         if missing:
             known = sorted({name for record in records[:100] for name in record.content()})
             raise SynthError(
-                f"images have no field {key!r} to group by",
+                f"images lack the field {key!r} to group by",
                 code="group-key-missing",
                 where=str(source.file),
                 found=f"{len(missing)} images without it, such as {missing[0]}",

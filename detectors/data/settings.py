@@ -49,10 +49,10 @@ class DataSettings:
                     "a synthetic source needs another name", code="setting-invalid", found=repr(name), expected=expected
                 )
         if not 0 < self.real_fraction <= 1:
-            hint = "for none of the photos leave --real out, and validate on them with --val"
+            hint = "to use no photos for training omit --real, and validate on them with --val"
             expected = "more than 0, at most 1"
             raise SynthError(
-                "--real-fraction is no share",
+                "--real-fraction is out of range",
                 code="setting-invalid",
                 found=f"{self.real_fraction:g}",
                 expected=expected,
@@ -60,7 +60,7 @@ class DataSettings:
             )
         if not 0 <= self.hold_out < 1:
             raise SynthError(
-                "the share to hold out is none",
+                "the share to hold out is out of range",
                 code="setting-invalid",
                 found=f"{self.hold_out:g}",
                 expected="0 to less than 1",

@@ -80,7 +80,7 @@ def open_shards(
     sizes = [image.size for image in some]
     if not sizes or None in sizes:
         raise SynthError(
-            "the first shard has pictures without width and height",
+            "the first shard has images without width and height",
             code="image-size-missing",
             where=str(place),
             hint=REPAIR,
@@ -122,7 +122,7 @@ def split_of(index: ShardIndex, splits: Sequence[str], place: StoragePath) -> st
     if not found:
         expected = " or ".join(splits)
         raise SynthError(
-            "the sharded set lacks the split",
+            "the sharded set does not have this split",
             code="split-missing",
             where=str(place),
             found=", ".join(sorted(there)),

@@ -133,7 +133,7 @@ class ShardSet:
         problems = Problems(where)
         row = read_row(image, self.own_label, self.own, problems)
         if problems.bad and not self.skip_bad:
-            what, hint = "labels of a sample cannot be used", f"{REPAIR}; --skip-bad"
+            what, hint = "labels of a sample are invalid", f"{REPAIR}; --skip-bad"
             raise SynthError(what, code="records-invalid", where=where, problems=problems.lines(), hint=hint)
         labels = np.array([IGNORED if label == IGNORED else self.label_of[label] for label in row.labels], np.int64)
         outlines = decode_outlines(row.masks, image.height, image.width) if masks and all(row.masks) else None

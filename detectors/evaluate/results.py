@@ -87,7 +87,7 @@ def read_results(path: Path, truth: ImageSet, category_ids: Mapping[str, int]) -
     ]
     if problems:
         raise SynthError(
-            "a results file does not fit the images it is read for",
+            "the results file does not fit the images",
             code="predictions-mismatch",
             where=str(path),
             expected="image_id and category_id of this data set, bbox of four numbers, score",
@@ -115,7 +115,7 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
     rows = read_json(path, COCO_BYTES, "the COCO results file", values=COCO_VALUES, constants=True)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise SynthError(
-            "this is no COCO results file",
+            "not a COCO results file",
             code="predictions-invalid",
             where=str(path),
             expected="a JSON list of objects",

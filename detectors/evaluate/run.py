@@ -132,7 +132,7 @@ def _names(paths: Sequence[Path]) -> dict[str, Path]:
         stems = [f"{path.resolve().parent.name}-{stem}" for path, stem in zip(paths, stems, strict=True)]
     if len(set(stems)) < len(stems):
         raise SynthError(
-            "the same is given twice", code="input-duplicate", found=", ".join(str(path) for path in paths)
+            "an input was given twice", code="input-duplicate", found=", ".join(str(path) for path in paths)
         )
     return dict(zip(stems, paths, strict=True))
 

@@ -92,8 +92,10 @@ def evaluate_place(
     category_ids, label_of, classes = _matched(checkpoint.classes, shards, console)
     given = settings.predictions
     if given is not None and not given.is_dir():
-        hint = "give a folder with a COCO results file for each shard, as predictions/ of an earlier evaluation"
-        raise SynthError("results for a sharded set are a folder", code="folder-missing", where=str(given), hint=hint)
+        hint = "give a folder with a COCO results file for each shard, such as predictions/ of an earlier evaluation"
+        raise SynthError(
+            "results for a sharded set must be a folder", code="folder-missing", where=str(given), hint=hint
+        )
     results = folder / "predictions" if given is None else given
     with lock_folder(folder):
         if given is None:
@@ -105,9 +107,9 @@ def evaluate_place(
             coco = StreamedCoco(Path(spool), len(classes), threshold=threshold)
             _match_all(coco, shards, classes, label_of, results, problems, console)
             if problems.bad and not settings.skip_bad:
-                hint = "'synth verify' tells all; --skip-bad leaves such labels out"
+                hint = "'synth verify' lists all of them; --skip-bad leaves such labels out"
                 raise SynthError(
-                    "labels cannot be used",
+                    "invalid labels",
                     code="records-invalid",
                     where=str(place),
                     problems=problems.lines(),
@@ -150,7 +152,10 @@ def _claim(results: Path, run: Path, place: StoragePath, split: str) -> None:
     if file.exists() and file.read_bytes() != text:
         hint = "give another --out, or delete the folder"
         raise SynthError(
-            "the folder holds results of another detector or set", code="settings-differ", where=str(results), hint=hint
+            "the folder contains results of another detector or data set",
+            code="settings-differ",
+            where=str(results),
+            hint=hint,
         )
     write_atomic(file, text)
 

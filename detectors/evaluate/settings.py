@@ -35,7 +35,7 @@ class EvaluateSettings:
     def __post_init__(self) -> None:
         if self.predictions is not None and (len(self.runs) > 1 or len(self.data) > 1):
             raise SynthError(
-                "--predictions are those of one detector on one data set",
+                "--predictions takes the results of one detector on one data set",
                 code="options-conflict",
                 hint="give one RUN and one --data",
             )

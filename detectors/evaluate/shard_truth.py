@@ -28,7 +28,7 @@ from detectors.evaluate.metrics.coco_numbers import xywh_from_xyxy
 if TYPE_CHECKING:
     from detectors.models.detect import Detections
 
-FORGET = "delete the file: the same command makes it again"
+FORGET = "delete the file: the same command writes it again"
 FIELDS = ("image_id", "category_id", "bbox", "score")
 
 
@@ -48,7 +48,7 @@ def read_truth(shards: ShardSet, entry: ShardEntry, problems: Problems) -> Image
         if image is None:
             found = f"an annotation of image {short(record.value('image_id'))}"
             raise SynthError(
-                "the COCO part of a shard cannot be used",
+                "the labels of a shard are invalid",
                 code="shard-labels-damaged",
                 where=where,
                 found=found,
@@ -91,7 +91,7 @@ def read_found(path: Path, truth: ImageSet, label_of: dict[int, int], classes: C
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         found = f"{type(error).__name__}: {error}"
         raise SynthError(
-            "results of a shard cannot be used", code="predictions-invalid", where=str(path), found=found, hint=FORGET
+            "the results of a shard are invalid", code="predictions-invalid", where=str(path), found=found, hint=FORGET
         ) from error
     boxes[:, 2:] += boxes[:, :2]
     order = np.lexsort((-scores, images))
@@ -103,6 +103,6 @@ def image_ids_of(shards: ShardSet, entry: ShardEntry) -> list[int]:
     where = shards.place.locate(coco_name(entry.name))
     ids: list[int] = ids_of(read_part(shards.place, entry).images, where).tolist()
     if len(ids) != entry.images:
-        what = "the COCO part of a shard cannot be used"
+        what = "the labels of a shard are invalid"
         raise SynthError(what, code="shard-labels-damaged", where=where, found=f"{len(ids)} images", hint=REPAIR)
     return ids

@@ -172,7 +172,7 @@ def _read_photos(photos: Path, size: tuple[int, int], console: Console) -> list[
         if not isinstance(shot, InputImage):
             console.print(f"left out: {shot.file}: {shot.reason}", highlight=False, markup=False)
     if not pictures:
-        raise SynthError("none of the photographs can be read", code="images-unusable", where=str(photos))
+        raise SynthError("none of the photos can be read", code="images-unusable", where=str(photos))
     return pictures
 
 
@@ -186,7 +186,7 @@ def _noise(width: int, height: int) -> list[NDArray[np.uint8]]:
 def _refuse_wrong(agreement: Agreement, run: Path) -> None:
     if agreement.wrong > MAX_ALONE * agreement.compared:
         raise SynthError(
-            "the exported network does not find what the detector finds; nothing was written",
+            "the exported network disagrees with the detector; nothing was written",
             code="export-mismatch",
             where=str(find_checkpoint(run)),
             found=f"{agreement.wrong} of {agreement.compared} detections that only one of them has, "

@@ -65,7 +65,7 @@ def _unknown_detector(name: str) -> SynthError:
         f"unknown detector {name!r}",
         code="unknown-name",
         expected=f"one of {', '.join(sorted(DETECTORS))}",
-        hint=f"take what comes closest: --detector {nearest[0]}",
+        hint=f"the closest is --detector {nearest[0]}",
         problems=[f"{one}: {detector_summary(one)}" for one in nearest],
     )
 

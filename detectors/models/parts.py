@@ -74,9 +74,12 @@ def timm_stages(name: str, least_stride: int) -> tuple[nn.Module, list[int]]:
             raise RuntimeError(f"its stages have strides {strides}")
         body = timm.create_model(name, pretrained=False, features_only=True, out_indices=wanted)
     except (RuntimeError, AttributeError) as error:
-        hint = "take a convolutional or hierarchical one, such as tf_efficientnet_lite0, resnet50 or convnext_tiny"
+        hint = "use a convolutional or hierarchical one, such as tf_efficientnet_lite0, resnet50 or convnext_tiny"
         raise SynthError(
-            f"backbone {name!r} has no stages of falling size", code="backbone-unsupported", found=str(error), hint=hint
+            f"backbone {name!r} has no stages of decreasing resolution",
+            code="backbone-unsupported",
+            found=str(error),
+            hint=hint,
         ) from error
     return body, body.feature_info.channels()
 

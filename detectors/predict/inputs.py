@@ -70,10 +70,8 @@ def find_inputs(paths: Sequence[str | Path], *, leave_out: Path | None = None) -
                 seen.add(resolved)
                 inputs.items.append(item)
     if problems or not inputs.items:
-        hint = "patterns need quotes where the shell is not to expand them"
-        raise SynthError(
-            "there is nothing to look at", code="images-missing", expected=LOOKED_FOR, hint=hint, problems=problems
-        )
+        hint = "quote patterns that the shell must not expand"
+        raise SynthError("no input images", code="images-missing", expected=LOOKED_FOR, hint=hint, problems=problems)
     _check_ids(inputs.items)
     inputs.items = _named_apart(inputs.items)
     return inputs
@@ -116,7 +114,7 @@ def _of_coco(source: CocoSource) -> list[Input]:
     ]
     if problems:
         raise SynthError(
-            "this is no COCO file of pictures", code="coco-invalid", where=str(source.file), problems=problems[:20]
+            "not a COCO file with images", code="coco-invalid", where=str(source.file), problems=problems[:20]
         )
     return [_of_record(record, source.images) for record in records]
 
@@ -145,7 +143,7 @@ def _check_ids(items: Iterable[Input]) -> None:
                 problems.append(f"id {item.image_id}: {other} and {name}")
     if problems:
         hint = "give COCO files whose ids overlap one at a time"
-        raise SynthError("two pictures have one image id", code="image-id-duplicate", hint=hint, problems=problems[:20])
+        raise SynthError("two images have the same id", code="image-id-duplicate", hint=hint, problems=problems[:20])
 
 
 def _named_apart(items: list[Input]) -> list[Input]:

@@ -115,7 +115,7 @@ def pick_device(device: str) -> torch.device:
     """The device that "auto", "cpu" or "gpu" means. Raises SynthError where there is no such GPU."""
     usable = torch.cuda.is_available()
     if device == "gpu" and not usable:
-        raise SynthError("there is no usable GPU", code="gpu-unavailable", hint="--device cpu works without one")
+        raise SynthError("no usable GPU", code="gpu-unavailable", hint="--device cpu works without one")
     return torch.device("cuda" if usable and device != "cpu" else "cpu")
 
 
@@ -218,7 +218,10 @@ def _has_area(output: dict[str, Tensor], letterbox: Letterbox) -> NDArray[np.boo
 def _check_numbers(threshold: float | None, *, batch: int, every: int, workers: int) -> None:
     if threshold is not None and not 0 <= threshold <= 1:
         raise SynthError(
-            "the threshold is no score", code="setting-invalid", found=f"{threshold:g}", expected="a number from 0 to 1"
+            "the threshold is out of range",
+            code="setting-invalid",
+            found=f"{threshold:g}",
+            expected="a number from 0 to 1",
         )
     for name, number, least in (("batch", batch, 1), ("every", every, 1), ("workers", workers, 0)):
         if number < least:

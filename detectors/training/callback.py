@@ -29,7 +29,7 @@ from detectors.training.settings import TrainSettings
 from detectors.training.task import DetectorTask
 
 SECONDS_BETWEEN_SAVES = 900.0
-NOT_RESUMABLE = "it is damaged or was changed by hand: give another --out to begin again"
+NOT_RESUMABLE = "it is damaged or was edited: give another --out to start again"
 
 
 @dataclass

@@ -65,13 +65,13 @@ def explain_out_of_memory(batch: int, width: int, height: int) -> Iterator[None]
             raise
         if isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in text:
             found = f"a batch of {batch} at {width}x{height}: {text.splitlines()[0][:200] if text else ''}"
-            hint = f"lower --batch (to {max(batch // 2, 1)}), then --size; nothing saved is lost"
+            hint = f"lower --batch (to {max(batch // 2, 1)}), then --size; saved progress is kept"
             raise SynthError(
-                "memory does not suffice for a step", code="out-of-memory", found=found, hint=hint
+                "not enough memory for a training step", code="out-of-memory", found=found, hint=hint
             ) from error
         if "DataLoader worker" in text and "killed" in text:
             hint = "lower --workers: each of them holds a few batches"
             raise SynthError(
-                "a loader process was killed, most likely for want of memory", code="out-of-memory", hint=hint
+                "a loader process was killed, most likely for lack of memory", code="out-of-memory", hint=hint
             ) from error
         raise

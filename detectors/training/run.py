@@ -82,9 +82,9 @@ def _claim_folder(settings: TrainSettings) -> Checkpoint | None:
     if file.exists() and last.exists():
         differing = settings.differing(read_json_object(file, DATASET_JSON, "settings.json", hint="give another --out"))
         if differing:
-            hint = "give another --out, or the same settings as before to go on"
+            hint = "give another --out, or the same settings as before to resume"
             raise SynthError(
-                "the folder holds a run of other settings",
+                "the folder contains a run with other settings",
                 code="settings-differ",
                 where=str(settings.out),
                 problems=differing,
@@ -92,7 +92,7 @@ def _claim_folder(settings: TrainSettings) -> Checkpoint | None:
             )
     elif not file.exists() and any(entry.name != ".lock" for entry in settings.out.iterdir()):
         raise SynthError(
-            "the output folder is not empty and holds no run",
+            "the output folder is not empty and contains no run",
             code="output-not-empty",
             where=str(settings.out),
             hint="give another --out",
@@ -120,7 +120,7 @@ def _open_data(
     if earlier is not None and earlier.classes != data.classes:
         hint = "give another --out to train on the data as it is now"
         raise SynthError(
-            "the data has other classes than when the run began",
+            "the classes of the data have changed since the run was started",
             code="classes-changed",
             where=str(settings.out),
             hint=hint,
@@ -198,9 +198,9 @@ def _resume(learner: DetectorTask, earlier: Checkpoint, spec: ModelSpec, setting
     """Puts an earlier call's state into the learner. Raises SynthError where it is damaged or of another network."""
     where = str(settings.out / LAST)
     if earlier.spec != spec:
-        hint = "give another --out to begin again"
+        hint = "give another --out to start again"
         raise SynthError(
-            "the last checkpoint is of another network", code="checkpoint-mismatch", where=where, hint=hint
+            "the last checkpoint belongs to another network", code="checkpoint-mismatch", where=where, hint=hint
         )
     state = training_state(earlier, where)
     restore_learner(learner, earlier, state)
@@ -319,6 +319,6 @@ def print_summary(console: Console, summary: TrainSummary) -> None:
     table.add_row("checkpoints", f"{summary.out / BEST}, {summary.out / LAST}")
     console.print(table, highlight=False)
     if not summary.finished:
-        console.print("stopped; everything is kept: the same command goes on from there", highlight=False)
+        console.print("stopped; everything is kept: the same command resumes there", highlight=False)
     else:
         console.print(f"next: synth evaluate {summary.out} --data REAL_PHOTOS", highlight=False, markup=False)

@@ -69,14 +69,14 @@ class TrainSettings:
             raise SynthError(f"--schedule {self.schedule} needs real photos", code="option-missing", hint="give --real")
         if self.schedule == "finetune" and not self.data.synthetic:
             raise SynthError(
-                "--schedule finetune learns from synthetic images first", code="option-missing", hint="give --synthetic"
+                "--schedule finetune starts with synthetic images", code="option-missing", hint="give --synthetic"
             )
         if self.batch % self.devices:
             raise SynthError(
-                "the batch cannot be dealt to the devices",
+                "the batch cannot be divided among the devices",
                 code="setting-invalid",
                 found=f"--batch {self.batch} on {self.devices}",
-                expected="a multiple",
+                expected="a multiple of the number of devices",
             )
 
     @property

@@ -30,7 +30,7 @@ def make_spec(settings: TrainSettings, data: TrainingData) -> ModelSpec:
     width, height = settings.size or fitting_size(module, data.sources[-1].sizes)
     if module.FIXED_SIZE and (width, height) != module.FIXED_SIZE:
         raise SynthError(
-            f"{settings.detector} takes pictures of one size only",
+            f"{settings.detector} takes images of one size only",
             code="setting-invalid",
             found=f"--size {width}x{height}",
             expected="{}x{}".format(*module.FIXED_SIZE),
@@ -62,8 +62,8 @@ def timm_normalisation(name: str) -> tuple[Any, Any]:
 def _check_masks(data: TrainingData, detector: str) -> None:
     problems = [f"{images.name}: {images.missing_masks}" for images in data.sources if images.missing_masks]
     if problems:
-        hint = "take a detector of boxes, such as fasterrcnn, or add segmentations"
-        raise SynthError(f"{detector} learns from masks", code="masks-missing", problems=problems, hint=hint)
+        hint = "use a box detector, such as fasterrcnn, or add segmentations"
+        raise SynthError(f"{detector} needs masks", code="masks-missing", problems=problems, hint=hint)
 
 
 def make_plan(settings: TrainSettings, data: TrainingData) -> Schedule:
@@ -72,7 +72,7 @@ def make_plan(settings: TrainSettings, data: TrainingData) -> Schedule:
     counts = tuple(len(images) for images in data.sources)
     empty = [name for name, count in zip(names, counts, strict=True) if not count]
     if empty:
-        raise SynthError(f"no image of {', '.join(empty)} can be used", code="images-unusable")
+        raise SynthError(f"no image of {', '.join(empty)} is usable", code="images-unusable")
     windows = {place: images.windows for place, images in enumerate(data.sources) if images.windows is not None}
     shares = complete_shares(settings.completed_mix, names)
     tuned = finetune_shares(shares, settings.replay)

@@ -119,7 +119,7 @@ class DetectorTask(L.LightningModule):
         problems = [self._portrait(draw, target) for draw, target in zip(batch.draws, batch.targets, strict=True)]
         broken = ", ".join(f"{name} {value}" for name, value in self.losses.items() if not np.isfinite(value))
         return SynthError(
-            "the loss is no longer a finite number",
+            "the loss is not finite",
             code="loss-not-finite",
             where=f"step {self.step}; the batch is kept in {path}",
             found=broken,

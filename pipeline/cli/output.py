@@ -155,7 +155,7 @@ def mistake_of(error: BaseException) -> SynthError | None:
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):  # that one is click's own
         return SynthError("a file cannot be read or written", code="io-failed", found=str(error))
     if isinstance(error, MemoryError):
-        return SynthError("there is not enough memory for this", code="out-of-memory")
+        return SynthError("not enough memory", code="out-of-memory")
     if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in LEARNING_PACKAGES:
         what = f"this command needs the package {error.name}"
         return SynthError(what, code="dependency-missing", hint="pip install 'synth[train]'")

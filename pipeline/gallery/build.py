@@ -202,8 +202,8 @@ class _Work:
 def _check_unchanged(before: Mapping[str, str], now: Mapping[str, str]) -> None:
     changed = [f"SKU {key!r}" for key in sorted(before) if now[key] != before[key]]
     if changed:
-        hint = "once they change no more, give the same command again: it renders what is needed"
-        what = f"the files of {count_of(len(changed), 'product')} have changed while the gallery was made"
+        hint = "when they no longer change, run the same command again: it renders what is needed"
+        what = f"the files of {count_of(len(changed), 'product')} changed while the gallery was built"
         raise SynthError(what, code="product-files-changed", problems=first_named(changed), hint=hint)
 
 
@@ -211,7 +211,7 @@ def _settle_embedder(settings: GalleryBuildSettings, parent: Gallery | None) -> 
     """Which embedder a gallery is built with; one that is given is kept in its folder."""
     if settings.embedder is None:
         if parent is None:
-            hint = "give --embedder RUN, of 'synth embedder train'"
+            hint = "give --embedder RUN, from 'synth embedder train'"
             raise SynthError(
                 "a new gallery needs an embedder", code="option-missing", where=str(settings.out), hint=hint
             )
@@ -224,12 +224,12 @@ def _settle_embedder(settings: GalleryBuildSettings, parent: Gallery | None) -> 
 def _check_views(parent: Gallery) -> None:
     if parent.manifest.views_format != VIEWS_FORMAT:
         raise SynthError(
-            "the gallery's views were rendered in another way",
+            "the views of the gallery have an unsupported format",
             code="format-version-unsupported",
             where=str(parent.folder),
             found=f"format {parent.manifest.views_format}",
             expected=f"format {VIEWS_FORMAT}",
-            hint="'synth gallery build' makes a version anew",
+            hint="'synth gallery build' builds a new version",
         )
 
 

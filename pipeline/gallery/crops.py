@@ -251,8 +251,8 @@ def _check_folder(settings: CropSettings, catalog: Catalog) -> None:
     if not file.exists():
         write_atomic(file, (json.dumps(about, indent=1) + "\n").encode())
     elif read_json_object(file, DATASET_JSON, ABOUT, hint="give another --out") != about:
-        hint = "give another --out, or the list and the options that it was made with"
-        raise SynthError("the folder holds other views", code="settings-differ", where=str(settings.out), hint=hint)
+        hint = "give another --out, or the list and options that it was made with"
+        raise SynthError("the folder contains other views", code="settings-differ", where=str(settings.out), hint=hint)
 
 
 def print_summary(console: Console, summary: CropSummary) -> None:
@@ -265,7 +265,7 @@ def print_summary(console: Console, summary: CropSummary) -> None:
     if summary.failed:
         console.print(f"{count_of(len(summary.failed), 'SKU')} could not be rendered", highlight=False)
     if summary.interrupted:
-        console.print("stopped; what is finished is kept: the same command goes on from there", highlight=False)
+        console.print("stopped; finished work is kept: the same command resumes there", highlight=False)
     else:
         console.print(
             f"{count_of(summary.pictures, 'picture', spec=',')}: {summary.out / COCO}", highlight=False, markup=False

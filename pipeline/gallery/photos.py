@@ -26,7 +26,7 @@ from pipeline.gallery.version import Kind, Record, join_small, make_manifest, pa
 if TYPE_CHECKING:
     from pipeline.gallery.summary import GallerySummary
 
-WRONG = "the decisions do not fit the gallery"
+WRONG = "the review does not fit the gallery"
 
 
 def add_photos(
@@ -46,10 +46,10 @@ def add_photos(
     rows = [row for row in reviewed.rows if row.decision in BY_PEOPLE]
     if not rows:
         raise SynthError(
-            "nothing was decided",
+            "the review has no decisions",
             code="review-undecided",
             where=str(file),
-            expected="decisions accept or other with a SKU",
+            expected="decisions 'accept' or 'other' with a SKU",
         )
     with write_gallery(folder):
         parent = open_gallery(folder)

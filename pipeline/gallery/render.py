@@ -84,7 +84,10 @@ def _run(
         if outcome.reason:
             if not _struck(task.out, outcome.index):
                 raise SynthError(
-                    "SKUs could not be made", code="skus-failed", found=outcome.reason, hint="'synth doctor' tells more"
+                    "SKUs could not be rendered",
+                    code="skus-failed",
+                    found=outcome.reason,
+                    hint="'synth doctor' shows more",
                 )
             left.append(outcome.index)
             continue

@@ -124,7 +124,7 @@ def print_summary(console: Console, summary: GallerySummary) -> None:
         words = f"{count_of(len(summary.failed), 'SKU')} could not be rendered and are not in the gallery"
         console.print(f"{words}; all are in {summary.out / FAILURES}", highlight=False, markup=False)
     if summary.interrupted:
-        console.print("stopped; what is finished is kept: the same command goes on from there", highlight=False)
+        console.print("stopped; finished work is kept: the same command resumes there", highlight=False)
 
 
 def _plain() -> Table:

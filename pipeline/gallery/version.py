@@ -66,14 +66,14 @@ def give_ids(catalog: Catalog, keys: Collection[str], parent: Gallery | None) ->
 
 def _check_ids(ids: CategoryIds, held: Mapping[str, int], catalog: Catalog) -> None:
     problems = [
-        f"{key!r}: {number} in the gallery, {ids.of(key)} by the registry"
+        f"{key!r}: {number} in the gallery, {ids.of(key)} in the registry"
         for key, number in held.items()
         if key in ids and ids.of(key) != number
     ]
     if problems:
-        where, hint = str(ids_path(catalog.source)), "use one registry for all, or build the gallery anew elsewhere"
+        where, hint = str(ids_path(catalog.source)), "use one registry for all, or build the gallery again elsewhere"
         raise SynthError(
-            "the gallery has other category ids",
+            "the gallery uses other category ids",
             code="category-ids-conflict",
             where=where,
             hint=hint,
@@ -148,7 +148,7 @@ def make_manifest(
     """What the new version consists of. Raises SynthError where it would hold nothing."""
     rows = sum(part.rows - (_rows_gone(folder, part) if part.gone else 0) for part in parts)
     if not rows:
-        raise SynthError("not one SKU is left for the gallery", code="gallery-empty", where=str(folder))
+        raise SynthError("no SKU is left for the gallery", code="gallery-empty", where=str(folder))
     return Manifest(
         embedder=kind.embedder,
         views=kind.views,

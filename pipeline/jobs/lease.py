@@ -177,9 +177,9 @@ def _held(lease: Lease) -> Iterator[Lease]:
 
 
 def _taken(place: StoragePath, beat: Heartbeat | None) -> SynthError:
-    hint = "wait until it has ended, or end it: 'synth job cancel PLACE'"
+    hint = "wait until it has finished, or stop it: 'synth job cancel PLACE'"
     return SynthError(
-        "another driver is at work on this job",
+        "another driver is running this job",
         code="output-locked",
         where=str(place),
         found=str(beat) if beat else None,

@@ -256,12 +256,12 @@ class _Driver:
     def _stop_if_hopeless(self, failed: int, scenes: int, reason: str) -> None:
         if failed >= FEWEST_FAILURES and failed > self.settings.render.max_failures * scenes:
             raise SynthError(
-                f"{count_of(failed, 'scene')} failed: the job stops",
+                f"{count_of(failed, 'scene')} failed, so the job stops",
                 code="scenes-failed",
                 where=self.place.url,
                 found=reason,
                 expected=f"at most {self.settings.render.max_failures:.0%} of {scenes}",
-                hint="mend the cause and 'synth job resume' it; what is finished is kept",
+                hint="fix the cause and 'synth job resume' it; finished work is kept",
             )
 
     def _tasks(self, plan: Plan, missing: list[tuple[Generation, Shard]]) -> Iterator[ShardTask]:
@@ -291,20 +291,20 @@ class _Driver:
         digests[rows] = 0
         write_version(self.place, replace(plan.current, digests=digests), plan.ids)
         raise SynthError(
-            "files of products changed while the job ran: its scenes show now the old ones, now the new ones",
+            "files of products changed while the job ran: its scenes show a mix of old and new ones",
             code="product-files-changed",
             where=self.place.url,
             found=f"{len(rows)} of {count_of(len(self.catalog), 'SKU')}",
             problems=first_named([f"SKU {self.catalog.keys[row]!r}" for row in rows]),
-            hint="give the same command again: it makes the scenes with these products anew",
+            hint="run the same command again: it renders the scenes with these products again",
         )
 
     def _write_down(self, plan: Plan, work: JobContext) -> None:
         """What there is by now, for strangers; the spool goes once everything is in its shard."""
         if self.lease.lost:
-            hint = "see which machines run it; what is finished is kept"
+            hint = "check which machines run it; finished work is kept"
             raise SynthError(
-                "another driver has taken the job over", code="job-taken-over", where=self.place.url, hint=hint
+                "another driver has taken over the job", code="job-taken-over", where=self.place.url, hint=hint
             )
         summary = self.summary
         summary.counts = write_outline(self.place, plan, self.receipts, self.catalog, self.settings)

@@ -55,9 +55,9 @@ def start_worker(settings: RunSettings) -> None:
     """Opens what all scenes need. Raises SynthError where that cannot be had, or the SKU list here is another one."""
     catalog = opened_worker(settings).library.catalog
     if catalog.hash != (settings.out / CATALOG).read_text():
-        hint = "let all machines read the same list; 'synth job run LIST' takes in one that was changed on purpose"
+        hint = "let all machines read the same list; 'synth job run LIST' updates the job to a changed one"
         raise SynthError(
-            "the SKU list here is not the one that the job began with",
+            "the SKU list is not the one that the job was started with",
             code="list-changed",
             where=str(catalog.source),
             hint=hint,

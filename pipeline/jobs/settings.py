@@ -118,7 +118,10 @@ def claim_place(settings: JobSettings, identity: dict[str, Any]) -> None:
         if set(settings.place.names()) - {".lock", DRIVER}:
             hint = "give another --out"
             raise SynthError(
-                "the place is not empty and holds no job", code="output-not-empty", where=str(settings.place), hint=hint
+                "the location is not empty and contains no job",
+                code="output-not-empty",
+                where=str(settings.place),
+                hint=hint,
             )
         settings.place.write(JOB, _json(identity))
     elif there != identity:
@@ -127,7 +130,7 @@ def claim_place(settings: JobSettings, identity: dict[str, Any]) -> None:
         problems = [f"{name}: there {_brief(there.get(name))}, now {_brief(identity.get(name))}" for name in differing]
         hint = "give another --out, or the same settings as before ('synth job resume PLACE' takes those of the place)"
         raise SynthError(
-            "the place holds a job of other settings",
+            "the location contains a job with other settings",
             code="settings-differ",
             where=str(settings.place),
             problems=problems,
@@ -159,11 +162,11 @@ def read_settings(place: StoragePath, recipe_file: Path) -> JobSettings:
     """
     identity = read_identity(place)
     if identity is None:
-        hint = "give the place that 'synth job run --out' was given"
-        raise SynthError("there is no job here", code="job-missing", where=str(place), hint=hint)
+        hint = "give the location that was given to 'synth job run --out'"
+        raise SynthError("no job here", code="job-missing", where=str(place), hint=hint)
     try:
         data = place.read(HOW)
-        hint = "give the whole command again: 'synth job run LIST --out PLACE ...'"
+        hint = "run the whole command again: 'synth job run LIST --out PLACE ...'"
         parse_model(HowFile, data, "how.json", place.locate(HOW), hint)
         how = parse_json(data, "how.json", place.locate(HOW))
         recipe_file.write_text(identity["recipe"], encoding="utf-8")
@@ -180,7 +183,7 @@ def read_settings(place: StoragePath, recipe_file: Path) -> JobSettings:
         return JobSettings(RunSettings(**render, backdrops=BackdropFolders(**folders)), place, **own)
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SynthError(
-            "how.json cannot be used", code="job-damaged", where=place.locate(HOW), found=str(error), hint=hint
+            "how.json is invalid", code="job-damaged", where=place.locate(HOW), found=str(error), hint=hint
         ) from error
 
 

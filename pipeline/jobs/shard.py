@@ -158,9 +158,9 @@ def _read_spool(work: JobContext, scene: SceneTask) -> list[ShardSample]:
     try:
         return list(samples_of(file.read_bytes(), str(file)))
     except (OSError, SynthError) as error:
-        hint = "see whether something else empties the folder, and give the same command again"
+        hint = "check whether something else deletes files in the folder, and run the same command again"
         raise SynthError(
-            "a finished scene is not there any more", code="scenes-lost", where=str(file), found=str(error), hint=hint
+            "a finished scene has disappeared", code="scenes-lost", where=str(file), found=str(error), hint=hint
         ) from error
 
 

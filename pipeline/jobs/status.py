@@ -112,7 +112,7 @@ def cancel_job(place: StoragePath) -> str:
     from pipeline.jobs.settings import read_identity
 
     if read_identity(place) is None:
-        raise SynthError("there is no job here", code="job-missing", where=str(place))
+        raise SynthError("no job here", code="job-missing", where=str(place))
     place.write(CANCELLED, b"")
     beat = read_beat(place)
     if beat is None or beat.state != "running":

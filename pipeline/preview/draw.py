@@ -50,7 +50,7 @@ def chosen_pictures(store: DataStore, settings: PreviewSettings) -> PreviewSourc
     """
     full = [part for part in store.parts if part.count]
     if not full:
-        raise SynthError("the data set has no pictures", code="dataset-empty", where=store.where)
+        raise SynthError("the data set has no images", code="dataset-empty", where=store.where)
     names = names_by_id(store.categories)
     if settings.skus and names:
         check_skus(settings, names.values(), store.where)

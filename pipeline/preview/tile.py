@@ -40,9 +40,9 @@ def plot_tile(picture: PreviewPicture, size: tuple[int, int], style: Style) -> I
     except (SynthError, MemoryError):
         raise
     except Exception as error:  # a stranger's labels may hold anything
-        hint = "'synth verify' tells everything that is wrong with the data set"
+        hint = "'synth verify' lists all problems of the data set"
         raise SynthError(
-            "a picture cannot be drawn", code="records-invalid", where=picture.where, found=str(error), hint=hint
+            "an image cannot be drawn", code="records-invalid", where=picture.where, found=str(error), hint=hint
         ) from error
 
 

@@ -104,7 +104,7 @@ def nothing_wanted(settings: PreviewSettings, where: str, visibility_known: bool
     """The error for filters that leave nothing. visibility_known: whether annotations say how visible they are."""
     hint = None
     if settings.below_visibility is not None and not visibility_known:
-        hint = "no annotation says how visible it is: rendered sets do, in the field visibility"
+        hint = "no annotation has the field visibility; those of rendered sets do"
     return SynthError(
         "no instance is left to draw", code="filter-empty", where=where, expected=settings.described(), hint=hint
     )

@@ -190,7 +190,7 @@ def print_build(reporter: Reporter, sku_list: SkuSource, summary: BuildSummary) 
         each = sum(summary.sizes) / len(summary.sizes)
         reporter.say(f"{each / 1000:.1f} kB a product on disk: {each * MANY_SKUS / 1e9:.1f} GB for {MANY_SKUS:,}")
     if summary.interrupted:
-        reporter.say("interrupted: the same command goes on from there")
+        reporter.say("interrupted: the same command resumes there")
 
 
 def _rate(summary: BuildSummary) -> str:

@@ -226,14 +226,14 @@ def generate_list(path: Path, *, count: int, seed: int, console: Console | None 
     console = console or Console()
     if path.suffix.lower() != ".csv":
         raise SynthError(
-            "the invented catalogue is a CSV file",
+            "a generated catalogue is a CSV file",
             code="output-name-invalid",
             where=str(path),
             expected="a name that ends in .csv",
         )
     if path.exists():
         raise SynthError(
-            "there is such a file already",
+            "the file exists already",
             code="output-exists",
             where=str(path),
             hint="give another name, or delete it",

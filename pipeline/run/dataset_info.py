@@ -184,7 +184,7 @@ def read_info(layout: Layout) -> DatasetInfo:
         if not layout.info.exists():
             hint = "give the folder that 'synth render --out' wrote"
             raise SynthError(
-                "not a data set: there is no dataset.json", code="dataset-missing", where=str(layout.root), hint=hint
+                "not a data set: no dataset.json", code="dataset-missing", where=str(layout.root), hint=hint
             )
         data = read_json(layout.info, DATASET_JSON, "dataset.json")
         if data.pop("format") != FORMAT:
@@ -193,16 +193,19 @@ def read_info(layout: Layout) -> DatasetInfo:
         return DatasetInfo(**data)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise SynthError(
-            "dataset.json cannot be used", code="content-invalid", where=str(layout.info), found=str(error)
+            "dataset.json is invalid", code="content-invalid", where=str(layout.info), found=str(error)
         ) from error
 
 
 def check_list(layout: Layout, catalog: Catalog) -> None:
     """For workers that start later: raises SynthError where the list is no longer the one that the run began with."""
     if layout.info.exists() and read_info(layout).identity.get("sku_list") != catalog.hash:
-        hint = "put the list back and give the same command again, or render the new list into another --out"
+        hint = "restore the list and run the same command again, or render the new list into another --out"
         raise SynthError(
-            "the SKU list has changed since the run began", code="list-changed", where=str(catalog.source), hint=hint
+            "the SKU list has changed since the run was started",
+            code="list-changed",
+            where=str(catalog.source),
+            hint=hint,
         )
 
 
@@ -215,7 +218,7 @@ def check_folder(layout: Layout, info: DatasetInfo) -> None:
         _check_same(read_info(layout), info, layout)
     elif layout.root.is_dir() and any(file.name != ".lock" for file in layout.root.iterdir()):
         raise SynthError(
-            "the output folder is not empty and holds no data set",
+            "the output folder is not empty and contains no data set",
             code="output-not-empty",
             where=str(layout.root),
             hint="give another --out",
@@ -237,7 +240,7 @@ def _check_same(old: DatasetInfo, new: DatasetInfo, layout: Layout) -> None:
         problems = [f"{name}: there {old.identity.get(name)!r}, now {new.identity.get(name)!r}" for name in differing]
         hint = "give another --out, or the same settings as before to resume"
         raise SynthError(
-            "the folder holds a data set of other settings",
+            "the folder contains a data set with other settings",
             code="settings-differ",
             where=str(layout.root),
             problems=problems,
@@ -247,9 +250,9 @@ def _check_same(old: DatasetInfo, new: DatasetInfo, layout: Layout) -> None:
     # Fewer than were asked for at first are no harm as long as none beyond is rendered yet.
     if new.scenes < there:
         hint = f"give --scenes {there} or more (more extends the set), or another --out"
-        found = f"the last one there is number {there}, {new.scenes} asked for"
+        found = f"{there} scenes, {new.scenes} requested"
         raise SynthError(
-            "the folder holds more scenes than asked for",
+            "the folder contains more scenes than requested",
             code="output-larger",
             where=str(layout.root),
             found=found,

@@ -38,7 +38,7 @@ FEWEST_FAILURES = 3
 FAILURES_ONLY = 10
 
 
-AGAIN = "delete the file and give the same command again: the picture is then made anew"
+AGAIN = "delete the file and run the same command again: the image is then rendered again"
 
 
 @dataclass
@@ -211,12 +211,12 @@ def _stop_if_hopeless(settings: RunSettings, summary: RunSummary) -> None:
     nothing_else = failed >= FAILURES_ONLY and not summary.made and not summary.found and settings.max_failures < 1
     if too_many or nothing_else:
         raise SynthError(
-            f"{failed} of {failed + summary.made} scenes failed: the run stops",
+            f"{failed} of {failed + summary.made} scenes failed, so the run stops",
             code="scenes-failed",
             where=str(Layout(settings.out).failures),
             found=summary.failures[-1].reason,
             expected=f"at most {settings.max_failures:.0%} of {settings.scenes}",
-            hint="mend the cause and give the same command again; what is finished is kept",
+            hint="fix the cause and run the same command again; finished work is kept",
         )
 
 
@@ -224,9 +224,9 @@ def _check_complete(settings: RunSettings, layout: Layout, summary: RunSummary) 
     """What was there and what was made must be there still: a run with missing pictures never ends well."""
     lost = summary.found + summary.made - len(_finished(settings, layout))
     if lost > 0:
-        scenes = "1 scene that was made is" if lost == 1 else f"{lost} scenes that were made are"
-        hint = "see whether something else changes the folder, and give the same command again: it makes them anew"
-        raise SynthError(f"{scenes} not there", code="scenes-lost", where=str(settings.out), hint=hint)
+        scenes = "1 rendered scene is" if lost == 1 else f"{lost} rendered scenes are"
+        hint = "check whether something else changes the folder, and run the same command again: it renders them again"
+        raise SynthError(f"{scenes} missing", code="scenes-lost", where=str(settings.out), hint=hint)
 
 
 def _merge(
@@ -275,7 +275,7 @@ def _pictures(
                 seen.update(record.sku for record in labels.annotations if record.sku is not None)
             except (ValueError, KeyError, TypeError) as error:
                 raise SynthError(
-                    "a picture's labels are damaged",
+                    "the labels of an image are damaged",
                     code="labels-damaged",
                     where=str(file),
                     found=str(error),

@@ -34,7 +34,7 @@ def print_summary(console: Console, summary: RunSummary) -> None:
 
 def _next_step(summary: RunSummary) -> str:
     if summary.interrupted:
-        return "stopped; everything finished is kept: the same command goes on from there and writes the COCO files"
+        return "stopped; everything finished is kept: the same command resumes there and writes the COCO files"
     return f"next: synth verify {summary.out}; synth preview {summary.out}"
 
 

@@ -108,7 +108,7 @@ def _copied(picture: StoredPicture, folder: Path, taken: set[str]) -> PictureLab
     image, data = picture.labels.image, picture.read()
     name = (image.file_name or "").replace("\\", "/")
     if not name or leaves_folder(name):
-        what = "a picture's name leads out of the folder"
+        what = "the name of an image points outside the folder"
         raise SynthError(what, code="path-unsafe", where=picture.where, found=repr(name))
     # Labels lie beside images under the same stem in most formats, and some file systems ignore case.
     stem = name.rpartition(".")[0].casefold()

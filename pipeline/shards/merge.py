@@ -94,7 +94,7 @@ def merge_data(places: Sequence[StoragePath], out: StoragePath, console: Console
     SynthError where a set is damaged, and where another run is writing at `out`.
     """
     if len({str(place) for place in [*places, out]}) <= len(places):
-        raise SynthError("a set can be merged with others, into a new place", code="input-duplicate", where=str(out))
+        raise SynthError("sets must be merged into a new location, each once", code="input-duplicate", where=str(out))
     _refuse_folders(places)
     indexes = [read_index(place) for place in places]
     identity = {"command": "synth data merge", "sets": [_digest(place) for place in places]}
@@ -134,10 +134,10 @@ def _refuse_folders(places: Sequence[StoragePath]) -> None:
     if folders:
         commands = [f"synth data pack {folder} {folder.with_suffix('')}-shards" for folder in folders]
         raise SynthError(
-            "only sets in shards can be merged",
+            "only sharded sets can be merged",
             code="dataset-not-sharded",
-            found=f"without shards: {', '.join(map(str, folders))}",
-            hint=f"pack them first and merge what that writes: {'; '.join(commands)}",
+            found=f"not sharded: {', '.join(map(str, folders))}",
+            hint=f"pack them first and merge the results: {'; '.join(commands)}",
         )
 
 
@@ -166,7 +166,7 @@ def unite_categories(
             number, key = record.id, record.key
             if number is None or key is None or number in own:
                 raise SynthError(
-                    "categories need ids and keys of their own",
+                    "categories need unique ids and keys",
                     code="categories-invalid",
                     where=name,
                     found=str(record.content())[:200],
@@ -182,7 +182,7 @@ def unite_categories(
             if target.id != number:
                 moved.append(f"{key}: {number} is now {target.id}")
         if len({record.id for record in own.values()}) < len(own):
-            raise SynthError("two categories of one set have one SKU", code="categories-invalid", where=name)
+            raise SynthError("two categories of one set have the same SKU", code="categories-invalid", where=name)
         if moved:
             more = f" and {len(moved) - 5} more" if len(moved) > 5 else ""
             notes.append(f"{name}: {count_of(len(moved), 'category')} have other ids ({'; '.join(moved[:5])}{more})")

@@ -106,13 +106,13 @@ def _one_list(splits: Sequence[CocoSplit], heads: Sequence[Head]) -> dict[int, C
         other = {one.id: one for one in head.categories}
         if len(other) < len(head.categories) or None in other:
             raise SynthError(
-                "categories need ids of their own, whole numbers",
+                "categories need unique integer ids",
                 code="categories-invalid",
                 where=str(split.file),
             )
         if other != by_id:
             where = f"{splits[0].file}, {split.file}"
-            hint = "pack them one by one, and bring them together with 'synth data merge'"
+            hint = "pack them one by one, and combine them with 'synth data merge'"
             raise SynthError("the splits have different categories", code="categories-differ", where=where, hint=hint)
     return {number: by_id[number] for number in sorted(number for number in by_id if number is not None)}
 

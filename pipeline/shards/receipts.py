@@ -23,9 +23,12 @@ def claim_place(place: StoragePath, identity: dict[str, Any]) -> ShardIndex | No
     text = (json.dumps(identity, indent=1, sort_keys=True) + "\n").encode()
     if place.exists(IDENTITY):
         if place.read(IDENTITY) != text:
-            hint = "give another place, or the same data and settings as before to go on"
+            hint = "give another location, or the same data and settings as before to resume"
             raise SynthError(
-                "the place holds a data set made of something else", code="settings-differ", where=str(place), hint=hint
+                "the location contains a data set made from other data or settings",
+                code="settings-differ",
+                where=str(place),
+                hint=hint,
             )
         if not place.exists(INDEX):
             return None
@@ -34,9 +37,9 @@ def claim_place(place: StoragePath, identity: dict[str, Any]) -> ShardIndex | No
             write_place_checksums(place, index)
         return index
     if place.names() or place.names("shards"):
-        hint = "give a place that is empty"
+        hint = "give an empty location"
         raise SynthError(
-            "the place is not empty and holds no data set of this kind",
+            "the location is not empty and contains no data set of this kind",
             code="output-not-empty",
             where=str(place),
             hint=hint,

@@ -129,10 +129,12 @@ def _write_files(sample: ShardSample, target: _Target, where: str, taken: set[in
     suffix = picture_suffix(sample.files, sample.image, where)
     name = (sample.image.file_name or "").replace("\\", "/")
     if not name or PurePosixPath(name).is_absolute() or posixpath.normpath(name).split("/")[0] == "..":
-        raise SynthError("a picture's name leads out of the folder", code="path-unsafe", where=where, found=repr(name))
+        raise SynthError(
+            "the name of an image points outside the folder", code="path-unsafe", where=where, found=repr(name)
+        )
     if hash(name) in taken:
         raise SynthError(
-            "two pictures have one name",
+            "two images have the same name",
             code="image-name-duplicate",
             where=where,
             found=name,

@@ -42,7 +42,9 @@ def map_shards(work: Callable[[S], T], items: Iterable[S], workers: int) -> Iter
                 count = 1
         except BrokenProcessPool as error:
             raise SynthError(
-                "a process died over a shard", code="worker-lost", hint="give fewer --workers: memory may be short"
+                "a process died while working on a shard",
+                code="worker-lost",
+                hint="give fewer --workers: memory may be short",
             ) from error
         finally:
             for future in waiting:

@@ -89,9 +89,9 @@ def _prepare(
     identity = _checked_identity(place, settings)
     plan, catalog = read_plan(place), load_catalog(lists)
     if any(version.catalog_hash != catalog.hash for version in plan.versions):
-        raise SynthError("the SKU list is not the one that all of its scenes were made with", code="list-changed")
+        raise SynthError("the SKU list is not the one that all scenes were rendered with", code="list-changed")
     if (sku_digests(catalog, sources.cache) != plan.current.digests).any():
-        raise SynthError("files of its products have changed since", code="product-files-changed")
+        raise SynthError("files of its products have changed", code="product-files-changed")
     work = work_of(plan, settings, identity)
     work = replace(work, settings=replace(work.settings, out=folder / "spool")).unpacked()
     return work, _choose(plan, settings, shards, sources.sample, checked)
@@ -106,7 +106,7 @@ def _checked_identity(place: StoragePath, settings: JobSettings) -> dict[str, An
         raise SynthError(costly, code="scene-too-costly")
     now = identity_of(settings)
     if differing := [name for name in now if now[name] != said.get(name)]:
-        raise SynthError(f"other than when the job was made: {', '.join(differing)}", code="settings-differ")
+        raise SynthError(f"changed since the job was started: {', '.join(differing)}", code="settings-differ")
     return now
 
 

@@ -23,12 +23,12 @@ def takes_no_more(error: OSError, folder: Path) -> bool:
 
 def disk_error(folder: Path, error: OSError) -> SynthError:
     """The error for a data set that cannot be written."""
-    code, hint = "output-unwritable", "see whether the folder is still there and nothing else changes it"
+    code, hint = "output-unwritable", "check that the folder still exists and nothing else changes it"
     if error.errno in NO_ROOM:
-        code, hint = "disk-full", "make room"
+        code, hint = "disk-full", "free some space"
     elif error.errno in NO_ACCESS:
-        hint = "get permission to write there"
+        hint = "get write permission"
     elif error.errno in DISK_GONE:
-        code, hint = "disk-failed", "see to the disk"
-    hint += ", and give the same command again: what is finished is kept"
+        code, hint = "disk-failed", "check the disk"
+    hint += ", and run the same command again: finished work is kept"
     return SynthError("the data set cannot be written", code=code, where=str(folder), found=str(error), hint=hint)

@@ -53,8 +53,8 @@ class MeshProcess:
             answer = link.recv()
         except (EOFError, OSError) as error:
             code = self._end()
-            hint = "open it in a 3D program and export it anew, GLB is the safest"
-            what = "the mesh file ends the program that reads it"
+            hint = "open it in a 3D program and export it again, GLB is the safest"
+            what = "the mesh file crashes the program that reads it"
             raise SynthError(
                 what, code="mesh-reader-crashed", where=where, found=f"exit code {code}", hint=hint
             ) from error

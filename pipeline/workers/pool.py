@@ -293,7 +293,7 @@ class WorkerPool:
     def _count_bad_start(self, reason: str) -> None:
         self._bad_starts += 1
         if self._bad_starts >= BAD_STARTS:
-            hint = "'synth doctor' tells what works here; with little memory give fewer --workers"
+            hint = "'synth doctor' shows what works here; with little memory give fewer --workers"
             raise SynthError(
                 f"{self._bad_starts} workers in a row could not start",
                 code="worker-start-failed",

@@ -89,7 +89,7 @@ def mix_of(parts: Iterable[tuple[float, SceneRecipe]]) -> RecipeMix:
     """The mix of several recipes with their shares. Raises SynthError for too many, or the same one twice."""
     given = list(parts)
     recipes = [recipe for _, recipe in given]
-    problems = ["a recipe twice"] if any(recipe in recipes[:place] for place, recipe in enumerate(recipes)) else []
+    problems = ["a duplicate recipe"] if any(recipe in recipes[:place] for place, recipe in enumerate(recipes)) else []
     if problems or not 1 <= len(given) <= MAX_PARTS:
         expected = f"1 to {MAX_PARTS} different recipes, each with its share"
         raise SynthError(
@@ -139,7 +139,7 @@ def _mix_from(data: dict[Any, Any], where: str, streams: int, folder: Path | Non
         shares = [TypeAdapter(ShareWeight).validate_python(part.get("share", 1.0)) for part in parts]
     except ValidationError as error:
         raise SynthError(
-            "a share of the mix is no number over 0",
+            "a share of the mix is not a number above 0",
             code="recipe-mix-invalid",
             where=where,
             found=brief(error.errors()[0]["input"]),

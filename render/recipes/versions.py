@@ -94,6 +94,6 @@ def check_known(recipe: Any, streams: int, where: str) -> None:
         if content[section][key] != off[section][key]
     ]
     if new:
-        hint = f"leave these keys out to go on with it, or begin a new --out (streams version {STREAMS})"
-        what = "the data set was begun before recipes had these keys"
+        hint = f"omit these keys to resume it, or start a new --out (streams version {STREAMS})"
+        what = "the data set was started before recipes had these keys"
         raise SynthError(what, code="recipe-too-new", where=where, problems=new, hint=hint)

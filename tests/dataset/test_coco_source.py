@@ -127,7 +127,7 @@ def test_panoptic_files_are_named(tmp_path: Path) -> None:
 def test_folders_that_do_not_tell(tmp_path: Path) -> None:
     with raises("dataset-missing"):
         read_set(tmp_path / "gone")
-    with raises("coco-file-ambiguous", found="no JSON file that could be one"):
+    with raises("coco-file-ambiguous", found="no candidate"):
         read_set(tmp_path)
     for name in ("a", "b"):
         write_json(tmp_path / f"{name}.json", coco())

@@ -10,7 +10,6 @@ import pytest
 
 from assets.error_codes import ERROR_CODES
 from assets.errors import FIELDS, SynthError
-from support.errors import raises
 
 
 @contextmanager

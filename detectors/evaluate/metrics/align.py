@@ -107,10 +107,10 @@ def _check(truth: ImageSet, found: Predictions) -> None:
         problems.append("scores or boxes that are not finite")
     if problems:
         raise SynthError(
-            "these detections do not belong to these images",
+            "the detections belong to other images",
             code="predictions-mismatch",
             where=truth.name,
-            expected="detections made on this very image set",
-            hint="run the detector on it again",
+            expected="detections made on this image set",
+            hint="run the detector on the images again",
             problems=problems,
         )

@@ -89,7 +89,7 @@ def _check_kind(content: Any, where: str) -> None:
         spec = content.get("spec") if isinstance(content, dict) and "classes" in content else None
         detector = spec.get("detector") if isinstance(spec, dict) else None
         raise SynthError(
-            "this is no embedder",
+            "not an embedder",
             code="checkpoint-foreign",
             where=where,
             found=f"a detector ({detector[:100]})" if isinstance(detector, str) else type(content).__name__,
@@ -117,7 +117,7 @@ def _find(run: Path) -> Path:
         if path.is_file():
             return path
     raise SynthError(
-        "there is no trained embedder",
+        "no trained embedder",
         code="checkpoint-missing",
         where=str(run),
         found="a folder without checkpoints" if run.is_dir() else "nothing",

@@ -39,10 +39,10 @@ class EmbedderSpec:
     def __post_init__(self) -> None:
         if self.side < MIN_SIDE or self.dim < 2 or not 0 <= self.margin < 1:
             raise SynthError(
-                "an embedder cannot be made so",
+                "invalid embedder settings",
                 code="setting-invalid",
-                found=f"{self.dim} numbers from {self.side} px with a margin of {self.margin:g}",
-                expected=f"at least 2 numbers, at least {MIN_SIDE} px, a margin of 0 to less than 1",
+                found=f"{self.dim} dimensions, {self.side} px, a margin of {self.margin:g}",
+                expected=f"at least 2 dimensions, at least {MIN_SIDE} px, a margin of 0 to less than 1",
             )
 
     def to_json(self) -> dict[str, Any]:
@@ -114,10 +114,10 @@ def check_maps(net: EmbeddingNet, spec: EmbedderSpec) -> None:
     """Raises SynthError for a backbone whose last features are no map of channels first (plain transformers)."""
     maps = net.backbone.eval().forward_features(torch.zeros(1, 3, spec.side, spec.side))
     if maps.ndim != 4 or maps.shape[1] != net.backbone.num_features:
-        hint = "take a convolutional one, such as tf_efficientnet_lite0, mobilenetv3_large_100 or resnet50"
+        hint = "use a convolutional one, such as tf_efficientnet_lite0, mobilenetv3_large_100 or resnet50"
         found = f"features of shape {tuple(maps.shape)}"
         raise SynthError(
-            f"backbone {spec.backbone!r} does not end in a map of features",
+            f"backbone {spec.backbone!r} does not end in a feature map",
             code="backbone-unsupported",
             found=found,
             hint=hint,

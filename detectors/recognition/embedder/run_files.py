@@ -88,7 +88,7 @@ class RunFiles:
         alike = training.neighbours
         if alike is not None and not self._fits(alike):
             raise SynthError(
-                "the look-alikes of the last checkpoint cannot be used",
+                "the look-alikes of the last checkpoint are invalid",
                 code="checkpoint-damaged",
                 where=str(self.settings.out / LAST),
             )

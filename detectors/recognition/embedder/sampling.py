@@ -205,5 +205,5 @@ def check_pools(pools: Pools) -> None:
     if present < 2:
         hint = "crops are taken from boxes that are not ignored and large enough (--least-side, --least-visible)"
         raise SynthError(
-            "an embedder learns from two SKUs at least", code="too-few-skus", found=f"crops of {present}", hint=hint
+            "training an embedder needs at least two SKUs", code="too-few-skus", found=f"crops of {present}", hint=hint
         )

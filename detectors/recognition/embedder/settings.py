@@ -62,7 +62,7 @@ class EmbedSettings:
         crop_preset(self.augment)
         if self.skus < 2 or self.crops < 1 or self.epochs < 0 or not 0 < self.share <= 1:
             raise SynthError(
-                "an embedder cannot be trained so",
+                "invalid training settings of an embedder",
                 code="setting-invalid",
                 found=f"{self.skus} SKUs x {self.crops} crops, {self.epochs} epochs, {self.share:g} of the centres",
                 expected="at least 2 SKUs, 1 crop, 0 epochs, a share above 0 and up to 1",

@@ -86,9 +86,7 @@ class EmbedderTask:
         self.value = float(loss.detach())
         if not math.isfinite(self.value):
             hint = "lower --learning-rate (by a factor of 3, say)"
-            raise SynthError(
-                "the loss is no longer a finite number", code="loss-not-finite", where=f"step {self.step}", hint=hint
-            )
+            raise SynthError("the loss is not finite", code="loss-not-finite", where=f"step {self.step}", hint=hint)
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -116,11 +114,11 @@ class EmbedderTask:
 
     def restore(self, training: EmbedderTraining, average: dict[str, Tensor], step: int, where: str) -> None:
         """Goes on from an earlier state. Raises SynthError where it does not belong to this loss and its optimizers."""
-        check_weights(self.loss.state_dict(), training.loss, where, "give another --out to begin again")
+        check_weights(self.loss.state_dict(), training.loss, where, "give another --out to start again")
         self.net.load_state_dict(training.weights)
         self.loss.load_state_dict(training.loss)
         if len(training.optimizers) != len(self.optimizers):
-            raise SynthError("the optimizers' state cannot be used", code="checkpoint-damaged", where=where)
+            raise SynthError("the optimizer state is invalid", code="checkpoint-damaged", where=where)
         for optimizer, state in zip(self.optimizers, training.optimizers, strict=True):
             load_optimizer_state(optimizer, state, where)
         self.average.load(average, training.average_steps)

@@ -77,7 +77,7 @@ def train_embedder(settings: EmbedSettings, console: Console) -> EmbedSummary:
         if earlier is not None and earlier.keys != crops.classes.keys:
             hint = "give another --out to train on the data as it is now"
             raise SynthError(
-                "the data has other classes than when the run began",
+                "the classes of the data have changed since the run was started",
                 code="classes-changed",
                 where=str(settings.out),
                 hint=hint,
@@ -91,10 +91,10 @@ def _claim_folder(settings: EmbedSettings) -> EmbedderCheckpoint | None:
     if file.exists() and last.exists():
         differing = settings.differing(read_json_object(file, DATASET_JSON, "settings.json", hint="give another --out"))
         if differing:
-            hint = "give another --out, or the same settings as before to go on"
+            hint = "give another --out, or the same settings as before to resume"
             where = str(settings.out)
             raise SynthError(
-                "the folder holds a run of other settings",
+                "the folder contains a run with other settings",
                 code="settings-differ",
                 where=where,
                 problems=differing,
@@ -103,7 +103,7 @@ def _claim_folder(settings: EmbedSettings) -> EmbedderCheckpoint | None:
     elif not file.exists() and any(entry.name != ".lock" for entry in settings.out.iterdir()):
         hint = "give another --out"
         raise SynthError(
-            "the output folder is not empty and holds no run",
+            "the output folder is not empty and contains no run",
             code="output-not-empty",
             where=str(settings.out),
             hint=hint,
@@ -285,10 +285,10 @@ class _Training:
 
 def _training_state(earlier: EmbedderCheckpoint, spec: EmbedderSpec, settings: EmbedSettings) -> EmbedderTraining:
     """What going on from a checkpoint needs. Raises SynthError where it lacks that, or is of another network."""
-    where, hint = str(settings.out / LAST), "give another --out to begin again"
+    where, hint = str(settings.out / LAST), "give another --out to start again"
     if earlier.spec != spec:
         raise SynthError(
-            "the last checkpoint is of another network", code="checkpoint-mismatch", where=where, hint=hint
+            "the last checkpoint belongs to another network", code="checkpoint-mismatch", where=where, hint=hint
         )
     state = check_model(EmbedderTraining, earlier.training, "the last checkpoint", where, hint)
     check_weights(outline_embedder(spec), state.weights, where, hint)
@@ -327,7 +327,7 @@ def print_summary(console: Console, summary: EmbedSummary) -> None:
     table.add_row("checkpoints", f"{summary.out / BEST}, {summary.out / LAST}")
     console.print(table, highlight=False)
     if not summary.finished:
-        console.print("stopped; everything is kept: the same command goes on from there", highlight=False)
+        console.print("stopped; everything is kept: the same command resumes there", highlight=False)
     else:
         console.print(
             f"next: synth gallery build LIST --embedder {summary.out} --out GALLERY", highlight=False, markup=False

@@ -86,7 +86,7 @@ def given_boxes(file: Path) -> BoxFinder:
     if problems:
         expected = "annotations, or results, each with image_id and bbox"
         raise SynthError(
-            "this is no COCO file of boxes",
+            "not a COCO file with boxes",
             code="coco-invalid",
             where=str(file),
             expected=expected,
@@ -103,9 +103,9 @@ def given_boxes(file: Path) -> BoxFinder:
 def _of_picture(shot: InputImage, boxes: dict[int, list[list[float]]], file: Path) -> ImageBoxes:
     number = shot.source.image_id
     if number is None:
-        hint = "give the pictures as the COCO file that the boxes belong to"
+        hint = "give the images as the COCO file that the boxes belong to"
         raise SynthError(
-            "boxes are given by image id, and this picture has none",
+            "boxes are given by image id, and this image has none",
             code="image-id-missing",
             where=str(shot.source.file),
             hint=hint,

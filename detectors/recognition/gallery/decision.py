@@ -70,9 +70,13 @@ def choose_decision(ranking: Ranking, chosen_on: str) -> Decision:
     threshold = choose_threshold(ranking)
     if not np.isfinite(threshold):
         found = f"{int(ranking.known.sum())} known, {int((~ranking.known).sum())} unknown"
-        hint = "give photographs of several SKUs of the gallery"
+        hint = "give photos of several SKUs of the gallery"
         raise SynthError(
-            "these products tell no threshold", code="threshold-undetermined", where=chosen_on, found=found, hint=hint
+            "cannot choose a threshold from these images",
+            code="threshold-undetermined",
+            where=chosen_on,
+            found=found,
+            hint=hint,
         )
     return Decision(threshold=threshold, margin=_choose_margin(ranking, threshold), chosen_on=chosen_on)
 

@@ -180,7 +180,7 @@ def load_faiss() -> Any:
     except ImportError as error:
         hint = "pip install 'synth[scale]'"
         raise SynthError(
-            "galleries need faiss, which does not load here", code="dependency-missing", found=str(error), hint=hint
+            "galleries need faiss, which does not load", code="dependency-missing", found=str(error), hint=hint
         ) from error
     return faiss
 

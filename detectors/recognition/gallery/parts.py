@@ -39,7 +39,7 @@ from assets.limits import (
 )
 
 PARTS = "parts"
-REPAIR = "'synth gallery verify' tells everything that is wrong; roll back, or build the gallery again"
+REPAIR = "'synth gallery verify' lists all problems; roll back, or build the gallery again"
 # In the order in which they are written, the vectors last.
 SUFFIXES = (".jsonl", ".fronts", ".npy")
 
@@ -176,7 +176,7 @@ def check_contents(folder: Path, parts: Sequence[PartFile]) -> None:
     problems = check_once(groups, lambda digest: _content_problems(folder, by_digest[digest]))
     if problems:
         raise SynthError(
-            "the gallery's files are not what was written",
+            "files of the gallery have changed",
             code="gallery-damaged",
             where=str(folder / PARTS),
             found=f"{len(problems)} of {len(parts)} parts",

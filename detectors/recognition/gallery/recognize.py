@@ -68,7 +68,7 @@ class RecognizeSettings:
     def __post_init__(self) -> None:
         if (self.run is None) == (self.boxes is None):
             raise SynthError(
-                "boxes come from a detector or from a file",
+                "boxes come either from a detector or from a file",
                 code="options-conflict",
                 hint="give RUN or --boxes, not both",
             )
@@ -282,5 +282,7 @@ def _draw(one: ImageRecognition, gallery: Gallery, out: Path) -> None:
 
 def _given(run: Path | None) -> Path:
     if run is None:
-        raise SynthError("boxes come from a detector or from a file", code="option-missing", hint="give RUN or --boxes")
+        raise SynthError(
+            "boxes come either from a detector or from a file", code="option-missing", hint="give RUN or --boxes"
+        )
     return run

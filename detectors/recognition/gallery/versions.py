@@ -158,7 +158,7 @@ def roll_back(folder: Path) -> str:
     if not before:
         hint = "'synth gallery versions' lists all; 'synth gallery use' takes any of them"
         raise SynthError(
-            "there is no version to go back to",
+            "no version to return to",
             code="version-missing",
             where=str(folder),
             found=f"{now} is the first",
@@ -217,7 +217,7 @@ def _pointer(folder: Path) -> tuple[str, list[str]]:
     pointer = read_gallery_model(Pointer, path)
     if pointer is None:
         hint = "'synth gallery build LIST --embedder RUN --out FOLDER' makes one"
-        raise SynthError("this is no gallery", code="gallery-missing", where=str(folder), hint=hint)
+        raise SynthError("not a gallery", code="gallery-missing", where=str(folder), hint=hint)
     return pointer.version, list(pointer.before)
 
 

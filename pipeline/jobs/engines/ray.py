@@ -129,19 +129,22 @@ class _Desk:
 
     def wait(self, last_words: str) -> None:
         """For the next try. Raises SynthError after too many of them."""
-        hint = "see the logs of Ray on its nodes ('ray logs'); what is finished is kept"
+        hint = "see the logs of Ray on its nodes ('ray logs'); finished work is kept"
         if self._away_since is None:
             self._away_since = time.monotonic()
             self._ended += 1
             if self._ended >= MAX_ENDED:
                 raise SynthError(
-                    f"Ray ended {self._ended} times without a shard", code="cluster-lost", found=last_words, hint=hint
+                    f"Ray exited {self._ended} times without finishing a shard",
+                    code="cluster-lost",
+                    found=last_words,
+                    hint=hint,
                 )
             self._orders.say("the connection to the Ray cluster has ended; going on once its head is there")
             return
         if time.monotonic() - self._away_since > AWAY_S:
             raise SynthError(
-                "the head of the Ray cluster did not come back", code="cluster-lost", found=last_words, hint=hint
+                "the head of the Ray cluster did not return", code="cluster-lost", found=last_words, hint=hint
             )
         until = time.monotonic() + CALL_S
         while time.monotonic() < until and not self.over:

@@ -280,8 +280,8 @@ class _Pool:
             self._again.append(hired.task)
             self._next_task = self._next_task or self._take()
         if lost >= MAX_LOST:
-            what = f"shard {hired.task.name}" if hired.task else "their start"
-            hint = "see the logs of Ray on its nodes ('ray logs'); what is finished is kept"
+            what = f"shard {hired.task.name}" if hired.task else "startup"
+            hint = "see the logs of Ray on its nodes ('ray logs'); finished work is kept"
             raise SynthError(
                 f"{lost} workers of the cluster were lost at {what}", code="worker-lost", found=told, hint=hint
             )

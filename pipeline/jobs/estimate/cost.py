@@ -146,11 +146,9 @@ def measure_cost(tasks: Sequence[SceneTask], work: JobContext) -> Cost:
 def _timed(work: JobContext, tasks: Sequence[SceneTask]) -> dict[int, _Timed]:
     outcomes = run_tasks(SceneFunctions(timed_scene, start_worker), work, tasks)
     if not any(not outcome.reason for outcome in outcomes):
-        found = outcomes[-1].reason if outcomes else "no scene to make"
-        hint = "'synth catalog check LIST' tells what is wrong with it"
-        raise SynthError(
-            "no scene could be made to measure what one costs", code="scenes-failed", found=found, hint=hint
-        )
+        found = outcomes[-1].reason if outcomes else "no scene to render"
+        hint = "'synth catalog check LIST' lists its problems"
+        raise SynthError("no scene could be rendered to measure its cost", code="scenes-failed", found=found, hint=hint)
     made = {task.index: task for task in tasks}
     files = {o.index: _timed_file(work.settings, made[o.index]) for o in outcomes if not o.reason}
     return {index: _Timed(**json.loads(file.read_bytes())) for index, file in files.items()}

@@ -84,9 +84,12 @@ def estimate_job(settings: JobSettings, *, measure: bool = True) -> Estimate:
     identity = identity_of(settings)
     there = read_identity(settings.place)
     if there is not None and there != identity:
-        hint = "'synth job run' with the same settings tells what differs; or give another --out"
+        hint = "'synth job run' with the same settings lists what differs; or give another --out"
         raise SynthError(
-            "the place holds a job of other settings", code="settings-differ", where=str(settings.place), hint=hint
+            "the location contains a job with other settings",
+            code="settings-differ",
+            where=str(settings.place),
+            hint=hint,
         )
     plan, change = update_catalog(
         read_plan(settings.place), catalog, sku_digests(catalog, settings.render.cache), settings

@@ -54,7 +54,7 @@ def ids_for(catalog: Catalog, known: CategoryIds) -> CategoryIds:
         if registry.keys[:common] != known.keys[:common]:
             hint = "use one registry for all versions of the catalogue, or give another --out"
             raise SynthError(
-                "the registry of category ids is not the one of the job",
+                "the registry of category ids is not that of the job",
                 code="category-ids-conflict",
                 where=str(path),
                 hint=hint,

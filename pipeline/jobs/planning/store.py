@@ -24,7 +24,7 @@ from pipeline.jobs.planning.assign import Assignment, shards_of
 PLAN, IDS = "plan", "ids.csv"
 DIGEST_BYTES = 16
 DAMAGED = "the job's plan"
-HINT = "put the file back as it was: which scenes there are follows from it"
+HINT = "restore the file: the scenes of the job follow from it"
 
 
 @dataclass(frozen=True, eq=False)

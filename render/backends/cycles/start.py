@@ -85,10 +85,10 @@ def choose_device(bpy: Any, device: Device) -> str:
             return "GPU"
     if device == "gpu":
         raise SynthError(
-            "no GPU that Cycles can use",
+            "no GPU usable by Cycles",
             code="gpu-unavailable",
             expected=f"one of {', '.join(GPU_KINDS)} with its driver",
-            hint="use --device cpu, or auto to take a GPU only where there is one",
+            hint="use --device cpu, or auto to use a GPU only if there is one",
         )
     return "CPU"
 

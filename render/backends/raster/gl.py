@@ -245,7 +245,7 @@ class Target:
         status = GL.glCheckFramebufferStatus(GL.GL_FRAMEBUFFER)
         if status != GL.GL_FRAMEBUFFER_COMPLETE:
             raise SynthError(
-                "the graphics driver refuses a framebuffer that rendering needs",
+                "the graphics driver refuses a framebuffer required for rendering",
                 code="opengl-unavailable",
                 found=f"status {status}",
             )

@@ -26,7 +26,7 @@ def open_backend(library: Library, settings: RenderSettings) -> RasterBackend:
         from render.backends.raster.renderer import RasterBackend
     except (ImportError, OSError, AttributeError) as error:  # PyOpenGL finds no libEGL, in one of three ways
         raise SynthError(
-            "the raster backend needs OpenGL over EGL, which does not load here",
+            "the raster backend needs OpenGL over EGL, which does not load",
             code="dependency-missing",
             found=f"{type(error).__name__}: {error}",
             hint="on Debian: apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri; pip install pyrender==0.1.45",

@@ -81,7 +81,7 @@ def test_damage_is_told(text: str, told: str) -> None:
 def test_a_registry_that_went_another_way_is_kept(tmp_path: Path) -> None:
     save_ids(tmp_path / "ids.csv", CategoryIds(("a", "b")))
     for other in (("a", "c"), ("a",)):
-        with raises("category-ids-conflict", found="id 2 is 'b' there"):
+        with raises("category-ids-conflict", found="id 2 belongs to 'b'"):
             save_ids(tmp_path / "ids.csv", CategoryIds(other))
     assert read_ids(tmp_path / "ids.csv").keys == ("a", "b")
 

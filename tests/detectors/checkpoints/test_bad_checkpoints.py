@@ -65,7 +65,7 @@ class TestBroken:
         (("settings",), "3", "content-invalid", "no JSON object"),
         (("threshold",), 1.5, "content-invalid", "threshold"),
         (("threshold",), NAN, "content-invalid", "threshold"),
-        (("frozen_norms",), ["backbone.nothing"], "checkpoint-damaged", "no batch norm of the network"),
+        (("frozen_norms",), ["backbone.nothing"], "checkpoint-damaged", "not a batch norm of the network"),
         (("step",), -1, "content-invalid", "step"),
         (("weights",), {}, "checkpoint-mismatch", "is missing"),
         (("weights", "extra"), torch.zeros(2), "checkpoint-mismatch", "the network has no such tensor"),

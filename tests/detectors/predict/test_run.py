@@ -308,7 +308,7 @@ class TestResults:
     @pytest.mark.parametrize("wrong", [{"threshold": 1.5}, {"batch": 0}, {"every": 0}, {"workers": -1}])
     def test_numbers_that_make_no_sense(self, run: Path, tmp_path: Path, wrong: dict) -> None:
         settings = {"threshold": 0.5, "console": QUIET, **wrong}
-        with raises("setting-invalid", what="too small|no score"):
+        with raises("setting-invalid", what="too small|threshold"):
             predict(run, [tmp_path], tmp_path / "out", **settings)
 
     def test_the_summary_says_what_failed(self, tmp_path: Path) -> None:

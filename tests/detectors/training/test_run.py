@@ -192,7 +192,7 @@ def test_memory_that_does_not_suffice_says_what_to_lower(
         ({"backbone": "resnet5000"}, "unknown-name", "unknown timm backbone"),
         ({"detector": "ssd300", "size": (320, 320)}, "setting-invalid", "one size only"),
         ({"mix": (("rael", 0.2),)}, "unknown-name", "unknown source"),
-        ({"batch": 3, "devices": 2}, "setting-invalid", "cannot be dealt"),
+        ({"batch": 3, "devices": 2}, "setting-invalid", "the batch"),
     ],
 )
 def test_settings_that_cannot_be_are_told_before_any_work(

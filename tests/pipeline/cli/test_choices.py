@@ -125,7 +125,7 @@ def test_recipes_with_shares(tmp_path: Path) -> None:
         ("--recipe tabletop:0.7 --recipe scatter", 2, "give a share with each"),
         ("--recipe tabletop:0 --recipe scatter:1", 2, "a share is a number over 0"),
         ("--recipe tabletop:0.7 --recipe scattr:0.3", 1, "did you mean 'scatter'"),
-        ("--recipe tabletop --recipe tabletop", 1, "a recipe twice"),
+        ("--recipe tabletop --recipe tabletop", 1, "recipe-mix-invalid"),
     ],
 )
 def test_recipes_that_cannot_be_mixed(tmp_path: Path, words: str, code: int, error: str) -> None:

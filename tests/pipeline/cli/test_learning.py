@@ -36,7 +36,7 @@ def told(*arguments: str | Path) -> str:
 
 
 def test_nothing_to_train_on(tmp_path: Path) -> None:
-    assert "nothing to train on" in told("train", "--out", tmp_path / "run")
+    assert "option-missing" in told("train", "--out", tmp_path / "run")
 
 
 def test_mistakes_in_options(photos: Path, tmp_path: Path) -> None:

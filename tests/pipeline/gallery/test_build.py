@@ -314,7 +314,7 @@ def test_ids_are_those_of_the_registry_where_there_is_one(tmp_path: Path) -> Non
     assert give_ids(catalog, ("blue", "green"), parent) == ({"blue": 3, "green": 4}, 9)
     with raises("category-ids-conflict") as caught:
         give_ids(catalog, catalog.keys, parent_of({"red": 2}, 3))
-    assert "'red': 2 in the gallery, 1 by the registry" in str(caught.value)
+    assert "'red': 2 in the gallery, 1 in the registry" in str(caught.value)
 
 
 @pytest.mark.parametrize(("widths", "shown"), [((20, 20, 8, 8), 0), ((8, 8, 20, 20), 2), ((10, 12, 10, 10), 0)])

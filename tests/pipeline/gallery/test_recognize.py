@@ -215,7 +215,7 @@ def test_boxes_that_are_none_are_told(home: Path, tmp_path: Path) -> None:
     photos = home / "test" / "photos.json"
     words = ("recognize", "--boxes", tmp_path / "boxes.json", photos, "--gallery", home / "gallery")
     result = run(*words, "--out", tmp_path / "out", code=1)
-    assert "no COCO file of boxes" in result.output and "entry 1" in result.output
+    assert "not a COCO file with boxes" in result.output and "entry 1" in result.output
 
 
 def test_a_run_or_boxes_must_be_given(home: Path, tmp_path: Path) -> None:

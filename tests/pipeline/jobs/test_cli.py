@@ -181,4 +181,4 @@ def test_ctrl_c_ends_a_job_with_130_and_says_how_to_go_on(tmp_path: Path) -> Non
 @pytest.mark.parametrize("command", ["status", "resume", "cancel", "index"])
 def test_a_place_without_a_job_is_told(tmp_path: Path, command: str) -> None:
     result = call("job", command, tmp_path)
-    assert result.exit_code == 1 and "there is no job here" in result.output
+    assert result.exit_code == 1 and "job-missing" in result.output

@@ -134,9 +134,7 @@ def test_storage_that_fails_for_a_while_costs_time_only(tmp_path: Path, monkeypa
     def unsteady(place: StoragePath, name: str, data: bytes) -> None:
         calls[name] += 1  # of each file by itself: shards are stored side by side
         if calls[name] % 3:
-            raise SynthError(
-                "the storage did not do as asked", code="storage-failed", where=name, found="503 Slow Down"
-            )
+            raise SynthError("storage request failed", code="storage-failed", where=name, found="503 Slow Down")
         plain(place, name, data)
 
     run(job_at(tmp_path / "steady", listed))
@@ -149,7 +147,7 @@ def test_storage_that_fails_for_a_while_costs_time_only(tmp_path: Path, monkeypa
 def test_storage_that_stays_away_ends_the_job_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     def away(place: StoragePath, name: str, data: bytes) -> None:
         calls.append(name)
-        raise SynthError("the storage did not do as asked", code="storage-failed", where=name, found="no route to host")
+        raise SynthError("storage request failed", code="storage-failed", where=name, found="no route to host")
 
     calls: list[str] = []
     monkeypatch.setattr(StoragePath, "write", away)

@@ -82,7 +82,7 @@ def test_sets_that_do_not_say_visibility_say_so(photos: Path) -> None:
     content = json.loads(file.read_text())
     content["annotations"] = [annotation(1, 1, 5)]
     file.write_text(json.dumps(content))
-    with raises("filter-empty", hint="no annotation says how visible it is"):
+    with raises("filter-empty", hint="no annotation has the field visibility"):
         chosen(photos, below_visibility=0.5)
 
 

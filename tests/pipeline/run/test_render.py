@@ -81,7 +81,7 @@ def test_ctrl_c_says_how_to_go_on(rendered: RunSettings) -> None:
     os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command goes on from there" in output
+    assert "the same command resumes there" in output
 
 
 def test_the_set_is_what_a_coco_tool_expects(rendered: RunSettings, capsys: pytest.CaptureFixture[str]) -> None:

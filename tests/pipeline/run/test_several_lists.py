@@ -50,7 +50,7 @@ def test_a_set_of_two_lists_is_rendered_and_verified(lists: list[str], tmp_path:
     verified = synth("verify", out, "--cache", str(cache), "--sample", "1")
     assert verified.exit_code == 0 and "1 scene" in verified.output, verified.output
     other = synth("render", *lists[:2], *how)
-    assert other.exit_code == 1 and "data set of other settings" in other.output
+    assert other.exit_code == 1 and "settings-differ" in other.output
     lacking = synth("render", *lists[:4], *how)
     assert lacking.exit_code == 1 and f"--mesh-root {tmp_path / 'meshes'}" in lacking.output.replace("\n", "")
 

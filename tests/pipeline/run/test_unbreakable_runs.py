@@ -150,7 +150,7 @@ def test_one_signal_to_all_processes_finishes_the_scenes_under_way(
     told = " ".join(output.split())
     assert "under way; press Ctrl-C again to stop now" in told
     assert f"{there} of {SCENES} are there" in told
-    assert "the same command goes on from there" in told
+    assert "the same command resumes there" in told
     assert "Traceback" not in output
     code, output = finish(start("slow", out))
     assert code == 0, output
@@ -276,7 +276,7 @@ def test_a_disk_that_fills_up_ends_the_run_and_room_lets_it_go_on(
         """,
     )
     assert "ended with 1" in done.stdout and "ended with 0" in done.stdout, done.stdout + done.stderr
-    assert "No space left on device" in done.stderr and "make room" in done.stderr
+    assert "No space left on device" in done.stderr and "disk-full" in done.stderr
     assert "Traceback" not in done.stderr
     assert "are there already: going on from there" in done.stdout
     assert without_info(files_of(tmp_path / "kept")) == without_info(undisturbed)

@@ -83,7 +83,7 @@ def test_a_file_that_changed_after_it_was_written_is_found_even_if_the_run_is_gi
 
 def test_a_list_that_is_gone_is_missed(copy: Path, cache: Path) -> None:
     (copy / CHECKSUMS).unlink()
-    assert told(copy, cache)[0].startswith(f"{CHECKSUMS}: the list of checksums is not there")
+    assert told(copy, cache)[0].startswith(f"{CHECKSUMS}: the list of checksums does not exist")
 
 
 @pytest.mark.parametrize(

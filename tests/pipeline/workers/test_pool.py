@@ -87,7 +87,7 @@ def test_too_many_failures_stop_the_run(tmp_path: Path) -> None:
 
 def test_a_full_disk_stops_the_run_and_keeps_what_is_there(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
-    with raises("disk-full", found="No space left", hint="what is finished is kept"):
+    with raises("disk-full", found="No space left", hint="finished work is kept"):
         run(settings, jobs.fills_the_disk)
     assert run(settings, jobs.write_scene).found == 2
 

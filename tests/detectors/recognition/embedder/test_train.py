@@ -203,8 +203,8 @@ def test_commands(data: Path, tmp_path: Path) -> None:
     [
         ({"loss": "triplet"}, "unknown-name", "unknown loss"),
         ({"augment": "wild"}, "unknown-name", "augmentation preset"),
-        ({"skus": 1}, "setting-invalid", "cannot be trained so"),
-        ({"share": 0.0}, "setting-invalid", "cannot be trained so"),
+        ({"skus": 1}, "setting-invalid", "training settings"),
+        ({"share": 0.0}, "setting-invalid", "training settings"),
     ],
 )
 def test_impossible_settings(fields: dict[str, Any], code: str, message: str, data: Path, tmp_path: Path) -> None:

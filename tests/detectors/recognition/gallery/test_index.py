@@ -230,4 +230,4 @@ def test_a_changed_index_is_found_by_verifying(tmp_path: Path) -> None:
     with raises("gallery-damaged"):
         open_index(gallery)
     file.unlink()
-    assert "is not there" in check_index(gallery)[0]
+    assert "does not exist" in check_index(gallery)[0]
