@@ -53,9 +53,9 @@ def numbered(
         annotations = []
         for number, record in enumerate(picture.annotations, start=before + 1):
             if record.sku not in numbers:
-                hint = "the set was rendered from another SKU list: render it again, or give the list that it was made from"
+                hint = "the set was rendered from another SKU list: render it again, or give the list it was made from"
                 raise SynthError(
-                    f"a label names the SKU {record.sku!r}, which the catalogue lacks",
+                    f"a label refers to the SKU {record.sku!r}, which is not in the catalogue",
                     code="unknown-sku",
                     hint=hint,
                 )

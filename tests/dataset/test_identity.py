@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from assets.errors import SynthError
 from dataset.find import open_source
 from dataset.identity import CONTENT, DataIdentity, check_shards, claim_data, fingerprint, identify
 from dataset.shards.index import read_index, tar_name

@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from assets.errors import SynthError
 from dataset.coco_writer import CocoCounts, numbered
 from dataset.coco_writer import write_coco as write_records
 from dataset.masks import encode_crop

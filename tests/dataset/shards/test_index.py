@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from assets.errors import SynthError
 from dataset.coco_writer import coco_bytes
 from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord, parse_all
 from dataset.shards.index import (

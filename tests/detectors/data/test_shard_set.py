@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from assets.errors import SynthError
 from dataset.find import open_source
 from dataset.problems import Problems
 from dataset.shards.cache import ShardCache

@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from assets.errors import SynthError
 from dataset.find import open_source as find_source
 from dataset.problems import Problems
 from dataset.storage.path import StoragePath

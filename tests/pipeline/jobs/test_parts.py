@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from assets.errors import SynthError
 from dataset.records import AnnotationRecord, ImageRecord, parse_all
 from dataset.shards.index import ShardSample
 from pipeline.jobs import scene as job_scene

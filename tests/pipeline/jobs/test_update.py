@@ -11,7 +11,6 @@ import pytest
 
 from assets.catalog.category_ids import CategoryIds, ids_csv, ids_path
 from assets.catalog.load import load_catalog
-from assets.errors import SynthError
 from dataset.shards.index import coco_name, read_categories, read_index
 from dataset.shards.parts import read_part
 from dataset.shards.tar import read_samples
@@ -19,8 +18,8 @@ from dataset.storage.path import StoragePath
 from pipeline.jobs.estimate.run import estimate_job
 from pipeline.jobs.pilot import Pilot
 from pipeline.jobs.planning.digests import sku_digests
-from support.job_stubs import files_of, job_at, run, seen_well, skus, write_list
 from support.errors import raises
+from support.job_stubs import files_of, job_at, run, seen_well, skus, write_list
 
 OLD = skus(24)
 

@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from assets.errors import SynthError
 from dataset.records import AnnotationRecord, CategoryRecord, ImageRecord
 from dataset.shards.index import ShardSample, write_categories, write_index, write_shard
 from dataset.storage.path import StoragePath

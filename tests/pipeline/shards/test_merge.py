@@ -9,7 +9,6 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from assets.errors import SynthError
 from dataset.records import AnnotationRecord, CategoryRecord, ImageRecord, parse_all
 from dataset.shards.index import (
     ShardSample,

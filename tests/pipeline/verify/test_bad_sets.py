@@ -26,10 +26,10 @@ from pipeline.verify.folder import verify_dataset
 from pipeline.verify.masks import MaskMap, decode_mask
 from pipeline.verify.records import check_image
 from pipeline.verify.report import MAX_VIOLATIONS, VerifyReport
+from support.errors import raises
 from support.fuzzing.files import Files, deadline, run_command, sandbox
 from support.fuzzing.sets import check_set_is_verified, damages
 from support.scenes import rle_of_mask, sign_files
-from support.errors import raises
 
 INFO, TRAIN = "dataset.json", "annotations/instances_train.json"
 
