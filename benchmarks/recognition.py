@@ -40,11 +40,10 @@ from detectors.data.image_set import Classes, ImageSet
 from detectors.data.prepare import read_one
 from detectors.data.settings import DataSettings
 from detectors.recognition.embedder.checkpoint import load_embedder_checkpoint
-from detectors.recognition.embedder.crop_store import CropChoice
 from detectors.recognition.embedder.evaluate import classify_boxes, embed_boxes
 from detectors.recognition.embedder.load import Embedder, load_embedder, new_embedder
 from detectors.recognition.embedder.retrieval import UNKNOWN, Retrieval, measure, rank_skus
-from detectors.recognition.embedder.settings import EmbedSettings
+from detectors.recognition.embedder.settings import CropChoice, EmbedSettings
 from detectors.recognition.embedder.train import train_embedder
 
 # Of a view; small, since every millisecond comes 170,000 times. Crops of 96 px are what a 640 x 480 scene has.

@@ -27,7 +27,8 @@ MAY_IMPORT = {
 # entry imports only what stands before it. Folders of files alone need no order: they have no circles.
 ORDER = {
     "assets": (
-        *("demo", "color", "error_codes", "errors", "interrupt", "limits", "machine", "plurals", "plugins", "progress"),
+        *("demo", "color", "error_codes", "errors", "interrupt", "limits", "machine", "options", "plurals"),
+        *("plugins", "progress"),
         *("files", "catalog", "mesh", "packages", "props", "backdrops", "library"),
     ),
     "assets/packages": ("packshots", "facts", "print", "shapes", "kinds", "build", "store"),
@@ -51,7 +52,7 @@ ORDER = {
         *("metrics", "report", "page", "print_report", "results", "settings"),
         *("shard_truth", "run_shards", "run"),
     ),
-    "detectors/recognition": ("embedder", "gallery"),
+    "detectors/recognition": ("settings", "embedder", "gallery"),
     "pipeline": (
         *("workers", "run", "preview", "products", "gallery", "shards", "jobs", "verify", "doctor", "cli"),
         "__main__",

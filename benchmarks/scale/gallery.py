@@ -43,8 +43,9 @@ from detectors.recognition.gallery.versions import (
     use_version,
     verify_gallery,
 )
-from pipeline.gallery.build import GalleryBuildSettings, build_gallery
-from pipeline.gallery.version import PART_SKUS, Kind, Record, make_manifest, write_parts
+from pipeline.gallery.build import build_gallery
+from pipeline.gallery.settings import PART_SKUS, GalleryBuildSettings
+from pipeline.gallery.version import Kind, Record, make_manifest, write_parts
 from pipeline.run.settings import default_cache
 from render.views import open_studio, views_of
 

@@ -5,12 +5,23 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from assets.errors import SynthError, unknown_name
-from detectors.data.mix import Shares
+from assets.options import Device, Option, Seed
 from detectors.data.settings import DataSettings
-from detectors.training.settings import Freeze
+from detectors.training.settings import (
+    Augmentation,
+    Batch,
+    Devices,
+    Freeze,
+    LearningRate,
+    Mixture,
+    Patience,
+    Readers,
+    Replay,
+    RunFolder,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,23 +35,25 @@ METHODS = {"finetune": "detectors.adapt.finetune"}
 class AdaptSettings:
     """How a trained detector is adapted to real photos; fields as in TrainSettings. run: where it was trained."""
 
-    run: Path
+    run: Annotated[Path, Option("Run to adapt.", exists="any", argument=True)]
     data: DataSettings
-    out: Path
-    method: str = "finetune"
-    mix: Shares = ()
-    replay: float = 0.2
-    freeze: Freeze = "none"
-    epochs: int = 10
-    epoch_images: int | None = None
-    batch: int = 16
-    learning_rate: float | None = None
-    augment: str = "strong"
-    patience: int = 8
-    seed: int = 0
-    workers: int | None = None
-    device: Literal["auto", "cpu", "gpu"] = "auto"
-    devices: int = 1
+    out: RunFolder
+    method: Annotated[str, Option("Adaptation method.", "Training", parse="method")] = "finetune"
+    mix: Mixture = ()
+    replay: Replay = 0.2
+    freeze: Annotated[Freeze, Option("Part of the network that is not trained.", "Training")] = "none"
+    epochs: Annotated[int, Option("Epochs of --epoch-images each.", "Training", minimum=1)] = 10
+    epoch_images: Annotated[
+        int | None, Option("Images per epoch.", "Training", minimum=1, shown="the photos ten times")
+    ] = None
+    batch: Batch = 16
+    learning_rate: LearningRate = None
+    augment: Augmentation = "strong"
+    patience: Patience = 8
+    seed: Seed = 0
+    workers: Readers = None
+    device: Device = "auto"
+    devices: Devices = 1
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from assets.errors import SynthError
+from assets.options import Option
 from dataset.shards.cache import DEFAULT_BYTES
 from dataset.storage.path import StoragePath
 from detectors.data.class_match import ClassChoice
@@ -20,25 +22,39 @@ TAKEN_NAMES = (REAL, "val", "validation")
 
 @dataclass(frozen=True)
 class DataSettings:
-    """Which data a training reads. synthetic: (name, path) of each source, the first one is what --mix leaves over.
-    These and val may lie in shards, also elsewhere.
+    """Which data a training reads. synthetic: (name, path) of each source; the first one gets what --mix leaves over.
 
-    real_fraction: share of the labelled photos that is used, by whole groups. hold_out: share of the real groups kept
-    for validation where no validation set is given. images: a folder to look for images in, before the usual places.
-    classes: all, those that all sets have in common, or one "product" for all of them. cache_bytes: of disk for shards
-    that lie elsewhere.
+    real_fraction, hold_out: of the real groups, so that photos of one group stay together. images: looked into before
+    the usual places. classes: all, those that all sets have in common, or one "product" for all of them. cache_bytes:
+    disk space for shards that are not on this machine.
     """
 
-    synthetic: tuple[tuple[str, Path | StoragePath], ...] = ()
-    real: Path | None = None
-    val: Path | StoragePath | None = None
-    images: Path | None = None
-    group_key: str | None = None
-    real_fraction: float = 1.0
-    hold_out: float = 0.2
-    classes: ClassChoice = "all"
-    skip_bad: bool = False
-    cache_bytes: int = DEFAULT_BYTES
+    synthetic: Annotated[
+        tuple[tuple[str, Path | StoragePath], ...],
+        Option("Synthetic data: folder, COCO JSON or shards. Repeatable: NAME=PATH.", "Data", parse="sources"),
+    ] = ()
+    real: Annotated[Path | None, Option("Real labelled photos: folder or COCO JSON.", "Data", exists="any")] = None
+    val: Annotated[
+        Path | StoragePath | None,
+        Option("Validation photos.", "Data", parse="data", shown="held out of --real by group"),
+    ] = None
+    images: Annotated[
+        Path | None, Option("Folder of the images, if they are not beside their JSON.", "Data", exists="folder")
+    ] = None
+    group_key: Annotated[str | None, Option("Image field that names its group.", "Data", shown="group, if present")] = (
+        None
+    )
+    real_fraction: Annotated[float, Option("Fraction of the real photos to use.", "Data", above=0, maximum=1)] = 1.0
+    hold_out: Annotated[
+        float, Option("Fraction of --real held out for validation without --val.", "Data", minimum=0, maximum=0.9)
+    ] = 0.2
+    classes: Annotated[ClassChoice, Option("Classes of any set, only common ones, or one class for all.", "Data")] = (
+        "all"
+    )
+    skip_bad: Annotated[bool, Option("Skip unusable records and count them.", "Data")] = False
+    cache_bytes: Annotated[
+        int, Option("Disk space for cached remote shards.", "Compute", "--shard-cache", parse="gigabytes")
+    ] = DEFAULT_BYTES
 
     def __post_init__(self) -> None:
         names = [name for name, _ in self.synthetic]

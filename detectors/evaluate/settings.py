@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
 from assets.errors import SynthError
+from assets.options import Device, Option
 from dataset.shards.cache import DEFAULT_BYTES
 from dataset.storage.path import StoragePath
 
@@ -18,18 +19,33 @@ class EvaluateSettings:
     data: sharded sets among them are evaluated in a stream. cache_bytes: of disk for shards that lie elsewhere.
     """
 
-    runs: tuple[Path, ...]
-    data: tuple[Path | StoragePath, ...]
-    split: str | None = None
-    images: Path | None = None
-    group_key: str | None = None
-    out: Path | None = None
-    threshold: float | None = None
-    predictions: Path | None = None
-    skip_bad: bool = False
-    workers: int | None = None
-    device: Literal["auto", "cpu", "gpu"] = "auto"
-    seed: int = 0
+    runs: Annotated[tuple[Path, ...], Option("Runs to evaluate.", exists="any", argument=True, metavar="RUN...")]
+    data: Annotated[
+        tuple[Path | StoragePath, ...],
+        Option("Labelled photos: folder, COCO JSON or shards. Repeatable.", "Data", parse="data_sets"),
+    ]
+    split: Annotated[str | None, Option("Split of a data set folder.", "Data", shown="test, else val, else train")] = (
+        None
+    )
+    images: Annotated[
+        Path | None, Option("Folder of the images, if they are not beside their JSON.", "Data", exists="folder")
+    ] = None
+    group_key: Annotated[str | None, Option("Image field that names its group.", "Data")] = None
+    out: Annotated[Path | None, Option("Folder of the report.", "Output", shown="evaluation in RUN")] = None
+    threshold: Annotated[
+        float | None,
+        Option("Score threshold of detections.", "Evaluation", minimum=0, maximum=1, shown="chosen on validation"),
+    ] = None
+    predictions: Annotated[
+        Path | None,
+        Option("COCO results to evaluate instead of running RUN; a folder of them for shards.", "Data", exists="any"),
+    ] = None
+    skip_bad: Annotated[bool, Option("Skip unusable records and count them.", "Data")] = False
+    workers: Annotated[
+        int | None, Option("Processes that read images.", "Compute", minimum=0, maximum=128, shown="by cores")
+    ] = None
+    device: Device = "auto"
+    seed: Annotated[int, Option("Random seed of the bootstrap intervals.", "Evaluation", minimum=0)] = 0
     cache_bytes: int = DEFAULT_BYTES
 
     def __post_init__(self) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from assets.errors import SynthError, unknown_name
+from assets.options import Device, Option, Seed
 from detectors.augment import PRESETS
 from detectors.data.mix import Shares
 from detectors.data.settings import REAL, DataSettings
@@ -18,43 +19,73 @@ Freeze = Literal["none", "backbone"]
 # Of real photographs in a mix: published gains are the greatest between 5 and 20 %.
 REAL_SHARE = 0.2
 
+# Settings that training and adaptation have in common.
+RunFolder = Annotated[Path, Option("Folder of the run. The same command again resumes it.", "Output")]
+Mixture = Annotated[
+    Shares,
+    Option("Shares by source; the rest is synthetic.", "Data", parse="mix", shown="real:0.2"),
+]
+Augmentation = Annotated[str, Option("Strength of image augmentation.", "Training", parse="augment")]
+Replay = Annotated[float, Option("Fraction of synthetic images while fine-tuning.", "Training", minimum=0, maximum=0.9)]
+Batch = Annotated[int, Option("Images per step, over all devices.", "Training", minimum=1, maximum=4096)]
+LearningRate = Annotated[
+    float | None, Option("Peak learning rate of AdamW.", "Training", above=0, shown="the detector's own")
+]
+Patience = Annotated[int, Option("Epochs without better validation AP before it stops.", "Training", minimum=1)]
+Readers = Annotated[
+    int | None, Option("Processes that read images.", "Compute", minimum=0, maximum=128, shown="by cores")
+]
+Devices = Annotated[int, Option("Number of GPUs.", "Compute", minimum=1, maximum=64)]
+
 
 @dataclass(frozen=True)
 class TrainSettings:
     """How a detector is trained.
 
-    mix: shares by source; where empty, 0.2 real if there are real photos. schedule: "finetune" learns from synthetic
+    mix: shares by source; if empty, 0.2 real if there are real photos. schedule: "finetune" learns from synthetic
     images and then fine-tunes on real ones, "mix+finetune" from both and then fine-tunes. epochs: of `epoch_images`
     (default: the synthetic set once) at the full rate. finetune_epochs: after them at a tenth of the rate, mostly real,
     with a share `replay` of synthetic images; default a quarter of `epochs`. batch: images per step over all devices.
     learning_rate: of AdamW; default the detector's, which is for a batch of 16, scaled with the root of the batch.
-    weights: none, imagenet, packaged, coco or a file. size: width and height that pictures are fitted into; default by
-    the detector and the shape of the pictures. patience: epochs without better validation AP before the training stops.
+    weights: none, imagenet, packaged, coco or a file. size: width and height that images are fitted into; default by
+    the detector and the shape of the images. patience: epochs without better validation AP before the training stops.
     """
 
     data: DataSettings
-    out: Path
-    mix: Shares = ()
-    schedule: ScheduleName = "mix"
-    detector: str = "fasterrcnn_mobilenet"
-    backbone: str | None = None
-    weights: str = "imagenet"
-    size: tuple[int, int] | None = None
-    augment: str = "strong"
-    epochs: int = 20
-    epoch_images: int | None = None
-    finetune_epochs: int | None = None
-    replay: float = 0.2
-    batch: int = 16
-    learning_rate: float | None = None
+    out: RunFolder
+    mix: Mixture = ()
+    schedule: Annotated[
+        ScheduleName,
+        Option("Order of synthetic and real images; finetune ends on real ones.", "Training", parse="schedule"),
+    ] = "mix"
+    detector: Annotated[str, Option("Detector; --list names them.", "Model", parse="detector")] = "fasterrcnn_mobilenet"
+    backbone: Annotated[
+        str | None, Option("Any timm model with stages, e.g. tf_efficientnet_lite0.", "Model", shown="the detector's")
+    ] = None
+    weights: Annotated[str, Option("Initial weights.", "Model", parse="weights")] = "imagenet"
+    size: Annotated[
+        tuple[int, int] | None,
+        Option("Input size of the network, in pixels.", "Model", parse="size", shown="by detector and data"),
+    ] = None
+    augment: Augmentation = "strong"
+    epochs: Annotated[int, Option("Passes over the synthetic set.", "Training", minimum=1)] = 20
+    epoch_images: Annotated[
+        int | None, Option("Images per epoch.", "Training", minimum=1, shown="the synthetic set once")
+    ] = None
+    finetune_epochs: Annotated[
+        int | None, Option("Epochs of fine-tuning.", "Training", minimum=1, shown="a quarter of --epochs")
+    ] = None
+    replay: Replay = 0.2
+    batch: Batch = 16
+    learning_rate: LearningRate = None
     weight_decay: float = 0.01
     clip_norm: float = 10.0
-    patience: int = 8
+    patience: Patience = 8
     freeze: Freeze = "none"
-    seed: int = 0
-    workers: int | None = None
-    device: Literal["auto", "cpu", "gpu"] = "auto"
-    devices: int = 1
+    seed: Seed = 0
+    workers: Readers = None
+    device: Device = "auto"
+    devices: Devices = 1
     # Settings that may differ when a training goes on: they do not change what is learned.
     _free: tuple[str, ...] = field(default=("out", "workers", "patience"), repr=False)
 

@@ -17,6 +17,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from assets.errors import unknown_name
+from assets.plugins import PluginTable
 
 
 @lru_cache(maxsize=64)
@@ -32,9 +33,20 @@ def table_names(table: str) -> tuple[str, ...]:
         targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
         if any(isinstance(target, ast.Name) and target.id == name for target in targets):
             value = getattr(statement, "value", None)
-            entries = value.keys if isinstance(value, ast.Dict) else getattr(value, "elts", [])
-            return tuple(str(ast.literal_eval(entry)) for entry in entries if entry is not None)
+            return _names_in(value)
     raise LookupError(f"no literal table {table}")
+
+
+def _names_in(value: ast.expr | None) -> tuple[str, ...]:
+    """The names in a literal dictionary or tuple, or in a PluginTable with those that installed packages add."""
+    if isinstance(value, ast.Call):
+        parts = [*value.args, *(word.value for word in value.keywords)]
+        names = _names_in(next(part for part in parts if isinstance(part, ast.Dict)))
+        texts = [str(part.value) for part in parts if isinstance(part, ast.Constant)]
+        group = next((text for text in texts if text.startswith("synth.")), "")
+        return PluginTable("", dict.fromkeys(names, ""), group).names()
+    entries = value.keys if isinstance(value, ast.Dict) else getattr(value, "elts", [])
+    return tuple(str(ast.literal_eval(entry)) for entry in entries if entry is not None)
 
 
 class Known(click.ParamType):
@@ -114,18 +126,3 @@ def recipe_of(given: Sequence[tuple[str, float | None]]) -> str | tuple[tuple[st
     if shares and len(shares) < len(given):
         raise click.UsageError("several --recipe: give a share with each, such as --recipe tabletop:0.7, or with none")
     return tuple((name, 1.0 if share is None else share) for name, share in given)
-
-
-LABEL_FORMAT = Known("label format", "dataset.formats:FORMATS", free=True)
-RECIPE_NAME = Known("recipe", "render.recipes:RECIPES", free=True)
-BACKEND = Known("backend", "render.backends:BACKENDS")
-PRESET = Known("preset", names=("draft", "good", "best"))
-DETECTOR = Known("detector", "detectors.models:DETECTORS", error="detectors.models:detector_module")
-AUGMENT = Known("augmentation", "detectors.augment.settings:PRESETS")
-SCHEDULE = Known("schedule", "detectors.training.schedule:SCHEDULES", without=("adapt",))
-METHOD = Known("adaptation method", "detectors.adapt:METHODS")
-WEIGHTS = Known("weights", names=("imagenet", "packaged", "coco", "none"), free=True)
-EMBEDDER_WEIGHTS = Known("weights", names=("imagenet", "packaged", "none"), free=True)
-LOSS = Known("loss", "detectors.recognition.embedder.losses:LOSSES")
-INDEX = Known("index", "detectors.recognition.gallery.index:INDEXES")
-ENGINE = Known("engine", "pipeline.jobs.engines:ENGINES")

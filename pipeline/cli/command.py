@@ -1,28 +1,99 @@
-"""The classes of all commands: an option given twice is a mistake, and long commands report as they are asked to."""
+"""The classes of all commands: options from settings types, in panels; an option given twice is a mistake."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import click
 
-from pipeline.cli.output import reporting, reporting_mistakes
+from pipeline.cli.options import Binding, SettingOption, Use, bind_command
+from pipeline.cli.output import report_options, reporting, reporting_mistakes
+
+# Panels of the help in their order, after those of one command alone.
+GENERAL = "General"
+PANELS = (
+    *("Options", "Data", "Gallery", "Coverage", "Scenes", "Rendering", "Crops", "Model", "Training"),
+    *("Detection", "Decision", "Evaluation", "Output", "Compute", GENERAL),
+)
+# Of the short help of a command: more than any has.
+MAX_CHARACTERS = 1000
 
 
 class Command(click.Command):
-    """A command that refuses an option given twice, unless it is declared with multiple=True."""
+    """A command whose options are described by its settings and parameters, and are made when they are asked for.
+
+    uses: by parameter of the function, the settings that it takes. reports: whether it has --quiet and --json.
+    examples: command lines that its help shows. An option given twice is refused, unless it is repeatable.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        uses: Mapping[str, Use] | None = None,
+        reports: bool = False,
+        examples: tuple[str, ...] = (),
+        **attributes: Any,
+    ) -> None:
+        super().__init__(*arguments, **attributes)
+        self._uses, self._reports, self._examples = uses or {}, reports, examples
+
+    @cached_property
+    def _binding(self) -> Binding:
+        declared = [param.name or "" for param in self.params]
+        assert self.callback is not None
+        binding = bind_command(self.callback, self._uses, declared)
+        self.params = [*binding.params, *self.params, *(report_options() if self._reports else ())]
+        return binding
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        _ = self._binding
+        return super().get_params(ctx)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not ctx.resilient_parsing:  # of shell completion, which never complains
-            _, _, order = self.make_parser(ctx).parse_args(args=list(args))
-            _refuse_repeated(ctx, order)
+            _refuse_repeated(ctx, self._order_given(ctx, args))
         with reporting_mistakes(ctx):
             return super().parse_args(ctx, args)
 
+    def _order_given(self, ctx: click.Context, args: list[str]) -> list[click.Parameter]:
+        try:
+            return self.make_parser(ctx).parse_args(args=list(args))[2]
+        except click.NoSuchOption as error:
+            for param in self.get_params(ctx):
+                if isinstance(param, SettingOption) and error.option_name in param.old:
+                    raise click.UsageError(f"{error.option_name} is now called {param.opts[0]}", ctx) from error
+            raise
+
     def invoke(self, ctx: click.Context) -> Any:
         with reporting(ctx):
-            return super().invoke(ctx)
+            assert self.callback is not None
+            made = {param.name for param in self._binding.params}
+            others = {name: value for name, value in ctx.params.items() if name not in made}
+            return ctx.invoke(self.callback, **others, **self._binding.values(ctx.params))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None and not isinstance(param, click.Argument):
+                panels.setdefault(getattr(param, "group", GENERAL), []).append(record)
+        for title in sorted(panels, key=lambda title: PANELS.index(title) if title in PANELS else 0):
+            with formatter.section(title):
+                formatter.write_dl(panels[title], col_max=28)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if self._examples:
+            with formatter.section("Examples"):
+                for line in self._examples:
+                    formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+        super().format_epilog(ctx, formatter)
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """The first sentence of the help, whole."""
+        return super().get_short_help_str(MAX_CHARACTERS)
 
 
 class CommandGroup(click.Group):
@@ -30,6 +101,10 @@ class CommandGroup(click.Group):
 
     command_class = Command
     group_class = type
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """The first sentence of the help, whole."""
+        return super().get_short_help_str(MAX_CHARACTERS)
 
 
 def _refuse_repeated(ctx: click.Context, order: list[click.Parameter]) -> None:

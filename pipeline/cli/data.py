@@ -4,38 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import click
 
+from assets.options import Option
 from assets.plurals import count_of, counts_of
-from pipeline.cli.choices import LABEL_FORMAT
 from pipeline.cli.command import CommandGroup
-from pipeline.cli.output import open_console, output_options, report
-from pipeline.cli.types import ANY_PATH, EXISTING_FOLDER
-
-EXISTING = click.Path(exists=True, path_type=Path)
+from pipeline.cli.output import open_console, report
 
 if TYPE_CHECKING:
     from pipeline.shards.pack import DataSummary
 
+Spool = Annotated[
+    Path | None, Option("Folder for labels while they are sorted.", "Output", shown="in PLACE, or the system's")
+]
+
 
 @click.group(cls=CommandGroup)
 def data() -> None:
-    """Data sets in shards, of any size and on any storage: pack, unpack, merge, count.
+    """Pack, unpack, merge and count data sets in shards, of any size and on any storage.
 
     A PLACE is a folder or whatever fsspec takes, such as s3://bucket/set.
     """
 
 
-@data.command("pack")
-@click.argument("source", type=EXISTING)
-@click.argument("place")
-@click.option("--shard-images", type=click.IntRange(1, 100_000), default=200, help="Pictures in a shard.")
-@click.option("--spool", type=ANY_PATH, help="Folder for labels on their way.  [default: in PLACE, or the system's]")
-@output_options
-def pack(source: Path, place: str, shard_images: int, spool: Path | None) -> None:
-    """Write the COCO data set SOURCE (folder or JSON) as shards at PLACE; the same command again goes on."""
+@data.command("pack", reports=True)
+def pack(
+    source: Annotated[Path, Option("", exists="any")],
+    place: str,
+    *,
+    shard_images: Annotated[int, Option("Images per shard.", "Output", minimum=1, maximum=100_000)] = 200,
+    spool: Spool = None,
+) -> None:
+    """Write the COCO data set SOURCE (folder or JSON) as shards at PLACE. The same command again resumes."""
     from dataset.storage.retry import RetryingPath
     from pipeline.shards.pack import pack_data
 
@@ -43,12 +45,10 @@ def pack(source: Path, place: str, shard_images: int, spool: Path | None) -> Non
     _run(lambda: pack_data(source, RetryingPath(place), console, shard_images=shard_images, spool=spool), "packed")
 
 
-@data.command("unpack")
-@click.argument("place")
-@click.argument("folder", type=ANY_PATH)
-@click.option("--split", help="Only this one, such as val.")
-@output_options
-def unpack(place: str, folder: Path, split: str | None) -> None:
+@data.command("unpack", reports=True)
+def unpack(
+    place: str, folder: Path, *, split: Annotated[str | None, Option("Only this split, such as val.", "Data")] = None
+) -> None:
     """Write the shards at PLACE as an ordinary COCO data set into FOLDER."""
     from dataset.storage.retry import RetryingPath
     from pipeline.shards.unpack import unpack_data
@@ -57,14 +57,19 @@ def unpack(place: str, folder: Path, split: str | None) -> None:
     _run(lambda: unpack_data(RetryingPath(place), folder, console, split=split), "unpacked")
 
 
-@data.command("convert")
-@click.argument("source")
-@click.argument("out", type=ANY_PATH)
-@click.option("--format", "name", type=LABEL_FORMAT, required=True, help="Label format of OUT.")
-@click.option("--from", "source_format", type=LABEL_FORMAT, help="Label format of SOURCE.  [default: as found]")
-@click.option("--images", type=EXISTING_FOLDER, help="Where pictures lie that are not beside their labels.")
-@output_options
-def convert(source: str, out: Path, name: str, source_format: str | None, images: Path | None) -> None:
+@data.command("convert", reports=True)
+def convert(
+    source: str,
+    out: Path,
+    *,
+    name: Annotated[str, Option("Label format of OUT.", "Output", "--format", parse="label_format")],
+    source_format: Annotated[
+        str | None, Option("Label format of SOURCE.", "Data", "--from", parse="label_format", shown="detected")
+    ] = None,
+    images: Annotated[
+        Path | None, Option("Folder of the images, if they are not beside their labels.", "Data", exists="folder")
+    ] = None,
+) -> None:
     """Write the data set SOURCE into the new folder OUT in another label format, and count what it cannot carry."""
     from pipeline.shards.convert import convert_data, print_summary
 
@@ -74,10 +79,7 @@ def convert(source: str, out: Path, name: str, source_format: str | None, images
     print_summary(console, summary)
 
 
-@data.command("merge")
-@click.argument("places", nargs=-1, required=True)
-@click.argument("out")
-@output_options
+@data.command("merge", reports=True)
 def merge(places: tuple[str, ...], out: str) -> None:
     """Write the sharded sets at PLACES as one at OUT: one category for each SKU, no id twice."""
     from dataset.storage.retry import RetryingPath
@@ -87,13 +89,16 @@ def merge(places: tuple[str, ...], out: str) -> None:
     _run(lambda: merge_data([RetryingPath(place) for place in places], RetryingPath(out), console), "merged")
 
 
-@data.command("stats")
-@click.argument("source")
-@click.option("--below", type=click.IntRange(1), default=10, help="SKUs with fewer boxes are counted.")
-@click.option("--sku-table", type=ANY_PATH, help="A row for each SKU: a .csv or .parquet file.")
-@output_options
-def stats(source: str, below: int, sku_table: Path | None) -> None:
-    """Count the data set SOURCE (a place of shards, a folder, a COCO file): splits, sizes, visibility, SKUs."""
+@data.command("stats", reports=True)
+def stats(
+    source: str,
+    *,
+    below: Annotated[
+        int, Option("Report SKUs with fewer boxes than this.", name="--min-boxes", minimum=1, old=("--below",))
+    ] = 10,
+    sku_table: Annotated[Path | None, Option("Also write a row per SKU to this .csv or .parquet file.")] = None,
+) -> None:
+    """Count images, boxes, sizes, visibility and SKUs of the data set SOURCE (shards, a folder or a COCO file)."""
     from pipeline.shards.stats import count_data, print_stats, stats_fields, write_sku_table
 
     console = open_console()

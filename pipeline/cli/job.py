@@ -4,110 +4,94 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
 from assets.files.scratch import scratch_folder
+from assets.options import Option
 from assets.plurals import counts_of
-from pipeline.cli.choices import ENGINE, recipe_of
 from pipeline.cli.command import CommandGroup
-from pipeline.cli.options import backdrop_options, list_arguments, recipe_options, with_options
-from pipeline.cli.output import open_console, output_options, report
-from pipeline.cli.types import ANY_PATH, Shares, Size, Workers
+from pipeline.cli.options import Given, Use
+from pipeline.cli.output import open_console, report
+from pipeline.cli.types import Workers
 
-PLACE_HELP = "A folder, or any place that fsspec knows, such as s3://bucket/folder."
+if TYPE_CHECKING:
+    from pipeline.jobs.settings import JobSettings
 
-
-what_options = with_options(
-    list_arguments,
-    click.option("--out", required=True, metavar="PLACE", help=PLACE_HELP),
-    click.option("--times", type=click.IntRange(1, 10_000), default=20, help="Appearances of each SKU that count."),
-    click.option("--visible", type=click.FloatRange(0, 1), default=0.5, help="Share of a product that must be seen."),
-    click.option("--pixels", type=click.IntRange(1), default=24, help="Of the shorter side of its box, to count."),
-    click.option("--rounds", type=click.IntRange(0, 20), default=3, help="How often what lacks is dealt once more."),
-    click.option("--shard-scenes", type=click.IntRange(1, 10_000), default=100, help="Scenes in one tar file."),
-    click.option("--views", type=click.IntRange(1, 100), default=1, help="Pictures of each scene."),
-    click.option("--size", type=Size(), default="640x480", help="Of the pictures, in pixels."),
-    click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Another seed, other scenes."),
-    recipe_options,
-    click.option("--samples", type=click.IntRange(1, 65536), help="Per pixel, in place of the preset's."),
-    click.option("--denoise/--no-denoise", default=None, help="For cycles, in place of the preset's."),
-    click.option("--split", "splits", type=Shares(), default="train:1", help="Shares, e.g. train:0.9,val:0.1."),
-    click.option("--depth", is_flag=True, help="Store depth as 16-bit PNG in millimetres."),
-    click.option("--normals", is_flag=True, help="Store normals as 16-bit PNG."),
-    click.option("--ids", is_flag=True, help="Store instance ids as 16-bit PNG."),
-    backdrop_options,
-    click.option("--licence", default="", help="Licence of the pictures, written into the labels."),
-    click.option("--creator", default="", help="Creator of the pictures, written into the labels."),
-    click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", help="For cycles."),
-    click.option("--cache", type=ANY_PATH, help="Folder for normalised meshes.  [default: ~/.cache/synth]"),
-)
-how_options = with_options(
-    click.option("--engine", type=ENGINE, help="local: processes of this machine.  [default: local]"),
-    click.option("--address", help="Of a Ray cluster: auto, HOST:PORT or ray://...; none = this machine."),
-    click.option("--cpus", type=click.FloatRange(0.1), help="Cores that a worker takes on a cluster.  [default: 1]"),
-    click.option("--gpus", type=click.FloatRange(0), help="GPUs that a worker takes on a cluster.  [default: 0]"),
-    click.option("--workers", type=Workers(), help="Processes side by side, or auto.  [default: auto]"),
-    click.option("--timeout", "timeout_s", type=click.FloatRange(1), help="Seconds of a scene that hangs.  [1800]"),
-    click.option("--max-failures", type=click.FloatRange(0, 1), help="Share of scenes that may fail.  [0.1]"),
-)
+JOB = "pipeline.jobs.settings:JobSettings"
+RUNTIME = ("engine", "address", "cpus", "gpus", "render.workers", "render.timeout_s", "render.max_failures")
+CLUSTER = ("engine", "address", "cpus", "gpus", "render.timeout_s", "render.max_failures")
+# A cluster has as many workers as it has room for, this machine one for each core.
+AUTO_WORKERS = {"default": None, "shown": "auto"}
+NEW_JOB: dict[str, Any] = {
+    "fixed": {"render.out": Path(), "render.scenes": 0},
+    "changes": {"render.sku_list": {"argument": True}, "render.workers": AUTO_WORKERS},
+}
 
 
 @click.group(cls=CommandGroup)
 def job() -> None:
-    """Render a whole catalogue so that every SKU is seen often enough: planned, sharded, resumable, on any storage."""
+    """Render a whole catalogue until every SKU is seen often enough: planned, sharded, resumable, on any storage."""
 
 
-@job.command("plan")
-@what_options
-@click.option("--workers", type=Workers(), default="auto", help="Processes to measure with.")
-@click.option("--measure/--no-measure", default=True, help="Render some scenes to tell the cost.")
-@output_options
-def job_plan(measure: bool, **options: Any) -> None:
-    """Tell what rendering SKU_LIST into PLACE would take: scenes, pictures, sides, sizes, bytes, hours."""
+@job.command("plan", uses={"settings": Use(JOB, without=CLUSTER, **NEW_JOB)}, reports=True)
+def job_plan(
+    settings: JobSettings,
+    *,
+    measure: Annotated[bool, Option("Render some scenes to measure the cost.", "Compute")] = True,
+) -> None:
+    """Estimate what rendering SKU_LIST into PLACE would take: scenes, images, sides, sizes, bytes, hours."""
     from pipeline.jobs.estimate.run import estimate_job
     from pipeline.jobs.report import estimate_fields, print_estimate
 
-    estimate = estimate_job(_settings(options), measure=measure)
+    estimate = estimate_job(_with_workers(settings), measure=measure)
     report(estimate_fields(estimate))
     print_estimate(open_console(), estimate)
 
 
-@job.command("run")
-@what_options
-@how_options
-@output_options
-def job_run(**options: Any) -> None:
-    """Render SKU_LIST into PLACE; with another version of the list, only what that needs."""
-    _run(_settings(options))
+@job.command(
+    "run",
+    uses={"settings": Use(JOB, **NEW_JOB)},
+    reports=True,
+    examples=(
+        "synth job run skus.csv --out data/catalogue",
+        "synth job run skus.csv --out s3://bucket/catalogue --appearances 50 --engine ray --address auto",
+        "synth job status data/catalogue --watch",
+    ),
+)
+def job_run(settings: JobSettings) -> None:
+    """Render SKU_LIST into PLACE; with another version of the list, only what has changed."""
+    _run(_with_workers(settings))
 
 
-@job.command("resume")
-@click.argument("place")
-@click.option("--retry", is_flag=True, help="Make shards with failed scenes anew.")
-@how_options
-@output_options
-def job_resume(place: str, retry: bool, **options: Any) -> None:
-    """Go on with the job at PLACE as it was begun; options change who does it."""
-    from dataclasses import replace
-
+@job.command("resume", uses={"changed": Use(JOB, only=RUNTIME, partial=True, unset=True)}, reports=True)
+def job_resume(
+    place: str,
+    changed: Given,
+    *,
+    retry: Annotated[bool, Option("Render shards with failed scenes again.", "Compute")] = False,
+) -> None:
+    """Resume the job at PLACE with its own settings; options change where and how it runs."""
+    own = dict(changed)
+    render = dict(own.pop("render"))
     with scratch_folder("job") as folder:
         settings = _settings_at(place, Path(folder))
-        own = {name: options[name] for name in ("engine", "address", "cpus", "gpus") if options[name] is not None}
-        how = {name: options[name] for name in ("timeout_s", "max_failures") if options[name] is not None}
-        if options["workers"] is not None or options["engine"] is not None:
-            how["workers"] = _workers(options)
-        _run(replace(settings, **own, render=replace(settings.render, **how)), retry=retry)
+        if "engine" in own and "workers" not in render:
+            render["workers"] = _default_workers(own["engine"])
+        _run(replace(settings, **own, render=replace(settings.render, **render)), retry=retry)
 
 
 @job.command("status")
-@click.argument("place")
-@click.option("--watch", is_flag=True, help="Tell it again every few seconds until the job ends.")
-@click.option("--json", "as_text", is_flag=True, help="As JSON, for programs.")
-def job_status(place: str, watch: bool, as_text: bool) -> None:
-    """Tell how far the job at PLACE is: done, rate, time left, failures by kind, coverage."""
+def job_status(
+    place: str,
+    *,
+    watch: Annotated[bool, Option("Report again every few seconds until the job ends.")] = False,
+    as_text: Annotated[bool, Option("Print JSON, for programs.", name="--json")] = False,
+) -> None:
+    """Report progress of the job at PLACE: done, rate, time left, failures by kind, coverage."""
     import json
 
     from pipeline.jobs.report import print_status
@@ -131,9 +115,8 @@ def job_status(place: str, watch: bool, as_text: bool) -> None:
 
 
 @job.command("cancel")
-@click.argument("place")
 def job_cancel(place: str) -> None:
-    """Ask the job at PLACE to end, wherever it runs; 'resume' goes on with it."""
+    """Stop the job at PLACE, wherever it runs; 'resume' continues it."""
     from dataset.storage.path import StoragePath
     from pipeline.jobs.status import cancel_job
 
@@ -141,9 +124,8 @@ def job_cancel(place: str) -> None:
 
 
 @job.command("index")
-@click.argument("place")
 def job_index(place: str) -> None:
-    """Write the index of what is finished at PLACE, so that it can be read while the rest is made."""
+    """Write the index of the finished shards at PLACE, so that they can be read while the rest is rendered."""
     from pipeline.jobs.run import write_index_now
 
     with scratch_folder("job") as folder:
@@ -158,39 +140,15 @@ def _settings_at(place: str, folder: Path) -> Any:
     return read_settings(StoragePath(place), folder / "recipe.yaml")
 
 
-def _settings(options: dict[str, Any]) -> Any:
-    from dataset.storage.path import StoragePath
-    from pipeline.jobs.settings import JobSettings
-    from pipeline.run.settings import BackdropFolders, RunSettings, default_cache
-
-    width, height = options["size"]
-    same = ("sku_list", "views", "seed", "backend", "preset", "samples", "denoise", "splits", "licence")
-    how = {name: options[name] for name in ("timeout_s", "max_failures") if options.get(name) is not None}
-    render = RunSettings(
-        **{name: options[name] for name in same},
-        recipe=recipe_of(options["recipe"]),
-        out=Path(),
-        scenes=0,
-        width=width,
-        height=height,
-        creator=options["creator"],
-        extras=tuple(kind for kind in ("depth", "normals", "ids") if options[kind]),
-        backdrops=BackdropFolders(options["hdri"], options["photos"], options["surfaces"]),
-        workers=_workers(options),
-        device=options["device"],
-        cache=options["cache"] or default_cache(),
-        **how,
-    )
-    own = ("times", "visible", "pixels", "rounds", "shard_scenes", "engine", "address", "cpus", "gpus")
-    given = {name: options[name] for name in own if options.get(name) is not None}
-    return JobSettings(render, StoragePath(options["out"]), **given)
+def _with_workers(settings: JobSettings) -> JobSettings:
+    """The settings with a number of workers, where none was given."""
+    if settings.render.workers is not None:
+        return settings
+    return replace(settings, render=replace(settings.render, workers=_default_workers(settings.engine)))
 
 
-def _workers(options: dict[str, Any]) -> int:
-    """A cluster has as many workers as it has room for, where nobody says otherwise."""
-    if options.get("workers") is not None:
-        return int(options["workers"])
-    return 0 if options.get("engine") == "ray" else int(Workers().convert("auto", None, None))
+def _default_workers(engine: str) -> int:
+    return 0 if engine == "ray" else int(Workers().convert("auto", None, None))
 
 
 def _run(settings: Any, retry: bool = False) -> None:

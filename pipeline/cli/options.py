@@ -1,102 +1,272 @@
-"""Options that several commands share."""
+"""Options made from settings types: one for each field with a description, and the settings from what is given."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
-from pathlib import Path
-from typing import Any
+import importlib
+import inspect
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
+from types import SimpleNamespace
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import click
 
-from assets.catalog.sku_lists import sku_source
-from pipeline.cli.choices import BACKEND, PRESET, RecipeChoice
-from pipeline.cli.types import EXISTING_FILE, EXISTING_FOLDER
+from assets.catalog.sku_lists import SkuSource, sku_source
+from assets.options import FIELD, Option
+from pipeline.cli.kinds import kind_of, without_none
+from pipeline.cli.types import EXISTING_FILE, EXISTING_FOLDER, shown_default, shown_range
 
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-
-def with_options(*options: Decorator) -> Decorator:
-    """One decorator that adds all of them, in this order."""
-
-    def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
+Given = Mapping[str, Any]
+NUMBERS: Mapping[type, str] = {click.IntRange: "INTEGER", click.FloatRange: "NUMBER"}
+SkuList = Annotated[SkuSource, Option("SKU list.", "Data", parse="sku_list")]
 
 
-recipe_options = with_options(
-    click.option(
-        "--recipe",
-        type=RecipeChoice(),
-        multiple=True,
-        default=("tabletop",),
-        help="How scenes are arranged; several share them: --recipe tabletop:0.7 --recipe scatter:0.3.",
-    ),
-    click.option("--backend", type=BACKEND, default="raster", help="raster is fast, cycles path traces."),
-    click.option("--preset", type=PRESET, default="draft", help="How much work goes into a picture."),
-)
-mesh_root_option = click.option(
-    "--mesh-root",
-    "mesh_roots",
-    type=EXISTING_FOLDER,
-    multiple=True,
-    help="Folder outside the list's own that its meshes and packshots may lie in; repeatable.",
-)
+@dataclass(frozen=True)
+class Use:
+    """Settings whose described fields become options of a command; nested fields are named "render.seed".
+
+    target: "package.module:Type", imported when the command's options are asked for. only, without: fields that become
+    options. fixed: values of fields that do not. changes: by field what differs in its description for this command.
+    partial: the command gets a mapping by field instead of the value. unset: options have no defaults, and the command
+    gets a mapping, nested where settings are, of those that were given.
+    """
+
+    target: str
+    only: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    partial: bool = False
+    unset: bool = False
+
+    def wants(self, path: str) -> bool:
+        """Whether the field at a path becomes an option."""
+        names = {path, path.partition(".")[0]}
+        return not names & set(self.without) and (not self.only or bool(names & set(self.only)))
 
 
-def _as_one(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The command with all its lists and their folders as one argument, `sku_list`; None where no list is given."""
+class SettingOption(click.Option):
+    """An option made from a description. source: the field it belongs to. group: its panel. old: its former names."""
 
-    @wraps(command)
-    def taking_lists(
-        *given: Any, sku_lists: tuple[Path, ...], mesh_roots: tuple[Path, ...] = (), **options: Any
-    ) -> Any:
-        if mesh_roots and not sku_lists:
-            raise click.UsageError("--mesh-root goes with a SKU list: give that, too")
-        return command(*given, sku_list=sku_source(sku_lists, mesh_roots) if sku_lists else None, **options)
+    def __init__(self, *words: Any, source: str, option: Option, **attributes: Any) -> None:
+        super().__init__(*words, **attributes)
+        self.source, self.group, self.old, self._shown = source, option.group, option.old, option.shown
 
-    return taking_lists
-
-
-list_arguments = with_options(
-    click.argument("sku_lists", metavar="SKU_LIST...", nargs=-1, required=True, type=EXISTING_FILE),
-    mesh_root_option,
-    _as_one,
-)
-optional_list_arguments = with_options(
-    click.argument("sku_lists", metavar="[SKU_LIST...]", nargs=-1, type=EXISTING_FILE),
-    mesh_root_option,
-    _as_one,
-)
+    def get_help_extra(self, ctx: click.Context) -> Any:
+        """The default as it would be typed, and the range in words."""
+        extra = super().get_help_extra(ctx)
+        text = self._shown or ("default" in extra and not self.is_flag and shown_default(self.default, self.type))
+        if text:
+            extra["default"] = text
+        elif not self.is_flag:
+            extra.pop("default", None)
+        if isinstance(self.type, click.IntRange | click.FloatRange):
+            extra["range"] = shown_range(self.type)
+        return extra
 
 
-def list_options(words: str) -> Decorator:
-    """--sku-list, with `words` for what it is, and --mesh-root, both repeatable."""
-    help_text = f"{words}; repeatable, the lists are taken together."
-    option = click.option("--sku-list", "sku_lists", type=EXISTING_FILE, multiple=True, help=help_text)
-    return with_options(option, mesh_root_option, _as_one)
+@dataclass(frozen=True)
+class Binding:
+    """Options and what makes of the values given for them those of the fields they fill, by field."""
+
+    params: tuple[click.Parameter, ...]
+    values: Callable[[Given], Mapping[str, Any]]
 
 
-backdrop_options = with_options(
-    click.option(
-        "--hdri",
-        type=EXISTING_FOLDER,
-        multiple=True,
-        help="Folder of your HDRIs (.hdr, .exr); replaces the built-in ones; repeatable.",
-    ),
-    click.option(
-        "--photos",
-        type=EXISTING_FOLDER,
-        multiple=True,
-        help="Folder of photographs for backgrounds (your shops); repeatable.",
-    ),
-    click.option(
-        "--surfaces",
-        type=EXISTING_FOLDER,
-        multiple=True,
-        help="Folder of surface textures (table tops, shelves); repeatable.",
-    ),
-)
+@dataclass(frozen=True)
+class _Place:
+    """A described field or parameter. name: its own. dest: key of the value among those given. source: for people."""
+
+    name: str
+    dest: str
+    source: str
+    annotation: Any
+    default: Any
+
+
+def bind_command(callback: Callable[..., Any], uses: Mapping[str, Use], declared: Collection[str] = ()) -> Binding:
+    """The options of a command: its settings, and parameters of its own (before a `*` positional ones).
+
+    declared: parameters that click's own decorators stand for.
+    """
+    parameters = inspect.signature(callback).parameters
+    own = {name: parameter.annotation for name, parameter in parameters.items() if name not in {*uses, *declared}}
+    module = getattr(callback, "__globals__", {})
+    hints = get_type_hints(SimpleNamespace(__annotations__=own), module, include_extras=True)
+    bindings = [_bind_use(name, uses[name]) for name in parameters if name in uses]
+    for name, hint in hints.items():
+        parameter = parameters[name]
+        default = MISSING if parameter.default is parameter.empty else parameter.default
+        kind, option = _described(hint) or (hint, Option(""))
+        positional = parameter.kind is not parameter.KEYWORD_ONLY
+        place = _Place(name, name, f"{callback.__name__}({name})", kind, default)
+        bindings.append(_bind_option(place, replace(option, argument=positional), unset=False))
+    return _joined(sorted(bindings, key=_is_optional))
+
+
+def _is_optional(binding: Binding) -> bool:
+    return not any(isinstance(param, click.Argument) for param in binding.params)
+
+
+def _bind_use(name: str, use: Use) -> Binding:
+    module, _, kind = use.target.partition(":")
+    settings = _bind_settings(getattr(importlib.import_module(module), kind), use, "", name)
+    return Binding(settings.params, lambda given: {name: settings.values(given)[""]})
+
+
+def _bind_settings(kind: Any, use: Use, path: str, dest: str) -> Binding:
+    """The options of a settings type; their values have the settings themselves under the last name of the path."""
+    joined = _joined(list(_bind_fields(kind, use, path, dest)))
+
+    def values(given: Given) -> Mapping[str, Any]:
+        made = joined.values(given)
+        return {path.rpartition(".")[2]: made if use.unset or (use.partial and not path) else kind(**made)}
+
+    return Binding(joined.params, values)
+
+
+def _bind_fields(kind: Any, use: Use, path: str, dest: str) -> Iterator[Binding]:
+    hints = get_type_hints(kind, include_extras=True)
+    for entry in fields(kind):
+        inner = f"{path}.{entry.name}" if path else entry.name
+        source = f"{kind.__module__}:{kind.__name__}.{entry.name}"
+        place = _Place(entry.name, f"{dest}__{entry.name}", source, hints[entry.name], _default_of(entry))
+        if inner in use.fixed:
+            yield Binding((), lambda given, name=entry.name, value=use.fixed[inner]: {name: value})  # type: ignore[misc]
+        elif described := _described(hints[entry.name]):
+            if use.wants(inner):
+                option = replace(described[1], **use.changes.get(inner, {}))
+                defaults = {other.name: _default_of(other) for other in fields(kind)}
+                yield _bind_option(replace(place, annotation=described[0]), option, unset=use.unset, siblings=defaults)
+        elif is_dataclass(hints[entry.name]):
+            nested = _bind_settings(hints[entry.name], use, inner, place.dest)
+            if nested.params:
+                yield nested
+
+
+def _default_of(entry: Field[Any]) -> Any:
+    return entry.default if entry.default_factory is MISSING else entry.default_factory()
+
+
+def _described(hint: Any) -> tuple[Any, Option] | None:
+    """The type and the description of an annotated field, if it has one."""
+    if get_origin(hint) is Annotated:
+        kind, *notes = get_args(hint)
+        found = [note for note in notes if isinstance(note, Option)]
+        if found:
+            return kind, found[-1]
+    return None
+
+
+def _joined(bindings: list[Binding]) -> Binding:
+    params = tuple(param for binding in bindings for param in binding.params)
+    return Binding(params, lambda given: {k: v for binding in bindings for k, v in binding.values(given).items()})
+
+
+def _bind_option(place: _Place, option: Option, *, unset: bool, siblings: Given | None = None) -> Binding:
+    if option.parse == "sku_list":
+        return _bind_sku_list(place, option)
+    if option.flags:
+        return _bind_flags(place, option)
+    if option.fields:
+        place = replace(place, default=tuple((siblings or {})[name] for name in option.fields))
+    kind, default = kind_of(place.annotation, option), place.default if option.default is FIELD else option.default
+    param = _argument(place, option, kind, default) if option.argument else _option(place, option, kind, default, unset)
+
+    def values(given: Given) -> Mapping[str, Any]:
+        value = given[place.dest]
+        if unset and (value is None or value == ()):
+            return {}
+        value = kind.finish(value)
+        return dict(zip(option.fields, value, strict=True)) if option.fields else {place.name: value}
+
+    return Binding((param,), values)
+
+
+def _argument(place: _Place, option: Option, kind: Any, default: Any) -> click.Argument:
+    many = kind.multiple
+    return click.Argument(
+        [place.dest],
+        type=kind.type,
+        nargs=-1 if many else 1,
+        required=default is MISSING,
+        metavar=option.metavar or place.name.upper() + ("..." if many else ""),
+    )
+
+
+def _option(place: _Place, option: Option, kind: Any, default: Any, unset: bool) -> SettingOption:
+    name = option.name or "--" + place.name.replace("_", "-")
+    required = default is MISSING and not unset
+    if required or unset:
+        default, option = None, replace(option, shown="")
+    flag = without_none(place.annotation) is bool and kind.type is None
+    if flag and (default is not False):
+        name = f"{name}/--no-{name[2:]}"
+    elif kind.multiple and not unset:
+        default = default if isinstance(default, tuple) else () if default is None else (default,)
+    return SettingOption(
+        [name, place.dest],
+        source=place.source,
+        option=option,
+        type=kind.type,
+        is_flag=flag or None,
+        multiple=kind.multiple,
+        required=required,
+        # To click a default of None is a default.
+        **({} if required else {"default": default}),
+        metavar=option.metavar or NUMBERS.get(type(kind.type)),
+        help=option.help,
+    )
+
+
+def _bind_flags(place: _Place, option: Option) -> Binding:
+    """A tuple of names, each of which has a flag."""
+    params = tuple(
+        SettingOption(
+            [f"--{name}", f"{place.dest}__{name}"], source=place.source, option=option, is_flag=True, help=text
+        )
+        for name, text in option.flags
+    )
+    names = [name for name, _ in option.flags]
+    return Binding(params, lambda given: {place.name: tuple(n for n in names if given[f"{place.dest}__{n}"])})
+
+
+def _bind_sku_list(place: _Place, option: Option) -> Binding:
+    """SKU lists taken as one, with the folders of their meshes; where a list is needed as an option, the demo's too."""
+    lists, roots, demo = (f"{place.dest}__{name}" for name in ("lists", "roots", "demo"))
+    needed = place.default is MISSING and option.default is FIELD
+    made: dict[str, Any] = {"source": place.source, "option": option}
+    params: list[click.Parameter] = []
+    if option.argument:
+        words = "SKU_LIST..." if needed else "[SKU_LIST...]"
+        params.append(click.Argument([lists], type=EXISTING_FILE, nargs=-1, required=needed, metavar=words))
+    else:
+        words = f"{option.help} Repeatable: lists are merged."
+        params.append(SettingOption(["--sku-list", lists], type=EXISTING_FILE, multiple=True, help=words, **made))
+    words = "Folder outside the list's own where its meshes and packshots may lie. Repeatable."
+    params.append(SettingOption(["--mesh-root", roots], type=EXISTING_FOLDER, multiple=True, help=words, **made))
+    if needed and not option.argument:
+        params.append(SettingOption(["--demo", demo], is_flag=True, help="Use the built-in demo catalogue.", **made))
+
+    def values(given: Given) -> Mapping[str, Any]:
+        source = _one_source(given[lists], given[roots], given.get(demo))
+        return {place.name: source}
+
+    return Binding(tuple(params), values)
+
+
+def _one_source(lists: Any, roots: Any, demo: bool | None) -> Any:
+    """demo: None where a command has no such option."""
+    if lists and demo:
+        raise click.UsageError("--demo brings its own list: give either it or --sku-list")
+    if roots and not lists:
+        raise click.UsageError("--mesh-root goes with a SKU list: give that, too")
+    if lists:
+        return sku_source(lists, roots)
+    if demo:
+        from assets.demo import demo_list
+
+        return demo_list()
+    if demo is not None:
+        raise click.UsageError("give --sku-list FILE, or --demo to try the demo catalogue")
+    return None

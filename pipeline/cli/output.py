@@ -49,29 +49,15 @@ def open_console(*, quiet: bool = False) -> Console:
     return Console(quiet=quiet, width=PIPE_WIDTH)
 
 
-def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def report_options() -> list[click.Option]:
     """--quiet and --json, for commands that take long; what they hold goes to `reporting`, not to the command."""
-    options = (
-        click.option(
-            "--quiet",
-            is_flag=True,
-            is_eager=True,
-            expose_value=False,
-            callback=_note(QUIET),
-            help="No progress and no tables: errors, and one line at the end.",
-        ),
-        click.option(
-            "--json",
-            is_flag=True,
-            is_eager=True,
-            expose_value=False,
-            callback=_note(JSON),
-            help="One JSON object at the end on stdout; everything else goes to stderr.",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+    common: dict[str, Any] = {"is_flag": True, "is_eager": True, "expose_value": False}
+    quiet = "Print no progress and no tables: only errors, and one line at the end."
+    as_json = "Print one JSON object to stdout at the end; everything else goes to stderr."
+    return [
+        click.Option(["--quiet"], callback=_note(QUIET), help=quiet, **common),
+        click.Option(["--json"], callback=_note(JSON), help=as_json, **common),
+    ]
 
 
 def _note(key: str) -> Callable[[click.Context, click.Parameter, bool], None]:

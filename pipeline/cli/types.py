@@ -1,4 +1,4 @@
-"""Values on the command line: sizes, shares, numbers of processes."""
+"""Values on the command line: sizes, shares, numbers of processes. `show` is the text of a default."""
 
 from __future__ import annotations
 
@@ -12,17 +12,48 @@ if TYPE_CHECKING:
 
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-ANY_PATH = click.Path(path_type=Path)
-
-
 # What a worker comes to in a thousand scenes (docs/results.md).
 WORKER_MB = 2048
+# Upper bounds from here on only guard against slips of the keyboard.
+HUGE = 1_000_000
 
 
-class Size(click.ParamType):
+def shown_default(default: Any, kind: click.ParamType) -> str:
+    """A default as one would type it; empty where there is none to show."""
+    if default is None or default == "" or default == ():
+        return ""
+    show = getattr(kind, "show", None)
+    if show is not None:
+        return str(show(default))
+    if isinstance(default, tuple):
+        return ", ".join(map(str, default))
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def shown_range(kind: click.IntRange | click.FloatRange) -> str:
+    """The range of a number in words; a bound that nobody reaches is left out."""
+    most = kind.max if kind.max is not None and kind.max < HUGE else None
+    if kind.min is None:
+        return f"at most {most:g}" if most is not None else ""
+    if kind.min_open:
+        return f"above {kind.min:g}" + (f", up to {most:g}" if most is not None else "")
+    return f"{kind.min:g} to {most:g}" if most is not None else f"at least {kind.min:g}"
+
+
+class _Text(click.ParamType):
+    """A type whose name is its form, shown in the help as it is written."""
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return self.name
+
+
+class Size(_Text):
     """640x480."""
 
     name = "WIDTHxHEIGHT"
+
+    def show(self, value: tuple[int, int]) -> str:
+        return f"{value[0]}x{value[1]}"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         if isinstance(value, tuple):
@@ -33,10 +64,13 @@ class Size(click.ParamType):
         return int(width), int(height)
 
 
-class Shares(click.ParamType):
+class Shares(_Text):
     """train:0.9,val:0.1."""
 
     name = "NAME:SHARE,..."
+
+    def show(self, value: tuple[tuple[str, float], ...]) -> str:
+        return ",".join(f"{name}:{share:g}" for name, share in value)
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -64,7 +98,7 @@ class Shares(click.ParamType):
         return name, number
 
 
-class Workers(click.ParamType):
+class Workers(_Text):
     """A number, or auto: one for each core, as long as there is memory for them."""
 
     name = "N|auto"
@@ -80,7 +114,7 @@ class Workers(click.ParamType):
         return int(value)
 
 
-class MixShares(click.ParamType):
+class MixShares(_Text):
     """real:0.2,scatter:0.3."""
 
     name = "NAME:SHARE,..."
@@ -98,7 +132,7 @@ class MixShares(click.ParamType):
             self.fail(f"{value!r}: {error}; expected such as real:0.2 or real:0.2,scatter:0.3", param, ctx)
 
 
-class DataPath(click.ParamType):
+class DataPath(_Text):
     """data/synth, or s3://bucket/synth where a sharded set lies."""
 
     name = "PATH|PLACE"
@@ -115,7 +149,7 @@ class DataPath(click.ParamType):
         return Path(value)
 
 
-class NamedPath(click.ParamType):
+class NamedPath(_Text):
     """data/synth, or scatter=data/scatter, or s3://bucket/synth where a sharded set lies."""
 
     name = "[NAME=]PATH"
@@ -131,3 +165,28 @@ class NamedPath(click.ParamType):
         elif not name.isidentifier():
             self.fail(f"{value!r}: a name is made of letters, digits and _", param, ctx)
         return name, DataPath().convert(path, param, ctx)
+
+
+class Gigabytes(_Text):
+    """A number of gigabytes on disk, at least 0.1; the value is in bytes."""
+
+    name = "GB"
+
+    def show(self, value: int) -> str:
+        return f"{value / 1e9:g}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        return int(click.FloatRange(0.1).convert(value, param, ctx) * 1e9)
+
+
+class Place(_Text):
+    """A folder, or anywhere that fsspec can write to, such as s3://bucket/folder."""
+
+    name = "PLACE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> StoragePath:
+        from dataset.storage.path import StoragePath
+
+        return StoragePath(value) if isinstance(value, str) else value

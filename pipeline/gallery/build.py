@@ -8,12 +8,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from rich.console import Console
 
 from assets.catalog.load import load_catalog
-from assets.catalog.sku_lists import SkuSource
 from assets.catalog.types import Catalog
 from assets.errors import SynthError
 from assets.files.atomic import sweep_cache, write_atomic
@@ -21,14 +19,14 @@ from assets.files.identity import first_named
 from assets.plurals import count_of
 from detectors.recognition.gallery.embedders import embedder_info_of_run, embedder_path, keep_embedder
 from detectors.recognition.gallery.open import Gallery, open_gallery
-from detectors.recognition.gallery.versions import EmbedderInfo, Precision, current_version, is_gallery, write_gallery
+from detectors.recognition.gallery.versions import EmbedderInfo, current_version, is_gallery, write_gallery
 from pipeline.gallery.digest import digest_skus
 from pipeline.gallery.photos import with_photos
 from pipeline.gallery.render import make_results, plan_folder
+from pipeline.gallery.settings import GalleryBuildSettings
 from pipeline.gallery.summary import GallerySummary, summary_of
-from pipeline.gallery.task import TASK_SKUS, GalleryTask, TaskResult
+from pipeline.gallery.task import GalleryTask, TaskResult
 from pipeline.gallery.version import (
-    PART_SKUS,
     Kind,
     give_ids,
     join_small,
@@ -42,27 +40,6 @@ from pipeline.workers.pool import never_stop
 from render.views import VIEWS_FORMAT
 
 FAILURES = "failures.jsonl"
-
-
-@dataclass(frozen=True)
-class GalleryBuildSettings:
-    """What a gallery is to be made of. embedder: a run or checkpoint; None for the gallery's own.
-
-    workers: processes that render and embed. precision: of the stored vectors. index: of INDEXES. task_skus: that a
-    worker is handed at a time. part_skus: of a part.
-    """
-
-    sku_list: SkuSource
-    out: Path
-    embedder: Path | None = None
-    views: int = 8
-    workers: int = 1
-    precision: Precision = "float32"
-    index: str = "exact"
-    device: Literal["auto", "cpu", "gpu"] = "auto"
-    cache: Path = Path()
-    task_skus: int = TASK_SKUS
-    part_skus: int = PART_SKUS
 
 
 def build_gallery(

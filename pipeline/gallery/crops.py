@@ -20,7 +20,6 @@ from rich.console import Console
 from assets.backdrops.collection import Backdrops
 from assets.catalog.category_ids import CategoryIds, ids_of
 from assets.catalog.load import load_catalog
-from assets.catalog.sku_lists import SkuSource
 from assets.catalog.types import Catalog
 from assets.errors import SynthError
 from assets.files.atomic import lock_folder, sweep_cache, write_atomic
@@ -28,10 +27,10 @@ from assets.files.json_input import read_json_object
 from assets.files.source_pins import SourcePins
 from assets.library import Library, check_sources
 from assets.limits import DATASET_JSON
-from assets.machine import usable_cores
 from assets.plurals import count_of
 from assets.progress import StepProgress, duration_text
 from dataset.records import AnnotationRecord, ImageRecord, PictureLabels
+from pipeline.gallery.settings import CropSettings
 from pipeline.workers.disk_errors import takes_no_more
 from pipeline.workers.pool import never_stop, run_scenes
 from pipeline.workers.process import SceneFunctions
@@ -48,24 +47,6 @@ ABOUT = "dataset.json"
 # What the products were made from.
 SOURCES = "sources.jsonl"
 MAX_TOLD = 10
-
-
-@dataclass(frozen=True)
-class CropSettings:
-    """What is rendered. side: longest side of a product, pixels. Other fields: pipeline/workers/pool.py."""
-
-    sku_list: SkuSource
-    out: Path
-    views: int = 8
-    side: int = 224
-    workers: int = 1
-    cache: Path = Path()
-    timeout_s: float = 600.0
-    memory_mb: int = 6144
-
-    @property
-    def threads(self) -> int:
-        return max(usable_cores() // self.workers, 1)
 
 
 @dataclass

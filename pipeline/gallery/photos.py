@@ -38,8 +38,8 @@ def add_photos(
     pictures lie now. embedder: a run, None for the gallery's own. Raises SynthError for decisions that cannot be used,
     SKUs that the gallery lacks, and another embedder.
     """
+    from pipeline.gallery.settings import PART_SKUS
     from pipeline.gallery.summary import summary_of
-    from pipeline.gallery.version import PART_SKUS
 
     begun = time.monotonic()
     reviewed = read_reviewed(file)

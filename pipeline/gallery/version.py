@@ -30,8 +30,6 @@ from detectors.recognition.gallery.versions import (
 from pipeline.gallery.task import TaskResult
 from render.views import VIEWS_FORMAT
 
-# SKUs of a part: 8 views of 512 numbers are 16 MB, and of 170,000 SKUs there are 170 parts.
-PART_SKUS = 1000
 # Parts that hold less than half of what they may, before they are joined: each added SKU makes one.
 MAX_SMALL = 32
 # A SKU with its vectors and its front as a JPEG.

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from assets.catalog.sku_lists import as_lists, sku_source
 from assets.errors import SynthError
 from assets.files.json_input import parse_json
 from assets.files.models import parse_model
+from assets.options import Option
 from dataset.storage.path import StoragePath
 from pipeline.jobs.files import HowFile, IdentityFile
 from pipeline.jobs.lease import DRIVER
@@ -29,24 +30,66 @@ FOLDERS = ("hdri", "photos", "surfaces")
 
 @dataclass(frozen=True)
 class JobSettings:
-    """A job. render: how scenes are drawn and rendered; its `scenes` and `out` are not used.
+    """A job. render: how scenes are sampled and rendered; its `scenes` and `out` are not used.
 
-    times: appearances of each SKU that are wanted; those count of which a share of at least `visible` is seen and whose
-    box has `pixels` on its shorter side. rounds: how often what is missing is dealt once more. shard_scenes: scenes per
-    shard. engine, address, cpus, gpus: who does it (pipeline/jobs/engines/) and what a worker takes of a node there.
+    visible, pixels: an appearance counts if a fraction of at least `visible` is seen and the box has `pixels` on its
+    shorter side. engine, address, cpus, gpus: what runs it (pipeline/jobs/engines/) and what a worker takes of a node.
     """
 
     render: RunSettings
-    place: StoragePath
-    times: int = 20
-    visible: float = 0.5
-    pixels: int = 24
-    rounds: int = 3
-    shard_scenes: int = 100
-    engine: str = "local"
-    address: str = ""
-    cpus: float = 1.0
-    gpus: float = 0.0
+    place: Annotated[
+        StoragePath,
+        Option(
+            "Folder, or any storage that fsspec knows, such as s3://bucket/folder.", "Output", "--out", parse="place"
+        ),
+    ]
+    times: Annotated[
+        int,
+        Option(
+            "Appearances wanted of each SKU.", "Coverage", "--appearances", minimum=1, maximum=10_000, old=("--times",)
+        ),
+    ] = 20
+    visible: Annotated[
+        float,
+        Option(
+            "Visible fraction from which an appearance counts.",
+            "Coverage",
+            "--min-visibility",
+            minimum=0,
+            maximum=1,
+            old=("--visible",),
+        ),
+    ] = 0.5
+    pixels: Annotated[
+        int,
+        Option(
+            "Shorter side of the box, in pixels, from which an appearance counts.",
+            "Coverage",
+            "--min-side",
+            minimum=1,
+            old=("--pixels",),
+        ),
+    ] = 24
+    rounds: Annotated[
+        int,
+        Option(
+            "Extra rounds to fill coverage gaps.",
+            "Coverage",
+            "--extra-rounds",
+            minimum=0,
+            maximum=20,
+            old=("--rounds",),
+        ),
+    ] = 3
+    shard_scenes: Annotated[int, Option("Scenes per shard.", "Output", minimum=1, maximum=10_000)] = 100
+    engine: Annotated[
+        str, Option("Where workers run: on this machine or on a Ray cluster.", "Compute", parse="engine")
+    ] = "local"
+    address: Annotated[
+        str, Option("Ray cluster: auto, HOST:PORT or ray://HOST:PORT.", "Compute", shown="this machine")
+    ] = ""
+    cpus: Annotated[float, Option("CPU cores per worker on a cluster.", "Compute", minimum=0.1)] = 1.0
+    gpus: Annotated[float, Option("GPUs per worker on a cluster.", "Compute", minimum=0)] = 0.0
 
 
 def identity_of(settings: JobSettings) -> dict[str, Any]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError, unknown_name
 from assets.files.image_input import open_picture
+from assets.options import Option
 from dataset.records import AnnotationRecord, sku_of
 from dataset.values import number
 
@@ -29,11 +30,18 @@ class PreviewSettings:
     images: where the pictures of a COCO file lie, if not beside it.
     """
 
-    count: int = 12
-    skus: tuple[str, ...] = ()
-    below_visibility: float | None = None
-    style: Style = "outline"
-    images: Path | None = None
+    count: Annotated[int, Option("Images shown.", "Output", minimum=1, maximum=400)] = 12
+    skus: Annotated[
+        tuple[str, ...],
+        Option("Only images with this SKU, with only its instances outlined. Repeatable.", "Filters", "--sku"),
+    ] = ()
+    below_visibility: Annotated[
+        float | None, Option("Only instances less visible than this fraction.", "Filters", minimum=0, maximum=1)
+    ] = None
+    style: Annotated[Style, Option("Drawing style of the instances.", "Output")] = "outline"
+    images: Annotated[
+        Path | None, Option("Folder of the images, if they are not beside their COCO file.", "Data", exists="folder")
+    ] = None
 
     @property
     def filters(self) -> bool:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from assets.catalog.sku_lists import SkuSource
 from assets.interrupt import never
 from dataset.layout import Layout
 from dataset.shards.index import has_index
@@ -18,23 +16,8 @@ from pipeline.verify.coco import verify_coco
 from pipeline.verify.folder import verify_dataset
 from pipeline.verify.job import JobSources
 from pipeline.verify.report import VerifyReport
+from pipeline.verify.settings import VerifySettings
 from pipeline.verify.shards import verify_shards
-
-
-@dataclass(frozen=True)
-class VerifySettings:
-    """How a set is checked.
-
-    sample: scenes drawn, traced and rendered again. sku_list: the list it was made from, where that has moved. images:
-    where pictures lie that are not beside their COCO file. workers: processes that read shards side by side. cache:
-    folder for normalised meshes, None for the usual one.
-    """
-
-    sample: int = 10
-    sku_list: SkuSource | None = None
-    images: Path | None = None
-    workers: int = 1
-    cache: Path | None = None
 
 
 def verify_set(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,10 +26,9 @@ from assets.files.json_input import read_json
 from assets.limits import DATASET_JSON
 from dataset.pictures import read_picture
 from detectors.augment.view import resize
-from detectors.data.image_set import IGNORED, ImageSet
+from detectors.data.image_set import ImageSet
 from detectors.data.process_loader import PREFETCH, ProcessLoader, limit_threads
 from detectors.recognition.embedder.crops import Picture, crop_edges, fit_square, prepare_crop
-from detectors.recognition.embedder.sampling import EmbedderStream, stream
 
 # Share of a box's sides that is kept around it, for boxes that are off and pictures that are turned.
 SURROUNDING = 0.35
@@ -57,31 +55,6 @@ class CropSource(Protocol):
     def read(self, index: int) -> Cut:
         """The crop at a place."""
         ...
-
-
-@dataclass(frozen=True)
-class CropChoice:
-    """Which boxes are worth a crop. least_side: of the shorter side, pixels. least_visible: share that is not hidden.
-
-    most: crops of a SKU from one data set; which ones is drawn. A box of unknown visibility counts as visible.
-    """
-
-    least_side: float = 16.0
-    least_visible: float = 0.3
-    most: int | None = None
-
-    def rows(self, images: ImageSet, *, seed: int) -> NDArray[np.int64]:
-        """The annotations chosen, rising."""
-        sides = (images.boxes[:, 2:] - images.boxes[:, :2]).min(axis=1, initial=math.inf)
-        hidden = images.visibility < self.least_visible
-        rows = np.flatnonzero((images.labels != IGNORED) & (sides >= self.least_side) & ~hidden)
-        if self.most is None:
-            return rows
-        order = stream(seed, EmbedderStream.LIMIT).permutation(rows)
-        labels = images.labels[order]
-        by_label = np.argsort(labels, kind="stable")
-        first = np.searchsorted(labels[by_label], labels[by_label])
-        return np.sort(order[by_label[np.arange(len(order)) - first < self.most]])
 
 
 class _PicturesOf(Dataset[Any]):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from detectors.data.settings import DataSettings
 from detectors.device import loader_processes
 from detectors.evaluate.metrics.bootstrap import Interval, bootstrap
 from detectors.recognition.embedder.checkpoint import load_embedder_checkpoint
-from detectors.recognition.embedder.crop_store import CropChoice, Fitting, each_crop
+from detectors.recognition.embedder.crop_store import Fitting, each_crop
 from detectors.recognition.embedder.load import Embedder, load_embedder
 from detectors.recognition.embedder.retrieval import (
     UNKNOWN,
@@ -43,6 +43,7 @@ from detectors.recognition.embedder.retrieval import (
     measure,
     rank_skus,
 )
+from detectors.recognition.embedder.settings import CropChoice, EmbedderEvaluateSettings
 from detectors.recognition.embedder.softmax import classify
 
 SPLITS = ("train", "val", "test")
@@ -50,28 +51,6 @@ QUERY_SPLITS = ("test", "val", "train")
 BATCH = 64
 # Rows of the tables on the screen; the report has all.
 SHOWN = 12
-
-
-@dataclass(frozen=True)
-class EmbedderEvaluateSettings:
-    """What is looked for where. gallery: rendered or real crops of known SKUs. queries: crops to name.
-
-    views: of a SKU at most, drawn. threshold_data: queries of which the score for unknown products is chosen; without
-    it the one of the training's validation is used, never one chosen on `queries`.
-    """
-
-    run: Path
-    gallery: Path
-    queries: Path
-    threshold_data: Path | None = None
-    out: Path | None = None
-    views: int | None = None
-    choice: CropChoice = field(default_factory=CropChoice)
-    images: Path | None = None
-    skip_bad: bool = False
-    workers: int | None = None
-    device: Literal["auto", "cpu", "gpu"] = "auto"
-    seed: int = 0
 
 
 @dataclass(frozen=True)

@@ -2,61 +2,136 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from assets.errors import SynthError, unknown_name
+from assets.options import Device, Option, Seed
 from detectors.data.settings import DataSettings
-from detectors.recognition.embedder.augment import crop_preset
-from detectors.recognition.embedder.crop_store import CropChoice
-from detectors.recognition.embedder.losses import LOSSES
-from detectors.training.settings import differing_fields, plain
+from detectors.training.settings import Augmentation, Readers, RunFolder, differing_fields, plain
+
+if TYPE_CHECKING:
+    from detectors.data.image_set import ImageSet
+
+
+@dataclass(frozen=True)
+class CropChoice:
+    """Which boxes are worth a crop: large and visible enough, at most so many of a SKU.
+
+    most: which of a SKU's crops is sampled. A box of unknown visibility counts as visible.
+    """
+
+    least_side: Annotated[
+        float,
+        Option("Minimum shorter side of a box, in pixels.", "Crops", "--min-side", minimum=1, old=("--least-side",)),
+    ] = 16.0
+    least_visible: Annotated[
+        float,
+        Option(
+            "Minimum visible fraction of a product.",
+            "Crops",
+            "--min-visibility",
+            minimum=0,
+            maximum=1,
+            old=("--least-visible",),
+        ),
+    ] = 0.3
+    most: Annotated[
+        int | None,
+        Option("Maximum number of crops per SKU and data set.", "Crops", "--max-per-sku", minimum=1, old=("--most",)),
+    ] = None
+
+    def rows(self, images: ImageSet, *, seed: int) -> NDArray[np.int64]:
+        """The annotations chosen, rising."""
+        from detectors.data.image_set import IGNORED
+        from detectors.recognition.embedder.sampling import EmbedderStream, stream
+
+        sides = (images.boxes[:, 2:] - images.boxes[:, :2]).min(axis=1, initial=math.inf)
+        hidden = images.visibility < self.least_visible
+        rows = np.flatnonzero((images.labels != IGNORED) & (sides >= self.least_side) & ~hidden)
+        if self.most is None:
+            return rows
+        order = stream(seed, EmbedderStream.LIMIT).permutation(rows)
+        labels = images.labels[order]
+        by_label = np.argsort(labels, kind="stable")
+        first = np.searchsorted(labels[by_label], labels[by_label])
+        return np.sort(order[by_label[np.arange(len(order)) - first < self.most]])
 
 
 @dataclass(frozen=True)
 class EmbedSettings:
     """How an embedder is trained.
 
-    data: sources, photos and validation set as detectors take them. choice: which of their boxes become crops.
-    weights: none, imagenet, packaged or a file, of the backbone or of an earlier embedder. share: of class centres that
-    each step sees beside those of its batch. skus, crops: P and K of a batch. epochs: of all crops once; 0 keeps the
-    pretrained features. epoch_crops: crops that count as an epoch instead. learning_rate: of AdamW on the network, for
-    a batch of 128, scaled with its root. centre_rate: of the class centres against it. patience: epochs without better
-    top-1.
+    data: sources, photos and validation set as for detectors. weights: none, imagenet, packaged or a file, of the
+    backbone or of an earlier embedder. share: of class centres that each step sees beside those of its batch. skus,
+    crops: P and K of a batch. epochs: of all crops once; 0 keeps the pretrained features. epoch_crops: crops that count
+    as an epoch instead. learning_rate: of AdamW on the network, for a batch of 128, scaled with its root. centre_rate:
+    of the class centres relative to it. patience: epochs without better top-1.
     """
 
     data: DataSettings
-    out: Path
+    out: RunFolder
     choice: CropChoice = field(default_factory=CropChoice)
-    backbone: str = "tf_efficientnet_lite0"
-    weights: str = "imagenet"
-    dim: int = 512
-    side: int = 128
-    loss: str = "arcface"
+    backbone: Annotated[str, Option("Any convolutional timm model.", "Model")] = "tf_efficientnet_lite0"
+    weights: Annotated[
+        str, Option("Initial weights, of the backbone or of an embedder.", "Model", parse="embedder_weights")
+    ] = "imagenet"
+    dim: Annotated[int, Option("Embedding dimension.", "Model", minimum=2, maximum=4096)] = 512
+    side: Annotated[
+        int,
+        Option(
+            "Side of the square input, in pixels.", "Model", "--crop-size", minimum=32, maximum=1024, old=("--side",)
+        ),
+    ] = 128
+    loss: Annotated[str, Option("Loss: sub-center ArcFace or Proxy-Anchor.", "Training", parse="loss")] = "arcface"
     # Below some 10,000 SKUs all centres cost next to nothing; at 170,000 a tenth is as good (An et al. 2021).
-    share: float = 1.0
-    augment: str = "strong"
-    epochs: int = 20
-    epoch_crops: int | None = None
+    share: Annotated[
+        float,
+        Option(
+            "Fraction of negative class centers per step (Partial FC).",
+            "Training",
+            "--negative-fraction",
+            above=0,
+            maximum=1,
+            old=("--share",),
+        ),
+    ] = 1.0
+    augment: Augmentation = "strong"
+    epochs: Annotated[int, Option("Passes over the crops; 0 keeps the pretrained features.", "Training", minimum=0)] = (
+        20
+    )
+    epoch_crops: Annotated[int | None, Option("Crops per epoch.", "Training", minimum=1, shown="all crops once")] = None
     skus: int = 32
-    crops: int = 4
+    crops: Annotated[
+        int,
+        Option("Crops of each SKU in a step.", "Training", "--crops-per-sku", minimum=1, maximum=64, old=("--crops",)),
+    ] = 4
     # Of the crops of a SKU that has labelled photographs.
     real_share: float = 0.25
-    learning_rate: float = 5e-4
+    learning_rate: Annotated[float, Option("Peak learning rate of AdamW, for a batch of 128.", "Training", above=0)] = (
+        5e-4
+    )
     # Centres begin at their crops. Moved ten times as fast as the network, Adam scattered those of thousands of SKUs
     # between two turns of theirs.
     centre_rate: float = 1.0
     weight_decay: float = 0.01
     clip_norm: float = 10.0
-    patience: int = 8
-    seed: int = 0
-    workers: int | None = None
-    device: Literal["auto", "cpu", "gpu"] = "auto"
+    patience: Annotated[int, Option("Epochs without better top-1 before it stops.", "Training", minimum=1)] = 8
+    seed: Seed = 0
+    workers: Readers = None
+    device: Device = "auto"
     # Settings that may differ when a training goes on: they do not change what is learned.
     _free: tuple[str, ...] = field(default=("out", "workers", "patience"), repr=False)
 
     def __post_init__(self) -> None:
+        from detectors.recognition.embedder.augment import crop_preset
+        from detectors.recognition.embedder.losses import LOSSES
+
         if self.loss not in LOSSES:
             raise unknown_name("loss", self.loss, LOSSES)
         crop_preset(self.augment)
@@ -82,3 +157,31 @@ class EmbedSettings:
     def differing(self, other: dict[str, Any]) -> list[str]:
         """What would change the result if a training of settings `other` went on with these: "name: there, now"."""
         return differing_fields(self.to_json(), other, free=self._free)
+
+
+@dataclass(frozen=True)
+class EmbedderEvaluateSettings:
+    """What is looked for where. gallery: rendered or real crops of known SKUs. queries: crops to name.
+
+    views: of a SKU at most, sampled. threshold_data: queries of which the score for unknown products is chosen; without
+    it the one of the training's validation is used, never one chosen on `queries`.
+    """
+
+    run: Annotated[Path, Option("Run of the embedder.", exists="any", argument=True)]
+    gallery: Annotated[Path, Option("Crops of known SKUs: folder or JSON.", "Data", "--gallery-data", exists="any")]
+    queries: Annotated[Path, Option("Crops to name; other SKUs are unknown.", "Data", "--query-data", exists="any")]
+    threshold_data: Annotated[
+        Path | None, Option("Other crops to choose the threshold for unknown products on.", "Data", exists="any")
+    ] = None
+    out: Annotated[Path | None, Option("Folder of report.json.", "Output", shown="evaluation in RUN")] = None
+    views: Annotated[
+        int | None, Option("Maximum number of gallery crops per SKU.", "Crops", minimum=1, shown="all")
+    ] = None
+    choice: CropChoice = field(default_factory=CropChoice)
+    images: Annotated[
+        Path | None, Option("Folder of the images, if they are not beside their JSON.", "Data", exists="folder")
+    ] = None
+    skip_bad: Annotated[bool, Option("Skip unusable records and count them.", "Data")] = False
+    workers: Readers = None
+    device: Device = "auto"
+    seed: Annotated[int, Option("Random seed.", "Evaluation", minimum=0)] = 0

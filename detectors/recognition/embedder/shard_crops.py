@@ -15,7 +15,8 @@ from assets.errors import SynthError
 from detectors.data.class_match import IGNORED
 from detectors.data.process_loader import PREFETCH, ProcessLoader, limit_threads
 from detectors.data.source import ImageSource
-from detectors.recognition.embedder.crop_store import SURROUNDING, CropChoice, Cutting, StoredCrops, write_crops
+from detectors.recognition.embedder.crop_store import SURROUNDING, Cutting, StoredCrops, write_crops
+from detectors.recognition.embedder.settings import CropChoice
 
 _Crop = tuple[bytes, "np.ndarray", int]
 

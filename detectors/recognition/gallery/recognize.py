@@ -33,45 +33,11 @@ from detectors.recognition.gallery.result_files import NO_NAME, ImageRecognition
 from detectors.recognition.gallery.review import Review
 from detectors.recognition.gallery.review_cases import ViewPicture
 from detectors.recognition.gallery.search import find_skus
+from detectors.recognition.settings import RecognizeSettings
 
 PICTURES = "pictures"
 CANDIDATES = 5
 TOLD = 10
-
-
-@dataclass(frozen=True)
-class RecognizeSettings:
-    """What is recognized. run: a detector, or None with boxes, a COCO file. version, index: None for those in use.
-
-    threshold, margin: None for the gallery's own. detection: detector's score from which on a box counts. best: a SKU's
-    score is the mean of its so many best views. every: of videos each such frame.
-    """
-
-    gallery: Path
-    paths: tuple[str, ...]
-    out: Path
-    run: Path | None = None
-    boxes: Path | None = None
-    embedder: Path | None = None
-    version: str | None = None
-    index: str | None = None
-    threshold: float | None = None
-    margin: float | None = None
-    detection: float | None = None
-    best: int = 1
-    every: int = 1
-    batch: int = 4
-    workers: int = 0
-    draw: bool = True
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        if (self.run is None) == (self.boxes is None):
-            raise SynthError(
-                "boxes come either from a detector or from a file",
-                code="options-conflict",
-                hint="give RUN or --boxes, not both",
-            )
 
 
 @dataclass

@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 
 from assets.demo import demo_list
 from dataset.storage.path import StoragePath
-from pipeline.cli import choices as cli_choices
 from pipeline.cli.choices import Known, RecipeChoice, recipe_of, table_names
+from pipeline.cli.kinds import KINDS
 from pipeline.cli.main import main
 from pipeline.jobs.settings import JobSettings, claim_place, identity_of, read_settings
 from pipeline.run.settings import RunSettings
@@ -23,7 +23,7 @@ from render.presets import SAMPLES
 from render.recipes import load_recipe
 from render.recipes.mix import RecipeMix, recipe_at
 
-TABLES = [choice for choice in vars(cli_choices).values() if isinstance(choice, Known) and choice._table]
+TABLES = [kind.type for kind in KINDS.values() if isinstance(kind.type, Known) and kind.type._table]
 
 
 def synth(*words: object) -> Result:
@@ -35,14 +35,16 @@ def completed(words: str, incomplete: str = "") -> set[str]:
     return {item.value for item in shell.get_completions(words.split(), incomplete)}
 
 
-@pytest.mark.parametrize("choice", [*TABLES, RecipeChoice()], ids=lambda choice: choice.kind)
+@pytest.mark.parametrize("choice", TABLES, ids=lambda choice: choice.kind)
 def test_names_are_those_of_the_table_that_is_imported(choice: Known) -> None:
     module, _, name = choice._table.partition(":")
     assert table_names(choice._table) == tuple(getattr(importlib.import_module(module), name))
 
 
 def test_presets_are_those_of_every_backend() -> None:
-    assert all(tuple(presets) == cli_choices.PRESET.names for presets in SAMPLES.values())
+    known = KINDS["preset"].type
+    assert isinstance(known, Known)
+    assert all(tuple(presets) == known.names for presets in SAMPLES.values())
 
 
 @pytest.mark.parametrize(
@@ -83,8 +85,9 @@ def test_help_shows_the_names(words: str, shown: list[str]) -> None:
 
 def test_help_of_commands_imports_no_tables() -> None:
     code = "import sys; from click.testing import CliRunner; from pipeline.cli.main import main\n"
-    code += "for name in ('render', 'train'): assert CliRunner().invoke(main, [name, '--help']).exit_code == 0\n"
-    code += "print(sorted({'numpy', 'torch', 'pydantic', 'rich', 'render.recipes'} & set(sys.modules)))"
+    code += "for name in ('render', 'train', 'recognize', 'preview'):\n"
+    code += "    assert CliRunner().invoke(main, [name, '--help']).exit_code == 0\n"
+    code += "print(sorted({'torch', 'cv2', 'scipy', 'trimesh', 'rich', 'render.recipes'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

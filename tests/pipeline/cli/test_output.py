@@ -21,7 +21,7 @@ from rich.table import Table
 from assets.errors import SynthError
 from pipeline.cli.command import Command, CommandGroup
 from pipeline.cli.main import main
-from pipeline.cli.output import open_console, output_options, report
+from pipeline.cli.output import open_console, report
 from support.paths import ROOT
 
 LONG = ("render", "train", "adapt", "evaluate", "predict", "export", "verify", "recognize")
@@ -59,13 +59,12 @@ def shop() -> None:
     """A small command line."""
 
 
-@shop.command()
+@shop.command(reports=True)
 @click.option("--seed", "-s", type=int, default=0)
 @click.option("--tag", multiple=True)
 @click.option("--draw/--no-draw", default=True)
 @click.option("--demo", is_flag=True)
 @click.option("--fail", type=click.Choice(["no", "error", "code", "signal"]), default="no")
-@output_options
 def make(seed: int, tag: tuple[str, ...], draw: bool, demo: bool, fail: str) -> None:
     print("progress", seed, tag, draw, demo)
     report(Made(Path("a/b"), 3, ["one"]))
@@ -86,7 +85,8 @@ def test_every_command_of_synth_refuses_options_given_twice() -> None:
 
 @pytest.mark.parametrize("name", LONG)
 def test_long_commands_report(name: str) -> None:
-    options = {option for param in dict(all_commands(main))[name].params for option in param.opts}
+    command = dict(all_commands(main))[name]
+    options = {option for param in command.get_params(click.Context(command)) for option in param.opts}
     assert {"--quiet", "--json"} <= options
 
 

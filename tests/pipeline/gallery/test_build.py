@@ -22,11 +22,13 @@ from assets.catalog.load import load_catalog
 from detectors.recognition.gallery.decision import Decision, write_decision
 from detectors.recognition.gallery.index import open_index
 from detectors.recognition.gallery.open import open_gallery
-from detectors.recognition.gallery.recognize import RecognizeSettings, recognize
+from detectors.recognition.gallery.recognize import recognize
 from detectors.recognition.gallery.search import find_skus
 from detectors.recognition.gallery.versions import is_gallery, verify_gallery, version_ids
-from pipeline.gallery.build import GalleryBuildSettings, add_to_gallery, build_gallery, remove_from_gallery
+from detectors.recognition.settings import RecognizeSettings
+from pipeline.gallery.build import add_to_gallery, build_gallery, remove_from_gallery
 from pipeline.gallery.digest import digest_skus
+from pipeline.gallery.settings import GalleryBuildSettings
 from pipeline.gallery.task import (
     STRIKES,
     GalleryTask,

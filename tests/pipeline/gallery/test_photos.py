@@ -22,7 +22,7 @@ from detectors.recognition.gallery.index import open_index
 from detectors.recognition.gallery.open import Gallery, open_gallery
 from detectors.recognition.gallery.parts import GallerySku, read_skus, vectors_path, write_part
 from detectors.recognition.gallery.photos import photo_path
-from detectors.recognition.gallery.recognize import RecognizeSettings, recognize
+from detectors.recognition.gallery.recognize import recognize
 from detectors.recognition.gallery.search import find_skus
 from detectors.recognition.gallery.versions import (
     Manifest,
@@ -32,6 +32,7 @@ from detectors.recognition.gallery.versions import (
     verify_gallery,
     write_gallery,
 )
+from detectors.recognition.settings import RecognizeSettings
 from pipeline.cli.main import main
 from pipeline.gallery.build import remove_from_gallery
 from pipeline.gallery.photos import add_photos, with_photos

@@ -31,8 +31,9 @@ from detectors.recognition.gallery.open import open_gallery
 from detectors.recognition.gallery.recognize import open_recognizer
 from detectors.recognition.gallery.versions import current_version
 from pipeline.cli.main import main
-from pipeline.gallery.build import GalleryBuildSettings, build_gallery
+from pipeline.gallery.build import build_gallery
 from pipeline.gallery.pictures import ViewPictures
+from pipeline.gallery.settings import GalleryBuildSettings
 from render.views import open_studio, views_of
 from support import gallery_shop as shop
 

@@ -17,11 +17,12 @@ from detectors.checkpoints.detector import load_checkpoint
 from detectors.data.image_set import IGNORED, ImageSet
 from detectors.recognition.embedder.augment import augment_crop, crop_preset, jitter_box
 from detectors.recognition.embedder.checkpoint import EmbedderCheckpoint, save_embedder_checkpoint
-from detectors.recognition.embedder.crop_store import SURROUNDING, CropChoice, Cut, JoinedCrops, store_crops
+from detectors.recognition.embedder.crop_store import SURROUNDING, Cut, JoinedCrops, store_crops
 from detectors.recognition.embedder.crops import fit_square, prepare_crop
 from detectors.recognition.embedder.evaluate import embed_boxes
 from detectors.recognition.embedder.load import Embedder, fingerprint, load_embedder, new_embedder
 from detectors.recognition.embedder.network import EmbeddingNet, GeM
+from detectors.recognition.embedder.settings import CropChoice
 from support.coco_files import coco, read_set, write_set
 from support.errors import raises
 from support.shape_sets import write_shapes

@@ -15,9 +15,10 @@ from rich.console import Console
 from detectors.checkpoints.detector import BEST, LAST
 from detectors.data.settings import DataSettings
 from detectors.recognition.embedder.checkpoint import load_embedder_checkpoint
-from detectors.recognition.embedder.crop_store import CropChoice, StoredCrops
-from detectors.recognition.embedder.evaluate import EmbedderEvaluateSettings, evaluate_embedder
+from detectors.recognition.embedder.crop_store import StoredCrops
+from detectors.recognition.embedder.evaluate import evaluate_embedder
 from detectors.recognition.embedder.load import load_embedder
+from detectors.recognition.embedder.settings import CropChoice, EmbedderEvaluateSettings
 from detectors.recognition.embedder.task import EmbedderTask
 from detectors.recognition.embedder.train import EmbedSummary, train_embedder
 from pipeline.cli.main import main

@@ -1,0 +1,84 @@
+"""What is recognized, by which gallery, and from which score on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from assets.errors import SynthError
+from assets.options import Device, Option
+
+
+@dataclass(frozen=True)
+class RecognizeSettings:
+    """What is recognized. run: a detector, or None with boxes, a COCO file. version, index: None for those in use.
+
+    threshold, margin: None for the gallery's own. best: a SKU's score is the mean of its N best views. every: of videos
+    each such frame.
+    """
+
+    gallery: Annotated[Path, Option("Gallery made by 'synth gallery build'.", "Gallery", exists="folder")]
+    paths: tuple[str, ...]
+    out: Annotated[Path, Option("Folder for predictions.json and the pictures.", "Output")]
+    run: Path | None = None
+    boxes: Annotated[
+        Path | None, Option("COCO labels or results with the boxes, instead of RUN.", "Detection", exists="file")
+    ] = None
+    embedder: Annotated[
+        Path | None,
+        Option("Embedder, checked to be the gallery's.", "Gallery", exists="any", shown="the gallery's own"),
+    ] = None
+    version: Annotated[str | None, Option("Version of the gallery.", "Gallery", shown="the one in use")] = None
+    index: Annotated[Literal["exact"] | None, Option("Ignore the index and search exhaustively.", "Gallery")] = None
+    threshold: Annotated[
+        float | None,
+        Option("Minimum similarity of known products.", "Decision", minimum=-1, maximum=1, shown="the gallery's own"),
+    ] = None
+    margin: Annotated[
+        float | None,
+        Option(
+            "Lead below which a product is marked for review.",
+            "Decision",
+            minimum=0,
+            maximum=2,
+            shown="the gallery's own",
+        ),
+    ] = None
+    detection: Annotated[
+        float | None,
+        Option(
+            "Score threshold of the detector's boxes.",
+            "Detection",
+            "--detection-threshold",
+            minimum=0,
+            maximum=1,
+            shown="chosen on validation",
+            old=("--detection",),
+        ),
+    ] = None
+    best: Annotated[
+        int,
+        Option(
+            "Average the N best views of a SKU.",
+            "Decision",
+            "--top-views",
+            minimum=1,
+            maximum=24,
+            metavar="N",
+            old=("--best",),
+        ),
+    ] = 1
+    every: Annotated[int, Option("Process every Nth frame of a video.", "Detection", minimum=1, metavar="N")] = 1
+    batch: int = 4
+    workers: Annotated[int, Option("Threads that read images.", "Compute", minimum=0, maximum=128)] = 0
+    draw: Annotated[bool, Option("Save pictures with boxes and names.", "Output")] = True
+    device: Device = "auto"
+
+    def __post_init__(self) -> None:
+        if (self.run is None) == (self.boxes is None):
+            raise SynthError(
+                "boxes come either from a detector or from a file",
+                code="options-conflict",
+                hint="give RUN or --boxes, not both",
+            )

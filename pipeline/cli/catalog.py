@@ -1,0 +1,155 @@
+"""The commands of what goes into scenes: synth catalog, synth recipe, synth assets."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import click
+
+from assets.options import Option, Seed
+from pipeline.cli.command import CommandGroup
+from pipeline.cli.options import Given, SkuList, Use
+from pipeline.cli.output import open_console, report
+
+
+@click.group(cls=CommandGroup)
+def catalog() -> None:
+    """Check, show and export a SKU list."""
+
+
+@catalog.command("check")
+def catalog_check(sku_list: SkuList, *, meshes: Annotated[bool, Option("Also load every mesh.")] = True) -> None:
+    """List everything wrong with SKU_LIST: row, column, found, expected."""
+    from pipeline.products.catalog import check_list
+
+    sys.exit(check_list(sku_list, meshes=meshes, console=open_console()))
+
+
+@catalog.command("show")
+def catalog_show(
+    sku_list: SkuList,
+    *,
+    out: Annotated[Path, Option("The contact sheet, a PNG.")] = Path("catalog.png"),
+    limit: Annotated[int, Option("Maximum number of products shown.", minimum=1, maximum=1000)] = 60,
+) -> None:
+    """Plot a contact sheet of SKU_LIST: each product turned, to scale, with its name."""
+    from pipeline.products.catalog import show_list
+
+    show_list(sku_list, out, limit=limit, console=open_console())
+
+
+@catalog.command("export")
+def catalog_export(sku_list: SkuList, folder: Path) -> None:
+    """Write the normalised meshes of SKU_LIST as GLB into FOLDER, with a list that points to them."""
+    from pipeline.products.catalog import export_list
+
+    export_list(sku_list, folder, console=open_console())
+
+
+@catalog.command("ids")
+def catalog_ids(sku_list: SkuList) -> None:
+    """Write or extend the registry that keeps the category ids of SKU_LIST when products come and go."""
+    from pipeline.products.catalog import register_ids
+
+    register_ids(sku_list, console=open_console())
+
+
+@catalog.command("generate")
+def catalog_generate(
+    out: Path,
+    *,
+    count: Annotated[int, Option("Number of SKUs.", minimum=1, maximum=2_000_000)] = 1000,
+    seed: Annotated[Seed, Option("Random seed.", minimum=0)] = 0,
+) -> None:
+    """Write an invented catalogue as SKU list OUT: brands, flavours that differ by a word, sizes, barcodes."""
+    from pipeline.products.catalog import generate_list
+
+    generate_list(out, count=count, seed=seed, console=open_console())
+
+
+@catalog.command("demo")
+def catalog_demo() -> None:
+    """Print the path of the demo catalogue."""
+    from assets.demo import demo_list
+
+    click.echo(demo_list())
+
+
+@click.group(cls=CommandGroup)
+def recipe() -> None:
+    """List, show and check recipes."""
+
+
+@recipe.command("list")
+def recipe_list() -> None:
+    """List the recipes that come with synth."""
+    from render.recipes import recipe_module, recipe_names
+
+    for name in recipe_names():
+        summary = (recipe_module(name).__doc__ or "").split("\n")[0]
+        click.echo(f"{name:10s} {summary}")
+
+
+@recipe.command("show")
+def recipe_show(name: Annotated[str, Option("", parse="recipe_name")]) -> None:
+    """Print recipe NAME (or a file, completed) as YAML: every range with its meaning."""
+    from render.recipes import load_recipe, recipe_yaml
+
+    click.echo(recipe_yaml(load_recipe(name)), nl=False)
+
+
+@recipe.command("check")
+def recipe_check(file: Annotated[Path, Option("", exists="file")]) -> None:
+    """List everything wrong with the recipe in FILE."""
+    from render.recipes import load_recipe
+
+    loaded = load_recipe(str(file))
+    click.echo(f"{file}: a good {loaded.model_dump()['recipe']} recipe")
+
+
+@click.group(cls=CommandGroup)
+def assets() -> None:
+    """Build the products of a list before rendering."""
+
+
+COMPUTE = Use(
+    "pipeline.run.settings:RunSettings",
+    only=("cache", "workers"),
+    changes={"workers": {"help": "Parallel build processes.", "default": "auto"}},
+    partial=True,
+)
+
+
+@assets.command("build", uses={"compute": COMPUTE}, reports=True)
+def assets_build(
+    sku_list: SkuList,
+    compute: Given,
+    *,
+    limit: Annotated[int | None, Option("Only the first N SKUs.", minimum=1, metavar="N")] = None,
+    sku: Annotated[tuple[str, ...], Option("Only this SKU. Repeatable.")] = (),
+    sheet: Annotated[Path | None, Option("Also plot what was built as a contact sheet.")] = None,
+) -> None:
+    """Build the products of SKU_LIST ahead: meshes normalised, packages made from sizes and packshots.
+
+    Products that are already built are kept, and the same command resumes. Rendering builds what is missing by itself:
+    building ahead shows what is wrong with the packshots before a long run.
+    """
+    from assets.interrupt import exit_code, stop_on_signals
+    from pipeline.products.build import build_assets, plot_built, print_build
+    from pipeline.run.progress import Reporter
+
+    reporter, folder = Reporter(open_console()), compute["cache"]
+    with stop_on_signals(step="the products under way") as stop:
+        summary = build_assets(sku_list, folder, reporter, workers=compute["workers"], limit=limit, keys=sku, stop=stop)
+    report({**vars(summary), "bytes": sum(summary.sizes)}, without=("sizes",))
+    print_build(reporter, sku_list, summary)
+    if summary.interrupted:
+        sys.exit(exit_code())
+    if sheet is not None and not summary.failures:
+        reporter.say(f"wrote {plot_built(sku_list, folder, sheet, limit=limit, keys=sku)}")
+    sys.exit(1 if summary.failures else 0)
+
+
+COMMANDS: tuple[click.Command, ...] = (catalog, recipe, assets)

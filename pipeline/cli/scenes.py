@@ -1,0 +1,85 @@
+"""The commands of rendered data sets: synth render, synth verify, synth preview."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import click
+
+from assets.interrupt import exit_code
+from assets.options import Option
+from pipeline.cli.command import Command
+from pipeline.cli.options import Use
+from pipeline.cli.output import open_console, report
+
+if TYPE_CHECKING:
+    from pipeline.preview.types import PreviewSettings
+    from pipeline.run.settings import RunSettings
+    from pipeline.verify.settings import VerifySettings
+
+
+@click.command(
+    cls=Command,
+    uses={"settings": Use("pipeline.run.settings:RunSettings")},
+    reports=True,
+    examples=(
+        "synth render --demo --out data/demo --scenes 20",
+        "synth render --sku-list skus.csv --out data/synth --scenes 10000 --workers auto --split train:0.9,val:0.1",
+        "synth render --sku-list skus.csv --out data/real --backend cycles --preset good --photos shop_photos",
+        "synth render --demo --out data/mixed --recipe tabletop:0.7 --recipe scatter:0.3",
+    ),
+)
+def render(settings: RunSettings) -> None:
+    """Render labelled scenes of your products as a COCO data set."""
+    from assets.interrupt import stop_on_signals
+    from pipeline.run.progress import Reporter
+    from pipeline.run.render import run_render
+    from pipeline.run.report import print_summary
+
+    console = open_console()
+    with stop_on_signals() as stop:
+        summary = run_render(settings, Reporter(console), stop=stop)
+    report(summary)
+    print_summary(console, summary)
+    sys.exit(exit_code() if summary.interrupted else 1 if summary.failures else 0)
+
+
+@click.command(cls=Command, uses={"settings": Use("pipeline.verify.settings:VerifySettings")}, reports=True)
+def verify(place: str, settings: VerifySettings) -> None:
+    """Check the data set at PLACE as a third party would, and report each violation.
+
+    PLACE is a folder of 'synth render', any COCO file or a folder with one, or shards on any storage.
+    """
+    from assets.interrupt import stop_on_signals
+    from pipeline.verify.report import print_report
+    from pipeline.verify.run import verify_set
+
+    console = open_console()
+    with stop_on_signals("a check that was cut short says nothing of the rest", step="this file") as stop:
+        found = verify_set(place, settings, console, stop=stop)
+    report(found)
+    print_report(console, found)
+    sys.exit(exit_code() if found.interrupted else 1 if found.violations else 0)
+
+
+@click.command(cls=Command, uses={"settings": Use("pipeline.preview.types:PreviewSettings")})
+def preview(
+    place: str,
+    settings: PreviewSettings,
+    *,
+    out: Annotated[
+        Path | None, Option("The contact sheet, a PNG.", "Output", shown="preview.png, in the folder of a rendered set")
+    ] = None,
+) -> None:
+    """Plot a contact sheet of the data set at PLACE with its instances outlined.
+
+    PLACE is a folder of 'synth render', any COCO file or a folder with one, or shards on any storage.
+    """
+    from pipeline.preview.draw import preview_set
+
+    click.echo(f"wrote {preview_set(place, out, settings)}")
+
+
+COMMANDS: tuple[click.Command, ...] = (render, verify, preview)
