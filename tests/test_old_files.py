@@ -64,8 +64,8 @@ def test_shards_are_verified_and_unpacked(old: Path, tmp_path: Path) -> None:
 
 def test_a_job_is_complete(old: Path) -> None:
     """The same command finds all of it done."""
-    words = ["--times", 2, "--size", "64x48", "--shard-scenes", 2, "--recipe", old / "recipe.yaml"]
-    words += ["--visible", 0.2, "--pixels", 4, "--cache", old / "cache", "--workers", 1]
+    words = ["--appearances", 2, "--size", "64x48", "--shard-scenes", 2, "--recipe", old / "recipe.yaml"]
+    words += ["--min-visibility", 0.2, "--min-side", 4, "--cache", old / "cache", "--workers", 1]
     result = synth("job", "run", old / "skus.csv", "--out", old / "job", *words, "--json")
     report = json.loads(result.stdout.splitlines()[-1])
     assert (report["made"], report["failed"], report["retired"]) == (0, 0, 0)

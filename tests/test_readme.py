@@ -122,7 +122,14 @@ def options_of(words: list[str]) -> set[str]:
         if isinstance(command, click.Group):
             assert word in command.commands, f"no such command: {word}"
             command = command.commands[word]
-    return {"--help", *(name for option in command.params for name in (*option.opts, *option.secondary_opts))}
+    return {
+        "--help",
+        *(
+            name
+            for option in command.get_params(click.Context(command))
+            for name in (*option.opts, *option.secondary_opts)
+        ),
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)

@@ -116,7 +116,7 @@ def plan(skus: int, times: int, scenes: int) -> None:
         with timed(table, f"draw and trace {scenes} of {len(dealt):,} scenes, start of workers included"):
             run_pilot(first, work, settings, scenes)
         command = [sys.executable, "-m", "pipeline", "job", "plan", str(sku_list), "--no-measure"]
-        command += ["--out", str(folder / "other"), "--times", str(times), "--cache", str(folder / "cache")]
+        command += ["--out", str(folder / "other"), "--appearances", str(times), "--cache", str(folder / "cache")]
         with timed(table, "'synth job plan --no-measure' as a whole"):
             subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**10

@@ -173,7 +173,7 @@ def main(kills: int, skus: int, times: int, engine: str, size: str, seed: int) -
     with tempfile.TemporaryDirectory(prefix="synth-kills-") as name, nodes_of(engine) as (cluster, nodes):
         folder = Path(name)
         generate_list(folder / "skus.csv", count=skus, seed=0)
-        words = ["run", str(folder / "skus.csv"), "--size", size, "--times", str(times), "--pixels", "6"]
+        words = ["run", str(folder / "skus.csv"), "--size", size, "--appearances", str(times), "--min-side", "6"]
         words += ["--shard-scenes", "4", "--max-failures", "1", "--cache", str(folder / "cache")]
         calm = job_command([*words, "--out", str(folder / "calm"), "--workers", "1"])
         if calm.wait():

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 
 from assets.errors import SynthError, unknown_name
 from assets.options import Device, Option, Seed
-from detectors.augment import PRESETS
 from detectors.data.mix import Shares
 from detectors.data.settings import REAL, DataSettings
 from detectors.models import DETECTORS, detector_module
@@ -90,6 +89,9 @@ class TrainSettings:
     _free: tuple[str, ...] = field(default=("out", "workers", "patience"), repr=False)
 
     def __post_init__(self) -> None:
+        # Loads OpenCV, which the help of commands does without.
+        from detectors.augment import PRESETS
+
         if self.detector not in DETECTORS:
             detector_module(self.detector)
         if self.augment not in PRESETS:

@@ -37,7 +37,7 @@ def pack(
     shard_images: Annotated[int, Option("Images per shard.", "Output", minimum=1, maximum=100_000)] = 200,
     spool: Spool = None,
 ) -> None:
-    """Write the COCO data set SOURCE (folder or JSON) as shards at PLACE. The same command again resumes."""
+    """Write the COCO data set SOURCE (folder or JSON) as shards at PLACE; the same command again resumes."""
     from dataset.storage.retry import RetryingPath
     from pipeline.shards.pack import pack_data
 

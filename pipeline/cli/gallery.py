@@ -52,25 +52,23 @@ def build(settings: GalleryBuildSettings) -> None:
 
 ADDED = Use(
     BUILD,
-    without=("views", "precision", "index"),
-    changes={
-        "out": {"argument": True, "metavar": "GALLERY", "exists": "folder"},
-        "sku_list": {"default": None},
-        "embedder": {"help": "Embedder, checked to be the gallery's."},
-    },
+    only=("sku_list", "embedder", "workers", "device", "cache"),
+    changes={"sku_list": {"default": None}, "embedder": {"help": "Embedder, checked to be the gallery's."}},
+    partial=True,
 )
 
 
-@gallery.command(uses={"settings": ADDED}, reports=True)
+@gallery.command(uses={"options": ADDED}, reports=True)
 def add(
-    settings: GalleryBuildSettings,
+    gallery: Folder,
+    options: Given,
     *,
     sku: Annotated[
         tuple[str, ...], Option("Only this SKU. Repeatable.", "Data", shown="all new and changed ones")
     ] = (),
     prune: Annotated[bool, Option("Remove SKUs that are not in the list.", "Data")] = False,
     reviewed: Annotated[
-        Path | None, Option("decisions.csv of a review page; its photos become views.", "Data", exists="file")
+        Path | None, Option("Review decisions (decisions.csv) whose photos become views.", "Data", exists="file")
     ] = None,
     images: Annotated[Path | None, Option("Folder of the reviewed photos.", "Data", exists="folder")] = None,
 ) -> None:
@@ -78,17 +76,19 @@ def add(
 
     Everything else stays as it is.
     """
-    if (settings.sku_list is None) == (reviewed is None):
+    if (options["sku_list"] is None) == (reviewed is None):
         raise click.UsageError("give either SKU_LIST, for new and changed SKUs, or --reviewed decisions.csv")
     if reviewed is not None:
         if sku or prune:
             raise click.UsageError("--sku and --prune go with SKU_LIST")
         from pipeline.gallery.photos import add_photos
 
-        source: dict[str, Any] = {"images": images, "embedder": settings.embedder, "device": settings.device}
-        _finish(add_photos(settings.out, reviewed, **source))
-    options: dict[str, Any] = {"keys": sku, "prune": prune}
-    _finish(_stoppable(lambda stop: _builder().add_to_gallery(settings, open_console(), stop=stop, **options)))
+        look = {name: options[name] for name in ("embedder", "device")}
+        _finish(add_photos(gallery, reviewed, images=images, **look))
+    from pipeline.gallery.settings import GalleryBuildSettings
+
+    settings, changes = GalleryBuildSettings(out=gallery, **options), {"keys": sku, "prune": prune}
+    _finish(_stoppable(lambda stop: _builder().add_to_gallery(settings, open_console(), stop=stop, **changes)))
 
 
 @gallery.command()

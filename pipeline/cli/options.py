@@ -46,10 +46,10 @@ class Use:
 
 
 class SettingOption(click.Option):
-    """An option made from a description. source: the field it belongs to. group: its panel. old: its former names."""
+    """An option made from a description. source: its field, if it has one. group: its panel. old: its former names."""
 
     def __init__(self, *words: Any, source: str, option: Option, **attributes: Any) -> None:
-        super().__init__(*words, **attributes)
+        super().__init__(*words, **{"show_default": True, **attributes})
         self.source, self.group, self.old, self._shown = source, option.group, option.old, option.shown
 
     def get_help_extra(self, ctx: click.Context) -> Any:
@@ -75,7 +75,7 @@ class Binding:
 
 @dataclass(frozen=True)
 class _Place:
-    """A described field or parameter. name: its own. dest: key of the value among those given. source: for people."""
+    """A described field or parameter. name: its own. dest: key of its value among those given. source: its field."""
 
     name: str
     dest: str
@@ -93,19 +93,21 @@ def bind_command(callback: Callable[..., Any], uses: Mapping[str, Use], declared
     own = {name: parameter.annotation for name, parameter in parameters.items() if name not in {*uses, *declared}}
     module = getattr(callback, "__globals__", {})
     hints = get_type_hints(SimpleNamespace(__annotations__=own), module, include_extras=True)
-    bindings = [_bind_use(name, uses[name]) for name in parameters if name in uses]
-    for name, hint in hints.items():
-        parameter = parameters[name]
-        default = MISSING if parameter.default is parameter.empty else parameter.default
-        kind, option = _described(hint) or (hint, Option(""))
-        positional = parameter.kind is not parameter.KEYWORD_ONLY
-        place = _Place(name, name, f"{callback.__name__}({name})", kind, default)
-        bindings.append(_bind_option(place, replace(option, argument=positional), unset=False))
-    return _joined(sorted(bindings, key=_is_optional))
+    return _joined(
+        [
+            _bind_use(name, uses[name]) if name in uses else _bind_parameter(parameters[name], hints[name])
+            for name in parameters
+            if name in uses or name in hints
+        ]
+    )
 
 
-def _is_optional(binding: Binding) -> bool:
-    return not any(isinstance(param, click.Argument) for param in binding.params)
+def _bind_parameter(parameter: inspect.Parameter, hint: Any) -> Binding:
+    default = MISSING if parameter.default is parameter.empty else parameter.default
+    kind, option = _described(hint) or (hint, Option(""))
+    positional = parameter.kind is not parameter.KEYWORD_ONLY
+    place = _Place(parameter.name, parameter.name, "", kind, default)
+    return _bind_option(place, replace(option, argument=positional), unset=False)
 
 
 def _bind_use(name: str, use: Use) -> Binding:
@@ -159,8 +161,11 @@ def _described(hint: Any) -> tuple[Any, Option] | None:
 
 
 def _joined(bindings: list[Binding]) -> Binding:
-    params = tuple(param for binding in bindings for param in binding.params)
-    return Binding(params, lambda given: {k: v for binding in bindings for k, v in binding.values(given).items()})
+    params = [param for binding in bindings for param in binding.params]
+    params.sort(key=lambda param: not isinstance(param, click.Argument))
+    return Binding(
+        tuple(params), lambda given: {k: v for binding in bindings for k, v in binding.values(given).items()}
+    )
 
 
 def _bind_option(place: _Place, option: Option, *, unset: bool, siblings: Given | None = None) -> Binding:
@@ -190,6 +195,7 @@ def _argument(place: _Place, option: Option, kind: Any, default: Any) -> click.A
         type=kind.type,
         nargs=-1 if many else 1,
         required=default is MISSING,
+        **({} if many or default is MISSING else {"default": default}),
         metavar=option.metavar or place.name.upper() + ("..." if many else ""),
     )
 

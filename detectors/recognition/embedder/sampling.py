@@ -203,7 +203,7 @@ def check_pools(pools: Pools) -> None:
     """Raises SynthError where there are not two SKUs to tell apart."""
     present = int((pools.counts() > 0).sum())
     if present < 2:
-        hint = "crops are taken from boxes that are not ignored and large enough (--least-side, --least-visible)"
+        hint = "crops are taken from boxes that are not ignored and large enough (--min-side, --min-visibility)"
         raise SynthError(
             "training an embedder needs at least two SKUs", code="too-few-skus", found=f"crops of {present}", hint=hint
         )

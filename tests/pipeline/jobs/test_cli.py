@@ -28,7 +28,7 @@ from pipeline.jobs.planning.store import read_plan
 from support.job_stubs import files_of, skus, write_list
 from support.paths import PYTHONPATH
 
-RENDER = ["--size", "64x48", "--times", "2", "--pixels", "4", "--shard-scenes", "3", "--rounds", "0"]
+RENDER = ["--size", "64x48", "--appearances", "2", "--min-side", "4", "--shard-scenes", "3", "--extra-rounds", "0"]
 
 
 def call(*words: object) -> Result:
@@ -141,7 +141,7 @@ def check_scenes(place: StoragePath) -> None:
 
 
 def run_words(folder: Path, out: str) -> list[object]:
-    options = ["--size", "64x48", "--times", "16", "--shard-scenes", "4", "--rounds", "1", "--workers", "2"]
+    options = ["--size", "64x48", "--appearances", "16", "--shard-scenes", "4", "--extra-rounds", "1", "--workers", "2"]
     return ["run", folder / "skus.csv", "--out", folder / out, "--cache", folder / "cache", *options]
 
 

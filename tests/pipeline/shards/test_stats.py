@@ -98,7 +98,7 @@ def test_boxes_without_an_area_count_by_their_box(tmp_path: Path) -> None:
 
 def test_the_command_tells_what_is_rare(tmp_path: Path) -> None:
     file = foreign_set(tmp_path / "theirs", NAMES)
-    done = CliRunner().invoke(main, ["data", "stats", str(file), "--below", "12"])
+    done = CliRunner().invoke(main, ["data", "stats", str(file), "--min-boxes", "12"])
     assert done.exit_code == 0, done.output
     assert "2 SKUs: 1 never seen, 2 with fewer than 12 boxes" in " ".join(done.output.split())
     content = json.loads(file.read_text())

@@ -188,7 +188,7 @@ def test_a_gallery_of_other_products_is_told(trained: Path, data: Path, tmp_path
 
 def test_commands(data: Path, tmp_path: Path) -> None:
     run = str(tmp_path / "run")
-    options = ["--backbone", "mobilenetv3_small_050", "--weights", "none", "--dim", "16", "--side", "32"]
+    options = ["--backbone", "mobilenetv3_small_050", "--weights", "none", "--dim", "16", "--crop-size", "32"]
     options += ["--epochs", "1", "--epoch-crops", "24", "--batch", "24", "--workers", "0"]
     done = CliRunner().invoke(main, ["embedder", "train", str(data / "synth"), *options, "--out", run])
     assert done.exit_code == 0, done.output

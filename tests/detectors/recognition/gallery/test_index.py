@@ -190,12 +190,6 @@ def test_a_kind_that_the_version_does_not_have_is_told(tmp_path: Path) -> None:
         open_index(gallery, "ivf")
 
 
-def test_the_command_line_knows_every_kind() -> None:
-    from pipeline.cli.choices import INDEX
-
-    assert tuple(INDEXES) == INDEX.names
-
-
 def test_cleaning_leaves_what_the_kept_versions_need(tmp_path: Path) -> None:
     old = cases.make_gallery(tmp_path, 100, part=50)
     build_index(old, "hnsw")
