@@ -28,6 +28,7 @@ COMMAND_ONLY = {
     "catalog generate": "--count --seed",
     "catalog ids": "--mesh-root",
     "catalog show": "--limit --mesh-root --out",
+    "data convert": "--format --from --images",
     "data pack": "--shard-images --spool",
     "data stats": "--min-boxes --sku-table",
     "data unpack": "--split",
@@ -46,7 +47,6 @@ COMMAND_ONLY = {
     "preview-batch": "--count --out --seed --size",
     "recognize": "--sku-list",
     "train": "--list",
-    "verify": "--images --mesh-root --sample --sku-list",
 }
 SHARED = {"--quiet", "--json", "--help"}
 
