@@ -11,10 +11,16 @@ from assets.limits import RECIPE_BYTES, RECIPE_VALUES, Limit
 
 
 def read_yaml(
-    text: str, where: str, *, what: str = "the recipe", code: str = "recipe-unreadable", values: Limit = RECIPE_VALUES
+    text: str,
+    where: str,
+    *,
+    what: str = "the recipe",
+    code: str = "recipe-unreadable",
+    size: Limit = RECIPE_BYTES,
+    values: Limit = RECIPE_VALUES,
 ) -> Any:
     """The value that a YAML text stands for. Raises SynthError where it is none, ambiguous, or unfolds endlessly."""
-    RECIPE_BYTES.check(len(text), where)
+    size.check(len(text), where)
     try:
         loader = yaml.SafeLoader(text)
         try:

@@ -43,7 +43,7 @@ def open_labels(
     path = Path(source)
     if name is not None:
         return _checked(FORMAT_TABLE.load(name).open_labels(path, images))
-    if path.is_dir() and not has_index(StoragePath(str(path))):
+    if path.is_file() or (path.is_dir() and not has_index(StoragePath(str(path)))):
         for known in FORMAT_TABLE.names():
             # COCO last: it has several layouts, and errors that name them all.
             if known != "coco" and FORMAT_TABLE.load(known).detect(path):
