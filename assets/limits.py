@@ -79,6 +79,9 @@ FOLDER_FILES = Limit("files in a folder of backdrops", 200_000, "give the folder
 RECIPE_BYTES = Limit("bytes of a recipe", 65_536, "a recipe is a page of text: check that it is the right file")
 RECIPE_VALUES = Limit("values in a recipe, those that aliases repeat included", 10_000, "write the values out")
 
+DATA_YAML_BYTES = Limit("bytes of data.yaml of a YOLO data set", 64 * MIB)
+DATA_YAML_VALUES = Limit("values in data.yaml of a YOLO data set", 8_000_000)
+
 DATASET_JSON = Limit("bytes of dataset.json, or of a picture's labels or scene", 256 * MIB)
 COCO_BYTES = Limit("bytes of a COCO file", 64 * 1024 * MIB)
 REVIEW_BYTES = Limit("bytes of a CSV of review decisions", 256 * MIB, SPLIT)

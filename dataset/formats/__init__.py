@@ -24,6 +24,7 @@ from dataset.store import DataStore, open_dataset
 # Name -> module.
 FORMATS = {
     "coco": "dataset.formats.coco",
+    "yolo": "dataset.formats.yolo",
 }
 FORMAT_TABLE = PluginTable(
     "label format",

@@ -1,0 +1,313 @@
+"""YOLO as Ultralytics has it: data.yaml, images/SPLIT and labels/SPLIT; boxes alone, of SKUs by keys of its own.
+
+data.yaml              train, val, test: folders of images; names: class to name; and, which other tools ignore,
+                       skus: class to the product's own key, category_ids: class to COCO's id, splits: their names
+images/SPLIT/a/1.jpg   the pictures
+labels/SPLIT/a/1.txt   a line for each box: class, centre x, centre y, width, height, as fractions of the picture;
+                       read as well: class, x1, y1, x2, y2, ... of a polygon. No file: nothing is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from assets.errors import SynthError
+from assets.files.image_input import open_picture
+from assets.files.yaml_input import read_yaml
+from assets.limits import (
+    DATA_YAML_BYTES,
+    DATA_YAML_VALUES,
+    DATASET_INSTANCES,
+    DATASET_JSON,
+    DATASET_PICTURES,
+    SET_CLASSES,
+    read_file,
+)
+from dataset.find import SPLIT, USUAL
+from dataset.formats.labels import SplitLabels
+from dataset.pictures import ORIENTATION, QUARTER_TURNS, find_files
+from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord, PictureLabels
+from dataset.shards.index import annotation_id
+from dataset.store import DataStore, StoredPicture
+from dataset.values import is_text, short, sku_text, whole_number
+
+DATA = "data.yaml"
+SPLITS = (*USUAL, "validation", "minival")
+EXPECTED = "class, centre x, centre y, width, height, all four from 0 to 1"
+HINT = "give the folder with data.yaml, or data.yaml itself"
+# Other tools round to four digits.
+BEYOND = 1e-3
+
+
+def detect(path: Path) -> bool:
+    """Whether there is a data.yaml."""
+    return path.suffix.lower() in (".yaml", ".yml") or (path / DATA).is_file()
+
+
+def open_labels(path: Path, images: Path | None = None) -> DataStore:
+    """The splits that data.yaml names. images: the folder that its paths are relative to, if not its own.
+
+    Raises SynthError where it cannot be used, or a folder of images is missing.
+    """
+    file = path / DATA if path.is_dir() else path
+    text = read_file(file, DATA_YAML_BYTES, DATA).decode(errors="replace")
+    content = read_yaml(
+        text, str(file), what=DATA, code="content-invalid", size=DATA_YAML_BYTES, values=DATA_YAML_VALUES
+    )
+    if not isinstance(content, dict):
+        raise _unusable(file, type(content).__name__, "keys with values")
+    categories = _categories(content, file)
+    root = images or _root(content, file)
+    stated = content.get("splits")
+    names = stated if isinstance(stated, list) else SPLITS
+    named = [name for name in names if isinstance(name, str) and SPLIT.fullmatch(name) and content.get(name)]
+    if not named:
+        raise _unusable(file, "no split", f"folders of images under {', '.join(USUAL)}")
+    return YoloStore(file, tuple(_part(name, content[name], root, categories, file) for name in named), categories)
+
+
+def lost(labels: PictureLabels) -> Iterator[str]:
+    """Everything but boxes and classes of products that are to be found."""
+    for record in labels.annotations:
+        if _row(labels.image, record) is None:
+            yield "ignored products, crowds and annotations without a box or category, which become background"
+            continue
+        for name, words in LOST.items():
+            if getattr(record, name) is not None:
+                yield words
+        if record.extra:
+            yield "further fields of annotations"
+    image = labels.image
+    if any(name not in ("id", "file_name", "width", "height") for name in image.content()):
+        yield "fields of images beside name and size"
+
+
+LOST = {
+    "segmentation": "masks",
+    "visibility": "visibility",
+    "truncation": "truncation",
+    "amodal_bbox": "amodal boxes",
+    "amodal_segmentation": "amodal masks",
+    "camera_from_object": "poses",
+}
+
+
+def image_folder(split: str) -> str:
+    """Where the images of a split lie."""
+    return f"images/{split}"
+
+
+def write_labels(folder: Path, sets: Iterable[SplitLabels]) -> None:
+    """A text file for each picture, then data.yaml. Raises SynthError for a category that the set does not have."""
+    splits: list[str] = []
+    categories: list[CategoryRecord] = []
+    for one in sets:
+        splits.append(one.split)
+        categories = sorted(
+            (kind for kind in one.head.categories if kind.id is not None), key=lambda kind: kind.id or 0
+        )
+        numbers = {kind.id: number for number, kind in enumerate(categories)}
+        for labels in one.pictures:
+            file = (folder / "labels" / one.split / str(labels.image.file_name)).with_suffix(".txt")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("".join(_lines(labels, numbers)))
+    content: dict[str, Any] = {split: image_folder(split) for split in splits}
+    content["names"] = {number: kind.name or kind.key or str(kind.id) for number, kind in enumerate(categories)}
+    content["skus"] = {number: kind.key for number, kind in enumerate(categories)}
+    content["category_ids"] = {number: kind.id for number, kind in enumerate(categories)}
+    content["splits"] = splits
+    (folder / DATA).write_text(yaml.safe_dump(content, allow_unicode=True, sort_keys=False), encoding="utf-8")
+
+
+def _lines(labels: PictureLabels, numbers: Mapping[int | None, int]) -> Iterator[str]:
+    for record in labels.annotations:
+        row = _row(labels.image, record)
+        if row is None:
+            continue
+        if record.category_id not in numbers:
+            where, found = str(labels.image.file_name), f"category_id {record.category_id}"
+            raise SynthError("an annotation has no category", code="categories-invalid", where=where, found=found)
+        yield " ".join([str(numbers[record.category_id]), *(f"{share:.8f}" for share in row)]) + "\n"
+
+
+def _row(image: ImageRecord, record: AnnotationRecord) -> tuple[float, float, float, float] | None:
+    """Centre, width and height as fractions of the picture; None for what is no target."""
+    if record.bbox is None or image.size is None or record.category_id is None or record.ignored:
+        return None
+    width, height = image.size
+    x, y = max(record.bbox[0], 0.0), max(record.bbox[1], 0.0)
+    right, bottom = min(record.bbox[0] + record.bbox[2], width), min(record.bbox[1] + record.bbox[3], height)
+    if right <= x or bottom <= y:
+        return None
+    return (x + right) / 2 / width, (y + bottom) / 2 / height, (right - x) / width, (bottom - y) / height
+
+
+@dataclass(frozen=True)
+class YoloStore:
+    """A YOLO data set. file: data.yaml."""
+
+    file: Path
+    parts: tuple[YoloPart, ...]
+    categories: tuple[CategoryRecord, ...]
+
+    @property
+    def where(self) -> str:
+        return str(self.file)
+
+    def head(self, split: str) -> Head:
+        return Head(self.categories)
+
+
+@dataclass(frozen=True)
+class YoloPart:
+    """A split. images, labels: its folders. ids: of the categories by class."""
+
+    split: str
+    images: Path
+    labels_folder: Path
+    ids: tuple[int, ...]
+
+    @cached_property
+    def files(self) -> Sequence[Path]:
+        """The images, relative to their folder."""
+        found = find_files(self.images)
+        DATASET_PICTURES.check(len(found), str(self.images))
+        return found
+
+    @property
+    def count(self) -> int:
+        return len(self.files)
+
+    def labels(self) -> Iterator[PictureLabels]:
+        for picture in self.pictures():
+            yield picture.labels
+
+    def pictures(self, only: Collection[int] | None = None) -> Iterator[StoredPicture]:
+        for place, file in enumerate(self.files):
+            if only is None or place in only:
+                path = self.images / file
+                width, height = _upright_size(path)
+                image = ImageRecord(id=place + 1, file_name=file.as_posix(), width=width, height=height)
+                annotations = self._annotations((self.labels_folder / file).with_suffix(".txt"), image)
+                yield StoredPicture(PictureLabels(image, annotations), path, str(path))
+
+    def _annotations(self, file: Path, image: ImageRecord) -> list[AnnotationRecord]:
+        """Raises SynthError with every wrong line of the file."""
+        if not file.exists():
+            return []
+        lines = read_file(file, DATASET_JSON, "the labels").decode(errors="replace").splitlines()
+        DATASET_INSTANCES.check(len(lines), str(file))
+        problems: list[str] = []
+        records: list[AnnotationRecord] = []
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                record = self._annotation(line.split(), image, len(records) + 1)
+                if record is None:
+                    problems.append(f"line {number}: {short(line)}")
+                else:
+                    records.append(record)
+        if problems:
+            what = "the labels of a picture cannot be read"
+            raise SynthError(what, code="records-invalid", where=str(file), expected=EXPECTED, problems=problems[:20])
+        return records
+
+    def _annotation(self, cells: list[str], image: ImageRecord, instance: int) -> AnnotationRecord | None:
+        """The annotation of a line, None where it is none."""
+        try:
+            numbers = [float(cell) for cell in cells]
+        except ValueError:
+            return None
+        label, shares = (whole_number(numbers[0]), numbers[1:]) if numbers else (None, [])
+        if label is None or not 0 <= label < len(self.ids) or not all(-BEYOND <= one <= 1 + BEYOND for one in shares):
+            return None
+        if len(shares) != 4 and (len(shares) < 6 or len(shares) % 2):
+            return None
+        width, height = image.size or (0, 0)
+        polygon = [share * side for share, side in zip(shares, (width, height) * (len(shares) // 2), strict=True)]
+        box = polygon if len(shares) == 4 else _centred(polygon)
+        return AnnotationRecord(
+            id=annotation_id(image.id or 0, instance),
+            image_id=image.id,
+            category_id=self.ids[label],
+            bbox=[box[0] - box[2] / 2, box[1] - box[3] / 2, box[2], box[3]],
+            area=box[2] * box[3],
+            iscrowd=0,
+            segmentation=[polygon] if len(shares) > 4 else None,
+        )
+
+
+def _centred(polygon: Sequence[float]) -> list[float]:
+    """Centre and size of the box of a polygon x1, y1, x2, y2, ..."""
+    left, right, top, bottom = min(polygon[::2]), max(polygon[::2]), min(polygon[1::2]), max(polygon[1::2])
+    return [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]
+
+
+def _upright_size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture as viewers show it, which is how labels count it."""
+    with open_picture(path, str(path), "the picture") as image:
+        turned = image.getexif().get(ORIENTATION) in QUARTER_TURNS
+        return (image.height, image.width) if turned else (image.width, image.height)
+
+
+def _categories(content: Mapping[Any, Any], file: Path) -> tuple[CategoryRecord, ...]:
+    names = content.get("names")
+    named = dict(enumerate(names)) if isinstance(names, list) else names
+    if not isinstance(named, dict) or not named or set(named) != set(range(len(named))):
+        raise _unusable(file, f"names: {short(names)}", "names of the classes from 0 on, as a list or by number")
+    SET_CLASSES.check(len(named), str(file))
+    skus, ids = (_mapping(content.get(key)) for key in ("skus", "category_ids"))
+    made = []
+    for number in range(len(named)):
+        name, own = named[number], whole_number(ids.get(number))
+        if not is_text(str(name)):
+            raise _unusable(file, f"name of class {number}: {short(name)}", "a text")
+        sku = sku_text(skus.get(number))
+        made.append(CategoryRecord(id=number + 1 if own is None else own, name=str(name), sku=sku))
+    if len({one.id for one in made}) < len(made):
+        raise _unusable(file, "category_ids that come twice", "one id for each class")
+    return tuple(made)
+
+
+def _mapping(value: object) -> Mapping[Any, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _root(content: Mapping[Any, Any], file: Path) -> Path:
+    """The folder that paths are relative to: `path`, where that is there, else that of data.yaml."""
+    given = content.get("path")
+    if isinstance(given, str) and is_text(given) and (file.parent / given).is_dir():
+        return file.parent / given
+    return file.parent
+
+
+def _part(split: str, named: object, root: Path, categories: Sequence[CategoryRecord], file: Path) -> YoloPart:
+    folders = named if isinstance(named, list) else [named]
+    if len(folders) != 1 or not is_text(folders[0]):
+        raise _unusable(file, f"{split}: {short(named)}", "one folder of images")
+    # Roboflow writes ../train/images beside a data.yaml in the folder above.
+    tried = [root / str(folders[0]), root / str(folders[0]).removeprefix("../")]
+    images = next((folder for folder in tried if folder.is_dir()), None)
+    if images is None:
+        found = f"no folder {tried[0]}"
+        raise SynthError(
+            "the images of a split are missing", code="images-missing", where=str(file), found=found, hint=HINT
+        )
+    parts = images.parts
+    # As Ultralytics does: the last folder of that name, but never one above the data set.
+    below = range(len(root.parts), len(parts))
+    last = max((place for place in below if parts[place] == "images"), default=None)
+    labels = images if last is None else Path(*parts[:last], "labels", *parts[last + 1 :])
+    ids = tuple(one.id or 0 for one in categories)
+    return YoloPart("val" if split == "validation" else split, images, labels, ids)
+
+
+def _unusable(file: Path, found: str, expected: str) -> SynthError:
+    return SynthError(
+        "data.yaml cannot be used", code="content-invalid", where=str(file), found=found, expected=expected, hint=HINT
+    )
