@@ -241,6 +241,19 @@ class Head:
     licenses: Sequence[Any] = ()
 
 
+@dataclass(frozen=True)
+class SplitLabels:
+    """The labels of one split on their way into a label format.
+
+    head: info, licences and all categories. pictures: to be gone through once; each has its file name relative to the
+    format's folder of images, and its size.
+    """
+
+    split: str
+    head: Head
+    pictures: Iterable[PictureLabels]
+
+
 def parse_all(kind: type[R], values: Iterable[Any]) -> list[R]:
     """The records of a list. Raises ValueError where an entry is no object."""
     records = []

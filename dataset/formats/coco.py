@@ -7,8 +7,7 @@ from pathlib import Path
 
 from dataset.coco_writer import write_coco
 from dataset.find import USUAL, has_split
-from dataset.formats.labels import SplitLabels
-from dataset.records import PictureLabels
+from dataset.records import PictureLabels, SplitLabels
 from dataset.store import DataStore, open_dataset
 
 

@@ -30,9 +30,8 @@ from assets.limits import (
     read_file,
 )
 from dataset.find import SPLIT, USUAL
-from dataset.formats.labels import SplitLabels
 from dataset.pictures import ORIENTATION, QUARTER_TURNS, find_files
-from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord, PictureLabels
+from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord, PictureLabels, SplitLabels
 from dataset.shards.index import annotation_id
 from dataset.store import DataStore, StoredPicture
 from dataset.values import is_text, short, sku_text, whole_number

@@ -17,8 +17,7 @@ from assets.files.image_input import open_picture
 from assets.plurals import counts_of
 from assets.progress import StepProgress
 from dataset.formats import FORMAT_TABLE, open_labels
-from dataset.formats.labels import SplitLabels
-from dataset.records import PictureLabels
+from dataset.records import PictureLabels, SplitLabels
 from dataset.store import DataPart, DataStore, StoredPicture, leaves_folder
 
 
