@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from assets.errors import SynthError as SynthError
     from assets.library import Library as Library
     from dataset.records import AnnotationRecord as AnnotationRecord
+    from dataset.records import CategoryRecord as CategoryRecord
     from dataset.records import ImageRecord as ImageRecord
     from dataset.records import PictureLabels as PictureLabels
     from dataset.store import StoredPicture as StoredPicture
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from render.frame import Frame as Frame
     from render.recipes import load_recipe as load_recipe
     from render.scene import SceneSpec as SceneSpec
+    from synth.data import read_categories as read_categories
     from synth.data import read_dataset as read_dataset
     from synth.learned import Detection as Detection
     from synth.learned import Recognition as Recognition
@@ -41,12 +43,12 @@ PUBLIC = {
     "assets.catalog.types": ("Catalog", "Sku"),
     "assets.errors": ("SynthError",),
     "assets.library": ("Library",),
-    "dataset.records": ("AnnotationRecord", "ImageRecord", "PictureLabels"),
+    "dataset.records": ("AnnotationRecord", "CategoryRecord", "ImageRecord", "PictureLabels"),
     "dataset.store": ("StoredPicture",),
     "render.frame": ("Annotation", "Frame"),
     "render.recipes": ("load_recipe",),
     "render.scene": ("SceneSpec",),
-    "synth.data": ("read_dataset",),
+    "synth.data": ("read_categories", "read_dataset"),
     "synth.learned": ("Detection", "Recognition", "detect", "load_detector", "load_recognizer", "recognize"),
     "synth.scenes": ("Renderer", "demo_catalog", "open_library", "open_renderer", "plot_labels", "sample_scene"),
 }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from assets.errors import unknown_name
 from dataset.formats import open_labels
+from dataset.records import CategoryRecord
 from dataset.store import StoredPicture
 
 
@@ -25,3 +26,11 @@ def read_dataset(
     if split is not None and split not in splits:
         raise unknown_name("split", split, splits, where=store.where)
     return (picture for part in store.parts if split in (None, part.split) for picture in part.pictures())
+
+
+def read_categories(source: str | Path, *, images: str | Path | None = None) -> Sequence[CategoryRecord]:
+    """Read the categories of a data set: `id` as annotations refer to it, `key` the SKU, `shown` the name for people.
+
+    source, images: as for `read_dataset`. Raises SynthError where there is no such set.
+    """
+    return open_labels(source, images=None if images is None else Path(images)).categories

@@ -102,6 +102,7 @@ def test_folders_and_shards_are_read_alike(tmp_path: Path) -> None:
         (folder / "annotations" / f"instances_{split}.json").write_text(json.dumps(content))
     pack_data(folder, StoragePath(str(shards)), console=Console(quiet=True), shard_images=1)
     for source in (folder, shards):
+        assert {one.id: one.key for one in synth.read_categories(source)} == {3: "tea-1"}
         names = []
         for picture in synth.read_dataset(source):
             names.append(picture.labels.image.file_name)
