@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.catalog.categories import same_category, unique_names
+from assets.catalog.categories import unique_names
 
 WORDS = st.sampled_from(["Cola", "Cola (b)", "Cola (c)", "Tea", "a", ""])
 PRODUCTS = st.lists(
@@ -35,11 +35,3 @@ def test_names_differ_and_stay_when_skus_with_higher_ids_come(products: list[tup
     again = unique_names(renamed, before)
     assert len(set(again.values())) == len(products)
     assert all(again[key] == first[key] for key, _ in products[1:few])
-
-
-def test_categories_of_earlier_versions_are_as_expected() -> None:
-    now = {"id": 2, "name": "Cola (b)", "supercategory": "", "sku": "b", "display_name": "Cola"}
-    before = {"id": 2, "name": "Cola", "supercategory": "", "sku": "b"}
-    assert same_category(now, now) and same_category(before, now)
-    assert not same_category({**before, "name": "Tea"}, now)
-    assert not same_category({**now, "name": "Cola"}, now)
