@@ -1,1 +1,1 @@
-"""What can be put into a scene: catalogue, meshes, packages, props, textures, backdrops."""
+"""Assets of scenes: catalogue, meshes, packages, props, textures, backdrops."""

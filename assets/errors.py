@@ -1,4 +1,4 @@
-"""The one error for a user's or a data's mistake: what, where, found, expected, what to do."""
+"""SynthError, the error for mistakes of the user or in the data: what, where, found, expected, what to do."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-# Control characters but tab and line break, halves of characters (file names that are no UTF-8), turned text.
+# Control characters except tab and line break, surrogates (file names that are not UTF-8), text direction marks.
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 
 FIELDS = ("code", "where", "found", "expected", "hint", "problems")
 
 
 def printable(text: str) -> str:
-    """A text of a stranger that may go to a terminal: what would steer it, or cannot be encoded, is written out."""
+    """Escape characters of untrusted text that control a terminal or cannot be encoded."""
     return UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class SynthError(Exception):
-    """A mistake in the user's input, described so that it can be repaired.
+    """Mistake in the user's input, described so that it can be corrected.
 
     The command line prints it without a traceback and exits with 1.
 
@@ -50,7 +50,7 @@ class SynthError(Exception):
         return "\n".join(map(printable, [*lines, *(f"  - {problem}" for problem in self.problems)]))
 
     def with_where(self, where: str) -> SynthError:
-        """The same error at another place."""
+        """Return the same error with another location."""
         return _rebuild(type(self), self.what, {**self._fields(), "where": where})
 
     def _fields(self) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def _rebuild(kind: type[SynthError], what: str, fields: dict[str, Any]) -> Synth
 def unknown_name(
     kind: str, name: str, known: Iterable[str], *, where: str | None = None, code: str = "unknown-name"
 ) -> SynthError:
-    """The error for a name that is not in a table: lists the known ones and the closest."""
+    """Return the error for a name that is not in a table; it lists the known ones and the closest."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return SynthError(

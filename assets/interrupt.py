@@ -1,11 +1,11 @@
 """Interruption by Ctrl-C (SIGINT) and SIGTERM: one mechanism for the whole program.
 
-Once: a command that can finish its step does so, any other ends at once. Twice: every command ends at once. A command
-that was interrupted exits with 130 (SIGINT) or 143 (SIGTERM).
+First signal: a command that can finish its step does so, any other ends at once. Second signal: every command ends at
+once. An interrupted command exits with 130 (SIGINT) or 143 (SIGTERM).
 
-`handle_signals` is around the whole program; what can finish a step works within `stop_on_signals` and asks. Ending at
-once is a KeyboardInterrupt, so that files which are half written are removed on its way up. Only inside an import,
-where exceptions are swallowed by weak references and bare excepts, the process ends on the spot: nothing is open yet.
+`handle_signals` wraps the whole program; a loop that can finish a step polls within `stop_on_signals`. Ending at once
+is a KeyboardInterrupt, so that partial files are removed on its way up. Only inside an import, where weak references
+and bare excepts swallow exceptions, the process exits immediately: nothing is open yet.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from typing import Any, Literal, NoReturn, TypeVar
 
 T = TypeVar("T")
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
-# Two signals within so many seconds are one: 'timeout' sends its own to the process and to the group.
+# Signals within this many seconds count as one: 'timeout' sends its own to the process and to the group.
 ECHO_S = 0.1
-# Seconds after which an interrupt that a callback has swallowed is raised again.
+# Seconds after which an interrupt swallowed by a callback is raised again.
 AGAIN_S = 0.05
-NOTHING_KEPT = "no file is left half written"
+NOTHING_KEPT = "no partial file is left"
 AGAIN_STOPS_NOW = "Ctrl-C again stops now"
 
 
 class _State:
-    """What the handler knows. process: that installed it. number: of the first signal. at: time of the last one.
+    """State of the handler. process: the one that installed it. number: of the first signal. at: time of the last one.
 
-    phase: "working" only while a command does its work. askers: how many ask whether to stop. kept: what the user can
-    rely on after an end at once. raised: the end at once is on its way.
+    phase: "working" only while a command does its work. pollers: number of active `stop_on_signals`. kept: what the
+    user can rely on after an immediate end. raised: KeyboardInterrupt is on its way.
     """
 
-    # No dataclass: importing those takes as long as everything else here.
+    # Not a dataclass: importing dataclasses takes as long as everything else here.
     def __init__(self, process: int, phase: Literal["starting", "working", "ending"]) -> None:
         self.process, self.phase = process, phase
         self.number: int | None = None
         self.at = -ECHO_S
-        self.askers = 0
+        self.pollers = 0
         self.kept = NOTHING_KEPT
         self.announced = self.raised = False
 
@@ -52,10 +52,10 @@ _state: _State | None = None
 
 @contextmanager
 def handle_signals(*, starting: bool = False) -> Iterator[None]:
-    """Within it SIGINT and SIGTERM are ours; signals that are ignored (nohup) stay ignored.
+    """Handle SIGINT and SIGTERM within the block; ignored signals (nohup) stay ignored.
 
-    starting: nothing is open yet, so that a signal ends the process on the spot until `working` is entered. Within
-    another such block, and outside the main thread, it changes nothing.
+    starting: nothing is open yet, so a signal ends the process immediately until `working` is entered. No effect within
+    another such block or outside the main thread.
     """
     if (_state is not None and _state.process == os.getpid()) or not _in_main_thread():
         yield
@@ -68,7 +68,7 @@ def handle_signals(*, starting: bool = False) -> Iterator[None]:
 
 
 def install_handlers(*, starting: bool = False) -> Callable[[], None]:
-    """What `handle_signals` does at its beginning; returns what it does at its end. For the main thread only."""
+    """Install the signal handlers and return a function that restores the previous ones. For the main thread only."""
     global _state
     _state = _State(os.getpid(), "starting" if starting else "working")
     hook = sys.unraisablehook
@@ -76,7 +76,7 @@ def install_handlers(*, starting: bool = False) -> Callable[[], None]:
     before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
     sys.unraisablehook = lambda problem: _raise_again(problem, hook)
     for number in before:
-        signal.signal(number, _note)
+        signal.signal(number, _handle_signal)
 
     def restore() -> None:
         global _state
@@ -94,7 +94,7 @@ def _in_main_thread() -> bool:
 
 @contextmanager
 def working() -> Iterator[None]:
-    """The work of a command, which an end at once unwinds; before and after it the process ends on the spot."""
+    """Mark the work of a command, in which signals raise KeyboardInterrupt; outside the process exits immediately."""
     state = _state
     if state is None or state.phase != "starting":
         yield
@@ -107,7 +107,7 @@ def working() -> Iterator[None]:
 
 
 def never() -> bool:
-    """For work that nobody asks to stop."""
+    """Return False: a `stop` function for work that is never stopped."""
     return False
 
 
@@ -115,9 +115,9 @@ def never() -> bool:
 def stop_on_signals(
     kept: str = "everything finished is kept: the same command resumes there", *, step: str = ""
 ) -> Iterator[Callable[[], bool]]:
-    """Within it, a function that says whether a signal has asked to stop; the second signal raises KeyboardInterrupt.
+    """Yield a function that returns whether to stop after a signal; the second signal raises KeyboardInterrupt.
 
-    kept: what the user can rely on after that. step: what is finished first, announced where given.
+    kept: what the user can rely on after that. step: what is finished first, announced if given.
     """
     with handle_signals():
         state = _state
@@ -125,24 +125,24 @@ def stop_on_signals(
             yield lambda: False
             return
         state.kept = kept
-        if state.number is not None and not state.askers:
+        if state.number is not None and not state.pollers:
             raise KeyboardInterrupt  # something swallowed the first one
-        state.askers += 1
+        state.pollers += 1
         try:
-            yield lambda: _asked(state, step)
+            yield lambda: _should_stop(state, step)
         finally:
-            state.askers -= 1
+            state.pollers -= 1
 
 
-def _asked(state: _State, step: str) -> bool:
+def _should_stop(state: _State, step: str) -> bool:
     if state.number is not None and step and not state.announced:
         state.announced = True
-        _say(f"stopping after {step}; {AGAIN_STOPS_NOW}")
+        _write_line(f"stopping after {step}; {AGAIN_STOPS_NOW}")
     return state.number is not None
 
 
 def until_interrupted(items: Iterable[T], kept: str, *, step: str) -> Iterator[T]:
-    """The items one after another; KeyboardInterrupt comes between two of them, the second one at once.
+    """Iterate over items, raising KeyboardInterrupt between two of them after a signal, at once after the second.
 
     kept, step: as of `stop_on_signals`.
     """
@@ -154,7 +154,7 @@ def until_interrupted(items: Iterable[T], kept: str, *, step: str) -> Iterator[T
 
 
 def until(stop: Callable[[], bool], items: Iterable[T]) -> Iterator[T]:
-    """The items as long as `stop` says False, which is asked before each."""
+    """Iterate over items while `stop()`, called before each, returns False."""
     iterator = iter(items)
     while not stop():
         try:
@@ -164,19 +164,19 @@ def until(stop: Callable[[], bool], items: Iterable[T]) -> Iterator[T]:
 
 
 def exit_code() -> int:
-    """Of a command that was interrupted: 143 where SIGTERM came first, else 130."""
+    """Return the exit code of an interrupted command: 143 if SIGTERM came first, else 130."""
     number = _state.number if _state is not None else None
     return 128 + (number or signal.SIGINT)
 
 
 def report_interruption() -> None:
-    """Says on stderr that the command ended at once, and what can be relied on."""
-    _say(f"\nstopped; {_state.kept if _state is not None else NOTHING_KEPT}")
+    """Report on stderr that the command ended at once, and what can be relied on."""
+    _write_line(f"\nstopped; {_state.kept if _state is not None else NOTHING_KEPT}")
 
 
 @contextmanager
 def hold_signals() -> Iterator[None]:
-    """Signals wait while a process is born; it inherits that, until `ignore_signals` in it."""
+    """Block signals while a process is started; the child inherits the mask until it calls `ignore_signals`."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)
     try:
         yield
@@ -185,23 +185,23 @@ def hold_signals() -> Iterator[None]:
 
 
 def ignore_signals() -> None:
-    """For a process that only its parent ends: Ctrl-C reaches the whole group, and only the parent acts on it."""
+    """Ignore signals in a child process: Ctrl-C reaches the whole group, and only the parent handles it."""
     for number in NUMBERS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, NUMBERS)
 
 
-def _note(number: int, frame: FrameType | None) -> None:
+def _handle_signal(number: int, frame: FrameType | None) -> None:
     state, now = _state, time.monotonic()
     if state is None or state.process != os.getpid() or now - state.at < ECHO_S:
-        return  # a forked child leaves it to its parent
+        return  # a forked child leaves signals to its parent
     first = state.number is None
     state.number, state.at = state.number or number, now
     if state.phase != "working":
         _end_now(state)
-    if state.askers and (first or state.raised):  # a third one would only disturb the tidying up
+    if state.pollers and (first or state.raised):  # a third one would only disturb the cleanup
         return
-    if not state.askers and _is_importing(frame):
+    if not state.pollers and _is_importing(frame):
         _end_now(state)
     state.raised = True
     raise KeyboardInterrupt
@@ -224,7 +224,7 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 def _raise_again(problem: Any, hook: Callable[[Any], object]) -> None:
-    """Callbacks of weak references and finalizers swallow what is raised in them: also our KeyboardInterrupt."""
+    """Raise KeyboardInterrupt again if a weak reference callback or finalizer swallowed it."""
     state = _state
     if state is None or not state.raised or not issubclass(problem.exc_type, KeyboardInterrupt):
         hook(problem)
@@ -237,7 +237,7 @@ def _raise_again(problem: Any, hook: Callable[[Any], object]) -> None:
     threading.Timer(AGAIN_S, again).start()
 
 
-def _say(line: str) -> None:
+def _write_line(line: str) -> None:
     with suppress(OSError, ValueError):
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()

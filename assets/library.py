@@ -1,4 +1,4 @@
-"""Library: from a name to a mesh. What a scene refers to by key is found, loaded, normalised and cached here."""
+"""Library of meshes by name: finds, loads, normalises and caches what a scene refers to."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from assets.props.look import Shape, Texture
 if TYPE_CHECKING:
     from assets.mesh.load import LoadedMesh
 
-# Raised whenever normalisation, packages or rest poses change: old cache entries are then left alone.
+# Incremented whenever normalisation, packages or resting poses change; older cache entries are then ignored.
 FORMAT = 2
 T = TypeVar("T")
-# Props are drawn at random and hardly ever come again after the views of their scene.
+# Props are random and hardly ever reused after the views of their scene.
 PROP_BYTES = 64 << 20
 
 
 class Library:
-    """The meshes of a catalogue and of props, each loaded once; memory bounded by least-recently-used eviction.
+    """Meshes of a catalogue and of props, cached in memory with least-recently-used eviction.
 
-    pins: what products are made from in a data set, which no other files may take part in.
-    Normalised meshes and rest poses are kept on disk under cache_dir by content, so a second run or another worker
-    reads them back. Safe for several processes on one cache_dir (files appear whole or not), and for several threads.
+    pins: source digests of the products of a data set, which may not change.
+    Normalised meshes and resting poses are cached under cache_dir by content, for later runs and other workers. Safe
+    for several threads, and for several processes on one cache_dir (writes are atomic).
     """
 
     def __init__(
@@ -53,36 +53,36 @@ class Library:
         self.catalog = catalog
         self.backdrops = backdrops
         self._cache_dir = cache_dir / f"meshes-{FORMAT}"
-        self._meshes: _Recent[Mesh] = _Recent(memory_mb << 20, _bytes_of_mesh)
-        self._props: _Recent[Mesh] = _Recent(PROP_BYTES, _bytes_of_mesh)
-        self._rests: _Recent[Rest] = _Recent(256 << 20, lambda rest: rest.hull_vertices.nbytes + rest.hull_faces.nbytes)
+        self._meshes: _Lru[Mesh] = _Lru(memory_mb << 20, _bytes_of_mesh)
+        self._props: _Lru[Mesh] = _Lru(PROP_BYTES, _bytes_of_mesh)
+        self._rests: _Lru[Rest] = _Lru(256 << 20, lambda rest: rest.hull_vertices.nbytes + rest.hull_faces.nbytes)
 
     def product(self, sku: str, *, wear: float = 0.0) -> Mesh:
-        """The SKU's normalised mesh; wear > 0 gives one with worn textures and a key of its own.
+        """Return the SKU's normalised mesh; with wear > 0, one with worn textures and its own key.
 
-        Raises SynthError that names the SKU, its row and its file where that cannot be used.
+        Raises SynthError with the SKU, its row and its file if that is unusable.
         """
         if wear > 0:
-            return self._meshes.get((sku, wear), lambda: _worn(self.product(sku), wear))
-        return self._meshes.get(sku, lambda: self._load(self.catalog.find(sku)))
+            return self._meshes.get((sku, wear), lambda: _wear_mesh(self.product(sku), wear))
+        return self._meshes.get(sku, lambda: self._load_mesh(self.catalog.find(sku)))
 
     def prop(self, shape: Shape, texture: Texture, *, wear: float = 0.0) -> Mesh:
-        """The mesh of a prop, its texture drawn or read from the backdrops."""
+        """Return the mesh of a prop with a procedural texture or one of the backdrops."""
         from assets.props.bodies import make_prop
         from assets.props.decoys import make_decoy
 
         def make() -> Mesh:
             if shape.kind == "pack":
                 decoy = make_decoy(shape, texture.seed)
-                return _worn(decoy, wear) if wear > 0 else decoy
+                return _wear_mesh(decoy, wear) if wear > 0 else decoy
             picture = self.backdrops.texture_image(texture)
             mesh = make_prop(shape, picture, texture.size_m, _digest("prop", repr(shape), repr(texture)))
-            return _worn(mesh, wear) if wear > 0 else mesh
+            return _wear_mesh(mesh, wear) if wear > 0 else mesh
 
         return self._props.get((shape, texture, wear), make)
 
     def rest(self, sku: str) -> Rest:
-        """Convex hull and stable poses of the SKU's mesh."""
+        """Return the convex hull and stable poses of the SKU's mesh."""
 
         def load() -> Rest:
             mesh = self.product(sku)
@@ -92,41 +92,41 @@ class Library:
         return self._rests.get(sku, load)
 
     def lighter(self, mesh: Mesh, faces: int) -> Mesh:
-        """A mesh of this library, or a worn copy of one, in about `faces` faces; see assets/mesh/lod.py."""
+        """Simplify a mesh of this library, or a worn copy, to about `faces` faces; see assets/mesh/lod.py."""
         from assets.mesh.lod import lighter_mesh
 
         path = self._path(_digest("lighter 1", mesh.shape_key, str(faces)), ".npz")
         return load_or_make(path, read_mesh, lambda: lighter_mesh(mesh, faces), write_mesh)
 
-    def _load(self, sku: Sku) -> Mesh:
+    def _load_mesh(self, sku: Sku) -> Mesh:
         try:
             root = self.catalog.root_of(sku.sku)
             if not sku.mesh:
-                return self._package(sku, root)
-            path = self._pinned(sku, self._mesh_path(sku))
-            return load_or_make(path, read_mesh, lambda: self._unchanged(sku, root, path), write_mesh)
+                return self._load_package(sku, root)
+            path = self._pin_sources(sku, self._mesh_path(sku))
+            return load_or_make(path, read_mesh, lambda: self._load_unchanged(sku, root, path), write_mesh)
         except SynthError as error:
             where = f"SKU {sku.sku!r}, {self.catalog.place_of(sku.sku)}" + (f": {error.where}" if error.where else "")
             raise error.with_where(where) from error
 
-    def _package(self, sku: Sku, root: Root) -> Mesh:
-        """A package; those made from pictures are kept, see assets/packages/store.py."""
+    def _load_package(self, sku: Sku, root: Root) -> Mesh:
+        """Build a package; those made from images are cached, see assets/packages/store.py."""
         from assets.packages.build import make_package
         from assets.packages.store import has_pictures, stored_package
 
         if not has_pictures(sku):
             return make_package(sku, root)
-        path = self._pinned(sku, self._package_path(sku))
+        path = self._pin_sources(sku, self._package_path(sku))
         return stored_package(path, lambda: make_package(sku, root))
 
-    def _pinned(self, sku: Sku, path: Path) -> Path:
-        """`path`, which says what the product is made from, once that is what the data set has used so far."""
+    def _pin_sources(self, sku: Sku, path: Path) -> Path:
+        """Return `path`, which contains the source digest, after checking that the data set uses the same sources."""
         if self._pins is not None:
             self._pins.pin(sku.sku, path.stem)
         return path
 
-    def _unchanged(self, sku: Sku, root: Root, path: Path) -> Mesh:
-        """The product's mesh. Raises SynthError where its files were changed while they were read."""
+    def _load_unchanged(self, sku: Sku, root: Root, path: Path) -> Mesh:
+        """Load the product's mesh. Raises SynthError if its files changed while they were read."""
         mesh = self._load_product(sku, root).mesh
         if self._mesh_path(sku) != path:
             raise SynthError(
@@ -137,9 +137,9 @@ class Library:
         return mesh
 
     def stored_path(self, sku: Sku) -> Path | None:
-        """Where the product of a row is kept once it is made; None for packages without pictures, which are not.
+        """Return the cache path of the product of a row; None for packages without images, which are not cached.
 
-        Raises SynthError where a picture cannot be read.
+        Raises SynthError if an image cannot be read.
         """
         from assets.packages.store import has_pictures
 
@@ -162,7 +162,7 @@ class Library:
 
 
 def check_sources(pins: SourcePins, library: Library) -> None:
-    """Raises SynthError where products that a data set has used are made from other files by now."""
+    """Raise SynthError if the files of products used by a data set have changed."""
 
     def digest_of(sku: str) -> str | None:
         path = library.stored_path(library.catalog.find(sku))
@@ -172,9 +172,9 @@ def check_sources(pins: SourcePins, library: Library) -> None:
 
 
 def load_product(sku: Sku, root: Root) -> LoadedMesh:
-    """A SKU's mesh file, normalised, with notes, past every cache. root: the folder of the SKU list, or all folders.
+    """Load a SKU's mesh file, normalised and with notes, without caches. root: the folder or folders of its files.
 
-    Raises SynthError where the file cannot be used.
+    Raises SynthError if the file is unusable.
     """
     from assets.mesh.load import load_mesh
 
@@ -187,7 +187,7 @@ def _digest(*texts: str) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 
-def _worn(mesh: Mesh, wear: float) -> Mesh:
+def _wear_mesh(mesh: Mesh, wear: float) -> Mesh:
     from assets.props.wear import worn_mesh
 
     return worn_mesh(mesh, wear)
@@ -199,13 +199,13 @@ def _bytes_of_mesh(mesh: Mesh) -> int:
     return sum(array.nbytes for array in (*arrays, *textures) if array is not None)
 
 
-class _Recent(Generic[T]):
-    """The values used last, up to a number of bytes; for several threads, of which one at a time makes a value."""
+class _Lru(Generic[T]):
+    """Thread-safe least-recently-used cache limited by bytes; one thread at a time makes a value."""
 
-    def __init__(self, most_bytes: int, size_of: Callable[[T], int]) -> None:
+    def __init__(self, max_bytes: int, size_of: Callable[[T], int]) -> None:
         self._values: OrderedDict[Hashable, T] = OrderedDict()
-        self._most, self._size_of, self._bytes = most_bytes, size_of, 0
-        self._lock = RLock()  # a worn mesh is made from the plain one, which is asked for here as well
+        self._max_bytes, self._size_of, self._bytes = max_bytes, size_of, 0
+        self._lock = RLock()  # reentrant: a worn mesh is made from the plain one, which is also cached here
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         with self._lock:
@@ -215,7 +215,7 @@ class _Recent(Generic[T]):
             value = make()
             self._values[key] = value
             self._bytes += self._size_of(value)
-            while self._bytes > self._most and len(self._values) > 1:
+            while self._bytes > self._max_bytes and len(self._values) > 1:
                 _, dropped = self._values.popitem(last=False)
                 self._bytes -= self._size_of(dropped)
             return value

@@ -1,6 +1,6 @@
-"""How much is read at most: every limit in one place. docs/limits.md tells them to people; a test holds the two equal.
+"""All limits on untrusted input; docs/limits.md documents them, and a test keeps the two equal.
 
-A file of a stranger may claim anything. Whatever is read is first asked for its kind (no pipe, no device) and its size.
+A third party's file may claim anything. Before reading, its type (no pipe, no device) and its size are checked.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Limit:
-    """At most so much of something. name: as docs/limits.md has it. hint: what to do about more."""
+    """Upper limit of a quantity. name: as in docs/limits.md. hint: what to do if it is exceeded."""
 
     name: str
     most: int
     hint: str = ""
 
     def check(self, found: int, where: str) -> None:
-        """Raises SynthError naming the limit where `found` is more."""
+        """Raise SynthError with the name of the limit if `found` exceeds it."""
         if found > self.most:
             raise SynthError(
                 f"too large: {self.name}",
@@ -36,13 +36,13 @@ class Limit:
 
 
 class Budget:
-    """What one file may use up of a limit in all its parts together: a small file can name a large one many times."""
+    """Budget for all parts of one file together: a small file can refer to a large one many times."""
 
     def __init__(self, limit: Limit, where: str) -> None:
         self._limit, self._where, self._used = limit, where, 0
 
     def take(self, amount: int) -> None:
-        """Raises SynthError naming the limit once more than it was taken."""
+        """Add `amount`; raise SynthError with the name of the limit once the total exceeds it."""
         self._used += amount
         self._limit.check(self._used, self._where)
 
@@ -51,7 +51,7 @@ SPLIT = "split it, or check that it is the right file"
 LIST_BYTES = Limit("bytes of a SKU list", 1024 * MIB, SPLIT)
 LIST_ROWS = Limit("rows of a SKU list", 2_000_000, SPLIT)
 LIST_COLUMNS = Limit("columns of a SKU list", 1000, "keep the columns that are used")
-# Python's csv module refuses longer cells by itself; it is stated here and the other formats follow.
+# Python's csv module refuses longer cells; the other formats have the same limit.
 LIST_CELL = Limit("characters of a cell of a SKU list", 131_072, "look for a quote that is opened and not closed")
 LIST_LINE = Limit("characters of a line of a SKU list", MIB, "look for a quote that is opened and not closed")
 LIST_PROBLEMS = Limit("problems of a SKU list that are reported", 10_000)
@@ -60,7 +60,7 @@ LIST_TEXT = Limit("characters of any other text of a SKU", 1000)
 
 LIGHTER = "export it with fewer triangles: 100,000 show everything"
 MESH_BYTES = Limit("bytes of a mesh file, and of each file that it names", 512 * MIB, LIGHTER)
-# What an archive (3MF, ZAE) unpacks to: a zip of 1 MB can hold 1 GB of zeros.
+# Unpacked size of an archive (3MF, ZAE): a zip of 1 MB can contain 1 GB of zeros.
 MESH_UNPACKED = Limit("bytes that a mesh file unpacks to", 1024 * MIB, LIGHTER)
 MESH_NUMBERS = Limit("numbers in the arrays of a mesh", 100_000_000, LIGHTER)
 MESH_PIXELS = Limit("pixels of all textures of a mesh", 1_000_000_000, "shrink them: 4096 pixels a side are plenty")
@@ -74,7 +74,7 @@ PICTURE_BYTES = Limit("bytes of a picture", 256 * MIB, "save it again as PNG or 
 VIDEO_BYTES = Limit("bytes of a video", 1024 * 1024 * MIB, "cut it into pieces")
 HDRI_PIXELS = Limit("pixels of an HDRI", 1 << 26, "shrink it: lights need no more than 1024 pixels of width")
 HDRI_BYTES = Limit("bytes of an HDRI", 512 * MIB, "shrink it: lights need no more than 1024 pixels of width")
-FOLDER_FILES = Limit("files in a folder of backdrops", 200_000, "give the folder of the pictures alone")
+FOLDER_FILES = Limit("files in a folder of backdrops", 200_000, "give a folder with images only")
 
 RECIPE_BYTES = Limit("bytes of a recipe", 65_536, "a recipe is a page of text: check that it is the right file")
 RECIPE_VALUES = Limit("values in a recipe, those that aliases repeat included", 10_000, "write the values out")
@@ -86,13 +86,13 @@ DATASET_JSON = Limit("bytes of dataset.json, or of a picture's labels or scene",
 COCO_BYTES = Limit("bytes of a COCO file", 64 * 1024 * MIB)
 REVIEW_BYTES = Limit("bytes of a CSV of review decisions", 256 * MIB, SPLIT)
 REVIEW_ROWS = Limit("rows of a CSV of review decisions", 1_000_000, SPLIT)
-GALLERY_PHOTOS = Limit("photographs of a SKU in a gallery", 200, "the first ones show it well enough")
+GALLERY_PHOTOS = Limit("photographs of a SKU in a gallery", 200, "the first ones are enough")
 SHARD_BYTES = Limit("bytes of a shard, or of its labels", 4096 * MIB, "pack it again with fewer --shard-images")
 DATASET_PICTURES = Limit("pictures of a data set", 10_000_000)
 SET_CLASSES = Limit("classes of a data set or model", 2_000_000)
 DATASET_INSTANCES = Limit("annotations of a picture of a data set", 10_000)
 
-# JSON: asked before anything is built. A value of Python takes up to 200 bytes.
+# JSON, checked before anything is built: a Python value takes up to 200 bytes.
 JSON_DEPTH = Limit("levels of lists and objects in a JSON file", 64, "check that it is the right file")
 JSON_VALUES = Limit("values of a JSON file", 10_000_000, "check that it is the right file")
 COCO_VALUES = Limit("values of a COCO file that is read whole", 200_000_000, "make shards of it with 'synth data pack'")
@@ -104,7 +104,7 @@ SMALLER_MODEL = "check that it is the right file: weights of networks are far sm
 TENSOR_FILE_BYTES = Limit("bytes of a checkpoint or file of weights", 16 * 1024 * MIB, SMALLER_MODEL)
 TENSOR_FILE_DIRECTORY = Limit("bytes of the list of tensors of a checkpoint", 16 * MIB, SMALLER_MODEL)
 TENSOR_FILE_STRUCTURE = Limit("bytes of a checkpoint apart from its tensors", 64 * MIB, SMALLER_MODEL)
-# A step of the structure takes up to 72 bytes of memory.
+# Each step of the structure takes up to 72 bytes of memory.
 TENSOR_FILE_STEPS = Limit("steps of the structure of a checkpoint", 4_000_000, SMALLER_MODEL)
 TENSOR_FILE_TUPLES = Limit("values that a tuple of a checkpoint stands for", 100_000, SMALLER_MODEL)
 GALLERY_FILE = Limit("bytes of a JSON file of a gallery", 256 * MIB)
@@ -113,10 +113,10 @@ NETWORK_PIXELS = Limit("pixels that a detector looks at", 1 << 24, "no detector 
 
 
 def check_file(path: Path, limit: Limit, what: str, where: str = "") -> int:
-    """The size in bytes of a plain file. Raises SynthError where it is none, or has more bytes than the limit.
+    """Return the size in bytes of a regular file. Raises SynthError if it is not one or exceeds the limit.
 
-    Opening a named pipe would wait for ever, reading /dev/zero never ends: neither is opened. Links are followed.
-    what: "the SKU list" or alike. where: for people, if not the path.
+    Opening a named pipe blocks and reading /dev/zero never ends, so neither is opened. Links are followed.
+    what: name for messages, such as "the SKU list". where: location for messages, if not the path.
     """
     where = where or str(path)
     try:
@@ -126,31 +126,28 @@ def check_file(path: Path, limit: Limit, what: str, where: str = "") -> int:
         raise SynthError(f"{what} does not exist", code="file-missing", where=where, hint=hint) from error
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         raise SynthError(f"{what} cannot be read", code="file-unreadable", where=where, found=str(error)) from error
-    if not stat.S_ISREG(status.st_mode):
+    mode = status.st_mode
+    if not stat.S_ISREG(mode):
         raise SynthError(
-            f"{what} is not a file",
-            code="not-a-file",
-            where=where,
-            found=_kind(status.st_mode),
-            expected="a regular file",
+            f"{what} is not a file", code="not-a-file", where=where, found=_type_of(mode), expected="a regular file"
         )
     limit.check(status.st_size, where)
     return status.st_size
 
 
-def _kind(mode: int) -> str:
+def _type_of(mode: int) -> str:
     kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
     return kinds.get(stat.S_IFMT(mode), "a device")
 
 
 def read_file(path: Path, limit: Limit, what: str, where: str = "") -> bytes:
-    """The bytes of a plain file of at most that many. Raises SynthError where it is none or cannot be read."""
+    """Read a regular file of at most `limit` bytes. Raises SynthError if it is not one or cannot be read."""
     size = check_file(path, limit, what, where)
     try:
         with path.open("rb") as file:
-            data = file.read(size + 1)  # not more: Python reserves what it is asked for
+            data = file.read(size + 1)  # not more: Python allocates what it is asked for
     except OSError as error:
         raise SynthError(
             f"{what} cannot be read", code="file-unreadable", where=where or str(path), found=str(error)
         ) from error
-    return data[:size]  # it may have grown meanwhile
+    return data[:size]  # it may have grown in the meantime

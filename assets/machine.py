@@ -1,4 +1,4 @@
-"""How many cores there are to work with."""
+"""Number of usable CPU cores."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on: fewer than the machine has in a container or a batch job."""
+    """Return the number of cores that this process may run on, which containers and batch jobs limit."""
     try:
         return max(len(os.sched_getaffinity(0)), 1)
-    except AttributeError:  # not on this system
+    except AttributeError:  # not available on this system
         return os.cpu_count() or 1

@@ -1,5 +1,4 @@
-"""What people see while something takes long: a bar on a terminal, a line now and then elsewhere; always with one unit,
-its rate and the time left."""
+"""Progress display: a bar on a terminal, occasional lines elsewhere, with rate and remaining time."""
 
 from __future__ import annotations
 
@@ -12,14 +11,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 SECONDS_BETWEEN_LINES = 10.0
-# The rate is that of the last calls: the first ones pay for starting, and what is counted differs.
+# The rate is averaged over this many recent calls: the first ones include start-up, and steps differ.
 RATE_CALLS = 50
 
 
 class StepProgress:
-    """Counts steps, images or whatever `unit` says (a plural), as they end.
+    """Counter of finished steps, images or any other `unit` (a plural).
 
-    done: those that were there before, which say nothing about the rate.
+    done: number finished earlier, which does not affect the rate.
     """
 
     def __init__(self, console: Console, title: str, *, total: int, done: int = 0, unit: str = "steps") -> None:
@@ -28,7 +27,7 @@ class StepProgress:
         self._bar = self._open_bar() if console.is_terminal else None
         self._task = self._bar.add_task(title, total=total, completed=done, words="") if self._bar else None
         self._printed = self._last = time.monotonic()
-        # Seconds spent and what was done by then.
+        # Seconds spent, and number done by then.
         self._spent = deque([(0.0, done)], maxlen=RATE_CALLS + 1)
 
     def _open_bar(self) -> Progress:
@@ -53,7 +52,7 @@ class StepProgress:
             self._bar.stop()
 
     def advance(self, words: str = "", *, count: int = 1, seconds: float | None = None, failed: bool = False) -> None:
-        """`count` more that took `seconds` (all since the call before, if not given), with words to show."""
+        """Add `count` that took `seconds` (default: since the previous call), with words to show."""
         now = time.monotonic()
         self.done += count
         self.failed += failed
@@ -68,29 +67,29 @@ class StepProgress:
             self.tell(f"{self.title}: {self.done}/{self.total} {unit}, {text}")
 
     def about(self) -> str:
-        """Rate, time left and failures, in words."""
-        (began, before), (ended, done) = self._spent[0], self._spent[-1]
-        rate = (done - before) / max(ended - began, 1e-6)
+        """Describe rate, remaining time and failures."""
+        (start, before), (end, done) = self._spent[0], self._spent[-1]
+        rate = (done - before) / max(end - start, 1e-6)
         left = duration_text((self.total - self.done) / max(rate, 1e-9))
         failed = f", {self.failed} failed" if self.failed else ""
         return f"{rate_text(rate, self.unit.removesuffix('s'))}, {left} left{failed}"
 
     def count(self, number: int) -> None:
-        """So many more, done since the call before: for functions that only tell how many."""
+        """Add `number`, done since the previous call: a callback for functions that only report numbers."""
         self.advance(count=number)
 
     def tell(self, line: str) -> None:
-        """A line that stays."""
+        """Print a permanent line."""
         self.console.print(line, highlight=False, markup=False)
 
 
 def rate_text(rate: float, noun: str = "scene") -> str:
-    """Scenes (or what `noun` says) per second, or seconds per scene where they are slow."""
+    """Format a rate as scenes (or `noun`) per second, or as seconds per scene if it is below one."""
     return f"{rate:.2f} {noun}s/s" if rate >= 1 or rate <= 0 else f"{1 / rate:.1f} s/{noun}"
 
 
 def duration_text(seconds: float) -> str:
-    """45 s, 12 min, 3 h 20 min, 2 d 4 h."""
+    """Format seconds as "45 s", "12 min", "3 h 20 min" or "2 d 4 h"."""
     minutes, hours = round(seconds / 60), round(seconds / 3600)
     if seconds < 90:
         return f"{seconds:.0f} s"

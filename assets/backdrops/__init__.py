@@ -1,1 +1,1 @@
-"""What lights a scene and stands behind and under it."""
+"""Backdrops of scenes: environment lights, background photographs, surfaces."""

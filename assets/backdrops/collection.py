@@ -1,4 +1,4 @@
-"""Backdrops: HDRIs that light a scene, photographs behind it, surfaces under it. Found by key, loaded when needed."""
+"""Collections of HDRIs (lighting), photographs (background) and surfaces (below), by key and loaded on demand."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from assets.limits import FOLDER_FILES, HDRI_BYTES, check_file
 from assets.props.look import Texture
 from assets.props.textures import render_texture
 
-# OpenCV reads EXR only when asked to before it is loaded.
+# OpenCV reads EXR only if this is set before it is imported.
 os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 HDRI_SUFFIXES = (".hdr", ".exr")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-# Lights need no more; blurred reflections and backgrounds out of focus neither.
+# Enough for lighting, blurred reflections and out-of-focus backgrounds.
 HDRI_WIDTH = 1024
 # Longest side of a photograph or surface kept in memory.
 IMAGE_SIDE = 2048
-# Endings of the maps of one material beside its colour: they are no pictures.
+# Suffixes of other maps of a material than its colour; they are not images to show.
 OTHER_MAPS = ("_n", "_m", "_d", "_r", "_ao")
 OTHER_WORDS = ("normal", "rough", "metal", "mask", "displacement", "height", "occlusion", "specular", "gloss")
 
 
 @dataclass(frozen=True, eq=False)
 class Backdrops:
-    """What the folders hold. hdris, photos, surfaces: keys in order; a key is the path inside its folder.
+    """Backdrops in folders. hdris, photos, surfaces: sorted keys; a key is the path inside its folder.
 
-    files: key -> file of everything that comes from a file; rooms ("builtin/...") come from none.
+    files: key -> file; the procedural rooms ("builtin/...") have none.
     """
 
     hdris: tuple[str, ...]
@@ -56,14 +56,14 @@ class Backdrops:
         photo_dir: Path | Sequence[Path] | None = None,
         surface_dir: Path | Sequence[Path] | None = None,
     ) -> Backdrops:
-        """The backdrops of a folder, or several, of each kind. Without hdri_dir: built-in rooms, and bpy's HDRIs.
+        """Open the backdrops in one or more folders of each kind. Without hdri_dir: built-in rooms and bpy's HDRIs.
 
-        With several folders of a kind its keys begin with the folder's number: "2/hall.jpg". Raises SynthError for a
-        folder that is not there, holds nothing of its kind, or is given twice.
+        With several folders of a kind its keys start with the folder's number: "2/hall.jpg". Raises SynthError for a
+        folder that is missing, contains nothing of its kind, or is given twice.
         """
-        hdris = _listed(hdri_dir, HDRI_SUFFIXES, "HDRIs") if hdri_dir else _of_bpy()
-        photos = _listed(photo_dir, IMAGE_SUFFIXES, "photographs") if photo_dir else {}
-        surfaces = _listed(surface_dir, IMAGE_SUFFIXES, "surfaces") if surface_dir else {}
+        hdris = _find_files(hdri_dir, HDRI_SUFFIXES, "HDRIs") if hdri_dir else _find_bpy_hdris()
+        photos = _find_files(photo_dir, IMAGE_SUFFIXES, "photographs") if photo_dir else {}
+        surfaces = _find_files(surface_dir, IMAGE_SUFFIXES, "surfaces") if surface_dir else {}
         surfaces = {key: file for key, file in surfaces.items() if not _is_other_map(file)}
         doubled = set(photos) & set(surfaces)
         surfaces = {f"surfaces/{key}" if key in doubled else key: file for key, file in surfaces.items()}
@@ -72,55 +72,55 @@ class Backdrops:
         return Backdrops((*rooms, *sorted(hdris)), tuple(sorted(photos)), tuple(sorted(surfaces)), files)
 
     def hdri(self, key: str) -> NDArray[np.float32]:
-        """(H, W, 3) float32 linear RGB, equirectangular, at most 1024 wide, mean luminance of the sphere 1."""
+        """Load an HDRI: (H, W, 3) float32 linear RGB, equirectangular, at most 1024 wide, mean luminance 1."""
         if key not in self.hdris:
             raise unknown_name("HDRI", key, self.hdris)
-        return _hdri(key, self.files.get(key))
+        return _load_hdri(key, self.files.get(key))
 
     def photo(self, key: str) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 sRGB, longest side at most 2048; read-only."""
-        return self._image("photograph", key, self.photos)
+        """Load a photograph: (H, W, 3) uint8 sRGB, longest side at most 2048; read-only."""
+        return self._image_by_key("photograph", key, self.photos)
 
     def surface(self, key: str) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 sRGB, longest side at most 2048; read-only."""
-        return self._image("surface", key, self.surfaces)
+        """Load a surface: (H, W, 3) uint8 sRGB, longest side at most 2048; read-only."""
+        return self._image_by_key("surface", key, self.surfaces)
 
     def texture_image(self, texture: Texture, size: int = 512) -> NDArray[np.uint8]:
-        """The picture of a texture, (H, W, 3) uint8 sRGB: from the folders, or a procedural (size, size) one."""
+        """Return the image of a texture, (H, W, 3) uint8 sRGB: from the folders, or a procedural (size, size) one."""
         if texture.kind == "image":
-            return self._image("image", texture.key, (*self.photos, *self.surfaces))
+            return self._image_by_key("image", texture.key, (*self.photos, *self.surfaces))
         return render_texture(texture, size)
 
     def names(self) -> tuple[str, ...]:
-        """The keys of everything, files and built-in rooms."""
+        """Return the keys of all files and built-in rooms."""
         return (*(key for key in self.hdris if key not in self.files), *sorted(self.files))
 
     def hashes(self) -> dict[str, str]:
-        """SHA-256 of every file, and the name of every built-in room, by key."""
+        """Return the SHA-256 of every file by key, and "builtin" for built-in rooms."""
         rooms = {key: "builtin" for key in self.hdris if key not in self.files}
         return {**rooms, **{key: _hash_of(file) for key, file in sorted(self.files.items())}}
 
-    def _image(self, kind: str, key: str, known: tuple[str, ...]) -> NDArray[np.uint8]:
+    def _image_by_key(self, kind: str, key: str, known: tuple[str, ...]) -> NDArray[np.uint8]:
         if key not in known:
             raise unknown_name(kind, key, known)
-        return _picture(self.files[key])
+        return _load_image(self.files[key])
 
 
-def _listed(folders: Path | Sequence[Path], suffixes: tuple[str, ...], kind: str) -> dict[str, Path]:
+def _find_files(folders: Path | Sequence[Path], suffixes: tuple[str, ...], kind: str) -> dict[str, Path]:
     if isinstance(folders, Path) or len(folders) == 1:
-        return _listed_in(folders if isinstance(folders, Path) else folders[0], suffixes, kind)
-    places = [folder.resolve() for folder in folders]
-    if len(set(places)) < len(places):
+        return _find_files_in(folders if isinstance(folders, Path) else folders[0], suffixes, kind)
+    paths = [folder.resolve() for folder in folders]
+    if len(set(paths)) < len(paths):
         raise SynthError(
             f"a folder of {kind} was given twice",
             code="input-duplicate",
             found=", ".join(str(folder) for folder in folders),
         )
-    numbered = ((number, _listed_in(folder, suffixes, kind)) for number, folder in enumerate(folders, 1))
+    numbered = ((number, _find_files_in(folder, suffixes, kind)) for number, folder in enumerate(folders, 1))
     return {f"{number}/{key}": file for number, files in numbered for key, file in files.items()}
 
 
-def _listed_in(folder: Path, suffixes: tuple[str, ...], kind: str) -> dict[str, Path]:
+def _find_files_in(folder: Path, suffixes: tuple[str, ...], kind: str) -> dict[str, Path]:
     if not folder.is_dir():
         raise SynthError(f"no such folder of {kind}", code="folder-missing", where=str(folder))
     files = list(islice(folder.rglob("*"), FOLDER_FILES.most + 1))
@@ -140,10 +140,10 @@ def _listed_in(folder: Path, suffixes: tuple[str, ...], kind: str) -> dict[str, 
     return found
 
 
-def _of_bpy() -> dict[str, Path]:
-    """The studio lights that come with Blender, found by the installed package without importing it.
+def _find_bpy_hdris() -> dict[str, Path]:
+    """Find the studio lights of Blender through the installed package, without importing it.
 
-    Not by the module's name: Blender, once loaded, puts a second folder named bpy onto the path.
+    Not through the module's name: Blender, once loaded, adds a second folder named bpy to the path.
     """
     try:
         package = Path(str(importlib.metadata.distribution("bpy").locate_file("bpy")))
@@ -158,7 +158,7 @@ def _is_other_map(file: Path) -> bool:
 
 
 @lru_cache(maxsize=32)
-def _hdri(key: str, file: Path | None) -> NDArray[np.float32]:
+def _load_hdri(key: str, file: Path | None) -> NDArray[np.float32]:
     light = render_room(ROOMS[key.removeprefix("builtin/")]) if file is None else _read_hdri(file)
     polar = (np.arange(len(light)) + 0.5) / len(light) * np.pi
     weights = np.sin(polar) / np.sin(polar).sum()
@@ -204,7 +204,7 @@ def _read_hdri(file: Path) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=24)
-def _picture(file: Path) -> NDArray[np.uint8]:
+def _load_image(file: Path) -> NDArray[np.uint8]:
     from PIL import ImageOps
 
     try:
@@ -215,7 +215,7 @@ def _picture(file: Path) -> NDArray[np.uint8]:
             pixels = np.array(upright)
     except (SynthError, MemoryError):
         raise
-    except Exception as error:  # decoders raise many kinds
+    except Exception as error:  # decoders raise many types
         raise broken_picture("the image", str(file), error) from error
     pixels.flags.writeable = False
     return pixels

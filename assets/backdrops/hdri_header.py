@@ -1,4 +1,4 @@
-"""The size that an HDRI claims, read from its first bytes: OpenCV would reserve gigabytes for a lie."""
+"""Size check of untrusted HDRIs by header: OpenCV allocates whatever a header claims."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from assets.errors import SynthError
 from assets.limits import HDRI_BYTES, HDRI_PIXELS, check_file
 
-# Headers are some hundred bytes; one that is longer than this holds a picture or is none.
+# Headers are some hundred bytes; more cannot be just a header.
 MAX_HEADER = 1 << 16
 EXR_MAGIC = 20000630
 
 
 def check_hdri(file: Path) -> None:
-    """Raises SynthError where an HDRI is no plain file, or states no size or one beyond the limit."""
+    """Raise SynthError if an HDRI is not a regular file, or its header has no size or one beyond the limit."""
     check_file(file, HDRI_BYTES, "the HDRI")
     try:
         with file.open("rb") as stream:
@@ -30,7 +30,7 @@ def check_hdri(file: Path) -> None:
 
 
 def _radiance_size(start: bytes) -> tuple[int, int]:
-    """Radiance ends its header with the line "-Y height +X width", or its turned and mirrored kin."""
+    """Read the size from the last header line of Radiance: "-Y height +X width", or a rotated or mirrored variant."""
     found = re.search(rb"^[-+][XY] ([0-9]{1,9}) [-+][XY] ([0-9]{1,9})\r?$", start, re.MULTILINE)
     if not start.startswith(b"#?") or found is None:
         raise ValueError("no Radiance header")
@@ -38,20 +38,20 @@ def _radiance_size(start: bytes) -> tuple[int, int]:
 
 
 def _exr_size(start: bytes) -> tuple[int, int]:
-    """OpenEXR lists attributes (name, kind, size, value); dataWindow holds the first and the last pixel, inclusive."""
+    """Read the size from OpenEXR's attributes (name, kind, size, value); dataWindow has the first and last pixel."""
     if struct.unpack_from("<i", start)[0] != EXR_MAGIC:
         raise ValueError("no OpenEXR header")
-    place = 8
-    while start[place] != 0:
-        name, kind, rest = start[place:].split(b"\0", maxsplit=2)
+    offset = 8
+    while start[offset] != 0:
+        name, kind, rest = start[offset:].split(b"\0", maxsplit=2)
         size = struct.unpack_from("<i", rest)[0]
-        value = place + len(name) + len(kind) + 2 + 4
+        value = offset + len(name) + len(kind) + 2 + 4
         if name == b"dataWindow" and kind == b"box2i":
             left, top, right, bottom = struct.unpack_from("<4i", start, value)
             if right < left or bottom < top:
-                raise ValueError("a data window of no size")
+                raise ValueError("an empty data window")
             return right - left + 1, bottom - top + 1
         if size < 0:
             raise ValueError("an attribute of negative size")
-        place = value + size
+        offset = value + size
     raise ValueError("no data window")

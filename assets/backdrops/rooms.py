@@ -1,4 +1,4 @@
-"""Procedural HDR rooms: indoor light for scenes where the user has no HDRIs of his own."""
+"""Procedural HDR rooms: indoor lighting for users without their own HDRIs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ WIDTH, HEIGHT = 512, 256
 
 @dataclass(frozen=True)
 class Room:
-    """A box of a room about the camera. size: metres along x, y, z; eye: height of the camera over the floor.
+    """Box-shaped room around the camera. size: metres along x, y, z; eye: height of the camera above the floor.
 
-    lamps: rows of ceiling lamps along y; lamp_size: metres; lamp: radiance against the walls; kelvin tints as RGB.
-    window: radiance of a window wall at +x, 0 = none. shelves: share of the walls covered with goods.
+    lamps: number of ceiling lamps along x and y; lamp_size: metres; lamp: radiance relative to the walls; lamp_color:
+    RGB. window: radiance of a window wall at +x, 0 = none. shelves: fraction of the walls covered with goods.
     """
 
     size: tuple[float, float, float]
@@ -57,7 +57,7 @@ ROOMS = {
 
 
 def render_room(room: Room) -> NDArray[np.float32]:
-    """The room as seen all around, (256, 512, 3) float32 linear, equirectangular (docs/conventions.md)."""
+    """Render the panorama of a room, (256, 512, 3) float32 linear, equirectangular (docs/conventions.md)."""
     rng = np.random.default_rng(room.seed)
     direction = _directions()
     half = np.array(room.size) / 2
@@ -71,8 +71,8 @@ def render_room(room: Room) -> NDArray[np.float32]:
     ceiling = (axis == 2) & (direction[..., 2] > 0)
     light[ceiling] = np.array(room.wall) * 1.1
     walls = axis < 2
-    light[walls] *= _goods(room, point[walls], axis[walls], rng)
-    # Light falls off from the lamps downwards and into the corners.
+    light[walls] *= _sample_goods(room, point[walls], axis[walls], rng)
+    # Light falls off downwards from the lamps.
     depth = (high[2] - point[..., 2]) / room.size[2]
     light *= (1.15 - 0.55 * depth)[..., None]
     light[ceiling & _lamp_mask(room, point)] = room.lamp * np.array(room.lamp_color)
@@ -90,7 +90,7 @@ def _directions() -> NDArray[np.float64]:
 
 
 def _lamp_mask(room: Room, point: NDArray) -> NDArray[np.bool_]:
-    """Lamps in a grid under the ceiling; a middle one would shine straight down, so the grid is off by half a step."""
+    """Return the mask of a grid of lamps on the ceiling, shifted by half a step so that none is directly above."""
     cells = np.array(room.lamps)
     step = np.array(room.size[:2]) / cells
     inside = np.abs((point[..., :2] + np.array(room.size[:2]) / 2) % step - step / 2)
@@ -104,8 +104,8 @@ def _window_mask(room: Room, point: NDArray, low: NDArray) -> NDArray[np.bool_]:
     return (across < 0.35) & (height > room.size[2] * 0.3) & (height < room.size[2] * 0.9) & frame
 
 
-def _goods(room: Room, point: NDArray, axis: NDArray, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Colour of the walls, (N, 3): boards with packs of many colours where there are shelves."""
+def _sample_goods(room: Room, point: NDArray, axis: NDArray, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Sample the colour factors of wall points, (N, 3): boards with packs of many colours where there are shelves."""
     along = np.where(axis == 0, point[:, 1], point[:, 0])
     height = point[:, 2] + room.eye
     row, column = np.floor(height / 0.38).astype(int), np.floor(along / 0.23).astype(int)

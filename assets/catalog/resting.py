@@ -48,7 +48,7 @@ class RestWeights:
 
     @property
     def values(self) -> tuple[float, float, float]:
-        """The weights in the order of MANNERS."""
+        """Weights in the order of MANNERS."""
         return self.stand, self.lie, self.lean
 
 

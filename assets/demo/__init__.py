@@ -1,4 +1,4 @@
-"""The demo catalogue: sixteen invented products, look-alikes among them, made from sizes and artwork alone."""
+"""Demo catalogue: sixteen fictitious products, some of them look-alikes, made from sizes and artwork only."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from pathlib import Path
 
 
 def demo_list() -> Path:
-    """The SKU list that ships with the project."""
+    """Return the path of the SKU list that ships with the project."""
     return Path(__file__).with_name("skus.csv")

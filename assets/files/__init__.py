@@ -1,1 +1,1 @@
-"""Files read and written: whole or not at all, within limits, known by what they hold."""
+"""File input and output: atomic writes, size limits, identity by content."""

@@ -1,4 +1,4 @@
-"""NumPy arrays from elsewhere: their headers are read first, so that nothing larger is reserved than the file holds."""
+"""Reading of untrusted NumPy arrays: headers are checked first, so no more memory is allocated than the file holds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from assets.limits import ARRAY_BYTES
 
 
 def read_arrays(data: bytes, what: str, where: str, hint: str | None = None) -> dict[str, NDArray]:
-    """The arrays of an .npz by name; nothing is unpickled. Raises SynthError where it is none, damaged or too large."""
+    """Read the arrays of an .npz by name, without pickle. Raises SynthError if it is invalid, damaged or too large."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             ARRAY_BYTES.check(sum(member.file_size for member in archive.infolist()), where)
@@ -33,7 +33,7 @@ def read_arrays(data: bytes, what: str, where: str, hint: str | None = None) -> 
 
 
 def check_array(array: NDArray | None, kind: type[np.generic], *sides: int | None) -> NDArray:
-    """The array, if it has this type and shape (None: any length). Raises ValueError that says what it has instead."""
+    """Return the array if it has this dtype and shape (None: any length). Raises ValueError with the actual ones."""
     if array is None:
         raise ValueError("an array is missing")
     expected = " x ".join("N" if side is None else str(side) for side in sides)

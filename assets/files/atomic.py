@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and folders that one run at a time writes into."""
+"""Atomic file writes, removal of leftovers of killed runs, and exclusive locks on output folders."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from assets.errors import SynthError
 
 TEMPORARY = ".tmp"
 SIGNED = re.compile(r"\.(?P<process>\d{1,9})@(?P<machine>[0-9a-f]{8})\.[^.]*\.tmp$")
-# A file that does not say whose it is, and was not written to for so many seconds, belongs to no process any more.
+# A temporary file without an owner in its name that is older than this many seconds is abandoned.
 LEFTOVER_S = 86_400.0
-# Folders below a locked one that are looked through for what killed runs left: images/0012.
+# Depth of subfolders that are searched for leftovers of killed runs: images/0012.
 SWEPT_DEPTH = 2
-# Seconds that the processes of a run that died may take to follow it.
-ORPHANS_S = 5.0
-DEAD = "what is left of a run that died"
+# Seconds that child processes of a dead run may take to end.
+ORPHAN_TIMEOUT_S = 5.0
+DEAD = "remaining processes of a run that died"
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file beside `path` to write into, which takes its name only once everything is written.
+    """Open a temporary file beside `path` that is renamed to `path` once everything is written.
 
-    Nobody ever sees half a file, and where writing fails nothing is left.
+    No one ever sees a partial file, and if writing fails nothing is left.
     """
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=temporary_prefix(path.name), suffix=TEMPORARY)
     try:
@@ -50,27 +50,27 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """`data` as the file `path`, whole or not at all."""
+    """Write `data` to `path` atomically."""
     with atomic_file(path) as file:
         file.write(data)
 
 
 def sweep_cache(folder: Path) -> int:
-    """Deletes what killed runs left half written in a cache, which has no lock; returns how many files."""
+    """Delete partial files of killed runs in a cache, which has no lock; return their number."""
     return remove_leftovers(folder, depth=SWEPT_DEPTH, unsigned=False)
 
 
 def temporary_prefix(name: str) -> str:
-    """How a temporary file for `name` begins: it says which process writes it, so that others know when it has gone."""
-    return f".{name[:40]}.{os.getpid()}@{_machine()}."
+    """Return the prefix of a temporary file for `name`, with the id of the writing process to detect leftovers."""
+    return f".{name[:40]}.{os.getpid()}@{_machine_id()}."
 
 
 def remove_leftovers(folder: Path, *, depth: int = 0, unsigned: bool = True) -> int:
-    """Deletes what killed runs left half written in `folder`; returns how many files.
+    """Delete partial files of killed runs in `folder`; return their number.
 
-    What a living process or another machine writes is left alone. depth: of folders in it that are looked through.
-    unsigned: also files that do not say whose they are, as earlier versions wrote them: only where the folder's lock is
-    held; elsewhere those that are a day old.
+    Files of living processes or other machines are kept. depth: levels of subfolders to search. unsigned: also delete
+    files without an owner in their name, as earlier versions wrote them; only safe while the folder's lock is held,
+    otherwise only those older than a day are deleted.
     """
     try:
         with os.scandir(folder) as found:
@@ -80,7 +80,7 @@ def remove_leftovers(folder: Path, *, depth: int = 0, unsigned: bool = True) -> 
     count = 0
     for entry in entries:
         if entry.name.startswith(".") and entry.name.endswith(TEMPORARY) and entry.is_file(follow_symlinks=False):
-            if _is_left(entry, unsigned):
+            if _is_abandoned(entry, unsigned):
                 Path(entry.path).unlink(missing_ok=True)
                 count += 1
         elif depth and entry.is_dir(follow_symlinks=False):
@@ -88,7 +88,7 @@ def remove_leftovers(folder: Path, *, depth: int = 0, unsigned: bool = True) -> 
     return count
 
 
-def _is_left(entry: os.DirEntry[str], unsigned: bool) -> bool:
+def _is_abandoned(entry: os.DirEntry[str], unsigned: bool) -> bool:
     owner = SIGNED.search(entry.name)
     if owner is None:
         return unsigned or time.time() - entry.stat(follow_symlinks=False).st_mtime > LEFTOVER_S
@@ -96,21 +96,21 @@ def _is_left(entry: os.DirEntry[str], unsigned: bool) -> bool:
 
 
 def is_orphaned(process: str, machine: str) -> bool:
-    """Whether what is signed so belongs to a process of this machine that has ended."""
-    return machine == _machine() and not _is_alive(int(process))
+    """Return whether a process of this machine has ended."""
+    return machine == _machine_id() and not _is_alive(int(process))
 
 
 @cache
-def _machine() -> str:
-    """This machine, or this container on it, where numbers of processes mean something."""
+def _machine_id() -> str:
+    """Return an id of this machine and its PID namespace, within which process ids are unique."""
     spaces = Path("/proc/self/ns/pid")
     inside = str(spaces.readlink()) if spaces.is_symlink() else ""
     return hashlib.sha256(f"{socket.gethostname()} {inside}".encode()).hexdigest()[:8]
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes the names of the files in `folder` outlast a loss of power; their contents do so from the start."""
-    with suppress(OSError):  # some file systems know no such thing
+    """Flush the directory entries of `folder` to disk; `atomic_file` flushes the contents."""
+    with suppress(OSError):  # some file systems do not support it
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -120,16 +120,14 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[int]:
-    """Keeps a second run out of the folder; the lock ends with the process, however it ends.
+    """Lock the folder against other runs until the process ends, and delete partial files of killed runs.
 
-    What killed runs left half written in it is taken away.
-
-    Yields the descriptor that holds it: a process that is given it keeps the folder locked until it has ended too.
-    Raises SynthError that names the run that has the lock.
+    Yields the descriptor that holds the lock: a process that inherits it keeps the folder locked until it ends too.
+    Raises SynthError that names the run holding the lock.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Unbuffered: what a full disk does not take is not tried again when the file is closed.
+        # Unbuffered: a write that fails on a full disk is not repeated on close.
         file = (folder / ".lock").open("a+b", buffering=0)
     except OSError as error:
         hint = "check that the disk is not full and that you may write there"
@@ -142,25 +140,25 @@ def lock_folder(folder: Path) -> Iterator[int]:
         ) from error
     with file:
         _take_lock(file, folder)
-        _sign(file)
+        _write_holder(file)
         remove_leftovers(folder, depth=SWEPT_DEPTH)
         try:
             yield file.fileno()
         finally:
             with suppress(OSError):
-                file.truncate(0)  # a finished folder tells nothing of when and where it was made
+                file.truncate(0)  # a finished folder does not reveal when and where it was made
 
 
 def _take_lock(file: FileIO, folder: Path) -> None:
     import fcntl
 
-    deadline = time.monotonic() + ORPHANS_S
+    deadline = time.monotonic() + ORPHAN_TIMEOUT_S
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError as error:
-            holder = _holder(file)
+            holder = _read_holder(file)
             if holder.startswith(DEAD) and time.monotonic() < deadline:
                 time.sleep(0.05)
                 continue
@@ -173,9 +171,9 @@ def _take_lock(file: FileIO, folder: Path) -> None:
                 hint=hint,
             ) from error
         except OSError as error:
-            hint = "write to a local disk and move the folder afterwards, or mount this one with locks"
+            hint = "write to a local disk and move the folder afterwards, or mount this one with lock support"
             raise SynthError(
-                "the file system has no locks: two runs could write into one folder unnoticed",
+                "the file system has no locks: two runs could write into the same folder unnoticed",
                 code="locks-unsupported",
                 where=str(folder),
                 found=str(error),
@@ -183,16 +181,16 @@ def _take_lock(file: FileIO, folder: Path) -> None:
             ) from error
 
 
-def _sign(file: FileIO) -> None:
-    """Says in the lock file who holds it; for people only, so a full disk does not matter."""
+def _write_holder(file: FileIO) -> None:
+    """Record the holder in the lock file; informational only, so a full disk does not matter."""
     since = datetime.now(UTC).isoformat(timespec="seconds")
     with suppress(OSError):
         file.truncate(0)
         file.write(json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": since}).encode())
 
 
-def _holder(file: FileIO) -> str:
-    """Who holds the lock, in words; "" where that is not on record."""
+def _read_holder(file: FileIO) -> str:
+    """Describe the holder of the lock; "" if it is not recorded."""
     try:
         file.seek(0)
         note = json.loads(file.read())
@@ -207,5 +205,5 @@ def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
     except OSError as error:
-        return not isinstance(error, ProcessLookupError)  # another user's may not be asked, and lives
+        return not isinstance(error, ProcessLookupError)  # no permission: another user's process, alive
     return True

@@ -1,8 +1,8 @@
-"""Images from elsewhere: their kind is known by content and their pixels are within the limit before decoding.
+"""Reading of untrusted images: format and pixel count are checked before decoding.
 
-Pillow and OpenCV open many more kinds than are wanted, some with the help of other programs (EPS starts Ghostscript),
-and unpack whatever a header claims. Every image that a command reads passes through here; tests/test_gates.py holds
-that. HDRIs have their own check (assets/backdrops/hdri_header.py).
+Pillow and OpenCV open many more formats than wanted, some with external programs (EPS starts Ghostscript), and allocate
+whatever a header claims. Every image that a command reads passes through here, as tests/test_gates.py checks. HDRIs
+have their own check (assets/backdrops/hdri_header.py).
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-# Pillow's names. A JPEG with further pictures behind the first (MPO, as phones write it) is a JPEG here.
+# Pillow's names. A JPEG with further images after the first (MPO, as phones write it) is a JPEG here.
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
-# TGA has no mark of its own that could be looked for; it is common beside OBJ and COLLADA, and for textures alone.
+# TGA has no signature to check; it is only allowed for textures, where it is common beside OBJ and COLLADA.
 TEXTURE_FORMATS = (*IMAGE_FORMATS, "TGA")
 EXPECTED = "a JPEG, PNG, WebP, TIFF or BMP by its content, whatever its name"
-AGAIN = "save it again as PNG or JPEG"
-# What is met instead, told by name.
-OTHERS = (
+RESAVE = "save it again as PNG or JPEG"
+# Signature, offset and name of other kinds of files, for messages.
+OTHER_KINDS = (
     (b"GIF8", 0, "a GIF"),
     (b"%!PS", 0, "an EPS or PostScript file"),
     (b"\xc5\xd0\xd3\xc6", 0, "an EPS file"),
@@ -49,18 +49,19 @@ def open_picture(
     limit: Limit = PICTURE_PIXELS,
     formats: tuple[str, ...] = IMAGE_FORMATS,
 ) -> Image.Image:
-    """A picture of which only the header was read: what it would unpack to is known and within the limit.
+    """Open an image without decoding it, after checking that its pixel count is within the limit.
 
-    what: "a texture" or alike. Raises SynthError for what is too large, no plain file or of no such format.
+    what: a name for messages, such as "a texture". Raises SynthError if it is too large, not a regular file or not in
+    one of the formats.
     """
     from PIL import Image
 
     data = read_file(source, PICTURE_BYTES, what, where) if isinstance(source, Path) else source
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's own, lower limit; and what it thinks of EXIF data
+            warnings.simplefilter("ignore")  # about Pillow's own, lower limit and EXIF data
             image = Image.open(io.BytesIO(data), formats=formats)
-    except Image.DecompressionBombError as error:  # twice as large as Pillow's own limit, 89 million pixels
+    except Image.DecompressionBombError as error:  # more than twice Pillow's own limit of 89 million pixels
         found, expected = str(error).split(" exceeds", maxsplit=1)[0], f"at most {limit.most:,} pixels"
         raise SynthError(
             f"too large: {limit.name}",
@@ -71,35 +72,35 @@ def open_picture(
             hint=limit.hint or None,
         ) from error
     except Image.UnidentifiedImageError as error:
-        found = _kind_of(data)
+        found = _detect_kind(data)
         raise SynthError(
-            f"{what} cannot be read", code="image-unreadable", where=where, found=found, expected=EXPECTED, hint=AGAIN
+            f"{what} cannot be read", code="image-unreadable", where=where, found=found, expected=EXPECTED, hint=RESAVE
         ) from error
-    except Exception as error:  # decoders raise many kinds
+    except Exception as error:  # decoders raise many types
         raise broken_picture(what, where, error) from error
     limit.check(image.width * image.height, where)
     return image
 
 
 def decode_pixels(data: bytes, flags: int, where: str, what: str) -> NDArray[Any]:
-    """(H, W) or (H, W, C) pixels as OpenCV decodes them, BGR. flags: of cv2.imdecode. Errors as `open_picture`."""
+    """Decode (H, W) or (H, W, C) BGR pixels with OpenCV. flags: of cv2.imdecode. Raises as `open_picture`."""
     import cv2
     import numpy as np
 
-    open_picture(data, where, what).close()  # OpenCV reserves memory for whatever a header claims
+    open_picture(data, where, what).close()  # OpenCV allocates whatever a header claims
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         raise broken_picture(what, where, error) from error
     if pixels is None:
         raise SynthError(
-            f"{what} cannot be read", code="image-unreadable", where=where, found="damaged data", hint=AGAIN
+            f"{what} cannot be read", code="image-unreadable", where=where, found="damaged data", hint=RESAVE
         )
     return pixels
 
 
 def check_format(image: Image.Image, where: str, what: str) -> None:
-    """Raises SynthError for a picture that a library opened by itself and that has none of the formats of textures."""
+    """Raise SynthError if an image that a library opened is not in one of TEXTURE_FORMATS."""
     if image.format not in (*TEXTURE_FORMATS, "MPO", None):  # None: made in memory
         raise SynthError(
             f"{what} cannot be read",
@@ -107,23 +108,23 @@ def check_format(image: Image.Image, where: str, what: str) -> None:
             where=where,
             found=str(image.format),
             expected=EXPECTED,
-            hint=AGAIN,
+            hint=RESAVE,
         )
 
 
 def broken_picture(what: str, where: str, error: Any) -> SynthError:
-    """The error for a picture that its decoder gives up on."""
+    """Return the error for an image that cannot be decoded."""
     found = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
-    return SynthError(f"{what} cannot be read", code="image-unreadable", where=where, found=found, hint=AGAIN)
+    return SynthError(f"{what} cannot be read", code="image-unreadable", where=where, found=found, hint=RESAVE)
 
 
 def reason_of(error: SynthError) -> str:
-    """Why a picture cannot be read, in a line for lists whose headings say that it cannot."""
+    """Return why an image cannot be read, as one line for a list under a heading that says so."""
     parts = [error.found] if error.found and error.what.endswith("cannot be read") else [error.what, error.found]
     return "; ".join([": ".join(filter(None, parts)), *([f"expected {error.expected}"] if error.expected else [])])
 
 
-def _kind_of(data: bytes) -> str:
+def _detect_kind(data: bytes) -> str:
     if not data:
         return "an empty file"
-    return next(name for mark, at, name in OTHERS if data[at:].startswith(mark))
+    return next(name for mark, at, name in OTHER_KINDS if data[at:].startswith(mark))

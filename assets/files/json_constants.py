@@ -1,4 +1,4 @@
-"""Where a COCO file holds NaN or Infinity, which JSON does not know: looked for once reading it has failed."""
+"""Search of a COCO file for NaN and Infinity, which JSON does not allow; used once reading it has failed."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 # Strings first: "NaN" may be a product. Numbers beyond float64 are infinite as well.
 TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|-?Infinity|NaN|-?[0-9][0-9.]*[eE]\+?[0-9]{3,}', re.DOTALL)
-# Of a number or constant that the next piece may go on with.
+# End of a number or constant that may continue in the next piece.
 UNFINISHED = re.compile(rb"[-+.\w]+\Z")
-MARK, MARKED = "\x00not a finite number", b'"\\u0000not a finite number"'
+MARK, ENCODED_MARK = "\x00not a finite number", b'"\\u0000not a finite number"'
 LISTS = ("annotations", "images", "categories")
 
 
-class _Marked:
-    """A JSON file with a text in place of each number that is not finite."""
+class _MarkedFile:
+    """JSON file with a marker string in place of each number that is not finite."""
 
     def __init__(self, file: Any) -> None:
         self._file, self._rest = file, b""
@@ -25,19 +25,19 @@ class _Marked:
         done = b""
         while not done:
             piece = self._file.read(size)
-            done, self._rest = _mark(self._rest + piece, last=not piece)
+            done, self._rest = _mark_numbers(self._rest + piece, last=not piece)
             if not piece:
                 break
         return done
 
 
-def _mark(text: bytes, *, last: bool) -> tuple[bytes, bytes]:
-    """The text with its marks, and what of its end cannot be judged before more is read."""
+def _mark_numbers(text: bytes, *, last: bool) -> tuple[bytes, bytes]:
+    """Return the marked text, and the rest at its end that cannot be judged before more is read."""
     parts, at = [], 0
     for token in TOKEN.finditer(text):
         if token.end() == len(text) and not last:
-            break  # it may go on
-        parts += [text[at : token.start()], token[0] if _is_sound(token[0]) else MARKED]
+            break  # it may continue
+        parts += [text[at : token.start()], token[0] if _is_valid(token[0]) else ENCODED_MARK]
         at = token.end()
     end = text[at:]
     open_string, word = end.find(b'"'), UNFINISHED.search(end)
@@ -45,23 +45,23 @@ def _mark(text: bytes, *, last: bool) -> tuple[bytes, bytes]:
     return b"".join([*parts, end[:cut]]), end[cut:]
 
 
-def _is_sound(token: bytes) -> bool:
+def _is_valid(token: bytes) -> bool:
     return token.startswith(b'"') or (token[-1:].isdigit() and abs(float(token)) < float("inf"))
 
 
 def records_not_finite(open_file: Callable[[], AbstractContextManager[Any]]) -> Iterator[str]:
-    """Each record of a COCO file that holds such a number, in words: list, id and fields. Raises ijson's JSONError."""
+    """Describe each record of a COCO file with such a number: list, id and fields. Raises ijson's JSONError."""
     import ijson
 
     for key in LISTS:
         with open_file() as file:
-            for place, record in enumerate(ijson.items(_Marked(file), f"{key}.item", use_float=True)):
+            for index, record in enumerate(ijson.items(_MarkedFile(file), f"{key}.item", use_float=True)):
                 fields = (
                     [name for name, value in record.items() if _has_mark(value)] if isinstance(record, dict) else []
                 )
                 if fields:
                     number = record.get("id")
-                    name = f"{key}[{place}]" if not isinstance(number, int) else f"{key} id {number}"
+                    name = f"{key}[{index}]" if not isinstance(number, int) else f"{key} id {number}"
                     yield f"{name}: {', '.join(fields)}"
 
 

@@ -1,7 +1,7 @@
-"""JSON from elsewhere: its depth, size and number of values are known to be within limits before anything is built.
+"""Reading of untrusted JSON: depth, size and number of values are checked before anything is built.
 
-`json.loads` and ijson both build whatever a file asks for, and ijson's memory grows with the square of the depth. Every
-JSON file that a command reads passes through here; tests/test_gates.py holds that.
+`json.loads` and ijson both build whatever a file contains, and ijson's memory grows with the square of the depth. Every
+JSON file that a command reads passes through here, as tests/test_gates.py checks.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _STEPS = np.zeros(256, np.int8)
 _STEPS[list(b"[{")], _STEPS[list(b"]}")] = 1, -1
 CHUNK = 1 << 20
 MAX_RECORDS = 20
-# Root object, list of records: what lies deeper belongs to one record.
+# Root object, list of records: anything deeper belongs to one record.
 RECORD_DEPTH = 2
 
 
 class JsonScan:
-    """Counts depth and values of a JSON text that is fed in pieces, in C speed and without building anything.
+    """Counter of depth and values of a JSON text fed in pieces, at C speed and without building anything.
 
-    Raises SynthError from `feed` as soon as a limit is passed. Whether the text is valid is left to the parser.
+    `feed` raises SynthError as soon as a limit is exceeded. Validity of the text is left to the parser.
     """
 
     def __init__(self, where: str, values: Limit | None = None, record: Limit | None = None) -> None:
@@ -39,7 +39,7 @@ class JsonScan:
         self._in_string, self._escaped = False, False
 
     def feed(self, chunk: bytes) -> None:
-        """Takes the next bytes of the text."""
+        """Process the next bytes of the text."""
         steps = _STEPS[np.frombuffer(self._outside_strings(chunk), np.uint8)]
         depths = self._depth + np.cumsum(steps, dtype=np.int32)
         JSON_DEPTH.check(int(depths.max(initial=0)), self._where)
@@ -47,14 +47,14 @@ class JsonScan:
             self._values += int(np.count_nonzero(steps >= 0))
             self._values_limit.check(self._values, self._where)
         if self._record_limit is not None:
-            # Exact to a piece: a value that is still open grows by every piece in which it does not end.
+            # Exact to a piece: an open value grows by every piece in which it does not end.
             ended = depths.size > 0 and int(depths.min()) <= RECORD_DEPTH
             self._pending = len(chunk) if ended else self._pending + len(chunk)
             self._record_limit.check(self._pending, self._where)
         self._depth = int(depths[-1]) if depths.size else self._depth
 
     def _outside_strings(self, chunk: bytes) -> bytes:
-        """Brackets and commas of the piece that do not stand in a string."""
+        """Return the brackets and commas of the piece outside strings."""
         if self._escaped:
             chunk, self._escaped = chunk[1:], not chunk
         if b"\\" in chunk:
@@ -63,14 +63,14 @@ class JsonScan:
         structure = chunk.translate(None, _OTHER)
         if self._in_string:
             structure = b'"' + structure
-        # Two quotes in a row are an empty string, or one that holds nothing of interest, or lie between two strings.
+        # Two quotes in a row: an empty string, one without structure, or the end and start of two strings.
         parts = structure.replace(b'""', b"").split(b'"')
         self._in_string = len(parts) % 2 == 0
         return b"".join(parts[::2])
 
 
-class _Scanned:
-    """A file whose bytes are scanned as they are read."""
+class _ScannedFile:
+    """File that is scanned as it is read."""
 
     def __init__(self, file: IO[bytes], scan: JsonScan) -> None:
         self._file, self._scan = file, scan
@@ -84,11 +84,11 @@ class _Scanned:
 def parse_json(
     data: bytes, what: str, where: str, *, values: Limit = JSON_VALUES, constants: bool = False, hint: str | None = None
 ) -> Any:
-    """The content of a JSON text (UTF-8, with or without byte order mark).
+    """Parse a JSON text (UTF-8, with or without byte order mark).
 
-    what: "the COCO file" or alike. where: for people. values: how many it may hold. constants: whether NaN and
-    Infinity, which Python writes and JSON does not know, are read as numbers. Raises SynthError for what is no JSON or
-    too large.
+    what, where: name and location for messages, such as "the COCO file". values: limit of their number. constants:
+    accept NaN and Infinity, which Python writes although JSON does not allow them. Raises SynthError if it is invalid
+    or too large.
     """
     scan = JsonScan(where, values)
     for first in range(0, len(data), CHUNK):
@@ -109,7 +109,7 @@ def read_json(
     constants: bool = False,
     hint: str | None = None,
 ) -> Any:
-    """The content of a JSON file of at most so many bytes; as `parse_json`. Anything but a plain file is refused."""
+    """Read a regular JSON file of at most `limit` bytes; otherwise as `parse_json`."""
     data = read_file(path, limit, what, where)
     return parse_json(data, what, where or str(path), values=values, constants=constants, hint=hint)
 
@@ -117,7 +117,7 @@ def read_json(
 def read_json_object(
     path: Path, limit: Limit, what: str, *, where: str = "", hint: str | None = None
 ) -> dict[str, Any]:
-    """As `read_json`, of a file that holds an object. Raises SynthError for anything else."""
+    """Read a JSON file that contains an object, as `read_json`. Raises SynthError for anything else."""
     content = read_json(path, limit, what, where=where, hint=hint)
     if not isinstance(content, dict):
         found = type(content).__name__
@@ -133,54 +133,54 @@ def read_json_object(
 
 
 def stream_json(path: Path, prefix: str, limit: Limit, what: str) -> Iterator[Any]:
-    """The values at a prefix such as "images.item" of a JSON file, one after the other.
+    """Iterate over the values at a prefix of a JSON file, such as "images.item".
 
-    limit: bytes of the file; a single record of it has at most JSON_RECORD bytes. Numbers with a point are floats.
-    Raises SynthError where the file is no plain file, no JSON (to the end of what was asked for) or too large.
+    limit: bytes of the file; a single record has at most JSON_RECORD bytes. Numbers with a decimal point are floats.
+    Raises SynthError if the file is not a regular file, invalid (as far as it is read) or too large.
     """
     import ijson
 
-    with _scanned(path, limit, what) as file:
+    with _open_checked(path, limit, what) as file:
         yield from ijson.items(file, prefix, use_float=True)
 
 
 def stream_json_pairs(path: Path, prefix: str, limit: Limit, what: str) -> Iterator[tuple[str, Any]]:
-    """Keys and values of the object at a prefix, nothing where there is none; otherwise as `stream_json`."""
+    """Iterate over the keys and values of the object at a prefix, if there is one; otherwise as `stream_json`."""
     import ijson
 
-    with _scanned(path, limit, what) as file:
+    with _open_checked(path, limit, what) as file:
         yield from ijson.kvitems(file, prefix, use_float=True)
 
 
 @contextmanager
-def _scanned(path: Path, limit: Limit, what: str) -> Iterator[_Scanned]:
+def _open_checked(path: Path, limit: Limit, what: str) -> Iterator[_ScannedFile]:
     import ijson
 
     check_file(path, limit, what)
     try:
-        with _opened(path) as file:
+        with _open_scanned(path) as file:
             yield file
     except ijson.JSONError as error:
-        raise _not_finite(path, what) or unreadable_json(what, str(path), error) from error
+        raise _not_finite_error(path, what) or unreadable_json(what, str(path), error) from error
     except (OSError, ValueError, OverflowError, RecursionError) as error:
         raise unreadable_json(what, str(path), error) from error
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[_Scanned]:
+def _open_scanned(path: Path) -> Iterator[_ScannedFile]:
     with path.open("rb") as file:
-        yield _Scanned(file, JsonScan(str(path), record=JSON_RECORD))
+        yield _ScannedFile(file, JsonScan(str(path), record=JSON_RECORD))
 
 
-def _not_finite(path: Path, what: str) -> SynthError | None:
-    """The error for a file whose only fault are NaN and Infinity, None for any other; every such record is found."""
+def _not_finite_error(path: Path, what: str) -> SynthError | None:
+    """Return the error for a file with NaN or Infinity, listing the records with them; None for any other fault."""
     import ijson
 
     from assets.files.json_constants import records_not_finite
 
     records, count = [], 0
     with suppress(ijson.JSONError, OSError):
-        for record in records_not_finite(lambda: _opened(path)):
+        for record in records_not_finite(lambda: _open_scanned(path)):
             count += 1
             records += [record] if count <= MAX_RECORDS else []
     if not count:
@@ -197,10 +197,10 @@ def _not_finite(path: Path, what: str) -> SynthError | None:
 
 
 def unreadable_json(what: str, where: str, error: Exception, hint: str | None = None) -> SynthError:
-    """The error for a text that its parser gives up on."""
+    """Return the error for a text that cannot be parsed."""
     words = " ".join(str(error).split())[:300]
     return SynthError(f"{what} cannot be read as JSON", code="json-invalid", where=where, found=words, hint=hint)
 
 
 def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name}, which is no number in JSON")
+    raise ValueError(f"{name}, which JSON does not allow")

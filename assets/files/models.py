@@ -1,4 +1,4 @@
-"""Pydantic models of small JSON files: what has not the stated types, ranges and keys ends as one clear error."""
+"""Pydantic models of small JSON files: all deviations from the declared types, ranges and keys become one error."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from assets.files.json_input import CHUNK, JsonScan
 from assets.limits import JSON_VALUES, Limit, read_file
 
 MAX_PROBLEMS = 20
-# More mistakes are only counted: pydantic makes a kilobyte of each. Long lists stop at their first (FailFast).
+# More mistakes are only counted: each takes pydantic a kilobyte. Long lists stop at their first (FailFast).
 MANY = 10_000
-# What JavaScript and float64 still tell apart; int64 holds it many times over.
+# Largest integer that JavaScript and float64 represent exactly.
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class FileModel(BaseModel):
-    """The content of a JSON file: no further keys, no texts for numbers, no NaN, not changed once read."""
+    """Content of a JSON file: no extra keys, no strings for numbers, no NaN, immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -30,7 +30,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def parse_model(model: type[Model], data: bytes, what: str, where: str, hint: str | None = None) -> Model:
-    """The model of a JSON text. what: "the index" or alike. where: for people. Raises SynthError with every problem."""
+    """Parse a JSON text. what, where: for messages, such as "the index". Raises SynthError with every problem."""
     scan = JsonScan(where, JSON_VALUES)
     for first in range(0, len(data), CHUNK):
         scan.feed(data[first : first + CHUNK])
@@ -43,12 +43,12 @@ def parse_model(model: type[Model], data: bytes, what: str, where: str, hint: st
 def read_model(
     model: type[Model], path: Path, limit: Limit, what: str, *, where: str = "", hint: str | None = None
 ) -> Model:
-    """The model of a plain JSON file of at most so many bytes; as `parse_model`."""
+    """Read a regular JSON file of at most `limit` bytes; otherwise as `parse_model`."""
     return parse_model(model, read_file(path, limit, what, where), what, where or str(path), hint)
 
 
 def check_model(model: type[Model], content: Any, what: str, where: str, hint: str | None = None) -> Model:
-    """The model of values that were parsed already (of a checkpoint, say); as `parse_model`."""
+    """Validate values that are already parsed (of a checkpoint, say); otherwise as `parse_model`."""
     try:
         return model.model_validate(content)
     except (ValidationError, RecursionError) as error:
@@ -56,16 +56,16 @@ def check_model(model: type[Model], content: Any, what: str, where: str, hint: s
 
 
 def unusable(what: str, where: str, error: ValidationError | RecursionError, hint: str | None = None) -> SynthError:
-    """The error for a file whose content does not fit its model."""
+    """Return the error for a file whose content does not fit its model."""
     if not isinstance(error, ValidationError) or error.error_count() > MANY:
         found = f"{error.error_count():,} problems" if isinstance(error, ValidationError) else "nested too deep"
         return SynthError(f"{what} is invalid", code="content-invalid", where=where, found=found, hint=hint)
     found_all = error.errors(include_url=False, include_context=False)
-    problems = [f"{_path_of(item['loc'])}: {item['msg'][:200]}" for item in found_all[:MAX_PROBLEMS]]
+    problems = [f"{_format_location(item['loc'])}: {item['msg'][:200]}" for item in found_all[:MAX_PROBLEMS]]
     if len(found_all) > MAX_PROBLEMS:
         problems.append(f"... and {len(found_all) - MAX_PROBLEMS} more")
     return SynthError(f"{what} is invalid", code="content-invalid", where=where, hint=hint, problems=problems)
 
 
-def _path_of(place: Iterable[int | str]) -> str:
-    return ".".join(str(part)[:60] for part in place) or "the whole"
+def _format_location(location: Iterable[int | str]) -> str:
+    return ".".join(str(part)[:60] for part in location) or "the whole"

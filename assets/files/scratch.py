@@ -1,4 +1,4 @@
-"""Scratch folders in the system's temporary folder: they say whose they are, and those of dead processes are swept."""
+"""Scratch folders in the system's temporary folder, named by owner so that those of dead processes can be deleted."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ SIGNED = re.compile(r"^\.synth-[a-z]*\.(?P<process>\d{1,9})@(?P<machine>[0-9a-f]
 
 
 def scratch_folder(purpose: str) -> tempfile.TemporaryDirectory[str]:
-    """A folder that is deleted when the returned object is closed; those of killed processes are deleted first.
+    """Create a folder that is deleted when the returned object is closed, after deleting those of killed processes.
 
-    purpose: a word of small letters that tells people what it is for.
+    purpose: a lower-case word for the folder's name.
     """
     sweep_scratch(Path(tempfile.gettempdir()))
     prefix = temporary_prefix(f"synth-{purpose}")
@@ -25,7 +25,7 @@ def scratch_folder(purpose: str) -> tempfile.TemporaryDirectory[str]:
 
 
 def sweep_scratch(folder: Path) -> int:
-    """Deletes the scratch folders in `folder` whose process, of this user and machine, is dead; returns how many."""
+    """Delete the scratch folders in `folder` of dead processes of this user and machine; return their number."""
     try:
         with os.scandir(folder) as found:
             entries = [entry for entry in found if entry.name.startswith(PREFIX)]
@@ -34,7 +34,7 @@ def sweep_scratch(folder: Path) -> int:
     count = 0
     for entry in entries:
         owner = SIGNED.match(entry.name)
-        if owner is None or not entry.is_dir(follow_symlinks=False) or not _is_mine(entry):
+        if owner is None or not entry.is_dir(follow_symlinks=False) or not _is_own(entry):
             continue
         if is_orphaned(owner["process"], owner["machine"]):
             shutil.rmtree(entry.path, ignore_errors=True)
@@ -42,8 +42,8 @@ def sweep_scratch(folder: Path) -> int:
     return count
 
 
-def _is_mine(entry: os.DirEntry[str]) -> bool:
+def _is_own(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.stat(follow_symlinks=False).st_uid == os.getuid()
-    except OSError:  # gone meanwhile
+    except OSError:  # deleted meanwhile
         return False

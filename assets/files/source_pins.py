@@ -1,4 +1,4 @@
-"""What each product of a data set was made from, so that no set mixes two versions of a mesh or of a packshot."""
+"""Digests of each product's sources, so that no data set mixes two versions of a mesh or packshot."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ HINT = "restore them, or render into another --out"
 
 
 class SourcePins:
-    """Digests of the products that a run has used, in one file that its workers share: a line for each product."""
+    """Source digests of the products used by a run, in a file shared by its workers: one line per product."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._known, self._read = path, dict[str, str](), 0
 
     def pin(self, sku: str, digest: str) -> None:
-        """Notes what a product is made from when it is first used.
+        """Record the source digest of a product on first use.
 
-        Raises SynthError where the data set has used it with other files.
+        Raises SynthError if the data set has used it with other files.
         """
         if sku not in self._known:
-            with self._locked() as file:
-                self._catch_up(file)
+            with self._open_locked() as file:
+                self._read_new(file)
                 if sku not in self._known:
                     file.write(json.dumps([sku, digest]).encode() + b"\n")
                     file.flush()
@@ -39,14 +39,14 @@ class SourcePins:
             raise SynthError(CHANGED, code="product-files-changed", hint=HINT)
 
     def check(self, digest_of: Callable[[str], str | None]) -> None:
-        """Compares every product that was used with its files now.
+        """Compare every used product with its current files.
 
-        digest_of: digest by SKU, None where there is nothing to compare. Raises SynthError that names what differs.
+        digest_of: digest by SKU, None if there is nothing to compare. Raises SynthError that lists the differences.
         """
         if not self._path.exists():
             return
-        with self._locked() as file:
-            self._catch_up(file)
+        with self._open_locked() as file:
+            self._read_new(file)
         changed = [sku for sku, digest in sorted(self._known.items()) if digest_of(sku) not in (digest, None)]
         if changed:
             problems = first_named([f"SKU {sku!r}" for sku in changed])
@@ -59,21 +59,21 @@ class SourcePins:
             )
 
     def settle(self) -> None:
-        """Brings the lines into the order of the SKUs, whoever came first; for the end of a run."""
+        """Sort the lines by SKU, so that the file does not depend on the order of the workers; for the end of a run."""
         if self._path.exists():
-            with self._locked() as file:
-                self._catch_up(file)
+            with self._open_locked() as file:
+                self._read_new(file)
             lines = "".join(f"{json.dumps([sku, digest])}\n" for sku, digest in sorted(self._known.items()))
             write_atomic(self._path, lines.encode())
 
     @contextmanager
-    def _locked(self) -> Iterator[IO[bytes]]:
+    def _open_locked(self) -> Iterator[IO[bytes]]:
         with self._path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield file
 
-    def _catch_up(self, file: IO[bytes]) -> None:
-        """Reads what others have noted; half a line of a worker that was killed is cut off."""
+    def _read_new(self, file: IO[bytes]) -> None:
+        """Read what other workers have recorded; a partial line of a killed worker is cut off."""
         file.seek(self._read)
         data = file.read()
         whole = data.rfind(b"\n") + 1

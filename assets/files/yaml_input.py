@@ -1,4 +1,4 @@
-"""YAML from elsewhere: plain values only, each key once, and no more of them than the file can need."""
+"""Reading of untrusted YAML: plain values only, unique keys, and a limited number of values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read_yaml(
     size: Limit = RECIPE_BYTES,
     values: Limit = RECIPE_VALUES,
 ) -> Any:
-    """The value that a YAML text stands for. Raises SynthError where it is none, ambiguous, or unfolds endlessly."""
+    """Parse a YAML text. Raises SynthError if it is invalid, has duplicate keys, or expands beyond the limit."""
     size.check(len(text), where)
     try:
         loader = yaml.SafeLoader(text)
@@ -27,26 +27,26 @@ def read_yaml(
             node = loader.get_single_node()
             if node is None:
                 return None
-            values.check(_unfolded(node, {}), where)
+            values.check(_count_values(node, {}), where)
             return loader.construct_document(node)
         finally:
             loader.dispose()
     except (SynthError, MemoryError):
         raise
-    except Exception as error:  # beside its own errors PyYAML lets through what int(), float() and dates raise
+    except Exception as error:  # besides its own errors PyYAML passes on those of int(), float() and dates
         found = " ".join(str(error).split())[:300] or type(error).__name__
         raise SynthError(f"{what} is not YAML", code=code, where=where, found=found) from error
 
 
-def _unfolded(node: yaml.Node, known: dict[int, int | None]) -> int:
-    """How many values a node stands for once each alias is written out: nine lines can stand for a billion.
+def _count_values(node: yaml.Node, known: dict[int, int | None]) -> int:
+    """Count the values of a node with all aliases expanded: nine lines can expand to a billion.
 
-    known: by node, None while it is being counted. Raises ValueError for one that holds itself, or a key twice.
+    known: counts by node, None while it is being counted. Raises ValueError for recursive aliases and duplicate keys.
     """
     if id(node) in known:
         count = known[id(node)]
         if count is None:
-            raise ValueError(f"an alias holds itself, line {node.start_mark.line + 1}")
+            raise ValueError(f"an alias contains itself, line {node.start_mark.line + 1}")
         return count
     known[id(node)] = None
     count = 1
@@ -54,17 +54,17 @@ def _unfolded(node: yaml.Node, known: dict[int, int | None]) -> int:
         keys = set()
         for key, value in node.value:
             if isinstance(key, yaml.ScalarNode) and (key.tag, key.value) in keys:
-                raise ValueError(f"the key {key.value[:40]!r} stands there twice, line {key.start_mark.line + 1}")
+                raise ValueError(f"the key {key.value[:40]!r} appears twice, line {key.start_mark.line + 1}")
             keys.add((key.tag, key.value) if isinstance(key, yaml.ScalarNode) else None)
-            count += _unfolded(key, known) + _unfolded(value, known)
+            count += _count_values(key, known) + _count_values(value, known)
     elif isinstance(node, yaml.SequenceNode):
-        count += sum(_unfolded(item, known) for item in node.value)
+        count += sum(_count_values(item, known) for item in node.value)
     known[id(node)] = count
     return count
 
 
 def brief(value: object) -> str:
-    """The start of a value as text, whatever it is; numbers of thousands of digits cannot be written out."""
+    """Return the start of a value as text; Python does not convert numbers with thousands of digits."""
     try:
         return str(value)[:80]
     except ValueError:

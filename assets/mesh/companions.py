@@ -1,4 +1,4 @@
-"""The other files that a mesh file names (materials, textures, buffers): found, checked, and told where missing."""
+"""Files that a mesh file refers to (materials, textures, buffers): search, checks and notes on missing ones."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tga", ".bmp", ".tif", ".tiff", "
 
 
 class Companions:
-    """Reads the files that the mesh at `path` names, none from outside `root`, and remembers what went wrong.
+    """Reader of the files that the mesh at `path` refers to, restricted to `root`; also trimesh's resolver.
 
-    trimesh takes it as its resolver. trimesh passes over missing and broken files in silence: they are kept here.
-    missing: names as the file has them. broken: what cannot be used though it is there. pixels: what all textures
-    of the mesh together may have.
+    Records missing and broken files, which trimesh silently ignores. missing: names as in the mesh file. broken: errors
+    of files that exist but are unusable. pixels: budget of all textures of the mesh together.
     """
 
     def __init__(self, path: Path, root: Path | None = None) -> None:
@@ -32,13 +31,13 @@ class Companions:
         self.broken: list[SynthError] = []
 
     def get(self, name: str) -> bytes:
-        """The content of a file. Raises FileNotFoundError or SynthError, and remembers it."""
+        """Read a file. Raises FileNotFoundError or SynthError, and records it."""
         found = find_companion(self._path, name, self._root)
         if found is None:
-            self.missing.append(_plain(name))
+            self.missing.append(_normalize_name(name))
             raise FileNotFoundError(name)
         try:
-            data = read_file(found, MESH_BYTES, "a file that the mesh names")
+            data = read_file(found, MESH_BYTES, "a file that the mesh refers to")
             self._bytes.take(len(data))
         except SynthError as error:
             self.broken.append(error)
@@ -54,48 +53,48 @@ class Companions:
     __getitem__ = get
 
     def notes(self) -> list[str]:
-        """One line for each file that is not there."""
+        """Return one line for each missing file."""
         kind = {name: "texture" if Path(name).suffix.lower() in PICTURES else "file" for name in self.missing}
-        return [f"missing {kind[name]} {name!r}, named by {self._path.name}: drawn without it" for name in kind]
+        return [f"missing {kind[name]} {name!r}, referenced by {self._path.name}: rendered without it" for name in kind]
 
 
 def check_picture(data: bytes, where: str) -> None:
-    """Raises SynthError where encoded bytes are no picture, or one so large that it must be meant to do harm."""
+    """Raise SynthError if encoded bytes are not an image, or one with too many pixels."""
     open_picture(data, where, "a texture", formats=TEXTURE_FORMATS).close()
 
 
 def find_companion(path: Path, name: str, root: Path) -> Path | None:
-    """The file that `name` in the mesh file at `path` means, or None.
+    """Find the file that `name` in the mesh file at `path` refers to, or None.
 
-    Names come with the separators, drives and capitals of other systems: beside the name as it is, the bare file name
-    is looked for in the mesh's own folder, and capitals are overlooked.
+    Names have the separators, drives and case of other systems: if the name as it is does not exist, the bare file name
+    is searched in the mesh's own folder, ignoring case.
     """
-    plain = _plain(name)
-    inside = _flat(root)
+    plain = _normalize_name(name)
+    allowed = _normalize_path(root)
     for candidate in dict.fromkeys((plain, plain.rpartition("/")[2])):
         if not candidate or "\0" in candidate:
             continue
         wanted = path.parent / candidate
-        for found in (wanted, _spelt_otherwise(wanted)):
-            if found is not None and found.is_file() and _flat(found).is_relative_to(inside):
+        for found in (wanted, _find_ignoring_case(wanted)):
+            if found is not None and found.is_file() and _normalize_path(found).is_relative_to(allowed):
                 return found
     return None
 
 
-def _flat(path: Path) -> Path:
-    """Absolute and without ".."; links are not followed: whoever laid one into the folder meant what it points to."""
+def _normalize_path(path: Path) -> Path:
+    """Return the absolute path without ".."; links are kept: one in the folder was put there deliberately."""
     return Path(os.path.normpath(path.absolute()))
 
 
-def _plain(name: str) -> str:
+def _normalize_name(name: str) -> str:
     text = re.sub(r"^file:/*(?=[A-Za-z]:|/)", "", name.strip().strip('"'))
     text = text if Path(text).is_absolute() or "%" not in text else unquote(text)
-    # Options of an OBJ's map_Kd stand before the name: -s 1 1 1, -clamp on.
+    # An OBJ's map_Kd has options before the name: -s 1 1 1, -clamp on.
     text = re.sub(r"^(?:-[a-zA-Z]+(?:\s+(?:-?[\d.]+|on|off))+\s+)+", "", text)
     return text.replace("\\", "/")
 
 
-def _spelt_otherwise(path: Path) -> Path | None:
+def _find_ignoring_case(path: Path) -> Path | None:
     try:
         return next((file for file in sorted(path.parent.iterdir()) if file.name.lower() == path.name.lower()), None)
     except OSError:
@@ -103,43 +102,45 @@ def _spelt_otherwise(path: Path) -> Path | None:
 
 
 def companion_files(path: Path, root: Path | None = None) -> list[Path]:
-    """The other files that a mesh file names, in a stable order; one that is missing stands under its own name."""
-    names = {".obj": _of_obj, ".gltf": _of_gltf, ".dae": _of_dae, ".ply": _of_ply}.get(path.suffix.lower())
-    inside = path.parent if root is None else root
-    files = [] if names is None else [(name, find_companion(path, name, inside)) for name in names(path)]
-    found = [path.parent / _plain(name) if file is None else file for name, file in files]
+    """Return the files that a mesh file refers to, in a stable order; missing ones with the path they should have."""
+    names = {".obj": _names_in_obj, ".gltf": _names_in_gltf, ".dae": _names_in_dae, ".ply": _names_in_ply}.get(
+        path.suffix.lower()
+    )
+    folder = path.parent if root is None else root
+    files = [] if names is None else [(name, find_companion(path, name, folder)) for name in names(path)]
+    found = [path.parent / _normalize_name(name) if file is None else file for name, file in files]
     for material in [file for file in found if file.suffix.lower() == ".mtl"]:
-        pictures = _named(material, rb"(?mi)^\s*map_Kd[ \t]+(.+?)\s*$")
-        found += [find_companion(path, name, inside) or path.parent / _plain(name) for name in pictures]
+        pictures = _find_names(material, rb"(?mi)^\s*map_Kd[ \t]+(.+?)\s*$")
+        found += [find_companion(path, name, folder) or path.parent / _normalize_name(name) for name in pictures]
     return list(dict.fromkeys(found))
 
 
-def _of_obj(path: Path) -> list[str]:
-    return _named(path, rb"(?m)^\s*mtllib[ \t]+(.+?)\s*$")[:1]
+def _names_in_obj(path: Path) -> list[str]:
+    return _find_names(path, rb"(?m)^\s*mtllib[ \t]+(.+?)\s*$")[:1]
 
 
-def _of_dae(path: Path) -> list[str]:
-    return _named(path, rb"<init_from>\s*([^<#][^<]*?)\s*</init_from>")
+def _names_in_dae(path: Path) -> list[str]:
+    return _find_names(path, rb"<init_from>\s*([^<#][^<]*?)\s*</init_from>")
 
 
-def _of_ply(path: Path) -> list[str]:
-    return _named(path, rb"(?m)^comment TextureFile[ \t]+(.+?)\s*$", most=1 << 16)
+def _names_in_ply(path: Path) -> list[str]:
+    return _find_names(path, rb"(?m)^comment TextureFile[ \t]+(.+?)\s*$", max_bytes=1 << 16)
 
 
-def _of_gltf(path: Path) -> list[str]:
+def _names_in_gltf(path: Path) -> list[str]:
     try:
         data = read_json(path, MESH_BYTES, "the mesh file")
         entries = [*data.get("buffers", []), *data.get("images", [])]
         return [entry["uri"] for entry in entries if not entry.get("uri", "data:").startswith("data:")]
     except (SynthError, ValueError, AttributeError, TypeError, KeyError, RecursionError):
-        return []  # told where the mesh is read
+        return []  # reported when the mesh is read
 
 
-def _named(path: Path, pattern: bytes, most: int = -1) -> list[str]:
+def _find_names(path: Path, pattern: bytes, max_bytes: int = -1) -> list[str]:
     try:
         check_file(path, MESH_BYTES, "the mesh file")
         with path.open("rb") as file:
-            found = re.findall(pattern, file.read(most))
+            found = re.findall(pattern, file.read(max_bytes))
     except (OSError, SynthError):
-        return []  # told where the mesh is read
+        return []  # reported when the mesh is read
     return list(dict.fromkeys(name.decode("utf-8", errors="replace") for name in found))

@@ -1,4 +1,4 @@
-"""Writing a Mesh as GLB (binary glTF 2.0), for other programs."""
+"""Export of a Mesh as GLB (binary glTF 2.0)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from assets.color import linear_from_srgb
 from assets.mesh.gltf import BINARY_CHUNK, GLB_MAGIC, JSON_CHUNK
 from assets.mesh.types import Material, Mesh
 
-# glTF has Y up: the inverse of what reading it does.
+# glTF has Y up; the inverse of the conversion on import.
 Y_UP_FROM_Z = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 FLOAT, UINT32 = 5126, 5125
 ARRAY_BUFFER, ELEMENT_BUFFER = 34962, 34963
 
 
 def glb_of(mesh: Mesh) -> bytes:
-    """The mesh as binary glTF, in metres; `assets.mesh.load.load_mesh` reads the same geometry and look back."""
+    """Encode a mesh as binary glTF, in metres; `load_mesh` restores the same geometry and materials."""
     file = _Writer()
     shared = {
         "POSITION": file.add(mesh.vertices @ Y_UP_FROM_Z.T, bounds=True),
@@ -43,23 +43,23 @@ def glb_of(mesh: Mesh) -> bytes:
 
 
 class _Writer:
-    """A glTF tree under construction and the bytes that it refers to."""
+    """glTF tree under construction and the binary data it refers to."""
 
     def __init__(self) -> None:
         self._data = bytearray()
         self._tree: dict[str, list[dict[str, Any]]] = {"bufferViews": [], "accessors": [], "materials": []}
 
     def add(self, values: NDArray, *, bounds: bool = False) -> int:
-        """An accessor of float vectors (N, 2 or 3)."""
+        """Add float vectors (N, 2 or 3); return the index of their accessor."""
         array: NDArray = np.ascontiguousarray(values, "<f4")
         about: dict[str, Any] = {"componentType": FLOAT, "type": f"VEC{array.shape[1]}"}
         if bounds:
             about |= {"min": array.min(axis=0).tolist(), "max": array.max(axis=0).tolist()}
-        return self._accessor(array, len(array), ARRAY_BUFFER, about)
+        return self._add_accessor(array, len(array), ARRAY_BUFFER, about)
 
     def add_faces(self, faces: NDArray) -> int:
         indices: NDArray = np.ascontiguousarray(faces, "<u4")
-        return self._accessor(indices, indices.size, ELEMENT_BUFFER, {"componentType": UINT32, "type": "SCALAR"})
+        return self._add_accessor(indices, indices.size, ELEMENT_BUFFER, {"componentType": UINT32, "type": "SCALAR"})
 
     def add_material(self, material: Material) -> int:
         look: dict[str, Any] = {
@@ -68,7 +68,7 @@ class _Writer:
             "roughnessFactor": material.roughness,
         }
         if material.texture is not None:
-            look["baseColorTexture"] = {"index": self._texture(material.texture)}
+            look["baseColorTexture"] = {"index": self._add_texture(material.texture)}
         entry: dict[str, Any] = {"pbrMetallicRoughness": look, "doubleSided": True}
         if material.alpha_cutoff is not None:
             entry |= {"alphaMode": "MASK", "alphaCutoff": material.alpha_cutoff}
@@ -91,23 +91,23 @@ class _Writer:
         head = struct.pack("<III", GLB_MAGIC, 2, length) + struct.pack("<II", len(text), JSON_CHUNK)
         return head + text + struct.pack("<II", len(self._data), BINARY_CHUNK) + bytes(self._data)
 
-    def _texture(self, texture: NDArray[np.uint8]) -> int:
+    def _add_texture(self, texture: NDArray[np.uint8]) -> int:
         from PIL import Image
 
         buffer = io.BytesIO()
         opaque = bool((texture[..., 3] == 255).all())
         Image.fromarray(np.ascontiguousarray(texture[..., :3]) if opaque else texture).save(buffer, "PNG")
         images = self._tree.setdefault("images", [])
-        images.append({"mimeType": "image/png", "bufferView": self._view(buffer.getvalue(), None)})
+        images.append({"mimeType": "image/png", "bufferView": self._add_view(buffer.getvalue(), None)})
         self._tree.setdefault("textures", []).append({"source": len(images) - 1})
         return len(images) - 1
 
-    def _accessor(self, array: NDArray, count: int, target: int, about: dict[str, Any]) -> int:
-        view = self._view(array.tobytes(), target)
+    def _add_accessor(self, array: NDArray, count: int, target: int, about: dict[str, Any]) -> int:
+        view = self._add_view(array.tobytes(), target)
         self._tree["accessors"].append({"bufferView": view, "count": count, **about})
         return len(self._tree["accessors"]) - 1
 
-    def _view(self, data: bytes, target: int | None) -> int:
+    def _add_view(self, data: bytes, target: int | None) -> int:
         view: dict[str, Any] = {"buffer": 0, "byteOffset": len(self._data), "byteLength": len(data)}
         if target is not None:
             view["target"] = target

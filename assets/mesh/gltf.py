@@ -1,7 +1,7 @@
-"""glTF 2.0 files as arrays and pictures: container, buffers, accessors, images.
+"""Reading of glTF 2.0 files: container, buffers, accessors, images.
 
-Read here and not by trimesh 5.2, which keeps colour factors in 8 bits, does not scale normalised integers (texture
-coordinates of compacted files would run to 65535), and passes over texture transforms and what it cannot read.
+Not done by trimesh 5.2, which keeps colour factors in 8 bits, does not scale normalised integers (texture coordinates
+of quantized files would run to 65535), and ignores texture transforms and whatever it cannot read.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "M
 
 @dataclass(frozen=True)
 class Gltf:
-    """A file's JSON tree, the bytes of its buffers, and how many numbers may still be read from them."""
+    """JSON tree of a file, its buffers, and the budget of numbers that may still be read from them."""
 
     path: Path
     tree: dict[str, Any]
@@ -38,11 +38,11 @@ class Gltf:
 
 
 def read_gltf(path: Path, companions: Companions) -> Gltf:
-    """A .glb or .gltf file. Raises SynthError or ValueError where it is damaged or of another version."""
+    """Read a .glb or .gltf file. Raises SynthError or ValueError if it is damaged or of another version."""
     data = read_file(path, MESH_BYTES, "the mesh file")
     binary = b""
     if data[:4] == b"glTF":
-        chunks = _chunks(data)
+        chunks = _split_chunks(data)
         binary = chunks.get(BINARY_CHUNK, b"")
         data = chunks[JSON_CHUNK]
     tree = parse_json(data, "the mesh file", str(path))
@@ -53,14 +53,14 @@ def read_gltf(path: Path, companions: Companions) -> Gltf:
         )
     buffers = []
     for entry in tree.get("buffers", []):
-        buffers.append(_bytes_of(entry["uri"], companions) if "uri" in entry else binary)
+        buffers.append(_read_uri(entry["uri"], companions) if "uri" in entry else binary)
         if len(buffers[-1]) < entry["byteLength"]:
             raise ValueError(f"buffer {len(buffers) - 1} ends after {len(buffers[-1])} of {entry['byteLength']} bytes")
     return Gltf(path, tree, tuple(buffers), companions, Budget(MESH_NUMBERS, str(path)))
 
 
-def _chunks(data: bytes) -> dict[int, bytes]:
-    """The first chunk of each kind."""
+def _split_chunks(data: bytes) -> dict[int, bytes]:
+    """Return the first chunk of each kind."""
     _, version, length = struct.unpack_from("<III", data)
     if version != 2:
         raise ValueError(f"GLB of version {version}, expected 2")
@@ -75,41 +75,41 @@ def _chunks(data: bytes) -> dict[int, bytes]:
     return chunks
 
 
-def _bytes_of(uri: str, companions: Companions) -> bytes:
+def _read_uri(uri: str, companions: Companions) -> bytes:
     if uri.startswith("data:"):
         return base64.b64decode(uri.partition(",")[2])
     return companions.get(uri)
 
 
 def accessor_values(gltf: Gltf, index: int) -> NDArray:
-    """An accessor as (N, width) array in its own type; normalised integers as float64 in -1..1 or 0..1."""
+    """Return an accessor as (N, width) array in its own dtype; normalised integers as float64 in -1..1 or 0..1."""
     accessor = gltf.tree["accessors"][index]
     dtype, width, count = DTYPES[accessor["componentType"]], WIDTHS[accessor["type"]], int(accessor["count"])
     if count < 0:
         raise ValueError(f"accessor {index} claims {count} entries")
     gltf.numbers.take(count * width)
     if "bufferView" in accessor:
-        values = _strided(gltf, accessor["bufferView"], accessor.get("byteOffset", 0), dtype, width, count)
+        values = _read_strided(gltf, accessor["bufferView"], accessor.get("byteOffset", 0), dtype, width, count)
     else:
         values = np.zeros((count, width), dtype)
     if "sparse" in accessor:
-        values = _with_sparse(gltf, accessor["sparse"], values)
+        values = _apply_sparse(gltf, accessor["sparse"], values)
     if accessor.get("normalized") and values.dtype.kind in "iu":
         return np.maximum(values / float(np.iinfo(values.dtype).max), -1.0)
     return values
 
 
-def _with_sparse(gltf: Gltf, sparse: dict[str, Any], values: NDArray) -> NDArray:
+def _apply_sparse(gltf: Gltf, sparse: dict[str, Any], values: NDArray) -> NDArray:
     where, what, count = sparse["indices"], sparse["values"], int(sparse["count"])
     dtype = DTYPES[where["componentType"]]
-    places = _strided(gltf, where["bufferView"], where.get("byteOffset", 0), dtype, 1, count)[:, 0]
+    indices = _read_strided(gltf, where["bufferView"], where.get("byteOffset", 0), dtype, 1, count)[:, 0]
     changed = values.copy()
     kind = values.dtype.type
-    changed[places] = _strided(gltf, what["bufferView"], what.get("byteOffset", 0), kind, values.shape[1], count)
+    changed[indices] = _read_strided(gltf, what["bufferView"], what.get("byteOffset", 0), kind, values.shape[1], count)
     return changed
 
 
-def _strided(gltf: Gltf, view_index: int, offset: int, dtype: type, width: int, count: int) -> NDArray:
+def _read_strided(gltf: Gltf, view_index: int, offset: int, dtype: type, width: int, count: int) -> NDArray:
     view = gltf.tree["bufferViews"][view_index]
     item: np.dtype = np.dtype(dtype).newbyteorder("<")
     stride = view.get("byteStride") or item.itemsize * width
@@ -124,15 +124,15 @@ def _strided(gltf: Gltf, view_index: int, offset: int, dtype: type, width: int, 
 
 
 def image_of(gltf: Gltf, texture: dict[str, Any] | None, notes: list[str]) -> Any:
-    """The Pillow image that a textureInfo means; None where there is none or its file is missing (noted).
+    """Open the Pillow image of a textureInfo; None if there is none or its file is missing (noted).
 
-    Raises SynthError where it is there and cannot be read.
+    Raises SynthError if it exists but cannot be read.
     """
     if texture is None:
         return None
     source = _source_of(gltf.tree["textures"][texture["index"]])
     if source is None:
-        notes.append("a texture without a picture")
+        notes.append("a texture without an image")
         return None
     entry = gltf.tree["images"][source]
     where = f"{gltf.path}: image {source}"
@@ -161,7 +161,7 @@ def _source_of(texture: dict[str, Any]) -> int | None:
 
 def _image_bytes(gltf: Gltf, entry: dict[str, Any]) -> bytes:
     if "uri" in entry:
-        return _bytes_of(entry["uri"], gltf.companions)
+        return _read_uri(entry["uri"], gltf.companions)
     view = gltf.tree["bufferViews"][entry["bufferView"]]
     start = view.get("byteOffset", 0)
     return gltf.buffers[view["buffer"]][start : start + view["byteLength"]]

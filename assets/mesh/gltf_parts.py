@@ -1,4 +1,4 @@
-"""The parts of a glTF file: nodes, primitives and materials as the standard says."""
+"""Parts of a glTF file: nodes, primitives and materials according to the standard."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from assets.mesh.raw_part import RawPart
 from assets.mesh.types import Material
 
 TRIANGLES, STRIP, FAN = 4, 5, 6
-# Extensions that may be required: read here, or without say over shape and print. KHR_materials_... are passed over.
+# Supported required extensions: implemented here, or irrelevant to shape and print. KHR_materials_... are ignored.
 KNOWN = ("KHR_texture_transform", "KHR_mesh_quantization", "EXT_texture_webp", "KHR_lights_punctual")
 SPECULAR = "KHR_materials_pbrSpecularGlossiness"
 
 
 def read_gltf_parts(companions: Companions, path: Any, notes: list[str]) -> list[RawPart]:
-    """All triangles of the scene, in the file's frame. Raises SynthError or what damaged files lead to."""
+    """Read all triangles of the scene, in the file's frame. Raises SynthError, or other errors for damaged files."""
     gltf = read_gltf(path, companions)
     _check_extensions(gltf)
     materials: dict[int | None, Material] = {}
@@ -37,29 +37,30 @@ def read_gltf_parts(companions: Companions, path: Any, notes: list[str]) -> list
                 continue
             number = primitive.get("material")
             if number not in materials:
-                materials[number] = _material(gltf, number, notes)
-            parts.append(_part(gltf, primitive, pose, materials[number]))
+                materials[number] = _read_material(gltf, number, notes)
+            parts.append(_read_part(gltf, primitive, pose, materials[number]))
             faces.take(len(parts[-1].faces))
     return parts
 
 
 def _check_extensions(gltf: Gltf) -> None:
     required = gltf.tree.get("extensionsRequired", [])
-    strange = [name for name in required if name not in KNOWN and not name.startswith("KHR_materials_")]
-    strange = [name for name in strange if name != "KHR_texture_basisu"]  # told where the texture is needed
-    if strange:
+    # KHR_texture_basisu is reported where the texture is needed.
+    known = (*KNOWN, "KHR_texture_basisu")
+    unknown = [name for name in required if name not in known and not name.startswith("KHR_materials_")]
+    if unknown:
         hint = "export it without compression and extensions"
         raise SynthError(
             "the mesh requires unsupported glTF extensions",
             code="gltf-extension-unsupported",
             where=str(gltf.path),
-            found=", ".join(strange),
+            found=", ".join(unknown),
             hint=hint,
         )
 
 
 def _placed_meshes(gltf: Gltf) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """Index and pose (4, 4) of each mesh of the scene. Raises ValueError where nodes contain themselves."""
+    """Iterate over index and pose (4, 4) of each mesh of the scene. Raises ValueError if nodes contain themselves."""
     nodes = gltf.tree.get("nodes", [])
     scenes = gltf.tree.get("scenes", [])
     if scenes:
@@ -74,7 +75,7 @@ def _placed_meshes(gltf: Gltf) -> Iterator[tuple[int, NDArray[np.float64]]]:
         seen += 1
         MESH_NODES.check(seen, str(gltf.path))
         if seen > len(nodes):
-            raise ValueError("a node stands in the scene twice")
+            raise ValueError("a node is in the scene twice")
         pose = parent @ _pose_of(nodes[number])
         if "mesh" in nodes[number]:
             yield nodes[number]["mesh"], pose
@@ -85,7 +86,7 @@ def _pose_of(node: dict[str, Any]) -> NDArray[np.float64]:
     if "matrix" in node:
         return np.asarray(node["matrix"], np.float64).reshape(4, 4).T
     x, y, z, w = np.asarray(node.get("rotation", [0, 0, 0, 1]), np.float64)
-    turn = np.array(
+    rotation = np.array(
         [
             [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
             [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
@@ -93,37 +94,37 @@ def _pose_of(node: dict[str, Any]) -> NDArray[np.float64]:
         ]
     )
     pose = np.eye(4)
-    pose[:3, :3] = turn * np.asarray(node.get("scale", [1, 1, 1]), np.float64)
+    pose[:3, :3] = rotation * np.asarray(node.get("scale", [1, 1, 1]), np.float64)
     pose[:3, 3] = node.get("translation", [0, 0, 0])
     return pose
 
 
-def _part(gltf: Gltf, primitive: dict[str, Any], pose: NDArray[np.float64], material: Material) -> RawPart:
+def _read_part(gltf: Gltf, primitive: dict[str, Any], pose: NDArray[np.float64], material: Material) -> RawPart:
     attributes = primitive["attributes"]
     vertices = accessor_values(gltf, attributes["POSITION"])[:, :3].astype(np.float64)
     corners = np.arange(len(vertices))
     if "indices" in primitive:
         corners = accessor_values(gltf, primitive["indices"])[:, 0].astype(np.int64)
-    faces = _faces(corners, primitive.get("mode", TRIANGLES))
+    faces = _make_triangles(corners, primitive.get("mode", TRIANGLES))
     normals = accessor_values(gltf, attributes["NORMAL"])[:, :3] if "NORMAL" in attributes else None
     part = RawPart(
         vertices,
         faces,
         material,
-        uv=_uv(gltf, primitive),
+        uv=_read_uv(gltf, primitive),
         normals=None if normals is None else normals.astype(np.float64),
-        colors=_colors(gltf, attributes),
+        colors=_read_colors(gltf, attributes),
     )
     return part.placed(pose)
 
 
-def _faces(corners: NDArray[np.int64], mode: int) -> NDArray[np.int64]:
+def _make_triangles(corners: NDArray[np.int64], mode: int) -> NDArray[np.int64]:
     if mode == TRIANGLES:
         return corners[: len(corners) // 3 * 3].reshape(-1, 3)
     if mode == FAN:
         return np.stack([np.full(max(len(corners) - 2, 0), corners[0]), corners[1:-1], corners[2:]], axis=1)
     faces = np.stack([corners[:-2], corners[1:-1], corners[2:]], axis=1)
-    faces[1::2] = faces[1::2, [1, 0, 2]]  # every other triangle of a strip is wound backwards
+    faces[1::2] = faces[1::2, [1, 0, 2]]  # every other triangle of a strip has reversed winding
     return faces
 
 
@@ -136,8 +137,8 @@ def _base_texture(gltf: Gltf, number: int | None) -> dict[str, Any] | None:
     return material.get("pbrMetallicRoughness", {}).get("baseColorTexture")
 
 
-def _uv(gltf: Gltf, primitive: dict[str, Any]) -> NDArray[np.float64] | None:
-    """Texture coordinates of the base colour, (V, 2), v = 0 at the bottom; None without a texture."""
+def _read_uv(gltf: Gltf, primitive: dict[str, Any]) -> NDArray[np.float64] | None:
+    """Read the texture coordinates of the base colour, (V, 2), v = 0 at the bottom; None without a texture."""
     texture = _base_texture(gltf, primitive.get("material"))
     if texture is None:
         return None
@@ -147,13 +148,13 @@ def _uv(gltf: Gltf, primitive: dict[str, Any]) -> NDArray[np.float64] | None:
         return None
     uv = accessor_values(gltf, primitive["attributes"][f"TEXCOORD_{number}"])[:, :2].astype(np.float64)
     angle = float(transform.get("rotation", 0.0))
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    uv = (uv * transform.get("scale", [1, 1])) @ turn.T + transform.get("offset", [0, 0])
+    rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    uv = (uv * transform.get("scale", [1, 1])) @ rotation.T + transform.get("offset", [0, 0])
     return uv * [1, -1] + [0, 1]
 
 
-def _colors(gltf: Gltf, attributes: dict[str, int]) -> NDArray[np.uint8] | None:
-    """Vertex colours (V, 4) uint8 sRGB; the file's are linear. None where all are white."""
+def _read_colors(gltf: Gltf, attributes: dict[str, int]) -> NDArray[np.uint8] | None:
+    """Read vertex colours as (V, 4) uint8 sRGB; the file's are linear. None if all are white."""
     if "COLOR_0" not in attributes:
         return None
     linear = accessor_values(gltf, attributes["COLOR_0"]).astype(np.float64)[:, :3]
@@ -161,22 +162,22 @@ def _colors(gltf: Gltf, attributes: dict[str, int]) -> NDArray[np.uint8] | None:
     return None if (coded == 255).all() else np.concatenate([coded, np.full((len(coded), 1), 255, np.uint8)], axis=1)
 
 
-def _material(gltf: Gltf, number: int | None, notes: list[str]) -> Material:
+def _read_material(gltf: Gltf, number: int | None, notes: list[str]) -> Material:
     if number is None:
         return Material(np.ones(4))
     entry = gltf.tree["materials"][number]
     image = image_of(gltf, _base_texture(gltf, number), notes)
     texture = None if image is None else texture_of(image, notes, str(gltf.path), gltf.companions.pixels)
-    color, roughness, metallic = _factors(gltf, entry, notes)
+    color, roughness, metallic = _read_factors(gltf, entry, notes)
     mode = entry.get("alphaMode", "OPAQUE")
     if mode == "BLEND" and color[3] < 0.99:
-        notes.append("a see-through surface is drawn solid")
+        notes.append("a transparent surface is rendered opaque")
     cutoff = {"MASK": unit_number(entry.get("alphaCutoff"), 0.5), "BLEND": None, "OPAQUE": None}[mode]
     return Material(color, texture, roughness, metallic, cutoff_of(texture, notes) if mode == "BLEND" else cutoff)
 
 
-def _factors(gltf: Gltf, entry: dict[str, Any], notes: list[str]) -> tuple[NDArray[np.float64], float, float]:
-    """Base colour (4,) linear, roughness and metallic, the last two as means over their texture."""
+def _read_factors(gltf: Gltf, entry: dict[str, Any], notes: list[str]) -> tuple[NDArray[np.float64], float, float]:
+    """Return base colour (4,) linear, roughness and metallic, the last two as means over their texture."""
     old = entry.get("extensions", {}).get(SPECULAR)
     if old is not None:
         return (
@@ -188,10 +189,10 @@ def _factors(gltf: Gltf, entry: dict[str, Any], notes: list[str]) -> tuple[NDArr
     color = unit_color(look.get("baseColorFactor", [1, 1, 1, 1]))
     image = image_of(gltf, look.get("metallicRoughnessTexture"), notes)
     rough, metal = (1.0, 1.0) if image is None else _mean_green_blue(gltf, image)
-    # The standard's default is metal; a file that is silent about it is far more likely to mean print on board.
-    unsaid = 0.0 if image is None else 1.0
+    # The standard's default is metal, but a file that does not set it is far more likely to be printed board.
+    default = 0.0 if image is None else 1.0
     roughness = unit_number(look.get("roughnessFactor"), 1.0) * rough
-    return color, roughness, unit_number(look.get("metallicFactor"), unsaid) * metal
+    return color, roughness, unit_number(look.get("metallicFactor"), default) * metal
 
 
 def _mean_green_blue(gltf: Gltf, image: Any) -> tuple[float, float]:

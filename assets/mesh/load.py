@@ -1,4 +1,4 @@
-"""From a mesh file to a Mesh: read, diagnosed, brought to metres, Z up, standing on z = 0."""
+"""Loading of a mesh file as a Mesh: read, repaired and normalised to metres, Z up, standing on z = 0."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from assets.errors import SynthError
 from assets.mesh.normals import crease_normals
 from assets.mesh.raw_part import RawPart
 from assets.mesh.read import METRES, read_mesh_file
-from assets.mesh.repair import inside_out, sound_normals, sound_part
+from assets.mesh.repair import clean_normals, clean_part, inside_out
 from assets.mesh.simplify import KEPT_FACES, MAX_FACES, simplify_part
 from assets.mesh.types import Mesh, MeshPart, frozen_array
 
-# A product's longest side in metres: outside, the file's unit is not the metre.
-SHORTEST, LONGEST = 0.005, 3.0
-# What a guess at the unit must lead to.
+# Range of a product's longest side in metres: outside, the file's unit cannot be the metre.
+MIN_LONGEST_M, MAX_LONGEST_M = 0.005, 3.0
+# Range of the longest side for which a guessed unit is suggested.
 LIKELY = (0.02, 1.5)
-# Stated sizes that differ from the mesh's proportions by more than this are not forced upon it.
-PROPORTION = 1.10
-# Sides smaller than this share of the longest are flat; a longest side below SMALLEST, in any unit, is a point.
-FLAT, SMALLEST = 1e-6, 1e-9
+# Stated sizes are applied per axis only if they fit the mesh's proportions within this factor.
+MAX_MISFIT = 1.10
+# Sides smaller than this fraction of the longest are flat; a longest side below MIN_EXTENT, in any unit, is a point.
+FLAT, MIN_EXTENT = 1e-6, 1e-9
 Z_FROM_Y_UP = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
-# By the side that is the front: the turn about Z that takes it to -y.
+# Rotation about Z that turns each side to the front, -y.
 TO_FRONT = {
     "-y": np.eye(3),
     "+y": np.array([[-1.0, 0, 0], [0, -1, 0], [0, 0, 1]]),
@@ -39,9 +39,9 @@ Size = tuple[float | None, float | None, float | None]
 
 @dataclass(frozen=True, eq=False)
 class LoadedMesh:
-    """A normalised mesh. normalized_from_source: (4, 4) float64, from the file's own coordinates, scale included.
+    """Normalised mesh. normalized_from_source: (4, 4) float64, from the file's own coordinates, scale included.
 
-    notes: what was mended, missing or doubtful, for people.
+    notes: messages on what was repaired, missing or doubtful.
     """
 
     mesh: Mesh
@@ -62,61 +62,61 @@ def load_mesh(
     size: Size = (None, None, None),
     root: Path | None = None,
 ) -> LoadedMesh:
-    """A mesh file as a Mesh. size: stated width (x), depth (y), height (z) in metres, None where unknown.
+    """Load a mesh file as a Mesh. size: stated width (x), depth (y), height (z) in metres, None if unknown.
 
-    units, up: how the file is to be read, "" = as its format says (metres and Z up where it says nothing). front: the
-    side, once Z is up, that is turned to -y ("" = "-y"). root: the folder that its textures may lie in, the file's own
-    if None. Raises SynthError where the file cannot be read, is empty, holds NaN, or has a size that no product has.
+    units, up: of the file, "" = those of its format (metres and Z up if it defines none). front: the side, once Z is
+    up, that is turned to -y ("" = "-y"). root: the folder that its textures may be in, the file's own if None. Raises
+    SynthError if the file is unreadable, empty, contains NaN, or has a size that no product has.
     """
     path = Path(path)
     raw = read_mesh_file(path, root)
-    parts, notes = _mend(raw.parts, path)
-    turn = TO_FRONT[front or "-y"] @ (Z_FROM_Y_UP if (up or raw.up) == "y" else np.eye(3))
-    corners = np.concatenate([part.vertices[part.faces].reshape(-1, 3) for part in parts]) @ turn.T
-    scale, sizing = _scale(np.ptp(corners, axis=0), units, raw.metres, size, path)
+    parts, notes = _repair_parts(raw.parts, path)
+    rotation = TO_FRONT[front or "-y"] @ (Z_FROM_Y_UP if (up or raw.up) == "y" else np.eye(3))
+    corners = np.concatenate([part.vertices[part.faces].reshape(-1, 3) for part in parts]) @ rotation.T
+    scale, sizing = _find_scale(np.ptp(corners, axis=0), units, raw.metres, size, path)
     low, high = (corners * scale).min(axis=0), (corners * scale).max(axis=0)
     offset = np.array([-(low[0] + high[0]) / 2, -(low[1] + high[1]) / 2, -low[2]])
     pose = np.eye(4)
-    pose[:3, :3] = scale[:, None] * turn
-    # A mesh that stands where it should but for float32's rounding is left there: what was exported reads back equal.
+    pose[:3, :3] = scale[:, None] * rotation
+    # Offsets within float32 rounding are ignored, so an exported mesh reads back equal.
     pose[:3, 3] = np.where(np.abs(offset) < 1e-7, 0.0, offset)
     return LoadedMesh(_assemble(parts, pose), pose, (*raw.notes, *notes, *sizing))
 
 
-def _mend(raw: Sequence[RawPart], path: Path) -> tuple[list[RawPart], list[str]]:
-    """Checked, lighter and outside out. Raises SynthError where coordinates are no numbers or faces name none."""
+def _repair_parts(raw: Sequence[RawPart], path: Path) -> tuple[list[RawPart], list[str]]:
+    """Check, simplify and orient the parts. Raises SynthError for invalid coordinates or vertex indices."""
     notes: list[str] = []
-    parts = [sound_part(part, number, path, notes) for number, part in enumerate(raw, start=1)]
+    parts = [clean_part(part, number, path, notes) for number, part in enumerate(raw, start=1)]
     total = sum(len(part.faces) for part in parts)
     if total > MAX_FACES:
         parts = [simplify_part(part, max(int(KEPT_FACES * len(part.faces) / total), 4)) for part in parts]
         notes.append(f"{total} triangles reduced to {sum(len(part.faces) for part in parts)}")
     if inside_out(parts):
         parts = [part.flipped() for part in parts]
-        notes.append("faces turned: the surface was inside out")
-    return [sound_normals(part, notes) for part in parts], list(dict.fromkeys(notes))
+        notes.append("faces flipped: the surface was inside out")
+    return [clean_normals(part, notes) for part in parts], list(dict.fromkeys(notes))
 
 
-def _scale(
+def _find_scale(
     extent: NDArray, units: str, stated: float | None, size: Size, path: Path
 ) -> tuple[NDArray[np.float64], list[str]]:
-    """Factors (3,) from the file's unit to metres along x, y, z, and notes about doubtful ones."""
-    # A side that is flat but for rounding says nothing about the scale.
+    """Return factors (3,) from the file's unit to metres along x, y, z, and notes on doubtful ones."""
+    # A side that is flat up to rounding does not determine the scale.
     known = [axis for axis in range(3) if size[axis] is not None and extent[axis] > FLAT * extent.max()]
-    if known and extent.max() > SMALLEST:
-        return _scale_to(extent, size, known)
+    if known and extent.max() > MIN_EXTENT:
+        return _fit_size(extent, size, known)
     metres = METRES[units] if units else (stated or 1.0)
-    if not SHORTEST <= float(extent.max()) * metres <= LONGEST:
-        raise _absurd_size(extent, metres, path)
+    if not MIN_LONGEST_M <= float(extent.max()) * metres <= MAX_LONGEST_M:
+        raise _implausible_size(extent, metres, path)
     return np.full(3, metres), []
 
 
-def _scale_to(extent: NDArray, size: Size, known: list[int]) -> tuple[NDArray[np.float64], list[str]]:
-    """Factors that give the stated size: one per axis where it fits the mesh's proportions, else one for all."""
+def _fit_size(extent: NDArray, size: Size, known: list[int]) -> tuple[NDArray[np.float64], list[str]]:
+    """Return factors for the stated size: one per axis if it fits the mesh's proportions, otherwise one for all."""
     factors = np.array([float(size[axis] or 0) / extent[axis] for axis in known])
-    if factors.max() / factors.min() <= PROPORTION:
+    if factors.max() / factors.min() <= MAX_MISFIT:
         return (factors if len(known) == 3 else np.full(3, factors.mean())), []
-    # Of three numbers one may be wrong: the middle one is not. Of two the height is the one least often mixed up.
+    # Of three factors the median is right if one is wrong. Of two, the height is least often mixed up.
     factor = float(np.median(factors)) if len(known) == 3 else float(factors[-1])
     found = " x ".join(f"{side:.3g}" for side in extent * factor)
     wanted = " x ".join("?" if side is None else f"{side:.3g}" for side in size)
@@ -125,26 +125,26 @@ def _scale_to(extent: NDArray, size: Size, known: list[int]) -> tuple[NDArray[np
 
 
 def _axes_hint(extent: NDArray, size: Size) -> str:
-    """Which mistake would explain stated sizes that do not fit: exchanged sides, or another axis upwards."""
+    """Return a hint at the mistake that explains misfitting sizes: swapped sides, or another up axis."""
     if None in size:
         return ""
     for order, meaning in (
-        ((1, 0, 2), "width and depth seem exchanged: see column 'front'"),
+        ((1, 0, 2), "width and depth seem swapped: see column 'front'"),
         ((0, 2, 1), "Y and Z: see column 'up'"),
     ):
         factors = np.array([float(size[axis] or 0) for axis in order]) / np.maximum(extent, 1e-12)
-        if factors.max() / factors.min() <= PROPORTION:
+        if factors.max() / factors.min() <= MAX_MISFIT:
             return f" ({meaning})"
     return ""
 
 
-def _absurd_size(extent: NDArray, metres: float, path: Path) -> SynthError:
+def _implausible_size(extent: NDArray, metres: float, path: Path) -> SynthError:
     longest = float(extent.max())
     fits = [unit for unit, length in METRES.items() if length != metres and LIKELY[0] <= longest * length <= LIKELY[1]]
     found = f"{' x '.join(f'{side:.4g}' for side in extent * metres)} m"
-    expected = f"a longest side between {SHORTEST} and {LONGEST} m"
+    expected = f"a longest side between {MIN_LONGEST_M} and {MAX_LONGEST_M} m"
     guess = f"its unit looks like {' or '.join(fits)}: " if fits else ""
-    hint = f"{guess}put it into the column 'units' (m, cm, mm, in), or the real size into width_m, height_m, depth_m"
+    hint = f"{guess}set the column 'units' (m, cm, mm, in), or the real size in width_m, height_m, depth_m"
     return SynthError(
         "implausible product size",
         code="mesh-size-implausible",
@@ -156,31 +156,31 @@ def _absurd_size(extent: NDArray, metres: float, path: Path) -> SynthError:
 
 
 def _assemble(parts: Sequence[RawPart], pose: NDArray[np.float64]) -> Mesh:
-    """One Mesh of all parts, moved by `pose`, with normals; corners that agree in everything share a vertex."""
+    """Merge all parts, transformed by `pose`, into one Mesh with normals; identical corners share a vertex."""
     has_uv = any(part.uv is not None for part in parts)
     has_colors = any(part.colors is not None for part in parts)
-    blocks, stretches, start, stop = [], [], 0, 0
+    blocks, spans, start, stop = [], [], 0, 0
     for part in parts:
         block, faces = _corner_block(part, pose, has_uv, has_colors)
         blocks.append(block)
-        stretches.append((faces + start, MeshPart(stop, stop + len(faces), part.material)))
+        spans.append((faces + start, MeshPart(stop, stop + len(faces), part.material)))
         start, stop = start + len(block), stop + len(faces)
     table = np.concatenate(blocks)
     arrays = {
         "vertices": table[:, :3].astype(np.float32),
         "normals": table[:, 3:6].astype(np.float32),
-        "faces": np.concatenate([faces for faces, _ in stretches]).astype(np.int32),
+        "faces": np.concatenate([faces for faces, _ in spans]).astype(np.int32),
         "uv": table[:, 6:8].astype(np.float32) if has_uv else None,
         "colors": table[:, -4:].astype(np.uint8) if has_colors else None,
     }
-    pieces = tuple(piece for _, piece in stretches)
+    pieces = tuple(piece for _, piece in spans)
     return Mesh(key=mesh_key(pieces, **arrays), parts=pieces, **arrays)
 
 
 def _corner_block(
     part: RawPart, pose: NDArray[np.float64], has_uv: bool, has_colors: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Unique corners (V, 6 to 12): position, normal, uv, colour; and faces into them."""
+    """Return unique corners (V, 6 to 12): position, normal, uv, colour; and faces that index them."""
     vertices = part.vertices @ pose[:3, :3].T + pose[:3, 3]
     if part.normals is None:
         normals = crease_normals(vertices, part.faces).reshape(-1, 3)
@@ -199,7 +199,7 @@ def _corner_block(
 
 
 def mesh_key(parts: Sequence[MeshPart], **arrays: NDArray | None) -> str:
-    """Content hash of a mesh: equal for equal geometry and look."""
+    """Compute the content hash of a mesh: equal for equal geometry and materials."""
     digest = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {None if array is None else array.shape}".encode())

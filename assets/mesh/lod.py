@@ -1,4 +1,4 @@
-"""Levels of detail: the same shape and print in fewer triangles, for pictures in which nobody can tell."""
+"""Levels of detail: the same shape and print with fewer triangles, for images in which the difference is invisible."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from assets.mesh.raw_part import RawPart
 from assets.mesh.simplify import simplify_part
 from assets.mesh.types import Mesh, MeshPart
 
-# Vertices of the source whose normal a corner may take, and how much further than the nearest they may lie: at a sharp
-# edge a place has a normal for each side, and the nearest vertex may be of the other one.
+# Source vertices whose normal a corner may take, and their maximal distance relative to the nearest: a sharp edge has a
+# normal for each side, and the nearest vertex may be that of the other side.
 CANDIDATES = 6
-AS_NEAR = 1.5
+MAX_DISTANCE_RATIO = 1.5
 
 
 def lighter_mesh(mesh: Mesh, faces: int) -> Mesh:
-    """A mesh of one part in about `faces` faces, by quadric error; texture coordinates and colours are carried over.
+    """Simplify a mesh of one part to about `faces` faces by quadric error; texture coordinates and colours are kept.
 
-    Its material has no texture: worn copies of the mesh share one lighter mesh, each with its own picture.
-    Raises ValueError for a mesh of several parts, whose borders would gape.
+    The material has no texture: worn copies of the mesh share one lighter mesh, each with its own texture.
+    Raises ValueError for a mesh of several parts, because gaps would open between them.
     """
     if len(mesh.parts) != 1:
         raise ValueError(f"a lighter mesh needs one part, found {len(mesh.parts)}")
@@ -31,21 +31,21 @@ def lighter_mesh(mesh: Mesh, faces: int) -> Mesh:
     light = simplify_part(part, faces)
     a, b, c = light.vertices[light.faces].transpose(1, 0, 2)
     light = replace(light, faces=light.faces[(np.cross(b - a, c - a) != 0).any(axis=1)])
-    # Every face with corners of its own: seams and sharp edges stay what they are.
+    # Faces share no corners, so that seams and sharp edges are kept.
     corners = light.faces.ravel()
     return Mesh(
         key=f"{mesh.shape_key}-{faces}faces",
         vertices=light.vertices[corners].astype(np.float32),
         faces=np.arange(len(corners), dtype=np.int32).reshape(-1, 3),
-        normals=_normals(mesh, light.vertices[light.faces]),
+        normals=_transfer_normals(mesh, light.vertices[light.faces]),
         parts=(MeshPart(0, len(light.faces), material),),
         uv=None if light.uv is None else light.uv[corners].astype(np.float32),
         colors=None if light.colors is None else light.colors[corners],
     )
 
 
-def _normals(mesh: Mesh, triangles: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Normals (3 F, 3) of the corners of triangles (F, 3, 3): of the vertex beside each that looks most their way."""
+def _transfer_normals(mesh: Mesh, triangles: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return normals (3 F, 3) of the corners of triangles (F, 3, 3): the best aligned of the nearest vertices."""
     from scipy.spatial import cKDTree
 
     flat = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
@@ -53,5 +53,5 @@ def _normals(mesh: Mesh, triangles: NDArray[np.float64]) -> NDArray[np.float32]:
     distance, near = cKDTree(mesh.vertices).query(triangles.reshape(-1, 3), k=min(CANDIDATES, len(mesh.vertices)))
     distance, near = distance.reshape(len(near), -1), near.reshape(len(near), -1)
     facing = np.einsum("nkd,nd->nk", mesh.normals[near], np.repeat(flat, 3, axis=0))
-    facing[distance > AS_NEAR * distance[:, :1] + 1e-6] = -np.inf
+    facing[distance > MAX_DISTANCE_RATIO * distance[:, :1] + 1e-6] = -np.inf
     return mesh.normals[near[np.arange(len(near)), facing.argmax(axis=1)]]

@@ -1,4 +1,4 @@
-"""Materials and textures of mesh files in our terms."""
+"""Conversion of materials and textures of mesh files."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from assets.files.image_input import broken_picture, check_format
 from assets.limits import PICTURE_PIXELS, Budget
 from assets.mesh.types import Material
 
-# A texture with longer sides than this is shrunk: no camera of ours sees more.
+# A texture with a longer side than this is shrunk to SHRUNK_TEXELS: no camera of ours resolves more.
 MAX_TEXELS = 4096
 SHRUNK_TEXELS = 2048
-# Where a file says nothing of gloss: matt board and film, between the two.
-USUAL_ROUGHNESS = 0.6
-# The colour of what has none.
+# Without a roughness in the file: between matt board and film.
+DEFAULT_ROUGHNESS = 0.6
+# Default colour.
 GREY = np.array([0.5, 0.5, 0.5, 1.0])
 
 
 def material_of(material: Any, notes: list[str], where: str, pixels: Budget) -> Material:
-    """A trimesh material: PBR as it is; the older kind without its shininess, which means nothing."""
+    """Convert a trimesh material: PBR as it is; the older kind without its shininess, which is meaningless."""
     if type(material).__name__ == "MultiMaterial":
-        notes.append(f"a part of {len(material.materials)} materials: drawn with the first")
+        notes.append(f"a part with {len(material.materials)} materials: rendered with the first")
         material = material.materials[0]
-    if _is_stand_in(material):
+    if _is_placeholder(material):
         return Material(GREY)
     physical = type(material).__name__ == "PBRMaterial"
     image = material.baseColorTexture if physical else getattr(material, "image", None)
-    # Exporters write any diffuse colour, black as well, beside a texture that is meant as it is.
+    # Exporters write arbitrary diffuse colours, even black, beside a texture that should not be tinted.
     color = material.baseColorFactor if physical else (None if image is not None else material.diffuse)
     texture = None if image is None else texture_of(image, notes, where, pixels)
     return Material(
         base_color=_linear_color(color, physical),
         texture=texture,
-        roughness=unit_number(getattr(material, "roughnessFactor", None), USUAL_ROUGHNESS),
+        roughness=unit_number(getattr(material, "roughnessFactor", None), DEFAULT_ROUGHNESS),
         metallic=unit_number(getattr(material, "metallicFactor", None), 0.0),
         alpha_cutoff=cutoff_of(texture, notes),
     )
 
 
-def _is_stand_in(material: Any) -> bool:
-    """Whether trimesh made it up, as a picture of 2 x 2 grey pixels, for texture coordinates without a material."""
+def _is_placeholder(material: Any) -> bool:
+    """Return whether it is trimesh's placeholder of 2 x 2 grey pixels for texture coordinates without a material."""
     image = getattr(material, "image", None)
     if image is None or image.size != (2, 2) or image.mode != "RGBA" or image.format is not None:
         return False
@@ -51,7 +51,7 @@ def _is_stand_in(material: Any) -> bool:
 
 
 def _linear_color(color: Any, physical: bool) -> NDArray[np.float64]:
-    """RGBA as linear floats: a PBR factor is linear, an OBJ's diffuse colour sRGB."""
+    """Return RGBA as linear floats: a PBR factor is linear, an OBJ's diffuse colour is sRGB."""
     if color is None:
         return np.ones(4)
     values = np.asarray(color)
@@ -62,29 +62,29 @@ def _linear_color(color: Any, physical: bool) -> NDArray[np.float64]:
 
 
 def unit_color(values: Any) -> NDArray[np.float64]:
-    """Numbers of a file held between 0 and 1; 1 where they are none."""
+    """Clip numbers of a file to 0..1; NaN becomes 1."""
     return np.clip(np.nan_to_num(np.asarray(values, np.float64), nan=1.0), 0, 1)
 
 
 def unit_number(value: Any, default: float) -> float:
-    """A number of a file held between 0 and 1; `default` where there is none."""
+    """Clip a number of a file to 0..1; `default` if it is missing or not finite."""
     number = default if value is None else float(value)
     return float(np.clip(number, 0, 1)) if np.isfinite(number) else default
 
 
 def texture_of(image: Any, notes: list[str], where: str, pixels: Budget) -> NDArray[np.uint8]:
-    """A Pillow image as (H, W, 4) uint8 sRGB + alpha, shrunk if it is huge. pixels: what may still be unpacked.
+    """Decode a Pillow image as (H, W, 4) uint8 sRGB + alpha, shrunk if it is huge. pixels: remaining budget.
 
-    Raises SynthError where it is damaged or beyond what is unpacked at most.
+    Raises SynthError if it is damaged or exceeds the budget.
     """
     from PIL import Image
 
-    check_format(image, where, "a texture")  # trimesh opens those of ZAE archives and odd names by itself
+    check_format(image, where, "a texture")  # trimesh opens textures with unusual names itself
     width, height = image.size
     PICTURE_PIXELS.check(width * height, where)
     pixels.take(width * height)
     try:
-        if image.mode.startswith(("I", "F")):  # 16 or 32 bits of grey, which Pillow would clip
+        if image.mode.startswith(("I", "F")):  # 16 or 32-bit grey, which Pillow would clip
             grey: NDArray = np.asarray(image, dtype=np.float64)
             image = Image.fromarray(np.clip(grey / (257 if grey.max() > 255 else 1), 0, 255).astype(np.uint8))
         if image.mode not in ("L", "RGB", "RGBA"):
@@ -97,13 +97,13 @@ def texture_of(image: Any, notes: list[str], where: str, pixels: Budget) -> NDAr
         return np.asarray(image.convert("RGBA"), dtype=np.uint8)
     except MemoryError:
         raise
-    except Exception as error:  # decoders raise many kinds
+    except Exception as error:  # decoders raise many types
         raise broken_picture("a texture", where, error) from error
 
 
 def cutoff_of(texture: NDArray[np.uint8] | None, notes: list[str]) -> float | None:
-    """Where holes begin in a texture that may be blended: at one half, if any texel is more than half see-through."""
+    """Return the alpha cutoff of a blended texture: 0.5 if any texel is more than half transparent, else None."""
     if texture is None or (texture[..., 3] >= 128).all():
         return None
-    notes.append("see-through texture drawn as cut-out: holes where alpha is under one half")
+    notes.append("transparent texture rendered as cut-out: holes where alpha is below 0.5")
     return 0.5

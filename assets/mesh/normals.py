@@ -1,4 +1,4 @@
-"""Normals where a file has none: smooth over round surfaces, hard at the edges of cartons."""
+"""Vertex normals for files without them: smooth over round surfaces, hard at the edges of cartons."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-# Faces that meet at a sharper angle keep a hard edge between them.
+# Faces that meet at a larger angle keep a hard edge between them.
 CREASE = np.radians(40)
-# Around a vertex with more corners than this (the hub of a fan) normals stay those of the faces.
+# At a vertex with more corners than this (the hub of a fan) the face normals are kept.
 MAX_CORNERS = 256
-# Pairs that are compared at most: a million triangles have 18 million, faces stated dozens of times far more.
+# Limit of compared pairs: a million triangles have 18 million, faces repeated dozens of times far more.
 MAX_PAIRS = 30_000_000
 
 
 def crease_normals(vertices: NDArray, faces: NDArray, crease: float = CREASE) -> NDArray[np.float64]:
-    """A normal for each corner of each face, (F, 3, 3) float64, unit.
+    """Compute a unit normal for each corner of each face, (F, 3, 3) float64.
 
-    The area-weighted mean of the faces that meet at the corner's position (texture seams do not count) and whose own
-    normal is within `crease` radians of the corner's face.
+    It is the area-weighted mean normal of the faces at the corner's position (across texture seams) whose own normal is
+    within `crease` radians of the corner's face.
     """
     triangles = vertices[faces]
     crosses = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
@@ -39,12 +39,12 @@ def crease_normals(vertices: NDArray, faces: NDArray, crease: float = CREASE) ->
 
 
 def _meeting_corners(corners: NDArray) -> tuple[NDArray, NDArray]:
-    """All ordered pairs of different corners at one position."""
+    """Return all ordered pairs of different corners at one position."""
     counts = np.bincount(corners)
     positions = np.bincount(np.minimum(counts, MAX_CORNERS + 1))[: MAX_CORNERS + 1]
     pairs_up_to = np.cumsum(positions * np.arange(len(positions)) ** 2)
-    most = np.flatnonzero(pairs_up_to <= MAX_PAIRS)[-1]  # corners where more meet keep the normal of their face
-    used = np.flatnonzero(counts[corners] <= most)
+    limit = np.flatnonzero(pairs_up_to <= MAX_PAIRS)[-1]  # where more corners meet they keep the normal of their face
+    used = np.flatnonzero(counts[corners] <= limit)
     incidence = sparse.csr_matrix(
         (np.ones(len(used), np.int32), (used, corners[used])), shape=(len(corners), len(counts))
     )

@@ -1,4 +1,4 @@
-"""RawPart: one part of a mesh file before it is normalised."""
+"""Part of a mesh file before normalisation."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from assets.mesh.types import Material
 
 @dataclass(frozen=True, eq=False)
 class RawPart:
-    """One part as the file has it, placed in the file's frame.
+    """Part of a mesh file in the file's frame.
 
-    vertices (V, 3) float64. faces (F, 3) int. uv (V, 2), normals (V, 3), colors (V, 4) uint8: where the file has them.
+    vertices: (V, 3) float64. faces: (F, 3) int. uv (V, 2), normals (V, 3), colors (V, 4) uint8: None if absent.
     """
 
     vertices: NDArray[np.float64]
@@ -25,12 +25,12 @@ class RawPart:
     colors: NDArray[np.uint8] | None = None
 
     def placed(self, pose: NDArray[np.float64]) -> RawPart:
-        """The part moved by `pose` (4, 4), which may scale and mirror."""
+        """Return the part transformed by `pose` (4, 4), which may scale and mirror."""
         linear = pose[:3, :3]
-        faces = self.faces[:, ::-1] if np.linalg.det(linear) < 0 else self.faces  # mirrored: turned inside out
+        faces = self.faces[:, ::-1] if np.linalg.det(linear) < 0 else self.faces  # mirroring reverses the winding
         normals = None if self.normals is None or not np.linalg.det(linear) else self.normals @ np.linalg.inv(linear)
         return replace(self, vertices=self.vertices @ linear.T + pose[:3, 3], faces=faces, normals=normals)
 
     def flipped(self) -> RawPart:
-        """The part with its inside out."""
+        """Return the part turned inside out."""
         return replace(self, faces=self.faces[:, ::-1], normals=None if self.normals is None else -self.normals)

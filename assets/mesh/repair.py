@@ -1,4 +1,4 @@
-"""Diagnosing the parts of a mesh file: what is no surface is refused, what can be mended is mended and noted."""
+"""Validation and repair of the parts of a mesh file; repairs are noted."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from assets.errors import SynthError
 from assets.mesh.raw_part import RawPart
 
-# A surface that encloses less than this share of its box, inwards, is open or flat and not inside out.
+# A surface with a smaller negative volume, as a fraction of its box, is open or flat rather than inside out.
 MIN_VOLUME = 0.05
-# Beyond this, in whatever unit, a coordinate is damage: the Earth is 10^10 mm wide. Its cube still is a number.
-FARTHEST = 1e12
-# A texture that repeats more often than this is damage; in float32 its coordinates would have no digits left.
+# Larger coordinates, in whatever unit, are damaged data: the Earth is 10^10 mm wide. The cube is still finite.
+MAX_COORDINATE = 1e12
+# Larger texture coordinates are damaged data; float32 would leave no fractional digits.
 MAX_REPEATS = 1e6
 
 
-def sound_part(part: RawPart, number: int, path: Path, notes: list[str]) -> RawPart:
-    """The part without faces that are no triangles. number: of the part, for people.
+def clean_part(part: RawPart, number: int, path: Path, notes: list[str]) -> RawPart:
+    """Return the part without degenerate faces. number: of the part, for messages.
 
-    Raises SynthError where a face names a vertex that is not there, or one without sensible numbers as coordinates.
+    Raises SynthError if a face refers to a missing vertex, or to one with invalid coordinates.
     """
     count = len(part.vertices)
     if part.faces.min() < 0 or part.faces.max() >= count:
@@ -31,7 +31,7 @@ def sound_part(part: RawPart, number: int, path: Path, notes: list[str]) -> RawP
         what = "the mesh refers to vertices that do not exist"
         raise SynthError(what, code="mesh-invalid", where=str(path), found=found, expected=expected)
     used = np.unique(part.faces)
-    bad = used[~(np.abs(part.vertices[used]) <= FARTHEST).all(axis=1)]  # also those that are no numbers
+    bad = used[~(np.abs(part.vertices[used]) <= MAX_COORDINATE).all(axis=1)]  # also NaN
     if len(bad):
         found = f"part {number}: {len(bad)} of {len(used)} vertices, the first is vertex {bad[0]}"
         hint = "repair it in a 3D program: the scanner or the exporter left holes in the data"
@@ -47,14 +47,14 @@ def sound_part(part: RawPart, number: int, path: Path, notes: list[str]) -> RawP
             found=f"part {number}: lines and points only",
         )
     uv = part.uv
-    if uv is not None and not (sound := np.abs(uv) <= MAX_REPEATS).all():
-        notes.append("texture coordinates that are no numbers set to 0")
-        uv = np.where(sound, uv, 0.0)
+    if uv is not None and not (valid := np.abs(uv) <= MAX_REPEATS).all():
+        notes.append("invalid texture coordinates set to 0")
+        uv = np.where(valid, uv, 0.0)
     return replace(part, faces=part.faces[proper], uv=uv)
 
 
 def inside_out(parts: Sequence[RawPart]) -> bool:
-    """Whether the faces look inwards: the volume they enclose about the middle of the whole is clearly negative."""
+    """Return whether the faces point inwards: their signed volume about the centre of all parts is clearly negative."""
     triangles = np.concatenate([part.vertices[part.faces] for part in parts])
     low, high = triangles.min(axis=(0, 1)), triangles.max(axis=(0, 1))
     a, b, c = np.moveaxis(triangles - (low + high) / 2, 1, 0)
@@ -62,21 +62,21 @@ def inside_out(parts: Sequence[RawPart]) -> bool:
     return volume < -MIN_VOLUME * float(np.prod(high - low))
 
 
-def sound_normals(part: RawPart, notes: list[str]) -> RawPart:
-    """The part with its normals dropped where they are no directions or look against the faces' winding."""
+def clean_normals(part: RawPart, notes: list[str]) -> RawPart:
+    """Return the part without its normals if they are invalid or opposed to the faces' winding."""
     if part.normals is None:
         return part
     picked = part.normals[part.faces]
     lengths = np.linalg.norm(picked, axis=2)
     if not np.isfinite(lengths).all() or (lengths < 1e-6).any():
-        notes.append("normals that are no directions computed anew")
+        notes.append("invalid normals recomputed")
         return replace(part, normals=None)
-    along = np.einsum("fcd,fd->fc", picked, _crosses(part.vertices[part.faces]))
+    along = np.einsum("fcd,fd->fc", picked, _cross_products(part.vertices[part.faces]))
     if (along < 0).mean() > 0.5:
-        notes.append("normals that looked inwards computed anew")
+        notes.append("inward normals recomputed")
         return replace(part, normals=None)
     return part
 
 
-def _crosses(triangles: NDArray) -> NDArray:
+def _cross_products(triangles: NDArray) -> NDArray:
     return np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])

@@ -1,4 +1,4 @@
-"""How a thing can rest on a table: its convex hull and the poses in which it stands or lies without falling."""
+"""Resting poses of a mesh on a table, with its convex hull."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from assets.mesh.types import Mesh, frozen_array
 
-# Poses in which less than this share of random throws end are left out: a bottle balancing on its cap.
+# Poses with less than this fraction of random throws are left out, such as a bottle balancing on its cap.
 MIN_WEIGHT = 0.01
 
 
@@ -19,7 +19,7 @@ class Rest:
 
     hull_vertices: (H, 3) float64, metres. hull_faces: (F, 3) int32, counter-clockwise seen from outside.
     rotations: (R, 3, 3) float64, table_from_object; the first is upright (the identity). weights: (R,) float64, sum 1:
-    the share of random throws that end so. R >= 1.
+    the fraction of random throws that end in each pose. R >= 1.
     """
 
     hull_vertices: NDArray[np.float64]
@@ -37,10 +37,10 @@ class Rest:
 
 
 def rest_from_mesh(mesh: Mesh) -> Rest:
-    """Hull and stable poses of `mesh`, deterministic.
+    """Compute the hull and stable poses of `mesh`, deterministically.
 
-    The poses are those of stable_poses.py; the upright pose is always there, since retail products are made to
-    stand. Flat or degenerate meshes get it alone.
+    The poses are those of stable_poses.py plus always the upright one, since retail products are made to stand. Flat
+    or degenerate meshes have only the upright pose.
     """
     import trimesh
     from scipy.spatial import QhullError
@@ -49,15 +49,15 @@ def rest_from_mesh(mesh: Mesh) -> Rest:
 
     try:
         hull = trimesh.convex.convex_hull(mesh.vertices.astype(np.float64))
-        # A ball rests on any of its many faces with next to no weight each: none is over the threshold then.
-        rotations, shares = _distinct(*stable_poses(hull, MIN_WEIGHT))
+        # A ball can rest on many faces with tiny weights: none reaches the threshold.
+        rotations, shares = _merge_upright(*stable_poses(hull, MIN_WEIGHT))
     except (QhullError, ValueError):
         return _upright_box(mesh)
     return Rest(hull.vertices, hull.faces, rotations, shares)
 
 
 def upright_rest(mesh: Mesh) -> Rest:
-    """The hull of `mesh` with its upright pose alone: for props, which stand as they are made."""
+    """Compute the hull of `mesh` with its upright pose only: for props, which stand as modelled."""
     import trimesh
     from scipy.spatial import QhullError
 
@@ -76,9 +76,9 @@ def _upright_box(mesh: Mesh) -> Rest:
     return Rest(box.vertices, box.faces, np.eye(3)[None], np.ones(1))
 
 
-def _distinct(rotations: NDArray, weights: NDArray) -> tuple[NDArray, NDArray]:
-    """Upright first, then the other resting faces; two poses that differ by a turn about Z are one."""
-    downs = -rotations[:, 2, :]  # the object's own direction that points down in each pose
+def _merge_upright(rotations: NDArray, weights: NDArray) -> tuple[NDArray, NDArray]:
+    """Return the upright pose, then the others by falling weight; poses that differ by a rotation about Z are one."""
+    downs = -rotations[:, 2, :]  # the direction in the object's frame that points down in each pose
     upright = downs @ np.array([0.0, 0.0, -1.0]) > np.cos(np.radians(5))
     share = max(float(weights[upright].sum()), MIN_WEIGHT)
     order = np.flatnonzero(~upright)

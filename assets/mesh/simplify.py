@@ -1,4 +1,4 @@
-"""Meshes of millions of triangles made lighter, textures kept."""
+"""Simplification of meshes with millions of triangles, keeping textures."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from numpy.typing import NDArray
 
 from assets.mesh.raw_part import RawPart
 
-# A product of more faces is decimated to KEPT_FACES: at arm's length a face is then smaller than a pixel.
+# A product with more faces is decimated to KEPT_FACES: at arm's length a face is then still smaller than a pixel.
 MAX_FACES = 200_000
 KEPT_FACES = 100_000
-# Faces of the source that a corner's texture coordinate may come from, by the distance of their middles.
+# Nearest source faces (by centre) that a corner's texture coordinate may come from.
 CANDIDATES = 8
 CHUNK = 50_000
-# A face whose texture is stretched that much more than its surroundings' reaches over a cut.
-TORN = 4.0
-# Slivers of no area would be split for ever: more faces than this are left as they are.
+# A face whose texture is stretched more than this, relative to its surroundings, spans a cut.
+MAX_STRETCH = 4.0
+# Slivers without area would be split endlessly: splitting stops at this number of faces.
 MAX_SPLIT = 1_000_000
 
 
 def simplify_part(part: RawPart, faces: int) -> RawPart:
-    """The part with about `faces` faces, by quadric error (Garland and Heckbert 1997); uv and colours carried over.
+    """Simplify a part to about `faces` faces by quadric error (Garland and Heckbert 1997); uv and colours are kept.
 
-    Flat regions collapse to few huge faces, over which one linear map cannot follow a texture: they are split again.
-    Each corner then takes the texture coordinate of the nearest point of that chart to which its face belongs, so that
-    seams stay sharp; vertices are therefore not shared between faces where there is a texture.
+    Flat regions collapse to a few huge faces, too large for a linear texture mapping: they are split again. Each corner
+    then takes the texture coordinate of the nearest point on the chart of its face, so that seams stay sharp; faces of
+    textured parts therefore share no vertices.
     """
     import fast_simplification
 
@@ -38,20 +38,20 @@ def simplify_part(part: RawPart, faces: int) -> RawPart:
     vertices, triangles = np.asarray(light[0], np.float64), np.asarray(light[1], np.int64)
     if part.uv is None and part.colors is None:
         return replace(part, vertices=vertices, faces=triangles, normals=None)
-    # Three times the side of the equilateral triangles that would cover the surface.
-    limit = 3 * np.sqrt(4 / np.sqrt(3) * _area(vertices[triangles]) / faces)
-    return _carry_over(part, *split_long_edges(vertices, triangles, limit))
+    # Three times the edge of `faces` equilateral triangles that cover the surface.
+    limit = 3 * np.sqrt(4 / np.sqrt(3) * _total_area(vertices[triangles]) / faces)
+    return _transfer_attributes(part, *split_long_edges(vertices, triangles, limit))
 
 
 def weld(vertices: NDArray, faces: NDArray) -> tuple[NDArray, NDArray[np.int64]]:
-    """The surface (V, 3), (F, 3) with one vertex per place and without the faces that vanish by it."""
+    """Merge vertices at equal positions; return (V, 3) and (F, 3) without the faces that collapse."""
     points, index = np.unique(vertices, axis=0, return_inverse=True)
     merged = index.reshape(-1).astype(np.int64)[faces]
     return points, merged[(merged != np.roll(merged, 1, axis=1)).all(axis=1)]
 
 
 def split_long_edges(vertices: NDArray, faces: NDArray, limit: float) -> tuple[NDArray, NDArray]:
-    """The surface (V, 3), (F, 3) with no edge longer than `limit`, neighbours split alike so that no gap opens."""
+    """Split edges longer than `limit`, also in their neighbours so that no gap opens; return (V, 3) and (F, 3)."""
     while len(faces) <= MAX_SPLIT:
         edges = np.sort(np.stack([faces, np.roll(faces, -1, axis=1)], axis=2), axis=2).reshape(-1, 2)
         unique, which = np.unique(edges[:, 0] * len(vertices) + edges[:, 1], return_inverse=True)
@@ -61,14 +61,14 @@ def split_long_edges(vertices: NDArray, faces: NDArray, limit: float) -> tuple[N
             return vertices, faces
         middle = np.where(long, len(vertices) - 1 + np.cumsum(long), -1)[which.reshape(-1, 3)]
         vertices = np.concatenate([vertices, vertices[ends[long]].mean(axis=1)])
-        faces = _split(faces, middle)
+        faces = _split_faces(faces, middle)
     return vertices, faces
 
 
-def _split(faces: NDArray, middle: NDArray) -> NDArray:
-    """Faces with new vertices `middle` (F, 3) on the edges that follow their corners, -1 where an edge stays whole."""
+def _split_faces(faces: NDArray, middle: NDArray) -> NDArray:
+    """Split faces at new vertices `middle` (F, 3) on the edges that follow their corners; -1 = edge not split."""
     count = (middle >= 0).sum(axis=1)
-    # Turn each face so that its split edges come first; with two of them, the whole edge comes last.
+    # Rotate each face so that its split edges come first; with two of them, the unsplit edge comes last.
     first = np.select(
         [count == 1, count == 2], [np.argmax(middle >= 0, axis=1), (np.argmin(middle, axis=1) + 1) % 3], 0
     )
@@ -82,27 +82,27 @@ def _split(faces: NDArray, middle: NDArray) -> NDArray:
     return np.concatenate(pieces)
 
 
-def _area(triangles: NDArray) -> float:
-    return float(_areas(triangles).sum())
+def _total_area(triangles: NDArray) -> float:
+    return float(_compute_areas(triangles).sum())
 
 
-def _carry_over(part: RawPart, vertices: NDArray, triangles: NDArray) -> RawPart:
+def _transfer_attributes(part: RawPart, vertices: NDArray, triangles: NDArray) -> RawPart:
     from scipy.spatial import cKDTree
 
     tree = cKDTree(part.vertices[part.faces].mean(axis=1))
-    charts = _charts(part)
+    charts = _label_charts(part)
     uv, colors = [], []
     for start in range(0, len(triangles), CHUNK):
         corners = vertices[triangles[start : start + CHUNK]]
         _, own = tree.query(corners.mean(axis=1))
         _, near = tree.query(corners.reshape(-1, 3), k=min(CANDIDATES, len(part.faces)))
         near = np.column_stack([near, np.repeat(own, 3)])
-        face, weights = _nearest_points(
+        face, weights = _find_nearest_points(
             part, corners.reshape(-1, 3), near, charts[near] == np.repeat(charts[own], 3)[:, None]
         )
         if part.uv is not None:
             found = np.einsum("nw,nwd->nd", weights, part.uv[face]).reshape(-1, 3, 2)
-            uv.append(_mend_cuts(part, part.uv, corners, found, part.faces[own]).reshape(-1, 2))
+            uv.append(_repair_cuts(part, part.uv, corners, found, part.faces[own]).reshape(-1, 2))
         if part.colors is not None:
             colors.append(np.einsum("nw,nwd->nd", weights, part.colors[face].astype(np.float64)))
     return replace(
@@ -115,16 +115,16 @@ def _carry_over(part: RawPart, vertices: NDArray, triangles: NDArray) -> RawPart
     )
 
 
-def _mend_cuts(part: RawPart, uv: NDArray, corners: NDArray, found: NDArray, source: NDArray) -> NDArray[np.float64]:
-    """Texture coordinates (F, 3, 2) in which no face reaches from one end of a chart to the other.
+def _repair_cuts(part: RawPart, uv: NDArray, corners: NDArray, found: NDArray, source: NDArray) -> NDArray[np.float64]:
+    """Return texture coordinates (F, 3, 2) in which no face spans the cut of a chart.
 
-    A label wrapped around a can is one chart, cut where it meets itself: there the nearest point may be of either end.
-    corners: (F, 3, 3). source: (F, 3) the vertices of the face of the source nearest to each; its map is continued.
+    A label wrapped around a can is one chart, cut where its ends meet: there the nearest point may be at either end.
+    corners: (F, 3, 3). source: (F, 3) vertices of the nearest source face, whose mapping is extrapolated.
     """
-    before, after = _areas(part.vertices[source]), _areas(np.pad(uv[source], ((0, 0), (0, 0), (0, 1))))
+    before, after = _compute_areas(part.vertices[source]), _compute_areas(np.pad(uv[source], ((0, 0), (0, 0), (0, 1))))
     density = np.sqrt(after / np.maximum(before, 1e-30))
     longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
-    torn = (before > 1e-6 * longest**2) & (np.ptp(found, axis=1).max(axis=1) > TORN * density * longest)
+    torn = (before > 1e-6 * longest**2) & (np.ptp(found, axis=1).max(axis=1) > MAX_STRETCH * density * longest)
     if not torn.any():
         return found
     anchors = part.vertices[source[torn]]
@@ -132,19 +132,19 @@ def _mend_cuts(part: RawPart, uv: NDArray, corners: NDArray, found: NDArray, sou
     across = np.stack([first, second, np.cross(first, second)], axis=-1)
     shares = np.linalg.solve(across[:, None], (corners[torn] - anchors[:, :1])[..., None])[..., :2, 0]
     edges = uv[source[torn]][:, 1:] - uv[source[torn]][:, :1]
-    mended = found.copy()
-    mended[torn] = uv[source[torn]][:, :1] + shares @ edges
-    return mended
+    repaired = found.copy()
+    repaired[torn] = uv[source[torn]][:, :1] + shares @ edges
+    return repaired
 
 
-def _areas(triangles: NDArray) -> NDArray[np.float64]:
+def _compute_areas(triangles: NDArray) -> NDArray[np.float64]:
     return np.asarray(
         np.linalg.norm(np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]), axis=1) / 2
     )
 
 
-def _charts(part: RawPart) -> NDArray[np.int64]:
-    """For each face the number of its chart: faces that hang together over shared texture coordinates."""
+def _label_charts(part: RawPart) -> NDArray[np.int64]:
+    """Return the chart index of each face: faces connected through shared texture coordinates."""
     from scipy import sparse
 
     columns = [part.vertices] if part.uv is None else [part.vertices, part.uv]
@@ -156,10 +156,10 @@ def _charts(part: RawPart) -> NDArray[np.int64]:
     return label[a]
 
 
-def _nearest_points(
+def _find_nearest_points(
     part: RawPart, points: NDArray, near: NDArray, allowed: NDArray[np.bool_]
 ) -> tuple[NDArray, NDArray[np.float64]]:
-    """For each point (N, 3) vertices (N, 3) and weights (N, 3) of the nearest point on an allowed face of `near`."""
+    """Find the nearest point to each point (N, 3) on allowed faces of `near`; return vertices and weights (N, 3)."""
     candidates = part.faces[near]
     corners = part.vertices[candidates]
     weights = _barycentric(corners, points[:, None])
@@ -170,7 +170,7 @@ def _nearest_points(
 
 
 def _barycentric(triangles: NDArray, points: NDArray) -> NDArray[np.float64]:
-    """Weights (..., 3) of points in the planes of triangles (..., 3, 3), held inside them."""
+    """Return barycentric weights (..., 3) of points in triangles (..., 3, 3), clipped to the triangles."""
     first, second = triangles[..., 1, :] - triangles[..., 0, :], triangles[..., 2, :] - triangles[..., 0, :]
     offset = points - triangles[..., 0, :]
     d00, d01, d11 = (first * first).sum(-1), (first * second).sum(-1), (second * second).sum(-1)

@@ -1,4 +1,4 @@
-"""What a normalised mesh follows from, as a digest: equal sources give the same entry of the cache."""
+"""Digest of the sources of a normalised mesh: equal sources give the same cache entry."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from assets.mesh.companions import companion_files
 
 
 def source_digest(sku: Sku, root: Root, *, version: int, index_dir: Path) -> str:
-    """Digest of the bytes of a SKU's mesh, materials and textures and of how they are to be read.
+    """Return the digest of a SKU's mesh, materials and textures (their bytes) and of the options to read them.
 
-    Hashing hundreds of megabytes at every start is spared: `index_dir` remembers digests of files by path, size and
-    time of change.
+    To avoid hashing hundreds of megabytes at every start, `index_dir` caches digests by path, size and modification
+    time of the files.
     """
     path = root / sku.mesh
     folder = folder_of(root, path)
     sizes = [sku.width_m, sku.depth_m, sku.height_m]
-    turned = [] if sku.front in ("", "-y") else [sku.front]  # as before there was such a column
+    turned = [] if sku.front in ("", "-y") else [sku.front]  # not in digests made before the column existed
     options = json.dumps([version, sku.units, sku.up, *sizes, path.suffix.lower(), *turned])
-    index = index_dir / f"{_sha(str(path.resolve()), str(folder.resolve()), options)}.json"
-    known = _remembered(index)
+    index = index_dir / f"{_sha256(str(path.resolve()), str(folder.resolve()), options)}.json"
+    known = _load_digest(index)
     if known is not None:
         return known
     files = [path, *companion_files(path, folder)]
-    before = [_state(file) for file in files]
+    before = [_file_state(file) for file in files]
     digest = _digest_of(files, options)
-    _remember(index, files, before, digest)
+    _store_digest(index, files, before, digest)
     return digest
 
 
@@ -44,7 +44,7 @@ def _digest_of(files: list[Path], options: str) -> str:
     for file in files:
         digest.update(f"\0{file.name}\0".encode())
         try:
-            check_file(file, MESH_BYTES, "the mesh file")  # a mesh may name a pipe or a device
+            check_file(file, MESH_BYTES, "the mesh file")  # a mesh may refer to a pipe or a device
             with file.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
         except (OSError, SynthError):
@@ -52,17 +52,17 @@ def _digest_of(files: list[Path], options: str) -> str:
     return digest.hexdigest()
 
 
-def _remembered(index: Path) -> str | None:
+def _load_digest(index: Path) -> str | None:
     try:
         entry = json.loads(index.read_bytes())
-        fresh = all(_state(Path(file)) == state for file, state in entry["files"])
+        fresh = all(_file_state(Path(file)) == state for file, state in entry["files"])
         return str(entry["digest"]) if fresh else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _remember(index: Path, files: list[Path], states: list[list[int] | None], digest: str) -> None:
-    """Missing files are not remembered: they may turn up under another name."""
+def _store_digest(index: Path, files: list[Path], states: list[list[int] | None], digest: str) -> None:
+    """Cache a digest, unless a file is missing: it may appear under another name."""
     newest = time.time_ns() - SETTLED_NS
     if any(state is None or state[1] > newest for state in states):
         return
@@ -72,7 +72,7 @@ def _remember(index: Path, files: list[Path], states: list[list[int] | None], di
         write_atomic(index, json.dumps(entry).encode())
 
 
-def _state(file: Path) -> list[int] | None:
+def _file_state(file: Path) -> list[int] | None:
     try:
         status = file.stat()
     except OSError:
@@ -80,5 +80,5 @@ def _state(file: Path) -> list[int] | None:
     return [status.st_size, status.st_mtime_ns, status.st_ino]
 
 
-def _sha(*texts: str) -> str:
+def _sha256(*texts: str) -> str:
     return hashlib.sha256("\0".join(texts).encode(errors="surrogateescape")).hexdigest()

@@ -1,4 +1,4 @@
-"""Meshes and rest poses as files: what was normalised once is read back in milliseconds."""
+"""Cached meshes and resting poses as files: normalised once, read back in milliseconds."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ T = TypeVar("T")
 
 
 def load_or_make(path: Path, read: Callable[[Path], T], make: Callable[[], T], write: Callable[[Path, T], None]) -> T:
-    """What `path` holds, or what `make` gives, then stored there. A damaged file is made anew in silence.
+    """Load `path`, or make the value and store it there. A damaged file is silently replaced.
 
-    A cache that cannot be written (full or read-only disk) costs time and nothing else.
+    A cache that cannot be written (full or read-only disk) only costs time.
     """
-    # What readers of zip, PNG and JSON raise on damaged files has no common kind.
+    # Readers of zip, PNG and JSON raise unrelated exceptions for damaged files.
     with contextlib.suppress(Exception):
         return read(path)
-    made = make()
+    value = make()
     with contextlib.suppress(OSError):
-        write(path, made)
-    return made
+        write(path, value)
+    return value
 
 
 def write_mesh(path: Path, mesh: Mesh, notes: tuple[str, ...] = ()) -> None:
-    """Stores a mesh whole or not at all: arrays as they are, textures as PNG."""
+    """Store a mesh atomically: arrays as they are, textures as PNG."""
     arrays: dict[str, NDArray] = {"vertices": mesh.vertices, "faces": mesh.faces, "normals": mesh.normals}
     arrays |= {name: array for name, array in (("uv", mesh.uv), ("colors", mesh.colors)) if array is not None}
     parts = []
     for number, part in enumerate(mesh.parts):
         material = part.material
         if material.texture is not None:
-            arrays[f"texture{number}"] = _png_of(material.texture)
+            arrays[f"texture{number}"] = _encode_png(material.texture)
         parts.append(
             {
                 "span": [part.face_start, part.face_stop],
@@ -57,29 +57,29 @@ def write_mesh(path: Path, mesh: Mesh, notes: tuple[str, ...] = ()) -> None:
 
 
 def read_mesh(path: Path) -> Mesh:
-    """The mesh that `write_mesh` stored. Raises OSError, ValueError or KeyError where the file is none."""
+    """Load a mesh stored by `write_mesh`. Raises OSError, ValueError or KeyError if the file is not one."""
     with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
         about = json.loads(bytes(stored["about"]))
-        parts = tuple(_part(number, part, stored) for number, part in enumerate(about["parts"]))
+        parts = tuple(_read_part(number, part, stored) for number, part in enumerate(about["parts"]))
         optional = {name: stored.get(name) for name in ("uv", "colors")}
         return Mesh(about["key"], stored["vertices"], stored["faces"], stored["normals"], parts, **optional)
 
 
-def _part(number: int, part: dict[str, Any], stored: Mapping[str, NDArray]) -> MeshPart:
-    texture = _pixels_of(stored[f"texture{number}"]) if f"texture{number}" in stored else None
+def _read_part(number: int, part: dict[str, Any], stored: Mapping[str, NDArray]) -> MeshPart:
+    texture = _decode_png(stored[f"texture{number}"]) if f"texture{number}" in stored else None
     look = {name: part[name] for name in ("roughness", "metallic", "alpha_cutoff")}
     start, stop = part["span"]
     return MeshPart(start, stop, Material(np.array(part["base_color"]), texture, **look))
 
 
 def write_rest(path: Path, rest: Rest) -> None:
-    """Stores hull and rest poses."""
-    # A third of the bytes, read as fast: a large catalogue has very many of them.
+    """Store hull and resting poses."""
+    # Compressed: a third of the bytes and as fast to read; a large catalogue has very many of them.
     _write_arrays(path, {name: getattr(rest, name) for name in REST_FIELDS}, np.savez_compressed)
 
 
 def read_rest(path: Path) -> Rest:
-    """What `write_rest` stored."""
+    """Load hull and resting poses stored by `write_rest`."""
     with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
         return Rest(*(stored[name] for name in REST_FIELDS))
 
@@ -93,7 +93,7 @@ def _write_arrays(path: Path, arrays: Mapping[str, NDArray], save: Callable[...,
         save(file, **arrays)
 
 
-def _png_of(texture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _encode_png(texture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -103,6 +103,6 @@ def _png_of(texture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.frombuffer(buffer.getvalue(), np.uint8)
 
 
-def _pixels_of(png: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _decode_png(png: NDArray[np.uint8]) -> NDArray[np.uint8]:
     with open_picture(png.tobytes(), "a stored mesh", "a texture") as image:
         return np.asarray(image.convert("RGBA"))

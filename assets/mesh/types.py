@@ -1,4 +1,4 @@
-"""Mesh: triangles with their look, the one form in which geometry travels through the project."""
+"""Triangle meshes with materials, the project's only form of geometry."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-# Between a mesh's key and what names its worn copy.
+# Separates a mesh's key from the suffix of a worn copy.
 WORN = "-worn"
 
 
 def frozen_array(value: object, dtype: type, shape: tuple[int | None, ...], name: str) -> NDArray:
-    """A read-only copy-if-needed of `value` as `dtype`, its shape checked (None: any length).
+    """Return `value` as a read-only array of `dtype` with a checked shape (None: any length), copied if needed.
 
-    Raises ValueError naming the field, what was found and what was expected.
+    Raises ValueError with the field, the found and the expected shape.
     """
     array: NDArray = np.ascontiguousarray(value, dtype=dtype)
     if array.ndim != len(shape) or any(want not in (None, got) for want, got in zip(shape, array.shape, strict=True)):
@@ -28,11 +28,11 @@ def frozen_array(value: object, dtype: type, shape: tuple[int | None, ...], name
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """How one part of a mesh looks before a scene changes it.
+    """Material of one part of a mesh, before changes by a scene.
 
     base_color: (4,) float64, linear RGBA, multiplies the texture. texture: (H, W, 4) uint8, sRGB + alpha, first row
-    on top (v = 1), or None. roughness, metallic: 0 to 1. alpha_cutoff: texels whose alpha is below it are holes that
-    rays and pixels pass through; None: the surface is solid whatever its alpha.
+    on top (v = 1), or None. roughness, metallic: 0 to 1. alpha_cutoff: texels with a lower alpha are holes for rays
+    and pixels; None: the surface is opaque whatever its alpha.
     """
 
     base_color: NDArray[np.float64]
@@ -49,7 +49,7 @@ class Material:
 
 @dataclass(frozen=True)
 class MeshPart:
-    """The faces [face_start, face_stop) of a mesh, all of one material."""
+    """Faces [face_start, face_stop) of a mesh, all with the same material."""
 
     face_start: int
     face_stop: int
@@ -58,7 +58,7 @@ class MeshPart:
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """A product or prop in its own frame: metres, Z up, standing on z = 0, its box centred on x = y = 0.
+    """Product or prop in its own frame: metres, Z up, standing on z = 0, bounding box centred on x = y = 0.
 
     vertices: (V, 3) float32. faces: (F, 3) int32, counter-clockwise seen from outside. normals: (V, 3) float32, unit.
     uv: (V, 2) float32, v = 0 at the texture's bottom, or None. colors: (V, 4) uint8 sRGB vertex colours or None.
@@ -90,16 +90,16 @@ class Mesh:
 
     @property
     def shape_key(self) -> str:
-        """The key of the geometry: that of the mesh itself, which its worn copies share."""
+        """Key of the geometry, which worn copies share with the mesh itself."""
         return self.key.partition(WORN)[0]
 
     @cached_property
     def bounds(self) -> NDArray[np.float32]:
-        """(2, 3) float32, metres: the lowest and the highest corner."""
+        """Lowest and highest corner, (2, 3) float32, metres."""
         return np.stack([self.vertices.min(axis=0), self.vertices.max(axis=0)])
 
     @property
     def size(self) -> NDArray[np.float32]:
-        """(3,) float32, metres: width (x), depth (y), height (z)."""
+        """Width (x), depth (y) and height (z), (3,) float32, metres."""
         low, high = self.bounds
         return high - low

@@ -1,1 +1,1 @@
-"""Packages made from sizes and packshots."""
+"""Package models generated from sizes and packshots."""

@@ -1,6 +1,6 @@
-"""Packages made from sizes and artwork, for products that nobody has modelled.
+"""Package models generated from sizes and artwork, for products without a 3D model.
 
-The front of a package faces -Y: who stands there and looks along +Y sees it, with +X to the right.
+The front of a package faces -Y: a viewer there who looks along +Y sees it, with +X to the right.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from assets.catalog.sku_lists import Root
 from assets.catalog.types import Sku
 from assets.errors import SynthError
 from assets.mesh.types import Mesh
-from assets.packages.facts import settled_sku
+from assets.packages.facts import resolve_kind
 from assets.packages.kinds import builder_of
 from assets.packages.packshots.art import PackageArt, read_art
 from assets.packages.shapes.panels import picture_colors
 from assets.packages.shapes.plan import PackagePlan
 
-# Pixels of the longer side of a front: print of 2 mm stays legible in a close picture.
+# Pixels of the longer side of a front: 2 mm print stays legible in a close-up.
 TEXTURE_PX = 640
 
 
 def make_package(sku: Sku, root: Root, *, texture_px: int = TEXTURE_PX) -> Mesh:
-    """The package of a SKU from its sizes, colours, words and pictures (paths relative to `root`), normalised.
+    """Build the normalised package of a SKU from its sizes, colours, texts and images (paths relative to `root`).
 
-    texture_px: pixels of the longer side of a front; time and bytes follow from it.
-    Raises SynthError where a size is missing, the kind is unknown or a picture cannot be read.
+    texture_px: pixels of the longer side of a front; determines time and bytes.
+    Raises SynthError if a size is missing, the kind is unknown or an image cannot be read.
     """
     if sku.width_m is None or sku.depth_m is None or sku.height_m is None:
         expected = "width_m, depth_m and height_m"
@@ -38,11 +38,11 @@ def make_package(sku: Sku, root: Root, *, texture_px: int = TEXTURE_PX) -> Mesh:
 
 
 def build_package(sku: Sku, art: PackageArt, *, texture_px: int = TEXTURE_PX) -> Mesh:
-    """The package of a SKU that has all its sizes, from pictures that are read already; "auto" is settled by them.
+    """Build the package of a SKU with all its sizes from loaded images, which also resolve the kind "auto".
 
-    Raises SynthError where the kind is unknown.
+    Raises SynthError if the kind is unknown.
     """
-    sku = settled_sku(sku, art)
+    sku = resolve_kind(sku, art)
     build = builder_of(sku.package)
     shot = art.sides.get("front", art.sides.get("back"))
     if shot is not None and not sku.colors:

@@ -1,1 +1,1 @@
-"""Props and their looks: plain bodies, textures, wear, packs of invented brands."""
+"""Props and their appearance: simple bodies, textures, wear, packs of fictitious brands."""

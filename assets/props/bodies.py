@@ -1,4 +1,4 @@
-"""Props: plain bodies that stand about, and the slabs that products stand on."""
+"""Meshes of props: simple bodies, and the slabs that products stand on."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ SEGMENTS = 48
 
 
 def make_prop(shape: Shape, picture: NDArray[np.uint8], size_m: float, key: str) -> Mesh:
-    """The mesh of `shape`, textured with `picture` (H, W, 3) uint8 sRGB, one repeat of which covers `size_m` metres."""
-    corners, normals, uv, faces = _box(shape) if shape.kind in ("box", "slab") else _lathe(shape)
+    """Make the mesh of `shape` with texture `picture` (H, W, 3) uint8 sRGB, whose repeats cover `size_m` metres."""
+    corners, normals, uv, faces = _make_box(shape) if shape.kind in ("box", "slab") else _make_lathe(shape)
     texture = np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])
     parts = (MeshPart(0, len(faces), Material(np.ones(4), texture)),)
     return Mesh(key, corners, faces, normals, parts, uv=uv / size_m)
 
 
-def _box(shape: Shape) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    """Six rectangles with hard edges; texture coordinates in metres from the middle of each."""
+def _make_box(shape: Shape) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Make six rectangles with hard edges; texture coordinates in metres from the centre of each."""
     half = np.array([shape.width, shape.depth, shape.height]) / 2
     lift = -half[2] if shape.kind == "slab" else half[2]
     corners, normals, uv = [], [], []
     for axis in range(3):
         for sign in (-1.0, 1.0):
-            across, along = _sides(axis, sign)
+            across, along = _face_axes(axis, sign)
             normal = np.eye(3)[axis] * sign
             for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
                 point = (normal + a * across + b * along) * half
@@ -39,52 +39,58 @@ def _box(shape: Shape) -> tuple[NDArray, NDArray, NDArray, NDArray]:
     return np.array(corners), np.array(normals), np.array(uv), faces
 
 
-def _sides(axis: int, sign: float) -> tuple[NDArray, NDArray]:
-    """Two directions in the face with that normal, right and up seen from outside."""
+def _face_axes(axis: int, sign: float) -> tuple[NDArray, NDArray]:
+    """Return the right and up directions of the face with this normal, seen from outside."""
     up = np.array([0.0, 0, 1]) if axis < 2 else np.array([0.0, 1, 0])
     return np.cross(up, np.eye(3)[axis] * sign), up
 
 
-def _lathe(shape: Shape) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    """A body of revolution; texture coordinates in metres around and along."""
+def _make_lathe(shape: Shape) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Make a body of revolution; texture coordinates in metres around and along."""
     strips = [sweep(outline, SEGMENTS) for outline in OUTLINES[shape.kind](shape)]
     starts = np.cumsum([0, *(len(strip.corners) for strip in strips[:-1])])
     faces = np.concatenate([strip.faces + start for strip, start in zip(strips, starts, strict=True)])
     uv = np.concatenate([strip.uv * [np.pi * shape.width, strip.length] for strip in strips])
-    # The outline is drawn round; a shape of other depth than width is oval.
+    # The sweep is round; a shape with different depth and width is oval.
     squeeze = np.array([1.0, shape.depth / shape.width, 1.0])
     corners = np.concatenate([strip.corners for strip in strips]) * squeeze
     normals = np.concatenate([strip.normals for strip in strips]) / squeeze
     return corners, normals / np.linalg.norm(normals, axis=1, keepdims=True), uv, faces
 
 
-def _cylinder(shape: Shape) -> list[Outline]:
+def _cylinder_outlines(shape: Shape) -> list[Outline]:
     r, h = shape.width / 2, shape.height
     return [[(0, 0), (r, 0)], [(r, 0), (r, h)], [(r, h), (0, h)]]
 
 
-def _cone(shape: Shape) -> list[Outline]:
+def _cone_outlines(shape: Shape) -> list[Outline]:
     r, h = shape.width / 2, shape.height
     return [[(0, 0), (r, 0)], [(r, 0), (r / 2, h / 2), (0, h)]]
 
 
-def _sphere(shape: Shape) -> list[Outline]:
+def _sphere_outlines(shape: Shape) -> list[Outline]:
     polar = np.linspace(0, np.pi, 25)
     return [[(shape.width / 2 * np.sin(p), shape.height / 2 * (1 - np.cos(p))) for p in polar]]
 
 
-def _capsule(shape: Shape) -> list[Outline]:
+def _capsule_outlines(shape: Shape) -> list[Outline]:
     r = min(shape.width, shape.height) / 2
     quarter = np.linspace(0, np.pi / 2, 13)
     low = [(shape.width / 2 * np.sin(p), r * (1 - np.cos(p))) for p in quarter]
     return [[*low, *((x, shape.height - z) for x, z in reversed(low))]]
 
 
-def _torus(shape: Shape) -> list[Outline]:
+def _torus_outlines(shape: Shape) -> list[Outline]:
     tube = min(shape.height / 2, shape.width / 4)
     turn = np.linspace(-np.pi, np.pi, 25)
     ring = shape.width / 2 - tube
     return [[(ring + tube * np.cos(p), shape.height / 2 * (1 + np.sin(p))) for p in turn]]
 
 
-OUTLINES = {"cylinder": _cylinder, "cone": _cone, "sphere": _sphere, "capsule": _capsule, "torus": _torus}
+OUTLINES = {
+    "cylinder": _cylinder_outlines,
+    "cone": _cone_outlines,
+    "sphere": _sphere_outlines,
+    "capsule": _capsule_outlines,
+    "torus": _torus_outlines,
+}

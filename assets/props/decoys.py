@@ -1,4 +1,4 @@
-"""Packs of invented brands: what stands between products in a shop and is none of them."""
+"""Packs of fictitious brands, as distractors between the products."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from assets.mesh.types import Mesh
 from assets.packages.build import make_package
 from assets.props.look import Shape
 
-# Kinds that stand on their own.
+# Kinds that stand upright.
 KINDS = ("carton", "can", "bottle", "jar", "gable_top")
-# Pixels of a front: half of a product's, since nothing is to be learned from it.
+# Pixels of a front: half of a product's, since it is not learned.
 TEXTURE_PX = 320
 
 
 def decoy_shape(seed: int) -> Shape:
-    """The size of the pack with that seed."""
-    sku = _decoy(seed)
+    """Return the size of the pack with this seed."""
+    sku = _generate_decoy(seed)
     assert sku.width_m and sku.depth_m and sku.height_m
     return Shape("pack", sku.width_m, sku.depth_m, sku.height_m)
 
 
 def make_decoy(shape: Shape, seed: int) -> Mesh:
-    """The mesh of the pack with that seed, in the size of `shape`."""
-    sku = replace(_decoy(seed), width_m=shape.width, depth_m=shape.depth, height_m=shape.height)
+    """Make the mesh of the pack with this seed, in the size of `shape`."""
+    sku = replace(_generate_decoy(seed), width_m=shape.width, depth_m=shape.depth, height_m=shape.height)
     return make_package(sku, Path(), texture_px=TEXTURE_PX)
 
 
-def _decoy(seed: int) -> Sku:
-    """The first standing pack of the products with seeds made of this one."""
+def _generate_decoy(seed: int) -> Sku:
+    """Generate products with seeds derived from this one; return the first that stands upright."""
     for number in count():
         row = generate_row(seed * 1000 + number)
         if row["package"] in KINDS:

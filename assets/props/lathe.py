@@ -12,7 +12,7 @@ Outline = list[tuple[float, float]]
 
 @dataclass(frozen=True, eq=False)
 class Strip:
-    """A swept outline. corners, normals: (V, 3) metres. uv: (V, 2): u 0..1 around, v 0..1 along. faces: (F, 3) outward.
+    """Swept outline. corners, normals: (V, 3) metres. uv: (V, 2), u 0..1 around, v 0..1 along. faces: (F, 3) outward.
 
     length: of the outline, metres.
     """
@@ -25,9 +25,9 @@ class Strip:
 
 
 def sweep(outline: Outline, segments: int, start: float = 0.0) -> Strip:
-    """The surface that a smooth outline of (radius, height) sweeps about Z, from angle `start` counter-clockwise.
+    """Sweep a smooth outline of (radius, height) about Z, counter-clockwise from angle `start`.
 
-    The outline runs so that outside lies to its right: upwards on the outer wall, inwards on top.
+    Outside is to the right of the outline: it goes upwards on the outer wall, inwards on top.
     """
     points = np.array(outline, dtype=np.float64)
     r, z = points.T
@@ -44,11 +44,11 @@ def sweep(outline: Outline, segments: int, start: float = 0.0) -> Strip:
     steps = np.concatenate([[0], np.cumsum(np.hypot(np.diff(r), np.diff(z)))])
     share = steps / max(float(steps[-1]), 1e-12)
     uv = np.stack([np.tile(around, len(r)), np.repeat(share, segments + 1)], axis=1)
-    return Strip(corners, normals, uv, _faces(corners, len(r), segments + 1), float(steps[-1]))
+    return Strip(corners, normals, uv, _grid_faces(corners, len(r), segments + 1), float(steps[-1]))
 
 
-def _faces(corners: NDArray, rows: int, columns: int) -> NDArray[np.int64]:
-    """Two triangles per cell of the grid of vertices, without those that an apex makes empty."""
+def _grid_faces(corners: NDArray, rows: int, columns: int) -> NDArray[np.int64]:
+    """Return two triangles per cell of the vertex grid, without degenerate ones at an apex."""
     first = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)[None, :]).ravel()
     lower = np.stack([first, first + 1, first + columns + 1], axis=1)
     upper = np.stack([first, first + columns + 1, first + columns], axis=1)

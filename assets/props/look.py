@@ -1,4 +1,4 @@
-"""Textures and shapes as plain data: what a scene may ask for besides products."""
+"""Descriptions of textures and prop shapes as plain data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Color = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Texture:
-    """A picture for a surface: an image of the backdrops by its key, a procedural one, or the print of a pack.
+    """Texture of a surface: an image of the backdrops by key, a procedural one, or the print of a pack.
 
     colors: sRGB 0..1. size_m: metres of surface that one repeat covers. seed: of the procedural pattern.
     """
@@ -29,15 +29,15 @@ class Texture:
         if self.kind not in get_args(TextureKind):
             raise unknown_name("texture kind", self.kind, get_args(TextureKind))
         if (self.kind == "image") != bool(self.key):
-            raise ValueError(f"texture: a key belongs to kind 'image' alone, found {self.kind!r} {self.key!r}")
+            raise ValueError(f"texture: only kind 'image' has a key, and needs one; found {self.kind!r} {self.key!r}")
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A prop's form: it stands on z = 0, centred on x = y = 0, inside width x depth x height metres.
+    """Shape of a prop: it stands on z = 0, centred on x = y = 0, within width x depth x height metres.
 
-    A pack is one of an invented brand, by the seed of its texture, of kind "print" (assets/props/decoys.py).
-    A slab is a box whose top lies at z = 0 (a table top, a floor): products stand on it.
+    A pack has a fictitious brand, chosen by the seed of its texture of kind "print" (assets/props/decoys.py).
+    A slab is a box with its top at z = 0 (a table top, a floor) on which products stand.
     """
 
     kind: ShapeKind

@@ -1,4 +1,4 @@
-"""Wear: scuffed print, rubbed edges and dust, laid over the textures of a mesh."""
+"""Wear: scuffed print and dust on the textures of a mesh."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from numpy.typing import NDArray
 from assets.mesh.types import WORN, Mesh, MeshPart
 from assets.props.textures import tileable_noise
 
-# Where print is rubbed off, board shows: unbleached and a little warm.
+# Board visible where print is rubbed off: unbleached, slightly warm.
 BARE = np.array([205.0, 196.0, 182.0], np.float32)
 DUST = np.array([168.0, 160.0, 150.0], np.float32)
 
 
 def worn_mesh(mesh: Mesh, wear: float) -> Mesh:
-    """`mesh` with worn textures and a rougher surface, 0 < wear <= 1 in steps of 0.25; geometry and uv are shared.
+    """Return `mesh` with worn textures and a rougher surface, 0 < wear <= 1 in steps of 0.25, sharing geometry and uv.
 
-    Deterministic: the pattern follows from the mesh's key.
+    Deterministic: the pattern depends on the mesh's key.
     """
     step = min(max(round(wear * 4), 1), 4) / 4
     seed = int.from_bytes(mesh.key.encode()[:8].ljust(8, b"\0"), "big")
-    parts = tuple(_worn_part(part, step, [seed, number]) for number, part in enumerate(mesh.parts))
+    parts = tuple(_wear_part(part, step, [seed, number]) for number, part in enumerate(mesh.parts))
     return replace(mesh, key=f"{mesh.key}{WORN}{step:g}", parts=parts)
 
 
-def _worn_part(part: MeshPart, wear: float, seed: list[int]) -> MeshPart:
+def _wear_part(part: MeshPart, wear: float, seed: list[int]) -> MeshPart:
     material = part.material
     rougher = min(material.roughness + 0.2 * wear, 1.0)
-    texture = None if material.texture is None else _worn_texture(material.texture, wear, seed)
+    texture = None if material.texture is None else _wear_texture(material.texture, wear, seed)
     return replace(part, material=replace(material, texture=texture, roughness=rougher))
 
 
-def _worn_texture(texture: NDArray[np.uint8], wear: float, seed: list[int]) -> NDArray[np.uint8]:
+def _wear_texture(texture: NDArray[np.uint8], wear: float, seed: list[int]) -> NDArray[np.uint8]:
     import cv2
 
     rng = np.random.default_rng(seed)
     height, width = texture.shape[:2]
     shift = (int(rng.integers(512)), int(rng.integers(512)))
-    masks = [np.roll(mask, shift, axis=(0, 1)) for mask in _patterns()]
+    masks = [np.roll(mask, shift, axis=(0, 1)) for mask in _wear_patterns()]
     scuffs, dust = (cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR) for mask in masks)
     rubbed = np.clip((scuffs - np.float32(1 - 0.35 * wear)) * np.float32(6), 0, 1) * np.float32(0.85)
     dusty = np.clip(dust - np.float32(0.45), 0, 1) * np.float32(0.9 * wear)
-    # Board over print, then dust over both, in one multiplication and one addition a channel: 4 times faster.
+    # Board over print, then dust over both, in one multiplication and one addition per channel: 4 times faster.
     board, kept = rubbed * (1 - dusty), (1 - rubbed) * (1 - dusty)
     *colors, alpha = cv2.split(texture)
     worn = [
@@ -55,8 +55,8 @@ def _worn_texture(texture: NDArray[np.uint8], wear: float, seed: list[int]) -> N
 
 
 @lru_cache(maxsize=1)
-def _patterns() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Scuffs and dust, (512, 512) each, 0 to 1, tileable: scuffs are patches crossed by scratches."""
+def _wear_patterns() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return tileable scuffs (patches with scratches) and dust, (512, 512) each, 0 to 1."""
     import cv2
 
     rng = np.random.default_rng(20240501)

@@ -184,7 +184,7 @@ def test_memory_is_bounded(folder: Path, loads: list[str]) -> None:
 
 
 def test_least_recently_used_goes_first() -> None:
-    recent: module._Recent[str] = module._Recent(3, len)
+    recent: module._Lru[str] = module._Lru(3, len)
     for name in ("a", "b", "a", "c", "d"):
         recent.get(name, lambda name=name: name)  # type: ignore[misc]
     assert list(recent._values) == ["a", "c", "d"]

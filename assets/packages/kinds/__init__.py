@@ -1,4 +1,4 @@
-"""Shapes of packages: one file per kind, each closed, of exactly the stated size, its front towards -Y."""
+"""Package shapes, one file per kind: closed meshes of exactly the stated size, the front towards -Y."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KINDS = {
 
 
 def builder_of(kind: str) -> Callable[[PackagePlan], Mesh]:
-    """The function `build` of a kind, imported when asked for. Raises SynthError for a kind that is not in KINDS."""
+    """Return the function `build` of a kind, imported on demand. Raises SynthError for a kind not in KINDS."""
     import importlib
 
     if kind not in KINDS:

@@ -1,4 +1,4 @@
-"""Blister packs: a printed card with a hole to hang from, and a dome before it that is drawn tinted and solid."""
+"""Blister packs: a printed card with a hang hole and, in front of it, an opaque tinted dome."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from assets.mesh.types import Material, Mesh
 from assets.packages.print.artwork import render_panel, render_window
 from assets.packages.shapes.film import add_slab
 from assets.packages.shapes.lying import FACE_FRONT
-from assets.packages.shapes.panels import ground_color
+from assets.packages.shapes.panels import background_color
 from assets.packages.shapes.pieces import Pieces
 from assets.packages.shapes.plan import PAPER, PackagePlan
 from assets.packages.shapes.rings import UPWARDS, add_lid, lift, rounded_loop
@@ -18,25 +18,25 @@ from assets.packages.shapes.round import profile_rows
 from assets.packages.shapes.sheet import Sheet
 
 CARD_M, CORNER_M = 0.0008, 0.004
-# The dome on the card: its border on the left and right, below and above, in shares of the card.
+# Borders of the card around the dome: left and right, below, above, as fractions of the card.
 ASIDE, BELOW, ABOVE = 0.09, 0.06, 0.42
 DOME_ROUGHNESS = 0.08
-# The hole's share of the card's height; its colour.
+# Height of the hole as a fraction of the card's; its colour.
 HOLE, DARK = 0.07, (38, 38, 40)
 
 
 def build(plan: PackagePlan) -> Mesh:
-    """A card with a dome towards the front."""
+    """Build a card with a dome towards the front."""
     width, _, height = (float(side) for side in plan.size)
     dome = ((1 - 2 * ASIDE) * width, (1 - BELOW - ABOVE) * height)
     sheet = Sheet(plan, {"front": (width, height), "back": (width, height)})
-    glossy = Sheet(plan, {"front": dome}, {"ground": (226, 232, 236)})
-    sheet.draw("back", "back")
+    glossy = Sheet(plan, {"front": dome}, {"background": (226, 232, 236)})
+    sheet.render("back", "back")
     if "front" not in plan.art.sides:
-        sheet.paste("front", _printed_card(plan, sheet.size("front")))
-        glossy.paste("front", render_window(plan.sku, glossy.size("front"), ground_color(plan)))
+        sheet.paste("front", _render_card(plan, sheet.size("front")))
+        glossy.paste("front", render_window(plan.sku, glossy.size("front"), background_color(plan)))
     else:
-        sheet.draw("front", "front")
+        sheet.render("front", "front")
         card = sheet.panel("front")
         down, across = card.shape[:2]
         rows, columns = slice(round(down * ABOVE), round(down * (1 - BELOW))), slice(round(across * ASIDE), None)
@@ -48,13 +48,13 @@ def build(plan: PackagePlan) -> Mesh:
     return pieces.mesh(plan.size)
 
 
-def _printed_card(plan: PackagePlan, size: tuple[int, int]) -> Image.Image:
-    """A card whose words are all above the dome, with the hole that it hangs from, dark: a slot with a round middle."""
+def _render_card(plan: PackagePlan, size: tuple[int, int]) -> Image.Image:
+    """Render a card with all texts above the dome and a dark hang hole: a slot with a round middle."""
     width, height = size
-    ground = ground_color(plan)
-    card = Image.new("RGB", size, ground)
+    background = background_color(plan)
+    card = Image.new("RGB", size, background)
     top = round(height * HOLE)
-    card.paste(render_panel("front", plan.sku, (width, max(round(height * ABOVE) - top, 16)), ground), (0, top))
+    card.paste(render_panel("front", plan.sku, (width, max(round(height * ABOVE) - top, 16)), background), (0, top))
     x, y, r = width / 2, top / 2, min(width * 0.04, height * 0.022)
     draw = ImageDraw.Draw(card)
     draw.rounded_rectangle((x - 3.2 * r, y - 0.45 * r, x + 3.2 * r, y + 0.45 * r), r * 0.45, fill=DARK)
@@ -89,10 +89,10 @@ def _add_dome(pieces: Pieces, plan: PackagePlan, sheet: Sheet) -> None:
     x, y = (0.5 - ASIDE) * width, (1 - BELOW - ABOVE) / 2 * height
     middle = BELOW * height + y
     card = min(CARD_M, depth * 0.2)
-    tall, least = depth - card, min(x, y)
-    lip, corner = min(0.004, least * 0.12), min(0.012, least * 0.4)
-    edge = min(0.006, tall * 0.3, least * 0.2)
-    lean = min(tall * 0.12, least * 0.1)
+    tall, shorter = depth - card, min(x, y)
+    lip, corner = min(0.004, shorter * 0.12), min(0.012, shorter * 0.4)
+    edge = min(0.006, tall * 0.3, shorter * 0.2)
+    lean = min(tall * 0.12, shorter * 0.1)
     bend = np.linspace(0, np.pi / 2, 5)
     steps = [(0.0, card * 0.5), (0.0, card + tall * 0.03), (lip, card + tall * 0.03)]
     steps += [(lip + lean + edge * (1 - np.cos(t)), card + tall - edge * (1 - np.sin(t))) for t in bend]
@@ -104,7 +104,7 @@ def _add_dome(pieces: Pieces, plan: PackagePlan, sheet: Sheet) -> None:
 
 
 def _add_shell(pieces: Pieces, rings: NDArray, uv: NDArray, material: Material) -> None:
-    """A body of rings around the Y axis, with its own texture coordinates, and flat ends."""
+    """Add a body of rings around the Y axis, with its own texture coordinates and flat ends."""
     for first, last in ((0, 2), (1, 3), (2, len(rings))):
         pieces.add_patch(rings[first:last], uv[first:last], material, around=True)
     for row, up in ((-1, True), (0, False)):

@@ -1,4 +1,4 @@
-"""Bottles: five families of outlines for those without a packshot, the packshot's own for the others."""
+"""Bottles: the packshot's outline, or one of several families of outlines without a packshot."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable
 import numpy as np
 
 from assets.mesh.types import Mesh
-from assets.packages.print.label_colors import flavour_color, mixed, number_of
+from assets.packages.print.label_colors import blend, flavour_color, hash_number
 from assets.packages.print.lettering import Rgb
 from assets.packages.shapes.pieces import Pieces
-from assets.packages.shapes.plan import FILM, PAPER, PackagePlan, plain
-from assets.packages.shapes.round import Outline, add_outlines, add_profiled, has_shot
+from assets.packages.shapes.plan import FILM, PAPER, PackagePlan, solid_material
+from assets.packages.shapes.round import Outline, add_outlines, add_profiled, has_packshot
 from assets.packages.shapes.wrap import label_material
 
-# Deeper or flatter than this a bottle has an oval section: detergent, oil, shampoo.
+# With a smaller ratio of the horizontal sizes a bottle has an oval section: detergent, oil, shampoo.
 OVAL = 0.8
 WORDS = {
     "wine": {"wine", "champagne", "prosecco", "spirits", "vodka", "gin", "rum", "whisky", "vinegar", "liqueur"},
@@ -27,9 +27,9 @@ BEND = np.linspace(0, np.pi / 2, 7)
 
 
 def build(plan: PackagePlan) -> Mesh:
-    """A bottle with shoulder, neck and cap."""
+    """Build a bottle with shoulder, neck and cap."""
     pieces = Pieces()
-    if has_shot(plan):
+    if has_packshot(plan):
         add_profiled(pieces, plan)
     else:
         family = family_of(plan)
@@ -38,22 +38,22 @@ def build(plan: PackagePlan) -> Mesh:
 
 
 def family_of(plan: PackagePlan) -> str:
-    """Which outline: by the words of name and category, the section, else the brand."""
+    """Return the family of outlines from the words of name and category, the section, or else the brand."""
     words = set(f"{plan.sku.category} {plan.sku.name}".lower().split())
     for family, known in WORDS.items():
         if words & known:
             return family
     if not OVAL < plan.size[1] / plan.size[0] < 1 / OVAL:
         return "oval"
-    return ("juice", "water", "soda")[number_of(plan.sku.brand or plan.sku.name, 3)]
+    return ("juice", "water", "soda")[hash_number(plan.sku.brand or plan.sku.name, 3)]
 
 
 def _add_bottle(pieces: Pieces, plan: PackagePlan, family: str) -> None:
     r, h = float(plan.size[0]) / 2, float(plan.size[2])
     body, neck_cap, (low, high) = FAMILIES[family](r, h)
     color, glass = _body_color(plan, family)
-    plastic = plain(color, 0.12 if glass else 0.22)
-    cap = plain(plan.colors[1] if plan.colors[1] != color else plan.colors[2], 0.4, 0.5 if glass else 0.0)
+    plastic = solid_material(color, 0.12 if glass else 0.22)
+    cap = solid_material(plan.colors[1] if plan.colors[1] != color else plan.colors[2], 0.4, 0.5 if glass else 0.0)
     straight = max(radius for radius, _ in body)
     stand_off = min(3e-4, r * 0.01)
     outer = straight
@@ -75,17 +75,17 @@ def _add_bottle(pieces: Pieces, plan: PackagePlan, family: str) -> None:
 
 
 def _body_color(plan: PackagePlan, family: str) -> tuple[Rgb, bool]:
-    """Colour of the body, and whether it is of glass."""
-    ground, _, _ = plan.colors
+    """Return the colour of the body and whether it is glass."""
+    background, _, _ = plan.colors
     if family == "wine":
-        return ((28, 46, 26), (52, 34, 14), (70, 78, 60))[number_of(plan.sku.brand or plan.sku.name, 3)], True
+        return ((28, 46, 26), (52, 34, 14), (70, 78, 60))[hash_number(plan.sku.brand or plan.sku.name, 3)], True
     if family == "longneck":
-        return ((74, 40, 14), (24, 60, 30))[number_of(plan.sku.brand or plan.sku.name, 2)], True
+        return ((74, 40, 14), (24, 60, 30))[hash_number(plan.sku.brand or plan.sku.name, 2)], True
     if family == "water":
-        return mixed(ground, (206, 226, 236), 0.75), False
+        return blend(background, (206, 226, 236), 0.75), False
     if family == "soda":
-        return mixed(flavour_color(plan.sku.name) or ground, (40, 24, 18), 0.35), False
-    return ground, False
+        return blend(flavour_color(plan.sku.name) or background, (40, 24, 18), 0.35), False
+    return background, False
 
 
 Family = tuple[Outline, Outline, tuple[float, float]]
@@ -97,7 +97,7 @@ def _foot(r: float, h: float, share: float) -> Outline:
 
 
 def _shoulder(r: float, neck: float, low: float, high: float) -> Outline:
-    """An S from the body to the neck."""
+    """Return an S curve from the body to the neck."""
     return [(neck + (r - neck) * (0.5 + 0.5 * np.cos(2 * t)), low + (high - low) * t / (np.pi / 2)) for t in BEND]
 
 
@@ -106,30 +106,30 @@ def _cap(neck: float, r: float, low: float, h: float) -> Outline:
     return [(neck, low), (r, low), (r, h - edge), (r - edge, h)]
 
 
-def _juice(r: float, h: float) -> Family:
+def _juice_family(r: float, h: float) -> Family:
     neck = r * 0.36
     body = [*_foot(r, h, 0.1), *_shoulder(r, neck, h * 0.58, h * 0.82)]
     return body, _cap(neck, neck * 1.18, h * 0.88, h), (h * 0.1, h * 0.54)
 
 
-def _water(r: float, h: float) -> Family:
-    """Rings pressed into the lower half, a round shoulder, a flat cap."""
+def _water_family(r: float, h: float) -> Family:
+    """Return ribs in the lower half, a round shoulder and a flat cap."""
     neck = r * 0.38
     ribs = [(r * (1 - 0.035 * (number % 2)), h * (0.07 + 0.025 * number)) for number in range(11)]
     dome = [(neck + (r - neck) * np.cos(t), h * (0.66 + 0.2 * np.sin(t))) for t in BEND]
     return [*_foot(r, h, 0.16), *ribs, *dome], _cap(neck, neck * 1.15, h * 0.925, h), (h * 0.36, h * 0.62)
 
 
-def _soda(r: float, h: float) -> Family:
-    """A narrow foot, a waist under the label, a long cone."""
+def _soda_family(r: float, h: float) -> Family:
+    """Return a narrow foot, a waist below the label and a long cone."""
     neck = r * 0.38
     waist = [(r * (1 - 0.09 * np.sin(t)), h * (0.12 + 0.26 * t / np.pi)) for t in np.linspace(0, np.pi, 9)]
     cone = [(neck + (r - neck) * (1 - t) ** 1.25, h * (0.66 + 0.25 * t)) for t in np.linspace(0, 1, 7)]
     return [*_foot(r, h, 0.3), *waist, *cone], _cap(neck, neck * 1.12, h * 0.935, h), (h * 0.4, h * 0.64)
 
 
-def _wine(r: float, h: float) -> Family:
-    """A long cylinder, a short shoulder, a long neck under foil."""
+def _wine_family(r: float, h: float) -> Family:
+    """Return a long cylinder, a short shoulder and a long neck with foil."""
     neck = r * 0.38
     body = [*_foot(r, h, 0.06), *_shoulder(r, neck, h * 0.56, h * 0.72)]
     foil = neck * 1.05
@@ -137,25 +137,25 @@ def _wine(r: float, h: float) -> Family:
     return body, [(neck, h * 0.76), (foil, h * 0.76), *lip], (h * 0.14, h * 0.46)
 
 
-def _longneck(r: float, h: float) -> Family:
+def _longneck_family(r: float, h: float) -> Family:
     neck = r * 0.44
     body = [*_foot(r, h, 0.08), *_shoulder(r, neck * 1.15, h * 0.55, h * 0.74), (neck, h * 0.92)]
     crown: Outline = [(neck, h * 0.955), (neck * 1.18, h * 0.958), (neck * 1.1, h * 0.985), (neck * 0.95, h)]
     return body, crown, (h * 0.12, h * 0.44)
 
 
-def _oval(r: float, h: float) -> Family:
-    """Broad shoulders and a low wide cap."""
+def _oval_family(r: float, h: float) -> Family:
+    """Return broad shoulders and a low, wide cap."""
     neck = r * 0.34
     dome = [(neck + (r - neck) * np.cos(t) ** 0.8, h * (0.7 + 0.14 * np.sin(t))) for t in BEND]
     return [*_foot(r, h, 0.1), *dome], _cap(neck, neck * 1.25, h * 0.86, h), (h * 0.08, h * 0.64)
 
 
 FAMILIES: dict[str, Callable[[float, float], Family]] = {
-    "juice": _juice,
-    "water": _water,
-    "soda": _soda,
-    "wine": _wine,
-    "longneck": _longneck,
-    "oval": _oval,
+    "juice": _juice_family,
+    "water": _water_family,
+    "soda": _soda_family,
+    "wine": _wine_family,
+    "longneck": _longneck_family,
+    "oval": _oval_family,
 }

@@ -1,4 +1,4 @@
-"""Tins: a wall wrapped in paper or printed, rims that stand out, a recessed lid with rings."""
+"""Cans: a wall with a label or print, protruding rims, a recessed lid with rings."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import numpy as np
 from assets.mesh.types import Material, Mesh
 from assets.packages.packshots.silhouette import Profile
 from assets.packages.shapes.pieces import Pieces
-from assets.packages.shapes.plan import METAL, PAPER, PackagePlan, plain
+from assets.packages.shapes.plan import METAL, PAPER, PackagePlan, solid_material
 from assets.packages.shapes.rings import add_lid, add_wall, oval_rings, unit_loop
-from assets.packages.shapes.round import Outline, add_outlines, add_profiled, has_shot
+from assets.packages.shapes.round import Outline, add_outlines, add_profiled, has_packshot
 from assets.packages.shapes.wrap import label_material
 
 TIN = (205, 205, 202)
-# A double seam is about so high and stands out by so much, in metres.
+# Height and protrusion of a double seam, metres.
 RIM_M, SEAM_M = 0.0035, 0.0008
-# So much of a packshot's height, above and below, may be the curve of the lid.
+# Fraction of a packshot's height at each end that may be the curve of the lid.
 ENDS = 0.04
 
 
 def build(plan: PackagePlan) -> Mesh:
-    """A tin with rims and a recessed lid."""
+    """Build a can with rims and a recessed lid."""
     pieces = Pieces()
-    tin = plain(TIN, METAL, 1.0)
+    tin = solid_material(TIN, METAL, 1.0)
     r, h = float(plan.size[0]) / 2, float(plan.size[2])
     rim = min(RIM_M, h * 0.05, r * 0.2)
-    if has_shot(plan):
+    if has_packshot(plan):
         rings = add_profiled(pieces, _with_flat_ends(plan), PAPER, top=tin)
         _add_recess(pieces, plan, rings[-1], rim, tin)
         return pieces.mesh(plan.size)
@@ -42,9 +42,9 @@ def build(plan: PackagePlan) -> Mesh:
 
 
 def _with_flat_ends(plan: PackagePlan) -> PackagePlan:
-    """A can seen a little from above or below ends in a curve in its packshot; a tin is as wide to its ends."""
+    """Return the plan with straight ends: a packshot from slightly above or below shows the ends as curves."""
     profile = plan.art.profile
-    assert profile is not None  # has_shot was asked
+    assert profile is not None  # has_packshot was asked
     inner = np.clip(profile.heights, ENDS, 1 - ENDS)
     left = np.minimum(profile.left, np.interp(inner, profile.heights, profile.left))
     right = np.maximum(profile.right, np.interp(inner, profile.heights, profile.right))
@@ -52,13 +52,13 @@ def _with_flat_ends(plan: PackagePlan) -> PackagePlan:
 
 
 def _lid_outline(r: float, h: float, rim: float) -> Outline:
-    """Inwards from the rim: down to the lid, a raised ring, the flat middle."""
+    """Return the outline inwards from the rim: down to the lid, a raised ring, the flat middle."""
     low = h - rim
     return [(r * 0.9, low), (r * 0.72, low), (r * 0.68, low + rim * 0.3), (r * 0.64, low)]
 
 
 def _add_recess(pieces: Pieces, plan: PackagePlan, border: np.ndarray, rim: float, tin: Material) -> None:
-    """The lid inside the rim of a body whose wall ends at `border` (N + 1, 3)."""
+    """Add the lid inside the rim of a body whose wall ends at `border` (N + 1, 3)."""
     h = float(border[0, 2])
     middle, half = border[:, :2].mean(axis=0), np.ptp(border[:, :2], axis=0) / 2
     outline = np.array([(1.0, h), (0.95, h), *_lid_outline(1.0, h, rim)])

@@ -1,4 +1,4 @@
-"""Gable-top cartons: a box, a roof whose ends are folded inwards, a sealed fin along the ridge, a screw cap."""
+"""Gable-top cartons: a box, a roof with its ends folded inwards, a sealed fin along the ridge, a screw cap."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.mesh.types import Material, Mesh
-from assets.packages.shapes.panels import ground_color, panel_picture
+from assets.packages.shapes.panels import background_color, panel_picture
 from assets.packages.shapes.pieces import Pieces
-from assets.packages.shapes.plan import PAPER, PackagePlan, plain
+from assets.packages.shapes.plan import PAPER, PackagePlan, solid_material
 from assets.packages.shapes.rings import UPWARDS, add_lid, add_wall, oval_rings, unit_loop
 from assets.packages.shapes.sheet import Sheet
 
-# The fin: how high, and the thickness of its four layers, in metres. Cartons higher than CAPPED have a screw cap.
+# Metres: height of the fin, thickness of its four layers; cartons higher than CAPPED have a screw cap.
 FIN_M, FIN_THICK_M, CAPPED = 0.016, 0.0024, 0.16
 BEVEL_M = 0.0015
 CAP_RADIUS_M, CAP_HIGH_M = 0.016, 0.014
 
 
 def build(plan: PackagePlan) -> Mesh:
-    """A gable-top carton; its front goes on over the roof and the fin."""
+    """Build a gable-top carton, whose front image continues over the roof and the fin."""
     width, depth, height = (float(side) for side in plan.size)
     sides = {"front": (width, height), "back": (width, height), "left": (depth, height), "right": (depth, height)}
     sheet = Sheet(plan, {**sides, "bottom": (width, depth)})
     roof = _Roof(plan.size)
     for panel in sides:
         _render_side(plan, sheet, panel, roof.eaves / roof.top)
-    sheet.draw("bottom", "bottom")
+    sheet.render("bottom", "bottom")
     material = sheet.material(PAPER)
     pieces = Pieces()
     _add_body(pieces, roof, sheet, material)
@@ -37,18 +37,18 @@ def build(plan: PackagePlan) -> Mesh:
 
 
 def _render_side(plan: PackagePlan, sheet: Sheet, side: str, eaves: float) -> None:
-    """The packshot from bottom to fin; what is drawn is drawn below the eaves, a share of the height."""
+    """Render a side: a packshot from bottom to fin, artwork only below the eaves (a fraction of the height)."""
     if side in plan.art.sides:
-        sheet.draw(side, side)
+        sheet.render(side, side)
         return
     width, height = sheet.size(side)
     below = max(round(height * eaves), 16)
-    sheet.paste(side, np.array(ground_color(plan), np.uint8))
+    sheet.paste(side, np.array(background_color(plan), np.uint8))
     sheet.panel(side)[-below:] = panel_picture(plan, side, (width, below))
 
 
 class _Roof:
-    """Where the folds are, metres: half sizes x, y; eaves, ridge and top heights; bevel; half thickness of the fin."""
+    """Fold positions, metres: half sizes x, y; eaves, ridge and top heights; bevel; half thickness of the fin."""
 
     def __init__(self, size: NDArray) -> None:
         width, depth, height = (float(side) for side in size)
@@ -65,7 +65,7 @@ class _Roof:
 
 def _add_body(pieces: Pieces, roof: _Roof, sheet: Sheet, material: Material) -> None:
     x, y, b = roof.x, roof.y, roof.bevel
-    # Corners around, from the back's right one seen from behind, counter-clockwise from above.
+    # Corners counter-clockwise from above, starting at the back's right one as seen from behind.
     loop = np.array(
         [(x - b, y), (b - x, y), (-x, y - b), (-x, b - y), (b - x, -y), (x - b, -y), (x, b - y), (x, y - b)]
     )
@@ -92,10 +92,10 @@ def _add_body(pieces: Pieces, roof: _Roof, sheet: Sheet, material: Material) -> 
 
 def _add_roof(pieces: Pieces, roof: _Roof, sheet: Sheet, material: Material) -> None:
     for sign in (-1, 1):
-        turn = np.array([-sign, -sign, 1.0])  # -1: as built, in front; 1: turned by half a circle
+        rotation = np.array([-sign, -sign, 1.0])  # -1: front, as built; 1: rotated by 180 degrees
         front, side = ("front", "right") if sign < 0 else ("back", "left")
         for points, panel in _half_roof(roof):
-            placed = points * turn
+            placed = points * rotation
             across = placed @ ([1, 0, 0] if panel == "front" else [0, 1, 0]) * -sign
             half = roof.x if panel == "front" else roof.y
             share = np.stack([across / (2 * half) + 0.5, placed[:, 2] / roof.top], axis=1)
@@ -103,7 +103,7 @@ def _add_roof(pieces: Pieces, roof: _Roof, sheet: Sheet, material: Material) -> 
 
 
 def _half_roof(roof: _Roof) -> list[tuple[NDArray, str]]:
-    """Polygons, counter-clockwise seen from outside, of the front half and the right end, and the panel they show."""
+    """Return the polygons (counter-clockwise from outside) of the front half and the right end, and their panels."""
     x, y, b, t = roof.x, roof.y, roof.bevel, roof.thick
     e, r, top = roof.eaves, roof.ridge, roof.top
     left, right, corner, behind = (b - x, -y, e), (x - b, -y, e), (x, b - y, e), (x, y - b, e)
@@ -127,7 +127,7 @@ def _half_roof(roof: _Roof) -> list[tuple[NDArray, str]]:
 
 
 def _add_polygon(pieces: Pieces, points: NDArray, uv: NDArray, material: Material) -> None:
-    """A flat polygon as a fan."""
+    """Add a flat polygon as a fan."""
     normal = np.cross(points[1] - points[0], points[2] - points[0])
     normal = normal / max(float(np.linalg.norm(normal)), 1e-300)
     fan = np.array([[0, i, i + 1] for i in range(1, len(points) - 1)])
@@ -135,19 +135,19 @@ def _add_polygon(pieces: Pieces, points: NDArray, uv: NDArray, material: Materia
 
 
 def _add_cap(pieces: Pieces, plan: PackagePlan, roof: _Roof) -> None:
-    """A screw cap on the front slope, upright on it."""
-    color = plan.colors[1] if plan.colors[1] != ground_color(plan) else plan.colors[2]
-    cap = plain(color, 0.35)
+    """Add a screw cap perpendicular to the front slope."""
+    color = plan.colors[1] if plan.colors[1] != background_color(plan) else plan.colors[2]
+    cap = solid_material(color, 0.35)
     unit = unit_loop(1.0, 2.0, 24)
     outline = np.array([(1.0, -0.004), (1.0, CAP_HIGH_M - 0.001), (0.94, CAP_HIGH_M)])
     rings = oval_rings(unit, outline[:, 0] * CAP_RADIUS_M, outline[:, 0] * CAP_RADIUS_M, outline[:, 1])
     slope = np.arctan2(roof.ridge - roof.eaves, roof.y)
-    turn = np.array([[1, 0, 0], [0, np.cos(slope), -np.sin(slope)], [0, np.sin(slope), np.cos(slope)]])
+    rotation = np.array([[1, 0, 0], [0, np.cos(slope), -np.sin(slope)], [0, np.sin(slope), np.cos(slope)]])
     middle = np.array([0, -(roof.y + roof.thick) / 2, (roof.eaves + roof.ridge) / 2])
-    # The cap stays within the box of the stated sizes.
-    tip = rings @ turn.T + middle
+    # Keep the cap within the box of the stated sizes.
+    tip = rings @ rotation.T + middle
     tip[:, :, 1] += max(-roof.y * 0.999 - float(tip[:, :, 1].min()), 0.0)
     tip[:, :, 2] -= max(float(tip[:, :, 2].max()) - roof.top * 0.999, 0.0)
     add_wall(pieces, tip, np.zeros(3), cap)
     for ring, up in ((tip[0], False), (tip[-1], True)):
-        add_lid(pieces, ring, np.zeros(2), cap, up=up, axis=turn @ UPWARDS)
+        add_lid(pieces, ring, np.zeros(2), cap, up=up, axis=rotation @ UPWARDS)

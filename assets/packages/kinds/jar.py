@@ -1,26 +1,26 @@
-"""Jars: a body of filled glass or plastic with a label, and a wide lid; tubs where they are wider than high."""
+"""Jars: a filled glass or plastic body with a label and a wide lid; tubs if they are wider than high."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from assets.mesh.types import Mesh
-from assets.packages.print.label_colors import flavour_color, mixed
+from assets.packages.print.label_colors import blend, flavour_color
 from assets.packages.shapes.pieces import Pieces
-from assets.packages.shapes.plan import FILM, PAPER, PackagePlan, plain
-from assets.packages.shapes.round import Outline, add_outlines, add_profiled, has_shot
+from assets.packages.shapes.plan import FILM, PAPER, PackagePlan, solid_material
+from assets.packages.shapes.round import Outline, add_outlines, add_profiled, has_packshot
 from assets.packages.shapes.wrap import label_material
 
-# A lid is about so high and stands out by so much, in metres.
+# Height and protrusion of a lid, metres.
 LID_M, STEP_M = 0.016, 0.0012
-# Wider than this share of its height, a jar is a tub with sloped walls.
+# Wider than this fraction of its height, a jar is a tub with sloped walls.
 TUB = 1.05
 
 
 def build(plan: PackagePlan) -> Mesh:
-    """A jar with a lid that hides its neck, or a tub."""
+    """Build a jar with a lid that hides its neck, or a tub."""
     pieces = Pieces()
-    if has_shot(plan):
+    if has_packshot(plan):
         add_profiled(pieces, plan)
     elif plan.size[0] > TUB * plan.size[2]:
         _add_tub(pieces, plan)
@@ -31,9 +31,9 @@ def build(plan: PackagePlan) -> Mesh:
 
 def _add_jar(pieces: Pieces, plan: PackagePlan) -> None:
     r, h = float(plan.size[0]) / 2, float(plan.size[2])
-    ground, second, _ = plan.colors
-    filling = plain(mixed(flavour_color(plan.sku.name) or ground, (70, 60, 50), 0.15), 0.12)
-    lid = plain(second, 0.3, 0.4)
+    background, second, _ = plan.colors
+    filling = solid_material(blend(flavour_color(plan.sku.name) or background, (70, 60, 50), 0.15), 0.12)
+    lid = solid_material(second, 0.3, 0.4)
     tall, bend = min(LID_M, h * 0.2), np.linspace(0, np.pi / 2, 6)
     neck, round_m = r * 0.86, min(r * 0.25, h * 0.06)
     stand_off = min(2e-4, r * 0.01)
@@ -66,7 +66,7 @@ def _add_tub(pieces: Pieces, plan: PackagePlan) -> None:
     tall = min(LID_M * 0.8, h * 0.16)
     edge = min(STEP_M, tall * 0.25, r * 0.05)
     low, high, base, body = h * 0.05, h - tall, r * 0.86, r * 0.965
-    tub, lid = plain(third, FILM), plain(second, FILM)
+    tub, lid = solid_material(third, FILM), solid_material(second, FILM)
     label = label_material(plan, float(np.pi * (plan.size[0] + plan.size[1]) / 2 * 0.92), high - low, FILM)
     cover: Outline = [
         (r - edge, high),

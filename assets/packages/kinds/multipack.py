@@ -13,15 +13,15 @@ from assets.mesh.types import Material, Mesh
 from assets.packages.kinds import builder_of
 from assets.packages.packshots.art import PackageArt
 from assets.packages.packshots.silhouette import profile_of
-from assets.packages.print.label_colors import number_of
-from assets.packages.shapes.panels import ground_color
+from assets.packages.print.label_colors import hash_number
+from assets.packages.shapes.panels import background_color
 from assets.packages.shapes.pieces import Pieces
 from assets.packages.shapes.plan import FILM, PAPER, PackagePlan
 from assets.packages.shapes.rings import add_wall, even_loop, lift, rounded_loop
 from assets.packages.shapes.sheet import Sheet
 from assets.packages.shapes.wrap import body_material, label_material
 
-# Usual units: width and depth by height.
+# Typical units: width and depth divided by height.
 PROPORTIONS = {
     "can": (0.55, 0.55),
     "bottle": (0.3, 0.3),
@@ -35,24 +35,24 @@ PROPORTIONS = {
     "blister": (0.7, 0.2),
 }
 ROUND = ("can", "bottle", "jar", "tube")
-USUAL_UNIT, USUAL_COUNT, MAX_UNITS = "carton", 6, 64
-# A layer more is worth so much of a wrong proportion (natural logarithm): packs are flat rather than high.
+DEFAULT_UNIT, DEFAULT_COUNT, MAX_UNITS = "carton", 6, 64
+# Cost of an additional layer, as a misfit of proportions (natural logarithm): packs are flat rather than high.
 LAYER = 0.35
 # Gap between units, thickness of film and of the sleeve's board, radius of the sleeve's folds, in metres.
 GAP_M, FILM_M, BOARD_M, FOLD_M = 0.0006, 0.0003, 0.0006, 0.004
-# Units are drawn with so much of the texture of a single product, and half of its steps around.
+# Texture size of units relative to a single product; they also have half of its steps around.
 UNIT_TEXTURE = 0.6
-# The band of film, from and to, in heights.
+# Lower and upper end of the film's band, in heights.
 BANDS = {"bottle": (0.08, 0.56), "can": (0.14, 0.82), "jar": (0.1, 0.72), "tube": (0.2, 0.7)}
-# Local x, y, z of a sleeve, which is built around the Z axis, in the package's frame.
+# From the frame of a sleeve built around the Z axis to the package's frame.
 SLEEVE = np.array([[0, 0, 1.0], [0, 1, 0], [-1, 0, 0]])
 CORNER, BAND_STEPS = 5, 64
 
 
 def build(plan: PackagePlan) -> Mesh:
-    """Units side by side, held together. Raises SynthError where the unit's kind is unknown, or a multipack again."""
-    unit = plan.sku.unit_package or USUAL_UNIT
-    unit = USUAL_UNIT if unit == "auto" else unit
+    """Build units side by side in film or a sleeve. Raises SynthError if their kind is unknown or a multipack."""
+    unit = plan.sku.unit_package or DEFAULT_UNIT
+    unit = DEFAULT_UNIT if unit == "auto" else unit
     if unit == "multipack":
         raise SynthError(
             "a multipack of multipacks",
@@ -61,10 +61,10 @@ def build(plan: PackagePlan) -> Mesh:
             expected="another unit_package",
         )
     builder_of(unit)
-    count = int(plan.sku.pack_count or USUAL_COUNT)
+    count = int(plan.sku.pack_count or DEFAULT_COUNT)
     grid = grid_of(min(max(count, 1), MAX_UNITS), plan.size, unit)
     pieces = Pieces()
-    if unit in ROUND and not (unit == "can" and number_of(plan.sku.brand or plan.sku.name, 2)):
+    if unit in ROUND and not (unit == "can" and hash_number(plan.sku.brand or plan.sku.name, 2)):
         _add_in_film(pieces, plan, unit, grid)
     else:
         _add_in_sleeve(pieces, plan, unit, grid)
@@ -72,7 +72,7 @@ def build(plan: PackagePlan) -> Mesh:
 
 
 def grid_of(count: int, size: NDArray, unit: str) -> tuple[int, int, int]:
-    """How many units along x, y and z: the arrangement whose units have the most usual proportions."""
+    """Return the number of units along x, y and z that gives them the most typical proportions."""
     wide, deep = PROPORTIONS[unit]
     ways = [
         (n, m, count // n // m)
@@ -82,34 +82,34 @@ def grid_of(count: int, size: NDArray, unit: str) -> tuple[int, int, int]:
         if count // n % m == 0
     ]
 
-    def oddness(way: tuple[int, int, int]) -> float:
+    def misfit(way: tuple[int, int, int]) -> float:
         width, depth, height = size / way
         return float(abs(np.log(width / height / wide)) + abs(np.log(depth / height / deep)) + LAYER * (way[2] - 1))
 
-    return min(ways, key=oddness)
+    return min(ways, key=misfit)
 
 
 def _add_units(
     pieces: Pieces, plan: PackagePlan, unit: str, grid: tuple[int, int, int], room: NDArray, art: PackageArt
 ) -> None:
-    """Units that fill a room (3,), metres, centred, from z = 0 of the room on."""
+    """Add units that fill a space `room` (3,), metres, centred in the package."""
     gap = np.minimum(GAP_M, room / grid * 0.02)
     size = (room - gap * (np.array(grid) - 1)) / grid
     sku: Sku = replace(plan.sku, package=unit, width_m=float(size[0]), depth_m=float(size[1]), height_m=float(size[2]))
     texture_px = max(round(plan.texture_px * UNIT_TEXTURE), 32)
     mesh = builder_of(unit)(PackagePlan(sku, size, art, texture_px, plan.segments // 2))
-    places = np.stack(np.meshgrid(*(np.arange(number) for number in grid), indexing="ij"), axis=-1).reshape(-1, 3)
-    offsets = places * (size + gap)
+    cells = np.stack(np.meshgrid(*(np.arange(number) for number in grid), indexing="ij"), axis=-1).reshape(-1, 3)
+    offsets = cells * (size + gap)
     offsets[:, :2] -= ((room - size) / 2)[:2]
     pieces.add_copies(mesh, offsets + [0, 0, (plan.size[2] - room[2]) / 2])
 
 
 def _add_in_film(pieces: Pieces, plan: PackagePlan, unit: str, grid: tuple[int, int, int]) -> None:
-    """Film shrunk around the units: what is printed of it is drawn, a band around each layer."""
+    """Add units in shrink film, of which only the printed band around each layer is modelled."""
     width, depth, height = (float(side) for side in plan.size)
     thick = min(FILM_M, width * 0.01, depth * 0.01)
     room = plan.size - [2 * thick, 2 * thick, 0]
-    _add_units(pieces, plan, unit, grid, room, _unit_art(plan, grid))
+    _add_units(pieces, plan, unit, grid, room, _crop_unit(plan, grid))
     layer = height / grid[2]
     low, high = (share * layer for share in BANDS[unit])
     radius = min(width / grid[0], depth / grid[1]) / 2
@@ -121,7 +121,7 @@ def _add_in_film(pieces: Pieces, plan: PackagePlan, unit: str, grid: tuple[int, 
         heights = (number * layer + low, number * layer + high)
         rings = np.stack([lift(outer, z) for z in heights])
         if "front" in plan.art.sides:
-            material = body_material(_cut_plan(plan, heights), rings, around, FILM)
+            material = body_material(_crop_plan(plan, heights), rings, around, FILM)
         elif material is None:
             material = label_material(plan, around, high - low, FILM)
         add_wall(pieces, rings, np.array([0.0, 1.0]), material)
@@ -131,8 +131,8 @@ def _add_in_film(pieces: Pieces, plan: PackagePlan, unit: str, grid: tuple[int, 
             add_wall(pieces, ends, np.array([v, v]), material)
 
 
-def _cut_plan(plan: PackagePlan, heights: tuple[float, float]) -> PackagePlan:
-    """The plan with its packshots cut to what is between two heights, metres."""
+def _crop_plan(plan: PackagePlan, heights: tuple[float, float]) -> PackagePlan:
+    """Return the plan with its packshots cropped to the part between two heights, metres."""
     share = np.array(heights) / plan.size[2]
 
     def cut(shot: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -144,8 +144,8 @@ def _cut_plan(plan: PackagePlan, heights: tuple[float, float]) -> PackagePlan:
     return replace(plan, art=PackageArt(sides, None, None, None))
 
 
-def _unit_art(plan: PackagePlan, grid: tuple[int, int, int]) -> PackageArt:
-    """What the packshot shows of a unit in the middle of its front."""
+def _crop_unit(plan: PackagePlan, grid: tuple[int, int, int]) -> PackageArt:
+    """Return the part of the packshot with a unit in the middle of the front."""
     shot = plan.art.sides.get("front")
     if shot is None:
         return PackageArt()
@@ -161,7 +161,7 @@ def _unit_art(plan: PackagePlan, grid: tuple[int, int, int]) -> PackageArt:
 
 
 def _add_in_sleeve(pieces: Pieces, plan: PackagePlan, unit: str, grid: tuple[int, int, int]) -> None:
-    """A printed sleeve over front, top, back and bottom; the units show at its open ends."""
+    """Add units in a printed sleeve over front, top, back and bottom; they are visible at its open ends."""
     width, depth, height = (float(side) for side in plan.size)
     thick = min(BOARD_M, depth * 0.02, height * 0.02)
     room = plan.size - [0, 2 * thick, 2 * thick]
@@ -169,10 +169,10 @@ def _add_in_sleeve(pieces: Pieces, plan: PackagePlan, unit: str, grid: tuple[int
     sheet = Sheet(
         plan,
         {"front": (width, height), "back": (width, height), "top": (width, depth)},
-        {"ground": ground_color(plan), "board": (176, 148, 112)},
+        {"background": background_color(plan), "board": (176, 148, 112)},
     )
     for side in ("front", "back", "top"):
-        sheet.draw(side, side)
+        sheet.render(side, side)
     material = sheet.material(PAPER)
     half = width / 2 * 0.985
     fold = min(FOLD_M, depth / 8, height / 8)
@@ -189,7 +189,7 @@ def _add_in_sleeve(pieces: Pieces, plan: PackagePlan, unit: str, grid: tuple[int
 
 
 def _add_printed(pieces: Pieces, outside: NDArray, sheet: Sheet, size: NDArray, material: Material) -> None:
-    """The sleeve's outer wall (2, N + 1, 3): flat panels with their pictures, folds in the ground's colour."""
+    """Add the sleeve's outer wall (2, N + 1, 3): flat panels with their images, folds in the background colour."""
     c = CORNER
     spans = {"top": (c, c + 1), "front": (2 * c, 2 * c + 2), "back": (4 * c + 1, 4 * c + 2), "back ": (0, 1)}
     for name, (start, stop) in spans.items():
@@ -199,4 +199,4 @@ def _add_printed(pieces: Pieces, outside: NDArray, sheet: Sheet, size: NDArray, 
         pieces.add_patch(patch, sheet.uv(name.strip(), np.stack(share, axis=2)), material)
     folds = ((1, c), (c + 1, 2 * c), (2 * c + 2, 3 * c + 1), (3 * c + 1, 3 * c + 2), (3 * c + 2, 4 * c + 1))
     for start, stop in folds:
-        pieces.add_patch(outside[:, start : stop + 1], sheet.spread("ground", 2, stop - start + 1), material)
+        pieces.add_patch(outside[:, start : stop + 1], sheet.spread("background", 2, stop - start + 1), material)

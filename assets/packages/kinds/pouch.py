@@ -6,29 +6,29 @@ import numpy as np
 
 from assets.mesh.types import Mesh
 from assets.packages.shapes.film import ACROSS, Film, add_film, folds
-from assets.packages.shapes.panels import ground_color
+from assets.packages.shapes.panels import background_color
 from assets.packages.shapes.pieces import Pieces
 from assets.packages.shapes.plan import FILM, PackagePlan
 from assets.packages.shapes.round import profile_rows
 from assets.packages.shapes.sheet import Sheet
 
-# The top seal: how high, and the thickness of the sheets, in metres. Side seals take this share of the half width.
+# Metres: height of the top seal, thickness of the sheets; side seals as a fraction of the half width.
 SEAL_M, THICK_M, SIDE = 0.014, 0.0006, 0.06
 CORNER_M = 0.008
 
 
 def build(plan: PackagePlan) -> Mesh:
-    """A stand-up pouch."""
+    """Build a stand-up pouch."""
     width, _, height = (float(side) for side in plan.size)
-    sheet = Sheet(plan, {"front": (width, height), "back": (width, height)}, {"ground": ground_color(plan)})
-    sheet.draw("front", "front")
-    sheet.draw("back", "back")
+    sheet = Sheet(plan, {"front": (width, height), "back": (width, height)}, {"background": background_color(plan)})
+    sheet.render("front", "front")
+    sheet.render("back", "back")
     pieces = Pieces()
-    add_film(pieces, _film(plan), sheet, sheet.material(FILM))
+    add_film(pieces, _make_film(plan), sheet, sheet.material(FILM))
     return pieces.mesh(plan.size)
 
 
-def _film(plan: PackagePlan) -> Film:
+def _make_film(plan: PackagePlan) -> Film:
     width, depth, height = (float(side) for side in plan.size)
     seal, thick = min(SEAL_M, height * 0.1) / height, min(THICK_M, depth * 0.2)
     outline = np.linspace(0, 1 - seal, 20)
@@ -46,7 +46,7 @@ def _film(plan: PackagePlan) -> Film:
         cut = corner - np.sqrt(np.maximum(corner**2 - np.maximum(corner - from_end, 0) ** 2, 0))
         left, right = cut - width / 2, width / 2 - cut
     up = np.clip(rows / (1 - seal), 0, 1)
-    # Widest just over the foot, then a wedge towards the seal.
+    # Thickest just above the foot, then a wedge towards the seal.
     fat = np.where(
         up < 0.13, 0.82 + 0.18 * np.sin(up / 0.13 * np.pi / 2), np.cos((up - 0.13) / 0.87 * np.pi / 2) ** 0.8
     )

@@ -1,4 +1,4 @@
-"""Trays: sloped walls with rounded corners, a flange, and film or a lid with the print on top."""
+"""Trays: sloped walls with rounded corners, a flange, and a printed film or lid on top."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from numpy.typing import NDArray
 from assets.mesh.types import Material, Mesh
 from assets.packages.packshots.silhouette import Profile
 from assets.packages.print.artwork import render_panel
-from assets.packages.print.label_colors import number_of
+from assets.packages.print.label_colors import hash_number
 from assets.packages.shapes.lying import FACE_FRONT, lying_plan
-from assets.packages.shapes.panels import ground_color, shot_picture
+from assets.packages.shapes.panels import background_color, scale_packshot
 from assets.packages.shapes.pieces import Pieces
-from assets.packages.shapes.plan import FILM, PackagePlan, plain
+from assets.packages.shapes.plan import FILM, PackagePlan, solid_material
 from assets.packages.shapes.rings import add_lid, add_wall, lift, rounded_loop
 from assets.packages.shapes.sheet import Sheet
 
-# In metres: the flange's width and thickness, how the film lies under it, the radius of the corners.
+# Metres: width and thickness of the flange, depth of the film below it, radius of the corners.
 FLANGE_M, FLANGE_THICK_M, SUNK_M, CORNER_M = 0.006, 0.0014, 0.0012, 0.022
-# Of the width: rows of a silhouette at least so wide are the flange.
+# Rows of a silhouette at shorter this wide (fraction of the width) are the flange.
 FULL = 0.985
-# The walls lean outwards: so much narrower is the floor, of the height.
+# Outward lean of the walls, as a fraction of the height.
 SLOPE = 0.3
 CORNER_POINTS = 6
 COLORS = ((32, 32, 34), (244, 244, 240), (196, 182, 150), (60, 66, 60))
 
 
 def build(plan: PackagePlan) -> Mesh:
-    """A tray on the table, its print above; one that is higher than deep stands on its edge, its print in front."""
+    """Build a lying tray with its print on top, or, if higher than deep, one on its edge with its print in front."""
     standing = plan.size[2] > plan.size[1]
     width, depth, height = (float(side) for side in plan.size)
     size = np.array([width, height, depth]) if standing else plan.size
@@ -36,7 +36,7 @@ def build(plan: PackagePlan) -> Mesh:
     if not standing:
         panels["label"] = (width, height)
     sheet = Sheet(shown, panels)
-    sheet.draw("front", "front")
+    sheet.render("front", "front")
     if not standing:
         _render_wall(plan, sheet)
     pieces = Pieces()
@@ -45,18 +45,18 @@ def build(plan: PackagePlan) -> Mesh:
 
 
 def _render_wall(plan: PackagePlan, sheet: Sheet) -> None:
-    """The label on the front wall: the front's packshot, unless that is what is seen from above."""
+    """Render the label on the front wall: the front packshot, unless that shows the tray from above."""
     pictured = "front" in plan.art.sides and "top" in plan.art.sides
     size = sheet.size("label")
-    drawn = render_panel("front", plan.sku, size, ground_color(plan))
-    sheet.paste("label", shot_picture(plan.art.sides["front"], size) if pictured else drawn)
+    drawn = render_panel("front", plan.sku, size, background_color(plan))
+    sheet.paste("label", scale_packshot(plan.art.sides["front"], size) if pictured else drawn)
 
 
 def _add_tray(pieces: Pieces, plan: PackagePlan, size: NDArray, sheet: Sheet, *, printed: bool) -> None:
     x, y, h = float(size[0]) / 2, float(size[1]) / 2, float(size[2])
-    least = min(x, y)
-    flange, thick, lean = _form(size, plan.art.profile if printed else None)
-    edge, corner = min(0.004, h * 0.12, least * 0.1), min(CORNER_M, least * 0.5)
+    shorter = min(x, y)
+    flange, thick, lean = _find_shape(size, plan.art.profile if printed else None)
+    edge, corner = min(0.004, h * 0.12, shorter * 0.1), min(CORNER_M, shorter * 0.5)
     rim_x, rim_y = x - flange, y - flange
 
     def ring(inset: float, z: float) -> NDArray:
@@ -66,8 +66,8 @@ def _add_tray(pieces: Pieces, plan: PackagePlan, size: NDArray, sheet: Sheet, *,
     sunk = min(SUNK_M, thick * 0.8)
     walls = np.stack([ring(lean + edge, 0), ring(lean + edge * 0.3, edge * 0.3), ring(lean, edge), ring(0, h - thick)])
     brim = np.stack([ring(0, h - thick), ring(-flange, h - thick), ring(-flange, h)])
-    film = np.stack([ring(-flange, h), ring(0, h), ring(min(0.004, least * 0.05), h - sunk)])
-    tray = plain(COLORS[number_of(plan.sku.brand or plan.sku.name, len(COLORS))], FILM)
+    film = np.stack([ring(-flange, h), ring(0, h), ring(min(0.004, shorter * 0.05), h - sunk)])
+    tray = solid_material(COLORS[hash_number(plan.sku.brand or plan.sku.name, len(COLORS))], FILM)
     material = sheet.material(FILM)
     if printed:
         _add_wall_print(pieces, walls, sheet, tray, material)
@@ -78,29 +78,29 @@ def _add_tray(pieces: Pieces, plan: PackagePlan, size: NDArray, sheet: Sheet, *,
     add_lid(pieces, walls[0], np.zeros(2), tray, up=False)
 
 
-def _form(size: NDArray, profile: Profile | None) -> tuple[float, float, float]:
-    """Width and thickness of the flange, and by how much the walls lean, metres; as in the picture where it shows them.
+def _find_shape(size: NDArray, profile: Profile | None) -> tuple[float, float, float]:
+    """Return width and thickness of the flange and the lean of the walls, metres; from the profile if it shows them.
 
-    profile: of a tray that is seen from the side.
+    profile: of a tray seen from the side.
     """
-    width, h, least = float(size[0]), float(size[2]), float(min(size[:2])) / 2
-    flange, thick, lean = min(FLANGE_M, least * 0.15), min(FLANGE_THICK_M, h * 0.15), min(h * SLOPE, least * 0.25)
+    width, h, shorter = float(size[0]), float(size[2]), float(min(size[:2])) / 2
+    flange, thick, lean = min(FLANGE_M, shorter * 0.15), min(FLANGE_THICK_M, h * 0.15), min(h * SLOPE, shorter * 0.25)
     if profile is None:
         return flange, thick, lean
     under = np.flatnonzero(profile.widths < FULL)
     brim = float(profile.heights[under[-1]]) if len(under) else 1.0
-    # The walls are straight: a line through the rows between spares the floor the crumbs at the foot of a cut-out.
+    # The walls are straight: fitting a line ignores debris at the foot of a cut-out.
     wall = (profile.heights > 0.1 * brim) & (profile.heights < 0.97 * brim)
     if wall.sum() < 2:
         return flange, thick, lean
     top, floor = np.polyval(np.polyfit(profile.heights[wall], profile.widths[wall], 1), (0.97 * brim, 0.03 * brim))
-    flange = float(np.clip((1 - top) / 2 * width, least * 0.01, least * 0.3))
+    flange = float(np.clip((1 - top) / 2 * width, shorter * 0.01, shorter * 0.3))
     thick = h * float(np.clip(1 - brim, 0.01, 0.3))
-    return flange, thick, float(np.clip((top - floor) / 2 * width, 0, least * 0.5))
+    return flange, thick, float(np.clip((top - floor) / 2 * width, 0, shorter * 0.5))
 
 
 def _add_wall_print(pieces: Pieces, walls: NDArray, sheet: Sheet, tray: Material, material: Material) -> None:
-    """The walls, the straight front one with its label."""
+    """Add the walls, with the label on the straight front one."""
     add_wall(pieces, walls[:3], np.zeros(3), tray)
     upper = walls[2:]
     middle = (walls.shape[1] - 1) // 2

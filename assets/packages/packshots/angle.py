@@ -1,8 +1,8 @@
-"""Packshots taken at an angle: told by their GS1 names, and by outlines whose upper and lower edges run together.
+"""Detection of packshots taken at an angle, by GS1 name or by converging upper and lower edges of the outline.
 
-A front that is turned about the vertical has its nearer side taller: upper and lower edge of the outline converge. A
-box that shows a second face has a corner in its lower edge. Products whose own outline tapers (tubs, tubes, trays) are
-even on both sides: they do not count.
+If a front is rotated about the vertical its nearer side is taller: upper and lower edge of the outline converge. A box
+with a second visible face has a corner in its lower edge. Products that taper themselves (tubs, tubes, trays) are
+symmetric and not detected.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from numpy.typing import NDArray
 GS1_NAME = re.compile(r"^\d{13,14}_[A-Ea-e]([0-9])([CLRNclrn])[0-9A-Pa-p](?:_.*)?$")
 FACES = {"1": "front", "2": "left", "3": "top", "7": "back", "8": "right", "9": "bottom"}
 TURNED = {"L": "turned to the left", "R": "turned to the right"}
-# Kinds that are boxes: only these have corners that tell a second face.
+# Kinds that are boxes: only for these a corner means a second face.
 BOXES = ("carton", "gable_top", "multipack", "auto")
-# The taller side against the other, where each edge has at least this share of it.
+# Least ratio of the taller side to the other, and least fraction of the difference at each edge.
 TALLER, EACH = 1.025, 0.2
-# Columns that are looked at, in widths; how well a line must fit them, in heights.
+# Columns that are examined, in widths; how well a line must fit them, in heights.
 INNER, OUTER, STRAIGHT = (0.06, 0.94), 0.015, 0.012
-# A corner in the lower edge: how far below the straight line from end to end, in heights, and how far from the ends, in
-# widths; how far the edge may be off the two lines, in parts of that.
+# A corner in the lower edge: depth below the straight line from end to end, in heights; distance from the ends, in
+# widths; tolerance of the edge around the two lines, as a fraction of the depth.
 KINK, ARM, BENT = 0.01, 0.05, 0.2
 
 
 def gs1_doubt(path: str, side: str) -> str:
-    """What the GS1 name of a picture says against its column, in words; "" for nothing, or another name."""
+    """Describe how the GS1 name of an image contradicts its column; "" if it does not, or for other names."""
     found = GS1_NAME.match(re.split(r"[/\\]", path)[-1].rpartition(".")[0])
     if found is None:
         return ""
@@ -40,19 +40,19 @@ def gs1_doubt(path: str, side: str) -> str:
 
 
 def angle_doubt(mask: NDArray[np.bool_], kind: str) -> str:
-    """Whether a product's outline (H, W), cut tight, is that of one seen at an angle, in words; "" where it is not."""
+    """Describe why a product's outline (H, W), cropped tight, seems to be seen at an angle; "" if it does not."""
     height, width = mask.shape
-    if min(height, width) < 48 or _filled(mask) < 0.6:
+    if min(height, width) < 48 or _coverage(mask) < 0.6:
         return ""
-    top, bottom = _edges(mask)
+    top, bottom = _find_edges(mask)
     columns = np.arange(width) / width
     outer = (columns > OUTER) & (columns < 1 - OUTER)
-    if kind in BOXES and _two_faces(columns[outer], bottom[outer] / height):
+    if kind in BOXES and _shows_two_faces(columns[outer], bottom[outer] / height):
         return "seems to be taken at an angle: two faces show"
     inner = (columns > INNER[0]) & (columns < INNER[1])
     x, top, bottom = columns[inner] - 0.5, top[inner] / height, bottom[inner] / height
-    slopes, misses = zip(*(_line(x, edge) for edge in (top, bottom)), strict=True)
-    drop, rise = slopes[0], -slopes[1]  # over the whole width: how much the right side is shorter above and below
+    slopes, misses = zip(*(_fit_line(x, edge) for edge in (top, bottom)), strict=True)
+    drop, rise = slopes[0], -slopes[1]  # over the whole width: by how much the right side is shorter at top and bottom
     if max(misses) < STRAIGHT and drop * rise > 0 and min(abs(drop), abs(rise)) > EACH * abs(drop + rise):
         left, right = (1 + side * (drop + rise) / 2 for side in (1, -1))
         taller = max(left, right) / min(left, right)
@@ -62,12 +62,12 @@ def angle_doubt(mask: NDArray[np.bool_], kind: str) -> str:
     return ""
 
 
-def _filled(mask: NDArray[np.bool_]) -> float:
+def _coverage(mask: NDArray[np.bool_]) -> float:
     return float(mask.mean())
 
 
-def _edges(mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Upper and lower end of each column of the mask, (W,) each; empty columns from their neighbours."""
+def _find_edges(mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return upper and lower end of each column of the mask, (W,) each; empty columns are interpolated."""
     full = np.flatnonzero(mask.any(axis=0))
     top = mask.argmax(axis=0).astype(float)
     bottom = len(mask) - mask[::-1].argmax(axis=0).astype(float)
@@ -75,8 +75,8 @@ def _edges(mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.flo
     return np.interp(every, full, top[full]), np.interp(every, full, bottom[full])
 
 
-def _line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """Slope of the line through most of the points, and the median distance from it."""
+def _fit_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
+    """Fit a line through most of the points; return its slope and the median distance from it."""
     weights = np.ones_like(x)
     slope = offset = 0.0
     for _ in range(12):
@@ -85,19 +85,19 @@ def _line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]
     return float(slope), float(np.median(np.abs(y - slope * x - offset)))
 
 
-def _two_faces(x: NDArray[np.float64], bottom: NDArray[np.float64]) -> bool:
-    """Whether the lower edge is two straight lines that meet lower down: at the nearest corner of a box."""
+def _shows_two_faces(x: NDArray[np.float64], bottom: NDArray[np.float64]) -> bool:
+    """Return whether the lower edge consists of two straight lines that meet below, at the nearest corner of a box."""
     off = bottom - np.interp(x, x[[0, -1]], bottom[[0, -1]])
-    place = int(np.argmax(off))
-    if off[place] < KINK or not ARM * len(x) < place < (1 - ARM) * len(x):
+    corner = int(np.argmax(off))
+    if off[corner] < KINK or not ARM * len(x) < corner < (1 - ARM) * len(x):
         return False
-    bent = np.interp(x, x[[0, place, -1]], bottom[[0, place, -1]])
+    bent = np.interp(x, x[[0, corner, -1]], bottom[[0, corner, -1]])
     # A can seen from above has a round foot.
-    return float(np.mean(np.abs(bottom - bent))) < BENT * off[place]
+    return float(np.mean(np.abs(bottom - bent))) < BENT * off[corner]
 
 
 def smooth_mask(alpha: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """The outline of an alpha (H, W) without teeth and holes, at most 400 pixels a side."""
+    """Return the mask of an alpha (H, W) without jagged edges and holes, at most 400 pixels a side."""
     scale = min(400 / max(alpha.shape), 1.0)
     size = (max(round(alpha.shape[1] * scale), 1), max(round(alpha.shape[0] * scale), 1))
     return np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) >= 128)

@@ -1,7 +1,7 @@
-"""Cutting products out of packshots: the ground behind them is told, shadows and mirror images below are left away.
+"""Segmentation of products in packshots: the background, shadows and reflections are removed.
 
-A ground is what the border of a picture is made of: white, grey or another bright neutral colour, plain or shaded. Only
-what is joined to the border is removed, so white panels and windows of a pack stay, and holes that are surely some
+The background is estimated from the border of an image: white, grey or another bright neutral colour, plain or shaded.
+Only what is connected to the border is removed, so white panels and windows of a pack stay, plus clear holes
 (assets/packages/packshots/holes.py).
 """
 
@@ -18,40 +18,40 @@ from assets.packages.packshots.holes import find_holes
 Float = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
-# Decisions are taken on a copy whose longer side has so many pixels.
+# Longer side, in pixels, of the copy that is segmented.
 DECIDE_PX = 400
-# Pictures with a shorter side than this show no ground.
+# Images with a shorter side than this have no detectable background.
 MIN_PX = 8
-# Share of the border that has to fit one smooth ground.
-GROUND_SHARE = 0.6
-# Brightness and colourfulness (YCrCb, 0..255) of grounds that photographers use; other colours are rather the pack's.
+# Fraction of the border that has to fit one smooth background.
+MIN_BACKGROUND_SHARE = 0.6
+# Brightness and chroma (YCrCb, 0..255) of photographers' backgrounds; other colours are rather the pack's.
 MIN_BRIGHT, MAX_COLOR = 120.0, 14.0
-# Differences from the ground, in levels, that are none, whatever the noise.
+# Differences from the background, in levels, that are always ignored.
 LIGHT_STEP, COLOR_STEP = 2.5, 4.0
-# A shadow keeps this much of the ground's light, and differs in colour by so many levels at most.
+# Least brightness of a shadow relative to the background, and its largest difference in colour, in levels.
 SHADOW_LIGHT, SHADOW_COLOR = 0.3, 5.5
-# Steps of light that end a shadow, in levels from pixel to pixel.
+# Brightness steps that end a shadow, in levels per pixel.
 FAINT_EDGE, SURE_EDGE = 4.0, 26.0
-# Gaps of faint outlines, in pixels, by which ground and shadow do not enter; wider ones where the first let them in.
+# Gaps in faint outlines, in pixels, through which background and shadow do not leak; later ones if the first leaks.
 PLAIN_GAP, SHADOW_GAPS = 3, (11, 27)
-# What shadows leave of all that is not plain ground.
+# Least fraction of everything but plain background that must remain after removing shadows.
 MIN_LEFT = 0.65
-# Pixels around one that say which side of an outline it belongs to.
+# Neighbourhood that decides which side of an outline a pixel belongs to.
 AROUND = (9, 9)
-# Parts of a product are at least this share of its largest one.
+# Least area of a part of a product relative to its largest part.
 MIN_PART = 0.01
-# A mirror image stands out from the ground this much less than what it mirrors, and differs otherwise by so little.
+# Largest contrast of a reflection relative to the original, and its largest remaining difference.
 FAINTER, MIN_LIKE = 0.75, 0.2
-# Levels below which what is less than the rest is pale print rather than an image.
-FAINT_IMAGE = 6.0
-# Stated and found width : height agree within this factor; beyond the second they do not.
+# Reflections with less contrast than this, in levels, are rather pale print.
+MIN_REFLECTION = 6.0
+# Stated and found width : height agree within the first factor and disagree beyond the second.
 FITS, DIFFERS = 1.05, 1.12
 
 
 @dataclass(frozen=True, eq=False)
 class Cutout:
-    """A product without its ground. picture: (h, w, 4) uint8 sRGB + alpha, cut tight; where alpha is 0 the colours of
-    the product go on. box: left, top, right, bottom in the packshot's pixels, exclusive. note: "" or what is doubtful.
+    """Product without background. picture: (h, w, 4) uint8 sRGB + alpha, cropped tight; colours of the product continue
+    where alpha is 0. box: left, top, right, bottom in the packshot's pixels, exclusive. note: a doubt or "".
     """
 
     picture: NDArray[np.uint8]
@@ -60,22 +60,22 @@ class Cutout:
 
 
 def cut_out(picture: NDArray[np.uint8], *, aspect: float | None = None, handled: bool = False) -> Cutout:
-    """A packshot, (H, W, 3 or 4) uint8 sRGB, without its ground.
+    """Remove the background of a packshot, (H, W, 3 or 4) uint8 sRGB.
 
-    aspect: the product's stated width : height, which tells a tight print of a pack from a pack on a ground. handled:
-    it may have a handle beside its body. Where no ground can be told, the whole picture is the product.
+    aspect: the product's stated width : height, which distinguishes tight artwork from a pack on a background. handled:
+    it may have a handle beside its body. If no background is found, the whole image is the product.
     """
     height, width = picture.shape[:2]
     if picture.shape[2] == 4 and int(picture[..., 3].min()) < 128:
-        return _tight(picture[..., :3], picture[..., 3], "")
+        return _crop_tight(picture[..., :3], picture[..., 3], "")
     colors = np.ascontiguousarray(picture[..., :3])
-    mask, note = _product_mask(colors, handled)
+    mask, note = _segment_product(colors, handled)
     if mask is None:
-        return _whole(colors, note)
-    alpha = _full_size(mask, width, height)
-    cut = _tight(colors, alpha, note)
-    if aspect is not None and _misfit(width / height, aspect) < FITS and _misfit(_shape_of(cut), aspect) > DIFFERS:
-        return _whole(colors, "")
+        return _keep_whole(colors, note)
+    alpha = _upscale_mask(mask, width, height)
+    cut = _crop_tight(colors, alpha, note)
+    if aspect is not None and _misfit(width / height, aspect) < FITS and _misfit(_aspect_of(cut), aspect) > DIFFERS:
+        return _keep_whole(colors, "")
     return cut
 
 
@@ -83,30 +83,30 @@ def _misfit(found: float, stated: float) -> float:
     return max(found / stated, stated / found)
 
 
-def _shape_of(cut: Cutout) -> float:
+def _aspect_of(cut: Cutout) -> float:
     left, top, right, bottom = cut.box
     return (right - left) / (bottom - top)
 
 
-def _whole(colors: NDArray[np.uint8], note: str) -> Cutout:
+def _keep_whole(colors: NDArray[np.uint8], note: str) -> Cutout:
     height, width = colors.shape[:2]
     return Cutout(np.dstack([colors, np.full((height, width), 255, np.uint8)]), (0, 0, width, height), note)
 
 
-def _tight(colors: NDArray[np.uint8], alpha: NDArray[np.uint8], note: str) -> Cutout:
-    """Cut to the box of what is more than half there; nothing there is the whole picture."""
+def _crop_tight(colors: NDArray[np.uint8], alpha: NDArray[np.uint8], note: str) -> Cutout:
+    """Crop to the box of pixels with alpha of at least one half; without any, keep the whole image."""
     solid = alpha >= 128
     rows, columns = np.flatnonzero(solid.any(axis=1)), np.flatnonzero(solid.any(axis=0))
     if not len(rows):
-        return _whole(colors, "nothing is opaque: the whole picture is taken")
+        return _keep_whole(colors, "nothing is opaque: the whole image is used")
     top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
     inside = cv2.cvtColor(np.ascontiguousarray(colors[top:bottom, left:right]), cv2.COLOR_RGB2RGBA)
     inside[..., 3] = alpha[top:bottom, left:right]
-    return Cutout(_bleed(inside), (left, top, right, bottom), note)
+    return Cutout(_bleed_colors(inside), (left, top, right, bottom), note)
 
 
-def _bleed(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Colours outside the product, and of its mixed edge, from the nearest pixel well inside: no fringe of ground."""
+def _bleed_colors(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Replace colours outside the product and at its edge by the nearest ones inside: no fringe of background."""
     solid = (picture[..., 3] >= 128).astype(np.uint8)
     inner = cv2.erode(solid, np.ones((5, 5), np.uint8), borderType=cv2.BORDER_REPLICATE)
     if solid.all() or not inner.any():
@@ -123,26 +123,26 @@ def _bleed(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return bled
 
 
-def _product_mask(colors: NDArray[np.uint8], handled: bool) -> tuple[Bools | None, str]:
-    """The product on a shrunk copy, or None where no ground can be told or nothing stands out from it; and a note."""
-    small = _shrunk(colors)
+def _segment_product(colors: NDArray[np.uint8], handled: bool) -> tuple[Bools | None, str]:
+    """Segment the product on a shrunk copy (None without a background or a product); return also a note."""
+    small = _shrink(colors)
     if min(small.shape[:2]) < MIN_PX:
-        return None, "too small for a ground to be told: the whole picture is taken"
+        return None, "too small to find a background: the whole image is used"
     light = cv2.cvtColor(cv2.medianBlur(small, 3), cv2.COLOR_RGB2YCrCb).astype(np.float32)
-    ground, noise, share = _ground_of(light)
-    if share < GROUND_SHARE:
-        return None, "no plain ground along the border: the whole picture is taken"
-    edge = np.concatenate([ground[0], ground[-1], ground[:, 0], ground[:, -1]])
+    background, noise, share = _fit_background(light)
+    if share < MIN_BACKGROUND_SHARE:
+        return None, "no plain background along the border: the whole image is used"
+    edge = np.concatenate([background[0], background[-1], background[:, 0], background[:, -1]])
     if edge[:, 0].mean() < MIN_BRIGHT or np.abs(edge[:, 1:].mean(axis=0) - 128).max() > MAX_COLOR:
-        return None, "the border is of one colour that grounds hardly have: the whole picture is taken"
-    mask = _without_ground(light, ground, noise)
-    mask = _without_notches(_without_mirror_image(mask, light - ground))
+        return None, "the border's colour is unusual for a background: the whole image is used"
+    mask = _remove_background(light, background, noise)
+    mask = _fill_side_notches(_remove_reflection(mask, light - background))
     if mask.mean() < 0.004:
-        return None, "nothing stands out from the ground: the whole picture is taken"
-    return mask & ~find_holes(light, ground, noise, mask, handled=handled), ""
+        return None, "nothing stands out from the background: the whole image is used"
+    return mask & ~find_holes(light, background, noise, mask, handled=handled), ""
 
 
-def _shrunk(colors: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _shrink(colors: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = colors.shape[:2]
     scale = DECIDE_PX / max(height, width)
     if scale >= 1:
@@ -151,10 +151,10 @@ def _shrunk(colors: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(colors, size, interpolation=cv2.INTER_AREA))
 
 
-def _ground_of(light: Float) -> tuple[Float, NDArray[np.float64], float]:
-    """The ground (H, W, 3) as a smooth surface through the border, its noise (2,), and the border's share that it fits.
+def _fit_background(light: Float) -> tuple[Float, NDArray[np.float64], float]:
+    """Fit the background (H, W, 3) to the border; return also its noise (2,) and the fraction of the border it fits.
 
-    A quadratic per channel by least absolute differences: up to half the border may be product. noise: light, colour.
+    A quadratic per channel by least absolute deviations: up to half the border may be product. noise: light, colour.
     """
     height, width = light.shape[:2]
     x, y = np.linspace(-1, 1, width), np.linspace(-1, 1, height)
@@ -167,7 +167,7 @@ def _ground_of(light: Float) -> tuple[Float, NDArray[np.float64], float]:
     weights = np.ones(len(terms))
     for _ in range(8):
         weighted = terms * weights[:, None]
-        # A little towards zero: a picture of a few pixels does not determine all terms.
+        # Regularised: an image of a few pixels does not determine all terms.
         factors = np.linalg.solve(weighted.T @ terms + 1e-9 * np.eye(6), weighted.T @ wanted)
         misses = np.abs(wanted - terms @ factors)
         weights = 1 / np.maximum(misses.max(axis=1), 0.5)
@@ -180,32 +180,32 @@ def _ground_of(light: Float) -> tuple[Float, NDArray[np.float64], float]:
     return np.minimum(surface, 255, out=surface), noise, float(near.mean())
 
 
-def _without_ground(light: Float, ground: Float, noise: NDArray[np.float64]) -> Bools:
-    """What is not joined to the border by ground or by soft shadow."""
-    darker = ground[..., 0] - light[..., 0]
-    tint = np.maximum(np.abs(light[..., 1] - ground[..., 1]), np.abs(light[..., 2] - ground[..., 2]))
+def _remove_background(light: Float, background: Float, noise: NDArray[np.float64]) -> Bools:
+    """Return the mask of what is not connected to the border by background or soft shadow."""
+    darker = background[..., 0] - light[..., 0]
+    tint = np.maximum(np.abs(light[..., 1] - background[..., 1]), np.abs(light[..., 2] - background[..., 2]))
     plain = (np.abs(darker) < max(LIGHT_STEP, 4 * noise[0])) & (tint < max(COLOR_STEP, 4 * noise[1]))
-    shadow = (darker > 0) & (darker < (1 - SHADOW_LIGHT) * ground[..., 0]) & (tint < SHADOW_COLOR)
-    shadow &= ~_edges(light[..., 0], noise[0])
-    outside = _reached(plain, PLAIN_GAP)
+    shadow = (darker > 0) & (darker < (1 - SHADOW_LIGHT) * background[..., 0]) & (tint < SHADOW_COLOR)
+    shadow &= ~_find_edges(light[..., 0], noise[0])
+    outside = _reach_from_border(plain, PLAIN_GAP)
     for gap in SHADOW_GAPS:
-        wider = outside | _reached(plain | shadow, gap)
-        # A shadow is smaller than its product: more than that is a white product that was entered.
+        wider = outside | _reach_from_border(plain | shadow, gap)
+        # A shadow is smaller than its product: if more is removed, it leaked into a white product.
         if (wider == 0).sum() > MIN_LEFT * (outside == 0).sum():
             outside = wider
             break
-    return _refined(light, _large_parts((outside == 0).astype(np.uint8)))
+    return _refine_mask(light, _keep_large_parts((outside == 0).astype(np.uint8)))
 
 
-def _reached(passable: Bools, gap: int) -> NDArray[np.uint8]:
-    """What is joined to the border through gaps of at least so many pixels: faint outlines have narrower ones."""
+def _reach_from_border(passable: Bools, gap: int) -> NDArray[np.uint8]:
+    """Return what is connected to the border through gaps of at least `gap` pixels (faint outlines: smaller ones)."""
     window = np.ones((gap, gap), np.uint8)
-    open_ground = cv2.erode(passable.astype(np.uint8), window, borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(cv2.dilate(_joined_to_border(open_ground), window) & passable, np.uint8)
+    open_background = cv2.erode(passable.astype(np.uint8), window, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.dilate(_connected_to_border(open_background), window) & passable, np.uint8)
 
 
-def _refined(light: Float, mask: Bools) -> Bools:
-    """The mask with each pixel near its outline on the side whose colours, thereabouts, are more like its own."""
+def _refine_mask(light: Float, mask: Bools) -> Bools:
+    """Refine the mask: each pixel near its outline joins the side with the more similar local colours."""
     inner = cv2.erode(mask.astype(np.uint8), np.ones((5, 5), np.uint8), borderType=cv2.BORDER_REPLICATE)
     outer = cv2.erode(1 - mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE)
     within, beyond = (cv2.boxFilter(part.astype(np.float32), -1, AROUND, normalize=False) for part in (inner, outer))
@@ -219,8 +219,8 @@ def _refined(light: Float, mask: Bools) -> Bools:
     return refined
 
 
-def _edges(light: NDArray[np.float32], noise: float) -> Bools:
-    """Where light steps rather than slopes: the range over three pixels is most of that over seven."""
+def _find_edges(light: NDArray[np.float32], noise: float) -> Bools:
+    """Find where brightness steps rather than slopes: the range over three pixels is most of that over seven."""
     narrow = _range_over(light, 3)
     wide = _range_over(light, 7)
     return (narrow > SURE_EDGE) | ((narrow > max(FAINT_EDGE, 5 * noise)) & (narrow > 0.6 * wide))
@@ -231,7 +231,7 @@ def _range_over(light: NDArray[np.float32], pixels: int) -> NDArray[np.float32]:
     return np.asarray(cv2.dilate(light, window) - cv2.erode(light, window), np.float32)
 
 
-def _joined_to_border(passable: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _connected_to_border(passable: NDArray[np.uint8]) -> NDArray[np.uint8]:
     count, labels = cv2.connectedComponents(passable, connectivity=4)
     known = np.zeros(count, np.uint8)
     for side in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
@@ -240,8 +240,8 @@ def _joined_to_border(passable: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return known[labels]
 
 
-def _large_parts(mask: NDArray[np.uint8]) -> Bools:
-    """The mask without specks, and without what is thinner than three pixels: dust, and lines of frames."""
+def _keep_large_parts(mask: NDArray[np.uint8]) -> Bools:
+    """Remove specks and what is thinner than three pixels from the mask: dust, and lines of frames."""
     opened = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     count, labels, figures, _ = cv2.connectedComponentsWithStats(opened, connectivity=8)
     areas = figures[1:, cv2.CC_STAT_AREA]
@@ -251,10 +251,10 @@ def _large_parts(mask: NDArray[np.uint8]) -> Bools:
     return kept[labels]
 
 
-def _without_mirror_image(mask: Bools, contrast: Float) -> Bools:
-    """Without what a shiny table mirrors below the product.
+def _remove_reflection(mask: Bools, contrast: Float) -> Bools:
+    """Remove the reflection of a glossy table below the product.
 
-    There all columns together stand out less from the ground, at once, and fade while they repeat the rows above.
+    There the contrast of all columns drops at once, and fades while they repeat the rows above.
     """
     rows = np.flatnonzero(mask.any(axis=1))
     if len(rows) < 32:
@@ -267,32 +267,33 @@ def _without_mirror_image(mask: Bools, contrast: Float) -> Bools:
     start = start[strength[start + 1] < FAINTER * strength[start - 2]]
     for line in start[np.argsort(strength[start + 1] - strength[start - 2])][:6]:
         count = tall - line
-        if _mirrors(strips[line - count : line][::-1], strips[line:]):
+        if _is_reflection(strips[line - count : line][::-1], strips[line:]):
             standing = mask.copy()
             standing[top + line :] = False
             return standing
     return mask
 
 
-def _mirrors(above: Float, below: Float) -> bool:
-    """Whether rows are the same as others but for a share of their contrast, which falls from row to row.
+def _is_reflection(above: Float, below: Float) -> bool:
+    """Return whether rows equal others up to a contrast factor that falls from row to row.
 
-    A pack goes on with other print, or with all of its contrast.
+    A pack continues with other print, or with its full contrast.
     """
     power = np.maximum((above**2).sum(axis=(1, 2)), 1e-6)
     shares = (above * below).sum(axis=(1, 2)) / power
     missed = ((below - shares[:, None, None] * above) ** 2).sum(axis=(1, 2))
     third = max(len(shares) // 3, 1)
     first, middle, last = (float(shares[at : at + third].mean()) for at in (1, third, len(shares) - third))
-    if float(np.abs(below[:third]).mean()) < FAINT_IMAGE * float((np.abs(above).max(axis=2) > 0).mean()):
+    if float(np.abs(below[:third]).mean()) < MIN_REFLECTION * float((np.abs(above).max(axis=2) > 0).mean()):
         return False
     alike = float(missed.sum()) < MIN_LIKE * float((below**2).sum())
     return alike and first > middle > last >= 0 and first < FAINTER and last < 0.6 * first
 
 
-def _without_notches(mask: Bools) -> Bools:
-    """With what a print in the ground's own colour took away at the sides: steps inwards that are taken back further
-    down, at about the same place. Waists of bottles have slopes, necks stay narrow.
+def _fill_side_notches(mask: Bools) -> Bools:
+    """Fill notches at the sides caused by print in the background's colour.
+
+    These are steps inwards that are reversed further down at about the same column, unlike waists and necks of bottles.
     """
     rows = np.flatnonzero(mask.any(axis=1))
     if len(rows) < 8:
@@ -304,20 +305,20 @@ def _without_notches(mask: Bools) -> Bools:
         first = np.where(empty, part.shape[1], part.argmax(axis=1)).astype(int)
         _fill_notches(part, first)
         filled = filled[:, ::-1]
-    return _joined_to_border((~filled).astype(np.uint8)) == 0
+    return _connected_to_border((~filled).astype(np.uint8)) == 0
 
 
 def _fill_notches(part: Bools, first: NDArray[np.int_]) -> None:
-    """Fills notches of the left outline `first` (rows,) in place."""
+    """Fill notches of the left outline `first` (rows,) in place."""
     width = max(int(np.ptp(np.flatnonzero(part.any(axis=0)))), 1)
-    step, near, most = max(width * 0.06, 4), max(width * 0.05, 3), len(first) * 0.4
+    step, near, longest = max(width * 0.06, 4), max(width * 0.05, 3), len(first) * 0.4
     jumps = first[2:] - first[:-2]
     at = 0
     for opened in np.flatnonzero(jumps > step):
         if opened < at:
             continue
         closed = np.flatnonzero((jumps[opened:] < -step) & (np.abs(first[2:][opened:] - first[opened]) < near))
-        closed = closed[closed < most]
+        closed = closed[closed < longest]
         if len(closed):
             end = int(opened + closed[-1]) + 2
             for row, x in enumerate(np.linspace(first[opened], first[end], end - opened + 1).round().astype(int)):
@@ -326,8 +327,8 @@ def _fill_notches(part: Bools, first: NDArray[np.int_]) -> None:
             at = end
 
 
-def _full_size(mask: Bools, width: int, height: int) -> NDArray[np.uint8]:
-    """Alpha of the full picture: the mask's outline between its pixels, one pixel soft."""
+def _upscale_mask(mask: Bools, width: int, height: int) -> NDArray[np.uint8]:
+    """Upscale the mask to the alpha of the full image, with a soft outline one pixel wide."""
     if mask.shape == (height, width):
         return np.where(mask, 255, 0).astype(np.uint8)
     smooth = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)

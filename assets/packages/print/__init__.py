@@ -1,1 +1,1 @@
-"""What is printed on packages: labels, lettering, small print."""
+"""Print on packages: labels, lettering, small print."""

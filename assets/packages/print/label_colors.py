@@ -1,4 +1,4 @@
-"""Colours of labels: those of the list, a scheme by the brand, flavours by the words of the name."""
+"""Colours of labels: from the list, from a scheme chosen by brand, or by flavour words in the name."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ FLAVOURS: dict[str, str] = {
 
 
 def label_colors(sku: Sku) -> tuple[Rgb, Rgb, Rgb]:
-    """Ground, second and third colour, sRGB 0..255: the list's own, else a scheme chosen by the brand (or the name)."""
+    """Return background, second and third colour, sRGB 0..255: the list's own, else a scheme by brand or name."""
     chosen = [color for color in sku.colors.replace(",", " ").split() if _is_color(color)]
-    scheme = PALETTE[number_of(sku.brand or sku.name, len(PALETTE))]
+    scheme = PALETTE[hash_number(sku.brand or sku.name, len(PALETTE))]
     first, second, third = (_rgb(color) for color in [*chosen, *scheme[len(chosen) :]][:3])
     return first, second, third
 
 
 def flavour_color(name: str) -> Rgb | None:
-    """The colour of what a name speaks of, sRGB; None where it names no flavour. Of several the last word counts."""
+    """Return the colour of the last flavour word in a name, sRGB; None if there is none."""
     for word in reversed(re.findall(r"[a-z]+", name.lower())):
         color = FLAVOURS.get(word) or FLAVOURS.get(word.removesuffix("s")) or FLAVOURS.get(word.removesuffix("es"))
         if color:
@@ -59,15 +59,15 @@ def flavour_color(name: str) -> Rgb | None:
     return None
 
 
-def mixed(color: Rgb, other: Rgb, share: float) -> Rgb:
-    """A colour with a share of another in it."""
+def blend(color: Rgb, other: Rgb, share: float) -> Rgb:
+    """Blend a colour with a fraction `share` of another."""
     red, green, blue = (round(a * (1 - share) + b * share) for a, b in zip(color, other, strict=True))
     return red, green, blue
 
 
-def number_of(text: str, most: int) -> int:
-    """A number below `most` that follows from a text."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") % most
+def hash_number(text: str, limit: int) -> int:
+    """Return a number below `limit` from the hash of a text."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") % limit
 
 
 @lru_cache(maxsize=1 << 12)

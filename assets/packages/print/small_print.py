@@ -1,4 +1,4 @@
-"""Small print on packages: blocks of text, nutrition tables, barcodes. Drawn once and used again on many packages."""
+"""Small print on packages: text blocks, nutrition tables, barcodes; rendered once and reused on many packages."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from assets.catalog.barcode import barcode_image, ean13
 from assets.packages.print.lettering import Rgb, font_of, ink_on, text_length, write_fitted
 
 Box = tuple[float, float, float, float]
-# Sizes of letters and widths of columns that pages of text are drawn in, pixels; a page's length in lines.
+# Available letter sizes and column widths of text pages, pixels; length of a page in lines.
 LETTERS_PX = (6, 8, 11, 15, 20)
 COLUMNS_PX = (48, 80, 120, 180, 260, 400)
 PAGE_LINES = 44
-# Lines of a page from one to the next, in letters; space between columns.
+# Line pitch and space between columns, in letter sizes.
 LINE, GUTTER = 1.25, 0.8
 TEXT = (
     "Ingredients: water, sugar, wheat flour, vegetable oil, salt, natural flavour, yeast, milk powder, starch, spices, "
@@ -35,14 +35,14 @@ TABLE_PX = 220
 DARK, PALE = (20, 20, 20), (250, 250, 248)
 
 
-def render_text_block(image: Image.Image, box: Box, ground: Rgb, seed: int) -> None:
-    """Small print that fills a box (left, top, right, bottom), in columns, as large as print on packs is."""
+def render_text_block(image: Image.Image, box: Box, background: Rgb, seed: int) -> None:
+    """Fill a box (left, top, right, bottom) with small print in columns, in a realistic letter size."""
     left, top, right, bottom = (round(side) for side in box)
     letters = max((size for size in LETTERS_PX if size <= max(image.height / 42, 7)), default=LETTERS_PX[0])
     width = max((column for column in COLUMNS_PX if column <= right - left), default=0)
     if not width or bottom - top < letters:
         return
-    page, ink = _page(letters, width), ink_on(ground)
+    page, ink = _render_page(letters, width), ink_on(background)
     line = letters * LINE
     lines = min(int((bottom - top) / line), PAGE_LINES)
     columns = int((right - left + letters * GUTTER) / (width + letters * GUTTER))
@@ -53,8 +53,8 @@ def render_text_block(image: Image.Image, box: Box, ground: Rgb, seed: int) -> N
 
 
 @lru_cache(maxsize=len(LETTERS_PX) * len(COLUMNS_PX))
-def _page(letters: int, width: int) -> Image.Image:
-    """A column of text as a mask: words over and over."""
+def _render_page(letters: int, width: int) -> Image.Image:
+    """Render a column of random words as a mask."""
     page = Image.new("L", (width, round(PAGE_LINES * letters * LINE) + 1), 0)
     draw, font = ImageDraw.Draw(page), font_of(letters)
     rng = np.random.default_rng([letters, width])
@@ -71,21 +71,22 @@ def _page(letters: int, width: int) -> Image.Image:
 
 
 def render_table(image: Image.Image, box: Box) -> None:
-    """A table of nutrition facts that fills a box."""
+    """Render a table of nutrition facts that fills a box."""
     left, top, right, bottom = (round(side) for side in box)
     if right - left < 8 or bottom - top < 8:
         return
     size = (right - left, bottom - top)
-    # Steps of a quarter octave: letters are drawn at most a tenth too wide or too narrow.
+    # Aspects in steps of a quarter octave: letters are at most a tenth too wide or too narrow.
     octave = round(4 * float(np.log2(size[1] / size[0])))
     image.paste(
-        _table(int(np.clip(octave, -12, 12))).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0), (left, top)
+        _render_table_image(int(np.clip(octave, -12, 12))).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0),
+        (left, top),
     )
 
 
 @lru_cache(maxsize=32)
-def _table(octave: int) -> Image.Image:
-    """A table whose height is 2 ** (octave / 4) widths."""
+def _render_table_image(octave: int) -> Image.Image:
+    """Render a table whose height is 2 ** (octave / 4) times its width."""
     aspect = 2 ** (octave / 4)
     width, height = (TABLE_PX, round(TABLE_PX * aspect)) if aspect < 2 else (round(2 * TABLE_PX / aspect), 2 * TABLE_PX)
     table = Image.new("RGB", (max(width, 16), max(height, 16)), PALE)
@@ -100,10 +101,10 @@ def _table(octave: int) -> Image.Image:
 
 
 def render_barcode(image: Image.Image, box: Box, text: str) -> None:
-    """A barcode in the middle of a box, as large as it fits: of `text`, or of a number that follows from it."""
+    """Render a barcode in the middle of a box, as large as fits: of `text`, or of a number derived from it."""
     left, top, right, bottom = box
     code = barcode_image(ean13(text))
     wide = min(right - left, (bottom - top) * code.width / code.height)
     size = (max(round(wide), 12), max(round(wide * code.height / code.width), 8))
-    place = (round((left + right - size[0]) / 2), round((top + bottom - size[1]) / 2))
-    image.paste(code.resize(size, Image.Resampling.BOX), place)
+    position = (round((left + right - size[0]) / 2), round((top + bottom - size[1]) / 2))
+    image.paste(code.resize(size, Image.Resampling.BOX), position)

@@ -1,1 +1,1 @@
-"""Parts that package kinds are built from: sheets, rings, film, wrapped labels."""
+"""Building blocks of package kinds: texture sheets, rings, film, wrapped labels."""

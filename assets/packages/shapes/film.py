@@ -1,4 +1,4 @@
-"""Film: a front and a back sheet joined at their sides, and thin slabs of it."""
+"""Film: a front and a back sheet joined at their sides, and thin slabs."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.mesh.types import Material
-from assets.packages.print.label_colors import number_of
+from assets.packages.print.label_colors import hash_number
 from assets.packages.shapes.pieces import Pieces
 from assets.packages.shapes.plan import PackagePlan
 from assets.packages.shapes.sheet import Sheet
 
 COLUMNS = 25
-# Columns from the left border (-1) to the right one (1): closer together where film bends over to the other side.
+# Columns from the left border (-1) to the right one (1), denser where the film bends over to the other side.
 ACROSS = np.sin(np.linspace(-np.pi / 2, np.pi / 2, COLUMNS))
-# Folds that filling and seals press into film, in depths.
+# Amplitude of folds from filling and sealing, relative to the depth.
 FOLD = 0.035
 
 
 @dataclass(frozen=True, eq=False)
 class Film:
-    """A front and a back sheet over the same outline, metres.
+    """Front and back sheet over the same outline, metres.
 
-    z: (R,) heights of the rows. left, right: (R,) x of the borders. front, back: (R, C) how far the sheets bulge
-    towards -Y and +Y at ACROSS, 0 at the borders. notch: (C,) added to the height of the first and last row.
+    z: (R,) heights of the rows. left, right: (R,) x of the borders. front, back: (R, C) bulge of the sheets towards -Y
+    and +Y at ACROSS, 0 at the borders. notch: (C,) added to the height of the first, subtracted from the last row.
     """
 
     z: NDArray[np.float64]
@@ -36,7 +36,7 @@ class Film:
     notch: NDArray[np.float64] | None = None
 
     def points(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(R, C, 3) of the front and of the back, both with columns from -X to +X."""
+        """Return the points (R, C, 3) of the front and of the back, both with columns from -X to +X."""
         middle, half = (self.left + self.right) / 2, (self.right - self.left) / 2
         x = middle[:, None] + half[:, None] * ACROSS
         z = np.repeat(self.z[:, None], COLUMNS, axis=1)
@@ -49,9 +49,9 @@ class Film:
 
 
 def add_film(pieces: Pieces, film: Film, sheet: Sheet, material: Material, *, turned: bool = False) -> None:
-    """Both sheets with their pictures ("front", "back" of the texture sheet), and the cut edges at top and bottom.
+    """Add both sheets with their images ("front", "back" of the texture sheet), and the cut edges at top and bottom.
 
-    turned: the pictures' up is -X and not Z (a bar whose seals are left and right).
+    turned: the images' up is -X instead of Z (a bar whose seals are left and right).
     """
     front, back = film.points()
     size = np.array([np.ptp(front[..., 0]), np.ptp(front[..., 2])])
@@ -64,21 +64,21 @@ def add_film(pieces: Pieces, film: Film, sheet: Sheet, material: Material, *, tu
     pieces.add_patch(front, sheet.uv("front", share(front)), material)
     mirrored = share(back) * [-1, 1] + [1, 0]
     pieces.add_patch(back[:, ::-1], sheet.uv("back", mirrored)[:, ::-1], material)
-    ground = sheet.spread("ground", 3, COLUMNS)
-    pieces.add_patch(np.stack([front[-1], back[-1]]), ground[:2], material, normal=np.array([0, 0, 1.0]))
+    background = sheet.spread("background", 3, COLUMNS)
+    pieces.add_patch(np.stack([front[-1], back[-1]]), background[:2], material, normal=np.array([0, 0, 1.0]))
     floor = np.stack([back[0], back[0] * 0.5 + front[0] * 0.5, front[0]])
-    # The bottom of a pouch is drawn up between its rims.
+    # The bottom of a pouch is pulled up between its rims.
     floor[1, :, 2] += np.minimum((back[0, :, 1] - front[0, :, 1]) * 0.2, (film.z[-1] - film.z[0]) * 0.05)
     floor[1, [0, -1]] = front[0, [0, -1]]
-    pieces.add_patch(floor, ground, material)
+    pieces.add_patch(floor, background, material)
 
 
 def folds(plan: PackagePlan, rows: NDArray, seals: NDArray, strength: float = 1.0) -> NDArray[np.float64]:
-    """(R, C) relative bulges: folds that run from the seals into the sheet and fade. rows: (R,) 0 to 1 along.
+    """Sample relative bulges (R, C): folds that run from the seals into the sheet and fade. rows: (R,) 0 to 1 along.
 
-    seals: (R,) how near each row is to a seal, 0 to 1.
+    seals: (R,) proximity of each row to a seal, 0 to 1.
     """
-    rng = np.random.default_rng([number_of(plan.sku.sku, 1 << 31), 11])
+    rng = np.random.default_rng([hash_number(plan.sku.sku, 1 << 31), 11])
     count = 4
     waves, phases = rng.uniform(2.0, 9.0, count), rng.uniform(0, 2 * np.pi, count)
     lean = rng.uniform(-2.5, 2.5, count)
@@ -94,7 +94,7 @@ def add_slab(
     uv: tuple,
     material: Material,
 ) -> None:
-    """A closed slab between two sheets: outline z, left, right (R,); near, far (R,) their y; uv: (R, 2, 2) of each."""
+    """Add a closed slab between two sheets: outline z, left, right (R,); near, far (R,) their y; uv: two (R, 2, 2)."""
     z, left, right = outline
     x = np.stack([left, right], axis=1)
     high = np.repeat(z[:, None], 2, axis=1)

@@ -1,4 +1,4 @@
-"""Packages that lie on their backs: what is seen as their front looks up."""
+"""Packages that lie on their backs, with their front facing up."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from assets.packages.packshots.art import PackageArt
 from assets.packages.packshots.silhouette import profile_of
 from assets.packages.shapes.plan import PackagePlan
 
-# From the frame of a standing package (front to -Y, its up +Z) to that of the same one lying: front up, its up to +Y.
+# From the frame of a standing package (front to -Y, up +Z) to that of the same one lying: front up, its up to +Y.
 FACE_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
-# The way back: what looks up looks to -Y.
+# The inverse: what faces up turns to -Y.
 FACE_FRONT = FACE_UP.T
 
 
 def lying_plan(plan: PackagePlan) -> PackagePlan:
-    """The plan of the same package as it stands before it is laid down with FACE_UP.
+    """Return the plan of the same package standing, before it is laid down with FACE_UP.
 
-    Its front is the picture from above; where there is none, the front's, which lists often mean by it.
+    Its front is the image from above, or else the front's, since lists often use it that way.
     """
     width, depth, height = plan.size
     sides = plan.art.sides

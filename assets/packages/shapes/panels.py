@@ -1,4 +1,4 @@
-"""Pictures of the sides of a package: its packshots, and drawn ones in their colours where there are none."""
+"""Images of the sides of a package: packshots, or rendered artwork in their colours."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from assets.packages.print.artwork import render_panel
 from assets.packages.print.lettering import Rgb
 from assets.packages.shapes.plan import PackagePlan
 
-# Colours are counted on so many pixels a side, in steps of so many of 256.
+# Pixels a side of the thumbnail on which colours are counted, and size of a colour bin (of 256).
 THUMB_PX, STEP = 48, 24
 
 
 def panel_picture(plan: PackagePlan, side: str, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The picture of a side in `size` pixels, (height, width, 3): its packshot, else drawn on the ground of others."""
+    """Return the image of a side in `size` pixels, (height, width, 3): its packshot, else artwork."""
     if side in plan.art.sides:
-        return shot_picture(plan.art.sides[side], size)
-    return np.asarray(render_panel(side, plan.sku, size, ground_color(plan)))
+        return scale_packshot(plan.art.sides[side], size)
+    return np.asarray(render_panel(side, plan.sku, size, background_color(plan)))
 
 
-def ground_color(plan: PackagePlan) -> Rgb:
-    """What the sides without a picture are painted on: the ground of the front's border, or the first colour."""
+def background_color(plan: PackagePlan) -> Rgb:
+    """Return the background colour of sides without an image: that of the front's border, or the first colour."""
     shot = plan.art.sides.get("front", plan.art.sides.get("back"))
     if shot is not None:
         return border_color(shot)
-    return border_color(_with_alpha(plan.art.strip)) if plan.art.strip is not None else plan.colors[0]
+    return border_color(_add_alpha(plan.art.strip)) if plan.art.strip is not None else plan.colors[0]
 
 
-def shot_picture(shot: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A packshot (H, W, 4) scaled to `size` pixels, (height, width, 3); what was background has its border's colour."""
+def scale_packshot(shot: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Scale a packshot (H, W, 4) to `size` pixels, (height, width, 3); transparent pixels get its border's colour."""
     import cv2
 
     picture = cv2.cvtColor(shot, cv2.COLOR_RGBA2RGB)
@@ -37,13 +37,13 @@ def shot_picture(shot: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.u
     if behind.any():
         picture[behind] = border_color(shot)
     shrinks = picture.shape[1] > size[0] or picture.shape[0] > size[1]
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    scaled: NDArray[np.uint8] = cv2.resize(picture, size, interpolation=how)
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    scaled: NDArray[np.uint8] = cv2.resize(picture, size, interpolation=interpolation)
     return scaled
 
 
-def opaque(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A picture (H, W, 3) as a texture (H, W, 4), read-only."""
+def opaque_texture(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return an image (H, W, 3) as an opaque read-only texture (H, W, 4)."""
     import cv2
 
     texture: NDArray[np.uint8] = cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA)
@@ -52,23 +52,23 @@ def opaque(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def border_color(shot: NDArray[np.uint8]) -> Rgb:
-    """The most frequent colour of a packshot's left and right border, coarsely counted: (H, W, 4) -> sRGB."""
+    """Return the most frequent colour (sRGB, coarse bins) of the left and right border of a packshot (H, W, 4)."""
     step, aside = max(len(shot) // 256, 1), max(shot.shape[1] // 40, 1)
-    # Not the outermost pixels, which are mixed with what was behind.
+    # Not the outermost pixels, which are blended with the background.
     border = shot[::step, aside : aside + 3], shot[::step, -aside - 3 : -aside]
     edge = np.concatenate([columns.reshape(-1, 4) for columns in border])
     solid = edge[edge[:, 3] >= 128]
     if not len(solid):
         return picture_colors(shot)[0]
-    return _most_frequent(solid[:, :3], 32)[0]
+    return _rank_colors(solid[:, :3], 32)[0]
 
 
 def picture_colors(shot: NDArray[np.uint8]) -> tuple[Rgb, Rgb, Rgb]:
-    """Ground and the two most frequent colours that stand out from it and from each other, sRGB."""
+    """Return the background and the two most frequent colours that differ from it and from each other, sRGB."""
     rows, columns = (max(side // THUMB_PX, 1) for side in shot.shape[:2])
     thumb = shot[::rows, ::columns].reshape(-1, 4)
     solid = thumb[thumb[:, 3] >= 128]
-    ranked = _most_frequent(solid[:, :3] if len(solid) else thumb[:, :3], STEP)
+    ranked = _rank_colors(solid[:, :3] if len(solid) else thumb[:, :3], STEP)
     found = [ranked[0]]
     for color in ranked[1:]:
         if len(found) < 3 and min(np.abs(np.subtract(color, other)).sum() for other in found) > 120:
@@ -78,8 +78,8 @@ def picture_colors(shot: NDArray[np.uint8]) -> tuple[Rgb, Rgb, Rgb]:
     return found[0], found[1], found[2]
 
 
-def _most_frequent(pixels: NDArray[np.uint8], step: int) -> list[Rgb]:
-    """The means of cells of colours, `step` wide, from the fullest cell on: (N, 3) uint8."""
+def _rank_colors(pixels: NDArray[np.uint8], step: int) -> list[Rgb]:
+    """Return the mean colours of bins `step` wide, the fullest first, of pixels (N, 3) uint8."""
     coarse = pixels.astype(np.int64) // step
     _, cells, counts = np.unique(coarse @ [65536, 256, 1], return_inverse=True, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:40]
@@ -88,5 +88,5 @@ def _most_frequent(pixels: NDArray[np.uint8], step: int) -> list[Rgb]:
     return [(int(red), int(green), int(blue)) for red, green, blue in means]
 
 
-def _with_alpha(strip: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _add_alpha(strip: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.dstack([strip, np.full(strip.shape[:2], 255, np.uint8)])

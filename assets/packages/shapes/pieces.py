@@ -1,4 +1,4 @@
-"""A mesh under construction: patches of points in rows and columns, each with its material."""
+"""Mesh under construction from grid patches, each with its material."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from assets.mesh.types import Material, Mesh, MeshPart
 
 
 class Pieces:
-    """Patches of surface that together close a package.
+    """Surface patches that together form a closed package.
 
-    Neighbouring patches share the very same positions along their border: that is what makes the surface watertight.
+    Neighbouring patches have exactly the same positions along their border, which makes the surface watertight.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Pieces:
         self._corners = 0
 
     def add(self, corners: NDArray, normals: NDArray, uv: NDArray, faces: NDArray, material: Material) -> None:
-        """Any triangles: (V, 3), (V, 3), (V, 2), (F, 3) counter-clockwise seen from outside."""
+        """Add arbitrary triangles: (V, 3), (V, 3), (V, 2), (F, 3) counter-clockwise seen from outside."""
         self._blocks.append((corners, normals, uv))
         self._faces.append(faces + self._corners)
         self._materials.append(material)
@@ -37,9 +37,9 @@ class Pieces:
         normal: NDArray | None = None,
         around: bool = False,
     ) -> None:
-        """A grid of points (R, C, 3) seen from outside: rows rise, columns go to the right; uv (R, C, 2).
+        """Add a grid of points (R, C, 3): seen from outside, rows go up and columns to the right; uv (R, C, 2).
 
-        normal: (3,) of a flat patch, else normals follow from the grid. around: the last column is the first again.
+        normal: (3,) of a flat patch, else computed from the grid. around: the last column equals the first.
         """
         rows, columns = points.shape[:2]
         if normal is None:
@@ -52,7 +52,7 @@ class Pieces:
         )
 
     def add_copies(self, mesh: Mesh, offsets: NDArray) -> None:
-        """Copies of a finished mesh, moved by offsets (K, 3); they share their materials."""
+        """Add copies of a finished mesh at offsets (K, 3); they share their materials."""
         count, copies = len(mesh.vertices), len(offsets)
         corners = (mesh.vertices[None].astype(np.float64) + offsets[:, None]).reshape(-1, 3)
         normals = np.tile(mesh.normals.astype(np.float64), (copies, 1))
@@ -66,7 +66,7 @@ class Pieces:
         self._corners += len(corners)
 
     def mesh(self, size: NDArray, turn: NDArray | None = None) -> Mesh:
-        """Everything, turned by `turn` (3, 3), stretched to exactly `size` metres and set on z = 0."""
+        """Return the mesh, rotated by `turn` (3, 3), scaled to exactly `size` metres and standing on z = 0."""
         corners, normals, uv = (np.concatenate(columns) for columns in zip(*self._blocks, strict=True))
         if turn is not None:
             corners, normals = corners @ turn.T, normals @ turn.T
@@ -76,7 +76,7 @@ class Pieces:
         normals = normals / stretch
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-300)
         vertices = corners.astype(np.float32)
-        faces, parts = self._parts(vertices)
+        faces, parts = self._merge_parts(vertices)
         arrays = {
             "vertices": vertices,
             "normals": normals.astype(np.float32),
@@ -85,8 +85,8 @@ class Pieces:
         }
         return Mesh(key=mesh_key(parts, **arrays), parts=parts, **arrays)
 
-    def _parts(self, vertices: NDArray[np.float32]) -> tuple[NDArray, tuple[MeshPart, ...]]:
-        """All faces, ordered by material, without those that have two corners at one place."""
+    def _merge_parts(self, vertices: NDArray[np.float32]) -> tuple[NDArray, tuple[MeshPart, ...]]:
+        """Return all faces, grouped by material, without those that have two corners at the same position."""
         groups: dict[int, list[NDArray]] = {}
         materials: dict[int, Material] = {}
         for faces, material in zip(self._faces, self._materials, strict=True):
@@ -108,7 +108,7 @@ class Pieces:
 
 
 def grid_faces(rows: int, columns: int) -> NDArray[np.int64]:
-    """Two triangles for each cell of a grid of points: (F, 3), counter-clockwise where columns go right, rows up."""
+    """Return two triangles per grid cell, (F, 3), counter-clockwise if columns go right and rows up."""
     first = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
     lower = np.stack([first, first + 1, first + columns + 1], axis=1)
     upper = np.stack([first, first + columns + 1, first + columns], axis=1)
@@ -116,17 +116,17 @@ def grid_faces(rows: int, columns: int) -> NDArray[np.int64]:
 
 
 def _grid_normals(points: NDArray, around: bool) -> NDArray[np.float64]:
-    """(R, C, 3): across times along, one-sided at the grid's borders unless it goes around."""
+    """Compute normals (R, C, 3) from finite differences, one-sided at the grid's borders unless it goes around."""
     across = np.gradient(points, axis=1)
     if around:
         across[:, [0, -1]] = (points[:, 1] - points[:, -2])[:, None] / 2
     along = np.gradient(points, axis=0)
-    # Sizes from half a millimetre to metres: directions, not lengths, are what counts.
+    # Sizes range from half a millimetre to metres: only directions count, not lengths.
     across /= np.maximum(np.linalg.norm(across, axis=2, keepdims=True), 1e-300)
     along /= np.maximum(np.linalg.norm(along, axis=2, keepdims=True), 1e-300)
     normals = np.cross(across, along)
     lengths = np.linalg.norm(normals, axis=2, keepdims=True)
-    if (lengths < 1e-9).any():  # where rows meet in a point: as the rest of the patch
+    if (lengths < 1e-9).any():  # where rows meet in a point: mean of the patch
         normals = np.where(lengths < 1e-9, normals.sum(axis=(0, 1)) + [0, 0, 1e-12], normals)
         lengths = np.linalg.norm(normals, axis=2, keepdims=True)
     return normals / lengths

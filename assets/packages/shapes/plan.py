@@ -1,4 +1,4 @@
-"""PackagePlan: all that a shape is built from."""
+"""Inputs of a package shape."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from assets.packages.packshots.art import PackageArt
 from assets.packages.print.label_colors import label_colors
 from assets.packages.print.lettering import Rgb
 
-# How rough surfaces are: printed board and paper, plastic film, sheet metal.
+# Roughness of printed board and paper, plastic film, sheet metal.
 PAPER, FILM, METAL = 0.55, 0.35, 0.32
 SEGMENTS = 48
 
 
 @dataclass(frozen=True, eq=False)
 class PackagePlan:
-    """A package to be built. size: (3,) float64 metres, width (x), depth (y), height (z). art: pictures of it.
+    """Package to build. size: (3,) float64 metres, width (x), depth (y), height (z). art: its images.
 
-    texture_px: pixels of the longer side of a front; the texture's bytes and the time to draw it follow from it.
+    texture_px: pixels of the longer side of a front; determines the texture's bytes and rendering time.
     segments: steps around a round body, a multiple of 4.
     """
 
@@ -34,11 +34,11 @@ class PackagePlan:
 
     @property
     def colors(self) -> tuple[Rgb, Rgb, Rgb]:
-        """Ground, second and third colour, sRGB."""
+        """Background, second and third colour, sRGB."""
         return label_colors(self.sku)
 
 
-def plain(color: Rgb, roughness: float, metallic: float = 0.0) -> Material:
-    """A material of one colour, sRGB."""
+def solid_material(color: Rgb, roughness: float, metallic: float = 0.0) -> Material:
+    """Return a material of one sRGB colour."""
     linear = (np.array(color) / 255.0) ** 2.2
     return Material(np.array([*linear, 1.0]), None, roughness, metallic)

@@ -1,4 +1,4 @@
-"""Bodies whose horizontal sections are ovals: outlines of a kind's own, or the one of the packshot."""
+"""Bodies with oval horizontal sections: the outline of the packshot, or those of a kind."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from assets.mesh.types import Material
 from assets.packages.print.lettering import Rgb
-from assets.packages.shapes.panels import ground_color, opaque, shot_picture
+from assets.packages.shapes.panels import background_color, opaque_texture, scale_packshot
 from assets.packages.shapes.pieces import Pieces
-from assets.packages.shapes.plan import FILM, PackagePlan, plain
+from assets.packages.shapes.plan import FILM, PackagePlan, solid_material
 from assets.packages.shapes.rings import add_lid, add_wall, flat_uv, oval_rings, unit_loop
 from assets.packages.shapes.wrap import body_material
 
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
     from assets.packages.packshots.silhouette import Profile
 
 Outline = list[tuple[float, float]]
-# An outline of a packshot keeps the rings that it needs to be as near as this, in widths; and so many at most.
-NEAR, MAX_RINGS = 0.003, 44
-# Half of the thinnest neck, in widths: a silhouette may end in a point, a lid has a size.
-THINNEST = 0.004
+# Tolerance of a simplified packshot outline, in widths; its largest number of rings.
+TOLERANCE, MAX_RINGS = 0.003, 44
+# Least half width, in widths: a silhouette may end in a point, a lid needs a size.
+MIN_HALF_WIDTH = 0.004
 LID_PX = 96
 
 
-def has_shot(plan: PackagePlan) -> bool:
-    """Whether there is a packshot of front or back, which then gives the whole outline and look."""
+def has_packshot(plan: PackagePlan) -> bool:
+    """Return whether there is a packshot of front or back, which then determines outline and appearance."""
     return plan.art.profile is not None and ("front" in plan.art.sides or "back" in plan.art.sides)
 
 
 def add_outlines(
     pieces: Pieces, plan: PackagePlan, outlines: list[tuple[Material, Outline]], exponent: float = 2.0
 ) -> None:
-    """Walls of (half width, height) in metres from the bottom's border to the top's, and flat lids on both ends.
+    """Add walls of (half width, height) in metres from bottom to top, and flat lids on both ends.
 
-    Depth follows the package's proportions. A material's texture goes once around each of its outlines.
+    The depth follows the package's proportions. A material's texture goes once around each of its outlines.
     """
     squeeze = float(plan.size[1] / plan.size[0])
     unit = unit_loop(squeeze, exponent, plan.segments)
@@ -53,43 +53,43 @@ def add_outlines(
 
 
 def add_profiled(pieces: Pieces, plan: PackagePlan, roughness: float = FILM, *, top: Material | None = None) -> NDArray:
-    """A body with the outline and the look of its packshots; returns its rings. top: of the lid, else as pictured."""
+    """Add a body with the outline and images of its packshots; return its rings. top: the lid's material, if any."""
     rings = profiled_rings(plan)
-    material = body_material(plan, rings, around_of(rings), roughness)
+    material = body_material(plan, rings, girth_of(rings), roughness)
     share = (rings[:, 0, 2] - rings[0, 0, 2]) / (rings[-1, 0, 2] - rings[0, 0, 2])
     add_wall(pieces, rings, share, material)
-    ground = ground_color(plan)
+    background = background_color(plan)
     for side, ring, up in (("bottom", rings[0], False), ("top", rings[-1], True)):
         if up and top is not None:
             continue
-        lid = _lid_material(plan, side, _border_color(plan, up) or ground)
+        lid = _lid_material(plan, side, _border_color(plan, up) or background)
         add_lid(pieces, ring, flat_uv(ring, (0, 0, 1, 1), up=up), lid, up=up)
     return rings
 
 
-def around_of(rings: NDArray) -> float:
-    """Metres around the largest of rings (R, N + 1, 3)."""
+def girth_of(rings: NDArray) -> float:
+    """Return the circumference of the largest of rings (R, N + 1, 3), metres."""
     return float(np.linalg.norm(np.diff(rings, axis=1), axis=2).sum(axis=1).max())
 
 
 def profiled_rings(plan: PackagePlan) -> NDArray[np.float64]:
-    """Rings (R, N + 1, 3) with the outline of the front and, where there is one, of the side."""
+    """Return rings (R, N + 1, 3) with the outline of the front and, if there is one, of the side."""
     profile = plan.art.profile
-    assert profile is not None  # has_shot was asked
+    assert profile is not None  # has_packshot was asked
     width, depth, height = plan.size
     side = plan.art.side_profile
     if side is None:
         heights = profile.heights[profile_rows(profile)]
     else:
-        most = MAX_RINGS * 2 // 3
-        heights = np.union1d(profile.heights[profile_rows(profile, most)], side.heights[profile_rows(side, most)])
+        limit = MAX_RINGS * 2 // 3
+        heights = np.union1d(profile.heights[profile_rows(profile, limit)], side.heights[profile_rows(side, limit)])
     left, right = (np.interp(heights, profile.heights, border) for border in (profile.left, profile.right))
-    half = np.maximum((right - left) / 2, THINNEST)
+    half = np.maximum((right - left) / 2, MIN_HALF_WIDTH)
     half_depth, y = half / half.max() / 2, np.zeros(len(half))
     if side is not None:
         # Seen from the left, +Y is on the left.
         far, near = (-np.interp(heights, side.heights, border) for border in (side.left, side.right))
-        half_depth, y = np.maximum((far - near) / 2, THINNEST), (near + far) / 2
+        half_depth, y = np.maximum((far - near) / 2, MIN_HALF_WIDTH), (near + far) / 2
     exponent = 2.0 if 0.8 < depth / width < 1.25 else 2.5
     unit = unit_loop(float(depth / width), exponent, plan.segments)
     rings = oval_rings(unit, half * width, half_depth * depth, heights * height, (left + right) / 2 * width)
@@ -97,36 +97,36 @@ def profiled_rings(plan: PackagePlan) -> NDArray[np.float64]:
     return rings
 
 
-def profile_rows(profile: Profile, most: int = MAX_RINGS) -> NDArray[np.int64]:
-    """Rows of a profile that a straight-lined outline needs to stay within NEAR of it (Douglas and Peucker 1973).
+def profile_rows(profile: Profile, limit: int = MAX_RINGS) -> NDArray[np.int64]:
+    """Return the rows of a profile whose polyline stays within TOLERANCE of it (Douglas and Peucker 1973).
 
-    The `most` that matter most, where it takes more.
+    At limit the `limit` limit significant ones.
     """
     borders = np.stack([profile.left, profile.right])
     heights = profile.heights
     kept = {0, len(heights) - 1, int(profile.left.argmin()), int(profile.right.argmax())}
-    while len(kept) < most:
+    while len(kept) < limit:
         rows = np.array(sorted(kept))
         straight = np.stack([np.interp(heights, heights[rows], border[rows]) for border in borders])
         off = np.abs(straight - borders).max(axis=0)
         # The worst row of each span between kept ones.
         worst = {a + int(off[a:b].argmax()) for a, b in pairwise(rows)}
-        new = sorted((row for row in worst if off[row] > NEAR), key=lambda row: -off[row])
+        new = sorted((row for row in worst if off[row] > TOLERANCE), key=lambda row: -off[row])
         if not new:
             break
-        kept.update(new[: most - len(kept)])
+        kept.update(new[: limit - len(kept)])
     return np.array(sorted(kept))
 
 
 def _lid_material(plan: PackagePlan, side: str, color: Rgb) -> Material:
     if side not in plan.art.sides:
-        return plain(color, FILM)
-    picture = shot_picture(plan.art.sides[side], (LID_PX, LID_PX))
-    return Material(np.ones(4), opaque(picture), FILM)
+        return solid_material(color, FILM)
+    picture = scale_packshot(plan.art.sides[side], (LID_PX, LID_PX))
+    return Material(np.ones(4), opaque_texture(picture), FILM)
 
 
 def _border_color(plan: PackagePlan, up: bool) -> Rgb | None:
-    """The colour at the upper or lower end of the packshot."""
+    """Return the colour at the upper or lower end of the packshot, or None."""
     shot = plan.art.sides.get("front", plan.art.sides.get("back"))
     if shot is None:
         return None

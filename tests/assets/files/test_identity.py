@@ -58,7 +58,7 @@ def test_pipes_and_a_memory_that_cannot_be_written_do_not_matter(tmp_path: Path)
 
 
 def test_a_damaged_memory_is_as_none(tmp_path: Path, reads: list[str]) -> None:
-    (tmp_path / file_identity.MEMORY).write_bytes(b"garbage" * 999)
+    (tmp_path / file_identity.DATABASE).write_bytes(b"garbage" * 999)
     assert digest_files([write(tmp_path / "a", "one")], cache=tmp_path) != [MISSING]
     assert reads == ["a"]
 

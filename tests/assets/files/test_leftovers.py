@@ -26,7 +26,7 @@ def dead(monkeypatch: pytest.MonkeyPatch) -> int:
 def leave(folder: Path, process: int, machine: str = "") -> Path:
     """A temporary file as `process` would leave it."""
     name = temporary_prefix("a.jpg").replace(f".{os.getpid()}@", f".{process}@")
-    file = folder / f"{name.replace(atomic._machine(), machine or atomic._machine())}x7.tmp"
+    file = folder / f"{name.replace(atomic._machine_id(), machine or atomic._machine_id())}x7.tmp"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("half")
     return file
@@ -65,7 +65,7 @@ def test_scratch_folders_of_dead_processes_are_swept(
     tmp_path: Path, dead: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    here = f"@{atomic._machine()}."
+    here = f"@{atomic._machine_id()}."
     left = tmp_path / f".synth-verify.{dead}{here}abc"
     kept = [f".synth-verify.{os.getppid()}{here}abc", f".synth-verify.{dead}@{'0' * 8}.abc", ".synth-of-a-user"]
     for folder in (left, *(tmp_path / name for name in kept)):

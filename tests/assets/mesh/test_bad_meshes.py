@@ -310,7 +310,7 @@ def test_textures_from_elsewhere_are_missing(tmp_path: Path, name: str) -> None:
         "mtllib a.mtl\nusemtl m\nvt 0 0\n" + obj(*BOX).replace("f 1 2 3", "f 1/1 2/1 3/1")
     )
     loaded = load_mesh(tmp_path / "in" / "a.obj")
-    assert any("drawn without it" in note for note in loaded.notes)
+    assert any("rendered without it" in note for note in loaded.notes)
     assert all(part.material.texture is None for part in loaded.mesh.parts)
 
 

@@ -291,7 +291,7 @@ def test_missing_texture_is_noted(tmp_path: Path) -> None:
     look = file.material(baseColorTexture={"index": 0})
     path = file.write(tmp_path / "a.gltf", [card(file, look, TEXCOORD_0=file.accessor(CARD_UV))])
     loaded = load_mesh(path)
-    assert loaded.notes == ("missing texture 'my label.png', named by a.gltf: drawn without it",)
+    assert loaded.notes == ("missing texture 'my label.png', referenced by a.gltf: rendered without it",)
     assert loaded.mesh.parts[0].material.texture is None
     Image.new("RGB", (2, 2), "red").save(tmp_path / "my label.png")
     assert load_mesh(path).mesh.parts[0].material.texture is not None

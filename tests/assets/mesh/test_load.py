@@ -141,7 +141,7 @@ def test_source_vertices_land_on_the_mesh(sides: tuple, unit: tuple[str, float],
         ((None, None, 0.4), (0.2, 0.12, 0.4), None),  # one side: the others follow
         ((0.2, None, None), (0.2, 0.12, 0.4), None),
         ((0.05, None, 0.1), (0.05, 0.03, 0.1), None),
-        ((0.06, 0.1, 0.2), (0.1, 0.06, 0.2), "width and depth seem exchanged"),
+        ((0.06, 0.1, 0.2), (0.1, 0.06, 0.2), "width and depth seem swapped"),
         ((0.1, 0.2, 0.06), (0.1, 0.06, 0.2), "column 'up'"),
         ((0.1, 0.06, 0.3), (0.1, 0.06, 0.2), "does not fit"),  # one number of three is off
         ((0.3, None, 0.4), (0.2, 0.12, 0.4), "does not fit"),  # of two the height counts
@@ -220,7 +220,7 @@ def test_inside_out_is_turned_and_noted(tmp_path: Path) -> None:
     shape = box()
     shape.invert()
     loaded = load_mesh(saved(tmp_path, shape, "a.off"))
-    assert loaded.notes == ("faces turned: the surface was inside out",)
+    assert loaded.notes == ("faces flipped: the surface was inside out",)
     assert volume(loaded.mesh) == pytest.approx(np.prod(SIDES))
     outward = np.einsum("ij,ij->i", loaded.mesh.normals, loaded.mesh.vertices - [0, 0, 0.1])
     assert (outward > 0).all()
@@ -254,7 +254,7 @@ def test_normals_against_the_winding_are_made_anew(tmp_path: Path) -> None:
     wrong = trimesh.Trimesh(ball.vertices, ball.faces, vertex_normals=-ball.vertices * 10, process=False)
     (tmp_path / "a.glb").write_bytes(trimesh.Scene(wrong).export(file_type="glb", include_normals=True))
     loaded = load_mesh(tmp_path / "a.glb")
-    assert loaded.notes == ("normals that looked inwards computed anew",)
+    assert loaded.notes == ("inward normals recomputed",)
     assert agreement(loaded.mesh, loaded.mesh.vertices - [0, 0, 0.1]) > 0.999
 
 

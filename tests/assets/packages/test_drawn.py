@@ -26,7 +26,7 @@ from assets.packages.print.small_print import render_table, render_text_block
 from assets.packages.shapes.panels import border_color, picture_colors
 from assets.packages.shapes.plan import PackagePlan
 from assets.packages.shapes.rings import even_loop, rounded_loop, unit_loop
-from assets.packages.shapes.round import NEAR, profile_rows
+from assets.packages.shapes.round import TOLERANCE, profile_rows
 from support.front_view import view
 
 ROWS, COLUMNS = 240, 120
@@ -310,7 +310,7 @@ def test_an_outline_in_fewer_rows_is_as_near_as_it_says(borders: list[tuple[floa
     rows = profile_rows(Profile(heights, left, right))
     assert rows[0] == 0 and rows[-1] == len(borders) - 1
     off = max(np.abs(np.interp(heights, heights[rows], side[rows]) - side).max() for side in (left, right))
-    assert off <= NEAR or len(rows) >= 44
+    assert off <= TOLERANCE or len(rows) >= 44
 
 
 @pytest.mark.parametrize(("aspect", "exponent"), [(1.0, 2.0), (0.5, 2.0), (0.6, 2.6), (3.0, 4.0), (1e-3, 2.0)])

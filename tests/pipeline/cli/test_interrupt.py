@@ -186,4 +186,4 @@ def test_a_program_that_is_still_importing_ends_at_once(tmp_path: Path, number: 
         check=False,
     )
     assert (done.returncode, done.stdout) == (128 + number, "")
-    assert done.stderr == "\nstopped; no file is left half written\n"
+    assert done.stderr == "\nstopped; no partial file is left\n"

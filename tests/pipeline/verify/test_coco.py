@@ -54,7 +54,7 @@ def box(**fields: Any) -> Callable[[Path], None]:
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
-    "missing": (picture(Path.unlink), "'a.png': the picture is not there"),
+    "missing": (picture(Path.unlink), "'a.png': the picture does not exist"),
     "cut": (picture(lambda path: path.write_bytes(path.read_bytes()[:-60])), "'a.png'.*cannot be read"),
     "text": (picture(lambda path: path.write_text("%!PS-Adobe EPSF")), "an EPS"),
     "other size": (picture(lambda path: Image.new("RGB", (9, 9)).save(path)), "is 9x9 px, expected 16x12"),

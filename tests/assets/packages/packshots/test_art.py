@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from assets.catalog.types import Sku
 from assets.packages.build import make_package
-from assets.packages.facts import package_doubts, settled_sku
+from assets.packages.facts import package_doubts, resolve_kind
 from assets.packages.packshots.art import READ_PX, read_art
 from support.errors import raises
 
@@ -111,7 +111,7 @@ def test_a_front_taken_askew_is_set_straight(tmp_path: Path) -> None:
     ("change", "words"),
     [
         ({}, None),
-        ({"width_m": 0.3, "height_m": 0.2}, "height x width would fit, are sizes exchanged?"),
+        ({"width_m": 0.3, "height_m": 0.2}, "height x width would fit, are sizes swapped?"),
         ({"width_m": 0.06, "depth_m": 0.2}, "depth x height would fit"),
         ({"width_m": 0.02}, "a factor of 10, is one of them in another unit?"),
         ({"width_m": 0.26}, "0.67 times as wide as high, 0.87 by the stated sizes"),
@@ -133,7 +133,7 @@ def test_a_picture_without_ground_is_noted_once(tmp_path: Path) -> None:
     blocks = np.random.default_rng(0).integers(0, 255, (8, 6, 3), dtype=np.uint8)
     Image.fromarray(blocks).resize((200, 500), Image.Resampling.NEAREST).save(tmp_path / "front.png")
     (note,) = package_doubts(BOX, read_art(BOX, tmp_path))
-    assert "packshot: no plain ground" in note
+    assert "packshot: no plain background" in note
 
 
 def test_auto_builds_what_the_silhouette_says(tmp_path: Path) -> None:
@@ -143,6 +143,6 @@ def test_auto_builds_what_the_silhouette_says(tmp_path: Path) -> None:
     image.save(tmp_path / "front.png")
     size = {"width_m": 0.07, "depth_m": 0.07, "height_m": 0.2}
     sku = replace(BOX, package="auto", unit_package="auto", **size)
-    settled = settled_sku(sku, read_art(sku, tmp_path))
+    settled = resolve_kind(sku, read_art(sku, tmp_path))
     assert (settled.package, settled.unit_package) == ("bottle", "")
     assert make_package(sku, tmp_path).key == make_package(replace(sku, package="bottle"), tmp_path).key

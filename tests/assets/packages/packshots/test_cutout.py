@@ -124,7 +124,7 @@ def test_a_picture_full_of_product_is_kept_whole() -> None:
     picture = cv2.resize(rng.integers(0, 255, (8, 6, 3), dtype=np.uint8), (300, 400), interpolation=cv2.INTER_NEAREST)
     cut = cut_out(picture)
     assert cut.box == (0, 0, 300, 400) and (cut.picture[..., 3] == 255).all()
-    assert "no plain ground" in cut.note
+    assert "no plain background" in cut.note
     assert (cut.picture[..., :3] == picture).all()
 
 
@@ -132,7 +132,7 @@ def test_a_red_front_is_no_ground() -> None:
     picture = np.full((400, 300, 3), (200, 20, 30), np.uint8)
     cv2.circle(picture, (150, 200), 80, (255, 255, 255), -1)
     cut = cut_out(picture)
-    assert cut.box == (0, 0, 300, 400) and "grounds hardly have" in cut.note
+    assert cut.box == (0, 0, 300, 400) and "unusual for a background" in cut.note
 
 
 def test_the_stated_shape_tells_a_white_front_from_a_white_ground() -> None:

@@ -14,7 +14,7 @@ from assets.catalog.types import Sku
 from assets.packages.packshots.angle import angle_doubt, gs1_doubt, smooth_mask
 from assets.packages.packshots.art import HOLE, read_art
 from assets.packages.packshots.cutout import cut_out
-from assets.packages.packshots.holes import count_holes, enclosed
+from assets.packages.packshots.holes import count_holes, enclosed_parts
 
 SIDE = 400
 GROUNDS = {"white": 255, "grey": 225}
@@ -55,7 +55,7 @@ def test_holes_are_cut_out(kind: str, ground: str) -> None:
     picture, mask = packshot(kind, ground, hole=True)
     cut = cut_out(picture, handled=True)
     left, top, right, bottom = cut.box
-    found, true = enclosed(cut.picture[..., 3] < 128), enclosed(~mask)[top:bottom, left:right]
+    found, true = enclosed_parts(cut.picture[..., 3] < 128), enclosed_parts(~mask)[top:bottom, left:right]
     assert count_holes(cut.picture[..., 3]) == 1
     assert (found & true).sum() / (found | true).sum() > 0.8  # of a slot eight pixels high
     assert not count_holes(cut_out(packshot(kind, ground, hole=False)[0], handled=True).picture[..., 3])
