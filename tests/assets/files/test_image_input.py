@@ -17,6 +17,7 @@ from PIL import EpsImagePlugin, Image
 from assets.files.image_input import TEXTURE_FORMATS, check_format, decode_pixels, open_picture
 from dataset.pictures import decode_picture, picture_sizes, read_picture
 from dataset.problems import Problems
+from dataset.records import ImageRecord
 from detectors.predict.input_images import Unreadable, count_input_images, read_input_images, read_upright
 from detectors.predict.inputs import Input
 from pipeline.verify.extras import read_png
@@ -83,7 +84,7 @@ def test_everything_else_is_told_by_name(tmp_path: Path, data: bytes, told: str)
         with raises("image-unreadable", found=told):
             reader()
     problems = Problems("test")
-    assert picture_sizes(tmp_path, [{"file_name": "a.jpg"}], problems) == {}
+    assert picture_sizes(tmp_path, [ImageRecord.parse({"file_name": "a.jpg"})], problems) == {}
     assert told in "\n".join(problems.lines())
 
 
@@ -98,7 +99,7 @@ def test_ghostscript_is_never_started(tmp_path: Path, monkeypatch: pytest.Monkey
     started: list[object] = []
     monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *given, **more: started.append(given))
     (tmp_path / "a.jpg").write_bytes(EPS)
-    picture_sizes(tmp_path, [{"file_name": "a.jpg", "width": 10, "height": 10}], Problems("test"))
+    picture_sizes(tmp_path, [ImageRecord.parse({"file_name": "a.jpg", "width": 10, "height": 10})], Problems("test"))
     list(read_input_images([Input(tmp_path / "a.jpg", "a"), Input(tmp_path / "a.jpg", "a", size=(10, 10))], (64, 64)))
     assert started == []
 
@@ -119,7 +120,10 @@ def test_pixels_are_counted_before_they_are_decoded(tmp_path: Path, monkeypatch:
             reader()
     assert "pixels of a picture" in str(read_png(file, 1))
     problems = Problems("test")
-    assert picture_sizes(tmp_path, [{"file_name": "a.png", "width": SIDE, "height": SIDE}], problems) == {}
+    assert (
+        picture_sizes(tmp_path, [ImageRecord.parse({"file_name": "a.png", "width": SIDE, "height": SIDE})], problems)
+        == {}
+    )
     assert "too large: pixels of a picture" in problems.lines()[0]
 
 
@@ -133,7 +137,7 @@ def test_pipes_and_devices_are_never_opened(tmp_path: Path, make: Any, name: str
         assert isinstance(shot, Unreadable) and ("a named pipe" in shot.reason or "a device" in shot.reason)
         assert count_input_images(items, 1) == 1
         problems = Problems("test")
-        assert picture_sizes(tmp_path, [{"file_name": name}], problems) == {}
+        assert picture_sizes(tmp_path, [ImageRecord.parse({"file_name": name})], problems) == {}
         with raises("not-a-file"):
             read_picture(tmp_path / name, 8, 6)
 

@@ -68,8 +68,8 @@ def test_the_scan_sees_depth_through_strings_and_cuts(tree: Any, size: int, asci
         (b'{"a":' * 500_000, "limit-exceeded", "levels of lists"),
         (b"[" + b"[]," * 10_000_000 + b"0]", "limit-exceeded", "values of a JSON file"),
         (b"9" * 5000, "json-invalid", "4300"),
-        (b"[1, NaN]", "json-invalid", "NaN, which is no number in JSON"),
-        (b"-Infinity", "json-invalid", "-Infinity, which is no number"),
+        (b"[1, NaN]", "json-invalid", "NaN, which JSON does not allow"),
+        (b"-Infinity", "json-invalid", "-Infinity, which JSON does not allow"),
     ],
 )
 def test_what_is_no_json_or_too_large_is_told(data: bytes, code: str, told: str) -> None:

@@ -130,7 +130,7 @@ def check_photograph_is_read_or_told(files: Files, box: Sandbox) -> None:
     with nothing_written(box):
         with suppress(SynthError):
             assert read_upright(path).ndim == 3
-        sizes = picture_sizes(path.parent, [{"file_name": path.name}], Problems("a"))
+        sizes = picture_sizes(path.parent, [ImageRecord.parse({"file_name": path.name})], Problems("a"))
         for size in (*sizes.values(), (16, 8)):
             with suppress(SynthError):
                 assert decode_picture(path.read_bytes(), *size, path.name).shape == (size[1], size[0], 3)
