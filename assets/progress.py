@@ -58,15 +58,15 @@ class StepProgress:
         self.failed += failed
         self._spent.append((self._spent[-1][0] + (now - self._last if seconds is None else seconds), self.done))
         self._last = now
-        text = ", ".join(filter(None, (words, self.about())))
+        text = ", ".join(filter(None, (words, self.describe())))
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, advance=count, words=text)
         elif now - self._printed >= SECONDS_BETWEEN_LINES or self.done == self.total:
             self._printed = now
             unit = self.unit if self.total != 1 else self.unit.removesuffix("s")
-            self.tell(f"{self.title}: {self.done}/{self.total} {unit}, {text}")
+            self.print(f"{self.title}: {self.done}/{self.total} {unit}, {text}")
 
-    def about(self) -> str:
+    def describe(self) -> str:
         """Describe rate, remaining time and failures."""
         (start, before), (end, done) = self._spent[0], self._spent[-1]
         rate = (done - before) / max(end - start, 1e-6)
@@ -78,7 +78,7 @@ class StepProgress:
         """Add `number`, done since the previous call: a callback for functions that only report numbers."""
         self.advance(count=number)
 
-    def tell(self, line: str) -> None:
+    def print(self, line: str) -> None:
         """Print a permanent line."""
         self.console.print(line, highlight=False, markup=False)
 

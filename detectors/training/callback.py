@@ -181,9 +181,9 @@ class TrainingCallback(L.Callback):
         text = f"epoch {row['epoch']:g}: loss {row['train loss']:.3f}"
         if "AP" in row:
             text += f", validation AP {row['AP']:.4f}, AP50 {row['AP50']:.4f}{' (best so far)' if better else ''}"
-        self.progress.tell(f"{text}; drawn {realised(self.record.drawn)}")
+        self.progress.print(f"{text}; drawn {realised(self.record.drawn)}")
         if self.record.stopped and learner.step < learner.plan.steps:
-            self.progress.tell(f"stopped: no better for {count_of(self.record.stale, 'epoch')}")
+            self.progress.print(f"stopped: no better for {count_of(self.record.stale, 'epoch')}")
 
     def _checkpoint(self, learner: DetectorTask, row: dict[str, float], **training: Any) -> Checkpoint:
         identity = self.identity

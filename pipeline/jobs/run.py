@@ -221,7 +221,7 @@ class _Driver:
                     progress.advance(failed=number < failed)
                 self.summary.made += ended - failed
                 self.summary.failed += failed
-                self._tell(plan, progress.about())
+                self._tell(plan, progress.describe())
                 self._stop_if_hopeless(self.summary.failed - failed_before, scenes, reason)
 
             orders = EngineContext(

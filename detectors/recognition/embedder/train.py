@@ -260,9 +260,9 @@ class _Training:
         text = f"epoch {row['epoch']:g}" + (f": loss {row['train loss']:.3f}" if "train loss" in row else "")
         for name in ("top1", "top5", "auroc", "softmax"):
             text += f", {name} {row[name]:.4f}" if name in row else ""
-        self.progress.tell(text + (" (best so far)" if better and "top1" in row else ""))
+        self.progress.print(text + (" (best so far)" if better and "top1" in row else ""))
         if record.stopped:
-            self.progress.tell(f"stopped: no better for {count_of(record.stale, 'epoch')}")
+            self.progress.print(f"stopped: no better for {count_of(record.stale, 'epoch')}")
 
     def _judge(self) -> dict[str, float]:
         """Scores of the averaged weights on held-out crops."""
