@@ -26,7 +26,7 @@ from detectors.training.settings import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from detectors.training.run import TrainSummary
+    from detectors.training.summary import TrainSummary
 
 METHODS = {"finetune": "detectors.adapt.finetune"}
 

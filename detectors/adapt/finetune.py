@@ -6,8 +6,9 @@ from rich.console import Console
 
 from detectors.adapt import AdaptSettings
 from detectors.checkpoints.detector import find_checkpoint, load_checkpoint
-from detectors.training.run import TrainSummary, run_training
+from detectors.training.run import run_training
 from detectors.training.settings import TrainSettings
+from detectors.training.summary import TrainSummary
 
 
 def adapt(settings: AdaptSettings, console: Console) -> TrainSummary:

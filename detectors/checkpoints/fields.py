@@ -146,51 +146,58 @@ class EmbedderCheckpointFields(_Written):
         return self
 
 
-class DetectorRecord(_Fields):
-    """What the training of a detector remembers."""
+class RecordFields(_Fields):
+    """What a training remembers of its epochs."""
 
-    drawn: dict[Text, Count]
     rows: list[Scores]
     best: float
     stale: Count
     stopped: bool
 
 
-class DetectorLosses(_Fields):
+class LossFields(_Fields):
     """Of the epoch that is under way."""
 
     sums: Scores
     steps: Count
 
 
-class DetectorTraining(_Fields):
-    """What going on with the training of a detector needs."""
+class TrainingFields(_Fields):
+    """What resuming a training needs. task: what is known to the task alone."""
 
     weights: Weights
-    optimizer: dict[str, Any]
-    average_steps: Count
-    record: DetectorRecord
-    losses: DetectorLosses
-
-
-class EmbedderRecord(_Fields):
-    """What the training of an embedder remembers."""
-
-    rows: list[Scores]
-    best: float
-    stale: Count
-    stopped: bool
-    sum: float = Field(allow_inf_nan=True)
-    steps: Count
-
-
-class EmbedderTraining(_Fields):
-    """What going on with the training of an embedder needs."""
-
-    weights: Weights
-    loss: Weights
+    extra: Weights
     optimizers: list[dict[str, Any]]
     average_steps: Count
+    record: RecordFields
+    losses: LossFields
+    task: dict[str, Any]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _upgrade(cls, content: Any) -> Any:
+        """Read what detectors and embedders wrote before they shared one loop."""
+        record = content.get("record") if isinstance(content, dict) else None
+        if not isinstance(record, dict) or "task" in content:
+            return content
+        if "optimizer" in content:
+            task = {"drawn": record.get("drawn")}
+            return {"extra": {}, "optimizers": [content["optimizer"]], **content, "task": task}
+        losses = {"sums": {"loss": record.get("sum")}, "steps": record.get("steps")}
+        if not losses["steps"]:
+            losses["sums"] = {}
+        task = {name: content.get(name) for name in ("frozen_norms", "neighbours")}
+        return {**content, "extra": content.get("loss"), "losses": losses, "task": task}
+
+
+class DetectorTaskFields(_Fields):
+    """What the training of a detector remembers. drawn: samples of each source."""
+
+    drawn: dict[Text, Count]
+
+
+class EmbedderTaskFields(_Fields):
+    """What the training of an embedder remembers."""
+
     frozen_norms: Texts
-    record: EmbedderRecord
     neighbours: PlainTensor | None

@@ -1,43 +1,18 @@
-"""Around a training: signals that Lightning would take, quiet libraries, and words for memory that ran out."""
+"""Around a training: quiet libraries, and words for memory that ran out."""
 
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import lightning as L
 import torch
 
 from assets.errors import SynthError
 
 # What can be relied on when a training is stopped at once.
 SAVE_KEPT = "the last save is kept: the same command resumes there"
-
-
-class OwnSignals(L.Callback):
-    """Takes SIGTERM back from Lightning, which would raise SystemExit in the middle of a step."""
-
-    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._handler = signal.getsignal(signal.SIGTERM)
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._handler)
-
-
-@contextmanager
-def own_interrupts() -> Iterator[None]:
-    """Lightning makes a SystemExit of a KeyboardInterrupt: here it becomes one again."""
-    try:
-        yield
-    except SystemExit as error:
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
-        raise
 
 
 @contextmanager

@@ -1,16 +1,48 @@
-"""The course of a training as a picture."""
+"""What a training remembers of its epochs, and its course as a picture."""
 
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from assets.files.atomic import write_atomic
 
 
-def plot_curves(rows: Sequence[dict[str, float]], out: Path, *, scores: Sequence[str] = ("AP", "AP50", "AP75")) -> None:
-    """Losses and validation scores over the epochs, as a PNG. rows: one per epoch, as the training keeps them."""
+@dataclass
+class History:
+    """What a training remembers over interruptions. rows: one per epoch. stale: epochs since the best.
+
+    sums, steps: losses of the epoch under way.
+    """
+
+    rows: list[dict[str, float]] = field(default_factory=list)
+    best: float = -1.0
+    stale: int = 0
+    stopped: bool = False
+    sums: Counter[str] = field(default_factory=Counter)
+    steps: int = 0
+
+    def add_losses(self, losses: dict[str, float]) -> None:
+        """Count a step's losses towards the mean of its epoch."""
+        self.sums.update(losses)
+        self.steps += 1
+
+    def take_losses(self) -> dict[str, float]:
+        """Return the mean losses of the epoch that ends, and begin another."""
+        means = {f"train {name}": value / self.steps for name, value in sorted(self.sums.items())}
+        self.sums, self.steps = Counter(), 0
+        return means
+
+    def best_row(self, score: str) -> dict[str, float]:
+        """Return the row of the best epoch, the last one without scores, empty before the first."""
+        return max(self.rows, key=lambda row: row.get(score, row["step"]), default={})
+
+
+def plot_curves(rows: Sequence[dict[str, float]], out: Path, *, scores: Sequence[str]) -> None:
+    """Plot losses and validation scores over the epochs, as a PNG. rows: one per epoch, as the training keeps them."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")

@@ -1,139 +1,135 @@
-"""One step of learning, as Lightning wants it: losses, rate, moving average, and a check that all of it is finite."""
+"""Task: what a training does with a batch, apart from the loop, the checkpoints and the resume that all share."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
-import lightning as L
-import numpy as np
-import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from assets.errors import SynthError
-from detectors.checkpoints.optimizer_state import load_optimizer_state
-from detectors.data.mix import TrainingStream, stream
-from detectors.data.sample import FIRST_LABEL
-from detectors.data.source import ImageSource
-from detectors.models.detect import network_input
-from detectors.training.ema import MovingAverage
-from detectors.training.loader import Batch
 from detectors.training.schedule import Schedule
 
-SPOILED_BATCH = "spoiled_batch.pt"
+
+class Process(NamedTuple):
+    """One of the processes that train together, each on its own device."""
+
+    rank: int = 0
+    world: int = 1
 
 
-class DetectorTask(L.LightningModule):
-    """A torchvision detector under training. step: counted over interruptions; frozen_norms: names of batch norms.
+class Saved(NamedTuple):
+    """What a task writes into a checkpoint. weights: averaged, on the CPU. row: of the last epoch, empty before it.
 
-    Every step's chance (which proposals are sampled, dropout) comes from (seed, step, process): going on after an
-    interruption needs no state of generators.
+    training: what resuming needs; empty in the best checkpoint.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        plan: Schedule,
-        sources: Sequence[ImageSource],
-        *,
-        learning_rate: float,
-        weight_decay: float,
-        frozen_norms: Sequence[str] = (),
-        freeze_backbone: bool = False,
-        out: Path,
-    ) -> None:
-        super().__init__()
-        self.model, self.plan, self.sources, self.out = model, plan, tuple(sources), out
-        self.rate, self.weight_decay = learning_rate, weight_decay
-        self.frozen_norms = tuple(frozen_norms)
-        self.step = 0
-        self.average = MovingAverage(model)
-        self.optimizer_state: dict[str, Any] | None = None
-        self.losses: dict[str, float] = {}
-        if freeze_backbone:
-            model.backbone.requires_grad_(False)
-        # Now, not with the first step: processes that learn together are told once which weights are learned.
-        self.train()
+    weights: dict[str, Tensor]
+    row: Mapping[str, float]
+    step: int
+    training: dict[str, Any]
 
-    def train(self, mode: bool = True) -> DetectorTask:
-        """As torch's, but pretrained batch norms keep their statistics: a batch of few pictures would spoil them."""
-        super().train(mode)
+
+class Task(ABC):
+    """One kind of training, run by `detectors.training.engine`.
+
+    model: learned, averaged, validated and kept. extra: learned beside it and kept only to resume (class centers, a
+    domain classifier). frozen_norms: batch norms of the model that keep the statistics they came with. scores: names
+    of validation scores; the first decides which epoch is the best. unit: what a batch holds, for people.
+
+    Chance must come from (seed, step, process) alone, so that resuming needs no state of generators.
+    """
+
+    scores: ClassVar[tuple[str, ...]] = ()
+    unit: ClassVar[str] = "images"
+    # Whether the model is validated before its first step too.
+    scores_untrained: ClassVar[bool] = False
+
+    def __init__(self, model: nn.Module, schedule: Schedule, *, frozen_norms: Iterable[str] = ()) -> None:
+        self.model, self.schedule = model, schedule
+        self.extra: nn.Module = nn.ModuleDict()
+        self.frozen_norms = tuple(frozen_norms)
+
+    @abstractmethod
+    def losses(self, batch: Any, step: int) -> dict[str, Tensor]:
+        """Return the losses of a batch on the device, by name; the engine steps by their sum."""
+
+    @abstractmethod
+    def batches(self, step: int, process: Process) -> Iterable[Any]:
+        """Yield one process's batches from a step on, to the end of its epoch or further.
+
+        An item may be a SynthError, which the engine raises.
+        """
+
+    @abstractmethod
+    def optimizers(self) -> list[Optimizer]:
+        """Make the optimizers, at their full rates."""
+
+    @abstractmethod
+    def step_seed(self, step: int, rank: int) -> int:
+        """Return the random seed of a step."""
+
+    @abstractmethod
+    def save(self, saved: Saved, path: Path) -> None:
+        """Write a checkpoint of the task's kind."""
+
+    def train_mode(self) -> None:
+        """Set the modules to learn; frozen norms keep their statistics: a small batch would spoil them."""
+        self.model.train()
+        self.extra.train()
         modules = dict(self.model.named_modules())
         for name in self.frozen_norms:
             modules[name].eval()
             modules[name].requires_grad_(False)
-        return self
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW (Loshchilov and Hutter 2019); norms and biases are not decayed."""
-        self.train()
-        learned = [(name, weight) for name, weight in self.model.named_parameters() if weight.requires_grad]
-        groups = [
-            {"params": [weight for _, weight in learned if weight.ndim > 1], "weight_decay": self.weight_decay},
-            {"params": [weight for _, weight in learned if weight.ndim <= 1], "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(groups, lr=self.rate)
-        if self.optimizer_state is not None:
-            load_optimizer_state(optimizer, self.optimizer_state, str(self.out))
-            self.optimizer_state = None
-        return optimizer
+    def clipped(self, optimizers: list[Optimizer]) -> list[Tensor]:
+        """Return the parameters whose gradients are limited to a common norm."""
+        return [weight for group in optimizers[0].param_groups for weight in group["params"]]
 
-    def on_train_batch_start(self, batch: Batch | SynthError, batch_idx: int) -> None:
-        """The step's own chance and rate."""
-        if isinstance(batch, SynthError):
-            raise batch
-        seed = int(stream(self.plan.seed, TrainingStream.STEP, self.step, self.global_rank).integers(2**62))
-        torch.manual_seed(seed)
-        for group in self.optimizers().param_groups:  # type: ignore[union-attr]
-            group["lr"] = self.rate * self.plan.rate_at(self.step)
+    def validate(self, model: nn.Module, step: int) -> dict[str, float]:
+        """Return scores of the averaged model after some steps, none without a validation set."""
+        return {}
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The sum of the detector's losses."""
-        losses = self.model(network_input(batch.images), batch.targets)
-        total = torch.stack([loss.float() for loss in losses.values()]).sum()
-        self.losses = {name: float(loss.detach()) for name, loss in losses.items()}
-        self.losses["loss"] = float(total.detach())
-        if not np.isfinite(self.losses["loss"]):
-            raise self._spoiled(batch)
-        return total
+    def score_of(self, row: Mapping[str, float]) -> dict[str, float]:
+        """Return the validation scores in the row of an epoch."""
+        return {name: row[name] for name in self.scores if name in row}
 
-    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
-        """One step, and its weights into the average."""
-        optimizer.step(closure=optimizer_closure)
-        self.step += 1
-        self.average.update(self.model)
+    def note_step(self, batch: Any, step: int, process: Process) -> None:  # noqa: B027 - most tasks need none
+        """Count what a step has used. step: the number of the step that was just made, from 0."""
 
-    def _spoiled(self, batch: Batch) -> SynthError:
-        """Saves the batch whose loss is not finite and names its pictures and smallest boxes."""
-        path = self.out / SPOILED_BATCH
-        torch.save(
-            {
-                "images": batch.images.cpu(),
-                "targets": [{name: value.cpu() for name, value in target.items()} for target in batch.targets],
-                "draws": [tuple(draw) for draw in batch.draws],
-                "losses": self.losses,
-            },
-            path,
-        )
-        problems = [self._portrait(draw, target) for draw, target in zip(batch.draws, batch.targets, strict=True)]
-        broken = ", ".join(f"{name} {value}" for name, value in self.losses.items() if not np.isfinite(value))
+    def end_epoch(self) -> None:  # noqa: B027 - most tasks need none
+        """Prepare the next epoch, before validation."""
+
+    def epoch_row(self) -> dict[str, float]:
+        """Return further numbers for the row of an epoch."""
+        return {}
+
+    def epoch_note(self) -> str:
+        """Return words for the line that ends an epoch."""
+        return ""
+
+    def state(self) -> dict[str, Any]:
+        """Return what the task itself must remember, as torch.load(weights_only=True) reads it."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any], where: str) -> None:  # noqa: B027 - most tasks need none
+        """Take over an earlier `state`. Raises SynthError where it is damaged. where: the file, for messages."""
+
+    def explain_not_finite(self, batch: Any, losses: Mapping[str, float], step: int) -> SynthError:
+        """Return the error for a loss that is not finite."""
+        hint = "lower --learning-rate (by a factor of 3, say)"
         return SynthError(
-            "the loss is not finite",
-            code="loss-not-finite",
-            where=f"step {self.step}; the batch is kept in {path}",
-            found=broken,
-            problems=problems,
-            hint="lower --learning-rate (by a factor of 3, say); if it happens at once, look at the boxes below",
+            "the loss is not finite", code="loss-not-finite", where=f"step {step}", hint=hint
         )
 
-    def _portrait(self, draw: Any, target: dict[str, Tensor]) -> str:
-        images = self.sources[draw.source]
-        boxes = target["boxes"].float().cpu().numpy()
-        text = f"{images.locate(draw.image)}: {len(boxes)} boxes"
-        if len(boxes):
-            sides = (boxes[:, 2:] - boxes[:, :2]).min(axis=1)
-            least = int(np.argmin(sides))
-            name = images.classes.keys[int(target["labels"][least]) - FIRST_LABEL]
-            text += f", the narrowest {name} {np.round(boxes[least], 1).tolist()} of {sides[least]:.1f} px"
-        return text
+
+def decayed_groups(weights: Iterable[Tensor], weight_decay: float) -> list[dict[str, Any]]:
+    """Group parameters for AdamW: norms and biases are not decayed."""
+    learned = list(weights)
+    return [
+        {"params": [weight for weight in learned if weight.ndim > 1], "weight_decay": weight_decay},
+        {"params": [weight for weight in learned if weight.ndim <= 1], "weight_decay": 0.0},
+    ]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from detectors.checkpoints.detector import BEST, LAST, load_checkpoint
-from detectors.training.task import DetectorTask
+from detectors.training.engine import Engine
 
 
 def same(one: Any, other: Any) -> bool:
@@ -24,16 +24,16 @@ def same(one: Any, other: Any) -> bool:
 
 
 def at_step(monkeypatch: pytest.MonkeyPatch, step: int, act: Any) -> None:
-    """Runs `act` once a Learner has made so many steps, once."""
-    plain, acted = DetectorTask.optimizer_step, []
+    """Runs `act` once a training has made so many steps, once."""
+    plain, acted = Engine._make_step, []
 
-    def watched(self: DetectorTask, *args: Any, **kwargs: Any) -> None:
+    def watched(self: Engine, *args: Any, **kwargs: Any) -> None:
         plain(self, *args, **kwargs)
         if self.step == step and not acted:
             acted.append(step)
             act()
 
-    monkeypatch.setattr(DetectorTask, "optimizer_step", watched)
+    monkeypatch.setattr(Engine, "_make_step", watched)
 
 
 def assert_same_run(one: Path, other: Path) -> None:

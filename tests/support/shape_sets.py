@@ -12,8 +12,9 @@ from PIL import Image
 from rich.console import Console
 
 from detectors.data.settings import DataSettings
-from detectors.training.run import TrainSummary, run_training
+from detectors.training.run import run_training
 from detectors.training.settings import TrainSettings
+from detectors.training.summary import TrainSummary
 
 COLORS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (40, 60, 230)}
 WIDTH, HEIGHT = 96, 64

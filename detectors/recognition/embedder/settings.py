@@ -148,6 +148,11 @@ class EmbedSettings:
         """Crops of a step."""
         return self.skus * self.crops
 
+    @property
+    def devices(self) -> int:
+        """Devices that train together: class centers are not shared between processes."""
+        return 1
+
     def to_json(self) -> dict[str, Any]:
         """For the run's folder and its checkpoints: paths as text."""
         fields = asdict(self)

@@ -1,33 +1,54 @@
-"""One step of metric learning: network by AdamW, class centres by sparse Adam, moving average, finite losses."""
+"""EmbedderTask: metric learning on crops, the network by AdamW and class centers by sparse Adam."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from assets.errors import SynthError
-from detectors.checkpoints.fields import EmbedderTraining
-from detectors.checkpoints.network_weights import check_weights
-from detectors.checkpoints.optimizer_state import load_optimizer_state
-from detectors.recognition.embedder.load import normalise
+from assets.files.models import check_model
+from detectors.checkpoints.fields import EmbedderTaskFields
+from detectors.data.process_loader import PREFETCH, ProcessLoader, limit_threads
+from detectors.device import loader_processes
+from detectors.recognition.embedder.augment import augment_crop, crop_preset
+from detectors.recognition.embedder.checkpoint import EmbedderCheckpoint, save_embedder_checkpoint
+from detectors.recognition.embedder.crop_store import CropSource
+from detectors.recognition.embedder.load import Embedder, normalise
 from detectors.recognition.embedder.network import EmbedderSpec, EmbeddingNet
-from detectors.recognition.embedder.sampling import EmbedderStream, stream
+from detectors.recognition.embedder.sampling import (
+    Draws,
+    EmbedderStream,
+    EpochBatches,
+    find_neighbours,
+    neighbours_by_name,
+    stream,
+)
 from detectors.recognition.embedder.settings import EmbedSettings
-from detectors.training.ema import MovingAverage
+from detectors.recognition.embedder.training_crops import TrainingCrops
+from detectors.recognition.embedder.validate import score_classifier, score_held_out
+from detectors.training.engine import on_cpu
 from detectors.training.schedule import Schedule
+from detectors.training.task import Process, Saved, Task, decayed_groups
 
 RATE_BATCH = 128
+# In the row of an epoch, but no scores.
+NO_SCORES = ("epoch", "step", "train loss")
 
 
-class EmbedderTask:
-    """An embedder under training. step: counted over interruptions. losses: of the last step.
+class EmbedderTask(Task):
+    """An embedder under training. extra: the loss with its class centers. neighbours: look-alikes of this epoch."""
 
-    Every step's chance comes from (seed, step): going on after an interruption needs no state of generators.
-    frozen_norms: names of batch norms that keep the statistics they came with.
-    """
+    scores: ClassVar[tuple[str, ...]] = ("top1", "top5", "mrr", "softmax")
+    unit: ClassVar[str] = "crops"
+    # What the pretrained features are worth.
+    scores_untrained: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -35,91 +56,135 @@ class EmbedderTask:
         loss: nn.Module,
         spec: EmbedderSpec,
         settings: EmbedSettings,
-        plan: Schedule,
-        device: torch.device,
+        crops: TrainingCrops,
+        schedule: Schedule,
         *,
         frozen_norms: tuple[str, ...] = (),
     ) -> None:
-        self.net, self.loss = net.to(device, memory_format=torch.channels_last), loss.to(device)
-        self.settings, self.plan, self.device, self.frozen_norms = settings, plan, device, frozen_norms
-        self.step = 0
-        self.average = MovingAverage(net)
-        self.value = math.nan
-        self._mean, self._std = (torch.tensor(rows, device=device).view(1, 3, 1, 1) for rows in (spec.mean, spec.std))
-        self.train_mode()
-        self.rate = settings.learning_rate * math.sqrt(settings.batch / RATE_BATCH)
-        self.optimizers = self._make_optimizers()
-        self._base = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
+        super().__init__(net.to(memory_format=torch.channels_last), schedule, frozen_norms=frozen_norms)
+        self.extra, self.spec, self.settings, self.crops = loss, spec, settings, crops
+        self.neighbours = neighbours_by_name(crops.classes.keys, crops.classes.names)
+        self._mean, self._std = (torch.tensor(rows).view(1, 3, 1, 1) for rows in (spec.mean, spec.std))
 
-    def train_mode(self) -> None:
-        """As torch's, but pretrained batch norms keep their statistics: those of a million photographs are better."""
-        self.net.train()
-        modules = dict(self.net.named_modules())
-        for name in self.frozen_norms:
-            modules[name].eval()
-            modules[name].requires_grad_(False)
+    def losses(self, batch: tuple[Tensor, Tensor], step: int) -> dict[str, Tensor]:
+        """Return the loss of (B, S, S, 3) uint8 crops of (B,) classes."""
+        squares, labels = batch
+        images = normalise(squares, self._mean.to(squares.device), self._std.to(squares.device))
+        points = self.model.points(images.contiguous(memory_format=torch.channels_last))
+        rng = stream(self.settings.seed, EmbedderStream.NEGATIVES, step)
+        # Cosines of bfloat16 would lose the angles that the loss is about.
+        with torch.autocast(squares.device.type, enabled=False):
+            return {"loss": self.extra(points.float(), labels, rng=rng)}
 
-    def _make_optimizers(self) -> list[torch.optim.Optimizer]:
-        """AdamW (Loshchilov and Hutter 2019) for what has dense gradients, Adam on the rows used for centres."""
-        dense = [weight for weight in self.net.parameters() if weight.requires_grad]
-        centres = [weight for name, weight in self.loss.named_parameters() if name == "table"]
-        dense += [weight for name, weight in self.loss.named_parameters() if name != "table"]
-        groups = [
-            {"params": [weight for weight in dense if weight.ndim > 1], "weight_decay": self.settings.weight_decay},
-            {"params": [weight for weight in dense if weight.ndim <= 1], "weight_decay": 0.0},
-        ]
-        made: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=self.rate)]
-        if centres:
-            made.append(torch.optim.SparseAdam(centres, lr=self.rate * self.settings.centre_rate))
+    def batches(self, step: int, process: Process) -> Iterable[Any]:
+        """Yield the batches of the rest of an epoch, whose look-alikes are known when it begins."""
+        settings, crops = self.settings, self.crops
+        epoch, start = divmod(step, self.schedule.steps_per_epoch)
+        draws = Draws(settings.skus, settings.crops, self.schedule.steps_per_epoch, settings.seed, settings.real_share)
+        batches = EpochBatches(crops.pools, crops.real, draws, epoch=epoch, start=start, neighbours=self.neighbours)
+        workers = settings.workers if settings.workers is not None else loader_processes()
+        return ProcessLoader(
+            _AugmentedCrops(crops.source, self.spec, settings.augment, settings.seed),
+            batch_sampler=batches,
+            num_workers=workers,
+            collate_fn=_collate,
+            worker_init_fn=limit_threads,
+            prefetch_factor=PREFETCH if workers else None,
+            pin_memory=next(self.model.parameters()).device.type == "cuda",
+        )
+
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """Make AdamW (Loshchilov and Hutter 2019) for what has dense gradients, Adam for the centers that are used."""
+        settings = self.settings
+        rate = settings.learning_rate * math.sqrt(settings.batch / RATE_BATCH)
+        dense = [weight for weight in self.model.parameters() if weight.requires_grad]
+        centers = [weight for name, weight in self.extra.named_parameters() if name == "table"]
+        dense += [weight for name, weight in self.extra.named_parameters() if name != "table"]
+        made: list[torch.optim.Optimizer] = [torch.optim.AdamW(decayed_groups(dense, settings.weight_decay), lr=rate)]
+        if centers:
+            made.append(torch.optim.SparseAdam(centers, lr=rate * settings.centre_rate))
         return made
 
-    def learn(self, squares: Tensor, labels: Tensor) -> None:
-        """One step on (B, S, S, 3) uint8 crops of (B,) classes. Raises SynthError where the loss is not finite."""
-        seed = self.settings.seed
-        torch.manual_seed(int(stream(seed, EmbedderStream.STEP, self.step).integers(2**62)))
-        self._set_rates()
-        images = normalise(squares.to(self.device), self._mean, self._std)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            points = self.net.points(images.contiguous(memory_format=torch.channels_last))
-        rng = stream(seed, EmbedderStream.NEGATIVES, self.step)
-        loss = self.loss(points.float(), labels.to(self.device), rng=rng)
-        self.value = float(loss.detach())
-        if not math.isfinite(self.value):
-            hint = "lower --learning-rate (by a factor of 3, say)"
-            raise SynthError("the loss is not finite", code="loss-not-finite", where=f"step {self.step}", hint=hint)
-        for optimizer in self.optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.net.parameters(), self.settings.clip_norm)
-        for optimizer in self.optimizers:
-            optimizer.step()
-        self.step += 1
-        self.average.update(self.net)
+    def clipped(self, optimizers: list[torch.optim.Optimizer]) -> list[Tensor]:
+        """Return the network's parameters: gradients of centers are of another size."""
+        return list(self.model.parameters())
 
-    def _set_rates(self) -> None:
-        factor = self.plan.rate_at(self.step)
-        for optimizer, bases in zip(self.optimizers, self._base, strict=True):
-            for group, base in zip(optimizer.param_groups, bases, strict=True):
-                group["lr"] = base * factor
+    def step_seed(self, step: int, rank: int) -> int:
+        """Return the seed of what the network draws (dropout)."""
+        return int(stream(self.settings.seed, EmbedderStream.STEP, step).integers(2**62))
+
+    def validate(self, model: nn.Module, step: int) -> dict[str, float]:
+        """Return how well held-out crops are found; of a classifier also its accuracy, once it has learned."""
+        validation = self.crops.validation
+        if validation is None:
+            return {}
+        assert isinstance(model, EmbeddingNet)
+        embedder = Embedder(self.spec, model, next(model.parameters()).device)
+        row = score_held_out(embedder, validation)
+        if self.settings.loss == "softmax" and step:
+            row["softmax"] = score_classifier(embedder, self.extra.state_dict(), validation)
+        return row
+
+    def score_of(self, row: Mapping[str, float]) -> dict[str, float]:
+        """Return all of a validation's numbers, the threshold for unknown products among them."""
+        return {name: value for name, value in row.items() if name not in NO_SCORES}
+
+    def end_epoch(self) -> None:
+        """Find the look-alikes of the next epoch among the centers."""
+        self.neighbours = find_neighbours(self.extra.centres())
 
     def state(self) -> dict[str, Any]:
-        """All that `restore` needs, on the CPU."""
-        return {
-            "weights": {name: value.cpu() for name, value in self.net.state_dict().items()},
-            "loss": {name: value.cpu() for name, value in self.loss.state_dict().items()},
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "average_steps": self.average.steps,
-            "frozen_norms": list(self.frozen_norms),
-        }
+        """Return the look-alikes of the epoch under way, and the frozen norms."""
+        return {"frozen_norms": list(self.frozen_norms), "neighbours": torch.from_numpy(self.neighbours)}
 
-    def restore(self, training: EmbedderTraining, average: dict[str, Tensor], step: int, where: str) -> None:
-        """Goes on from an earlier state. Raises SynthError where it does not belong to this loss and its optimizers."""
-        check_weights(self.loss.state_dict(), training.loss, where, "give another --out to start again")
-        self.net.load_state_dict(training.weights)
-        self.loss.load_state_dict(training.loss)
-        if len(training.optimizers) != len(self.optimizers):
-            raise SynthError("the optimizer state is invalid", code="checkpoint-damaged", where=where)
-        for optimizer, state in zip(self.optimizers, training.optimizers, strict=True):
-            load_optimizer_state(optimizer, state, where)
-        self.average.load(average, training.average_steps)
-        self.step = step
+    def restore(self, state: Mapping[str, Any], where: str) -> None:
+        """Take over an earlier `state`."""
+        fields = check_model(EmbedderTaskFields, state, "the last checkpoint", where)
+        self.frozen_norms = fields.frozen_norms
+        if fields.neighbours is not None:
+            if not self._fits(fields.neighbours):
+                raise SynthError(
+                    "the look-alikes of the last checkpoint are invalid", code="checkpoint-damaged", where=where
+                )
+            self.neighbours = fields.neighbours.numpy()
+
+    def _fits(self, alike: Tensor) -> bool:
+        """Whether these are places of classes, or -1, a row for each class."""
+        classes = len(self.crops.classes.keys)
+        if alike.dtype != torch.int64 or alike.ndim != 2 or len(alike) != classes:
+            return False
+        return bool(((alike >= -1) & (alike < classes)).all())
+
+    def save(self, saved: Saved, path: Path) -> None:
+        """Write an embedder's checkpoint, with its classifier where the loss is one."""
+        checkpoint = EmbedderCheckpoint(
+            spec=self.spec,
+            weights=saved.weights,
+            keys=self.crops.classes.keys,
+            settings=self.settings.to_json(),
+            data=self.crops.hashes,
+            step=saved.step,
+            score=self.score_of(saved.row),
+            head=on_cpu(self.extra.state_dict()) if self.settings.loss == "softmax" else {},
+            training=saved.training,
+        )
+        save_embedder_checkpoint(checkpoint, path)
+
+
+class _AugmentedCrops(Dataset[Any]):
+    """(position, crop) to an augmented crop and its class: a pure function, so that any worker may make any of them."""
+
+    def __init__(self, source: CropSource, spec: EmbedderSpec, augment: str, seed: int) -> None:
+        self.source, self.spec, self.settings, self.seed = source, spec, crop_preset(augment), seed
+
+    def __getitem__(self, draw: tuple[int, int]) -> tuple[np.ndarray, int]:
+        position, crop = draw
+        rng = stream(self.seed, EmbedderStream.VIEW, position)
+        cut = self.source.read(crop)
+        picture = augment_crop(cut, side=self.spec.side, margin=self.spec.margin, settings=self.settings, rng=rng)
+        return picture, int(self.source.labels[crop])
+
+
+def _collate(items: Sequence[tuple[np.ndarray, int]]) -> tuple[Tensor, Tensor]:
+    squares = torch.from_numpy(np.stack([picture for picture, _ in items]))
+    return squares, torch.tensor([label for _, label in items])

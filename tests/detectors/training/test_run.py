@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,16 @@ import psutil
 import pytest
 import torch
 
-from detectors.checkpoints.detector import LAST, load_checkpoint
+from detectors.augment import preset
+from detectors.checkpoints.detector import LAST, load_checkpoint, save_checkpoint
+from detectors.data.prepare import prepare_training
 from detectors.data.settings import DataSettings
+from detectors.training.detector_task import SPOILED_BATCH, DetectorParts, DetectorTask
+from detectors.training.engine import Engine, open_fabric
+from detectors.training.loader import InputSettings, TrainingImages
 from detectors.training.run import run_training
 from detectors.training.schedule import Schedule
-from detectors.training.task import SPOILED_BATCH, DetectorTask
+from detectors.training.setup import make_plan, make_spec
 from support.errors import raises
 from support.same_run import assert_same_run, at_step
 from support.shape_sets import tiny_settings, tiny_training, write_shapes
@@ -83,6 +89,21 @@ def test_going_on_after_a_crash_equals_no_interruption(
     assert_same_run(undisturbed, tmp_path / "run")
 
 
+def test_resumes_what_earlier_versions_saved(
+    shapes: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They kept one optimizer, and the samples drawn with the record."""
+    at_step(monkeypatch, 13, lambda: interrupt(signal.SIGINT))
+    tiny_training(tmp_path / "run", both(shapes), schedule="mix+finetune", finetune_epochs=1)
+    saved = load_checkpoint(tmp_path / "run" / LAST)
+    training = {name: saved.training[name] for name in ("weights", "average_steps", "losses")}
+    training |= {"optimizer": saved.training["optimizers"][0], "record": saved.training["record"]}
+    training["record"]["drawn"] = saved.training["task"]["drawn"]
+    save_checkpoint(replace(saved, training=training), tmp_path / "run" / LAST)
+    assert tiny_training(tmp_path / "run", both(shapes), schedule="mix+finetune", finetune_epochs=1).finished
+    assert_same_run(undisturbed, tmp_path / "run")
+
+
 def test_loader_processes_change_nothing(shapes: Path, undisturbed: Path, tmp_path: Path) -> None:
     tiny_training(tmp_path / "run", both(shapes), schedule="mix+finetune", finetune_epochs=1, workers=2)
     assert_same_run(undisturbed, tmp_path / "run")
@@ -90,9 +111,9 @@ def test_loader_processes_change_nothing(shapes: Path, undisturbed: Path, tmp_pa
 
 def test_the_mix_comes_out_as_asked(undisturbed: Path) -> None:
     """Two epochs of 20 with a fifth real, one of 20 with four fifths."""
-    record = load_checkpoint(undisturbed / LAST).training["record"]
-    assert record["drawn"] == {"synthetic": 32 + 4, "real": 8 + 16}
-    assert [row["mix real"] for row in record["rows"]] == pytest.approx([0.2, 0.2, 24 / 60])
+    training = load_checkpoint(undisturbed / LAST).training
+    assert training["task"]["drawn"] == {"synthetic": 32 + 4, "real": 8 + 16}
+    assert [row["mix real"] for row in training["record"]["rows"]] == pytest.approx([0.2, 0.2, 24 / 60])
 
 
 def test_a_run_holds_what_it_was_made_from(undisturbed: Path) -> None:
@@ -133,7 +154,9 @@ def test_a_finished_run_is_left_alone(shapes: Path, undisturbed: Path) -> None:
 
 
 def test_stops_when_it_gets_no_better(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("detectors.training.callback.score_detector", lambda truth, found: {"AP": 0.5, "AP50": 0.5})
+    monkeypatch.setattr(
+        "detectors.training.detector_task.score_detector", lambda truth, found: {"AP": 0.5, "AP50": 0.5}
+    )
     data = DataSettings(real=shapes / "real", val=shapes / "real" / "test.json")
     summary = tiny_training(tmp_path / "run", data, epochs=9, patience=2)
     assert summary.finished and summary.steps == 30
@@ -178,7 +201,7 @@ def test_memory_that_does_not_suffice_says_what_to_lower(
     def exhausted(self: DetectorTask, *args: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
-    monkeypatch.setattr(DetectorTask, "training_step", exhausted)
+    monkeypatch.setattr(DetectorTask, "losses", exhausted)
     with raises("out-of-memory", found="memory") as caught:
         tiny_training(tmp_path / "run", DataSettings(real=shapes / "real", hold_out=0))
     assert "--batch" in str(caught.value.hint) and "20.00 GiB" in str(caught.value.found)
@@ -202,11 +225,13 @@ def test_settings_that_cannot_be_are_told_before_any_work(
         tiny_training(tmp_path / "run", both(shapes), **fields)
 
 
-def test_pretrained_norms_are_frozen_from_the_beginning(tmp_path: Path) -> None:
+def test_pretrained_norms_are_frozen_from_the_beginning(shapes: Path, tmp_path: Path) -> None:
     """Processes that share a network ask it once, before the first step, which weights are learned."""
+    settings = tiny_settings(tmp_path, DataSettings(real=shapes / "real", hold_out=0))
+    data = prepare_training(settings.data, seed=0, tell=lambda line: None)
+    parts = DetectorParts(make_spec(settings, data), settings, data, Schedule((), (), 1, 1, seed=0), rate=1e-3)
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4))
-    plan = Schedule((), (), samples=1, steps_per_epoch=1, seed=0)
-    DetectorTask(model, plan, (), learning_rate=1e-3, weight_decay=0.0, frozen_norms=("1",), out=tmp_path)
+    Engine(DetectorTask(model, parts, frozen_norms=("1",)), settings, open_fabric(settings))
     assert [weight.requires_grad for weight in model.parameters()] == [True, True, False, False]
     assert model[0].training and not model[1].training
 
@@ -223,11 +248,6 @@ def test_masks_that_are_missing_are_told(shapes: Path, tmp_path: Path) -> None:
 
 def test_every_epoch_is_another(shapes: Path, tmp_path: Path) -> None:
     """Two epochs of the same photos draw them in other orders and augment them differently."""
-    from detectors.augment import preset
-    from detectors.data.prepare import prepare_training
-    from detectors.training.loader import InputSettings, TrainingImages
-    from detectors.training.setup import make_plan
-
     settings = tiny_settings(tmp_path, DataSettings(real=shapes / "real", hold_out=0), epoch_images=8)
     data = prepare_training(settings.data, seed=0, tell=lambda line: None)
     plan = make_plan(settings, data)

@@ -192,8 +192,8 @@ def documented() -> dict[str, set[str]]:
     ("command", "summary", "left_out"),
     [
         ("render", "pipeline.run.render:RunSummary", ""),
-        ("train", "detectors.training.run:TrainSummary", ""),
-        ("adapt", "detectors.training.run:TrainSummary", ""),
+        ("train", "detectors.training.summary:TrainSummary", ""),
+        ("adapt", "detectors.training.summary:TrainSummary", ""),
         ("predict", "detectors.predict.run:PredictSummary", ""),
         ("recognize", "detectors.recognition.gallery.recognize:RecognizeSummary", ""),
         ("export", "detectors.export.run:ExportSummary", ""),
@@ -203,7 +203,7 @@ def documented() -> dict[str, set[str]]:
         ("gallery views", "pipeline.gallery.crops:CropSummary", ""),
         ("gallery add", "pipeline.gallery.summary:GallerySummary", ""),
         ("gallery evaluate", "detectors.recognition.gallery.evaluate:GalleryReport", "given found mistakes"),
-        ("embedder train", "detectors.recognition.embedder.train:EmbedSummary", ""),
+        ("embedder train", "detectors.training.summary:TrainSummary", ""),
         ("embedder evaluate", "detectors.recognition.embedder.evaluate:EmbedReport", "keys skus confusions"),
     ],
 )

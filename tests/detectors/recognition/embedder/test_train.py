@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -14,17 +17,17 @@ from rich.console import Console
 
 from detectors.checkpoints.detector import BEST, LAST
 from detectors.data.settings import DataSettings
-from detectors.recognition.embedder.checkpoint import load_embedder_checkpoint
+from detectors.recognition.embedder.checkpoint import load_embedder_checkpoint, save_embedder_checkpoint
 from detectors.recognition.embedder.crop_store import StoredCrops
 from detectors.recognition.embedder.evaluate import evaluate_embedder
 from detectors.recognition.embedder.load import load_embedder
 from detectors.recognition.embedder.settings import CropChoice, EmbedderEvaluateSettings
-from detectors.recognition.embedder.task import EmbedderTask
-from detectors.recognition.embedder.train import EmbedSummary, train_embedder
+from detectors.recognition.embedder.train import train_embedder
+from detectors.training.summary import TrainSummary
 from pipeline.cli.main import main
 from support.errors import raises
 from support.patterns import LEARNER, PATTERNS, settings_for, write_patterns
-from support.same_run import same
+from support.same_run import at_step, same
 from support.shape_sets import QUIET
 
 
@@ -36,7 +39,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def train(data: Path, out: Path, /, **fields: Any) -> EmbedSummary:
+def train(data: Path, out: Path, /, **fields: Any) -> TrainSummary:
     return train_embedder(settings_for(data, out, **fields), QUIET)
 
 
@@ -68,17 +71,8 @@ def test_the_other_losses_learn_as_well(loss: str, data: Path, tmp_path: Path) -
         assert rows[-1]["softmax"] > 0.6
 
 
-class _StopAfter:
-    """Interrupts a training after a step, as Ctrl-C would."""
-
-    def __init__(self, patch: pytest.MonkeyPatch, step: int) -> None:
-        self.step, self.plain = step, EmbedderTask.learn
-        patch.setattr(EmbedderTask, "learn", lambda learner, *batch: self.learn(learner, *batch))
-
-    def learn(self, learner: EmbedderTask, *batch: Any) -> None:
-        if learner.step == self.step:
-            raise KeyboardInterrupt
-        self.plain(learner, *batch)
+def interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("loss", ["arcface", "softmax"])
@@ -87,7 +81,7 @@ def test_stopped_and_gone_on_is_as_if_never_stopped(loss: str, data: Path, tmp_p
     fields = {"loss": loss, "share": 0.5, "epochs": 2}
     train(data, tmp_path / "whole", **fields)
     with pytest.MonkeyPatch.context() as patch:
-        _StopAfter(patch, 4)
+        at_step(patch, 4, interrupt)
         with pytest.raises(KeyboardInterrupt):
             train(data, tmp_path / "killed", **fields)
     assert load_embedder_checkpoint(tmp_path / "killed" / LAST).step == 3
@@ -99,18 +93,36 @@ def test_stopped_and_gone_on_is_as_if_never_stopped(loss: str, data: Path, tmp_p
 
 
 def test_an_orderly_stop_keeps_the_step(data: Path, tmp_path: Path) -> None:
-    from detectors.recognition.embedder import train as module
-
     with pytest.MonkeyPatch.context() as patch:
-        plain = module._Training._learn
-
-        def learn(training: Any, *batch: Any) -> None:
-            plain(training, *batch)
-            training.stop = lambda: training.learner.step == 4
-
-        patch.setattr(module._Training, "_learn", learn)
+        at_step(patch, 4, lambda: os.kill(os.getpid(), signal.SIGINT))
         summary = train(data, tmp_path / "run")
     assert not summary.finished and load_embedder_checkpoint(tmp_path / "run" / LAST).step == 4
+    train(data, tmp_path / "run")
+    train(data, tmp_path / "whole")
+    whole, again = (load_embedder_checkpoint(tmp_path / name / LAST) for name in ("whole", "run"))
+    assert same(whole.weights, again.weights) and same(whole.training, again.training)
+
+
+def test_resumes_what_earlier_versions_saved(data: Path, tmp_path: Path) -> None:
+    """They kept centers, look-alikes and the losses of an epoch under other names."""
+    with pytest.MonkeyPatch.context() as patch:
+        at_step(patch, 4, lambda: os.kill(os.getpid(), signal.SIGINT))
+        train(data, tmp_path / "run")
+    saved = load_embedder_checkpoint(tmp_path / "run" / LAST)
+    training, record = dict(saved.training), saved.training["record"]
+    losses, loss = training.pop("losses"), training.pop("extra")
+    record |= {"sum": losses["sums"]["loss"], "steps": losses["steps"]}
+    save_embedder_checkpoint(
+        replace(
+            saved,
+            training={
+                **{name: training[name] for name in training if name != "task"},
+                **training["task"],
+                "loss": loss,
+            },
+        ),
+        tmp_path / "run" / LAST,
+    )
     train(data, tmp_path / "run")
     train(data, tmp_path / "whole")
     whole, again = (load_embedder_checkpoint(tmp_path / name / LAST) for name in ("whole", "run"))

@@ -1,0 +1,166 @@
+"""DetectorTask: a detector's losses on mixed sources of images, its validation by AP, and its checkpoints."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from assets.errors import SynthError
+from assets.files.models import check_model
+from detectors.augment import preset
+from detectors.checkpoints.detector import Checkpoint, save_checkpoint
+from detectors.checkpoints.fields import DetectorTaskFields
+from detectors.data.mix import TrainingStream, realised, stream
+from detectors.data.prepare import TrainingData
+from detectors.data.sample import FIRST_LABEL
+from detectors.device import loader_processes
+from detectors.models import detector_module
+from detectors.models.detect import find_in_set, network_input
+from detectors.models.spec import ModelSpec
+from detectors.training.loader import Batch, InputSettings, PlannedBatches, TrainingImages, training_loader
+from detectors.training.schedule import Schedule
+from detectors.training.score import score_detector
+from detectors.training.settings import TrainSettings
+from detectors.training.task import Process, Saved, Task, decayed_groups
+
+SPOILED_BATCH = "spoiled_batch.pt"
+
+
+@dataclass(frozen=True)
+class DetectorParts:
+    """What a detector's training is made from. rate: learning rate of AdamW."""
+
+    spec: ModelSpec
+    settings: TrainSettings
+    data: TrainingData
+    schedule: Schedule
+    rate: float
+
+    @property
+    def workers(self) -> int:
+        """Processes that read images, for each device."""
+        given = self.settings.workers
+        return given if given is not None else loader_processes(self.settings.devices)
+
+
+class DetectorTask(Task):
+    """A detector under training. drawn: samples of each source, counted over interruptions."""
+
+    scores: ClassVar[tuple[str, ...]] = ("AP", "AP50", "AP75")
+
+    def __init__(self, model: nn.Module, parts: DetectorParts, *, frozen_norms: Iterable[str] = ()) -> None:
+        super().__init__(model, parts.schedule, frozen_norms=frozen_norms)
+        self.parts, self.drawn = parts, Counter[str]()
+        if parts.settings.freeze == "backbone":
+            model.backbone.requires_grad_(False)
+
+    def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Return the detector's own losses."""
+        return self.model(network_input(batch.images), batch.targets)
+
+    def batches(self, step: int, process: Process) -> Iterable[Any]:
+        """Yield the batches of the rest of the training."""
+        spec, settings = self.parts.spec, self.parts.settings
+        masks = detector_module(spec.detector).NEEDS_MASKS
+        view = InputSettings(spec.width, spec.height, preset(settings.augment), masks, settings.seed)
+        batch = settings.batch // process.world
+        planned = PlannedBatches(self.schedule, batch=batch, start_step=step, rank=process.rank, world=process.world)
+        images = TrainingImages(self.parts.data.sources, self.schedule, view)
+        pin = next(self.model.parameters()).device.type == "cuda"
+        return training_loader(images, planned, workers=self.parts.workers, pin=pin)
+
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """Make AdamW (Loshchilov and Hutter 2019)."""
+        learned = [weight for weight in self.model.parameters() if weight.requires_grad]
+        groups = decayed_groups(learned, self.parts.settings.weight_decay)
+        return [torch.optim.AdamW(groups, lr=self.parts.rate)]
+
+    def step_seed(self, step: int, rank: int) -> int:
+        """Return the seed of what the network draws: which proposals are sampled, dropout."""
+        return int(stream(self.schedule.seed, TrainingStream.STEP, step, rank).integers(2**62))
+
+    def validate(self, model: nn.Module, step: int) -> dict[str, float]:
+        """Return AP, AP50, AP75, F1 and the threshold of the best F1."""
+        data, spec = self.parts.data, self.parts.spec
+        if data.validation is None:
+            return {}
+        found = find_in_set(model, data.validation, data.classes, (spec.width, spec.height), workers=self.parts.workers)
+        return score_detector(data.validation, found)
+
+    def note_step(self, batch: Batch, step: int, process: Process) -> None:
+        """Count samples by source; those of other processes are known from the schedule."""
+        names, first = self.parts.settings.source_names, step * self.schedule.samples
+        draws = batch.draws if process.world == 1 else self.schedule.draws(first, first + self.schedule.samples)
+        self.drawn.update(names[draw.source] for draw in draws)
+
+    def epoch_row(self) -> dict[str, float]:
+        """Return the share of each source so far."""
+        total = sum(self.drawn.values())
+        return {f"mix {name}": count / total for name, count in sorted(self.drawn.items())}
+
+    def epoch_note(self) -> str:
+        """Return the mix as it came out."""
+        return f"; drawn {realised(self.drawn)}"
+
+    def state(self) -> dict[str, Any]:
+        """Return the samples drawn."""
+        return {"drawn": dict(self.drawn)}
+
+    def restore(self, state: Mapping[str, Any], where: str) -> None:
+        """Take over the samples drawn."""
+        self.drawn = Counter(check_model(DetectorTaskFields, state, "the last checkpoint", where).drawn)
+
+    def save(self, saved: Saved, path: Path) -> None:
+        """Write a detector's checkpoint."""
+        parts = self.parts
+        checkpoint = Checkpoint(
+            spec=parts.spec,
+            classes=parts.data.classes,
+            weights=saved.weights,
+            settings=parts.settings.to_json(),
+            data=parts.data.hashes,
+            frozen_norms=self.frozen_norms,
+            step=saved.step,
+            score=self.score_of(saved.row),
+            threshold=saved.row.get("threshold"),
+            training=saved.training,
+        )
+        save_checkpoint(checkpoint, path)
+
+    def explain_not_finite(self, batch: Batch, losses: Mapping[str, float], step: int) -> SynthError:
+        """Save the batch and name its pictures and smallest boxes."""
+        path = self.parts.settings.out / SPOILED_BATCH
+        content = {
+            "images": batch.images.cpu(),
+            "targets": [{name: value.cpu() for name, value in target.items()} for target in batch.targets],
+            "draws": [tuple(draw) for draw in batch.draws],
+            "losses": dict(losses),
+        }
+        torch.save(content, path)
+        problems = [self._describe(draw, target) for draw, target in zip(batch.draws, batch.targets, strict=True)]
+        return SynthError(
+            "the loss is not finite",
+            code="loss-not-finite",
+            where=f"step {step}; the batch is kept in {path}",
+            found=", ".join(f"{name} {value}" for name, value in losses.items() if not np.isfinite(value)),
+            problems=problems,
+            hint="lower --learning-rate (by a factor of 3, say); if it happens at once, look at the boxes below",
+        )
+
+    def _describe(self, draw: Any, target: dict[str, Tensor]) -> str:
+        images = self.parts.data.sources[draw.source]
+        boxes = target["boxes"].float().cpu().numpy()
+        text = f"{images.locate(draw.image)}: {len(boxes)} boxes"
+        if len(boxes):
+            sides = (boxes[:, 2:] - boxes[:, :2]).min(axis=1)
+            least = int(np.argmin(sides))
+            name = images.classes.keys[int(target["labels"][least]) - FIRST_LABEL]
+            text += f", the narrowest {name} {np.round(boxes[least], 1).tolist()} of {sides[least]:.1f} px"
+        return text

@@ -1,0 +1,65 @@
+"""What a training did, for the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from detectors.checkpoints.detector import BEST, LAST
+from detectors.data.mix import realised
+from detectors.training.engine import Engine
+
+
+@dataclass(frozen=True)
+class TrainSummary:
+    """What a training did. finished: False where it was interrupted. best: scores of the best epoch.
+
+    drawn: samples of each source. samples_per_second, waiting, seconds: of this call; waiting is the share of time that
+    the network waited for samples.
+    """
+
+    out: Path
+    finished: bool
+    steps: int
+    best: dict[str, float]
+    drawn: dict[str, int] = field(default_factory=dict)
+    images_per_second: float = 0.0
+    waiting: float = 0.0
+    seconds: float = 0.0
+
+
+def summarize(engine: Engine, seconds: float, drawn: dict[str, int] | None = None) -> TrainSummary:
+    """Return what an engine did in a call of some seconds."""
+    row, pace = engine.history.best_row(engine.task.scores[0]), engine.pace
+    best = engine.task.score_of(row) | ({"epoch": row["epoch"]} if row else {})
+    rate = pace.samples / pace.worked if pace.worked else 0.0
+    return TrainSummary(engine.settings.out, engine.ended, engine.step, best, drawn or {}, rate, pace.waiting, seconds)
+
+
+def print_training(console: Console, summary: TrainSummary, next_command: str, *, unit: str = "images") -> None:
+    """Print the last lines of a training. next_command: what one does with it."""
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None)
+    table.add_row("best", best_text(summary.best))
+    if summary.drawn:
+        table.add_row("drawn", realised(summary.drawn))
+    if summary.seconds:
+        pace = f"{summary.images_per_second:.1f} {unit}/s, waiting for {unit} {summary.waiting:.1%} of the time"
+        table.add_row("this run", f"{summary.seconds:.0f} s, {pace}")
+    table.add_row("checkpoints", f"{summary.out / BEST}, {summary.out / LAST}")
+    console.print(table, highlight=False)
+    if not summary.finished:
+        console.print("stopped; everything is kept: the same command resumes there", highlight=False)
+    else:
+        console.print(f"next: {next_command}", highlight=False, markup=False)
+
+
+def best_text(best: dict[str, float]) -> str:
+    """Return the scores of the best epoch, or why there are none. best: empty before the first epoch has ended."""
+    if not best:
+        return "the first epoch is not finished"
+    scores = ", ".join(f"{name} {value:.4f}" for name, value in best.items() if name != "epoch")
+    return f"{scores or 'no validation set'} (epoch {best['epoch']:g})"
