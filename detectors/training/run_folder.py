@@ -63,14 +63,24 @@ def check_classes(mine: object, earlier: object, out: Path) -> None:
     """Raise SynthError where data has other classes than when its run began."""
     if mine != earlier:
         hint = "give another --out to train on the data as it is now"
-        raise SynthError("the classes of the data have changed since the run was started", code="classes-changed", where=str(out), hint=hint)
+        raise SynthError(
+            "the classes of the data have changed since the run was started",
+            code="classes-changed",
+            where=str(out),
+            hint=hint,
+        )
 
 
 def check_network(mine: object, earlier: object, out: Path) -> None:
     """Raise SynthError where the last checkpoint belongs to another network than the settings ask for."""
     if mine != earlier:
         hint = "give another --out to start again"
-        raise SynthError("the last checkpoint belongs to another network", code="checkpoint-mismatch", where=str(out / LAST), hint=hint)
+        raise SynthError(
+            "the last checkpoint belongs to another network",
+            code="checkpoint-mismatch",
+            where=str(out / LAST),
+            hint=hint,
+        )
 
 
 class RunLogs:
