@@ -87,7 +87,7 @@ def bare_pace(settings: TrainSettings, data: TrainingData, steps: int) -> float:
     def step(number: int) -> None:
         images, targets = batches[number % len(batches)]
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            losses = model(images, targets)
+            losses = model.losses(images, targets)
         finish(losses, optimizer, model)
 
     return pace(step, steps, settings.batch, device)

@@ -24,6 +24,7 @@ def adapt(settings: AdaptSettings, console: Console) -> TrainSummary:
         mix=settings.mix,
         schedule="adapt",
         detector=start.spec.detector,
+        detector_options=tuple(f"{name}={value}" for name, value in start.spec.options),
         backbone=start.spec.backbone,
         weights=str(settings.run),
         size=(start.spec.width, start.spec.height),

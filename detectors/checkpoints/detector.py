@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import io
 import json
-import math
 import platform
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -22,7 +21,7 @@ from detectors.checkpoints.fields import CheckpointFields
 from detectors.checkpoints.network_weights import check_norms, check_weights, outline_network, versions_hint
 from detectors.checkpoints.tensor_file import read_tensor_file
 from detectors.data.image_set import Classes
-from detectors.models import build_model
+from detectors.models import build_model, check_trusted
 from detectors.models.spec import ModelSpec
 
 FORMAT = 1
@@ -103,6 +102,7 @@ def load_checkpoint(run: Path) -> Checkpoint:
     _check_kind(content, str(path))
     fields = check_model(CheckpointFields, content, "the checkpoint", str(path), DAMAGED)
     spec = ModelSpec.from_json(fields.spec.model_dump())
+    check_trusted(spec.detector, str(path))
     check_weights(outline_detector(spec), fields.weights, str(path), versions_hint(fields.versions))
     check_norms(outline_detector(spec), fields.frozen_norms, str(path), DAMAGED)
     names = ("weights", "settings", "data", "frozen_norms", "step", "score", "threshold", "training", "versions")
@@ -139,9 +139,7 @@ def outline_detector(spec: ModelSpec) -> dict[str, Tensor]:
     """Names, shapes and types of a detector's weights. Raises SynthError where it cannot be built."""
 
     def look(model: nn.Module) -> None:
-        step = model.transform.size_divisible
-        width, height = (step * math.ceil(side / step) for side in (spec.width, spec.height))
-        model.backbone(torch.zeros(1, 3, height, width))
+        model.features(torch.zeros(1, 3, spec.height, spec.width))
 
     return outline_network(lambda: build_model(spec), look)
 

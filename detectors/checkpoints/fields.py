@@ -74,6 +74,8 @@ class SpecFields(_Normalised):
     classes: int = Field(ge=0, le=SET_CLASSES.most)
     width: int = Field(ge=1, le=MAX_SIDE)
     height: int = Field(ge=1, le=MAX_SIDE)
+    options: dict[Text, bool | int | float | Text] = Field(default_factory=dict)
+    origin: Text | None = None
 
     @model_validator(mode="after")
     def _check_pixels(self) -> SpecFields:

@@ -190,7 +190,7 @@ def _imagenet(spec: ModelSpec) -> tuple[dict[str, Tensor], str]:
     if spec.backbone is not None:
         state, source = timm_weights(spec.backbone)
         return state, f"{source} ({spec.backbone})"
-    name = detector_module(spec.detector).TORCHVISION[1]
+    name = _published(spec)[1]
     if name is None:
         hint = f"use --weights {COCO} or {NONE}, or a timm model with --backbone"
         raise SynthError(
@@ -200,13 +200,18 @@ def _imagenet(spec: ModelSpec) -> tuple[dict[str, Tensor], str]:
 
 
 def _coco(spec: ModelSpec) -> dict[str, Tensor]:
-    name = detector_module(spec.detector).TORCHVISION[0]
+    name = _published(spec)[0]
     if spec.backbone is not None or name is None:
         hint = f"use --weights {IMAGENET}, or omit --backbone"
         raise SynthError(
             f"no COCO weights for {spec.detector} with {spec.backbone}", code="weights-unavailable", hint=hint
         )
     return torchvision_weights(name, spec.detector)
+
+
+def _published(spec: ModelSpec) -> tuple[str | None, str | None]:
+    """torchvision's weight enums of a whole detector and of its backbone."""
+    return getattr(detector_module(spec.detector), "TORCHVISION", (None, None))
 
 
 def _summary(names: Iterable[str]) -> str:

@@ -40,7 +40,3 @@ class Sample:
     @property
     def width(self) -> int:
         return self.image.shape[1]
-
-
-# torchvision counts classes from 1: 0 is background.
-FIRST_LABEL = 1

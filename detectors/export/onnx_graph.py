@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import MultiScaleRoIAlign, roi_align
 
-from detectors.data.sample import FIRST_LABEL
+from detectors.models import detector_module
 from detectors.models.detect import network_input
 from detectors.models.ignoring import as_kind
 from detectors.models.spec import ModelSpec
+from detectors.models.torchvision_detector import TorchvisionDetector
 
 # RoIAlign with half-pixel coordinates came with 16; 17 is what runtimes of the last years all have.
 OPSET = 17
@@ -23,7 +24,7 @@ INPUT, BOXES, LABELS, SCORES, MASKS = "image", "boxes", "labels", "scores", "mas
 
 
 class OnnxDetector(nn.Module):
-    """A torchvision detector for one picture at the network's size.
+    """A detector for one picture at the network's size.
 
     Takes (1, H, W, 3) uint8 RGB. Returns boxes (D, 4) float32 xyxy pixels of that picture, labels (D,) int64 from 0,
     scores (D,) float32 falling, and of Mask R-CNN masks (D, M, M) float32: each stretched over its own box.
@@ -33,14 +34,15 @@ class OnnxDetector(nn.Module):
         super().__init__()
         self.detector = detector
         # The picture has the network's size: boxes need no scaling, and masks are far smaller before they are pasted.
-        detector.transform.postprocess = _as_it_is
+        if isinstance(detector, TorchvisionDetector):
+            detector.transform.postprocess = _as_it_is
         self.eval()
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        found = self.detector(network_input(image))[0]
-        boxes, labels = found["boxes"], found["labels"] - FIRST_LABEL
-        # As in `detections_of`: no background, nothing without area.
-        kept = (labels >= 0) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        found = self.detector.detect(network_input(image))[0]
+        boxes, labels = found["boxes"], found["labels"]
+        # As in `detections_of`: nothing without area.
+        kept = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         outputs = (boxes[kept], labels[kept], found["scores"][kept])
         return (*outputs, found["masks"][kept][:, 0]) if "masks" in found else outputs
 
@@ -68,7 +70,7 @@ class AnyCountPooling(MultiScaleRoIAlign):
 
 def output_names(spec: ModelSpec) -> list[str]:
     """Names of the graph's outputs in their order."""
-    return [BOXES, LABELS, SCORES, *([MASKS] if spec.detector == "maskrcnn" else [])]
+    return [BOXES, LABELS, SCORES, *([MASKS] if detector_module(spec.detector).NEEDS_MASKS else [])]
 
 
 def trace_onnx(detector: nn.Module, spec: ModelSpec) -> bytes:
@@ -98,7 +100,7 @@ def trace_onnx(detector: nn.Module, spec: ModelSpec) -> bytes:
 @torch.inference_mode()
 def _prepare(detector: nn.Module, picture: Tensor) -> None:
     # Pools learn the strides of their pyramid from the first picture that they see.
-    detector(network_input(picture))
+    detector.detect(network_input(picture))
     for heads in [child for name, child in detector.named_children() if name == "roi_heads"]:
         for name, child in heads.named_children():
             if isinstance(child, MultiScaleRoIAlign):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import importlib.util
+import os
+import sys
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from assets.errors import SynthError, unknown_name
+from assets.plugins import PluginTable, file_digest, is_python_file
 from detectors.models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -26,32 +29,57 @@ DETECTORS = {
 }
 
 
-class DetectorModule(Protocol):
-    """What the file of a detector offers.
+REQUIRED = ("LONG_SIDE", "FIXED_SIZE", "LEARNING_RATE", "NEEDS_MASKS", "MEAN", "STD", "build")
+TABLE = PluginTable("detector", DETECTORS, "synth.detectors", REQUIRED, files=True)
+# Python files of detectors that checkpoints may name: loading a checkpoint must not run what its author points to.
+ALLOWED_FILES = "SYNTH_DETECTORS"
 
-    LONG_SIDE: pixels of the longer side that pictures are scaled to by default. FIXED_SIZE: the only (width, height) it
-    takes, or None. LEARNING_RATE: of AdamW, at a batch of 16. NEEDS_MASKS: whether every target needs a mask.
-    TORCHVISION: names of torchvision's weight enums for the whole detector and for its backbone, or None.
-    """
 
-    LONG_SIDE: int
-    FIXED_SIZE: tuple[int, int] | None
-    LEARNING_RATE: float
-    NEEDS_MASKS: bool
-    TORCHVISION: tuple[str | None, str | None]
-    MEAN: tuple[float, float, float]
-    STD: tuple[float, float, float]
-
-    def build(self, spec: ModelSpec) -> nn.Module:
-        """The network with random weights, and torchvision's interface; targets may hold `ignored` boxes."""
-        ...
+def detector_names() -> tuple[str, ...]:
+    """The detectors of the project and of installed packages."""
+    return TABLE.names()
 
 
 def detector_module(name: str) -> Any:
-    """The module of a detector (DetectorModule). Raises SynthError for an unknown name."""
-    if name not in DETECTORS:
+    """The module of a detector (interface.DetectorModule), by its name or the path of a Python file.
+
+    Raises SynthError for an unknown name, or a module that is no detector.
+    """
+    if name not in TABLE.names() and not is_python_file(name):
         raise _unknown_detector(name)
-    return importlib.import_module(DETECTORS[name])
+    return TABLE.load(_file_of(name) if is_python_file(name) else name)
+
+
+def _file_of(name: str) -> str:
+    """The Python file of a detector: the allowed one of that file name where there is one, else the path itself."""
+    allowed = [path for path in os.environ.get(ALLOWED_FILES, "").split(os.pathsep) if path]
+    return next((path for path in allowed if Path(path).name == Path(name).name), name)
+
+
+def detector_origin(name: str) -> str | None:
+    """Where a detector of others is from: package and version, or digest of its file; None for the project's own."""
+    if is_python_file(name):
+        return f"sha256:{file_digest(Path(_file_of(name)))}"
+    if name in DETECTORS:
+        return None
+    (point,) = entry_points(group=TABLE.group, name=name)
+    return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+
+
+def check_trusted(name: str, where: str) -> None:
+    """Raise SynthError where a checkpoint names a Python file that the user has neither run nor allowed."""
+    if not is_python_file(name):
+        return
+    file = Path(_file_of(name))
+    known = file.is_file() and f"synth_file_{file.stem}_{file_digest(file)[:12]}" in sys.modules
+    if str(file) == name and not known:
+        raise SynthError(
+            "the checkpoint is of a detector in a Python file",
+            code="plugin-file-missing",
+            where=where,
+            found=name,
+            hint=f"if you trust that file, allow it to be run: {ALLOWED_FILES}=PATH/{file.name}",
+        )
 
 
 def _unknown_detector(name: str) -> SynthError:
@@ -60,7 +88,7 @@ def _unknown_detector(name: str) -> SynthError:
 
     nearest = nearest_detectors(name)
     if not nearest:
-        return unknown_name("detector", name, DETECTORS)
+        return unknown_name("detector", name, TABLE.names())
     return SynthError(
         f"unknown detector {name!r}",
         code="unknown-name",
@@ -72,15 +100,13 @@ def _unknown_detector(name: str) -> SynthError:
 
 def detector_summary(name: str) -> str:
     """The first line of a detector's file, read without importing it: torchvision takes seconds."""
+    if name not in DETECTORS:
+        return (detector_module(name).__doc__ or "").split("\n")[0]
     spec = importlib.util.find_spec(DETECTORS[name])
     source = Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
     return (ast.get_docstring(ast.parse(source)) or "").split("\n")[0]
 
 
 def build_model(spec: ModelSpec) -> nn.Module:
-    """The network of a spec, randomly initialised."""
-    from detectors.models.parts import Normalise
-
-    model = detector_module(spec.detector).build(spec)
-    model.transform = Normalise(spec, model.transform.size_divisible)
-    return model
+    """The network of a spec (interface.Detector), randomly initialised."""
+    return detector_module(spec.detector).build(spec)

@@ -18,7 +18,7 @@ from dataset.pictures import read_picture
 from detectors.augment import Letterbox, fit
 from detectors.data.image_set import Classes, ImageSet, Predictions
 from detectors.data.process_loader import PREFETCH, ProcessLoader, limit_threads
-from detectors.data.sample import FIRST_LABEL, Sample
+from detectors.data.sample import Sample
 
 
 @dataclass(frozen=True)
@@ -132,23 +132,21 @@ def find_in_fitted(
 
 @torch.inference_mode()
 def forward(model: nn.Module, pictures: Tensor) -> list[dict[str, Tensor]]:
-    """torchvision's outputs for (B, H, W, 3) uint8 pictures on the model's device."""
+    """What a detector finds in (B, H, W, 3) uint8 pictures on its device, as `Detector.detect` gives it."""
     with torch.autocast(pictures.device.type, torch.bfloat16, enabled=pictures.device.type == "cuda"):
-        return model(network_input(pictures))
+        return model.detect(network_input(pictures))
 
 
-def network_input(pictures: Tensor) -> list[Tensor]:
-    """(B, H, W, 3) uint8 pictures as torchvision's list of (3, H, W) float32 in 0..1."""
-    return list(pictures.permute(0, 3, 1, 2).to(torch.float32).div_(255))
+def network_input(pictures: Tensor) -> Tensor:
+    """(B, H, W, 3) uint8 pictures as (B, 3, H, W) float32 in 0..1."""
+    return pictures.permute(0, 3, 1, 2).to(torch.float32).div_(255)
 
 
 def detections_of(output: dict[str, Tensor], letterbox: Letterbox) -> Detections:
-    """torchvision's output of one picture, in the pixels of the original; boxes without area are dropped."""
+    """The output of one picture (`Detector.detect`), in the pixels of the original; boxes without area are dropped."""
     boxes = letterbox.to_original(output["boxes"].float().cpu().numpy())
     kept = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-    labels = output["labels"].cpu().numpy().astype(np.int32) - FIRST_LABEL
-    # A sigmoid head has a score for background too: nobody wants to hear it.
-    kept &= labels >= 0
+    labels = output["labels"].cpu().numpy().astype(np.int32)
     return Detections(
         boxes[kept].astype(np.float32), labels[kept], output["scores"].float().cpu().numpy()[kept].astype(np.float32)
     )

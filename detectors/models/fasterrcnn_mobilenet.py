@@ -14,6 +14,7 @@ from detectors.models.parts import (
     MIN_SCORE,
 )
 from detectors.models.spec import ModelSpec
+from detectors.models.torchvision_detector import as_detector
 
 LONG_SIDE = 640
 FIXED_SIZE = None
@@ -34,4 +35,4 @@ def build(spec: ModelSpec) -> nn.Module:
         box_detections_per_img=MAX_DETECTIONS,
         box_score_thresh=MIN_SCORE,
     )
-    return ignore_in_rcnn(model)
+    return as_detector(ignore_in_rcnn(model), spec)

@@ -16,6 +16,7 @@ from detectors.models.parts import (
     two_strided_levels,
 )
 from detectors.models.spec import ModelSpec
+from detectors.models.torchvision_detector import as_detector
 
 LONG_SIDE = 1024
 FIXED_SIZE = None
@@ -46,4 +47,4 @@ def build(spec: ModelSpec) -> nn.Module:
         model = FCOS(pyramid, classes, **options)
     anchors = model.anchor_generator.num_anchors_per_location()[0]
     model.head = IgnoringFcosHead(model.backbone.out_channels, anchors, classes)
-    return model
+    return as_detector(model, spec)

@@ -18,6 +18,7 @@ from detectors.models.parts import (
     pyramid_anchors,
 )
 from detectors.models.spec import ModelSpec
+from detectors.models.torchvision_detector import as_detector
 
 LONG_SIDE = 1024
 FIXED_SIZE = None
@@ -37,7 +38,7 @@ def build(spec: ModelSpec) -> nn.Module:
     }
     if spec.backbone is None:
         model = maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, num_classes=spec.classes + 1, **options)
-        return ignore_in_rcnn(model)
+        return as_detector(ignore_in_rcnn(model), spec)
     pyramid = TimmPyramid(spec.backbone, least_stride=4, extra=max_pool_level)
     sizes = (32, 64, 128, 256, 512)[-len(pyramid.body.feature_info.channels()) - 1 :]
     width = pyramid.out_channels
@@ -50,4 +51,4 @@ def build(spec: ModelSpec) -> nn.Module:
         mask_predictor=MaskRCNNPredictor(width, width, spec.classes + 1),
         **options,
     )
-    return ignore_in_rcnn(model)
+    return as_detector(ignore_in_rcnn(model), spec)

@@ -16,6 +16,7 @@ from detectors.models.parts import (
     two_strided_levels,
 )
 from detectors.models.spec import ModelSpec
+from detectors.models.torchvision_detector import as_detector
 
 LONG_SIDE = 1024
 FIXED_SIZE = None
@@ -64,4 +65,4 @@ def build(spec: ModelSpec) -> nn.Module:
             pyramid, classes, anchor_generator=pyramid_anchors((32, 64, 128, 256, 512), per_octave=3), **options
         )
     model.head = IgnoringRetinaHead(model.head)
-    return model
+    return as_detector(model, spec)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-if TYPE_CHECKING:
-    pass
+OptionValue = bool | int | float | str
 
 
 @dataclass(frozen=True)
@@ -14,7 +13,8 @@ class ModelSpec:
     """All that is needed to build a network again. classes: how many, without background.
 
     backbone: name of a timm model, or None for the detector's own. width, height: of the pictures it is given, pixels.
-    mean, std: of the channels that its pictures are normalised by, as shares of full scale.
+    mean, std: of the channels that its pictures are normalised by, as shares of full scale. options: the detector's
+    own, by name, sorted. origin: where a detector of others is from (package and version, or digest of its file).
     """
 
     detector: str
@@ -24,10 +24,13 @@ class ModelSpec:
     height: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    options: tuple[tuple[str, OptionValue], ...] = ()
+    origin: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "options": dict(self.options)}
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Self:
-        return cls(**{**fields, "mean": tuple(fields["mean"]), "std": tuple(fields["std"])})
+        options = tuple(sorted(fields.get("options", {}).items()))
+        return cls(**{**fields, "mean": tuple(fields["mean"]), "std": tuple(fields["std"]), "options": options})

@@ -10,6 +10,7 @@ from detectors.models import timm_ssd
 from detectors.models.ignoring import Target, as_kind, silence_ignored
 from detectors.models.parts import MAX_DETECTIONS, MIN_SCORE
 from detectors.models.spec import ModelSpec
+from detectors.models.torchvision_detector import as_detector
 
 LONG_SIDE = 300
 FIXED_SIZE = (300, 300)
@@ -35,6 +36,6 @@ def build(spec: ModelSpec) -> nn.Module:
     """Six maps of 38 to 1 cells."""
     options = {"detections_per_img": MAX_DETECTIONS, "score_thresh": MIN_SCORE}
     if spec.backbone is not None:
-        return as_kind(IgnoringSsd, timm_ssd.build(spec, options))
+        return as_detector(as_kind(IgnoringSsd, timm_ssd.build(spec, options)), spec)
     model = ssd300_vgg16(weights=None, weights_backbone=None, num_classes=spec.classes + 1, **options)
-    return as_kind(IgnoringSsd, model)
+    return as_detector(as_kind(IgnoringSsd, model), spec)

@@ -10,6 +10,7 @@ from detectors.models.ignoring import as_kind
 from detectors.models.parts import MAX_DETECTIONS, MIN_SCORE
 from detectors.models.spec import ModelSpec
 from detectors.models.ssd300 import IgnoringSsd
+from detectors.models.torchvision_detector import as_detector
 
 LONG_SIDE = 320
 FIXED_SIZE = None
@@ -23,6 +24,6 @@ def build(spec: ModelSpec) -> nn.Module:
     """Maps at strides 16 to 512; default boxes follow the size of the picture."""
     options = {"detections_per_img": MAX_DETECTIONS, "score_thresh": MIN_SCORE}
     if spec.backbone is not None:
-        return as_kind(IgnoringSsd, timm_ssd.build(spec, options))
+        return as_detector(as_kind(IgnoringSsd, timm_ssd.build(spec, options)), spec)
     model = ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=spec.classes + 1, **options)
-    return as_kind(IgnoringSsd, model)
+    return as_detector(as_kind(IgnoringSsd, model), spec)

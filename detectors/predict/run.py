@@ -23,7 +23,6 @@ from assets.progress import StepProgress
 from detectors.augment import Letterbox
 from detectors.checkpoints.detector import Checkpoint, find_checkpoint, load_checkpoint, restore_model
 from detectors.data.image_set import Classes
-from detectors.data.sample import FIRST_LABEL
 from detectors.models.detect import detections_of, forward
 from detectors.predict.input_images import InputImage, Unreadable, count_input_images, read_input_images
 from detectors.predict.inputs import Inputs, find_inputs
@@ -200,7 +199,7 @@ def _forward(model: nn.Module, shots: list[InputImage]) -> list[dict[str, Tensor
 
 def _of_output(shot: InputImage, image_id: int, output: dict[str, Tensor], least: float) -> ImageDetections:
     # The rows that `detections_of` would drop go first, so that masks stay beside their boxes.
-    kept = (output["scores"] >= least) & (output["labels"] >= FIRST_LABEL)
+    kept = output["scores"] >= least
     kept &= torch.from_numpy(_has_area(output, shot.letterbox)).to(kept.device)
     detections = detections_of({name: column[kept] for name, column in output.items()}, shot.letterbox)
     masks: list[dict[str, Any]] = []

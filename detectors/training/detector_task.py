@@ -19,7 +19,6 @@ from detectors.checkpoints.detector import Checkpoint, save_checkpoint
 from detectors.checkpoints.fields import DetectorTaskFields
 from detectors.data.mix import TrainingStream, realised, stream
 from detectors.data.prepare import TrainingData
-from detectors.data.sample import FIRST_LABEL
 from detectors.device import loader_processes
 from detectors.models import detector_module
 from detectors.models.detect import find_in_set, network_input
@@ -63,7 +62,7 @@ class DetectorTask(Task):
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the detector's own losses."""
-        return self.model(network_input(batch.images), batch.targets)
+        return self.model.losses(network_input(batch.images), batch.targets)
 
     def batches(self, step: int, process: Process) -> Iterable[Any]:
         """Yield the batches of the rest of the training."""
@@ -161,6 +160,6 @@ class DetectorTask(Task):
         if len(boxes):
             sides = (boxes[:, 2:] - boxes[:, :2]).min(axis=1)
             least = int(np.argmin(sides))
-            name = images.classes.keys[int(target["labels"][least]) - FIRST_LABEL]
+            name = images.classes.keys[int(target["labels"][least])]
             text += f", the narrowest {name} {np.round(boxes[least], 1).tolist()} of {sides[least]:.1f} px"
         return text

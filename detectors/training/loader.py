@@ -17,7 +17,7 @@ from detectors.augment import PARTNERS, AugmentSettings, augment
 from detectors.data.image_set import IGNORED
 from detectors.data.mix import Draw, TrainingStream, stream
 from detectors.data.process_loader import PREFETCH, ProcessLoader, limit_threads
-from detectors.data.sample import FIRST_LABEL, Sample
+from detectors.data.sample import Sample
 from detectors.data.source import ImageSource
 from detectors.training.schedule import Schedule
 
@@ -125,11 +125,11 @@ def collate(items: list[tuple[Sample, Draw] | SynthError]) -> Batch | SynthError
 
 
 def target_of(sample: Sample) -> dict[str, Tensor]:
-    """torchvision's target of a sample; its ignored boxes apart."""
+    """The target of a sample (`Detector.losses`); its ignored boxes apart."""
     kept = sample.labels != IGNORED
     target = {
         "boxes": torch.from_numpy(np.ascontiguousarray(sample.boxes[kept], np.float32)),
-        "labels": torch.from_numpy(sample.labels[kept].astype(np.int64) + FIRST_LABEL),
+        "labels": torch.from_numpy(sample.labels[kept].astype(np.int64)),
         "ignored": torch.from_numpy(np.ascontiguousarray(sample.boxes[~kept], np.float32)),
     }
     if sample.masks is not None:

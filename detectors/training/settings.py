@@ -11,7 +11,7 @@ from assets.errors import SynthError, unknown_name
 from assets.options import Device, Option, Seed
 from detectors.data.mix import Shares
 from detectors.data.settings import REAL, DataSettings
-from detectors.models import DETECTORS, detector_module
+from detectors.models import detector_module
 from detectors.training.schedule import SCHEDULES, ScheduleName
 
 Freeze = Literal["none", "backbone"]
@@ -45,6 +45,7 @@ class TrainSettings:
     images and then fine-tunes on real ones, "mix+finetune" from both and then fine-tunes. epochs: of `epoch_images`
     (default: the synthetic set once) at the full rate. finetune_epochs: after them at a tenth of the rate, mostly real,
     with a share `replay` of synthetic images; default a quarter of `epochs`. batch: images per step over all devices.
+    detector_options: NAME=VALUE of the detector's own.
     learning_rate: of AdamW; default the detector's, which is for a batch of 16, scaled with the root of the batch.
     weights: none, imagenet, packaged, coco or a file. size: width and height that images are fitted into; default by
     the detector and the shape of the images. patience: epochs without better validation AP before the training stops.
@@ -58,6 +59,9 @@ class TrainSettings:
         Option("Order of synthetic and real images; finetune ends on real ones.", "Training", parse="schedule"),
     ] = "mix"
     detector: Annotated[str, Option("Detector; --list names them.", "Model", parse="detector")] = "fasterrcnn_mobilenet"
+    detector_options: Annotated[
+        tuple[str, ...], Option("NAME=VALUE for this detector. Repeatable.", "Model", "--detector-option")
+    ] = ()
     backbone: Annotated[
         str | None, Option("Any timm model with stages, e.g. tf_efficientnet_lite0.", "Model", shown="the detector's")
     ] = None
@@ -89,11 +93,11 @@ class TrainSettings:
     _free: tuple[str, ...] = field(default=("out", "workers", "patience"), repr=False)
 
     def __post_init__(self) -> None:
-        # Loads OpenCV, which the help of commands does without.
+        # Load OpenCV and torch, which the help of commands does without.
         from detectors.augment import PRESETS
+        from detectors.models.interface import check_options, parse_options
 
-        if self.detector not in DETECTORS:
-            detector_module(self.detector)
+        check_options(detector_module(self.detector), parse_options(self.detector_options), self.detector)
         if self.augment not in PRESETS:
             raise unknown_name("augmentation", self.augment, PRESETS)
         if self.schedule not in SCHEDULES:
@@ -139,10 +143,11 @@ class TrainSettings:
 
 def differing_fields(mine: Mapping[str, Any], other: Mapping[str, Any], *, free: Sequence[str]) -> list[str]:
     """Settings apart from `free` ones that are not the same: "name: there, now"."""
+    # Settings that came later, and were at their empty defaults before.
     return [
         f"{name}: there {other.get(name)!r}, now {value!r}"
         for name, value in mine.items()
-        if name not in free and other.get(name) != value
+        if name not in free and other.get(name) != value and (name in other or value not in (None, []))
     ]
 
 

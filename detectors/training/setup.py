@@ -10,7 +10,8 @@ import numpy as np
 from assets.errors import SynthError
 from detectors.data.mix import complete_shares
 from detectors.data.prepare import TrainingData
-from detectors.models import detector_module
+from detectors.models import detector_module, detector_origin
+from detectors.models.interface import check_options, parse_options
 from detectors.models.spec import ModelSpec
 from detectors.training.schedule import FINETUNE_RATE, Phase, Schedule, finetune_shares, without_real
 from detectors.training.settings import TrainSettings
@@ -38,7 +39,18 @@ def make_spec(settings: TrainSettings, data: TrainingData) -> ModelSpec:
     mean, std = module.MEAN, module.STD
     if settings.backbone is not None:
         mean, std = timm_normalisation(settings.backbone)
-    return ModelSpec(settings.detector, settings.backbone, len(data.classes), width, height, mean, std)
+    options = check_options(module, parse_options(settings.detector_options), settings.detector).model_dump()
+    return ModelSpec(
+        settings.detector,
+        settings.backbone,
+        len(data.classes),
+        width,
+        height,
+        mean,
+        std,
+        tuple(sorted(options.items())),
+        detector_origin(settings.detector),
+    )
 
 
 def fitting_size(module: Any, sizes: np.ndarray) -> tuple[int, int]:

@@ -86,7 +86,9 @@ class Known(click.ParamType):
             return name
         if self._error:
             module, _, function = self._error.partition(":")
+            # Raises for what cannot be used; a Python file or an entry of an installed package may be.
             getattr(importlib.import_module(module), function)(name)
+            return name
         raise unknown_name(self.kind, name, self.names)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

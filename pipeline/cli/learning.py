@@ -25,9 +25,9 @@ Run = Annotated[Path, Option("", exists="any")]
 def _list_detectors(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
     if not wanted:
         return
-    from detectors.models import DETECTORS, detector_summary
+    from detectors.models import detector_names, detector_summary
 
-    for name in DETECTORS:
+    for name in detector_names():
         click.echo(f"{name:26s} {detector_summary(name)}")
     ctx.exit()
 

@@ -43,33 +43,35 @@ def small(name: str, backbone: str | None = TINY) -> nn.Module:
 def target(boxes: list[list[float]], ignored: list[list[float]], spec: ModelSpec) -> dict[str, Tensor]:
     return {
         "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-        "labels": torch.arange(1, len(boxes) + 1),
+        "labels": torch.arange(len(boxes)),
         "ignored": torch.tensor(ignored, dtype=torch.float32).reshape(-1, 4),
         "masks": torch.ones(len(boxes), spec.height, spec.width, dtype=torch.uint8),
     }
 
 
-def pictures(spec: ModelSpec, count: int = 2) -> list[Tensor]:
+def pictures(spec: ModelSpec, count: int = 2) -> Tensor:
     generator = torch.Generator().manual_seed(1)
-    return [torch.rand(3, spec.height, spec.width, generator=generator) for _ in range(count)]
+    return torch.stack([torch.rand(3, spec.height, spec.width, generator=generator) for _ in range(count)])
 
 
 @pytest.mark.parametrize("backbone", [None, TINY])
 @pytest.mark.parametrize("name", DETECTORS)
 def test_learns_and_finds(name: str, backbone: str | None) -> None:
-    """Finite losses with gradients, also for a picture without products; boxes inside the picture, labels from 1."""
+    """Finite losses with gradients, also for a picture without products; boxes inside the picture, labels from 0."""
     spec, model = spec_of(name, backbone), small(name, backbone)
     targets = [target([[10, 10, 60, 80], [70, 20, 120, 60]], [], spec), target([], [], spec)]
-    losses = model(pictures(spec), targets)
+    losses = model.losses(pictures(spec), targets)
     total = torch.stack(list(losses.values())).sum()
     total.backward()
     assert torch.isfinite(total) and any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
     model.eval()
     with torch.inference_mode():
-        for found in model(pictures(spec)):
+        maps = model.features(pictures(spec))
+        assert all(one.ndim == 4 and len(one) == 2 for one in maps) and maps[0].shape[2] >= maps[-1].shape[2]
+        for found in model.detect(pictures(spec)):
             assert found["boxes"].shape[1] == 4 and (found["boxes"] >= 0).all()
             assert (found["boxes"][:, 2] <= spec.width).all() and (found["boxes"][:, 3] <= spec.height).all()
-            assert ((found["labels"] >= 0) & (found["labels"] <= spec.classes)).all()
+            assert ((found["labels"] >= 0) & (found["labels"] < spec.classes)).all()
 
 
 @pytest.mark.parametrize("name", DETECTORS)
@@ -79,7 +81,7 @@ def test_pictures_are_never_resized(name: str) -> None:
     seen: list[tuple[int, ...]] = []
     model.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape)))
     with torch.inference_mode():
-        model(pictures(spec, 1))
+        model.detect(pictures(spec, 1))
     assert seen == [(1, 3, spec.height, spec.width)]
 
 
@@ -96,21 +98,21 @@ def test_ignored_regions_are_not_background(name: str) -> None:
     assert learned > max(10 * as_ignored, 1e-3)
 
 
-def classification(model: nn.Module, images: list[Tensor], targets: list[dict[str, Tensor]]) -> float:
+def classification(model: nn.Module, images: Tensor, targets: list[dict[str, Tensor]]) -> float:
     """What tells products from background; SSD mines backgrounds beside targets only, so its own are summed."""
     torch.manual_seed(0)
     names = ("classification", "loss_classifier", "loss_objectness")
     if type(model).__name__ == "IgnoringSsd":
         return ssd_background(model, images, targets)
-    losses = model(images, targets)
+    losses = model.losses(images, targets)
     return sum(float(torch.nan_to_num(losses[name]).detach()) for name in names if name in losses)
 
 
-def ssd_background(model: nn.Module, images: list[Tensor], targets: list[dict[str, Tensor]]) -> float:
+def ssd_background(model: nn.Module, images: Tensor, targets: list[dict[str, Tensor]]) -> float:
     """Mean cross entropy of all anchors against what the loss is given."""
     from detectors.models.ignoring import silence_ignored
 
-    batch, _ = model.transform(images)
+    batch, _ = model.transform(list(images))
     features = list(model.backbone(batch.tensors).values())
     anchors = model.anchor_generator(batch, features)
     logits = model.head(features)["cls_logits"]

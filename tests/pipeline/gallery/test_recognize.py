@@ -191,9 +191,9 @@ def test_a_detector_s_boxes_are_named(home: Path, tmp_path: Path, monkeypatch: p
     torch = sys.modules["torch"]
 
     class Finder(torch.nn.Linear):  # type: ignore[name-defined,misc]
-        def forward(self, images: list[Any]) -> list[dict[str, Any]]:
+        def detect(self, images: Any) -> list[dict[str, Any]]:
             box = [[3.0, 3.0, 20.0, 30.0], [1.0, 1.0, 9.0, 9.0]]
-            one = {"boxes": torch.tensor(box), "labels": torch.tensor([1, 1]), "scores": torch.tensor([0.9, 0.2])}
+            one = {"boxes": torch.tensor(box), "labels": torch.tensor([0, 0]), "scores": torch.tensor([0.9, 0.2])}
             return [one for _ in images]
 
     checkpoint = SimpleNamespace(spec=SimpleNamespace(width=160, height=64), threshold=0.4)

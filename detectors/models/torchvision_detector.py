@@ -1,0 +1,54 @@
+"""torchvision's detectors behind our interface: the one place that knows their lists, labels from 1 and transform."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from detectors.models.parts import Normalise
+from detectors.models.spec import ModelSpec
+
+# torchvision counts classes from 1: 0 is background.
+FIRST_LABEL = 1
+
+
+class TorchvisionDetector(nn.Module):
+    """Mixed into a class of torchvision's, so that the names of its weights stay."""
+
+    transform: Any
+    backbone: Any
+
+    def losses(self, images: Tensor, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Return torchvision's losses."""
+        return self(list(images), [{**target, "labels": target["labels"] + FIRST_LABEL} for target in targets])
+
+    def detect(self, images: Tensor) -> list[dict[str, Tensor]]:
+        """Return torchvision's detections without those of background, which a sigmoid head has a score for too."""
+        return [_without_background(found) for found in self(list(images))]
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Return the maps of the pyramid, or of the stages."""
+        mean, std = (
+            torch.tensor(row, dtype=images.dtype, device=images.device)[:, None, None]
+            for row in (self.transform.image_mean, self.transform.image_std)
+        )
+        step = self.transform.size_divisible
+        height, width = (step * math.ceil(side / step) for side in images.shape[-2:])
+        padding = (0, width - images.shape[-1], 0, height - images.shape[-2])
+        return list(self.backbone(functional.pad((images - mean) / std, padding)).values())
+
+
+def as_detector(model: nn.Module, spec: ModelSpec) -> nn.Module:
+    """Return the same torchvision model as one of our detectors, which takes images at their own size."""
+    model.transform = Normalise(spec, model.transform.size_divisible)
+    model.__class__ = type(type(model).__name__, (TorchvisionDetector, type(model)), {})
+    return model
+
+
+def _without_background(found: dict[str, Tensor]) -> dict[str, Tensor]:
+    labels = found["labels"] - FIRST_LABEL
+    return {name: column[labels >= 0] for name, column in {**found, "labels": labels}.items()}
