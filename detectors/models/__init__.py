@@ -26,6 +26,7 @@ DETECTORS = {
     "retinanet": "detectors.models.retinanet",
     "ssd300": "detectors.models.ssd300",
     "ssdlite": "detectors.models.ssdlite",
+    "yolo": "detectors.models.yolo",
 }
 
 

@@ -6,14 +6,15 @@ import re
 
 # One-stage detectors of a family that many know as a word for "detector": a fast one, and the one without anchors.
 _FAST = ("ssdlite", "fcos")
+_YOLO = ("yolo", "ssdlite")
 _STRONG = ("fcos", "fasterrcnn")
 # What a name begins with once it is in small letters and digits alone, the longest that fits.
 WELL_KNOWN = {
-    "yolo": _FAST,
-    "ppyolo": _FAST,
+    "yolo": _YOLO,
+    "ppyolo": _YOLO,
     "rtmdet": _FAST,
     "nanodet": _FAST,
-    "damoyolo": _FAST,
+    "damoyolo": _YOLO,
     "mobilenet": ("ssdlite", "fasterrcnn_mobilenet"),
     "ssd": ("ssdlite", "ssd300"),
     "efficientdet": ("fcos", "retinanet"),

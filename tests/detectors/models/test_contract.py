@@ -229,8 +229,7 @@ def test_a_folder_without_checkpoints_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "nearest"),
     [
-        ("yolo", "ssdlite"),
-        ("YOLOv8n", "ssdlite"),
+        ("YOLOv8n", "yolo"),
         ("rt-detr", "fcos"),
         ("efficientdet_d0", "fcos"),
         ("faster-rcnn", "fasterrcnn"),

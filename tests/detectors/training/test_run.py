@@ -210,7 +210,7 @@ def test_memory_that_does_not_suffice_says_what_to_lower(
 @pytest.mark.parametrize(
     ("fields", "code", "said"),
     [
-        ({"detector": "yolo"}, "unknown-name", "unknown detector"),
+        ({"detector": "efficientdet"}, "unknown-name", "unknown detector"),
         ({"augment": "wild"}, "unknown-name", "unknown augmentation"),
         ({"backbone": "resnet5000"}, "unknown-name", "unknown timm backbone"),
         ({"detector": "ssd300", "size": (320, 320)}, "setting-invalid", "one size only"),

@@ -1,0 +1,226 @@
+"""A small YOLO: one stage without anchors, its head decoupled, its targets assigned by task alignment.
+
+After YOLOX (Ge et al. 2021, arXiv 2107.08430): a pyramid from top to bottom and back, separate branches for class and
+box, no anchors. Targets are assigned as in TOOD (Feng et al. 2021, arXiv 2108.07755): of the cells whose centre lies in
+a box, those that best agree with it in both class score and overlap learn it. Written from the papers.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import NamedTuple
+
+import torch
+import torchvision
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from detectors.models.interface import DetectorOptions, options_of
+from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD, MAX_DETECTIONS, MIN_SCORE, covered_by, timm_stages
+from detectors.models.spec import ModelSpec
+
+LONG_SIDE = 640
+FIXED_SIZE = None
+LEARNING_RATE = 5e-4
+NEEDS_MASKS = False
+MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
+DEFAULT_BACKBONE = "mobilenetv3_large_100"
+STRIDES = (8, 16, 32)
+# A class is as rare as this before anything is learned (Lin et al. 2017).
+PRIOR = 0.01
+# Exponents of class score and overlap in the alignment, and the cells that learn one box; as published in TOOD.
+ALPHA, BETA, TOP = 1.0, 6.0, 13
+# Weights of the losses.
+CLASS_WEIGHT, BOX_WEIGHT = 1.0, 2.0
+CANDIDATES = 1000
+MOSTLY_IGNORED = 0.5
+
+
+class Options(DetectorOptions):
+    """What may be changed about the network."""
+
+    width: int = Field(96, ge=16, le=512, multiple_of=16, description="Channels of the pyramid and the head.")
+    depth: int = Field(2, ge=1, le=6, description="Convolutions in each branch of the head.")
+    nms: float = Field(0.6, gt=0, lt=1, description="Overlap from which the weaker of two boxes of a class is dropped.")
+
+
+class Cells(NamedTuple):
+    """All cells of the three levels. points: (A, 2) centres in pixels. strides: (A,) pixels."""
+
+    points: Tensor
+    strides: Tensor
+
+
+def _convolution(inputs: int, outputs: int, side: int = 3, stride: int = 1) -> nn.Sequential:
+    # Group norm: batches of detectors are small, and a network learned by a few images stays the same in evaluation.
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, side, stride, side // 2, bias=False),
+        nn.GroupNorm(16, outputs),
+        nn.SiLU(),
+    )
+
+
+class _Pyramid(nn.Module):
+    """Stages of a timm model, mixed from coarse to fine and back (Liu et al. 2018)."""
+
+    def __init__(self, backbone: str, width: int) -> None:
+        super().__init__()
+        self.body, channels = timm_stages(backbone, STRIDES[0])
+        self.lateral = nn.ModuleList(_convolution(count, width, 1) for count in channels)
+        self.down = nn.ModuleList(_convolution(2 * width, width) for _ in channels[1:])
+        self.shrink = nn.ModuleList(_convolution(width, width, stride=2) for _ in channels[1:])
+        self.up = nn.ModuleList(_convolution(2 * width, width) for _ in channels[1:])
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        maps = [one(stage) for one, stage in zip(self.lateral, self.body(images), strict=True)]
+        for level in range(len(maps) - 1, 0, -1):
+            coarse = functional.interpolate(maps[level], size=maps[level - 1].shape[-2:])
+            maps[level - 1] = self.down[level - 1](torch.cat([maps[level - 1], coarse], 1))
+        for level in range(1, len(maps)):
+            fine = self.shrink[level - 1](maps[level - 1])
+            maps[level] = self.up[level - 1](torch.cat([maps[level], fine], 1))
+        return maps
+
+
+class _Head(nn.Module):
+    """Class logits and distances to the four sides, in strides, from separate branches shared by all levels."""
+
+    def __init__(self, width: int, depth: int, classes: int) -> None:
+        super().__init__()
+        self.of_class = nn.Sequential(*(_convolution(width, width) for _ in range(depth)))
+        self.of_box = nn.Sequential(*(_convolution(width, width) for _ in range(depth)))
+        self.cls_logits = nn.Conv2d(width, classes, 1)
+        self.sides = nn.Conv2d(width, 4, 1)
+        nn.init.constant_(self.cls_logits.bias, -math.log((1 - PRIOR) / PRIOR))
+
+    def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """(B, A, classes) logits and (B, A, 4) distances above 0."""
+        logits = [self.cls_logits(self.of_class(one)).flatten(2) for one in maps]
+        sides = [functional.softplus(self.sides(self.of_box(one)).float() + 1).flatten(2) for one in maps]
+        return torch.cat(logits, 2).transpose(1, 2), torch.cat(sides, 2).transpose(1, 2)
+
+
+class Yolo(nn.Module):
+    """The detector (interface.Detector)."""
+
+    def __init__(self, spec: ModelSpec, options: Options) -> None:
+        super().__init__()
+        self.spec, self.nms = spec, options.nms
+        self.backbone = _Pyramid(spec.backbone or DEFAULT_BACKBONE, options.width)
+        self.head = _Head(options.width, options.depth, spec.classes)
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Return the three maps of the pyramid."""
+        mean, std = (
+            torch.tensor(row, dtype=images.dtype, device=images.device)[:, None, None]
+            for row in (self.spec.mean, self.spec.std)
+        )
+        return self.backbone((images - mean) / std)
+
+    def losses(self, images: Tensor, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Return "classification" (cross-entropy to the overlap) and "box" (generalized IoU)."""
+        cells, logits, boxes = self._predict(images)
+        pairs = list(zip(logits.float(), boxes, targets, strict=True))
+        assigned = [_assign(cells, one.detach(), found.detach(), target) for one, found, target in pairs]
+        quality = torch.stack([wanted for wanted, _, _ in assigned])
+        kept = torch.stack([used for _, used, _ in assigned])[..., None]
+        total = quality.sum().clamp(min=1)
+        entropy = functional.binary_cross_entropy_with_logits(logits.float(), quality, reduction="none")
+        # Easy background would drown the rest (varifocal, Zhang et al. 2021).
+        weight = torch.where(quality > 0, 1.0, logits.float().sigmoid().detach().square())
+        classification = (entropy * weight * kept).sum() / total
+        box = boxes.sum() * 0
+        for (_, found, target), (wanted, _, owner) in zip(pairs, assigned, strict=True):
+            rows = owner >= 0
+            if rows.any():
+                truth = target["boxes"][owner[rows]]
+                apart = torchvision.ops.generalized_box_iou_loss(found[rows], truth)
+                box = box + (apart * wanted[rows].amax(1)).sum()
+        return {"classification": CLASS_WEIGHT * classification, "box": BOX_WEIGHT * box / total}
+
+    def detect(self, images: Tensor) -> list[dict[str, Tensor]]:
+        """Return the boxes that are left after suppression by class."""
+        _, logits, boxes = self._predict(images)
+        width, height = self.spec.width, self.spec.height
+        return [_select(*one, (width, height), self.nms) for one in zip(logits.float().sigmoid(), boxes, strict=True)]
+
+    def _predict(self, images: Tensor) -> tuple[Cells, Tensor, Tensor]:
+        """The cells, (B, A, classes) logits and (B, A, 4) float32 boxes in pixels."""
+        maps = self.features(images)
+        logits, sides = self.head(maps)
+        cells = _cells(maps, images.shape[-1])
+        reach = sides * cells.strides[:, None]
+        return cells, logits, torch.cat([cells.points - reach[..., :2], cells.points + reach[..., 2:]], 2)
+
+
+def _cells(maps: list[Tensor], width: int) -> Cells:
+    points, strides = [], []
+    for one, stride in zip(maps, STRIDES[-len(maps) :], strict=True):
+        rows, columns = (torch.arange(side, device=one.device) for side in one.shape[-2:])
+        grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), 2).reshape(-1, 2)
+        points.append((grid + 0.5) * stride)
+        strides.append(torch.full((len(grid),), float(stride), device=one.device))
+    return Cells(torch.cat(points), torch.cat(strides))
+
+
+@torch.no_grad()
+def _assign(cells: Cells, logits: Tensor, boxes: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """What the cells of one image learn: (A, classes) wanted scores, (A,) whether they count, (A,) their box or -1."""
+    truth, labels = target["boxes"], target["labels"]
+    wanted = torch.zeros_like(logits)
+    owner = torch.full((len(logits),), -1, dtype=torch.long, device=logits.device)
+    # Half a cell around the centre stands for the cell: what lies mostly in an ignored box is not background.
+    half = cells.strides[:, None] / 2
+    used = covered_by(torch.cat([cells.points - half, cells.points + half], 1), target["ignored"]) <= MOSTLY_IGNORED
+    if not len(truth):
+        return wanted, used, owner
+    overlap = torchvision.ops.box_iou(truth, boxes)
+    inside = _inside(cells, truth)
+    aligned = logits.sigmoid()[:, labels].T.pow(ALPHA) * overlap.pow(BETA) * inside
+    # Before anything is learned all overlaps are alike: the nearest cells come first.
+    near = (cells.points - (truth[:, None, :2] + truth[:, None, 2:]) / 2).norm(dim=2) / cells.strides
+    order = torch.where(inside, aligned + 1e-9 / (1 + near), -1.0)
+    best, places = order.topk(min(TOP, order.shape[1]), dim=1)
+    chosen = torch.zeros_like(inside).scatter_(1, places, best > 0)
+    # A cell in several boxes learns the one that it overlaps most.
+    rivals = torch.where(chosen, overlap + 1e-9, -1.0)
+    most, which = rivals.max(dim=0)
+    rows = most > 0
+    owner[rows] = which[rows]
+    # Scaled so that the best cell of each box is asked for its overlap.
+    scale = overlap.masked_fill(~chosen, 0).amax(1) / aligned.masked_fill(~chosen, 0).amax(1).clamp(min=1e-12)
+    places_of = owner[rows]
+    quality = (aligned * scale[:, None])[places_of, torch.nonzero(rows)[:, 0]].clamp(0.05, 1)
+    wanted[torch.nonzero(rows)[:, 0], labels[places_of]] = quality
+    return wanted, used | rows, owner
+
+
+def _inside(cells: Cells, truth: Tensor) -> Tensor:
+    """(N, A) whether a cell's centre lies in a box; a box without any has the nearest cell of the finest level."""
+    points = cells.points
+    inside = ((points > truth[:, None, :2]) & (points < truth[:, None, 2:])).all(2)
+    empty = ~inside.any(1)
+    middle = (truth[:, None, :2] + truth[:, None, 2:]) / 2
+    nearest = ((points - middle).norm(dim=2) + cells.strides).argmin(1)
+    inside[empty, nearest[empty]] = True
+    return inside
+
+
+def _select(scores: Tensor, boxes: Tensor, size: tuple[int, int], nms: float) -> dict[str, Tensor]:
+    """The detections of one image of (A, classes) scores and (A, 4) boxes; size: width and height."""
+    flat = scores.flatten()
+    best, places = flat.topk(min(CANDIDATES, len(flat)))
+    labels = places % scores.shape[1]
+    boxes = torchvision.ops.clip_boxes_to_image(boxes[places // scores.shape[1]], (size[1], size[0]))
+    good = best > MIN_SCORE
+    boxes, best, labels = boxes[good], best[good], labels[good]
+    # By its module, since the ONNX exporter puts one in its place that takes no boxes as well.
+    kept = torchvision.ops.boxes.batched_nms(boxes, best, labels, nms)[:MAX_DETECTIONS]
+    return {"boxes": boxes[kept], "labels": labels[kept], "scores": best[kept]}
+
+
+def build(spec: ModelSpec) -> nn.Module:
+    """Strides 8 to 32 over any timm backbone with stages."""
+    return Yolo(spec, options_of(sys.modules[__name__], spec))
