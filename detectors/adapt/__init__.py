@@ -1,14 +1,14 @@
-"""The table of adaptation methods: one file and one line each."""
+"""Adaptation of a trained detector to photographs: settings, and the table of methods (one file and one line each)."""
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from assets.errors import SynthError, unknown_name
+from assets.errors import unknown_name
 from assets.options import Device, Option, Seed
+from assets.plugins import PluginTable
 from detectors.data.settings import DataSettings
 from detectors.training.settings import (
     Augmentation,
@@ -28,17 +28,28 @@ if TYPE_CHECKING:
 
     from detectors.training.summary import TrainSummary
 
-METHODS = {"finetune": "detectors.adapt.finetune"}
+METHODS = {
+    "finetune": "detectors.adapt.finetune",
+}
+# check: raises SynthError for settings that the method cannot use. adapt: trains into a run of its own.
+TABLE = PluginTable("adaptation method", METHODS, "synth.methods", ("check", "adapt"))
 
 
 @dataclass(frozen=True)
 class AdaptSettings:
-    """How a trained detector is adapted to real photos; fields as in TrainSettings. run: where it was trained."""
+    """How a trained detector is adapted to photographs; fields as in TrainSettings.
+
+    run: where it was trained. unlabelled: photographs of a method that needs no labels: a folder, or a COCO file whose
+    labels are not looked at.
+    """
 
     run: Annotated[Path, Option("Run to adapt.", exists="any", argument=True)]
     data: DataSettings
     out: RunFolder
     method: Annotated[str, Option("Adaptation method.", "Training", parse="method")] = "finetune"
+    unlabelled: Annotated[
+        Path | None, Option("Photographs without labels, for --method dann: folder or COCO JSON.", "Data", exists="any")
+    ] = None
     mix: Mixture = ()
     replay: Replay = 0.2
     freeze: Annotated[Freeze, Option("Part of the network that is not trained.", "Training")] = "none"
@@ -56,12 +67,16 @@ class AdaptSettings:
     devices: Devices = 1
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise unknown_name("adaptation method", self.method, METHODS)
-        if self.data.real is None:
-            raise SynthError("no photos to adapt to", code="option-missing", hint="give --real")
+        method_module(self.method).check(self)
+
+
+def method_module(name: str) -> Any:
+    """The module of an adaptation method. Raises SynthError for an unknown name."""
+    if name not in TABLE.names():
+        raise unknown_name("adaptation method", name, TABLE.names())
+    return TABLE.load(name)
 
 
 def adapt_run(settings: AdaptSettings, console: Console) -> TrainSummary:
-    """Adapts the detector of a run by the method of the settings, into a run of its own."""
-    return importlib.import_module(METHODS[settings.method]).adapt(settings, console)
+    """Adapt the detector of a run by the method of the settings, into a run of its own."""
+    return method_module(settings.method).adapt(settings, console)

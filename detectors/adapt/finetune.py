@@ -1,44 +1,26 @@
-"""Fine-tuning on real photos: a tenth of the rate, and some synthetic images replayed so that nothing is forgotten."""
+"""Fine-tuning on labelled photos: a tenth of the rate, and some synthetic images replayed against forgetting."""
 
 from __future__ import annotations
 
 from rich.console import Console
 
+from assets.errors import SynthError
 from detectors.adapt import AdaptSettings
-from detectors.checkpoints.detector import find_checkpoint, load_checkpoint
+from detectors.adapt.start import continued, load_start
 from detectors.training.run import run_training
-from detectors.training.settings import TrainSettings
 from detectors.training.summary import TrainSummary
 
 
+def check(settings: AdaptSettings) -> None:
+    """Raise SynthError where there are no labelled photos."""
+    if settings.data.real is None:
+        raise SynthError("no photos to adapt to", code="option-missing", hint="give --real")
+
+
 def adapt(settings: AdaptSettings, console: Console) -> TrainSummary:
-    """Goes on from the run's averaged weights, with its classes and its network."""
-    start = load_checkpoint(settings.run)
-    console.print(f"adapting {find_checkpoint(settings.run)} (step {start.step})", highlight=False, markup=False)
+    """Continue from the run's averaged weights, with its classes and its network."""
+    start = load_start(settings, console)
     if not settings.data.synthetic:
         line = "no --synthetic given: nothing is replayed, and SKUs that the photos lack may be forgotten"
         console.print(line, highlight=False)
-    training = TrainSettings(
-        data=settings.data,
-        out=settings.out,
-        mix=settings.mix,
-        schedule="adapt",
-        detector=start.spec.detector,
-        detector_options=tuple(f"{name}={value}" for name, value in start.spec.options),
-        backbone=start.spec.backbone,
-        weights=str(settings.run),
-        size=(start.spec.width, start.spec.height),
-        augment=settings.augment,
-        epochs=settings.epochs,
-        epoch_images=settings.epoch_images,
-        replay=settings.replay,
-        batch=settings.batch,
-        learning_rate=settings.learning_rate,
-        patience=settings.patience,
-        freeze=settings.freeze,
-        seed=settings.seed,
-        workers=settings.workers,
-        device=settings.device,
-        devices=settings.devices,
-    )
-    return run_training(training, console, start=start)
+    return run_training(continued(settings, start, schedule="adapt"), console, start=start)

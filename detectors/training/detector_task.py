@@ -77,7 +77,8 @@ class DetectorTask(Task):
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         """Make AdamW (Loshchilov and Hutter 2019)."""
-        learned = [weight for weight in self.model.parameters() if weight.requires_grad]
+        weights = (*self.model.parameters(), *self.extra.parameters())
+        learned = [weight for weight in weights if weight.requires_grad]
         groups = decayed_groups(learned, self.parts.settings.weight_decay)
         return [torch.optim.AdamW(groups, lr=self.parts.rate)]
 

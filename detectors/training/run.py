@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 
 import torch
@@ -31,13 +32,21 @@ from detectors.training.setup import make_plan, make_spec
 from detectors.training.summary import TrainSummary, print_training, summarize
 
 RATE_BATCH = 16
+MakeTask = Callable[..., DetectorTask]
 
 
-def run_training(settings: TrainSettings, console: Console, *, start: Checkpoint | None = None) -> TrainSummary:
+def run_training(
+    settings: TrainSettings,
+    console: Console,
+    *,
+    start: Checkpoint | None = None,
+    make_task: MakeTask = DetectorTask,
+) -> TrainSummary:
     """Trains what `settings` asks for into its folder, or goes on where an earlier call stopped.
 
-    start: a checkpoint whose network, classes and weights are taken over (adaptation). Raises SynthError for bad data
-    or settings before any work, for a folder of other settings, and for memory that does not suffice.
+    start: a checkpoint whose network, classes and weights are taken over (adaptation). make_task: the kind of task, of
+    adaptation methods that learn from more than labelled images. Raises SynthError for bad data or settings before any
+    work, for a folder of other settings, and for memory that does not suffice.
     """
     child = not is_first_process()
     if child:
@@ -45,7 +54,7 @@ def run_training(settings: TrainSettings, console: Console, *, start: Checkpoint
     with nullcontext() if child else lock_folder(settings.out):
         earlier = claim_folder(settings, load_checkpoint)
         data = _open_data(settings, console, start, earlier) if not child else _reopen_data(settings)
-        return _train(settings, console, data, start, earlier)
+        return _train(settings, console, data, start, earlier, make_task)
 
 
 def _open_data(
@@ -90,6 +99,7 @@ def _train(
     data: TrainingData,
     start: Checkpoint | None,
     earlier: Checkpoint | None,
+    make_task: MakeTask,
 ) -> TrainSummary:
     spec = start.spec if start else make_spec(settings, data)
     if earlier is not None:
@@ -97,7 +107,7 @@ def _train(
     base_rate = detector_module(spec.detector).LEARNING_RATE * math.sqrt(settings.batch / RATE_BATCH)
     parts = DetectorParts(spec, settings, data, make_plan(settings, data), settings.learning_rate or base_rate)
     model, frozen = _start_model(parts, console, start, earlier)
-    task = DetectorTask(model, parts, frozen_norms=frozen)
+    task = make_task(model, parts, frozen_norms=frozen)
     engine = Engine(task, settings, open_fabric(settings), earlier)
     if engine.ended:
         console.print("the run has ended already: nothing is left to do", highlight=False)

@@ -54,7 +54,7 @@ KINDS = {
     "detector": Kind(Known("detector", "detectors.models:DETECTORS", error="detectors.models:detector_module")),
     "augment": Kind(Known("augmentation", "detectors.augment.settings:PRESETS")),
     "schedule": Kind(Known("schedule", "detectors.training.schedule:SCHEDULES", without=("adapt",))),
-    "method": Kind(Known("adaptation method", "detectors.adapt:METHODS")),
+    "method": Kind(Known("adaptation method", "detectors.adapt:METHODS", error="detectors.adapt:method_module")),
     "weights": Kind(Known("weights", names=("imagenet", "packaged", "coco", "none"), free=True)),
     "embedder_weights": Kind(Known("weights", names=("imagenet", "packaged", "none"), free=True)),
     "loss": Kind(Known("loss", "detectors.recognition.embedder.losses:LOSSES")),
