@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from detectors.training.summary import TrainSummary
 
 METHODS = {
+    "dann": "detectors.adapt.dann",
     "finetune": "detectors.adapt.finetune",
 }
 # check: raises SynthError for settings that the method cannot use. adapt: trains into a run of its own.

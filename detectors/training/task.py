@@ -121,9 +121,7 @@ class Task(ABC):
     def explain_not_finite(self, batch: Any, losses: Mapping[str, float], step: int) -> SynthError:
         """Return the error for a loss that is not finite."""
         hint = "lower --learning-rate (by a factor of 3, say)"
-        return SynthError(
-            "the loss is not finite", code="loss-not-finite", where=f"step {step}", hint=hint
-        )
+        return SynthError("the loss is not finite", code="loss-not-finite", where=f"step {step}", hint=hint)
 
 
 def decayed_groups(weights: Iterable[Tensor], weight_decay: float) -> list[dict[str, Any]]:

@@ -1,0 +1,178 @@
+"""Domain-adversarial adaptation to photographs without labels (Ganin and Lempitsky 2015, arXiv 1409.7495).
+
+A small classifier tells synthetic images from photographs by the pooled features of the detector. Its gradient is
+reversed on its way into the backbone, which so learns features that are alike in both, while it keeps learning to
+detect on the labelled images.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+from torch.nn import functional
+
+from assets.errors import SynthError
+from assets.files.models import Count, FileModel, check_model
+from assets.plurals import count_of
+from dataset.problems import Problems
+from detectors.adapt import AdaptSettings
+from detectors.adapt.start import continued, load_start
+from detectors.augment import preset
+from detectors.data.image_set import ImageSet
+from detectors.data.photos import read_photos
+from detectors.models import detector_module
+from detectors.models.detect import network_input
+from detectors.training.detector_task import DetectorParts, DetectorTask
+from detectors.training.loader import InputSettings, PlannedBatches, TrainingImages, training_loader
+from detectors.training.run import RATE_BATCH, run_training
+from detectors.training.schedule import FINETUNE_RATE, Phase, Schedule
+from detectors.training.summary import TrainSummary
+from detectors.training.task import Process
+
+# Of the domain loss, as Chen et al. (2018) have it for detectors.
+WEIGHT = 0.1
+# How fast the reversed gradient grows with the progress of the training, as published.
+GROWTH = 10.0
+HIDDEN = 128
+# Of the seed of photographs, so that they are not drawn in the order of the labelled images.
+PHOTO_SEED = 1 << 20
+
+
+def check(settings: AdaptSettings) -> None:
+    """Raise SynthError where there is nothing to adapt to, or no labels to keep learning from."""
+    if settings.unlabelled is None:
+        raise SynthError("no photos to adapt to", code="option-missing", hint="give --unlabelled FOLDER")
+    if not settings.data.synthetic and settings.data.real is None:
+        raise SynthError("no labelled images to keep learning from", code="option-missing", hint="--synthetic")
+
+
+def adapt(settings: AdaptSettings, console: Console) -> TrainSummary:
+    """Continue from the run's averaged weights on labelled images, and align the features of the photographs."""
+    assert settings.unlabelled is not None
+    start = load_start(settings, console)
+    problems = Problems(str(settings.unlabelled))
+    photos = read_photos(settings.unlabelled, "unlabelled", problems, start.classes)
+    for line in problems.lines():
+        console.print(line, highlight=False, markup=False)
+    console.print(f"aligning with {count_of(len(photos), 'photo')} without labels", highlight=False)
+    base = detector_module(start.spec.detector).LEARNING_RATE * math.sqrt(settings.batch / RATE_BATCH)
+    training = continued(settings, start, learning_rate=settings.learning_rate or FINETUNE_RATE * base)
+    return run_training(training, console, start=start, make_task=partial(DannTask, photos=photos))
+
+
+class _Reverse(torch.autograd.Function):
+    """Passes values on unchanged, and gradients back times a negative factor."""
+
+    @staticmethod
+    def forward(context: Any, values: Tensor, factor: float) -> Tensor:
+        context.factor = factor
+        return values.view_as(values)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return -context.factor * gradients[0], None
+
+
+class DomainFields(FileModel):
+    """What the task remembers. right, seen: of the epoch under way. photos: how many there are."""
+
+    right: Count
+    seen: Count
+    photos: Count
+
+
+class DannTask(DetectorTask):
+    """A detector that learns from labelled images and sees photographs alike. extra: the domain classifier."""
+
+    def __init__(
+        self, model: nn.Module, parts: DetectorParts, *, frozen_norms: Iterable[str] = (), photos: ImageSet
+    ) -> None:
+        super().__init__(model, parts, frozen_norms=frozen_norms)
+        self.photos = photos
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(parts.settings.seed)
+            picture = torch.zeros(1, 3, parts.spec.height, parts.spec.width)
+            width = pooled(model.eval().features(picture)).shape[1]
+            self.extra = nn.Sequential(nn.Linear(width, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1))
+        self._right = self._seen = 0
+
+    def batches(self, step: int, process: Process) -> Iterator[Any]:
+        """Yield pairs of a labelled batch and as many photographs."""
+        spec, settings, schedule = self.parts.spec, self.parts.settings, self.schedule
+        plan = Schedule(
+            (Phase("photos", schedule.steps, (1.0,)),),
+            (len(self.photos),),
+            schedule.samples,
+            schedule.steps_per_epoch,
+            schedule.seed + PHOTO_SEED,
+        )
+        view = InputSettings(spec.width, spec.height, preset(settings.augment), masks=False, seed=plan.seed)
+        planned = PlannedBatches(
+            plan, batch=settings.batch // process.world, start_step=step, rank=process.rank, world=process.world
+        )
+        photos = training_loader(
+            TrainingImages((self.photos,), plan, view), planned, workers=self.parts.workers, pin=False
+        )
+        for labelled, unlabelled in zip(super().batches(step, process), photos, strict=True):
+            errors = [batch for batch in (labelled, unlabelled) if isinstance(batch, SynthError)]
+            yield errors[0] if errors else (labelled, unlabelled)
+
+    def losses(self, batch: Any, step: int) -> dict[str, Tensor]:
+        """Return the detector's losses and the domain classifier's, whose gradient is reversed."""
+        losses = super().losses(batch[0], step)
+        both = [pooled(self.model.features(network_input(one.images))) for one in batch]
+        points = _Reverse.apply(torch.cat(both), reversal(step, self.schedule.steps))
+        logits = self.extra(points)[:, 0]
+        domains = torch.cat([torch.zeros(len(both[0])), torch.ones(len(both[1]))]).to(logits.device)
+        self._right += int(((logits > 0) == (domains > 0)).sum())
+        self._seen += len(domains)
+        return {**losses, "domain": WEIGHT * functional.binary_cross_entropy_with_logits(logits.float(), domains)}
+
+    def note_step(self, batch: Any, step: int, process: Process) -> None:
+        """Count labelled samples by source."""
+        super().note_step(batch[0], step, process)
+
+    def epoch_row(self) -> dict[str, float]:
+        """Return also how often the classifier was right in this epoch: 0.5 where the domains look alike."""
+        row = {**super().epoch_row(), "domain accuracy": self._right / max(self._seen, 1)}
+        self._right = self._seen = 0
+        return row
+
+    def state(self) -> dict[str, Any]:
+        """Return also the classifier's count, and how many photographs there are."""
+        return {**super().state(), "domain": {"right": self._right, "seen": self._seen, "photos": len(self.photos)}}
+
+    def restore(self, state: Mapping[str, Any], where: str) -> None:
+        """Take over an earlier `state`. Raises SynthError where it is of other photographs."""
+        super().restore(state, where)
+        fields = check_model(DomainFields, state.get("domain"), "the last checkpoint", where)
+        self._right, self._seen, photos = fields.right, fields.seen, fields.photos
+        if photos != len(self.photos):
+            raise SynthError(
+                "the photographs have changed since the run began",
+                code="data-changed",
+                where=where,
+                found=count_of(len(self.photos), "photo"),
+                expected=count_of(photos, "photo"),
+                hint="give another --out to begin again",
+            )
+
+    def explain_not_finite(self, batch: Any, losses: Mapping[str, float], step: int) -> SynthError:
+        """Save the labelled batch and name its pictures."""
+        return super().explain_not_finite(batch[0], losses, step)
+
+
+def pooled(maps: list[Tensor]) -> Tensor:
+    """Return (B, C) the means of all maps of features, one beside the other."""
+    return torch.cat([one.float().mean(dim=(2, 3)) for one in maps], 1)
+
+
+def reversal(step: int, steps: int) -> float:
+    """Return the factor of the reversed gradient: 0 while the classifier knows nothing, near 1 at the end."""
+    return 2 / (1 + math.exp(-GROWTH * step / max(steps, 1))) - 1
