@@ -7,13 +7,13 @@ unchanged in `extra`, so that a reader can report it, a tolerant one can still u
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, TypeVar
 
 from assets.errors import SynthError
-from dataset.values import INT64, box_numbers, is_set, is_text, number, sku_text, whole_number
+from dataset.values import INT64, is_set, is_text, sku_text, whole_number
 
 # x, y, width, height in pixels.
 Bbox = Sequence[float]
@@ -21,6 +21,7 @@ Matrix = Sequence[Sequence[float]]
 # Compressed run lengths {"size": [height, width], "counts": text}, plain ones, or a list of polygons.
 Segmentation = Mapping[str, Any] | Sequence[Any]
 Check = Callable[[object], bool]
+LARGEST = sys.float_info.max
 R = TypeVar("R", bound="_Record")
 
 
@@ -29,11 +30,13 @@ def _is_int(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(number(value))
+    # Asked 30 times for each annotation. Integers past the range of floats are no finite numbers.
+    kind = type(value)
+    return (kind is float or kind is int) and -LARGEST <= value <= LARGEST  # type: ignore[operator]
 
 
 def _is_box(value: object) -> bool:
-    return box_numbers(value) is not None
+    return isinstance(value, list | tuple) and len(value) == 4 and all(map(_is_number, value))
 
 
 def _is_matrix(value: object) -> bool:
