@@ -24,10 +24,9 @@ from assets.demo import demo_list
 from assets.errors import SynthError
 from assets.library import Library
 from pipeline.run.settings import default_cache
-from render.backends import BACKENDS, open_backend
+from render.backends import BACKENDS, open_backend, resolve_preset
 from render.labels import annotate, trace_geometry
 from render.make_frame import render_frame
-from render.presets import resolve_preset
 from render.recipes import load_recipe
 from render.sample import sample_scene
 from render.scene import SceneSpec

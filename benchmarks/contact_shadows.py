@@ -19,7 +19,8 @@ from assets.color import srgb_from_linear
 from assets.demo import demo_list
 from assets.library import Library
 from pipeline.run.settings import default_cache
-from render.backends import RenderSettings, open_backend
+from render.backends import open_backend
+from render.backends.protocol import RenderSettings
 from render.geometry import pixel_rays, transform
 from render.labels import trace_geometry
 from render.recipes import load_recipe

@@ -37,7 +37,8 @@ from benchmarks.twin.scenes import compressed, read_arrangements
 from benchmarks.twin.stage import build_scene
 from benchmarks.twin.work import shared_pixels
 from pipeline.run.settings import default_cache
-from render.backends import Backend, RenderSettings, open_backend
+from render.backends import open_backend
+from render.backends.protocol import Backend, RenderSettings
 from render.labels import trace_geometry
 from render.scene import Environment, Finish, SceneSpec
 from render.sensor import LUMINANCE

@@ -35,7 +35,8 @@ from assets.mesh.types import Mesh
 from pipeline.run.resources import render_settings
 from pipeline.run.scene import write_picture
 from pipeline.run.settings import RunSettings, default_cache
-from render.backends import Backend, open_backend
+from render.backends import open_backend
+from render.backends.protocol import Backend
 from render.coco import annotation_record
 from render.labels import annotate, trace_geometry
 from render.recipes import recipe_from_yaml

@@ -30,7 +30,8 @@ from assets.color import srgb_from_linear
 from assets.files.atomic import write_atomic
 from assets.library import Library
 from pipeline.run.settings import default_cache
-from render.backends import RenderSettings, open_backend
+from render.backends import open_backend
+from render.backends.protocol import RenderSettings
 from render.labels import trace_geometry
 from render.recipes import load_recipe
 from render.sample import sample_scene

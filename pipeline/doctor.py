@@ -16,14 +16,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from assets.errors import SynthError
+from pipeline.run.probe import ask_process, probe_backend
 from pipeline.run.settings import default_cache
 
 Verdict = Literal["ok", "missing", "broken", "note"]
 STYLES = {"ok": "green", "missing": "yellow", "broken": "red", "note": "dim"}
 SECONDS = 120
-# Probes run in processes of their own: a driver that crashes takes nothing else down.
-PROBE_BPY = "import bpy; print(bpy.app.version_string)"
-PROBE_GL = "from render.backends.raster.gl import open_context; print(open_context('auto').name())"
 PROBE_TORCH = "import torch; print(torch.__version__, 'with GPU' if torch.cuda.is_available() else 'CPU only')"
 
 
@@ -40,7 +39,9 @@ class Check:
 
 def diagnose() -> list[Check]:
     """Every check, in the order in which people would ask."""
-    return [_python(), _cycles(), _raster(), _gpu(), _torch(), _machine(), _disk(), _cache()]
+    from render.backends import backend_names
+
+    return [_python(), *map(_backend, backend_names()), _gpu(), _torch(), _machine(), _disk(), _cache()]
 
 
 def _python() -> Check:
@@ -57,23 +58,12 @@ def _version(package: str) -> str:
         return ""
 
 
-def _cycles() -> Check:
-    if not _version("bpy"):
-        return Check("cycles", "missing", "bpy is not installed", "Python 3.11 and: pip install 'bpy>=4.5,<4.6'")
-    good, text = _probe(PROBE_BPY)
-    if good:
-        return Check("cycles", "ok", f"Blender {text}", renders=True)
-    repair = "apt-get install libgl1 libsm6 libx11-6 libxext6 libxfixes3 libxi6 libxkbcommon0 libxrender1"
-    return Check("cycles", "broken", text, repair)
-
-
-def _raster() -> Check:
-    good, text = _probe(PROBE_GL)
-    if good:
-        return Check("raster", "ok", text, renders=True)
-    return Check(
-        "raster", "broken", text, "apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri, or the GPU's driver with EGL"
-    )
+def _backend(name: str) -> Check:
+    try:
+        found = probe_backend(name)
+    except SynthError as error:  # an installed package adds one that cannot be imported
+        return Check(name, "broken", error.what, error.hint or "")
+    return Check(name, found.verdict, found.found, found.repair, renders=found.verdict == "ok")
 
 
 def _gpu() -> Check:
@@ -92,22 +82,10 @@ def _torch() -> Check:
         return Check(
             "torch", "missing", "not installed; rendering needs none, training does", "pip install 'synth[train]'"
         )
-    good, text = _probe(PROBE_TORCH)
+    good, text = ask_process(PROBE_TORCH)
     return Check(
         "torch", "ok" if good else "broken", text, "" if good else "pip install --upgrade 'torch>=2.14' torchvision"
     )
-
-
-def _probe(code: str) -> tuple[bool, str]:
-    """Whether the code runs in a new process, and its last words."""
-    command = [sys.executable, "-c", code]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        return False, f"no answer within {SECONDS} s"
-    lines = (done.stdout if done.returncode == 0 else done.stderr or done.stdout).strip().splitlines()
-    last = lines[-1] if lines else f"the process died (exit code {done.returncode})"
-    return done.returncode == 0, last
 
 
 def _machine() -> Check:
@@ -148,4 +126,4 @@ def print_checks(console: Console, checks: list[Check]) -> None:
             table.add_row("", "", escape(f"repair: {check.repair}"), style="yellow")
     console.print(table, highlight=False)
     if not any(check.renders for check in checks):
-        console.print("neither backend works here: repair one of the two", style="red")
+        console.print("no backend works here: repair one of them", style="red")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.library import Library
-from render.backends import Backend
+from render.backends.protocol import Backend
 from render.background import composite
 from render.frame import Annotation, Frame, Geometry
 from render.labels import annotate, trace_geometry

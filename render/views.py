@@ -21,7 +21,8 @@ from assets.catalog.sku_lists import SkuSource
 from assets.files.source_pins import SourcePins
 from assets.library import Library
 from assets.mesh.types import Mesh
-from render.backends import Backend, RenderSettings, open_backend
+from render.backends import DEFAULT_BACKEND, open_backend
+from render.backends.protocol import Backend, RenderSettings
 from render.geometry import camera_from_world, look_at, project
 from render.scene import Camera, Environment, Placement, SceneSpec, Sensor
 from render.sensor import develop, meter
@@ -237,4 +238,4 @@ def open_studio(sku_list: SkuSource, cache: Path, pins: SourcePins | None = None
     Raises SynthError for a list with mistakes, and where the raster backend cannot work.
     """
     library = Library(load_catalog(sku_list), Backdrops.open(), cache_dir=cache, pins=pins)
-    return library, open_backend(library, RenderSettings(backend="raster", samples=4, threads=1))
+    return library, open_backend(library, RenderSettings(backend=DEFAULT_BACKEND, samples=4, threads=1))

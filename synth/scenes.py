@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from assets.catalog.types import Catalog
-    from render.backends import Backend
+    from render.backends.protocol import Backend
     from render.frame import Frame
     from render.recipes.mix import Recipe
     from render.scene import SceneSpec
@@ -126,8 +126,7 @@ def open_renderer(
     """
     from dataclasses import replace
 
-    from render.backends import open_backend
-    from render.presets import resolve_preset
+    from render.backends import open_backend, resolve_preset
 
     settings = replace(resolve_preset(backend, preset), device=device, threads=threads)
     _load_triton()

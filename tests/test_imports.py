@@ -40,10 +40,9 @@ ORDER = {
     "render": (
         *("scene", "geometry", "streams", "frame", "light_color", "framing", "sensor", "stage", "trace", "labels"),
         *("background", "coco", "choice", "layout", "placement", "recipes", "assemble", "sample", "backends"),
-        "presets",
         *("make_frame", "views"),
     ),
-    "render/backends": ("cycles", "raster"),
+    "render/backends": ("protocol", "cycles", "raster"),
     "detectors": (
         *("device", "data", "augment", "models", "checkpoints", "evaluate", "training", "adapt"),
         *("predict", "export", "recognition"),

@@ -14,7 +14,7 @@ from assets.library import Library
 from benchmarks.twin.measure import LOOKS, Look, measure_look
 from benchmarks.twin.stage import resized
 from benchmarks.twin.work import Work, read_photo, shared_pixels
-from render.backends import Backend
+from render.backends.protocol import Backend
 from render.background import composite
 from render.labels import trace_geometry
 from render.recipes.parts import SceneRecipe

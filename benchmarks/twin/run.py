@@ -42,7 +42,8 @@ from benchmarks.twin.measure import Likeness, compare_colors
 from benchmarks.twin.page import write_page
 from benchmarks.twin.scenes import read_arrangements
 from benchmarks.twin.work import Work, develop_like, explain, predict, prepare
-from render.backends import RenderSettings, open_backend
+from render.backends import open_backend
+from render.backends.protocol import RenderSettings
 from render.recipes import load_recipe
 
 # Slopes of the tone curve that are tried on the training arrangements.

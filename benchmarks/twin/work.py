@@ -21,7 +21,7 @@ from benchmarks.twin.light import (
 )
 from benchmarks.twin.scenes import Arrangement
 from benchmarks.twin.stage import build_scene, with_ground_color
-from render.backends import Backend
+from render.backends.protocol import Backend
 from render.labels import trace_geometry
 from render.scene import SceneSpec
 from render.sensor import LUMINANCE

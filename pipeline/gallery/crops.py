@@ -34,10 +34,11 @@ from pipeline.gallery.settings import CropSettings
 from pipeline.workers.disk_errors import takes_no_more
 from pipeline.workers.pool import never_stop, run_scenes
 from pipeline.workers.process import SceneFunctions
+from render.backends import DEFAULT_BACKEND
 from render.views import VIEWS_FORMAT
 
 if TYPE_CHECKING:
-    from render.backends import Backend
+    from render.backends.protocol import Backend
     from render.views import ProductView
 
 TASK_SKUS = 16
@@ -168,7 +169,7 @@ def _write(out: Path, number: int, key: str, view: int, made: ProductView) -> Pi
     height, width = made.coverage.shape
     x0, y0, x1, y1 = (int(edge) for edge in made.box)
     mask = made.coverage[y0:y1, x0:x1] >= 128
-    image = ImageRecord(file_name=name, width=width, height=height, view=view, group=key, backend="raster")
+    image = ImageRecord(file_name=name, width=width, height=height, view=view, group=key, backend=DEFAULT_BACKEND)
     annotation = AnnotationRecord(
         sku=key,
         bbox=list(xywh_from_xyxy((x0, y0, x1, y1))),

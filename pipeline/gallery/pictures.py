@@ -17,7 +17,7 @@ from assets.errors import SynthError
 if TYPE_CHECKING:
     from assets.catalog.sku_lists import SkuSource
     from assets.library import Library
-    from render.backends import Backend
+    from render.backends.protocol import Backend
 
 SIDE, QUALITY = 180, 85
 # Rows of views that are kept: the candidates of neighbouring cases are often the same.

@@ -23,7 +23,7 @@ from pipeline.workers.disk_errors import takes_no_more
 if TYPE_CHECKING:
     from assets.library import Library
     from detectors.recognition.embedder.load import Embedder
-    from render.backends import Backend
+    from render.backends.protocol import Backend
     from render.views import ProductView
 
 # SKUs that a worker is handed at a time: a few seconds of work, lost at most where a process is killed. What is

@@ -127,14 +127,13 @@ def _workers(cost: Cost) -> str:
 
 
 def gpu_text(estimate: Estimate) -> str:
-    """Hours of a GPU where one path traces here; never a guess."""
-    from pipeline.jobs.estimate.gpu import gpu_name
+    """Hours of a GPU where one renders here; never a guess."""
+    from pipeline.run.probe import probe_backend
 
-    if estimate.settings.render.backend != "cycles":
-        return "none: this backend path traces nothing"
-    name = gpu_name(estimate.settings.render.device)
+    settings = estimate.settings.render
+    name = probe_backend(settings.backend, settings.device).gpu if settings.device != "cpu" else ""
     if not name or estimate.cost is None:
-        return "not measured: there is no GPU here that Cycles can use"
+        return "not measured: there is no GPU here that the backend can use"
     return f"{estimate.worker_seconds(estimate.cost.workers) / estimate.cost.workers / 3600:,.2f} of {name}"
 
 

@@ -14,10 +14,10 @@ from assets.color import srgb_from_linear
 from assets.library import Library
 from pipeline.preview.sheet import INK, font, shorten
 from pipeline.workers.mesh_process import MeshProcess
-from render.backends import Backend, open_backend
+from render.backends import DEFAULT_BACKEND, open_backend, resolve_preset
+from render.backends.protocol import Backend
 from render.framing import direction_of
 from render.geometry import look_at
-from render.presets import resolve_preset
 from render.scene import Camera, Environment, Placement, SceneSpec
 
 VIEW_PX = 200
@@ -46,7 +46,7 @@ def product_tiles(catalog: Catalog, places: Sequence[int], cache: Path | None = 
 
 def _tiles(library: Library, keys: Sequence[str]) -> Iterator[Image.Image]:
     largest = max(float(np.linalg.norm(library.product(key).size)) for key in keys)
-    backend = open_backend(library, resolve_preset("raster", "good"))
+    backend = open_backend(library, resolve_preset(DEFAULT_BACKEND, "good"))
     try:
         for key in keys:
             yield _tile(library, backend, library.catalog.find(key), largest)

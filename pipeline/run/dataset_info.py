@@ -24,7 +24,7 @@ from dataset.layout import Layout
 from pipeline.run.dataset_fields import check_fields
 from pipeline.run.failures import read_failures
 from pipeline.run.settings import BackdropFolders, RunSettings
-from render.backends import RenderSettings
+from render.backends.protocol import RenderSettings
 from render.recipes import recipe_hash, recipe_yaml
 from render.recipes.mix import Recipe
 from render.sample import DRAWING

@@ -13,7 +13,7 @@ from assets.catalog.types import Sku
 from assets.files.source_pins import SourcePins
 from assets.library import Library
 from pipeline.run.settings import BackdropFolders, RunSettings
-from render.backends import RenderSettings
+from render.backends.protocol import RenderSettings
 
 if TYPE_CHECKING:
     from assets.mesh.load import LoadedMesh
@@ -43,7 +43,7 @@ def render_settings(settings: RunSettings) -> RenderSettings:
     """How the backend is to render. Raises SynthError for an unknown backend or preset."""
     from dataclasses import replace
 
-    from render.presets import resolve_preset
+    from render.backends import resolve_preset
 
     preset = resolve_preset(settings.backend, settings.preset)
     samples = preset.samples if settings.samples is None else settings.samples

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from assets.library import Library
-    from render.backends import Backend
+    from render.backends.protocol import Backend
     from render.frame import Frame, Geometry
     from render.recipes.mix import Recipe
     from render.scene import SceneSpec

@@ -122,15 +122,14 @@ def render_again(settings: RunSettings, indices: Sequence[int], stop: Callable[[
 
 def rendering_problems(identity: dict[str, Any]) -> list[str]:
     """What is wrong with how a data set says that its pictures were rendered, in words."""
-    from render.backends import BACKENDS
-    from render.presets import SAMPLES
+    from render.backends import backend_module, backend_names
 
     backend, preset, samples = identity.get("backend"), identity.get("preset"), identity.get("samples")
-    if not isinstance(backend, str) or backend not in BACKENDS:
-        return [f"identity.backend is none of {', '.join(sorted(BACKENDS))}: {backend!r}"]
-    problems = []
-    if not isinstance(preset, str) or preset not in SAMPLES[backend]:
-        problems.append(f"identity.preset is none of {', '.join(SAMPLES[backend])}: {preset!r}")
+    if not isinstance(backend, str) or backend not in backend_names():
+        return [f"identity.backend is none of {', '.join(sorted(backend_names()))}: {backend!r}"]
+    problems, presets = [], backend_module(backend).INFO.presets
+    if not isinstance(preset, str) or preset not in presets:
+        problems.append(f"identity.preset is none of {', '.join(presets)}: {preset!r}")
     if type(samples) is not int or not 1 <= samples <= MAX_SAMPLES_PER_PIXEL:
         problems.append(f"identity.samples is no number from 1 to {MAX_SAMPLES_PER_PIXEL}: {samples!r}")
     if type(identity.get("denoise")) is not bool:

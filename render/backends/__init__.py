@@ -1,61 +1,45 @@
-"""Backends make pictures. One file and one line in BACKENDS each; imported only when asked for.
+"""Backends make pictures: one folder and one line in BACKENDS each, imported only when asked for.
 
-A backend module has one function `open_backend(library, settings) -> Backend`.
+A backend's module defines `INFO`, a BackendInfo; `probe(device) -> Probe`, which raises SynthError where it cannot work
+on this machine; and `open_backend(library, settings) -> Backend`. Its types are in render/backends/protocol.py.
 """
 
 from __future__ import annotations
 
-import importlib
-from dataclasses import dataclass
-from typing import Literal, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from pathlib import Path
+from typing import Any
 
 from assets.errors import unknown_name
 from assets.library import Library
-from render.scene import SceneSpec
+from assets.plugins import PluginTable
+from render.backends.protocol import Backend, RenderSettings
 
-BACKENDS = {"cycles": "render.backends.cycles.backend", "raster": "render.backends.raster.open"}
-
-Device = Literal["auto", "cpu", "gpu"]
-
-
-@dataclass(frozen=True)
-class RenderSettings:
-    """How to render, as against what: none of it changes a label.
-
-    samples: paths per pixel (cycles) or squared supersampling (raster). denoise: cycles only. threads: of cycles,
-    0 = all cores; raster draws in the thread that asks.
-    """
-
-    backend: str = "raster"
-    preset: str = "draft"
-    samples: int = 8
-    denoise: bool = True
-    device: Device = "auto"
-    threads: int = 0
+BACKENDS = {"cycles": "render.backends.cycles", "raster": "render.backends.raster"}
+TABLE = PluginTable("backend", BACKENDS, "synth.backends", ("INFO", "probe", "open_backend"), files=True)
+# What draws where nothing is asked for: products in galleries, tiles, views.
+DEFAULT_BACKEND = "raster"
 
 
-class Backend(Protocol):
-    """A renderer with its resources (GL context, Blender scene), kept from scene to scene; close() frees them."""
+def backend_names() -> tuple[str, ...]:
+    """The backends of the project and of installed packages."""
+    return TABLE.names()
 
-    def render(self, scene: SceneSpec) -> NDArray[np.float32]:
-        """The scene without background and sensor: (H, W, 4) float32, linear RGB premultiplied by coverage alpha."""
 
-    def trace_ids(self, scene: SceneSpec) -> NDArray[np.int32]:
-        """(H, W) int32 instance ids by the backend's own means: the proof that its framing equals the labels'."""
-
-    @property
-    def device(self) -> str:
-        """What renders, as its driver calls itself: equal names and versions give equal bytes."""
-
-    def close(self) -> None: ...
+def backend_module(name: str) -> Any:
+    """The module of a backend, by its name or the path of a Python file. Raises SynthError for an unknown one."""
+    return TABLE.load(name)
 
 
 def open_backend(library: Library, settings: RenderSettings) -> Backend:
     """The backend that `settings` names. Raises SynthError for an unknown name or where it cannot work here."""
-    if settings.backend not in BACKENDS:
-        raise unknown_name("backend", settings.backend, BACKENDS)
-    backend: Backend = importlib.import_module(BACKENDS[settings.backend]).open_backend(library, settings)
+    backend: Backend = backend_module(settings.backend).open_backend(library, settings)
     return backend
+
+
+def resolve_preset(backend: str, preset: str) -> RenderSettings:
+    """The settings behind a preset's name: "draft", "good" or "best". Raises SynthError for an unknown name."""
+    presets = backend_module(backend).INFO.presets
+    if preset not in presets:
+        raise unknown_name("preset", preset, presets, where=f"backend {Path(backend).name!r}")
+    found = presets[preset]
+    return RenderSettings(backend=backend, preset=preset, samples=found.samples, denoise=found.denoise)

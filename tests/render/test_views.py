@@ -11,7 +11,8 @@ import pytest
 from assets.backdrops.collection import Backdrops
 from assets.catalog.load import load_catalog
 from assets.library import Library
-from render.backends import Backend, RenderSettings, open_backend
+from render.backends import open_backend
+from render.backends.protocol import Backend, RenderSettings
 from render.labels import annotate, trace_geometry
 from render.views import DIRECTIONS, LIGHTINGS, MAX_VIEWS, ROW, SPARE, ProductView, view_scene, views_of
 from support.errors import raises

@@ -31,8 +31,6 @@ from pipeline.run.scene import opened_worker
 from pipeline.run.settings import RunSettings
 from pipeline.workers.process import SceneFunctions
 
-# Scenes per worker and pass: path tracing takes a hundred times as long as drawing.
-SCENES = {"raster": 6, "cycles": 2}
 # From the number of a scene to that of another one, which no job has.
 OTHERS = 1 << 40
 # What a worker keeps of meshes in memory (assets/library.py).
@@ -128,7 +126,9 @@ def _timed_file(settings: RunSettings, task: SceneTask) -> Path:
 def cost_scenes(settings: JobSettings) -> int:
     """How many scenes are to be measured: some per worker, and one more of each, which pays for its start."""
     workers = min(settings.render.workers or usable_cores(), usable_cores())
-    return workers * (1 + SCENES.get(settings.render.backend, 2))
+    from render.backends import backend_module
+
+    return workers * (1 + int(backend_module(settings.render.backend).INFO.pilot_scenes))
 
 
 def measure_cost(tasks: Sequence[SceneTask], work: JobContext) -> Cost:

@@ -1,4 +1,4 @@
-"""The path-traced backend: Cycles through Blender's Python module.
+"""Scenes rendered by Cycles.
 
 Meshes, textures, materials and HDRIs stay resident from scene to scene; objects, camera and lights are set up afresh
 for each, so that nothing of one scene is left in the next.
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from assets.files.scratch import scratch_folder
 from assets.library import Library
-from render.backends import Backend, RenderSettings
 from render.backends.cycles.camera import blender_matrix, set_camera
 from render.backends.cycles.edges import smooth_silhouettes
 from render.backends.cycles.lights import add_area_light, hdri_image, make_world, set_environment
 from render.backends.cycles.look import set_finish
 from render.backends.cycles.meshes import ResidentMeshes
 from render.backends.cycles.start import configure, configure_ids, device_name, read_exr, silence, start_blender
+from render.backends.protocol import RenderSettings
 from render.scene import SceneSpec
 from render.stage import mesh_of
 
@@ -33,11 +33,6 @@ MESH_BYTES = 512 * 2**20
 MAX_HDRIS = 8
 # From this many samples on, coverage is smooth as it comes.
 SMOOTH_BY_ITSELF = 64
-
-
-def open_backend(library: Library, settings: RenderSettings) -> Backend:
-    """A Cycles renderer. Raises SynthError where bpy does not load, or a GPU is asked for and absent."""
-    return CyclesBackend(library, settings)
 
 
 class CyclesBackend:

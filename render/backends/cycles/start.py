@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError
-from render.backends import Device, RenderSettings
+from render.backends.protocol import Device, RenderSettings
 
 # In the order of preference; OptiX traces on the RT cores that CUDA leaves idle.
 GPU_KINDS = ("OPTIX", "CUDA", "HIP", "ONEAPI", "METAL")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from render.backends import RenderSettings
+from render.backends.protocol import RenderSettings
 from render.backends.raster.environment import EnvironmentLight, fit_environment
 from render.backends.raster.gl import GL, Context, Program, Target, render_faces, upload_levels
 from render.backends.raster.lights import (

@@ -19,7 +19,7 @@ from pipeline.cli.kinds import KINDS
 from pipeline.cli.main import main
 from pipeline.jobs.settings import JobSettings, claim_place, identity_of, read_settings
 from pipeline.run.settings import RunSettings
-from render.presets import SAMPLES
+from render.backends import BACKENDS, backend_module
 from render.recipes import load_recipe
 from render.recipes.mix import RecipeMix, recipe_at
 
@@ -44,7 +44,7 @@ def test_names_are_those_of_the_table_that_is_imported(choice: Known) -> None:
 def test_presets_are_those_of_every_backend() -> None:
     known = KINDS["preset"].type
     assert isinstance(known, Known)
-    assert all(tuple(presets) == known.names for presets in SAMPLES.values())
+    assert all(tuple(backend_module(name).INFO.presets) == known.names for name in BACKENDS)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from assets.demo import demo_list
 from dataset.layout import Layout
 from pipeline.run.dataset_info import DatasetInfo, claim_folder, describe_run, keep_streams, read_info
 from pipeline.run.settings import RunSettings
-from render.backends import RenderSettings
+from render.backends.protocol import RenderSettings
 from render.recipes import load_recipe
 from support.errors import raises
 from support.job_stubs import files_of, job_at, run, skus, write_list

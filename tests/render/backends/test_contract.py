@@ -15,10 +15,10 @@ from scipy.ndimage import maximum_filter, minimum_filter
 from assets.errors import SynthError
 from assets.mesh.types import Material
 from assets.props.look import Shape, Texture
-from render.backends import BACKENDS, Backend, open_backend
+from render.backends import BACKENDS, open_backend, resolve_preset
+from render.backends.protocol import Backend
 from render.geometry import look_at
 from render.labels import trace_geometry
-from render.presets import resolve_preset
 from render.scene import AreaLight, Camera, Environment, Finish, Placement, SceneSpec
 from support.scenes import StubLibrary, camera_at, cube, mesh_from, pose_at, product, quad, scene_of, sphere
 

@@ -13,7 +13,8 @@ import trimesh
 from numpy.typing import NDArray
 
 from assets.mesh.types import Material, Mesh, MeshPart
-from render.backends import Backend, RenderSettings, open_backend
+from render.backends import open_backend
+from render.backends.protocol import Backend, RenderSettings
 from render.scene import AreaLight, Environment, Finish, SceneSpec
 from support.scenes import StubLibrary, camera_at, cube, pose_at, product, quad, scene_of, sphere
 

@@ -15,7 +15,8 @@ from assets.errors import SynthError
 from assets.library import Library
 from assets.mesh.types import Material, Mesh, MeshPart
 from assets.props.look import Shape, Texture
-from render.backends import RenderSettings, open_backend
+from render.backends import open_backend
+from render.backends.protocol import RenderSettings
 from render.backends.raster.environment import LUMINANCE, directions_of, solid_angles
 from render.geometry import look_at
 from render.labels import trace_geometry
@@ -403,4 +404,4 @@ def test_a_machine_without_a_device_is_told_what_to_install(monkeypatch: pytest.
 
     monkeypatch.setattr(raster_gl.Context, "init_context", lambda self: 1 / 0)
     with raises("opengl-unavailable", hint="libegl1"):
-        open_backend(cast(Library, Shelf()), RenderSettings())
+        open_backend(cast(Library, Shelf()), RenderSettings("raster"))
