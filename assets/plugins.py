@@ -48,6 +48,16 @@ class PluginTable:
             raise unknown_name(self.kind, name, self.names())
         return self._checked(_loaded(self.kind, _added(self.group)[name]), name)
 
+    def origin(self, name: str) -> str:
+        """Where the code of a name comes from: "sha256:..." of a Python file, "PACKAGE VERSION", "" for the project.
+
+        Raises SynthError for an unreadable file; "" for an unknown name.
+        """
+        if self.files and is_python_file(name):
+            return f"sha256:{file_digest(Path(name))}"
+        point = None if name in self.modules else _added(self.group).get(name)
+        return "" if point is None else f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+
     def _checked(self, module: ModuleType, name: str) -> ModuleType:
         missing = [required for required in self.requires if not hasattr(module, required)]
         if missing:
@@ -66,24 +76,29 @@ def is_python_file(name: str) -> bool:
     return name.endswith(".py")
 
 
-@cache
+def short_name(name: str) -> str:
+    """The name by which data sets know an entry: a Python file without its folder."""
+    return Path(name).name if is_python_file(name) else name
+
+
 def module_from_file(path: Path) -> ModuleType:
     """The module in a Python file of the user's, run once per process. Raises SynthError where it cannot be run.
 
-    Its name follows from its content, so that two files of one name stay apart and worker processes find the same.
+    Its name follows from the file's name and content: copies of a file are one module.
     """
-    if not path.is_file():
-        raise SynthError(
-            "no such Python file", code="file-missing", where=str(path), hint="give the path of an existing .py file"
-        )
-    name = f"synth_file_{path.stem}_{file_digest(path)[:12]}"
+    source = _read(path)
+    name = f"synth_file_{path.stem}_{digest_of(source)}"
+    if name in sys.modules:
+        return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
+    spec.loader_state = source
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
+        # What was read is what runs, even where the file changes meanwhile.
+        exec(compile(source, str(path), "exec"), module.__dict__)
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise SynthError(
             "the Python file failed to run", code="plugin-failed", where=str(path), found=_in_words(error)
@@ -91,9 +106,30 @@ def module_from_file(path: Path) -> ModuleType:
     return module
 
 
+def source_of(module: ModuleType) -> bytes:
+    """The content of the Python file that `module_from_file` made a module of."""
+    source: bytes = module.__spec__.loader_state if module.__spec__ is not None else b""
+    return source
+
+
 def file_digest(path: Path) -> str:
-    """SHA-256 of a Python file: data sets made with it are known by it."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """The digest of a Python file. Raises SynthError where it cannot be read."""
+    return digest_of(_read(path))
+
+
+def digest_of(source: bytes) -> str:
+    """SHA-256 of the content of a Python file: data sets made with it are known by it."""
+    return hashlib.sha256(source).hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        hint = "give the path of an existing .py file; to resume or verify, by --plugin FILE"
+        raise SynthError(
+            "no such Python file", code="file-missing", where=str(path), found=str(error), hint=hint
+        ) from error
 
 
 @cache
@@ -117,5 +153,5 @@ def _loaded(kind: str, point: EntryPoint) -> ModuleType:
     return module
 
 
-def _in_words(error: Exception) -> str:
+def _in_words(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"

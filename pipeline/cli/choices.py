@@ -17,7 +17,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from assets.errors import unknown_name
-from assets.plugins import PluginTable
+from assets.plugins import PluginTable, is_python_file
 
 
 @lru_cache(maxsize=64)
@@ -52,8 +52,8 @@ def _names_in(value: ast.expr | None) -> tuple[str, ...]:
 class Known(click.ParamType):
     """A name of a table. kind: what it names. names: further ones. without: names that are not for this option.
 
-    free: whether anything else is taken too, such as a file. error: "module:function" that raises the table's own error
-    for an unknown name, where it has one.
+    free: whether anything else is taken too, such as a file. files: whether a path to a .py file is taken too. error:
+    "module:function" that raises the table's own error for an unknown name, where it has one.
     """
 
     name = "name"
@@ -66,10 +66,11 @@ class Known(click.ParamType):
         names: Sequence[str] = (),
         without: Sequence[str] = (),
         free: bool = False,
+        files: bool = False,
         error: str = "",
     ) -> None:
         self.kind, self._table, self._more, self._without = kind, table, tuple(names), without
-        self.free, self._error = free, error
+        self.free, self._files, self._error = free, files, error
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,11 +79,11 @@ class Known(click.ParamType):
         return tuple(name for name in (*listed, *self._more) if name not in self._without)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        return f"[{'|'.join((*self.names, *(['FILE'] if self.free else [])))}]"
+        return f"[{'|'.join((*self.names, *(['FILE'] if self.free or self._files else [])))}]"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         name = str(value)
-        if self.free or name in self.names:
+        if self.free or name in self.names or (self._files and is_python_file(name)):
             return name
         if self._error:
             module, _, function = self._error.partition(":")
@@ -93,14 +94,14 @@ class Known(click.ParamType):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         found = [CompletionItem(name) for name in self.names if name.startswith(incomplete)]
-        return [*found, *([CompletionItem(incomplete, type="file")] if self.free else [])]
+        return [*found, *([CompletionItem(incomplete, type="file")] if self.free or self._files else [])]
 
 
 class RecipeChoice(Known):
     """A recipe's name or a YAML file, with a share of the scenes where several are given: tabletop:0.7."""
 
     def __init__(self) -> None:
-        super().__init__("recipe", "render.recipes:RECIPES", free=True)
+        super().__init__("recipe", "render.recipes:TABLE", free=True)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         return f"[{'|'.join(self.names)}|FILE][:SHARE]"

@@ -73,12 +73,21 @@ def job_resume(
     changed: Given,
     *,
     retry: Annotated[bool, Option("Render shards with failed scenes again.", "Compute")] = False,
+    plugins: Annotated[
+        tuple[Path, ...],
+        Option(
+            "Python file of a recipe or backend that it was made with; its code is run.",
+            "Data",
+            exists="file",
+            name="--plugin",
+        ),
+    ] = (),
 ) -> None:
     """Resume the job at PLACE with its own settings; options change where and how it runs."""
     own = dict(changed)
     render = dict(own.pop("render"))
     with scratch_folder("job") as folder:
-        settings = _settings_at(place, Path(folder))
+        settings = _settings_at(place, Path(folder), plugins)
         if "engine" in own and "workers" not in render:
             render["workers"] = _default_workers(own["engine"])
         _run(replace(settings, **own, render=replace(settings.render, **render)), retry=retry)
@@ -124,20 +133,32 @@ def job_cancel(place: str) -> None:
 
 
 @job.command("index")
-def job_index(place: str) -> None:
+def job_index(
+    place: str,
+    *,
+    plugins: Annotated[
+        tuple[Path, ...],
+        Option(
+            "Python file of a recipe or backend that it was made with; its code is run.",
+            "Data",
+            exists="file",
+            name="--plugin",
+        ),
+    ] = (),
+) -> None:
     """Write the index of the finished shards at PLACE, so that they can be read while the rest is rendered."""
     from pipeline.jobs.run import write_index_now
 
     with scratch_folder("job") as folder:
-        counts = write_index_now(_settings_at(place, Path(folder)))
+        counts = write_index_now(_settings_at(place, Path(folder), plugins))
     click.echo(counts_of(shard=counts.shards, picture=counts.pictures, annotation=counts.annotations))
 
 
-def _settings_at(place: str, folder: Path) -> Any:
+def _settings_at(place: str, folder: Path, plugins: tuple[Path, ...] = ()) -> Any:
     from dataset.storage.path import StoragePath
     from pipeline.jobs.settings import read_settings
 
-    return read_settings(StoragePath(place), folder / "recipe.yaml")
+    return read_settings(StoragePath(place), folder / "recipe.yaml", plugins)
 
 
 def _with_workers(settings: JobSettings) -> JobSettings:

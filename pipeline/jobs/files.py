@@ -50,6 +50,7 @@ class IdentityFile(FileModel):
     backdrops: Text
     recipe: Annotated[str, Field(max_length=65_536)]
     streams: Any = 1
+    plugins: Annotated[dict[Text, Text], Field(max_length=100)] = Field(default_factory=dict)
 
 
 class HowFile(FileModel):

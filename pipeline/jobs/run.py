@@ -49,6 +49,7 @@ from pipeline.jobs.receipts import Receipt, intact_receipts
 from pipeline.jobs.scene import make_scene, start_worker
 from pipeline.jobs.settings import JobSettings, claim_place, identity_of, job_id, keep_streams
 from pipeline.jobs.tasks import JobContext, ShardTask
+from pipeline.run.plugins import files_of
 from pipeline.run.progress import Reporter
 from pipeline.run.render import FEWEST_FAILURES
 from pipeline.workers.disk_errors import disk_error
@@ -319,7 +320,10 @@ class _Driver:
 
 def work_of(plan: Plan, settings: JobSettings, identity: dict[str, Any]) -> JobContext:
     """What all shards of the job have in common; its spool lies in the cache, apart from those of other jobs."""
+    from render.recipes import load_recipe
+
     render, name = settings.render, job_id(identity)
+    recipe = load_recipe(render.recipe, streams=render.streams)
     where = hashlib.sha256(settings.place.url.encode()).hexdigest()[:8]
     spool = render.cache.resolve() / "jobs" / f"{name}-{where}-{plan.current.number}"
     about = {"description": f"synthetic scenes, job {name}", "version": "1.0", "contributor": render.creator}
@@ -331,6 +335,7 @@ def work_of(plan: Plan, settings: JobSettings, identity: dict[str, Any]) -> JobC
         settings.visible,
         settings.pixels,
         tuple(about.items()),
+        tuple(files_of(recipe, render.backend).items()),
     )
 
 

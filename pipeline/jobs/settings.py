@@ -15,10 +15,12 @@ from assets.errors import SynthError
 from assets.files.json_input import parse_json
 from assets.files.models import parse_model
 from assets.options import Option
+from assets.plugins import is_python_file, short_name
 from dataset.storage.path import StoragePath
 from pipeline.jobs.files import HowFile, IdentityFile
 from pipeline.jobs.lease import DRIVER
 from pipeline.run.dataset_info import streams_of
+from pipeline.run.plugins import check_origins, file_place, trusted_files, unpack_files
 from pipeline.run.settings import BackdropFolders, RunSettings
 
 JOB, HOW = "job.json", "how.json"
@@ -110,7 +112,7 @@ def identity_of(settings: JobSettings) -> dict[str, Any]:
         "views": render.views,
         "width": render.width,
         "height": render.height,
-        "backend": render.backend,
+        "backend": short_name(render.backend),
         "preset": render.preset,
         "samples": resolved.samples,
         "denoise": resolved.denoise,
@@ -125,7 +127,16 @@ def identity_of(settings: JobSettings) -> dict[str, Any]:
         "recipe": _recipe_text(settings),
         # Jobs of version 1 do not say so.
         **({"streams": render.streams} if render.streams != 1 else {}),
+        **({"plugins": origins} if (origins := _origins(render)) else {}),
     }
+
+
+def _origins(render: RunSettings) -> dict[str, str]:
+    """Code of third parties; jobs without any do not mention it."""
+    from pipeline.run.plugins import origins_of
+    from render.recipes import load_recipe
+
+    return origins_of(load_recipe(render.recipe, streams=render.streams), render.backend)
 
 
 def keep_streams(settings: JobSettings) -> JobSettings:
@@ -138,13 +149,14 @@ def keep_streams(settings: JobSettings) -> JobSettings:
 
 def _recipe_text(settings: JobSettings) -> str:
     """The recipe as YAML; as the job has it already where that means the same, whatever its remarks say."""
-    from render.recipes import load_recipe, recipe_from_yaml, recipe_yaml
+    from render.recipes import load_recipe, modules_of, recipe_from_yaml, recipe_yaml
 
     streams = settings.render.streams
     recipe, there = load_recipe(settings.render.recipe, streams=streams), read_identity(settings.place) or {}
     with suppress(SynthError):
         text = str(there["recipe"]) if "recipe" in there else ""
-        if text and recipe_from_yaml(text, where=JOB, streams=streams) == recipe:
+        files = {name: Path(str(module.__file__)) for name, module in modules_of(recipe).items()}
+        if text and recipe_from_yaml(text, where=JOB, streams=streams, files=files) == recipe:
             return text
     return recipe_yaml(recipe, streams=streams)
 
@@ -168,6 +180,7 @@ def claim_place(settings: JobSettings, identity: dict[str, Any]) -> None:
             )
         settings.place.write(JOB, _json(identity))
     elif there != identity:
+        check_origins(there.get("plugins"), identity.get("plugins", {}), settings.place.locate(JOB))
         names = {**there, **identity}
         differing = [name for name in names if there.get(name) != identity.get(name)]
         problems = [f"{name}: there {_brief(there.get(name))}, now {_brief(identity.get(name))}" for name in differing]
@@ -198,10 +211,11 @@ def read_identity(place: StoragePath) -> dict[str, Any] | None:
     return identity
 
 
-def read_settings(place: StoragePath, recipe_file: Path) -> JobSettings:
+def read_settings(place: StoragePath, recipe_file: Path, plugins: Sequence[Path] = ()) -> JobSettings:
     """The settings that a job was last run with; its recipe is written into `recipe_file`.
 
-    Raises SynthError where there is no job, or its files are damaged.
+    plugins: Python files of its recipe and backend, whose code may be run; they are copied beside it. Raises SynthError
+    where there is no job, its files are damaged, or a plugin is another one.
     """
     identity = read_identity(place)
     if identity is None:
@@ -213,6 +227,8 @@ def read_settings(place: StoragePath, recipe_file: Path) -> JobSettings:
         parse_model(HowFile, data, "how.json", place.locate(HOW), hint)
         how = parse_json(data, "how.json", place.locate(HOW))
         recipe_file.write_text(identity["recipe"], encoding="utf-8")
+        trusted = trusted_files(identity.get("plugins"), plugins)
+        unpack_files({name: path.read_bytes() for name, path in trusted.items()}, recipe_file.parent)
         folders = {name: _paths_of(how[name]) for name in FOLDERS}
         wanted = {field.name for field in fields(RunSettings)}
         render = {name: value for name, value in {**identity, **how}.items() if name in wanted - {"backdrops"}}
@@ -221,6 +237,8 @@ def read_settings(place: StoragePath, recipe_file: Path) -> JobSettings:
         lists = sku_source(_paths_of(how["sku_list"]), _paths_of(how.get("mesh_roots")))
         render |= {"sku_list": lists, "cache": Path(how["cache"])}
         render |= {"streams": streams_of(identity, place.locate(JOB))}
+        if is_python_file(identity["backend"]):  # there where it was given, and found nowhere else
+            render["backend"] = str(file_place(f"backend {Path(identity['backend']).name}", recipe_file.parent))
         own = {name: how[name] for name in ("times", "rounds", "engine", "address", "cpus", "gpus")}
         own |= {name: identity[name] for name in ("visible", "pixels", "shard_scenes")}
         return JobSettings(RunSettings(**render, backdrops=BackdropFolders(**folders)), place, **own)

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from assets.files.atomic import write_atomic
+from assets.plugins import is_python_file
 from dataset.records import CategoryRecord
 from dataset.storage.path import StoragePath
+from pipeline.run.plugins import file_place, unpack_files
 from pipeline.run.settings import RunSettings
 from render.choice import SceneProducts, orientation_of
 
@@ -61,7 +63,8 @@ class JobContext:
     """What all shards of a job have in common.
 
     settings: how scenes are rendered; its `out` is the spool, where finished scenes wait for their shard. recipe: as
-    YAML. catalog_hash: of the list that every worker must find. visible, pixels: which appearances count.
+    YAML. catalog_hash: of the list that every worker must find. visible, pixels: which appearances count. plugins:
+    content of the Python files of recipe and backend, by what uses them.
     """
 
     settings: RunSettings
@@ -71,6 +74,7 @@ class JobContext:
     visible: float
     pixels: int
     info: tuple[tuple[str, str], ...] = ()
+    plugins: tuple[tuple[str, bytes], ...] = ()
 
     @property
     def spool(self) -> Path:
@@ -82,4 +86,8 @@ class JobContext:
         self.spool.mkdir(parents=True, exist_ok=True)
         write_atomic(self.spool / RECIPE, self.recipe.encode())
         write_atomic(self.spool / CATALOG, self.catalog_hash.encode())
-        return replace(self, settings=replace(self.settings, recipe=str(self.spool / RECIPE)))
+        unpack_files(dict(self.plugins), self.spool)
+        settings = replace(self.settings, recipe=str(self.spool / RECIPE))
+        if is_python_file(settings.backend):
+            settings = replace(settings, backend=str(file_place(f"backend {Path(settings.backend).name}", self.spool)))
+        return replace(self, settings=settings)

@@ -19,10 +19,12 @@ from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from assets.files.json_input import read_json
 from assets.limits import DATASET_JSON
+from assets.plugins import short_name
 from dataset.checksums import CHECKSUMS
 from dataset.layout import Layout
 from pipeline.run.dataset_fields import check_fields
 from pipeline.run.failures import read_failures
+from pipeline.run.plugins import check_origins, origins_of
 from pipeline.run.settings import BackdropFolders, RunSettings
 from render.backends.protocol import RenderSettings
 from render.recipes import recipe_hash, recipe_yaml
@@ -72,7 +74,7 @@ def describe_run(
         "views": settings.views,
         "width": settings.width,
         "height": settings.height,
-        "backend": settings.backend,
+        "backend": short_name(settings.backend),
         "preset": settings.preset,
         "samples": render.samples,
         "denoise": render.denoise,
@@ -86,6 +88,8 @@ def describe_run(
         **({"streams": settings.streams} if settings.streams != 1 else {}),
         # Told only where they are not those of the list's order, which its hash tells already.
         **({"ids": ids} if (ids := ids_hash(catalog, ids_of(catalog))) else {}),
+        # Code of third parties; sets made without any do not mention it.
+        **({"plugins": origins} if (origins := origins_of(recipe, settings.backend)) else {}),
     }
     folders = {
         "sku_list": catalog.sources,
@@ -197,8 +201,10 @@ def read_info(layout: Layout) -> DatasetInfo:
         ) from error
 
 
-def check_list(layout: Layout, catalog: Catalog) -> None:
-    """For workers that start later: raises SynthError where the list is no longer the one that the run began with."""
+def check_sources(layout: Layout, catalog: Catalog, recipe: Recipe, backend: str) -> None:
+    """For workers that start later: raises SynthError where list or code are not those that the run began with."""
+    if layout.info.exists():
+        check_origins(read_info(layout).identity.get("plugins"), origins_of(recipe, backend), str(layout.root))
     if layout.info.exists() and read_info(layout).identity.get("sku_list") != catalog.hash:
         hint = "restore the list and run the same command again, or render the new list into another --out"
         raise SynthError(
@@ -234,6 +240,7 @@ def claim_folder(layout: Layout, info: DatasetInfo) -> None:
 
 
 def _check_same(old: DatasetInfo, new: DatasetInfo, layout: Layout) -> None:
+    check_origins(old.identity.get("plugins"), new.identity.get("plugins", {}), str(layout.root))
     names = {**old.identity, **new.identity}
     differing = [name for name in names if old.identity.get(name) != new.identity.get(name)]
     if differing:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from assets.files.source_pins import SourcePins
+from assets.plugins import short_name
 from dataset.checksums import sha256
 from dataset.layout import Layout, stem_of
 from dataset.records import PictureLabels
@@ -68,7 +69,7 @@ def opened_worker(settings: RunSettings) -> SceneWorker:
 def _open_worker(settings: RunSettings) -> SceneWorker:
     import cv2
 
-    from pipeline.run.dataset_info import check_list
+    from pipeline.run.dataset_info import check_sources
     from pipeline.run.resources import open_library, render_settings
     from render.backends import open_backend
     from render.recipes import load_recipe
@@ -78,8 +79,8 @@ def _open_worker(settings: RunSettings) -> SceneWorker:
     # Jobs have no such folder, and no number of scenes; their plan knows the products.
     pins = SourcePins(layout.sources) if settings.scenes and layout.info.exists() else None
     library = open_library(settings.sku_list, settings.backdrops, settings.cache, pins=pins)
-    check_list(Layout(settings.out), library.catalog)
     recipe = load_recipe(settings.recipe, streams=settings.streams)
+    check_sources(layout, library.catalog, recipe, settings.backend)
     return SceneWorker(settings, library, recipe, open_backend(library, render_settings(settings)))
 
 
@@ -134,7 +135,7 @@ def render_picture(scene: SceneSpec, library: Library, backend: Backend, setting
     files |= {f"{kind}.png": EXTRAS[kind](scene, library, frame.geometry) for kind in settings.extras}
     renderer = f"{backend.device}; versions {versions_digest()}"
     stem = stem_of(scene.index, scene.view)
-    image = image_record(scene, file_name=f"{stem}.jpg", backend=settings.backend, renderer=renderer)
+    image = image_record(scene, file_name=f"{stem}.jpg", backend=short_name(settings.backend), renderer=renderer)
     return ShardSample(stem, files, image, [annotation_record(item) for item in frame.annotations])
 
 

@@ -61,8 +61,9 @@ class Stats:
         """Takes in an image and its annotations."""
         self.images[split] = self.images.get(split, 0) + 1
         self.annotations[split] = self.annotations.get(split, 0) + len(labels.annotations)
-        if labels.image.recipe in RECIPES:  # of others any text may stand there
-            self.recipes[labels.image.recipe] += 1
+        recipe = labels.image.recipe
+        if recipe is not None and recipe in RECIPES:  # of others any text may stand there
+            self.recipes[recipe] += 1
         self.products[min(len(labels.annotations), DATASET_INSTANCES.most)] += 1
         seen = {label for record in labels.annotations if (label := self._add(record)) is not None}
         self.pictures[sorted(seen)] += 1

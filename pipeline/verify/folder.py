@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -36,12 +36,14 @@ def verify_dataset(
     sku_list: SkuSource | None = None,
     sample: int = 10,
     cache: Path,
+    plugins: Sequence[Path] = (),
     stop: Callable[[], bool] = never,
 ) -> VerifyReport:
     """All violations of the data set in `folder`; `sample` scenes are drawn and traced again.
 
-    stop: asked between pictures; once it says True the report is of what was checked until then. Raises SynthError
-    where the folder holds no data set at all; damage inside one is a violation, never an error.
+    plugins: Python files of recipes and backends that it was made with, whose code may be run. stop: asked between
+    pictures; once it says True the report is of what was checked until then. Raises SynthError where the folder holds
+    no data set at all; damage inside one is a violation, never an error.
     """
     layout = Layout(folder)
     info = read_info(layout)
@@ -50,7 +52,7 @@ def verify_dataset(
     if tally.violations:  # nothing below means anything
         return VerifyReport(tuple(tally.violations), 0, 0, 0, ("everything but dataset.json",))
     with MeshProcess() as load:
-        return _verify_all(layout, info, open_sources(layout, info, sku_list, cache, load), sample, tally)
+        return _verify_all(layout, info, open_sources(layout, info, sku_list, cache, load, plugins), sample, tally)
 
 
 def _verify_all(layout: Layout, info: DatasetInfo, sources: Sources, sample: int, tally: Tally) -> VerifyReport:
@@ -75,7 +77,7 @@ def _sample_again(
     for index in indices:
         if tally.ended:
             return
-        tally.add(check_scenes(layout, info, library, [index]))
+        tally.add(check_scenes(layout, info, library, [index], pictures.recipe_files))
         tally.scenes += 1
     if tally.ended:
         return

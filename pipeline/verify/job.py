@@ -29,6 +29,7 @@ from pipeline.jobs.run import RENDERING, work_of
 from pipeline.jobs.scene import spool_file
 from pipeline.jobs.settings import JobSettings, identity_of, read_identity, read_settings
 from pipeline.jobs.tasks import JobContext, SceneTask
+from pipeline.run.plugins import HINT, lacking, trusted_files
 from pipeline.verify.extras import EXTRA_CHECKS
 from pipeline.verify.pictures import PicturesChecked, rendering_problems, too_costly
 from pipeline.verify.records import Violation
@@ -40,11 +41,12 @@ AGAIN = "drawing scenes and pictures again"
 @dataclass(frozen=True)
 class JobSources:
     """What scenes are made again from. sample: how many. sku_list: where the job's own is to be had no more. cache:
-    folder of normalised products."""
+    folder of normalised products. plugins: Python files whose code may be run."""
 
     sample: int
     sku_list: SkuSource | None
     cache: Path
+    plugins: tuple[Path, ...] = ()
 
 
 def check_job_scenes(
@@ -82,11 +84,11 @@ def _prepare(
 
     Raises SynthError where what they were made from is not to be had, or has changed.
     """
-    settings = read_settings(place, folder / "recipe.yaml")
+    settings = read_settings(place, folder / "recipe.yaml", sources.plugins)
     lists = sources.sku_list or settings.render.sku_list
     render = replace(settings.render, sku_list=lists, cache=sources.cache, workers=1)
     settings = replace(settings, render=render)
-    identity = _checked_identity(place, settings)
+    identity = _checked_identity(place, settings, sources.plugins)
     plan, catalog = read_plan(place), load_catalog(lists)
     if any(version.catalog_hash != catalog.hash for version in plan.versions):
         raise SynthError("the SKU list is not the one that all scenes were rendered with", code="list-changed")
@@ -97,10 +99,13 @@ def _prepare(
     return work, _choose(plan, settings, shards, sources.sample, checked)
 
 
-def _checked_identity(place: StoragePath, settings: JobSettings) -> dict[str, Any]:
+def _checked_identity(place: StoragePath, settings: JobSettings, plugins: Sequence[Path]) -> dict[str, Any]:
     """What job.json says, found to be what would be made now."""
     said = read_identity(place) or {}
-    if problems := rendering_problems(said):
+    trusted = trusted_files(said.get("plugins"), plugins)
+    if why_not := lacking(said.get("plugins"), trusted):
+        raise SynthError(why_not, code="plugin-file-missing", hint=HINT)
+    if problems := rendering_problems(said, trusted):
         raise SynthError(f"job.json: {problems[0]}", code="job-damaged")
     if costly := too_costly(said):
         raise SynthError(costly, code="scene-too-costly")

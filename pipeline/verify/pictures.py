@@ -6,7 +6,8 @@ which no other scene's picture meets, and which a change of a few pixels does (t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,11 +73,20 @@ class PicturesChecked:
 
 @dataclass(frozen=True)
 class PictureSources:
-    """What the pictures are rendered from: as dataset.json or the user names it, checked to be the same as then."""
+    """What the pictures are rendered from: as dataset.json or the user names it, checked to be the same as then.
+
+    plugins: Python files by what uses them, as `trusted_files` has them.
+    """
 
     sku_list: SkuSource
     backdrops: BackdropFolders
     cache: Path
+    plugins: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def recipe_files(self) -> list[Path]:
+        """The Python files that the recipe may name."""
+        return [path for name, path in self.plugins.items() if name.startswith("recipe ")]
 
 
 def check_pictures(
@@ -84,7 +94,7 @@ def check_pictures(
 ) -> PicturesChecked:
     """Renders all views of the scenes again and compares the pictures; says where that cannot be done here."""
     checked = PicturesChecked()
-    problems = rendering_problems(info.identity)
+    problems = rendering_problems(info.identity, sources.plugins)
     if problems:
         checked.found += [Violation("dataset.json", problem) for problem in problems]
         return checked
@@ -97,6 +107,8 @@ def check_pictures(
             (made.root / name).mkdir(parents=True)
         recipe = Path(folder) / "recipe.yaml"
         recipe.write_text(info.recipe, encoding="utf-8")
+        for path in sources.recipe_files:
+            shutil.copy(path, folder)
         try:
             settings = _settings(info, sources, made.root, recipe, str(layout.info))
             for index, reason in render_again(settings, indices, stop):
@@ -111,6 +123,13 @@ def check_pictures(
     return checked
 
 
+def backend_of(identity: dict[str, Any], plugins: Mapping[str, Path]) -> str:
+    """The backend that a data set names, by its path where it is a Python file that the user gave."""
+    name = str(identity["backend"])
+    given = plugins.get(f"backend {name}")
+    return name if given is None else str(given.resolve())
+
+
 def render_again(settings: RunSettings, indices: Sequence[int], stop: Callable[[], bool]) -> Iterator[tuple[int, str]]:
     """Renders scenes into the folder of the settings; each with the reason where it could not be made, else ""."""
     from pipeline.run.render import RENDERING
@@ -120,14 +139,17 @@ def render_again(settings: RunSettings, indices: Sequence[int], stop: Callable[[
         yield outcome.index, outcome.reason
 
 
-def rendering_problems(identity: dict[str, Any]) -> list[str]:
-    """What is wrong with how a data set says that its pictures were rendered, in words."""
+def rendering_problems(identity: dict[str, Any], plugins: Mapping[str, Path]) -> list[str]:
+    """What is wrong with how a data set says that its pictures were rendered, in words.
+
+    plugins: the Python files that the user gave, as `trusted_files` has them.
+    """
     from render.backends import backend_module, backend_names
 
     backend, preset, samples = identity.get("backend"), identity.get("preset"), identity.get("samples")
-    if not isinstance(backend, str) or backend not in backend_names():
+    if not isinstance(backend, str) or (backend not in backend_names() and f"backend {backend}" not in plugins):
         return [f"identity.backend is none of {', '.join(sorted(backend_names()))}: {backend!r}"]
-    problems, presets = [], backend_module(backend).INFO.presets
+    problems, presets = [], backend_module(backend_of(identity, plugins)).INFO.presets
     if not isinstance(preset, str) or preset not in presets:
         problems.append(f"identity.preset is none of {', '.join(presets)}: {preset!r}")
     if type(samples) is not int or not 1 <= samples <= MAX_SAMPLES_PER_PIXEL:
@@ -154,7 +176,7 @@ def _settings(info: DatasetInfo, sources: PictureSources, out: Path, recipe: Pat
         height=identity["height"],
         seed=identity["seed"],
         recipe=str(recipe),
-        backend=identity["backend"],
+        backend=backend_of(identity, sources.plugins),
         preset=identity["preset"],
         samples=identity["samples"],
         denoise=identity["denoise"],

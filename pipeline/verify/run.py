@@ -30,9 +30,10 @@ def verify_set(
     """
     cache = settings.cache or default_cache()
     if has_index(StoragePath(place)):
-        sources = JobSources(settings.sample, settings.sku_list, cache) if settings.sample else None
+        sources = JobSources(settings.sample, settings.sku_list, cache, settings.plugins) if settings.sample else None
         return verify_shards(StoragePath(place), console, workers=settings.workers, sources=sources, stop=stop)
     path = Path(place)
     if Layout(path).info.exists():
-        return verify_dataset(path, sku_list=settings.sku_list, sample=settings.sample, cache=cache, stop=stop)
+        lists, plugins = settings.sku_list, settings.plugins
+        return verify_dataset(path, sku_list=lists, sample=settings.sample, cache=cache, plugins=plugins, stop=stop)
     return verify_coco(path, images=settings.images, stop=stop)

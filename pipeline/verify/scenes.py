@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from assets.limits import DATASET_JSON, read_file
 from assets.plurals import count_of
 from dataset.layout import Layout, stem_of
 from pipeline.run.dataset_info import DatasetInfo, backdrop_folders, listed_in, streams_of
+from pipeline.run.plugins import lacking, trusted_files
 from pipeline.run.scene import EXTRAS
 from pipeline.verify.extras import EXTRA_CHECKS, read_png
 from pipeline.verify.pictures import PictureSources
@@ -47,16 +48,25 @@ class Sources:
 
 
 def open_sources(
-    layout: Layout, info: DatasetInfo, sku_list: SkuSource | None, cache: Path, load: Callable[[Sku, Root], LoadedMesh]
+    layout: Layout,
+    info: DatasetInfo,
+    sku_list: SkuSource | None,
+    cache: Path,
+    load: Callable[[Sku, Root], LoadedMesh],
+    plugins: Sequence[Path] = (),
 ) -> Sources:
     """The library behind a data set: by the paths in dataset.json, or the list that the user gives.
 
-    load: how its meshes are read.
+    load: how its meshes are read. plugins: Python files whose code may be run. Raises SynthError for one of them that
+    the set was not made with.
     """
     from pipeline.run.resources import open_library
 
     if info.identity.get("drawing", 1) != DRAWING:
         return Sources(None, "the data set was made when the same seed gave other scenes")
+    trusted = trusted_files(info.identity.get("plugins"), plugins)
+    if why_not := lacking(info.identity.get("plugins"), trusted):
+        return Sources(None, why_not)
     try:
         folders = backdrop_folders(info, layout.root)
         lists = sku_list or listed_in(info, layout.root)
@@ -68,17 +78,23 @@ def open_sources(
             return Sources(None, "the backdrops differ from those that the data set was made with")
     except (SynthError, KeyError, OSError, ValueError, RuntimeError) as error:  # the last two: no path at all, or loops
         return Sources(None, f"the catalogue cannot be opened ({str(error).splitlines()[0]}); give --sku-list")
-    return Sources(library, pictures=PictureSources(lists, folders, cache))
+    return Sources(library, pictures=PictureSources(lists, folders, cache, trusted))
 
 
-def check_scenes(layout: Layout, info: DatasetInfo, library: Library, indices: Sequence[int]) -> Iterator[Violation]:
-    """Draws and traces the scenes again; every byte of the spec and every annotation must come out equal."""
+def check_scenes(
+    layout: Layout, info: DatasetInfo, library: Library, indices: Sequence[int], plugins: Iterable[Path] = ()
+) -> Iterator[Violation]:
+    """Draws and traces the scenes again; every byte of the spec and every annotation must come out equal.
+
+    plugins: Python files that the recipe may name.
+    """
     from render.recipes import recipe_from_yaml
     from render.sample import sample_scene
 
     try:
         streams = streams_of(info.identity, str(layout.info))
-        recipe = recipe_from_yaml(info.recipe, where=str(layout.info), streams=streams)
+        files = {path.name: path for path in plugins}
+        recipe = recipe_from_yaml(info.recipe, where=str(layout.info), streams=streams, files=files)
         seed, views, width, height = (info.identity[name] for name in ("seed", "views", "width", "height"))
     except SynthError as error:
         yield Violation("dataset.json", f"the scenes cannot be drawn again: {error}")

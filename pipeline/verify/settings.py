@@ -22,6 +22,15 @@ class VerifySettings:
     images: Annotated[
         Path | None, Option("Folder of the images, if they are not beside their COCO file.", "Data", exists="folder")
     ] = None
+    plugins: Annotated[
+        tuple[Path, ...],
+        Option(
+            "Python file of a recipe or backend that it was made with; its code is run.",
+            "Data",
+            exists="file",
+            name="--plugin",
+        ),
+    ] = ()
     workers: Annotated[int, Option("Parallel processes that read shards.", "Compute", parse="workers")] = 1
     cache: Annotated[
         Path | None,

@@ -14,8 +14,14 @@ from assets.library import Library
 from assets.plugins import PluginTable
 from render.backends.protocol import Backend, RenderSettings
 
-BACKENDS = {"cycles": "render.backends.cycles", "raster": "render.backends.raster"}
-TABLE = PluginTable("backend", BACKENDS, "synth.backends", ("INFO", "probe", "open_backend"), files=True)
+TABLE = PluginTable(
+    "backend",
+    {"cycles": "render.backends.cycles", "raster": "render.backends.raster"},
+    "synth.backends",
+    ("INFO", "probe", "open_backend"),
+    files=True,
+)
+BACKENDS = TABLE.modules
 # What draws where nothing is asked for: products in galleries, tiles, views.
 DEFAULT_BACKEND = "raster"
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from textwrap import indent
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -27,8 +29,16 @@ from render.streams import STREAMS
 
 # Names or paths of recipes, each with its share of the scenes.
 RecipeShares = tuple[tuple[str, float], ...]
-RECIPES = {"tabletop": "render.recipes.tabletop", "scatter": "render.recipes.scatter"}
-TABLE = PluginTable("recipe", RECIPES, "synth.recipes", ("SETTINGS", "lay_out"), files=True)
+# Python files by their names.
+PythonFiles = Mapping[str, Path]
+TABLE = PluginTable(
+    "recipe",
+    {"tabletop": "render.recipes.tabletop", "scatter": "render.recipes.scatter"},
+    "synth.recipes",
+    ("SETTINGS", "lay_out"),
+    files=True,
+)
+RECIPES = TABLE.modules
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -72,7 +82,7 @@ def load_recipe(name_or_path: str | RecipeShares, *, streams: int = STREAMS) -> 
         return mix_of((share, _loaded(name, streams)) for name, share in name_or_path)
     path = Path(name_or_path)
     if path.suffix.lower() in (".yaml", ".yml") or (path.exists() and not is_python_file(name_or_path)):
-        return recipe_from_yaml(_read(path), where=str(path), streams=streams, folder=path.parent)
+        return recipe_from_yaml(_read(path), where=str(path), streams=streams, files=_beside(path))
     if name_or_path not in recipe_names() and not is_python_file(name_or_path):
         raise unknown_name("recipe", name_or_path, [*recipe_names(), "a path to a .yaml or .py file"])
     return _with_changes(name_or_path, {}, name_or_path, streams)
@@ -85,11 +95,26 @@ def _loaded(name: str, streams: int) -> SceneRecipe:
     return recipe
 
 
+def modules_of(recipe: Recipe) -> dict[str, ModuleType]:
+    """The module that each recipe (of a mix all) is defined in, by its name."""
+    parts = [part.of for part in recipe.parts] if isinstance(recipe, RecipeMix) else [recipe]
+    return {part.recipe: sys.modules[type(part).__module__] for part in parts}
+
+
+def _beside(path: Path) -> PythonFiles:
+    """The Python files in the folder of a YAML file."""
+    return {file.name: file for file in path.parent.glob("*.py")}
+
+
 def mix_of(parts: Iterable[tuple[float, SceneRecipe]]) -> RecipeMix:
     """The mix of several recipes with their shares. Raises SynthError for too many, or the same one twice."""
     given = list(parts)
     recipes = [recipe for _, recipe in given]
-    problems = ["a duplicate recipe"] if any(recipe in recipes[:place] for place, recipe in enumerate(recipes)) else []
+    sources: dict[str, set[str]] = {}
+    for recipe in recipes:
+        sources.setdefault(recipe.recipe, set()).add(type(recipe).__module__)
+    problems = [f"two Python files named {name}" for name, modules in sources.items() if len(modules) > 1]
+    problems += ["a duplicate recipe"] if any(recipe in recipes[:place] for place, recipe in enumerate(recipes)) else []
     if problems or not 1 <= len(given) <= MAX_PARTS:
         expected = f"1 to {MAX_PARTS} different recipes, each with its share"
         raise SynthError(
@@ -112,19 +137,21 @@ def _read(path: Path) -> str:
         ) from error
 
 
-def recipe_from_yaml(text: str, *, where: str, streams: int = STREAMS, folder: Path | None = None) -> Recipe:
+def recipe_from_yaml(
+    text: str, *, where: str, streams: int = STREAMS, files: PythonFiles = MappingProxyType({})
+) -> Recipe:
     """The recipe in a YAML text, its defaults those of that version of the streams.
 
-    folder: where the Python files lie that it may name; None: it may name none. A text names a file without any folder,
-    so that a text of someone else runs no code but what was put there. Raises SynthError for each problem in it.
+    files: the Python files that it may name, by their names: a text of someone else runs no other code. Raises
+    SynthError that lists every problem in it.
     """
     data = read_yaml(text, where)
     if isinstance(data, dict) and data.get("recipe") == MIX:
-        return _mix_from(data, where, streams, folder)
-    return _recipe_from(data, where, streams, folder)
+        return _mix_from(data, where, streams, files)
+    return _recipe_from(data, where, streams, files)
 
 
-def _mix_from(data: dict[Any, Any], where: str, streams: int, folder: Path | None) -> RecipeMix:
+def _mix_from(data: dict[Any, Any], where: str, streams: int, files: PythonFiles) -> RecipeMix:
     """The mix that a file describes: `parts`, each with a `share` and `of`, a recipe's name or a recipe written out."""
     parts: Any = data.get("parts")
     shaped = isinstance(parts, list) and all(isinstance(part, dict) and "of" in part for part in parts)
@@ -145,13 +172,11 @@ def _mix_from(data: dict[Any, Any], where: str, streams: int, folder: Path | Non
             found=brief(error.errors()[0]["input"]),
         ) from error
     wholes = [{"recipe": part["of"]} if isinstance(part["of"], str) else part["of"] for part in parts]
-    recipes = [
-        _recipe_from(whole, f"{where}, part {number}", streams, folder) for number, whole in enumerate(wholes, 1)
-    ]
+    recipes = [_recipe_from(whole, f"{where}, part {number}", streams, files) for number, whole in enumerate(wholes, 1)]
     return mix_of(zip(shares, recipes, strict=True))
 
 
-def _recipe_from(data: Any, where: str, streams: int, folder: Path | None) -> SceneRecipe:
+def _recipe_from(data: Any, where: str, streams: int, files: PythonFiles) -> SceneRecipe:
     name = data.get("recipe") if isinstance(data, dict) else None
     if not isinstance(data, dict) or not isinstance(name, str):
         expected = f"a mapping with the key 'recipe': one of {', '.join(recipe_names())}"
@@ -164,8 +189,10 @@ def _recipe_from(data: Any, where: str, streams: int, folder: Path | None) -> Sc
             hint=SHOW_HINT,
         )
     if is_python_file(name):
-        if folder is None or name != Path(name).name or not (folder / name).is_file():
-            hint = "put the Python file beside the YAML file, and name it without a folder"
+        if name not in files:
+            hint = (
+                "put the Python file beside the YAML file, and name it without a folder; for a data set give --plugin"
+            )
             raise SynthError(
                 "the Python file of the recipe is not there",
                 code="plugin-file-missing",
@@ -173,7 +200,7 @@ def _recipe_from(data: Any, where: str, streams: int, folder: Path | None) -> Sc
                 found=brief(name),
                 hint=hint,
             )
-        name = str(folder / name)
+        name = str(files[name])
     return _with_changes(name, data, where, streams)
 
 
