@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from detectors.predict.detector import Detector
+    from detectors.predict.detector import LoadedDetector
     from detectors.recognition.gallery.recognize import Recognizer
 
 # A picture: its file, or (H, W, 3) uint8 RGB.
@@ -46,14 +46,14 @@ class Recognition:
     candidates: tuple[tuple[str, float], ...]
 
 
-def load_detector(run: str | Path, *, device: Device = "auto") -> Detector:
+def load_detector(run: str | Path, *, device: Device = "auto") -> LoadedDetector:
     """Load the best checkpoint of a training run, or a checkpoint file. Raises SynthError where there is none."""
     from detectors.predict.detector import load_detector
 
     return load_detector(Path(run), device=device)
 
 
-def detect(detector: Detector, picture: Picture, *, threshold: float | None = None) -> list[Detection]:
+def detect(detector: LoadedDetector, picture: Picture, *, threshold: float | None = None) -> list[Detection]:
     """Find products in a picture, best first.
 
     threshold: lowest score; by default the one that training chose. Raises SynthError where the file cannot be read.

@@ -190,6 +190,15 @@ def test_files_stay_short() -> None:
     assert {name: lines for name, lines in long.items() if lines > MAX_LINES} == {}
 
 
+def test_no_two_public_classes_share_a_name() -> None:
+    defined: dict[str, list[str]] = {}
+    for file in modules().values():
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                defined.setdefault(node.name, []).append(relative(file))
+    assert {name: files for name, files in defined.items() if len(files) > 1} == {}
+
+
 def test_exceptions_of_the_linter_name_files_that_exist() -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         lint = tomllib.load(file)["tool"]["ruff"]["lint"]

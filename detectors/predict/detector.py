@@ -20,7 +20,7 @@ DEFAULT_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Detector:
+class LoadedDetector:
     """A checkpoint with its network on a device."""
 
     checkpoint: Checkpoint
@@ -43,7 +43,7 @@ class Detector:
         return [detections_of(output, letterbox) for output, (_, letterbox) in zip(outputs, fitted, strict=True)]
 
 
-def load_detector(run: Path, *, device: str = "auto") -> Detector:
+def load_detector(run: Path, *, device: str = "auto") -> LoadedDetector:
     """Load the best checkpoint of a run, or a checkpoint file. Raises SynthError where there is none."""
     checkpoint = load_checkpoint(run)
-    return Detector(checkpoint, restore_model(checkpoint).to(pick_device(device)))
+    return LoadedDetector(checkpoint, restore_model(checkpoint).to(pick_device(device)))

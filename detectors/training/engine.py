@@ -28,7 +28,7 @@ from detectors.device import is_first_process, pick_device
 from detectors.training.ema import MovingAverage
 from detectors.training.guards import SAVE_KEPT, explain_out_of_memory, quiet_lightning
 from detectors.training.history import History, plot_curves
-from detectors.training.run_folder import RunLogs, RunSettings
+from detectors.training.run_folder import RunLogs, TrainingRunSettings
 from detectors.training.task import Process, Saved, Task
 
 SECONDS_BETWEEN_SAVES = 900.0
@@ -36,7 +36,7 @@ STEPS_BETWEEN_LOGS = 10
 NOT_RESUMABLE = "it is damaged or was edited: give another --out to start again"
 
 
-class EngineSettings(RunSettings, Protocol):
+class EngineSettings(TrainingRunSettings, Protocol):
     """What the engine needs of the settings of a training."""
 
     @property

@@ -18,7 +18,7 @@ from detectors.checkpoints.detector import LAST
 T = TypeVar("T")
 
 
-class RunSettings(Protocol):
+class TrainingRunSettings(Protocol):
     """What the folder of a run needs of its settings."""
 
     @property
@@ -29,7 +29,7 @@ class RunSettings(Protocol):
     def differing(self, other: dict[str, Any]) -> list[str]: ...
 
 
-def claim_folder(settings: RunSettings, load: Callable[[Path], T]) -> T | None:
+def claim_folder(settings: TrainingRunSettings, load: Callable[[Path], T]) -> T | None:
     """Return the last checkpoint of an earlier call with the same settings, None where there is none.
 
     load: reads the checkpoint. Raises SynthError for the folder of another run.

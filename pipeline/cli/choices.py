@@ -49,7 +49,7 @@ def _names_in(value: ast.expr | None) -> tuple[str, ...]:
     return tuple(str(ast.literal_eval(entry)) for entry in entries if entry is not None)
 
 
-class Known(click.ParamType):
+class KnownName(click.ParamType):
     """A name of a table. kind: what it names. names: further ones. without: names that are not for this option.
 
     free: whether anything else is taken too, such as a file. files: whether a path to a .py file is taken too. error:
@@ -97,7 +97,7 @@ class Known(click.ParamType):
         return [*found, *([CompletionItem(incomplete, type="file")] if self.free or self._files else [])]
 
 
-class RecipeChoice(Known):
+class RecipeChoice(KnownName):
     """A recipe's name or a YAML file, with a share of the scenes where several are given: tabletop:0.7."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import click
 
 from assets.options import Option
-from pipeline.cli.choices import Known, RecipeChoice, recipe_of
+from pipeline.cli.choices import KnownName, RecipeChoice, recipe_of
 from pipeline.cli.types import DataPath, Gigabytes, MixShares, NamedPath, Place, Shares, Size, Workers
 
 
@@ -20,7 +20,7 @@ def _unchanged(value: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Kind:
+class OptionKind:
     """A kind of option. multiple: whether it is repeatable. finish: from what click reads to the value."""
 
     type: click.ParamType | None
@@ -37,33 +37,37 @@ def name_sources(sources: Sequence[tuple[str, Any]]) -> tuple[tuple[str, Any], .
 
 
 KINDS = {
-    "size": Kind(Size()),
-    "splits": Kind(Shares()),
-    "mix": Kind(MixShares(), finish=lambda shares: shares or ()),
-    "workers": Kind(Workers()),
-    "gigabytes": Kind(Gigabytes()),
-    "data": Kind(DataPath()),
-    "data_sets": Kind(DataPath(), multiple=True),
-    "sources": Kind(NamedPath(), multiple=True, finish=name_sources),
-    "place": Kind(Place()),
-    "recipe": Kind(RecipeChoice(), multiple=True, finish=recipe_of),
-    "label_format": Kind(Known("label format", "dataset.formats:FORMATS", free=True)),
-    "recipe_name": Kind(Known("recipe", "render.recipes:TABLE", free=True)),
-    "backend": Kind(Known("backend", "render.backends:TABLE", files=True)),
-    "preset": Kind(Known("preset", names=("draft", "good", "best"))),
-    "detector": Kind(Known("detector", "detectors.models:DETECTORS", error="detectors.models:detector_module")),
-    "augment": Kind(Known("augmentation", "detectors.augment.settings:PRESETS")),
-    "schedule": Kind(Known("schedule", "detectors.training.schedule:SCHEDULES", without=("adapt",))),
-    "method": Kind(Known("adaptation method", "detectors.adapt:METHODS", error="detectors.adapt:method_module")),
-    "weights": Kind(Known("weights", names=("imagenet", "packaged", "coco", "none"), free=True)),
-    "embedder_weights": Kind(Known("weights", names=("imagenet", "packaged", "none"), free=True)),
-    "loss": Kind(Known("loss", "detectors.recognition.embedder.losses:LOSSES")),
-    "index": Kind(Known("index", "detectors.recognition.gallery.index:INDEXES")),
-    "engine": Kind(Known("engine", "pipeline.jobs.engines:ENGINES")),
+    "size": OptionKind(Size()),
+    "splits": OptionKind(Shares()),
+    "mix": OptionKind(MixShares(), finish=lambda shares: shares or ()),
+    "workers": OptionKind(Workers()),
+    "gigabytes": OptionKind(Gigabytes()),
+    "data": OptionKind(DataPath()),
+    "data_sets": OptionKind(DataPath(), multiple=True),
+    "sources": OptionKind(NamedPath(), multiple=True, finish=name_sources),
+    "place": OptionKind(Place()),
+    "recipe": OptionKind(RecipeChoice(), multiple=True, finish=recipe_of),
+    "label_format": OptionKind(KnownName("label format", "dataset.formats:FORMATS", free=True)),
+    "recipe_name": OptionKind(KnownName("recipe", "render.recipes:TABLE", free=True)),
+    "backend": OptionKind(KnownName("backend", "render.backends:TABLE", files=True)),
+    "preset": OptionKind(KnownName("preset", names=("draft", "good", "best"))),
+    "detector": OptionKind(
+        KnownName("detector", "detectors.models:DETECTORS", error="detectors.models:detector_module")
+    ),
+    "augment": OptionKind(KnownName("augmentation", "detectors.augment.settings:PRESETS")),
+    "schedule": OptionKind(KnownName("schedule", "detectors.training.schedule:SCHEDULES", without=("adapt",))),
+    "method": OptionKind(
+        KnownName("adaptation method", "detectors.adapt:METHODS", error="detectors.adapt:method_module")
+    ),
+    "weights": OptionKind(KnownName("weights", names=("imagenet", "packaged", "coco", "none"), free=True)),
+    "embedder_weights": OptionKind(KnownName("weights", names=("imagenet", "packaged", "none"), free=True)),
+    "loss": OptionKind(KnownName("loss", "detectors.recognition.embedder.losses:LOSSES")),
+    "index": OptionKind(KnownName("index", "detectors.recognition.gallery.index:INDEXES")),
+    "engine": OptionKind(KnownName("engine", "pipeline.jobs.engines:ENGINES")),
 }
 
 
-def kind_of(annotation: Any, option: Option) -> Kind:
+def kind_of(annotation: Any, option: Option) -> OptionKind:
     """The kind of an option. Raises TypeError for a field that no option can be made of."""
     if option.parse:
         return KINDS[option.parse]
@@ -71,15 +75,15 @@ def kind_of(annotation: Any, option: Option) -> Kind:
     if get_origin(plain) is tuple:
         return replace(kind_of(get_args(plain)[0], option), multiple=True)
     if get_origin(plain) is Literal:
-        return Kind(click.Choice(get_args(plain)))
+        return OptionKind(click.Choice(get_args(plain)))
     if plain is bool:
-        return Kind(None)
+        return OptionKind(None)
     if plain in (int, float):
-        return Kind(_number(plain, option))
+        return OptionKind(_number(plain, option))
     if plain is Path:
-        return Kind(_path(option.exists))
+        return OptionKind(_path(option.exists))
     if plain is str:
-        return Kind(click.STRING)
+        return OptionKind(click.STRING)
     raise TypeError(f"no option can be made of {annotation}: give its description a parse")
 
 

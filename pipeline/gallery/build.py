@@ -27,7 +27,7 @@ from pipeline.gallery.settings import GalleryBuildSettings
 from pipeline.gallery.summary import GallerySummary, summary_of
 from pipeline.gallery.task import GalleryTask, TaskResult
 from pipeline.gallery.version import (
-    Kind,
+    VectorKind,
     give_ids,
     join_small,
     make_manifest,
@@ -65,7 +65,7 @@ def build_gallery(
             records_of(results, catalog, digests, ids, settings.views), parent, note, device=settings.device
         )
         parts = write_parts(settings.out, records, most=settings.part_skus, precision=settings.precision)
-        kind = Kind(note, settings.views, settings.precision)
+        kind = VectorKind(note, settings.views, settings.precision)
         manifest = make_manifest(settings.out, parts, kind, next_id=next_id, parent=parent)
         publish(settings.out, manifest, parent, index=settings.index)
         work.tidy(results)
@@ -109,7 +109,7 @@ def add_to_gallery(
         old = parts_without(parent, gone | {sku.sku for sku, _, _ in fresh})
         old, joined = join_small(settings.out, old, most=settings.part_skus, dim=parent.dim)
         parts = write_parts(settings.out, [*joined, *fresh], most=settings.part_skus, precision=settings.precision)
-        kind = Kind(note, held.views, held.precision)
+        kind = VectorKind(note, held.views, held.precision)
         manifest = make_manifest(settings.out, (*old, *parts), kind, next_id=next_id, parent=parent)
         publish(settings.out, manifest, parent, index=None)
         work.tidy(results)
@@ -127,7 +127,7 @@ def remove_from_gallery(folder: Path, keys: Sequence[str]) -> GallerySummary:
                 "the gallery has no such SKU", code="unknown-sku", where=str(folder), problems=missing[:20]
             )
         held = parent.manifest
-        kind = Kind(held.embedder, held.views, held.precision)
+        kind = VectorKind(held.embedder, held.views, held.precision)
         parts = parts_without(parent, set(keys))
         manifest = make_manifest(folder, parts, kind, next_id=held.next_id, parent=parent)
         publish(folder, manifest, parent, index=None)

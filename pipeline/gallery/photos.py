@@ -21,7 +21,7 @@ from detectors.recognition.gallery.open import Gallery, open_gallery
 from detectors.recognition.gallery.parts import GallerySku
 from detectors.recognition.gallery.photos import keep_photo, read_photo
 from detectors.recognition.gallery.versions import EmbedderInfo, write_gallery
-from pipeline.gallery.version import Kind, Record, join_small, make_manifest, parts_without, publish, write_parts
+from pipeline.gallery.version import Record, VectorKind, join_small, make_manifest, parts_without, publish, write_parts
 
 if TYPE_CHECKING:
     from pipeline.gallery.summary import GallerySummary
@@ -65,7 +65,7 @@ def add_photos(
         held = parent.manifest
         old, joined = join_small(folder, parts_without(parent, fresh.keys()), most=PART_SKUS, dim=parent.dim)
         parts = write_parts(folder, [*joined, *records], most=PART_SKUS, precision=held.precision)
-        kind = Kind(held.embedder, held.views, held.precision)
+        kind = VectorKind(held.embedder, held.views, held.precision)
         manifest = make_manifest(folder, (*old, *parts), kind, next_id=held.next_id, parent=parent)
         publish(folder, manifest, parent, index=None)
         return replace(summary_of(folder, begun, parent, []), photos=len(added))

@@ -37,7 +37,7 @@ Record = tuple[GallerySku, NDArray, bytes]
 
 
 @dataclass(frozen=True)
-class Kind:
+class VectorKind:
     """What all vectors of a version have in common. views: per SKU."""
 
     embedder: EmbedderInfo
@@ -138,7 +138,7 @@ def _live(folder: Path, part: PartEntry, dim: int) -> Iterator[Record]:
 def make_manifest(
     folder: Path,
     parts: tuple[PartEntry, ...],
-    kind: Kind,
+    kind: VectorKind,
     *,
     next_id: int,
     parent: Gallery | None,

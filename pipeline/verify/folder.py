@@ -22,7 +22,7 @@ from pipeline.run.dataset_info import DatasetInfo, read_info
 from pipeline.verify.checksums import NO_CHECKSUMS, check_checksums
 from pipeline.verify.extras import EXTRA_CHECKS, read_png
 from pipeline.verify.pictures import PictureSources, check_pictures
-from pipeline.verify.products import Known, Product, check_products
+from pipeline.verify.products import KnownProducts, Product, check_products
 from pipeline.verify.records import MALFORMED, Record, Violation, check_image, check_picture
 from pipeline.verify.report import Tally, VerifyReport
 from pipeline.verify.scenes import Sources, check_scenes, open_sources
@@ -211,7 +211,7 @@ def _verify_image(
         there = f"annotations/instances_{split}.json annotation {record.get('id')}"
         products.append(Product(record, groups.number, there))
     extras = {kind: read_png(layout.extra(kind, stem), EXTRA_CHECKS[kind][1]) for kind in info.extras}
-    tally.add(check_products(products, image, Known(categories), extras, where))
+    tally.add(check_products(products, image, KnownProducts(categories), extras, where))
     tally.add(check_stored(layout, stem, image, records, where))
 
 

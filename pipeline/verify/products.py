@@ -26,7 +26,7 @@ class Product:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownProducts:
     """The categories of a set: id to SKU, and the ids of those that are no longer sold."""
 
     keys: dict[int, str]
@@ -36,7 +36,7 @@ class Known:
 def check_products(
     products: Sequence[Product],
     image: Record,
-    known: Known,
+    known: KnownProducts,
     extras: Mapping[str, NDArray[np.uint16] | str],
     where: str,
 ) -> Iterator[Violation]:

@@ -33,7 +33,7 @@ from pipeline.verify.checksums import NO_CHECKSUMS, check_place_checksums
 from pipeline.verify.extras import EXTRA_CHECKS, decode_png
 from pipeline.verify.foreign import check_foreign_image, check_foreign_record
 from pipeline.verify.job import JobSources, check_job_scenes
-from pipeline.verify.products import Known, Product, check_products
+from pipeline.verify.products import KnownProducts, Product, check_products
 from pipeline.verify.records import MALFORMED, Violation, check_image, check_picture
 from pipeline.verify.report import Tally, VerifyReport
 
@@ -155,7 +155,7 @@ def check_shard(place: StoragePath, entry: ShardEntry) -> _Checked:
     checked = _Checked()
     categories = _categories(place.url)
     keys = {number: str(record.value("sku")) for number, record in categories.items()}
-    known = Known(keys, frozenset(number for number, record in categories.items() if record.value("delisted")))
+    known = KnownProducts(keys, frozenset(number for number, record in categories.items() if record.value("delisted")))
     tar = _read_checked(place, tar_name(entry.name), entry.tar_bytes, entry.tar_sha256, checked)
     coco = _read_checked(place, coco_name(entry.name), entry.coco_bytes, entry.coco_sha256, checked)
     images: list[ImageRecord] = []
@@ -236,7 +236,7 @@ def _check_part(
         yield Violation(name, f"lacks categories that its annotations use: {', '.join(lacking[:5])}")
 
 
-def _check_sample(sample: ShardSample, known: Known, where: str) -> Iterator[Violation]:
+def _check_sample(sample: ShardSample, known: KnownProducts, where: str) -> Iterator[Violation]:
     rendered = sample.image.rendered
     image, records = sample.image.content(), [record.content() for record in sample.annotations]
     number: Any = image.get("id")

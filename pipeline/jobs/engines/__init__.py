@@ -40,16 +40,16 @@ class EngineContext:
     say: Callable[[str], None]
 
 
-class Engine(Protocol):
+class JobEngine(Protocol):
     """What an engine's module has."""
 
     def run_shards(self, orders: EngineContext, shards: Iterable[ShardTask]) -> Iterator[Receipt]:
         """The receipt of each shard once it is stored, in any order. Leaving the iterator early ends all work."""
 
 
-def open_engine(name: str) -> Engine:
+def open_engine(name: str) -> JobEngine:
     """The engine of a name. Raises SynthError for an unknown one."""
     if name not in ENGINES:
         raise unknown_name("engine", name, ENGINES)
-    engine: Engine = importlib.import_module(ENGINES[name])
+    engine: JobEngine = importlib.import_module(ENGINES[name])
     return engine

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from assets.demo import demo_list
 from dataset.storage.path import StoragePath
-from pipeline.cli.choices import Known, RecipeChoice, recipe_of, table_names
+from pipeline.cli.choices import KnownName, RecipeChoice, recipe_of, table_names
 from pipeline.cli.kinds import KINDS
 from pipeline.cli.main import main
 from pipeline.jobs.settings import JobSettings, claim_place, identity_of, read_settings
@@ -23,7 +23,7 @@ from render.backends import BACKENDS, backend_module
 from render.recipes import load_recipe
 from render.recipes.mix import RecipeMix, recipe_at
 
-TABLES = [kind.type for kind in KINDS.values() if isinstance(kind.type, Known) and kind.type._table]
+TABLES = [kind.type for kind in KINDS.values() if isinstance(kind.type, KnownName) and kind.type._table]
 
 
 def synth(*words: object) -> Result:
@@ -36,14 +36,14 @@ def completed(words: str, incomplete: str = "") -> set[str]:
 
 
 @pytest.mark.parametrize("choice", TABLES, ids=lambda choice: choice.kind)
-def test_names_are_those_of_the_table_that_is_imported(choice: Known) -> None:
+def test_names_are_those_of_the_table_that_is_imported(choice: KnownName) -> None:
     module, _, name = choice._table.partition(":")
     assert table_names(choice._table) == tuple(getattr(importlib.import_module(module), name))
 
 
 def test_presets_are_those_of_every_backend() -> None:
     known = KINDS["preset"].type
-    assert isinstance(known, Known)
+    assert isinstance(known, KnownName)
     assert all(tuple(backend_module(name).INFO.presets) == known.names for name in BACKENDS)
 
 
