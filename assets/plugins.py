@@ -87,7 +87,7 @@ def module_from_file(path: Path) -> ModuleType:
     Its name follows from the file's name and content: copies of a file are one module.
     """
     source = _read(path)
-    name = f"synth_file_{path.stem}_{digest_of(source)}"
+    name = _module_name(path, source)
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
@@ -106,6 +106,11 @@ def module_from_file(path: Path) -> ModuleType:
     return module
 
 
+def has_run(path: Path) -> bool:
+    """Whether this process has run a Python file by `module_from_file`, as it is now."""
+    return path.is_file() and _module_name(path, _read(path)) in sys.modules
+
+
 def source_of(module: ModuleType) -> bytes:
     """The content of the Python file that `module_from_file` made a module of."""
     source: bytes = module.__spec__.loader_state if module.__spec__ is not None else b""
@@ -120,6 +125,10 @@ def file_digest(path: Path) -> str:
 def digest_of(source: bytes) -> str:
     """SHA-256 of the content of a Python file: data sets made with it are known by it."""
     return hashlib.sha256(source).hexdigest()
+
+
+def _module_name(path: Path, source: bytes) -> str:
+    return f"synth_file_{path.stem}_{digest_of(source)}"
 
 
 def _read(path: Path) -> bytes:

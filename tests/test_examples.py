@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -12,8 +13,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from detectors.checkpoints.detector import load_checkpoint
 from pipeline.cli.main import main
 from support.paths import ROOT
+from support.shape_sets import write_shapes
 
 EXAMPLES = ROOT / "examples"
 
@@ -69,6 +72,34 @@ def test_read_labels_and_own_recipe(tmp_path: Path, capsys: pytest.CaptureFixtur
     for line in lines:  # the surface that is seen lies before the middle of the product, by no more than its size
         middle, surface = (float(word) for word in line.replace(",", "").split() if word[0].isdigit() and "." in word)
         assert 0 < middle - surface + 0.1 < 0.4
+
+
+def test_own_detector_is_trained_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint of it is read where its file has run, or is allowed by SYNTH_DETECTORS."""
+    file, run_folder, shapes = EXAMPLES / "own_detector.py", tmp_path / "run", tmp_path / "shapes"
+    write_shapes(shapes, 4, seed=1)
+    options = ("--detector-option", "width=16", "--weights", "none", "--size", "96x64", "--workers", "0")
+    steps = ("--epochs", "1", "--epoch-images", "30", "--batch", "1", "--augment", "none")
+    train = ("train", "--synthetic", str(shapes), "--detector", str(file), *options, *steps, "--out", str(run_folder))
+    run(*train)
+    spec = load_checkpoint(run_folder).spec
+    assert dict(spec.options) == {"width": 16, "depth": 4} and str(spec.origin).startswith("sha256:")
+    predict = ("predict", str(run_folder), str(shapes / "images"), "--out")
+    forget(monkeypatch, "own_detector")
+    refused = CliRunner().invoke(main, [*predict, str(tmp_path / "refused")])
+    assert refused.exit_code == 1 and "SYNTH_DETECTORS" in refused.output
+    monkeypatch.setenv("SYNTH_DETECTORS", str(file))
+    run(*predict, str(tmp_path / "found"))
+    assert json.loads((tmp_path / "found" / "predictions.json").read_text()) != []
+    monkeypatch.delenv("SYNTH_DETECTORS")
+    forget(monkeypatch, "own_detector")
+    run(*train)  # resumed, without being allowed apart: the command itself names the file
+
+
+def forget(monkeypatch: pytest.MonkeyPatch, stem: str) -> None:
+    """Forget that a Python file has run, as a new process has it."""
+    for name in [name for name in sys.modules if name.startswith(f"synth_file_{stem}_")]:
+        monkeypatch.delitem(sys.modules, name)
 
 
 def test_the_list_of_examples_is_whole() -> None:

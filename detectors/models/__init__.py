@@ -5,13 +5,12 @@ from __future__ import annotations
 import ast
 import importlib.util
 import os
-import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assets.errors import SynthError, unknown_name
-from assets.plugins import PluginTable, file_digest, is_python_file
+from assets.plugins import PluginTable, file_digest, has_run, is_python_file
 from detectors.models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -53,8 +52,12 @@ def detector_module(name: str) -> Any:
 
 def _file_of(name: str) -> str:
     """The Python file of a detector: the allowed one of that file name where there is one, else the path itself."""
+    return _allowed_file(name) or name
+
+
+def _allowed_file(name: str) -> str | None:
     allowed = [path for path in os.environ.get(ALLOWED_FILES, "").split(os.pathsep) if path]
-    return next((path for path in allowed if Path(path).name == Path(name).name), name)
+    return next((path for path in allowed if Path(path).name == Path(name).name), None)
 
 
 def detector_origin(name: str) -> str | None:
@@ -69,17 +72,13 @@ def detector_origin(name: str) -> str | None:
 
 def check_trusted(name: str, where: str) -> None:
     """Raise SynthError where a checkpoint names a Python file that the user has neither run nor allowed."""
-    if not is_python_file(name):
-        return
-    file = Path(_file_of(name))
-    known = file.is_file() and f"synth_file_{file.stem}_{file_digest(file)[:12]}" in sys.modules
-    if str(file) == name and not known:
+    if is_python_file(name) and _allowed_file(name) is None and not has_run(Path(name)):
         raise SynthError(
             "the checkpoint is of a detector in a Python file",
             code="plugin-file-missing",
             where=where,
             found=name,
-            hint=f"if you trust that file, allow it to be run: {ALLOWED_FILES}=PATH/{file.name}",
+            hint=f"if you trust that file, allow it to be run: {ALLOWED_FILES}=PATH/{Path(name).name}",
         )
 
 

@@ -83,12 +83,14 @@ class KnownName(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         name = str(value)
-        if self.free or name in self.names or (self._files and is_python_file(name)):
+        if self.free or name in self.names:
             return name
         if self._error:
             module, _, function = self._error.partition(":")
             # Raises for what cannot be used; a Python file or an entry of an installed package may be.
             getattr(importlib.import_module(module), function)(name)
+            return name
+        if self._files and is_python_file(name):
             return name
         raise unknown_name(self.kind, name, self.names)
 

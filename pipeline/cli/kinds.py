@@ -52,7 +52,7 @@ KINDS = {
     "backend": OptionKind(KnownName("backend", "render.backends:TABLE", files=True)),
     "preset": OptionKind(KnownName("preset", names=("draft", "good", "best"))),
     "detector": OptionKind(
-        KnownName("detector", "detectors.models:DETECTORS", error="detectors.models:detector_module")
+        KnownName("detector", "detectors.models:DETECTORS", files=True, error="detectors.models:detector_module")
     ),
     "augment": OptionKind(KnownName("augmentation", "detectors.augment.settings:PRESETS")),
     "schedule": OptionKind(KnownName("schedule", "detectors.training.schedule:SCHEDULES", without=("adapt",))),
