@@ -45,7 +45,7 @@ from detectors.recognition.gallery.versions import (
 )
 from pipeline.gallery.build import build_gallery
 from pipeline.gallery.settings import PART_SKUS, GalleryBuildSettings
-from pipeline.gallery.version import Record, VectorKind, make_manifest, write_parts
+from pipeline.gallery.version import Record, VectorSpec, make_manifest, write_parts
 from pipeline.run.settings import default_cache
 from render.views import open_studio, views_of
 
@@ -147,7 +147,7 @@ def _rates(run: Path, sku_list: Path, out: Path, views: int, limit: int, workers
 
 def _store(home: Path, skus: int, views: int, dim: int, precision: Precision) -> Table:
     """Writing a gallery, opening it, adding a SKU, switching, going back, verifying."""
-    kind = VectorKind(EmbedderInfo(fingerprint="drawn", dim=dim, side=128, margin=0.05), views, precision)
+    kind = VectorSpec(EmbedderInfo(fingerprint="drawn", dim=dim, side=128, margin=0.05), views, precision)
     table = Table("store", "seconds", "MiB", title=f"{skus:,} SKUs x {views} views x {dim} numbers, {precision}")
 
     def timed(name: str, work: Callable[[], object]) -> None:

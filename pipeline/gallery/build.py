@@ -1,4 +1,4 @@
-"""`synth gallery build|add|remove`: versions of a gallery made from a SKU list."""
+"""Build of gallery versions from a SKU list: `synth gallery build|add|remove`."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from pipeline.gallery.settings import GalleryBuildSettings
 from pipeline.gallery.summary import GallerySummary, summary_of
 from pipeline.gallery.task import GalleryTask, TaskResult
 from pipeline.gallery.version import (
-    VectorKind,
-    give_ids,
+    VectorSpec,
+    assign_ids,
+    gallery_records,
     join_small,
     make_manifest,
     parts_without,
-    publish,
-    records_of,
+    publish_version,
     write_parts,
 )
 from pipeline.workers.pool import never_stop
@@ -45,31 +45,31 @@ FAILURES = "failures.jsonl"
 def build_gallery(
     settings: GalleryBuildSettings, console: Console, *, stop: Callable[[int], bool] = never_stop
 ) -> GallerySummary:
-    """A version with every SKU of the list, rendered and embedded, in use once it is complete.
+    """Render and embed every SKU of the list into a new version, which is used once it is complete.
 
-    SKUs that cannot be rendered are left out and named in the summary. Raises SynthError for a list with mistakes,
-    without an embedder, and where not one SKU could be rendered.
+    SKUs that cannot be rendered are skipped and named in the summary. Raises SynthError for an invalid list, without an
+    embedder, and if no SKU could be rendered.
     """
-    begun = time.monotonic()
+    started = time.monotonic()
     catalog = load_catalog(settings.sku_list)
     with write_gallery(settings.out) as lock:
         parent = open_gallery(settings.out) if is_gallery(settings.out) else None
-        note = _settle_embedder(settings, parent)
+        embedder = _choose_embedder(settings, parent)
         digests = digest_skus(catalog, catalog.keys, cache=settings.cache)
-        work = _Work(settings, note, console, stop, lock)
+        work = _RenderWork(settings, embedder, console, stop, lock)
         results = work.render(catalog, digests)
         if results is None:
-            return _stopped(settings.out, begun)
-        ids, next_id = give_ids(catalog, catalog.keys, parent)
+            return _interrupted_summary(settings.out, started)
+        ids, next_id = assign_ids(catalog, catalog.keys, parent)
         records = with_photos(
-            records_of(results, catalog, digests, ids, settings.views), parent, note, device=settings.device
+            gallery_records(results, catalog, digests, ids, settings.views), parent, embedder, device=settings.device
         )
         parts = write_parts(settings.out, records, most=settings.part_skus, precision=settings.precision)
-        kind = VectorKind(note, settings.views, settings.precision)
-        manifest = make_manifest(settings.out, parts, kind, next_id=next_id, parent=parent)
-        publish(settings.out, manifest, parent, index=settings.index)
-        work.tidy(results)
-        return summary_of(settings.out, begun, parent, results)
+        spec = VectorSpec(embedder, settings.views, settings.precision)
+        manifest = make_manifest(settings.out, parts, spec, next_id=next_id, parent=parent)
+        publish_version(settings.out, manifest, parent, index=settings.index)
+        work.finish(results)
+        return summary_of(settings.out, started, parent, results)
 
 
 def add_to_gallery(
@@ -80,45 +80,45 @@ def add_to_gallery(
     prune: bool = False,
     stop: Callable[[int], bool] = never_stop,
 ) -> GallerySummary:
-    """A version with the new and changed SKUs of a list (or those of `keys`) rendered, all others kept as they are.
+    """Render the new and changed SKUs of a list (or those of `keys`) into a new version; all others are kept.
 
-    prune: SKUs that the list lacks are dropped. Views, precision and embedder are those of the version in use. Raises
-    SynthError for another embedder and for keys that the list lacks.
+    prune: SKUs missing from the list are dropped. Views, precision and embedder are those of the current version.
+    Raises SynthError for another embedder and for keys missing from the list.
     """
-    begun = time.monotonic()
+    started = time.monotonic()
     catalog = load_catalog(settings.sku_list)
     with write_gallery(settings.out) as lock:
         parent = open_gallery(settings.out)
         _check_views(parent)
-        held, note = parent.manifest, parent.manifest.embedder
+        before, embedder = parent.manifest, parent.manifest.embedder
         if settings.embedder is not None:
             parent.check_embedder(embedder_info_of_run(settings.embedder).fingerprint, str(settings.embedder))
-        settings = replace(settings, views=held.views, precision=held.precision)
+        settings = replace(settings, views=before.views, precision=before.precision)
         digests = digest_skus(catalog, keys or catalog.keys, cache=settings.cache)
-        digests = {key: digest for key, digest in digests.items() if _digest_in(parent, key) != digest}
-        gone = set(parent.keys) - set(catalog.keys) if prune else set()
-        if not digests and not gone:
-            return summary_of(settings.out, begun, parent, [])
-        work = _Work(settings, note, console, stop, lock)
+        digests = {key: digest for key, digest in digests.items() if _known_digest(parent, key) != digest}
+        removed = set(parent.keys) - set(catalog.keys) if prune else set()
+        if not digests and not removed:
+            return summary_of(settings.out, started, parent, [])
+        work = _RenderWork(settings, embedder, console, stop, lock)
         results = work.render(catalog, digests)
         if results is None:
-            return _stopped(settings.out, begun)
-        ids, next_id = give_ids(catalog, digests.keys(), parent)
-        made = records_of(results, catalog, digests, ids, settings.views)
-        fresh = list(with_photos(made, parent, note, device=settings.device))
-        old = parts_without(parent, gone | {sku.sku for sku, _, _ in fresh})
+            return _interrupted_summary(settings.out, started)
+        ids, next_id = assign_ids(catalog, digests.keys(), parent)
+        made = gallery_records(results, catalog, digests, ids, settings.views)
+        records = list(with_photos(made, parent, embedder, device=settings.device))
+        old = parts_without(parent, removed | {sku.sku for sku, _, _ in records})
         old, joined = join_small(settings.out, old, most=settings.part_skus, dim=parent.dim)
-        parts = write_parts(settings.out, [*joined, *fresh], most=settings.part_skus, precision=settings.precision)
-        kind = VectorKind(note, held.views, held.precision)
-        manifest = make_manifest(settings.out, (*old, *parts), kind, next_id=next_id, parent=parent)
-        publish(settings.out, manifest, parent, index=None)
-        work.tidy(results)
-        return summary_of(settings.out, begun, parent, results, dropped=len(gone))
+        parts = write_parts(settings.out, [*joined, *records], most=settings.part_skus, precision=settings.precision)
+        spec = VectorSpec(embedder, before.views, before.precision)
+        manifest = make_manifest(settings.out, (*old, *parts), spec, next_id=next_id, parent=parent)
+        publish_version(settings.out, manifest, parent, index=None)
+        work.finish(results)
+        return summary_of(settings.out, started, parent, results, dropped=len(removed))
 
 
 def remove_from_gallery(folder: Path, keys: Sequence[str]) -> GallerySummary:
-    """A version without these SKUs. Raises SynthError for keys that the gallery lacks."""
-    begun = time.monotonic()
+    """Make a version without these SKUs. Raises SynthError for keys that the gallery lacks."""
+    started = time.monotonic()
     with write_gallery(folder):
         parent = open_gallery(folder)
         missing = sorted(set(keys) - parent.positions.keys())
@@ -126,40 +126,40 @@ def remove_from_gallery(folder: Path, keys: Sequence[str]) -> GallerySummary:
             raise SynthError(
                 "the gallery has no such SKU", code="unknown-sku", where=str(folder), problems=missing[:20]
             )
-        held = parent.manifest
-        kind = VectorKind(held.embedder, held.views, held.precision)
+        before = parent.manifest
+        spec = VectorSpec(before.embedder, before.views, before.precision)
         parts = parts_without(parent, set(keys))
-        manifest = make_manifest(folder, parts, kind, next_id=held.next_id, parent=parent)
-        publish(folder, manifest, parent, index=None)
-        return summary_of(folder, begun, parent, [], dropped=len(set(keys)))
+        manifest = make_manifest(folder, parts, spec, next_id=before.next_id, parent=parent)
+        publish_version(folder, manifest, parent, index=None)
+        return summary_of(folder, started, parent, [], dropped=len(set(keys)))
 
 
 @dataclass
-class _Work:
-    """The rendering of one command, in a folder of its own inside the gallery."""
+class _RenderWork:
+    """The rendering of one command, in its own folder inside the gallery."""
 
     settings: GalleryBuildSettings
-    note: EmbedderInfo
+    embedder: EmbedderInfo
     console: Console
     stop: Callable[[int], bool]
     lock: int
 
     def render(self, catalog: Catalog, digests: Mapping[str, str]) -> list[TaskResult] | None:
-        """What became of the SKUs, in sorted order; None where it was stopped.
+        """Return the results of the SKUs in sorted order; None if stopped.
 
-        Raises SynthError where files of the products were changed meanwhile: the gallery would mix two versions.
+        Raises SynthError if files of the products changed meanwhile, since the gallery would mix two versions.
         """
-        settings, note = self.settings, self.note
+        settings, embedder = self.settings, self.embedder
         sweep_cache(settings.cache)
-        # The product is shown as large as in the crop of a photograph, whose margin is part of it.
-        side = round(note.side / (1 + 2 * note.margin))
-        how = {"views": settings.views, "side": side, "task_skus": settings.task_skus}
-        self.folder = plan_folder(settings.out, digests, note.fingerprint, **how)
+        # The product is rendered as large as in the crop of a photograph, which includes the margin.
+        side = round(embedder.side / (1 + 2 * embedder.margin))
+        options = {"views": settings.views, "side": side, "task_skus": settings.task_skus}
+        self.folder = plan_folder(settings.out, digests, embedder.fingerprint, **options)
         task = GalleryTask(
             sku_list=settings.sku_list.absolute(),
             out=self.folder.absolute(),
-            embedder=embedder_path(settings.out, note.fingerprint).absolute(),
-            **how,
+            embedder=embedder_path(settings.out, embedder.fingerprint).absolute(),
+            **options,
             cache=settings.cache.absolute(),
             workers=min(settings.workers, max(-(-len(digests) // settings.task_skus), 1)),
             device=settings.device,
@@ -169,8 +169,8 @@ class _Work:
             _check_unchanged(digests, digest_skus(catalog, digests, cache=settings.cache))
         return results
 
-    def tidy(self, results: Sequence[TaskResult]) -> None:
-        """Once the version is in use: notes which SKUs failed, and takes the results away."""
+    def finish(self, results: Sequence[TaskResult]) -> None:
+        """Record which SKUs failed, and delete the results, once the version is in use."""
         lines = [json.dumps({"sku": key, "reason": reason}) for result in results for key, reason in result.failed]
         write_atomic(self.settings.out / FAILURES, "".join(f"{line}\n" for line in lines).encode())
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -184,8 +184,8 @@ def _check_unchanged(before: Mapping[str, str], now: Mapping[str, str]) -> None:
         raise SynthError(what, code="product-files-changed", problems=first_named(changed), hint=hint)
 
 
-def _settle_embedder(settings: GalleryBuildSettings, parent: Gallery | None) -> EmbedderInfo:
-    """Which embedder a gallery is built with; one that is given is kept in its folder."""
+def _choose_embedder(settings: GalleryBuildSettings, parent: Gallery | None) -> EmbedderInfo:
+    """Return the embedder of a build; a given one is copied into the gallery."""
     if settings.embedder is None:
         if parent is None:
             hint = "give --embedder RUN, from 'synth embedder train'"
@@ -193,9 +193,9 @@ def _settle_embedder(settings: GalleryBuildSettings, parent: Gallery | None) -> 
                 "a new gallery needs an embedder", code="option-missing", where=str(settings.out), hint=hint
             )
         return parent.manifest.embedder
-    note = embedder_info_of_run(settings.embedder)
-    keep_embedder(settings.out, settings.embedder, note.fingerprint)
-    return note
+    embedder = embedder_info_of_run(settings.embedder)
+    keep_embedder(settings.out, settings.embedder, embedder.fingerprint)
+    return embedder
 
 
 def _check_views(parent: Gallery) -> None:
@@ -210,10 +210,10 @@ def _check_views(parent: Gallery) -> None:
         )
 
 
-def _digest_in(parent: Gallery, key: str) -> str:
+def _known_digest(parent: Gallery, key: str) -> str:
     return parent.digests[parent.positions[key]] if key in parent.positions else ""
 
 
-def _stopped(folder: Path, begun: float) -> GallerySummary:
+def _interrupted_summary(folder: Path, started: float) -> GallerySummary:
     version = current_version(folder) if is_gallery(folder) else ""
-    return GallerySummary(folder, version, interrupted=True, seconds=time.monotonic() - begun)
+    return GallerySummary(folder, version, interrupted=True, seconds=time.monotonic() - started)

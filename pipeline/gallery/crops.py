@@ -1,4 +1,4 @@
-"""`synth gallery views`: every product alone from all sides, as an ordinary COCO data set.
+"""Views of every product alone from all sides as a COCO data set (`synth gallery views`).
 
 images/0012/0012345-03.jpg           view 3 of the SKU with category id 12345
 labels/000771.json                   what one task made, with the SKUs that failed
@@ -45,14 +45,14 @@ TASK_SKUS = 16
 QUALITY = 92
 COCO = Path("annotations/instances_train.json")
 ABOUT = "dataset.json"
-# What the products were made from.
+# Files that the products were made from.
 SOURCES = "sources.jsonl"
-MAX_TOLD = 10
+MAX_LISTED = 10
 
 
 @dataclass
 class CropSummary:
-    """What has become of it. made: SKUs in this run. failed: key and reason."""
+    """Result of a run. made: SKUs in this run. failed: key and reason."""
 
     out: Path
     pictures: int = 0
@@ -64,7 +64,7 @@ class CropSummary:
 
 @dataclass
 class _CropWorker:
-    """What one process keeps from task to task."""
+    """Open resources of a worker process."""
 
     library: Library
     backend: Backend
@@ -75,11 +75,11 @@ _worker: _CropWorker | None = None
 
 
 def write_views(settings: CropSettings, console: Console, *, stop: Callable[[int], bool] = never_stop) -> CropSummary:
-    """Renders the views of every SKU of a list; the same call again goes on where it was stopped or killed.
+    """Render the views of every SKU of a list; the same call resumes an interrupted run.
 
-    Raises SynthError where the folder holds views of another list, and where no worker can work.
+    Raises SynthError if the folder holds views of another list, and if no worker can start.
     """
-    begun = time.monotonic()
+    started = time.monotonic()
     catalog = load_catalog(settings.sku_list)
     ids = ids_of(catalog)
     summary = CropSummary(settings.out)
@@ -87,11 +87,11 @@ def write_views(settings: CropSettings, console: Console, *, stop: Callable[[int
         _check_folder(settings, catalog)
         sweep_cache(settings.cache)
         tasks = range(-(-len(catalog) // TASK_SKUS))
-        waiting = [index for index in tasks if not labels_path(settings.out, index).exists()]
+        pending = [index for index in tasks if not labels_path(settings.out, index).exists()]
         pins = SourcePins(settings.out / SOURCES)
-        if waiting and (settings.out / SOURCES).exists():
+        if pending and (settings.out / SOURCES).exists():
             check_sources(pins, Library(catalog, Backdrops.open(), cache_dir=settings.cache))
-        summary.interrupted = not _run(settings, waiting, len(catalog), summary, console, stop=stop, lock=lock)
+        summary.interrupted = not _run_tasks(settings, pending, len(catalog), summary, console, stop=stop, lock=lock)
         pins.settle()
         if not summary.interrupted:
             from dataset.categories import catalog_categories
@@ -104,17 +104,17 @@ def write_views(settings: CropSettings, console: Console, *, stop: Callable[[int
             pictures = numbered(_pictures(settings.out, tasks, summary), categories)
             counts = write_coco(settings.out / COCO, pictures, Head(categories, info))
             summary.pictures = counts.images
-    summary.seconds = time.monotonic() - begun
+    summary.seconds = time.monotonic() - started
     return summary
 
 
 def labels_path(out: Path, index: int) -> Path:
-    """Where the labels of a task lie; their presence says that its pictures are complete."""
+    """Return the path of a task's labels; its existence means that its pictures are complete."""
     return out / "labels" / f"{index:06d}.json"
 
 
 def start_worker(settings: CropSettings) -> None:
-    """Opens what all tasks need. Raises SynthError where that cannot be had."""
+    """Open what all tasks need. Raises SynthError if that fails."""
     global _worker
     import cv2
 
@@ -126,7 +126,7 @@ def start_worker(settings: CropSettings) -> None:
 
 
 def make_views(settings: CropSettings, index: int) -> tuple[int, int]:
-    """Renders and writes the views of the SKUs of task `index`; numbers of pictures and of SKUs."""
+    """Render and write the views of the SKUs of task `index`; return numbers of pictures and SKUs."""
     if _worker is None:
         raise RuntimeError("the worker was not started")
     from render.views import views_of
@@ -136,12 +136,12 @@ def make_views(settings: CropSettings, index: int) -> tuple[int, int]:
     for key in _worker.library.catalog.keys[index * TASK_SKUS : (index + 1) * TASK_SKUS]:
         try:
             views = views_of(_worker.library, _worker.backend, key, settings.views, side=settings.side)
-            made += [_write(settings.out, _worker.ids.of(key), key, *pair) for pair in enumerate(views)]
+            made += [_write_view(settings.out, _worker.ids.of(key), key, *pair) for pair in enumerate(views)]
         except SynthError as error:
             failed.append((key, str(error)))
         except MemoryError:
             raise
-        except Exception as error:  # a stranger's mesh may upset a renderer in any way; the others go on
+        except Exception as error:  # a bad mesh may break a renderer in any way; continue with the others
             if isinstance(error, OSError) and takes_no_more(error, settings.out):
                 raise
             failed.append((key, f"{type(error).__name__}: {error}"))
@@ -153,8 +153,8 @@ def make_views(settings: CropSettings, index: int) -> tuple[int, int]:
     return len(made), len(made) // settings.views
 
 
-def _write(out: Path, number: int, key: str, view: int, made: ProductView) -> PictureLabels:
-    """Stores one picture; its labels."""
+def _write_view(out: Path, number: int, key: str, view: int, made: ProductView) -> PictureLabels:
+    """Store one picture; return its labels."""
     from PIL import Image
 
     from dataset.masks import encode_crop
@@ -182,12 +182,12 @@ def _write(out: Path, number: int, key: str, view: int, made: ProductView) -> Pi
     return PictureLabels(image, [annotation])
 
 
-JOB = SceneFunctions(make_views, start_worker)
+VIEW_FUNCTIONS = SceneFunctions(make_views, start_worker)
 
 
-def _run(
+def _run_tasks(
     settings: CropSettings,
-    waiting: list[int],
+    pending: list[int],
     total: int,
     summary: CropSummary,
     console: Console,
@@ -195,30 +195,30 @@ def _run(
     stop: Callable[[int], bool],
     lock: int,
 ) -> bool:
-    """Makes what is missing; False where it was stopped."""
-    if not waiting:
+    """Make what is missing; return False if stopped."""
+    if not pending:
         return True
     ended = 0
-    left = sum(min(TASK_SKUS, total - index * TASK_SKUS) for index in waiting)
+    left = sum(min(TASK_SKUS, total - index * TASK_SKUS) for index in pending)
     with StepProgress(console, "views", total=total, done=total - left, unit="SKUs") as progress:
-        told = time.monotonic()
-        for outcome in run_scenes(JOB, settings, waiting, stop=stop, lock=lock):
+        last = time.monotonic()
+        for outcome in run_scenes(VIEW_FUNCTIONS, settings, pending, stop=stop, lock=lock):
             ended += 1
             count, now = min(TASK_SKUS, total - outcome.index * TASK_SKUS), time.monotonic()
             if outcome.reason:
                 summary.failed.append((f"SKUs {outcome.index * TASK_SKUS + 1} and following", outcome.reason))
             else:
                 summary.made += outcome.annotations
-            progress.advance(count=count, seconds=now - told)
-            told = now
-    return ended == len(waiting)
+            progress.advance(count=count, seconds=now - last)
+            last = now
+    return ended == len(pending)
 
 
 def _pictures(out: Path, tasks: range, summary: CropSummary) -> Iterator[PictureLabels]:
-    """The labels of all pictures in order; SKUs that failed go into the summary."""
+    """Yield the labels of all pictures in order; failed SKUs are added to the summary."""
     for index in tasks:
         file = labels_path(out, index)
-        if file.exists():  # else it failed as a whole, and is in the summary
+        if file.exists():  # else it failed as a whole and is in the summary
             content = read_json_object(
                 file, DATASET_JSON, "the labels of a task", hint="delete it: the same command makes it again"
             )
@@ -227,7 +227,7 @@ def _pictures(out: Path, tasks: range, summary: CropSummary) -> Iterator[Picture
 
 
 def _check_folder(settings: CropSettings, catalog: Catalog) -> None:
-    """Pictures of two lists must not end up in one folder."""
+    """Raise SynthError if the folder holds views of another list or of other options."""
     about = {"views_format": VIEWS_FORMAT, "views": settings.views, "side": settings.side, "catalog": catalog.hash}
     file = settings.out / ABOUT
     if not file.exists():
@@ -238,11 +238,11 @@ def _check_folder(settings: CropSettings, catalog: Catalog) -> None:
 
 
 def print_summary(console: Console, summary: CropSummary) -> None:
-    """What was made, and what was not."""
+    """Print what was made and what failed."""
     pace = f", {summary.made / summary.seconds * 60:,.0f} SKUs/min" if summary.made and summary.seconds else ""
-    words = f"{count_of(summary.made, 'SKU', spec=',')} rendered in {duration_text(summary.seconds)}{pace}"
-    console.print(words, highlight=False)
-    for key, reason in summary.failed[:MAX_TOLD]:
+    line = f"{count_of(summary.made, 'SKU', spec=',')} rendered in {duration_text(summary.seconds)}{pace}"
+    console.print(line, highlight=False)
+    for key, reason in summary.failed[:MAX_LISTED]:
         console.print(f"  - {key}: {reason}", style="red", highlight=False, markup=False)
     if summary.failed:
         console.print(f"{count_of(len(summary.failed), 'SKU')} could not be rendered", highlight=False)

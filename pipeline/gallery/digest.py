@@ -1,4 +1,4 @@
-"""What the views of a SKU follow from, as a digest: a gallery renders again what has another one."""
+"""Digests of what the views of a SKU depend on: a gallery renders SKUs with a changed digest again."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from assets.mesh.sources import source_digest
 # Columns that no picture shows.
 UNSEEN = ("category", "mass_kg", "licence", "rests")
 SEEN = tuple(sorted(set(COLUMNS) - set(UNSEEN)))
-# Of a file that cannot be read: that is told where it is rendered.
+# For a file that cannot be read: rendering reports the error.
 ABSENT = "missing"
 
 
 def digest_skus(catalog: Catalog, keys: Iterable[str], *, cache: Path) -> dict[str, str]:
-    """The digest of each SKU: of its row and of the content of every file that the row names.
+    """Return the digest of each SKU: of its row and of the content of every file that the row names.
 
-    What was read once is remembered under `cache` by size, time of change and inode: looking through 170,000 SKUs for
-    changes then takes seconds, not a reading of every picture.
+    File digests are cached under `cache` by size, modification time and inode: checking 170,000 SKUs for changes then
+    takes seconds instead of reading every picture.
     """
     skus = {key: catalog.find(key) for key in keys}
     roots = {key: catalog.root_of(key) for key in skus}
-    pictures = {key: [roots[key] / name for name in _pictures(sku)] for key, sku in skus.items() if not sku.mesh}
+    pictures = {key: [roots[key] / name for name in _picture_names(sku)] for key, sku in skus.items() if not sku.mesh}
     files = list(dict.fromkeys(file for some in pictures.values() for file in some))
     contents = dict(zip(files, digest_files(files, cache=cache), strict=True))
     digests = {}
@@ -36,7 +36,7 @@ def digest_skus(catalog: Catalog, keys: Iterable[str], *, cache: Path) -> dict[s
             parts = [source_digest(sku, roots[key], version=FORMAT, index_dir=cache / "gallery-meshes")]
         else:
             parts = [contents[file] or ABSENT for file in pictures[key]]
-        digests[key] = _sha(_row_text(sku), *parts)
+        digests[key] = _sha256_text(_row_text(sku), *parts)
     return digests
 
 
@@ -45,9 +45,9 @@ def _row_text(sku: Sku) -> str:
     return json.dumps([FORMAT, row])
 
 
-def _pictures(sku: Sku) -> list[str]:
+def _picture_names(sku: Sku) -> list[str]:
     return [path for column in PICTURES if (path := getattr(sku, column))]
 
 
-def _sha(*texts: str) -> str:
+def _sha256_text(*texts: str) -> str:
     return hashlib.sha256("\0".join(texts).encode(errors="surrogateescape")).hexdigest()

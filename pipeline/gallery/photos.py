@@ -1,4 +1,4 @@
-"""`synth gallery add --reviewed`: photographs that people have named become views of their SKUs."""
+"""Reviewed photographs as views of their SKUs (`synth gallery add --reviewed`)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,15 @@ from detectors.recognition.gallery.open import Gallery, open_gallery
 from detectors.recognition.gallery.parts import GallerySku
 from detectors.recognition.gallery.photos import keep_photo, read_photo
 from detectors.recognition.gallery.versions import EmbedderInfo, write_gallery
-from pipeline.gallery.version import Record, VectorKind, join_small, make_manifest, parts_without, publish, write_parts
+from pipeline.gallery.version import (
+    Record,
+    VectorSpec,
+    join_small,
+    make_manifest,
+    parts_without,
+    publish_version,
+    write_parts,
+)
 
 if TYPE_CHECKING:
     from pipeline.gallery.summary import GallerySummary
@@ -32,16 +40,16 @@ WRONG = "the review does not fit the gallery"
 def add_photos(
     folder: Path, file: Path, *, images: Path | None = None, embedder: Path | None = None, device: str = "auto"
 ) -> GallerySummary:
-    """A version in which boxes that people named (decisions accept and other) are views of their SKUs.
+    """Make a version in which reviewed boxes (decisions accept and other) are views of their SKUs.
 
-    The photographs are kept in the gallery's folder; one that is there already is not added again. images: where the
-    pictures lie now. embedder: a run, None for the gallery's own. Raises SynthError for decisions that cannot be used,
-    SKUs that the gallery lacks, and another embedder.
+    The photographs are stored in the gallery; duplicates are skipped. images: current folder of the pictures. embedder:
+    a run, None for the gallery's own. Raises SynthError for unusable decisions, SKUs that the gallery lacks, and
+    another embedder.
     """
     from pipeline.gallery.settings import PART_SKUS
     from pipeline.gallery.summary import summary_of
 
-    begun = time.monotonic()
+    started = time.monotonic()
     reviewed = read_reviewed(file)
     rows = [row for row in reviewed.rows if row.decision in BY_PEOPLE]
     if not rows:
@@ -53,30 +61,30 @@ def add_photos(
         )
     with write_gallery(folder):
         parent = open_gallery(folder)
-        _check(parent, reviewed, rows, images)
-        look = load_embedder_of(parent, embedder, device=device)
-        crops = _crops(reviewed, rows, images, look.margin)
-        fresh = _new_photos(parent, ((sku, keep_photo(folder, crop)) for sku, crop in crops))
-        if not fresh:
-            return summary_of(folder, begun, parent, [])
-        added = [digest for photos in fresh.values() for digest in photos]
-        vectors = look.embed(read_photo(folder, digest) for digest in added)
-        records = _extended(parent, fresh, dict(zip(added, vectors, strict=True)))
-        held = parent.manifest
-        old, joined = join_small(folder, parts_without(parent, fresh.keys()), most=PART_SKUS, dim=parent.dim)
-        parts = write_parts(folder, [*joined, *records], most=PART_SKUS, precision=held.precision)
-        kind = VectorKind(held.embedder, held.views, held.precision)
-        manifest = make_manifest(folder, (*old, *parts), kind, next_id=held.next_id, parent=parent)
-        publish(folder, manifest, parent, index=None)
-        return replace(summary_of(folder, begun, parent, []), photos=len(added))
+        _check_rows(parent, reviewed, rows, images)
+        loaded = load_embedder_of(parent, embedder, device=device)
+        crops = _read_crops(reviewed, rows, images, loaded.margin)
+        new_photos = _new_photos(parent, ((sku, keep_photo(folder, crop)) for sku, crop in crops))
+        if not new_photos:
+            return summary_of(folder, started, parent, [])
+        added = [digest for photos in new_photos.values() for digest in photos]
+        vectors = loaded.embed(read_photo(folder, digest) for digest in added)
+        records = _extend_skus(parent, new_photos, dict(zip(added, vectors, strict=True)))
+        before = parent.manifest
+        old, joined = join_small(folder, parts_without(parent, new_photos.keys()), most=PART_SKUS, dim=parent.dim)
+        parts = write_parts(folder, [*joined, *records], most=PART_SKUS, precision=before.precision)
+        spec = VectorSpec(before.embedder, before.views, before.precision)
+        manifest = make_manifest(folder, (*old, *parts), spec, next_id=before.next_id, parent=parent)
+        publish_version(folder, manifest, parent, index=None)
+        return replace(summary_of(folder, started, parent, []), photos=len(added))
 
 
 def with_photos(
-    records: Iterable[Record], parent: Gallery | None, note: EmbedderInfo, *, device: str
+    records: Iterable[Record], parent: Gallery | None, info: EmbedderInfo, *, device: str
 ) -> Iterator[Record]:
-    """SKUs rendered anew, with the photographs that the version before has of them.
+    """Yield re-rendered SKUs with the photographs that the previous version has of them.
 
-    note: of the embedder that the records were made with; another one looks at the photographs again.
+    info: of the embedder of the records; photographs are embedded again if it differs from the previous one.
     """
     embedder = None
     for sku, vectors, front in records:
@@ -84,16 +92,16 @@ def with_photos(
         if parent is None or not photos:
             yield sku, vectors, front
             continue
-        if parent.manifest.embedder.fingerprint == note.fingerprint:
+        if parent.manifest.embedder.fingerprint == info.fingerprint:
             seen = parent.vectors(parent.rows_of(parent.positions[sku.sku])[-len(photos) :])
         else:
-            embedder = embedder or load_on_one_thread(embedder_path(parent.folder, note.fingerprint), device=device)
-            assert embedder_info(embedder) == note
+            embedder = embedder or load_on_one_thread(embedder_path(parent.folder, info.fingerprint), device=device)
+            assert embedder_info(embedder) == info
             seen = embedder.embed(read_photo(parent.folder, digest) for digest in photos)
         yield replace(sku, rows=sku.rows + len(photos), photos=photos), np.concatenate([vectors, seen]), front
 
 
-def _check(parent: Gallery, reviewed: Reviewed, rows: Sequence[ReviewedBox], images: Path | None) -> None:
+def _check_rows(parent: Gallery, reviewed: Reviewed, rows: Sequence[ReviewedBox], images: Path | None) -> None:
     unknown = sorted({row.sku for row in rows} - parent.positions.keys())
     if unknown:
         hint = "'synth gallery add GALLERY SKU_LIST' adds SKUs of a list first"
@@ -106,10 +114,10 @@ def _check(parent: Gallery, reviewed: Reviewed, rows: Sequence[ReviewedBox], ima
         raise error
 
 
-def _crops(
+def _read_crops(
     reviewed: Reviewed, rows: Sequence[ReviewedBox], images: Path | None, margin: float
 ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """SKU and crop of each box; every picture is read once."""
+    """Yield SKU and crop of each box; every picture is read once."""
     by_image: dict[str, list[ReviewedBox]] = {}
     for row in rows:
         by_image.setdefault(row.image, []).append(row)
@@ -120,21 +128,21 @@ def _crops(
 
 
 def _new_photos(parent: Gallery, named: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """Digests by SKU of the photographs that the gallery does not have of it, in a fixed order."""
-    fresh: dict[str, set[str]] = {}
+    """Return digests by SKU of the photographs that the gallery does not have of it, in a fixed order."""
+    new_photos: dict[str, set[str]] = {}
     for sku, digest in named:
         if digest not in parent.photos_of(sku):
-            fresh.setdefault(sku, set()).add(digest)
-    for sku, digests in fresh.items():
+            new_photos.setdefault(sku, set()).add(digest)
+    for sku, digests in new_photos.items():
         GALLERY_PHOTOS.check(len(digests) + len(parent.photos_of(sku)), f"SKU {sku!r}")
-    return {sku: sorted(digests) for sku, digests in sorted(fresh.items())}
+    return {sku: sorted(digests) for sku, digests in sorted(new_photos.items())}
 
 
-def _extended(
-    parent: Gallery, fresh: dict[str, list[str]], vectors: dict[str, NDArray[np.float32]]
+def _extend_skus(
+    parent: Gallery, new_photos: dict[str, list[str]], vectors: dict[str, NDArray[np.float32]]
 ) -> Iterator[Record]:
-    """The SKUs with more photographs: their own views first, as they were."""
-    for key, digests in fresh.items():
+    """Yield the SKUs with more photographs, after their existing views."""
+    for key, digests in new_photos.items():
         place = parent.positions[key]
         rows, front = parent.rows_of(place), parent.front(place)
         sku = GallerySku(

@@ -1,8 +1,8 @@
-"""Pictures of the views that a gallery's vectors were made of, rendered again from the list where people look at one.
+"""Pictures of a gallery's views for review pages, rendered again from the SKU list on demand.
 
-A gallery keeps a small front for each SKU. All eight views as thumbnails would be 8 x 1.95 KB, 2.7 GB of 170,000 SKUs,
-of which people look at some hundred. Drawing a row of views takes 0.28 s of one core (2026-11-29, software): a
-page of 300 cases with three SKUs each at most 4 min, mostly far less, since every row is drawn once.
+A gallery stores a small front of each SKU. Thumbnails of all eight views would take 8 x 1.95 KB, 2.7 GB for 170,000
+SKUs, of which people look at some hundred. Rendering a row of views takes 0.28 s of one core (2026-11-29, software): a
+page of 300 cases with three SKUs each takes at most 4 min, mostly far less, since every row is rendered once.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from render.backends.protocol import Backend
 
 SIDE, QUALITY = 180, 85
-# Rows of views that are kept: the candidates of neighbouring cases are often the same.
+# Cached rows of views: the candidates of neighbouring cases are often the same.
 MAX_KEPT = 64
 
 
 class ViewPictures:
-    """Views of SKUs by key and number, as JPEG. Nothing is opened before the first one is asked for."""
+    """Views of SKUs by key and index, as JPEG. The renderer is opened for the first one."""
 
     def __init__(self, sku_list: SkuSource, cache: Path) -> None:
         self._sku_list, self._cache = sku_list, cache
@@ -33,10 +33,10 @@ class ViewPictures:
         self._row = lru_cache(MAX_KEPT)(self._render_row)
 
     def __call__(self, key: str, view: int, digest: str) -> bytes:
-        """View number `view` of a SKU whose digest in the gallery is `digest`.
+        """Return view `view` of a SKU whose digest in the gallery is `digest`.
 
-        Empty where the list lacks the SKU, has changed it since, or it cannot be rendered: another picture than what
-        was compared would mislead.
+        Empty if the list lacks the SKU, has changed it since, or it cannot be rendered: another picture than the
+        compared one would mislead.
         """
         from render.views import ROW
 
@@ -47,7 +47,7 @@ class ViewPictures:
         return row[view % ROW] if row else b""
 
     def close(self) -> None:
-        """Gives the renderer's memory back."""
+        """Free the renderer's memory."""
         if self._opened is not None:
             self._opened[1].close()
             self._opened = None
@@ -61,10 +61,10 @@ class ViewPictures:
         library, backend = self._opened
         if digest_skus(library.catalog, [key], cache=self._cache)[key] != digest:
             return ()
-        return tuple(_jpeg(view.picture) for view in view_row(library, backend, key, row, side=SIDE))
+        return tuple(_encode_jpeg(view.picture) for view in view_row(library, backend, key, row, side=SIDE))
 
 
-def _jpeg(picture: object) -> bytes:
+def _encode_jpeg(picture: object) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()

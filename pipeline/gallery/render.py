@@ -1,4 +1,4 @@
-"""SKUs rendered and embedded by worker processes; what was made before a stop or a kill is not made again."""
+"""Rendering and embedding of SKUs by worker processes; an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from pipeline.workers.process import SceneFunctions
 from render.views import VIEWS_FORMAT
 
 WORK = "work"
-JOB = SceneFunctions(make_task, start_worker)
+TASK_FUNCTIONS = SceneFunctions(make_task, start_worker)
 
 
 def plan_folder(
     gallery: Path, digests: Mapping[str, str], fingerprint: str, *, views: int, side: int, task_skus: int
 ) -> Path:
-    """Where the work on these SKUs lies: the same work has the same folder, and is gone on with."""
+    """Return the folder of the work on these SKUs: the same work has the same folder, so that it is resumed."""
     plan = [VIEWS_FORMAT, task_skus, fingerprint, views, side, sorted(digests.items())]
     return gallery / WORK / hashlib.sha256(json.dumps(plan).encode()).hexdigest()[:16]
 
@@ -41,67 +41,67 @@ def plan_folder(
 def make_results(
     task: GalleryTask, keys: list[str], console: Console, *, stop: Callable[[int], bool], lock: int
 ) -> list[TaskResult] | None:
-    """The results of all tasks, in the order of the SKUs, vectors left on disk; None where it was stopped.
+    """Return the results of all tasks in the order of the SKUs, with vectors left on disk; None if stopped.
 
-    A SKU that takes its process down twice is among the failed ones. Raises SynthError where no worker can work.
+    A SKU that crashes its process twice is among the failed ones. Raises SynthError if no worker can start.
     """
     for other in task.out.parent.glob("*"):
         if other != task.out:
             shutil.rmtree(other, ignore_errors=True)
     write_plan(task.out, keys)
     tasks = range(-(-len(keys) // task.task_skus))
-    waiting = [index for index in tasks if not result_path(task.out, index).exists()]
-    done = len(keys) - sum(_size_of(task, index, len(keys)) for index in waiting)
+    pending = [index for index in tasks if not result_path(task.out, index).exists()]
+    done = len(keys) - sum(_task_size(task, index, len(keys)) for index in pending)
     if done:
-        console.print(f"{done} of {len(keys)} SKUs are there already: going on from there", highlight=False)
+        console.print(f"{done} of {len(keys)} SKUs are finished already: resuming", highlight=False)
     with StepProgress(console, "gallery", total=len(keys), done=done, unit="SKUs") as progress:
-        while waiting:
-            left = _run(task, waiting, len(keys), progress, stop=stop, lock=lock)
-            if left is None:
+        while pending:
+            remaining = _run_round(task, pending, len(keys), progress, stop=stop, lock=lock)
+            if remaining is None:
                 return None
-            waiting = left
+            pending = remaining
     return [read_result(result_path(task.out, index)) for index in tasks]
 
 
-def _run(
+def _run_round(
     task: GalleryTask,
-    waiting: list[int],
+    pending: list[int],
     total: int,
     progress: StepProgress,
     *,
     stop: Callable[[int], bool],
     lock: int,
 ) -> list[int] | None:
-    """One round over the tasks; those to be gone on with, None where it was stopped.
+    """Run the tasks once; return those to run again, None if stopped.
 
-    Raises SynthError where a task fails for a reason that no SKU of it is to blame for.
+    Raises SynthError if a task fails for a reason that no SKU of it caused.
     """
-    left = []
-    told = time.monotonic()
+    remaining = []
+    last = time.monotonic()
     ended = 0
-    for outcome in run_scenes(JOB, task, waiting, stop=stop, lock=lock):
+    for outcome in run_scenes(TASK_FUNCTIONS, task, pending, stop=stop, lock=lock):
         ended += 1
         if outcome.reason:
-            if not _struck(task.out, outcome.index):
+            if not _crashed_on_sku(task.out, outcome.index):
                 raise SynthError(
                     "SKUs could not be rendered",
                     code="skus-failed",
                     found=outcome.reason,
                     hint="'synth doctor' shows more",
                 )
-            left.append(outcome.index)
+            remaining.append(outcome.index)
             continue
-        count = _size_of(task, outcome.index, total)
+        count = _task_size(task, outcome.index, total)
         now = time.monotonic()
-        progress.advance(count=count, seconds=now - told)
-        told = now
-    return left if ended == len(waiting) else None
+        progress.advance(count=count, seconds=now - last)
+        last = now
+    return remaining if ended == len(pending) else None
 
 
-def _struck(folder: Path, index: int) -> bool:
-    """Whether a task that failed was at a SKU: that one has a strike more, and the next round leaves it out."""
+def _crashed_on_sku(folder: Path, index: int) -> bool:
+    """Return whether a failed task was at a SKU, which the next rounds skip after MAX_CRASHES."""
     return (folder / f"{index:06d}.at").exists()
 
 
-def _size_of(task: GalleryTask, index: int, total: int) -> int:
+def _task_size(task: GalleryTask, index: int, total: int) -> int:
     return min(task.task_skus, total - index * task.task_skus)

@@ -1,4 +1,4 @@
-"""What building a gallery came to."""
+"""Result of building a gallery."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.gallery.task import TaskResult
 
 @dataclass
 class GallerySummary:
-    """What has become of a gallery. version: in use now. made, dropped: SKUs. photos: added. failed: key and reason."""
+    """Result of a command. version: in use now. made, dropped: SKUs. photos: added. failed: key and reason."""
 
     out: Path
     version: str = ""
@@ -29,9 +29,9 @@ class GallerySummary:
 
 
 def summary_of(
-    folder: Path, begun: float, parent: Gallery | None, results: Sequence[TaskResult], *, dropped: int = 0
+    folder: Path, started: float, parent: Gallery | None, results: Sequence[TaskResult], *, dropped: int = 0
 ) -> GallerySummary:
-    """What has become of the gallery in `folder`, of which `parent` was the version before."""
+    """Return the result for the gallery in `folder`, whose previous version was `parent`."""
     made = open_gallery(folder)
     return GallerySummary(
         folder,
@@ -42,5 +42,5 @@ def summary_of(
         made=sum(len(result.made) for result in results),
         dropped=dropped,
         failed=[pair for result in results for pair in result.failed],
-        seconds=time.monotonic() - begun,
+        seconds=time.monotonic() - started,
     )

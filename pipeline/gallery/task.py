@@ -1,4 +1,4 @@
-"""A few SKUs of a gallery in a worker process: rendered, cropped, embedded, stored."""
+"""Task of a worker process: some SKUs of a gallery are rendered, cropped, embedded and stored."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
     from render.backends.protocol import Backend
     from render.views import ProductView
 
-# SKUs that a worker is handed at a time: a few seconds of work, lost at most where a process is killed. What is
-# embedded together follows from it alone, so that the same vectors come out of any number of workers.
+# SKUs per task: a few seconds of work, which is all that a killed process loses. It alone decides what is embedded
+# together, so that any number of workers gives the same vectors.
 TASK_SKUS = 16
-# How often a SKU may take its process down before it is left out.
-STRIKES = 2
-# Of the pictures by which people compare: 2 KB each.
+# Crashes of its process after which a SKU is skipped.
+MAX_CRASHES = 2
+# Pictures of SKUs for people to compare: 2 KB each.
 FRONT_SIDE, FRONT_QUALITY = 96, 80
-# The sides of a product among its first views, and how much more than the front another must show to stand for it.
+# The first views show the sides; another side replaces the front if it shows this much more.
 SIDES, MUCH_WIDER = 4, 1.3
 PLAN = "plan.json"
 
 
 @dataclass(frozen=True)
 class GalleryTask:
-    """What workers need to know. out: folder of the plan and the results. embedder: a run or a checkpoint.
+    """Settings of the workers. out: folder of the plan and the results. embedder: a run or a checkpoint.
 
-    side: longest side of a product in its views, pixels. task_skus: at a time. Others: pipeline/workers/pool.py.
+    side: longest side of a product in its views, pixels. task_skus: per task. Others: pipeline/workers/pool.py.
     """
 
     sku_list: SkuSource
@@ -64,10 +64,9 @@ class GalleryTask:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What became of the SKUs of a task. made: keys, in order. failed: key and reason of those that were not.
+    """Result of a task. made: keys, in order. failed: key and reason of the others.
 
-    fronts: bytes of each one's front. file: of the vectors of the views of those that were made, one SKU behind the
-    other; the fronts lie beside it.
+    fronts: bytes of each one's front. file: of the vectors of the views, SKU by SKU; the fronts are beside it.
     """
 
     made: tuple[str, ...]
@@ -76,18 +75,18 @@ class TaskResult:
     file: Path
 
     def read_vectors(self) -> NDArray[np.float32]:
-        """(N, dim) float32; read when wanted, since those of all tasks are gigabytes."""
+        """Return (N, dim) float32, read on demand, since those of all tasks take gigabytes."""
         vectors: NDArray[np.float32] = np.load(self.file, allow_pickle=False)
         return vectors
 
     def read_fronts(self) -> bytes:
-        """The fronts of those that were made, JPEG files behind one another."""
+        """Return the fronts as concatenated JPEG files."""
         return self.file.with_suffix(".fronts").read_bytes()
 
 
 @dataclass
 class _GalleryWorker:
-    """What one process keeps from task to task."""
+    """Open resources of a worker process."""
 
     keys: list[str]
     library: Library
@@ -99,18 +98,18 @@ _worker: _GalleryWorker | None = None
 
 
 def write_plan(folder: Path, keys: Sequence[str]) -> None:
-    """The SKUs to be made, for the workers."""
+    """Write the SKUs to make, for the workers."""
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / PLAN, json.dumps(list(keys)).encode())
 
 
 def result_path(folder: Path, index: int) -> Path:
-    """Where the result of a task lies once it is complete."""
+    """Return the path of a task's result, which exists once it is complete."""
     return folder / f"{index:06d}.json"
 
 
 def read_result(path: Path) -> TaskResult:
-    """What a task made."""
+    """Read the result of a task."""
     hint = "delete it: the same command makes it again"
     about = read_json_object(path, DATASET_JSON, "the result of a task", hint=hint)
     failed = tuple((key, reason) for key, reason in about["failed"])
@@ -118,7 +117,7 @@ def read_result(path: Path) -> TaskResult:
 
 
 def start_worker(task: GalleryTask) -> None:
-    """Opens what all tasks need. Raises SynthError where that cannot be had."""
+    """Open what all tasks need. Raises SynthError if that fails."""
     global _worker
     import cv2
 
@@ -126,7 +125,8 @@ def start_worker(task: GalleryTask) -> None:
     from render.views import open_studio
 
     cv2.setNumThreads(1)
-    # Before OpenGL: triton (of torchvision) crashes where Mesa's software renderer, which has an LLVM too, came first.
+    # Before OpenGL: triton (of torchvision) crashes if Mesa's software renderer, which also has an LLVM, is loaded
+    # first.
     embedder = load_on_one_thread(task.embedder, device=task.device)
     library, backend = open_studio(task.sku_list, task.cache)
     keys = json.loads((task.out / PLAN).read_bytes())
@@ -134,7 +134,7 @@ def start_worker(task: GalleryTask) -> None:
 
 
 def make_task(task: GalleryTask, index: int) -> tuple[int, int]:
-    """Makes the views of the SKUs of task `index` and stores their vectors; numbers of views and of SKUs."""
+    """Make the views of the SKUs of task `index` and store their vectors; return numbers of views and SKUs."""
     if _worker is None:
         raise RuntimeError("the worker was not started")
     from detectors.recognition.embedder.crops import prepare_crop
@@ -144,43 +144,43 @@ def make_task(task: GalleryTask, index: int) -> tuple[int, int]:
     failed: list[tuple[str, str]] = []
     crops: list[np.ndarray] = []
     fronts: list[bytes] = []
-    strikes = _Strikes(task.out / f"{index:06d}.at")
+    crashes = _CrashCounter(task.out / f"{index:06d}.at")
     for key in _worker.keys[index * task.task_skus : (index + 1) * task.task_skus]:
-        if strikes.out(key):
-            failed.append((key, "it took its process down, or hung it"))
+        if crashes.exceeded(key):
+            failed.append((key, "it crashed its process or made it hang"))
             continue
-        strikes.count(key)
+        crashes.count(key)
         try:
             views = views_of(_worker.library, _worker.backend, key, task.views, side=task.side)
             margin = _worker.embedder.margin
             # Cut as photographs are.
             crops += [prepare_crop(view.picture, view.box, margin=margin) for view in views]
-            fronts.append(_small_jpeg(main_face(views, known=bool(_worker.library.catalog.find(key).front))))
+            fronts.append(_encode_front(main_face(views, known=bool(_worker.library.catalog.find(key).front))))
             made.append(key)
         except SynthError as error:
             failed.append((key, str(error)))
         except (MemoryError, KeyboardInterrupt):
             raise
-        except Exception as error:  # a stranger's mesh may upset a renderer in any way; the others go on
+        except Exception as error:  # a bad mesh may break a renderer in any way; continue with the others
             if isinstance(error, OSError) and takes_no_more(error, task.out):
                 raise
             failed.append((key, f"{type(error).__name__}: {error}"))
-    strikes.forget()  # what fails from here on is no SKU's fault
+    crashes.delete()  # no SKU causes failures from here on
     vectors = _worker.embedder.embed(crops)
     path, buffer = result_path(task.out, index), io.BytesIO()
     np.save(buffer, vectors, allow_pickle=False)
     write_atomic(path.with_suffix(".npy"), buffer.getvalue())
     write_atomic(path.with_suffix(".fronts"), b"".join(fronts))
-    # Last: its presence says that the task is complete.
+    # Last: its existence means that the task is complete.
     about = {"made": made, "fronts": [len(front) for front in fronts], "failed": failed}
     write_atomic(path, json.dumps(about).encode())
     return len(crops), len(made)
 
 
 def main_face(views: Sequence[ProductView], *, known: bool = False) -> np.ndarray:
-    """The picture by which people know a product: its front, or another side that shows much more of it.
+    """Return the picture that shows a product best: its front, or another side that shows much more of it.
 
-    known: the list says where the front is. Where it does not, that of a scan often lies on a narrow side.
+    known: the list says where the front is. Otherwise the front of a scan is often on a narrow side.
     """
     if known:
         return views[0].picture
@@ -189,7 +189,7 @@ def main_face(views: Sequence[ProductView], *, known: bool = False) -> np.ndarra
     return views[widest if areas[widest] > MUCH_WIDER * areas[0] else 0].picture
 
 
-def _small_jpeg(picture: np.ndarray) -> bytes:
+def _encode_front(picture: np.ndarray) -> bytes:
     from PIL import Image
 
     image, buffer = Image.fromarray(picture), io.BytesIO()
@@ -198,8 +198,8 @@ def _small_jpeg(picture: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-class _Strikes:
-    """Which SKU a task is at, on disk: one that takes its process down again and again is found by it."""
+class _CrashCounter:
+    """Crashes per SKU, stored on disk, to find a SKU that crashes its process repeatedly."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -209,16 +209,16 @@ class _Strikes:
             self._counts = {}
         self._last: str | None = None
 
-    def out(self, key: str) -> bool:
-        return self._counts.get(key, 0) >= STRIKES
+    def exceeded(self, key: str) -> bool:
+        return self._counts.get(key, 0) >= MAX_CRASHES
 
     def count(self, key: str) -> None:
-        """Before the work on a SKU: one strike more, which the next SKU takes back."""
+        """Add a crash to a SKU before the work on it; the next SKU takes it back."""
         if self._last is not None:
             self._counts[self._last] -= 1
         self._counts[key] = self._counts.get(key, 0) + 1
         self._last = key
         self._file.write_text(json.dumps({name: number for name, number in self._counts.items() if number}))
 
-    def forget(self) -> None:
+    def delete(self) -> None:
         self._file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What people are told of a gallery: its versions, what one holds, what has become of it."""
+"""Console output about a gallery: versions, contents, results."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ from detectors.recognition.gallery.versions import (
 from pipeline.gallery.build import FAILURES
 from pipeline.gallery.summary import GallerySummary
 
-MAX_TOLD = 10
-# From this share of rows outside the index on, people are told to build it anew.
+MAX_LISTED = 10
+# Share of rows outside the index above which a rebuild is suggested.
 STALE = 0.1
 
 
 def print_info(folder: Path, console: Console) -> None:
-    """What the version in use holds. Raises SynthError where the folder is no gallery."""
+    """Print the contents of the current version. Raises SynthError if the folder is no gallery."""
     gallery = open_gallery(folder)
-    manifest, note, decision = gallery.manifest, read_note(gallery), settle_decision(gallery)
+    manifest, index_info, decision = gallery.manifest, read_note(gallery), settle_decision(gallery)
     bytes_used = sum(part.bytes for part in manifest.parts)
-    table = _plain()
+    table = _plain_table()
     table.add_row("version", gallery.version + (f", made from {manifest.parent}" if manifest.parent else ""))
     table.add_row("SKUs", f"{len(gallery):,} with {count_of(manifest.rows, 'view', spec=',')}")
     table.add_row("vectors", f"{manifest.embedder.dim} numbers, {manifest.precision}, {bytes_used / 2**20:,.1f} MiB")
     table.add_row("embedder", f"{manifest.embedder.fingerprint[:16]}, crops of {manifest.embedder.side} px")
-    if note is None:
+    if index_info is None:
         table.add_row("index", "exact")
     else:
-        found = f"finds {note.recall1:.1%} of the nearest views, {note.recall10:.1%} of the ten nearest"
-        table.add_row("index", f"{note.kind}, {note.bytes / 2**20:,.1f} MiB; {found}")
-        beside = open_index(gallery).beside
-        if beside > STALE:
-            table.add_row("", f"{beside:.0%} of the views came later: 'synth gallery index' builds it anew")
+        found = f"finds {index_info.recall1:.1%} of the nearest views, {index_info.recall10:.1%} of the ten nearest"
+        table.add_row("index", f"{index_info.kind}, {index_info.bytes / 2**20:,.1f} MiB; {found}")
+        unindexed = open_index(gallery).beside
+        if unindexed > STALE:
+            table.add_row("", f"{unindexed:.0%} of the views are not indexed: rebuild it with 'synth gallery index'")
     table.add_row("known from", f"score {decision.threshold:.3f}; for review under a lead of {decision.margin:.3f}")
     table.add_row("", f"chosen on {decision.chosen_on}")
     console.print(table, highlight=False)
 
 
 def print_versions(folder: Path, console: Console) -> None:
-    """One line for each version. Raises SynthError where the folder is no gallery."""
+    """Print one line for each version. Raises SynthError if the folder is no gallery."""
     now = current_version(folder)
     table = Table("", "version", "SKUs", "views", "parts", "made from", box=None, pad_edge=False)
     for version in version_ids(folder):
@@ -66,7 +66,7 @@ def print_versions(folder: Path, console: Console) -> None:
 
 
 def switch(folder: Path, version: str | None) -> str:
-    """Uses a version, or for None the one before; what has become of it in words."""
+    """Use a version, or the previous one for None; return a message."""
     with write_gallery(folder):
         if version is None:
             version = roll_back(folder)
@@ -76,37 +76,37 @@ def switch(folder: Path, version: str | None) -> str:
 
 
 def verify_version(folder: Path, version: str | None) -> list[str]:
-    """Everything that is wrong with the files of a version."""
+    """Return all problems of the files of a version."""
     problems = verify_gallery(folder, version)
     return problems or check_index(open_gallery(folder, version))
 
 
 def clean_folder(folder: Path, keep: int) -> str:
-    """Deletes what is older than the `keep` versions before the one in use; what that came to, in words."""
+    """Delete versions older than the `keep` versions before the current one; return a message."""
     with write_gallery(folder):
         versions, freed = clean_gallery(folder, keep)
     return f"{count_of(versions, 'version')} deleted, {freed / 2**20:,.1f} MiB freed"
 
 
 def make_index(folder: Path, kind: str, console: Console) -> None:
-    """Builds an index for the version in use and tells how good it is."""
-    begun = time.monotonic()
+    """Build an index for the current version and print its quality."""
+    started = time.monotonic()
     with write_gallery(folder):
-        note = build_index(open_gallery(folder), kind)
-    took = duration_text(time.monotonic() - begun)
-    if note is None:
-        console.print("searched exactly from now on", highlight=False)
+        index_info = build_index(open_gallery(folder), kind)
+    took = duration_text(time.monotonic() - started)
+    if index_info is None:
+        console.print("exact search from now on", highlight=False)
     else:
-        found = f"finds {note.recall1:.1%} of the nearest views, {note.recall10:.1%} of the ten nearest"
-        console.print(f"{kind}: {note.bytes / 2**20:,.1f} MiB in {took}; {found}", highlight=False)
+        found = f"finds {index_info.recall1:.1%} of the nearest views, {index_info.recall10:.1%} of the ten nearest"
+        console.print(f"{kind}: {index_info.bytes / 2**20:,.1f} MiB in {took}; {found}", highlight=False)
 
 
 def print_summary(console: Console, summary: GallerySummary) -> None:
-    """What has become of a gallery, and the SKUs that were left out."""
-    table = _plain()
+    """Print the result of a command on a gallery, and the SKUs that were skipped."""
+    table = _plain_table()
     table.add_row("gallery", str(summary.out))
     if summary.version:
-        same = " as before" if summary.version == summary.before else ""
+        same = " (unchanged)" if summary.version == summary.before else ""
         table.add_row(
             "version",
             f"{summary.version}{same}: {counts_of(SKU=summary.skus, view=summary.rows, spec=',')}",
@@ -118,7 +118,7 @@ def print_summary(console: Console, summary: GallerySummary) -> None:
     )
     table.add_row("this run", f"{made}{dropped} in {duration_text(summary.seconds)}{pace}")
     console.print(table, highlight=False)
-    for key, reason in summary.failed[:MAX_TOLD]:
+    for key, reason in summary.failed[:MAX_LISTED]:
         console.print(f"  - {key}: {reason}", style="red", highlight=False, markup=False)
     if summary.failed:
         words = f"{count_of(len(summary.failed), 'SKU')} could not be rendered and are not in the gallery"
@@ -127,5 +127,5 @@ def print_summary(console: Console, summary: GallerySummary) -> None:
         console.print("stopped; finished work is kept: the same command resumes there", highlight=False)
 
 
-def _plain() -> Table:
+def _plain_table() -> Table:
     return Table(show_header=False, box=None, padding=(0, 2, 0, 0))

@@ -1,4 +1,4 @@
-"""From rendered and embedded SKUs to the next version of a gallery: ids, parts, what is kept, the switch."""
+"""Assembly of the next version of a gallery from rendered and embedded SKUs: ids, parts, manifest, switch."""
 
 from __future__ import annotations
 
@@ -30,42 +30,42 @@ from detectors.recognition.gallery.versions import (
 from pipeline.gallery.task import TaskResult
 from render.views import VIEWS_FORMAT
 
-# Parts that hold less than half of what they may, before they are joined: each added SKU makes one.
+# Parts less than half full before they are joined: each added SKU makes one.
 MAX_SMALL = 32
 # A SKU with its vectors and its front as a JPEG.
 Record = tuple[GallerySku, NDArray, bytes]
 
 
 @dataclass(frozen=True)
-class VectorKind:
-    """What all vectors of a version have in common. views: per SKU."""
+class VectorSpec:
+    """Common properties of all vectors of a version. views: per SKU."""
 
     embedder: EmbedderInfo
     views: int
     precision: Precision
 
 
-def give_ids(catalog: Catalog, keys: Collection[str], parent: Gallery | None) -> tuple[dict[str, int], int]:
-    """The category id of each key, and the next that is free.
+def assign_ids(catalog: Catalog, keys: Collection[str], parent: Gallery | None) -> tuple[dict[str, int], int]:
+    """Return the category id of each key, and the next free id.
 
-    By the registry beside the list where there is one. Else SKUs that the gallery has keep theirs, the first version
-    follows the sorted order, and new SKUs get the next ones. Raises SynthError where registry and gallery disagree.
+    A registry beside the list decides if there is one. Else known SKUs keep their ids, the first version follows the
+    sorted order, and new SKUs get the next ids. Raises SynthError if registry and gallery disagree.
     """
-    held = dict(zip(parent.keys, parent.category_ids.tolist(), strict=True)) if parent else {}
-    free = parent.manifest.next_id if parent else 1
+    known_ids = dict(zip(parent.keys, parent.category_ids.tolist(), strict=True)) if parent else {}
+    next_free = parent.manifest.next_id if parent else 1
     if ids_path(catalog.source).exists() or parent is None:
         ids = ids_of(catalog)
-        _check_ids(ids, held, catalog)
-        return {key: ids.of(key) for key in keys}, max(free, len(ids) + 1)
-    new = sorted(set(keys) - held.keys())
-    numbers = {**held, **{key: free + place for place, key in enumerate(new)}}
-    return {key: numbers[key] for key in keys}, free + len(new)
+        _check_registry(ids, known_ids, catalog)
+        return {key: ids.of(key) for key in keys}, max(next_free, len(ids) + 1)
+    new = sorted(set(keys) - known_ids.keys())
+    numbers = {**known_ids, **{key: next_free + place for place, key in enumerate(new)}}
+    return {key: numbers[key] for key in keys}, next_free + len(new)
 
 
-def _check_ids(ids: CategoryIds, held: Mapping[str, int], catalog: Catalog) -> None:
+def _check_registry(ids: CategoryIds, known_ids: Mapping[str, int], catalog: Catalog) -> None:
     problems = [
         f"{key!r}: {number} in the gallery, {ids.of(key)} in the registry"
-        for key, number in held.items()
+        for key, number in known_ids.items()
         if key in ids and ids.of(key) != number
     ]
     if problems:
@@ -79,10 +79,10 @@ def _check_ids(ids: CategoryIds, held: Mapping[str, int], catalog: Catalog) -> N
         )
 
 
-def records_of(
+def gallery_records(
     results: Iterable[TaskResult], catalog: Catalog, digests: Mapping[str, str], ids: Mapping[str, int], views: int
 ) -> Iterator[Record]:
-    """Each SKU that was made, with its vectors."""
+    """Yield each SKU that was made, with its vectors."""
     for result in results:
         vectors, fronts = result.read_vectors(), io.BytesIO(result.read_fronts())
         for place, (key, size) in enumerate(zip(result.made, result.fronts, strict=True)):
@@ -91,19 +91,19 @@ def records_of(
 
 
 def write_parts(folder: Path, records: Iterable[Record], *, most: int, precision: Precision) -> tuple[PartEntry, ...]:
-    """Parts of `most` SKUs each, in the order of the records."""
+    """Write parts of up to `most` SKUs each, in the order of the records."""
     remaining, parts = iter(records), []
-    while some := list(islice(remaining, most)):
-        skus, vectors, fronts = zip(*some, strict=True)
+    while batch := list(islice(remaining, most)):
+        skus, vectors, fronts = zip(*batch, strict=True)
         made = write_part(folder, skus, np.concatenate(vectors).astype(precision), b"".join(fronts))
         parts.append(PartEntry(digest=made.digest, skus=made.skus, rows=made.rows, bytes=made.bytes))
     return tuple(parts)
 
 
 def parts_without(parent: Gallery, keys: Collection[str]) -> tuple[PartEntry, ...]:
-    """The parts of a version without some SKUs; parts of which nothing is left are left out."""
-    places = parent.first[[parent.positions[key] for key in keys if key in parent.positions]]
-    touched = set((np.searchsorted(parent.starts, places, side="right") - 1).tolist())
+    """Return the parts of a version without some SKUs; empty parts are dropped."""
+    rows = parent.first[[parent.positions[key] for key in keys if key in parent.positions]]
+    touched = set((np.searchsorted(parent.starts, rows, side="right") - 1).tolist())
     kept = []
     for number, part in enumerate(parent.manifest.parts):
         if number in touched:
@@ -118,16 +118,16 @@ def parts_without(parent: Gallery, keys: Collection[str]) -> tuple[PartEntry, ..
 def join_small(
     folder: Path, parts: tuple[PartEntry, ...], *, most: int, dim: int
 ) -> tuple[tuple[PartEntry, ...], list[Record]]:
-    """The parts to keep as they are, and the SKUs of those that have become small, once there are many of them."""
+    """Return the parts to keep, and the SKUs of small parts once there are too many of them."""
     small = [part for part in parts if (part.skus - len(part.gone)) * 2 < most]
     if len(small) <= MAX_SMALL:
         return parts, []
     return tuple(part for part in parts if part not in small), [
-        record for part in small for record in _live(folder, part, dim)
+        record for part in small for record in _read_remaining(folder, part, dim)
     ]
 
 
-def _live(folder: Path, part: PartEntry, dim: int) -> Iterator[Record]:
+def _read_remaining(folder: Path, part: PartEntry, dim: int) -> Iterator[Record]:
     vectors, row = map_vectors(folder, part.file, dim), 0
     for place, sku in enumerate(read_skus(folder, part.digest)):
         if place not in part.gone:
@@ -138,20 +138,20 @@ def _live(folder: Path, part: PartEntry, dim: int) -> Iterator[Record]:
 def make_manifest(
     folder: Path,
     parts: tuple[PartEntry, ...],
-    kind: VectorKind,
+    spec: VectorSpec,
     *,
     next_id: int,
     parent: Gallery | None,
 ) -> Manifest:
-    """What the new version consists of. Raises SynthError where it would hold nothing."""
-    rows = sum(part.rows - (_rows_gone(folder, part) if part.gone else 0) for part in parts)
+    """Return the manifest of the new version. Raises SynthError if it would be empty."""
+    rows = sum(part.rows - (_count_removed_rows(folder, part) if part.gone else 0) for part in parts)
     if not rows:
         raise SynthError("no SKU is left for the gallery", code="gallery-empty", where=str(folder))
     return Manifest(
-        embedder=kind.embedder,
-        views=kind.views,
+        embedder=spec.embedder,
+        views=spec.views,
         views_format=VIEWS_FORMAT,
-        precision=kind.precision,
+        precision=spec.precision,
         next_id=next_id,
         skus=sum(part.skus - len(part.gone) for part in parts),
         rows=rows,
@@ -160,15 +160,15 @@ def make_manifest(
     )
 
 
-def _rows_gone(folder: Path, part: PartEntry) -> int:
+def _count_removed_rows(folder: Path, part: PartEntry) -> int:
     skus = read_skus(folder, part.digest)
     return sum(skus[place].rows for place in part.gone)
 
 
-def publish(folder: Path, manifest: Manifest, parent: Gallery | None, *, index: str | None) -> None:
-    """Stores the version with its index and its decision, then makes it the one in use.
+def publish_version(folder: Path, manifest: Manifest, parent: Gallery | None, *, index: str | None) -> None:
+    """Store the version with its index and its decision, then make it the current one.
 
-    index: of INDEXES; None takes over that of the parent.
+    index: of INDEXES; None copies that of the parent.
     """
     version = add_version(folder, manifest)
     made = open_gallery(folder, version)

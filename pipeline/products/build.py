@@ -1,4 +1,4 @@
-"""`synth assets build`: the products of a list made ahead, by workers, each kept once it is there."""
+"""Prebuild of a list's products by worker processes for `synth assets build`; finished ones stay cached."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from assets.catalog.types import Catalog
     from assets.library import Library
 
-# Retailers' catalogues: what the bytes are told for.
+# Size of a retailer's catalogue, for which the disk space is extrapolated.
 MANY_SKUS = 170_000
-# The picture of what was built shows so many products.
+# Products on the contact sheet of a build.
 SHEET_PRODUCTS = 60
 
 
@@ -47,7 +47,7 @@ class ProductBuildSettings:
 
 @dataclass
 class BuildSummary:
-    """What became of the products. sizes: bytes of each that is kept. notes: (SKU, what is doubtful)."""
+    """Result of a build. sizes: bytes of each cached product. notes: (SKU, what is doubtful)."""
 
     skus: int
     built: int = 0
@@ -70,48 +70,48 @@ def build_assets(
     keys: Sequence[str] = (),
     stop: Callable[[], bool] = never,
 ) -> BuildSummary:
-    """Makes and keeps the products of a list that are not kept yet: of all, of the first `limit`, or of `keys`.
+    """Build and cache the products of a list that are not cached yet: all, the first `limit`, or those of `keys`.
 
-    stop: once it says True, products under way are finished and no more are begun. A bad product ends nothing: it is in
-    the summary. Raises SynthError for a bad list and for keys that are not in it.
+    stop: once it returns True, products in progress are finished and no more are started. A bad product does not end
+    the build: it is in the summary. Raises SynthError for an invalid list and for keys that are not in it.
     """
     from assets.catalog.load import load_catalog
 
     catalog = load_catalog(sku_list)
-    places = [catalog.position(key) for key in dict.fromkeys(keys)] if keys else list(range(len(catalog)))[:limit]
-    summary = BuildSummary(len(places))
-    kept = [place for place in places if _is_kept(catalog, place)]
-    summary.drawn = len(places) - len(kept)
+    positions = [catalog.position(key) for key in dict.fromkeys(keys)] if keys else list(range(len(catalog)))[:limit]
+    summary = BuildSummary(len(positions))
+    needed = [position for position in positions if _needs_build(catalog, position)]
+    summary.drawn = len(positions) - len(needed)
     cache.mkdir(parents=True, exist_ok=True)
     sweep_cache(cache)
     started = time.monotonic()
     with scratch_folder("build") as notes:
-        settings = ProductBuildSettings(sku_list, cache, Path(notes), max(min(workers, len(kept)), 1))
+        settings = ProductBuildSettings(sku_list, cache, Path(notes), max(min(workers, len(needed)), 1))
         try:
             with (
-                reporter.scenes(len(kept), 0, doing="building", noun="product") as progress,
-                closing(run_scenes(BUILDING, settings, kept, stop=lambda under_way: stop())) as outcomes,
+                reporter.scenes(len(needed), 0, doing="building", noun="product") as progress,
+                closing(run_scenes(BUILDING, settings, needed, stop=lambda in_progress: stop())) as outcomes,
             ):
                 for outcome in outcomes:
-                    _count(outcome, catalog, summary)
+                    _count_outcome(outcome, catalog, summary)
                     progress.advance(failed=bool(outcome.reason))
         except KeyboardInterrupt:
             summary.interrupted = True
-        summary.notes = _collected(settings.notes)
+        summary.notes = _read_notes(settings.notes)
     summary.seconds = time.monotonic() - started
     summary.failures.sort()
-    summary.interrupted |= summary.built + summary.found + len(summary.failures) < len(kept)
+    summary.interrupted |= summary.built + summary.found + len(summary.failures) < len(needed)
     return summary
 
 
-def _is_kept(catalog: Catalog, place: int) -> bool:
+def _needs_build(catalog: Catalog, position: int) -> bool:
     from assets.packages.store import has_pictures
 
-    sku = catalog[place]
+    sku = catalog[position]
     return bool(sku.mesh) or has_pictures(sku)
 
 
-def _count(outcome: Outcome, catalog: Catalog, summary: BuildSummary) -> None:
+def _count_outcome(outcome: Outcome, catalog: Catalog, summary: BuildSummary) -> None:
     if outcome.reason:
         summary.failures.append((catalog.keys[outcome.index], " ".join(outcome.reason.split())))
         return
@@ -120,7 +120,7 @@ def _count(outcome: Outcome, catalog: Catalog, summary: BuildSummary) -> None:
     summary.sizes.append(outcome.annotations)
 
 
-def _collected(folder: Path) -> list[tuple[str, str]]:
+def _read_notes(folder: Path) -> list[tuple[str, str]]:
     lines = [line for file in sorted(folder.iterdir()) for line in file.read_text(encoding="utf-8").splitlines()]
     return sorted((sku, note) for sku, note in map(json.loads, lines))
 
@@ -139,15 +139,15 @@ def _open_library(settings: ProductBuildSettings) -> None:
     _library[:] = [Library(load_catalog(settings.sku_list), Backdrops.open(), cache_dir=settings.out, memory_mb=1)]
 
 
-def _build_one(settings: ProductBuildSettings, place: int) -> tuple[int, int]:
-    """Makes a product unless it is kept already: whether it was made (1 or 0), and its bytes on disk."""
+def _build_one(settings: ProductBuildSettings, position: int) -> tuple[int, int]:
+    """Build a product unless it is cached: return 1 if it was built, else 0, and its bytes on disk."""
     from assets.packages.build import build_package
     from assets.packages.facts import package_doubts
     from assets.packages.packshots.art import read_art
     from assets.packages.store import stored_package
 
     (library,) = _library
-    sku = library.catalog[place]
+    sku = library.catalog[position]
     try:
         path = library.stored_path(sku)
         if path is None:
@@ -177,29 +177,29 @@ BUILDING = SceneFunctions(scene=_build_one, start=_open_library)
 
 
 def print_build(reporter: Reporter, sku_list: SkuSource, summary: BuildSummary) -> None:
-    """What was made, what it takes, what is doubtful and what is wrong, in words."""
+    """Print what was built, its size, what is doubtful and what failed."""
     for line in note_lines(summary.notes):
         reporter.say(f"note: {line}")
     for sku, reason in summary.failures:
         reporter.say(printable(f"failed: {sku}: {reason}"))
-    parts = [f"{summary.built} built", f"{summary.found} there before"]
-    parts += [f"{summary.drawn} without mesh and pictures, drawn when asked for"] if summary.drawn else []
+    parts = [f"{summary.built} built", f"{summary.found} cached before"]
+    parts += [f"{summary.drawn} without mesh and pictures, drawn on demand"] if summary.drawn else []
     parts += [f"{len(summary.failures)} failed"] if summary.failures else []
-    reporter.say(f"{sku_list}: {', '.join(parts)}, in {duration_text(summary.seconds)}{_rate(summary)}")
+    reporter.say(f"{sku_list}: {', '.join(parts)}, in {duration_text(summary.seconds)}{_rate_text(summary)}")
     if summary.sizes:
         each = sum(summary.sizes) / len(summary.sizes)
-        reporter.say(f"{each / 1000:.1f} kB a product on disk: {each * MANY_SKUS / 1e9:.1f} GB for {MANY_SKUS:,}")
+        reporter.say(f"{each / 1000:.1f} kB per product on disk: {each * MANY_SKUS / 1e9:.1f} GB for {MANY_SKUS:,}")
     if summary.interrupted:
         reporter.say("interrupted: the same command resumes there")
 
 
-def _rate(summary: BuildSummary) -> str:
+def _rate_text(summary: BuildSummary) -> str:
     made = summary.built / max(summary.seconds, 1e-9) * 60
-    return f", {made:.0f} SKUs a minute" if summary.built else ""
+    return f", {made:.0f} SKUs per minute" if summary.built else ""
 
 
 def plot_built(sku_list: SkuSource, cache: Path, out: Path, *, limit: int | None, keys: Sequence[str]) -> Path:
-    """A contact sheet of what was asked for, evenly spaced samples where that is much; returns `out`."""
+    """Write a contact sheet of the requested products, evenly spaced samples of many; return `out`."""
     import numpy as np
 
     from assets.catalog.load import load_catalog
@@ -207,7 +207,7 @@ def plot_built(sku_list: SkuSource, cache: Path, out: Path, *, limit: int | None
     from pipeline.products.tiles import product_tiles
 
     catalog = load_catalog(sku_list)
-    places = [catalog.position(key) for key in keys] if keys else list(range(len(catalog)))[:limit]
-    chosen = [places[round(at)] for at in np.linspace(0, len(places) - 1, min(SHEET_PRODUCTS, len(places)))]
+    positions = [catalog.position(key) for key in keys] if keys else list(range(len(catalog)))[:limit]
+    chosen = [positions[round(at)] for at in np.linspace(0, len(positions) - 1, min(SHEET_PRODUCTS, len(positions)))]
     tiles = list(product_tiles(catalog, sorted(set(chosen)), cache))
-    return save_sheet(sheet_of(tiles, 3, f"{sku_list.name}: {len(tiles)} of {len(places)} products"), out)
+    return save_sheet(sheet_of(tiles, 3, f"{sku_list.name}: {len(tiles)} of {len(positions)} products"), out)

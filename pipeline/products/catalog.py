@@ -1,4 +1,4 @@
-"""`synth catalog check|show|export`: a look at the catalogue before anything is rendered."""
+"""Checks, contact sheets and exports of a catalogue: `synth catalog check|show|export`."""
 
 from __future__ import annotations
 
@@ -28,26 +28,27 @@ from pipeline.products.notes import note_lines
 from pipeline.workers.mesh_process import MeshProcess
 
 MAX_ROWS = 200
-# Names that several SKUs have, as many as are listed.
+# Shared names to list.
 MAX_NAMES = 5
-LONGEST_STEM = 180
-# Columns that say how a product is made or its file read: none of it holds for an exported mesh.
-OF_THE_SOURCE = ("package", "unit_package", "pack_count", "up", "units", *PICTURES)
-# Names of devices on Windows, whatever ending follows.
+MAX_STEM = 180
+# Columns about how a product is made or its file read, which do not apply to an exported mesh.
+SOURCE_COLUMNS = ("package", "unit_package", "pack_count", "up", "units", *PICTURES)
+# Device names on Windows, with any extension.
 RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{name}{number}" for name in ("COM", "LPT") for number in range(10))}
 
 
 def check_list(path: SkuSource, *, meshes: bool = True, console: Console | None = None) -> int:
-    """Prints every problem of a list and, if wanted, of its meshes; 0 if it is good, else 1. Notes are no problems."""
+    """Print every problem of a list and, if wanted, of its meshes; return 0 if it is valid, else 1. Notes are no
+    problems."""
     console = console or Console()
     problems = check_catalog(path)
     if problems:
         _print_problems(console, path, problems)
         return 1
     catalog = load_catalog(path)
-    notes, errors = _load_meshes(catalog, console) if meshes else ([], [])
-    of_the_list = [*catalog.notes, *equal_names(catalog)]
-    for note in (*of_the_list, *note_lines(notes)):
+    notes, errors = _check_meshes(catalog, console) if meshes else ([], [])
+    list_notes = [*catalog.notes, *equal_names(catalog)]
+    for note in (*list_notes, *note_lines(notes)):
         console.print(f"note: {note}", style="yellow", highlight=False, markup=False)
     for error in errors:
         console.print(error, style="red", highlight=False, markup=False)
@@ -55,7 +56,7 @@ def check_list(path: SkuSource, *, meshes: bool = True, console: Console | None 
     what = f"{count_of(len(catalog), 'SKU')}, {len(catalog) - made} with meshes, {made} made from sizes"
     verdict = f"cannot use {len(errors)} of the meshes" if errors else "good"
     console.print(
-        f"{path}: {verdict}: {what}, {count_of(len(of_the_list) + len(notes), 'note')}",
+        f"{path}: {verdict}: {what}, {count_of(len(list_notes) + len(notes), 'note')}",
         style="red" if errors else "green",
         highlight=False,
         markup=False,
@@ -64,18 +65,18 @@ def check_list(path: SkuSource, *, meshes: bool = True, console: Console | None 
 
 
 def equal_names(catalog: Catalog) -> list[str]:
-    """A note where SKUs share a name: label files need names of their own."""
+    """Return a note if SKUs share a name: label files need unique names."""
     skus: dict[str, list[str]] = {}
     for sku in catalog:
         skus.setdefault(sku.name, []).append(sku.sku)
     shared = {name: keys for name, keys in skus.items() if len(keys) > 1}
     if not shared:
         return []
-    told = [f"{name!r} ({', '.join(keys[:3])}{', ...' * (len(keys) > 3)})" for name, keys in shared.items()]
-    more = f" and {len(told) - MAX_NAMES} more" if len(told) > MAX_NAMES else ""
+    examples = [f"{name!r} ({', '.join(keys[:3])}{', ...' * (len(keys) > 3)})" for name, keys in shared.items()]
+    more = f" and {len(examples) - MAX_NAMES} more" if len(examples) > MAX_NAMES else ""
     count = sum(map(len, shared.values()))
     return [
-        f"{count} SKUs share a name with another: {'; '.join(map(printable, told[:MAX_NAMES]))}{more}; categories "
+        f"{count} SKUs share a name with another: {'; '.join(map(printable, examples[:MAX_NAMES]))}{more}; categories "
         f"of COCO files get the SKU appended to tell them apart, the name itself is in display_name"
     ]
 
@@ -93,8 +94,8 @@ def _print_problems(console: Console, path: SkuSource, problems: list[Problem]) 
         console.print(f"and {len(groups) - MAX_ROWS} more")
 
 
-def _load_meshes(catalog: Catalog, console: Console) -> tuple[list[tuple[str, str]], list[str]]:
-    """Notes on meshes and on pictures of packages, each with its SKU, and what cannot be used."""
+def _check_meshes(catalog: Catalog, console: Console) -> tuple[list[tuple[str, str]], list[str]]:
+    """Load all products; return notes with their SKUs, and errors of unusable ones."""
     from assets.packages.facts import package_doubts
     from assets.packages.packshots.art import read_art
 
@@ -112,9 +113,9 @@ def _load_meshes(catalog: Catalog, console: Console) -> tuple[list[tuple[str, st
 
 
 def export_list(path: SkuSource, folder: Path, *, console: Console | None = None) -> Path:
-    """Writes every product's normalised mesh as GLB into `folder`, and a skus.csv that points to them; returns that.
+    """Write every product's normalised mesh as GLB into `folder`, and a skus.csv that lists them; return its path.
 
-    SKU keys become file names with what file names cannot hold percent-encoded.
+    SKU keys become file names, with forbidden characters percent-encoded.
     """
     from assets.backdrops.collection import Backdrops
     from assets.library import Library
@@ -133,8 +134,8 @@ def export_list(path: SkuSource, folder: Path, *, console: Console | None = None
             name = f"meshes/{_file_stem(sku.sku, used)}.glb"
             write_atomic(folder / name, glb_of(mesh))
             width, depth, height = (round(float(side), 6) for side in mesh.size)
-            own = {"mesh": name, "width_m": width, "depth_m": depth, "height_m": height, **_bearing(sku)}
-            rows.append({**_row(sku), **own, **dict.fromkeys(OF_THE_SOURCE, "")})
+            own = {"mesh": name, "width_m": width, "depth_m": depth, "height_m": height, **_orientation_columns(sku)}
+            rows.append({**_row_values(sku), **own, **dict.fromkeys(SOURCE_COLUMNS, "")})
     write_atomic(folder / "skus.csv", _csv_of(rows))
     console.print(
         f"{count_of(len(rows), 'mesh')} in {folder}; the list is {folder / 'skus.csv'}", highlight=False, markup=False
@@ -142,8 +143,8 @@ def export_list(path: SkuSource, folder: Path, *, console: Console | None = None
     return folder / "skus.csv"
 
 
-def _bearing(sku: Sku) -> dict[str, object]:
-    """Where the front of an exported mesh is, if that is known, and how it rests, which no kind tells any more."""
+def _orientation_columns(sku: Sku) -> dict[str, object]:
+    """Return the front of an exported mesh, if known, and its resting poses, which no package kind implies any more."""
     from assets.catalog.resting import rests_of
 
     weights = rests_of(sku, defaults=True)
@@ -151,20 +152,20 @@ def _bearing(sku: Sku) -> dict[str, object]:
 
 
 def _file_stem(key: str, used: set[str]) -> str:
-    """A SKU key as a file name on any system: percent-encoded, its first sign too where the name would be special.
+    """Return a SKU key as a file name valid on any system: percent-encoded, also its first character if special.
 
-    Ends with a hash where file systems would refuse its length or take it for another one in `used`, which it joins.
+    Ends with a hash if it would be too long or equal another name in `used` (ignoring case); it is added to `used`.
     """
     encoded = quote(key, safe=" ()+,;=@")
     if encoded.startswith((".", " ")) or encoded.partition(".")[0].strip().upper() in RESERVED:
         encoded = f"%{ord(encoded[0]):02X}{encoded[1:]}"
-    if len(encoded) > LONGEST_STEM or encoded.casefold() in used:  # some systems know no capitals
-        encoded = f"{encoded[: LONGEST_STEM - 13]}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    if len(encoded) > MAX_STEM or encoded.casefold() in used:  # some file systems ignore case
+        encoded = f"{encoded[: MAX_STEM - 13]}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     used.add(encoded.casefold())
     return encoded
 
 
-def _row(sku: Sku) -> dict[str, object]:
+def _row_values(sku: Sku) -> dict[str, object]:
     values = {field.name: getattr(sku, field.name) for field in fields(Sku)}
     return {name: "" if value is None else value for name, value in values.items()}
 
@@ -179,7 +180,7 @@ def _csv_of(rows: list[dict[str, object]]) -> bytes:
 
 
 def show_list(path: SkuSource, out: Path, *, limit: int = 60, console: Console | None = None) -> Path:
-    """Draws a contact sheet of a catalogue: three views of each product, all to one scale; returns `out`.
+    """Write a contact sheet of a catalogue with three views of each product at one scale; return `out`.
 
     A list longer than `limit` is shown in evenly spaced samples.
     """
@@ -188,22 +189,22 @@ def show_list(path: SkuSource, out: Path, *, limit: int = 60, console: Console |
 
     console = console or Console()
     catalog = load_catalog(path)
-    places = sorted({int(place) for place in np.linspace(0, len(catalog) - 1, min(limit, len(catalog)))})
-    tiles = list(_tracked(product_tiles(catalog, places), len(places), console))
-    sheet = sheet_of(tiles, 3, f"{path.name}: {len(places)} of {len(catalog)} products, all to one scale")
+    positions = sorted({int(position) for position in np.linspace(0, len(catalog) - 1, min(limit, len(catalog)))})
+    tiles = list(_track_progress(product_tiles(catalog, positions), len(positions), console))
+    sheet = sheet_of(tiles, 3, f"{path.name}: {len(positions)} of {len(catalog)} products, all to one scale")
     save_sheet(sheet, out)
     console.print(f"wrote {out}", highlight=False, markup=False)
     return out
 
 
-def _tracked(tiles: Iterator, total: int, console: Console) -> Iterator:
+def _track_progress(tiles: Iterator, total: int, console: Console) -> Iterator:
     yield from track(tiles, "drawing", total=total, console=console, transient=True)
 
 
 def register_ids(path: SkuSource, *, console: Console | None = None) -> Path:
-    """Writes or extends the registry of category ids beside a list, and tells what came of it.
+    """Write or extend the registry of category ids beside a list, and print the changes.
 
-    Raises SynthError for a bad list or a damaged registry.
+    Raises SynthError for an invalid list or a damaged registry.
     """
     from assets.catalog.category_ids import CategoryIds, ids_path, read_ids, save_ids
 
@@ -213,14 +214,14 @@ def register_ids(path: SkuSource, *, console: Console | None = None) -> Path:
     before = read_ids(target) if target.exists() else CategoryIds()
     after = before.extended(catalog.keys)
     save_ids(target, after)
-    gone = len(set(after.keys) - set(catalog.keys))
-    words = f"{count_of(len(before), 'id')} kept ({gone} of delisted SKUs), {len(after) - len(before)} given"
-    console.print(f"{target}: {words}", highlight=False, markup=False)
+    removed = len(set(after.keys) - set(catalog.keys))
+    text = f"{count_of(len(before), 'id')} kept ({removed} of delisted SKUs), {len(after) - len(before)} new"
+    console.print(f"{target}: {text}", highlight=False, markup=False)
     return target
 
 
 def generate_list(path: Path, *, count: int, seed: int, console: Console | None = None) -> Path:
-    """Writes an invented catalogue as CSV. Raises SynthError where the file is there already."""
+    """Write an invented catalogue as CSV. Raises SynthError if the file exists already."""
     from assets.catalog.generate import generate_csv
 
     console = console or Console()

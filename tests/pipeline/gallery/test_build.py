@@ -30,7 +30,7 @@ from pipeline.gallery.build import add_to_gallery, build_gallery, remove_from_ga
 from pipeline.gallery.digest import digest_skus
 from pipeline.gallery.settings import GalleryBuildSettings
 from pipeline.gallery.task import (
-    STRIKES,
+    MAX_CRASHES,
     GalleryTask,
     main_face,
     make_task,
@@ -39,7 +39,7 @@ from pipeline.gallery.task import (
     start_worker,
     write_plan,
 )
-from pipeline.gallery.version import give_ids
+from pipeline.gallery.version import assign_ids
 from render.views import ProductView, open_studio, views_of
 from support import gallery_shop as shop
 from support.errors import raises
@@ -196,7 +196,9 @@ def test_what_was_made_before_a_stop_is_not_made_again(
     before = {path.name: path.stat().st_mtime_ns for path in work.glob("*.json")}
     assert len(before) == 3  # the plan and two tasks
     made: list[int] = []
-    monkeypatch.setattr("pipeline.gallery.render.JOB", replace(gallery_render.JOB, scene=_noting(made)))
+    monkeypatch.setattr(
+        "pipeline.gallery.render.TASK_FUNCTIONS", replace(gallery_render.TASK_FUNCTIONS, scene=_noting(made))
+    )
     assert build_gallery(settings, QUIET).skus == 4
     assert made == [2, 3]
 
@@ -225,7 +227,7 @@ def test_a_sku_that_takes_its_process_down_is_left_out(
     task = GalleryTask(home / "four.csv", tmp_path, home / "embedder.ckpt", 2, 48, home / "cache", device="cpu")
     write_plan(tmp_path, sorted(KEYS))
     start_worker(task)
-    for _ in range(STRIKES):
+    for _ in range(MAX_CRASHES):
         with pytest.raises(Down):
             make_task(task, 0)
         assert not result_path(tmp_path, 0).exists()
@@ -308,14 +310,14 @@ def parent_of(ids: dict[str, int], next_id: int) -> Any:
 
 def test_ids_are_those_of_the_registry_where_there_is_one(tmp_path: Path) -> None:
     catalog = load_catalog(shop.write_list(tmp_path / "skus.csv", ("red", "green", "blue")))
-    assert give_ids(catalog, catalog.keys, None) == ({"blue": 1, "green": 2, "red": 3}, 4)
+    assert assign_ids(catalog, catalog.keys, None) == ({"blue": 1, "green": 2, "red": 3}, 4)
     # Without a registry the gallery goes on from what it has.
     parent = parent_of({"red": 1, "yellow": 2}, 9)
-    assert give_ids(catalog, catalog.keys, parent) == ({"red": 1, "blue": 9, "green": 10}, 11)
+    assert assign_ids(catalog, catalog.keys, parent) == ({"red": 1, "blue": 9, "green": 10}, 11)
     (tmp_path / "skus.ids.csv").write_text("id,sku\n1,red\n2,yellow\n3,blue\n")
-    assert give_ids(catalog, ("blue", "green"), parent) == ({"blue": 3, "green": 4}, 9)
+    assert assign_ids(catalog, ("blue", "green"), parent) == ({"blue": 3, "green": 4}, 9)
     with raises("category-ids-conflict") as caught:
-        give_ids(catalog, catalog.keys, parent_of({"red": 2}, 3))
+        assign_ids(catalog, catalog.keys, parent_of({"red": 2}, 3))
     assert "'red': 2 in the gallery, 1 in the registry" in str(caught.value)
 
 

@@ -56,11 +56,11 @@ def test_products_are_made_once(listed: Path, tmp_path: Path) -> None:
     first, told = run(listed, tmp_path / "cache", workers=2)
     assert (first.built, first.found, first.drawn, first.failures) == (COUNT + 1, 0, 1, [])
     assert len(kept(tmp_path / "cache")) == COUNT + 1
-    assert "7 built, 0 there before, 1 without mesh and pictures" in told and "GB for 170,000" in told
+    assert "7 built, 0 cached before, 1 without mesh and pictures" in told and "GB for 170,000" in told
     assert "note: 6 SKUs (can 0, can 1, can 2, …): package: can, chosen from the silhouette" in told
     again, told = run(listed, tmp_path / "cache")
     assert (again.built, again.found) == (0, COUNT + 1)
-    assert "0 built, 7 there before" in told
+    assert "0 built, 7 cached before" in told
     run(listed, tmp_path / "other")
     assert kept(tmp_path / "other") == kept(tmp_path / "cache")
 

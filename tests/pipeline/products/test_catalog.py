@@ -116,13 +116,13 @@ def test_ids_are_registered_and_kept(tmp_path: Path) -> None:
     path = generate_list(tmp_path / "skus.csv", count=3, seed=0, console=console())
     page = console()
     register_ids(path, console=page)
-    assert "0 ids kept (0 of delisted SKUs), 3 given" in printed(page)
+    assert "0 ids kept (0 of delisted SKUs), 3 new" in printed(page)
     before = (tmp_path / "skus.ids.csv").read_text()
     path.unlink()
     generate_list(path, count=5, seed=1, console=console())
     page = console()
     register_ids(path, console=page)
-    assert "3 ids kept (3 of delisted SKUs), 5 given" in printed(page)
+    assert "3 ids kept (3 of delisted SKUs), 5 new" in printed(page)
     assert (tmp_path / "skus.ids.csv").read_text().startswith(before)
 
 

@@ -60,7 +60,7 @@ def test_lists_of_commands_stand_side_by_side(lists: list[str]) -> None:
     assert synth("catalog", "check", "--no-meshes", *paths, *lists[4:]).exit_code == 0
     assert synth("catalog", "check", "--no-meshes", *paths).exit_code == 1
     done = synth("catalog", "ids", *paths, *lists[4:])
-    assert done.exit_code == 0 and "2 given" in done.output
+    assert done.exit_code == 0 and "2 new" in done.output
     assert Path(lists[1]).with_name("skus.ids.csv").read_text() == "id,sku\n1,a\n2,b\n"
     alone = synth("verify", "nowhere", *lists[4:])
     assert alone.exit_code == 2 and "goes with a SKU list" in alone.output
