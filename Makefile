@@ -2,6 +2,7 @@
 # make install  the environment alone, with all extras
 # make test     the environment and every check: format, lint, types, tests
 # make quick    the same without the tests that train networks, in an environment that is there
+# make pages    the commands of the task pages, as a reader would give them
 # make docs     the documentation as a site, in site/index.html
 
 VENV ?= .venv
@@ -12,7 +13,7 @@ OUT ?= demo-out$(if $(SKU_LIST),/$(basename $(notdir $(SKU_LIST))))
 BIN := $(VENV)/bin
 SETUP := pyproject.toml constraints.txt tools/setup.sh
 
-.PHONY: demo install test check quick lint docs clean
+.PHONY: demo install test check quick pages lint docs clean
 
 demo: $(VENV)/.base
 	SYNTH=$(BIN)/synth tools/demo.sh "$(OUT)" "$(SKU_LIST)"
@@ -27,7 +28,10 @@ check: lint
 	$(PYTEST)
 
 quick: lint
-	$(PYTEST) -m "not trains"
+	$(PYTEST) -m "not trains and not pages"
+
+pages:
+	$(PYTEST) -m pages tests/test_readme.py
 
 lint:
 	$(BIN)/ruff format --check .

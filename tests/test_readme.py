@@ -57,7 +57,12 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-@pytest.mark.parametrize("page", RUN, ids=page_name)
+def marked(page: Path) -> object:
+    """Task pages take minutes together: `make pages` runs them, and CI checks that their commands exist."""
+    return pytest.param(page, marks=pytest.mark.pages) if page.parent.name == "tasks" else page
+
+
+@pytest.mark.parametrize("page", [marked(page) for page in RUN], ids=[page_name(page) for page in RUN])
 def test_commands_and_programs_run(page: Path, reader: Path) -> None:
     """Commands in this process: a start of the program takes longer than most of them."""
     lines = [line for block in blocks(page, "bash") for line in block.replace("\\\n", " ").splitlines()]
