@@ -50,6 +50,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("ssdlite", None, SIZE),
         ("ssdlite", SMALL, SIZE),
         ("maskrcnn", SMALL, (32, 32)),
+        ("yolo", SMALL, SIZE),
     ],
 )
 def test_the_file_finds_what_torch_finds(
