@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +103,7 @@ def test_delisted_skus_stay_in_the_pictures_and_are_ignored(tmp_path: Path, plac
     for stem, (files, image, records) in after.items():
         assert (files, image) == before[stem][:2]
         for record, old in zip(records, before[stem][2], strict=True):
-            assert record == {**old, "ignore": int(old["ignore"] or old["sku"] in gone)}
+            assert record == replace(old, ignore=int(old.ignore or old.sku in gone))
     kinds = {kind.sku: kind for kind in read_categories(place)}
     assert {sku for sku, kind in kinds.items() if kind.delisted} == gone
     assert kinds["sku-003"].id == 4 and kinds["sku-003"].name == "Tea sku-003"

@@ -75,8 +75,8 @@ def test_names_of_files_that_are_hardly_text(tmp_path: Path, name: str) -> None:
     (folder / "l.csv").write_text(LIST)
     assert run_command("catalog", "check", str(folder / "l.csv")) == 0
     told(["recipe", "check", str(folder / "l.csv")], "error: ")
-    told(["verify", str(folder)], "there is no COCO file")
-    told(["preview", str(folder)], "there is no COCO file")
+    told(["verify", str(folder)], "no such COCO file")
+    told(["preview", str(folder)], "no such COCO file")
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "a/" * 3000])
