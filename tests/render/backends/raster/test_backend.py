@@ -145,7 +145,7 @@ def backend() -> Iterator[Any]:
 
 def opened(samples: int) -> Any:
     try:
-        return open_backend(cast(Library, Shelf()), RenderSettings(samples=samples))
+        return open_backend(cast(Library, Shelf()), RenderSettings("raster", samples=samples))
     except SynthError as error:
         pytest.skip(f"no OpenGL here: {error}")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from render.backends import open_backend
 from render.backends.protocol import RenderSettings
 
-backend = open_backend(None, RenderSettings(device="cpu", threads=2))
+backend = open_backend(None, RenderSettings("raster", device="cpu", threads=2))
 print(sum("llvmpipe" in file.read_text() for file in Path("/proc/self/task").glob("*/comm")))
 """
 
