@@ -22,7 +22,7 @@ from assets.files.atomic import atomic_file, lock_folder, write_atomic
 from assets.files.source_pins import SourcePins
 from assets.progress import duration_text, rate_text
 from dataset.layout import Layout
-from pipeline.run.dataset_info import check_list
+from pipeline.run.dataset_info import check_sources
 from pipeline.run.failures import FailureList, read_failures
 from pipeline.run.progress import Reporter
 from pipeline.run.render import RunSummary, run_render
@@ -31,6 +31,7 @@ from pipeline.workers.disk_errors import disk_error, takes_no_more
 from pipeline.workers.memory import memory_share_mb
 from pipeline.workers.pool import Outcome, run_scenes
 from pipeline.workers.process import SceneFunctions
+from render.recipes import load_recipe
 from support import jobs
 from support.console import quiet
 from support.errors import raises
@@ -248,11 +249,12 @@ def test_more_scenes_of_other_products_are_refused_before_anything_is_written(
 def test_a_list_that_changes_in_the_middle_lets_no_new_worker_start(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
     run(settings, jobs.write_scene)
-    check_list(Layout(settings.out), load_catalog(settings.sku_list))
+    recipe = load_recipe(settings.recipe)
+    check_sources(Layout(settings.out), load_catalog(settings.sku_list), recipe, settings.backend)
     shorter = tmp_path / "skus.csv"
     shorter.write_text("".join(settings.sku_list.read_text().splitlines(keepends=True)[:3]))
     with raises("list-changed"):
-        check_list(Layout(settings.out), load_catalog(shorter))
+        check_sources(Layout(settings.out), load_catalog(shorter), recipe, settings.backend)
 
 
 def test_files_that_go_missing_in_the_middle_never_end_well(tmp_path: Path) -> None:
