@@ -22,7 +22,8 @@ install: $(VENV)/.all
 
 test: $(VENV)/.all check
 
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25
+# Compiled modules are kept: tests start hundreds of processes.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25
 
 check: lint
 	$(PYTEST)
