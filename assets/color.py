@@ -21,5 +21,5 @@ def linear_from_srgb(encoded: NDArray) -> NDArray[np.float64]:
 
 def distinct_color(number: int) -> tuple[int, int, int]:
     """Return a bright 8-bit RGB colour for a number; neighbours differ clearly (hues in golden-ratio steps)."""
-    red, green, blue = colorsys.hsv_to_rgb(number * 0.61803398875 % 1.0, 0.75 if number % 2 else 1.0, 1.0)
+    red, green, blue = colorsys.hsv_to_rgb(number * 0.61803398875 % 1.0, 0.75, 1.0)
     return round(red * 255), round(green * 255), round(blue * 255)
