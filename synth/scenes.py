@@ -16,6 +16,7 @@ from assets.backdrops.collection import Backdrops
 from assets.catalog.load import load_catalog
 from assets.demo import demo_list
 from assets.library import Library
+from render.backends import DEFAULT_BACKEND
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -112,7 +113,7 @@ class Renderer:
 
 def open_renderer(
     library: Library,
-    backend: str = "raster",
+    backend: str = DEFAULT_BACKEND,
     preset: str = "draft",
     *,
     device: Literal["auto", "cpu", "gpu"] = "auto",

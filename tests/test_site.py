@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 import synth
+from pipeline.cli.main import main
 from support.paths import ROOT
 
 
@@ -46,6 +48,21 @@ def test_the_api_page_lists_every_public_name(site: Path) -> None:
             assert f'id="{module}.{name}"' in text or f'id="synth.{name}"' in text, name
 
 
+def test_the_options_page_has_every_command(site: Path) -> None:
+    text = (site / "options.html").read_text()
+    for command in _commands(main, "synth"):
+        assert f'id="{command.replace(" ", "-")}"' in text, command
+    assert "--sku-list" in text
+    assert "--detector" in text
+
+
+def _commands(command: click.Command, path: str) -> list[str]:
+    inner = command.commands if isinstance(command, click.Group) else {}
+    return [path, *(found for name, child in inner.items() for found in _commands(child, f"{path} {name}"))]
+
+
 def test_docs_extra_names_what_the_configuration_uses() -> None:
     extras = (ROOT / "pyproject.toml").read_text().partition("\ndocs = [")[2].partition("]\n")[0]
-    assert all(package in extras for package in ("mkdocs>=", "mkdocs-material>=", "mkdocstrings[python"))
+    assert all(
+        package in extras for package in ("mkdocs>=", "mkdocs-click>=", "mkdocs-material>=", "mkdocstrings[python")
+    )

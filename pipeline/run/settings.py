@@ -11,6 +11,7 @@ from assets.catalog.sku_lists import SkuSource
 from assets.machine import usable_cores
 from assets.options import MAX_SEED, Option
 from dataset.layout import Splits
+from render.backends import DEFAULT_BACKEND
 from render.streams import STREAMS
 
 
@@ -75,7 +76,7 @@ class RunSettings:
     ] = "tabletop"
     backend: Annotated[
         str, Option("Renderer: raster is fast, cycles is a path tracer.", "Rendering", parse="backend")
-    ] = "raster"
+    ] = DEFAULT_BACKEND
     preset: Annotated[str, Option("Rendering quality.", "Rendering", parse="preset")] = "draft"
     samples: Annotated[
         int | None, Option("Samples per pixel, overriding the preset.", "Rendering", minimum=1, maximum=65536)

@@ -22,7 +22,7 @@ TABLE = PluginTable(
     files=True,
 )
 BACKENDS = TABLE.modules
-# What draws where nothing is asked for: products in galleries, tiles, views.
+# Used wherever no backend is named: scenes, product views, gallery crops.
 DEFAULT_BACKEND = "raster"
 
 
