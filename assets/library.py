@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+from cachetools import LRUCache
 
 from assets.backdrops.collection import Backdrops
 from assets.catalog.sku_lists import Root, folder_of
@@ -28,6 +29,7 @@ FORMAT = 2
 T = TypeVar("T")
 # Props are random and hardly ever reused after the views of their scene.
 PROP_BYTES = 64 << 20
+REST_BYTES = 256 << 20
 
 
 class Library:
@@ -53,9 +55,9 @@ class Library:
         self.catalog = catalog
         self.backdrops = backdrops
         self._cache_dir = cache_dir / f"meshes-{FORMAT}"
-        self._meshes: _Lru[Mesh] = _Lru(memory_mb << 20, _bytes_of_mesh)
-        self._props: _Lru[Mesh] = _Lru(PROP_BYTES, _bytes_of_mesh)
-        self._rests: _Lru[Rest] = _Lru(256 << 20, lambda rest: rest.hull_vertices.nbytes + rest.hull_faces.nbytes)
+        self._meshes: _Cache[Mesh] = _Cache(memory_mb << 20, _bytes_of_mesh)
+        self._props: _Cache[Mesh] = _Cache(PROP_BYTES, _bytes_of_mesh)
+        self._rests: _Cache[Rest] = _Cache(REST_BYTES, lambda rest: rest.hull_vertices.nbytes + rest.hull_faces.nbytes)
 
     def product(self, sku: str, *, wear: float = 0.0) -> Mesh:
         """Return the SKU's normalised mesh; with wear > 0, one with worn textures and its own key.
@@ -63,8 +65,8 @@ class Library:
         Raises SynthError with the SKU, its row and its file if that is unusable.
         """
         if wear > 0:
-            return self._meshes.get((sku, wear), lambda: _wear_mesh(self.product(sku), wear))
-        return self._meshes.get(sku, lambda: self._load_mesh(self.catalog.find(sku)))
+            return self._meshes.get_or_make((sku, wear), lambda: _wear_mesh(self.product(sku), wear))
+        return self._meshes.get_or_make(sku, lambda: self._load_mesh(self.catalog.find(sku)))
 
     def prop(self, shape: Shape, texture: Texture, *, wear: float = 0.0) -> Mesh:
         """Return the mesh of a prop with a procedural texture or one of the backdrops."""
@@ -79,7 +81,7 @@ class Library:
             mesh = make_prop(shape, picture, texture.size_m, _digest("prop", repr(shape), repr(texture)))
             return _wear_mesh(mesh, wear) if wear > 0 else mesh
 
-        return self._props.get((shape, texture, wear), make)
+        return self._props.get_or_make((shape, texture, wear), make)
 
     def rest(self, sku: str) -> Rest:
         """Return the convex hull and stable poses of the SKU's mesh."""
@@ -89,7 +91,7 @@ class Library:
             path = self._path(_digest("rest 2", mesh.key), ".rest.npz")
             return load_or_make(path, read_rest, lambda: rest_from_mesh(mesh), write_rest)
 
-        return self._rests.get(sku, load)
+        return self._rests.get_or_make(sku, load)
 
     def lighter(self, mesh: Mesh, faces: int) -> Mesh:
         """Simplify a mesh of this library, or a worn copy, to about `faces` faces; see assets/mesh/lod.py."""
@@ -199,23 +201,16 @@ def _bytes_of_mesh(mesh: Mesh) -> int:
     return sum(array.nbytes for array in (*arrays, *textures) if array is not None)
 
 
-class _Lru(Generic[T]):
-    """Thread-safe least-recently-used cache limited by bytes; one thread at a time makes a value."""
+class _Cache(LRUCache[Hashable, T]):
+    """The values used last, up to max_bytes but always one; one thread at a time makes a value."""
 
     def __init__(self, max_bytes: int, size_of: Callable[[T], int]) -> None:
-        self._values: OrderedDict[Hashable, T] = OrderedDict()
-        self._max_bytes, self._size_of, self._bytes = max_bytes, size_of, 0
+        max_bytes = max(1, max_bytes)
+        super().__init__(max_bytes, lambda value: min(size_of(value), max_bytes))
         self._lock = RLock()  # reentrant: a worn mesh is made from the plain one, which is also cached here
 
-    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+    def get_or_make(self, key: Hashable, make: Callable[[], T]) -> T:
         with self._lock:
-            if key in self._values:
-                self._values.move_to_end(key)
-                return self._values[key]
-            value = make()
-            self._values[key] = value
-            self._bytes += self._size_of(value)
-            while self._bytes > self._max_bytes and len(self._values) > 1:
-                _, dropped = self._values.popitem(last=False)
-                self._bytes -= self._size_of(dropped)
-            return value
+            if key not in self:
+                self[key] = make()
+            return self[key]

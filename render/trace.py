@@ -6,12 +6,12 @@ outline (its amodal mask) costs no more than its visible one.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from assets.mesh.types import Material, Mesh
@@ -40,7 +40,7 @@ def trace_mesh(mesh: Mesh, origin: NDArray, directions: NDArray) -> Hits:
     """
     directions = np.ascontiguousarray(directions, dtype=np.float32)
     origins = np.ascontiguousarray(np.broadcast_to(origin, directions.shape), dtype=np.float32)
-    tree = _SOLIDS.get(mesh).tree
+    tree = _solid_of(mesh).tree
     found = tree.run(origins, directions, output=True)
     if any(part.material.alpha_cutoff is not None for part in mesh.parts):
         return _skip_holes(mesh, tree, origins, directions, found)
@@ -49,7 +49,7 @@ def trace_mesh(mesh: Mesh, origin: NDArray, directions: NDArray) -> Hits:
 
 def outline_points(mesh: Mesh) -> NDArray[np.float64]:
     """The corners of the mesh's convex hull, (N, 3), metres: whatever encloses them encloses the mesh."""
-    return _SOLIDS.get(mesh).corners
+    return _solid_of(mesh).corners
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,25 +62,17 @@ class _Solid:
     corners: NDArray[np.float64]
 
 
-class _Solids:
-    """The shapes used last. Worn copies of a mesh share its arrays, and so its tree."""
-
-    def __init__(self, most: int) -> None:
-        self._kept: OrderedDict[tuple[int, int], _Solid] = OrderedDict()
-        self._most, self._lock = most, Lock()
-
-    def get(self, mesh: Mesh) -> _Solid:
-        key = (id(mesh.vertices), id(mesh.faces))
-        with self._lock:
-            if key not in self._kept:
-                self._kept[key] = _build(mesh)
-                if len(self._kept) > self._most:
-                    self._kept.popitem(last=False)
-            self._kept.move_to_end(key)
-            return self._kept[key]
+_SOLIDS: LRUCache[tuple[int, int], _Solid] = LRUCache(MAX_TREES)
+_LOCK = Lock()
 
 
-_SOLIDS = _Solids(MAX_TREES)
+def _solid_of(mesh: Mesh) -> _Solid:
+    # Worn copies of a mesh share its arrays, and so its tree.
+    key = (id(mesh.vertices), id(mesh.faces))
+    with _LOCK:
+        if key not in _SOLIDS:
+            _SOLIDS[key] = _build(mesh)
+        return _SOLIDS[key]
 
 
 def _build(mesh: Mesh) -> _Solid:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from assets.errors import SynthError
@@ -189,12 +189,21 @@ class _Open:
     samples: list[Members]
 
 
+class _OpenShards(LRUCache[int, _Open]):
+    """The shards read last, by number; closes the files of the others."""
+
+    def popitem(self) -> tuple[int, _Open]:
+        shard, opened = super().popitem()
+        os.close(opened.file)
+        return shard, opened
+
+
 class ShardReader:
     """Files of samples out of shards, some of which are kept open; each process opens its own."""
 
     def __init__(self, place: StoragePath, shards: tuple[ShardEntry, ...], cache: ShardCache, most_open: int) -> None:
         self.place, self.shards, self.cache, self.most_open = place, shards, cache, most_open
-        self._opened: OrderedDict[int, _Open] = OrderedDict()
+        self._opened = _OpenShards(most_open)
         self._process = os.getpid()
         self._ahead: dict[int, Future[Path]] = {}
         self._threads: ThreadPoolExecutor | None = None
@@ -232,14 +241,9 @@ class ShardReader:
 
     def _open(self, shard: int) -> _Open:
         self._after_fork()
-        if shard in self._opened:
-            self._opened.move_to_end(shard)
-            return self._opened[shard]
-        opened = _open_shard(self.place, self.shards[shard], self._path(shard))
-        self._opened[shard] = opened
-        if len(self._opened) > self.most_open:
-            os.close(self._opened.popitem(last=False)[1].file)
-        return opened
+        if shard not in self._opened:
+            self._opened[shard] = _open_shard(self.place, self.shards[shard], self._path(shard))
+        return self._opened[shard]
 
     def _path(self, shard: int) -> Path:
         if self.place.local is not None:

@@ -178,16 +178,15 @@ def test_memory_is_bounded(folder: Path, loads: list[str]) -> None:
     library = open_library(folder, memory_mb=0)
     for key in ("tetra", "box/1", "tetra"):
         library.product(key)
-    assert len(library._meshes._values) == 1  # the last one alone
-    assert library._meshes._bytes == sum(map(module._bytes_of_mesh, library._meshes._values.values()))
+    assert len(library._meshes) == 1  # the last one alone
     assert loads == ["tetra", "box/1"]  # the third time from disk
 
 
 def test_least_recently_used_goes_first() -> None:
-    recent: module._Lru[str] = module._Lru(3, len)
+    recent: module._Cache[str] = module._Cache(3, len)
     for name in ("a", "b", "a", "c", "d"):
-        recent.get(name, lambda name=name: name)  # type: ignore[misc]
-    assert list(recent._values) == ["a", "c", "d"]
+        recent.get_or_make(name, lambda name=name: name)  # type: ignore[misc]
+    assert sorted(recent) == ["a", "c", "d"]
 
 
 def test_a_bad_mesh_names_its_sku_row_and_file(folder: Path) -> None:

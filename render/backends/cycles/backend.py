@@ -7,13 +7,13 @@ for each, so that nothing of one scene is left in the next.
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from assets.files.scratch import scratch_folder
@@ -50,7 +50,7 @@ class CyclesBackend:
         self._picture.world = self._world
         self._ids: Any = None
         self._meshes = ResidentMeshes(self._bpy, limit=MESH_BYTES)
-        self._hdris: OrderedDict[str, Any] = OrderedDict()
+        self._hdris: LRUCache[str, Any] = LRUCache(MAX_HDRIS)
         self._folder = scratch_folder("cycles")
 
     @property
@@ -135,10 +135,9 @@ class CyclesBackend:
 
     def _hdri(self, key: str) -> Any:
         if key not in self._hdris:
+            if len(self._hdris) == MAX_HDRIS:
+                self._bpy.data.images.remove(self._hdris.popitem()[1])
             self._hdris[key] = hdri_image(self._bpy, "hdri", self._library.backdrops.hdri(key))
-            if len(self._hdris) > MAX_HDRIS:
-                self._bpy.data.images.remove(self._hdris.popitem(last=False)[1])
-        self._hdris.move_to_end(key)
         return self._hdris[key]
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from cachetools import LRUCache
 
 from assets.color import linear_from_srgb
 from assets.mesh.types import Mesh
@@ -21,36 +22,35 @@ class _Resident:
     size: int
 
 
-class ResidentMeshes:
-    """Blender's copies of meshes, textures and materials; the least recently used go once `limit` bytes are passed."""
+class ResidentMeshes(LRUCache[str, _Resident]):
+    """Blender's copies of meshes, with their textures and materials, by key of the mesh."""
 
     def __init__(self, bpy: Any, *, limit: int) -> None:
+        # Objects of the scene at hand use the meshes, so they are freed between scenes alone.
+        super().__init__(math.inf, lambda resident: resident.size)
         self._bpy, self._limit = bpy, limit
-        self._kept: OrderedDict[str, _Resident] = OrderedDict()
 
     def take(self, mesh: Mesh) -> Any:
         """Blender's copy of `mesh`, built where it is not there yet."""
-        if mesh.key not in self._kept:
-            self._kept[mesh.key] = _build(self._bpy, mesh)
-        self._kept.move_to_end(mesh.key)
-        return self._kept[mesh.key].mesh
+        if mesh.key not in self:
+            self[mesh.key] = _build(self._bpy, mesh)
+        return self[mesh.key].mesh
 
     def trim(self) -> None:
-        """Frees what was used longest ago, down to the limit; call it when no object uses a mesh."""
-        total = sum(resident.size for resident in self._kept.values())
-        while total > self._limit:
-            _, oldest = self._kept.popitem(last=False)
-            total -= oldest.size
-            self._free(oldest)
+        """Free those used longest ago, down to `limit` bytes; call it when no object uses a mesh."""
+        while self.currsize > self._limit:
+            self.popitem()
 
     def clear(self) -> None:
-        """Frees everything."""
-        for resident in self._kept.values():
-            self._free(resident)
-        self._kept.clear()
+        """Free everything."""
+        while self:
+            self.popitem()
 
-    def _free(self, resident: _Resident) -> None:
+    def popitem(self) -> tuple[str, _Resident]:
+        """Free the one used longest ago."""
+        key, resident = super().popitem()
         self._bpy.data.batch_remove([resident.mesh, *resident.materials, *resident.images])
+        return key, resident
 
 
 def _build(bpy: Any, mesh: Mesh) -> _Resident:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-from collections import OrderedDict
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from assets.color import linear_from_srgb
@@ -127,7 +128,8 @@ class MeshStore:
     def __init__(self, library: Library, limit: int, *, software: bool) -> None:
         self._library, self._limit = library, limit
         self._software = software
-        self._meshes: OrderedDict[str, GpuMesh] = OrderedDict()
+        # Meshes share shapes, so the bytes are counted by _trim.
+        self._meshes: LRUCache[str, GpuMesh] = LRUCache(math.inf)
         self._shapes: dict[str, GpuShape] = {}
         self._white = upload_image(np.full((1, 1, 4), 255, np.uint8), anisotropy=1.0)
         self._unwrap = Program("unwrap.vert", "unwrap.frag")
@@ -137,7 +139,6 @@ class MeshStore:
         for mesh in meshes:
             if mesh.key not in self._meshes:
                 self._meshes[mesh.key] = self._upload(mesh)
-            self._meshes.move_to_end(mesh.key)
         found = [self._meshes[mesh.key] for mesh in meshes]
         self._trim({mesh.key for mesh in meshes})
         return found
@@ -155,7 +156,7 @@ class MeshStore:
     def _trim(self, needed: set[str]) -> None:
         size = sum(mesh.bytes for mesh in self._meshes.values()) + sum(shape.bytes for shape in self._shapes.values())
         while size > self._limit and len(self._meshes) > len(needed):
-            dropped = self._meshes.popitem(last=False)[1]
+            dropped = self._meshes.popitem()[1]
             dropped.delete()
             size -= dropped.bytes
             if all(item.shape is not dropped.shape for item in self._meshes.values()):

@@ -6,6 +6,7 @@ import os
 import pickle
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -152,8 +153,7 @@ def test_any_number_of_loader_processes_gives_the_same_batches(place: StoragePat
 
 
 def test_few_files_are_open_at_once(place: StoragePath) -> None:
-    shards = opened(place)
-    shards._reader.most_open = 2
+    shards = replace(opened(place), window=1)
     before = len(list(Path("/proc/self/fd").iterdir()))
     for index in range(IMAGES):
         shards.read_sample(index, masks=False)
