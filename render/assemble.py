@@ -1,4 +1,4 @@
-"""From a recipe's layout to the SceneSpec: camera, lights, finishes, background and sensor, alike for all recipes."""
+"""Assembly of a SceneSpec from a recipe's layout: camera, lights, finishes, background and sensor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from render.streams import StreamPurpose
 
 
 def assemble_scene(recipe: SceneRecipe, request: SceneRequest, layout: SceneLayout) -> SceneSpec:
-    """The scene of a layout. Raises SynthError where a mesh of its products cannot be loaded."""
+    """Sample everything that the layout leaves open. Raises SynthError if a product's mesh cannot be loaded."""
     streams, backdrops, width = request.streams, request.library.backdrops, request.width
     camera = _camera(layout, request)
     lights = streams.scene(StreamPurpose.LIGHTS)

@@ -1,4 +1,4 @@
-"""What the camera sees where no ray hits, in linear light: the same for every backend."""
+"""Background in linear light, seen where no ray hits; the same for every backend."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from render.sensor import LUMINANCE
 
 
 def composite(rgba: NDArray[np.float32], scene: SceneSpec, backdrops: Backdrops) -> NDArray[np.float32]:
-    """The background laid behind a backend's premultiplied (H, W, 4) picture; (H, W, 3) float32 linear.
+    """Composite a backend's premultiplied image (H, W, 4) over the background; returns (H, W, 3) float32 linear.
 
-    A photograph has no absolute scale: it is exposed as the scene in front of it, times Background.gain.
+    A photograph has no absolute scale: it is exposed like the scene in front of it, times Background.gain.
     """
     if rgba[..., 3].min() >= 1:
         return rgba[..., :3]
     light = background_light(scene, backdrops)
     if scene.background.kind != "environment":
         light = light * (scene.background.gain * _mean_light(rgba) / max(float((light @ LUMINANCE).mean()), 1e-6))
-    light = _out_of_focus(light, scene.background.blur_px)
+    light = _blur(light, scene.background.blur_px)
     return (rgba[..., :3] + (1 - rgba[..., 3:]) * light).astype(np.float32)
 
 
 def background_light(scene: SceneSpec, backdrops: Backdrops) -> NDArray[np.float64]:
-    """The background alone, (H, W, 3) linear RGB, before its gain and blur."""
+    """Return the background alone, (H, W, 3) linear RGB, before its gain and blur."""
     background, camera = scene.background, scene.camera
     if background.texture is None:
         return environment_light(backdrops.hdri(scene.environment.hdri), scene.environment, camera)
-    picture = backdrops.texture_image(background.texture)
-    return linear_from_srgb(_fill(picture, background, camera.width, camera.height) / 255.0)
+    image = backdrops.texture_image(background.texture)
+    return linear_from_srgb(_fill(image, background, camera.width, camera.height) / 255.0)
 
 
 def environment_light(hdri: NDArray[np.float32], environment: Environment, camera: Camera) -> NDArray[np.float64]:
-    """The HDRI as the camera sees it through each pixel, (H, W, 3); mapping as docs/conventions.md says."""
+    """Return the HDRI as the camera sees it, (H, W, 3); the mapping is that of docs/conventions.md."""
     import cv2
 
     rays = pixel_rays(camera, 0, 0, camera.width, camera.height) @ camera.world_from_camera[:3, :3].T
@@ -45,7 +45,7 @@ def environment_light(hdri: NDArray[np.float32], environment: Environment, camer
     azimuth = np.arctan2(rays[..., 1], rays[..., 0]) - environment.rotation
     u = (0.5 - azimuth / (2 * np.pi)) % 1.0
     v = np.arccos(np.clip(rays[..., 2], -1, 1)) / np.pi
-    # One column more on each side, so that interpolation runs across the seam.
+    # One more column on each side, so that interpolation continues across the seam.
     wide = np.concatenate([hdri[:, -1:], hdri, hdri[:, :1]], axis=1)
     columns, rows = (u * width + 0.5).astype(np.float32), (v * height - 0.5).astype(np.float32)
     light = cv2.remap(wide, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -53,26 +53,26 @@ def environment_light(hdri: NDArray[np.float32], environment: Environment, camer
 
 
 def _mean_light(rgba: NDArray[np.float32]) -> float:
-    """Mean luminance of what the backend drew, 1 where it drew nothing."""
+    """Return the mean luminance of the pixels that the backend covered, 1 if there are none."""
     covered = float(rgba[..., 3].sum())
     return float((rgba[..., :3] @ LUMINANCE).sum()) / covered if covered > 0.5 else 1.0
 
 
-def _fill(picture: NDArray[np.uint8], background: Background, width: int, height: int) -> NDArray[np.uint8]:
-    """The part of `picture` that fills width x height without distortion, chosen by zoom and offset."""
+def _fill(image: NDArray[np.uint8], background: Background, width: int, height: int) -> NDArray[np.uint8]:
+    """Scale the part of `image` that zoom and offset choose to width x height, without distortion."""
     import cv2
 
-    rows, columns = picture.shape[:2]
+    rows, columns = image.shape[:2]
     scale = max(width / columns, height / rows) * background.zoom
     part_width, part_height = min(width / scale, columns), min(height / scale, rows)
     left = (columns - part_width) * background.offset_u
     top = (rows - part_height) * background.offset_v
-    part = picture[int(top) : int(np.ceil(top + part_height)), int(left) : int(np.ceil(left + part_width))]
+    part = image[int(top) : int(np.ceil(top + part_height)), int(left) : int(np.ceil(left + part_width))]
     shrinking = part.shape[1] > width
     return cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
 
 
-def _out_of_focus(light: NDArray, sigma: float) -> NDArray:
+def _blur(light: NDArray, sigma: float) -> NDArray:
     import cv2
 
     return cv2.GaussianBlur(light, (0, 0), sigma, borderType=cv2.BORDER_REFLECT) if sigma > 0.05 else light

@@ -1,4 +1,4 @@
-"""Which products a scene shows: chosen beforehand, or taken from shuffled passes so that each comes equally often."""
+"""Choice of the products of a scene: given, or taken from shuffled passes so that all are used equally often."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from render.streams import StreamPurpose
 
 Orientation = tuple[float, float, float]
-# Multiples of irrational numbers fill 0..1 evenly, most evenly those of the golden ratio; (sqrt(5) - 1) / 2,
-# sqrt(2) - 1 and sqrt(3) - 1 do so also together (Kronecker), and 20 of each are never far from 5 in each quarter.
+# Multiples of an irrational number, modulo 1, are evenly spread, best those of the golden ratio. (sqrt(5) - 1) / 2,
+# sqrt(2) - 1 and sqrt(3) - 1 are evenly spread jointly, too (Kronecker): of 20 of each, about 5 lie in every quarter.
 STEPS = (0.6180339887498949, 0.41421356237309515, 0.7320508075688772)
-# Multiples of this give every product a start of its own.
+# Each product starts at another multiple of this.
 START = 0.7548776662466927
 
 
 @dataclass(frozen=True)
 class SceneProducts:
-    """The products of a scene and how the first view is to see each.
+    """Products of a scene and their orientations for the first view.
 
-    orientations: one per SKU, or none at all: three numbers of 0..1 that say how it is turned; see `orientation_of`.
+    orientations: one per SKU, or empty: three numbers of 0..1 each, see `orientation_of`.
     """
 
     skus: tuple[str, ...]
@@ -35,10 +35,10 @@ class SceneProducts:
 
 
 def orientation_of(product: int, number: int) -> Orientation:
-    """How appearance `number` of the product of that id is turned: over its appearances, every way equally often.
+    """Return the orientation of the product with id `product` in its appearance `number`, for uniform coverage.
 
-    Any few successive ones are spread evenly. Recipes take the first number for the turn about the vertical, or all
-    three for any rotation.
+    Any few successive appearances are evenly spread. Recipes use the first number for the turn about the vertical, or
+    all three for any rotation.
     """
     start = product * START
     first, second, third = ((start + number * step) % 1.0 for step in STEPS)
@@ -46,30 +46,31 @@ def orientation_of(product: int, number: int) -> Orientation:
 
 
 def scene_products(keys: Sequence[str], count: tuple[int, int], *, seed: int, index: int) -> SceneProducts:
-    """The products of scene `index`, out of the sorted keys of the catalogue; see `choose_products`."""
+    """Choose the products of scene `index` from the sorted keys of the catalogue; see `choose_products`."""
     return SceneProducts(
         tuple(keys[position] for position in choose_products(len(keys), count, seed=seed, index=index))
     )
 
 
 def choose_products(catalog_size: int, count: tuple[int, int], *, seed: int, index: int) -> tuple[int, ...]:
-    """Positions in the catalogue of the products of scene `index`: between count[0] and count[1] of them, inclusive.
+    """Choose between count[0] and count[1] (inclusive) products for scene `index`; returns positions in the catalogue.
 
-    The catalogue is shuffled in one pass after another, and the scenes take from them in order: after any number of
-    scenes no product has been taken more than once more than another. A pure function: scene 1000 needs no scene 999.
+    The scenes take products in order from one shuffled pass over the catalogue after another: after any number of
+    scenes no product has been taken more than once more than another. A pure function: scene 1000 does not need scene
+    999.
     """
     start, number = _taken(count, seed, index)
     return shuffled_products(catalog_size, start, number, seed)
 
 
 def shuffled_products(catalog_size: int, start: int, number: int, seed: int) -> tuple[int, ...]:
-    """The `number` products after the first `start` of the shuffled passes, as positions in the catalogue."""
-    places = range(start, start + number)
-    return tuple(int(_shuffled(catalog_size, seed, place // catalog_size)[place % catalog_size]) for place in places)
+    """Return the `number` products after the first `start` of the shuffled passes, as positions in the catalogue."""
+    numbers = range(start, start + number)
+    return tuple(int(_shuffled(catalog_size, seed, i // catalog_size)[i % catalog_size]) for i in numbers)
 
 
 def assigned_count(count: tuple[int, int], repeat: tuple[float, float]) -> tuple[int, int]:
-    """How many different products a scene gets that is to have `count` with its further copies.
+    """Return the range of different products for scenes that have `count` products including copies.
 
     repeat: the range of the share of copies among all products.
     """
@@ -80,10 +81,10 @@ def assigned_count(count: tuple[int, int], repeat: tuple[float, float]) -> tuple
 def sample_copies(
     different: int, count: tuple[int, int], repeat: tuple[float, float], *, rng: np.random.Generator
 ) -> list[int]:
-    """Which of a scene's `different` products have a further copy, as often as they have: each product equally often.
+    """Sample which of a scene's `different` products get copies (an index per copy), each product equally often.
 
-    The share of copies is the scene's own, out of `repeat`; with them there are count[0] to count[1] products, save
-    where there are fewer different ones than `assigned_count` says.
+    The share of copies is sampled from `repeat`. With copies there are count[0] to count[1] products, except where
+    there are fewer different ones than `assigned_count` says.
     """
     if not repeat[1]:
         return []
@@ -91,11 +92,11 @@ def sample_copies(
     wanted = int(different * share / (1 - share) + rng.random())
     fewest = count[0] - different if different >= assigned_count(count, repeat)[0] else 0
     number = int(np.clip(wanted, max(fewest, 0), max(count[1] - different, 0)))
-    return [int(place) for place in rng.integers(different, size=number)]
+    return [int(i) for i in rng.integers(different, size=number)]
 
 
 def _taken(count: tuple[int, int], seed: int, index: int) -> tuple[int, int]:
-    """How many products the scenes before `index` have taken, and how many it takes (5 ms per million scenes)."""
+    """Return how many products the scenes before `index` take, and how many it takes (5 ms per million scenes)."""
     rng = np.random.default_rng([seed, int(StreamPurpose.COUNT)])
     sizes = rng.integers(count[0], count[1] + 1, size=index + 1)
     return int(sizes[:-1].sum()), int(sizes[-1])

@@ -1,4 +1,4 @@
-"""Scenes and their labels as records of a data set."""
+"""Data-set records of scenes and their annotations."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from render.scene import SceneSpec
 
 
 def image_record(scene: SceneSpec, *, file_name: str, backend: str, renderer: str = "") -> ImageRecord:
-    """The record of a picture, without its id (which belongs to the file that it ends up in).
+    """Return the record of an image, without its id (which depends on the file that it ends up in).
 
-    renderer: the device and a digest of the versions that made it; "" leaves it out.
+    renderer: the device and a digest of the versions that rendered it; "" leaves it out.
     """
     camera = scene.camera
     return ImageRecord(
@@ -30,7 +30,7 @@ def image_record(scene: SceneSpec, *, file_name: str, backend: str, renderer: st
 
 
 def annotation_record(annotation: Annotation) -> AnnotationRecord:
-    """The record of a product in a picture, without the ids of itself, its picture and its category."""
+    """Return the record of a product in an image, without the ids of itself, its image and its category."""
     height, width = annotation.height, annotation.width
     visible, amodal = annotation.visible, annotation.amodal
     return AnnotationRecord(

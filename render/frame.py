@@ -1,4 +1,4 @@
-"""What rendering gives back: the picture and the exact geometry behind it."""
+"""Result of rendering: the image and the exact geometry behind it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from assets.mesh.types import frozen_array
 
 @dataclass(frozen=True, eq=False)
 class MaskCrop:
-    """A mask cut to its own box. x, y: the image coordinates of its first column and row (negative beyond the border).
+    """A mask cropped to its own box. x, y: image coordinates of its first column and row (negative beyond the border).
 
-    mask: (h, w) bool, tight: its first and last row and column each hold a pixel; 0 x 0 where there is no pixel at all.
+    mask: (h, w) bool, tight: its first and last row and column each contain a pixel; 0 x 0 if there is no pixel at all.
     """
 
     x: int
@@ -26,19 +26,19 @@ class MaskCrop:
 
     @property
     def box(self) -> tuple[float, float, float, float]:
-        """The tight xyxy box, pixels, far edge exclusive."""
+        """Tight xyxy box, pixels, far edge exclusive."""
         rows, columns = self.mask.shape
         return float(self.x), float(self.y), float(self.x + columns), float(self.y + rows)
 
     def whole(self, height: int, width: int) -> NDArray[np.bool_]:
-        """The mask on a picture, (height, width) bool; what lies beyond the borders is left out."""
-        picture = np.zeros((height, width), bool)
+        """Return the mask in the full image, (height, width) bool; pixels beyond the borders are left out."""
+        full = np.zeros((height, width), bool)
         rows, columns = self.mask.shape
         top, left = max(self.y, 0), max(self.x, 0)
         bottom, right = min(self.y + rows, height), min(self.x + columns, width)
         if top < bottom and left < right:
-            picture[top:bottom, left:right] = self.mask[top - self.y : bottom - self.y, left - self.x : right - self.x]
-        return picture
+            full[top:bottom, left:right] = self.mask[top - self.y : bottom - self.y, left - self.x : right - self.x]
+        return full
 
 
 NO_PIXELS = MaskCrop(0, 0, np.zeros((0, 0), bool))
@@ -46,10 +46,10 @@ NO_PIXELS = MaskCrop(0, 0, np.zeros((0, 0), bool))
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """Traced at pixel centres. H, W: the camera's height, width.
+    """Geometry traced at pixel centres. H, W: the camera's height and width.
 
     ids: (H, W) int32, 0 = background, k = placements[k - 1]. depth: (H, W) float32, metres along the optical axis, inf
-    where nothing is hit. faces: (H, W) int32, the face of the placement's mesh that is seen, -1 where nothing is hit.
+    where nothing is hit. faces: (H, W) int32, the visible face of the placement's mesh, -1 where nothing is hit.
     amodal: one per placement, in order: every pixel that it would cover if nothing stood in front of it, on an image
     plane without borders (empty masks for props).
     """
@@ -68,12 +68,12 @@ class Geometry:
 
 @dataclass(frozen=True, eq=False)
 class Annotation:
-    """One visible product of a picture, as COCO wants it. Boxes are float xyxy, pixels, far edge exclusive.
+    """Annotation of one visible product of an image. Boxes are float xyxy, pixels, far edge exclusive.
 
-    instance: id in Geometry.ids. width, height: of the picture. visible: its visible pixels. amodal: its pixels inside
-    the picture, hidden ones as well. visibility: visible share of the amodal pixels inside the picture. truncation:
-    share of the amodal pixels outside the picture. ignore: visibility * (1 - truncation), the share of the whole
-    product that is seen, is under 10 %. camera_from_object: (4, 4), metres.
+    instance: id in Geometry.ids. width, height: of the image. visible: the visible pixels. amodal: all pixels inside
+    the image, hidden ones included. visibility: visible share of the amodal pixels inside the image. truncation: share
+    of the amodal pixels outside the image. ignore: true if visibility * (1 - truncation), the visible share of the
+    whole product, is under 10 %. camera_from_object: (4, 4), metres.
     """
 
     instance: int
@@ -91,23 +91,23 @@ class Annotation:
 
     @property
     def box(self) -> tuple[float, float, float, float]:
-        """The tight box of the visible pixels."""
+        """Tight box of the visible pixels."""
         return self.visible.box
 
     @property
     def mask(self) -> NDArray[np.bool_]:
-        """The visible pixels on the whole picture, (height, width) bool."""
+        """Visible pixels in the full image, (height, width) bool."""
         return self.visible.whole(self.height, self.width)
 
     @property
     def amodal_mask(self) -> NDArray[np.bool_]:
-        """The amodal pixels on the whole picture, (height, width) bool."""
+        """Amodal pixels in the full image, (height, width) bool."""
         return self.amodal.whole(self.height, self.width)
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A finished picture with its labels. rgb: (H, W, 3) uint8, sRGB; jpeg_quality says how it is to be stored."""
+    """A rendered image with its labels. rgb: (H, W, 3) uint8, sRGB."""
 
     rgb: NDArray[np.uint8]
     geometry: Geometry

@@ -1,4 +1,4 @@
-"""Where the camera stands so that an arrangement fills its frame."""
+"""Camera positions at which an arrangement fills the image."""
 
 from __future__ import annotations
 
@@ -14,25 +14,28 @@ FULL_FRAME_MM = 36.0  # width of the film that 35 mm equivalents refer to
 
 
 def intrinsics_from_lens(lens_mm: float, width: int, height: int) -> NDArray[np.float64]:
-    """K (3, 3), pixels, of a lens by its 35 mm equivalent focal length: the longer side sees what 36 mm of film see."""
+    """Return K (3, 3), pixels, for a 35 mm equivalent focal length: 36 mm of film correspond to the longer side."""
     focal = lens_mm / FULL_FRAME_MM * max(width, height)
     return np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
 
 
 def lens_of(camera: Camera) -> float:
-    """The 35 mm equivalent focal length of a camera: the inverse of `intrinsics_from_lens`."""
+    """Return the 35 mm equivalent focal length of a camera, the inverse of `intrinsics_from_lens`."""
     return float(camera.K[0, 0]) / max(camera.width, camera.height) * FULL_FRAME_MM
 
 
 def direction_of(azimuth: float, elevation: float) -> NDArray[np.float64]:
-    """Unit (3,) from the scene to the camera; radians: azimuth counter-clockwise from +X, elevation above the table."""
+    """Return the unit vector (3,) from the scene to the camera.
+
+    azimuth: radians, counter-clockwise from +X. elevation: radians above the table.
+    """
     flat = np.cos(elevation)
     return np.array([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)])
 
 
 @dataclass(frozen=True, eq=False)
 class Framing:
-    """What a camera is to show: it stands in the direction `towards` from `aim`, as far away as the points need.
+    """A view to be framed: the camera stands in the direction `towards` from `aim`, far enough away to show the points.
 
     points: (N, 3), metres, world. aim: (3,), metres. towards: (3,), unit. lens_mm: 35 mm equivalent. distance: as a
     multiple of the one at which all points just fit. roll: radians.
@@ -47,7 +50,7 @@ class Framing:
 
 
 def frame_camera(framing: Framing, width: int, height: int) -> Camera:
-    """The camera of a framing, for a picture of that size; never nearer than the nearest point in its direction."""
+    """Return the camera of a framing, for an image of that size; it stays 5 cm in front of the nearest point."""
     K = intrinsics_from_lens(framing.lens_mm, width, height)
     rotation = look_at(framing.towards, np.zeros(3), roll=framing.roll)[:3, :3]
     local = (framing.points - framing.aim) @ rotation

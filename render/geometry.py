@@ -1,4 +1,4 @@
-"""Cameras, boxes and rigid poses: the arithmetic that every other file takes for granted."""
+"""Arithmetic of cameras, boxes and rigid poses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Box = tuple[float, float, float, float]
 
 
 def invert_pose(pose: NDArray[np.float64]) -> NDArray[np.float64]:
-    """b_from_a of a rigid a_from_b, (4, 4), without a general inverse (exact transpose of the rotation)."""
+    """Invert a rigid pose (4, 4): b_from_a of a_from_b, exact because it transposes the rotation."""
     inverse = np.eye(4)
     inverse[:3, :3] = pose[:3, :3].T
     inverse[:3, 3] = -pose[:3, :3].T @ pose[:3, 3]
@@ -19,15 +19,15 @@ def invert_pose(pose: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def camera_from_world(camera: Camera) -> NDArray[np.float64]:
-    """(4, 4) float64: world points into the camera's frame (OpenCV axes)."""
+    """Return the pose (4, 4) float64 that maps world points into the camera's frame (OpenCV axes)."""
     return invert_pose(camera.world_from_camera)
 
 
 def look_at(eye: NDArray, target: NDArray, *, roll: float = 0.0) -> NDArray[np.float64]:
-    """world_from_camera (4, 4) of a camera at `eye` whose optical axis meets `target`, both (3,) metres.
+    """Return world_from_camera (4, 4) of a camera at `eye` whose optical axis meets `target`, both (3,) metres.
 
-    World Z is up in the picture; roll: radians, the camera turned clockwise about its axis (the picture turns the other
-    way). Looking straight up or down, world Y is up in the picture. Raises ValueError where eye and target are one.
+    World Z is up in the image; looking straight up or down, world Y is. roll: radians, turns the camera clockwise about
+    its axis, so the image turns counter-clockwise. Raises ValueError if eye and target coincide.
     """
     forward = np.asarray(target, float) - np.asarray(eye, float)
     length = np.linalg.norm(forward)
@@ -48,14 +48,14 @@ def look_at(eye: NDArray, target: NDArray, *, roll: float = 0.0) -> NDArray[np.f
 
 
 def transform(pose: NDArray[np.float64], points: NDArray) -> NDArray[np.float64]:
-    """`points` (N, 3) moved by the (4, 4) pose; (N, 3) float64."""
+    """Transform `points` (N, 3) by the pose (4, 4); returns (N, 3) float64."""
     return points @ pose[:3, :3].T + pose[:3, 3]
 
 
 def project(camera: Camera, points_world: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """World points (N, 3), metres, onto the picture: pixels (N, 2) and depth along the optical axis (N,), metres.
+    """Project world points (N, 3), metres, to pixels (N, 2) and depth along the optical axis (N,), metres.
 
-    Points with depth <= 0 lie behind the camera: their pixels mean nothing.
+    Points with depth <= 0 lie behind the camera: their pixels are meaningless.
     """
     points = transform(camera_from_world(camera), np.asarray(points_world, dtype=np.float64))
     depth = points[:, 2]
@@ -65,16 +65,16 @@ def project(camera: Camera, points_world: NDArray) -> tuple[NDArray[np.float64],
 
 
 def unproject(camera: Camera, pixels: NDArray, depth: NDArray) -> NDArray[np.float64]:
-    """The inverse of `project`: pixels (N, 2) and depth (N,) to world points (N, 3), metres."""
+    """Map pixels (N, 2) and depth (N,) to world points (N, 3), metres: the inverse of `project`."""
     rays = (np.asarray(pixels, dtype=np.float64) - camera.K[:2, 2]) / np.diag(camera.K)[:2]
     points = np.column_stack([rays, np.ones(len(rays))]) * np.asarray(depth)[:, None]
     return transform(camera.world_from_camera, points)
 
 
 def pixel_rays(camera: Camera, x0: int, y0: int, x1: int, y1: int) -> NDArray[np.float64]:
-    """Rays through the centres of the pixels [x0, x1) x [y0, y1), (y1 - y0, x1 - x0, 3), camera frame, z = 1.
+    """Return rays (y1 - y0, x1 - x0, 3) through the centres of the pixels [x0, x1) x [y0, y1), camera frame, z = 1.
 
-    The window may leave the picture: the image plane goes on beyond its borders.
+    The window may extend beyond the image borders.
     """
     x = (np.arange(x0, x1) + 0.5 - camera.K[0, 2]) / camera.K[0, 0]
     y = (np.arange(y0, y1) + 0.5 - camera.K[1, 2]) / camera.K[1, 1]
@@ -85,9 +85,9 @@ def pixel_rays(camera: Camera, x0: int, y0: int, x1: int, y1: int) -> NDArray[np
 
 
 def box_of_mask(mask: NDArray[np.bool_]) -> Box:
-    """The tight xyxy box of a mask's pixels, far edge exclusive: one pixel makes a box of width 1.
+    """Return the tight xyxy box of a mask, far edge exclusive: one pixel has a box of width 1.
 
-    Raises ValueError for a mask without a pixel.
+    Raises ValueError for a mask without pixels.
     """
     rows = np.flatnonzero(mask.any(axis=1))
     columns = np.flatnonzero(mask.any(axis=0))
@@ -97,17 +97,17 @@ def box_of_mask(mask: NDArray[np.bool_]) -> Box:
 
 
 def xywh_from_xyxy(box: Box) -> Box:
-    """COCO's x, y, width, height of an xyxy box."""
+    """Convert an xyxy box to COCO's x, y, width, height."""
     return box[0], box[1], box[2] - box[0], box[3] - box[1]
 
 
 def xyxy_from_xywh(box: Box) -> Box:
-    """The xyxy box of COCO's x, y, width, height."""
+    """Convert COCO's x, y, width, height to an xyxy box."""
     return box[0], box[1], box[0] + box[2], box[1] + box[3]
 
 
 def convex_outline(points: NDArray) -> NDArray[np.float64]:
-    """Corners (N, 2) of the convex outline of points (M, 2), counter-clockwise where y points up."""
+    """Return the corners (N, 2) of the convex hull of points (M, 2), counter-clockwise where y points up."""
     import cv2
 
     outline = cv2.convexHull(points.astype(np.float32), clockwise=False).reshape(-1, 2).astype(np.float64)
@@ -115,15 +115,15 @@ def convex_outline(points: NDArray) -> NDArray[np.float64]:
 
 
 def signed_area(outline: NDArray[np.float64]) -> float:
-    """Area of a polygon (N, 2), over 0 where it runs counter-clockwise (y up)."""
+    """Return the area of a polygon (N, 2), positive if it is counter-clockwise (y up)."""
     x, y = outline.T
     return float(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2
 
 
 def clip_convex(outline: NDArray[np.float64], window: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What two convex outlines (N, 2), both counter-clockwise, have in common; (0, 2) where that is nothing.
+    """Intersect two convex outlines (N, 2), both counter-clockwise; (0, 2) if they do not overlap.
 
-    Sutherland and Hodgman, "Reentrant polygon clipping", 1974. OpenCV's own finds nothing between equal circles.
+    Sutherland and Hodgman, "Reentrant polygon clipping", 1974. OpenCV's function finds no overlap of equal circles.
     """
     for start, end in zip(window, np.roll(window, -1, axis=0), strict=True):
         if not len(outline):

@@ -1,6 +1,6 @@
-"""Labels from geometry: ids, depth, visible and amodal masks, whatever made the picture.
+"""Labels from geometry: ids, depth, visible and amodal masks, independent of the backend.
 
-Rays go through pixel centres, placement by placement in its own frame; the nearest hit owns the pixel.
+Rays go through pixel centres, placement by placement in its own frame; each pixel belongs to the nearest hit.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from render.trace import Hits, outline_points, trace_mesh
 MIN_VISIBLE = 0.1
 # Visibility and truncation are stored with this many decimals, and `ignore` follows from the stored numbers.
 DECIMALS = 6
-# How far beyond the picture amodal masks are followed, in picture sizes on each side. What lies further out (only ever
-# with a camera inside the arrangement) counts as not there.
+# How far beyond the image amodal masks extend, in image sizes on each side. Pixels further out, which exist only if the
+# camera is inside the arrangement, are not counted.
 MARGIN = 1.0
 NEAR = 1e-3
-# Rays at a time: more of them leave the processor's cache, and a full HD table took twice as long.
+# Rays per batch: more of them exceed the CPU cache, and a full HD table scene took twice as long.
 RAYS = 1 << 16
-# From this share of a window on, choosing its rays costs more than tracing all of them.
+# Above this share of a window, selecting its rays costs more than tracing all of them.
 MOSTLY = 0.85
-# Beyond this a corner on the image plane is not rounded to a whole pixel any more.
+# Corners on the image plane further out than this are not rounded to whole pixels, to stay within int32.
 FARTHEST_PX = 1e6
 
 
 @dataclass(frozen=True)
 class _PixelWindow:
-    """The pixels [x0, x1) x [y0, y1), which may lie beyond the picture."""
+    """The pixels [x0, x1) x [y0, y1), which may lie outside the image."""
 
     x0: int
     y0: int
@@ -48,24 +48,24 @@ class _PixelWindow:
         return self.x1 <= self.x0 or self.y1 <= self.y0
 
     def cut(self, width: int, height: int) -> _PixelWindow:
-        """The part of it inside the picture."""
+        """Return the part inside the image."""
         return _PixelWindow(max(self.x0, 0), max(self.y0, 0), min(self.x1, width), min(self.y1, height))
 
     def slices(self, x: int = 0, y: int = 0) -> tuple[slice, slice]:
-        """Rows and columns in an array whose first pixel is (x, y)."""
+        """Return slices of rows and columns in an array whose first pixel is (x, y)."""
         return slice(self.y0 - y, self.y1 - y), slice(self.x0 - x, self.x1 - x)
 
     def bands(self, pixels: int) -> list[_PixelWindow]:
-        """The window from top to bottom in pieces of about `pixels`."""
+        """Split the window from top to bottom into bands of about `pixels` pixels."""
         rows = max(pixels // max(self.x1 - self.x0, 1), 1)
         tops = range(self.y0, self.y1, rows)
         return [_PixelWindow(self.x0, top, self.x1, min(top + rows, self.y1)) for top in tops]
 
 
 def trace_geometry(scene: SceneSpec, library: Library) -> Geometry:
-    """Ids, depth, faces and amodal masks of a scene; deterministic, no GPU and no renderer involved.
+    """Trace ids, depth, faces and amodal masks of a scene; deterministic, without GPU or renderer.
 
-    Raises SynthError where a mesh cannot be loaded.
+    Raises SynthError if a mesh cannot be loaded.
     """
     size = (scene.camera.height, scene.camera.width)
     ids, faces = np.zeros(size, np.int32), np.full(size, -1, np.int32)
@@ -85,9 +85,9 @@ def trace_geometry(scene: SceneSpec, library: Library) -> Geometry:
 
 
 def _pixel_window(camera: Camera, placement: Placement, mesh: Mesh) -> tuple[_PixelWindow, NDArray[np.float64] | None]:
-    """The pixels that the mesh can cover, of the picture and, for a product, of a margin around it.
+    """Return the window of pixels that the mesh can cover and points (N, 2) whose convex hull encloses its outline.
 
-    And points (N, 2) of the image plane whose convex hull encloses it, None where it has no bound.
+    The window includes a margin around the image for a product. The points are None if the outline is unbounded.
     """
     reach = MARGIN if placement.kind == "product" else 0.0
     low_x, high_x = -round(reach * camera.width), round((1 + reach) * camera.width)
@@ -95,9 +95,9 @@ def _pixel_window(camera: Camera, placement: Placement, mesh: Mesh) -> tuple[_Pi
     pixels, depth = project(camera, transform(placement.world_from_object, outline_points(mesh)))
     if (depth < NEAR).all():
         return _PixelWindow(0, 0, 0, 0), None
-    if (depth < NEAR).any():  # it reaches behind the camera: its outline has no bound on the image plane
+    if (depth < NEAR).any():  # the mesh reaches behind the camera, so its outline on the image plane is unbounded
         return _PixelWindow(low_x, low_y, high_x, high_y), None
-    # A pixel's centre must lie inside the outline; one pixel more on each side for rounding.
+    # A pixel's centre must lie inside the outline; one more pixel on each side allows for rounding.
     x0, y0 = np.floor(np.clip(pixels.min(axis=0), [low_x, low_y], [high_x, high_y]) - 1).astype(int)
     x1, y1 = np.ceil(np.clip(pixels.max(axis=0), [low_x, low_y], [high_x, high_y]) + 1).astype(int)
     window = _PixelWindow(max(int(x0), low_x), max(int(y0), low_y), min(int(x1), high_x), min(int(y1), high_y))
@@ -105,7 +105,7 @@ def _pixel_window(camera: Camera, placement: Placement, mesh: Mesh) -> tuple[_Pi
 
 
 def _fill_outline(window: _PixelWindow, outline: NDArray[np.float64] | None) -> NDArray[np.bool_]:
-    """The window's pixels whose centres may lie in the convex hull of `outline`, (h, w) bool; all where it is None."""
+    """Return the pixels (h, w) bool of the window whose centres may lie in the hull of `outline`; None = all."""
     size = (max(window.y1 - window.y0, 0), max(window.x1 - window.x0, 0))
     if outline is None or np.abs(outline).max() > FARTHEST_PX or window.empty:
         return np.ones(size, bool)
@@ -120,7 +120,7 @@ def _fill_outline(window: _PixelWindow, outline: NDArray[np.float64] | None) -> 
 def _trace_band(
     camera: Camera, placement: Placement, mesh: Mesh, band: _PixelWindow, wanted: NDArray[np.bool_]
 ) -> Hits:
-    """Hits of the band's pixels, row by row, of those that are wanted (h, w); the others hit nothing.
+    """Trace the wanted (h, w) pixels of a band; returns hits of all its pixels, row by row, the others without a hit.
 
     The rays have z = 1 in the camera's frame, so t is the depth.
     """
@@ -144,7 +144,7 @@ def _trace_band(
 def _keep_nearest(
     band: _PixelWindow, hits: Hits, instance: int, ids: NDArray[np.int32], depth: NDArray[np.float32], faces: NDArray
 ) -> None:
-    """Writes the band's pixels inside the picture that are nearer than what is there; on a tie the first stays."""
+    """Write the band's pixels inside the image that are nearer than those there; on a tie the earlier one stays."""
     inside = band.cut(ids.shape[1], ids.shape[0])
     if inside.empty:
         return
@@ -157,7 +157,7 @@ def _keep_nearest(
 
 
 def _crop(mask: NDArray[np.bool_], x: int, y: int) -> MaskCrop:
-    """The tight crop of a mask whose first pixel is (x, y)."""
+    """Crop a mask whose first pixel is (x, y) tightly."""
     if not mask.any():
         return NO_PIXELS
     left, top, right, bottom = (int(edge) for edge in box_of_mask(mask))
@@ -165,15 +165,15 @@ def _crop(mask: NDArray[np.bool_], x: int, y: int) -> MaskCrop:
 
 
 def trace_normals(scene: SceneSpec, library: Library, geometry: Geometry) -> NDArray[np.float32]:
-    """The normals of what `geometry` sees, (H, W, 3) float32, unit, camera frame, facing the camera; 0 for nothing.
+    """Return the normals of the visible surfaces, (H, W, 3) float32, unit, camera frame, facing the camera; 0 = no hit.
 
-    They are the faces' own, not smoothed.
+    They are face normals, not smoothed.
     """
     camera = scene.camera
     normals = np.zeros((camera.height * camera.width, 3), np.float32)
     rays = pixel_rays(camera, 0, 0, camera.width, camera.height).reshape(-1, 3)
     ids, faces = geometry.ids.ravel(), geometry.faces.ravel()
-    # Pixels by instance, sorted once: asking the picture for each of a hundred instances took 0.4 s at full HD.
+    # Pixels sorted once by instance: comparing the id image with each of a hundred instances took 0.4 s at full HD.
     pixels = np.argsort(ids, kind="stable")
     ends = np.searchsorted(ids[pixels], np.arange(len(scene.placements) + 1), side="right")
     for number, placement in enumerate(scene.placements):
@@ -191,7 +191,7 @@ def trace_normals(scene: SceneSpec, library: Library, geometry: Geometry) -> NDA
 
 
 def annotate(scene: SceneSpec, geometry: Geometry) -> tuple[Annotation, ...]:
-    """One annotation per product of which at least one pixel is visible, in the order of the placements."""
+    """Return one annotation per product with at least one visible pixel, in the order of the placements."""
     camera_from_world = invert_pose(scene.camera.world_from_camera)
     annotations = []
     for instance, placement in enumerate(scene.placements, start=1):
@@ -205,7 +205,7 @@ def annotate(scene: SceneSpec, geometry: Geometry) -> tuple[Annotation, ...]:
 
 
 def _annotation(instance: int, sku: str, geometry: Geometry, camera_from_object: NDArray) -> Annotation | None:
-    """None where no pixel is visible."""
+    """Return the annotation of a product; None if no pixel is visible."""
     height, width = geometry.ids.shape
     whole = geometry.amodal[instance - 1]
     inside, inner = _inside(whole, width, height)
@@ -232,7 +232,7 @@ def _annotation(instance: int, sku: str, geometry: Geometry, camera_from_object:
 
 
 def _inside(whole: MaskCrop, width: int, height: int) -> tuple[MaskCrop, _PixelWindow]:
-    """The part of an amodal mask that lies inside the picture, and the part of its box that does."""
+    """Return the part of an amodal mask inside the image, and the part of its box inside the image."""
     rows, columns = whole.mask.shape
     inner = _PixelWindow(whole.x, whole.y, whole.x + columns, whole.y + rows).cut(width, height)
     if inner.empty:

@@ -1,4 +1,4 @@
-"""What a recipe decides about a scene: where products and props are, and what it wishes of camera and lights.
+"""Result of a recipe: the positions of products and props, and its requests for camera and lights.
 
 Everything else (finishes, lights, background, sensor) is sampled the same way for every recipe: render/assemble.py.
 """
@@ -19,7 +19,7 @@ from render.streams import Streams
 
 @dataclass(frozen=True, eq=False)
 class SceneRequest:
-    """What a recipe is asked to lay out: one view of one scene. width, height: of the picture, pixels.
+    """Input of a recipe: one view of one scene to be laid out. width, height: of the image, pixels.
 
     products: SKUs to show, in this order; a recipe may show several copies of each. streams: the random streams.
     """
@@ -32,18 +32,18 @@ class SceneRequest:
 
     @property
     def skus(self) -> tuple[str, ...]:
-        """The SKUs to show."""
+        """SKUs to show."""
         return self.products.skus
 
     @property
     def orientations(self) -> tuple[Orientation, ...]:
-        """How each SKU is to be turned, or nothing where that is left to the recipe."""
+        """Orientation of each SKU; empty if the recipe chooses."""
         return self.products.orientations
 
 
 @dataclass(frozen=True, eq=False)
 class PlacedProduct:
-    """A product in the scene. finish: None for one sampled from the recipe's ranges."""
+    """A product in the scene. finish: None samples one from the recipe's ranges."""
 
     sku: str
     world_from_object: NDArray[np.float64]
@@ -58,8 +58,8 @@ class Support:
     """A flat surface that carries products: a table top, a shelf board, a belt, the floor of a bin, a peg.
 
     world_from_support: (4, 4), origin in the middle of the surface, X to the right along its front edge, Y to the back,
-    Z out of the surface. width, depth, height: extent along X and Y and free room along Z, metres; inf = unbounded.
-    props: the fixtures that carry it; they are traced, occlude, and are never annotated.
+    Z out of the surface. width, depth, height: extent along X and Y and free height along Z, metres; inf = unbounded.
+    props: the fixtures that form it; they are traced, occlude products and are never annotated.
     """
 
     world_from_support: NDArray[np.float64]
@@ -76,13 +76,13 @@ class Support:
             raise ValueError("support: only props can carry products")
 
     def place(self, support_from_object: NDArray[np.float64]) -> NDArray[np.float64]:
-        """world_from_object (4, 4) of a pose on this support."""
-        # Multiplying by the identity would turn -0.0 into 0.0, and change the bytes of scenes on a table.
+        """Convert a pose on this support to world_from_object (4, 4)."""
+        # Multiplying by the identity would turn -0.0 into 0.0 and change the bytes of tabletop scenes.
         at_origin = np.array_equal(self.world_from_support, np.eye(4))
         return support_from_object if at_origin else self.world_from_support @ support_from_object
 
     def holds(self, x: float, y: float, radius: float) -> bool:
-        """Whether a circle of that middle and radius, metres, lies on the surface."""
+        """Return whether a circle with that centre and radius, metres, lies on the surface."""
         return abs(x) + radius <= self.width / 2 and abs(y) + radius <= self.depth / 2
 
 
@@ -92,7 +92,7 @@ UNBOUNDED = Support(np.eye(4))
 
 @dataclass(frozen=True, eq=False)
 class LightWish:
-    """Where area lights may stand: they shine on `target` (3,), metres, from directions within these ranges.
+    """Allowed positions of area lights: they shine on `target` (3,), metres, from directions within these ranges.
 
     azimuth: radians from +X. rise: sine of the elevation.
     """
@@ -104,9 +104,10 @@ class LightWish:
 
 @dataclass(frozen=True, eq=False)
 class SceneLayout:
-    """A scene as a recipe lays it out; instance ids run over products, props, then the props of the supports.
+    """A scene as laid out by a recipe; instance ids count products, then props, then the props of the supports.
 
-    camera: a finished one, or what it is to frame. lights: where area lights may stand; None for all around the origin.
+    camera: a camera, or a framing from which it is computed. lights: positions of area lights; None = all around the
+    origin.
     """
 
     products: tuple[PlacedProduct, ...]

@@ -1,4 +1,4 @@
-"""Colour of light by its temperature."""
+"""Colour of light from its colour temperature."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ XYZ_TO_LINEAR_SRGB = np.array(
 
 
 def rgb_from_kelvin(kelvin: float) -> Color:
-    """Linear sRGB of a black body's light, luminance 1; 1667 to 25000 K (clipped to that).
+    """Return the linear sRGB colour of a black body, luminance 1; kelvin is clipped to 1667..25000 K.
 
     The Planckian locus in CIE xy by the cubic fit of Kim et al., US patent 7024034 (2006).
     """
@@ -26,7 +26,7 @@ def rgb_from_kelvin(kelvin: float) -> Color:
 
 
 def relative_rgb(kelvin: float, neutral: float = 6500.0) -> Color:
-    """The same, as factors against light of the temperature `neutral` (which gives 1, 1, 1)."""
+    """Return the linear sRGB factors of a black body relative to one of the temperature `neutral`."""
     rgb, white = np.array(rgb_from_kelvin(kelvin)), np.array(rgb_from_kelvin(neutral))
     red, green, blue = rgb / white
     return float(red), float(green), float(blue)

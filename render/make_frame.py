@@ -1,4 +1,4 @@
-"""SceneSpec in, Frame out: the picture from a backend, the labels from geometry."""
+"""Rendering: SceneSpec in, Frame out; the image comes from a backend, the labels from geometry."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from render.sensor import develop
 
 
 def render_frame(scene: SceneSpec, library: Library, backend: Backend) -> Frame:
-    """The finished picture of a scene with its labels. Raises SynthError where a mesh or backdrop cannot be had."""
-    # Labels need no picture: they are traced beside the renderer, which leaves Python while it works.
-    with ThreadPoolExecutor(1, thread_name_prefix="labels") as beside:
-        labels = beside.submit(_label, scene, library)
-        light = composite(_numbers(backend.render(scene)), scene, library.backdrops)
+    """Render a scene with its labels. Raises SynthError if a mesh or backdrop cannot be loaded."""
+    # Labels do not need the image: they are traced in a thread while the renderer, which releases the GIL, works.
+    with ThreadPoolExecutor(1, thread_name_prefix="labels") as executor:
+        labels = executor.submit(_label, scene, library)
+        light = composite(_finite(backend.render(scene)), scene, library.backdrops)
         geometry, annotations = labels.result()
     products = np.array([False, *(placement.kind == "product" for placement in scene.placements)])
-    picture = develop(light, scene.sensor, products[geometry.ids])
-    return Frame(picture, geometry, annotations)
+    image = develop(light, scene.sensor, products[geometry.ids])
+    return Frame(image, geometry, annotations)
 
 
-def _numbers(light: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The picture with 0 for what is no number: one such sample of a renderer must not cost a scene."""
+def _finite(light: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Replace NaN and infinity by 0: one such sample of a renderer must not cost a scene."""
     return light if np.isfinite(light).all() else np.nan_to_num(light, nan=0.0, posinf=0.0, neginf=0.0)
 
 

@@ -1,4 +1,4 @@
-"""Catalogue + recipe + seed in, SceneSpec out: where all chance happens."""
+"""Sampling of scenes: catalogue + recipe + seed in, SceneSpec out."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from render.recipes.mix import Recipe, RecipeMix, products_at, recipe_at
 from render.scene import SceneSpec
 from render.streams import STREAMS, Streams, salt_of
 
-# Raised where scenes of before can no longer be sampled: older sets are then neither extended nor sampled again. What
-# changes otherwise gets a new version of the streams and of recipes (render/streams.py, render/recipes/versions.py).
+# Increased when earlier scenes can no longer be sampled: older data sets can then be neither extended nor sampled
+# again. Other changes get a new version of the streams and of the recipes (render/streams.py,
+# render/recipes/versions.py).
 DRAWING = 2
 
 
@@ -29,10 +30,10 @@ def sample_scene(
     products: SceneProducts | None = None,
     streams: int = STREAMS,
 ) -> SceneSpec:
-    """Scene `index` of `seed`, seen by camera `view`: a pure function of its arguments and the library's content.
+    """Sample scene `index` of `seed`, seen by camera `view`: a function of its arguments and the library's content.
 
-    products: what it shows; None takes them evenly from the whole catalogue. streams: version of the streams.
-    Raises SynthError where a mesh of the scene cannot be loaded, ValueError for a negative seed, index or view.
+    products: the products that it shows; None takes them evenly from the whole catalogue. streams: version of the
+    streams. Raises SynthError if a mesh of the scene cannot be loaded, ValueError for a negative seed, index or view.
     """
     if min(seed, index, view) < 0:
         raise ValueError(f"seed, index and view must not be negative, found {seed}, {index}, {view}")
@@ -43,6 +44,6 @@ def sample_scene(
     products = products or scene_products(keys, recipe.product_count(), seed=seed, index=index)
     salt = None if streams == 1 else salt_of(library.catalog.hash)
     request = SceneRequest(library, products, Streams(seed, index, view, salt), width, height)
-    # Settings are defined in the module of their recipe, wherever that was loaded from.
+    # The module that defines the settings also defines lay_out, whether it is built in, installed or a user's file.
     layout: SceneLayout = sys.modules[type(recipe).__module__].lay_out(recipe, request)
     return assemble_scene(recipe, request, layout)

@@ -1,7 +1,7 @@
-"""What a picture shows, as plain frozen data: SceneSpec and its parts, with a JSON round trip.
+"""SceneSpec, a scene as plain frozen data with a JSON round trip, and its parts.
 
-Everything random about a picture is in here; rendering a SceneSpec is a pure function. Frames, units and axes are
-those of docs/conventions.md.
+It contains everything random about an image; rendering a SceneSpec is a pure function. Frames, units and axes are those
+of docs/conventions.md.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from assets.mesh.types import frozen_array
 from assets.props.look import Color, Shape, Texture
 
 SPEC_VERSION = 1
-# Fields of the sensor that JSON turns into lists; specs from before there was crosstalk have none.
+# Tuple fields of the sensor, which JSON turns into lists; older specs have no crosstalk.
 SENSOR_TUPLES = ("white_balance", "crosstalk")
 PlacementKind = Literal["product", "prop"]
 BackgroundKind = Literal["environment", "photo", "texture"]
 
 
 def rigid_pose(value: object, name: str) -> NDArray[np.float64]:
-    """`value` as a read-only (4, 4) float64 rigid transform; ValueError where it is none."""
+    """Return `value` as a read-only (4, 4) float64 rigid transform. Raises ValueError if it is not rigid."""
     pose = frozen_array(value, np.float64, (4, 4), name)
     rotation = pose[:3, :3]
     rigid = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-6) and np.linalg.det(rotation) > 0
@@ -59,10 +59,10 @@ class Camera:
 
 @dataclass(frozen=True)
 class Finish:
-    """How one placement differs from its mesh's own look.
+    """Difference of one placement from its mesh's own appearance.
 
-    roughness: 0..1, replaces the material's; None keeps it. tint: linear RGB factor on the base colour.
-    wear: 0..1, scuffs and dust, in steps of 0.25 (worn textures are cached per step).
+    roughness: 0..1, replaces the material's; None keeps it. tint: linear RGB factor on the base colour. wear: 0..1,
+    scuffs and dust, in steps of 0.25 (worn textures are cached per step).
     """
 
     roughness: float | None = None
@@ -72,7 +72,7 @@ class Finish:
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """One thing in the scene: a product (key = SKU) or a prop (shape + texture; occludes, is never annotated)."""
+    """One object in the scene: a product (key = SKU) or a prop (shape + texture; occludes, is never annotated)."""
 
     kind: PlacementKind
     key: str
@@ -91,7 +91,7 @@ class Placement:
 
 @dataclass(frozen=True, eq=False)
 class AreaLight:
-    """A rectangle that shines from its centre along its own +Z, one-sided, unseen by the camera.
+    """A rectangle that shines one-sidedly along its +Z axis and is invisible to the camera.
 
     width, height: metres, along its X and Y. radiance: linear RGB, in the unit of the environment (whose mean is 1).
     """
@@ -107,7 +107,7 @@ class AreaLight:
 
 @dataclass(frozen=True)
 class Environment:
-    """Light from all around: an HDRI of the backdrops by its key (mean luminance 1), turned and scaled.
+    """Light from all around: an HDRI of the backdrops by its key (mean luminance 1), rotated and scaled.
 
     rotation: radians, counter-clockwise about world Z. tint: linear RGB factor (colour temperature).
     """
@@ -120,10 +120,10 @@ class Environment:
 
 @dataclass(frozen=True)
 class Background:
-    """What the camera sees where no ray hits: the environment, a photograph (by key, fills the frame) or a texture.
+    """Image seen where no ray hits: the environment, a photograph (by key, fills the image) or a texture.
 
-    zoom: at least 1; offset_u, offset_v: 0..1, which part of a photograph wider or higher than the frame is shown.
-    blur_px: Gaussian sigma, as of a background out of focus. gain: linear factor (exposure of the photograph).
+    zoom: at least 1. offset_u, offset_v: 0..1, which part of a photograph that is wider or higher than the image is
+    shown. blur_px: Gaussian sigma of the defocus. gain: linear factor (exposure of the photograph).
     """
 
     kind: BackgroundKind = "environment"
@@ -143,15 +143,15 @@ class Background:
 
 @dataclass(frozen=True)
 class Sensor:
-    """The camera behind the lens, applied to linear light in this order; see render/sensor.py.
+    """Camera sensor and image processing, applied to linear light in this order; see render/sensor.py.
 
-    exposure_ev: stops off the metered exposure. white_balance: RGB gains. blur_px: Gaussian sigma (focus).
-    motion_px, motion_angle: length and direction (radians, from +x towards +y) of camera shake. vignette: 0..1
-    darkening of the corners. shot_noise, read_noise: standard deviation at full scale of the photon noise (grows with
-    the root of the signal) and of the electronics. contrast, saturation: 1 = neutral. jpeg_quality: 1..100.
-    seed: of the noise. crosstalk: how much of green and blue is in red, of red and blue in green, of red and green in
-    blue, beyond what sRGB has (colour filters are no standard; may be negative; white stays white). tone: slope of the
-    S of the tone curve, 1 = none. sharpen: share of fine detail that is added again.
+    exposure_ev: stops from the metered exposure. white_balance: RGB gains. blur_px: Gaussian sigma (focus). motion_px,
+    motion_angle: length and direction (radians, from +x towards +y) of camera shake. vignette: 0..1 darkening of the
+    corners. shot_noise, read_noise: standard deviation at full scale of the photon noise (grows with the root of the
+    signal) and of the electronics. contrast, saturation: 1 = neutral. jpeg_quality: 1..100. seed: of the noise.
+    crosstalk: leak of green and blue into red, of red and blue into green, of red and green into blue, relative to sRGB
+    (colour filters vary; may be negative; white stays white). tone: mid slope of the S-shaped tone curve, 1 = linear.
+    sharpen: share of fine detail that is added.
     """
 
     exposure_ev: float = 0.0
@@ -173,9 +173,9 @@ class Sensor:
 
 @dataclass(frozen=True, eq=False)
 class SceneSpec:
-    """One picture to take, complete: instance id k of its labels is placements[k - 1].
+    """A complete scene to render; instance id k of its labels is placements[k - 1].
 
-    streams: version of the random streams it was drawn from (render/streams.py); scenes of version 1 do not say so.
+    streams: version of the random streams it was sampled from (render/streams.py); JSON of version 1 omits it.
     """
 
     recipe: str
@@ -192,15 +192,15 @@ class SceneSpec:
     streams: int = 1
 
     def to_json(self) -> str:
-        """One line of JSON, floats exact, keys in the order of the fields: equal specs give equal bytes."""
+        """Return one line of JSON with exact floats and keys in field order: equal specs give equal bytes."""
         fields = dataclasses.asdict(self)
-        if self.streams == 1:  # as they were written when there was no other version
+        if self.streams == 1:  # specs were written without the field when there was no other version
             del fields["streams"]
-        return json.dumps(fields, default=_plain, separators=(",", ":"), allow_nan=False)
+        return json.dumps(fields, default=_json_value, separators=(",", ":"), allow_nan=False)
 
     @staticmethod
     def from_json(text: str, *, where: str = "scene") -> SceneSpec:
-        """The spec that `to_json` wrote. Raises SynthError for anything else, naming `where`."""
+        """Parse a spec that `to_json` wrote. Raises SynthError for anything else, naming `where`."""
         hint = "the file is damaged or of another version: render the scene again"
         try:
             return _scene(parse_json(text.encode(), "the scene file", where, hint=hint))
@@ -209,7 +209,7 @@ class SceneSpec:
             raise SynthError("not a scene file", code="scene-invalid", where=where, found=found, hint=hint) from error
 
 
-def _plain(value: object) -> object:
+def _json_value(value: object) -> object:
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} has no place in a scene")

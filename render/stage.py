@@ -1,4 +1,4 @@
-"""From a placement to its mesh: the one place where a scene's keys meet the library."""
+"""Meshes of placements, looked up in the library."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from render.scene import Placement
 
 
 def mesh_of(library: Library, placement: Placement) -> Mesh:
-    """The placement's mesh, worn as its finish says. Raises SynthError where it cannot be had."""
+    """Return the placement's mesh, with the wear of its finish. Raises SynthError if it cannot be loaded."""
     if placement.shape is not None and placement.texture is not None:
         return library.prop(placement.shape, placement.texture, wear=placement.finish.wear)
     return library.product(placement.key, wear=placement.finish.wear)

@@ -1,7 +1,7 @@
-"""One independent random stream per (seed, scene, purpose), so that a new draw for the lights never moves a camera.
+"""Random streams: one per (seed, scene, purpose), so that a new draw for the lights never moves a camera.
 
-Streams have a version, which every scene and data set names: 1 knew nothing of the SKU list, so that two lists with one
-seed had the same lights and tables scene by scene; since 2 the list's hash is part of every stream.
+Streams have a version, which every scene and data set records. Version 1 ignored the SKU list, so that two lists with
+one seed had the same lights and tables scene by scene; since version 2 the list's hash is part of every stream.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from enum import IntEnum
 
 import numpy as np
 
-# The version that new data sets are made with; all up to it are known.
+# Version for new data sets; all earlier ones are supported.
 STREAMS = 2
 
 
 class StreamPurpose(IntEnum):
-    """What a stream is for. The numbers are part of the data's identity: never reuse or change one."""
+    """Purpose of a stream. The numbers are part of the data's identity: never reuse or change one."""
 
     COUNT = 0
     DECK = 1
@@ -36,7 +36,7 @@ class StreamPurpose(IntEnum):
 
 @dataclass(frozen=True)
 class Streams:
-    """The streams of one view of one scene. salt: of the SKU list (`salt_of`); None for version 1."""
+    """Streams of one view of one scene. salt: of the SKU list (`salt_of`); None for version 1."""
 
     seed: int
     index: int
@@ -45,15 +45,15 @@ class Streams:
 
     @property
     def version(self) -> int:
-        """The version of the streams."""
+        """Version of the streams."""
         return 1 if self.salt is None else 2
 
     def scene(self, purpose: StreamPurpose) -> np.random.Generator:
-        """A generator that all views of the scene share (a fresh one, at its start)."""
+        """Return a new generator at its start that is the same for all views of the scene."""
         return np.random.default_rng([*self._start, self.index, int(purpose)])
 
     def of_view(self, purpose: StreamPurpose) -> np.random.Generator:
-        """A generator of this view alone."""
+        """Return a new generator for this view alone."""
         return np.random.default_rng([*self._start, self.index, int(purpose), 1 + self.view])
 
     @property
@@ -62,5 +62,5 @@ class Streams:
 
 
 def salt_of(catalog_hash: str) -> int:
-    """What a SKU list, known by its hash, brings into the streams of its scenes: 63 bits."""
+    """Return the 63-bit number by which a SKU list, known by its hash, enters the streams of its scenes."""
     return int.from_bytes(hashlib.sha256(catalog_hash.encode()).digest()[:8], "big") >> 1

@@ -1,7 +1,7 @@
-"""Rays against one mesh at a time, in the mesh's own frame: the ground that every label stands on.
+"""Ray tracing of one mesh at a time, in the mesh's own frame, from which all labels are computed.
 
-Each shape keeps one Embree tree for as long as it is in use, so nothing is built per scene, and each placement's full
-outline (its amodal mask) costs no more than its visible one.
+Each shape keeps one Embree tree for as long as it is in use, so nothing is built per scene, and tracing a placement's
+full outline (its amodal mask) costs no more than tracing its visible part.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from assets.mesh.types import Material, Mesh
 
-# A ray may pass through this many holes of cut-out textures before it counts as stopped.
+# Largest number of holes of cut-out textures that a ray may pass through.
 MAX_HOLES = 32
-# Trees kept at once: about 5 MB each for a scan of 25,000 faces.
+# Number of cached trees: about 5 MB each for a scan of 25,000 faces.
 MAX_TREES = 192
 
 
 @dataclass(frozen=True, eq=False)
 class Hits:
-    """The first hit of each ray. t: (N,) float32, multiples of the ray's direction, inf = none.
+    """First hit of each ray. t: (N,) float32, in multiples of the ray's direction, inf = none.
 
     faces: (N,) int32, the face that is hit, -1 = none.
     """
@@ -34,7 +34,7 @@ class Hits:
 
 
 def trace_mesh(mesh: Mesh, origin: NDArray, directions: NDArray) -> Hits:
-    """First hits of N rays in the mesh's frame; both sides of a face count, holes of cut-out textures do not.
+    """Trace N rays in the mesh's frame; both sides of a face are hit, holes of cut-out textures are not.
 
     origin: (3,), metres, of all rays. directions: (N, 3), not necessarily unit.
     """
@@ -48,13 +48,16 @@ def trace_mesh(mesh: Mesh, origin: NDArray, directions: NDArray) -> Hits:
 
 
 def outline_points(mesh: Mesh) -> NDArray[np.float64]:
-    """The corners of the mesh's convex hull, (N, 3), metres: whatever encloses them encloses the mesh."""
+    """Return the corners (N, 3) of the mesh's convex hull, metres."""
     return _solid_of(mesh).corners
 
 
 @dataclass(frozen=True, eq=False)
 class _Solid:
-    """A shape made ready for rays. vertices, faces: what it stands for, kept so that their ids stay theirs."""
+    """A shape prepared for tracing.
+
+    vertices, faces: its arrays, kept alive because their ids are the cache's key and must not be reused.
+    """
 
     vertices: NDArray[np.float32]
     faces: NDArray[np.int32]
@@ -98,7 +101,7 @@ def _hull_corners(vertices: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _skip_holes(mesh: Mesh, tree: Any, origins: NDArray, directions: NDArray, found: dict[str, NDArray]) -> Hits:
-    """Sends each ray that hit a hole on behind it, until it meets solid surface or nothing."""
+    """Continue each ray that hit a hole behind it, until it meets solid surface or nothing."""
     t = np.where(found["primID"] >= 0, found["tfar"], np.inf).astype(np.float32)
     faces, u, v = found["primID"].copy(), found["u"].copy(), found["v"].copy()
     going = np.flatnonzero(faces >= 0)
@@ -127,7 +130,7 @@ def _in_hole(mesh: Mesh, faces: NDArray, u: NDArray, v: NDArray) -> NDArray[np.b
 
 
 def _alpha_at(mesh: Mesh, material: Material, faces: NDArray, u: NDArray, v: NDArray) -> NDArray[np.float64]:
-    """Opacity at barycentric u, v of the faces: bilinear texture alpha times the base colour's (N,)."""
+    """Return the opacity (N,) at barycentric u, v of the faces: bilinear texture alpha times the base colour's."""
     alpha = np.full(len(faces), material.base_color[3])
     corners = mesh.faces[faces]
     weights = np.stack([1 - u - v, u, v], axis=1).astype(np.float64)
@@ -140,7 +143,7 @@ def _alpha_at(mesh: Mesh, material: Material, faces: NDArray, u: NDArray, v: NDA
 
 
 def bilinear_wrapped(image: NDArray, uv: NDArray) -> NDArray[np.float64]:
-    """`image` (H, W) sampled bilinearly at uv (N, 2), v = 0 at the bottom, repeating beyond 0..1; (N,) float64."""
+    """Sample `image` (H, W) bilinearly at uv (N, 2), v = 0 at the bottom, repeating beyond 0..1: (N,) float64."""
     height, width = image.shape
     x = uv[:, 0] * width - 0.5
     y = (1 - uv[:, 1]) * height - 0.5

@@ -1,7 +1,8 @@
-"""Views of one product alone: what a gallery knows of a SKU, and what an embedder learns from.
+"""Views of one product alone, from which galleries are built and embedders are trained.
 
-The views of one lighting are drawn as one frame: a row of poses before one long lens, each turned to its own ray, cut
-apart afterwards. Eight views then cost what a scene of 640 x 240 does; frame by frame they took 1.6 times as long.
+The views of one lighting are rendered as one frame: a row of poses in front of one long lens, each turned towards its
+own ray, cut apart afterwards. Eight views then take as long as a scene of 640 x 240; one by one they took 1.6 times as
+long.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from render.geometry import camera_from_world, look_at, project
 from render.scene import Camera, Environment, Placement, SceneSpec, Sensor
 from render.sensor import develop, meter
 
-# What a digest of views stands for: raise it when the same SKU would get other pictures.
+# Version of the views, part of their digest: increase it when the same SKU would get other images.
 VIEWS_FORMAT = 1
 MAX_VIEWS = 24
-# Degrees: turn to the right around the product, front first, and elevation. In this order any first few are the best
-# few: the four sides, the top, then what is seen by somebody who stands before a shelf.
+# Degrees: turn to the right around the product, front first, and elevation. Ordered so that the first N are the best N:
+# the four sides, the top, then what somebody sees who stands in front of a shelf.
 DIRECTIONS = (
     (0, 10),
     (180, 10),
@@ -58,22 +59,22 @@ DIRECTIONS = (
     (-50, 0),
     (180, 40),
 )
-# Views that share a frame and its light: more of them lie too far off the axis.
+# Views that share a frame and its light: more of them would lie too far off the axis.
 ROW = 4
-# Of the longest side in the picture: as a shelf is photographed from a metre and a half.
+# Camera distance over the product's longest side: as a shelf is photographed from a metre and a half.
 DISTANCE = 10.0
-# Of the view's sides, around the product: a margin of a crop shows ground.
+# Border around the product as a share of its sides, so that the margin of a crop shows background.
 SPARE = 0.08
-# Degrees above the horizon that the camera of every row looks from; poses make up the difference.
+# Elevation in degrees of the camera of every row; the products' poses make up the difference.
 CAMERA_ELEVATION = 15.0
-# A surface that reflects 18 % lands near 18 % of full scale, so that dark products stay dark and white ones white.
+# A surface that reflects 18 % gets about 18 % of full scale, so that dark products stay dark and white ones white.
 EXPOSURE = 1.1
 SEED = 20
 
 
 @dataclass(frozen=True)
 class Lighting:
-    """What lights a row of views: a built-in room, turned. temperature: linear RGB gains of the camera."""
+    """Light of a row of views: a built-in room, rotated. temperature: linear RGB gains of the camera."""
 
     room: str
     rotation: float
@@ -89,9 +90,9 @@ LIGHTINGS = (
 
 @dataclass(frozen=True, eq=False)
 class ProductView:
-    """One picture of one product. picture: (H, W, 3) uint8 sRGB. coverage: (H, W) uint8, 255 = product.
+    """Image of one product. picture: (H, W, 3) uint8 sRGB. coverage: (H, W) uint8, 255 = product.
 
-    box: (4,) float64 xyxy pixels, far edge exclusive, of what is covered to at least one half.
+    box: (4,) float64 xyxy pixels, far edge exclusive, of the pixels that are covered by at least one half.
     """
 
     picture: NDArray[np.uint8]
@@ -101,7 +102,7 @@ class ProductView:
 
 @dataclass(frozen=True, eq=False)
 class _Tile:
-    """Where a view lies in its row. x, width, height: pixels. pose: camera_from_object before the turn to its ray."""
+    """Position of a view in its row. x, width, height: pixels. pose: camera_from_object before the turn to its ray."""
 
     x: int
     width: int
@@ -110,10 +111,10 @@ class _Tile:
 
 
 def views_of(library: Library, backend: Backend, sku: str, views: int, *, side: int) -> list[ProductView]:
-    """The first `views` pictures of a SKU, its longest side `side` pixels in each.
+    """Render the first `views` views of a SKU, with its longest side `side` pixels long.
 
-    They depend on the product, the number of a view and the side alone: on no other SKU and not on how many are asked
-    for. Raises SynthError where the product cannot be had, ValueError for more than MAX_VIEWS.
+    They depend on the product, the number of the view and the side only: not on other SKUs, and not on how many are
+    rendered. Raises SynthError if the product cannot be loaded, ValueError for more than MAX_VIEWS.
     """
     if not 0 < views <= MAX_VIEWS:
         raise ValueError(f"{views} views: 1 to {MAX_VIEWS} can be made")
@@ -121,17 +122,17 @@ def views_of(library: Library, backend: Backend, sku: str, views: int, *, side: 
     made: list[ProductView] = []
     for first in range(0, views, ROW):
         numbers = range(first, min(first + ROW, views))
-        made += islice(_row(mesh, backend, sku, range(first, first + ROW), side), len(numbers))
+        made += islice(_render_row(mesh, backend, sku, range(first, first + ROW), side), len(numbers))
     return made
 
 
 def view_row(library: Library, backend: Backend, sku: str, row: int, *, side: int) -> list[ProductView]:
-    """The ROW views of a SKU that share a frame, those of `views_of` from number `row * ROW` on."""
-    return _row(library.product(sku), backend, sku, range(row * ROW, (row + 1) * ROW), side)
+    """Render the ROW views of a SKU that share a frame: those of `views_of` from number `row * ROW` on."""
+    return _render_row(library.product(sku), backend, sku, range(row * ROW, (row + 1) * ROW), side)
 
 
-def _row(mesh: Mesh, backend: Backend, sku: str, numbers: Sequence[int], side: int) -> list[ProductView]:
-    """The views of one lighting. A row is always drawn whole: its light must not depend on how many are wanted."""
+def _render_row(mesh: Mesh, backend: Backend, sku: str, numbers: Sequence[int], side: int) -> list[ProductView]:
+    """Render the views of one lighting; always the whole row, whose light must not depend on the number wanted."""
     lighting = LIGHTINGS[numbers[0] // ROW % len(LIGHTINGS)]
     scene, tiles = view_scene(mesh, sku, numbers, lighting, side)
     light = backend.render(scene)
@@ -140,14 +141,14 @@ def _row(mesh: Mesh, backend: Backend, sku: str, numbers: Sequence[int], side: i
     for number, tile in zip(numbers, tiles, strict=True):
         top = middle - tile.height // 2
         part = light[top : top + tile.height, tile.x : tile.x + tile.width]
-        made.append(_finish(part, lighting, rng=np.random.default_rng([SEED, number, zlib.crc32(sku.encode())])))
+        made.append(_develop_view(part, lighting, rng=np.random.default_rng([SEED, number, zlib.crc32(sku.encode())])))
     return made
 
 
 def view_scene(
     mesh: Mesh, sku: str, numbers: Sequence[int], lighting: Lighting, side: int
 ) -> tuple[SceneSpec, list[_Tile]]:
-    """The scene of a row of views, instance k its k-th view, and where each lies."""
+    """Return the scene of a row of views, in which instance k is the k-th view, and the position of each view."""
     tiles, x = [], 0
     middle = mesh.bounds.astype(np.float64).mean(axis=0)
     points = mesh.vertices.astype(np.float64) - middle
@@ -162,7 +163,7 @@ def view_scene(
     camera = Camera(x, height, intrinsics, look_at(np.array([0, -np.cos(elevation), np.sin(elevation)]), np.zeros(3)))
     placements = []
     for tile in tiles:
-        # The middle of the tile's own pixels, whichever height the row has.
+        # The vertical centre of the tile's own pixels, whatever the height of the row.
         row = height // 2 - tile.height // 2 + tile.height / 2
         ray = np.array([(tile.x + tile.width / 2 - x / 2) / focal, (row - height / 2) / focal, 1.0])
         placements.append(Placement("product", sku, camera.world_from_camera @ _turn_to(ray) @ tile.pose))
@@ -173,9 +174,9 @@ def view_scene(
 def _tile(
     points: NDArray[np.float64], middle: NDArray[np.float64], direction: tuple[int, int], side: int, x: int
 ) -> _Tile:
-    """The pose in which the product is seen from `direction`, its longest side in the picture `side` pixels.
+    """Return the tile in which the product is seen from `direction`, its longest side `side` pixels.
 
-    points: (N, 3), its vertices seen from its `middle` (3,).
+    points: (N, 3), its vertices relative to its `middle` (3,).
     """
     right, up = np.radians(direction)
     towards = np.array([np.sin(right) * np.cos(up), -np.cos(right) * np.cos(up), np.sin(up)])
@@ -185,7 +186,7 @@ def _tile(
     pixels, _ = project(camera, points)
     low, high = pixels.min(axis=0), pixels.max(axis=0)
     longest = float((high - low).max())
-    # Nearer things look larger: the distance is set right, and the middle of what is seen goes onto the axis.
+    # Under perspective the nearer parts look larger: correct the distance and centre the visible outline on the axis.
     pose = camera_from_world(camera)
     pose[2, 3] *= longest
     pose[:2, 3] -= (low + high) / 2 / longest * pose[2, 3] / DISTANCE
@@ -195,7 +196,7 @@ def _tile(
 
 
 def _turn_to(ray: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The (4, 4) rotation that takes the optical axis to `ray` (3,) on the shortest way."""
+    """Return the (4, 4) rotation that takes the optical axis to `ray` (3,) by the shortest way."""
     forward = ray / np.linalg.norm(ray)
     axis = np.array([-forward[1], forward[0], 0.0])
     cross = np.array([[0, 0, axis[1]], [0, 0, -axis[0]], [-axis[1], axis[0], 0]])
@@ -204,26 +205,26 @@ def _turn_to(ray: NDArray[np.float64]) -> NDArray[np.float64]:
     return turn
 
 
-def _finish(light: NDArray[np.float32], lighting: Lighting, *, rng: np.random.Generator) -> ProductView:
-    """The picture of a premultiplied (H, W, 4) part of a row on a ground of its own."""
+def _develop_view(light: NDArray[np.float32], lighting: Lighting, *, rng: np.random.Generator) -> ProductView:
+    """Develop a premultiplied (H, W, 4) part of a row, composited over a background of its own."""
     coverage = np.clip(light[..., 3:], 0, 1)
-    picture = np.nan_to_num(light[..., :3]) + (1 - coverage) * _ground(light.shape[0], rng)
+    image = np.nan_to_num(light[..., :3]) + (1 - coverage) * _sample_background(light.shape[0], rng)
     sensor = Sensor(white_balance=lighting.temperature)
-    # `develop` meters each picture by itself; here all products are to be exposed alike.
-    sensor = replace(sensor, exposure_ev=float(np.log2(EXPOSURE / meter(picture))))
+    # `develop` meters each image by itself, but all products shall be exposed alike.
+    sensor = replace(sensor, exposure_ev=float(np.log2(EXPOSURE / meter(image))))
     covered = (coverage[..., 0] * 255 + 0.5).astype(np.uint8)
-    return ProductView(develop(picture, sensor), covered, _box(covered >= 128))
+    return ProductView(develop(image, sensor), covered, _box(covered >= 128))
 
 
-def _ground(height: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """(H, 1, 3) linear light: a plain ground from dark to light grey, a little tinted, darker towards the foot."""
+def _sample_background(height: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Sample a plain background (H, 1, 3), linear light: dark to light grey, slightly tinted, darker at the bottom."""
     grey, tint = np.exp(rng.uniform(np.log(0.08), np.log(0.7))), rng.uniform(0.92, 1.08, size=3)
     fall = np.linspace(1.0, rng.uniform(0.6, 1.0), height)
     return grey * fall[:, None, None] * tint
 
 
 def _box(covered: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The tight xyxy box; the whole picture where nothing is covered (a mesh thinner than a pixel)."""
+    """Return the tight xyxy box; the whole image if nothing is covered (a mesh thinner than a pixel)."""
     rows, columns = np.flatnonzero(covered.any(axis=1)), np.flatnonzero(covered.any(axis=0))
     if not len(rows):
         return np.array([0.0, 0.0, covered.shape[1], covered.shape[0]])
@@ -231,11 +232,10 @@ def _box(covered: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def open_studio(sku_list: SkuSource, cache: Path, pins: SourcePins | None = None) -> tuple[Library, Backend]:
-    """What views are made with: the products of a list in built-in rooms, whatever else a machine has.
+    """Open the library and backend for views: the products of a list in built-in rooms, whatever else is installed.
 
-    pins: what products were made from in the data set.
-
-    Raises SynthError for a list with mistakes, and where the raster backend cannot work.
+    pins: the sources of the products of a data set. Raises SynthError for a list with mistakes, and if the raster
+    backend does not work.
     """
     library = Library(load_catalog(sku_list), Backdrops.open(), cache_dir=cache, pins=pins)
     return library, open_backend(library, RenderSettings(backend=DEFAULT_BACKEND, samples=4, threads=1))

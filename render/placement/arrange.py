@@ -1,8 +1,8 @@
-"""Set items on a support: touching, never intersecting, each in a pose in which it rests, some on others.
+"""Arrangement of items on a support: touching, never intersecting, each in a resting pose, some stacked on others.
 
-Every item is its convex hull; distances come from FCL's GJK. An item is pushed towards its neighbours by conservative
-advancement (Mirtich 1996): it moves by its distance to all others until that is under the gap, so it cannot pass
-through one. The result is a pure function of its arguments and the generator.
+Every item is represented by its convex hull; distances come from FCL's GJK. An item is pushed towards its neighbours by
+conservative advancement (Mirtich 1996): it moves by its distance to all others until that is under the gap, so it
+cannot pass through one. The result is a pure function of the arguments and the random number generator.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from render.placement.arrangement import GAP, Arrangement, footprint
 
 TRIES = 24
 LEAN_TRIES = 8
-# An item that is still not off its balance at this tilt is too squat to lean.
+# An item that has not tipped over its balance point at this tilt is too squat to lean.
 MAX_TILT = np.radians(40)
-# Items that are no copies are set on something this many times as often.
+# The chance of stacking is multiplied by this for items that are not copies.
 STACK_OTHERS = 0.25
-# Copies stand as the first one does, turned by this standard deviation; this share of them stands anywhere.
+# Copies are oriented like the first one, up to a turn of this standard deviation; this share of them is set anywhere.
 ROW_TURN, FREE_COPIES = np.radians(4), 0.25
 
 RestingPose = Literal["stand", "lie", "lean"]
@@ -32,11 +32,11 @@ RestingPose = Literal["stand", "lie", "lean"]
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """Something to set down. shape: hull and stable poses. resting: how it is to rest.
+    """An object to set down. shape: hull and stable poses. resting: the pose in which it rests.
 
-    turn: about the vertical, radians from how it rests. lying: 0..1, which of its poses lying down, on the line of
-    their weights. None leaves either to chance. stands: whether it can stand where it finds nothing to lean on; else it
-    lies. copy_of: the index of an earlier item that it is a copy of; it is set on that or beside it.
+    turn: about the vertical, radians, relative to the resting pose. lying: 0..1, selects one of the lying poses by
+    cumulative weight. None samples either. stands: whether it may stand if it finds nothing to lean on; else it lies.
+    copy_of: index of the earlier item of which it is a copy; it is set on that or beside it.
     """
 
     shape: Rest
@@ -49,13 +49,13 @@ class Item:
 
 @dataclass(frozen=True)
 class ArrangementParams:
-    """How an arrangement is built.
+    """Parameters of an arrangement.
 
-    touch, occlude: chances that an item is pushed against a neighbour, or set before or behind one for the camera.
-    density: share of the area of the arrangement's circle that products cover. tilt: how far a leaning item is tilted
-    beyond its balance, least and most, radians.
-    view_azimuth: direction in which the camera looks, radians from +X, for `occlude`. stack: chance that a copy is set
-    upon another where that can carry it. compact: of this many possible positions the one nearest the middle is taken.
+    touch, occlude: chances that an item is pushed against a neighbour, or set in front of or behind one in the view.
+    density: share of the arrangement's circle that products cover. tilt: lowest and highest tilt of a leaning item
+    beyond its balance point, radians. view_azimuth: direction in which the camera looks, radians from +X, for
+    `occlude`. stack: chance that a copy is stacked on another one that can carry it. compact: number of candidate
+    positions, of which the one nearest the middle is taken.
     """
 
     touch: float
@@ -68,7 +68,7 @@ class ArrangementParams:
 
 
 def resting_pose(shape: Rest, rotation: NDArray[np.float64]) -> NDArray[np.float64]:
-    """world_from_object (4, 4) with that rotation, lowest point on z = 0, the hull's box centred on the origin."""
+    """Return world_from_object (4, 4) with that rotation, lowest point at z = 0, bounding box centred on the origin."""
     turned = shape.hull_vertices @ rotation.T
     low, high = turned.min(axis=0), turned.max(axis=0)
     pose = np.eye(4)
@@ -80,14 +80,15 @@ def resting_pose(shape: Rest, rotation: NDArray[np.float64]) -> NDArray[np.float
 def arrange(
     items: Sequence[Item], params: ArrangementParams, support: Support = UNBOUNDED, *, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64] | None, ...]:
-    """world_from_object (4, 4) of each item, in order, about the middle of the support or on an item before it.
+    """Arrange items around the middle of the support, each on the surface or on an earlier item.
 
-    None for an item that finds no room, which happens on a bounded support alone.
+    Returns world_from_object (4, 4) of each item, in order; None for an item that found no room, which happens on a
+    bounded support only.
     """
     arrangement = Arrangement(support)
     radius = _radius_for(items, params.density)
     copies: dict[int, list[int]] = {}
-    placed: list[int | None] = []  # by item: its index in the arrangement
+    placed: list[int | None] = []  # index of each item in the arrangement
     for item in items:
         item = replace(item, copy_of=None if item.copy_of is None else placed[item.copy_of])
         stacked, upon = _set_upon(item, arrangement, params, copies, rng) if params.stack else (None, None)
@@ -110,7 +111,10 @@ def _set_upon(
     copies: dict[int, list[int]],
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float64] | None, int | None]:
-    """A copy on one of the same product, rarely another item on any, and which; None, None where neither works."""
+    """Try to stack a copy on one of the same product, or (rarely) another item on any item.
+
+    Returns the pose and the index of the item below; (None, None) if that fails.
+    """
     chance = params.stack * (1.0 if item.copy_of is not None else STACK_OTHERS)
     if rng.random() >= chance or item.resting == "lean" or not len(arrangement.centres):
         return None, None
@@ -120,15 +124,15 @@ def _set_upon(
         placed = arrangement.stack(item.shape, pose, upon, rng=rng)
         return (placed, upon) if placed is not None else (None, None)
     for upon in reversed(copies[item.copy_of]):
-        like = _like(item.shape, arrangement.pose(upon), rng)
+        like = _pose_like(item.shape, arrangement.pose(upon), rng)
         placed = arrangement.stack(item.shape, like, upon, rng=rng) if like is not None else None
         if placed is not None:
             return placed, upon
     return None, None
 
 
-def _like(shape: Rest, pose: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64] | None:
-    """How a copy rests that stands as the one at `pose`, about the origin; None where that one leans."""
+def _pose_like(shape: Rest, pose: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64] | None:
+    """Return the pose of a copy about the origin, oriented like the one at `pose`; None if that one leans."""
     rotation = pose[:3, :3]
     if (np.abs(shape.rotations[:, 2] @ rotation[2] - 1) > 1e-6).all():
         return None
@@ -136,13 +140,13 @@ def _like(shape: Rest, pose: NDArray[np.float64], rng: np.random.Generator) -> N
 
 
 def _set_beside(item: Item, arrangement: Arrangement, rng: np.random.Generator) -> NDArray[np.float64] | None:
-    """A copy in a row with the first one, as in a shop: beside, behind or before it, touching whatever stands there.
+    """Return the pose of a copy beside, behind or in front of the first one and touching it, as in a shop.
 
-    None where that one leans, where there is no room, or where the copy stands anywhere.
+    None if the first one leans, if there is no room, or if this copy is to be set anywhere.
     """
     assert item.copy_of is not None
     first = arrangement.pose(item.copy_of)
-    pose = _like(item.shape, first, rng) if rng.random() >= FREE_COPIES else None
+    pose = _pose_like(item.shape, first, rng) if rng.random() >= FREE_COPIES else None
     if pose is None:
         return None
     # Along the first one's own horizontal axes.
@@ -152,11 +156,11 @@ def _set_beside(item: Item, arrangement: Arrangement, rng: np.random.Generator) 
 
 
 def _radius_for(items: Sequence[Item], density: float) -> float:
-    """Radius of the circle that the items' footprints fill to `density`."""
+    """Return the radius of the circle that the items' footprints fill to `density`."""
     area = 0.0
     for item in items:
         spread = np.ptp(item.shape.hull_vertices, axis=0)
-        area += float(np.sort(spread)[1:].prod() + np.sort(spread)[:2].prod()) / 2  # between standing and lying
+        area += float(np.sort(spread)[1:].prod() + np.sort(spread)[:2].prod()) / 2  # mean of standing and lying
     return float(np.sqrt(area / (np.pi * density)))
 
 
@@ -187,7 +191,7 @@ def _set_down(
 
 
 def _resting_rotation(item: Item, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Upright to stand (and as the start of a lean), or one of the poses lying down, by how often throws end so."""
+    """Return the identity to stand or start a lean, else a lying pose with the probability that a drop ends in it."""
     weights = item.shape.weights[1:]
     if item.resting != "lie" or not len(weights):
         return np.eye(3)
@@ -202,7 +206,7 @@ def _turn(item: Item, rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def rotation_about_z(angle: float) -> NDArray[np.float64]:
-    """(3, 3): counter-clockwise by `angle` radians, seen from above."""
+    """Return the rotation (3, 3) by `angle` radians, counter-clockwise seen from above."""
     cosine, sine = np.cos(angle), np.sin(angle)
     return np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
 
@@ -210,7 +214,7 @@ def rotation_about_z(angle: float) -> NDArray[np.float64]:
 def _push_to_neighbour(
     shape: Rest, pose: NDArray, arrangement: Arrangement, azimuth: float, rng: np.random.Generator
 ) -> NDArray[np.float64] | None:
-    """`pose` moved to a random neighbour, coming from the direction `azimuth`, until it touches something."""
+    """Move `pose` to a random neighbour, coming from the direction `azimuth`, until it touches something."""
     return _push_to(int(rng.integers(len(arrangement.centres))), shape, pose, arrangement, azimuth)
 
 
@@ -221,7 +225,7 @@ def _push_to(
     outward = np.array([np.cos(azimuth), np.sin(azimuth)])
     _, _, own = footprint(shape, pose)
     start = pose.copy()
-    # From just beside the neighbour, or from outside everything if that place is taken.
+    # Start just beside the neighbour, or outside of everything if that position is occupied.
     for away in (r + own + 2 * GAP, arrangement.radius + np.hypot(x, y) + own + 2 * GAP):
         start[:2, 3] = pose[:2, 3] + np.array([x, y]) + outward * away
         if arrangement.distance(shape, start) > GAP:
@@ -232,7 +236,7 @@ def _push_to(
 def _set_in_line(
     shape: Rest, pose: NDArray, arrangement: Arrangement, params: ArrangementParams, rng: np.random.Generator
 ) -> NDArray[np.float64] | None:
-    """Before or behind a neighbour as the camera sees it, touching or up to its own size away: one hides the other."""
+    """Set an item in front of or behind a neighbour in the view, touching or up to its own size away."""
     azimuth = params.view_azimuth + rng.choice([0.0, np.pi]) + rng.normal(0, np.radians(20))
     touching = _push_to_neighbour(shape, pose, arrangement, azimuth, rng)
     back = rng.uniform(0, 1) * footprint(shape, pose)[2]
@@ -246,7 +250,7 @@ def _set_in_line(
 def _lean(
     item: Item, arrangement: Arrangement, params: ArrangementParams, rng: np.random.Generator
 ) -> NDArray[np.float64] | None:
-    """Tilted against a neighbour: foot on the table, upper half on the neighbour; None where no try ends so."""
+    """Tilt an item against a neighbour: foot on the table, upper half on the neighbour; None if no try succeeds."""
     shape = item.shape
     for _ in range(LEAN_TRIES):
         azimuth = rng.uniform(-np.pi, np.pi)
@@ -263,7 +267,7 @@ def _lean(
 
 
 def _balance_tilt(shape: Rest, turn: NDArray, towards: NDArray) -> float | None:
-    """The tilt past which an upright item falls on in the direction `towards`; None past MAX_TILT (too squat)."""
+    """Return the tilt past which an upright item topples in the direction `towards`; None above MAX_TILT (squat)."""
     middle = (shape.hull_vertices.min(axis=0) + shape.hull_vertices.max(axis=0)) / 2
     for tilt in np.arange(np.radians(2), MAX_TILT, np.radians(1)):
         rotation = _tilt(towards, tilt) @ turn
@@ -274,7 +278,7 @@ def _balance_tilt(shape: Rest, turn: NDArray, towards: NDArray) -> float | None:
 
 
 def _tilt(towards: NDArray, angle: float) -> NDArray[np.float64]:
-    """Rotation (3, 3) that tips +Z by `angle` radians in the horizontal direction `towards` (Rodrigues)."""
+    """Return the rotation (3, 3) that tips +Z by `angle` radians in the horizontal direction `towards` (Rodrigues)."""
     x, y = -towards[1], towards[0]
     cross = np.array([[0, 0, y], [0, 0, -x], [-y, x, 0]])
     return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
@@ -283,7 +287,7 @@ def _tilt(towards: NDArray, angle: float) -> NDArray[np.float64]:
 def _set_free(
     shape: Rest, pose: NDArray, arrangement: Arrangement, radius: float, rng: np.random.Generator
 ) -> NDArray[np.float64] | None:
-    """Somewhere in the circle where nothing is; it grows until there is room, or it is larger than the support."""
+    """Find a free position in the circle, which grows until there is room; None once it is larger than the support."""
     moved = pose.copy()
     while True:
         for _ in range(TRIES):

@@ -1,4 +1,4 @@
-"""Items set on a support so far: distance to them, pushing another until it touches, setting one on another."""
+"""State of an arrangement: the items set on a support so far, distances to them, pushing and stacking."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from assets.mesh.rest import Rest
 from render.layout import UNBOUNDED, Support
 from render.placement.stacking import MAX_LAYERS, MAX_SLENDERNESS, foot_face, pose_upon, top_face
 
-# Items closer than this touch: under half a pixel for a camera at arm's length.
+# Items closer than this count as touching, metres: under half a pixel for a camera at arm's length.
 GAP = 2e-4
-# A push that has not ended after so many steps grazes something: near enough to call it a touch.
+# A push that has not ended after this many steps grazes something, which is close enough to count as touching.
 MAX_STEPS = 200
 
 
 @dataclass(eq=False)
 class _Placed:
-    """An item that was set down: its layer in a stack, how high that may become, and whether nothing is on it yet."""
+    """An item on the support: its layer in a stack, the stack's maximum height, and whether nothing lies on it yet."""
 
     shape: Rest
     pose: NDArray[np.float64]
@@ -31,7 +31,7 @@ class _Placed:
 
 
 class Arrangement:
-    """The items set on a support so far, in its frame, and how far another item is from them."""
+    """Items set on a support so far, in the support's frame."""
 
     def __init__(self, support: Support = UNBOUNDED) -> None:
         self._support = support
@@ -41,25 +41,25 @@ class Arrangement:
 
     @property
     def centres(self) -> NDArray[np.float64]:
-        """(N, 2): where the middles of the items' boxes lie on the table, metres."""
+        """The centres (N, 2) of the items' bounding boxes on the table, metres."""
         return np.array([circle[:2] for circle in self._circles]).reshape(-1, 2)
 
     @property
     def radius(self) -> float:
-        """Of the circle about the origin that holds everything, metres."""
+        """The radius of the circle about the origin that contains everything, metres."""
         return max((float(np.hypot(x, y)) + r for x, y, r in self._circles), default=0.0)
 
     @property
     def reach(self) -> float:
-        """From the middle of the support to its furthest corner, metres."""
+        """The distance from the middle of the support to its corners, metres."""
         return float(np.hypot(self._support.width, self._support.depth)) / 2
 
     def circle(self, index: int) -> tuple[float, float, float]:
-        """Middle x, y and radius of the index-th item's footprint, metres."""
+        """Return the centre x, y and the radius of an item's footprint, metres."""
         return self._circles[index]
 
     def add(self, shape: Rest, pose: NDArray[np.float64], upon: int | None = None) -> int:
-        """Sets an item down at `pose` for good; returns its index. upon: the item that carries it, None = no item."""
+        """Add an item at `pose` and return its index. upon: index of the item that carries it, None = the support."""
         self._bodies.append(_body(shape, pose))
         self._circles.append(footprint(shape, pose))
         if upon is None:
@@ -72,20 +72,23 @@ class Arrangement:
         return len(self._placed) - 1
 
     def pose(self, index: int) -> NDArray[np.float64]:
-        """world_from_object of the index-th item."""
+        """Return world_from_object of an item."""
         return self._placed[index].pose
 
     def stack(
         self, shape: Rest, pose: NDArray[np.float64], upon: int, *, rng: np.random.Generator
     ) -> NDArray[np.float64] | None:
-        """`pose`, moved onto the index-th item; None where that cannot carry it, or something is in the way."""
+        """Move `pose` onto the item `upon`; None if that cannot carry it or something is in the way."""
         stand = self._placed[upon]
         face = top_face(stand.shape, stand.pose) if stand.free and stand.layer < MAX_LAYERS else None
         moved = pose_upon(shape, pose, face, stand.room, rng=rng) if face is not None else None
         return moved if moved is not None and self.distance(shape, moved) > 0 else None
 
     def distance(self, shape: Rest, pose: NDArray[np.float64]) -> float:
-        """To the nearest item, metres; negative where they intersect or it leaves the support, inf if none is near."""
+        """Return the distance to the nearest item, metres.
+
+        Negative if they intersect or it leaves the support, inf if no item is near.
+        """
         import fcl
 
         body = _body(shape, pose)
@@ -95,16 +98,16 @@ class Arrangement:
         nearest = np.inf
         for other, (other_x, other_y, other_r) in zip(self._bodies, self._circles, strict=True):
             apart = float(np.hypot(x - other_x, y - other_y)) - r - other_r
-            if apart >= nearest:  # circles further apart than the best so far cannot improve it
+            if apart >= nearest:  # the distance of the circles is a lower bound, so this item cannot be nearer
                 continue
             found = fcl.distance(body, other, fcl.DistanceRequest(), fcl.DistanceResult())
             nearest = min(nearest, found)
         return nearest
 
     def push(self, shape: Rest, pose: NDArray[np.float64], direction: NDArray, reach: float) -> NDArray | None:
-        """`pose`, clear of everything, moved along the horizontal unit `direction` (2,) until it touches.
+        """Move `pose`, free of collisions, along the horizontal unit `direction` (2,) until it touches something.
 
-        None if it meets nothing within `reach` metres.
+        Returns None if it meets nothing within `reach` metres.
         """
         moved = pose.copy()
         moved_by = 0.0
@@ -120,7 +123,7 @@ class Arrangement:
         return moved
 
     def touch_height(self, shape: Rest, pose: NDArray[np.float64], towards: NDArray) -> float:
-        """How far up an item is held, as a share of its height, when it is pressed on along `towards` (2,); 0 = not."""
+        """Return the mean height of contact as a share of the item's height, pushed along `towards` (2,); 0 = none."""
         import fcl
 
         pressed = pose.copy()
@@ -150,14 +153,14 @@ def _body(shape: Rest, pose: NDArray[np.float64]) -> Any:
 
 
 def footprint(shape: Rest, pose: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Middle x, y and radius of an item's outline on the table, metres."""
+    """Return the centre x, y and the radius of an item's outline on the table, metres."""
     x, y, radius = _turned_footprint(shape, pose[:2, :3].tobytes())
     return x + float(pose[0, 3]), y + float(pose[1, 3]), radius
 
 
 @lru_cache(maxsize=1024)
 def _turned_footprint(shape: Rest, rotation: bytes) -> tuple[float, float, float]:
-    """Middle and radius at the origin: an item that is pushed about keeps them."""
+    """Return the footprint at the origin, cached because an item that is pushed about keeps its rotation."""
     flat = shape.hull_vertices @ np.frombuffer(rotation).reshape(2, 3).T
     middle = (flat.min(axis=0) + flat.max(axis=0)) / 2
     radius = np.sqrt(((flat - middle) ** 2).sum(axis=1).max())

@@ -1,4 +1,4 @@
-"""Products in facings on a shelf: copies of one product side by side along the front edge, some rows deep."""
+"""Facings on a shelf: copies of one product side by side along the front edge, several rows deep."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from render.placement.arrange import resting_pose, rotation_about_z
 
 @dataclass(frozen=True, eq=False)
 class FacingBlock:
-    """What one product takes of a shelf. columns: facings side by side. rows: how many stand behind each other.
+    """The facings of one product on a shelf. columns: facings side by side. rows: items behind each other.
 
     turn: about the vertical, radians; 0 shows its front (-Y).
     """
@@ -32,10 +32,10 @@ class FacingBlock:
 
 @dataclass(frozen=True)
 class FacingParams:
-    """How tidily a shelf is filled. gap: between neighbours, least and most, metres. setback: from the front edge.
+    """Tidiness of a shelf. gap: lowest and highest gap between neighbours, metres. setback: from the front edge.
 
-    turn: standard deviation of each item's turn, radians. missing: chance that an item of a row has been taken; those
-    before it are gone then, too.
+    turn: standard deviation of each item's turn, radians. missing: chance that an item of a row has been taken, after
+    the ones in front of it.
     """
 
     gap: tuple[float, float] = (0.002, 0.01)
@@ -47,10 +47,11 @@ class FacingParams:
 def set_in_facings(
     blocks: Sequence[FacingBlock], support: Support, params: FacingParams, *, rng: np.random.Generator
 ) -> tuple[tuple[NDArray[np.float64], ...], ...]:
-    """world_from_object (4, 4) of the items of each block, block after block from the left end of the support.
+    """Set blocks of facings on a support, from its left end to the right.
 
-    Items never intersect and never leave the support: columns and rows for which there is no room are left out, and
-    products that are higher than the support's free height. Rows fill up from the front.
+    Returns world_from_object (4, 4) of the items of each block. Items never intersect and never leave the support:
+    columns and rows for which there is no room are left out, and so are products higher than the support's free height.
+    Rows fill up from the front.
     """
     reached = -support.width / 2
     placed = []
@@ -68,7 +69,7 @@ def set_in_facings(
 def _column(
     block: FacingBlock, support: Support, params: FacingParams, left: float, rng: np.random.Generator
 ) -> tuple[list[NDArray[np.float64]], float]:
-    """One facing and what stands behind it, as boxes one after another from the front, and where its right side is."""
+    """Return the poses of one facing and the items behind it, from the front, and the x of the column's right side."""
     items = []
     for _ in range(block.rows):
         pose = resting_pose(block.shape, rotation_about_z(block.turn + rng.normal(0, params.turn)))

@@ -1,4 +1,4 @@
-"""Setting one product upon another: where its top is flat, level and large enough, and the upper one cannot topple."""
+"""Stacking: a product goes on another whose top is flat, level and large enough, so that it cannot topple."""
 
 from __future__ import annotations
 
@@ -10,55 +10,55 @@ from numpy.typing import NDArray
 from assets.mesh.rest import Rest
 from render.geometry import clip_convex, convex_outline, signed_area, transform
 
-# Items rest on each other with this much air: as little as one cannot see.
+# Gap between stacked items, metres: too small to be seen.
 AIR = 1e-4
-# Hull corners within so much of the highest or lowest one belong to the same level face, metres.
+# Hull corners within this height of the highest or lowest one belong to the same level face, metres.
 LEVEL = 1e-3
-# Smaller faces carry nothing, square metres.
+# Faces smaller than this carry nothing, square metres.
 SMALLEST = 1e-4
-# Share of the upper one's foot that must lie on the top below.
+# Share of the upper item's foot that must lie on the top below.
 CARRIED = 0.7
-# The middle of the upper one lies this far inside what carries it, in the root of that area.
+# The centre of the upper item lies at least this far inside the contact area, as a multiple of the root of that area.
 MARGIN = 0.2
-# A stack is at most so many items high, and so many times as high as its foot is wide: higher ones topple at a touch.
+# Limits of a stack, beyond which it would topple at a touch: number of items, and height over the width of its foot.
 MAX_LAYERS, MAX_SLENDERNESS = 3, 4.5
-# How far the upper one lies beside the middle of the lower one, in the root of its area, standard deviation.
+# Standard deviation of the upper item's offset from the middle of the lower one, over the root of the lower one's area.
 SLOPPY = 0.04
 
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """A level face: its outline (N, 2), metres, world X and Y, convex, and its height."""
+    """A level face: its convex outline (N, 2) in world X and Y, and its height, metres."""
 
     outline: NDArray[np.float64]
     height: float
 
     @property
     def area(self) -> float:
-        """Square metres."""
+        """Area, square metres."""
         return signed_area(self.outline)
 
     @property
     def middle(self) -> NDArray[np.float64]:
-        """(2,): the middle of its outline's box."""
+        """Centre (2,) of its outline's bounding box."""
         low, high = self.outline.min(axis=0), self.outline.max(axis=0)
         return (low + high) / 2
 
     @property
     def width(self) -> float:
-        """Its shorter side, metres."""
+        """Shorter side, metres."""
         import cv2
 
         return float(min(cv2.minAreaRect(self.outline.astype(np.float32))[1]))
 
 
 def top_face(shape: Rest, pose: NDArray[np.float64]) -> Face | None:
-    """The level face on top of an item at world_from_object `pose`; None where it ends in an edge or a tip."""
+    """Return the level face on top of an item at world_from_object `pose`; None if it ends in an edge or a tip."""
     return _face(shape, pose, 1.0)
 
 
 def foot_face(shape: Rest, pose: NDArray[np.float64]) -> Face | None:
-    """The level face that an item at world_from_object `pose` stands on; None where that is an edge or a tip."""
+    """Return the level face on which an item at world_from_object `pose` stands; None for an edge or a tip."""
     return _face(shape, pose, -1.0)
 
 
@@ -75,9 +75,9 @@ def _face(shape: Rest, pose: NDArray[np.float64], sign: float) -> Face | None:
 def pose_upon(
     shape: Rest, pose: NDArray[np.float64], below: Face, room: float, *, rng: np.random.Generator
 ) -> NDArray[np.float64] | None:
-    """`pose`, at rest on the table, moved onto the face `below`; None where that cannot carry it.
+    """Move `pose`, at rest on the table, onto the face `below`; None if that cannot carry it.
 
-    room: how high the stack's top may lie over the table, metres.
+    room: the highest allowed top of the stack above the table, metres.
     """
     foot = foot_face(shape, pose)
     if foot is None:
@@ -93,7 +93,7 @@ def pose_upon(
 
 
 def is_carried(foot: Face, below: Face, middle: NDArray[np.float64]) -> bool:
-    """Whether an item with that foot, its weight over `middle` (2,), stays on the face below."""
+    """Return whether an item with that foot and its weight above `middle` (2,) stays on the face below."""
     import cv2
 
     shared = clip_convex(foot.outline, below.outline)

@@ -1,7 +1,7 @@
-"""Recipes say how scenes are laid out: one file and one line in RECIPES each, imported only when asked for.
+"""Scene recipes: one file and one line in TABLE each, imported only when asked for.
 
 A recipe's module defines `SETTINGS`, a SceneRecipe with its ranges, and `lay_out(settings, request) -> SceneLayout`;
-what all recipes have in common is in render/assemble.py.
+render/assemble.py samples what all recipes have in common.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from render.recipes.parts import SceneRecipe
 from render.recipes.versions import added_keys, check_known, defaults_of, merged
 from render.streams import STREAMS
 
-# Names or paths of recipes, each with its share of the scenes.
+# (name or path of a recipe, its share of the scenes).
 RecipeShares = tuple[tuple[str, float], ...]
-# Python files by their names.
+# File name -> path of a Python file that a YAML recipe may refer to.
 PythonFiles = Mapping[str, Path]
 TABLE = PluginTable(
     "recipe",
@@ -42,14 +42,14 @@ RECIPES = TABLE.modules
 
 
 def recipe_names() -> tuple[str, ...]:
-    """The recipes of the project and of installed packages."""
+    """Return the names of the built-in recipes and of those that installed packages provide."""
     return TABLE.names()
 
 
 def recipe_module(name: str) -> Any:
-    """The module of a recipe, by its name or the path of a Python file.
+    """Import the module of a recipe, given its name or the path of a Python file.
 
-    Raises SynthError for an unknown name, or a module that is no recipe.
+    Raises SynthError for an unknown name and for a module that is not a complete recipe.
     """
     module = TABLE.load(name)
     settings = module.SETTINGS
@@ -73,22 +73,22 @@ def recipe_module(name: str) -> Any:
 
 
 def load_recipe(name_or_path: str | RecipeShares, *, streams: int = STREAMS) -> Recipe:
-    """A recipe by its name or Python file, with its defaults, or from a YAML file that changes some of its ranges.
+    """Load a recipe: a name or Python file gives its defaults, a YAML file changes some of its ranges.
 
-    Several of them, each with its share, make a mix. streams: version of the streams of the data set that it is for:
-    its defaults are those of that version. Raises SynthError that lists everything wrong with the file at once.
+    Several (name, share) pairs give a mix. streams: version of the random streams of the data set, which selects that
+    version's defaults. Raises SynthError that lists every problem of the file at once.
     """
     if not isinstance(name_or_path, str):
-        return mix_of((share, _loaded(name, streams)) for name, share in name_or_path)
+        return mix_of((share, _load_single(name, streams)) for name, share in name_or_path)
     path = Path(name_or_path)
     if path.suffix.lower() in (".yaml", ".yml") or (path.exists() and not is_python_file(name_or_path)):
-        return recipe_from_yaml(_read(path), where=str(path), streams=streams, files=_beside(path))
+        return recipe_from_yaml(_read_text(path), where=str(path), streams=streams, files=_files_beside(path))
     if name_or_path not in recipe_names() and not is_python_file(name_or_path):
         raise unknown_name("recipe", name_or_path, [*recipe_names(), "a path to a .yaml or .py file"])
     return _with_changes(name_or_path, {}, name_or_path, streams)
 
 
-def _loaded(name: str, streams: int) -> SceneRecipe:
+def _load_single(name: str, streams: int) -> SceneRecipe:
     recipe = load_recipe(name, streams=streams)
     if isinstance(recipe, RecipeMix):
         raise SynthError("a recipe of a mix cannot be a mix itself", code="recipe-mix-invalid", where=name)
@@ -96,25 +96,25 @@ def _loaded(name: str, streams: int) -> SceneRecipe:
 
 
 def modules_of(recipe: Recipe) -> dict[str, ModuleType]:
-    """The module that each recipe (of a mix all) is defined in, by its name."""
+    """Return the module that defines each recipe (each part of a mix), by the recipe's name."""
     parts = [part.of for part in recipe.parts] if isinstance(recipe, RecipeMix) else [recipe]
     return {part.recipe: sys.modules[type(part).__module__] for part in parts}
 
 
-def _beside(path: Path) -> PythonFiles:
-    """The Python files in the folder of a YAML file."""
+def _files_beside(path: Path) -> PythonFiles:
+    """Return the Python files in the folder of a YAML file, by name."""
     return {file.name: file for file in path.parent.glob("*.py")}
 
 
 def mix_of(parts: Iterable[tuple[float, SceneRecipe]]) -> RecipeMix:
-    """The mix of several recipes with their shares. Raises SynthError for too many, or the same one twice."""
+    """Combine recipes with their shares into a mix. Raises SynthError for too many recipes or a duplicate."""
     given = list(parts)
     recipes = [recipe for _, recipe in given]
     sources: dict[str, set[str]] = {}
     for recipe in recipes:
         sources.setdefault(recipe.recipe, set()).add(type(recipe).__module__)
     problems = [f"two Python files named {name}" for name, modules in sources.items() if len(modules) > 1]
-    problems += ["a duplicate recipe"] if any(recipe in recipes[:place] for place, recipe in enumerate(recipes)) else []
+    problems += ["a duplicate recipe"] if any(recipe in recipes[:i] for i, recipe in enumerate(recipes)) else []
     if problems or not 1 <= len(given) <= MAX_PARTS:
         expected = f"1 to {MAX_PARTS} different recipes, each with its share"
         raise SynthError(
@@ -127,7 +127,7 @@ def mix_of(parts: Iterable[tuple[float, SceneRecipe]]) -> RecipeMix:
     return RecipeMix(parts=tuple(RecipePart(share=share, of=recipe) for share, recipe in given))
 
 
-def _read(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return read_file(path, RECIPE_BYTES, "the recipe").decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -140,10 +140,10 @@ def _read(path: Path) -> str:
 def recipe_from_yaml(
     text: str, *, where: str, streams: int = STREAMS, files: PythonFiles = MappingProxyType({})
 ) -> Recipe:
-    """The recipe in a YAML text, its defaults those of that version of the streams.
+    """Parse a recipe from YAML; keys that are missing get the defaults of that version of the streams.
 
-    files: the Python files that it may name, by their names: a text of someone else runs no other code. Raises
-    SynthError that lists every problem in it.
+    files: the only Python files that the text may refer to, so that a text from elsewhere runs no other code. Raises
+    SynthError that lists every problem of the text.
     """
     data = read_yaml(text, where)
     if isinstance(data, dict) and data.get("recipe") == MIX:
@@ -152,7 +152,7 @@ def recipe_from_yaml(
 
 
 def _mix_from(data: dict[Any, Any], where: str, streams: int, files: PythonFiles) -> RecipeMix:
-    """The mix that a file describes: `parts`, each with a `share` and `of`, a recipe's name or a recipe written out."""
+    """Parse a mix: `parts`, each with a `share` and `of`, which is a recipe's name or a complete recipe."""
     parts: Any = data.get("parts")
     shaped = isinstance(parts, list) and all(isinstance(part, dict) and "of" in part for part in parts)
     if not shaped or set(data) != {"recipe", "parts"} or any(set(part) - {"share", "of"} for part in parts):
@@ -205,7 +205,7 @@ def _recipe_from(data: Any, where: str, streams: int, files: PythonFiles) -> Sce
 
 
 def _with_changes(name: str, data: dict[Any, Any], where: str, streams: int) -> SceneRecipe:
-    """The recipe of that name or path, with what `data` changes."""
+    """Return the recipe of that name or path with the values of `data` in place of its defaults."""
     model, short = recipe_module(name).SETTINGS, Path(name).name
     try:
         defaults = defaults_of(short, model().model_dump(), streams)
@@ -230,12 +230,12 @@ SHOW_HINT = "'synth recipe show NAME' prints a whole recipe with every key and i
 
 
 def _problem(model: type[BaseModel], item: Any) -> str:
-    place = ".".join(brief(key) for key in item["loc"])
+    key_path = ".".join(brief(key) for key in item["loc"])
     if item["type"] == "extra_forbidden":
         close = difflib.get_close_matches(str(item["loc"][-1]), _keys_at(model, item["loc"][:-1]), n=1, cutoff=0.5)
-        return f"{place}: unknown key" + (f", did you mean {close[0]!r}?" if close else "")
+        return f"{key_path}: unknown key" + (f", did you mean {close[0]!r}?" if close else "")
     text = str(item["msg"]).removeprefix("Value error, ")
-    return f"{place}: {text}, found {brief(item['input'])}"
+    return f"{key_path}: {text}, found {brief(item['input'])}"
 
 
 def _keys_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
@@ -248,7 +248,10 @@ def _keys_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
 
 
 def recipe_yaml(recipe: Recipe, *, streams: int = STREAMS) -> str:
-    """The whole recipe as YAML, each key with its meaning; `recipe_from_yaml` of that version reads it back equal."""
+    """Format the whole recipe as YAML, each key with its description as a comment.
+
+    `recipe_from_yaml` with the same version of the streams reads an equal recipe back.
+    """
     if isinstance(recipe, RecipeMix):
         parts = (
             f"- share: {_yaml_value(part.share)}\n  of:\n{indent(recipe_yaml(part.of, streams=streams), ' ' * 4)}"
@@ -281,15 +284,15 @@ def _yaml_value(value: object) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(_yaml_value(item) for item in value)}]"
     if isinstance(value, float):
-        # YAML 1.1 reads an exponent without a point as text.
+        # YAML 1.1 parses a number with an exponent but no decimal point as a string.
         return repr(value) if "e" not in repr(value) else f"{value:.12f}"
     return str(value)
 
 
 def recipe_hash(recipe: Recipe, *, streams: int = STREAMS) -> str:
-    """SHA-256 of the recipe's content: equal for equal ranges, however the file was written.
+    """Return the SHA-256 of the recipe's values, which does not depend on how its file was written.
 
-    streams: in that version's keys, so that data sets of then are known by the same hash.
+    streams: keys that this version did not have are left out, so that the hashes of older data sets still match.
     """
     content = recipe.model_dump_json(exclude=_added(recipe, streams))
     return hashlib.sha256(content.encode()).hexdigest()

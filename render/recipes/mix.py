@@ -1,4 +1,4 @@
-"""Several recipes in one run, each with a share of the scenes: which one a scene is of follows from its index alone."""
+"""A mix of recipes, each with a share of the scenes; a scene's recipe follows from its index alone."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from render.recipes.parts import SceneRecipe, Section
 from render.streams import StreamPurpose, Streams
 
 MIX = "mix"
-# Written out they must fit into what a recipe may hold (RECIPE_BYTES).
+# A mix with every recipe written out in full must stay under the limit on a recipe's size (RECIPE_BYTES).
 MAX_PARTS = 8
-# Multiples of an irrational number fill 0..1 evenly, so that shares hold for any number of scenes; this one does so
-# together with the golden ratio too, by which scenes are divided into splits (dataset/layout.py).
+# Multiples of an irrational number, modulo 1, are evenly spread, so the shares hold for any number of scenes. This one
+# is also evenly spread together with the golden ratio, which divides scenes into splits (dataset/layout.py).
 STEP = 0.7548776662466927
 
 ShareWeight = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 
 
 class RecipePart(Section):
-    """A recipe of a mix. share: its weight; only the ratio to those of the others counts."""
+    """One recipe of a mix. share: its weight relative to the other parts."""
 
     share: ShareWeight = 1.0
     of: SerializeAsAny[SceneRecipe]
@@ -39,7 +39,7 @@ class RecipeMix(Section):
 
 
 def parts_by_scene(mix: RecipeMix, seed: int) -> Callable[[int | NDArray[np.int64]], NDArray[np.int64]]:
-    """Which part of the mix scenes are of, by their indices: they stand evenly in 0..1, from a start."""
+    """Return a function from scene indices to part numbers: a low-discrepancy sequence with a random start."""
     start = float(Streams(seed, 0).scene(StreamPurpose.RECIPE).random())
     total = sum(part.share for part in mix.parts)
     edges = [edge / total for edge in accumulate(part.share for part in mix.parts)][:-1]
@@ -50,14 +50,14 @@ Recipe = SceneRecipe | RecipeMix
 
 
 def recipe_at(mix: RecipeMix, seed: int, index: int) -> SceneRecipe:
-    """The recipe of scene `index`."""
+    """Return the recipe of scene `index`."""
     return mix.parts[int(parts_by_scene(mix, seed)(index))].of
 
 
 def products_at(mix: RecipeMix, keys: Sequence[str], seed: int, index: int) -> SceneProducts:
-    """The products of scene `index`: all recipes share the shuffled passes, so that every SKU comes equally often.
+    """Choose the products of scene `index`. All recipes share the shuffled passes, so SKUs are used equally often.
 
-    keys: of the catalogue, sorted. As `choose_products`, with numbers of products that differ from scene to scene.
+    keys: the catalogue's keys, sorted. Like `choose_products`, for numbers of products that differ from scene to scene.
     """
     ranges = np.array([part.of.product_count() for part in mix.parts])
     low, high = ranges[parts_by_scene(mix, seed)(np.arange(index + 1))].T

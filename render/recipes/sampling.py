@@ -14,12 +14,12 @@ from render.light_color import relative_rgb
 from render.recipes.parts import Backgrounds, Distractors, Finishes, Lights, SensorRanges
 from render.scene import AreaLight, Background, Environment, Finish, Placement, Sensor
 
-# Blur and shake are stated for this width, so that a recipe looks the same at every size.
+# Blur and shake are stated for this image width, so that a recipe looks the same at every size.
 REFERENCE_WIDTH = 640
-# What photographs of shops are taken with, 35 mm equivalent: a phone's main camera.
+# Focal length of a phone's main camera, with which photographs of shops are taken, 35 mm equivalent.
 PHOTO_LENS_MM = 26.0
 PATTERNS: tuple[TextureKind, ...] = ("solid", "checker", "stripes", "dots", "noise", "gradient", "wood", "fabric")
-# What tables, counters and shelves are made of: a pattern and its ground colour, sRGB.
+# Materials of tables, counters and shelves: a pattern and its base colour, sRGB.
 TABLES: tuple[tuple[TextureKind, Color], ...] = (
     ("wood", (0.76, 0.58, 0.40)),  # beech
     ("wood", (0.55, 0.37, 0.23)),  # oak, oiled
@@ -42,7 +42,7 @@ DISTRACTOR_SHAPES: tuple[ShapeKind, ...] = ("box", "cylinder", "sphere", "cone",
 
 
 def sample_environment(lights: Lights, backdrops: Backdrops, *, rng: np.random.Generator) -> Environment:
-    """An HDRI, turned at random."""
+    """Sample an HDRI, its rotation, strength and tint."""
     return Environment(
         hdri=str(rng.choice(backdrops.hdris)),
         rotation=rng.uniform(-np.pi, np.pi),
@@ -54,10 +54,10 @@ def sample_environment(lights: Lights, backdrops: Backdrops, *, rng: np.random.G
 def sample_area_lights(
     lights: Lights, strength: float, *, rng: np.random.Generator, wish: LightWish | None = None
 ) -> tuple[AreaLight, ...]:
-    """Area lights where the layout wishes them, else all around above the origin, each as bright as the recipe says.
+    """Sample area lights where the layout wants them, by default all around and above the origin.
 
-    The environment (mean radiance `strength`) brings pi * strength to a surface; a light of area A at distance d
-    brings radiance * A / d^2.
+    Their radiance follows from the recipe's share of the environment's irradiance: an environment of mean radiance
+    `strength` gives a surface pi * strength, a light of area A at distance d gives radiance * A / d^2.
     """
     wish = wish or LightWish(np.zeros(3))
     sampled = []
@@ -74,7 +74,10 @@ def sample_area_lights(
 
 
 def sample_finish(finishes: Finishes, mesh: Mesh, *, rng: np.random.Generator) -> Finish:
-    """Sheen, print tint and wear of one product; what has several materials (label on metal) keeps their sheen."""
+    """Sample roughness, print tint and wear of one product.
+
+    Models of several materials (label on metal) keep their roughness.
+    """
     roughness = rng.uniform(*finishes.roughness)
     red, green, blue = (float(part) for part in rng.uniform(*finishes.tint, size=3))
     worn, wear = rng.random() < finishes.worn, round(rng.uniform(*finishes.wear) * 4) / 4
@@ -86,7 +89,7 @@ def sample_finish(finishes: Finishes, mesh: Mesh, *, rng: np.random.Generator) -
 
 
 def sample_pattern(*, rng: np.random.Generator, size_m: tuple[float, float]) -> Texture:
-    """A procedural texture in two colours that differ enough to be seen."""
+    """Sample a procedural texture in two colours that differ enough to be seen."""
     first = rng.uniform(0.03, 0.97, size=3)
     second = np.clip(first + rng.choice([-1, 1], size=3) * rng.uniform(0.08, 0.6, size=3), 0.02, 0.98)
     return Texture(
@@ -105,11 +108,11 @@ def _color(values: np.ndarray) -> Color:
 def sample_surface(
     backdrops: Backdrops, image_share: float, repeat_m: tuple[float, float], *, rng: np.random.Generator
 ) -> Texture:
-    """A photographed surface where there are some and chance wants it, else a procedural one in colours of tables."""
+    """Sample a table surface: a photograph with probability `image_share` if there are any, else a procedural one."""
     photographed = bool(rng.random() < image_share) and bool(backdrops.surfaces)
     size = float(rng.uniform(*repeat_m))
-    kind, ground = TABLES[rng.integers(len(TABLES))]
-    first = np.clip(np.array(ground) * rng.uniform(0.75, 1.2) * rng.uniform(0.93, 1.07, size=3), 0.02, 0.98)
+    kind, base = TABLES[rng.integers(len(TABLES))]
+    first = np.clip(np.array(base) * rng.uniform(0.75, 1.2) * rng.uniform(0.93, 1.07, size=3), 0.02, 0.98)
     second = np.clip(first * rng.uniform(0.55, 0.9), 0.02, 0.98)
     seed = int(rng.integers(1 << 31))
     if photographed:
@@ -118,11 +121,11 @@ def sample_surface(
 
 
 def sample_distractor(distractors: Distractors, *, rng: np.random.Generator) -> tuple[Shape, Texture, Finish]:
-    """Form, pattern and finish of one distractor. Round forms keep the same width and depth."""
+    """Sample shape, texture and finish of one distractor. Round shapes have equal width and depth."""
     if distractors.printed and rng.random() < distractors.printed:
         return _sample_pack(rng)
     kind = DISTRACTOR_SHAPES[rng.integers(len(DISTRACTOR_SHAPES))]
-    # Rounded to millimetres: equal props are then cached once.
+    # Rounded to millimetres, so that equal props share one cache entry.
     width, depth, height = np.round(rng.uniform(*distractors.size_m, size=3), 3)
     if kind != "box":
         depth = width
@@ -141,13 +144,13 @@ def sample_distractor(distractors: Distractors, *, rng: np.random.Generator) -> 
 
 
 def _sample_pack(rng: np.random.Generator) -> tuple[Shape, Texture, Finish]:
-    """A pack of an invented brand."""
+    """Sample a pack of an invented brand."""
     seed = int(rng.integers(1 << 31))
     return decoy_shape(seed), Texture("print", seed=seed), Finish(roughness=float(rng.uniform(0.3, 0.8)))
 
 
 def prop_placement(shape: Shape, texture: Texture, finish: Finish, pose: np.ndarray, key: str) -> Placement:
-    """A prop at world_from_object `pose`."""
+    """Return the placement of a prop at world_from_object `pose`."""
     return Placement("prop", key, pose, finish, shape, texture)
 
 
@@ -159,10 +162,10 @@ def sample_background(
     rng: np.random.Generator,
     lens_mm: float | None = None,
 ) -> Background:
-    """One of the kinds for which there is material.
+    """Sample one of the kinds of background for which there is material.
 
-    lens_mm: of the scene's camera, 35 mm equivalent: a longer lens sees less of a photograph, so that things in it have
-    the size that they would have there. None: any zoom up to 1.6, as in version 1 of the streams.
+    lens_mm: the scene camera's focal length, 35 mm equivalent. A longer lens shows a smaller part of a photograph, so
+    that objects in it keep their real size. None samples any zoom up to 1.6, as version 1 of the streams did.
     """
     kinds = {"environment": backgrounds.environment, "texture": backgrounds.texture}
     if backdrops.photos:
@@ -185,9 +188,9 @@ def sample_background(
 
 
 def sample_sensor(ranges: SensorRanges, width: int, *, rng: np.random.Generator) -> Sensor:
-    """The electronics of one picture; blur and shake scale with the picture's width."""
+    """Sample the camera sensor of one image; blur and shake scale with the image's width."""
     scale = width / REFERENCE_WIDTH
-    # A camera that takes warm light for white makes the picture cold: gains are the inverse of the light.
+    # A camera that takes warm light for white makes the image cold: gains are the inverse of the light's colour.
     red, green, blue = (1 / part for part in relative_rgb(rng.uniform(*ranges.white_balance_kelvin)))
     exposure, blur = rng.uniform(*ranges.exposure_ev), rng.uniform(*ranges.blur_px) * scale
     shaken, motion = rng.random() < ranges.shaken, rng.uniform(*ranges.motion_px) * scale
@@ -204,12 +207,12 @@ def sample_sensor(ranges: SensorRanges, width: int, *, rng: np.random.Generator)
         saturation=float(rng.uniform(*ranges.saturation)),
         jpeg_quality=int(rng.integers(ranges.jpeg_quality[0], ranges.jpeg_quality[1] + 1)),
         seed=int(rng.integers(1 << 31)),
-        crosstalk=_leaks(ranges.crosstalk, rng),
+        crosstalk=_sample_crosstalk(ranges.crosstalk, rng),
         tone=float(rng.uniform(*ranges.tone)),
         sharpen=float(rng.uniform(*ranges.sharpen)),
     )
 
 
-def _leaks(most: float, rng: np.random.Generator) -> tuple[float, float, float, float, float, float]:
+def _sample_crosstalk(most: float, rng: np.random.Generator) -> tuple[float, float, float, float, float, float]:
     a, b, c, d, e, f = (float(value) for value in rng.uniform(-most, most, size=6))
     return a, b, c, d, e, f

@@ -1,4 +1,4 @@
-"""Classical domain randomization: products and distractors flying before anything at all, under any light.
+"""Classical domain randomization: products and distractors floating in front of any background, under any light.
 
 After Tobin et al., "Domain randomization" (2017) and Tremblay et al., "Training deep networks with synthetic data"
 (2018): no context, every orientation equally often.
@@ -33,33 +33,34 @@ from render.scene import Camera, Placement
 from render.streams import StreamPurpose, Streams
 
 TRIES = 20
-# In version 1 of the streams middles may lie this far outside the picture, in its size. Since then they lie in it, and
-# how much of a product may be cut off is a key of the recipe.
+# In version 1 of the streams the centres of products may lie this far outside the image, as a share of its size. Since
+# version 2 they lie inside, and a key of the recipe limits how much of a product may be cut off.
 OUTSIDE = 0.08
-# Places that are tried for one size before another size is.
-PLACES = 50
+# Positions that are tried for one size before another size is sampled.
+POSITION_TRIES = 50
 
 
 class ScatterRecipe(SceneRecipe):
     """Ranges of the scatter recipe."""
 
-    products: FlyingProducts = Field(default_factory=FlyingProducts, description="what flies")
+    products: FlyingProducts = Field(default_factory=FlyingProducts, description="floating products")
     distractors: FlyingDistractors = Field(
-        default_factory=FlyingDistractors, description="plain bodies among the products"
+        default_factory=FlyingDistractors, description="distractors among the products"
     )
-    camera: FlyingCamera = Field(default_factory=FlyingCamera, description="where the picture is taken from")
+    camera: FlyingCamera = Field(default_factory=FlyingCamera, description="pose and lens of the camera")
     lights: Lights = Field(
         default_factory=lambda: Lights(
             strength=(0.2, 1.5), area_count=(0, 4), area_share=(0.2, 3.0), area_kelvin=(2000, 12000)
         ),
-        description="where light comes from",
+        description="environment and area lights",
     )
     finish: Finishes = Field(
         default_factory=lambda: Finishes(roughness=(0.15, 0.95), tint=(0.85, 1.15)),
         description="surface of the products",
     )
     background: Backgrounds = Field(
-        default_factory=lambda: Backgrounds(environment=2.0, photo=4.0, texture=3.0), description="behind everything"
+        default_factory=lambda: Backgrounds(environment=2.0, photo=4.0, texture=3.0),
+        description="background of the scene",
     )
 
     def product_count(self) -> tuple[int, int]:
@@ -70,7 +71,7 @@ SETTINGS = ScatterRecipe
 
 
 def lay_out(recipe: ScatterRecipe, request: SceneRequest) -> SceneLayout:
-    """Further views see the same cloud of things from cameras beside the first."""
+    """Lay out a scene. Further views see the same objects from cameras near the first one."""
     first = _first_camera(recipe, request)
     products, props = _fly(recipe, request, first)
     middle = np.median([placed.world_from_object[:3, 3] for placed in products], axis=0)
@@ -79,7 +80,7 @@ def lay_out(recipe: ScatterRecipe, request: SceneRequest) -> SceneLayout:
 
 
 def _first_camera(recipe: ScatterRecipe, request: SceneRequest) -> Camera:
-    """It looks at the origin, about which the things fly, from one metre."""
+    """Return a camera one metre from the origin that looks at it."""
     rng, width, height = request.streams.scene(StreamPurpose.CAMERA), request.width, request.height
     towards = direction_of(rng.uniform(-np.pi, np.pi), np.radians(rng.uniform(*recipe.camera.height_deg)))
     pose = look_at(towards, np.zeros(3), roll=np.radians(rng.uniform(*recipe.camera.roll_deg)))
@@ -120,7 +121,7 @@ def _fly(recipe: ScatterRecipe, request: SceneRequest, camera: Camera) -> tuple[
 
 
 def _rotation_at(orientation: Orientation, camera: Camera) -> NDArray[np.float64]:
-    """(3, 3), world_from_object: uniform over all rotations of the camera's frame (Shoemake, 1992)."""
+    """Return a rotation (3, 3), world_from_object, uniform over all rotations in the camera's frame (Shoemake 1992)."""
     first, second, third = orientation
     near, far = np.sqrt(1 - first), np.sqrt(first)
     a, b = 2 * np.pi * second, 2 * np.pi * third
@@ -130,7 +131,7 @@ def _rotation_at(orientation: Orientation, camera: Camera) -> NDArray[np.float64
 
 @dataclass(frozen=True, eq=False)
 class _Window:
-    """Where middles may lie: in the picture, `outside` beyond it in its size, with at most a share `cut` cut off."""
+    """Limits of positions: centres in the image, widened by `outside` of its size; a share `cut` may be cut off."""
 
     camera: Camera
     outside: float
@@ -145,9 +146,9 @@ def _free_pose(
     rng: np.random.Generator,
     turned: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Evenly anywhere in the window, at a depth that gives the wanted size; ever deeper where it is full.
+    """Return a collision-free pose, uniform in the window, at the depth that gives the sampled size in the image.
 
-    turned: world_from_object (3, 3); None for any orientation.
+    The depth grows after every TRIES failures. turned: world_from_object (3, 3); None samples any orientation.
     """
     low, high = shape.hull_vertices.min(axis=0), shape.hull_vertices.max(axis=0)
     middle, longest = (low + high) / 2, float((high - low).max())
@@ -160,7 +161,7 @@ def _free_pose(
             pixels = rng.uniform(*size) * min(camera.width, camera.height)
             depth = camera.K[0, 0] * longest / pixels * deeper
             fits = False
-            for _ in range(PLACES):  # for this size: else large ones would be rarer than small ones
+            for _ in range(POSITION_TRIES):  # all for this size; else large products would be rarer than small ones
                 spot = rng.uniform(-window.outside, 1 + window.outside, size=2) * [camera.width, camera.height]
                 pose[:3, 3] = unproject(camera, spot[None], np.array([depth]))[0] - pose[:3, :3] @ middle
                 fits = window.cut >= 1 or cut_off(shape, pose, camera) <= window.cut
@@ -173,7 +174,7 @@ def _free_pose(
 
 
 def cut_off(shape: Rest, pose: NDArray[np.float64], camera: Camera) -> float:
-    """The share of a hull's outline that lies outside the picture; 1 where it reaches behind the camera."""
+    """Return the share of the hull's outline outside the image; 1 where the hull reaches behind the camera."""
     pixels, depth = project(camera, transform(pose, shape.hull_vertices))
     if depth.min() <= 0:
         return 1.0

@@ -1,4 +1,4 @@
-"""Products that stand, lie and lean on a table, close together, some hidden by others and by distractors."""
+"""Products that stand, lie and lean close together on a table, some hidden by others and by distractors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from render.streams import StreamPurpose, Streams
 
 SLAB_THICKNESS = 0.04
 RESTING_POSES: tuple[RestingPose, ...] = ("stand", "lie", "lean")
-# Since this version of the streams products rest as their kind does where the list says nothing.
+# Since this version of the streams, products whose list gives no resting weights get those of their package kind.
 RESTS_BY_KIND = 2
 Look = tuple[Shape, Texture, Finish]
 
@@ -32,10 +32,12 @@ Look = tuple[Shape, Texture, Finish]
 class TabletopRecipe(SceneRecipe):
     """Ranges of the tabletop recipe."""
 
-    products: TableProducts = Field(default_factory=TableProducts, description="what stands on the table, and how")
-    distractors: Distractors = Field(default_factory=Distractors, description="plain bodies among the products")
-    table: Table = Field(default_factory=Table, description="what they stand on")
-    camera: TableCamera = Field(default_factory=TableCamera, description="where the picture is taken from")
+    products: TableProducts = Field(
+        default_factory=TableProducts, description="products on the table and their arrangement"
+    )
+    distractors: Distractors = Field(default_factory=Distractors, description="distractors among the products")
+    table: Table = Field(default_factory=Table, description="the table")
+    camera: TableCamera = Field(default_factory=TableCamera, description="pose and lens of the camera")
     background: Backgrounds = Field(default_factory=Backgrounds, description="behind the table")
 
     def product_count(self) -> tuple[int, int]:
@@ -46,7 +48,7 @@ SETTINGS = TabletopRecipe
 
 
 def lay_out(recipe: TabletopRecipe, request: SceneRequest) -> SceneLayout:
-    """All views share the table; the first looks along the direction in which products hide each other."""
+    """Lay out a scene. All views share the table; the first looks along the direction of occlusion."""
     azimuth = request.streams.scene(StreamPurpose.CAMERA).uniform(-np.pi, np.pi)
     products, props = _arrange(recipe, request, azimuth)
     points = _corners(request.library, products)
@@ -63,7 +65,7 @@ def _sample_distractors(recipe: TabletopRecipe, streams: Streams) -> list[Look]:
 def _arrange(
     recipe: TabletopRecipe, request: SceneRequest, azimuth: float
 ) -> tuple[list[PlacedProduct], list[Placement]]:
-    """Products and distractors set down together, in mixed order, so that either may hide the other; copies last."""
+    """Set products and distractors down in a common random order, so that either may hide the other; copies last."""
     library, streams, skus = request.library, request.streams, request.skus
     shapes = _sample_distractors(recipe, streams)
     rng = streams.scene(StreamPurpose.LAYOUT)
@@ -73,9 +75,9 @@ def _arrange(
     bodies += [Item(upright_rest(library.prop(shape, texture))) for shape, texture, _ in shapes]
     order = rng.permutation(len(bodies))
     items = [bodies[i] for i in order]
-    places = {int(i): place for place, i in enumerate(order)}
-    items += [replace(bodies[i], copy_of=places[i]) for i in copies]
-    # A table has no edge yet: everything finds room.
+    item_index = {int(i): number for number, i in enumerate(order)}
+    items += [replace(bodies[i], copy_of=item_index[i]) for i in copies]
+    # The support is unbounded here (the table is made to fit afterwards), so every item finds room.
     placed = [pose for pose in arrange(items, _params(recipe, azimuth, streams, rng), rng=rng) if pose is not None]
     poses = dict(zip(order.tolist(), placed, strict=False))
     products = [PlacedProduct(sku, poses[i]) for i, sku in enumerate(skus)]
@@ -85,7 +87,7 @@ def _arrange(
 
 
 def _items(recipe: TabletopRecipe, request: SceneRequest, azimuth: float, rng: np.random.Generator) -> list[Item]:
-    """The products, each with how it is to rest."""
+    """Return the products as items, each with its resting pose."""
     rests = [(request.library.rest(sku), _own_weights(request.library, sku, request.streams)) for sku in request.skus]
     if not request.orientations:
         return [Item(rest, _sample_resting(recipe, rng, own), stands=_stands(own)) for rest, own in rests]
@@ -98,14 +100,17 @@ def _items(recipe: TabletopRecipe, request: SceneRequest, azimuth: float, rng: n
 def _turned_item(
     rest: Rest, orientation: Orientation, recipe: TabletopRecipe, azimuth: float, own: RestWeights | None
 ) -> Item:
-    """Turned by the first number: 0 shows the first view its front (-y). The second says how it rests, the third on
-    which side it lies."""
+    """Return an item turned as `orientation` says.
+
+    Its first number is the turn (0 shows the first view the product's front, -Y), its second the resting pose, its
+    third the side on which the product lies.
+    """
     turn = azimuth + np.pi / 2 + 2 * np.pi * orientation[0]
     return Item(rest, _resting_at(recipe, orientation[1], own), turn, orientation[2], _stands(own))
 
 
 def _own_weights(library: Library, sku: str, streams: Streams) -> RestWeights | None:
-    """How the product itself rests: as its list says, else by its kind, but in scenes that were drawn without that."""
+    """Return the product's resting weights: the list's, else (since version RESTS_BY_KIND) its kind's, else None."""
     return rests_of(library.catalog.find(sku), defaults=streams.version >= RESTS_BY_KIND)
 
 
@@ -117,16 +122,16 @@ def _sample_resting(recipe: TabletopRecipe, rng: np.random.Generator, own: RestW
     return _resting_at(recipe, rng.random(), own) if any(_weights(recipe, own)) else "stand"
 
 
-def _resting_at(recipe: TabletopRecipe, place: float, own: RestWeights | None = None) -> RestingPose:
-    """How a product rests: `place` of 0..1 on the line of the weights."""
+def _resting_at(recipe: TabletopRecipe, position: float, own: RestWeights | None = None) -> RestingPose:
+    """Return the resting pose at `position`, 0..1, on the cumulative weights."""
     weights = np.array(_weights(recipe, own))
-    # As numpy's Generator.choice does, which this was before there were orientations: the same scenes as then.
+    # The arithmetic of numpy's Generator.choice, which this replaced, so that existing scenes do not change.
     edges = np.cumsum(weights / weights.sum()) if weights.any() else np.ones(1)
-    return RESTING_POSES[np.searchsorted(edges / edges[-1], place, side="right")]
+    return RESTING_POSES[np.searchsorted(edges / edges[-1], position, side="right")]
 
 
 def _weights(recipe: TabletopRecipe, own: RestWeights | None) -> list[float]:
-    """The recipe's weights times the product's own; its own alone where it does nothing that the recipe wants."""
+    """Return the recipe's weights times the product's own; the product's own alone where the product is all zero."""
     wanted = [getattr(recipe.products.manner, manner) for manner in RESTING_POSES]
     if own is None:
         return wanted
@@ -142,7 +147,7 @@ def _params(recipe: TabletopRecipe, azimuth: float, streams: Streams, rng: np.ra
 
 
 def _corners(library: Library, products: list[PlacedProduct]) -> NDArray[np.float64]:
-    """(N, 3): the corners of all products' hull boxes in the world, for framing."""
+    """Return the corners (N, 3) of all products' bounding boxes in the world, for framing."""
     corners = []
     for placement in products:
         low, high = library.product(placement.sku).bounds
@@ -152,7 +157,7 @@ def _corners(library: Library, products: list[PlacedProduct]) -> NDArray[np.floa
 
 
 def _table(recipe: TabletopRecipe, request: SceneRequest, points: NDArray) -> Support:
-    """A slab under everything, turned, with its texture; rounded to centimetres so that equal ones are cached once."""
+    """Return a slab under everything, turned, with its texture; sizes are rounded to centimetres for the cache."""
     rng = request.streams.scene(StreamPurpose.TABLE)
     radius = float(np.hypot(points[:, 0], points[:, 1]).max())
     side = 2 * radius * (1 + rng.uniform(*recipe.table.margin))
@@ -167,7 +172,7 @@ def _table(recipe: TabletopRecipe, request: SceneRequest, points: NDArray) -> Su
 
 
 def _framing(recipe: TabletopRecipe, streams: Streams, points: NDArray, azimuth: float) -> Framing:
-    """The first view looks along the direction in which products hide each other; further views from anywhere."""
+    """Return the framing of a view: the first looks along the direction of occlusion, further ones from any azimuth."""
     rng = streams.of_view(StreamPurpose.CAMERA)
     ranges = recipe.camera
     around = azimuth if streams.view == 0 else rng.uniform(-np.pi, np.pi)

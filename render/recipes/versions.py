@@ -1,4 +1,4 @@
-"""Recipes as they were with earlier versions of the streams, so that data sets of then go on as they began."""
+"""Recipe defaults of earlier versions of the streams, so that data sets begun with those can be resumed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _SENSOR_1 = {
     "tone": (0.9, 1.4),
     "sharpen": (0.0, 0.3),
 }
-# By version and recipe: the defaults that were others then, and of keys that there were not yet, the value that leaves
-# scenes as they were.
+# By version and recipe: the defaults that differ from today's; for keys that did not exist yet, the value that leaves
+# scenes unchanged.
 DEFAULTS: dict[int, dict[str, dict[str, Any]]] = {
     1: {
         "tabletop": {
@@ -51,7 +51,7 @@ DEFAULTS: dict[int, dict[str, dict[str, Any]]] = {
         },
     }
 }
-# By version and recipe: the keys that there were not yet, by section.
+# By version, recipe and section: the keys that did not exist yet.
 ADDED: dict[int, dict[str, dict[str, set[str]]]] = {
     1: {
         "tabletop": {
@@ -65,12 +65,12 @@ ADDED: dict[int, dict[str, dict[str, set[str]]]] = {
 
 
 def defaults_of(name: str, defaults: dict[str, Any], streams: int) -> dict[str, Any]:
-    """The defaults of a recipe in that version; `defaults` are those of today."""
+    """Return the defaults of a recipe in that version of the streams, given those of today."""
     return merged(defaults, DEFAULTS.get(streams, {}).get(name, {}))
 
 
 def merged(defaults: dict[str, Any], changes: dict[Any, Any]) -> dict[Any, Any]:
-    """`defaults` with `changes`: a section that is given in part keeps the rest."""
+    """Return `defaults` updated with `changes`; a section that is changed in part keeps its other defaults."""
     result: dict[Any, Any] = dict(defaults)
     for key, value in changes.items():
         both = isinstance(value, dict) and isinstance(defaults.get(key), dict)
@@ -79,12 +79,12 @@ def merged(defaults: dict[str, Any], changes: dict[Any, Any]) -> dict[Any, Any]:
 
 
 def added_keys(name: str, streams: int) -> dict[str, set[str]]:
-    """The keys that the recipe had not yet in that version, by section; empty for today's."""
+    """Return the keys, by section, that the recipe did not have in that version; empty for today's version."""
     return ADDED.get(streams, {}).get(name, {})
 
 
 def check_known(recipe: Any, streams: int, where: str) -> None:
-    """Raises SynthError where a recipe asks for what there was not yet in that version of the streams."""
+    """Raise SynthError if a recipe sets keys that did not exist in that version of the streams."""
     name, content = recipe.recipe, recipe.model_dump()
     off = DEFAULTS.get(streams, {}).get(name, {})
     new = [

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from assets.color import linear_from_srgb, srgb_from_linear
 from render.light_color import relative_rgb, rgb_from_kelvin
 from render.scene import Sensor
-from render.sensor import LUMINANCE, MIDDLE_GREY, _code, _roll_off, bend, color_matrix, develop, meter
+from render.sensor import LUMINANCE, MIDDLE_GREY, _encode, _roll_off, bend, color_matrix, develop, meter
 
 GREY = np.full((48, 64, 3), 0.7, np.float32)
 
@@ -148,4 +148,4 @@ def test_sharpening_steepens_edges_and_leaves_planes_alone() -> None:
 def test_the_table_of_the_curve_is_as_good_as_its_formulas(tone: float) -> None:
     light = np.concatenate([np.linspace(-0.1, 0.02, 500), np.geomspace(1e-6, 50, 4000)])
     exact = bend(srgb_from_linear(_roll_off(light)), tone)
-    assert _code(light, tone) == pytest.approx(exact, abs=2e-5)
+    assert _encode(light, tone) == pytest.approx(exact, abs=2e-5)
