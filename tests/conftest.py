@@ -26,7 +26,7 @@ LONGEST = (
     "test_readme.py",
     "detectors/recognition/embedder/test_train.py",
     "pipeline/jobs/test_run.py",
-    "detectors/export/test_run.py",
+    "detectors/export/test_contract.py",
     "pipeline/run/test_unbreakable_runs.py",
     "pipeline/run/test_render.py",
     "detectors/training/test_after_training.py",

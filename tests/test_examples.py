@@ -16,6 +16,7 @@ from PIL import Image
 from detectors.checkpoints.detector import load_checkpoint
 from pipeline.cli.main import main
 from support.paths import ROOT
+from support.random_runs import SMALL, random_run
 from support.shape_sets import write_shapes
 
 EXAMPLES = ROOT / "examples"
@@ -94,6 +95,17 @@ def test_own_detector_is_trained_and_used(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.delenv("SYNTH_DETECTORS")
     forget(monkeypatch, "own_detector")
     run(*train)  # resumed, without being allowed apart: the command itself names the file
+
+
+def test_own_exporter_is_checked_and_kept(tmp_path: Path) -> None:
+    """The file finds what the detector finds; a name that is no format is refused."""
+    home = random_run(tmp_path / "run", "ssdlite", SMALL)
+    run("export", str(home), "--format", str(EXAMPLES / "own_exporter.py"))
+    kept = json.loads((home / "model.json").read_text())
+    assert kept["file"] == "model.pt2" and (home / kept["file"]).stat().st_size > 100_000
+    assert kept["checked"]["wrong"] == 0 and kept["checked"]["compared"] > 10 and "opset" not in kept
+    refused = CliRunner().invoke(main, ["export", str(home), "--format", "onx"])
+    assert refused.exit_code and "onnx" in refused.output
 
 
 def forget(monkeypatch: pytest.MonkeyPatch, stem: str) -> None:

@@ -1,9 +1,9 @@
-"""Export: a trained detector as one ONNX file that programs without torch can run, checked against torch."""
+"""Export: a trained detector as one file that other programs can run, checked against the detector."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,14 @@ from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from detectors.augment.view import GREY, resize
 from detectors.checkpoints.detector import Checkpoint, find_checkpoint, load_checkpoint, restore_model, versions
-from detectors.export.onnx_check import MAX_MASK, MAX_PIXELS, MAX_SCORE, Agreement, check_agreement
-from detectors.export.onnx_graph import BOXES, INPUT, LABELS, MASKS, OPSET, SCORES, output_names, trace_onnx
+from detectors.export import exporter_module
+from detectors.export.agreement import MAX_MASK, MAX_PIXELS, MAX_SCORE, Agreement, check_agreement
+from detectors.export.network import BOXES, INPUT, LABELS, MASKS, SCORES, output_names
 from detectors.models.parts import MIN_SCORE
 from detectors.predict.input_images import InputImage, read_input_images
 from detectors.predict.inputs import find_inputs
 
-NAME = "model.onnx"
+NAME = "model"
 # Enough to meet crowded and empty pictures; each costs a run of both networks.
 MAX_PHOTOS = 16
 # Detections that one side alone may have: where boxes overlap by the very threshold of NMS, the last bit decides.
@@ -42,25 +43,30 @@ class ExportSummary:
     agreement: Agreement
 
 
-def export(run: Path, out: Path, *, photos: Path | None, console: Console) -> ExportSummary:
-    """Writes the best detector of a run as ONNX: `out` itself if it ends in .onnx, else model.onnx in the folder `out`.
+def export(run: Path, out: Path, *, photos: Path | None, console: Console, kind: str = "onnx") -> ExportSummary:
+    """Writes the best detector of a run to `out`, or to `model` with the format's suffix if `out` has another.
 
-    A JSON file of the same name beside it says what a caller must know. photos: a folder, picture or pattern that both
-    networks look at before anything is written; without it they look at noise. Raises SynthError with the numbers where
-    they disagree (Agreement), and where the packages for ONNX are missing.
+    kind: the format, by its name or the path of a Python file. A JSON file of the same name beside the exported one
+    says what a caller must know. photos: a folder, picture or pattern that both networks look at before anything is
+    written; without it they look at noise. Raises SynthError with the numbers where they disagree (Agreement), and
+    where packages that the format needs are missing.
     """
-    _need_packages()
+    exporter = exporter_module(kind)
     checkpoint = load_checkpoint(run)
     spec = checkpoint.spec
-    model = out if out.suffix == ".onnx" else out / NAME
+    model = out if out.suffix == exporter.SUFFIX else out / f"{NAME}{exporter.SUFFIX}"
     pictures = _read_photos(photos, (spec.width, spec.height), console) if photos else []
-    console.print(f"tracing {spec.detector} at {spec.width}x{spec.height}", highlight=False)
-    traced = trace_onnx(restore_model(checkpoint), spec)
-    shown = pictures or _noise(spec.width, spec.height)
-    agreement = check_agreement(restore_model(checkpoint), traced, shown)
-    _refuse_wrong(agreement, run)
-    description = describe(checkpoint, model.name, agreement)
-    data = _with_description(traced, description)
+    console.print(f"exporting {spec.detector} at {spec.width}x{spec.height}", highlight=False)
+    with tempfile.TemporaryDirectory(prefix="synth-") as folder:
+        made = Path(folder) / model.name
+        exporter.export(restore_model(checkpoint), spec, made)
+        shown = pictures or _noise(spec.width, spec.height)
+        agreement = check_agreement(restore_model(checkpoint), exporter.load(made), shown)
+        _refuse_wrong(agreement, run)
+        description = describe(checkpoint, model.name, agreement, getattr(exporter, "FACTS", {}))
+        if hasattr(exporter, "embed"):
+            exporter.embed(made, description)
+        data = made.read_bytes()
     model.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(model, data)
     sidecar = model.with_suffix(".json")
@@ -68,8 +74,8 @@ def export(run: Path, out: Path, *, photos: Path | None, console: Console) -> Ex
     return ExportSummary(model, sidecar, len(data), len(pictures), agreement)
 
 
-def describe(checkpoint: Checkpoint, file: str, agreement: Agreement) -> dict[str, Any]:
-    """What a program that runs the network must know, as JSON."""
+def describe(checkpoint: Checkpoint, file: str, agreement: Agreement, facts: dict[str, Any]) -> dict[str, Any]:
+    """What a program that runs the network must know, as JSON. facts: of the format."""
     spec, classes = checkpoint.spec, checkpoint.classes
     kinds = zip(classes.keys, classes.names, strict=True)
     return {
@@ -77,7 +83,7 @@ def describe(checkpoint: Checkpoint, file: str, agreement: Agreement) -> dict[st
         "file": file,
         "detector": spec.detector,
         "backbone": spec.backbone,
-        "opset": OPSET,
+        **facts,
         "classes": [
             {"label": label, "category_id": label + 1, "key": key, "name": name}
             for label, (key, name) in enumerate(kinds)
@@ -108,7 +114,7 @@ def describe(checkpoint: Checkpoint, file: str, agreement: Agreement) -> dict[st
             "least": MIN_SCORE,
         },
         "checked": {
-            name: value for name, value in asdict(agreement).items() if name not in ("torch_seconds", "onnx_seconds")
+            name: value for name, value in asdict(agreement).items() if name not in ("torch_seconds", "file_seconds")
         },
         "versions": versions(),
     }
@@ -143,23 +149,12 @@ def print_summary(console: Console, summary: ExportSummary) -> None:
     table.add_row("description", str(summary.description))
     table.add_row("compared", f"{seen}; detections of both sides: {agreement.compared}{ties}")
     table.add_row("differences", f"at most {agreement.pixels:.4f} px and {agreement.score:.6f} of score")
-    pace = f"{1000 * agreement.onnx_seconds:.0f} ms, torch {1000 * agreement.torch_seconds:.0f} ms"
-    table.add_row("per picture", f"onnxruntime {pace}, on this CPU")
+    pace = f"{1000 * agreement.file_seconds:.0f} ms, the detector {1000 * agreement.torch_seconds:.0f} ms"
+    table.add_row("per picture", f"exported {pace}, on this CPU")
     console.print(table, highlight=False)
     if not summary.photos or not agreement.compared:
         text = "this check proves little: give photographs of real products with --photos"
         console.print(text, highlight=False, markup=False)
-
-
-def _need_packages() -> None:
-    missing = [name for name in ("onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise SynthError(
-            "export needs packages that are not installed",
-            code="dependency-missing",
-            found=f"no {' and no '.join(missing)}",
-            hint="pip install 'synth[export]'",
-        )
 
 
 def _read_photos(photos: Path, size: tuple[int, int], console: Console) -> list[NDArray[np.uint8]]:
@@ -196,16 +191,3 @@ def _refuse_wrong(agreement: Agreement, run: Path) -> None:
             f"{MAX_SCORE:g} of score and {MAX_MASK:g} of masks",
             hint="an untrained detector has no clear detections to compare; otherwise report this with the checkpoint",
         )
-
-
-def _with_description(onnx: bytes, description: dict[str, Any]) -> bytes:
-    """The file with its description inside, under the metadata key `synth`, so that both cannot part."""
-    import onnx as format_
-
-    model = format_.load_from_string(onnx)
-    model.producer_name = "synth"
-    model.doc_string = f"{description['detector']}; see the metadata key synth"
-    entry = model.metadata_props.add()
-    entry.key, entry.value = "synth", json.dumps(description, ensure_ascii=False)
-    format_.checker.check_model(model)
-    return model.SerializeToString()

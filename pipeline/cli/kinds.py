@@ -59,6 +59,9 @@ KINDS = {
     "method": OptionKind(
         KnownName("adaptation method", "detectors.adapt:METHODS", error="detectors.adapt:method_module")
     ),
+    "exporter": OptionKind(
+        KnownName("export format", "detectors.export:TABLE", files=True, error="detectors.export:exporter_module")
+    ),
     "weights": OptionKind(KnownName("weights", names=("imagenet", "packaged", "coco", "none"), free=True)),
     "embedder_weights": OptionKind(KnownName("weights", names=("imagenet", "packaged", "none"), free=True)),
     "loss": OptionKind(KnownName("loss", "detectors.recognition.embedder.losses:LOSSES")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
@@ -127,19 +127,19 @@ def predict(
 def export(
     run: Run,
     *,
-    kind: Annotated[Literal["onnx"], Option("File format.", name="--format")] = "onnx",
-    out: Annotated[Path | None, Option("Exported file.", shown="model.onnx in RUN")] = None,
+    kind: Annotated[str, Option("File format.", name="--format", parse="exporter")] = "onnx",
+    out: Annotated[Path | None, Option("Exported file.", shown="model.SUFFIX in RUN")] = None,
     photos: Annotated[
         Path | None, Option("Photos to check the exported model on.", exists="any", shown="noise")
     ] = None,
 ) -> None:
-    """Export the detector of RUN as ONNX, checked against the original."""
+    """Export the detector of RUN as a file for other programs, checked against the original."""
     from detectors.export.run import export as export_run
     from detectors.export.run import print_summary
 
     console = open_console()
-    target = out or (run if run.is_dir() else run.parent) / f"model.{kind}"
-    summary = export_run(run, target, photos=photos, console=console)
+    target = out or (run if run.is_dir() else run.parent)
+    summary = export_run(run, target, kind=kind, photos=photos, console=console)
     report(summary)
     print_summary(console, summary)
 

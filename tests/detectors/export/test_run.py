@@ -1,9 +1,9 @@
-"""Export: the ONNX file finds what torch finds, also in pictures unlike the traced one; and says what callers need."""
+"""Export: what is written, checked and told, whatever the format."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +12,14 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from detectors.checkpoints.detector import load_checkpoint, restore_model
-from detectors.export import run as exporting
-from detectors.export.onnx_check import Agreement, Side, _compare, check_agreement, open_session, run_onnx
-from detectors.export.onnx_graph import trace_onnx
+from detectors.checkpoints.detector import load_checkpoint
+from detectors.export import onnx
+from detectors.export.agreement import Agreement, Side, _compare
 from detectors.export.run import describe, export, print_summary
 from detectors.models.detect import Detections, fit_picture
+from detectors.models.spec import ModelSpec
 from support.errors import raises
-from support.random_runs import CLASSES, SIZE, SMALL, random_run
+from support.random_runs import SIZE, random_run
 
 pytest.importorskip("onnxruntime", reason="export needs onnx and onnxruntime, which are optional")
 pytest.importorskip("onnx", reason="export needs onnx and onnxruntime, which are optional")
@@ -27,63 +27,14 @@ pytest.importorskip("onnx", reason="export needs onnx and onnxruntime, which are
 QUIET = Console(quiet=True)
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return random_run(tmp_path_factory.mktemp("ssdlite"), "ssdlite")
 
 
-@pytest.mark.parametrize(
-    ("detector", "backbone", "size"),
-    [
-        ("fasterrcnn_mobilenet", SMALL, (48, 64)),  # a pyramid of five, upright
-        ("fcos", SMALL, (100, 70)),  # no multiple of 32: torchvision pads it
-        ("retinanet", SMALL, SIZE),
-        ("ssd300", SMALL, (300, 300)),
-        ("ssdlite", None, SIZE),
-        ("ssdlite", SMALL, SIZE),
-        ("maskrcnn", SMALL, (32, 32)),
-        ("yolo", SMALL, SIZE),
-    ],
-)
-def test_the_file_finds_what_torch_finds(
-    tmp_path: Path, detector: str, backbone: str | None, size: tuple[int, int]
-) -> None:
-    """Within a twentieth of a pixel, over pictures that were not traced."""
-    made = export(
-        random_run(tmp_path, detector, backbone, size=size, background=3.0), tmp_path, photos=None, console=QUIET
-    )
-    assert made.agreement.wrong <= 0.005 * made.agreement.compared
-    assert made.agreement.compared > 10
-    assert made.agreement.ties <= 0.01 * made.agreement.compared
-    assert made.agreement.pixels < 0.05 and made.agreement.mask < 1e-3
-
-
-@pytest.mark.parametrize("detector", ["fasterrcnn_mobilenet", "ssdlite"])
-def test_a_picture_in_which_nothing_is_found(tmp_path: Path, detector: str) -> None:
-    """Traced branches for "no boxes" must not decide for all pictures, in either direction."""
-    checkpoint = load_checkpoint(random_run(tmp_path, detector, SMALL, size=(64, 64)))
-    silent = restore_model(checkpoint)
-    with torch.no_grad():
-        for name, parameter in silent.named_parameters():
-            if "cls_score.bias" in name or ("classification_head" in name and name.endswith("1.bias")):
-                # Class 0 of each anchor is background.
-                parameter.view(-1, len(CLASSES) + 1)[:, 0] = 50.0
-    onnx = trace_onnx(silent, checkpoint.spec)
-    found = run_onnx(open_session(onnx), np.full((64, 64, 3), 90, np.uint8)).found
-    assert found.boxes.shape == (0, 4) and found.labels.shape == found.scores.shape == (0,)
-
-
 def test_what_a_caller_needs_is_told(run: Path, tmp_path: Path) -> None:
     """The sidecar and the file's own metadata say the same; the file by itself has a fixed input."""
-    import onnx
+    from onnx import load
 
     made = export(run, tmp_path / "for phones.onnx", photos=None, console=QUIET)
     assert (made.model, made.description) == (tmp_path / "for phones.onnx", tmp_path / "for phones.json")
@@ -91,7 +42,7 @@ def test_what_a_caller_needs_is_told(run: Path, tmp_path: Path) -> None:
     assert told["file"] == "for phones.onnx"
     assert told["classes"][1] == {"label": 1, "category_id": 2, "key": "sku-oats", "name": "Oats"}
     assert told["input"]["shape"] == [1, SIZE[1], SIZE[0], 3] and told["thresholds"] == {"show": 0.5, "least": 0.01}
-    model = onnx.load(made.model)
+    model = load(made.model)
     assert {entry.key: json.loads(entry.value) for entry in model.metadata_props} == {"synth": told}
     (image,) = model.graph.input
     assert [dimension.dim_value for dimension in image.type.tensor_type.shape.dim] == told["input"]["shape"]
@@ -101,7 +52,7 @@ def test_what_a_caller_needs_is_told(run: Path, tmp_path: Path) -> None:
 def test_the_letterbox_that_is_described_is_the_one_in_use(run: Path) -> None:
     """The formulas of the description, evaluated as written, give sizes and boxes of `fit_picture`."""
     agreement = Agreement(1, 0, 0, 0, 0, 0, 0, 1, 1)
-    rule = describe(load_checkpoint(run), "model.onnx", agreement)["letterbox"]
+    rule = describe(load_checkpoint(run), "model.onnx", agreement, {})["letterbox"]
     for picture_width, picture_height in ((1920, 1080), (33, 500), (3000, 10), (160, 128)):
         names = {"width": SIZE[0], "height": SIZE[1], "picture_width": picture_width, "picture_height": picture_height}
         names["scale"] = eval(rule["scale"], {"min": min}, names)
@@ -118,13 +69,14 @@ def test_the_letterbox_that_is_described_is_the_one_in_use(run: Path) -> None:
 def test_a_wrong_file_is_refused_and_nothing_kept(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A network with other weights stands for an exporter that goes wrong."""
 
-    def trace_another(model: torch.nn.Module, spec: object) -> bytes:
+    def export_another(model: torch.nn.Module, spec: ModelSpec, path: Path) -> None:
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.mul_(1.05)
-        return trace_onnx(model, spec)  # type: ignore[arg-type]
+        export_right(model, spec, path)
 
-    monkeypatch.setattr(exporting, "trace_onnx", trace_another)
+    export_right = onnx.export
+    monkeypatch.setattr(onnx, "export", export_another)
     out = tmp_path / "out"
     with raises("export-mismatch") as caught:
         export(run, out, photos=None, console=QUIET)
@@ -184,16 +136,16 @@ def test_masks_count_too() -> None:
 
 
 def test_missing_packages_are_told(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporting.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with raises("dependency-missing") as caught:
         export(run, tmp_path, photos=None, console=QUIET)
     assert caught.value.hint == "pip install 'synth[export]'"
 
 
-def test_what_is_no_network_is_told(run: Path) -> None:
-    model = restore_model(load_checkpoint(run))
+def test_what_is_no_network_is_told(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"nonsense")
     with raises("onnx-failed"):
-        check_agreement(model, b"nonsense", [np.zeros((SIZE[1], SIZE[0], 3), np.uint8)])
+        onnx.load(tmp_path / "model.onnx")
 
 
 def _side(boxes: np.ndarray, label: int, score: float) -> Side:

@@ -1,4 +1,4 @@
-"""Whether an ONNX file finds what the network itself finds."""
+"""Whether an exported file finds what the detector itself finds."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from assets.errors import SynthError
 from detectors.augment import Letterbox
 from detectors.augment.view import GREY
-from detectors.export.onnx_graph import INPUT
 from detectors.models.detect import Detections, detections_of, forward
 from detectors.models.parts import MAX_DETECTIONS
 
@@ -27,6 +25,8 @@ MAX_PIXELS, MAX_SCORE, MAX_MASK = 1.0, 1e-3, 1e-2
 RIVALS = 0.4
 # A list of this length may have been cut off: background counts towards its limit, but is left out of it later.
 MAYBE_FULL = MAX_DETECTIONS // 2
+
+Runner = Callable[[NDArray[np.uint8]], tuple[NDArray[Any], ...]]
 
 
 class Side(NamedTuple):
@@ -42,7 +42,7 @@ class Agreement:
 
     ties: detections that only one side has, because two of one score were about equally good. wrong: those that only
     one side has for no such reason. pixels, score, mask: largest differences of those that both have, mask of the
-    mean over its cells, 0 to 1. torch_seconds, onnx_seconds: of the median picture.
+    mean over its cells, 0 to 1. torch_seconds, file_seconds: of the median picture.
     """
 
     pictures: int
@@ -53,23 +53,22 @@ class Agreement:
     score: float
     mask: float
     torch_seconds: float
-    onnx_seconds: float
+    file_seconds: float
 
 
-def check_agreement(model: nn.Module, onnx: bytes, pictures: Sequence[NDArray[np.uint8]]) -> Agreement:
-    """Compares the network with its ONNX file over (H, W, 3) uint8 pictures of the network's size, on the CPU.
+def check_agreement(model: nn.Module, run: Runner, pictures: Sequence[NDArray[np.uint8]]) -> Agreement:
+    """Compares a detector with its exported file over (H, W, 3) uint8 pictures of the network's size, on the CPU.
 
-    A detection agrees with one of the same class within 1 px, 0.001 of score and 0.01 of masks. Raises SynthError where
-    the file cannot be run; what differs is told in the result.
+    run: what the format's `load` gives. A detection agrees with one of the same class within 1 px, 0.001 of score and
+    0.01 of masks. Raises SynthError where the file cannot be run; what differs is told in the result.
     """
-    session = open_session(onnx)
-    # Graphs may fail where nothing is found. Compared it is not: all its places score alike, and any of them may win.
-    run_onnx(session, np.full_like(pictures[0], GREY))
+    # Files may fail where nothing is found. Compared it is not: all its places score alike, and any of them may win.
+    run(np.full_like(pictures[0], GREY))
     seconds: tuple[list[float], list[float]] = ([], [])
     pairs = []
     for picture in pictures:
         ours, spent = _timed(partial(_run_torch, model, picture))
-        theirs, spent_there = _timed(partial(run_onnx, session, picture))
+        theirs, spent_there = _timed(partial(_run_file, run, picture))
         seconds[0].append(spent)
         seconds[1].append(spent_there)
         pairs.append((ours, theirs))
@@ -80,29 +79,8 @@ def check_agreement(model: nn.Module, onnx: bytes, pictures: Sequence[NDArray[np
     return Agreement(len(pictures), sum(compared), sum(ties), sum(wrong), *largest, *medians)
 
 
-def open_session(onnx: bytes) -> Any:
-    """onnxruntime's session on the CPU. Raises SynthError where it cannot take the file."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    # 3: errors only.
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its own kinds share no base
-        raise SynthError(
-            "onnxruntime cannot open the exported network", code="onnx-failed", found=str(error)[:300]
-        ) from error
-
-
-def run_onnx(session: Any, picture: NDArray[np.uint8]) -> Side:
-    """What the file finds in an (H, W, 3) picture of its size, in that picture's pixels."""
-    try:
-        boxes, labels, scores, *masks = session.run(None, {INPUT: picture[None]})
-    except Exception as error:
-        raise SynthError(
-            "onnxruntime cannot run the exported network", code="onnx-failed", found=str(error)[:300]
-        ) from error
+def _run_file(run: Runner, picture: NDArray[np.uint8]) -> Side:
+    boxes, labels, scores, *masks = run(picture)
     return Side(Detections(boxes, labels.astype(np.int32), scores), masks[0] if masks else None)
 
 

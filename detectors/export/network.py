@@ -1,8 +1,7 @@
-"""A detector as one ONNX graph: from the pixels of a picture to boxes, with nothing left to do but scaling it."""
+"""A detector as a network that can be traced: from the pixels of a picture to boxes, nothing left but scaling it."""
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,12 +17,23 @@ from detectors.models.ignoring import as_kind
 from detectors.models.spec import ModelSpec
 from detectors.models.torchvision_detector import TorchvisionDetector
 
-# RoIAlign with half-pixel coordinates came with 16; 17 is what runtimes of the last years all have.
-OPSET = 17
 INPUT, BOXES, LABELS, SCORES, MASKS = "image", "boxes", "labels", "scores", "masks"
 
 
-class OnnxDetector(nn.Module):
+@contextmanager
+def traceable(detector: nn.Module, spec: ModelSpec) -> Iterator[tuple[nn.Module, Tensor]]:
+    """A detector on the CPU as a PictureDetector, and a picture to trace it with, for as long as it is traced.
+
+    The detector is changed and of no use afterwards.
+    """
+    noise = torch.randint(0, 256, (1, spec.height, spec.width, 3), generator=torch.Generator().manual_seed(0))
+    picture = noise.to(torch.uint8)
+    _prepare(detector, picture)
+    with _nms_for_any_count(float(max(spec.width, spec.height) + 1)), _known_warnings():
+        yield PictureDetector(detector), picture
+
+
+class PictureDetector(nn.Module):
     """A detector for one picture at the network's size.
 
     Takes (1, H, W, 3) uint8 RGB. Returns boxes (D, 4) float32 xyxy pixels of that picture, labels (D,) int64 from 0,
@@ -69,32 +79,8 @@ class AnyCountPooling(MultiScaleRoIAlign):
 
 
 def output_names(spec: ModelSpec) -> list[str]:
-    """Names of the graph's outputs in their order."""
+    """Names of the outputs in their order."""
     return [BOXES, LABELS, SCORES, *([MASKS] if detector_module(spec.detector).NEEDS_MASKS else [])]
-
-
-def trace_onnx(detector: nn.Module, spec: ModelSpec) -> bytes:
-    """The ONNX file of a detector on the CPU; it is changed and of no use afterwards.
-
-    Traced: the exporter that takes Python code apart knows neither torchvision's NMS nor counts that vary.
-    """
-    names = output_names(spec)
-    picture = torch.randint(0, 256, (1, spec.height, spec.width, 3), generator=torch.Generator().manual_seed(0))
-    picture = picture.to(torch.uint8)
-    _prepare(detector, picture)
-    buffer = io.BytesIO()
-    with _nms_for_any_count(float(max(spec.width, spec.height) + 1)), _known_warnings():
-        torch.onnx.export(
-            OnnxDetector(detector),
-            (picture,),
-            buffer,
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=[INPUT],
-            output_names=names,
-            dynamic_axes={name: {0: "detections"} for name in names},
-        )
-    return buffer.getvalue()
 
 
 @torch.inference_mode()
@@ -134,12 +120,13 @@ def _nms_for_any_count(step: float) -> Iterator[None]:
 
 @contextmanager
 def _known_warnings() -> Iterator[None]:
-    """Without the exporter's warnings on what is meant: one input size, and counts that are checked afterwards."""
+    """Without torch's warnings on what is meant: one input size, and counts that are checked afterwards."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
         warnings.filterwarnings("ignore", ".*legacy TorchScript-based ONNX export", DeprecationWarning)
         warnings.filterwarnings("ignore", "The feature will be removed", DeprecationWarning)
         warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", FutureWarning)
+        warnings.filterwarnings("ignore", "`create_unbacked_symint` is deprecated", FutureWarning)
         warnings.filterwarnings("ignore", "To copy construct from a tensor", UserWarning)
         warnings.filterwarnings("ignore", "Exporting aten::index operator", UserWarning)
         yield
