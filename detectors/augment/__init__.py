@@ -1,4 +1,4 @@
-"""Random variety for training pictures, on uint8 with tables; `fit` for pictures that are to stay as they are."""
+"""Random augmentation of training images in uint8, and `fit` for images that must not be altered."""
 
 from detectors.augment.apply import PARTNERS, augment
 from detectors.augment.fit import Letterbox, fit

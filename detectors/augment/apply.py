@@ -1,4 +1,4 @@
-"""One training sample from pictures and chance."""
+"""Augmentation of one training sample."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from detectors.augment.paste import paste
 from detectors.augment.settings import AugmentSettings
 from detectors.data.sample import Sample
 
-# So many other samples are asked for at most: a mosaic shows four.
+# Other samples that one augmentation needs at most: a mosaic combines four.
 PARTNERS = 3
 
 
@@ -29,14 +29,15 @@ def augment(
     height: int,
     rng: np.random.Generator,
 ) -> Sample:
-    """The sample as it might have been seen elsewhere, exactly (height, width); it has masks if all that is in it has.
+    """Augment a sample; the result is exactly (height, width) and has masks if every sample in it has.
 
-    others: load partners for mosaics (the first PARTNERS) and pasting (the first); called only when drawn, once at
-    most each. With fewer, what needs them is left out. The inputs are not changed; the same inputs and rng give the
-    same bytes. Boxes cut to under a quarter or covered to over nine tenths come back IGNORED.
+    others: load partners for mosaics (the first PARTNERS) and for pasting (the first); each is called at most once, and
+    only if needed. With fewer, the augmentations that need them are skipped. The inputs are not changed; the same
+    inputs and rng give the same bytes. Boxes of which less than a quarter is left inside the image, or of which over
+    nine tenths are covered, come back IGNORED.
     """
     partners = [cache(load) for load in others[:PARTNERS]]
-    # Drawn first in any case; then asked whether there is something to make it of.
+    # The number is drawn in any case, so that later draws do not depend on the number of partners.
     with_mosaic = rng.random() < settings.mosaic_chance and len(partners) == PARTNERS and min(width, height) > 1
     if with_mosaic:
         four = [sample, *(load() for load in partners)]
@@ -53,7 +54,7 @@ def augment(
 
 
 def flip(sample: Sample) -> Sample:
-    """The sample seen in a mirror."""
+    """Mirror a sample horizontally."""
     boxes = sample.boxes.copy()
     boxes[:, [0, 2]] = sample.width - sample.boxes[:, [2, 0]]
     masks = None if sample.masks is None else np.ascontiguousarray(sample.masks[:, :, ::-1])

@@ -1,4 +1,4 @@
-"""Another camera took the picture: colour, blur, noise and compression, on uint8 by tables and few passes."""
+"""Camera effects: colour, blur, noise and compression, on uint8 with lookup tables and few passes."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from detectors.augment.settings import AugmentSettings, sample_factor
 
 Picture = NDArray[np.uint8]
-# BT.601, as the luma that JPEG and television know.
+# Luma weights of BT.601, which JPEG and television use.
 LUMA = np.array([0.299, 0.587, 0.114])
-# Contrast turns about the grey that most photographs are on average.
+# Fixed point of the contrast change: the mean grey of typical photographs.
 PIVOT = 0.45
-# Grey levels of the noise tile per standard deviation: 4 deviations fit in a byte.
+# Grey levels of the noise tile per standard deviation, so that 4 deviations fit into a byte.
 TILE_DEVIATION = 32
 TILE_SIZE = 512
 
 
 def retake(image: Picture, *, settings: AugmentSettings, rng: np.random.Generator) -> Picture:
-    """(H, W, 3) RGB as another camera would have it: graded, blurred, noisy, compressed, each by its chance."""
+    """Apply colour grading, blur, noise and compression to an (H, W, 3) RGB image, each with its own probability."""
     if rng.random() < settings.color_chance:
         image = grade(image, settings=settings, rng=rng)
     if rng.random() < settings.gray_chance:
@@ -38,10 +38,10 @@ def retake(image: Picture, *, settings: AugmentSettings, rng: np.random.Generato
 
 
 def grade(image: Picture, *, settings: AugmentSettings, rng: np.random.Generator) -> Picture:
-    """Other light and another tone curve: saturation and hue by one matrix, all else by one table per channel."""
+    """Change light and tone curve: saturation and hue by one matrix, everything else by one table per channel."""
     turn = color_matrix(sample_factor(settings.saturation, rng), np.radians(rng.uniform(*settings.hue)))
     gains = np.array([sample_factor(settings.white_balance, rng) for _ in range(3)])
-    # White balance changes colour, not exposure.
+    # Normalised, because white balance must change colour and not exposure.
     gains *= sample_factor(settings.brightness, rng) / gains.mean()
     values = np.linspace(0, 1, 256)[:, None] * gains
     values = values ** sample_factor(settings.gamma, rng)
@@ -51,8 +51,8 @@ def grade(image: Picture, *, settings: AugmentSettings, rng: np.random.Generator
 
 
 def color_matrix(saturation: float, hue: float) -> NDArray[np.float64]:
-    """(3, 3) on RGB columns: colour scaled by `saturation` and turned by `hue` radians; luma and greys stay."""
-    # Colour differences to luma in the YIQ axes of television, which are linear in RGB, unlike HSV.
+    """Return a (3, 3) matrix for RGB columns that scales chroma and rotates hue (radians); luma and greys are kept."""
+    # In YIQ, because its chroma axes are linear in RGB, unlike those of HSV.
     to_yiq = np.array([LUMA, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
     cosine, sine = saturation * np.cos(hue), saturation * np.sin(hue)
     turn = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
@@ -60,7 +60,10 @@ def color_matrix(saturation: float, hue: float) -> NDArray[np.float64]:
 
 
 def motion_kernel(length: float, angle: float) -> NDArray[np.float32]:
-    """A line of `length` pixels at `angle` radians, odd sized, sum 1; symmetric, so that nothing moves on average."""
+    """Return an odd-sized kernel of a line of `length` pixels at `angle` radians; its sum is 1.
+
+    It is symmetric, so that objects do not move on average.
+    """
     half = int(np.ceil(length / 2))
     kernel = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
     steps = np.linspace(-0.5, 0.5, 8 * half + 1) * (length - 1)
@@ -70,10 +73,10 @@ def motion_kernel(length: float, angle: float) -> NDArray[np.float32]:
 
 
 def add_noise(image: Picture, deviation: float, *, rng: np.random.Generator) -> Picture:
-    """The picture with Gaussian noise of `deviation` grey levels, fine or in blotches.
+    """Add Gaussian noise of standard deviation `deviation` grey levels, fine-grained or blotchy.
 
-    Photon noise in sRGB values has nearly one spread at all brightnesses (it goes with light to the power of -0.05),
-    so one table makes it.
+    In sRGB values the spread of photon noise hardly depends on brightness (light to the power of -0.05), so one lookup
+    table suffices.
     """
     height, width = image.shape[:2]
     row, column = rng.integers(TILE_SIZE, size=2)
@@ -87,17 +90,17 @@ def add_noise(image: Picture, deviation: float, *, rng: np.random.Generator) -> 
 
 @cache
 def _noise_tile(blotches: bool) -> Picture:
-    """(512, 512, 3) normal noise about 128, drawn once; in blotches as cameras leave it after demosaicing."""
+    """Return (512, 512, 3) normal noise around 128, cached; blotchy noise is what demosaicing leaves."""
     noise = np.random.default_rng(0).standard_normal((TILE_SIZE, TILE_SIZE, 3), np.float32)
     if blotches:
-        # Mostly brightness, some colour, about two pixels wide.
+        # Mostly luma and some chroma noise, with blotches about two pixels wide.
         noise = cv2.GaussianBlur(0.4 * noise + noise[..., :1], (0, 0), 0.8)
         noise /= noise.std()
     return np.clip(noise * TILE_DEVIATION + 128, 0, 255).astype(np.uint8)
 
 
 def recompress(image: Picture, quality: int) -> Picture:
-    """The picture after JPEG at `quality`, 1 to 100."""
-    # OpenCV codes BGR; left as RGB, the colour subsampling would hit the wrong channels.
+    """Compress an image as JPEG at `quality`, 1 to 100, and decode it again."""
+    # OpenCV expects BGR; given RGB, chroma subsampling would affect the wrong channels.
     coded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return cv2.cvtColor(cv2.imdecode(coded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)

@@ -1,4 +1,4 @@
-"""Which part of which picture is shown where: zoom, crop and mosaic."""
+"""Geometric augmentation: zoom, crop and mosaic."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from detectors.data.sample import Sample
 
 
 def frame(sample: Sample, *, settings: AugmentSettings, width: int, height: int, rng: np.random.Generator) -> Sample:
-    """The sample nearer or farther, cropped or with grey around, or just fitted."""
+    """Zoom in (cropping) or out (padding with grey) at random, or just fit the sample into the output."""
     box = letterbox(sample, width, height)
     if rng.random() >= settings.zoom_chance:
         return compose([(sample, box.view)], width, height)
@@ -27,7 +27,7 @@ def frame(sample: Sample, *, settings: AugmentSettings, width: int, height: int,
 def mosaic(
     samples: Sequence[Sample], *, settings: AugmentSettings, width: int, height: int, rng: np.random.Generator
 ) -> Sample:
-    """Four samples around a random centre, each filling its corner (Bochkovskiy et al. 2020, "YOLOv4")."""
+    """Combine four samples around a random centre, each filling its corner (Bochkovskiy et al. 2020, "YOLOv4")."""
     middle = [round(size * rng.uniform(*settings.mosaic_centre)) for size in (width, height)]
     x, y = min(max(middle[0], 1), width - 1), min(max(middle[1], 1), height - 1)
     corners = ((0, 0, x, y), (x, 0, width, y), (0, y, x, height), (x, y, width, height))
@@ -40,9 +40,10 @@ def mosaic(
 
 
 def sample_window(sample: Sample, tile: Rectangle, scale: tuple[float, float], rng: np.random.Generator) -> ImageWindow:
-    """The sample at a scale (x, y) on a tile of the output: a random window of it, or all of it in a random place.
+    """Sample which part of a sample is shown where on a tile of the output, at a scale (x, y).
 
-    The window holds the centre of one target, if there is any.
+    What does not fit the tile is cropped at random; what is smaller lands at a random position in it. The window
+    contains the centre of a random target if there is any.
     """
     targets = np.flatnonzero(sample.labels != IGNORED)
     focus = None
@@ -64,7 +65,7 @@ def sample_window(sample: Sample, tile: Rectangle, scale: tuple[float, float], r
 
 
 def _sample_start(size: int, length: int, focus: float | None, rng: np.random.Generator) -> int:
-    """Where a window of `length` out of `size` pixels begins, so that `focus` lies in it."""
+    """Sample the start of a window of `length` out of `size` pixels that contains `focus`."""
     low, high = 0, size - length
     if focus is not None:
         high = min(high, int(np.floor(focus)))

@@ -1,4 +1,4 @@
-"""Parts of products hidden by rectangles; their boxes stay as they are."""
+"""Random erasing: rectangles hide parts of products, whose boxes stay as they are."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from detectors.data.sample import Sample
 
 
 def erase(sample: Sample, *, settings: AugmentSettings, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """(H, W, 3), the sample's picture with rectangles over some of its targets.
+    """Return a copy of the sample's image with rectangles over some of its targets.
 
-    No box loses more than the largest `erase_area`, all rectangles together.
+    All rectangles together hide at most the upper limit of `erase_area` of any box.
     """
     image = sample.image.copy()
     hidden = np.zeros(len(sample.boxes))
@@ -31,7 +31,7 @@ def erase(sample: Sample, *, settings: AugmentSettings, rng: np.random.Generator
 
 
 def _sample_rectangle(box: NDArray[np.float32], settings: AugmentSettings, rng: np.random.Generator) -> Rectangle:
-    """A rectangle inside the box, xyxy in whole pixels, at times empty for a tiny box."""
+    """Sample a rectangle inside a box, xyxy in whole pixels; it may be empty for a tiny box."""
     share, aspect = sample_factor(settings.erase_area, rng), sample_factor((0.4, 2.5), rng)
     size = box[2:] - box[:2]
     part = np.minimum(np.sqrt([share * aspect, share / aspect]), 1)
@@ -42,13 +42,13 @@ def _sample_rectangle(box: NDArray[np.float32], settings: AugmentSettings, rng: 
 
 
 def _shares_covered(boxes: NDArray[np.float32], rectangle: Rectangle) -> NDArray:
-    """(N,) share of each box's area under the rectangle."""
+    """Return the (N,) fraction of each box's area that the rectangle covers."""
     inside = np.concatenate([np.maximum(boxes[:, :2], rectangle[:2]), np.minimum(boxes[:, 2:], rectangle[2:])], axis=1)
     return areas(inside) / np.maximum(areas(boxes), 1e-9)
 
 
 def _sample_filling(image: NDArray[np.uint8], width: int, height: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """(height, width, 3) of noise, one colour, or another place of the picture, each as often."""
+    """Sample (height, width, 3) pixels: noise, one colour, or another part of the image, with equal probability."""
     kind = rng.integers(3)
     if kind == 0:
         return rng.integers(0, 256, (height, width, 3), dtype=np.uint8)

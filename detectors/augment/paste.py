@@ -1,4 +1,4 @@
-"""Products cut out of one sample by their masks and laid over another (Ghiasi et al. 2021, "Simple copy-paste")."""
+"""Copy-paste augmentation: products cut out of one sample and pasted onto another (Ghiasi et al. 2021)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from detectors.augment.view import ImageWindow, box_of, compose, touched
 from detectors.data.image_set import IGNORED
 from detectors.data.sample import Sample
 
-# Below this share labels harm: 10 %, as in the rendered data sets.
+# Labels of products of which less is visible do harm; rendered data sets use the same 10 %.
 ENOUGH_VISIBLE = 0.1
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One product cut out. image: (h, w, 3) uint8, mask: (h, w) uint8 0/1, both tight; label: its class."""
+    """A product that was cut out. image: (h, w, 3) uint8, mask: (h, w) uint8 0/1, both tight; label: its class."""
 
     image: NDArray[np.uint8]
     mask: NDArray[np.uint8]
@@ -30,9 +30,9 @@ class Piece:
 
 @dataclass(frozen=True)
 class Layer:
-    """One target of the result: its pixels before and after pasting, (h, w) uint8 0/1 from (row, column) on.
+    """One target of the result: masks of its pixels before and after pasting, (h, w) uint8 0/1, from (row, column) on.
 
-    box: xyxy, where it is not to be drawn about the pixels seen.
+    box: xyxy, to use instead of the box around the pixels seen.
     """
 
     label: int
@@ -44,23 +44,23 @@ class Layer:
 
     @property
     def share(self) -> float:
-        """Of its pixels, the part still seen."""
+        """Fraction of its pixels that is still visible."""
         return np.count_nonzero(self.seen) / max(1, np.count_nonzero(self.whole))
 
 
 def paste(sample: Sample, partner: Sample, *, settings: AugmentSettings, rng: np.random.Generator) -> Sample:
-    """The sample with up to `paste_count` targets of the partner laid over it; unchanged if the partner has no masks.
+    """Paste up to `paste_count` targets of the partner onto a sample; unchanged if the partner has no masks.
 
-    What they cover loses the pixels of its mask, and its box shrinks to the rest; without a mask the box stays.
-    Under a tenth visible it becomes IGNORED, and with nothing visible it is dropped. Pasted products have masks if the
-    sample has.
+    Covered pixels are removed from the masks below, and boxes shrink to what is left; without masks boxes keep their
+    size. A target with under a tenth visible becomes IGNORED, one with nothing visible is dropped. The result has
+    masks if the sample has.
     """
     pieces = _sample_pieces(partner, sample.width, sample.height, settings, rng)
     fitting = [piece for piece in pieces if _fits(piece, sample)]
     if not fitting:
         return sample
     image = sample.image.copy()
-    # Which piece is seen at each pixel, from 1; 0 where the sample itself is.
+    # The number of the piece visible at each pixel, from 1; 0 where the sample itself is visible.
     owner = np.zeros(image.shape[:2], np.uint8)
     corners = []
     for number, piece in enumerate(fitting, start=1):
@@ -76,10 +76,10 @@ def paste(sample: Sample, partner: Sample, *, settings: AugmentSettings, rng: np
 def _sample_pieces(
     partner: Sample, width: int, height: int, settings: AugmentSettings, rng: np.random.Generator
 ) -> list[Piece]:
-    """Some of the partner's targets, at about their size in the partner fitted into `width` x `height`."""
+    """Cut out some of the partner's targets, at about the size they have when the partner fits `width` x `height`."""
     if partner.masks is None:
         return []
-    # A product cut by the border would hang in the air with a straight edge.
+    # A product truncated by the image border would be pasted with a straight edge.
     size = np.array([partner.width, partner.height])
     whole = (partner.boxes[:, :2] > 0).all(axis=1) & (partner.boxes[:, 2:] < size).all(axis=1)
     candidates = np.flatnonzero((partner.labels != IGNORED) & whole)
@@ -93,7 +93,7 @@ def _sample_pieces(
 
 
 def _cut_out(partner: Sample, index: int, scale: float) -> Piece:
-    """The product at that place of the partner, scaled; empty if it has become too small."""
+    """Cut out and scale target `index` of the partner; the piece is empty if it became too small."""
     assert partner.masks is not None
     x, y, width, height = cv2.boundingRect(partner.masks[index])
     if not width:
@@ -112,7 +112,7 @@ def _fits(piece: Piece, sample: Sample) -> bool:
 
 
 def _blend(below: NDArray[np.uint8], piece: Piece) -> NDArray[np.uint8]:
-    """The piece over what is below, its edge softened by a pixel, inside only: outside is the partner's background."""
+    """Blend a piece over the image; its edge is softened inwards by a pixel, as outside is the partner's background."""
     height, width = piece.mask.shape
     padded = cv2.copyMakeBorder(piece.mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     soft = cv2.blur(padded.astype(np.float32), (3, 3))[1 : height + 1, 1 : width + 1]
@@ -121,7 +121,7 @@ def _blend(below: NDArray[np.uint8], piece: Piece) -> NDArray[np.uint8]:
 
 
 def _layers_below(sample: Sample, owner: NDArray[np.uint8]) -> list[Layer]:
-    """The sample's own targets; where there are no masks, a box counts as full and keeps its size."""
+    """Return the sample's own targets; without masks a box counts as completely filled and keeps its size."""
     layers = []
     for index, (box, label) in enumerate(zip(sample.boxes, sample.labels, strict=True)):
         place = touched(box)
@@ -135,7 +135,7 @@ def _layers_below(sample: Sample, owner: NDArray[np.uint8]) -> list[Layer]:
 def _layers_on_top(
     pieces: Sequence[Piece], corners: Sequence[tuple[int, int]], owner: NDArray[np.uint8]
 ) -> list[Layer]:
-    """The pasted pieces, as far as later ones do not cover them."""
+    """Return the pasted pieces, without what later pieces cover."""
     layers = []
     for number, (piece, (row, column)) in enumerate(zip(pieces, corners, strict=True), start=1):
         height, width = piece.mask.shape
@@ -145,7 +145,7 @@ def _layers_on_top(
 
 
 def _assemble(image: NDArray[np.uint8], layers: Sequence[Layer]) -> Sample:
-    """The sample of these targets, without those of which nothing is seen."""
+    """Build the sample from its targets; those with nothing visible are dropped."""
     shown = [layer for layer in layers if layer.seen.any()]
     boxes = [layer.box if layer.box is not None else box_of(layer.seen, layer.column, layer.row) for layer in shown]
     labels = [layer.label if layer.share >= ENOUGH_VISIBLE else IGNORED for layer in shown]

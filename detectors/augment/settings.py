@@ -1,4 +1,4 @@
-"""How much a training picture is changed: chances and ranges, each with its reason."""
+"""Settings of augmentation: probabilities and ranges, each with its reason."""
 
 from __future__ import annotations
 
@@ -13,55 +13,55 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class AugmentSettings:
-    """Chances (0 to 1) and ranges (low, high) of every change; the defaults are the preset "strong".
+    """Probabilities (0 to 1) and ranges (low, high) of all augmentations; the defaults are the preset "strong".
 
-    A range of factors is drawn evenly in its logarithm, so that halving is as likely as doubling.
+    Factors are sampled log-uniformly, so that halving is as likely as doubling.
     """
 
-    # Not always: the network should also see pictures framed as they are at prediction.
+    # Below 1, so that the network also sees images framed as at prediction.
     zoom_chance: float = 0.8
-    # Size against the fitted picture. Products 2x nearer or 1.4x farther still show enough print to be told apart.
+    # Size relative to the fitted image. Products 2x nearer or 1.4x farther still show enough print to be told apart.
     zoom: Range = (0.7, 2.0)
-    # Width against height. Lenses and viewing angles stretch products this much; more looks like another pack size.
+    # Width relative to height. Lenses and viewing angles stretch products this much; more looks like another pack size.
     aspect: Range = (0.87, 1.15)
-    # Four pictures in one: other neighbours, other backgrounds, synthetic beside real.
+    # Four images in one: other neighbours, other backgrounds, synthetic beside real.
     mosaic_chance: float = 0.25
-    # Against the fitted picture. Half size is what four whole pictures in one would be.
+    # Size relative to the fitted image. At 0.5 the four images would be shown whole.
     mosaic_zoom: Range = (0.55, 1.3)
-    # Where the four meet, as a share of width and height.
+    # Position of the common corner of the four, as a fraction of width and height.
     mosaic_centre: Range = (0.35, 0.65)
-    # Products of another picture laid over this one (Ghiasi et al. 2021): clutter and occlusion with exact masks.
+    # Products of another image pasted onto this one (Ghiasi et al. 2021): clutter and occlusion with exact masks.
     paste_chance: float = 0.3
-    # At most so many; more would hide the scene.
+    # Maximum number of pasted products; more would hide the scene.
     paste_count: int = 3
-    # Size of the pasted product against its size in its own fitted picture.
+    # Size of the pasted product relative to its size in its own fitted image.
     paste_scale: Range = (0.7, 1.4)
-    # Off: the print on packages would be mirrored, and mirrored print is never seen in a shop.
+    # Off, because it mirrors the print on packages, and mirrored print never occurs in a shop.
     flip_chance: float = 0.0
     # Hands, price labels and glare hide parts of products (random erasing, Zhong et al. 2020).
     erase_chance: float = 0.3
-    # Of the products in a picture that is erased at all, the share that is hit.
+    # Fraction of the products in such an image that are partly hidden.
     erase_share: float = 0.4
-    # Share of the box's area. Past 0.3 the print that names the product may be gone.
+    # Hidden fraction of the box's area. Above 0.3 the print that identifies the product may be gone.
     erase_area: Range = (0.04, 0.3)
-    # Exposure, colour and contrast are changed together, as another camera under other light would.
+    # Exposure, colour and contrast change together, as with another camera under other light.
     color_chance: float = 0.85
-    # Factor on coded values: about +-1 stop.
+    # Factor on gamma-encoded values: about +-1 stop.
     brightness: Range = (0.7, 1.4)
     contrast: Range = (0.75, 1.3)
     gamma: Range = (0.75, 1.33)
-    # Gain of red, green and blue, each: warm bulbs to cool tubes.
+    # Gain of each of red, green and blue: from warm bulbs to cool tubes.
     white_balance: Range = (0.88, 1.14)
     saturation: Range = (0.55, 1.5)
     # Degrees. Small: two flavours of one brand often differ in colour alone.
     hue: Range = (-6.0, 6.0)
-    # Rare: shape and print must be enough sometimes, but colour is part of the identity.
+    # Rare: shape and print should suffice at times, but colour is part of a product's identity.
     gray_chance: float = 0.02
-    # Out of focus.
+    # Defocus.
     blur_chance: float = 0.25
-    # Gaussian sigma in output pixels; at 640x360 small print is gone past 1.2.
+    # Gaussian sigma in output pixels; at 640x360 small print is gone above 1.2.
     blur: Range = (0.4, 1.2)
-    # Hand-held or on a robot.
+    # Motion of a hand-held camera or of a robot.
     motion_chance: float = 0.12
     # Length in output pixels.
     motion: Range = (2.0, 6.0)
@@ -87,7 +87,7 @@ class AugmentSettings:
 
 
 PRESETS: dict[str, AugmentSettings] = {
-    # Pictures as they are, fitted: for overfitting tests and ablations.
+    # Images only fitted to the network's input: for overfitting tests and ablations.
     "none": AugmentSettings(
         zoom_chance=0,
         mosaic_chance=0,
@@ -129,13 +129,13 @@ PRESETS: dict[str, AugmentSettings] = {
 
 
 def preset(name: str) -> AugmentSettings:
-    """The settings of that name: none, light or strong. Raises SynthError for an unknown name."""
+    """Return the settings of a preset: none, light or strong. Raises SynthError for an unknown name."""
     if name not in PRESETS:
         raise unknown_name("augmentation preset", name, PRESETS)
     return PRESETS[name]
 
 
 def sample_factor(low_high: Range, rng: np.random.Generator) -> float:
-    """A factor between low and high, even in its logarithm."""
+    """Sample a factor log-uniformly between low and high."""
     low, high = low_high
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))

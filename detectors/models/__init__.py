@@ -1,4 +1,4 @@
-"""The table of detectors: one file and one line each."""
+"""The table of detectors. Each detector is one file and one line in the table."""
 
 from __future__ import annotations
 
@@ -31,19 +31,20 @@ DETECTORS = {
 
 REQUIRED = ("LONG_SIDE", "FIXED_SIZE", "LEARNING_RATE", "NEEDS_MASKS", "MEAN", "STD", "build")
 TABLE = PluginTable("detector", DETECTORS, "synth.detectors", REQUIRED, files=True)
-# Python files of detectors that checkpoints may name: loading a checkpoint must not run what its author points to.
+# Environment variable with the Python files that a checkpoint may name as its detector: loading a checkpoint must not
+# run whatever file its author chose.
 ALLOWED_FILES = "SYNTH_DETECTORS"
 
 
 def detector_names() -> tuple[str, ...]:
-    """The detectors of the project and of installed packages."""
+    """Return the names of the built-in detectors and of those in installed packages."""
     return TABLE.names()
 
 
 def detector_module(name: str) -> Any:
-    """The module of a detector (interface.DetectorModule), by its name or the path of a Python file.
+    """Load the module of a detector (interface.DetectorModule) by its name or the path of a Python file.
 
-    Raises SynthError for an unknown name, or a module that is no detector.
+    Raises SynthError for an unknown name, or a module that does not define a detector.
     """
     if name not in TABLE.names() and not is_python_file(name):
         raise _unknown_detector(name)
@@ -51,7 +52,7 @@ def detector_module(name: str) -> Any:
 
 
 def _file_of(name: str) -> str:
-    """The Python file of a detector: the allowed one of that file name where there is one, else the path itself."""
+    """Return the allowed file of the same file name if there is one, else the path itself."""
     return _allowed_file(name) or name
 
 
@@ -61,7 +62,10 @@ def _allowed_file(name: str) -> str | None:
 
 
 def detector_origin(name: str) -> str | None:
-    """Where a detector of others is from: package and version, or digest of its file; None for the project's own."""
+    """Return where a third-party detector comes from: package and version, or digest of its file.
+
+    None for a built-in detector.
+    """
     if is_python_file(name):
         return f"sha256:{file_digest(Path(_file_of(name)))}"
     if name in DETECTORS:
@@ -71,7 +75,7 @@ def detector_origin(name: str) -> str | None:
 
 
 def check_trusted(name: str, where: str) -> None:
-    """Raise SynthError where a checkpoint names a Python file that the user has neither run nor allowed."""
+    """Raise SynthError if a checkpoint names a Python file that the user has neither run nor allowed."""
     if is_python_file(name) and _allowed_file(name) is None and not has_run(Path(name)):
         raise SynthError(
             "the checkpoint is of a detector in a Python file",
@@ -83,7 +87,7 @@ def check_trusted(name: str, where: str) -> None:
 
 
 def _unknown_detector(name: str) -> SynthError:
-    """The error for a name that is not in the table; for one of another program's it says what comes closest."""
+    """Return the error for an unknown name; for the name of a well-known detector it suggests the closest ones."""
     from detectors.models.well_known import nearest_detectors
 
     nearest = nearest_detectors(name)
@@ -99,7 +103,10 @@ def _unknown_detector(name: str) -> SynthError:
 
 
 def detector_summary(name: str) -> str:
-    """The first line of a detector's file, read without importing it: torchvision takes seconds."""
+    """Return the first line of a detector's module docstring.
+
+    The files of built-in detectors are parsed, not imported: importing torchvision takes seconds.
+    """
     if name not in DETECTORS:
         return (detector_module(name).__doc__ or "").split("\n")[0]
     spec = importlib.util.find_spec(DETECTORS[name])
@@ -108,5 +115,5 @@ def detector_summary(name: str) -> str:
 
 
 def build_model(spec: ModelSpec) -> nn.Module:
-    """The network of a spec (interface.Detector), randomly initialised."""
+    """Build the network of a spec (interface.Detector) with random weights."""
     return detector_module(spec.detector).build(spec)

@@ -1,4 +1,4 @@
-"""A network over many images: what it finds in each, in the pixels of the original."""
+"""Run a detector over many images and return its detections in pixels of the original images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from detectors.data.sample import Sample
 
 @dataclass(frozen=True)
 class Detections:
-    """What was found in one picture. boxes: (D, 4) float32 xyxy of the original. labels: (D,) classes from 0."""
+    """The detections of one image. boxes: (D, 4) float32 xyxy pixels of the original image. labels: (D,) from 0."""
 
     boxes: NDArray[np.float32]
     labels: NDArray[np.int32]
@@ -31,7 +31,7 @@ class Detections:
 
 
 class FittedImages(Dataset[Any]):
-    """Pictures scaled into the network's size, without labels. sizes: (N, 2) width and height, as the labels count."""
+    """Unlabelled images scaled to the network's input size. sizes: (N, 2) width and height in the data set's labels."""
 
     def __init__(self, paths: Sequence[Path], sizes: NDArray[np.int32], width: int, height: int) -> None:
         self.paths, self.sizes, self.width, self.height = paths, sizes, width, height
@@ -44,13 +44,13 @@ class FittedImages(Dataset[Any]):
         try:
             picture, box = fit_picture(read_picture(self.paths[index], width, height), self.width, self.height)
         except SynthError as error:
-            # Handed on as a value: torch would wrap the traceback of the worker around its text.
+            # Returned, not raised: torch would wrap its text in the traceback of the worker process.
             return error
         return picture, box, index
 
 
 def fit_picture(picture: NDArray[np.uint8], width: int, height: int) -> tuple[NDArray[np.uint8], Letterbox]:
-    """An (H, W, 3) picture scaled into (height, width), and the way back for boxes."""
+    """Scale an (H, W, 3) image to fit into (height, width), and return how, to map boxes back."""
     empty = Sample(picture, np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
     fitted, letterbox = fit(empty, width, height)
     return fitted.image, letterbox
@@ -66,7 +66,10 @@ def find_in_set(
     workers: int = 0,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Predictions:
-    """What `model` finds in every image of a set. advance: called with the number of images done."""
+    """Run `model` on every image of a data set. advance: called with 1 after each image.
+
+    Returns the detections of each image in order of falling score.
+    """
     paths = _Paths(images)
     rows: list[tuple[int, Detections]] = []
     for index, found in find_in_files(model, paths, images.sizes, size, batch=batch, workers=workers):
@@ -83,7 +86,7 @@ def find_in_set(
 
 
 class _Paths(Sequence[Path]):
-    """The files of a set, made when asked for: a million Path objects would be copied into every worker."""
+    """The image paths of a data set, built on access: a million Path objects would be copied into every worker."""
 
     def __init__(self, images: ImageSet) -> None:
         self.images = images
@@ -104,14 +107,14 @@ def find_in_files(
     batch: int = 8,
     workers: int = 0,
 ) -> Iterator[tuple[int, Detections]]:
-    """(place, Detections) of each picture, in their order."""
+    """Yield (index, Detections) of each image file, in order. size: width and height of the network's input."""
     return find_in_fitted(model, FittedImages(paths, sizes, *size), batch=batch, workers=workers)
 
 
 def find_in_fitted(
     model: nn.Module, pictures: Dataset[Any], *, batch: int = 8, workers: int = 0
 ) -> Iterator[tuple[int, Detections]]:
-    """(place, Detections) of each picture, in their order. pictures: items as those of FittedImages."""
+    """Yield (index, Detections) of each image, in order. pictures: yields the same items as FittedImages."""
     device = next(model.parameters()).device
     loader = ProcessLoader(
         pictures,
@@ -132,18 +135,18 @@ def find_in_fitted(
 
 @torch.inference_mode()
 def forward(model: nn.Module, pictures: Tensor) -> list[dict[str, Tensor]]:
-    """What a detector finds in (B, H, W, 3) uint8 pictures on its device, as `Detector.detect` gives it."""
+    """Run a detector on (B, H, W, 3) uint8 images that are on its device; returns the output of `Detector.detect`."""
     with torch.autocast(pictures.device.type, torch.bfloat16, enabled=pictures.device.type == "cuda"):
         return model.detect(network_input(pictures))
 
 
 def network_input(pictures: Tensor) -> Tensor:
-    """(B, H, W, 3) uint8 pictures as (B, 3, H, W) float32 in 0..1."""
+    """Convert (B, H, W, 3) uint8 images to (B, 3, H, W) float32 in 0..1."""
     return pictures.permute(0, 3, 1, 2).to(torch.float32).div_(255)
 
 
 def detections_of(output: dict[str, Tensor], letterbox: Letterbox) -> Detections:
-    """The output of one picture (`Detector.detect`), in the pixels of the original; boxes without area are dropped."""
+    """Convert the output of `Detector.detect` for one image to original pixels; boxes without area are dropped."""
     boxes = letterbox.to_original(output["boxes"].float().cpu().numpy())
     kept = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     labels = output["labels"].cpu().numpy().astype(np.int32)

@@ -1,4 +1,4 @@
-"""Faster R-CNN (Ren et al. 2015) with a feature pyramid; ResNet-50 in torchvision's second recipe."""
+"""Faster R-CNN (Ren et al. 2015) with a feature pyramid; ResNet-50 with torchvision's improved (v2) recipe."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ LONG_SIDE = 1024
 FIXED_SIZE = None
 LEARNING_RATE = 2e-4
 NEEDS_MASKS = False
-# Proposals of a picture that a step learns from: over a narrow pyramid as many as Fast R-CNN had (Girshick 2015).
-# torchvision's 512 take twice the time, most of it in background.
+# Proposals per image that the box head is trained on: over a narrow pyramid as many as in Fast R-CNN (Girshick 2015).
+# torchvision's 512 take twice the time, and most of them are background.
 NARROW_SAMPLE, WIDE_SAMPLE = 128, 512
 TORCHVISION = ("FasterRCNN_ResNet50_FPN_V2_Weights", "ResNet50_Weights")
 MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
 
 
 def build(spec: ModelSpec) -> nn.Module:
-    """Strides 4 to 64; anchors of 32 to 512 px."""
+    """Build the network: strides 4 to 64, anchors of 32 to 512 px."""
     options = {
         "box_detections_per_img": MAX_DETECTIONS,
         "box_score_thresh": MIN_SCORE,
@@ -40,7 +40,7 @@ def build(spec: ModelSpec) -> nn.Module:
         model = fasterrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, num_classes=spec.classes + 1, **options)
         return as_detector(ignore_in_rcnn(model), spec)
     pyramid = TimmPyramid(spec.backbone, least_stride=4, extra=max_pool_level)
-    # A backbone may lack stride 4: one anchor size for each level that there is.
+    # A backbone may lack stride 4: one anchor size for each level that it has.
     sizes = (32, 64, 128, 256, 512)[-len(pyramid.body.feature_info.channels()) - 1 :]
     model = FasterRCNN(
         pyramid,

@@ -1,4 +1,4 @@
-"""Faster R-CNN with MobileNet-v3 at 320 pixels: for phones and for trying things out."""
+"""Faster R-CNN with MobileNet-v3 at 320 pixels: for phones and quick experiments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MEAN, STD = fasterrcnn_mobilenet.MEAN, fasterrcnn_mobilenet.STD
 
 
 def build(spec: ModelSpec) -> nn.Module:
-    """The same network as `fasterrcnn_mobilenet`, with fewer proposals, since fewer fit into the picture."""
+    """Build the network of `fasterrcnn_mobilenet` with fewer proposals, since a small image holds fewer objects."""
     model = fasterrcnn_mobilenet.build(spec)
     model.rpn._pre_nms_top_n = {"training": 1000, "testing": 300}
     model.rpn._post_nms_top_n = {"training": 1000, "testing": 300}

@@ -27,7 +27,7 @@ MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
 
 
 class IgnoringFcosHead(FCOSHead):
-    """FCOS's head whose loss leaves ignored regions out."""
+    """FCOS head whose loss excludes ignored regions."""
 
     def compute_loss(
         self, targets: list[Target], head_outputs: dict[str, Tensor], anchors: list[Tensor], matched_idxs: list[Tensor]
@@ -37,7 +37,7 @@ class IgnoringFcosHead(FCOSHead):
 
 
 def build(spec: ModelSpec) -> nn.Module:
-    """Strides 8 to 128."""
+    """Build the network: strides 8 to 128."""
     options = {"detections_per_img": MAX_DETECTIONS, "score_thresh": MIN_SCORE}
     classes = spec.classes + 1
     if spec.backbone is None:

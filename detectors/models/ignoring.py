@@ -1,7 +1,7 @@
-"""Ignored regions inside torchvision's losses: what lies in one is neither a target nor background.
+"""Subclasses of torchvision's modules whose losses exclude ignored regions: these are neither object nor background.
 
-Targets may hold `ignored`, (K, 4) float32 boxes. An anchor or proposal that is no match of a target and lies by more
-than half in an ignored box takes no part in the classification loss.
+A target may hold `ignored`, (K, 4) float32 boxes. An anchor or proposal that matches no object and has more than half
+of its area inside an ignored box is left out of the classification loss.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from detectors.models.parts import covered_by
 Target = dict[str, Tensor]
 MOSTLY = 0.5
 UNUSED = -1
-# A logit so low that the focal loss of background and its gradient vanish in float32.
+# A logit so low that the focal loss of background and its gradient are zero in float32.
 SURELY_NOT = -50.0
 
 
 class IgnoringProposals(RegionProposalNetwork):
-    """Anchors in ignored regions are not sampled as background."""
+    """Region proposal network that does not sample anchors in ignored regions as background."""
 
     def assign_targets_to_anchors(
         self, anchors: list[Tensor], targets: list[Target]
@@ -35,7 +35,7 @@ class IgnoringProposals(RegionProposalNetwork):
 
 
 class IgnoringHeads(RoIHeads):
-    """Proposals in ignored regions are not sampled as background."""
+    """RoI heads that do not sample proposals in ignored regions as background."""
 
     _ignored: list[Tensor]
 
@@ -51,14 +51,14 @@ class IgnoringHeads(RoIHeads):
 
 
 def ignore_in_rcnn(model: nn.Module) -> nn.Module:
-    """The same R-CNN with stages that know ignored regions."""
+    """Make the proposal network and the heads of an R-CNN respect ignored regions; returns the same model."""
     model.rpn = as_kind(IgnoringProposals, model.rpn)
     model.roi_heads = as_kind(IgnoringHeads, model.roi_heads)
     return model
 
 
 def as_kind(kind: Any, module: nn.Module) -> Any:
-    """`module` with its weights as an instance of its subclass `kind`, which adds no state."""
+    """Return an instance of `kind`, a stateless subclass of `module`'s class, that shares the state of `module`."""
     twin = kind.__new__(kind)
     twin.__dict__ = module.__dict__
     return twin
@@ -67,9 +67,9 @@ def as_kind(kind: Any, module: nn.Module) -> Any:
 def silence_ignored(
     logits: Tensor, targets: list[Target], anchors: list[Tensor], matched: list[Tensor], *, background: int | None
 ) -> Tensor:
-    """(B, A, C) logits whose unmatched anchors in ignored regions say background for sure, without gradient.
+    """Set the logits (B, A, C) of unmatched anchors in ignored regions to certain background, without gradient.
 
-    background: the class that stands for it under a softmax; None where each class has a sigmoid of its own.
+    background: class index of background under a softmax; None where each class has its own sigmoid.
     """
     silent = torch.stack(
         [
@@ -84,6 +84,6 @@ def silence_ignored(
 
 
 def ignored_in(target: Target) -> Tensor:
-    """(K, 4) the ignored boxes of a target, none where it does not say."""
+    """Return the (K, 4) ignored boxes of a target, K = 0 if it has no such entry."""
     regions = target.get("ignored")
     return target["boxes"].new_zeros((0, 4)) if regions is None else regions

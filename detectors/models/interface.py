@@ -1,4 +1,4 @@
-"""What every detector offers: losses of labelled images, detections, features; and options of its own."""
+"""The interface of detectors: training losses, detections, feature maps and detector-specific options."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from detectors.models.spec import ModelSpec
 
 
 class Detector(Protocol):
-    """An nn.Module that finds objects. Images are (B, 3, H, W) float32 RGB in 0..1, of the spec's width and height.
+    """An nn.Module that detects objects. Images are (B, 3, H, W) float32 RGB in 0..1, of the spec's width and height.
 
     backbone: the part that `--freeze backbone` freezes and whose pretrained batch norms keep their statistics. Layers
-    whose rows stand for classes have `cls_logits` in their name: other classes never take them over.
+    with one row per class must have `cls_logits` in their name, so that weights of other classes are not loaded into
+    them.
     """
 
     backbone: nn.Module
@@ -25,30 +26,31 @@ class Detector(Protocol):
     def losses(self, images: Tensor, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         """Return scalar losses by name; their sum is minimized.
 
-        targets: of each image `boxes` (N, 4) float32 xyxy pixels, `labels` (N,) int64 from 0, `ignored` (K, 4) boxes
-        in which nothing counts as background, and `masks` (N, H, W) uint8 where the module needs them.
+        targets: for each image `boxes` (N, 4) float32 xyxy pixels, `labels` (N,) int64 from 0, `ignored` (K, 4) boxes
+        inside which nothing counts as background, and `masks` (N, H, W) uint8 if the module needs them.
         """
         ...
 
     def detect(self, images: Tensor) -> list[dict[str, Tensor]]:
-        """Return for each image `boxes` (D, 4) xyxy pixels, `labels` (D,) int64 from 0, `scores` (D,) falling.
+        """Return for each image `boxes` (D, 4) xyxy pixels, `labels` (D,) int64 from 0, `scores` (D,) in falling order.
 
-        Detectors of masks add `masks` (D, 1, H, W) in 0..1.
+        Instance segmentation models add `masks` (D, 1, H, W) in 0..1.
         """
         ...
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """Return the maps of features (B, C, h, w) that the heads see, the finest first."""
+        """Return the feature maps (B, C, h, w) that the heads take, the finest first."""
         ...
 
 
 class DetectorModule(Protocol):
-    """What the file of a detector defines; it may also define Options and TORCHVISION.
+    """The names that a detector's file defines; it may also define Options and TORCHVISION.
 
-    LONG_SIDE: pixels of the longer side that images are scaled to by default. FIXED_SIZE: the only (width, height) it
-    takes, or None. LEARNING_RATE: of AdamW, at a batch of 16. NEEDS_MASKS: whether every target needs a mask. MEAN,
-    STD: of the channels, as shares of full scale. Options: a subclass of DetectorOptions, which `build` reads by
-    `options_of`. TORCHVISION: names of torchvision's weight enums of the whole detector and of its backbone, or None.
+    LONG_SIDE: default length in pixels of the longer side of input images. FIXED_SIZE: the only input (width, height)
+    the network takes, or None. LEARNING_RATE: for AdamW at a batch of 16. NEEDS_MASKS: whether every target needs a
+    mask. MEAN, STD: per channel, as fractions of full scale. Options: a subclass of DetectorOptions, which `build`
+    gets from `options_of`. TORCHVISION: names of torchvision's weight enums of the whole detector and of its backbone,
+    each a name or None.
     """
 
     LONG_SIDE: int
@@ -64,15 +66,15 @@ class DetectorModule(Protocol):
 
 
 class DetectorOptions(BaseModel):
-    """Options of one detector: fields with defaults, ranges and descriptions. The base has none."""
+    """Base class of a detector's options: fields with defaults, ranges and descriptions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def check_options(module: Any, given: Mapping[str, Any], detector: str) -> DetectorOptions:
-    """Return the validated options of a detector, defaults filled in.
+    """Return the validated options of a detector, with defaults filled in.
 
-    given: values, or texts of the command line. Raises SynthError for unknown names and values out of range.
+    given: values, or strings from the command line. Raises SynthError for unknown names and values out of range.
     """
     kind: type[DetectorOptions] = getattr(module, "Options", DetectorOptions)
     for name in given:
@@ -82,12 +84,12 @@ def check_options(module: Any, given: Mapping[str, Any], detector: str) -> Detec
 
 
 def options_of(module: Any, spec: ModelSpec) -> Any:
-    """Return the options in a spec, as the module's Options. Options that came later have their defaults."""
+    """Return the options of a spec as the module's Options; options added since it was saved take their defaults."""
     return check_options(module, dict(spec.options), spec.detector)
 
 
 def parse_options(pairs: tuple[str, ...]) -> dict[str, str]:
-    """Return NAME=VALUE texts as a dictionary. Raises SynthError where one has no sign or stands twice."""
+    """Parse NAME=VALUE strings into a dictionary. Raises SynthError for one without "=" and for a repeated name."""
     parsed: dict[str, str] = {}
     for pair in pairs:
         name, sign, value = (part.strip() for part in pair.partition("="))

@@ -1,4 +1,4 @@
-"""Mask R-CNN (He et al. 2017): Faster R-CNN that outlines each product; learns from our exact masks."""
+"""Mask R-CNN (He et al. 2017): Faster R-CNN that also predicts a mask per product; trained on exact masks."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ LEARNING_RATE = 2e-4
 NEEDS_MASKS = True
 TORCHVISION = ("MaskRCNN_ResNet50_FPN_V2_Weights", "ResNet50_Weights")
 MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
-# Of torchvision's box head.
+# Output width of torchvision's box head.
 BOX_FEATURES = 1024
 
 
 def build(spec: ModelSpec) -> nn.Module:
-    """Strides 4 to 64; masks of 28 x 28 cells."""
+    """Build the network: strides 4 to 64, masks of 28 x 28 cells."""
     options = {
         "box_detections_per_img": MAX_DETECTIONS,
         "box_score_thresh": MIN_SCORE,
@@ -46,7 +46,7 @@ def build(spec: ModelSpec) -> nn.Module:
         pyramid,
         rpn_anchor_generator=pyramid_anchors(sizes),
         box_predictor=FastRCNNPredictor(BOX_FEATURES, spec.classes + 1),
-        # As wide as the pyramid: torchvision's 256 channels take most of a small network's time.
+        # As many channels as the pyramid: torchvision's 256 take most of a small network's time.
         mask_head=MaskRCNNHeads(width, (width,) * 4, 1),
         mask_predictor=MaskRCNNPredictor(width, width, spec.classes + 1),
         **options,

@@ -1,4 +1,4 @@
-"""What detectors share: torchvision's transform without resizing, and feature pyramids over any timm backbone."""
+"""Parts shared by several detectors: torchvision's transform without resizing, and pyramids over timm backbones."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from detectors.models.spec import ModelSpec
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-# A shelf may hold hundreds of facings; torchvision's 100 would cut them off.
+# A shelf may hold hundreds of facings; torchvision's limit of 100 would drop some.
 MAX_DETECTIONS = 300
-# Low, because AP counts the whole curve; `predict` shows those above the chosen threshold.
+# Low, because AP needs the whole precision-recall curve; `predict` only shows detections above the chosen threshold.
 MIN_SCORE = 0.01
-# Of a pyramid over a large backbone, as published; over one whose last stage is narrower than 512, half of it: wider
-# heads cost a lite network three times its time and find no more.
+# Channels of the pyramid over a large backbone, as published, and half of that over a backbone whose last stage has
+# fewer than 512 channels: wider heads make a lite network three times slower without detecting more.
 WIDE_PYRAMID, NARROW_PYRAMID = 256, 128
 WIDE_STAGE = 512
 
 
 class Normalise(GeneralizedRCNNTransform):
-    """torchvision's transform without resizing: pictures come at the network's size, in training and afterwards.
+    """torchvision's transform without resizing: images already have the network's size, in training and inference.
 
-    (Its own option to skip resizing holds in training alone.)
+    (torchvision's own option to skip resizing only applies in training.)
     """
 
     def __init__(self, spec: ModelSpec, size_divisible: int) -> None:
@@ -44,7 +44,7 @@ class Normalise(GeneralizedRCNNTransform):
 class TimmPyramid(nn.Module):
     """A feature pyramid (Lin et al. 2017) over the stages of a timm model at strides 8, 16 and 32, or from 4 on.
 
-    extra: makes the block of further levels from the number of channels.
+    extra: builds the block of additional coarser levels, given the number of channels.
     """
 
     def __init__(self, name: str, *, least_stride: int, extra: Callable[[int], ExtraFPNBlock]) -> None:
@@ -58,7 +58,7 @@ class TimmPyramid(nn.Module):
 
 
 def timm_stages(name: str, least_stride: int) -> tuple[nn.Module, list[int]]:
-    """A timm model that returns its stages from `least_stride` to 32, and their channels.
+    """Build a timm model that returns its stages of stride `least_stride` to 32; also return their channel counts.
 
     Raises SynthError for unknown names and for models without stages (plain vision transformers).
     """
@@ -85,23 +85,23 @@ def timm_stages(name: str, least_stride: int) -> tuple[nn.Module, list[int]]:
 
 
 def pyramid_anchors(sizes: tuple[int, ...], per_octave: int = 1) -> AnchorGenerator:
-    """Anchors of one size per level, in `per_octave` steps, at three shapes."""
+    """Build the anchors of a pyramid: per level `per_octave` scales of its size, each in three aspect ratios."""
     scales = tuple(tuple(round(size * 2 ** (step / per_octave)) for step in range(per_octave)) for size in sizes)
     return AnchorGenerator(scales, ((0.5, 1.0, 2.0),) * len(sizes))
 
 
 def max_pool_level(channels: int) -> ExtraFPNBlock:
-    """One more level by pooling, as Faster R-CNN has it."""
+    """Build one additional level by max pooling, as in Faster R-CNN."""
     return LastLevelMaxPool()
 
 
 def two_strided_levels(channels: int) -> ExtraFPNBlock:
-    """Two more levels by strided convolutions, as RetinaNet and FCOS have them."""
+    """Build two additional levels by strided convolutions, as in RetinaNet and FCOS."""
     return LastLevelP6P7(channels, channels)
 
 
 def covered_by(boxes: Tensor, regions: Tensor) -> Tensor:
-    """(N,) greatest share of each (N, 4) box that one of the (M, 4) regions covers, 0 where there is no region."""
+    """Return the (N,) largest fraction of each (N, 4) box covered by a single (M, 4) region; 0 without regions."""
     if not len(regions):
         return boxes.new_zeros(len(boxes))
     low = torch.maximum(boxes[:, None, :2], regions[None, :, :2])

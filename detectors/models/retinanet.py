@@ -1,4 +1,4 @@
-"""RetinaNet (Lin et al. 2017) with ResNet-50 in torchvision's second recipe: one stage, focal loss."""
+"""RetinaNet (Lin et al. 2017) with ResNet-50 and torchvision's improved (v2) recipe: one stage, focal loss."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
 
 
 class IgnoringRetinaHead(nn.Module):
-    """RetinaNet's head whose loss leaves ignored regions out."""
+    """RetinaNet head whose loss excludes ignored regions."""
 
     def __init__(self, head: nn.Module) -> None:
         super().__init__()
@@ -45,7 +45,6 @@ class IgnoringRetinaHead(nn.Module):
     ) -> dict[str, Tensor]:
         logits = silence_ignored(outputs["cls_logits"], targets, anchors, matched, background=None)
         outputs = {**outputs, "cls_logits": logits}
-        # Classes have no background here: labels that count from 1 elsewhere count from 0.
         return {
             "classification": self.classification_head.compute_loss(targets, outputs, matched),
             "bbox_regression": self.regression_head.compute_loss(targets, outputs, anchors, matched),
@@ -53,9 +52,9 @@ class IgnoringRetinaHead(nn.Module):
 
 
 def build(spec: ModelSpec) -> nn.Module:
-    """Strides 8 to 128; three anchor sizes per octave from 32 px on."""
+    """Build the network: strides 8 to 128, three anchor sizes per octave from 32 px on."""
     options = {"detections_per_img": MAX_DETECTIONS, "score_thresh": MIN_SCORE}
-    # torchvision reserves class 0 for background, which a sigmoid head learns as never seen.
+    # torchvision reserves class 0 for background; a sigmoid head learns that it never occurs.
     classes = spec.classes + 1
     if spec.backbone is None:
         model = retinanet_resnet50_fpn_v2(weights=None, weights_backbone=None, num_classes=classes, **options)

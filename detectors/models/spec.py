@@ -1,4 +1,4 @@
-"""ModelSpec: what a detector's network is built from."""
+"""The description of a detector's network, from which it can be built again."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ OptionValue = bool | int | float | str
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """All that is needed to build a network again. classes: how many, without background.
+    """All that is needed to build a network again. classes: number of classes without background.
 
-    backbone: name of a timm model, or None for the detector's own. width, height: of the pictures it is given, pixels.
-    mean, std: of the channels that its pictures are normalised by, as shares of full scale. options: the detector's
-    own, by name, sorted. origin: where a detector of others is from (package and version, or digest of its file).
+    backbone: name of a timm model, or None for the detector's own. width, height: of the network's input, in pixels.
+    mean, std: per channel, used to normalise input images, as fractions of full scale. options: the detector's own
+    options, sorted by name. origin: source of a third-party detector (package and version, or digest of its file).
     """
 
     detector: str

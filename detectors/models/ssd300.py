@@ -17,13 +17,13 @@ FIXED_SIZE = (300, 300)
 LEARNING_RATE = 2e-4
 NEEDS_MASKS = False
 TORCHVISION = ("SSD300_VGG16_Weights", None)
-# VGG's features were trained on pixels of 0..255 without their mean: torchvision's own constants.
+# torchvision's constants: its VGG features were trained on pixels of 0..255 with the mean subtracted.
 MEAN = (0.48235, 0.45882, 0.40784)
 STD = (1.0 / 255.0, 1.0 / 255.0, 1.0 / 255.0)
 
 
 class IgnoringSsd(SSD):
-    """SSD whose loss leaves ignored regions out, of the hard negatives too."""
+    """SSD whose loss and hard negative mining exclude ignored regions."""
 
     def compute_loss(
         self, targets: list[Target], head_outputs: dict[str, Tensor], anchors: list[Tensor], matched_idxs: list[Tensor]
@@ -33,7 +33,7 @@ class IgnoringSsd(SSD):
 
 
 def build(spec: ModelSpec) -> nn.Module:
-    """Six maps of 38 to 1 cells."""
+    """Build the network: six feature maps of 38 x 38 to 1 x 1 cells."""
     options = {"detections_per_img": MAX_DETECTIONS, "score_thresh": MIN_SCORE}
     if spec.backbone is not None:
         return as_detector(as_kind(IgnoringSsd, timm_ssd.build(spec, options)), spec)

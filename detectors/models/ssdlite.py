@@ -21,7 +21,7 @@ MEAN = STD = (0.5, 0.5, 0.5)
 
 
 def build(spec: ModelSpec) -> nn.Module:
-    """Maps at strides 16 to 512; default boxes follow the size of the picture."""
+    """Build the network: strides 16 to 512, default boxes that scale with the image size."""
     options = {"detections_per_img": MAX_DETECTIONS, "score_thresh": MIN_SCORE}
     if spec.backbone is not None:
         return as_detector(as_kind(IgnoringSsd, timm_ssd.build(spec, options)), spec)

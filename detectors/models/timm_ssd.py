@@ -1,4 +1,4 @@
-"""SSD and its light form over any timm backbone: two of its stages and four smaller maps made from the last."""
+"""SSD and SSDlite over any timm backbone: two of its stages and four smaller feature maps built on the last."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ MAX_GROUPS = 16
 
 
 def _norm(channels: int) -> nn.GroupNorm:
-    """Group norm: the last maps are one cell wide, and statistics of a batch of such cells are none."""
+    """Build a group norm: the last maps are one cell wide, too few values for the statistics of batch norm."""
     return nn.GroupNorm(math.gcd(channels, MAX_GROUPS), channels)
 
 
 class TimmMaps(nn.Module):
-    """Maps at strides 16 and 32 of a timm model, and four more, each half as wide as the one before."""
+    """Feature maps at strides 16 and 32 of a timm model, and four more, each half as wide as the one before."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class TimmMaps(nn.Module):
 
 
 def _halve(inputs: int, outputs: int) -> nn.Sequential:
-    """Half the width by a depthwise convolution between two pointwise ones (as MobileNet's SSD has it)."""
+    """Build a block that halves the resolution by a depthwise convolution between two pointwise ones, as in SSDlite."""
     middle = outputs // 2
     return nn.Sequential(
         nn.Conv2d(inputs, middle, 1, bias=False),
@@ -58,7 +58,10 @@ def _halve(inputs: int, outputs: int) -> nn.Sequential:
 
 
 def build(spec: ModelSpec, options: dict[str, Any]) -> SSD:
-    """Boxes of 0.1 to 0.95 of the picture; products on shelves are smaller than COCO's objects."""
+    """Build the network with default boxes of 0.1 to 0.95 of the image.
+
+    torchvision starts at 0.2 for SSDlite, but products on shelves are smaller than COCO's objects.
+    """
     maps = TimmMaps(spec.backbone or "")
     maps.eval()
     with torch.no_grad():

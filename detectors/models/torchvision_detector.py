@@ -1,4 +1,4 @@
-"""torchvision's detectors behind our interface: the one place that knows their lists, labels from 1 and transform."""
+"""Adapter from torchvision's detectors (lists of images, labels from 1, own transform) to interface.Detector."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FIRST_LABEL = 1
 
 
 class TorchvisionDetector(nn.Module):
-    """Mixed into a class of torchvision's, so that the names of its weights stay."""
+    """Mixin for torchvision's detector classes; as a mixin it leaves the names of their weights unchanged."""
 
     transform: Any
     backbone: Any
@@ -27,11 +27,11 @@ class TorchvisionDetector(nn.Module):
         return self(list(images), [{**target, "labels": target["labels"] + FIRST_LABEL} for target in targets])
 
     def detect(self, images: Tensor) -> list[dict[str, Tensor]]:
-        """Return torchvision's detections without those of background, which a sigmoid head has a score for too."""
+        """Return torchvision's detections without those of background, for which a sigmoid head has a score, too."""
         return [_without_background(found) for found in self(list(images))]
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """Return the maps of the pyramid, or of the stages."""
+        """Return the feature maps of the pyramid or of the backbone's stages."""
         mean, std = (
             torch.tensor(row, dtype=images.dtype, device=images.device)[:, None, None]
             for row in (self.transform.image_mean, self.transform.image_std)
@@ -43,7 +43,7 @@ class TorchvisionDetector(nn.Module):
 
 
 def as_detector(model: nn.Module, spec: ModelSpec) -> nn.Module:
-    """Return the same torchvision model as one of our detectors, which takes images at their own size."""
+    """Turn a torchvision model into a Detector that takes images at their own size; changes and returns `model`."""
     model.transform = Normalise(spec, model.transform.size_divisible)
     model.__class__ = type(type(model).__name__, (TorchvisionDetector, type(model)), {})
     return model

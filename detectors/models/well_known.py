@@ -1,14 +1,14 @@
-"""Names that people look for in vain, and what of the table comes closest: by size, speed and what it predicts."""
+"""Well-known detectors that are not available here, and the closest available ones by size, speed and output."""
 
 from __future__ import annotations
 
 import re
 
-# One-stage detectors of a family that many know as a word for "detector": a fast one, and the one without anchors.
+# A fast one-stage detector, and the one without anchors.
 _FAST = ("ssdlite", "fcos")
 _YOLO = ("yolo", "ssdlite")
 _STRONG = ("fcos", "fasterrcnn")
-# What a name begins with once it is in small letters and digits alone, the longest that fits.
+# Prefixes of names reduced to lower-case letters and digits; the longest matching prefix counts.
 WELL_KNOWN = {
     "yolo": _YOLO,
     "ppyolo": _YOLO,
@@ -46,7 +46,7 @@ WELL_KNOWN = {
 
 
 def nearest_detectors(name: str) -> tuple[str, ...]:
-    """Entries of the table of detectors that a well-known name comes closest to, none where it is not known."""
+    """Return the available detectors closest to a well-known one, () if the name is not known."""
     plain = re.sub(r"[^a-z0-9]", "", name.lower())
     fitting = [known for known in WELL_KNOWN if plain.startswith(known)]
     return WELL_KNOWN[max(fitting, key=len)] if fitting else ()

@@ -1,8 +1,8 @@
-"""A small YOLO: one stage without anchors, its head decoupled, its targets assigned by task alignment.
+"""A small YOLO: one stage without anchors, with a decoupled head and task-aligned target assignment.
 
-After YOLOX (Ge et al. 2021, arXiv 2107.08430): a pyramid from top to bottom and back, separate branches for class and
-box, no anchors. Targets are assigned as in TOOD (Feng et al. 2021, arXiv 2108.07755): of the cells whose centre lies in
-a box, those that best agree with it in both class score and overlap learn it. Written from the papers.
+After YOLOX (Ge et al. 2021, arXiv 2107.08430): a top-down and bottom-up pyramid, separate branches for class and box,
+no anchors. Targets are assigned as in TOOD (Feng et al. 2021, arXiv 2108.07755): of the cells whose centre lies in a
+box, those whose class score and overlap agree best with it are its positives. Written from the papers.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ NEEDS_MASKS = False
 MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
 DEFAULT_BACKBONE = "mobilenetv3_large_100"
 STRIDES = (8, 16, 32)
-# A class is as rare as this before anything is learned (Lin et al. 2017).
+# Probability of each class that the untrained head predicts (Lin et al. 2017).
 PRIOR = 0.01
-# Exponents of class score and overlap in the alignment, and the cells that learn one box; as published in TOOD.
+# Exponents of class score and overlap in the alignment metric, and positive cells per box; as published in TOOD.
 ALPHA, BETA, TOP = 1.0, 6.0, 13
 # Weights of the losses.
 CLASS_WEIGHT, BOX_WEIGHT = 1.0, 2.0
@@ -39,7 +39,7 @@ MOSTLY_IGNORED = 0.5
 
 
 class Options(DetectorOptions):
-    """What may be changed about the network."""
+    """Options of the network."""
 
     width: int = Field(96, ge=16, le=512, multiple_of=16, description="Channels of the pyramid and the head.")
     depth: int = Field(2, ge=1, le=6, description="Convolutions in each branch of the head.")
@@ -47,14 +47,15 @@ class Options(DetectorOptions):
 
 
 class Cells(NamedTuple):
-    """All cells of the three levels. points: (A, 2) centres in pixels. strides: (A,) pixels."""
+    """The cells of all levels. points: (A, 2) centres in pixels. strides: (A,) pixels."""
 
     points: Tensor
     strides: Tensor
 
 
 def _convolution(inputs: int, outputs: int, side: int = 3, stride: int = 1) -> nn.Sequential:
-    # Group norm: batches of detectors are small, and a network learned by a few images stays the same in evaluation.
+    # Group norm, because detection batches are small, and so that a network trained on few images behaves the same in
+    # evaluation.
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, side, stride, side // 2, bias=False),
         nn.GroupNorm(16, outputs),
@@ -63,7 +64,7 @@ def _convolution(inputs: int, outputs: int, side: int = 3, stride: int = 1) -> n
 
 
 class _Pyramid(nn.Module):
-    """Stages of a timm model, mixed from coarse to fine and back (Liu et al. 2018)."""
+    """Path aggregation network (Liu et al. 2018) over the stages of a timm model: top-down, then bottom-up."""
 
     def __init__(self, backbone: str, width: int) -> None:
         super().__init__()
@@ -85,7 +86,7 @@ class _Pyramid(nn.Module):
 
 
 class _Head(nn.Module):
-    """Class logits and distances to the four sides, in strides, from separate branches shared by all levels."""
+    """Separate branches, shared by all levels, for class logits and for distances to the four sides in strides."""
 
     def __init__(self, width: int, depth: int, classes: int) -> None:
         super().__init__()
@@ -96,14 +97,14 @@ class _Head(nn.Module):
         nn.init.constant_(self.cls_logits.bias, -math.log((1 - PRIOR) / PRIOR))
 
     def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """(B, A, classes) logits and (B, A, 4) distances above 0."""
+        """Return (B, A, classes) logits and (B, A, 4) positive distances."""
         logits = [self.cls_logits(self.of_class(one)).flatten(2) for one in maps]
         sides = [functional.softplus(self.sides(self.of_box(one)).float() + 1).flatten(2) for one in maps]
         return torch.cat(logits, 2).transpose(1, 2), torch.cat(sides, 2).transpose(1, 2)
 
 
 class Yolo(nn.Module):
-    """The detector (interface.Detector)."""
+    """The network (interface.Detector)."""
 
     def __init__(self, spec: ModelSpec, options: Options) -> None:
         super().__init__()
@@ -112,7 +113,7 @@ class Yolo(nn.Module):
         self.head = _Head(options.width, options.depth, spec.classes)
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """Return the three maps of the pyramid."""
+        """Return the three feature maps of the pyramid."""
         mean, std = (
             torch.tensor(row, dtype=images.dtype, device=images.device)[:, None, None]
             for row in (self.spec.mean, self.spec.std)
@@ -120,7 +121,7 @@ class Yolo(nn.Module):
         return self.backbone((images - mean) / std)
 
     def losses(self, images: Tensor, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-        """Return "classification" (cross-entropy to the overlap) and "box" (generalized IoU)."""
+        """Return "classification" (cross-entropy with the overlap as target) and "box" (generalized IoU loss)."""
         cells, logits, boxes = self._predict(images)
         pairs = list(zip(logits.float(), boxes, targets, strict=True))
         assigned = [_assign(cells, one.detach(), found.detach(), target) for one, found, target in pairs]
@@ -128,7 +129,7 @@ class Yolo(nn.Module):
         kept = torch.stack([used for _, used, _ in assigned])[..., None]
         total = quality.sum().clamp(min=1)
         entropy = functional.binary_cross_entropy_with_logits(logits.float(), quality, reduction="none")
-        # Easy background would drown the rest (varifocal, Zhang et al. 2021).
+        # Without this weight easy background would dominate the loss (varifocal loss, Zhang et al. 2021).
         weight = torch.where(quality > 0, 1.0, logits.float().sigmoid().detach().square())
         classification = (entropy * weight * kept).sum() / total
         box = boxes.sum() * 0
@@ -141,13 +142,13 @@ class Yolo(nn.Module):
         return {"classification": CLASS_WEIGHT * classification, "box": BOX_WEIGHT * box / total}
 
     def detect(self, images: Tensor) -> list[dict[str, Tensor]]:
-        """Return the boxes that are left after suppression by class."""
+        """Return the boxes that remain after non-maximum suppression within each class."""
         _, logits, boxes = self._predict(images)
         width, height = self.spec.width, self.spec.height
         return [_select(*one, (width, height), self.nms) for one in zip(logits.float().sigmoid(), boxes, strict=True)]
 
     def _predict(self, images: Tensor) -> tuple[Cells, Tensor, Tensor]:
-        """The cells, (B, A, classes) logits and (B, A, 4) float32 boxes in pixels."""
+        """Return the cells, (B, A, classes) logits and (B, A, 4) float32 boxes in pixels."""
         maps = self.features(images)
         logits, sides = self.head(maps)
         cells = _cells(maps, images.shape[-1])
@@ -167,11 +168,14 @@ def _cells(maps: list[Tensor], width: int) -> Cells:
 
 @torch.no_grad()
 def _assign(cells: Cells, logits: Tensor, boxes: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """What the cells of one image learn: (A, classes) wanted scores, (A,) whether they count, (A,) their box or -1."""
+    """Assign targets to the cells of one image.
+
+    Returns (A, classes) target scores, (A,) whether a cell counts in the loss, and (A,) the index of its box or -1.
+    """
     truth, labels = target["boxes"], target["labels"]
     wanted = torch.zeros_like(logits)
     owner = torch.full((len(logits),), -1, dtype=torch.long, device=logits.device)
-    # Half a cell around the centre stands for the cell: what lies mostly in an ignored box is not background.
+    # A cell that lies mostly in an ignored box is not background. It extends half a stride around its centre.
     half = cells.strides[:, None] / 2
     used = covered_by(torch.cat([cells.points - half, cells.points + half], 1), target["ignored"]) <= MOSTLY_IGNORED
     if not len(truth):
@@ -179,17 +183,17 @@ def _assign(cells: Cells, logits: Tensor, boxes: Tensor, target: dict[str, Tenso
     overlap = torchvision.ops.box_iou(truth, boxes)
     inside = _inside(cells, truth)
     aligned = logits.sigmoid()[:, labels].T.pow(ALPHA) * overlap.pow(BETA) * inside
-    # Before anything is learned all overlaps are alike: the nearest cells come first.
+    # An untrained network's overlaps are all alike: prefer the cells nearest to the centre of the box.
     near = (cells.points - (truth[:, None, :2] + truth[:, None, 2:]) / 2).norm(dim=2) / cells.strides
     order = torch.where(inside, aligned + 1e-9 / (1 + near), -1.0)
     best, places = order.topk(min(TOP, order.shape[1]), dim=1)
     chosen = torch.zeros_like(inside).scatter_(1, places, best > 0)
-    # A cell in several boxes learns the one that it overlaps most.
+    # A cell chosen by several boxes is assigned to the one that its prediction overlaps most.
     rivals = torch.where(chosen, overlap + 1e-9, -1.0)
     most, which = rivals.max(dim=0)
     rows = most > 0
     owner[rows] = which[rows]
-    # Scaled so that the best cell of each box is asked for its overlap.
+    # Scaled so that the target of each box's best cell is its overlap.
     scale = overlap.masked_fill(~chosen, 0).amax(1) / aligned.masked_fill(~chosen, 0).amax(1).clamp(min=1e-12)
     places_of = owner[rows]
     quality = (aligned * scale[:, None])[places_of, torch.nonzero(rows)[:, 0]].clamp(0.05, 1)
@@ -198,7 +202,7 @@ def _assign(cells: Cells, logits: Tensor, boxes: Tensor, target: dict[str, Tenso
 
 
 def _inside(cells: Cells, truth: Tensor) -> Tensor:
-    """(N, A) whether a cell's centre lies in a box; a box without any has the nearest cell of the finest level."""
+    """Return (N, A) whether a cell's centre lies in a box; a box without any gets its nearest cell, fine levels first."""
     points = cells.points
     inside = ((points > truth[:, None, :2]) & (points < truth[:, None, 2:])).all(2)
     empty = ~inside.any(1)
@@ -209,18 +213,18 @@ def _inside(cells: Cells, truth: Tensor) -> Tensor:
 
 
 def _select(scores: Tensor, boxes: Tensor, size: tuple[int, int], nms: float) -> dict[str, Tensor]:
-    """The detections of one image of (A, classes) scores and (A, 4) boxes; size: width and height."""
+    """Return the detections of one image from (A, classes) scores and (A, 4) boxes. size: width and height."""
     flat = scores.flatten()
     best, places = flat.topk(min(CANDIDATES, len(flat)))
     labels = places % scores.shape[1]
     boxes = torchvision.ops.clip_boxes_to_image(boxes[places // scores.shape[1]], (size[1], size[0]))
     good = best > MIN_SCORE
     boxes, best, labels = boxes[good], best[good], labels[good]
-    # By its module, since the ONNX exporter puts one in its place that takes no boxes as well.
+    # Called through its module: the ONNX exporter replaces it there by a version that also accepts zero boxes.
     kept = torchvision.ops.boxes.batched_nms(boxes, best, labels, nms)[:MAX_DETECTIONS]
     return {"boxes": boxes[kept], "labels": labels[kept], "scores": best[kept]}
 
 
 def build(spec: ModelSpec) -> nn.Module:
-    """Strides 8 to 32 over any timm backbone with stages."""
+    """Build the network: strides 8 to 32 over any timm backbone with stages."""
     return Yolo(spec, options_of(sys.modules[__name__], spec))
