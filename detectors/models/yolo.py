@@ -151,12 +151,12 @@ class Yolo(nn.Module):
         """Return the cells, (B, A, classes) logits and (B, A, 4) float32 boxes in pixels."""
         maps = self.features(images)
         logits, sides = self.head(maps)
-        cells = _cells(maps, images.shape[-1])
+        cells = _cells(maps)
         reach = sides * cells.strides[:, None]
         return cells, logits, torch.cat([cells.points - reach[..., :2], cells.points + reach[..., 2:]], 2)
 
 
-def _cells(maps: list[Tensor], width: int) -> Cells:
+def _cells(maps: list[Tensor]) -> Cells:
     points, strides = [], []
     for one, stride in zip(maps, STRIDES[-len(maps) :], strict=True):
         rows, columns = (torch.arange(side, device=one.device) for side in one.shape[-2:])
@@ -202,7 +202,7 @@ def _assign(cells: Cells, logits: Tensor, boxes: Tensor, target: dict[str, Tenso
 
 
 def _inside(cells: Cells, truth: Tensor) -> Tensor:
-    """Return (N, A) whether a cell's centre lies in a box; a box without any gets its nearest cell, fine levels first."""
+    """Return (N, A) whether a cell's centre lies in a box; a box without any gets the nearest one, fine levels first."""
     points = cells.points
     inside = ((points > truth[:, None, :2]) & (points < truth[:, None, 2:])).all(2)
     empty = ~inside.any(1)
