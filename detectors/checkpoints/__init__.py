@@ -1,1 +1,1 @@
-"""Trained networks as files that load without running anyone's code."""
+"""Checkpoint files, which load without running code from the file."""

@@ -1,4 +1,4 @@
-"""A trained detector as one file that holds all that using it needs, and loads without running anyone's code."""
+"""Detector checkpoints: one file with everything needed to use the detector, loaded without running its code."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ PACKAGES = ("synth", "torch", "torchvision", "lightning", "timm", "numpy")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A detector. weights: of the network (the moving average where there is one).
+    """A trained detector. weights: of the network (their moving average if there is one).
 
     settings: of the run, as JSON. data: hash of each data set. frozen_norms: batch norms that keep their statistics.
-    score: of the validation, where there was one. threshold: score above which a detection is worth showing.
-    training: what going on needs (weights before averaging, optimizer, step); empty in the best checkpoint.
+    score: validation scores, empty without a validation set. threshold: score above which a detection is worth showing.
+    training: what resuming needs (weights before averaging, optimizer state, ...); empty in the best checkpoint.
     """
 
     spec: ModelSpec
@@ -53,12 +53,12 @@ class Checkpoint:
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Writes the file, whole or not at all."""
+    """Write a checkpoint atomically."""
     content = {
         "format": FORMAT,
         "spec": checkpoint.spec.to_json(),
         "classes": {"keys": list(checkpoint.classes.keys), "names": list(checkpoint.classes.names)},
-        # As text: torch's safe loader takes no Path, and JSON takes everything that settings are made of.
+        # As a JSON string: torch's safe loader rejects Path objects, and settings are always JSON.
         "settings": json.dumps(checkpoint.settings),
         "data": checkpoint.data,
         "frozen_norms": list(checkpoint.frozen_norms),
@@ -75,9 +75,9 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def find_checkpoint(run: Path) -> Path:
-    """The checkpoint that RUN means: the file itself, or the best of a run's folder, or its last.
+    """Return the checkpoint file that RUN stands for: the file itself, or the best or else the last of a run's folder.
 
-    Raises SynthError where there is none.
+    Raises SynthError if there is none.
     """
     for path in (run, run / BEST, run / LAST):
         if path.is_file():
@@ -93,9 +93,9 @@ def find_checkpoint(run: Path) -> Path:
 
 
 def load_checkpoint(run: Path) -> Checkpoint:
-    """The checkpoint of a run, on the CPU, whose weights fit its network.
+    """Load the checkpoint of a run onto the CPU and check that its weights fit its network.
 
-    Raises SynthError where it is missing, damaged or of another kind, with everything that is wrong.
+    Raises SynthError with all problems if it is missing, damaged or of another kind.
     """
     path = find_checkpoint(run)
     content = read_tensor_file(path, "the checkpoint")
@@ -111,7 +111,7 @@ def load_checkpoint(run: Path) -> Checkpoint:
 
 
 def _check_kind(content: Any, where: str) -> None:
-    """Raises SynthError for what is no detector of this version, in the words that help."""
+    """Raise SynthError for files other than a detector checkpoint of this version, with a hint on what to do."""
     if isinstance(content, dict) and "embedder" in content:
         hint = "detectors come from 'synth train'; embedders are for 'synth gallery' and 'synth recognize'"
         raise SynthError("an embedder, not a detector", code="checkpoint-foreign", where=where, hint=hint)
@@ -122,21 +122,24 @@ def _check_kind(content: Any, where: str) -> None:
 
 
 def check_format(found: Any, expected: int, what: str, where: str) -> None:
-    """Raises SynthError where a file says that it is of another version of its format."""
+    """Raise SynthError if a file has another version of its format than expected."""
     if type(found) is not int or found != expected:
-        told = str(found)[:20] if isinstance(found, int | str) else type(found).__name__
+        version = str(found)[:20] if isinstance(found, int | str) else type(found).__name__
         raise SynthError(
             f"unsupported format of {what}",
             code="format-version-unsupported",
             where=where,
-            found=told,
+            found=version,
             expected=str(expected),
         )
 
 
 @lru_cache(maxsize=8)
 def outline_detector(spec: ModelSpec) -> dict[str, Tensor]:
-    """Names, shapes and types of a detector's weights. Raises SynthError where it cannot be built."""
+    """Return the weights of a detector by name, with shapes and dtypes but without data.
+
+    Raises SynthError if it cannot be built.
+    """
 
     def look(model: nn.Module) -> None:
         model.features(torch.zeros(1, 3, spec.height, spec.width))
@@ -145,14 +148,14 @@ def outline_detector(spec: ModelSpec) -> dict[str, Tensor]:
 
 
 def restore_model(checkpoint: Checkpoint) -> nn.Module:
-    """The network of a checkpoint with its weights, in evaluation mode, on the CPU."""
+    """Build the network of a checkpoint with its weights, in evaluation mode, on the CPU."""
     model = build_model(checkpoint.spec)
     model.load_state_dict(checkpoint.weights)
     return model.eval()
 
 
 def versions() -> dict[str, str]:
-    """Versions of what results depend on."""
+    """Return the versions of Python and of the packages that results depend on."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:

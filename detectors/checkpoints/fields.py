@@ -1,4 +1,4 @@
-"""What checkpoint files hold, as types that are checked before anything is built from them."""
+"""Schemas of checkpoint files, validated before anything is built from them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from assets.files.models import Count
 from assets.limits import LIST_TEXT, NETWORK_PIXELS, SET_CLASSES
 from detectors.checkpoints.tensor_file import is_plain_tensor
 
-# Sides of networks, pixels, and numbers of a vector: more than any that is trained, less than what fills a memory.
+# Input sides of networks in pixels and vector lengths: larger than any in use, small enough not to exhaust memory.
 MAX_SIDE, MAX_CROP_SIDE, MAX_DIM = 8192, 1024, 1 << 16
-# Channels are divided by their deviation: torchvision's SSD has 1/255.
+# Lower bound because channels are divided by it: torchvision's SSD has 1/255.
 MIN_STD, MAX_NORMALISATION = 1e-6, 1e3
 
 
@@ -34,7 +34,7 @@ def _settings_of(text: Any) -> Any:
 
 
 def _listed(value: Any) -> Any:
-    """A list as a tuple: torch.save keeps both, and versions of synth wrote both."""
+    """Return a list as a tuple: torch.save keeps both types, and versions of synth wrote both."""
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -51,12 +51,12 @@ PlainTensor = Annotated[Tensor, BeforeValidator(_plain_tensor)]
 Weights = dict[Text, PlainTensor]
 Mean = Annotated[float, Field(ge=-MAX_NORMALISATION, le=MAX_NORMALISATION)]
 Deviation = Annotated[float, Field(ge=MIN_STD, le=MAX_NORMALISATION)]
-# Scores that are not defined are NaN.
+# Undefined scores are NaN.
 Scores = dict[Text, Annotated[float, Field(allow_inf_nan=True)]]
 
 
 class _Fields(BaseModel):
-    """Strict types, no NaN but in scores. Further keys are let be: a later version of synth may write some."""
+    """Strict types, NaN only in scores. Unknown keys are accepted, as a later version of synth may write some."""
 
     model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 
@@ -67,7 +67,7 @@ class _Normalised(_Fields):
 
 
 class SpecFields(_Normalised):
-    """Of a ModelSpec."""
+    """The fields of a ModelSpec."""
 
     detector: Text
     backbone: Text | None
@@ -85,7 +85,7 @@ class SpecFields(_Normalised):
 
 
 class EmbedderFields(_Normalised):
-    """Of an EmbedderSpec."""
+    """The fields of an EmbedderSpec."""
 
     backbone: Text
     dim: int = Field(ge=2, le=MAX_DIM)
@@ -94,7 +94,7 @@ class EmbedderFields(_Normalised):
 
 
 class ClassFields(_Fields):
-    """Of Classes."""
+    """The fields of Classes."""
 
     keys: Keys
     names: Texts
@@ -107,7 +107,7 @@ class ClassFields(_Fields):
 
 
 class _Written(_Fields):
-    """What both kinds of checkpoint have."""
+    """The fields that both kinds of checkpoint have."""
 
     weights: Weights
     settings: Annotated[dict[str, Any], BeforeValidator(_settings_of)]
@@ -119,7 +119,7 @@ class _Written(_Fields):
 
 
 class CheckpointFields(_Written):
-    """A detector's file."""
+    """The fields of a detector checkpoint."""
 
     spec: SpecFields
     classes: ClassFields
@@ -134,7 +134,7 @@ class CheckpointFields(_Written):
 
 
 class EmbedderCheckpointFields(_Written):
-    """An embedder's file."""
+    """The fields of an embedder checkpoint."""
 
     embedder: EmbedderFields
     keys: Keys
@@ -149,7 +149,7 @@ class EmbedderCheckpointFields(_Written):
 
 
 class RecordFields(_Fields):
-    """What a training remembers of its epochs."""
+    """The history of a training: a row per epoch, best score, epochs since the best, whether it stopped early."""
 
     rows: list[Scores]
     best: float
@@ -158,14 +158,14 @@ class RecordFields(_Fields):
 
 
 class LossFields(_Fields):
-    """Of the epoch that is under way."""
+    """Sums of losses over the steps of the unfinished epoch."""
 
     sums: Scores
     steps: Count
 
 
 class TrainingFields(_Fields):
-    """What resuming a training needs. task: what is known to the task alone."""
+    """The state needed to resume a training. task: the task's own state."""
 
     weights: Weights
     extra: Weights
@@ -178,7 +178,7 @@ class TrainingFields(_Fields):
     @model_validator(mode="before")
     @classmethod
     def _upgrade(cls, content: Any) -> Any:
-        """Read what detectors and embedders wrote before they shared one loop."""
+        """Convert checkpoints written before detectors and embedders shared one training loop."""
         record = content.get("record") if isinstance(content, dict) else None
         if not isinstance(record, dict) or "task" in content:
             return content
@@ -193,13 +193,13 @@ class TrainingFields(_Fields):
 
 
 class DetectorTaskFields(_Fields):
-    """What the training of a detector remembers. drawn: samples of each source."""
+    """State of a detector's training. drawn: number of samples from each source."""
 
     drawn: dict[Text, Count]
 
 
 class EmbedderTaskFields(_Fields):
-    """What the training of an embedder remembers."""
+    """State of an embedder's training."""
 
     frozen_norms: Texts
     neighbours: PlainTensor | None

@@ -1,4 +1,4 @@
-"""Weights of a checkpoint held against the network that they are for, before that is built."""
+"""Check the weights of a checkpoint against its network before the network is built."""
 
 from __future__ import annotations
 
@@ -14,39 +14,40 @@ MAX_PROBLEMS = 10
 
 
 def outline_network(build: Callable[[], nn.Module], look: Callable[[nn.Module], object]) -> dict[str, Tensor]:
-    """Names, shapes and types of a network's weights, without memory for their numbers.
+    """Return a network's weights by name, with shapes and dtypes but without memory for their values.
 
-    look: shows it a picture, so that sizes which it refuses are known now. Raises SynthError where either fails.
+    look: runs the network on an image, so that unsupported input sizes are detected early. Raises SynthError if either
+    fails.
     """
     try:
         with torch.device("meta"), torch.inference_mode():
             network = build().eval()
-            with suppress(NotImplementedError):  # of layers that need numbers
+            with suppress(NotImplementedError):  # raised by layers that need actual values
                 look(network)
             return dict(network.state_dict())
     except SynthError:
         raise
-    except Exception as error:  # torchvision and timm assert, and raise half a dozen kinds
+    except Exception as error:  # torchvision and timm raise many exception types, AssertionError among them
         raise network_error(error) from error
 
 
 def network_error(error: Exception) -> SynthError:
-    """The error for a network that torchvision or timm refuses to build."""
+    """Return the error for a network that torchvision or timm refuses to build."""
     return SynthError(
         "the network cannot be built", code="network-invalid", found=f"{type(error).__name__}: {str(error)[:200]}"
     )
 
 
 def versions_hint(versions: Mapping[str, str]) -> str:
-    """What to do about weights that do not fit: name -> version of the packages that made them, empty if not said."""
+    """Return the hint for weights that do not fit. versions: package name -> version that wrote them, may be empty."""
     made = ", ".join(f"{name} {version}" for name, version in versions.items())
     return f"use the versions it was made with ({made}), or train again" if made else "train again"
 
 
 def check_weights(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor], where: str, hint: str) -> None:
-    """Raises SynthError with every tensor that is missing, unknown, of another shape or type, or not of finite numbers.
+    """Raise SynthError that lists all tensors that are missing, unknown, of wrong shape or dtype, or not finite.
 
-    expected: as of `outline_network`. where: the file.
+    expected: from `outline_network`. where: the file.
     """
     problems = [f"{name}: is missing" for name in expected if name not in weights]
     problems += [f"{name[:100]}: the network has no such tensor" for name in weights if name not in expected]
@@ -54,19 +55,19 @@ def check_weights(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor],
         problem = _difference(expected[name], weights[name]) or bad_numbers(name, weights[name])
         problems += [f"{name}: {problem}"] if problem else []
     if problems:
-        told = sorted(problems)[:MAX_PROBLEMS]
-        told += [f"... and {len(problems) - MAX_PROBLEMS} more"] if len(problems) > MAX_PROBLEMS else []
+        listed = sorted(problems)[:MAX_PROBLEMS]
+        listed += [f"... and {len(problems) - MAX_PROBLEMS} more"] if len(problems) > MAX_PROBLEMS else []
         raise SynthError(
             "the checkpoint's weights do not fit its network",
             code="checkpoint-mismatch",
             where=where,
             hint=hint,
-            problems=told,
+            problems=listed,
         )
 
 
 def check_norms(expected: Mapping[str, Tensor], norms: Iterable[str], where: str, hint: str) -> None:
-    """Raises SynthError for names of batch norms that the network does not have."""
+    """Raise SynthError for names that are not batch norms of the network."""
     problems = [
         f"{name[:100]}: not a batch norm of the network" for name in norms if f"{name}.running_mean" not in expected
     ]
@@ -87,7 +88,7 @@ def _difference(expected: Tensor, found: Tensor) -> str:
 
 
 def bad_numbers(name: str, value: Tensor) -> str:
-    """What is wrong with the numbers of a tensor of a network, "" if nothing is."""
+    """Describe what is wrong with the values of a network's tensor; "" if nothing is."""
     if value.is_floating_point() and not bool(torch.isfinite(value).all()):
         return "holds numbers that are not finite"
     if name.endswith("running_var") and bool((value < 0).any()):

@@ -1,4 +1,4 @@
-"""The state of an optimizer out of a checkpoint, held against what the optimizer steps."""
+"""Restore an optimizer's state from a checkpoint, checked against the optimizer's parameters."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor
 from assets.errors import SynthError
 from detectors.checkpoints.tensor_file import is_plain_tensor
 
-# Of Adam, AdamW and SparseAdam: steps made, and the two moments.
+# State of a parameter in Adam, AdamW and SparseAdam: number of steps, and the two moments.
 PARTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 def load_optimizer_state(optimizer: torch.optim.Optimizer, state: Any, where: str) -> None:
-    """Goes on with the moments of an earlier run; rates and decay stay those of the settings.
+    """Load the moments of an earlier run; learning rates and weight decay stay those of the settings.
 
-    Raises SynthError where they do not belong to the optimizer's parameters.
+    Raises SynthError if the moments do not belong to the optimizer's parameters.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     moments = state.get("state") if isinstance(state, dict) else None

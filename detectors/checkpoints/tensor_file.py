@@ -1,7 +1,7 @@
-"""Files of tensors from elsewhere: kind, size and structure are known to be within limits before torch reads them.
+"""Safe reading of untrusted tensor files: type, size and structure are checked before torch reads them.
 
-torch.load(weights_only=True) runs no code, but it builds whatever the file asks for: lists by the hundred million,
-tuples in tuples whose hash never ends, archives that unpack to a thousand times their size.
+torch.load(weights_only=True) runs no code, but it builds whatever the file asks for: lists of a hundred million
+entries, nested tuples that take forever to hash, archives that unpack to a thousand times their size.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from assets.limits import (
     check_file,
 )
 
-# The pickled part of torch's archive; everything else in it are the numbers of tensors.
+# The pickled part of torch's archive; everything else in it is tensor data.
 STRUCTURE = "data.pkl"
-# What a file of torch before 1.6 begins with: magic number, version, system, content, keys; then numbers.
+# Pickles at the start of files of torch before 1.6: magic number, version, system, content, keys. Data follow.
 OLD_PICKLES = 5
 ZIP_START, ZIP_END, ZIP64_LOCATOR = b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x07"
 
 
 def read_tensor_file(path: Path, what: str, expected: str | None = None) -> Any:
-    """The content of a file that torch.save wrote, its tensors on the CPU.
+    """Load a file written by torch.save, with its tensors on the CPU.
 
-    Takes memory for the file itself and up to 1 GB for its structure. what: "the checkpoint" or alike. Raises
-    SynthError for anything but a plain file within the limits that torch reads without running code.
+    Uses memory for the file itself and up to 1 GB for its structure. what: "the checkpoint" or similar, for messages.
+    Raises SynthError unless it is a regular file within the limits that torch reads without running code.
     """
     check_file(path, TENSOR_FILE_BYTES, what)
     try:
@@ -48,16 +48,16 @@ def read_tensor_file(path: Path, what: str, expected: str | None = None) -> Any:
         else:
             _check_old_file(path)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of kinds of tensors that are refused afterwards
+            warnings.simplefilter("ignore")  # about tensor types that are rejected later
             return torch.load(path, map_location="cpu", weights_only=True)
     except SynthError:
         raise
-    except Exception as error:  # torch, zip and pickle raise half a dozen kinds
+    except Exception as error:  # torch, zipfile and pickle raise many types
         raise _unreadable(path, what, error, expected) from error
 
 
 def read_safetensors(path: Path, what: str) -> dict[str, Tensor]:
-    """The tensors of a .safetensors file. Raises SynthError where it is too large or none."""
+    """Load the tensors of a .safetensors file. Raises SynthError if it is too large or invalid."""
     from safetensors.torch import load_file
 
     check_file(path, TENSOR_FILE_BYTES, what)
@@ -68,7 +68,7 @@ def read_safetensors(path: Path, what: str) -> dict[str, Tensor]:
         return dict(load_file(path))
     except SynthError:
         raise
-    except Exception as error:  # safetensors' own, and torch's for types that it lacks
+    except Exception as error:  # types of safetensors, and of torch for unsupported dtypes
         raise _unreadable(path, what, error) from error
 
 
@@ -80,13 +80,13 @@ def _unreadable(path: Path, what: str, error: Exception, expected: str | None = 
 
 
 def _is_archive(path: Path) -> bool:
-    """As torch tells it: by what the file begins with."""
+    """Return whether a file is an archive, decided like torch by its first bytes."""
     with path.open("rb") as file:
         return file.read(len(ZIP_START)) == ZIP_START
 
 
 def is_plain_tensor(value: Any) -> bool:
-    """Whether a value is a tensor of numbers in memory: not sparse, quantized, without data or of another's class."""
+    """Return whether a value is a dense, unquantized CPU tensor and not of a tensor subclass."""
     return (
         type(value) in (Tensor, torch.nn.Parameter)
         and value.layout == torch.strided
@@ -96,14 +96,14 @@ def is_plain_tensor(value: Any) -> bool:
 
 
 def _check_archive(path: Path, what: str) -> None:
-    """Raises SynthError for an archive that would unpack to more than it is, or whose structure is too large."""
+    """Raise SynthError for an archive that would unpack to more than its size, or whose structure is too large."""
     where = str(path)
     with path.open("rb") as file:
         TENSOR_FILE_DIRECTORY.check(_directory_bytes(file), where)
         size = file.seek(0, io.SEEK_END)
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
-        # torch stores without compression. Entries that lie over each other would be read once for each.
+        # torch stores without compression. The data of overlapping entries would be read once per entry.
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
             raise SynthError(
                 f"{what} cannot be read", code="tensor-file-unreadable", where=where, found="a compressed archive"
@@ -122,7 +122,7 @@ def _check_archive(path: Path, what: str) -> None:
 
 
 def _directory_bytes(file: IO[bytes]) -> int:
-    """Bytes of the list of entries of a zip archive, which is read whole before anything else."""
+    """Return the size in bytes of a zip archive's directory, which zipfile reads completely when opening it."""
     size = file.seek(0, io.SEEK_END)
     file.seek(max(0, size - (1 << 16) - 22))
     tail = file.read()
@@ -139,7 +139,7 @@ def _directory_bytes(file: IO[bytes]) -> int:
 
 
 def _check_old_file(path: Path) -> None:
-    """Raises SynthError where the pickles that a file without archive begins with are too large."""
+    """Raise SynthError if the pickles at the start of a file in the old format are too large."""
     with path.open("rb") as file:
         for _ in range(OLD_PICKLES):
             check_pickle(file, str(path))
@@ -147,10 +147,10 @@ def _check_old_file(path: Path) -> None:
 
 
 def check_pickle(file: IO[bytes], where: str) -> None:
-    """Goes through the pickle that a file holds from where it is, without building anything.
+    """Walk through the pickle at the file's current position without building anything.
 
-    Raises SynthError for more steps than the limit, and for tuples in tuples that stand for more; ValueError for what
-    is no pickle.
+    Raises SynthError for more steps than the limit and for nested tuples that expand to too many values; ValueError
+    if it is not a pickle.
     """
     limits = _Counts(where)
     for opcode, argument, _ in pickletools.genops(file):
@@ -158,7 +158,7 @@ def check_pickle(file: IO[bytes], where: str) -> None:
 
 
 class _Counts:
-    """What a pickle has built so far: steps, and how many values each tuple on its stack stands for."""
+    """Counts of a pickle so far: steps, and the number of values that each entry of its stack expands to."""
 
     def __init__(self, where: str) -> None:
         self._where, self._steps = where, 0
@@ -167,7 +167,7 @@ class _Counts:
         self._memo: dict[int, int] = {}
 
     def take(self, opcode: Any, argument: Any) -> None:
-        """One step. Tuples are measured because a dictionary hashes them to their last value, shared ones each time."""
+        """Count one step. Tuples matter because hashing one visits all nested values, shared ones each time."""
         self._steps += 1
         _check(TENSOR_FILE_STEPS, self._steps, self._where)
         name = opcode.name
@@ -197,5 +197,5 @@ class _Counts:
 
 
 def _check(limit: Limit, found: int, where: str) -> None:
-    if found > limit.most:  # asked a million times
+    if found > limit.most:  # checked here first, because this runs a million times
         limit.check(found, where)

@@ -1,4 +1,4 @@
-"""Weights from a file, from torchvision or from timm, fitted to a network as far as they go, and told what was not."""
+"""Load initial weights from a file, torchvision or timm into a network, and report which tensors did not fit."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from detectors.data.image_set import Classes
 from detectors.models import detector_module
 from detectors.models.spec import ModelSpec
 
-# Names that weights may be asked for by, instead of a file.
+# Values of --weights other than a file.
 NONE, IMAGENET, COCO, PACKAGED = "none", "imagenet", "coco", "packaged"
-# Files of weights keep them under one of these, or are a plain dictionary of tensors.
+# Keys under which files store their weights, unless they are a plain dictionary of tensors.
 WRAPPERS = ("weights", "state_dict", "model", "ema", "model_state_dict", "net")
 MAX_WRAPPERS = 4
 FORMATS = "a file that torch.load(weights_only=True) reads, or .safetensors"
-# Fewer tensors than this share is no fit but a coincidence of names.
+# If a smaller fraction of tensors fits, the names coincide by chance.
 MIN_FIT = 0.1
-TOLD = 4
+MAX_LISTED = 4
 
 
 @dataclass(frozen=True)
 class LoadedWeights:
-    """What became of a file of weights. fitted: names in the network that got theirs."""
+    """The outcome of loading weights. fitted: names of the network's tensors that were loaded."""
 
     source: str
     fitted: tuple[str, ...]
@@ -42,13 +42,13 @@ class LoadedWeights:
     unused: tuple[str, ...]
 
     def lines(self) -> list[str]:
-        """What was loaded and what not, in words."""
+        """Return lines of text on what was loaded and what was not."""
         total = len(self.fitted) + len(self.missing) + len(self.reshaped)
         lines = [f"weights from {self.source}: {len(self.fitted)} of {total} tensors of the network"]
         for what, names in (
-            ("not in the file, begun at random", self.missing),
-            ("of another shape or meaning, begun at random", self.reshaped),
-            ("in the file but without use", self.unused),
+            ("not in the file, randomly initialised", self.missing),
+            ("of another shape or meaning, randomly initialised", self.reshaped),
+            ("in the file but not used", self.unused),
         ):
             if names:
                 lines.append(f"  {what}: {len(names)} ({_summary(names)})")
@@ -56,10 +56,10 @@ class LoadedWeights:
 
 
 def load_weights(model: nn.Module, spec: ModelSpec, classes: Classes, wanted: str) -> LoadedWeights | None:
-    """Puts weights into `model` in place; None where "none" are wanted.
+    """Load weights into `model` in place; returns None if `wanted` is "none".
 
-    wanted: "none", "imagenet" (backbone), "packaged" (backbone, of the extra "weights"), "coco" (all but the classes)
-    or a file. Raises SynthError where they cannot be had or fit nothing.
+    wanted: "none", "imagenet" (backbone), "packaged" (backbone, from the extra "weights"), "coco" (all but the class
+    layers) or a file. Raises SynthError if they are unavailable or do not fit.
     """
     if wanted == NONE:
         return None
@@ -74,9 +74,9 @@ def load_weights(model: nn.Module, spec: ModelSpec, classes: Classes, wanted: st
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], Classes | None]:
-    """The tensors of a file, and the classes it was trained for where it is a checkpoint of ours.
+    """Read the tensors of a file, and the classes it was trained for if it is one of our checkpoints.
 
-    Raises SynthError where the file is missing, too large, or holds no tensors.
+    Raises SynthError if the file is missing, too large, or contains no tensors.
     """
     if not path.exists():
         hint = f"give an existing file, or one of {NONE}, {IMAGENET}, {PACKAGED}, {COCO}"
@@ -93,7 +93,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], Classes | None]:
 
 
 def _owner(content: Any, where: str) -> Classes | None:
-    """The classes that a file was trained for; files of others know classes of their own, or none."""
+    """Return the classes that one of our checkpoints was trained for; None for other files."""
     classes = content.get("classes") if isinstance(content, dict) and "spec" in content else None
     if not isinstance(classes, dict):
         return None
@@ -102,7 +102,7 @@ def _owner(content: Any, where: str) -> Classes | None:
 
 
 def _unwrap(content: Any) -> dict[str, Tensor]:
-    """The dictionary of tensors, wherever it lies."""
+    """Find the dictionary of tensors inside a file's content, empty if there is none."""
     for _ in range(MAX_WRAPPERS):
         inner = [content.get(name) for name in WRAPPERS] if isinstance(content, Mapping) else []
         content = next((value for value in inner if isinstance(value, Mapping)), content)
@@ -112,10 +112,10 @@ def _unwrap(content: Any) -> dict[str, Tensor]:
 
 
 def fit_weights(model: nn.Module, state: Mapping[str, Tensor], source: str, *, heads: bool = True) -> LoadedWeights:
-    """Puts tensors into the network under the prefix where most of them fit by name and shape.
+    """Load tensors into the network, renamed by the change of prefix that makes most of them fit by name and shape.
 
-    heads: whether what depends on the number of classes may be taken too: only if the classes are the same.
-    Raises SynthError where next to nothing fits.
+    heads: whether to load class-dependent layers, too; only right if the classes are the same. Raises SynthError if
+    almost nothing fits.
     """
     target = model.state_dict()
     strip, prefix = _best_prefix(state, target)
@@ -146,27 +146,27 @@ def fit_weights(model: nn.Module, state: Mapping[str, Tensor], source: str, *, h
 
 
 def _check_finite(weights: Mapping[str, Tensor], source: str) -> None:
-    """Raises SynthError for weights whose numbers make no network: NaN, infinite, negative variances."""
+    """Raise SynthError for weights with NaN, infinite values or negative variances."""
     problems = [f"{name}: {problem}" for name, value in weights.items() if (problem := bad_numbers(name, value))]
     if problems:
-        more = [f"... and {len(problems) - TOLD} more"] if len(problems) > TOLD else []
+        more = [f"... and {len(problems) - MAX_LISTED} more"] if len(problems) > MAX_LISTED else []
         raise SynthError(
             "the weights are not finite numbers",
             code="weights-not-finite",
             where=source,
-            problems=[*problems[:TOLD], *more],
+            problems=[*problems[:MAX_LISTED], *more],
         )
 
 
 def class_sized(model: nn.Module) -> frozenset[str]:
-    """Names of the tensors whose rows stand for classes."""
+    """Return the names of the tensors with one row or more per class."""
     parts = ("cls_score", "cls_logits", "bbox_pred", "mask_fcn_logits", "classification_head.module_list")
     names = {name for name in model.state_dict() if any(part in name for part in parts)}
     return frozenset(name for name in names if "rpn" not in name)
 
 
 def _best_prefix(state: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> tuple[str, str]:
-    """What to strip from the names in `state`, and what to put before them."""
+    """Return the prefix to strip from the names in `state`, and the prefix to add."""
     best = (0, "", "")
     for strip in _prefixes(state, 2):
         names = [(name.removeprefix(strip), value.shape) for name, value in state.items() if name.startswith(strip)]
@@ -177,7 +177,7 @@ def _best_prefix(state: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> t
 
 
 def _prefixes(names: Iterable[str], depth: int) -> list[str]:
-    """ "" and all beginnings of dotted names up to a depth, each with its dot, the common ones first."""
+    """Return "" and the 40 most common prefixes of dotted names up to a depth, each with its trailing dot."""
     counts: Counter[str] = Counter({"": 1 << 30})
     for name in names:
         parts = name.split(".")
@@ -210,11 +210,11 @@ def _coco(spec: ModelSpec) -> dict[str, Tensor]:
 
 
 def _published(spec: ModelSpec) -> tuple[str | None, str | None]:
-    """torchvision's weight enums of a whole detector and of its backbone."""
+    """Return the names of torchvision's weight enums of a detector and of its backbone, None where there is none."""
     return getattr(detector_module(spec.detector), "TORCHVISION", (None, None))
 
 
 def _summary(names: Iterable[str]) -> str:
-    """A few names that stand for many: their first parts."""
+    """Abbreviate a list of names to the first few distinct prefixes."""
     heads = list(dict.fromkeys(".".join(name.split(".")[:3]) for name in names))
-    return ", ".join(heads[:TOLD]) + (", ..." if len(heads) > TOLD else "")
+    return ", ".join(heads[:MAX_LISTED]) + (", ..." if len(heads) > MAX_LISTED else "")

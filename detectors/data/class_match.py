@@ -40,7 +40,7 @@ class Classes:
 
 # The one class of a detector that finds products and leaves telling them apart to their embeddings.
 PRODUCT = Classes(("product",), ("product",))
-TOLD = 10
+MAX_LISTED = 10
 
 
 class Classified(Protocol):
@@ -185,4 +185,4 @@ def _only_in(name: str, keys: list[str], having: list[list[str]], sets: Sequence
 
 
 def _listed(keys: tuple[str, ...]) -> str:
-    return ", ".join(keys[:TOLD]) + (f" and {len(keys) - TOLD} more" if len(keys) > TOLD else "")
+    return ", ".join(keys[:MAX_LISTED]) + (f" and {len(keys) - MAX_LISTED} more" if len(keys) > MAX_LISTED else "")

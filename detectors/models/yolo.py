@@ -202,7 +202,7 @@ def _assign(cells: Cells, logits: Tensor, boxes: Tensor, target: dict[str, Tenso
 
 
 def _inside(cells: Cells, truth: Tensor) -> Tensor:
-    """Return (N, A) whether a cell's centre lies in a box; a box without any gets the nearest one, fine levels first."""
+    """Return (N, A) whether a cell's centre lies in a box; a box without any gets the nearest, fine levels first."""
     points = cells.points
     inside = ((points > truth[:, None, :2]) & (points < truth[:, None, 2:])).all(2)
     empty = ~inside.any(1)

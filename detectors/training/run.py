@@ -133,7 +133,7 @@ def _start_model(
         model.load_state_dict(start.weights)
         return model, start.frozen_norms
     loaded = load_weights(model, parts.spec, parts.data.classes, parts.settings.weights)
-    for line in loaded.lines() if loaded else ["weights: begun at random (--weights none)"]:
+    for line in loaded.lines() if loaded else ["weights: randomly initialised (--weights none)"]:
         console.print(line, highlight=False, markup=False)
     return model, pretrained_norms(loaded.fitted if loaded else ())
 

@@ -105,7 +105,7 @@ def build_net(spec: EmbedderSpec, weights: str) -> tuple[EmbeddingNet, list[str]
         net = EmbeddingNet(spec)
     check_maps(net, spec)
     if weights == NONE:
-        return net, [f"weights: begun at random (--weights {NONE})"]
+        return net, [f"weights: randomly initialised (--weights {NONE})"]
     if weights == IMAGENET:
         state, source = timm_weights(spec.backbone)
     elif weights == PACKAGED:

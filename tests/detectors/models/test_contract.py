@@ -157,7 +157,7 @@ def test_weights_of_a_backbone_fit_under_any_prefix(tmp_path: Path) -> None:
             model.state_dict()["backbone.body.conv_stem.weight"], backbone.state_dict()["conv_stem.weight"]
         )
         assert any("head" in name for name in loaded.missing) and any("classifier" in name for name in loaded.unused)
-        assert "begun at random" in "\n".join(loaded.lines())
+        assert "randomly initialised" in "\n".join(loaded.lines())
 
 
 def test_heads_of_other_classes_are_never_taken(tmp_path: Path) -> None:
