@@ -1,4 +1,4 @@
-"""DetectorTask: a detector's losses on mixed sources of images, its validation by AP, and its checkpoints."""
+"""The training task of detectors: losses on images mixed from several sources, validation by AP, checkpoints."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SPOILED_BATCH = "spoiled_batch.pt"
 
 @dataclass(frozen=True)
 class DetectorParts:
-    """What a detector's training is made from. rate: learning rate of AdamW."""
+    """What a detector's training is built from. rate: peak learning rate of AdamW."""
 
     spec: ModelSpec
     settings: TrainSettings
@@ -44,13 +44,13 @@ class DetectorParts:
 
     @property
     def workers(self) -> int:
-        """Processes that read images, for each device."""
+        """Worker processes that read images, per device."""
         given = self.settings.workers
         return given if given is not None else loader_processes(self.settings.devices)
 
 
 class DetectorTask(Task):
-    """A detector under training. drawn: samples of each source, counted over interruptions."""
+    """The training of a detector. drawn: samples used from each source, including those before a resume."""
 
     scores: ClassVar[tuple[str, ...]] = ("AP", "AP50", "AP75")
 
@@ -65,7 +65,7 @@ class DetectorTask(Task):
         return self.model.losses(network_input(batch.images), batch.targets)
 
     def batches(self, step: int, process: Process) -> Iterable[Any]:
-        """Yield the batches of the rest of the training."""
+        """Return the batches from `step` to the end of the training."""
         spec, settings = self.parts.spec, self.parts.settings
         masks = detector_module(spec.detector).NEEDS_MASKS
         view = InputSettings(spec.width, spec.height, preset(settings.augment), masks, settings.seed)
@@ -76,14 +76,14 @@ class DetectorTask(Task):
         return training_loader(images, planned, workers=self.parts.workers, pin=pin)
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
-        """Make AdamW (Loshchilov and Hutter 2019)."""
+        """Create AdamW (Loshchilov and Hutter 2019)."""
         weights = (*self.model.parameters(), *self.extra.parameters())
         learned = [weight for weight in weights if weight.requires_grad]
         groups = decayed_groups(learned, self.parts.settings.weight_decay)
         return [torch.optim.AdamW(groups, lr=self.parts.rate)]
 
     def step_seed(self, step: int, rank: int) -> int:
-        """Return the seed of what the network draws: which proposals are sampled, dropout."""
+        """Return the random seed of a step, which determines the sampled proposals and dropout."""
         return int(stream(self.schedule.seed, TrainingStream.STEP, step, rank).integers(2**62))
 
     def validate(self, model: nn.Module, step: int) -> dict[str, float]:
@@ -95,30 +95,30 @@ class DetectorTask(Task):
         return score_detector(data.validation, found)
 
     def note_step(self, batch: Batch, step: int, process: Process) -> None:
-        """Count samples by source; those of other processes are known from the schedule."""
+        """Count the samples of all processes by source; those of other processes follow from the schedule."""
         names, first = self.parts.settings.source_names, step * self.schedule.samples
         draws = batch.draws if process.world == 1 else self.schedule.draws(first, first + self.schedule.samples)
         self.drawn.update(names[draw.source] for draw in draws)
 
     def epoch_row(self) -> dict[str, float]:
-        """Return the share of each source so far."""
+        """Return the fraction of samples from each source so far."""
         total = sum(self.drawn.values())
         return {f"mix {name}": count / total for name, count in sorted(self.drawn.items())}
 
     def epoch_note(self) -> str:
-        """Return the mix as it came out."""
+        """Return the actual mix of sources so far as text."""
         return f"; drawn {realised(self.drawn)}"
 
     def state(self) -> dict[str, Any]:
-        """Return the samples drawn."""
+        """Return the number of samples used from each source."""
         return {"drawn": dict(self.drawn)}
 
     def restore(self, state: Mapping[str, Any], where: str) -> None:
-        """Take over the samples drawn."""
+        """Restore the number of samples used from each source."""
         self.drawn = Counter(check_model(DetectorTaskFields, state, "the last checkpoint", where).drawn)
 
     def save(self, saved: Saved, path: Path) -> None:
-        """Write a detector's checkpoint."""
+        """Write a detector checkpoint."""
         parts = self.parts
         checkpoint = Checkpoint(
             spec=parts.spec,
@@ -135,7 +135,7 @@ class DetectorTask(Task):
         save_checkpoint(checkpoint, path)
 
     def explain_not_finite(self, batch: Batch, losses: Mapping[str, float], step: int) -> SynthError:
-        """Save the batch and name its pictures and smallest boxes."""
+        """Save the batch, and return an error that lists its images and the narrowest box of each."""
         path = self.parts.settings.out / SPOILED_BATCH
         content = {
             "images": batch.images.cpu(),

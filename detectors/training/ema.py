@@ -1,16 +1,16 @@
-"""The moving average of a network's weights: steadier than the weights themselves, and what is evaluated and kept."""
+"""The moving average of a network's weights, which is what is validated and saved."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-# Reached after some 50,000 steps; before, the average reaches back over a tenth of the steps made.
+# Reached after about 50,000 steps; before that the average covers about the last tenth of the steps.
 DECAY = 0.9998
 
 
 class MovingAverage:
-    """Average of the floating-point weights and statistics; whole numbers are copied (Tarvainen and Valpola 2017)."""
+    """Average of floating-point weights and statistics (Tarvainen and Valpola 2017); integers are copied."""
 
     def __init__(self, model: nn.Module) -> None:
         self.steps = 0
@@ -18,7 +18,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Takes one step's weights in. The decay grows with the steps, so that a short training is averaged as well."""
+        """Add the weights after a step. The decay grows with the steps, so that short trainings are averaged, too."""
         decay = min(DECAY, (1 + self.steps) / (10 + self.steps))
         self.steps += 1
         averages: list[Tensor] = []
@@ -32,7 +32,7 @@ class MovingAverage:
         torch._foreach_lerp_(averages, values, 1 - decay)
 
     def load(self, weights: dict[str, Tensor], steps: int) -> None:
-        """Goes on from an earlier average."""
+        """Restore an earlier average."""
         self.steps = steps
         for name, value in weights.items():
             self.weights[name].copy_(value)

@@ -1,4 +1,4 @@
-"""The one training loop: steps, moving average, validation, checkpoints, early stop, exact resume at any step."""
+"""The training loop of all tasks: steps, moving average, validation, checkpoints, early stop, exact resume."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NOT_RESUMABLE = "it is damaged or was edited: give another --out to start again"
 
 
 class EngineSettings(TrainingRunSettings, Protocol):
-    """What the engine needs of the settings of a training."""
+    """The settings that the engine uses."""
 
     @property
     def batch(self) -> int: ...
@@ -52,7 +52,7 @@ class EngineSettings(TrainingRunSettings, Protocol):
 
 
 class Earlier(Protocol):
-    """A checkpoint to resume from, of any kind."""
+    """A checkpoint of any kind to resume from."""
 
     @property
     def weights(self) -> dict[str, Tensor]: ...
@@ -64,7 +64,7 @@ class Earlier(Protocol):
 
 @dataclass
 class Pace:
-    """Seconds that the network worked, those of them it waited for batches, and the samples it took in."""
+    """Training time in seconds, the part of it spent waiting for batches, and the number of samples."""
 
     waited: float = 0.0
     worked: float = 0.0
@@ -72,12 +72,12 @@ class Pace:
 
     @property
     def waiting(self) -> float:
-        """Share of the time that the network waited."""
+        """Fraction of the training time spent waiting for batches."""
         return self.waited / self.worked if self.worked else 0.0
 
 
 class _Learning(nn.Module):
-    """All that is learned as one module, so that processes share the gradients of all of it."""
+    """The model and the task's extra modules as one module, so that DDP synchronises the gradients of both."""
 
     def __init__(self, task: Task) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class _Learning(nn.Module):
 
 
 def open_fabric(settings: EngineSettings) -> Fabric:
-    """Set up the devices; with several, start a process for each further one, which repeats the command silently."""
+    """Set up the devices; for each device after the first, start a process that runs the same command silently."""
     gpu = pick_device(settings.device).type == "cuda"
     with quiet_lightning():
         fabric = Fabric(
@@ -103,7 +103,7 @@ def open_fabric(settings: EngineSettings) -> Fabric:
 
 
 class Engine:
-    """A task under training. step: steps made, counted over interruptions. earlier: a checkpoint to resume from."""
+    """The training of a task. step: steps done, also before a resume. earlier: checkpoint to resume from."""
 
     def __init__(self, task: Task, settings: EngineSettings, fabric: Fabric, earlier: Earlier | None = None) -> None:
         self.task, self.settings, self.fabric = task, settings, fabric
@@ -124,7 +124,7 @@ class Engine:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether the training is complete or stopped early."""
         return self.history.stopped or self.step >= self.task.schedule.steps
 
     def run(self, console: Console, size: tuple[int, int]) -> None:
@@ -148,7 +148,7 @@ class Engine:
                 pass
 
     def _train(self, learning: nn.Module, wrapped: list[Any], batches: Iterable[Any]) -> bool:
-        """Go through some batches; whether to go on with further ones."""
+        """Train on some batches; returns whether to continue with more."""
         first = True
         for batch in batches:
             if isinstance(batch, SynthError):
@@ -188,7 +188,7 @@ class Engine:
 
     def _measure(self, began: float, *, first: bool) -> None:
         ended = time.monotonic()
-        # The first batch waits for the loader to start: that is no part of the pace.
+        # Not counted for the first batch, which waits for the loader to start.
         if not first:
             self.pace.waited += began - self._ended
             self.pace.worked += ended - self._ended
@@ -215,7 +215,7 @@ class Engine:
         self._ended = time.monotonic()
 
     def _asked_to_stop(self) -> bool:
-        """Whether any process was asked to."""
+        """Return whether any of the processes was asked to stop."""
         asked = self._stop()
         if self.process.world == 1:
             return asked
@@ -238,21 +238,21 @@ class Engine:
         self.fabric.barrier("epoch")
 
     def _averaged_model(self) -> nn.Module:
-        """A second network that holds the moving average."""
+        """Return a second network with the averaged weights, in evaluation mode."""
         if self._averaged is None:
             self._averaged = copy.deepcopy(self.task.model)
         self._averaged.load_state_dict(self.average.weights)
         return self._averaged.eval()
 
     def _judge(self, row: dict[str, float]) -> bool:
-        """Whether an epoch is the best so far; ends the training where it has long stopped improving."""
+        """Return whether an epoch is the best so far, and stop the training if it has not improved for too long."""
         history, schedule = self.history, self.task.schedule
         scored = bool(self.task.scores) and self.task.scores[0] in row
         score = row[self.task.scores[0]] if scored else float(self.step)
         better = score > history.best
         history.stale = 0 if better else history.stale + 1
         history.best = max(score, history.best)
-        # Only the last phase may end early: the ones before it are what it builds on.
+        # Only the last phase may stop early: it builds on the phases before it.
         phase = schedule.phase_at(self.step)[0]
         if schedule.phase_at(self.step - 1)[0] is not phase:
             history.stale = 0
@@ -275,7 +275,7 @@ class Engine:
         return on_cpu(self.average.weights)
 
     def _save_last(self) -> None:
-        """Save all that resuming needs."""
+        """Save a checkpoint with everything needed to resume."""
         self._saved = time.monotonic()
         if not self.fabric.is_global_zero:
             return
@@ -293,7 +293,7 @@ class Engine:
         self.task.save(Saved(self._weights(), row, self.step, training), self.settings.out / LAST)
 
     def _restore(self, earlier: Earlier) -> TrainingFields:
-        """Take over a checkpoint. Raises SynthError where it is damaged or does not fit."""
+        """Restore all but the optimizers from a checkpoint. Raises SynthError if it is damaged or does not fit."""
         where = str(self.settings.out / LAST)
         state = check_model(TrainingFields, earlier.training, "the last checkpoint", where, NOT_RESUMABLE)
         check_weights(self.task.model.state_dict(), state.weights, where, NOT_RESUMABLE)
@@ -320,5 +320,5 @@ class Engine:
 
 
 def on_cpu(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors of a network in main memory."""
+    """Return the tensors of a network on the CPU."""
     return {name: value.cpu() for name, value in weights.items()}

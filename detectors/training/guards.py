@@ -1,4 +1,4 @@
-"""Around a training: quiet libraries, and words for memory that ran out."""
+"""Context managers around a training: silence Lightning, explain out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import torch
 
 from assets.errors import SynthError
 
-# What can be relied on when a training is stopped at once.
+# Message for a second signal, which stops a training immediately.
 SAVE_KEPT = "the last save is kept: the same command resumes there"
 
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Lightning's advice on settings that were chosen on purpose stays away from the user."""
+    """Silence Lightning's logs and warnings, which question settings that were chosen on purpose."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -31,7 +31,7 @@ def quiet_lightning() -> Iterator[None]:
 
 @contextmanager
 def explain_out_of_memory(batch: int, width: int, height: int) -> Iterator[None]:
-    """Says what to lower where memory runs out. batch: pictures of a step, of width x height."""
+    """Raise SynthError with advice if memory runs out. batch: images per step, of width x height."""
     try:
         yield
     except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:

@@ -1,4 +1,4 @@
-"""What a training remembers of its epochs, and its course as a picture."""
+"""The history of a training, and its plot."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from assets.files.atomic import write_atomic
 
 @dataclass
 class History:
-    """What a training remembers over interruptions. rows: one per epoch. stale: epochs since the best.
+    """Results of the epochs so far, kept when resuming. rows: one per epoch. stale: epochs since the best.
 
-    sums, steps: losses of the epoch under way.
+    sums: of each loss over the `steps` of the current epoch.
     """
 
     rows: list[dict[str, float]] = field(default_factory=list)
@@ -26,23 +26,23 @@ class History:
     steps: int = 0
 
     def add_losses(self, losses: dict[str, float]) -> None:
-        """Count a step's losses towards the mean of its epoch."""
+        """Add the losses of a step to the sums of the current epoch."""
         self.sums.update(losses)
         self.steps += 1
 
     def take_losses(self) -> dict[str, float]:
-        """Return the mean losses of the epoch that ends, and begin another."""
+        """Return the mean losses of the current epoch, and reset the sums for the next one."""
         means = {f"train {name}": value / self.steps for name, value in sorted(self.sums.items())}
         self.sums, self.steps = Counter(), 0
         return means
 
     def best_row(self, score: str) -> dict[str, float]:
-        """Return the row of the best epoch, the last one without scores, empty before the first."""
+        """Return the row of the best epoch, of the last one if there are no scores, {} before the first."""
         return max(self.rows, key=lambda row: row.get(score, row["step"]), default={})
 
 
 def plot_curves(rows: Sequence[dict[str, float]], out: Path, *, scores: Sequence[str]) -> None:
-    """Plot losses and validation scores over the epochs, as a PNG. rows: one per epoch, as the training keeps them."""
+    """Plot losses and validation scores over the epochs as a PNG. rows: as in History."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")

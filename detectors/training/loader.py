@@ -1,4 +1,4 @@
-"""Images on their way to the network: read, augmented and batched by workers, known from their position alone."""
+"""Loading of training batches: worker processes read, augment and batch images, determined by position alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from detectors.training.schedule import Schedule
 
 
 class Batch(NamedTuple):
-    """images: (B, H, W, 3) uint8 RGB. targets: torchvision's, with `ignored` boxes. draws: where each came from."""
+    """A training batch. images: (B, H, W, 3) uint8 RGB. targets: as in `Detector.losses`. draws: where each is from."""
 
     images: Tensor
     targets: list[dict[str, Tensor]]
@@ -32,7 +32,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class InputSettings:
-    """How images are shown to the network. masks: whether targets need them."""
+    """How images are prepared for the network. masks: whether targets need masks."""
 
     width: int
     height: int
@@ -42,7 +42,7 @@ class InputSettings:
 
 
 class TrainingImages(Dataset[Any]):
-    """Draws to samples: a pure function of (seed, position), so that any worker may make any of them."""
+    """Training samples by draw: a pure function of (seed, position), so that any worker process can make any sample."""
 
     def __init__(self, sources: tuple[ImageSource, ...], plan: Schedule, view: InputSettings) -> None:
         self.sources, self.plan, self.view = sources, plan, view
@@ -52,11 +52,11 @@ class TrainingImages(Dataset[Any]):
         try:
             return self.make(draw), draw
         except SynthError as error:
-            # Handed on as a value: torch would wrap the traceback of the worker around its text.
+            # Returned, not raised: torch would wrap its text in the traceback of the worker process.
             return error
 
     def make(self, draw: Draw) -> Sample:
-        """The sample of a draw. Raises SynthError where its picture cannot be read."""
+        """Read and augment the sample of a draw. Raises SynthError if its image cannot be read."""
         view = self.view
         self._fetch_ahead(draw)
         sample = self.sources[draw.source].read_sample(draw.image, masks=view.masks)
@@ -66,7 +66,7 @@ class TrainingImages(Dataset[Any]):
         )
 
     def _partners(self, draw: Draw) -> list[Callable[[], Sample]]:
-        """Other images for mosaic and copy-paste, from the same mix, read only where they are used."""
+        """Return loaders of other images of the same mix, for mosaics and copy-paste."""
         rng = stream(self.view.seed, TrainingStream.PARTNERS, draw.position)
         shares = self.plan.shares_at(draw.position)
         mix, offset = self.plan.mix_at(draw.position)
@@ -77,7 +77,7 @@ class TrainingImages(Dataset[Any]):
         return partners
 
     def _fetch_ahead(self, draw: Draw) -> None:
-        """Shards from elsewhere are on their way while those before them are read."""
+        """Start to download the next shards of a source while the current ones are read."""
         source = self.sources[draw.source]
         if source.windows is not None:
             mix, offset = self.plan.mix_at(draw.position)
@@ -88,7 +88,7 @@ class TrainingImages(Dataset[Any]):
 
 
 class PlannedBatches(Sampler[list[Draw]]):
-    """The batches of one process: every step takes `batch` samples for each of `world` processes."""
+    """The batches of one process: each step uses `batch` samples in each of `world` processes."""
 
     def __init__(self, plan: Schedule, *, batch: int, start_step: int, rank: int, world: int) -> None:
         self.plan, self.batch, self.start_step, self.rank, self.world = plan, batch, start_step, rank, world
@@ -103,7 +103,7 @@ class PlannedBatches(Sampler[list[Draw]]):
 
 
 def training_loader(dataset: TrainingImages, batches: PlannedBatches, *, workers: int, pin: bool) -> ProcessLoader:
-    """Batches in their order; `workers` processes read ahead."""
+    """Return a loader of the batches in their order; `workers` processes read ahead."""
     return ProcessLoader(
         dataset,
         batch_sampler=batches,
@@ -116,7 +116,7 @@ def training_loader(dataset: TrainingImages, batches: PlannedBatches, *, workers
 
 
 def collate(items: list[tuple[Sample, Draw] | SynthError]) -> Batch | SynthError:
-    """Samples of one size as a batch, or the first error among them."""
+    """Combine samples of one size into a batch, or return the first error among them."""
     made = [item for item in items if not isinstance(item, SynthError)]
     if len(made) < len(items):
         return next(item for item in items if isinstance(item, SynthError))
@@ -125,7 +125,7 @@ def collate(items: list[tuple[Sample, Draw] | SynthError]) -> Batch | SynthError
 
 
 def target_of(sample: Sample) -> dict[str, Tensor]:
-    """The target of a sample (`Detector.losses`); its ignored boxes apart."""
+    """Convert a sample's boxes to a target of `Detector.losses`, with ignored boxes separate."""
     kept = sample.labels != IGNORED
     target = {
         "boxes": torch.from_numpy(np.ascontiguousarray(sample.boxes[kept], np.float32)),

@@ -1,4 +1,4 @@
-"""`synth preview-batch`: the first training pictures as the network would see them."""
+"""`synth preview-batch`: the first training images as the network would see them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def preview_training(
     out: Path,
     console: Console,
 ) -> Path:
-    """Draws the first `count` samples of a training with these settings onto one PNG at `out`; returns `out`."""
+    """Plot the first `count` samples of a training with these settings as a PNG at `out`; returns `out`."""
 
     def tell(line: str) -> None:
         console.print(line, highlight=False, markup=False)

@@ -1,4 +1,4 @@
-"""`synth train`: from settings to a run folder with checkpoints, logs and curves; the same call again goes on."""
+"""`synth train`: train a detector into a run folder with checkpoints, logs and curves, or resume it."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def run_training(
     start: Checkpoint | None = None,
     make_task: MakeTask = DetectorTask,
 ) -> TrainSummary:
-    """Trains what `settings` asks for into its folder, or goes on where an earlier call stopped.
+    """Train a detector into the folder of its settings, or resume where an earlier call stopped.
 
-    start: a checkpoint whose network, classes and weights are taken over (adaptation). make_task: the kind of task, of
+    start: a checkpoint whose network, classes and weights to start from (adaptation). make_task: the task's class, for
     adaptation methods that learn from more than labelled images. Raises SynthError for bad data or settings before any
-    work, for a folder of other settings, and for memory that does not suffice.
+    work starts, for a folder of other settings, and if memory runs out.
     """
     child = not is_first_process()
     if child:
@@ -60,9 +60,9 @@ def run_training(
 def _open_data(
     settings: TrainSettings, console: Console, start: Checkpoint | None, earlier: Checkpoint | None
 ) -> TrainingData:
-    """Reads and checks the data, and leaves it where further processes map it into memory.
+    """Read and check the data, and save it for the processes of further devices, which map it into memory.
 
-    Raises SynthError where it is other data than the run began with.
+    Raises SynthError if the run was started with other data.
     """
     lines: list[str] = []
 
@@ -85,7 +85,7 @@ def _open_data(
 
 
 def _reopen_data(settings: TrainSettings) -> TrainingData:
-    """What the first process has left."""
+    """Open the data that the first process has saved."""
     folder = settings.out / "data"
     head = read_model(SetsFile, folder / "sets.json", DATASET_JSON, "sets.json", hint="give another --out")
     sources = tuple(open_source(folder / name) for name in head.sources)
@@ -110,7 +110,7 @@ def _train(
     task = make_task(model, parts, frozen_norms=frozen)
     engine = Engine(task, settings, open_fabric(settings), earlier)
     if engine.ended:
-        console.print("the run has ended already: nothing is left to do", highlight=False)
+        console.print("the run is already complete", highlight=False)
         return summarize(engine, 0.0, task.drawn)
     if earlier is not None:
         console.print(f"resuming at step {engine.step} of {parts.schedule.steps}", highlight=False)
@@ -123,8 +123,11 @@ def _train(
 def _start_model(
     parts: DetectorParts, console: Console, start: Checkpoint | None, earlier: Checkpoint | None
 ) -> tuple[nn.Module, tuple[str, ...]]:
-    """The network as it is before the first step, and its frozen norms. An earlier run's weights come later."""
-    # Only the start of the network is drawn here; every step has a seed of its own.
+    """Build the network as before the first step, and return it with its frozen norms.
+
+    When resuming, the engine loads the weights later.
+    """
+    # This seed only affects the initial weights; every step has a seed of its own.
     torch.manual_seed(parts.settings.seed)
     model = build_model(parts.spec)
     if earlier is not None:
@@ -139,7 +142,7 @@ def _start_model(
 
 
 def pretrained_norms(fitted: tuple[str, ...]) -> tuple[str, ...]:
-    """Batch norms of the backbone whose statistics came with the weights: those of large batches, better than ours."""
+    """Return the backbone's batch norms with pretrained statistics; these come from large batches and stay frozen."""
     names = [name.removesuffix(".running_mean") for name in fitted if name.endswith(".running_mean")]
     return tuple(name for name in names if name.startswith("backbone."))
 
@@ -149,7 +152,7 @@ def _describe(console: Console, parts: DetectorParts) -> None:
     backbone = f" on {spec.backbone}" if spec.backbone else ""
     console.print(
         f"{spec.detector}{backbone}, {count_of(spec.classes, 'class')}, "
-        f"pictures fitted into {spec.width}x{spec.height}",
+        f"images scaled to fit {spec.width}x{spec.height}",
         highlight=False,
     )
     for phase in parts.schedule.phases:
@@ -159,5 +162,5 @@ def _describe(console: Console, parts: DetectorParts) -> None:
 
 
 def print_summary(console: Console, summary: TrainSummary) -> None:
-    """Print the last lines of a detector's training."""
+    """Print the summary at the end of a detector's training."""
     print_training(console, summary, f"synth evaluate {summary.out} --data REAL_PHOTOS")

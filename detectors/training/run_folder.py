@@ -1,4 +1,4 @@
-"""The folder of a run: claimed by one set of settings, and logged into."""
+"""The folder of a run: belongs to one set of settings and holds the logs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class TrainingRunSettings(Protocol):
-    """What the folder of a run needs of its settings."""
+    """The settings that the folder of a run uses."""
 
     @property
     def out(self) -> Path: ...
@@ -30,12 +30,12 @@ class TrainingRunSettings(Protocol):
 
 
 def claim_folder(settings: TrainingRunSettings, load: Callable[[Path], T]) -> T | None:
-    """Return the last checkpoint of an earlier call with the same settings, None where there is none.
+    """Record the settings in the run's folder; return the last checkpoint of an earlier call, None if there is none.
 
-    load: reads the checkpoint. Raises SynthError for the folder of another run.
+    load: reads the checkpoint. Raises SynthError if the folder belongs to a run of other settings or to something else.
     """
     file, last = settings.out / "settings.json", settings.out / LAST
-    # Before its first save a run has nothing to lose: a mistake in the settings may be corrected.
+    # Before the first checkpoint nothing can be lost, so that settings may still be changed.
     if file.exists() and last.exists():
         differing = settings.differing(read_json_object(file, DATASET_JSON, "settings.json", hint="give another --out"))
         if differing:
@@ -60,7 +60,7 @@ def claim_folder(settings: TrainingRunSettings, load: Callable[[Path], T]) -> T 
 
 
 def check_classes(mine: object, earlier: object, out: Path) -> None:
-    """Raise SynthError where data has other classes than when its run began."""
+    """Raise SynthError if the classes of the data have changed since the run was started."""
     if mine != earlier:
         hint = "give another --out to train on the data as it is now"
         raise SynthError(
@@ -72,7 +72,7 @@ def check_classes(mine: object, earlier: object, out: Path) -> None:
 
 
 def check_network(mine: object, earlier: object, out: Path) -> None:
-    """Raise SynthError where the last checkpoint belongs to another network than the settings ask for."""
+    """Raise SynthError if the last checkpoint is of another network than the settings specify."""
     if mine != earlier:
         hint = "give another --out to start again"
         raise SynthError(
@@ -84,13 +84,13 @@ def check_network(mine: object, earlier: object, out: Path) -> None:
 
 
 class RunLogs:
-    """Numbers of a run for people: CSV and TensorBoard, in `logs`."""
+    """Loggers of a run, to CSV and TensorBoard files in `logs`."""
 
     def __init__(self, out: Path) -> None:
         self.loggers = [CSVLogger(out / "logs", name="csv"), TensorBoardLogger(out / "logs", name="tensorboard")]
 
     def write(self, values: Mapping[str, float], step: int, *, flush: bool = False) -> None:
-        """Log some numbers at a step."""
+        """Log values at a step."""
         for logger in self.loggers:
             logger.log_metrics(dict(values), step=step)
             if flush:

@@ -1,4 +1,4 @@
-"""The plan of a training: phases with mixes and learning rates, known at every step without what was before."""
+"""The schedule of a training: phases with data mixes and learning rates, computed for any step without history."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from detectors.data.mix import Draw, Mix, Windows
 ScheduleName = Literal["mix", "finetune", "mix+finetune", "adapt"]
 # "adapt" is fine-tuning alone, from a trained detector.
 SCHEDULES = ("mix", "finetune", "mix+finetune", "adapt")
-# Fine-tuning at the full rate forgets what the synthetic images taught.
+# Fine-tuning at the full learning rate forgets what was learned from synthetic images.
 FINETUNE_RATE = 0.1
 LONGEST_WARM_UP = 500
 WARM_UP_SHARE = 0.1
-# The cosine ends here, not at zero, so that the last epoch still learns.
+# Final factor of the cosine decay; not zero, so that the last epoch still learns.
 LAST_RATE = 0.02
 
 
 @dataclass(frozen=True)
 class Phase:
-    """steps: batches. shares: of each source. rate: factor on the learning rate."""
+    """A part of a training. steps: batches. shares: mix of the sources. rate: factor on the learning rate."""
 
     name: str
     steps: int
@@ -33,9 +33,9 @@ class Phase:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Phases in their order. counts: images of each source. samples: drawn per step by all processes together.
+    """The phases of a training. counts: images per source. samples: per step, over all processes.
 
-    windows: of the sources that lie in shards, by their place.
+    windows: of the sources that are stored in shards, by index of the source.
     """
 
     phases: tuple[Phase, ...]
@@ -50,7 +50,7 @@ class Schedule:
         return sum(phase.steps for phase in self.phases)
 
     def phase_at(self, step: int) -> tuple[Phase, int]:
-        """The phase of a step, and the step that it begins at."""
+        """Return the phase of a step, and the first step of that phase."""
         start = 0
         for phase in self.phases:
             if step < start + phase.steps:
@@ -59,23 +59,26 @@ class Schedule:
         return self.phases[-1], start - self.phases[-1].steps
 
     def shares_at(self, position: int) -> tuple[float, ...]:
-        """The mix that sample `position` is drawn by."""
+        """Return the shares of the sources at sample `position`."""
         return self.phase_at(position // self.samples)[0].shares
 
     def draws(self, first: int, last: int) -> Iterator[Draw]:
-        """The samples at positions first to last - 1; a batch lies in one phase."""
+        """Yield the draws at positions first to last - 1, which must lie in one phase, as those of a batch do."""
         mix, offset = self.mix_at(first)
         for draw in mix.draws(first - offset, last - offset):
             yield draw._replace(position=draw.position + offset)
 
     def mix_at(self, position: int) -> tuple[Mix, int]:
-        """The mix of the phase that sample `position` lies in, and the position that the phase begins at."""
+        """Return the mix of the phase of sample `position`, and the first position of that phase."""
         phase, start = self.phase_at(position // self.samples)
         number = self.phases.index(phase)
         return Mix(self.counts, phase.shares, self.seed + number, self.windows), start * self.samples
 
     def rate_at(self, step: int) -> float:
-        """Factor on the learning rate: linear warm-up, then a cosine, within each phase (Loshchilov & Hutter 2017)."""
+        """Return the factor on the learning rate at a step.
+
+    Each phase has a linear warm-up and then a cosine decay (Loshchilov and Hutter 2017).
+    """
         phase, start = self.phase_at(step)
         done = step - start
         warm = max(1, min(LONGEST_WARM_UP, round(WARM_UP_SHARE * phase.steps)))
@@ -86,7 +89,7 @@ class Schedule:
 
 
 def finetune_shares(shares: tuple[float, ...], replay: float) -> tuple[float, ...]:
-    """Mostly the last source (the real one), and `replay` of the others in the proportions of `shares`."""
+    """Return shares of `replay` for the synthetic sources, split as in `shares`, and the rest for the real (last) one."""
     others = sum(shares[:-1])
     if not others or not replay:
         return (*([0.0] * (len(shares) - 1)), 1.0)
@@ -94,7 +97,7 @@ def finetune_shares(shares: tuple[float, ...], replay: float) -> tuple[float, ..
 
 
 def without_real(shares: tuple[float, ...]) -> tuple[float, ...]:
-    """The synthetic sources alone, in their proportions. Raises SynthError where they have no share at all."""
+    """Return the shares of the synthetic sources alone, scaled to 1. Raises SynthError if all of them are 0."""
     others = sum(shares[:-1])
     if not others:
         raise SynthError(

@@ -1,4 +1,4 @@
-"""A detector's score on a validation set, as the training logs it."""
+"""Validation scores of a detector during training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from detectors.evaluate.metrics.matching import find_candidates, match
 
 
 def score_detector(truth: ImageSet, found: Predictions) -> dict[str, float]:
-    """AP, AP50 and AP75 as COCO has them, and the score threshold of the best F1; 0 where there is nothing to find."""
+    """Return COCO's AP, AP50 and AP75, the best F1 and its score threshold; 0 if there is no ground truth."""
     data = align(truth, found)
     numbers = run_coco(data).numbers()
     threshold, f1 = pooled_curve(rank(data, match(data, find_candidates(data)))).best()

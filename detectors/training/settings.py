@@ -1,4 +1,4 @@
-"""All choices of a training, with their defaults and reasons, in one frozen object."""
+"""Settings of a detector's training."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from detectors.models import detector_module
 from detectors.training.schedule import SCHEDULES, ScheduleName
 
 Freeze = Literal["none", "backbone"]
-# Of real photographs in a mix: published gains are the greatest between 5 and 20 %.
+# Default share of real photos in a mix: published gains are largest between 5 and 20 %.
 REAL_SHARE = 0.2
 
-# Settings that training and adaptation have in common.
+# Options that training and adaptation share.
 RunFolder = Annotated[Path, Option("Folder of the run. The same command again resumes it.", "Output")]
 Mixture = Annotated[
     Shares,
@@ -39,16 +39,16 @@ Devices = Annotated[int, Option("Number of GPUs.", "Compute", minimum=1, maximum
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """How a detector is trained.
+    """Settings of a detector's training.
 
-    mix: shares by source; if empty, 0.2 real if there are real photos. schedule: "finetune" learns from synthetic
-    images and then fine-tunes on real ones, "mix+finetune" from both and then fine-tunes. epochs: of `epoch_images`
-    (default: the synthetic set once) at the full rate. finetune_epochs: after them at a tenth of the rate, mostly real,
-    with a share `replay` of synthetic images; default a quarter of `epochs`. batch: images per step over all devices.
-    detector_options: NAME=VALUE of the detector's own.
-    learning_rate: of AdamW; default the detector's, which is for a batch of 16, scaled with the root of the batch.
-    weights: none, imagenet, packaged, coco or a file. size: width and height that images are fitted into; default by
-    the detector and the shape of the images. patience: epochs without better validation AP before the training stops.
+    mix: shares by source; if empty, 0.2 real if there are real photos. schedule: "finetune" trains on synthetic images
+    and then fine-tunes on real ones, "mix+finetune" trains on both and then fine-tunes. epochs: at the full learning
+    rate, each of `epoch_images` (default: the synthetic set once). finetune_epochs: after them, at a tenth of the
+    learning rate, on real images and a fraction `replay` of synthetic ones; default a quarter of `epochs`. batch:
+    images per step over all devices. detector_options: NAME=VALUE. learning_rate: peak of AdamW; default the
+    detector's, which is for a batch of 16, scaled with the square root of the batch. weights: none, imagenet, packaged,
+    coco or a file. size: width and height that images are fitted into; default from the detector and the images' usual
+    aspect ratio. patience: epochs without better validation AP before the training stops.
     """
 
     data: DataSettings
@@ -89,11 +89,11 @@ class TrainSettings:
     workers: Readers = None
     device: Device = "auto"
     devices: Devices = 1
-    # Settings that may differ when a training goes on: they do not change what is learned.
+    # Settings that may differ when a training is resumed, as they do not change the result.
     _free: tuple[str, ...] = field(default=("out", "workers", "patience"), repr=False)
 
     def __post_init__(self) -> None:
-        # Load OpenCV and torch, which the help of commands does without.
+        # Imported here because they load OpenCV and torch, which a command's --help must not wait for.
         from detectors.augment import PRESETS
         from detectors.models.interface import check_options, parse_options
 
@@ -118,32 +118,32 @@ class TrainSettings:
 
     @property
     def source_names(self) -> tuple[str, ...]:
-        """Of the mix: synthetic sources, then the real one."""
+        """Names of the sources of the mix: the synthetic ones, then the real one."""
         names = [name for name, _ in self.data.synthetic]
         return (*names, REAL) if self.data.real is not None else tuple(names)
 
     @property
     def completed_mix(self) -> Shares:
-        """The mix as given, or a fifth real."""
+        """The mix as given, or by default 0.2 real beside a single synthetic source."""
         both = self.data.real is not None and self.data.synthetic
         return self.mix or (((REAL, REAL_SHARE),) if both and len(self.source_names) == 2 else ())
 
     def to_json(self) -> dict[str, Any]:
-        """For dataset and checkpoint files: paths as text."""
+        """Return the settings as JSON values, for the run's folder and checkpoints."""
         fields = asdict(self)
         del fields["_free"]
-        # How much disk shards may take changes nothing that is learned.
+        # The size of the disk cache has no effect on the result.
         del fields["data"]["cache_bytes"]
         return plain(fields)
 
     def differing(self, other: dict[str, Any]) -> list[str]:
-        """What would change the result if a training of settings `other` went on with these: "name: there, now"."""
+        """Return the differences that forbid resuming a training of settings `other`, as "name: there, now"."""
         return differing_fields(self.to_json(), other, free=self._free)
 
 
 def differing_fields(mine: Mapping[str, Any], other: Mapping[str, Any], *, free: Sequence[str]) -> list[str]:
-    """Settings apart from `free` ones that are not the same: "name: there, now"."""
-    # Settings that came later, and were at their empty defaults before.
+    """Return the settings that differ, except those in `free`, as "name: there, now"."""
+    # Settings that a version of synth added later count as equal while they have their empty default.
     return [
         f"{name}: there {other.get(name)!r}, now {value!r}"
         for name, value in mine.items()
@@ -152,7 +152,7 @@ def differing_fields(mine: Mapping[str, Any], other: Mapping[str, Any], *, free:
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON knows it: lists for tuples, text for paths."""
+    """Convert a value for JSON: tuples to lists, paths to strings."""
     if isinstance(value, dict):
         return {name: plain(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):

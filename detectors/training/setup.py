@@ -1,4 +1,4 @@
-"""What follows from settings and data before a training begins: the network's size, and the plan of its steps."""
+"""Derive the network's specification and the training schedule from settings and data."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from detectors.models.spec import ModelSpec
 from detectors.training.schedule import FINETUNE_RATE, Phase, Schedule, finetune_shares, without_real
 from detectors.training.settings import TrainSettings
 
-# Sides that every stage of a network can halve five times.
+# Input sides are multiples of this, so that the backbone can halve them five times.
 STRIDE = 32
 MIN_EPOCH_STEPS = 10
-# Photos are few: an epoch of adaptation goes through them so often.
+# Passes over the real photos in an epoch of adaptation, since they are few.
 PHOTO_PASSES = 10
 
 
 def make_spec(settings: TrainSettings, data: TrainingData) -> ModelSpec:
-    """The network for these settings; its size from the detector and the shape of the pictures where not given."""
+    """Return the specification of the network; its input size is chosen by `fitting_size` if it is not set."""
     module = detector_module(settings.detector)
     if module.NEEDS_MASKS:
         _check_masks(data, settings.detector)
@@ -54,7 +54,10 @@ def make_spec(settings: TrainSettings, data: TrainingData) -> ModelSpec:
 
 
 def fitting_size(module: Any, sizes: np.ndarray) -> tuple[int, int]:
-    """Width and height in whole strides: the detector's long side, the pictures' usual shape, no enlargement."""
+    """Return an input width and height: the median aspect ratio of the images at the detector's long side.
+
+    Both are multiples of STRIDE; the long side is no longer than the longest of the images.
+    """
     if module.FIXED_SIZE:
         return module.FIXED_SIZE
     long_side = min(module.LONG_SIDE, STRIDE * math.ceil(int(sizes.max()) / STRIDE))
@@ -64,7 +67,7 @@ def fitting_size(module: Any, sizes: np.ndarray) -> tuple[int, int]:
 
 
 def timm_normalisation(name: str) -> tuple[Any, Any]:
-    """Mean and deviation that a timm model was pretrained with."""
+    """Return the channel means and standard deviations that a timm model was pretrained with."""
     import timm
 
     known = timm.get_pretrained_cfg(name, allow_unregistered=True)
@@ -79,7 +82,7 @@ def _check_masks(data: TrainingData, detector: str) -> None:
 
 
 def make_plan(settings: TrainSettings, data: TrainingData) -> Schedule:
-    """Phases of the schedule in steps."""
+    """Return the schedule of a training. Raises SynthError if a source has no usable image."""
     names = settings.source_names
     counts = tuple(len(images) for images in data.sources)
     empty = [name for name, count in zip(names, counts, strict=True) if not count]

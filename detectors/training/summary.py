@@ -1,4 +1,4 @@
-"""What a training did, for the command line."""
+"""The summary of a training for the command line."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from detectors.training.engine import Engine
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """What a training did. finished: False where it was interrupted. best: scores of the best epoch.
+    """The summary of a training. finished: False if it was interrupted. best: scores of the best epoch.
 
-    drawn: samples of each source. samples_per_second, waiting, seconds: of this call; waiting is the share of time that
-    the network waited for samples.
+    drawn: number of samples from each source. images_per_second, waiting, seconds: of this call alone; waiting is the
+    fraction of time that the network waited for images.
     """
 
     out: Path
@@ -31,7 +31,7 @@ class TrainSummary:
 
 
 def summarize(engine: Engine, seconds: float, drawn: dict[str, int] | None = None) -> TrainSummary:
-    """Return what an engine did in a call of some seconds."""
+    """Summarize the training of an engine. seconds: duration of this call."""
     row, pace = engine.history.best_row(engine.task.scores[0]), engine.pace
     best = engine.task.score_of(row) | ({"epoch": row["epoch"]} if row else {})
     rate = pace.samples / pace.worked if pace.worked else 0.0
@@ -39,7 +39,7 @@ def summarize(engine: Engine, seconds: float, drawn: dict[str, int] | None = Non
 
 
 def print_training(console: Console, summary: TrainSummary, next_command: str, *, unit: str = "images") -> None:
-    """Print the last lines of a training. next_command: what one does with it."""
+    """Print the summary of a training. next_command: suggested if the training is finished."""
     from rich.table import Table
 
     table = Table(show_header=False, box=None)
@@ -58,7 +58,7 @@ def print_training(console: Console, summary: TrainSummary, next_command: str, *
 
 
 def best_text(best: dict[str, float]) -> str:
-    """Return the scores of the best epoch, or why there are none. best: empty before the first epoch has ended."""
+    """Return the scores of the best epoch as text, or why there are none. best: {} before the first epoch ends."""
     if not best:
         return "the first epoch is not finished"
     scores = ", ".join(f"{name} {value:.4f}" for name, value in best.items() if name != "epoch")

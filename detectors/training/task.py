@@ -1,4 +1,4 @@
-"""Task: what a training does with a batch, apart from the loop, the checkpoints and the resume that all share."""
+"""The interface of training tasks: everything specific to one kind of training, used by the shared loop."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from detectors.training.schedule import Schedule
 
 
 class Process(NamedTuple):
-    """One of the processes that train together, each on its own device."""
+    """One of the processes of a distributed training, each on its own device."""
 
     rank: int = 0
     world: int = 1
 
 
 class Saved(NamedTuple):
-    """What a task writes into a checkpoint. weights: averaged, on the CPU. row: of the last epoch, empty before it.
+    """What the engine passes to `Task.save`. weights: averaged, on the CPU. row: of the last epoch, {} before its end.
 
-    training: what resuming needs; empty in the best checkpoint.
+    training: state needed to resume; empty in the best checkpoint.
     """
 
     weights: dict[str, Tensor]
@@ -36,16 +36,16 @@ class Saved(NamedTuple):
 class Task(ABC):
     """One kind of training, run by `detectors.training.engine`.
 
-    model: learned, averaged, validated and kept. extra: learned beside it and kept only to resume (class centers, a
-    domain classifier). frozen_norms: batch norms of the model that keep the statistics they came with. scores: names
-    of validation scores; the first decides which epoch is the best. unit: what a batch holds, for people.
+    model: trained, averaged, validated and saved. extra: trained beside it and saved only to resume (class centers, a
+    domain classifier). frozen_norms: batch norms of the model that keep their pretrained statistics. scores: names of
+    validation scores; the first decides which epoch is the best. unit: what a batch consists of, for messages.
 
-    Chance must come from (seed, step, process) alone, so that resuming needs no state of generators.
+    Random numbers must depend on (seed, step, process) alone, so that resuming needs no generator state.
     """
 
     scores: ClassVar[tuple[str, ...]] = ()
     unit: ClassVar[str] = "images"
-    # Whether the model is validated before its first step too.
+    # Whether the model is also validated before its first step.
     scores_untrained: ClassVar[bool] = False
 
     def __init__(self, model: nn.Module, schedule: Schedule, *, frozen_norms: Iterable[str] = ()) -> None:
@@ -55,18 +55,18 @@ class Task(ABC):
 
     @abstractmethod
     def losses(self, batch: Any, step: int) -> dict[str, Tensor]:
-        """Return the losses of a batch on the device, by name; the engine steps by their sum."""
+        """Return the losses of a batch on the device, by name; their sum is minimized."""
 
     @abstractmethod
     def batches(self, step: int, process: Process) -> Iterable[Any]:
-        """Yield one process's batches from a step on, to the end of its epoch or further.
+        """Return the batches of one process from a step to the end of its epoch or later.
 
         An item may be a SynthError, which the engine raises.
         """
 
     @abstractmethod
     def optimizers(self) -> list[Optimizer]:
-        """Make the optimizers, at their full rates."""
+        """Create the optimizers with their peak learning rates."""
 
     @abstractmethod
     def step_seed(self, step: int, rank: int) -> int:
@@ -77,7 +77,7 @@ class Task(ABC):
         """Write a checkpoint of the task's kind."""
 
     def train_mode(self) -> None:
-        """Set the modules to learn; frozen norms keep their statistics: a small batch would spoil them."""
+        """Set training mode, except for frozen norms, whose statistics small batches would spoil."""
         self.model.train()
         self.extra.train()
         modules = dict(self.model.named_modules())
@@ -86,11 +86,11 @@ class Task(ABC):
             modules[name].requires_grad_(False)
 
     def clipped(self, optimizers: list[Optimizer]) -> list[Tensor]:
-        """Return the parameters whose gradients are limited to a common norm."""
+        """Return the parameters whose gradients are clipped to a common norm."""
         return [weight for group in optimizers[0].param_groups for weight in group["params"]]
 
     def validate(self, model: nn.Module, step: int) -> dict[str, float]:
-        """Return scores of the averaged model after some steps, none without a validation set."""
+        """Return the validation scores of the averaged model after `step` steps, {} without a validation set."""
         return {}
 
     def score_of(self, row: Mapping[str, float]) -> dict[str, float]:
@@ -98,25 +98,25 @@ class Task(ABC):
         return {name: row[name] for name in self.scores if name in row}
 
     def note_step(self, batch: Any, step: int, process: Process) -> None:  # noqa: B027 - most tasks need none
-        """Count what a step has used. step: the number of the step that was just made, from 0."""
+        """Update statistics after a step. step: number of the step just done, from 0."""
 
     def end_epoch(self) -> None:  # noqa: B027 - most tasks need none
         """Prepare the next epoch, before validation."""
 
     def epoch_row(self) -> dict[str, float]:
-        """Return further numbers for the row of an epoch."""
+        """Return additional values for the row of an epoch."""
         return {}
 
     def epoch_note(self) -> str:
-        """Return words for the line that ends an epoch."""
+        """Return text to append to the line printed after an epoch."""
         return ""
 
     def state(self) -> dict[str, Any]:
-        """Return what the task itself must remember, as torch.load(weights_only=True) reads it."""
+        """Return the task's own state, of types that torch.load(weights_only=True) accepts."""
         return {}
 
     def restore(self, state: Mapping[str, Any], where: str) -> None:  # noqa: B027 - most tasks need none
-        """Take over an earlier `state`. Raises SynthError where it is damaged. where: the file, for messages."""
+        """Restore the result of `state`. Raises SynthError if it is damaged. where: the file, for messages."""
 
     def explain_not_finite(self, batch: Any, losses: Mapping[str, float], step: int) -> SynthError:
         """Return the error for a loss that is not finite."""
@@ -125,7 +125,7 @@ class Task(ABC):
 
 
 def decayed_groups(weights: Iterable[Tensor], weight_decay: float) -> list[dict[str, Any]]:
-    """Group parameters for AdamW: norms and biases are not decayed."""
+    """Group parameters for AdamW: norms and biases have no weight decay."""
     learned = list(weights)
     return [
         {"params": [weight for weight in learned if weight.ndim > 1], "weight_decay": weight_decay},

@@ -48,7 +48,7 @@ def _train(
     task = _make_task(settings, console, crops, spec, fresh=earlier is None)
     engine = Engine(task, settings, open_fabric(settings), earlier)
     if earlier is not None and engine.ended:
-        console.print("the run has ended already: nothing is left to do", highlight=False)
+        console.print("the run is already complete", highlight=False)
         return summarize(engine, 0.0)
     if earlier is not None:
         console.print(f"resuming at step {engine.step} of {task.schedule.steps}", highlight=False)
