@@ -1,1 +1,1 @@
-"""Data sets as training and evaluation read them."""
+"""Reading of data sets for training and evaluation."""

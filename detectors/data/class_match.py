@@ -1,4 +1,4 @@
-"""One list of classes for several data sets: matched by SKU key, else by name, never by position."""
+"""Merge the classes of several data sets into one list: matched by SKU key, else by name, never by position."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from assets.catalog.categories import bare_name
 from assets.errors import SynthError
 from assets.plurals import count_of
 
-# Label of a box that is neither target nor background: a crowd, a product hardly seen, a class left out.
+# Label of a box that is neither target nor background: a crowd, a barely visible product, an excluded class.
 IGNORED = -1
 ClassChoice = Literal["all", "common", "product"]
 CLASS_CHOICES = ("all", "common", "product")
@@ -22,9 +22,9 @@ CLASS_CHOICES = ("all", "common", "product")
 
 @dataclass(frozen=True)
 class Classes:
-    """What a detector tells apart. Label i is keys[i] everywhere in `detectors` (torchvision's own labels are i + 1).
+    """The classes of a detector or data set. Label i is keys[i] everywhere in `detectors` (i + 1 inside torchvision).
 
-    keys: the SKUs (a foreign data set's category names). names: for people, as long as keys.
+    keys: SKUs, or category names of a third-party data set. names: for display, one for each key.
     """
 
     keys: tuple[str, ...]
@@ -38,13 +38,13 @@ class Classes:
         return len(self.keys)
 
 
-# The one class of a detector that finds products and leaves telling them apart to their embeddings.
+# The only class of a class-agnostic detector, whose detections are identified by their embeddings.
 PRODUCT = Classes(("product",), ("product",))
 MAX_LISTED = 10
 
 
 class Classified(Protocol):
-    """A data set as far as its classes go. root: where it lies."""
+    """A data set, reduced to what matching classes needs. root: its location."""
 
     @property
     def name(self) -> str: ...
@@ -58,16 +58,17 @@ class Classified(Protocol):
 
 @dataclass(frozen=True)
 class ClassMatch:
-    """classes: of all sets together. notes: classes that only one set has, in words."""
+    """Merged classes of several data sets. notes: messages, such as on classes that only one of the sets has."""
 
     classes: Classes
     notes: tuple[str, ...]
 
 
 def match_classes(sets: Sequence[Classified], choice: ClassChoice = "all") -> ClassMatch:
-    """The classes of the first set, then those that only later sets have; with "common" those that all sets have.
+    """Merge the classes of several sets: those of the first one, then those that only later ones have.
 
-    With "product" there is one class for all. Raises SynthError where no class is left.
+    choice: "common" keeps only classes that all sets have; "product" merges all into one class. Raises SynthError if
+    no class is left.
     """
     if choice == "product":
         return ClassMatch(PRODUCT, (_collapsed(sets),))
@@ -101,14 +102,17 @@ def match_classes(sets: Sequence[Classified], choice: ClassChoice = "all") -> Cl
 
 
 def label_table(classes: Classes, images: Classified) -> NDArray[np.int32]:
-    """(K,) the label in `classes` of each class of `images`, IGNORED where there is none; all 0 for one "product"."""
+    """Return (K,) the label in `classes` of each class of `images`, IGNORED if it has none.
+
+    All are 0 if `classes` is the single class "product".
+    """
     if is_agnostic(classes):
         return np.zeros(len(images.classes), np.int32)
     return np.array([IGNORED if label is None else label for label in labels_in(classes, images)], np.int32)
 
 
 def is_agnostic(classes: Classes) -> bool:
-    """Whether a detector of these classes finds products without telling them apart."""
+    """Return whether these classes are the single class "product" of a class-agnostic detector."""
     return classes.keys == PRODUCT.keys
 
 
@@ -118,14 +122,17 @@ def _collapsed(sets: Sequence[Classified]) -> str:
 
 
 def rename_classes(images: Classified, known: Classes) -> Classes:
-    """The classes of `images` under the keys and names that the same classes have in `known`; their order stays."""
+    """Return the classes of `images` in their order, with the keys and names that matching classes have in `known`."""
     pairs = zip(labels_in(known, images), images.classes.keys, images.classes.names, strict=True)
     renamed = [(key, name) if label is None else (known.keys[label], known.names[label]) for label, key, name in pairs]
     return Classes(tuple(key for key, _ in renamed), tuple(name for _, name in renamed))
 
 
 def labels_in(classes: Classes, images: Classified) -> list[int | None]:
-    """Where the classes of `images` stand in `classes`."""
+    """Return the label in `classes` of each class of `images`, None if it has none.
+
+    Raises SynthError if a match is ambiguous.
+    """
     by_key = {key: label for label, key in enumerate(classes.keys)}
     names = _Names(classes, images)
     labels: list[int | None] = []
@@ -139,23 +146,26 @@ def labels_in(classes: Classes, images: Classified) -> list[int | None]:
 
 
 class _Names:
-    """Classes by their names, looked up without going through all of them: catalogues have 170,000."""
+    """Lookup tables of classes by name, since a catalogue may have 170,000 of them."""
 
     def __init__(self, classes: Classes, images: Classified) -> None:
         self.classes, self.images = classes, images
-        # Two classes of one name are told apart by their keys alone.
+        # Classes whose key is in both sets are matched by key alone, as several may share a name.
         own = set(images.classes.keys)
         self.tables: list[tuple[Callable[[str], str], dict[str, list[int]]]] = [(str, {}), (_plain, {})]
         for label, key in enumerate(classes.keys):
             if key not in own:
-                # A name that got its key appended is one that other classes have too: alone it tells none of them.
+                # A key is appended to a name that several classes share, so the bare name is looked up, too.
                 names = dict.fromkeys((classes.names[label], bare_name(classes.names[label], key)))
                 for form, table in self.tables:
                     for spelt in dict.fromkeys(map(form, names)):
                         table.setdefault(spelt, []).append(label)
 
     def find(self, name: str) -> int | None:
-        """The class of that name, the same letter by letter before the same but for case and blanks."""
+        """Return the class of that name: an exact match first, else one that ignores case, blanks and punctuation.
+
+        Raises SynthError if several classes match.
+        """
         for form, table in self.tables:
             found = table.get(form(name), [])
             if len(found) > 1:
@@ -174,7 +184,7 @@ def _ambiguous(what: str, images: Classified, keys: tuple[str, ...]) -> SynthErr
 
 
 def _plain(name: str) -> str:
-    """A name without case, blanks and punctuation: "Alphabet Soup" and "alphabet_soup" are one, 1.5 and 15 are not."""
+    """Normalise a name: "Alphabet Soup" and "alphabet_soup" become equal, 1.5 and 15 do not."""
     apart = re.sub(r"(?<=\d)[\W_]+(?=\d)", ".", name.casefold())
     return "".join(letter for letter in apart if letter.isalnum() or letter == ".") or name
 

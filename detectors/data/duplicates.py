@@ -1,4 +1,4 @@
-"""The same picture twice, told by its bytes: file names say nothing."""
+"""Detection of duplicate images by the content of their files."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from detectors.data.image_set import ImageSet
 
 
 def images_also_in(images: ImageSet, others: ImageSet) -> NDArray[np.int64]:
-    """Places in `images` of those whose bytes are also those of an image of `others`."""
+    """Return the indices of those images whose file content is also that of an image in `others`."""
     mine, theirs = _by_size(images), _by_size(others)
     leaked: list[int] = []
-    # Only files of one size can be equal: most need not be read at all.
+    # Only files of equal size can be equal, so most need not be read.
     for size in mine.keys() & theirs.keys():
         digests = {_digest(others, index) for index in theirs[size]}
         leaked += [index for index in mine[size] if _digest(images, index) in digests]
@@ -24,7 +24,7 @@ def images_also_in(images: ImageSet, others: ImageSet) -> NDArray[np.int64]:
 
 
 def group_copies(images: ImageSet) -> tuple[ImageSet, int]:
-    """The images with copies of one picture in one group, and how many groups that has joined to others."""
+    """Merge the groups of images with identical files; also return by how many groups this reduced their number."""
     groups = images.groups.copy()
     joined = 0
     for places in _by_size(images).values():

@@ -1,4 +1,4 @@
-"""Photos held out for validation, and shares of them, by whole groups."""
+"""Split real photos into training and validation by whole groups."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Tell = Callable[[str], None]
 def share_real(
     real: ImageSet, settings: DataSettings, needs_validation: bool, seed: int, tell: Tell
 ) -> tuple[ImageSet, ImageSet | None]:
-    """The real images to train on, and those held out for validation, by whole groups."""
+    """Return the real images to train on, and those held out for validation (None if not needed or impossible)."""
     held = None
     real, copies = group_copies(real)
     if copies:
@@ -45,9 +45,9 @@ def share_real(
 
 
 def _groups_for(images: ImageSet, order: NDArray[np.int64], share: float) -> NDArray[np.int64]:
-    """Images of the first groups in `order` that together come nearest to `share` of all, at least one group.
+    """Return the images of the first groups in `order`, so many that their number is closest to `share` of all.
 
-    A smaller share is part of a larger one: learning curves compare like with like.
+    At least one group. A smaller share is a subset of a larger one, so that points of a learning curve are comparable.
     """
     counts = np.bincount(images.groups, minlength=len(order))[order]
     present = order[counts > 0]
@@ -57,7 +57,10 @@ def _groups_for(images: ImageSet, order: NDArray[np.int64], share: float) -> NDA
 
 
 def _held_out(images: ImageSet, order: NDArray[np.int64], share: float) -> NDArray[np.int64]:
-    """Images of those groups, tried in `order`, that each bring nearer to `share`; at least the smallest group."""
+    """Return the images of groups that, added in `order`, bring their number closer to `share` of all.
+
+    At least those of the smallest group.
+    """
     counts = np.bincount(images.groups, minlength=len(order))
     missing, chosen = share * len(images), []
     for group in order[counts[order] > 0]:

@@ -1,6 +1,6 @@
-"""Labelled images as columns: flat arrays, so that a million boxes cost megabytes and every process can share them.
+"""Labelled images stored as columns: a million boxes take megabytes and are shared by all processes.
 
-A list of Python objects is copied page by page into each loader worker as reference counts are touched; arrays are not.
+Lists of Python objects would be copied page by page into each loader process as reference counts change.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Names = Annotated[tuple[str, ...], FailFast()]
 
 @dataclass(frozen=True)
 class Packed:
-    """Many byte strings as one array. data: (B,) uint8. offsets: (N + 1,) int64, string i ends where i + 1 begins."""
+    """N byte strings in one array. data: (B,) uint8. offsets: (N + 1,) int64, of the start of each string and the end."""
 
     data: NDArray[np.uint8]
     offsets: NDArray[np.int64]
@@ -47,7 +47,7 @@ class Packed:
         return self.data[self.offsets[index] : self.offsets[index + 1]].tobytes()
 
     def take(self, indices: NDArray[np.int64]) -> Packed:
-        """The strings at `indices`, in that order."""
+        """Return the strings at `indices`, in that order."""
         return Packed.of([self[int(index)] for index in indices])
 
 
@@ -57,14 +57,14 @@ class ImageSet:
 
     name: of the source, such as "real". root: folder that file_names are relative to.
     image_ids: (N,) int64, as in the COCO file. sizes: (N, 2) int32, width and height in pixels.
-    groups: (N,) int32, images of one number belong together (an arrangement, a shop visit); never split them.
-    first: (N + 1,) int64, the annotations of image i are first[i] to first[i + 1].
+    groups: (N,) int32, images with the same number (one arrangement, one shop visit) must not be split.
+    first: (N + 1,) int64, the annotations of image i are first[i] to first[i + 1] - 1.
     boxes: (A, 4) float32 xyxy pixels. labels: (A,) int32, index into classes or IGNORED.
-    true_labels: (A,) int32, as labels but also known where the box is ignored (IGNORED where not even that).
-    areas: (A,) float32 pixels, of the mask where there is one. visibility, truncation: (A,) float32, nan where unknown.
-    annotation_ids: (A,) int64. masks: A COCO compressed run lengths at the image's size, empty where there is none.
-    category_ids: of the COCO file it was read from, one for each class; none where the classes are others.
-    rendered: whether `synth` made the images.
+    true_labels: (A,) int32, like labels, but also set for ignored boxes if their class is known, else IGNORED.
+    areas: (A,) float32 pixels, of the mask if there is one. visibility, truncation: (A,) float32, nan if unknown.
+    annotation_ids: (A,) int64. masks: A compressed COCO RLEs of the image's size, empty if there is no mask.
+    category_ids: of the COCO file the images were read from, one for each class; empty after relabelling.
+    rendered: whether `synth` rendered the images.
     """
 
     name: str
@@ -108,32 +108,32 @@ class ImageSet:
 
     @property
     def columns(self) -> ImageSet:
-        """The set itself: its labels are in memory."""
+        """The set itself, since its labels are in memory."""
         return self
 
     @property
     def windows(self) -> None:
-        """None: the images can be read in any order."""
+        """None, since the images can be read in any order."""
 
     def fetch_ahead(self, shards: Iterable[int]) -> None:
-        """Does nothing: the images lie on this machine's disk."""
+        """Do nothing, since the images are on a local disk."""
 
     @property
     def box_count(self) -> int:
-        """Boxes that have a class."""
+        """Number of boxes with a class."""
         return int((self.labels >= 0).sum())
 
     @property
     def missing_masks(self) -> str:
-        """In words which labelled boxes have no mask, "" where all have one."""
+        """A message if labelled boxes lack masks, "" if all have one."""
         lengths = np.diff(self.masks.offsets)
         without = int(((lengths == 0) & (self.labels >= 0)).sum())
         return f"{without} of {len(lengths)} annotations have no mask" if without else ""
 
     def relabelled(self, classes: Classes) -> ImageSet:
-        """The same images labelled by `classes`; boxes of classes that it lacks become ignored regions.
+        """Return the same images labelled by `classes`; boxes of other classes become ignored regions.
 
-        Where the one class is "product", every box that has any class is one.
+        If `classes` is the single class "product", every box with a known class gets it.
         """
         known = self.true_labels != IGNORED
         true_labels = np.where(known, label_table(classes, self)[np.where(known, self.true_labels, 0)], IGNORED)
@@ -142,28 +142,28 @@ class ImageSet:
         return replace(self, classes=classes, labels=columns[0], true_labels=columns[1], category_ids=())
 
     def lost_classes(self, classes: Classes) -> list[str]:
-        """Keys of the classes that occur here and have no place among `classes`."""
+        """Return the keys of classes that occur here but are not in `classes`."""
         occurring = np.unique(self.true_labels[self.true_labels != IGNORED])
         table = label_table(classes, self)
         return [self.classes.keys[label] for label in occurring if table[label] == IGNORED]
 
     def path(self, index: int) -> Path:
-        """The file of an image."""
+        """Return the file of an image."""
         return self.root / self.file_names[index].decode()
 
     def locate(self, index: int) -> str:
-        """The name of an image for people."""
+        """Return the name of an image for messages."""
         return str(self.path(index))
 
     def read_picture(self, index: int) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB of an image. Raises SynthError where it cannot be read."""
+        """Read an image as (H, W, 3) uint8 RGB. Raises SynthError if it cannot be read."""
         width, height = (int(side) for side in self.sizes[index])
         return read_picture(self.path(index), width, height)
 
     def read_sample(self, index: int, *, masks: bool) -> Sample:
-        """An image with its boxes, and its masks where they are wanted and every box has one.
+        """Read an image with its boxes, and with masks if requested and if every box has one.
 
-        Raises SynthError where the picture cannot be read.
+        Raises SynthError if the image cannot be read.
         """
         width, height = (int(side) for side in self.sizes[index])
         span = self.span(index)
@@ -173,15 +173,15 @@ class ImageSet:
         return Sample(self.read_picture(index), boxes, labels, outlines, np.array(self.visibility[span]))
 
     def span(self, index: int) -> slice:
-        """The annotations of an image."""
+        """Return the range of an image's annotations."""
         return slice(int(self.first[index]), int(self.first[index + 1]))
 
     def image_of_box(self) -> NDArray[np.int64]:
-        """(A,) the image that each annotation lies in."""
+        """Return (A,) the index of each annotation's image."""
         return np.repeat(np.arange(len(self)), np.diff(self.first))
 
     def take(self, images: NDArray[np.int64]) -> ImageSet:
-        """The images at these places, in that order, with their annotations."""
+        """Return the images at these indices, in that order, with their annotations."""
         spans = [np.arange(self.first[index], self.first[index + 1]) for index in images]
         boxes = np.concatenate(spans) if spans else np.zeros(0, np.int64)
         lengths = np.array([len(span) for span in spans], np.int64)
@@ -199,7 +199,7 @@ class ImageSet:
         return ImageSet(**columns)  # type: ignore[arg-type]
 
     def save(self, folder: Path) -> None:
-        """Writes every column as .npy into `folder`; `open_images` reads them."""
+        """Write every column as .npy into `folder`, from where `open_images` opens them."""
         folder.mkdir(parents=True, exist_ok=True)
         for field in fields(self):
             value = getattr(self, field.name)
@@ -221,10 +221,10 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a detector found in the images of an ImageSet, sorted by image, then by falling score.
+    """The detections in all images of an ImageSet, sorted by image, then by falling score.
 
-    images: (D,) int64, place in the ImageSet. boxes: (D, 4) float32 xyxy pixels of the original image.
-    labels: (D,) int32, index into the detector's classes. scores: (D,) float32, 0 to 1.
+    images: (D,) int64, index in the ImageSet. boxes: (D, 4) float32 xyxy pixels of the original image.
+    labels: (D,) int32, index into `classes`, those of the detector. scores: (D,) float32, 0 to 1.
     """
 
     classes: Classes
@@ -242,7 +242,7 @@ class Predictions:
 
 
 class ImagesFile(FileModel):
-    """set.json: a source whose columns lie beside it."""
+    """The content of set.json, which describes an image set whose columns are beside it."""
 
     name: str
     root: str
@@ -253,7 +253,7 @@ class ImagesFile(FileModel):
 
 
 def open_images(folder: Path) -> ImageSet:
-    """The set that `ImageSet.save` wrote, its columns mapped, not read."""
+    """Open a set written by `ImageSet.save`, with its columns memory-mapped."""
     head = read_model(ImagesFile, folder / "set.json", DATASET_JSON, "the data of the run", hint=AGAIN)
     columns: dict[str, object] = {
         "name": head.name,
@@ -273,7 +273,7 @@ def open_images(folder: Path) -> ImageSet:
 
 
 def stored_classes(keys: Sequence[str], names: Sequence[str], path: Path) -> Classes:
-    """The classes that a file of the run states. Raises SynthError where they are none."""
+    """Return the classes stored in a file of the run. Raises SynthError if they are invalid."""
     try:
         return Classes(tuple(keys), tuple(names))
     except ValueError as error:
@@ -294,7 +294,7 @@ def _save(path: Path, array: np.ndarray) -> None:
 def _open(path: Path) -> np.ndarray:
     try:
         check_file(path, COLUMN_BYTES, "the data of the run")
-        # An empty file cannot be mapped. A mapped one is never read further than it goes.
+        # Arrays without entries cannot be mapped. Mapping never reads beyond the end of a truncated file.
         array = np.load(path, mmap_mode="r" if path.stat().st_size > 128 else None, allow_pickle=False)
         return array if len(array) else np.array(array)
     except (OSError, ValueError, EOFError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""The sources of a training where further processes find them: two GPUs map one copy, not two."""
+"""Sources saved in the folder of a run, so that the processes of several GPUs map the same copy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from detectors.data.source import ImageSource
 
 
 class SetsFile(FileModel):
-    """sets.json of a run: its sources by name, whether it validates on real photos, digests of the data."""
+    """The content of sets.json of a run: names of its sources, whether validation is on real photos, data digests."""
 
     sources: Annotated[tuple[str, ...], Field(min_length=1)]
     real: bool
@@ -23,5 +23,5 @@ class SetsFile(FileModel):
 
 
 def open_source(folder: Path) -> ImageSource:
-    """The source that `ImageSource.save` left. Raises SynthError where it cannot be used."""
+    """Open a source written by `ImageSource.save`. Raises SynthError if it cannot be used."""
     return reopen_shards(folder) if (folder / SHARDS).exists() else open_images(folder)

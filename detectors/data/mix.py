@@ -1,4 +1,4 @@
-"""Which image is drawn when: shares of several sources that hold in every epoch and nearly in every batch."""
+"""The order of training images: a mix of several sources whose shares hold in every epoch and nearly every batch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Shares = tuple[tuple[str, float], ...]
 
 
 class TrainingStream(IntEnum):
-    """Streams of chance in training: a draw added to one never moves another."""
+    """Random number streams of training: adding a draw to one does not affect the others."""
 
     ORDER = 1
     AUGMENT = 2
@@ -28,12 +28,12 @@ class TrainingStream(IntEnum):
 
 
 def stream(seed: int, purpose: TrainingStream, *numbers: int) -> np.random.Generator:
-    """The generator of one purpose at one place."""
+    """Return the random number generator of one purpose. numbers: such as the position or step it is for."""
     return np.random.default_rng([seed, int(purpose), *numbers])
 
 
 class Draw(NamedTuple):
-    """One sample of the training: an image of a source, as the `position`-th sample of all."""
+    """The choice of one training sample: an image of a source, and the position of the sample in the training."""
 
     source: int
     image: int
@@ -41,9 +41,9 @@ class Draw(NamedTuple):
 
 
 def complete_shares(shares: Shares, sources: Sequence[str]) -> tuple[float, ...]:
-    """The share of each source: given ones, and the rest for the one that was not named.
+    """Return the share of each source; a single source that `shares` does not name gets the rest.
 
-    Raises SynthError for unknown names, for more than one source left unnamed, and where the shares do not sum to 1.
+    Raises SynthError for unknown names, for several sources without a share, and if the shares do not sum to 1.
     """
     given = dict(shares)
     for name in given:
@@ -64,28 +64,28 @@ def complete_shares(shares: Shares, sources: Sequence[str]) -> tuple[float, ...]
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """How a source in shards is gone through: its shards in another order each time, `width` of them mixed at once.
+    """The order of a source in shards: shards are permuted in every pass, and shuffled in windows of `width` shards.
 
-    sizes: (S,) int64, images of each shard; images count through the shards. Reading stays within a few shards, memory
-    with one window, and the image at any place is known without those before it.
+    sizes: (S,) int64, images per shard; images are numbered across shards. Only a few shards are read at a time, memory
+    use is that of one window, and the image at any position can be computed without those before it.
     """
 
     sizes: NDArray[np.int64]
     width: int
 
     def image_at(self, seed: int, source: int, turn: int, place: int) -> int:
-        """The image at a place of the `turn`-th time through."""
+        """Return the image at position `place` of pass `turn`."""
         _, starts = _shard_order(self, seed, source, turn)
         window = int(np.searchsorted(starts, place, "right")) - 1
         return int(_window_order(self, seed, source, turn, window)[place - starts[window]])
 
     def window_at(self, seed: int, source: int, turn: int, place: int) -> NDArray[np.int64]:
-        """The images of the window that a place lies in, mixed."""
+        """Return the shuffled images of the window around position `place` of pass `turn`."""
         _, starts = _shard_order(self, seed, source, turn)
         return _window_order(self, seed, source, turn, int(np.searchsorted(starts, place, "right")) - 1)
 
     def shards_ahead(self, seed: int, source: int, turn: int, place: int) -> tuple[int, ...]:
-        """The shards of the window that a place lies in, and of the one after it."""
+        """Return the shards of the window around position `place` of pass `turn` and of the next window."""
         order, starts = _shard_order(self, seed, source, turn)
         window = int(np.searchsorted(starts, place, "right")) - 1
         further = order[window * self.width : (window + 2) * self.width]
@@ -96,7 +96,7 @@ class Windows:
 
 @lru_cache(maxsize=8)
 def _shard_order(windows: Windows, seed: int, source: int, turn: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(S,) the shards in their order, and (W,) the place that each window begins at."""
+    """Return (S,) the order of the shards in a pass, and (W,) the position at which each window starts."""
     order = stream(seed, TrainingStream.ORDER, source, turn).permutation(len(windows.sizes))
     before = np.concatenate([[0], np.cumsum(windows.sizes[order])])
     return order, before[: -1 : windows.width]
@@ -104,7 +104,7 @@ def _shard_order(windows: Windows, seed: int, source: int, turn: int) -> tuple[N
 
 @lru_cache(maxsize=8)
 def _window_order(windows: Windows, seed: int, source: int, turn: int, window: int) -> NDArray[np.int64]:
-    """The images of a window, mixed."""
+    """Return the shuffled images of a window."""
     order, _ = _shard_order(windows, seed, source, turn)
     first = np.concatenate([[0], np.cumsum(windows.sizes)])
     shards = order[window * windows.width : (window + 1) * windows.width]
@@ -114,10 +114,10 @@ def _window_order(windows: Windows, seed: int, source: int, turn: int, window: i
 
 @dataclass(frozen=True)
 class Mix:
-    """The order of one phase of training: an endless sequence of draws, each known from its position alone.
+    """The order of one training phase: an endless sequence of draws, each determined by its position alone.
 
-    counts: images of each source. shares: of each source, summing to 1; a source of share 0 is never drawn.
-    windows: by source, how one that lies in shards is gone through; others are shuffled whole.
+    counts: images per source. shares: of each source, summing to 1; a source of share 0 is never drawn.
+    windows: order of the sources that are in shards, by source; others are shuffled as a whole.
     """
 
     counts: tuple[int, ...]
@@ -134,7 +134,7 @@ class Mix:
             raise ValueError("a source without images cannot have a share")
 
     def draws(self, start: int, stop: int) -> Iterator[Draw]:
-        """The draws at positions start to stop - 1."""
+        """Yield the draws at positions start to stop - 1."""
         sources = self._sources(start, stop)
         turns = self._turns_before(start)
         for position, source in enumerate(sources, start=start):
@@ -148,7 +148,10 @@ class Mix:
         return int(_order(self.seed, source, turn, self.counts[source])[place])
 
     def partner(self, position: int, source: int, *, rng: np.random.Generator) -> int:
-        """An image of a source to go with the one drawn at a position: any, of a source in shards a near one."""
+        """Sample an image of a source to combine with the one drawn at a position.
+
+        Any image, or for a source in shards one of the current window.
+        """
         if source not in self.windows:
             return int(rng.integers(self.counts[source]))
         turn, place = divmod(self._turns_before(position)[source], self.counts[source])
@@ -156,12 +159,12 @@ class Mix:
         return int(near[rng.integers(len(near))])
 
     def shards_ahead(self, position: int, source: int) -> tuple[int, ...]:
-        """The shards that a source in shards is read from at a position, and those of its window after that."""
+        """Return the shards that a source is read from at a position, and those of the next window."""
         turn, place = divmod(self._turns_before(position)[source], self.counts[source])
         return self.windows[source].shards_ahead(self.seed, source, turn, place)
 
     def _turns_before(self, position: int) -> list[int]:
-        """How often each source is drawn before a position."""
+        """Return how often each source is drawn before a position."""
         turns, left, rest = [0] * len(self.shares), position, 1.0
         *others, last = self._active()
         for source in others:
@@ -174,10 +177,10 @@ class Mix:
         return [source for source, share in enumerate(self.shares) if share > 0]
 
     def _sources(self, start: int, stop: int) -> NDArray[np.int64]:
-        """(stop - start,) the source drawn at each position.
+        """Return (stop - start,) the source drawn at each position.
 
-        The first source takes its share of the positions as evenly as can be, the second its share of those left over,
-        and so on: each position is known without those before it.
+        The first source gets its share of the positions, spread as evenly as possible, the second its share of the
+        remaining ones, and so on; so each position can be computed without those before it.
         """
         places, rest = np.arange(start, stop, dtype=np.int64), 1.0
         *others, last = self._active()
@@ -195,17 +198,17 @@ class Mix:
 
 @lru_cache(maxsize=16)
 def _order(seed: int, source: int, turn: int, count: int) -> NDArray[np.int64]:
-    """(count,) the order in which a source is gone through for the `turn`-th time."""
+    """Return (count,) the order of a source's images in pass `turn`."""
     return stream(seed, TrainingStream.ORDER, source, turn).permutation(count)
 
 
 def _drawn(places: NDArray[np.int64], share: float) -> NDArray[np.int64]:
-    """How many of the first `places` positions a source of this share takes: rounded, so never off by more than 0.5."""
+    """Return how many of the first `places` positions a source of this share gets: rounded, so off by at most 0.5."""
     return np.floor(np.minimum(share, 1.0) * places + 0.5 - 1e-9).astype(np.int64)
 
 
 def parse_shares(text: str) -> Shares:
-    """real:0.2,scatter:0.3. Raises ValueError with what is wrong."""
+    """Parse shares such as "real:0.2,scatter:0.3". Raises ValueError with the reason if they are invalid."""
     shares: dict[str, float] = {}
     for item in text.split(","):
         name, colon, number = (part.strip() for part in item.partition(":"))
@@ -226,6 +229,6 @@ def parse_shares(text: str) -> Shares:
 
 
 def realised(drawn: Mapping[str, int]) -> str:
-    """The mix as it came out, in words."""
+    """Return the actual mix as text. drawn: number of samples from each source."""
     total = max(sum(drawn.values()), 1)
     return ", ".join(f"{name} {count} ({count / total:.1%})" for name, count in drawn.items())

@@ -1,4 +1,4 @@
-"""Photographs without labels as a source of images, for adaptation to them."""
+"""Unlabelled photos as a source of images, for adaptation."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from detectors.data.rows import LabelledImage, Row
 
 
 def read_photos(path: Path, name: str, problems: Problems, classes: Classes) -> ImageSet:
-    """The pictures of a folder and of those below it, or those that a COCO file names, without labels.
+    """Open the images of a folder and its sub-folders, or those listed in a COCO file, without labels.
 
-    classes: of the detector that is to see them. Labels of a COCO file are not looked at. Pictures that cannot be used
-    are told to `problems`. Raises SynthError where no picture can be used.
+    classes: of the detector to adapt. Labels of a COCO file are not read. Unusable images are added to `problems`.
+    Raises SynthError if no image is usable.
     """
     folder, named = _named(path, name)
     names = [file for file in named if is_text(file)]
@@ -31,7 +31,7 @@ def read_photos(path: Path, name: str, problems: Problems, classes: Classes) -> 
         problems.spoil("pictures whose names are no text", short(file))
     DATASET_PICTURES.check(len(names), str(path))
     sizes = picture_sizes(folder, [ImageRecord(file_name=file) for file in names], problems)
-    problems.notes.clear()  # that sizes are read from the files goes without saying
+    problems.notes.clear()  # They say that sizes are read from the image files, which is expected here.
     if not sizes:
         hint = f"give a folder with pictures ({', '.join(PICTURES)})"
         raise SynthError("no photos", code="images-missing", where=str(path), problems=problems.lines(), hint=hint)
@@ -44,7 +44,7 @@ def read_photos(path: Path, name: str, problems: Problems, classes: Classes) -> 
 
 
 def _named(path: Path, name: str) -> tuple[Path, list[str]]:
-    """A folder and the files in it that are meant; of a data set those of images/, and no depth beside them."""
+    """Return a folder and its image files; in the folder of a data set only those of images/, so no depth maps."""
     if not path.is_file():
         folder = path / "images" if (path / "annotations").is_dir() and (path / "images").is_dir() else path
         return folder, [file.as_posix() for file in find_files(folder)]

@@ -1,4 +1,4 @@
-"""A contact sheet of training samples: what the network is really shown."""
+"""Contact sheets of training samples as the network sees them."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ GAP = 6
 TEXT_SIZE = 11
 CAPTION_HEIGHT = TEXT_SIZE + 7
 DASH = 5
-# Of the class colour in the pixels of its mask; print stays readable under it.
+# Opacity of the class colour over a mask; print under it stays readable.
 TINT = 0.15
 PAPER = (24, 24, 24)
 IGNORED_COLOR = (170, 170, 170)
 
-# Pixels of a name that are shown however narrow its box is.
+# Minimum width in pixels of a name, however narrow its box is.
 MIN_NAME = 32
 
 Color = tuple[int, int, int]
-# Left, top, right, bottom; the last pixels belong to it.
+# Left, top, right, bottom; the far edges are inclusive.
 Place = tuple[int, int, int, int]
 
 
 def plot_batch(
     samples: Sequence[Sample], captions: Sequence[str], class_names: Sequence[str], out: Path, columns: int = 4
 ) -> None:
-    """Writes `out` (PNG): the samples in rows of `columns`, a caption such as source and file under each.
+    """Write the samples to a PNG in rows of `columns`, with a caption such as source and file name under each.
 
-    Boxes are solid in their class's colour with its name, as far as there is room; ignored ones dashed grey; masks are
-    tinted.
+    Boxes are drawn in the colour of their class, with its name where there is room; ignored boxes are dashed grey, and
+    masks are tinted.
     """
     if len(samples) != len(captions) or not samples or columns < 1:
         raise ValueError(f"{len(samples)} samples with {len(captions)} captions in {columns} columns")
@@ -57,11 +57,11 @@ def plot_batch(
 
 
 def plot_sample(sample: Sample, class_names: Sequence[str]) -> Image.Image:
-    """The sample's picture with its boxes, names and masks."""
+    """Draw the boxes, class names and masks of a sample onto its image."""
     image = Image.fromarray(_tinted(sample))
     draw = ImageDraw.Draw(image)
     for box, label in zip(sample.boxes, sample.labels, strict=True):
-        # Drawn on the outermost pixels that belong to the box: the far edge is exclusive.
+        # Drawn on the outermost pixels inside the box, whose far edge is exclusive.
         x0, y0 = (int(edge) for edge in np.rint(box[:2]))
         x1, y1 = (int(edge) for edge in np.maximum(np.rint(box[2:]) - 1, (x0, y0)))
         if label == IGNORED:
@@ -70,7 +70,7 @@ def plot_sample(sample: Sample, class_names: Sequence[str]) -> Image.Image:
             draw.rectangle((x0, y0, x1, y1), outline=distinct_color(int(label)))
     taken: list[Place] = []
     sizes = np.prod(sample.boxes[:, 2:] - sample.boxes[:, :2], axis=1)
-    for place in np.argsort(-sizes, kind="stable"):  # the largest first: their names have room
+    for place in np.argsort(-sizes, kind="stable"):  # largest first, because their names fit
         box, label = sample.boxes[place], sample.labels[place]
         if label != IGNORED:
             _plot_name(draw, class_names[label], box, distinct_color(int(label)), image.size, taken)
@@ -102,7 +102,7 @@ def _plot_dashed(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int]) -> N
 def _plot_name(
     draw: ImageDraw.ImageDraw, name: str, box: NDArray, color: Color, size: tuple[int, int], taken: list[Place]
 ) -> None:
-    """The name on its colour above the box, or inside where there is no room; cut to the box, left away over others."""
+    """Draw a name above its box, or inside if there is no room; shortened to the box, omitted if it hides another."""
     name = _cut(name, max(int(box[2] - box[0]) - 4, MIN_NAME))
     width, height = int(_font().getlength(name)) + 4, TEXT_SIZE + 3
     x = max(0, min(int(box[0]), size[0] - width))
@@ -123,7 +123,7 @@ def _overlap(one: Place, other: Place) -> bool:
 
 
 def _cut(text: str, width: int) -> str:
-    """The text, or its beginning, as far as it fits."""
+    """Shorten a text at its end to a width in pixels."""
     if _font().getlength(text) <= width:
         return text
     while text and _font().getlength(f"{text}…") > width:
@@ -132,7 +132,7 @@ def _cut(text: str, width: int) -> str:
 
 
 def _shortened(text: str, width: int) -> str:
-    """The text, or its end where the file's name stands, as far as it fits."""
+    """Shorten a text at its start to a width in pixels, since captions end with the file name."""
     if _font().getlength(text) <= width:
         return text
     while text and _font().getlength(f"…{text}") > width:

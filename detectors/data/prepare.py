@@ -1,4 +1,4 @@
-"""From paths to the data of a training: checked whole, matched in their classes, split by group."""
+"""Read the data of a training: check all of it, merge the classes, split by group."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Sources in the order of the mix, all labelled by `classes`. hashes: what each data set is known by.
+    """Sources in the order of the mix, all labelled by `classes`. hashes: digest of each data set.
 
-    identities: the same with what is in it; none where another process has read the data.
+    identities: the full identity of each data set; empty if another process has read the data.
     """
 
     sources: tuple[ImageSource, ...]
@@ -49,7 +49,7 @@ class TrainingData:
 
     @property
     def image_sets(self) -> tuple[ImageSet, ...]:
-        """The sources where all of them are columns in memory. Raises SynthError for one in shards."""
+        """The sources as image sets in memory. Raises SynthError if one is in shards."""
         sharded = [images.name for images in self.sources if images.columns is None]
         if sharded:
             hint = "write it out with 'synth data unpack'"
@@ -61,7 +61,7 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class _Read:
-    """A data set that was read. source: none of one in shards. identity: what it is known by."""
+    """A data set that was read. source: None for one in shards."""
 
     source: CocoSource | None
     images: ImageSource
@@ -71,10 +71,10 @@ class _Read:
 
 
 def prepare_training(settings: DataSettings, *, seed: int, tell: Tell, classes: Classes | None = None) -> TrainingData:
-    """Reads and checks all that a training needs.
+    """Read and check the data of a training.
 
-    tell: called with each line that people should read. classes: those of a detector that is trained on. Raises
-    SynthError with every problem of every set at once.
+    tell: prints a line for the user. classes: of the detector, if an existing one is trained further. Raises
+    SynthError that lists all problems of all sets.
     """
     training, held = _read_sets(settings)
     reads = [*training, held] if held else training
@@ -109,13 +109,13 @@ def prepare_training(settings: DataSettings, *, seed: int, tell: Tell, classes: 
 
 
 def _columns(read: _Read) -> ImageSet:
-    """The images of a set that was read into memory."""
+    """Return the images of a set in memory."""
     assert read.images.columns is not None
     return read.images.columns
 
 
 def read_one(path: Path, name: str, settings: DataSettings, *, splits: Sequence[str], tell: Tell) -> ImageSet:
-    """A single data set, checked, with classes of its own (for evaluation)."""
+    """Read and check a single data set, with its own classes (for evaluation)."""
     read = _read_plain(name, path, splits, settings, group_key=settings.group_key)
     check_usable([read.problems], skip_bad=settings.skip_bad)
     _tell_problems([read], tell)
@@ -136,7 +136,7 @@ def _read(
 
 
 def _identity_of(place: StoragePath, shards: Sequence[ShardEntry]) -> DataIdentity:
-    """What a set in shards is known by: its index has the checksums of all files, which are looked at."""
+    """Check that no shard is missing, and return the set's identity: its index holds the checksums of all files."""
     check_shards(place, shards)
     digest = shards_digest(place)
     return DataIdentity(digest, digest)
@@ -147,7 +147,7 @@ def _read_plain(
 ) -> _Read:
     source = open_source(path, name=name, splits=splits, images=settings.images)
     problems = Problems(f"{name} ({source.file.name})")
-    # The scenes of rendered sets are their groups.
+    # Rendered sets are grouped by scene.
     key = None if source.content.rendered else group_key
     images = read_images(source, problems, group_key=key)
     return _Read(source, images, problems, identify(source), str(source.file))
@@ -169,7 +169,7 @@ def _distinct_hashes(reads: Sequence[_Read]) -> dict[str, str]:
 
 
 def _check_left(sources: Sequence[ImageSource], validation: ImageSet | None) -> None:
-    """Raises where nothing is left to learn, or to validate, once bad records and foreign classes are out."""
+    """Raise SynthError if no images or labelled boxes are left after removing bad records and other classes."""
     empty = [images.name for images in sources if not len(images)]
     if empty:
         raise SynthError(f"no image of {', '.join(empty)} is usable", code="images-unusable")
@@ -184,7 +184,7 @@ def _check_left(sources: Sequence[ImageSource], validation: ImageSet | None) -> 
 def _tell_doubts(
     settings: DataSettings, training: Sequence[_Read], held: _Read | None, classes: Classes, tell: Tell
 ) -> None:
-    """What may be meant, and may be a mistake."""
+    """Print warnings about what may be intended but is more likely a mistake."""
     for read in [*training, held] if held else training:
         gone = read.images.lost_classes(classes)
         if gone:
@@ -205,7 +205,7 @@ def _tell_doubts(
 
 
 def _read_sets(settings: DataSettings) -> tuple[list[_Read], _Read | None]:
-    """The sets to train on and the one to validate on. Raises SynthError with what ails each of them."""
+    """Read the training sets and the validation set. Raises SynthError that lists those that cannot be read."""
     if not settings.synthetic and settings.real is None:
         raise SynthError("no training data", code="option-missing", hint="give --synthetic, --real, or both")
     wanted = [*settings.synthetic, *([(REAL, settings.real)] if settings.real is not None else [])]
@@ -233,7 +233,7 @@ def _read_sets(settings: DataSettings) -> tuple[list[_Read], _Read | None]:
 
 
 def _read_validation(settings: DataSettings) -> _Read | None:
-    """The set given by --val, else the val split of the real set, else that of the first synthetic one."""
+    """Read the validation set: --val, else the val split of --real or, without --real, of the first synthetic set."""
     if settings.val is not None:
         return _read_held(settings.val, VALIDATION_SPLITS, settings)
     candidates = [settings.real] if settings.real else [path for _, path in settings.synthetic[:1]]
@@ -250,14 +250,14 @@ def _read_validation(settings: DataSettings) -> _Read | None:
 
 
 def _read_held(path: Path | StoragePath, splits: Sequence[str], settings: DataSettings) -> _Read:
-    """A set to validate on, in memory: of one in shards, some thousand images."""
+    """Read a validation set into memory; of a set in shards only some images."""
     place = shards_at(path)
     file = Path(str(path)) if place is None else take_out(place, splits)
     return _read_plain("val", file, splits, settings)
 
 
 def _note_leaks(read: _Read, held: _Read | None) -> None:
-    if held is None or read.images.columns is None:  # shards hold renderings, which copy no photograph
+    if held is None or read.images.columns is None:  # shards contain renderings, which duplicate no photo
         return
     for index in images_also_in(_columns(read), _columns(held)):
         read.problems.spoil(LEAKED, _columns(read).file_names[int(index)].decode())

@@ -1,4 +1,4 @@
-"""Loading by worker processes."""
+"""DataLoader whose worker processes survive Ctrl-C until their parent ends them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PREFETCH = 4
 
 
 class ProcessLoader(DataLoader[Any]):
-    """A DataLoader whose processes leave Ctrl-C and SIGTERM to their parent, from their birth on."""
+    """DataLoader whose worker processes ignore Ctrl-C and SIGTERM from their start; their parent handles these."""
 
     def __iter__(self) -> Any:
         with hold_signals():
@@ -21,7 +21,7 @@ class ProcessLoader(DataLoader[Any]):
 
 
 def limit_threads(worker: int) -> None:
-    """Loader processes are many: each of them must not start threads of its own. Only their parent ends them."""
+    """Initialise a worker process: one thread, as there are many workers, and signals left to the parent."""
     import cv2
 
     ignore_signals()

@@ -1,4 +1,4 @@
-"""COCO records to an ImageSet: everything that is wrong is collected, nothing is silently bent."""
+"""Convert COCO records to an ImageSet: all problems are collected, and nothing is corrected silently."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from detectors.data.rows import (
     read_row,
 )
 
-# Fewer boxes than this show no habit of whoever wrote them.
+# Minimum number of boxes from which to infer a systematic mistake.
 TELLING = 4
 
 
 def read_images(source: CocoSource, problems: Problems, *, group_key: str | None = None) -> ImageSet:
-    """The images of a COCO file with its own classes, without those that `problems` had to be told of.
+    """Return the usable images of a COCO file with its own classes; what is unusable is added to `problems`.
 
-    group_key: field of an image entry that tells which images belong together; by default `group`, else the scene of
-    our own data sets, else every image is a group of its own. Raises SynthError where the named field is missing.
+    group_key: image field whose value is the image's group; by default `group`, else the scene in rendered data sets,
+    else every image is its own group. Raises SynthError if the named field is missing.
     """
     classes, label_of = read_classes(source.content.categories, problems, str(source.file))
     images = _read_image_records(source, problems)
@@ -60,7 +60,10 @@ def read_images(source: CocoSource, problems: Problems, *, group_key: str | None
 def read_classes(
     categories: Sequence[CategoryRecord], problems: Problems, where: str
 ) -> tuple[Classes, dict[int, int]]:
-    """Classes in the order of the category ids, and category id -> label. Raises SynthError where there are none."""
+    """Return the classes in the order of their category ids, and category id -> label.
+
+    Raises SynthError if no category is usable.
+    """
     entries: dict[int, tuple[str, str]] = {}
     keys: set[str] = set()
     for position, entry in enumerate(categories):
@@ -106,7 +109,7 @@ def _read_image_records(source: CocoSource, problems: Problems) -> dict[int, Lab
             entries[number] = record
             names.add(posixpath.normpath(name))
             if _leaves(name):
-                # Only read from there: what is written under such names stays in its own folder.
+                # Reading from there is allowed; names of output files are confined to the output folder.
                 problems.note("images outside of the image folder", name)
     sizes = picture_sizes(source.images, list(entries.values()), problems)
     return {
@@ -121,7 +124,7 @@ def _leaves(name: str) -> bool:
 
 
 def _deal_annotations(source: CocoSource, images: dict[int, LabelledImage], problems: Problems) -> None:
-    """Gives every annotation to its image."""
+    """Append every annotation to its image."""
     known = {_id_of(record.value("id")) for record in source.content.images}
     seen: set[object] = set()
     for position, record in enumerate(source.content.annotations):
@@ -145,7 +148,7 @@ def _id_of(value: object) -> int | str | None:
 
 
 def _hint_at_categories(source: CocoSource, label_of: dict[int, int], problems: Problems) -> None:
-    """Many errors of one kind have one cause: say which."""
+    """Add hints on the likely common cause of many errors of one kind."""
     annotations = source.content.annotations
     numbers = {whole_number(record.value("category_id")) for record in annotations} - {None}
     if UNKNOWN_CATEGORY in problems.bad:
@@ -162,7 +165,7 @@ def _hint_at_categories(source: CocoSource, label_of: dict[int, int], problems: 
 
 
 def _check_finite(source: CocoSource, problems: Problems) -> None:
-    """Where no box at all is finite there is nothing to skip: whatever made the file is at fault."""
+    """Raise SynthError if no box is finite: then the file as a whole is wrong, and skipping boxes makes no sense."""
     boxes = len(source.content.annotations)
     if NOT_FINITE in problems.bad and problems.bad[NOT_FINITE].count == boxes:
         hint = "check the program that wrote the file: perhaps it divided by a size of 0 or a missing value"
@@ -176,7 +179,7 @@ def _check_finite(source: CocoSource, problems: Problems) -> None:
 
 
 def _check_box_layout(images: list[LabelledImage], problems: Problems) -> None:
-    """Boxes in shares of the picture, or as two corners, may be valid one by one: all of them together show it."""
+    """Detect boxes in relative coordinates or as two corners; each may look valid, so they are checked together."""
     found = [(box, image) for image in images for record in image.boxes if (box := record.bbox)]
     if len(found) < TELLING:
         return
@@ -228,7 +231,7 @@ def columns_of(
     rows: list[Row],
     groups: NDArray[np.int32],
 ) -> ImageSet:
-    """Images, by their ids, with their annotations as columns. groups: (N,) int32."""
+    """Build an ImageSet of images with their annotations. kept: by image id. groups: (N,) int32."""
 
     def flat(name: str, dtype: type) -> NDArray[Any]:
         return np.array([value for row in rows for value in getattr(row, name)], dtype)
@@ -255,7 +258,7 @@ def columns_of(
 
 
 def _distinct_ids(numbers: list[int]) -> NDArray[np.int64]:
-    """The ids, those that are 0 or come again replaced: COCO's own evaluation takes id 0 for no match."""
+    """Replace ids that are 0 or repeated by unused ones: COCO's evaluation code takes id 0 for "no match"."""
     taken, free = {0, *numbers}, count(1)
     seen = {0}
     distinct = []

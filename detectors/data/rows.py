@@ -1,4 +1,4 @@
-"""The annotations of one image, each checked and repaired where that cannot mislead."""
+"""Check the annotations of one image, and repair them where that is unambiguous."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dataset.records import AnnotationRecord, ImageRecord
 from dataset.values import number, short, sku_text, whole_number
 from detectors.data.image_set import IGNORED, Classes
 
-# A box may leave the picture by rounding; more than this is worth a note.
+# A box may extend beyond the image by rounding errors; more than this is reported.
 ROUNDING_PX = 1.0
-# Smaller areas than this are 0 in float32.
+# Smaller areas count as missing.
 MIN_AREA_PX = 1e-6
-# Smaller boxes than this teach nothing and divide by zero.
+# Smaller boxes are useless for training and lead to divisions by zero.
 MIN_SIDE_PX = 0.5
-# Detections beyond this are no pixels of any picture, and sums of them may leave float32.
+# Coordinates of detections beyond this are invalid, and sums of them may overflow float32.
 MAX_EDGE_PX = 1e9
 
 NO_NUMBERS = "boxes that are not four finite numbers"
@@ -31,7 +31,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass
 class LabelledImage:
-    """An image entry that can be used, its size in pixels as its labels count them, its annotation entries."""
+    """A usable image record with its annotation records. width, height: in the pixels that its labels refer to."""
 
     record: ImageRecord
     width: int
@@ -41,7 +41,7 @@ class LabelledImage:
 
 @dataclass
 class Row:
-    """The annotations of one image that can be used. ids: 0 where there is no number above 0."""
+    """The usable annotations of one image. ids: 0 if missing or not positive."""
 
     boxes: list[Box] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Row:
 
 
 def read_row(image: LabelledImage, label_of: dict[int, int], classes: Classes, problems: Problems) -> Row:
-    """The annotations of an image; those of no known class become ignored regions, since something is there."""
+    """Return the usable annotations of an image; those of unknown class become ignored regions, not background."""
     row = Row()
     twins: set[tuple[object, ...]] = set()
     for record in image.boxes:
@@ -73,7 +73,7 @@ def read_row(image: LabelledImage, label_of: dict[int, int], classes: Classes, p
 
 
 def is_not_finite(box: object) -> bool:
-    """Whether a box has its four numbers, some of which are NaN or infinite."""
+    """Return whether a box that was rejected consists of four numbers, so that some of them are NaN or infinite."""
     sides = box if isinstance(box, list) and len(box) == 4 else ["no box"]
     return all(type(side) in (int, float) for side in sides)
 
@@ -115,7 +115,7 @@ def _share(value: object) -> float:
 
 
 def _box_of(record: AnnotationRecord, image: LabelledImage, where: str, problems: Problems) -> Box | None:
-    """xyxy inside the picture, or None where nothing of it can be used."""
+    """Return the box as xyxy, clipped to the image, or None if it is unusable."""
     shown = record.value("bbox")
     if record.bbox is None:
         problems.spoil(NOT_FINITE if is_not_finite(shown) else NO_NUMBERS, f"{where}: {short(shown)}")
@@ -144,7 +144,7 @@ def _label_of(
     given = record.value("category_id")
     category = whole_number(given)
     if given is None and record.ignored:
-        return IGNORED  # reviewed photographs: something is there, and nobody has said what
+        return IGNORED  # a reviewed photo with an object that was not identified
     if category is None or category not in label_of:
         problems.spoil(UNKNOWN_CATEGORY, f"{where}: category_id {short(given)}")
         return IGNORED

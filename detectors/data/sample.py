@@ -1,4 +1,4 @@
-"""One image with its labels on the way into the network."""
+"""The type of training samples."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture and its targets, in the pixels of this picture.
+    """An image and its targets, in pixels of this image.
 
-    image: (H, W, 3) uint8 RGB. boxes: (N, 4) float32 xyxy inside the picture.
+    image: (H, W, 3) uint8 RGB. boxes: (N, 4) float32 xyxy inside the image.
     labels: (N,) int64, class from 0, or IGNORED (-1): neither target nor background.
-    masks: (N, H, W) uint8 0/1, or None where they were not asked for or some box has none.
-    visibility: (N,) float32 visible share of each product, nan where unknown; None once the picture was changed.
+    masks: (N, H, W) uint8 0/1, or None if not requested or if a box has none.
+    visibility: (N,) float32 visible fraction of each product, nan if unknown; None after augmentation.
     """
 
     image: NDArray[np.uint8]

@@ -1,4 +1,4 @@
-"""Which data a training or an evaluation reads, and how."""
+"""Settings of the data that a training or evaluation reads."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from detectors.data.class_match import ClassChoice
 REAL = "real"
 
 
-# Names that mix and output folders give to other sets than the synthetic ones.
+# Names that --mix and output folders use for other sets than the synthetic ones.
 TAKEN_NAMES = (REAL, "val", "validation")
 
 
 @dataclass(frozen=True)
 class DataSettings:
-    """Which data a training reads. synthetic: (name, path) of each source; the first one gets what --mix leaves over.
+    """Settings of the data of a training. synthetic: (name, path) of each source.
 
-    real_fraction, hold_out: of the real groups, so that photos of one group stay together. images: looked into before
-    the usual places. classes: all, those that all sets have in common, or one "product" for all of them. cache_bytes:
-    disk space for shards that are not on this machine.
+    real_fraction, hold_out: fractions of the real photos, in whole groups. images: folder searched for images before
+    the usual ones. classes: all, those that all sets have in common, or the single class "product". cache_bytes: disk
+    space for remote shards.
     """
 
     synthetic: Annotated[

@@ -1,4 +1,4 @@
-"""Sharded data sets on their way into a training: opened from their index, and their validation pictures taken out."""
+"""Open sharded data sets for training by their index, and extract images for validation."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from detectors.data.image_set import AGAIN, Names, stored_classes
 from detectors.data.read_coco import read_classes
 from detectors.data.shard_set import SHARDS, ShardSet
 
-# A detector is validated after every epoch: so many pictures tell enough.
+# Images of a sharded set used for validation after every epoch.
 VALIDATED = 2000
 
 
 class ShardsFile(FileModel):
-    """shards.json: a source that is a sharded set."""
+    """The content of shards.json, which describes a source in shards."""
 
     name: str
     place: str
@@ -52,7 +52,10 @@ class ShardsFile(FileModel):
 
 
 def shards_at(path: Path | StoragePath) -> StoragePath | None:
-    """The place of a sharded data set, None where `path` is none. Raises SynthError for storage without one."""
+    """Return the location of a sharded data set, None if `path` is a folder or file without one.
+
+    Raises SynthError for a storage location without one.
+    """
     if isinstance(path, StoragePath):
         read_index(path)
         return path
@@ -68,9 +71,9 @@ def open_shards(
     cache_bytes: int,
     skip_bad: bool = False,
 ) -> ShardSet:
-    """The shards of the first of `splits` that is there, with classes of its own.
+    """Open the shards of the first of `splits` that the set has, with the set's own classes.
 
-    Raises SynthError where none is, or where a category cannot be used.
+    Raises SynthError if it has none of them, or if no category is usable.
     """
     index = read_index(place)
     shards = index.of_split(split_of(index, splits, place))
@@ -102,7 +105,7 @@ def open_shards(
 
 
 def reopen_shards(folder: Path) -> ShardSet:
-    """The shards that `ShardSet.save` named. Raises SynthError where they cannot be used."""
+    """Open a sharded set saved by `ShardSet.save`. Raises SynthError if it cannot be used."""
     head = read_model(ShardsFile, folder / SHARDS, DATASET_JSON, "the data of the run", hint=AGAIN)
     found = open_shards(
         head.name,
@@ -116,7 +119,7 @@ def reopen_shards(folder: Path) -> ShardSet:
 
 
 def split_of(index: ShardIndex, splits: Sequence[str], place: StoragePath) -> str:
-    """The first of `splits` that the set has. Raises SynthError where it has none of them."""
+    """Return the first of `splits` that the set has. Raises SynthError if it has none of them."""
     there = {shard.split for shard in index.shards if shard.images}
     found = [split for split in splits if split in there]
     if not found:
@@ -132,19 +135,19 @@ def split_of(index: ShardIndex, splits: Sequence[str], place: StoragePath) -> st
 
 
 def shards_have(place: StoragePath, split: str) -> bool:
-    """Whether there are images of a split."""
+    """Return whether a sharded set has images of a split."""
     return any(shard.images for shard in read_index(place).of_split(split))
 
 
 def shards_digest(place: StoragePath) -> str:
-    """What a sharded set is known by: SHA-256 over index and categories, which hold those of all files."""
+    """Return the SHA-256 over a set's index and categories; the index holds the checksums of all files."""
     return hashlib.sha256(place.read(INDEX) + place.read(CATEGORIES)).hexdigest()
 
 
 def take_out(place: StoragePath, splits: Sequence[str], *, most: int = VALIDATED) -> Path:
-    """A COCO file with pictures on this machine's disk: whole shards, evenly spread over a split, up to `most` images.
+    """Extract up to `most` images as a COCO data set on the local disk, from whole shards spread evenly over a split.
 
-    Kept between runs. Raises SynthError where the split is missing, or a shard is damaged.
+    Returns the COCO file, which is reused by later runs. Raises SynthError if the split is missing or a shard damaged.
     """
     index = read_index(place)
     split = split_of(index, splits, place)

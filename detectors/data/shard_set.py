@@ -1,4 +1,4 @@
-"""A sharded data set as training reads it: nothing is held but the index, the categories and the shards in use."""
+"""Training images from a sharded data set; memory holds only the index, the categories and the open shards."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ from detectors.data.rows import LabelledImage, read_row
 from detectors.data.sample import Sample
 
 SHARDS = "shards.json"
-# Shards that are mixed at once: at 200 pictures each an image meets some 2,400 others.
+# Shards shuffled together: at 200 images each, an image is shuffled among 2,400.
 WINDOW = 12
 
 
 @dataclass(frozen=True, eq=False)
 class ShardSet:
-    """Labelled images in shards, labelled by `classes`. Images count from 0 through the shards in their order.
+    """Images in shards, labelled by `classes`. Images are numbered from 0 across the shards in their order.
 
-    label_of: category id to label, IGNORED for a class that is left out. sizes: (n, 2) int32, width and height of some
-    of the images. masks: whether all annotations of these have one.
-    rendered: whether they are synth's own. skip_bad: leave out annotations that cannot be
-    used, instead of stopping.
+    own, own_label: the set's own classes, and category id -> its label among them. label_of: own label -> label in
+    `classes`, IGNORED if it has none. sizes: (n, 2) int32, width and height of some of the images. masks: whether all
+    annotations of these have one. rendered: whether `synth` rendered them. skip_bad: skip unusable annotations instead
+    of raising.
     """
 
     name: str
@@ -70,38 +70,38 @@ class ShardSet:
 
     @property
     def windows(self) -> Windows:
-        """The order that the images are gone through in."""
+        """The order in which to read the images."""
         return Windows(np.diff(self.first), self.window)
 
     @property
     def columns(self) -> None:
-        """None: the labels are read with their images."""
+        """None, since labels are read together with their images."""
 
     @property
     def box_count(self) -> int:
-        """Annotations in all shards, ignored ones included; 0 where no class of theirs has a label."""
+        """Number of annotations in all shards, ignored ones included; 0 if none of the set's classes has a label."""
         return sum(shard.annotations for shard in self.shards) if (self.label_of >= 0).any() else 0
 
     @property
     def missing_masks(self) -> str:
-        """In words whether annotations have no mask, as far as the first shard shows it."""
+        """A message if annotations of the first shard lack masks, else ""."""
         return "" if self.masks else "annotations of its first shard have no mask"
 
     @property
     def root(self) -> StoragePath:
-        """Where it lies."""
+        """The location of the set."""
         return self.place
 
     def relabelled(self, classes: Classes) -> ShardSet:
-        """The same images labelled by `classes`; boxes of classes that it lacks become ignored regions."""
+        """Return the same images labelled by `classes`; boxes of other classes become ignored regions."""
         return replace(self, classes=classes, label_of=label_table(classes, replace(self, classes=self.own)))
 
     def lost_classes(self, classes: Classes) -> list[str]:
-        """Keys of the classes, whether they occur or not, that have no place among `classes`."""
+        """Return the keys of the set's classes that are not in `classes`, whether they occur in its images or not."""
         return [self.own.keys[label] for label in np.flatnonzero(self.relabelled(classes).label_of < 0)]
 
     def save(self, folder: Path) -> None:
-        """Writes into `folder` where the shards are; `reopen_shards` opens them again."""
+        """Write the location of the shards into `folder`, from where `reopen_shards` opens them again."""
         head = {
             "name": self.name,
             "place": self.place.url,
@@ -115,18 +115,18 @@ class ShardSet:
         write_atomic(folder / SHARDS, json.dumps(head, ensure_ascii=False).encode())
 
     def fetch_ahead(self, shards: Iterable[int]) -> None:
-        """Begins to fetch shards from elsewhere, those that are needed next first."""
+        """Start to download remote shards in the background. shards: in the order of need."""
         self._reader.fetch_ahead(shards)
 
     def locate(self, index: int) -> str:
-        """The name of an image for people."""
+        """Return the name of an image for messages."""
         shard, place = self._find(index)
         return f"{self.place.locate(tar_name(self.shards[shard].name))}, sample {place}"
 
     def read_sample(self, index: int, *, masks: bool) -> Sample:
-        """An image with its boxes, and its masks where they are wanted and every box has one.
+        """Read an image with its boxes, and with masks if requested and if every box has one.
 
-        Raises SynthError where shard, labels or picture cannot be used.
+        Raises SynthError if shard, labels or image are unusable.
         """
         records, files, where = self._read(index)
         image = labelled_image(records.image, records.annotations, where, masks=masks)
@@ -141,19 +141,19 @@ class ShardSet:
         return Sample(_picture(image, files, where), boxes, labels, outlines, np.array(row.visibility, np.float32))
 
     def read_picture(self, index: int) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB of an image. Raises SynthError where it cannot be read."""
+        """Read an image as (H, W, 3) uint8 RGB. Raises SynthError if it cannot be read."""
         labels, files, where = self._read(index)
         return _picture(labelled_image(labels.image, [], where, masks=False), files, where)
 
     def _read(self, index: int) -> tuple[PictureLabels, dict[str, bytes], str]:
-        """The records of an image, its files by suffix, and its name for people."""
+        """Return the records of an image, its files by suffix, and its name for messages."""
         shard, place = self._find(index)
         members, files = self._reader.read(shard, place)
         where = f"{self.place.locate(tar_name(self.shards[shard].name))}: {members.stem}"
         return read_labels(files[LABELS], where), files, where
 
     def _find(self, index: int) -> tuple[int, int]:
-        """The shard of an image, and its place there."""
+        """Return the shard of an image, and its index in that shard."""
         shard = int(np.searchsorted(self.first, index, "right")) - 1
         return shard, index - int(self.first[shard])
 
@@ -166,7 +166,7 @@ def _picture(image: LabelledImage, files: dict[str, bytes], where: str) -> NDArr
 def labelled_image(
     record: ImageRecord, annotations: Sequence[AnnotationRecord], where: str, *, masks: bool
 ) -> LabelledImage:
-    """An image record with its annotations as labels are read from; without their masks where these are not wanted."""
+    """Combine an image record with its annotations; masks are dropped unless requested."""
     if record.size is None:
         found = f"{record.value('width')!r} x {record.value('height')!r}"
         raise SynthError(
@@ -183,7 +183,7 @@ def labelled_image(
 
 @dataclass(frozen=True)
 class _Open:
-    """A shard whose file is open. samples: where they lie."""
+    """A shard with an open file descriptor. samples: positions of the files of each sample."""
 
     file: int
     samples: list[Members]
@@ -199,7 +199,7 @@ class _OpenShards(LRUCache[int, _Open]):
 
 
 class ShardReader:
-    """Files of samples out of shards, some of which are kept open; each process opens its own."""
+    """Reads the files of samples from shards and keeps some shards open; each process opens its own files."""
 
     def __init__(self, place: StoragePath, shards: tuple[ShardEntry, ...], cache: ShardCache, most_open: int) -> None:
         self.place, self.shards, self.cache, self.most_open = place, shards, cache, most_open
@@ -220,14 +220,14 @@ class ShardReader:
                 os.close(opened.file)
 
     def read(self, shard: int, place: int) -> tuple[Members, dict[str, bytes]]:
-        """The labels and the picture of a sample, by suffix; depth and the like beside them are left."""
+        """Read the label and image files of a sample, by suffix; others such as depth are not read."""
         opened = self._open(shard)
         members = opened.samples[place]
         wanted = {suffix: span for suffix, span in members.spans.items() if suffix in (LABELS, *PICTURES)}
         return members, {suffix: os.pread(opened.file, size, first) for suffix, (first, size) in wanted.items()}
 
     def fetch_ahead(self, shards: Iterable[int]) -> None:
-        """Begins to fetch shards from elsewhere, those that are needed next first; does nothing for a local disk."""
+        """Start to download remote shards in the background, those needed next first; nothing to do for local ones."""
         self._after_fork()
         if self.place.local is not None:
             return
@@ -250,18 +250,18 @@ class ShardReader:
             return self.place.local / tar_name(self.shards[shard].name)
         future = self._ahead.pop(shard, None)
         path = future.result() if future is not None else None
-        # What was fetched ahead may have made room for others by now.
+        # A shard that was fetched ahead may have been evicted from the cache since.
         return path if path is not None and path.exists() else self.cache.fetch(self.place, self.shards[shard])
 
     def _after_fork(self) -> None:
-        """Threads and connections stay behind in the parent."""
+        """Reset threads and connections in a forked process, as they belong to the parent."""
         if self._process != os.getpid():
             self._process, self._ahead, self._threads = os.getpid(), {}, None
             self.place = StoragePath(self.place.url)
 
 
 def _open_shard(place: StoragePath, entry: ShardEntry, path: Path) -> _Open:
-    """Raises SynthError where the shard is missing, of another size or with other samples than the index says."""
+    """Open a shard. Raises SynthError if it is missing, or if its size or number of samples differs from the index."""
     where = place.locate(tar_name(entry.name))
 
     def differs(found: str, expected: str) -> SynthError:

@@ -1,4 +1,4 @@
-"""The protocol of image sources: labels in memory, labels in shards, photographs without labels."""
+"""The protocol of image sources: labelled images with labels in memory or in shards, or unlabelled photos."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from detectors.data.sample import Sample
 
 
 class ImageSource(Protocol):
-    """Images, counted from 0, that any process can read in any order, with boxes labelled by `classes` or without.
+    """Images, numbered from 0, that any process can read in any order, with boxes labelled by `classes` or without.
 
-    No caller asks which kind of source it has: what only some of them can do is None or nothing to do in the others.
+    Callers never check the type of a source: what a source does not support is None or a method that does nothing.
     """
 
     @property
@@ -27,55 +27,55 @@ class ImageSource(Protocol):
 
     @property
     def root(self) -> object:
-        """Where it lies, for people."""
+        """The location of the source, for messages."""
 
     @property
     def classes(self) -> Classes:
-        """What its labels count."""
+        """The classes that its labels refer to."""
 
     @property
     def rendered(self) -> bool:
-        """Whether `synth` made the images; else they are photographs."""
+        """Whether `synth` rendered the images; otherwise they are photos."""
 
     @property
     def sizes(self) -> NDArray[np.int32]:
-        """(n, 2) width and height in pixels of all images, or of some that stand for all."""
+        """(n, 2) width and height in pixels of all images, or of representative ones."""
 
     @property
     def box_count(self) -> int:
-        """Boxes to learn from, 0 for unlabelled photographs; an upper bound where not all labels have been read."""
+        """Number of boxes to train on, 0 for unlabelled photos; an upper bound if not all labels have been read."""
 
     @property
     def missing_masks(self) -> str:
-        """In words which boxes have no mask, "" where all have one."""
+        """A message if boxes lack masks, "" if all have one."""
 
     @property
     def columns(self) -> ImageSet | None:
-        """The same images with all labels in memory, None where there may be too many for that."""
+        """The same images with all labels in memory, None if there may be too many."""
 
     @property
     def windows(self) -> Windows | None:
-        """The order in which the images are to be read, None for any."""
+        """The order in which the images must be read, None for any order."""
 
     def __len__(self) -> int: ...
 
     def read_sample(self, index: int, *, masks: bool) -> Sample:
-        """An image with its boxes, and its masks if wanted. Raises SynthError where it cannot be read."""
+        """Read an image with its boxes, and masks if requested. Raises SynthError if it cannot be read."""
 
     def read_picture(self, index: int) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB of an image. Raises SynthError where it cannot be read."""
+        """Read an image as (H, W, 3) uint8 RGB. Raises SynthError if it cannot be read."""
 
     def locate(self, index: int) -> str:
-        """The name of an image for people."""
+        """Return the name of an image for messages."""
 
     def fetch_ahead(self, shards: Iterable[int]) -> None:
-        """Begins to fetch parts of `windows`, those needed next first; returns at once."""
+        """Start to fetch shards of `windows` in the background. shards: in the order of need."""
 
     def relabelled(self, classes: Classes) -> Self:
-        """The same images labelled by `classes`; boxes of other classes become ignored regions."""
+        """Return the same images labelled by `classes`; boxes of other classes become ignored regions."""
 
     def lost_classes(self, classes: Classes) -> list[str]:
-        """Keys of classes of the source that `classes` lacks."""
+        """Return the keys of the source's classes that are not in `classes`."""
 
     def save(self, folder: Path) -> None:
-        """Leaves the source in `folder` for other processes of the run: `image_store.open_source` opens it."""
+        """Save the source in `folder` for other processes of the run, which open it with `image_store.open_source`."""

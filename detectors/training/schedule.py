@@ -77,8 +77,8 @@ class Schedule:
     def rate_at(self, step: int) -> float:
         """Return the factor on the learning rate at a step.
 
-    Each phase has a linear warm-up and then a cosine decay (Loshchilov and Hutter 2017).
-    """
+        Each phase has a linear warm-up and then a cosine decay (Loshchilov and Hutter 2017).
+        """
         phase, start = self.phase_at(step)
         done = step - start
         warm = max(1, min(LONGEST_WARM_UP, round(WARM_UP_SHARE * phase.steps)))
@@ -89,7 +89,7 @@ class Schedule:
 
 
 def finetune_shares(shares: tuple[float, ...], replay: float) -> tuple[float, ...]:
-    """Return shares of `replay` for the synthetic sources, split as in `shares`, and the rest for the real (last) one."""
+    """Return shares of `replay` for the synthetic sources, split as in `shares`, and the rest for the real one."""
     others = sum(shares[:-1])
     if not others or not replay:
         return (*([0.0] * (len(shares) - 1)), 1.0)
