@@ -1,1 +1,1 @@
-"""COCO in, checkpoints and metrics out; the only package that imports torch."""
+"""Detection and recognition: COCO in, checkpoints and metrics out; the only package that imports torch."""

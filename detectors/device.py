@@ -1,4 +1,4 @@
-"""What to compute on."""
+"""Choice of the compute device, and of the number of processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from assets.machine import usable_cores
 
 
 def pick_device(wanted: str) -> torch.device:
-    """ "auto" is the GPU where there is one. Raises SynthError where one is wanted and there is none."""
+    """Return the device for "cpu", "gpu" or "auto", which is the GPU if there is one.
+
+    Raises SynthError for "gpu" if there is none.
+    """
     usable = torch.cuda.is_available()
     if wanted == "gpu" and not usable:
         raise SynthError(
@@ -21,10 +24,10 @@ def pick_device(wanted: str) -> torch.device:
 
 
 def loader_processes(devices: int = 1) -> int:
-    """Processes that read images, for each device: all cores but one, at most eight."""
+    """Return the number of worker processes that read images, per device: all cores but one, at most eight."""
     return max(1, min(8, (usable_cores() - 1) // devices))
 
 
 def is_first_process() -> bool:
-    """Whether this is the process that people started; further ones on other GPUs repeat its command silently."""
+    """Return whether this is the process that the user started, not one for a further GPU."""
     return int(os.environ.get("LOCAL_RANK", "0")) == 0

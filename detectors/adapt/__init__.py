@@ -1,4 +1,4 @@
-"""Adaptation of a trained detector to photographs: settings, and the table of methods (one file and one line each)."""
+"""Adaptation of a trained detector to real photos: settings, and the table of methods (one file and one line each)."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ METHODS = {
     "dann": "detectors.adapt.dann",
     "finetune": "detectors.adapt.finetune",
 }
-# check: raises SynthError for settings that the method cannot use. adapt: trains into a run of its own.
+# check: raises SynthError for settings that the method cannot use. adapt: trains into a new run folder.
 TABLE = PluginTable("adaptation method", METHODS, "synth.methods", ("check", "adapt"))
 
 
 @dataclass(frozen=True)
 class AdaptSettings:
-    """How a trained detector is adapted to photographs; fields as in TrainSettings.
+    """Settings of an adaptation; other fields as in TrainSettings.
 
-    run: where it was trained. unlabelled: photographs of a method that needs no labels: a folder, or a COCO file whose
-    labels are not looked at.
+    run: the detector to adapt. unlabelled: photos for a method that needs no labels: a folder, or a COCO file whose
+    labels are not read.
     """
 
     run: Annotated[Path, Option("Run to adapt.", exists="any", argument=True)]
@@ -49,7 +49,7 @@ class AdaptSettings:
     out: RunFolder
     method: Annotated[str, Option("Adaptation method.", "Training", parse="method")] = "finetune"
     unlabelled: Annotated[
-        Path | None, Option("Photographs without labels, for --method dann: folder or COCO JSON.", "Data", exists="any")
+        Path | None, Option("Unlabelled photos for --method dann: folder or COCO JSON.", "Data", exists="any")
     ] = None
     mix: Mixture = ()
     replay: Replay = 0.2
@@ -72,12 +72,12 @@ class AdaptSettings:
 
 
 def method_module(name: str) -> Any:
-    """The module of an adaptation method. Raises SynthError for an unknown name."""
+    """Load the module of an adaptation method. Raises SynthError for an unknown name."""
     if name not in TABLE.names():
         raise unknown_name("adaptation method", name, TABLE.names())
     return TABLE.load(name)
 
 
 def adapt_run(settings: AdaptSettings, console: Console) -> TrainSummary:
-    """Adapt the detector of a run by the method of the settings, into a run of its own."""
+    """Adapt the detector of a run with the method of the settings, into a new run folder."""
     return method_module(settings.method).adapt(settings, console)

@@ -1,8 +1,8 @@
-"""Domain-adversarial adaptation to photographs without labels (Ganin and Lempitsky 2015, arXiv 1409.7495).
+"""Domain-adversarial adaptation to unlabelled photos (Ganin and Lempitsky 2015, arXiv 1409.7495).
 
-A small classifier tells synthetic images from photographs by the pooled features of the detector. Its gradient is
-reversed on its way into the backbone, which so learns features that are alike in both, while it keeps learning to
-detect on the labelled images.
+A small classifier learns to distinguish synthetic images from photos by the pooled features of the detector. Its
+gradient is reversed before it reaches the backbone, which therefore learns features that are alike in both domains,
+while it continues to learn detection from the labelled images.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ from detectors.training.schedule import FINETUNE_RATE, Phase, Schedule
 from detectors.training.summary import TrainSummary
 from detectors.training.task import Process, decayed_groups
 
-# Of the domain loss, as Chen et al. (2018) have it for detectors.
+# Weight of the domain loss, as Chen et al. (2018) chose it for detectors.
 WEIGHT = 0.1
-# How fast the reversed gradient grows with the progress of the training, as published.
+# Rate at which the reversed gradient grows during the training, as published.
 GROWTH = 10.0
 HIDDEN = 128
-# Of the classifier, relative to the detector's: new layers learn ten times as fast, as published. One that lags behind
-# is fooled for long, and features that are to fool it drift apart in the other direction.
+# Learning rate of the classifier relative to the detector's, as published. A classifier that lags behind stays fooled,
+# and features trained to fool it then move apart in the opposite direction.
 CLASSIFIER_RATE = 10.0
-# Of the seed of photographs, so that they are not drawn in the order of the labelled images.
+# Added to the seed for photos, so that their order differs from that of the labelled images.
 PHOTO_SEED = 1 << 20
 
 
 def check(settings: AdaptSettings) -> None:
-    """Raise SynthError where there is nothing to adapt to, or no labels to keep learning from."""
+    """Raise SynthError if there are no photos to adapt to, or no labelled images to train on."""
     if settings.unlabelled is None:
         raise SynthError("no photos to adapt to", code="option-missing", hint="give --unlabelled FOLDER")
     if not settings.data.synthetic and settings.data.real is None:
@@ -56,7 +56,7 @@ def check(settings: AdaptSettings) -> None:
 
 
 def adapt(settings: AdaptSettings, console: Console) -> TrainSummary:
-    """Continue from the run's averaged weights on labelled images, and align the features of the photographs."""
+    """Continue training from the run's averaged weights on labelled images, and align the features of the photos."""
     assert settings.unlabelled is not None
     start = load_start(settings, console)
     problems = Problems(str(settings.unlabelled))
@@ -70,7 +70,7 @@ def adapt(settings: AdaptSettings, console: Console) -> TrainSummary:
 
 
 class _Reverse(torch.autograd.Function):
-    """Passes values on unchanged, and gradients back times a negative factor."""
+    """Identity in the forward pass; multiplies the gradient by a negative factor in the backward pass."""
 
     @staticmethod
     def forward(context: Any, values: Tensor, factor: float) -> Tensor:
@@ -83,7 +83,10 @@ class _Reverse(torch.autograd.Function):
 
 
 class DomainFields(FileModel):
-    """What the task remembers. right, seen: of the epoch under way. photos: how many there are."""
+    """State of the task. right, seen: images of the current epoch that were classified correctly, and in all.
+
+    photos: number of unlabelled photos.
+    """
 
     right: Count
     seen: Count
@@ -91,12 +94,12 @@ class DomainFields(FileModel):
 
 
 class DannTask(DetectorTask):
-    """A detector that learns from labelled images and sees photographs alike. extra: the domain classifier."""
+    """Training of a detector on labelled images and unlabelled photos. extra: the domain classifier."""
 
     def __init__(
         self, model: nn.Module, parts: DetectorParts, *, frozen_norms: Iterable[str] = (), photos: ImageSet
     ) -> None:
-        # Norms by the statistics of a batch hide the shift while it learns, and let it through afterwards.
+        # Frozen, because batch statistics would hide the domain shift during training but not afterwards.
         norms = [name for name, part in model.named_modules() if isinstance(part, nn.BatchNorm2d)]
         super().__init__(model, parts, frozen_norms=dict.fromkeys((*frozen_norms, *norms)))
         self.photos = photos
@@ -108,7 +111,7 @@ class DannTask(DetectorTask):
         self._right = self._seen = 0
 
     def batches(self, step: int, process: Process) -> Iterator[Any]:
-        """Yield pairs of a labelled batch and as many photographs."""
+        """Yield pairs of a labelled batch and a batch of as many photos."""
         spec, settings, schedule = self.parts.spec, self.parts.settings, self.schedule
         plan = Schedule(
             (Phase("photos", schedule.steps, (1.0,)),),
@@ -129,7 +132,7 @@ class DannTask(DetectorTask):
             yield errors[0] if errors else (labelled, unlabelled)
 
     def losses(self, batch: Any, step: int) -> dict[str, Tensor]:
-        """Return the detector's losses and the domain classifier's, whose gradient is reversed."""
+        """Return the losses of the detector and of the domain classifier."""
         losses = super().losses(batch[0], step)
         both = [pooled(self.model.features(network_input(one.images))) for one in batch]
         points = _Reverse.apply(torch.cat(both), reversal(step, self.schedule.steps))
@@ -140,7 +143,7 @@ class DannTask(DetectorTask):
         return {**losses, "domain": WEIGHT * functional.binary_cross_entropy_with_logits(logits.float(), domains)}
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
-        """Make AdamW with a faster rate for the domain classifier."""
+        """Create AdamW with a higher learning rate for the domain classifier."""
         rate, decay = self.parts.rate, self.parts.settings.weight_decay
         learned = decayed_groups([weight for weight in self.model.parameters() if weight.requires_grad], decay)
         fast = [{**group, "lr": CLASSIFIER_RATE * rate} for group in decayed_groups(self.extra.parameters(), decay)]
@@ -151,23 +154,23 @@ class DannTask(DetectorTask):
         super().note_step(batch[0], step, process)
 
     def epoch_row(self) -> dict[str, float]:
-        """Return also how often the classifier was right in this epoch: 0.5 where the domains look alike."""
+        """Also return the accuracy of the classifier in this epoch: 0.5 if it cannot distinguish the domains."""
         row = {**super().epoch_row(), "domain accuracy": self._right / max(self._seen, 1)}
         self._right = self._seen = 0
         return row
 
     def state(self) -> dict[str, Any]:
-        """Return also the classifier's count, and how many photographs there are."""
+        """Also return the classifier's counts and the number of photos."""
         return {**super().state(), "domain": {"right": self._right, "seen": self._seen, "photos": len(self.photos)}}
 
     def restore(self, state: Mapping[str, Any], where: str) -> None:
-        """Take over an earlier `state`. Raises SynthError where it is of other photographs."""
+        """Restore the result of `state`. Raises SynthError if the number of photos has changed."""
         super().restore(state, where)
         fields = check_model(DomainFields, state.get("domain"), "the last checkpoint", where)
         self._right, self._seen, photos = fields.right, fields.seen, fields.photos
         if photos != len(self.photos):
             raise SynthError(
-                "the photographs have changed since the run began",
+                "the photos have changed since the run was started",
                 code="data-changed",
                 where=where,
                 found=count_of(len(self.photos), "photo"),
@@ -176,15 +179,15 @@ class DannTask(DetectorTask):
             )
 
     def explain_not_finite(self, batch: Any, losses: Mapping[str, float], step: int) -> SynthError:
-        """Save the labelled batch and name its pictures."""
+        """Save the labelled batch, and return an error that lists its images."""
         return super().explain_not_finite(batch[0], losses, step)
 
 
 def pooled(maps: list[Tensor]) -> Tensor:
-    """Return (B, C) the means of all maps of features, one beside the other."""
+    """Return (B, C) the spatial means of all feature maps, concatenated."""
     return torch.cat([one.float().mean(dim=(2, 3)) for one in maps], 1)
 
 
 def reversal(step: int, steps: int) -> float:
-    """Return the factor of the reversed gradient: 0 while the classifier knows nothing, near 1 at the end."""
+    """Return the factor of the reversed gradient: 0 at first, while the classifier is untrained, near 1 at the end."""
     return 2 / (1 + math.exp(-GROWTH * step / max(steps, 1))) - 1

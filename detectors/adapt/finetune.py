@@ -1,4 +1,4 @@
-"""Fine-tuning on labelled photos: a tenth of the rate, and some synthetic images replayed against forgetting."""
+"""Fine-tuning on labelled photos at a tenth of the learning rate, with some synthetic images against forgetting."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from detectors.training.summary import TrainSummary
 
 
 def check(settings: AdaptSettings) -> None:
-    """Raise SynthError where there are no labelled photos."""
+    """Raise SynthError if there are no labelled photos."""
     if settings.data.real is None:
         raise SynthError("no photos to adapt to", code="option-missing", hint="give --real")
 
 
 def adapt(settings: AdaptSettings, console: Console) -> TrainSummary:
-    """Continue from the run's averaged weights, with its classes and its network."""
+    """Continue training from the run's averaged weights, with its classes and network."""
     start = load_start(settings, console)
     if not settings.data.synthetic:
         line = "no --synthetic given: nothing is replayed, and SKUs that the photos lack may be forgotten"

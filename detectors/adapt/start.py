@@ -1,4 +1,4 @@
-"""Where every adaptation starts: the trained detector, and the settings of a training that continues from it."""
+"""The start of every adaptation: the trained detector, and the settings of a training that continues from it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ SHARED = (
 
 
 def load_start(settings: AdaptSettings, console: Console) -> Checkpoint:
-    """Load the detector that is adapted, and say which it is."""
+    """Load the detector to adapt, and print which one it is."""
     start = load_checkpoint(settings.run)
     console.print(f"adapting {find_checkpoint(settings.run)} (step {start.step})", highlight=False, markup=False)
     return start
 
 
 def continued(settings: AdaptSettings, start: Checkpoint, **changes: Any) -> TrainSettings:
-    """Return the settings of a training that continues with the same network. changes: fields of the method."""
+    """Return the settings of a training that continues with the same network. changes: fields set by the method."""
     same: dict[str, Any] = {name: getattr(settings, name) for name in SHARED}
     same |= {
         "detector": start.spec.detector,

@@ -30,7 +30,7 @@ Names = Annotated[tuple[str, ...], FailFast()]
 
 @dataclass(frozen=True)
 class Packed:
-    """N byte strings in one array. data: (B,) uint8. offsets: (N + 1,) int64, of the start of each string and the end."""
+    """N byte strings in one array. data: (B,) uint8. offsets: (N + 1,) int64, start of each string, and the end."""
 
     data: NDArray[np.uint8]
     offsets: NDArray[np.int64]

@@ -136,7 +136,7 @@ def _read(
 
 
 def _identity_of(place: StoragePath, shards: Sequence[ShardEntry]) -> DataIdentity:
-    """Check that no shard is missing, and return the set's identity: its index holds the checksums of all files."""
+    """Check local shards against the checksums of the index, and return the identity of the set."""
     check_shards(place, shards)
     digest = shards_digest(place)
     return DataIdentity(digest, digest)
