@@ -54,6 +54,8 @@ ERROR_CODES = {
     # Meshes, packages and backdrops
     "gltf-extension-unsupported": "A glTF file requires extensions that are not supported.",
     "gltf-version-unsupported": "A glTF file is not of version 2.0.",
+    "fixture-invalid": "A fixture has unknown or invalid settings.",
+    "fixture-missing": "A recipe needs meshes of fixtures, and none were given.",
     "hdri-black": "An HDRI contains no light.",
     "hdri-not-panorama": "An HDRI is not an equirectangular panorama.",
     "hdri-unreadable": "An HDRI is damaged or of an unsupported format.",

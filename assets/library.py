@@ -19,7 +19,7 @@ from assets.mesh.rest import Rest, rest_from_mesh
 from assets.mesh.sources import source_digest
 from assets.mesh.store import load_or_make, read_mesh, read_rest, write_mesh, write_rest
 from assets.mesh.types import Mesh
-from assets.props.look import Shape, Texture
+from assets.props.look import Fixture, Shape, Texture
 
 if TYPE_CHECKING:
     from assets.mesh.load import LoadedMesh
@@ -82,6 +82,14 @@ class Library:
             return _wear_mesh(mesh, wear) if wear > 0 else mesh
 
         return self._props.get_or_make((shape, texture, wear), make)
+
+    def fixture(self, fixture: Fixture, *, wear: float = 0.0) -> Mesh:
+        """Return the mesh of a fixture. Raises SynthError for an unknown kind, invalid settings and unusable files."""
+        from assets.fixtures import build_fixture
+
+        if wear > 0:
+            return self._meshes.get((fixture, wear), lambda: _wear_mesh(self.fixture(fixture), wear))
+        return self._meshes.get(fixture, lambda: build_fixture(fixture, self.backdrops))
 
     def rest(self, sku: str) -> Rest:
         """Return the convex hull and stable poses of the SKU's mesh."""

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from assets.errors import SynthError, unknown_name
 from assets.files.json_input import parse_json
 from assets.mesh.types import frozen_array
-from assets.props.look import Color, Shape, Texture
+from assets.props.look import Color, Fixture, Shape, Texture
 
-SPEC_VERSION = 1
+# Version 2 has fixtures. Scenes without any are written as version 1, which older programs read.
+SPEC_VERSIONS = (1, 2)
 # Tuple fields of the sensor, which JSON turns into lists; older specs have no crosstalk.
 SENSOR_TUPLES = ("white_balance", "crosstalk")
 PlacementKind = Literal["product", "prop"]
@@ -72,7 +73,10 @@ class Finish:
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """One object in the scene: a product (key = SKU) or a prop (shape + texture; occludes, is never annotated)."""
+    """One object of the scene: a product (key = SKU) or a prop, which occludes and is never annotated.
+
+    A prop is either a simple body (shape and texture) or a fixture.
+    """
 
     kind: PlacementKind
     key: str
@@ -80,12 +84,15 @@ class Placement:
     finish: Finish = Finish()
     shape: Shape | None = None
     texture: Texture | None = None
+    fixture: Fixture | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(PlacementKind):
             raise unknown_name("placement kind", self.kind, get_args(PlacementKind))
-        if (self.kind == "prop") != (self.shape is not None and self.texture is not None):
-            raise ValueError(f"placement {self.key!r}: shape and texture belong to a prop and to no product")
+        given = (self.shape is not None, self.texture is not None, self.fixture is not None)
+        wanted = {"product": [(False, False, False)], "prop": [(True, True, False), (False, False, True)]}
+        if given not in wanted[self.kind]:
+            raise ValueError(f"placement {self.key!r}: a prop has shape and texture, or a fixture; a product has none")
         object.__setattr__(self, "world_from_object", rigid_pose(self.world_from_object, "world_from_object"))
 
 
@@ -188,14 +195,19 @@ class SceneSpec:
     environment: Environment
     background: Background = Background()
     sensor: Sensor = Sensor()
-    version: int = SPEC_VERSION
     streams: int = 1
 
     def to_json(self) -> str:
         """Return one line of JSON with exact floats and keys in field order: equal specs give equal bytes."""
         fields = dataclasses.asdict(self)
-        if self.streams == 1:  # specs were written without the field when there was no other version
-            del fields["streams"]
+        streams = fields.pop("streams")
+        fields["version"] = 2 if any(placement.fixture for placement in self.placements) else 1
+        for placement in fields["placements"]:
+            fixture = placement.pop("fixture")
+            if fixture is not None:
+                placement["fixture"] = {**fixture, "settings": dict(fixture["settings"])}
+        if streams != 1:  # scenes of version 1 were written before there was another one
+            fields["streams"] = streams
         return json.dumps(fields, default=_json_value, separators=(",", ":"), allow_nan=False)
 
     @staticmethod
@@ -216,8 +228,8 @@ def _json_value(value: object) -> object:
 
 
 def _scene(data: dict[str, Any]) -> SceneSpec:
-    if data["version"] != SPEC_VERSION:
-        raise ValueError(f"version {data['version']}, this program reads {SPEC_VERSION}")
+    if data["version"] not in SPEC_VERSIONS:
+        raise ValueError(f"version {data['version']}, this program reads {SPEC_VERSIONS}")
     read = {
         "camera": Camera(**data["camera"]),
         "placements": tuple(_placement(item) for item in data["placements"]),
@@ -226,13 +238,19 @@ def _scene(data: dict[str, Any]) -> SceneSpec:
         "background": Background(**{**data["background"], "texture": _texture(data["background"]["texture"])}),
         "sensor": Sensor(**_tuples(data["sensor"], *(name for name in SENSOR_TUPLES if name in data["sensor"]))),
     }
-    return SceneSpec(**{**data, **read})
+    return SceneSpec(**{name: value for name, value in data.items() if name != "version"} | read)
 
 
 def _placement(data: dict[str, Any]) -> Placement:
     shape = None if data["shape"] is None else Shape(**data["shape"])
     finish = Finish(**_tuples(data["finish"], "tint"))
-    return Placement(**{**data, "finish": finish, "shape": shape, "texture": _texture(data["texture"])})
+    fixture = (
+        None
+        if data.get("fixture") is None
+        else Fixture(data["fixture"]["kind"], tuple(data["fixture"]["settings"].items()))
+    )
+    read = {"finish": finish, "shape": shape, "texture": _texture(data["texture"]), "fixture": fixture}
+    return Placement(**{**data, **read})
 
 
 def _texture(data: dict[str, Any] | None) -> Texture | None:

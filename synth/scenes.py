@@ -12,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
-from assets.backdrops.collection import Backdrops
 from assets.catalog.load import load_catalog
 from assets.demo import demo_list
 from assets.library import Library
@@ -41,18 +40,21 @@ def open_library(
     hdri: Folders = (),
     photos: Folders = (),
     surfaces: Folders = (),
+    fixtures: Folders = (),
     cache: str | Path | None = None,
 ) -> Library:
     """Open the meshes of a catalogue and the backdrops of its scenes; both are read when a scene needs them.
 
-    hdri, photos, surfaces: folders of environment maps, background photographs and table textures; without any,
-    those of the project. cache: folder of normalised meshes, by default that of the command line (~/.cache/synth).
+    hdri, photos, surfaces, fixtures: folders of environment maps, background photographs, table textures and meshes of
+    shelves; without any, those of the project. cache: folder of normalised meshes, by default that of the command line
+    (~/.cache/synth).
     Raises SynthError where a folder is missing or empty.
     """
-    from pipeline.run.settings import default_cache
+    from pipeline.run.resources import open_backdrops
+    from pipeline.run.settings import BackdropFolders, default_cache
 
-    folders = [tuple(Path(folder) for folder in some) for some in (hdri, photos, surfaces)]
-    backdrops = Backdrops.open(hdri_dir=folders[0], photo_dir=folders[1], surface_dir=folders[2])
+    folders = [tuple(Path(folder) for folder in some) for some in (hdri, photos, surfaces, fixtures)]
+    backdrops = open_backdrops(BackdropFolders(*folders))
     return Library(catalog, backdrops, cache_dir=default_cache() if cache is None else Path(cache))
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+import trimesh
 from click.testing import CliRunner
 from PIL import Image
 
@@ -73,6 +75,30 @@ def test_read_labels_and_own_recipe(tmp_path: Path, capsys: pytest.CaptureFixtur
     for line in lines:  # the surface that is seen lies before the middle of the product, by no more than its size
         middle, surface = (float(word) for word in line.replace(",", "").split() if word[0].isdigit() and "." in word)
         assert 0 < middle - surface + 0.1 < 0.4
+
+
+def test_own_shelf_stands_in_every_scene_and_is_no_annotation(tmp_path: Path) -> None:
+    recipe, out, shelves = str(EXAMPLES / "recipe_own_shelf.py"), tmp_path / "set", tmp_path / "shelves"
+    options = ("--demo", "--recipe", recipe, "--out", str(out), "--scenes", "2", "--size", "160x120")
+    failed = CliRunner().invoke(main, ["render", *options])
+    assert failed.exit_code == 1 and "give --fixtures FOLDER" in (out / "failures.jsonl").read_text()
+    shelves.mkdir()
+    boards = [trimesh.creation.box((0.9, 0.4, 0.02)).apply_translation((0, 0, z)) for z in (0.1, 0.5, 0.9)]
+    back = trimesh.creation.box((0.9, 0.02, 1.2)).apply_translation((0, 0.2, 0.6))
+    trimesh.util.concatenate([*boards, back]).export(shelves / "bay.ply")
+    shutil.rmtree(out)
+    run("render", *options, "--fixtures", str(shelves))
+    for number in range(2):
+        scene = json.loads((out / "scenes" / f"{number:06}_0.json").read_text())
+        fixtures = [placement["fixture"] for placement in scene["placements"] if "fixture" in placement]
+        assert fixtures == [{"kind": "file", "settings": {"key": "fixtures/bay.ply"}}]
+        stands = {round(placement["world_from_object"][2][3], 2) for placement in scene["placements"][:-1]}
+        assert {0.11, 0.51, 0.91} >= stands
+    labels = json.loads((out / "annotations" / "instances_train.json").read_text())
+    assert len({annotation["instance"] for annotation in labels["annotations"]}) > 5
+    assert "clean" in run("verify", str(out), "--sample", "2", "--plugin", recipe)
+    (shelves / "bay.ply").write_bytes((shelves / "bay.ply").read_bytes() + b"\n")
+    assert "backdrops differ" in CliRunner().invoke(main, ["verify", str(out), "--plugin", recipe]).output
 
 
 def test_own_detector_is_trained_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

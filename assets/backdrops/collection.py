@@ -1,4 +1,4 @@
-"""Collections of HDRIs (lighting), photographs (background) and surfaces (below), by key and loaded on demand."""
+"""Collections of what surrounds the products, by key: HDRIs, background photographs, surfaces, meshes of fixtures."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from assets.backdrops.rooms import ROOMS, render_room
 from assets.errors import SynthError, unknown_name
 from assets.files.image_input import broken_picture, open_picture
 from assets.limits import FOLDER_FILES, HDRI_BYTES, check_file
+from assets.mesh.companions import companion_files
+from assets.mesh.sources import digest_files
 from assets.props.look import Texture
 from assets.props.textures import render_texture
 
@@ -27,6 +29,7 @@ os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 HDRI_SUFFIXES = (".hdr", ".exr")
+MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".dae", ".3mf", ".off")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 # Enough for lighting, blurred reflections and out-of-focus backgrounds.
 HDRI_WIDTH = 1024
@@ -39,7 +42,7 @@ OTHER_WORDS = ("normal", "rough", "metal", "mask", "displacement", "height", "oc
 
 @dataclass(frozen=True, eq=False)
 class Backdrops:
-    """Backdrops in folders. hdris, photos, surfaces: sorted keys; a key is the path inside its folder.
+    """Backdrops in folders. hdris, photos, surfaces, fixtures: sorted keys; a key is the path inside its folder.
 
     files: key -> file; the procedural rooms ("builtin/...") have none.
     """
@@ -48,6 +51,7 @@ class Backdrops:
     photos: tuple[str, ...]
     surfaces: tuple[str, ...]
     files: Mapping[str, Path]
+    fixtures: tuple[str, ...] = ()
 
     @staticmethod
     def open(
@@ -55,6 +59,7 @@ class Backdrops:
         hdri_dir: Path | Sequence[Path] | None = None,
         photo_dir: Path | Sequence[Path] | None = None,
         surface_dir: Path | Sequence[Path] | None = None,
+        fixture_dir: Path | Sequence[Path] | None = None,
     ) -> Backdrops:
         """Open the backdrops in one or more folders of each kind. Without hdri_dir: built-in rooms and bpy's HDRIs.
 
@@ -68,8 +73,11 @@ class Backdrops:
         doubled = set(photos) & set(surfaces)
         surfaces = {f"surfaces/{key}" if key in doubled else key: file for key, file in surfaces.items()}
         rooms = () if hdri_dir else tuple(f"builtin/{name}" for name in sorted(ROOMS))
-        files = {**hdris, **photos, **surfaces}
-        return Backdrops((*rooms, *sorted(hdris)), tuple(sorted(photos)), tuple(sorted(surfaces)), files)
+        fixtures = _find_files(fixture_dir, MESH_SUFFIXES, "fixtures") if fixture_dir else {}
+        fixtures = {f"fixtures/{key}": file for key, file in fixtures.items()}
+        files = {**hdris, **photos, **surfaces, **fixtures}
+        images = (tuple(sorted(photos)), tuple(sorted(surfaces)))
+        return Backdrops((*rooms, *sorted(hdris)), *images, files, tuple(sorted(fixtures)))
 
     def hdri(self, key: str) -> NDArray[np.float32]:
         """Load an HDRI: (H, W, 3) float32 linear RGB, equirectangular, at most 1024 wide, mean luminance 1."""
@@ -85,6 +93,12 @@ class Backdrops:
         """Load a surface: (H, W, 3) uint8 sRGB, longest side at most 2048; read-only."""
         return self._image_by_key("surface", key, self.surfaces)
 
+    def fixture_file(self, key: str) -> Path:
+        """Return the mesh file of a fixture. Raises SynthError for an unknown key."""
+        if key not in self.fixtures:
+            raise unknown_name("fixture", key, self.fixtures)
+        return self.files[key]
+
     def texture_image(self, texture: Texture, size: int = 512) -> NDArray[np.uint8]:
         """Return the image of a texture, (H, W, 3) uint8 sRGB: from the folders, or a procedural (size, size) one."""
         if texture.kind == "image":
@@ -96,9 +110,14 @@ class Backdrops:
         return (*(key for key in self.hdris if key not in self.files), *sorted(self.files))
 
     def hashes(self) -> dict[str, str]:
-        """Return the SHA-256 of every file by key, and "builtin" for built-in rooms."""
+        """Return the SHA-256 of every file by key (meshes: with the files they refer to); built-in rooms: "builtin"."""
         rooms = {key: "builtin" for key in self.hdris if key not in self.files}
-        return {**rooms, **{key: _hash_of(file) for key, file in sorted(self.files.items())}}
+        return {**rooms, **{key: self._hash(key) for key in sorted(self.files)}}
+
+    def _hash(self, key: str) -> str:
+        if key in self.fixtures:
+            return digest_files([self.files[key], *companion_files(self.files[key], self.files[key].parent)])
+        return _hash_of(self.files[key])
 
     def _image_by_key(self, kind: str, key: str, known: tuple[str, ...]) -> NDArray[np.uint8]:
         if key not in known:

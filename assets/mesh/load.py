@@ -61,19 +61,21 @@ def load_mesh(
     front: str = "",
     size: Size = (None, None, None),
     root: Path | None = None,
+    longest_m: float = MAX_LONGEST_M,
 ) -> LoadedMesh:
     """Load a mesh file as a Mesh. size: stated width (x), depth (y), height (z) in metres, None if unknown.
 
     units, up: of the file, "" = those of its format (metres and Z up if it defines none). front: the side, once Z is
-    up, that is turned to -y ("" = "-y"). root: the folder that its textures may be in, the file's own if None. Raises
-    SynthError if the file is unreadable, empty, contains NaN, or has a size that no product has.
+    up, that is turned to -y ("" = "-y"). root: the folder that its textures may be in, the file's own if None.
+    longest_m: the largest plausible length of its longest side. Raises SynthError if the file is unreadable, empty,
+    contains NaN, or has an implausible size.
     """
     path = Path(path)
     raw = read_mesh_file(path, root)
     parts, notes = _repair_parts(raw.parts, path)
     rotation = TO_FRONT[front or "-y"] @ (Z_FROM_Y_UP if (up or raw.up) == "y" else np.eye(3))
     corners = np.concatenate([part.vertices[part.faces].reshape(-1, 3) for part in parts]) @ rotation.T
-    scale, sizing = _find_scale(np.ptp(corners, axis=0), units, raw.metres, size, path)
+    scale, sizing = _find_scale(np.ptp(corners, axis=0), units, raw.metres, size, longest_m, path)
     low, high = (corners * scale).min(axis=0), (corners * scale).max(axis=0)
     offset = np.array([-(low[0] + high[0]) / 2, -(low[1] + high[1]) / 2, -low[2]])
     pose = np.eye(4)
@@ -98,7 +100,7 @@ def _repair_parts(raw: Sequence[RawPart], path: Path) -> tuple[list[RawPart], li
 
 
 def _find_scale(
-    extent: NDArray, units: str, stated: float | None, size: Size, path: Path
+    extent: NDArray, units: str, stated: float | None, size: Size, longest_m: float, path: Path
 ) -> tuple[NDArray[np.float64], list[str]]:
     """Return factors (3,) from the file's unit to metres along x, y, z, and notes on doubtful ones."""
     # A side that is flat up to rounding does not determine the scale.
@@ -106,8 +108,8 @@ def _find_scale(
     if known and extent.max() > MIN_EXTENT:
         return _fit_size(extent, size, known)
     metres = METRES[units] if units else (stated or 1.0)
-    if not MIN_LONGEST_M <= float(extent.max()) * metres <= MAX_LONGEST_M:
-        raise _implausible_size(extent, metres, path)
+    if not MIN_LONGEST_M <= float(extent.max()) * metres <= longest_m:
+        raise _implausible_size(extent, metres, longest_m, path)
     return np.full(3, metres), []
 
 
@@ -138,11 +140,11 @@ def _axes_hint(extent: NDArray, size: Size) -> str:
     return ""
 
 
-def _implausible_size(extent: NDArray, metres: float, path: Path) -> SynthError:
+def _implausible_size(extent: NDArray, metres: float, longest_m: float, path: Path) -> SynthError:
     longest = float(extent.max())
     fits = [unit for unit, length in METRES.items() if length != metres and LIKELY[0] <= longest * length <= LIKELY[1]]
     found = f"{' x '.join(f'{side:.4g}' for side in extent * metres)} m"
-    expected = f"a longest side between {MIN_LONGEST_M} and {MAX_LONGEST_M} m"
+    expected = f"a longest side between {MIN_LONGEST_M} and {longest_m} m"
     guess = f"its unit looks like {' or '.join(fits)}: " if fits else ""
     hint = f"{guess}set the column 'units' (m, cm, mm, in), or the real size in width_m, height_m, depth_m"
     return SynthError(

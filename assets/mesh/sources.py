@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from assets.catalog.sku_lists import Root, folder_of
@@ -34,12 +35,13 @@ def source_digest(sku: Sku, root: Root, *, version: int, index_dir: Path) -> str
         return known
     files = [path, *companion_files(path, folder)]
     before = [_file_state(file) for file in files]
-    digest = _digest_of(files, options)
+    digest = digest_files(files, options)
     _store_digest(index, files, before, digest)
     return digest
 
 
-def _digest_of(files: list[Path], options: str) -> str:
+def digest_files(files: Sequence[Path], options: str = "") -> str:
+    """Return one digest of some files, their names and the options to read them; missing files count as such."""
     digest = hashlib.sha256(options.encode())
     for file in files:
         digest.update(f"\0{file.name}\0".encode())

@@ -1,4 +1,4 @@
-"""Descriptions of textures and prop shapes as plain data."""
+"""Descriptions of textures, prop shapes and fixtures as plain data."""
 
 from __future__ import annotations
 
@@ -30,6 +30,17 @@ class Texture:
             raise unknown_name("texture kind", self.kind, get_args(TextureKind))
         if (self.kind == "image") != bool(self.key):
             raise ValueError(f"texture: only kind 'image' has a key, and needs one; found {self.kind!r} {self.key!r}")
+
+
+@dataclass(frozen=True)
+class Fixture:
+    """A mesh around the products, such as a shelf: a kind of assets/fixtures and the values of its settings, sorted."""
+
+    kind: str
+    settings: tuple[tuple[str, str | float | bool], ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "settings", tuple(sorted((name, value) for name, value in self.settings)))
 
 
 @dataclass(frozen=True)

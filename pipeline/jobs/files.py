@@ -64,6 +64,7 @@ class HowFile(FileModel):
     hdri: Paths = None
     photos: Paths = None
     surfaces: Paths = None
+    fixtures: Paths = None
     workers: Count
     device: Literal["auto", "cpu", "gpu"]
     timeout_s: Annotated[float, Field(gt=0)]

@@ -27,7 +27,7 @@ JOB, HOW = "job.json", "how.json"
 FORMAT = 1
 # Of RunSettings: what only says how the job is done, or where its sources lie.
 HOW_FIELDS = ("workers", "device", "timeout_s", "max_failures", "memory_mb")
-FOLDERS = ("hdri", "photos", "surfaces")
+FOLDERS = tuple(field.name for field in fields(BackdropFolders))
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ def read_settings(place: StoragePath, recipe_file: Path, plugins: Sequence[Path]
         recipe_file.write_text(identity["recipe"], encoding="utf-8")
         trusted = trusted_files(identity.get("plugins"), plugins)
         unpack_files({name: path.read_bytes() for name, path in trusted.items()}, recipe_file.parent)
-        folders = {name: _paths_of(how[name]) for name in FOLDERS}
+        folders = {name: _paths_of(how.get(name)) for name in FOLDERS}
         wanted = {field.name for field in fields(RunSettings)}
         render = {name: value for name, value in {**identity, **how}.items() if name in wanted - {"backdrops"}}
         render |= {"splits": tuple((name, share) for name, share in identity["splits"])}
@@ -256,7 +256,8 @@ def _how_of(settings: JobSettings) -> dict[str, Any]:
         # Jobs of one list and no other folders do not say so.
         **({"mesh_roots": _paths_text(lists.mesh_roots)} if lists.mesh_roots else {}),
         "cache": str(render.cache.resolve()),
-        **{name: _paths_text(folders[name]) for name in FOLDERS},
+        # Jobs without fixtures do not mention them.
+        **{name: _paths_text(folders[name]) for name in FOLDERS if name != "fixtures" or folders[name]},
         **{name: getattr(render, name) for name in HOW_FIELDS},
         **{name: getattr(settings, name) for name in ("times", "rounds", "engine", "address", "cpus", "gpus")},
     }

@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -94,9 +94,7 @@ def describe_run(
     folders = {
         "sku_list": catalog.sources,
         "mesh_root": catalog.mesh_roots,
-        "hdri": settings.backdrops.hdri,
-        "photos": settings.backdrops.photos,
-        "surfaces": settings.backdrops.surfaces,
+        **{field.name: getattr(settings.backdrops, field.name) for field in fields(BackdropFolders)},
     }
     sources = {
         f"{name}-{number}" if number > 1 else name: _relative(folder, settings.out)
@@ -109,8 +107,7 @@ def describe_run(
 
 def backdrop_folders(info: DatasetInfo, root: Path) -> BackdropFolders:
     """The folders of backdrops that the sources of a data set in `root` name."""
-    hdri, photos, surfaces = (_sources(info, root, name) for name in ("hdri", "photos", "surfaces"))
-    return BackdropFolders(hdri, photos, surfaces)
+    return BackdropFolders(*(_sources(info, root, field.name) for field in fields(BackdropFolders)))
 
 
 def listed_in(info: DatasetInfo, root: Path) -> SkuSource:

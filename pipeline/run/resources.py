@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 def open_backdrops(folders: BackdropFolders) -> Backdrops:
     """The backdrops in the user's folders. Raises SynthError where one is missing or empty."""
-    return Backdrops.open(hdri_dir=folders.hdri, photo_dir=folders.photos, surface_dir=folders.surfaces)
+    return Backdrops.open(
+        hdri_dir=folders.hdri,
+        photo_dir=folders.photos,
+        surface_dir=folders.surfaces,
+        fixture_dir=folders.fixtures,
+    )
 
 
 def open_library(

@@ -31,6 +31,12 @@ class BackdropFolders:
         tuple[Path, ...],
         Option("Folder of surface textures (table tops, shelves). Repeatable.", "Scenes", exists="folder"),
     ] = ()
+    fixtures: Annotated[
+        tuple[Path, ...],
+        Option(
+            "Folder of meshes (.glb, .obj, ...) of shelves and other fixtures. Repeatable.", "Scenes", exists="folder"
+        ),
+    ] = ()
 
 
 def default_cache() -> Path:

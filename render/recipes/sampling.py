@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from assets.backdrops.collection import Backdrops
+from assets.errors import SynthError
 from assets.mesh.types import Mesh
 from assets.props.decoys import decoy_shape
-from assets.props.look import Color, Shape, ShapeKind, Texture, TextureKind
+from assets.props.look import Color, Fixture, Shape, ShapeKind, Texture, TextureKind
 from render.geometry import look_at
 from render.layout import LightWish
 from render.light_color import relative_rgb
@@ -147,6 +148,20 @@ def _sample_pack(rng: np.random.Generator) -> tuple[Shape, Texture, Finish]:
     """Sample a pack of an invented brand."""
     seed = int(rng.integers(1 << 31))
     return decoy_shape(seed), Texture("print", seed=seed), Finish(roughness=float(rng.uniform(0.3, 0.8)))
+
+
+def sample_fixture_key(backdrops: Backdrops, *, rng: np.random.Generator) -> str:
+    """Choose one of the meshes in the folders of fixtures. Raises SynthError if there is none."""
+    if not backdrops.fixtures:
+        hint = "give --fixtures FOLDER with its mesh"
+        raise SynthError("this recipe needs a fixture, such as a shelf", code="fixture-missing", hint=hint)
+    return str(rng.choice(backdrops.fixtures))
+
+
+def fixture_placement(key: str, pose: np.ndarray, finish: Finish | None = None, **settings: str) -> Placement:
+    """Return a fixture at world_from_object `pose`. key: one of Backdrops.fixtures. settings: units, up, front."""
+    fixture = Fixture("file", (("key", key), *settings.items()))
+    return Placement("prop", key, pose, finish or Finish(), fixture=fixture)
 
 
 def prop_placement(shape: Shape, texture: Texture, finish: Finish, pose: np.ndarray, key: str) -> Placement:

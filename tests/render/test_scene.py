@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.props.look import Shape, Texture
+from assets.props.look import Fixture, Shape, Texture
 from render.geometry import look_at
 from render.scene import AreaLight, Background, Camera, Environment, Finish, Placement, SceneSpec, Sensor
 from support.errors import raises
@@ -32,6 +32,16 @@ finishes = st.builds(Finish, roughness=st.none() | st.floats(0, 1), tint=colors,
 placements = st.one_of(
     st.builds(Placement, st.just("product"), st.text(), poses, finishes),
     st.builds(Placement, st.just("prop"), st.text(), poses, finishes, st.just(Shape("box", 1, 2, 3)), textures),
+    st.builds(
+        Placement,
+        st.just("prop"),
+        st.text(),
+        poses,
+        finishes,
+        fixture=st.builds(
+            Fixture, st.text(), st.dictionaries(st.text(), st.text() | numbers).map(lambda d: tuple(d.items()))
+        ),
+    ),
 )
 scenes = st.builds(
     SceneSpec,
@@ -59,6 +69,7 @@ def test_a_scene_survives_json_to_the_bit(scene: SceneSpec) -> None:
     text = scene.to_json()
     again = SceneSpec.from_json(text)
     assert again.to_json() == text
+    assert [p.fixture for p in again.placements] == [p.fixture for p in scene.placements]
     assert np.array_equal(again.camera.world_from_camera, scene.camera.world_from_camera)
     assert [type(p.finish) for p in again.placements] == [Finish] * len(scene.placements)
 
@@ -107,7 +118,8 @@ def test_the_callers_array_stays_writable_and_apart() -> None:
         (lambda: Camera(5, 5, np.diag([5.0, -5, 1]), np.eye(4)), "expected"),
         (lambda: Camera(5, 5, np.eye(3), np.diag([1.0, 1, -1, 1])), "rigid"),  # a mirror
         (lambda: product("a", np.full((4, 4), np.nan)), "rigid"),
-        (lambda: Placement("prop", "a", np.eye(4)), "belong to a prop"),
+        (lambda: Placement("prop", "a", np.eye(4)), "shape and texture, or a fixture"),
+        (lambda: Placement("product", "a", np.eye(4), fixture=Fixture("file")), "a product has none"),
         (lambda: Background("photo"), "need a texture"),
         (lambda: Shape("box", 1, 0, 1), "over 0 m"),
     ],
@@ -120,6 +132,18 @@ def test_values_check_themselves(make: object, message: str) -> None:
 def test_unknown_kinds_name_the_closest() -> None:
     with raises("unknown-name", hint="did you mean 'cylinder'"):
         Shape("cylindr", 1, 1, 1)  # type: ignore[arg-type]
+
+
+def test_only_scenes_with_fixtures_are_of_version_2() -> None:
+    """Scenes without any are the bytes that programs before fixtures wrote, and read."""
+    plain = json.loads(scene_of(camera_at((0, -1, 0)), product("a")).to_json())
+    assert plain["version"] == 1 and "fixture" not in plain["placements"][0]
+    shelf = Placement("prop", "shelf", pose_at(), fixture=Fixture("file", (("key", "fixtures/bay.glb"), ("up", "z"))))
+    scene = scene_of(camera_at((0, -1, 0)), product("a"), shelf)
+    written = json.loads(scene.to_json())
+    assert written["version"] == 2 and "fixture" not in written["placements"][0]
+    assert written["placements"][1]["fixture"] == {"kind": "file", "settings": {"key": "fixtures/bay.glb", "up": "z"}}
+    assert SceneSpec.from_json(scene.to_json()).placements[1].fixture == shelf.fixture
 
 
 def test_a_spec_from_before_tone_and_crosstalk_reads_as_without_them() -> None:
