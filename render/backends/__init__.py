@@ -1,7 +1,7 @@
-"""Backends make pictures: one folder and one line in BACKENDS each, imported only when asked for.
+"""Rendering backends: one folder and one line in TABLE each, imported only when asked for.
 
-A backend's module defines `INFO`, a BackendInfo; `probe(device) -> Probe`, which raises SynthError where it cannot work
-on this machine; and `open_backend(library, settings) -> Backend`. Its types are in render/backends/protocol.py.
+A backend's module defines `INFO`, a BackendInfo; `probe(device) -> Probe`, which raises SynthError if it cannot work on
+this machine; and `open_backend(library, settings) -> Backend`. The types are in render/backends/protocol.py.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ TABLE = PluginTable(
     files=True,
 )
 BACKENDS = TABLE.modules
-# Used wherever no backend is named: scenes, product views, gallery crops.
+# The default for scenes, product views and gallery crops.
 DEFAULT_BACKEND = "raster"
 
 
 def backend_names() -> tuple[str, ...]:
-    """The backends of the project and of installed packages."""
+    """Return the names of the built-in backends and of those that installed packages provide."""
     return TABLE.names()
 
 
 def backend_module(name: str) -> Any:
-    """The module of a backend, by its name or the path of a Python file. Raises SynthError for an unknown one."""
+    """Import a backend, given its name or the path of a Python file. Raises SynthError for an unknown name."""
     return TABLE.load(name)
 
 
 def open_backend(library: Library, settings: RenderSettings) -> Backend:
-    """The backend that `settings` names. Raises SynthError for an unknown name or where it cannot work here."""
+    """Open the backend that `settings` names. Raises SynthError if it is unknown or cannot work on this machine."""
     backend: Backend = backend_module(settings.backend).open_backend(library, settings)
     return backend
 
 
 def resolve_preset(backend: str, preset: str) -> RenderSettings:
-    """The settings behind a preset's name: "draft", "good" or "best". Raises SynthError for an unknown name."""
+    """Return the settings of a preset: "draft", "good" or "best". Raises SynthError for an unknown name."""
     presets = backend_module(backend).INFO.presets
     if preset not in presets:
         raise unknown_name("preset", preset, presets, where=f"backend {Path(backend).name!r}")

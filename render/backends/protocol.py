@@ -1,4 +1,4 @@
-"""What a backend is: values that go in, and what comes out. The table of backends is in render/backends/__init__.py."""
+"""Interface of a backend. The table of backends is in render/backends/__init__.py."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ PresetName = Literal["draft", "good", "best"]
 
 @dataclass(frozen=True)
 class RenderSettings:
-    """How to render, as against what: none of it changes a label.
+    """Settings that change how a scene is rendered, but none of its labels.
 
-    samples: of each pixel; what one is, is the backend's own. denoise: where the backend has a denoiser. threads: of a
-    backend that starts threads of its own, 0 = all cores.
+    samples: per pixel; their meaning depends on the backend. denoise: if the backend has a denoiser. threads: of a
+    backend that starts its own threads, 0 = all cores.
     """
 
     backend: str
@@ -33,7 +33,7 @@ class RenderSettings:
 
 @dataclass(frozen=True)
 class Preset:
-    """How much work goes into a picture."""
+    """Amount of work for an image."""
 
     samples: int
     denoise: bool = False
@@ -41,10 +41,10 @@ class Preset:
 
 @dataclass(frozen=True)
 class BackendInfo:
-    """What a backend says of itself before it is opened.
+    """Description of a backend, known before it is opened.
 
-    description: one line. presets: the settings behind the names of presets. install: how to get what it needs.
-    pilot_scenes: how many scenes a worker renders to measure what one costs.
+    description: one line. presets: the settings of each preset. install: how to install what it needs. pilot_scenes:
+    how many scenes a worker process renders to measure the cost of one.
     """
 
     description: str
@@ -55,23 +55,23 @@ class BackendInfo:
 
 @dataclass(frozen=True)
 class Probe:
-    """What a backend finds on this machine. found: its versions and device. gpu: "" where it renders on no GPU."""
+    """Result of probing a backend on this machine. found: its versions and device. gpu: "" if it renders on the CPU."""
 
     found: str
     gpu: str = ""
 
 
 class Backend(Protocol):
-    """A renderer with its resources (GL context, Blender scene), kept from scene to scene; close() frees them."""
+    """A renderer with its resources (GL context, Blender scene), which are kept between scenes; close() frees them."""
 
     def render(self, scene: SceneSpec) -> NDArray[np.float32]:
-        """The scene without background and sensor: (H, W, 4) float32, linear RGB premultiplied by coverage alpha."""
+        """Render without background and sensor: (H, W, 4) float32, linear RGB premultiplied by coverage alpha."""
 
     def trace_ids(self, scene: SceneSpec) -> NDArray[np.int32]:
-        """(H, W) int32 instance ids by the backend's own means: the proof that its framing equals the labels'."""
+        """Render instance ids (H, W) int32 by the backend's own means, to prove that its framing matches the labels."""
 
     @property
     def device(self) -> str:
-        """What renders, as its driver calls itself: equal names and versions give equal bytes."""
+        """Name of the device as its driver reports it: equal names and versions give equal bytes."""
 
     def close(self) -> None: ...

@@ -1,4 +1,4 @@
-"""The path-traced backend: Cycles through Blender's Python module."""
+"""Path-tracing backend: Cycles through Blender's Python module."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 INFO = BackendInfo(
     "Path tracing with Blender's Cycles: realistic light, on a GPU or slowly on a CPU.",
-    # Measured by benchmarks/samples.py (docs/results.md): one denoised sample is as near to the converged picture as 16
-    # raw ones; 4 cost twice as much and are nearer by a quarter, 16 three times as much for another quarter. "best" is
-    # for looking at.
+    # Measured by benchmarks/samples.py (docs/results.md): one denoised sample is as close to the converged image as 16
+    # raw ones; 4 cost twice as much and cut the error by a quarter, 16 cost three times as much for another quarter.
+    # "best" is meant for human viewers.
     {"draft": Preset(4, denoise=True), "good": Preset(16, denoise=True), "best": Preset(128, denoise=True)},
     "apt-get install libgl1 libsm6 libx11-6 libxext6 libxfixes3 libxi6 libxkbcommon0 libxrender1",
 )
 
 
 def probe(device: Device) -> Probe:
-    """Blender's version, and the GPU that Cycles would use. Raises SynthError where bpy does not load."""
+    """Return Blender's version and the GPU that Cycles would use. Raises SynthError if bpy does not load."""
     if find_spec("bpy") is None:
         hint = "Python 3.11 and: pip install 'bpy>=4.5,<4.6'"
         raise SynthError("bpy is not installed", code="dependency-missing", hint=hint)
@@ -35,7 +35,7 @@ def probe(device: Device) -> Probe:
 
 
 def open_backend(library: Library, settings: RenderSettings) -> CyclesBackend:
-    """A Cycles renderer. Raises SynthError where bpy does not load, or a GPU is asked for and absent."""
+    """Open a Cycles renderer. Raises SynthError if bpy does not load, or if a GPU is requested and there is none."""
     from render.backends.cycles.backend import CyclesBackend
 
     return CyclesBackend(library, settings)

@@ -1,7 +1,7 @@
-"""Scenes rendered by Cycles.
+"""Cycles renderer.
 
-Meshes, textures, materials and HDRIs stay resident from scene to scene; objects, camera and lights are set up afresh
-for each, so that nothing of one scene is left in the next.
+Meshes, textures, materials and HDRIs stay in Blender between scenes; objects, camera and lights are created anew for
+each, so that no scene affects the next.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from render.backends.protocol import RenderSettings
 from render.scene import SceneSpec
 from render.stage import mesh_of
 
-# A scan with its texture of 1024 x 1024 takes about 5 MB: room for a hundred products.
+# A scan with its texture of 1024 x 1024 takes about 5 MB, so a hundred products fit.
 MESH_BYTES = 512 * 2**20
 MAX_HDRIS = 8
-# From this many samples on, coverage is smooth as it comes.
-SMOOTH_BY_ITSELF = 64
+# From this many samples on, coverage is smooth without correction.
+SMOOTH_SAMPLES = 64
 
 
 class CyclesBackend:
-    """One Blender scene of its own, with what is resident for it; close() removes all of it."""
+    """A Blender scene with the data that stays loaded for it; close() removes all of it."""
 
     def __init__(self, library: Library, settings: RenderSettings) -> None:
         self._bpy = start_blender()
@@ -45,9 +45,9 @@ class CyclesBackend:
         self._stage = data.collections.new("synth")
         self._camera = data.objects.new("camera", data.cameras.new("camera"))
         self._world = make_world(self._bpy, "synth")
-        self._picture = self._make_scene("synth")
-        configure(self._bpy, self._picture, settings)
-        self._picture.world = self._world
+        self._scene = self._make_scene("synth")
+        configure(self._bpy, self._scene, settings)
+        self._scene.world = self._world
         self._ids: Any = None
         self._meshes = ResidentMeshes(self._bpy, limit=MESH_BYTES)
         self._hdris: LRUCache[str, Any] = LRUCache(MAX_HDRIS)
@@ -55,45 +55,45 @@ class CyclesBackend:
 
     @property
     def device(self) -> str:
-        """The processor or graphics card that Cycles computes on."""
-        return device_name(self._bpy, self._picture.cycles.device)
+        """Processor or graphics card that Cycles computes on."""
+        return device_name(self._bpy, self._scene.cycles.device)
 
     def render(self, scene: SceneSpec) -> NDArray[np.float32]:
-        """The scene by path tracing: (H, W, 4) float32, linear RGB premultiplied by coverage alpha."""
+        """Render by path tracing: (H, W, 4) float32, linear RGB premultiplied by coverage alpha."""
         with self.staged(scene) as blender_scene:
-            picture = self._shoot(blender_scene)[: scene.camera.height, : scene.camera.width]
-        if self._settings.samples < SMOOTH_BY_ITSELF:
-            smooth_silhouettes(picture, scene, self._library)
-        # The denoiser leaves some 1e-5 of light where nothing is.
-        picture[picture[..., 3] == 0] = 0
-        return picture
+            image = self._render_image(blender_scene)[: scene.camera.height, : scene.camera.width]
+        if self._settings.samples < SMOOTH_SAMPLES:
+            smooth_silhouettes(image, scene, self._library)
+        # The denoiser leaves about 1e-5 of light in empty pixels.
+        image[image[..., 3] == 0] = 0
+        return image
 
     @contextmanager
     def staged(self, scene: SceneSpec) -> Iterator[Any]:
-        """Blender's scene with everything of `scene` in it, ready for bpy.ops.render.render; emptied afterwards."""
+        """Yield a Blender scene with everything of `scene`, ready for bpy.ops.render.render; emptied afterwards."""
         set_environment(self._world, self._hdri(scene.environment.hdri), scene.environment)
-        self._picture.cycles.seed = _seed(scene)
+        self._scene.cycles.seed = _seed(scene)
         with self._placed(scene):
             for light in scene.lights:
                 add_area_light(self._bpy, self._stage, light)
-            set_camera(self._picture, self._camera, scene.camera)
-            yield self._picture
+            set_camera(self._scene, self._camera, scene.camera)
+            yield self._scene
 
     def trace_ids(self, scene: SceneSpec) -> NDArray[np.int32]:
-        """Ids by Cycles' object index pass with one path through each pixel's centre, (H, W) int32."""
+        """Render Cycles' object index pass with one path through each pixel's centre, (H, W) int32."""
         if self._ids is None:
             self._ids = self._make_scene("synth ids")
             configure_ids(self._bpy, self._ids, self._settings)
         with self._placed(scene):
             set_camera(self._ids, self._camera, scene.camera)
-            picture = self._shoot(self._ids)[: scene.camera.height, : scene.camera.width]
-        return np.rint(picture[..., 0]).astype(np.int32)
+            image = self._render_image(self._ids)[: scene.camera.height, : scene.camera.width]
+        return np.rint(image[..., 0]).astype(np.int32)
 
     def close(self) -> None:
-        """Removes from Blender what this backend put there."""
+        """Remove everything of this backend from Blender."""
         data = self._bpy.data
         self._meshes.clear()
-        scenes = [scene for scene in (self._picture, self._ids) if scene is not None]
+        scenes = [scene for scene in (self._scene, self._ids) if scene is not None]
         data.batch_remove([*self._hdris.values(), self._stage, self._camera, self._camera.data, self._world, *scenes])
         self._hdris.clear()
         self._folder.cleanup()
@@ -107,7 +107,7 @@ class CyclesBackend:
 
     @contextmanager
     def _placed(self, scene: SceneSpec) -> Iterator[None]:
-        """Puts the placements on the stage, and clears the stage afterwards."""
+        """Put the placements on the stage, and clear the stage afterwards."""
         try:
             for index, placement in enumerate(scene.placements, start=1):
                 mesh = self._meshes.take(mesh_of(self._library, placement))
@@ -123,15 +123,15 @@ class CyclesBackend:
             self._bpy.data.batch_remove([*items, *lamps])
             self._meshes.trim()
 
-    def _shoot(self, blender_scene: Any) -> NDArray[np.float32]:
-        # Without a window a render can be read back from a file only: uncompressed, it costs 0.02 s.
+    def _render_image(self, blender_scene: Any) -> NDArray[np.float32]:
+        # Without a window, Blender returns a render only as a file; uncompressed, that costs 0.02 s.
         path = Path(self._folder.name) / "picture.exr"
         blender_scene.render.filepath = str(path)
         with silence():
             self._bpy.ops.render.render(write_still=True, scene=blender_scene.name)
-        picture = read_exr(self._bpy, path)
-        path.unlink()  # a killed worker leaves no more than an empty folder
-        return picture
+        image = read_exr(self._bpy, path)
+        path.unlink()  # so that a killed worker process leaves only an empty folder behind
+        return image
 
     def _hdri(self, key: str) -> Any:
         if key not in self._hdris:
@@ -142,6 +142,6 @@ class CyclesBackend:
 
 
 def _seed(scene: SceneSpec) -> int:
-    """Cycles' seed for a scene: the same on every machine, different for each picture of a run."""
+    """Return Cycles' seed for a scene: the same on every machine, different for each image of a run."""
     digest = hashlib.blake2b(f"{scene.seed} {scene.index} {scene.view}".encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big") & 0x7FFFFFFF

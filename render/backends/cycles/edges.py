@@ -1,7 +1,7 @@
-"""Smooth silhouettes for pictures of few samples: exact coverage by tracing geometry, colour from beside the edge.
+"""Smooth silhouettes for images of few samples: coverage from traced geometry, colour from beside the edge.
 
-Four paths through a pixel give a coverage of 0, 1/4, 1/2, 3/4 or 1 by chance, the denoiser smooths the colour and not
-the coverage, and against a background every outline is ragged. Sixteen rays through each outline pixel cost 0.02 s.
+Four paths through a pixel give a random coverage of 0, 1/4, 1/2, 3/4 or 1. The denoiser smooths the colour but not the
+coverage, so every outline is ragged against a background. Sixteen rays through each outline pixel take 0.02 s.
 """
 
 from __future__ import annotations
@@ -15,41 +15,41 @@ from render.scene import Camera, Placement, SceneSpec
 from render.stage import mesh_of
 from render.trace import outline_points, trace_mesh
 
-# Rays through a pixel: this many columns and rows.
+# Rays per pixel: this many columns and rows.
 GRID = 4
 NEAR = 1e-3
 
 
-def smooth_silhouettes(picture: NDArray[np.float32], scene: SceneSpec, library: Library) -> None:
-    """Gives the pixels of `picture` (H, W, 4), premultiplied, along outlines their exact coverage; in place."""
-    rows, columns = np.nonzero(_beside_an_outline(picture[..., 3]))
+def smooth_silhouettes(image: NDArray[np.float32], scene: SceneSpec, library: Library) -> None:
+    """Replace the coverage along outlines by the exact one. `image` (H, W, 4), premultiplied, is changed in place."""
+    rows, columns = np.nonzero(_at_outline(image[..., 3]))
     if not len(rows):
         return
-    color = _color_beside(picture)[rows, columns]
+    color = _color_beside(image)[rows, columns]
     coverage = _coverage(scene, library, rows, columns)
-    picture[rows, columns, :3] = color * coverage[:, None]
-    picture[rows, columns, 3] = coverage
+    image[rows, columns, :3] = color * coverage[:, None]
+    image[rows, columns, 3] = coverage
 
 
-def _beside_an_outline(alpha: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _at_outline(alpha: NDArray[np.float32]) -> NDArray[np.bool_]:
     import cv2
 
     square = np.ones((3, 3), np.uint8)
     return np.asarray(cv2.dilate(alpha, square) - cv2.erode(alpha, square) > 0)
 
 
-def _color_beside(picture: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Colour that an outline pixel would have if it were covered whole: of its covered neighbours, if it has any."""
+def _color_beside(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the colour of outline pixels as if they were fully covered: that of covered neighbours, if any."""
     import cv2
 
-    whole = picture * (picture[..., 3:] == 1)
-    inner, any_at_all = cv2.blur(whole, (3, 3)), cv2.blur(picture, (5, 5))
+    whole = image * (image[..., 3:] == 1)
+    inner, any_at_all = cv2.blur(whole, (3, 3)), cv2.blur(image, (5, 5))
     chosen = np.where(inner[..., 3:] > 1e-3, inner, any_at_all)
     return np.asarray(chosen[..., :3] / np.maximum(chosen[..., 3:], 1e-3))
 
 
 def _coverage(scene: SceneSpec, library: Library, rows: NDArray, columns: NDArray) -> NDArray[np.float32]:
-    """The share of each pixel's square that anything covers, (N,) float32 in steps of 1 / GRID ** 2."""
+    """Return the share of each pixel's area that is covered, (N,) float32 in steps of 1 / GRID ** 2."""
     camera = scene.camera
     steps = (np.arange(GRID * GRID) + 0.5) / GRID
     rays = np.ones((len(rows), GRID * GRID, 3))
@@ -67,12 +67,12 @@ def _coverage(scene: SceneSpec, library: Library, rows: NDArray, columns: NDArra
 def _in_its_box(
     camera: Camera, placement: Placement, library: Library, rows: NDArray, columns: NDArray
 ) -> NDArray[np.bool_]:
-    """Which of the pixels (N,) the placement's outline can touch."""
+    """Return which of the pixels (N,) the placement's outline can touch."""
     points = outline_points(mesh_of(library, placement))
-    places, depth = project(camera, transform(placement.world_from_object, points))
+    outline, depth = project(camera, transform(placement.world_from_object, points))
     if (depth < NEAR).any():
         return np.ones(len(rows), bool)
-    (left, top), (right, bottom) = places.min(axis=0) - 1, places.max(axis=0)
+    (left, top), (right, bottom) = outline.min(axis=0) - 1, outline.max(axis=0)
     return (columns >= left) & (columns <= right) & (rows >= top) & (rows <= bottom)
 
 

@@ -1,4 +1,4 @@
-"""The light of a scene in Blender's terms: an HDRI all around and area lights of a stated radiance."""
+"""Conversion of a scene's lights to Blender: an HDRI all around and area lights of a given radiance."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from render.scene import AreaLight, Environment
 
 # Blender's area lights shine along -Z, a scene's along +Z: half a turn about X, which keeps width along X.
 LIGHT_FROM_BLENDER = np.diag([1.0, -1.0, -1.0, 1.0])
-# One-sided, cosine-free radiance L over an area A gives the power L * A * pi, which is what Blender asks for.
+# A one-sided light of area A and constant radiance L emits the power L * A * pi, the quantity that Blender expects.
 WATTS_PER_RADIANCE = math.pi
 
 
 def make_world(bpy: Any, name: str) -> Any:
-    """A world whose light is an image turned about Z and multiplied by a factor; set_environment fills it in."""
+    """Create a world lit by an image that is rotated about Z and multiplied by a factor; set_environment sets both."""
     world = bpy.data.worlds.new(name)
     world.use_nodes = True
     nodes, links = world.node_tree.nodes, world.node_tree.links
@@ -47,7 +47,7 @@ def make_world(bpy: Any, name: str) -> Any:
 
 
 def hdri_image(bpy: Any, name: str, hdri: NDArray[np.float32]) -> Any:
-    """An HDRI (H, W, 3), linear, as a float image of Blender's."""
+    """Create a float image in Blender from an HDRI (H, W, 3), linear."""
     height, width = hdri.shape[:2]
     image = bpy.data.images.new(name, width, height, alpha=False, float_buffer=True)
     image.colorspace_settings.name = "Non-Color"  # linear as it is
@@ -58,16 +58,16 @@ def hdri_image(bpy: Any, name: str, hdri: NDArray[np.float32]) -> Any:
 
 
 def set_environment(world: Any, image: Any, environment: Environment) -> None:
-    """Lights the world with an HDRI, turned and scaled."""
+    """Light the world with an HDRI, rotated and scaled."""
     nodes = world.node_tree.nodes
     nodes["hdri"].image = image
-    # A direction d is looked up at Rz(-rotation) @ d.
+    # The HDRI is sampled in direction Rz(-rotation) @ d for a world direction d.
     nodes["turn"].inputs["Rotation"].default_value = (0.0, 0.0, -environment.rotation)
     nodes["factor"].inputs[1].default_value = [environment.strength * tint for tint in environment.tint]
 
 
 def add_area_light(bpy: Any, stage: Any, light: AreaLight) -> None:
-    """A rectangle of the stated radiance, one-sided and unseen by the camera, added to a collection."""
+    """Add a one-sided rectangle of the given radiance, invisible to the camera, to a collection."""
     lamp = bpy.data.lights.new("area", "AREA")
     lamp.shape, lamp.size, lamp.size_y = "RECTANGLE", light.width, light.height
     strongest = max(light.radiance)

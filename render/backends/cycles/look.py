@@ -1,6 +1,6 @@
-"""Materials in Blender's terms: one per part of a mesh, shared by every placement of it.
+"""Conversion of materials to Blender: one per part of a mesh, shared by all its placements.
 
-What differs between placements (tint, roughness) travels with the object, so no material is ever rebuilt.
+What differs between placements (tint, roughness) is stored on the object, so materials are never rebuilt.
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ from numpy.typing import NDArray
 from assets.mesh.types import Material, Mesh
 from render.scene import Finish
 
-# Names of our own: Cycles finds black under a plain "color".
+# Prefixed names, because Cycles returns black for an attribute that is named just "color".
 COLOR_LAYER, UV_LAYER = "synth_color", "synth_uv"
-# What a finish says, as custom properties of an object: Cycles hands them to the material as attributes.
+# Custom properties of an object that hold its finish; Cycles passes them to the material as attributes.
 TINT, ROUGHNESS, OWN_ROUGHNESS = "synth_tint", "synth_roughness", "synth_own_roughness"
-# Ink, paper, plastic and varnish all lie near 1.5.
+# The index of refraction of ink, paper, plastic and varnish is close to 1.5.
 IOR = 1.5
 
 
 def set_finish(item: Any, finish: Finish) -> None:
-    """Stores how a placement differs from its mesh's own look on its object."""
+    """Store a placement's finish on its object."""
     item[TINT] = list(finish.tint)
     item[ROUGHNESS] = 0.0 if finish.roughness is None else float(finish.roughness)
     item[OWN_ROUGHNESS] = 1.0 if finish.roughness is None else 0.0
 
 
 def texture_image(bpy: Any, name: str, texture: NDArray[np.uint8]) -> Any:
-    """A texture (H, W, 4) uint8, sRGB + alpha, as an image of Blender's."""
+    """Create an image in Blender from a texture (H, W, 4) uint8, sRGB + alpha."""
     height, width = texture.shape[:2]
     image = bpy.data.images.new(name, width, height, alpha=True)
-    image.alpha_mode = "CHANNEL_PACKED"  # colour counts even where alpha is 0: a solid surface ignores alpha
+    image.alpha_mode = "CHANNEL_PACKED"  # keeps the colour where alpha is 0, which a solid surface ignores
     image.pixels.foreach_set((texture[::-1].astype(np.float32) / 255.0).ravel())
     return image
 
 
 def make_material(bpy: Any, name: str, mesh: Mesh, look: Material, image: Any) -> Any:
-    """The material of one part: texture * base colour * vertex colours * tint on a dielectric or a metal."""
+    """Create the material of one part: texture * base colour * vertex colours * tint on a dielectric or a metal."""
     material = bpy.data.materials.new(name)
     material.use_nodes = True
     tree = material.node_tree
@@ -79,7 +79,7 @@ def _object_attribute(tree: Any, name: str) -> Any:
 
 
 def _base_color(tree: Any, look: Material, texel: Any, paint: Any) -> Any:
-    """The socket of the product of all that colours the surface."""
+    """Return the socket of the product of all colour factors."""
     color = _object_attribute(tree, TINT).outputs["Vector"]
     fixed = tree.nodes.new("ShaderNodeCombineXYZ")
     for socket, value in zip(fixed.inputs, look.base_color[:3], strict=True):
@@ -95,7 +95,7 @@ def _base_color(tree: Any, look: Material, texel: Any, paint: Any) -> Any:
 
 
 def _roughness(tree: Any, roughness: float) -> Any:
-    """The socket of own * material's roughness + the finish's (which is 0 where it has none)."""
+    """Return the socket of own * material's roughness + the finish's roughness (0 if it has none)."""
     own = _object_attribute(tree, OWN_ROUGHNESS).outputs["Fac"]
     finish = _object_attribute(tree, ROUGHNESS).outputs["Fac"]
     blend = tree.nodes.new("ShaderNodeMath")
@@ -107,16 +107,16 @@ def _roughness(tree: Any, roughness: float) -> Any:
 
 
 def _cut_out(tree: Any, look: Material, texel: Any, paint: Any, shader: Any) -> Any:
-    """Nothing where alpha is below the cut-off, `shader` elsewhere: the rule that labels are traced by."""
+    """Make the surface transparent where alpha is below the cut-off, the same rule by which labels are traced."""
     alpha = tree.nodes.new("ShaderNodeValue")
     alpha.outputs[0].default_value = look.base_color[3]
     opacity = alpha.outputs[0]
     for node in (texel, paint):
         if node is not None:
-            product = _math(tree, "MULTIPLY", opacity)
+            product = _math_node(tree, "MULTIPLY", opacity)
             tree.links.new(node.outputs["Alpha"], product.inputs[1])
             opacity = product.outputs[0]
-    hole = _math(tree, "LESS_THAN", opacity)
+    hole = _math_node(tree, "LESS_THAN", opacity)
     hole.inputs[1].default_value = look.alpha_cutoff
     mix, nothing = tree.nodes.new("ShaderNodeMixShader"), tree.nodes.new("ShaderNodeBsdfTransparent")
     tree.links.new(hole.outputs[0], mix.inputs[0])
@@ -125,7 +125,7 @@ def _cut_out(tree: Any, look: Material, texel: Any, paint: Any, shader: Any) -> 
     return mix.outputs["Shader"]
 
 
-def _math(tree: Any, operation: str, value: Any) -> Any:
+def _math_node(tree: Any, operation: str, value: Any) -> Any:
     node = tree.nodes.new("ShaderNodeMath")
     node.operation = operation
     tree.links.new(value, node.inputs[0])

@@ -1,4 +1,4 @@
-"""Meshes kept resident in Blender: built once per Mesh.key, shared by placements, bounded in memory."""
+"""Meshes in Blender: built once per Mesh.key, shared by placements, limited in memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Resident:
 
 
 class ResidentMeshes(LRUCache[str, _Resident]):
-    """Blender's copies of meshes, with their textures and materials, by key of the mesh."""
+    """Cache of meshes, textures and materials in Blender; above `limit` bytes the least recently used are freed."""
 
     def __init__(self, bpy: Any, *, limit: int) -> None:
         # Objects of the scene at hand use the meshes, so they are freed between scenes alone.
@@ -31,13 +31,13 @@ class ResidentMeshes(LRUCache[str, _Resident]):
         self._bpy, self._limit = bpy, limit
 
     def take(self, mesh: Mesh) -> Any:
-        """Blender's copy of `mesh`, built where it is not there yet."""
+        """Return Blender's copy of `mesh`, built if it is not cached."""
         if mesh.key not in self:
             self[mesh.key] = _build(self._bpy, mesh)
         return self[mesh.key].mesh
 
     def trim(self) -> None:
-        """Free those used longest ago, down to `limit` bytes; call it when no object uses a mesh."""
+        """Free the least recently used meshes down to the limit; only call it when no object uses a mesh."""
         while self.currsize > self._limit:
             self.popitem()
 
@@ -54,7 +54,7 @@ class ResidentMeshes(LRUCache[str, _Resident]):
 
 
 def _build(bpy: Any, mesh: Mesh) -> _Resident:
-    name = mesh.key[:48]  # Blender cuts names at 63 characters
+    name = mesh.key[:48]  # Blender truncates names to 63 characters
     data = bpy.data.meshes.new(name)
     _fill(data, mesh)
     images: dict[int, Any] = {}
@@ -74,7 +74,7 @@ def _build(bpy: Any, mesh: Mesh) -> _Resident:
 
 
 def _fill(data: Any, mesh: Mesh) -> None:
-    # A face with a corner twice has no area: labels cannot see it, and Blender's edges would break over it.
+    # A face with a repeated vertex has no area: it is not in the labels, and Blender fails to build its edges.
     a, b, c = mesh.faces.T
     solid = (a != b) & (b != c) & (c != a)
     corners = np.ascontiguousarray(mesh.faces[solid]).ravel()
@@ -96,14 +96,14 @@ def _fill(data: Any, mesh: Mesh) -> None:
 
 
 def _slots(mesh: Mesh) -> np.ndarray:
-    """The part of each face, (F,) int32."""
+    """Return the number of the part of each face, (F,) int32."""
     return np.repeat(np.arange(len(mesh.parts)), [part.face_stop - part.face_start for part in mesh.parts]).astype(
         np.int32
     )
 
 
 def _linear(colors: np.ndarray) -> np.ndarray:
-    """sRGB vertex colours (V, 4) uint8 as linear (V, 4) float32; alpha stays as it is."""
+    """Convert sRGB vertex colours (V, 4) uint8 to linear (V, 4) float32; alpha is unchanged."""
     values = colors.astype(np.float64) / 255.0
     values[:, :3] = linear_from_srgb(values[:, :3])
     return values.astype(np.float32)

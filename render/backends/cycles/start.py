@@ -1,4 +1,4 @@
-"""Blender started once per process: import, silence, device, and the settings of a render."""
+"""Start of Blender, once per process, and the settings of a render."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 from assets.errors import SynthError
 from render.backends.protocol import Device, RenderSettings
 
-# In the order of preference; OptiX traces on the RT cores that CUDA leaves idle.
+# In order of preference; OptiX uses the RT cores, which CUDA does not.
 GPU_KINDS = ("OPTIX", "CUDA", "HIP", "ONEAPI", "METAL")
-# Longest edge at which the HDRI is sampled as a light. Left to itself Cycles takes 0.8 s a frame to prepare it; with
-# this the preparation is under 0.01 s and the noise is the same.
+# Resolution of the importance map of the HDRI. By default Cycles takes 0.8 s per frame to prepare it; with this value
+# it takes under 0.01 s and the noise is the same.
 WORLD_SAMPLING_SIZE = 512
 
 
 @lru_cache(maxsize=1)
 def start_blender() -> Any:
-    """The module bpy with an empty file open. Raises SynthError where bpy is not installed or does not load."""
+    """Import bpy and open an empty file. Raises SynthError if bpy is not installed or does not load."""
     try:
         with silence():
             import bpy
@@ -46,9 +46,9 @@ def start_blender() -> Any:
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Sends what C code prints on standard output to nowhere; Python's own text waits and is printed after.
+    """Discard what C code writes to standard output; Python's own output is printed before and after.
 
-    Blender reports each frame and each saved file with printf, below sys.stdout, and would tear a progress bar apart.
+    Blender reports each frame and each saved file with printf, below sys.stdout, which would garble a progress bar.
     """
     sys.stdout.flush()
     _flush_c()
@@ -64,15 +64,15 @@ def silence() -> Iterator[None]:
 
 
 def _flush_c() -> None:
-    # C buffers what it prints into a pipe or file; unflushed it would come out after the silence ends.
+    # C buffers output to a pipe or file; without a flush it would appear after the silence has ended.
     if os.name == "posix":
         ctypes.CDLL(None).fflush(None)
 
 
 def choose_device(bpy: Any, device: Device) -> str:
-    """Makes Cycles use a GPU where asked for ("gpu") or found ("auto"); returns "CPU" or "GPU".
+    """Make Cycles use a GPU if requested ("gpu") or found ("auto"); returns "CPU" or "GPU".
 
-    Raises SynthError where "gpu" is asked for and there is none.
+    Raises SynthError if "gpu" is requested and there is none.
     """
     if device == "cpu":
         return "CPU"
@@ -94,7 +94,7 @@ def choose_device(bpy: Any, device: Device) -> str:
 
 
 def device_name(bpy: Any, device: str) -> str:
-    """What Cycles computes on, as Blender names it; device: "CPU" or "GPU", as chosen by `choose_device`."""
+    """Return Blender's name of the device that Cycles uses; device: "CPU" or "GPU", as returned by `choose_device`."""
     preferences = bpy.context.preferences.addons["cycles"].preferences
     kind = "CPU" if device == "CPU" else preferences.compute_device_type
     entries = preferences.get_devices_for_type(kind) or ()
@@ -102,7 +102,7 @@ def device_name(bpy: Any, device: str) -> str:
 
 
 def configure(bpy: Any, scene: Any, settings: RenderSettings) -> None:
-    """Sets a fresh Blender scene up for linear RGBA of `settings.samples` paths per pixel."""
+    """Configure a new Blender scene for linear RGBA with `settings.samples` paths per pixel."""
     render, cycles = scene.render, scene.cycles
     render.engine = "CYCLES"
     cycles.device = choose_device(bpy, settings.device)
@@ -110,10 +110,10 @@ def configure(bpy: Any, scene: Any, settings: RenderSettings) -> None:
     render.threads = settings.threads or 1
     _configure_light_paths(cycles)
     _configure_denoiser(cycles, settings)
-    # Adaptive sampling stops by measured noise: it would make the bytes depend on the machine.
+    # Adaptive sampling stops at a measured noise level, which would make the bytes depend on the machine.
     cycles.samples, cycles.use_adaptive_sampling = settings.samples, False
-    # A sensor's pixel gathers over its own area. Blender's wide default was a fifth further (RMS) from a picture
-    # rendered at three times the size and shrunk, as photographs are.
+    # A sensor's pixel integrates over its own area. With Blender's wider default the RMS distance to an image that was
+    # rendered at three times the size and downscaled, as photographs are, was a fifth larger.
     cycles.pixel_filter_type, cycles.filter_width = "BOX", 1.0
     cycles.use_auto_tile = False
     render.film_transparent = True
@@ -125,13 +125,13 @@ def configure(bpy: Any, scene: Any, settings: RenderSettings) -> None:
 
 
 def configure_ids(bpy: Any, scene: Any, settings: RenderSettings) -> None:
-    """Sets a fresh Blender scene up so that its picture holds object indices, one path through each pixel's centre."""
+    """Configure a new Blender scene to render object indices, with one path through each pixel's centre."""
     configure(bpy, scene, settings)
     cycles, render = scene.cycles, scene.render
     cycles.samples, cycles.use_denoising, cycles.max_bounces = 1, False, 0
     cycles.pixel_filter_type, cycles.filter_width = "BLACKMAN_HARRIS", 0.01
     scene.view_layers[0].use_pass_object_index = True
-    # A single-layer file holds the composed picture only: compose it of the index pass.
+    # A single-layer file contains only the composited image, so the index pass is routed into that.
     render.use_compositing = scene.use_nodes = True
     nodes = scene.node_tree.nodes
     nodes.clear()
@@ -141,7 +141,7 @@ def configure_ids(bpy: Any, scene: Any, settings: RenderSettings) -> None:
 
 
 def read_exr(bpy: Any, path: Path) -> NDArray[np.float32]:
-    """The picture of a single-layer EXR file as it is stored, (H, W, 4) float32, first row on top."""
+    """Read a single-layer EXR file without conversion, (H, W, 4) float32, top row first."""
     image = bpy.data.images.load(str(path))
     try:
         image.colorspace_settings.name = "Non-Color"
@@ -157,7 +157,7 @@ def read_exr(bpy: Any, path: Path) -> NDArray[np.float32]:
 def _configure_light_paths(cycles: Any) -> None:
     cycles.max_bounces, cycles.diffuse_bounces = 6, 2
     cycles.glossy_bounces = cycles.transmission_bounces = 4
-    # As many holes of a cut-out as labels look through.
+    # As many holes of a cut-out as the labels' rays pass through (MAX_HOLES of render/trace.py).
     cycles.transparent_max_bounces = 32
     cycles.caustics_reflective = cycles.caustics_refractive = False
     cycles.sample_clamp_indirect = 4.0
@@ -172,7 +172,8 @@ def _configure_denoiser(cycles: Any, settings: RenderSettings) -> None:
         # At 640x360 and 4 samples: 0.4 s, error 28; "FAST" 0.25 s, 30; "HIGH" with "ACCURATE" 1.3 s, 26.
         patient = settings.samples >= 64
         cycles.denoising_quality = "HIGH" if patient else "BALANCED"
-        # What guides the denoiser is print and shape, which 4 samples show without noise to speak of: smoothing them
-        # only blurs the print (error 4.48 for 4.69 of 255). Of fewer samples they are jagged (7.03 for 6.70).
+        # With 4 samples the albedo and normal passes that guide the denoiser are nearly free of noise: prefiltering
+        # them only blurs the print (error 4.69 of 255, without it 4.48). With fewer samples they are jagged (error 6.70
+        # with, 7.03 without prefiltering).
         quick = "NONE" if settings.samples >= 4 else "FAST"
         cycles.denoising_prefilter = "ACCURATE" if patient else quick

@@ -1,8 +1,8 @@
-"""An HDRI taken apart for a rasterizer: a few suns that cast shadows, spherical harmonics for the rest, reflections.
+"""Decomposition of an HDRI for a rasterizer: a few suns with shadows, spherical harmonics for the rest, reflections.
 
-Everything is in the HDRI's own frame and per unit of its strength; the renderer turns and scales it.
-Ramamoorthi and Hanrahan, "An efficient representation for irradiance environment maps", 2001; Karis, "Real shading in
-Unreal Engine 4", 2013 (the lobe by which reflections are blurred).
+Everything is in the HDRI's own frame and per unit of its strength; the renderer rotates and scales it. Ramamoorthi and
+Hanrahan, "An efficient representation for irradiance environment maps", 2001; Karis, "Real shading in Unreal Engine 4",
+2013 (the lobe by which reflections are blurred).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
-# Light above this many times the mean becomes suns. On seven indoor HDRIs 24 to 88 % of all energy lies above.
+# Light above this multiple of the mean becomes suns: 24 to 88 % of the energy of seven indoor HDRIs.
 SUN_THRESHOLD = 2.0
-# A sun weaker than this share of the HDRI's energy casts no shadow that one would see: it stays in the rest.
+# A sun weaker than this share of the HDRI's energy casts no visible shadow and stays in the rest.
 MIN_SUN = 0.01
-# Width of the map in which suns are sought (1.4 degrees per column) and of the sharpest reflections.
+# Width of the map in which suns are searched (1.4 degrees per column), and of the sharpest reflections.
 MAP_WIDTH = 256
 # Roughness of the reflection levels, sharp to blurred; each level has half the width of the one before.
 LEVEL_ROUGHNESS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -27,8 +27,8 @@ LEVEL_ROUGHNESS = (0.0, 0.25, 0.5, 0.75, 1.0)
 class Sun:
     """A bright patch of the HDRI as one distant light.
 
-    direction: (3,) unit, towards the light, HDRI frame. irradiance: (3,) linear RGB on a surface that faces it.
-    radius: radians, of a disc of even brightness with the patch's spread.
+    direction: (3,) unit, towards the light, HDRI frame. irradiance: (3,) linear RGB on a surface that faces it. radius:
+    radians, of a uniform disc with the patch's spread.
     """
 
     direction: NDArray[np.float64]
@@ -38,11 +38,11 @@ class Sun:
 
 @dataclass(frozen=True, eq=False)
 class EnvironmentLight:
-    """An HDRI ready for a rasterizer.
+    """An HDRI prepared for a rasterizer.
 
-    suns: strongest first. diffuse, diffuse_upper: (9, 3) of what remains without the suns, whole and without the half
-    below the horizon: `sh_basis(normal) @ diffuse` is the radiance of a white Lambertian surface with that normal.
-    levels: reflections of the whole HDRI (suns included), each (h, w, 3) float32, by LEVEL_ROUGHNESS.
+    suns: strongest first. diffuse, diffuse_upper: (9, 3) harmonics of the rest without suns, of the whole sphere and of
+    the half above the horizon: `sh_basis(normal) @ diffuse` is the radiance of a white Lambertian surface with that
+    normal. levels: reflections of the whole HDRI (suns included), each (h, w, 3) float32, by LEVEL_ROUGHNESS.
     """
 
     suns: tuple[Sun, ...]
@@ -52,7 +52,7 @@ class EnvironmentLight:
 
 
 def fit_environment(hdri: NDArray[np.float32], *, suns: int) -> EnvironmentLight:
-    """Suns, harmonics and reflections of an equirectangular (H, W, 3) HDRI, linear; at most `suns` suns."""
+    """Decompose an equirectangular HDRI (H, W, 3), linear, into at most `suns` suns, harmonics and reflections."""
     small = shrink(hdri, MAP_WIDTH)
     rest, found = split_suns(small, count=suns)
     upper = rest * (directions_of(*rest.shape[:2])[..., 2:] > 0)
@@ -63,7 +63,7 @@ def fit_environment(hdri: NDArray[np.float32], *, suns: int) -> EnvironmentLight
 
 
 def directions_of(height: int, width: int) -> NDArray[np.float64]:
-    """Unit direction through the centre of each pixel of an equirectangular map, (height, width, 3), HDRI frame."""
+    """Return the unit direction through each pixel centre of an equirectangular map, (height, width, 3), HDRI frame."""
     azimuth = (0.5 - (np.arange(width) + 0.5) / width) * 2 * np.pi
     polar = (np.arange(height) + 0.5) / height * np.pi
     level = np.sin(polar)[:, None]
@@ -72,20 +72,20 @@ def directions_of(height: int, width: int) -> NDArray[np.float64]:
 
 
 def solid_angles(height: int, width: int) -> NDArray[np.float64]:
-    """Steradians of each pixel of an equirectangular map, (height, width); exact, they sum to 4 pi."""
+    """Return the solid angle of each pixel of an equirectangular map, (height, width) steradians; they sum to 4 pi."""
     edges = np.cos(np.arange(height + 1) / height * np.pi)
     return np.broadcast_to(((edges[:-1] - edges[1:]) * 2 * np.pi / width)[:, None], (height, width))
 
 
 def shrink(hdri: NDArray[np.float32], width: int) -> NDArray[np.float64]:
-    """The map at `width` x width / 2, energy kept by area averaging; (h, w, 3) float64."""
+    """Downscale the map to `width` x width / 2 by area averaging, which preserves energy; (h, w, 3) float64."""
     import cv2
 
     return cv2.resize(hdri, (width, width // 2), interpolation=cv2.INTER_AREA).astype(np.float64)
 
 
 def sh_basis(directions: NDArray) -> NDArray[np.float64]:
-    """The nine real spherical harmonics up to order two at unit directions (..., 3); (..., 9) float64."""
+    """Evaluate the nine real spherical harmonics up to order two at unit directions (..., 3); (..., 9) float64."""
     x, y, z = np.moveaxis(np.asarray(directions, dtype=np.float64), -1, 0)
     terms = [
         np.full_like(x, 0.282094791773878),
@@ -102,7 +102,7 @@ def sh_basis(directions: NDArray) -> NDArray[np.float64]:
 
 
 def diffuse_harmonics(radiance: NDArray) -> NDArray[np.float64]:
-    """(9, 3): `sh_basis(n) @ it` is irradiance / pi at normal n under the equirectangular radiance (H, W, 3)."""
+    """Project the equirectangular radiance (H, W, 3) to (9, 3): `sh_basis(n) @ it` is irradiance / pi at normal n."""
     height, width = radiance.shape[:2]
     basis = sh_basis(directions_of(height, width)) * solid_angles(height, width)[..., None]
     # The clamped cosine scales the orders 0, 1, 2 by pi, 2 pi / 3, pi / 4.
@@ -111,9 +111,9 @@ def diffuse_harmonics(radiance: NDArray) -> NDArray[np.float64]:
 
 
 def split_suns(radiance: NDArray, *, count: int) -> tuple[NDArray[np.float64], tuple[Sun, ...]]:
-    """The map without its brightest light, and that light as at most `count` suns, strongest first.
+    """Split a map (H, W, 3), linear, into the rest and at most `count` suns, strongest first.
 
-    radiance: (H, W, 3), linear. No energy is lost: what no sun takes stays in the map.
+    No energy is lost: light that no sun takes stays in the map.
     """
     height, width = radiance.shape[:2]
     weight = solid_angles(height, width)
@@ -144,14 +144,15 @@ def _sun(directions: NDArray, energy: NDArray) -> Sun:
     axis = weight @ directions
     axis /= np.linalg.norm(axis)
     angle = np.arccos(np.clip(directions @ axis, -1, 1))
-    # A disc of even brightness spreads by its radius over the root of two.
+    # The RMS angle of a uniform disc is its radius over the root of two.
     radius = float(np.sqrt(2 * (weight * angle**2).sum() / weight.sum()))
     return Sun(axis, energy.sum(axis=0), max(radius, np.radians(0.25)))
 
 
 def _cluster(directions: NDArray, weight: NDArray, count: int) -> NDArray[np.int64]:
-    """Weighted k-means on the sphere: the cluster (N,) of each direction; the same input gives the same clusters."""
-    # Far seeds first: by weight alone, or times the squared distance, one strong lamp took four of six suns.
+    """Return the cluster (N,) of each direction by weighted k-means on the sphere; deterministic."""
+    # The seeds prefer distance (its fourth power): by weight alone, or with the squared distance, one strong lamp took
+    # four of six suns.
     centres = [directions[np.argmax(weight)]]
     while len(centres) < count:
         away = np.min([1 - directions @ centre for centre in centres], axis=0)
@@ -167,7 +168,7 @@ def _cluster(directions: NDArray, weight: NDArray, count: int) -> NDArray[np.int
 
 
 def reflection_level(radiance: NDArray, roughness: float, width: int) -> NDArray[np.float32]:
-    """The map as a surface of that roughness mirrors it head-on: (width / 2, width, 3) float32.
+    """Return the map (width / 2, width, 3) float32 as a surface of that roughness reflects it head-on.
 
     Blurred by the GGX lobe around the mirror direction; rows are blurred by FFT along the longitude.
     """
@@ -188,7 +189,7 @@ def reflection_level(radiance: NDArray, roughness: float, width: int) -> NDArray
 
 
 def _ggx_lobe(cosine: NDArray, roughness: float) -> NDArray[np.float64]:
-    """Weight of light at that cosine from the mirror direction: GGX of the half vector times the light's own cosine."""
+    """Return the weight of light at that cosine from the mirror direction: GGX of the half vector times the cosine."""
     alpha2 = max(roughness, 0.02) ** 4
     half2 = (1 + np.clip(cosine, -1, 1)) / 2
     return np.maximum(cosine, 0) * alpha2 / (np.pi * (half2 * (alpha2 - 1) + 1) ** 2)

@@ -1,6 +1,6 @@
-"""The little OpenGL that the raster backend needs: a context of pyrender's, programs, textures, framebuffers.
+"""OpenGL helpers of the raster backend: context, programs, textures, framebuffers.
 
-Importing this module binds PyOpenGL to EGL; only an opened raster backend does.
+Importing this module binds PyOpenGL to EGL; only an open raster backend imports it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from assets.errors import SynthError
 
 os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
-if not hasattr(np, "infty"):  # pyrender 0.1.45 reads it; numpy 2 has dropped it
+if not hasattr(np, "infty"):  # pyrender 0.1.45 uses it, numpy 2 has removed it
     setattr(np, "infty", np.inf)  # noqa: B010
 
-# pyrender first: once PyOpenGL 3.1.0 has loaded its EGL half, the import of its shader half fails.
+# pyrender first: once PyOpenGL 3.1.0 has loaded its EGL part, importing its shader part fails.
 # isort: off
 from pyrender.platforms.egl import EGLPlatform, query_devices
 from pyrender.shader_program import ShaderProgram
@@ -37,12 +37,12 @@ HINT = "on Debian: apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri (softwar
 
 
 class Context(EGLPlatform):
-    """pyrender's EGL context, which ends without taking the display from other contexts of the process."""
+    """pyrender's EGL context, which can be deleted without taking the display from other contexts of the process."""
 
     _egl_context: Any
 
     def name(self) -> str:
-        """What draws here, as the driver calls itself."""
+        """Return the renderer's name as reported by the driver."""
         return GL.glGetString(GL.GL_RENDERER).decode()
 
     def is_software(self) -> bool:
@@ -56,13 +56,16 @@ class Context(EGLPlatform):
 
 
 def open_context(device: str) -> Context:
-    """A current OpenGL 4.1 context on the first device that fits "auto", "cpu" or "gpu"; SynthError where none does."""
+    """Open a current OpenGL 4.1 context on the first device that matches "auto", "cpu" or "gpu".
+
+    Raises SynthError if there is none.
+    """
     seen = []
     for candidate in query_devices() or [None]:
         context = Context(1, 1, device=candidate)
         try:
             context.init_context()
-        except Exception as error:  # any driver's failure: the next device may do
+        except Exception as error:  # any failure of a driver: the next device may work
             seen.append(f"{candidate}: {type(error).__name__}")
             continue
         if device == "auto" or (device == "cpu") == context.is_software():
@@ -78,7 +81,7 @@ def open_context(device: str) -> Context:
 
 
 class LinkedShader(ShaderProgram):
-    """pyrender's program, linked without the validation that it runs before any sampler has been given its unit.
+    """pyrender's program, linked without pyrender's validation, which runs before samplers have their texture units.
 
     On Mesa that validation fails for every program with samplers of different kinds.
     """
@@ -99,7 +102,7 @@ class LinkedShader(ShaderProgram):
 
 @cache
 def uniform_setters() -> dict[int, tuple[Any, type, int]]:
-    """GLSL type -> (GL call, dtype, numbers per element); a matrix is marked by a count over 4."""
+    """Return GLSL type -> (GL call, dtype, numbers per element); more than 4 numbers mean a matrix."""
     return {
         GL.GL_INT: (GL.glUniform1iv, np.int32, 1),
         GL.GL_INT_VEC2: (GL.glUniform2iv, np.int32, 2),
@@ -113,7 +116,7 @@ def uniform_setters() -> dict[int, tuple[Any, type, int]]:
 
 
 class Program:
-    """A compiled pair of shaders; uniforms by name, an unknown name is an error here and no silence."""
+    """A linked pair of shaders with uniforms by name; unlike in GL, an unknown name is an error."""
 
     def __init__(self, vertex: str, fragment: str, defines: dict[str, int] | None = None) -> None:
         self._shader = LinkedShader(str(SHADERS / vertex), str(SHADERS / fragment), defines=defines)
@@ -133,7 +136,7 @@ class Program:
         self._shader.delete()
 
     def set(self, name: str, value: float | Sequence[float] | NDArray) -> None:
-        """Sets a uniform of the bound program, or the first elements of an array; matrices row by row as in numpy."""
+        """Set a uniform of the bound program, or the first elements of an array; matrices are row-major as in numpy."""
         location, kind = self._uniforms[name]
         setter, dtype, width = uniform_setters()[kind]
         array: NDArray[Any] = np.ascontiguousarray(value, dtype=dtype).reshape(-1)
@@ -143,8 +146,8 @@ class Program:
             setter(location, array.size // width, array)
 
     def bind_texture(self, name: str, texture: int, kind: int = GL.GL_TEXTURE_2D) -> None:
-        """Binds a texture to the sampler; every sampler of a program keeps a unit of its own."""
-        # Samplers of different kinds on one unit are an error on Mesa: this is what breaks pyrender's own shadows.
+        """Bind a texture to a sampler; every sampler of a program has its own unit."""
+        # Samplers of different kinds on one unit are an error on Mesa, which breaks pyrender's own shadows.
         unit = self._units.setdefault(name, len(self._units))
         GL.glActiveTexture(GL.GL_TEXTURE0 + unit)
         GL.glBindTexture(kind, texture)
@@ -153,7 +156,7 @@ class Program:
 
 @cache
 def texture_formats() -> dict[int, tuple[int, int]]:
-    """Internal format -> (format, type) of the pixels that go with it."""
+    """Return internal format -> (format, type) of its pixels."""
     return {
         GL.GL_SRGB8_ALPHA8: (GL.GL_RGBA, GL.GL_UNSIGNED_BYTE),
         GL.GL_RGBA8: (GL.GL_RGBA, GL.GL_UNSIGNED_BYTE),
@@ -167,7 +170,7 @@ def texture_formats() -> dict[int, tuple[int, int]]:
 
 
 def upload_image(pixels: NDArray[np.uint8], *, anisotropy: float) -> int:
-    """An sRGB (H, W, 4) picture as a repeating texture with mipmaps made in linear light; its first row is v = 0."""
+    """Upload an sRGB image (H, W, 4) as a repeating texture with mipmaps in linear light; its first row is v = 0."""
     texture = GL.glGenTextures(1)
     GL.glBindTexture(GL.GL_TEXTURE_2D, texture)
     height, width = pixels.shape[:2]
@@ -177,14 +180,15 @@ def upload_image(pixels: NDArray[np.uint8], *, anisotropy: float) -> int:
     _set_parameters(GL.GL_TEXTURE_2D, GL.GL_LINEAR_MIPMAP_LINEAR, GL.GL_LINEAR, GL.GL_REPEAT)
     GL.glTexParameterf(GL.GL_TEXTURE_2D, MAX_ANISOTROPY, anisotropy)
     if anisotropy <= 1:
-        # Plain mipmaps blur print, most of all at a slant. Of 0 to -2, -1.5 came closest to pictures rendered at three
-        # times the size and shrunk (RMS of products 4.6 code values at 320 px wide, 7.2 at -0.5; little aliasing yet).
+        # Plain mipmaps blur print, most of all at grazing angles. Of biases from 0 to -2, -1.5 came closest to images
+        # rendered at three times the size and downscaled (RMS of products 4.6 code values at 320 px width, 7.2 for
+        # -0.5), still with little aliasing.
         GL.glTexParameterf(GL.GL_TEXTURE_2D, GL.GL_TEXTURE_LOD_BIAS, -1.5)
     return int(texture)
 
 
 def upload_levels(levels: Sequence[NDArray[np.float32]]) -> int:
-    """Linear RGB maps, each half as wide as the one before, as the mip levels of one texture that repeats along u."""
+    """Upload linear RGB maps, each half as wide as the one before, as mip levels of a texture that repeats along u."""
     texture = GL.glGenTextures(1)
     GL.glBindTexture(GL.GL_TEXTURE_2D, texture)
     GL.glPixelStorei(GL.GL_UNPACK_ALIGNMENT, 1)
@@ -277,14 +281,14 @@ class Target:
         GL.glFramebufferRenderbuffer(GL.GL_FRAMEBUFFER, GL.GL_DEPTH_ATTACHMENT, GL.GL_RENDERBUFFER, self._depth)
 
     def bind(self, layer: int = 0) -> None:
-        """Draws go here from now on; `layer` chooses that of a depth array."""
+        """Make this the target of draw calls; `layer` selects one of a depth array."""
         GL.glBindFramebuffer(GL.GL_FRAMEBUFFER, self.framebuffer)
         if self.layers:
             GL.glFramebufferTextureLayer(GL.GL_FRAMEBUFFER, GL.GL_DEPTH_ATTACHMENT, self.textures[0], 0, layer)
         GL.glViewport(0, 0, self.width, self.height)
 
     def read(self, slot: int = 0) -> NDArray[Any]:
-        """The pixels of one texture, first row first: (H, W, channels), or (H, W) of a single channel."""
+        """Read the pixels of one texture, first row first: (H, W, channels), or (H, W) for a single channel."""
         pixels, kind = texture_formats()[self.formats[slot]]
         channels = {GL.GL_RGBA: 4, GL.GL_RG: 2, GL.GL_RED_INTEGER: 1}[pixels]
         dtype = {GL.GL_FLOAT: np.float32, GL.GL_INT: np.int32, GL.GL_UNSIGNED_BYTE: np.uint8}[kind]
@@ -303,5 +307,5 @@ class Target:
 
 
 def render_faces(start: int, stop: int) -> None:
-    """Draws the faces [start, stop) of the vertex array that is bound."""
+    """Draw the faces [start, stop) of the bound vertex array."""
     GL.glDrawElements(GL.GL_TRIANGLES, 3 * (stop - start), GL.GL_UNSIGNED_INT, ctypes.c_void_p(12 * start))

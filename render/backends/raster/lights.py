@@ -1,4 +1,4 @@
-"""The lights of one scene, as the shaders want them: suns and area lights in world axes, with a shadow map each."""
+"""Lights of one scene as shader inputs: suns and area lights in world axes, with a shadow map each."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from numpy.typing import NDArray
 from render.backends.raster.environment import LUMINANCE, EnvironmentLight, sh_basis
 from render.scene import AreaLight, Environment, SceneSpec
 
-# Against path tracing 7 came no closer than 5 (error 4.16 and 4.10 of 255), 3 did worse on products (6.96 for 6.67).
+# Compared with path tracing, 7 suns are no better than 5 (error 4.16 and 4.10 of 255), 3 are worse on products (6.96,
+# 5 suns 6.67).
 MAX_SUNS = 5
-# Area lights with a shadow, and area lights at all.
+# Number of area lights with shadows, and of all area lights.
 MAX_AREA_SHADOWS = 3
 MAX_AREAS = 8
-MAX_LIGHTS = (
-    MAX_SUNS + MAX_AREA_SHADOWS
-)  # four masks more make twelve: two of light on the ground, ambient occlusion, one spare
+# Each light has a mask; four more make twelve: two for light on the ground, ambient occlusion, one unused.
+MAX_LIGHTS = MAX_SUNS + MAX_AREA_SHADOWS
 MAX_GROUNDS = 8
-# Blockers farther than this from what they shade blur away: the search need not reach them (metres).
+# Shadows of blockers further away than this are fully blurred, so the search ignores them (metres).
 SHADOW_REACH = 0.30
 WIDEST_SUN = np.radians(35.0)
 
 
 @dataclass(frozen=True, eq=False)
 class ShadowView:
-    """What one light sees. lens: uv per metre (distant) or per tangent (near), near plane, far plane, 1 = near light.
+    """Shadow map view of a light. lens: uv per metre (distant) or per tangent (near), near plane, far plane, 1 = near.
 
     size: tangent of the light's angular radius (distant) or its radius in metres (near), and the reach of its blur.
     """
@@ -39,11 +39,10 @@ class ShadowView:
 
 @dataclass(frozen=True, eq=False)
 class LightRig:
-    """All light of a scene.
+    """All lights of a scene.
 
-    harmonics: (9, 3); ground, ground_sunlit: (3,) radiance; both with the gain in them. suns: rows of direction,
-    irradiance, and sine and 1 - cosine of the radius. areas: poses (n, 4, 4), radiance and shadow slot (n, 4), half
-    sizes (n, 2).
+    harmonics: (9, 3); ground, ground_sunlit: (3,) radiance; all include the gain. suns: rows of direction, irradiance,
+    and sine and 1 - cosine of the radius. areas: poses (n, 4, 4), radiance and shadow slot (n, 4), half sizes (n, 2).
     """
 
     hdri_from_world: NDArray[np.float64]
@@ -66,7 +65,7 @@ class LightRig:
 
 @dataclass(frozen=True, eq=False)
 class Ball:
-    """A sphere around what casts shadows, world frame, metres."""
+    """A sphere around the shadow casters, world frame, metres."""
 
     centre: NDArray[np.float64]
     radius: float
@@ -74,14 +73,14 @@ class Ball:
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """The level slabs on which things stand. color: (3,) linear albedo. heights: of their tops, world Z, metres."""
+    """The level slabs that carry products. color: (3,) linear albedo. heights: of their tops, world Z, metres."""
 
     color: NDArray[np.float64]
     heights: tuple[float, ...]
 
 
 def rig_lights(scene: SceneSpec, environment: EnvironmentLight, ball: Ball, ground: Ground | None) -> LightRig:
-    """The scene's lights around `ball`. ground: the tables or floors under it, None without one."""
+    """Prepare the scene's lights around `ball`. ground: the tables or floors under it, None if there are none."""
     gain = scene.environment.strength * np.asarray(scene.environment.tint, dtype=np.float64)
     world_from_hdri = _turn(scene.environment)
     suns = [sun for sun in environment.suns if ground is None or sun.direction[2] > -0.05]
@@ -124,7 +123,7 @@ def _turn(environment: Environment) -> NDArray[np.float64]:
 
 
 def _strength(light: AreaLight, ball: Ball) -> float:
-    """Luminance that the light gives a surface at the ball's centre that faces it."""
+    """Return the luminance that the light adds to a surface at the ball's centre that faces it."""
     offset = ball.centre - light.world_from_light[:3, 3]
     distance = max(float(np.linalg.norm(offset)), 0.05)
     emission = max(float(offset @ light.world_from_light[:3, 2]) / distance, 0.0)
@@ -132,7 +131,7 @@ def _strength(light: AreaLight, ball: Ball) -> float:
 
 
 def _shade_on_ground(upper: NDArray, lights: list[AreaLight], ball: Ball) -> NDArray[np.float64]:
-    """Radiance (3,) of a white table under the ball's centre without its sunlight, nothing standing on it."""
+    """Return the radiance (3,) of an empty white table under the ball's centre, without sunlight."""
     radiance = sh_basis(np.array([0.0, 0.0, 1.0])) @ upper
     for light in lights:
         offset = light.world_from_light[:3, 3] - ball.centre
@@ -143,7 +142,7 @@ def _shade_on_ground(upper: NDArray, lights: list[AreaLight], ball: Ball) -> NDA
 
 
 def _view_along(axis: NDArray, origin: NDArray) -> NDArray[np.float64]:
-    """light_from_world (4, 4) of a light at `origin` that shines along its +Z = axis."""
+    """Return light_from_world (4, 4) of a light at `origin` that shines along its +Z = axis."""
     side = np.array([1.0, 0.0, 0.0]) if abs(axis[0]) < 0.8 else np.array([0.0, 1.0, 0.0])
     x = np.cross(side, axis)
     x /= np.linalg.norm(x)
@@ -154,7 +153,7 @@ def _view_along(axis: NDArray, origin: NDArray) -> NDArray[np.float64]:
 
 
 def _sun_view(direction: NDArray, radius: float, ball: Ball) -> ShadowView:
-    # Around the map stays room for the blur.
+    # Leave room for the blur around the map.
     half = ball.radius * 1.02 + 0.01
     view = _view_along(-direction, ball.centre + direction * half)
     clip = np.diag([1 / half, 1 / half, 1 / half, 1.0])

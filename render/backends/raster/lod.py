@@ -1,4 +1,4 @@
-"""Fewer triangles where nobody can see the difference: lighter shadow casters, back faces that nothing shows."""
+"""Levels of detail: lighter meshes for small images and shadows, and meshes whose back faces are never visible."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from numpy.typing import NDArray
 
 from assets.mesh.simplify import weld
 
-# Faces of the lighter copies of a dense scan, and from how many on it has any.
+# Number of faces of the lighter copies of a scan, and the number above which it gets any.
 LEVELS = (4000, 1000)
 DENSE = 6000
-# Faces that a mesh needs for each pixel of its diagonal in the picture, squared: a face that is seen then has about 2
-# pixels. Thirty scans of 18,000 faces: 40 dB from their whole meshes, all differing ids within a pixel of outlines.
+# Faces that a mesh needs per squared pixel of its diagonal in the image: a visible face then covers about 2 pixels.
+# Thirty scans of 18,000 faces: PSNR of 40 dB to the full meshes, all differing ids within a pixel of outlines.
 FACES_PER_PX2 = 0.5
-# A shadow map shows a product on 100 to 400 texels: more triangles than this cannot be told apart in it.
+# A product covers 100 to 400 texels of a shadow map, in which more triangles than this cannot be distinguished.
 SHELL_FACES = 600
-# Vertices nearer than this share of the diagonal are one: a turned shape's seam ends where it began, but for rounding.
+# Vertices closer than this share of the diagonal are merged: the ends of a lathed shape's seam differ by rounding.
 SEAM = 1e-6
-# Six times a volume in cubed diagonals: what encloses no more is a sheet with two sides to be seen.
+# Six times a volume in cubed diagonals: a piece that encloses less is a sheet with two visible sides.
 FLAT = 1e-9
 
 
 def shadow_shell(
     vertices: NDArray[np.float32], faces: NDArray[np.int32]
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]] | None:
-    """The shape alone in about SHELL_FACES triangles: (V, 3) float32 metres, (F, 3) int32; None where it has fewer."""
+    """Simplify a shape to about SHELL_FACES triangles: (V, 3) float32 metres, (F, 3) int32; None if it has few."""
     if len(faces) <= 2 * SHELL_FACES:
         return None
     import fast_simplification
@@ -37,9 +37,9 @@ def shadow_shell(
 
 
 def level_for(levels: Sequence[int], diagonal_px: float) -> int:
-    """Which of the levels of a mesh, numbers of faces from many to few, is the lightest that a picture cannot tell.
+    """Return the number of the lightest level whose image cannot be distinguished from that of the full mesh.
 
-    diagonal_px: of its box in the picture, pixels.
+    levels: numbers of faces, decreasing. diagonal_px: of the mesh's box in the image, pixels.
     """
     needed = FACES_PER_PX2 * diagonal_px**2
     enough = [number for number, faces in enumerate(levels) if faces >= needed]
@@ -47,9 +47,9 @@ def level_for(levels: Sequence[int], diagonal_px: float) -> int:
 
 
 def open_area(vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> float:
-    """Area of the holes through which back faces can be seen from outside, in squared diagonals of the box.
+    """Return the area of the holes through which back faces are visible from outside, in squared diagonals of the box.
 
-    inf where some piece of the surface looks inwards or encloses nothing. vertices (V, 3), faces (F, 3).
+    inf if a piece of the surface faces inwards or encloses nothing. vertices (V, 3), faces (F, 3).
     """
     size = float(np.linalg.norm(np.ptp(vertices, axis=0)))
     points, merged = weld(np.round(vertices.astype(np.float64) / max(size * SEAM, 1e-12)), faces)
@@ -63,11 +63,11 @@ def open_area(vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> float:
 
 
 def _hole_area(points: NDArray[np.float64], faces: NDArray) -> float:
-    """Area of the holes, each as the vector area of its rim: of a slit between edges that meet otherwise it is 0."""
+    """Return the area of the holes, each the vector area of its rim, which is 0 for a slit between coinciding edges."""
     start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
     low, high = np.minimum(start, end), np.maximum(start, end)
     unique, which = np.unique(low * len(points) + high, return_inverse=True)
-    # Edges that are not met by one in the other direction for each in the one.
+    # How many more faces use an edge in one direction than in the other.
     surplus = np.bincount(which.ravel(), np.where(start < end, 1, -1), len(unique))
     open_edges = np.flatnonzero(surplus)
     if not len(open_edges):
@@ -79,7 +79,7 @@ def _hole_area(points: NDArray[np.float64], faces: NDArray) -> float:
 
 
 def _pieces(start: NDArray, end: NDArray, count: int) -> NDArray[np.int32]:
-    """The connected piece of each of `count` points, by edges from `start` to `end`."""
+    """Return the connected component of each of `count` points, linked by edges from `start` to `end`."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

@@ -1,4 +1,4 @@
-"""Meshes and pictures on the graphics device, kept from scene to scene until others need their room."""
+"""Meshes and textures on the GPU, kept between scenes in a cache of limited size."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from assets.library import Library
 from assets.mesh.types import Material, Mesh
 from render.backends.raster.gl import GL, Program, upload_image
 from render.backends.raster.lod import DENSE, LEVELS, level_for, open_area, shadow_shell
-from render.backends.raster.pictures import spread_colors, used_texels
+from render.backends.raster.textures import spread_colors, used_texels
 
-# Taps along a slanted texel, where hardware makes them free. In software 4 took 90 of 200 ms; plain mipmaps read
-# a little sharper came as close to path tracing.
+# Anisotropic filtering, which is free on a GPU. In software a value of 4 took 90 of 200 ms, while plain mipmaps with a
+# bias towards sharper levels came as close to path tracing.
 ANISOTROPY = 8.0
 
 
@@ -39,7 +39,7 @@ class Chunk:
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """A vertex array with its buffers. holes: area through which back faces can be seen, in squared diagonals."""
+    """A vertex array with its buffers. holes: area through which back faces are visible, in squared diagonals."""
 
     vertex_array: int
     buffers: tuple[int, ...]
@@ -53,11 +53,11 @@ class Arrays:
 
 @dataclass(frozen=True, eq=False)
 class GpuShape:
-    """The geometry of a mesh, which worn copies of it share.
+    """Geometry of a mesh, shared by its worn copies.
 
-    key: Mesh.shape_key. levels: its arrays and number of faces, from the whole mesh to the lightest.
-    shell: what casts its shadow. corners: (8, 3) of its box, mesh frame. used: which texels of a picture its triangles
-    show, by the picture's size and the parts that have it.
+    key: Mesh.shape_key. levels: arrays and number of faces of each level of detail, full mesh first. shell: the mesh
+    that casts its shadow. corners: (8, 3) of its box, mesh frame. used: which texels of a texture its triangles show,
+    by the texture's size and the parts that have it.
     """
 
     key: str
@@ -77,7 +77,7 @@ class GpuShape:
         return sum(arrays.bytes for arrays in self.own)
 
     def level(self, diagonal_px: float) -> tuple[Arrays, int]:
-        """The lightest level that a picture in which the mesh's box is that long cannot tell from the whole."""
+        """Return the lightest level that looks like the full mesh in an image in which the mesh's box is that long."""
         return self.levels[level_for([faces for _, faces in self.levels], diagonal_px)]
 
     def delete(self) -> None:
@@ -87,9 +87,9 @@ class GpuShape:
 
 @dataclass(frozen=True, eq=False)
 class GpuMesh:
-    """A mesh on the device. chunks: of its whole surface. white: the texture of what has no picture.
+    """A mesh on the GPU. chunks: of its whole surface. white: texture for parts without one.
 
-    mean_color: (3,) linear, of all it shows, as light that it throws back on others. bytes: of the pictures.
+    mean_color: (3,) linear, of the whole surface, as the light that it reflects onto others. bytes: of the textures.
     """
 
     shape: GpuShape
@@ -100,21 +100,21 @@ class GpuMesh:
     bytes: int
 
     def chunks_of(self, arrays: Arrays, faces: int) -> tuple[Chunk, ...]:
-        """What to draw of a level of the shape."""
+        """Return the chunks to draw of a level of the shape."""
         if arrays is self.shape.levels[0][0]:
             return self.chunks
         return (replace(self.chunks[0], start=0, stop=faces),)
 
     @property
     def shell_chunks(self) -> tuple[Chunk, ...]:
-        """What to draw of the shape's shell."""
+        """Chunks to draw of the shape's shell."""
         if self.shape.shell in self.shape.levels:
             return self.chunks
         return (Chunk(0, self.shape.shell[1], self.chunks[0].material, self.white),)
 
     @property
     def corners(self) -> NDArray[np.float64]:
-        """(8, 3), of its box, mesh frame."""
+        """Corners (8, 3) of its box, mesh frame."""
         return self.shape.corners
 
     def delete(self) -> None:
@@ -123,7 +123,7 @@ class GpuMesh:
 
 
 class MeshStore:
-    """Uploads each mesh once; past `limit` bytes the ones used longest ago go, never those of the scene at hand."""
+    """Cache of uploaded meshes; above `limit` bytes the least recently used go, but none of the current scene."""
 
     def __init__(self, library: Library, limit: int, *, software: bool) -> None:
         self._library, self._limit = library, limit
@@ -135,7 +135,7 @@ class MeshStore:
         self._unwrap = Program("unwrap.vert", "unwrap.frag")
 
     def fetch(self, meshes: Sequence[Mesh]) -> list[GpuMesh]:
-        """The meshes of one scene on the device, in order."""
+        """Return the meshes of one scene on the GPU, in order."""
         for mesh in meshes:
             if mesh.key not in self._meshes:
                 self._meshes[mesh.key] = self._upload(mesh)
@@ -164,11 +164,11 @@ class MeshStore:
                 self._shapes.pop(dropped.shape.key).delete()
 
     def _upload(self, mesh: Mesh) -> GpuMesh:
-        """The mesh and its pictures on the device."""
+        """Upload a mesh and its textures."""
         if mesh.shape_key not in self._shapes:
             self._shapes[mesh.shape_key] = upload_shape(mesh, self._library)
         shape = self._shapes[mesh.shape_key]
-        textures, size = _upload_pictures(mesh, shape, ANISOTROPY if not self._software else 1.0, self._unwrap)
+        textures, size = _upload_textures(mesh, shape, ANISOTROPY if not self._software else 1.0, self._unwrap)
         chunks = tuple(
             Chunk(part.face_start, part.face_stop, part.material, textures.get(id(part.material.texture), self._white))
             for part in mesh.parts
@@ -177,7 +177,7 @@ class MeshStore:
 
 
 def upload_shape(mesh: Mesh, library: Library) -> GpuShape:
-    """The geometry of a mesh, of its lighter copies and of its shadow shell on the device."""
+    """Upload the geometry of a mesh, of its lighter copies and of its shadow shell."""
     full = _upload_mesh(mesh)
     holed = any(part.material.alpha_cutoff is not None for part in mesh.parts)
     if holed:
@@ -193,26 +193,26 @@ def upload_shape(mesh: Mesh, library: Library) -> GpuShape:
     return GpuShape(mesh.shape_key, tuple(levels), shell, corners, {})
 
 
-def _upload_pictures(mesh: Mesh, shape: GpuShape, anisotropy: float, unwrap: Program) -> tuple[dict[int, int], int]:
-    """GL texture of each picture of the mesh, by the picture's id(), and their bytes."""
+def _upload_textures(mesh: Mesh, shape: GpuShape, anisotropy: float, unwrap: Program) -> tuple[dict[int, int], int]:
+    """Upload the textures of a mesh; returns their GL names by the texture's id(), and their bytes."""
     textures: dict[int, int] = {}
     size = 0
     for part in mesh.parts:
-        picture = part.material.texture
-        if picture is None or mesh.uv is None or id(picture) in textures:
+        texture = part.material.texture
+        if texture is None or mesh.uv is None or id(texture) in textures:
             continue
-        sharing = [number for number, other in enumerate(mesh.parts) if other.material.texture is picture]
-        key = (picture.shape[0], picture.shape[1], *sharing)
+        sharing = [number for number, other in enumerate(mesh.parts) if other.material.texture is texture]
+        key = (texture.shape[0], texture.shape[1], *sharing)
         if key not in shape.used:
             parts = [mesh.parts[number] for number in sharing]
             shape.used[key] = used_texels(mesh, parts, shape.levels[0][0].vertex_array, unwrap, (key[0], key[1]))
-        textures[id(picture)] = upload_image(spread_colors(picture, shape.used[key]), anisotropy=anisotropy)
-        size += picture.nbytes * 4 // 3  # a third more for the mipmaps
+        textures[id(texture)] = upload_image(spread_colors(texture, shape.used[key]), anisotropy=anisotropy)
+        size += texture.nbytes * 4 // 3  # a third more for the mipmaps
     return textures, size
 
 
 def mean_color(mesh: Mesh) -> NDArray[np.float64]:
-    """(3,) linear RGB: the plain mean over the parts' pictures times their base colours; vertex colours count too."""
+    """Return the mean linear RGB (3,) of the parts' textures times base and vertex colours, weighted by faces."""
     sums, total = np.zeros(3), 0
     for part in mesh.parts:
         faces = part.face_stop - part.face_start

@@ -1,7 +1,7 @@
-"""The passes of the raster backend: surfaces, shadow maps, masks, light.
+"""Render passes of the raster backend: surfaces, shadow maps, masks, lighting.
 
-What is seen is drawn first with a cheap shader (a scan has more triangles than the picture has pixels for them), lit
-afterwards once per pixel.
+Deferred shading: visible surfaces are first drawn with a cheap shader (a scan has more triangles than pixels in the
+image), then lit once per pixel.
 """
 
 from __future__ import annotations
@@ -31,34 +31,36 @@ from render.stage import mesh_of
 if TYPE_CHECKING:
     from assets.library import Library
 
-# Texels along a shadow map, which covers all that stands: 2 mm each on a laid table. Against path tracing 1024 of
-# them came no closer (error 4.15 for 4.16 of 255), and took a third of the frame longer in software.
+# Texels along a shadow map, which covers everything on the ground: 2 mm each on a typical table. Compared with path
+# tracing, 1024 are no better (error 4.15, else 4.16 of 255) and made a frame a third slower in software.
 SHADOW_MAP = 512
-# Square pixels: four samples miss a hole that small, and nothing behind it shows through a back that is left out.
+# Square pixels: four samples miss a hole this small, so culling the back faces behind it is invisible.
 SEEN_HOLE = 0.1
 # Squared diagonals: about three texels of a shadow map.
 SHADOWED_HOLE = 3e-5
-# Metres. What comes nearer to the camera may be cut open by the near plane, and show its inside.
+# Metres. Closer to the camera a mesh may be cut open by the near plane and show its inside.
 NEAREST_CULLED = 0.01
-# Metres: more than shadow shells lie beside the full mesh (0.3 mm on the scans), or surfaces shade themselves.
+# Metres: more than the distance of shadow shells from the full mesh (0.3 mm on the scans), so that surfaces do not
+# shadow themselves.
 DEPTH_BIAS = 0.0008
-# Metres; nearer than two thirds of it counts in full: less and tall things did not darken the table at their feet.
+# Metres; occluders within two thirds of it count fully. With less, tall objects did not darken the table at their feet.
 OCCLUSION_RADIUS = 0.35
-# How far the table counts as hiding the sky from what stands on it: its light is reckoned already, save in crevices.
-# Of 0, 0.3, 0.5, 0.8 and 1 the first two came closest to path tracing.
+# Weight of the table as an occluder of what stands on it, whose light from the table is already included except in
+# crevices. Of 0, 0.3, 0.5, 0.8 and 1 the first two came closest to path tracing.
 GROUND_OCCLUSION = 0.3
-# Contact shadows: at its foot a thing gets this share of the ground's light, most of it from this height on, metres. Of
-# 0.08 and 0.15 m the latter came closer to path tracing (benchmarks/contact_shadows.py).
+# Contact shadows: at its foot an object gets this share of the ground's light, most of it from this height on, metres.
+# Of 0.08 and 0.15 m the latter came closer to path tracing (benchmarks/contact_shadows.py).
 CONTACT_MIN, CONTACT_HEIGHT = 0.5, 0.15
-# Share of each neighbour in a pixel; with the pixel's own box a filter of 0.38 px standard deviation. Of 0, 0.03 and
-# 0.07 it came closest to pictures rendered at three times the size and shrunk; 0.07 cost a tenth of the print's detail.
+# Weight of each neighbour in a pixel; with the pixel's own box this is a filter of 0.38 px standard deviation. Of 0,
+# 0.03 and 0.07 it came closest to images rendered at three times the size and downscaled; 0.07 lost a tenth of the
+# print's detail.
 SOFTNESS = 0.03
 MEMORY_LIMIT = 768 << 20
 KEPT_ENVIRONMENTS = 16
 
 
 class RasterBackend:
-    """Draws SceneSpecs in one GL context; meshes, pictures and environments stay on the device between scenes."""
+    """Renderer with one GL context; meshes, textures and environments stay on the GPU between scenes."""
 
     def __init__(self, library: Library, settings: RenderSettings, context: Context) -> None:
         self._library = library
@@ -76,12 +78,12 @@ class RasterBackend:
 
     @property
     def device(self) -> str:
-        """What draws, as the driver calls itself."""
+        """Name of the renderer as reported by the driver."""
         self._context.make_current()
         return self._context.name()
 
     def render(self, scene: SceneSpec) -> NDArray[np.float32]:
-        """The scene without background and sensor: (H, W, 4) float32, linear RGB premultiplied by coverage alpha."""
+        """Render without background and sensor: (H, W, 4) float32, linear RGB premultiplied by coverage alpha."""
         self._context.make_current()
         camera = _enlarged(scene.camera, self._scale)
         self._resize(camera.width, camera.height)
@@ -93,15 +95,15 @@ class RasterBackend:
         self._render_masks(camera, rig)
         self._smooth_masks()
         self._shade(camera, rig, reflections)
-        picture = self._targets["light"].read()
+        image = self._targets["light"].read()
         GL.glUseProgram(0)
         if self._scale > 1:
             rows, columns = scene.camera.height, scene.camera.width
-            picture = picture.reshape(rows, self._scale, columns, self._scale, 4).mean(axis=(1, 3), dtype=np.float32)
-        return picture if self._samples == 1 else _soften(picture)
+            image = image.reshape(rows, self._scale, columns, self._scale, 4).mean(axis=(1, 3), dtype=np.float32)
+        return image if self._samples == 1 else _soften(image)
 
     def trace_ids(self, scene: SceneSpec) -> NDArray[np.int32]:
-        """(H, W) int32 instance ids at pixel centres, without antialiasing: the proof of this backend's framing."""
+        """Render instance ids (H, W) int32 at pixel centres, without antialiasing, to prove this backend's framing."""
         self._context.make_current()
         camera = scene.camera
         meshes = self._fetch(scene.placements)
@@ -117,7 +119,7 @@ class RasterBackend:
         return ids
 
     def close(self) -> None:
-        """Frees everything on the device; the backend is of no use afterwards."""
+        """Free everything on the GPU; the backend cannot be used afterwards."""
         self._context.make_current()
         self._store.close()
         for target in [self._shadow_maps, *self._targets.values()]:
@@ -160,7 +162,7 @@ class RasterBackend:
         GL.glDepthMask(GL.GL_TRUE)
         GL.glDepthFunc(GL.GL_LESS)
         GL.glDisable(GL.GL_BLEND)
-        # Rows run downwards here, so what is counter-clockwise in the mesh is clockwise to GL.
+        # Rows run downwards here, so faces that are counter-clockwise in the mesh are clockwise in GL.
         GL.glFrontFace(GL.GL_CW)
         GL.glClearBufferfv(GL.GL_DEPTH, 0, np.ones(1, np.float32))
 
@@ -178,7 +180,7 @@ class RasterBackend:
     def _render_placements(
         self, program: Program, camera: Camera, placements: tuple[Placement, ...], meshes: list[GpuMesh]
     ) -> None:
-        """Every placement, nearest first (what is hidden then costs little), ids by position."""
+        """Draw every placement, nearest first so that hidden ones cost little; ids count the placements."""
         view = camera_from_world(camera)
         poses = [view @ placement.world_from_object for placement in placements]
         depths = [transform(pose, mesh.corners)[:, 2] for pose, mesh in zip(poses, meshes, strict=True)]
@@ -214,7 +216,7 @@ class RasterBackend:
         program = self._programs["shadow"]
         program.use()
         casters = shadow_casters(placements, meshes)
-        # What stands between the light and its near plane casts its shadow all the same.
+        # Objects between the light and its near plane must cast shadows, too.
         GL.glEnable(GL.GL_DEPTH_CLAMP)
         for layer, view in enumerate(rig.shadows):
             self._shadow_maps.bind(layer)
@@ -266,7 +268,7 @@ class RasterBackend:
             program.set("light_lens", np.array([view.lens for view in rig.shadows]))
             program.set("light_size", np.array([view.size for view in rig.shadows]))
         suns = [view for view in rig.shadows if not view.lens[3]]
-        # A texel and a half of the shadow map.
+        # One and a half texels of the shadow map.
         program.set("normal_bias", 1.5 / (suns[0].lens[0] * SHADOW_MAP) if suns else 0.001)
         program.set("depth_bias", DEPTH_BIAS)
         program.set("occlusion_radius", OCCLUSION_RADIUS)
@@ -294,14 +296,14 @@ class RasterBackend:
 
 
 def _diagonal_px(camera: Camera, mesh: GpuMesh, depths: NDArray[np.float64]) -> float:
-    """The most pixels that the diagonal of the mesh's box can have; inf where the near plane may cut it open."""
+    """Return the largest possible diagonal of the mesh's box in pixels; inf if the near plane may cut it open."""
     nearest = float(depths.min())
     length = float(np.linalg.norm(np.ptp(mesh.corners, axis=0)))
     return max(camera.K[0, 0], camera.K[1, 1]) * length / nearest if nearest > NEAREST_CULLED else np.inf
 
 
 def _cull_backs(hidden: bool) -> None:
-    """Leaves out back faces where none can be seen: half of all triangles, and in software half of the time."""
+    """Skip back faces if none is visible: half of all triangles, and in software half of the time."""
     if hidden:
         GL.glEnable(GL.GL_CULL_FACE)
     else:
@@ -327,16 +329,16 @@ def _enlarged(camera: Camera, scale: int) -> Camera:
     return Camera(camera.width * scale, camera.height * scale, grown, camera.world_from_camera)
 
 
-def _soften(picture: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The picture through a filter a little wider than the pixel: four samples in a box leave steps in outlines."""
+def _soften(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Apply a filter slightly wider than the pixel: four samples in a box leave steps in outlines."""
     import cv2
 
     kernel = np.array([SOFTNESS, 1 - 2 * SOFTNESS, SOFTNESS], np.float32)
-    return cv2.sepFilter2D(picture, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
+    return cv2.sepFilter2D(image, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
 
 
 def projection_of(camera: Camera, depths: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """GL's clip_from_camera (4, 4) of the pinhole K, exact to the pixel; row 0 of the framebuffer is the picture's top.
+    """Return GL's clip_from_camera (4, 4) of the pinhole K, pixel-exact; row 0 of the framebuffer is the image's top.
 
     depths: of the corners of everything in the scene; the clip planes enclose what lies in front of the camera.
     """

@@ -1,4 +1,4 @@
-"""What the lights need to know of a scene: what stands on what, and how far it reaches."""
+"""Geometry of a scene that its lights depend on: the ground, the shadow casters and their extent."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from render.scene import Placement
 
 
 def is_ground(placement: Placement) -> bool:
-    """Whether the placement is a level slab: a table, shelf or floor on which others stand."""
+    """Return whether the placement is a level slab: a table, shelf or floor that carries others."""
     return placement.shape is not None and placement.shape.kind == "slab" and placement.world_from_object[2, 2] > 0.95
 
 
 def shadow_casters(placements: tuple[Placement, ...], meshes: list[GpuMesh]) -> list[tuple[Placement, GpuMesh]]:
-    """All that can hide a light: everything but the ground under all else, on which nothing but light falls."""
+    """Return everything that can cast a shadow: all but the lowest ground, under which there is nothing."""
     pairs = list(zip(placements, meshes, strict=True))
     lows = [float(transform(placement.world_from_object, mesh.corners)[:, 2].min()) for placement, mesh in pairs]
     standing = [low for low, pair in zip(lows, pairs, strict=True) if not is_ground(pair[0])]
@@ -26,7 +26,7 @@ def shadow_casters(placements: tuple[Placement, ...], meshes: list[GpuMesh]) -> 
 
 
 def caster_ball(placements: tuple[Placement, ...], meshes: list[GpuMesh]) -> Ball:
-    """The sphere around everything that stands on the ground (around the ground itself where nothing does)."""
+    """Return the sphere around everything that stands on the ground, or around the ground if nothing does."""
     pairs = list(zip(placements, meshes, strict=True))
     standing = [pair for pair in pairs if not is_ground(pair[0])] or pairs
     if not standing:
@@ -37,7 +37,7 @@ def caster_ball(placements: tuple[Placement, ...], meshes: list[GpuMesh]) -> Bal
 
 
 def ground_of(placements: tuple[Placement, ...], meshes: list[GpuMesh]) -> Ground | None:
-    """The slabs of a scene, their colour averaged by area; None where it has none."""
+    """Return the slabs of a scene with their colour averaged by area; None if there are none."""
     sums, total, heights = np.zeros(3), 0.0, []
     for placement, mesh in zip(placements, meshes, strict=True):
         if placement.shape is not None and is_ground(placement):

@@ -1,5 +1,5 @@
 #version 330 core
-// The flat pass: which placement covers the pixel's centre. Holes are judged by the sharpest texels, as rays do.
+// Id pass: which placement covers the pixel's centre. Holes follow from the sharpest mip level, as with traced rays.
 centroid in vec3 world_normal;
 centroid in vec2 texture_uv;
 centroid in vec4 vertex_color;

@@ -1,6 +1,6 @@
 #version 330 core
-// Per pixel: how much of each light's disc is seen, and how much of the sky is (ambient occlusion). The rays of a pixel are
-// few and differ over a 4 x 4 pattern; smooth.frag averages the pattern out again.
+// Per pixel: the visible share of each light's disc and of the sky (ambient occlusion). Each pixel takes few samples, which
+// vary over a 4 x 4 pattern; smooth.frag averages the pattern out.
 // Fernando, "Percentage-closer soft shadows", 2005; Jimenez et al., "Practical realtime strategies for accurate
 // indirect occlusion", 2016.
 const float PI = 3.14159265;
@@ -24,8 +24,8 @@ uniform float depth_bias;
 uniform float occlusion_radius;
 uniform float ground_occlusion;
 uniform int ground_count;
-uniform float contact_height;  // metres over the ground at which a wall gets most of its light
-uniform float contact_least;   // and the share that it gets at its foot
+uniform float contact_height;  // metres above the ground at which a wall gets most of the ground's light
+uniform float contact_least;   // share of that light that it gets at its foot
 uniform float ground_height[MAX_GROUNDS];
 uniform float ground_weight[MAX_LIGHTS];  // share of the ground's light that comes from each light; 0 for near lights
 
@@ -39,13 +39,13 @@ vec3 camera_point(vec2 pixel, float depth) {
 
 float map_depth(int light, vec2 uv) {
     float stored = texture(shadows, vec3(uv, float(light))).r;
-    // Nothing casts a shadow where the map is empty or ends.
+    // Empty texels and points outside the map are unshadowed.
     if (stored >= 1.0 || any(greaterThan(abs(uv - 0.5), vec2(0.5)))) return 1e9;
     float n = light_lens[light].y, f = light_lens[light].z;
     return light_lens[light].w > 0.5 ? n * f / (f - stored * (f - n)) : n + stored * (f - n);
 }
 
-// Where the surface's own plane lies, seen from the light, `shift` metres beside the point: it must not shade itself.
+// Depth of the surface's own plane as seen from the light, `shift` metres beside the point, so that it does not shadow itself.
 float plane_depth(bool near, vec3 p, vec3 n, vec2 shift) {
     float facing = min(n.z, -0.15);
     if (!near) return p.z - dot(n.xy, shift) / facing;
@@ -59,7 +59,7 @@ float light_seen(int light, vec3 world_point, vec3 world_normal, float turn, flo
     vec3 p = (view * vec4(world_point + world_normal * normal_bias, 1.0)).xyz;
     vec4 map = light_lens[light];
     bool near = map.w > 0.5;
-    // All of the light lies below the surface's own horizon (a rectangle reaches further than the disc of its area).
+    // The whole light lies below the surface's horizon (a rectangle extends further than the disc of the same area).
     float size = light_size[light].x;
     bool below = near ? dot(n, p) > 3.0 * size : n.z > size * inversesqrt(1.0 + size * size);
     float uv_scale = near ? map.x / p.z : map.x;
@@ -68,11 +68,11 @@ float light_seen(int light, vec3 world_point, vec3 world_normal, float turn, flo
     float reach = light_size[light].y;
     float search = near ? light_size[light].x * reach / p.z : light_size[light].x * reach;
     float blockers = 0.0, blocker_depth = 0.0;
-    // Counts that the compiler cannot know, here and below: software runs every branch, but ends a loop that nobody needs.
+    // The loop counts, here and below, are unknown to the compiler: software runs every branch, but leaves a loop early.
     int searches = below || outside ? 0 : SEARCH_TAPS;
     for (int k = 0; k < searches; ++k) {
         float angle = turn + float(k) * 2.39996;
-        // Denser towards the middle: spread evenly, all taps missed a narrow blocker close by, and light leaked in.
+        // Denser towards the middle: evenly spread taps all missed narrow blockers nearby, and light leaked in.
         float out_to = (float(k) + jitter) / float(SEARCH_TAPS);
         vec2 shift = search * out_to * sqrt(out_to) * vec2(cos(angle), sin(angle));
         float z = map_depth(light, 0.5 + (p.xy + shift) * uv_scale);
@@ -95,7 +95,7 @@ float light_seen(int light, vec3 world_point, vec3 world_normal, float turn, flo
     return below ? 0.0 : taps == 0 ? 1.0 : open / float(SHADOW_TAPS);
 }
 
-// Top of the highest slab under a point; far below everything where there is none.
+// Height of the highest slab under a point; far below everything if there is none.
 float ground_under(vec3 p) {
     float level = -1e9;
     for (int k = 0; k < ground_count; ++k) {
@@ -104,8 +104,8 @@ float ground_under(vec3 p) {
     return level;
 }
 
-// Share of the ground's light that reaches a wall at this height over it: the wall hides half of the sky from the ground at
-// its foot, and less and less of it further out, where the higher parts of the wall look (contact shadow).
+// Contact shadow: share of the ground's light that reaches a wall at this height above it. The wall hides half of the sky from
+// the ground at its foot, and less further out, where the light of the wall's higher parts comes from.
 float ground_open(vec3 p) {
     float level = ground_under(p);
     if (level < -1e8) return 1.0;
@@ -113,7 +113,7 @@ float ground_open(vec3 p) {
     return mix(contact_least, 1.0, out_to * inversesqrt(1.0 + out_to * out_to));
 }
 
-// Share of the sunlight on the ground that reaches the part of it which throws light back on this point.
+// Sunlit share of the part of the ground that reflects light onto this point.
 float ground_lit(vec3 p, vec3 n, float jitter) {
     float level = ground_under(p);
     if (level < -1e8) return 1.0;
@@ -180,7 +180,7 @@ void main() {
     out_first = vec4(1.0);
     out_second = vec4(1.0);
     out_third = vec4(1.0);
-    // Each of the sixteen pixels of the pattern has its own turn and its own radius.
+    // Each of the sixteen pixels of the pattern has its own rotation and radius.
     int column = at.x & 3, row = at.y & 3;
     float turn = float(((column ^ row) & 3) * 4 + row) / 16.0;
     float jitter = (float((column * 4 + (row ^ (column >> 1)) * 7) & 15) + 0.5) / 16.0;

@@ -1,6 +1,6 @@
 #version 330 core
-// Lights what surface.frag found. The samples of a pixel are shaded once per placement among them, so silhouettes are smooth
-// at the price of one shading per pixel elsewhere.
+// Lights the surfaces that surface.frag stored. Each pixel is shaded once per placement among its samples, so silhouettes are
+// smooth while other pixels are shaded only once.
 // Karis, "Real shading in Unreal Engine 4", 2013; Lagarde and de Rousiers, "Moving Frostbite to PBR", 2014.
 const float PI = 3.14159265;
 
@@ -16,12 +16,12 @@ uniform vec4 lens;
 uniform mat4 world_from_camera;
 uniform mat3 hdri_from_world;
 uniform vec3 environment_gain;
-uniform vec3 harmonics[9];  // of the environment without its suns, gain included; order as in render/lighting.py
-uniform vec3 ground;        // radiance from below the horizon: of what lies there without its sunlight
-uniform vec3 ground_sunlit; // and of its sunlight alone
+uniform vec3 harmonics[9];  // of the environment without its suns, gain included; order of sh_basis in environment.py
+uniform vec3 ground;        // radiance of the ground without sunlight
+uniform vec3 ground_sunlit; // and its radiance from sunlight alone
 uniform float ground_share; // 1: a table or floor hides the lower half of the environment
 uniform float last_level;
-uniform float rest_weight;  // luminance of the environment without suns, against which suns weigh in reflections
+uniform float rest_weight;  // luminance of the environment without suns, the weight of the rest in reflections
 uniform int sun_count;
 uniform vec3 sun_direction[MAX_LIGHTS];
 uniform vec3 sun_irradiance[MAX_LIGHTS];
@@ -33,7 +33,7 @@ uniform vec2 area_size[MAX_AREAS];    // half width, half height
 
 layout(location = 0) out vec4 out_light;
 
-// The masks of the pixel at hand: lights by slot, then light and sunlight on the ground nearby, then ambient occlusion.
+// Masks of the current pixel: lights by slot, then light and sunlight on the nearby ground, then ambient occlusion.
 float seen[12];
 
 struct Surface {
@@ -44,7 +44,7 @@ struct Surface {
     vec3 view;
     float roughness;
     float facing;
-    vec3 whole;  // share of light that the glossy layer sends back, over all directions
+    vec3 whole;  // share of light that the glossy layer reflects, over all directions
 };
 
 vec3 diffuse_light(vec3 world_n) {
@@ -89,7 +89,7 @@ vec3 sun_light(Surface s, out float mirror_seen) {
     vec3 sum = vec3(0.0);
     vec3 mirror = reflect(-s.view, s.n);
     float lobe = s.roughness * s.roughness;
-    // How much of what the surface mirrors comes from suns that something hides.
+    // Share of the reflection that comes from shadowed suns.
     float weight = rest_weight, open = rest_weight * seen[11];
     for (int k = 0; k < sun_count; ++k) {
         sum += sun_irradiance[k] * (seen[k] * disc_cosine(dot(s.n, sun_direction[k]), sun_radius[k].x));
@@ -103,7 +103,7 @@ vec3 sun_light(Surface s, out float mirror_seen) {
     return s.color * sum / PI;
 }
 
-// Irradiance of a rectangle (Lambert), its part below the horizon left out as for a sphere of the same form factor.
+// Irradiance of a rectangle (Lambert); its part below the horizon is clipped as for a sphere of the same form factor.
 float rectangle_form(mat4 pose, vec2 size, vec3 point, vec3 n) {
     vec3 x = pose[0].xyz * size.x, y = pose[1].xyz * size.y, c = pose[3].xyz - point;
     vec3 corner[4] = vec3[4](normalize(c - x - y), normalize(c + x - y), normalize(c + x + y), normalize(c - x + y));
@@ -142,7 +142,7 @@ vec3 area_glint(Surface s, int k) {
     float g = alpha * 0.5;
     float visible = 0.25 / ((cosine * (1.0 - g) + g) * (s.facing * (1.0 - g) + g));
     vec3 fresnel = s.f0 + (1.0 - s.f0) * pow(1.0 - clamp(dot(l, h), 0.0, 1.0), 5.0);
-    // No mirror can be brighter than what it mirrors.
+    // A reflection cannot be brighter than the light itself.
     return area_light[k].rgb * fresnel * min(d * visible * cosine * solid, 1.0);
 }
 
@@ -159,7 +159,7 @@ vec3 area_lights(Surface s) {
     return sum;
 }
 
-// Light that reaches a dent after bounces inside it (Jimenez et al. 2016, fit for albedo).
+// Ambient occlusion with interreflection in concavities (fit for albedo of Jimenez et al. 2016).
 vec3 bounced(float open, vec3 albedo) {
     vec3 a = 2.0404 * albedo - 0.3324, b = -4.7951 * albedo + 0.6417, c = 2.7552 * albedo + 0.6903;
     return max(vec3(open), ((open * a + b) * open + c) * open);
@@ -192,7 +192,7 @@ vec3 shade(vec4 color, vec4 normal, float depth, ivec2 mask_at) {
     return diffuse * (1.0 - s.whole) + glossy + area_lights(s);
 }
 
-// The masks are of each pixel's first sample: a placement that shows in another sample takes a neighbour's.
+// Masks belong to each pixel's first sample; a placement that is visible in another sample only uses a neighbour's.
 ivec2 mask_of(ivec2 at, float instance) {
     ivec2 last = textureSize(first, 0) - 1;
     for (int k = 0; k < 5; ++k) {
@@ -215,7 +215,7 @@ void main() {
         fresh |= seen_before ? 0 : 1 << k;
     }
     vec4 light = vec4(0.0);
-    // A loop of a length that the compiler cannot know: unrolled, software would shade every pixel SAMPLES times.
+    // The loop's length is unknown to the compiler: unrolled, a software renderer would shade every pixel SAMPLES times.
     for (int left = fresh; left != 0; left &= left - 1) {
         int k = (left & 1) != 0 ? 0 : (left & 2) != 0 ? 1 : (left & 4) != 0 ? 2 : 3;
         float instance = texelFetch(places, at, k).x;

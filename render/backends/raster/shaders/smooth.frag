@@ -19,7 +19,7 @@ void main() {
     for (int k = -2; k < 2; ++k) {
         ivec2 there = clamp(at + axis * k, ivec2(0), last);
         vec2 other = texelFetch(places, there, 0).xy;
-        // All or nothing: any other weight would let the pattern through on slanted surfaces.
+        // Binary weights: any others would leave the pattern visible on slanted surfaces.
         float weight = other.x == place.x && abs(other.y - place.y) < 0.03 * place.y ? 1.0 : 0.0;
         sum_first += weight * texelFetch(first, there, 0);
         sum_second += weight * texelFetch(second, there, 0);

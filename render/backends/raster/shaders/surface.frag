@@ -1,5 +1,5 @@
 #version 330 core
-// What is seen, not yet lit: colour, normal, roughness, metal, id and depth.
+// The visible surface before lighting: colour, normal, roughness, metalness, id and depth.
 centroid in vec3 world_normal;
 centroid in vec2 texture_uv;
 centroid in vec4 vertex_color;
@@ -19,7 +19,7 @@ layout(location = 2) out vec2 out_place;
 void main() {
     vec4 color = texture(picture, texture_uv) * base_color * vertex_color;
     if (color.a < cutoff) discard;
-    // Where normals of a corner look against each other they may cancel out: such a point is dark, and no number is lost.
+    // Opposite normals of the corners can cancel out; such a point is dark instead of NaN.
     vec3 n = world_normal / max(length(world_normal), 1e-6);
     out_color = vec4(min(color.rgb, vec3(1.0)), metallic);
     out_normal = vec4(gl_FrontFacing ? n : -n, roughness);

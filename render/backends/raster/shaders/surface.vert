@@ -1,5 +1,5 @@
 #version 330 core
-// Camera axes as in OpenCV; row 0 of the framebuffer is the top row of the picture, so nothing is flipped later.
+// Camera axes as in OpenCV; row 0 of the framebuffer is the top row of the image, so nothing is flipped later.
 layout(location = 0) in vec3 position;
 layout(location = 1) in vec3 normal;
 layout(location = 2) in vec2 uv;
@@ -9,7 +9,7 @@ uniform mat4 clip_from_object;
 uniform mat4 camera_from_object;
 uniform mat3 world_from_object;
 
-// Centroid: at an outline, values taken at a pixel centre beyond the triangle drew dark seams.
+// Centroid interpolation: values at pixel centres outside the triangle drew dark seams along outlines.
 centroid out vec3 world_normal;
 centroid out vec2 texture_uv;
 centroid out vec4 vertex_color;
@@ -23,7 +23,7 @@ void main() {
     gl_Position = clip_from_object * vec4(position, 1.0);
     camera_depth = (camera_from_object * vec4(position, 1.0)).z;
     world_normal = world_from_object * normal;
-    // Pictures are uploaded with their first row at v = 0; a mesh's v = 0 is their last row.
+    // Textures are uploaded with their first row at v = 0; in a mesh v = 0 is their last row.
     texture_uv = vec2(uv.x, 1.0 - uv.y);
     vertex_color = vec4(linear_from_srgb(color.rgb), color.a);
 }

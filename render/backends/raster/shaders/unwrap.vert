@@ -1,5 +1,5 @@
 #version 330 core
-// The mesh laid out flat over its picture.
+// The mesh laid out flat over its texture.
 layout(location = 2) in vec2 uv;
 
 void main() {

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from render.backends.raster.pictures import spread_colors
+from render.backends.raster.textures import spread_colors
 
 masks = st.tuples(st.integers(1, 12), st.integers(1, 12), st.floats(0, 1), st.integers(0, 1000))
 

@@ -1,6 +1,6 @@
-"""Pictures made ready for minification: what no triangle uses takes the colour of the nearest part that one does.
+"""Textures prepared for minification: texels that no triangle uses get the colour of the nearest used one.
 
-Scans keep the room between the charts of their atlas black; without this, mipmaps draw each seam as a dark line.
+Scans keep the space between the charts of their atlas black; without this, mipmaps show each seam as a dark line.
 """
 
 from __future__ import annotations
@@ -11,32 +11,32 @@ from numpy.typing import NDArray
 from assets.mesh.types import Mesh, MeshPart
 from render.backends.raster.gl import GL, Program, Target, render_faces
 
-# Beyond the unit square a picture repeats and every texel may be in use.
+# UVs further outside the unit square than this mean that the texture repeats, so every texel may be used.
 OUTSIDE = 0.01
 
 
-def spread_colors(picture: NDArray[np.uint8], used: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """`picture` (H, W, 4) with the colour of the nearest used texel (H, W) in all that are not; alpha stays."""
+def spread_colors(texture: NDArray[np.uint8], used: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return `texture` (H, W, 4) with unused texels in the colour of the nearest `used` (H, W) one; alpha stays."""
     if used.all() or not used.any():
-        return picture
+        return texture
     import cv2
 
     unused = ~used
     _, labels = cv2.distanceTransformWithLabels(unused.view(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
     outside = np.flatnonzero(unused)
-    # Every used texel is its own label's origin; labels count them row by row, from 1.
+    # Each used texel is the origin of its own label; labels number them row by row, from 1.
     origin = np.flatnonzero(used)[labels.ravel()[outside] - 1]
-    spread = picture.copy()
-    spread.reshape(-1, 4)[outside, :3] = picture.reshape(-1, 4)[origin, :3]
+    spread = texture.copy()
+    spread.reshape(-1, 4)[outside, :3] = texture.reshape(-1, 4)[origin, :3]
     return spread
 
 
 def used_texels(
     mesh: Mesh, parts: list[MeshPart], vertex_array: int, program: Program, size: tuple[int, int]
 ) -> NDArray:
-    """Which texels of a (height, width) picture the parts' triangles cover, (height, width) bool.
+    """Return which texels of a (height, width) texture the parts' triangles cover, (height, width) bool.
 
-    vertex_array: the mesh on the device. program: unwrap.vert and unwrap.frag.
+    vertex_array: the mesh on the GPU. program: unwrap.vert and unwrap.frag.
     """
     height, width = size
     faces = np.concatenate([mesh.faces[part.face_start : part.face_stop] for part in parts])
