@@ -88,8 +88,8 @@ class Library:
         from assets.fixtures import build_fixture
 
         if wear > 0:
-            return self._meshes.get((fixture, wear), lambda: _wear_mesh(self.fixture(fixture), wear))
-        return self._meshes.get(fixture, lambda: build_fixture(fixture, self.backdrops))
+            return self._meshes.get_or_make((fixture, wear), lambda: _wear_mesh(self.fixture(fixture), wear))
+        return self._meshes.get_or_make(fixture, lambda: build_fixture(fixture, self.backdrops))
 
     def rest(self, sku: str) -> Rest:
         """Return the convex hull and stable poses of the SKU's mesh."""
