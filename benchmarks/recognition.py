@@ -158,7 +158,9 @@ def photos(out: Path, data: Path, **options: Any) -> None:
         keys = keys_of(data / name / "skus.csv")
         shelves[name] = Shelf(data / name / "skus.csv", out / f"views-{name}", keys, most_views(options), 2 * SIDE)
         fill(shelves[name], len(keys), embedders, out, options, folder=f"vectors-{name}")
-    queries = read_one(data / "hope_real" / "test_all28.json", "photos", DataSettings(), splits=("test",), tell=quiet)
+    queries = read_one(
+        data / "hope_real" / "test_all28.json", "photos", DataSettings(), splits=("test",), print_line=quiet
+    )
     lines = []
     for name, embedder in embedders.items():
         vectors, truth = embed_queries(embedder, queries, shelves["hope"].keys, options)
@@ -310,7 +312,7 @@ def fill(
 
 def read_queries(scenes: Path) -> ImageSet:
     """The rendered scenes as a set of crops."""
-    return read_one(scenes, "queries", DataSettings(), splits=("train",), tell=quiet)
+    return read_one(scenes, "queries", DataSettings(), splits=("train",), print_line=quiet)
 
 
 def quiet(line: str) -> None:

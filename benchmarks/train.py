@@ -64,7 +64,7 @@ def main(folder: Path, size: str, steps: int, rounds: int, reference: bool, amp:
                 epoch_images=steps * options["batch"],
                 **options,
             )
-            data = prepare_training(settings.data, seed=0, tell=lambda line: None)
+            data = prepare_training(settings.data, seed=0, print_line=lambda line: None)
             other = reference_pace(settings, data, steps, amp) if reference else bare_pace(settings, data, steps)
             ours = run_training(settings, Console(quiet=True))
             ratios.append(ours.images_per_second / other)

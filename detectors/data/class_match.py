@@ -71,7 +71,7 @@ def match_classes(sets: Sequence[Classified], choice: ClassChoice = "all") -> Cl
     no class is left.
     """
     if choice == "product":
-        return ClassMatch(PRODUCT, (_collapsed(sets),))
+        return ClassMatch(PRODUCT, (_agnostic_note(sets),))
     keys: list[str] = []
     names: list[str] = []
     having: list[list[str]] = []
@@ -91,7 +91,7 @@ def match_classes(sets: Sequence[Classified], choice: ClassChoice = "all") -> Cl
     if renamed:
         notes.append(f"{count_of(len(renamed), 'class')} matched by name, not by key: {_listed(tuple(renamed))}")
     if len(sets) > 1 and all(len(owners) == 1 for owners in having):
-        notes.append("no class is in more than one data set: do they call the same products the same?")
+        notes.append("no class is in more than one data set: do they use the same names for the same products?")
     kept = [place for place, owners in enumerate(having) if choice == "all" or len(owners) == len(sets)]
     if not kept:
         listed = "; ".join(f"{images.name}: {_listed(images.classes.keys)}" for images in sets)
@@ -116,9 +116,9 @@ def is_agnostic(classes: Classes) -> bool:
     return classes.keys == PRODUCT.keys
 
 
-def _collapsed(sets: Sequence[Classified]) -> str:
+def _agnostic_note(sets: Sequence[Classified]) -> str:
     counts = ", ".join(f"{len(images.classes)} of {images.name}" for images in sets)
-    return f"one class, {PRODUCT.keys[0]}, for all classes ({counts}): what is found is told apart by its embedding"
+    return f"one class, {PRODUCT.keys[0]}, for all classes ({counts}): products are identified by their embeddings"
 
 
 def rename_classes(images: Classified, known: Classes) -> Classes:

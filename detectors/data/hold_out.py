@@ -13,17 +13,17 @@ from detectors.data.image_set import ImageSet
 from detectors.data.mix import TrainingStream, stream
 from detectors.data.settings import DataSettings
 
-Tell = Callable[[str], None]
+PrintLine = Callable[[str], None]
 
 
-def share_real(
-    real: ImageSet, settings: DataSettings, needs_validation: bool, seed: int, tell: Tell
+def split_real(
+    real: ImageSet, settings: DataSettings, needs_validation: bool, seed: int, print_line: PrintLine
 ) -> tuple[ImageSet, ImageSet | None]:
     """Return the real images to train on, and those held out for validation (None if not needed or impossible)."""
     held = None
     real, copies = group_copies(real)
     if copies:
-        tell(
+        print_line(
             f"{count_of(copies, 'group')} of real photos with copies of photos of other groups: kept together with them"
         )
     order = stream(seed, TrainingStream.HOLD_OUT).permutation(int(real.groups.max()) + 1 if len(real) else 0)
@@ -34,13 +34,13 @@ def share_real(
             held, real = real.take(chosen), real.take(rest)
             groups = len(np.unique(held.groups))
             photos = f"{len(held)} real photos ({count_of(groups, 'group')})"
-            tell(f"no --val given: {photos} are held out to choose the checkpoint by")
+            print_line(f"no --val given: {photos} are held out for validation")
         else:
-            tell("no --val given, and the real photos are a single group: nothing to choose the checkpoint by")
+            print_line("no --val given, and the real photos are a single group: none can be held out for validation")
     if settings.real_fraction < 1:
         before = len(real)
         real = real.take(_groups_for(real, order, settings.real_fraction))
-        tell(f"--real-fraction {settings.real_fraction:g}: {len(real)} of {before} real photos are used")
+        print_line(f"--real-fraction {settings.real_fraction:g}: {len(real)} of {before} real photos are used")
     return real, held
 
 

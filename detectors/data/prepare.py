@@ -18,19 +18,19 @@ from dataset.shards.index import INDEX, ShardEntry
 from dataset.storage.path import StoragePath
 from detectors.data.class_match import match_classes
 from detectors.data.duplicates import images_also_in
-from detectors.data.hold_out import share_real
+from detectors.data.hold_out import split_real
 from detectors.data.image_set import Classes, ImageSet
 from detectors.data.read_coco import read_images
 from detectors.data.settings import REAL, DataSettings
-from detectors.data.shard_prepare import open_shards, shards_at, shards_digest, shards_have, take_out
+from detectors.data.shard_prepare import extract_validation, open_shards, shards_at, shards_digest, shards_have
 from detectors.data.source import ImageSource
 
 TRAINING_SPLITS = ("train",)
 OWN_VALIDATION_SPLITS = ("val", "valid")
 VALIDATION_SPLITS = (*OWN_VALIDATION_SPLITS, "test", "train")
-SAME_CLASSES = "categories are matched by their sku field, else by name: do the data sets call them the same?"
+SAME_CLASSES = "categories are matched by their sku field, else by name: do the data sets use the same names?"
 LEAKED = "images that are in the validation set as well"
-Tell = Callable[[str], None]
+PrintLine = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,12 @@ class _Read:
     where: str
 
 
-def prepare_training(settings: DataSettings, *, seed: int, tell: Tell, classes: Classes | None = None) -> TrainingData:
+def prepare_training(
+    settings: DataSettings, *, seed: int, print_line: PrintLine, classes: Classes | None = None
+) -> TrainingData:
     """Read and check the data of a training.
 
-    tell: prints a line for the user. classes: of the detector, if an existing one is trained further. Raises
+    print_line: prints a line for the user. classes: of the detector, if an existing one is trained further. Raises
     SynthError that lists all problems of all sets.
     """
     training, held = _read_sets(settings)
@@ -82,10 +84,10 @@ def prepare_training(settings: DataSettings, *, seed: int, tell: Tell, classes: 
     for read in training:
         _note_leaks(read, held)
     check_usable([read.problems for read in reads], skip_bad=settings.skip_bad)
-    _tell_problems(reads, tell)
+    _print_problems(reads, print_line)
     match = match_classes([read.images for read in training], settings.classes)
     for note in match.notes:
-        tell(note)
+        print_line(note)
     classes = classes or match.classes
     sources = [_without_leaks(read, held).relabelled(classes) for read in training]
     validation = _columns(held).relabelled(classes) if held else None
@@ -97,13 +99,15 @@ def prepare_training(settings: DataSettings, *, seed: int, tell: Tell, classes: 
             raise SynthError(
                 "a sharded set cannot be split by groups", code="dataset-sharded", where=training[-1].where, hint=hint
             )
-        sources[-1], kept = share_real(real, settings, held is None, seed, tell)
+        sources[-1], kept = split_real(real, settings, held is None, seed, print_line)
         if kept is not None:
             validation, on_real = kept, not training[-1].images.rendered
     _check_left(sources, validation)
-    _tell_doubts(settings, training, held, classes, tell)
+    _print_doubts(settings, training, held, classes, print_line)
     if validation is not None and not on_real:
-        tell("the validation set is rendered: its scores say little about real photographs (give --val or --real)")
+        print_line(
+            "the validation set is rendered: its scores say little about real photographs (give --val or --real)"
+        )
     identities = {read.images.name: read.identity for read in reads}
     return TrainingData(tuple(sources), validation, on_real, classes, hashes, identities)
 
@@ -114,11 +118,13 @@ def _columns(read: _Read) -> ImageSet:
     return read.images.columns
 
 
-def read_one(path: Path, name: str, settings: DataSettings, *, splits: Sequence[str], tell: Tell) -> ImageSet:
+def read_one(
+    path: Path, name: str, settings: DataSettings, *, splits: Sequence[str], print_line: PrintLine
+) -> ImageSet:
     """Read and check a single data set, with its own classes (for evaluation)."""
     read = _read_plain(name, path, splits, settings, group_key=settings.group_key)
     check_usable([read.problems], skip_bad=settings.skip_bad)
-    _tell_problems([read], tell)
+    _print_problems([read], print_line)
     if not len(read.images):
         raise SynthError("no image of the data set is usable", code="images-unusable", where=read.where)
     return _columns(read)
@@ -181,19 +187,19 @@ def _check_left(sources: Sequence[ImageSource], validation: ImageSet | None) -> 
         )
 
 
-def _tell_doubts(
-    settings: DataSettings, training: Sequence[_Read], held: _Read | None, classes: Classes, tell: Tell
+def _print_doubts(
+    settings: DataSettings, training: Sequence[_Read], held: _Read | None, classes: Classes, print_line: PrintLine
 ) -> None:
     """Print warnings about what may be intended but is more likely a mistake."""
     for read in [*training, held] if held else training:
         gone = read.images.lost_classes(classes)
         if gone:
             some = f"{count_of(len(gone), 'class')} of {read.images.name}"
-            tell(f"{some} not trained, ignored there: {', '.join(gone[:10])}")
+            print_line(f"{some} not trained, ignored there: {', '.join(gone[:10])}")
     if settings.real is None:
         return
     if training[-1].images.rendered:
-        tell("--real is a rendered set, not photographs")
+        print_line("--real is a rendered set, not photographs")
     if held and settings.group_key:
         trained, validated = (
             {str(image.value(settings.group_key)) for image in read.source.content.images} if read.source else set()
@@ -201,7 +207,7 @@ def _tell_doubts(
         )
         if shared := sorted(trained & validated):
             both = f"both in {REAL} and in validation, such as {settings.group_key} {shared[0]}"
-            tell(f"{count_of(len(shared), 'group')} {both}")
+            print_line(f"{count_of(len(shared), 'group')} {both}")
 
 
 def _read_sets(settings: DataSettings) -> tuple[list[_Read], _Read | None]:
@@ -252,7 +258,7 @@ def _read_validation(settings: DataSettings) -> _Read | None:
 def _read_held(path: Path | StoragePath, splits: Sequence[str], settings: DataSettings) -> _Read:
     """Read a validation set into memory; of a set in shards only some images."""
     place = shards_at(path)
-    file = Path(str(path)) if place is None else take_out(place, splits)
+    file = Path(str(path)) if place is None else extract_validation(place, splits)
     return _read_plain("val", file, splits, settings)
 
 
@@ -270,10 +276,10 @@ def _without_leaks(read: _Read, held: _Read | None) -> ImageSource:
     return images.take(np.setdiff1d(np.arange(len(images)), images_also_in(images, _columns(held))))
 
 
-def _tell_problems(reads: Sequence[_Read], tell: Tell) -> None:
+def _print_problems(reads: Sequence[_Read], print_line: PrintLine) -> None:
     for read in reads:
         images = read.images
         counts = f"{counts_of(image=len(images), box=images.box_count)}, {count_of(len(images.classes), 'class')}"
-        tell(f"{read.problems.where}: {counts}")
+        print_line(f"{read.problems.where}: {counts}")
         for line in [*read.problems.lines(), *read.problems.hints]:
-            tell(f"  {line}")
+            print_line(f"  {line}")

@@ -32,7 +32,7 @@ from detectors.data.rows import (
 )
 
 # Minimum number of boxes from which to infer a systematic mistake.
-TELLING = 4
+MIN_EVIDENCE = 4
 
 
 def read_images(source: CocoSource, problems: Problems, *, group_key: str | None = None) -> ImageSet:
@@ -43,7 +43,7 @@ def read_images(source: CocoSource, problems: Problems, *, group_key: str | None
     """
     classes, label_of = read_classes(source.content.categories, problems, str(source.file))
     images = _read_image_records(source, problems)
-    _deal_annotations(source, images, problems)
+    _assign_annotations(source, images, problems)
     if source.content.info is None:
         problems.note("no info block")
     rows = [read_row(image, label_of, classes, problems) for image in images.values()]
@@ -108,7 +108,7 @@ def _read_image_records(source: CocoSource, problems: Problems) -> dict[int, Lab
         else:
             entries[number] = record
             names.add(posixpath.normpath(name))
-            if _leaves(name):
+            if _leaves_folder(name):
                 # Reading from there is allowed; names of output files are confined to the output folder.
                 problems.note("images outside of the image folder", name)
     sizes = picture_sizes(source.images, list(entries.values()), problems)
@@ -119,26 +119,26 @@ def _read_image_records(source: CocoSource, problems: Problems) -> dict[int, Lab
     }
 
 
-def _leaves(name: str) -> bool:
+def _leaves_folder(name: str) -> bool:
     return PurePosixPath(name).is_absolute() or posixpath.normpath(name).split("/")[0] == ".."
 
 
-def _deal_annotations(source: CocoSource, images: dict[int, LabelledImage], problems: Problems) -> None:
+def _assign_annotations(source: CocoSource, images: dict[int, LabelledImage], problems: Problems) -> None:
     """Append every annotation to its image."""
     known = {_id_of(record.value("id")) for record in source.content.images}
     seen: set[object] = set()
     for position, record in enumerate(source.content.annotations):
         own, image = _id_of(record.value("id")), _id_of(record.value("image_id"))
         if own is not None and own in seen:
-            problems.note("annotation ids given twice, numbered anew", f"id {short(own)}")
+            problems.note("annotation ids given twice, renumbered", f"id {short(own)}")
         seen.add(own)
         if isinstance(image, int) and image in images:
             images[image].boxes.append(record)
         elif image is None or image not in known:
             given = short(record.value("image_id"))
             problems.spoil("annotations of unknown images", f"annotations[{position}]: image_id {given}")
-    if any("segments_info" in record.extra for record in source.content.annotations[:TELLING]):
-        problems.hints.append("this is a panoptic file: give the one of instances, whose annotations have bbox")
+    if any("segments_info" in record.extra for record in source.content.annotations[:MIN_EVIDENCE]):
+        problems.hints.append("this is a panoptic file: give the instances file, whose annotations have bbox")
     if any("not whole numbers" in kind for kind in problems.bad):
         problems.hints.append('ids are whole numbers in COCO: 12, not "12"')
 
@@ -159,7 +159,7 @@ def _hint_at_categories(source: CocoSource, label_of: dict[int, int], problems: 
                 )
     named = sum(record.value("sku") is not None for record in annotations)
     if OTHER_SKU in problems.bad and 2 * problems.bad[OTHER_SKU].count > named:
-        problems.hints.append("most sku fields and category ids disagree: were the categories numbered anew?")
+        problems.hints.append("most sku fields and category ids disagree: were the categories renumbered?")
     if NO_NUMBERS in problems.bad and all(record.value("bbox") is None for record in annotations):
         problems.hints.append("no annotation has a bbox: detection needs the instances file")
 
@@ -181,12 +181,12 @@ def _check_finite(source: CocoSource, problems: Problems) -> None:
 def _check_box_layout(images: list[LabelledImage], problems: Problems) -> None:
     """Detect boxes in relative coordinates or as two corners; each may look valid, so they are checked together."""
     found = [(box, image) for image in images for record in image.boxes if (box := record.bbox)]
-    if len(found) < TELLING:
+    if len(found) < MIN_EVIDENCE:
         return
     edges = np.array([box for box, _ in found], np.float64)
     sizes = np.array([(image.width, image.height) for _, image in found], np.float64)
     if np.abs(edges).max() <= 1.0:
-        problems.spoil("boxes in shares of the picture, COCO wants pixels", f"all {len(found)} lie within 0 to 1")
+        problems.spoil("boxes in fractions of the image size, COCO wants pixels", f"all {len(found)} lie within 0 to 1")
         return
     kinds = (problems.bad.get(OUTSIDE), problems.notes.get(CUT))
     leaving = sum(finding.count for finding in kinds if finding)

@@ -86,7 +86,7 @@ def _add(
         problems.note("crowds and ignored products, neither target nor background")
     mask = compressed_mask(record.value("segmentation"), image.height, image.width)
     if isinstance(mask, str):
-        problems.note("masks that cannot be read, box used alone", f"{where}: {mask}")
+        problems.note("unreadable masks, only the box used", f"{where}: {mask}")
         mask = b""
     row.boxes.append(box)
     row.labels.append(IGNORED if ignored else label)
@@ -104,7 +104,7 @@ def _area_of(record: AnnotationRecord, box: Box, image: LabelledImage, problems:
         return area
     given = record.value("area") is not None
     problems.note(
-        "areas that no mask can have, that of the box used" if given else "annotations without area, box used"
+        "impossible areas, area of the box used" if given else "annotations without area, area of the box used"
     )
     return (box[2] - box[0]) * (box[3] - box[1])
 

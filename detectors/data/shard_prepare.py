@@ -36,7 +36,7 @@ from detectors.data.read_coco import read_classes
 from detectors.data.shard_set import SHARDS, ShardSet
 
 # Images of a sharded set used for validation after every epoch.
-VALIDATED = 2000
+MAX_VALIDATION_IMAGES = 2000
 
 
 class ShardsFile(FileModel):
@@ -144,7 +144,7 @@ def shards_digest(place: StoragePath) -> str:
     return hashlib.sha256(place.read(INDEX) + place.read(CATEGORIES)).hexdigest()
 
 
-def take_out(place: StoragePath, splits: Sequence[str], *, most: int = VALIDATED) -> Path:
+def extract_validation(place: StoragePath, splits: Sequence[str], *, most: int = MAX_VALIDATION_IMAGES) -> Path:
     """Extract up to `most` images as a COCO data set on the local disk, from whole shards spread evenly over a split.
 
     Returns the COCO file, which is reused by later runs. Raises SynthError if the split is missing or a shard damaged.

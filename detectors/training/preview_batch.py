@@ -30,11 +30,11 @@ def preview_training(
 ) -> Path:
     """Plot the first `count` samples of a training with these settings as a PNG at `out`; returns `out`."""
 
-    def tell(line: str) -> None:
+    def print_line(line: str) -> None:
         console.print(line, highlight=False, markup=False)
 
     settings = TrainSettings(data=data_settings, out=out.parent, mix=mix, augment=augment, seed=seed)
-    data = prepare_training(data_settings, seed=seed, tell=tell)
+    data = prepare_training(data_settings, seed=seed, print_line=print_line)
     plan = make_plan(settings, data)
     images = TrainingImages(data.sources, plan, InputSettings(width, height, preset(augment), masks=False, seed=seed))
     draws = list(plan.draws(0, count))
@@ -42,5 +42,5 @@ def preview_training(
     names = settings.source_names
     captions = [f"{names[draw.source]}: {Path(data.sources[draw.source].locate(draw.image)).name}" for draw in draws]
     plot_batch(samples, captions, data.classes.names, out)
-    tell(f"mix: {realised({name: sum(names[d.source] == name for d in draws) for name in names})}")
+    print_line(f"mix: {realised({name: sum(names[d.source] == name for d in draws) for name in names})}")
     return out

@@ -66,11 +66,13 @@ def _open_data(
     """
     lines: list[str] = []
 
-    def tell(line: str) -> None:
+    def print_line(line: str) -> None:
         lines.append(line)
         console.print(line, highlight=False, markup=False)
 
-    data = prepare_training(settings.data, seed=settings.seed, tell=tell, classes=start.classes if start else None)
+    data = prepare_training(
+        settings.data, seed=settings.seed, print_line=print_line, classes=start.classes if start else None
+    )
     claim_data(settings.out, data.identities, earlier.data if earlier else None)
     if earlier is not None:
         check_classes(data.classes, earlier.classes, settings.out)

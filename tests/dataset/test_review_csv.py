@@ -132,7 +132,7 @@ def test_reviewed_photographs_are_labels(tmp_path: Path) -> None:
     ]
     more = row(image=tmp_path / "b.png", decision="known", sku="milk")
     path = write(tmp_path / "decisions.csv", *rows, more, row(image=tmp_path / "b.png", x=1.5, sku="tea"))
-    images = read_one(path, "real", DataSettings(real=path), splits=("train",), tell=lambda line: None)
+    images = read_one(path, "real", DataSettings(real=path), splits=("train",), print_line=lambda line: None)
     assert images.classes.keys == ("milk", "tea") and len(images) == 2
     assert images.labels.tolist() == [1, 0, IGNORED, IGNORED, 0, 1]
     assert images.true_labels.tolist() == [1, 0, IGNORED, IGNORED, 0, 1]
@@ -142,9 +142,9 @@ def test_reviewed_photographs_are_labels(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         (tmp_path / name).rename(tmp_path / "moved" / name)
     with raises("images-missing"):
-        read_one(path, "real", DataSettings(), splits=("train",), tell=lambda line: None)
+        read_one(path, "real", DataSettings(), splits=("train",), print_line=lambda line: None)
     settings = DataSettings(images=tmp_path / "moved")
-    assert len(read_one(path, "real", settings, splits=("train",), tell=lambda line: None)) == 2
+    assert len(read_one(path, "real", settings, splits=("train",), print_line=lambda line: None)) == 2
 
 
 def test_columns_are_documented() -> None:

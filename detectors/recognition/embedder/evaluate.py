@@ -132,11 +132,11 @@ def evaluate_embedder(settings: EmbedderEvaluateSettings, console: Console) -> E
 def _read(
     path: Path, name: str, splits: tuple[str, ...], settings: EmbedderEvaluateSettings, console: Console
 ) -> ImageSet:
-    def tell(line: str) -> None:
+    def print_line(line: str) -> None:
         console.print(line, highlight=False, markup=False)
 
     options = DataSettings(images=settings.images, skip_bad=settings.skip_bad)
-    return read_one(path, name, options, splits=splits, tell=tell)
+    return read_one(path, name, options, splits=splits, print_line=print_line)
 
 
 def _embed(

@@ -44,26 +44,26 @@ def open_crops(settings: EmbedSettings, console: Console, earlier: Mapping[str, 
     """
     lines: list[str] = []
 
-    def tell(line: str) -> None:
+    def print_line(line: str) -> None:
         lines.append(line)
         console.print(line, highlight=False, markup=False)
 
-    data = prepare_training(settings.data, seed=settings.seed, tell=tell)
+    data = prepare_training(settings.data, seed=settings.seed, print_line=print_line)
     claim_data(settings.out, data.identities, earlier)
-    trained, held = _hold_out(data, settings, tell)
+    trained, held = _hold_out(data, settings, print_line)
     sources = [_cut(images, f"train-{images.name}", data, settings, console) for images in trained]
     source = JoinedCrops(tuple(sources))
     pools = Pools.of(source.labels, len(data.classes))
     check_pools(pools)
     absent = int((pools.counts() == 0).sum())
-    tell(f"{count_of(len(source.labels), 'crop')} of {count_of(len(data.classes) - absent, 'SKU')} to learn from")
+    print_line(f"{count_of(len(source.labels), 'crop')} of {count_of(len(data.classes) - absent, 'SKU')} to learn from")
     if absent:
-        tell(f"{count_of(absent, 'SKU')} without a crop that is large and visible enough")
+        print_line(f"{count_of(absent, 'SKU')} without a crop that is large and visible enough")
     validation = None
     if held:
         asked = JoinedCrops(tuple(_cut(images, f"held-{images.name}", data, settings, console) for images in held))
         validation = Validation.of(source, asked, classes=len(data.classes), seed=settings.seed)
-        tell(f"{len(validation.asked)} held-out crops are looked for among {len(validation.shown)} to validate")
+        print_line(f"{len(validation.asked)} held-out crops are looked for among {len(validation.shown)} to validate")
     write_atomic(settings.out / "data.txt", ("\n".join(lines) + "\n").encode())
     real = np.concatenate(
         [np.full(len(one.labels), images.name == REAL) for one, images in zip(sources, trained, strict=True)]
@@ -90,7 +90,7 @@ def _cut(images: ImageSource, name: str, data: TrainingData, settings: EmbedSett
 
 
 def _hold_out(
-    data: TrainingData, settings: EmbedSettings, tell: Callable[[str], None]
+    data: TrainingData, settings: EmbedSettings, print_line: Callable[[str], None]
 ) -> tuple[list[ImageSource], list[ImageSet]]:
     """The sets to learn from and those to validate on; where there are none, whole scenes are held out."""
     if data.validation is not None:
@@ -102,7 +102,7 @@ def _hold_out(
     for place, images in enumerate(data.sources):
         columns = images.columns
         if columns is None:
-            tell(f"nothing of {images.name} is held out, since it lies in shards: give --val")
+            print_line(f"nothing of {images.name} is held out, since it lies in shards: give --val")
             trained.append(images)
             continue
         groups = stream(settings.seed, EmbedderStream.HOLD_OUT, place).permutation(np.unique(columns.groups))
@@ -113,5 +113,5 @@ def _hold_out(
     held = [images for images in held if len(images)]
     if held:
         count = sum(len(images) for images in held)
-        tell(f"no --val given: {count} pictures of whole scenes are held out to choose the checkpoint by")
+        print_line(f"no --val given: {count} images of whole scenes are held out for validation")
     return trained, held

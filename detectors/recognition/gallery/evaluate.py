@@ -182,11 +182,11 @@ def tune_gallery(
 def _read(gallery: Gallery, data: Path, settings: DataSettings, splits: Sequence[str], console: Console) -> ImageSet:
     """The labelled photographs, with the gallery's keys for what it knows."""
 
-    def tell(line: str) -> None:
+    def print_line(line: str) -> None:
         console.print(line, highlight=False, markup=False)
 
     name = data.resolve().stem if data.is_file() else data.resolve().name
-    truth = read_one(data, name, settings, splits=splits, tell=tell)
+    truth = read_one(data, name, settings, splits=splits, print_line=print_line)
     truth = replace(truth, classes=rename_classes(truth, Classes(gallery.keys, gallery.category_names)))
     lacking = [key for key in truth.classes.keys if key not in gallery.positions]
     if len(lacking) == len(truth.classes):
@@ -198,7 +198,9 @@ def _read(gallery: Gallery, data: Path, settings: DataSettings, splits: Sequence
             hint="products are matched by sku, else by name",
         )
     if lacking:
-        tell(f"{len(lacking)} of {len(truth.classes)} products of {name} are not in the gallery: to be called unknown")
+        print_line(
+            f"{len(lacking)} of {len(truth.classes)} products of {name} are not in the gallery: to be called unknown"
+        )
     return truth
 
 

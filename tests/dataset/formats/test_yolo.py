@@ -81,7 +81,7 @@ def test_what_is_wrong_has_a_code(theirs: Path, file: str, text: str, code: str)
 
 def test_a_detector_learns_from_a_converted_set(theirs: Path, tmp_path: Path) -> None:
     convert_data(theirs, tmp_path / "coco", QUIET, format="coco")
-    images = read_one(tmp_path / "coco", "x", DataSettings(), splits=("train",), tell=lambda line: None)
+    images = read_one(tmp_path / "coco", "x", DataSettings(), splits=("train",), print_line=lambda line: None)
     assert len(images) == 2 and images.box_count == 2 and images.classes.keys == ("tea", "soup")
 
 

@@ -133,7 +133,7 @@ def test_training_data_is_made_or_told(folder: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
     lines: list[str] = []
     with suppress(SynthError):
-        data = prepare_training(DataSettings(real=path, skip_bad=True), seed=0, tell=lines.append)
+        data = prepare_training(DataSettings(real=path, skip_bad=True), seed=0, print_line=lines.append)
         assert len(data.sources[0]) and lines
 
 

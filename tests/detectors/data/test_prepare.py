@@ -31,7 +31,7 @@ def real(tmp_path: Path) -> Path:
 
 def prepare(settings: DataSettings, seed: int = 0, classes: Classes | None = None) -> tuple[TrainingData, str]:
     lines: list[str] = []
-    data = prepare_training(settings, seed=seed, tell=lines.append, classes=classes)
+    data = prepare_training(settings, seed=seed, print_line=lines.append, classes=classes)
     return data, "\n".join(lines)
 
 
@@ -273,13 +273,13 @@ def test_real_photos_of_fewer_classes(synthetic: Path, tmp_path: Path) -> None:
 
 def test_one_set_for_evaluation(real: Path) -> None:
     lines: list[str] = []
-    images = read_one(real, "photos", DataSettings(), splits=("val", "train"), tell=lines.append)
+    images = read_one(real, "photos", DataSettings(), splits=("val", "train"), print_line=lines.append)
     assert images.name == "photos" and len(images) == 10 and "10 images, 20 boxes, 3 classes" in lines[0]
-    by_visit = read_one(real, "photos", DataSettings(group_key="visit"), splits=("train",), tell=lines.append)
+    by_visit = read_one(real, "photos", DataSettings(group_key="visit"), splits=("train",), print_line=lines.append)
     assert by_visit.groups.tolist() == GROUPS and images.groups.tolist() == list(range(10))
     shutil.rmtree(real / "images")
     with raises("images-missing"):
-        read_one(real, "photos", DataSettings(), splits=("train",), tell=lines.append)
+        read_one(real, "photos", DataSettings(), splits=("train",), print_line=lines.append)
 
 
 def test_hashes_know_the_data(synthetic: Path, real: Path) -> None:

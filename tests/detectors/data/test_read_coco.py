@@ -84,7 +84,13 @@ CASES: list[tuple[str, Break, str, str, tuple[int, int, int]]] = [
     ("no box at all", without("annotations", "bbox"), "not four finite numbers: 6", "bad", (3, 0, 0)),
     ("a box twice", boxes((5, 5, 9, 9), (5, 5, 9, 9)), "boxes given twice, used once: 1", "note", (3, 1, 0)),
     # As shares of the picture each is a valid box of less than a pixel.
-    ("shares", boxes(*[(0.1, 0.1, 0.5 + k / 10, 0.6) for k in range(4)]), "in shares of the picture", "bad", (3, 4, 0)),
+    (
+        "shares",
+        boxes(*[(0.1, 0.1, 0.5 + k / 10, 0.6) for k in range(4)]),
+        "in fractions of the image size",
+        "bad",
+        (3, 4, 0),
+    ),
     # Two corners: each lies in the picture as corners, and leaves it as corner and size.
     ("corners", boxes(*[(20 - k, 15, 30 + k, 25) for k in range(4)]), "boxes as x1, y1, x2, y2", "bad", (3, 4, 0)),
     # Annotations and their categories. Something is there, so it is no background: an ignored region is left.
@@ -98,13 +104,13 @@ CASES: list[tuple[str, Break, str, str, tuple[int, int, int]]] = [
     ("an image as text", first("annotations", image_id="1"), "unknown images: 1", "bad", (3, 5, 0)),
     ("a list of images", first("annotations", image_id=[1]), "unknown images: 1", "bad", (3, 5, 0)),
     ("no image", lambda c: c["annotations"][0].pop("image_id"), "unknown images: 1", "bad", (3, 5, 0)),
-    ("an id twice", first("annotations", id=2), "annotation ids given twice, numbered anew: 1", "note", (3, 6, 0)),
+    ("an id twice", first("annotations", id=2), "annotation ids given twice, renumbered: 1", "note", (3, 6, 0)),
     ("a crowd", first("annotations", iscrowd=1), "neither target nor background: 1", "note", (3, 5, 1)),
     ("an ignored one", first("annotations", ignore=True), "neither target nor background: 1", "note", (3, 5, 1)),
     ("no crowd, as text", first("annotations", iscrowd="0"), "", "", (3, 6, 0)),
-    ("no area", without("annotations", "area"), "without area, box used: 6", "note", (3, 6, 0)),
-    ("an endless area", first("annotations", area=1e300), "areas that no mask can have", "note", (3, 6, 0)),
-    ("a broken mask", first("annotations", segmentation=[[1, 2, 3]]), "masks that cannot be read", "note", (3, 6, 0)),
+    ("no area", without("annotations", "area"), "without area, area of the box used: 6", "note", (3, 6, 0)),
+    ("an endless area", first("annotations", area=1e300), "impossible areas", "note", (3, 6, 0)),
+    ("a broken mask", first("annotations", segmentation=[[1, 2, 3]]), "unreadable masks", "note", (3, 6, 0)),
     ("no annotations", lambda c: c.update(annotations=[]), "used as background: 3", "note", (3, 0, 0)),
     # Categories.
     ("no name", lambda c: c["categories"].__setitem__(0, {"id": 1}), "without an id or a name", "bad", (3, 3, 3)),
@@ -181,7 +187,7 @@ def test_categories_numbered_anew_show_in_the_skus(tmp_path: Path) -> None:
     for record in content["annotations"]:
         record["sku"] = content["categories"][record["category_id"] % 3]["sku"]
     problems = read_set(write_set(tmp_path, content))[1]
-    assert any("numbered anew" in hint for hint in problems.hints)
+    assert any("renumbered" in hint for hint in problems.hints)
 
 
 def test_ids_as_text_throughout_are_told_once(tmp_path: Path) -> None:

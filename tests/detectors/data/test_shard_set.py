@@ -239,8 +239,8 @@ def test_settings_tell_what_is_wrong(tmp_path: Path, place: StoragePath) -> None
 
     twice = DataSettings(synthetic=(("a", place),), real=Path(str(place)))
     with raises("dataset-duplicate"):
-        prepare_training(twice, seed=0, tell=lambda line: None)
+        prepare_training(twice, seed=0, print_line=lambda line: None)
     with raises("dataset-sharded"):
-        prepare_training(DataSettings(real=Path(str(place))), seed=0, tell=lambda line: None)
+        prepare_training(DataSettings(real=Path(str(place))), seed=0, print_line=lambda line: None)
     with raises("split-missing"):
         open_shards("x", place, ("test",), Problems("x"), cache_bytes=1)

@@ -228,7 +228,7 @@ def test_settings_that_cannot_be_are_told_before_any_work(
 def test_pretrained_norms_are_frozen_from_the_beginning(shapes: Path, tmp_path: Path) -> None:
     """Processes that share a network ask it once, before the first step, which weights are learned."""
     settings = tiny_settings(tmp_path, DataSettings(real=shapes / "real", hold_out=0))
-    data = prepare_training(settings.data, seed=0, tell=lambda line: None)
+    data = prepare_training(settings.data, seed=0, print_line=lambda line: None)
     parts = DetectorParts(make_spec(settings, data), settings, data, Schedule((), (), 1, 1, seed=0), rate=1e-3)
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4))
     Engine(DetectorTask(model, parts, frozen_norms=("1",)), settings, open_fabric(settings))
@@ -249,7 +249,7 @@ def test_masks_that_are_missing_are_told(shapes: Path, tmp_path: Path) -> None:
 def test_every_epoch_is_another(shapes: Path, tmp_path: Path) -> None:
     """Two epochs of the same photos draw them in other orders and augment them differently."""
     settings = tiny_settings(tmp_path, DataSettings(real=shapes / "real", hold_out=0), epoch_images=8)
-    data = prepare_training(settings.data, seed=0, tell=lambda line: None)
+    data = prepare_training(settings.data, seed=0, print_line=lambda line: None)
     plan = make_plan(settings, data)
     draws = list(plan.draws(0, 2)), list(plan.draws(8, 10))
     assert [draw.image for draw in plan.draws(0, 8)] != [draw.image for draw in plan.draws(8, 16)]

@@ -84,12 +84,12 @@ def test_pictures_to_validate_on_are_taken_out_once(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     settings = DataSettings(synthetic=(("synthetic", sharded),), classes="product")
     lines: list[str] = []
-    data = prepare_training(settings, seed=0, tell=lines.append)
+    data = prepare_training(settings, seed=0, print_line=lines.append)
     assert data.validation is not None and len(data.validation) == 6 and data.validates_on_real
     assert data.classes.keys == ("product",) and set(data.validation.labels.tolist()) == {0}
     (held,) = (tmp_path / "cache" / "synth" / "validation").iterdir()
     stamps = {path.name: path.stat().st_mtime_ns for path in held.rglob("*.png")}
-    prepare_training(settings, seed=0, tell=lines.append)
+    prepare_training(settings, seed=0, print_line=lines.append)
     assert {path.name: path.stat().st_mtime_ns for path in held.rglob("*.png")} == stamps and len(stamps) == 6
     assert any("synthetic (index.json): 40 images" in line for line in lines)
 
