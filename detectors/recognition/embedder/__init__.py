@@ -1,1 +1,1 @@
-"""Embeddings of product crops: pictures of one SKU lie close to each other, whichever SKUs there are."""
+"""Embedding of product crops: crops of the same SKU are close together, also for SKUs not seen in training."""

@@ -1,4 +1,4 @@
-"""Crops as a detector would cut them from another picture of the same product: boxes off, turned, hidden, retaken."""
+"""Augmentation of crops: imprecise boxes, rotation, perspective, low resolution, occlusion and camera effects."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ CORNERS = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float64)
 
 @dataclass(frozen=True)
 class CropAugment:
-    """Defaults are "strong". No mirror images: print is never seen in a mirror."""
+    """Settings of crop augmentation; defaults are "strong". There is no mirroring, as print is never seen mirrored."""
 
-    # Standard deviation of each edge as a share of the side, as a detector at IoU 0.8 has them.
+    # Standard deviation of each edge as a fraction of the side, as for detections with an IoU of about 0.8.
     jitter: float = 0.05
-    # At most so far: with the surrounding that is stored there is always something to show.
+    # Maximum shift of an edge, so that the crop stays inside the stored surroundings.
     most_jitter: float = 0.15
-    # Degrees: cameras are not held level.
+    # Maximum rotation in degrees, since cameras are not held level.
     turn: float = 10.0
-    # How far each corner may move, as a share of the side: other viewing angles.
+    # Maximum shift of each corner as a fraction of the side, for other viewing angles.
     tilt: float = 0.05
-    # Products far away are cut from a few pixels.
+    # Distant products have only a few pixels.
     coarse_chance: float = 0.4
-    # Share of the pixels per side that is left.
+    # Factor by which the resolution is reduced.
     coarse: Range = (0.3, 1.0)
     camera: AugmentSettings = PRESETS["strong"]
 
@@ -47,16 +47,16 @@ CROP_PRESETS: dict[str, CropAugment] = {
 
 
 def crop_preset(name: str) -> CropAugment:
-    """The settings of that name: none, light or strong. Raises SynthError for an unknown name."""
+    """Return the settings of a preset: none, light or strong. Raises SynthError for an unknown name."""
     if name not in CROP_PRESETS:
         raise unknown_name("augmentation preset", name, CROP_PRESETS)
     return CROP_PRESETS[name]
 
 
 def augment_crop(cut: Cut, *, side: int, margin: float, settings: CropAugment, rng: np.random.Generator) -> Picture:
-    """(side, side, 3) uint8: the crop as it might have been cut elsewhere, fitted as `fit_square` fits.
+    """Augment a crop and fit it into a (side, side, 3) uint8 square in the same way as `fit_square`.
 
-    The same inputs and rng give the same bytes. margin: share of the box's sides that is shown around it.
+    margin: added around the box, as a fraction of its sides. The same inputs and rng give the same bytes.
     """
     box = jitter_box(cut.box, settings, rng=rng)
     width, height = (box[2:] - box[:2]) * (1 + 2 * margin)
@@ -66,12 +66,12 @@ def augment_crop(cut: Cut, *, side: int, margin: float, settings: CropAugment, r
         shown = _coarsen(shown, sample_factor(settings.coarse, rng))
     if rng.random() < settings.camera.erase_chance:
         shown = _hide_part(shown, settings.camera, rng)
-    # The grey around comes last: in use it is the same under every light.
+    # The grey padding is added last, since it is not affected by light and camera at inference either.
     return place_in_square(retake(shown, settings=settings.camera, rng=rng), side)
 
 
 def jitter_box(box: NDArray, settings: CropAugment, *, rng: np.random.Generator) -> NDArray[np.float64]:
-    """(4,) xyxy with every edge moved on its own, by a share of the side it bounds."""
+    """Move each edge of a box independently, by a random fraction of the box's side; returns (4,) xyxy."""
     moves = np.clip(rng.normal(0, 1, 4) * settings.jitter, -settings.most_jitter, settings.most_jitter)
     sides = np.tile(np.asarray(box[2:], np.float64) - box[:2], 2)
     return np.asarray(box, np.float64) + moves * sides
@@ -80,7 +80,7 @@ def jitter_box(box: NDArray, settings: CropAugment, *, rng: np.random.Generator)
 def _corners(
     box: NDArray[np.float64], width: float, height: float, settings: CropAugment, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """(4, 2) corners in the picture of what is shown, turned about the middle and moved."""
+    """Sample the (4, 2) corners of the region to show, rotated around its centre and shifted, in image pixels."""
     shape = np.array([width, height])
     corners = (CORNERS - 0.5) * shape
     angle = np.radians(rng.uniform(-settings.turn, settings.turn))
@@ -90,9 +90,9 @@ def _corners(
 
 
 def _show(picture: Picture, corners: NDArray[np.float64], width: int, height: int) -> Picture:
-    """(height, width, 3), the quadrilateral brought to a rectangle."""
+    """Warp a quadrilateral of the image to (height, width, 3)."""
     target = CORNERS * [width, height]
-    # OpenCV counts from the middle of the first pixel.
+    # OpenCV's origin is the centre of the first pixel.
     matrix = cv2.getPerspectiveTransform((corners - 0.5).astype(np.float32), (target - 0.5).astype(np.float32))
     size = (width, height)
     return cv2.warpPerspective(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -105,6 +105,6 @@ def _coarsen(shown: Picture, share: float) -> Picture:
 
 
 def _hide_part(shown: Picture, settings: AugmentSettings, rng: np.random.Generator) -> Picture:
-    """Something in front of the product."""
+    """Occlude part of the product."""
     box = np.array([[0, 0, shown.shape[1], shown.shape[0]]], np.float32)
     return erase(Sample(shown, box, np.zeros(1, np.int64)), settings=settings, rng=rng)

@@ -1,4 +1,4 @@
-"""A trained embedder as one file that holds all that using it needs, and loads without running anyone's code."""
+"""Embedder checkpoints: one file with everything needed to use the embedder, loaded without running its code."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class EmbedderCheckpoint:
-    """An embedder. keys: the SKUs it was trained on, in the order of the loss's classes.
+    """A trained embedder. keys: the SKUs it was trained on, in the order of the loss's classes.
 
-    settings: of the run, as JSON. data: hash of each data set. score: of the validation, where there was one.
-    head: weights of the classifier where the loss is one. training: what going on needs (weights before averaging,
-    loss, optimizers, record); empty in the best checkpoint.
+    settings: of the run, as JSON. data: hash of each data set. score: validation scores, empty without a validation
+    set. head: weights of the classifier if the loss is one. training: what resuming needs (weights before averaging,
+    loss, optimizers, history); empty in the best checkpoint.
     """
 
     spec: EmbedderSpec
@@ -47,13 +47,13 @@ class EmbedderCheckpoint:
 
 
 def save_embedder_checkpoint(checkpoint: EmbedderCheckpoint, path: Path) -> None:
-    """Writes the file, whole or not at all."""
+    """Write a checkpoint atomically."""
     content = {
         "embedder_format": FORMAT,
         "embedder": checkpoint.spec.to_json(),
         "weights": checkpoint.weights,
         "keys": list(checkpoint.keys),
-        # As text: torch's safe loader takes no Path, and JSON takes everything that settings are made of.
+        # As a JSON string: torch's safe loader rejects Path objects, and settings are always JSON.
         "settings": json.dumps(checkpoint.settings),
         "data": checkpoint.data,
         "step": checkpoint.step,
@@ -68,9 +68,9 @@ def save_embedder_checkpoint(checkpoint: EmbedderCheckpoint, path: Path) -> None
 
 
 def load_embedder_checkpoint(run: Path) -> EmbedderCheckpoint:
-    """The best checkpoint of a run's folder, else its last, or the file itself, on the CPU.
+    """Load a checkpoint file, or the best or else last checkpoint of a run's folder, onto the CPU.
 
-    Raises SynthError where it is missing, damaged or no embedder.
+    Raises SynthError if it is missing, damaged or not an embedder.
     """
     path = _find(run)
     content = read_tensor_file(path, "the checkpoint")
@@ -84,7 +84,7 @@ def load_embedder_checkpoint(run: Path) -> EmbedderCheckpoint:
 
 
 def _check_kind(content: Any, where: str) -> None:
-    """Raises SynthError for what is no embedder of this version, in the words that help."""
+    """Raise SynthError for files other than an embedder of this version."""
     if not isinstance(content, dict) or "embedder" not in content:
         spec = content.get("spec") if isinstance(content, dict) and "classes" in content else None
         detector = spec.get("detector") if isinstance(spec, dict) else None
@@ -99,7 +99,7 @@ def _check_kind(content: Any, where: str) -> None:
 
 
 def _check_head(fields: EmbedderCheckpointFields, where: str) -> None:
-    """Raises SynthError where the classifier is not one over the keys."""
+    """Raise SynthError if the classifier does not match the keys."""
     if fields.head:
         with torch.device("meta"):
             expected = Softmax(len(fields.keys), fields.embedder.dim).state_dict()
@@ -108,7 +108,10 @@ def _check_head(fields: EmbedderCheckpointFields, where: str) -> None:
 
 @lru_cache(maxsize=8)
 def outline_embedder(spec: EmbedderSpec) -> dict[str, Tensor]:
-    """Names, shapes and types of an embedder's weights. Raises SynthError where it cannot be built."""
+    """Return the weights of an embedder by name, with shapes and dtypes but without data.
+
+    Raises SynthError if it cannot be built.
+    """
     return outline_network(lambda: EmbeddingNet(spec), lambda net: check_maps(net, spec))
 
 

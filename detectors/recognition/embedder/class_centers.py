@@ -1,8 +1,8 @@
-"""Where a training begins: what pretrained features say of each SKU, and not chance.
+"""Initialise class centers from pretrained features (weight imprinting, Qi, Brown and Lowe 2018).
 
-Among thousands of classes, most of which a batch does not show, random centres pull all crops onto one point before
-they have learned anything: pretrained features are lost, and never come back. Class centres that begin at the crops of
-their class (imprinted, Qi, Brown and Lowe 2018) leave the network only the differences to learn.
+With thousands of classes, most of which are not in a batch, random centers first pull all crops onto one point, which
+destroys the pretrained features for good. With centers that start at the crops of their class, the network only has to
+learn the remaining differences.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from detectors.recognition.embedder.network import EmbedderSpec, EmbeddingNet
 from detectors.recognition.embedder.sampling import EmbedderStream, stream
 from detectors.recognition.embedder.training_crops import TrainingCrops
 
-# Crops that the centres of a class begin at, and of all classes together: an hour on one core.
+# Maximum number of crops used per class, and for all classes together: an hour on one core.
 OF_EACH, MOST = 6, 500_000
-# Crops that tell the mean and the spread of features.
+# Crops from which mean and variance of the features are estimated.
 MEASURED = 4096
-# Classes whose crops are embedded together.
+# Number of classes whose crops are embedded together.
 BLOCK = 256
-# Length of what sets the centres of a class apart that begin at one crop: equal ones would stay equal.
+# Length of the noise added to centers of a class that start at the same crop: equal ones would stay equal.
 NOISE = 0.05
 
 
@@ -41,7 +41,7 @@ def init_class_centers(
     seed: int,
     console: Console,
 ) -> None:
-    """Sets the statistics of a fresh net's last norm and the centres of a loss that has any, from crops as they are."""
+    """Set the statistics of a new network's last norm, and the loss's class centers if any, from unaugmented crops."""
     source, pools = crops.source, crops.pools
     classes = np.flatnonzero(pools.counts() > 0)
     rng, embedder = stream(seed, EmbedderStream.IMPRINT), Embedder(spec, net, device)
@@ -73,9 +73,9 @@ def _set_norm(embedder: Embedder, source: CropSource, places: NDArray[np.int64])
 def spread_out(
     points: NDArray[np.float32], count: int, *, rng: np.random.Generator, noise: float = NOISE
 ) -> NDArray[np.float32]:
-    """(count, D) of length 1: the mean directions of groups of (N, D) points of length 1, around points far apart.
+    """Cluster (N, D) unit vectors around seeds that are far apart, and return (count, D) unit mean directions.
 
-    Where there are fewer points than `count`, groups are taken again; noise of that length keeps equal ones apart.
+    With fewer points than `count`, clusters are repeated; noise of length `noise` makes equal ones differ.
     """
     far = [0]
     while len(far) < min(count, len(points)):

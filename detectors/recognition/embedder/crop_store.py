@@ -1,6 +1,6 @@
-"""Crops to learn from: cut once out of their pictures with some surrounding, then read one by one in any order.
+"""Storage of training crops: cut from their images once, with some surroundings, then read in any order.
 
-Training draws crops of all pictures at random; decoding a whole picture for each of them would take most of its time.
+Training samples crops of all images at random; decoding a whole image for each of them would take most of the time.
 """
 
 from __future__ import annotations
@@ -30,35 +30,35 @@ from detectors.data.image_set import ImageSet
 from detectors.data.process_loader import PREFETCH, ProcessLoader, limit_threads
 from detectors.recognition.embedder.crops import Picture, crop_edges, fit_square, prepare_crop
 
-# Share of a box's sides that is kept around it, for boxes that are off and pictures that are turned.
+# Margin stored around a box as a fraction of its sides, for augmentation by imprecise boxes and rotation.
 SURROUNDING = 0.35
-# Stored crops are this much larger than the network's input, which augmentation zooms into.
+# Maximum size of a stored product relative to the network's input: augmentation zooms in.
 SPARE_SIZE = 1.3
 QUALITY = 95
-# Written last and taken away first: where it lies, the crops beside it are complete.
+# Written last and removed first: where it exists, the crops beside it are complete.
 HEAD = "crops.json"
 
 
 class Cut(NamedTuple):
-    """A product with its surrounding. picture: (h, w, 3) uint8 RGB. box: (4,) float32 xyxy in its pixels."""
+    """A product with its surroundings. picture: (h, w, 3) uint8 RGB. box: (4,) float32 xyxy in its pixels."""
 
     picture: Picture
     box: NDArray[np.float32]
 
 
 class CropSource(Protocol):
-    """What a training reads crops from. labels: (N,) classes."""
+    """A source of training crops. labels: (N,) classes."""
 
     @property
     def labels(self) -> NDArray[np.int32]: ...
 
     def read(self, index: int) -> Cut:
-        """The crop at a place."""
+        """Read a crop."""
         ...
 
 
 class _PicturesOf(Dataset[Any]):
-    """One picture after another, each with its chosen boxes, handed to `work`."""
+    """The images that contain chosen boxes; an item is the list of what `work` returns for an image's boxes."""
 
     def __init__(self, images: ImageSet, rows: NDArray[np.int64], work: Callable[[Picture, NDArray], Any]) -> None:
         owner = images.image_of_box()[rows]
@@ -75,14 +75,14 @@ class _PicturesOf(Dataset[Any]):
         try:
             picture = read_picture(self.images.path(index), width, height)
         except SynthError as error:
-            # Handed on as a value: torch would wrap the traceback of the worker around its text.
+            # Returned, not raised: torch would wrap its text in the traceback of the worker process.
             return error
         return [self.work(picture, self.images.boxes[row]) for row in self.spans[place]]
 
 
 @dataclass(frozen=True)
 class Fitting:
-    """Cuts boxes as recognition does: prepared and fitted into a square."""
+    """Cuts boxes as recognition does and fits them into a square."""
 
     side: int
     margin: float
@@ -93,7 +93,7 @@ class Fitting:
 
 @dataclass(frozen=True)
 class Cutting:
-    """Cuts boxes with their surrounding, coded as JPEG. side: of the network's input."""
+    """Cuts boxes with their surroundings and encodes them as JPEG. side: of the network's input."""
 
     side: int
 
@@ -109,7 +109,7 @@ class Cutting:
         return coded.tobytes(), ((np.asarray(box, np.float64) - [left, top, left, top]) * factor).astype(np.float32)
 
 
-# Small print is coloured: colour at half the resolution would blur it.
+# No chroma subsampling, which would blur small coloured print.
 _FULL_COLOR = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
 
 
@@ -120,9 +120,9 @@ def each_crop(
     *,
     workers: int = 0,
 ) -> Iterator[Any]:
-    """Yields what `work` makes of each chosen box (picture, xyxy), in their order; every picture is read once.
+    """Yield the result of `work` (image, xyxy box) for each chosen box, in order; every image is read once.
 
-    rows: annotations, rising. Raises SynthError where a picture cannot be read, ValueError for rows in disorder.
+    rows: indices of annotations, ascending. Raises SynthError if an image cannot be read, ValueError for unsorted rows.
     """
     if (np.diff(rows) < 0).any():
         raise ValueError("rows of annotations must rise: crops come picture by picture")
@@ -155,9 +155,9 @@ def store_crops(
     workers: int = 0,
     advance: Callable[[int], None] = lambda count: None,
 ) -> StoredCrops:
-    """Cuts the chosen boxes of a set into `folder`, or takes what an earlier call left there.
+    """Cut the chosen boxes of a set into `folder`, or reuse those that an earlier call stored there.
 
-    data_hash: of the data set; crops of another state of it are cut again.
+    data_hash: of the data set; if it has changed, the crops are cut again.
     """
     chosen = hashlib.sha256(rows.tobytes()).hexdigest()
     head = {"set": images.name, "side": side, "surrounding": SURROUNDING, "rows": chosen, "data": data_hash}
@@ -174,7 +174,7 @@ def write_crops(
     *,
     advance: Callable[[int], None] = lambda count: None,
 ) -> StoredCrops:
-    """Writes JPEGs with their boxes and labels, unless crops of the same head are there: then nothing is made."""
+    """Write JPEGs with their boxes and labels, unless the folder has crops with the same `head`; then reuse those."""
     folder.mkdir(parents=True, exist_ok=True)
     if _head_of(folder) == head:
         stored = StoredCrops(folder)
@@ -203,14 +203,14 @@ def write_crops(
 
 def _head_of(folder: Path) -> Any:
     file = folder / HEAD
-    with suppress(SynthError):  # one that cannot be read is as good as none: the crops are made again
+    with suppress(SynthError):  # if it cannot be read, the crops are cut again
         return read_json(file, DATASET_JSON, "the crops of the run")
     return None
 
 
 @dataclass(frozen=True)
 class StoredCrops:
-    """Crops of one data set, as `store_crops` left them; mapped, so that loader processes share them."""
+    """The crops of one data set stored by `store_crops`; memory-mapped, so that worker processes share them."""
 
     folder: Path
 
@@ -237,7 +237,7 @@ class StoredCrops:
         return len(self.labels)
 
     def read(self, index: int) -> Cut:
-        """The crop at a place."""
+        """Read a crop."""
         coded = self._data[self._offsets[index] : self._offsets[index + 1]]
         where = f"{self.folder}: crop {index}"
         picture = decode_pixels(np.asarray(coded).tobytes(), cv2.IMREAD_COLOR, where, "a stored crop")
@@ -246,7 +246,7 @@ class StoredCrops:
 
 @dataclass(frozen=True)
 class JoinedCrops:
-    """Several sources as one, in their order."""
+    """Several sources, concatenated."""
 
     sources: tuple[CropSource, ...]
 
@@ -260,13 +260,13 @@ class JoinedCrops:
         return np.cumsum([0, *(len(source.labels) for source in self.sources)])
 
     def read(self, index: int) -> Cut:
-        """The crop at a place."""
+        """Read a crop."""
         source = int(np.searchsorted(self._first, index, side="right")) - 1
         return self.sources[source].read(index - int(self._first[source]))
 
 
 def prepared_crops(source: CropSource, places: Iterable[int], margin: float) -> Iterator[Picture]:
-    """The crops at some places as an embedder takes them, one after another. margin: share around the box."""
+    """Yield the crops at some indices, cut as for an embedder. margin: around the box, as a fraction of its sides."""
     for place in places:
         cut = source.read(int(place))
         yield prepare_crop(cut.picture, cut.box, margin=margin)

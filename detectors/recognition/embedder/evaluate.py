@@ -1,4 +1,4 @@
-"""`synth embedder evaluate`: crops of one data set looked for among crops of another, to tables and a report."""
+"""`synth embedder evaluate`: retrieve crops of one data set among those of another; print and write a report."""
 
 from __future__ import annotations
 
@@ -49,14 +49,16 @@ from detectors.recognition.embedder.softmax import classify
 SPLITS = ("train", "val", "test")
 QUERY_SPLITS = ("test", "val", "train")
 BATCH = 64
-# Rows of the tables on the screen; the report has all.
+# Maximum number of printed table rows; the report has all.
 SHOWN = 12
 
 
 @dataclass(frozen=True)
 class EmbedReport:
-    """What was measured. keys: of the SKUs that rows and confusions name by their place. confusions: (SKU, taken for,
-    times). top1: with where 95 of 100 such sets of queries would put it. at: what the threshold does, if there is one.
+    """Results of an evaluation. keys: of the SKUs that rows and confusions refer to by index.
+
+    top1: with its 95 % confidence interval. at: results at the threshold, if there is one. confusions: (true SKU, named
+    SKU, count).
     """
 
     embedder: str
@@ -70,7 +72,7 @@ class EmbedReport:
     confusions: tuple[tuple[int, int, int], ...]
 
     def to_json(self) -> str:
-        """With the SKUs' keys in place of numbers; what is not known is null."""
+        """Return JSON with SKU keys instead of indices; undefined values are null."""
 
         def key(sku: int) -> str | None:
             return None if sku == UNKNOWN else self.keys[sku]
@@ -90,9 +92,9 @@ class EmbedReport:
 
 
 def evaluate_embedder(settings: EmbedderEvaluateSettings, console: Console) -> EmbedReport:
-    """Embeds both sets, compares all with all, prints tables and writes report.json.
+    """Embed both sets, compare all queries with all gallery crops, print tables and write report.json.
 
-    Raises SynthError where no query shows a SKU of the gallery.
+    Raises SynthError if no query shows a SKU of the gallery.
     """
     embedder = load_embedder(settings.run, device=settings.device)
     gallery = _read(settings.gallery, "gallery", SPLITS, settings, console)
@@ -142,7 +144,7 @@ def _read(
 def _embed(
     embedder: Embedder, images: ImageSet, choice: CropChoice, settings: EmbedderEvaluateSettings, console: Console
 ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
-    """Vectors of the chosen boxes, their labels and the groups of their images."""
+    """Embed the chosen boxes; returns their vectors, their labels and the groups of their images."""
     rows = choice.rows(images, seed=settings.seed)
     workers = settings.workers if settings.workers is not None else loader_processes()
     with StepProgress(console, f"embedding {images.name}", total=len(rows), unit="crops") as progress:
@@ -158,10 +160,10 @@ def embed_boxes(
     workers: int = 0,
     advance: Callable[[int], None] = lambda count: None,
 ) -> NDArray[np.float32]:
-    """(N, dim) vectors of the annotations at `rows` (rising), cut as recognition cuts them.
+    """Embed the annotations at `rows` (ascending), cut as in recognition; returns (N, dim) vectors.
 
-    Every picture is read once. advance: called with the number of crops done. Raises SynthError where a picture
-    cannot be read, ValueError for rows in disorder.
+    Every image is read once. advance: called with the number of crops embedded since the last call. Raises SynthError
+    if an image cannot be read, ValueError for unsorted rows.
     """
     vectors = np.empty((len(rows), embedder.dim), np.float32)
     done = 0
@@ -175,7 +177,7 @@ def embed_boxes(
 def classify_boxes(
     embedder: Embedder, images: ImageSet, rows: NDArray[np.int64], head: dict[str, Tensor], *, workers: int = 0
 ) -> NDArray[np.int64]:
-    """(N,) the class that a softmax classifier names for each annotation at `rows`. head: of its checkpoint."""
+    """Return (N,) the class that a softmax classifier predicts for each annotation at `rows`. head: its weights."""
     head = {name: value.to(embedder.device) for name, value in head.items()}
     named = [
         classify(embedder.points(squares), head, most=1)[0][:, 0].cpu().numpy()
@@ -185,7 +187,7 @@ def classify_boxes(
 
 
 def _squares(embedder: Embedder, images: ImageSet, rows: NDArray[np.int64], workers: int) -> Iterator[Tensor]:
-    """(B, side, side, 3) uint8 crops, a batch at a time."""
+    """Yield batches of (B, side, side, 3) uint8 crops."""
     remaining = each_crop(images, rows, Fitting(embedder.side, embedder.margin), workers=workers)
     while some := list(islice(remaining, BATCH)):
         yield torch.from_numpy(np.stack(some))
@@ -193,7 +195,7 @@ def _squares(embedder: Embedder, images: ImageSet, rows: NDArray[np.int64], work
 
 @dataclass(frozen=True, eq=False)
 class _Known:
-    """What queries are compared with. vectors: (N, dim) float32. labels: (N,) int32, index into classes."""
+    """The gallery for an evaluation. vectors: (N, dim) float32. labels: (N,) int32, index into classes."""
 
     embedder: Embedder
     vectors: NDArray[np.float32]
@@ -204,9 +206,9 @@ class _Known:
 def _rank(
     known: _Known, queries: ImageSet, settings: EmbedderEvaluateSettings, console: Console
 ) -> tuple[Ranking, NDArray[np.int32]]:
-    """The queries against the gallery, and the group of each: photographs of one arrangement are one.
+    """Rank the gallery's SKUs for all queries; also return the queries' groups, such as photos of one arrangement.
 
-    Boxes of classes that the gallery lacks are products that it does not know.
+    Boxes of classes that the gallery lacks count as unknown products.
     """
     vectors, own, groups = _embed(known.embedder, queries, settings.choice, settings, console)
     place = {key: label for label, key in enumerate(known.classes.keys)}
@@ -215,7 +217,7 @@ def _rank(
 
 
 def _interval(ranking: Ranking, groups: NDArray[np.int32], seed: int) -> Interval:
-    """Top-1 of the known queries by a bootstrap over groups."""
+    """Return the top-1 accuracy of known queries with its interval from a bootstrap over groups."""
     right = (ranking.rank[ranking.known] == 1).astype(np.float64)
 
     def top1(weights: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -237,7 +239,7 @@ def _at_threshold(
 
 
 def print_report(console: Console, report: EmbedReport) -> None:
-    """Numbers, the weakest SKUs and the most frequent confusions, as tables."""
+    """Print the scores and the weakest SKUs as tables."""
     numbers = report.numbers
     known = counts_of(SKU=numbers.skus, view=numbers.views)
     table = Table(title=f"{count_of(numbers.queries, 'crop')} of known SKUs among {known}")
@@ -276,5 +278,5 @@ def _print_skus(console: Console, report: EmbedReport) -> None:
 
 
 def _finite(numbers: dict[str, Any]) -> dict[str, Any]:
-    """JSON knows no nan."""
+    """Replace nan, which JSON lacks, by None."""
     return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in numbers.items()}

@@ -1,4 +1,4 @@
-"""An embedder that is to be used: crops in, points out, known by a fingerprint of all that decides them."""
+"""Embedders for inference, identified by a fingerprint of everything that affects their vectors."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from detectors.recognition.embedder.network import MARGIN, EmbedderSpec, Embeddi
 
 __all__ = ["Embedder", "load_embedder", "new_embedder", "prepare_crop"]
 
-# Of how crops are cut, fitted and normalised, apart from what the spec says: raise it when that code changes what
-# comes out, and every gallery made before is refused.
+# Version of how crops are cut, fitted and normalised, apart from the spec. Increase it when that code changes its
+# results: galleries built before are then rejected.
 PREPROCESSING = 1
-# Of the weights that untrained heads are drawn with: the same backbone gives the same embedder everywhere.
+# Seed of untrained heads, so that the same backbone gives the same embedder everywhere.
 HEAD_SEED = 0
 
 
 class Embedder:
-    """A network on its device. side: pixels of its square input. dim: numbers per crop.
+    """An embedding network on its device. side: of its square input, in pixels. dim: length of its vectors.
 
-    margin: for `prepare_crop`. fingerprint: SHA-256 over weights, architecture and preprocessing; vectors of two
-    embedders may be compared only if it is the same.
+    margin: for `prepare_crop`. fingerprint: SHA-256 over weights, architecture and preprocessing; only vectors of
+    embedders with the same fingerprint can be compared.
     """
 
     def __init__(self, spec: EmbedderSpec, net: EmbeddingNet, device: torch.device) -> None:
@@ -48,36 +48,36 @@ class Embedder:
         )
 
     def embed(self, crops: Iterable[Picture], *, batch: int = 64) -> NDArray[np.float32]:
-        """(N, dim) vectors of length 1. crops: (H, W, 3) uint8 RGB of any size, read `batch` at a time."""
+        """Embed crops as (N, dim) unit vectors. crops: (H, W, 3) uint8 RGB of any size, read `batch` at a time."""
         vectors = [self.embed_squares(squares).cpu().numpy() for squares in self.squares(crops, batch=batch)]
         return np.concatenate([np.zeros((0, self.dim), np.float32), *vectors])
 
     def squares(self, crops: Iterable[Picture], *, batch: int = 64) -> Iterator[Tensor]:
-        """Crops as the network's input, (B, side, side, 3) uint8, `batch` at a time."""
+        """Yield crops fitted to the network's input, (B, side, side, 3) uint8, `batch` at a time."""
         remaining = iter(crops)
         while some := list(islice(remaining, batch)):
             yield torch.from_numpy(np.stack([fit_square(crop, self.side) for crop in some]))
 
     def embed_squares(self, squares: Tensor) -> Tensor:
-        """(B, dim) float32 of length 1 on the embedder's device, of crops that are fitted already."""
+        """Embed fitted crops as (B, dim) float32 unit vectors on the embedder's device."""
         return functional.normalize(self.points(squares), dim=1)
 
     @torch.inference_mode()
     def points(self, squares: Tensor) -> Tensor:
-        """(B, dim) float32 before they are brought to length 1, as a classifier takes them."""
+        """Return (B, dim) float32 vectors before normalisation to length 1, the input of a classifier."""
         images = normalise(squares.to(self.device), self._mean, self._std)
         return self.net.points(images.contiguous(memory_format=torch.channels_last)).float()
 
 
 def normalise(squares: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """(B, 3, S, S) float32 of (B, S, S, 3) uint8; mean, std: (1, 3, 1, 1) in shares of full scale."""
+    """Convert (B, S, S, 3) uint8 to normalised (B, 3, S, S) float32. mean, std: (1, 3, 1, 1), of values in 0..1."""
     return (squares.permute(0, 3, 1, 2).to(torch.float32) / 255 - mean) / std
 
 
 def load_embedder(path: Path, *, device: str = "auto") -> Embedder:
-    """The embedder of a run's folder (its best checkpoint) or of a checkpoint file.
+    """Load the embedder of a run's folder (its best checkpoint) or of a checkpoint file.
 
-    Raises SynthError for anything else, and says so where it is a detector's.
+    Raises SynthError for anything else, such as a detector.
     """
     checkpoint = load_embedder_checkpoint(path)
     net = EmbeddingNet(checkpoint.spec)
@@ -88,10 +88,10 @@ def load_embedder(path: Path, *, device: str = "auto") -> Embedder:
 def new_embedder(
     backbone: str, *, dim: int, side: int, weights: str | Path, device: str = "auto", margin: float = MARGIN
 ) -> Embedder:
-    """An embedder that was never trained: pretrained features under an orthonormal projection, a usable baseline.
+    """Build an untrained embedder: pretrained features and an orthonormal projection, a usable baseline.
 
-    weights: "none", "imagenet", "packaged" or a file, for the backbone. Raises SynthError where they cannot be had or
-    do not fit.
+    weights: of the backbone, "none", "imagenet", "packaged" or a file. Raises SynthError if they are unavailable or do
+    not fit.
     """
     spec = make_spec(backbone, dim=dim, side=side, margin=margin)
     net, _ = build_net(spec, str(weights))
@@ -99,7 +99,7 @@ def new_embedder(
 
 
 def build_net(spec: EmbedderSpec, weights: str) -> tuple[EmbeddingNet, list[str]]:
-    """An untrained network with pretrained weights in its backbone, and in words what was loaded."""
+    """Build an untrained network with pretrained weights in its backbone; also return messages on what was loaded."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(HEAD_SEED)
         net = EmbeddingNet(spec)
@@ -116,7 +116,7 @@ def build_net(spec: EmbedderSpec, weights: str) -> tuple[EmbeddingNet, list[str]
 
 
 def fingerprint(spec: EmbedderSpec, weights: dict[str, Tensor]) -> str:
-    """SHA-256 over architecture, preprocessing and every number of the weights, the same on every device."""
+    """Return the SHA-256 over architecture, preprocessing and all weights; it is the same on every device."""
     digest = hashlib.sha256(json.dumps([PREPROCESSING, spec.to_json()], sort_keys=True).encode())
     for name in sorted(weights):
         value = weights[name].detach().cpu().contiguous()

@@ -1,4 +1,4 @@
-"""The network from a picture of one product to a point: a timm backbone, pooled, projected, of unit length."""
+"""The embedding network: a timm backbone, pooling, projection and normalisation to unit length."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from torch.nn import functional
 from assets.errors import SynthError, unknown_name
 from detectors.training.setup import timm_normalisation
 
-# Share of a box's width and height that is shown around it: print that reaches the edge keeps its surrounding, and a
-# detector's box that is a little tight still holds the product.
+# Margin around a box as a fraction of its width and height: print at the edge keeps its surroundings, and a detection
+# that is slightly too small still contains the product.
 MARGIN = 0.05
-# A picture smaller than this has no print left, and the backbone no cell.
+# In smaller crops print is illegible, and the backbone's last feature map would be empty.
 MIN_SIDE = 32
-# GeM's power at the start (Radenovic et al. 2018): between the mean (1) and the greatest value.
+# Initial power of GeM (Radenovic et al. 2018): 1 is the mean, infinity the maximum.
 POWER = 3.0
 
 
 @dataclass(frozen=True)
 class EmbedderSpec:
-    """All that is needed to build an embedder again, and to show it crops as it has learned them.
+    """All that is needed to build an embedder again, and to preprocess crops as in its training.
 
-    backbone: name of a timm model. dim: numbers per crop. side: pixels of the square that crops are fitted into.
-    margin: share of a box's sides that is shown around it. mean, std: of the channels, as shares of full scale.
+    backbone: name of a timm model. dim: length of the vectors. side: of the square input, in pixels. margin: around a
+    box, as a fraction of its sides. mean, std: per channel, as fractions of full scale.
     """
 
     backbone: str
@@ -46,17 +46,20 @@ class EmbedderSpec:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """For checkpoints and reports."""
+        """Return the fields as JSON values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Self:
-        """The spec that `to_json` gave."""
+        """Restore the result of `to_json`."""
         return cls(**{**fields, "mean": tuple(fields["mean"]), "std": tuple(fields["std"])})
 
 
 def make_spec(backbone: str, *, dim: int, side: int, margin: float = MARGIN) -> EmbedderSpec:
-    """The spec of an embedder on a timm backbone, normalised as that was pretrained. Raises SynthError for its name."""
+    """Return the spec of an embedder with the normalisation of its pretrained timm backbone.
+
+    Raises SynthError for an unknown backbone.
+    """
     import timm
 
     if backbone not in timm.list_models():
@@ -66,18 +69,18 @@ def make_spec(backbone: str, *, dim: int, side: int, margin: float = MARGIN) -> 
 
 
 class EmbeddingNet(nn.Module):
-    """(B, 3, S, S) normalised pictures to (B, dim) vectors of length 1.
+    """The network: (B, 3, S, S) normalised images to (B, dim) unit vectors.
 
-    The last map of the backbone is pooled by GeM, projected and batch-normalised. Before any training the projection
-    is orthonormal and the norm does nothing, so that angles between pretrained features stay: exactly where `dim` is
-    at least the number of features, else in expectation, to about 1 / sqrt(dim).
+    The last feature map of the backbone is pooled by GeM, projected and batch-normalised. Before training the
+    projection is orthonormal and the norm is the identity, which preserves angles between pretrained features: exactly
+    if `dim` is at least the number of features, else in expectation, to about 1 / sqrt(dim).
     """
 
     def __init__(self, spec: EmbedderSpec) -> None:
         super().__init__()
         import timm
 
-        # Names such as "hf-hub:OWNER/MODEL" make timm look elsewhere for what they mean.
+        # Checked first, because names such as "hf-hub:OWNER/MODEL" would make timm download a configuration.
         if spec.backbone not in timm.list_models():
             raise unknown_name("timm backbone", spec.backbone, timm.list_models())
         self.backbone = timm.create_model(spec.backbone, pretrained=False, num_classes=0)
@@ -88,7 +91,7 @@ class EmbeddingNet(nn.Module):
         self.norm = nn.BatchNorm1d(spec.dim)
 
     def points(self, images: Tensor) -> Tensor:
-        """(B, dim) before they are brought to length 1, as losses take them."""
+        """Return (B, dim) vectors before normalisation to length 1, the input of losses."""
         return self.norm(self.project(self.pool(self.backbone.forward_features(images))))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -96,7 +99,7 @@ class EmbeddingNet(nn.Module):
 
 
 class GeM(nn.Module):
-    """(B, C, H, W) to (B, C): the mean of a learned power of what is above 0 (Radenovic et al. 2018)."""
+    """Generalized mean pooling with a learned power (Radenovic et al. 2018): (B, C, H, W) to (B, C)."""
 
     def __init__(self, least: float = 1e-6) -> None:
         super().__init__()
@@ -104,14 +107,14 @@ class GeM(nn.Module):
         self.least = least
 
     def forward(self, maps: Tensor) -> Tensor:
-        # Powers of small numbers are lost in bfloat16.
+        # In float32, because powers of small values underflow in bfloat16.
         powered = maps.float().clamp(min=self.least).pow(self.power)
         return powered.mean(dim=(2, 3)).pow(1 / self.power)
 
 
 @torch.inference_mode()
 def check_maps(net: EmbeddingNet, spec: EmbedderSpec) -> None:
-    """Raises SynthError for a backbone whose last features are no map of channels first (plain transformers)."""
+    """Raise SynthError if the backbone's last features are not a (B, C, H, W) map, as in plain transformers."""
     maps = net.backbone.eval().forward_features(torch.zeros(1, 3, spec.side, spec.side))
     if maps.ndim != 4 or maps.shape[1] != net.backbone.num_features:
         hint = "use a convolutional one, such as tf_efficientnet_lite0, mobilenetv3_large_100 or resnet50"

@@ -1,4 +1,4 @@
-"""How well vectors find their SKU again in a gallery: ranks, and whether scores tell known from unknown."""
+"""Retrieval metrics: ranks of SKUs in a gallery, and how well scores separate known from unknown products."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 UNKNOWN = -1
-# SKUs listed for each query.
+# Default number of SKUs listed for each query.
 MOST = 5
-# Similarities held at a time: 64 MiB.
+# Similarities computed at a time: 64 MiB.
 BLOCK_VALUES = 1 << 24
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """What a gallery says to Q queries. A SKU scores as its nearest view does (cosine).
+    """A gallery's ranking for Q queries. The score of a SKU is the cosine of its nearest view.
 
-    truth: (Q,) the SKU, UNKNOWN (-1) where it is none of the gallery's. rank: (Q,) place of the truth, from 1; 0 where
-    unknown. Others of the same score come before it: an embedder that sees no difference finds nothing.
-    skus, scores: (Q, M) the best SKUs by falling score. own, other: (Q,) best score of the truth and of all other SKUs;
-    own is nan where unknown.
+    truth: (Q,) the true SKU, UNKNOWN (-1) if the gallery lacks it. rank: (Q,) of the true SKU, from 1; 0 if unknown.
+    Ties rank before the true SKU, so that an embedder without any discrimination scores nothing.
+    skus, scores: (Q, M) the best SKUs by falling score. own, other: (Q,) score of the true SKU, nan if unknown, and the
+    best score of all others.
     """
 
     truth: Ints
@@ -35,19 +35,19 @@ class Ranking:
 
     @property
     def known(self) -> NDArray[np.bool_]:
-        """(Q,) queries whose SKU is in the gallery."""
+        """(Q,) whether the gallery has the query's SKU."""
         return self.truth != UNKNOWN
 
 
 def rank_skus(gallery: Floats, labels: NDArray, queries: Floats, truth: NDArray, *, most: int = MOST) -> Ranking:
-    """Compares every query with every view, by blocks. All vectors are of length 1.
+    """Rank SKUs by comparing every query with every view, in blocks; exact, for evaluation only.
 
-    gallery: (N, D). labels: (N,) the SKU of each view. queries: (Q, D). truth: (Q,) a SKU, or one that the gallery
-    lacks for a product that it does not know. Exact: for measuring, not for serving.
+    gallery: (N, D) unit vectors. labels: (N,) the SKU of each view. queries: (Q, D) unit vectors. truth: (Q,) the SKU
+    of each query; one that is not in `labels` counts as unknown.
     """
     views = gallery
     if (np.diff(labels) < 0).any():
-        # Only where it must be: a gallery of 170,000 SKUs is 2.8 GB, and this a second one.
+        # Only if needed, because this copies the gallery: 2.8 GB for 170,000 SKUs.
         order = np.argsort(labels, kind="stable")
         views, labels = gallery[order], labels[order]
     known, first = np.unique(labels, return_index=True)
@@ -71,7 +71,7 @@ def _rank_block(views: Floats, first: Ints, queries: Floats, place: Ints, most: 
     best = np.argpartition(-scores, most - 1, axis=1)[:, :most]
     best = np.take_along_axis(best, np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable"), 1)
     own = np.where(is_known, scores[rows, place], np.float32(np.nan))
-    # The truth itself is counted among those that score as much.
+    # The true SKU is itself among those with at least its score.
     rank = np.where(is_known, (scores >= own[:, None]).sum(axis=1), 0)
     top = np.take_along_axis(scores, best, axis=1)
     without = scores
@@ -81,11 +81,11 @@ def _rank_block(views: Floats, first: Ints, queries: Floats, place: Ints, most: 
 
 @dataclass(frozen=True)
 class Retrieval:
-    """Numbers of a Ranking. queries: those whose SKU is in the gallery; unknown: the others.
+    """Metrics of a Ranking. queries: number of queries whose SKU is in the gallery; unknown: number of others.
 
-    top1, top5: share of known queries whose SKU is first, among five. mrr: mean of 1 / rank. margin_right,
-    margin_wrong: mean lead of the best SKU over the second where it is right, and where it is wrong. auroc, fpr95: see
-    `open_set`; simulated says that for want of unknown products each query stood in for one, its own SKU left out.
+    top1, top5: fraction of known queries whose SKU is first, among the first five. mrr: mean of 1 / rank. margin_right,
+    margin_wrong: mean lead of the best SKU over the second if it is right, and if it is wrong. auroc, fpr95: see
+    `open_set`. simulated: there were no unknown products, so each query without its own SKU stood in for one.
     """
 
     queries: int
@@ -103,7 +103,7 @@ class Retrieval:
 
 
 def measure(ranking: Ranking, *, skus: int, views: int) -> Retrieval:
-    """The numbers; nan where nothing can be said. skus, views: of the gallery."""
+    """Compute the metrics of a ranking; undefined ones are nan. skus, views: numbers of these in the gallery."""
     known = ranking.known
     rank = ranking.rank[known]
     right = rank == 1
@@ -127,39 +127,41 @@ def measure(ranking: Ranking, *, skus: int, views: int) -> Retrieval:
 
 
 def margins(ranking: Ranking) -> Floats:
-    """(Q,) how far the best SKU leads the second; its whole score where there is no second."""
+    """Return (Q,) the lead of the best SKU over the second; its score if there is no second."""
     if ranking.scores.shape[1] < 2:
         return ranking.scores[:, 0]
     return ranking.scores[:, 0] - ranking.scores[:, 1]
 
 
 def score_pair(ranking: Ranking) -> tuple[Floats, Floats]:
-    """Best scores of known queries, and of unknown ones.
+    """Return the best scores of known queries, and of unknown ones.
 
-    Where all are known, each stands in for an unknown product by the best score of the other SKUs: what the gallery
-    would say if it had never heard of it.
+    If all are known, unknown ones are simulated by the best score of all other SKUs: what the query would score if its
+    SKU were not in the gallery.
     """
     known = ranking.known
     return ranking.scores[known, 0], ranking.other[known] if known.all() else ranking.scores[~known, 0]
 
 
 def open_set(known: NDArray, unknown: NDArray) -> tuple[float, float]:
-    """Area under the ROC curve of a score that should be higher for known products, and the share of unknown ones that
-    pass where 95 % of the known ones do. Nan where either has none.
+    """Return the area under the ROC curve of known against unknown scores, and the false positive rate at 95 % recall.
+
+    Both are nan if there are no known or no unknown scores.
     """
     if not len(known) or not len(unknown):
         return float("nan"), float("nan")
     rising = np.sort(unknown)
     below, up_to = (np.searchsorted(rising, known, side=side) for side in ("left", "right"))
     auroc = float((below + up_to).mean() / 2 / len(unknown))
-    # As many known ones as make 95 % lie at or above this score.
+    # The highest threshold that at least 95 % of the known scores reach.
     threshold = np.sort(known)[len(known) - int(np.ceil(0.95 * len(known)))]
     return auroc, float((unknown >= threshold).mean())
 
 
 def choose_threshold(ranking: Ranking) -> float:
-    """The score from which on the best SKU is to be believed: where right answers kept, less wrong ones and unknown
-    products let through, are the most. To be chosen on validation queries, never on those that are reported.
+    """Choose the threshold from which the best SKU is accepted, to be called with validation queries only.
+
+    It maximizes the acceptance rate of right answers minus that of wrong answers and unknown products.
     """
     believed, doubted = score_pair(ranking)
     right = believed[ranking.rank[ranking.known] == 1]
@@ -170,14 +172,14 @@ def choose_threshold(ranking: Ranking) -> float:
     kept = 1 - np.searchsorted(np.sort(right), candidates) / len(right)
     passed = 1 - np.searchsorted(np.sort(wrong), candidates) / len(wrong)
     best = int(np.argmax(kept - passed))
-    # Halfway to the score below, so that neither side lies on the edge.
+    # Halfway to the next lower score, so that the threshold coincides with no score.
     return float(candidates[best] if best == 0 else (candidates[best - 1] + candidates[best]) / 2)
 
 
 @dataclass(frozen=True)
 class AtThreshold:
-    """What a threshold does. accepted: share of known queries at or above it. right: share of known queries that are
-    accepted and named rightly. refused: share of unknown queries below it; nan where there are none.
+    """Results at a threshold. accepted: fraction of known queries at or above it. right: fraction of known queries that
+    are accepted and correct. refused: fraction of unknown queries below it; nan if there are none.
     """
 
     threshold: float
@@ -187,7 +189,7 @@ class AtThreshold:
 
 
 def at_threshold(ranking: Ranking, threshold: float) -> AtThreshold:
-    """The shares at a threshold that was chosen elsewhere."""
+    """Compute the results at a threshold, which must come from other queries."""
     known, passing = ranking.known, ranking.scores[:, 0] >= threshold
     return AtThreshold(
         threshold,
@@ -199,7 +201,7 @@ def at_threshold(ranking: Ranking, threshold: float) -> AtThreshold:
 
 @dataclass(frozen=True)
 class SkuRow:
-    """One SKU: its queries, how many were named rightly, and what it was taken for most often (UNKNOWN: nothing)."""
+    """Results of a SKU: number of queries, number of right answers, most frequent confusion (UNKNOWN if none)."""
 
     sku: int
     queries: int
@@ -209,7 +211,7 @@ class SkuRow:
 
 
 def by_sku(ranking: Ranking) -> list[SkuRow]:
-    """A row for each SKU that was asked for, the worst first."""
+    """Return a row for each SKU with queries, the worst first."""
     named_as = _named(ranking)
     rows = []
     for sku in np.unique(ranking.truth[ranking.known]):
@@ -222,7 +224,7 @@ def by_sku(ranking: Ranking) -> list[SkuRow]:
 
 
 def confusions(ranking: Ranking, *, most: int = 20) -> list[tuple[int, int, int]]:
-    """(true SKU, SKU it was taken for, times), the most frequent first."""
+    """Return (true SKU, named SKU, count), the most frequent first."""
     wrong = ranking.known & (ranking.rank != 1)
     named = _named(ranking)
     pairs, times = np.unique(np.stack([ranking.truth[wrong], named[wrong]], axis=1), axis=0, return_counts=True)
@@ -231,8 +233,8 @@ def confusions(ranking: Ranking, *, most: int = 20) -> list[tuple[int, int, int]
 
 
 def _named(ranking: Ranking) -> Ints:
-    """(Q,) the SKU that each query was named."""
-    # A tie at the top is an error as well, and its first entry may be the truth: the second is what it looks like.
+    """Return (Q,) the SKU named for each query."""
+    # A tie at the top counts as an error; if the true SKU comes first in it, the second is what it was confused with.
     second = ranking.skus[:, min(1, ranking.skus.shape[1] - 1)]
     tied = (ranking.rank > 1) & (ranking.skus[:, 0] == ranking.truth)
     return np.where(tied, second, ranking.skus[:, 0])

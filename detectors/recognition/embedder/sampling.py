@@ -1,4 +1,4 @@
-"""Batches of P SKUs with K crops each, look-alikes together; every batch is known from its step alone."""
+"""Batches of P SKUs with K crops each, look-alikes together; every batch is determined by its step alone."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from torch import Tensor
 from assets.errors import SynthError
 
 Ints = NDArray[np.int64]
-# SKUs that are drawn into a batch as one group of look-alikes. Whole batches of look-alikes are harder than what a
-# network that has just begun can learn from; four leave room for others.
+# SKUs that come into a batch as one group of look-alikes. Batches of look-alikes alone are too hard for a network at
+# the start of training; groups of four leave room for others.
 GROUP = 4
-# Look-alikes that are known of each SKU: some of them are taken by other groups already.
+# Look-alikes listed for each SKU: more than a group needs, as some are already in other groups.
 NEAREST = 16
-# Classes compared with all others at a time: 700 MB at 170,000.
+# Classes compared with all others at a time: 700 MB with 170,000 classes.
 BLOCK = 1024
 
 
 class EmbedderStream(IntEnum):
-    """Streams of chance of an embedder's training, apart from those of `detectors.data.mix`."""
+    """Random number streams of an embedder's training, distinct from those of `detectors.data.mix`."""
 
     GROUPS = 101
     CROPS = 102
@@ -37,35 +37,38 @@ class EmbedderStream(IntEnum):
 
 
 def stream(seed: int, purpose: EmbedderStream, *numbers: int) -> np.random.Generator:
-    """The generator of one purpose at one place."""
+    """Return the random number generator of one purpose. numbers: such as the step or position it is for."""
     return np.random.default_rng([seed, int(purpose), *numbers])
 
 
 @dataclass(frozen=True)
 class Pools:
-    """The crops of each class. order: (N,) crops, class after class. first: (C + 1,) where each class begins."""
+    """The crops of each class. order: (N,) crops sorted by class. first: (C + 1,) start of each class in `order`."""
 
     order: Ints
     first: Ints
 
     @classmethod
     def of(cls, labels: NDArray, classes: int) -> Pools:
-        """Pools of (N,) labels; classes without crops are empty."""
+        """Group crops by their (N,) labels; classes without crops are empty."""
         order = np.argsort(labels, kind="stable").astype(np.int64)
         return cls(order, np.searchsorted(labels[order], np.arange(classes + 1)).astype(np.int64))
 
     def crops(self, label: int) -> Ints:
-        """The crops of one class."""
+        """Return the crops of one class."""
         return self.order[self.first[label] : self.first[label + 1]]
 
     def counts(self) -> Ints:
-        """(C,) how many crops each class has."""
+        """Return (C,) the number of crops of each class."""
         return np.diff(self.first)
 
 
 @dataclass(frozen=True)
 class Draws:
-    """How batches are drawn. skus, crops: P and K. steps: of an epoch. real_share: of a SKU that has photographs."""
+    """Settings of batch sampling. skus, crops: P and K. steps: per epoch.
+
+    real_share: expected fraction of real crops of a SKU that has both real and rendered ones.
+    """
 
     skus: int
     crops: int
@@ -75,9 +78,9 @@ class Draws:
 
 
 class EpochBatches:
-    """The batches of one epoch, from a step of it on: an epoch's look-alikes are known only when it begins.
+    """The batches of one epoch from step `start`; of one epoch only, as look-alikes are found anew for each.
 
-    real: (N,) whether a crop is of a photograph. neighbours: (C, M) look-alikes of each class, or None.
+    real: (N,) whether a crop is from a photo. neighbours: (C, M) look-alikes of each class, or None.
     """
 
     def __init__(
@@ -99,19 +102,19 @@ class EpochBatches:
         return self.draws.steps - self.start
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        """(position, crop) pairs of each step: the position is that of the sample in the whole training."""
+        """Yield the (position, crop) pairs of each step; position counts samples over the whole training."""
         size = self.draws.crops * min(self.draws.skus, len(self._present))
         for step in range(self.start, self.draws.steps):
             first = (self.epoch * self.draws.steps + step) * size
             yield [(first + place, int(crop)) for place, crop in enumerate(self.batch(step))]
 
     def batch(self, step: int) -> Ints:
-        """(P * K,) crops of a step of this epoch, SKU after SKU."""
+        """Return (P * K,) the crops of a step of this epoch, grouped by SKU."""
         rng = stream(self.draws.seed, EmbedderStream.CROPS, self.epoch, step)
         return np.concatenate([self._draw(sku, rng) for sku in self.skus(step)])
 
     def skus(self, step: int) -> list[int]:
-        """The P classes of a step: rounds through all classes, each in another order."""
+        """Return the P classes of a step, from repeated passes over all classes, each in another order."""
         count = min(self.draws.skus, len(self._present))
         places = range(step * count, (step + 1) * count)
         turns = [divmod(place, len(self._present)) for place in places]
@@ -122,13 +125,13 @@ class EpochBatches:
             rng = stream(self.draws.seed, EmbedderStream.GROUPS, self.epoch, turn)
             order = rng.permutation(self._present)
             alike = self.neighbours
-            # A batch lies in two rounds at most: older ones are not asked for again.
+            # A batch spans at most two passes, so older ones are not needed any more.
             self._orders = {earlier: kept for earlier, kept in self._orders.items() if earlier >= turn - 1}
             self._orders[turn] = order if alike is None else group_alike(order, alike, GROUP)
         return self._orders[turn]
 
     def _draw(self, sku: int, rng: np.random.Generator) -> Ints:
-        """K crops of a class, none twice as long as there are enough."""
+        """Sample K crops of a class, without repetition if there are enough."""
         crops = self.pools.crops(sku)
         real, rendered = crops[self.real[crops]], crops[~self.real[crops]]
         if not len(real) or not len(rendered):
@@ -144,10 +147,9 @@ def _take(crops: Ints, count: int, rng: np.random.Generator) -> Ints:
 
 
 def group_alike(order: Ints, neighbours: Ints, size: int) -> Ints:
-    """The classes of `order` rearranged so that each stands beside up to `size` - 1 of its look-alikes.
+    """Reorder the classes of `order` greedily into groups of a class and up to `size` - 1 of its look-alikes.
 
-    neighbours: (C, M) look-alikes of each class, the nearest first, -1 where there are fewer. Who comes first in
-    `order` chooses first; a class is taken once.
+    neighbours: (C, M) look-alikes of each class, the nearest first, -1 if there are fewer. Each class is in one group.
     """
     free = np.zeros(len(neighbours), bool)
     free[order] = True
@@ -165,10 +167,10 @@ def group_alike(order: Ints, neighbours: Ints, size: int) -> Ints:
 
 @torch.no_grad()
 def find_neighbours(points: Tensor, count: int = NEAREST) -> Ints:
-    """(C, M) the classes whose points are nearest to each class's, the nearest first, without itself.
+    """Return (C, M) the other classes nearest to each class, the nearest first.
 
-    points: (C, D) of length 1. M is `count`, or fewer where there are no more classes. All pairs are compared: 170,000
-    classes of 512 numbers take seconds on a GPU and minutes on a processor, little beside an epoch of so many.
+    points: (C, D) unit vectors. M is `count`, or less if there are fewer classes. All pairs are compared: 170,000
+    classes of 512 values take seconds on a GPU and minutes on a CPU, little compared to an epoch.
     """
     count = min(count, len(points) - 1)
     near = [_nearest(points, start, count) for start in range(0, len(points), BLOCK)]
@@ -184,9 +186,9 @@ def _nearest(points: Tensor, start: int, count: int) -> Tensor:
 
 
 def neighbours_by_name(keys: tuple[str, ...], names: tuple[str, ...], count: int = NEAREST) -> Ints:
-    """(C, M) look-alikes before anything is learned: names that stand near each other in the alphabet.
+    """Return (C, M) look-alikes for the first epoch: classes whose names are close in alphabetical order.
 
-    Names of packs begin with the brand and go on with the kind, so that neighbours share one or both.
+    Product names usually start with the brand, followed by the kind, so neighbours share one or both.
     """
     classes = len(keys)
     count = min(count, classes - 1)
@@ -200,7 +202,7 @@ def neighbours_by_name(keys: tuple[str, ...], names: tuple[str, ...], count: int
 
 
 def check_pools(pools: Pools) -> None:
-    """Raises SynthError where there are not two SKUs to tell apart."""
+    """Raise SynthError if there are crops of fewer than two SKUs."""
     present = int((pools.counts() > 0).sum())
     if present < 2:
         hint = "crops are taken from boxes that are not ignored and large enough (--min-side, --min-visibility)"

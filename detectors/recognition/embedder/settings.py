@@ -1,4 +1,4 @@
-"""All choices of an embedder's training, with their defaults and reasons."""
+"""Settings of the training and evaluation of embedders."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CropChoice:
-    """Which boxes are worth a crop: large and visible enough, at most so many of a SKU.
+    """Which boxes to cut: large and visible enough, and a random sample of at most `most` per SKU.
 
-    most: which of a SKU's crops is sampled. A box of unknown visibility counts as visible.
+    A box of unknown visibility counts as visible.
     """
 
     least_side: Annotated[
@@ -47,7 +47,7 @@ class CropChoice:
     ] = None
 
     def rows(self, images: ImageSet, *, seed: int) -> NDArray[np.int64]:
-        """The annotations chosen, rising."""
+        """Return the indices of the chosen annotations, ascending."""
         from detectors.data.image_set import IGNORED
         from detectors.recognition.embedder.sampling import EmbedderStream, stream
 
@@ -65,13 +65,13 @@ class CropChoice:
 
 @dataclass(frozen=True)
 class EmbedSettings:
-    """How an embedder is trained.
+    """Settings of an embedder's training.
 
     data: sources, photos and validation set as for detectors. weights: none, imagenet, packaged or a file, of the
-    backbone or of an earlier embedder. share: of class centres that each step sees beside those of its batch. skus,
-    crops: P and K of a batch. epochs: of all crops once; 0 keeps the pretrained features. epoch_crops: crops that count
-    as an epoch instead. learning_rate: of AdamW on the network, for a batch of 128, scaled with its root. centre_rate:
-    of the class centres relative to it. patience: epochs without better top-1.
+    backbone or of an earlier embedder. share: fraction of class centers used in a step beside those of its batch. skus,
+    crops: P and K of a batch. epochs: 0 keeps the pretrained features. epoch_crops: crops per epoch, by default all of
+    them once. learning_rate: of AdamW for the network at a batch of 128, scaled with the square root of the batch.
+    centre_rate: learning rate of the class centers relative to it. patience: epochs without better top-1.
     """
 
     data: DataSettings
@@ -89,7 +89,7 @@ class EmbedSettings:
         ),
     ] = 128
     loss: Annotated[str, Option("Loss: sub-center ArcFace or Proxy-Anchor.", "Training", parse="loss")] = "arcface"
-    # Below some 10,000 SKUs all centres cost next to nothing; at 170,000 a tenth is as good (An et al. 2021).
+    # Below about 10,000 SKUs all centers cost almost nothing; with 170,000 a tenth is as good (An et al. 2021).
     share: Annotated[
         float,
         Option(
@@ -111,13 +111,13 @@ class EmbedSettings:
         int,
         Option("Crops of each SKU in a step.", "Training", "--crops-per-sku", minimum=1, maximum=64, old=("--crops",)),
     ] = 4
-    # Of the crops of a SKU that has labelled photographs.
+    # Fraction of real crops of a SKU that has labelled photos.
     real_share: float = 0.25
     learning_rate: Annotated[float, Option("Peak learning rate of AdamW, for a batch of 128.", "Training", above=0)] = (
         5e-4
     )
-    # Centres begin at their crops. Moved ten times as fast as the network, Adam scattered those of thousands of SKUs
-    # between two turns of theirs.
+    # Centers start at their crops. With ten times the network's rate, Adam scattered the centers of thousands of SKUs
+    # between two steps that used them.
     centre_rate: float = 1.0
     weight_decay: float = 0.01
     clip_norm: float = 10.0
@@ -125,7 +125,7 @@ class EmbedSettings:
     seed: Seed = 0
     workers: Readers = None
     device: Device = "auto"
-    # Settings that may differ when a training goes on: they do not change what is learned.
+    # Settings that may differ when a training is resumed, as they do not change the result.
     _free: tuple[str, ...] = field(default=("out", "workers", "patience"), repr=False)
 
     def __post_init__(self) -> None:
@@ -145,31 +145,31 @@ class EmbedSettings:
 
     @property
     def batch(self) -> int:
-        """Crops of a step."""
+        """Number of crops in a step."""
         return self.skus * self.crops
 
     @property
     def devices(self) -> int:
-        """Devices that train together: class centers are not shared between processes."""
+        """Always one device, because class centers are not synchronised between processes."""
         return 1
 
     def to_json(self) -> dict[str, Any]:
-        """For the run's folder and its checkpoints: paths as text."""
+        """Return the settings as JSON values, for the run's folder and checkpoints."""
         fields = asdict(self)
         del fields["_free"]
         return plain(fields)
 
     def differing(self, other: dict[str, Any]) -> list[str]:
-        """What would change the result if a training of settings `other` went on with these: "name: there, now"."""
+        """Return the differences that forbid resuming a training of settings `other`, as "name: there, now"."""
         return differing_fields(self.to_json(), other, free=self._free)
 
 
 @dataclass(frozen=True)
 class EmbedderEvaluateSettings:
-    """What is looked for where. gallery: rendered or real crops of known SKUs. queries: crops to name.
+    """Settings of an evaluation. gallery: rendered or real crops of known SKUs. queries: crops to name.
 
-    views: of a SKU at most, sampled. threshold_data: queries of which the score for unknown products is chosen; without
-    it the one of the training's validation is used, never one chosen on `queries`.
+    views: maximum number of sampled gallery crops per SKU. threshold_data: queries on which to choose the threshold for
+    unknown products; by default that of the training's validation is used, never one chosen on `queries`.
     """
 
     run: Annotated[Path, Option("Run of the embedder.", exists="any", argument=True)]

@@ -1,4 +1,4 @@
-"""Crops out of a sharded data set, picture by picture: nothing is held but the crops' places."""
+"""Cut crops from a sharded data set, one image at a time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Crop = tuple[bytes, "np.ndarray", int]
 
 
 class _CropsOf(Dataset[Any]):
-    """The chosen crops of one picture after another."""
+    """The images of a source; an item is the list of the image's chosen crops."""
 
     def __init__(self, images: ImageSource, choice: CropChoice, side: int) -> None:
         self.images, self.choice, self.cutting = images, choice, Cutting(side)
@@ -34,7 +34,7 @@ class _CropsOf(Dataset[Any]):
         try:
             sample = self.images.read_sample(index, masks=False)
         except SynthError as error:
-            # Handed on as a value: torch would wrap the traceback of the worker around its text.
+            # Returned, not raised: torch would wrap its text in the traceback of the worker process.
             return error
         made = []
         assert sample.visibility is not None
@@ -55,9 +55,10 @@ def store_streamed_crops(
     workers: int = 0,
     advance: Callable[[int], None] = lambda count: None,
 ) -> StoredCrops:
-    """As `store_crops`, in the order of the shards; of a SKU the first `choice.most` crops, whose scenes are drawn.
+    """Store crops as `store_crops` does, in the order of the shards, with the first `choice.most` crops of each SKU.
 
-    advance: called with the number of pictures done. Raises SynthError where a shard or a picture cannot be used.
+    The first crops are as good as a random sample, since scenes are random. advance: called with 1 after each image.
+    Raises SynthError if a shard or an image cannot be used.
     """
     head = {"set": images.name, "side": side, "surrounding": SURROUNDING, "choice": asdict(choice), "data": data_hash}
     return write_crops(_each(images, choice, side, workers, advance), folder, head)

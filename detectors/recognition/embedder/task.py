@@ -1,4 +1,4 @@
-"""EmbedderTask: metric learning on crops, the network by AdamW and class centers by sparse Adam."""
+"""The training task of embedders: metric learning on crops; AdamW for the network, SparseAdam for class centers."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ from detectors.training.schedule import Schedule
 from detectors.training.task import Process, Saved, Task, decayed_groups
 
 RATE_BATCH = 128
-# In the row of an epoch, but no scores.
+# Values in the row of an epoch that are not scores.
 NO_SCORES = ("epoch", "step", "train loss")
 
 
 class EmbedderTask(Task):
-    """An embedder under training. extra: the loss with its class centers. neighbours: look-alikes of this epoch."""
+    """The training of an embedder. extra: the loss with its class centers. neighbours: look-alikes in this epoch."""
 
     scores: ClassVar[tuple[str, ...]] = ("top1", "top5", "mrr", "softmax")
     unit: ClassVar[str] = "crops"
-    # What the pretrained features are worth.
+    # Validated before training to measure the pretrained features.
     scores_untrained: ClassVar[bool] = True
 
     def __init__(
@@ -67,17 +67,17 @@ class EmbedderTask(Task):
         self._mean, self._std = (torch.tensor(rows).view(1, 3, 1, 1) for rows in (spec.mean, spec.std))
 
     def losses(self, batch: tuple[Tensor, Tensor], step: int) -> dict[str, Tensor]:
-        """Return the loss of (B, S, S, 3) uint8 crops of (B,) classes."""
+        """Return the loss of a batch of (B, S, S, 3) uint8 crops and their (B,) classes."""
         squares, labels = batch
         images = normalise(squares, self._mean.to(squares.device), self._std.to(squares.device))
         points = self.model.points(images.contiguous(memory_format=torch.channels_last))
         rng = stream(self.settings.seed, EmbedderStream.NEGATIVES, step)
-        # Cosines of bfloat16 would lose the angles that the loss is about.
+        # In float32, because bfloat16 cosines are too coarse for the angular margin.
         with torch.autocast(squares.device.type, enabled=False):
             return {"loss": self.extra(points.float(), labels, rng=rng)}
 
     def batches(self, step: int, process: Process) -> Iterable[Any]:
-        """Yield the batches of the rest of an epoch, whose look-alikes are known when it begins."""
+        """Return the batches of the rest of an epoch; look-alikes of the next one are not known yet."""
         settings, crops = self.settings, self.crops
         epoch, start = divmod(step, self.schedule.steps_per_epoch)
         draws = Draws(settings.skus, settings.crops, self.schedule.steps_per_epoch, settings.seed, settings.real_share)
@@ -94,7 +94,7 @@ class EmbedderTask(Task):
         )
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
-        """Make AdamW (Loshchilov and Hutter 2019) for what has dense gradients, Adam for the centers that are used."""
+        """Create AdamW (Loshchilov and Hutter 2019) for dense gradients, and SparseAdam for class centers."""
         settings = self.settings
         rate = settings.learning_rate * math.sqrt(settings.batch / RATE_BATCH)
         dense = [weight for weight in self.model.parameters() if weight.requires_grad]
@@ -106,15 +106,15 @@ class EmbedderTask(Task):
         return made
 
     def clipped(self, optimizers: list[torch.optim.Optimizer]) -> list[Tensor]:
-        """Return the network's parameters: gradients of centers are of another size."""
+        """Return the network's parameters only, since gradients of centers have another scale."""
         return list(self.model.parameters())
 
     def step_seed(self, step: int, rank: int) -> int:
-        """Return the seed of what the network draws (dropout)."""
+        """Return the random seed of a step (for dropout)."""
         return int(stream(self.settings.seed, EmbedderStream.STEP, step).integers(2**62))
 
     def validate(self, model: nn.Module, step: int) -> dict[str, float]:
-        """Return how well held-out crops are found; of a classifier also its accuracy, once it has learned."""
+        """Return the retrieval scores of held-out crops, and after the first step a softmax classifier's accuracy."""
         validation = self.crops.validation
         if validation is None:
             return {}
@@ -126,19 +126,19 @@ class EmbedderTask(Task):
         return row
 
     def score_of(self, row: Mapping[str, float]) -> dict[str, float]:
-        """Return all of a validation's numbers, the threshold for unknown products among them."""
+        """Return all values of a validation, including the threshold for unknown products."""
         return {name: value for name, value in row.items() if name not in NO_SCORES}
 
     def end_epoch(self) -> None:
-        """Find the look-alikes of the next epoch among the centers."""
+        """Find the look-alikes for the next epoch by comparing class centers."""
         self.neighbours = find_neighbours(self.extra.centres())
 
     def state(self) -> dict[str, Any]:
-        """Return the look-alikes of the epoch under way, and the frozen norms."""
+        """Return the look-alikes of the current epoch and the frozen norms."""
         return {"frozen_norms": list(self.frozen_norms), "neighbours": torch.from_numpy(self.neighbours)}
 
     def restore(self, state: Mapping[str, Any], where: str) -> None:
-        """Take over an earlier `state`."""
+        """Restore the result of `state`. Raises SynthError if it is damaged."""
         fields = check_model(EmbedderTaskFields, state, "the last checkpoint", where)
         self.frozen_norms = fields.frozen_norms
         if fields.neighbours is not None:
@@ -149,14 +149,14 @@ class EmbedderTask(Task):
             self.neighbours = fields.neighbours.numpy()
 
     def _fits(self, alike: Tensor) -> bool:
-        """Whether these are places of classes, or -1, a row for each class."""
+        """Return whether a tensor holds a row of class indices, or -1, for each class."""
         classes = len(self.crops.classes.keys)
         if alike.dtype != torch.int64 or alike.ndim != 2 or len(alike) != classes:
             return False
         return bool(((alike >= -1) & (alike < classes)).all())
 
     def save(self, saved: Saved, path: Path) -> None:
-        """Write an embedder's checkpoint, with its classifier where the loss is one."""
+        """Write an embedder checkpoint, with the classifier if the loss is one."""
         checkpoint = EmbedderCheckpoint(
             spec=self.spec,
             weights=saved.weights,
@@ -172,7 +172,7 @@ class EmbedderTask(Task):
 
 
 class _AugmentedCrops(Dataset[Any]):
-    """(position, crop) to an augmented crop and its class: a pure function, so that any worker may make any of them."""
+    """Augmented crops and their classes by (position, crop): a pure function, so that any process can make any crop."""
 
     def __init__(self, source: CropSource, spec: EmbedderSpec, augment: str, seed: int) -> None:
         self.source, self.spec, self.settings, self.seed = source, spec, crop_preset(augment), seed

@@ -1,4 +1,4 @@
-"""`synth embedder train`: from settings to a run folder with checkpoints, logs and curves; the same call resumes."""
+"""`synth embedder train`: train an embedder into a run folder with checkpoints, logs and curves, or resume it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from detectors.training.summary import TrainSummary, print_training, summarize
 def train_embedder(settings: EmbedSettings, console: Console) -> TrainSummary:
     """Train an embedder into the folder of the settings, or resume where an earlier call stopped.
 
-    Raises SynthError for bad data or settings before any work, for a folder of other settings, and for memory that
-    does not suffice.
+    Raises SynthError for bad data or settings before any work starts, for a folder of other settings, and if memory
+    runs out.
     """
     with lock_folder(settings.out):
         earlier = claim_folder(settings, load_embedder_checkpoint)
@@ -61,7 +61,7 @@ def _train(
 def _make_task(
     settings: EmbedSettings, console: Console, crops: TrainingCrops, spec: EmbedderSpec, *, fresh: bool
 ) -> EmbedderTask:
-    """The training as it is before its first step; the weights of an earlier call come later."""
+    """Build the task as before its first step; when resuming, the engine loads the weights later."""
     net, lines, frozen = start_net(spec, settings.weights if fresh else "none")
     schedule = _make_schedule(settings, crops)
     torch.manual_seed(settings.seed)
@@ -88,7 +88,7 @@ def _describe(console: Console, task: EmbedderTask) -> None:
 
 
 def start_net(spec: EmbedderSpec, weights: str) -> tuple[EmbeddingNet, list[str], tuple[str, ...]]:
-    """An untrained network, what was loaded into it in words, and its batch norms that came with statistics."""
+    """Build an untrained network; also return messages on the loaded weights, and the batch norms to freeze."""
     net, lines = build_net(spec, weights)
     norms = [name for name, module in net.backbone.named_modules() if isinstance(module, torch.nn.BatchNorm2d)]
     return net, lines, () if weights == "none" else tuple(f"backbone.{name}" for name in norms)
@@ -104,6 +104,6 @@ def _make_schedule(settings: EmbedSettings, crops: TrainingCrops) -> Schedule:
 
 
 def print_summary(console: Console, summary: TrainSummary) -> None:
-    """Print the last lines of an embedder's training."""
+    """Print the summary at the end of an embedder's training."""
     next_command = f"synth gallery build LIST --embedder {summary.out} --out GALLERY"
     print_training(console, summary, next_command, unit="crops")

@@ -1,4 +1,4 @@
-"""From data sets to the crops that an embedder learns from, and those that it is judged by."""
+"""Cut the training and validation crops of an embedder from data sets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from detectors.recognition.embedder.validate import Validation
 
 @dataclass(frozen=True)
 class TrainingCrops:
-    """What is learned from and judged on. real: (N,) whether a crop is of a photograph."""
+    """The training and validation crops. real: (N,) whether a training crop is from a photo."""
 
     source: CropSource
     real: NDArray[np.bool_]
@@ -38,9 +38,9 @@ class TrainingCrops:
 
 
 def open_crops(settings: EmbedSettings, console: Console, earlier: Mapping[str, str] | None = None) -> TrainingCrops:
-    """Reads and checks the data, and cuts its crops once.
+    """Read and check the data, and cut its crops unless an earlier call did.
 
-    earlier: what the last checkpoint knows the data by. Raises SynthError where they are others by now.
+    earlier: hashes of the data in the last checkpoint. Raises SynthError if the data have changed since.
     """
     lines: list[str] = []
 
@@ -92,7 +92,7 @@ def _cut(images: ImageSource, name: str, data: TrainingData, settings: EmbedSett
 def _hold_out(
     data: TrainingData, settings: EmbedSettings, print_line: Callable[[str], None]
 ) -> tuple[list[ImageSource], list[ImageSet]]:
-    """The sets to learn from and those to validate on; where there are none, whole scenes are held out."""
+    """Return the sets to train on and those to validate on; without a validation set whole scenes are held out."""
     if data.validation is not None:
         return list(data.sources), [data.validation]
     if not settings.data.hold_out:

@@ -1,4 +1,4 @@
-"""How well an embedder that is being trained finds held-out crops among crops it is trained on."""
+"""Validation during an embedder's training: retrieval of held-out crops among training crops."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from detectors.recognition.embedder.load import Embedder
 from detectors.recognition.embedder.retrieval import Ranking, choose_threshold, measure, rank_skus
 from detectors.recognition.embedder.sampling import EmbedderStream, Pools, stream
 
-# Views of a SKU in the gallery of a validation, and queries of a SKU.
+# Gallery views and queries per SKU.
 VIEWS, QUERIES = 8, 20
-# Crops embedded for either at most, as long as every SKU has one: minutes at the most.
+# Maximum number of gallery views and of queries, unless there are more SKUs: takes a few minutes at most.
 MOST = 40_000
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Crops to look for (`held`, `asked`) and crops to find them among (`trained`, `shown`)."""
+    """Queries (crops `asked` of source `held`) and gallery views (crops `shown` of source `trained`)."""
 
     trained: CropSource
     shown: NDArray[np.int64]
@@ -29,7 +29,7 @@ class Validation:
 
     @classmethod
     def of(cls, trained: CropSource, held: CropSource, *, classes: int, seed: int) -> Validation:
-        """A few crops of every SKU, drawn."""
+        """Sample a few gallery views and queries of every SKU."""
         return cls(
             trained,
             some_of_each(trained.labels, classes, VIEWS, seed=seed),
@@ -39,7 +39,7 @@ class Validation:
 
 
 def some_of_each(labels: NDArray, classes: int, most: int, *, seed: int) -> NDArray[np.int64]:
-    """Up to `most` crops of each class, fewer where there are very many classes, rising."""
+    """Sample up to `most` crops of each class, fewer if there are very many classes; returns ascending indices."""
     pools = Pools.of(labels, classes)
     most = max(1, min(most, MOST // max(classes, 1)))
     rng = stream(seed, EmbedderStream.LIMIT)
@@ -48,7 +48,7 @@ def some_of_each(labels: NDArray, classes: int, most: int, *, seed: int) -> NDAr
 
 
 def rank_held_out(embedder: Embedder, validation: Validation) -> Ranking:
-    """The ranking of the held-out crops."""
+    """Rank the gallery's SKUs for the held-out crops."""
     gallery = embedder.embed(prepared_crops(validation.trained, validation.shown, embedder.margin))
     queries = embedder.embed(prepared_crops(validation.held, validation.asked, embedder.margin))
     labels = validation.trained.labels[validation.shown]
@@ -56,7 +56,7 @@ def rank_held_out(embedder: Embedder, validation: Validation) -> Ranking:
 
 
 def score_held_out(embedder: Embedder, validation: Validation) -> dict[str, float]:
-    """top1, top5, mrr, auroc and the threshold for unknown products, of the held-out crops."""
+    """Return top1, top5, mrr, auroc, fpr95 and the threshold for unknown products on the held-out crops."""
     ranking = rank_held_out(embedder, validation)
     views = len(validation.shown)
     found = measure(ranking, skus=len(np.unique(validation.trained.labels[validation.shown])), views=views)
@@ -65,7 +65,7 @@ def score_held_out(embedder: Embedder, validation: Validation) -> dict[str, floa
 
 
 def score_classifier(embedder: Embedder, head: dict, validation: Validation) -> float:
-    """Share of the held-out crops that a softmax classifier names rightly."""
+    """Return the accuracy of a softmax classifier on the held-out crops."""
     import torch
 
     from detectors.recognition.embedder.softmax import classify
