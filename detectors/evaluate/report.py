@@ -122,7 +122,7 @@ def evaluate(
     finding = find_products(data)
     naming = name_products(data, judge(data, finding, operating.threshold))
     counts = count_products(data, matches, operating.threshold)
-    coco = run_coco(data)
+    coco = run_coco(data, candidates)
     return Report(
         name=truth.name,
         images=len(truth),

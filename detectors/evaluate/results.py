@@ -17,7 +17,6 @@ from dataset.values import box_numbers, number, short, whole_number
 from detectors.data.image_set import IGNORED, Classes, ImageSet, Predictions
 from detectors.data.rows import MAX_EDGE_PX
 from detectors.evaluate.metrics.align import Floats, Ints
-from detectors.evaluate.metrics.coco_numbers import xywh_from_xyxy
 
 FIELDS = ("image_id", "category_id", "bbox", "score")
 
@@ -97,6 +96,11 @@ def read_results(path: Path, truth: ImageSet, category_ids: Mapping[str, int]) -
     name_of = dict(zip(truth.classes.keys, truth.classes.names, strict=True))
     classes = Classes(tuple(keys), tuple(name_of.get(key, key) for key in keys))
     return _as_predictions(rows, classes, image_of, label_of)
+
+
+def xywh_from_xyxy(boxes: Floats) -> Floats:
+    """(N, 4) x, y, width, height, as COCO writes boxes."""
+    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
 
 
 def _as_predictions(

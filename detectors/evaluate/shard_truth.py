@@ -23,7 +23,7 @@ from detectors.data.image_set import Classes, ImageSet, Predictions
 from detectors.data.read_coco import columns_of
 from detectors.data.rows import read_row
 from detectors.data.shard_set import ShardSet, labelled_image
-from detectors.evaluate.metrics.coco_numbers import xywh_from_xyxy
+from detectors.evaluate.results import xywh_from_xyxy
 
 if TYPE_CHECKING:
     from detectors.models.detect import Detections

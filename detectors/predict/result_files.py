@@ -14,7 +14,7 @@ import numpy as np
 from assets.catalog.categories import unique_names
 from assets.files.atomic import atomic_file
 from detectors.data.image_set import Classes
-from detectors.evaluate.metrics.coco_numbers import xywh_from_xyxy
+from detectors.evaluate.results import xywh_from_xyxy
 from detectors.models.detect import Detections
 from detectors.predict.input_images import InputImage
 

@@ -31,7 +31,6 @@ LEARNING_PACKAGES = (
     "torchvision",
     "lightning",
     "timm",
-    "hotcoco",
     "tensorboard",
     "matplotlib",
     "jinja2",

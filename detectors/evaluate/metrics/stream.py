@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from detectors.data.image_set import ImageSet, Predictions
 from detectors.evaluate.metrics.align import Aligned, align
-from detectors.evaluate.metrics.coco_numbers import NAMES, SIZES, CocoRun
-from detectors.evaluate.metrics.matching import THRESHOLDS, find_candidates, match
+from detectors.evaluate.metrics.coco_numbers import NAMES, SIZES, CocoRun, match_by_size
+from detectors.evaluate.metrics.curves import RECALLS
+from detectors.evaluate.metrics.matching import THRESHOLDS, find_candidates
 from detectors.evaluate.metrics.stream_rows import ROW, Rows, RowSpool
 
-RECALLS = np.linspace(0, 1, 101)
 SHAPE = (len(SIZES), len(THRESHOLDS))
 BITS = SHAPE[0] * SHAPE[1]
 # Rows of one class that are looked at in one go: each takes a kilobyte while it is.
@@ -119,10 +119,7 @@ def _rows_of(data: Aligned) -> Rows:
     rows = np.zeros(len(candidates.rows), ROW)
     right = np.zeros((len(rows), *SHAPE), bool)
     wrong = np.zeros((len(rows), *SHAPE), bool)
-    for place, (low, high) in enumerate(SIZES):
-        left_out = (data.truth.area < low) | (data.truth.area > high)
-        outside = (data.found.area < low) | (data.found.area > high)
-        matches = match(data, candidates, left_out=left_out, outside=outside)
+    for place, (matches, _) in enumerate(match_by_size(data, candidates)):
         right[:, place], wrong[:, place] = matches.right.T, matches.wrong.T
     rows["label"] = data.found.label[candidates.rows]
     rows["score"] = data.scores[candidates.rows]

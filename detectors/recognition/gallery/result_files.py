@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.files.atomic import atomic_file
-from detectors.evaluate.metrics.coco_numbers import xywh_from_xyxy
+from detectors.evaluate.results import xywh_from_xyxy
 from detectors.models.detect import Detections
 from detectors.predict.input_images import InputImage
 from detectors.predict.result_files import IMAGES, PREDICTIONS, ImageDetections, JsonRows, image_row

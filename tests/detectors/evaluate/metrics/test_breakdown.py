@@ -9,11 +9,11 @@ from detectors.data.image_set import IGNORED, Predictions
 from detectors.evaluate.metrics.align import align
 from detectors.evaluate.metrics.breakdown import break_down
 from detectors.evaluate.metrics.checkout import checkout, count_products
-from detectors.evaluate.metrics.coco_numbers import _found_columns, _truth_columns
 from detectors.evaluate.metrics.confusion import Confusion, find_products, judge, name_products, suppress
 from detectors.evaluate.metrics.curves import average_precision, class_curve, pooled_curve, rank, shorten
 from detectors.evaluate.metrics.matching import find_candidates, match
 from detectors.evaluate.metrics.tide import KINDS, error_kinds
+from detectors.evaluate.results import xywh_from_xyxy
 from support.evaluate_cases import classes_of, image_set, predictions, random_case
 
 TWO = classes_of(2)
@@ -54,11 +54,12 @@ def test_kinds_of_mistakes_agree_with_hotcoco(seed: int) -> None:
     found = Predictions(found.classes, *(column[known] for column in columns))
     data = align(truth, found)
     errors = error_kinds(data, match(data, find_candidates(data)))
-    t, f = _truth_columns(data, data.counted()), _found_columns(data, data.counted())
+    t, f = data.truth, data.found
     images = [{"id": image} for image in range(6)]
     categories = [{"id": label, "name": str(label)} for label in range(3)]
-    coco = COCO.from_arrays(images, categories, t.image, t.category, t.xywh, area=t.area)
-    evaluation = COCOeval(coco, coco.load_res(np.column_stack([f.image, f.xywh, f.score, f.category])), "bbox")
+    coco = COCO.from_arrays(images, categories, t.image, t.label, xywh_from_xyxy(t.xyxy), area=t.area)
+    results = np.column_stack([f.image, xywh_from_xyxy(f.xyxy), data.scores, f.label])
+    evaluation = COCOeval(coco, coco.load_res(results), "bbox")
     evaluation.evaluate()
     expected = evaluation.tide_errors()
     assert {error.name: error.count for error in errors} == expected["counts"]

@@ -14,6 +14,7 @@ from detectors.data.image_set import ImageSet, Predictions
 from detectors.evaluate.metrics import stream, stream_rows
 from detectors.evaluate.metrics.align import align
 from detectors.evaluate.metrics.coco_numbers import coco_numbers, run_coco
+from detectors.evaluate.metrics.matching import find_candidates
 from detectors.evaluate.metrics.stream import StreamedCoco
 from detectors.evaluate.metrics.stream_rows import ROW, RowSpool
 from detectors.evaluate.report import evaluate
@@ -75,7 +76,8 @@ def test_any_set_in_any_pieces(seed: int, images: int, classes: int, boxes: int,
         patch.setattr(stream_rows, "AT_ONCE", 7)
         patch.setattr(stream_rows, "PARTS", 2)
         run = streamed(truth, found, Path(folder), at_once).finish()
-    whole = run_coco(align(truth, found))
+    data = align(truth, found)
+    whole = run_coco(data, find_candidates(data))
     np.testing.assert_array_equal(run.labels, whole.labels)
     np.testing.assert_array_equal(run.boxes, whole.boxes)
     np.testing.assert_allclose(run.values, whole.values, atol=1e-9)
