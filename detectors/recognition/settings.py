@@ -1,4 +1,4 @@
-"""What is recognized, by which gallery, and from which score on."""
+"""Settings of recognition."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from assets.options import Device, Option
 
 @dataclass(frozen=True)
 class RecognizeSettings:
-    """What is recognized. run: a detector, or None with boxes, a COCO file. version, index: None for those in use.
+    """Settings of a recognition. run: a detector, or None if `boxes`, a COCO file, is given.
 
-    threshold, margin: None for the gallery's own. best: a SKU's score is the mean of its N best views. every: of videos
-    each such frame.
+    version, index: None for those in use. threshold, margin: None for the gallery's own. best: number of views whose
+    mean is the score of a SKU. every: every n-th frame of videos is processed.
     """
 
     gallery: Annotated[Path, Option("Gallery made by 'synth gallery build'.", "Gallery", exists="folder")]

@@ -1,1 +1,1 @@
-"""Galleries: what every SKU looks like to an embedder, in immutable versions, and recognition by them."""
+"""Galleries: the embedder's vectors of every SKU, in immutable versions, and recognition with them."""

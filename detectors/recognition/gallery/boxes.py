@@ -1,4 +1,4 @@
-"""Where the products of a picture are: found by a detector, or given in a COCO file."""
+"""Bounding boxes for recognition, from a detector or a COCO file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from detectors.predict.run import DEFAULT_THRESHOLD
 
 @dataclass(frozen=True, eq=False)
 class ImageBoxes:
-    """The boxes of one picture. xyxy: (D, 4) float64 pixels. scores: (D,) float64 of the detector, 1 where given."""
+    """The boxes of one image. xyxy: (D, 4) float64 pixels. scores: (D,) float64 of the detector, 1 for given boxes."""
 
     xyxy: NDArray[np.float64]
     scores: NDArray[np.float64]
@@ -32,10 +32,10 @@ class ImageBoxes:
 
 @dataclass(frozen=True)
 class BoxFinder:
-    """Where boxes come from.
+    """A source of boxes.
 
-    find: the boxes of some pictures. size: width and height that pictures are fitted into for it. said: what it is, in
-    words. threshold: detector's score from which on a box counts.
+    find: returns the boxes of some images. size: width and height that `InputImage.fitted` must have. said: description
+    for the results. threshold: minimum detection score.
     """
 
     find: Callable[[Sequence[InputImage]], list[ImageBoxes]]
@@ -45,9 +45,9 @@ class BoxFinder:
 
 
 def detect_boxes(run: Path, *, device: str, threshold: float | None) -> BoxFinder:
-    """The boxes that a detector finds, whatever classes it has, from a score on: by default the one it chose.
+    """Return a source of the boxes of a detector, whatever its classes. threshold: None for the detector's own.
 
-    Raises SynthError where there is no detector.
+    Raises SynthError if there is no detector.
     """
     import torch
 
@@ -73,7 +73,7 @@ def detect_boxes(run: Path, *, device: str, threshold: float | None) -> BoxFinde
 
 
 def given_boxes(file: Path) -> BoxFinder:
-    """The boxes of a COCO file of labels or of results, by image id. Raises SynthError where it is neither."""
+    """Return a source of the boxes in COCO labels or results, by image id. Raises SynthError for other files."""
     content = _parse(file)
     records = content.get("annotations") if isinstance(content, dict) else content
     boxes: dict[int, list[list[float]]] = {}
@@ -96,7 +96,7 @@ def given_boxes(file: Path) -> BoxFinder:
     def find(shots: Sequence[InputImage]) -> list[ImageBoxes]:
         return [_of_picture(shot, boxes, file) for shot in shots]
 
-    # Pictures are not looked at as a whole: fitted small, they cost least.
+    # The fitted images are not used, so they are made small.
     return BoxFinder(find, (64, 64), f"boxes of {file}", 0.0)
 
 

@@ -1,4 +1,4 @@
-"""Old versions of a gallery go, and with them the files that no version needs any more."""
+"""Delete old versions of a gallery, and the files that no remaining version needs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from detectors.recognition.gallery.versions import VERSIONS, forget_versions, ve
 
 
 def clean_gallery(folder: Path, keep: int) -> tuple[int, int]:
-    """Deletes all versions but the one in use and the `keep` in use before it; how many, and bytes freed.
+    """Delete all versions but the current one and the `keep` before it; returns their number and the bytes freed.
 
-    Under the gallery's lock only. Whoever has a deleted version open can go on searching in it.
+    To be called under the gallery's lock. Processes that have a deleted version open can continue to search it.
     """
     kept = forget_versions(folder, keep)
     gone = [version for version in version_ids(folder) if version not in kept]
@@ -26,7 +26,7 @@ def clean_gallery(folder: Path, keep: int) -> tuple[int, int]:
     for version in version_ids(folder):
         gallery = open_gallery(folder, version)
         manifest, note = gallery.manifest, read_note(gallery)
-        # An index also needs the parts that it was built over, to know whose its entries are.
+        # An index also needs the parts it was built from, to map its entries to SKUs.
         digests = {part.digest for part in manifest.parts} | set(note.parts if note else ())
         needed |= {folder / PARTS / f"{digest}{end}" for digest in digests for end in (".npy", ".jsonl", ".fronts")}
         needed.add(embedder_path(folder, manifest.embedder.fingerprint))

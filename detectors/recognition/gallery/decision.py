@@ -1,6 +1,6 @@
-"""What is made of a score: known, unknown, or for a person to look at.
+"""The decision on a crop by its scores: known, unknown, or for review by a person.
 
-versions/ID/decision.json    the numbers, and what they were chosen on
+versions/ID/decision.json    threshold and margin, and the data they were chosen on
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from detectors.recognition.gallery.search import NearestSkus
 from detectors.recognition.gallery.versions import VERSIONS
 
 NOTE = "decision.json"
-# Of the products that are named without review, so many are to be named rightly.
+# Target precision of products that are named without review.
 WANTED_RIGHT = 0.98
-# A lead that is to be looked at where no photographs have told a better one.
+# Margin used if none was chosen on photos.
 USUAL_MARGIN = 0.03
-# SKUs whose own views stand in for photographs where there are none.
+# Number of SKUs whose views are used in place of photos if there are none.
 TRIED_SKUS = 300
 
 
 class Verdict(IntEnum):
-    """What becomes of a crop."""
+    """The decision on a crop."""
 
     UNKNOWN = 0
     REVIEW = 1
@@ -40,8 +40,8 @@ class Verdict(IntEnum):
 
 
 class Decision(FileModel):
-    """threshold: score from which a product counts as known. margin: lead over the second SKU under which a person is
-    to look. chosen_on: what both were chosen on, in words."""
+    """The content of decision.json. threshold: minimum score of known products. margin: lead over the second SKU below
+    which a product is for review. chosen_on: description of the data that both were chosen on."""
 
     threshold: float = Field(ge=-1, le=1.5, allow_inf_nan=False)
     margin: float = Field(ge=0, le=2, allow_inf_nan=False)
@@ -49,7 +49,7 @@ class Decision(FileModel):
 
 
 def judge(nearest: NearestSkus, decision: Decision) -> NDArray[np.int8]:
-    """(Q,) the Verdict on each crop."""
+    """Return (Q,) the Verdict on each crop."""
     known = (nearest.skus[:, 0] != NOBODY) & (nearest.scores[:, 0] >= decision.threshold)
     clear = nearest.margins >= decision.margin
     verdicts = np.where(known, np.where(clear, Verdict.KNOWN, Verdict.REVIEW), Verdict.UNKNOWN)
@@ -57,7 +57,7 @@ def judge(nearest: NearestSkus, decision: Decision) -> NDArray[np.int8]:
 
 
 def settle_decision(gallery: Gallery, *, threshold: float | None = None, margin: float | None = None) -> Decision:
-    """The decision of a version, with what the user wants otherwise."""
+    """Return the decision of a version; `threshold` and `margin` override the stored values."""
     stored = read_decision(gallery) or decide_on_views(gallery)
     given = {name: value for name, value in (("threshold", threshold), ("margin", margin)) if value is not None}
     if not given:
@@ -66,7 +66,7 @@ def settle_decision(gallery: Gallery, *, threshold: float | None = None, margin:
 
 
 def choose_decision(ranking: Ranking, chosen_on: str) -> Decision:
-    """Threshold and margin by queries whose truth is known. Raises SynthError where they do not tell one."""
+    """Choose threshold and margin on labelled queries. Raises SynthError if these do not suffice."""
     threshold = choose_threshold(ranking)
     if not np.isfinite(threshold):
         found = f"{int(ranking.known.sum())} known, {int((~ranking.known).sum())} unknown"
@@ -82,7 +82,7 @@ def choose_decision(ranking: Ranking, chosen_on: str) -> Decision:
 
 
 def first_decision(gallery: Gallery, learned: float) -> Decision:
-    """The decision of a new gallery. learned: the threshold of the embedder's own validation, nan where it had none."""
+    """Return the decision for a new gallery. learned: threshold from the embedder's validation, nan if it had none."""
     if not np.isfinite(learned):
         return decide_on_views(gallery)
     chosen_on = "the embedder's validation: 'synth gallery tune' chooses on photographs"
@@ -90,9 +90,9 @@ def first_decision(gallery: Gallery, learned: float) -> Decision:
 
 
 def decide_on_views(gallery: Gallery, *, seed: int = 0) -> Decision:
-    """A decision without any photograph: each view of some SKUs is looked for among all the other views.
+    """Choose a decision without photos: each view of some SKUs is a query against all other views.
 
-    Renders are nearer to each other than photographs are to renders, so the threshold is rather too high.
+    The threshold tends to be too high, since renders are closer to each other than photos are to renders.
     """
     chosen_on = "views of the gallery itself: 'synth gallery tune' chooses on photographs"
     ranking = _rank_views(gallery, seed)
@@ -103,17 +103,17 @@ def decide_on_views(gallery: Gallery, *, seed: int = 0) -> Decision:
 
 
 def read_decision(gallery: Gallery) -> Decision | None:
-    """What is on record for a version."""
+    """Read the stored decision of a version, None if there is none."""
     return read_gallery_model(Decision, _path(gallery))
 
 
 def write_decision(gallery: Gallery, decision: Decision) -> None:
-    """Puts a decision on record for a version."""
+    """Store the decision of a version."""
     write_atomic(_path(gallery), (decision.model_dump_json(indent=1) + "\n").encode())
 
 
 def inherit_decision(gallery: Gallery, parent: Gallery) -> None:
-    """Gives a new version the decision of the one that it was made from."""
+    """Copy the decision of the version that a new one was made from."""
     stored = read_decision(parent)
     if stored is not None and read_decision(gallery) is None:
         write_decision(gallery, stored)
@@ -122,10 +122,10 @@ def inherit_decision(gallery: Gallery, parent: Gallery) -> None:
 def ranking_of(
     gallery: Gallery, nearest: NearestSkus, queries: NDArray[np.float32], truth: NDArray, *, best: int = 1
 ) -> Ranking:
-    """The answers as the numbers of detectors/recognition/embedder/retrieval.py want them.
+    """Convert search results to a Ranking, for the metrics of detectors/recognition/embedder/retrieval.py.
 
-    truth: (Q,) position in the gallery, UNKNOWN for products that it lacks. best: as in `find_skus`. A truth that is
-    not among the nearest has the rank after them.
+    truth: (Q,) position in the gallery, UNKNOWN for products that it lacks. best: as in `find_skus`. A true SKU that is
+    not among the results ranks right after them.
     """
     known = truth != UNKNOWN
     own = np.full(len(truth), np.nan, np.float32)
@@ -133,7 +133,7 @@ def ranking_of(
         views = gallery.vectors(gallery.rows_of(int(truth[place]))) @ queries[place]
         own[place] = np.sort(views)[::-1][:best].mean()
     is_truth = nearest.skus == truth[:, None]
-    # Others of the same score count as better, as everywhere.
+    # Ties rank before the true SKU, as in `rank_skus`.
     rank = ((nearest.scores >= own[:, None]) & ~is_truth & (nearest.skus != NOBODY)).sum(axis=1) + 1
     others = np.where(is_truth, -np.inf, nearest.scores).max(axis=1)
     return Ranking(
@@ -147,7 +147,7 @@ def ranking_of(
 
 
 def _choose_margin(ranking: Ranking, threshold: float) -> float:
-    """The smallest lead at which enough of the accepted answers without review are right."""
+    """Return the smallest margin at which the accepted answers without review reach WANTED_RIGHT precision."""
     accepted = ranking.scores[:, 0] >= threshold
     lead = ranking.scores[:, 0] - ranking.scores[:, 1] if ranking.scores.shape[1] > 1 else ranking.scores[:, 0]
     order = np.argsort(-lead[accepted], kind="stable")

@@ -1,6 +1,6 @@
-"""The embedder that belongs to a gallery: kept in its folder, so that a gallery can be taken elsewhere as it is.
+"""The embedder of a gallery, stored in its folder, so that a gallery can be moved as a whole.
 
-embedders/FINGERPRINT.ckpt    without what only training needs
+embedders/FINGERPRINT.ckpt    checkpoint without the training state
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ EMBEDDERS = "embedders"
 
 
 def embedder_info(embedder: Embedder) -> EmbedderInfo:
-    """What a gallery keeps on record of its embedder."""
+    """Return what a gallery stores about its embedder."""
     return EmbedderInfo(fingerprint=embedder.fingerprint, dim=embedder.dim, side=embedder.side, margin=embedder.margin)
 
 
 def embedder_info_of_run(run: Path) -> EmbedderInfo:
-    """The same of the embedder of a run. Raises SynthError where there is none."""
+    """Return the same for the embedder of a run. Raises SynthError if there is none."""
     return embedder_info(load_embedder(run, device="cpu"))
 
 
 def load_on_one_thread(path: Path, *, device: str) -> Embedder:
-    """An embedder that computes on one thread: sums in another order would give other last digits."""
+    """Load an embedder, and limit torch to one thread: another summation order would change the last digits."""
     torch.set_num_threads(1)
     return load_embedder(path, device=device)
 
 
 def keep_embedder(folder: Path, run: Path, fingerprint: str) -> Path:
-    """Stores the embedder of a run in a gallery's folder, if it is not there yet; the file."""
+    """Store the embedder of a run in a gallery's folder unless it is there already; returns the file."""
     path = embedder_path(folder, fingerprint)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,12 +45,12 @@ def keep_embedder(folder: Path, run: Path, fingerprint: str) -> Path:
 
 
 def embedder_path(folder: Path, fingerprint: str) -> Path:
-    """Where a gallery keeps an embedder."""
+    """Return the file in which a gallery stores an embedder."""
     return folder / EMBEDDERS / f"{fingerprint[:16]}.ckpt"
 
 
 def load_embedder_of(gallery: Gallery, run: Path | None, *, device: str) -> Embedder:
-    """The gallery's own embedder, or that of a run. Raises SynthError where it is another than the gallery's."""
+    """Load the gallery's embedder, from `run` if given. Raises SynthError if it is another embedder."""
     path = run or embedder_path(gallery.folder, gallery.manifest.embedder.fingerprint)
     embedder = load_embedder(path, device=device)
     gallery.check_embedder(embedder.fingerprint, str(path))
@@ -58,6 +58,6 @@ def load_embedder_of(gallery: Gallery, run: Path | None, *, device: str) -> Embe
 
 
 def learned_threshold(gallery: Gallery) -> float:
-    """The score that the embedder's own validation found to tell known products from unknown; nan where it had none."""
+    """Return the threshold for unknown products from the embedder's validation, nan if it had none."""
     path = embedder_path(gallery.folder, gallery.manifest.embedder.fingerprint)
     return load_embedder_checkpoint(path).score.get("threshold", math.nan) if path.exists() else math.nan

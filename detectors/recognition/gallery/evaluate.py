@@ -1,4 +1,4 @@
-"""`synth gallery evaluate|tune`: how well a gallery names the products of labelled photographs."""
+"""`synth gallery evaluate|tune`: evaluate a gallery on labelled photos, and choose its thresholds on others."""
 
 from __future__ import annotations
 
@@ -48,22 +48,22 @@ from detectors.recognition.gallery.versions import write_gallery
 
 SPLITS = ("test", "val", "train")
 TUNING_SPLITS = ("val", "train")
-# The class of products that the gallery lacks; no SKU is called so, keys are never empty.
+# Key of the class of products that the gallery lacks; keys of SKUs are never empty.
 NO_KEY = ""
-# Crops that are embedded and looked for together.
+# Number of crops searched at a time.
 BATCH = 256
 MAX_CONFUSIONS = 20
 
-# Where the boxes of each page come from.
+# Description of the boxes of each page.
 BOXES = {"given": "the labelled ones", "found": "those of the detector"}
 
 
 @dataclass(frozen=True)
 class ReviewNumbers:
-    """What review costs and saves. share: of the products that are named, those for a person to look at.
+    """Effort and benefit of review. share: fraction of named products that are for review.
 
-    right_clear, right_review: share named rightly of those that are not for review, and of those that are. right: share
-    of all products that are dealt with rightly without anybody: named rightly, or called unknown where they are.
+    right_clear, right_review: accuracy of named products that are not for review, and of those that are. right:
+    fraction of all products handled correctly without review: named correctly, or correctly called unknown.
     """
 
     share: float
@@ -74,10 +74,10 @@ class ReviewNumbers:
 
 @dataclass(frozen=True)
 class GalleryReport:
-    """A gallery on one image set. boxes: labelled products. retrieval: closed set, and how well scores tell unknown
-    products. at: what the threshold does. given, found: COCO and checkout numbers with the labelled boxes, and with
-    those of a detector, None without one; in both, products that the gallery lacks count as one class, unknown.
-    mistakes: (true SKU, SKU it was taken for, times).
+    """Results of a gallery on one image set. boxes: number of labelled products. retrieval: closed-set metrics, and how
+    well scores separate unknown products. at: results at the threshold. given, found: COCO and checkout metrics with
+    the labelled boxes, and with those of a detector (None without one); in both, products that the gallery lacks form
+    one class "unknown". mistakes: (true SKU, named SKU, count).
     """
 
     name: str
@@ -93,7 +93,7 @@ class GalleryReport:
     mistakes: tuple[tuple[str, str, int], ...]
 
     def to_json(self) -> str:
-        """The report as JSON; what is not defined is null."""
+        """Return the report as JSON; undefined values are null."""
         head = {"name": self.name, "version": self.version, "images": self.images, "boxes": self.boxes}
         parts = {part: asdict(getattr(self, part)) for part in ("retrieval", "at", "review")}
         reports = {
@@ -106,7 +106,7 @@ class GalleryReport:
 
 @dataclass(frozen=True, eq=False)
 class _Named:
-    """Boxes with what the gallery calls them. images: (N,) place in the set. skus in `nearest`: gallery positions."""
+    """Boxes with their nearest SKUs. images: (N,) index of each box's image in the set."""
 
     images: NDArray[np.int64]
     boxes: NDArray[np.float32]
@@ -127,9 +127,9 @@ def evaluate_gallery(
     out: Path | None = None,
     seed: int = 0,
 ) -> GalleryReport:
-    """Names every labelled product of a data set, and with a detector every one that it finds.
+    """Name every labelled product of a data set and, with a detector, every product that it detects.
 
-    out: folder for report.json and a page of each part. Raises SynthError where data or detector cannot be used.
+    out: folder for report.json and a page for each. Raises SynthError if data or detector cannot be used.
     """
     truth = _read(recognizer.gallery, data, settings, (split,) if split else SPLITS, console)
     given = _name_given(recognizer, truth, console)
@@ -164,9 +164,10 @@ def evaluate_gallery(
 def tune_gallery(
     recognizer: Recognizer, data: Path, console: Console, *, settings: DataSettings, split: str | None = None
 ) -> Decision:
-    """Chooses threshold and margin on photographs, and puts them on record for the version in use.
+    """Choose threshold and margin on labelled photos, and store them for the version in use.
 
-    Not on those that are reported: a number chosen on them flatters itself. Raises SynthError where they tell none.
+    The photos must not be those of the final evaluation, whose results would be too good. Raises SynthError if they do
+    not suffice.
     """
     gallery = recognizer.gallery
     truth = _read(gallery, data, settings, (split,) if split else TUNING_SPLITS, console)
@@ -180,7 +181,7 @@ def tune_gallery(
 
 
 def _read(gallery: Gallery, data: Path, settings: DataSettings, splits: Sequence[str], console: Console) -> ImageSet:
-    """The labelled photographs, with the gallery's keys for what it knows."""
+    """Read the labelled photos; classes that the gallery has get the gallery's keys."""
 
     def print_line(line: str) -> None:
         console.print(line, highlight=False, markup=False)
@@ -232,7 +233,7 @@ def _name(
     scores: NDArray[np.float32],
     console: Console,
 ) -> _Named:
-    """The boxes of a set with their vectors and the SKUs nearest to them."""
+    """Embed the boxes of a set and find their nearest SKUs."""
     with StepProgress(console, "naming", total=len(truth), unit="images") as progress:
         crops = _crops(truth, images, boxes, recognizer.embedder.margin, progress.count)
         vectors = recognizer.embedder.embed(crops)
@@ -248,7 +249,7 @@ def _name(
 def _crops(
     truth: ImageSet, images: NDArray, boxes: NDArray, margin: float, advance: Callable[[int], None]
 ) -> Iterator[Picture]:
-    """The crops in the order of the boxes, which are sorted by image."""
+    """Yield the crops in the order of the boxes, which are sorted by image."""
     for image in range(len(truth)):
         mine = boxes[images == image]
         if len(mine):
@@ -268,7 +269,7 @@ def _rank(recognizer: Recognizer, truth: ImageSet, named: _Named) -> Ranking:
 def _judge(
     recognizer: Recognizer, truth: ImageSet, named: _Named, *, seed: int
 ) -> tuple[Report, ImageSet, Predictions]:
-    """Everything that is said about detectors, with one class for all products that the gallery lacks."""
+    """Evaluate named boxes like a detector's results, with one class for all products that the gallery lacks."""
     gallery = recognizer.gallery
     verdicts, best = judge(named.nearest, recognizer.decision), named.nearest.skus[:, 0]
     called = [
@@ -291,7 +292,7 @@ def _judge(
     found = Predictions(
         known.classes, named.images[order], named.boxes[order], labels[order], scores[order].astype(np.float32)
     )
-    # Boxes below the detector's own threshold are not among them: all that are count.
+    # Boxes below the detector's threshold have been removed already, so all of them count.
     return evaluate(known, found, threshold=0.0, rng=stream(seed, TrainingStream.BOOTSTRAP)), known, found
 
 

@@ -1,9 +1,9 @@
-"""Finding the nearest rows of a gallery: exactly, or by faiss's approximate indexes for galleries of millions of rows.
+"""Nearest neighbour search: exact, or by faiss's approximate indexes for galleries with millions of rows.
 
-    versions/ID/index.json    which index a version has, how good it was measured to be
-    indexes/DIGEST.faiss      the index itself, over the parts that it names
+    versions/ID/index.json    which index a version has, and its measured recall
+    indexes/DIGEST.faiss      the index itself
 
-An index stays good when parts are added: what it does not cover is searched exactly beside it.
+An index remains valid when parts are added: parts that it does not cover are searched exactly in addition.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from detectors.recognition.gallery.parts import damaged, part_file_size, read_ga
 from detectors.recognition.gallery.versions import VERSIONS
 
 INDEXES_FOLDER, NOTE = "indexes", "index.json"
-# What faiss calls each kind. {lists}: cells of an inverted file. Memory for 1.36 million rows of 512 numbers, measured
-# by benchmarks/scale/gallery.py, is in docs/results.md.
+# faiss's description of each kind. {lists}: cells of an inverted file. docs/results.md has the memory for 1.36 million
+# rows of 512 values, measured by benchmarks/scale/gallery.py.
 INDEXES = {
     "exact": "",
     "hnsw": "HNSW32",
@@ -38,21 +38,21 @@ INDEXES = {
     "ivf8": "IVF{lists},SQ8",
     "ivfpq": "IVF{lists},PQ{bytes}x8",
 }
-# Neighbours looked at while an HNSW is built and searched, and the share of cells of an inverted file.
+# Neighbours visited while an HNSW is built and searched, and fraction of an inverted file's cells that are searched.
 BUILD_EFFORT, SEARCH_EFFORT = 80, 96
 PROBED = 1 / 32
-# Rows that cells are learned from, for each of them; faiss warns under 39.
+# Training rows per cell; faiss warns below 39.
 TRAIN_ROWS = 64
 MIN_LISTS, MIN_TRAIN = 4, 40
-# Recall is measured on so many rows, moved by noise of this length: as far as a photograph lies from a render.
+# Number of queries to measure recall with, and length of the noise added to them, typical of photos against renders.
 RECALL_QUERIES, RECALL_NOISE = 500, 0.6
 Rows = NDArray[np.int64]
 Scores = NDArray[np.float32]
 
 
 class IndexMeta(FileModel):
-    """index.json. parts: digests of the parts that the file covers, in its order. recall1, recall10: shares of the
-    nearest row, and of the ten nearest, that it finds. bytes: of the file."""
+    """The content of index.json. parts: digests of the parts that the index covers, in its order. recall1, recall10:
+    recall of the nearest row, and of the ten nearest. bytes: of the file."""
 
     kind: str = Field(max_length=100)
     file: Sha256
@@ -64,8 +64,8 @@ class IndexMeta(FileModel):
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """An open index. kind: of INDEXES. search: (Q, dim) float32 and k to scores and rows, (Q, k), best first; rows
-    beyond what there is are NOBODY. beside: share of the rows that are searched exactly beside it."""
+    """An open index. kind: key of INDEXES. search: takes (Q, dim) float32 and k; returns (Q, k) scores and rows, best
+    first, padded with row NOBODY. beside: fraction of the rows that are searched exactly in addition."""
 
     kind: str
     search: Callable[[NDArray[np.float32], int], tuple[Scores, Rows]]
@@ -73,9 +73,9 @@ class Index:
 
 
 def open_index(gallery: Gallery, kind: str | None = None) -> Index:
-    """The index of a version, or with kind "exact" an exact search past it.
+    """Open the index of a version, or with kind "exact" an exact search that ignores it.
 
-    Raises SynthError where it is damaged, and for a kind that the version does not have.
+    Raises SynthError if it is damaged, and for a kind that the version does not have.
     """
     if kind is not None and kind not in INDEXES:
         raise unknown_name("index", kind, INDEXES)
@@ -95,9 +95,9 @@ def open_index(gallery: Gallery, kind: str | None = None) -> Index:
 
 
 def build_index(gallery: Gallery, kind: str, *, seed: int = 0) -> IndexMeta | None:
-    """Builds an index over all parts of a version, measures its recall and stores it; None for "exact".
+    """Build an index over all parts of a version, measure its recall and store it.
 
-    Raises SynthError for an unknown kind.
+    "exact" removes the index and returns None. Raises SynthError for an unknown kind.
     """
     if kind not in INDEXES:
         raise unknown_name("index", kind, INDEXES)
@@ -116,14 +116,14 @@ def build_index(gallery: Gallery, kind: str, *, seed: int = 0) -> IndexMeta | No
 
 
 def inherit_index(gallery: Gallery, parent: Gallery) -> None:
-    """Gives a new version the index of the one it was made from, as far as it covers parts that both have."""
+    """Let a new version use the index of the one it was made from, for the parts that both have."""
     note = read_note(parent)
     if note is not None and not _note_path(gallery).exists():
         write_atomic(_note_path(gallery), (note.model_dump_json(indent=1) + "\n").encode())
 
 
 def read_note(gallery: Gallery) -> IndexMeta | None:
-    """What is on record of a version's index, None where it is searched exactly."""
+    """Read the description of a version's index, None if it is searched exactly."""
     path = _note_path(gallery)
     note = read_gallery_model(IndexMeta, path)
     if note is not None and note.kind not in INDEXES:
@@ -132,7 +132,7 @@ def read_note(gallery: Gallery) -> IndexMeta | None:
 
 
 def check_index(gallery: Gallery) -> list[str]:
-    """What is wrong with the file of a version's index."""
+    """Return the problems of the file of a version's index."""
     note = read_note(gallery)
     if note is None:
         return []
@@ -149,7 +149,7 @@ def check_index(gallery: Gallery) -> list[str]:
 
 
 def measure_recall(gallery: Gallery, index: Index, *, seed: int) -> tuple[float, float]:
-    """Shares of the nearest row, and of the ten nearest, that an index finds of what exact search does."""
+    """Return the recall of an index for the nearest row and for the ten nearest, compared with exact search."""
     rng = np.random.default_rng([seed, RECALL_QUERIES])
     live = np.flatnonzero(gallery.owners != NOBODY)
     if not len(live):
@@ -166,7 +166,7 @@ def measure_recall(gallery: Gallery, index: Index, *, seed: int) -> tuple[float,
 
 
 def nearest(first: tuple[Scores, Rows], second: tuple[Scores, Rows], k: int) -> tuple[Scores, Rows]:
-    """The k best of two searches, best first; of equal scores the lower row."""
+    """Merge two search results into the k best, best first; ties in the order of rows."""
     scores = np.concatenate([first[0], second[0]], axis=1)
     rows = np.concatenate([first[1], second[1]], axis=1)
     order = np.lexsort((np.where(rows == NOBODY, np.iinfo(np.int64).max, rows), -scores), axis=1)[:, :k]
@@ -174,7 +174,7 @@ def nearest(first: tuple[Scores, Rows], second: tuple[Scores, Rows], k: int) -> 
 
 
 def load_faiss() -> Any:
-    """faiss, whose own types leave half of it out. Raises SynthError where it is not installed."""
+    """Import faiss, as Any because its type stubs are incomplete. Raises SynthError if it is not installed."""
     try:
         import faiss
     except ImportError as error:
@@ -186,7 +186,7 @@ def load_faiss() -> Any:
 
 
 def _exact(gallery: Gallery, parts: NDArray[np.int64]) -> Callable[[NDArray[np.float32], int], tuple[Scores, Rows]]:
-    """Exact search over some parts: of float32 galleries in their mapped files, without a copy."""
+    """Return an exact search over some parts; those of float32 galleries are searched in the mapped files, uncopied."""
     if gallery.manifest.precision == "float16":
         return _exact_halves(gallery, parts)
     faiss = load_faiss()
@@ -194,7 +194,7 @@ def _exact(gallery: Gallery, parts: NDArray[np.int64]) -> Callable[[NDArray[np.f
     for part in parts:
         block, live = gallery.blocks[part], _live_rows(gallery, part)
         if len(live):
-            # A part with rows of SKUs that have left is copied without them.
+            # A part with rows of removed SKUs is copied without them.
             pieces.append((block if len(live) == len(block) else block[live], live + gallery.starts[part]))
 
     def search(queries: NDArray[np.float32], k: int) -> tuple[Scores, Rows]:
@@ -211,7 +211,7 @@ def _exact(gallery: Gallery, parts: NDArray[np.int64]) -> Callable[[NDArray[np.f
 def _exact_halves(
     gallery: Gallery, parts: NDArray[np.int64]
 ) -> Callable[[NDArray[np.float32], int], tuple[Scores, Rows]]:
-    """Exact search over parts of float16, in faiss's own memory: it has no search in arrays of these."""
+    """Return an exact search over float16 parts, copied into a faiss index: faiss cannot search float16 arrays."""
     faiss = load_faiss()
     store = faiss.IndexScalarQuantizer(gallery.dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     rows = [np.zeros(0, np.int64)]
@@ -223,18 +223,18 @@ def _exact_halves(
 
 
 def _live_rows(gallery: Gallery, part: int) -> Rows:
-    """Rows of a part, counted from its own first, whose SKU is in the version."""
+    """Return the rows of a part, counted from its start, whose SKU is in the version."""
     start = gallery.starts[part]
     return np.flatnonzero(gallery.owners[start : start + len(gallery.blocks[part])] != NOBODY)
 
 
 def _nothing(queries: int, k: int) -> tuple[Scores, Rows]:
-    """The answer of a search in an empty gallery."""
+    """Return the result of a search in an empty gallery."""
     return np.full((queries, k), -np.inf, np.float32), np.full((queries, k), NOBODY, np.int64)
 
 
 def _through(store: Any, rows: Rows, parameters: Any) -> Callable[[NDArray[np.float32], int], tuple[Scores, Rows]]:
-    """The search of a faiss index whose entry i is row rows[i]."""
+    """Return the search function of a faiss index whose entry i is row rows[i]."""
 
     def search(queries: NDArray[np.float32], k: int) -> tuple[Scores, Rows]:
         queries = np.ascontiguousarray(queries, np.float32)
@@ -248,7 +248,7 @@ def _through(store: Any, rows: Rows, parameters: Any) -> Callable[[NDArray[np.fl
 
 
 def _approximate(gallery: Gallery, note: IndexMeta) -> Index:
-    """The stored index, and beside it an exact search over the parts that it does not cover."""
+    """Open a stored index, combined with an exact search over the parts that it does not cover."""
     faiss = load_faiss()
     path = gallery.folder / INDEXES_FOLDER / f"{note.file}.faiss"
     part_file_size(path)
@@ -277,7 +277,7 @@ def _approximate(gallery: Gallery, note: IndexMeta) -> Index:
 
 
 def _covered_rows(gallery: Gallery, note: IndexMeta, place: dict[str, int], total: int, path: Path) -> Rows:
-    """(total,) the gallery's row of each entry of the index, NOBODY where the version lacks the part by now."""
+    """Return (total,) the gallery's row of each entry of the index, NOBODY if the version lacks its part."""
     rows = []
     for digest in note.parts:
         if digest in place:
@@ -298,7 +298,7 @@ def _rows_of_part(folder: Path, digest: str) -> int:
 
 
 def _parameters(store: Any, alive: NDArray[np.bool_]) -> Any:
-    """How hard the index looks, and past which entries."""
+    """Return faiss's search parameters: search effort, and which entries to skip."""
     faiss = load_faiss()
     chosen = {} if alive.all() else {"sel": faiss.IDSelectorBitmap(np.packbits(alive, bitorder="little"))}
     if isinstance(store, faiss.IndexHNSW):
@@ -307,7 +307,7 @@ def _parameters(store: Any, alive: NDArray[np.bool_]) -> Any:
 
 
 def _make(gallery: Gallery, kind: str, seed: int) -> Any:
-    """A faiss index over every row of every part, in their order."""
+    """Build a faiss index over all rows of all parts, in their order."""
     faiss = load_faiss()
     total = len(gallery.owners)
     lists = _lists_for(total)
@@ -334,16 +334,19 @@ def _make(gallery: Gallery, kind: str, seed: int) -> Any:
 
 
 def _lists_for(rows: int) -> int:
-    """Cells of an inverted file: about 4 times the root of the rows, as faiss advises, and enough rows for each."""
+    """Return the number of cells of an inverted file.
+
+    About 4 times the square root of the number of rows, as faiss recommends, but with enough rows for each cell.
+    """
     return max(min(2 ** round(np.log2(4 * np.sqrt(max(rows, 1)))), rows // MIN_TRAIN), MIN_LISTS)
 
 
 def _store(folder: Path, made: Any) -> tuple[str, int]:
-    """The index as a file named by its content; its digest and size."""
+    """Store an index in a file named by its content; returns its digest and size."""
     faiss = load_faiss()
     target = folder / INDEXES_FOLDER
     target.mkdir(parents=True, exist_ok=True)
-    # Gigabytes: faiss writes the file itself, under another name until it is whole.
+    # faiss itself writes these gigabytes, so the file has a temporary name until it is complete.
     handle, temporary = tempfile.mkstemp(dir=target, prefix=temporary_prefix("index"), suffix=TEMPORARY)
     os.close(handle)
     try:

@@ -1,4 +1,4 @@
-"""A version of a gallery, open for reading: whose rows are whose, vectors left on disk until they are needed."""
+"""A version of a gallery opened for reading: SKUs and their rows in memory, vectors memory-mapped."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ NOBODY = -1
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
-    """One version; what happens to the folder while it is open does not change it.
+    """One version of a gallery, unaffected by later changes of its folder.
 
-    Rows are counted through all parts, those of SKUs that the version lacks included. keys, names, category_ids,
-    digests: of each SKU, in the order of its rows. first, counts: (S,) int64, its rows. owners: (R,) int32, the SKU of
-    each row, NOBODY for rows without. blocks: the vectors of each part. starts: (P + 1,) int64, its first row. photos:
-    by key the photographs of SKUs that have some.
+    Rows are numbered across all parts, including those of SKUs that the version lacks. keys, names, category_ids,
+    digests: of each SKU, in the order of rows. first, counts: (S,) int64, first row and number of rows of each SKU.
+    owners: (R,) int32, the SKU of each row, NOBODY if the version lacks it. blocks: the vectors of each part. starts:
+    (P + 1,) int64, first row of each part. photos: digests of photos by key, for SKUs that have some.
     """
 
     folder: Path
@@ -59,18 +59,18 @@ class Gallery:
 
     @cached_property
     def positions(self) -> dict[str, int]:
-        """Where a SKU stands, by its key."""
+        """Positions of SKUs by key."""
         return {key: position for position, key in enumerate(self.keys)}
 
     @cached_property
     def category_names(self) -> tuple[str, ...]:
-        """The names of the SKUs as COCO's categories have them: no two are equal."""
+        """Names of the SKUs for COCO categories, made unique."""
         order = np.argsort(self.category_ids, kind="stable").tolist()
         names = unique_names((self.keys[position], self.names[position]) for position in order)
         return tuple(names[key] for key in self.keys)
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """(N, dim) float32: the vectors of these rows."""
+        """Return (N, dim) float32 vectors of some rows."""
         found = np.empty((len(rows), self.dim), np.float32)
         order = np.argsort(rows, kind="stable")
         ends = np.searchsorted(rows[order], self.starts)
@@ -80,26 +80,26 @@ class Gallery:
         return found
 
     def rows_of(self, position: int) -> NDArray[np.int64]:
-        """The rows of a SKU."""
+        """Return the rows of a SKU."""
         return np.arange(self.first[position], self.first[position] + self.counts[position])
 
     @cached_property
     def most_rows(self) -> int:
-        """The rows of the SKU that has most: rendered views and photographs."""
+        """The largest number of rows (rendered views and photos) of a SKU."""
         return int(self.counts.max(initial=1))
 
     def photos_of(self, key: str) -> tuple[str, ...]:
-        """Digests of the photographs of a SKU, whose vectors are its last ones; none for one that is not here."""
+        """Return digests of the photos of a SKU, whose vectors are its last ones; () if it has none or is not here."""
         return self.photos.get(key, ())
 
     def photo_of_view(self, position: int, view: int) -> str:
-        """The digest of the photograph that a view of a SKU is, empty for a rendered one."""
+        """Return the digest of the photo behind a view of a SKU, "" for a rendered view."""
         photos = self.photos_of(self.keys[position])
         place = view - (int(self.counts[position]) - len(photos))
         return photos[place] if photos and place >= 0 else ""
 
     def front(self, position: int) -> bytes:
-        """The front of a SKU as a small JPEG, empty where the gallery has none."""
+        """Return the front of a SKU as a small JPEG, b"" if the gallery has none."""
         row = int(self.first[position])
         part = int(np.searchsorted(self.starts, row, side="right")) - 1
         digest, before = self.manifest.parts[part].digest, int(self.starts[part])
@@ -110,7 +110,7 @@ class Gallery:
         return b""
 
     def check_embedder(self, fingerprint: str, where: str) -> None:
-        """Raises SynthError where the gallery was made by another embedder: distances would mean nothing."""
+        """Raise SynthError if the gallery was built with another embedder, as distances would be meaningless."""
         if fingerprint != self.manifest.embedder.fingerprint:
             raise SynthError(
                 "the gallery was made by another embedder",
@@ -123,9 +123,9 @@ class Gallery:
 
 
 def open_gallery(folder: Path, version: str | None = None) -> Gallery:
-    """A version of the gallery in `folder`, by default the one in use; its files are read through the first time.
+    """Open a version of a gallery, by default the one in use; its files are verified on first use.
 
-    Raises SynthError where it cannot be used, or its files are not what was written.
+    Raises SynthError if it cannot be used, or if its files were changed.
     """
     version = version or current_version(folder)
     manifest = read_manifest(folder, version)

@@ -1,10 +1,10 @@
-"""Parts of a gallery: the vectors of some hundred SKUs with what they belong to, named by their content.
+"""Parts of a gallery: the vectors of some hundred SKUs with their metadata, in files named by their content.
 
-    parts/DIGEST.npy     (rows, dim) float16 or float32, the views of one SKU behind one another
-    parts/DIGEST.fronts  of each SKU its front as a small JPEG, for people
-    parts/DIGEST.jsonl   one SKU a line: key, name, category id, digest of what it was rendered from, rows
+    parts/DIGEST.npy     (rows, dim) float16 or float32, grouped by SKU
+    parts/DIGEST.fronts  the front of each SKU as a small JPEG, for display
+    parts/DIGEST.jsonl   one SKU per line: key, name, category id, digest of what it was rendered from, rows
 
-A part is never changed: versions that have it in common share its files.
+Parts are immutable, and versions share them.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ from assets.limits import (
 
 PARTS = "parts"
 REPAIR = "'synth gallery verify' lists all problems; roll back, or build the gallery again"
-# In the order in which they are written, the vectors last.
+# In the order of writing, the vectors last.
 SUFFIXES = (".jsonl", ".fronts", ".npy")
 
 
 @dataclass(frozen=True)
 class GallerySku:
-    """One SKU of a part. digest: of all that its views follow from. rows: how many vectors it has.
+    """One SKU of a part. digest: of everything that determines its views. rows: number of its vectors.
 
-    front: bytes of its front among the pictures, 0 for none. photos: digests of the photographs that its last vectors
-    are of (detectors/recognition/gallery/photos.py).
+    front: size of its front in bytes, 0 for none. photos: digests of the photos that its last vectors are of
+    (detectors/recognition/gallery/photos.py).
     """
 
-    # Read from files of others; earlier versions wrote neither fronts nor photographs.
+    # Validated strictly because files may be untrusted; earlier versions wrote neither fronts nor photos.
     __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
 
     sku: Annotated[str, Field(min_length=1, max_length=LIST_TEXT.most)]
@@ -69,7 +69,7 @@ SKUS = TypeAdapter(list[GallerySku])
 
 @dataclass(frozen=True)
 class PartFile:
-    """A part that is on disk. digest: SHA-256 over its files, and their name. bytes: of all together."""
+    """A part on disk. digest: SHA-256 over its files, which are named by it. bytes: total size of its files."""
 
     digest: str
     skus: int
@@ -78,10 +78,10 @@ class PartFile:
 
 
 def write_part(folder: Path, skus: Sequence[GallerySku], vectors: NDArray, fronts: bytes = b"") -> PartFile:
-    """Stores a part, whole or not at all; one that is there already is left alone.
+    """Store a part atomically, unless it exists already.
 
-    vectors: (rows, dim), float16 or float32, fronts: JPEG files behind one another, both in the order of the SKUs.
-    Raises ValueError where they do not fit.
+    vectors: (rows, dim) float16 or float32. fronts: concatenated JPEG files. Both are in the order of the SKUs. Raises
+    ValueError if they do not match the SKUs.
     """
     rows, pictured = sum(sku.rows for sku in skus), sum(sku.front for sku in skus)
     if rows != len(vectors) or pictured != len(fronts):
@@ -101,14 +101,14 @@ def write_part(folder: Path, skus: Sequence[GallerySku], vectors: NDArray, front
 
 
 def vectors_path(folder: Path, digest: str) -> Path:
-    """Where the vectors of a part lie; its SKUs lie beside them."""
+    """Return the file of a part's vectors; its other files are beside it."""
     return folder / PARTS / f"{digest}.npy"
 
 
 def read_skus(folder: Path, digest: str) -> list[GallerySku]:
-    """The SKUs of a part. Raises SynthError where they are missing or damaged."""
+    """Read the SKUs of a part. Raises SynthError if they are missing or damaged."""
     path = vectors_path(folder, digest).with_suffix(".jsonl")
-    # As one text: line by line it took twice as long.
+    # Parsed as one list, since parsing line by line took twice as long.
     text = b"[" + b",".join(read_part_file(path).splitlines()) + b"]"
     try:
         JsonScan(str(path), JSON_VALUES).feed(text)
@@ -122,9 +122,9 @@ def read_skus(folder: Path, digest: str) -> list[GallerySku]:
 
 
 def read_front(folder: Path, digest: str, place: int) -> bytes:
-    """The front of the SKU at a place of a part as a JPEG, empty where it has none.
+    """Read the front of the SKU at index `place` of a part as a JPEG, b"" if it has none.
 
-    Raises SynthError where the pictures are missing or damaged.
+    Raises SynthError if the file is missing or damaged.
     """
     sizes = [sku.front for sku in read_skus(folder, digest)]
     path = vectors_path(folder, digest).with_suffix(".fronts")
@@ -137,17 +137,14 @@ def read_front(folder: Path, digest: str, place: int) -> bytes:
 
 
 def map_vectors(folder: Path, part: PartFile, dim: int) -> NDArray:
-    """The vectors of a part, (rows, dim), read-only and left on disk until they are looked at.
-
-    Raises SynthError where they are missing or damaged.
-    """
+    """Memory-map the (rows, dim) vectors of a part, read-only. Raises SynthError if they are missing or damaged."""
     path = vectors_path(folder, part.digest)
     try:
         with path.open("rb") as file:
             np.lib.format.read_magic(file)
             shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
             start = file.tell()
-    except Exception as error:  # numpy's parser of headers lets through what Python's own raises
+    except Exception as error:  # numpy's header parser passes on exceptions of Python's parser
         raise damaged(path, error) from error
     size = start + part.rows * dim * dtype.itemsize
     if shape != (part.rows, dim) or dtype not in (np.float16, np.float32) or by_columns or path.stat().st_size != size:
@@ -156,7 +153,7 @@ def map_vectors(folder: Path, part: PartFile, dim: int) -> NDArray:
 
 
 def check_files(folder: Path, part: PartFile) -> None:
-    """Raises SynthError where a file of a part is missing, or they are not as long as they were."""
+    """Raise SynthError if a file of a part is missing, or if their total size has changed."""
     path = vectors_path(folder, part.digest)
     size = sum(part_file_size(path.with_suffix(suffix)) for suffix in SUFFIXES)
     if size != part.bytes:
@@ -164,9 +161,9 @@ def check_files(folder: Path, part: PartFile) -> None:
 
 
 def check_contents(folder: Path, parts: Sequence[PartFile]) -> None:
-    """Raises SynthError where files of these parts are not what was written; each is read once, until it changes.
+    """Raise SynthError if files of these parts were changed; a file is only read again after it was modified.
 
-    1.4 GB take about a second the first time (two cores, files in memory), milliseconds from then on.
+    1.4 GB take about a second the first time (two cores, files in memory), and milliseconds later.
     """
     by_digest = {part.digest: part for part in parts}
     paths = {digest: vectors_path(folder, digest) for digest in by_digest}
@@ -195,7 +192,7 @@ def _content_problems(folder: Path, part: PartFile) -> list[str]:
 
 
 def check_part(folder: Path, part: PartFile, dim: int) -> list[str]:
-    """What is wrong with the files of a part, none if they are as they were written."""
+    """Return the problems of a part's files, [] if they are intact."""
     path = vectors_path(folder, part.digest)
     try:
         check_files(folder, part)
@@ -211,7 +208,7 @@ def check_part(folder: Path, part: PartFile, dim: int) -> list[str]:
 
 
 def read_part_file(path: Path) -> bytes:
-    """The bytes of a small file of a gallery. Raises SynthError where it is missing, too large or no plain file."""
+    """Read a small file of a gallery. Raises SynthError if it is missing, too large or not a regular file."""
     try:
         return read_file(path, GALLERY_FILE, "the file")
     except SynthError as error:
@@ -219,7 +216,7 @@ def read_part_file(path: Path) -> bytes:
 
 
 def part_file_size(path: Path) -> int:
-    """Bytes of a file of a gallery. Raises SynthError where it is missing or no plain file."""
+    """Return the size of a gallery's file in bytes. Raises SynthError if it is missing or not a regular file."""
     try:
         return check_file(path, TENSOR_FILE_BYTES, "the file")
     except SynthError as error:
@@ -227,7 +224,7 @@ def part_file_size(path: Path) -> int:
 
 
 def read_gallery_model(model: type[Model], path: Path) -> Model | None:
-    """A JSON file of a gallery, None where it is not there. Raises SynthError where it is damaged."""
+    """Read a JSON file of a gallery, None if it does not exist. Raises SynthError if it is damaged."""
     if not os.path.lexists(path):
         return None
     data = read_part_file(path)
@@ -245,7 +242,7 @@ def _brief(error: SynthError | ValidationError) -> str:
 
 
 def damaged(path: Path, error: object) -> SynthError:
-    """The error for a file of a gallery that cannot be used."""
+    """Return the error for a gallery file that cannot be used."""
     return SynthError(
         "a file of the gallery is missing or damaged",
         code="gallery-damaged",
@@ -260,7 +257,7 @@ def _lines_of(skus: Sequence[GallerySku]) -> bytes:
 
 
 def _fields_of(sku: GallerySku) -> dict[str, Any]:
-    """As earlier versions wrote it where there are no photographs: parts that are equal keep one name."""
+    """Return the fields as JSON values; without photos as in earlier versions, so that equal parts have equal names."""
     fields = asdict(sku)
     if not sku.photos:
         del fields["photos"]

@@ -1,4 +1,4 @@
-"""Photographs in a gallery: crops that people have named, kept so that any embedder can look at them again.
+"""Photos in a gallery: crops that people have named, stored so that they can be embedded again.
 
 photos/DIGEST.jpg    a crop with its margin; DIGEST is the SHA-256 of the file
 """
@@ -24,7 +24,7 @@ LONGEST_SIDE, QUALITY = 512, 95
 
 
 def keep_photo(folder: Path, crop: NDArray[np.uint8]) -> str:
-    """Stores an (H, W, 3) uint8 RGB crop; returns its digest. One that is there already is left alone."""
+    """Store an (H, W, 3) uint8 RGB crop, unless it exists already; returns its digest."""
     image, buffer = Image.fromarray(crop), io.BytesIO()
     image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
     image.save(buffer, "JPEG", quality=QUALITY)
@@ -37,12 +37,12 @@ def keep_photo(folder: Path, crop: NDArray[np.uint8]) -> str:
 
 
 def photo_path(folder: Path, digest: str) -> Path:
-    """Where a photograph lies."""
+    """Return the file of a photo."""
     return folder / PHOTOS / f"{digest}.jpg"
 
 
 def read_photo(folder: Path, digest: str) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB. Raises SynthError where it is missing or not what was stored."""
+    """Read a photo as (H, W, 3) uint8 RGB. Raises SynthError if it is missing or was changed."""
     path = photo_path(folder, digest)
     problem = check_photo(folder, digest)
     if problem:
@@ -52,7 +52,7 @@ def read_photo(folder: Path, digest: str) -> NDArray[np.uint8]:
 
 
 def check_photo(folder: Path, digest: str) -> str:
-    """What is wrong with the file of a photograph, empty where nothing is."""
+    """Return the problem of a photo's file, "" if it is intact."""
     path = photo_path(folder, digest)
     try:
         content = read_file(path, PICTURE_BYTES, "the photograph")

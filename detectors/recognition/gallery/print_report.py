@@ -1,4 +1,4 @@
-"""What a gallery is worth, on the console."""
+"""Print the report of a gallery's evaluation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_MISTAKES = 5
 
 
 def print_report(console: Console, report: GalleryReport) -> None:
-    """Prints a report in about twenty lines."""
+    """Print a report in about twenty lines."""
     console.print(
         f"{report.name}: {count_of(report.boxes, 'product')} in {count_of(report.images, 'image')}; "
         f"gallery {report.version}, {counts_of(SKU=report.retrieval.skus, view=report.retrieval.views, spec=',')}",

@@ -1,4 +1,4 @@
-"""`synth recognize`: products are found in pictures, and named by the gallery's nearest views."""
+"""`synth recognize`: detect products in images, and name them by the gallery's nearest views."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TOLD = 10
 
 @dataclass
 class RecognizeSummary:
-    """What a run came to. known, review, unknown: boxes by what became of them. page: for review, if there is one."""
+    """Summary of a run. known, review, unknown: number of boxes by verdict. page: for review, if there is one."""
 
     out: Path
     version: str
@@ -61,7 +61,7 @@ class RecognizeSummary:
 
 @dataclass(frozen=True)
 class Recognizer:
-    """What names products: an open gallery with its index, its embedder and its decision."""
+    """An open gallery with its index, its embedder and its decision, which names products."""
 
     gallery: Gallery
     index: Index
@@ -72,7 +72,7 @@ class Recognizer:
     def recognize(
         self, shots: Sequence[InputImage], ids: Sequence[int], boxes: Sequence[ImageBoxes]
     ) -> list[ImageRecognition]:
-        """The products of some pictures, all of their crops embedded and looked for together."""
+        """Recognize the products in the boxes of some images; all crops are embedded and searched together."""
         crops = [
             prepare_crop(shot.picture, box, margin=self.embedder.margin)
             for shot, some in zip(shots, boxes, strict=True)
@@ -100,7 +100,10 @@ def open_recognizer(
     best: int = 1,
     device: str = "auto",
 ) -> Recognizer:
-    """A gallery ready to name products; None for what it has itself. Raises SynthError for another's embedder."""
+    """Open a gallery for recognition. None stands for what the gallery itself has.
+
+    Raises SynthError for an embedder other than the gallery's.
+    """
     gallery = open_gallery(folder, version)
     made = load_embedder_of(gallery, embedder, device=device)
     decision = settle_decision(gallery, threshold=threshold, margin=margin)
@@ -110,11 +113,11 @@ def open_recognizer(
 def recognize(
     settings: RecognizeSettings, console: Console, *, view_picture: ViewPicture | None = None
 ) -> RecognizeSummary:
-    """Names the products in pictures, folders, patterns, videos or COCO files, and writes what it found.
+    """Recognize the products in images, folders, patterns, videos or COCO files, and write the results.
 
-    view_picture: draws the views of SKUs that the review page shows, in place of the gallery's fronts. Unreadable files
-    end up in the summary; Ctrl-C keeps what is complete. Raises SynthError for paths that mean nothing, a missing
-    detector, a gallery of another embedder.
+    view_picture: renders the views of SKUs for the review page, which otherwise shows the gallery's fronts. Unreadable
+    files are listed in the summary; Ctrl-C keeps results so far. Raises SynthError for paths without images, a missing
+    detector, or a gallery of another embedder.
     """
     names = ("version", "embedder", "index", "threshold", "margin", "best", "device")
     recognizer = open_recognizer(settings.gallery, **{name: getattr(settings, name) for name in names})
@@ -166,7 +169,7 @@ def recognize(
 
 
 def print_summary(console: Console, summary: RecognizeSummary) -> None:
-    """The last lines of a recognition."""
+    """Print the summary of a recognition."""
     from rich.table import Table
 
     def say(line: str) -> None:
@@ -200,7 +203,7 @@ def _recognize(
     batch: int,
     first_id: int,
 ) -> Generator[list[ImageRecognition], None, None]:
-    """Batches of pictures with what was recognized in them; unreadable ones go into the summary."""
+    """Yield recognized images in batches; unreadable ones are added to the summary."""
     while taken := list(islice(shots, batch)):
         readable = [shot for shot in taken if isinstance(shot, InputImage)]
         summary.failed += [shot for shot in taken if isinstance(shot, Unreadable)]
@@ -215,7 +218,7 @@ def _recognize(
 def _counted(
     found: Iterable[list[ImageRecognition]], summary: RecognizeSummary, progress: StepProgress
 ) -> Iterator[list[ImageRecognition]]:
-    """The batches as they come, counted once they are dealt with."""
+    """Pass on batches, and count each in the summary after the consumer has processed it."""
     done = time.monotonic()
     for some in found:
         yield some
@@ -231,7 +234,7 @@ def _counted(
 
 
 def _draw(one: ImageRecognition, gallery: Gallery, out: Path) -> None:
-    """The picture with boxes and names; dashed and with a question mark what is for review, grey what is unknown."""
+    """Save an image with boxes and names; boxes for review are dashed with a question mark, unknown ones are grey."""
     marks = []
     for place, verdict in enumerate(one.verdicts.tolist()):
         best, score = int(one.nearest.skus[place, 0]), float(one.nearest.scores[place, 0])

@@ -1,8 +1,8 @@
-"""What recognition leaves behind: COCO results with SKUs, the pictures they speak of, a list of products per picture.
+"""The result files of recognition.
 
 predictions.json   one row for each box: COCO's fields, sku, verdict, similarity, margin, the best candidates
-images.json        the pictures and the categories; category 0 is a product that the gallery does not know
-counts.csv         how many of each SKU each picture shows: the checkout list
+images.json        the images and categories; category 0 stands for products that the gallery lacks
+counts.csv         the number of each SKU in each image: the checkout list
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ DECIMALS = 5
 
 @dataclass(frozen=True, eq=False)
 class ImageRecognition:
-    """One picture with what was recognized in it. boxes, nearest, verdicts: one for each box, in the same order.
+    """The recognized products of one image. boxes, nearest, verdicts: one entry for each box, in the same order.
 
     vectors: (D, dim) float32 of the crops.
     """
@@ -51,14 +51,14 @@ class ImageRecognition:
 
 
 class RecognizedFiles:
-    """The three files, growing picture by picture."""
+    """The three files, written image by image."""
 
     def __init__(self, gallery: Gallery, predictions: JsonRows, images: JsonRows, counts: IO[bytes]) -> None:
         self.gallery, self.predictions, self.images, self.counts = gallery, predictions, images, counts
         self.counts.write(_csv_line(["image_id", "file_name", "sku", "name", "count", "of them for review"]))
 
     def add(self, some: Sequence[ImageRecognition]) -> None:
-        """Pictures that are complete: in all files or in none."""
+        """Add images; each is either in all files or in none."""
         for one in some:
             row = image_row(ImageDetections(one.shot, one.image_id, NO_DETECTIONS, []))
             self.images.add(row)
@@ -71,7 +71,7 @@ class RecognizedFiles:
         self.kept = self.counts.tell()
 
     def finish(self) -> None:
-        """Ends the files after the last complete picture."""
+        """End the files after the last complete image."""
         self.predictions.finish()
         self.images.finish()
         self.counts.truncate(getattr(self, "kept", self.counts.tell()))
@@ -82,7 +82,7 @@ NO_DETECTIONS = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.int32), 
 
 @contextmanager
 def open_recognized(out: Path, gallery: Gallery, info: dict[str, Any]) -> Iterator[RecognizedFiles]:
-    """The files in `out`, which appear at the end; also after Ctrl-C, with the pictures that were complete."""
+    """Open the files in `out`. They appear at the end; after Ctrl-C, too, with the images completed until then."""
     with ExitStack() as stack:
         predictions = JsonRows(stack.enter_context(atomic_file(out / PREDICTIONS)), "[", "\n]\n")
         head = f'{{\n"info": {json.dumps(info, ensure_ascii=False)},\n"images": ['
@@ -99,7 +99,7 @@ def open_recognized(out: Path, gallery: Gallery, info: dict[str, Any]) -> Iterat
 
 
 def result_rows(one: ImageRecognition, gallery: Gallery) -> list[dict[str, Any]]:
-    """COCO results of a picture. bbox: xywh pixels. score: the detector's times the similarity, 0 to 1.
+    """Return the COCO results of an image. bbox: xywh pixels. score: detection score times similarity, 0 to 1.
 
     similarity: cosine to the best SKU. margin: its lead over the second. verdict: known, review or unknown.
     """
@@ -132,7 +132,7 @@ def _candidates(nearest: NearestSkus, place: int, gallery: Gallery) -> list[dict
 
 
 def _count_lines(one: ImageRecognition, file_name: str, gallery: Gallery) -> Iterator[bytes]:
-    """One line for each SKU of a picture, the unknown ones last."""
+    """Yield one line for each SKU in an image, and a last one for unknown products."""
     known = one.verdicts != Verdict.UNKNOWN
     counts = Counter(one.nearest.skus[known, 0].tolist())
     review = Counter(one.nearest.skus[one.verdicts == Verdict.REVIEW, 0].tolist())

@@ -1,7 +1,7 @@
-"""What people are to look at after a recognition: close calls, and products that were refused.
+"""Cases for review by a person after a recognition: close calls, and products called unknown.
 
-review/index.html      the closest calls and the nearest refused crops, to be decided by click or key
-review/decisions.csv   all boxes of their pictures, as the page exports them once decided (dataset/review_csv.py)
+review/index.html      the closest calls and the most similar unknown crops, to be decided by click or key
+review/decisions.csv   all boxes of their images, in the format that the page exports (dataset/review_csv.py)
 review/review.jsonl    every close call
 """
 
@@ -29,39 +29,39 @@ from detectors.recognition.gallery.review_cases import Case, ReviewPicture, View
 from detectors.recognition.gallery.review_page import CSV, PAGE, write_review_page
 
 FOLDER, CASES = "review", "review.jsonl"
-# On the page; all close calls are in the file.
+# Maximum number of cases on the page; the file has all close calls.
 MAX_SHOWN = {Verdict.REVIEW: 200, Verdict.UNKNOWN: 100}
 CROP_SIDE, CROP_MARGIN = 220, 0.15
 
 
 class Review:
-    """The cases of a run, gathered picture by picture; of more than are shown nothing is kept but a line."""
+    """Collects the cases of a run, image by image; those not shown on the page only take a line of text."""
 
     def __init__(self, out: Path, gallery: Gallery, view_picture: ViewPicture | None = None) -> None:
         self._folder, self._gallery, self._view_picture = out / FOLDER, gallery, view_picture
-        # Heaps whose smallest entry is the one to be dropped next.
+        # Heaps whose smallest entry is dropped next.
         self._kept: dict[Verdict, list[tuple[float, int, Case]]] = {verdict: [] for verdict in MAX_SHOWN}
         self._totals = dict.fromkeys(MAX_SHOWN, 0)
         self._lines: list[str] = []
 
     def __len__(self) -> int:
-        """Close calls."""
+        """Return the number of close calls."""
         return self._totals[Verdict.REVIEW]
 
     def add(self, some: Sequence[ImageRecognition]) -> None:
-        """The cases of some pictures."""
+        """Add the cases of some images."""
         for one in some:
             picture: ReviewPicture | None = None
             for place in np.flatnonzero(one.verdicts != Verdict.KNOWN).tolist():
                 picture = self._add(one, place, picture)
 
     def finish(self, decision: Decision, *, soon: bool = False) -> Path | None:
-        """Writes the files; returns the page, None where there was nothing to look at.
+        """Write the files; returns the page, None if there are no cases.
 
-        soon: the gallery's fronts in place of views, which may take minutes to be drawn.
+        soon: show the gallery's fronts instead of views, which may take minutes to render.
         """
         if not any(self._totals.values()):
-            for name in (PAGE, CSV, CASES):  # of a run before
+            for name in (PAGE, CSV, CASES):  # from an earlier run
                 (self._folder / name).unlink(missing_ok=True)
             return None
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ class Review:
         return write_review_page(self._folder, self._gallery, cases, self._totals, decision, view_picture)
 
     def _add(self, one: ImageRecognition, place: int, picture: ReviewPicture | None) -> ReviewPicture | None:
-        """Notes a case, and keeps it where it is among those to show; the picture, once it has such a case."""
+        """Count a case, and keep it if it belongs to those to show; returns the image if it has a kept case."""
         verdict, nearest = Verdict(one.verdicts[place]), one.nearest
         self._totals[verdict] += 1
         number = sum(self._totals.values())
@@ -83,7 +83,7 @@ class Review:
         margin = float(nearest.margins[place])
         if verdict == Verdict.REVIEW:
             self._lines.append(self._record(one, place, skus, scores, margin))
-        # The smallest lead first; of refused crops those that came nearest to a SKU.
+        # The smallest lead comes first; of unknown crops those most similar to a SKU.
         rank = -margin if verdict == Verdict.REVIEW else (scores or (-1.0,))[0]
         kept = self._kept[verdict]
         if len(kept) == MAX_SHOWN[verdict] and (rank, -number) <= kept[0][:2]:
@@ -98,7 +98,7 @@ class Review:
         return picture
 
     def _picture(self, one: ImageRecognition) -> ReviewPicture:
-        """All boxes of a picture: those that are clear count as known, the others are open."""
+        """Return an image with all its boxes: clear ones are marked known, the others open."""
         shot = one.shot
         height, width = shot.picture.shape[:2]
         file = self._file_of(shot)
@@ -125,7 +125,7 @@ class Review:
         return picture
 
     def _file_of(self, shot: InputImage) -> Path:
-        """Where the picture lies as it was looked at; frames of videos are written beside the page."""
+        """Return a file with the image as processed; video frames and turned images are saved beside the page."""
         if shot.frame is None and not turned_in_place(shot):
             return shot.source.file.absolute()
         name = f"frames/{shot.name}.jpg"
@@ -153,7 +153,7 @@ class Review:
 
 
 def _inside(box: NDArray[np.float64], width: int, height: int) -> tuple[float, float, float, float]:
-    """xyxy inside the picture and at least a pixel wide and high, to a hundredth of a pixel."""
+    """Clip a box to the image, at least a pixel wide and high; returns xyxy rounded to a hundredth of a pixel."""
     x0, y0 = min(max(float(box[0]), 0.0), width - 1.0), min(max(float(box[1]), 0.0), height - 1.0)
     x1, y1 = min(max(float(box[2]), x0 + 1), width), min(max(float(box[3]), y0 + 1), height)
     return round(x0, 2), round(y0, 2), round(x1, 2), round(y1, 2)

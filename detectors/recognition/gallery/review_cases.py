@@ -1,4 +1,4 @@
-"""What a review page shows: pictures, and the boxes in them that a person should look at."""
+"""The cases on a review page: images, and their boxes for review."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from detectors.recognition.gallery.decision import Verdict
 
-# A view of a SKU as JPEG, by key, number of the view and the SKU's digest in the gallery; empty where there is none.
+# Returns a view of a SKU as JPEG by key, view number and the SKU's digest in the gallery; b"" if there is none.
 ViewPicture = Callable[[str, int, str], bytes]
 
 
 @dataclass(eq=False)
 class ReviewPicture:
-    """A picture with cases. rows: all of its boxes as cells of decisions.csv, in their order."""
+    """An image with cases. rows: all of its boxes as cells of decisions.csv, in order."""
 
     name: str
     rows: list[list[str]] = field(default_factory=list)
@@ -24,9 +24,9 @@ class ReviewPicture:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One box for a person. crop: its file beside the page. place: its row in the picture. skus, scores: the nearest.
+    """One box for review. crop: its file beside the page. place: index of its row in the image.
 
-    vector: (dim,) of the crop. margin: lead of the first SKU over the second.
+    skus, scores: the nearest SKUs. vector: (dim,) of the crop. margin: lead of the first SKU over the second.
     """
 
     verdict: Verdict

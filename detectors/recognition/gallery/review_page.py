@@ -1,4 +1,4 @@
-"""The page on which people decide, and the CSV that it fills."""
+"""The HTML page for review, and its CSV of decisions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PAGE, CSV, SKUS = "index.html", "decisions.csv", "skus.js"
 MAX_CANDIDATES = 5
-# With pictures: rendering more would take minutes.
+# Candidates shown with an image: rendering more would take minutes.
 MAX_PICTURED = 3
 
 
@@ -33,7 +33,7 @@ def write_review_page(
     decision: Decision,
     view_picture: ViewPicture | None,
 ) -> Path:
-    """Writes page, CSV and the list of SKUs to search in; returns the page. cases: the first ones to look at first."""
+    """Write the page, the CSV and the list of SKUs for its search; returns the page. cases: most important first."""
     pictures = list(dict.fromkeys(case.picture for some in cases.values() for case in some))
     first_rows: dict[ReviewPicture, int] = {}
     rows: list[list[str]] = []
@@ -56,7 +56,7 @@ def write_review_page(
         version=gallery.version,
         decision=decision,
         rendered=view_picture is not None,
-        # Decisions that the browser remembers belong to these very boxes.
+        # The id ties decisions stored in the browser to exactly these boxes.
         data={"columns": COLUMNS, "rows": rows, "id": hashlib.sha256(table).hexdigest()},
         csv=CSV,
         skus=SKUS,
@@ -66,14 +66,14 @@ def write_review_page(
 
 
 class _Views:
-    """Pictures of SKUs beside the page, each written once: the view that a crop is nearest to, else the front."""
+    """Images of SKUs beside the page, each written once: the view nearest to a crop, else the front."""
 
     def __init__(self, folder: Path, gallery: Gallery, view_picture: ViewPicture | None) -> None:
         self._folder, self._gallery, self._view_picture = folder, gallery, view_picture
         self._files: dict[tuple[int, int], str] = {}
 
     def best(self, case: Case, sku: int) -> tuple[str, str]:
-        """The picture's file, empty for none, and what it shows."""
+        """Return the image's file, "" if there is none, and a description of it."""
         view = int(np.argmax(self._gallery.vectors(self._gallery.rows_of(sku)) @ case.vector))
         file = self._file(sku, view, lambda: self._picture(sku, view))
         if file:
@@ -100,7 +100,7 @@ class _Views:
 
 
 def _shown(case: Case, row: int, gallery: Gallery, views: _Views) -> dict[str, Any]:
-    """What the page says of a case. row: its place among the rows of the CSV."""
+    """Return the template values of a case. row: its row in the CSV."""
     candidates = []
     for number, (sku, score) in enumerate(list(zip(case.skus, case.scores, strict=True))[:MAX_CANDIDATES]):
         picture, what = views.best(case, sku) if number < MAX_PICTURED else ("", "")
@@ -116,8 +116,8 @@ def _shown(case: Case, row: int, gallery: Gallery, views: _Views) -> dict[str, A
 
 
 def _sku_script(gallery: Gallery) -> str:
-    """The gallery's SKUs as a script: a page opened as a file may load no JSON."""
-    # No text of a list can end the script: "<" is written as a code.
+    """Return the gallery's SKUs as a script, because a page opened from disk cannot load JSON."""
+    # "<" is escaped, so that no text of the catalogue can close the script element.
     text = json.dumps([[key, name] for key, name in zip(gallery.keys, gallery.names, strict=True)])
     return f"var SKUS = {text.replace('<', chr(92) + 'u003c')};\n"
 
@@ -125,7 +125,7 @@ def _sku_script(gallery: Gallery) -> str:
 def _page() -> Any:
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-    # The frame of the page (base.html.j2) is that of evaluation reports.
+    # The base template (base.html.j2) is that of evaluation reports.
     loader = ChoiceLoader([PackageLoader(__package__, "."), PackageLoader("detectors.evaluate.page", ".")])
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True

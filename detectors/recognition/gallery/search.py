@@ -1,4 +1,4 @@
-"""From vectors of crops to SKUs: the nearest rows of a gallery, gathered by whose they are."""
+"""Find the nearest SKUs of crops: nearest rows of a gallery, grouped by SKU."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from detectors.recognition.gallery.index import Index
 from detectors.recognition.gallery.open import NOBODY, Gallery
 
-# Candidates that an approximate index is asked for, for each SKU wanted: whose exact score is best may not be whose
-# approximate score is.
+# Candidates per wanted SKU, since approximate scores, or those of single views, may rank SKUs differently.
 CANDIDATES = 4
 
 
@@ -28,24 +27,24 @@ class NearestSkus:
 
     @property
     def margins(self) -> NDArray[np.float32]:
-        """(Q,) how far the best score lies above the second; 2 where there is no second."""
+        """(Q,) lead of the best score over the second; 2 if there is no second."""
         if self.scores.shape[1] < 2:
             return np.full(len(self.scores), 2.0, np.float32)
         alone = self.skus[:, 1] == NOBODY
         return np.where(alone, np.float32(2.0), self.scores[:, 0] - self.scores[:, 1])
 
     def take(self, span: slice) -> NearestSkus:
-        """The answers to some of the queries."""
+        """Return the results of some of the queries."""
         return NearestSkus(self.skus[span], self.scores[span])
 
 
 def find_skus(
     gallery: Gallery, index: Index, queries: NDArray[np.float32], *, k: int = 5, best: int = 1
 ) -> NearestSkus:
-    """The k nearest SKUs of each of Q queries, (Q, dim) float32 of length 1.
+    """Find the k nearest SKUs of Q queries, (Q, dim) float32 unit vectors.
 
-    best: a SKU's score is the mean of its so many best views. Scores are exact whatever the index; which SKUs are
-    looked at is its choice. With an exact index and best = 1 the answer is exact: no SKU has more rows than
+    best: number of best views whose mean is the score of a SKU. Scores are exact with any index; the index only
+    determines the candidates. With an exact index and best = 1 the result is exact, as no SKU has more rows than
     `most_rows`.
     """
     wanted = k if index.kind == "exact" and best == 1 else k * CANDIDATES
@@ -61,7 +60,7 @@ def find_skus(
 
 
 def _some_owners(gallery: Gallery, rows: NDArray[np.int64], most: int) -> NDArray[np.int32]:
-    """The owners of rows, best first, each once, up to `most`."""
+    """Return the distinct SKUs of rows, best first, up to `most`."""
     owners = gallery.owners[rows[rows != NOBODY]]
     _, place = np.unique(owners, return_index=True)
     return owners[np.sort(place)][:most]
@@ -70,7 +69,7 @@ def _some_owners(gallery: Gallery, rows: NDArray[np.int64], most: int) -> NDArra
 def _scores(
     gallery: Gallery, queries: NDArray[np.float32], candidates: list[NDArray[np.int32]], best: int
 ) -> list[NDArray[np.float32]]:
-    """The score of each candidate of each query from its own vectors, which are fetched for all of them at once."""
+    """Compute the score of each candidate of each query; the vectors of all are fetched together."""
     sizes = np.array([len(some) for some in candidates], np.int64)
     skus = np.concatenate([np.zeros(0, np.int32), *candidates])
     if not len(skus):

@@ -1,7 +1,7 @@
-"""Versions of a gallery: each an immutable list of parts, the one in use named by a pointer that is replaced whole.
+"""Versions of a gallery: immutable lists of parts; a file that is replaced atomically names the one in use.
 
-current                     which version is in use, and those before it
-versions/ID/gallery.json    what the version consists of; ID is the hash of its content
+current                     the version in use, and those before it
+versions/ID/gallery.json    the parts of the version; ID is the hash of its content
 parts/, indexes/            files that versions share
 """
 
@@ -35,7 +35,7 @@ from detectors.recognition.gallery.photos import PHOTOS, check_photo
 
 FORMAT = 1
 CURRENT, VERSIONS, MANIFEST = "current", "versions", "gallery.json"
-# Of the versions in use before, for rolling back.
+# Number of earlier versions remembered for rolling back.
 MAX_REMEMBERED = 100
 Precision = Literal["float32", "float16"]
 DIGEST = r"^[0-9a-f]{64}$"
@@ -43,9 +43,9 @@ VERSION = r"^[0-9a-f]{16}$"
 
 
 class EmbedderInfo(FileModel):
-    """Which embedder made the vectors, and how crops are shown to it. side: pixels. margin: share of a box's sides."""
+    """The embedder of the vectors and its crops. side: pixels. margin: around a box, as a fraction of its sides."""
 
-    # It names the embedder's file.
+    # Restricted, because it is part of a file name.
     fingerprint: str = Field(pattern=r"^[0-9A-Za-z_-]{1,200}$")
     dim: int = Field(ge=1, le=1 << 16)
     side: int = Field(ge=1, le=1 << 16)
@@ -53,7 +53,7 @@ class EmbedderInfo(FileModel):
 
 
 class PartEntry(FileModel):
-    """A part of a version. gone: positions in the part of SKUs that this version does not have."""
+    """A part of a version. gone: positions in the part of SKUs that this version lacks."""
 
     digest: str = Field(pattern=DIGEST)
     skus: int = Field(ge=1, le=GALLERY_ROWS.most)
@@ -67,9 +67,10 @@ class PartEntry(FileModel):
 
 
 class Manifest(FileModel):
-    """gallery.json. views: per SKU. views_format: of the pictures that were embedded. next_id: of categories.
+    """The content of gallery.json. views: number per SKU. views_format: version of the rendering of views.
 
-    skus, rows: that the version has. parent: the version that it was made from; no part of its identity.
+    next_id: next free category id. skus, rows: numbers in this version. parent: the version that it was made from,
+    which is not part of its identity.
     """
 
     format: int = Field(FORMAT, ge=FORMAT, le=FORMAT)
@@ -85,30 +86,30 @@ class Manifest(FileModel):
 
     @property
     def id(self) -> str:
-        """The first 16 digits of the SHA-256 over everything but the parent: equal galleries have equal ids."""
+        """First 16 digits of the SHA-256 over everything but the parent, so that equal galleries have equal ids."""
         content = json.dumps(self.model_dump(exclude={"parent"}), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 class Pointer(FileModel):
-    """The file `current`. version: in use. before: those before it, the last first."""
+    """The content of `current`. version: the one in use. before: earlier ones, the latest first."""
 
     version: str = Field(pattern=VERSION)
     before: tuple[Annotated[str, Field(pattern=VERSION)], ...]
 
 
 def is_gallery(folder: Path) -> bool:
-    """Whether a folder holds a gallery with a version in use."""
+    """Return whether a folder holds a gallery with a version in use."""
     return (folder / CURRENT).is_file()
 
 
 def current_version(folder: Path) -> str:
-    """The version in use. Raises SynthError where the folder is no gallery."""
+    """Return the version in use. Raises SynthError if the folder is not a gallery."""
     return _pointer(folder)[0]
 
 
 def read_manifest(folder: Path, version: str | None = None) -> Manifest:
-    """What a version consists of, by default the one in use. Raises SynthError where it cannot be had."""
+    """Read the manifest of a version, by default the one in use. Raises SynthError if it is missing or damaged."""
     version = version or current_version(folder)
     path = folder / VERSIONS / version / MANIFEST
     manifest = read_gallery_model(Manifest, path)
@@ -120,18 +121,18 @@ def read_manifest(folder: Path, version: str | None = None) -> Manifest:
 
 
 def version_ids(folder: Path) -> list[str]:
-    """All versions of a gallery, in the order of their ids."""
+    """Return the ids of all versions of a gallery, sorted."""
     found = (folder / VERSIONS).iterdir() if (folder / VERSIONS).is_dir() else ()
     return sorted(path.name for path in found if not path.name.startswith(".") and (path / MANIFEST).is_file())
 
 
 def add_version(folder: Path, manifest: Manifest) -> str:
-    """Stores a version whose parts are there, and returns its id; one that is there already is left alone."""
+    """Store a version whose parts exist, unless it is stored already; returns its id."""
     target = folder / VERSIONS / manifest.id
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         sync_folder(folder / PARTS)
-        # A folder under another name, renamed when it is complete: nobody sees half a version.
+        # Written under a temporary name and renamed when complete, so that readers never see half a version.
         made = Path(tempfile.mkdtemp(dir=target.parent, prefix=".new-"))
         write_atomic(made / MANIFEST, (manifest.model_dump_json(indent=1) + "\n").encode())
         made.chmod(0o755)
@@ -141,9 +142,9 @@ def add_version(folder: Path, manifest: Manifest) -> str:
 
 
 def use_version(folder: Path, version: str) -> None:
-    """Makes a version the one in use, at once for whoever opens the gallery from now on.
+    """Make a version the one in use, for everyone who opens the gallery from now on.
 
-    Raises SynthError where it is not there or one of its parts is not.
+    Raises SynthError if the version or one of its parts is missing.
     """
     for part in read_manifest(folder, version).parts:
         check_files(folder, part.file)
@@ -153,7 +154,7 @@ def use_version(folder: Path, version: str) -> None:
 
 
 def roll_back(folder: Path) -> str:
-    """Goes back to the version in use before, and returns its id. Raises SynthError where there was none."""
+    """Return to the version in use before; returns its id. Raises SynthError if there is none."""
     now, before = _pointer(folder)
     if not before:
         hint = "'synth gallery versions' lists all; 'synth gallery use' takes any of them"
@@ -170,7 +171,7 @@ def roll_back(folder: Path) -> str:
 
 
 def forget_versions(folder: Path, keep: int) -> list[str]:
-    """Rolling back can go `keep` versions back from now on; those and the one in use."""
+    """Limit rolling back to the last `keep` versions; returns the ids of the one in use and of these."""
     now, before = _pointer(folder)
     _point(folder, now, before[:keep])
     return [now, *before[:keep]]
@@ -178,9 +179,9 @@ def forget_versions(folder: Path, keep: int) -> list[str]:
 
 @contextmanager
 def write_gallery(folder: Path) -> Iterator[int]:
-    """Keeps other writers out of a gallery, and takes away what killed ones left. Readers are not kept out.
+    """Lock a gallery against other writers, but not readers, and remove leftovers of killed writers.
 
-    Yields the descriptor of the lock, for worker processes.
+    Yields the file descriptor of the lock, for worker processes.
     """
     with lock_folder(folder) as lock:
         for inner in (folder, folder / PARTS, folder / PHOTOS):
@@ -191,7 +192,7 @@ def write_gallery(folder: Path) -> Iterator[int]:
 
 
 def verify_gallery(folder: Path, version: str | None = None) -> list[str]:
-    """Everything that is wrong with a version, by default the one in use: checksums, counts, lengths of vectors."""
+    """Return all problems of a version, by default the one in use: checksums, counts, lengths of vectors."""
     manifest = read_manifest(folder, version)
     problems = [problem for part in manifest.parts for problem in check_part(folder, part.file, manifest.embedder.dim)]
     if problems:
