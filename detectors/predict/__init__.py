@@ -1,1 +1,1 @@
-"""What trained detectors find in pictures and videos."""
+"""Inference of trained detectors on images and videos."""

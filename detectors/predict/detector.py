@@ -1,4 +1,4 @@
-"""A trained detector in memory, for pictures that are arrays."""
+"""A trained detector in memory, for images given as arrays."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from detectors.checkpoints.detector import Checkpoint, load_checkpoint, restore_
 from detectors.device import pick_device
 from detectors.models.detect import Detections, detections_of, fit_picture, forward
 
-# For checkpoints whose training had no validation data to choose one on.
+# Threshold of detectors that were trained without validation data to choose one on.
 DEFAULT_THRESHOLD = 0.5
 
 
@@ -28,12 +28,12 @@ class LoadedDetector:
 
     @property
     def threshold(self) -> float:
-        """The score from which a detection is worth showing."""
+        """Score from which a detection is worth showing."""
         chosen = self.checkpoint.threshold
         return DEFAULT_THRESHOLD if chosen is None else chosen
 
     def detect(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Detections]:
-        """Find what the network knows in (H, W, 3) uint8 RGB pictures of any size, in one batch; all scores."""
+        """Detect objects in (H, W, 3) uint8 RGB images of any size, in one batch; returns detections of all scores."""
         if not pictures:
             return []
         spec = self.checkpoint.spec
@@ -44,6 +44,6 @@ class LoadedDetector:
 
 
 def load_detector(run: Path, *, device: str = "auto") -> LoadedDetector:
-    """Load the best checkpoint of a run, or a checkpoint file. Raises SynthError where there is none."""
+    """Load the best checkpoint of a run, or a checkpoint file. Raises SynthError if there is none."""
     checkpoint = load_checkpoint(run)
     return LoadedDetector(checkpoint, restore_model(checkpoint).to(pick_device(device)))

@@ -1,4 +1,4 @@
-"""Pictures on their way to a detector that is to be used: decoded as a viewer shows them, fitted, read ahead."""
+"""Reading of images and video frames for inference: decoded upright, fitted to the network, read ahead."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from detectors.predict.inputs import FRAME_DIGITS, Input
 from detectors.predict.video_input import open_video
 
 Picture = NDArray[np.uint8]
-# Pictures read ahead by each thread: more only costs memory.
+# Images read ahead per thread; more would only cost memory.
 READ_AHEAD = 2
 
 
 class InputImage(NamedTuple):
-    """One picture. picture: (H, W, 3) uint8 RGB upright. fitted: the same in the size, letterbox: the way back.
+    """One image to process. picture: (H, W, 3) uint8 RGB, upright. fitted: the image in the network's input size.
 
-    name: for files about it, without suffix. frame: its number in a video, from 0; None for a still picture.
+    letterbox: maps boxes back. name: for result files, without suffix. frame: index in a video, None for a still image.
     """
 
     source: Input
@@ -40,7 +40,7 @@ class InputImage(NamedTuple):
 
 
 class Unreadable(NamedTuple):
-    """What could not be read, and why."""
+    """A file that could not be read, and why."""
 
     file: Path
     reason: str
@@ -52,9 +52,9 @@ Read = Callable[[], InputImage | Unreadable]
 def read_input_images(
     items: Iterable[Input], size: tuple[int, int], *, every: int = 1, threads: int = 0
 ) -> Generator[InputImage | Unreadable, None, None]:
-    """The pictures of all inputs in order, of videos each `every`-th frame; `threads` read a few pictures ahead.
+    """Yield the images of all inputs in order, and every `every`-th frame of videos; `threads` read a few images ahead.
 
-    size: width and height of the network's input. Never holds more than a few pictures, however long a video is.
+    size: width and height of the network's input. Only a few images are in memory, however long a video is.
     """
     reads = (read for item in items for read in _reads_of(item, size, every))
     if not threads:
@@ -74,14 +74,14 @@ def read_input_images(
 
 
 def count_input_images(items: Iterable[Input], every: int) -> int:
-    """How many pictures there are to read, as far as the heads of videos tell the truth."""
+    """Return the number of images to read, for videos according to their headers."""
     return sum(_frames_told(item.file, every) if item.is_video else 1 for item in items)
 
 
 def read_upright(file: Path) -> Picture:
-    """(H, W, 3) uint8 RGB of a picture file, turned by its EXIF tag as viewers show it.
+    """Read an image file as (H, W, 3) uint8 RGB, rotated by its EXIF tag as viewers do.
 
-    Raises SynthError where it cannot be read to its end.
+    Raises SynthError if it cannot be read completely.
     """
     from PIL import ImageOps
 
@@ -89,18 +89,18 @@ def read_upright(file: Path) -> Picture:
         with open_picture(file, str(file), "an image") as image:
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I"):
-                # 16 bits of grey, which `convert` would cut off instead of scaling.
+                # 16-bit grey, which `convert` would clip instead of scaling it.
                 grey = (np.asarray(upright, np.float64) / 257).clip(0, 255).astype(np.uint8)
                 return np.repeat(grey[..., None], 3, axis=2)
             return np.array(upright.convert("RGB"))
     except (SynthError, MemoryError):
         raise
-    except Exception as error:  # decoders raise many kinds
+    except Exception as error:  # decoders raise many types
         raise broken_picture("an image", str(file), error) from error
 
 
 def turned_in_place(shot: InputImage) -> bool:
-    """Whether viewers turn the picture without changing its size: its file alone does not tell how it was looked at."""
+    """Return whether EXIF rotates an image without changing its size, so that the size does not reveal the rotation."""
     if shot.frame is not None or shot.source.size is not None:
         return False
     with open_picture(shot.source.file, str(shot.source.file), "an image") as image:
@@ -116,7 +116,7 @@ def _reads_of(item: Input, size: tuple[int, int], every: int) -> Iterator[Read]:
 
 def _read_still(item: Input, size: tuple[int, int]) -> InputImage | Unreadable:
     try:
-        # The ids of a COCO file come with its way of counting pixels, which may be that of the unturned picture.
+        # Images of a COCO file are read in the file's own pixel coordinates, which may be those of the unrotated image.
         picture = read_picture(item.file, *item.size) if item.size else read_upright(item.file)
     except SynthError as error:
         return Unreadable(item.file, reason_of(error))
@@ -129,7 +129,7 @@ def _shot(item: Input, name: str, frame: int | None, picture: Picture, size: tup
 
 
 def _frames(item: Input, size: tuple[int, int], every: int) -> Iterator[Read]:
-    """Reads of the frames; decoding must go in order and happens here, only fitting is left to a thread."""
+    """Yield a function for each frame: decoding is sequential and happens here, threads only fit the frames."""
     try:
         video = open_video(item.file)
     except SynthError as error:
@@ -151,7 +151,7 @@ def _frames(item: Input, size: tuple[int, int], every: int) -> Iterator[Read]:
 
 
 def _fit_frame(item: Input, frame: int, picture: Picture, size: tuple[int, int]) -> InputImage:
-    # OpenCV's order of channels is BGR.
+    # OpenCV decodes to BGR.
     name = f"{item.name}_{frame:0{FRAME_DIGITS}d}"
     return _shot(item, name, frame, np.ascontiguousarray(picture[..., ::-1]), size)
 
@@ -162,7 +162,7 @@ def _frames_told(file: Path, every: int) -> int:
     try:
         video = open_video(file)
     except SynthError:
-        return 1  # the line that says so
+        return 1  # the Unreadable result
     told = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
     video.release()
     return max(1, -(-told // every))

@@ -1,4 +1,4 @@
-"""What a detector is to look at: pictures and videos from files, folders, patterns and COCO files, each named once."""
+"""The inputs of inference: images and videos from files, folders, patterns and COCO files, with unique names."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from dataset.records import CategoryRecord, ImageRecord
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm")
 LOOKED_FOR = f"pictures (.{', .'.join(PICTURES)}) or videos ({', '.join(VIDEOS)})"
-# How the frames of a video are named, behind the video's own name.
+# Digits of the frame index that follows the name of a video in the names of its frames.
 FRAME_DIGITS = 6
 
 
 @dataclass(frozen=True)
 class Input:
-    """A picture or a video. name: without suffix, unlike every other's; may hold folders.
+    """An image or video. name: unique, without suffix; may contain folders.
 
-    image_id, file_name, size (width, height): what a COCO file says of the picture, if it is from one.
+    image_id, file_name, size (width, height): from the COCO file that lists the image, if any.
     """
 
     file: Path
@@ -38,23 +38,23 @@ class Input:
 
 @dataclass
 class Inputs:
-    """Everything to look at, in order, and the categories of each COCO file among the paths."""
+    """All inputs in order, and the categories of each COCO file among the paths."""
 
     items: list[Input]
     categories: dict[Path, Sequence[CategoryRecord]] = field(default_factory=dict)
 
     @property
     def first_free_id(self) -> int:
-        """The smallest id above those that COCO files have given away."""
+        """The smallest id above all ids of COCO files."""
         return 1 + max((item.image_id for item in self.items if item.image_id is not None), default=0)
 
 
 def find_inputs(paths: Sequence[str | Path], *, leave_out: Path | None = None) -> Inputs:
-    """The pictures and videos that `paths` mean: files, folders with all below, patterns with * and **, COCO files.
+    """Find the images and videos of `paths`: files, folders (recursively), patterns with * and **, COCO files.
 
-    leave_out: a folder whose files are not taken, such as the one for the results. Folders and patterns come in
-    natural order (2 before 10); a file that is meant twice comes once. Raises SynthError with every path that means
-    nothing, and where two pictures of COCO files have one image id.
+    leave_out: folder whose files are skipped, such as the one for the results. Files of folders and patterns are in
+    natural order (2 before 10), each file once. Raises SynthError that lists all paths without images or videos, and if
+    two images of COCO files have the same id.
     """
     inputs = Inputs([])
     seen: set[Path] = set()
@@ -63,7 +63,7 @@ def find_inputs(paths: Sequence[str | Path], *, leave_out: Path | None = None) -
         found = _expand(Path(path), str(path), inputs)
         if not found:
             problems.append(_nothing_at(path))
-        # Links are kept in names, but a file that two of them lead to is one file.
+        # Names keep links, but a file that is reached by two links counts once.
         for item in found:
             resolved = item.file.resolve()
             if resolved not in seen and not (leave_out and resolved.is_relative_to(leave_out.resolve())):
@@ -85,7 +85,7 @@ def _expand(path: Path, text: str, inputs: Inputs) -> list[Input]:
     if path.is_dir():
         return _of_folder(path)
     if path.exists():
-        # Named by hand: whatever its suffix, the user hears whether it can be read.
+        # A file given explicitly is accepted with any suffix; the user learns later whether it can be read.
         return [Input(path, path.stem)]
     found: list[Input] = []
     for match in sorted(glob.glob(text, recursive=True), key=natural_order):  # noqa: PTH207 (absolute patterns too)
@@ -121,7 +121,7 @@ def _of_coco(source: CocoSource) -> list[Input]:
 
 def _of_record(record: ImageRecord, folder: Path) -> Input:
     name = str(record.file_name)
-    # Names of foreign files may climb out of their folder; what is written under them must not.
+    # File names of untrusted data may contain ".."; result files must stay in their folder.
     parts = [part for part in Path(name).with_suffix("").parts if part not in ("..", "/")]
     return Input(folder / name, "/".join(parts), record.id, name, record.size)
 
@@ -147,11 +147,11 @@ def _check_ids(items: Iterable[Input]) -> None:
 
 
 def _named_apart(items: list[Input]) -> list[Input]:
-    """The inputs with a number behind the names that others have already; letters' case does not tell names apart."""
+    """Append numbers to repeated names, so that all are unique, also if case is ignored."""
     taken: set[str] = set()
     videos: set[str] = set()
     fresh: dict[int, Input] = {}
-    # Videos first: their frames take a whole range of names.
+    # Videos come first, because their frames reserve a range of names.
     for place in sorted(range(len(items)), key=lambda place: not items[place].is_video):
         item = items[place]
         name = _free_name(item.name, lambda name: name in taken or _is_frame_of(name, videos))

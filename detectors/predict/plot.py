@@ -1,4 +1,4 @@
-"""Pictures with what a detector has found in them."""
+"""Draw detections into images."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from detectors.data.image_set import Classes
 from detectors.evaluate.page.pictures import Color, Mark, plot_marks, save_jpeg
 from detectors.models.detect import Detections
 
-# Of the class's colour in the pixels of a mask; print stays readable under it.
+# Opacity of the class's colour over a mask; print under it stays readable.
 TINT = 0.35
-# Of white in the class's colour: words stand on it in black.
+# Fraction of white mixed into the class's colour, for black text on it.
 PALE = 0.35
 
 
@@ -30,11 +30,11 @@ def plot_detections(
     threshold: float,
     file: Path,
 ) -> None:
-    """Writes the (H, W, 3) picture as JPEG with boxes, names and scores of what reaches the threshold.
+    """Write an (H, W, 3) image as JPEG with boxes, names and scores of detections that reach the threshold.
 
-    masks: COCO run lengths of the detections, or none. Every class has its colour, in every picture the same.
+    masks: COCO RLEs of the detections, or empty. A class has the same colour in all images.
     """
-    # The best is drawn last, over the others.
+    # The best detection is drawn last, on top of the others.
     rows = [row for row in np.argsort(found.scores, kind="stable") if found.scores[row] >= threshold]
     if masks:
         picture = picture.copy()
@@ -49,7 +49,7 @@ def plot_detections(
 
 
 def class_color(label: int) -> Color:
-    """The colour of a class, pale enough for black words."""
+    """Return the colour of a class, pale enough for black text."""
     red, green, blue = (round(part * (1 - PALE) + 255 * PALE) for part in distinct_color(label))
     return red, green, blue
 

@@ -1,4 +1,4 @@
-"""COCO files that grow while a detector looks at pictures: memory stays flat however many there are."""
+"""COCO result files that are written incrementally, so that memory use does not grow with the number of images."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from detectors.evaluate.results import xywh_from_xyxy
 from detectors.models.detect import Detections
 from detectors.predict.input_images import InputImage
 
-# What Ctrl-C does to a command that looks at pictures.
+# Messages on what Ctrl-C does to a command that processes images.
 FOUND_KEPT, FOUND_STEP = "what was found until then is kept", "these pictures"
 PREDICTIONS, IMAGES = "predictions.json", "images.json"
 
 
 @dataclass(frozen=True)
 class ImageDetections:
-    """One picture with its detections and COCO run lengths, none where the detector makes no masks."""
+    """One image with its detections and their COCO RLEs, [] if the detector predicts no masks."""
 
     shot: InputImage
     image_id: int
@@ -34,7 +34,7 @@ class ImageDetections:
 
 
 class JsonRows:
-    """A JSON list that is written row by row; those that `keep` has not confirmed are dropped at the end."""
+    """A JSON list that is written row by row; rows not confirmed by `keep` are dropped at the end."""
 
     def __init__(self, file: IO[bytes], head: str, tail: str) -> None:
         self.file, self.tail, self.count = file, tail, 0
@@ -42,16 +42,16 @@ class JsonRows:
         self.keep()
 
     def add(self, row: dict[str, Any]) -> None:
-        """One more row."""
+        """Append a row."""
         self.file.write(((",\n" if self.count else "\n") + json.dumps(row, ensure_ascii=False)).encode())
         self.count += 1
 
     def keep(self) -> None:
-        """All rows so far are complete and belong into the file."""
+        """Confirm all rows so far."""
         self.kept, self.kept_count = self.file.tell(), self.count
 
     def finish(self) -> None:
-        """Ends the list after the last row that counts."""
+        """End the list after the last confirmed row."""
         self.file.seek(self.kept)
         self.file.truncate()
         self.file.write(self.tail.encode())
@@ -59,25 +59,25 @@ class JsonRows:
 
 
 class FoundFiles:
-    """predictions.json (COCO results) and images.json (the pictures and categories that they speak of)."""
+    """predictions.json (COCO results) and images.json (the images and categories that these refer to)."""
 
     def __init__(self, predictions: JsonRows, images: JsonRows) -> None:
         self.predictions, self.images = predictions, images
 
     def add(self, pictures: Iterable[dict[str, Any]], found: Iterable[dict[str, Any]]) -> None:
-        """A batch: pictures with what was found in them, in both files or in neither."""
+        """Add a batch of images and their detections, to both files or to neither."""
         for picture in pictures:
             self.images.add(picture)
         for row in found:
             self.predictions.add(row)
-        # A picture without its detections looks empty; detections without their picture break every reader.
+        # Confirmed together: an image without its detections looks empty, and detections without image break readers.
         self.images.keep()
         self.predictions.keep()
 
 
 @contextmanager
 def open_found(out: Path, classes: Classes, info: dict[str, Any]) -> Iterator[FoundFiles]:
-    """The files in `out`, which appear at the end; also after Ctrl-C, with the batches that were complete."""
+    """Open the files in `out`. They appear at the end; after Ctrl-C, too, with the batches completed until then."""
     with ExitStack() as stack:
         predictions = JsonRows(stack.enter_context(atomic_file(out / PREDICTIONS)), "[", "\n]\n")
         tail = f'\n],\n"categories": {_json(categories_of(classes))},\n"annotations": []\n}}\n'
@@ -93,25 +93,25 @@ def open_found(out: Path, classes: Classes, info: dict[str, Any]) -> Iterator[Fo
 
 
 def categories_of(classes: Classes) -> list[dict[str, Any]]:
-    """COCO categories of a detector: ids count from 1 in the order of its labels."""
+    """Return the COCO categories of a detector; ids are label + 1."""
     names = unique_names(zip(classes.keys, classes.names, strict=True))
     return [{"id": label + 1, "name": names[key], "sku": key} for label, key in enumerate(classes.keys)]
 
 
 def image_row(found: ImageDetections) -> dict[str, Any]:
-    """The COCO entry of a picture. file_name: as in the COCO file that it came from, else absolute."""
+    """Return the COCO record of an image. file_name: as in the COCO file that lists it, else the absolute path."""
     shot = found.shot
     file = shot.source.file.absolute()
     sides = {"width": shot.letterbox.width, "height": shot.letterbox.height}
     if shot.frame is not None:
-        # No such file exists unless somebody unpacks the video.
+        # The file only exists if someone extracts the frames.
         name = f"{shot.name}.jpg"
         return {"id": found.image_id, "file_name": name, **sides, "video": str(file), "frame": shot.frame}
     return {"id": found.image_id, "file_name": shot.source.file_name or str(file), **sides}
 
 
 def result_rows(found: ImageDetections) -> list[dict[str, Any]]:
-    """COCO results of a picture. bbox: xywh pixels of the original. category_id: label + 1."""
+    """Return the COCO results of an image. bbox: xywh pixels of the original image. category_id: label + 1."""
     detections = found.detections
     columns = (
         (detections.labels + 1).tolist(),

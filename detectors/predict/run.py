@@ -1,4 +1,4 @@
-"""Predict: what a trained detector finds in pictures and videos, as COCO files and as pictures with boxes."""
+"""`synth predict`: run a detector on images and videos; write COCO files and images with boxes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from detectors.predict.result_files import (
     result_rows,
 )
 
-# Detections below are not written: a hundred for every real one.
+# Minimum score of written detections: below it there are a hundred false ones for every true one.
 MIN_WRITTEN = 0.05
 DEFAULT_THRESHOLD = 0.5
 PICTURES = "pictures"
@@ -49,9 +49,9 @@ TOLD = 10
 
 @dataclass
 class PredictSummary:
-    """What a run came to. threshold: of the boxes that are drawn. written, shown: detections in the file, and above it.
+    """Summary of a run. threshold: of drawn boxes. written, shown: number of detections in the file, and above it.
 
-    failed: inputs that could not be read; a run with any has not succeeded. notes: what the user should know besides.
+    failed: inputs that could not be read; a run with any has not succeeded. notes: messages for the user.
     """
 
     out: Path
@@ -79,12 +79,12 @@ def predict(
     every: int = 1,
     draw: bool = True,
 ) -> PredictSummary:
-    """Runs the best detector of a run over `paths` (see find_inputs) and writes what it finds into the folder `out`.
+    """Run the best detector of a run on `paths` (see find_inputs), and write the results into the folder `out`.
 
     threshold: score from which detections are drawn and counted; by default the checkpoint's own, else 0.5. The files
-    hold everything from 0.05 on. device: auto, cpu or gpu. workers: threads that read ahead. every: of videos each such
-    frame. Unreadable files end up in the summary; Ctrl-C keeps what is complete. Raises SynthError for paths that mean
-    nothing and for a missing detector.
+    contain all detections from 0.05 on. device: auto, cpu or gpu. workers: threads that read ahead. every: every n-th
+    frame of videos is processed. Unreadable files are listed in the summary; Ctrl-C keeps results so far. Raises
+    SynthError for paths without images and for a missing detector.
     """
     _check_numbers(threshold, batch=batch, every=every, workers=workers)
     checkpoint = load_checkpoint(run)
@@ -111,7 +111,7 @@ def predict(
 
 
 def pick_device(device: str) -> torch.device:
-    """The device that "auto", "cpu" or "gpu" means. Raises SynthError where there is no such GPU."""
+    """Return the device for "auto", "cpu" or "gpu". Raises SynthError for "gpu" if there is none."""
     usable = torch.cuda.is_available()
     if device == "gpu" and not usable:
         raise SynthError("no usable GPU", code="gpu-unavailable", hint="--device cpu works without one")
@@ -119,7 +119,7 @@ def pick_device(device: str) -> torch.device:
 
 
 def print_summary(console: Console, summary: PredictSummary) -> None:
-    """The last lines of a prediction."""
+    """Print the summary of a prediction."""
     from rich.table import Table
 
     def say(line: str) -> None:
@@ -173,7 +173,7 @@ def _write_all(
 def _find(
     model: nn.Module, shots: Iterator[InputImage | Unreadable], summary: PredictSummary, *, batch: int, first_id: int
 ) -> Generator[list[ImageDetections], None, None]:
-    """Batches of pictures with what the network finds; unreadable ones go into the summary."""
+    """Yield images with their detections in batches; unreadable ones are added to the summary."""
     least = _least_written(summary.threshold)
     while taken := list(islice(shots, batch)):
         readable = []
@@ -198,7 +198,7 @@ def _forward(model: nn.Module, shots: list[InputImage]) -> list[dict[str, Tensor
 
 
 def _of_output(shot: InputImage, image_id: int, output: dict[str, Tensor], least: float) -> ImageDetections:
-    # The rows that `detections_of` would drop go first, so that masks stay beside their boxes.
+    # Rows that `detections_of` would drop are removed before, so that masks and boxes correspond.
     kept = output["scores"] >= least
     kept &= torch.from_numpy(_has_area(output, shot.letterbox)).to(kept.device)
     detections = detections_of({name: column[kept] for name, column in output.items()}, shot.letterbox)
@@ -249,7 +249,7 @@ def _least_written(threshold: float) -> float:
 
 
 def _notes(checkpoint: Checkpoint, inputs: Inputs) -> list[str]:
-    """Where the detector's category ids are not those of a COCO file among the inputs."""
+    """Return notes on COCO files among the inputs whose category ids differ from the detector's."""
     ours = {key: label + 1 for label, key in enumerate(checkpoint.classes.keys)}
     notes = []
     for file, categories in inputs.categories.items():

@@ -1,4 +1,4 @@
-"""Videos from elsewhere: plain files of usual containers, with frames of a size within the limit."""
+"""Safe opening of untrusted videos: regular files of common containers, with frames within the size limit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from assets.limits import PICTURE_PIXELS, VIDEO_BYTES, check_file
 if TYPE_CHECKING:
     import cv2
 
-# Where a mark stands, and the mark. FFmpeg opens much more, playlists that name other files among it.
+# Signatures of containers and their offsets. FFmpeg accepts more, such as playlists that refer to other files.
 CONTAINERS = (
     *((4, mark) for mark in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")),  # MP4, MOV, M4V
     (8, b"AVI "),
@@ -20,7 +20,7 @@ CONTAINERS = (
 
 
 def open_video(file: Path) -> cv2.VideoCapture:
-    """A video of which only the head was read. Raises SynthError for no plain file, another kind, or huge frames."""
+    """Open a video. Raises SynthError if it is not a regular file of a known container, or its frames are too big."""
     import cv2
 
     check_file(file, VIDEO_BYTES, "the video")
