@@ -1,4 +1,4 @@
-"""Lines and numbers dealt into files on disk, so that what belongs together can be had together in flat memory."""
+"""Blocks of bytes and numbers, sorted into files on disk: what belongs together is read at once in flat memory."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 WAITING = 1 << 25
 # Ids are dealt into so many files, each sorted on its own: 100 million annotations are 12 MB a file.
 PARTS = 64
+# Bytes of the length that stands before each block.
+SIZE = 4
 
 
-class LineSpool:
-    """Lines by number of their part, in the order they came. `whole` once everything is in."""
+class BlockSpool:
+    """Blocks of bytes by the number of their part, in the order in which they came."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -24,41 +26,42 @@ class LineSpool:
         self._bytes = 0
 
     @property
-    def whole(self) -> bool:
-        """Whether an earlier run has written all of it."""
-        return (self.folder / "whole").exists()
+    def complete(self) -> bool:
+        """Whether this or an earlier run has written all of it."""
+        return (self.folder / "complete").exists()
 
     def clear(self) -> None:
-        """Begins anew."""
+        """Delete what is there."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
 
-    def add(self, part: int, line: bytes) -> None:
-        """One more line (without a line break) of a part."""
-        self._waiting.setdefault(part, []).append(line + b"\n")
-        self._bytes += len(line)
+    def add(self, part: int, block: bytes) -> None:
+        """Append a block to a part."""
+        self._waiting.setdefault(part, []).append(len(block).to_bytes(SIZE, "little") + block)
+        self._bytes += len(block)
         if self._bytes > WAITING:
             self._flush()
 
     def finish(self) -> None:
-        """Everything is in."""
+        """Write what waits in memory, and mark the spool as complete."""
         self._flush()
-        (self.folder / "whole").touch()
+        (self.folder / "complete").touch()
 
-    def lines(self, part: int) -> Iterator[bytes]:
-        """The lines of a part in their order."""
+    def blocks(self, part: int) -> Iterator[bytes]:
+        """The blocks of a part in their order."""
         path = self._path(part)
         if path.exists():
             with path.open("rb") as file:
-                yield from file
+                while size := file.read(SIZE):
+                    yield file.read(int.from_bytes(size, "little"))
 
     def _path(self, part: int) -> Path:
         return self.folder / f"{part:06d}"
 
     def _flush(self) -> None:
-        for part, lines in self._waiting.items():
+        for part, blocks in self._waiting.items():
             with self._path(part).open("ab") as file:
-                file.writelines(lines)
+                file.writelines(blocks)
         self._waiting, self._bytes = {}, 0
 
 

@@ -18,9 +18,7 @@ _short.maxlevel = 2
 
 def whole_number(value: object) -> int | None:
     """The value as an integer of 64 bits (3.0 counts, "3" and true do not), None where it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    if isinstance(value, float) and not value.is_integer():
+    if type(value) is not int and (type(value) is not float or not value.is_integer()):
         return None
     return int(value) if -INT64 <= value < INT64 else None
 

@@ -24,7 +24,7 @@ from dataset.coco_reader import head_of
 from dataset.find import CocoSplit, find_splits
 from dataset.records import CategoryRecord, Head
 from dataset.shards.index import ShardEntry, write_categories, write_shard
-from dataset.spool import LineSpool
+from dataset.spool import BlockSpool
 from dataset.storage.path import StoragePath
 from pipeline.shards.receipts import claim_place, finish_place, read_receipts, write_receipt
 from pipeline.shards.records import fill_spool, samples_of_part
@@ -50,7 +50,7 @@ class DataSummary:
 
 @dataclass(frozen=True)
 class _Part:
-    """A shard to be: its name, and the number of its lines in the spool."""
+    """A shard to be: its name, and the number of its part in the spool."""
 
     name: str
     split: int
@@ -76,9 +76,9 @@ def pack_data(
     folder = spool or spool_folder(place, identity)
     with lock_folder(folder):
         sweep_place(place)
-        lines = LineSpool(folder / "lines")
-        parts = _spool_labels(lines, splits, shard_images, console)
-        fresh = _write_shards(place, lines, parts, splits, heads, categories, console)
+        records = BlockSpool(folder / "records")
+        parts = _spool_labels(records, splits, shard_images, console)
+        fresh = _write_shards(place, records, parts, splits, heads, categories, console)
         write_categories(place, categories.values())
         place.write(DATASET, _about(splits, heads))
         receipts = read_receipts(place)
@@ -135,15 +135,15 @@ def spool_folder(place: StoragePath, identity: dict[str, Any]) -> Path:
     return Path(tempfile.gettempdir()) / f"synth-pack-{digest[:16]}"
 
 
-def _spool_labels(lines: LineSpool, splits: Sequence[CocoSplit], shard_images: int, console: Console) -> list[_Part]:
-    """The shards to be; their records wait in `lines`. What an earlier call has read is not read again."""
-    counted = lines.folder / "images.json"
-    if not lines.whole:
-        lines.clear()
+def _spool_labels(records: BlockSpool, splits: Sequence[CocoSplit], shard_images: int, console: Console) -> list[_Part]:
+    """The shards to be; their records wait in `records`. What an earlier call has read is not read again."""
+    counted = records.folder / "images.json"
+    if not records.complete:
+        records.clear()
         console.print("reading and checking the labels", highlight=False)
-        counts = fill_spool(lines, splits, shard_images)
+        counts = fill_spool(records, splits, shard_images)
         write_atomic(counted, json.dumps(counts).encode())
-        lines.finish()
+        records.finish()
     counts = json.loads(counted.read_text())
     parts: list[_Part] = []
     for place, (split, count) in enumerate(zip(splits, counts, strict=True)):
@@ -154,7 +154,7 @@ def _spool_labels(lines: LineSpool, splits: Sequence[CocoSplit], shard_images: i
 
 def _write_shards(
     place: StoragePath,
-    lines: LineSpool,
+    records: BlockSpool,
     parts: Sequence[_Part],
     splits: Sequence[CocoSplit],
     heads: Sequence[Head],
@@ -168,7 +168,7 @@ def _write_shards(
     with progress:
         for part in until_interrupted(missing, SHARDS_KEPT, step=SHARD_STEP):
             split = splits[part.split]
-            samples = samples_of_part(lines.lines(part.number), split)
+            samples = samples_of_part(records.blocks(part.number), split)
             used = {record.category_id for sample in samples for record in sample.annotations}
             kinds = [categories[number] for number in sorted(categories.keys() & used)]
             write_receipt(place, write_shard(place, part.name, split.name, samples, kinds, heads[part.split].info))

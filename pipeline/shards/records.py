@@ -18,7 +18,7 @@ from dataset.problems import Problems, check_usable
 from dataset.records import AnnotationRecord, ImageRecord
 from dataset.shards.index import ShardSample
 from dataset.shards.tar import PICTURES
-from dataset.spool import LineSpool
+from dataset.spool import BlockSpool
 from dataset.store import leaves_folder
 from dataset.values import short, whole_number
 
@@ -34,7 +34,7 @@ STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,80}")
 IMAGE, ANNOTATION = b"i", b"a"
 
 
-def fill_spool(lines: LineSpool, splits: Sequence[CocoSplit], shard_images: int) -> list[int]:
+def fill_spool(spool: BlockSpool, splits: Sequence[CocoSplit], shard_images: int) -> list[int]:
     """Every record into the part of its shard; returns the number of images of each split.
 
     Raises SynthError with every problem of every split at once.
@@ -44,8 +44,8 @@ def fill_spool(lines: LineSpool, splits: Sequence[CocoSplit], shard_images: int)
     first = 0
     for split in splits:
         problems = Problems(f"{split.name} ({split.file})")
-        ids = _spool_images(lines, split, first, shard_images, problems)
-        _spool_annotations(lines, split, ids, first, shard_images, problems)
+        ids = _spool_images(spool, split, first, shard_images, problems)
+        _spool_annotations(spool, split, ids, first, shard_images, problems)
         counts.append(len(ids))
         found.append(problems)
         first += -(-len(ids) // shard_images)
@@ -53,7 +53,7 @@ def fill_spool(lines: LineSpool, splits: Sequence[CocoSplit], shard_images: int)
     return counts
 
 
-def _spool_images(lines: LineSpool, split: CocoSplit, first: int, shard_images: int, problems: Problems) -> array[int]:
+def _spool_images(spool: BlockSpool, split: CocoSplit, first: int, shard_images: int, problems: Problems) -> array[int]:
     """The ids of the images in their order."""
     ids: array[int] = array("q")
     for record in images_of(split.file):
@@ -69,7 +69,7 @@ def _spool_images(lines: LineSpool, split: CocoSplit, first: int, shard_images: 
         elif not (split.images / name).is_file():
             problems.spoil("images that are missing", short(name))
         DATASET_PICTURES.check(len(ids) + 1, str(split.file))
-        lines.add(first + len(ids) // shard_images, IMAGE + _line(record))
+        spool.add(first + len(ids) // shard_images, IMAGE + _block(record))
         ids.append(number)
     numbers, counts = np.unique(np.array(ids, np.int64), return_counts=True)
     for twice in numbers[counts > 1].tolist():
@@ -80,7 +80,7 @@ def _spool_images(lines: LineSpool, split: CocoSplit, first: int, shard_images: 
 
 
 def _spool_annotations(
-    lines: LineSpool, split: CocoSplit, ids: array[int], first: int, shard_images: int, problems: Problems
+    spool: BlockSpool, split: CocoSplit, ids: array[int], first: int, shard_images: int, problems: Problems
 ) -> None:
     order = np.argsort(np.array(ids, np.int64), kind="stable")
     rising, places = array("q", np.array(ids, np.int64)[order].tobytes()), order.astype(np.int32)
@@ -93,18 +93,18 @@ def _spool_annotations(
             continue
         place = int(places[rank])
         held[place] += 1
-        lines.add(first + place // shard_images, ANNOTATION + _line(record))
+        spool.add(first + place // shard_images, ANNOTATION + _block(record))
     if len(held) and held.max() > DATASET_INSTANCES.most:
         DATASET_INSTANCES.check(int(held.max()), f"{split.file}, image id {ids[int(held.argmax())]}")
 
 
-def samples_of_part(lines: Iterable[bytes], split: CocoSplit) -> list[ShardSample]:
+def samples_of_part(blocks: Iterable[bytes], split: CocoSplit) -> list[ShardSample]:
     """The samples of a shard: pictures, what lies beside them, and their annotations in the order of the file."""
     images: list[ImageRecord] = []
     annotations: dict[int, list[AnnotationRecord]] = {}
-    for line in lines:
-        content = json.loads(line[1:])
-        if line[:1] == IMAGE:
+    for block in blocks:
+        content = json.loads(block[1:])
+        if block[:1] == IMAGE:
             images.append(ImageRecord.parse(content))
             annotations[int(content["id"])] = []
         else:
@@ -137,5 +137,5 @@ def _suffix(name: str) -> str:
     return Path(name).suffix.lower().removeprefix(".")
 
 
-def _line(record: ImageRecord | AnnotationRecord) -> bytes:
+def _block(record: ImageRecord | AnnotationRecord) -> bytes:
     return json.dumps(record.content(), ensure_ascii=False).encode(errors="surrogatepass")
