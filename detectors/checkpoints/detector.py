@@ -28,6 +28,8 @@ FORMAT = 1
 BEST, LAST = "best.ckpt", "last.ckpt"
 DAMAGED = "it is damaged or was edited: use another checkpoint, or train again"
 PACKAGES = ("synth", "torch", "torchvision", "lightning", "timm", "numpy")
+# Threshold of detectors that were trained without validation data to choose one on.
+DEFAULT_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,11 @@ class Checkpoint:
     threshold: float | None = None
     training: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def display_threshold(self) -> float:
+        """The threshold, or the default if none was chosen."""
+        return DEFAULT_THRESHOLD if self.threshold is None else self.threshold
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:

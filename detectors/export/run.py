@@ -29,7 +29,6 @@ MAX_PHOTOS = 16
 # Detections that one side alone may have: where boxes overlap by the very threshold of NMS, the last bit decides.
 MAX_ALONE = 0.005
 SYNTHETIC = 4
-DEFAULT_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ def describe(checkpoint: Checkpoint, file: str, agreement: Agreement, facts: dic
         "outputs": {name: OUTPUTS[name] for name in output_names(spec)},
         "thresholds": {
             # From the validation; below `least` the network reports nothing.
-            "show": DEFAULT_THRESHOLD if checkpoint.threshold is None else checkpoint.threshold,
+            "show": checkpoint.display_threshold,
             "least": MIN_SCORE,
         },
         "checked": {

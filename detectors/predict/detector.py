@@ -15,9 +15,6 @@ from detectors.checkpoints.detector import Checkpoint, load_checkpoint, restore_
 from detectors.device import pick_device
 from detectors.models.detect import Detections, detections_of, fit_picture, forward
 
-# Threshold of detectors that were trained without validation data to choose one on.
-DEFAULT_THRESHOLD = 0.5
-
 
 @dataclass(frozen=True, eq=False)
 class LoadedDetector:
@@ -29,8 +26,7 @@ class LoadedDetector:
     @property
     def threshold(self) -> float:
         """Score from which a detection is worth showing."""
-        chosen = self.checkpoint.threshold
-        return DEFAULT_THRESHOLD if chosen is None else chosen
+        return self.checkpoint.display_threshold
 
     def detect(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         """Detect objects in (H, W, 3) uint8 RGB images of any size, in one batch; returns detections of all scores."""

@@ -23,6 +23,7 @@ from assets.progress import StepProgress
 from detectors.augment import Letterbox
 from detectors.checkpoints.detector import Checkpoint, find_checkpoint, load_checkpoint, restore_model
 from detectors.data.image_set import Classes
+from detectors.device import pick_device
 from detectors.models.detect import detections_of, forward
 from detectors.predict.input_images import InputImage, Unreadable, count_input_images, read_input_images
 from detectors.predict.inputs import Inputs, find_inputs
@@ -42,7 +43,6 @@ from detectors.predict.result_files import (
 
 # Minimum score of written detections: below it there are a hundred false ones for every true one.
 MIN_WRITTEN = 0.05
-DEFAULT_THRESHOLD = 0.5
 PICTURES = "pictures"
 TOLD = 10
 
@@ -90,7 +90,7 @@ def predict(
     checkpoint = load_checkpoint(run)
     inputs = find_inputs(paths, leave_out=out)
     model = restore_model(checkpoint).to(pick_device(device))
-    shown_from = _threshold(checkpoint, threshold)
+    shown_from = checkpoint.display_threshold if threshold is None else threshold
     summary = PredictSummary(out, shown_from, count_input_images(inputs.items, every), notes=_notes(checkpoint, inputs))
     spec = checkpoint.spec
     shots = read_input_images(inputs.items, (spec.width, spec.height), every=every, threads=workers)
@@ -108,14 +108,6 @@ def predict(
             shots.close()
     summary.seconds = time.monotonic() - begun
     return summary
-
-
-def pick_device(device: str) -> torch.device:
-    """Return the device for "auto", "cpu" or "gpu". Raises SynthError for "gpu" if there is none."""
-    usable = torch.cuda.is_available()
-    if device == "gpu" and not usable:
-        raise SynthError("no usable GPU", code="gpu-unavailable", hint="--device cpu works without one")
-    return torch.device("cuda" if usable and device != "cpu" else "cpu")
 
 
 def print_summary(console: Console, summary: PredictSummary) -> None:
@@ -236,12 +228,6 @@ def _info(run: Path, threshold: float) -> dict[str, Any]:
         "threshold": threshold,
         "least_score": _least_written(threshold),
     }
-
-
-def _threshold(checkpoint: Checkpoint, given: float | None) -> float:
-    if given is not None:
-        return given
-    return DEFAULT_THRESHOLD if checkpoint.threshold is None else checkpoint.threshold
 
 
 def _least_written(threshold: float) -> float:

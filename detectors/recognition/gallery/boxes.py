@@ -19,7 +19,6 @@ from detectors.data.rows import MAX_EDGE_PX
 from detectors.device import pick_device
 from detectors.models.detect import detections_of, forward
 from detectors.predict.input_images import InputImage
-from detectors.predict.run import DEFAULT_THRESHOLD
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +52,7 @@ def detect_boxes(run: Path, *, device: str, threshold: float | None) -> BoxFinde
 
     checkpoint = load_checkpoint(run)
     model = restore_model(checkpoint).to(pick_device(device))
-    least = threshold if threshold is not None else checkpoint.threshold
-    least = DEFAULT_THRESHOLD if least is None else least
+    least = checkpoint.display_threshold if threshold is None else threshold
     spec = checkpoint.spec
 
     def find(shots: Sequence[InputImage]) -> list[ImageBoxes]:

@@ -28,7 +28,6 @@ from detectors.evaluate.page.about import About
 from detectors.evaluate.page.write import write_page
 from detectors.evaluate.report import Report, evaluate
 from detectors.models.detect import find_in_set
-from detectors.predict.run import DEFAULT_THRESHOLD
 from detectors.recognition.embedder.crops import Picture, prepare_crop
 from detectors.recognition.embedder.retrieval import (
     UNKNOWN,
@@ -216,8 +215,7 @@ def _name_found(
 ) -> _Named:
     checkpoint = load_checkpoint(run)
     model = restore_model(checkpoint).to(pick_device("auto" if recognizer.embedder.device.type == "cuda" else "cpu"))
-    least = detection if detection is not None else checkpoint.threshold
-    least = DEFAULT_THRESHOLD if least is None else least
+    least = checkpoint.display_threshold if detection is None else detection
     size = (checkpoint.spec.width, checkpoint.spec.height)
     with StepProgress(console, "finding", total=len(truth), unit="images") as progress:
         found = find_in_set(model, truth, checkpoint.classes, size, advance=progress.count)

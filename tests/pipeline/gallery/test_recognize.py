@@ -196,7 +196,7 @@ def test_a_detector_s_boxes_are_named(home: Path, tmp_path: Path, monkeypatch: p
             one = {"boxes": torch.tensor(box), "labels": torch.tensor([0, 0]), "scores": torch.tensor([0.9, 0.2])}
             return [one for _ in images]
 
-    checkpoint = SimpleNamespace(spec=SimpleNamespace(width=160, height=64), threshold=0.4)
+    checkpoint = SimpleNamespace(spec=SimpleNamespace(width=160, height=64), display_threshold=0.4)
     monkeypatch.setattr(box_module, "load_checkpoint", lambda run: checkpoint)
     monkeypatch.setattr(box_module, "restore_model", lambda checkpoint: Finder(1, 1))
     (tmp_path / "run").mkdir()
@@ -290,7 +290,7 @@ def test_views_are_an_ordinary_data_set(home: Path, tmp_path: Path, monkeypatch:
 def test_a_detector_that_finds_all_makes_the_lists_of_the_labelled_boxes(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checkpoint = SimpleNamespace(spec=SimpleNamespace(width=64, height=64), threshold=0.5, classes=None)
+    checkpoint = SimpleNamespace(spec=SimpleNamespace(width=64, height=64), display_threshold=0.5, classes=None)
     monkeypatch.setattr(evaluation, "load_checkpoint", lambda run: checkpoint)
     monkeypatch.setattr(evaluation, "restore_model", lambda checkpoint: SimpleNamespace(to=lambda device: None))
 
