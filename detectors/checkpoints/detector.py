@@ -81,21 +81,21 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     write_atomic(path, buffer.getvalue())
 
 
-def find_checkpoint(run: Path) -> Path:
+def find_checkpoint(run: Path, *, kind: str = "detector", command: str = "synth train") -> Path:
     """Return the checkpoint file that RUN stands for: the file itself, or the best or else the last of a run's folder.
 
-    Raises SynthError if there is none.
+    kind, command: what was trained by which command, for messages. Raises SynthError if there is none.
     """
     for path in (run, run / BEST, run / LAST):
         if path.is_file():
             return path
     found = "a folder without checkpoints" if run.is_dir() else "nothing"
     raise SynthError(
-        "no trained detector",
+        f"no trained {kind}",
         code="checkpoint-missing",
         where=str(run),
         found=found,
-        expected=f"a folder that 'synth train --out' wrote ({BEST}, {LAST}), or a checkpoint file",
+        expected=f"a folder that '{command} --out' wrote ({BEST}, {LAST}), or a checkpoint file",
     )
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from assets.files.models import check_model
-from detectors.checkpoints.detector import BEST, DAMAGED, LAST, check_format, versions
+from detectors.checkpoints.detector import DAMAGED, check_format, find_checkpoint, versions
 from detectors.checkpoints.fields import EmbedderCheckpointFields
 from detectors.checkpoints.network_weights import check_weights, outline_network, versions_hint
 from detectors.checkpoints.tensor_file import read_tensor_file
@@ -72,7 +72,7 @@ def load_embedder_checkpoint(run: Path) -> EmbedderCheckpoint:
 
     Raises SynthError if it is missing, damaged or not an embedder.
     """
-    path = _find(run)
+    path = find_checkpoint(run, kind="embedder", command="synth embedder train")
     content = read_tensor_file(path, "the checkpoint")
     _check_kind(content, str(path))
     fields = check_model(EmbedderCheckpointFields, content, "the embedder", str(path), DAMAGED)
@@ -113,16 +113,3 @@ def outline_embedder(spec: EmbedderSpec) -> dict[str, Tensor]:
     Raises SynthError if it cannot be built.
     """
     return outline_network(lambda: EmbeddingNet(spec), lambda net: check_maps(net, spec))
-
-
-def _find(run: Path) -> Path:
-    for path in (run, run / BEST, run / LAST):
-        if path.is_file():
-            return path
-    raise SynthError(
-        "no trained embedder",
-        code="checkpoint-missing",
-        where=str(run),
-        found="a folder without checkpoints" if run.is_dir() else "nothing",
-        expected=f"a folder that 'synth embedder train --out' wrote ({BEST}, {LAST}), or a checkpoint file",
-    )

@@ -126,22 +126,27 @@ def each_crop(
     """
     if (np.diff(rows) < 0).any():
         raise ValueError("rows of annotations must rise: crops come picture by picture")
-    dataset = _PicturesOf(images, rows, work)
+    for results in load_items(_PicturesOf(images, rows, work), workers):
+        yield from results
+
+
+def load_items(dataset: Dataset[Any], workers: int) -> Iterator[Any]:
+    """Yield the items of a data set in order, read by worker processes; raises an item that is a SynthError."""
     loader = ProcessLoader(
         dataset,
         batch_size=None,
         num_workers=workers,
         worker_init_fn=limit_threads,
         prefetch_factor=PREFETCH if workers else None,
-        collate_fn=_as_it_is,
+        collate_fn=_identity,
     )
-    for made in loader:
-        if isinstance(made, SynthError):
-            raise made
-        yield from made
+    for item in loader:
+        if isinstance(item, SynthError):
+            raise item
+        yield item
 
 
-def _as_it_is(item: Any) -> Any:
+def _identity(item: Any) -> Any:
     return item
 
 

@@ -13,9 +13,8 @@ from torch.utils.data import Dataset
 
 from assets.errors import SynthError
 from detectors.data.class_match import IGNORED
-from detectors.data.process_loader import PREFETCH, ProcessLoader, limit_threads
 from detectors.data.source import ImageSource
-from detectors.recognition.embedder.crop_store import SURROUNDING, Cutting, StoredCrops, write_crops
+from detectors.recognition.embedder.crop_store import SURROUNDING, Cutting, StoredCrops, load_items, write_crops
 from detectors.recognition.embedder.settings import CropChoice
 
 _Crop = tuple[bytes, "np.ndarray", int]
@@ -67,24 +66,10 @@ def store_streamed_crops(
 def _each(
     images: ImageSource, choice: CropChoice, side: int, workers: int, advance: Callable[[int], None]
 ) -> Iterator[_Crop]:
-    loader = ProcessLoader(
-        _CropsOf(images, choice, side),
-        batch_size=None,
-        num_workers=workers,
-        worker_init_fn=limit_threads,
-        prefetch_factor=PREFETCH if workers else None,
-        collate_fn=_as_it_is,
-    )
     taken: Counter[int] = Counter()
-    for made in loader:
-        if isinstance(made, SynthError):
-            raise made
+    for made in load_items(_CropsOf(images, choice, side), workers):
         for crop in made:
             taken[crop[2]] += 1
             if choice.most is None or taken[crop[2]] <= choice.most:
                 yield crop
         advance(1)
-
-
-def _as_it_is(item: Any) -> Any:
-    return item

@@ -15,7 +15,7 @@ from pydantic import Field
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from assets.files.models import FileModel
-from detectors.recognition.embedder.retrieval import UNKNOWN, Ranking, choose_threshold
+from detectors.recognition.embedder.retrieval import UNKNOWN, Ranking, choose_threshold, margins
 from detectors.recognition.gallery.index import open_index
 from detectors.recognition.gallery.open import NOBODY, Gallery
 from detectors.recognition.gallery.parts import read_gallery_model
@@ -149,7 +149,7 @@ def ranking_of(
 def _choose_margin(ranking: Ranking, threshold: float) -> float:
     """Return the smallest margin at which the accepted answers without review reach WANTED_RIGHT precision."""
     accepted = ranking.scores[:, 0] >= threshold
-    lead = ranking.scores[:, 0] - ranking.scores[:, 1] if ranking.scores.shape[1] > 1 else ranking.scores[:, 0]
+    lead = margins(ranking)
     order = np.argsort(-lead[accepted], kind="stable")
     leads, right = lead[accepted][order], (ranking.rank == 1)[accepted][order]
     good = np.flatnonzero(np.cumsum(right) >= WANTED_RIGHT * np.arange(1, len(right) + 1))
