@@ -36,8 +36,8 @@ ERROR_CODES = {
     "gpu-unavailable": "A GPU was requested and none is usable.",
     "opengl-unavailable": "No OpenGL device can render with the requested settings.",
     "out-of-memory": "There is not enough memory.",
-    "plugin-changed": "The code of a recipe or backend is not what a data set or job was made with.",
-    "plugin-file-missing": "A Python file that a recipe, data set or job was made with is not at hand.",
+    "plugin-changed": "The code of a recipe or backend differs from the one that a data set or job was made with.",
+    "plugin-file-missing": "A Python file that a recipe, data set or job was made with is not available.",
     "plugin-failed": "An extension (Python file or installed package) raised an error while it was imported.",
     "plugin-incomplete": "An extension lacks a required function or value.",
     # SKU lists and category ids

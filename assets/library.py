@@ -210,7 +210,7 @@ def _bytes_of_mesh(mesh: Mesh) -> int:
 
 
 class _Cache(LRUCache[Hashable, T]):
-    """The values used last, up to max_bytes but always one; one thread at a time makes a value."""
+    """Least-recently-used cache of up to max_bytes, but at least one value; one thread at a time makes a value."""
 
     def __init__(self, max_bytes: int, size_of: Callable[[T], int]) -> None:
         max_bytes = max(1, max_bytes)

@@ -69,8 +69,8 @@ MESH_NODES = Limit("placed parts of a mesh file", 10_000, "join the parts in a 3
 MESH_SECONDS = Limit("seconds for reading a mesh", 300, LIGHTER)
 MESH_MEMORY = Limit("bytes of memory for reading a mesh", 12 * 1024 * MIB, LIGHTER)
 
-PICTURE_PIXELS = Limit("pixels of a picture", 90_000_000, "shrink it: 4096 pixels a side are plenty")
-PICTURE_BYTES = Limit("bytes of a picture", 256 * MIB, "save it again as PNG or JPEG")
+PICTURE_PIXELS = Limit("pixels of an image", 90_000_000, "shrink it: 4096 pixels a side are plenty")
+PICTURE_BYTES = Limit("bytes of an image", 256 * MIB, "save it again as PNG or JPEG")
 VIDEO_BYTES = Limit("bytes of a video", 1024 * 1024 * MIB, "cut it into pieces")
 HDRI_PIXELS = Limit("pixels of an HDRI", 1 << 26, "shrink it: lights need no more than 1024 pixels of width")
 HDRI_BYTES = Limit("bytes of an HDRI", 512 * MIB, "shrink it: lights need no more than 1024 pixels of width")
@@ -82,15 +82,15 @@ RECIPE_VALUES = Limit("values in a recipe, those that aliases repeat included", 
 DATA_YAML_BYTES = Limit("bytes of data.yaml of a YOLO data set", 64 * MIB)
 DATA_YAML_VALUES = Limit("values in data.yaml of a YOLO data set", 8_000_000)
 
-DATASET_JSON = Limit("bytes of dataset.json, or of a picture's labels or scene", 256 * MIB)
+DATASET_JSON = Limit("bytes of dataset.json, or of an image's labels or scene", 256 * MIB)
 COCO_BYTES = Limit("bytes of a COCO file", 64 * 1024 * MIB)
 REVIEW_BYTES = Limit("bytes of a CSV of review decisions", 256 * MIB, SPLIT)
 REVIEW_ROWS = Limit("rows of a CSV of review decisions", 1_000_000, SPLIT)
 GALLERY_PHOTOS = Limit("photographs of a SKU in a gallery", 200, "the first ones are enough")
 SHARD_BYTES = Limit("bytes of a shard, or of its labels", 4096 * MIB, "pack it again with fewer --shard-images")
-DATASET_PICTURES = Limit("pictures of a data set", 10_000_000)
+DATASET_PICTURES = Limit("images of a data set", 10_000_000)
 SET_CLASSES = Limit("classes of a data set or model", 2_000_000)
-DATASET_INSTANCES = Limit("annotations of a picture of a data set", 10_000)
+DATASET_INSTANCES = Limit("annotations of an image of a data set", 10_000)
 
 # JSON, checked before anything is built: a Python value takes up to 200 bytes.
 JSON_DEPTH = Limit("levels of lists and objects in a JSON file", 64, "check that it is the right file")

@@ -1,6 +1,6 @@
-"""Tables of implementations by name: literal ones of the project, and what installed packages or files of users add.
+"""Tables of implementations by name: built-in ones, those of installed packages, and users' Python files.
 
-A module is imported when it is asked for, never before: listing names costs no import.
+A module is imported on first use; listing names imports nothing.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from assets.errors import SynthError, unknown_name
 
 @dataclass(frozen=True)
 class PluginTable:
-    """The implementations of one seam.
+    """Implementations of one extension point.
 
-    kind: what an entry is, for messages ("recipe"). modules: dotted module by name. group: entry-point group in which
-    installed packages add theirs ("synth.recipes"); a name of the project's own wins. requires: names that each
-    module must define. files: whether a path to a .py file may stand in the place of a name.
+    kind: what an entry is, for messages ("recipe"). modules: dotted module by name. group: entry-point group of
+    installed packages ("synth.recipes"); built-in names take precedence. requires: names that each module must define.
+    files: whether a path to a .py file is accepted in place of a name.
     """
 
     kind: str
@@ -35,27 +35,27 @@ class PluginTable:
     files: bool = False
 
     def names(self) -> tuple[str, ...]:
-        """All known names, those of the project first, in the order of its table."""
-        return (*self.modules, *sorted(name for name in _added(self.group) if name not in self.modules))
+        """Return all known names, built-in ones first, in the order of the table."""
+        return (*self.modules, *sorted(name for name in _entry_points(self.group) if name not in self.modules))
 
     def load(self, name: str) -> ModuleType:
-        """The module of a name, or of a path to a .py file. Raises SynthError for an unknown or unusable one."""
+        """Import the module of a name or of a path to a .py file. Raises SynthError if it is unknown or unusable."""
         if self.files and is_python_file(name):
             return self._checked(module_from_file(Path(name)), name)
         if name in self.modules:
             return importlib.import_module(self.modules[name])
-        if name not in _added(self.group):
+        if name not in _entry_points(self.group):
             raise unknown_name(self.kind, name, self.names())
-        return self._checked(_loaded(self.kind, _added(self.group)[name]), name)
+        return self._checked(_load_entry_point(self.kind, _entry_points(self.group)[name]), name)
 
     def origin(self, name: str) -> str:
-        """Where the code of a name comes from: "sha256:..." of a Python file, "PACKAGE VERSION", "" for the project.
+        """Return the origin of a name's code: "sha256:..." of a Python file, "PACKAGE VERSION", "" if built in.
 
-        Raises SynthError for an unreadable file; "" for an unknown name.
+        Raises SynthError for an unreadable file; returns "" for an unknown name.
         """
         if self.files and is_python_file(name):
             return f"sha256:{file_digest(Path(name))}"
-        point = None if name in self.modules else _added(self.group).get(name)
+        point = None if name in self.modules else _entry_points(self.group).get(name)
         return "" if point is None else f"{point.dist.name} {point.dist.version}" if point.dist else point.value
 
     def _checked(self, module: ModuleType, name: str) -> ModuleType:
@@ -72,21 +72,21 @@ class PluginTable:
 
 
 def is_python_file(name: str) -> bool:
-    """Whether a name is a path to a Python file rather than an entry of a table."""
+    """Return whether a name is a path to a Python file rather than an entry of a table."""
     return name.endswith(".py")
 
 
 def short_name(name: str) -> str:
-    """The name by which data sets know an entry: a Python file without its folder."""
+    """Return the name of an entry as data sets record it: a Python file without its folder."""
     return Path(name).name if is_python_file(name) else name
 
 
 def module_from_file(path: Path) -> ModuleType:
-    """The module in a Python file of the user's, run once per process. Raises SynthError where it cannot be run.
+    """Run a user's Python file once per process and return its module. Raises SynthError if it fails.
 
-    Its name follows from the file's name and content: copies of a file are one module.
+    The module's name is derived from the file's name and content: copies of a file are one module.
     """
-    source = _read(path)
+    source = _read_source(path)
     name = _module_name(path, source)
     if name in sys.modules:
         return sys.modules[name]
@@ -96,34 +96,34 @@ def module_from_file(path: Path) -> ModuleType:
     spec.loader_state = source
     sys.modules[name] = module
     try:
-        # What was read is what runs, even where the file changes meanwhile.
+        # Run the text that was read and hashed, even if the file changes meanwhile.
         exec(compile(source, str(path), "exec"), module.__dict__)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise SynthError(
-            "the Python file failed to run", code="plugin-failed", where=str(path), found=_in_words(error)
+            "the Python file failed to run", code="plugin-failed", where=str(path), found=_error_text(error)
         ) from error
     return module
 
 
 def has_run(path: Path) -> bool:
-    """Whether this process has run a Python file by `module_from_file`, as it is now."""
-    return path.is_file() and _module_name(path, _read(path)) in sys.modules
+    """Return whether this process has run a Python file with `module_from_file` in its current version."""
+    return path.is_file() and _module_name(path, _read_source(path)) in sys.modules
 
 
 def source_of(module: ModuleType) -> bytes:
-    """The content of the Python file that `module_from_file` made a module of."""
+    """Return the content of the Python file from which `module_from_file` made a module."""
     source: bytes = module.__spec__.loader_state if module.__spec__ is not None else b""
     return source
 
 
 def file_digest(path: Path) -> str:
-    """The digest of a Python file. Raises SynthError where it cannot be read."""
-    return digest_of(_read(path))
+    """Return the digest of a Python file. Raises SynthError if it cannot be read."""
+    return digest_of(_read_source(path))
 
 
 def digest_of(source: bytes) -> str:
-    """SHA-256 of the content of a Python file: data sets made with it are known by it."""
+    """Return the SHA-256 of a Python file's content, as data sets record it."""
     return hashlib.sha256(source).hexdigest()
 
 
@@ -131,7 +131,7 @@ def _module_name(path: Path, source: bytes) -> str:
     return f"synth_file_{path.stem}_{digest_of(source)}"
 
 
-def _read(path: Path) -> bytes:
+def _read_source(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
@@ -142,12 +142,12 @@ def _read(path: Path) -> bytes:
 
 
 @cache
-def _added(group: str) -> dict[str, EntryPoint]:
+def _entry_points(group: str) -> dict[str, EntryPoint]:
     found: Iterable[EntryPoint] = entry_points(group=group) if group else ()
     return {point.name: point for point in found}
 
 
-def _loaded(kind: str, point: EntryPoint) -> ModuleType:
+def _load_entry_point(kind: str, point: EntryPoint) -> ModuleType:
     try:
         module: ModuleType = point.load()
     except Exception as error:
@@ -156,11 +156,11 @@ def _loaded(kind: str, point: EntryPoint) -> ModuleType:
             f"the {kind} {point.name!r} of an installed package cannot be imported",
             code="plugin-failed",
             where=f"{package}: {point.value}",
-            found=_in_words(error),
+            found=_error_text(error),
             hint=f"fix or remove the package: pip uninstall {package}",
         ) from error
     return module
 
 
-def _in_words(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""`synth doctor`: what works on this machine, and how to repair what does not."""
+"""Diagnosis of this machine for `synth doctor`: what works, and how to repair what does not."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PROBE_TORCH = "import torch; print(torch.__version__, 'with GPU' if torch.cuda.i
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at. renders: it is a backend that works. repair: what to do where it does not."""
+    """Result of one check. renders: it is a backend that works. repair: what to do if it fails."""
 
     name: str
     verdict: Verdict
@@ -38,57 +38,60 @@ class Check:
 
 
 def diagnose() -> list[Check]:
-    """Every check, in the order in which people would ask."""
+    """Run all checks, the most important first."""
     from render.backends import backend_names
 
-    return [_python(), *map(_backend, backend_names()), _gpu(), _torch(), _machine(), _disk(), _cache()]
+    backends = map(_check_backend, backend_names())
+    return [_check_python(), *backends, _check_gpu(), _check_torch(), _check_machine(), _check_disk(), _check_cache()]
 
 
-def _python() -> Check:
+def _check_python() -> Check:
     version = platform.python_version()
-    good = (3, 11) <= sys.version_info[:2] < (3, 13)
-    found = f"{version}, synth {_version('synth') or 'from a checkout'}"
-    return Check("python", "ok" if good else "broken", found, "" if good else "use Python 3.11 (3.12 without Blender)")
+    works = (3, 11) <= sys.version_info[:2] < (3, 13)
+    found = f"{version}, synth {_installed_version('synth') or 'from a checkout'}"
+    return Check(
+        "python", "ok" if works else "broken", found, "" if works else "use Python 3.11 (3.12 without Blender)"
+    )
 
 
-def _version(package: str) -> str:
+def _installed_version(package: str) -> str:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return ""
 
 
-def _backend(name: str) -> Check:
+def _check_backend(name: str) -> Check:
     try:
         found = probe_backend(name)
-    except SynthError as error:  # an installed package adds one that cannot be imported
+    except SynthError as error:  # an installed package provides a backend that cannot be imported
         return Check(name, "broken", error.what, error.hint or "")
     return Check(name, found.verdict, found.found, found.repair, renders=found.verdict == "ok")
 
 
-def _gpu() -> Check:
+def _check_gpu() -> Check:
     program = shutil.which("nvidia-smi")
     if program is None:
         return Check("gpu", "note", "no NVIDIA driver found; everything works on the CPU, only slower")
     query = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"]
     done = subprocess.run(query, capture_output=True, text=True, timeout=SECONDS, check=False)
-    good = done.returncode == 0
-    found = "; ".join((done.stdout if good else done.stderr).split("\n")).strip("; ")
-    return Check("gpu", "ok" if good else "broken", found, "" if good else "reinstall the NVIDIA driver")
+    works = done.returncode == 0
+    found = "; ".join((done.stdout if works else done.stderr).split("\n")).strip("; ")
+    return Check("gpu", "ok" if works else "broken", found, "" if works else "reinstall the NVIDIA driver")
 
 
-def _torch() -> Check:
-    if not _version("torch"):
+def _check_torch() -> Check:
+    if not _installed_version("torch"):
         return Check(
-            "torch", "missing", "not installed; rendering needs none, training does", "pip install 'synth[train]'"
+            "torch", "missing", "not installed; needed for training, not for rendering", "pip install 'synth[train]'"
         )
-    good, text = ask_process(PROBE_TORCH)
+    works, text = ask_process(PROBE_TORCH)
     return Check(
-        "torch", "ok" if good else "broken", text, "" if good else "pip install --upgrade 'torch>=2.14' torchvision"
+        "torch", "ok" if works else "broken", text, "" if works else "pip install --upgrade 'torch>=2.14' torchvision"
     )
 
 
-def _machine() -> Check:
+def _check_machine() -> Check:
     import psutil
 
     memory = psutil.virtual_memory()
@@ -99,13 +102,13 @@ def _machine() -> Check:
     )
 
 
-def _disk() -> Check:
+def _check_disk() -> Check:
     free = shutil.disk_usage(Path.cwd()).free / 2**30
-    repair = "" if free >= 2 else "10,000 pictures of 640x480 take about 2 GiB"
+    repair = "" if free >= 2 else "10,000 images of 640x480 take about 2 GiB"
     return Check("disk", "ok" if free >= 2 else "note", f"{free:.0f} GiB free here", repair)
 
 
-def _cache() -> Check:
+def _check_cache() -> Check:
     folder = default_cache()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +121,7 @@ def _cache() -> Check:
 
 
 def print_checks(console: Console, checks: list[Check]) -> None:
-    """A line for each, with the repair under what needs one."""
+    """Print a line per check, followed by the repair if one is needed."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for check in checks:
         table.add_row(check.name, f"[{STYLES[check.verdict]}]{check.verdict}", escape(check.found))

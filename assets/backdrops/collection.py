@@ -1,4 +1,4 @@
-"""Collections of what surrounds the products, by key: HDRIs, background photographs, surfaces, meshes of fixtures."""
+"""Collections of HDRIs, background photographs, surfaces and meshes of fixtures, by key."""
 
 from __future__ import annotations
 

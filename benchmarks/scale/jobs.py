@@ -39,7 +39,7 @@ from pipeline.jobs.planning.assign import assign_scenes
 from pipeline.jobs.planning.digests import sku_digests
 from pipeline.jobs.planning.plan import update_catalog
 from pipeline.jobs.planning.store import Plan, read_plan
-from pipeline.jobs.run import RENDERING, run_job, work_of
+from pipeline.jobs.run import RENDERING, job_context, run_job
 from pipeline.jobs.scene import spool_file
 from pipeline.jobs.settings import JobSettings, identity_of
 from pipeline.jobs.tasks import SceneTask
@@ -112,7 +112,7 @@ def plan(skus: int, times: int, scenes: int) -> None:
         with timed(table, f"deal {skus * times:,} appearances"):
             everyone = np.ones(first.size, np.int64) * times
             dealt = assign_scenes(everyone, everyone * 0, everyone > 0, (5, 12), rng=np.random.default_rng(0))
-        work = work_of(first, settings, identity_of(settings))
+        work = job_context(first, settings, identity_of(settings))
         with timed(table, f"draw and trace {scenes} of {len(dealt):,} scenes, start of workers included"):
             run_pilot(first, work, settings, scenes)
         command = [sys.executable, "-m", "pipeline", "job", "plan", str(sku_list), "--no-measure"]

@@ -1,4 +1,4 @@
-"""The commands of what goes into scenes: synth catalog, synth recipe, synth assets."""
+"""Commands for what goes into scenes: synth catalog, synth recipe, synth assets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def catalog() -> None:
 
 @catalog.command("check")
 def catalog_check(sku_list: SkuList, *, meshes: Annotated[bool, Option("Also load every mesh.")] = True) -> None:
-    """List everything wrong with SKU_LIST: row, column, found, expected."""
+    """List all problems of SKU_LIST: row, column, found, expected."""
     from pipeline.products.catalog import check_list
 
     sys.exit(check_list(sku_list, meshes=meshes, console=open_console()))
@@ -34,7 +34,7 @@ def catalog_show(
     out: Annotated[Path, Option("The contact sheet, a PNG.")] = Path("catalog.png"),
     limit: Annotated[int, Option("Maximum number of products shown.", minimum=1, maximum=1000)] = 60,
 ) -> None:
-    """Plot a contact sheet of SKU_LIST: each product turned, to scale, with its name."""
+    """Plot a contact sheet of SKU_LIST: each product, rotated and to scale, with its name."""
     from pipeline.products.catalog import show_list
 
     show_list(sku_list, out, limit=limit, console=open_console())
@@ -63,7 +63,7 @@ def catalog_generate(
     count: Annotated[int, Option("Number of SKUs.", minimum=1, maximum=2_000_000)] = 1000,
     seed: Annotated[Seed, Option("Random seed.", minimum=0)] = 0,
 ) -> None:
-    """Write an invented catalogue as SKU list OUT: brands, flavours that differ by a word, sizes, barcodes."""
+    """Write a made-up catalogue to SKU list OUT: brands, flavours that differ by a word, sizes, barcodes."""
     from pipeline.products.catalog import generate_list
 
     generate_list(out, count=count, seed=seed, console=open_console())
@@ -84,7 +84,7 @@ def recipe() -> None:
 
 @recipe.command("list")
 def recipe_list() -> None:
-    """List the recipes that come with synth."""
+    """List the built-in and installed recipes."""
     from render.recipes import recipe_module, recipe_names
 
     for name in recipe_names():
@@ -102,11 +102,11 @@ def recipe_show(name: Annotated[str, Option("", parse="recipe_name")]) -> None:
 
 @recipe.command("check")
 def recipe_check(file: Annotated[Path, Option("", exists="file")]) -> None:
-    """List everything wrong with the recipe in FILE."""
+    """List all problems of the recipe in FILE."""
     from render.recipes import load_recipe
 
     loaded = load_recipe(str(file))
-    click.echo(f"{file}: a good {loaded.model_dump()['recipe']} recipe")
+    click.echo(f"{file}: a valid {loaded.model_dump()['recipe']} recipe")
 
 
 @click.group(cls=CommandGroup)
@@ -131,17 +131,17 @@ def assets_build(
     sku: Annotated[tuple[str, ...], Option("Only this SKU. Repeatable.")] = (),
     sheet: Annotated[Path | None, Option("Also plot what was built as a contact sheet.")] = None,
 ) -> None:
-    """Build the products of SKU_LIST ahead: meshes normalised, packages made from sizes and packshots.
+    """Build the products of SKU_LIST in advance: normalise meshes, make packages from sizes and packshots.
 
-    Products that are already built are kept, and the same command resumes. Rendering builds what is missing by itself:
-    building ahead shows what is wrong with the packshots before a long run.
+    Products that are already built are kept, and the same command resumes. Rendering also builds what is missing;
+    building in advance shows problems of the packshots before a long run.
     """
     from assets.interrupt import exit_code, stop_on_signals
     from pipeline.products.build import build_assets, plot_built, print_build
     from pipeline.run.progress import Reporter
 
     reporter, folder = Reporter(open_console()), compute["cache"]
-    with stop_on_signals(step="the products under way") as stop:
+    with stop_on_signals(step="the products in progress") as stop:
         summary = build_assets(sku_list, folder, reporter, workers=compute["workers"], limit=limit, keys=sku, stop=stop)
     report({**vars(summary), "bytes": sum(summary.sizes)}, without=("sizes",))
     print_build(reporter, sku_list, summary)

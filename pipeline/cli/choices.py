@@ -1,6 +1,6 @@
-"""Names on the command line that stand in a literal table: shown in the help, completed by the shell, checked at once.
+"""Names of literal tables as command-line values: listed in the help, completed by the shell, checked early.
 
-Tables are read from their file without importing it: what stands around them takes up to ten seconds to import.
+Tables are read from their source file without importing it, since importing the modules takes up to ten seconds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from assets.plugins import PluginTable, is_python_file
 
 @lru_cache(maxsize=64)
 def table_names(table: str) -> tuple[str, ...]:
-    """The names in a literal table, given as "package.module:TABLE": keys of a dictionary, or entries of a tuple."""
+    """Return the names in a literal table, given as "package.module:TABLE": keys of a dict, or entries of a tuple."""
     module, _, name = table.partition(":")
     package, *rest = module.split(".")
     spec = find_spec(package)
@@ -38,7 +38,7 @@ def table_names(table: str) -> tuple[str, ...]:
 
 
 def _names_in(value: ast.expr | None) -> tuple[str, ...]:
-    """The names in a literal dictionary or tuple, or in a PluginTable with those that installed packages add."""
+    """Return the names in a literal dict, tuple or PluginTable; the latter includes names from installed packages."""
     if isinstance(value, ast.Call):
         parts = [*value.args, *(word.value for word in value.keywords)]
         names = _names_in(next(part for part in parts if isinstance(part, ast.Dict)))
@@ -50,10 +50,10 @@ def _names_in(value: ast.expr | None) -> tuple[str, ...]:
 
 
 class KnownName(click.ParamType):
-    """A name of a table. kind: what it names. names: further ones. without: names that are not for this option.
+    """Name of a table. kind: what it names. names: additional ones. without: excluded ones.
 
-    free: whether anything else is taken too, such as a file. files: whether a path to a .py file is taken too. error:
-    "module:function" that raises the table's own error for an unknown name, where it has one.
+    free: whether anything else is accepted too, such as a file. files: whether a path to a .py file is accepted too.
+    error: "module:function" that raises the table's own error for an unknown name, if it has one.
     """
 
     name = "name"
@@ -74,7 +74,7 @@ class KnownName(click.ParamType):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All that are known."""
+        """All known names."""
         listed = table_names(self._table) if self._table else ()
         return tuple(name for name in (*listed, *self._more) if name not in self._without)
 
@@ -87,7 +87,7 @@ class KnownName(click.ParamType):
             return name
         if self._error:
             module, _, function = self._error.partition(":")
-            # Raises for what cannot be used; a Python file or an entry of an installed package may be.
+            # It raises for what is unusable and accepts Python files and entries of installed packages.
             getattr(importlib.import_module(module), function)(name)
             return name
         if self._files and is_python_file(name):
@@ -100,7 +100,7 @@ class KnownName(click.ParamType):
 
 
 class RecipeChoice(KnownName):
-    """A recipe's name or a YAML file, with a share of the scenes where several are given: tabletop:0.7."""
+    """A recipe's name or a YAML file, with a share of the scenes if several are given: tabletop:0.7."""
 
     def __init__(self) -> None:
         super().__init__("recipe", "render.recipes:TABLE", free=True)
@@ -124,7 +124,7 @@ class RecipeChoice(KnownName):
 
 
 def recipe_of(given: Sequence[tuple[str, float | None]]) -> str | tuple[tuple[str, float], ...]:
-    """One recipe, or several with the weights of their shares. Raises UsageError where some have one and some none."""
+    """Return one recipe, or several with the weights of their shares. Raises UsageError if only some have a share."""
     if len(given) == 1:
         return given[0][0]
     shares = [share for _, share in given if share is not None]

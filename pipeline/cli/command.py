@@ -1,4 +1,4 @@
-"""The classes of all commands: options from settings types, in panels; an option given twice is a mistake."""
+"""Command classes: options generated from settings types and grouped in panels; a repeated option is an error."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import click
 from pipeline.cli.options import Binding, SettingOption, Use, bind_command
 from pipeline.cli.output import report_options, reporting, reporting_mistakes
 
-# Panels of the help in their order, after those of one command alone.
+# Order of the panels of the help, after panels that only one command has.
 GENERAL = "General"
 PANELS = (
     *("Options", "Data", "Gallery", "Coverage", "Scenes", "Rendering", "Crops", "Model", "Training"),
     *("Detection", "Decision", "Evaluation", "Output", "Compute", GENERAL),
 )
-# Of the short help of a command: more than any has.
+# Limit of the short help of a command, which none reaches, so that it is never cut.
 MAX_CHARACTERS = 1000
 
 
 class Command(click.Command):
-    """A command whose options are described by its settings and parameters, and are made when they are asked for.
+    """A command whose options come from its settings and parameters, and are created on first use.
 
-    uses: by parameter of the function, the settings that it takes. reports: whether it has --quiet and --json.
-    examples: command lines that its help shows. An option given twice is refused, unless it is repeatable.
+    uses: settings of each parameter of the function. reports: whether it has --quiet and --json. examples: command
+    lines shown in its help. An option that is not repeatable must not be given twice.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Command(click.Command):
         return super().get_params(ctx)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not ctx.resilient_parsing:  # of shell completion, which never complains
+        if not ctx.resilient_parsing:  # set by shell completion, which must not raise
             _refuse_repeated(ctx, self._order_given(ctx, args))
         with reporting_mistakes(ctx):
             return super().parse_args(ctx, args)
@@ -92,7 +92,7 @@ class Command(click.Command):
         super().format_epilog(ctx, formatter)
 
     def get_short_help_str(self, limit: int = 45) -> str:
-        """The first sentence of the help, whole."""
+        """Return the first sentence of the help, uncut."""
         return super().get_short_help_str(MAX_CHARACTERS)
 
 
@@ -103,14 +103,14 @@ class CommandGroup(click.Group):
     group_class = type
 
     def get_short_help_str(self, limit: int = 45) -> str:
-        """The first sentence of the help, whole."""
+        """Return the first sentence of the help, uncut."""
         return super().get_short_help_str(MAX_CHARACTERS)
 
 
 def _refuse_repeated(ctx: click.Context, order: list[click.Parameter]) -> None:
-    """Raises UsageError that names every option among the parameters in `order` that takes one value and has several.
+    """Raise UsageError that names every option in `order` that takes one value and has several.
 
-    A flag without an opposite may stand there twice: it says the same again.
+    A flag without an opposite may be repeated.
     """
     given = Counter(param for param in order if isinstance(param, click.Option))
     repeated = [

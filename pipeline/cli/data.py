@@ -1,4 +1,4 @@
-"""The commands of sharded data sets: synth data."""
+"""Commands for sharded data sets: synth data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Spool = Annotated[
 def data() -> None:
     """Pack, unpack, merge and count data sets in shards, of any size and on any storage.
 
-    A PLACE is a folder or whatever fsspec takes, such as s3://bucket/set.
+    A PLACE is a folder or any fsspec URL, such as s3://bucket/set.
     """
 
 
@@ -70,7 +70,7 @@ def convert(
         Path | None, Option("Folder of the images, if they are not beside their labels.", "Data", exists="folder")
     ] = None,
 ) -> None:
-    """Write the data set SOURCE into the new folder OUT in another label format, and count what it cannot carry."""
+    """Write the data set SOURCE to the new folder OUT in another label format, and count what that cannot store."""
     from pipeline.shards.convert import convert_data, print_summary
 
     console = open_console()
@@ -81,7 +81,7 @@ def convert(
 
 @data.command("merge", reports=True)
 def merge(places: tuple[str, ...], out: str) -> None:
-    """Write the sharded sets at PLACES as one at OUT: one category for each SKU, no id twice."""
+    """Merge the sharded sets at PLACES into one at OUT: one category per SKU, unique ids."""
     from dataset.storage.retry import RetryingPath
     from pipeline.shards.merge import merge_data
 
@@ -115,7 +115,7 @@ def _run(call: Callable[[], DataSummary], word: str) -> None:
     report(summary)
     for note in summary.notes:
         click.echo(note)
-    there = f" ({summary.there} were there)" if summary.there else ""
+    there = f" ({summary.there} existed)" if summary.there else ""
     shards = summary.shards + summary.there
     click.echo(
         f"{word}: {count_of(shards, 'shard')}{there}, {counts_of(image=summary.images, annotation=summary.annotations)}"

@@ -1,4 +1,4 @@
-"""The commands of training of embeddings: synth embedder."""
+"""Commands for embedders: synth embedder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from detectors.recognition.embedder.settings import EmbedderEvaluateSettings, EmbedSettings
 
 SETTINGS = "detectors.recognition.embedder.settings"
-# Embedders learn from crops of all sources alike, of all classes.
+# Embedders are trained on crops of all sources alike and of all classes.
 DETECTORS_ONLY = ("data.real_fraction", "data.classes", "data.cache_bytes")
 TRAIN = Use(
     f"{SETTINGS}:EmbedSettings",
@@ -32,7 +32,7 @@ TRAIN = Use(
 
 @click.group(cls=CommandGroup)
 def embedder() -> None:
-    """Train and evaluate embeddings of product crops, which galleries and recognition build on."""
+    """Train and evaluate embedders of product crops, on which galleries and recognition are based."""
 
 
 @embedder.command(
@@ -62,7 +62,7 @@ def train(
     examples=("synth embedder evaluate runs/embedder --gallery-data data/synth --query-data data/real",),
 )
 def evaluate(settings: EmbedderEvaluateSettings) -> None:
-    """Evaluate the embedder of RUN: how often crops of one data set find their SKU among those of another."""
+    """Evaluate the embedder of RUN: how often crops of one data set retrieve their SKU among those of another."""
     from detectors.recognition.embedder.evaluate import evaluate_embedder
 
     report(evaluate_embedder(settings, open_console()), without=("keys", "skus", "confusions"))

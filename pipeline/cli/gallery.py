@@ -1,4 +1,4 @@
-"""The commands of galleries and recognition: synth gallery, synth recognize."""
+"""Commands for galleries and recognition: synth gallery, synth recognize."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ READING = Use("detectors.data.settings:DataSettings", only=("images", "skip_bad"
 
 @click.group(cls=CommandGroup)
 def gallery() -> None:
-    """Build galleries (what every SKU looks like to an embedder), switch their versions, evaluate them."""
+    """Build galleries (the embeddings of all SKUs), switch their versions, evaluate them."""
 
 
 @gallery.command(uses={"settings": Use("pipeline.gallery.settings:CropSettings")}, reports=True)
@@ -46,7 +46,7 @@ def views(settings: CropSettings) -> None:
 
 @gallery.command(uses={"settings": Use(BUILD)}, reports=True)
 def build(settings: GalleryBuildSettings) -> None:
-    """Render and embed every SKU of SKU_LIST, and use that version from then on."""
+    """Render and embed every SKU of SKU_LIST into a new version, which is used from then on."""
     _finish(_stoppable(lambda stop: _builder().build_gallery(settings, open_console(), stop=stop)))
 
 
@@ -72,9 +72,9 @@ def add(
     ] = None,
     images: Annotated[Path | None, Option("Folder of the reviewed photos.", "Data", exists="folder")] = None,
 ) -> None:
-    """Add to GALLERY what is new or changed in SKU_LIST, or photographs that people have named (--reviewed).
+    """Add new and changed SKUs of SKU_LIST to GALLERY, or photos that have been reviewed (--reviewed).
 
-    Everything else stays as it is.
+    Everything else is kept.
     """
     if (options["sku_list"] is None) == (reviewed is None):
         raise click.UsageError("give either SKU_LIST, for new and changed SKUs, or --reviewed decisions.csv")
@@ -99,7 +99,7 @@ def remove(gallery: Folder, sku: tuple[str, ...]) -> None:
 
 @gallery.command()
 def index(gallery: Folder, kind: Index) -> None:
-    """Build another index for the version in use, and measure its recall."""
+    """Build another index for the current version, and measure its recall."""
     from pipeline.gallery.tools import make_index
 
     make_index(gallery, kind, open_console())
@@ -107,7 +107,7 @@ def index(gallery: Folder, kind: Index) -> None:
 
 @gallery.command()
 def info(gallery: Folder) -> None:
-    """Describe the version in use."""
+    """Describe the current version."""
     from pipeline.gallery.tools import print_info
 
     print_info(gallery, open_console())
@@ -131,7 +131,7 @@ def use(gallery: Folder, version: str) -> None:
 
 @gallery.command()
 def rollback(gallery: Folder) -> None:
-    """Go back to the version that was in use before."""
+    """Return to the previous version."""
     from pipeline.gallery.tools import switch
 
     click.echo(switch(gallery, None))
@@ -143,7 +143,7 @@ def verify(
     *,
     version: Annotated[str | None, Option("Version to check.", "Gallery", shown="the one in use")] = None,
 ) -> None:
-    """Read every file of a version and compare it with its checksum."""
+    """Read every file of a version and compare its checksum."""
     from detectors.recognition.gallery.versions import current_version
     from pipeline.gallery.tools import verify_version
 
@@ -207,7 +207,7 @@ def clean(
     *,
     keep: Annotated[int, Option("Number of versions kept before the one in use.", "Gallery", minimum=0)] = 3,
 ) -> None:
-    """Delete old versions, and every file that no version needs any more."""
+    """Delete old versions, and every file that no remaining version needs."""
     from pipeline.gallery.tools import clean_folder
 
     click.echo(clean_folder(gallery, keep))
@@ -230,8 +230,8 @@ def _finish(summary: Any) -> None:
 def _stoppable(make: Callable[[Any], Any]) -> Any:
     from assets.interrupt import stop_on_signals
 
-    with stop_on_signals(step="the SKUs under way") as stop:
-        return make(lambda under_way: stop())
+    with stop_on_signals(step="the SKUs in progress") as stop:
+        return make(lambda in_progress: stop())
 
 
 def _leave(summary: Any) -> None:
@@ -261,15 +261,15 @@ def recognize(
         Path | None, Option("The gallery's SKU list: the review page then shows views.", "Output", exists="file")
     ] = None,
 ) -> None:
-    """Recognize the products in pictures, folders, globs, videos or COCO files by a gallery."""
+    """Recognize the products in images, folders, globs, videos or COCO files with a gallery."""
     from detectors.recognition.gallery.recognize import RecognizeSettings, print_summary
     from detectors.recognition.gallery.recognize import recognize as recognize_all
 
     run, paths = (None, arguments) if options["boxes"] else (Path(arguments[0]), arguments[1:])
     if not paths:
-        raise click.UsageError("give RUN, the detector, and what to look at; or --boxes and what to look at")
+        raise click.UsageError("give RUN (the detector) and PATH; or --boxes and PATH")
     if run is not None and not run.exists():
-        raise click.UsageError(f"there is no run at {run}; with boxes of your own give --boxes FILE")
+        raise click.UsageError(f"there is no run at {run}; to use your own boxes give --boxes FILE")
     console = open_console()
     views = _view_pictures(sku_list, compute["cache"])
     try:
@@ -283,7 +283,7 @@ def recognize(
 
 
 def _view_pictures(sku_list: Path | None, cache: Path) -> Any:
-    """A renderer of the views of a list's SKUs, None without a list."""
+    """Return a renderer of the views of a list's SKUs, None without a list."""
     if sku_list is None:
         return None
     from pipeline.gallery.pictures import ViewPictures

@@ -1,4 +1,4 @@
-"""The commands of catalogue-scale jobs: synth job."""
+"""Commands for catalogue-scale jobs: synth job."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 JOB = "pipeline.jobs.settings:JobSettings"
 RUNTIME = ("engine", "address", "cpus", "gpus", "render.workers", "render.timeout_s", "render.max_failures")
 CLUSTER = ("engine", "address", "cpus", "gpus", "render.timeout_s", "render.max_failures")
-# A cluster has as many workers as it has room for, this machine one for each core.
+# By default a cluster runs as many workers as fit, this machine one per core.
 AUTO_WORKERS = {"default": None, "shown": "auto"}
 NEW_JOB: dict[str, Any] = {
     "fixed": {"render.out": Path(), "render.scenes": 0},
@@ -63,7 +63,7 @@ def job_plan(
     ),
 )
 def job_run(settings: JobSettings) -> None:
-    """Render SKU_LIST into PLACE; with another version of the list, only what has changed."""
+    """Render SKU_LIST to PLACE; for a new version of the list, only what has changed."""
     _run(_with_workers(settings))
 
 
@@ -76,7 +76,7 @@ def job_resume(
     plugins: Annotated[
         tuple[Path, ...],
         Option(
-            "Python file of a recipe or backend that it was made with; its code is run.",
+            "Python file of the job's recipe or backend; its code is run.",
             "Data",
             exists="file",
             name="--plugin",
@@ -100,7 +100,7 @@ def job_status(
     watch: Annotated[bool, Option("Report again every few seconds until the job ends.")] = False,
     as_text: Annotated[bool, Option("Print JSON, for programs.", name="--json")] = False,
 ) -> None:
-    """Report progress of the job at PLACE: done, rate, time left, failures by kind, coverage."""
+    """Report the progress of the job at PLACE: done, rate, time left, failures by kind, coverage."""
     import json
 
     from pipeline.jobs.report import print_status
@@ -139,7 +139,7 @@ def job_index(
     plugins: Annotated[
         tuple[Path, ...],
         Option(
-            "Python file of a recipe or backend that it was made with; its code is run.",
+            "Python file of the job's recipe or backend; its code is run.",
             "Data",
             exists="file",
             name="--plugin",
@@ -162,7 +162,7 @@ def _settings_at(place: str, folder: Path, plugins: tuple[Path, ...] = ()) -> An
 
 
 def _with_workers(settings: JobSettings) -> JobSettings:
-    """The settings with a number of workers, where none was given."""
+    """Return the settings with a default number of workers if none was given."""
     if settings.render.workers is not None:
         return settings
     return replace(settings, render=replace(settings.render, workers=_default_workers(settings.engine)))

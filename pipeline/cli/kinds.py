@@ -1,4 +1,4 @@
-"""How the text of an option becomes a value: by the name in its description, else by the type of its field."""
+"""Conversion of an option's text to a value, by the name in its description, else by the type of its field."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _unchanged(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class OptionKind:
-    """A kind of option. multiple: whether it is repeatable. finish: from what click reads to the value."""
+    """A kind of option. multiple: whether it is repeatable. finish: converts what click parsed to the value."""
 
     type: click.ParamType | None
     multiple: bool = False
@@ -29,7 +29,7 @@ class OptionKind:
 
 
 def name_sources(sources: Sequence[tuple[str, Any]]) -> tuple[tuple[str, Any], ...]:
-    """Every data set with a name of its own: "synthetic" for the one that was given without."""
+    """Return every data set with its own name: "synthetic" for the one that was given without."""
     names = [name or "synthetic" for name, _ in sources]
     if len(set(names)) != len(names):
         raise click.UsageError("several data sets need names, such as first=PATH second=PATH")
@@ -71,7 +71,7 @@ KINDS = {
 
 
 def kind_of(annotation: Any, option: Option) -> OptionKind:
-    """The kind of an option. Raises TypeError for a field that no option can be made of."""
+    """Return the kind of an option. Raises TypeError for a field that cannot become an option."""
     if option.parse:
         return KINDS[option.parse]
     plain = without_none(annotation)
@@ -91,7 +91,7 @@ def kind_of(annotation: Any, option: Option) -> OptionKind:
 
 
 def without_none(annotation: Any) -> Any:
-    """The annotation X of `X | None`; any other as it is."""
+    """Return X for the annotation `X | None`; any other annotation unchanged."""
     if get_origin(annotation) in (Union, UnionType):
         others = [one for one in get_args(annotation) if one is not type(None)]
         if len(others) == 1:
@@ -100,12 +100,12 @@ def without_none(annotation: Any) -> Any:
 
 
 def _number(kind: type, option: Option) -> click.ParamType:
-    least = option.above if option.above is not None else option.minimum
-    if least is None and option.maximum is None:
+    minimum = option.above if option.above is not None else option.minimum
+    if minimum is None and option.maximum is None:
         return click.INT if kind is int else click.FLOAT
     if kind is float:
-        return click.FloatRange(least, option.maximum, min_open=option.above is not None)
-    low, high = (None if bound is None else int(bound) for bound in (least, option.maximum))
+        return click.FloatRange(minimum, option.maximum, min_open=option.above is not None)
+    low, high = (None if bound is None else int(bound) for bound in (minimum, option.maximum))
     return click.IntRange(low, high, min_open=option.above is not None)
 
 

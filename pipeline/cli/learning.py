@@ -1,4 +1,4 @@
-"""The commands of the learning half: train, adapt, evaluate, predict, export, preview-batch."""
+"""Commands for detectors: train, adapt, evaluate, predict, export, preview-batch."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def _train(train_by: Any, settings: TrainSettings | AdaptSettings) -> None:
     sys.exit(0 if summary.finished else exit_code())
 
 
-def _head_of(one: Any) -> dict[str, Any]:
-    """The head numbers of an evaluation; report.json has all."""
+def _main_numbers(one: Any) -> dict[str, Any]:
+    """Return the main numbers of an evaluation; report.json has all."""
     names = ("images", "boxes", "ignored", "detections", "coco")
     return {**{name: getattr(one, name) for name in names}, "threshold": one.operating.threshold}
 
@@ -92,7 +92,7 @@ def evaluate(settings: EvaluateSettings) -> None:
     from detectors.evaluate.run import evaluate_runs
 
     reports = evaluate_runs(settings, open_console())
-    report({"reports": {name: _head_of(one) for name, one in reports.items()}})
+    report({"reports": {name: _main_numbers(one) for name, one in reports.items()}})
 
 
 @click.command(cls=Command, reports=True)
@@ -100,17 +100,17 @@ def predict(
     run: Run,
     path: tuple[str, ...],
     *,
-    out: Annotated[Path, Option("Folder for predictions.json and the pictures.", "Output")],
+    out: Annotated[Path, Option("Folder for predictions.json and the images.", "Output")],
     threshold: Annotated[
         float | None,
         Option("Score threshold of drawn detections.", "Detection", minimum=0, maximum=1, shown="chosen on validation"),
     ] = None,
     every: Annotated[int, Option("Process every Nth frame of a video.", "Detection", minimum=1, metavar="N")] = 1,
-    draw: Annotated[bool, Option("Save pictures with boxes.", "Output")] = True,
+    draw: Annotated[bool, Option("Save images with boxes.", "Output")] = True,
     workers: Annotated[int, Option("Processes that read images.", "Compute", minimum=0, maximum=128)] = 0,
     device: Device = "auto",
 ) -> None:
-    """Detect products in pictures, folders, globs, videos or COCO files: COCO results and pictures with boxes."""
+    """Detect products in images, folders, globs, videos or COCO files: COCO results and images with boxes."""
     from assets.interrupt import exit_code
     from detectors.predict.run import predict as predict_all
     from detectors.predict.run import print_summary
@@ -133,7 +133,7 @@ def export(
         Path | None, Option("Photos to check the exported model on.", exists="any", shown="noise")
     ] = None,
 ) -> None:
-    """Export the detector of RUN as a file for other programs, checked against the original."""
+    """Export the detector of RUN to a file for other programs, checked against the original."""
     from detectors.export.run import export as export_run
     from detectors.export.run import print_summary
 
@@ -159,7 +159,7 @@ def preview_batch(
     seed: Annotated[int, Option("Random seed.", "Output", minimum=0)] = 0,
     out: Annotated[Path, Option("The contact sheet, a PNG.", "Output")] = Path("batch.png"),
 ) -> None:
-    """Plot what the network would see: the first training images, mixed and augmented, with their boxes."""
+    """Plot what the network is trained on: the first training images, mixed and augmented, with their boxes."""
     from detectors.training.preview_batch import preview_training
 
     path = preview_training(

@@ -15,14 +15,14 @@ from pipeline.cli.output import mistake_of, open_console
 
 
 class Group(CommandGroup):
-    """Tells mistakes of the user without a traceback, and ends with 1; ends with 130 or 143 where it is interrupted."""
+    """The main command: prints users' mistakes without a traceback and exits with 1; with 130 or 143 if interrupted."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
         with handle_signals(starting=True):
             return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        for stream in (sys.stdout, sys.stderr):  # names of files need not be text
+        for stream in (sys.stdout, sys.stderr):  # file names need not be valid text
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
         with working():

@@ -1,4 +1,4 @@
-"""What a command writes where: tables and progress for people, one line with --quiet, one JSON object with --json."""
+"""Output of commands: tables and progress for people, one line with --quiet, one JSON object with --json."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 # Keys of ctx.meta.
 QUIET, JSON, SUMMARY = "synth.quiet", "synth.json", "synth.summary"
-# Where no terminal says how wide it is, nothing is cut or broken to fit one.
+# Width of the output if it is no terminal, so that no line is cut or wrapped.
 PIPE_WIDTH = 10_000
 STOPPED = (130, 143)
-# What the extra "train" brings.
+# Packages of the extra "train".
 LEARNING_PACKAGES = (
     "torch",
     "torchvision",
@@ -39,7 +39,7 @@ LEARNING_PACKAGES = (
 
 
 def open_console(*, quiet: bool = False) -> Console:
-    """A console on stdout; in a pipe or file its tables are as wide as they need to be."""
+    """Open a console on stdout; in a pipe or file its tables are as wide as needed."""
     from rich.console import Console
 
     console = Console(quiet=quiet)
@@ -49,25 +49,25 @@ def open_console(*, quiet: bool = False) -> Console:
 
 
 def report_options() -> list[click.Option]:
-    """--quiet and --json, for commands that take long; what they hold goes to `reporting`, not to the command."""
+    """Return --quiet and --json, for commands that take long; `reporting` reads their values, not the command."""
     common: dict[str, Any] = {"is_flag": True, "is_eager": True, "expose_value": False}
     quiet = "Print no progress and no tables: only errors, and one line at the end."
     as_json = "Print one JSON object to stdout at the end; everything else goes to stderr."
     return [
-        click.Option(["--quiet"], callback=_note(QUIET), help=quiet, **common),
-        click.Option(["--json"], callback=_note(JSON), help=as_json, **common),
+        click.Option(["--quiet"], callback=_store_flag(QUIET), help=quiet, **common),
+        click.Option(["--json"], callback=_store_flag(JSON), help=as_json, **common),
     ]
 
 
-def _note(key: str) -> Callable[[click.Context, click.Parameter, bool], None]:
-    def note(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+def _store_flag(key: str) -> Callable[[click.Context, click.Parameter, bool], None]:
+    def store(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         ctx.meta[key] = ctx.meta.get(key, False) or value
 
-    return note
+    return store
 
 
 def report(summary: Any, *, without: Sequence[str] = ()) -> None:
-    """Notes what the command under way has done, for --json and --quiet: a mapping, or a dataclass with its fields.
+    """Record the result of the current command for --json and --quiet: a mapping, or the fields of a dataclass.
 
     without: names that are left out.
     """
@@ -85,9 +85,9 @@ def _fields_of(value: Any) -> Mapping[str, Any]:
 
 @contextmanager
 def reporting(ctx: click.Context) -> Iterator[None]:
-    """Runs a command as --quiet and --json ask: what it prints goes elsewhere, and its summary to stdout at the end.
+    """Run a command with its output redirected as --quiet and --json ask, and print its summary to stdout at the end.
 
-    Both are printed however the command ends; without the options nothing changes.
+    The summary is printed however the command ends; without the options nothing changes.
     """
     quiet, as_json = ctx.meta.get(QUIET, False), ctx.meta.get(JSON, False)
     if not quiet and not as_json:
@@ -109,7 +109,7 @@ def reporting(ctx: click.Context) -> Iterator[None]:
 
 @contextmanager
 def reporting_mistakes(ctx: click.Context) -> Iterator[None]:
-    """While options are read: with --json a mistake among them ends in an object on stdout too."""
+    """While options are parsed, print usage errors as an object to stdout, too, with --json."""
     try:
         yield
     except (click.UsageError, SynthError) as raised:
@@ -119,13 +119,13 @@ def reporting_mistakes(ctx: click.Context) -> Iterator[None]:
 
 
 def _print_ending(ctx: click.Context, ended: str, error: str | None, code: str | None, seconds: float) -> None:
-    said: dict[str, Any] = {"command": _name_of(ctx), "ended": ended, "error": error, "code": code}
-    said = {**said, **ctx.meta.get(SUMMARY, {}), **said, "seconds": round(seconds, 3)}
-    click.echo(json.dumps(_plain(said), ensure_ascii=False) if ctx.meta.get(JSON) else _line_of(said))
+    content: dict[str, Any] = {"command": _name_of(ctx), "ended": ended, "error": error, "code": code}
+    content = {**content, **ctx.meta.get(SUMMARY, {}), **content, "seconds": round(seconds, 3)}
+    click.echo(json.dumps(_json_value(content), ensure_ascii=False) if ctx.meta.get(JSON) else _line_of(content))
 
 
 def _name_of(ctx: click.Context) -> str:
-    """The words of the command without the program's: "data pack"."""
+    """Return the command's words without the program's: "data pack"."""
     words = []
     while ctx.parent is not None:
         words.append(ctx.info_name or "")
@@ -134,10 +134,10 @@ def _name_of(ctx: click.Context) -> str:
 
 
 def mistake_of(error: BaseException) -> SynthError | None:
-    """The SynthError that an exception is or amounts to, None for any other: those are faults of the program."""
+    """Return the SynthError that an exception is or amounts to; None for bugs of the program."""
     if isinstance(error, SynthError):
         return error
-    if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):  # that one is click's own
+    if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):  # click handles that one
         return SynthError("a file cannot be read or written", code="io-failed", found=str(error))
     if isinstance(error, MemoryError):
         return SynthError("not enough memory", code="out-of-memory")
@@ -148,7 +148,7 @@ def mistake_of(error: BaseException) -> SynthError | None:
 
 
 def _ending_of(raised: BaseException) -> tuple[str, str | None, str | None]:
-    """How a command ended that raised this, with what error and its code."""
+    """Return how a command that raised this ended, with the error and its code."""
     if isinstance(raised, KeyboardInterrupt | click.Abort):
         return "stopped", None, None
     status = raised.code if isinstance(raised, SystemExit) else getattr(raised, "exit_code", None)
@@ -161,30 +161,30 @@ def _ending_of(raised: BaseException) -> tuple[str, str | None, str | None]:
     return "failed", str(mistake or raised) or type(raised).__name__, mistake.code if mistake else None
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON has it: paths as text, numbers of numpy as numbers, what is not finite as null."""
+def _json_value(value: Any) -> Any:
+    """Convert a value to JSON types: paths to text, NumPy numbers to numbers, non-finite numbers to null."""
     if isinstance(value, Mapping) or (is_dataclass(value) and not isinstance(value, type)):
-        return {str(key): _plain(one) for key, one in _fields_of(value).items()}
+        return {str(key): _json_value(one) for key, one in _fields_of(value).items()}
     if isinstance(value, Sequence | Set) and not isinstance(value, str | bytes):
-        return [_plain(one) for one in (sorted(value) if isinstance(value, Set) else value)]
-    for method in ("tolist", "model_dump"):  # of numpy and pydantic, neither of which is imported here
+        return [_json_value(one) for one in (sorted(value) if isinstance(value, Set) else value)]
+    for method in ("tolist", "model_dump"):  # of NumPy and pydantic, neither of which is imported here
         if hasattr(value, method):
-            return _plain(getattr(value, method)())
+            return _json_value(getattr(value, method)())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, str | int | bool) else str(value)
 
 
-def _line_of(said: Mapping[str, Any]) -> str:
-    """The summary as one line: numbers, texts and how long lists of texts and the like are; not what is nested."""
-    head, skipped = f"{said['command']}: {said['ended']}", ("command", "ended", "error", "code")
-    named = {name: _plain(value) for name, value in said.items() if name not in skipped}
+def _line_of(content: Mapping[str, Any]) -> str:
+    """Return the summary as one line: numbers, texts and lengths of lists, but nothing nested."""
+    head, skipped = f"{content['command']}: {content['ended']}", ("command", "ended", "error", "code")
+    named = {name: _json_value(value) for name, value in content.items() if name not in skipped}
     shown = {name: _short(value) for name, value in named.items()}
     return "; ".join([head, *(f"{name} {text}" for name, text in shown.items() if text)])
 
 
 def _short(value: Any) -> str:
-    if isinstance(value, list):  # failures, violations; rows of numbers are for --json
+    if isinstance(value, list):  # failures, violations; rows of numbers appear in --json only
         return "" if any(isinstance(one, int | float) for one in value) else str(len(value))
     if isinstance(value, dict) or value is None:
         return ""

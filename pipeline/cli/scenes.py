@@ -1,4 +1,4 @@
-"""The commands of rendered data sets: synth render, synth verify, synth preview."""
+"""Commands for rendered data sets: synth render, synth verify, synth preview."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def render(settings: RunSettings) -> None:
 
 @click.command(cls=Command, uses={"settings": Use("pipeline.verify.settings:VerifySettings")}, reports=True)
 def verify(place: str, settings: VerifySettings) -> None:
-    """Check the data set at PLACE as a third party would, and report each violation.
+    """Check the data set at PLACE as a third-party reader would, and report each violation.
 
     PLACE is a folder of 'synth render', any COCO file or a folder with one, or shards on any storage.
     """
@@ -57,7 +57,7 @@ def verify(place: str, settings: VerifySettings) -> None:
     from pipeline.verify.run import verify_set
 
     console = open_console()
-    with stop_on_signals("a check that was cut short says nothing of the rest", step="this file") as stop:
+    with stop_on_signals("an interrupted check says nothing about the rest", step="this file") as stop:
         found = verify_set(place, settings, console, stop=stop)
     report(found)
     print_report(console, found)

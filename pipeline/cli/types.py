@@ -1,4 +1,4 @@
-"""Values on the command line: sizes, shares, numbers of processes. `show` is the text of a default."""
+"""Types of command-line values: sizes, shares, numbers of processes. `show` returns the text of a default."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-# What a worker comes to in a thousand scenes (docs/results.md).
+# Memory of a worker process after a thousand scenes (docs/results.md).
 WORKER_MB = 2048
-# Upper bounds from here on only guard against slips of the keyboard.
+# Upper bounds above this only guard against typing errors.
 HUGE = 1_000_000
 
 
 def shown_default(default: Any, kind: click.ParamType) -> str:
-    """A default as one would type it; empty where there is none to show."""
+    """Return a default as one would type it; empty if there is none to show."""
     if default is None or default == "" or default == ():
         return ""
     show = getattr(kind, "show", None)
@@ -31,7 +31,7 @@ def shown_default(default: Any, kind: click.ParamType) -> str:
 
 
 def shown_range(kind: click.IntRange | click.FloatRange) -> str:
-    """The range of a number in words; a bound that nobody reaches is left out."""
+    """Return the range of a number in words, without a bound that nobody reaches."""
     most = kind.max if kind.max is not None and kind.max < HUGE else None
     if kind.min is None:
         return f"at most {most:g}" if most is not None else ""
@@ -41,14 +41,14 @@ def shown_range(kind: click.IntRange | click.FloatRange) -> str:
 
 
 class _Text(click.ParamType):
-    """A type whose name is its form, shown in the help as it is written."""
+    """A type whose name is its format, shown in the help."""
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         return self.name
 
 
 class Size(_Text):
-    """640x480."""
+    """Format: 640x480."""
 
     name = "WIDTHxHEIGHT"
 
@@ -65,7 +65,7 @@ class Size(_Text):
 
 
 class Shares(_Text):
-    """train:0.9,val:0.1."""
+    """Format: train:0.9,val:0.1."""
 
     name = "NAME:SHARE,..."
 
@@ -99,7 +99,7 @@ class Shares(_Text):
 
 
 class Workers(_Text):
-    """A number, or auto: one for each core, as long as there is memory for them."""
+    """A number, or auto: one per core, as far as memory allows."""
 
     name = "N|auto"
 
@@ -115,7 +115,7 @@ class Workers(_Text):
 
 
 class MixShares(_Text):
-    """real:0.2,scatter:0.3."""
+    """Format: real:0.2,scatter:0.3."""
 
     name = "NAME:SHARE,..."
 
@@ -133,7 +133,7 @@ class MixShares(_Text):
 
 
 class DataPath(_Text):
-    """data/synth, or s3://bucket/synth where a sharded set lies."""
+    """Format: data/synth, or s3://bucket/synth for a sharded set."""
 
     name = "PATH|PLACE"
 
@@ -150,7 +150,7 @@ class DataPath(_Text):
 
 
 class NamedPath(_Text):
-    """data/synth, or scatter=data/scatter, or s3://bucket/synth where a sharded set lies."""
+    """Format: data/synth, or scatter=data/scatter, or s3://bucket/synth for a sharded set."""
 
     name = "[NAME=]PATH"
 
@@ -168,7 +168,7 @@ class NamedPath(_Text):
 
 
 class Gigabytes(_Text):
-    """A number of gigabytes on disk, at least 0.1; the value is in bytes."""
+    """Gigabytes on disk, at least 0.1; the value is in bytes."""
 
     name = "GB"
 
@@ -182,7 +182,7 @@ class Gigabytes(_Text):
 
 
 class Place(_Text):
-    """A folder, or anywhere that fsspec can write to, such as s3://bucket/folder."""
+    """A folder, or any fsspec URL, such as s3://bucket/folder."""
 
     name = "PLACE"
 

@@ -1,4 +1,4 @@
-"""What stands in the small files of a job: checked before anything is done with it."""
+"""Models of the small JSON files of a job, validated before use."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from assets.files.models import Count, FileModel
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(max_length=10_000)]
-# One as text, as jobs had it from the beginning, several as a list.
+# A single path is stored as text, as in the first job version, several as a list.
 Paths = Text | list[Text] | None
 
 
 class DriverFile(FileModel):
-    """driver.json. progress: numbers for people."""
+    """driver.json. progress: numbers to display."""
 
     host: Annotated[str, Field(max_length=300)]
     process: Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -26,12 +26,12 @@ class DriverFile(FileModel):
 
 
 class IdentityFile(FileModel):
-    """job.json: what decides every byte of the job. Newer versions may say more."""
+    """job.json: what decides every byte of the job. Newer versions may add fields."""
 
     model_config = ConfigDict(extra="allow")
 
     format: Literal[1]
-    drawing: Any = None  # jobs of the first version do not say it
+    drawing: Any = None  # absent in jobs of the first version
     seed: Count
     views: Annotated[int, Field(ge=1, le=1000)]
     width: Annotated[int, Field(ge=8, le=8192)]
@@ -54,7 +54,7 @@ class IdentityFile(FileModel):
 
 
 class HowFile(FileModel):
-    """how.json: how the job is done and where its sources lie. Newer versions may say more."""
+    """how.json: how the job runs and where its sources are. Newer versions may add fields."""
 
     model_config = ConfigDict(extra="allow")
 

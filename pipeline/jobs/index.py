@@ -1,4 +1,4 @@
-"""The files of a job's data set that speak for all of it: index, categories, dataset.json, failures, summary."""
+"""Files that describe the whole data set of a job: index, categories, dataset.json, failures, summary."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DATASET, FAILURES, SUMMARY = "dataset.json", "failures.jsonl", "summary.json"
 
 @dataclass(frozen=True)
 class SetCounts:
-    """What the data set holds."""
+    """Contents of the data set in numbers."""
 
     shards: int
     pictures: int
@@ -37,10 +37,10 @@ class SetCounts:
     bytes: int
 
 
-def write_outline(
+def write_set_files(
     place: StoragePath, plan: Plan, receipts: Mapping[str, Receipt], catalog: Catalog, settings: JobSettings
 ) -> SetCounts:
-    """Writes all files that speak for the set as its receipts have it now; a stranger can read it from then on."""
+    """Write all files that describe the set as its receipts are now; any reader can use it from then on."""
     write_categories(place, job_categories(place, plan, catalog))
     place.write(DATASET, _dataset_json(place, plan, catalog, settings))
     entries = [receipt.entry for receipt in receipts.values() if receipt.entry.images]
@@ -59,9 +59,9 @@ def write_outline(
 
 
 def job_categories(place: StoragePath, plan: Plan, catalog: Catalog) -> list[CategoryRecord]:
-    """COCO's categories of every SKU that ever was, by id; those that are not listed any more say so.
+    """Return COCO categories of every SKU ever listed, by id; those no longer listed are marked.
 
-    A name that is in the place's categories already is kept: its shards have it.
+    A name that the stored categories have already is kept, since shards contain it.
     """
     before: dict[str, CategoryRecord] = {}
     with suppress(SynthError):
@@ -79,10 +79,10 @@ def job_categories(place: StoragePath, plan: Plan, catalog: Catalog) -> list[Cat
             name=names[key],
             supercategory=listed[key][1] if key in listed else before.get(key, CategoryRecord()).supercategory or "",
             sku=key,
-            display_name=words,
+            display_name=display,
             delisted=None if key in listed else True,
         )
-        for number, (key, words) in enumerate(shown, start=1)
+        for number, (key, display) in enumerate(shown, start=1)
     ]
 
 
@@ -100,13 +100,14 @@ def _dataset_json(place: StoragePath, plan: Plan, catalog: Catalog, settings: Jo
         **({"ids": ids} if ids else {}),
     }
     sources = info.sources
-    if place.local is None:  # nothing is relative to a bucket
+    if place.local is None:  # no path is relative to a bucket
         sources = {name: (render.out / path).resolve().as_posix() for name, path in sources.items()}
     return replace(info, identity=identity, sources=sources).to_json().encode()
 
 
 def failure_records(receipts: Mapping[str, Receipt]) -> Iterator[dict[str, Any]]:
-    """The scenes that could not be made, in order of their shards, with all that is needed to draw them again."""
+    """Yield the scenes that could not be made, in the order of their shards, with all that is needed to make them
+    again."""
     for _, receipt in sorted(receipts.items()):
         for failure in receipt.failures:
             yield {"shard": receipt.shard, **failure.model_dump(mode="json")}
@@ -115,7 +116,7 @@ def failure_records(receipts: Mapping[str, Receipt]) -> Iterator[dict[str, Any]]
 def write_summary(
     place: StoragePath, plan: Plan, coverage: Coverage, counts: SetCounts, settings: JobSettings
 ) -> dict[str, Any]:
-    """summary.json: how the set covers the catalogue, with every SKU that lacks appearances, and why."""
+    """Write summary.json: how the set covers the catalogue, and every SKU that lacks appearances, with the reason."""
     views, times = settings.render.views, plan.current.times
     missing = deficits(plan, coverage, times)
     numbers = sorted({*np.flatnonzero(missing).tolist(), *_listed_broken(plan, coverage)})
@@ -147,8 +148,8 @@ def _why_short(coverage: Coverage, number: int, views: int) -> dict[str, Any]:
     return {"seen": counted, "why": why if shown else "its scenes failed"}
 
 
-def sweep(place: StoragePath, receipts: Mapping[str, Receipt]) -> None:
-    """Deletes files of shards that were revised since, once the index names the newer ones."""
+def delete_replaced_shards(place: StoragePath, receipts: Mapping[str, Receipt]) -> None:
+    """Delete files of shards that were revised, once the index names the newer ones."""
     named = {name(receipt.entry.name) for receipt in receipts.values() for name in (tar_name, coco_name)}
     for folder in ("shards", "annotations"):
         for name in place.names(folder):

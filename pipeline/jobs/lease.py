@@ -1,7 +1,7 @@
-"""One driver per job: who has it says so again and again at the place; another one that finds this does not begin.
+"""Lease on a job: its driver writes heartbeats, and another driver that sees them does not start.
 
-Clocks of two machines are not compared: whoever wants the job looks whether the other's count goes up. On a disk the
-lock of the folder decides at once. Should two drivers work on one job nevertheless, they write the same bytes.
+Clocks of two machines are not compared: a driver that wants the job checks whether the other's count rises. On a local
+disk the lock of the folder decides at once. If two drivers run one job nevertheless, they write the same bytes.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from assets.files.atomic import lock_folder
 from dataset.storage.path import StoragePath
 
 DRIVER, CANCELLED = "driver.json", "cancelled"
-BEAT_S = 2.0
-# A driver that has not counted on for so long is gone: it may have to wait for its storage (job_storage.py).
+HEARTBEAT_S = 2.0
+# A driver without a new heartbeat for this long is dead: it may have to wait for its storage
+# (dataset/storage/retry.py).
 HEARTBEAT_TIMEOUT_S = 20.0
-# Between writing one's own name and reading it again: two that begin at once see each other.
+# Between writing one's own heartbeat and reading it back: two drivers that start at once see each other.
 SETTLE_S = 1.0
 State = Literal["running", "finished", "interrupted", "cancelled", "failed"]
 
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """What a driver says. count: rises as long as it lives. progress: numbers for people."""
+    """The last report of a driver. count: rises while it lives. progress: numbers to display."""
 
     host: str
     process: int
@@ -42,16 +43,16 @@ class Heartbeat:
     progress: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def here(self) -> bool:
-        """Whether it is of this machine."""
+    def is_local(self) -> bool:
+        """Return whether the driver runs on this machine."""
         return self.host == socket.gethostname()
 
     def __str__(self) -> str:
         return f"process {self.process} on {self.host}"
 
 
-def read_beat(place: StoragePath) -> Heartbeat | None:
-    """What the last driver said; None where there was none, or its words are damaged."""
+def read_heartbeat(place: StoragePath) -> Heartbeat | None:
+    """Return the last heartbeat; None if there is none or it is damaged."""
     from assets.files.models import parse_model
     from pipeline.jobs.files import DriverFile
 
@@ -63,23 +64,23 @@ def read_beat(place: StoragePath) -> Heartbeat | None:
         return None
 
 
-def is_alive(place: StoragePath, beat: Heartbeat | None) -> bool:
-    """Whether the driver of `beat` is at work; one on another machine is listened to for up to HEARTBEAT_TIMEOUT_S."""
-    if beat is None or beat.state != "running":
+def is_alive(place: StoragePath, heartbeat: Heartbeat | None) -> bool:
+    """Return whether the driver of `heartbeat` runs, after up to HEARTBEAT_TIMEOUT_S for one on another machine."""
+    if heartbeat is None or heartbeat.state != "running":
         return False
-    if beat.here:
-        return _has_process(beat.process)
+    if heartbeat.is_local:
+        return _process_exists(heartbeat.process)
     deadline = time.monotonic() + HEARTBEAT_TIMEOUT_S
     while time.monotonic() < deadline:
-        time.sleep(BEAT_S / 4)
-        now = read_beat(place)
-        if now is None or (now.token, now.count) != (beat.token, beat.count):
+        time.sleep(HEARTBEAT_S / 4)
+        now = read_heartbeat(place)
+        if now is None or (now.token, now.count) != (heartbeat.token, heartbeat.count):
             return now is not None and now.state == "running"
     return False
 
 
 def is_cancelled(place: StoragePath) -> bool:
-    """Whether somebody has asked the job to end. Read, not asked for: clients of storages remember what there was."""
+    """Return whether the job was asked to end. Reads the file: storage clients cache which files exist."""
     try:
         place.read(CANCELLED)
     except FileNotFoundError:
@@ -87,7 +88,7 @@ def is_cancelled(place: StoragePath) -> bool:
     return True
 
 
-def _has_process(number: int) -> bool:
+def _process_exists(number: int) -> bool:
     try:
         os.kill(number, 0)
     except OSError as error:
@@ -98,7 +99,7 @@ def _has_process(number: int) -> bool:
 class Lease:
     """The right to drive a job.
 
-    progress: what is told with the next beats. state: what is told at the end. lock: descriptor of a disk's lock.
+    progress: sent with the next heartbeats. state: sent at the end. lock: descriptor of a local disk's lock.
     """
 
     def __init__(self, place: StoragePath, lock: int | None) -> None:
@@ -108,61 +109,61 @@ class Lease:
         self.cancelled = self.lost = False
         self._token, self._count = uuid.uuid4().hex, 0
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="beat", daemon=True)
+        self._thread = threading.Thread(target=self._send_heartbeats, name="beat", daemon=True)
 
     @property
-    def over(self) -> bool:
-        """Whether the job is to end: cancelled, or another driver has it."""
+    def should_end(self) -> bool:
+        """Return whether the job must end: it was cancelled, or another driver has taken it."""
         return self.cancelled or self.lost
 
     def begin(self) -> None:
-        """Takes the place. Raises SynthError where another driver was quicker."""
-        self._say("running")
+        """Claim the job. Raises SynthError if another driver was faster."""
+        self._write_heartbeat("running")
         if self.lock is None:
             time.sleep(SETTLE_S)
-            now = read_beat(self.place)
+            now = read_heartbeat(self.place)
             if now is None or now.token != self._token:
-                raise _taken(self.place, now)
+                raise _lease_taken(self.place, now)
         self._thread.start()
 
     def end(self) -> None:
-        """The last words: how it ended."""
+        """Send the last heartbeat, with the final state."""
         self._ended.set()
-        self._thread.join(BEAT_S)
+        self._thread.join(HEARTBEAT_S)
         if not self.lost:
             with suppress(SynthError, OSError):
-                self._say(self.state)
+                self._write_heartbeat(self.state)
 
-    def _say(self, state: State) -> None:
+    def _write_heartbeat(self, state: State) -> None:
         self._count += 1
-        beat = Heartbeat(socket.gethostname(), os.getpid(), self._token, self._count, state, dict(self.progress))
-        self.place.write(DRIVER, json.dumps(beat.__dict__).encode() + b"\n")
+        heartbeat = Heartbeat(socket.gethostname(), os.getpid(), self._token, self._count, state, dict(self.progress))
+        self.place.write(DRIVER, json.dumps(heartbeat.__dict__).encode() + b"\n")
 
-    def _beat(self) -> None:
-        while not self._ended.wait(BEAT_S):
-            with suppress(SynthError, OSError):  # a storage that is out for a while: the job itself will tell
-                now = read_beat(self.place)
+    def _send_heartbeats(self) -> None:
+        while not self._ended.wait(HEARTBEAT_S):
+            with suppress(SynthError, OSError):  # a storage outage: the job itself reports it
+                now = read_heartbeat(self.place)
                 if now is not None and now.token != self._token:
                     self.lost = True
                     return
                 self.cancelled = self.cancelled or is_cancelled(self.place)
-                self._say("running")
+                self._write_heartbeat("running")
 
 
 @contextmanager
-def lease_of(place: StoragePath) -> Iterator[Lease]:
-    """The right to drive the job at a place. Raises SynthError that names the driver that has it."""
+def acquire_lease(place: StoragePath) -> Iterator[Lease]:
+    """Hold the lease on the job at `place` in a with block. Raises SynthError that names the driver that has it."""
     if place.local is not None:
         with lock_folder(place.local) as lock:
-            yield from _held(Lease(place, lock))
+            yield from _hold_lease(Lease(place, lock))
         return
-    beat = read_beat(place)
-    if is_alive(place, beat):
-        raise _taken(place, beat)
-    yield from _held(Lease(place, None))
+    heartbeat = read_heartbeat(place)
+    if is_alive(place, heartbeat):
+        raise _lease_taken(place, heartbeat)
+    yield from _hold_lease(Lease(place, None))
 
 
-def _held(lease: Lease) -> Iterator[Lease]:
+def _hold_lease(lease: Lease) -> Iterator[Lease]:
     lease.begin()
     try:
         yield lease
@@ -176,12 +177,12 @@ def _held(lease: Lease) -> Iterator[Lease]:
         lease.end()
 
 
-def _taken(place: StoragePath, beat: Heartbeat | None) -> SynthError:
+def _lease_taken(place: StoragePath, heartbeat: Heartbeat | None) -> SynthError:
     hint = "wait until it has finished, or stop it: 'synth job cancel PLACE'"
     return SynthError(
         "another driver is running this job",
         code="output-locked",
         where=str(place),
-        found=str(beat) if beat else None,
+        found=str(heartbeat) if heartbeat else None,
         hint=hint,
     )

@@ -1,4 +1,4 @@
-"""Some scenes of a job drawn and traced, not rendered: how many products count, from which sides, how large."""
+"""Pilot of a job: some scenes are sampled and traced, not rendered, to measure which products count and how."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from pipeline.run.settings import RunSettings
 from pipeline.workers.pool import Outcome, WorkerPool
 from pipeline.workers.process import SceneFunctions
 
-# 340 products: the share that counts is known to 2.5 %.
+# 340 products: the share that counts has an error of 2.5 %.
 SCENES = 40
-# Where no scene could be drawn at all.
+# Used if no scene could be sampled.
 UNKNOWN_SHARE = 0.75
 
 
 @dataclass(frozen=True)
 class Pilot:
-    """What was found. scenes, products: drawn; products in all views. failed: scenes that could not be drawn, and why
-    the first could not. share: of the products, those that count. annotations: a picture. sides, sizes, areas: of
-    all annotations, see pipeline/jobs/receipts.py."""
+    """Result of a pilot. scenes, products: sampled; products in all views. failed, reason: scenes that could not be
+    sampled, and why the first failed. share: of the products, those that count. annotations: per image. sides, sizes,
+    areas: of all annotations, see pipeline/jobs/receipts.py."""
 
     scenes: int
     products: int
@@ -49,7 +49,7 @@ class Pilot:
 
 
 def trace_scene(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
-    """Draws and labels a scene, and leaves the labels in the spool. Raises SynthError where it cannot be drawn."""
+    """Sample and label a scene and store the labels in the spool. Raises SynthError if it cannot be sampled."""
     from render.coco import annotation_record
     from render.labels import annotate, trace_geometry
 
@@ -67,49 +67,49 @@ def _pilot_file(settings: RunSettings, task: SceneTask) -> Path:
 
 
 def sample_tasks(plan: Plan, settings: JobSettings, count: int) -> tuple[Generation | None, list[SceneTask]]:
-    """What would be dealt next if every product counted, and some of its scenes, evenly spread over it."""
+    """Return the next generation if every product counted, and some of its scenes, evenly spread."""
     generation = next_generation(plan, coverage_of(plan, {}, settings), settings, 1.0)
-    if generation is None or not len(generation.deal):
+    if generation is None or not len(generation.assignment):
         return None, []
-    scenes = np.unique(np.linspace(0, len(generation.deal) - 1, count).astype(int))
+    scenes = np.unique(np.linspace(0, len(generation.assignment) - 1, count).astype(int))
     return generation, [scene_task(plan, generation, int(scene)) for scene in scenes]
 
 
 def run_pilot(plan: Plan, work: JobContext, settings: JobSettings, scenes: int = SCENES) -> Pilot:
-    """Draws `scenes` scenes of the catalogue in worker processes. The same catalogue gives the same numbers."""
+    """Sample `scenes` scenes of the catalogue in worker processes. The same catalogue gives the same numbers."""
     _, tasks = sample_tasks(replace(plan, generations=()), settings, scenes)
-    work = in_scratch(work, "pilot").unpacked()
+    work = in_scratch(work, "pilot").with_spool_files()
     try:
         outcomes = run_tasks(SceneFunctions(trace_scene, start_worker), work, tasks)
         failed = {outcome.index: outcome.reason for outcome in outcomes if outcome.reason}
-        return _found(work, [task for task in tasks if task.index not in failed], failed)
+        return _summarize(work, [task for task in tasks if task.index not in failed], failed)
     finally:
         shutil.rmtree(work.spool, ignore_errors=True)
 
 
 def run_tasks(
-    job: SceneFunctions, work: JobContext, tasks: Sequence[SceneTask], *, stop: Callable[[], bool] = never
+    functions: SceneFunctions, work: JobContext, tasks: Sequence[SceneTask], *, stop: Callable[[], bool] = never
 ) -> list[Outcome]:
-    """What became of scenes that workers of this machine were handed; stop: once it says True no more are begun."""
+    """Return the outcomes of scenes made by workers of this machine; once `stop` returns True no more are started."""
     by_index = {task.index: task for task in tasks}
     outcomes: list[Outcome] = []
-    with WorkerPool(job, work.settings, order=by_index.__getitem__) as crew:
-        crew.add(by_index)
-        while crew.has_work(stopping := stop()):
+    with WorkerPool(functions, work.settings, payload_of=by_index.__getitem__) as pool:
+        pool.add(by_index)
+        while pool.has_work(stopping := stop()):
             if not stopping:
-                crew.dispatch()
-            outcomes += crew.poll()
-        crew.dismiss()
+                pool.dispatch()
+            outcomes += pool.poll()
+        pool.shutdown()
     return outcomes
 
 
 def in_scratch(work: JobContext, name: str) -> JobContext:
-    """The same work in a spool of its own, done by as many workers as this machine has cores for."""
+    """Return the context with its own spool and as many workers as this machine has cores for."""
     workers = min(work.settings.workers or usable_cores(), usable_cores())
     return replace(work, settings=replace(work.settings, out=work.spool / name, workers=workers))
 
 
-def _found(work: JobContext, made: Sequence[SceneTask], failed: dict[int, str]) -> Pilot:
+def _summarize(work: JobContext, made: Sequence[SceneTask], failed: dict[int, str]) -> Pilot:
     records: list[AnnotationRecord] = []
     for task in made:
         records += parse_all(AnnotationRecord, json.loads(_pilot_file(work.settings, task).read_bytes()))

@@ -1,4 +1,4 @@
-"""Receipts: one small file per shard, written last; a shard with a receipt is done."""
+"""Receipts: one small file per shard, written last; a shard with a receipt is finished."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from dataset.storage.retry import side_by_side
 FOLDER = "receipts"
 # The side of a product that faces the camera: axis and sign of the direction to it in the product's frame.
 SIDES = {(1, -1): "front", (0, 1): "right", (1, 1): "back", (0, -1): "left", (2, 1): "top", (2, -1): "bottom"}
-# Bins of the shorter side of a box, pixels: up to this each; the last has no end.
+# Upper bounds of the bins of a box's shorter side, pixels; the last bin is open.
 EDGES = (16, 24, 32, 48, 64, 96, 128, 192, 256)
 # COCO's bins of an annotation's area.
 COCO_AREAS = {"small": 32**2, "medium": 96**2}
 
 
 class Failure(FileModel):
-    """A scene that could not be made. broken: of its SKUs those that cannot be used, and why. spec: the scene."""
+    """A scene that could not be made. broken: those of its SKUs that are unusable, and why. spec: the scene."""
 
     index: Count
     reason: str
@@ -35,12 +35,12 @@ class Failure(FileModel):
 
 
 class Receipt(FileModel):
-    """What a shard holds.
+    """Content of a shard.
 
-    shard: its name; that of its files (entry.name) is another one once it was revised. scenes: that it was to have.
-    cards: for each product of each of these, in order, in how many pictures it counts. sides, sizes, areas: how many
-    annotations show a product from which side, and how large (EDGES, COCO_AREAS). dropped: scenes that were left out.
-    ignored: category ids whose annotations are marked `ignore` since their SKUs are not in the list any more.
+    shard: its name; its files have another (entry.name) once it was revised. scenes: planned. cards: for each product
+    of each planned scene, in order, the number of images in which it counts. sides, sizes, areas: number of
+    annotations by visible side and by size (EDGES, COCO_AREAS). dropped: scenes that were left out. ignored: category
+    ids whose annotations are marked `ignore` since their SKUs are no longer listed.
     """
 
     shard: str
@@ -57,18 +57,18 @@ class Receipt(FileModel):
     ignored: Annotated[tuple[Count, ...], FailFast()] = ()
 
 
-def share_seen(record: AnnotationRecord) -> float:
-    """The share of the whole product that an annotation sees."""
+def visible_share(record: AnnotationRecord) -> float:
+    """Return the share of the whole product that is visible in an annotation."""
     return float((record.visibility or 0.0) * (1 - (record.truncation or 0.0)))
 
 
 def counts(record: AnnotationRecord, visible: float, pixels: int) -> bool:
-    """Whether an annotation counts as an appearance: seen well and large enough."""
-    return share_seen(record) >= visible and _shorter_side(record) >= pixels
+    """Return whether an annotation counts as an appearance: visible and large enough."""
+    return visible_share(record) >= visible and _shorter_side(record) >= pixels
 
 
 def side_of(camera_from_object: Any) -> str:
-    """The side of a product that faces the camera most, from its pose (4, 4)."""
+    """Return the side of a product that faces the camera most, from its pose (4, 4)."""
     pose = np.asarray(camera_from_object, np.float64)
     towards = -pose[:3, :3].T @ pose[:3, 3]
     axis = int(np.abs(towards).argmax())
@@ -80,7 +80,7 @@ def _shorter_side(record: AnnotationRecord) -> float:
 
 
 def size_of(record: AnnotationRecord) -> str:
-    """The bin of the shorter side of an annotation's box, such as "32-48"."""
+    """Return the bin of the shorter side of an annotation's box, such as "32-48"."""
     shorter = _shorter_side(record)
     bins = [0, *EDGES]
     number = sum(shorter >= edge for edge in EDGES)
@@ -88,12 +88,12 @@ def size_of(record: AnnotationRecord) -> str:
 
 
 def area_of(record: AnnotationRecord) -> str:
-    """COCO's small, medium or large."""
+    """Return COCO's small, medium or large."""
     return next((name for name, most in COCO_AREAS.items() if (record.area or 0) < most), "large")
 
 
 def tally(names: Iterable[str]) -> dict[str, int]:
-    """How often each name comes, by name."""
+    """Return how often each name occurs, sorted by name."""
     found: dict[str, int] = {}
     for name in sorted(names):
         found[name] = found.get(name, 0) + 1
@@ -101,7 +101,7 @@ def tally(names: Iterable[str]) -> dict[str, int]:
 
 
 def tallies(records: Sequence[AnnotationRecord]) -> dict[str, dict[str, int]]:
-    """sides, sizes and areas of annotations, as receipts hold them."""
+    """Return sides, sizes and areas of annotations as receipts store them."""
     return {
         "sides": tally(side_of(record.camera_from_object) for record in records),
         "sizes": tally(map(size_of, records)),
@@ -110,17 +110,17 @@ def tallies(records: Sequence[AnnotationRecord]) -> dict[str, dict[str, int]]:
 
 
 def receipt_name(shard: str) -> str:
-    """Where the receipt of a shard lies."""
+    """Return the file name of the receipt of a shard."""
     return f"{FOLDER}/{shard}.json"
 
 
 def write_receipt(place: StoragePath, receipt: Receipt) -> None:
-    """The last thing that is written of a shard."""
+    """Write a receipt, which completes its shard."""
     place.write(receipt_name(receipt.shard), receipt.model_dump_json(indent=None).encode() + b"\n")
 
 
 def read_receipt(place: StoragePath, shard: str) -> Receipt | None:
-    """The receipt of a shard; None where there is none that can be used: the shard is then made anew."""
+    """Return the receipt of a shard; None if there is no usable one, so that the shard is made again."""
     try:
         data = place.read(receipt_name(shard))
         receipt = parse_model(Receipt, data, "the receipt", place.locate(receipt_name(shard)))
@@ -130,14 +130,14 @@ def read_receipt(place: StoragePath, shard: str) -> Receipt | None:
 
 
 def read_receipts(place: StoragePath) -> dict[str, Receipt]:
-    """All receipts of a place by shard, those that cannot be used left out."""
+    """Return all usable receipts at `place` by shard."""
     names = [name.removesuffix(".json") for name in place.names(FOLDER) if name.endswith(".json")]
     found = side_by_side(lambda name: read_receipt(place, name), names)
     return {receipt.shard: receipt for receipt in found if receipt is not None}
 
 
 def has_files(place: StoragePath, receipt: Receipt) -> bool:
-    """Whether both files of a receipt's shard are there in their sizes."""
+    """Return whether both files of a receipt's shard exist with their sizes."""
     entry = receipt.entry
     try:
         sizes = place.size(tar_name(entry.name)), place.size(coco_name(entry.name))
@@ -147,7 +147,7 @@ def has_files(place: StoragePath, receipt: Receipt) -> bool:
 
 
 def intact_receipts(place: StoragePath) -> dict[str, Receipt]:
-    """Receipts whose files are there."""
+    """Return the receipts whose files exist."""
     receipts = read_receipts(place)
     whole = side_by_side(lambda receipt: has_files(place, receipt), receipts.values())
     return {shard: receipt for (shard, receipt), good in zip(receipts.items(), whole, strict=True) if good}

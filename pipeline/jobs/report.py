@@ -1,4 +1,4 @@
-"""Words about jobs: what a plan will do, how far one is, what came of it."""
+"""Console reports about jobs: estimates, status and summaries."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from pipeline.jobs.pilot import Pilot
 from pipeline.jobs.run import JobSummary
 from pipeline.jobs.status import JobStatus
 
-MAX_TOLD = 5
+MAX_LISTED = 5
 NEXT = {
-    "running": "it goes on; 'synth job cancel {place}' ends it",
-    "finished": "nothing is left to do",
-    "interrupted": "'synth job resume {place}' goes on from here",
-    "cancelled": "'synth job resume {place}' goes on from here",
-    "failed": "see failures.jsonl, mend the cause, and 'synth job resume {place}'",
+    "running": "still running; 'synth job cancel {place}' ends it",
+    "finished": "nothing left to do",
+    "interrupted": "'synth job resume {place}' continues it",
+    "cancelled": "'synth job resume {place}' continues it",
+    "failed": "see failures.jsonl, fix the cause, and run 'synth job resume {place}'",
 }
 
 
-def _table() -> Table:
+def _key_value_table() -> Table:
     return Table(show_header=False, box=None, padding=(0, 2, 0, 0))
 
 
 def bytes_text(number: float) -> str:
-    """1.5 GB; in powers of 1000, as disks and buckets are sold."""
+    """Return text like 1.5 GB, in powers of 1000, as disks and buckets are sold."""
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if number < 1000 or unit == "TB":
             break
@@ -41,18 +41,18 @@ def bytes_text(number: float) -> str:
 
 
 def shares_text(found: Mapping[str, int], order: Iterable[str]) -> str:
-    """front 20 %, right 18 %, ... of all that was found."""
+    """Return text like "front 20 %, right 18 %" of all that was found."""
     total = max(sum(found.values()), 1)
     return ", ".join(f"{name} {found.get(name, 0) / total:.0%}" for name in order)
 
 
 def print_estimate(console: Console, estimate: Estimate) -> None:
-    """What the job would do, what its pictures would show, and what it would cost."""
-    settings, table = estimate.settings, _table()
+    """Print what the job would do, what its images would show, and what it would cost."""
+    settings, table = estimate.settings, _key_value_table()
     table.add_row("SKUs", f"{estimate.skus:,} ({estimate.change})")
     if estimate.there:
         table.add_row(
-            "there already",
+            "existing",
             f"{count_of(estimate.there, 'scene', spec=',')}, of which {estimate.retired:,} will be retired",
         )
     if not estimate.all_scenes:
@@ -60,7 +60,7 @@ def print_estimate(console: Console, estimate: Estimate) -> None:
         console.print(table, highlight=False)
         return
     views = settings.render.views
-    parts = f"{estimate.open_scenes + estimate.scenes:,} + about {estimate.top_up:,} for products that are hidden"
+    parts = f"{estimate.open_scenes + estimate.scenes:,} + about {estimate.top_up:,} for hidden products"
     table.add_row("scenes to render", f"{estimate.all_scenes:,} ({parts})")
     table.add_row("pictures", f"{estimate.all_scenes * views:,}")
     if estimate.pilot is not None:
@@ -72,7 +72,7 @@ def print_estimate(console: Console, estimate: Estimate) -> None:
 
 
 def estimate_fields(estimate: Estimate) -> dict[str, Any]:
-    """The estimate by name, as `synth job plan --json` prints it; seconds are of all workers together."""
+    """Return the estimate by name, as `synth job plan --json` prints it; seconds are of all workers together."""
     names = ("skus", "there", "retired", "open_scenes", "scenes", "top_up", "all_scenes", "due", "shards")
     cost, pictures = estimate.cost, estimate.all_scenes * estimate.settings.render.views
     measured = {}
@@ -91,10 +91,10 @@ def _add_pilot(table: Table, estimate: Estimate, pilot: Pilot) -> None:
     table.add_row("annotations", f"about {pilot.annotations * pictures:,.0f}")
     goal = f"seen {settings.visible:.0%}, {settings.pixels} px"
     table.add_row("appearances", f"{settings.times} of each of {estimate.due:,} SKUs that lack some ({goal} at least)")
-    table.add_row("of those dealt", f"{pilot.share:.0%} count, by {count_of(pilot.scenes, 'scene')} drawn")
+    table.add_row("of those assigned", f"{pilot.share:.0%} count, by {count_of(pilot.scenes, 'sampled scene')}")
     if pilot.failed:
         table.add_row(
-            "not drawn", f"[red]{count_of(pilot.failed, 'scene')}[/red]: {escape(' '.join(pilot.reason.split()))}"
+            "not sampled", f"[red]{count_of(pilot.failed, 'scene')}[/red]: {escape(' '.join(pilot.reason.split()))}"
         )
     table.add_row("sides", shares_text(pilot.sides, SIDES.values()))
     bins = [f"{low}-{high}" for low, high in zip((0, *EDGES), EDGES, strict=False)] + [f"{EDGES[-1]}-"]
@@ -109,25 +109,25 @@ def _add_cost(table: Table, estimate: Estimate, cost: Cost) -> None:
         "bytes", f"{bytes_text(sum(stored))}: pictures {bytes_text(stored[0])}, labels {bytes_text(stored[1])}"
     )
     seconds = estimate.worker_seconds(cost.workers)
-    table.add_row("core-hours", f"{seconds * cost.threads / 3600:,.2f}, as measured here with {_workers(cost)}")
+    table.add_row("core-hours", f"{seconds * cost.threads / 3600:,.2f}, measured here with {_workers_text(cost)}")
     table.add_row("GPU-hours", gpu_text(estimate))
     table.add_row(
-        "", f"{cost.scene_s:.2f} s a scene of {cost.products:.1f} products, {cost.start_s:.1f} s a worker's start,"
+        "", f"{cost.scene_s:.2f} s per scene of {cost.products:.1f} products, {cost.start_s:.1f} s to start a worker,"
     )
-    table.add_row("", f"{cost.load_s:.3f} s a product that is on disk only, {cost.build_s:.3f} s one never seen before")
+    table.add_row("", f"{cost.load_s:.3f} s to load a product from disk, {cost.build_s:.3f} s to build a new one")
     for workers in sorted({cost.workers, 16, 64}):
         wall = duration_text(estimate.worker_seconds(workers) / workers)
-        like = "" if workers <= cost.workers else " such as these"
-        table.add_row("time" if workers == cost.workers else "", f"{wall} with {count_of(workers, 'worker')}{like}")
+        similar = "" if workers <= cost.workers else " like these"
+        table.add_row("time" if workers == cost.workers else "", f"{wall} with {count_of(workers, 'worker')}{similar}")
 
 
-def _workers(cost: Cost) -> str:
+def _workers_text(cost: Cost) -> str:
     threads = f" of {cost.threads} threads" if cost.threads > 1 else ""
     return f"{count_of(cost.workers, 'worker')}{threads}"
 
 
 def gpu_text(estimate: Estimate) -> str:
-    """Hours of a GPU where one renders here; never a guess."""
+    """Return the hours of a GPU if the backend uses one here; never a guess."""
     from pipeline.run.probe import probe_backend
 
     settings = estimate.settings.render
@@ -138,8 +138,8 @@ def gpu_text(estimate: Estimate) -> str:
 
 
 def print_status(console: Console, status: JobStatus, place: str) -> None:
-    """How far the job is."""
-    table = _table()
+    """Print the progress of a job."""
+    table = _key_value_table()
     table.add_row("job", escape(place))
     driver = f", driven by {status.beat}" if status.running and status.beat is not None else ""
     table.add_row("state", f"{status.state}{escape(driver)}")
@@ -158,15 +158,15 @@ def print_status(console: Console, status: JobStatus, place: str) -> None:
     table.add_row(
         "coverage", f"{share:.1%} of the appearances wanted; {status.short:,} of {status.skus:,} SKUs lack some"
     )
-    for kind, (number, example) in list(status.failures.items())[:MAX_TOLD]:
+    for kind, (number, example) in list(status.failures.items())[:MAX_LISTED]:
         table.add_row("failed" if status.failures else "", f"{number:,} x {escape(kind)}; {escape(example)}")
     table.add_row("next", NEXT[status.state].format(place=escape(place)))
     console.print(table, highlight=False)
 
 
 def print_job_summary(console: Console, summary: JobSummary) -> None:
-    """What a run of a job came to, and what is next."""
-    table = _table()
+    """Print the result of a run of a job, and the next step."""
+    table = _key_value_table()
     counts = summary.counts
     table.add_row("data set", escape(summary.place))
     table.add_row("SKUs", f"{summary.skus:,} ({summary.change})")
@@ -174,27 +174,24 @@ def print_job_summary(console: Console, summary: JobSummary) -> None:
     table.add_row(
         "scenes", f"{summary.made:,} made, {summary.failed:,} failed{retired} in {duration_text(summary.seconds)}"
     )
-    table.add_row("shards", f"{counts.shards:,}, of which {summary.found:,} were there")
+    table.add_row("shards", f"{counts.shards:,}, of which {summary.found:,} existed")
     table.add_row(
         "pictures",
         f"{counts.pictures:,} with {count_of(counts.annotations, 'annotation', spec=',')}, {bytes_text(counts.bytes)}",
     )
     if summary.outcome:
-        seen = "{seen_least:,} at least, {seen_median:,.0f} in the middle, {seen_most:,} at most".format(
-            **summary.outcome
-        )
+        seen = "{seen_least:,} minimum, {seen_median:,.0f} median, {seen_most:,} maximum".format(**summary.outcome)
         table.add_row("each SKU seen", seen)
     console.print(table, highlight=False)
     short = summary.outcome.get("short", {})
     if short and summary.ended == "finished":
-        console.print(
-            f"{count_of(len(short), 'SKU', spec=',')} seen less than {summary.outcome['times']} times:", highlight=False
-        )
-        for sku, about in list(short.items())[:MAX_TOLD]:
+        lacking = count_of(len(short), "SKU", spec=",")
+        console.print(f"{lacking} seen fewer than {summary.outcome['times']} times:", highlight=False)
+        for sku, about in list(short.items())[:MAX_LISTED]:
             console.print(f"  {escape(sku)}: {about['seen']} times, {escape(about['why'])}", highlight=False)
-        if len(short) > MAX_TOLD:
-            console.print(f"  and {len(short) - MAX_TOLD:,} more: summary.json", highlight=False)
+        if len(short) > MAX_LISTED:
+            console.print(f"  and {len(short) - MAX_LISTED:,} more: summary.json", highlight=False)
     if summary.failed:
-        console.print("failures.jsonl lists the scenes that failed; 'synth job resume --retry' makes them anew")
+        console.print("failures.jsonl lists the failed scenes; 'synth job resume --retry' makes them again")
     if summary.ended != "finished":
-        console.print(f"{summary.ended}; 'synth job resume {escape(summary.place)}' goes on from here", highlight=False)
+        console.print(f"{summary.ended}; 'synth job resume {escape(summary.place)}' continues it", highlight=False)

@@ -1,4 +1,4 @@
-"""A job from its list to its data set: what is missing is made, counted, dealt again, and written down."""
+"""Run of a job from its list to its data set: make what is missing, count, assign again, write the index."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from assets.machine import usable_cores
 from assets.plurals import count_of
 from dataset.storage.retry import RetryingPath
 from pipeline.jobs.engines import EngineContext, open_engine
-from pipeline.jobs.index import SetCounts, job_categories, sweep, write_outline, write_summary
-from pipeline.jobs.lease import CANCELLED, Lease, lease_of
+from pipeline.jobs.index import SetCounts, delete_replaced_shards, job_categories, write_set_files, write_summary
+from pipeline.jobs.lease import CANCELLED, Lease, acquire_lease
 from pipeline.jobs.planning.digests import sku_digests
 from pipeline.jobs.planning.plan import (
     Change,
@@ -35,7 +35,7 @@ from pipeline.jobs.planning.plan import (
     update_catalog,
     with_generation,
 )
-from pipeline.jobs.planning.revise import revise, revisions
+from pipeline.jobs.planning.revise import revise_shard, revisions
 from pipeline.jobs.planning.store import (
     DIGEST_BYTES,
     Generation,
@@ -51,7 +51,7 @@ from pipeline.jobs.settings import JobSettings, claim_place, identity_of, job_id
 from pipeline.jobs.tasks import JobContext, ShardTask
 from pipeline.run.plugins import files_of
 from pipeline.run.progress import Reporter
-from pipeline.run.render import FEWEST_FAILURES
+from pipeline.run.render import MIN_FAILURES
 from pipeline.workers.disk_errors import disk_error
 from pipeline.workers.process import SceneFunctions
 
@@ -60,8 +60,8 @@ RENDERING = SceneFunctions(make_scene, start_worker)
 
 @dataclass
 class JobSummary:
-    """What a run of a job did. made, failed, again: scenes, and shards of them that were written; found: shards that
-    were there. counts: of the whole set. short: SKUs that lack appearances, and why. ended: how it ended."""
+    """Result of a run of a job. found: shards that existed. shards, made, failed: shards and scenes of this run.
+    retired: scenes dropped. counts: of the whole set. outcome: content of summary.json. ended: the final state."""
 
     place: str
     ended: str = "finished"
@@ -80,18 +80,18 @@ class JobSummary:
 def run_job(
     settings: JobSettings,
     reporter: Reporter,
-    job: SceneFunctions = RENDERING,
+    functions: SceneFunctions = RENDERING,
     *,
     stop: Callable[[], bool] = never,
     share: float | None = None,
     retry: bool = False,
 ) -> JobSummary:
-    """Makes what the job still lacks for its catalogue as it is now, until every SKU is seen often enough.
+    """Make what the job lacks for its current catalogue, until every SKU is seen often enough.
 
-    stop: once it says True, no scenes are begun any more and the job ends, to be resumed. share: of appearances that
-    count, where that is known; else some scenes are drawn to find it. retry: shards with failed scenes are made anew.
-    Raises SynthError for a bad list or setting, where another driver is at work, where too many scenes fail, or where
-    the storage does not take what is made.
+    stop: once it returns True no more scenes are started and the job ends, to be resumed. share: of appearances that
+    count, if known; else some scenes are sampled to measure it. retry: shards with failed scenes are made again. Raises
+    SynthError for a bad list or setting, if another driver is running, if too many scenes fail, or if the storage
+    fails.
     """
     from assets.catalog.load import load_catalog
 
@@ -99,13 +99,13 @@ def run_job(
     settings = keep_streams(settings)
     identity = identity_of(settings)
     settings = replace(settings, place=RetryingPath(settings.place.url))
-    if settings.engine == "local" and not settings.render.workers:  # as many as there is room for: of a cluster's jobs
+    if settings.engine == "local" and not settings.render.workers:  # automatic only on a cluster
         settings = replace(settings, render=replace(settings.render, workers=usable_cores()))
-    with lease_of(settings.place) as lease:
+    with acquire_lease(settings.place) as lease:
         try:
             claim_place(settings, identity)
             settings.place.delete(CANCELLED)
-            driver = _Driver(settings, catalog, job, reporter, lease, stop)
+            driver = _Driver(settings, catalog, functions, reporter, lease, stop)
             summary = driver.drive(identity, share, retry)
         except OSError as error:
             if isinstance(error, BrokenPipeError) or settings.place.local is None:
@@ -122,36 +122,36 @@ class _Driver:
         self,
         settings: JobSettings,
         catalog: Catalog,
-        job: SceneFunctions,
+        functions: SceneFunctions,
         reporter: Reporter,
         lease: Lease,
         stop: Callable[[], bool],
     ) -> None:
-        self.settings, self.catalog, self.job, self.reporter = settings, catalog, job, reporter
-        self.place, self.lease, self._asked = settings.place, lease, stop
+        self.settings, self.catalog, self.functions, self.reporter = settings, catalog, functions, reporter
+        self.place, self.lease, self._stop_requested = settings.place, lease, stop
         self.summary = JobSummary(settings.place.url, skus=len(catalog))
-        self._told = False
+        self._announced_stop = False
         self._listed = set(catalog.keys)
         self.receipts: dict[str, Receipt] = {}
         self.digests: NDArray[np.uint8] = np.zeros((0, DIGEST_BYTES), np.uint8)
 
     def drive(self, identity: dict[str, Any], share: float | None, retry: bool) -> JobSummary:
-        """Until nothing is missing, or somebody wants it to end."""
+        """Run until nothing is missing or the job must stop."""
         started = time.monotonic()
-        plan = self._plan()
-        self._tidy()
+        plan = self._update_plan()
+        self._remove_leftovers()
         self.receipts = matching_receipts(plan, intact_receipts(self.place), self.settings)
         if retry:
             self.receipts = {shard: receipt for shard, receipt in self.receipts.items() if not receipt.failures}
         self.summary.found = len(self.receipts)
-        work = work_of(plan, self.settings, identity)
-        self._revise(plan, work)
+        work = job_context(plan, self.settings, identity)
+        self._revise_shards(plan, work)
         try:
-            while not self._stopping:
+            while not self._should_stop:
                 self._make_missing(plan, work)
-                if self._stopping:
+                if self._should_stop:
                     break
-                generation = self._next(plan, work, share)
+                generation = self._next_generation(plan, work, share)
                 if generation is None:
                     break
                 write_generation(self.place, generation)
@@ -159,40 +159,40 @@ class _Driver:
         except KeyboardInterrupt:
             self.summary.ended = "interrupted"
         self.summary.seconds = time.monotonic() - started
-        self._write_down(plan, work)
+        self._write_results(plan, work)
         self._check_sources(plan)
         return self.summary
 
     @property
-    def _stopping(self) -> bool:
-        return self._asked() or self.lease.over
+    def _should_stop(self) -> bool:
+        return self._stop_requested() or self.lease.should_end
 
-    def _plan(self) -> Plan:
+    def _update_plan(self) -> Plan:
         self.digests = sku_digests(self.catalog, self.settings.render.cache)
         old = read_plan(self.place)
         plan, self.summary.change = update_catalog(old, self.catalog, self.digests, self.settings)
         if old.versions and self.summary.change:
-            self.reporter.say(f"the list against that of the last run: {self.summary.change}")
+            self.reporter.say(f"changes of the list since the last run: {self.summary.change}")
         if plan is not old:
             write_version(self.place, plan.current, plan.ids)
         return plan
 
-    def _tidy(self) -> None:
-        """What a killed driver left half written; nobody else writes here while the lock is held."""
+    def _remove_leftovers(self) -> None:
+        """Delete what a killed driver left half written; no other process writes here while the lease is held."""
         sweep_cache(self.settings.render.cache)
         local = self.place.local
         if local is not None:
             for folder in ("", "plan", "receipts", "shards", "annotations"):
                 remove_leftovers(local / folder)
 
-    def _revise(self, plan: Plan, work: JobContext) -> None:
+    def _revise_shards(self, plan: Plan, work: JobContext) -> None:
         for revision in list(revisions(plan, self.receipts, self.settings)):
-            self.receipts[revision.receipt.shard] = revise(self.place, revision, dict(work.info))
+            self.receipts[revision.receipt.shard] = revise_shard(self.place, revision, dict(work.info))
             self.summary.retired += revision.retired
-            if self._stopping:
+            if self._should_stop:
                 return
 
-    def _next(self, plan: Plan, work: JobContext, share: float | None) -> Generation | None:
+    def _next_generation(self, plan: Plan, work: JobContext, share: float | None) -> Generation | None:
         coverage = coverage_of(plan, self.receipts, self.settings)
         if plan.generations:
             expected = plan.generations[-1].share
@@ -203,18 +203,16 @@ class _Driver:
     def _measured_share(self, plan: Plan, work: JobContext) -> float:
         from pipeline.jobs.pilot import run_pilot
 
-        self.reporter.say("drawing some scenes to see how many of their products count")
+        self.reporter.say("sampling some scenes to measure how many of their products count")
         return run_pilot(plan, work, self.settings).share
 
     def _make_missing(self, plan: Plan, work: JobContext) -> None:
-        missing = [
-            (its, shard) for its, shard in planned_shards(plan, self.settings) if shard.name not in self.receipts
-        ]
+        missing = [planned for planned in planned_shards(plan, self.settings) if planned[1].name not in self.receipts]
         if not missing:
             return
         scenes = sum(len(shard.scenes) for _, shard in missing)
-        there = plan.scenes - scenes
-        with self.reporter.scenes(plan.scenes, there) as progress:
+        done = plan.scenes - scenes
+        with self.reporter.scenes(plan.scenes, done) as progress:
             failed_before = self.summary.failed
 
             def note(ended: int, failed: int, reason: str) -> None:
@@ -222,19 +220,19 @@ class _Driver:
                     progress.advance(failed=number < failed)
                 self.summary.made += ended - failed
                 self.summary.failed += failed
-                self._tell(plan, progress.describe())
-                self._stop_if_hopeless(self.summary.failed - failed_before, scenes, reason)
+                self._update_progress(plan, progress.describe())
+                self._check_failures(self.summary.failed - failed_before, scenes, reason)
 
-            orders = EngineContext(
-                work, self.job, self.settings, self.lease.lock, self._announced, note, self.reporter.say
+            context = EngineContext(
+                work, self.functions, self.settings, self.lease.lock, self._check_stop, note, self.reporter.say
             )
             engine = open_engine(self.settings.engine)
-            with closing(engine.run_shards(orders, self._tasks(plan, missing))) as receipts:  # type: ignore[type-var]
+            with closing(engine.run_shards(context, self._tasks(plan, missing))) as receipts:  # type: ignore[type-var]
                 for receipt in receipts:
                     self.receipts[receipt.shard] = receipt
                     self.summary.shards += 1
 
-    def _tell(self, plan: Plan, about: str) -> None:
+    def _update_progress(self, plan: Plan, about: str) -> None:
         self.lease.progress |= {
             "scenes": plan.scenes,
             "made": self.summary.made,
@@ -243,19 +241,19 @@ class _Driver:
             "engine": self.settings.engine,
         }
 
-    def _announced(self, under_way: int) -> bool:
-        if self._stopping and not self._told:
-            self._told = True
-            waits = under_way and self.settings.engine == "local" and not self.lease.over
+    def _check_stop(self, in_progress: int) -> bool:
+        if self._should_stop and not self._announced_stop:
+            self._announced_stop = True
+            finishing = in_progress and self.settings.engine == "local" and not self.lease.should_end
             self.reporter.say(
-                f"finishing {count_of(under_way, 'scene')} under way; press Ctrl-C again to stop now"
-                if waits
+                f"finishing {count_of(in_progress, 'scene')} in progress; press Ctrl-C again to stop now"
+                if finishing
                 else "stopping"
             )
-        return self._told
+        return self._announced_stop
 
-    def _stop_if_hopeless(self, failed: int, scenes: int, reason: str) -> None:
-        if failed >= FEWEST_FAILURES and failed > self.settings.render.max_failures * scenes:
+    def _check_failures(self, failed: int, scenes: int, reason: str) -> None:
+        if failed >= MIN_FAILURES and failed > self.settings.render.max_failures * scenes:
             raise SynthError(
                 f"{count_of(failed, 'scene')} failed, so the job stops",
                 code="scenes-failed",
@@ -266,23 +264,24 @@ class _Driver:
             )
 
     def _tasks(self, plan: Plan, missing: list[tuple[Generation, Shard]]) -> Iterator[ShardTask]:
-        """Made one by one, as they are asked for: all at once would be gigabytes."""
+        """Yield the missing shards one by one as they are requested: all at once would take gigabytes."""
         current: Generation | None = None
-        kinds = {record.id: record for record in job_categories(self.place, plan, self.catalog)}
+        categories = {record.id: record for record in job_categories(self.place, plan, self.catalog)}
         for generation, shard in missing:
             if generation is not current:
                 current = generation
-                unwanted = generation.scenes_with(plan.stale(generation) | plan.gone(generation))
+                unwanted = generation.scenes_with(plan.stale(generation) | plan.delisted(generation))
             scenes = tuple(scene_task(plan, generation, int(scene)) for scene in shard.scenes)
             numbers = sorted({number for scene in scenes for number in scene.ids})
-            categories = tuple(kinds[number] for number in numbers if plan.ids.key_of(number) in self._listed)
+            listed = tuple(categories[number] for number in numbers if plan.ids.key_of(number) in self._listed)
             dropped = tuple((shard.scenes[unwanted[shard.scenes]] + generation.first).tolist())
-            yield ShardTask(shard.name, shard.split, generation.number, scenes, categories, dropped)
+            yield ShardTask(shard.name, shard.split, generation.number, scenes, listed, dropped)
 
     def _check_sources(self, plan: Plan) -> None:
-        """Raises SynthError where products were made from other files in the course of the run than at its beginning.
+        """Raise SynthError if files of products changed during the run.
 
-        What such a product looked like is not known: the plan forgets it, so that the next run makes its scenes anew.
+        The appearance of such a product is unknown: the plan resets its digest, so that the next run makes its scenes
+        again.
         """
         now = sku_digests(self.catalog, self.settings.render.cache)
         rows = np.flatnonzero((now != self.digests).any(axis=1))
@@ -300,33 +299,33 @@ class _Driver:
             hint="run the same command again: it renders the scenes with these products again",
         )
 
-    def _write_down(self, plan: Plan, work: JobContext) -> None:
-        """What there is by now, for strangers; the spool goes once everything is in its shard."""
+    def _write_results(self, plan: Plan, work: JobContext) -> None:
+        """Write the files that describe the set; delete the spool once everything is in its shard."""
         if self.lease.lost:
             hint = "check which machines run it; finished work is kept"
             raise SynthError(
                 "another driver has taken over the job", code="job-taken-over", where=self.place.url, hint=hint
             )
         summary = self.summary
-        summary.counts = write_outline(self.place, plan, self.receipts, self.catalog, self.settings)
+        summary.counts = write_set_files(self.place, plan, self.receipts, self.catalog, self.settings)
         coverage = coverage_of(plan, self.receipts, self.settings)
         summary.outcome = write_summary(self.place, plan, coverage, summary.counts, self.settings)
-        sweep(self.place, self.receipts)
-        if self._stopping or summary.ended != "finished":
+        delete_replaced_shards(self.place, self.receipts)
+        if self._should_stop or summary.ended != "finished":
             summary.ended = "cancelled" if self.lease.cancelled else "interrupted"
         else:
             shutil.rmtree(work.spool, ignore_errors=True)
 
 
-def work_of(plan: Plan, settings: JobSettings, identity: dict[str, Any]) -> JobContext:
-    """What all shards of the job have in common; its spool lies in the cache, apart from those of other jobs."""
+def job_context(plan: Plan, settings: JobSettings, identity: dict[str, Any]) -> JobContext:
+    """Return what all shards of the job have in common; its spool is in the cache, apart from those of other jobs."""
     from render.recipes import load_recipe
 
     render, name = settings.render, job_id(identity)
     recipe = load_recipe(render.recipe, streams=render.streams)
     where = hashlib.sha256(settings.place.url.encode()).hexdigest()[:8]
     spool = render.cache.resolve() / "jobs" / f"{name}-{where}-{plan.current.number}"
-    about = {"description": f"synthetic scenes, job {name}", "version": "1.0", "contributor": render.creator}
+    description = {"description": f"synthetic scenes, job {name}", "version": "1.0", "contributor": render.creator}
     return JobContext(
         replace(render, out=spool, sku_list=render.sku_list.resolve()),
         settings.place,
@@ -334,19 +333,19 @@ def work_of(plan: Plan, settings: JobSettings, identity: dict[str, Any]) -> JobC
         plan.current.catalog_hash,
         settings.visible,
         settings.pixels,
-        tuple(about.items()),
+        tuple(description.items()),
         tuple(files_of(recipe, render.backend).items()),
     )
 
 
 def write_index_now(settings: JobSettings) -> SetCounts:
-    """Writes what speaks for the shards that are finished by now, beside a driver that may be at work.
+    """Write the files that describe the shards finished so far, beside a driver that may be running.
 
-    Raises SynthError where the list or the plan cannot be read.
+    Raises SynthError if the list or the plan cannot be read.
     """
     from assets.catalog.load import load_catalog
 
     place = RetryingPath(settings.place.url)
     plan = read_plan(place)
     receipts = matching_receipts(plan, intact_receipts(place), settings)
-    return write_outline(place, plan, receipts, load_catalog(settings.render.sku_list), settings)
+    return write_set_files(place, plan, receipts, load_catalog(settings.render.sku_list), settings)

@@ -1,4 +1,4 @@
-"""One scene of a job in a worker process: drawn, rendered, labelled, and left in the spool for its shard."""
+"""One scene of a job in a worker process: sampled, rendered, labelled, and stored in the spool for its shard."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ if TYPE_CHECKING:
 
 
 def spool_file(settings: RunSettings, task: SceneTask) -> Path:
-    """Where a finished scene waits: a tar of its samples, there whole or not at all."""
+    """Return the path of a finished scene: a tar of its samples, written atomically."""
     return settings.out / f"{task.stem}.tar"
 
 
 def spec_file(settings: RunSettings, task: SceneTask) -> Path:
-    """The spec of the view under way: should rendering take the process down, it is on record."""
+    """Return the path of the spec of the current view, which stays if rendering crashes the process."""
     return settings.out / f"{task.stem}.spec"
 
 
 def broken_file(settings: RunSettings, task: SceneTask) -> Path:
-    """Which SKUs of a failed scene cannot be used, and why."""
+    """Return the path of the list of a failed scene's unusable SKUs with reasons."""
     return settings.out / f"{task.stem}.broken"
 
 
 def make_scene(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
-    """Makes a scene and leaves it in the spool; returns how many pictures and annotations.
+    """Make a scene and store it in the spool; return its numbers of images and annotations.
 
-    Raises SynthError where it cannot be made.
+    Raises SynthError if it cannot be made.
     """
     worker = opened_worker(settings)
     try:
-        samples = [_sample(worker, task, view) for view in range(settings.views)]
+        samples = [_render_sample(worker, task, view) for view in range(settings.views)]
     except SynthError:
-        _note_broken(worker.library, settings, task)
+        _write_broken_skus(worker.library, settings, task)
         raise
     write_atomic(spool_file(settings, task), tar_of(samples))
     spec_file(settings, task).unlink(missing_ok=True)
@@ -52,7 +52,7 @@ def make_scene(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
 
 
 def start_worker(settings: RunSettings) -> None:
-    """Opens what all scenes need. Raises SynthError where that cannot be had, or the SKU list here is another one."""
+    """Open what all scenes need. Raises SynthError if that fails or the SKU list here differs from the job's."""
     catalog = opened_worker(settings).library.catalog
     if catalog.hash != (settings.out / CATALOG).read_text():
         hint = "let all machines read the same list; 'synth job run LIST' updates the job to a changed one"
@@ -65,7 +65,7 @@ def start_worker(settings: RunSettings) -> None:
 
 
 def sample_task(worker: SceneWorker, task: SceneTask, view: int) -> SceneSpec:
-    """A view of the scene of a task, of the products that it was dealt. Raises SynthError where it cannot be drawn."""
+    """Sample a view of a task's scene with the products assigned to it. Raises SynthError if it cannot be sampled."""
     from render.sample import sample_scene
 
     settings = worker.settings
@@ -82,7 +82,7 @@ def sample_task(worker: SceneWorker, task: SceneTask, view: int) -> SceneSpec:
     )
 
 
-def _sample(worker: SceneWorker, task: SceneTask, view: int) -> ShardSample:
+def _render_sample(worker: SceneWorker, task: SceneTask, view: int) -> ShardSample:
     settings, scene = worker.settings, sample_task(worker, task, view)
     spec = scene.to_json().encode()
     write_atomic(spec_file(settings, task), spec)
@@ -102,8 +102,8 @@ def _sample(worker: SceneWorker, task: SceneTask, view: int) -> ShardSample:
     return replace(picture, files={**picture.files, "scene.json": spec}, image=image, annotations=annotations)
 
 
-def _note_broken(library: Library, settings: RunSettings, task: SceneTask) -> None:
-    """A scene fails with all its products: those that are to blame are told apart, so that the others come again."""
+def _write_broken_skus(library: Library, settings: RunSettings, task: SceneTask) -> None:
+    """Write which products make a scene fail, so that the others can be assigned again."""
     broken = {}
     for sku in task.skus:
         try:

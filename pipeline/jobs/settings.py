@@ -1,4 +1,4 @@
-"""What a job is asked to do, kept at its place: job.json says what it makes, how.json how and from which files."""
+"""Settings of a job, stored with it: job.json holds what it makes, how.json how and from which files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pipeline.run.settings import BackdropFolders, RunSettings
 
 JOB, HOW = "job.json", "how.json"
 FORMAT = 1
-# Of RunSettings: what only says how the job is done, or where its sources lie.
+# Fields of RunSettings that decide only how the job runs, not its bytes.
 HOW_FIELDS = ("workers", "device", "timeout_s", "max_failures", "memory_mb")
 FOLDERS = tuple(field.name for field in fields(BackdropFolders))
 
@@ -95,7 +95,7 @@ class JobSettings:
 
 
 def identity_of(settings: JobSettings) -> dict[str, Any]:
-    """What must be equal for the same job to go on: with the catalogue and its SKUs' number, it decides every byte.
+    """Return what must be equal to resume a job: with the catalogue and the number of its SKUs, it decides every byte.
 
     Raises SynthError for an unknown recipe, backend or preset, or a missing folder.
     """
@@ -125,7 +125,7 @@ def identity_of(settings: JobSettings) -> dict[str, Any]:
         "shard_scenes": settings.shard_scenes,
         "backdrops": hashlib.sha256(hashes.encode()).hexdigest(),
         "recipe": _recipe_text(settings),
-        # Jobs of version 1 do not say so.
+        # Absent in jobs of version 1.
         **({"streams": render.streams} if render.streams != 1 else {}),
         **({"plugins": origins} if (origins := _origins(render)) else {}),
     }
@@ -140,21 +140,21 @@ def _origins(render: RunSettings) -> dict[str, str]:
 
 
 def keep_streams(settings: JobSettings) -> JobSettings:
-    """The settings with the streams of the job that is at the place already, if one is: it goes on as it began."""
-    there = read_identity(settings.place)
-    if there is None:
+    """Return the settings with the streams version of the job that exists at the place, if any: it must not change."""
+    existing = read_identity(settings.place)
+    if existing is None:
         return settings
-    return replace(settings, render=replace(settings.render, streams=streams_of(there, settings.place.locate(JOB))))
+    return replace(settings, render=replace(settings.render, streams=streams_of(existing, settings.place.locate(JOB))))
 
 
 def _recipe_text(settings: JobSettings) -> str:
-    """The recipe as YAML; as the job has it already where that means the same, whatever its remarks say."""
+    """Return the recipe as YAML; the job's own text if it has the same meaning, whatever its comments."""
     from render.recipes import load_recipe, modules_of, recipe_from_yaml, recipe_yaml
 
     streams = settings.render.streams
-    recipe, there = load_recipe(settings.render.recipe, streams=streams), read_identity(settings.place) or {}
+    recipe, existing = load_recipe(settings.render.recipe, streams=streams), read_identity(settings.place) or {}
     with suppress(SynthError):
-        text = str(there["recipe"]) if "recipe" in there else ""
+        text = str(existing["recipe"]) if "recipe" in existing else ""
         files = {name: Path(str(module.__file__)) for name, module in modules_of(recipe).items()}
         if text and recipe_from_yaml(text, where=JOB, streams=streams, files=files) == recipe:
             return text
@@ -162,14 +162,14 @@ def _recipe_text(settings: JobSettings) -> str:
 
 
 def job_id(identity: dict[str, Any]) -> str:
-    """A short name of the job."""
+    """Return a short name of the job."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def claim_place(settings: JobSettings, identity: dict[str, Any]) -> None:
-    """Makes the place the job's own, or checks that it is. Raises SynthError where it holds anything else."""
-    there = read_identity(settings.place)
-    if there is None:
+    """Make the place the job's own, or check that it is. Raises SynthError if it holds anything else."""
+    existing = read_identity(settings.place)
+    if existing is None:
         if set(settings.place.names()) - {".lock", DRIVER}:
             hint = "give another --out"
             raise SynthError(
@@ -178,13 +178,13 @@ def claim_place(settings: JobSettings, identity: dict[str, Any]) -> None:
                 where=str(settings.place),
                 hint=hint,
             )
-        settings.place.write(JOB, _json(identity))
-    elif there != identity:
-        check_origins(there.get("plugins"), identity.get("plugins", {}), settings.place.locate(JOB))
-        names = {**there, **identity}
-        differing = [name for name in names if there.get(name) != identity.get(name)]
-        problems = [f"{name}: there {_brief(there.get(name))}, now {_brief(identity.get(name))}" for name in differing]
-        hint = "give another --out, or the same settings as before ('synth job resume PLACE' takes those of the place)"
+        settings.place.write(JOB, _json_bytes(identity))
+    elif existing != identity:
+        check_origins(existing.get("plugins"), identity.get("plugins", {}), settings.place.locate(JOB))
+        names = {**existing, **identity}
+        differing = [name for name in names if existing.get(name) != identity.get(name)]
+        problems = [f"{name}: was {_brief(existing.get(name))}, now {_brief(identity.get(name))}" for name in differing]
+        hint = "give another --out, or the same settings as before ('synth job resume PLACE' uses those)"
         raise SynthError(
             "the location contains a job with other settings",
             code="settings-differ",
@@ -192,7 +192,7 @@ def claim_place(settings: JobSettings, identity: dict[str, Any]) -> None:
             problems=problems,
             hint=hint,
         )
-    settings.place.write(HOW, _json(_how_of(settings)))
+    settings.place.write(HOW, _json_bytes(_how_of(settings)))
 
 
 def _brief(value: object) -> str:
@@ -201,7 +201,7 @@ def _brief(value: object) -> str:
 
 
 def read_identity(place: StoragePath) -> dict[str, Any] | None:
-    """What job.json says; None where there is none. Raises SynthError where it is damaged."""
+    """Return the content of job.json; None if there is none. Raises SynthError if it is damaged."""
     try:
         data = place.read(JOB)
     except FileNotFoundError:
@@ -212,10 +212,10 @@ def read_identity(place: StoragePath) -> dict[str, Any] | None:
 
 
 def read_settings(place: StoragePath, recipe_file: Path, plugins: Sequence[Path] = ()) -> JobSettings:
-    """The settings that a job was last run with; its recipe is written into `recipe_file`.
+    """Return the settings of a job's last run; its recipe is written to `recipe_file`.
 
     plugins: Python files of its recipe and backend, whose code may be run; they are copied beside it. Raises SynthError
-    where there is no job, its files are damaged, or a plugin is another one.
+    if there is no job, its files are damaged, or a plugin differs.
     """
     identity = read_identity(place)
     if identity is None:
@@ -253,7 +253,7 @@ def _how_of(settings: JobSettings) -> dict[str, Any]:
     folders, lists = asdict(render.backdrops), as_lists(render.sku_list.resolve())
     return {
         "sku_list": _paths_text(lists.paths),
-        # Jobs of one list and no other folders do not say so.
+        # Absent in jobs of one list without other folders.
         **({"mesh_roots": _paths_text(lists.mesh_roots)} if lists.mesh_roots else {}),
         "cache": str(render.cache.resolve()),
         # Jobs without fixtures do not mention them.
@@ -264,7 +264,7 @@ def _how_of(settings: JobSettings) -> dict[str, Any]:
 
 
 def _paths_text(paths: Sequence[Path]) -> str | list[str] | None:
-    """Paths as how.json has them: one as text, as jobs had it from the beginning, several as a list."""
+    """Return paths as how.json stores them: one as text, as in the first job version, several as a list."""
     texts = [str(path.resolve()) for path in paths]
     return texts if len(texts) > 1 else texts[0] if texts else None
 
@@ -274,5 +274,5 @@ def _paths_of(value: Any) -> tuple[Path, ...]:
     return tuple(Path(text) for text in texts)
 
 
-def _json(value: dict[str, Any]) -> bytes:
+def _json_bytes(value: dict[str, Any]) -> bytes:
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()

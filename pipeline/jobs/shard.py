@@ -1,4 +1,4 @@
-"""Shards made from scenes: a crew makes the scenes, what it left in the spool becomes a shard and its receipt."""
+"""Shard assembly: a worker pool makes the scenes, whose spool files become a shard and its receipt."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.jobs.tasks import JobContext, SceneTask, ShardTask
 from pipeline.workers.pool import Outcome, WorkerPool
 from pipeline.workers.process import SceneFunctions
 
-# Shards that are being stored while the crew goes on.
+# Shards stored in parallel while the workers continue.
 STORING = 4
 
 
@@ -32,80 +32,80 @@ class _OpenShard:
 
 
 class ShardMaker:
-    """Makes shards one after another with one crew, used in a with block; its workers stay from shard to shard."""
+    """Maker of shards, one after another, with one worker pool; a context manager."""
 
-    def __init__(self, work: JobContext, job: SceneFunctions, *, lock: int | None = None) -> None:
-        self._work = work.unpacked()
+    def __init__(self, work: JobContext, functions: SceneFunctions, *, lock: int | None = None) -> None:
+        self._work = work.with_spool_files()
         self._tasks: dict[int, SceneTask] = {}
         self._open: dict[int, _OpenShard] = {}
-        self._crew = WorkerPool(job, self._work.settings, lock=lock, order=self._tasks.__getitem__)
+        self._pool = WorkerPool(functions, self._work.settings, lock=lock, payload_of=self._tasks.__getitem__)
         self._storing = ThreadPoolExecutor(STORING, thread_name_prefix="shards")
 
     def __enter__(self) -> ShardMaker:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._crew.kill()
+        self._pool.kill()
         self._storing.shutdown(cancel_futures=True)
 
     def make(
         self, shards: Iterable[ShardTask], *, stop: Callable[[int], bool], note: Callable[[Outcome], None]
     ) -> Iterator[Receipt]:
-        """The receipt of each shard once it is stored.
+        """Yield the receipt of each shard once it is stored.
 
-        stop: asked again and again with the number of scenes under way; once it says True these are finished and wait
-        in the spool for the next time. note: told of each scene that has ended. Raises SynthError where no worker can
-        work or what is made cannot be stored.
+        stop: polled with the number of scenes in progress; once it returns True these are finished and stay in the
+        spool for the next run. note: called with each outcome. Raises SynthError if no worker can start or a shard
+        cannot be stored.
         """
         waiting = iter(shards)
         futures: set[Future[Receipt]] = set()
         more = True
         while True:
-            stopping = stop(self._crew.under_way)
-            while more and not stopping and self._crew.waiting <= self._work.settings.workers:
+            stopping = stop(self._pool.in_progress)
+            while more and not stopping and self._pool.waiting <= self._work.settings.workers:
                 task = next(waiting, None)
                 more = task is not None
-                futures |= self._begin(task) if task is not None else set()
-            if not self._crew.has_work(stopping):
+                futures |= self._begin_shard(task) if task is not None else set()
+            if not self._pool.has_work(stopping):
                 break
             if not stopping:
-                self._crew.dispatch()
-            for outcome in self._crew.poll():
+                self._pool.dispatch()
+            for outcome in self._pool.poll():
                 note(outcome)
-                futures |= self._ended(outcome)
+                futures |= self._finish_scene(outcome)
             done, futures = wait(futures, timeout=0, return_when=FIRST_COMPLETED)
             yield from (future.result() for future in done)
         yield from (future.result() for future in futures)
 
-    def dismiss(self) -> None:
-        """Lets all workers end by themselves."""
-        self._crew.dismiss()
+    def shutdown(self) -> None:
+        """Let all idle workers exit by themselves."""
+        self._pool.shutdown()
 
-    def _begin(self, task: ShardTask) -> set[Future[Receipt]]:
+    def _begin_shard(self, task: ShardTask) -> set[Future[Receipt]]:
         spool = self._work.settings
         missing = [scene for scene in task.wanted if not spool_file(spool, scene).exists()]
         shard = _OpenShard(task, {scene.index for scene in missing})
         for scene in missing:
             self._tasks[scene.index], self._open[scene.index] = scene, shard
-        self._crew.add(sorted(shard.left))
-        return set() if missing else {self._store(shard)}
+        self._pool.add(sorted(shard.left))
+        return set() if missing else {self._submit_store(shard)}
 
-    def _ended(self, outcome: Outcome) -> set[Future[Receipt]]:
+    def _finish_scene(self, outcome: Outcome) -> set[Future[Receipt]]:
         shard = self._open.pop(outcome.index)
         del self._tasks[outcome.index]
         shard.left.discard(outcome.index)
         if outcome.reason:
             shard.failed[outcome.index] = outcome
-        return set() if shard.left else {self._store(shard)}
+        return set() if shard.left else {self._submit_store(shard)}
 
-    def _store(self, shard: _OpenShard) -> Future[Receipt]:
+    def _submit_store(self, shard: _OpenShard) -> Future[Receipt]:
         return self._storing.submit(store_shard, self._work, shard.task, shard.failed)
 
 
 def store_shard(work: JobContext, task: ShardTask, failed: dict[int, Outcome]) -> Receipt:
-    """Writes a shard from the scenes in the spool, then its receipt, and empties the spool of them.
+    """Write a shard from the scenes in the spool, then its receipt, and delete those scenes from the spool.
 
-    failed: the scenes that could not be made. Raises SynthError where a scene is neither there nor failed.
+    failed: the scenes that could not be made. Raises SynthError if a scene is neither in the spool nor failed.
     """
     samples: dict[int, list[ShardSample]] = {}
     for scene in task.wanted:
@@ -131,7 +131,7 @@ def store_shard(work: JobContext, task: ShardTask, failed: dict[int, Outcome]) -
         dropped=task.dropped,
         revision=0,
         ignored=(),
-        **tallies(records_of(samples)),
+        **tallies(annotations_of(samples)),
     )
     write_receipt(work.place, receipt)
     for scene in task.scenes:
@@ -140,16 +140,16 @@ def store_shard(work: JobContext, task: ShardTask, failed: dict[int, Outcome]) -
     return receipt
 
 
-def records_of(samples: dict[int, list[ShardSample]]) -> list[AnnotationRecord]:
-    """All annotations of the samples of scenes."""
+def annotations_of(samples: dict[int, list[ShardSample]]) -> list[AnnotationRecord]:
+    """Return all annotations of the samples of scenes."""
     return [record for views in samples.values() for sample in views for record in sample.annotations]
 
 
 def used_categories(
     categories: Iterable[CategoryRecord], samples: dict[int, list[ShardSample]]
 ) -> list[CategoryRecord]:
-    """Those categories that annotations of the samples have, by rising id."""
-    used = {record.category_id for record in records_of(samples)}
+    """Return the categories that occur in annotations of the samples, sorted by id."""
+    used = {record.category_id for record in annotations_of(samples)}
     return sorted((one for one in categories if one.id in used), key=lambda one: one.id or 0)
 
 
@@ -165,11 +165,11 @@ def _read_spool(work: JobContext, scene: SceneTask) -> list[ShardSample]:
 
 
 def counted_pictures(work: JobContext, scene: SceneTask, samples: list[ShardSample] | None) -> list[int]:
-    """In how many pictures each product of a scene counts."""
+    """Return the number of images in which each product of a scene counts."""
     seen = dict.fromkeys(scene.ids, 0)
     for sample in samples or ():
         counting = (record for record in sample.annotations if counts(record, work.visible, work.pixels))
-        # A picture with several copies of a product counts once for it.
+        # An image with several copies of a product counts once for it.
         for number in {record.category_id for record in counting}:
             seen[number or 0] += 1
     return [seen[number] for number in scene.ids]

@@ -1,4 +1,4 @@
-"""How far a job is, read from its place alone: receipts, and what its driver says."""
+"""Progress of a job, read from its stored files alone: receipts and the driver's heartbeat."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import numpy as np
 
 from assets.errors import SynthError
 from dataset.storage.path import StoragePath
-from pipeline.jobs.lease import CANCELLED, Heartbeat, is_alive, is_cancelled, read_beat
+from pipeline.jobs.lease import CANCELLED, Heartbeat, is_alive, is_cancelled, read_heartbeat
 from pipeline.jobs.planning.plan import coverage_of, deficits, matching_receipts, planned_shards
 from pipeline.jobs.planning.store import Plan, read_plan
 from pipeline.jobs.receipts import Receipt, read_receipts
 from pipeline.jobs.settings import JobSettings
 
-# A reason is told up to here: what follows are names and numbers of the one case.
-REASON = 60
+# Reasons are grouped by their first characters: names and numbers of the single case follow.
+REASON_CHARACTERS = 60
 
 
 @dataclass(frozen=True)
 class JobStatus:
-    """How far a job is. state: running, finished, interrupted, cancelled or failed.
+    """Progress of a job. state: running, finished, interrupted, cancelled or failed.
 
-    shards, scenes: done and planned. failed: scenes; failures: how many by kind, with an example of each. seen, wanted:
+    shards, scenes: finished and planned. failed: scenes; failures: number by kind, with an example. seen, wanted:
     appearances that count, and that are wanted, of listed SKUs; short: SKUs that lack some. bytes: in shards.
     """
 
@@ -45,18 +45,18 @@ class JobStatus:
 
     @property
     def running(self) -> bool:
-        """Whether a driver is at work."""
+        """Return whether a driver is running."""
         return self.state == "running"
 
 
 def job_status(settings: JobSettings) -> JobStatus:
-    """The status of the job at a place. Raises SynthError where its plan is damaged."""
+    """Return the status of the job at a place. Raises SynthError if its plan is damaged."""
     place = settings.place
     plan = read_plan(place)
     receipts = matching_receipts(plan, read_receipts(place), settings)
     shards = [shard for _, shard in planned_shards(plan, settings)]
     done = [receipts[shard.name] for shard in shards if shard.name in receipts]
-    beat = read_beat(place)
+    beat = read_heartbeat(place)
     missing = len(shards) - len(done)
     seen, wanted, short = _coverage(plan, receipts, settings)
     return JobStatus(
@@ -67,7 +67,7 @@ def job_status(settings: JobSettings) -> JobStatus:
         pictures=sum(receipt.entry.images for receipt in done),
         annotations=sum(receipt.entry.annotations for receipt in done),
         failed=sum(len(receipt.failures) for receipt in done),
-        failures=kinds_of(done),
+        failures=failures_by_kind(done),
         skus=len(plan.current.ids) if plan.versions else 0,
         seen=seen,
         wanted=wanted,
@@ -95,32 +95,32 @@ def _coverage(plan: Plan, receipts: Mapping[str, Receipt], settings: JobSettings
     return int(np.minimum(counted, times).sum()), times * len(counted), int(short)
 
 
-def kinds_of(receipts: list[Receipt]) -> dict[str, tuple[int, str]]:
-    """Failures by the beginning of their reason: how many, and one of them in full."""
+def failures_by_kind(receipts: list[Receipt]) -> dict[str, tuple[int, str]]:
+    """Return failures by the start of their reason: their number, and one of them in full."""
     numbers: Counter[str] = Counter()
     examples: dict[str, str] = {}
     for receipt in receipts:
         for failure in receipt.failures:
-            kind = failure.reason.split("\n")[0][:REASON]
+            kind = failure.reason.split("\n")[0][:REASON_CHARACTERS]
             numbers[kind] += 1
             examples.setdefault(kind, f"scene {failure.index}: {' '.join(failure.reason.split())}")
     return {kind: (number, examples[kind]) for kind, number in numbers.most_common()}
 
 
 def cancel_job(place: StoragePath) -> str:
-    """Asks the driver of a job to end; returns what will happen, in words. Raises SynthError where there is no job."""
+    """Ask the driver of a job to end; return a message about what will happen. Raises SynthError if there is no job."""
     from pipeline.jobs.settings import read_identity
 
     if read_identity(place) is None:
         raise SynthError("no job here", code="job-missing", where=str(place))
     place.write(CANCELLED, b"")
-    beat = read_beat(place)
+    beat = read_heartbeat(place)
     if beat is None or beat.state != "running":
-        return "no driver is at work; the job is marked as cancelled until it is resumed"
+        return "no driver is running; the job is marked as cancelled until it is resumed"
     return f"asked {beat} to end; it notices within seconds"
 
 
 def as_json(status: JobStatus) -> dict[str, Any]:
-    """The status for programs."""
+    """Return the status as JSON fields."""
     beat = {"beat": status.beat.__dict__} if status.beat is not None else {}
     return {**status.__dict__, **beat}

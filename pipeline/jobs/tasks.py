@@ -1,4 +1,4 @@
-"""What is handed to those who do a job: plain frozen values that go into any process, on any machine."""
+"""Work items of a job: plain frozen values that any process on any machine can receive."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pipeline.run.plugins import file_place, unpack_files
 from pipeline.run.settings import RunSettings
 from render.choice import SceneProducts, orientation_of
 
-# In the spool: the recipe, and the hash of the catalogue that every worker must find.
+# Files in the spool: the recipe, and the hash of the catalogue that every worker must have.
 RECIPE, CATALOG = "recipe.yaml", "catalog.sha256"
 
 
 @dataclass(frozen=True)
 class SceneTask:
-    """A scene to make. skus, ids, numbers: its products, their category ids, and how often each had come before."""
+    """A scene to make. skus, ids, numbers: its products, their category ids, and how often each was used before."""
 
     index: int
     skus: tuple[str, ...]
@@ -30,20 +30,20 @@ class SceneTask:
 
     @property
     def products(self) -> SceneProducts:
-        """Its products, each in its next orientation."""
+        """The products with their orientations, which take turns."""
         return SceneProducts(self.skus, tuple(map(orientation_of, self.ids, self.numbers)))
 
     @property
     def stem(self) -> str:
-        """The name of its spool files: other products, another name."""
+        """The base name of its spool files, which differs for other products."""
         digest = hashlib.sha256(json.dumps([self.skus, self.ids, self.numbers]).encode()).hexdigest()
         return f"{self.index:08d}-{digest[:12]}"
 
 
 @dataclass(frozen=True)
 class ShardTask:
-    """A shard to make. scenes: in order. categories: COCO's, of all its products. dropped: numbers of those scenes that
-    are not to be made, since their products have changed or gone."""
+    """A shard to make. scenes: in order. categories: COCO's, of all its products. dropped: indices of those scenes that
+    are not made, since their products have changed or were removed."""
 
     name: str
     split: str
@@ -54,17 +54,17 @@ class ShardTask:
 
     @property
     def wanted(self) -> tuple[SceneTask, ...]:
-        """The scenes that are to be made."""
+        """The scenes to make."""
         return tuple(scene for scene in self.scenes if scene.index not in self.dropped)
 
 
 @dataclass(frozen=True)
 class JobContext:
-    """What all shards of a job have in common.
+    """Common properties of all shards of a job.
 
-    settings: how scenes are rendered; its `out` is the spool, where finished scenes wait for their shard. recipe: as
-    YAML. catalog_hash: of the list that every worker must find. visible, pixels: which appearances count. plugins:
-    content of the Python files of recipe and backend, by what uses them.
+    settings: how scenes are rendered; its `out` is the spool, where finished scenes wait for their shard. recipe: YAML.
+    catalog_hash: of the list that every worker must have. visible, pixels: thresholds of the appearances that count.
+    plugins: content of the Python files of recipe and backend, by what uses them.
     """
 
     settings: RunSettings
@@ -81,8 +81,8 @@ class JobContext:
         """A folder on this machine, of this job alone."""
         return self.settings.out
 
-    def unpacked(self) -> JobContext:
-        """The same work with what its workers look for lying in the spool of this machine."""
+    def with_spool_files(self) -> JobContext:
+        """Write the files that workers need to the spool of this machine; return the context that uses them."""
         self.spool.mkdir(parents=True, exist_ok=True)
         write_atomic(self.spool / RECIPE, self.recipe.encode())
         write_atomic(self.spool / CATALOG, self.catalog_hash.encode())

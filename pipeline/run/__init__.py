@@ -1,1 +1,1 @@
-"""The render run: scenes in, a COCO data set out."""
+"""Render run: makes the scenes of a COCO data set."""

@@ -1,4 +1,4 @@
-"""dataset.json: what a data set was made from, so that it can be resumed, verified and made again."""
+"""Metadata of a data set in dataset.json: what it was made from, to resume, verify and reproduce it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PACKAGES = ("numpy", "scipy", "trimesh", "embreex", "python-fcl", "opencv-python
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """The content of dataset.json.
+    """Content of dataset.json.
 
     identity: what must be equal to resume; sources: paths relative to the data set; checksums: the name of their file,
     "" for sets of earlier versions, which have none.
@@ -54,7 +54,7 @@ class DatasetInfo:
 
     @property
     def extras(self) -> tuple[str, ...]:
-        """Those of depth, normals and ids that are stored."""
+        """The stored extras among depth, normals and ids."""
         return tuple(filter(None, str(self.identity.get("extras", "")).split(",")))
 
     def to_json(self) -> str:
@@ -65,7 +65,7 @@ class DatasetInfo:
 def describe_run(
     settings: RunSettings, catalog: Catalog, backdrops: Backdrops, recipe: Recipe, render: RenderSettings
 ) -> DatasetInfo:
-    """What the run will be known by."""
+    """Return the metadata of a run."""
     hashes = backdrops.hashes()
     identity = {
         "sku_list": catalog.hash,
@@ -80,13 +80,13 @@ def describe_run(
         "denoise": render.denoise,
         "split": ",".join(f"{name}:{share:g}" for name, share in settings.splits),
         "extras": ",".join(settings.extras),
-        "backdrops": _digest(hashes),
+        "backdrops": _hash_json(hashes),
         "licence": settings.licence,
         "creator": settings.creator,
         "drawing": DRAWING,
-        # Sets of version 1 do not say so.
+        # Absent in sets of version 1.
         **({"streams": settings.streams} if settings.streams != 1 else {}),
-        # Told only where they are not those of the list's order, which its hash tells already.
+        # Only if they differ from the list's order, which its hash covers.
         **({"ids": ids} if (ids := ids_hash(catalog, ids_of(catalog))) else {}),
         # Code of third parties; sets made without any do not mention it.
         **({"plugins": origins} if (origins := origins_of(recipe, settings.backend)) else {}),
@@ -97,45 +97,45 @@ def describe_run(
         **{field.name: getattr(settings.backdrops, field.name) for field in fields(BackdropFolders)},
     }
     sources = {
-        f"{name}-{number}" if number > 1 else name: _relative(folder, settings.out)
+        f"{name}-{number}" if number > 1 else name: _relative_path(folder, settings.out)
         for name, given in folders.items()
         for number, folder in enumerate(given, 1)
     }
     recipe_text = recipe_yaml(recipe, streams=settings.streams)
-    return DatasetInfo(identity, settings.scenes, recipe_text, sources, hashes, _versions(), CHECKSUMS)
+    return DatasetInfo(identity, settings.scenes, recipe_text, sources, hashes, _package_versions(), CHECKSUMS)
 
 
 def backdrop_folders(info: DatasetInfo, root: Path) -> BackdropFolders:
-    """The folders of backdrops that the sources of a data set in `root` name."""
-    return BackdropFolders(*(_sources(info, root, field.name) for field in fields(BackdropFolders)))
+    """Return the backdrop folders named by the sources of a data set in `root`."""
+    return BackdropFolders(*(_source_paths(info, root, field.name) for field in fields(BackdropFolders)))
 
 
 def listed_in(info: DatasetInfo, root: Path) -> SkuSource:
-    """The SKU lists that the sources of a data set in `root` name. Raises KeyError where they name none."""
-    lists = _sources(info, root, "sku_list")
+    """Return the SKU lists named by the sources of a data set in `root`. Raises KeyError if there are none."""
+    lists = _source_paths(info, root, "sku_list")
     if not lists:
         raise KeyError("sku_list")
-    return sku_source(lists, _sources(info, root, "mesh_root"))
+    return sku_source(lists, _source_paths(info, root, "mesh_root"))
 
 
-def _sources(info: DatasetInfo, root: Path, name: str) -> tuple[Path, ...]:
-    """What the sources of a data set in `root` have under hdri, hdri-2, hdri-3, ..."""
+def _source_paths(info: DatasetInfo, root: Path, name: str) -> tuple[Path, ...]:
+    """Return the sources of a data set in `root` stored under hdri, hdri-2, hdri-3, ..."""
     numbers = range(1, len(info.sources) + 1)
     names = (f"{name}-{number}" if number > 1 else name for number in numbers)
     return tuple((root / info.sources[one]).resolve() for one in names if one in info.sources)
 
 
-def _digest(hashes: dict[str, str]) -> str:
+def _hash_json(hashes: dict[str, str]) -> str:
     import hashlib
 
     return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
 
 
-def _relative(path: Path, base: Path) -> str:
+def _relative_path(path: Path, base: Path) -> str:
     return Path(os.path.relpath(path.resolve(), base.resolve())).as_posix()
 
 
-def _versions() -> dict[str, str]:
+def _package_versions() -> dict[str, str]:
     versions = {"python": platform.python_version()}
     for name in ("synth", *PACKAGES):
         try:
@@ -146,9 +146,9 @@ def _versions() -> dict[str, str]:
 
 
 def streams_of(identity: dict[str, Any], where: str) -> int:
-    """The version of the random streams that a data set or job was begun with.
+    """Return the version of the random streams that a data set or job was started with.
 
-    Raises SynthError for one that this program does not know.
+    Raises SynthError for a version that this program does not know.
     """
     version = identity.get("streams", 1)
     if type(version) is not int or not 1 <= version <= STREAMS:
@@ -166,7 +166,7 @@ def streams_of(identity: dict[str, Any], where: str) -> int:
 
 
 def keep_streams(settings: RunSettings) -> RunSettings:
-    """The settings with the streams of the data set that is there already, if one is: it goes on as it began."""
+    """Return the settings with the streams version of the existing data set, if any: it must not change."""
     layout = Layout(settings.out)
     if not layout.info.exists():
         return settings
@@ -175,12 +175,12 @@ def keep_streams(settings: RunSettings) -> RunSettings:
 
 @lru_cache(maxsize=1)
 def versions_digest() -> str:
-    """Eight signs that stand for the versions of everything that pictures are made with."""
-    return _digest(_versions())[:8]
+    """Return eight hex digits that identify the versions of everything that images are made with."""
+    return _hash_json(_package_versions())[:8]
 
 
 def read_info(layout: Layout) -> DatasetInfo:
-    """What dataset.json says. Raises SynthError where there is none or it is damaged."""
+    """Return the content of dataset.json. Raises SynthError if it is missing or damaged."""
     try:
         if not layout.info.exists():
             hint = "give the folder that 'synth render --out' wrote"
@@ -199,7 +199,7 @@ def read_info(layout: Layout) -> DatasetInfo:
 
 
 def check_sources(layout: Layout, catalog: Catalog, recipe: Recipe, backend: str) -> None:
-    """For workers that start later: raises SynthError where list or code are not those that the run began with."""
+    """Raise SynthError if list or code differ from those at the start of the run, for workers that start later."""
     if layout.info.exists():
         check_origins(read_info(layout).identity.get("plugins"), origins_of(recipe, backend), str(layout.root))
     if layout.info.exists() and read_info(layout).identity.get("sku_list") != catalog.hash:
@@ -213,10 +213,7 @@ def check_sources(layout: Layout, catalog: Catalog, recipe: Recipe, backend: str
 
 
 def check_folder(layout: Layout, info: DatasetInfo) -> None:
-    """That the folder is the run's own, or free.
-
-    Raises SynthError where it holds other things, another run's data set, or more scenes than asked for.
-    """
+    """Raise SynthError unless the folder is empty or holds this run's data set with no more scenes than requested."""
     if layout.info.exists():
         _check_same(read_info(layout), info, layout)
     elif layout.root.is_dir() and any(file.name != ".lock" for file in layout.root.iterdir()):
@@ -229,7 +226,7 @@ def check_folder(layout: Layout, info: DatasetInfo) -> None:
 
 
 def claim_folder(layout: Layout, info: DatasetInfo) -> None:
-    """Makes the folder the run's own. Raises SynthError as check_folder does."""
+    """Make the folder the run's own. Raises SynthError as check_folder does."""
     check_folder(layout, info)
     for name in ("images", "scenes", "labels", "annotations", *info.extras):
         (layout.root / name).mkdir(parents=True, exist_ok=True)
@@ -241,7 +238,7 @@ def _check_same(old: DatasetInfo, new: DatasetInfo, layout: Layout) -> None:
     names = {**old.identity, **new.identity}
     differing = [name for name in names if old.identity.get(name) != new.identity.get(name)]
     if differing:
-        problems = [f"{name}: there {old.identity.get(name)!r}, now {new.identity.get(name)!r}" for name in differing]
+        problems = [f"{name}: was {old.identity.get(name)!r}, now {new.identity.get(name)!r}" for name in differing]
         hint = "give another --out, or the same settings as before to resume"
         raise SynthError(
             "the folder contains a data set with other settings",
@@ -250,11 +247,11 @@ def _check_same(old: DatasetInfo, new: DatasetInfo, layout: Layout) -> None:
             problems=problems,
             hint=hint,
         )
-    there = _scenes_there(layout) if new.scenes < old.scenes else 0
-    # Fewer than were asked for at first are no harm as long as none beyond is rendered yet.
-    if new.scenes < there:
-        hint = f"give --scenes {there} or more (more extends the set), or another --out"
-        found = f"{there} scenes, {new.scenes} requested"
+    existing = _count_scenes(layout) if new.scenes < old.scenes else 0
+    # Fewer scenes than first requested are fine as long as none beyond is rendered yet.
+    if new.scenes < existing:
+        hint = f"give --scenes {existing} or more (more extends the set), or another --out"
+        found = f"{existing} scenes, {new.scenes} requested"
         raise SynthError(
             "the folder contains more scenes than requested",
             code="output-larger",
@@ -264,8 +261,8 @@ def _check_same(old: DatasetInfo, new: DatasetInfo, layout: Layout) -> None:
         )
 
 
-def _scenes_there(layout: Layout) -> int:
-    """Up to which scene, counted from 1, the folder tells of any: one that was broken off or failed counts too."""
+def _count_scenes(layout: Layout) -> int:
+    """Return the number of scenes up to the last one with any file; interrupted and failed scenes count too."""
     names = ("images", "labels", "scenes")
     files = (file for name in names for file in (layout.root / name).glob("[0-9]*_*.*"))
     numbers = [number for file in files if (number := file.name.partition("_")[0]).isdecimal()]

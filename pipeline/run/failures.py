@@ -1,4 +1,4 @@
-"""failures.jsonl: the scenes that could not be made, with all that is needed to draw them again."""
+"""List of scenes that could not be made (failures.jsonl), with all that is needed to make them again."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from pipeline.workers.pool import Outcome
 
 
 class FailureList:
-    """One line per scene that failed and has not been made since, in the order of the scenes.
+    """One line per scene that failed and has not been made since, sorted by scene.
 
-    Lines are added as scenes fail, and the file is put in order by `settle`. A line is written by one call, so a run
-    killed at any moment leaves whole lines; what a full disk cut off is left out when the file is read again.
+    Lines are appended as scenes fail, and the file is sorted by `settle`. A line is written by one call, so a run
+    killed at any moment leaves whole lines; a line cut off by a full disk is skipped when the file is read again.
     """
 
     def __init__(self, settings: RunSettings, finished: Container[int]) -> None:
@@ -32,29 +32,29 @@ class FailureList:
         self.settle()
 
     def add(self, outcome: Outcome) -> None:
-        """A scene has failed."""
+        """Add a scene that has failed."""
         record = self._record_of(outcome)
         self._records[outcome.index] = record
         handle = os.open(self._layout.failures, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            os.write(handle, _line_of(record))
+            os.write(handle, _encode_line(record))
         finally:
             os.close(handle)
 
     def drop(self, index: int) -> None:
-        """A scene has been made after all."""
+        """Remove a scene that has been made after all."""
         self._records.pop(index, None)
 
     def settle(self) -> None:
-        """Writes the list anew, or takes the file away where there is nothing to tell."""
+        """Write the sorted list, or delete the file if the list is empty."""
         if self._records:
-            lines = [_line_of(record) for _, record in sorted(self._records.items())]
+            lines = [_encode_line(record) for _, record in sorted(self._records.items())]
             write_atomic(self._layout.failures, b"".join(lines))
         else:
             self._layout.failures.unlink(missing_ok=True)
 
     def _record_of(self, outcome: Outcome) -> dict[str, Any]:
-        """`view` is the first that was not finished; `stage` is how far that had come."""
+        """Return the record of a failure. `view` is the first unfinished one; `stage` is how far it came."""
         stems = [stem_of(outcome.index, view) for view in range(self._settings.views)]
         unfinished = [view for view, stem in enumerate(stems) if not self._layout.labels(stem).exists()]
         view = unfinished[0] if unfinished else 0
@@ -67,12 +67,12 @@ class FailureList:
             "stage": "rendering" if drawn else "drawing the scene",
             "attempts": outcome.attempts,
             "reason": outcome.reason,
-            "scenes": [spec for stem in stems if (spec := _spec_in(self._layout.scene(stem))) is not None],
+            "scenes": [spec for stem in stems if (spec := _read_spec(self._layout.scene(stem))) is not None],
         }
 
 
 def read_failures(path: Path) -> dict[int, dict[str, Any]]:
-    """The records by scene, the last of each; lines that are none are left out."""
+    """Return the last record of each scene; invalid lines are skipped."""
     records: dict[int, dict[str, Any]] = {}
     if path.exists():
         for line in read_file(path, DATASET_JSON, "the list of failures").splitlines():
@@ -82,11 +82,11 @@ def read_failures(path: Path) -> dict[int, dict[str, Any]]:
     return records
 
 
-def _line_of(record: dict[str, Any]) -> bytes:
+def _encode_line(record: dict[str, Any]) -> bytes:
     return json.dumps(record).encode() + b"\n"
 
 
-def _spec_in(file: Path) -> Any:
+def _read_spec(file: Path) -> Any:
     try:
         return read_json(file, DATASET_JSON, "the scene")
     except SynthError:

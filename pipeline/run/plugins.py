@@ -1,7 +1,7 @@
-"""Code of third parties that scenes are made with: where it comes from, and giving it to other processes.
+"""Third-party code that scenes are made with: its origin, and its transfer to other processes.
 
-Data sets and jobs record the digest of a Python file and the version of a package. They never make anything run:
-whoever verifies or resumes one gives the Python files again.
+Data sets and jobs record the digest of a Python file and the version of a package, but never run any code: whoever
+verifies or resumes one gives the Python files again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HINT = "give it again by --plugin FILE, once you trust it: its code is run"
 
 
 def origins_of(recipe: Recipe, backend: str) -> dict[str, str]:
-    """By what uses it ("recipe shelf.py"), the digest or version of all code that is not the project's own."""
+    """Return the digest or version of all code that is not the project's own, by its use ("recipe shelf.py")."""
     from render import backends, recipes
 
     modules = recipes.modules_of(recipe)
@@ -33,7 +33,7 @@ def origins_of(recipe: Recipe, backend: str) -> dict[str, str]:
 
 
 def check_origins(recorded: Any, current: Mapping[str, str], where: str) -> None:
-    """Raises SynthError where code has changed since a data set or job recorded it."""
+    """Raise SynthError if code has changed since a data set or job recorded it."""
     recorded = recorded if isinstance(recorded, dict) else {}
     problems = [
         f"{name}: was {recorded.get(name)}, now {current.get(name)}"
@@ -42,18 +42,18 @@ def check_origins(recorded: Any, current: Mapping[str, str], where: str) -> None
     ]
     if problems:
         raise SynthError(
-            "the code of a recipe or backend has changed since",
+            "the code of a recipe or backend has changed",
             code="plugin-changed",
             where=where,
             problems=problems,
-            hint="put it back as it was to resume, or give another --out",
+            hint="restore it to resume, or give another --out",
         )
 
 
 def trusted_files(recorded: Any, given: Sequence[Path]) -> dict[str, Path]:
-    """Those of the given Python files that a data set was made with, by what uses them ("recipe shelf.py").
+    """Return those of the given Python files that a data set was made with, by their use ("recipe shelf.py").
 
-    Raises SynthError for a file that it was not made with.
+    Raises SynthError for a file that the data set was not made with.
     """
     recorded = recorded if isinstance(recorded, dict) else {}
     trusted: dict[str, Path] = {}
@@ -67,13 +67,13 @@ def trusted_files(recorded: Any, given: Sequence[Path]) -> dict[str, Path]:
             problems.append(f"{path}: {digest}, recorded: {', '.join(map(str, said)) or 'no file of that name'}")
         trusted |= found
     if problems:
-        what = "a Python file is not the one that this was made with"
-        raise SynthError(what, code="plugin-changed", problems=problems, hint="give the file as it was then")
+        what = "a Python file differs from the one that this was made with"
+        raise SynthError(what, code="plugin-changed", problems=problems, hint="give the original file")
     return trusted
 
 
 def lacking(recorded: Any, trusted: Iterable[str]) -> str:
-    """What is missing of the code that a data set was made with, in words; "" where all of it is here."""
+    """Return a message about missing code that a data set was made with; "" if all of it is here."""
     from render import backends, recipes
 
     for name, origin in (recorded if isinstance(recorded, dict) else {}).items():
@@ -87,7 +87,7 @@ def lacking(recorded: Any, trusted: Iterable[str]) -> str:
 
 
 def unpack_files(files: Mapping[str, bytes], folder: Path) -> None:
-    """Writes Python files as `file_place` says."""
+    """Write Python files to their paths (`file_place`)."""
     for name, content in files.items():
         path = file_place(name, folder)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,13 +95,13 @@ def unpack_files(files: Mapping[str, bytes], folder: Path) -> None:
 
 
 def file_place(name: str, folder: Path) -> Path:
-    """Where a worker looks for "recipe shelf.py": beside the recipe's YAML; a backend in a folder of its own."""
+    """Return a worker's path of "recipe shelf.py": beside the recipe's YAML; a backend has its own folder."""
     kind, _, short = name.partition(" ")
     return folder / short if kind == "recipe" else folder / kind / short
 
 
 def files_of(recipe: Recipe, backend: str) -> dict[str, bytes]:
-    """The content of the Python files among the code, by what uses them."""
+    """Return the content of the Python files among the code, by their use."""
     from render import recipes
 
     modules = recipes.modules_of(recipe)

@@ -1,4 +1,4 @@
-"""Whether a backend works on this machine, asked in a process of its own: a driver that crashes takes no other down."""
+"""Probes of backends in separate processes, so that a driver that crashes ends only its probe."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ print("ANSWER " + json.dumps(answer))
 
 @dataclass(frozen=True)
 class BackendProbe:
-    """What became of a probe. missing: something that it needs is not installed; broken: it fails unexpectedly.
+    """Result of a probe. missing: something that it needs is not installed; broken: it fails unexpectedly.
 
-    found: versions and device, or what went wrong. gpu: that it renders on, "" for none. repair: what to do.
+    found: versions and device, or the error. gpu: name of the GPU that it renders on, "" for none. repair: what to do.
     """
 
     verdict: Literal["ok", "missing", "broken"]
@@ -36,17 +36,17 @@ class BackendProbe:
 
 
 def probe_backend(name: str, device: str = "auto") -> BackendProbe:
-    """Starts the backend of that name on `device` (auto, cpu or gpu) in a new process."""
-    worked, words = ask_process(QUESTION.format(name=name, device=device))
-    if worked and words.startswith("ANSWER "):
-        return BackendProbe(**json.loads(words.removeprefix("ANSWER ")))
+    """Start the backend of that name on `device` (auto, cpu or gpu) in a new process."""
+    succeeded, text = ask_process(QUESTION.format(name=name, device=device))
+    if succeeded and text.startswith("ANSWER "):
+        return BackendProbe(**json.loads(text.removeprefix("ANSWER ")))
     from render.backends import backend_module
 
-    return BackendProbe("broken", words, repair=backend_module(name).INFO.install)
+    return BackendProbe("broken", text, repair=backend_module(name).INFO.install)
 
 
 def ask_process(code: str) -> tuple[bool, str]:
-    """Whether the code runs in a new process, and the last line that it prints."""
+    """Run code in a new process; return whether it succeeded and the last line that it prints."""
     command = [sys.executable, "-c", code]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)

@@ -1,4 +1,4 @@
-"""Progress of runs that render: printed to a console that is handed from function to function."""
+"""Progress of render runs, printed to a console that functions receive as a parameter."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from assets.progress import StepProgress
 
 
 class Reporter:
-    """Prints progress to a console."""
+    """Printer of progress to a console."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
 
     def say(self, text: str) -> None:
-        """A line of its own, above the bar where there is one."""
+        """Print a line, above the progress bar if there is one."""
         self.console.print(text, highlight=False, markup=False)
 
     @contextmanager
     def scenes(self, total: int, done: int, *, doing: str = "rendering", noun: str = "scene") -> Iterator[StepProgress]:
-        """Progress of `total` scenes (or whatever `noun` says), of which `done` were there before."""
+        """Show progress of `total` scenes (or `noun`), of which `done` existed before."""
         if done:
-            self.say(f"{done} of {total} {plural_of(noun)} are there already: going on from there")
+            self.say(f"{done} of {total} {plural_of(noun)} are finished already: resuming")
         with StepProgress(self.console, doing, total=total, done=done, unit=plural_of(noun)) as progress:
             yield progress

@@ -1,4 +1,4 @@
-"""The render run: what is missing is rendered, then everything is merged into COCO files."""
+"""Render run: renders the missing scenes, then merges all labels into COCO files."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ from pipeline.workers.pool import Outcome, run_scenes
 from pipeline.workers.process import SceneFunctions
 
 RENDERING = SceneFunctions(render_scene, start_worker)
-# Below this number of failed scenes a run goes on, whatever their share.
-FEWEST_FAILURES = 3
-# Where so many fail and none succeeds, the rest is not worth waiting for.
-FAILURES_ONLY = 10
+# Below this number of failed scenes a run continues, whatever their share.
+MIN_FAILURES = 3
+# If this many fail and none succeeds, the run stops early.
+MAX_ONLY_FAILURES = 10
 
 
-AGAIN = "delete the file and run the same command again: the image is then rendered again"
+RETRY_HINT = "delete the file and run the same command again: the image is then rendered again"
 
 
 @dataclass
 class RunSummary:
-    """What a run did. pictures, annotations, skus: of the whole set, once it is complete; made, seconds: of this run.
+    """Result of a run. pictures, annotations, skus: of the whole set, once complete; made, seconds: of this run.
 
-    found: scenes that were there before. again: scenes of this run that needed a second try. interrupted: the run was
-    asked to stop before all scenes were made or had failed.
+    found: scenes that existed before. again: scenes of this run that needed a second attempt. interrupted: the run was
+    stopped before all scenes were made or had failed.
     """
 
     out: Path
@@ -64,14 +64,18 @@ class RunSummary:
 
 
 def run_render(
-    settings: RunSettings, reporter: Reporter, job: SceneFunctions = RENDERING, *, stop: Callable[[], bool] = never
+    settings: RunSettings,
+    reporter: Reporter,
+    functions: SceneFunctions = RENDERING,
+    *,
+    stop: Callable[[], bool] = never,
 ) -> RunSummary:
-    """Renders what `settings` asks for and is not there yet, and writes the COCO files.
+    """Render what `settings` asks for and does not exist yet, and write the COCO files.
 
-    stop: once it says True, scenes under way are finished and no more are begun. A KeyboardInterrupt among the scenes
-    ends them at once. Both leave a summary marked as interrupted; everything finished stays, and the same call goes on
-    from there. Raises SynthError for a bad list, recipe, folder or setting before any work starts, and where too many
-    scenes fail or the disk takes no more.
+    stop: once it returns True, scenes in progress are finished and no more are started. A KeyboardInterrupt during the
+    scenes ends them at once. Both return a summary marked as interrupted; finished work is kept, and the same call
+    resumes it. Raises SynthError for a bad list, recipe, folder or setting before any work starts, and if too many
+    scenes fail or the disk cannot be written to.
     """
     from assets.catalog.load import load_catalog
     from render.recipes import load_recipe
@@ -89,16 +93,16 @@ def run_render(
             _check_products(settings, layout)
             claim_folder(layout, info)
             sweep_cache(settings.cache)
-            _render_missing(settings, layout, job, summary, _Run(reporter, stop, lock))
-            _tidy(layout)
+            _render_missing(settings, layout, functions, summary, _Run(reporter, stop, lock))
+            _remove_leftovers(layout)
             if not summary.interrupted:
                 _check_complete(settings, layout, summary)
                 with spool_checksums(settings.out) as checksums:
-                    _merge(settings, layout, catalog, summary, checksums)
+                    _merge_labels(settings, layout, catalog, summary, checksums)
                 for folder in _folders(layout):
                     sync_folder(folder)
         except BrokenPipeError:
-            raise  # nobody reads what is told any more: no matter of the data set
+            raise  # the reader of the output has closed it: no problem of the data set
         except OSError as error:
             raise disk_error(settings.out, error) from error
     return summary
@@ -106,7 +110,7 @@ def run_render(
 
 @dataclass(frozen=True)
 class _Run:
-    """What goes with a run beside its settings: who is told, who may stop it, the descriptor of the folder's lock."""
+    """The context of a run: where to report, what may stop it, the descriptor of the folder's lock."""
 
     reporter: Reporter
     stop: Callable[[], bool]
@@ -114,12 +118,12 @@ class _Run:
 
 
 def _check_products(settings: RunSettings, layout: Layout) -> None:
-    """Before anything is written: a set goes on with the products that it was begun with. Raises SynthError."""
+    """Raise SynthError if a set that is resumed was made with other products, before anything is written."""
     if not layout.sources.exists():
         return
     try:
-        finished = len(_finished(settings, layout))
-    except FileNotFoundError:  # a folder was taken away
+        finished = len(_finished_scenes(settings, layout))
+    except FileNotFoundError:  # a folder was deleted
         finished = 0
     if finished < settings.scenes:
         library = open_library(settings.sku_list, settings.backdrops, settings.cache)
@@ -130,55 +134,57 @@ def _folders(layout: Layout) -> list[Path]:
     return [layout.root, *(path for path in layout.root.iterdir() if path.is_dir())]
 
 
-def _tidy(layout: Layout) -> None:
-    """What killed workers left half written, of this run or one before; none of them is alive now."""
+def _remove_leftovers(layout: Layout) -> None:
+    """Delete what killed workers left half written; none of them is alive now."""
     for folder in _folders(layout):
         remove_leftovers(folder)
 
 
-def _render_missing(settings: RunSettings, layout: Layout, job: SceneFunctions, summary: RunSummary, run: _Run) -> None:
-    finished = _finished(settings, layout)
+def _render_missing(
+    settings: RunSettings, layout: Layout, functions: SceneFunctions, summary: RunSummary, run: _Run
+) -> None:
+    finished = _finished_scenes(settings, layout)
     missing = [index for index in range(settings.scenes) if index not in finished]
     summary.found = len(finished)
     pins = SourcePins(layout.sources)
     failures = FailureList(settings, finished)
-    stop = _announced(run)
+    stop = _announce_stop(run)
     started = time.monotonic()
     try:
         with (
             run.reporter.scenes(settings.scenes, summary.found) as progress,
-            closing(run_scenes(job, settings, missing, stop=stop, lock=run.lock)) as outcomes,
+            closing(run_scenes(functions, settings, missing, stop=stop, lock=run.lock)) as outcomes,
         ):
             for outcome in outcomes:
-                _note(outcome, summary, failures)
+                _count_outcome(outcome, summary, failures)
                 progress.advance(failed=bool(outcome.reason))
-                _stop_if_hopeless(settings, summary)
+                _check_failures(settings, summary)
     except KeyboardInterrupt:
         summary.interrupted = True
     finally:
         summary.seconds = time.monotonic() - started
-        with suppress(OSError):  # a full disk: the lines are there, only not in order
+        with suppress(OSError):  # a full disk: the lines exist, only unsorted
             failures.settle()
             pins.settle()
     summary.interrupted |= summary.made + len(summary.failures) < len(missing)
 
 
-def _announced(run: _Run) -> Callable[[int], bool]:
-    """`run.stop`, which says once what it is waiting for."""
-    told: list[int] = []
+def _announce_stop(run: _Run) -> Callable[[int], bool]:
+    """Return a `stop` that reports once what the run is waiting for."""
+    announced: list[int] = []
 
-    def stop(under_way: int) -> bool:
-        if run.stop() and not told:
-            told.append(under_way)
-            scenes = "the scene" if under_way == 1 else f"the {under_way} scenes"
-            doing = f"finishing {scenes} under way" if under_way else "stopping: no scene is under way"
+    def stop(in_progress: int) -> bool:
+        if run.stop() and not announced:
+            announced.append(in_progress)
+            scenes = "the scene" if in_progress == 1 else f"the {in_progress} scenes"
+            doing = f"finishing {scenes} in progress" if in_progress else "stopping: no scene is in progress"
             run.reporter.say(f"{doing}; press Ctrl-C again to stop now")
-        return bool(told)
+        return bool(announced)
 
     return stop
 
 
-def _note(outcome: Outcome, summary: RunSummary, failures: FailureList) -> None:
+def _count_outcome(outcome: Outcome, summary: RunSummary, failures: FailureList) -> None:
     summary.again += outcome.attempts > 1
     if outcome.reason:
         summary.failures.append(outcome)
@@ -188,8 +194,8 @@ def _note(outcome: Outcome, summary: RunSummary, failures: FailureList) -> None:
         failures.drop(outcome.index)
 
 
-def _finished(settings: RunSettings, layout: Layout) -> set[int]:
-    """Scenes of which every file of every view is there. Folders are listed once, not asked 100,000 times."""
+def _finished_scenes(settings: RunSettings, layout: Layout) -> set[int]:
+    """Return scenes with all files of all views. Folders are listed once instead of 100,000 lookups."""
     folders = {"labels": ".json", "scenes": ".json", "images": ".jpg", **dict.fromkeys(settings.extras, ".png")}
     complete: set[str] | None = None
     for name, suffix in folders.items():
@@ -204,12 +210,12 @@ def _finished(settings: RunSettings, layout: Layout) -> set[int]:
     }
 
 
-def _stop_if_hopeless(settings: RunSettings, summary: RunSummary) -> None:
-    """The share is of the whole set: the last few scenes of a resumed run may well be those that cannot be made."""
+def _check_failures(settings: RunSettings, summary: RunSummary) -> None:
+    """Raise SynthError if too many scenes of the whole set fail: a resumed run may have only bad scenes left."""
     failed = len(summary.failures)
-    too_many = failed >= FEWEST_FAILURES and failed > settings.max_failures * settings.scenes
-    nothing_else = failed >= FAILURES_ONLY and not summary.made and not summary.found and settings.max_failures < 1
-    if too_many or nothing_else:
+    too_many = failed >= MIN_FAILURES and failed > settings.max_failures * settings.scenes
+    only_failures = failed >= MAX_ONLY_FAILURES and not summary.made and not summary.found and settings.max_failures < 1
+    if too_many or only_failures:
         raise SynthError(
             f"{failed} of {failed + summary.made} scenes failed, so the run stops",
             code="scenes-failed",
@@ -221,18 +227,18 @@ def _stop_if_hopeless(settings: RunSettings, summary: RunSummary) -> None:
 
 
 def _check_complete(settings: RunSettings, layout: Layout, summary: RunSummary) -> None:
-    """What was there and what was made must be there still: a run with missing pictures never ends well."""
-    lost = summary.found + summary.made - len(_finished(settings, layout))
+    """Raise SynthError if finished scenes have disappeared: a run with missing images must not succeed."""
+    lost = summary.found + summary.made - len(_finished_scenes(settings, layout))
     if lost > 0:
         scenes = "1 rendered scene is" if lost == 1 else f"{lost} rendered scenes are"
         hint = "check whether something else changes the folder, and run the same command again: it renders them again"
         raise SynthError(f"{scenes} missing", code="scenes-lost", where=str(settings.out), hint=hint)
 
 
-def _merge(
+def _merge_labels(
     settings: RunSettings, layout: Layout, catalog: Catalog, summary: RunSummary, checksums: ChecksumSpool
 ) -> None:
-    """Writes one COCO file per split from the pictures' own labels, in the order of the scenes, then all checksums."""
+    """Write one COCO file per split from the pictures' own labels, in the order of the scenes, then all checksums."""
     from assets.catalog.category_ids import ids_of
     from dataset.categories import catalog_categories
     from dataset.coco_writer import numbered, write_coco
@@ -269,8 +275,8 @@ def _pictures(
             if not file.exists():
                 continue  # a failed scene: reported, and not part of the set
             try:
-                data = read_file(file, DATASET_JSON, "a picture's labels")
-                fragment: dict[str, Any] = parse_json(data, "a picture's labels", str(file), hint=AGAIN)
+                data = read_file(file, DATASET_JSON, "an image's labels")
+                fragment: dict[str, Any] = parse_json(data, "an image's labels", str(file), hint=RETRY_HINT)
                 labels = PictureLabels.parse(fragment)
                 seen.update(record.sku for record in labels.annotations if record.sku is not None)
             except (ValueError, KeyError, TypeError) as error:
@@ -279,7 +285,7 @@ def _pictures(
                     code="labels-damaged",
                     where=str(file),
                     found=str(error),
-                    hint=AGAIN,
+                    hint=RETRY_HINT,
                 ) from error
             _add_checksums(layout, file.stem, data, fragment, settings.extras, checksums)
             yield labels
@@ -288,7 +294,7 @@ def _pictures(
 def _add_checksums(
     layout: Layout, stem: str, labels: bytes, fragment: dict[str, Any], extras: Sequence[str], checksums: ChecksumSpool
 ) -> None:
-    """Those of a picture's files, as taken when they were written; pictures of earlier versions are read for them."""
+    """Add the digests of an image's files, stored when they were written; earlier versions are hashed now."""
     folders = ("images", "scenes", *extras)
     digests = sound_digests(fragment.get("sha256"), folders) or {
         folder: sha256_of(file) for folder in folders if (file := layout.file(folder, stem)).is_file()

@@ -1,4 +1,4 @@
-"""Words at the end of a run: what was made, where it is, what to do next."""
+"""Report at the end of a run: what was made, where it is, what to do next."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from assets.plurals import count_of
 from assets.progress import duration_text, rate_text
 from pipeline.run.render import RunSummary
 
-MAX_FAILURES_TOLD = 5
+MAX_FAILURES_LISTED = 5
 
 
 def print_summary(console: Console, summary: RunSummary) -> None:
-    """A table of the data set, failures if there were any, and the next commands."""
+    """Print a table of the data set, failures if there were any, and the next commands."""
     rate = f", {rate_text(summary.made / summary.seconds)}" if summary.made and summary.seconds else ""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_row("data set", escape(str(summary.out)))
-    table.add_row("scenes", f"{summary.found + summary.made} of {summary.scenes} are there")
+    table.add_row("scenes", f"{summary.found + summary.made} of {summary.scenes} finished")
     if not summary.interrupted:
         table.add_row("pictures", f"{summary.pictures}")
         table.add_row("annotations", f"{summary.annotations}")
         table.add_row("SKUs seen", f"{summary.skus} of {summary.catalog_size}")
     table.add_row("this run", f"{count_of(summary.made, 'scene')} in {duration_text(summary.seconds)}{rate}")
     if summary.again:
-        table.add_row("tried twice", f"{count_of(summary.again, 'scene')}, after trouble with their process")
+        table.add_row("tried twice", f"{count_of(summary.again, 'scene')}, after an error in their process")
     console.print(table, highlight=False)
     if summary.failures:
         _print_failures(console, summary)
@@ -41,6 +41,6 @@ def _next_step(summary: RunSummary) -> str:
 def _print_failures(console: Console, summary: RunSummary) -> None:
     scenes = count_of(len(summary.failures), "scene")
     console.print(f"[red]{scenes} failed[/red]; see {escape(str(summary.out))}/failures.jsonl", highlight=False)
-    for outcome in summary.failures[:MAX_FAILURES_TOLD]:
+    for outcome in summary.failures[:MAX_FAILURES_LISTED]:
         console.print(f"  scene {outcome.index}: {outcome.reason}", highlight=False, markup=False)
-    console.print("the same command tries them again", highlight=False)
+    console.print("the same command retries them", highlight=False)

@@ -1,4 +1,4 @@
-"""Opening what scenes are drawn from: the same way in the parent, in every worker and in verify."""
+"""Opening of catalogues, backdrops and render settings, the same in the parent, in every worker and in verify."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def open_backdrops(folders: BackdropFolders) -> Backdrops:
-    """The backdrops in the user's folders. Raises SynthError where one is missing or empty."""
+    """Open the backdrops in the user's folders. Raises SynthError if one is missing or empty."""
     return Backdrops.open(
         hdri_dir=folders.hdri,
         photo_dir=folders.photos,
@@ -37,15 +37,15 @@ def open_library(
     load: Callable[[Sku, Root], LoadedMesh] | None = None,
     pins: SourcePins | None = None,
 ) -> Library:
-    """The library over a SKU list; load: how meshes are read. pins: what the data set's products are made from.
+    """Open the library of a SKU list. load: reads meshes. pins: files that the data set's products are made from.
 
-    Raises SynthError that lists everything wrong.
+    Raises SynthError that lists all problems.
     """
     return Library(load_catalog(sku_list), open_backdrops(folders), cache_dir=cache, load=load, pins=pins)
 
 
 def render_settings(settings: RunSettings) -> RenderSettings:
-    """How the backend is to render. Raises SynthError for an unknown backend or preset."""
+    """Return the settings of the backend. Raises SynthError for an unknown backend or preset."""
     from dataclasses import replace
 
     from render.backends import resolve_preset

@@ -1,4 +1,4 @@
-"""One scene in a worker process: drawn, rendered, labelled, written."""
+"""One scene in a worker process: sampled, rendered, labelled, written."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from render.recipes.mix import Recipe
     from render.scene import SceneSpec
 
-# From this quality on colour is stored at full resolution, below it halved, as cameras do.
+# From this quality on chroma is stored at full resolution, below it halved, as cameras do.
 FULL_COLOUR_QUALITY = 90
 
 
 @dataclass
 class SceneWorker:
-    """What one process keeps from scene to scene."""
+    """Open resources of a worker process."""
 
     settings: RunSettings
     library: Library
@@ -44,14 +44,14 @@ _worker: SceneWorker | None = None
 
 
 def start_worker(settings: RunSettings) -> None:
-    """Opens what all scenes need. Raises SynthError where that cannot be had: then no scene could be made."""
+    """Open what all scenes need. Raises SynthError if that fails: then no scene could be made."""
     opened_worker(settings)
 
 
 def render_scene(settings: RunSettings, index: int) -> tuple[int, int]:
-    """Renders all views of scene `index` and writes their files; returns how many pictures and annotations.
+    """Render all views of scene `index` and write their files; return its numbers of images and annotations.
 
-    Raises SynthError where the scene cannot be made.
+    Raises SynthError if the scene cannot be made.
     """
     worker = opened_worker(settings)
     counts = [_render_view(worker, index, view) for view in range(settings.views)]
@@ -59,7 +59,7 @@ def render_scene(settings: RunSettings, index: int) -> tuple[int, int]:
 
 
 def opened_worker(settings: RunSettings) -> SceneWorker:
-    """What this process has open for its scenes. Raises SynthError where that cannot be had."""
+    """Return what this process has open for its scenes. Raises SynthError if it cannot be opened."""
     global _worker
     if _worker is None:
         _worker = _open_worker(settings)
@@ -76,7 +76,7 @@ def _open_worker(settings: RunSettings) -> SceneWorker:
 
     cv2.setNumThreads(settings.threads)
     layout = Layout(settings.out)
-    # Jobs have no such folder, and no number of scenes; their plan knows the products.
+    # Jobs have no such folder and no number of scenes; their plan tracks the products.
     pins = SourcePins(layout.sources) if settings.scenes and layout.info.exists() else None
     library = open_library(settings.sku_list, settings.backdrops, settings.cache, pins=pins)
     recipe = load_recipe(settings.recipe, streams=settings.streams)
@@ -103,29 +103,29 @@ def _render_view(worker: SceneWorker, index: int, view: int) -> int:
 
 
 def write_picture(scene: SceneSpec, library: Library, backend: Backend, settings: RunSettings) -> int:
-    """Renders a scene and writes its files into the run's folder; returns how many annotations it has."""
+    """Render a scene and write its files into the run's folder; return its number of annotations."""
     layout, stem = Layout(settings.out), stem_of(scene.index, scene.view)
     spec = scene.to_json().encode()
-    # Before the picture: should rendering take the process down, the scene that did it is on record.
+    # Before the picture: if rendering crashes the process, the spec of the scene is kept.
     write_atomic(layout.scene(stem), spec)
     picture = render_picture(scene, library, backend, settings)
     rendered = {"images": picture.files["jpg"], **{kind: picture.files[f"{kind}.png"] for kind in settings.extras}}
     for folder, content in rendered.items():
         write_atomic(layout.file(folder, stem), content)
-    # Last: its presence says that the picture is complete.
+    # Last: its existence means that the image is complete.
     write_atomic(layout.labels(stem), labels_json(picture.labels, {**rendered, "scenes": spec}))
     return len(picture.annotations)
 
 
 def labels_json(labels: PictureLabels, files: dict[str, bytes]) -> bytes:
-    """A picture's own labels. files: folder to content of all other files of the picture, whose digests are kept."""
+    """Return an image's own labels. files: folder to content of its other files, whose digests are stored."""
     digests = {folder: sha256(content) for folder, content in sorted(files.items())}
     fragment = {**labels.content(), "sha256": digests}
     return json.dumps(fragment, allow_nan=False, separators=(",", ":")).encode()
 
 
 def render_picture(scene: SceneSpec, library: Library, backend: Backend, settings: RunSettings) -> ShardSample:
-    """Renders a scene: what is stored of it, written nowhere yet."""
+    """Render a scene and return what is stored of it, without writing it."""
     from pipeline.run.dataset_info import versions_digest
     from render.coco import annotation_record, image_record
     from render.make_frame import render_frame
@@ -140,7 +140,7 @@ def render_picture(scene: SceneSpec, library: Library, backend: Backend, setting
 
 
 def jpeg_of(frame: Frame, scene: SceneSpec) -> bytes:
-    """The stored picture, of the quality that the scene's sensor says."""
+    """Return the stored image in the quality of the scene's sensor."""
     from PIL import Image
 
     quality = scene.sensor.jpeg_quality
@@ -151,35 +151,35 @@ def jpeg_of(frame: Frame, scene: SceneSpec) -> bytes:
 
 
 def depth_png(_scene: SceneSpec, _library: Library, geometry: Geometry) -> bytes:
-    """16-bit PNG: depth along the optical axis in millimetres, 0 = nothing, 65535 = that or further."""
+    """Return a 16-bit PNG: depth along the optical axis in millimetres, 0 = nothing, 65535 = that or farther."""
     import numpy as np
 
     millimetres = np.where(np.isfinite(geometry.depth), geometry.depth * 1000.0, 0.0)
-    return _png((np.clip(millimetres, 0, 65535) + 0.5).astype(np.uint16))
+    return _encode_png((np.clip(millimetres, 0, 65535) + 0.5).astype(np.uint16))
 
 
 def normals_png(scene: SceneSpec, library: Library, geometry: Geometry) -> bytes:
-    """16-bit RGB PNG: (n + 1) / 2 * 65535 per axis of the camera's frame, 0 0 0 = nothing."""
+    """Return a 16-bit RGB PNG: (n + 1) / 2 * 65535 per axis of the camera frame, 0 0 0 = nothing."""
     import numpy as np
 
     from render.labels import trace_normals
 
     coded = ((trace_normals(scene, library, geometry) + 1) / 2 * 65535 + 0.5).astype(np.uint16)
     coded[geometry.ids == 0] = 0
-    return _png(coded[..., ::-1])
+    return _encode_png(coded[..., ::-1])
 
 
 def ids_png(_scene: SceneSpec, _library: Library, geometry: Geometry) -> bytes:
-    """16-bit PNG: 0 = background, k = the scene's placement k - 1."""
+    """Return a 16-bit PNG: 0 = background, k = the scene's placement k - 1."""
     import numpy as np
 
-    return _png(geometry.ids.astype(np.uint16))
+    return _encode_png(geometry.ids.astype(np.uint16))
 
 
 EXTRAS = {"depth": depth_png, "normals": normals_png, "ids": ids_png}
 
 
-def _png(pixels: np.ndarray) -> bytes:
+def _encode_png(pixels: np.ndarray) -> bytes:
     import cv2
 
     encoded, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 3])

@@ -1,4 +1,4 @@
-"""What a render run is asked to do: one frozen value, made from the command line."""
+"""Settings of a render run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from render.streams import STREAMS
 
 @dataclass(frozen=True)
 class BackdropFolders:
-    """The user's own backdrops, from any number of folders each; none = what comes with the project."""
+    """The user's own backdrops, from any number of folders each; without any, the built-in ones are used."""
 
     hdri: Annotated[
         tuple[Path, ...],
@@ -40,7 +40,7 @@ class BackdropFolders:
 
 
 def default_cache() -> Path:
-    """The folder that keeps normalised meshes and built packages between runs."""
+    """Return the folder of normalised meshes that runs share."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "synth"
 
@@ -60,7 +60,7 @@ class RunSettings:
     recipe: a name or a path to YAML, or several with their shares. samples, denoise: None for those of the preset.
     splits: name and share, sum 1. extras: of depth, normals, ids. streams: version of the random streams and of the
     recipes' defaults, which an existing set keeps. workers: processes; they share the machine's threads. timeout_s: for
-    one scene with all its views, long enough for 128 samples of a full HD picture on two cores. memory_mb: a worker
+    one scene with all its views, long enough for 128 samples of a full HD image on two cores. memory_mb: a worker
     above it is replaced before its next scene. threads_each: of a worker, where other runs use the machine too; 0 for
     all threads.
     """
@@ -127,7 +127,7 @@ class RunSettings:
 
 
 def recipe_text(recipe: str | tuple[tuple[str, float], ...]) -> str:
-    """A recipe, or several with their shares, in a few words: tabletop:0.7 + mine.yaml:0.3."""
+    """Return a recipe, or several with their shares, as text like tabletop:0.7 + mine.yaml:0.3."""
     if isinstance(recipe, str):
         return Path(recipe).name
     return " + ".join(f"{Path(name).name}:{share:g}" for name, share in recipe)

@@ -25,7 +25,7 @@ from pipeline.jobs.planning.digests import sku_digests
 from pipeline.jobs.planning.plan import matching_receipts, planned_shards, scene_task
 from pipeline.jobs.planning.store import Plan, read_plan
 from pipeline.jobs.receipts import Receipt, read_receipts
-from pipeline.jobs.run import RENDERING, work_of
+from pipeline.jobs.run import RENDERING, job_context
 from pipeline.jobs.scene import spool_file
 from pipeline.jobs.settings import JobSettings, identity_of, read_identity, read_settings
 from pipeline.jobs.tasks import JobContext, SceneTask
@@ -94,8 +94,8 @@ def _prepare(
         raise SynthError("the SKU list is not the one that all scenes were rendered with", code="list-changed")
     if (sku_digests(catalog, sources.cache) != plan.current.digests).any():
         raise SynthError("files of its products have changed", code="product-files-changed")
-    work = work_of(plan, settings, identity)
-    work = replace(work, settings=replace(work.settings, out=folder / "spool")).unpacked()
+    work = job_context(plan, settings, identity)
+    work = replace(work, settings=replace(work.settings, out=folder / "spool")).with_spool_files()
     return work, _choose(plan, settings, shards, sources.sample, checked)
 
 

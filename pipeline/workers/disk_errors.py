@@ -1,4 +1,4 @@
-"""Disks that take no more: which errors mean it, and what the user is told."""
+"""Errors of disks that cannot be written to, and the messages for users."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DISK_GONE = (errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO)
 
 
 def takes_no_more(error: OSError, folder: Path) -> bool:
-    """Whether nothing at all could be written into `folder` after this error; not where it names a file elsewhere."""
+    """Return whether nothing more can be written into `folder`; False if the error names a file elsewhere."""
     named = error.filename
     if isinstance(named, str) and not Path(named).absolute().is_relative_to(folder.absolute()):
         return False
@@ -22,7 +22,7 @@ def takes_no_more(error: OSError, folder: Path) -> bool:
 
 
 def disk_error(folder: Path, error: OSError) -> SynthError:
-    """The error for a data set that cannot be written."""
+    """Return the error for a data set that cannot be written."""
     code, hint = "output-unwritable", "check that the folder still exists and nothing else changes it"
     if error.errno in NO_ROOM:
         code, hint = "disk-full", "free some space"

@@ -1,6 +1,6 @@
-"""Meshes read in a process of their own: a file that crashes or hangs its reader ends that process and nothing else.
+"""Mesh reader in a separate process: a file that crashes or hangs the reader ends only that process.
 
-Render workers are such processes themselves; this one is for commands that read meshes in the parent.
+Render workers are such processes already; this one is for commands that read meshes in the parent.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from assets.mesh.load import LoadedMesh
 
 
 class MeshProcess:
-    """Loads products as `load_product` does, in a process that is started when first needed and anew when it died."""
+    """Loads products as `load_product` does, in a process started on first use and restarted after a crash."""
 
     def __init__(self) -> None:
         self._process: BaseProcess | None = None
@@ -33,16 +33,16 @@ class MeshProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end()
+        self._stop()
 
     def __call__(self, sku: Sku, root: Root) -> LoadedMesh:
-        """The SKU's mesh. Raises SynthError where it cannot be used, also where reading it crashes or does not end."""
-        link = self._open()
+        """Return the SKU's mesh. Raises SynthError if it is unusable, or if reading it crashes or times out."""
+        link = self._connect()
         where = str(root / sku.mesh)
         try:
             link.send((sku, root))
             if not link.poll(MESH_SECONDS.most):
-                self._end()
+                self._stop()
                 raise SynthError(
                     f"too large: {MESH_SECONDS.name}",
                     code="limit-exceeded",
@@ -52,7 +52,7 @@ class MeshProcess:
                 )
             answer = link.recv()
         except (EOFError, OSError) as error:
-            code = self._end()
+            code = self._stop()
             hint = "open it in a 3D program and export it again, GLB is the safest"
             what = "the mesh file crashes the program that reads it"
             raise SynthError(
@@ -64,7 +64,7 @@ class MeshProcess:
             return answer
         raise SynthError("the mesh file cannot be read", code="mesh-unreadable", where=where, found=str(answer))
 
-    def _open(self) -> Connection:
+    def _connect(self) -> Connection:
         if self._link is None:
             context = multiprocessing.get_context("spawn")
             self._link, theirs = context.Pipe()
@@ -74,29 +74,29 @@ class MeshProcess:
             theirs.close()  # so that the pipe ends when the process does
         return self._link
 
-    def _end(self) -> int | None:
-        """Ends the process; returns its exit code."""
+    def _stop(self) -> int | None:
+        """End the process; return its exit code."""
         process, link, self._process, self._link = self._process, self._link, None, None
         if link is None or process is None:
             return None
         link.close()
-        process.join(0.2)  # of a crash its own exit code is told
+        process.join(0.2)  # after a crash, report its own exit code rather than that of the kill
         process.kill()
         process.join()
         return process.exitcode
 
 
 def _serve(link: Connection) -> None:
-    """Answers each (SKU, root) with its mesh, a SynthError or a sentence, until the pipe ends."""
+    """Answer each (SKU, root) with its mesh, a SynthError or a message, until the pipe closes."""
     ignore_signals()
     _limit_memory()
     with suppress(EOFError, OSError):
         while True:
             sku, root = link.recv()
-            link.send(_answer(sku, root))
+            link.send(_load_or_explain(sku, root))
 
 
-def _answer(sku: Sku, root: Root) -> LoadedMesh | SynthError | str:
+def _load_or_explain(sku: Sku, root: Root) -> LoadedMesh | SynthError | str:
     try:
         return load_product(sku, root)
     except SynthError as error:
@@ -108,7 +108,7 @@ def _answer(sku: Sku, root: Root) -> LoadedMesh | SynthError | str:
 
 
 def _limit_memory() -> None:
-    """Where the system knows such a limit; beyond it reading fails instead of the machine."""
+    """Set a limit where the system supports one, so that reading fails instead of the machine."""
     with suppress(ImportError, OSError, ValueError):
         import resource
 

@@ -1,4 +1,4 @@
-"""What runs inside a worker process: scenes one after another, and nothing that outlives the parent."""
+"""Main loop of a worker process, which makes scenes one after another and never outlives its parent."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from assets.interrupt import ignore_signals
 from pipeline.workers.disk_errors import takes_no_more
 
 PR_SET_PDEATHSIG = 1
-# Of 1000: where memory runs out, the kernel is to choose a worker, which can be replaced, and never the parent.
+# Of 1000: when memory runs out, the kernel should kill a worker, which can be replaced, never the parent.
 OOM_SCORE = 800
-# Scenes after which freed memory goes back to the system. The C library keeps it in pieces between what is in use:
-# after 160 scenes a third of a worker was such pieces. Giving it back takes 12 ms.
+# Scenes after which freed memory is returned to the system: the C library's heap fragments, and after 160 scenes a
+# third of a worker was such fragments. Returning them takes 12 ms.
 TRIM_SCENES = 10
 
 
 class WorkerSettings(Protocol):
-    """What workers are to do, as far as it matters to those who look after them: RunSettings or alike, picklable."""
+    """The settings that a worker pool needs: RunSettings or similar, picklable."""
 
     @property
     def out(self) -> Path: ...
@@ -44,16 +44,16 @@ class WorkerSettings(Protocol):
 
 
 def start_nothing(settings: WorkerSettings) -> None:
-    """For jobs that need nothing opened."""
+    """Do nothing: the `start` of scenes that need nothing opened."""
 
 
 @dataclass(frozen=True)
 class SceneFunctions:
-    """What workers do; both functions are picklable by name.
+    """The functions that a worker runs, both picklable by name.
 
-    scene: makes all files of the scene of a number (or whatever a scene is ordered by), returns its numbers of pictures
-    and annotations; raises SynthError where the same scene would fail again. start: opens what all scenes need; raises
-    SynthError where no scene could be made. start_timeout_s: long enough for Blender's first start from a slow network
+    scene: makes all files of the scene with an index (or another payload), returns its numbers of images and
+    annotations; raises SynthError if the same scene would fail again. start: opens what all scenes need; raises
+    SynthError if no scene could be made. start_timeout_s: long enough for Blender's first start from a slow network
     disk.
     """
 
@@ -64,10 +64,10 @@ class SceneFunctions:
 
 @dataclass(frozen=True)
 class WorkerReport:
-    """What a worker says of its start or of a scene. text: why not, where it is not "ready" or "made".
+    """A worker's report on its start or on a scene. text: the reason if it is neither "ready" nor "made".
 
-    mistake: the same would happen again. trouble: it may not. memory: there was too little. disk: it takes no more.
-    error: the mistake itself. errno: of "disk". memory_mb: resident now.
+    kind "mistake": a retry would fail too; "trouble": it may succeed; "memory": out of memory; "disk": the disk cannot
+    be written to. error: the SynthError of a mistake. errno: of "disk". memory_mb: resident now.
     """
 
     kind: Literal["ready", "made", "mistake", "trouble", "memory", "disk"]
@@ -80,7 +80,7 @@ class WorkerReport:
 
 
 class HeldLock:
-    """A folder's lock that goes along into a worker: the folder stays locked until the last of them has ended."""
+    """A folder's lock shared with the workers: the folder stays locked until the last of them has ended."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -91,35 +91,35 @@ class HeldLock:
 
 def _receive_lock(handle: Any) -> HeldLock:
     descriptor = handle.detach()
-    os.set_inheritable(descriptor, False)  # a program that the worker starts is not to keep the folder
+    os.set_inheritable(descriptor, False)  # a program that the worker starts must not keep the folder locked
     return HeldLock(descriptor)
 
 
-def serve(link: Connection, job: SceneFunctions, settings: WorkerSettings, lock: HeldLock | None) -> None:
-    """The worker's life: says that it is ready, makes the scenes that are ordered over `link`, ends on None.
+def serve(link: Connection, functions: SceneFunctions, settings: WorkerSettings, lock: HeldLock | None) -> None:
+    """Run a worker: report that it is ready, make the scenes received over `link`, end on None.
 
-    lock: only had, never used.
+    lock: only held, never used.
     """
     guard_process()
-    with contextlib.suppress(EOFError, OSError):  # the parent has gone: so does the worker
-        started = _reported(lambda: job.start(settings), "ready", settings)
+    with contextlib.suppress(EOFError, OSError):  # the parent has ended: so does the worker
+        started = _report_on(lambda: functions.start(settings), "ready", settings)
         link.send(started)
         if started.kind == "ready":
-            _serve_scenes(link, job, settings)
-    _end_in_silence()
+            _serve_scenes(link, functions, settings)
+    _silence_output()
 
 
-def _serve_scenes(link: Connection, job: SceneFunctions, settings: WorkerSettings) -> None:
+def _serve_scenes(link: Connection, functions: SceneFunctions, settings: WorkerSettings) -> None:
     made = 0
-    while (order := link.recv()) is not None:
-        link.send(_reported(lambda: job.scene(settings, order), "made", settings))
+    while (payload := link.recv()) is not None:
+        link.send(_report_on(lambda: functions.scene(settings, payload), "made", settings))
         made += 1
         if made % TRIM_SCENES == 0:
             return_memory()
 
 
-def _end_in_silence() -> None:
-    """Blender, when Python ends, reports page by page what it has not freed."""
+def _silence_output() -> None:
+    """Discard all output: when Python ends, Blender prints pages about what it has not freed."""
     sys.stdout.flush()
     sys.stderr.flush()
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -127,10 +127,10 @@ def _end_in_silence() -> None:
     os.dup2(nowhere, 2)
 
 
-def _reported(
+def _report_on(
     work: Callable[[], tuple[int, int] | None], good: Literal["ready", "made"], settings: WorkerSettings
 ) -> WorkerReport:
-    """What came of `work`, as something that can always be sent to the parent."""
+    """Run `work` and return its outcome as a report that can always be pickled."""
     try:
         images, annotations = work() or (0, 0)
         return WorkerReport(good, images, annotations, memory_mb=_resident_mb())
@@ -141,12 +141,12 @@ def _reported(
     except OSError as error:
         kind: Literal["disk", "trouble"] = "disk" if takes_no_more(error, settings.out) else "trouble"
         return WorkerReport(kind, text=f"{type(error).__name__}: {error}", errno=error.errno or 0)
-    except BaseException as error:  # whatever a renderer raises, exits included, ends its scene and never the run
+    except BaseException as error:  # whatever a renderer raises, exits included, ends its scene but not the run
         return WorkerReport("trouble", text=f"{type(error).__name__}: {error}", memory_mb=_resident_mb())
 
 
 def return_memory() -> None:
-    """Gives freed memory back to the system, where the C library can."""
+    """Return freed memory to the system if the C library supports it."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
@@ -159,26 +159,26 @@ def _resident_mb() -> float:
 
 
 def guard_process() -> None:
-    """Only the parent ends this process, it ends with the parent, and it is the first to go where memory runs out."""
+    """Ignore signals, end when the parent ends, and be the first to be killed when memory runs out."""
     ignore_signals()
-    _end_with_parent()
+    _follow_parent()
     with contextlib.suppress(OSError):  # only Linux has it
         Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
 
 
-def _end_with_parent() -> None:
-    """However the parent ends: a worker without one would go on writing while the next run starts.
+def _follow_parent() -> None:
+    """End this process when the parent ends: an orphan would keep writing while the next run starts.
 
-    Linux kills it, also in the middle of native code that holds Python's lock; elsewhere a thread watches.
+    On Linux the kernel kills it, even inside native code that holds the GIL; elsewhere a thread watches.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     parent = multiprocessing.parent_process()
-    if parent is None or not parent.is_alive():  # it went before the line above
+    if parent is None or not parent.is_alive():  # it ended before the line above
         os._exit(1)
-    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
 
 
-def _watch(parent: Any) -> None:
+def _watch_parent(parent: Any) -> None:
     parent.join()
     os.kill(os.getpid(), signal.SIGKILL)

@@ -16,6 +16,6 @@ if __name__ == "__main__":
     if "LARGEST_FILE" in os.environ:  # of the parent alone: workers are born before it is set
         limit = int(os.environ["LARGEST_FILE"])
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    job = SceneFunctions(getattr(jobs, sys.argv.pop(1)))
-    render_run.run_render = functools.partial(render_run.run_render, job=job)  # type: ignore[assignment]
+    functions = SceneFunctions(getattr(jobs, sys.argv.pop(1)))
+    render_run.run_render = functools.partial(render_run.run_render, functions=functions)  # type: ignore[assignment]
     cli.main()

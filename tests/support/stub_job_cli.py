@@ -11,6 +11,6 @@ from pipeline.workers.process import SceneFunctions
 from support import job_stubs
 
 if __name__ == "__main__":
-    job = SceneFunctions(getattr(job_stubs, sys.argv.pop(1)))
-    job_run.run_job = functools.partial(job_run.run_job, job=job, share=0.8)  # type: ignore[assignment]
+    functions = SceneFunctions(getattr(job_stubs, sys.argv.pop(1)))
+    job_run.run_job = functools.partial(job_run.run_job, functions=functions, share=0.8)  # type: ignore[assignment]
     cli.main()

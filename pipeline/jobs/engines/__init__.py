@@ -1,6 +1,6 @@
-"""Who makes the shards of a job: a literal table of engines, imported only when asked for.
+"""Table of the engines that make the shards of a job, each imported on first use.
 
-An engine's module has `run_shards`, as below: the same work gives the same files, whoever does it.
+An engine's module has `run_shards`, as below: the same work gives the same files with any engine.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ ENGINES = {"local": "pipeline.jobs.engines.local", "ray": "pipeline.jobs.engines
 
 @dataclass(frozen=True)
 class EngineContext:
-    """What an engine is given beside the shards.
+    """Inputs of an engine besides the shards.
 
-    job: how a scene is made. settings: how many work, and where. lock: descriptor of the place's lock, held by workers
-    on this machine too. stop: once it says True (told the number of scenes under way) the engine ends as soon as it
-    can, without losing scenes that are finished. note: told how many scenes have ended, how many of them failed, and
-    why the last did. say: a line for people.
+    functions: how a scene is made. settings: number and location of workers. lock: descriptor of the output folder's
+    lock, held by workers on this machine too. stop: polled with the number of scenes in progress; once it returns True
+    the engine ends as soon as it can without losing finished scenes. note: called with the number of ended scenes, how
+    many of them failed, and the reason of the last failure. report: prints a line.
     """
 
     work: JobContext
-    job: SceneFunctions
+    functions: SceneFunctions
     settings: JobSettings
     lock: int | None
     stop: Callable[[int], bool]
     note: Callable[[int, int, str], None]
-    say: Callable[[str], None]
+    report: Callable[[str], None]
 
 
 class JobEngine(Protocol):
-    """What an engine's module has."""
+    """Interface of an engine's module."""
 
-    def run_shards(self, orders: EngineContext, shards: Iterable[ShardTask]) -> Iterator[Receipt]:
-        """The receipt of each shard once it is stored, in any order. Leaving the iterator early ends all work."""
+    def run_shards(self, context: EngineContext, shards: Iterable[ShardTask]) -> Iterator[Receipt]:
+        """Yield the receipt of each shard once it is stored, in any order. Closing the iterator ends all work."""
 
 
 def open_engine(name: str) -> JobEngine:
-    """The engine of a name. Raises SynthError for an unknown one."""
+    """Import the engine with a name. Raises SynthError for an unknown one."""
     if name not in ENGINES:
         raise unknown_name("engine", name, ENGINES)
     engine: JobEngine = importlib.import_module(ENGINES[name])

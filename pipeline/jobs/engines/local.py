@@ -1,4 +1,4 @@
-"""A job done by worker processes of this machine."""
+"""Engine `local`: worker processes on this machine."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pipeline.jobs.tasks import ShardTask
 from pipeline.workers.pool import Outcome
 
 
-def run_shards(orders: EngineContext, shards: Iterable[ShardTask]) -> Iterator[Receipt]:
-    """The receipt of each shard once it is stored; all workers share the scenes of a shard."""
+def run_shards(context: EngineContext, shards: Iterable[ShardTask]) -> Iterator[Receipt]:
+    """Yield the receipt of each shard once it is stored; all workers share the scenes of a shard."""
 
     def note(outcome: Outcome) -> None:
-        orders.note(1, int(bool(outcome.reason)), outcome.reason)
+        context.note(1, int(bool(outcome.reason)), outcome.reason)
 
-    with ShardMaker(orders.work, orders.job, lock=orders.lock) as maker:
-        yield from maker.make(shards, stop=orders.stop, note=note)
-        maker.dismiss()
+    with ShardMaker(context.work, context.functions, lock=context.lock) as maker:
+        yield from maker.make(shards, stop=context.stop, note=note)
+        maker.shutdown()

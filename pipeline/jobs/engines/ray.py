@@ -1,7 +1,7 @@
-"""The engine `ray`: a process of its own talks to the cluster, for Ray ends the process it is in when a head goes.
+"""Engine `ray`: a separate process talks to the cluster, since Ray kills its process when the head node is lost.
 
-Once the head is back another such process goes on with the shards that were under way. One that was finished
-meanwhile is made again, with the same bytes.
+Once the head node is back, a new process resumes the shards that were in progress. One that was finished meanwhile is
+made again, with the same bytes.
 """
 
 from __future__ import annotations
@@ -23,56 +23,56 @@ from pipeline.jobs.engines.ray_actors import ClusterAway, serve
 from pipeline.jobs.receipts import Receipt
 from pipeline.jobs.tasks import ShardTask
 
-# Seconds between looks at whether the job is to stop.
+# Seconds between checks of `stop`.
 TICK_S = 0.2
-# Seconds that a head may be away, and between two calls at its door.
+# Seconds that a head node may be away, and between two attempts to connect.
 AWAY_S, CALL_S = 1800.0, 5.0
-# Processes that may end without a single shard between them.
+# Processes in a row that may end without finishing a shard.
 MAX_ENDED = 5
-# Seconds to let go of the cluster.
+# Seconds to disconnect from the cluster.
 LEAVE_S = 10.0
 
 
-def run_shards(orders: EngineContext, shards: Iterable[ShardTask]) -> Iterator[Receipt]:
-    """The receipt of each shard once it is stored.
+def run_shards(context: EngineContext, shards: Iterable[ShardTask]) -> Iterator[Receipt]:
+    """Yield the receipt of each shard once it is stored.
 
-    Raises ClusterAway where the cluster cannot be reached, SynthError where its workers are lost again and again.
+    Raises ClusterAway if the cluster cannot be reached, SynthError if its workers are lost repeatedly.
     """
-    desk = _Desk(orders, shards)
-    while not desk.over:
-        with _ClusterProcess(orders) as process:
-            yield from desk.serve(process)
-        if not desk.over:
-            desk.wait(process.last_words)
+    dispatcher = _Dispatcher(context, shards)
+    while not dispatcher.over:
+        with _ClusterProcess(context) as process:
+            yield from dispatcher.serve(process)
+        if not dispatcher.over:
+            dispatcher.wait(process.last_output)
 
 
 class _ClusterProcess:
-    """A process that makes shards on the cluster. last_words: the first line of what Ray printed there, at its end."""
+    """A process that makes shards on the cluster. last_output: the first line that Ray printed, set at its end."""
 
-    def __init__(self, orders: EngineContext) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._link, theirs = context.Pipe()
+    def __init__(self, context: EngineContext) -> None:
+        mp_context = multiprocessing.get_context("spawn")
+        self._link, child_link = mp_context.Pipe()
         self._log = tempfile.NamedTemporaryFile(prefix="synth-ray-", suffix=".log")  # noqa: SIM115
-        given = (theirs, orders.work, orders.job, orders.settings, self._log.name)
-        self._process = context.Process(target=serve, args=given, daemon=True)
+        arguments = (child_link, context.work, context.functions, context.settings, self._log.name)
+        self._process = mp_context.Process(target=serve, args=arguments, daemon=True)
         with hold_signals():
             self._process.start()
-        theirs.close()  # so that the pipe ends when the process does
-        self.last_words = ""
+        child_link.close()  # so that the pipe ends when the process does
+        self.last_output = ""
 
     def __enter__(self) -> _ClusterProcess:
         return self
 
-    def hear(self) -> tuple[str, Any] | None:
-        """A message, or ("", None) where none comes for a while; None once the process has ended."""
+    def receive(self) -> tuple[str, Any] | None:
+        """Return a message, ("", None) if none comes for a while, None once the process has ended."""
         try:
             return self._link.recv() if self._link.poll(TICK_S) else ("", None)
         except (EOFError, OSError):
             return None
 
-    def tell(self, task: ShardTask | None) -> None:
-        """The shard that was asked for, or that there is none."""
-        with suppress(OSError):  # that it has ended is heard next
+    def send(self, task: ShardTask | None) -> None:
+        """Send the requested shard, or None if there is no more."""
+        with suppress(OSError):  # that it has ended is noticed by the next receive
             self._link.send(task)
 
     def __exit__(
@@ -84,51 +84,51 @@ class _ClusterProcess:
         self._process.join()
         with self._log:
             lines = Path(self._log.name).read_text(errors="replace").split("\n")
-        said = (line.strip()[:300] for line in lines if line.strip())
-        self.last_words = next(said, f"exit code {self._process.exitcode}")
+        output = (line.strip()[:300] for line in lines if line.strip())
+        self.last_output = next(output, f"exit code {self._process.exitcode}")
 
 
-class _Desk:
-    """Hands out shards and takes receipts in, whichever process asks. over: nothing is left to do."""
+class _Dispatcher:
+    """Sends shards to the current process and receives receipts. over: no work is left."""
 
-    def __init__(self, orders: EngineContext, shards: Iterable[ShardTask]) -> None:
+    def __init__(self, context: EngineContext, shards: Iterable[ShardTask]) -> None:
         self.over = False
-        self._orders, self._feed = orders, iter(shards)
-        self._owed: dict[str, ShardTask] = {}
-        self._reached, self._ended = False, 0
+        self._context, self._shards = context, iter(shards)
+        self._in_progress: dict[str, ShardTask] = {}
+        self._connected, self._ended = False, 0
         self._away_since: float | None = None
 
     def serve(self, process: _ClusterProcess) -> Generator[Receipt, None, None]:
-        """Until all shards are made, the job is to stop, or the process has ended."""
-        again = deque(self._owed.values())
-        while (message := process.hear()) is not None:
+        """Serve a process until all shards are made, the job must stop, or the process has ended."""
+        retries = deque(self._in_progress.values())
+        while (message := process.receive()) is not None:
             kind, content = message
             if kind == "next":
-                process.tell(self._take(again))
+                process.send(self._next_task(retries))
             elif kind == "receipt":
                 self._ended = 0
-                self._owed.pop(content.shard, None)
+                self._in_progress.pop(content.shard, None)
                 last = content.failures[-1].reason if content.failures else ""
-                self._orders.note(content.scenes, len(content.failures), last)
+                self._context.note(content.scenes, len(content.failures), last)
                 yield content
-            elif kind == "reached":
-                self._reached, self._away_since = True, None
-            elif kind == "say":
-                self._orders.say(content)
-            elif kind == "error" and not (self._reached and isinstance(content, ClusterAway)):
+            elif kind == "connected":
+                self._connected, self._away_since = True, None
+            elif kind == "report":
+                self._context.report(content)
+            elif kind == "error" and not (self._connected and isinstance(content, ClusterAway)):
                 raise content
-            self.over = kind == "over" or self._orders.stop(len(self._owed))
+            self.over = kind == "over" or self._context.stop(len(self._in_progress))
             if self.over:
                 return
 
-    def _take(self, again: deque[ShardTask]) -> ShardTask | None:
-        task = again.popleft() if again else next(self._feed, None)
+    def _next_task(self, retries: deque[ShardTask]) -> ShardTask | None:
+        task = retries.popleft() if retries else next(self._shards, None)
         if task is not None:
-            self._owed[task.name] = task
+            self._in_progress[task.name] = task
         return task
 
-    def wait(self, last_words: str) -> None:
-        """For the next try. Raises SynthError after too many of them."""
+    def wait(self, last_output: str) -> None:
+        """Wait before the next attempt. Raises SynthError after too many attempts."""
         hint = "see the logs of Ray on its nodes ('ray logs'); finished work is kept"
         if self._away_since is None:
             self._away_since = time.monotonic()
@@ -137,16 +137,16 @@ class _Desk:
                 raise SynthError(
                     f"Ray exited {self._ended} times without finishing a shard",
                     code="cluster-lost",
-                    found=last_words,
+                    found=last_output,
                     hint=hint,
                 )
-            self._orders.say("the connection to the Ray cluster has ended; going on once its head is there")
+            self._context.report("lost the connection to the Ray cluster; resuming once its head node is back")
             return
         if time.monotonic() - self._away_since > AWAY_S:
             raise SynthError(
-                "the head of the Ray cluster did not return", code="cluster-lost", found=last_words, hint=hint
+                "the head of the Ray cluster did not return", code="cluster-lost", found=last_output, hint=hint
             )
         until = time.monotonic() + CALL_S
         while time.monotonic() < until and not self.over:
             time.sleep(TICK_S)
-            self.over = self._orders.stop(0)
+            self.over = self._context.stop(0)

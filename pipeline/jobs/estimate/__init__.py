@@ -1,1 +1,1 @@
-"""What a job will cost, before it begins."""
+"""Cost of a job, estimated before it begins."""

@@ -1,8 +1,8 @@
-"""What a job will cost: some of its scenes are rendered by the very workers, and the rest follows.
+"""Cost of a job, extrapolated from some of its scenes rendered by real workers.
 
-A first crew meets products that no cache knows, a second one finds them in the cache on disk; either makes after each
-scene another one of the same products, which are then in memory. By what these times differ, a product costs more once,
-and each time that it has left a worker's memory.
+A first worker pool has no products in any cache, a second one finds them in the cache on disk; each also renders a
+second scene of the same products, which are then in memory. The differences give the extra time of building a product
+once, and of loading it whenever it has left a worker's memory.
 """
 
 from __future__ import annotations
@@ -31,20 +31,19 @@ from pipeline.run.scene import opened_worker
 from pipeline.run.settings import RunSettings
 from pipeline.workers.process import SceneFunctions
 
-# From the number of a scene to that of another one, which no job has.
-OTHERS = 1 << 40
-# What a worker keeps of meshes in memory (assets/library.py).
+# Added to the index of a scene to get one that occurs in no job.
+INDEX_OFFSET = 1 << 40
+# Size of a worker's cache of meshes in memory (assets/library.py).
 LIBRARY_BYTES = 1024 << 20
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What was measured here. Seconds are of one worker, with as many at work as were asked for.
+    """Measured cost on this machine. Seconds are of one worker, while all requested workers run.
 
-    workers, threads: at work, and threads of each. start_s: of a worker. scene_s: of a scene whose products are in
-    memory. load_s, build_s: more for a product that is only on disk, and for one that has to be made first.
-    products: in a scene of those measured. mesh_bytes: of a product in memory. picture_bytes, label_bytes: stored of a
-    picture.
+    workers, threads: running, and threads of each. start_s: of a worker. scene_s: of a scene whose products are in
+    memory. load_s, build_s: extra for a product that is only on disk, and for one that must be made first. products:
+    per measured scene. mesh_bytes: of a product in memory. picture_bytes, label_bytes: stored per image.
     """
 
     workers: int
@@ -59,7 +58,7 @@ class Cost:
     label_bytes: float
 
     def worker_seconds(self, scenes: int, appearances: int, skus: int, workers: int, built: bool = False) -> float:
-        """Of all workers together, for so many scenes with so many appearances of so many SKUs.
+        """Return the seconds of all workers together for these numbers of scenes, appearances and SKUs.
 
         built: whether all products are in the cache on disk already.
         """
@@ -67,12 +66,12 @@ class Cost:
             return 0.0
         loads = workers * self.loads(appearances / workers, skus)
         per_product = self.scene_s / max(self.products, 1e-9)
-        # Half of a scene is for its picture, half for its products: seldom far from the hands that were measured.
+        # Half of the time is per image, half per product: jobs seldom differ much from the measured scenes.
         warm = scenes * self.scene_s / 2 + appearances * per_product / 2
         return workers * self.start_s + warm + loads * self.load_s + (0 if built else skus * self.build_s)
 
     def loads(self, appearances: float, skus: int) -> float:
-        """How often a worker has to read a product from disk: the first time, and when it has left its memory since."""
+        """Return how often a worker loads a product from disk: the first time, and whenever it has left its memory."""
         first = skus * -np.expm1(-appearances / max(skus, 1))
         kept = min(LIBRARY_BYTES / max(self.mesh_bytes, 1.0) / max(skus, 1), 1.0)
         return float(first + max(appearances - first, 0) * (1 - kept))
@@ -80,7 +79,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class _Timed:
-    """Two scenes of the same products: seconds of either; of a worker's first also those since the worker was born."""
+    """Seconds of two scenes of the same products. born_s: from the worker's start to its first scene, else 0."""
 
     first_s: float
     again_s: float
@@ -88,23 +87,23 @@ class _Timed:
     born_s: float = 0.0
 
 
-_begun: list[int] = []
+_started: list[int] = []
 
 
 def timed_scene(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
-    """Makes a scene and another one of its products, leaves beside it how long that took, and bytes of its products."""
+    """Make a scene and another of its products, and store the times and the mesh bytes beside it."""
     import psutil
 
-    born_s = 0.0 if _begun else time.time() - psutil.Process().create_time()
-    _begun.append(task.index)
+    born_s = 0.0 if _started else time.time() - psutil.Process().create_time()
+    _started.append(task.index)
     started = time.perf_counter()
     make_scene(settings, task)
     between = time.perf_counter()
-    # Another arrangement: the same one again would find each product's very pose and wear in memory as well.
-    made = make_scene(settings, replace(task, index=task.index + OTHERS))
+    # Another arrangement: the same one would also find each product's pose and wear in memory.
+    made = make_scene(settings, replace(task, index=task.index + INDEX_OFFSET))
     again_s = time.perf_counter() - between
     timed = _Timed(between - started, again_s, _mesh_bytes(settings, task), born_s)
-    write_atomic(_timed_file(settings, task), json.dumps(asdict(timed)).encode())
+    write_atomic(_times_path(settings, task), json.dumps(asdict(timed)).encode())
     return made
 
 
@@ -119,12 +118,12 @@ def _mesh_bytes(settings: RunSettings, task: SceneTask) -> float:
     return float(np.mean(sizes))
 
 
-def _timed_file(settings: RunSettings, task: SceneTask) -> Path:
+def _times_path(settings: RunSettings, task: SceneTask) -> Path:
     return settings.out / f"{task.stem}.timed"
 
 
 def cost_scenes(settings: JobSettings) -> int:
-    """How many scenes are to be measured: some per worker, and one more of each, which pays for its start."""
+    """Return the number of scenes to measure: some per worker, and one more each, which covers its start."""
     workers = min(settings.render.workers or usable_cores(), usable_cores())
     from render.backends import backend_module
 
@@ -132,38 +131,40 @@ def cost_scenes(settings: JobSettings) -> int:
 
 
 def measure_cost(tasks: Sequence[SceneTask], work: JobContext) -> Cost:
-    """Renders `tasks` on this machine, in a cache of their own. Raises SynthError where none of them can be made."""
+    """Render `tasks` on this machine with a cache of their own. Raises SynthError if none can be made."""
     work = in_scratch(work, "cost")
     with scratch_folder("cost") as scratch:
         try:
-            work = replace(work, settings=replace(work.settings, cache=Path(scratch))).unpacked()
-            cold = _timed(work, tasks)
-            return _cost(work, tasks, cold, _timed(work, tasks))
+            work = replace(work, settings=replace(work.settings, cache=Path(scratch))).with_spool_files()
+            cold = _time_scenes(work, tasks)
+            return _combine_times(work, tasks, cold, _time_scenes(work, tasks))
         finally:
             shutil.rmtree(work.spool, ignore_errors=True)
 
 
-def _timed(work: JobContext, tasks: Sequence[SceneTask]) -> dict[int, _Timed]:
+def _time_scenes(work: JobContext, tasks: Sequence[SceneTask]) -> dict[int, _Timed]:
     outcomes = run_tasks(SceneFunctions(timed_scene, start_worker), work, tasks)
     if not any(not outcome.reason for outcome in outcomes):
         found = outcomes[-1].reason if outcomes else "no scene to render"
         hint = "'synth catalog check LIST' lists its problems"
         raise SynthError("no scene could be rendered to measure its cost", code="scenes-failed", found=found, hint=hint)
     made = {task.index: task for task in tasks}
-    files = {o.index: _timed_file(work.settings, made[o.index]) for o in outcomes if not o.reason}
+    files = {o.index: _times_path(work.settings, made[o.index]) for o in outcomes if not o.reason}
     return {index: _Timed(**json.loads(file.read_bytes())) for index, file in files.items()}
 
 
-def _cost(work: JobContext, tasks: Sequence[SceneTask], cold: dict[int, _Timed], disk: dict[int, _Timed]) -> Cost:
+def _combine_times(
+    work: JobContext, tasks: Sequence[SceneTask], cold: dict[int, _Timed], disk: dict[int, _Timed]
+) -> Cost:
     both = [task for task in tasks if task.index in cold and task.index in disk]
-    # A worker's first scene pays for what it loads once, which belongs to its start.
+    # A worker's first scene includes one-time loading, which belongs to its start.
     later = [task for task in both if not cold[task.index].born_s and not disk[task.index].born_s] or both
     starts = [timed.born_s + timed.first_s - timed.again_s for timed in disk.values() if timed.born_s]
     products = sum(len(task.skus) for task in later)
     again = [(cold[task.index].again_s + disk[task.index].again_s) / 2 for task in later]
     load = sum(disk[task.index].first_s - warm for task, warm in zip(later, again, strict=True))
     build = sum(cold[task.index].first_s - disk[task.index].first_s for task in later)
-    pictures, labels = zip(*(_bytes_of(work.settings, task) for task in both), strict=True)
+    pictures, labels = zip(*(_stored_bytes(work.settings, task) for task in both), strict=True)
     return Cost(
         workers=work.settings.workers,
         threads=work.settings.threads,
@@ -178,13 +179,13 @@ def _cost(work: JobContext, tasks: Sequence[SceneTask], cold: dict[int, _Timed],
     )
 
 
-def _bytes_of(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
-    """Of the pictures of a scene, and of all else that is stored of it: labels twice, its spec, what tar adds."""
+def _stored_bytes(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
+    """Return the bytes of a scene's images, and of all else stored of it: labels twice, its spec, tar overhead."""
     file = spool_file(settings, task)
     samples = list(samples_of(file.read_bytes(), str(file)))
     pictures = sum(len(data) for sample in samples for name, data in sample.files.items() if name != "scene.json")
     labels = len(coco_bytes((sample.labels for sample in samples), Head(())))
-    # Of the tar: a block of 512 bytes before each file, which is filled up to whole blocks.
+    # Tar overhead: a block of 512 bytes before each file, and padding to whole blocks.
     files = [len(data) for sample in samples for data in sample.files.values()] + [labels // len(samples)] * len(
         samples
     )

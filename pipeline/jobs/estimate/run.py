@@ -1,4 +1,4 @@
-"""What a job would do and cost, told before it begins; nothing is written at its place."""
+"""Estimate of a job's work and cost before it begins; nothing is written to its output."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from assets.catalog.load import load_catalog
 from assets.errors import SynthError
 from pipeline.jobs.estimate.cost import Cost, cost_scenes, measure_cost
 from pipeline.jobs.pilot import Pilot, run_pilot, sample_tasks
-from pipeline.jobs.planning.assign import DEAL
+from pipeline.jobs.planning.assign import ASSIGNMENT_STREAM
 from pipeline.jobs.planning.digests import sku_digests
 from pipeline.jobs.planning.plan import (
     Change,
@@ -28,19 +28,19 @@ from pipeline.jobs.planning.plan import (
 from pipeline.jobs.planning.revise import revisions
 from pipeline.jobs.planning.store import Plan, read_plan
 from pipeline.jobs.receipts import Receipt, intact_receipts
-from pipeline.jobs.run import work_of
+from pipeline.jobs.run import job_context
 from pipeline.jobs.settings import JobSettings, identity_of, keep_streams, read_identity
 from pipeline.jobs.tasks import SceneTask
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a job would do.
+    """Work and cost of a job.
 
-    skus, change: of the catalogue. there, retired: scenes that there are already, and those of them that it would lose.
-    open_scenes, scenes, top_up: to be made: dealt before but not made yet, dealt next, and expected to be dealt once
-    more for what does not count. appearances: dealt next. due: SKUs that lack appearances. shards: of what is to be
-    made. pilot, cost: as measured; None where nothing is to be made, or nothing was to be measured.
+    skus, change: of the catalogue. there, retired: existing scenes, and those of them that would be dropped.
+    open_scenes, scenes, top_up: to be made: assigned before but not made yet, assigned next, and expected in extra
+    rounds for what does not count. appearances: assigned next. due: SKUs that lack appearances. shards: to be made.
+    pilot, cost: measured; None if nothing is to be made, or nothing was measured.
     """
 
     settings: JobSettings
@@ -59,31 +59,31 @@ class Estimate:
 
     @property
     def all_scenes(self) -> int:
-        """To be made, as expected."""
+        """Expected number of scenes to make."""
         return self.open_scenes + self.scenes + self.top_up
 
     @property
     def all_appearances(self) -> int:
-        """In all scenes to be made, as expected."""
+        """Expected number of appearances in all scenes to make."""
         return round(self.appearances * self.all_scenes / self.scenes) if self.scenes else 0
 
     def worker_seconds(self, workers: int) -> float:
-        """Of all workers together. Raises ValueError where nothing was measured."""
+        """Return the seconds of all workers together. Raises ValueError if nothing was measured."""
         if self.cost is None:
             raise ValueError("nothing was measured")
         return self.cost.worker_seconds(self.all_scenes, self.all_appearances, self.due, workers)
 
 
 def estimate_job(settings: JobSettings, *, measure: bool = True) -> Estimate:
-    """What `settings` would do at its place as it is now. measure: also render some scenes to know the cost.
+    """Return what `settings` would do at its place as it is now. measure: also render some scenes to know the cost.
 
-    Raises SynthError for a bad list or setting, and where the place holds another job.
+    Raises SynthError for a bad list or setting, and if the place holds another job.
     """
     catalog = load_catalog(settings.render.sku_list)
     settings = keep_streams(settings)
     identity = identity_of(settings)
-    there = read_identity(settings.place)
-    if there is not None and there != identity:
+    existing = read_identity(settings.place)
+    if existing is not None and existing != identity:
         hint = "'synth job run' with the same settings lists what differs; or give another --out"
         raise SynthError(
             "the location contains a job with other settings",
@@ -95,7 +95,7 @@ def estimate_job(settings: JobSettings, *, measure: bool = True) -> Estimate:
         read_plan(settings.place), catalog, sku_digests(catalog, settings.render.cache), settings
     )
     receipts = matching_receipts(plan, intact_receipts(settings.place), settings) if plan.generations else {}
-    work = work_of(plan, settings, identity)
+    work = job_context(plan, settings, identity)
     due = int((deficits(plan, coverage_of(plan, receipts, settings), settings.times) > 0).sum())
     if not due:
         return _estimate(settings, plan, change, receipts, None, None)
@@ -105,11 +105,11 @@ def estimate_job(settings: JobSettings, *, measure: bool = True) -> Estimate:
 
 
 def _cost_tasks(plan: Plan, settings: JobSettings) -> list[SceneTask]:
-    """Scenes of one deck, so that a product comes once: the first time of each is measured."""
+    """Return scenes of one pass, so that each product occurs once: its first use is measured."""
     generation, _ = sample_tasks(plan, settings, 1)
     if generation is None:
         return []
-    count = min(cost_scenes(settings), len(generation.deal))
+    count = min(cost_scenes(settings), len(generation.assignment))
     return [scene_task(plan, generation, scene) for scene in range(count)]
 
 
@@ -127,7 +127,7 @@ def _estimate(
     shards = len(missing)
     if generation is not None:
         both = with_generation(plan, generation)
-        shards += sum(its is generation for its, _ in planned_shards(both, settings))
+        shards += sum(planned is generation for planned, _ in planned_shards(both, settings))
     open_scenes = sum(len(shard.scenes) for shard in missing)
     return Estimate(
         settings=settings,
@@ -136,9 +136,9 @@ def _estimate(
         there=plan.scenes - open_scenes,
         retired=sum(revision.retired for revision in revisions(plan, receipts, settings)),
         open_scenes=open_scenes,
-        scenes=len(generation.deal) if generation is not None else 0,
+        scenes=len(generation.assignment) if generation is not None else 0,
         top_up=_top_up(plan, coverage, settings, pilot.share) if generation is not None and pilot is not None else 0,
-        appearances=len(generation.deal.cards) if generation is not None else 0,
+        appearances=len(generation.assignment.category_ids) if generation is not None else 0,
         due=int((deficits(plan, coverage, settings.times) > 0).sum()),
         shards=shards,
         pilot=pilot,
@@ -147,17 +147,17 @@ def _estimate(
 
 
 def _top_up(plan: Plan, coverage: Coverage, settings: JobSettings, share: float) -> int:
-    """Scenes that will be dealt once more, if each picture of a product counts with the same chance."""
+    """Return the expected scenes of extra rounds, if each image of a product counts with the same probability."""
     views = settings.render.views
     missing = deficits(plan, coverage, settings.times)
     missing = missing[missing > 0]
-    rng = np.random.default_rng([settings.render.seed, DEAL, len(plan.generations), 1])
-    dealt = []
+    rng = np.random.default_rng([settings.render.seed, ASSIGNMENT_STREAM, len(plan.generations), 1])
+    assigned = []
     for _ in range(1 + settings.rounds):
         needs = np.ceil(missing / (views * share)).astype(np.int64)
-        dealt.append(int(needs.sum()))
+        assigned.append(int(needs.sum()))
         missing = np.maximum(missing - rng.binomial(needs * views, share), 0)
     generation = next_generation(plan, coverage, settings, share)
-    if generation is None or not dealt[0]:
+    if generation is None or not assigned[0]:
         return 0
-    return round(len(generation.deal) * sum(dealt[1:]) / dealt[0])
+    return round(len(generation.assignment) * sum(assigned[1:]) / assigned[0])

@@ -1,1 +1,1 @@
-"""What a job renders next."""
+"""Planning of the scenes that a job renders next."""

@@ -1,4 +1,4 @@
-"""Which SKUs each scene of a job shows: dealt so that every SKU comes exactly as often as it needs."""
+"""Assignment of SKUs to the scenes of a job, so that each SKU occurs exactly as often as needed."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from numpy.typing import NDArray
 
 from dataset.layout import GOLDEN, Splits
 
-# Least and most products of a scene: of all alike, or by the scene's place in the deal.
+# Minimum and maximum number of products: of every scene, or by the scene's position.
 Count = tuple[int, int] | Callable[[int], tuple[int, int]]
-# Numbers of the streams that deals are drawn from, apart from those of scenes (render/streams.py).
-DEAL = 1000
+# Number of the random stream of assignments, apart from those of scenes (render/streams.py).
+ASSIGNMENT_STREAM = 1000
 
 
 @dataclass(frozen=True, eq=False)
 class Assignment:
-    """The hands of many scenes. cards: (C,) int32, category ids. starts: (S + 1,) int64: scene s has
-    cards[starts[s]:starts[s + 1]]. numbers: (C,) int32: how often the SKU had been dealt before."""
+    """The products of many scenes. category_ids: (A,) int32, of every appearance. starts: (S + 1,) int64: scene s has
+    category_ids[starts[s]:starts[s + 1]]. numbers: (A,) int32: how often the SKU was assigned before."""
 
-    cards: NDArray[np.int32]
+    category_ids: NDArray[np.int32]
     starts: NDArray[np.int64]
     numbers: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    def hand(self, scene: int) -> slice:
-        """Where the cards of a scene are."""
+    def slice_of(self, scene: int) -> slice:
+        """Return the slice of a scene in category_ids and numbers."""
         return slice(int(self.starts[scene]), int(self.starts[scene + 1]))
 
 
@@ -41,39 +41,39 @@ def assign_scenes(
     *,
     rng: np.random.Generator,
 ) -> Assignment:
-    """Hands of different SKUs, as many as `count` says, in which SKU i comes needs[i] times.
+    """Assign different SKUs to scenes, as many per scene as `count` says, so that SKU i occurs needs[i] times.
 
-    needs, before, listed: (I,), by category id: how often it is to be dealt, how often it was before, and whether it
-    may fill up a hand that would be too small. One shuffled deck after another of all that still need something, so
-    that the neighbours of a SKU differ each time; the last hands of a deck are as large as is left.
+    needs, before, listed: (I,), by category id: how often to assign it, how often it was before, and whether it may
+    fill up a scene that would be too small. Shuffled passes over all SKUs that still need something, so that the
+    neighbours of a SKU differ each time; the last scenes of a pass get what remains.
     """
-    decks: list[NDArray[np.int64]] = []
+    passes: list[NDArray[np.int64]] = []
     sizes: list[NDArray[np.int64]] = []
-    for already in range(int(needs.max(initial=0))):
-        deck = rng.permutation(np.flatnonzero(needs > already))
+    for done in range(int(needs.max(initial=0))):
+        order = rng.permutation(np.flatnonzero(needs > done))
         first = sum(map(len, sizes))
-        least = (count(first) if callable(count) else count)[0]
-        if len(deck) < least:
-            others = rng.permutation(np.flatnonzero(listed & (needs <= already)))
-            deck = np.concatenate([deck, others[: least - len(deck)]])
-        decks.append(deck)
-        made = _mixed_sizes(len(deck), count, first, rng) if callable(count) else _hand_sizes(len(deck), count, rng)
-        sizes.append(made)
-    if not decks:
+        minimum = (count(first) if callable(count) else count)[0]
+        if len(order) < minimum:
+            others = rng.permutation(np.flatnonzero(listed & (needs <= done)))
+            order = np.concatenate([order, others[: minimum - len(order)]])
+        passes.append(order)
+        size = len(order)
+        sizes.append(_mixed_sizes(size, count, first, rng) if callable(count) else _scene_sizes(size, count, rng))
+    if not passes:
         return Assignment(np.zeros(0, np.int32), np.zeros(1, np.int64), np.zeros(0, np.int32))
-    cards = np.concatenate(decks).astype(np.int32)
+    ids = np.concatenate(passes).astype(np.int32)
     starts = np.concatenate([[0], np.cumsum(np.concatenate(sizes))])
-    return Assignment(cards, starts.astype(np.int64), (before[cards] + _earlier(cards)).astype(np.int32))
+    return Assignment(ids, starts.astype(np.int64), (before[ids] + _count_earlier(ids)).astype(np.int32))
 
 
-def _hand_sizes(cards: int, count: tuple[int, int], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Sizes between count[0] and count[1] that sum up to `cards`; smaller ones only where there is no other way."""
+def _scene_sizes(total: int, count: tuple[int, int], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return sizes from count[0] to count[1] that sum to `total`; smaller ones only if unavoidable."""
     low, high = count
-    fewest, most = -(-cards // high), cards // low
-    hands = min(max(round(2 * cards / (low + high)), fewest), max(most, fewest))
-    low = low if hands <= most else 1
-    sizes = rng.integers(low, high + 1, size=hands)
-    while missing := cards - int(sizes.sum()):
+    fewest, most = -(-total // high), total // low
+    scenes = min(max(round(2 * total / (low + high)), fewest), max(most, fewest))
+    low = low if scenes <= most else 1
+    sizes = rng.integers(low, high + 1, size=scenes)
+    while missing := total - int(sizes.sum()):
         step = 1 if missing > 0 else -1
         room = np.flatnonzero(sizes < high if step > 0 else sizes > low)
         sizes[rng.permutation(room)[: abs(missing)]] += step
@@ -81,36 +81,36 @@ def _hand_sizes(cards: int, count: tuple[int, int], rng: np.random.Generator) ->
 
 
 def _mixed_sizes(
-    cards: int, count: Callable[[int], tuple[int, int]], first: int, rng: np.random.Generator
+    total: int, count: Callable[[int], tuple[int, int]], first: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """The same where each scene has a range of its own; `first`: the place of the first one in the deal."""
+    """Return sizes where each scene has its own range; `first`: the position of the first scene."""
     lows: list[int] = []
     sizes: list[int] = []
     reached = 0
-    while reached < cards:
+    while reached < total:
         low, high = count(first + len(sizes))
         lows.append(low)
         sizes.append(int(rng.integers(low, high + 1)))
         reached += sizes[-1]
-    found, least = np.array(sizes, np.int64), np.array(lows, np.int64)
-    while (excess := int(found.sum()) - cards) and len(room := np.flatnonzero(found > least)):
+    found, minimum = np.array(sizes, np.int64), np.array(lows, np.int64)
+    while (excess := int(found.sum()) - total) and len(room := np.flatnonzero(found > minimum)):
         found[rng.permutation(room)[:excess]] -= 1
-    found[-1] -= excess  # less than the last hand, without which there were too few
+    found[-1] -= excess  # less than the last scene's size, since `total` was not reached without it
     return found
 
 
-def _earlier(cards: NDArray) -> NDArray[np.int64]:
-    """For each card, how often the same one comes before it."""
-    order = np.argsort(cards, kind="stable")
-    ordered = cards[order]
+def _count_earlier(ids: NDArray) -> NDArray[np.int64]:
+    """Return for each id how often it occurs before its position."""
+    order = np.argsort(ids, kind="stable")
+    ordered = ids[order]
     first = np.searchsorted(ordered, ordered, side="left")
-    earlier = np.empty(len(cards), np.int64)
-    earlier[order] = np.arange(len(cards)) - first
+    earlier = np.empty(len(ids), np.int64)
+    earlier[order] = np.arange(len(ids)) - first
     return earlier
 
 
 def splits_of(first: int, scenes: int, splits: Splits) -> NDArray[np.int64]:
-    """(scenes,): for scenes first, first + 1, ..., which of the splits each belongs to; layout.split_of for many."""
+    """Return (scenes,), the index of the split of scenes first, first + 1, ...; a vectorised layout.split_of."""
     places = (np.arange(first, first + scenes) + 0.5) * GOLDEN % 1.0
     reached = 0.0
     edges = []
@@ -121,10 +121,10 @@ def splits_of(first: int, scenes: int, splits: Splits) -> NDArray[np.int64]:
 
 
 def shards_of(first: int, scenes: int, splits: Splits, shard_scenes: int) -> list[tuple[str, NDArray[np.int64]]]:
-    """Of each shard the split and its scenes, counted from 0 within their deal; a shard holds one split."""
-    belongs = splits_of(first, scenes, splits)
+    """Return the split and the scenes of each shard, counted from 0 within the assignment; a shard has one split."""
+    split_numbers = splits_of(first, scenes, splits)
     shards = []
     for number, (split, _) in enumerate(splits):
-        mine = np.flatnonzero(belongs == number)
-        shards += [(split, mine[start : start + shard_scenes]) for start in range(0, len(mine), shard_scenes)]
+        members = np.flatnonzero(split_numbers == number)
+        shards += [(split, members[start : start + shard_scenes]) for start in range(0, len(members), shard_scenes)]
     return shards

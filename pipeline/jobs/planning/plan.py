@@ -1,4 +1,4 @@
-"""What a job does next: takes in the catalogue, counts what was seen, deals what is missing."""
+"""Plan of a job: it tracks the catalogue, counts appearances and assigns what is missing."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 from assets.catalog.category_ids import CategoryIds, ids_path, read_ids
 from assets.catalog.types import Catalog
 from assets.errors import SynthError
-from pipeline.jobs.planning.assign import DEAL, Count, assign_scenes
+from pipeline.jobs.planning.assign import ASSIGNMENT_STREAM, Count, assign_scenes
 from pipeline.jobs.planning.store import Generation, Plan, Shard, Version
 from pipeline.jobs.receipts import Receipt
 from pipeline.jobs.settings import JobSettings
 from pipeline.jobs.tasks import SceneTask
 
-# A SKU's own share of appearances that count is trusted like so many others of the average.
+# Weight of the average share of counting appearances against a SKU's own, in appearances.
 PRIOR = 4.0
-# What is seen more rarely than this is not dealt ever more often for it.
+# A SKU that counts more rarely than this is not assigned even more often.
 MIN_SHARE = 0.2
 
 
 @dataclass(frozen=True)
 class Change:
-    """How a catalogue differs from the one before: numbers of SKUs. asked: whether another number of times is asked."""
+    """Difference of a catalogue from the last one, in numbers of SKUs. asked: whether `times` or `rounds` changed."""
 
     new: int = 0
     changed: int = 0
@@ -33,19 +33,19 @@ class Change:
     asked: bool = False
 
     def __str__(self) -> str:
-        """120 new, 35 changed, 60 delisted."""
+        """Return text like "120 new, 35 changed, 60 delisted"."""
         parts = {"new": self.new, "changed": self.changed, "delisted": self.delisted}
-        told = ", ".join(f"{number:,} {name}" for name, number in parts.items() if number)
-        return told or ("as before, asked for otherwise" if self.asked else "as before")
+        text = ", ".join(f"{number:,} {name}" for name, number in parts.items() if number)
+        return text or ("unchanged, other coverage wanted" if self.asked else "unchanged")
 
     def __bool__(self) -> bool:
         return self.asked or bool(self.new or self.changed or self.delisted)
 
 
-def ids_for(catalog: Catalog, known: CategoryIds) -> CategoryIds:
-    """The ids that the job knows, and those of SKUs that are new: as the registry beside the list has them.
+def extend_ids(catalog: Catalog, known: CategoryIds) -> CategoryIds:
+    """Return the job's ids extended by those of new SKUs, in the order of the registry beside the list if there is one.
 
-    Raises SynthError where registry and job have gone different ways.
+    Raises SynthError if registry and job disagree.
     """
     path = ids_path(catalog.source)
     if path.exists():
@@ -66,11 +66,11 @@ def ids_for(catalog: Catalog, known: CategoryIds) -> CategoryIds:
 def update_catalog(
     plan: Plan, catalog: Catalog, digests: NDArray[np.uint8], settings: JobSettings
 ) -> tuple[Plan, Change]:
-    """The plan with the catalogue as its newest version, if it is another one than before, and what is different.
+    """Return the plan with the catalogue as its newest version, if it differs from the last one, and the difference.
 
-    digests: (N, 16), of the catalogue's SKUs in its order.
+    digests: (N, 16) uint8, of the catalogue's SKUs in its order.
     """
-    ids = ids_for(catalog, plan.ids)
+    ids = extend_ids(catalog, plan.ids)
     numbers = np.array([ids.of(key) for key in catalog.keys], np.int32)
     asked = (settings.times, settings.rounds)
     version = Version(len(plan.versions), catalog.hash, *asked, numbers, digests)
@@ -91,9 +91,9 @@ def update_catalog(
 
 @dataclass(frozen=True, eq=False)
 class Coverage:
-    """How often each SKU was seen, arrays over all ids (size,).
+    """Appearances of each SKU, arrays over all ids (size,).
 
-    counted: pictures in which it counts. shown: appearances in scenes that there are. broken: why a SKU cannot be used.
+    counted: images in which it counts. shown: appearances in scenes that exist. broken: why a SKU cannot be used.
     """
 
     counted: NDArray[np.int64]
@@ -101,28 +101,28 @@ class Coverage:
     broken: Mapping[int, str]
 
     def share(self, views: int, expected: float) -> NDArray[np.float64]:
-        """(size,): of a SKU's pictures, the share that counts; `expected` as long as little is known."""
+        """Return (size,), the share of a SKU's images that counts; `expected` while little is known."""
         return (self.counted + PRIOR * expected) / (self.shown * views + PRIOR)
 
 
 def coverage_of(plan: Plan, receipts: Mapping[str, Receipt], settings: JobSettings) -> Coverage:
-    """Counted from the receipts; what was rendered of a SKU that looks otherwise now does not count."""
+    """Count appearances from the receipts; scenes with a SKU's former appearance do not count."""
     counted, shown = np.zeros(plan.size, np.int64), np.zeros(plan.size, np.int64)
     broken: dict[int, str] = {}
     for generation in plan.generations:
-        stale, deal = plan.stale(generation), generation.deal
+        stale, assignment = plan.stale(generation), generation.assignment
         dropped = generation.scenes_with(stale)
-        stale_ids = set(np.unique(deal.cards[stale]).tolist())
+        stale_ids = set(np.unique(assignment.category_ids[stale]).tolist())
         for shard in generation.shards(settings.render.splits, settings.shard_scenes):
             receipt = receipts.get(shard.name)
             if receipt is None:
                 continue
             failed = {failure.index for failure in receipt.failures} | set(receipt.dropped)
             absent = np.isin(shard.scenes + generation.first, list(failed)) | dropped[shard.scenes]
-            there = np.repeat(~absent, np.diff(deal.starts)[shard.scenes])
-            cards = deal.cards[generation.cards_of(shard.scenes)]
-            np.add.at(counted, cards[there], np.array(receipt.cards, np.int64)[there])
-            np.add.at(shown, cards[there], 1)
+            present = np.repeat(~absent, np.diff(assignment.starts)[shard.scenes])
+            ids = assignment.category_ids[generation.positions_of(shard.scenes)]
+            np.add.at(counted, ids[present], np.array(receipt.cards, np.int64)[present])
+            np.add.at(shown, ids[present], 1)
             for failure in receipt.failures:
                 found = {plan.ids.of(sku): why for sku, why in failure.broken.items() if sku in plan.ids}
                 broken |= {number: why for number, why in found.items() if number not in stale_ids}
@@ -130,7 +130,7 @@ def coverage_of(plan: Plan, receipts: Mapping[str, Receipt], settings: JobSettin
 
 
 def deficits(plan: Plan, coverage: Coverage, times: int) -> NDArray[np.int64]:
-    """(size,): in how many more pictures each listed SKU is to count; 0 for those that cannot be used."""
+    """Return (size,), in how many more images each listed SKU must count; 0 for those that cannot be used."""
     listed, _ = plan.current.by_id(plan.size)
     missing = np.where(listed, np.maximum(times - coverage.counted, 0), 0)
     missing[list(coverage.broken)] = 0
@@ -138,27 +138,27 @@ def deficits(plan: Plan, coverage: Coverage, times: int) -> NDArray[np.int64]:
 
 
 def next_generation(plan: Plan, coverage: Coverage, settings: JobSettings, expected: float) -> Generation | None:
-    """Scenes for what is missing; None where nothing is, or it was dealt again as often as is wanted.
+    """Return scenes for what is missing; None if nothing is, or after the last extra round.
 
-    expected: share of the pictures of a product in which it counts.
+    expected: share of the images of a product in which it counts.
     """
     version, views = plan.current, settings.render.views
-    dealt = sum(generation.version == version.number for generation in plan.generations)
+    rounds_done = sum(generation.version == version.number for generation in plan.generations)
     missing = deficits(plan, coverage, version.times)
-    if not missing.any() or dealt > version.rounds:
+    if not missing.any() or rounds_done > version.rounds:
         return None
     shares = np.maximum(coverage.share(views, expected), MIN_SHARE)
     needs = np.ceil(missing / (views * shares) - 1e-9).astype(np.int64)
     number = len(plan.generations)
     listed, _ = version.by_id(plan.size)
     listed[list(coverage.broken)] = False
-    rng = np.random.default_rng([settings.render.seed, DEAL, number])
-    deal = assign_scenes(needs, plan.dealt, listed, products_count(settings, plan.scenes), rng=rng)
-    return Generation(number, version.number, plan.scenes, expected, deal)
+    rng = np.random.default_rng([settings.render.seed, ASSIGNMENT_STREAM, number])
+    assignment = assign_scenes(needs, plan.times_assigned, listed, products_count(settings, plan.scenes), rng=rng)
+    return Generation(number, version.number, plan.scenes, expected, assignment)
 
 
 def products_count(settings: JobSettings, first: int) -> Count:
-    """How many products a scene is dealt, least and most; of a mix by the scene, counted from scene `first`."""
+    """Return the minimum and maximum number of products of a scene; for a mix by the scene, counted from `first`."""
     from render.recipes import load_recipe
     from render.recipes.mix import RecipeMix, parts_by_scene
 
@@ -170,31 +170,31 @@ def products_count(settings: JobSettings, first: int) -> Count:
 
 
 def with_generation(plan: Plan, generation: Generation) -> Plan:
-    """The plan with one generation more."""
+    """Return the plan with one more generation."""
     return replace(plan, generations=(*plan.generations, generation))
 
 
 def matching_receipts(plan: Plan, receipts: Mapping[str, Receipt], settings: JobSettings) -> dict[str, Receipt]:
-    """Those receipts that speak of the plan's shards, product by product; others are as good as none."""
+    """Return the receipts that match the plan's shards, product by product; others are ignored."""
     found = {}
     for generation, shard in planned_shards(plan, settings):
         receipt = receipts.get(shard.name)
-        lengths = generation.deal.starts[shard.scenes + 1] - generation.deal.starts[shard.scenes]
+        lengths = generation.assignment.starts[shard.scenes + 1] - generation.assignment.starts[shard.scenes]
         if receipt is not None and len(receipt.cards) == lengths.sum() and receipt.scenes == len(lengths):
             found[shard.name] = receipt
     return found
 
 
 def planned_shards(plan: Plan, settings: JobSettings) -> Iterator[tuple[Generation, Shard]]:
-    """All shards of the plan, in order."""
+    """Yield all shards of the plan, in order."""
     for generation in plan.generations:
         for shard in generation.shards(settings.render.splits, settings.shard_scenes):
             yield generation, shard
 
 
 def scene_task(plan: Plan, generation: Generation, scene: int) -> SceneTask:
-    """Scene `scene` of a generation, ready for a worker."""
-    hand = generation.deal.hand(scene)
-    ids = tuple(generation.deal.cards[hand].tolist())
-    numbers = tuple(generation.deal.numbers[hand].tolist())
+    """Return scene `scene` of a generation as a task for a worker."""
+    products = generation.assignment.slice_of(scene)
+    ids = tuple(generation.assignment.category_ids[products].tolist())
+    numbers = tuple(generation.assignment.numbers[products].tolist())
     return SceneTask(generation.first + scene, tuple(map(plan.ids.key_of, ids)), ids, numbers)

@@ -1,4 +1,4 @@
-"""Shards that the catalogue has overtaken: written anew without what is gone, all else copied, nothing rendered."""
+"""Revision of shards after changes of the catalogue: scenes are dropped or copied, none is rendered."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from dataset.shards.tar import read_samples
 from dataset.storage.path import StoragePath
 from pipeline.jobs.planning.plan import planned_shards
 from pipeline.jobs.planning.store import Generation, Plan, Shard
-from pipeline.jobs.receipts import Receipt, share_seen, tallies, write_receipt
+from pipeline.jobs.receipts import Receipt, tallies, visible_share, write_receipt
 from pipeline.jobs.settings import JobSettings
-from pipeline.jobs.shard import records_of, used_categories
+from pipeline.jobs.shard import annotations_of, used_categories
 from render.labels import MIN_VISIBLE
 
 
 @dataclass(frozen=True)
 class Revision:
-    """What a shard is to become. dropped: scenes it does without. ignored: category ids marked `ignore` in it."""
+    """The planned change of a shard. dropped: scenes left out. ignored: category ids marked `ignore` in it."""
 
     receipt: Receipt
     dropped: tuple[int, ...]
@@ -31,47 +31,47 @@ class Revision:
 
     @property
     def retired(self) -> int:
-        """Scenes that it loses."""
+        """The number of scenes that it loses."""
         return len(set(self.dropped) - set(self.receipt.dropped))
 
 
 def revisions(plan: Plan, receipts: Mapping[str, Receipt], settings: JobSettings) -> Iterator[Revision]:
-    """Those shards that are not as the catalogue now wants them."""
+    """Yield revisions of the shards that no longer match the catalogue."""
     generation: Generation | None = None
-    for its, shard in planned_shards(plan, settings):
-        if its is not generation:
-            generation = its
-            stale, gone = plan.stale(its), plan.gone(its)
-            old = its.scenes_with(stale)
-            touched = old | its.scenes_with(gone)
+    for current, shard in planned_shards(plan, settings):
+        if current is not generation:
+            generation = current
+            stale, delisted = plan.stale(current), plan.delisted(current)
+            stale_scenes = current.scenes_with(stale)
+            touched = stale_scenes | current.scenes_with(delisted)
         receipt = receipts.get(shard.name)
         if receipt is None or not (touched[shard.scenes].any() or receipt.ignored):
             continue
-        revision = _revision(its, shard, receipt, old, gone)
+        revision = _revision(current, shard, receipt, stale_scenes, delisted)
         if (revision.dropped, revision.ignored) != (receipt.dropped, receipt.ignored):
             yield revision
 
 
-def _revision(generation: Generation, shard: Shard, receipt: Receipt, old: Any, gone: Any) -> Revision:
-    retired = (shard.scenes[old[shard.scenes]] + generation.first).tolist()
+def _revision(generation: Generation, shard: Shard, receipt: Receipt, stale_scenes: Any, delisted: Any) -> Revision:
+    retired = (shard.scenes[stale_scenes[shard.scenes]] + generation.first).tolist()
     dropped = {*receipt.dropped, *retired}
     kept = shard.scenes[[int(scene) + generation.first not in dropped for scene in shard.scenes]]
-    cards = generation.cards_of(kept)
-    ignored = sorted(set(generation.deal.cards[cards][gone[cards]].tolist()))
-    lengths = (generation.deal.starts[shard.scenes + 1] - generation.deal.starts[shard.scenes]).tolist()
+    positions = generation.positions_of(kept)
+    ignored = sorted(set(generation.assignment.category_ids[positions][delisted[positions]].tolist()))
+    lengths = (generation.assignment.starts[shard.scenes + 1] - generation.assignment.starts[shard.scenes]).tolist()
     scenes = (shard.scenes + generation.first).tolist()
     return Revision(receipt, tuple(sorted(dropped)), tuple(ignored), tuple(lengths), tuple(scenes))
 
 
-def revise(place: StoragePath, revision: Revision, info: Mapping[str, str]) -> Receipt:
-    """Writes the shard under a new name, then its receipt; the old files stay until the index names the new ones."""
+def revise_shard(place: StoragePath, revision: Revision, info: Mapping[str, str]) -> Receipt:
+    """Write the shard under a new name, then its receipt; the old files stay until the index names the new ones."""
     old = revision.receipt
     samples = [
-        replace(sample, annotations=[_relabelled(record, revision.ignored) for record in sample.annotations])
+        replace(sample, annotations=[_with_ignore(record, revision.ignored) for record in sample.annotations])
         for sample in read_samples(place, old.entry.name)
         if sample.image.index not in revision.dropped
     ]
-    kinds = read_part(place, old.entry).categories
+    categories = read_part(place, old.entry).categories
     by_scene: dict[int, list[ShardSample]] = {0: samples}
     number = old.revision + 1
     entry = write_shard(
@@ -79,34 +79,34 @@ def revise(place: StoragePath, revision: Revision, info: Mapping[str, str]) -> R
         f"{old.shard}-r{number}",
         old.entry.split,
         samples,
-        [_marked(kind, revision.ignored) for kind in used_categories(kinds, by_scene)],
+        [_with_delisted(category, revision.ignored) for category in used_categories(categories, by_scene)],
         dict(info),
     )
     receipt = old.model_copy(
         update={
             "revision": number,
             "entry": entry,
-            "cards": _cards(revision),
+            "cards": _revised_cards(revision),
             "failures": tuple(failure for failure in old.failures if failure.index not in revision.dropped),
             "dropped": revision.dropped,
             "ignored": revision.ignored,
-            **tallies(records_of(by_scene)),
+            **tallies(annotations_of(by_scene)),
         }
     )
     write_receipt(place, receipt)
     return receipt
 
 
-def _relabelled(record: AnnotationRecord, ignored: tuple[int, ...]) -> AnnotationRecord:
-    return replace(record, ignore=int(record.category_id in ignored or share_seen(record) < MIN_VISIBLE))
+def _with_ignore(record: AnnotationRecord, ignored: tuple[int, ...]) -> AnnotationRecord:
+    return replace(record, ignore=int(record.category_id in ignored or visible_share(record) < MIN_VISIBLE))
 
 
-def _marked(kind: CategoryRecord, ignored: tuple[int, ...]) -> CategoryRecord:
-    return replace(kind, delisted=True if kind.id in ignored else None)
+def _with_delisted(category: CategoryRecord, ignored: tuple[int, ...]) -> CategoryRecord:
+    return replace(category, delisted=True if category.id in ignored else None)
 
 
-def _cards(revision: Revision) -> tuple[int, ...]:
-    """Those of dropped scenes count nowhere."""
+def _revised_cards(revision: Revision) -> tuple[int, ...]:
+    """Return the receipt's cards with 0 for dropped scenes."""
     cards: list[int] = []
     at = 0
     for scene, length in zip(revision.first_scenes, revision.lengths, strict=True):

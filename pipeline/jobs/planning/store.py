@@ -1,4 +1,4 @@
-"""What a place keeps of a job's planning: versions of the catalogue, and generations of scenes with their hands."""
+"""Stored plan of a job: versions of the catalogue, and generations of scenes with their products."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ HINT = "restore the file: the scenes of the job follow from it"
 
 @dataclass(frozen=True, eq=False)
 class Version:
-    """A state of the catalogue that the job was asked for. ids: (N,) int32 of its SKUs. digests: (N, 16) uint8, of
-    what each looks like. times, rounds: appearances wanted of each SKU, and how often what lacks is dealt once more."""
+    """A version of the catalogue in the job. ids: (N,) int32 of its SKUs. digests: (N, 16) uint8 of their appearance.
+    times, rounds: appearances wanted of each SKU, and extra rounds to fill coverage gaps."""
 
     number: int
     catalog_hash: str
@@ -40,7 +40,7 @@ class Version:
     digests: NDArray[np.uint8]
 
     def by_id(self, size: int) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
-        """(size,) whether each id is listed, (size, 16) its digest, zeros where it is not."""
+        """Return (size,) bool whether each id is listed, and (size, 16) uint8 its digest, zeros if it is not."""
         listed, digests = np.zeros(size, bool), np.zeros((size, DIGEST_BYTES), np.uint8)
         listed[self.ids], digests[self.ids] = True, self.digests
         return listed, digests
@@ -57,20 +57,20 @@ class Shard:
 
 @dataclass(frozen=True, eq=False)
 class Generation:
-    """Scenes that were dealt together. version: of the catalogue, at the time. first: the number of the first scene.
+    """Scenes that were assigned together. version: of the catalogue, at the time. first: index of the first scene.
 
-    share: of the appearances dealt, how many were expected to count.
+    share: expected share of the assigned appearances that count.
     """
 
     number: int
     version: int
     first: int
     share: float
-    deal: Assignment
+    assignment: Assignment
 
     def shards(self, splits: Splits, shard_scenes: int) -> list[Shard]:
-        """Its shards, in order."""
-        found = shards_of(self.first, len(self.deal), splits, shard_scenes)
+        """Return its shards, in order."""
+        found = shards_of(self.first, len(self.assignment), splits, shard_scenes)
         numbers: dict[str, int] = {}
         shards = []
         for split, scenes in found:
@@ -79,23 +79,24 @@ class Generation:
             shards.append(Shard(f"{split}-g{self.number:04d}-{number:06d}", split, scenes))
         return shards
 
-    def cards_of(self, scenes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Positions in the deal's cards of all products of these scenes, in order."""
-        starts, lengths = self.deal.starts[scenes], self.deal.starts[scenes + 1] - self.deal.starts[scenes]
+    def positions_of(self, scenes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the positions in the assignment of all products of these scenes, in order."""
+        starts = self.assignment.starts[scenes]
+        lengths = self.assignment.starts[scenes + 1] - starts
         before = np.concatenate([[0], np.cumsum(lengths)[:-1]]) if len(scenes) else np.zeros(0, np.int64)
         return np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
 
-    def scenes_with(self, cards: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """(S,): which scenes have one of the marked cards (C,)."""
-        if not len(self.deal):
+    def scenes_with(self, marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return (S,) bool, which scenes have one of the marked appearances (A,)."""
+        if not len(self.assignment):
             return np.zeros(0, bool)
-        marked: NDArray[np.bool_] = np.logical_or.reduceat(cards, self.deal.starts[:-1])
-        return marked
+        found: NDArray[np.bool_] = np.logical_or.reduceat(marked, self.assignment.starts[:-1])
+        return found
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """All of a job's planning so far."""
+    """The whole plan of a job so far."""
 
     ids: CategoryIds
     versions: tuple[Version, ...]
@@ -103,7 +104,7 @@ class Plan:
 
     @property
     def current(self) -> Version:
-        """The catalogue as the job has it now."""
+        """The current version of the catalogue."""
         return self.versions[-1]
 
     @property
@@ -113,30 +114,30 @@ class Plan:
 
     @property
     def scenes(self) -> int:
-        """All scenes dealt so far: the number of the next one."""
-        return sum(len(generation.deal) for generation in self.generations)
+        """The number of all scenes assigned so far, which is the index of the next one."""
+        return sum(len(generation.assignment) for generation in self.generations)
 
     @cached_property
-    def dealt(self) -> NDArray[np.int64]:
-        """(size,): how often each SKU has been dealt in all generations."""
-        cards = [generation.deal.cards for generation in self.generations]
-        return np.bincount(np.concatenate([np.zeros(0, np.int64), *cards]), minlength=self.size)
+    def times_assigned(self) -> NDArray[np.int64]:
+        """(size,) int64, how often each SKU has been assigned in all generations."""
+        ids = [generation.assignment.category_ids for generation in self.generations]
+        return np.bincount(np.concatenate([np.zeros(0, np.int64), *ids]), minlength=self.size)
 
     def stale(self, generation: Generation) -> NDArray[np.bool_]:
-        """(C,): cards of SKUs that look otherwise now than when they were dealt."""
+        """Return (A,) bool: appearances of SKUs whose digest has changed since they were assigned."""
         listed, now = self.current.by_id(self.size)
         _, then = self.versions[generation.version].by_id(self.size)
         changed = listed & (now != then).any(axis=1)
-        return changed[generation.deal.cards]
+        return changed[generation.assignment.category_ids]
 
-    def gone(self, generation: Generation) -> NDArray[np.bool_]:
-        """(C,): cards of SKUs that are not listed now."""
+    def delisted(self, generation: Generation) -> NDArray[np.bool_]:
+        """Return (A,) bool: appearances of SKUs that are no longer listed."""
         listed, _ = self.current.by_id(self.size)
-        return ~listed[generation.deal.cards]
+        return ~listed[generation.assignment.category_ids]
 
 
 def read_plan(place: StoragePath) -> Plan:
-    """What the place holds; nothing at all for a job that has not begun. Raises SynthError for what is damaged."""
+    """Return the stored plan, empty for a job that has not begun. Raises SynthError for damaged files."""
     names = place.names(PLAN)
     names = [name for name in names if name.endswith(".json")]
     versions = [name for name in names if name.startswith("version-")]
@@ -148,43 +149,43 @@ def read_plan(place: StoragePath) -> Plan:
         ) from error
     plan = Plan(
         ids,
-        tuple(_version(place, name, len(ids)) for name in versions),
-        tuple(_generation(place, name, len(ids)) for name in names if name.startswith("generation-")),
+        tuple(_read_version(place, name, len(ids)) for name in versions),
+        tuple(_read_generation(place, name, len(ids)) for name in names if name.startswith("generation-")),
     )
     _check_order(place, plan)
     return plan
 
 
 def write_version(place: StoragePath, version: Version, ids: CategoryIds) -> None:
-    """The list of SKUs and the ids first, then the file that says that there is a version."""
+    """Write the list of SKUs and the ids first, then the file that completes the version."""
     place.write(IDS, ids_csv(ids))
     about = {"catalog_hash": version.catalog_hash, "times": version.times, "rounds": version.rounds}
     arrays: dict[str, NDArray] = {"ids": version.ids, "digests": version.digests}
-    _write(place, f"version-{version.number:04d}", about, arrays)
+    _write_pair(place, f"version-{version.number:04d}", about, arrays)
 
 
 def write_generation(place: StoragePath, generation: Generation) -> None:
-    """The hands first, then the file that says that there is a generation."""
-    deal = generation.deal
+    """Write the products of the scenes first, then the file that completes the generation."""
+    chosen = generation.assignment
     about = {
         "version": generation.version,
         "first": generation.first,
-        "scenes": len(deal),
-        "appearances": len(deal.cards),
+        "scenes": len(chosen),
+        "appearances": len(chosen.category_ids),
         "share": generation.share,
     }
-    arrays: dict[str, NDArray] = {"cards": deal.cards, "starts": deal.starts, "numbers": deal.numbers}
-    _write(place, f"generation-{generation.number:04d}", about, arrays)
+    arrays: dict[str, NDArray] = {"cards": chosen.category_ids, "starts": chosen.starts, "numbers": chosen.numbers}
+    _write_pair(place, f"generation-{generation.number:04d}", about, arrays)
 
 
-def _write(place: StoragePath, name: str, about: dict[str, Any], arrays: Mapping[str, NDArray]) -> None:
+def _write_pair(place: StoragePath, name: str, about: dict[str, Any], arrays: Mapping[str, NDArray]) -> None:
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # not compressed: versions of zlib differ in what they make of it
+    np.savez(buffer, **arrays)  # not compressed: versions of zlib write different bytes
     place.write(f"{PLAN}/{name}.npz", buffer.getvalue())
     place.write(f"{PLAN}/{name}.json", (json.dumps(about) + "\n").encode())
 
 
-def _read(place: StoragePath, name: str, model: type[Model]) -> tuple[int, Model, dict[str, NDArray]]:
+def _read_pair(place: StoragePath, name: str, model: type[Model]) -> tuple[int, Model, dict[str, NDArray]]:
     stem = name.removesuffix(".json")
     about_name, arrays_name = f"{PLAN}/{name}", f"{PLAN}/{stem}.npz"
     try:
@@ -205,9 +206,9 @@ def _damaged(place: StoragePath, name: str, error: Exception | str) -> SynthErro
     )
 
 
-def _version(place: StoragePath, name: str, size: int) -> Version:
-    """size: number of ids that there are."""
-    number, about, arrays = _read(place, name, VersionFile)
+def _read_version(place: StoragePath, name: str, size: int) -> Version:
+    """Read a version of the catalogue. size: number of ids."""
+    number, about, arrays = _read_pair(place, name, VersionFile)
     try:
         ids = check_array(arrays.get("ids"), np.int32, None)
         digests = check_array(arrays.get("digests"), np.uint8, len(ids), DIGEST_BYTES)
@@ -217,16 +218,16 @@ def _version(place: StoragePath, name: str, size: int) -> Version:
     return Version(number, about.catalog_hash, about.times, about.rounds, ids, digests)
 
 
-def _generation(place: StoragePath, name: str, size: int) -> Generation:
-    """size: number of ids that there are."""
-    number, about, arrays = _read(place, name, GenerationFile)
+def _read_generation(place: StoragePath, name: str, size: int) -> Generation:
+    """Read a generation of scenes. size: number of ids."""
+    number, about, arrays = _read_pair(place, name, GenerationFile)
     try:
         cards = check_array(arrays.get("cards"), np.int32, about.appearances)
         starts = check_array(arrays.get("starts"), np.int64, about.scenes + 1)
         numbers = check_array(arrays.get("numbers"), np.int32, len(cards))
         _check_ids(cards, size)
         if starts[0] != 0 or starts[-1] != len(cards) or (np.diff(starts) < 0).any():
-            raise ValueError("scenes that do not share out the appearances")
+            raise ValueError("starts of scenes that do not partition the appearances")
     except ValueError as error:
         raise _damaged(place, name, error) from error
     return Generation(number, about.version, about.first, about.share, Assignment(cards, starts, numbers))
@@ -238,7 +239,7 @@ def _check_ids(ids: NDArray, size: int) -> None:
 
 
 def _check_order(place: StoragePath, plan: Plan) -> None:
-    """Versions and generations are numbered without gaps, and name versions and scenes that there are."""
+    """Raise SynthError unless versions and generations are numbered without gaps and refer to existing ones."""
     first = 0
     for number, generation in enumerate(plan.generations):
         name = f"generation-{generation.number:04d}.json"
@@ -247,7 +248,7 @@ def _check_order(place: StoragePath, plan: Plan) -> None:
             raise _damaged(
                 place, name, f"{found}, but there are {len(plan.versions)} versions and {first} scenes before"
             )
-        first += len(generation.deal)
+        first += len(generation.assignment)
     for number, version in enumerate(plan.versions):
         if version.number != number:
             raise _damaged(place, f"version-{version.number:04d}.json", f"version {number} is missing")

@@ -26,7 +26,7 @@ class ResidentMeshes(LRUCache[str, _Resident]):
     """Cache of meshes, textures and materials in Blender; above `limit` bytes the least recently used are freed."""
 
     def __init__(self, bpy: Any, *, limit: int) -> None:
-        # Objects of the scene at hand use the meshes, so they are freed between scenes alone.
+        # Objects of the current scene use the meshes, so they are only freed between scenes.
         super().__init__(math.inf, lambda resident: resident.size)
         self._bpy, self._limit = bpy, limit
 

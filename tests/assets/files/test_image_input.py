@@ -116,15 +116,15 @@ def test_pixels_are_counted_before_they_are_decoded(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(cv2, "imdecode", no_decoding)
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", no_decoding)
     for reader in (lambda: read_upright(file), lambda: decode_picture(data, SIDE, SIDE, "x")):
-        with raises("limit-exceeded", what="pixels of a picture"):
+        with raises("limit-exceeded", what="pixels of an image"):
             reader()
-    assert "pixels of a picture" in str(read_png(file, 1))
+    assert "pixels of an image" in str(read_png(file, 1))
     problems = Problems("test")
     assert (
         picture_sizes(tmp_path, [ImageRecord.parse({"file_name": "a.png", "width": SIDE, "height": SIDE})], problems)
         == {}
     )
-    assert "too large: pixels of a picture" in problems.lines()[0]
+    assert "too large: pixels of an image" in problems.lines()[0]
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.mp4"])

@@ -147,7 +147,7 @@ def test_textures_that_claim_gigabytes(tmp_path: Path, size: tuple[int, int]) ->
     file = GltfFile()
     look = file.material(baseColorTexture={"index": file.image(png_that_claims(*size))})
     path = file.write(tmp_path / "a.gltf", [card(file, look, TEXCOORD_0=file.accessor(CARD_UV))])
-    told_within(20, path, "pixels of a picture")
+    told_within(20, path, "pixels of an image")
 
 
 def test_a_texture_that_hundreds_of_materials_unpack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

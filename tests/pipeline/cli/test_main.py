@@ -111,7 +111,7 @@ def test_recipes_are_listed_shown_and_checked(tmp_path: Path) -> None:
     path.write_text(shown.output)
     result = synth("recipe", "check", path)
     assert result.exit_code == 0
-    assert "a good scatter recipe" in result.output
+    assert "a valid scatter recipe" in result.output
     path.write_text(shown.output.replace("lens_mm", "lens_cm"))
     result = synth("recipe", "check", path)
     assert result.exit_code == 1

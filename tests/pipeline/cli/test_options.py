@@ -215,7 +215,7 @@ def test_every_field_is_read(tmp_path: Path) -> None:
         ("--out x --chance 1", "--chance is now called --seed"),
         ("--out x --chance=1", "--chance is now called --seed"),
         ("--out x --sed 1", "Did you mean one of: '--seed'"),
-        ("--out x --mesh-root .", "--mesh-root goes with a SKU list"),
+        ("--out x --mesh-root .", "--mesh-root needs a SKU list"),
     ],
 )
 def test_mistakes(words: str, error: str) -> None:

@@ -138,7 +138,7 @@ def check_scenes(place: StoragePath) -> None:
         for sample in read_samples(place, shard.name):
             scene = SceneSpec.from_json(sample.files["scene.json"].decode())
             generation = next(g for g in reversed(plan.generations) if g.first <= scene.index)
-            hand = generation.deal.cards[generation.deal.hand(scene.index - generation.first)]
+            hand = generation.assignment.category_ids[generation.assignment.slice_of(scene.index - generation.first)]
             dealt = [plan.ids.key_of(int(number)) for number in hand]
             shown = [p.key for p in scene.placements if p.kind == "product"]
             assert shown[: len(dealt)] == dealt and set(shown) == set(dealt)  # further copies come last

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from assets.errors import SynthError
 from dataset.storage.path import StoragePath
 from pipeline.cli.main import main
-from pipeline.jobs.lease import read_beat
+from pipeline.jobs.lease import read_heartbeat
 from pipeline.jobs.settings import read_settings
 from pipeline.jobs.status import job_status
 from support.errors import raises
@@ -91,7 +91,7 @@ def test_values_of_job_files_are_checked(
         (GENERATION, "cards", lambda a: a[:-1], "job-damaged", "expected"),
         (GENERATION, "cards", lambda a: a + 1000, "job-damaged", "ids from 100"),
         (GENERATION, "cards", lambda a: -a, "job-damaged", "ids from -"),
-        (GENERATION, "starts", lambda a: a[::-1], "job-damaged", "do not share out the appearances"),
+        (GENERATION, "starts", lambda a: a[::-1], "job-damaged", "do not partition the appearances"),
         (GENERATION, "starts", lambda a: a[None], "job-damaged", "expected"),
         (GENERATION, "numbers", lambda a: a.astype("U5"), "job-damaged", "expected"),
         (VERSION, "ids", lambda a: np.array([None, "x"], object), "arrays-unreadable", "an array of object"),
@@ -141,7 +141,7 @@ def test_jobs_of_the_first_version_are_read(copy: Path) -> None:
 @pytest.mark.parametrize("words", [b"[]", b"{}", b'{"host": "x", "process": 0}', b"[" * 9999, b"NaN"])
 def test_words_of_a_driver_that_make_no_sense_are_none(copy: Path, words: bytes) -> None:
     (copy / "driver.json").write_bytes(words)
-    assert read_beat(StoragePath(str(copy))) is None
+    assert read_heartbeat(StoragePath(str(copy))) is None
     result = CliRunner().invoke(main, ["job", "status", str(copy)])
     assert result.exit_code == 0, result.output
 

@@ -127,7 +127,7 @@ def test_a_damaged_shard_is_made_anew(tmp_path: Path, listed: Path, damage: str)
 
 def test_a_job_is_known_by_its_settings(tmp_path: Path, listed: Path) -> None:
     run(job_at(tmp_path / "set", listed))
-    with raises("settings-differ", text="seed: there 0, now 1.*pixels: there 24, now 9"):
+    with raises("settings-differ", text="seed: was 0, now 1.*pixels: was 24, now 9"):
         run(job_at(tmp_path / "set", listed, seed=1, pixels=9))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "photo.jpg").touch()

@@ -15,7 +15,7 @@ from dataset.storage import retry as job_storage
 from dataset.storage.path import StoragePath
 from dataset.storage.retry import RetryingPath
 from pipeline.jobs import lease as job_lease
-from pipeline.jobs.lease import CANCELLED, Lease, lease_of, read_beat
+from pipeline.jobs.lease import CANCELLED, Lease, acquire_lease, read_heartbeat
 from pipeline.jobs.settings import read_settings
 from pipeline.jobs.status import cancel_job, job_status
 from support import job_stubs
@@ -57,7 +57,7 @@ def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drivers that beat quickly and are given up quickly."""
-    monkeypatch.setattr(job_lease, "BEAT_S", 0.2)
+    monkeypatch.setattr(job_lease, "HEARTBEAT_S", 0.2)
     monkeypatch.setattr(job_lease, "HEARTBEAT_TIMEOUT_S", 1.0)
     monkeypatch.setattr(job_lease, "SETTLE_S", 0.1)
     monkeypatch.setattr(job_storage, "WAITS_S", (0.01,) * 5)
@@ -102,28 +102,28 @@ def test_a_job_in_a_bucket_is_cancelled_and_goes_on(tmp_path: Path, bucket: str)
 @pytest.mark.usefixtures("quick")
 def test_a_driver_on_another_machine_is_listened_to(monkeypatch: pytest.MonkeyPatch) -> None:
     place = StoragePath(f"memory://lease-{time.monotonic_ns()}")
-    with lease_of(place) as lease:
-        monkeypatch.setattr(job_lease.Heartbeat, "here", property(lambda beat: False))
-        with raises("output-locked", found="process"), lease_of(place):
+    with acquire_lease(place) as lease:
+        monkeypatch.setattr(job_lease.Heartbeat, "is_local", property(lambda beat: False))
+        with raises("output-locked", found="process"), acquire_lease(place):
             pass
         lease._ended.set()  # as if its machine had gone
-        with lease_of(place) as other:
-            assert not other.over
-        assert read_beat(place).state == "finished"  # type: ignore[union-attr]
+        with acquire_lease(place) as other:
+            assert not other.should_end
+        assert read_heartbeat(place).state == "finished"  # type: ignore[union-attr]
 
 
 @pytest.mark.usefixtures("quick")
 def test_a_driver_whose_job_was_taken_over_gives_way() -> None:
     place = StoragePath(f"memory://lost-{time.monotonic_ns()}")
-    with lease_of(place) as lease:
+    with acquire_lease(place) as lease:
         other = Lease(place, None)
         other._say("running")
         deadline = time.monotonic() + 5
-        while not lease.over:
+        while not lease.should_end:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         assert lease.lost and not place.exists(CANCELLED)
-    assert read_beat(place).token == other._token  # type: ignore[union-attr]
+    assert read_heartbeat(place).token == other._token  # type: ignore[union-attr]
 
 
 @pytest.mark.usefixtures("quick")

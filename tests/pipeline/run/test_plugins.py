@@ -182,7 +182,7 @@ class Distribution:
 def test_recipes_of_packages_are_known_by_their_version(monkeypatch: pytest.MonkeyPatch) -> None:
     point = EntryPoint("shop", "render.recipes.scatter", "synth.recipes")
     vars(point).update(dist=Distribution())
-    monkeypatch.setattr(plugins, "_added", lambda group: {"shop": point} if group == "synth.recipes" else {})
+    monkeypatch.setattr(plugins, "_entry_points", lambda group: {"shop": point} if group == "synth.recipes" else {})
     assert recipe_names()[-1] == "shop"
     recipe = load_recipe("shop")
     assert recipe.recipe == "shop" and origins_of(recipe, "raster") == {"recipe shop": "shop-recipes 1.2"}

@@ -67,7 +67,7 @@ def test_killed_in_the_middle_and_given_again_it_is_as_if_never_killed(rendered:
     assert 2 <= made < rendered.scenes * rendered.views
     done = subprocess.run(command_of(again), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "are there already" in done.stdout
+    assert "are finished already" in done.stdout
     assert files_of(again.out) == files_of(rendered.out)
 
 

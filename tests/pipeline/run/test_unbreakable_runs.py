@@ -70,7 +70,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     out = tmp_path_factory.mktemp("undisturbed") / "set"
     code, output = finish(start("slow", out, workers=1))
     assert code == 0, output
-    assert f"{SCENES} of {SCENES} are there" in " ".join(output.split())
+    assert f"{SCENES} of {SCENES} finished" in " ".join(output.split())
     return files_of(out)
 
 
@@ -148,13 +148,13 @@ def test_one_signal_to_all_processes_finishes_the_scenes_under_way(
     there = len(made(out))
     assert 4 <= there < SCENES
     told = " ".join(output.split())
-    assert "under way; press Ctrl-C again to stop now" in told
-    assert f"{there} of {SCENES} are there" in told
+    assert "in progress; press Ctrl-C again to stop now" in told
+    assert f"{there} of {SCENES} finished" in told
     assert "the same command resumes there" in told
     assert "Traceback" not in output
     code, output = finish(start("slow", out))
     assert code == 0, output
-    assert f"{there} of {SCENES} scenes are there already" in output
+    assert f"{there} of {SCENES} scenes are finished already" in output
     assert files_of(out) == undisturbed
 
 
@@ -166,12 +166,12 @@ def test_two_signals_stop_at_once(tmp_path: Path) -> None:
     os.killpg(process.pid, signal.SIGINT)
     assert process.stdout is not None
     line = process.stdout.readline()
-    assert "finishing the 2 scenes under way" in line
+    assert "finishing the 2 scenes in progress" in line
     time.sleep(2 * ECHO_S)
     os.killpg(process.pid, signal.SIGINT)
     code, output = finish(process)
     assert code == 130
-    assert f"0 of {SCENES} are there" in " ".join(output.split())
+    assert f"0 of {SCENES} finished" in " ".join(output.split())
     assert "Traceback" not in output
     assert not any(worker.is_running() for worker in workers)
 
@@ -278,7 +278,7 @@ def test_a_disk_that_fills_up_ends_the_run_and_room_lets_it_go_on(
     assert "ended with 1" in done.stdout and "ended with 0" in done.stdout, done.stdout + done.stderr
     assert "No space left on device" in done.stderr and "disk-full" in done.stderr
     assert "Traceback" not in done.stderr
-    assert "are there already: going on from there" in done.stdout
+    assert "are finished already: resuming" in done.stdout
     assert without_info(files_of(tmp_path / "kept")) == without_info(undisturbed)
 
 

@@ -38,7 +38,7 @@ def test_a_set_goes_there_and_back(storage: str, tmp_path: Path) -> None:
     file = foreign_set(tmp_path / "theirs", NAMES)
     url = f"{storage}/some/set"
     assert "packed: 3 shards, 7 images" in done("pack", str(file), url, "--shard-images", "3")
-    assert "3 were there" in done("pack", str(file), url, "--shard-images", "3")
+    assert "3 existed" in done("pack", str(file), url, "--shard-images", "3")
     here = StoragePath(str(tmp_path / "here"))
     pack_data(file, here, QUIET, shard_images=3)
     there = StoragePath(url)

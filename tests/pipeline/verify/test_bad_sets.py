@@ -147,7 +147,7 @@ def bomb(path: Path) -> None:
 def test_pictures_that_unpack_to_gigabytes_are_told(copy: Path, cache: Path, name: str) -> None:
     bomb(sorted((copy / name).iterdir())[0])
     report = verify(copy, cache)
-    assert "pixels of a picture" in told(report)
+    assert "pixels of an image" in told(report)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_more_annotations_on_a_picture_than_are_kept(copy: Path, cache: Path, mo
     monkeypatch.setattr(verify_module, "DATASET_INSTANCES", replace(DATASET_INSTANCES, most=30))
     change(copy / TRAIN, lambda data: data["annotations"].extend([data["annotations"][0]] * 31))
     change(copy / TRAIN, lambda data: data["annotations"].sort(key=lambda item: item["image_id"]))
-    assert "annotations of a picture of a data set" in told(verify(copy, cache))
+    assert "annotations of an image of a data set" in told(verify(copy, cache))
 
 
 def test_masks_take_the_memory_of_one_picture() -> None:

@@ -142,14 +142,14 @@ def test_too_many_scenes_asked_for_can_be_taken_back_before_they_are_rendered(tm
 @pytest.mark.parametrize(
     ("change", "code", "told"),
     [
-        ({"seed": 1}, "settings-differ", "seed: there 0, now 1"),
+        ({"seed": 1}, "settings-differ", "seed: was 0, now 1"),
         ({"recipe": "scatter"}, "settings-differ", "recipe"),
-        ({"width": 320}, "settings-differ", "width: there 640, now 320"),
-        ({"preset": "good"}, "settings-differ", "preset: there 'draft', now 'good'"),
+        ({"width": 320}, "settings-differ", "width: was 640, now 320"),
+        ({"preset": "good"}, "settings-differ", "preset: was 'draft', now 'good'"),
         ({"backend": "cycles"}, "settings-differ", "backend"),
         ({"extras": ("depth",)}, "settings-differ", "extras"),
         ({"scenes": 3}, "output-larger", ""),
-        ({"views": 2}, "settings-differ", "views: there 1, now 2"),
+        ({"views": 2}, "settings-differ", "views: was 1, now 2"),
         ({"splits": (("train", 0.5), ("val", 0.5))}, "settings-differ", "split"),
     ],
 )

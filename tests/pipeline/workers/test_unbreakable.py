@@ -272,7 +272,7 @@ def test_the_time_left_follows_from_the_scenes_of_this_run_alone(monkeypatch: py
     with Reporter(Console(file=told, width=200)).scenes(100, 90) as progress:
         progress.advance(failed=False)
         progress.advance(failed=True)
-    assert told.getvalue().splitlines()[0] == "90 of 100 scenes are there already: going on from there"
+    assert told.getvalue().splitlines()[0] == "90 of 100 scenes are finished already: resuming"
     assert told.getvalue().splitlines()[-1] == "rendering: 92/100 scenes, 10.0 s/scene, 80 s left, 1 failed"
 
 

@@ -13,7 +13,7 @@ from pipeline.jobs.planning.assign import Assignment, assign_scenes, shards_of, 
 COUNTS = st.tuples(st.integers(1, 6), st.integers(0, 6)).map(lambda pair: (pair[0], pair[0] + pair[1]))
 
 
-def deal(needs: list[int], count: tuple[int, int], seed: int = 0, listed: list[bool] | None = None) -> Assignment:
+def assign(needs: list[int], count: tuple[int, int], seed: int = 0, listed: list[bool] | None = None) -> Assignment:
     given = np.array(needs)
     mask = np.ones(len(given), bool) if listed is None else np.array(listed)
     return assign_scenes(given, np.zeros(len(given), int), mask, count, rng=np.random.default_rng(seed))
@@ -25,22 +25,22 @@ def test_every_sku_comes_as_often_as_it_needs_and_never_twice_in_a_scene(
     needs: list[int], count: tuple[int, int], seed: int
 ) -> None:
     nothing_to_fill_with = [False] * len(needs)
-    dealt = deal(needs, count, seed, nothing_to_fill_with)
-    assert np.bincount(dealt.cards, minlength=len(needs)).tolist() == needs
-    sizes = np.diff(dealt.starts)
-    assert sizes.sum() == len(dealt.cards) and (sizes > 0).all() and (sizes <= count[1]).all()
-    for scene in range(len(dealt)):
-        hand = dealt.cards[dealt.hand(scene)]
+    assigned = assign(needs, count, seed, nothing_to_fill_with)
+    assert np.bincount(assigned.category_ids, minlength=len(needs)).tolist() == needs
+    sizes = np.diff(assigned.starts)
+    assert sizes.sum() == len(assigned.category_ids) and (sizes > 0).all() and (sizes <= count[1]).all()
+    for scene in range(len(assigned)):
+        hand = assigned.category_ids[assigned.slice_of(scene)]
         assert len(set(hand.tolist())) == len(hand)
 
 
 def test_hands_keep_to_the_recipe_s_numbers_and_numbers_count_on() -> None:
     needs, before = np.full(1000, 7), np.full(1000, 3)
-    dealt = assign_scenes(needs, before, needs > 0, (5, 12), rng=np.random.default_rng(1))
-    sizes = np.diff(dealt.starts)
+    assigned = assign_scenes(needs, before, needs > 0, (5, 12), rng=np.random.default_rng(1))
+    sizes = np.diff(assigned.starts)
     assert sizes.min() >= 5 and sizes.max() <= 12 and len(set(sizes.tolist())) == 8
     for sku in (0, 500, 999):
-        assert sorted(dealt.numbers[dealt.cards == sku].tolist()) == list(range(3, 10))
+        assert sorted(assigned.numbers[assigned.category_ids == sku].tolist()) == list(range(3, 10))
 
 
 @settings(max_examples=30, deadline=None)
@@ -50,32 +50,33 @@ def test_hands_keep_to_the_recipe_s_numbers_and_numbers_count_on() -> None:
 def test_scenes_may_have_numbers_of_their_own(needs: list[int], ranges: list[tuple[int, int]], seed: int) -> None:
     given = np.array(needs)
     nothing, rng = np.zeros(len(given), bool), np.random.default_rng(seed)
-    dealt = assign_scenes(given, given * 0, nothing, lambda scene: ranges[scene % len(ranges)], rng=rng)
-    assert np.bincount(dealt.cards, minlength=len(needs)).tolist() == needs
-    sizes = np.diff(dealt.starts)
+    assigned = assign_scenes(given, given * 0, nothing, lambda scene: ranges[scene % len(ranges)], rng=rng)
+    assert np.bincount(assigned.category_ids, minlength=len(needs)).tolist() == needs
+    sizes = np.diff(assigned.starts)
     assert all(0 < size <= ranges[scene % len(ranges)][1] for scene, size in enumerate(sizes))
     # Fewer than its range says has only the last hand of a deck.
     assert sum(size < ranges[scene % len(ranges)][0] for scene, size in enumerate(sizes)) <= max(needs)
 
 
 def test_neighbours_differ() -> None:
-    dealt = deal([6] * 200, (5, 5))
-    beside = [set(dealt.cards[dealt.hand(s)].tolist()) for s in range(len(dealt)) if 17 in dealt.cards[dealt.hand(s)]]
+    assigned = assign([6] * 200, (5, 5))
+    scenes = [set(assigned.category_ids[assigned.slice_of(s)].tolist()) for s in range(len(assigned))]
+    beside = [scene for scene in scenes if 17 in scene]
     assert len(beside) == 6 and len(set().union(*beside)) > 20
 
 
 def test_a_small_hand_is_filled_up_with_other_listed_skus() -> None:
-    dealt = deal([0, 2, 0, 0, 0], (3, 4), listed=[True, True, True, False, True])
-    assert len(dealt) == 2
-    counts = np.bincount(dealt.cards, minlength=5)
+    assigned = assign([0, 2, 0, 0, 0], (3, 4), listed=[True, True, True, False, True])
+    assert len(assigned) == 2
+    counts = np.bincount(assigned.category_ids, minlength=5)
     assert counts[1] == 2 and counts[3] == 0 and counts.sum() == 6
 
 
 def test_deals_are_known_by_their_seed() -> None:
-    first, again, other = (deal([3] * 50, (2, 5), seed) for seed in (4, 4, 5))
-    assert first.cards.tolist() == again.cards.tolist() and first.starts.tolist() == again.starts.tolist()
-    assert first.cards.tolist() != other.cards.tolist()
-    assert deal([2, 2, 2, 2], (2, 2), 7).cards.tolist() == [0, 2, 1, 3, 3, 1, 2, 0]
+    first, again, other = (assign([3] * 50, (2, 5), seed) for seed in (4, 4, 5))
+    assert first.category_ids.tolist() == again.category_ids.tolist() and first.starts.tolist() == again.starts.tolist()
+    assert first.category_ids.tolist() != other.category_ids.tolist()
+    assert assign([2, 2, 2, 2], (2, 2), 7).category_ids.tolist() == [0, 2, 1, 3, 3, 1, 2, 0]
 
 
 @pytest.mark.parametrize("splits", [(("train", 1.0),), (("train", 0.8), ("val", 0.15), ("test", 0.05))])
