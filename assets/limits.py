@@ -19,18 +19,18 @@ class Limit:
     """Upper limit of a quantity. name: as in docs/limits.md. hint: what to do if it is exceeded."""
 
     name: str
-    most: int
+    maximum: int
     hint: str = ""
 
     def check(self, found: int, where: str) -> None:
         """Raise SynthError with the name of the limit if `found` exceeds it."""
-        if found > self.most:
+        if found > self.maximum:
             raise SynthError(
                 f"too large: {self.name}",
                 code="limit-exceeded",
                 where=where,
                 found=f"{found:,}",
-                expected=f"at most {self.most:,} (a limit of docs/limits.md)",
+                expected=f"at most {self.maximum:,} (a limit of docs/limits.md)",
                 hint=self.hint or None,
             )
 

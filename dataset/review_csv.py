@@ -63,8 +63,8 @@ class ReviewedBox(BaseModel):
     width: Annotated[Pixels, Field(gt=0)]
     height: Annotated[Pixels, Field(gt=0)]
     decision: Decision
-    sku: str = Field("", max_length=LIST_KEY.most)
-    suggested: str = Field("", max_length=LIST_KEY.most)
+    sku: str = Field("", max_length=LIST_KEY.maximum)
+    suggested: str = Field("", max_length=LIST_KEY.maximum)
     similarity: str = Field("", max_length=40)
 
     @model_validator(mode="after")

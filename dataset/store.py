@@ -198,7 +198,7 @@ class CocoPart:
             yield PictureLabels(image, annotations.pop(whole_number(image.value("id")), []))
 
     def _check_count(self, annotations: Sequence[AnnotationRecord]) -> None:
-        if len(annotations) > DATASET_INSTANCES.most:
+        if len(annotations) > DATASET_INSTANCES.maximum:
             DATASET_INSTANCES.check(len(annotations), f"{self.source.file}, image id {annotations[0].image_id}")
 
     def pictures(self, only: Collection[int] | None = None) -> Iterator[StoredPicture]:

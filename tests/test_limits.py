@@ -21,7 +21,7 @@ LIMITS = {name: value for name, value in vars(limits).items() if isinstance(valu
 
 def test_documentation_and_code_name_the_same_limits() -> None:
     rows = re.findall(r"^\| ([^|]+?) \| ([0-9,]+) \|", (ROOT / "docs" / "limits.md").read_text(), re.MULTILINE)
-    assert {name: int(most.replace(",", "")) for name, most in rows} == {v.name: v.most for v in LIMITS.values()}
+    assert {name: int(most.replace(",", "")) for name, most in rows} == {v.name: v.maximum for v in LIMITS.values()}
 
 
 @pytest.mark.parametrize("name", sorted(LIMITS))

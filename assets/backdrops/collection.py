@@ -142,7 +142,7 @@ def _find_files(folders: Path | Sequence[Path], suffixes: tuple[str, ...], kind:
 def _find_files_in(folder: Path, suffixes: tuple[str, ...], kind: str) -> dict[str, Path]:
     if not folder.is_dir():
         raise SynthError(f"no such folder of {kind}", code="folder-missing", where=str(folder))
-    files = list(islice(folder.rglob("*"), FOLDER_FILES.most + 1))
+    files = list(islice(folder.rglob("*"), FOLDER_FILES.maximum + 1))
     FOLDER_FILES.check(len(files), str(folder))
     found = {
         file.relative_to(folder).as_posix(): file

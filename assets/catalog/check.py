@@ -54,11 +54,11 @@ def _check_keys(columns: Columns, rows: Rows) -> Iterator[Problem]:
     first: dict[str, int] = {}
     decomposed: dict[str, int] = {}  # keys with accents look the same in composed and decomposed form
     for row, key in zip(rows, map(str, columns["sku"]), strict=True):
-        plain = key if key.isascii() else unicodedata.normalize("NFC", key[: LIST_KEY.most + 1])
+        plain = key if key.isascii() else unicodedata.normalize("NFC", key[: LIST_KEY.maximum + 1])
         if not key:
             yield Problem(row, "sku", "nothing", "a unique key")
-        elif len(key) > LIST_KEY.most or not key.isprintable():
-            yield Problem(row, "sku", repr(key[:40]), f"at most {LIST_KEY.most} printable characters")
+        elif len(key) > LIST_KEY.maximum or not key.isprintable():
+            yield Problem(row, "sku", repr(key[:40]), f"at most {LIST_KEY.maximum} printable characters")
         elif key in first:
             yield Problem(row, "sku", f"{key!r} again, as in row {first[key]}", "a unique key")
         elif first.get(plain, decomposed.get(plain)) is not None:
@@ -77,8 +77,8 @@ def _check_texts(columns: Columns, rows: Rows) -> Iterator[Problem]:
         for row, value in zip(rows, map(str, columns[name]), strict=True):
             if value in good:
                 continue
-            if len(value) > LIST_TEXT.most:
-                yield Problem(row, name, f"{len(value)} characters, {value[:40]!r} …", f"at most {LIST_TEXT.most}")
+            if len(value) > LIST_TEXT.maximum:
+                yield Problem(row, name, f"{len(value)} characters, {value[:40]!r} …", f"at most {LIST_TEXT.maximum}")
             elif not value.isprintable() and UNPRINTABLE.search(value.replace("\r\n", "\n")):
                 yield Problem(row, name, f"{value!a:.60}", "text without control characters")
             elif name != "name":  # names hardly repeat
@@ -171,7 +171,7 @@ def check_keys_of_lists(tables: Sequence[tuple[Path, ListTable]]) -> Iterator[Pr
     for path, table in tables:
         own: dict[str, tuple[str, Path, int]] = {}
         for row, key in zip(table.rows, map(str, table.columns["sku"]), strict=True):
-            plain = key if key.isascii() else unicodedata.normalize("NFC", key[: LIST_KEY.most + 1])
+            plain = key if key.isascii() else unicodedata.normalize("NFC", key[: LIST_KEY.maximum + 1])
             if key and plain in first:
                 other, where, number = first[plain]
                 again = f"{key!r} again, as" if other == key else f"{key!a}, which looks the same as the key"

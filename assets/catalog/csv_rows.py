@@ -30,7 +30,7 @@ def csv_batches(path: Path, problems: Findings) -> Iterator[RowBatch]:
     check_text(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            delimiter = _detect_delimiter(file.readline(LIST_LINE.most), path)
+            delimiter = _detect_delimiter(file.readline(LIST_LINE.maximum), path)
             file.seek(0)
             reader = csv.reader(_read_lines(file, path), delimiter=delimiter, strict=True)
             header = next(reader, [])
@@ -51,7 +51,7 @@ def csv_batches(path: Path, problems: Findings) -> Iterator[RowBatch]:
 
 def _read_lines(file: TextIO, path: Path) -> Iterator[str]:
     """Iterate over the lines of a text. Raises SynthError if one is too long."""
-    while line := file.readline(LIST_LINE.most + 1):
+    while line := file.readline(LIST_LINE.maximum + 1):
         LIST_LINE.check(len(line), str(path))
         yield line
 

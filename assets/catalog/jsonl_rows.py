@@ -44,7 +44,7 @@ def _read_lines(file: IO[bytes], where: str) -> list[bytes]:
     """Read the next lines, up to BATCH or about BATCH_BYTES. Raises SynthError if one is too long."""
     lines: list[bytes] = []
     size = 0
-    while len(lines) < BATCH and size < BATCH_BYTES and (line := file.readline(LIST_LINE.most + 1)):
+    while len(lines) < BATCH and size < BATCH_BYTES and (line := file.readline(LIST_LINE.maximum + 1)):
         LIST_LINE.check(len(line), where)
         lines.append(line)
         size += len(line)

@@ -40,13 +40,13 @@ class Findings(list[Problem]):
     def add(self, problems: Iterable[Problem]) -> None:
         """Append problems up to the limit; a last one then says that there were more."""
         for problem in problems:
-            if len(self) > LIST_PROBLEMS.most:
+            if len(self) > LIST_PROBLEMS.maximum:
                 return
-            self.append(problem if len(self) < LIST_PROBLEMS.most else MORE_PROBLEMS)
+            self.append(problem if len(self) < LIST_PROBLEMS.maximum else MORE_PROBLEMS)
 
 
 MORE_PROBLEMS = Problem(
-    0, "", f"more than {LIST_PROBLEMS.most:,} problems", "the rest is reported once these are fixed"
+    0, "", f"more than {LIST_PROBLEMS.maximum:,} problems", "the rest is reported once these are fixed"
 )
 MAX_LISTED = 50
 # This many rows with the same problem or more become one line, with the first few row numbers and values.

@@ -62,7 +62,7 @@ def open_picture(
             warnings.simplefilter("ignore")  # about Pillow's own, lower limit and EXIF data
             image = Image.open(io.BytesIO(data), formats=formats)
     except Image.DecompressionBombError as error:  # more than twice Pillow's own limit of 89 million pixels
-        found, expected = str(error).split(" exceeds", maxsplit=1)[0], f"at most {limit.most:,} pixels"
+        found, expected = str(error).split(" exceeds", maxsplit=1)[0], f"at most {limit.maximum:,} pixels"
         raise SynthError(
             f"too large: {limit.name}",
             code="limit-exceeded",

@@ -41,7 +41,7 @@ class ShardEntry(FileModel):
 
     name: str = Field(pattern=NAME, max_length=200)
     split: str = Field(pattern=NAME, max_length=100)
-    images: int = Field(ge=0, le=DATASET_PICTURES.most)
+    images: int = Field(ge=0, le=DATASET_PICTURES.maximum)
     annotations: Count
     tar_bytes: Count
     tar_sha256: Sha256

@@ -44,8 +44,8 @@ def _distinct(keys: tuple[str, ...]) -> tuple[str, ...]:
     return keys
 
 
-Text = Annotated[str, Field(max_length=LIST_TEXT.most)]
-Texts = Annotated[tuple[Text, ...], FailFast(), Field(max_length=SET_CLASSES.most), BeforeValidator(_listed)]
+Text = Annotated[str, Field(max_length=LIST_TEXT.maximum)]
+Texts = Annotated[tuple[Text, ...], FailFast(), Field(max_length=SET_CLASSES.maximum), BeforeValidator(_listed)]
 Keys = Annotated[Texts, AfterValidator(_distinct)]
 PlainTensor = Annotated[Tensor, BeforeValidator(_plain_tensor)]
 Weights = dict[Text, PlainTensor]
@@ -71,7 +71,7 @@ class SpecFields(_Normalised):
 
     detector: Text
     backbone: Text | None
-    classes: int = Field(ge=0, le=SET_CLASSES.most)
+    classes: int = Field(ge=0, le=SET_CLASSES.maximum)
     width: int = Field(ge=1, le=MAX_SIDE)
     height: int = Field(ge=1, le=MAX_SIDE)
     options: dict[Text, bool | int | float | Text] = Field(default_factory=dict)
@@ -79,8 +79,10 @@ class SpecFields(_Normalised):
 
     @model_validator(mode="after")
     def _check_pixels(self) -> SpecFields:
-        if self.width * self.height > NETWORK_PIXELS.most:
-            raise ValueError(f"{self.width} x {self.height} pixels, at most {NETWORK_PIXELS.most:,} (docs/limits.md)")
+        if self.width * self.height > NETWORK_PIXELS.maximum:
+            raise ValueError(
+                f"{self.width} x {self.height} pixels, at most {NETWORK_PIXELS.maximum:,} (docs/limits.md)"
+            )
         return self
 
 

@@ -197,5 +197,5 @@ class _Counts:
 
 
 def _check(limit: Limit, found: int, where: str) -> None:
-    if found > limit.most:  # checked here first, because this runs a million times
+    if found > limit.maximum:  # checked here first, because this runs a million times
         limit.check(found, where)

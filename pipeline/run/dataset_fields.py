@@ -47,8 +47,10 @@ def identity_problems(identity: dict[str, Any], scenes: int) -> list[str]:
         value = identity.get(name)
         if type(value) is not int or not minimum <= value <= maximum:
             problems.append(f"identity.{name} is not a number from {minimum} to {maximum}")
-    if not problems and scenes * identity["views"] > DATASET_PICTURES.most:
-        problems.append(f"{scenes} scenes with {identity['views']} views: more than {DATASET_PICTURES.most} pictures")
+    if not problems and scenes * identity["views"] > DATASET_PICTURES.maximum:
+        problems.append(
+            f"{scenes} scenes with {identity['views']} views: more than {DATASET_PICTURES.maximum} pictures"
+        )
     if read_splits(identity.get("split")) is None:
         problems.append("identity.split is missing, or not of the form train:0.9,val:0.1")
     extras = identity.get("extras")

@@ -94,7 +94,7 @@ def _spool_annotations(
         place = int(places[rank])
         held[place] += 1
         spool.add(first + place // shard_images, ANNOTATION + _block(record))
-    if len(held) and held.max() > DATASET_INSTANCES.most:
+    if len(held) and held.max() > DATASET_INSTANCES.maximum:
         DATASET_INSTANCES.check(int(held.max()), f"{split.file}, image id {ids[int(held.argmax())]}")
 
 

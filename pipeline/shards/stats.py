@@ -49,7 +49,7 @@ class Stats:
     sizes: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(SIZES), np.int64))
     visibility: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(SHARES), np.int64))
     truncation: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(SHARES), np.int64))
-    products: NDArray[np.int64] = field(default_factory=lambda: np.zeros(DATASET_INSTANCES.most + 1, np.int64))
+    products: NDArray[np.int64] = field(default_factory=lambda: np.zeros(DATASET_INSTANCES.maximum + 1, np.int64))
 
     def __post_init__(self) -> None:
         count = len(self.ids)
@@ -64,7 +64,7 @@ class Stats:
         recipe = labels.image.recipe
         if recipe is not None and recipe in RECIPES:  # of others any text may stand there
             self.recipes[recipe] += 1
-        self.products[min(len(labels.annotations), DATASET_INSTANCES.most)] += 1
+        self.products[min(len(labels.annotations), DATASET_INSTANCES.maximum)] += 1
         seen = {label for record in labels.annotations if (label := self._add(record)) is not None}
         self.pictures[sorted(seen)] += 1
 

@@ -41,13 +41,13 @@ class MeshProcess:
         where = str(root / sku.mesh)
         try:
             link.send((sku, root))
-            if not link.poll(MESH_SECONDS.most):
+            if not link.poll(MESH_SECONDS.maximum):
                 self._stop()
                 raise SynthError(
                     f"too large: {MESH_SECONDS.name}",
                     code="limit-exceeded",
                     where=where,
-                    expected=f"at most {MESH_SECONDS.most} (a limit of docs/limits.md)",
+                    expected=f"at most {MESH_SECONDS.maximum} (a limit of docs/limits.md)",
                     hint=MESH_SECONDS.hint,
                 )
             answer = link.recv()
@@ -102,7 +102,7 @@ def _load_or_explain(sku: Sku, root: Root) -> LoadedMesh | SynthError | str:
     except SynthError as error:
         return error
     except MemoryError:
-        return f"it needs more than {MESH_MEMORY.most:,} {MESH_MEMORY.name}, or than this machine has"
+        return f"it needs more than {MESH_MEMORY.maximum:,} {MESH_MEMORY.name}, or than this machine has"
     except Exception as error:
         return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
@@ -113,5 +113,5 @@ def _limit_memory() -> None:
         import resource
 
         _, most = resource.getrlimit(resource.RLIMIT_DATA)
-        least = MESH_MEMORY.most if most == resource.RLIM_INFINITY else min(MESH_MEMORY.most, most)
+        least = MESH_MEMORY.maximum if most == resource.RLIM_INFINITY else min(MESH_MEMORY.maximum, most)
         resource.setrlimit(resource.RLIMIT_DATA, (least, most))

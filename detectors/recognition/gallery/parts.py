@@ -55,12 +55,12 @@ class GallerySku:
     # Validated strictly because files may be untrusted; earlier versions wrote neither fronts nor photos.
     __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
 
-    sku: Annotated[str, Field(min_length=1, max_length=LIST_TEXT.most)]
-    name: Annotated[str, Field(max_length=LIST_TEXT.most)]
+    sku: Annotated[str, Field(min_length=1, max_length=LIST_TEXT.maximum)]
+    name: Annotated[str, Field(max_length=LIST_TEXT.maximum)]
     category_id: Annotated[int, Field(ge=0, lt=2**63)]
     digest: Annotated[str, Field(max_length=200)]
-    rows: Annotated[int, Field(ge=1, le=GALLERY_ROWS.most)]
-    front: Annotated[int, Field(ge=0, le=PICTURE_BYTES.most)] = 0
+    rows: Annotated[int, Field(ge=1, le=GALLERY_ROWS.maximum)]
+    front: Annotated[int, Field(ge=0, le=PICTURE_BYTES.maximum)] = 0
     photos: tuple[Sha256, ...] = ()
 
 

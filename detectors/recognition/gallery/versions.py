@@ -56,8 +56,8 @@ class PartEntry(FileModel):
     """A part of a version. gone: positions in the part of SKUs that this version lacks."""
 
     digest: str = Field(pattern=DIGEST)
-    skus: int = Field(ge=1, le=GALLERY_ROWS.most)
-    rows: int = Field(ge=1, le=GALLERY_ROWS.most)
+    skus: int = Field(ge=1, le=GALLERY_ROWS.maximum)
+    rows: int = Field(ge=1, le=GALLERY_ROWS.maximum)
     bytes: Count
     gone: tuple[Count, ...] = ()
 
@@ -80,7 +80,7 @@ class Manifest(FileModel):
     precision: Precision
     next_id: int = Field(ge=1, le=2**53)
     skus: Count
-    rows: int = Field(ge=0, le=GALLERY_ROWS.most)
+    rows: int = Field(ge=0, le=GALLERY_ROWS.maximum)
     parts: tuple[PartEntry, ...]
     parent: str | None = None
 

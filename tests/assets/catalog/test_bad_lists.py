@@ -90,7 +90,7 @@ def test_a_million_bad_cells_give_a_bounded_report(tmp_path: Path) -> None:
     rows = "\n".join(f"{number}, ,nothing,-1,nan,1e308" for number in range(20_000))
     path = of_text(tmp_path, f"{HEAD}\n{rows}\n")
     problems = check_catalog(path)
-    assert len(problems) == LIST_PROBLEMS.most + 1 and problems[0] is MORE_PROBLEMS
+    assert len(problems) == LIST_PROBLEMS.maximum + 1 and problems[0] is MORE_PROBLEMS
     with raises("list-invalid", problems="more than 10,000 problems") as caught:
         load_catalog(path)
     assert len(str(caught.value)) < 10_000
@@ -115,13 +115,13 @@ def test_each_line_with_other_names_needs_no_table_of_all(tmp_path: Path) -> Non
 
 
 def test_more_columns_than_any_list_has(tmp_path: Path) -> None:
-    head = ",".join(f"c{number}" for number in range(LIST_COLUMNS.most))
+    head = ",".join(f"c{number}" for number in range(LIST_COLUMNS.maximum))
     with deadline(20), raises("limit-exceeded", what="columns of a SKU list"):
         load_catalog(of_text(tmp_path, f"{HEAD},{head}\n"))
 
 
 def test_parquet_that_unpacks_to_terabytes_is_told(tmp_path: Path) -> None:
-    rows = LIST_ROWS.most + 1
+    rows = LIST_ROWS.maximum + 1
     schema = pa.schema({"sku": pa.string()})
     with parquet.ParquetWriter(tmp_path / "many.parquet", schema) as writer:
         column = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), ["a"]).cast(pa.string())

@@ -97,7 +97,7 @@ def test_an_array_that_is_used_a_thousand_times_counts_a_thousand_times(
 ) -> None:
     """2000 numbers make a file of gigabytes of triangles."""
     module, limit = (gltf, MESH_NUMBERS) if name == "MESH_NUMBERS" else (mesh_gltf, MESH_FACES)
-    monkeypatch.setattr(module, name, replace(limit, most=limit.most // 100))
+    monkeypatch.setattr(module, name, replace(limit, maximum=limit.maximum // 100))
     file = GltfFile()
     indices = file.accessor(np.arange(2000) % 4, "u1")
     primitive = {**card(file), "indices": indices, "mode": 5}
@@ -107,7 +107,7 @@ def test_an_array_that_is_used_a_thousand_times_counts_a_thousand_times(
 def test_a_buffer_that_is_named_a_thousand_times_is_not_read_as_often(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mesh_companions, "MESH_UNPACKED", replace(MESH_UNPACKED, most=10 << 20))
+    monkeypatch.setattr(mesh_companions, "MESH_UNPACKED", replace(MESH_UNPACKED, maximum=10 << 20))
     (tmp_path / "b.bin").write_bytes(bytes(1 << 20))
     tree = {"asset": {"version": "2.0"}, "buffers": [{"byteLength": 1, "uri": "b.bin"}] * 1000}
     (tmp_path / "a.gltf").write_text(json.dumps(tree))
@@ -152,7 +152,7 @@ def test_textures_that_claim_gigabytes(tmp_path: Path, size: tuple[int, int]) ->
 
 def test_a_texture_that_hundreds_of_materials_unpack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is within the limit; together they would take minutes and gigabytes."""
-    monkeypatch.setattr(mesh_companions, "MESH_PIXELS", replace(MESH_PIXELS, most=5_000_000))
+    monkeypatch.setattr(mesh_companions, "MESH_PIXELS", replace(MESH_PIXELS, maximum=5_000_000))
     file = GltfFile()
     texture = file.image(png_that_claims(1000, 1000, zlib.compress(bytes(3001 * 1000))))
     uv = file.accessor(CARD_UV)
@@ -381,4 +381,4 @@ def test_data_uris_are_bounded_by_the_file_that_holds_them(tmp_path: Path) -> No
 
 def test_the_memory_limit_is_above_what_the_largest_mesh_needs() -> None:
     # Ten million triangles of a glTF: 30 million numbers as float64 with their normals, some copies of them.
-    assert MESH_MEMORY.most > 10_000_000 * 3 * 8 * 12 * 2
+    assert MESH_MEMORY.maximum > 10_000_000 * 3 * 8 * 12 * 2

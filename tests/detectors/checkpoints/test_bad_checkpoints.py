@@ -183,7 +183,7 @@ def test_files_that_would_fill_a_memory_are_told_first(
     # Lower, that the test need not count to millions.
     for name, most in {"STEPS": 50_000, "STRUCTURE": 1 << 20, "TUPLES": 1000}.items():
         limit = getattr(limits, f"TENSOR_FILE_{name}")
-        monkeypatch.setattr(f"detectors.checkpoints.tensor_file.TENSOR_FILE_{name}", replace(limit, most=most))
+        monkeypatch.setattr(f"detectors.checkpoints.tensor_file.TENSOR_FILE_{name}", replace(limit, maximum=most))
     (tmp_path / "a.ckpt").write_bytes(data)
     with deadline(60), raises(code, text=told):
         read_tensor_file(tmp_path / "a.ckpt", "the checkpoint")

@@ -205,7 +205,7 @@ def test_numbers_that_are_none_in_an_image(rendered: RunSettings, field: str, va
 
 
 def test_more_annotations_on_a_picture_than_are_kept(copy: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify_module, "DATASET_INSTANCES", replace(DATASET_INSTANCES, most=30))
+    monkeypatch.setattr(verify_module, "DATASET_INSTANCES", replace(DATASET_INSTANCES, maximum=30))
     change(copy / TRAIN, lambda data: data["annotations"].extend([data["annotations"][0]] * 31))
     change(copy / TRAIN, lambda data: data["annotations"].sort(key=lambda item: item["image_id"]))
     assert "annotations of an image of a data set" in told(verify(copy, cache))
