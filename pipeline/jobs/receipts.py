@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import FailFast, Field
+from pydantic import ConfigDict, FailFast, Field
 
 from assets.errors import SynthError
 from assets.files.models import Count, FileModel, parse_model
@@ -37,11 +37,13 @@ class Failure(FileModel):
 class Receipt(FileModel):
     """Content of a shard.
 
-    shard: its name; its files have another (entry.name) once it was revised. scenes: planned. cards: for each product
-    of each planned scene, in order, the number of images in which it counts. sides, sizes, areas: number of
-    annotations by visible side and by size (EDGES, COCO_AREAS). dropped: scenes that were left out. ignored: category
-    ids whose annotations are marked `ignore` since their SKUs are no longer listed.
+    shard: its name; its files have another (entry.name) once it was revised. scenes: planned. counted ("cards" in the
+    file): for each product of each planned scene, in order, the number of images in which it counts. sides, sizes,
+    areas: number of annotations by visible side and by size (EDGES, COCO_AREAS). dropped: scenes that were left out.
+    ignored: category ids whose annotations are marked `ignore` since their SKUs are no longer listed.
     """
+
+    model_config = ConfigDict(populate_by_name=True)
 
     shard: str
     generation: Count
@@ -49,7 +51,7 @@ class Receipt(FileModel):
     entry: ShardEntry
     scenes: Count
     failures: tuple[Failure, ...] = ()
-    cards: Annotated[tuple[Count, ...], FailFast()]
+    counted: Annotated[tuple[Count, ...], FailFast(), Field(alias="cards")]
     sides: dict[str, Count]
     sizes: dict[str, Count]
     areas: dict[str, Count]
@@ -116,7 +118,7 @@ def receipt_name(shard: str) -> str:
 
 def write_receipt(place: StoragePath, receipt: Receipt) -> None:
     """Write a receipt, which completes its shard."""
-    place.write(receipt_name(receipt.shard), receipt.model_dump_json(indent=None).encode() + b"\n")
+    place.write(receipt_name(receipt.shard), receipt.model_dump_json(by_alias=True).encode() + b"\n")
 
 
 def read_receipt(place: StoragePath, shard: str) -> Receipt | None:

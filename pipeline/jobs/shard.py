@@ -125,7 +125,7 @@ def store_shard(work: JobContext, task: ShardTask, failed: dict[int, Outcome]) -
         entry=entry,
         scenes=len(task.scenes),
         failures=tuple(_failure(work, scene, failed[scene.index]) for scene in task.scenes if scene.index in failed),
-        cards=tuple(
+        counted=tuple(
             count for scene in task.scenes for count in counted_pictures(work, scene, samples.get(scene.index))
         ),
         dropped=task.dropped,

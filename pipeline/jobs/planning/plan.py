@@ -121,7 +121,7 @@ def coverage_of(plan: Plan, receipts: Mapping[str, Receipt], settings: JobSettin
             absent = np.isin(shard.scenes + generation.first, list(failed)) | dropped[shard.scenes]
             present = np.repeat(~absent, np.diff(assignment.starts)[shard.scenes])
             ids = assignment.category_ids[generation.positions_of(shard.scenes)]
-            np.add.at(counted, ids[present], np.array(receipt.cards, np.int64)[present])
+            np.add.at(counted, ids[present], np.array(receipt.counted, np.int64)[present])
             np.add.at(shown, ids[present], 1)
             for failure in receipt.failures:
                 found = {plan.ids.of(sku): why for sku, why in failure.broken.items() if sku in plan.ids}
@@ -180,7 +180,7 @@ def matching_receipts(plan: Plan, receipts: Mapping[str, Receipt], settings: Job
     for generation, shard in planned_shards(plan, settings):
         receipt = receipts.get(shard.name)
         lengths = generation.assignment.starts[shard.scenes + 1] - generation.assignment.starts[shard.scenes]
-        if receipt is not None and len(receipt.cards) == lengths.sum() and receipt.scenes == len(lengths):
+        if receipt is not None and len(receipt.counted) == lengths.sum() and receipt.scenes == len(lengths):
             found[shard.name] = receipt
     return found
 

@@ -86,7 +86,7 @@ def revise_shard(place: StoragePath, revision: Revision, info: Mapping[str, str]
         update={
             "revision": number,
             "entry": entry,
-            "cards": _revised_cards(revision),
+            "counted": _revised_counts(revision),
             "failures": tuple(failure for failure in old.failures if failure.index not in revision.dropped),
             "dropped": revision.dropped,
             "ignored": revision.ignored,
@@ -105,12 +105,12 @@ def _with_delisted(category: CategoryRecord, ignored: tuple[int, ...]) -> Catego
     return replace(category, delisted=True if category.id in ignored else None)
 
 
-def _revised_cards(revision: Revision) -> tuple[int, ...]:
-    """Return the receipt's cards with 0 for dropped scenes."""
-    cards: list[int] = []
+def _revised_counts(revision: Revision) -> tuple[int, ...]:
+    """Return the receipt's `counted` with 0 for dropped scenes."""
+    counted: list[int] = []
     at = 0
     for scene, length in zip(revision.first_scenes, revision.lengths, strict=True):
-        own = revision.receipt.cards[at : at + length]
-        cards += [0] * length if scene in revision.dropped else own
+        own = revision.receipt.counted[at : at + length]
+        counted += [0] * length if scene in revision.dropped else own
         at += length
-    return tuple(cards)
+    return tuple(counted)

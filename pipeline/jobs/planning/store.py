@@ -222,15 +222,15 @@ def _read_generation(place: StoragePath, name: str, size: int) -> Generation:
     """Read a generation of scenes. size: number of ids."""
     number, about, arrays = _read_pair(place, name, GenerationFile)
     try:
-        cards = check_array(arrays.get("cards"), np.int32, about.appearances)
+        category_ids = check_array(arrays.get("cards"), np.int32, about.appearances)
         starts = check_array(arrays.get("starts"), np.int64, about.scenes + 1)
-        numbers = check_array(arrays.get("numbers"), np.int32, len(cards))
-        _check_ids(cards, size)
-        if starts[0] != 0 or starts[-1] != len(cards) or (np.diff(starts) < 0).any():
+        numbers = check_array(arrays.get("numbers"), np.int32, len(category_ids))
+        _check_ids(category_ids, size)
+        if starts[0] != 0 or starts[-1] != len(category_ids) or (np.diff(starts) < 0).any():
             raise ValueError("starts of scenes that do not partition the appearances")
     except ValueError as error:
         raise _damaged(place, name, error) from error
-    return Generation(number, about.version, about.first, about.share, Assignment(cards, starts, numbers))
+    return Generation(number, about.version, about.first, about.share, Assignment(category_ids, starts, numbers))
 
 
 def _check_ids(ids: NDArray, size: int) -> None:
