@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 JOB = "pipeline.jobs.settings:JobSettings"
 RUNTIME = ("engine", "address", "cpus", "gpus", "render.workers", "render.timeout_s", "render.max_failures")
 CLUSTER = ("engine", "address", "cpus", "gpus", "render.timeout_s", "render.max_failures")
+Plugins = Annotated[
+    tuple[Path, ...],
+    Option("Python file of the job's recipe or backend; its code is run.", "Data", exists="file", name="--plugin"),
+]
 # By default a cluster runs as many workers as fit, this machine one per core.
 AUTO_WORKERS = {"default": None, "shown": "auto"}
 NEW_JOB: dict[str, Any] = {
@@ -73,15 +77,7 @@ def job_resume(
     changed: Given,
     *,
     retry: Annotated[bool, Option("Render shards with failed scenes again.", "Compute")] = False,
-    plugins: Annotated[
-        tuple[Path, ...],
-        Option(
-            "Python file of the job's recipe or backend; its code is run.",
-            "Data",
-            exists="file",
-            name="--plugin",
-        ),
-    ] = (),
+    plugins: Plugins = (),
 ) -> None:
     """Resume the job at PLACE with its own settings; options change where and how it runs."""
     own = dict(changed)
@@ -136,15 +132,7 @@ def job_cancel(place: str) -> None:
 def job_index(
     place: str,
     *,
-    plugins: Annotated[
-        tuple[Path, ...],
-        Option(
-            "Python file of the job's recipe or backend; its code is run.",
-            "Data",
-            exists="file",
-            name="--plugin",
-        ),
-    ] = (),
+    plugins: Plugins = (),
 ) -> None:
     """Write the index of the finished shards at PLACE, so that they can be read while the rest is rendered."""
     from pipeline.jobs.run import write_index_now
