@@ -1,4 +1,4 @@
-"""The sRGB curve, and a palette of distinct colours."""
+"""The sRGB curve, luminance, and a palette of distinct colours."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import colorsys
 
 import numpy as np
 from numpy.typing import NDArray
+
+# Luminance of linear sRGB (ITU-R BT.709).
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 
 
 def srgb_from_linear(linear: NDArray) -> NDArray[np.float64]:

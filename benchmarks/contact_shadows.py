@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from assets.backdrops.collection import Backdrops
 from assets.catalog.load import load_catalog
-from assets.color import srgb_from_linear
+from assets.color import LUMINANCE, srgb_from_linear
 from assets.demo import demo_list
 from assets.library import Library
 from pipeline.run.settings import default_cache
@@ -26,7 +26,7 @@ from render.labels import trace_geometry
 from render.recipes import load_recipe
 from render.sample import sample_scene
 from render.scene import SceneSpec
-from render.sensor import LUMINANCE, meter
+from render.sensor import meter
 
 BESIDE_M, ABOVE_M = 0.025, 0.015
 

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from assets.backdrops.collection import Backdrops
 from assets.catalog.load import load_catalog
-from assets.color import linear_from_srgb
+from assets.color import LUMINANCE, linear_from_srgb
 from assets.library import Library
 from benchmarks.twin.color import lab_from_linear
 from benchmarks.twin.light import write_soft_lights
@@ -41,7 +41,6 @@ from render.backends import open_backend
 from render.backends.protocol import Backend, RenderSettings
 from render.labels import trace_geometry
 from render.scene import Environment, Finish, SceneSpec
-from render.sensor import LUMINANCE
 
 WIDTH, HEIGHT = 640, 360
 # L*a*b*: pixels greyer than this have no hue to speak of; products need so many coloured ones.

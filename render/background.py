@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.backdrops.collection import Backdrops
-from assets.color import linear_from_srgb
+from assets.color import LUMINANCE, linear_from_srgb
 from render.geometry import pixel_rays
 from render.scene import Background, Camera, Environment, SceneSpec
-from render.sensor import LUMINANCE
+from render.sensor import blur
 
 
 def composite(rgba: NDArray[np.float32], scene: SceneSpec, backdrops: Backdrops) -> NDArray[np.float32]:
@@ -22,7 +22,7 @@ def composite(rgba: NDArray[np.float32], scene: SceneSpec, backdrops: Backdrops)
     light = background_light(scene, backdrops)
     if scene.background.kind != "environment":
         light = light * (scene.background.gain * _mean_light(rgba) / max(float((light @ LUMINANCE).mean()), 1e-6))
-    light = _blur(light, scene.background.blur_px)
+    light = blur(light, scene.background.blur_px)
     return (rgba[..., :3] + (1 - rgba[..., 3:]) * light).astype(np.float32)
 
 
@@ -70,9 +70,3 @@ def _fill(image: NDArray[np.uint8], background: Background, width: int, height: 
     part = image[int(top) : int(np.ceil(top + part_height)), int(left) : int(np.ceil(left + part_width))]
     shrinking = part.shape[1] > width
     return cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
-
-
-def _blur(light: NDArray, sigma: float) -> NDArray:
-    import cv2
-
-    return cv2.GaussianBlur(light, (0, 0), sigma, borderType=cv2.BORDER_REFLECT) if sigma > 0.05 else light

@@ -47,6 +47,12 @@ def look_at(eye: NDArray, target: NDArray, *, roll: float = 0.0) -> NDArray[np.f
     return pose
 
 
+def rotation_about_z(angle: float) -> NDArray[np.float64]:
+    """Return the rotation (3, 3) by `angle` radians, counter-clockwise seen from above."""
+    cosine, sine = np.cos(angle), np.sin(angle)
+    return np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
+
+
 def transform(pose: NDArray[np.float64], points: NDArray) -> NDArray[np.float64]:
     """Transform `points` (N, 3) by the pose (4, 4); returns (N, 3) float64."""
     return points @ pose[:3, :3].T + pose[:3, 3]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from assets.color import LUMINANCE
 from assets.props.look import Color
 
 XYZ_TO_LINEAR_SRGB = np.array(
@@ -21,7 +22,7 @@ def rgb_from_kelvin(kelvin: float) -> Color:
     y = _locus_y(t, x)
     rgb = XYZ_TO_LINEAR_SRGB @ np.array([x / y, 1.0, (1 - x - y) / y])
     rgb = np.maximum(rgb, 0.0)
-    rgb /= rgb @ np.array([0.2126, 0.7152, 0.0722])
+    rgb /= rgb @ LUMINANCE
     return float(rgb[0]), float(rgb[1]), float(rgb[2])
 
 

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.color import srgb_from_linear
+from assets.color import LUMINANCE, srgb_from_linear
 from render.scene import Sensor
 
-LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # ITU-R BT.709
 # Mean luminance of a metered image: the 18 % grey card of photography.
 MIDDLE_GREY = 0.18
 # Above this share of full scale the tone curve rolls off, as cameras' do, instead of clipping.
@@ -30,7 +29,7 @@ def develop(light: NDArray[np.float32], sensor: Sensor, subject: NDArray[np.bool
     """
     image = light.astype(np.float64) * (meter(light, subject) * 2.0**sensor.exposure_ev)
     image = image * _vignette(image.shape, sensor.vignette)[..., None]
-    image = _shake(_blur(image, sensor.blur_px), sensor.motion_px, sensor.motion_angle)
+    image = _shake(blur(image, sensor.blur_px), sensor.motion_px, sensor.motion_angle)
     image = image * np.asarray(sensor.white_balance)
     image = _add_noise(image, sensor)
     image = image @ color_matrix(sensor.crosstalk).T if any(sensor.crosstalk) else image
@@ -62,7 +61,8 @@ def _vignette(shape: tuple[int, ...], strength: float) -> NDArray[np.float64]:
     return 1 - strength * (x[None, :] ** 2 + y[:, None] ** 2) / 2
 
 
-def _blur(image: NDArray, sigma: float) -> NDArray:
+def blur(image: NDArray, sigma: float) -> NDArray:
+    """Apply a Gaussian blur of `sigma` pixels; under 0.05 the image is returned unchanged."""
     import cv2
 
     return cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT) if sigma > 0.05 else image
@@ -137,7 +137,7 @@ def bend(coded: NDArray, tone: float) -> NDArray[np.float64]:
 
 def _sharpen(coded: NDArray, amount: float) -> NDArray[np.float64]:
     """Apply unsharp masking, as cameras do: add `amount` times what a blur of SHARPEN_PX takes away."""
-    return coded + amount * (coded - _blur(coded, SHARPEN_PX)) if amount > 0 else coded
+    return coded + amount * (coded - blur(coded, SHARPEN_PX)) if amount > 0 else coded
 
 
 def _grade(coded: NDArray, contrast: float, saturation: float) -> NDArray:

@@ -24,7 +24,7 @@ from assets.library import Library
 from assets.mesh.types import Mesh
 from render.backends import DEFAULT_BACKEND, open_backend
 from render.backends.protocol import Backend, RenderSettings
-from render.geometry import camera_from_world, look_at, project
+from render.geometry import box_of_mask, camera_from_world, look_at, project
 from render.scene import Camera, Environment, Placement, SceneSpec, Sensor
 from render.sensor import develop, meter
 
@@ -225,10 +225,8 @@ def _sample_background(height: int, rng: np.random.Generator) -> NDArray[np.floa
 
 def _box(covered: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the tight xyxy box; the whole image if nothing is covered (a mesh thinner than a pixel)."""
-    rows, columns = np.flatnonzero(covered.any(axis=1)), np.flatnonzero(covered.any(axis=0))
-    if not len(rows):
-        return np.array([0.0, 0.0, covered.shape[1], covered.shape[0]])
-    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)
+    whole = (0.0, 0.0, float(covered.shape[1]), float(covered.shape[0]))
+    return np.array(box_of_mask(covered) if covered.any() else whole)
 
 
 def open_studio(sku_list: SkuSource, cache: Path, pins: SourcePins | None = None) -> tuple[Library, Backend]:

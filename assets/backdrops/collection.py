@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from assets.backdrops.hdri_header import check_hdri
 from assets.backdrops.rooms import ROOMS, render_room
+from assets.color import LUMINANCE
 from assets.errors import SynthError, unknown_name
 from assets.files.image_input import broken_picture, open_picture
 from assets.limits import FOLDER_FILES, HDRI_BYTES, check_file
@@ -27,7 +28,6 @@ from assets.props.textures import render_texture
 # OpenCV reads EXR only if this is set before it is imported.
 os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")
 
-LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 HDRI_SUFFIXES = (".hdr", ".exr")
 MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".dae", ".3mf", ".off")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.color import LUMINANCE
 from benchmarks.twin.color import difference, lab_from_linear
-from render.sensor import LUMINANCE
 
 # Gaussian sigmas, pixels, between which a picture's detail is called fine, middle and coarse.
 FINE, MIDDLE, COARSE = 0.7, 1.5, 6.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.color import linear_from_srgb, srgb_from_linear
+from assets.color import LUMINANCE, linear_from_srgb, srgb_from_linear
 from assets.library import Library
 from benchmarks.twin.light import (
     BasisLight,
@@ -24,7 +24,6 @@ from benchmarks.twin.stage import build_scene, with_ground_color
 from render.backends.protocol import Backend
 from render.labels import trace_geometry
 from render.scene import SceneSpec
-from render.sensor import LUMINANCE
 
 # Of a product's masks, so much is cut off at the rim: poses are good to some 2 px of the photographs' 1920.
 RIM = 3

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.mesh.rest import Rest
+from render.geometry import rotation_about_z
 from render.layout import UNBOUNDED, Support
 from render.placement.arrangement import GAP, Arrangement, footprint
 
@@ -203,12 +204,6 @@ def _resting_rotation(item: Item, rng: np.random.Generator) -> NDArray[np.float6
 
 def _turn(item: Item, rng: np.random.Generator) -> NDArray[np.float64]:
     return rotation_about_z(rng.uniform(-np.pi, np.pi) if item.turn is None else item.turn)
-
-
-def rotation_about_z(angle: float) -> NDArray[np.float64]:
-    """Return the rotation (3, 3) by `angle` radians, counter-clockwise seen from above."""
-    cosine, sine = np.cos(angle), np.sin(angle)
-    return np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
 
 
 def _push_to_neighbour(

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.mesh.rest import Rest
+from render.geometry import rotation_about_z
 from render.layout import Support
-from render.placement.arrange import resting_pose, rotation_about_z
+from render.placement.arrange import resting_pose
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,9 +14,9 @@ from assets.mesh.rest import Rest, upright_rest
 from assets.props.look import Shape, Texture
 from render.choice import Orientation, assigned_count, sample_copies
 from render.framing import Framing, direction_of
-from render.geometry import transform
+from render.geometry import rotation_about_z, transform
 from render.layout import PlacedProduct, SceneLayout, SceneRequest, Support
-from render.placement.arrange import ArrangementParams, Item, RestingPose, arrange, rotation_about_z
+from render.placement.arrange import ArrangementParams, Item, RestingPose, arrange
 from render.recipes.parts import Backgrounds, Distractors, SceneRecipe, Table, TableCamera, TableProducts
 from render.recipes.sampling import prop_placement, sample_distractor, sample_surface
 from render.scene import Finish, Placement

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.color import linear_from_srgb, srgb_from_linear
+from assets.color import LUMINANCE, linear_from_srgb, srgb_from_linear
 from render.light_color import relative_rgb, rgb_from_kelvin
 from render.scene import Sensor
-from render.sensor import LUMINANCE, MIDDLE_GREY, _encode, _roll_off, bend, color_matrix, develop, meter
+from render.sensor import MIDDLE_GREY, _encode, _roll_off, bend, color_matrix, develop, meter
 
 GREY = np.full((48, 64, 3), 0.7, np.float32)
 

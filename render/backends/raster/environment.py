@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+from assets.color import LUMINANCE
+
 # Light above this multiple of the mean becomes suns: 24 to 88 % of the energy of seven indoor HDRIs.
 SUN_THRESHOLD = 2.0
 # A sun weaker than this share of the HDRI's energy casts no visible shadow and stays in the rest.

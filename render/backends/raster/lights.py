@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from render.backends.raster.environment import LUMINANCE, EnvironmentLight, sh_basis
-from render.scene import AreaLight, Environment, SceneSpec
+from assets.color import LUMINANCE
+from render.backends.raster.environment import EnvironmentLight, sh_basis
+from render.geometry import rotation_about_z
+from render.scene import AreaLight, SceneSpec
 
 # Compared with path tracing, 7 suns are no better than 5 (error 4.16 and 4.10 of 255), 3 are worse on products (6.96,
 # 5 suns 6.67).
@@ -82,7 +84,7 @@ class Ground:
 def rig_lights(scene: SceneSpec, environment: EnvironmentLight, ball: Ball, ground: Ground | None) -> LightRig:
     """Prepare the scene's lights around `ball`. ground: the tables or floors under it, None if there are none."""
     gain = scene.environment.strength * np.asarray(scene.environment.tint, dtype=np.float64)
-    world_from_hdri = _turn(scene.environment)
+    world_from_hdri = rotation_about_z(scene.environment.rotation)
     suns = [sun for sun in environment.suns if ground is None or sun.direction[2] > -0.05]
     direction = np.array([world_from_hdri @ sun.direction for sun in suns]).reshape(-1, 3)
     irradiance = np.array([sun.irradiance * gain for sun in suns]).reshape(-1, 3)
@@ -115,11 +117,6 @@ def rig_lights(scene: SceneSpec, environment: EnvironmentLight, ball: Ball, grou
         area_size=np.array([[light.width / 2, light.height / 2] for light in lights]).reshape(-1, 2),
         shadows=tuple(shadows),
     )
-
-
-def _turn(environment: Environment) -> NDArray[np.float64]:
-    cosine, sine = np.cos(environment.rotation), np.sin(environment.rotation)
-    return np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
 
 
 def _strength(light: AreaLight, ball: Ball) -> float:

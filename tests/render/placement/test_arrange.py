@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from assets.mesh.rest import Rest, rest_from_mesh
 from assets.mesh.types import Mesh
 from render.choice import choose_products
-from render.placement.arrange import ArrangementParams, Item, arrange, resting_pose, rotation_about_z
+from render.geometry import rotation_about_z
+from render.placement.arrange import ArrangementParams, Item, arrange, resting_pose
 from render.placement.arrangement import GAP, Arrangement
 from support.scenes import cube, mesh_from
 

@@ -11,13 +11,14 @@ import psutil
 import pytest
 import trimesh
 
+from assets.color import LUMINANCE
 from assets.errors import SynthError
 from assets.library import Library
 from assets.mesh.types import Material, Mesh, MeshPart
 from assets.props.look import Shape, Texture
 from render.backends import open_backend
 from render.backends.protocol import RenderSettings
-from render.backends.raster.environment import LUMINANCE, directions_of, solid_angles
+from render.backends.raster.environment import directions_of, solid_angles
 from render.geometry import look_at
 from render.labels import trace_geometry
 from render.scene import AreaLight, Camera, Environment, Finish, Placement, SceneSpec
