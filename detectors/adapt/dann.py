@@ -52,7 +52,7 @@ def check(settings: AdaptSettings) -> None:
     if settings.unlabelled is None:
         raise SynthError("no photos to adapt to", code="option-missing", hint="give --unlabelled FOLDER")
     if not settings.data.synthetic and settings.data.real is None:
-        raise SynthError("no labelled images to keep learning from", code="option-missing", hint="--synthetic")
+        raise SynthError("no labelled images to train on", code="option-missing", hint="--synthetic")
 
 
 def adapt(settings: AdaptSettings, console: Console) -> TrainSummary:
@@ -175,7 +175,7 @@ class DannTask(DetectorTask):
                 where=where,
                 found=count_of(len(self.photos), "photo"),
                 expected=count_of(photos, "photo"),
-                hint="give another --out to begin again",
+                hint="give another --out to start again",
             )
 
     def explain_not_finite(self, batch: Any, losses: Mapping[str, float], step: int) -> SynthError:

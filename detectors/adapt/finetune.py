@@ -21,6 +21,6 @@ def adapt(settings: AdaptSettings, console: Console) -> TrainSummary:
     """Continue training from the run's averaged weights, with its classes and network."""
     start = load_start(settings, console)
     if not settings.data.synthetic:
-        line = "no --synthetic given: nothing is replayed, and SKUs that the photos lack may be forgotten"
+        line = "no --synthetic given: there is no replay, and SKUs that are not in the photos may be forgotten"
         console.print(line, highlight=False)
     return run_training(continued(settings, start, schedule="adapt"), console, start=start)

@@ -13,7 +13,7 @@ from detectors.augment.settings import AugmentSettings, sample_factor
 Picture = NDArray[np.uint8]
 # Luma weights of BT.601, which JPEG and television use.
 LUMA = np.array([0.299, 0.587, 0.114])
-# Fixed point of the contrast change: the mean grey of typical photographs.
+# Fixed point of the contrast change: the mean grey of typical photos.
 PIVOT = 0.45
 # Grey levels of the noise tile per standard deviation, so that 4 deviations fit into a byte.
 TILE_DEVIATION = 32

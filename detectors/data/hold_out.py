@@ -23,9 +23,7 @@ def split_real(
     held = None
     real, copies = group_copies(real)
     if copies:
-        print_line(
-            f"{count_of(copies, 'group')} of real photos with copies of photos of other groups: kept together with them"
-        )
+        print_line(f"{count_of(copies, 'group')} of real photos merged with others that contain copies of their photos")
     order = stream(seed, TrainingStream.HOLD_OUT).permutation(int(real.groups.max()) + 1 if len(real) else 0)
     if needs_validation and settings.hold_out > 0:
         chosen = _held_out(real, order[::-1], settings.hold_out)

@@ -217,7 +217,7 @@ def parse_shares(text: str) -> Shares:
         try:
             share = float(number)
         except ValueError:
-            raise ValueError(f"{number.strip()!r} is no share of {name}") from None
+            raise ValueError(f"{number.strip()!r} is not a share of {name}") from None
         if not 0 <= share <= 1:
             raise ValueError(f"the share of {name} must be between 0 and 1")
         if name in shares:

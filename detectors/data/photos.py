@@ -28,12 +28,12 @@ def read_photos(path: Path, name: str, problems: Problems, classes: Classes) -> 
     folder, named = _named(path, name)
     names = [file for file in named if is_text(file)]
     for file in set(named) - set(names):
-        problems.spoil("pictures whose names are no text", short(file))
+        problems.spoil("images whose names are not text", short(file))
     DATASET_PICTURES.check(len(names), str(path))
     sizes = picture_sizes(folder, [ImageRecord(file_name=file) for file in names], problems)
     problems.notes.clear()  # They say that sizes are read from the image files, which is expected here.
     if not sizes:
-        hint = f"give a folder with pictures ({', '.join(PICTURES)})"
+        hint = f"give a folder with images ({', '.join(PICTURES)})"
         raise SynthError("no photos", code="images-missing", where=str(path), problems=problems.lines(), hint=hint)
     images = {
         number: LabelledImage(ImageRecord(file_name=file), *size)

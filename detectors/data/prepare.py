@@ -29,7 +29,7 @@ TRAINING_SPLITS = ("train",)
 OWN_VALIDATION_SPLITS = ("val", "valid")
 VALIDATION_SPLITS = (*OWN_VALIDATION_SPLITS, "test", "train")
 SAME_CLASSES = "categories are matched by their sku field, else by name: do the data sets use the same names?"
-LEAKED = "images that are in the validation set as well"
+LEAKED = "images that are also in the validation set"
 PrintLine = Callable[[str], None]
 
 
@@ -105,9 +105,7 @@ def prepare_training(
     _check_left(sources, validation)
     _print_doubts(settings, training, held, classes, print_line)
     if validation is not None and not on_real:
-        print_line(
-            "the validation set is rendered: its scores say little about real photographs (give --val or --real)"
-        )
+        print_line("the validation set is rendered: its scores say little about real photos (give --val or --real)")
     identities = {read.images.name: read.identity for read in reads}
     return TrainingData(tuple(sources), validation, on_real, classes, hashes, identities)
 
@@ -178,13 +176,11 @@ def _check_left(sources: Sequence[ImageSource], validation: ImageSet | None) -> 
     """Raise SynthError if no images or labelled boxes are left after removing bad records and other classes."""
     empty = [images.name for images in sources if not len(images)]
     if empty:
-        raise SynthError(f"no image of {', '.join(empty)} is usable", code="images-unusable")
+        raise SynthError(f"no usable image in {', '.join(empty)}", code="images-unusable")
     if not any(images.box_count for images in sources):
-        raise SynthError("no box of the training data has a class to learn", code="boxes-unusable", hint=SAME_CLASSES)
+        raise SynthError("no box of the training data has a class", code="boxes-unusable", hint=SAME_CLASSES)
     if validation is not None and not (validation.labels >= 0).any():
-        raise SynthError(
-            "no box of the validation data has a class that is trained", code="boxes-unusable", hint=SAME_CLASSES
-        )
+        raise SynthError("no box of the validation data has a trained class", code="boxes-unusable", hint=SAME_CLASSES)
 
 
 def _print_doubts(
@@ -199,7 +195,7 @@ def _print_doubts(
     if settings.real is None:
         return
     if training[-1].images.rendered:
-        print_line("--real is a rendered set, not photographs")
+        print_line("--real is a rendered set, not photos")
     if held and settings.group_key:
         trained, validated = (
             {str(image.value(settings.group_key)) for image in read.source.content.images} if read.source else set()

@@ -110,7 +110,7 @@ def _read_image_records(source: CocoSource, problems: Problems) -> dict[int, Lab
             names.add(posixpath.normpath(name))
             if _leaves_folder(name):
                 # Reading from there is allowed; names of output files are confined to the output folder.
-                problems.note("images outside of the image folder", name)
+                problems.note("images outside the image folder", name)
     sizes = picture_sizes(source.images, list(entries.values()), problems)
     return {
         number: LabelledImage(record, *sizes[str(record.file_name)])
@@ -155,7 +155,7 @@ def _hint_at_categories(source: CocoSource, label_of: dict[int, int], problems: 
         for offset in (1, -1):
             if numbers and {number + offset for number in numbers if number is not None} <= set(label_of):
                 problems.hints.append(
-                    f"every category_id is {-offset:+d} off its category: labels start at another number"
+                    f"every category_id is {-offset:+d} off its category: labels start at a different number"
                 )
     named = sum(record.value("sku") is not None for record in annotations)
     if OTHER_SKU in problems.bad and 2 * problems.bad[OTHER_SKU].count > named:
@@ -192,7 +192,10 @@ def _check_box_layout(images: list[LabelledImage], problems: Problems) -> None:
     leaving = sum(finding.count for finding in kinds if finding)
     as_corners = (edges[:, 2:] > edges[:, :2]).all() and (edges[:, 2:] <= sizes + 1).all()
     if leaving > len(found) // 4 and as_corners:
-        problems.spoil("boxes as x1, y1, x2, y2, COCO wants x, y, width, height", f"{leaving} of {len(found)} leave")
+        problems.spoil(
+            "boxes as x1, y1, x2, y2, COCO wants x, y, width, height",
+            f"{leaving} of {len(found)} extend beyond their image",
+        )
 
 
 def _groups(source: CocoSource, images: dict[int, LabelledImage], key: str | None) -> NDArray[np.int32]:

@@ -21,8 +21,8 @@ MAX_EDGE_PX = 1e9
 
 NO_NUMBERS = "boxes that are not four finite numbers"
 NOT_FINITE = "boxes that are NaN or infinite"
-OUTSIDE = "boxes outside of the picture"
-CUT = "boxes that leave the picture, cut at its border"
+OUTSIDE = "boxes outside the image"
+CUT = "boxes that extend beyond the image, clipped"
 UNKNOWN_CATEGORY = "annotations of unknown categories"
 OTHER_SKU = "annotations whose sku is not that of their category"
 
@@ -86,7 +86,7 @@ def _add(
         problems.note("crowds and ignored products, neither target nor background")
     mask = compressed_mask(record.value("segmentation"), image.height, image.width)
     if isinstance(mask, str):
-        problems.note("unreadable masks, only the box used", f"{where}: {mask}")
+        problems.note("unreadable masks, only their boxes used", f"{where}: {mask}")
         mask = b""
     row.boxes.append(box)
     row.labels.append(IGNORED if ignored else label)

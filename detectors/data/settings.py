@@ -76,7 +76,7 @@ class DataSettings:
             )
         if not 0 <= self.hold_out < 1:
             raise SynthError(
-                "the share to hold out is out of range",
+                "--hold-out is out of range",
                 code="setting-invalid",
                 found=f"{self.hold_out:g}",
                 expected="0 to less than 1",

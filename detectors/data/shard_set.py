@@ -85,7 +85,7 @@ class ShardSet:
     @property
     def missing_masks(self) -> str:
         """A message if annotations of the first shard lack masks, else ""."""
-        return "" if self.masks else "annotations of its first shard have no mask"
+        return "" if self.masks else "annotations of the first shard have no masks"
 
     @property
     def root(self) -> StoragePath:

@@ -78,7 +78,7 @@ def check_trusted(name: str, where: str) -> None:
     """Raise SynthError if a checkpoint names a Python file that the user has neither run nor allowed."""
     if is_python_file(name) and _allowed_file(name) is None and not has_run(Path(name)):
         raise SynthError(
-            "the checkpoint is of a detector in a Python file",
+            "the checkpoint needs a detector from a Python file",
             code="plugin-file-missing",
             where=where,
             found=name,

@@ -13,7 +13,7 @@ from dataset.pictures import PICTURES, find_files, is_picture, natural_order
 from dataset.records import CategoryRecord, ImageRecord
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm")
-LOOKED_FOR = f"pictures (.{', .'.join(PICTURES)}) or videos ({', '.join(VIDEOS)})"
+LOOKED_FOR = f"images (.{', .'.join(PICTURES)}) or videos ({', '.join(VIDEOS)})"
 # Digits of the frame index that follows the name of a video in the names of its frames.
 FRAME_DIGITS = 6
 
@@ -128,8 +128,8 @@ def _of_record(record: ImageRecord, folder: Path) -> Input:
 
 def _nothing_at(path: str | Path) -> str:
     if Path(path).is_dir():
-        return f"{path}: the folder and those below it hold none"
-    return f"{path}: there is no such file or folder, and as a pattern it matches none"
+        return f"{path}: there are none in the folder or its sub-folders"
+    return f"{path}: no such file or folder, and no match as a pattern"
 
 
 def _check_ids(items: Iterable[Input]) -> None:

@@ -19,7 +19,7 @@ from detectors.models.detect import Detections
 from detectors.predict.input_images import InputImage
 
 # Messages on what Ctrl-C does to a command that processes images.
-FOUND_KEPT, FOUND_STEP = "what was found until then is kept", "these pictures"
+FOUND_KEPT, FOUND_STEP = "results so far are kept", "these images"
 PREDICTIONS, IMAGES = "predictions.json", "images.json"
 
 

@@ -44,7 +44,7 @@ from detectors.predict.result_files import (
 # Minimum score of written detections: below it there are a hundred false ones for every true one.
 MIN_WRITTEN = 0.05
 PICTURES = "pictures"
-TOLD = 10
+MAX_LISTED = 10
 
 
 @dataclass
@@ -119,21 +119,21 @@ def print_summary(console: Console, summary: PredictSummary) -> None:
 
     table = Table(show_header=False, box=None)
     pace = f", {summary.pictures / summary.seconds:.1f}/s" if summary.seconds else ""
-    table.add_row("pictures", f"{summary.pictures}{pace}")
+    table.add_row("images", f"{summary.pictures}{pace}")
     table.add_row("detections", f"{summary.shown} from score {summary.threshold:.2f} on, {summary.written} in the file")
     table.add_row("written", f"{summary.out / PREDICTIONS}, {summary.out / IMAGES}")
     console.print(table, highlight=False)
     for note in summary.notes:
         say(note)
     if summary.interrupted:
-        pictures = count_of(summary.total, "picture")
-        say(f"stopped after {summary.pictures} of {pictures}; what was found until then is kept")
+        images = count_of(summary.total, "image")
+        say(f"stopped after {summary.pictures} of {images}; results so far are kept")
     if summary.failed:
         say(f"could not be read: {len(summary.failed)}")
-        for failed in summary.failed[:TOLD]:
+        for failed in summary.failed[:MAX_LISTED]:
             say(f"  - {failed.file}: {failed.reason}")
-        if len(summary.failed) > TOLD:
-            say(f"  - and {len(summary.failed) - TOLD} more")
+        if len(summary.failed) > MAX_LISTED:
+            say(f"  - and {len(summary.failed) - MAX_LISTED} more")
 
 
 def _write_all(
@@ -145,7 +145,7 @@ def _write_all(
     *,
     draw: bool,
 ) -> None:
-    with StepProgress(console, "predict", total=summary.total, unit="pictures") as progress:
+    with StepProgress(console, "predict", total=summary.total, unit="images") as progress:
         done = time.monotonic()
         for made in found:
             rows = [row for one in made for row in result_rows(one)]
@@ -223,7 +223,7 @@ def _check_numbers(threshold: float | None, *, batch: int, every: int, workers: 
 
 def _info(run: Path, threshold: float) -> dict[str, Any]:
     return {
-        "description": f"pictures that a detector has looked at; its detections are in {PREDICTIONS}",
+        "description": f"images processed by a detector; its detections are in {PREDICTIONS}",
         "checkpoint": str(find_checkpoint(run)),
         "threshold": threshold,
         "least_score": _least_written(threshold),

@@ -20,14 +20,14 @@ class RecognizeSettings:
 
     gallery: Annotated[Path, Option("Gallery made by 'synth gallery build'.", "Gallery", exists="folder")]
     paths: tuple[str, ...]
-    out: Annotated[Path, Option("Folder for predictions.json and the pictures.", "Output")]
+    out: Annotated[Path, Option("Folder for predictions.json and images with boxes.", "Output")]
     run: Path | None = None
     boxes: Annotated[
         Path | None, Option("COCO labels or results with the boxes, instead of RUN.", "Detection", exists="file")
     ] = None
     embedder: Annotated[
         Path | None,
-        Option("Embedder, checked to be the gallery's.", "Gallery", exists="any", shown="the gallery's own"),
+        Option("Embedder; must be the gallery's.", "Gallery", exists="any", shown="the gallery's own"),
     ] = None
     version: Annotated[str | None, Option("Version of the gallery.", "Gallery", shown="the one in use")] = None
     index: Annotated[Literal["exact"] | None, Option("Ignore the index and search exhaustively.", "Gallery")] = None
@@ -72,7 +72,7 @@ class RecognizeSettings:
     every: Annotated[int, Option("Process every Nth frame of a video.", "Detection", minimum=1, metavar="N")] = 1
     batch: int = 4
     workers: Annotated[int, Option("Threads that read images.", "Compute", minimum=0, maximum=128)] = 0
-    draw: Annotated[bool, Option("Save pictures with boxes and names.", "Output")] = True
+    draw: Annotated[bool, Option("Save images with boxes and names.", "Output")] = True
     device: Device = "auto"
 
     def __post_init__(self) -> None:

@@ -148,7 +148,7 @@ class DetectorTask(Task):
         return SynthError(
             "the loss is not finite",
             code="loss-not-finite",
-            where=f"step {step}; the batch is kept in {path}",
+            where=f"step {step}; the batch was saved to {path}",
             found=", ".join(f"{name} {value}" for name, value in losses.items() if not np.isfinite(value)),
             problems=problems,
             hint="lower --learning-rate (by a factor of 3, say); if it happens at once, look at the boxes below",

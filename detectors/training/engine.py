@@ -269,7 +269,7 @@ class Engine:
             text += f", validation {', '.join(shown)}{' (best so far)' if better else ''}"
         self._progress.print(text + self.task.epoch_note())
         if self.history.stopped and self.step < self.task.schedule.steps:
-            self._progress.print(f"stopped: no better for {count_of(self.history.stale, 'epoch')}")
+            self._progress.print(f"stopped: no improvement for {count_of(self.history.stale, 'epoch')}")
 
     def _weights(self) -> dict[str, Tensor]:
         return on_cpu(self.average.weights)

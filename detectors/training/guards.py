@@ -12,7 +12,7 @@ import torch
 from assets.errors import SynthError
 
 # Message for a second signal, which stops a training immediately.
-SAVE_KEPT = "the last save is kept: the same command resumes there"
+SAVE_KEPT = "the last checkpoint is kept: the same command resumes there"
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def explain_out_of_memory(batch: int, width: int, height: int) -> Iterator[None]
                 "not enough memory for a training step", code="out-of-memory", found=found, hint=hint
             ) from error
         if "DataLoader worker" in text and "killed" in text:
-            hint = "lower --workers: each of them holds a few batches"
+            hint = "lower --workers: each worker holds a few batches"
             raise SynthError(
                 "a loader process was killed, most likely for lack of memory", code="out-of-memory", hint=hint
             ) from error

@@ -101,7 +101,7 @@ def without_real(shares: tuple[float, ...]) -> tuple[float, ...]:
     others = sum(shares[:-1])
     if not others:
         raise SynthError(
-            "the mix has no share of synthetic images to start with",
+            "the mix has no synthetic images to start with",
             code="mix-invalid",
             hint="change --mix or --schedule",
         )

@@ -87,7 +87,7 @@ def make_plan(settings: TrainSettings, data: TrainingData) -> Schedule:
     counts = tuple(len(images) for images in data.sources)
     empty = [name for name, count in zip(names, counts, strict=True) if not count]
     if empty:
-        raise SynthError(f"no image of {', '.join(empty)} is usable", code="images-unusable")
+        raise SynthError(f"no usable image in {', '.join(empty)}", code="images-unusable")
     windows = {place: images.windows for place, images in enumerate(data.sources) if images.windows is not None}
     shares = complete_shares(settings.completed_mix, names)
     tuned = finetune_shares(shares, settings.replay)

@@ -53,7 +53,7 @@ def build(settings: GalleryBuildSettings) -> None:
 ADDED = Use(
     BUILD,
     only=("sku_list", "embedder", "workers", "device", "cache"),
-    changes={"sku_list": {"default": None}, "embedder": {"help": "Embedder, checked to be the gallery's."}},
+    changes={"sku_list": {"default": None}, "embedder": {"help": "Embedder; must be the gallery's."}},
     partial=True,
 )
 

@@ -100,7 +100,7 @@ def predict(
     run: Run,
     path: tuple[str, ...],
     *,
-    out: Annotated[Path, Option("Folder for predictions.json and the images.", "Output")],
+    out: Annotated[Path, Option("Folder for predictions.json and images with boxes.", "Output")],
     threshold: Annotated[
         float | None,
         Option("Score threshold of drawn detections.", "Detection", minimum=0, maximum=1, shown="chosen on validation"),

@@ -63,7 +63,7 @@ def _spool_images(spool: BlockSpool, split: CocoSplit, first: int, shard_images:
             problems.spoil("images without an id, a file_name, width and height", short(record.content()))
             number = -1 if number is None else number
         elif leaves_folder(name):
-            problems.spoil("images outside of the image folder", short(name))
+            problems.spoil("images outside the image folder", short(name))
         elif _suffix(name) not in PICTURES:
             problems.spoil("images that are no pictures by their names", short(name))
         elif not (split.images / name).is_file():

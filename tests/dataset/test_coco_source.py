@@ -57,7 +57,7 @@ def test_file_names(tmp_path: Path, name: str, note: bool) -> None:
     write_picture(tmp_path / "images" / name.replace("\\", "/"))
     images, problems = read_set(write_json(tmp_path / "train.json", content), images=tmp_path / "images")
     assert images.path(0).is_file() and not problems.bad
-    assert ("images outside of the image folder" in problems.notes) == note
+    assert ("images outside the image folder" in problems.notes) == note
 
 
 def test_the_images_are_looked_for_in_the_given_folder_first(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def each_crop(
     rows: indices of annotations, ascending. Raises SynthError if an image cannot be read, ValueError for unsorted rows.
     """
     if (np.diff(rows) < 0).any():
-        raise ValueError("rows of annotations must rise: crops come picture by picture")
+        raise ValueError("rows must be ascending, because crops are read image by image")
     for results in load_items(_PicturesOf(images, rows, work), workers):
         yield from results
 

@@ -242,7 +242,7 @@ def print_report(console: Console, report: EmbedReport) -> None:
     """Print the scores and the weakest SKUs as tables."""
     numbers = report.numbers
     known = counts_of(SKU=numbers.skus, view=numbers.views)
-    table = Table(title=f"{count_of(numbers.queries, 'crop')} of known SKUs among {known}")
+    table = Table(title=f"{count_of(numbers.queries, 'crop')} of known SKUs against {known}")
     for column in ("top-1", "top-5", "MRR", "lead right / wrong", "AUROC", "FPR at 95 % TPR"):
         table.add_column(column, justify="right")
     lead = f"{numbers.margin_right:.3f} / {numbers.margin_wrong:.3f}"
@@ -257,10 +257,10 @@ def print_report(console: Console, report: EmbedReport) -> None:
     console.print(f"unknown products: {unknown}", highlight=False)
     if report.at is not None:
         at = report.at
-        refused = "" if np.isnan(at.refused) else f", {at.refused:.1%} of unknown products refused"
+        refused = "" if np.isnan(at.refused) else f", {at.refused:.1%} of unknown products rejected"
         console.print(
             f"at a score of {at.threshold:.3f}, chosen on validation: {at.accepted:.1%} accepted, {at.right:.1%} "
-            f"accepted and right{refused}",
+            f"accepted and correct{refused}",
             highlight=False,
         )
     _print_skus(console, report)

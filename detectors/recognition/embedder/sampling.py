@@ -205,7 +205,7 @@ def check_pools(pools: Pools) -> None:
     """Raise SynthError if there are crops of fewer than two SKUs."""
     present = int((pools.counts() > 0).sum())
     if present < 2:
-        hint = "crops are taken from boxes that are not ignored and large enough (--min-side, --min-visibility)"
+        hint = "crops are taken from boxes that are large enough and not ignored (--min-side, --min-visibility)"
         raise SynthError(
             "training an embedder needs at least two SKUs", code="too-few-skus", found=f"crops of {present}", hint=hint
         )

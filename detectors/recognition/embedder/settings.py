@@ -139,7 +139,7 @@ class EmbedSettings:
             raise SynthError(
                 "invalid training settings of an embedder",
                 code="setting-invalid",
-                found=f"{self.skus} SKUs x {self.crops} crops, {self.epochs} epochs, {self.share:g} of the centres",
+                found=f"{self.skus} SKUs x {self.crops} crops, {self.epochs} epochs, {self.share:g} of the centers",
                 expected="at least 2 SKUs, 1 crop, 0 epochs, a share above 0 and up to 1",
             )
 

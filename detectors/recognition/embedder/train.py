@@ -80,8 +80,8 @@ def _describe(console: Console, task: EmbedderTask) -> None:
     settings, classes = task.settings, len(task.crops.classes)
     megabytes = state_bytes(classes, settings.dim, getattr(task.extra, "per_class", 1)) / 1e6
     console.print(
-        f"{settings.backbone}, {settings.dim} numbers from {settings.side} px; {settings.loss} over "
-        f"{count_of(classes, 'SKU')} (centres {megabytes:.0f} MB), "
+        f"{settings.backbone}, {settings.dim} dimensions from {settings.side} px; {settings.loss} over "
+        f"{count_of(classes, 'SKU')} (centers {megabytes:.0f} MB), "
         f"{count_of(task.schedule.steps, 'step')} of {settings.skus} x {settings.crops}",
         highlight=False,
     )

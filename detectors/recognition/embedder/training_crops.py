@@ -56,14 +56,14 @@ def open_crops(settings: EmbedSettings, console: Console, earlier: Mapping[str, 
     pools = Pools.of(source.labels, len(data.classes))
     check_pools(pools)
     absent = int((pools.counts() == 0).sum())
-    print_line(f"{count_of(len(source.labels), 'crop')} of {count_of(len(data.classes) - absent, 'SKU')} to learn from")
+    print_line(f"{count_of(len(source.labels), 'crop')} of {count_of(len(data.classes) - absent, 'SKU')} to train on")
     if absent:
         print_line(f"{count_of(absent, 'SKU')} without a crop that is large and visible enough")
     validation = None
     if held:
         asked = JoinedCrops(tuple(_cut(images, f"held-{images.name}", data, settings, console) for images in held))
         validation = Validation.of(source, asked, classes=len(data.classes), seed=settings.seed)
-        print_line(f"{len(validation.asked)} held-out crops are looked for among {len(validation.shown)} to validate")
+        print_line(f"{len(validation.asked)} held-out crops are searched among {len(validation.shown)} for validation")
     write_atomic(settings.out / "data.txt", ("\n".join(lines) + "\n").encode())
     real = np.concatenate(
         [np.full(len(one.labels), images.name == REAL) for one, images in zip(sources, trained, strict=True)]
@@ -75,7 +75,7 @@ def _cut(images: ImageSource, name: str, data: TrainingData, settings: EmbedSett
     workers = settings.workers if settings.workers is not None else loader_processes()
     columns = images.columns
     rows = np.zeros(0, np.int64) if columns is None else settings.choice.rows(columns, seed=settings.seed)
-    total, unit = (len(images), "pictures") if columns is None else (len(rows), "crops")
+    total, unit = (len(images), "images") if columns is None else (len(rows), "crops")
     with StepProgress(console, f"crops of {images.name}", total=total, unit=unit) as progress:
         folder, data_hash = settings.out / "crops" / name, data.hashes[images.name]
         side = settings.side
@@ -102,7 +102,7 @@ def _hold_out(
     for place, images in enumerate(data.sources):
         columns = images.columns
         if columns is None:
-            print_line(f"nothing of {images.name} is held out, since it lies in shards: give --val")
+            print_line(f"nothing of {images.name} is held out, because it is in shards: give --val")
             trained.append(images)
             continue
         groups = stream(settings.seed, EmbedderStream.HOLD_OUT, place).permutation(np.unique(columns.groups))

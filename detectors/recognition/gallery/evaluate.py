@@ -199,7 +199,7 @@ def _read(gallery: Gallery, data: Path, settings: DataSettings, splits: Sequence
         )
     if lacking:
         print_line(
-            f"{len(lacking)} of {len(truth.classes)} products of {name} are not in the gallery: to be called unknown"
+            f"{len(lacking)} of {len(truth.classes)} products of {name} are not in the gallery and count as unknown"
         )
     return truth
 

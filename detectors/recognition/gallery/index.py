@@ -145,7 +145,7 @@ def check_index(gallery: Gallery) -> list[str]:
         return [f"{path.name}: {error.found}"]
     except OSError as error:
         return [f"{path.name}: {error.strerror or error}"]
-    return [] if right else [f"{path.name}: the content is not what was written"]
+    return [] if right else [f"{path.name}: the content has changed since it was written"]
 
 
 def measure_recall(gallery: Gallery, index: Index, *, seed: int) -> tuple[float, float]:
@@ -180,7 +180,7 @@ def load_faiss() -> Any:
     except ImportError as error:
         hint = "pip install 'synth[scale]'"
         raise SynthError(
-            "galleries need faiss, which does not load", code="dependency-missing", found=str(error), hint=hint
+            "galleries need faiss, which cannot be imported", code="dependency-missing", found=str(error), hint=hint
         ) from error
     return faiss
 
@@ -253,7 +253,7 @@ def _approximate(gallery: Gallery, note: IndexMeta) -> Index:
     path = gallery.folder / INDEXES_FOLDER / f"{note.file}.faiss"
     part_file_size(path)
     if digest_files([path]) != [note.file]:
-        raise damaged(path, "the content is not what was written")
+        raise damaged(path, "the content has changed since it was written")
     try:
         store = faiss.read_index(str(path))
     except (RuntimeError, MemoryError) as error:

@@ -113,7 +113,7 @@ class Gallery:
         """Raise SynthError if the gallery was built with another embedder, as distances would be meaningless."""
         if fingerprint != self.manifest.embedder.fingerprint:
             raise SynthError(
-                "the gallery was made by another embedder",
+                "the gallery was built with another embedder",
                 code="embedder-mismatch",
                 where=f"{self.folder}, version {self.version}",
                 found=f"{fingerprint[:16]} ({where})",
@@ -139,7 +139,7 @@ def open_gallery(folder: Path, version: str | None = None) -> Gallery:
         row, gone = start, set(part.gone)
         held = read_skus(folder, part.digest)
         if (len(held), sum(sku.rows for sku in held)) != (part.skus, part.rows):
-            raise damaged(vectors_path(folder, part.digest), "its SKUs have other views than vectors")
+            raise damaged(vectors_path(folder, part.digest), "its numbers of SKUs and vectors do not match")
         for position, sku in enumerate(held):
             if position not in gone:
                 owners[row : row + sku.rows] = len(skus)

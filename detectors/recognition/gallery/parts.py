@@ -117,7 +117,7 @@ def read_skus(folder: Path, digest: str) -> list[GallerySku]:
         raise damaged(path, _brief(error)) from error
     for sku in skus:
         if len(sku.photos) > sku.rows:
-            raise damaged(path, f"{len(sku.photos)} photographs among {sku.rows} views of {sku.sku!r}")
+            raise damaged(path, f"{len(sku.photos)} photos among {sku.rows} views of {sku.sku!r}")
     return skus
 
 
@@ -188,7 +188,7 @@ def _content_problems(folder: Path, part: PartFile) -> list[str]:
         right = _digest_of(*(path.with_suffix(suffix).read_bytes() for suffix in SUFFIXES)) == part.digest
     except OSError as error:
         return [f"{path.name}: {error.strerror or error}"]
-    return [] if right else [f"{path.name}: the content is not what was written"]
+    return [] if right else [f"{path.name}: the content has changed since it was written"]
 
 
 def check_part(folder: Path, part: PartFile, dim: int) -> list[str]:

@@ -47,7 +47,7 @@ def read_photo(folder: Path, digest: str) -> NDArray[np.uint8]:
     problem = check_photo(folder, digest)
     if problem:
         raise damaged(path, problem)
-    with open_picture(path, str(path), "a photograph of the gallery") as image:
+    with open_picture(path, str(path), "a photo of the gallery") as image:
         return np.array(image.convert("RGB"))
 
 
@@ -55,7 +55,8 @@ def check_photo(folder: Path, digest: str) -> str:
     """Return the problem of a photo's file, "" if it is intact."""
     path = photo_path(folder, digest)
     try:
-        content = read_file(path, PICTURE_BYTES, "the photograph")
+        content = read_file(path, PICTURE_BYTES, "the photo")
     except SynthError as error:
         return f"{path.name}: {error.what}"
-    return "" if hashlib.sha256(content).hexdigest() == digest else f"{path.name}: the content is not what was written"
+    same = hashlib.sha256(content).hexdigest() == digest
+    return "" if same else f"{path.name}: the content has changed since it was written"

@@ -29,18 +29,20 @@ def print_report(console: Console, report: GalleryReport) -> None:
 
 def _naming(report: GalleryReport) -> Table:
     found, at, review, decision = report.retrieval, report.at, report.review, report.decision
-    simulated = "; none is unknown, so each stood in for one" if found.simulated else ""
+    simulated = "; there are none, so each known one stood in for one" if found.simulated else ""
     table = _table("naming labelled boxes", "value", "")
     table.add_row("top-1", _share(found.top1), f"of {found.queries} products that the gallery has")
     table.add_row("top-5", _share(found.top5), "the right SKU is among the five best")
-    table.add_row("AUROC", _number(found.auroc), f"how well scores tell {found.unknown} unknown products{simulated}")
+    table.add_row(
+        "AUROC", _number(found.auroc), f"how well scores separate {found.unknown} unknown products{simulated}"
+    )
     table.add_row("threshold", _number(decision.threshold), f"chosen on {decision.chosen_on}")
     table.add_row("accepted", _share(at.accepted), "known products at or above it")
     table.add_row("refused", _share(at.refused), "unknown products below it")
     table.add_row("for review", _share(review.share), f"of named products: a lead under {decision.margin:.3f}")
     table.add_row("right, clear", _share(review.right_clear), "of those named without review")
-    table.add_row("right, in review", _share(review.right_review), "of those for review, before anybody looks")
-    table.add_row("right alone", _share(review.right), "of all: named rightly without review, or rightly refused")
+    table.add_row("right, in review", _share(review.right_review), "of those for review, as named by the gallery")
+    table.add_row("right alone", _share(review.right), "of all: named correctly without review, or correctly rejected")
     return table
 
 
@@ -48,11 +50,11 @@ def _counting(report: GalleryReport) -> Table:
     parts = [part for part in (report.given, report.found) if part is not None]
     table = _table("counting", *("labelled boxes", "detector's boxes")[: len(parts)], "")
     rows = (
-        ("list accuracy (cAcc)", [_share(part.checkout.cacc) for part in parts], "pictures where every count is right"),
-        ("ACD", [_number(part.checkout.acd) for part in parts], "products too many or too few, per picture"),
+        ("list accuracy (cAcc)", [_share(part.checkout.cacc) for part in parts], "images with all counts right"),
+        ("ACD", [_number(part.checkout.acd) for part in parts], "products too many or too few, per image"),
         ("mCCD", [_number(part.checkout.mccd) for part in parts], "wrong counts over true ones"),
-        ("mCIoU", [_number(part.checkout.mciou) for part in parts], "how far counts agree"),
-        ("AP", [_number(part.coco["AP"]) for part in parts], "all SKUs, and unknown as one more"),
+        ("mCIoU", [_number(part.checkout.mciou) for part in parts], "agreement of counts"),
+        ("AP", [_number(part.coco["AP"]) for part in parts], "all SKUs, and unknown as one more class"),
         ("AP50", [_number(part.coco["AP50"]) for part in parts], ""),
     )
     for name, cells, meaning in rows:

@@ -37,7 +37,7 @@ from detectors.recognition.settings import RecognizeSettings
 
 PICTURES = "pictures"
 CANDIDATES = 5
-TOLD = 10
+MAX_LISTED = 10
 
 
 @dataclass
@@ -135,7 +135,7 @@ def recognize(
     found = _recognize(recognizer, finder, shots, summary, batch=settings.batch, first_id=inputs.first_free_id)
     begun = time.monotonic()
     info = {
-        "description": "pictures whose products were named by a gallery",
+        "description": "images whose products were recognized with a gallery",
         "gallery": gallery.version,
         "embedder": gallery.manifest.embedder.fingerprint,
         "boxes": finder.said,
@@ -148,7 +148,7 @@ def recognize(
         try:
             with (
                 open_recognized(settings.out, gallery, info) as files,
-                StepProgress(console, "recognize", total=summary.total, unit="pictures") as progress,
+                StepProgress(console, "recognize", total=summary.total, unit="images") as progress,
             ):
                 for some in _counted(until(stop, found), summary, progress):
                     review.add(some)
@@ -162,7 +162,7 @@ def recognize(
             found.close()
             shots.close()
         if view_picture is not None and not summary.interrupted:
-            console.print("drawing the nearest views for the review page", highlight=False)
+            console.print("rendering the nearest views for the review page", highlight=False)
         summary.page = review.finish(decision, soon=summary.interrupted)
     summary.seconds = time.monotonic() - begun
     return summary
@@ -177,21 +177,21 @@ def print_summary(console: Console, summary: RecognizeSummary) -> None:
 
     pace = f", {summary.pictures / summary.seconds:.1f}/s" if summary.seconds else ""
     table = Table(show_header=False, box=None)
-    table.add_row("pictures", f"{summary.pictures}{pace}")
+    table.add_row("images", f"{summary.pictures}{pace}")
     table.add_row("products", f"{summary.known} known, {summary.review} for review, {summary.unknown} unknown")
     table.add_row("SKUs seen", f"{len(summary.skus)}")
     table.add_row("gallery", f"version {summary.version}; known from {summary.decision.threshold:.3f}")
     table.add_row("written", str(summary.out))
     console.print(table, highlight=False)
     if summary.page:
-        say(f"close calls and unknown products to decide on: {summary.page}")
+        say(f"close calls and unknown products for review: {summary.page}")
     if summary.interrupted:
-        pictures = count_of(summary.total, "picture")
-        say(f"stopped after {summary.pictures} of {pictures}; what was found until then is kept")
-    for failed in summary.failed[:TOLD]:
+        images = count_of(summary.total, "image")
+        say(f"stopped after {summary.pictures} of {images}; results so far are kept")
+    for failed in summary.failed[:MAX_LISTED]:
         say(f"  - {failed.file}: {failed.reason}")
-    if len(summary.failed) > TOLD:
-        say(f"  - and {len(summary.failed) - TOLD} more that could not be read")
+    if len(summary.failed) > MAX_LISTED:
+        say(f"  - and {len(summary.failed) - MAX_LISTED} more that could not be read")
 
 
 def _recognize(

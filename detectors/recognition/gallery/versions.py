@@ -204,12 +204,12 @@ def verify_gallery(folder: Path, version: str | None = None) -> list[str]:
             if position in part.gone:
                 continue
             if sku.sku in seen:
-                problems.append(f"SKU {sku.sku!r} is there twice")
+                problems.append(f"SKU {sku.sku!r} is repeated")
             seen.add(sku.sku)
             skus, rows = skus + 1, rows + sku.rows
             problems += filter(None, (check_photo(folder, digest) for digest in sku.photos))
     if (skus, rows) != (manifest.skus, manifest.rows):
-        problems.append(f"{skus} SKUs with {rows} views are there, {manifest.skus} with {manifest.rows} are on record")
+        problems.append(f"{skus} SKUs with {rows} views found, {manifest.skus} with {manifest.rows} expected")
     return problems
 
 

@@ -96,7 +96,7 @@ def test_copies_of_a_photo_stay_together(synthetic: Path, real: Path) -> None:
         shutil.copy(real / "images" / "000000.png", real / "images" / f"{number:06d}.png")
     for seed in range(4):
         data, told = prepare(both(synthetic, real), seed)
-        assert visits(data.validation) in ({3}, {0, 1, 2}) and "2 groups of real photos with copies" in told
+        assert visits(data.validation) in ({3}, {0, 1, 2}) and "2 groups of real photos merged" in told
 
 
 @pytest.mark.parametrize("skip_bad", [False, True])
@@ -107,12 +107,12 @@ def test_training_images_that_are_validated_on(synthetic: Path, real: Path, tmp_
     settings = both(synthetic, real, val=val, skip_bad=skip_bad)
     settings = replace(settings, group_key=None)
     if not skip_bad:
-        with raises("records-invalid", problems=r"in the validation set as well: 1 \(000004\.png"):
+        with raises("records-invalid", problems=r"also in the validation set: 1 \(000004\.png"):
             prepare(settings)
         return
     data, told = prepare(settings)
     assert names(data.sources[1]) == {f"{i:06d}.png" for i in range(10) if i != 4}
-    assert "in the validation set as well: 1 (000004.png) [cannot be used]" in told
+    assert "also in the validation set: 1 (000004.png) [cannot be used]" in told
     assert data.validation is not None and len(data.validation) == 3
 
 
@@ -197,8 +197,8 @@ def test_one_set_given_twice_is_told(synthetic: Path, tmp_path: Path, second: st
         ({"real_fraction": -0.5}, "--real-fraction"),
         ({"real_fraction": 10}, "--real-fraction"),  # per cent
         ({"real_fraction": float("nan")}, "--real-fraction"),
-        ({"hold_out": 1.0}, "hold out"),
-        ({"hold_out": -0.1}, "hold out"),
+        ({"hold_out": 1.0}, "--hold-out"),
+        ({"hold_out": -0.1}, "--hold-out"),
         ({"synthetic": (("a", Path()), ("a", Path()))}, "needs another name"),
         ({"synthetic": (("real", Path()),)}, "needs another name"),
         ({"synthetic": (("validation", Path()),)}, "needs another name"),

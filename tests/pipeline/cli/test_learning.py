@@ -48,7 +48,7 @@ def test_mistakes_in_options(photos: Path, tmp_path: Path) -> None:
     assert "does not exist" in told("train", "--synthetic", tmp_path / "gone", *out)
     assert "need names" in told("train", "--synthetic", photos, "--synthetic", photos, *out)
     assert "needs real photos" in told("train", "--synthetic", photos, "--schedule", "finetune", *out)
-    assert "no such file of weights" in told("train", "--real", photos, "--weights", "gone.pth", *out)
+    assert "no such weights file" in told("train", "--real", photos, "--weights", "gone.pth", *out)
 
 
 def test_bad_records_are_told_together_and_skipped_on_request(photos: Path, tmp_path: Path) -> None:

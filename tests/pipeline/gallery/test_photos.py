@@ -202,7 +202,7 @@ def test_photographs_are_verified_and_cleaned_up(gallery: Gallery, decisions: Pa
         clean_gallery(gallery.folder, 0)
     assert not photo_path(gallery.folder, red).exists() and photo_path(gallery.folder, green).exists()
     photo_path(gallery.folder, green).write_bytes(b"another")
-    assert any("not what was written" in problem for problem in verify_gallery(gallery.folder))
+    assert any("changed since it was written" in problem for problem in verify_gallery(gallery.folder))
 
 
 def test_galleries_without_photographs_are_as_before(gallery: Gallery) -> None:

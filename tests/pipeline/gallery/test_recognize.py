@@ -120,8 +120,8 @@ def test_the_first_signal_ends_it_after_the_pictures_under_way(
     photos = home / "test" / "photos.json"
     words = ("recognize", "--boxes", photos, photos, "--gallery", home / "gallery", "--out", tmp_path / "out")
     told = run(*words, "--device", "cpu", code=143).output
-    assert "stopping after these pictures; Ctrl-C again stops now" in told
-    assert "stopped after 1 of 2 pictures" in told
+    assert "stopping after these images; Ctrl-C again stops now" in told
+    assert "stopped after 1 of 2 images" in told
     assert len(json.loads((tmp_path / "out" / "images.json").read_bytes())["images"]) == 1
 
 

@@ -220,7 +220,7 @@ def test_a_changed_index_is_found_by_verifying(tmp_path: Path) -> None:
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
-    assert check_index(gallery) == [f"{file.name}: the content is not what was written"]
+    assert check_index(gallery) == [f"{file.name}: the content has changed since it was written"]
     with raises("gallery-damaged"):
         open_index(gallery)
     file.unlink()

@@ -139,7 +139,7 @@ def test_verifying_finds_a_changed_byte(tmp_path: Path, suffix: str) -> None:
     content = bytearray(file.read_bytes())
     content[-3] ^= 1
     file.write_bytes(content)
-    assert [problem for problem in verify_gallery(tmp_path) if "not what was written" in problem]
+    assert [problem for problem in verify_gallery(tmp_path) if "changed since it was written" in problem]
 
 
 def test_a_missing_part_is_told_before_the_switch(tmp_path: Path) -> None:
