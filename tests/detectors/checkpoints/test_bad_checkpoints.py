@@ -75,7 +75,7 @@ class TestBroken:
             "checkpoint-mismatch",
             r"shape \(2,\), expected",
         ),
-        (("weights", "backbone.body.conv_stem.weight"), "x", "content-invalid", "no plain tensor"),
+        (("weights", "backbone.body.conv_stem.weight"), "x", "content-invalid", "not a plain tensor"),
         (("training",), GONE, "content-invalid", "training"),
     ],
 )
@@ -94,8 +94,8 @@ def test_mistakes_of_a_detector_are_named(tmp_path: Path, way: Any, value: Any, 
     [
         (lambda value: value.fill_(NAN), "checkpoint-mismatch", "not finite"),
         (lambda value: value.double(), "checkpoint-mismatch", "torch.float64, expected torch.float32"),
-        (lambda value: value.to_sparse(), "content-invalid", "no plain tensor"),
-        (lambda value: value.to("meta"), "content-invalid", "no plain tensor"),
+        (lambda value: value.to_sparse(), "content-invalid", "not a plain tensor"),
+        (lambda value: value.to("meta"), "content-invalid", "not a plain tensor"),
         (lambda value: torch.zeros(1).expand(made.MANY), "checkpoint-mismatch", "shape"),
     ],
 )
