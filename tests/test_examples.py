@@ -134,6 +134,20 @@ def test_own_exporter_is_checked_and_kept(tmp_path: Path) -> None:
     assert refused.exit_code and "onnx" in refused.output
 
 
+def test_own_metric_stands_beside_the_others(tmp_path: Path) -> None:
+    """Two of three pictures are complete: in one a product is called by another name."""
+    labels = write_shapes(tmp_path / "shapes", 3, seed=1, split="val")
+    truth = json.loads(labels.read_text())
+    rows = [
+        {**{key: one[key] for key in ("image_id", "category_id", "bbox")}, "score": 0.9} for one in truth["annotations"]
+    ]
+    rows[0]["category_id"] = 1 + rows[0]["category_id"] % 3
+    (tmp_path / "results.json").write_text(json.dumps(rows))
+    report = load_example("own_metric").main(labels, tmp_path / "results.json", tmp_path / "out")
+    assert report.metrics[-1].name == "complete pictures" and report.metrics[-1].value == pytest.approx(2 / 3)
+    assert "complete pictures" in (tmp_path / "out" / "index.html").read_text()
+
+
 def forget(monkeypatch: pytest.MonkeyPatch, stem: str) -> None:
     """Forget that a Python file has run, as a new process has it."""
     for name in [name for name in sys.modules if name.startswith(f"synth_file_{stem}_")]:

@@ -44,24 +44,20 @@ def print_report(console: Console, report: Report) -> None:
 
 def _head(report: Report) -> Table:
     table = _table("", "value", "95 %", "")
-    told, operating, coco = report.intervals, report.operating, report.coco
-    half = "an overlap of half is enough"
-    sizes = ", ".join(f"{name} {_number(coco[name])}" for name in ("APs", "APm", "APl"))
+    for metric in report.metrics:
+        if metric.head:
+            table.add_row(metric.name, _number(metric.value), _range(metric.interval), metric.meaning)
+    sizes = ", ".join(f"{part.name} {_number(part.ap)}" for part in report.parts["size"])
+    table.add_row("AP by size", "", "", sizes)
+    operating, naming = report.operating, report.naming
     chosen = "best F1 on this set" if operating.chosen_here else f"best here {_number(operating.best_threshold)}"
-    table.add_row("AP", _number(coco["AP"]), _range(told["AP"]), sizes)
-    table.add_row("AP50", _number(coco["AP50"]), _range(told["AP50"]), half)
-    table.add_row("finding AP50", _number(report.finding.ap50), _range(told["finding AP50"]), "whichever SKU")
-    table.add_row("naming", _number(report.finding.naming), "", f"right SKU, of {report.finding.found} found")
-    table.add_row("list accuracy", _number(report.checkout.cacc), _range(told["list accuracy"]), "every count right")
     table.add_row("threshold", _number(operating.threshold), "", chosen)
-    table.add_row("precision", _number(operating.precision), "", "above the threshold")
-    naming = report.naming
     counts = (naming.right, naming.found - naming.right, sum(naming.missed.values()), sum(naming.background.values()))
     told_counts = "right SKU {}, wrong SKU {}, missed {}; too many {}".format(*counts)
     table.add_row("products", str(report.boxes), "", told_counts)
-    table.add_row("recall", _number(operating.recall), "", f"above the threshold; F1 {_number(operating.f1)}")
-    if told["AP"].note:
-        table.caption = told["AP"].note
+    notes = [interval.note for interval in report.intervals.values() if interval.note]
+    if notes:
+        table.caption = notes[0]
         table.caption_justify = "left"
     return table
 
@@ -100,5 +96,7 @@ def _number(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.3f}"
 
 
-def _range(interval: Interval) -> str:
+def _range(interval: Interval | None) -> str:
+    if interval is None:
+        return ""
     return "–" if math.isnan(interval.low) else f"{interval.low:.3f} to {interval.high:.3f}"

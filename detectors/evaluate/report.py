@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from assets.errors import SynthError
 from detectors.data.image_set import ImageSet, Predictions
 from detectors.evaluate.metrics.align import Aligned, align
-from detectors.evaluate.metrics.bootstrap import RESAMPLES, Interval, head_intervals
+from detectors.evaluate.metrics.bootstrap import RESAMPLES, Interval
 from detectors.evaluate.metrics.breakdown import BoxGroup, break_down, taken_boxes
-from detectors.evaluate.metrics.checkout import Checkout, checkout, count_products
-from detectors.evaluate.metrics.coco_numbers import CocoRun, run_coco
-from detectors.evaluate.metrics.confusion import Naming, find_products, judge, name_products
-from detectors.evaluate.metrics.curves import Curve, pooled_curve, rank
-from detectors.evaluate.metrics.matching import Matches, find_candidates, match
+from detectors.evaluate.metrics.checkout import Checkout
+from detectors.evaluate.metrics.coco_numbers import NAMES
+from detectors.evaluate.metrics.confusion import Naming
+from detectors.evaluate.metrics.curves import Curve, OperatingPoint
+from detectors.evaluate.metrics.evidence import Evidence, gather
+from detectors.evaluate.metrics.table import METRICS, Metric, MetricKind, measure
 from detectors.evaluate.metrics.tide import ErrorKind, error_kinds
 
-# Where no score is any better than another (nothing found): the usual middle.
-FALLBACK_THRESHOLD = 0.5
 CURVE_POINTS = 200
 
 
@@ -40,23 +38,6 @@ class ClassNumbers:
 
 
 @dataclass(frozen=True)
-class OperatingPoint:
-    """The score above which detections are believed, and what comes of it at an overlap of 0.5.
-
-    chosen_here: the threshold is the best for this very set, which flatters it a little.
-    best_threshold, best_f1: the best there is on this set.
-    """
-
-    threshold: float
-    chosen_here: bool
-    precision: float
-    recall: float
-    f1: float
-    best_threshold: float
-    best_f1: float
-
-
-@dataclass(frozen=True)
 class FindingNumbers:
     """All classes as one: AP and AP50. naming: the share of found boxes that get the right name."""
 
@@ -70,7 +51,7 @@ class FindingNumbers:
 class Report:
     """A detector on one image set. Numbers that are not defined are nan; `to_json` writes them as null.
 
-    name: of the image set. coco: the twelve COCO numbers. intervals: the head numbers with 95 % intervals.
+    name: of the image set. metrics: in the order in which they are shown.
     curve: precision and recall of all classes together at an overlap of 0.5, at up to 200 scores.
     parts: by size, relative size, visibility, truncation. classes: lowest AP first.
     other_classes: detections of classes that the truth does not know, by key. unknown_classes: boxes of classes that
@@ -83,8 +64,7 @@ class Report:
     boxes: int
     ignored: int
     detections: int
-    coco: dict[str, float]
-    intervals: dict[str, Interval]
+    metrics: tuple[Metric, ...]
     operating: OperatingPoint
     finding: FindingNumbers
     checkout: Checkout
@@ -96,9 +76,26 @@ class Report:
     other_classes: dict[str, int]
     unknown_classes: dict[str, int]
 
+    @property
+    def coco(self) -> dict[str, float]:
+        """The twelve COCO numbers by name."""
+        return coco_of(self.metrics)
+
+    @property
+    def intervals(self) -> dict[str, Interval]:
+        """95 % intervals by the names of the metrics that have one."""
+        return {metric.name: metric.interval for metric in self.metrics if metric.interval is not None}
+
     def to_json(self) -> str:
         """The report as JSON: the same report gives the same bytes, what is not defined is null."""
-        return json.dumps(_plain(asdict(self)), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+        intervals = {name: asdict(interval) for name, interval in self.intervals.items()}
+        return json_text({**asdict(self), "coco": self.coco, "intervals": intervals})
+
+
+def coco_of(metrics: tuple[Metric, ...]) -> dict[str, float]:
+    """The twelve COCO numbers among some metrics."""
+    values = {metric.name: metric.value for metric in metrics}
+    return {name: values[name] for name in NAMES}
 
 
 def evaluate(
@@ -108,21 +105,16 @@ def evaluate(
     threshold: float | None,
     rng: np.random.Generator,
     resamples: int = RESAMPLES,
+    metrics: Mapping[str, MetricKind] = METRICS,
 ) -> Report:
     """Everything about these detections. threshold: the score to believe; None takes the best F1 on this set.
 
-    Raises SynthError where the detections do not belong to the images.
+    metrics: METRICS, with others beside them if need be. Raises SynthError where the detections do not belong to the
+    images.
     """
     data = align(truth, found)
-    candidates = find_candidates(data)
-    matches = match(data, candidates)
-    ranked = rank(data, matches)
-    curve = pooled_curve(ranked)
-    operating = _operate(curve, threshold)
-    finding = find_products(data)
-    naming = name_products(data, judge(data, finding, operating.threshold))
-    counts = count_products(data, matches, operating.threshold)
-    coco = run_coco(data, candidates)
+    evidence = gather(data, threshold)
+    finding, naming, operating = evidence.finding, evidence.naming, evidence.operating
     return Report(
         name=truth.name,
         images=len(truth),
@@ -130,47 +122,18 @@ def evaluate(
         boxes=int((~data.ignored).sum()),
         ignored=int(data.ignored.sum()),
         detections=len(found),
-        coco=coco.numbers(),
-        intervals=head_intervals(data, ranked, finding, counts, rng=rng, resamples=resamples),
+        metrics=measure(evidence, metrics, rng=rng, resamples=resamples),
         operating=operating,
         finding=FindingNumbers(finding.ap, finding.ap50, naming.found, naming.share),
-        checkout=checkout(data, counts),
-        parts=break_down(data, candidates, matches, truth, operating.threshold),
-        errors=error_kinds(data, matches),
+        checkout=evidence.checkout,
+        parts=break_down(data, evidence.candidates, evidence.matches, truth, operating.threshold),
+        errors=error_kinds(data, evidence.matches),
         naming=naming,
-        curve=_thin(curve),
-        classes=_by_class(data, coco, matches, operating.threshold),
+        curve=_thin(evidence.curve),
+        classes=_by_class(evidence),
         other_classes=_others(data),
         unknown_classes=_unknown(data, found),
     )
-
-
-def evaluate_sources(
-    cases: Sequence[tuple[ImageSet, Predictions]],
-    *,
-    threshold: float | None,
-    rng: np.random.Generator,
-    resamples: int = RESAMPLES,
-) -> dict[str, Report]:
-    """One report per image set, by its name. Raises SynthError where two sets have the same name."""
-    names = [truth.name for truth, _ in cases]
-    if len(set(names)) < len(names):
-        raise SynthError(
-            "two image sets have the same name", code="name-duplicate", found=", ".join(names), hint="give each its own"
-        )
-    return {
-        truth.name: evaluate(truth, found, threshold=threshold, rng=rng, resamples=resamples) for truth, found in cases
-    }
-
-
-def _operate(curve: Curve, threshold: float | None) -> OperatingPoint:
-    best, best_f1 = curve.best()
-    chosen = threshold if threshold is not None else FALLBACK_THRESHOLD if math.isnan(best) else best
-    # The last score that is still believed; nothing is where every score is lower.
-    place = int(np.searchsorted(-curve.scores, -chosen, "right")) - 1
-    values = (curve.precision, curve.recall, curve.f1)
-    precision, recall, f1 = (float(v[place]) for v in values) if place >= 0 else (math.nan, 0.0, 0.0)
-    return OperatingPoint(float(chosen), threshold is None, precision, recall, f1, best, best_f1)
 
 
 def _thin(curve: Curve) -> Curve:
@@ -181,19 +144,15 @@ def _thin(curve: Curve) -> Curve:
     return Curve(*(column[rows] for column in vars(curve).values()))
 
 
-def _by_class(data: Aligned, coco: CocoRun, matches: Matches, threshold: float) -> tuple[ClassNumbers, ...]:
-    taken, counted = taken_boxes(data, matches, threshold), ~data.ignored
-    size = len(data.classes)
-    hits = np.bincount(data.truth.label[taken & counted], minlength=size)
-    boxes = np.bincount(data.truth.label[counted], minlength=size)
-    share = hits / np.maximum(boxes, 1)
-    ap, ap50 = coco.of_class("AP"), coco.of_class("AP50")
+def _by_class(evidence: Evidence) -> tuple[ClassNumbers, ...]:
+    data, coco = evidence.data, evidence.by_class
+    taken = taken_boxes(data, evidence.matches, evidence.operating.threshold)
+    hits = np.bincount(data.truth.label[taken & ~data.ignored], minlength=len(data.classes))[coco.labels]
+    columns = (coco.labels, coco.boxes, coco.of_class("AP"), coco.of_class("AP50"), hits / coco.boxes)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
     keys, names = data.classes.keys, data.classes.names
-    rows = [
-        ClassNumbers(keys[label], names[label], int(boxes[label]), ap[label], ap50[label], float(share[label]))
-        for label in coco.labels.tolist()
-    ]
-    return tuple(sorted(rows, key=lambda row: (row.ap, row.key)))
+    classes = [ClassNumbers(keys[label], names[label], *numbers) for label, *numbers in rows]
+    return tuple(sorted(classes, key=lambda row: (row.ap, row.key)))
 
 
 def _others(data: Aligned) -> dict[str, int]:
@@ -206,6 +165,11 @@ def _unknown(data: Aligned, found: Predictions) -> dict[str, int]:
     labels, counts = np.unique(data.truth.label[~data.ignored], return_counts=True)
     pairs = zip((data.classes.keys[label] for label in labels), counts.tolist(), strict=True)
     return {key: count for key, count in pairs if key not in known}
+
+
+def json_text(content: Any) -> str:
+    """Content as JSON in which equal content has equal bytes; numbers that are not defined are null."""
+    return json.dumps(_plain(content), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def _plain(value: Any) -> Any:

@@ -33,7 +33,11 @@ from detectors.data.shard_prepare import open_shards, shards_digest
 from detectors.data.shard_set import ShardSet
 from detectors.device import loader_processes, pick_device
 from detectors.evaluate.metrics.coco_numbers import NAMES, CocoRun
-from detectors.evaluate.metrics.stream import StreamedCoco, ThresholdScores
+from detectors.evaluate.metrics.curves import OperatingPoint
+from detectors.evaluate.metrics.evidence import Totals
+from detectors.evaluate.metrics.stream import StreamedCoco
+from detectors.evaluate.metrics.table import METRICS, Metric, measure_totals
+from detectors.evaluate.report import coco_of, json_text
 from detectors.evaluate.shard_truth import image_ids_of, read_found, read_truth, write_found
 from detectors.models.detect import Detections, find_in_fitted, fit_picture
 
@@ -49,7 +53,7 @@ LEFT_OUT = (
 
 @dataclass(frozen=True)
 class ShardReport:
-    """A detector on a sharded set. coco: the twelve numbers, nan where one is not defined. left_out: what is not told.
+    """A detector on a sharded set. metrics: nan where one is not defined. left_out: what is not told.
 
     unused: records of the labels that could not be used, in words.
     """
@@ -61,15 +65,19 @@ class ShardReport:
     ignored: int
     detections: int
     classes: int
-    coco: dict[str, float]
-    operating: ThresholdScores
+    metrics: tuple[Metric, ...]
+    operating: OperatingPoint
     unused: tuple[str, ...]
     left_out: str = LEFT_OUT
 
+    @property
+    def coco(self) -> dict[str, float]:
+        """The twelve COCO numbers by name."""
+        return coco_of(self.metrics)
+
     def to_json(self) -> str:
         """The report as JSON; what is not defined is null."""
-        fields = {name: _plain(value) for name, value in asdict(self).items()}
-        return json.dumps(fields, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+        return json_text({**asdict(self), "coco": self.coco})
 
 
 def evaluate_place(
@@ -230,6 +238,7 @@ def _match_all(
 
 
 def _report(name: str, shards: ShardSet, coco: StreamedCoco, numbers: CocoRun, problems: Problems) -> ShardReport:
+    operating = coco.operating()
     return ShardReport(
         name=name,
         split=shards.shards[0].split,
@@ -238,8 +247,8 @@ def _report(name: str, shards: ShardSet, coco: StreamedCoco, numbers: CocoRun, p
         ignored=coco.ignored,
         detections=coco.detections,
         classes=len(numbers.labels),
-        coco=numbers.numbers(),
-        operating=coco.operating(),
+        metrics=measure_totals(Totals(numbers.numbers(), operating), METRICS),
+        operating=operating,
         unused=tuple(problems.lines()),
     )
 
@@ -269,20 +278,11 @@ def print_shard_report(console: Console, report: ShardReport) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for name in ("", "value"):
         table.add_column(name, justify="right" if name else "left")
-    operating = report.operating
-    rows = report.coco | {"threshold": operating.threshold, "precision": operating.precision}
-    rows |= {"recall": operating.recall, "F1": operating.f1, "best threshold": operating.best_threshold}
-    for name, value in rows.items():
+    rows = [(metric.name, metric.value) for metric in report.metrics]
+    rows += [("threshold", report.operating.threshold), ("best threshold", report.operating.best_threshold)]
+    for name, value in rows:
         table.add_row(name, "–" if math.isnan(value) else f"{value:.4f}")
     console.print(table, highlight=False)
     for line in report.unused:
         console.print(line, highlight=False, markup=False)
     console.print(f"left out: {report.left_out}", highlight=False, markup=False)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(part) for name, part in value.items()}
-    if isinstance(value, float):
-        return float(f"{value:.9g}") if math.isfinite(value) else None
-    return value

@@ -11,21 +11,17 @@ percentile interval in 45 % and 0 %. With few boxes per class either is too sure
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.evaluate.metrics.align import Aligned, Floats, Ints
-from detectors.evaluate.metrics.checkout import Counts
-from detectors.evaluate.metrics.confusion import Localization
-from detectors.evaluate.metrics.curves import Ranked, average_precision, mean_over_classes, shorten
+from detectors.evaluate.metrics.align import Floats, Ints
 
 RESAMPLES = 1000
 # With fewer the same few pictures are drawn over and over: 2 groups give 3 different sets.
 FEW_GROUPS = 10
-HEAD_NUMBERS = ("AP", "AP50", "finding AP50", "list accuracy")
 
 
 @dataclass(frozen=True)
@@ -58,11 +54,11 @@ def bootstrap(
     *,
     rng: np.random.Generator,
     resamples: int = RESAMPLES,
-    limits: tuple[float, float] = (0.0, 1.0),
+    limits: Sequence[tuple[float, float]],
 ) -> tuple[Interval, ...]:
     """95 % intervals of S numbers from the same resamples.
 
-    value: (S,) on all images. statistic: (N,) weights to (S,) numbers. groups: (N,). limits: of the numbers.
+    value: (S,) on all images. statistic: (N,) weights to (S,) numbers. groups: (N,). limits: of each number.
     """
     count = len(np.unique(groups))
     if count < 2:
@@ -70,42 +66,8 @@ def bootstrap(
         return tuple(Interval(float(one), np.nan, np.nan, nothing) for one in value)
     note = f"rough: only {count} independent groups of images" if count < FEW_GROUPS else None
     draws = np.stack([statistic(weights) for weights in resample_weights(groups, rng=rng, resamples=resamples)])
-    return tuple(_interval(float(one), draws[:, column], limits, note) for column, one in enumerate(value))
-
-
-def head_statistic(ranked: Ranked, finding: Localization, counts: Counts) -> Callable[[Ints], Floats]:
-    """AP, AP50, AP50 of finding and list accuracy as functions of image weights."""
-    ranked, found = shorten(ranked), shorten(at_half(finding.ranked))
-    right = counts.right()
-
-    def statistic(weights: Ints) -> Floats:
-        table = average_precision(ranked, weights)
-        accuracy = float(weights[right].sum() / weights.sum()) if weights.sum() else float("nan")
-        half = average_precision(found, weights)
-        return np.array([mean_over_classes(table), mean_over_classes(table[0]), mean_over_classes(half), accuracy])
-
-    return statistic
-
-
-def head_intervals(
-    data: Aligned,
-    ranked: Ranked,
-    finding: Localization,
-    counts: Counts,
-    *,
-    rng: np.random.Generator,
-    resamples: int = RESAMPLES,
-) -> dict[str, Interval]:
-    """The head numbers with their intervals, by name."""
-    statistic = head_statistic(ranked, finding, counts)
-    value = statistic(np.ones(data.images, np.int64))
-    intervals = bootstrap(value, statistic, data.groups, rng=rng, resamples=resamples)
-    return dict(zip(HEAD_NUMBERS, intervals, strict=True))
-
-
-def at_half(ranked: Ranked) -> Ranked:
-    """The same at an overlap of 0.5 alone."""
-    return Ranked(**{**vars(ranked), "right": ranked.right[:1], "wrong": ranked.wrong[:1]})
+    columns = zip(value.tolist(), draws.T, limits, strict=True)
+    return tuple(_interval(one, drawn, bounds, note) for one, drawn, bounds in columns)
 
 
 def _interval(value: float, draws: Floats, limits: tuple[float, float], note: str | None) -> Interval:

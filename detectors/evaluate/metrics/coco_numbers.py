@@ -33,9 +33,10 @@ class CocoRun:
         """The twelve numbers: means over the classes in which each is defined, nan where there is none."""
         return {name: _mean(row) for name, row in zip(NAMES, self.values, strict=True)}
 
-    def of_class(self, name: str) -> dict[int, float]:
-        """One of the twelve numbers by label."""
-        return dict(zip(self.labels.tolist(), self.values[NAMES.index(name)].tolist(), strict=True))
+    def of_class(self, name: str) -> Floats:
+        """(K,) one of the twelve numbers."""
+        row: Floats = self.values[NAMES.index(name)]
+        return row
 
 
 def coco_numbers(truth: ImageSet, found: Predictions) -> dict[str, float]:

@@ -71,7 +71,7 @@ def compare(
         return np.subtract(means[1], means[0])
 
     value = difference(np.ones(len(truth), np.int64))
-    ap, ap50 = bootstrap(value, difference, truth.groups, rng=rng, resamples=resamples, limits=(-1.0, 1.0))
+    ap, ap50 = bootstrap(value, difference, truth.groups, rng=rng, resamples=resamples, limits=[(-1.0, 1.0)] * 2)
     return Comparison(*names, ap, ap50, _by_class(data, before, after))
 
 

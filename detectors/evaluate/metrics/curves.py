@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,25 @@ from detectors.evaluate.metrics.matching import Matches
 
 # COCO reads precision at these 101 recalls; the same floats as there, so that ties fall the same way.
 RECALLS: Floats = np.linspace(0.0, 1.0, 101)
+# Where no score is any better than another (nothing found): the usual middle.
+DEFAULT_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """The score above which detections are believed, and what comes of it at an overlap of 0.5.
+
+    chosen_here: the threshold is the best for this very set, which flatters it a little.
+    best_threshold, best_f1: the best there is on this set.
+    """
+
+    threshold: float
+    chosen_here: bool
+    precision: float
+    recall: float
+    f1: float
+    best_threshold: float
+    best_f1: float
 
 
 @dataclass(frozen=True)
@@ -155,22 +175,17 @@ def pooled_curve(ranked: Ranked, threshold: int = 0) -> Curve:
     return Curve(ranked.scores[order][last], precision, recall, 2 * hits / np.maximum(hits + misses + boxes, 1))
 
 
-def class_curve(ranked: Ranked, label: int, threshold: int = 0) -> Curve:
-    """The curve of one class; empty where the class has no boxes."""
-    place = int(np.searchsorted(ranked.labels, label))
-    if place == len(ranked.labels) or ranked.labels[place] != label:
-        return Curve(*(np.zeros(0) for _ in range(4)))
-    end = int(np.append(ranked.begin, len(ranked.image))[place + 1])
-    rows = slice(int(ranked.begin[place]), end)
-    boxes = ranked.box_class == place
-    one = Ranked(
-        ranked.labels[place : place + 1],
-        np.zeros(1, np.int64),
-        ranked.image[rows],
-        ranked.scores[rows],
-        ranked.right[:, rows],
-        ranked.wrong[:, rows],
-        np.zeros(int(boxes.sum()), np.int64),
-        ranked.box_image[boxes],
-    )
-    return pooled_curve(one, threshold)
+def at_half(ranked: Ranked) -> Ranked:
+    """The same at an overlap of 0.5 alone."""
+    return Ranked(**{**vars(ranked), "right": ranked.right[:1], "wrong": ranked.wrong[:1]})
+
+
+def operate(curve: Curve, threshold: float | None) -> OperatingPoint:
+    """What comes of believing scores from `threshold` on; None takes the best F1 of the curve."""
+    best, best_f1 = curve.best()
+    chosen = threshold if threshold is not None else DEFAULT_THRESHOLD if math.isnan(best) else best
+    # The last score that is still believed; nothing is where every score is lower.
+    place = int(np.searchsorted(-curve.scores, -chosen, "right")) - 1
+    values = (curve.precision, curve.recall, curve.f1)
+    precision, recall, f1 = (float(v[place]) for v in values) if place >= 0 else (math.nan, 0.0, 0.0)
+    return OperatingPoint(float(chosen), threshold is None, precision, recall, f1, best, best_f1)

@@ -7,7 +7,6 @@ falling score, once. Equal to pycocotools (Lin et al. 2014), which holds everyth
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from detectors.data.image_set import ImageSet, Predictions
 from detectors.evaluate.metrics.align import Aligned, align
 from detectors.evaluate.metrics.coco_numbers import NAMES, SIZES, CocoRun, match_by_size
-from detectors.evaluate.metrics.curves import RECALLS
+from detectors.evaluate.metrics.curves import RECALLS, OperatingPoint
 from detectors.evaluate.metrics.matching import THRESHOLDS, find_candidates
 from detectors.evaluate.metrics.stream_rows import ROW, Rows, RowSpool
 
@@ -27,18 +26,6 @@ BITS = SHAPE[0] * SHAPE[1]
 BLOCK = 16_384
 # Steps of the score at which the best threshold is looked for.
 STEPS = 1000
-
-
-@dataclass(frozen=True)
-class ThresholdScores:
-    """What comes of believing detections above a score, over all classes, at an overlap of 0.5."""
-
-    threshold: float
-    precision: float
-    recall: float
-    f1: float
-    best_threshold: float
-    best_f1: float
 
 
 class StreamedCoco:
@@ -87,7 +74,7 @@ class StreamedCoco:
                 values[:, place_of[label]] = curve.values()
         return CocoRun(labels, self.boxes[0, labels], values)
 
-    def operating(self) -> ThresholdScores:
+    def operating(self) -> OperatingPoint:
         """At the threshold; and the best F1, looked for in steps of a thousandth of the score."""
         boxes = int(self.boxes[0].sum())
         right, wrong = (counts[::-1].cumsum()[::-1] for counts in self._steps)
@@ -97,7 +84,7 @@ class StreamedCoco:
         precision = hits / self.believed if self.believed else float("nan")
         recall = hits / boxes if boxes else float("nan")
         own = 2 * hits / max(self.believed + boxes, 1)
-        return ThresholdScores(self.threshold, precision, recall, own, best / STEPS, float(f1[best]))
+        return OperatingPoint(self.threshold, False, precision, recall, own, best / STEPS, float(f1[best]))
 
     def _operate(self, rows: Rows) -> None:
         right, wrong = (_unpacked(rows[name][:, :1])[:, 0] for name in ("right", "wrong"))

@@ -11,7 +11,6 @@ import numpy as np
 
 from assets.files.atomic import write_atomic
 from detectors.data.image_set import ImageSet, Predictions
-from detectors.evaluate.metrics.bootstrap import Interval
 from detectors.evaluate.metrics.compare import Comparison
 from detectors.evaluate.metrics.curves import Curve
 from detectors.evaluate.page.about import About
@@ -26,24 +25,6 @@ MAX_CHANGES = 100
 # Of the drawing of the curve, in its own units.
 CURVE_SIZE = 300
 
-# What every number means, to people who sell groceries.
-MEANINGS = {
-    "AP": "The grade the field compares by: how many products are found, as the right SKU and boxed right, over strict "
-    "and lenient demands on the box, mean over all SKUs. 0 is nothing, 1 is perfect.",
-    "AP50": "The same, but a box that overlaps the true one by half is good enough.",
-    "finding AP50": "As AP50 but whichever SKU is reported: is there a product at all?",
-    "naming": "Of the products found, how many get the right SKU.",
-    "list accuracy": "Pictures whose shopping list is right: every SKU counted exactly (cAcc of the RPC benchmark).",
-    "precision": "Of what the detector reports above its threshold, how much is true.",
-    "recall": "Of the products there, how many it reports as the right SKU.",
-    "F1": "Precision and recall in one number; high only where both are.",
-    "APs": "AP on small products, under 32 x 32 pixels.",
-    "APm": "AP on middle-sized products.",
-    "APl": "AP on large products, over 96 x 96 pixels.",
-    "ACD": "Products counted too many or too few, per picture. Lower is better.",
-    "mCCD": "Wrong counts as a share of true ones, mean over SKUs. Lower is better.",
-    "mCIoU": "How far true and found counts agree, mean over SKUs.",
-}
 ERRORS = {
     "Cls": ("wrong SKU", "A product is found where it is, but as another SKU."),
     "Loc": ("bad box", "The right SKU, but the box sits badly."),
@@ -96,8 +77,6 @@ def write_page(
         counts=[(*words, count) for words, count in zip(COUNTS, _counts(report)[:-1], strict=True)],
         total=max(report.boxes, 1),
         extra=_counts(report)[-1],
-        head=_head(report),
-        details=_details(report),
         curve=_polyline(report.curve),
         mark=_place(report.operating.recall, report.operating.precision),
         parts=[(*PARTS[name], parts) for name, parts in report.parts.items()],
@@ -126,11 +105,9 @@ def write_comparison(
     """
     abouts = {name: (abouts or {}).get(name) or About(name, report.name) for name, report in reports.items()}
     out_folder.mkdir(parents=True, exist_ok=True)
-    heads = {name: _head(report) for name, report in reports.items()}
-    rows = [
-        {**first, "cells": [(name, head[place]) for name, head in heads.items()]}
-        for place, first in enumerate(next(iter(heads.values())))
-    ]
+    tables = [(name, report.metrics) for name, report in reports.items()]
+    heads = [place for place, metric in enumerate(tables[0][1]) if metric.head]
+    rows = [(tables[0][1][place], [(name, metrics[place]) for name, metrics in tables]) for place in heads]
     runs = reports.items()
     errors = [
         (*ERRORS[kind], [(name, next(error for error in report.errors if error.name == kind)) for name, report in runs])
@@ -164,34 +141,6 @@ def _counts(report: Report) -> tuple[int, int, int, int]:
     """Products found as the right SKU, as a wrong one, and missed; detections too many. All at the threshold."""
     naming = report.naming
     return naming.right, naming.found - naming.right, sum(naming.missed.values()), sum(naming.background.values())
-
-
-def _head(report: Report) -> list[dict[str, Any]]:
-    """The numbers that matter most, with interval and meaning."""
-    told, operating = report.intervals, report.operating
-    rows: list[tuple[str, float, Interval | None]] = [
-        *((name, told[name].value, told[name]) for name in ("AP", "AP50", "finding AP50")),
-        ("naming", report.finding.naming, None),
-        ("list accuracy", report.checkout.cacc, told["list accuracy"]),
-        ("recall", operating.recall, None),
-        ("precision", operating.precision, None),
-    ]
-    return [
-        {"name": name, "value": value, "interval": interval, "meaning": MEANINGS[name]}
-        for name, value, interval in rows
-    ]
-
-
-def _details(report: Report) -> list[tuple[str, float, str]]:
-    numbers = {"F1": report.operating.f1, "ACD": report.checkout.acd, "mCCD": report.checkout.mccd}
-    rows = [(name, value, MEANINGS[name]) for name, value in {**numbers, "mCIoU": report.checkout.mciou}.items()]
-    demands = {"AP75": "AP where the box must overlap by three quarters."}
-    demands |= {f"AR{count}": f"Recall with at most {count} detections per picture and SKU." for count in (1, 10, 100)}
-    demands |= {f"AR{size}": f"Recall on {word} products." for size, word in zip("sml", _SIZE_WORDS, strict=True)}
-    return rows + [(name, value, demands.get(name) or MEANINGS[name]) for name, value in report.coco.items()]
-
-
-_SIZE_WORDS = ("small", "middle-sized", "large")
 
 
 def _polyline(curve: Curve) -> str:

@@ -224,7 +224,7 @@ def _interval(ranking: Ranking, groups: NDArray[np.int32], seed: int) -> Interva
         return np.array([(weights * right).sum() / max(weights.sum(), 1)])
 
     rng = stream(seed, TrainingStream.BOOTSTRAP)
-    return bootstrap(top1(np.ones(len(right), np.int64)), top1, groups[ranking.known], rng=rng)[0]
+    return bootstrap(top1(np.ones(len(right), np.int64)), top1, groups[ranking.known], rng=rng, limits=[(0.0, 1.0)])[0]
 
 
 def _at_threshold(

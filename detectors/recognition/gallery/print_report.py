@@ -11,6 +11,7 @@ from assets.plurals import count_of, counts_of
 from detectors.recognition.gallery.evaluate import GalleryReport
 
 MAX_MISTAKES = 5
+COUNTING = ("AP", "AP50", "list accuracy", "ACD", "mCCD", "mCIoU")
 
 
 def print_report(console: Console, report: GalleryReport) -> None:
@@ -49,16 +50,11 @@ def _naming(report: GalleryReport) -> Table:
 def _counting(report: GalleryReport) -> Table:
     parts = [part for part in (report.given, report.found) if part is not None]
     table = _table("counting", *("labelled boxes", "detector's boxes")[: len(parts)], "")
-    rows = (
-        ("list accuracy (cAcc)", [_share(part.checkout.cacc) for part in parts], "images with all counts right"),
-        ("ACD", [_number(part.checkout.acd) for part in parts], "products too many or too few, per image"),
-        ("mCCD", [_number(part.checkout.mccd) for part in parts], "wrong counts over true ones"),
-        ("mCIoU", [_number(part.checkout.mciou) for part in parts], "agreement of counts"),
-        ("AP", [_number(part.coco["AP"]) for part in parts], "all SKUs, and unknown as one more class"),
-        ("AP50", [_number(part.coco["AP50"]) for part in parts], ""),
-    )
-    for name, cells, meaning in rows:
-        table.add_row(name, *cells, meaning)
+    for row in zip(*(part.metrics for part in parts), strict=True):
+        if row[0].name in COUNTING:
+            table.add_row(row[0].name, *(_number(metric.value) for metric in row), row[0].meaning)
+    table.caption = "unknown products count as one more SKU"
+    table.caption_justify = "left"
     return table
 
 

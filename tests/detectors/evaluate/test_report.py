@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 
 import numpy as np
@@ -14,8 +13,7 @@ from detectors.evaluate.metrics.bootstrap import bootstrap, resample_weights
 from detectors.evaluate.metrics.compare import compare
 from detectors.evaluate.metrics.curves import average_precision, rank
 from detectors.evaluate.metrics.matching import find_candidates, match
-from detectors.evaluate.report import evaluate, evaluate_sources
-from support.errors import raises
+from detectors.evaluate.report import evaluate
 from support.evaluate_cases import classes_of, image_set, predictions, random_case
 
 
@@ -120,18 +118,8 @@ def test_an_interval_of_a_mean_is_the_one_of_the_textbook() -> None:
     def share(weights: np.ndarray) -> np.ndarray:
         return np.array([weights[right].sum() / weights.sum()])
 
-    (interval,) = bootstrap(np.array([0.25]), share, groups, rng=np.random.default_rng(0))
+    (interval,) = bootstrap(np.array([0.25]), share, groups, rng=np.random.default_rng(0), limits=[(0.0, 1.0)])
     half = 1.96 * np.sqrt(0.25 * 0.75 / 400)
     assert interval.low == pytest.approx(0.25 - half, abs=0.008)
     assert interval.high == pytest.approx(0.25 + half, abs=0.008)
     assert interval.note is None
-
-
-def test_one_report_per_source() -> None:
-    case = random_case(rng=np.random.default_rng(0))
-    with raises("name-duplicate"):
-        evaluate_sources([case, case], threshold=0.5, rng=np.random.default_rng(0))
-    other = dataclasses.replace(case[0], name="other"), case[1]
-    reports = evaluate_sources([case, other], threshold=0.5, rng=np.random.default_rng(0), resamples=10)
-    assert list(reports) == ["cases", "other"]
-    assert reports["cases"].coco == pytest.approx(reports["other"].coco, nan_ok=True)

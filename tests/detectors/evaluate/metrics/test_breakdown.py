@@ -10,7 +10,7 @@ from detectors.evaluate.metrics.align import align
 from detectors.evaluate.metrics.breakdown import break_down
 from detectors.evaluate.metrics.checkout import checkout, count_products
 from detectors.evaluate.metrics.confusion import Confusion, find_products, judge, name_products, suppress
-from detectors.evaluate.metrics.curves import average_precision, class_curve, pooled_curve, rank, shorten
+from detectors.evaluate.metrics.curves import average_precision, pooled_curve, rank, shorten
 from detectors.evaluate.metrics.matching import find_candidates, match
 from detectors.evaluate.metrics.tide import KINDS, error_kinds
 from detectors.evaluate.results import xywh_from_xyxy
@@ -114,8 +114,6 @@ def test_pooled_curve_and_best_threshold() -> None:
     np.testing.assert_allclose(curve.recall, [0.5, 1, 1])
     np.testing.assert_allclose(curve.f1, [2 / 3, 0.8, 2 / 3])
     assert curve.best() == (pytest.approx(0.8), pytest.approx(0.8))
-    np.testing.assert_allclose(class_curve(ranked, 1).precision, [1, 0.5])
-    assert len(class_curve(ranked, 5).precision) == 0
 
 
 def test_shortening_changes_no_average_precision() -> None:
