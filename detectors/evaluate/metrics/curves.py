@@ -144,9 +144,11 @@ def _one_threshold(right: Bools, wrong: Bools, begin: Ints, group: Ints, weight:
     misses = misses[hit] - misses[begin][of]
     precision = hits / (hits + misses + np.spacing(1))
     # The best precision here or later in the class. One running maximum serves all classes when each lies 2 above
-    # the class behind it.
-    lift = 2.0 * (len(boxes) - of)
-    precision = np.maximum.accumulate((precision + lift)[::-1])[::-1] - lift
+    # the class behind it; its place is looked up, so that nothing is rounded.
+    lifted = precision + 2.0 * (len(boxes) - of)
+    best = lifted == np.maximum.accumulate(lifted[::-1])[::-1]
+    places = np.where(best, np.arange(len(hit)), len(hit))
+    precision = precision[np.minimum.accumulate(places[::-1])[::-1]]
     with np.errstate(divide="ignore", invalid="ignore"):
         reached = np.searchsorted(RECALLS, hits / boxes[of], "right")
     gained = np.diff(reached, prepend=0)
