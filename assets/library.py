@@ -102,8 +102,8 @@ class Library:
         return self._rests.get_or_make(sku, load)
 
     def lighter(self, mesh: Mesh, faces: int) -> Mesh:
-        """Simplify a mesh of this library, or a worn copy, to about `faces` faces; see assets/mesh/lod.py."""
-        from assets.mesh.lod import lighter_mesh
+        """Simplify a mesh of this library, or a worn copy, to about `faces` faces; see assets/mesh/simplify.py."""
+        from assets.mesh.simplify import lighter_mesh
 
         path = self._path(_digest("lighter 1", mesh.shape_key, str(faces)), ".npz")
         return load_or_make(path, read_mesh, lambda: lighter_mesh(mesh, faces), write_mesh)

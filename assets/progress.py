@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from assets.plurals import plural_of
 
 SECONDS_BETWEEN_LINES = 10.0
 # The rate is averaged over this many recent calls: the first ones include start-up, and steps differ.
@@ -98,3 +102,22 @@ def duration_text(seconds: float) -> str:
     if minutes < 48 * 60:
         return f"{minutes // 60} h {minutes % 60} min"
     return f"{hours // 24} d {hours % 24} h"
+
+
+class Reporter:
+    """Printer of progress to a console."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def say(self, text: str) -> None:
+        """Print a line, above the progress bar if there is one."""
+        self.console.print(text, highlight=False, markup=False)
+
+    @contextmanager
+    def scenes(self, total: int, done: int, *, doing: str = "rendering", noun: str = "scene") -> Iterator[StepProgress]:
+        """Show progress of `total` scenes (or `noun`), of which `done` existed before."""
+        if done:
+            self.say(f"{done} of {total} {plural_of(noun)} are finished already: resuming")
+        with StepProgress(self.console, doing, total=total, done=done, unit=plural_of(noun)) as progress:
+            yield progress

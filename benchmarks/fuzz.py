@@ -114,7 +114,7 @@ def _of_set(scratch: Path) -> tuple[object, Path]:
     from rich.console import Console
 
     from assets.demo import demo_list
-    from pipeline.run.progress import Reporter
+    from assets.progress import Reporter
     from pipeline.run.render import run_render
     from pipeline.run.settings import RunSettings
     from support.fuzzing.sets import damages

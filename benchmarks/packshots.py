@@ -39,8 +39,8 @@ from assets.machine import usable_cores
 from assets.packages.build import make_package
 from assets.packages.packshots.art import read_art
 from assets.packages.packshots.silhouette import guess_kind, silhouette_of
+from assets.progress import Reporter
 from pipeline.products.build import build_assets
-from pipeline.run.progress import Reporter
 
 
 @click.command()

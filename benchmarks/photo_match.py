@@ -79,7 +79,7 @@ def render_set(data: Path, out: Path, scenes: int, recipe: str, streams: int, wo
     """A data set of the scans in `out`."""
     from rich.console import Console
 
-    from pipeline.run.progress import Reporter
+    from assets.progress import Reporter
     from pipeline.run.render import run_render
     from pipeline.run.settings import RunSettings
 

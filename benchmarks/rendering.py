@@ -42,8 +42,7 @@ from render.labels import annotate, trace_geometry
 from render.recipes import recipe_from_yaml
 from render.recipes.mix import Recipe
 from render.sample import sample_scene
-from render.scene import SceneSpec
-from render.stage import mesh_of
+from render.scene import SceneSpec, mesh_of
 
 WARM_UP = 2
 FOLDERS = ["images", "scenes", "labels", "annotations"]
@@ -220,7 +219,7 @@ def measure_workers(bench: Bench) -> None:
     """Scenes a second of a whole run with one worker on one core, and with a worker on each."""
     from io import StringIO
 
-    from pipeline.run.progress import Reporter
+    from assets.progress import Reporter
     from pipeline.run.render import run_render
 
     cores = sorted(os.sched_getaffinity(0))

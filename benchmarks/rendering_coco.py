@@ -12,8 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from assets.progress import Reporter
 from dataset.layout import Layout, stem_of
-from pipeline.run.progress import Reporter
 from pipeline.run.render import run_render
 from pipeline.run.settings import RunSettings, default_cache
 from pipeline.verify.folder import verify_dataset

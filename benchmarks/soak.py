@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from assets.demo import demo_list
-from pipeline.run.progress import Reporter
+from assets.progress import Reporter
 from pipeline.run.render import run_render
 from pipeline.run.scene import render_scene, start_worker
 from pipeline.run.settings import RunSettings, default_cache

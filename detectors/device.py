@@ -1,13 +1,18 @@
-"""Choice of the compute device, and of the number of processes."""
+"""The device to compute on, and the processes that read for it."""
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import torch
+from torch.utils.data import DataLoader
 
 from assets.errors import SynthError
+from assets.interrupt import hold_signals, ignore_signals
 from assets.machine import usable_cores
+
+PREFETCH = 4
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -31,3 +36,21 @@ def loader_processes(devices: int = 1) -> int:
 def is_first_process() -> bool:
     """Return whether this is the process that the user started, not one for a further GPU."""
     return int(os.environ.get("LOCAL_RANK", "0")) == 0
+
+
+class ProcessLoader(DataLoader[Any]):
+    """DataLoader whose worker processes ignore Ctrl-C and SIGTERM from their start; their parent handles these."""
+
+    def __iter__(self) -> Any:
+        with hold_signals():
+            return super().__iter__()
+
+
+def limit_threads(worker: int) -> None:
+    """Initialise a worker process: one thread, as there are many workers, and signals left to the parent."""
+    import cv2
+
+    ignore_signals()
+
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)

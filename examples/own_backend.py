@@ -12,8 +12,7 @@ from render.backends.protocol import BackendInfo, Device, Preset, Probe, RenderS
 from render.frame import Geometry
 from render.geometry import invert_pose, transform, unproject
 from render.labels import trace_geometry, trace_normals
-from render.scene import Placement, SceneSpec
-from render.stage import mesh_of
+from render.scene import Placement, SceneSpec, mesh_of
 
 # One ray a pixel is all it has: every preset is the same.
 INFO = BackendInfo("Flat colours, traced by Embree", {"draft": Preset(1), "good": Preset(1), "best": Preset(1)})

@@ -14,8 +14,7 @@ from assets.library import Library
 from assets.mesh.types import Mesh
 from render.frame import NO_PIXELS, Annotation, Geometry, MaskCrop
 from render.geometry import box_of_mask, invert_pose, pixel_rays, project, transform
-from render.scene import Camera, Placement, SceneSpec
-from render.stage import mesh_of
+from render.scene import Camera, Placement, SceneSpec, mesh_of
 from render.trace import Hits, outline_points, trace_mesh
 
 # Products less visible than this harm training and are marked `ignore`.

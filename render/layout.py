@@ -1,6 +1,6 @@
 """Result of a recipe: the positions of products and props, and its requests for camera and lights.
 
-Everything else (finishes, lights, background, sensor) is sampled the same way for every recipe: render/assemble.py.
+Everything else (finishes, lights, background, sensor) is sampled the same way for every recipe: render/sample.py.
 """
 
 from __future__ import annotations

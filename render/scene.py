@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from assets.errors import SynthError, unknown_name
 from assets.files.json_input import parse_json
-from assets.mesh.types import frozen_array
+from assets.library import Library
+from assets.mesh.types import Mesh, frozen_array
 from assets.props.look import Color, Fixture, Shape, Texture
 
 # Version 2 has fixtures. Scenes without any are written as version 1, which older programs read.
@@ -262,3 +263,12 @@ def _texture(data: dict[str, Any] | None) -> Texture | None:
 
 def _tuples(data: dict[str, Any], *names: str) -> dict[str, Any]:
     return {**data, **{name: tuple(data[name]) for name in names}}
+
+
+def mesh_of(library: Library, placement: Placement) -> Mesh:
+    """Return the placement's mesh, with the wear of its finish. Raises SynthError if it cannot be loaded."""
+    if placement.shape is not None and placement.texture is not None:
+        return library.prop(placement.shape, placement.texture, wear=placement.finish.wear)
+    if placement.fixture is not None:
+        return library.fixture(placement.fixture, wear=placement.finish.wear)
+    return library.product(placement.key, wear=placement.finish.wear)

@@ -38,8 +38,8 @@ ORDER = {
         *("store", "formats", "identity"),
     ),
     "render": (
-        *("scene", "geometry", "streams", "frame", "light_color", "framing", "sensor", "stage", "trace", "labels"),
-        *("background", "coco", "choice", "layout", "placement", "recipes", "assemble", "sample", "backends"),
+        *("scene", "geometry", "streams", "frame", "light_color", "framing", "sensor", "trace", "labels"),
+        *("background", "coco", "choice", "layout", "placement", "recipes", "sample", "backends"),
         *("make_frame", "views"),
     ),
     "render/backends": ("protocol", "cycles", "raster"),

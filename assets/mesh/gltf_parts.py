@@ -14,8 +14,7 @@ from assets.limits import MESH_FACES, MESH_NODES, Budget
 from assets.mesh.companions import Companions
 from assets.mesh.gltf import Gltf, accessor_values, image_of, read_gltf
 from assets.mesh.materials import cutoff_of, texture_of, unit_color, unit_number
-from assets.mesh.raw_part import RawPart
-from assets.mesh.types import Material
+from assets.mesh.types import Material, RawPart
 
 TRIANGLES, STRIP, FAN = 4, 5, 6
 # Supported required extensions: implemented here, or irrelevant to shape and print. KHR_materials_... are ignored.

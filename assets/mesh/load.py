@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from assets.errors import SynthError
 from assets.mesh.normals import crease_normals
-from assets.mesh.raw_part import RawPart
 from assets.mesh.read import METRES, read_mesh_file
 from assets.mesh.repair import clean_normals, clean_part, inside_out
 from assets.mesh.simplify import KEPT_FACES, MAX_FACES, simplify_part
-from assets.mesh.types import Mesh, MeshPart, frozen_array
+from assets.mesh.types import Mesh, MeshPart, RawPart, frozen_array
 
 # Range of a product's longest side in metres: outside, the file's unit cannot be the metre.
 MIN_LONGEST_M, MAX_LONGEST_M = 0.005, 3.0

@@ -17,8 +17,7 @@ from assets.mesh.bounds import check_bounds
 from assets.mesh.companions import Companions
 from assets.mesh.gltf_parts import read_gltf_parts
 from assets.mesh.materials import GREY, material_of
-from assets.mesh.raw_part import RawPart
-from assets.mesh.types import Material
+from assets.mesh.types import Material, RawPart
 
 GLTF = (".glb", ".gltf")
 # Formats that trimesh also opens but that are not products: archives, drawings, point clouds.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError
-from assets.mesh.raw_part import RawPart
+from assets.mesh.types import RawPart
 
 # A surface with a smaller negative volume, as a fraction of its box, is open or flat rather than inside out.
 MIN_VOLUME = 0.05

@@ -32,6 +32,7 @@ from rich.table import Table
 
 from assets.catalog.load import load_catalog
 from assets.machine import usable_cores
+from assets.progress import Reporter
 from dataset.storage.path import StoragePath
 from pipeline.jobs.estimate.run import estimate_job
 from pipeline.jobs.pilot import run_pilot
@@ -44,7 +45,6 @@ from pipeline.jobs.scene import spool_file
 from pipeline.jobs.settings import JobSettings, identity_of
 from pipeline.jobs.tasks import SceneTask
 from pipeline.products.catalog import generate_list
-from pipeline.run.progress import Reporter
 from pipeline.run.settings import RunSettings
 from pipeline.workers.process import SceneFunctions
 

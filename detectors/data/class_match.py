@@ -10,9 +10,9 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.catalog.categories import bare_name
 from assets.errors import SynthError
 from assets.plurals import count_of
+from dataset.categories import bare_name
 
 # Label of a box that is neither target nor background: a crowd, a barely visible product, an excluded class.
 IGNORED = -1

@@ -17,8 +17,7 @@ from dataset.problems import Problems, check_usable
 from dataset.shards.index import INDEX, ShardEntry
 from dataset.storage.path import StoragePath
 from detectors.data.class_match import match_classes
-from detectors.data.duplicates import images_also_in
-from detectors.data.hold_out import split_real
+from detectors.data.hold_out import images_also_in, split_real
 from detectors.data.image_set import Classes, ImageSet
 from detectors.data.read_coco import read_images
 from detectors.data.settings import REAL, DataSettings

@@ -31,9 +31,10 @@ from dataset.shards.index import (
 from dataset.shards.parts import read_part
 from dataset.shards.tar import REPAIR, picture_suffix, read_samples
 from dataset.storage.path import StoragePath
-from detectors.data.image_set import AGAIN, Names, stored_classes
+from detectors.data.image_set import AGAIN, Names, open_images, stored_classes
 from detectors.data.read_coco import read_classes
 from detectors.data.shard_set import SHARDS, ShardSet
+from detectors.data.source import ImageSource
 
 # Images of a sharded set used for validation after every epoch.
 MAX_VALIDATION_IMAGES = 2000
@@ -187,3 +188,8 @@ def _write_picture(folder: Path, entry: ShardEntry, sample: ShardSample) -> str:
     name = f"{entry.name}_{sample.stem}.{suffix}"
     write_atomic(folder / "images" / name, sample.files[suffix])
     return name
+
+
+def reopen_source(folder: Path) -> ImageSource:
+    """Open a source written by `ImageSource.save`. Raises SynthError if it cannot be used."""
+    return reopen_shards(folder) if (folder / SHARDS).exists() else open_images(folder)

@@ -17,8 +17,8 @@ from assets.errors import SynthError
 from dataset.pictures import read_picture
 from detectors.augment import Letterbox, fit
 from detectors.data.image_set import Classes, ImageSet, Predictions
-from detectors.data.process_loader import PREFETCH, ProcessLoader, limit_threads
 from detectors.data.sample import Sample
+from detectors.device import PREFETCH, ProcessLoader, limit_threads
 
 
 @dataclass(frozen=True)

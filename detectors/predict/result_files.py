@@ -11,8 +11,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from assets.catalog.categories import unique_names
 from assets.files.atomic import atomic_file
+from dataset.categories import unique_names
 from detectors.data.image_set import Classes
 from detectors.evaluate.results import xywh_from_xyxy
 from detectors.models.detect import Detections

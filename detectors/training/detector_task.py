@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,15 +18,19 @@ from assets.files.models import check_model
 from detectors.augment import preset
 from detectors.checkpoints.detector import Checkpoint, save_checkpoint
 from detectors.checkpoints.fields import DetectorTaskFields
+from detectors.data.image_set import ImageSet, Predictions
 from detectors.data.mix import TrainingStream, realised, stream
 from detectors.data.prepare import TrainingData
 from detectors.device import loader_processes
+from detectors.evaluate.metrics.align import align
+from detectors.evaluate.metrics.coco_numbers import run_coco
+from detectors.evaluate.metrics.curves import pooled_curve, rank
+from detectors.evaluate.metrics.matching import find_candidates, match
 from detectors.models import detector_module
 from detectors.models.detect import find_in_set, network_input
 from detectors.models.spec import ModelSpec
 from detectors.training.loader import Batch, InputSettings, PlannedBatches, TrainingImages, training_loader
 from detectors.training.schedule import Schedule
-from detectors.training.score import score_detector
 from detectors.training.settings import TrainSettings
 from detectors.training.task import Process, Saved, Task, decayed_groups
 
@@ -164,3 +169,13 @@ class DetectorTask(Task):
             name = images.classes.keys[int(target["labels"][least])]
             text += f", the narrowest {name} {np.round(boxes[least], 1).tolist()} of {sides[least]:.1f} px"
         return text
+
+
+def score_detector(truth: ImageSet, found: Predictions) -> dict[str, float]:
+    """Return COCO's AP, AP50 and AP75, the best F1 and its score threshold; 0 if there is no ground truth."""
+    data = align(truth, found)
+    candidates = find_candidates(data)
+    numbers = run_coco(data, candidates).numbers()
+    threshold, f1 = pooled_curve(rank(data, match(data, candidates))).best()
+    scores = {name: numbers[name] for name in ("AP", "AP50", "AP75")} | {"F1": f1, "threshold": threshold}
+    return {name: 0.0 if math.isnan(value) else float(value) for name, value in scores.items()}

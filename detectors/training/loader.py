@@ -16,9 +16,9 @@ from assets.errors import SynthError
 from detectors.augment import PARTNERS, AugmentSettings, augment
 from detectors.data.image_set import IGNORED
 from detectors.data.mix import Draw, TrainingStream, stream
-from detectors.data.process_loader import PREFETCH, ProcessLoader, limit_threads
 from detectors.data.sample import Sample
 from detectors.data.source import ImageSource
+from detectors.device import PREFETCH, ProcessLoader, limit_threads
 from detectors.training.schedule import Schedule
 
 

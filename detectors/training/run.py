@@ -7,21 +7,23 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from rich.console import Console
 from torch import nn
 
 from assets.files.atomic import lock_folder, write_atomic
-from assets.files.models import read_model
+from assets.files.models import FileModel, read_model
 from assets.limits import DATASET_JSON
 from assets.plurals import count_of
 from dataset.identity import claim_data
 from detectors.checkpoints.detector import Checkpoint, load_checkpoint
 from detectors.checkpoints.weights import load_weights
 from detectors.data.image_set import open_images
-from detectors.data.image_store import SetsFile, open_source
 from detectors.data.prepare import TrainingData, prepare_training
+from detectors.data.shard_prepare import reopen_source
 from detectors.device import is_first_process
 from detectors.models import build_model, detector_module
 from detectors.training.detector_task import DetectorParts, DetectorTask
@@ -33,6 +35,14 @@ from detectors.training.summary import TrainSummary, print_training, summarize
 
 RATE_BATCH = 16
 MakeTask = Callable[..., DetectorTask]
+
+
+class SetsFile(FileModel):
+    """The content of sets.json of a run: names of its sources, whether validation is on real photos, data digests."""
+
+    sources: Annotated[tuple[str, ...], Field(min_length=1)]
+    real: bool
+    hashes: dict[str, str]
 
 
 def run_training(
@@ -90,7 +100,7 @@ def _reopen_data(settings: TrainSettings) -> TrainingData:
     """Open the data that the first process has saved."""
     folder = settings.out / "data"
     head = read_model(SetsFile, folder / "sets.json", DATASET_JSON, "sets.json", hint="give another --out")
-    sources = tuple(open_source(folder / name) for name in head.sources)
+    sources = tuple(reopen_source(folder / name) for name in head.sources)
     validation = open_images(folder / "validation") if (folder / "validation").is_dir() else None
     return TrainingData(sources, validation, head.real, sources[0].classes, head.hashes)
 

@@ -137,8 +137,8 @@ def assets_build(
     building in advance shows problems of the packshots before a long run.
     """
     from assets.interrupt import exit_code, stop_on_signals
+    from assets.progress import Reporter
     from pipeline.products.build import build_assets, plot_built, print_build
-    from pipeline.run.progress import Reporter
 
     reporter, folder = Reporter(open_console()), compute["cache"]
     with stop_on_signals(step="the products in progress") as stop:

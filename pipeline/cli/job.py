@@ -162,9 +162,9 @@ def _default_workers(engine: str) -> int:
 
 def _run(settings: Any, retry: bool = False) -> None:
     from assets.interrupt import exit_code, stop_on_signals
+    from assets.progress import Reporter
     from pipeline.jobs.report import print_job_summary
     from pipeline.jobs.run import run_job
-    from pipeline.run.progress import Reporter
 
     console = open_console()
     with stop_on_signals("everything finished is kept: 'synth job resume' resumes there") as stop:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def render(settings: RunSettings) -> None:
     """Render labelled scenes of your products as a COCO data set."""
     from assets.interrupt import stop_on_signals
-    from pipeline.run.progress import Reporter
+    from assets.progress import Reporter
     from pipeline.run.render import run_render
     from pipeline.run.report import print_summary
 

@@ -105,8 +105,7 @@ class Workers(_Text):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if str(value) == "auto":
-            from assets.machine import usable_cores
-            from pipeline.workers.memory import memory_share_mb
+            from assets.machine import memory_share_mb, usable_cores
 
             return max(min(usable_cores(), int(memory_share_mb(1) / WORKER_MB)), 1)
         if not str(value).isdecimal() or not 1 <= int(value) <= 512:

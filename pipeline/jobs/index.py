@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from assets.catalog.categories import unique_names
 from assets.catalog.category_ids import ids_hash
 from assets.catalog.types import Catalog
 from assets.errors import SynthError
+from dataset.categories import unique_names
 from dataset.checksums import write_signed_index
 from dataset.records import CategoryRecord
 from dataset.shards.index import coco_name, read_categories, tar_name, write_categories

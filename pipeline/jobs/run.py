@@ -20,6 +20,7 @@ from assets.files.identity import first_named
 from assets.interrupt import never
 from assets.machine import usable_cores
 from assets.plurals import count_of
+from assets.progress import Reporter
 from dataset.storage.retry import RetryingPath
 from pipeline.jobs.engines import EngineContext, open_engine
 from pipeline.jobs.index import SetCounts, delete_replaced_shards, job_categories, write_set_files, write_summary
@@ -50,7 +51,6 @@ from pipeline.jobs.scene import make_scene, start_worker
 from pipeline.jobs.settings import JobSettings, claim_place, identity_of, job_id, keep_streams
 from pipeline.jobs.tasks import JobContext, ShardTask
 from pipeline.run.plugins import files_of
-from pipeline.run.progress import Reporter
 from pipeline.run.render import MIN_FAILURES
 from pipeline.workers.disk_errors import disk_error
 from pipeline.workers.process import SceneFunctions

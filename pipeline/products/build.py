@@ -16,9 +16,7 @@ from assets.errors import SynthError, printable
 from assets.files.atomic import sweep_cache
 from assets.files.scratch import scratch_folder
 from assets.interrupt import never
-from assets.progress import duration_text
-from pipeline.products.notes import note_lines
-from pipeline.run.progress import Reporter
+from assets.progress import Reporter, duration_text
 from pipeline.workers.pool import Outcome, run_scenes
 from pipeline.workers.process import SceneFunctions
 
@@ -30,6 +28,9 @@ if TYPE_CHECKING:
 MANY_SKUS = 170_000
 # Products on the contact sheet of a build.
 SHEET_PRODUCTS = 60
+# Of the notes on the products.
+MAX_NAMED = 3
+MAX_LINES = 100
 
 
 @dataclass(frozen=True)
@@ -211,3 +212,20 @@ def plot_built(sku_list: SkuSource, cache: Path, out: Path, *, limit: int | None
     chosen = [positions[round(at)] for at in np.linspace(0, len(positions) - 1, min(SHEET_PRODUCTS, len(positions)))]
     tiles = list(product_tiles(catalog, sorted(set(chosen)), cache))
     return save_sheet(sheet_of(tiles, 3, f"{sku_list.name}: {len(tiles)} of {len(positions)} products"), out)
+
+
+def note_lines(notes: Sequence[tuple[str, str]]) -> list[str]:
+    """Return lines for (SKU, note) pairs: one per note, with the number and some of its SKUs."""
+    skus: dict[str, list[str]] = {}
+    for sku, note in notes:
+        skus.setdefault(note, []).append(sku)
+    lines = [_note_line(note, named) for note, named in sorted(skus.items(), key=lambda item: -len(item[1]))]
+    more = [f"and {len(lines) - MAX_LINES} more kinds of notes"] if len(lines) > MAX_LINES else []
+    return [*lines[:MAX_LINES], *more]
+
+
+def _note_line(note: str, skus: list[str]) -> str:
+    if len(skus) == 1:
+        return printable(f"{skus[0]}: {note}")
+    named = ", ".join(skus[:MAX_NAMED]) + ", …" * (len(skus) > MAX_NAMED)
+    return printable(f"{len(skus)} SKUs ({named}): {note}")

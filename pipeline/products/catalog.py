@@ -24,7 +24,7 @@ from assets.catalog.types import PICTURES, Catalog, Sku
 from assets.errors import SynthError, printable
 from assets.files.atomic import write_atomic
 from assets.plurals import count_of
-from pipeline.products.notes import note_lines
+from pipeline.products.build import note_lines
 from pipeline.workers.mesh_process import MeshProcess
 
 MAX_ROWS = 200

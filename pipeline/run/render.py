@@ -18,12 +18,12 @@ from assets.files.source_pins import SourcePins
 from assets.interrupt import never
 from assets.library import check_sources
 from assets.limits import DATASET_JSON, read_file
+from assets.progress import Reporter
 from dataset.checksums import ChecksumSpool, sha256, sha256_of, sound_digests, spool_checksums, write_checksums
 from dataset.layout import Layout, split_of, stem_of
 from dataset.records import PictureLabels
 from pipeline.run.dataset_info import check_folder, claim_folder, describe_run, keep_streams
 from pipeline.run.failures import FailureList
-from pipeline.run.progress import Reporter
 from pipeline.run.resources import open_backdrops, open_library, render_settings
 from pipeline.run.scene import render_scene, start_worker
 from pipeline.run.settings import RunSettings, recipe_text

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from assets.catalog.categories import unique_names
 from assets.errors import SynthError
 from assets.files.atomic import lock_folder
 from assets.files.scratch import scratch_folder
 from assets.interrupt import until_interrupted
 from assets.plurals import count_of
 from assets.progress import StepProgress
+from dataset.categories import unique_names
 from dataset.checksums import CHECKSUMS
 from dataset.records import AnnotationRecord, CategoryRecord
 from dataset.shards.cache import check_bytes

@@ -21,8 +21,8 @@ from multiprocessing import connection
 from assets.errors import SynthError
 from assets.files.scratch import scratch_folder
 from assets.interrupt import hold_signals
+from assets.machine import memory_share_mb
 from pipeline.workers.disk_errors import disk_error
-from pipeline.workers.memory import memory_share_mb
 from pipeline.workers.process import HeldLock, SceneFunctions, WorkerReport, WorkerSettings, serve
 
 # For libraries that would each use all cores in every worker.

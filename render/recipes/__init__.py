@@ -1,7 +1,7 @@
 """Scene recipes: one file and one line in TABLE each, imported only when asked for.
 
 A recipe's module defines `SETTINGS`, a SceneRecipe with its ranges, and `lay_out(settings, request) -> SceneLayout`;
-render/assemble.py samples what all recipes have in common.
+render/sample.py samples what all recipes have in common.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from detectors.data.settings import DataSettings
 from detectors.models import detector_module
 from detectors.models.detect import find_in_set
 from detectors.training import run as train
-from detectors.training.score import score_detector
+from detectors.training.detector_task import score_detector
 from detectors.training.settings import TrainSettings
 from support.paths import ROOT
 from support.shape_sets import QUIET

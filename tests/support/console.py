@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from pipeline.run.progress import Reporter
+from assets.progress import Reporter
 
 
 def quiet() -> Reporter:

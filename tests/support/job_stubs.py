@@ -58,8 +58,8 @@ def run(settings: JobSettings, scene: Any = None, share: float | None = 0.8, **h
     # Not at the top: workers, which import this file, need none of it.
     from rich.console import Console
 
+    from assets.progress import Reporter
     from pipeline.jobs.run import run_job
-    from pipeline.run.progress import Reporter
 
     job = SceneFunctions(scene or write_scene, how.pop("start", start_nothing))
     return run_job(settings, Reporter(Console(file=io.StringIO())), job, share=share, **how)

@@ -8,10 +8,9 @@ import numpy as np
 
 from assets.mesh.types import Material, Mesh
 from assets.packages.shapes.film import ACROSS, COLUMNS, Film, add_film, add_slab, folds
-from assets.packages.shapes.lying import FACE_UP, lying_plan
 from assets.packages.shapes.panels import background_color
 from assets.packages.shapes.pieces import Pieces
-from assets.packages.shapes.plan import FILM, PackagePlan
+from assets.packages.shapes.plan import FACE_UP, FILM, PackagePlan, lying_plan
 from assets.packages.shapes.round import profile_rows
 from assets.packages.shapes.sheet import Sheet
 

@@ -9,10 +9,9 @@ from PIL import Image, ImageDraw
 from assets.mesh.types import Material, Mesh
 from assets.packages.print.artwork import render_panel, render_window
 from assets.packages.shapes.film import add_slab
-from assets.packages.shapes.lying import FACE_FRONT
 from assets.packages.shapes.panels import background_color
 from assets.packages.shapes.pieces import Pieces
-from assets.packages.shapes.plan import PAPER, PackagePlan
+from assets.packages.shapes.plan import FACE_FRONT, PAPER, PackagePlan
 from assets.packages.shapes.rings import UPWARDS, add_lid, lift, rounded_loop
 from assets.packages.shapes.round import profile_rows
 from assets.packages.shapes.sheet import Sheet

@@ -9,10 +9,9 @@ from assets.mesh.types import Material, Mesh
 from assets.packages.packshots.silhouette import Profile
 from assets.packages.print.artwork import render_panel
 from assets.packages.print.label_colors import hash_number
-from assets.packages.shapes.lying import FACE_FRONT, lying_plan
 from assets.packages.shapes.panels import background_color, scale_packshot
 from assets.packages.shapes.pieces import Pieces
-from assets.packages.shapes.plan import FILM, PackagePlan, solid_material
+from assets.packages.shapes.plan import FACE_FRONT, FILM, PackagePlan, lying_plan, solid_material
 from assets.packages.shapes.rings import add_lid, add_wall, lift, rounded_loop
 from assets.packages.shapes.sheet import Sheet
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +10,17 @@ from numpy.typing import NDArray
 from assets.catalog.types import Sku
 from assets.mesh.types import Material
 from assets.packages.packshots.art import PackageArt
+from assets.packages.packshots.silhouette import profile_of
 from assets.packages.print.label_colors import label_colors
 from assets.packages.print.lettering import Rgb
 
 # Roughness of printed board and paper, plastic film, sheet metal.
 PAPER, FILM, METAL = 0.55, 0.35, 0.32
 SEGMENTS = 48
+# From the frame of a standing package (front to -Y, up +Z) to that of the same one lying: front up, its up to +Y.
+FACE_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+# The inverse: what faces up turns to -Y.
+FACE_FRONT = FACE_UP.T
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,3 +47,17 @@ def solid_material(color: Rgb, roughness: float, metallic: float = 0.0) -> Mater
     """Return a material of one sRGB colour."""
     linear = (np.array(color) / 255.0) ** 2.2
     return Material(np.array([*linear, 1.0]), None, roughness, metallic)
+
+
+def lying_plan(plan: PackagePlan) -> PackagePlan:
+    """Return the plan of the same package standing, before it is laid down with FACE_UP.
+
+    Its front is the image from above, or else the front's, since lists often use it that way.
+    """
+    width, depth, height = plan.size
+    sides = plan.art.sides
+    named = {"front": "top" if "top" in sides else "front", "back": "bottom" if "bottom" in sides else "back"}
+    shown = {side: sides[name] for side, name in named.items() if name in sides}
+    face = shown.get("front")
+    profile = None if face is None else profile_of(face[..., 3] >= 128)
+    return replace(plan, size=np.array([width, height, depth]), art=PackageArt(shown, plan.art.strip, profile, None))

@@ -27,7 +27,7 @@ from assets.limits import DATASET_JSON
 from dataset.pictures import read_picture
 from detectors.augment.view import resize
 from detectors.data.image_set import ImageSet
-from detectors.data.process_loader import PREFETCH, ProcessLoader, limit_threads
+from detectors.device import PREFETCH, ProcessLoader, limit_threads
 from detectors.recognition.embedder.crops import Picture, crop_edges, fit_square, prepare_crop
 
 # Margin stored around a box as a fraction of its sides, for augmentation by imprecise boxes and rotation.

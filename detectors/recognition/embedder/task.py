@@ -15,8 +15,7 @@ from torch.utils.data import Dataset
 from assets.errors import SynthError
 from assets.files.models import check_model
 from detectors.checkpoints.fields import EmbedderTaskFields
-from detectors.data.process_loader import PREFETCH, ProcessLoader, limit_threads
-from detectors.device import loader_processes
+from detectors.device import PREFETCH, ProcessLoader, limit_threads, loader_processes
 from detectors.recognition.embedder.augment import augment_crop, crop_preset
 from detectors.recognition.embedder.checkpoint import EmbedderCheckpoint, save_embedder_checkpoint
 from detectors.recognition.embedder.crop_store import CropSource

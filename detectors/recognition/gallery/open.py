@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.catalog.categories import unique_names
 from assets.errors import SynthError
+from dataset.categories import unique_names
 from detectors.recognition.gallery.parts import (
     GallerySku,
     check_contents,

@@ -18,13 +18,12 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from assets.errors import SynthError
-from assets.machine import usable_cores
+from assets.machine import memory_share_mb, usable_cores
 from pipeline.jobs.engines import EngineContext
 from pipeline.jobs.receipts import Receipt
 from pipeline.jobs.settings import JobSettings
 from pipeline.jobs.shard import ShardMaker
 from pipeline.jobs.tasks import JobContext, ShardTask
-from pipeline.workers.memory import memory_share_mb
 from pipeline.workers.pool import MAX_ATTEMPTS, Outcome, never_stop
 from pipeline.workers.process import SceneFunctions, guard_process
 

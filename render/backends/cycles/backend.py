@@ -25,8 +25,7 @@ from render.backends.cycles.look import set_finish
 from render.backends.cycles.meshes import ResidentMeshes
 from render.backends.cycles.start import configure, configure_ids, device_name, read_exr, silence, start_blender
 from render.backends.protocol import RenderSettings
-from render.scene import SceneSpec
-from render.stage import mesh_of
+from render.scene import SceneSpec, mesh_of
 
 # A scan with its texture of 1024 x 1024 takes about 5 MB, so a hundred products fit.
 MESH_BYTES = 512 * 2**20

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from assets.library import Library
 from render.geometry import invert_pose, project, transform
-from render.scene import Camera, Placement, SceneSpec
-from render.stage import mesh_of
+from render.scene import Camera, Placement, SceneSpec, mesh_of
 from render.trace import outline_points, trace_mesh
 
 # Rays per pixel: this many columns and rows.

@@ -25,8 +25,7 @@ from render.backends.raster.lights import (
 from render.backends.raster.meshes import GpuMesh, MeshStore
 from render.backends.raster.scene import caster_ball, ground_of, shadow_casters
 from render.geometry import camera_from_world, transform
-from render.scene import Camera, Placement, SceneSpec
-from render.stage import mesh_of
+from render.scene import Camera, Placement, SceneSpec, mesh_of
 
 if TYPE_CHECKING:
     from assets.library import Library

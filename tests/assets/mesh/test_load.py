@@ -17,11 +17,10 @@ from assets.catalog.load import load_catalog
 from assets.mesh.export_glb import glb_of
 from assets.mesh.load import Z_FROM_Y_UP, load_mesh
 from assets.mesh.normals import crease_normals
-from assets.mesh.raw_part import RawPart
 from assets.mesh.read import read_mesh_file
 from assets.mesh.repair import inside_out
 from assets.mesh.simplify import simplify_part, split_long_edges
-from assets.mesh.types import Mesh
+from assets.mesh.types import Mesh, RawPart
 from support.errors import raises
 
 SIDES = np.array([0.1, 0.06, 0.2])

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from assets.backdrops.collection import Backdrops
 from assets.catalog.types import Catalog
 from assets.library import Library
-from assets.mesh.lod import lighter_mesh
+from assets.mesh.simplify import lighter_mesh
 from assets.mesh.types import Material, Mesh, MeshPart
 from assets.props.wear import worn_mesh
 

@@ -11,14 +11,13 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from dataset.find import open_source as find_source
+from dataset.find import reopen_source as find_source
 from dataset.problems import Problems
 from dataset.storage.path import StoragePath
 from detectors.data.class_match import PRODUCT, Classes
-from detectors.data.image_store import open_source
 from detectors.data.photos import read_photos
 from detectors.data.read_coco import read_images
-from detectors.data.shard_prepare import open_shards
+from detectors.data.shard_prepare import open_shards, reopen_source
 from detectors.data.source import ImageSource
 from pipeline.shards.pack import pack_data
 from support.errors import raises
@@ -70,7 +69,7 @@ def test_every_source_can_be_relabelled_and_handed_to_other_processes(source: Im
     lost = source.lost_classes(Classes(("other",), ("Other",)))
     assert (not lost) == (source.box_count == 0)
     product.save(tmp_path / "stored")
-    for other in (open_source(tmp_path / "stored"), pickle.loads(pickle.dumps(product))):
+    for other in (reopen_source(tmp_path / "stored"), pickle.loads(pickle.dumps(product))):
         assert len(other) == IMAGES and other.classes == PRODUCT and other.box_count == product.box_count
         for index in range(IMAGES):
             np.testing.assert_array_equal(

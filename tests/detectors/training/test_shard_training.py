@@ -12,9 +12,9 @@ from rich.console import Console
 
 from dataset.storage.path import StoragePath
 from detectors.checkpoints.detector import LAST, load_checkpoint
-from detectors.data.image_store import open_source
 from detectors.data.prepare import prepare_training
 from detectors.data.settings import DataSettings
+from detectors.data.shard_prepare import reopen_source
 from detectors.data.shard_set import ShardSet
 from pipeline.cli.types import NamedPath
 from pipeline.shards.pack import pack_data
@@ -95,7 +95,7 @@ def test_pictures_to_validate_on_are_taken_out_once(
 
 
 def test_further_processes_open_the_same_shards(undisturbed: Path, sharded: Path) -> None:
-    source = open_source(undisturbed / "data" / "synthetic")
+    source = reopen_source(undisturbed / "data" / "synthetic")
     assert isinstance(source, ShardSet) and len(source) == 40 and source.place == StoragePath(str(sharded))
     assert source.read_sample(7, masks=False).image.shape == (64, 96, 3)
 

@@ -13,10 +13,9 @@ from PIL import Image, ImageDraw
 from rich.console import Console
 
 import pipeline.products.build as build
+from assets.progress import Reporter
 from pipeline.cli.main import main
-from pipeline.products.build import BuildSummary, ProductBuildSettings, build_assets, print_build
-from pipeline.products.notes import note_lines
-from pipeline.run.progress import Reporter
+from pipeline.products.build import BuildSummary, ProductBuildSettings, build_assets, note_lines, print_build
 from pipeline.workers.process import SceneFunctions
 
 COUNT = 6

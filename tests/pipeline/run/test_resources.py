@@ -67,5 +67,5 @@ def test_auto_starts_no_more_workers_than_fit(
     monkeypatch: pytest.MonkeyPatch, cores: int, memory_mb: float, workers: int
 ) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(cores)))
-    monkeypatch.setattr("pipeline.workers.memory.memory_share_mb", lambda count: memory_mb / count)
+    monkeypatch.setattr("assets.machine.memory_share_mb", lambda count: memory_mb / count)
     assert Workers().convert("auto", None, None) == workers

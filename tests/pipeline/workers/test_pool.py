@@ -13,8 +13,8 @@ from rich.console import Console
 
 from assets.demo import demo_list
 from assets.files.atomic import lock_folder
+from assets.progress import Reporter
 from dataset.layout import Layout, split_of
-from pipeline.run.progress import Reporter
 from pipeline.run.render import RunSummary, run_render
 from pipeline.run.settings import RunSettings
 from pipeline.workers.pool import run_scenes

@@ -20,15 +20,14 @@ from assets.catalog.load import load_catalog
 from assets.demo import demo_list
 from assets.files.atomic import atomic_file, lock_folder, write_atomic
 from assets.files.source_pins import SourcePins
-from assets.progress import duration_text, rate_text
+from assets.machine import memory_share_mb
+from assets.progress import Reporter, duration_text, rate_text
 from dataset.layout import Layout
 from pipeline.run.dataset_info import check_sources
 from pipeline.run.failures import FailureList, read_failures
-from pipeline.run.progress import Reporter
 from pipeline.run.render import RunSummary, run_render
 from pipeline.run.settings import RunSettings
 from pipeline.workers.disk_errors import disk_error, takes_no_more
-from pipeline.workers.memory import memory_share_mb
 from pipeline.workers.pool import Outcome, run_scenes
 from pipeline.workers.process import SceneFunctions
 from render.recipes import load_recipe

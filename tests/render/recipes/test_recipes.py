@@ -15,8 +15,7 @@ from render.labels import annotate, trace_geometry
 from render.placement.arrangement import Arrangement
 from render.recipes import load_recipe, recipe_from_yaml, recipe_hash, recipe_names, recipe_yaml
 from render.sample import sample_scene
-from render.scene import SceneSpec
-from render.stage import mesh_of
+from render.scene import SceneSpec, mesh_of
 from render.streams import StreamPurpose, Streams
 from support.errors import raises
 from support.scenes import StubLibrary, cube, mesh_from

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from assets.props.look import Shape, Texture
-from render.assemble import assemble_scene
 from render.choice import SceneProducts
 from render.framing import Framing, frame_camera
 from render.geometry import project
@@ -15,6 +14,7 @@ from render.layout import LightWish, PlacedProduct, SceneLayout, SceneRequest, S
 from render.recipes import load_recipe
 from render.recipes.mix import RecipeMix
 from render.recipes.parts import SceneRecipe
+from render.sample import assemble_scene
 from render.scene import Finish, Placement, SceneSpec
 from render.streams import Streams
 from support.scenes import StubLibrary, camera_at, cube, pose_at
