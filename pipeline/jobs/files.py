@@ -14,17 +14,6 @@ Text = Annotated[str, Field(max_length=10_000)]
 Paths = Text | list[Text] | None
 
 
-class DriverFile(FileModel):
-    """driver.json. progress: numbers to display."""
-
-    host: Annotated[str, Field(max_length=300)]
-    process: Annotated[int, Field(ge=1, le=2**31 - 1)]
-    token: Annotated[str, Field(max_length=100)]
-    count: Count
-    state: Literal["running", "finished", "interrupted", "cancelled", "failed"]
-    progress: dict[str, int | float | str | None] = Field(default_factory=dict)
-
-
 class IdentityFile(FileModel):
     """job.json: what decides every byte of the job. Newer versions may add fields."""
 

@@ -19,7 +19,7 @@ from dataset.checksums import write_signed_index
 from dataset.records import CategoryRecord
 from dataset.shards.index import coco_name, read_categories, tar_name, write_categories
 from dataset.storage.path import StoragePath
-from pipeline.jobs.planning.plan import Coverage, deficits
+from pipeline.jobs.planning.plan import Coverage, deficits, listed_broken
 from pipeline.jobs.planning.store import Plan
 from pipeline.jobs.receipts import Receipt
 from pipeline.jobs.settings import JobSettings
@@ -119,7 +119,7 @@ def write_summary(
     """Write summary.json: how the set covers the catalogue, and every SKU that lacks appearances, with the reason."""
     views, times = settings.render.views, plan.current.times
     missing = deficits(plan, coverage, times)
-    numbers = sorted({*np.flatnonzero(missing).tolist(), *_listed_broken(plan, coverage)})
+    numbers = sorted({*np.flatnonzero(missing).tolist(), *listed_broken(plan, coverage)})
     seen = coverage.counted[plan.current.ids]
     summary = {
         "skus": len(plan.current.ids),
@@ -134,10 +134,6 @@ def write_summary(
     }
     place.write(SUMMARY, (json.dumps(summary, indent=1, ensure_ascii=False) + "\n").encode())
     return summary
-
-
-def _listed_broken(plan: Plan, coverage: Coverage) -> set[int]:
-    return set(coverage.broken) & set(plan.current.ids.tolist())
 
 
 def _why_short(coverage: Coverage, number: int, views: int) -> dict[str, Any]:

@@ -6,19 +6,20 @@ disk the lock of the folder decides at once. If two drivers run one job neverthe
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from assets.errors import SynthError
-from assets.files.atomic import lock_folder
+from assets.files.atomic import lock_folder, process_exists
+from assets.files.models import Count, FileModel, parse_model
 from dataset.storage.path import StoragePath
 
 DRIVER, CANCELLED = "driver.json", "cancelled"
@@ -31,16 +32,15 @@ SETTLE_S = 1.0
 State = Literal["running", "finished", "interrupted", "cancelled", "failed"]
 
 
-@dataclass(frozen=True)
-class Heartbeat:
-    """The last report of a driver. count: rises while it lives. progress: numbers to display."""
+class Heartbeat(FileModel):
+    """driver.json: the last report of a driver. count: rises while it lives. progress: numbers to display."""
 
-    host: str
-    process: int
-    token: str
-    count: int
+    host: Annotated[str, Field(max_length=300)]
+    process: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    token: Annotated[str, Field(max_length=100)]
+    count: Count
     state: State
-    progress: Mapping[str, Any] = field(default_factory=dict)
+    progress: dict[str, int | float | str | None] = Field(default_factory=dict)
 
     @property
     def is_local(self) -> bool:
@@ -53,13 +53,8 @@ class Heartbeat:
 
 def read_heartbeat(place: StoragePath) -> Heartbeat | None:
     """Return the last heartbeat; None if there is none or it is damaged."""
-    from assets.files.models import parse_model
-    from pipeline.jobs.files import DriverFile
-
     try:
-        return Heartbeat(
-            **parse_model(DriverFile, place.read(DRIVER), "driver.json", place.locate(DRIVER)).model_dump()
-        )
+        return parse_model(Heartbeat, place.read(DRIVER), "driver.json", place.locate(DRIVER))
     except (FileNotFoundError, SynthError):
         return None
 
@@ -69,7 +64,7 @@ def is_alive(place: StoragePath, heartbeat: Heartbeat | None) -> bool:
     if heartbeat is None or heartbeat.state != "running":
         return False
     if heartbeat.is_local:
-        return _process_exists(heartbeat.process)
+        return process_exists(heartbeat.process)
     deadline = time.monotonic() + HEARTBEAT_TIMEOUT_S
     while time.monotonic() < deadline:
         time.sleep(HEARTBEAT_S / 4)
@@ -85,14 +80,6 @@ def is_cancelled(place: StoragePath) -> bool:
         place.read(CANCELLED)
     except FileNotFoundError:
         return False
-    return True
-
-
-def _process_exists(number: int) -> bool:
-    try:
-        os.kill(number, 0)
-    except OSError as error:
-        return not isinstance(error, ProcessLookupError)
     return True
 
 
@@ -136,8 +123,15 @@ class Lease:
 
     def _write_heartbeat(self, state: State) -> None:
         self._count += 1
-        heartbeat = Heartbeat(socket.gethostname(), os.getpid(), self._token, self._count, state, dict(self.progress))
-        self.place.write(DRIVER, json.dumps(heartbeat.__dict__).encode() + b"\n")
+        heartbeat = Heartbeat(
+            host=socket.gethostname(),
+            process=os.getpid(),
+            token=self._token,
+            count=self._count,
+            state=state,
+            progress=self.progress,
+        )
+        self.place.write(DRIVER, heartbeat.model_dump_json().encode() + b"\n")
 
     def _send_heartbeats(self) -> None:
         while not self._ended.wait(HEARTBEAT_S):

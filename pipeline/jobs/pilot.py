@@ -17,7 +17,7 @@ from dataset.records import AnnotationRecord, parse_all
 from pipeline.jobs.planning.plan import coverage_of, next_generation, scene_task
 from pipeline.jobs.planning.store import Generation, Plan
 from pipeline.jobs.receipts import counts, tallies
-from pipeline.jobs.scene import sample_task, start_worker
+from pipeline.jobs.scene import start_worker
 from pipeline.jobs.settings import JobSettings
 from pipeline.jobs.tasks import JobContext, SceneTask
 from pipeline.run.scene import opened_worker
@@ -56,7 +56,7 @@ def trace_scene(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
     worker = opened_worker(settings)
     records: list[AnnotationRecord] = []
     for view in range(settings.views):
-        scene = sample_task(worker, task, view)
+        scene = worker.sample(task.index, view, task.products)
         records += map(annotation_record, annotate(scene, trace_geometry(scene, worker.library)))
     write_atomic(_pilot_file(settings, task), json.dumps([record.content() for record in records]).encode())
     return settings.views, len(records)

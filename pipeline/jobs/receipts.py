@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
@@ -96,10 +97,7 @@ def area_of(record: AnnotationRecord) -> str:
 
 def tally(names: Iterable[str]) -> dict[str, int]:
     """Return how often each name occurs, sorted by name."""
-    found: dict[str, int] = {}
-    for name in sorted(names):
-        found[name] = found.get(name, 0) + 1
-    return found
+    return dict(sorted(Counter(names).items()))
 
 
 def tallies(records: Sequence[AnnotationRecord]) -> dict[str, dict[str, int]]:

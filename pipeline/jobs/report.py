@@ -148,7 +148,7 @@ def print_status(console: Console, status: JobStatus, place: str) -> None:
     progress = status.beat.progress if status.running and status.beat is not None else {}
     if "about" in progress:
         table.add_row(
-            "this run", f"{progress['made']:,} made, {progress['failed']:,} failed; {escape(progress['about'])}"
+            "this run", f"{progress['made']:,} made, {progress['failed']:,} failed; {escape(str(progress['about']))}"
         )
     table.add_row(
         "pictures",

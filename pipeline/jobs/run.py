@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from assets.catalog.types import Catalog
 from assets.errors import SynthError
 from assets.files.atomic import remove_leftovers, sweep_cache
-from assets.files.identity import first_named
 from assets.interrupt import never
 from assets.machine import usable_cores
-from assets.plurals import count_of
+from assets.plurals import count_of, first_few
 from assets.progress import Reporter
 from dataset.storage.retry import RetryingPath
 from pipeline.jobs.engines import EngineContext, open_engine
@@ -295,7 +294,7 @@ class _Driver:
             code="product-files-changed",
             where=self.place.url,
             found=f"{len(rows)} of {count_of(len(self.catalog), 'SKU')}",
-            problems=first_named([f"SKU {self.catalog.keys[row]!r}" for row in rows]),
+            problems=first_few([f"SKU {self.catalog.keys[row]!r}" for row in rows]),
             hint="run the same command again: it renders the scenes with these products again",
         )
 

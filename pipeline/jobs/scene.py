@@ -6,7 +6,6 @@ import json
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
@@ -15,9 +14,6 @@ from dataset.shards.index import ShardSample, annotation_id, image_id, tar_of
 from pipeline.jobs.tasks import CATALOG, SceneTask
 from pipeline.run.scene import SceneWorker, opened_worker, render_picture
 from pipeline.run.settings import RunSettings
-
-if TYPE_CHECKING:
-    from render.scene import SceneSpec
 
 
 def spool_file(settings: RunSettings, task: SceneTask) -> Path:
@@ -64,26 +60,8 @@ def start_worker(settings: RunSettings) -> None:
         )
 
 
-def sample_task(worker: SceneWorker, task: SceneTask, view: int) -> SceneSpec:
-    """Sample a view of a task's scene with the products assigned to it. Raises SynthError if it cannot be sampled."""
-    from render.sample import sample_scene
-
-    settings = worker.settings
-    return sample_scene(
-        worker.library,
-        worker.recipe,
-        seed=settings.seed,
-        index=task.index,
-        view=view,
-        width=settings.width,
-        height=settings.height,
-        products=task.products,
-        streams=settings.streams,
-    )
-
-
 def _render_sample(worker: SceneWorker, task: SceneTask, view: int) -> ShardSample:
-    settings, scene = worker.settings, sample_task(worker, task, view)
+    settings, scene = worker.settings, worker.sample(task.index, view, task.products)
     spec = scene.to_json().encode()
     write_atomic(spec_file(settings, task), spec)
     picture = render_picture(scene, worker.library, worker.backend, settings)

@@ -19,7 +19,7 @@ from assets.plugins import is_python_file, short_name
 from dataset.storage.path import StoragePath
 from pipeline.jobs.files import HowFile, IdentityFile
 from pipeline.jobs.lease import DRIVER
-from pipeline.run.dataset_info import streams_of
+from pipeline.run.dataset_info import differing_fields, streams_of
 from pipeline.run.plugins import check_origins, file_place, trusted_files, unpack_files
 from pipeline.run.settings import BackdropFolders, RunSettings
 
@@ -181,23 +181,15 @@ def claim_place(settings: JobSettings, identity: dict[str, Any]) -> None:
         settings.place.write(JOB, _json_bytes(identity))
     elif existing != identity:
         check_origins(existing.get("plugins"), identity.get("plugins", {}), settings.place.locate(JOB))
-        names = {**existing, **identity}
-        differing = [name for name in names if existing.get(name) != identity.get(name)]
-        problems = [f"{name}: was {_brief(existing.get(name))}, now {_brief(identity.get(name))}" for name in differing]
         hint = "give another --out, or the same settings as before ('synth job resume PLACE' uses those)"
         raise SynthError(
             "the location contains a job with other settings",
             code="settings-differ",
             where=str(settings.place),
-            problems=problems,
+            problems=differing_fields(existing, identity),
             hint=hint,
         )
     settings.place.write(HOW, _json_bytes(_how_of(settings)))
-
-
-def _brief(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"
 
 
 def read_identity(place: StoragePath) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ import numpy as np
 from assets.errors import SynthError
 from dataset.storage.path import StoragePath
 from pipeline.jobs.lease import CANCELLED, Heartbeat, is_alive, is_cancelled, read_heartbeat
-from pipeline.jobs.planning.plan import coverage_of, deficits, matching_receipts, planned_shards
+from pipeline.jobs.planning.plan import coverage_of, deficits, listed_broken, matching_receipts, planned_shards
 from pipeline.jobs.planning.store import Plan, read_plan
 from pipeline.jobs.receipts import Receipt, read_receipts
 from pipeline.jobs.settings import JobSettings
@@ -91,7 +91,7 @@ def _coverage(plan: Plan, receipts: Mapping[str, Receipt], settings: JobSettings
         return 0, 0, 0
     coverage, times = coverage_of(plan, receipts, settings), plan.current.times
     counted = coverage.counted[plan.current.ids]
-    short = (deficits(plan, coverage, times) > 0).sum() + len(set(coverage.broken) & set(plan.current.ids.tolist()))
+    short = (deficits(plan, coverage, times) > 0).sum() + len(listed_broken(plan, coverage))
     return int(np.minimum(counted, times).sum()), times * len(counted), int(short)
 
 
@@ -122,5 +122,4 @@ def cancel_job(place: StoragePath) -> str:
 
 def as_json(status: JobStatus) -> dict[str, Any]:
     """Return the status as JSON fields."""
-    beat = {"beat": status.beat.__dict__} if status.beat is not None else {}
-    return {**status.__dict__, **beat}
+    return {**status.__dict__, "beat": status.beat.model_dump() if status.beat is not None else None}

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from assets.limits import DATASET_PICTURES
+from assets.options import MAX_SEED
 from dataset.checksums import CHECKSUMS
 
 EXTRAS = ("depth", "normals", "ids")
 # Ranges of the command line.
-MIN_SIDE, MAX_SIDE, MAX_VIEWS, MAX_SEED = 8, 8192, 100, 2**63 - 1
+MIN_SIDE, MAX_SIDE, MAX_VIEWS = 8, 8192, 100
 SHAPES: dict[str, type] = {
     "identity": dict,
     "scenes": int,

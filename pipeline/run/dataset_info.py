@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -200,9 +201,11 @@ def read_info(layout: Layout) -> DatasetInfo:
 
 def check_sources(layout: Layout, catalog: Catalog, recipe: Recipe, backend: str) -> None:
     """Raise SynthError if list or code differ from those at the start of the run, for workers that start later."""
-    if layout.info.exists():
-        check_origins(read_info(layout).identity.get("plugins"), origins_of(recipe, backend), str(layout.root))
-    if layout.info.exists() and read_info(layout).identity.get("sku_list") != catalog.hash:
+    if not layout.info.exists():
+        return
+    identity = read_info(layout).identity
+    check_origins(identity.get("plugins"), origins_of(recipe, backend), str(layout.root))
+    if identity.get("sku_list") != catalog.hash:
         hint = "restore the list and run the same command again, or render the new list into another --out"
         raise SynthError(
             "the SKU list has changed since the run was started",
@@ -233,12 +236,20 @@ def claim_folder(layout: Layout, info: DatasetInfo) -> None:
     write_atomic(layout.info, info.to_json().encode())
 
 
+def differing_fields(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return a line for each field that was another, long values cut."""
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return [f"{name}: was {_brief(old.get(name))}, now {_brief(new.get(name))}" for name in names]
+
+
+def _brief(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"
+
+
 def _check_same(old: DatasetInfo, new: DatasetInfo, layout: Layout) -> None:
     check_origins(old.identity.get("plugins"), new.identity.get("plugins", {}), str(layout.root))
-    names = {**old.identity, **new.identity}
-    differing = [name for name in names if old.identity.get(name) != new.identity.get(name)]
-    if differing:
-        problems = [f"{name}: was {old.identity.get(name)!r}, now {new.identity.get(name)!r}" for name in differing]
+    if problems := differing_fields(old.identity, new.identity):
         hint = "give another --out, or the same settings as before to resume"
         raise SynthError(
             "the folder contains a data set with other settings",

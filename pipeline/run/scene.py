@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from assets.library import Library
     from render.backends.protocol import Backend
+    from render.choice import SceneProducts
     from render.frame import Frame, Geometry
     from render.recipes.mix import Recipe
     from render.scene import SceneSpec
@@ -39,6 +40,26 @@ class SceneWorker:
     recipe: Recipe
     backend: Backend
 
+    def sample(self, index: int, view: int, products: SceneProducts | None = None) -> SceneSpec:
+        """Sample a view of scene `index`, with the products assigned to it if there are any.
+
+        Raises SynthError if it cannot be sampled.
+        """
+        from render.sample import sample_scene
+
+        settings = self.settings
+        return sample_scene(
+            self.library,
+            self.recipe,
+            seed=settings.seed,
+            index=index,
+            view=view,
+            width=settings.width,
+            height=settings.height,
+            products=products,
+            streams=settings.streams,
+        )
+
 
 _worker: SceneWorker | None = None
 
@@ -54,7 +75,10 @@ def render_scene(settings: RunSettings, index: int) -> tuple[int, int]:
     Raises SynthError if the scene cannot be made.
     """
     worker = opened_worker(settings)
-    counts = [_render_view(worker, index, view) for view in range(settings.views)]
+    counts = [
+        write_picture(worker.sample(index, view), worker.library, worker.backend, settings)
+        for view in range(settings.views)
+    ]
     return len(counts), sum(counts)
 
 
@@ -82,24 +106,6 @@ def _open_worker(settings: RunSettings) -> SceneWorker:
     recipe = load_recipe(settings.recipe, streams=settings.streams)
     check_sources(layout, library.catalog, recipe, settings.backend)
     return SceneWorker(settings, library, recipe, open_backend(library, render_settings(settings)))
-
-
-def _render_view(worker: SceneWorker, index: int, view: int) -> int:
-    from render.sample import sample_scene
-
-    settings = worker.settings
-    width, height = settings.width, settings.height
-    scene = sample_scene(
-        worker.library,
-        worker.recipe,
-        seed=settings.seed,
-        index=index,
-        view=view,
-        width=width,
-        height=height,
-        streams=settings.streams,
-    )
-    return write_picture(scene, worker.library, worker.backend, settings)
 
 
 def write_picture(scene: SceneSpec, library: Library, backend: Backend, settings: RunSettings) -> int:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from assets.catalog.sku_lists import SkuSource
-from assets.machine import usable_cores
+from assets.machine import cache_folder, usable_cores
 from assets.options import MAX_SEED, Option
 from dataset.layout import Splits
 from render.backends import DEFAULT_BACKEND
@@ -39,16 +38,10 @@ class BackdropFolders:
     ] = ()
 
 
-def default_cache() -> Path:
-    """Return the folder of normalised meshes that runs share."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "synth"
-
-
 Cache = Annotated[
     Path,
     Option(
-        "Folder that keeps normalised meshes between runs.", "Compute", default=default_cache, shown="~/.cache/synth"
+        "Folder that keeps normalised meshes between runs.", "Compute", default=cache_folder, shown="~/.cache/synth"
     ),
 ]
 

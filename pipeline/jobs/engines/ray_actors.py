@@ -7,17 +7,17 @@ lost with its node costs the shard it was making, which another actor makes agai
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import Any
 
 from assets.errors import SynthError
+from assets.interrupt import ignore_signals
 from assets.machine import memory_share_mb, usable_cores
 from pipeline.jobs.engines import EngineContext
 from pipeline.jobs.receipts import Receipt
@@ -154,8 +154,7 @@ def _connect(address: str) -> None:
     local_options: dict[str, Any] = {} if address else {"include_dashboard": False}
     try:
         _check_reachable(address)
-        with _keep_signal_handler():
-            ray.init(address=address or "local", logging_level="error", log_to_driver=False, **local_options)
+        ray.init(address=address or "local", logging_level="error", log_to_driver=False, **local_options)
     except Exception as error:  # Ray raises many kinds
         hint = (
             "start it with 'ray start --head', or omit --address for a cluster on this machine alone; one that "
@@ -169,6 +168,8 @@ def _connect(address: str) -> None:
             found=found,
             hint=hint,
         ) from error
+    finally:
+        ignore_signals()  # Ray sets its own handler of SIGTERM; only the parent of this process acts on it
 
 
 def _check_reachable(address: str) -> None:
@@ -176,16 +177,6 @@ def _check_reachable(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT_S).close()
-
-
-@contextmanager
-def _keep_signal_handler() -> Iterator[None]:
-    """Restore the handler of SIGTERM, which Ray replaces; only the parent of this process acts on it."""
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class _ActorPool:

@@ -102,20 +102,11 @@ def timed_scene(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
     # Another arrangement: the same one would also find each product's pose and wear in memory.
     made = make_scene(settings, replace(task, index=task.index + INDEX_OFFSET))
     again_s = time.perf_counter() - between
-    timed = _Timed(between - started, again_s, _mesh_bytes(settings, task), born_s)
+    library = opened_worker(settings).library
+    mesh_bytes = float(np.mean([library.product(sku).nbytes for sku in set(task.skus)]))
+    timed = _Timed(between - started, again_s, mesh_bytes, born_s)
     write_atomic(_times_path(settings, task), json.dumps(asdict(timed)).encode())
     return made
-
-
-def _mesh_bytes(settings: RunSettings, task: SceneTask) -> float:
-    library = opened_worker(settings).library
-    sizes = []
-    for sku in set(task.skus):
-        mesh = library.product(sku)
-        textures = [part.material.texture for part in mesh.parts]
-        arrays = (mesh.vertices, mesh.faces, mesh.normals, mesh.uv, mesh.colors, *textures)
-        sizes.append(sum(array.nbytes for array in arrays if array is not None))
-    return float(np.mean(sizes))
 
 
 def _times_path(settings: RunSettings, task: SceneTask) -> Path:

@@ -137,6 +137,11 @@ def deficits(plan: Plan, coverage: Coverage, times: int) -> NDArray[np.int64]:
     return missing
 
 
+def listed_broken(plan: Plan, coverage: Coverage) -> set[int]:
+    """Return the ids of listed SKUs that cannot be used."""
+    return set(coverage.broken) & set(plan.current.ids.tolist())
+
+
 def next_generation(plan: Plan, coverage: Coverage, settings: JobSettings, expected: float) -> Generation | None:
     """Return scenes for what is missing; None if nothing is, or after the last extra round.
 

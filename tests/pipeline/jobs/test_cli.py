@@ -70,7 +70,7 @@ def test_a_real_job_is_planned_rendered_and_told(tmp_path: Path, cache: Path) ->
         "COCO",
         "core-hours",
         "GPU-hours",
-        "not measured: there is no GPU",
+        "not measured: there is no GPU here",
     ):
         assert told in planned.output
     assert not (tmp_path / "set").exists()

@@ -129,7 +129,7 @@ def test_a_reader_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts such memory against RLIMIT_DATA")
 def test_a_reader_that_needs_too_much_memory_is_told(tmp_path: Path) -> None:
-    code = mesh_process._answer
+    code = mesh_process._load_or_explain
     (tmp_path / "a.obj").write_text(BOX)
     import resource
 

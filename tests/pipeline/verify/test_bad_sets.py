@@ -57,7 +57,7 @@ def told(report: VerifyReport) -> str:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda data: data["identity"].update(width=10**9), "identity.width is no number from 8 to 8192"),
+        (lambda data: data["identity"].update(width=10**9), "identity.width is not a number from 8 to 8192"),
         (lambda data: data["identity"].update(seed=-1), "identity.seed"),
         (lambda data: data["identity"].update(views=True), "identity.views"),
         (lambda data: data["identity"].update(height=None), "identity.height"),
