@@ -55,8 +55,8 @@ class Library:
         self.catalog = catalog
         self.backdrops = backdrops
         self._cache_dir = cache_dir / f"meshes-{FORMAT}"
-        self._meshes: _Cache[Mesh] = _Cache(memory_mb << 20, _bytes_of_mesh)
-        self._props: _Cache[Mesh] = _Cache(PROP_BYTES, _bytes_of_mesh)
+        self._meshes: _Cache[Mesh] = _Cache(memory_mb << 20, lambda mesh: mesh.nbytes)
+        self._props: _Cache[Mesh] = _Cache(PROP_BYTES, lambda mesh: mesh.nbytes)
         self._rests: _Cache[Rest] = _Cache(REST_BYTES, lambda rest: rest.hull_vertices.nbytes + rest.hull_faces.nbytes)
 
     def product(self, sku: str, *, wear: float = 0.0) -> Mesh:
@@ -201,12 +201,6 @@ def _wear_mesh(mesh: Mesh, wear: float) -> Mesh:
     from assets.props.wear import worn_mesh
 
     return worn_mesh(mesh, wear)
-
-
-def _bytes_of_mesh(mesh: Mesh) -> int:
-    arrays = [mesh.vertices, mesh.faces, mesh.normals, mesh.uv, mesh.colors]
-    textures = [part.material.texture for part in mesh.parts]
-    return sum(array.nbytes for array in (*arrays, *textures) if array is not None)
 
 
 class _Cache(LRUCache[Hashable, T]):

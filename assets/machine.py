@@ -1,4 +1,4 @@
-"""The CPU cores and the memory that may be used."""
+"""The CPU cores and the memory that may be used, and the folder for what is kept between runs."""
 
 from __future__ import annotations
 
@@ -29,3 +29,9 @@ def memory_share_mb(workers: int) -> float:
         with contextlib.suppress(OSError, ValueError):  # absent, or "max"
             total = min(total, float(file.read_text()))
     return WORKERS_SHARE * total / workers / 2**20
+
+
+def cache_folder() -> Path:
+    """Return the folder for cached results."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "synth"

@@ -1,6 +1,8 @@
-"""Counts with the plural of their noun, for messages."""
+"""Counts with the plural of their noun, and lists that are cut, for messages."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 # Plurals that do not just append an s.
 IRREGULAR = {
@@ -30,3 +32,13 @@ def plural_of(noun: str) -> str:
 def counts_of(*, spec: str = "", **numbers: int) -> str:
     """Return several numbers with their nouns: counts_of(image=3, box=1) is "3 images, 1 box"."""
     return ", ".join(count_of(number, noun, spec=spec) for noun, number in numbers.items())
+
+
+def first_few(texts: Sequence[str], most: int = 5) -> list[str]:
+    """Return the first texts, and a line with the number of the others."""
+    return [*texts[:most], *([f"and {len(texts) - most} more"] if len(texts) > most else [])]
+
+
+def join_few(texts: Sequence[str], most: int = 5, *, separator: str = ", ") -> str:
+    """Join the first texts, and add the number of the others: "a, b and 4 more"."""
+    return separator.join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")

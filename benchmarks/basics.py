@@ -23,7 +23,7 @@ from assets.catalog.load import load_catalog
 from assets.demo import demo_list
 from assets.errors import SynthError
 from assets.library import Library
-from pipeline.run.settings import default_cache
+from assets.machine import cache_folder
 from render.backends import BACKENDS, open_backend, resolve_preset
 from render.labels import annotate, trace_geometry
 from render.make_frame import render_frame
@@ -43,7 +43,7 @@ def main(sku_list: Path, scenes: int, size: str) -> None:
     width, height = (int(side) for side in size.split("x"))
     table = Table("what", "result", title=f"{sku_list.name}, {scenes} scenes, {size}")
     table.add_row(f"catalogue of {ROWS} rows", _catalogue())
-    library = Library(load_catalog(sku_list), Backdrops.open(), cache_dir=default_cache())
+    library = Library(load_catalog(sku_list), Backdrops.open(), cache_dir=cache_folder())
     recipe = load_recipe("tabletop")
 
     def draw(index: int) -> SceneSpec:

@@ -18,7 +18,7 @@ from assets.catalog.load import load_catalog
 from assets.color import LUMINANCE, srgb_from_linear
 from assets.demo import demo_list
 from assets.library import Library
-from pipeline.run.settings import default_cache
+from assets.machine import cache_folder
 from render.backends import open_backend
 from render.backends.protocol import RenderSettings
 from render.geometry import pixel_rays, transform
@@ -37,7 +37,7 @@ BESIDE_M, ABOVE_M = 0.025, 0.015
 @click.option("--streams", default=2, show_default=True)
 def main(scenes: int, samples: int, streams: int) -> None:
     """Prints one line per kind of pixel."""
-    library = Library(load_catalog(demo_list()), Backdrops.open(), cache_dir=default_cache())
+    library = Library(load_catalog(demo_list()), Backdrops.open(), cache_dir=cache_folder())
     recipe = load_recipe("tabletop", streams=streams)
     specs = [
         sample_scene(library, recipe, seed=4, index=index, view=0, width=320, height=240, streams=streams)

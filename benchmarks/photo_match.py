@@ -30,13 +30,13 @@ from assets.backdrops.collection import Backdrops
 from assets.catalog.load import load_catalog
 from assets.color import LUMINANCE, linear_from_srgb
 from assets.library import Library
+from assets.machine import cache_folder
 from benchmarks.twin.color import lab_from_linear
 from benchmarks.twin.light import write_soft_lights
 from benchmarks.twin.measure import COARSE, FINE, MIDDLE, band
 from benchmarks.twin.scenes import compressed, read_arrangements
 from benchmarks.twin.stage import build_scene
 from benchmarks.twin.work import shared_pixels
-from pipeline.run.settings import default_cache
 from render.backends import open_backend
 from render.backends.protocol import Backend, RenderSettings
 from render.labels import trace_geometry
@@ -92,7 +92,7 @@ def render_set(data: Path, out: Path, scenes: int, recipe: str, streams: int, wo
         recipe=recipe,
         streams=streams,
         workers=workers,
-        cache=default_cache(),
+        cache=cache_folder(),
     )
     run_render(settings, Reporter(Console(file=io.StringIO())))
     return out
@@ -216,7 +216,7 @@ def even_light(data: Path) -> Iterator[EvenLight]:
     with tempfile.TemporaryDirectory(prefix="photo-match-") as folder:
         write_soft_lights(Path(folder))
         library = Library(
-            load_catalog(data / "hope" / "skus.csv"), Backdrops.open(hdri_dir=Path(folder)), cache_dir=default_cache()
+            load_catalog(data / "hope" / "skus.csv"), Backdrops.open(hdri_dir=Path(folder)), cache_dir=cache_folder()
         )
         backend = open_backend(library, RenderSettings("raster", samples=4))
         try:

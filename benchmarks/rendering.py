@@ -30,11 +30,11 @@ from assets.catalog.load import load_catalog
 from assets.demo import demo_list
 from assets.errors import SynthError
 from assets.library import Library
-from assets.machine import usable_cores
+from assets.machine import cache_folder, usable_cores
 from assets.mesh.types import Mesh
 from pipeline.run.resources import render_settings
 from pipeline.run.scene import write_picture
-from pipeline.run.settings import RunSettings, default_cache
+from pipeline.run.settings import RunSettings
 from render.backends import open_backend
 from render.backends.protocol import Backend
 from render.coco import annotation_record
@@ -62,7 +62,7 @@ class Bench:
     def settings(self, out: Path, **more: Any) -> RunSettings:
         for name in FOLDERS:
             (out / name).mkdir(parents=True, exist_ok=True)
-        base = RunSettings(sku_list=self.sku_list, out=out, scenes=1, device=self.device, cache=default_cache())  # type: ignore[arg-type]
+        base = RunSettings(sku_list=self.sku_list, out=out, scenes=1, device=self.device, cache=cache_folder())  # type: ignore[arg-type]
         return replace(base, **more)
 
 
@@ -79,7 +79,7 @@ def crowded(products: int) -> Recipe:
 @click.option("--only", multiple=True, type=click.Choice(["cycles", "raster", "labels", "coco", "workers"]))
 def main(sku_list: Path, scenes: int, device: str, annotations: int, only: tuple[str, ...]) -> None:
     """Measures and prints one table."""
-    library = Library(load_catalog(sku_list), Backdrops.open(), cache_dir=default_cache())
+    library = Library(load_catalog(sku_list), Backdrops.open(), cache_dir=cache_folder())
     table = Table("what", "result", title=f"{sku_list.name}, {scenes} scenes, {usable_cores()} cores, device {device}")
     bench = Bench(library, sku_list, scenes, device, table, annotations)
     for name in only or ("cycles", "raster", "labels"):
@@ -234,7 +234,7 @@ def measure_workers(bench: Bench) -> None:
                     scenes=scenes,
                     backend=name,
                     workers=len(mine),
-                    cache=default_cache(),
+                    cache=cache_folder(),
                     **more,
                 )
                 before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from assets.machine import cache_folder
 from assets.progress import Reporter
 from dataset.layout import Layout, stem_of
 from pipeline.run.render import run_render
-from pipeline.run.settings import RunSettings, default_cache
+from pipeline.run.settings import RunSettings
 from pipeline.verify.folder import verify_dataset
 
 PRODUCTS = 30
@@ -30,7 +31,7 @@ def repeat_scene(sku_list: Path, out: Path, count: int, peak_mb: Callable[[], fl
     """
     recipe = out / "recipe.yaml"
     recipe.write_text(RECIPE, encoding="utf-8")
-    run = RunSettings(sku_list=sku_list, out=out / "set", scenes=1, recipe=str(recipe), cache=default_cache())
+    run = RunSettings(sku_list=sku_list, out=out / "set", scenes=1, recipe=str(recipe), cache=cache_folder())
     quiet = Reporter(Console(file=StringIO()))
     each = run_render(run, quiet).annotations
     scenes = -(-count // each)
@@ -54,7 +55,7 @@ def _repeat(layout: Layout, scenes: int) -> None:
 
 
 def _verify(folder: Path) -> None:
-    report = verify_dataset(folder, sample=0, cache=default_cache())
+    report = verify_dataset(folder, sample=0, cache=cache_folder())
     if report.violations:
         raise RuntimeError(f"{len(report.violations)} violations, the first: {report.violations[0]}")
 

@@ -29,7 +29,7 @@ from assets.catalog.load import load_catalog
 from assets.color import srgb_from_linear
 from assets.files.atomic import write_atomic
 from assets.library import Library
-from pipeline.run.settings import default_cache
+from assets.machine import cache_folder
 from render.backends import open_backend
 from render.backends.protocol import RenderSettings
 from render.labels import trace_geometry
@@ -100,7 +100,7 @@ def measure_pictures(data: Path, out: Path, scenes: int, width: int, height: int
     left = [variant for variant in VARIANTS if not _file(out, variant, "picture").exists()]
     if not left:
         return
-    library = Library(load_catalog(data / "hope" / "skus.csv"), Backdrops.open(), cache_dir=default_cache())
+    library = Library(load_catalog(data / "hope" / "skus.csv"), Backdrops.open(), cache_dir=cache_folder())
     recipe = load_recipe("tabletop")
     specs = [
         sample_scene(library, recipe, seed=3, index=index, view=0, width=width, height=height)

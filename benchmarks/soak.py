@@ -31,10 +31,11 @@ from rich.console import Console
 from rich.table import Table
 
 from assets.demo import demo_list
+from assets.machine import cache_folder
 from assets.progress import Reporter
 from pipeline.run.render import run_render
 from pipeline.run.scene import render_scene, start_worker
-from pipeline.run.settings import RunSettings, default_cache
+from pipeline.run.settings import RunSettings
 from pipeline.workers.process import SceneFunctions
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,7 +78,7 @@ def main(kills: int, scenes: int, backend: str, size: str, sku_list: Path, recip
     width, height = (int(side) for side in size.split("x"))
     settings = RunSettings(
         sku_list, out / "memory", scenes, width=width, height=height, recipe=recipe, backend=backend,
-        cache=default_cache(), memory_mb=10**9,
+        cache=cache_folder(), memory_mb=10**9,
     )  # fmt: skip
     table = Table("what", "result", "good", title=f"{sku_list.name}, {recipe}, {backend}, {size}")
     good = True

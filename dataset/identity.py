@@ -9,7 +9,8 @@ from pathlib import Path
 
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
-from assets.files.identity import MAX_NAMED, describe_changes, digest_files, read_listing, write_listing
+from assets.files.identity import describe_changes, digest_files, read_listing, write_listing
+from assets.plurals import first_few
 from dataset.find import CocoSource
 from dataset.shards.index import ShardEntry, coco_name, tar_name
 from dataset.shards.tar import REPAIR
@@ -80,7 +81,7 @@ def check_shards(place: StoragePath, shards: Sequence[ShardEntry]) -> None:
             f"shards differ from the index: {len(wrong)} of {len(expected)} files",
             code="shard-damaged",
             where=str(place),
-            problems=[name if found[name] else f"{name} is missing" for name in wrong[:MAX_NAMED]],
+            problems=first_few([name if found[name] else f"{name} is missing" for name in wrong]),
             hint=REPAIR,
         )
 

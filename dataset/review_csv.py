@@ -26,6 +26,7 @@ from assets.catalog.csv_rows import bare_cell, formula_safe
 from assets.errors import SynthError
 from assets.files.models import MAX_PROBLEMS
 from assets.limits import LIST_KEY, LIST_LINE, REVIEW_BYTES, REVIEW_ROWS, read_file
+from assets.plurals import first_few
 
 COLUMNS = (
     "image",
@@ -141,13 +142,12 @@ def read_reviewed(path: Path) -> Reviewed:
         elif row.decision != "open" and (row.decision, row.sku) != (before[1].decision, before[1].sku):
             problems.append(f"row {number}: the box of row {before[0]} with another decision")
     if problems:
-        more = [f"... and {len(problems) - MAX_PROBLEMS} more"] if len(problems) > MAX_PROBLEMS else []
         raise SynthError(
             f"{WHAT} is invalid",
             code="review-invalid",
             where=str(path),
             hint=HINT,
-            problems=problems[:MAX_PROBLEMS] + more,
+            problems=first_few(problems, MAX_PROBLEMS),
         )
     if not rows:
         raise SynthError(f"{WHAT} has no rows", code="review-empty", where=str(path), hint=HINT)
@@ -160,10 +160,8 @@ def missing_pictures(reviewed: Reviewed, names: Iterable[str], images: Path | No
     if not gone:
         return None
     hint = "give the folder where they are now with --images"
-    more = [f"... and {len(gone) - MAX_PROBLEMS} more"] if len(gone) > MAX_PROBLEMS else []
-    return SynthError(
-        what, code="images-missing", where=str(reviewed.file), hint=hint, problems=[*gone[:MAX_PROBLEMS], *more]
-    )
+    problems = first_few(gone, MAX_PROBLEMS)
+    return SynthError(what, code="images-missing", where=str(reviewed.file), hint=hint, problems=problems)
 
 
 def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:

@@ -17,8 +17,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from assets.errors import SynthError
+from assets.machine import cache_folder
 from pipeline.run.probe import ask_process, probe_backend
-from pipeline.run.settings import default_cache
 
 Verdict = Literal["ok", "missing", "broken", "note"]
 STYLES = {"ok": "green", "missing": "yellow", "broken": "red", "note": "dim"}
@@ -109,7 +109,7 @@ def _check_disk() -> Check:
 
 
 def _check_cache() -> Check:
-    folder = default_cache()
+    folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe-{os.getpid()}"

@@ -50,12 +50,13 @@ def open_library(
     (~/.cache/synth).
     Raises SynthError where a folder is missing or empty.
     """
+    from assets.machine import cache_folder
     from pipeline.run.resources import open_backdrops
-    from pipeline.run.settings import BackdropFolders, default_cache
+    from pipeline.run.settings import BackdropFolders
 
     folders = [tuple(Path(folder) for folder in some) for some in (hdri, photos, surfaces, fixtures)]
     backdrops = open_backdrops(BackdropFolders(*folders))
-    return Library(catalog, backdrops, cache_dir=default_cache() if cache is None else Path(cache))
+    return Library(catalog, backdrops, cache_dir=cache_folder() if cache is None else Path(cache))
 
 
 def sample_scene(

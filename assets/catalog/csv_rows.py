@@ -62,15 +62,7 @@ def check_text(path: Path) -> None:
         start = file.read(4)
     encodings = [encoding for mark, encoding in WIDE_ENCODINGS.items() if start.startswith(mark)]
     if encodings or b"\0" in start:
-        found = encodings[0] if encodings else "zero bytes, as in UTF-16"
-        raise SynthError(
-            "the SKU list is not UTF-8",
-            code="list-not-utf8",
-            where=str(path),
-            found=found,
-            expected="UTF-8",
-            hint=SAVE_AS,
-        )
+        raise _not_utf8(path, encodings[0] if encodings else "zero bytes, as in UTF-16")
 
 
 def _encoding_error(path: Path) -> SynthError:
@@ -80,18 +72,13 @@ def _encoding_error(path: Path) -> SynthError:
                 line.decode("utf-8")
             except UnicodeDecodeError as error:
                 around = line[max(error.start - 20, 0) : error.start + 20].decode("cp1252", errors="replace")
-                found = f"byte 0x{line[error.start]:02x} in line {number}, near {around!r}"
-                return SynthError(
-                    "the SKU list is not UTF-8",
-                    code="list-not-utf8",
-                    where=str(path),
-                    found=found,
-                    expected="UTF-8",
-                    hint=SAVE_AS,
-                )
-    return SynthError(
-        "the SKU list is not UTF-8", code="list-not-utf8", where=str(path), expected="UTF-8", hint=SAVE_AS
-    )
+                return _not_utf8(path, f"byte 0x{line[error.start]:02x} in line {number}, near {around!r}")
+    return _not_utf8(path, None)
+
+
+def _not_utf8(path: Path, found: str | None) -> SynthError:
+    what = "the SKU list is not UTF-8"
+    return SynthError(what, code="list-not-utf8", where=str(path), found=found, expected="UTF-8", hint=SAVE_AS)
 
 
 def _detect_delimiter(header: str, path: Path) -> str:

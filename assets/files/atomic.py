@@ -97,7 +97,7 @@ def _is_abandoned(entry: os.DirEntry[str], unsigned: bool) -> bool:
 
 def is_orphaned(process: str, machine: str) -> bool:
     """Return whether a process of this machine has ended."""
-    return machine == _machine_id() and not _is_alive(int(process))
+    return machine == _machine_id() and not process_exists(int(process))
 
 
 @cache
@@ -196,12 +196,13 @@ def _read_holder(file: FileIO) -> str:
         note = json.loads(file.read())
         text = f"process {note['process']} on {note['host']} since {note['since']}"
         here = note["host"] == socket.gethostname()
-        return f"{DEAD}: {text}" if here and not _is_alive(int(note["process"])) else text
+        return f"{DEAD}: {text}" if here and not process_exists(int(note["process"])) else text
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 
 
-def _is_alive(process: int) -> bool:
+def process_exists(process: int) -> bool:
+    """Return whether a process of this machine runs."""
     try:
         os.kill(process, 0)
     except OSError as error:

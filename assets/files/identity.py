@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from assets.machine import usable_cores
+from assets.machine import cache_folder, usable_cores
+from assets.plurals import join_few
 
 # A file modified this recently may change again within one clock tick: not cached.
 SETTLED_NS = 2_000_000_000
@@ -28,14 +29,7 @@ FILES = (
 )
 CHECKS = "CREATE TABLE IF NOT EXISTS checks (name TEXT PRIMARY KEY, states TEXT) WITHOUT ROWID"
 MISSING = ""
-MAX_NAMED = 5
 State = tuple[int, int, int]
-
-
-def cache_folder() -> Path:
-    """Return the folder for cached results."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "synth"
 
 
 def digest_files(files: Sequence[Path], *, cache: Path | None = None) -> list[str]:
@@ -49,7 +43,7 @@ def digest_files(files: Sequence[Path], *, cache: Path | None = None) -> list[st
     paths = [text if text.startswith("/") else f"{here}/{text}" for text in map(os.fspath, files)]
     parts = [path.rpartition("/")[::2] for path in paths]
     known = _load_digests(database, {folder for folder, _ in parts})
-    states = [_file_state(path) for path in paths]
+    states = [file_state(path) for path in paths]
     digests = [_known_digest(known, *part, state) for part, state in zip(parts, states, strict=True)]
     unread = [index for index, digest in enumerate(digests) if digest is None]
     if not unread:
@@ -61,7 +55,7 @@ def digest_files(files: Sequence[Path], *, cache: Path | None = None) -> list[st
         for index, digest in zip(unread, read, strict=True):
             digests[index], state = digest, states[index]
             # The digest of a file that changed while it was read belongs to no state.
-            if digest and state and state[1] < settled and _file_state(paths[index]) == state:
+            if digest and state and state[1] < settled and file_state(paths[index]) == state:
                 fresh.append((*parts[index], *state, digest))
     _store_rows(database, FILES, "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", fresh)
     return [digest or MISSING for digest in digests]
@@ -77,7 +71,7 @@ def check_once(
     database = (cache or cache_folder()) / DATABASE
     # The path is part of the key, since copies of a gallery have parts of the same name.
     keys = {name: f"{name} {files[0].absolute()}" for name, files in groups.items()}
-    states = {keys[name]: json.dumps([_file_state(file) for file in files]) for name, files in groups.items()}
+    states = {keys[name]: json.dumps([file_state(file) for file in files]) for name, files in groups.items()}
     good = _load_passed(database, states)
     pending = [name for name, key in keys.items() if key not in good]
     if not pending:
@@ -92,7 +86,7 @@ def check_once(
 
 
 def _is_settled(files: Sequence[Path], before: int) -> bool:
-    states = [_file_state(file) for file in files]
+    states = [file_state(file) for file in files]
     return all(state is not None and state[1] < before for state in states)
 
 
@@ -103,7 +97,7 @@ def describe_changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[
         "missing": sorted(name for name in before if now.get(name, MISSING) == MISSING != before[name]),
         "new": sorted(now.keys() - before.keys()),
     }
-    return [f"{len(names)} {kind}: {_join_first(names)}" for kind, names in kinds.items() if names]
+    return [f"{len(names)} {kind}: {join_few(names)}" for kind, names in kinds.items() if names]
 
 
 def write_listing(digests: Mapping[str, str]) -> bytes:
@@ -119,12 +113,8 @@ def read_listing(data: bytes) -> dict[str, str]:
     return {name: digest for digest, _, name in rows}
 
 
-def _join_first(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-    return ", ".join(names[:MAX_NAMED]) + more
-
-
-def _file_state(path: str | Path) -> State | None:
+def file_state(path: str | Path) -> State | None:
+    """Return size, modification time and inode of a file, None if it is missing."""
     try:
         status = os.stat(path)  # noqa: PTH116
     except (OSError, ValueError):
@@ -188,9 +178,3 @@ def _store_rows(database: Path, table: str, statement: str, rows: Sequence[tuple
         with contextlib.closing(sqlite3.connect(database, timeout=10)) as base, base:
             base.execute(table)
             base.executemany(statement, rows)
-
-
-def first_named(texts: Sequence[str]) -> list[str]:
-    """Return the first few texts and the number of the others, as problems of an error."""
-    more = [f"and {len(texts) - MAX_NAMED} more"] if len(texts) > MAX_NAMED else []
-    return [*texts[:MAX_NAMED], *more]

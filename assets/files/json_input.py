@@ -81,6 +81,13 @@ class _ScannedFile:
         return chunk
 
 
+def scan_json(data: bytes, where: str, values: Limit = JSON_VALUES) -> None:
+    """Raise SynthError if a JSON text exceeds the limit of its depth or `values`, that of their number."""
+    scan = JsonScan(where, values)
+    for first in range(0, len(data), CHUNK):
+        scan.feed(data[first : first + CHUNK])
+
+
 def parse_json(
     data: bytes, what: str, where: str, *, values: Limit = JSON_VALUES, constants: bool = False, hint: str | None = None
 ) -> Any:
@@ -90,9 +97,7 @@ def parse_json(
     accept NaN and Infinity, which Python writes although JSON does not allow them. Raises SynthError if it is invalid
     or too large.
     """
-    scan = JsonScan(where, values)
-    for first in range(0, len(data), CHUNK):
-        scan.feed(data[first : first + CHUNK])
+    scan_json(data, where, values)
     try:
         return json.loads(data.decode("utf-8-sig"), parse_constant=None if constants else _refuse_constant)
     except (ValueError, RecursionError) as error:

@@ -9,8 +9,9 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from assets.errors import SynthError
-from assets.files.json_input import CHUNK, JsonScan
-from assets.limits import JSON_VALUES, Limit, read_file
+from assets.files.json_input import scan_json
+from assets.limits import Limit, read_file
+from assets.plurals import first_few
 
 MAX_PROBLEMS = 20
 # More mistakes are only counted: each takes pydantic a kilobyte. Long lists stop at their first (FailFast).
@@ -31,9 +32,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def parse_model(model: type[Model], data: bytes, what: str, where: str, hint: str | None = None) -> Model:
     """Parse a JSON text. what, where: for messages, such as "the index". Raises SynthError with every problem."""
-    scan = JsonScan(where, JSON_VALUES)
-    for first in range(0, len(data), CHUNK):
-        scan.feed(data[first : first + CHUNK])
+    scan_json(data, where)
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
@@ -61,9 +60,7 @@ def unusable(what: str, where: str, error: ValidationError | RecursionError, hin
         found = f"{error.error_count():,} problems" if isinstance(error, ValidationError) else "nested too deep"
         return SynthError(f"{what} is invalid", code="content-invalid", where=where, found=found, hint=hint)
     found_all = error.errors(include_url=False, include_context=False)
-    problems = [f"{_format_location(item['loc'])}: {item['msg'][:200]}" for item in found_all[:MAX_PROBLEMS]]
-    if len(found_all) > MAX_PROBLEMS:
-        problems.append(f"... and {len(found_all) - MAX_PROBLEMS} more")
+    problems = first_few([f"{_format_location(item['loc'])}: {item['msg'][:200]}" for item in found_all], MAX_PROBLEMS)
     return SynthError(f"{what} is invalid", code="content-invalid", where=where, hint=hint, problems=problems)
 
 

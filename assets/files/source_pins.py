@@ -11,7 +11,7 @@ from typing import IO
 
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
-from assets.files.identity import first_named
+from assets.plurals import first_few
 
 CHANGED = "files of products have changed since the data set was started"
 HINT = "restore them, or render into another --out"
@@ -49,7 +49,7 @@ class SourcePins:
             self._read_new(file)
         changed = [sku for sku, digest in sorted(self._known.items()) if digest_of(sku) not in (digest, None)]
         if changed:
-            problems = first_named([f"SKU {sku!r}" for sku in changed])
+            problems = first_few([f"SKU {sku!r}" for sku in changed])
             raise SynthError(
                 CHANGED,
                 code="product-files-changed",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,30 +43,33 @@ def rest_from_mesh(mesh: Mesh) -> Rest:
     The poses are those of stable_poses.py plus always the upright one, since retail products are made to stand. Flat
     or degenerate meshes have only the upright pose.
     """
-    import trimesh
     from scipy.spatial import QhullError
 
     from assets.mesh.stable_poses import stable_poses
 
     try:
-        hull = trimesh.convex.convex_hull(mesh.vertices.astype(np.float64))
+        hull = _convex_hull(mesh)
         # A ball can rest on many faces with tiny weights: none reaches the threshold.
-        rotations, shares = _merge_upright(*stable_poses(hull, MIN_WEIGHT))
+        return Rest(hull.vertices, hull.faces, *_merge_upright(*stable_poses(hull, MIN_WEIGHT)))
     except (QhullError, ValueError):
         return _upright_box(mesh)
-    return Rest(hull.vertices, hull.faces, rotations, shares)
 
 
 def upright_rest(mesh: Mesh) -> Rest:
     """Compute the hull of `mesh` with its upright pose only: for props, which stand as modelled."""
-    import trimesh
     from scipy.spatial import QhullError
 
     try:
-        hull = trimesh.convex.convex_hull(mesh.vertices.astype(np.float64))
+        hull = _convex_hull(mesh)
     except (QhullError, ValueError):
         return _upright_box(mesh)
     return Rest(hull.vertices, hull.faces, np.eye(3)[None], np.ones(1))
+
+
+def _convex_hull(mesh: Mesh) -> Any:
+    import trimesh
+
+    return trimesh.convex.convex_hull(mesh.vertices.astype(np.float64))
 
 
 def _upright_box(mesh: Mesh) -> Rest:

@@ -13,7 +13,7 @@ from assets.catalog.sku_lists import Root, folder_of
 from assets.catalog.types import Sku
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
-from assets.files.identity import SETTLED_NS
+from assets.files.identity import SETTLED_NS, State, file_state
 from assets.limits import MESH_BYTES, check_file
 from assets.mesh.companions import companion_files
 
@@ -34,7 +34,7 @@ def source_digest(sku: Sku, root: Root, *, version: int, index_dir: Path) -> str
     if known is not None:
         return known
     files = [path, *companion_files(path, folder)]
-    before = [_file_state(file) for file in files]
+    before = [file_state(file) for file in files]
     digest = digest_files(files, options)
     _store_digest(index, files, before, digest)
     return digest
@@ -57,13 +57,13 @@ def digest_files(files: Sequence[Path], options: str = "") -> str:
 def _load_digest(index: Path) -> str | None:
     try:
         entry = json.loads(index.read_bytes())
-        fresh = all(_file_state(Path(file)) == state for file, state in entry["files"])
+        fresh = all(file_state(file) == tuple(state) for file, state in entry["files"])
         return str(entry["digest"]) if fresh else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _store_digest(index: Path, files: list[Path], states: list[list[int] | None], digest: str) -> None:
+def _store_digest(index: Path, files: list[Path], states: list[State | None], digest: str) -> None:
     """Cache a digest, unless a file is missing: it may appear under another name."""
     newest = time.time_ns() - SETTLED_NS
     if any(state is None or state[1] > newest for state in states):
@@ -72,14 +72,6 @@ def _store_digest(index: Path, files: list[Path], states: list[list[int] | None]
     with contextlib.suppress(OSError):
         index.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(index, json.dumps(entry).encode())
-
-
-def _file_state(file: Path) -> list[int] | None:
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return [status.st_size, status.st_mtime_ns, status.st_ino]
 
 
 def _sha256(*texts: str) -> str:

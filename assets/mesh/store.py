@@ -34,7 +34,7 @@ def load_or_make(path: Path, read: Callable[[Path], T], make: Callable[[], T], w
     return value
 
 
-def write_mesh(path: Path, mesh: Mesh, notes: tuple[str, ...] = ()) -> None:
+def write_mesh(path: Path, mesh: Mesh) -> None:
     """Store a mesh atomically: arrays as they are, textures as PNG."""
     arrays: dict[str, NDArray] = {"vertices": mesh.vertices, "faces": mesh.faces, "normals": mesh.normals}
     arrays |= {name: array for name, array in (("uv", mesh.uv), ("colors", mesh.colors)) if array is not None}
@@ -52,7 +52,7 @@ def write_mesh(path: Path, mesh: Mesh, notes: tuple[str, ...] = ()) -> None:
                 "alpha_cutoff": material.alpha_cutoff,
             }
         )
-    about = json.dumps({"key": mesh.key, "parts": parts, "notes": notes})
+    about = json.dumps({"key": mesh.key, "parts": parts})
     _write_arrays(path, {**arrays, "about": np.frombuffer(about.encode(), np.uint8)})
 
 

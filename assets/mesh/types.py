@@ -93,6 +93,13 @@ class Mesh:
         """Key of the geometry, which worn copies share with the mesh itself."""
         return self.key.partition(WORN)[0]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all its arrays."""
+        arrays = (self.vertices, self.faces, self.normals, self.uv, self.colors)
+        textures = (part.material.texture for part in self.parts)
+        return sum(array.nbytes for array in (*arrays, *textures) if array is not None)
+
     @cached_property
     def bounds(self) -> NDArray[np.float32]:
         """Lowest and highest corner, (2, 3) float32, metres."""

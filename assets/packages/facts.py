@@ -7,6 +7,7 @@ from dataclasses import replace
 from assets.catalog.package_kinds import AUTO
 from assets.catalog.types import Sku
 from assets.packages.packshots.art import PackageArt
+from assets.packages.packshots.cutout import misfit
 from assets.packages.packshots.silhouette import guess_kind
 
 # Image and stated sizes agree within the first factor; swapped sizes or units explain a misfit within the second.
@@ -60,23 +61,17 @@ def _check_proportions(sku: Sku, side: str, found: float) -> list[str]:
     sides = [float(size or 0) for size in sizes]
     across, upright = SIDE_AXES[side]
     stated = sides[across] / sides[upright]
-    if _misfit(found, stated) <= MAX_MISFIT:
+    if misfit(found, stated) <= MAX_MISFIT:
         return []
     note = f"{column_of(side)}: {found:.2f} times as wide as high, {stated:.2f} by the stated sizes"
-    fits = [
-        (a, b) for a in range(3) for b in range(3) if a != b and _misfit(found, sides[a] / sides[b]) <= MAX_RESIDUAL
-    ]
+    fits = [(a, b) for a in range(3) for b in range(3) if a != b and misfit(found, sides[a] / sides[b]) <= MAX_RESIDUAL]
     if fits:
-        a, b = min(fits, key=lambda pair: _misfit(found, sides[pair[0]] / sides[pair[1]]))
+        a, b = min(fits, key=lambda pair: misfit(found, sides[pair[0]] / sides[pair[1]]))
         return [f"{note}: {NAMES[a]} x {NAMES[b]} would fit, are sizes swapped?"]
     for factor in (10.0, 100.0, 1000.0, 2.54, 25.4):
-        if min(_misfit(found, stated * factor), _misfit(found, stated / factor)) <= MAX_RESIDUAL:
+        if min(misfit(found, stated * factor), misfit(found, stated / factor)) <= MAX_RESIDUAL:
             return [f"{note}: a factor of {factor:g}, is one of them in another unit?"]
     return [note]
-
-
-def _misfit(found: float, stated: float) -> float:
-    return max(found / stated, stated / found)
 
 
 def _check_density(sku: Sku) -> list[str]:

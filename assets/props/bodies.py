@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.mesh.types import Material, Mesh, MeshPart
+from assets.packages.shapes.pieces import grid_faces
 from assets.props.look import Shape
 
 SEGMENTS = 48
@@ -132,14 +133,7 @@ def sweep(outline: Outline, segments: int, start: float = 0.0) -> Strip:
     steps = np.concatenate([[0], np.cumsum(np.hypot(np.diff(r), np.diff(z)))])
     share = steps / max(float(steps[-1]), 1e-12)
     uv = np.stack([np.tile(around, len(r)), np.repeat(share, segments + 1)], axis=1)
-    return Strip(corners, normals, uv, _grid_faces(corners, len(r), segments + 1), float(steps[-1]))
-
-
-def _grid_faces(corners: NDArray, rows: int, columns: int) -> NDArray[np.int64]:
-    """Return two triangles per cell of the vertex grid, without degenerate ones at an apex."""
-    first = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)[None, :]).ravel()
-    lower = np.stack([first, first + 1, first + columns + 1], axis=1)
-    upper = np.stack([first, first + columns + 1, first + columns], axis=1)
-    faces = np.concatenate([lower, upper])
-    a, b, c = (corners[faces[:, corner]] for corner in range(3))
-    return faces[np.linalg.norm(np.cross(b - a, c - a), axis=1) > 1e-12]
+    faces = grid_faces(len(r), segments + 1)
+    a, b, c = corners[faces].transpose(1, 0, 2)
+    faces = faces[np.linalg.norm(np.cross(b - a, c - a), axis=1) > 1e-12]  # an apex makes some degenerate
+    return Strip(corners, normals, uv, faces, float(steps[-1]))

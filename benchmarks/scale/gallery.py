@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from assets.demo import demo_list
+from assets.machine import cache_folder
 from detectors.recognition.embedder.crops import prepare_crop
 from detectors.recognition.embedder.load import load_embedder
 from detectors.recognition.gallery.index import build_index, open_index
@@ -46,7 +47,6 @@ from detectors.recognition.gallery.versions import (
 from pipeline.gallery.build import build_gallery
 from pipeline.gallery.settings import PART_SKUS, GalleryBuildSettings
 from pipeline.gallery.version import Record, VectorSpec, make_manifest, write_parts
-from pipeline.run.settings import default_cache
 from render.views import open_studio, views_of
 
 FAMILY = 10
@@ -114,7 +114,7 @@ def main(
 def _rates(run: Path, sku_list: Path, out: Path, views: int, limit: int, workers: int) -> Table:
     """SKUs a minute: of each step on one core, and of the command."""
     made = load_embedder(run, device="cpu")
-    library, backend = open_studio(sku_list, default_cache())
+    library, backend = open_studio(sku_list, cache_folder())
     side = round(made.side / (1 + 2 * made.margin))
     views_of(library, backend, library.catalog.keys[0], views, side=side)
     spent = {"product": 0.0, "views": 0.0, "embedding": 0.0}
@@ -136,7 +136,7 @@ def _rates(run: Path, sku_list: Path, out: Path, views: int, limit: int, workers
     for name, seconds in spent.items():
         table.add_row(name, f"{1000 * seconds / len(keys):.0f}", f"{60 * len(keys) / seconds:,.0f}")
     settings = GalleryBuildSettings(
-        sku_list, out, run, views=views, workers=workers, device="cpu", cache=default_cache()
+        sku_list, out, run, views=views, workers=workers, device="cpu", cache=cache_folder()
     )
     summary = build_gallery(settings, Console(quiet=True))
     words = f"synth gallery build, {workers} workers, {summary.made} SKUs, with their start"

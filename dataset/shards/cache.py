@@ -12,6 +12,7 @@ from pathlib import Path
 
 from assets.errors import SynthError
 from assets.files.atomic import atomic_file, remove_leftovers
+from assets.machine import cache_folder
 from dataset.shards.index import ShardEntry, tar_name
 from dataset.shards.tar import REPAIR
 from dataset.storage.path import StoragePath
@@ -20,10 +21,9 @@ DEFAULT_BYTES = 20 * 10**9
 PIECE = 1 << 22
 
 
-def cache_folder() -> Path:
+def shards_folder() -> Path:
     """Where shards are kept between runs."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "synth" / "shards"
+    return cache_folder() / "shards"
 
 
 @dataclass(frozen=True)

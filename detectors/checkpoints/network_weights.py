@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from assets.errors import SynthError
+from assets.plurals import first_few
 
 MAX_PROBLEMS = 10
 
@@ -55,14 +56,12 @@ def check_weights(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor],
         problem = _difference(expected[name], weights[name]) or bad_numbers(name, weights[name])
         problems += [f"{name}: {problem}"] if problem else []
     if problems:
-        listed = sorted(problems)[:MAX_PROBLEMS]
-        listed += [f"... and {len(problems) - MAX_PROBLEMS} more"] if len(problems) > MAX_PROBLEMS else []
         raise SynthError(
             "the checkpoint's weights do not fit its network",
             code="checkpoint-mismatch",
             where=where,
             hint=hint,
-            problems=listed,
+            problems=first_few(sorted(problems), MAX_PROBLEMS),
         )
 
 

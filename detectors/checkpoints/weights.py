@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from assets.errors import SynthError
 from assets.files.models import check_model
+from assets.plurals import first_few
 from detectors.checkpoints.fields import ClassFields
 from detectors.checkpoints.network_weights import bad_numbers
 from detectors.checkpoints.pretrained import packaged_weights, timm_weights, torchvision_weights
@@ -149,12 +150,11 @@ def _check_finite(weights: Mapping[str, Tensor], source: str) -> None:
     """Raise SynthError for weights with NaN, infinite values or negative variances."""
     problems = [f"{name}: {problem}" for name, value in weights.items() if (problem := bad_numbers(name, value))]
     if problems:
-        more = [f"... and {len(problems) - MAX_LISTED} more"] if len(problems) > MAX_LISTED else []
         raise SynthError(
             "the weights are not finite numbers",
             code="weights-not-finite",
             where=source,
-            problems=[*problems[:MAX_LISTED], *more],
+            problems=first_few(problems, MAX_LISTED),
         )
 
 

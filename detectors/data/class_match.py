@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError
-from assets.plurals import count_of
+from assets.plurals import count_of, join_few
 from dataset.categories import bare_name
 
 # Label of a box that is neither target nor background: a crowd, a barely visible product, an excluded class.
 IGNORED = -1
 ClassChoice = Literal["all", "common", "product"]
-CLASS_CHOICES = ("all", "common", "product")
 
 
 @dataclass(frozen=True)
@@ -89,12 +88,12 @@ def match_classes(sets: Sequence[Classified], choice: ClassChoice = "all") -> Cl
             having[label].append(images.name)
     notes = [_only_in(images.name, keys, having, sets) for images in sets]
     if renamed:
-        notes.append(f"{count_of(len(renamed), 'class')} matched by name, not by key: {_listed(tuple(renamed))}")
+        notes.append(f"{count_of(len(renamed), 'class')} matched by name, not by key: {join_few(renamed, MAX_LISTED)}")
     if len(sets) > 1 and all(len(owners) == 1 for owners in having):
         notes.append("no class is in more than one data set: do they use the same names for the same products?")
     kept = [place for place, owners in enumerate(having) if choice == "all" or len(owners) == len(sets)]
     if not kept:
-        listed = "; ".join(f"{images.name}: {_listed(images.classes.keys)}" for images in sets)
+        listed = "; ".join(f"{images.name}: {join_few(images.classes.keys, MAX_LISTED)}" for images in sets)
         hint = "categories are matched by their sku field, else by name"
         raise SynthError("the data sets have no class in common", code="classes-disjoint", found=listed, hint=hint)
     classes = Classes(tuple(keys[place] for place in kept), tuple(names[place] for place in kept))
@@ -178,9 +177,8 @@ class _Names:
 
 def _ambiguous(what: str, images: Classified, keys: tuple[str, ...]) -> SynthError:
     hint = "give the categories a field sku with the key of the product"
-    return SynthError(
-        what, code="classes-ambiguous", where=f"{images.name} ({images.root})", found=_listed(keys), hint=hint
-    )
+    where, found = f"{images.name} ({images.root})", join_few(keys, MAX_LISTED)
+    return SynthError(what, code="classes-ambiguous", where=where, found=found, hint=hint)
 
 
 def _plain(name: str) -> str:
@@ -191,8 +189,6 @@ def _plain(name: str) -> str:
 
 def _only_in(name: str, keys: list[str], having: list[list[str]], sets: Sequence[Classified]) -> str:
     alone = [key for key, owners in zip(keys, having, strict=True) if owners == [name]]
-    return f"{count_of(len(alone), 'class')} only in {name}: {_listed(tuple(alone))}" if alone and len(sets) > 1 else ""
-
-
-def _listed(keys: tuple[str, ...]) -> str:
-    return ", ".join(keys[:MAX_LISTED]) + (f" and {len(keys) - MAX_LISTED} more" if len(keys) > MAX_LISTED else "")
+    if not alone or len(sets) == 1:
+        return ""
+    return f"{count_of(len(alone), 'class')} only in {name}: {join_few(alone, MAX_LISTED)}"

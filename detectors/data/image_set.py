@@ -277,13 +277,12 @@ def stored_classes(keys: Sequence[str], names: Sequence[str], path: Path) -> Cla
     try:
         return Classes(tuple(keys), tuple(names))
     except ValueError as error:
-        raise SynthError(
-            "the stored data of the run is damaged",
-            code="run-data-damaged",
-            where=str(path),
-            found=str(error),
-            hint=AGAIN,
-        ) from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> SynthError:
+    what = "the stored data of the run is damaged"
+    return SynthError(what, code="run-data-damaged", where=str(path), found=str(error), hint=AGAIN)
 
 
 def _save(path: Path, array: np.ndarray) -> None:
@@ -298,10 +297,4 @@ def _open(path: Path) -> np.ndarray:
         array = np.load(path, mmap_mode="r" if path.stat().st_size > 128 else None, allow_pickle=False)
         return array if len(array) else np.array(array)
     except (OSError, ValueError, EOFError, TypeError) as error:
-        raise SynthError(
-            "the stored data of the run is damaged",
-            code="run-data-damaged",
-            where=str(path),
-            found=str(error),
-            hint=AGAIN,
-        ) from error
+        raise _damaged(path, error) from error

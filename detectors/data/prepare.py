@@ -46,17 +46,6 @@ class TrainingData:
     hashes: dict[str, str]
     identities: dict[str, DataIdentity] = field(default_factory=dict)
 
-    @property
-    def image_sets(self) -> tuple[ImageSet, ...]:
-        """The sources as image sets in memory. Raises SynthError if one is in shards."""
-        sharded = [images.name for images in self.sources if images.columns is None]
-        if sharded:
-            hint = "write it out with 'synth data unpack'"
-            raise SynthError(
-                "sharded data is not supported here", code="dataset-sharded", found=", ".join(sharded), hint=hint
-            )
-        return tuple(images.columns for images in self.sources if images.columns is not None)
-
 
 @dataclass(frozen=True)
 class _Read:

@@ -17,7 +17,7 @@ from dataset.coco_writer import write_coco
 from dataset.identity import check_shards
 from dataset.problems import Problems
 from dataset.records import Head, PictureLabels
-from dataset.shards.cache import ShardCache, cache_folder
+from dataset.shards.cache import ShardCache, shards_folder
 from dataset.shards.index import (
     CATEGORIES,
     INDEX,
@@ -100,7 +100,7 @@ def open_shards(
         sizes=np.array(sizes, np.int32),
         masks=all(record.segmentation for part in first for record in part.annotations),
         rendered=all(image.rendered for image in some[:10]),
-        cache=ShardCache(cache_folder(), cache_bytes),
+        cache=ShardCache(shards_folder(), cache_bytes),
         skip_bad=skip_bad,
     )
 
@@ -153,7 +153,7 @@ def extract_validation(place: StoragePath, splits: Sequence[str], *, most: int =
     index = read_index(place)
     split = split_of(index, splits, place)
     key = hashlib.sha256(f"{shards_digest(place)} {split} {most}".encode()).hexdigest()[:24]
-    folder = cache_folder().parent / "validation" / key
+    folder = shards_folder().parent / "validation" / key
     file = folder / f"{split}.json"
     with lock_folder(folder):
         if not file.exists():

@@ -78,4 +78,4 @@ class ImageSource(Protocol):
         """Return the keys of the source's classes that are not in `classes`."""
 
     def save(self, folder: Path) -> None:
-        """Save the source in `folder` for other processes of the run, which open it with `shard_prepare.reopen_source`."""
+        """Save the source in `folder` for other processes of the run (`shard_prepare.reopen_source` opens it)."""

@@ -13,6 +13,7 @@ from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from assets.files.json_input import read_json
 from assets.limits import COCO_BYTES, COCO_VALUES
+from assets.plurals import first_few, join_few
 from dataset.values import box_numbers, number, short, whole_number
 from detectors.data.image_set import IGNORED, Classes, ImageSet, Predictions
 from detectors.data.rows import MAX_EDGE_PX
@@ -91,7 +92,7 @@ def read_results(path: Path, truth: ImageSet, category_ids: Mapping[str, int]) -
             where=str(path),
             expected="image_id and category_id of this data set, bbox of four numbers, score",
             hint="compare with the annotations that the detections were made on",
-            problems=[*problems[:20], *([f"and {len(problems) - 20} more"] if len(problems) > 20 else [])],
+            problems=first_few(problems, 20),
         )
     name_of = dict(zip(truth.classes.keys, truth.classes.names, strict=True))
     classes = Classes(tuple(keys), tuple(name_of.get(key, key) for key in keys))
@@ -155,7 +156,7 @@ def _ids_of(classes: Classes, category_ids: Mapping[str, int]) -> list[int]:
         raise SynthError(
             "classes without a category id",
             code="category-id-missing",
-            found=", ".join(unknown[:10]) + (f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""),
+            found=join_few(unknown, 10),
             expected="an id for every class key",
         )
     return [category_ids[key] for key in classes.keys]

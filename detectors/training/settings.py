@@ -137,15 +137,15 @@ class TrainSettings:
         return plain(fields)
 
     def differing(self, other: dict[str, Any]) -> list[str]:
-        """Return the differences that forbid resuming a training of settings `other`, as "name: there, now"."""
+        """Return the differences that forbid resuming a training of settings `other`, as "name: was, now"."""
         return differing_fields(self.to_json(), other, free=self._free)
 
 
 def differing_fields(mine: Mapping[str, Any], other: Mapping[str, Any], *, free: Sequence[str]) -> list[str]:
-    """Return the settings that differ, except those in `free`, as "name: there, now"."""
+    """Return the settings that differ, except those in `free`, as "name: was, now"."""
     # Settings that a version of synth added later count as equal while they have their empty default.
     return [
-        f"{name}: there {other.get(name)!r}, now {value!r}"
+        f"{name}: was {other.get(name)!r}, now {value!r}"
         for name, value in mine.items()
         if name not in free and other.get(name) != value and (name in other or value not in (None, []))
     ]

@@ -15,8 +15,7 @@ from assets.catalog.load import load_catalog
 from assets.catalog.types import Catalog
 from assets.errors import SynthError
 from assets.files.atomic import sweep_cache, write_atomic
-from assets.files.identity import first_named
-from assets.plurals import count_of
+from assets.plurals import count_of, first_few
 from detectors.recognition.gallery.embedders import embedder_info_of_run, embedder_path, keep_embedder
 from detectors.recognition.gallery.open import Gallery, open_gallery
 from detectors.recognition.gallery.versions import EmbedderInfo, current_version, is_gallery, write_gallery
@@ -181,7 +180,7 @@ def _check_unchanged(before: Mapping[str, str], now: Mapping[str, str]) -> None:
     if changed:
         hint = "when they no longer change, run the same command again: it renders what is needed"
         what = f"the files of {count_of(len(changed), 'product')} changed while the gallery was built"
-        raise SynthError(what, code="product-files-changed", problems=first_named(changed), hint=hint)
+        raise SynthError(what, code="product-files-changed", problems=first_few(changed), hint=hint)
 
 
 def _choose_embedder(settings: GalleryBuildSettings, parent: Gallery | None) -> EmbedderInfo:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from assets.errors import SynthError
 from assets.limits import GALLERY_PHOTOS
+from assets.plurals import first_few
 from dataset.pictures import read_picture
 from dataset.review_csv import BY_PEOPLE, Reviewed, ReviewedBox, missing_pictures, read_reviewed
 from detectors.recognition.embedder.crops import prepare_crop
@@ -105,9 +106,8 @@ def _check_rows(parent: Gallery, reviewed: Reviewed, rows: Sequence[ReviewedBox]
     unknown = sorted({row.sku for row in rows} - parent.positions.keys())
     if unknown:
         hint = "'synth gallery add GALLERY SKU_LIST' adds SKUs of a list first"
-        more = [f"... and {len(unknown) - 20} more"] if len(unknown) > 20 else []
         found = f"{len(unknown)} SKUs that the gallery does not have"
-        problems = [*unknown[:20], *more]
+        problems = first_few(unknown, 20)
         raise SynthError(WRONG, code="unknown-sku", where=str(reviewed.file), found=found, hint=hint, problems=problems)
     error = missing_pictures(reviewed, (row.image for row in rows), images, "reviewed pictures are missing")
     if error:

@@ -23,7 +23,7 @@ from assets.catalog.sku_lists import SkuSource
 from assets.catalog.types import PICTURES, Catalog, Sku
 from assets.errors import SynthError, printable
 from assets.files.atomic import write_atomic
-from assets.plurals import count_of
+from assets.plurals import count_of, join_few
 from pipeline.products.build import note_lines
 from pipeline.workers.mesh_process import MeshProcess
 
@@ -72,11 +72,12 @@ def equal_names(catalog: Catalog) -> list[str]:
     shared = {name: keys for name, keys in skus.items() if len(keys) > 1}
     if not shared:
         return []
-    examples = [f"{name!r} ({', '.join(keys[:3])}{', ...' * (len(keys) > 3)})" for name, keys in shared.items()]
-    more = f" and {len(examples) - MAX_NAMES} more" if len(examples) > MAX_NAMES else ""
+    examples = [
+        printable(f"{name!r} ({', '.join(keys[:3])}{', ...' * (len(keys) > 3)})") for name, keys in shared.items()
+    ]
     count = sum(map(len, shared.values()))
     return [
-        f"{count} SKUs share a name with another: {'; '.join(map(printable, examples[:MAX_NAMES]))}{more}; categories "
+        f"{count} SKUs share a name with another: {join_few(examples, MAX_NAMES, separator='; ')}; categories "
         f"of COCO files get the SKU appended to tell them apart, the name itself is in display_name"
     ]
 
@@ -119,8 +120,8 @@ def export_list(path: SkuSource, folder: Path, *, console: Console | None = None
     """
     from assets.backdrops.collection import Backdrops
     from assets.library import Library
+    from assets.machine import cache_folder
     from assets.mesh.export_glb import glb_of
-    from pipeline.run.settings import default_cache
 
     console = console or Console()
     catalog = load_catalog(path)
@@ -128,7 +129,7 @@ def export_list(path: SkuSource, folder: Path, *, console: Console | None = None
     rows: list[dict[str, object]] = []
     used: set[str] = set()
     with MeshProcess() as load:
-        library = Library(catalog, Backdrops.open(), cache_dir=default_cache(), memory_mb=64, load=load)
+        library = Library(catalog, Backdrops.open(), cache_dir=cache_folder(), memory_mb=64, load=load)
         for sku in track(catalog, "exporting", total=len(catalog), console=console, transient=True):
             mesh = library.product(sku.sku)
             name = f"meshes/{_file_stem(sku.sku, used)}.glb"

@@ -36,11 +36,11 @@ def product_tiles(catalog: Catalog, positions: Sequence[int], cache: Path | None
 
     Raises SynthError if a mesh is unusable.
     """
-    from pipeline.run.settings import default_cache
+    from assets.machine import cache_folder
 
     keys = [catalog.keys[position] for position in positions]
     with MeshProcess() as load:
-        library = Library(catalog, Backdrops.open(), cache_dir=cache or default_cache(), load=load)
+        library = Library(catalog, Backdrops.open(), cache_dir=cache or cache_folder(), load=load)
         yield from _render_tiles(library, keys)
 
 

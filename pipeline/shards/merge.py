@@ -17,7 +17,7 @@ from assets.errors import SynthError
 from assets.files.atomic import lock_folder
 from assets.files.scratch import scratch_folder
 from assets.interrupt import until_interrupted
-from assets.plurals import count_of
+from assets.plurals import count_of, join_few
 from assets.progress import StepProgress
 from dataset.categories import unique_names
 from dataset.checksums import CHECKSUMS
@@ -184,8 +184,8 @@ def unite_categories(
         if len({record.id for record in own.values()}) < len(own):
             raise SynthError("two categories of one set have the same SKU", code="categories-invalid", where=name)
         if moved:
-            more = f" and {len(moved) - 5} more" if len(moved) > 5 else ""
-            notes.append(f"{name}: {count_of(len(moved), 'category')} have other ids ({'; '.join(moved[:5])}{more})")
+            some = join_few(moved, separator="; ")
+            notes.append(f"{name}: {count_of(len(moved), 'category')} have other ids ({some})")
         if differing:
             notes.append(f"{name}: {differing} categories are described otherwise than before: the first one counts")
         kinds.append(own)

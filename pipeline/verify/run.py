@@ -8,10 +8,10 @@ from pathlib import Path
 from rich.console import Console
 
 from assets.interrupt import never
+from assets.machine import cache_folder
 from dataset.layout import Layout
 from dataset.shards.index import has_index
 from dataset.storage.path import StoragePath
-from pipeline.run.settings import default_cache
 from pipeline.verify.coco import verify_coco
 from pipeline.verify.folder import verify_dataset
 from pipeline.verify.job import JobSources
@@ -28,7 +28,7 @@ def verify_set(
     stop: asked now and then; once it says True the report is of what was checked until then. Raises SynthError where
     there is no data set.
     """
-    cache = settings.cache or default_cache()
+    cache = settings.cache or cache_folder()
     if has_index(StoragePath(place)):
         sources = JobSources(settings.sample, settings.sku_list, cache, settings.plugins) if settings.sample else None
         return verify_shards(StoragePath(place), console, workers=settings.workers, sources=sources, stop=stop)

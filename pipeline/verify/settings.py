@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 from assets.catalog.sku_lists import SkuSource
+from assets.machine import cache_folder
 from assets.options import Option
-from pipeline.run.settings import default_cache
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class VerifySettings:
         Option(
             "Folder that keeps normalised meshes between runs.",
             "Compute",
-            default=default_cache,
+            default=cache_folder,
             shown="~/.cache/synth",
         ),
     ] = None

@@ -21,7 +21,7 @@ from assets.errors import SynthError, unknown_name
 from assets.files.yaml_input import brief, read_yaml
 from assets.limits import RECIPE_BYTES, read_file
 from assets.plugins import PluginTable, is_python_file
-from assets.plurals import count_of
+from assets.plurals import count_of, first_few
 from render.recipes.mix import MAX_PARTS, MIX, Recipe, RecipeMix, RecipePart, ShareWeight
 from render.recipes.parts import SceneRecipe
 from render.recipes.versions import added_keys, check_known, defaults_of, merged
@@ -212,8 +212,7 @@ def _with_changes(name: str, data: dict[Any, Any], where: str, streams: int) -> 
         recipe: SceneRecipe = model.model_validate({**merged(defaults, data), "recipe": short})
     except ValidationError as error:
         found = error.errors()
-        problems = [_problem(model, item) for item in found[:MAX_LISTED]]
-        problems += [f"and {len(found) - MAX_LISTED} more"] if len(found) > MAX_LISTED else []
+        problems = first_few([_problem(model, item) for item in found], MAX_LISTED)
         raise SynthError(
             f"the recipe has {count_of(len(found), 'problem')}",
             code="recipe-invalid",

@@ -42,7 +42,7 @@ def gs1_doubt(path: str, side: str) -> str:
 def angle_doubt(mask: NDArray[np.bool_], kind: str) -> str:
     """Describe why a product's outline (H, W), cropped tight, seems to be seen at an angle; "" if it does not."""
     height, width = mask.shape
-    if min(height, width) < 48 or _coverage(mask) < 0.6:
+    if min(height, width) < 48 or mask.mean() < 0.6:
         return ""
     top, bottom = _find_edges(mask)
     columns = np.arange(width) / width
@@ -60,10 +60,6 @@ def angle_doubt(mask: NDArray[np.bool_], kind: str) -> str:
             name = "left" if left > right else "right"
             return f"seems to be taken at an angle: its {name} side is {taller - 1:.0%} taller than the other"
     return ""
-
-
-def _coverage(mask: NDArray[np.bool_]) -> float:
-    return float(mask.mean())
 
 
 def _find_edges(mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -74,12 +74,13 @@ def cut_out(picture: NDArray[np.uint8], *, aspect: float | None = None, handled:
         return _keep_whole(colors, note)
     alpha = _upscale_mask(mask, width, height)
     cut = _crop_tight(colors, alpha, note)
-    if aspect is not None and _misfit(width / height, aspect) < FITS and _misfit(_aspect_of(cut), aspect) > DIFFERS:
+    if aspect is not None and misfit(width / height, aspect) < FITS and misfit(_aspect_of(cut), aspect) > DIFFERS:
         return _keep_whole(colors, "")
     return cut
 
 
-def _misfit(found: float, stated: float) -> float:
+def misfit(found: float, stated: float) -> float:
+    """Return the factor between two ratios, at least 1."""
     return max(found / stated, stated / found)
 
 

@@ -160,7 +160,7 @@ class EmbedSettings:
         return plain(fields)
 
     def differing(self, other: dict[str, Any]) -> list[str]:
-        """Return the differences that forbid resuming a training of settings `other`, as "name: there, now"."""
+        """Return the differences that forbid resuming a training of settings `other`, as "name: was, now"."""
         return differing_fields(self.to_json(), other, free=self._free)
 
 

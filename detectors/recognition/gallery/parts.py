@@ -24,7 +24,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
-from assets.files.identity import MAX_NAMED, check_once
+from assets.files.identity import check_once
 from assets.files.json_input import JsonScan
 from assets.files.models import Model, Sha256, parse_model
 from assets.limits import (
@@ -37,6 +37,7 @@ from assets.limits import (
     check_file,
     read_file,
 )
+from assets.plurals import first_few
 
 PARTS = "parts"
 REPAIR = "'synth gallery verify' lists all problems; roll back, or build the gallery again"
@@ -177,7 +178,7 @@ def check_contents(folder: Path, parts: Sequence[PartFile]) -> None:
             code="gallery-damaged",
             where=str(folder / PARTS),
             found=f"{len(problems)} of {len(parts)} parts",
-            problems=sorted(problems)[:MAX_NAMED],
+            problems=first_few(sorted(problems)),
             hint=REPAIR,
         )
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from dataset.find import reopen_source as find_source
+from dataset.find import open_source as find_source
 from dataset.problems import Problems
 from dataset.storage.path import StoragePath
 from detectors.data.class_match import PRODUCT, Classes

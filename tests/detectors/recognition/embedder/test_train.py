@@ -133,7 +133,7 @@ def test_other_settings_and_changed_data_are_refused(data: Path, tmp_path: Path)
     write_patterns(tmp_path / "set" / "synth", 8, seed=5)
     write_patterns(tmp_path / "set" / "photos", 3, seed=6)
     train(tmp_path / "set", tmp_path / "run", epochs=1)
-    with raises("settings-differ", problems="loss: there 'arcface', now 'proxy'"):
+    with raises("settings-differ", problems="loss: was 'arcface', now 'proxy'"):
         train(tmp_path / "set", tmp_path / "run", epochs=1, loss="proxy")
     image = tmp_path / "set" / "synth" / "images" / "003.png"
     content = image.read_bytes()
