@@ -39,7 +39,6 @@ EXCEPTIONS = {
     ("assets/files/atomic.py", "json.loads"): "the lock file of a run, for a message",
     ("pipeline/shards/records.py", "json.loads"): "lines that this run has written into its own spool",
     ("pipeline/shards/pack.py", "json.loads"): "the same: counts of the spool",
-    ("dataset/store.py", "json.loads"): "the same",
     ("pipeline/jobs/estimate/cost.py", "json.loads"): "what this run's own worker has just written",
     ("pipeline/jobs/pilot.py", "json.loads"): "the same",
     ("pipeline/jobs/shard.py", "json.loads"): "the same, and shards behind their receipts",
