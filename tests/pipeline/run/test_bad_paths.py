@@ -118,7 +118,7 @@ def test_a_reader_that_is_killed_takes_nothing_else_down(tmp_path: Path) -> None
 def test_a_reader_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mesh_process, "MESH_SECONDS", Limit("seconds for reading a mesh", 1))
     with MeshProcess() as load:
-        load._open()
+        load._connect()
         process = load._process
         assert process is not None and process.pid is not None
         os.kill(process.pid, signal.SIGSTOP)
