@@ -17,7 +17,8 @@ from assets.progress import Reporter
 from dataset.layout import Layout, stem_of
 from pipeline.run.render import run_render
 from pipeline.run.settings import RunSettings
-from pipeline.verify.folder import verify_dataset
+from pipeline.verify.run import verify_set
+from pipeline.verify.settings import VerifySettings
 
 PRODUCTS = 30
 RECIPE = f"recipe: tabletop\nproducts:\n  count: [{PRODUCTS}, {PRODUCTS}]\n"
@@ -55,7 +56,7 @@ def _repeat(layout: Layout, scenes: int) -> None:
 
 
 def _verify(folder: Path) -> None:
-    report = verify_dataset(folder, sample=0, cache=cache_folder())
+    report = verify_set(str(folder), VerifySettings(sample=0), Console(quiet=True))
     if report.violations:
         raise RuntimeError(f"{len(report.violations)} violations, the first: {report.violations[0]}")
 

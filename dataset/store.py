@@ -6,7 +6,7 @@ import marshal
 import posixpath
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -91,13 +91,18 @@ def open_dataset(source: str | Path, *, images: Path | None = None, unfinished: 
     images: where pictures lie that are not beside their COCO file. unfinished: read a folder of `synth render` by the
     labels of its single pictures, whether its COCO files are there or not. Raises SynthError where there is no set.
     """
-    place = StoragePath(str(source))
-    if not Path(source).is_file() and has_index(place):
-        return ShardStore(place)
+    if store := sharded_store(source):
+        return store
     folder = Path(source)
     if unfinished and folder.is_dir() and Layout(folder).info.exists() and any((folder / "labels").glob("*.json")):
         return RenderedStore(folder)
     return CocoStore(folder, tuple(CocoPart(split) for split in find_splits(folder, images)))
+
+
+def sharded_store(source: str | Path) -> ShardStore | None:
+    """The sharded set at `source`, None where there is no index of shards."""
+    place = StoragePath(str(source))
+    return None if Path(source).is_file() or not has_index(place) else ShardStore(place)
 
 
 def leaves_folder(name: str) -> bool:
@@ -136,6 +141,10 @@ class CocoStore:
         return head_of(next(part for part in self.parts if part.split == split).source.file)
 
 
+def _ignore(_record: AnnotationRecord, _known: bool) -> None:
+    """What becomes of annotations that nobody asks for."""
+
+
 @dataclass(frozen=True)
 class CocoPart:
     """A COCO file with its pictures."""
@@ -153,13 +162,17 @@ class CocoPart:
             DATASET_PICTURES.check(count, str(self.source.file))
         return count
 
-    def labels(self) -> Iterator[PictureLabels]:
-        """As promised; each file is read twice, and waits on disk in between. Annotations of no image are left out."""
+    def labels(self, stray: Callable[[AnnotationRecord, bool], None] | None = None) -> Iterator[PictureLabels]:
+        """As promised; each file is read twice, and waits on disk in between. Annotations of no image are left out.
+
+        stray: called with each of those, and with those that stand behind annotations of a later image: the flag says
+        whether there is such an image.
+        """
         with scratch_folder("labels") as folder:
             spool = BlockSpool(Path(folder) / "records")
             spool.clear()
             ids = self._spool_images(spool)
-            self._spool_annotations(spool, ids)
+            self._spool_annotations(spool, ids, stray or _ignore)
             spool.finish()
             for part in range(-(-len(ids) // AT_ONCE)):
                 yield from self._in_images(spool.blocks(part))
@@ -173,15 +186,22 @@ class CocoPart:
             ids.append(-(2**63) if number is None else number)
         return ids
 
-    def _spool_annotations(self, spool: BlockSpool, ids: array[int]) -> None:
+    def _spool_annotations(
+        self, spool: BlockSpool, ids: array[int], stray: Callable[[AnnotationRecord, bool], None]
+    ) -> None:
         numbers = np.array(ids, np.int64)
         order = np.argsort(numbers, kind="stable")
-        rising = array("q", numbers[order].tobytes())
+        rising, last = array("q", numbers[order].tobytes()), 0
         for content in objects_of(self.source.file, "annotations"):
             image = whole_number(content.get("image_id"))
             rank = bisect_left(rising, image) if image is not None else len(rising)
-            if rank < len(rising) and rising[rank] == image:
-                spool.add(int(order[rank]) // AT_ONCE, ANNOTATION + marshal.dumps(content))
+            known = rank < len(rising) and rising[rank] == image
+            place = int(order[rank]) if known else -1
+            if known:
+                spool.add(place // AT_ONCE, ANNOTATION + marshal.dumps(content))
+            if place < last:
+                stray(AnnotationRecord.parse(content), known)
+            last = max(last, place)
 
     def _in_images(self, blocks: Iterable[bytes]) -> Iterator[PictureLabels]:
         images: list[ImageRecord] = []
@@ -203,7 +223,7 @@ class CocoPart:
 
     def pictures(self, only: Collection[int] | None = None) -> Iterator[StoredPicture]:
         for labels in self.labels() if only is None else self._some(only):
-            yield self._stored(labels)
+            yield self.stored(labels)
 
     def _some(self, only: Collection[int]) -> Iterator[PictureLabels]:
         """The labels of few images, which are held."""
@@ -218,7 +238,8 @@ class CocoPart:
         for image in images:
             yield PictureLabels(image, drawn.get(whole_number(image.value("id")), []))
 
-    def _stored(self, labels: PictureLabels) -> StoredPicture:
+    def stored(self, labels: PictureLabels) -> StoredPicture:
+        """The image of some labels of the part. Raises SynthError where it has no name, or an unsafe one."""
         name = labels.image.file_name
         if name is None:
             found = str(labels.image.content())[:200]
@@ -310,8 +331,13 @@ class ShardStore:
         return self.place.url
 
     @cached_property
+    def shards(self) -> Sequence[ShardEntry]:
+        """The shards of its index, in order."""
+        return read_index(self.place).shards
+
+    @property
     def parts(self) -> Sequence[ShardPictures]:
-        return tuple(ShardPictures(self.place, entry) for entry in read_index(self.place).shards)
+        return tuple(ShardPictures(self.place, entry) for entry in self.shards)
 
     @cached_property
     def categories(self) -> Sequence[CategoryRecord]:

@@ -36,7 +36,7 @@ LONGEST = (
     "pipeline/workers/test_unbreakable.py",
     "pipeline/workers/test_pool.py",
     "pipeline/jobs/test_storage.py",
-    "pipeline/verify/test_folder.py",
+    "pipeline/verify/test_rendered.py",
     "pipeline/gallery/test_build.py",
 )
 

@@ -225,10 +225,10 @@ def stats(source: Path) -> None:
 
 def verify(packed: Path, workers: int) -> None:
     """synth verify."""
-    from dataset.storage.path import StoragePath
-    from pipeline.verify.shards import verify_shards
+    from pipeline.verify.run import verify_set
+    from pipeline.verify.settings import VerifySettings
 
-    report = verify_shards(StoragePath(str(packed)), quiet(), workers=workers)
+    report = verify_set(str(packed), VerifySettings(sample=0, workers=workers), quiet())
     if report.violations:
         raise click.ClickException(str(report.violations[0]))
 

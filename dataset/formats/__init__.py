@@ -17,9 +17,7 @@ from pathlib import Path
 
 from assets.errors import SynthError
 from assets.plugins import PluginTable
-from dataset.shards.index import has_index
-from dataset.storage.path import StoragePath
-from dataset.store import DataStore, open_dataset
+from dataset.store import DataStore, open_dataset, sharded_store
 
 # Name -> module.
 FORMATS = {
@@ -44,7 +42,7 @@ def open_labels(
     path = Path(source)
     if name is not None:
         return _checked(FORMAT_TABLE.load(name).open_labels(path, images))
-    if path.is_file() or (path.is_dir() and not has_index(StoragePath(str(path)))):
+    if path.exists() and sharded_store(path) is None:
         for known in FORMAT_TABLE.names():
             # COCO last: it has several layouts, and errors that name them all.
             if known != "coco" and FORMAT_TABLE.load(known).detect(path):

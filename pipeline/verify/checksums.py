@@ -42,7 +42,7 @@ def check_checksums(
                 listed.add(name)
                 yield list(_check_file(root, path, digest, COCO_BYTES if above == "annotations" else limit))
     except (SynthError, OSError) as error:
-        yield [Violation(CHECKSUMS, " ".join(str(error).split()))]
+        yield [Violation(CHECKSUMS, str(error))]
         return
     yield list(_unlisted(root, top, listed, left, may_lack))
     for other in sorted(left):
@@ -55,7 +55,7 @@ def _check_file(root: Path, path: str, digest: str, limit: Limit) -> Iterator[Vi
         if sha256_of(root / path) != digest:
             yield Violation(path, CHANGED)
     except (SynthError, OSError) as error:
-        yield Violation(path, " ".join(str(error).split()))
+        yield Violation(path, str(error))
 
 
 def _unlisted(
@@ -86,7 +86,7 @@ def check_place_checksums(place: StoragePath, shards: Sequence[ShardEntry]) -> I
         yield Violation(CHECKSUMS, "is missing")
         return
     except (SynthError, OSError) as error:
-        yield Violation(CHECKSUMS, " ".join(str(error).split()))
+        yield Violation(CHECKSUMS, str(error))
         return
     for name in sorted(expected.keys() | listed.keys()):
         if name not in listed:

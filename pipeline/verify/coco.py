@@ -1,32 +1,26 @@
-"""Any COCO data set, verified as far as its files go: nothing can be drawn again, all can be read and compared."""
+"""COCO files, verified as far as they go; those of `synth render` against what it says beside them as well."""
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
-from itertools import islice
 from pathlib import Path
 
-import numpy as np
-
 from assets.errors import SynthError
-from assets.files.image_input import reason_of
-from assets.files.scratch import scratch_folder
-from assets.interrupt import never
-from assets.limits import DATASET_PICTURES, PICTURE_BYTES, read_file
+from assets.limits import PICTURE_BYTES
 from assets.plurals import count_of
 from dataset.checksums import CHECKSUMS
-from dataset.coco_reader import head_of, objects_of
-from dataset.find import CocoSplit, find_splits
-from dataset.spool import IdSpool
-from dataset.store import leaves_folder
-from dataset.values import is_text, short, whole_number
+from dataset.coco_reader import images_of, objects_of
+from dataset.records import AnnotationRecord, CategoryRecord, PictureLabels, parse_all
+from dataset.store import CocoPart, CocoStore
+from dataset.values import is_text, short
 from pipeline.verify.checksums import NO_CHECKSUMS, check_checksums
-from pipeline.verify.foreign import check_foreign_image, check_foreign_record
-from pipeline.verify.records import Record, Violation, check_picture
-from pipeline.verify.report import Tally, VerifyReport
+from pipeline.verify.products import KnownProducts
+from pipeline.verify.records import MALFORMED, Violation
+from pipeline.verify.report import MAX_VIOLATIONS, PictureFindings, Tally
+from pipeline.verify.walk import LabelledPicture, check_labelled
 
 CHECKED = (
     "pictures are there, decode to the last byte and have the stated size; ids, file names and contents come once; "
@@ -37,201 +31,172 @@ NOT_DRAWN = "that the labels fit the pictures: only the folder of a 'synth rende
 MAX_NAMED = 20
 
 
-@dataclass
-class _Pass(Tally):
-    """Findings so far. spools: folder for numbers on their way."""
+def walk_file(
+    part: CocoPart,
+    name: str,
+    head: Callable[[Sequence[CategoryRecord]], Iterable[Violation]],
+    check: Callable[[PictureLabels, KnownProducts, int, int], PictureFindings],
+    stray: Callable[[AnnotationRecord, bool], PictureFindings | None],
+) -> Iterator[PictureFindings]:
+    """What is found in a COCO file: in its head, its images, and annotations of none; up to where it cannot be read.
 
-    spools: Path = Path()
+    name: for people. check: of an image; called with the ids too that it and its first annotation have where they are
+    dense. stray: what is wrong with an annotation that `CocoPart.labels` calls so.
+    """
+    if not part.source.file.exists():
+        yield PictureFindings([Violation(name, "is missing")])
+        return
+    strays: list[PictureFindings] = []
 
-    def spool(self, name: str) -> IdSpool:
-        return IdSpool(self.spools / name)
+    def keep(record: AnnotationRecord, of_image: bool) -> None:
+        found = stray(record, of_image) if len(strays) <= MAX_VIOLATIONS else None
+        strays.extend([found] if found else [])
+
+    try:
+        records = parse_all(CategoryRecord, objects_of(part.source.file, "categories"))
+        known = KnownProducts({one.id: str(one.value("sku")) for one in records if one.id is not None})
+        yield PictureFindings(list(head(records)))
+        first = 1
+        for number, labels in enumerate(part.labels(keep), start=1):
+            yield check(labels, known, number, first)
+            first += len(labels.annotations)
+        yield from strays
+    except (SynthError, OSError, *MALFORMED) as error:
+        yield PictureFindings([Violation(name, f"cannot be read as COCO: {type(error).__name__}: {error}")])
 
 
 @dataclass(frozen=True)
-class _Pictures:
-    """Ids of the pictures of a file in rising order with their sizes: 16 bytes a picture."""
+class CocoChecks:
+    """COCO files that somebody else made: each of its images and annotations comes once, in one split."""
 
-    ids: np.ndarray
-    sizes: np.ndarray
+    store: CocoStore
+    parallel = False
 
-    def size(self, number: object) -> tuple[int, int] | None:
-        """Width and height of the picture of an id, None where there is no such picture."""
-        if type(number) is not int or not -(2**63) <= number < 2**63:
-            return None
-        place = int(np.searchsorted(self.ids, number))
-        if place == len(self.ids) or self.ids[place] != number:
-            return None
-        width, height = self.sizes[place].tolist()
-        return width, height
+    @property
+    def parts(self) -> Sequence[CocoPart]:
+        return self.store.parts
+
+    def check_set(self, tally: Tally) -> None:
+        tally.checked = CHECKED
+        tally.skipped.append(NOT_DRAWN)
+
+    def check_part(self, part: CocoPart) -> Iterator[PictureFindings]:
+        name = part.source.file.name
+
+        def stray(record: AnnotationRecord, of_image: bool) -> PictureFindings | None:
+            told = f"image_id {short(record.value('image_id'))} is no image of the file"
+            found = [Violation(f"{name} annotation {short(record.value('id'))}", told)]
+            return None if of_image else PictureFindings(found, 0, 1, _numbers(part, [record]))
+
+        return walk_file(part, name, partial(_check_categories, name), partial(self._check_labels, part), stray)
+
+    def _check_labels(self, part: CocoPart, labels: PictureLabels, known: KnownProducts, *_: int) -> PictureFindings:
+        name, image = part.source.file.name, labels.image
+        contents: list[int] = []
+
+        def read() -> bytes:
+            data = part.stored(labels).read()
+            contents.append(_hashed(data))
+            return data
+
+        where = f"{name} image {short(image.value('id'))}"
+        found = list(check_labelled(LabelledPicture(labels, read, where, f"{name} annotation", rendered=False), known))
+        numbers = _numbers(part, labels.annotations)
+        numbers[f"images {part.split}"] = [image.id] if image.id is not None else []
+        if isinstance(file_name := image.value("file_name"), str):
+            numbers[f"names {part.split}"] = [_hashed(file_name)]
+        return PictureFindings(found, 1, len(labels.annotations), {**numbers, "contents": contents})
+
+    def check_rest(self, tally: Tally) -> None:
+        for part in self.parts:
+            name, split = part.source.file.name, part.split
+            for what, other in (("image", "another image's"), ("annotation", "another one's")):
+                twice = tally.twice(f"{what}s {split}")
+                tally.add(Violation(f"{name} {what} {number}", f"the id is {other} too") for number in twice)
+            tally.add(_named_twice(part, set(tally.twice(f"names {split}", MAX_NAMED))))
+            tally.add(_twins(part, set(tally.twice(f"twins {split}", MAX_NAMED))))
+        if not tally.interrupted:
+            tally.add(_same_contents(self.parts, set(tally.twice("contents", MAX_NAMED))))
+        check_list(self.parts[0].source.root, ("annotations", "images"), tally)
 
 
-def verify_coco(path: Path, *, images: Path | None = None, stop: Callable[[], bool] = never) -> VerifyReport:
-    """All violations of the COCO file at `path`, or of those in the folder.
-
-    images: where the pictures lie, if not beside their file. Raises SynthError where there is no COCO file, or none of
-    its pictures is found.
-    """
-    splits = find_splits(path, images)
-    with scratch_folder("verify") as folder:
-        found = _Pass(stop, skipped=[NOT_DRAWN], checked=CHECKED, spools=Path(folder))
-        contents = found.spool("contents")
-        for split in splits:
-            _verify_split(split, found, contents)
-        found.add(_same_contents(splits, contents, found))
-        _verify_list(splits, found)
-    return found.report()
-
-
-def _verify_list(splits: list[CocoSplit], found: _Pass) -> None:
-    root = splits[0].root
-    if not (root / CHECKSUMS).exists():
-        found.skipped.append(NO_CHECKSUMS)
+def check_list(root: Path, folders: Sequence[str], tally: Tally, *, required: bool = False) -> None:
+    """That no file is another than the one that was written, and none is missing or more than there were."""
+    if not required and not (root / CHECKSUMS).exists():
+        tally.skipped.append(NO_CHECKSUMS)
         return
-    for violations in check_checksums(root, ("annotations", "images"), PICTURE_BYTES):
-        if found.ended:
+    # Of a scene that failed only its spec is there.
+    for found in check_checksums(root, folders, PICTURE_BYTES, may_lack=lambda path: path.startswith("scenes/")):
+        if tally.ended:
             return
-        found.add(violations)
+        tally.add(found)
 
 
-def _verify_split(split: CocoSplit, found: _Pass, contents: IdSpool) -> None:
-    name = split.file.name
-    try:
-        categories = [one.content() for one in head_of(split.file).categories]
-        found.add(_check_categories(categories, name))
-        known = {record["id"] for record in categories if type(record.get("id")) is int}
-        pictures = _verify_images(split, found, contents)
-        _verify_annotations(split, pictures, known, found)
-    except SynthError as error:
-        found.add([Violation(name, " ".join(str(error).split()))])
-
-
-def _check_categories(categories: list[Record], name: str) -> Iterator[Violation]:
+def _check_categories(name: str, records: Sequence[CategoryRecord]) -> Iterator[Violation]:
+    if not records:
+        yield Violation(name, "the COCO file has no categories")
     seen: dict[str, set[object]] = {"id": set(), "name": set(), "sku": set()}
-    for record in categories:
-        where = f"{name} category {short(record.get('id'))}"
-        if type(record.get("id")) is not int:
+    for record in records:
+        where = f"{name} category {short(record.value('id'))}"
+        if record.id is None:
             yield Violation(where, "the id is no whole number")
-        if not is_text(record.get("name")):
-            yield Violation(where, f"name {short(record.get('name'))}, expected a text")
+        if not is_text(record.value("name")):
+            yield Violation(where, f"name {short(record.value('name'))}, expected a text")
         for key, values in seen.items():
-            value = record.get(key)
+            value = record.value(key)
             if isinstance(value, int | str):
                 if value in values:
                     yield Violation(where, f"{key} {short(value)} is another category's too")
                 values.add(value)
 
 
-def _verify_images(split: CocoSplit, found: _Pass, contents: IdSpool) -> _Pictures:
-    ids, sizes = array("q"), array("i")
-    names = found.spool(f"names {split.name}")
-    for place, record in enumerate(objects_of(split.file, "images")):
-        if found.ended:
-            break
-        DATASET_PICTURES.check(place + 1, split.file.name)
-        where = f"{split.file.name} image {short(record.get('id'))}"
-        found.images += 1
-        wrong = list(check_foreign_image(record, where))
-        found.add(wrong)
-        number, width, height = (whole_number(record.get(key)) for key in ("id", "width", "height"))
-        if number is not None:
-            ids.append(number)
-            sizes.extend((min(width or 0, 2**31 - 1), min(height or 0, 2**31 - 1)) if not wrong else (0, 0))
-        if isinstance(record.get("file_name"), str):
-            names.add(_hashed(str(record["file_name"])))
-            found.add(_check_picture(split, record, where, contents))
-    numbers = np.array(ids, np.int64)
-    rising, counts = np.unique(numbers, return_counts=True)
-    twice = rising[counts > 1].tolist()
-    found.add(Violation(f"{split.file.name} image {number}", "the id is another image's too") for number in twice)
-    for hashed in islice(names.twice(), MAX_NAMED):
-        found.add([_named_twice(split, hashed)])
-    order = np.argsort(numbers, kind="stable")
-    return _Pictures(numbers[order], np.array(sizes, np.int32).reshape(-1, 2)[order])
+def _numbers(part: CocoPart, records: Sequence[AnnotationRecord]) -> dict[str, list[int]]:
+    """What must not come twice of annotations: their ids, and image, category and box together."""
+    ids = [record.id for record in records if record.id is not None]
+    return {f"annotations {part.split}": ids, f"twins {part.split}": [_twin_hash(record) for record in records]}
 
 
-def _hashed(text: str) -> np.ndarray:
-    digest = blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest()
-    return np.frombuffer(digest, np.int64)
+def _twin_hash(record: AnnotationRecord) -> int:
+    return _hashed(repr([record.value(key) for key in ("image_id", "category_id", "bbox")]))
 
 
-def _named_twice(split: CocoSplit, hashed: int) -> Violation:
-    named = (record for record in objects_of(split.file, "images") if isinstance(record.get("file_name"), str))
-    same = [record for record in named if int(_hashed(str(record["file_name"]))[0]) == hashed]
-    ids = ", ".join(short(record.get("id")) for record in same[:5])
-    return Violation(split.file.name, f"file {short(same[0]['file_name'])} is that of several images: {ids}")
+def _hashed(content: str | bytes) -> int:
+    data = content if isinstance(content, bytes) else content.encode(errors="surrogatepass")
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "little", signed=True)
 
 
-def _path_of(split: CocoSplit, name: str) -> Path | None:
-    """Where a picture lies, None for a name that leads out of the folder."""
-    return None if not is_text(name) or leaves_folder(name) else split.images / name.replace("\\", "/")
+def _named_twice(part: CocoPart, twice: set[int]) -> Iterator[Violation]:
+    groups: dict[str, list[str]] = {}
+    for record in objects_of(part.source.file, "images") if twice else ():
+        if isinstance(name := record.get("file_name"), str) and _hashed(name) in twice:
+            groups.setdefault(name, []).append(short(record.get("id")))
+    for name, ids in groups.items():
+        told = f"file {short(name)} is that of several images: {', '.join(ids[:5])}"
+        yield Violation(part.source.file.name, told)
 
 
-def _check_picture(split: CocoSplit, record: Record, where: str, contents: IdSpool) -> Iterator[Violation]:
-    """Readable to its last byte, of the stated size, or of that turned by a quarter as EXIF may say."""
-    name = str(record["file_name"])
-    path = _path_of(split, name)
-    if path is None:
-        yield Violation(where, f"file {short(name)} leads out of the folder of pictures: not looked at")
-        return
-    try:
-        data = read_file(path, PICTURE_BYTES, "the picture", name)
-    except SynthError as error:
-        yield Violation(where, f"file {short(name)}: {reason_of(error)}")
-        return
-    contents.add(np.frombuffer(blake2b(data, digest_size=8).digest(), np.int64))
-    stated = (record.get("width"), record.get("height"))
-    yield from check_picture(data, stated, f"{where} ({short(name)})", rendered=False)
+def _twins(part: CocoPart, twice: set[int]) -> Iterator[Violation]:
+    groups: dict[int, list[str]] = {}
+    for content in objects_of(part.source.file, "annotations") if twice else ():
+        if (number := _twin_hash(AnnotationRecord.parse(content))) in twice:
+            groups.setdefault(number, []).append(short(content.get("id")))
+    for ids in groups.values():
+        told = f"{count_of(len(ids), 'annotation')} of one image, category and box: {', '.join(ids[:5])}"
+        yield Violation(part.source.file.name, told)
 
 
-def _same_contents(splits: list[CocoSplit], contents: IdSpool, found: _Pass) -> Iterator[Violation]:
+def _same_contents(parts: Sequence[CocoPart], twice: set[int]) -> Iterator[Violation]:
     """Pictures of the very same bytes: such a pair in two splits makes a test worthless."""
-    twice = list(islice(contents.twice(), MAX_NAMED))
-    if not twice or found.interrupted:
-        return
     groups: dict[int, list[str]] = {number: [] for number in twice}
-    for split in splits:
-        for record in objects_of(split.file, "images"):
-            path = _path_of(split, str(record.get("file_name")))
-            if path is None or not path.is_file():
-                continue
-            data = read_file(path, PICTURE_BYTES, "the picture")
-            number = int(np.frombuffer(blake2b(data, digest_size=8).digest(), np.int64)[0])
+    for part in parts if twice else ():
+        for image in images_of(part.source.file):
+            try:
+                number = _hashed(part.stored(PictureLabels(image, ())).read())
+            except SynthError:
+                continue  # reported where all pictures are read
             if number in groups:
-                groups[number].append(f"{split.name}: {record.get('file_name')}")
+                groups[number].append(f"{part.split}: {image.file_name}")
     for names in groups.values():
         if len(set(names)) > 1:
-            yield Violation(
-                "pictures", f"{count_of(len(names), 'image')} with the same content: {', '.join(names[:4])}"
-            )
-
-
-def _verify_annotations(split: CocoSplit, pictures: _Pictures, known: set[int], found: _Pass) -> None:
-    ids, twins = found.spool(f"annotations {split.name}"), found.spool(f"twins {split.name}")
-    for record in objects_of(split.file, "annotations"):
-        if found.ended:
-            return
-        found.annotations += 1
-        where = f"{split.file.name} annotation {short(record.get('id'))}"
-        size = pictures.size(record.get("image_id"))
-        if size is None:
-            found.add([Violation(where, f"image_id {short(record.get('image_id'))} is no image of the file")])
-        elif min(size) > 0:
-            found.add(check_foreign_record(record, {"width": size[0], "height": size[1]}, known, where))
-        if (number := whole_number(record.get("id"))) is not None:
-            ids.add(np.array([number], np.int64))
-        twins.add(_hashed(repr([record.get(key) for key in ("image_id", "category_id", "bbox")])))
-    found.add(
-        Violation(f"{split.file.name} annotation {number}", "the id is another one's too") for number in ids.twice()
-    )
-    _report_twins(split, set(islice(twins.twice(), MAX_NAMED)), found)
-
-
-def _report_twins(split: CocoSplit, twice: set[int], found: _Pass) -> None:
-    groups: dict[int, list[str]] = {}
-    for record in objects_of(split.file, "annotations") if twice else ():
-        number = int(_hashed(repr([record.get(key) for key in ("image_id", "category_id", "bbox")]))[0])
-        if number in twice:
-            groups.setdefault(number, []).append(short(record.get("id")))
-    for names in groups.values():
-        told = f"{count_of(len(names), 'annotation')} of one image, category and box: {', '.join(names[:5])}"
-        found.add([Violation(split.file.name, told)])
+            told = f"{count_of(len(names), 'image')} with the same content: {', '.join(names[:4])}"
+            yield Violation("pictures", told)

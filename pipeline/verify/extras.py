@@ -22,7 +22,7 @@ def read_png(path: Path, channels: int) -> NDArray[np.uint16] | str:
     try:
         return decode_png(read_file(path, PICTURE_BYTES, "the picture", path.name), name, channels)
     except SynthError as error:
-        return f"file {name} cannot be read: {' '.join(str(error).split())}"
+        return f"file {name} cannot be read: {error}"
 
 
 def decode_png(data: bytes, name: str, channels: int) -> NDArray[np.uint16] | str:
@@ -32,7 +32,7 @@ def decode_png(data: bytes, name: str, channels: int) -> NDArray[np.uint16] | st
     try:
         pixels = decode_pixels(data, cv2.IMREAD_UNCHANGED, name, "the picture")
     except SynthError as error:
-        return f"file {name} cannot be read: {' '.join(str(error).split())}"
+        return f"file {name} cannot be read: {error}"
     shape = (*pixels.shape, 1)[2]
     if pixels.dtype != np.uint16 or shape != channels:
         return f"{name} is {pixels.dtype} with {shape} channels, expected uint16 with {channels}"

@@ -10,19 +10,10 @@ from numpy.typing import NDArray
 
 from pipeline.verify.extras import EXTRA_CHECKS
 from pipeline.verify.masks import MaskMap, check_masks, shared_pixels, sound_mask
-from pipeline.verify.records import Record, Violation, check_annotation
+from pipeline.verify.records import Record, Violation
 
 # What an id picture of 16 bits can hold.
 MAX_INSTANCE = 65535
-
-
-@dataclass(frozen=True)
-class Product:
-    """An annotation. number: the id that it must have. where: for people."""
-
-    record: Record
-    number: int
-    where: str
 
 
 @dataclass(frozen=True)
@@ -34,33 +25,31 @@ class KnownProducts:
 
 
 def check_products(
-    products: Sequence[Product],
+    records: Sequence[tuple[Record, str]],
     image: Record,
-    known: KnownProducts,
     extras: Mapping[str, NDArray[np.uint16] | str],
     where: str,
 ) -> Iterator[Violation]:
-    """Each annotation by itself, no pixel in two masks, depth and the like where the masks are.
+    """The masks of each annotation, no pixel in two of them, depth and the like where the masks are.
 
-    image: checked to have its size. extras: by kind, the picture's pixels, or in words why they cannot be read.
+    records: each with where it is, for people. image: checked to have its size. extras: by kind, the picture's pixels,
+    or in words why they cannot be read.
     """
     height, width = image["height"], image["width"]
     masks: dict[int, Record] = {}
     places: dict[int, str] = {}
-    for product in products:
-        record = product.record
-        yield from check_annotation(record, product.number, known.keys, product.where, delisted=known.delisted)
+    for record, there in records:
         mask, amodal = (sound_mask(record.get(name), height, width) for name in ("segmentation", "amodal_segmentation"))
         if isinstance(mask, str) or isinstance(amodal, str):
             found = f"segmentation: {mask}" if isinstance(mask, str) else f"amodal_segmentation: {amodal}"
-            yield Violation(product.where, found)
+            yield Violation(there, found)
             continue
-        yield from check_masks(record, mask, amodal, product.where)
+        yield from check_masks(record, mask, amodal, there)
         instance = record.get("instance")
         if type(instance) is not int or not 1 <= instance <= MAX_INSTANCE or instance in masks:
-            yield Violation(product.where, f"instance {instance!r}, expected a number of its own in the image")
+            yield Violation(there, f"instance {instance!r}, expected a number of its own in the image")
         else:
-            masks[instance], places[instance] = mask, product.where
+            masks[instance], places[instance] = mask, there
     regions = MaskMap(height, width)
     if extras or (masks and shared_pixels(list(masks.values()))):
         for instance, mask in masks.items():

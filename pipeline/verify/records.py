@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from assets.errors import SynthError, printable
 from assets.files.image_input import open_picture, reason_of
-from dataset.values import short
+from dataset.masks import compressed_mask
+from dataset.values import box_numbers, short
 from pipeline.run.dataset_fields import MAX_SEED, MAX_SIDE
 
 Record = dict[str, Any]
@@ -24,6 +25,8 @@ MAX_WORDS = 500
 # Visibility and truncation are stored with six decimals.
 ROUNDING = 2e-6
 LARGEST = 1e300
+# A box of others may leave the picture by rounding.
+ROUNDING_PX = 1.0
 EYE = np.eye(4)
 # What arithmetic and look-ups raise over values of another kind, and depth over nests of thousands of lists.
 MALFORMED = (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError, RecursionError)
@@ -37,9 +40,9 @@ class Violation:
     what: str
 
     def __post_init__(self) -> None:
-        # A stranger's file may hold anything where a number should stand: its start is enough, and no steering signs.
-        for name in ("where", "what"):
-            object.__setattr__(self, name, printable(getattr(self, name)[:MAX_WORDS]))
+        # A third party's file may hold anything where a number should stand: its start is enough, on one line.
+        object.__setattr__(self, "where", printable(self.where[:MAX_WORDS]))
+        object.__setattr__(self, "what", printable(" ".join(self.what[:MAX_WORDS].split())))
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"
@@ -50,7 +53,7 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST < value < LARGEST
 
 
-def check_image(record: Record, number: int, where: str) -> Iterator[Violation]:
+def check_image(record: Record, number: object, where: str) -> Iterator[Violation]:
     """Fields of an image entry; `number` is its place in the file, from 1."""
     if type(record.get("id")) is not int or record["id"] != number:
         yield Violation(where, f"id {record.get('id')!r}, expected {number}: ids are dense from 1")
@@ -122,7 +125,7 @@ def check_picture(data: bytes, stated: tuple[object, object], where: str, *, ren
 
 
 def check_annotation(
-    record: Record, number: int, keys: dict[int, str], where: str, *, delisted: Container[int] = ()
+    record: Record, number: object, keys: dict[int, str], where: str, *, delisted: Container[int] = ()
 ) -> Iterator[Violation]:
     """Fields of an annotation that stand for themselves. keys: category id -> SKU.
 
@@ -147,3 +150,35 @@ def check_annotation(
         if bool(record.get("ignore")) != (gone or seen < MIN_VISIBLE) or record.get("ignore") not in (0, 1):
             why = f"{seen:.3f} of the product is seen (limit {MIN_VISIBLE})"
             yield Violation(where, f"ignore {record.get('ignore')!r}, but {'it is delisted' if gone else why}")
+
+
+def check_foreign_image(record: Record, where: str) -> Iterator[Violation]:
+    """Id, name and size of an image entry that somebody else made: what any user of COCO relies on."""
+    for name in ("id", "width", "height"):
+        if type(record.get(name)) is not int or (name != "id" and record[name] < 1):
+            yield Violation(where, f"{name} {record.get(name)!r}, expected a whole number")
+    if not isinstance(record.get("file_name"), str):
+        yield Violation(where, f"file_name is {record.get('file_name')!r}, expected a text")
+
+
+def check_foreign_record(record: Record, image: Record, categories: Container[int], where: str) -> Iterator[Violation]:
+    """An annotation's id, category, box inside the picture, area and mask."""
+    if type(record.get("id")) is not int:
+        yield Violation(where, f"id {record.get('id')!r}, expected a whole number")
+    if type(record.get("category_id")) is not int or record["category_id"] not in categories:
+        yield Violation(where, f"category_id {record.get('category_id')!r} is none of the categories")
+    box = box_numbers(record.get("bbox"))
+    if box is None or min(box[2:]) <= 0:
+        yield Violation(where, f"bbox {record.get('bbox')!r}, expected x, y, width, height in pixels")
+    elif (
+        min(box[:2]) < -ROUNDING_PX
+        or box[0] + box[2] > image["width"] + ROUNDING_PX
+        or box[1] + box[3] > image["height"] + ROUNDING_PX
+    ):
+        yield Violation(where, f"bbox {box} leaves a picture of {image['width']}x{image['height']}")
+    area = record.get("area")
+    if area is not None and (not is_number(area) or not 0 <= area <= image["width"] * image["height"]):
+        yield Violation(where, f"area {area!r}, expected pixels of a picture of {image['width']}x{image['height']}")
+    mask = compressed_mask(record.get("segmentation"), image["height"], image["width"])
+    if isinstance(mask, str):
+        yield Violation(where, f"segmentation: {mask}")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
 from assets.interrupt import never
 from assets.plurals import count_of
+from dataset.spool import IdSpool
 from pipeline.verify.records import Violation
 
 # A set that is broken everywhere need not be reported to the last line.
@@ -36,23 +39,50 @@ class VerifyReport:
 
 
 @dataclass
-class Tally:
-    """Counts and findings while a data set is read. stop: asked between pictures whether to end early."""
+class PictureFindings:
+    """What was found in a picture, or beside one. numbers: by name, ids and hashes that must not come twice."""
 
+    found: Sequence[Violation]
+    images: int = 0
+    annotations: int = 0
+    numbers: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+
+@dataclass
+class Tally:
+    """Counts and findings while a data set is read.
+
+    folder: of numbers on their way. stop: asked between pictures whether to end early.
+    """
+
+    folder: Path
     stop: Callable[[], bool] = never
     violations: list[Violation] = field(default_factory=list)
     images: int = 0
     annotations: int = 0
     scenes: int = 0
     pictures: int = 0
-    stems: set[str] = field(default_factory=set)
     skipped: list[str] = field(default_factory=list)
     interrupted: bool = False
     checked: str = ""
+    spools: dict[str, IdSpool] = field(default_factory=dict)
 
     def add(self, found: Iterable[Violation]) -> None:
         """Takes violations in, one more than are told at most."""
         self.violations.extend(islice(found, MAX_VIOLATIONS + 1 - len(self.violations)))
+
+    def take(self, findings: PictureFindings) -> None:
+        """Take in what was found in a picture."""
+        self.add(findings.found)
+        self.images, self.annotations = self.images + findings.images, self.annotations + findings.annotations
+        for name, numbers in findings.numbers.items():
+            if name not in self.spools:
+                self.spools[name] = IdSpool(self.folder / str(len(self.spools)))
+            self.spools[name].add(np.array(numbers, np.int64))
+
+    def twice(self, name: str, most: int | None = None) -> Iterator[int]:
+        """The first `most` of the numbers of a name that came more than once."""
+        return islice(self.spools[name].twice(), most) if name in self.spools else iter(())
 
     @property
     def full(self) -> bool:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
+from assets.files.scratch import scratch_folder
 from assets.interrupt import never
 from assets.machine import cache_folder
+from assets.progress import StepProgress
+from dataset.find import find_splits
 from dataset.layout import Layout
-from dataset.shards.index import has_index
-from dataset.storage.path import StoragePath
-from pipeline.verify.coco import verify_coco
-from pipeline.verify.folder import verify_dataset
+from dataset.store import CocoPart, CocoStore, sharded_store
+from pipeline.verify.coco import CocoChecks
 from pipeline.verify.job import JobSources
-from pipeline.verify.report import VerifyReport
+from pipeline.verify.rendered import open_rendered
+from pipeline.verify.report import Tally, VerifyReport
 from pipeline.verify.settings import VerifySettings
-from pipeline.verify.shards import verify_shards
+from pipeline.verify.shards import ShardChecks
+from pipeline.verify.walk import SetChecks, walk
 
 
 def verify_set(
@@ -25,15 +30,35 @@ def verify_set(
 ) -> VerifyReport:
     """All violations of the data set at `place`: a folder of `synth render`, any COCO file or folder with one, shards.
 
-    stop: asked now and then; once it says True the report is of what was checked until then. Raises SynthError where
-    there is no data set.
+    stop: asked between pictures; once it says True the report is of what was checked until then. Raises SynthError
+    where there is no data set; damage inside one is a violation, never an error.
     """
-    cache = settings.cache or cache_folder()
-    if has_index(StoragePath(place)):
+    with scratch_folder("verify") as folder, open_checks(place, settings) as checks:
+        tally = Tally(Path(folder), stop)
+        checks.check_set(tally)
+        with StepProgress(console, "verifying", total=len(checks.parts), unit="parts") as progress:
+            for found in walk(checks, settings.workers):
+                for findings in found:
+                    tally.take(findings)
+                    if tally.ended:
+                        break
+                progress.advance()
+                if tally.ended:
+                    break
+        checks.check_rest(tally)
+        return tally.report()
+
+
+@contextmanager
+def open_checks(place: str, settings: VerifySettings) -> Iterator[SetChecks]:
+    """What the data set at a place is checked for."""
+    path, cache = Path(place), settings.cache or cache_folder()
+    layout = Layout(path)
+    if store := sharded_store(place):
         sources = JobSources(settings.sample, settings.sku_list, cache, settings.plugins) if settings.sample else None
-        return verify_shards(StoragePath(place), console, workers=settings.workers, sources=sources, stop=stop)
-    path = Path(place)
-    if Layout(path).info.exists():
-        lists, plugins = settings.sku_list, settings.plugins
-        return verify_dataset(path, sku_list=lists, sample=settings.sample, cache=cache, plugins=plugins, stop=stop)
-    return verify_coco(path, images=settings.images, stop=stop)
+        yield ShardChecks(store, sources)
+    elif os.path.lexists(layout.info):
+        with open_rendered(layout, settings) as checks:
+            yield checks
+    else:
+        yield CocoChecks(CocoStore(path, tuple(CocoPart(split) for split in find_splits(path, settings.images))))

@@ -29,13 +29,12 @@ def check_stored(layout: Layout, stem: str, image: Record, records: list[Record]
         if {**image, **fragment["image"]} != image:
             yield Violation(where, f"labels/{stem}.json holds another image entry")
     except (SynthError, *MALFORMED) as error:
-        words = " ".join(str(error).split())
-        yield Violation(where, f"labels/{stem}.json cannot be used: {type(error).__name__}: {words}")
+        yield Violation(where, f"labels/{stem}.json cannot be used: {type(error).__name__}: {error}")
     try:
         text = read_file(layout.scene(stem), DATASET_JSON, "the scene").decode()
         scene = SceneSpec.from_json(text, where=f"scenes/{stem}.json")
     except (SynthError, *MALFORMED) as error:
-        yield Violation(where, f"scenes/{stem}.json cannot be used: {' '.join(str(error).split())}")
+        yield Violation(where, f"scenes/{stem}.json cannot be used: {error}")
         return
     if not np.array_equal(scene.camera.K, image["camera"]["K"]):
         yield Violation(where, f"camera.K differs from scenes/{stem}.json")

@@ -53,7 +53,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> RunSettin
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Verify renders no picture again, which would start a worker with a renderer for each test."""
-    from pipeline.verify import folder as verify
+    from pipeline.verify import rendered
     from pipeline.verify.pictures import PicturesChecked
 
-    monkeypatch.setattr(verify, "check_pictures", lambda *_, **__: PicturesChecked())
+    monkeypatch.setattr(rendered, "check_pictures", lambda *_, **__: PicturesChecked())

@@ -19,9 +19,9 @@ from assets.demo import demo_list
 from dataset.layout import Layout
 from pipeline.run.render import run_render
 from pipeline.run.settings import RunSettings
-from pipeline.verify.folder import verify_dataset
 from render.scene import SceneSpec
 from support.console import quiet
+from support.verified import verified
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -129,7 +129,7 @@ def test_scans_render_and_verify(shared_data: Path, tmp_path: Path, cache: Path)
     )
     summary = run_render(settings, quiet())
     assert summary.annotations > 4
-    assert verify_dataset(settings.out, cache=cache).violations == ()
+    assert verified(settings.out, cache=cache).violations == ()
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -139,4 +139,4 @@ def test_a_catalogue_of_one_product_renders(tmp_path: Path, cache: Path) -> None
     one.write_text(f"{header}\n{row}\n")
     settings = RunSettings(one, tmp_path / "set", scenes=1, width=64, height=48, recipe="scatter", cache=cache)
     assert run_render(settings, quiet()).skus <= 1
-    assert verify_dataset(settings.out, cache=cache).violations == ()
+    assert verified(settings.out, cache=cache).violations == ()

@@ -24,9 +24,9 @@ from dataset.storage.path import StoragePath
 from pipeline.cli.main import main
 from pipeline.shards import merge as data_merge
 from pipeline.shards.merge import merge_data, unite_categories
-from pipeline.verify.shards import verify_shards
 from support.errors import raises
 from support.foreign_sets import files_of
+from support.verified import verified
 
 QUIET = Console(quiet=True)
 
@@ -87,7 +87,7 @@ def test_sets_that_do_not_meet_keep_their_bytes(
         own = files_of(Path(str(place)))
         assert all(merged[name] == own[name] for name in own if name.endswith(".tar") or "annotations" in name)
     assert [kind.id for kind in read_categories(out)] == [1, 2, 7]
-    assert not verify_shards(out, QUIET).violations
+    assert not verified(out, sample=0).violations
 
 
 def test_what_meets_is_given_anew(places: tuple[StoragePath, StoragePath, StoragePath]) -> None:
@@ -103,7 +103,7 @@ def test_what_meets_is_given_anew(places: tuple[StoragePath, StoragePath, Storag
     by_id = {kind.id: kind.sku for kind in read_categories(out)}
     assert by_id == {1: "tea", 2: "soap", 4: "rice"}
     assert all(by_id[one["category_id"]] == one["sku"] for one in annotations)
-    report = verify_shards(out, QUIET)
+    report = verified(out, sample=0)
     assert (report.violations, report.images, report.annotations) == ((), 4, 10)
 
 
@@ -115,7 +115,7 @@ def test_a_merged_set_can_be_merged_again(places: tuple[StoragePath, StoragePath
     again = StoragePath(str(tmp_path / "again"))
     merge_data([out, b], again, QUIET)
     assert [entry.name for entry in read_index(again).shards] == ["s", "set2-s", "set3-s"]
-    report = verify_shards(again, QUIET)
+    report = verified(again, sample=0)
     assert (report.violations, report.images) == ((), 3)
 
 

@@ -14,9 +14,9 @@ from dataset.shards.index import read_index
 from dataset.storage.path import StoragePath
 from pipeline.cli.main import main
 from pipeline.shards.pack import pack_data
-from pipeline.verify.shards import verify_shards
 from support.foreign_sets import NAMES, files_of, foreign_set
 from support.s3_place import s3_server
+from support.verified import verified
 
 QUIET = Console(quiet=True)
 
@@ -57,7 +57,7 @@ def test_two_sets_become_one_there(storage: str, tmp_path: Path) -> None:
     assert "merged: 4 shards, 14 images" in told and "names of others" in told
     both = StoragePath(f"{storage}/both")
     assert [entry.name for entry in read_index(both).shards][2:] == ["train-000000", "train-000001"]
-    report = verify_shards(both, QUIET, workers=2)
+    report = verified(both, sample=0, workers=2)
     assert not report.violations and report.images == 14
     both.write("shards/train-000000.tar", both.read("shards/train-000000.tar")[:-5])
-    assert any("bytes, but" in str(one) for one in verify_shards(both, QUIET).violations)
+    assert any("bytes, but" in str(one) for one in verified(both, sample=0).violations)

@@ -19,10 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-import pipeline.verify.folder as verify_module
+import dataset.store as store_module
 from assets.limits import DATASET_INSTANCES
 from pipeline.run.settings import RunSettings
-from pipeline.verify.folder import verify_dataset
 from pipeline.verify.masks import MaskMap, decode_mask
 from pipeline.verify.records import check_image
 from pipeline.verify.report import MAX_VIOLATIONS, VerifyReport
@@ -30,6 +29,7 @@ from support.errors import raises
 from support.fuzzing.files import Files, deadline, run_command, sandbox
 from support.fuzzing.sets import check_set_is_verified, damages
 from support.scenes import rle_of_mask, sign_files
+from support.verified import verified
 
 INFO, TRAIN = "dataset.json", "annotations/instances_train.json"
 
@@ -47,7 +47,7 @@ def change(file: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
 
 def verify(folder: Path, cache: Path) -> VerifyReport:
     with deadline():
-        return verify_dataset(folder, sample=0, cache=cache)
+        return verified(folder, sample=0, cache=cache)
 
 
 def told(report: VerifyReport) -> str:
@@ -205,7 +205,7 @@ def test_numbers_that_are_none_in_an_image(rendered: RunSettings, field: str, va
 
 
 def test_more_annotations_on_a_picture_than_are_kept(copy: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify_module, "DATASET_INSTANCES", replace(DATASET_INSTANCES, maximum=30))
+    monkeypatch.setattr(store_module, "DATASET_INSTANCES", replace(DATASET_INSTANCES, maximum=30))
     change(copy / TRAIN, lambda data: data["annotations"].extend([data["annotations"][0]] * 31))
     change(copy / TRAIN, lambda data: data["annotations"].sort(key=lambda item: item["image_id"]))
     assert "annotations of an image of a data set" in told(verify(copy, cache))

@@ -22,12 +22,11 @@ from pipeline.run.render import run_render
 from pipeline.run.settings import RunSettings
 from pipeline.shards.pack import pack_data
 from pipeline.shards.unpack import unpack_data
-from pipeline.verify.folder import verify_dataset
 from pipeline.verify.report import print_report
-from pipeline.verify.shards import verify_shards
 from support.console import quiet
 from support.errors import raises
 from support.scenes import sign_files
+from support.verified import verified
 
 QUIET = Console(quiet=True)
 
@@ -40,7 +39,7 @@ def copy(rendered: RunSettings) -> Path:
 
 
 def told(folder: Path, cache: Path) -> list[str]:
-    return [str(item) for item in verify_dataset(folder, sample=0, cache=cache).violations]
+    return [str(item) for item in verified(folder, sample=0, cache=cache).violations]
 
 
 def test_the_list_names_every_file_with_its_digest(copy: Path) -> None:
@@ -62,10 +61,10 @@ def as_of_an_earlier_version(folder: Path) -> None:
 
 def test_a_set_of_an_earlier_version_is_sound_and_gets_its_list(copy: Path, rendered: RunSettings, cache: Path) -> None:
     as_of_an_earlier_version(copy)
-    report = verify_dataset(copy, sample=0, cache=cache)
+    report = verified(copy, sample=0, cache=cache)
     assert report.violations == () and CHECKSUMS in report.skipped[0]
     run_render(replace(rendered, out=copy), quiet())
-    report = verify_dataset(copy, sample=0, cache=cache)
+    report = verified(copy, sample=0, cache=cache)
     assert report.violations == () and not report.skipped
     written = (copy / CHECKSUMS).read_bytes()
     sign_files(copy)
@@ -141,13 +140,13 @@ def test_shards_have_a_list_too(rendered: RunSettings, tmp_path: Path) -> None:
     written = (tmp_path / "shards" / CHECKSUMS).read_bytes()
     names = [path for path, _ in read_checksums(io.BytesIO(written))]
     assert names[-1] == "shards/val-000000.tar" and {"categories.json", "dataset.json", "index.json"} < set(names)
-    assert verify_shards(place, QUIET).violations == ()
+    assert verified(place, sample=0).violations == ()
     place.write("categories.json", place.read("categories.json").replace(b"\n]", b" \n]"))
-    assert [str(item) for item in verify_shards(place, QUIET).violations] == [
+    assert [str(item) for item in verified(place, sample=0).violations] == [
         f"categories.json: has another checksum than in {CHECKSUMS}"
     ]
     place.delete(CHECKSUMS)
-    assert [str(item) for item in verify_shards(place, QUIET).violations] == [f"{CHECKSUMS}: is missing"]
+    assert [str(item) for item in verified(place, sample=0).violations] == [f"{CHECKSUMS}: is missing"]
 
 
 def test_splits_that_are_unpacked_one_by_one_have_one_list(rendered: RunSettings, tmp_path: Path, cache: Path) -> None:
@@ -167,7 +166,7 @@ def test_a_check_that_is_stopped_is_never_clean(rendered: RunSettings, cache: Pa
         asked.append(1)
         return len(asked) > 2
 
-    for report in (verify_dataset(rendered.out, cache=cache, stop=stop), verify_shards(place, QUIET, stop=stop)):
+    for report in (verified(rendered.out, cache=cache, stop=stop), verified(place, sample=0, stop=stop)):
         console = Console(record=True, width=200, file=io.StringIO())
         print_report(console, report)
         text = console.export_text()

@@ -18,9 +18,9 @@ from pipeline.cli.main import main
 from pipeline.run.settings import RunSettings
 from pipeline.shards.pack import pack_data
 from pipeline.shards.unpack import unpack_data
-from pipeline.verify.coco import verify_coco
 from pipeline.verify.report import print_report
 from support.foreign_sets import NAMES, foreign_set
+from support.verified import verified
 
 QUIET = Console(quiet=True)
 
@@ -54,7 +54,7 @@ def box(**fields: Any) -> Callable[[Path], None]:
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
-    "missing": (picture(Path.unlink), "'a.png': the picture does not exist"),
+    "missing": (picture(Path.unlink), "'a.png' is missing"),
     "cut": (picture(lambda path: path.write_bytes(path.read_bytes()[:-60])), "'a.png'.*cannot be read"),
     "text": (picture(lambda path: path.write_text("%!PS-Adobe EPSF")), "an EPS"),
     "other size": (picture(lambda path: Image.new("RGB", (9, 9)).save(path)), "is 9x9 px, expected 16x12"),
@@ -83,12 +83,12 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 def told(path: Path, **options: Any) -> str:
-    return "\n".join(map(str, verify_coco(path, **options).violations))
+    return "\n".join(map(str, verified(path, **options).violations))
 
 
 def test_a_sound_set_is_clean_and_says_what_was_not_checked(theirs: Path) -> None:
     for path in (theirs, theirs.parent):
-        report = verify_coco(path)
+        report = verified(path)
         assert report.violations == () and (report.images, report.annotations) == (7, 9)
         assert "drawn again" in report.skipped[0] and "no checksums" in report.skipped[1]
     console = Console(record=True, width=500, quiet=False, file=(theirs.parent / "out").open("w"))
@@ -133,10 +133,10 @@ def test_an_unpacked_set_is_held_to_its_checksums(theirs: Path, tmp_path: Path) 
 
 def test_a_check_that_is_stopped_says_so(theirs: Path) -> None:
     asked: list[int] = []
-    report = verify_coco(theirs, stop=lambda: asked.append(1) or len(asked) > 3)
+    report = verified(theirs, stop=lambda: asked.append(1) or len(asked) > 3)
     assert report.interrupted and 0 < report.images < 7
 
 
 def test_the_json_file_of_a_rendered_set_can_be_given(rendered: RunSettings) -> None:
-    report = verify_coco(rendered.out / "annotations" / "instances_train.json")
+    report = verified(rendered.out / "annotations" / "instances_train.json")
     assert not report.violations and report.images == 4

@@ -24,11 +24,12 @@ from dataset.checksums import CHECKSUMS
 from dataset.layout import Layout
 from pipeline.run.resources import open_library
 from pipeline.run.settings import RunSettings
-from pipeline.verify import folder as verify
 from pipeline.verify import pictures as verify_pictures
+from pipeline.verify import rendered as verify_rendered
 from pipeline.verify.checksums import check_checksums
 from pipeline.verify.scenes import Sources, open_sources
 from support.scenes import mask_of_rle, rle_of_mask, sign_files
+from support.verified import verified
 
 Record = dict[str, Any]
 STEM, VIEW, OTHER = "000000_0", "000000_1", "000002_0"
@@ -354,7 +355,7 @@ def one_library(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
         sources = open_sources(*args)
         return replace(sources, library=library) if sources.library is not None else sources
 
-    monkeypatch.setattr(verify, "open_sources", shared)
+    monkeypatch.setattr(verify_rendered, "open_sources", shared)
 
 
 @pytest.mark.parametrize("name", DAMAGES)
@@ -366,7 +367,7 @@ def test_every_damage_is_found(copy: Path, cache: Path, name: str) -> None:
     assert [found for some in check_checksums(copy, folders, PICTURE_BYTES) for found in some]
     sign_files(copy)
     needs_scenes = not found_by or any(words in found_by for words in ("again", "tolerance", "pixel", "samples"))
-    report = verify.verify_dataset(copy, sample=int(needs_scenes), cache=cache)
+    report = verified(copy, sample=int(needs_scenes), cache=cache)
     told = [str(violation) for violation in report.violations]
     if found_by:
         assert any(re.search(found_by, text) for text in told), told

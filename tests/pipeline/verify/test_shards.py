@@ -22,8 +22,8 @@ from dataset.shards.tar import read_samples
 from dataset.storage.path import StoragePath
 from pipeline.run.settings import RunSettings
 from pipeline.shards.pack import pack_data
-from pipeline.verify.shards import verify_shards
 from support.foreign_sets import NAMES, foreign_set
+from support.verified import verified
 
 QUIET = Console(quiet=True)
 
@@ -36,7 +36,7 @@ def place(rendered: RunSettings, tmp_path: Path) -> StoragePath:
 
 
 def told(place: StoragePath, **options: Any) -> str:
-    return "\n".join(map(str, verify_shards(place, QUIET, **options).violations))
+    return "\n".join(map(str, verified(place, sample=0, **options).violations))
 
 
 def change(place: StoragePath, name: str, edit: Callable[[list[Any]], None], *, sign: bool = True) -> None:
@@ -71,7 +71,7 @@ def _signed(entry: Any, tar: bytes, coco: bytes) -> Any:
 
 
 def test_a_sound_set_is_clean_by_any_number_of_processes(place: StoragePath, rendered: RunSettings) -> None:
-    one, two = (verify_shards(place, QUIET, workers=workers) for workers in (1, 2))
+    one, two = (verified(place, sample=0, workers=workers) for workers in (1, 2))
     assert one == two and not one.violations and one.images == 8
     records = json.loads((rendered.out / "annotations" / "instances_train.json").read_text())["annotations"]
     assert one.annotations > len(records)

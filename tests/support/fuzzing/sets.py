@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from assets.errors import SynthError
 from pipeline.preview.draw import preview_set
 from pipeline.preview.types import PreviewSettings
-from pipeline.verify.folder import verify_dataset
 from pipeline.verify.report import MAX_VIOLATIONS
 from support.fuzzing.files import ODD, Files, Sandbox, broken, changed_json, changed_words, nothing_written
+from support.verified import verified
 
 # What stands in a file's place, by the content that says so.
 PIPE, LINK_TO_ZERO, LINK_OUTSIDE, FOLDER, NOTHING = (b"<%s>" % word for word in (b"pipe", b"zero", b"out", b"dir", b""))
@@ -73,7 +73,7 @@ def check_set_is_verified(files: Files, box: Sandbox, good: Path, cache: Path, *
     folder = lay_damage(box, good, files)
     with nothing_written(box):
         with suppress(SynthError):
-            report = verify_dataset(folder, sample=sample, cache=cache)
+            report = verified(folder, sample=sample, cache=cache)
             assert len(report.violations) <= MAX_VIOLATIONS
             assert all(len(str(item)) < 10_000 and str(item).encode() for item in report.violations)
         with suppress(SynthError):

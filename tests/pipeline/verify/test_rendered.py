@@ -15,12 +15,12 @@ from PIL import Image
 from rich.console import Console
 
 from pipeline.run.settings import RunSettings
-from pipeline.verify.folder import verify_dataset
 from pipeline.verify.masks import decode_mask, tight_box
 from pipeline.verify.report import print_report
 from render.geometry import box_of_mask, xywh_from_xyxy
 from support.errors import raises
 from support.scenes import rle_of_mask, sign_files
+from support.verified import verified
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def copy(rendered: RunSettings) -> Path:
 
 
 def test_a_sound_set_is_clean(rendered: RunSettings, cache: Path) -> None:
-    report = verify_dataset(rendered.out, cache=cache)
+    report = verified(rendered.out, cache=cache)
     assert (report.violations, report.skipped) == ((), ())
     assert (report.images, report.scenes_redrawn, report.pictures_rendered) == (8, 4, 8)
     assert report.annotations > 20
@@ -46,7 +46,7 @@ def test_categories_as_earlier_versions_wrote_them_are_right(copy: Path, cache: 
 
     edit(earlier)(copy)
     sign_files(copy)
-    assert verify_dataset(copy, sample=0, cache=cache).violations == ()
+    assert verified(copy, sample=0, cache=cache).violations == ()
 
 
 def edit(change: Callable[[dict], None], split: str = "train") -> Callable[[Path], None]:
@@ -177,7 +177,7 @@ DAMAGE: list[tuple[Callable[[Path], None], str]] = [
 def test_every_kind_of_damage_is_told(copy: Path, cache: Path, number: int) -> None:
     damage, told = DAMAGE[number]
     damage(copy)
-    report = verify_dataset(copy, cache=cache, sample=4 if "drawn again" in told else 0)
+    report = verified(copy, cache=cache, sample=4 if "drawn again" in told else 0)
     import re
 
     found = [str(violation) for violation in report.violations]
@@ -188,16 +188,16 @@ def test_every_kind_of_damage_is_told(copy: Path, cache: Path, number: int) -> N
 def test_a_moved_list_is_said_and_can_be_given(rendered: RunSettings, cache: Path, tmp_path: Path) -> None:
     moved = tmp_path / "deep" / "er" / "set"
     shutil.copytree(rendered.out, moved)
-    report = verify_dataset(moved, cache=cache)
+    report = verified(moved, cache=cache)
     assert report.violations == ()
     assert "give --sku-list" in report.skipped[0]
-    assert verify_dataset(moved, cache=cache, sku_list=rendered.sku_list).skipped == ()
+    assert verified(moved, cache=cache, sku_list=rendered.sku_list).skipped == ()
 
 
 def test_another_list_proves_nothing(rendered: RunSettings, cache: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.csv"
     other.write_text("\n".join(rendered.sku_list.read_text().splitlines()[:5]) + "\n")
-    report = verify_dataset(rendered.out, cache=cache, sku_list=other)
+    report = verified(rendered.out, cache=cache, sku_list=other)
     assert "the SKU list has changed" in report.skipped[0]
 
 
@@ -207,26 +207,26 @@ def test_a_set_of_other_draws_is_not_drawn_again(copy: Path, cache: Path) -> Non
     del info["identity"]["drawing"]
     (copy / "dataset.json").write_text(json.dumps(info))
     sign_files(copy)
-    report = verify_dataset(copy, cache=cache)
+    report = verified(copy, cache=cache)
     assert report.violations == () and report.scenes_redrawn == 0
     assert "gave other scenes" in report.skipped[0]
 
 
 def test_no_data_set_is_an_error(tmp_path: Path, cache: Path) -> None:
-    with raises("dataset-missing"):
-        verify_dataset(tmp_path, cache=cache)
+    with raises("file-missing"):
+        verified(tmp_path, cache=cache)
     (tmp_path / "dataset.json").write_text("{")
     with raises("json-invalid"):
-        verify_dataset(tmp_path, cache=cache)
+        verified(tmp_path, cache=cache)
 
 
 @pytest.mark.usefixtures("no_pictures")
 def test_the_report_ends_with_a_verdict(rendered: RunSettings, copy: Path, cache: Path) -> None:
     console = Console(record=True, width=200)
-    print_report(console, verify_dataset(rendered.out, cache=cache, sample=1))
+    print_report(console, verified(rendered.out, cache=cache, sample=1))
     assert "clean: 8 images" in console.export_text()
     put("area", 3)(copy)
-    print_report(console, verify_dataset(copy, cache=cache, sample=0))
+    print_report(console, verified(copy, cache=cache, sample=0))
     text = console.export_text()
     assert "area 3" in text and "violations in 8 images" in text
 

@@ -1,0 +1,187 @@
+"""The folder of a `synth render`: COCO files against dataset.json, the catalogue, and the files of each picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.catalog.category_ids import ids_of
+from assets.catalog.types import Catalog
+from assets.files.json_input import stream_json
+from assets.limits import COCO_BYTES
+from assets.machine import cache_folder
+from dataset.categories import catalog_categories, same_category
+from dataset.find import CocoSplit
+from dataset.layout import Layout, split_of, stem_of
+from dataset.records import AnnotationRecord, CategoryRecord, PictureLabels
+from dataset.store import CocoPart
+from dataset.values import short
+from pipeline.run.dataset_fields import identity_problems, read_splits
+from pipeline.run.dataset_info import DatasetInfo, read_info
+from pipeline.verify.coco import check_list, walk_file
+from pipeline.verify.extras import EXTRA_CHECKS, read_png
+from pipeline.verify.pictures import check_pictures
+from pipeline.verify.products import KnownProducts
+from pipeline.verify.records import Record, Violation
+from pipeline.verify.report import PictureFindings, Tally
+from pipeline.verify.scenes import Sources, check_scenes, open_sources
+from pipeline.verify.settings import VerifySettings
+from pipeline.verify.stored import check_folders, check_stored
+from pipeline.verify.walk import LabelledPicture, check_labelled
+from pipeline.workers.mesh_process import MeshProcess
+
+
+@contextmanager
+def open_rendered(layout: Layout, settings: VerifySettings) -> Iterator[RenderedChecks]:
+    """The checks of a rendered folder, with what it was made from where that is to be had.
+
+    Raises SynthError where its dataset.json cannot be read.
+    """
+    info = read_info(layout)
+    if problems := identity_problems(info.identity, info.scenes):
+        yield RenderedChecks(layout, info, Sources(None), 0, tuple(problems))
+        return
+    cache = settings.cache or cache_folder()
+    with MeshProcess() as load:
+        sources = open_sources(layout, info, settings.sku_list, cache, load, settings.plugins)
+        yield RenderedChecks(layout, info, sources, settings.sample)
+
+
+@dataclass(frozen=True)
+class RenderedChecks:
+    """A folder of `synth render`.
+
+    sample: scenes that are drawn again. problems: what makes dataset.json useless: then nothing else is checked.
+    stems: of the pictures so far.
+    """
+
+    layout: Layout
+    info: DatasetInfo
+    sources: Sources
+    sample: int
+    problems: tuple[str, ...] = ()
+    stems: set[str] = field(default_factory=set)
+    parallel = False
+
+    @property
+    def parts(self) -> Sequence[CocoPart]:
+        root, splits = self.layout.root, () if self.problems else read_splits(self.info.identity["split"]) or ()
+        return [CocoPart(CocoSplit(name, self.layout.annotations(name), root, root / "images")) for name, _ in splits]
+
+    def check_set(self, tally: Tally) -> None:
+        tally.add(Violation("dataset.json", problem) for problem in self.problems)
+
+    def check_part(self, part: CocoPart) -> Iterator[PictureFindings]:
+        name = f"annotations/{part.source.file.name}"
+
+        def stray(record: AnnotationRecord, _of_image: bool) -> PictureFindings:
+            text = f"image_id {short(record.value('image_id'))} is no image of the file, or out of the images' order"
+            return PictureFindings([Violation(f"{name} annotation {short(record.value('id'))}", text)])
+
+        return walk_file(part, name, partial(self._check_head, part, name), partial(self._check_labels, part), stray)
+
+    def _check_labels(
+        self, part: CocoPart, labels: PictureLabels, known: KnownProducts, number: int, first: int
+    ) -> PictureFindings:
+        name = f"annotations/{part.source.file.name}"
+        where = f"{name} image {short(labels.image.value('id'))}"
+        picture = LabelledPicture(
+            labels,
+            lambda: part.stored(labels).read(),
+            where,
+            f"{name} annotation",
+            rendered=True,
+            number=number,
+            first=first,
+            extras=self._extras,
+            own=partial(self._check_own, part.split, where),
+        )
+        return PictureFindings(list(check_labelled(picture, known)), 1, len(labels.annotations))
+
+    def _extras(self, image: Record) -> Mapping[str, NDArray[np.uint16] | str]:
+        stem = stem_of(image["index"], image["view"])
+        return {kind: read_png(self.layout.extra(kind, stem), EXTRA_CHECKS[kind][1]) for kind in self.info.extras}
+
+    def _check_own(self, split: str, where: str, image: Record, records: list[Record]) -> Iterator[Violation]:
+        """What dataset.json, its own labels and its scene say of a picture."""
+        stem = stem_of(image["index"], image["view"])
+        if image["file_name"] != f"{stem}.jpg":
+            told = f"file {image['file_name']} does not fit index {image['index']}, view {image['view']}"
+            yield Violation(where, told)
+            return
+        if stem in self.stems:
+            yield Violation(where, f"file {image['file_name']} belongs to another image as well")
+        self.stems.add(stem)
+        yield from _check_place(self.info, split, image, where)
+        yield from check_stored(self.layout, stem, image, records, where)
+
+    def _check_head(self, part: CocoPart, name: str, records: Sequence[CategoryRecord]) -> Iterator[Violation]:
+        """Licence and creator as dataset.json has them, categories as the catalogue has them."""
+        path, identity = part.source.file, self.info.identity
+        licence, creator = (str(identity.get(key, "")) for key in ("licence", "creator"))
+        # Both stand before the records: no more than that is read of the file.
+        keys = ("licenses", "info")
+        licenses, said = (next(stream_json(path, key, COCO_BYTES, "the COCO file"), None) for key in keys)
+        expected = [{"id": 1, "name": licence, "url": ""}] if licence else []
+        if licenses != expected:
+            yield Violation(name, f"licenses {licenses}, but dataset.json says {licence!r}")
+        if not isinstance(said, dict) or said.get("contributor") != creator:
+            yield Violation(name, f"info {said!r}, but dataset.json says that {creator!r} is its contributor")
+        if self.sources.library is not None:
+            yield from _check_categories(records, self.sources.library.catalog, name)
+
+    def check_rest(self, tally: Tally) -> None:
+        if self.problems:
+            tally.skipped.append("everything but dataset.json")
+            return
+        if not tally.ended:
+            tally.add(check_folders(self.layout, self.info, self.stems))
+            folders = self.layout.folders(self.info.extras)
+            check_list(self.layout.root, folders, tally, required=bool(self.info.checksums))
+        if self.sources.library is None or self.sources.pictures is None:
+            tally.skipped.append(f"drawing scenes and pictures again: {self.sources.why_not}")
+        elif self.sample:
+            self._sample_again(tally)
+
+    def _sample_again(self, tally: Tally) -> None:
+        """Some scenes drawn, traced and rendered once more."""
+        library, pictures, scenes = self.sources.library, self.sources.pictures, self.info.scenes
+        assert library is not None and pictures is not None
+        indices = sorted({int(i) for i in np.linspace(0, scenes - 1, min(self.sample, scenes))})
+        for index in indices:
+            if tally.ended:
+                return
+            tally.add(check_scenes(self.layout, self.info, library, [index], pictures.recipe_files))
+            tally.scenes += 1
+        if tally.ended:
+            return
+        checked = check_pictures(self.layout, self.info, pictures, indices, stop=lambda: tally.ended)
+        tally.add(checked.found)
+        tally.skipped += checked.skipped
+        tally.pictures = checked.rendered
+
+
+def _check_categories(records: Sequence[CategoryRecord], catalog: Catalog, name: str) -> Iterator[Violation]:
+    """Ids from the registry or the sorted SKUs, each with its own name and group."""
+    if len(records) != len(catalog):
+        yield Violation(name, f"categories differ from the catalogue: {len(records)} instead of {len(catalog)}")
+    pairs = zip(records, catalog_categories(catalog, ids_of(catalog)), strict=False)
+    for record, expected in islice((pair for pair in pairs if not same_category(*pair)), 3):
+        told = f"categories differ from the catalogue: {record.content()}, expected {expected.content()}"
+        yield Violation(name, told)
+
+
+def _check_place(info: DatasetInfo, split: str, image: Record, where: str) -> Iterator[Violation]:
+    for name in ("seed", "width", "height", "backend"):
+        if image[name] != info.identity.get(name):
+            yield Violation(where, f"{name} {image[name]!r}, but dataset.json says {info.identity.get(name)!r}")
+    if image.get("license") != (1 if info.identity.get("licence") else None):
+        yield Violation(where, f"license {image.get('license')!r} does not fit the licence of dataset.json")
+    if split != split_of(image["index"], read_splits(info.identity["split"]) or ()):
+        yield Violation(where, f"scene {image['index']} belongs to another split than {split}")

@@ -1,0 +1,120 @@
+"""The one walk of `synth verify`: each picture of a data set with its labels, whatever kind of set it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.errors import SynthError
+from assets.files.image_input import reason_of
+from dataset.records import PictureLabels
+from dataset.store import DataPart
+from dataset.values import short
+from pipeline.shards.workers import map_shards
+from pipeline.verify.products import KnownProducts, check_products
+from pipeline.verify.records import (
+    Record,
+    Violation,
+    check_annotation,
+    check_foreign_image,
+    check_foreign_record,
+    check_image,
+    check_picture,
+)
+from pipeline.verify.report import PictureFindings, Tally
+
+_OUTSIDE = " leads out of the folder of pictures: not looked at"
+FILE_PROBLEMS = {"file-missing": " is missing", "path-unsafe": _OUTSIDE, "image-id-missing": _OUTSIDE}
+
+
+class SetChecks(Protocol):
+    """What one kind of data set is checked for, beside its pictures. parallel: parts may go to worker processes."""
+
+    parallel: bool
+
+    @property
+    def parts(self) -> Sequence[Any]:
+        """The parts of the data set, in order."""
+
+    def check_set(self, tally: Tally) -> None:
+        """Check what says something of the whole set, before any picture is read."""
+
+    def check_part(self, part: Any) -> Iterator[PictureFindings]:
+        """Check a part, picture by picture. Damage is a finding, never an error."""
+
+    def check_rest(self, tally: Tally) -> None:
+        """Check what is known only once all parts are read."""
+
+
+@dataclass(frozen=True)
+class LabelledPicture:
+    """A picture to check.
+
+    read: its file; raises SynthError. where: for people; annotation: the same, before the id of an annotation. number,
+    first: ids that the image and its first annotation must have, None for any. extras: as `check_products` takes them.
+    own: checks of its kind of set, for records whose fields are sound.
+    """
+
+    labels: PictureLabels
+    read: Callable[[], bytes]
+    where: str
+    annotation: str
+    rendered: bool
+    number: int | None = None
+    first: int | None = None
+    extras: Callable[[Record], Mapping[str, NDArray[np.uint16] | str]] = lambda _: {}
+    own: Callable[[Record, list[Record]], Iterable[Violation]] = lambda _image, _records: ()
+
+
+def walk(checks: SetChecks, workers: int) -> Iterator[Iterable[PictureFindings]]:
+    """What is found in each part of a data set, read by as many processes where its kind allows it."""
+    if checks.parallel and workers > 1:
+        return map_shards(partial(_check_whole, checks), checks.parts, workers)
+    return map(checks.check_part, checks.parts)
+
+
+def _check_whole(checks: SetChecks, part: DataPart) -> list[PictureFindings]:
+    return list(checks.check_part(part))
+
+
+def check_labelled(picture: LabelledPicture, known: KnownProducts) -> Iterator[Violation]:
+    """The fields of the image, its file, and each annotation. Without sound fields nothing further means anything."""
+    image, where = picture.labels.image.content(), picture.where
+    records = [record.content() for record in picture.labels.annotations]
+    number: Any = image.get("id") if picture.number is None else picture.number
+    wrong = list(check_image(image, number, where) if picture.rendered else check_foreign_image(image, where))
+    yield from wrong
+    yield from _check_file(picture, image)
+    if wrong:
+        return
+    placed = [(record, f"{picture.annotation} {short(record.get('id'))}") for record in records]
+    for place, (record, there) in enumerate(placed):
+        if type(record.get("image_id")) is not int or record["image_id"] != image["id"]:
+            yield Violation(there, f"image_id {record.get('image_id')!r}, but it lies in the picture {image['id']}")
+        if picture.rendered:
+            own = record.get("id") if picture.first is None else picture.first + place
+            yield from check_annotation(record, own, known.keys, there, delisted=known.delisted)
+        else:
+            yield from check_foreign_record(record, image, known.keys, there)
+    if picture.rendered:
+        yield from check_products(placed, image, picture.extras(image), where)
+    yield from picture.own(image, records)
+
+
+def _check_file(picture: LabelledPicture, image: Record) -> Iterator[Violation]:
+    name = image.get("file_name")
+    if not isinstance(name, str):
+        return  # reported with the fields
+    try:
+        data = picture.read()
+    except SynthError as error:
+        why = FILE_PROBLEMS.get(error.code, f": {reason_of(error)}")
+        yield Violation(picture.where, f"file {short(name)}{why}")
+        return
+    stated = (image.get("width"), image.get("height"))
+    yield from check_picture(data, stated, f"{picture.where} ({short(name)})", rendered=picture.rendered)
