@@ -7,7 +7,7 @@ import posixpath
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -345,7 +345,7 @@ class ShardStore:
 
     def head(self, split: str) -> Head:
         entry = next(part.entry for part in self.parts if part.split == split)
-        return Head(self.categories, read_part(self.place, entry).info)
+        return replace(read_part(self.place, entry).head, categories=self.categories)
 
 
 @dataclass(frozen=True)

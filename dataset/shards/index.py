@@ -17,7 +17,7 @@ import io
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import FailFast, Field
 
@@ -105,15 +105,14 @@ def write_shard(
     name: str,
     split: str,
     samples: Sequence[ShardSample],
-    categories: Iterable[CategoryRecord],
-    info: Mapping[str, Any],
+    head: Head,
 ) -> ShardEntry:
     """Writes tar and COCO part of a shard, each whole or not at all; returns its entry for the index.
 
-    categories: those that the annotations use. info: COCO's info block. The same samples give the same bytes.
+    head: COCO's info block, and the categories that the annotations use. The same samples give the same bytes.
     """
     tar = tar_of(samples)
-    coco = coco_bytes((sample.labels for sample in samples), Head(tuple(categories), info))
+    coco = coco_bytes((sample.labels for sample in samples), head)
     place.write(tar_name(name), tar)
     place.write(coco_name(name), coco)
     return ShardEntry(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from assets.errors import SynthError
 from assets.files.json_input import parse_json
 from assets.limits import COCO_VALUES
-from dataset.records import AnnotationRecord, CategoryRecord, ImageRecord, parse_all
+from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord, parse_all
 from dataset.shards.index import INSTANCES, ShardEntry, coco_name
 from dataset.shards.tar import REPAIR, read_whole
 from dataset.storage.path import StoragePath
@@ -21,10 +21,9 @@ from dataset.storage.path import StoragePath
 
 @dataclass(frozen=True)
 class ShardPart:
-    """The records of one shard."""
+    """The records of one shard. head: with the categories that they use."""
 
-    info: Mapping[str, Any]
-    categories: list[CategoryRecord]
+    head: Head
     images: list[ImageRecord]
     annotations: list[AnnotationRecord]
 
@@ -55,8 +54,7 @@ def parse_part(data: bytes, where: str) -> ShardPart:
             raise ValueError("no lists of objects")
         info = content.get("info")
         return ShardPart(
-            info if isinstance(info, dict) else {},
-            parse_all(CategoryRecord, lists[0]),
+            Head(parse_all(CategoryRecord, lists[0]), info if isinstance(info, dict) else {}),
             parse_all(ImageRecord, lists[1]),
             parse_all(AnnotationRecord, lists[2]),
         )

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from assets.errors import SynthError
-from dataset.records import AnnotationRecord, CategoryRecord
+from dataset.records import AnnotationRecord, CategoryRecord, Head
 from dataset.shards.index import ShardSample, write_shard
 from dataset.shards.tar import samples_of
 from pipeline.jobs.receipts import Failure, Receipt, counts, tallies, write_receipt
@@ -116,8 +116,7 @@ def store_shard(work: JobContext, task: ShardTask, failed: dict[int, Outcome]) -
         task.name,
         task.split,
         [sample for scene in task.scenes for sample in samples.get(scene.index, ())],
-        used_categories(task.categories, samples),
-        dict(work.info),
+        Head(used_categories(task.categories, samples), dict(work.info)),
     )
     receipt = Receipt(
         shard=task.name,

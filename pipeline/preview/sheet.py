@@ -26,17 +26,8 @@ def font(pixels: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 def sheet_of(tiles: Sequence[Image.Image], columns: int, title: str) -> Image.Image:
     """Tiles of one size in rows under a title."""
-    width, height = tiles[0].size
-    columns = min(columns, len(tiles))
-    rows = -(-len(tiles) // columns)
-    head = 40
-    size = (columns * (width + GAP) + GAP, head + rows * (height + GAP) + GAP)
-    sheet = Image.new("RGB", size, GROUND)
-    _write_title(sheet, title, head)
-    for number, tile in enumerate(tiles):
-        row, column = divmod(number, columns)
-        sheet.paste(tile, (GAP + column * (width + GAP), head + GAP + row * (height + GAP)))
-    return sheet
+    rows = [tiles[first : first + columns] for first in range(0, len(tiles), columns)]
+    return sheet_of_rows(rows, title)
 
 
 def fill_rows(sizes: Sequence[tuple[int, int]], columns: int, width: int) -> list[list[tuple[int, int]]]:

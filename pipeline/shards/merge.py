@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,8 +19,7 @@ from assets.interrupt import until_interrupted
 from assets.plurals import count_of, join_few
 from assets.progress import StepProgress
 from dataset.categories import unique_names
-from dataset.checksums import CHECKSUMS
-from dataset.records import AnnotationRecord, CategoryRecord
+from dataset.records import AnnotationRecord, CategoryRecord, Head
 from dataset.shards.cache import check_bytes
 from dataset.shards.index import (
     CATEGORIES,
@@ -42,13 +40,11 @@ from dataset.shards.parts import ShardPart, follow_images, ids_of, read_part
 from dataset.shards.tar import read_samples
 from dataset.spool import IdSpool
 from dataset.storage.path import StoragePath
+from pipeline.shards.about import DATASET, AboutShards, read_about
 from pipeline.shards.pack import (
-    DATASET,
     SHARD_STEP,
     SHARDS_KEPT,
     DataSummary,
-    read_about,
-    said_of,
     spool_folder,
     summarise,
     sweep_place,
@@ -123,7 +119,7 @@ def _merge(
     fresh, names = _write_all(places, indexes, changes, out, console)
     united = {record.id or 0: record for one in kinds for record in one.values()}
     write_categories(out, (united[number] for number in sorted(united)))
-    out.write(DATASET, _about(places, indexes))
+    out.write(DATASET, _about(places, indexes).to_json("synth data merge"))
     receipts = read_receipts(out)
     return summarise(finish_place(out, [receipts[name] for name in names]).shards, fresh, notes)
 
@@ -319,18 +315,18 @@ def _write_one(place: StoragePath, entry: ShardEntry, change: _Change, out: Stor
     """A shard of the new set: its very bytes where nothing in it changes."""
     part, name = read_part(place, entry), change.prefix + entry.name
     same = not change.images and not change.annotations and not change.prefix
-    if same and all(change.kinds.get(record.id or 0) == record for record in part.categories):
+    if same and all(change.kinds.get(record.id or 0) == record for record in part.head.categories):
         tar = place.read(tar_name(entry.name))
         check_bytes(len(tar), hashlib.sha256(tar).hexdigest(), entry, place.locate(tar_name(entry.name)))
         out.write(tar_name(name), tar)
         out.write(coco_name(name), place.read(coco_name(entry.name)))
         return entry.model_copy(update={"name": name})
     samples = [_changed(sample, change) for sample in read_samples(place, entry.name)]
-    return write_shard(out, name, entry.split, samples, _kinds(part, change), part.info)
+    return write_shard(out, name, entry.split, samples, Head(_kinds(part, change), part.head.info))
 
 
 def _kinds(part: ShardPart, change: _Change) -> list[CategoryRecord]:
-    kinds = [change.kinds[record.id or 0] for record in part.categories]
+    kinds = [change.kinds[record.id or 0] for record in part.head.categories]
     return sorted(kinds, key=lambda record: record.id or 0)
 
 
@@ -348,15 +344,15 @@ def _changed_record(record: AnnotationRecord, change: _Change) -> AnnotationReco
     return replace(record, id=ids[0], image_id=ids[1], category_id=record.category_id if kind is None else kind.id)
 
 
-def _about(places: Iterable[StoragePath], indexes: Iterable[ShardIndex]) -> bytes:
-    """dataset.json: those of all sets, and what their COCO files say beside their records."""
-    sets: list[dict[str, Any]] = []
-    splits: dict[str, dict[str, Any]] = {}
+def _about(places: Iterable[StoragePath], indexes: Iterable[ShardIndex]) -> AboutShards:
+    """What all sets say, and what their COCO files say beside their records."""
+    sets: list[AboutShards] = []
+    heads: dict[str, Head] = {}
     for place, index in zip(places, indexes, strict=True):
         sets.append(read_about(place))
         for split in sorted({shard.split for shard in index.shards}):
-            if (said := said_of(sets[-1], split)) is not None:
-                merged = splits.setdefault(split, {"info": said.info, "licenses": []})
-                merged["licenses"] += [one for one in said.licenses if one not in merged["licenses"]]
-    content = {"format": 1, "command": "synth data merge", "checksums": CHECKSUMS, "splits": splits, "sets": sets}
-    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+            if (said := sets[-1].heads.get(split)) is not None:
+                before = heads.get(split, Head((), said.info))
+                more = [one for one in said.licenses if one not in before.licenses]
+                heads[split] = replace(before, licenses=[*before.licenses, *more])
+    return AboutShards(heads, sets=sets)

@@ -15,22 +15,21 @@ from rich.console import Console
 
 from assets.errors import SynthError
 from assets.files.atomic import SWEPT_DEPTH, lock_folder, remove_leftovers, write_atomic
-from assets.files.json_input import parse_json, read_json
+from assets.files.json_input import read_json
 from assets.interrupt import until_interrupted
 from assets.limits import DATASET_JSON
 from assets.progress import StepProgress
-from dataset.checksums import CHECKSUMS
 from dataset.coco_reader import head_of
 from dataset.find import CocoSplit, find_splits
 from dataset.records import CategoryRecord, Head
 from dataset.shards.index import ShardEntry, write_categories, write_shard
 from dataset.spool import BlockSpool
 from dataset.storage.path import StoragePath
+from pipeline.shards.about import DATASET, AboutShards
 from pipeline.shards.receipts import claim_place, finish_place, read_receipts, write_receipt
 from pipeline.shards.records import fill_spool, samples_of_part
 
 SHARD_IMAGES = 200
-DATASET = "dataset.json"
 SPOOL = ".spool"
 PIECE = 1 << 22
 # What Ctrl-C does to the commands of sharded sets.
@@ -80,7 +79,7 @@ def pack_data(
         parts = _spool_labels(records, splits, shard_images, console)
         fresh = _write_shards(place, records, parts, splits, heads, categories, console)
         write_categories(place, categories.values())
-        place.write(DATASET, _about(splits, heads))
+        place.write(DATASET, _about(splits, heads).to_json("synth data pack"))
         receipts = read_receipts(place)
         index = finish_place(place, [receipts[part.name] for part in parts])
     shutil.rmtree(folder, ignore_errors=True)
@@ -171,45 +170,14 @@ def _write_shards(
             samples = samples_of_part(records.blocks(part.number), split)
             used = {record.category_id for sample in samples for record in sample.annotations}
             kinds = [categories[number] for number in sorted(categories.keys() & used)]
-            write_receipt(place, write_shard(place, part.name, split.name, samples, kinds, heads[part.split].info))
+            write_receipt(
+                place, write_shard(place, part.name, split.name, samples, Head(kinds, heads[part.split].info))
+            )
             progress.advance()
     return len(missing)
 
 
-def _about(splits: Sequence[CocoSplit], heads: Sequence[Head]) -> bytes:
-    """dataset.json: what the COCO files say beside their records, and what the set was rendered from."""
+def _about(splits: Sequence[CocoSplit], heads: Sequence[Head]) -> AboutShards:
     own = splits[0].root / DATASET
-    content: dict[str, Any] = {
-        "format": 1,
-        "command": "synth data pack",
-        "checksums": CHECKSUMS,
-        "splits": {
-            split.name: {"info": head.info, "licenses": head.licenses}
-            for split, head in zip(splits, heads, strict=True)
-        },
-    }
-    if own.is_file():
-        content["dataset"] = read_json(own, DATASET_JSON, DATASET)
-    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def read_about(place: StoragePath) -> dict[str, Any]:
-    """What dataset.json says; nothing where it is missing or damaged."""
-    try:
-        about = parse_json(place.read(DATASET), DATASET, place.locate(DATASET))
-    except (FileNotFoundError, SynthError):
-        return {}
-    return about if isinstance(about, dict) else {}
-
-
-def said_of(about: dict[str, Any], split: str) -> Head | None:
-    """The info block and the licences that a split had, None where dataset.json does not say them."""
-    splits = about.get("splits")
-    said = splits.get(split) if isinstance(splits, dict) else None
-    if (
-        not isinstance(said, dict)
-        or not isinstance(said.get("info"), dict)
-        or not isinstance(said.get("licenses"), list)
-    ):
-        return None
-    return Head((), said["info"], said["licenses"])
+    rendered = read_json(own, DATASET_JSON, DATASET) if own.is_file() else None
+    return AboutShards({split.name: head for split, head in zip(splits, heads, strict=True)}, rendered)

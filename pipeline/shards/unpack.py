@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import posixpath
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from rich.console import Console
 
@@ -26,13 +24,15 @@ from dataset.checksums import (
     write_checksums,
 )
 from dataset.coco_writer import write_coco
-from dataset.records import CategoryRecord, Head, PictureLabels
+from dataset.records import CategoryRecord, PictureLabels
 from dataset.shards.index import ShardEntry, ShardSample, read_categories, read_index
 from dataset.shards.parts import read_part
 from dataset.shards.tar import picture_suffix, read_samples
 from dataset.storage.path import StoragePath
+from dataset.store import leaves_folder
 from pipeline.run.scene import labels_json
-from pipeline.shards.pack import DATASET, SHARD_STEP, SHARDS_KEPT, DataSummary, read_about, said_of, summarise
+from pipeline.shards.about import DATASET, AboutShards, read_about
+from pipeline.shards.pack import SHARD_STEP, SHARDS_KEPT, DataSummary, summarise
 
 # Suffixes that end in no picture: where they go.
 FOLDERS = {"scene": "scenes"}
@@ -59,8 +59,8 @@ def unpack_data(place: StoragePath, folder: Path, console: Console, *, split: st
     ):
         for name in chosen:
             _unpack_split(place, index.of_split(name), _Target(folder, checksums), name, about, categories, progress)
-        if "dataset" in about:
-            text = json.dumps(about["dataset"], indent=1, ensure_ascii=False) + "\n"
+        if about.rendered is not None:
+            text = json.dumps(about.rendered, indent=1, ensure_ascii=False) + "\n"
             write_atomic(folder / DATASET, text.encode())
             checksums.add(DATASET, sha256(text.encode()))
         _keep_checksums(folder, checksums)
@@ -103,14 +103,14 @@ def _unpack_split(
     shards: Sequence[ShardEntry],
     target: _Target,
     split: str,
-    about: dict[str, Any],
+    about: AboutShards,
     categories: list[CategoryRecord],
     progress: StepProgress,
 ) -> None:
     path = target.folder / "annotations" / f"instances_{split}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    rendered = "dataset" in about
-    said = said_of(about, split) or Head((), read_part(place, shards[0]).info)
+    rendered = about.rendered is not None
+    said = about.heads.get(split) or read_part(place, shards[0]).head
     taken: set[int] = set()
 
     def pictures() -> Iterator[PictureLabels]:
@@ -120,7 +120,7 @@ def _unpack_split(
                 yield sample.labels
             progress.advance()
 
-    write_coco(path, pictures(), Head(categories, said.info, said.licenses))
+    write_coco(path, pictures(), replace(said, categories=categories))
     target.checksums.add(path.relative_to(target.folder).as_posix(), sha256_of(path))
 
 
@@ -128,7 +128,7 @@ def _write_files(sample: ShardSample, target: _Target, where: str, taken: set[in
     """The files of a sample where an ordinary set has them. taken: hashes of the names of the split's pictures."""
     suffix = picture_suffix(sample.files, sample.image, where)
     name = (sample.image.file_name or "").replace("\\", "/")
-    if not name or PurePosixPath(name).is_absolute() or posixpath.normpath(name).split("/")[0] == "..":
+    if not name or leaves_folder(name):
         raise SynthError(
             "the name of an image points outside the folder", code="path-unsafe", where=where, found=repr(name)
         )

@@ -18,7 +18,7 @@ from dataset.storage.path import StoragePath
 from dataset.store import ShardPictures, ShardStore
 from dataset.values import short
 from pipeline.jobs.settings import JOB
-from pipeline.shards.pack import read_about
+from pipeline.shards.about import read_about
 from pipeline.verify.checksums import NO_CHECKSUMS, check_place_checksums
 from pipeline.verify.extras import EXTRA_CHECKS, decode_png
 from pipeline.verify.job import JobSources, check_job_scenes
@@ -52,7 +52,7 @@ class ShardChecks:
             tally.add([Violation("categories.json", str(error))])
         tally.add(_check_categories(categories))
         tally.add(_check_files(place, shards))
-        if place.exists(CHECKSUMS) or read_about(place).get("checksums"):
+        if place.exists(CHECKSUMS) or read_about(place).signed:
             tally.add(check_place_checksums(place, shards))
         else:
             tally.skipped.append(NO_CHECKSUMS)
@@ -192,7 +192,7 @@ def _check_part(
     except SynthError as error:
         yield Violation(name, str(error))
         return
-    for record in part.categories:
+    for record in part.head.categories:
         if record.id not in categories or not same_category(record, categories[record.id]):
             yield Violation(name, f"category {record.value('id')!r} is not as in categories.json")
     if images is None:
@@ -208,7 +208,7 @@ def _check_part(
                 (place for place, (one, other) in enumerate(pairs) if one != other), min(len(ours), len(theirs))
             )
             yield Violation(name, f"{kind} differ from those of the tar ({len(theirs)}, {len(ours)} there) at {first}")
-    known = {record.id for record in part.categories}
+    known = {record.id for record in part.head.categories}
     used = [record for record in annotations if record.category_id is None or record.category_id not in known]
     lacking = sorted({short(record.value("category_id")) for record in used})
     if lacking:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dataset.records import AnnotationRecord, CategoryRecord
+from dataset.records import AnnotationRecord, CategoryRecord, Head
 from dataset.shards.index import ShardSample, write_shard
 from dataset.shards.parts import read_part
 from dataset.shards.tar import read_samples
@@ -71,7 +71,7 @@ def revise_shard(place: StoragePath, revision: Revision, info: Mapping[str, str]
         for sample in read_samples(place, old.entry.name)
         if sample.image.index not in revision.dropped
     ]
-    categories = read_part(place, old.entry).categories
+    categories = read_part(place, old.entry).head.categories
     by_scene: dict[int, list[ShardSample]] = {0: samples}
     number = old.revision + 1
     entry = write_shard(
@@ -79,8 +79,7 @@ def revise_shard(place: StoragePath, revision: Revision, info: Mapping[str, str]
         f"{old.shard}-r{number}",
         old.entry.split,
         samples,
-        [_with_delisted(category, revision.ignored) for category in used_categories(categories, by_scene)],
-        dict(info),
+        Head([_with_delisted(one, revision.ignored) for one in used_categories(categories, by_scene)], info),
     )
     receipt = old.model_copy(
         update={

@@ -19,6 +19,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dataset.checksums import write_signed_index
+from dataset.records import Head
 from dataset.shards.index import ShardSample, read_index, write_shard
 from dataset.shards.parts import read_part
 from dataset.shards.tar import read_samples
@@ -96,9 +97,9 @@ def check_proof(place: StoragePath, cache: Path, listed: Path) -> None:
     damages = iter([repainted, scene_changed, label_lost])
     entries = []
     for entry in read_index(place).shards:
-        kinds = read_part(place, entry).categories
+        kinds = read_part(place, entry).head.categories
         samples = [next(damages, same)(sample) for sample in read_samples(place, entry.name)]
-        entries.append(write_shard(place, entry.name, entry.split, samples, kinds, {}))
+        entries.append(write_shard(place, entry.name, entry.split, samples, Head(kinds)))
     write_signed_index(place, entries)
     found = call(*words).output
     for told in (

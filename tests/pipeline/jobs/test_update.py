@@ -193,4 +193,4 @@ def test_skus_of_one_name_have_categories_of_their_own_that_stay(tmp_path: Path)
     assert {record.display_name for record in records} == {"Cola", "Lemonade"}
     kinds = {record.id: record for record in records}
     for shard in read_index(place).shards:
-        assert all(kinds[kind.id] == kind for kind in read_part(place, shard).categories)
+        assert all(kinds[kind.id] == kind for kind in read_part(place, shard).head.categories)

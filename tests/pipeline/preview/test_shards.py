@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from dataset.records import AnnotationRecord, CategoryRecord, ImageRecord
+from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord
 from dataset.shards.index import ShardSample, write_categories, write_index, write_shard
 from dataset.storage.path import StoragePath
 from dataset.store import open_dataset
@@ -43,7 +43,7 @@ def sample(number: int, **record: object) -> ShardSample:
 
 def place_of(folder: Path, *shards: list[ShardSample]) -> StoragePath:
     place = StoragePath(str(folder))
-    entries = [write_shard(place, f"train-{i}", "train", samples, CATEGORIES, {}) for i, samples in enumerate(shards)]
+    entries = [write_shard(place, f"train-{i}", "train", samples, Head(CATEGORIES)) for i, samples in enumerate(shards)]
     write_index(place, entries)
     write_categories(place, CATEGORIES)
     return place

@@ -21,7 +21,7 @@ from assets.files.json_input import stream_json
 from assets.limits import COCO_BYTES
 from dataset.pictures import decode_picture, picture_sizes
 from dataset.problems import Problems
-from dataset.records import AnnotationRecord, CategoryRecord, ImageRecord
+from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord
 from dataset.shards.index import ShardSample, read_index, write_categories, write_index, write_shard
 from dataset.storage.path import StoragePath
 from detectors.data.shard_prepare import open_shards
@@ -48,7 +48,7 @@ def good_shards() -> Files:
     with tempfile.TemporaryDirectory() as folder:
         place = StoragePath(folder)
         write_categories(place, categories)
-        write_index(place, [write_shard(place, "train-000000", "train", samples, categories, {"year": 2026})])
+        write_index(place, [write_shard(place, "train-000000", "train", samples, Head(categories, {"year": 2026}))])
         names = (INDEX, "categories.json", TAR, PART)
         return {name: place.read(name) for name in names}
 
