@@ -129,7 +129,7 @@ def test_everything_wrong_is_told_before_anything_is_written(tmp_path: Path) -> 
     with raises("records-invalid") as caught:
         pack_data(file, place, QUIET)
     told = str(caught.value)
-    for words in ("missing: 1 ('z.bmp')", "outside of the image folder", "given twice", "width and height", "unknown"):
+    for words in ("missing: 1 ('z.bmp')", "outside the image folder", "given twice", "width and height", "unknown"):
         assert words in told
     assert not place.names("shards")
 
