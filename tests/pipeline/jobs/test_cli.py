@@ -81,7 +81,7 @@ def test_a_real_job_is_planned_rendered_and_told(tmp_path: Path, cache: Path) ->
     check_scenes(place)
     status = json.loads(call("job", "status", tmp_path / "set", "--json").output)
     assert (status["state"], status["skus"], status["failed"]) == ("finished", 6, 0)
-    assert "nothing is left to do" in call("job", "status", tmp_path / "set").output
+    assert "nothing left to do" in call("job", "status", tmp_path / "set").output
     assert call("job", "resume", tmp_path / "set", "--workers", "1").exit_code == 0
     assert "2 shards, 4 pictures" in call("job", "index", tmp_path / "set").output
     check_proof(place, cache, listed)

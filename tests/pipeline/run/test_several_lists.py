@@ -63,7 +63,7 @@ def test_lists_of_commands_stand_side_by_side(lists: list[str]) -> None:
     assert done.exit_code == 0 and "2 new" in done.output
     assert Path(lists[1]).with_name("skus.ids.csv").read_text() == "id,sku\n1,a\n2,b\n"
     alone = synth("verify", "nowhere", *lists[4:])
-    assert alone.exit_code == 2 and "goes with a SKU list" in alone.output
+    assert alone.exit_code == 2 and "needs a SKU list" in alone.output
 
 
 def test_a_job_remembers_its_lists(lists: list[str], tmp_path: Path) -> None:
