@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from assets.errors import SynthError
 from dataset.storage.path import StoragePath
 from dataset.store import DataStore, open_dataset
 from pipeline.shards.pack import pack_data
+from support.errors import raises
 from support.foreign_sets import NAMES, foreign_set
 from support.shape_sets import write_shapes
 
@@ -54,6 +54,5 @@ def test_annotations_in_any_order_find_their_images(tmp_path: Path) -> None:
 
 
 def test_where_there_is_no_set_is_an_error_with_a_code(tmp_path: Path) -> None:
-    with pytest.raises(SynthError) as told:
+    with raises("dataset-missing"):
         open_dataset(tmp_path / "nowhere")
-    assert told.value.code == "dataset-missing"

@@ -36,6 +36,13 @@ def cube(side: float = 1.0, key: str = "cube") -> Mesh:
     return mesh_from(box, key)
 
 
+def can(radius: float, height: float, key: str = "can") -> Mesh:
+    """A can of 20 sides standing on z = 0."""
+    shape = trimesh.creation.cylinder(radius, height, sections=20)
+    shape.apply_translation([0, 0, height / 2])
+    return mesh_from(shape, key)
+
+
 def sphere(radius: float = 1.0, key: str = "sphere", subdivisions: int = 4) -> Mesh:
     """A sphere about the origin (not standing: for cameras inside it)."""
     return mesh_from(trimesh.creation.icosphere(subdivisions=subdivisions, radius=radius), key)

@@ -12,11 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
-from assets.errors import SynthError
 from detectors.adapt import AdaptSettings, adapt_run
 from detectors.adapt.dann import _Reverse, reversal
 from detectors.checkpoints.detector import LAST, load_checkpoint
 from detectors.data.settings import DataSettings
+from support.errors import raises
 from support.same_run import assert_same_run, at_step
 from support.shape_sets import QUIET, tiny_training
 
@@ -63,12 +63,10 @@ def test_stopped_and_resumed_is_as_if_never_stopped(
 
 
 def test_what_is_missing_is_named(trained: Path, shapes: Path, photos: Path, tmp_path: Path) -> None:
-    with pytest.raises(SynthError) as caught:
+    with raises("option-missing", hint="--unlabelled"):
         AdaptSettings(trained, DataSettings(), tmp_path, method="dann")
-    assert caught.value.code == "option-missing" and "--unlabelled" in str(caught.value.hint)
-    with pytest.raises(SynthError) as caught:
+    with raises("option-missing", hint="--synthetic"):
         AdaptSettings(trained, DataSettings(), tmp_path, method="dann", unlabelled=photos)
-    assert caught.value.code == "option-missing" and "--synthetic" in str(caught.value.hint)
 
 
 def test_reversal_grows_and_turns_the_gradient() -> None:

@@ -1,4 +1,4 @@
-"""Every detector of the table through the same contract, and weights and checkpoints around them."""
+"""Every detector of the table and a third party's through the same contract; weights and checkpoints around them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ from detectors.models.parts import covered_by
 from detectors.models.spec import ModelSpec
 from detectors.models.well_known import WELL_KNOWN
 from support.errors import raises
+from support.paths import ROOT
 
 WIDTH, HEIGHT = 128, 96
 TINY = "mobilenetv3_small_050"
+# A third party's, in a Python file; it has a network of its own and takes no backbone.
+OWN = str(ROOT / "examples" / "own_detector.py")
 CLASSES = Classes(("a", "b", "c"), ("A", "B", "C"))
+detectors = pytest.mark.parametrize("name", [*DETECTORS, pytest.param(OWN, id="own_detector.py")])
 
 
 def spec_of(name: str, backbone: str | None = TINY, classes: int = 3) -> ModelSpec:
@@ -54,8 +58,9 @@ def pictures(spec: ModelSpec, count: int = 2) -> Tensor:
     return torch.stack([torch.rand(3, spec.height, spec.width, generator=generator) for _ in range(count)])
 
 
-@pytest.mark.parametrize("backbone", [None, TINY])
-@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize(
+    ("name", "backbone"), [*itertools.product(DETECTORS, (None, TINY)), pytest.param(OWN, None, id="own_detector.py")]
+)
 def test_learns_and_finds(name: str, backbone: str | None) -> None:
     """Finite losses with gradients, also for a picture without products; boxes inside the picture, labels from 0."""
     spec, model = spec_of(name, backbone), small(name, backbone)
@@ -74,7 +79,7 @@ def test_learns_and_finds(name: str, backbone: str | None) -> None:
             assert ((found["labels"] >= 0) & (found["labels"] < spec.classes)).all()
 
 
-@pytest.mark.parametrize("name", DETECTORS)
+@detectors
 def test_pictures_are_never_resized(name: str) -> None:
     """Wide pictures stay wide in evaluation too: torchvision's SSD would make them square."""
     spec, model = spec_of(name), small(name).eval()
@@ -85,7 +90,7 @@ def test_pictures_are_never_resized(name: str) -> None:
     assert seen == [(1, 3, spec.height, spec.width)]
 
 
-@pytest.mark.parametrize("name", DETECTORS)
+@detectors
 def test_ignored_regions_are_not_background(name: str) -> None:
     """A picture that is ignored from edge to edge teaches nothing about background; a target in it is still learned."""
     spec, model = spec_of(name), small(name)

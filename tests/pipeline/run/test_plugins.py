@@ -11,11 +11,11 @@ from click.testing import CliRunner, Result
 
 from assets import plugins
 from assets.demo import demo_list
-from assets.errors import SynthError
 from assets.plugins import module_from_file
 from pipeline.cli.main import main
 from pipeline.run.plugins import check_origins, lacking, origins_of, trusted_files
 from render.recipes import load_recipe, recipe_from_yaml, recipe_names, recipe_yaml
+from support.errors import raises
 from support.paths import ROOT
 
 RECIPE = '''"""Every product alone in a corner."""
@@ -125,9 +125,8 @@ def test_a_data_set_runs_no_code_that_it_brings_along(tmp_path: Path) -> None:
     trap = tmp_path / "trap.py"
     trap.write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\n")
     for name in (str(trap), "trap.py", "../trap.py"):
-        with pytest.raises(SynthError) as caught:
+        with raises("plugin-file-missing"):
             recipe_from_yaml(f"recipe: {name}\n", where="dataset.json")
-        assert caught.value.code == "plugin-file-missing"
     out = tmp_path / "set"
     assert render(out).exit_code == 0
     info = json.loads((out / "dataset.json").read_text())
@@ -145,9 +144,8 @@ def test_a_recipe_file_in_a_mix_and_in_yaml(corner: Path) -> None:
     (corner.parent / "two").mkdir()
     other = corner.parent / "two" / "corner.py"
     other.write_text(RECIPE + "# other\n")
-    with pytest.raises(SynthError, match="cannot be mixed") as caught:
+    with raises("recipe-mix-invalid", problems="two Python files named corner.py"):
         load_recipe(((str(other), 0.5), (str(corner), 0.5)))
-    assert "two Python files named corner.py" in caught.value.problems[0]
 
 
 def test_copies_of_a_file_are_one_module(corner: Path) -> None:
@@ -170,9 +168,8 @@ def test_copies_of_a_file_are_one_module(corner: Path) -> None:
 )
 def test_a_file_that_is_no_recipe_is_explained(tmp_path: Path, text: str, code: str) -> None:
     (tmp_path / "bad.py").write_text(text)
-    with pytest.raises(SynthError) as caught:
+    with raises(code, text="bad.py"):
         load_recipe(str(tmp_path / "bad.py"))
-    assert caught.value.code == code and "bad.py" in str(caught.value)
 
 
 class Distribution:
@@ -188,7 +185,7 @@ def test_recipes_of_packages_are_known_by_their_version(monkeypatch: pytest.Monk
     assert recipe.recipe == "shop" and origins_of(recipe, "raster") == {"recipe shop": "shop-recipes 1.2"}
     assert lacking({"recipe shop": "shop-recipes 1.2"}, ()) == ""
     assert "shop-recipes 1.1" in lacking({"recipe shop": "shop-recipes 1.1"}, ())
-    with pytest.raises(SynthError, match="has changed"):
+    with raises("plugin-changed"):
         check_origins({"recipe shop": "shop-recipes 1.1"}, origins_of(recipe, "raster"), "here")
 
 
@@ -196,5 +193,5 @@ def test_only_files_that_a_set_was_made_with_are_trusted(corner: Path) -> None:
     digest = f"sha256:{plugins.file_digest(corner)}"
     assert trusted_files({"recipe corner.py": digest}, [corner]) == {"recipe corner.py": corner}
     for recorded in ({}, {"recipe corner.py": "sha256:0"}, {"recipe other.py": digest}, None, []):
-        with pytest.raises(SynthError):
+        with raises("plugin-changed"):
             trusted_files(recorded, [corner])

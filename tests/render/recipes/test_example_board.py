@@ -7,7 +7,7 @@ import numpy as np
 from assets.mesh.rest import rest_from_mesh
 from render.labels import annotate, trace_geometry
 from render.placement.arrangement import Arrangement
-from render.recipes import load_recipe, recipe_from_yaml, recipe_yaml
+from render.recipes import load_recipe
 from render.sample import sample_scene
 from render.scene import SceneSpec
 from support.paths import ROOT
@@ -41,9 +41,3 @@ def test_products_stand_in_facings_on_boards_that_are_never_annotated() -> None:
             arrangement.add(rest, product.world_from_object)
         found = annotate(scene, trace_geometry(scene, LIBRARY))  # type: ignore[arg-type]
         assert found and {one.sku for one in found} <= set("abcd")
-
-
-def test_it_is_a_pure_function_and_reads_back_from_yaml() -> None:
-    assert sampled(1).to_json() == sampled(1).to_json() != sampled(1, 1).to_json()
-    recipe = load_recipe(str(FILE))
-    assert recipe_from_yaml(recipe_yaml(recipe), where="x", files={FILE.name: FILE}) == recipe

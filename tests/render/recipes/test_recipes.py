@@ -1,54 +1,20 @@
-"""Recipes: YAML both ways, clear errors, and scenes that are pure functions of (seed, index, view)."""
+"""The built-in recipes: errors of YAML, and scenes in which products rest, hide and fill the picture as stated."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-import trimesh
 
 from assets.catalog.types import Sku
-from assets.mesh.rest import rest_from_mesh
 from render.geometry import project, transform
 from render.labels import annotate, trace_geometry
-from render.placement.arrangement import Arrangement
-from render.recipes import load_recipe, recipe_from_yaml, recipe_hash, recipe_names, recipe_yaml
+from render.recipes import load_recipe, recipe_from_yaml, recipe_hash
 from render.sample import sample_scene
-from render.scene import SceneSpec, mesh_of
+from render.scene import mesh_of
 from render.streams import StreamPurpose, Streams
 from support.errors import raises
-from support.scenes import StubLibrary, cube, mesh_from
-
-
-def can(radius: float, height: float, key: str) -> object:
-    shape = trimesh.creation.cylinder(radius, height, sections=20)
-    shape.apply_translation([0, 0, height / 2])
-    return mesh_from(shape, key)
-
-
-LIBRARY = StubLibrary({"box": cube(0.12, "box"), "can": can(0.03, 0.11, "can"), "tube": can(0.02, 0.2, "tube")})
-
-
-def draw(recipe: str, index: int, *, seed: int = 0, view: int = 0, width: int = 160, height: int = 120) -> SceneSpec:
-    return sample_scene(LIBRARY, load_recipe(recipe), seed=seed, index=index, view=view, width=width, height=height)
-
-
-@pytest.mark.parametrize("name", recipe_names())
-def test_a_shown_recipe_reads_back_equal(name: str) -> None:
-    recipe = load_recipe(name)
-    assert recipe_from_yaml(recipe_yaml(recipe), where="shown") == recipe
-    assert f"recipe: {name}" in recipe_yaml(recipe)
-
-
-@pytest.mark.parametrize("name", recipe_names())
-def test_a_file_that_changes_one_range_keeps_the_rest(name: str, tmp_path: Path) -> None:
-    path = tmp_path / "mine.yaml"
-    path.write_text(f"recipe: {name}\nlights: {{strength: [1, 2]}}\n")
-    changed = load_recipe(str(path))
-    assert changed.lights.strength == (1, 2)  # type: ignore[attr-defined]
-    assert changed.lights.area_count == load_recipe(name).lights.area_count  # type: ignore[attr-defined]
-    assert recipe_hash(changed) != recipe_hash(load_recipe(name))
+from support.scenes import StubLibrary, can, cube
+from support.three_products import LIBRARY, draw
 
 
 def test_a_number_in_place_of_a_range_is_that_number() -> None:
@@ -113,48 +79,6 @@ def test_all_problems_come_at_once() -> None:
 def test_a_recipe_that_is_not_there(name: str) -> None:
     with raises("file-missing", "unknown-name", text="nope"):
         load_recipe(name)
-
-
-@pytest.mark.parametrize("recipe", recipe_names())
-def test_the_same_seed_and_index_give_the_same_bytes(recipe: str) -> None:
-    assert draw(recipe, 3).to_json() == draw(recipe, 3).to_json()
-    assert draw(recipe, 3).to_json() != draw(recipe, 4).to_json()
-    assert draw(recipe, 3).to_json() != draw(recipe, 3, seed=1).to_json()
-    assert SceneSpec.from_json(draw(recipe, 3).to_json()).to_json() == draw(recipe, 3).to_json()
-
-
-@pytest.mark.parametrize("recipe", recipe_names())
-def test_views_share_the_arrangement_and_differ_in_the_camera(recipe: str) -> None:
-    first, second = draw(recipe, 5), draw(recipe, 5, view=1)
-    assert [p.world_from_object.tolist() for p in first.placements] == [
-        p.world_from_object.tolist() for p in second.placements
-    ]
-    assert first.environment == second.environment
-    assert not np.allclose(first.camera.world_from_camera, second.camera.world_from_camera)
-    assert first.sensor.seed != second.sensor.seed
-
-
-@pytest.mark.parametrize("recipe", recipe_names())
-def test_products_come_first_and_within_the_stated_count(recipe: str) -> None:
-    low, high = load_recipe(recipe).products.count  # type: ignore[attr-defined]
-    for index in range(6):
-        kinds = [placement.kind for placement in draw(recipe, index).placements]
-        count = kinds.count("product")
-        assert low <= count <= high
-        assert kinds[:count] == ["product"] * count
-
-
-@pytest.mark.parametrize("recipe", recipe_names())
-def test_nothing_intersects(recipe: str) -> None:
-    for index in range(5):
-        scene = draw(recipe, index)
-        arrangement = Arrangement()
-        for placement in scene.placements:
-            if placement.key == "table":
-                continue
-            rest = rest_from_mesh(mesh_of(LIBRARY, placement))
-            assert arrangement.distance(rest, placement.world_from_object) >= 0
-            arrangement.add(rest, placement.world_from_object)
 
 
 def test_tabletop_products_rest_on_the_table_and_are_seen() -> None:
@@ -235,17 +159,6 @@ def test_a_stream_is_moved_by_nothing_but_its_own_key() -> None:
 def test_negative_seeds_are_refused() -> None:
     with pytest.raises(ValueError, match="negative"):
         draw("tabletop", 0, seed=-1)
-
-
-@pytest.mark.parametrize("recipe", recipe_names())
-def test_sensors_stay_within_their_ranges_and_vary(recipe: str) -> None:
-    ranges = load_recipe(recipe).sensor  # type: ignore[attr-defined]
-    sensors = [draw(recipe, index).sensor for index in range(8)]
-    for sensor in sensors:
-        assert ranges.tone[0] <= sensor.tone <= ranges.tone[1]
-        assert ranges.sharpen[0] <= sensor.sharpen <= ranges.sharpen[1]
-        assert max(map(abs, sensor.crosstalk)) <= ranges.crosstalk
-    assert len({sensor.tone for sensor in sensors}) == len({sensor.crosstalk for sensor in sensors}) == 8
 
 
 def test_products_rest_as_their_list_says() -> None:
