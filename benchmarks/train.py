@@ -32,7 +32,7 @@ from detectors.models.spec import ModelSpec
 from detectors.training.loader import Batch, InputSettings, PlannedBatches, TrainingImages, training_loader
 from detectors.training.run import run_training
 from detectors.training.settings import TrainSettings
-from detectors.training.setup import make_plan, make_spec
+from detectors.training.setup import make_schedule, make_spec
 
 
 @click.command()
@@ -164,7 +164,7 @@ def forever(loader: Any) -> Iterator[Any]:
 
 def some_batches(settings: TrainSettings, data: TrainingData, spec: ModelSpec, count: int) -> list[Batch]:
     """Batches as the training would see them."""
-    plan = make_plan(settings, data)
+    plan = make_schedule(settings, data)
     view = InputSettings(spec.width, spec.height, preset(settings.augment), masks=False, seed=0)
     order = PlannedBatches(plan, batch=settings.batch, start_step=0, rank=0, world=1)
     loader = training_loader(TrainingImages(data.sources, plan, view), order, workers=0, pin=False)

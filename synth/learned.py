@@ -89,7 +89,7 @@ def recognize(recognizer: Recognizer, picture: Picture, boxes: Sequence[Detectio
     """
     from detectors.recognition.embedder.crops import prepare_crop
     from detectors.recognition.gallery.decision import Verdict, judge
-    from detectors.recognition.gallery.open import NOBODY
+    from detectors.recognition.gallery.open import MISSING
     from detectors.recognition.gallery.recognize import CANDIDATES
     from detectors.recognition.gallery.search import find_skus
 
@@ -108,7 +108,7 @@ def recognize(recognizer: Recognizer, picture: Picture, boxes: Sequence[Detectio
             Verdict(verdict).name.lower(),
             scores[0],
             margin,
-            tuple((gallery.keys[sku], score) for sku, score in zip(skus, scores, strict=True) if sku != NOBODY),
+            tuple((gallery.keys[sku], score) for sku, score in zip(skus, scores, strict=True) if sku != MISSING),
         )
         for (box, skus, scores, margin), verdict in zip(answers, verdicts, strict=True)
     ]

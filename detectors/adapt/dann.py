@@ -113,19 +113,23 @@ class DannTask(DetectorTask):
     def batches(self, step: int, process: Process) -> Iterator[Any]:
         """Yield pairs of a labelled batch and a batch of as many photos."""
         spec, settings, schedule = self.parts.spec, self.parts.settings, self.schedule
-        plan = Schedule(
+        photo_schedule = Schedule(
             (Phase("photos", schedule.steps, (1.0,)),),
             (len(self.photos),),
             schedule.samples,
             schedule.steps_per_epoch,
             schedule.seed + PHOTO_SEED,
         )
-        view = InputSettings(spec.width, spec.height, preset(settings.augment), masks=False, seed=plan.seed)
+        inputs = InputSettings(spec.width, spec.height, preset(settings.augment), masks=False, seed=photo_schedule.seed)
         planned = PlannedBatches(
-            plan, batch=settings.batch // process.world, start_step=step, rank=process.rank, world=process.world
+            photo_schedule,
+            batch=settings.batch // process.world,
+            start_step=step,
+            rank=process.rank,
+            world=process.world,
         )
         photos = training_loader(
-            TrainingImages((self.photos,), plan, view), planned, workers=self.parts.workers, pin=False
+            TrainingImages((self.photos,), photo_schedule, inputs), planned, workers=self.parts.workers, pin=False
         )
         for labelled, unlabelled in zip(super().batches(step, process), photos, strict=True):
             errors = [batch for batch in (labelled, unlabelled) if isinstance(batch, SynthError)]

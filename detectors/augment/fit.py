@@ -30,7 +30,7 @@ class Letterbox:
         return max(1, round(self.height * self.scale))
 
     @property
-    def view(self) -> ImageWindow:
+    def window(self) -> ImageWindow:
         """The same as a window that shows the whole image."""
         return ImageWindow((0, 0, self.width, self.height), (0, 0, self.fitted_width, self.fitted_height))
 
@@ -53,4 +53,4 @@ def fit(sample: Sample, width: int, height: int) -> tuple[Sample, Letterbox]:
     Boxes that become narrower or lower than one pixel are dropped.
     """
     box = letterbox(sample, width, height)
-    return compose([(sample, box.view)], width, height), box
+    return compose([(sample, box.window)], width, height), box

@@ -17,11 +17,11 @@ def frame(sample: Sample, *, settings: AugmentSettings, width: int, height: int,
     """Zoom in (cropping) or out (padding with grey) at random, or just fit the sample into the output."""
     box = letterbox(sample, width, height)
     if rng.random() >= settings.zoom_chance:
-        return compose([(sample, box.view)], width, height)
+        return compose([(sample, box.window)], width, height)
     scale = box.scale * sample_factor(settings.zoom, rng)
     stretch = sample_factor(settings.aspect, rng) ** 0.5
-    view = sample_window(sample, (0, 0, width, height), (scale * stretch, scale / stretch), rng)
-    return compose([(sample, view)], width, height)
+    window = sample_window(sample, (0, 0, width, height), (scale * stretch, scale / stretch), rng)
+    return compose([(sample, window)], width, height)
 
 
 def mosaic(

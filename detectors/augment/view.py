@@ -25,18 +25,18 @@ Box = tuple[float, float, float, float]
 class ImageWindow:
     """A rectangle of a source image and the rectangle of the output it is scaled to, both xyxy in whole pixels."""
 
-    window: Rectangle
+    source: Rectangle
     target: Rectangle
 
     @property
     def scale(self) -> tuple[float, float]:
         """Output pixels per source pixel, in x and y."""
-        (x0, y0, x1, y1), (left, top, right, bottom) = self.window, self.target
+        (x0, y0, x1, y1), (left, top, right, bottom) = self.source, self.target
         return (right - left) / (x1 - x0), (bottom - top) / (y1 - y0)
 
     def move(self, boxes: NDArray[np.float32]) -> NDArray[np.float64]:
         """Map (N, 4) boxes of the source to output pixels, without clipping."""
-        factor, source, target = np.tile(self.scale, 2), np.tile(self.window[:2], 2), np.tile(self.target[:2], 2)
+        factor, source, target = np.tile(self.scale, 2), np.tile(self.source[:2], 2), np.tile(self.target[:2], 2)
         return (boxes.astype(np.float64) - source) * factor + target
 
 
@@ -48,23 +48,23 @@ def compose(parts: Sequence[tuple[Sample, ImageWindow]], width: int, height: int
     are not changed.
     """
     image = np.full((height, width, 3), GREY, np.uint8)
-    for sample, view in parts:
-        (x0, y0, x1, y1), (left, top, right, bottom) = view.window, view.target
+    for sample, window in parts:
+        (x0, y0, x1, y1), (left, top, right, bottom) = window.source, window.target
         image[top:bottom, left:right] = resize(sample.image[y0:y1, x0:x1], right - left, bottom - top)
-    moved = [_move_targets(sample, view) for sample, view in parts]
+    moved = [_move_targets(sample, window) for sample, window in parts]
     boxes = np.concatenate([boxes for boxes, _, _ in moved]).astype(np.float32)
     labels = np.concatenate([labels for _, labels, _ in moved])
-    sources = [(sample, view, i) for (sample, view), (_, _, kept) in zip(parts, moved, strict=True) for i in kept]
+    sources = [(sample, window, i) for (sample, window), (_, _, kept) in zip(parts, moved, strict=True) for i in kept]
     full = all(sample.masks is not None or not len(sample.boxes) for sample, _ in parts)
     masks = (
         np.zeros((len(boxes), height, width), np.uint8) if full and any(s.masks is not None for s, _ in parts) else None
     )
-    for place, (sample, view, i) in enumerate(sources):
+    for index, (sample, window, i) in enumerate(sources):
         if sample.masks is not None:
-            patch, left, top = _cut_mask(sample.masks[i], view, boxes[place])
-            boxes[place] = box_of(patch, left, top)
+            patch, left, top = _cut_mask(sample.masks[i], window, boxes[index])
+            boxes[index] = box_of(patch, left, top)
             if masks is not None:
-                masks[place, top : top + len(patch), left : left + patch.shape[1]] = patch
+                masks[index, top : top + len(patch), left : left + patch.shape[1]] = patch
     return without_empty(Sample(image, boxes, labels, masks))
 
 
@@ -113,11 +113,11 @@ def without_empty(sample: Sample) -> Sample:
 
 
 def _move_targets(
-    sample: Sample, view: ImageWindow
+    sample: Sample, window: ImageWindow
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Return boxes and labels of what is left of a sample's targets in the output, and their indices in the sample."""
-    whole = view.move(sample.boxes)
-    left, top, right, bottom = view.target
+    whole = window.move(sample.boxes)
+    left, top, right, bottom = window.target
     boxes = np.clip(whole, [left, top, left, top], [right, bottom, right, bottom])
     share = areas(boxes) / np.maximum(areas(whole), 1e-9)
     labels = np.where(share < ENOUGH_LEFT, IGNORED, sample.labels)
@@ -127,16 +127,16 @@ def _move_targets(
 
 
 def _cut_mask(
-    mask: NDArray[np.uint8], view: ImageWindow, box: NDArray[np.float32]
+    mask: NDArray[np.uint8], window: ImageWindow, box: NDArray[np.float32]
 ) -> tuple[NDArray[np.uint8], int, int]:
     """Return the part of a mask around its moved box in output pixels, and the left and top of that part.
 
     Every output pixel takes the value of the source pixel that contains its centre, so that edges stay within half a
     pixel.
     """
-    (x0, y0, x1, y1), (left, top, right, bottom) = view.window, view.target
+    (x0, y0, x1, y1), (left, top, right, bottom) = window.source, window.target
     # Boxes and masks of third-party data sometimes disagree by a source pixel.
-    spare_x, spare_y = np.ceil(view.scale)
+    spare_x, spare_y = np.ceil(window.scale)
     columns = np.arange(max(left, int(box[0] - spare_x)), min(right, int(np.ceil(box[2] + spare_x))))
     rows = np.arange(max(top, int(box[1] - spare_y)), min(bottom, int(np.ceil(box[3] + spare_y))))
     source_columns = x0 + (2 * (columns - left) + 1) * (x1 - x0) // (2 * (right - left))

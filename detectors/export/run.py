@@ -160,11 +160,11 @@ def _read_photos(photos: Path, size: tuple[int, int], console: Console) -> list[
     """Up to MAX_PHOTOS pictures, from all over the given ones, in the network's size."""
     stills = [item for item in find_inputs([photos]).items if not item.is_video]
     places = sorted(set(np.linspace(0, len(stills) - 1, MAX_PHOTOS).round().astype(int).tolist())) if stills else []
-    shots = list(read_input_images([stills[place] for place in places], size))
-    pictures = [shot.fitted for shot in shots if isinstance(shot, InputImage)]
-    for shot in shots:
-        if not isinstance(shot, InputImage):
-            console.print(f"left out: {shot.file}: {shot.reason}", highlight=False, markup=False)
+    images = list(read_input_images([stills[place] for place in places], size))
+    pictures = [image.fitted for image in images if isinstance(image, InputImage)]
+    for image in images:
+        if not isinstance(image, InputImage):
+            console.print(f"left out: {image.file}: {image.reason}", highlight=False, markup=False)
     if not pictures:
         raise SynthError("none of the photos can be read", code="images-unusable", where=str(photos))
     return pictures

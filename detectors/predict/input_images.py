@@ -99,12 +99,12 @@ def read_upright(file: Path) -> Picture:
         raise broken_picture("an image", str(file), error) from error
 
 
-def turned_in_place(shot: InputImage) -> bool:
+def turned_in_place(input_image: InputImage) -> bool:
     """Return whether EXIF rotates an image without changing its size, so that the size does not reveal the rotation."""
-    if shot.frame is not None or shot.source.size is not None:
+    if input_image.frame is not None or input_image.source.size is not None:
         return False
-    with open_picture(shot.source.file, str(shot.source.file), "an image") as image:
-        return image.getexif().get(ORIENTATION) in TURNED and image.size == shot.picture.shape[1::-1]
+    with open_picture(input_image.source.file, str(input_image.source.file), "an image") as image:
+        return image.getexif().get(ORIENTATION) in TURNED and image.size == input_image.picture.shape[1::-1]
 
 
 def _reads_of(item: Input, size: tuple[int, int], every: int) -> Iterator[Read]:
@@ -120,10 +120,10 @@ def _read_still(item: Input, size: tuple[int, int]) -> InputImage | Unreadable:
         picture = read_picture(item.file, *item.size) if item.size else read_upright(item.file)
     except SynthError as error:
         return Unreadable(item.file, reason_of(error))
-    return _shot(item, item.name, None, picture, size)
+    return _input_image(item, item.name, None, picture, size)
 
 
-def _shot(item: Input, name: str, frame: int | None, picture: Picture, size: tuple[int, int]) -> InputImage:
+def _input_image(item: Input, name: str, frame: int | None, picture: Picture, size: tuple[int, int]) -> InputImage:
     fitted, letterbox = fit_picture(picture, *size)
     return InputImage(item, name, frame, picture, fitted, letterbox)
 
@@ -153,7 +153,7 @@ def _frames(item: Input, size: tuple[int, int], every: int) -> Iterator[Read]:
 def _fit_frame(item: Input, frame: int, picture: Picture, size: tuple[int, int]) -> InputImage:
     # OpenCV decodes to BGR.
     name = f"{item.name}_{frame:0{FRAME_DIGITS}d}"
-    return _shot(item, name, frame, np.ascontiguousarray(picture[..., ::-1]), size)
+    return _input_image(item, name, frame, np.ascontiguousarray(picture[..., ::-1]), size)
 
 
 def _frames_told(file: Path, every: int) -> int:

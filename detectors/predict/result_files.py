@@ -19,7 +19,7 @@ from detectors.models.detect import Detections
 from detectors.predict.input_images import InputImage
 
 # Messages on what Ctrl-C does to a command that processes images.
-FOUND_KEPT, FOUND_STEP = "results so far are kept", "these images"
+RESULTS_KEPT, RESULTS_STEP = "results so far are kept", "these images"
 PREDICTIONS, IMAGES = "predictions.json", "images.json"
 
 
@@ -27,7 +27,7 @@ PREDICTIONS, IMAGES = "predictions.json", "images.json"
 class ImageDetections:
     """One image with its detections and their COCO RLEs, [] if the detector predicts no masks."""
 
-    shot: InputImage
+    image: InputImage
     image_id: int
     detections: Detections
     masks: list[dict[str, Any]]
@@ -58,7 +58,7 @@ class JsonRows:
         self.count = self.kept_count
 
 
-class FoundFiles:
+class DetectionFiles:
     """predictions.json (COCO results) and images.json (the images and categories that these refer to)."""
 
     def __init__(self, predictions: JsonRows, images: JsonRows) -> None:
@@ -76,7 +76,7 @@ class FoundFiles:
 
 
 @contextmanager
-def open_found(out: Path, classes: Classes, info: dict[str, Any]) -> Iterator[FoundFiles]:
+def open_detection_files(out: Path, classes: Classes, info: dict[str, Any]) -> Iterator[DetectionFiles]:
     """Open the files in `out`. They appear at the end; after Ctrl-C, too, with the batches completed until then."""
     with ExitStack() as stack:
         predictions = JsonRows(stack.enter_context(atomic_file(out / PREDICTIONS)), "[", "\n]\n")
@@ -84,7 +84,7 @@ def open_found(out: Path, classes: Classes, info: dict[str, Any]) -> Iterator[Fo
         head = f'{{\n"info": {_json(info)},\n"images": ['
         images = JsonRows(stack.enter_context(atomic_file(out / IMAGES)), head, tail)
         try:
-            yield FoundFiles(predictions, images)
+            yield DetectionFiles(predictions, images)
         except KeyboardInterrupt:
             _finish(predictions, images)
             stack.close()
@@ -100,14 +100,14 @@ def categories_of(classes: Classes) -> list[dict[str, Any]]:
 
 def image_row(found: ImageDetections) -> dict[str, Any]:
     """Return the COCO record of an image. file_name: as in the COCO file that lists it, else the absolute path."""
-    shot = found.shot
-    file = shot.source.file.absolute()
-    sides = {"width": shot.letterbox.width, "height": shot.letterbox.height}
-    if shot.frame is not None:
+    image = found.image
+    file = image.source.file.absolute()
+    sides = {"width": image.letterbox.width, "height": image.letterbox.height}
+    if image.frame is not None:
         # The file only exists if someone extracts the frames.
-        name = f"{shot.name}.jpg"
-        return {"id": found.image_id, "file_name": name, **sides, "video": str(file), "frame": shot.frame}
-    return {"id": found.image_id, "file_name": shot.source.file_name or str(file), **sides}
+        name = f"{image.name}.jpg"
+        return {"id": found.image_id, "file_name": name, **sides, "video": str(file), "frame": image.frame}
+    return {"id": found.image_id, "file_name": image.source.file_name or str(file), **sides}
 
 
 def result_rows(found: ImageDetections) -> list[dict[str, Any]]:

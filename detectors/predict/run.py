@@ -30,14 +30,14 @@ from detectors.predict.inputs import Inputs, find_inputs
 from detectors.predict.picture_masks import encode_masks
 from detectors.predict.plot import plot_detections
 from detectors.predict.result_files import (
-    FOUND_KEPT,
-    FOUND_STEP,
     IMAGES,
     PREDICTIONS,
-    FoundFiles,
+    RESULTS_KEPT,
+    RESULTS_STEP,
+    DetectionFiles,
     ImageDetections,
     image_row,
-    open_found,
+    open_detection_files,
     result_rows,
 )
 
@@ -93,19 +93,19 @@ def predict(
     shown_from = checkpoint.display_threshold if threshold is None else threshold
     summary = PredictSummary(out, shown_from, count_input_images(inputs.items, every), notes=_notes(checkpoint, inputs))
     spec = checkpoint.spec
-    shots = read_input_images(inputs.items, (spec.width, spec.height), every=every, threads=workers)
-    found = _find(model, shots, summary, batch=batch, first_id=inputs.first_free_id)
+    images = read_input_images(inputs.items, (spec.width, spec.height), every=every, threads=workers)
+    found = _find(model, images, summary, batch=batch, first_id=inputs.first_free_id)
     begun = time.monotonic()
-    with lock_folder(out), stop_on_signals(FOUND_KEPT, step=FOUND_STEP) as stop:
+    with lock_folder(out), stop_on_signals(RESULTS_KEPT, step=RESULTS_STEP) as stop:
         try:
-            with open_found(out, checkpoint.classes, _info(run, shown_from)) as files:
+            with open_detection_files(out, checkpoint.classes, _info(run, shown_from)) as files:
                 _write_all(until(stop, found), files, checkpoint.classes, summary, console, draw=draw)
             summary.interrupted = stop() and summary.pictures + len(summary.failed) < summary.total
         except KeyboardInterrupt:
             summary.interrupted = True
         finally:
             found.close()
-            shots.close()
+            images.close()
     summary.seconds = time.monotonic() - begun
     return summary
 
@@ -138,7 +138,7 @@ def print_summary(console: Console, summary: PredictSummary) -> None:
 
 def _write_all(
     found: Iterable[list[ImageDetections]],
-    files: FoundFiles,
+    files: DetectionFiles,
     classes: Classes,
     summary: PredictSummary,
     console: Console,
@@ -151,8 +151,8 @@ def _write_all(
             rows = [row for one in made for row in result_rows(one)]
             if draw:
                 for one in made:
-                    file = summary.out / PICTURES / f"{one.shot.name}.jpg"
-                    plot_detections(one.shot.picture, one.detections, one.masks, classes, summary.threshold, file)
+                    file = summary.out / PICTURES / f"{one.image.name}.jpg"
+                    plot_detections(one.image.picture, one.detections, one.masks, classes, summary.threshold, file)
             files.add([image_row(one) for one in made], rows)
             summary.pictures += len(made)
             summary.written += len(rows)
@@ -163,42 +163,42 @@ def _write_all(
 
 
 def _find(
-    model: nn.Module, shots: Iterator[InputImage | Unreadable], summary: PredictSummary, *, batch: int, first_id: int
+    model: nn.Module, images: Iterator[InputImage | Unreadable], summary: PredictSummary, *, batch: int, first_id: int
 ) -> Generator[list[ImageDetections], None, None]:
     """Yield images with their detections in batches; unreadable ones are added to the summary."""
     least = _least_written(summary.threshold)
-    while taken := list(islice(shots, batch)):
+    while taken := list(islice(images, batch)):
         readable = []
-        for shot in taken:
-            if isinstance(shot, Unreadable):
-                summary.failed.append(shot)
+        for image in taken:
+            if isinstance(image, Unreadable):
+                summary.failed.append(image)
             else:
-                readable.append(shot)
+                readable.append(image)
         made = []
-        for shot, output in zip(readable, _forward(model, readable), strict=True):
-            given = shot.source.image_id
-            made.append(_of_output(shot, first_id if given is None else given, output, least))
+        for image, output in zip(readable, _forward(model, readable), strict=True):
+            given = image.source.image_id
+            made.append(_of_output(image, first_id if given is None else given, output, least))
             first_id += given is None
         yield made
 
 
-def _forward(model: nn.Module, shots: list[InputImage]) -> list[dict[str, Tensor]]:
-    if not shots:
+def _forward(model: nn.Module, images: list[InputImage]) -> list[dict[str, Tensor]]:
+    if not images:
         return []
-    pictures = torch.from_numpy(np.stack([shot.fitted for shot in shots]))
+    pictures = torch.from_numpy(np.stack([image.fitted for image in images]))
     return forward(model, pictures.to(next(model.parameters()).device))
 
 
-def _of_output(shot: InputImage, image_id: int, output: dict[str, Tensor], least: float) -> ImageDetections:
+def _of_output(image: InputImage, image_id: int, output: dict[str, Tensor], least: float) -> ImageDetections:
     # Rows that `detections_of` would drop are removed before, so that masks and boxes correspond.
     kept = output["scores"] >= least
-    kept &= torch.from_numpy(_has_area(output, shot.letterbox)).to(kept.device)
-    detections = detections_of({name: column[kept] for name, column in output.items()}, shot.letterbox)
+    kept &= torch.from_numpy(_has_area(output, image.letterbox)).to(kept.device)
+    detections = detections_of({name: column[kept] for name, column in output.items()}, image.letterbox)
     masks: list[dict[str, Any]] = []
     if "masks" in output:
         shares = output["masks"][kept][:, 0].float().cpu().numpy()
-        masks = encode_masks(shares, detections.boxes, shot.letterbox)
-    return ImageDetections(shot, image_id, detections, masks)
+        masks = encode_masks(shares, detections.boxes, image.letterbox)
+    return ImageDetections(image, image_id, detections, masks)
 
 
 def _has_area(output: dict[str, Tensor], letterbox: Letterbox) -> NDArray[np.bool_]:

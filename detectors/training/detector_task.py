@@ -73,10 +73,10 @@ class DetectorTask(Task):
         """Return the batches from `step` to the end of the training."""
         spec, settings = self.parts.spec, self.parts.settings
         masks = detector_module(spec.detector).NEEDS_MASKS
-        view = InputSettings(spec.width, spec.height, preset(settings.augment), masks, settings.seed)
+        inputs = InputSettings(spec.width, spec.height, preset(settings.augment), masks, settings.seed)
         batch = settings.batch // process.world
         planned = PlannedBatches(self.schedule, batch=batch, start_step=step, rank=process.rank, world=process.world)
-        images = TrainingImages(self.parts.data.sources, self.schedule, view)
+        images = TrainingImages(self.parts.data.sources, self.schedule, inputs)
         pin = next(self.model.parameters()).device.type == "cuda"
         return training_loader(images, planned, workers=self.parts.workers, pin=pin)
 

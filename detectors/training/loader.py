@@ -44,8 +44,8 @@ class InputSettings:
 class TrainingImages(Dataset[Any]):
     """Training samples by draw: a pure function of (seed, position), so that any worker process can make any sample."""
 
-    def __init__(self, sources: tuple[ImageSource, ...], plan: Schedule, view: InputSettings) -> None:
-        self.sources, self.plan, self.view = sources, plan, view
+    def __init__(self, sources: tuple[ImageSource, ...], schedule: Schedule, settings: InputSettings) -> None:
+        self.sources, self.schedule, self.settings = sources, schedule, settings
         self._ahead: dict[int, tuple[int, ...]] = {}
 
     def __getitem__(self, draw: Draw) -> tuple[Sample, Draw] | SynthError:
@@ -57,19 +57,24 @@ class TrainingImages(Dataset[Any]):
 
     def make(self, draw: Draw) -> Sample:
         """Read and augment the sample of a draw. Raises SynthError if its image cannot be read."""
-        view = self.view
+        settings = self.settings
         self._fetch_ahead(draw)
-        sample = self.sources[draw.source].read_sample(draw.image, masks=view.masks)
-        rng = stream(view.seed, TrainingStream.AUGMENT, draw.position)
+        sample = self.sources[draw.source].read_sample(draw.image, masks=settings.masks)
+        rng = stream(settings.seed, TrainingStream.AUGMENT, draw.position)
         return augment(
-            sample, self._partners(draw), settings=view.augment, width=view.width, height=view.height, rng=rng
+            sample,
+            self._partners(draw),
+            settings=settings.augment,
+            width=settings.width,
+            height=settings.height,
+            rng=rng,
         )
 
     def _partners(self, draw: Draw) -> list[Callable[[], Sample]]:
         """Return loaders of other images of the same mix, for mosaics and copy-paste."""
-        rng = stream(self.view.seed, TrainingStream.PARTNERS, draw.position)
-        shares = self.plan.shares_at(draw.position)
-        mix, offset = self.plan.mix_at(draw.position)
+        rng = stream(self.settings.seed, TrainingStream.PARTNERS, draw.position)
+        shares = self.schedule.shares_at(draw.position)
+        mix, offset = self.schedule.mix_at(draw.position)
         partners: list[Callable[[], Sample]] = []
         for source in rng.choice(len(shares), PARTNERS, p=np.array(shares) / sum(shares)):
             image = mix.partner(draw.position - offset, int(source), rng=rng)
@@ -80,7 +85,7 @@ class TrainingImages(Dataset[Any]):
         """Start to download the next shards of a source while the current ones are read."""
         source = self.sources[draw.source]
         if source.windows is not None:
-            mix, offset = self.plan.mix_at(draw.position)
+            mix, offset = self.schedule.mix_at(draw.position)
             shards = mix.shards_ahead(draw.position - offset, draw.source)
             if self._ahead.get(draw.source) != shards:
                 self._ahead[draw.source] = shards
@@ -90,16 +95,16 @@ class TrainingImages(Dataset[Any]):
 class PlannedBatches(Sampler[list[Draw]]):
     """The batches of one process: each step uses `batch` samples in each of `world` processes."""
 
-    def __init__(self, plan: Schedule, *, batch: int, start_step: int, rank: int, world: int) -> None:
-        self.plan, self.batch, self.start_step, self.rank, self.world = plan, batch, start_step, rank, world
+    def __init__(self, schedule: Schedule, *, batch: int, start_step: int, rank: int, world: int) -> None:
+        self.schedule, self.batch, self.start_step, self.rank, self.world = schedule, batch, start_step, rank, world
 
     def __len__(self) -> int:
-        return self.plan.steps - self.start_step
+        return self.schedule.steps - self.start_step
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        for step in range(self.start_step, self.plan.steps):
+        for step in range(self.start_step, self.schedule.steps):
             first = (step * self.world + self.rank) * self.batch
-            yield list(self.plan.draws(first, first + self.batch))
+            yield list(self.schedule.draws(first, first + self.batch))
 
 
 def training_loader(dataset: TrainingImages, batches: PlannedBatches, *, workers: int, pin: bool) -> ProcessLoader:

@@ -13,7 +13,7 @@ from detectors.data.prepare import prepare_training
 from detectors.data.settings import DataSettings
 from detectors.training.loader import InputSettings, TrainingImages
 from detectors.training.settings import TrainSettings
-from detectors.training.setup import make_plan
+from detectors.training.setup import make_schedule
 
 
 def preview_training(
@@ -35,9 +35,11 @@ def preview_training(
 
     settings = TrainSettings(data=data_settings, out=out.parent, mix=mix, augment=augment, seed=seed)
     data = prepare_training(data_settings, seed=seed, print_line=print_line)
-    plan = make_plan(settings, data)
-    images = TrainingImages(data.sources, plan, InputSettings(width, height, preset(augment), masks=False, seed=seed))
-    draws = list(plan.draws(0, count))
+    schedule = make_schedule(settings, data)
+    images = TrainingImages(
+        data.sources, schedule, InputSettings(width, height, preset(augment), masks=False, seed=seed)
+    )
+    draws = list(schedule.draws(0, count))
     samples = [images.make(draw) for draw in draws]
     names = settings.source_names
     captions = [f"{names[draw.source]}: {Path(data.sources[draw.source].locate(draw.image)).name}" for draw in draws]

@@ -30,7 +30,7 @@ from detectors.training.detector_task import DetectorParts, DetectorTask
 from detectors.training.engine import Engine, open_fabric
 from detectors.training.run_folder import check_classes, check_network, claim_folder
 from detectors.training.settings import TrainSettings
-from detectors.training.setup import make_plan, make_spec
+from detectors.training.setup import make_schedule, make_spec
 from detectors.training.summary import TrainSummary, print_training, summarize
 
 RATE_BATCH = 16
@@ -117,7 +117,7 @@ def _train(
     if earlier is not None:
         check_network(spec, earlier.spec, settings.out)
     base_rate = detector_module(spec.detector).LEARNING_RATE * math.sqrt(settings.batch / RATE_BATCH)
-    parts = DetectorParts(spec, settings, data, make_plan(settings, data), settings.learning_rate or base_rate)
+    parts = DetectorParts(spec, settings, data, make_schedule(settings, data), settings.learning_rate or base_rate)
     model, frozen = _start_model(parts, console, start, earlier)
     task = make_task(model, parts, frozen_norms=frozen)
     engine = Engine(task, settings, open_fabric(settings), earlier)

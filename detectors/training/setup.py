@@ -81,7 +81,7 @@ def _check_masks(data: TrainingData, detector: str) -> None:
         raise SynthError(f"{detector} needs masks", code="masks-missing", problems=problems, hint=hint)
 
 
-def make_plan(settings: TrainSettings, data: TrainingData) -> Schedule:
+def make_schedule(settings: TrainSettings, data: TrainingData) -> Schedule:
     """Return the schedule of a training. Raises SynthError if a source has no usable image."""
     names = settings.source_names
     counts = tuple(len(images) for images in data.sources)

@@ -16,7 +16,7 @@ from torch import nn
 from assets.progress import StepProgress
 from detectors.recognition.embedder.crop_store import CropSource, prepared_crops
 from detectors.recognition.embedder.load import Embedder
-from detectors.recognition.embedder.losses import Centres
+from detectors.recognition.embedder.losses import ClassCenters
 from detectors.recognition.embedder.network import EmbedderSpec, EmbeddingNet
 from detectors.recognition.embedder.sampling import EmbedderStream, stream
 from detectors.recognition.embedder.training_crops import TrainingCrops
@@ -47,17 +47,17 @@ def init_class_centers(
     rng, embedder = stream(seed, EmbedderStream.IMPRINT), Embedder(spec, net, device)
     if int(net.norm.num_batches_tracked or 0) == 0:
         _set_norm(embedder, source, rng.permutation(pools.order)[:MEASURED])
-    if not isinstance(loss, Centres):
+    if not isinstance(loss, ClassCenters):
         return
     most = int(np.clip(MOST // max(len(classes), 1), 1, OF_EACH))
-    with StepProgress(console, "centres", total=len(classes), unit="SKUs") as progress:
+    with StepProgress(console, "centers", total=len(classes), unit="SKUs") as progress:
         for start in range(0, len(classes), BLOCK):
             block = classes[start : start + BLOCK]
             chosen = [rng.permutation(pools.crops(int(label)))[:most] for label in block]
             vectors = embedder.embed(prepared_crops(source, np.concatenate(chosen), spec.margin))
             parts = np.split(vectors, np.cumsum([len(some) for some in chosen])[:-1])
             for label, part in zip(block, parts, strict=True):
-                loss.imprint(int(label), spread_out(part, loss.per_class, rng=rng))
+                loss.set_centers(int(label), spread_out(part, loss.per_class, rng=rng))
             progress.count(len(block))
 
 

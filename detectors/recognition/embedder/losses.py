@@ -22,7 +22,7 @@ MARGIN = 0.3
 # Factor on the cosines before the softmax (64 in the paper of ArcFace).
 SCALE = 30.0
 # Front and back of a pack have little in common, so each side may have its own center.
-SUBCENTRES = 3
+SUBCENTERS = 3
 # Parameters of Proxy-Anchor as published.
 ALPHA, DELTA = 32.0, 0.1
 
@@ -32,12 +32,12 @@ class Loss(Protocol):
 
     def __call__(self, points: Tensor, labels: Tensor, *, rng: np.random.Generator) -> Tensor: ...
 
-    def centres(self) -> Tensor:
+    def centers(self) -> Tensor:
         """Return (C, D) one unit vector for each class, without gradient."""
         ...
 
 
-class Centres(nn.Module):
+class ClassCenters(nn.Module):
     """A table of class centers, a part of which is used in each step (Partial FC, An et al. 2021).
 
     share: fraction of all classes used in a step beside those of its batch. per_class: centers of each class.
@@ -51,11 +51,11 @@ class Centres(nn.Module):
         self.table = nn.Parameter(torch.randn(classes * per_class, dim) / math.sqrt(dim))
 
     @torch.no_grad()
-    def imprint(self, label: int, centres: np.ndarray) -> None:
+    def set_centers(self, label: int, centers: np.ndarray) -> None:
         """Set the centers of a class to (per_class, D) unit vectors."""
         rows = slice(label * self.per_class, (label + 1) * self.per_class)
         # Random centers have about unit length, too, so that a step of Adam rotates both equally.
-        self.table[rows] = torch.from_numpy(np.asarray(centres, np.float32)).to(self.table.device)
+        self.table[rows] = torch.from_numpy(np.asarray(centers, np.float32)).to(self.table.device)
 
     def sampled(self, labels: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Return (S,) the sampled classes, ascending, and (B,) the index of each label among them."""
@@ -66,12 +66,12 @@ class Centres(nn.Module):
     def cosines(self, points: Tensor, taken: Tensor) -> Tensor:
         """Return (B, S) the cosine of each embedding to the nearest center of each sampled class."""
         rows = (taken[:, None] * self.per_class + torch.arange(self.per_class, device=taken.device)).flatten()
-        centres = functional.normalize(functional.embedding(rows, self.table, sparse=True).float(), dim=1)
-        near = functional.normalize(points.float(), dim=1) @ centres.T
+        centers = functional.normalize(functional.embedding(rows, self.table, sparse=True).float(), dim=1)
+        near = functional.normalize(points.float(), dim=1) @ centers.T
         return near.view(len(points), len(taken), self.per_class).amax(dim=2)
 
     @torch.no_grad()
-    def centres(self) -> Tensor:
+    def centers(self) -> Tensor:
         """Return (C, D) the mean direction of each class's centers, as unit vectors."""
         rows = functional.normalize(self.table.detach().float(), dim=1)
         return functional.normalize(rows.view(self.classes, self.per_class, -1).mean(dim=1), dim=1)
@@ -85,7 +85,7 @@ def sample_classes(labels: np.ndarray, classes: int, share: float, *, rng: np.ra
     return np.union1d(labels, others).astype(np.int64)
 
 
-class SubcentreArcFace(Centres):
+class SubcenterArcFace(ClassCenters):
     """Cross-entropy over cosines with an angular margin (Deng et al. 2019) and several centers per class, of which the
     nearest counts (Deng et al. 2020).
     """
@@ -96,7 +96,7 @@ class SubcentreArcFace(Centres):
         dim: int,
         *,
         share: float = 1.0,
-        per_class: int = SUBCENTRES,
+        per_class: int = SUBCENTERS,
         margin: float = MARGIN,
         scale: float = SCALE,
     ) -> None:
@@ -119,7 +119,7 @@ class SubcentreArcFace(Centres):
         return torch.where(cosine > -math.cos(self.margin), turned, cosine - self.margin * math.sin(self.margin))
 
 
-class ProxyAnchor(Centres):
+class ProxyAnchor(ClassCenters):
     """Proxy-Anchor loss (Kim et al. 2020): centers attract their own embeddings and repel others, the hardest most."""
 
     def __init__(
@@ -152,7 +152,7 @@ def make_loss(name: str, classes: int, dim: int, *, share: float) -> nn.Module:
     from detectors.recognition.embedder.softmax import Softmax
 
     if name == "arcface":
-        return SubcentreArcFace(classes, dim, share=share)
+        return SubcenterArcFace(classes, dim, share=share)
     if name == "proxy":
         return ProxyAnchor(classes, dim, share=share)
     if name == "softmax":

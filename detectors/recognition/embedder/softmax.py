@@ -20,7 +20,7 @@ class Softmax(nn.Module):
         return functional.cross_entropy(self.classify(points).float(), labels)
 
     @torch.no_grad()
-    def centres(self) -> Tensor:
+    def centers(self) -> Tensor:
         """Return (C, D) the direction of each class's weights, as unit vectors."""
         return functional.normalize(self.classify.weight.detach().float(), dim=1)
 

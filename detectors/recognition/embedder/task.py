@@ -130,7 +130,7 @@ class EmbedderTask(Task):
 
     def end_epoch(self) -> None:
         """Find the look-alikes for the next epoch by comparing class centers."""
-        self.neighbours = find_neighbours(self.extra.centres())
+        self.neighbours = find_neighbours(self.extra.centers())
 
     def state(self) -> dict[str, Any]:
         """Return the look-alikes of the current epoch and the frozen norms."""

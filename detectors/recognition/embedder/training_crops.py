@@ -63,7 +63,9 @@ def open_crops(settings: EmbedSettings, console: Console, earlier: Mapping[str, 
     if held:
         asked = JoinedCrops(tuple(_cut(images, f"held-{images.name}", data, settings, console) for images in held))
         validation = Validation.of(source, asked, classes=len(data.classes), seed=settings.seed)
-        print_line(f"{len(validation.asked)} held-out crops are searched among {len(validation.shown)} for validation")
+        print_line(
+            f"{len(validation.query_rows)} held-out crops are searched among {len(validation.gallery_rows)} to validate"
+        )
     write_atomic(settings.out / "data.txt", ("\n".join(lines) + "\n").encode())
     real = np.concatenate(
         [np.full(len(one.labels), images.name == REAL) for one, images in zip(sources, trained, strict=True)]

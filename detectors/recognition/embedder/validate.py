@@ -20,21 +20,21 @@ MOST = 40_000
 
 @dataclass(frozen=True)
 class Validation:
-    """Queries (crops `asked` of source `held`) and gallery views (crops `shown` of source `trained`)."""
+    """Crops to search for (`query_rows` of source `queries`) and to search among (`gallery_rows` of `gallery`)."""
 
-    trained: CropSource
-    shown: NDArray[np.int64]
-    held: CropSource
-    asked: NDArray[np.int64]
+    gallery: CropSource
+    gallery_rows: NDArray[np.int64]
+    queries: CropSource
+    query_rows: NDArray[np.int64]
 
     @classmethod
-    def of(cls, trained: CropSource, held: CropSource, *, classes: int, seed: int) -> Validation:
+    def of(cls, gallery: CropSource, queries: CropSource, *, classes: int, seed: int) -> Validation:
         """Sample a few gallery views and queries of every SKU."""
         return cls(
-            trained,
-            some_of_each(trained.labels, classes, VIEWS, seed=seed),
-            held,
-            some_of_each(held.labels, classes, QUERIES, seed=seed + 1),
+            gallery,
+            some_of_each(gallery.labels, classes, VIEWS, seed=seed),
+            queries,
+            some_of_each(queries.labels, classes, QUERIES, seed=seed + 1),
         )
 
 
@@ -49,17 +49,17 @@ def some_of_each(labels: NDArray, classes: int, most: int, *, seed: int) -> NDAr
 
 def rank_held_out(embedder: Embedder, validation: Validation) -> Ranking:
     """Rank the gallery's SKUs for the held-out crops."""
-    gallery = embedder.embed(prepared_crops(validation.trained, validation.shown, embedder.margin))
-    queries = embedder.embed(prepared_crops(validation.held, validation.asked, embedder.margin))
-    labels = validation.trained.labels[validation.shown]
-    return rank_skus(gallery, labels, queries, validation.held.labels[validation.asked])
+    gallery = embedder.embed(prepared_crops(validation.gallery, validation.gallery_rows, embedder.margin))
+    queries = embedder.embed(prepared_crops(validation.queries, validation.query_rows, embedder.margin))
+    labels = validation.gallery.labels[validation.gallery_rows]
+    return rank_skus(gallery, labels, queries, validation.queries.labels[validation.query_rows])
 
 
 def score_held_out(embedder: Embedder, validation: Validation) -> dict[str, float]:
     """Return top1, top5, mrr, auroc, fpr95 and the threshold for unknown products on the held-out crops."""
     ranking = rank_held_out(embedder, validation)
-    views = len(validation.shown)
-    found = measure(ranking, skus=len(np.unique(validation.trained.labels[validation.shown])), views=views)
+    views = len(validation.gallery_rows)
+    found = measure(ranking, skus=len(np.unique(validation.gallery.labels[validation.gallery_rows])), views=views)
     names = ("top1", "top5", "mrr", "auroc", "fpr95")
     return {name: getattr(found, name) for name in names} | {"threshold": choose_threshold(ranking)}
 
@@ -70,7 +70,7 @@ def score_classifier(embedder: Embedder, head: dict, validation: Validation) -> 
 
     from detectors.recognition.embedder.softmax import classify
 
-    squares = embedder.squares(prepared_crops(validation.held, validation.asked, embedder.margin))
+    squares = embedder.squares(prepared_crops(validation.queries, validation.query_rows, embedder.margin))
     named = [classify(embedder.points(one), head, most=1)[0][:, 0].cpu() for one in squares]
-    truth = torch.from_numpy(validation.held.labels[validation.asked].astype(np.int64))
+    truth = torch.from_numpy(validation.queries.labels[validation.query_rows].astype(np.int64))
     return float((torch.cat(named) == truth).float().mean()) if named else float("nan")

@@ -33,13 +33,13 @@ class ImageBoxes:
 class BoxFinder:
     """A source of boxes.
 
-    find: returns the boxes of some images. size: width and height that `InputImage.fitted` must have. said: description
-    for the results. threshold: minimum detection score.
+    find: returns the boxes of some images. size: width and height that `InputImage.fitted` must have. description: for
+    the results. threshold: minimum detection score.
     """
 
     find: Callable[[Sequence[InputImage]], list[ImageBoxes]]
     size: tuple[int, int]
-    said: str
+    description: str
     threshold: float
 
 
@@ -55,12 +55,12 @@ def detect_boxes(run: Path, *, device: str, threshold: float | None) -> BoxFinde
     least = checkpoint.display_threshold if threshold is None else threshold
     spec = checkpoint.spec
 
-    def find(shots: Sequence[InputImage]) -> list[ImageBoxes]:
-        if not shots:
+    def find(images: Sequence[InputImage]) -> list[ImageBoxes]:
+        if not images:
             return []
-        pictures = torch.from_numpy(np.stack([shot.fitted for shot in shots]))
+        pictures = torch.from_numpy(np.stack([image.fitted for image in images]))
         outputs = forward(model, pictures.to(next(model.parameters()).device))
-        found = [detections_of(output, shot.letterbox) for output, shot in zip(outputs, shots, strict=True)]
+        found = [detections_of(output, image.letterbox) for output, image in zip(outputs, images, strict=True)]
         kept = [one.scores >= least for one in found]
         return [
             ImageBoxes(one.boxes[some].astype(np.float64), one.scores[some].astype(np.float64))
@@ -91,21 +91,21 @@ def given_boxes(file: Path) -> BoxFinder:
             problems=problems[:20],
         )
 
-    def find(shots: Sequence[InputImage]) -> list[ImageBoxes]:
-        return [_of_picture(shot, boxes, file) for shot in shots]
+    def find(images: Sequence[InputImage]) -> list[ImageBoxes]:
+        return [_of_picture(image, boxes, file) for image in images]
 
     # The fitted images are not used, so they are made small.
     return BoxFinder(find, (64, 64), f"boxes of {file}", 0.0)
 
 
-def _of_picture(shot: InputImage, boxes: dict[int, list[list[float]]], file: Path) -> ImageBoxes:
-    number = shot.source.image_id
+def _of_picture(image: InputImage, boxes: dict[int, list[list[float]]], file: Path) -> ImageBoxes:
+    number = image.source.image_id
     if number is None:
         hint = "give the images as the COCO file that the boxes belong to"
         raise SynthError(
             "boxes are given by image id, and this image has none",
             code="image-id-missing",
-            where=str(shot.source.file),
+            where=str(image.source.file),
             hint=hint,
         )
     xywh = np.array(boxes.get(number, []), np.float64).reshape(-1, 4)

@@ -17,7 +17,7 @@ from assets.files.atomic import write_atomic
 from assets.files.models import FileModel
 from detectors.recognition.embedder.retrieval import UNKNOWN, Ranking, choose_threshold, margins
 from detectors.recognition.gallery.index import open_index
-from detectors.recognition.gallery.open import NOBODY, Gallery
+from detectors.recognition.gallery.open import MISSING, Gallery
 from detectors.recognition.gallery.parts import read_gallery_model
 from detectors.recognition.gallery.search import NearestSkus
 from detectors.recognition.gallery.versions import VERSIONS
@@ -50,7 +50,7 @@ class Decision(FileModel):
 
 def judge(nearest: NearestSkus, decision: Decision) -> NDArray[np.int8]:
     """Return (Q,) the Verdict on each crop."""
-    known = (nearest.skus[:, 0] != NOBODY) & (nearest.scores[:, 0] >= decision.threshold)
+    known = (nearest.skus[:, 0] != MISSING) & (nearest.scores[:, 0] >= decision.threshold)
     clear = nearest.margins >= decision.margin
     verdicts = np.where(known, np.where(clear, Verdict.KNOWN, Verdict.REVIEW), Verdict.UNKNOWN)
     return verdicts.astype(np.int8)
@@ -134,7 +134,7 @@ def ranking_of(
         own[place] = np.sort(views)[::-1][:best].mean()
     is_truth = nearest.skus == truth[:, None]
     # Ties rank before the true SKU, as in `rank_skus`.
-    rank = ((nearest.scores >= own[:, None]) & ~is_truth & (nearest.skus != NOBODY)).sum(axis=1) + 1
+    rank = ((nearest.scores >= own[:, None]) & ~is_truth & (nearest.skus != MISSING)).sum(axis=1) + 1
     others = np.where(is_truth, -np.inf, nearest.scores).max(axis=1)
     return Ranking(
         truth.astype(np.int64),
@@ -164,8 +164,8 @@ def _rank_views(gallery: Gallery, seed: int) -> Ranking:
     rows = np.concatenate([gallery.rows_of(int(sku)) for sku in chosen])
     queries, truth = gallery.vectors(rows), gallery.owners[rows].astype(np.int64)
     scores, found = open_index(gallery).search(queries, 2 * gallery.most_rows + 1)
-    owners = np.where(found == NOBODY, NOBODY, gallery.owners[found])
-    scores = np.where((found == rows[:, None]) | (owners == NOBODY), -1.0, scores)
+    owners = np.where(found == MISSING, MISSING, gallery.owners[found])
+    scores = np.where((found == rows[:, None]) | (owners == MISSING), -1.0, scores)
     own = np.where(owners == truth[:, None], scores, -1.0).max(axis=1)
     other = np.where(owners == truth[:, None], -1.0, scores).max(axis=1)
     told = (own > -1) & (other > -1)

@@ -39,7 +39,7 @@ from detectors.recognition.embedder.retrieval import (
     measure,
 )
 from detectors.recognition.gallery.decision import Decision, Verdict, choose_decision, judge, ranking_of, write_decision
-from detectors.recognition.gallery.open import NOBODY, Gallery
+from detectors.recognition.gallery.open import MISSING, Gallery
 from detectors.recognition.gallery.recognize import CANDIDATES, Recognizer
 from detectors.recognition.gallery.result_files import NO_NAME
 from detectors.recognition.gallery.search import NearestSkus, find_skus
@@ -308,7 +308,7 @@ def _review(ranking: Ranking, verdicts: NDArray[np.int8]) -> ReviewNumbers:
 
 def _mistakes(gallery: Gallery, ranking: Ranking) -> tuple[tuple[str, str, int], ...]:
     rows = confusions(ranking, most=MAX_CONFUSIONS)
-    return tuple((gallery.keys[true], gallery.keys[called], times) for true, called, times in rows if called != NOBODY)
+    return tuple((gallery.keys[true], gallery.keys[called], times) for true, called, times in rows if called != MISSING)
 
 
 def _mean(values: NDArray) -> float:

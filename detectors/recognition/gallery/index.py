@@ -24,7 +24,7 @@ from assets.errors import SynthError, unknown_name
 from assets.files.atomic import TEMPORARY, temporary_prefix, write_atomic
 from assets.files.identity import digest_files
 from assets.files.models import Count, FileModel, Sha256
-from detectors.recognition.gallery.open import NOBODY, Gallery
+from detectors.recognition.gallery.open import MISSING, Gallery
 from detectors.recognition.gallery.parts import damaged, part_file_size, read_gallery_model
 from detectors.recognition.gallery.versions import VERSIONS
 
@@ -65,7 +65,7 @@ class IndexMeta(FileModel):
 @dataclass(frozen=True, eq=False)
 class Index:
     """An open index. kind: key of INDEXES. search: takes (Q, dim) float32 and k; returns (Q, k) scores and rows, best
-    first, padded with row NOBODY. beside: fraction of the rows that are searched exactly in addition."""
+    first, padded with row MISSING. beside: fraction of the rows that are searched exactly in addition."""
 
     kind: str
     search: Callable[[NDArray[np.float32], int], tuple[Scores, Rows]]
@@ -151,7 +151,7 @@ def check_index(gallery: Gallery) -> list[str]:
 def measure_recall(gallery: Gallery, index: Index, *, seed: int) -> tuple[float, float]:
     """Return the recall of an index for the nearest row and for the ten nearest, compared with exact search."""
     rng = np.random.default_rng([seed, RECALL_QUERIES])
-    live = np.flatnonzero(gallery.owners != NOBODY)
+    live = np.flatnonzero(gallery.owners != MISSING)
     if not len(live):
         return 1.0, 1.0
     chosen = np.sort(rng.choice(live, min(RECALL_QUERIES, len(live)), replace=False))
@@ -160,7 +160,7 @@ def measure_recall(gallery: Gallery, index: Index, *, seed: int) -> tuple[float,
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
     _, right = open_index(gallery, "exact").search(queries, 10)
     _, found = index.search(queries, 10)
-    known = right != NOBODY
+    known = right != MISSING
     hits = (right[:, :, None] == found[:, None, :]).any(axis=2) & known
     return float(hits[:, 0].mean()), float(hits.sum() / known.sum())
 
@@ -169,7 +169,7 @@ def nearest(first: tuple[Scores, Rows], second: tuple[Scores, Rows], k: int) -> 
     """Merge two search results into the k best, best first; ties in the order of rows."""
     scores = np.concatenate([first[0], second[0]], axis=1)
     rows = np.concatenate([first[1], second[1]], axis=1)
-    order = np.lexsort((np.where(rows == NOBODY, np.iinfo(np.int64).max, rows), -scores), axis=1)[:, :k]
+    order = np.lexsort((np.where(rows == MISSING, np.iinfo(np.int64).max, rows), -scores), axis=1)[:, :k]
     return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
 
 
@@ -225,12 +225,12 @@ def _exact_halves(
 def _live_rows(gallery: Gallery, part: int) -> Rows:
     """Return the rows of a part, counted from its start, whose SKU is in the version."""
     start = gallery.starts[part]
-    return np.flatnonzero(gallery.owners[start : start + len(gallery.blocks[part])] != NOBODY)
+    return np.flatnonzero(gallery.owners[start : start + len(gallery.blocks[part])] != MISSING)
 
 
 def _nothing(queries: int, k: int) -> tuple[Scores, Rows]:
     """Return the result of a search in an empty gallery."""
-    return np.full((queries, k), -np.inf, np.float32), np.full((queries, k), NOBODY, np.int64)
+    return np.full((queries, k), -np.inf, np.float32), np.full((queries, k), MISSING, np.int64)
 
 
 def _through(store: Any, rows: Rows, parameters: Any) -> Callable[[NDArray[np.float32], int], tuple[Scores, Rows]]:
@@ -241,8 +241,8 @@ def _through(store: Any, rows: Rows, parameters: Any) -> Callable[[NDArray[np.fl
         if not len(rows) or not len(queries):
             return _nothing(len(queries), k)
         scores, places = store.search(queries, k, params=parameters)
-        found = np.where(places >= 0, rows[places], NOBODY)
-        return np.where(found == NOBODY, -np.inf, scores).astype(np.float32), found
+        found = np.where(places >= 0, rows[places], MISSING)
+        return np.where(found == MISSING, -np.inf, scores).astype(np.float32), found
 
     return search
 
@@ -262,7 +262,7 @@ def _approximate(gallery: Gallery, note: IndexMeta) -> Index:
         raise damaged(path, f"{type(store).__name__} of {store.d} numbers")
     place = {part.digest: number for number, part in enumerate(gallery.manifest.parts)}
     rows = _covered_rows(gallery, note, place, store.ntotal, path)
-    alive = (rows != NOBODY) & (np.append(gallery.owners, NOBODY)[rows] != NOBODY)
+    alive = (rows != MISSING) & (np.append(gallery.owners, MISSING)[rows] != MISSING)
     main = _through(store, rows, _parameters(store, alive))
     outside = np.array([number for digest, number in place.items() if digest not in set(note.parts)], np.int64)
     if not len(outside):
@@ -277,14 +277,14 @@ def _approximate(gallery: Gallery, note: IndexMeta) -> Index:
 
 
 def _covered_rows(gallery: Gallery, note: IndexMeta, place: dict[str, int], total: int, path: Path) -> Rows:
-    """Return (total,) the gallery's row of each entry of the index, NOBODY if the version lacks its part."""
+    """Return (total,) the gallery's row of each entry of the index, MISSING if the version lacks its part."""
     rows = []
     for digest in note.parts:
         if digest in place:
             start, stop = gallery.starts[place[digest] : place[digest] + 2]
             rows.append(np.arange(start, stop))
         else:
-            rows.append(np.full(_rows_of_part(gallery.folder, digest), NOBODY, np.int64))
+            rows.append(np.full(_rows_of_part(gallery.folder, digest), MISSING, np.int64))
     covered = np.concatenate([np.zeros(0, np.int64), *rows])
     if len(covered) != total:
         raise damaged(path, f"{total} entries for parts of {len(covered)} rows")

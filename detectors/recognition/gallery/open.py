@@ -23,7 +23,7 @@ from detectors.recognition.gallery.parts import (
 )
 from detectors.recognition.gallery.versions import Manifest, current_version, read_manifest
 
-NOBODY = -1
+MISSING = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class Gallery:
 
     Rows are numbered across all parts, including those of SKUs that the version lacks. keys, names, category_ids,
     digests: of each SKU, in the order of rows. first, counts: (S,) int64, first row and number of rows of each SKU.
-    owners: (R,) int32, the SKU of each row, NOBODY if the version lacks it. blocks: the vectors of each part. starts:
+    owners: (R,) int32, the SKU of each row, MISSING if the version lacks it. blocks: the vectors of each part. starts:
     (P + 1,) int64, first row of each part. photos: digests of photos by key, for SKUs that have some.
     """
 
@@ -134,7 +134,7 @@ def open_gallery(folder: Path, version: str | None = None) -> Gallery:
     skus: list[GallerySku] = []
     first: list[int] = []
     starts = np.concatenate([[0], np.cumsum([part.rows for part in manifest.parts], dtype=np.int64)])
-    owners = np.full(int(starts[-1]), NOBODY, np.int32)
+    owners = np.full(int(starts[-1]), MISSING, np.int32)
     for part, start in zip(manifest.parts, starts.tolist(), strict=False):
         row, gone = start, set(part.gone)
         held = read_skus(folder, part.digest)

@@ -21,7 +21,7 @@ from detectors.evaluate.page.pictures import LEFT_OUT, Mark, plot_marks, save_jp
 from detectors.predict.input_images import InputImage, Unreadable, count_input_images, read_input_images
 from detectors.predict.inputs import find_inputs
 from detectors.predict.plot import class_color
-from detectors.predict.result_files import FOUND_KEPT, FOUND_STEP
+from detectors.predict.result_files import RESULTS_KEPT, RESULTS_STEP
 from detectors.recognition.embedder.crops import prepare_crop
 from detectors.recognition.embedder.load import Embedder
 from detectors.recognition.gallery.boxes import BoxFinder, ImageBoxes, detect_boxes, given_boxes
@@ -29,7 +29,7 @@ from detectors.recognition.gallery.decision import Decision, Verdict, judge, set
 from detectors.recognition.gallery.embedders import load_embedder_of
 from detectors.recognition.gallery.index import Index, open_index
 from detectors.recognition.gallery.open import Gallery, open_gallery
-from detectors.recognition.gallery.result_files import NO_NAME, ImageRecognition, open_recognized
+from detectors.recognition.gallery.result_files import NO_NAME, ImageRecognition, open_recognition_files
 from detectors.recognition.gallery.review import Review
 from detectors.recognition.gallery.review_cases import ViewPicture
 from detectors.recognition.gallery.search import find_skus
@@ -70,12 +70,12 @@ class Recognizer:
     best: int = 1
 
     def recognize(
-        self, shots: Sequence[InputImage], ids: Sequence[int], boxes: Sequence[ImageBoxes]
+        self, images: Sequence[InputImage], ids: Sequence[int], boxes: Sequence[ImageBoxes]
     ) -> list[ImageRecognition]:
         """Recognize the products in the boxes of some images; all crops are embedded and searched together."""
         crops = [
-            prepare_crop(shot.picture, box, margin=self.embedder.margin)
-            for shot, some in zip(shots, boxes, strict=True)
+            prepare_crop(image.picture, box, margin=self.embedder.margin)
+            for image, some in zip(images, boxes, strict=True)
             for box in some.xyxy
         ]
         vectors = self.embedder.embed(crops)
@@ -84,8 +84,8 @@ class Recognizer:
         ends = np.cumsum([0, *(len(some.xyxy) for some in boxes)]).tolist()
         spans = [slice(start, stop) for start, stop in pairwise(ends)]
         return [
-            ImageRecognition(shot, number, some, nearest.take(span), verdicts[span], vectors[span])
-            for shot, number, some, span in zip(shots, ids, boxes, spans, strict=True)
+            ImageRecognition(image, number, some, nearest.take(span), verdicts[span], vectors[span])
+            for image, number, some, span in zip(images, ids, boxes, spans, strict=True)
         ]
 
 
@@ -131,23 +131,23 @@ def recognize(
     summary = RecognizeSummary(
         settings.out, gallery.version, decision, count_input_images(inputs.items, settings.every)
     )
-    shots = read_input_images(inputs.items, finder.size, every=settings.every, threads=settings.workers)
-    found = _recognize(recognizer, finder, shots, summary, batch=settings.batch, first_id=inputs.first_free_id)
+    images = read_input_images(inputs.items, finder.size, every=settings.every, threads=settings.workers)
+    found = _recognize(recognizer, finder, images, summary, batch=settings.batch, first_id=inputs.first_free_id)
     begun = time.monotonic()
     info = {
         "description": "images whose products were recognized with a gallery",
         "gallery": gallery.version,
         "embedder": gallery.manifest.embedder.fingerprint,
-        "boxes": finder.said,
+        "boxes": finder.description,
         "detection_threshold": finder.threshold,
         "threshold": decision.threshold,
         "margin": decision.margin,
     }
-    with lock_folder(settings.out), stop_on_signals(FOUND_KEPT, step=FOUND_STEP) as stop:
+    with lock_folder(settings.out), stop_on_signals(RESULTS_KEPT, step=RESULTS_STEP) as stop:
         review = Review(settings.out, gallery, view_picture)
         try:
             with (
-                open_recognized(settings.out, gallery, info) as files,
+                open_recognition_files(settings.out, gallery, info) as files,
                 StepProgress(console, "recognize", total=summary.total, unit="images") as progress,
             ):
                 for some in _counted(until(stop, found), summary, progress):
@@ -160,7 +160,7 @@ def recognize(
             summary.interrupted = True
         finally:
             found.close()
-            shots.close()
+            images.close()
         if view_picture is not None and not summary.interrupted:
             console.print("rendering the nearest views for the review page", highlight=False)
         summary.page = review.finish(decision, soon=summary.interrupted)
@@ -197,19 +197,19 @@ def print_summary(console: Console, summary: RecognizeSummary) -> None:
 def _recognize(
     recognizer: Recognizer,
     finder: BoxFinder,
-    shots: Iterator[InputImage | Unreadable],
+    images: Iterator[InputImage | Unreadable],
     summary: RecognizeSummary,
     *,
     batch: int,
     first_id: int,
 ) -> Generator[list[ImageRecognition], None, None]:
     """Yield recognized images in batches; unreadable ones are added to the summary."""
-    while taken := list(islice(shots, batch)):
-        readable = [shot for shot in taken if isinstance(shot, InputImage)]
-        summary.failed += [shot for shot in taken if isinstance(shot, Unreadable)]
+    while taken := list(islice(images, batch)):
+        readable = [image for image in taken if isinstance(image, InputImage)]
+        summary.failed += [image for image in taken if isinstance(image, Unreadable)]
         ids = []
-        for shot in readable:
-            given = shot.source.image_id
+        for image in readable:
+            given = image.source.image_id
             ids.append(first_id if given is None else given)
             first_id += given is None
         yield recognizer.recognize(readable, ids, finder.find(readable))
@@ -244,9 +244,9 @@ def _draw(one: ImageRecognition, gallery: Gallery, out: Path) -> None:
         else:
             text = f"{gallery.names[best]}{mark} {score:.2f}"
             marks.append(Mark(one.boxes.xyxy[place], class_color(best), verdict == Verdict.REVIEW, text))
-    file = out / PICTURES / f"{one.shot.name}.jpg"
+    file = out / PICTURES / f"{one.image.name}.jpg"
     file.parent.mkdir(parents=True, exist_ok=True)
-    save_jpeg(plot_marks(Image.fromarray(one.shot.picture), marks), file)
+    save_jpeg(plot_marks(Image.fromarray(one.image.picture), marks), file)
 
 
 def _given(run: Path | None) -> Path:

@@ -27,7 +27,7 @@ from detectors.predict.input_images import InputImage
 from detectors.predict.result_files import IMAGES, PREDICTIONS, ImageDetections, JsonRows, image_row
 from detectors.recognition.gallery.boxes import ImageBoxes
 from detectors.recognition.gallery.decision import Verdict
-from detectors.recognition.gallery.open import NOBODY, Gallery
+from detectors.recognition.gallery.open import MISSING, Gallery
 from detectors.recognition.gallery.search import NearestSkus
 
 COUNTS = "counts.csv"
@@ -42,7 +42,7 @@ class ImageRecognition:
     vectors: (D, dim) float32 of the crops.
     """
 
-    shot: InputImage
+    image: InputImage
     image_id: int
     boxes: ImageBoxes
     nearest: NearestSkus
@@ -50,7 +50,7 @@ class ImageRecognition:
     vectors: NDArray[np.float32]
 
 
-class RecognizedFiles:
+class RecognitionFiles:
     """The three files, written image by image."""
 
     def __init__(self, gallery: Gallery, predictions: JsonRows, images: JsonRows, counts: IO[bytes]) -> None:
@@ -60,7 +60,7 @@ class RecognizedFiles:
     def add(self, some: Sequence[ImageRecognition]) -> None:
         """Add images; each is either in all files or in none."""
         for one in some:
-            row = image_row(ImageDetections(one.shot, one.image_id, NO_DETECTIONS, []))
+            row = image_row(ImageDetections(one.image, one.image_id, NO_DETECTIONS, []))
             self.images.add(row)
             for record in result_rows(one, self.gallery):
                 self.predictions.add(record)
@@ -81,14 +81,14 @@ NO_DETECTIONS = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.int32), 
 
 
 @contextmanager
-def open_recognized(out: Path, gallery: Gallery, info: dict[str, Any]) -> Iterator[RecognizedFiles]:
+def open_recognition_files(out: Path, gallery: Gallery, info: dict[str, Any]) -> Iterator[RecognitionFiles]:
     """Open the files in `out`. They appear at the end; after Ctrl-C, too, with the images completed until then."""
     with ExitStack() as stack:
         predictions = JsonRows(stack.enter_context(atomic_file(out / PREDICTIONS)), "[", "\n]\n")
         head = f'{{\n"info": {json.dumps(info, ensure_ascii=False)},\n"images": ['
         tail = f'\n],\n"categories": [\n{_categories(gallery)}\n],\n"annotations": []\n}}\n'
         images = JsonRows(stack.enter_context(atomic_file(out / IMAGES)), head, tail)
-        files = RecognizedFiles(gallery, predictions, images, stack.enter_context(atomic_file(out / COUNTS)))
+        files = RecognitionFiles(gallery, predictions, images, stack.enter_context(atomic_file(out / COUNTS)))
         try:
             yield files
         except KeyboardInterrupt:
@@ -128,7 +128,7 @@ def result_rows(one: ImageRecognition, gallery: Gallery) -> list[dict[str, Any]]
 
 def _candidates(nearest: NearestSkus, place: int, gallery: Gallery) -> list[dict[str, Any]]:
     pairs = zip(nearest.skus[place].tolist(), nearest.scores[place].tolist(), strict=True)
-    return [{"sku": gallery.keys[sku], "similarity": round(score, DECIMALS)} for sku, score in pairs if sku != NOBODY]
+    return [{"sku": gallery.keys[sku], "similarity": round(score, DECIMALS)} for sku, score in pairs if sku != MISSING]
 
 
 def _count_lines(one: ImageRecognition, file_name: str, gallery: Gallery) -> Iterator[bytes]:

@@ -23,7 +23,7 @@ from detectors.evaluate.page.pictures import save_jpeg
 from detectors.predict.input_images import InputImage, turned_in_place
 from detectors.recognition.embedder.crops import prepare_crop
 from detectors.recognition.gallery.decision import Decision, Verdict
-from detectors.recognition.gallery.open import NOBODY, Gallery
+from detectors.recognition.gallery.open import MISSING, Gallery
 from detectors.recognition.gallery.result_files import ImageRecognition
 from detectors.recognition.gallery.review_cases import Case, ReviewPicture, ViewPicture
 from detectors.recognition.gallery.review_page import CSV, PAGE, write_review_page
@@ -78,7 +78,7 @@ class Review:
         verdict, nearest = Verdict(one.verdicts[place]), one.nearest
         self._totals[verdict] += 1
         number = sum(self._totals.values())
-        skus = tuple(sku for sku in nearest.skus[place].tolist() if sku != NOBODY)
+        skus = tuple(sku for sku in nearest.skus[place].tolist() if sku != MISSING)
         scores = tuple(float(score) for score in nearest.scores[place][: len(skus)])
         margin = float(nearest.margins[place])
         if verdict == Verdict.REVIEW:
@@ -94,19 +94,19 @@ class Review:
         heapq.heappush(kept, (rank, -number, case))
         if len(kept) > MAX_SHOWN[verdict]:
             (self._folder / heapq.heappop(kept)[2].crop).unlink(missing_ok=True)
-        self._save(prepare_crop(one.shot.picture, one.boxes.xyxy[place], margin=CROP_MARGIN), crop, CROP_SIDE)
+        self._save(prepare_crop(one.image.picture, one.boxes.xyxy[place], margin=CROP_MARGIN), crop, CROP_SIDE)
         return picture
 
     def _picture(self, one: ImageRecognition) -> ReviewPicture:
         """Return an image with all its boxes: clear ones are marked known, the others open."""
-        shot = one.shot
-        height, width = shot.picture.shape[:2]
-        file = self._file_of(shot)
-        picture = ReviewPicture(shot.source.file_name or shot.name)
+        image = one.image
+        height, width = image.picture.shape[:2]
+        file = self._file_of(image)
+        picture = ReviewPicture(image.source.file_name or image.name)
         for place, verdict in enumerate(one.verdicts.tolist()):
             x0, y0, x1, y1 = _inside(one.boxes.xyxy[place], width, height)
             best = int(one.nearest.skus[place, 0])
-            suggested = "" if best == NOBODY else self._gallery.keys[best]
+            suggested = "" if best == MISSING else self._gallery.keys[best]
             known = verdict == Verdict.KNOWN
             row = ReviewedBox.model_construct(
                 image=str(file),
@@ -124,12 +124,12 @@ class Review:
             picture.rows.append(cells_of(row))
         return picture
 
-    def _file_of(self, shot: InputImage) -> Path:
+    def _file_of(self, image: InputImage) -> Path:
         """Return a file with the image as processed; video frames and turned images are saved beside the page."""
-        if shot.frame is None and not turned_in_place(shot):
-            return shot.source.file.absolute()
-        name = f"frames/{shot.name}.jpg"
-        self._save(shot.picture, name, max(shot.picture.shape))
+        if image.frame is None and not turned_in_place(image):
+            return image.source.file.absolute()
+        name = f"frames/{image.name}.jpg"
+        self._save(image.picture, name, max(image.picture.shape))
         return (self._folder / name).absolute()
 
     def _save(self, pixels: NDArray[np.uint8], name: str, side: int) -> None:
@@ -144,7 +144,7 @@ class Review:
         pairs = zip(skus, scores, strict=True)
         record: dict[str, Any] = {
             "image_id": one.image_id,
-            "file_name": one.shot.source.file_name or one.shot.name,
+            "file_name": one.image.source.file_name or one.image.name,
             "box": [round(float(edge), 2) for edge in one.boxes.xyxy[place]],
             "margin": round(margin, 5),
             "candidates": [{"sku": self._gallery.keys[sku], "similarity": round(score, 5)} for sku, score in pairs],

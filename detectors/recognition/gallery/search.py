@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.recognition.gallery.index import Index
-from detectors.recognition.gallery.open import NOBODY, Gallery
+from detectors.recognition.gallery.open import MISSING, Gallery
 
 # Candidates per wanted SKU, since approximate scores, or those of single views, may rank SKUs differently.
 CANDIDATES = 4
@@ -18,8 +18,8 @@ CANDIDATES = 4
 class NearestSkus:
     """The best SKUs of Q queries.
 
-    skus: (Q, k) int32 positions in the gallery, best first, NOBODY where there are no more.
-    scores: (Q, k) float32, cosine of the angle to the SKU's nearest view, -1 for NOBODY.
+    skus: (Q, k) int32 positions in the gallery, best first, MISSING where there are no more.
+    scores: (Q, k) float32, cosine of the angle to the SKU's nearest view, -1 for MISSING.
     """
 
     skus: NDArray[np.int32]
@@ -30,7 +30,7 @@ class NearestSkus:
         """(Q,) lead of the best score over the second; 2 if there is no second."""
         if self.scores.shape[1] < 2:
             return np.full(len(self.scores), 2.0, np.float32)
-        alone = self.skus[:, 1] == NOBODY
+        alone = self.skus[:, 1] == MISSING
         return np.where(alone, np.float32(2.0), self.scores[:, 0] - self.scores[:, 1])
 
     def take(self, span: slice) -> NearestSkus:
@@ -51,7 +51,7 @@ def find_skus(
     _, rows = index.search(queries, wanted * gallery.most_rows)
     candidates = [_some_owners(gallery, found, wanted) for found in rows]
     scores = _scores(gallery, queries, candidates, best)
-    named = np.full((len(queries), k), NOBODY, np.int32)
+    named = np.full((len(queries), k), MISSING, np.int32)
     best_scores = np.full((len(queries), k), -1.0, np.float32)
     for query, (some, values) in enumerate(zip(candidates, scores, strict=True)):
         order = np.lexsort((some, -values))[:k]
@@ -61,7 +61,7 @@ def find_skus(
 
 def _some_owners(gallery: Gallery, rows: NDArray[np.int64], most: int) -> NDArray[np.int32]:
     """Return the distinct SKUs of rows, best first, up to `most`."""
-    owners = gallery.owners[rows[rows != NOBODY]]
+    owners = gallery.owners[rows[rows != MISSING]]
     _, place = np.unique(owners, return_index=True)
     return owners[np.sort(place)][:most]
 

@@ -110,7 +110,7 @@ def test_boxes_come_back_from_the_letterbox(
     assert 1 <= box.fitted_width <= max(out_width, 1) and 1 <= box.fitted_height <= max(out_height, 1)
     corners = np.sort(np.random.default_rng(seed).random((5, 2, 2)), axis=1) * [width, height]
     boxes = corners.reshape(5, 4).astype(np.float32)
-    np.testing.assert_allclose(box.to_original(box.view.move(boxes)), boxes, atol=1e-3)
+    np.testing.assert_allclose(box.to_original(box.window.move(boxes)), boxes, atol=1e-3)
 
 
 def test_letterbox_clips_into_the_picture() -> None:
@@ -168,7 +168,7 @@ def test_windows_hold_a_target(width: int, height: int, tile_w: int, tile_h: int
     boxes = np.concatenate([corners.reshape(1, 4), [[0, 0, width, height]]]).astype(np.float32)
     sample = Sample(np.zeros((height, width, 3), np.uint8), boxes, np.array([0, IGNORED]))
     view = sample_window(sample, (5, 7, 5 + tile_w, 7 + tile_h), (scale, scale), rng)
-    (x0, y0, x1, y1), (left, top, right, bottom) = view.window, view.target
+    (x0, y0, x1, y1), (left, top, right, bottom) = view.source, view.target
     assert 0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height
     assert 5 <= left < right <= 5 + tile_w and 7 <= top < bottom <= 7 + tile_h
     x, y = (boxes[0, :2].astype(float) + boxes[0, 2:]) / 2

@@ -163,16 +163,16 @@ class TestShots:
     def test_cut_off_pictures_are_unreadable(self, tmp_path: Path) -> None:
         data = paint(tmp_path / "a.jpg").read_bytes()
         (tmp_path / "a.jpg").write_bytes(data[: len(data) // 2])
-        (shot,) = read_input_images(find_inputs([tmp_path]).items, SIZE)
-        assert isinstance(shot, Unreadable) and "truncated" in shot.reason
+        (image,) = read_input_images(find_inputs([tmp_path]).items, SIZE)
+        assert isinstance(image, Unreadable) and "truncated" in image.reason
 
     @pytest.mark.parametrize("threads", [0, 2])
     def test_videos_give_every_nth_frame_in_order(self, tmp_path: Path, threads: int) -> None:
         items = find_inputs([film(tmp_path / "clip.avi"), paint(tmp_path / "last.png")]).items
-        shots = list(read_input_images(items, SIZE, every=5, threads=threads))
-        assert all(isinstance(shot, InputImage) for shot in shots)
-        assert [shot.name for shot in shots] == ["clip_000000", "clip_000005", "clip_000010", "last"]
-        assert [round(shot.picture.mean() / 10) for shot in shots[:3]] == [0, 5, 10]
+        images = list(read_input_images(items, SIZE, every=5, threads=threads))
+        assert all(isinstance(image, InputImage) for image in images)
+        assert [image.name for image in images] == ["clip_000000", "clip_000005", "clip_000010", "last"]
+        assert [round(image.picture.mean() / 10) for image in images[:3]] == [0, 5, 10]
 
     def test_few_frames_are_held_at_a_time(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Whoever takes one picture causes no more than a few to be decoded."""
@@ -180,9 +180,9 @@ class TestShots:
         monkeypatch.setattr(
             "detectors.predict.input_images.fit_picture", lambda *given: (fitted.append(1), fit_picture(*given))[1]
         )
-        shots = read_input_images(find_inputs([film(tmp_path / "clip.avi", 60)]).items, SIZE, threads=2)
-        next(shots)
-        shots.close()
+        images = read_input_images(find_inputs([film(tmp_path / "clip.avi", 60)]).items, SIZE, threads=2)
+        next(images)
+        images.close()
         assert len(fitted) <= 6
 
 

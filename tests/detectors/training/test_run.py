@@ -23,7 +23,7 @@ from detectors.training.engine import Engine, open_fabric
 from detectors.training.loader import InputSettings, TrainingImages
 from detectors.training.run import run_training
 from detectors.training.schedule import Schedule
-from detectors.training.setup import make_plan, make_spec
+from detectors.training.setup import make_schedule, make_spec
 from support.errors import raises
 from support.same_run import assert_same_run, at_step
 from support.shape_sets import tiny_settings, tiny_training, write_shapes
@@ -250,7 +250,7 @@ def test_every_epoch_is_another(shapes: Path, tmp_path: Path) -> None:
     """Two epochs of the same photos draw them in other orders and augment them differently."""
     settings = tiny_settings(tmp_path, DataSettings(real=shapes / "real", hold_out=0), epoch_images=8)
     data = prepare_training(settings.data, seed=0, print_line=lambda line: None)
-    plan = make_plan(settings, data)
+    plan = make_schedule(settings, data)
     draws = list(plan.draws(0, 2)), list(plan.draws(8, 10))
     assert [draw.image for draw in plan.draws(0, 8)] != [draw.image for draw in plan.draws(8, 16)]
     images = TrainingImages(data.sources, plan, InputSettings(96, 64, preset("strong"), masks=False, seed=0))

@@ -1,4 +1,4 @@
-"""Where trainings begin: centres lie at the crops of their class, features are centred."""
+"""Where trainings begin: centers lie at the crops of their class, features are centred."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn import functional
 from detectors.recognition.embedder.class_centers import init_class_centers, spread_out
 from detectors.recognition.embedder.crop_store import prepared_crops
 from detectors.recognition.embedder.load import Embedder
-from detectors.recognition.embedder.losses import Centres, make_loss
+from detectors.recognition.embedder.losses import ClassCenters, make_loss
 from detectors.recognition.embedder.network import EmbeddingNet, make_spec
 from detectors.recognition.embedder.softmax import Softmax
 from detectors.recognition.embedder.train import start_net
@@ -47,12 +47,12 @@ def test_centres_lie_in_the_middle_of_groups() -> None:
 def test_any_number_of_crops_gives_the_centres_asked_for(crops: int, count: int) -> None:
     made = spread_out(directions(crops, 16), count, rng=rng())
     assert made.shape == (count, 16) and np.allclose(np.linalg.norm(made, axis=1), 1, atol=1e-5)
-    assert len({row.tobytes() for row in made}) == count, "equal centres would stay equal"
+    assert len({row.tobytes() for row in made}) == count, "equal centers would stay equal"
 
 
 @pytest.fixture(scope="module")
 def crops(tmp_path_factory: pytest.TempPathFactory) -> TrainingCrops:
-    folder = tmp_path_factory.mktemp("imprint")
+    folder = tmp_path_factory.mktemp("set_centers")
     write_patterns(folder / "synth", 24, seed=1)
     write_patterns(folder / "photos", 2, seed=2)
     (folder / "run").mkdir()
@@ -70,7 +70,7 @@ def begun(crops: TrainingCrops, name: str) -> tuple[EmbeddingNet, torch.nn.Modul
 @pytest.mark.parametrize("name", ["arcface", "proxy"])
 def test_crops_are_nearest_to_the_centre_of_their_class(name: str, crops: TrainingCrops) -> None:
     _, loss, embedder = begun(crops, name)
-    assert isinstance(loss, Centres)
+    assert isinstance(loss, ClassCenters)
     vectors = embedder.embed(prepared_crops(crops.source, range(len(crops.source.labels)), embedder.margin))
     with torch.no_grad():
         nearest = loss.cosines(torch.from_numpy(vectors), torch.arange(len(crops.classes))).argmax(dim=1).numpy()

@@ -182,7 +182,7 @@ def test_stored_crops_are_those_of_the_pictures(tmp_path: Path, small: Embedder)
     vectors = small.embed(prepare_crop(cut.picture, cut.box, margin=small.margin) for cut in cuts)
     live = embed_boxes(small, images, rows)
     assert (vectors * live).sum(axis=1).min() > 0.9
-    with pytest.raises(ValueError, match="must rise"):
+    with pytest.raises(ValueError, match="must be ascending"):
         embed_boxes(small, images, rows[::-1])
 
 

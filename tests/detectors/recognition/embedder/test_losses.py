@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from detectors.recognition.embedder.losses import (
-    Centres,
+    ClassCenters,
     ProxyAnchor,
-    SubcentreArcFace,
+    SubcenterArcFace,
     make_loss,
     sample_classes,
     state_bytes,
@@ -37,7 +37,7 @@ def cosine(a: Tensor, b: Tensor) -> float:
     return (a @ b / a.norm() / b.norm()).item()
 
 
-def slow_arcface(loss: SubcentreArcFace, points: Tensor, labels: Tensor, taken: list[int]) -> float:
+def slow_arcface(loss: SubcenterArcFace, points: Tensor, labels: Tensor, taken: list[int]) -> float:
     """Deng et al. 2020, one point and one class after another."""
     total = 0.0
     for point, label in zip(points, labels.tolist(), strict=True):
@@ -74,7 +74,7 @@ def slow_proxy_anchor(loss: ProxyAnchor, points: Tensor, labels: Tensor, taken: 
 @pytest.mark.parametrize("per_class", [1, 3])
 def test_arcface_is_what_the_paper_says(seed: int, share: float, per_class: int) -> None:
     torch.manual_seed(seed)
-    loss = SubcentreArcFace(CLASSES, DIM, share=share, per_class=per_class, margin=0.5)
+    loss = SubcenterArcFace(CLASSES, DIM, share=share, per_class=per_class, margin=0.5)
     points, labels = batch(seed)
     taken = sample_classes(labels.numpy(), CLASSES, share, rng=rng()).tolist()
     assert loss(points, labels, rng=rng()).item() == pytest.approx(slow_arcface(loss, points, labels, taken), rel=1e-4)
@@ -93,7 +93,7 @@ def test_proxy_anchor_is_what_the_paper_says(seed: int, share: float) -> None:
 
 def test_a_point_opposite_to_its_centre_is_pulled_back() -> None:
     """Past a half turn cos(angle + margin) would rise: the loss must not reward being as wrong as can be."""
-    loss = SubcentreArcFace(2, 2, per_class=1, margin=0.5)
+    loss = SubcenterArcFace(2, 2, per_class=1, margin=0.5)
     with torch.no_grad():
         loss.table.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
     angles = torch.linspace(2.5, math.pi, 20)
@@ -123,16 +123,16 @@ def test_gradients_agree_with_differences(name: str) -> None:
         assert float(points.grad[row, column]) == pytest.approx(slope, rel=0.02, abs=2e-3)
 
 
-@pytest.mark.parametrize("kind", [SubcentreArcFace, ProxyAnchor])
-def test_points_on_their_centre_have_a_finite_gradient(kind: type[Centres]) -> None:
+@pytest.mark.parametrize("kind", [SubcenterArcFace, ProxyAnchor])
+def test_points_on_their_centre_have_a_finite_gradient(kind: type[ClassCenters]) -> None:
     loss = kind(3, DIM, share=1.0)
     points = loss.table.detach()[:: loss.per_class].clone().requires_grad_(True)
     loss(points, torch.arange(3), rng=rng()).backward()
     assert points.grad is not None and torch.isfinite(points.grad).all()
 
 
-@pytest.mark.parametrize("kind", [SubcentreArcFace, ProxyAnchor])
-def test_only_the_rows_of_sampled_classes_have_gradients(kind: type[Centres]) -> None:
+@pytest.mark.parametrize("kind", [SubcenterArcFace, ProxyAnchor])
+def test_only_the_rows_of_sampled_classes_have_gradients(kind: type[ClassCenters]) -> None:
     loss = kind(1000, DIM, share=0.01)
     points, labels = batch()
     taken = sample_classes(labels.numpy(), 1000, 0.01, rng=rng())
@@ -156,17 +156,17 @@ def test_classes_of_the_batch_are_always_in_and_the_others_equally_often() -> No
 
 
 def test_centres_have_length_one_and_a_class_of_equal_rows_keeps_its_direction() -> None:
-    loss = SubcentreArcFace(4, DIM, per_class=3)
+    loss = SubcenterArcFace(4, DIM, per_class=3)
     with torch.no_grad():
         loss.table[:3] = torch.arange(1.0, DIM + 1)
-    centres = loss.centres()
-    assert torch.allclose(centres.norm(dim=1), torch.ones(4), atol=1e-6)
-    assert torch.allclose(centres[0], torch.arange(1.0, DIM + 1) / torch.arange(1.0, DIM + 1).norm(), atol=1e-6)
+    centers = loss.centers()
+    assert torch.allclose(centers.norm(dim=1), torch.ones(4), atol=1e-6)
+    assert torch.allclose(centers[0], torch.arange(1.0, DIM + 1) / torch.arange(1.0, DIM + 1).norm(), atol=1e-6)
 
 
 def test_memory_at_170000() -> None:
     assert state_bytes(170_000, 512, 1) == pytest.approx(1.04e9, rel=0.01)
-    small = SubcentreArcFace(100, 32, per_class=3)
+    small = SubcenterArcFace(100, 32, per_class=3)
     optimizer = torch.optim.SparseAdam(small.parameters())
     small(torch.randn(4, 32), torch.arange(4), rng=rng()).backward()
     optimizer.step()

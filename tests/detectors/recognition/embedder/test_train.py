@@ -77,7 +77,7 @@ def interrupt() -> None:
 
 @pytest.mark.parametrize("loss", ["arcface", "softmax"])
 def test_stopped_and_gone_on_is_as_if_never_stopped(loss: str, data: Path, tmp_path: Path) -> None:
-    """Killed in the second epoch: the same weights, centres, moments and record in the end."""
+    """Killed in the second epoch: the same weights, centers, moments and record in the end."""
     fields = {"loss": loss, "share": 0.5, "epochs": 2}
     train(data, tmp_path / "whole", **fields)
     with pytest.MonkeyPatch.context() as patch:

@@ -25,7 +25,7 @@ from detectors.recognition.gallery.decision import (
     settle_decision,
     write_decision,
 )
-from detectors.recognition.gallery.open import NOBODY, open_gallery
+from detectors.recognition.gallery.open import MISSING, open_gallery
 from detectors.recognition.gallery.search import NearestSkus
 from detectors.recognition.gallery.versions import add_version, use_version
 from support import gallery_cases as cases
@@ -51,7 +51,7 @@ def test_verdicts(scores: list[float], verdict: Verdict) -> None:
 
 
 def test_the_only_sku_of_a_gallery_needs_no_lead() -> None:
-    nearest = NearestSkus(np.array([[0, NOBODY]], np.int32), np.array([[0.7, -1.0]], np.float32))
+    nearest = NearestSkus(np.array([[0, MISSING]], np.int32), np.array([[0.7, -1.0]], np.float32))
     assert judge(nearest, HALF).tolist() == [Verdict.KNOWN]
 
 

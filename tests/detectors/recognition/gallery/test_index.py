@@ -22,7 +22,7 @@ from detectors.recognition.gallery.index import (
     open_index,
     read_note,
 )
-from detectors.recognition.gallery.open import NOBODY, Gallery, open_gallery
+from detectors.recognition.gallery.open import MISSING, Gallery, open_gallery
 from detectors.recognition.gallery.search import find_skus
 from detectors.recognition.gallery.versions import add_version, roll_back, use_version, verify_gallery, version_ids
 from support import gallery_cases as cases
@@ -124,7 +124,7 @@ def test_what_an_index_does_not_cover_is_searched_beside_it(tmp_path: Path, kind
         assert gallery.keys[found[0]] == f"sku-{number:04d}"
     for number in (4, 150):
         (found,) = find_skus(gallery, index, cases.vectors_of([number])[:1], k=50).skus.tolist()
-        assert f"sku-{number:04d}" not in {gallery.keys[sku] for sku in found if sku != NOBODY}
+        assert f"sku-{number:04d}" not in {gallery.keys[sku] for sku in found if sku != MISSING}
 
 
 def test_exact_takes_an_index_away_and_searches_past_it(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_an_unknown_index_names_the_known_ones(tmp_path: Path) -> None:
 def test_fewer_skus_than_asked_for_end_in_nobody(tmp_path: Path) -> None:
     gallery = cases.make_gallery(tmp_path, 2)
     found = find_skus(gallery, open_index(gallery), queries_near(range(1)), k=5)
-    assert found.skus[0, 2:].tolist() == [NOBODY] * 3 and found.skus[0, 0] == 0
+    assert found.skus[0, 2:].tolist() == [MISSING] * 3 and found.skus[0, 0] == 0
     alone = cases.make_gallery(tmp_path / "alone", 1)
     assert find_skus(alone, open_index(alone), queries_near(range(1)), k=5).margins.tolist() == [2.0]
 
@@ -164,7 +164,7 @@ def test_no_queries_have_no_answers(tmp_path: Path) -> None:
 
 
 def test_two_searches_are_merged_by_score(tmp_path: Path) -> None:
-    first = np.array([[0.9, 0.5, -np.inf]], np.float32), np.array([[4, 2, NOBODY]])
+    first = np.array([[0.9, 0.5, -np.inf]], np.float32), np.array([[4, 2, MISSING]])
     second = np.array([[0.9, 0.7, 0.1]], np.float32), np.array([[3, 9, 8]])
     scores, rows = nearest(first, second, 3)
     assert rows.tolist() == [[3, 4, 9]] and scores[0].tolist() == pytest.approx([0.9, 0.9, 0.7])

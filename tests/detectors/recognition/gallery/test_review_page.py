@@ -44,14 +44,14 @@ def recognized(
 ) -> ImageRecognition:
     """Boxes beside each other; crop i is nearest to SKU i, and lies at its third view."""
     picture = read_upright(file) if frame is None else np.full((40, 120, 3), 80, np.uint8)
-    shot = InputImage(Input(file, file.stem), file.stem, frame, picture, picture, Letterbox(1.0, 0, 0))
+    image = InputImage(Input(file, file.stem), file.stem, frame, picture, picture, Letterbox(1.0, 0, 0))
     count = len(verdicts)
     boxes = np.array([[10.0 * i, 5, 10 * i + 8, 25] for i in range(count)])
     skus = np.array([[i, i + 1, 11] for i in range(count)], np.int32)
     scores = np.array([[0.9, 0.9 - margin, 0.1] for margin in margins], np.float32)
     nearest = NearestSkus(skus, scores)
     vectors = vectors_of(range(count))[2::3]
-    return ImageRecognition(shot, 1, ImageBoxes(boxes, np.ones(count)), nearest, np.array(verdicts, np.int8), vectors)
+    return ImageRecognition(image, 1, ImageBoxes(boxes, np.ones(count)), nearest, np.array(verdicts, np.int8), vectors)
 
 
 def photo(folder: Path, name: str = "a.png", **options: object) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detectors.recognition.gallery.open import NOBODY, open_gallery
+from detectors.recognition.gallery.open import MISSING, open_gallery
 from detectors.recognition.gallery.parts import PARTS, vectors_path, write_part
 from detectors.recognition.gallery.versions import (
     CURRENT,
@@ -75,7 +75,7 @@ def test_rows_of_absent_skus_belong_to_nobody(tmp_path: Path) -> None:
     use_version(tmp_path, add_version(tmp_path, cases.manifest_of(parts)))
     gallery = open_gallery(tmp_path)
     assert len(gallery) == 38 and "sku-0007" not in gallery.positions
-    assert (gallery.owners[:3] == NOBODY).all() and (gallery.owners[21:24] == NOBODY).all()
+    assert (gallery.owners[:3] == MISSING).all() and (gallery.owners[21:24] == MISSING).all()
     position = gallery.positions["sku-0008"]
     assert np.array_equal(gallery.vectors(gallery.rows_of(position)), cases.vectors_of([8]))
     assert gallery.front(position) == b"front of 8"
