@@ -1,4 +1,4 @@
-"""The CPU cores and the memory that may be used, and the folder for what is kept between runs."""
+"""CPU cores and memory that this process may use, and the folder for cached results."""
 
 from __future__ import annotations
 
