@@ -13,7 +13,7 @@ Names = dict[str, str]
 
 
 def catalog_categories(catalog: Catalog, ids: CategoryIds) -> list[CategoryRecord]:
-    """Categories of all SKUs of the catalogue by rising id, whatever the pictures show."""
+    """Categories of all SKUs of the catalogue by rising id, whatever the images show."""
     skus = [(number, catalog[position]) for number, position in in_order(catalog, ids)]
     names = unique_names((sku.sku, sku.name or sku.sku) for _, sku in skus)
     return [

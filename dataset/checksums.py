@@ -45,7 +45,7 @@ ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
 
 
 class ChecksumSpool:
-    """Paths with their digests in any order, kept on disk in `folder`, to be had sorted."""
+    """Paths with their digests, added in any order to files in `folder` and written sorted."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -53,7 +53,7 @@ class ChecksumSpool:
         self._runs: list[Path] = []
 
     def add(self, path: str, digest: str, *, known_before: bool = False) -> None:
-        """One more file. path: relative, with forward slashes. digest: 64 hexadecimal digits.
+        """Add a file. path: relative, with forward slashes. digest: 64 hexadecimal digits.
 
         known_before: of an earlier list, for a file that is not written now; where it is, the newer digest counts.
         """
@@ -64,7 +64,7 @@ class ChecksumSpool:
             self._flush()
 
     def write(self, file: IO[bytes]) -> None:
-        """All lines, sorted, each path once."""
+        """Write all lines, sorted, each path once."""
         self._flush()
         before: bytes | None = None
         with ExitStack() as stack:
@@ -89,7 +89,7 @@ _ESCAPING = str.maketrans(ESCAPES)
 
 
 def write_checksums(folder: Path, spool: ChecksumSpool) -> None:
-    """The list of a data set on disk, whole or not at all."""
+    """Write the list of a data set on disk, atomically."""
     with atomic_file(folder / CHECKSUMS) as file:
         spool.write(file)
 
@@ -145,19 +145,19 @@ def _unescaped(path: str) -> str:
 
 
 def is_inside(path: str) -> bool:
-    """Whether a relative path names something below where it begins."""
+    """Whether a relative path stays below its root."""
     parts = PurePosixPath(path).parts
     return bool(parts) and not path.startswith("/") and ".." not in parts and "\0" not in path
 
 
 def shard_digests(shards: Iterable[ShardEntry]) -> dict[str, str]:
-    """The files of shards with their digests, as they were written."""
+    """Return the digests of the files of shards, as they were written."""
     tars = {tar_name(shard.name): shard.tar_sha256 for shard in shards}
     return tars | {coco_name(shard.name): shard.coco_sha256 for shard in shards}
 
 
 def write_signed_index(place: StoragePath, entries: Iterable[ShardEntry]) -> ShardIndex:
-    """Writes the checksums of a sharded data set and then its index, which says that all is there.
+    """Write the checksums of a sharded data set, then its index, which marks the set as complete.
 
     No shard is read for it; categories and dataset.json must be there already.
     """
@@ -167,7 +167,7 @@ def write_signed_index(place: StoragePath, entries: Iterable[ShardEntry]) -> Sha
 
 
 def write_place_checksums(place: StoragePath, index: ShardIndex) -> None:
-    """The list of a sharded data set of that index."""
+    """Write the list of a sharded data set with that index."""
     digests = {**shard_digests(index.shards), INDEX: sha256(index_json(index))}
     digests |= {name: sha256(place.read(name)) for name in OUTLINE if name != INDEX and place.exists(name)}
     lines = [f"{digest}  {name}\n" for name, digest in sorted(digests.items())]
@@ -175,12 +175,12 @@ def write_place_checksums(place: StoragePath, index: ShardIndex) -> None:
 
 
 def sha256(data: bytes) -> str:
-    """The digest of a file's content."""
+    """Return the digest of a file's content."""
     return hashlib.sha256(data).hexdigest()
 
 
 def sha256_of(file: Path) -> str:
-    """The digest of a file on disk, read in pieces. Raises OSError where it cannot be read."""
+    """Return the digest of a file on disk, read in pieces. Raises OSError if it cannot be read."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

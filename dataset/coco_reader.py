@@ -1,4 +1,4 @@
-"""The one reader of COCO files: record by record in flat memory, or whole."""
+"""The reader of COCO files: record by record in flat memory, or whole."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_NOTES = 1000
 
 @dataclass(frozen=True)
 class CocoContent:
-    """A COCO file in memory. info: None where it has no such block."""
+    """A COCO file in memory. info: None if it has no such block."""
 
     images: Sequence[ImageRecord]
     annotations: Sequence[AnnotationRecord]
@@ -35,7 +35,7 @@ class CocoContent:
 
 
 def objects_of(file: Path, key: str) -> Iterator[dict[str, Any]]:
-    """The JSON objects of the list `key`, one after the other. Raises SynthError where they are none."""
+    """Iterate over the JSON objects of the list `key`. Raises SynthError if an entry is not an object."""
     for place, content in enumerate(stream_json(file, f"{key}.item", COCO_BYTES, WHAT)):
         if not isinstance(content, dict):
             found = f"{key}[{place}] is not an object"
@@ -50,30 +50,36 @@ def objects_of(file: Path, key: str) -> Iterator[dict[str, Any]]:
 
 
 def images_of(file: Path) -> Iterator[ImageRecord]:
-    """The images of a COCO file, streamed."""
+    """Iterate over the images of a COCO file."""
     return map(ImageRecord.parse, objects_of(file, "images"))
 
 
 def annotations_of(file: Path) -> Iterator[AnnotationRecord]:
-    """The annotations of a COCO file, streamed."""
+    """Iterate over the annotations of a COCO file."""
     return map(AnnotationRecord.parse, objects_of(file, "annotations"))
 
 
-def head_of(file: Path) -> Head:
-    """Info, licences and categories of a COCO file. Raises SynthError where it has no categories, or too many."""
-    info = dict(islice(stream_json_pairs(file, "info", COCO_BYTES, WHAT), MAX_NOTES))
-    licenses = tuple(islice(stream_json(file, "licenses.item", COCO_BYTES, WHAT), MAX_NOTES))
+def categories_of(file: Path) -> list[CategoryRecord]:
+    """Read the categories of a COCO file, which may be none. Raises SynthError if there are too many."""
     categories: list[CategoryRecord] = []
     for content in objects_of(file, "categories"):
         SET_CLASSES.check(len(categories) + 1, str(file))
         categories.append(CategoryRecord.parse(content))
+    return categories
+
+
+def head_of(file: Path) -> Head:
+    """Read info, licences and categories of a COCO file. Raises SynthError if it has no categories, or too many."""
+    info = dict(islice(stream_json_pairs(file, "info", COCO_BYTES, WHAT), MAX_NOTES))
+    licenses = tuple(islice(stream_json(file, "licenses.item", COCO_BYTES, WHAT), MAX_NOTES))
+    categories = categories_of(file)
     if not categories:
         raise SynthError("the COCO file has no categories", code="dataset-empty", where=str(file), hint=HINT)
     return Head(categories, info, licenses)
 
 
 def read_content(file: Path) -> CocoContent:
-    """A whole COCO file. Raises SynthError where it is none, or has no images or no categories."""
+    """Read a whole COCO file. Raises SynthError if it is not one, or has no images or no categories."""
     # NaN is read, so that the annotations that hold it can be named.
     content = read_json(file, COCO_BYTES, WHAT, values=COCO_VALUES, constants=True)
     if not isinstance(content, dict):
@@ -106,7 +112,7 @@ def read_content(file: Path) -> CocoContent:
 
 
 def _with_slashes(image: ImageRecord) -> ImageRecord:
-    """An image record with the name as Windows does not write it."""
+    """Return the record with forward slashes in its file name."""
     if image.file_name is None or "\\" not in image.file_name:
         return image
     return replace(image, file_name=image.file_name.replace("\\", "/"))

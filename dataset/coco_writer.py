@@ -1,4 +1,4 @@
-"""The one writer of COCO files: images and their annotations in one pass, in flat memory."""
+"""The writer of COCO files: images and their annotations in one pass, in flat memory."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from dataset.records import CategoryRecord, Head, PictureLabels, record_json
 
 @dataclass(frozen=True)
 class CocoCounts:
-    """The contents of one file."""
+    """Numbers of records in a file."""
 
     images: int
     annotations: int
 
 
 def write_coco(path: Path, pictures: Iterable[PictureLabels], head: Head) -> CocoCounts:
-    """Writes pictures, whose records have their ids, as one COCO file that appears whole or not at all."""
+    """Write images, whose records have ids, as one COCO file, atomically."""
     # Beside the file: a million annotations are gigabytes, and the system's folder for such things is often small.
     with (
         atomic_file(path) as file,
@@ -34,7 +34,7 @@ def write_coco(path: Path, pictures: Iterable[PictureLabels], head: Head) -> Coc
 
 
 def coco_bytes(pictures: Iterable[PictureLabels], head: Head) -> bytes:
-    """A COCO file in memory, without licences: the part of a shard."""
+    """Return the COCO part of a shard: a COCO file without licences."""
     with io.BytesIO() as file, io.BytesIO() as spool:
         _stream(file, spool, pictures, head, "")
         return file.getvalue()
@@ -43,9 +43,9 @@ def coco_bytes(pictures: Iterable[PictureLabels], head: Head) -> bytes:
 def numbered(
     pictures: Iterable[PictureLabels], categories: Sequence[CategoryRecord], *, licensed: bool = False
 ) -> Iterator[PictureLabels]:
-    """The pictures with ids, dense from 1, for images and annotations, and the category of each annotation's SKU.
+    """Number images and annotations densely from 1, and give each annotation the category of its SKU.
 
-    licensed: whether images get licence 1. Raises SynthError where a label names a SKU that no category has.
+    licensed: whether images get licence 1. Raises SynthError if a label names a SKU without a category.
     """
     numbers = {one.sku: one.id for one in categories}
     before = 0
@@ -67,7 +67,7 @@ def numbered(
 def _stream(
     file: IO[bytes], spool: IO[bytes], pictures: Iterable[PictureLabels], head: Head, licenses: str
 ) -> CocoCounts:
-    """Images go to `file` at once; their annotations wait in `spool` until all images are written."""
+    """Write images to `file` at once; their annotations wait in `spool` until all images are written."""
     categories = ",\n".join(record_json(one.content()) for one in head.categories)
     text = f'{{"info": {record_json(dict(head.info))},\n{licenses}"categories": [\n{categories}\n],\n"images": [\n'
     file.write(text.encode())

@@ -1,4 +1,4 @@
-"""The one finder of COCO data sets on disk: ours and COCO's folders, files beside the pictures, Roboflow's folders."""
+"""The finder of COCO data sets on disk: ours and COCO's folders, files beside the images, Roboflow's folders."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class CocoSplit:
-    """A COCO file. name: of the split. root: the data set's folder. images: what its file names are relative to."""
+    """A COCO file. name: of the split. root: folder of the data set. images: folder that file names are relative to."""
 
     name: str
     file: Path
@@ -47,10 +47,10 @@ class CocoSource:
 
 
 def open_source(path: Path, *, name: str, splits: Sequence[str], images: Path | None = None) -> CocoSource:
-    """Finds and parses the COCO file that `path` means; in a folder the first of `splits` that is there.
+    """Find and parse the COCO file at `path`; in a folder that of the first of `splits` that exists.
 
-    Decisions of a review (CSV) are taken for labels too. Raises SynthError where there is none, where several could be
-    meant, where it is no COCO, or without its images.
+    Decisions of a review (CSV) are read as labels, too. Raises SynthError if there is no file, if it is ambiguous, if
+    it is not COCO, and if its images are missing.
     """
     file = find_coco_file(path, splits)
     if is_review_csv(file):
@@ -61,9 +61,9 @@ def open_source(path: Path, *, name: str, splits: Sequence[str], images: Path | 
 
 
 def find_coco_file(path: Path, splits: Sequence[str]) -> Path:
-    """The COCO file that `path` means: itself, or in a folder that of the first of `splits` that is there.
+    """Find the COCO file at `path`: itself, or in a folder that of the first of `splits` that exists.
 
-    Raises SynthError where there is none, and where several could be meant.
+    Raises SynthError if there is none, and if several could be meant.
     """
     if path.is_file():
         return path
@@ -112,9 +112,9 @@ def _split_file(folder: Path, split: str) -> Path | None:
 
 
 def find_splits(path: Path, images: Path | None = None) -> list[CocoSplit]:
-    """The splits of a data set folder, or the one that a COCO file is. Raises SynthError where there are none.
+    """Find the splits of a data set folder, or the single one of a COCO file. Raises SynthError if there are none.
 
-    images: where the pictures lie, if not beside their file.
+    images: folder of the images if they are not beside their file.
     """
     if path.is_dir() and has_index(StoragePath(str(path))):
         hint = "merge sharded sets with 'synth data merge', unpack one with 'synth data unpack'"
@@ -159,9 +159,9 @@ def _split_of(file: Path, images: Path | None) -> CocoSplit:
 
 
 def find_images(file: Path, names: Sequence[str], *, given: Path | None = None, own: bool = False) -> Path:
-    """The folder that holds most of some of these files: the given one, images/ beside the JSON, or near by.
+    """Find the folder that contains most of a sample of these files: the given one, images/ beside the JSON, or nearby.
 
-    own: whether the set was rendered. Raises SynthError where none of them is found.
+    own: whether `synth render` made the set. Raises SynthError if none of them is found.
     """
     if given is not None and not given.is_dir():
         raise SynthError("no such image folder", code="folder-missing", where=str(given))

@@ -66,7 +66,7 @@ def _file_size(path: Path) -> int:
 
 
 def check_shards(place: StoragePath, shards: Sequence[ShardEntry]) -> None:
-    """Raises SynthError where shards on this machine's disk are not what their index says.
+    """Raise SynthError if shards on this machine's disk are not what their index says.
 
     Those that lie elsewhere are checked as they are fetched.
     """
@@ -87,7 +87,7 @@ def check_shards(place: StoragePath, shards: Sequence[ShardEntry]) -> None:
 
 
 def claim_data(out: Path, data: Mapping[str, DataIdentity], earlier: Mapping[str, str] | None) -> None:
-    """Notes in the run's folder what its data hold.
+    """Note in the run's folder what its data hold.
 
     data: by the name of the data set. earlier: what the last checkpoint knows them by, None before the first one.
     Raises SynthError that names the files where they are others by now.

@@ -1,4 +1,4 @@
-"""Where the files of a data set lie, and which split a scene belongs to."""
+"""Paths of the files of a data set, and the split of each scene."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Layout:
 
     @property
     def sources(self) -> Path:
-        """What the products were made from."""
+        """What the products were made from, a line for each."""
         return self.root / "sources.jsonl"
 
     @property
@@ -52,11 +52,11 @@ class Layout:
         return self.root / "labels" / f"{stem}.json"
 
     def extra(self, kind: str, stem: str) -> Path:
-        """A picture of "depth", "normals" or "ids"."""
+        """Return the path of an image of "depth", "normals" or "ids"."""
         return self.root / kind / f"{stem}.png"
 
     def file(self, folder: str, stem: str) -> Path:
-        """The picture's file in one of the folders: "images", "scenes", "labels", "depth", ..."""
+        """Return the path of an image's file in a folder: "images", "scenes", "labels", "depth", ..."""
         return self.root / folder / f"{stem}{SUFFIXES.get(folder, '.png')}"
 
     def annotations(self, split: str) -> Path:
@@ -64,12 +64,12 @@ class Layout:
 
 
 def stem_of(index: int, view: int) -> str:
-    """The name that all files of one picture share."""
+    """Return the name that all files of one image share."""
     return f"{index:06d}_{view}"
 
 
 def split_of(index: int, splits: Splits) -> str:
-    """The split of scene `index`: shares hold for any number of scenes, so that a set can be extended.
+    """Return the split of scene `index`; shares hold for any number of scenes, so that a set can be extended.
 
     Multiples of the golden ratio fill 0..1 as evenly as any sequence can.
     """

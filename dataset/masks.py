@@ -1,4 +1,4 @@
-"""COCO segmentations of all three kinds (compressed and plain run lengths, polygons): read, written, decoded."""
+"""Reading, writing and decoding of the three kinds of COCO segmentations: compressed and plain RLE, polygons."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from dataset.values import short
 
-# In widths plus heights of the picture. The rasteriser keeps every step along the outline.
+# In widths plus heights of the image. The rasteriser keeps every step along the outline.
 LONGEST_OUTLINE = 200
 
 
 def compressed_mask(value: object, height: int, width: int) -> bytes | str:
-    """The segmentation as COCO's compressed run lengths at (height, width), b"" where there is none.
+    """Return the segmentation as COCO's compressed run lengths at (height, width), b"" if there is none.
 
     Returns a str that says what is wrong where it cannot be read.
     """
@@ -26,7 +26,7 @@ def compressed_mask(value: object, height: int, width: int) -> bytes | str:
     if not isinstance(value, dict) or "counts" not in value:
         return f"found {type(value).__name__}, expected polygons or run lengths"
     if value.get("size") != [height, width]:
-        return f"run lengths of size {short(value.get('size'))}, the picture is [{height}, {width}]"
+        return f"run lengths of size {short(value.get('size'))}, the image is [{height}, {width}]"
     counts = value["counts"]
     if isinstance(counts, list):
         return _from_plain(counts, height, width)
@@ -34,19 +34,19 @@ def compressed_mask(value: object, height: int, width: int) -> bytes | str:
     lengths = run_lengths(data)
     if lengths is None or lengths.sum() != height * width:
         # pycocotools writes past its buffer on such input: it must never see it.
-        return "the run lengths do not fill the picture"
+        return "the run lengths do not fill the image"
     return data
 
 
 def decode_mask(counts: bytes, height: int, width: int) -> NDArray[np.uint8]:
-    """(height, width) uint8 0/1 of compressed run lengths that `compressed_mask` let through."""
+    """Decode compressed run lengths that `compressed_mask` accepted into (height, width) uint8 0/1."""
     from pycocotools import mask as codec
 
     return codec.decode({"size": [height, width], "counts": counts})
 
 
 def decode_outlines(masks: Sequence[bytes], height: int, width: int) -> NDArray[np.uint8]:
-    """(N, height, width) uint8 0/1 of N compressed run lengths."""
+    """Decode N compressed run lengths into (N, height, width) uint8 0/1."""
     outlines = np.zeros((len(masks), height, width), np.uint8)
     for outline, counts in zip(outlines, masks, strict=True):
         outline[:] = decode_mask(counts, height, width)
@@ -54,10 +54,10 @@ def decode_outlines(masks: Sequence[bytes], height: int, width: int) -> NDArray[
 
 
 def encode_crop(mask: NDArray[np.bool_], x: int, y: int, height: int, width: int) -> dict[str, Any]:
-    """COCO's compressed run lengths of a mask at column x and row y of a picture: {"size": [height, width], "counts"}.
+    """COCO's compressed run lengths of a mask at column x and row y of an image: {"size": [height, width], "counts"}.
 
-    mask: (h, w) bool. The picture is never made, which is 100 times faster. Raises ValueError where the mask reaches
-    beyond the picture.
+    mask: (h, w) bool. The image is never made, which is 100 times faster. Raises ValueError if the mask reaches
+    beyond the image.
     """
     from pycocotools import mask as codec
 
@@ -67,10 +67,10 @@ def encode_crop(mask: NDArray[np.bool_], x: int, y: int, height: int, width: int
 
 
 def _crop_lengths(mask: NDArray[np.bool_], x: int, y: int, height: int, width: int) -> list[int]:
-    """Lengths of the runs of 0 and 1 in turn, down the picture's columns from left to right."""
+    """Lengths of the runs of 0 and 1 in turn, down the image's columns from left to right."""
     rows, columns = mask.shape
     if min(x, y) < 0 or x + columns > width or y + rows > height:
-        raise ValueError(f"a mask of {columns}x{rows} at ({x}, {y}) leaves a picture of {width}x{height}")
+        raise ValueError(f"a mask of {columns}x{rows} at ({x}, {y}) leaves an image of {width}x{height}")
     padded = np.zeros((columns, rows + 2), np.int8)
     padded[:, 1:-1] = mask.T
     steps = np.diff(padded, axis=1)
@@ -109,7 +109,7 @@ def _from_plain(counts: list[object], height: int, width: int) -> bytes | str:
 
     whole = [count for count in counts if isinstance(count, int) and not isinstance(count, bool) and count >= 0]
     if len(whole) != len(counts) or sum(whole) != height * width:
-        return "the run lengths do not fill the picture"
+        return "the run lengths do not fill the image"
     return codec.frPyObjects({"size": [height, width], "counts": whole}, height, width)["counts"]
 
 

@@ -19,7 +19,7 @@ from dataset.problems import Problems
 from dataset.records import ImageRecord
 from dataset.values import short
 
-# Orientation tags of EXIF: 1 is as stored, these turn the picture by a quarter.
+# Orientation tags of EXIF: 1 is as stored, these turn the image by a quarter.
 QUARTER_TURNS = (5, 6, 7, 8)
 TURNED = range(2, 9)
 ORIENTATION = 0x0112
@@ -57,7 +57,7 @@ class _Looked:
 
 
 def picture_sizes(folder: Path, images: Sequence[ImageRecord], problems: Problems) -> dict[str, tuple[int, int]]:
-    """file_name -> width, height of the pictures that can be used, as their records count pixels.
+    """file_name -> width, height of the images that can be used, as their records count pixels.
 
     images: all with a file_name.
     """
@@ -76,7 +76,7 @@ def _look(path: Path) -> _Looked:
     try:
         if not path.is_file():
             return _Looked(wrong=MISSING)
-        with open_picture(path, str(path), "the picture") as image:
+        with open_picture(path, str(path), "the image") as image:
             turn = image.getexif().get(ORIENTATION)
             look = _Looked(image.width, image.height, turn in TURNED, turn in QUARTER_TURNS)
             # A JPEG decoded at an eighth costs a millisecond and still tells where the file was cut short.
@@ -115,7 +115,7 @@ def _size_of(name: str, stated: tuple[object, object], look: _Looked, problems: 
 def read_picture(path: Path, width: int, height: int) -> NDArray[np.uint8]:
     """(height, width, 3) uint8 RGB of the file, turned by its EXIF tag where the labels count that way.
 
-    Raises SynthError where the file has gone or has changed since the data set was checked.
+    Raises SynthError if the file has gone or has changed since the data set was checked.
     """
     data = read_file(path, PICTURE_BYTES, "an image")
     return decode_picture(data, width, height, str(path))
@@ -134,7 +134,7 @@ def decode_picture(data: bytes, width: int, height: int, where: str) -> NDArray[
 
 
 def _turned_picture(data: bytes, where: str, width: int, height: int) -> NDArray[np.uint8]:
-    """The picture turned by its EXIF tag, of any format that the check of the data set can read."""
+    """The image turned by its EXIF tag, of any format that the check of the data set can read."""
     from PIL import ImageOps
 
     expected = f"{width}x{height}, as when the data set was checked"

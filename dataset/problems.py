@@ -1,4 +1,4 @@
-"""What is wrong with a data set, collected and told all at once."""
+"""Problems of a data set, collected and reported together."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 from assets.errors import SynthError
 
-# Examples told of each kind; the count tells the rest.
+# Examples listed of each kind, beside its count.
 EXAMPLES = 4
 
 
 @dataclass
 class DataProblem:
-    """One kind of problem: how often, and the first places."""
+    """One kind of problem: its count and the first examples."""
 
     count: int = 0
     examples: list[str] = field(default_factory=list)
@@ -29,7 +29,7 @@ class DataProblem:
 
 @dataclass
 class Problems:
-    """Findings on one data set. bad: records that cannot be used. notes: what was repaired or is worth knowing."""
+    """Problems of one data set. bad: records that cannot be used. notes: what was repaired or is worth knowing."""
 
     where: str
     bad: dict[str, DataProblem] = field(default_factory=dict)
@@ -37,11 +37,11 @@ class Problems:
     hints: list[str] = field(default_factory=list)
 
     def spoil(self, kind: str, example: str) -> None:
-        """A record that cannot be used."""
+        """Add a record that cannot be used."""
         self.bad.setdefault(kind, DataProblem()).add(example)
 
     def note(self, kind: str, example: str = "") -> None:
-        """Something that was repaired, or that people should know."""
+        """Add something that was repaired or is worth knowing."""
         finding = self.notes.setdefault(kind, DataProblem())
         if example:
             finding.add(example)
@@ -53,13 +53,13 @@ class Problems:
         return sum(finding.count for finding in self.bad.values())
 
     def lines(self) -> list[str]:
-        """All findings, the bad ones first."""
+        """Return all problems, those of unusable records first."""
         bad = [f"{finding.text(kind)} [cannot be used]" for kind, finding in self.bad.items()]
         return bad + [finding.text(kind) for kind, finding in self.notes.items()]
 
 
 def check_usable(sets: list[Problems], *, skip_bad: bool) -> None:
-    """Raises SynthError with every problem of every set, unless there are none or bad records may be skipped."""
+    """Raise SynthError with every problem of every set, unless there are none or bad records may be skipped."""
     broken = [problems for problems in sets if problems.bad]
     if not broken or skip_bad:
         return

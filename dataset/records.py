@@ -36,7 +36,7 @@ def _is_int(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    # Integers past the range of floats are no finite numbers.
+    # Integers beyond the range of floats are not finite numbers.
     kind = type(value)
     return (kind is float or kind is int) and -LARGEST <= value <= LARGEST  # type: ignore[operator]
 
@@ -70,14 +70,14 @@ def _is_licence(value: object) -> bool:
 
 @dataclass(frozen=True)
 class _Record:
-    """What all records have in common. extra: fields without a name here, and values that their field cannot hold."""
+    """Base of all records. extra: unknown fields, and values that their field cannot hold."""
 
     _checks: ClassVar[Mapping[str, Check]] = {}
     extra: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
     @classmethod
     def parse(cls, content: Mapping[str, Any]) -> Self:
-        """The record that a JSON object states."""
+        """Parse a JSON object."""
         check = cls._checks.get
         known = {name: value for name, value in content.items() if check(name, _is_unknown)(value)}
         extra = {} if len(known) == len(content) else {name: content[name] for name in content if name not in known}
@@ -88,23 +88,23 @@ class _Record:
         return record
 
     def content(self) -> dict[str, Any]:
-        """The JSON object that states the record: fields in their order, then what is in `extra`."""
+        """Return the JSON object of the record: fields in their order, then those of `extra`."""
         stated = {name: value for name in self._checks if (value := getattr(self, name)) is not None}
         return {**stated, **self.extra}
 
     def value(self, name: str) -> Any:
-        """What the JSON object has under a name, None where it has nothing."""
+        """Return the value of a key of the JSON object, None if it is missing."""
         known = getattr(self, name) if name in self._checks else None
         return self.extra.get(name) if known is None else known
 
 
 @dataclass(frozen=True)
 class ImageRecord(_Record):
-    """A picture of a data set.
+    """An image of a data set.
 
     file_name: relative to the folder of images. width, height: pixels. camera: K (3, 3) in pixels and world_from_camera
     (4, 4) in metres. recipe, seed, index, view: what the scene was sampled from. group: what belongs together and is
-    never split. backend, renderer: what made the picture. license: COCO's number of a licence, or its text.
+    never split. backend, renderer: what made the image. license: COCO's number of a licence, or its text.
     """
 
     id: int | None = None
@@ -138,22 +138,22 @@ class ImageRecord(_Record):
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """Width and height in pixels, None where one is missing or no such number."""
+        """Width and height in pixels, None if one is missing or not a positive whole number."""
         sides = whole_number(self.value("width")), whole_number(self.value("height"))
         return (sides[0], sides[1]) if sides[0] and sides[1] and min(sides[0], sides[1]) > 0 else None
 
     @property
     def rendered(self) -> bool:
-        """Whether `synth` made the picture: it names the backend."""
+        """Whether `synth` rendered the image: then it names the backend."""
         return self.value("backend") is not None
 
 
 @dataclass(frozen=True)
 class AnnotationRecord(_Record):
-    """An object in a picture.
+    """An object in an image.
 
     sku: the product's own key. instance: the placement in the scene, from 1. bbox: of the visible pixels. area: visible
-    pixels. segmentation: the visible pixels. visibility: visible share of the product's pixels inside the picture.
+    pixels. segmentation: the visible pixels. visibility: visible share of the product's pixels inside the image.
     truncation: share of its pixels outside. amodal_bbox, amodal_segmentation: hidden pixels as well.
     camera_from_object: (4, 4), metres. ignore: 1 for neither target nor background.
     """
@@ -227,7 +227,7 @@ class CategoryRecord(_Record):
 
     @property
     def key(self) -> str | None:
-        """What the category is matched by: its SKU, else its name; None where it has neither."""
+        """Key that categories are matched by: the SKU, else the name; None without both."""
         return sku_text(self.value("sku")) or sku_text(self.value("name"))
 
 
@@ -240,19 +240,19 @@ class PictureLabels:
 
     @classmethod
     def parse(cls, content: Any) -> Self:
-        """Of {"image": ..., "annotations": [...]}. Raises KeyError, TypeError or ValueError for anything else."""
+        """Parse {"image": ..., "annotations": [...]}. Raises KeyError, TypeError or ValueError for anything else."""
         if not isinstance(content["image"], dict) or not isinstance(content["annotations"], list):
             raise TypeError("no records")
         return cls(ImageRecord.parse(content["image"]), parse_all(AnnotationRecord, content["annotations"]))
 
     def content(self) -> dict[str, Any]:
-        """The JSON object that states both."""
+        """Return the JSON object of both."""
         return {"image": self.image.content(), "annotations": [record.content() for record in self.annotations]}
 
 
 @dataclass(frozen=True)
 class Head:
-    """What stands before the records of a COCO file. info, licenses: for people, as they were written."""
+    """What precedes the records of a COCO file. info, licenses: as they were written."""
 
     categories: Sequence[CategoryRecord]
     info: Mapping[str, Any] = field(default_factory=dict)
@@ -261,9 +261,9 @@ class Head:
 
 @dataclass(frozen=True)
 class SplitLabels:
-    """The labels of one split on their way into a label format.
+    """The labels of one split, to be written in a label format.
 
-    head: info, licences and all categories. pictures: to be gone through once; each has its file name relative to the
+    head: info, licences and all categories. pictures: can be iterated once; each has its file name relative to the
     format's folder of images, and its size.
     """
 
@@ -273,7 +273,7 @@ class SplitLabels:
 
 
 def parse_all(kind: type[R], values: Iterable[Any]) -> list[R]:
-    """The records of a list. Raises ValueError where an entry is no object."""
+    """Parse a list of JSON objects. Raises ValueError if an entry is not an object."""
     records = []
     for value in values:
         if not isinstance(value, dict):
@@ -283,17 +283,17 @@ def parse_all(kind: type[R], values: Iterable[Any]) -> list[R]:
 
 
 def names_by_id(categories: Iterable[CategoryRecord]) -> dict[int | None, str]:
-    """Category id to SKU, the name where there is none."""
+    """Map category ids to SKUs, or to names of categories without one."""
     return {whole_number(one.value("id")): one.key or "?" for one in categories}
 
 
 def sku_of(record: AnnotationRecord, names: Mapping[int | None, str]) -> str:
-    """The SKU of an annotation: its own, else its category's."""
+    """Return the SKU of an annotation: its own, else that of its category."""
     return sku_text(record.value("sku")) or names.get(whole_number(record.value("category_id")), "?")
 
 
 def record_json(content: object) -> str:
-    """A record's content as it is written: on one line, text unescaped. Raises SynthError for NaN and infinity."""
+    """Format a record's content as one line of JSON, text unescaped. Raises SynthError for NaN and infinity."""
     try:
         return json.dumps(content, ensure_ascii=False, allow_nan=False)
     except ValueError as error:

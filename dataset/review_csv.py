@@ -1,6 +1,6 @@
-"""Decisions about products in pictures, one row a box: what the review page exports and people edit.
+"""Decisions about products in images, one row a box: what the review page exports and people edit.
 
-image          the picture's file; a relative one lies beside the CSV
+image          the image's file; a relative one lies beside the CSV
 image_width, image_height    in pixels, as the boxes count them
 x, y, width, height          the box in pixels
 decision       accept, other (than was suggested), unknown (no SKU of the gallery), known (a clear one, that no person
@@ -52,7 +52,7 @@ Side = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class ReviewedBox(BaseModel):
-    """One row. x, y, width, height: pixels of a picture of image_width x image_height."""
+    """One row. x, y, width, height: pixels of an image of image_width x image_height."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -73,14 +73,14 @@ class ReviewedBox(BaseModel):
         if self.decision in NAMED and not (self.sku.strip() and self.sku.isprintable()):
             raise ValueError(f"decision {self.decision} needs a sku")
         if self.x >= self.image_width or self.y >= self.image_height or self.x + self.width <= 0:
-            raise ValueError("the box lies outside of the picture")
+            raise ValueError("the box lies outside of the image")
         if self.y + self.height <= 0:
-            raise ValueError("the box lies outside of the picture")
+            raise ValueError("the box lies outside of the image")
         return self
 
     @property
     def place(self) -> tuple[object, ...]:
-        """Which box of which picture it is."""
+        """Which box of which image it is."""
         return self.image, self.x, self.y, self.width, self.height
 
     @property
@@ -96,7 +96,7 @@ class Reviewed:
     rows: tuple[ReviewedBox, ...]
 
     def path(self, name: str, images: Path | None = None) -> Path:
-        """The file of a picture: as named, beside the CSV, or of that name in `images`."""
+        """The file of an image: as named, beside the CSV, or of that name in `images`."""
         named = Path(name) if Path(name).is_absolute() else self.file.parent / name
         if images is None or _is_file(named):
             return named
@@ -155,7 +155,7 @@ def read_reviewed(path: Path) -> Reviewed:
 
 
 def missing_pictures(reviewed: Reviewed, names: Iterable[str], images: Path | None, what: str) -> SynthError | None:
-    """The error for pictures that are not where they were, None where all are there. what: that cannot be done."""
+    """The error for images that are not where they were, None if all are there. what: that cannot be done."""
     gone = [name for name in dict.fromkeys(names) if not _is_file(reviewed.path(name, images))]
     if not gone:
         return None
@@ -165,7 +165,7 @@ def missing_pictures(reviewed: Reviewed, names: Iterable[str], images: Path | No
 
 
 def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows by column, numbered as spreadsheets number them. Raises SynthError where it is no such CSV."""
+    """Rows by column, numbered as spreadsheets number them. Raises SynthError if it is no such CSV."""
     data = read_file(path, REVIEW_BYTES, WHAT)
     try:
         text = data.decode("utf-8-sig")

@@ -12,13 +12,13 @@ from dataset.review_csv import NAMED, ReviewedBox, missing_pictures, read_review
 
 
 def reviewed_labels(file: Path, images: Path | None) -> tuple[Path, CocoContent]:
-    """The folder that all pictures lie in, and the decisions as the content of a COCO file.
+    """The folder that all images lie in, and the decisions as the content of a COCO file.
 
     Boxes with a SKU are labels; what nobody named, or is no product of the gallery, is neither target nor background.
-    images: where the pictures lie now. Raises SynthError where the CSV cannot be used or pictures are missing.
+    images: where the images lie now. Raises SynthError if the CSV cannot be used or images are missing.
     """
     reviewed = read_reviewed(file)
-    error = missing_pictures(reviewed, (row.image for row in reviewed.rows), images, "reviewed pictures are missing")
+    error = missing_pictures(reviewed, (row.image for row in reviewed.rows), images, "reviewed images are missing")
     if error:
         raise error
     if not any(row.decision in NAMED for row in reviewed.rows):

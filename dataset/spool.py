@@ -82,7 +82,7 @@ class IdSpool:
             self._flush()
 
     def take_in(self, other: IdSpool, shift: int = 0) -> None:
-        """Adds all numbers of another spool, each with `shift` on top."""
+        """Add all numbers of another spool, each with `shift` on top."""
         for ids in other._parts():
             self.add(ids + shift)
 

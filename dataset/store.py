@@ -1,4 +1,4 @@
-"""Data sets wherever and however they lie: folders, COCO files and shards are read by the same calls."""
+"""Stores: data sets in folders, COCO files and shards, read by the same calls."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ IMAGE, ANNOTATION = b"i", b"a"
 
 @dataclass(frozen=True)
 class StoredPicture:
-    """A picture with its labels. data: its file, or the content of that. where: for people."""
+    """An image with its labels. data: its file, or the content of it. where: location for messages."""
 
     labels: PictureLabels
     data: bytes | Path
     where: str
 
     def read(self) -> bytes:
-        """The image file. Raises SynthError where it cannot be read."""
-        return self.data if isinstance(self.data, bytes) else read_file(self.data, PICTURE_BYTES, "the picture")
+        """Read the image file. Raises SynthError if it cannot be read."""
+        return self.data if isinstance(self.data, bytes) else read_file(self.data, PICTURE_BYTES, "the image")
 
 
 class DataPart(Protocol):
@@ -53,43 +53,43 @@ class DataPart(Protocol):
 
     @property
     def split(self) -> str:
-        """Such as "train"."""
+        """Name of the split, such as "train"."""
 
     @property
     def count(self) -> int:
-        """How many images it has."""
+        """Number of images."""
 
     def labels(self) -> Iterator[PictureLabels]:
-        """The labels of all images in order, in flat memory. Raises SynthError where they cannot be read."""
+        """Iterate over the labels of all images in order, in flat memory. Raises SynthError if they cannot be read."""
 
     def pictures(self, only: Collection[int] | None = None) -> Iterator[StoredPicture]:
-        """The images with their labels in order, all or those at some places, counted from 0."""
+        """Iterate over images with their labels in order: all, or those at some positions, counted from 0."""
 
 
 class DataStore(Protocol):
-    """A data set. No caller asks which kind it is."""
+    """A data set, whichever way it is stored."""
 
     @property
     def where(self) -> str:
-        """Where it lies, for people."""
+        """Location for messages."""
 
     @property
     def parts(self) -> Sequence[DataPart]:
-        """What is read together, those of a split in order."""
+        """The parts, those of a split in order."""
 
     @property
     def categories(self) -> Sequence[CategoryRecord]:
-        """Those of the whole set; none where nothing but single labels is there."""
+        """Categories of the whole data set; none if there are only labels of single images."""
 
     def head(self, split: str) -> Head:
-        """What people should know of a split: info, licences, categories."""
+        """Info, licences and categories of a split."""
 
 
 def open_dataset(source: str | Path, *, images: Path | None = None, unfinished: bool = False) -> DataStore:
-    """The data set at `source`: a COCO file, a folder with some, or a place of shards.
+    """Open the data set at `source`: a COCO file, a folder with COCO files, or shards at any location.
 
-    images: where pictures lie that are not beside their COCO file. unfinished: read a folder of `synth render` by the
-    labels of its single pictures, whether its COCO files are there or not. Raises SynthError where there is no set.
+    images: folder of the images if they are not beside their COCO file. unfinished: read a folder of `synth render` by
+    the labels of its single images, whether it has COCO files or not. Raises SynthError if there is no data set.
     """
     if store := sharded_store(source):
         return store
@@ -100,20 +100,20 @@ def open_dataset(source: str | Path, *, images: Path | None = None, unfinished: 
 
 
 def sharded_store(source: str | Path) -> ShardStore | None:
-    """The sharded set at `source`, None where there is no index of shards."""
+    """Open the sharded data set at `source`; None if there is no index of shards."""
     place = StoragePath(str(source))
     return None if Path(source).is_file() or not has_index(place) else ShardStore(place)
 
 
 def leaves_folder(name: str) -> bool:
-    """Whether a file name of a record leads out of its folder."""
+    """Whether a file name of a record points outside its folder."""
     plain = name.replace("\\", "/")
     return PurePosixPath(plain).is_absolute() or posixpath.normpath(plain).split("/")[0] == ".."
 
 
 @dataclass(frozen=True)
 class CocoStore:
-    """COCO files on disk. parts: one for each split."""
+    """COCO files on disk, one part for each split."""
 
     path: Path
     parts: tuple[CocoPart, ...]
@@ -142,12 +142,12 @@ class CocoStore:
 
 
 def _ignore(_record: AnnotationRecord, _known: bool) -> None:
-    """What becomes of annotations that nobody asks for."""
+    """Leave out the annotation."""
 
 
 @dataclass(frozen=True)
 class CocoPart:
-    """A COCO file with its pictures."""
+    """A COCO file with its images."""
 
     source: CocoSplit
 
@@ -163,10 +163,12 @@ class CocoPart:
         return count
 
     def labels(self, stray: Callable[[AnnotationRecord, bool], None] | None = None) -> Iterator[PictureLabels]:
-        """As promised; each file is read twice, and waits on disk in between. Annotations of no image are left out.
+        """Iterate over the labels as `DataPart.labels`; annotations of unknown images are left out.
 
-        stray: called with each of those, and with those that stand behind annotations of a later image: the flag says
-        whether there is such an image.
+        The file is read twice; records wait on disk until their image is due.
+
+        stray: called with each annotation of an unknown image (False) and each one that comes after annotations of a
+        later image (True).
         """
         with scratch_folder("labels") as folder:
             spool = BlockSpool(Path(folder) / "records")
@@ -226,7 +228,7 @@ class CocoPart:
             yield self.stored(labels)
 
     def _some(self, only: Collection[int]) -> Iterator[PictureLabels]:
-        """The labels of few images, which are held."""
+        """The labels of a few images, held in memory."""
         images = [image for place, image in enumerate(images_of(self.source.file)) if place in only]
         drawn: dict[int | None, list[AnnotationRecord]] = {whole_number(one.value("id")): [] for one in images}
         drawn.pop(None, None)
@@ -239,7 +241,7 @@ class CocoPart:
             yield PictureLabels(image, drawn.get(whole_number(image.value("id")), []))
 
     def stored(self, labels: PictureLabels) -> StoredPicture:
-        """The image of some labels of the part. Raises SynthError where it has no name, or an unsafe one."""
+        """Find the image of labels of this part. Raises SynthError if it has no file name, or an unsafe one."""
         name = labels.image.file_name
         if name is None:
             found = str(labels.image.content())[:200]
@@ -264,7 +266,7 @@ class CocoPart:
 
 @dataclass(frozen=True)
 class RenderedStore:
-    """A folder that `synth render` is writing or has written, by the labels of its single pictures."""
+    """A folder of `synth render`, finished or not, read by the labels of its single images."""
 
     folder: Path
 
@@ -286,7 +288,7 @@ class RenderedStore:
 
 @dataclass(frozen=True)
 class RenderedPart:
-    """All pictures of a rendered folder. files: their labels."""
+    """All images of a rendered folder. files: their labels."""
 
     layout: Layout
     files: tuple[Path, ...]
@@ -314,7 +316,7 @@ def _read_labels(file: Path) -> PictureLabels:
         hint = "'synth verify' names everything that is wrong with the data set"
         found = "no image record and list of annotations"
         raise SynthError(
-            "the labels of a picture cannot be read", code="records-invalid", where=str(file), found=found, hint=hint
+            "the labels of an image cannot be read", code="records-invalid", where=str(file), found=found, hint=hint
         ) from error
     DATASET_INSTANCES.check(len(labels.annotations), str(file))
     return labels
@@ -332,7 +334,7 @@ class ShardStore:
 
     @cached_property
     def shards(self) -> Sequence[ShardEntry]:
-        """The shards of its index, in order."""
+        """The shards of the index, in order."""
         return read_index(self.place).shards
 
     @property
@@ -350,7 +352,7 @@ class ShardStore:
 
 @dataclass(frozen=True)
 class ShardPictures:
-    """The pictures of one shard."""
+    """The images of one shard."""
 
     place: StoragePath
     entry: ShardEntry
@@ -364,7 +366,7 @@ class ShardPictures:
         return self.entry.images
 
     def labels(self) -> Iterator[PictureLabels]:
-        """As promised, from the COCO part, which is smaller than the pictures."""
+        """Iterate over the labels of the COCO part, without reading the images."""
         part = read_part(self.place, self.entry)
         by_image: dict[int | None, list[AnnotationRecord]] = {one.id: [] for one in part.images}
         for record in part.annotations:

@@ -13,7 +13,7 @@ from assets.files.atomic import write_atomic
 
 
 def write_table(path: Path, columns: dict[str, Any]) -> None:
-    """Columns as CSV (what is not known is empty, no cell is a formula) or Parquet, by the suffix of the name."""
+    """Write columns as CSV (unknown values are empty, no cell is a formula) or Parquet, by the suffix of the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() == ".parquet":
         import pyarrow

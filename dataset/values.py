@@ -1,4 +1,4 @@
-"""Single values of foreign JSON: any type may stand anywhere."""
+"""Values of third-party JSON, where any type may occur anywhere."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _short.maxlevel = 2
 
 
 def whole_number(value: object) -> int | None:
-    """The value as an integer of 64 bits (3.0 counts, "3" and true do not), None where it is none."""
+    """Return the value as a 64-bit integer (3.0 is one, "3" and true are not), else None."""
     if type(value) is not int and (type(value) is not float or not value.is_integer()):
         return None
     return int(value) if -INT64 <= value < INT64 else None
 
 
 def number(value: object) -> float:
-    """The value as a finite number, nan where it is none."""
+    """Return the value as a finite number, else nan."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return math.nan
     try:
@@ -34,7 +34,7 @@ def number(value: object) -> float:
 
 
 def box_numbers(value: object) -> list[float] | None:
-    """The four finite numbers of a box, None where it is not that."""
+    """Return the four finite numbers of a box, else None."""
     if not isinstance(value, list | tuple) or len(value) != 4:
         return None
     edges = [number(edge) for edge in value]
@@ -42,7 +42,7 @@ def box_numbers(value: object) -> list[float] | None:
 
 
 def is_text(value: object) -> bool:
-    """Whether the value is a text that can be written down: JSON may hold halves of characters."""
+    """Whether the value is a text that can be encoded: JSON may contain lone surrogates."""
     if not isinstance(value, str) or not value.strip():
         return False
     try:
@@ -53,7 +53,7 @@ def is_text(value: object) -> bool:
 
 
 def sku_text(value: object) -> str | None:
-    """A SKU as text; some write article numbers as numbers."""
+    """Return a SKU as text, else None; some write article numbers as numbers."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) and is_text(value) else None
@@ -65,6 +65,6 @@ def is_set(value: object) -> bool:
 
 
 def short(value: object) -> str:
-    """The value for a message, cut where it is long or deep."""
+    """Return the value for a message, shortened if it is long or deep."""
     text = _short.repr(value)
     return text if len(text) <= 2 * SHOWN else text[: 2 * SHOWN] + "..."

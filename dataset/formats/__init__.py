@@ -4,9 +4,9 @@ A format is a module with
 
     detect(path)                whether the files at a path are of this format, by their names and places alone
     open_labels(path, images)   the data set at a path, as a store
-    lost(labels)                what it cannot carry of a picture's labels, in words
+    lost(labels)                what it cannot carry of an image's labels, in words
     image_folder(split)         where the images of a split lie, relative to the data set
-    write_labels(folder, sets)  writes the labels of all splits, whose images are there already or come by and by
+    write_labels(folder, sets)  writes the labels of all splits, whose images are written before or meanwhile
 
 The first line of its docstring says what it is.
 """
@@ -35,9 +35,9 @@ FORMAT_TABLE = PluginTable(
 def open_labels(
     source: str | Path, *, images: Path | None = None, name: str | None = None, unfinished: bool = False
 ) -> DataStore:
-    """The data set at `source`, of whatever format: of the given name, or as its files show.
+    """Open the data set at `source` in the label format `name`, or in the one that its files show.
 
-    images, unfinished: as for `open_dataset`. Raises SynthError for an unknown name, and where there is no data set.
+    images, unfinished: as for `open_dataset`. Raises SynthError for an unknown name, and if there is no data set.
     """
     path = Path(source)
     if name is not None:

@@ -17,7 +17,7 @@ def detect(path: Path) -> bool:
 
 
 def open_labels(path: Path, images: Path | None = None) -> DataStore:
-    """The splits of the folder, or the file. Raises SynthError where there are none."""
+    """The splits of the folder, or the file. Raises SynthError if there are none."""
     return open_dataset(path, images=images)
 
 

@@ -2,8 +2,8 @@
 
 data.yaml              train, val, test: folders of images; names: class to name; and, which other tools ignore,
                        skus: class to the product's own key, category_ids: class to COCO's id, splits: their names
-images/SPLIT/a/1.jpg   the pictures
-labels/SPLIT/a/1.txt   a line for each box: class, centre x, centre y, width, height, as fractions of the picture;
+images/SPLIT/a/1.jpg   the images
+labels/SPLIT/a/1.txt   a line for each box: class, centre x, centre y, width, height, as fractions of the image;
                        read as well: class, x1, y1, x2, y2, ... of a polygon. No file: nothing is there.
 """
 
@@ -52,7 +52,7 @@ def detect(path: Path) -> bool:
 def open_labels(path: Path, images: Path | None = None) -> DataStore:
     """The splits that data.yaml names. images: the folder that its paths are relative to, if not its own.
 
-    Raises SynthError where it cannot be used, or a folder of images is missing.
+    Raises SynthError if it cannot be used, or a folder of images is missing.
     """
     file = path / DATA if path.is_dir() else path
     text = read_file(file, DATA_YAML_BYTES, DATA).decode(errors="replace")
@@ -103,7 +103,7 @@ def image_folder(split: str) -> str:
 
 
 def write_labels(folder: Path, sets: Iterable[SplitLabels]) -> None:
-    """A text file for each picture, then data.yaml. Raises SynthError for a category that the set does not have."""
+    """A text file for each image, then data.yaml. Raises SynthError for a category that the set does not have."""
     splits: list[str] = []
     categories: list[CategoryRecord] = []
     for one in sets:
@@ -136,7 +136,7 @@ def _lines(labels: PictureLabels, numbers: Mapping[int | None, int]) -> Iterator
 
 
 def _row(image: ImageRecord, record: AnnotationRecord) -> tuple[float, float, float, float] | None:
-    """Centre, width and height as fractions of the picture; None for what is no target."""
+    """Centre, width and height as fractions of the image; None for what is no target."""
     if record.bbox is None or image.size is None or record.category_id is None or record.ignored:
         return None
     width, height = image.size
@@ -197,7 +197,7 @@ class YoloPart:
                 yield StoredPicture(PictureLabels(image, annotations), path, str(path))
 
     def _annotations(self, file: Path, image: ImageRecord) -> list[AnnotationRecord]:
-        """Raises SynthError with every wrong line of the file."""
+        """Raise SynthError with every wrong line of the file."""
         if not file.exists():
             return []
         lines = read_file(file, DATASET_JSON, "the labels").decode(errors="replace").splitlines()
@@ -212,12 +212,12 @@ class YoloPart:
                 else:
                     records.append(record)
         if problems:
-            what = "the labels of a picture cannot be read"
+            what = "the labels of an image cannot be read"
             raise SynthError(what, code="records-invalid", where=str(file), expected=EXPECTED, problems=problems[:20])
         return records
 
     def _annotation(self, cells: list[str], image: ImageRecord, instance: int) -> AnnotationRecord | None:
-        """The annotation of a line, None where it is none."""
+        """The annotation of a line, None if it is none."""
         try:
             numbers = [float(cell) for cell in cells]
         except ValueError:
@@ -248,8 +248,8 @@ def _centred(polygon: Sequence[float]) -> list[float]:
 
 
 def _upright_size(path: Path) -> tuple[int, int]:
-    """Width and height of a picture as viewers show it, which is how labels count it."""
-    with open_picture(path, str(path), "the picture") as image:
+    """Width and height of an image as viewers show it, which is how labels count it."""
+    with open_picture(path, str(path), "the image") as image:
         turned = image.getexif().get(ORIENTATION) in QUARTER_TURNS
         return (image.height, image.width) if turned else (image.width, image.height)
 

@@ -1,1 +1,1 @@
-"""Sharded data sets: pictures and labels in tar files with COCO parts and an index."""
+"""Sharded data sets: images and labels in tar files with COCO parts and an index."""

@@ -34,7 +34,7 @@ class ShardCache:
     most: int = DEFAULT_BYTES
 
     def fetch(self, place: StoragePath, entry: ShardEntry) -> Path:
-        """The shard as a file on disk. Raises SynthError where it is missing, or is not what the index says."""
+        """The shard as a file on disk. Raises SynthError if it is missing, or is not what the index says."""
         path = self.folder / f"{entry.tar_sha256}.tar"
         if not _used(path):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ class ShardCache:
         return path
 
     def _make_room(self, needed: int) -> None:
-        """Deletes what was not used for longest. A process that reads it keeps what it has open."""
+        """Delete what was not used for longest. A process that reads it keeps what it has open."""
         files = []
         remove_leftovers(self.folder, unsigned=False)
         for path in self.folder.glob("*.tar"):
@@ -62,7 +62,7 @@ class ShardCache:
 
 
 def check_bytes(size: int, digest: str, entry: ShardEntry, where: str) -> None:
-    """Raises SynthError where a shard is not what the index says."""
+    """Raise SynthError if a shard is not what the index says."""
     if (size, digest) != (entry.tar_bytes, entry.tar_sha256):
         found = f"{size} bytes, SHA-256 {digest[:12]}..."
         expected = f"{entry.tar_bytes} bytes, SHA-256 {entry.tar_sha256[:12]}..., as index.json says"

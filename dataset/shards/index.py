@@ -1,9 +1,9 @@
-"""Sharded data sets: pictures and labels in tar files of some hundred scenes, with COCO parts and an index.
+"""Sharded data sets: images and labels in tar files of some hundred scenes, with COCO parts and an index.
 
     index.json              which shards there are, with their counts and checksums
     categories.json         COCO's categories of the whole data set
     dataset.json            what it was made from
-    shards/NAME.tar         WebDataset: STEM.jpg, STEM.json {"image": ..., "annotations": [...]}, further pictures
+    shards/NAME.tar         WebDataset: STEM.jpg, STEM.json {"image": ..., "annotations": [...]}, further images
     annotations/NAME.json   the same records as a COCO file of its own, with the categories that it uses
 
 Ids need no counting: they follow from the scene, so that a shard is complete when it is written, and never changes when
@@ -31,7 +31,7 @@ from dataset.storage.path import StoragePath
 
 FORMAT = 1
 INDEX, CATEGORIES = "index.json", "categories.json"
-# Ids of annotations are their picture's times this plus the instance: as many placements fit into a scene.
+# Ids of annotations are their image's times this plus the instance: as many placements fit into a scene.
 INSTANCES = 10_000
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
@@ -62,7 +62,7 @@ class ShardIndex(FileModel):
 
 @dataclass(frozen=True)
 class ShardSample:
-    """A picture with its labels. stem: its name in the tar. files: suffix ("jpg", "depth.png") to content.
+    """An image with its labels. stem: its name in the tar. files: suffix ("jpg", "depth.png") to content.
 
     image, annotations: with their ids.
     """
@@ -79,24 +79,24 @@ class ShardSample:
 
 
 def tar_name(name: str) -> str:
-    """Where the pictures of a shard lie."""
+    """Return the name of the tar file of a shard."""
     return f"shards/{name}.tar"
 
 
 def coco_name(name: str) -> str:
-    """Where the COCO part of a shard lies."""
+    """Return the name of the COCO part of a shard."""
     return f"annotations/{name}.json"
 
 
 def image_id(index: int, view: int, views: int) -> int:
-    """Of view `view` of scene `index`, where every scene has `views`: from 1, unlike every other's."""
+    """Return the unique image id, from 1, of view `view` of scene `index`, if every scene has `views` views."""
     return index * views + view + 1
 
 
 def annotation_id(image: int, instance: int) -> int:
-    """Of instance `instance` (from 1) in the picture of id `image`. Raises ValueError past INSTANCES - 1."""
+    """Return the id of instance `instance` (from 1) in image `image`. Raises ValueError beyond INSTANCES - 1."""
     if not 0 < instance < INSTANCES:
-        raise ValueError(f"instance {instance} of picture {image}: at most {INSTANCES - 1} can be numbered")
+        raise ValueError(f"instance {instance} of image {image}: at most {INSTANCES - 1} can be numbered")
     return image * INSTANCES + instance
 
 
@@ -107,7 +107,7 @@ def write_shard(
     samples: Sequence[ShardSample],
     head: Head,
 ) -> ShardEntry:
-    """Writes tar and COCO part of a shard, each whole or not at all; returns its entry for the index.
+    """Write tar and COCO part of a shard, each atomically; return its entry for the index.
 
     head: COCO's info block, and the categories that the annotations use. The same samples give the same bytes.
     """
@@ -141,31 +141,31 @@ def tar_of(samples: Iterable[ShardSample]) -> bytes:
 
 
 def write_categories(place: StoragePath, categories: Iterable[CategoryRecord]) -> None:
-    """categories.json, one record per line."""
+    """Write categories.json, one record per line."""
     lines = ",\n".join(record_json(one.content()) for one in categories)
     place.write(CATEGORIES, f"[\n{lines}\n]\n".encode())
 
 
 def write_index(place: StoragePath, shards: Iterable[ShardEntry]) -> ShardIndex:
-    """index.json of these shards, in the order of their names."""
+    """Write index.json of these shards, in the order of their names."""
     index = ShardIndex(format=FORMAT, shards=tuple(sorted(shards, key=lambda shard: shard.name)))
     place.write(INDEX, index_json(index))
     return index
 
 
 def index_json(index: ShardIndex) -> bytes:
-    """The content of index.json."""
+    """Return the content of index.json."""
     entries = ",\n".join(shard.model_dump_json() for shard in index.shards)
     return f'{{"format": {FORMAT}, "shards": [\n{entries}\n]}}\n'.encode()
 
 
 def has_index(place: StoragePath) -> bool:
-    """Whether a place holds a sharded data set."""
+    """Whether a location contains a sharded data set."""
     return place.exists(INDEX)
 
 
 def read_index(place: StoragePath) -> ShardIndex:
-    """The index of a sharded data set. Raises SynthError where there is none, or it cannot be used."""
+    """Read the index of a sharded data set. Raises SynthError if it is missing or invalid."""
     where = place.locate(INDEX)
     try:
         index = parse_model(ShardIndex, place.read(INDEX), "the index", where)
@@ -182,7 +182,7 @@ def read_index(place: StoragePath) -> ShardIndex:
 
 
 def read_categories(place: StoragePath) -> list[CategoryRecord]:
-    """COCO's categories of a sharded data set. Raises SynthError where they are missing or damaged."""
+    """Read the COCO categories of a sharded data set. Raises SynthError if they are missing or invalid."""
     where = place.locate(CATEGORIES)
     try:
         records = parse_json(place.read(CATEGORIES), "the categories", where, values=COCO_VALUES)

@@ -29,7 +29,7 @@ class ShardPart:
 
 
 def read_part(place: StoragePath, entry: ShardEntry) -> ShardPart:
-    """The COCO part of a shard. Raises SynthError where it is missing, or is not what the index says."""
+    """Read the COCO part of a shard. Raises SynthError if it is missing or differs from the index."""
     where = place.locate(coco_name(entry.name))
     try:
         data = read_whole(place, coco_name(entry.name))
@@ -46,7 +46,7 @@ def read_part(place: StoragePath, entry: ShardEntry) -> ShardPart:
 
 
 def parse_part(data: bytes, where: str) -> ShardPart:
-    """A COCO part from its bytes. Raises SynthError where it is none."""
+    """Parse a COCO part. Raises SynthError if it is invalid."""
     try:
         content: Any = parse_json(data, "the COCO part of a shard", where, values=COCO_VALUES, hint=REPAIR)
         lists = [content[name] for name in ("categories", "images", "annotations")]
@@ -70,7 +70,7 @@ def parse_part(data: bytes, where: str) -> ShardPart:
 
 
 def ids_of(records: Sequence[ImageRecord | AnnotationRecord], where: str) -> NDArray[np.int64]:
-    """(N,) int64 the ids of records. Raises SynthError where one has none."""
+    """Return the (N,) int64 ids of records. Raises SynthError if one has none."""
     ids = [record.id for record in records]
     if not all(number is not None and -(2**62) < number < 2**62 for number in ids):
         raise SynthError(
@@ -83,7 +83,7 @@ def ids_of(records: Sequence[ImageRecord | AnnotationRecord], where: str) -> NDA
 
 
 def follow_images(records: Sequence[AnnotationRecord]) -> bool:
-    """Whether the ids of annotations are made from those of their pictures, as those of rendered jobs are."""
+    """Whether the ids of annotations are made from those of their images, as those of rendered jobs are."""
     return all(
         record.id is not None
         and record.image_id is not None

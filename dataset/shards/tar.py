@@ -1,4 +1,4 @@
-"""What lies where in the tar files of a sharded data set."""
+"""Reading of the tar files of a sharded data set."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Members:
 
 
 def scan_tar(file: IO[bytes], where: str) -> list[Members]:
-    """The samples of a tar in their order, known from its headers alone.
+    """List the samples of a tar in order, from its headers alone.
 
-    Raises SynthError where it is damaged, or holds anything but samples: plain files STEM.SUFFIX, labels among them.
+    Raises SynthError if it is damaged, or holds anything but samples: plain files STEM.SUFFIX, labels among them.
     """
     samples: list[Members] = []
     end = file.seek(0, io.SEEK_END)
@@ -81,7 +81,7 @@ def _unlike(where: str, found: str) -> SynthError:
 
 
 def read_labels(data: bytes, where: str) -> PictureLabels:
-    """The image record and the annotations of a sample. Raises SynthError where they are none."""
+    """Parse the image record and annotations of a sample. Raises SynthError if they are invalid."""
     try:
         labels = PictureLabels.parse(parse_json(data, "the labels of a sample", where, hint=REPAIR))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -98,12 +98,12 @@ def read_labels(data: bytes, where: str) -> PictureLabels:
 
 
 def picture_suffix(suffixes: Mapping[str, object], image: ImageRecord, where: str) -> str:
-    """Which file of a sample is its picture: that of its name's suffix. Raises SynthError where there is none."""
+    """Return the suffix of the image file of a sample, preferably that of its name. Raises SynthError without one."""
     named = (image.file_name or "").rpartition(".")[2].lower()
     found = [suffix for suffix in (named, *PICTURES) if suffix in suffixes and suffix != LABELS]
     if not found:
         raise SynthError(
-            "a sample has no picture",
+            "a sample has no image",
             code="shard-image-missing",
             where=where,
             expected=f"one of {', '.join(PICTURES)}",
@@ -113,7 +113,7 @@ def picture_suffix(suffixes: Mapping[str, object], image: ImageRecord, where: st
 
 
 def read_samples(place: StoragePath, name: str) -> Iterator[ShardSample]:
-    """The samples of a shard, which is read whole. Raises SynthError where it is missing, too large or damaged."""
+    """Iterate over the samples of a shard, read whole. Raises SynthError if it is missing, too large or damaged."""
     where = place.locate(tar_name(name))
     try:
         data = read_whole(place, tar_name(name))
@@ -123,13 +123,13 @@ def read_samples(place: StoragePath, name: str) -> Iterator[ShardSample]:
 
 
 def read_whole(place: StoragePath, name: str) -> bytes:
-    """A file of a shard. Raises FileNotFoundError where it is missing, SynthError where it is too large."""
+    """Read a file of a shard. Raises FileNotFoundError if it is missing, SynthError if it is too large."""
     SHARD_BYTES.check(place.size(name), place.locate(name))
     return place.read(name)
 
 
 def samples_of(data: bytes, where: str) -> Iterator[ShardSample]:
-    """The samples of a tar. Raises SynthError where it is damaged."""
+    """Iterate over the samples of a tar. Raises SynthError if it is damaged."""
     for members in scan_tar(io.BytesIO(data), where):
         files = {suffix: data[first : first + size] for suffix, (first, size) in members.spans.items()}
         labels = read_labels(files.pop(LABELS), f"{where}: {members.stem}.json")

@@ -51,12 +51,12 @@ class StoragePath:
 
     @property
     def local(self) -> Path | None:
-        """The folder on this machine's disk, None where it is elsewhere."""
+        """The folder on this machine's disk, None if it is elsewhere."""
         system, root = self._opened
         return Path(root) if "file" in _protocols(system) else None
 
     def locate(self, name: str) -> str:
-        """What a file of the place is called by people."""
+        """Return the full name of a file for messages."""
         return f"{self.url.rstrip('/')}/{name}"
 
     def exists(self, name: str) -> bool:
@@ -65,20 +65,20 @@ class StoragePath:
             return bool(system.exists(f"{root}/{name}"))
 
     def size(self, name: str) -> int:
-        """Bytes of a file. Raises FileNotFoundError where there is none."""
+        """Return the size of a file in bytes. Raises FileNotFoundError if it is missing."""
         system, root = self._opened
         with _told(self, name):
             return int(system.size(f"{root}/{name}"))
 
     def read(self, name: str) -> bytes:
-        """The content of a file. Raises FileNotFoundError where there is none, SynthError for a pipe or device."""
+        """Read a file. Raises FileNotFoundError if it is missing, SynthError for a pipe or device."""
         system, root = self._opened
         self._check_plain(name)
         with _told(self, name):
             return bytes(system.cat_file(f"{root}/{name}"))
 
     def write(self, name: str, data: bytes) -> None:
-        """`data` as a file, whole or not at all; folders above it are made."""
+        """Write a file atomically, and create the folders above it."""
         local = self.local
         if local is not None:
             (local / name).parent.mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ class StoragePath:
             system.pipe_file(f"{root}/{name}", data)
 
     def delete(self, name: str) -> None:
-        """Takes a file away; one that is not there is none the less gone."""
+        """Delete a file if it exists."""
         system, root = self._opened
         with _told(self, name):
             if system.exists(f"{root}/{name}"):
@@ -97,7 +97,7 @@ class StoragePath:
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
-        """A file to read from, anywhere in it. Raises as `read`."""
+        """Open a file for reading with random access. Raises as `read`."""
         system, root = self._opened
         self._check_plain(name)
         with _told(self, name), system.open(f"{root}/{name}", "rb") as file:
@@ -113,7 +113,7 @@ class StoragePath:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise FileNotFoundError(self.locate(name)) from error
         except OSError:
-            pass  # told with its reason by the check
+            pass  # reported with its reason by the check
         check_file(local / name, SHARD_BYTES, "the file", self.locate(name))
 
     def names(self, folder: str = "") -> list[str]:
@@ -140,7 +140,7 @@ def _protocols(system: Any) -> tuple[str, ...]:
 
 @contextmanager
 def _told(place: StoragePath, name: str) -> Iterator[None]:
-    """Missing files stay FileNotFoundError, and disks tell their own errors; storage that refuses is told as such."""
+    """Turn errors of remote storage into SynthError; missing files stay FileNotFoundError, errors of disks OSError."""
     try:
         yield
     except OSError as error:

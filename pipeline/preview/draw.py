@@ -1,4 +1,4 @@
-"""`synth preview`: pictures of any data set with their instances drawn in, on one sheet without gaps."""
+"""`synth preview`: images of any data set with their instances drawn in, on one sheet without gaps."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ MAX_PARTS = 4
 
 
 def preview_set(place: str, out: Path | None, settings: PreviewSettings) -> Path:
-    """Draws pictures, evenly spread over the data set at `place`, onto one PNG; returns where it is.
+    """Draw images, evenly spread over the data set at `place`, onto one PNG; return its path.
 
     place: a folder of `synth render`, any COCO file or folder with one, or shards on any storage. out: None for the
-    folder of a rendered set, else here. Raises SynthError where there is nothing to draw.
+    folder of a rendered set, else here. Raises SynthError if there is nothing to draw.
     """
     store = open_labels(place, images=settings.images, unfinished=True)
     default = Path(place) / SHEET if not store.categories else Path(SHEET)
@@ -43,9 +43,9 @@ def preview_set(place: str, out: Path | None, settings: PreviewSettings) -> Path
 
 
 def chosen_pictures(store: DataStore, settings: PreviewSettings) -> PreviewSource:
-    """The pictures to draw, of at most MAX_PARTS parts of the set, evenly spread.
+    """The images to draw, of at most MAX_PARTS parts of the set, evenly spread.
 
-    With filters the labels of parts are read until that many have something to show. Raises SynthError where there is
+    With filters the labels of parts are read until that many have something to show. Raises SynthError if there is
     nothing to draw.
     """
     full = [part for part in store.parts if part.count]
@@ -71,7 +71,7 @@ def chosen_pictures(store: DataStore, settings: PreviewSettings) -> PreviewSourc
 def _wanted(
     store: DataStore, parts: Sequence[DataPart], names: Mapping[int | None, str], settings: PreviewSettings
 ) -> list[tuple[DataPart, int]]:
-    """The pictures with something to show. Raises SynthError where there are none, or a SKU is unknown."""
+    """The images with something to show. Raises SynthError if there are none, or a SKU is unknown."""
     wanted: list[tuple[DataPart, int]] = []
     known: set[str] = set()
     visibility_known = False
@@ -97,7 +97,7 @@ def _picture(stored: StoredPicture, names: Mapping[int | None, str], settings: P
 
 
 def plot_sheet(source: PreviewSource, out: Path, settings: PreviewSettings) -> Path:
-    """Draws the pictures of a source onto one PNG at `out`; returns `out`."""
+    """Draw the images of a source onto one PNG at `out`; return `out`."""
     sizes = [tile_size(picture) for picture in source.pictures]
     rows = fill_rows(sizes, COLUMNS, SHEET_WIDTH)
     pictures = iter(source.pictures)
@@ -108,4 +108,4 @@ def plot_sheet(source: PreviewSource, out: Path, settings: PreviewSettings) -> P
 def _title(source: PreviewSource, settings: PreviewSettings) -> str:
     of = f" of {source.total}" if source.total is not None else ""
     what = f" with {settings.described()}" if settings.filters else ""
-    return f"{source.name}: {len(source.pictures)}{of} pictures{what}; dashed: marked ignore"
+    return f"{source.name}: {len(source.pictures)}{of} images{what}; dashed: marked ignore"

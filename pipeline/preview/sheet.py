@@ -33,7 +33,7 @@ def sheet_of(tiles: Sequence[Image.Image], columns: int, title: str) -> Image.Im
 def fill_rows(sizes: Sequence[tuple[int, int]], columns: int, width: int) -> list[list[tuple[int, int]]]:
     """Sizes of tiles in rows of at most `columns`, every row filling a sheet of `width` pixels: no cell stays empty.
 
-    sizes: width and height of the pictures. Tiles have their shapes (to a pixel, and within 1:5 and 8:1); those of a
+    sizes: width and height of the images. Tiles have their shapes (to a pixel, and within 1:5 and 8:1); those of a
     row have one height. A single row is at most half as high as wide, and may be narrower.
     """
     rows = np.array_split(np.arange(len(sizes)), -(-len(sizes) // columns))
@@ -76,7 +76,7 @@ def _write_title(sheet: Image.Image, title: str, head: int) -> None:
 
 
 def save_sheet(sheet: Image.Image, path: Path) -> Path:
-    """The sheet as a PNG that appears whole, its folder with it; returns `path`."""
+    """The sheet as a PNG that appears whole, its folder with it; return `path`."""
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG", compress_level=6)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,10 +105,10 @@ def plot_label(
     taken: Sequence[Box] = (),
     within: tuple[int, int],
 ) -> Box:
-    """Dark words on a plate of the colour near `place`, kept inside the picture; returns where (xyxy).
+    """Dark words on a plate of the colour near `place`, kept inside the image; return where (xyxy).
 
     The lower left corner is at `place`, else below it, where no other words stand if there is such a spot. taken: of
-    other words. within: width and height of the picture.
+    other words. within: width and height of the image.
     """
     letters = font(pixels)
     width, height = draw.textlength(text, font=letters) + 6, pixels + 4

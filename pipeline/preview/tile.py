@@ -1,4 +1,4 @@
-"""Drawing of one picture of a preview: outlines, masks or boxes with the SKU beside each."""
+"""Drawing of one image of a preview: outlines, masks or boxes with the SKU beside each."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ SHIFT = 4
 
 
 def tile_size(picture: PreviewPicture) -> tuple[int, int]:
-    """Width and height of a picture as it is drawn; only its header is read."""
-    with open_picture(picture.data, picture.where, "the picture") as image:
+    """Width and height of an image as it is drawn; only its header is read."""
+    with open_picture(picture.data, picture.where, "the image") as image:
         sides = image.size
-    # A picture whose labels count it as turned is drawn so.
+    # An image whose labels count it as turned is drawn so.
     return picture.size if picture.size == sides[::-1] else sides
 
 
 def plot_tile(picture: PreviewPicture, size: tuple[int, int], style: Style) -> Image.Image:
-    """The picture with its instances, `size` (width, height) pixels. Raises SynthError where it cannot be drawn."""
+    """The image with its instances, `size` (width, height) pixels. Raises SynthError if it cannot be drawn."""
     try:
         return _draw(picture, picture.read(), size, style)
     except (SynthError, MemoryError):
         raise
-    except Exception as error:  # a stranger's labels may hold anything
+    except Exception as error:  # a third party's labels may contain anything
         hint = "'synth verify' lists all problems of the data set"
         raise SynthError(
             "an image cannot be drawn", code="records-invalid", where=picture.where, found=str(error), hint=hint
@@ -76,7 +76,7 @@ def _number_of(record: AnnotationRecord, place: int) -> int:
 
 
 def _mask_of(picture: PreviewPicture, record: AnnotationRecord, pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-    """(H, W) 0/1, None where there is none. Raises ValueError for a mask of our own that is none."""
+    """(H, W) 0/1, None if there is none. Raises ValueError for a mask of our own that is none."""
     height, width = pixels.shape[:2]
     counts = b"" if record.ignored else compressed_mask(record.value("segmentation"), height, width)
     if isinstance(counts, str):
@@ -93,7 +93,7 @@ def _plot_mask(
     scale: tuple[float, float],
     style: Style,
 ) -> bool:
-    """Draws the outline, for masks with a tint inside; whether there was a mask."""
+    """Draw the outline, for masks with a tint inside; whether there was a mask."""
     import cv2
 
     if mask is None or not mask.any():
@@ -102,7 +102,7 @@ def _plot_mask(
         inside = cv2.resize(mask, tile.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
         tile[inside] = (tile[inside] * 0.65 + np.array(color) * 0.35).astype(np.uint8)
     found, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    # From the middles of pixels of the picture to those of the tile.
+    # From the middles of pixels of the image to those of the tile.
     lines = [(((line + 0.5) * scale - 0.5) * (1 << SHIFT)).round().astype(np.int32) for line in found]
     # Dark on both sides, so that the line shows on any print.
     for shade, width in ((DARK, 3), (color, 1)):

@@ -1,4 +1,4 @@
-"""What a preview is made of: pictures with their instances, whatever kind of data set they are from."""
+"""What a preview is made of: images with their instances, whatever kind of data set they are from."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ORIENTATION = 0x0112
 class PreviewSettings:
     """What is shown. skus, below_visibility: only instances of these SKUs, only those visible to less than this share.
 
-    images: where the pictures of a COCO file lie, if not beside it.
+    images: where the images of a COCO file lie, if not beside it.
     """
 
     count: Annotated[int, Option("Images shown.", "Output", minimum=1, maximum=400)] = 12
@@ -64,9 +64,9 @@ class PreviewSettings:
 
 @dataclass(frozen=True)
 class PreviewPicture:
-    """A picture to draw. data: its file, or what stands in it. records: annotations that are drawn.
+    """An image to draw. data: its file, or what stands in it. records: annotations that are drawn.
 
-    size: width and height that its labels count in, None where they do not say. names: category id -> SKU. exact:
+    size: width and height that its labels count in, None if they do not say. names: category id -> SKU. exact:
     whether a mask that cannot be read is a mistake, as in sets of our own, or left out.
     """
 
@@ -78,11 +78,11 @@ class PreviewPicture:
     exact: bool = False
 
     def read(self) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB as the labels count pixels. Raises SynthError where it cannot be read."""
+        """(H, W, 3) uint8 RGB as the labels count pixels. Raises SynthError if it cannot be read."""
         from PIL import ImageOps
 
-        with open_picture(self.data, self.where, "the picture") as image:
-            # Where sizes do not tell whether labels count the picture as turned, it is drawn as viewers show it.
+        with open_picture(self.data, self.where, "the image") as image:
+            # Where sizes do not tell whether labels count the image as turned, it is drawn as viewers show it.
             plain = self.size == image.size or image.getexif().get(ORIENTATION, 1) == 1
             return np.array((image if plain else ImageOps.exif_transpose(image)).convert("RGB"))
 
@@ -93,7 +93,7 @@ class PreviewPicture:
 
 @dataclass(frozen=True)
 class PreviewSource:
-    """The pictures that were chosen. total: pictures of the whole set, None where that is not known."""
+    """The images that were chosen. total: images of the whole set, None if that is not known."""
 
     name: str
     pictures: Sequence[PreviewPicture]
@@ -101,7 +101,7 @@ class PreviewSource:
 
 
 def check_skus(settings: PreviewSettings, known: Iterable[str], where: str) -> None:
-    """Raises SynthError for a SKU that the set does not have."""
+    """Raise SynthError for a SKU that the set does not have."""
     names = sorted(set(known))
     for sku in settings.skus:
         if sku not in names:
@@ -119,7 +119,7 @@ def nothing_wanted(settings: PreviewSettings, where: str, visibility_known: bool
 
 
 def choose(wanted: Sequence[T], count: int) -> list[T]:
-    """At most `count` of the pictures that have something to show, evenly spread."""
+    """At most `count` of the images that have something to show, evenly spread."""
     places = {int(place) for place in np.linspace(0, len(wanted) - 1, min(count, len(wanted)))}
     return [wanted[place] for place in sorted(places)]
 
@@ -127,5 +127,5 @@ def choose(wanted: Sequence[T], count: int) -> list[T]:
 def kept_records(
     records: Sequence[AnnotationRecord], names: Mapping[int | None, str], settings: PreviewSettings
 ) -> list[AnnotationRecord]:
-    """The annotations of a picture that are drawn."""
+    """The annotations of an image that are drawn."""
     return [record for record in records if settings.wants(record, sku_of(record, names))]

@@ -41,10 +41,10 @@ def convert_data(
     source_format: str | None = None,
     images: Path | None = None,
 ) -> ConvertSummary:
-    """Writes the data set at `source` into the new folder `out` in a label format; images are copied byte for byte.
+    """Write the data set at `source` into the new folder `out` in a label format; images are copied byte for byte.
 
     The folder appears once everything is in it; a run that was ended leaves nothing but a hidden folder beside it,
-    which the next one deletes. source_format: None to find it out. images: where pictures lie that are not beside their
+    which the next one deletes. source_format: None to find it out. images: where images lie that are not beside their
     labels. Raises SynthError for unknown formats, where the source cannot be read, and where `out` holds something.
     """
     module = FORMAT_TABLE.load(format)
@@ -90,7 +90,7 @@ def _convert(store: DataStore, folder: Path, module: ModuleType, name: str, cons
 def _pictures(
     split: str, parts: list[DataPart], folder: Path, module: ModuleType, summary: ConvertSummary, progress: StepProgress
 ) -> Iterator[PictureLabels]:
-    """The labels of a split; each picture is copied on the way."""
+    """The labels of a split; each image is copied on the way."""
     taken: set[str] = set()
     for picture in (picture for part in parts for picture in part.pictures()):
         labels = _copied(picture, folder, taken)
@@ -103,7 +103,7 @@ def _pictures(
 
 
 def _copied(picture: StoredPicture, folder: Path, taken: set[str]) -> PictureLabels:
-    """Copies an image; its labels with a name and a size for certain."""
+    """Copy an image; its labels with a name and a size for certain."""
     image, data = picture.labels.image, picture.read()
     name = (image.file_name or "").replace("\\", "/")
     if not name or leaves_folder(name):
@@ -112,11 +112,11 @@ def _copied(picture: StoredPicture, folder: Path, taken: set[str]) -> PictureLab
     # Labels lie beside images under the same stem in most formats, and some file systems ignore case.
     stem = name.rpartition(".")[0].casefold()
     if stem in taken:
-        what = "two pictures of a split have one name"
+        what = "two images of a split have one name"
         raise SynthError(what, code="image-name-duplicate", where=picture.where, found=name)
     taken.add(stem)
     if image.size is None:
-        with open_picture(data, picture.where, "the picture") as opened:
+        with open_picture(data, picture.where, "the image") as opened:
             image = replace(image, width=opened.width, height=opened.height)
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(data)

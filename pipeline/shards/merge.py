@@ -83,10 +83,10 @@ class _Ids:
 
 
 def merge_data(places: Sequence[StoragePath], out: StoragePath, console: Console) -> DataSummary:
-    """Writes the sets at `places` as one at `out`; the same call again goes on.
+    """Write the sets at `places` as one at `out`; the same call again resumes.
 
     Categories are one where their SKU is, and keep the id of the first set that has them. Ids, names of shards and
-    pictures are kept unless an earlier set has them: then all of that set are given anew, by one rule. Raises
+    images are kept unless an earlier set has them: then all of that set are assigned again, by one rule. Raises
     SynthError where a set is damaged, and where another run is writing at `out`.
     """
     if len({str(place) for place in [*places, out]}) <= len(places):
@@ -125,7 +125,7 @@ def _merge(
 
 
 def _refuse_folders(places: Sequence[StoragePath]) -> None:
-    """Raises SynthError that names the commands to give first, where ordinary data sets are among the places."""
+    """Raise SynthError that names the commands to give first, where ordinary data sets are among the places."""
     folders = [place.local for place in places if place.local and place.local.exists() and not has_index(place)]
     if folders:
         commands = [f"synth data pack {folder} {folder.with_suffix('')}-shards" for folder in folders]
@@ -146,8 +146,8 @@ def unite_categories(
 ) -> tuple[list[dict[int, CategoryRecord]], list[str]]:
     """Of each set: its category ids to the records that they become; and what people should know about it.
 
-    One SKU is one category, as the first set that has it says. An id that is another SKU's already is given anew, above
-    all ids of all sets; a name that another SKU has already gets the SKU appended.
+    One SKU is one category, as the first set that has it says. An id that is another SKU's already is assigned again,
+    above all ids of all sets; a name that another SKU has already gets the SKU appended.
     """
     by_key: dict[str, CategoryRecord] = {}
     taken: set[int] = set()
@@ -215,7 +215,7 @@ def _plan(
     notes: list[str],
     console: Console,
 ) -> list[_Change]:
-    """What has to change in each set so that nothing is there twice."""
+    """What has to change in each set so that nothing occurs twice."""
     before = _Ids.at(folder / "all")
     shards: set[str] = set()
     changes: list[_Change] = []
@@ -231,7 +231,7 @@ def _plan(
                 shift = _shift(before, own)
                 notes.append(f"{place}: ids of others: {shift[0]} added to those of images, {shift[1]} of annotations")
             if meet:
-                notes.append(f"{place}: names of others: shards begin with {prefix}, pictures with {prefix[:-1]}/")
+                notes.append(f"{place}: names of others: shards begin with {prefix}, images with {prefix[:-1]}/")
             changes.append(_Change(prefix, *shift, kinds[number - 1]))
             shards |= {prefix + name for name in own_shards}
             before.images.take_in(own.images, shift[0])
@@ -292,7 +292,7 @@ def _write_all(
     out: StoragePath,
     console: Console,
 ) -> tuple[int, list[str]]:
-    """Writes the shards that have no receipt; how many these are, and the names of all."""
+    """Write the shards that have no receipt; how many these are, and the names of all."""
     there = read_receipts(out)
     names: list[str] = []
     fresh = 0

@@ -59,7 +59,7 @@ class _Part:
 def pack_data(
     source: Path, place: StoragePath, console: Console, *, shard_images: int = SHARD_IMAGES, spool: Path | None = None
 ) -> DataSummary:
-    """Writes the data set in `source` as shards of `shard_images` pictures; the same call again goes on.
+    """Write the data set in `source` as shards of `shard_images` images; the same call again resumes.
 
     spool: folder on disk for labels on their way, as large as the COCO files. Raises SynthError with everything that
     is wrong with the data before any shard is written, and where the place holds another set.
@@ -87,7 +87,7 @@ def pack_data(
 
 
 def sweep_place(place: StoragePath) -> None:
-    """Takes away what killed runs left half written at a place on disk, whose lock is held."""
+    """Delete what killed runs left half written at a location on disk, whose lock is held."""
     if place.local is not None:
         remove_leftovers(place.local, depth=SWEPT_DEPTH)
 
@@ -99,7 +99,7 @@ def summarise(shards: Sequence[ShardEntry], fresh: int, notes: Iterable[str] = (
 
 
 def _one_list(splits: Sequence[CocoSplit], heads: Sequence[Head]) -> dict[int, CategoryRecord]:
-    """The categories by id. Raises SynthError where splits disagree, or two have one id."""
+    """The categories by id. Raises SynthError if splits disagree, or two have one id."""
     by_id = {one.id: one for one in heads[0].categories}
     for split, head in zip(splits, heads, strict=True):
         other = {one.id: one for one in head.categories}
@@ -160,7 +160,7 @@ def _write_shards(
     categories: dict[int, CategoryRecord],
     console: Console,
 ) -> int:
-    """Writes the shards that have no receipt; returns how many."""
+    """Write the shards that have no receipt; return how many."""
     there = read_receipts(place)
     missing = [part for part in parts if part.name not in there]
     progress = StepProgress(console, "packing", total=len(parts), done=len(parts) - len(missing), unit="shards")

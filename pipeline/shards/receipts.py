@@ -16,9 +16,9 @@ FOLDER = "receipts"
 
 
 def claim_place(place: StoragePath, identity: dict[str, Any]) -> ShardIndex | None:
-    """Makes a place this run's own; returns the index where the run has ended already.
+    """Make a place this run's own; return the index where the run has ended already.
 
-    Raises SynthError where the place holds another data set.
+    Raises SynthError if the place holds another data set.
     """
     text = (json.dumps(identity, indent=1, sort_keys=True) + "\n").encode()
     if place.exists(IDENTITY):
@@ -67,7 +67,7 @@ def write_receipt(place: StoragePath, entry: ShardEntry) -> None:
 
 
 def finish_place(place: StoragePath, entries: list[ShardEntry]) -> ShardIndex:
-    """Writes the checksums and the index, which says that all is there, and takes the receipts away."""
+    """Write the checksums and the index, which says that all is there, and takes the receipts away."""
     index = write_signed_index(place, entries)
     for entry in entries:
         place.delete(f"{FOLDER}/{entry.name}.json")

@@ -1,4 +1,4 @@
-"""The records of a COCO file dealt to the shards that they will lie in, and put together with their pictures."""
+"""The records of a COCO file dealt to the shards that they will lie in, and put together with their images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dataset.spool import BlockSpool
 from dataset.store import leaves_folder
 from dataset.values import short, whole_number
 
-# What `synth render` writes beside the pictures: suffix in the tar, folder and suffix on disk.
+# What `synth render` writes beside the images: suffix in the tar, folder and suffix on disk.
 BESIDE = (
     ("depth.png", "depth", ".png"),
     ("normals.png", "normals", ".png"),
@@ -35,7 +35,7 @@ IMAGE, ANNOTATION = b"i", b"a"
 
 
 def fill_spool(spool: BlockSpool, splits: Sequence[CocoSplit], shard_images: int) -> list[int]:
-    """Every record into the part of its shard; returns the number of images of each split.
+    """Every record into the part of its shard; return the number of images of each split.
 
     Raises SynthError with every problem of every split at once.
     """
@@ -65,7 +65,7 @@ def _spool_images(spool: BlockSpool, split: CocoSplit, first: int, shard_images:
         elif leaves_folder(name):
             problems.spoil("images outside the image folder", short(name))
         elif _suffix(name) not in PICTURES:
-            problems.spoil("images that are no pictures by their names", short(name))
+            problems.spoil("images that are not image files by name", short(name))
         elif not (split.images / name).is_file():
             problems.spoil("images that are missing", short(name))
         DATASET_PICTURES.check(len(ids) + 1, str(split.file))
@@ -99,7 +99,7 @@ def _spool_annotations(
 
 
 def samples_of_part(blocks: Iterable[bytes], split: CocoSplit) -> list[ShardSample]:
-    """The samples of a shard: pictures, what lies beside them, and their annotations in the order of the file."""
+    """The samples of a shard: images, what lies beside them, and their annotations in the order of the file."""
     images: list[ImageRecord] = []
     annotations: dict[int, list[AnnotationRecord]] = {}
     for block in blocks:
@@ -116,11 +116,11 @@ def samples_of_part(blocks: Iterable[bytes], split: CocoSplit) -> list[ShardSamp
 def _sample(image: ImageRecord, annotations: list[AnnotationRecord], split: CocoSplit, taken: set[str]) -> ShardSample:
     name = str(image.file_name).replace("\\", "/")
     stem = PurePosixPath(name).stem
-    files = {_suffix(name): read_file(split.images / str(image.file_name), PICTURE_BYTES, "the picture")}
+    files = {_suffix(name): read_file(split.images / str(image.file_name), PICTURE_BYTES, "the image")}
     for suffix, folder, ending in BESIDE:
         path = split.root / folder / f"{stem}{ending}"
         if path.is_file():
-            files[suffix] = read_file(path, PICTURE_BYTES, "the picture")
+            files[suffix] = read_file(path, PICTURE_BYTES, "the image")
     return ShardSample(_free_stem(stem, int(image.value("id")), taken), files, image, annotations)
 
 

@@ -36,7 +36,7 @@ class Stats:
     sum of areas, sum of visibilities and how many have one.
 
     images, annotations: by split. recipes: numbers of images that name one. sizes: (3,) boxes by COCO's sizes.
-    visibility, truncation: (7,) by SHARES and unknown last. products: (10001,) pictures by their number of boxes.
+    visibility, truncation: (7,) by SHARES and unknown last. products: (10001,) images by their number of boxes.
     """
 
     ids: NDArray[np.int64]
@@ -58,7 +58,7 @@ class Stats:
         self._label = {int(number): label for label, number in enumerate(self.ids)}
 
     def add(self, split: str, labels: PictureLabels) -> None:
-        """Takes in an image and its annotations."""
+        """Count an image and its annotations."""
         self.images[split] = self.images.get(split, 0) + 1
         self.annotations[split] = self.annotations.get(split, 0) + len(labels.annotations)
         recipe = labels.image.recipe
@@ -69,7 +69,7 @@ class Stats:
         self.pictures[sorted(seen)] += 1
 
     def _add(self, record: AnnotationRecord) -> int | None:
-        """Takes in an annotation; returns its label, None where its category is unknown."""
+        """Count an annotation; return its label, None if its category is unknown."""
         area, visibility = _area_of(record), number(record.visibility)
         self.sizes[sum(area >= least for _, least in SIZES[1:])] += 1
         self.visibility[_slot(visibility)] += 1
@@ -125,7 +125,7 @@ def _slot(share: float) -> int:
 
 
 def print_stats(stats: Stats, console: Console, *, below: int) -> None:
-    """Tables: splits, boxes by size, visibility and truncation, SKUs, products per picture."""
+    """Tables: splits, boxes by size, visibility and truncation, SKUs, products per image."""
     splits = _table("split", "images", "annotations")
     for name in sorted(stats.images):
         splits.add_row(name, f"{stats.images[name]:,}", f"{stats.annotations.get(name, 0):,}")
@@ -171,7 +171,7 @@ def stats_fields(stats: Stats, *, below: int) -> dict[str, Any]:
 
 def _skus(stats: Stats, below: int) -> Table:
     table = _table("", "least", "median", "mean", "most")
-    for name, column in (("boxes of a SKU", stats.boxes), ("pictures of a SKU", stats.pictures)):
+    for name, column in (("boxes of a SKU", stats.boxes), ("images of a SKU", stats.pictures)):
         table.add_row(
             name, f"{column.min():,}", f"{np.median(column):,.6g}", f"{column.mean():,.1f}", f"{column.max():,}"
         )
@@ -180,7 +180,7 @@ def _skus(stats: Stats, below: int) -> Table:
         reached = np.cumsum(stats.products)
         middle = int(np.searchsorted(reached, reached[-1] / 2))
         mean = float((stats.products * np.arange(len(stats.products))).sum() / reached[-1])
-        table.add_row("products of a picture", f"{held[0]:,}", f"{middle:,}", f"{mean:,.1f}", f"{held[-1]:,}")
+        table.add_row("products of an image", f"{held[0]:,}", f"{middle:,}", f"{mean:,.1f}", f"{held[-1]:,}")
     never, few = int((stats.boxes == 0).sum()), int((stats.boxes < below).sum())
     words = f"{count_of(len(stats.ids), 'SKU', spec=',')}: {never:,} never seen, "
     words += f"{few:,} with fewer than {count_of(below, 'box')}"

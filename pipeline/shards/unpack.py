@@ -34,15 +34,15 @@ from pipeline.run.scene import labels_json
 from pipeline.shards.about import DATASET, AboutShards, read_about
 from pipeline.shards.pack import SHARD_STEP, SHARDS_KEPT, DataSummary, summarise
 
-# Suffixes that end in no picture: where they go.
+# Suffixes that end in no image: where they go.
 FOLDERS = {"scene": "scenes"}
 
 
 def unpack_data(place: StoragePath, folder: Path, console: Console, *, split: str | None = None) -> DataSummary:
-    """Writes pictures and one COCO file for each split (or the one given) into `folder`; the same call again goes on.
+    """Write images and one COCO file for each split (or the one given) into `folder`; the same call again resumes.
 
-    Pictures that are there already are left. Raises SynthError for shards that are damaged, and for names that lead
-    out of the folder or that two pictures of a split share.
+    Images that are there already are left. Raises SynthError for shards that are damaged, and for names that lead
+    out of the folder or that two images of a split share.
     """
     index = read_index(place)
     splits = sorted({shard.split for shard in index.shards})
@@ -76,7 +76,7 @@ class _Target:
     checksums: ChecksumSpool
 
     def add(self, path: Path, content: bytes) -> None:
-        """Writes a file unless it is there with this very content, from a call that was interrupted."""
+        """Write a file unless it is there with this very content, from a call that was interrupted."""
         if not _is_there(path, content):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(path, content)
@@ -125,7 +125,7 @@ def _unpack_split(
 
 
 def _write_files(sample: ShardSample, target: _Target, where: str, taken: set[int], *, labels: bool) -> None:
-    """The files of a sample where an ordinary set has them. taken: hashes of the names of the split's pictures."""
+    """The files of a sample where an ordinary set has them. taken: hashes of the names of the split's images."""
     suffix = picture_suffix(sample.files, sample.image, where)
     name = (sample.image.file_name or "").replace("\\", "/")
     if not name or leaves_folder(name):

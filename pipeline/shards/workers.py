@@ -22,7 +22,7 @@ AHEAD = 4
 def map_shards(work: Callable[[S], T], items: Iterable[S], workers: int) -> Iterator[T]:
     """`work` of each item, in order. workers: processes; with one it happens here.
 
-    Raises SynthError where a process died.
+    Raises SynthError if a process died.
     """
     if workers == 1:
         yield from map(work, items)

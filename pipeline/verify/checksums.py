@@ -18,7 +18,7 @@ from pipeline.verify.records import Violation
 NO_CHECKSUMS = (
     f"that the files are those that were written: the set has no {CHECKSUMS}; the command that made it adds it"
 )
-CHANGED = f"has another checksum than in {CHECKSUMS}"
+CHANGED = f"has a different checksum than in {CHECKSUMS}"
 
 
 def check_checksums(

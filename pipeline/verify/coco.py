@@ -12,8 +12,8 @@ from assets.errors import SynthError
 from assets.limits import PICTURE_BYTES
 from assets.plurals import count_of
 from dataset.checksums import CHECKSUMS
-from dataset.coco_reader import images_of, objects_of
-from dataset.records import AnnotationRecord, CategoryRecord, PictureLabels, parse_all
+from dataset.coco_reader import annotations_of, categories_of, images_of
+from dataset.records import AnnotationRecord, CategoryRecord, PictureLabels
 from dataset.store import CocoPart, CocoStore
 from dataset.values import is_text, short
 from pipeline.verify.checksums import NO_CHECKSUMS, check_checksums
@@ -23,11 +23,11 @@ from pipeline.verify.report import MAX_VIOLATIONS, PictureFindings, Tally
 from pipeline.verify.walk import LabelledPicture, check_labelled
 
 CHECKED = (
-    "pictures are there, decode to the last byte and have the stated size; ids, file names and contents come once; "
-    "boxes lie in their pictures; areas, masks and categories are sound; no annotation comes twice"
+    "images are there, decode to the last byte and have the stated size; ids, file names and contents come once; "
+    "boxes lie in their images; areas, masks and categories are sound; no annotation comes twice"
 )
-NOT_DRAWN = "that the labels fit the pictures: only the folder of a 'synth render' can be drawn again"
-# Of pictures and annotations that come twice, so many are named.
+NOT_DRAWN = "that the labels fit the images: only the scenes of a 'synth render' can be sampled again"
+# Of images and annotations that come twice, so many are named.
 MAX_NAMED = 20
 
 
@@ -53,7 +53,7 @@ def walk_file(
         strays.extend([found] if found else [])
 
     try:
-        records = parse_all(CategoryRecord, objects_of(part.source.file, "categories"))
+        records = categories_of(part.source.file)
         known = KnownProducts({one.id: str(one.value("sku")) for one in records if one.id is not None})
         yield PictureFindings(list(head(records)))
         first = 1
@@ -112,7 +112,7 @@ class CocoChecks:
             name, split = part.source.file.name, part.split
             for what, other in (("image", "another image's"), ("annotation", "another one's")):
                 twice = tally.twice(f"{what}s {split}")
-                tally.add(Violation(f"{name} {what} {number}", f"the id is {other} too") for number in twice)
+                tally.add(Violation(f"{name} {what} {number}", f"the id is also {other}") for number in twice)
             tally.add(_named_twice(part, set(tally.twice(f"names {split}", MAX_NAMED))))
             tally.add(_twins(part, set(tally.twice(f"twins {split}", MAX_NAMED))))
         if not tally.interrupted:
@@ -139,14 +139,14 @@ def _check_categories(name: str, records: Sequence[CategoryRecord]) -> Iterator[
     for record in records:
         where = f"{name} category {short(record.value('id'))}"
         if record.id is None:
-            yield Violation(where, "the id is no whole number")
+            yield Violation(where, "the id is not a whole number")
         if not is_text(record.value("name")):
             yield Violation(where, f"name {short(record.value('name'))}, expected a text")
         for key, values in seen.items():
             value = record.value(key)
             if isinstance(value, int | str):
                 if value in values:
-                    yield Violation(where, f"{key} {short(value)} is another category's too")
+                    yield Violation(where, f"{key} {short(value)} is also another category's")
                 values.add(value)
 
 
@@ -167,36 +167,36 @@ def _hashed(content: str | bytes) -> int:
 
 def _named_twice(part: CocoPart, twice: set[int]) -> Iterator[Violation]:
     groups: dict[str, list[str]] = {}
-    for record in objects_of(part.source.file, "images") if twice else ():
-        if isinstance(name := record.get("file_name"), str) and _hashed(name) in twice:
-            groups.setdefault(name, []).append(short(record.get("id")))
+    for image in images_of(part.source.file) if twice else ():
+        if isinstance(name := image.value("file_name"), str) and _hashed(name) in twice:
+            groups.setdefault(name, []).append(short(image.value("id")))
     for name, ids in groups.items():
-        told = f"file {short(name)} is that of several images: {', '.join(ids[:5])}"
+        told = f"file {short(name)} is used by several images: {', '.join(ids[:5])}"
         yield Violation(part.source.file.name, told)
 
 
 def _twins(part: CocoPart, twice: set[int]) -> Iterator[Violation]:
     groups: dict[int, list[str]] = {}
-    for content in objects_of(part.source.file, "annotations") if twice else ():
-        if (number := _twin_hash(AnnotationRecord.parse(content))) in twice:
-            groups.setdefault(number, []).append(short(content.get("id")))
+    for record in annotations_of(part.source.file) if twice else ():
+        if (number := _twin_hash(record)) in twice:
+            groups.setdefault(number, []).append(short(record.value("id")))
     for ids in groups.values():
         told = f"{count_of(len(ids), 'annotation')} of one image, category and box: {', '.join(ids[:5])}"
         yield Violation(part.source.file.name, told)
 
 
 def _same_contents(parts: Sequence[CocoPart], twice: set[int]) -> Iterator[Violation]:
-    """Pictures of the very same bytes: such a pair in two splits makes a test worthless."""
+    """Images of the very same bytes: such a pair in two splits makes a test worthless."""
     groups: dict[int, list[str]] = {number: [] for number in twice}
     for part in parts if twice else ():
         for image in images_of(part.source.file):
             try:
                 number = _hashed(part.stored(PictureLabels(image, ())).read())
             except SynthError:
-                continue  # reported where all pictures are read
+                continue  # reported where all images are read
             if number in groups:
                 groups[number].append(f"{part.split}: {image.file_name}")
     for names in groups.values():
         if len(set(names)) > 1:
             told = f"{count_of(len(names), 'image')} with the same content: {', '.join(names[:4])}"
-            yield Violation("pictures", told)
+            yield Violation("images", told)

@@ -1,4 +1,4 @@
-"""Checks of the optional pictures: ids, depth and normals agree with the masks."""
+"""Checks of the optional images: ids, depth and normals agree with the masks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read_png(path: Path, channels: int) -> NDArray[np.uint16] | str:
     if not path.is_file():
         return f"file {name} is missing"
     try:
-        return decode_png(read_file(path, PICTURE_BYTES, "the picture", path.name), name, channels)
+        return decode_png(read_file(path, PICTURE_BYTES, "the image", path.name), name, channels)
     except SynthError as error:
         return f"file {name} cannot be read: {error}"
 
@@ -30,7 +30,7 @@ def decode_png(data: bytes, name: str, channels: int) -> NDArray[np.uint16] | st
     import cv2
 
     try:
-        pixels = decode_pixels(data, cv2.IMREAD_UNCHANGED, name, "the picture")
+        pixels = decode_pixels(data, cv2.IMREAD_UNCHANGED, name, "the image")
     except SynthError as error:
         return f"file {name} cannot be read: {error}"
     shape = (*pixels.shape, 1)[2]
@@ -40,7 +40,7 @@ def decode_png(data: bytes, name: str, channels: int) -> NDArray[np.uint16] | st
 
 
 def check_ids(pixels: NDArray[np.uint16], masks: Mapping[int, NDArray[np.bool_]], where: str) -> Iterator[Violation]:
-    """Each mask is where the id picture has its instance."""
+    """Each mask is where the id image has its instance."""
     for instance, mask in masks.items():
         there = pixels == instance
         if there.shape != mask.shape or not np.array_equal(there, mask):

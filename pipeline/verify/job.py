@@ -35,12 +35,12 @@ from pipeline.verify.pictures import PicturesChecked, rendering_problems, too_co
 from pipeline.verify.records import Violation
 from pipeline.verify.scenes import compare_traced
 
-AGAIN = "drawing scenes and pictures again"
+AGAIN = "sampling scenes and rendering images again"
 
 
 @dataclass(frozen=True)
 class JobSources:
-    """What scenes are made again from. sample: how many. sku_list: where the job's own is to be had no more. cache:
+    """What scenes are made again from. sample: their number. sku_list: if that of the job is not available. cache:
     folder of normalised products. plugins: Python files whose code may be run."""
 
     sample: int
@@ -52,9 +52,9 @@ class JobSources:
 def check_job_scenes(
     place: StoragePath, shards: Sequence[ShardEntry], sources: JobSources, stop: Callable[[], bool]
 ) -> PicturesChecked:
-    """Makes some scenes of the job at `place` again, evenly spread over those that lie in `shards`.
+    """Make some scenes of the job at `place` again, evenly spread over those that lie in `shards`.
 
-    Whatever keeps that from being done is told in `skipped`; stop: asked between scenes and shards.
+    What prevents that is reported in `skipped`; stop: asked between scenes and shards.
     """
     checked = PicturesChecked()
     with scratch_folder("verify") as folder:
@@ -82,7 +82,7 @@ def _prepare(
 ) -> tuple[JobContext, dict[str, list[SceneTask]]]:
     """The work of the job in a spool of its own, and the scenes to make by the names of their shards.
 
-    Raises SynthError where what they were made from is not to be had, or has changed.
+    Raises SynthError if what they were made from is not available, or has changed.
     """
     settings = read_settings(place, folder / "recipe.yaml", sources.plugins)
     lists = sources.sku_list or settings.render.sku_list
@@ -118,7 +118,7 @@ def _checked_identity(place: StoragePath, settings: JobSettings, plugins: Sequen
 def _choose(
     plan: Plan, settings: JobSettings, shards: Sequence[ShardEntry], count: int, checked: PicturesChecked
 ) -> dict[str, list[SceneTask]]:
-    """`count` of the scenes that shards hold, evenly spread. Shards of which the receipts say otherwise are told."""
+    """`count` of the scenes that shards hold, evenly spread. Shards that differ from their receipts are reported."""
     entries = {shard.name: shard for shard in shards}
     receipts = matching_receipts(plan, read_receipts(settings.place), settings)
     there = []
@@ -153,7 +153,7 @@ def _compare_shard(
     try:
         stored = {sample.stem: sample for sample in read_samples(place, name)}
     except (SynthError, OSError):
-        return  # told where all shards are read
+        return  # reported where all shards are read
     for task in tasks:
         made = {sample.stem: sample for sample in samples_of(spool_file(work.settings, task).read_bytes(), name)}
         checked.scenes += 1
@@ -168,11 +168,12 @@ def _compare_shard(
 
 def _compare_sample(stored: ShardSample, made: ShardSample, where: str, checked: PicturesChecked) -> None:
     if stored.files.get("scene.json") != made.files["scene.json"]:
-        told = "drawn again from catalogue, recipe, plan, seed and index its scene differs"
+        told = "differs from the scene sampled again from catalogue, recipe, plan, seed and index"
         checked.found.append(Violation(where, told))
         return
     if stored.annotations != made.annotations:
-        told = f"traced again they differ ({len(made.annotations)} annotations, {len(stored.annotations)} stored)"
+        counts = f"{len(made.annotations)} annotations, {len(stored.annotations)} stored"
+        told = f"differ from the annotations traced again ({counts})"
         checked.found.append(Violation(where, told))
     checked.found += _compare_extras(stored.files, made.files, where)
     same = stored.image.renderer == made.image.renderer
@@ -185,10 +186,10 @@ def _compare_extras(stored: Mapping[str, bytes], made: Mapping[str, bytes], wher
         if name not in made:
             continue
         try:
-            pixels: NDArray[Any] = decode_pixels(stored[name], cv2.IMREAD_UNCHANGED, name, "the picture")
+            pixels: NDArray[Any] = decode_pixels(stored[name], cv2.IMREAD_UNCHANGED, name, "the image")
         except KeyError:
             yield Violation(where, f"{name} is missing")
         except SynthError:
-            continue  # told where all shards are read
+            continue  # reported where all shards are read
         else:
             yield from compare_traced(pixels, made[name], kind, f"{where}.{name}")

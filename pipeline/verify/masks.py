@@ -1,6 +1,6 @@
-"""Checks of masks on their run lengths: a million of them are read in minutes, no picture is made of one.
+"""Checks of masks on their run lengths: a million of them are read in minutes, no image is made of one.
 
-The arithmetic is pycocotools' own; it writes past its buffers on run lengths that do not fill the picture, so every
+The arithmetic is pycocotools' own; it writes past its buffers on run lengths that do not fill the image, so every
 mask is proven to be sound before it comes near.
 """
 
@@ -22,9 +22,9 @@ def sound_mask(value: object, height: int, width: int) -> Record | str:
     if not isinstance(value, dict) or value.get("size") != [height, width] or not isinstance(value.get("counts"), str):
         return f"expected an RLE of size [{height}, {width}]"
     if len(value["counts"]) > LONGEST_RUN * (height * width + 2):
-        return "there are more runs than pixels"
+        return "more runs than pixels"
     if not _fills(value["counts"], height * width):
-        return "the run lengths do not fill the picture"
+        return "the run lengths do not fill the image"
     return {"size": value["size"], "counts": value["counts"]}
 
 
@@ -37,7 +37,7 @@ def decode_mask(value: object, height: int, width: int) -> NDArray[np.bool_] | s
 
 
 def _fills(counts: str, pixels: int) -> bool:
-    """Whether COCO's run lengths add up to the picture.
+    """Whether COCO's run lengths add up to the image.
 
     They are LEB128 in six-bit characters, from the fourth on differences to the last but one.
     """
@@ -60,14 +60,14 @@ def _fills(counts: str, pixels: int) -> bool:
 
 
 class MaskMap(Mapping[int, NDArray[np.bool_]]):
-    """The masks of a picture by instance, no pixel in two: kept as one map, since a file may name thousands."""
+    """The masks of an image by instance, no pixel in two: kept as one map, since a file may name thousands."""
 
     def __init__(self, height: int, width: int) -> None:
         self._ids = np.zeros((height, width), np.uint16)
         self._instances: dict[int, None] = {}
 
     def add(self, instance: int, rle: Record) -> int:
-        """Takes in the pixels of a sound mask that are nobody's yet; returns how many were another's."""
+        """Add the pixels of a valid mask that are free; return the number of those that were taken."""
         from pycocotools import mask as codec
 
         mask, free = codec.decode(rle).astype(bool), self._ids == 0
@@ -102,7 +102,7 @@ def tight_box(rle: Record) -> list[float]:
 
 
 def check_masks(record: Record, mask: Record, amodal: Record, where: str) -> Iterator[Violation]:
-    """Area, boxes and visibility against the sound masks."""
+    """Check area, boxes and visibility against the valid masks."""
     from pycocotools import mask as codec
 
     area, within = int(codec.area(mask)), int(codec.area(amodal))
@@ -126,7 +126,7 @@ def check_masks(record: Record, mask: Record, amodal: Record, where: str) -> Ite
 
 
 def _check_amodal_box(record: Record, inner: list[float], shape: Sequence[int], where: str) -> Iterator[Violation]:
-    """The amodal box ends where the amodal mask ends, and beyond the picture only where the product is cut."""
+    """The amodal box ends where the amodal mask ends, and beyond the image only where the product is cut."""
     box = matrix_of([record.get("amodal_bbox")], (1, 4))
     if box is None:
         yield Violation(where, f"amodal_bbox is {record.get('amodal_bbox')!r}, expected four numbers")
@@ -136,10 +136,10 @@ def _check_amodal_box(record: Record, inner: list[float], shape: Sequence[int], 
     clipped = [max(left, 0.0), max(top, 0.0), min(right, width), min(bottom, height)]
     expected = [inner[0], inner[1], inner[0] + inner[2], inner[1] + inner[3]]
     if clipped[0] > expected[0] or clipped[1] > expected[1] or clipped[2] < expected[2] or clipped[3] < expected[3]:
-        yield Violation(where, f"amodal_bbox {record['amodal_bbox']} does not hold the amodal mask {inner}")
+        yield Violation(where, f"amodal_bbox {record['amodal_bbox']} does not contain the amodal mask {inner}")
     leaves = left < 0 or top < 0 or right > width or bottom > height
     if is_number(record.get("truncation")) and leaves != (record["truncation"] > 0):
-        told = f"amodal_bbox {record['amodal_bbox']} and truncation {record['truncation']} do not agree"
+        told = f"amodal_bbox {record['amodal_bbox']} and truncation {record['truncation']} disagree"
         yield Violation(where, told)
     if not leaves and clipped != expected:
         yield Violation(where, f"amodal_bbox {record['amodal_bbox']}, but the amodal mask's is {inner}")

@@ -1,7 +1,7 @@
-"""Pictures rendered again, by worker processes as those of `synth render`, and compared with the ones that are stored.
+"""Images rendered again, by worker processes as those of `synth render`, and compared with the ones that are stored.
 
 The same device and versions must give the same pixels. Others differ in noise and edges: they are held to a tolerance,
-which no other scene's picture meets, and which a change of a few pixels does (the checksums find that one).
+which no other scene's image meets, and which a change of a few pixels does (the checksums find that one).
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from pipeline.verify.records import Violation
 
 # Of 255, over all pixels and channels; and the share of pixels of which a channel is further off than FAR.
 # Measured on the demo list, 160x120: other samples and noise differ by up to 7.7 (raster) and 10.1 (cycles) on average,
-# with 2.7 % of pixels far off; pictures of other scenes by 41 at least, with 64 %.
+# with 2.7 % of pixels far off; images of other scenes by 41 at least, with 64 %.
 MAX_MEAN = 16.0
 MAX_FAR_SHARE = 0.10
 FAR = 40
-# Samples of a picture, in pixels times samples: a full HD picture of the preset "best" has a sixteenth of it.
+# Samples of an image, in pixels times samples: a full HD image of the preset "best" has a sixteenth of it.
 MAX_SAMPLES = 1 << 32
 MAX_SAMPLES_PER_PIXEL = 65_536
 
 
 @dataclass
 class PicturesChecked:
-    """What came of it. scenes: drawn again; rendered: pictures that were compared; near: of these, those held to the
-    tolerance alone."""
+    """Result of rendering again. scenes: sampled again; rendered: images that were compared; near: of these, those held
+    to the tolerance alone."""
 
     found: list[Violation] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
@@ -49,31 +49,31 @@ class PicturesChecked:
     near: int = 0
 
     def compare(self, stored: bytes, fresh: bytes, where: str, *, same: bool) -> None:
-        """Takes in whether a stored picture is the one that was rendered again. same: see `differences`."""
+        """Add whether a stored image is the one that was rendered again. same: see `differences`."""
         self.rendered += 1
         if stored == fresh:
             return
         try:
             found = differences(_pixels(stored, where), _pixels(fresh, where), same=same)
         except (SynthError, OSError, ValueError):
-            return  # told where all pictures are read
+            return  # reported where all images are read
         if found:
-            self.found.append(Violation(where, f"rendered again it differs: {found}"))
+            self.found.append(Violation(where, f"differs from the image rendered again: {found}"))
         elif not same:
             self.near += 1
 
     def tell_near(self) -> None:
-        """Says of how many pictures no more than the tolerance was proven."""
+        """Add the number of images that were held to the tolerance alone to what was skipped."""
         if self.near:
             self.skipped.append(
-                f"that pictures of other devices or versions are equal to the last bit ({self.near}): they agree to "
+                f"that images of other devices or versions are equal to the last bit ({self.near}): they agree to "
                 f"at most {MAX_MEAN:g} of 255 on average, {MAX_FAR_SHARE:.0%} of pixels off by over {FAR}"
             )
 
 
 @dataclass(frozen=True)
 class PictureSources:
-    """What the pictures are rendered from: as dataset.json or the user names it, checked to be the same as then.
+    """What the images are rendered from: as dataset.json or the user names it, checked to be the same as then.
 
     plugins: Python files by what uses them, as `trusted_files` has them.
     """
@@ -92,14 +92,14 @@ class PictureSources:
 def check_pictures(
     layout: Layout, info: DatasetInfo, sources: PictureSources, indices: Sequence[int], *, stop: Callable[[], bool]
 ) -> PicturesChecked:
-    """Renders all views of the scenes again and compares the pictures; says where that cannot be done here."""
+    """Render all views of the scenes again and compare the images."""
     checked = PicturesChecked()
     problems = rendering_problems(info.identity, sources.plugins)
     if problems:
         checked.found += [Violation("dataset.json", problem) for problem in problems]
         return checked
     if costly := too_costly(info.identity):
-        checked.skipped.append(f"rendering pictures again: {costly}")
+        checked.skipped.append(f"rendering images again: {costly}")
         return checked
     with scratch_folder("verify") as folder:
         made = Layout(Path(folder) / "set")
@@ -113,12 +113,12 @@ def check_pictures(
             settings = _settings(info, sources, made.root, recipe, str(layout.info))
             for index, reason in render_again(settings, indices, stop):
                 if reason:
-                    checked.skipped.append(f"rendering the pictures of scene {index} again: {reason}")
+                    checked.skipped.append(f"rendering the images of scene {index} again: {reason}")
                 for view in range(settings.views) if not reason else ():
                     _compare(layout, made, stem_of(index, view), checked)
         except SynthError as error:
             words = " ".join(str(error).split())
-            checked.skipped.append(f"rendering pictures again by {info.identity['backend']}: {words}")
+            checked.skipped.append(f"rendering images again by {info.identity['backend']}: {words}")
     checked.tell_near()
     return checked
 
@@ -131,7 +131,7 @@ def backend_of(identity: dict[str, Any], plugins: Mapping[str, Path]) -> str:
 
 
 def render_again(settings: RunSettings, indices: Sequence[int], stop: Callable[[], bool]) -> Iterator[tuple[int, str]]:
-    """Renders scenes into the folder of the settings; each with the reason where it could not be made, else ""."""
+    """Render scenes into the folder of the settings; each with the reason where it could not be made, else ""."""
     from pipeline.run.render import RENDERING
     from pipeline.workers.pool import run_scenes
 
@@ -140,7 +140,7 @@ def render_again(settings: RunSettings, indices: Sequence[int], stop: Callable[[
 
 
 def rendering_problems(identity: dict[str, Any], plugins: Mapping[str, Path]) -> list[str]:
-    """What is wrong with how a data set says that its pictures were rendered, in words.
+    """List what is wrong with the stated rendering settings of a data set, in words.
 
     plugins: the Python files that the user gave, as `trusted_files` has them.
     """
@@ -148,21 +148,21 @@ def rendering_problems(identity: dict[str, Any], plugins: Mapping[str, Path]) ->
 
     backend, preset, samples = identity.get("backend"), identity.get("preset"), identity.get("samples")
     if not isinstance(backend, str) or (backend not in backend_names() and f"backend {backend}" not in plugins):
-        return [f"identity.backend is none of {', '.join(sorted(backend_names()))}: {backend!r}"]
+        return [f"identity.backend is not one of {', '.join(sorted(backend_names()))}: {backend!r}"]
     problems, presets = [], backend_module(backend_of(identity, plugins)).INFO.presets
     if not isinstance(preset, str) or preset not in presets:
-        problems.append(f"identity.preset is none of {', '.join(presets)}: {preset!r}")
+        problems.append(f"identity.preset is not one of {', '.join(presets)}: {preset!r}")
     if type(samples) is not int or not 1 <= samples <= MAX_SAMPLES_PER_PIXEL:
-        problems.append(f"identity.samples is no number from 1 to {MAX_SAMPLES_PER_PIXEL}: {samples!r}")
+        problems.append(f"identity.samples is not a number from 1 to {MAX_SAMPLES_PER_PIXEL}: {samples!r}")
     if type(identity.get("denoise")) is not bool:
         problems.append(f"identity.denoise is neither true nor false: {identity.get('denoise')!r}")
     return problems
 
 
 def too_costly(identity: dict[str, Any]) -> str:
-    """Why the pictures of a data set cannot be rendered again in a bearable time; "" where they can."""
+    """Return why the images of a data set take too long to render again, "" if they do not."""
     cost = identity["samples"] * identity["width"] * identity["height"]
-    return f"{cost:,} samples a picture, at most {MAX_SAMPLES:,}" if cost > MAX_SAMPLES else ""
+    return f"{cost:,} samples an image, at most {MAX_SAMPLES:,}" if cost > MAX_SAMPLES else ""
 
 
 def _settings(info: DatasetInfo, sources: PictureSources, out: Path, recipe: Path, where: str) -> RunSettings:
@@ -191,23 +191,23 @@ def _compare(layout: Layout, made: Layout, stem: str, checked: PicturesChecked) 
         if not layout.labels(stem).exists():
             return  # a scene that failed
         if read_file(layout.scene(stem), DATASET_JSON, "the scene") != made.scene(stem).read_bytes():
-            return  # told where scenes are drawn again
-        stored = read_file(layout.image(stem), PICTURE_BYTES, "the picture")
+            return  # reported where scenes are sampled again
+        stored = read_file(layout.image(stem), PICTURE_BYTES, "the image")
         labels = read_json(layout.labels(stem), DATASET_JSON, "the labels")
         renderer = labels["image"].get("renderer")
     except (SynthError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return  # told where all files are read
+        return  # reported where all files are read
     same = renderer == read_json(made.labels(stem), DATASET_JSON, "the labels")["image"]["renderer"]
     checked.compare(stored, made.image(stem).read_bytes(), f"images/{stem}.jpg", same=same)
 
 
 def _pixels(data: bytes, where: str) -> NDArray[np.uint8]:
-    with open_picture(data, where, "the picture") as image:
+    with open_picture(data, where, "the image") as image:
         return np.asarray(image.convert("RGB"))
 
 
 def differences(stored: NDArray[np.uint8], fresh: NDArray[np.uint8], *, same: bool) -> str:
-    """In what two (H, W, 3) pictures differ by more than they may, in words; "" where they agree.
+    """In what two (H, W, 3) images differ by more than they may, in words; "" where they agree.
 
     same: whether one device and the same versions have made them: then each pixel must be equal.
     """

@@ -1,4 +1,4 @@
-"""Checks of all products of a rendered picture together: of folders and of shards alike."""
+"""Checks of all products of a rendered image together: of folders and of shards alike."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.verify.extras import EXTRA_CHECKS
 from pipeline.verify.masks import MaskMap, check_masks, shared_pixels, sound_mask
 from pipeline.verify.records import Record, Violation
 
-# What an id picture of 16 bits can hold.
+# What an id image of 16 bits can hold.
 MAX_INSTANCE = 65535
 
 
@@ -32,7 +32,7 @@ def check_products(
 ) -> Iterator[Violation]:
     """The masks of each annotation, no pixel in two of them, depth and the like where the masks are.
 
-    records: each with where it is, for people. image: checked to have its size. extras: by kind, the picture's pixels,
+    records: each with where it is, for people. image: checked to have its size. extras: by kind, the image's pixels,
     or in words why they cannot be read.
     """
     height, width = image["height"], image["width"]
@@ -54,7 +54,7 @@ def check_products(
     if extras or (masks and shared_pixels(list(masks.values()))):
         for instance, mask in masks.items():
             if shared := regions.add(instance, mask):
-                yield Violation(places[instance], f"{shared} pixels belong to another mask too")
+                yield Violation(places[instance], f"{shared} pixels also belong to another mask")
     for kind, pixels in extras.items():
         yield from (
             [Violation(where, pixels)] if isinstance(pixels, str) else EXTRA_CHECKS[kind][0](pixels, regions, where)

@@ -1,7 +1,7 @@
 """Checks of single COCO records, with arithmetic of their own: nothing here is shared with the code that wrote them.
 
-They look at the JSON objects as they stand in the files, not at the typed records that everybody else reads: what no
-field of a record could hold is just what they are for.
+They check the JSON objects of the files, not typed records: values that no field of a record could hold are what they
+are for.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_WORDS = 500
 # Visibility and truncation are stored with six decimals.
 ROUNDING = 2e-6
 LARGEST = 1e300
-# A box of others may leave the picture by rounding.
+# A box of others may leave the image by rounding.
 ROUNDING_PX = 1.0
 EYE = np.eye(4)
 # What arithmetic and look-ups raise over values of another kind, and depth over nests of thousands of lists.
@@ -34,7 +34,7 @@ MALFORMED = (KeyError, TypeError, AttributeError, ValueError, IndexError, Overfl
 
 @dataclass(frozen=True)
 class Violation:
-    """One thing that is wrong with a data set. where: file and id. what: found and expected, in words."""
+    """One finding about a data set. where: file and id. what: found and expected, in words."""
 
     where: str
     what: str
@@ -49,12 +49,12 @@ class Violation:
 
 
 def is_number(value: object) -> bool:
-    """A finite JSON number (bool is none), not too large for arithmetic."""
+    """Whether a value is a finite JSON number (not a bool), not too large for arithmetic."""
     return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST < value < LARGEST
 
 
 def check_image(record: Record, number: object, where: str) -> Iterator[Violation]:
-    """Fields of an image entry; `number` is its place in the file, from 1."""
+    """Check the fields of an image of `synth render`; `number` is the id it must have."""
     if type(record.get("id")) is not int or record["id"] != number:
         yield Violation(where, f"id {record.get('id')!r}, expected {number}: ids are dense from 1")
     for name in ("width", "height"):
@@ -79,11 +79,11 @@ def check_image(record: Record, number: object, where: str) -> Iterator[Violatio
     ):
         yield Violation(where, f"camera.K is {camera.get('K')!r}, expected [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]")
     if not is_rigid(camera.get("world_from_camera")):
-        yield Violation(where, "camera.world_from_camera is no rigid 4x4 pose")
+        yield Violation(where, "camera.world_from_camera is not a rigid 4x4 pose")
 
 
 def matrix_of(value: object, shape: tuple[int, int]) -> NDArray[np.float64] | None:
-    """A nested list as a finite matrix of that shape, or None."""
+    """Return a nested list as a finite matrix of that shape, else None."""
     try:
         matrix = np.array(value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
@@ -92,7 +92,7 @@ def matrix_of(value: object, shape: tuple[int, int]) -> NDArray[np.float64] | No
 
 
 def is_rigid(value: object) -> bool:
-    """A 4x4 rotation and translation."""
+    """Whether a value is a 4x4 rotation and translation."""
     pose = matrix_of(value, (4, 4))
     # By hand: np.allclose takes 50 us, and there are millions of poses.
     if pose is None or np.abs(pose[3] - EYE[3]).max() > 1e-5:
@@ -102,39 +102,39 @@ def is_rigid(value: object) -> bool:
 
 
 def check_picture(data: bytes, stated: tuple[object, object], where: str, *, rendered: bool) -> Iterator[Violation]:
-    """An image file: readable to its last byte, of the stated width and height.
+    """Check that an image file can be read to its last byte and has the stated width and height.
 
     rendered: `synth` wrote it: RGB, and of just that size; of others EXIF may turn it by a quarter.
     """
     try:
-        with open_picture(data, where, "the picture") as image:
+        with open_picture(data, where, "the image") as image:
             image.load()
             size, mode = (image.width, image.height), image.mode
     except SynthError as error:
-        yield Violation(where, f"the picture cannot be read: {reason_of(error)}")
+        yield Violation(where, f"the image cannot be read: {reason_of(error)}")
     except MemoryError:
         raise
     except Exception as error:  # decoders raise many kinds
-        yield Violation(where, f"the picture cannot be read: {error}")
+        yield Violation(where, f"the image cannot be read: {error}")
     else:
         if size != stated and (rendered or size[::-1] != stated):
             expected = f"{short(stated[0])}x{short(stated[1])}"
-            yield Violation(where, f"the picture is {size[0]}x{size[1]} px, expected {expected}")
+            yield Violation(where, f"the image is {size[0]}x{size[1]} px, expected {expected}")
         if rendered and mode != "RGB":
-            yield Violation(where, f"the picture has mode {mode}, expected RGB")
+            yield Violation(where, f"the image has mode {mode}, expected RGB")
 
 
 def check_annotation(
     record: Record, number: object, keys: dict[int, str], where: str, *, delisted: Container[int] = ()
 ) -> Iterator[Violation]:
-    """Fields of an annotation that stand for themselves. keys: category id -> SKU.
+    """Check the fields of an annotation of `synth render`, without its masks. keys: category id -> SKU.
 
     delisted: categories that are no longer sold; their annotations are ignored, however much of them is seen.
     """
     if type(record.get("id")) is not int or record["id"] != number:
         yield Violation(where, f"id {record.get('id')!r}, expected {number}: ids are dense from 1")
     if type(record.get("category_id")) is not int or record["category_id"] not in keys:
-        yield Violation(where, f"category_id {record.get('category_id')!r} is none of the categories")
+        yield Violation(where, f"category_id {record.get('category_id')!r} is not one of the categories")
     elif keys[record["category_id"]] != record.get("sku"):
         yield Violation(where, f"sku {record.get('sku')!r}, but its category is {keys[record['category_id']]!r}")
     if record.get("iscrowd") != 0:
@@ -143,7 +143,7 @@ def check_annotation(
         if not is_number(record.get(name)) or not 0 <= record[name] <= 1:
             yield Violation(where, f"{name} {record.get(name)!r}, expected a number from 0 to 1")
     if not is_rigid(record.get("camera_from_object")):
-        yield Violation(where, "camera_from_object is no rigid 4x4 pose")
+        yield Violation(where, "camera_from_object is not a rigid 4x4 pose")
     if all(is_number(record.get(name)) for name in ("visibility", "truncation")):
         seen = record["visibility"] * (1 - record["truncation"])
         gone = type(record.get("category_id")) is int and record["category_id"] in delisted
@@ -153,7 +153,7 @@ def check_annotation(
 
 
 def check_foreign_image(record: Record, where: str) -> Iterator[Violation]:
-    """Id, name and size of an image entry that somebody else made: what any user of COCO relies on."""
+    """Check id, name and size of a third party's image: what any user of COCO relies on."""
     for name in ("id", "width", "height"):
         if type(record.get(name)) is not int or (name != "id" and record[name] < 1):
             yield Violation(where, f"{name} {record.get(name)!r}, expected a whole number")
@@ -162,11 +162,11 @@ def check_foreign_image(record: Record, where: str) -> Iterator[Violation]:
 
 
 def check_foreign_record(record: Record, image: Record, categories: Container[int], where: str) -> Iterator[Violation]:
-    """An annotation's id, category, box inside the picture, area and mask."""
+    """Check id, category, box, area and mask of a third party's annotation."""
     if type(record.get("id")) is not int:
         yield Violation(where, f"id {record.get('id')!r}, expected a whole number")
     if type(record.get("category_id")) is not int or record["category_id"] not in categories:
-        yield Violation(where, f"category_id {record.get('category_id')!r} is none of the categories")
+        yield Violation(where, f"category_id {record.get('category_id')!r} is not one of the categories")
     box = box_numbers(record.get("bbox"))
     if box is None or min(box[2:]) <= 0:
         yield Violation(where, f"bbox {record.get('bbox')!r}, expected x, y, width, height in pixels")
@@ -175,10 +175,10 @@ def check_foreign_record(record: Record, image: Record, categories: Container[in
         or box[0] + box[2] > image["width"] + ROUNDING_PX
         or box[1] + box[3] > image["height"] + ROUNDING_PX
     ):
-        yield Violation(where, f"bbox {box} leaves a picture of {image['width']}x{image['height']}")
+        yield Violation(where, f"bbox {box} leaves an image of {image['width']}x{image['height']}")
     area = record.get("area")
     if area is not None and (not is_number(area) or not 0 <= area <= image["width"] * image["height"]):
-        yield Violation(where, f"area {area!r}, expected pixels of a picture of {image['width']}x{image['height']}")
+        yield Violation(where, f"area {area!r}, expected pixels of an image of {image['width']}x{image['height']}")
     mask = compressed_mask(record.get("segmentation"), image["height"], image["width"])
     if isinstance(mask, str):
         yield Violation(where, f"segmentation: {mask}")

@@ -1,4 +1,4 @@
-"""The folder of a `synth render`: COCO files against dataset.json, the catalogue, and the files of each picture."""
+"""The folder of a `synth render`: COCO files against dataset.json, the catalogue, and the files of each image."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ from pipeline.workers.mesh_process import MeshProcess
 
 @contextmanager
 def open_rendered(layout: Layout, settings: VerifySettings) -> Iterator[RenderedChecks]:
-    """The checks of a rendered folder, with what it was made from where that is to be had.
+    """Open the checks of a rendered folder, with what it was made from if that is available.
 
-    Raises SynthError where its dataset.json cannot be read.
+    Raises SynthError if its dataset.json cannot be read.
     """
     info = read_info(layout)
     if problems := identity_problems(info.identity, info.scenes):
@@ -57,8 +57,8 @@ def open_rendered(layout: Layout, settings: VerifySettings) -> Iterator[Rendered
 class RenderedChecks:
     """A folder of `synth render`.
 
-    sample: scenes that are drawn again. problems: what makes dataset.json useless: then nothing else is checked.
-    stems: of the pictures so far.
+    sample: number of scenes to sample again. problems: of dataset.json; with any of them nothing else is checked.
+    stems: of the images so far.
     """
 
     layout: Layout
@@ -109,20 +109,20 @@ class RenderedChecks:
         return {kind: read_png(self.layout.extra(kind, stem), EXTRA_CHECKS[kind][1]) for kind in self.info.extras}
 
     def _check_own(self, split: str, where: str, image: Record, records: list[Record]) -> Iterator[Violation]:
-        """What dataset.json, its own labels and its scene say of a picture."""
+        """Check an image against dataset.json, its own labels and its scene."""
         stem = stem_of(image["index"], image["view"])
         if image["file_name"] != f"{stem}.jpg":
-            told = f"file {image['file_name']} does not fit index {image['index']}, view {image['view']}"
+            told = f"file {image['file_name']} does not match index {image['index']}, view {image['view']}"
             yield Violation(where, told)
             return
         if stem in self.stems:
-            yield Violation(where, f"file {image['file_name']} belongs to another image as well")
+            yield Violation(where, f"file {image['file_name']} also belongs to another image")
         self.stems.add(stem)
         yield from _check_place(self.info, split, image, where)
         yield from check_stored(self.layout, stem, image, records, where)
 
     def _check_head(self, part: CocoPart, name: str, records: Sequence[CategoryRecord]) -> Iterator[Violation]:
-        """Licence and creator as dataset.json has them, categories as the catalogue has them."""
+        """Check licence and creator against dataset.json, categories against the catalogue."""
         path, identity = part.source.file, self.info.identity
         licence, creator = (str(identity.get(key, "")) for key in ("licence", "creator"))
         # Both stand before the records: no more than that is read of the file.
@@ -132,7 +132,7 @@ class RenderedChecks:
         if licenses != expected:
             yield Violation(name, f"licenses {licenses}, but dataset.json says {licence!r}")
         if not isinstance(said, dict) or said.get("contributor") != creator:
-            yield Violation(name, f"info {said!r}, but dataset.json says that {creator!r} is its contributor")
+            yield Violation(name, f"info {said!r}, but dataset.json says {creator!r}")
         if self.sources.library is not None:
             yield from _check_categories(records, self.sources.library.catalog, name)
 
@@ -145,12 +145,12 @@ class RenderedChecks:
             folders = self.layout.folders(self.info.extras)
             check_list(self.layout.root, folders, tally, required=bool(self.info.checksums))
         if self.sources.library is None or self.sources.pictures is None:
-            tally.skipped.append(f"drawing scenes and pictures again: {self.sources.why_not}")
+            tally.skipped.append(f"sampling scenes and rendering images again: {self.sources.why_not}")
         elif self.sample:
             self._sample_again(tally)
 
     def _sample_again(self, tally: Tally) -> None:
-        """Some scenes drawn, traced and rendered once more."""
+        """Sample, trace and render some scenes again."""
         library, pictures, scenes = self.sources.library, self.sources.pictures, self.info.scenes
         assert library is not None and pictures is not None
         indices = sorted({int(i) for i in np.linspace(0, scenes - 1, min(self.sample, scenes))})
@@ -168,7 +168,7 @@ class RenderedChecks:
 
 
 def _check_categories(records: Sequence[CategoryRecord], catalog: Catalog, name: str) -> Iterator[Violation]:
-    """Ids from the registry or the sorted SKUs, each with its own name and group."""
+    """Check ids, names and groups of the categories against the catalogue."""
     if len(records) != len(catalog):
         yield Violation(name, f"categories differ from the catalogue: {len(records)} instead of {len(catalog)}")
     pairs = zip(records, catalog_categories(catalog, ids_of(catalog)), strict=False)
@@ -182,6 +182,6 @@ def _check_place(info: DatasetInfo, split: str, image: Record, where: str) -> It
         if image[name] != info.identity.get(name):
             yield Violation(where, f"{name} {image[name]!r}, but dataset.json says {info.identity.get(name)!r}")
     if image.get("license") != (1 if info.identity.get("licence") else None):
-        yield Violation(where, f"license {image.get('license')!r} does not fit the licence of dataset.json")
+        yield Violation(where, f"license {image.get('license')!r} does not match the licence of dataset.json")
     if split != split_of(image["index"], read_splits(info.identity["split"]) or ()):
-        yield Violation(where, f"scene {image['index']} belongs to another split than {split}")
+        yield Violation(where, f"scene {image['index']} belongs to a different split than {split}")

@@ -15,7 +15,7 @@ from assets.plurals import count_of
 from dataset.spool import IdSpool
 from pipeline.verify.records import Violation
 
-# A set that is broken everywhere need not be reported to the last line.
+# A data set that is broken everywhere need not be reported to the last line.
 MAX_VIOLATIONS = 1000
 MAX_TOLD = 100
 
@@ -31,7 +31,7 @@ class VerifyReport:
     violations: tuple[Violation, ...]
     images: int
     annotations: int
-    scenes_redrawn: int
+    scenes_sampled: int
     skipped: tuple[str, ...]
     interrupted: bool = False
     pictures_rendered: int = 0
@@ -40,7 +40,7 @@ class VerifyReport:
 
 @dataclass
 class PictureFindings:
-    """What was found in a picture, or beside one. numbers: by name, ids and hashes that must not come twice."""
+    """Findings in an image, or beside one. numbers: by name, ids and hashes that must not occur twice."""
 
     found: Sequence[Violation]
     images: int = 0
@@ -52,7 +52,7 @@ class PictureFindings:
 class Tally:
     """Counts and findings while a data set is read.
 
-    folder: of numbers on their way. stop: asked between pictures whether to end early.
+    folder: of numbers on their way. stop: asked between images whether to end early.
     """
 
     folder: Path
@@ -68,11 +68,11 @@ class Tally:
     spools: dict[str, IdSpool] = field(default_factory=dict)
 
     def add(self, found: Iterable[Violation]) -> None:
-        """Takes violations in, one more than are told at most."""
+        """Add violations, one more than are reported at most."""
         self.violations.extend(islice(found, MAX_VIOLATIONS + 1 - len(self.violations)))
 
     def take(self, findings: PictureFindings) -> None:
-        """Take in what was found in a picture."""
+        """Add what was found in an image."""
         self.add(findings.found)
         self.images, self.annotations = self.images + findings.images, self.annotations + findings.annotations
         for name, numbers in findings.numbers.items():
@@ -90,12 +90,12 @@ class Tally:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more is to be checked: there is enough to report, or somebody has asked to stop."""
+        """Whether checking should end: there is enough to report, or a stop was requested."""
         self.interrupted = self.interrupted or self.stop()
         return self.full or self.interrupted
 
     def report(self) -> VerifyReport:
-        """What was found so far."""
+        """Return what was found so far."""
         skipped = list(self.skipped)
         if self.full:
             skipped.append(f"everything after the first {MAX_VIOLATIONS} violations")
@@ -105,7 +105,7 @@ class Tally:
 
 
 def print_report(console: Console, report: VerifyReport) -> None:
-    """Each violation on a line, then one line that sums up."""
+    """Print each violation on a line, then a summary line."""
     for violation in report.violations[:MAX_TOLD]:
         console.print(str(violation), style="red", highlight=False, markup=False)
     if len(report.violations) > MAX_TOLD:
@@ -118,8 +118,8 @@ def print_report(console: Console, report: VerifyReport) -> None:
         [
             count_of(report.images, "image"),
             count_of(report.annotations, "annotation"),
-            f"{count_of(report.scenes_redrawn, 'scene')} drawn again",
-            f"{count_of(report.pictures_rendered, 'picture')} rendered again",
+            f"{count_of(report.scenes_sampled, 'scene')} sampled again",
+            f"{count_of(report.pictures_rendered, 'image')} rendered again",
         ]
     )
     violations = count_of(len(report.violations), "violation")

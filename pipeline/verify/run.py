@@ -30,7 +30,7 @@ def verify_set(
 ) -> VerifyReport:
     """All violations of the data set at `place`: a folder of `synth render`, any COCO file or folder with one, shards.
 
-    stop: asked between pictures; once it says True the report is of what was checked until then. Raises SynthError
+    stop: asked between images; once it says True the report is of what was checked until then. Raises SynthError
     where there is no data set; damage inside one is a violation, never an error.
     """
     with scratch_folder("verify") as folder, open_checks(place, settings) as checks:

@@ -1,4 +1,4 @@
-"""The proof of determinism: scenes are drawn and traced anew and compared with what is stored."""
+"""Proof of determinism: scenes are sampled and traced again and compared with what is stored."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ UNCHANGED = -1
 
 @dataclass(frozen=True)
 class Sources:
-    """What scenes are drawn from, or why it is not to be had. pictures: where a worker process finds the same."""
+    """What scenes are sampled from, or why it is not available. pictures: the same for a worker process."""
 
     library: Library | None
     why_not: str = ""
@@ -63,7 +63,7 @@ def open_sources(
     from pipeline.run.resources import open_library
 
     if info.identity.get("drawing", 1) != DRAWING:
-        return Sources(None, "the data set was made when the same seed gave other scenes")
+        return Sources(None, "the data set was made by a version that sampled other scenes from the same seed")
     trusted = trusted_files(info.identity.get("plugins"), plugins)
     if why_not := lacking(info.identity.get("plugins"), trusted):
         return Sources(None, why_not)
@@ -73,9 +73,9 @@ def open_sources(
         library = open_library(lists, folders, cache, load=load)
         if library.catalog.hash != info.identity.get("sku_list"):
             return Sources(None, "the SKU list has changed since the data set was made")
-        # Names first: a file of a stranger may name a folder of other things, which need not all be read.
+        # Names first: a third party's file may name a folder of other things, which need not all be read.
         if set(library.backdrops.names()) != set(info.backdrops) or library.backdrops.hashes() != info.backdrops:
-            return Sources(None, "the backdrops differ from those that the data set was made with")
+            return Sources(None, "the backdrops differ from those of the data set")
     except (SynthError, KeyError, OSError, ValueError, RuntimeError) as error:  # the last two: no path at all, or loops
         return Sources(None, f"the catalogue cannot be opened ({str(error).splitlines()[0]}); give --sku-list")
     return Sources(library, pictures=PictureSources(lists, folders, cache, trusted))
@@ -84,7 +84,7 @@ def open_sources(
 def check_scenes(
     layout: Layout, info: DatasetInfo, library: Library, indices: Sequence[int], plugins: Iterable[Path] = ()
 ) -> Iterator[Violation]:
-    """Draws and traces the scenes again; every byte of the spec and every annotation must come out equal.
+    """Draw and traces the scenes again; every byte of the spec and every annotation must come out equal.
 
     plugins: Python files that the recipe may name.
     """
@@ -97,15 +97,15 @@ def check_scenes(
         recipe = recipe_from_yaml(info.recipe, where=str(layout.info), streams=streams, files=files)
         seed, views, width, height = (info.identity[name] for name in ("seed", "views", "width", "height"))
     except SynthError as error:
-        yield Violation("dataset.json", f"the scenes cannot be drawn again: {error}")
+        yield Violation("dataset.json", f"the scenes cannot be sampled again: {error}")
         return
     for index in indices:
         for view in range(views):
             stem = stem_of(index, view)
             if not layout.labels(stem).exists():
                 continue
-            if _size_of(layout.scene(stem)) != (width, height):  # told with the picture; not drawn at 8192 x 8192
-                yield Violation(f"scenes/{stem}.json", f"is of another size than {width} x {height}: not drawn again")
+            if _size_of(layout.scene(stem)) != (width, height):  # reported with the image; not traced at 8192 x 8192
+                yield Violation(f"scenes/{stem}.json", f"is of another size than {width} x {height}: not sampled again")
                 continue
             try:
                 scene = sample_scene(
@@ -113,11 +113,11 @@ def check_scenes(
                 )
                 yield from _compare(layout, library, stem, scene, info.extras)
             except (SynthError, OSError) as error:
-                yield Violation(f"scenes/{stem}.json", f"cannot be drawn again: {error}")
+                yield Violation(f"scenes/{stem}.json", f"cannot be sampled again: {error}")
 
 
 def _size_of(file: Path) -> tuple[object, object]:
-    """Width and height of the picture that a scene file asks for."""
+    """Width and height of the image that a scene file asks for."""
     try:
         camera = read_json(file, DATASET_JSON, "the scene")["camera"]
         return camera["width"], camera["height"]
@@ -132,7 +132,9 @@ def _compare(
     from render.labels import annotate, trace_geometry
 
     if read_file(layout.scene(stem), DATASET_JSON, "the scene") != scene.to_json().encode():
-        yield Violation(f"scenes/{stem}.json", "drawn again from catalogue, recipe, seed and index it differs")
+        yield Violation(
+            f"scenes/{stem}.json", "differs from the scene sampled again from catalogue, recipe, seed and index"
+        )
         return
     geometry = trace_geometry(scene, library)
     for kind in extras:
@@ -146,26 +148,25 @@ def _compare(
         return
     if json.loads(json.dumps(traced)) != stored:
         yield Violation(
-            f"labels/{stem}.json", f"traced again they differ ({len(traced)} annotations, {len(stored)} stored)"
+            f"labels/{stem}.json",
+            f"differ from the annotations traced again ({len(traced)} annotations, {len(stored)} stored)",
         )
 
 
 def _compare_extra(file: Path, kind: str, traced: bytes) -> Iterator[Violation]:
     stored = read_png(file, EXTRA_CHECKS[kind][1])
     if isinstance(stored, str):
-        return  # told where all files are read
+        return  # reported where all files are read
     yield from compare_traced(stored, traced, kind, f"{kind}/{file.name}")
 
 
 def compare_traced(stored: NDArray[np.uint16], traced: bytes, kind: str, where: str) -> Iterator[Violation]:
     """Every pixel of stored depth, normals or ids against the PNG that was traced again."""
-    fresh = decode_pixels(traced, UNCHANGED, where, "the picture")
+    fresh = decode_pixels(traced, UNCHANGED, where, "the image")
     if stored.shape != fresh.shape:
         yield Violation(where, f"is {stored.shape[1]}x{stored.shape[0]} px, traced {fresh.shape[1]}x{fresh.shape[0]}")
         return
     off = np.abs(stored.astype(np.int32) - fresh)
     if wrong := int((off > STEPS[kind]).reshape(*fresh.shape[:2], -1).any(axis=2).sum()):
-        told = (
-            f"traced again {count_of(wrong, 'pixel')} of {fresh.shape[0] * fresh.shape[1]} differ, by up to {off.max()}"
-        )
-        yield Violation(where, told)
+        of = f"{count_of(wrong, 'pixel')} of {fresh.shape[0] * fresh.shape[1]}"
+        yield Violation(where, f"{of} differ when traced again, by up to {off.max()}")

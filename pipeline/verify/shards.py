@@ -1,4 +1,4 @@
-"""Proof of a sharded data set, shard by shard: checksums, pictures, records, and that nothing is missing or twice."""
+"""Proof of a sharded data set, shard by shard: checksums, images, records, and that nothing is missing or twice."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from pipeline.verify.records import MALFORMED, Violation
 from pipeline.verify.report import PictureFindings, Tally
 from pipeline.verify.walk import LabelledPicture, check_labelled
 
-NOT_REDRAWN = "drawing scenes again: only for the folder of one 'synth render' and the place of one 'synth job'"
-NOT_ASKED = "drawing scenes again: none was asked for (--sample)"
+NOT_REDRAWN = "sampling scenes again: only for the folder of a 'synth render' or the location of a 'synth job'"
+NOT_ASKED = "sampling scenes again: not requested (--sample)"
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class ShardChecks:
     def check_rest(self, tally: Tally) -> None:
         for split in dict.fromkeys(part.split for part in self.parts):
             for name in (f"images of {split}", f"annotations of {split}"):
-                tally.add(Violation(name, f"id {number} is there twice") for number in tally.twice(name))
+                tally.add(Violation(name, f"id {number} occurs twice") for number in tally.twice(name))
         if self.sources is None:
             tally.skipped.append(NOT_ASKED)
         elif not self.store.place.exists(JOB):
@@ -82,14 +82,14 @@ def _check_categories(categories: Sequence[CategoryRecord]) -> Iterator[Violatio
     if None in ids:
         yield Violation("categories.json", "ids that are not whole numbers")
     elif len(set(ids)) < len(ids):
-        yield Violation("categories.json", "two categories of one id")
+        yield Violation("categories.json", "two categories with the same id")
     keys = [record.sku for record in categories if record.sku is not None]
     if len(set(keys)) < len(keys):
-        yield Violation("categories.json", "two categories of one SKU")
+        yield Violation("categories.json", "two categories with the same SKU")
 
 
 def _check_files(place: StoragePath, shards: Iterable[ShardEntry]) -> Iterator[Violation]:
-    """Files that belong to no shard. Missing ones are told with their shard."""
+    """Files that belong to no shard. Missing ones are reported with their shard."""
     names = [shard.name for shard in shards]
     for folder, name_of in (("shards", tar_name), ("annotations", coco_name)):
         expected = {name_of(name) for name in names}
@@ -113,7 +113,7 @@ def _categories(url: str) -> dict[int, CategoryRecord]:
 
 
 def check_shard(place: StoragePath, entry: ShardEntry) -> Iterator[PictureFindings]:
-    """Everything about one shard that can be told from it alone."""
+    """Check all that one shard says by itself."""
     categories = _categories(place.url)
     keys = {number: str(record.value("sku")) for number, record in categories.items()}
     known = KnownProducts(keys, frozenset(number for number, record in categories.items() if record.value("delisted")))
@@ -170,7 +170,7 @@ def _read_checked(place: StoragePath, name: str, size: int, digest: str, found: 
     if len(data) != size:
         found.append(Violation(name, f"has {len(data)} bytes, but {size} in index.json"))
     elif hashlib.sha256(data).hexdigest() != digest:
-        found.append(Violation(name, "has another checksum than in index.json"))
+        found.append(Violation(name, "has a different checksum than in index.json"))
     return data
 
 

@@ -1,4 +1,4 @@
-"""Whether a picture's own files say what the COCO file says of it, and whether the folders hold what they should."""
+"""Whether an image's own files say what the COCO file says of it, and whether the folders hold what they should."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from pipeline.verify.records import MALFORMED, Record, Violation
 
 
 def check_stored(layout: Layout, stem: str, image: Record, records: list[Record], where: str) -> Iterator[Violation]:
-    """The picture's own labels and its SceneSpec say the same as the COCO file."""
+    """The image's own labels and its SceneSpec say the same as the COCO file."""
     from render.scene import SceneSpec
 
     try:
         fragment: dict[str, Any] = read_json(layout.labels(stem), DATASET_JSON, "the labels")
         own = [{k: v for k, v in record.items() if k not in ("id", "image_id", "category_id")} for record in records]
         if fragment["annotations"] != own:
-            yield Violation(where, f"labels/{stem}.json holds other annotations")
+            yield Violation(where, f"labels/{stem}.json holds different annotations")
         if {**image, **fragment["image"]} != image:
-            yield Violation(where, f"labels/{stem}.json holds another image entry")
+            yield Violation(where, f"labels/{stem}.json holds a different image entry")
     except (SynthError, *MALFORMED) as error:
         yield Violation(where, f"labels/{stem}.json cannot be used: {type(error).__name__}: {error}")
     try:
@@ -47,7 +47,7 @@ def check_stored(layout: Layout, stem: str, image: Record, records: list[Record]
 def _check_placement(scene: Any, record: Record, stem: str, where: str) -> Iterator[Violation]:
     instance = record.get("instance")
     if type(instance) is not int or not 1 <= instance <= len(scene.placements):
-        return  # told with the annotation
+        return  # reported with the annotation
     placement = scene.placements[instance - 1]
     if placement.kind != "product" or placement.key != record.get("sku"):
         yield Violation(
@@ -58,13 +58,13 @@ def _check_placement(scene: Any, record: Record, stem: str, where: str) -> Itera
     try:
         close = np.allclose(pose, np.array(record.get("camera_from_object"), dtype=float), atol=1e-9)
     except (TypeError, ValueError):
-        return  # told with the annotation
+        return  # reported with the annotation
     if not close:
         yield Violation(where, f"camera_from_object of instance {instance} differs from scenes/{stem}.json")
 
 
 def check_folders(layout: Layout, info: DatasetInfo, stems: set[str]) -> Iterator[Violation]:
-    """No picture without a record, no record without its files, nothing half written."""
+    """No image without a record, no record without its files, nothing half written."""
     for name in layout.folders(info.extras):
         folder = layout.root / name
         there = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
@@ -81,4 +81,4 @@ def check_folders(layout: Layout, info: DatasetInfo, stems: set[str]) -> Iterato
     for stem in islice(missing, 20):
         yield Violation(f"images/{stem}.jpg", "is in no annotation file: the run is not finished, or the scene failed")
     if more := sum(1 for _ in missing):
-        yield Violation("images", f"and {more} more pictures are missing")
+        yield Violation("images", f"and {more} more images are missing")

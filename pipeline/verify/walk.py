@@ -1,4 +1,4 @@
-"""The one walk of `synth verify`: each picture of a data set with its labels, whatever kind of set it is."""
+"""The one walk of `synth verify`: each image of a data set with its labels, whatever kind of set it is."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from pipeline.verify.records import (
 )
 from pipeline.verify.report import PictureFindings, Tally
 
-_OUTSIDE = " leads out of the folder of pictures: not looked at"
+_OUTSIDE = " is outside the image folder: not read"
 FILE_PROBLEMS = {"file-missing": " is missing", "path-unsafe": _OUTSIDE, "image-id-missing": _OUTSIDE}
 
 
 class SetChecks(Protocol):
-    """What one kind of data set is checked for, beside its pictures. parallel: parts may go to worker processes."""
+    """What one kind of data set is checked for, beside its images. parallel: parts may go to worker processes."""
 
     parallel: bool
 
@@ -42,10 +42,10 @@ class SetChecks(Protocol):
         """The parts of the data set, in order."""
 
     def check_set(self, tally: Tally) -> None:
-        """Check what says something of the whole set, before any picture is read."""
+        """Check what says something of the whole set, before any image is read."""
 
     def check_part(self, part: Any) -> Iterator[PictureFindings]:
-        """Check a part, picture by picture. Damage is a finding, never an error."""
+        """Check a part, image by image. Damage is a finding, never an error."""
 
     def check_rest(self, tally: Tally) -> None:
         """Check what is known only once all parts are read."""
@@ -53,7 +53,7 @@ class SetChecks(Protocol):
 
 @dataclass(frozen=True)
 class LabelledPicture:
-    """A picture to check.
+    """An image to check.
 
     read: its file; raises SynthError. where: for people; annotation: the same, before the id of an annotation. number,
     first: ids that the image and its first annotation must have, None for any. extras: as `check_products` takes them.
@@ -95,7 +95,7 @@ def check_labelled(picture: LabelledPicture, known: KnownProducts) -> Iterator[V
     placed = [(record, f"{picture.annotation} {short(record.get('id'))}") for record in records]
     for place, (record, there) in enumerate(placed):
         if type(record.get("image_id")) is not int or record["image_id"] != image["id"]:
-            yield Violation(there, f"image_id {record.get('image_id')!r}, but it lies in the picture {image['id']}")
+            yield Violation(there, f"image_id {record.get('image_id')!r}, but it belongs to image {image['id']}")
         if picture.rendered:
             own = record.get("id") if picture.first is None else picture.first + place
             yield from check_annotation(record, own, known.keys, there, delisted=known.delisted)

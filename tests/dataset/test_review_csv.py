@@ -84,7 +84,7 @@ def test_decided_rows_win_over_open_ones_and_contradictions_are_told(tmp_path: P
         ({"x": "nan"}, "column x"),
         ({"width": 0}, "column width"),
         ({"width": "inf"}, "column width"),
-        ({"x": 64}, "outside of the picture"),
+        ({"x": 64}, "outside of the image"),
         ({"image_width": 0}, "column image_width"),
         ({"image_width": "1e99"}, "column image_width"),
         ({"decision": "accpet"}, "column decision"),

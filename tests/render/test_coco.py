@@ -79,7 +79,7 @@ def test_a_crop_has_the_run_lengths_of_its_picture(case: tuple[MaskCrop, int, in
 
 
 def test_a_crop_beyond_the_picture_is_refused() -> None:
-    with pytest.raises(ValueError, match="leaves a picture of 3x3"):
+    with pytest.raises(ValueError, match="leaves an image of 3x3"):
         rle_of_crop(MaskCrop(2, 0, np.ones((1, 2), bool)), 3, 3)
 
 

@@ -91,7 +91,7 @@ def check_proof(place: StoragePath, cache: Path, listed: Path) -> None:
     """Scenes are made again; what was changed and signed again is found by that, and another list is told."""
     words = ["verify", place.url, "--cache", cache]
     sound = call(*words)
-    assert sound.exit_code == 0 and "4 scenes drawn again, 4 pictures rendered again" in sound.output, sound.output
+    assert sound.exit_code == 0 and "4 scenes sampled again, 4 images rendered again" in sound.output, sound.output
     assert "not proven" not in sound.output
     assert "none was asked for" in call(*words, "--sample", "0").output
     damages = iter([repainted, scene_changed, label_lost])
@@ -103,14 +103,14 @@ def check_proof(place: StoragePath, cache: Path, listed: Path) -> None:
     write_signed_index(place, entries)
     found = call(*words).output
     for told in (
-        "rendered again it differs",
+        "image rendered again",
         "its scene differs",
-        "traced again they differ",
+        "traced again",
         "another one in the job",
     ):
         assert told in found, found
     write_list(listed, skus(7))
-    assert "not proven: drawing scenes and pictures again: the SKU list is not the one" in call(*words).output
+    assert "not proven: sampling scenes and rendering images again: the SKU list is not the one" in call(*words).output
 
 
 def repainted(sample: ShardSample) -> ShardSample:

@@ -87,10 +87,10 @@ def test_a_recipe_in_a_file_is_rendered_verified_and_resumed(corner: Path, tmp_p
     assert json.loads((out / "scenes" / "000000_0.json").read_text())["recipe"] == "corner.py"
 
     unasked = synth("verify", out)
-    assert unasked.exit_code == 0 and "--plugin" in unasked.output and "0 scenes drawn again" in unasked.output
+    assert unasked.exit_code == 0 and "--plugin" in unasked.output and "0 scenes sampled again" in unasked.output
     given = synth("verify", out, "--plugin", corner, "--plugin", FLAT)
     assert given.exit_code == 0, given.output
-    assert "2 scenes drawn again, 2 pictures rendered again" in " ".join(given.output.split())
+    assert "2 scenes sampled again, 2 images rendered again" in " ".join(given.output.split())
 
     corner.write_text(RECIPE.replace("0.3)", "0.4)"))
     changed = render(out, "--recipe", corner)
@@ -118,7 +118,7 @@ def test_a_job_takes_its_code_along(corner: Path, tmp_path: Path) -> None:
     resumed = synth("job", "resume", place, "--plugin", corner, "--plugin", FLAT)
     assert resumed.exit_code == 0, resumed.output
     checked = synth("verify", place, "--sample", 2, "--plugin", corner, "--plugin", FLAT)
-    assert checked.exit_code == 0 and "2 scenes drawn again" in " ".join(checked.output.split()), checked.output
+    assert checked.exit_code == 0 and "2 scenes sampled again" in " ".join(checked.output.split()), checked.output
 
 
 def test_a_data_set_runs_no_code_that_it_brings_along(tmp_path: Path) -> None:

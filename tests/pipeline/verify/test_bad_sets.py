@@ -113,8 +113,8 @@ def test_sources_that_are_none_are_said_and_the_rest_is_verified(copy: Path, cac
     change(copy / INFO, lambda data: data["sources"].update({name: path}))
     sign_files(copy)
     report = verify(copy, cache)
-    assert not report.violations and report.images == 8 and report.scenes_redrawn == 0
-    assert "drawing scenes and pictures again" in "".join(report.skipped)
+    assert not report.violations and report.images == 8 and report.scenes_sampled == 0
+    assert "sampling scenes and rendering images again" in "".join(report.skipped)
 
 
 @pytest.mark.parametrize("name", ["images", "labels", "scenes", "depth", "annotations", INFO])
@@ -193,7 +193,7 @@ def test_names_of_pictures_lead_nowhere(copy: Path, cache: Path, name: str) -> N
     (copy.parent.parent / "secret.jpg").write_bytes(b"")
     change(copy / TRAIN, lambda data: data["images"][0].update(file_name=name))
     report = verify(copy, cache)
-    assert "does not fit index" in told(report) and told(report).encode()
+    assert "does not match index" in told(report) and told(report).encode()
 
 
 @pytest.mark.parametrize("value", [-1, 10**30, True, 1.5, "0", None, [], {}])

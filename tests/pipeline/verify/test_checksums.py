@@ -77,7 +77,7 @@ def test_a_file_that_changed_after_it_was_written_is_found_even_if_the_run_is_gi
     file = copy / "depth" / "000001_0.png"
     file.write_bytes(file.read_bytes() + b"\0")  # which shows in no pixel
     run_render(replace(rendered, out=copy), quiet())
-    assert told(copy, cache) == [f"depth/000001_0.png: has another checksum than in {CHECKSUMS}"]
+    assert told(copy, cache) == [f"depth/000001_0.png: has a different checksum than in {CHECKSUMS}"]
 
 
 def test_a_list_that_is_gone_is_missed(copy: Path, cache: Path) -> None:
@@ -143,7 +143,7 @@ def test_shards_have_a_list_too(rendered: RunSettings, tmp_path: Path) -> None:
     assert verified(place, sample=0).violations == ()
     place.write("categories.json", place.read("categories.json").replace(b"\n]", b" \n]"))
     assert [str(item) for item in verified(place, sample=0).violations] == [
-        f"categories.json: has another checksum than in {CHECKSUMS}"
+        f"categories.json: has a different checksum than in {CHECKSUMS}"
     ]
     place.delete(CHECKSUMS)
     assert [str(item) for item in verified(place, sample=0).violations] == [f"{CHECKSUMS}: is missing"]

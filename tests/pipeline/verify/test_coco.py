@@ -59,26 +59,29 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "text": (picture(lambda path: path.write_text("%!PS-Adobe EPSF")), "an EPS"),
     "other size": (picture(lambda path: Image.new("RGB", (9, 9)).save(path)), "is 9x9 px, expected 16x12"),
     "same content": (lambda f: shutil.copy(f.parent / "images/a.png", f.parent / "images/b/a.png"), "same content"),
-    "leads out": (image(file_name="../theirs/images/a.png"), "leads out of the folder"),
+    "leads out": (image(file_name="../theirs/images/a.png"), "is outside the image folder"),
     "no size": (image(width=None), "width None, expected a whole number"),
-    "name twice": (image(file_name="b/a.png"), "file 'b/a.png' is that of several images"),
-    "image id twice": (image(id=10), "image 10: the id is another image's too"),
+    "name twice": (image(file_name="b/a.png"), "file 'b/a.png' is used by several images"),
+    "image id twice": (image(id=10), "image 10: the id is also another image's"),
     "image id": (image(id="x"), "id 'x', expected a whole number"),
-    "box outside": (box(bbox=[10, 2, 9, 3]), "leaves a picture of 16x12"),
+    "box outside": (box(bbox=[10, 2, 9, 3]), "leaves an image of 16x12"),
     "box of nothing": (box(bbox=[1, 2, 0, 3]), "expected x, y, width, height"),
     "box of texts": (box(bbox=["1", 2, 3, 3]), "expected x, y, width, height"),
     "area": (box(area=1000), "area 1000"),
-    "run lengths": (box(segmentation={"size": [12, 16], "counts": "1"}), "do not fill the picture"),
+    "run lengths": (box(segmentation={"size": [12, 16], "counts": "1"}), "do not fill the image"),
     "polygon": (box(segmentation=[[1, 2, 3]]), "a polygon is not"),
-    "category": (box(category_id=[]), "none of the categories"),
+    "category": (box(category_id=[]), "not one of the categories"),
     "no such image": (box(image_id=1), "image_id 1 is no image"),
-    "id twice": (_edit(lambda data: data["annotations"][1].update(id=data["annotations"][0]["id"])), "another one's"),
+    "id twice": (
+        _edit(lambda data: data["annotations"][1].update(id=data["annotations"][0]["id"])),
+        "also another one's",
+    ),
     "doubled": (
         _edit(lambda data: data["annotations"].append({**data["annotations"][0], "id": 5})),
         "2 annotations of one image, category and box",
     ),
-    "category id twice": (_edit(lambda data: data["categories"][0].update(id=9)), "id 9 is another category's"),
-    "category name twice": (_edit(lambda data: data["categories"][0].update(name="=soap")), "another category's too"),
+    "category id twice": (_edit(lambda data: data["categories"][0].update(id=9)), "id 9 is also another category's"),
+    "category name twice": (_edit(lambda data: data["categories"][0].update(name="=soap")), "also another category's"),
 }
 
 
@@ -90,11 +93,11 @@ def test_a_sound_set_is_clean_and_says_what_was_not_checked(theirs: Path) -> Non
     for path in (theirs, theirs.parent):
         report = verified(path)
         assert report.violations == () and (report.images, report.annotations) == (7, 9)
-        assert "drawn again" in report.skipped[0] and "no checksums" in report.skipped[1]
+        assert "sampled again" in report.skipped[0] and "no checksums" in report.skipped[1]
     console = Console(record=True, width=500, quiet=False, file=(theirs.parent / "out").open("w"))
     print_report(console, report)
     console.file.close()
-    assert "checked: pictures are there" in (text := console.export_text()) and "clean: 7 images" in text
+    assert "checked: images are there" in (text := console.export_text()) and "clean: 7 images" in text
 
 
 @pytest.mark.parametrize(("damage", "words"), DAMAGES.values(), ids=DAMAGES)
@@ -126,7 +129,7 @@ def test_an_unpacked_set_is_held_to_its_checksums(theirs: Path, tmp_path: Path) 
         file.write(b"\0")
     (tmp_path / "back" / "images" / "more.png").write_bytes(b"")
     assert told(tmp_path / "back").splitlines() == [
-        "images/a.png: has another checksum than in checksums.sha256",
+        "images/a.png: has a different checksum than in checksums.sha256",
         "images/more.png: is not in checksums.sha256",
     ]
 

@@ -217,11 +217,11 @@ def add(name: str, like: str) -> Callable[[Path], None]:
 
 
 IMAGE, SCENE = f"images/{STEM}.jpg", f"scenes/{STEM}.json"
-DIFFERS = "rendered again it differs"
-TRACED = "traced again they differ"
+DIFFERS = "image rendered again"
+TRACED = "traced again"
 # What finds it where the checksums were made anew. "": only they find it; the reason stands beside.
 DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "mask shifted in the COCO file": (in_coco(shift_mask), "holds other annotations"),
+    "mask shifted in the COCO file": (in_coco(shift_mask), "holds different annotations"),
     "mask, amodal mask and boxes shifted everywhere": (everywhere(shift_mask), TRACED),
     "categories swapped": (
         lambda folder: change(coco_file(folder), lambda data: data["categories"].reverse()),
@@ -233,7 +233,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
         "camera_from_object of instance",
     ),
     "K off by 0.5 % in the labels": (everywhere(camera_off), "camera.K differs from"),
-    "K off by 0.5 % everywhere": (camera_off_everywhere, "drawn again .* it differs"),
+    "K off by 0.5 % everywhere": (camera_off_everywhere, "sampled again"),
     "camera moved in the labels": (
         everywhere(lambda image, _: image["camera"]["world_from_camera"][0].__setitem__(3, 0.5)),
         "world_from_camera differs",
@@ -267,14 +267,14 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
         "normals/.* traced again",
     ),
     "annotation removed everywhere": (remove_one, TRACED),
-    "annotation doubled": (lambda folder: change(coco_file(folder), double_one), "holds other annotations"),
+    "annotation doubled": (lambda folder: change(coco_file(folder), double_one), "holds different annotations"),
     "amodal box moved": (put("amodal_bbox", lambda box: [box[0] + 1, *box[1:]]), f"amodal_bbox|{TRACED}"),
     "amodal mask grown": (
         put("amodal_segmentation", lambda mask: rle_of_mask(mask_of_rle(mask) | mask_of_rle(moved(mask, 1)))),
         "amodal_bbox|visibility",
     ),
     "visibility changed": (put("visibility", lambda seen: seen * 0.9), "visibility .*, but"),
-    "truncation changed": (put("truncation", lambda share: share * 0.9 + 0.05), f"{TRACED}|do not agree"),
+    "truncation changed": (put("truncation", lambda share: share * 0.9 + 0.05), f"{TRACED}|disagree"),
     "area changed": (put("area", lambda area: area + 1), "but the mask has"),
     "box off by one": (put("bbox", lambda box: [box[0] + 1, *box[1:]]), "bbox .*, but the mask's is"),
     "another size in the image entry": (everywhere(lambda image, _: image.update(width=95)), "expected 95x72"),
@@ -290,12 +290,12 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "depth cut short": (cut(f"depth/{STEM}.png"), "depth/.* cannot be read"),
     "lights of the scene changed": (
         lambda folder: change(folder / SCENE, lambda data: data["sensor"].update(seed=data["sensor"]["seed"] + 1)),
-        "drawn again .* it differs",
+        "sampled again",
     ),
     "seed changed in dataset.json": (info(lambda data: data["identity"].update(seed=1)), "but dataset.json says 1"),
     "recipe changed in dataset.json": (
         info(lambda data: data.update(recipe=re.sub(r"lens_mm:.*", "lens_mm: [200, 210]", data["recipe"]))),
-        "drawn again .* it differs",
+        "sampled again",
     ),
     # It is what the set says of itself: nothing else tells of it.
     "versions changed in dataset.json": (info(lambda data: data["versions"].update(numpy="0.1")), ""),
@@ -306,7 +306,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda folder: change(coco_file(folder), lambda data: data["licenses"][0].update(name="mine")),
         "dataset.json says 'CC0'",
     ),
-    "splits swapped": (swap("annotations/instances_train.json", "annotations/instances_val.json"), "another split"),
+    "splits swapped": (swap("annotations/instances_train.json", "annotations/instances_val.json"), "a different split"),
     # With a list that fits there is no damage.
     "a line of the checksums changed": (
         edit_list(lambda lines: [lines[0].replace(lines[0][:4], "0000"), *lines[1:]]),

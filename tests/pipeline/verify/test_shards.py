@@ -99,14 +99,14 @@ def _edit(path: tuple[Any, ...], value: Any) -> Callable[[list[Any]], None]:
 EDITS: dict[str, tuple[Callable[[list[Any]], None], str]] = {
     "area": (_edit(("annotation", "area"), lambda area: area + 1), "but the mask has"),
     "box": (_edit(("annotation", "bbox"), [0, 0, 1, 1]), "but the mask's is"),
-    "category": (_edit(("annotation", "category_id"), 999), "none of the categories"),
+    "category": (_edit(("annotation", "category_id"), 999), "not one of the categories"),
     "sku": (_edit(("annotation", "sku"), "x"), "but its category is"),
     "mask": (_edit(("annotation", "segmentation", "counts"), "1"), "do not fill"),
     "size": (_edit(("image", "width"), 95), "expected 95x72"),
     "visibility": (_edit(("annotation", "visibility"), 2), "from 0 to 1"),
-    "image_id": (_edit(("annotation", "image_id"), 77), "but it lies in the picture"),
+    "image_id": (_edit(("annotation", "image_id"), 77), "but it belongs to image"),
     "picture": (lambda samples: samples[0].files.update(jpg=samples[0].files["jpg"][:500]), "cannot be read"),
-    "no picture": (lambda samples: samples[0].files.pop("jpg") and None, "no picture"),
+    "no picture": (lambda samples: samples[0].files.pop("jpg") and None, "no image"),
     "ids": (lambda samples: samples[0].files.update({"ids.png": samples[1].files["ids.png"]}), "ids: instance"),
     "depth": (lambda samples: samples[0].files.update({"depth.png": b"x"}), "depth.png cannot be read"),
     "counts": (lambda samples: samples.pop() and None, "in index.json, but"),
@@ -147,7 +147,7 @@ def test_ids_that_come_twice_are_found_across_shards(place: StoragePath) -> None
         samples[0].annotations[0]["id"] = first
 
     change(place, "train-000001", edit)
-    assert f"annotations of train: id {first} is there twice" in told(place)
+    assert f"annotations of train: id {first} occurs twice" in told(place)
 
 
 def test_tar_and_part_that_differ_are_found(place: StoragePath) -> None:
