@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -118,3 +119,9 @@ class IdSpool:
                 with (self.folder / f"{part:02d}").open("ab") as file:
                     chosen.tofile(file)
         self._waiting, self._count = [], 0
+
+
+def hash64(content: str | bytes) -> int:
+    """Return a signed 64-bit hash of a text or of bytes, the same in every process."""
+    data = content if isinstance(content, bytes) else content.encode(errors="surrogatepass")
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "little", signed=True)

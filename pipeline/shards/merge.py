@@ -38,7 +38,7 @@ from dataset.shards.index import (
 )
 from dataset.shards.parts import ShardPart, follow_images, ids_of, read_part
 from dataset.shards.tar import read_samples
-from dataset.spool import IdSpool
+from dataset.spool import IdSpool, hash64
 from dataset.storage.path import StoragePath
 from pipeline.shards.about import DATASET, AboutShards, read_about
 from pipeline.shards.pack import (
@@ -257,7 +257,9 @@ def _scan(place: StoragePath, index: ShardIndex, folder: Path, progress: StepPro
         images, annotations = ids_of(part.images, where), ids_of(part.annotations, where)
         own.images.add(images)
         own.annotations.add(annotations)
-        own.names.add(np.array([_name_hash(entry.split, image.value("file_name")) for image in part.images], np.int64))
+        own.names.add(
+            np.array([hash64(f"{entry.split}/{image.value('file_name')}") for image in part.images], np.int64)
+        )
         own.top_image = max(own.top_image, int(images.max(initial=-1)))
         own.top_annotation = max(own.top_annotation, int(annotations.max(initial=-1)))
         least += [int(images.min())] if len(images) else []
@@ -265,11 +267,6 @@ def _scan(place: StoragePath, index: ShardIndex, folder: Path, progress: StepPro
         progress.advance()
     own.least_image = min(least, default=0)
     return own
-
-
-def _name_hash(split: str, name: object) -> int:
-    digest = hashlib.blake2b(f"{split}/{name}".encode(errors="surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "little", signed=True)
 
 
 def _shift(before: _Ids, own: _Ids) -> tuple[int, int]:

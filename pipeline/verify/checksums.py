@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from assets.errors import SynthError
 from assets.files.atomic import TEMPORARY
-from assets.limits import COCO_BYTES, Limit, check_file
+from assets.limits import COCO_BYTES, PICTURE_BYTES, Limit, check_file
 from dataset.checksums import CHECKSUMS, OUTLINE, read_checksums, sha256, sha256_of, shard_digests
 from dataset.shards.index import ShardEntry
 from dataset.storage.path import StoragePath
@@ -21,13 +21,10 @@ NO_CHECKSUMS = (
 CHANGED = f"has a different checksum than in {CHECKSUMS}"
 
 
-def check_checksums(
-    root: Path, folders: Collection[str], limit: Limit, *, may_lack: Callable[[str], bool] = lambda _: False
-) -> Iterator[list[Violation]]:
+def check_checksums(root: Path, folders: Collection[str]) -> Iterator[list[Violation]]:
     """What is wrong with each file of the data set in `root`, compared with its line, and with files that have none.
 
-    limit: of the bytes of files outside of annotations/. may_lack: paths that need no line. Memory: the names in one of
-    the folders at a time.
+    Of a scene that failed only its spec exists, which needs no line. Memory: the names in one of the folders at a time.
     """
     listed: set[str] = set()
     top, left = "", set(folders)
@@ -37,16 +34,16 @@ def check_checksums(
             for path, digest in read_checksums(file):
                 above, _, name = path.partition("/")
                 if above != top:
-                    yield list(_unlisted(root, top, listed, left, may_lack))
+                    yield list(_unlisted(root, top, listed, left))
                     top, listed = above, set()
                 listed.add(name)
-                yield list(_check_file(root, path, digest, COCO_BYTES if above == "annotations" else limit))
+                yield list(_check_file(root, path, digest, COCO_BYTES if above == "annotations" else PICTURE_BYTES))
     except (SynthError, OSError) as error:
         yield [Violation(CHECKSUMS, str(error))]
         return
-    yield list(_unlisted(root, top, listed, left, may_lack))
+    yield list(_unlisted(root, top, listed, left))
     for other in sorted(left):
-        yield list(_unlisted(root, other, set(), left, may_lack))
+        yield list(_unlisted(root, other, set(), left))
 
 
 def _check_file(root: Path, path: str, digest: str, limit: Limit) -> Iterator[Violation]:
@@ -58,9 +55,7 @@ def _check_file(root: Path, path: str, digest: str, limit: Limit) -> Iterator[Vi
         yield Violation(path, str(error))
 
 
-def _unlisted(
-    root: Path, top: str, listed: set[str], left: set[str], may_lack: Callable[[str], bool]
-) -> Iterator[Violation]:
+def _unlisted(root: Path, top: str, listed: set[str], left: set[str]) -> Iterator[Violation]:
     """Files of a folder of the data set that no line names. left: folders that have not been looked at."""
     if top not in left:
         return
@@ -69,7 +64,7 @@ def _unlisted(
         folders.sort()
         for name in sorted(names):
             path = (Path(above) / name).relative_to(root).as_posix()
-            if path.partition("/")[2] not in listed and not is_leftover(name) and not may_lack(path):
+            if path.partition("/")[2] not in listed and not is_leftover(name) and top != "scenes":
                 yield Violation(path, f"is not in {CHECKSUMS}")
 
 

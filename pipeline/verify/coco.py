@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from hashlib import blake2b
 from pathlib import Path
 
 from assets.errors import SynthError
-from assets.limits import PICTURE_BYTES
 from assets.plurals import count_of
 from dataset.checksums import CHECKSUMS
 from dataset.coco_reader import annotations_of, categories_of, images_of
 from dataset.records import AnnotationRecord, CategoryRecord, PictureLabels
+from dataset.spool import hash64
 from dataset.store import CocoPart, CocoStore
 from dataset.values import is_text, short
 from pipeline.verify.checksums import NO_CHECKSUMS, check_checksums
 from pipeline.verify.products import KnownProducts
 from pipeline.verify.records import MALFORMED, Violation
 from pipeline.verify.report import MAX_VIOLATIONS, PictureFindings, Tally
-from pipeline.verify.walk import LabelledPicture, check_labelled
+from pipeline.verify.walk import check_labelled
 
 CHECKED = (
     "images are there, decode to the last byte and have the stated size; ids, file names and contents come once; "
@@ -96,15 +95,15 @@ class CocoChecks:
 
         def read() -> bytes:
             data = part.stored(labels).read()
-            contents.append(_hashed(data))
+            contents.append(hash64(data))
             return data
 
         where = f"{name} image {short(image.value('id'))}"
-        found = list(check_labelled(LabelledPicture(labels, read, where, f"{name} annotation", rendered=False), known))
+        found = list(check_labelled(labels, read, known, where, f"{name} annotation", rendered=False))
         numbers = _numbers(part, labels.annotations)
         numbers[f"images {part.split}"] = [image.id] if image.id is not None else []
         if isinstance(file_name := image.value("file_name"), str):
-            numbers[f"names {part.split}"] = [_hashed(file_name)]
+            numbers[f"names {part.split}"] = [hash64(file_name)]
         return PictureFindings(found, 1, len(labels.annotations), {**numbers, "contents": contents})
 
     def check_rest(self, tally: Tally) -> None:
@@ -125,8 +124,7 @@ def check_list(root: Path, folders: Sequence[str], tally: Tally, *, required: bo
     if not required and not (root / CHECKSUMS).exists():
         tally.skipped.append(NO_CHECKSUMS)
         return
-    # Of a scene that failed only its spec is there.
-    for found in check_checksums(root, folders, PICTURE_BYTES, may_lack=lambda path: path.startswith("scenes/")):
+    for found in check_checksums(root, folders):
         if tally.ended:
             return
         tally.add(found)
@@ -157,18 +155,13 @@ def _numbers(part: CocoPart, records: Sequence[AnnotationRecord]) -> dict[str, l
 
 
 def _twin_hash(record: AnnotationRecord) -> int:
-    return _hashed(repr([record.value(key) for key in ("image_id", "category_id", "bbox")]))
-
-
-def _hashed(content: str | bytes) -> int:
-    data = content if isinstance(content, bytes) else content.encode(errors="surrogatepass")
-    return int.from_bytes(blake2b(data, digest_size=8).digest(), "little", signed=True)
+    return hash64(repr([record.value(key) for key in ("image_id", "category_id", "bbox")]))
 
 
 def _named_twice(part: CocoPart, twice: set[int]) -> Iterator[Violation]:
     groups: dict[str, list[str]] = {}
     for image in images_of(part.source.file) if twice else ():
-        if isinstance(name := image.value("file_name"), str) and _hashed(name) in twice:
+        if isinstance(name := image.value("file_name"), str) and hash64(name) in twice:
             groups.setdefault(name, []).append(short(image.value("id")))
     for name, ids in groups.items():
         told = f"file {short(name)} is used by several images: {', '.join(ids[:5])}"
@@ -191,7 +184,7 @@ def _same_contents(parts: Sequence[CocoPart], twice: set[int]) -> Iterator[Viola
     for part in parts if twice else ():
         for image in images_of(part.source.file):
             try:
-                number = _hashed(part.stored(PictureLabels(image, ())).read())
+                number = hash64(part.stored(PictureLabels(image, ())).read())
             except SynthError:
                 continue  # reported where all images are read
             if number in groups:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.catalog.load import load_catalog
-from assets.catalog.sku_lists import SkuSource
 from assets.errors import SynthError
 from assets.files.image_input import decode_pixels
 from assets.files.scratch import scratch_folder
@@ -34,23 +33,13 @@ from pipeline.verify.extras import EXTRA_CHECKS
 from pipeline.verify.pictures import PicturesChecked, rendering_problems, too_costly
 from pipeline.verify.records import Violation
 from pipeline.verify.scenes import compare_traced
+from pipeline.verify.settings import VerifySettings
 
 AGAIN = "sampling scenes and rendering images again"
 
 
-@dataclass(frozen=True)
-class JobSources:
-    """What scenes are made again from. sample: their number. sku_list: if that of the job is not available. cache:
-    folder of normalised products. plugins: Python files whose code may be run."""
-
-    sample: int
-    sku_list: SkuSource | None
-    cache: Path
-    plugins: tuple[Path, ...] = ()
-
-
 def check_job_scenes(
-    place: StoragePath, shards: Sequence[ShardEntry], sources: JobSources, stop: Callable[[], bool]
+    place: StoragePath, shards: Sequence[ShardEntry], asked: VerifySettings, stop: Callable[[], bool]
 ) -> PicturesChecked:
     """Make some scenes of the job at `place` again, evenly spread over those that lie in `shards`.
 
@@ -59,7 +48,7 @@ def check_job_scenes(
     checked = PicturesChecked()
     with scratch_folder("verify") as folder:
         try:
-            work, chosen = _prepare(place, shards, sources, Path(folder), checked)
+            work, chosen = _prepare(place, shards, asked, Path(folder), checked)
         except (SynthError, OSError, KeyError, ValueError) as error:
             why = (str(error).splitlines() or [type(error).__name__])[0]
             checked.skipped.append(f"{AGAIN}: {why}")
@@ -78,25 +67,25 @@ def check_job_scenes(
 
 
 def _prepare(
-    place: StoragePath, shards: Sequence[ShardEntry], sources: JobSources, folder: Path, checked: PicturesChecked
+    place: StoragePath, shards: Sequence[ShardEntry], asked: VerifySettings, folder: Path, checked: PicturesChecked
 ) -> tuple[JobContext, dict[str, list[SceneTask]]]:
     """The work of the job in a spool of its own, and the scenes to make by the names of their shards.
 
     Raises SynthError if what they were made from is not available, or has changed.
     """
-    settings = read_settings(place, folder / "recipe.yaml", sources.plugins)
-    lists = sources.sku_list or settings.render.sku_list
-    render = replace(settings.render, sku_list=lists, cache=sources.cache, workers=1)
+    settings = read_settings(place, folder / "recipe.yaml", asked.plugins)
+    lists = asked.sku_list or settings.render.sku_list
+    render = replace(settings.render, sku_list=lists, cache=asked.mesh_cache, workers=1)
     settings = replace(settings, render=render)
-    identity = _checked_identity(place, settings, sources.plugins)
+    identity = _checked_identity(place, settings, asked.plugins)
     plan, catalog = read_plan(place), load_catalog(lists)
     if any(version.catalog_hash != catalog.hash for version in plan.versions):
         raise SynthError("the SKU list is not the one that all scenes were rendered with", code="list-changed")
-    if (sku_digests(catalog, sources.cache) != plan.current.digests).any():
+    if (sku_digests(catalog, asked.mesh_cache) != plan.current.digests).any():
         raise SynthError("files of its products have changed", code="product-files-changed")
     work = job_context(plan, settings, identity)
     work = replace(work, settings=replace(work.settings, out=folder / "spool")).with_spool_files()
-    return work, _choose(plan, settings, shards, sources.sample, checked)
+    return work, _choose(plan, settings, shards, asked.sample, checked)
 
 
 def _checked_identity(place: StoragePath, settings: JobSettings, plugins: Sequence[Path]) -> dict[str, Any]:

@@ -7,33 +7,34 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assets.catalog.category_ids import ids_of
 from assets.catalog.types import Catalog
-from assets.files.json_input import stream_json
-from assets.limits import COCO_BYTES
-from assets.machine import cache_folder
+from assets.errors import SynthError
+from assets.files.json_input import read_json, stream_json
+from assets.limits import COCO_BYTES, DATASET_JSON, read_file
 from dataset.categories import catalog_categories, same_category
 from dataset.find import CocoSplit
-from dataset.layout import Layout, split_of, stem_of
+from dataset.layout import SUFFIXES, Layout, split_of, stem_of
 from dataset.records import AnnotationRecord, CategoryRecord, PictureLabels
 from dataset.store import CocoPart
 from dataset.values import short
 from pipeline.run.dataset_fields import identity_problems, read_splits
 from pipeline.run.dataset_info import DatasetInfo, read_info
+from pipeline.verify.checksums import is_leftover
 from pipeline.verify.coco import check_list, walk_file
 from pipeline.verify.extras import EXTRA_CHECKS, read_png
 from pipeline.verify.pictures import check_pictures
 from pipeline.verify.products import KnownProducts
-from pipeline.verify.records import Record, Violation
+from pipeline.verify.records import MALFORMED, Record, Violation
 from pipeline.verify.report import PictureFindings, Tally
 from pipeline.verify.scenes import Sources, check_scenes, open_sources
 from pipeline.verify.settings import VerifySettings
-from pipeline.verify.stored import check_folders, check_stored
-from pipeline.verify.walk import LabelledPicture, check_labelled
+from pipeline.verify.walk import check_labelled
 from pipeline.workers.mesh_process import MeshProcess
 
 
@@ -47,9 +48,8 @@ def open_rendered(layout: Layout, settings: VerifySettings) -> Iterator[Rendered
     if problems := identity_problems(info.identity, info.scenes):
         yield RenderedChecks(layout, info, Sources(None), 0, tuple(problems))
         return
-    cache = settings.cache or cache_folder()
     with MeshProcess() as load:
-        sources = open_sources(layout, info, settings.sku_list, cache, load, settings.plugins)
+        sources = open_sources(layout, info, settings.sku_list, settings.mesh_cache, load, settings.plugins)
         yield RenderedChecks(layout, info, sources, settings.sample)
 
 
@@ -91,9 +91,10 @@ class RenderedChecks:
     ) -> PictureFindings:
         name = f"annotations/{part.source.file.name}"
         where = f"{name} image {short(labels.image.value('id'))}"
-        picture = LabelledPicture(
+        found = check_labelled(
             labels,
             lambda: part.stored(labels).read(),
+            known,
             where,
             f"{name} annotation",
             rendered=True,
@@ -102,7 +103,7 @@ class RenderedChecks:
             extras=self._extras,
             own=partial(self._check_own, part.split, where),
         )
-        return PictureFindings(list(check_labelled(picture, known)), 1, len(labels.annotations))
+        return PictureFindings(list(found), 1, len(labels.annotations))
 
     def _extras(self, image: Record) -> Mapping[str, NDArray[np.uint16] | str]:
         stem = stem_of(image["index"], image["view"])
@@ -119,7 +120,7 @@ class RenderedChecks:
             yield Violation(where, f"file {image['file_name']} also belongs to another image")
         self.stems.add(stem)
         yield from _check_place(self.info, split, image, where)
-        yield from check_stored(self.layout, stem, image, records, where)
+        yield from _check_stored(self.layout, stem, image, records, where)
 
     def _check_head(self, part: CocoPart, name: str, records: Sequence[CategoryRecord]) -> Iterator[Violation]:
         """Check licence and creator against dataset.json, categories against the catalogue."""
@@ -141,7 +142,7 @@ class RenderedChecks:
             tally.skipped.append("everything but dataset.json")
             return
         if not tally.ended:
-            tally.add(check_folders(self.layout, self.info, self.stems))
+            tally.add(_check_folders(self.layout, self.info, self.stems))
             folders = self.layout.folders(self.info.extras)
             check_list(self.layout.root, folders, tally, required=bool(self.info.checksums))
         if self.sources.library is None or self.sources.pictures is None:
@@ -185,3 +186,70 @@ def _check_place(info: DatasetInfo, split: str, image: Record, where: str) -> It
         yield Violation(where, f"license {image.get('license')!r} does not match the licence of dataset.json")
     if split != split_of(image["index"], read_splits(info.identity["split"]) or ()):
         yield Violation(where, f"scene {image['index']} belongs to a different split than {split}")
+
+
+def _check_stored(layout: Layout, stem: str, image: Record, records: list[Record], where: str) -> Iterator[Violation]:
+    """The image's own labels and its SceneSpec say the same as the COCO file."""
+    from render.scene import SceneSpec
+
+    try:
+        fragment: dict[str, Any] = read_json(layout.labels(stem), DATASET_JSON, "the labels")
+        own = [{k: v for k, v in record.items() if k not in ("id", "image_id", "category_id")} for record in records]
+        if fragment["annotations"] != own:
+            yield Violation(where, f"labels/{stem}.json holds different annotations")
+        if {**image, **fragment["image"]} != image:
+            yield Violation(where, f"labels/{stem}.json holds a different image entry")
+    except (SynthError, *MALFORMED) as error:
+        yield Violation(where, f"labels/{stem}.json cannot be used: {type(error).__name__}: {error}")
+    try:
+        text = read_file(layout.scene(stem), DATASET_JSON, "the scene").decode()
+        scene = SceneSpec.from_json(text, where=f"scenes/{stem}.json")
+    except (SynthError, *MALFORMED) as error:
+        yield Violation(where, f"scenes/{stem}.json cannot be used: {error}")
+        return
+    if not np.array_equal(scene.camera.K, image["camera"]["K"]):
+        yield Violation(where, f"camera.K differs from scenes/{stem}.json")
+    if not np.array_equal(scene.camera.world_from_camera, image["camera"]["world_from_camera"]):
+        yield Violation(where, f"camera.world_from_camera differs from scenes/{stem}.json")
+    for record in records:
+        yield from _check_placement(scene, record, stem, where)
+
+
+def _check_placement(scene: Any, record: Record, stem: str, where: str) -> Iterator[Violation]:
+    instance = record.get("instance")
+    if type(instance) is not int or not 1 <= instance <= len(scene.placements):
+        return  # reported with the annotation
+    placement = scene.placements[instance - 1]
+    if placement.kind != "product" or placement.key != record.get("sku"):
+        yield Violation(
+            where, f"instance {instance} is {placement.key!r} in scenes/{stem}.json, not {record.get('sku')!r}"
+        )
+        return
+    pose = np.linalg.inv(scene.camera.world_from_camera) @ placement.world_from_object
+    try:
+        close = np.allclose(pose, np.array(record.get("camera_from_object"), dtype=float), atol=1e-9)
+    except (TypeError, ValueError):
+        return  # reported with the annotation
+    if not close:
+        yield Violation(where, f"camera_from_object of instance {instance} differs from scenes/{stem}.json")
+
+
+def _check_folders(layout: Layout, info: DatasetInfo, stems: set[str]) -> Iterator[Violation]:
+    """No image without a record, no record without its files, nothing half written."""
+    for name in layout.folders(info.extras):
+        folder = layout.root / name
+        there = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
+        for file in sorted(there):
+            if is_leftover(file):
+                yield Violation(
+                    f"{name}/{file}", "left half written by a run that was killed: render again to clean up"
+                )
+            elif name not in ("annotations", "scenes") and file.removesuffix(SUFFIXES.get(name, ".png")) not in stems:
+                yield Violation(f"{name}/{file}", "belongs to no image of any annotation file")
+    views = info.identity["views"]
+    wanted = (stem_of(index, view) for index in range(info.scenes) for view in range(views))
+    missing = (stem for stem in wanted if stem not in stems)
+    for stem in islice(missing, 20):
+        yield Violation(f"images/{stem}.jpg", "is in no annotation file: the run is not finished, or the scene failed")
+    if more := sum(1 for _ in missing):
+        yield Violation("images", f"and {more} more images are missing")

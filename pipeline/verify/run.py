@@ -11,13 +11,11 @@ from rich.console import Console
 
 from assets.files.scratch import scratch_folder
 from assets.interrupt import never
-from assets.machine import cache_folder
 from assets.progress import StepProgress
 from dataset.find import find_splits
 from dataset.layout import Layout
 from dataset.store import CocoPart, CocoStore, sharded_store
 from pipeline.verify.coco import CocoChecks
-from pipeline.verify.job import JobSources
 from pipeline.verify.rendered import open_rendered
 from pipeline.verify.report import Tally, VerifyReport
 from pipeline.verify.settings import VerifySettings
@@ -52,11 +50,10 @@ def verify_set(
 @contextmanager
 def open_checks(place: str, settings: VerifySettings) -> Iterator[SetChecks]:
     """What the data set at a place is checked for."""
-    path, cache = Path(place), settings.cache or cache_folder()
+    path = Path(place)
     layout = Layout(path)
     if store := sharded_store(place):
-        sources = JobSources(settings.sample, settings.sku_list, cache, settings.plugins) if settings.sample else None
-        yield ShardChecks(store, sources)
+        yield ShardChecks(store, settings)
     elif os.path.lexists(layout.info):
         with open_rendered(layout, settings) as checks:
             yield checks

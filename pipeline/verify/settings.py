@@ -41,3 +41,8 @@ class VerifySettings:
             shown="~/.cache/synth",
         ),
     ] = None
+
+    @property
+    def mesh_cache(self) -> Path:
+        """The folder of normalised meshes."""
+        return self.cache or cache_folder()

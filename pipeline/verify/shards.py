@@ -21,11 +21,12 @@ from pipeline.jobs.settings import JOB
 from pipeline.shards.about import read_about
 from pipeline.verify.checksums import NO_CHECKSUMS, check_place_checksums
 from pipeline.verify.extras import EXTRA_CHECKS, decode_png
-from pipeline.verify.job import JobSources, check_job_scenes
+from pipeline.verify.job import check_job_scenes
 from pipeline.verify.products import KnownProducts
 from pipeline.verify.records import MALFORMED, Violation
 from pipeline.verify.report import PictureFindings, Tally
-from pipeline.verify.walk import LabelledPicture, check_labelled
+from pipeline.verify.settings import VerifySettings
+from pipeline.verify.walk import check_labelled
 
 NOT_REDRAWN = "sampling scenes again: only for the folder of a 'synth render' or the location of a 'synth job'"
 NOT_ASKED = "sampling scenes again: not requested (--sample)"
@@ -33,10 +34,10 @@ NOT_ASKED = "sampling scenes again: not requested (--sample)"
 
 @dataclass(frozen=True)
 class ShardChecks:
-    """A sharded set. sources: what scenes of a job are made again from, None for no scenes."""
+    """A sharded set. settings: which scenes of a job are made again, and from what."""
 
     store: ShardStore
-    sources: JobSources | None
+    settings: VerifySettings
     parallel = True
 
     @property
@@ -65,12 +66,12 @@ class ShardChecks:
         for split in dict.fromkeys(part.split for part in self.parts):
             for name in (f"images of {split}", f"annotations of {split}"):
                 tally.add(Violation(name, f"id {number} occurs twice") for number in tally.twice(name))
-        if self.sources is None:
+        if not self.settings.sample:
             tally.skipped.append(NOT_ASKED)
         elif not self.store.place.exists(JOB):
             tally.skipped.append(NOT_REDRAWN)
         elif not tally.ended:
-            again = check_job_scenes(self.store.place, self.store.shards, self.sources, tally.stop)
+            again = check_job_scenes(self.store.place, self.store.shards, self.settings, tally.stop)
             tally.add(again.found)
             tally.skipped += again.skipped
             tally.scenes, tally.pictures = again.scenes, again.rendered
@@ -127,7 +128,7 @@ def check_shard(place: StoragePath, entry: ShardEntry) -> Iterator[PictureFindin
         for sample in samples_of(tar, where) if tar is not None else ():
             images.append(sample.image)
             annotations += sample.annotations
-            found = list(check_labelled(_labelled(sample, f"{where} {sample.stem}"), known))
+            found = list(_check_sample(sample, known, f"{where} {sample.stem}"))
             ids = {f"images of {entry.split}": _ids([sample.image])}
             ids[f"annotations of {entry.split}"] = _ids(sample.annotations)
             yield PictureFindings(found, 1, len(sample.annotations), ids)
@@ -142,18 +143,19 @@ def check_shard(place: StoragePath, entry: ShardEntry) -> Iterator[PictureFindin
     yield PictureFindings(beside)
 
 
-def _labelled(sample: ShardSample, where: str) -> LabelledPicture:
+def _check_sample(sample: ShardSample, known: KnownProducts, where: str) -> Iterator[Violation]:
     data = sample.files[picture_suffix(sample.files, sample.image, where)]
-    rendered = sample.image.rendered
-    pngs = {kind: (f"{where}.{kind}.png", sample.files.get(f"{kind}.png")) for kind in EXTRA_CHECKS}
-    return LabelledPicture(
+    pngs = {kind: f"{kind}.png" for kind in EXTRA_CHECKS if f"{kind}.png" in sample.files}
+    return check_labelled(
         sample.labels,
         lambda: data,
+        known,
         where,
         f"{where} annotation",
-        rendered=rendered,
+        rendered=sample.image.rendered,
         extras=lambda _: {
-            kind: decode_png(png, name, EXTRA_CHECKS[kind][1]) for kind, (name, png) in pngs.items() if png is not None
+            kind: decode_png(sample.files[name], f"{where}.{name}", EXTRA_CHECKS[kind][1])
+            for kind, name in pngs.items()
         },
     )
 

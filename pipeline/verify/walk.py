@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -51,26 +50,6 @@ class SetChecks(Protocol):
         """Check what is known only once all parts are read."""
 
 
-@dataclass(frozen=True)
-class LabelledPicture:
-    """An image to check.
-
-    read: its file; raises SynthError. where: for people; annotation: the same, before the id of an annotation. number,
-    first: ids that the image and its first annotation must have, None for any. extras: as `check_products` takes them.
-    own: checks of its kind of set, for records whose fields are sound.
-    """
-
-    labels: PictureLabels
-    read: Callable[[], bytes]
-    where: str
-    annotation: str
-    rendered: bool
-    number: int | None = None
-    first: int | None = None
-    extras: Callable[[Record], Mapping[str, NDArray[np.uint16] | str]] = lambda _: {}
-    own: Callable[[Record, list[Record]], Iterable[Violation]] = lambda _image, _records: ()
-
-
 def walk(checks: SetChecks, workers: int) -> Iterator[Iterable[PictureFindings]]:
     """What is found in each part of a data set, read by as many processes where its kind allows it."""
     if checks.parallel and workers > 1:
@@ -82,39 +61,56 @@ def _check_whole(checks: SetChecks, part: DataPart) -> list[PictureFindings]:
     return list(checks.check_part(part))
 
 
-def check_labelled(picture: LabelledPicture, known: KnownProducts) -> Iterator[Violation]:
-    """The fields of the image, its file, and each annotation. Without sound fields nothing further means anything."""
-    image, where = picture.labels.image.content(), picture.where
-    records = [record.content() for record in picture.labels.annotations]
-    number: Any = image.get("id") if picture.number is None else picture.number
-    wrong = list(check_image(image, number, where) if picture.rendered else check_foreign_image(image, where))
+def check_labelled(
+    labels: PictureLabels,
+    read: Callable[[], bytes],
+    known: KnownProducts,
+    where: str,
+    annotation: str,
+    *,
+    rendered: bool,
+    number: int | None = None,
+    first: int | None = None,
+    extras: Callable[[Record], Mapping[str, NDArray[np.uint16] | str]] = lambda _: {},
+    own: Callable[[Record, list[Record]], Iterable[Violation]] = lambda _image, _records: (),
+) -> Iterator[Violation]:
+    """Check the fields of an image, its file, and each annotation; with invalid fields nothing further.
+
+    read: reads the file; raises SynthError. where: location for messages; annotation: the same, before the id of an
+    annotation. number, first: ids that the image and its first annotation must have, None for any. extras: as
+    `check_products` takes them. own: checks of this kind of data set.
+    """
+    image, records = labels.image.content(), [record.content() for record in labels.annotations]
+    if rendered:
+        wrong = list(check_image(image, image.get("id") if number is None else number, where))
+    else:
+        wrong = list(check_foreign_image(image, where))
     yield from wrong
-    yield from _check_file(picture, image)
+    yield from _check_file(image, read, where, rendered=rendered)
     if wrong:
         return
-    placed = [(record, f"{picture.annotation} {short(record.get('id'))}") for record in records]
+    placed = [(record, f"{annotation} {short(record.get('id'))}") for record in records]
     for place, (record, there) in enumerate(placed):
         if type(record.get("image_id")) is not int or record["image_id"] != image["id"]:
             yield Violation(there, f"image_id {record.get('image_id')!r}, but it belongs to image {image['id']}")
-        if picture.rendered:
-            own = record.get("id") if picture.first is None else picture.first + place
-            yield from check_annotation(record, own, known.keys, there, delisted=known.delisted)
+        if rendered:
+            expected = record.get("id") if first is None else first + place
+            yield from check_annotation(record, expected, known.keys, there, delisted=known.delisted)
         else:
             yield from check_foreign_record(record, image, known.keys, there)
-    if picture.rendered:
-        yield from check_products(placed, image, picture.extras(image), where)
-    yield from picture.own(image, records)
+    if rendered:
+        yield from check_products(placed, image, extras(image), where)
+    yield from own(image, records)
 
 
-def _check_file(picture: LabelledPicture, image: Record) -> Iterator[Violation]:
+def _check_file(image: Record, read: Callable[[], bytes], where: str, *, rendered: bool) -> Iterator[Violation]:
     name = image.get("file_name")
     if not isinstance(name, str):
         return  # reported with the fields
     try:
-        data = picture.read()
+        data = read()
     except SynthError as error:
-        why = FILE_PROBLEMS.get(error.code, f": {reason_of(error)}")
-        yield Violation(picture.where, f"file {short(name)}{why}")
+        yield Violation(where, f"file {short(name)}{FILE_PROBLEMS.get(error.code, f': {reason_of(error)}')}")
         return
     stated = (image.get("width"), image.get("height"))
-    yield from check_picture(data, stated, f"{picture.where} ({short(name)})", rendered=picture.rendered)
+    yield from check_picture(data, stated, f"{where} ({short(name)})", rendered=rendered)
