@@ -21,13 +21,13 @@ NO_CHECKSUMS = (
 CHANGED = f"has a different checksum than in {CHECKSUMS}"
 
 
-def check_checksums(root: Path, folders: Collection[str]) -> Iterator[list[Violation]]:
+def check_checksums(root: Path, folders: Collection[str], *, may_lack: str = "") -> Iterator[list[Violation]]:
     """What is wrong with each file of the data set in `root`, compared with its line, and with files that have none.
 
-    Of a scene that failed only its spec exists, which needs no line. Memory: the names in one of the folders at a time.
+    may_lack: a folder whose files need no line. Memory: the names in one of the folders at a time.
     """
     listed: set[str] = set()
-    top, left = "", set(folders)
+    top, left = "", set(folders) - {may_lack}
     try:
         check_file(root / CHECKSUMS, COCO_BYTES, "the list of checksums", CHECKSUMS)
         with (root / CHECKSUMS).open("rb") as file:
@@ -64,7 +64,7 @@ def _unlisted(root: Path, top: str, listed: set[str], left: set[str]) -> Iterato
         folders.sort()
         for name in sorted(names):
             path = (Path(above) / name).relative_to(root).as_posix()
-            if path.partition("/")[2] not in listed and not is_leftover(name) and top != "scenes":
+            if path.partition("/")[2] not in listed and not is_leftover(name):
                 yield Violation(path, f"is not in {CHECKSUMS}")
 
 

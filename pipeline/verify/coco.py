@@ -124,7 +124,8 @@ def check_list(root: Path, folders: Sequence[str], tally: Tally, *, required: bo
     if not required and not (root / CHECKSUMS).exists():
         tally.skipped.append(NO_CHECKSUMS)
         return
-    for found in check_checksums(root, folders):
+    # Of a scene that failed only its spec is there.
+    for found in check_checksums(root, folders, may_lack="scenes"):
         if tally.ended:
             return
         tally.add(found)
