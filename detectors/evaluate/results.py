@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
@@ -15,62 +16,31 @@ from assets.files.json_input import read_json
 from assets.limits import COCO_BYTES, COCO_VALUES
 from assets.plurals import first_few, join_few
 from dataset.values import box_numbers, number, short, whole_number
-from detectors.data.image_set import IGNORED, Classes, ImageSet, Predictions
+from detectors.data.image_set import Classes, ImageSet, Predictions
 from detectors.data.rows import MAX_EDGE_PX
 from detectors.evaluate.metrics.align import Floats, Ints
 
 FIELDS = ("image_id", "category_id", "bbox", "score")
 
 
-def truth_as_coco(truth: ImageSet, category_ids: Mapping[str, int]) -> dict[str, Any]:
-    """The images and boxes as a COCO dictionary. category_ids: class key to category id.
-
-    Ignored boxes are crowds; those of unknown class are left out, since COCO gives every box one category.
-    """
-    ids = _ids_of(truth.classes, category_ids)
-    image_ids = truth.image_ids[truth.image_of_box()].tolist()
-    boxes = xywh_from_xyxy(truth.boxes.astype(np.float64)).tolist()
-    annotations = [
-        {
-            "id": int(truth.annotation_ids[row]),
-            "image_id": image_ids[row],
-            "category_id": ids[_shown(truth, row)],
-            "bbox": boxes[row],
-            "area": float(truth.areas[row]),
-            "iscrowd": int(truth.labels[row] == IGNORED),
-        }
-        for row in range(len(boxes))
-        if _shown(truth, row) != IGNORED
-    ]
-    sides = zip(truth.image_ids.tolist(), truth.sizes.tolist(), range(len(truth)), strict=True)
-    images = [
-        {"id": image_id, "file_name": truth.file_names[index].decode(), "width": width, "height": height}
-        for image_id, (width, height), index in sides
-    ]
-    names = zip(ids, truth.classes.names, strict=True)
-    return {
-        "images": images,
-        "categories": [{"id": category, "name": name} for category, name in names],
-        "annotations": annotations,
-    }
+def coco_rows(
+    image_ids: Iterable[int], category_ids: Iterable[int], boxes: NDArray[Any], scores: NDArray[Any]
+) -> Iterator[dict[str, Any]]:
+    """COCO results of detections. boxes: (D, 4) xyxy. Reading them again gives the same boxes and scores to the bit."""
+    edges = xywh_from_xyxy(boxes.astype(np.float64)).tolist()
+    for row in zip(image_ids, category_ids, edges, scores.astype(np.float64).tolist(), strict=True):
+        yield dict(zip(FIELDS, row, strict=True))
 
 
-def found_as_coco(found: Predictions, truth: ImageSet, category_ids: Mapping[str, int]) -> list[dict[str, Any]]:
-    """The detections as COCO results: image_id, category_id, bbox (xywh) and score. category_ids: by class key."""
-    ids = np.array(_ids_of(found.classes, category_ids), np.int64)[found.labels]
-    columns = (
-        truth.image_ids[found.images].tolist(),
-        ids.tolist(),
-        xywh_from_xyxy(found.boxes.astype(np.float64)).tolist(),
-        found.scores.astype(np.float64).tolist(),
-    )
-    return [dict(zip(FIELDS, row, strict=True)) for row in zip(*columns, strict=True)]
+def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Write a COCO results file."""
+    write_atomic(path, ("[" + ",\n".join(json.dumps(row) for row in rows) + "]\n").encode())
 
 
 def write_results(path: Path, found: Predictions, truth: ImageSet, category_ids: Mapping[str, int]) -> None:
-    """Writes a COCO results file; reading it again gives the same boxes and scores to the bit."""
-    rows = (json.dumps(row) for row in found_as_coco(found, truth, category_ids))
-    write_atomic(path, ("[" + ",\n".join(rows) + "]\n").encode())
+    """Write detections as a COCO results file. category_ids: by class key. Raises SynthError if a class has none."""
+    ids = np.array(_ids_of(found.classes, category_ids), np.int64)[found.labels]
+    write_rows(path, coco_rows(truth.image_ids[found.images].tolist(), ids.tolist(), found.boxes, found.scores))
 
 
 def read_results(path: Path, truth: ImageSet, category_ids: Mapping[str, int]) -> Predictions:
@@ -96,7 +66,7 @@ def read_results(path: Path, truth: ImageSet, category_ids: Mapping[str, int]) -
         )
     name_of = dict(zip(truth.classes.keys, truth.classes.names, strict=True))
     classes = Classes(tuple(keys), tuple(name_of.get(key, key) for key in keys))
-    return _as_predictions(rows, classes, image_of, label_of)
+    return as_predictions(rows, classes, image_of, label_of)
 
 
 def xywh_from_xyxy(boxes: Floats) -> Floats:
@@ -104,9 +74,10 @@ def xywh_from_xyxy(boxes: Floats) -> Floats:
     return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
 
 
-def _as_predictions(
-    rows: list[dict[str, Any]], classes: Classes, image_of: dict[int, int], label_of: dict[int, int]
+def as_predictions(
+    rows: list[dict[str, Any]], classes: Classes, image_of: Mapping[int, int], label_of: Mapping[int, int]
 ) -> Predictions:
+    """The rows of a COCO results file as detections. image_of, label_of: by the ids in the file."""
     images: Ints = np.array([image_of[row["image_id"]] for row in rows], np.int64)
     boxes: Floats = np.array([row["bbox"] for row in rows], np.float64).reshape(len(rows), 4)
     boxes[:, 2:] += boxes[:, :2]
@@ -142,11 +113,6 @@ def _wrong(row: dict[str, Any], images: dict[int, int], labels: dict[int, int]) 
         problems.append(f"bbox {short(row['bbox'])}")
     score = number(row["score"])
     return problems if score == score else [*problems, f"score {short(row['score'])}"]
-
-
-def _shown(truth: ImageSet, row: int) -> int:
-    label = int(truth.labels[row])
-    return int(truth.true_labels[row]) if label == IGNORED else label
 
 
 def _ids_of(classes: Classes, category_ids: Mapping[str, int]) -> list[int]:

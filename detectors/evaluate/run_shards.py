@@ -44,7 +44,6 @@ from detectors.models.detect import Detections, find_in_fitted, fit_picture
 if TYPE_CHECKING:
     from detectors.evaluate.settings import EvaluateSettings
 
-FALLBACK_THRESHOLD = 0.5
 LEFT_OUT = (
     "intervals, mistakes by kind, confusions, list accuracy, pictures and comparisons of runs need a set in memory: "
     "'synth data unpack' a split of some thousand images for them"
@@ -109,8 +108,7 @@ def evaluate_place(
         if given is None:
             _claim(results, run, place, shards.shards[0].split)
             _find_all(name, checkpoint, shards, category_ids, results, settings, console)
-        threshold = settings.threshold if settings.threshold is not None else checkpoint.threshold
-        threshold = FALLBACK_THRESHOLD if threshold is None else threshold
+        threshold = checkpoint.display_threshold if settings.threshold is None else settings.threshold
         with tempfile.TemporaryDirectory(dir=folder, prefix=".") as spool:
             coco = StreamedCoco(Path(spool), len(classes), threshold=threshold)
             _match_all(coco, shards, classes, label_of, results, problems, console)

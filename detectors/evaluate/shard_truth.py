@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from assets.errors import SynthError
-from assets.files.atomic import write_atomic
 from assets.files.json_input import read_json
 from assets.limits import COCO_BYTES, COCO_VALUES
 from dataset.problems import Problems
@@ -23,13 +21,12 @@ from detectors.data.image_set import Classes, ImageSet, Predictions
 from detectors.data.read_coco import columns_of
 from detectors.data.rows import read_row
 from detectors.data.shard_set import ShardSet, labelled_image
-from detectors.evaluate.results import xywh_from_xyxy
+from detectors.evaluate.results import as_predictions, coco_rows, write_rows
 
 if TYPE_CHECKING:
     from detectors.models.detect import Detections
 
 FORGET = "delete the file: the same command writes it again"
-FIELDS = ("image_id", "category_id", "bbox", "score")
 
 
 def read_truth(shards: ShardSet, entry: ShardEntry, problems: Problems) -> ImageSet:
@@ -64,14 +61,12 @@ def write_found(
     path: Path, image_ids: Sequence[int], found: Sequence[Detections], category_ids: Mapping[int, int]
 ) -> None:
     """COCO results of some images. category_ids: by label; what the data set does not know is left out."""
-    rows: list[str] = []
+    rows: list[dict[str, Any]] = []
     for image, one in zip(image_ids, found, strict=True):
-        boxes, scores = xywh_from_xyxy(one.boxes.astype(np.float64)).tolist(), one.scores.astype(np.float64).tolist()
-        for label, box, score in zip(one.labels.tolist(), boxes, scores, strict=True):
-            if label in category_ids:
-                values = (image, category_ids[label], box, score)
-                rows.append(json.dumps(dict(zip(FIELDS, values, strict=True))))
-    write_atomic(path, ("[" + ",\n".join(rows) + "]\n").encode())
+        known = [row for row, label in enumerate(one.labels.tolist()) if label in category_ids]
+        ids = [category_ids[label] for label in one.labels[known].tolist()]
+        rows += coco_rows([image] * len(known), ids, one.boxes[known], one.scores[known])
+    write_rows(path, rows)
 
 
 def read_found(path: Path, truth: ImageSet, label_of: dict[int, int], classes: Classes) -> Predictions:
@@ -82,20 +77,13 @@ def read_found(path: Path, truth: ImageSet, label_of: dict[int, int], classes: C
     image_of = {number: place for place, number in enumerate(truth.image_ids.tolist())}
     try:
         rows = read_json(path, COCO_BYTES, "results of a shard", values=COCO_VALUES, hint=FORGET)
-        images = np.array([image_of[row["image_id"]] for row in rows], np.int64)
-        labels = np.array([label_of[row["category_id"]] for row in rows], np.int32)
-        boxes = np.array([row["bbox"] for row in rows], np.float64).reshape(-1, 4)
-        scores = np.array([row["score"] for row in rows], np.float32)
-        if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
+        found = as_predictions(rows, classes, image_of, label_of)
+        if not (np.isfinite(found.boxes).all() and np.isfinite(found.scores).all()):
             raise ValueError("boxes or scores that are not finite")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        found = f"{type(error).__name__}: {error}"
-        raise SynthError(
-            "the results of a shard are invalid", code="predictions-invalid", where=str(path), found=found, hint=FORGET
-        ) from error
-    boxes[:, 2:] += boxes[:, :2]
-    order = np.lexsort((-scores, images))
-    return Predictions(classes, images[order], boxes.astype(np.float32)[order], labels[order], scores[order])
+        what, told = "the results of a shard are invalid", f"{type(error).__name__}: {error}"
+        raise SynthError(what, code="predictions-invalid", where=str(path), found=told, hint=FORGET) from error
+    return found
 
 
 def image_ids_of(shards: ShardSet, entry: ShardEntry) -> list[int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from detectors.checkpoints.detector import Checkpoint, load_checkpoint, restore_model
 from detectors.device import pick_device
@@ -28,15 +28,23 @@ class LoadedDetector:
         """Score from which a detection is worth showing."""
         return self.checkpoint.display_threshold
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the images that the network takes."""
+        return self.checkpoint.spec.width, self.checkpoint.spec.height
+
     def detect(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         """Detect objects in (H, W, 3) uint8 RGB images of any size, in one batch; returns detections of all scores."""
-        if not pictures:
-            return []
-        spec = self.checkpoint.spec
-        fitted = [fit_picture(picture, spec.width, spec.height) for picture in pictures]
-        batch = torch.from_numpy(np.stack([picture for picture, _ in fitted]))
-        outputs = forward(self.model, batch.to(next(self.model.parameters()).device))
+        fitted = [fit_picture(picture, *self.size) for picture in pictures]
+        outputs = self.forward([picture for picture, _ in fitted])
         return [detections_of(output, letterbox) for output, (_, letterbox) in zip(outputs, fitted, strict=True)]
+
+    def forward(self, fitted: Sequence[NDArray[np.uint8]]) -> list[dict[str, Tensor]]:
+        """Run the network on uint8 RGB images of its size, in one batch."""
+        if not fitted:
+            return []
+        batch = torch.from_numpy(np.stack(fitted))
+        return forward(self.model, batch.to(next(self.model.parameters()).device))
 
 
 def load_detector(run: Path, *, device: str = "auto") -> LoadedDetector:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,6 +72,24 @@ def read_input_images(
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def numbered_batches(
+    images: Iterator[InputImage | Unreadable], failed: list[Unreadable], *, batch: int, first_id: int
+) -> Iterator[list[tuple[InputImage, int]]]:
+    """Yield images in batches, each with its id: its own, else the next one from `first_id` on.
+
+    failed: unreadable ones are added to it.
+    """
+    while taken := list(islice(images, batch)):
+        failed += [image for image in taken if isinstance(image, Unreadable)]
+        numbered = []
+        for image in taken:
+            if isinstance(image, InputImage):
+                given = image.source.image_id
+                numbered.append((image, first_id if given is None else given))
+                first_id += given is None
+        yield numbered
 
 
 def count_input_images(items: Iterable[Input], every: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,22 +24,21 @@ PALE = 0.35
 def plot_detections(
     picture: NDArray[np.uint8],
     found: Detections,
-    masks: Sequence[dict[str, Any]],
+    masks: Sequence[bytes],
     classes: Classes,
     threshold: float,
     file: Path,
 ) -> None:
     """Write an (H, W, 3) image as JPEG with boxes, names and scores of detections that reach the threshold.
 
-    masks: COCO RLEs of the detections, or empty. A class has the same colour in all images.
+    masks: compressed run lengths of the detections, or empty. A class has the same colour in all images.
     """
     # The best detection is drawn last, on top of the others.
     rows = [row for row in np.argsort(found.scores, kind="stable") if found.scores[row] >= threshold]
     if masks:
         picture = picture.copy()
         for row in rows:
-            height, width = masks[row]["size"]
-            inside = decode_mask(masks[row]["counts"].encode("ascii"), height, width) > 0
+            inside = decode_mask(masks[row], *picture.shape[:2]) > 0
             color = np.array(class_color(int(found.labels[row])))
             picture[inside] = (picture[inside] * (1 - TINT) + color * TINT).astype(np.uint8)
     marks = [_mark(found, row, classes) for row in rows]

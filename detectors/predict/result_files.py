@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-
 from assets.files.atomic import atomic_file
 from dataset.categories import unique_names
 from detectors.data.image_set import Classes
-from detectors.evaluate.results import xywh_from_xyxy
+from detectors.evaluate.results import coco_rows
 from detectors.models.detect import Detections
 from detectors.predict.input_images import InputImage
 
@@ -25,12 +23,12 @@ PREDICTIONS, IMAGES = "predictions.json", "images.json"
 
 @dataclass(frozen=True)
 class ImageDetections:
-    """One image with its detections and their COCO RLEs, [] if the detector predicts no masks."""
+    """One image with its detections and their compressed run lengths, () if the detector predicts no masks."""
 
     image: InputImage
     image_id: int
     detections: Detections
-    masks: list[dict[str, Any]]
+    masks: tuple[bytes, ...]
 
 
 class JsonRows:
@@ -61,8 +59,11 @@ class JsonRows:
 class DetectionFiles:
     """predictions.json (COCO results) and images.json (the images and categories that these refer to)."""
 
-    def __init__(self, predictions: JsonRows, images: JsonRows) -> None:
-        self.predictions, self.images = predictions, images
+    def __init__(self, opened: Sequence[IO[bytes]], categories: str, info: dict[str, Any]) -> None:
+        predictions, images = opened
+        self.predictions = JsonRows(predictions, "[", "\n]\n")
+        tail = f'\n],\n"categories": {categories},\n"annotations": []\n}}\n'
+        self.images = JsonRows(images, f'{{\n"info": {_json(info)},\n"images": [', tail)
 
     def add(self, pictures: Iterable[dict[str, Any]], found: Iterable[dict[str, Any]]) -> None:
         """Add a batch of images and their detections, to both files or to neither."""
@@ -74,22 +75,33 @@ class DetectionFiles:
         self.images.keep()
         self.predictions.keep()
 
+    def finish(self) -> None:
+        """End both files after the last complete batch."""
+        self.images.finish()
+        self.predictions.finish()
+
 
 @contextmanager
 def open_detection_files(out: Path, classes: Classes, info: dict[str, Any]) -> Iterator[DetectionFiles]:
     """Open the files in `out`. They appear at the end; after Ctrl-C, too, with the batches completed until then."""
-    with ExitStack() as stack:
-        predictions = JsonRows(stack.enter_context(atomic_file(out / PREDICTIONS)), "[", "\n]\n")
-        tail = f'\n],\n"categories": {_json(categories_of(classes))},\n"annotations": []\n}}\n'
-        head = f'{{\n"info": {_json(info)},\n"images": ['
-        images = JsonRows(stack.enter_context(atomic_file(out / IMAGES)), head, tail)
+    with kept_files(out / PREDICTIONS, out / IMAGES) as opened:
+        files = DetectionFiles(opened, _json(categories_of(classes)), info)
         try:
-            yield DetectionFiles(predictions, images)
+            yield files
+        finally:
+            files.finish()
+
+
+@contextmanager
+def kept_files(*paths: Path) -> Iterator[list[IO[bytes]]]:
+    """Open files that appear at the end, also after Ctrl-C, but after no other error."""
+    with ExitStack() as stack:
+        files = [stack.enter_context(atomic_file(path)) for path in paths]
+        try:
+            yield files
         except KeyboardInterrupt:
-            _finish(predictions, images)
             stack.close()
             raise
-        _finish(predictions, images)
 
 
 def categories_of(classes: Classes) -> list[dict[str, Any]]:
@@ -98,38 +110,26 @@ def categories_of(classes: Classes) -> list[dict[str, Any]]:
     return [{"id": label + 1, "name": names[key], "sku": key} for label, key in enumerate(classes.keys)]
 
 
-def image_row(found: ImageDetections) -> dict[str, Any]:
+def image_row(image: InputImage, image_id: int) -> dict[str, Any]:
     """Return the COCO record of an image. file_name: as in the COCO file that lists it, else the absolute path."""
-    image = found.image
     file = image.source.file.absolute()
     sides = {"width": image.letterbox.width, "height": image.letterbox.height}
     if image.frame is not None:
         # The file only exists if someone extracts the frames.
         name = f"{image.name}.jpg"
-        return {"id": found.image_id, "file_name": name, **sides, "video": str(file), "frame": image.frame}
-    return {"id": found.image_id, "file_name": image.source.file_name or str(file), **sides}
+        return {"id": image_id, "file_name": name, **sides, "video": str(file), "frame": image.frame}
+    return {"id": image_id, "file_name": image.source.file_name or str(file), **sides}
 
 
 def result_rows(found: ImageDetections) -> list[dict[str, Any]]:
     """Return the COCO results of an image. bbox: xywh pixels of the original image. category_id: label + 1."""
-    detections = found.detections
-    columns = (
-        (detections.labels + 1).tolist(),
-        xywh_from_xyxy(detections.boxes.astype(np.float64)).tolist(),
-        detections.scores.astype(np.float64).tolist(),
-    )
-    rows = [
-        {"image_id": found.image_id, "category_id": category, "bbox": box, "score": score}
-        for category, box, score in zip(*columns, strict=True)
-    ]
-    for row, mask in zip(rows, found.masks, strict=False):
-        row["segmentation"] = mask
+    labels, detections = (found.detections.labels + 1).tolist(), found.detections
+    images = [found.image_id] * len(labels)
+    rows = list(coco_rows(images, labels, detections.boxes, detections.scores))
+    size = [found.image.letterbox.height, found.image.letterbox.width]
+    for row, counts in zip(rows, found.masks, strict=False):
+        row["segmentation"] = {"size": size, "counts": counts.decode("ascii")}
     return rows
-
-
-def _finish(*files: JsonRows) -> None:
-    for file in files:
-        file.finish()
 
 
 def _json(value: object) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from torch import Tensor, nn
+from torch import Tensor
 
 from assets.errors import SynthError
 from assets.files.atomic import lock_folder
@@ -21,11 +20,17 @@ from assets.interrupt import stop_on_signals, until
 from assets.plurals import count_of
 from assets.progress import StepProgress
 from detectors.augment import Letterbox
-from detectors.checkpoints.detector import Checkpoint, find_checkpoint, load_checkpoint, restore_model
+from detectors.checkpoints.detector import Checkpoint, find_checkpoint
 from detectors.data.image_set import Classes
-from detectors.device import pick_device
-from detectors.models.detect import detections_of, forward
-from detectors.predict.input_images import InputImage, Unreadable, count_input_images, read_input_images
+from detectors.models.detect import detections_of
+from detectors.predict.detector import LoadedDetector, load_detector
+from detectors.predict.input_images import (
+    InputImage,
+    Unreadable,
+    count_input_images,
+    numbered_batches,
+    read_input_images,
+)
 from detectors.predict.inputs import Inputs, find_inputs
 from detectors.predict.picture_masks import encode_masks
 from detectors.predict.plot import plot_detections
@@ -87,14 +92,13 @@ def predict(
     SynthError for paths without images and for a missing detector.
     """
     _check_numbers(threshold, batch=batch, every=every, workers=workers)
-    checkpoint = load_checkpoint(run)
     inputs = find_inputs(paths, leave_out=out)
-    model = restore_model(checkpoint).to(pick_device(device))
+    detector = load_detector(run, device=device)
+    checkpoint = detector.checkpoint
     shown_from = checkpoint.display_threshold if threshold is None else threshold
     summary = PredictSummary(out, shown_from, count_input_images(inputs.items, every), notes=_notes(checkpoint, inputs))
-    spec = checkpoint.spec
-    images = read_input_images(inputs.items, (spec.width, spec.height), every=every, threads=workers)
-    found = _find(model, images, summary, batch=batch, first_id=inputs.first_free_id)
+    images = read_input_images(inputs.items, detector.size, every=every, threads=workers)
+    found = _find(detector, images, summary, batch, inputs.first_free_id)
     begun = time.monotonic()
     with lock_folder(out), stop_on_signals(RESULTS_KEPT, step=RESULTS_STEP) as stop:
         try:
@@ -153,7 +157,7 @@ def _write_all(
                 for one in made:
                     file = summary.out / PICTURES / f"{one.image.name}.jpg"
                     plot_detections(one.image.picture, one.detections, one.masks, classes, summary.threshold, file)
-            files.add([image_row(one) for one in made], rows)
+            files.add([image_row(one.image, one.image_id) for one in made], rows)
             summary.pictures += len(made)
             summary.written += len(rows)
             summary.shown += sum(row["score"] >= summary.threshold for row in rows)
@@ -163,30 +167,19 @@ def _write_all(
 
 
 def _find(
-    model: nn.Module, images: Iterator[InputImage | Unreadable], summary: PredictSummary, *, batch: int, first_id: int
+    detector: LoadedDetector,
+    images: Iterator[InputImage | Unreadable],
+    summary: PredictSummary,
+    batch: int,
+    first_id: int,
 ) -> Generator[list[ImageDetections], None, None]:
     """Yield images with their detections in batches; unreadable ones are added to the summary."""
     least = _least_written(summary.threshold)
-    while taken := list(islice(images, batch)):
-        readable = []
-        for image in taken:
-            if isinstance(image, Unreadable):
-                summary.failed.append(image)
-            else:
-                readable.append(image)
-        made = []
-        for image, output in zip(readable, _forward(model, readable), strict=True):
-            given = image.source.image_id
-            made.append(_of_output(image, first_id if given is None else given, output, least))
-            first_id += given is None
-        yield made
-
-
-def _forward(model: nn.Module, images: list[InputImage]) -> list[dict[str, Tensor]]:
-    if not images:
-        return []
-    pictures = torch.from_numpy(np.stack([image.fitted for image in images]))
-    return forward(model, pictures.to(next(model.parameters()).device))
+    for numbered in numbered_batches(images, summary.failed, batch=batch, first_id=first_id):
+        outputs = detector.forward([image.fitted for image, _ in numbered])
+        yield [
+            _of_output(image, number, output, least) for (image, number), output in zip(numbered, outputs, strict=True)
+        ]
 
 
 def _of_output(image: InputImage, image_id: int, output: dict[str, Tensor], least: float) -> ImageDetections:
@@ -194,7 +187,7 @@ def _of_output(image: InputImage, image_id: int, output: dict[str, Tensor], leas
     kept = output["scores"] >= least
     kept &= torch.from_numpy(_has_area(output, image.letterbox)).to(kept.device)
     detections = detections_of({name: column[kept] for name, column in output.items()}, image.letterbox)
-    masks: list[dict[str, Any]] = []
+    masks: tuple[bytes, ...] = ()
     if "masks" in output:
         shares = output["masks"][kept][:, 0].float().cpu().numpy()
         masks = encode_masks(shares, detections.boxes, image.letterbox)

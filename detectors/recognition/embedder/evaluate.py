@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +25,7 @@ from detectors.data.prepare import read_one
 from detectors.data.settings import DataSettings
 from detectors.device import loader_processes
 from detectors.evaluate.metrics.bootstrap import Interval, bootstrap
+from detectors.evaluate.report import json_text
 from detectors.recognition.embedder.checkpoint import load_embedder_checkpoint
 from detectors.recognition.embedder.crop_store import Fitting, each_crop
 from detectors.recognition.embedder.load import Embedder, load_embedder
@@ -82,13 +81,13 @@ class EmbedReport:
             "embedder": self.embedder,
             "gallery": self.gallery,
             "queries": self.queries,
-            "numbers": _finite(asdict(self.numbers)),
-            "top1": _finite(asdict(self.top1)),
-            "at_threshold": None if self.at is None else _finite(asdict(self.at)),
+            "numbers": asdict(self.numbers),
+            "top1": asdict(self.top1),
+            "at_threshold": None if self.at is None else asdict(self.at),
             "skus": rows,
             "confusions": [[key(true), key(named), times] for true, named, times in self.confusions],
         }
-        return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        return json_text(content)
 
 
 def evaluate_embedder(settings: EmbedderEvaluateSettings, console: Console) -> EmbedReport:
@@ -275,8 +274,3 @@ def _print_skus(console: Console, report: EmbedReport) -> None:
         taken = f"{report.keys[row.taken_for]} ({row.times})" if row.taken_for != UNKNOWN else ""
         table.add_row(report.keys[row.sku], str(row.queries), f"{row.right / row.queries:.0%}", taken)
     console.print(table)
-
-
-def _finite(numbers: dict[str, Any]) -> dict[str, Any]:
-    """Replace nan, which JSON lacks, by None."""
-    return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in numbers.items()}

@@ -14,10 +14,9 @@ from assets.errors import SynthError
 from assets.files.json_input import read_json
 from assets.limits import COCO_BYTES, COCO_VALUES
 from dataset.values import box_numbers, is_set, whole_number
-from detectors.checkpoints.detector import load_checkpoint, restore_model
 from detectors.data.rows import MAX_EDGE_PX
-from detectors.device import pick_device
-from detectors.models.detect import detections_of, forward
+from detectors.models.detect import detections_of
+from detectors.predict.detector import load_detector
 from detectors.predict.input_images import InputImage
 
 
@@ -48,18 +47,11 @@ def detect_boxes(run: Path, *, device: str, threshold: float | None) -> BoxFinde
 
     Raises SynthError if there is no detector.
     """
-    import torch
-
-    checkpoint = load_checkpoint(run)
-    model = restore_model(checkpoint).to(pick_device(device))
-    least = checkpoint.display_threshold if threshold is None else threshold
-    spec = checkpoint.spec
+    detector = load_detector(run, device=device)
+    least = detector.threshold if threshold is None else threshold
 
     def find(images: Sequence[InputImage]) -> list[ImageBoxes]:
-        if not images:
-            return []
-        pictures = torch.from_numpy(np.stack([image.fitted for image in images]))
-        outputs = forward(model, pictures.to(next(model.parameters()).device))
+        outputs = detector.forward([image.fitted for image in images])
         found = [detections_of(output, image.letterbox) for output, image in zip(outputs, images, strict=True)]
         kept = [one.scores >= least for one in found]
         return [
@@ -67,7 +59,7 @@ def detect_boxes(run: Path, *, device: str, threshold: float | None) -> BoxFinde
             for one, some in zip(found, kept, strict=True)
         ]
 
-    return BoxFinder(find, (spec.width, spec.height), f"detector {run}", least)
+    return BoxFinder(find, detector.size, f"detector {run}", least)
 
 
 def given_boxes(file: Path) -> BoxFinder:

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,7 @@ from detectors.data.settings import DataSettings
 from detectors.device import pick_device
 from detectors.evaluate.page.about import About
 from detectors.evaluate.page.write import write_page
-from detectors.evaluate.report import Report, evaluate
+from detectors.evaluate.report import Report, evaluate, json_text
 from detectors.models.detect import find_in_set
 from detectors.recognition.embedder.crops import Picture, prepare_crop
 from detectors.recognition.embedder.retrieval import (
@@ -100,7 +99,7 @@ class GalleryReport:
             for part, report in (("given", self.given), ("found", self.found))
         }
         whole = {**head, "decision": self.decision.model_dump(), **parts, "mistakes": self.mistakes, **reports}
-        return json.dumps(_plain(whole), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+        return json_text(whole)
 
 
 @dataclass(frozen=True, eq=False)
@@ -313,13 +312,3 @@ def _mistakes(gallery: Gallery, ranking: Ranking) -> tuple[tuple[str, str, int],
 
 def _mean(values: NDArray) -> float:
     return float(values.mean()) if len(values) else math.nan
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    if isinstance(value, float):
-        return float(f"{value:.9g}") if math.isfinite(value) else None
-    return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,13 @@ from assets.interrupt import stop_on_signals, until
 from assets.plurals import count_of
 from assets.progress import StepProgress
 from detectors.evaluate.page.pictures import LEFT_OUT, Mark, plot_marks, save_jpeg
-from detectors.predict.input_images import InputImage, Unreadable, count_input_images, read_input_images
+from detectors.predict.input_images import (
+    InputImage,
+    Unreadable,
+    count_input_images,
+    numbered_batches,
+    read_input_images,
+)
 from detectors.predict.inputs import find_inputs
 from detectors.predict.plot import class_color
 from detectors.predict.result_files import RESULTS_KEPT, RESULTS_STEP
@@ -154,7 +160,7 @@ def recognize(
                     review.add(some)
                     for one in some if settings.draw else ():
                         _draw(one, gallery, settings.out)
-                    files.add(some)
+                    files.write(some)
             summary.interrupted = stop() and summary.pictures + len(summary.failed) < summary.total
         except KeyboardInterrupt:
             summary.interrupted = True
@@ -204,15 +210,9 @@ def _recognize(
     first_id: int,
 ) -> Generator[list[ImageRecognition], None, None]:
     """Yield recognized images in batches; unreadable ones are added to the summary."""
-    while taken := list(islice(images, batch)):
-        readable = [image for image in taken if isinstance(image, InputImage)]
-        summary.failed += [image for image in taken if isinstance(image, Unreadable)]
-        ids = []
-        for image in readable:
-            given = image.source.image_id
-            ids.append(first_id if given is None else given)
-            first_id += given is None
-        yield recognizer.recognize(readable, ids, finder.find(readable))
+    for numbered in numbered_batches(images, summary.failed, batch=batch, first_id=first_id):
+        readable = [image for image, _ in numbered]
+        yield recognizer.recognize(readable, [number for _, number in numbered], finder.find(readable))
 
 
 def _counted(

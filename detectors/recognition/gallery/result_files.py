@@ -12,7 +12,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -20,11 +20,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.files.atomic import atomic_file
 from detectors.evaluate.results import xywh_from_xyxy
-from detectors.models.detect import Detections
 from detectors.predict.input_images import InputImage
-from detectors.predict.result_files import IMAGES, PREDICTIONS, ImageDetections, JsonRows, image_row
+from detectors.predict.result_files import IMAGES, PREDICTIONS, DetectionFiles, image_row, kept_files
 from detectors.recognition.gallery.boxes import ImageBoxes
 from detectors.recognition.gallery.decision import Verdict
 from detectors.recognition.gallery.open import MISSING, Gallery
@@ -50,52 +48,38 @@ class ImageRecognition:
     vectors: NDArray[np.float32]
 
 
-class RecognitionFiles:
+class RecognitionFiles(DetectionFiles):
     """The three files, written image by image."""
 
-    def __init__(self, gallery: Gallery, predictions: JsonRows, images: JsonRows, counts: IO[bytes]) -> None:
-        self.gallery, self.predictions, self.images, self.counts = gallery, predictions, images, counts
+    def __init__(self, gallery: Gallery, counts: IO[bytes], found: Sequence[IO[bytes]], info: dict[str, Any]) -> None:
+        super().__init__(found, _categories(gallery), info)
+        self.gallery, self.counts = gallery, counts
         self.counts.write(_csv_line(["image_id", "file_name", "sku", "name", "count", "of them for review"]))
+        self.kept = self.counts.tell()
 
-    def add(self, some: Sequence[ImageRecognition]) -> None:
+    def write(self, some: Sequence[ImageRecognition]) -> None:
         """Add images; each is either in all files or in none."""
-        for one in some:
-            row = image_row(ImageDetections(one.image, one.image_id, NO_DETECTIONS, []))
-            self.images.add(row)
-            for record in result_rows(one, self.gallery):
-                self.predictions.add(record)
-            for line in _count_lines(one, row["file_name"], self.gallery):
-                self.counts.write(line)
-        self.images.keep()
-        self.predictions.keep()
+        pictures = [image_row(one.image, one.image_id) for one in some]
+        for one, row in zip(some, pictures, strict=True):
+            self.counts.writelines(_count_lines(one, row["file_name"], self.gallery))
+        self.add(pictures, [row for one in some for row in result_rows(one, self.gallery)])
         self.kept = self.counts.tell()
 
     def finish(self) -> None:
         """End the files after the last complete image."""
-        self.predictions.finish()
-        self.images.finish()
-        self.counts.truncate(getattr(self, "kept", self.counts.tell()))
-
-
-NO_DETECTIONS = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.int32), np.zeros(0, np.float32))
+        super().finish()
+        self.counts.truncate(self.kept)
 
 
 @contextmanager
 def open_recognition_files(out: Path, gallery: Gallery, info: dict[str, Any]) -> Iterator[RecognitionFiles]:
     """Open the files in `out`. They appear at the end; after Ctrl-C, too, with the images completed until then."""
-    with ExitStack() as stack:
-        predictions = JsonRows(stack.enter_context(atomic_file(out / PREDICTIONS)), "[", "\n]\n")
-        head = f'{{\n"info": {json.dumps(info, ensure_ascii=False)},\n"images": ['
-        tail = f'\n],\n"categories": [\n{_categories(gallery)}\n],\n"annotations": []\n}}\n'
-        images = JsonRows(stack.enter_context(atomic_file(out / IMAGES)), head, tail)
-        files = RecognitionFiles(gallery, predictions, images, stack.enter_context(atomic_file(out / COUNTS)))
+    with kept_files(out / COUNTS, out / PREDICTIONS, out / IMAGES) as (counts, *found):
+        files = RecognitionFiles(gallery, counts, found, info)
         try:
             yield files
-        except KeyboardInterrupt:
+        finally:
             files.finish()
-            stack.close()
-            raise
-        files.finish()
 
 
 def result_rows(one: ImageRecognition, gallery: Gallery) -> list[dict[str, Any]]:
@@ -161,4 +145,4 @@ def _categories(gallery: Gallery) -> str:
         }
         for sku in order
     ]
-    return ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    return "[\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n]"

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from detectors.data.image_set import IGNORED, Classes
+from detectors.data.image_set import Classes, ImageSet
 from detectors.evaluate.metrics.coco_numbers import coco_numbers
-from detectors.evaluate.results import found_as_coco, read_results, truth_as_coco, write_results
+from detectors.evaluate.results import read_results, write_results
 from support.errors import raises
 from support.evaluate_cases import classes_of, image_set, predictions, random_case
 
@@ -50,10 +50,31 @@ def test_written_and_read_is_the_same_to_the_bit(tmp_path_factory: pytest.TempPa
     assert keys[0] == keys[1]
 
 
+def plain_truth(truth: ImageSet, ids: dict[str, int]) -> dict:
+    boxes = zip(truth.image_of_box(), truth.boxes.astype(float).tolist(), truth.labels, truth.areas, strict=True)
+    annotations = [
+        {
+            "id": number,
+            "image_id": int(truth.image_ids[image]),
+            "category_id": ids[truth.classes.keys[label]],
+            "bbox": [x0, y0, x1 - x0, y1 - y0],
+            "area": float(area),
+            "iscrowd": 0,
+        }
+        for number, (image, (x0, y0, x1, y1), label, area) in enumerate(boxes, 1)
+    ]
+    categories = [{"id": ids[key], "name": key} for key in truth.classes.keys]
+    return {
+        "images": [{"id": int(number)} for number in truth.image_ids],
+        "categories": categories,
+        "annotations": annotations,
+    }
+
+
 def test_pycocotools_reads_both_and_gives_our_numbers(tmp_path: Path) -> None:
     truth, found = random_case(rng=np.random.default_rng(1), boxes=40, extra=30, ignored=0.0)
     ids = {key: 3 * place + 2 for place, key in enumerate((*truth.classes.keys, "foreign"))}
-    (tmp_path / "truth.json").write_text(json.dumps(truth_as_coco(truth, ids)))
+    (tmp_path / "truth.json").write_text(json.dumps(plain_truth(truth, ids)))
     write_results(tmp_path / "found.json", found, truth, ids)
     with contextlib.redirect_stdout(io.StringIO()):
         known = COCO(str(tmp_path / "truth.json"))
@@ -64,15 +85,6 @@ def test_pycocotools_reads_both_and_gives_our_numbers(tmp_path: Path) -> None:
     assert coco_numbers(truth, found)["AP"] == pytest.approx(evaluation.stats[0], abs=1e-9)
     again = coco_numbers(truth, read_results(tmp_path / "found.json", truth, ids))
     np.testing.assert_array_equal(list(again.values()), list(coco_numbers(truth, found).values()))
-
-
-def test_ignored_boxes_are_crowds_and_nameless_ones_left_out() -> None:
-    boxes = [(0, 0, [0, 0, 2, 3]), (0, IGNORED, [1, 1, 2, 2]), (0, IGNORED, [4, 4, 9, 9])]
-    truth = image_set(1, boxes, classes_of(2), true_labels=[0, 1, IGNORED])
-    coco = truth_as_coco(truth, {"sku0": 5, "sku1": 6})
-    told = [(row["category_id"], row["iscrowd"], row["bbox"]) for row in coco["annotations"]]
-    assert told == [(5, 0, [0, 0, 2, 3]), (6, 1, [1, 1, 1, 1])]
-    assert coco["images"] == [{"id": 5, "file_name": "0.jpg", "width": 200, "height": 200}]
 
 
 def test_every_wrong_row_is_named(tmp_path: Path) -> None:
@@ -98,7 +110,7 @@ def test_no_results_file(tmp_path: Path, text: str) -> None:
         read_results(tmp_path / "r.json", image_set(1, [], classes_of(1)), {"sku0": 1})
 
 
-def test_a_class_without_an_id_is_refused() -> None:
+def test_a_class_without_an_id_is_refused(tmp_path: Path) -> None:
     found = predictions([(0, 0, [0, 0, 1, 1], 0.5)], Classes(("new",), ("new",)))
     with raises("category-id-missing"):
-        found_as_coco(found, image_set(1, [], classes_of(1)), {"sku0": 1})
+        write_results(tmp_path / "r.json", found, image_set(1, [], classes_of(1)), {"sku0": 1})

@@ -19,13 +19,14 @@ from pycocotools.coco import COCO
 from rich.console import Console
 
 from assets.interrupt import ECHO_S
+from dataset.masks import decode_mask
 from detectors.augment import Letterbox
 from detectors.checkpoints.detector import load_checkpoint, restore_model
 from detectors.models.detect import detections_of, fit_picture, forward
 from detectors.predict import run as predicting
 from detectors.predict.input_images import InputImage, Unreadable, read_input_images, read_upright
 from detectors.predict.inputs import find_inputs, natural_order
-from detectors.predict.picture_masks import paste_mask
+from detectors.predict.picture_masks import encode_masks
 from detectors.predict.run import PredictSummary, predict, print_summary
 from support.errors import raises
 from support.random_runs import CLASSES, SIZE, SMALL, random_run
@@ -254,7 +255,8 @@ class TestResults:
         """A rectangle of 2 x 2 cells in the network's pixels is the same rectangle of 8 x 8 in the original's."""
         share = np.zeros((6, 10), np.float32)
         share[1:3, 2:4] = 1
-        mask = paste_mask(share, np.array([7.5, 3.5, 17, 13], np.float32), Letterbox(0.25, 40, 20))
+        (counts,) = encode_masks(share[None], np.array([[7.5, 3.5, 17, 13]], np.float32), Letterbox(0.25, 40, 20))
+        mask = decode_mask(counts, 20, 40)
         assert mask.shape == (20, 40)
         assert cv2.boundingRect(np.ascontiguousarray(mask)) == (8, 4, 8, 8)
         # Between cells shares fall linearly, which rounds the four corners off.

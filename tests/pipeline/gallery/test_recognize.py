@@ -23,6 +23,7 @@ from rich.console import Console
 import pipeline.gallery.render as gallery_render
 from detectors.data.image_set import Classes, ImageSet, Predictions
 from detectors.data.settings import DataSettings
+from detectors.predict.detector import LoadedDetector
 from detectors.recognition.gallery import boxes as box_module
 from detectors.recognition.gallery import evaluate as evaluation
 from detectors.recognition.gallery.decision import read_decision
@@ -197,8 +198,8 @@ def test_a_detector_s_boxes_are_named(home: Path, tmp_path: Path, monkeypatch: p
             return [one for _ in images]
 
     checkpoint = SimpleNamespace(spec=SimpleNamespace(width=160, height=64), display_threshold=0.4)
-    monkeypatch.setattr(box_module, "load_checkpoint", lambda run: checkpoint)
-    monkeypatch.setattr(box_module, "restore_model", lambda checkpoint: Finder(1, 1))
+    detector = LoadedDetector(checkpoint, Finder(1, 1))  # type: ignore[arg-type]
+    monkeypatch.setattr(box_module, "load_detector", lambda run, device: detector)
     (tmp_path / "run").mkdir()
     out = tmp_path / "out"
     words = ("recognize", tmp_path / "run", home / "test" / "photo1.png", "--gallery", home / "gallery", "--out", out)
