@@ -73,21 +73,21 @@ class Windows:
     sizes: NDArray[np.int64]
     width: int
 
-    def image_at(self, seed: int, source: int, turn: int, place: int) -> int:
-        """Return the image at position `place` of pass `turn`."""
+    def image_at(self, seed: int, source: int, turn: int, index: int) -> int:
+        """Return the image at position `index` of pass `turn`."""
         _, starts = _shard_order(self, seed, source, turn)
-        window = int(np.searchsorted(starts, place, "right")) - 1
-        return int(_window_order(self, seed, source, turn, window)[place - starts[window]])
+        window = int(np.searchsorted(starts, index, "right")) - 1
+        return int(_window_order(self, seed, source, turn, window)[index - starts[window]])
 
-    def window_at(self, seed: int, source: int, turn: int, place: int) -> NDArray[np.int64]:
-        """Return the shuffled images of the window around position `place` of pass `turn`."""
+    def window_at(self, seed: int, source: int, turn: int, index: int) -> NDArray[np.int64]:
+        """Return the shuffled images of the window around position `index` of pass `turn`."""
         _, starts = _shard_order(self, seed, source, turn)
-        return _window_order(self, seed, source, turn, int(np.searchsorted(starts, place, "right")) - 1)
+        return _window_order(self, seed, source, turn, int(np.searchsorted(starts, index, "right")) - 1)
 
-    def shards_ahead(self, seed: int, source: int, turn: int, place: int) -> tuple[int, ...]:
-        """Return the shards of the window around position `place` of pass `turn` and of the next window."""
+    def shards_ahead(self, seed: int, source: int, turn: int, index: int) -> tuple[int, ...]:
+        """Return the shards of the window around position `index` of pass `turn` and of the next window."""
         order, starts = _shard_order(self, seed, source, turn)
-        window = int(np.searchsorted(starts, place, "right")) - 1
+        window = int(np.searchsorted(starts, index, "right")) - 1
         further = order[window * self.width : (window + 2) * self.width]
         if (window + 1) * self.width >= len(order):
             further = np.concatenate([further, _shard_order(self, seed, source, turn + 1)[0][: self.width]])
@@ -138,14 +138,14 @@ class Mix:
         sources = self._sources(start, stop)
         turns = self._turns_before(start)
         for position, source in enumerate(sources, start=start):
-            turn, place = divmod(turns[source], self.counts[source])
+            turn, index = divmod(turns[source], self.counts[source])
             turns[source] += 1
-            yield Draw(int(source), self._image(int(source), turn, place), position)
+            yield Draw(int(source), self._image(int(source), turn, index), position)
 
-    def _image(self, source: int, turn: int, place: int) -> int:
+    def _image(self, source: int, turn: int, index: int) -> int:
         if source in self.windows:
-            return self.windows[source].image_at(self.seed, source, turn, place)
-        return int(_order(self.seed, source, turn, self.counts[source])[place])
+            return self.windows[source].image_at(self.seed, source, turn, index)
+        return int(_order(self.seed, source, turn, self.counts[source])[index])
 
     def partner(self, position: int, source: int, *, rng: np.random.Generator) -> int:
         """Sample an image of a source to combine with the one drawn at a position.
@@ -154,14 +154,14 @@ class Mix:
         """
         if source not in self.windows:
             return int(rng.integers(self.counts[source]))
-        turn, place = divmod(self._turns_before(position)[source], self.counts[source])
-        near = self.windows[source].window_at(self.seed, source, turn, place)
+        turn, index = divmod(self._turns_before(position)[source], self.counts[source])
+        near = self.windows[source].window_at(self.seed, source, turn, index)
         return int(near[rng.integers(len(near))])
 
     def shards_ahead(self, position: int, source: int) -> tuple[int, ...]:
         """Return the shards that a source is read from at a position, and those of the next window."""
-        turn, place = divmod(self._turns_before(position)[source], self.counts[source])
-        return self.windows[source].shards_ahead(self.seed, source, turn, place)
+        turn, index = divmod(self._turns_before(position)[source], self.counts[source])
+        return self.windows[source].shards_ahead(self.seed, source, turn, index)
 
     def _turns_before(self, position: int) -> list[int]:
         """Return how often each source is drawn before a position."""
@@ -182,16 +182,16 @@ class Mix:
         The first source gets its share of the positions, spread as evenly as possible, the second its share of the
         remaining ones, and so on; so each position can be computed without those before it.
         """
-        places, rest = np.arange(start, stop, dtype=np.int64), 1.0
+        positions, rest = np.arange(start, stop, dtype=np.int64), 1.0
         *others, last = self._active()
         sources = np.full(stop - start, last)
-        open_places = np.arange(stop - start)
+        open_positions = np.arange(stop - start)
         for source in others:
             share = self.shares[source] / rest
-            before = _drawn(places, share)
-            taken = _drawn(places + 1, share) > before
-            sources[open_places[taken]] = source
-            open_places, places = open_places[~taken], (places - before)[~taken]
+            before = _drawn(positions, share)
+            taken = _drawn(positions + 1, share) > before
+            sources[open_positions[taken]] = source
+            open_positions, positions = open_positions[~taken], (positions - before)[~taken]
             rest -= self.shares[source]
         return sources
 
@@ -202,9 +202,9 @@ def _order(seed: int, source: int, turn: int, count: int) -> NDArray[np.int64]:
     return stream(seed, TrainingStream.ORDER, source, turn).permutation(count)
 
 
-def _drawn(places: NDArray[np.int64], share: float) -> NDArray[np.int64]:
-    """Return how many of the first `places` positions a source of this share gets: rounded, so off by at most 0.5."""
-    return np.floor(np.minimum(share, 1.0) * places + 0.5 - 1e-9).astype(np.int64)
+def _drawn(positions: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+    """Return how many positions before each of `positions` a source of this share gets, up to rounding by 0.5."""
+    return np.floor(np.minimum(share, 1.0) * positions + 0.5 - 1e-9).astype(np.int64)
 
 
 def parse_shares(text: str) -> Shares:

@@ -119,18 +119,18 @@ def read_one(
 def _read(
     name: str, path: Path | StoragePath, splits: Sequence[str], settings: DataSettings, *, group_key: str | None = None
 ) -> _Read:
-    place = shards_at(path)
-    if place is None:
+    location = shards_at(path)
+    if location is None:
         return _read_plain(name, Path(str(path)), splits, settings, group_key=group_key)
     problems = Problems(f"{name} ({INDEX})")
-    images = open_shards(name, place, splits, problems, cache_bytes=settings.cache_bytes, skip_bad=settings.skip_bad)
-    return _Read(None, images, problems, _identity_of(place, images.shards), str(place))
+    images = open_shards(name, location, splits, problems, cache_bytes=settings.cache_bytes, skip_bad=settings.skip_bad)
+    return _Read(None, images, problems, _identity_of(location, images.shards), str(location))
 
 
-def _identity_of(place: StoragePath, shards: Sequence[ShardEntry]) -> DataIdentity:
+def _identity_of(location: StoragePath, shards: Sequence[ShardEntry]) -> DataIdentity:
     """Check local shards against the checksums of the index, and return the identity of the set."""
-    check_shards(place, shards)
-    digest = shards_digest(place)
+    check_shards(location, shards)
+    digest = shards_digest(location)
     return DataIdentity(digest, digest)
 
 
@@ -228,9 +228,9 @@ def _read_validation(settings: DataSettings) -> _Read | None:
         return _read_held(settings.val, VALIDATION_SPLITS, settings)
     candidates = [settings.real] if settings.real else [path for _, path in settings.synthetic[:1]]
     for path in candidates:
-        place = shards_at(path)
-        if place is not None:
-            there = any(shards_have(place, split) for split in OWN_VALIDATION_SPLITS)
+        location = shards_at(path)
+        if location is not None:
+            there = any(shards_have(location, split) for split in OWN_VALIDATION_SPLITS)
         else:
             folder = Path(str(path))
             there = folder.is_dir() and any(has_split(folder, split) for split in OWN_VALIDATION_SPLITS)
@@ -241,8 +241,8 @@ def _read_validation(settings: DataSettings) -> _Read | None:
 
 def _read_held(path: Path | StoragePath, splits: Sequence[str], settings: DataSettings) -> _Read:
     """Read a validation set into memory; of a set in shards only some images."""
-    place = shards_at(path)
-    file = Path(str(path)) if place is None else extract_validation(place, splits)
+    location = shards_at(path)
+    file = Path(str(path)) if location is None else extract_validation(location, splits)
     return _read_plain("val", file, splits, settings)
 
 

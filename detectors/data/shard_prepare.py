@@ -65,7 +65,7 @@ def shards_at(path: Path | StoragePath) -> StoragePath | None:
 
 def open_shards(
     name: str,
-    place: StoragePath,
+    location: StoragePath,
     splits: Sequence[str],
     problems: Problems,
     *,
@@ -76,22 +76,22 @@ def open_shards(
 
     Raises SynthError if it has none of them, or if no category is usable.
     """
-    index = read_index(place)
-    shards = index.of_split(split_of(index, splits, place))
-    classes, label_of = read_classes(read_categories(place), problems, place.locate(CATEGORIES))
-    first = [read_part(place, entry) for entry in shards[:1]]
+    index = read_index(location)
+    shards = index.of_split(split_of(index, splits, location))
+    classes, label_of = read_classes(read_categories(location), problems, location.locate(CATEGORIES))
+    first = [read_part(location, entry) for entry in shards[:1]]
     some = [image for part in first for image in part.images]
     sizes = [image.size for image in some]
     if not sizes or None in sizes:
         raise SynthError(
             "the first shard has images without width and height",
             code="image-size-missing",
-            where=str(place),
+            where=str(location),
             hint=REPAIR,
         )
     return ShardSet(
         name=name,
-        place=place,
+        root=location,
         shards=shards,
         classes=classes,
         own=classes,
@@ -119,7 +119,7 @@ def reopen_shards(folder: Path) -> ShardSet:
     return found.relabelled(stored_classes(head.keys, head.names, folder / SHARDS))
 
 
-def split_of(index: ShardIndex, splits: Sequence[str], place: StoragePath) -> str:
+def split_of(index: ShardIndex, splits: Sequence[str], location: StoragePath) -> str:
     """Return the first of `splits` that the set has. Raises SynthError if it has none of them."""
     there = {shard.split for shard in index.shards if shard.images}
     found = [split for split in splits if split in there]
@@ -128,57 +128,57 @@ def split_of(index: ShardIndex, splits: Sequence[str], place: StoragePath) -> st
         raise SynthError(
             "the sharded set does not have this split",
             code="split-missing",
-            where=str(place),
+            where=str(location),
             found=", ".join(sorted(there)),
             expected=expected,
         )
     return found[0]
 
 
-def shards_have(place: StoragePath, split: str) -> bool:
+def shards_have(location: StoragePath, split: str) -> bool:
     """Return whether a sharded set has images of a split."""
-    return any(shard.images for shard in read_index(place).of_split(split))
+    return any(shard.images for shard in read_index(location).of_split(split))
 
 
-def shards_digest(place: StoragePath) -> str:
+def shards_digest(location: StoragePath) -> str:
     """Return the SHA-256 over a set's index and categories; the index holds the checksums of all files."""
-    return hashlib.sha256(place.read(INDEX) + place.read(CATEGORIES)).hexdigest()
+    return hashlib.sha256(location.read(INDEX) + location.read(CATEGORIES)).hexdigest()
 
 
-def extract_validation(place: StoragePath, splits: Sequence[str], *, most: int = MAX_VALIDATION_IMAGES) -> Path:
+def extract_validation(location: StoragePath, splits: Sequence[str], *, most: int = MAX_VALIDATION_IMAGES) -> Path:
     """Extract up to `most` images as a COCO data set on the local disk, from whole shards spread evenly over a split.
 
     Returns the COCO file, which is reused by later runs. Raises SynthError if the split is missing or a shard damaged.
     """
-    index = read_index(place)
-    split = split_of(index, splits, place)
-    key = hashlib.sha256(f"{shards_digest(place)} {split} {most}".encode()).hexdigest()[:24]
+    index = read_index(location)
+    split = split_of(index, splits, location)
+    key = hashlib.sha256(f"{shards_digest(location)} {split} {most}".encode()).hexdigest()[:24]
     folder = shards_folder().parent / "validation" / key
     file = folder / f"{split}.json"
     with lock_folder(folder):
         if not file.exists():
-            check_shards(place, index.of_split(split))
+            check_shards(location, index.of_split(split))
             (folder / "images").mkdir(exist_ok=True)
-            samples = _some_samples(place, index.of_split(split), most)
+            samples = _some_samples(location, index.of_split(split), most)
             pictures = (
                 PictureLabels(
                     replace(sample.image, file_name=_write_picture(folder, entry, sample)), sample.annotations
                 )
                 for entry, sample in samples
             )
-            write_coco(file, pictures, Head(read_categories(place)))
+            write_coco(file, pictures, Head(read_categories(location)))
     return file
 
 
 def _some_samples(
-    place: StoragePath, shards: Sequence[ShardEntry], most: int
+    location: StoragePath, shards: Sequence[ShardEntry], most: int
 ) -> Iterator[tuple[ShardEntry, ShardSample]]:
     held = [shard for shard in shards if shard.images]
     mean = sum(shard.images for shard in held) / len(held)
     wanted = min(len(held), max(round(most / mean), 1))
     left = most
     for at in np.linspace(0, len(held) - 1, wanted).round().astype(int):
-        for sample in list(read_samples(place, held[at].name))[:left]:
+        for sample in list(read_samples(location, held[at].name))[:left]:
             left -= 1
             yield held[at], sample
 

@@ -45,7 +45,7 @@ class ShardSet:
     """
 
     name: str
-    place: StoragePath
+    root: StoragePath
     shards: tuple[ShardEntry, ...]
     classes: Classes
     own: Classes
@@ -63,7 +63,7 @@ class ShardSet:
     def __post_init__(self) -> None:
         counts = [shard.images for shard in self.shards]
         object.__setattr__(self, "first", np.cumsum([0, *counts], dtype=np.int64))
-        object.__setattr__(self, "_reader", ShardReader(self.place, self.shards, self.cache, 2 * self.window))
+        object.__setattr__(self, "_reader", ShardReader(self.root, self.shards, self.cache, 2 * self.window))
 
     def __len__(self) -> int:
         return int(self.first[-1])
@@ -87,11 +87,6 @@ class ShardSet:
         """A message if annotations of the first shard lack masks, else ""."""
         return "" if self.masks else "annotations of the first shard have no masks"
 
-    @property
-    def root(self) -> StoragePath:
-        """The location of the set."""
-        return self.place
-
     def relabelled(self, classes: Classes) -> ShardSet:
         """Return the same images labelled by `classes`; boxes of other classes become ignored regions."""
         return replace(self, classes=classes, label_of=label_table(classes, replace(self, classes=self.own)))
@@ -104,7 +99,7 @@ class ShardSet:
         """Write the location of the shards into `folder`, from where `reopen_shards` opens them again."""
         head = {
             "name": self.name,
-            "place": self.place.url,
+            "place": self.root.url,
             "split": self.shards[0].split,
             "keys": self.classes.keys,
             "names": self.classes.names,
@@ -120,8 +115,8 @@ class ShardSet:
 
     def locate(self, index: int) -> str:
         """Return the name of an image for messages."""
-        shard, place = self._find(index)
-        return f"{self.place.locate(tar_name(self.shards[shard].name))}, sample {place}"
+        shard, index = self._find(index)
+        return f"{self.root.locate(tar_name(self.shards[shard].name))}, sample {index}"
 
     def read_sample(self, index: int, *, masks: bool) -> Sample:
         """Read an image with its boxes, and with masks if requested and if every box has one.
@@ -147,9 +142,9 @@ class ShardSet:
 
     def _read(self, index: int) -> tuple[PictureLabels, dict[str, bytes], str]:
         """Return the records of an image, its files by suffix, and its name for messages."""
-        shard, place = self._find(index)
-        members, files = self._reader.read(shard, place)
-        where = f"{self.place.locate(tar_name(self.shards[shard].name))}: {members.stem}"
+        shard, index = self._find(index)
+        members, files = self._reader.read(shard, index)
+        where = f"{self.root.locate(tar_name(self.shards[shard].name))}: {members.stem}"
         return read_labels(files[LABELS], where), files, where
 
     def _find(self, index: int) -> tuple[int, int]:
@@ -201,15 +196,15 @@ class _OpenShards(LRUCache[int, _Open]):
 class ShardReader:
     """Reads the files of samples from shards and keeps some shards open; each process opens its own files."""
 
-    def __init__(self, place: StoragePath, shards: tuple[ShardEntry, ...], cache: ShardCache, most_open: int) -> None:
-        self.place, self.shards, self.cache, self.most_open = place, shards, cache, most_open
+    def __init__(self, root: StoragePath, shards: tuple[ShardEntry, ...], cache: ShardCache, most_open: int) -> None:
+        self.root, self.shards, self.cache, self.most_open = root, shards, cache, most_open
         self._opened = _OpenShards(most_open)
         self._process = os.getpid()
         self._ahead: dict[int, Future[Path]] = {}
         self._threads: ThreadPoolExecutor | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: vars(self)[name] for name in ("place", "shards", "cache", "most_open")}
+        return {name: vars(self)[name] for name in ("root", "shards", "cache", "most_open")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
@@ -219,17 +214,17 @@ class ShardReader:
             for opened in self._opened.values():
                 os.close(opened.file)
 
-    def read(self, shard: int, place: int) -> tuple[Members, dict[str, bytes]]:
+    def read(self, shard: int, index: int) -> tuple[Members, dict[str, bytes]]:
         """Read the label and image files of a sample, by suffix; others such as depth are not read."""
         opened = self._open(shard)
-        members = opened.samples[place]
+        members = opened.samples[index]
         wanted = {suffix: span for suffix, span in members.spans.items() if suffix in (LABELS, *PICTURES)}
         return members, {suffix: os.pread(opened.file, size, first) for suffix, (first, size) in wanted.items()}
 
     def fetch_ahead(self, shards: Iterable[int]) -> None:
         """Start to download remote shards in the background, those needed next first; nothing to do for local ones."""
         self._after_fork()
-        if self.place.local is not None:
+        if self.root.local is not None:
             return
         if self._threads is None:
             self._threads = ThreadPoolExecutor(2, thread_name_prefix="shards")
@@ -237,32 +232,32 @@ class ShardReader:
         self._ahead = {shard: future for shard, future in self._ahead.items() if shard in wanted}
         for shard in wanted:
             if shard not in self._ahead and shard not in self._opened:
-                self._ahead[shard] = self._threads.submit(self.cache.fetch, self.place, self.shards[shard])
+                self._ahead[shard] = self._threads.submit(self.cache.fetch, self.root, self.shards[shard])
 
     def _open(self, shard: int) -> _Open:
         self._after_fork()
         if shard not in self._opened:
-            self._opened[shard] = _open_shard(self.place, self.shards[shard], self._path(shard))
+            self._opened[shard] = _open_shard(self.root, self.shards[shard], self._path(shard))
         return self._opened[shard]
 
     def _path(self, shard: int) -> Path:
-        if self.place.local is not None:
-            return self.place.local / tar_name(self.shards[shard].name)
+        if self.root.local is not None:
+            return self.root.local / tar_name(self.shards[shard].name)
         future = self._ahead.pop(shard, None)
         path = future.result() if future is not None else None
         # A shard that was fetched ahead may have been evicted from the cache since.
-        return path if path is not None and path.exists() else self.cache.fetch(self.place, self.shards[shard])
+        return path if path is not None and path.exists() else self.cache.fetch(self.root, self.shards[shard])
 
     def _after_fork(self) -> None:
         """Reset threads and connections in a forked process, as they belong to the parent."""
         if self._process != os.getpid():
             self._process, self._ahead, self._threads = os.getpid(), {}, None
-            self.place = StoragePath(self.place.url)
+            self.root = StoragePath(self.root.url)
 
 
-def _open_shard(place: StoragePath, entry: ShardEntry, path: Path) -> _Open:
+def _open_shard(root: StoragePath, entry: ShardEntry, path: Path) -> _Open:
     """Open a shard. Raises SynthError if it is missing, or if its size or number of samples differs from the index."""
-    where = place.locate(tar_name(entry.name))
+    where = root.locate(tar_name(entry.name))
 
     def differs(found: str, expected: str) -> SynthError:
         return SynthError(

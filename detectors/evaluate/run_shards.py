@@ -140,7 +140,7 @@ def _matched(known: Classes, shards: ShardSet, console: Console) -> tuple[dict[i
     missing = len(shards.own) - len(category_ids)
     if missing == len(shards.own):
         raise SynthError(
-            "no class of the data set is one of the detector's", code="classes-disjoint", where=str(shards.place)
+            "no class of the data set is one of the detector's", code="classes-disjoint", where=str(shards.root)
         )
     if missing:
         text = f"{count_of(missing, 'class')} of the data set unknown to the detector: boxes of them count as missed"

@@ -34,8 +34,8 @@ def read_truth(shards: ShardSet, entry: ShardEntry, problems: Problems) -> Image
 
     Raises SynthError where the COCO part is missing or damaged; single records that cannot be used go to `problems`.
     """
-    where = shards.place.locate(coco_name(entry.name))
-    part = read_part(shards.place, entry)
+    where = shards.root.locate(coco_name(entry.name))
+    part = read_part(shards.root, entry)
     ids = ids_of(part.images, where).tolist()
     images = {
         number: labelled_image(record, [], where, masks=False) for number, record in zip(ids, part.images, strict=True)
@@ -88,8 +88,8 @@ def read_found(path: Path, truth: ImageSet, label_of: dict[int, int], classes: C
 
 def image_ids_of(shards: ShardSet, entry: ShardEntry) -> list[int]:
     """The ids of the images of a shard in the order of the tar. Raises SynthError where they are not there."""
-    where = shards.place.locate(coco_name(entry.name))
-    ids: list[int] = ids_of(read_part(shards.place, entry).images, where).tolist()
+    where = shards.root.locate(coco_name(entry.name))
+    ids: list[int] = ids_of(read_part(shards.root, entry).images, where).tolist()
     if len(ids) != entry.images:
         what = "the labels of a shard are invalid"
         raise SynthError(what, code="shard-labels-damaged", where=where, found=f"{len(ids)} images", hint=REPAIR)

@@ -96,7 +96,7 @@ def test_pictures_to_validate_on_are_taken_out_once(
 
 def test_further_processes_open_the_same_shards(undisturbed: Path, sharded: Path) -> None:
     source = reopen_source(undisturbed / "data" / "synthetic")
-    assert isinstance(source, ShardSet) and len(source) == 40 and source.place == StoragePath(str(sharded))
+    assert isinstance(source, ShardSet) and len(source) == 40 and source.root == StoragePath(str(sharded))
     assert source.read_sample(7, masks=False).image.shape == (64, 96, 3)
 
 
