@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import marshal
 import posixpath
-from array import array
-from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Protocol
-
-import numpy as np
 
 from assets.errors import SynthError
 from assets.files.json_input import read_json
 from assets.files.scratch import scratch_folder
 from assets.limits import DATASET_INSTANCES, DATASET_JSON, DATASET_PICTURES, PICTURE_BYTES, read_file
 from dataset.coco_reader import head_of, images_of, objects_of
+from dataset.coco_spool import spool_records, spooled_labels
 from dataset.find import CocoSplit, find_splits
 from dataset.layout import Layout
-from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord, PictureLabels
+from dataset.records import AnnotationRecord, CategoryRecord, Head, PictureLabels
 from dataset.shards.index import ShardEntry, has_index, read_categories, read_index, tar_name
 from dataset.shards.parts import read_part
 from dataset.shards.tar import picture_suffix, read_samples
@@ -31,8 +27,6 @@ from dataset.values import whole_number
 
 # Images whose annotations are held at once.
 AT_ONCE = 1024
-# Records wait on disk in Python's own binary form: JSON text takes ten times longer, and only this process reads them.
-IMAGE, ANNOTATION = b"i", b"a"
 
 
 @dataclass(frozen=True)
@@ -141,10 +135,6 @@ class CocoStore:
         return head_of(next(part for part in self.parts if part.split == split).source.file)
 
 
-def _ignore(_record: AnnotationRecord, _known: bool) -> None:
-    """Leave out the annotation."""
-
-
 @dataclass(frozen=True)
 class CocoPart:
     """A COCO file with its images."""
@@ -167,61 +157,15 @@ class CocoPart:
 
         The file is read twice; records wait on disk until their image is due.
 
-        stray: called with each annotation of an unknown image (False) and each one that comes after annotations of a
-        later image (True).
+        stray: as for `spool_records`.
         """
         with scratch_folder("labels") as folder:
             spool = BlockSpool(Path(folder) / "records")
             spool.clear()
-            ids = self._spool_images(spool)
-            self._spool_annotations(spool, ids, stray or _ignore)
+            count = len(spool_records(self.source.file, spool, size=AT_ONCE, stray=stray))
             spool.finish()
-            for part in range(-(-len(ids) // AT_ONCE)):
-                yield from self._in_images(spool.blocks(part))
-
-    def _spool_images(self, spool: BlockSpool) -> array[int]:
-        ids: array[int] = array("q")
-        for place, content in enumerate(objects_of(self.source.file, "images")):
-            DATASET_PICTURES.check(place + 1, str(self.source.file))
-            spool.add(place // AT_ONCE, IMAGE + marshal.dumps(content))
-            number = whole_number(content.get("id"))
-            ids.append(-(2**63) if number is None else number)
-        return ids
-
-    def _spool_annotations(
-        self, spool: BlockSpool, ids: array[int], stray: Callable[[AnnotationRecord, bool], None]
-    ) -> None:
-        numbers = np.array(ids, np.int64)
-        order = np.argsort(numbers, kind="stable")
-        rising, last = array("q", numbers[order].tobytes()), 0
-        for content in objects_of(self.source.file, "annotations"):
-            image = whole_number(content.get("image_id"))
-            rank = bisect_left(rising, image) if image is not None else len(rising)
-            known = rank < len(rising) and rising[rank] == image
-            place = int(order[rank]) if known else -1
-            if known:
-                spool.add(place // AT_ONCE, ANNOTATION + marshal.dumps(content))
-            if place < last:
-                stray(AnnotationRecord.parse(content), known)
-            last = max(last, place)
-
-    def _in_images(self, blocks: Iterable[bytes]) -> Iterator[PictureLabels]:
-        images: list[ImageRecord] = []
-        annotations: dict[int | None, list[AnnotationRecord]] = {}
-        for block in blocks:
-            content = marshal.loads(block[1:])
-            if block[:1] == IMAGE:
-                images.append(ImageRecord.parse(content))
-            else:
-                own = annotations.setdefault(whole_number(content["image_id"]), [])
-                own.append(AnnotationRecord.parse(content))
-                self._check_count(own)
-        for image in images:
-            yield PictureLabels(image, annotations.pop(whole_number(image.value("id")), []))
-
-    def _check_count(self, annotations: Sequence[AnnotationRecord]) -> None:
-        if len(annotations) > DATASET_INSTANCES.maximum:
-            DATASET_INSTANCES.check(len(annotations), f"{self.source.file}, image id {annotations[0].image_id}")
+            for part in range(-(-count // AT_ONCE)):
+                yield from spooled_labels(spool.blocks(part))
 
     def pictures(self, only: Collection[int] | None = None) -> Iterator[StoredPicture]:
         for labels in self.labels() if only is None else self._some(only):
@@ -236,7 +180,7 @@ class CocoPart:
             own = drawn.get(whole_number(content.get("image_id")))
             if own is not None:
                 own.append(AnnotationRecord.parse(content))
-                self._check_count(own)
+                DATASET_INSTANCES.check(len(own), f"{self.source.file}, image id {content['image_id']}")
         for image in images:
             yield PictureLabels(image, drawn.get(whole_number(image.value("id")), []))
 

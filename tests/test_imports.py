@@ -35,7 +35,7 @@ ORDER = {
     "dataset": (
         *("problems", "values", "masks", "records", "categories", "pictures", "tables", "storage", "coco_writer"),
         *("shards", "checksums", "layout", "coco_reader", "review_csv", "review_source", "find", "spool"),
-        *("store", "formats", "identity"),
+        *("coco_spool", "store", "formats", "identity"),
     ),
     "render": (
         *("scene", "geometry", "streams", "frame", "light_color", "framing", "sensor", "trace", "labels"),

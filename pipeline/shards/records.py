@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
-from array import array
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from assets.limits import DATASET_INSTANCES, DATASET_PICTURES, PICTURE_BYTES, read_file
-from dataset.coco_reader import annotations_of, images_of
+from assets.limits import PICTURE_BYTES, read_file
+from dataset.coco_spool import spool_records, spooled_labels
 from dataset.find import CocoSplit
 from dataset.problems import Problems, check_usable
-from dataset.records import AnnotationRecord, ImageRecord
+from dataset.records import AnnotationRecord, ImageRecord, PictureLabels
 from dataset.shards.index import ShardSample
 from dataset.shards.tar import PICTURES
 from dataset.spool import BlockSpool
@@ -31,7 +29,6 @@ BESIDE = (
 )
 # Stems that every tar reader takes apart as we do: up to the first dot.
 STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,80}")
-IMAGE, ANNOTATION = b"i", b"a"
 
 
 def fill_spool(spool: BlockSpool, splits: Sequence[CocoSplit], shard_images: int) -> list[int]:
@@ -44,8 +41,15 @@ def fill_spool(spool: BlockSpool, splits: Sequence[CocoSplit], shard_images: int
     first = 0
     for split in splits:
         problems = Problems(f"{split.name} ({split.file})")
-        ids = _spool_images(spool, split, first, shard_images, problems)
-        _spool_annotations(spool, split, ids, first, shard_images, problems)
+        ids = spool_records(
+            split.file,
+            spool,
+            size=shard_images,
+            first=first,
+            image=partial(_check_image, split, problems),
+            stray=partial(_check_image_of, problems),
+        )
+        _check_ids(ids, split, problems)
         counts.append(len(ids))
         found.append(problems)
         first += -(-len(ids) // shard_images)
@@ -53,67 +57,39 @@ def fill_spool(spool: BlockSpool, splits: Sequence[CocoSplit], shard_images: int
     return counts
 
 
-def _spool_images(spool: BlockSpool, split: CocoSplit, first: int, shard_images: int, problems: Problems) -> array[int]:
-    """The ids of the images in their order."""
-    ids: array[int] = array("q")
-    for record in images_of(split.file):
-        number, name = whole_number(record.value("id")), record.file_name
-        sides = [whole_number(record.value(side)) for side in ("width", "height")]
-        if number is None or name is None or None in sides:
-            problems.spoil("images without an id, a file_name, width and height", short(record.content()))
-            number = -1 if number is None else number
-        elif leaves_folder(name):
-            problems.spoil("images outside the image folder", short(name))
-        elif _suffix(name) not in PICTURES:
-            problems.spoil("images that are not image files by name", short(name))
-        elif not (split.images / name).is_file():
-            problems.spoil("images that are missing", short(name))
-        DATASET_PICTURES.check(len(ids) + 1, str(split.file))
-        spool.add(first + len(ids) // shard_images, IMAGE + _block(record))
-        ids.append(number)
+def _check_image(split: CocoSplit, problems: Problems, record: ImageRecord) -> None:
+    numbers, name = [whole_number(record.value(key)) for key in ("id", "width", "height")], record.file_name
+    if name is None or None in numbers:
+        problems.spoil("images without an id, a file_name, width and height", short(record.content()))
+    elif leaves_folder(name):
+        problems.spoil("images outside the image folder", short(name))
+    elif _suffix(name) not in PICTURES:
+        problems.spoil("images that are not image files by name", short(name))
+    elif not (split.images / name).is_file():
+        problems.spoil("images that are missing", short(name))
+
+
+def _check_image_of(problems: Problems, record: AnnotationRecord, known: bool) -> None:
+    if not known:
+        problems.spoil("annotations of unknown images", f"annotation {short(record.value('id'))}")
+
+
+def _check_ids(ids: Sequence[int], split: CocoSplit, problems: Problems) -> None:
     numbers, counts = np.unique(np.array(ids, np.int64), return_counts=True)
     for twice in numbers[counts > 1].tolist():
         problems.spoil("image ids given twice", f"id {twice}")
     if not ids:
         problems.spoil("files without images", split.file.name)
-    return ids
-
-
-def _spool_annotations(
-    spool: BlockSpool, split: CocoSplit, ids: array[int], first: int, shard_images: int, problems: Problems
-) -> None:
-    order = np.argsort(np.array(ids, np.int64), kind="stable")
-    rising, places = array("q", np.array(ids, np.int64)[order].tobytes()), order.astype(np.int32)
-    held = np.zeros(len(ids), np.int32)
-    for record in annotations_of(split.file):
-        image = whole_number(record.value("image_id"))
-        rank = bisect_left(rising, image) if image is not None else len(rising)
-        if rank == len(rising) or rising[rank] != image:
-            problems.spoil("annotations of unknown images", f"annotation {short(record.value('id'))}")
-            continue
-        place = int(places[rank])
-        held[place] += 1
-        spool.add(first + place // shard_images, ANNOTATION + _block(record))
-    if len(held) and held.max() > DATASET_INSTANCES.maximum:
-        DATASET_INSTANCES.check(int(held.max()), f"{split.file}, image id {ids[int(held.argmax())]}")
 
 
 def samples_of_part(blocks: Iterable[bytes], split: CocoSplit) -> list[ShardSample]:
     """The samples of a shard: images, what lies beside them, and their annotations in the order of the file."""
-    images: list[ImageRecord] = []
-    annotations: dict[int, list[AnnotationRecord]] = {}
-    for block in blocks:
-        content = json.loads(block[1:])
-        if block[:1] == IMAGE:
-            images.append(ImageRecord.parse(content))
-            annotations[int(content["id"])] = []
-        else:
-            annotations[int(content["image_id"])].append(AnnotationRecord.parse(content))
     taken: set[str] = set()
-    return [_sample(image, annotations[int(image.value("id"))], split, taken) for image in images]
+    return [_sample(labels, split, taken) for labels in spooled_labels(blocks)]
 
 
-def _sample(image: ImageRecord, annotations: list[AnnotationRecord], split: CocoSplit, taken: set[str]) -> ShardSample:
+def _sample(labels: PictureLabels, split: CocoSplit, taken: set[str]) -> ShardSample:
+    image = labels.image
     name = str(image.file_name).replace("\\", "/")
     stem = PurePosixPath(name).stem
     files = {_suffix(name): read_file(split.images / str(image.file_name), PICTURE_BYTES, "the image")}
@@ -121,7 +97,7 @@ def _sample(image: ImageRecord, annotations: list[AnnotationRecord], split: Coco
         path = split.root / folder / f"{stem}{ending}"
         if path.is_file():
             files[suffix] = read_file(path, PICTURE_BYTES, "the image")
-    return ShardSample(_free_stem(stem, int(image.value("id")), taken), files, image, annotations)
+    return ShardSample(_free_stem(stem, int(image.value("id")), taken), files, image, labels.annotations)
 
 
 def _free_stem(stem: str, number: int, taken: set[str]) -> str:
@@ -135,7 +111,3 @@ def _free_stem(stem: str, number: int, taken: set[str]) -> str:
 
 def _suffix(name: str) -> str:
     return Path(name).suffix.lower().removeprefix(".")
-
-
-def _block(record: ImageRecord | AnnotationRecord) -> bytes:
-    return json.dumps(record.content(), ensure_ascii=False).encode(errors="surrogatepass")

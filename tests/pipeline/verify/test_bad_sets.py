@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-import dataset.store as store_module
+import dataset.coco_spool as spool_module
 from assets.limits import DATASET_INSTANCES
 from pipeline.run.settings import RunSettings
 from pipeline.verify.masks import MaskMap, decode_mask
@@ -205,7 +205,7 @@ def test_numbers_that_are_none_in_an_image(rendered: RunSettings, field: str, va
 
 
 def test_more_annotations_on_a_picture_than_are_kept(copy: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "DATASET_INSTANCES", replace(DATASET_INSTANCES, maximum=30))
+    monkeypatch.setattr(spool_module, "DATASET_INSTANCES", replace(DATASET_INSTANCES, maximum=30))
     change(copy / TRAIN, lambda data: data["annotations"].extend([data["annotations"][0]] * 31))
     change(copy / TRAIN, lambda data: data["annotations"].sort(key=lambda item: item["image_id"]))
     assert "annotations of an image of a data set" in told(verify(copy, cache))
