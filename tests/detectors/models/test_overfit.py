@@ -11,11 +11,11 @@ from support.by_heart import ONE_STAGE, SAME, TWO_STAGE, score_after
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "steps", "rate", "size"), ONE_STAGE, ids=[case[0] for case in ONE_STAGE])
+@pytest.mark.parametrize(("name", "steps", "batch", "rate", "size"), ONE_STAGE, ids=[case[0] for case in ONE_STAGE])
 def test_learns_pictures_by_heart(
-    name: str, steps: int, rate: float, size: tuple[int, int], few: Path, tmp_path: Path
+    name: str, steps: int, batch: int, rate: float, size: tuple[int, int], few: Path, tmp_path: Path
 ) -> None:
-    assert score_after(name, few, tmp_path / "run", steps=steps, rate=rate, size=size) > 0.9
+    assert score_after(name, few, tmp_path / "run", steps=steps, batch=batch, rate=rate, size=size) > 0.9
 
 
 def test_every_detector_is_tried() -> None:

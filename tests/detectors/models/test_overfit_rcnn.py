@@ -14,11 +14,11 @@ from support.by_heart import SAME, TWO_STAGE, score_after
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "steps", "rate", "size"), TWO_STAGE, ids=[case[0] for case in TWO_STAGE])
+@pytest.mark.parametrize(("name", "steps", "batch", "rate", "size"), TWO_STAGE, ids=[case[0] for case in TWO_STAGE])
 def test_learns_pictures_by_heart(
-    name: str, steps: int, rate: float, size: tuple[int, int], few: Path, tmp_path: Path
+    name: str, steps: int, batch: int, rate: float, size: tuple[int, int], few: Path, tmp_path: Path
 ) -> None:
-    assert score_after(name, few, tmp_path / "run", steps=steps, rate=rate, size=size) > 0.9
+    assert score_after(name, few, tmp_path / "run", steps=steps, batch=batch, rate=rate, size=size) > 0.9
 
 
 @pytest.mark.parametrize("name", SAME)
