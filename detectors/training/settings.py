@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from assets.errors import SynthError, unknown_name
 from assets.options import Device, Option, Seed
@@ -90,7 +90,7 @@ class TrainSettings:
     device: Device = "auto"
     devices: Devices = 1
     # Settings that may differ when a training is resumed, as they do not change the result.
-    _free: tuple[str, ...] = field(default=("out", "workers", "patience"), repr=False)
+    FREE: ClassVar[tuple[str, ...]] = ("out", "workers", "patience")
 
     def __post_init__(self) -> None:
         # Imported here because they load OpenCV and torch, which a command's --help must not wait for.
@@ -131,14 +131,13 @@ class TrainSettings:
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON values, for the run's folder and checkpoints."""
         fields = asdict(self)
-        del fields["_free"]
         # The size of the disk cache has no effect on the result.
         del fields["data"]["cache_bytes"]
         return plain(fields)
 
     def differing(self, other: dict[str, Any]) -> list[str]:
         """Return the differences that forbid resuming a training of settings `other`, as "name: was, now"."""
-        return differing_fields(self.to_json(), other, free=self._free)
+        return differing_fields(self.to_json(), other, free=self.FREE)
 
 
 def differing_fields(mine: Mapping[str, Any], other: Mapping[str, Any], *, free: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from enum import IntEnum
 
 import numpy as np
 import torch
+from cachetools import LRUCache
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -96,7 +97,8 @@ class EpochBatches:
         self.pools, self.real, self.draws = pools, real, draws
         self.epoch, self.start, self.neighbours = epoch, start, neighbours
         self._present = np.flatnonzero(pools.counts() > 0)
-        self._orders: dict[int, Ints] = {}
+        # A batch spans at most two passes.
+        self._orders: LRUCache[int, Ints] = LRUCache(2)
 
     def __len__(self) -> int:
         return self.draws.steps - self.start
@@ -125,8 +127,6 @@ class EpochBatches:
             rng = stream(self.draws.seed, EmbedderStream.GROUPS, self.epoch, turn)
             order = rng.permutation(self._present)
             alike = self.neighbours
-            # A batch spans at most two passes, so older ones are not needed any more.
-            self._orders = {earlier: kept for earlier, kept in self._orders.items() if earlier >= turn - 1}
             self._orders[turn] = order if alike is None else group_alike(order, alike, GROUP)
         return self._orders[turn]
 

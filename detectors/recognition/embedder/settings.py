@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,7 +126,7 @@ class EmbedSettings:
     workers: Readers = None
     device: Device = "auto"
     # Settings that may differ when a training is resumed, as they do not change the result.
-    _free: tuple[str, ...] = field(default=("out", "workers", "patience"), repr=False)
+    FREE: ClassVar[tuple[str, ...]] = ("out", "workers", "patience")
 
     def __post_init__(self) -> None:
         from detectors.recognition.embedder.augment import crop_preset
@@ -156,12 +156,11 @@ class EmbedSettings:
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON values, for the run's folder and checkpoints."""
         fields = asdict(self)
-        del fields["_free"]
         return plain(fields)
 
     def differing(self, other: dict[str, Any]) -> list[str]:
         """Return the differences that forbid resuming a training of settings `other`, as "name: was, now"."""
-        return differing_fields(self.to_json(), other, free=self._free)
+        return differing_fields(self.to_json(), other, free=self.FREE)
 
 
 @dataclass(frozen=True)

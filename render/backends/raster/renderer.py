@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from render.backends.protocol import RenderSettings
@@ -71,7 +72,7 @@ class RasterBackend:
         self._shadow_maps = Target(SHADOW_MAP, SHADOW_MAP, (GL.GL_DEPTH_COMPONENT32F,), layers=MAX_LIGHTS)
         self._targets: dict[str, Target] = {}
         self._size = (0, 0)
-        self._environments: dict[str, tuple[EnvironmentLight, int]] = {}
+        self._environments: LRUCache[str, tuple[EnvironmentLight, int]] = LRUCache(KEPT_ENVIRONMENTS)
         self._empty = int(GL.glGenVertexArrays(1))
         GL.glVertexAttrib4f(3, 1.0, 1.0, 1.0, 1.0)  # the colour of meshes without vertex colours
 
@@ -149,8 +150,8 @@ class RasterBackend:
 
     def _environment(self, key: str) -> tuple[EnvironmentLight, int]:
         if key not in self._environments:
-            if len(self._environments) >= KEPT_ENVIRONMENTS:
-                _, texture = self._environments.pop(next(iter(self._environments)))
+            if len(self._environments) == KEPT_ENVIRONMENTS:
+                _, (_, texture) = self._environments.popitem()
                 GL.glDeleteTextures([texture])
             light = fit_environment(self._library.backdrops.hdri(key), suns=MAX_SUNS)
             self._environments[key] = (light, upload_levels(light.levels))
