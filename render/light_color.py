@@ -26,10 +26,9 @@ def rgb_from_kelvin(kelvin: float) -> Color:
     return float(rgb[0]), float(rgb[1]), float(rgb[2])
 
 
-def relative_rgb(kelvin: float, neutral: float = 6500.0) -> Color:
-    """Return the linear sRGB factors of a black body relative to one of the temperature `neutral`."""
-    rgb, white = np.array(rgb_from_kelvin(kelvin)), np.array(rgb_from_kelvin(neutral))
-    red, green, blue = rgb / white
+def relative_rgb(kelvin: float) -> Color:
+    """Return the linear sRGB factors of a black body relative to one of 6500 K."""
+    red, green, blue = np.array(rgb_from_kelvin(kelvin)) / np.array(rgb_from_kelvin(6500.0))
     return float(red), float(green), float(blue)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assets.errors import SynthError
-from assets.limits import PICTURE_BYTES, PICTURE_PIXELS, Limit, read_file
+from assets.limits import PICTURE_BYTES, PICTURE_PIXELS, read_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,14 +42,8 @@ OTHER_KINDS = (
 )
 
 
-def open_picture(
-    source: Path | bytes,
-    where: str,
-    what: str,
-    limit: Limit = PICTURE_PIXELS,
-    formats: tuple[str, ...] = IMAGE_FORMATS,
-) -> Image.Image:
-    """Open an image without decoding it, after checking that its pixel count is within the limit.
+def open_picture(source: Path | bytes, where: str, what: str, formats: tuple[str, ...] = IMAGE_FORMATS) -> Image.Image:
+    """Open an image without decoding it, after checking that its pixel count is within PICTURE_PIXELS.
 
     what: a name for messages, such as "a texture". Raises SynthError if it is too large, not a regular file or not in
     one of the formats.
@@ -62,14 +56,14 @@ def open_picture(
             warnings.simplefilter("ignore")  # about Pillow's own, lower limit and EXIF data
             image = Image.open(io.BytesIO(data), formats=formats)
     except Image.DecompressionBombError as error:  # more than twice Pillow's own limit of 89 million pixels
-        found, expected = str(error).split(" exceeds", maxsplit=1)[0], f"at most {limit.maximum:,} pixels"
+        found, expected = str(error).split(" exceeds", maxsplit=1)[0], f"at most {PICTURE_PIXELS.maximum:,} pixels"
         raise SynthError(
-            f"too large: {limit.name}",
+            f"too large: {PICTURE_PIXELS.name}",
             code="limit-exceeded",
             where=where,
             found=found,
             expected=expected,
-            hint=limit.hint or None,
+            hint=PICTURE_PIXELS.hint or None,
         ) from error
     except Image.UnidentifiedImageError as error:
         found = _detect_kind(data)
@@ -78,7 +72,7 @@ def open_picture(
         ) from error
     except Exception as error:  # decoders raise many types
         raise broken_picture(what, where, error) from error
-    limit.check(image.width * image.height, where)
+    PICTURE_PIXELS.check(image.width * image.height, where)
     return image
 
 

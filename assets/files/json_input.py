@@ -119,17 +119,15 @@ def read_json(
     return parse_json(data, what, where or str(path), values=values, constants=constants, hint=hint)
 
 
-def read_json_object(
-    path: Path, limit: Limit, what: str, *, where: str = "", hint: str | None = None
-) -> dict[str, Any]:
+def read_json_object(path: Path, limit: Limit, what: str, *, hint: str | None = None) -> dict[str, Any]:
     """Read a JSON file that contains an object, as `read_json`. Raises SynthError for anything else."""
-    content = read_json(path, limit, what, where=where, hint=hint)
+    content = read_json(path, limit, what, hint=hint)
     if not isinstance(content, dict):
         found = type(content).__name__
         raise SynthError(
             f"{what} is invalid",
             code="content-invalid",
-            where=where or str(path),
+            where=str(path),
             found=found,
             expected="an object",
             hint=hint,

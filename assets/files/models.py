@@ -39,11 +39,9 @@ def parse_model(model: type[Model], data: bytes, what: str, where: str, hint: st
         raise unusable(what, where, error, hint) from error
 
 
-def read_model(
-    model: type[Model], path: Path, limit: Limit, what: str, *, where: str = "", hint: str | None = None
-) -> Model:
+def read_model(model: type[Model], path: Path, limit: Limit, what: str, *, hint: str | None = None) -> Model:
     """Read a regular JSON file of at most `limit` bytes; otherwise as `parse_model`."""
-    return parse_model(model, read_file(path, limit, what, where), what, where or str(path), hint)
+    return parse_model(model, read_file(path, limit, what), what, str(path), hint)
 
 
 def check_model(model: type[Model], content: Any, what: str, where: str, hint: str | None = None) -> Model:

@@ -113,8 +113,8 @@ class Strip:
     length: float
 
 
-def sweep(outline: Outline, segments: int, start: float = 0.0) -> Strip:
-    """Sweep a smooth outline of (radius, height) about Z, counter-clockwise from angle `start`.
+def sweep(outline: Outline, segments: int) -> Strip:
+    """Sweep a smooth outline of (radius, height) about Z, counter-clockwise from +X.
 
     Outside is to the right of the outline: it goes upwards on the outer wall, inwards on top.
     """
@@ -122,7 +122,7 @@ def sweep(outline: Outline, segments: int, start: float = 0.0) -> Strip:
     r, z = points.T
     along = np.gradient(points, axis=0)
     around = np.linspace(0, 1, segments + 1)
-    cosine, sine = np.cos(start + 2 * np.pi * around), np.sin(start + 2 * np.pi * around)
+    cosine, sine = np.cos(2 * np.pi * around), np.sin(2 * np.pi * around)
     level = np.ones_like(around)
     corners = np.stack([np.outer(r, cosine), np.outer(r, sine), np.outer(z, level)], axis=-1).reshape(-1, 3)
     outward, up = along[:, 1], -along[:, 0]
