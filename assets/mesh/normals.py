@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from assets.mesh.types import cross_products
+
 # Faces that meet at a larger angle keep a hard edge between them.
 CREASE = np.radians(40)
 # At a vertex with more corners than this (the hub of a fan) the face normals are kept.
@@ -20,8 +22,7 @@ def crease_normals(vertices: NDArray, faces: NDArray, crease: float = CREASE) ->
     It is the area-weighted mean normal of the faces at the corner's position (across texture seams) whose own normal is
     within `crease` radians of the corner's face.
     """
-    triangles = vertices[faces]
-    crosses = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    crosses = cross_products(vertices[faces])
     lengths = np.linalg.norm(crosses, axis=1, keepdims=True)
     units = crosses / np.maximum(lengths, 1e-30)
     _, positions = np.unique(np.round(vertices, 7), axis=0, return_inverse=True)

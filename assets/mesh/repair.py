@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from assets.errors import SynthError
-from assets.mesh.types import RawPart
+from assets.mesh.types import RawPart, cross_products
 
 # A surface with a smaller negative volume, as a fraction of its box, is open or flat rather than inside out.
 MIN_VOLUME = 0.05
@@ -71,12 +70,8 @@ def clean_normals(part: RawPart, notes: list[str]) -> RawPart:
     if not np.isfinite(lengths).all() or (lengths < 1e-6).any():
         notes.append("invalid normals recomputed")
         return replace(part, normals=None)
-    along = np.einsum("fcd,fd->fc", picked, _cross_products(part.vertices[part.faces]))
+    along = np.einsum("fcd,fd->fc", picked, cross_products(part.vertices[part.faces]))
     if (along < 0).mean() > 0.5:
         notes.append("inward normals recomputed")
         return replace(part, normals=None)
     return part
-
-
-def _cross_products(triangles: NDArray) -> NDArray:
-    return np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])

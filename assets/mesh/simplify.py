@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.mesh.types import Mesh, MeshPart, RawPart
+from assets.mesh.types import Mesh, MeshPart, RawPart, cross_products
 
 # A product with more faces is decimated to KEPT_FACES: at arm's length a face is then still smaller than a pixel.
 MAX_FACES = 200_000
@@ -43,7 +43,7 @@ def simplify_part(part: RawPart, faces: int) -> RawPart:
     if part.uv is None and part.colors is None:
         return replace(part, vertices=vertices, faces=triangles, normals=None)
     # Three times the edge of `faces` equilateral triangles that cover the surface.
-    limit = 3 * np.sqrt(4 / np.sqrt(3) * _total_area(vertices[triangles]) / faces)
+    limit = 3 * np.sqrt(4 / np.sqrt(3) * float(_compute_areas(vertices[triangles]).sum()) / faces)
     return _transfer_attributes(part, *split_long_edges(vertices, triangles, limit))
 
 
@@ -84,10 +84,6 @@ def _split_faces(faces: NDArray, middle: NDArray) -> NDArray:
     pieces += [np.stack(corners, axis=1)[two] for corners in ((a, p, c), (p, b, q), (p, q, c))]
     pieces += [np.stack(corners, axis=1)[three] for corners in ((a, p, r), (p, b, q), (r, q, c), (p, q, r))]
     return np.concatenate(pieces)
-
-
-def _total_area(triangles: NDArray) -> float:
-    return float(_compute_areas(triangles).sum())
 
 
 def _transfer_attributes(part: RawPart, vertices: NDArray, triangles: NDArray) -> RawPart:
@@ -142,9 +138,7 @@ def _repair_cuts(part: RawPart, uv: NDArray, corners: NDArray, found: NDArray, s
 
 
 def _compute_areas(triangles: NDArray) -> NDArray[np.float64]:
-    return np.asarray(
-        np.linalg.norm(np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]), axis=1) / 2
-    )
+    return np.asarray(np.linalg.norm(cross_products(triangles), axis=1) / 2)
 
 
 def _label_charts(part: RawPart) -> NDArray[np.int64]:
@@ -197,8 +191,7 @@ def lighter_mesh(mesh: Mesh, faces: int) -> Mesh:
     uv = None if mesh.uv is None else mesh.uv.astype(np.float64)
     part = RawPart(mesh.vertices.astype(np.float64), mesh.faces.astype(np.int64), material, uv, None, mesh.colors)
     light = simplify_part(part, faces)
-    a, b, c = light.vertices[light.faces].transpose(1, 0, 2)
-    light = replace(light, faces=light.faces[(np.cross(b - a, c - a) != 0).any(axis=1)])
+    light = replace(light, faces=light.faces[(cross_products(light.vertices[light.faces]) != 0).any(axis=1)])
     # Faces share no corners, so that seams and sharp edges are kept.
     corners = light.faces.ravel()
     return Mesh(
@@ -216,7 +209,7 @@ def _transfer_normals(mesh: Mesh, triangles: NDArray[np.float64]) -> NDArray[np.
     """Return normals (3 F, 3) of the corners of triangles (F, 3, 3): the best aligned of the nearest vertices."""
     from scipy.spatial import cKDTree
 
-    flat = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    flat = cross_products(triangles)
     flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-30)
     distance, near = cKDTree(mesh.vertices).query(triangles.reshape(-1, 3), k=min(CANDIDATES, len(mesh.vertices)))
     distance, near = distance.reshape(len(near), -1), near.reshape(len(near), -1)

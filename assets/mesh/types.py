@@ -26,6 +26,11 @@ def frozen_array(value: object, dtype: type, shape: tuple[int | None, ...], name
     return array
 
 
+def cross_products(triangles: NDArray) -> NDArray:
+    """Return (F, 3) the normals of triangles (F, 3, 3), twice as long as their areas."""
+    return np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+
+
 @dataclass(frozen=True, eq=False)
 class Material:
     """Material of one part of a mesh, before changes by a scene.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.mesh.types import Material, Mesh, MeshPart
+from assets.mesh.types import Material, Mesh, MeshPart, cross_products
 from assets.packages.shapes.pieces import grid_faces
 from assets.props.look import Shape
 
@@ -134,6 +134,5 @@ def sweep(outline: Outline, segments: int) -> Strip:
     share = steps / max(float(steps[-1]), 1e-12)
     uv = np.stack([np.tile(around, len(r)), np.repeat(share, segments + 1)], axis=1)
     faces = grid_faces(len(r), segments + 1)
-    a, b, c = corners[faces].transpose(1, 0, 2)
-    faces = faces[np.linalg.norm(np.cross(b - a, c - a), axis=1) > 1e-12]  # an apex makes some degenerate
+    faces = faces[np.linalg.norm(cross_products(corners[faces]), axis=1) > 1e-12]  # an apex makes some degenerate
     return Strip(corners, normals, uv, faces, float(steps[-1]))
