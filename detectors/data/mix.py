@@ -27,7 +27,7 @@ class TrainingStream(IntEnum):
     BOOTSTRAP = 6
 
 
-def stream(seed: int, purpose: TrainingStream, *numbers: int) -> np.random.Generator:
+def stream(seed: int, purpose: IntEnum, *numbers: int) -> np.random.Generator:
     """Return the random number generator of one purpose. numbers: such as the position or step it is for."""
     return np.random.default_rng([seed, int(purpose), *numbers])
 

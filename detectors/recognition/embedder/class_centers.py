@@ -14,11 +14,12 @@ from rich.console import Console
 from torch import nn
 
 from assets.progress import StepProgress
+from detectors.data.mix import stream
 from detectors.recognition.embedder.crop_store import CropSource, prepared_crops
 from detectors.recognition.embedder.load import Embedder
 from detectors.recognition.embedder.losses import ClassCenters
 from detectors.recognition.embedder.network import EmbedderSpec, EmbeddingNet
-from detectors.recognition.embedder.sampling import EmbedderStream, stream
+from detectors.recognition.embedder.sampling import EmbedderStream
 from detectors.recognition.embedder.training_crops import TrainingCrops
 
 # Maximum number of crops used per class, and for all classes together: an hour on one core.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from assets.errors import SynthError
+from detectors.data.mix import stream
 
 Ints = NDArray[np.int64]
 # SKUs that come into a batch as one group of look-alikes. Batches of look-alikes alone are too hard for a network at
@@ -35,11 +36,6 @@ class EmbedderStream(IntEnum):
     LIMIT = 106
     HOLD_OUT = 107
     IMPRINT = 108
-
-
-def stream(seed: int, purpose: EmbedderStream, *numbers: int) -> np.random.Generator:
-    """Return the random number generator of one purpose. numbers: such as the step or position it is for."""
-    return np.random.default_rng([seed, int(purpose), *numbers])
 
 
 @dataclass(frozen=True)

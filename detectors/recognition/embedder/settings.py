@@ -49,7 +49,8 @@ class CropChoice:
     def rows(self, images: ImageSet, *, seed: int) -> NDArray[np.int64]:
         """Return the indices of the chosen annotations, ascending."""
         from detectors.data.image_set import IGNORED
-        from detectors.recognition.embedder.sampling import EmbedderStream, stream
+        from detectors.data.mix import stream
+        from detectors.recognition.embedder.sampling import EmbedderStream
 
         sides = (images.boxes[:, 2:] - images.boxes[:, :2]).min(axis=1, initial=math.inf)
         hidden = images.visibility < self.least_visible

@@ -14,12 +14,13 @@ from assets.plurals import count_of
 from assets.progress import StepProgress
 from dataset.identity import claim_data
 from detectors.data.image_set import Classes, ImageSet
+from detectors.data.mix import stream
 from detectors.data.prepare import TrainingData, prepare_training
 from detectors.data.settings import REAL
 from detectors.data.source import ImageSource
 from detectors.device import loader_processes
 from detectors.recognition.embedder.crop_store import CropSource, JoinedCrops, StoredCrops, store_crops
-from detectors.recognition.embedder.sampling import EmbedderStream, Pools, check_pools, stream
+from detectors.recognition.embedder.sampling import EmbedderStream, Pools, check_pools
 from detectors.recognition.embedder.settings import EmbedSettings
 from detectors.recognition.embedder.shard_crops import store_streamed_crops
 from detectors.recognition.embedder.validate import Validation

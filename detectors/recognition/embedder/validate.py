@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.data.mix import stream
 from detectors.recognition.embedder.crop_store import CropSource, prepared_crops
 from detectors.recognition.embedder.load import Embedder
 from detectors.recognition.embedder.retrieval import Ranking, choose_threshold, measure, rank_skus
-from detectors.recognition.embedder.sampling import EmbedderStream, Pools, stream
+from detectors.recognition.embedder.sampling import EmbedderStream, Pools
 
 # Gallery views and queries per SKU.
 VIEWS, QUERIES = 8, 20
