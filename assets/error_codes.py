@@ -26,7 +26,6 @@ ERROR_CODES = {
     "video-unreadable": "A video is damaged or of an unsupported format.",
     # Command line and settings
     "command-line-invalid": "The option parser rejected the options or arguments of a command.",
-    "name-duplicate": "Two inputs have the same name.",
     "option-missing": "An option that is required in this combination was not given.",
     "options-conflict": "Options were given that exclude each other.",
     "setting-invalid": "A setting is out of range or inconsistent with another one.",

@@ -117,7 +117,7 @@ def test_a_driver_whose_job_was_taken_over_gives_way() -> None:
     place = StoragePath(f"memory://lost-{time.monotonic_ns()}")
     with acquire_lease(place) as lease:
         other = Lease(place, None)
-        other._say("running")
+        other._write_heartbeat("running")
         deadline = time.monotonic() + 5
         while not lease.should_end:
             assert time.monotonic() < deadline
