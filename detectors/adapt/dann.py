@@ -83,10 +83,7 @@ class _Reverse(torch.autograd.Function):
 
 
 class DomainFields(FileModel):
-    """State of the task. right, seen: images of the current epoch that were classified correctly, and in all.
-
-    photos: number of unlabelled photos.
-    """
+    """State of the task. right, seen: images of this epoch classified correctly, and in all. photos: their number."""
 
     right: Count
     seen: Count

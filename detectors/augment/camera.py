@@ -60,10 +60,7 @@ def color_matrix(saturation: float, hue: float) -> NDArray[np.float64]:
 
 
 def motion_kernel(length: float, angle: float) -> NDArray[np.float32]:
-    """Return an odd-sized kernel of a line of `length` pixels at `angle` radians; its sum is 1.
-
-    It is symmetric, so that objects do not move on average.
-    """
+    """Return a centred kernel of a line of `length` pixels at `angle` radians, of odd size and with sum 1."""
     half = int(np.ceil(length / 2))
     kernel = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
     steps = np.linspace(-0.5, 0.5, 8 * half + 1) * (length - 1)

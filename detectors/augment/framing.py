@@ -42,8 +42,7 @@ def mosaic(
 def sample_window(sample: Sample, tile: Rectangle, scale: tuple[float, float], rng: np.random.Generator) -> ImageWindow:
     """Sample which part of a sample is shown where on a tile of the output, at a scale (x, y).
 
-    What does not fit the tile is cropped at random; what is smaller lands at a random position in it. The window
-    contains the centre of a random target if there is any.
+    The crop, or the position in the tile, is random. The window contains the centre of a random target if there is any.
     """
     targets = np.flatnonzero(sample.labels != IGNORED)
     focus = None

@@ -43,9 +43,8 @@ class ImageWindow:
 def compose(parts: Sequence[tuple[Sample, ImageWindow]], width: int, height: int) -> Sample:
     """Draw each sample's window into its target rectangle of a `width` x `height` image that is grey elsewhere.
 
-    A box of which less than a quarter is left becomes IGNORED; under one pixel wide or high it is dropped. The box of a
-    mask becomes the tight box of what is left of it. The result has masks if all samples with targets have. The samples
-    are not changed.
+    A box of which less than a quarter is left becomes IGNORED; under one pixel wide or high it is dropped. Boxes of
+    masks become tight around what is left. The result has masks if all samples with targets have. Changes no sample.
     """
     image = np.full((height, width, 3), GREY, np.uint8)
     for sample, window in parts:
@@ -131,8 +130,7 @@ def _cut_mask(
 ) -> tuple[NDArray[np.uint8], int, int]:
     """Return the part of a mask around its moved box in output pixels, and the left and top of that part.
 
-    Every output pixel takes the value of the source pixel that contains its centre, so that edges stay within half a
-    pixel.
+    Every output pixel takes the source pixel that contains its centre, so that edges stay within half a pixel.
     """
     (x0, y0, x1, y1), (left, top, right, bottom) = window.source, window.target
     # Boxes and masks of third-party data sometimes disagree by a source pixel.

@@ -143,10 +143,7 @@ def check_format(found: Any, expected: int, what: str, where: str) -> None:
 
 @lru_cache(maxsize=8)
 def outline_detector(spec: ModelSpec) -> dict[str, Tensor]:
-    """Return the weights of a detector by name, with shapes and dtypes but without data.
-
-    Raises SynthError if it cannot be built.
-    """
+    """Return a detector's weights by name, without data. Raises SynthError if it cannot be built."""
 
     def look(model: nn.Module) -> None:
         model.features(torch.zeros(1, 3, spec.height, spec.width))

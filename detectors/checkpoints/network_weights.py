@@ -17,8 +17,7 @@ MAX_PROBLEMS = 10
 def outline_network(build: Callable[[], nn.Module], look: Callable[[nn.Module], object]) -> dict[str, Tensor]:
     """Return a network's weights by name, with shapes and dtypes but without memory for their values.
 
-    look: runs the network on an image, so that unsupported input sizes are detected early. Raises SynthError if either
-    fails.
+    look: runs the network on an image, to detect unsupported input sizes early. Raises SynthError if either fails.
     """
     try:
         with torch.device("meta"), torch.inference_mode():

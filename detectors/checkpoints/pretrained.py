@@ -30,10 +30,7 @@ PROBE_SECONDS = 1.5
 
 
 def packaged_weights(backbone: str | None) -> dict[str, Tensor]:
-    """Return the weights of the packaged backbone under timm's names.
-
-    Raises SynthError for another backbone, and if the package is missing or its file was altered.
-    """
+    """Return the packaged backbone's weights. Raises SynthError for other backbones, or a missing or altered file."""
     if backbone != PACKAGED_BACKBONE:
         raise SynthError(
             "no packaged weights for this network",
@@ -85,8 +82,7 @@ def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
 def timm_weights(name: str) -> tuple[dict[str, Tensor], str]:
     """Return timm's pretrained weights of a backbone, and a description of their source.
 
-    Without a network connection the packaged weights are used for the backbone that they belong to; for others it
-    raises SynthError without delay.
+    Without a network connection the packaged weights are used for their backbone; others raise SynthError at once.
     """
     import timm
 

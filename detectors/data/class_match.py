@@ -66,8 +66,7 @@ class ClassMatch:
 def match_classes(sets: Sequence[Classified], choice: ClassChoice = "all") -> ClassMatch:
     """Merge the classes of several sets: those of the first one, then those that only later ones have.
 
-    choice: "common" keeps only classes that all sets have; "product" merges all into one class. Raises SynthError if
-    no class is left.
+    choice: "common" keeps only classes that all sets have; "product" merges all. Raises SynthError if none is left.
     """
     if choice == "product":
         return ClassMatch(PRODUCT, (_agnostic_note(sets),))
@@ -101,10 +100,7 @@ def match_classes(sets: Sequence[Classified], choice: ClassChoice = "all") -> Cl
 
 
 def label_table(classes: Classes, images: Classified) -> NDArray[np.int32]:
-    """Return (K,) the label in `classes` of each class of `images`, IGNORED if it has none.
-
-    All are 0 if `classes` is the single class "product".
-    """
+    """Return (K,) the label in `classes` of each class of `images`, else IGNORED; all 0 for the one class "product"."""
     if is_agnostic(classes):
         return np.zeros(len(images.classes), np.int32)
     return np.array([IGNORED if label is None else label for label in labels_in(classes, images)], np.int32)
@@ -128,10 +124,7 @@ def rename_classes(images: Classified, known: Classes) -> Classes:
 
 
 def labels_in(classes: Classes, images: Classified) -> list[int | None]:
-    """Return the label in `classes` of each class of `images`, None if it has none.
-
-    Raises SynthError if a match is ambiguous.
-    """
+    """Return the label in `classes` of each class of `images`, else None. Raises SynthError for ambiguous matches."""
     by_key = {key: label for label, key in enumerate(classes.keys)}
     names = _Names(classes, images)
     labels: list[int | None] = []
@@ -161,10 +154,7 @@ class _Names:
                         table.setdefault(spelt, []).append(label)
 
     def find(self, name: str) -> int | None:
-        """Return the class of that name: an exact match first, else one that ignores case, blanks and punctuation.
-
-        Raises SynthError if several classes match.
-        """
+        """Return the class of that name, else one of a similar name (see _plain). Raises SynthError for several."""
         for form, table in self.tables:
             found = table.get(form(name), [])
             if len(found) > 1:

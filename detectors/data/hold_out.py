@@ -57,10 +57,7 @@ def _groups_for(images: ImageSet, order: NDArray[np.int64], share: float) -> NDA
 
 
 def _held_out(images: ImageSet, order: NDArray[np.int64], share: float) -> NDArray[np.int64]:
-    """Return the images of groups that, added in `order`, bring their number closer to `share` of all.
-
-    At least those of the smallest group.
-    """
+    """Return the images of groups that, in `order`, bring their number closer to `share`; at least one group."""
     counts = np.bincount(images.groups, minlength=len(order))
     missing, chosen = share * len(images), []
     for group in order[counts[order] > 0]:

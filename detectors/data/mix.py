@@ -148,10 +148,7 @@ class Mix:
         return int(_order(self.seed, source, turn, self.counts[source])[index])
 
     def partner(self, position: int, source: int, *, rng: np.random.Generator) -> int:
-        """Sample an image of a source to combine with the one drawn at a position.
-
-        Any image, or for a source in shards one of the current window.
-        """
+        """Sample an image to combine with the one at a position; of a source in shards one of the current window."""
         if source not in self.windows:
             return int(rng.integers(self.counts[source]))
         turn, index = divmod(self._turns_before(position)[source], self.counts[source])

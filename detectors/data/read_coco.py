@@ -60,10 +60,7 @@ def read_images(source: CocoSource, problems: Problems, *, group_key: str | None
 def read_classes(
     categories: Sequence[CategoryRecord], problems: Problems, where: str
 ) -> tuple[Classes, dict[int, int]]:
-    """Return the classes in the order of their category ids, and category id -> label.
-
-    Raises SynthError if no category is usable.
-    """
+    """Return the classes in order of category id, and category id -> label. Raises SynthError if there are none."""
     entries: dict[int, tuple[str, str]] = {}
     keys: set[str] = set()
     for position, entry in enumerate(categories):

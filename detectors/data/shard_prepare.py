@@ -53,10 +53,7 @@ class ShardsFile(FileModel):
 
 
 def shards_at(path: Path | StoragePath) -> StoragePath | None:
-    """Return the location of a sharded data set, None if `path` is a folder or file without one.
-
-    Raises SynthError for a storage location without one.
-    """
+    """Return the location of a sharded data set, None for other local paths. Raises SynthError for other storage."""
     if isinstance(path, StoragePath):
         read_index(path)
         return path

@@ -62,10 +62,7 @@ def _allowed_file(name: str) -> str | None:
 
 
 def detector_origin(name: str) -> str | None:
-    """Return where a third-party detector comes from: package and version, or digest of its file.
-
-    None for a built-in detector.
-    """
+    """Return package and version, or file digest, of a third-party detector; None for a built-in one."""
     if is_python_file(name):
         return f"sha256:{file_digest(Path(_file_of(name)))}"
     if name in DETECTORS:
@@ -103,10 +100,7 @@ def _unknown_detector(name: str) -> SynthError:
 
 
 def detector_summary(name: str) -> str:
-    """Return the first line of a detector's module docstring.
-
-    The files of built-in detectors are parsed, not imported: importing torchvision takes seconds.
-    """
+    """Return the first line of a detector's docstring, without importing its file: torchvision takes seconds."""
     if name not in DETECTORS:
         return (detector_module(name).__doc__ or "").split("\n")[0]
     spec = importlib.util.find_spec(DETECTORS[name])

@@ -66,10 +66,7 @@ def find_in_set(
     workers: int = 0,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Predictions:
-    """Run `model` on every image of a data set. advance: called with 1 after each image.
-
-    Returns the detections of each image in order of falling score.
-    """
+    """Run `model` on a data set; detections of an image are sorted by score. advance: called with 1 per image."""
     paths = _Paths(images)
     rows: list[tuple[int, Detections]] = []
     for index, found in find_in_files(model, paths, images.sizes, size, batch=batch, workers=workers):

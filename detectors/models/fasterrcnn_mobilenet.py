@@ -25,10 +25,7 @@ MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
 
 
 def build(spec: ModelSpec) -> nn.Module:
-    """Build the network: strides 32 and 64 with anchors of 32 to 512 px, as in torchvision.
-
-    With another backbone the strides are 4 to 64.
-    """
+    """Build the network: strides 32 and 64 (other backbones 4 to 64), anchors of 32 to 512 px as in torchvision."""
     if spec.backbone is not None:
         return fasterrcnn.build(spec)
     model = fasterrcnn_mobilenet_v3_large_fpn(

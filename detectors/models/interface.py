@@ -17,8 +17,7 @@ class Detector(Protocol):
     """An nn.Module that detects objects. Images are (B, 3, H, W) float32 RGB in 0..1, of the spec's width and height.
 
     backbone: the part that `--freeze backbone` freezes and whose pretrained batch norms keep their statistics. Layers
-    with one row per class must have `cls_logits` in their name, so that weights of other classes are not loaded into
-    them.
+    with one row per class must have `cls_logits` in their name, so that they never load weights of other classes.
     """
 
     backbone: nn.Module
@@ -49,8 +48,7 @@ class DetectorModule(Protocol):
     LONG_SIDE: default length in pixels of the longer side of input images. FIXED_SIZE: the only input (width, height)
     the network takes, or None. LEARNING_RATE: for AdamW at a batch of 16. NEEDS_MASKS: whether every target needs a
     mask. MEAN, STD: per channel, as fractions of full scale. Options: a subclass of DetectorOptions, which `build`
-    gets from `options_of`. TORCHVISION: names of torchvision's weight enums of the whole detector and of its backbone,
-    each a name or None.
+    gets from `options_of`. TORCHVISION: names (or None) of torchvision's weight enums of detector and backbone.
     """
 
     LONG_SIDE: int

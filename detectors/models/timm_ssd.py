@@ -58,10 +58,7 @@ def _halve(inputs: int, outputs: int) -> nn.Sequential:
 
 
 def build(spec: ModelSpec, options: dict[str, Any]) -> SSD:
-    """Build the network with default boxes of 0.1 to 0.95 of the image.
-
-    torchvision starts at 0.2 for SSDlite, but products on shelves are smaller than COCO's objects.
-    """
+    """Build the network; default boxes start at 0.1 of the image, as products on shelves are smaller than in COCO."""
     maps = TimmMaps(spec.backbone or "")
     maps.eval()
     with torch.no_grad():

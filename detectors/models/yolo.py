@@ -168,10 +168,7 @@ def _cells(maps: list[Tensor]) -> Cells:
 
 @torch.no_grad()
 def _assign(cells: Cells, logits: Tensor, boxes: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """Assign targets to the cells of one image.
-
-    Returns (A, classes) target scores, (A,) whether a cell counts in the loss, and (A,) the index of its box or -1.
-    """
+    """Return (A, classes) target scores, (A,) whether a cell counts in the loss, (A,) its box or -1, of one image."""
     truth, labels = target["boxes"], target["labels"]
     wanted = torch.zeros_like(logits)
     owner = torch.full((len(logits),), -1, dtype=torch.long, device=logits.device)

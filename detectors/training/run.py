@@ -135,10 +135,7 @@ def _train(
 def _start_model(
     parts: DetectorParts, console: Console, start: Checkpoint | None, earlier: Checkpoint | None
 ) -> tuple[nn.Module, tuple[str, ...]]:
-    """Build the network as before the first step, and return it with its frozen norms.
-
-    When resuming, the engine loads the weights later.
-    """
+    """Return the initial network and its frozen norms; when resuming, the engine loads the weights later."""
     # This seed only affects the initial weights; every step has a seed of its own.
     torch.manual_seed(parts.settings.seed)
     model = build_model(parts.spec)

@@ -75,10 +75,7 @@ class Schedule:
         return Mix(self.counts, phase.shares, self.seed + number, self.windows), start * self.samples
 
     def rate_at(self, step: int) -> float:
-        """Return the factor on the learning rate at a step.
-
-        Each phase has a linear warm-up and then a cosine decay (Loshchilov and Hutter 2017).
-        """
+        """Return the factor on the learning rate: warm-up and cosine decay per phase (Loshchilov and Hutter 2017)."""
         phase, start = self.phase_at(step)
         done = step - start
         warm = max(1, min(LONGEST_WARM_UP, round(WARM_UP_SHARE * phase.steps)))

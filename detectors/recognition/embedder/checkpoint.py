@@ -108,8 +108,5 @@ def _check_head(fields: EmbedderCheckpointFields, where: str) -> None:
 
 @lru_cache(maxsize=8)
 def outline_embedder(spec: EmbedderSpec) -> dict[str, Tensor]:
-    """Return the weights of an embedder by name, with shapes and dtypes but without data.
-
-    Raises SynthError if it cannot be built.
-    """
+    """Return an embedder's weights by name, without data. Raises SynthError if it cannot be built."""
     return outline_network(lambda: EmbeddingNet(spec), lambda net: check_maps(net, spec))

@@ -56,10 +56,7 @@ class EmbedderSpec:
 
 
 def make_spec(backbone: str, *, dim: int, side: int, margin: float = MARGIN) -> EmbedderSpec:
-    """Return the spec of an embedder with the normalisation of its pretrained timm backbone.
-
-    Raises SynthError for an unknown backbone.
-    """
+    """Return a spec with the normalisation of its pretrained backbone. Raises SynthError for an unknown backbone."""
     import timm
 
     if backbone not in timm.list_models():

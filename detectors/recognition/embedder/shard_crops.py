@@ -56,8 +56,7 @@ def store_streamed_crops(
 ) -> StoredCrops:
     """Store crops as `store_crops` does, in the order of the shards, with the first `choice.most` crops of each SKU.
 
-    The first crops are as good as a random sample, since scenes are random. advance: called with 1 after each image.
-    Raises SynthError if a shard or an image cannot be used.
+    They are a random sample, since scenes are random. advance: called with 1 per image. Raises SynthError for bad data.
     """
     head = {"set": images.name, "side": side, "surrounding": SURROUNDING, "choice": asdict(choice), "data": data_hash}
     return write_crops(_each(images, choice, side, workers, advance), folder, head)

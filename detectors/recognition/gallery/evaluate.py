@@ -164,8 +164,7 @@ def tune_gallery(
 ) -> Decision:
     """Choose threshold and margin on labelled photos, and store them for the version in use.
 
-    The photos must not be those of the final evaluation, whose results would be too good. Raises SynthError if they do
-    not suffice.
+    Not on photos of the final evaluation, whose results would be too good. Raises SynthError if they do not suffice.
     """
     gallery = recognizer.gallery
     truth = _read(gallery, data, settings, (split,) if split else TUNING_SPLITS, console)

@@ -334,10 +334,7 @@ def _make(gallery: Gallery, kind: str, seed: int) -> Any:
 
 
 def _lists_for(rows: int) -> int:
-    """Return the number of cells of an inverted file.
-
-    About 4 times the square root of the number of rows, as faiss recommends, but with enough rows for each cell.
-    """
+    """Return the number of cells: about 4 times the root of the rows, as faiss recommends, but enough rows in each."""
     return max(min(2 ** round(np.log2(4 * np.sqrt(max(rows, 1)))), rows // MIN_TRAIN), MIN_LISTS)
 
 

@@ -106,10 +106,7 @@ def open_recognizer(
     best: int = 1,
     device: str = "auto",
 ) -> Recognizer:
-    """Open a gallery for recognition. None stands for what the gallery itself has.
-
-    Raises SynthError for an embedder other than the gallery's.
-    """
+    """Open a gallery for recognition; None for what it has itself. Raises SynthError for another embedder."""
     gallery = open_gallery(folder, version)
     made = load_embedder_of(gallery, embedder, device=device)
     decision = settle_decision(gallery, threshold=threshold, margin=margin)

@@ -69,8 +69,7 @@ class PartEntry(FileModel):
 class Manifest(FileModel):
     """The content of gallery.json. views: number per SKU. views_format: version of the rendering of views.
 
-    next_id: next free category id. skus, rows: numbers in this version. parent: the version that it was made from,
-    which is not part of its identity.
+    next_id: next free category id. skus, rows: in this version. parent: its origin, which is not part of its identity.
     """
 
     format: int = Field(FORMAT, ge=FORMAT, le=FORMAT)
