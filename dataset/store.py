@@ -155,9 +155,7 @@ class CocoPart:
     def labels(self, stray: Callable[[AnnotationRecord, bool], None] | None = None) -> Iterator[PictureLabels]:
         """Iterate over the labels as `DataPart.labels`; annotations of unknown images are left out.
 
-        The file is read twice; records wait on disk until their image is due.
-
-        stray: as for `spool_records`.
+        The file is read twice; records wait on disk until their image is due. stray: as for `spool_records`.
         """
         with scratch_folder("labels") as folder:
             spool = BlockSpool(Path(folder) / "records")
@@ -210,17 +208,18 @@ class CocoPart:
 
 @dataclass(frozen=True)
 class RenderedStore:
-    """A folder of `synth render`, finished or not, read by the labels of its single images."""
+    """A folder of `synth render`, finished or not, read by the labels of its single images: a store of one part."""
 
     folder: Path
+    split: str = "all"
 
     @property
     def where(self) -> str:
         return str(self.folder)
 
-    @cached_property
-    def parts(self) -> Sequence[RenderedPart]:
-        return (RenderedPart(Layout(self.folder), tuple(sorted((self.folder / "labels").glob("*.json")))),)
+    @property
+    def parts(self) -> Sequence[RenderedStore]:
+        return (self,)
 
     @property
     def categories(self) -> Sequence[CategoryRecord]:
@@ -229,27 +228,21 @@ class RenderedStore:
     def head(self, split: str) -> Head:
         return Head(self.categories)
 
-
-@dataclass(frozen=True)
-class RenderedPart:
-    """All images of a rendered folder. files: their labels."""
-
-    layout: Layout
-    files: tuple[Path, ...]
-    split: str = "all"
+    @cached_property
+    def _files(self) -> Sequence[Path]:
+        return sorted((self.folder / "labels").glob("*.json"))
 
     @property
     def count(self) -> int:
-        return len(self.files)
+        return len(self._files)
 
     def labels(self) -> Iterator[PictureLabels]:
-        for picture in self.pictures():
-            yield picture.labels
+        return map(_read_labels, self._files)
 
     def pictures(self, only: Collection[int] | None = None) -> Iterator[StoredPicture]:
-        for place, file in enumerate(self.files):
+        for place, file in enumerate(self._files):
             if only is None or place in only:
-                path = self.layout.image(file.stem)
+                path = Layout(self.folder).image(file.stem)
                 yield StoredPicture(_read_labels(file), path, str(path))
 
 

@@ -106,6 +106,5 @@ def plot_sheet(source: PreviewSource, out: Path, settings: PreviewSettings) -> P
 
 
 def _title(source: PreviewSource, settings: PreviewSettings) -> str:
-    of = f" of {source.total}" if source.total is not None else ""
     what = f" with {settings.described()}" if settings.filters else ""
-    return f"{source.name}: {len(source.pictures)}{of} images{what}; dashed: marked ignore"
+    return f"{source.name}: {len(source.pictures)} of {source.total} images{what}; dashed: marked ignore"

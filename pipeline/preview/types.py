@@ -93,11 +93,11 @@ class PreviewPicture:
 
 @dataclass(frozen=True)
 class PreviewSource:
-    """The images that were chosen. total: images of the whole set, None if that is not known."""
+    """The images that were chosen. total: number of images of the whole set."""
 
     name: str
     pictures: Sequence[PreviewPicture]
-    total: int | None
+    total: int
 
 
 def check_skus(settings: PreviewSettings, known: Iterable[str], where: str) -> None:

@@ -29,7 +29,6 @@ from dataset.shards.index import (
     ShardIndex,
     ShardSample,
     coco_name,
-    has_index,
     read_categories,
     read_index,
     tar_name,
@@ -40,6 +39,7 @@ from dataset.shards.parts import ShardPart, follow_images, ids_of, read_part
 from dataset.shards.tar import read_samples
 from dataset.spool import IdSpool, hash64
 from dataset.storage.path import StoragePath
+from dataset.store import sharded_store
 from pipeline.shards.about import DATASET, AboutShards, read_about
 from pipeline.shards.pack import (
     SHARD_STEP,
@@ -126,7 +126,8 @@ def _merge(
 
 def _refuse_folders(places: Sequence[StoragePath]) -> None:
     """Raise SynthError that names the commands to give first, where ordinary data sets are among the places."""
-    folders = [place.local for place in places if place.local and place.local.exists() and not has_index(place)]
+    local = [place.local for place in places if place.local is not None]
+    folders = [folder for folder in local if folder.exists() and sharded_store(folder) is None]
     if folders:
         commands = [f"synth data pack {folder} {folder.with_suffix('')}-shards" for folder in folders]
         raise SynthError(
