@@ -16,7 +16,7 @@ PREFETCH = 4
 
 
 def pick_device(wanted: str) -> torch.device:
-    """Return the device for "cpu", "gpu" or "auto" (a GPU if there is one). Raises SynthError if there is no GPU."""
+    """Return the device for "cpu", "gpu" or "auto" (a GPU if there is one). Raises SynthError for "gpu" without one."""
     usable = torch.cuda.is_available()
     if wanted == "gpu" and not usable:
         raise SynthError(
