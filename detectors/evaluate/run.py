@@ -144,9 +144,7 @@ def _default_folder(settings: EvaluateSettings) -> Path:
 
 
 def _read(path: Path, name: str, settings: EvaluateSettings, console: Console) -> ImageSet:
-    def print_line(line: str) -> None:
-        console.print(line, highlight=False, markup=False)
-
+    print_line = partial(console.print, highlight=False, markup=False)
     options = DataSettings(images=settings.images, group_key=settings.group_key, skip_bad=settings.skip_bad)
     return read_one(path, name, options, splits=(settings.split,) if settings.split else SPLITS, print_line=print_line)
 

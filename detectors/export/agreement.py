@@ -15,6 +15,7 @@ from torch import nn
 
 from detectors.augment import Letterbox
 from detectors.augment.view import GREY
+from detectors.evaluate.metrics.overlap import pair_overlap
 from detectors.models.detect import Detections, detections_of, forward
 from detectors.models.parts import MAX_DETECTIONS
 
@@ -142,8 +143,6 @@ def _is_tie(ours: Detections, row: int, theirs: Detections, same: NDArray[np.boo
     """Whether the other side has a rival of the same score instead, or has cut its list at this score."""
     if len(theirs.scores) >= MAYBE_FULL and ours.scores[row] <= theirs.scores.min() + MAX_SCORE:
         return True
-    box = ours.boxes[row]
-    low, high = np.maximum(theirs.boxes[:, :2], box[:2]), np.minimum(theirs.boxes[:, 2:], box[2:])
-    common = np.clip(high - low, 0, None).prod(axis=1)
-    areas = (theirs.boxes[:, 2:] - theirs.boxes[:, :2]).prod(axis=1) + (box[2:] - box[:2]).prod()
-    return bool((same & (common > RIVALS * (areas - common))).any())
+    box = np.broadcast_to(ours.boxes[row].astype(np.float64), theirs.boxes.shape)
+    overlap = pair_overlap(box, theirs.boxes.astype(np.float64), np.zeros(len(theirs.boxes), bool))
+    return bool((same & (overlap > RIVALS)).any())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,9 +119,7 @@ def print_summary(console: Console, summary: PredictSummary) -> None:
     """Print the summary of a prediction."""
     from rich.table import Table
 
-    def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False)
-
+    say = partial(console.print, highlight=False, markup=False)
     table = Table(show_header=False, box=None)
     pace = f", {summary.pictures / summary.seconds:.1f}/s" if summary.seconds else ""
     table.add_row("images", f"{summary.pictures}{pace}")
@@ -129,6 +128,12 @@ def print_summary(console: Console, summary: PredictSummary) -> None:
     console.print(table, highlight=False)
     for note in summary.notes:
         say(note)
+    print_unfinished(console, summary)
+
+
+def print_unfinished(console: Console, summary: Any) -> None:
+    """Print what is missing from a run: images after Ctrl-C, and those that could not be read."""
+    say = partial(console.print, highlight=False, markup=False)
     if summary.interrupted:
         images = count_of(summary.total, "image")
         say(f"stopped after {summary.pictures} of {images}; results so far are kept")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -133,9 +134,7 @@ def evaluate_embedder(settings: EmbedderEvaluateSettings, console: Console) -> E
 def _read(
     path: Path, name: str, splits: tuple[str, ...], settings: EmbedderEvaluateSettings, console: Console
 ) -> ImageSet:
-    def print_line(line: str) -> None:
-        console.print(line, highlight=False, markup=False)
-
+    print_line = partial(console.print, highlight=False, markup=False)
     options = DataSettings(images=settings.images, skip_bad=settings.skip_bad)
     return read_one(path, name, options, splits=splits, print_line=print_line)
 

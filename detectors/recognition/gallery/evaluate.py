@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -179,10 +180,7 @@ def tune_gallery(
 
 def _read(gallery: Gallery, data: Path, settings: DataSettings, splits: Sequence[str], console: Console) -> ImageSet:
     """Read the labelled photos; classes that the gallery has get the gallery's keys."""
-
-    def print_line(line: str) -> None:
-        console.print(line, highlight=False, markup=False)
-
+    print_line = partial(console.print, highlight=False, markup=False)
     name = data.resolve().stem if data.is_file() else data.resolve().name
     truth = read_one(data, name, settings, splits=splits, print_line=print_line)
     truth = replace(truth, classes=rename_classes(truth, Classes(gallery.keys, gallery.category_names)))

@@ -15,7 +15,6 @@ from rich.console import Console
 from assets.errors import SynthError
 from assets.files.atomic import lock_folder
 from assets.interrupt import stop_on_signals, until
-from assets.plurals import count_of
 from assets.progress import StepProgress
 from detectors.evaluate.page.pictures import LEFT_OUT, Mark, plot_marks, save_jpeg
 from detectors.predict.input_images import (
@@ -28,6 +27,7 @@ from detectors.predict.input_images import (
 from detectors.predict.inputs import find_inputs
 from detectors.predict.plot import class_color
 from detectors.predict.result_files import RESULTS_KEPT, RESULTS_STEP
+from detectors.predict.run import print_unfinished
 from detectors.recognition.embedder.crops import prepare_crop
 from detectors.recognition.embedder.load import Embedder
 from detectors.recognition.gallery.boxes import BoxFinder, ImageBoxes, detect_boxes, given_boxes
@@ -43,7 +43,6 @@ from detectors.recognition.settings import RecognizeSettings
 
 PICTURES = "pictures"
 CANDIDATES = 5
-MAX_LISTED = 10
 
 
 @dataclass
@@ -175,9 +174,6 @@ def print_summary(console: Console, summary: RecognizeSummary) -> None:
     """Print the summary of a recognition."""
     from rich.table import Table
 
-    def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False)
-
     pace = f", {summary.pictures / summary.seconds:.1f}/s" if summary.seconds else ""
     table = Table(show_header=False, box=None)
     table.add_row("images", f"{summary.pictures}{pace}")
@@ -187,14 +183,9 @@ def print_summary(console: Console, summary: RecognizeSummary) -> None:
     table.add_row("written", str(summary.out))
     console.print(table, highlight=False)
     if summary.page:
-        say(f"close calls and unknown products for review: {summary.page}")
-    if summary.interrupted:
-        images = count_of(summary.total, "image")
-        say(f"stopped after {summary.pictures} of {images}; results so far are kept")
-    for failed in summary.failed[:MAX_LISTED]:
-        say(f"  - {failed.file}: {failed.reason}")
-    if len(summary.failed) > MAX_LISTED:
-        say(f"  - and {len(summary.failed) - MAX_LISTED} more that could not be read")
+        line = f"close calls and unknown products for review: {summary.page}"
+        console.print(line, highlight=False, markup=False)
+    print_unfinished(console, summary)
 
 
 def _recognize(
