@@ -23,7 +23,7 @@ def trained(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Trained until it finds some of the coloured boxes."""
     out = tmp_path_factory.mktemp("runs") / "trained"
     data = DataSettings(synthetic=(("synthetic", shapes / "synthetic"),), val=shapes / "real" / "test.json")
-    tiny_training(out, data, epochs=6, epoch_images=100, batch=4, learning_rate=0.004, augment="none", patience=20)
+    tiny_training(out, data, epochs=2, epoch_images=300, batch=4, learning_rate=0.004, augment="none", patience=20)
     assert load_checkpoint(out).score["AP50"] > 0.2
     return out
 

@@ -30,7 +30,7 @@ def agnostic(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "agnostic"
     source = (("synthetic", shapes / "synthetic"),)
     data = DataSettings(synthetic=source, val=shapes / "real" / "test.json", classes="product")
-    tiny_training(out, data, epochs=3, epoch_images=100, batch=4, learning_rate=0.004, augment="none")
+    tiny_training(out, data, epochs=1, epoch_images=300, batch=4, learning_rate=0.004, augment="none")
     return out
 
 

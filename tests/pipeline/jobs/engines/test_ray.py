@@ -64,7 +64,7 @@ def test_poison_costs_itself_alone_on_a_cluster_too(tmp_path: Path, cluster: Any
 def test_the_shards_of_a_node_that_dies_are_made_by_others(tmp_path: Path, cluster: Any) -> None:
     listed = write_list(tmp_path / "skus.csv", skus(24))
     node = cluster.add_node(**NODE)
-    settings = on(cluster, tmp_path / "ray", listed, times=12)
+    settings = on(cluster, tmp_path / "ray", listed, times=8)
     ended = []
     driver = threading.Thread(target=lambda: ended.append(run(settings, job_stubs.slower)))
     driver.start()
@@ -76,7 +76,7 @@ def test_the_shards_of_a_node_that_dies_are_made_by_others(tmp_path: Path, clust
     cluster.remove_node(node, allow_graceful=False)
     driver.join(90)
     assert not driver.is_alive() and ended[0].ended == "finished" and ended[0].failed == 0
-    run(job_at(tmp_path / "local", listed, times=12, rounds=0))
+    run(job_at(tmp_path / "local", listed, times=8, rounds=0))
     assert files_of(tmp_path / "ray") == files_of(tmp_path / "local")
 
 
@@ -95,7 +95,7 @@ def test_a_head_that_restarts_costs_time_only(tmp_path: Path, cluster: Any) -> N
     listed = write_list(tmp_path / "skus.csv", skus(24))
     place = StoragePath(str(tmp_path / "ray"))
     first = new_head()
-    settings = on(first, tmp_path / "ray", listed, times=8)
+    settings = on(first, tmp_path / "ray", listed, times=5)
     ended = []
     driver = threading.Thread(target=lambda: ended.append(run(settings, job_stubs.slower)), daemon=True)
     driver.start()
@@ -112,7 +112,7 @@ def test_a_head_that_restarts_costs_time_only(tmp_path: Path, cluster: Any) -> N
         assert there < len(place.names("receipts"))
     finally:
         second.shutdown()
-    run(job_at(tmp_path / "local", listed, times=8, rounds=0))
+    run(job_at(tmp_path / "local", listed, times=5, rounds=0))
     assert files_of(tmp_path / "ray") == files_of(tmp_path / "local")
 
 
