@@ -162,7 +162,7 @@ def _compare_sample(stored: ShardSample, made: ShardSample, where: str, checked:
         return
     if stored.annotations != made.annotations:
         counts = f"{len(made.annotations)} annotations, {len(stored.annotations)} stored"
-        told = f"differ from the annotations traced again ({counts})"
+        told = f"the annotations differ from those traced again ({counts})"
         checked.found.append(Violation(where, told))
     checked.found += _compare_extras(stored.files, made.files, where)
     same = stored.image.renderer == made.image.renderer

@@ -149,7 +149,7 @@ def _compare(
     if json.loads(json.dumps(traced)) != stored:
         yield Violation(
             f"labels/{stem}.json",
-            f"differ from the annotations traced again ({len(traced)} annotations, {len(stored)} stored)",
+            f"the annotations differ from those traced again ({len(traced)} annotations, {len(stored)} stored)",
         )
 
 

@@ -93,7 +93,7 @@ def check_proof(place: StoragePath, cache: Path, listed: Path) -> None:
     sound = call(*words)
     assert sound.exit_code == 0 and "4 scenes sampled again, 4 images rendered again" in sound.output, sound.output
     assert "not proven" not in sound.output
-    assert "none was asked for" in call(*words, "--sample", "0").output
+    assert "not requested (--sample)" in call(*words, "--sample", "0").output
     damages = iter([repainted, scene_changed, label_lost])
     entries = []
     for entry in read_index(place).shards:
@@ -104,7 +104,7 @@ def check_proof(place: StoragePath, cache: Path, listed: Path) -> None:
     found = call(*words).output
     for told in (
         "image rendered again",
-        "its scene differs",
+        "differs from the scene sampled again",
         "traced again",
         "another one in the job",
     ):
