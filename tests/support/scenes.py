@@ -19,6 +19,8 @@ from assets.mesh.rest import Rest, rest_from_mesh
 from assets.mesh.types import Material, Mesh, MeshPart
 from assets.props.look import Shape, Texture
 from render.geometry import look_at
+from render.recipes import load_recipe
+from render.sample import sample_scene
 from render.scene import Camera, Environment, Placement, SceneSpec
 
 
@@ -87,6 +89,15 @@ class StubLibrary:
         if sku not in self._rests:
             self._rests[sku] = rest_from_mesh(self._meshes[sku])
         return self._rests[sku]
+
+
+THREE_PRODUCTS = StubLibrary({"box": cube(0.12, "box"), "can": can(0.03, 0.11, "can"), "tube": can(0.02, 0.2, "tube")})
+
+
+def draw(recipe: str, index: int, *, seed: int = 0, view: int = 0, width: int = 160, height: int = 120) -> SceneSpec:
+    """A scene of the three products. recipe: a name, or the path of a file."""
+    settings = load_recipe(recipe)
+    return sample_scene(THREE_PRODUCTS, settings, seed=seed, index=index, view=view, width=width, height=height)
 
 
 def pose_at(x: float = 0.0, y: float = 0.0, z: float = 0.0) -> np.ndarray:

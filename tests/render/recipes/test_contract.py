@@ -17,7 +17,8 @@ from render.recipes.mix import RecipeMix
 from render.recipes.parts import SceneRecipe
 from render.scene import SceneSpec, mesh_of
 from support.paths import ROOT
-from support.three_products import LIBRARY, draw
+from support.scenes import THREE_PRODUCTS as LIBRARY
+from support.scenes import draw
 
 BOARD = ROOT / "examples" / "recipe_board.py"
 # Surfaces that carry products touch them.

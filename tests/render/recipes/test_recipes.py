@@ -13,8 +13,8 @@ from render.sample import sample_scene
 from render.scene import mesh_of
 from render.streams import StreamPurpose, Streams
 from support.errors import raises
-from support.scenes import StubLibrary, can, cube
-from support.three_products import LIBRARY, draw
+from support.scenes import THREE_PRODUCTS as LIBRARY
+from support.scenes import StubLibrary, can, cube, draw
 
 
 def test_a_number_in_place_of_a_range_is_that_number() -> None:
