@@ -77,8 +77,8 @@ class Library:
             if shape.kind == "pack":
                 decoy = make_decoy(shape, texture.seed)
                 return _wear_mesh(decoy, wear) if wear > 0 else decoy
-            picture = self.backdrops.texture_image(texture)
-            mesh = make_prop(shape, picture, texture.size_m, _digest("prop", repr(shape), repr(texture)))
+            image = self.backdrops.texture_image(texture)
+            mesh = make_prop(shape, image, texture.size_m, _digest("prop", repr(shape), repr(texture)))
             return _wear_mesh(mesh, wear) if wear > 0 else mesh
 
         return self._props.get_or_make((shape, texture, wear), make)
@@ -122,9 +122,9 @@ class Library:
     def _load_package(self, sku: Sku, root: Root) -> Mesh:
         """Build a package; those made from images are cached, see assets/packages/store.py."""
         from assets.packages.build import make_package
-        from assets.packages.store import has_pictures, stored_package
+        from assets.packages.store import has_images, stored_package
 
-        if not has_pictures(sku):
+        if not has_images(sku):
             return make_package(sku, root)
         path = self._pin_sources(sku, self._package_path(sku))
         return stored_package(path, lambda: make_package(sku, root))
@@ -151,11 +151,11 @@ class Library:
 
         Raises SynthError if an image cannot be read.
         """
-        from assets.packages.store import has_pictures
+        from assets.packages.store import has_images
 
         if sku.mesh:
             return self._mesh_path(sku)
-        return self._package_path(sku) if has_pictures(sku) else None
+        return self._package_path(sku) if has_images(sku) else None
 
     def _mesh_path(self, sku: Sku) -> Path:
         index = self._cache_dir / "index"

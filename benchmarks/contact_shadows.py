@@ -43,14 +43,14 @@ def main(scenes: int, samples: int, streams: int) -> None:
         sample_scene(library, recipe, seed=4, index=index, view=0, width=320, height=240, streams=streams)
         for index in range(scenes)
     ]
-    pictures = {
+    images = {
         name: render_all(library, specs, RenderSettings(name, samples=count, denoise=name == "cycles", threads=0))
         for name, count in (("raster", 4), ("cycles", samples))
     }
     found: dict[str, list[NDArray]] = {}
     for number, spec in enumerate(specs):
         for kind, mask in kinds_of(spec, library).items():
-            found.setdefault(kind, []).append(compare(pictures["raster"][number], pictures["cycles"][number], mask))
+            found.setdefault(kind, []).append(compare(images["raster"][number], images["cycles"][number], mask))
     for kind, parts in found.items():
         ratios, errors = np.concatenate(parts, axis=1)
         click.echo(f"{kind:16} {len(ratios):7} px  log2 {ratios.mean():+.3f}  error {errors.mean():.2f} of 255")
@@ -59,9 +59,9 @@ def main(scenes: int, samples: int, streams: int) -> None:
 def render_all(library: Library, specs: list[SceneSpec], settings: RenderSettings) -> list[NDArray[np.float32]]:
     """The scenes' light, (H, W, 3) each, linear."""
     backend = open_backend(library, settings)
-    pictures = [backend.render(spec)[..., :3] for spec in specs]
+    images = [backend.render(spec)[..., :3] for spec in specs]
     backend.close()
-    return pictures
+    return images
 
 
 def kinds_of(spec: SceneSpec, library: Library) -> dict[str, NDArray[np.bool_]]:
@@ -93,7 +93,7 @@ def compare(ours: NDArray, theirs: NDArray, mask: NDArray[np.bool_]) -> NDArray[
     """(2, N): log2 of luminance against the other's, and the difference in codes, of the masked pixels."""
     ratio = np.log2((ours[mask] @ LUMINANCE + 1e-5) / (theirs[mask] @ LUMINANCE + 1e-5))
     gain = meter(theirs)
-    coded = [srgb_from_linear(np.clip(picture[mask] * gain, 0, 1)) for picture in (ours, theirs)]
+    coded = [srgb_from_linear(np.clip(image[mask] * gain, 0, 1)) for image in (ours, theirs)]
     return np.stack([ratio, 255 * np.abs(coded[0] - coded[1]).mean(axis=-1)])
 
 

@@ -3,8 +3,8 @@
     python benchmarks/packshot_angles.py                # 300 products: some minutes
     python benchmarks/packshot_angles.py --count 600
 
-Draws packshots with known masks (packshot_drawings.py), turns each whole picture about the vertical by 15, 20, 30 or 40
-degrees before a camera 2.5 or 4 picture widths away, and asks assets/packages/packshots/angle.py about both.
+Draws packshots with known masks (packshot_drawings.py), turns each whole image about the vertical by 15, 20, 30 or 40
+degrees before a camera 2.5 or 4 image widths away, and asks assets/packages/packshots/angle.py about both.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ def main(count: int) -> None:
     for number in track(range(count), "asking", console=console):
         kind = kinds[number % len(kinds)]
         drawing = draw_packshot(number, kind)
-        angle, holes = _doubts(drawing.picture, drawing.sku)
+        angle, holes = _doubts(drawing.image, drawing.sku)
         found[f"{kind}, straight: taken for turned"].append(angle)
         found[f"{kind}, straight: holes that are none"].append(holes)
         rng = np.random.default_rng(number)
         degrees = DEGREES[number // len(kinds) % len(DEGREES)]
-        seen = turned(drawing.picture, degrees * float(rng.choice([-1, 1])), float(rng.choice(DISTANCES)))
+        seen = turned(drawing.image, degrees * float(rng.choice([-1, 1])), float(rng.choice(DISTANCES)))
         angle, _ = _doubts(seen, drawing.sku)
         found[f"{kind}, turned: recognised"].append(angle)
         found[f"turned by {degrees} degrees: recognised"].append(angle)
@@ -52,25 +52,25 @@ def main(count: int) -> None:
     console.print(table)
 
 
-def _doubts(picture: NDArray[np.uint8], sku: Sku) -> tuple[bool, bool]:
+def _doubts(image: NDArray[np.uint8], sku: Sku) -> tuple[bool, bool]:
     """Whether a packshot seems to be taken at an angle, and whether it seems to have holes."""
-    coded = cv2.imdecode(cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1], cv2.IMREAD_COLOR)
+    coded = cv2.imdecode(cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1], cv2.IMREAD_COLOR)
     aspect = float(sku.width_m or 1) / float(sku.height_m or 1)
     cut = cut_out(np.ascontiguousarray(coded[..., ::-1]), aspect=aspect, handled=sku.package == "bottle")
-    alpha = cut.picture[..., 3]
+    alpha = cut.image[..., 3]
     return bool(angle_doubt(smooth_mask(alpha), sku.package)), count_holes(alpha) > 0
 
 
-def turned(picture: NDArray[np.uint8], degrees: float, distance: float) -> NDArray[np.uint8]:
-    """A flat picture turned about the vertical before a camera that many picture widths away."""
-    height, width = picture.shape[:2]
+def turned(image: NDArray[np.uint8], degrees: float, distance: float) -> NDArray[np.uint8]:
+    """A flat image turned about the vertical before a camera that many image widths away."""
+    height, width = image.shape[:2]
     tall, turn = height / width / 2, np.radians(degrees)
     corners = np.array([[-0.5, -tall], [0.5, -tall], [0.5, tall], [-0.5, tall]])
     nearer = distance / (distance - corners[:, :1] * np.sin(turn))
     seen = (corners * [np.cos(turn), 1] * nearer + [0.5, tall]) * width
     source = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     change = cv2.getPerspectiveTransform(source, seen.astype(np.float32))
-    return np.asarray(cv2.warpPerspective(picture, change, (width, height), borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    return np.asarray(cv2.warpPerspective(image, change, (width, height), borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ class Drawing:
     """A product, its packshot (SIDE, SIDE, 3) uint8 and its mask there (SIDE, SIDE)."""
 
     sku: Sku
-    picture: NDArray[np.uint8]
+    image: NDArray[np.uint8]
     mask: NDArray[np.bool_]
 
 
@@ -93,8 +93,8 @@ def _photographed(sku: Sku, cover: NDArray[np.float32], rng: np.random.Generator
     if rng.random() < 0.5:
         soft = cv2.GaussianBlur(np.roll(cover, (SIDE // 40, SIDE // 80), (0, 1)), (0, 0), SIDE / 50)
         behind = behind * (1 - float(rng.uniform(0.1, 0.4)) * soft * np.clip((y - 0.5) * 3, 0, 1))
-    picture = behind[..., None] * (1 - cover[..., None]) + front * cover[..., None]
-    return np.asarray(np.clip(picture + rng.normal(0, 0.7, picture.shape), 0, 255), np.uint8)
+    image = behind[..., None] * (1 - cover[..., None]) + front * cover[..., None]
+    return np.asarray(np.clip(image + rng.normal(0, 0.7, image.shape), 0, 255), np.uint8)
 
 
 def _box(rng: np.random.Generator, height: float) -> Outline:

@@ -44,9 +44,7 @@ from pipeline.products.build import build_assets
 
 
 @click.command()
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Folder for pictures, products and results."
-)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for images, products and results.")
 @click.option("--count", type=click.IntRange(10), default=200, help="Products, spread over the kinds.")
 @click.option("--workers", type=click.IntRange(1), default=usable_cores(), help="Processes that build.")
 def main(out: Path, count: int, workers: int) -> None:
@@ -84,7 +82,7 @@ def _written(drawings: list[Drawing], out: Path) -> Path:
     writer = csv.DictWriter(text, [field.name for field in fields(Sku)])
     writer.writeheader()
     for drawing in drawings:
-        Image.fromarray(drawing.picture).save(out / drawing.sku.packshot, quality=85)
+        Image.fromarray(drawing.image).save(out / drawing.sku.packshot, quality=85)
         writer.writerow({field.name: getattr(drawing.sku, field.name) for field in fields(Sku)})
     write_atomic(out / "list.csv", text.getvalue().encode())
     return out / "list.csv"

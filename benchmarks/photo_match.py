@@ -1,4 +1,4 @@
-"""How far rendered pictures are from photographs: arrangement, size, distance, overlap, edges, hue.
+"""How far rendered images are from photographs: arrangement, size, distance, overlap, edges, hue.
 
     python -m benchmarks.photo_match --data ../shared/data --out runs/match                  # today's tabletop
     python -m benchmarks.photo_match --data ../shared/data --out runs/before --streams 1     # as it was with streams 1
@@ -101,19 +101,19 @@ def render_set(data: Path, out: Path, scenes: int, recipe: str, streams: int, wo
 def measure_set(folder: Path, scanned: Path, every: Path) -> Values:
     """All measures of a set. scanned: COCO file of the products that have a model, with masks; every: of all."""
     values: Values = {}
-    for _, records in of_pictures(every):
+    for _, records in of_images(every):
         for name, value in measure_arrangement(records).items():
             values.setdefault(name, []).extend(value)
-    for image, records in of_pictures(scanned):
-        picture = read_picture(folder / "images" / image["file_name"])
+    for image, records in of_images(scanned):
+        pixels = read_image(folder / "images" / image["file_name"])
         masks = [shrunk_mask(record, image) for record in records]
-        for name, number in measure_picture(picture, masks).items():
+        for name, number in measure_image(pixels, masks).items():
             values.setdefault(name, []).append(number)
     return values
 
 
-def of_pictures(file: Path) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """Every picture with its records; those marked `ignore` are left out, and pictures without any."""
+def of_images(file: Path) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Every image with its records; those marked `ignore` are left out, and images without any."""
     data = json.loads(file.read_text())
     found: dict[int, list[dict[str, Any]]] = {}
     for record in data["annotations"]:
@@ -128,7 +128,7 @@ def of_pictures(file: Path) -> Iterator[tuple[dict[str, Any], list[dict[str, Any
 
 
 def measure_arrangement(records: list[dict[str, Any]]) -> dict[str, list[float]]:
-    """Of one picture: values of its products, or one of its own."""
+    """Of one image: values of its products, or one of its own."""
     poses = [np.array(record.get("camera_from_object", record.get("camera_from_mesh"))) for record in records]
     away = [float(np.linalg.norm(pose[:3, 3])) for pose in poses]
     counts = Counter(record["sku"] for record in records)
@@ -142,7 +142,7 @@ def measure_arrangement(records: list[dict[str, Any]]) -> dict[str, list[float]]
     }
 
 
-def read_picture(file: Path) -> NDArray[np.float64]:
+def read_image(file: Path) -> NDArray[np.float64]:
     """sRGB 0..1, WIDTH wide."""
     import cv2
 
@@ -151,7 +151,7 @@ def read_picture(file: Path) -> NDArray[np.float64]:
 
 
 def shrunk_mask(record: dict[str, Any], image: dict[str, Any]) -> NDArray[np.bool_]:
-    """The mask at the size of the compared pictures, its rim left out."""
+    """The mask at the size of the compared images, its rim left out."""
     import cv2
     from pycocotools import mask as codec
 
@@ -160,12 +160,12 @@ def shrunk_mask(record: dict[str, Any], image: dict[str, Any]) -> NDArray[np.boo
     return np.asarray(cv2.erode(small, np.ones((3, 3), np.uint8)) > 0)
 
 
-def measure_picture(picture: NDArray[np.float64], masks: list[NDArray[np.bool_]]) -> dict[str, float]:
-    """Looks of a picture (H, W, 3), sRGB 0..1, on its products; edges also outside of them."""
+def measure_image(image: NDArray[np.float64], masks: list[NDArray[np.bool_]]) -> dict[str, float]:
+    """Looks of an image (H, W, 3), sRGB 0..1, on its products; edges also outside of them."""
     inside = np.any(masks, axis=0)
-    linear = linear_from_srgb(picture)
+    linear = linear_from_srgb(image)
     lab = lab_from_linear(linear)
-    grey, edges = picture @ LUMINANCE, edge_of(lab[..., 0])
+    grey, edges = image @ LUMINANCE, edge_of(lab[..., 0])
     middle = band(grey, MIDDLE, COARSE, inside)
     chroma = np.hypot(lab[..., 1], lab[..., 2])
     return {
@@ -203,7 +203,7 @@ class EvenLight:
     library: Library
     backend: Backend
 
-    def picture(self, scene: SceneSpec) -> NDArray[np.float64]:
+    def image(self, scene: SceneSpec) -> NDArray[np.float64]:
         """The scene (H, W, 3) in even light and untinted, L*a*b*."""
         plain = tuple(replace(item, finish=Finish()) for item in scene.placements)
         lit = replace(scene, environment=Environment("even.hdr"), lights=(), placements=plain)
@@ -232,8 +232,8 @@ def hues_of_renders(rendered: Path, even: EvenLight) -> list[float]:
         scene = SceneSpec.from_json(file.read_text())
         ids = trace_geometry(scene, even.library).ids
         shown = np.where(ids <= sum(item.kind == "product" for item in scene.placements), ids, 0)
-        picture = read_picture(rendered / "images" / f"{file.stem}.jpg")
-        found += hues_off(lab_from_linear(linear_from_srgb(picture)), even.picture(scene), shown)
+        image = read_image(rendered / "images" / f"{file.stem}.jpg")
+        found += hues_off(lab_from_linear(linear_from_srgb(image)), even.image(scene), shown)
     return found
 
 
@@ -244,14 +244,14 @@ def hues_of_photos(data: Path, split: str, even: EvenLight) -> list[float]:
         scene = build_scene(
             even.library, arrangement, WIDTH, color=(0.3, 0.3, 0.3), environment=Environment("even.hdr")
         )
-        plain, shown = even.picture(scene), shared_pixels(arrangement, trace_geometry(scene, even.library).ids)
+        plain, shown = even.image(scene), shared_pixels(arrangement, trace_geometry(scene, even.library).ids)
         for photo in arrangement.photos:
-            found += hues_off(lab_from_linear(linear_from_srgb(read_picture(photo))), plain, shown)
+            found += hues_off(lab_from_linear(linear_from_srgb(read_image(photo))), plain, shown)
     return found
 
 
 def hues_off(lab: NDArray[np.float64], plain: NDArray[np.float64], shown: NDArray[np.int32]) -> list[float]:
-    """Degrees between the mean hues of each product's coloured pixels in two pictures (H, W, 3), L*a*b*."""
+    """Degrees between the mean hues of each product's coloured pixels in two images (H, W, 3), L*a*b*."""
     import cv2
 
     colored = np.hypot(plain[..., 1], plain[..., 2]) > COLORED
@@ -261,7 +261,7 @@ def hues_off(lab: NDArray[np.float64], plain: NDArray[np.float64], shown: NDArra
         pixels = whole & colored
         if pixels.sum() < FEWEST_COLORED:
             continue
-        there, here = (picture[pixels, 1:].mean(axis=0) for picture in (lab, plain))
+        there, here = (image[pixels, 1:].mean(axis=0) for image in (lab, plain))
         if min(np.hypot(*there), np.hypot(*here)) > COLORED / 2:  # else colours of all kinds that make grey together
             turn = np.arctan2(there[1], there[0]) - np.arctan2(here[1], here[0])
             found.append(float(np.degrees(np.angle(np.exp(1j * turn)))))

@@ -95,8 +95,8 @@ def _make_shard(shelf: Shelf, number: int) -> int:
             made = []
         for place in range(shelf.views):
             view = made[place] if made else None
-            picture = np.zeros((8, 8, 3), np.uint8) if view is None else view.picture
-            data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+            image = np.zeros((8, 8, 3), np.uint8) if view is None else view.image
+            data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
             coded.append(data.tobytes())
             boxes.append(np.full(4, np.nan) if view is None else view.box)
     buffer = io.BytesIO()
@@ -113,9 +113,9 @@ def read_crops(file: Path, margin: float) -> tuple[Iterator[NDArray[np.uint8]], 
 
     def crops() -> Iterator[NDArray[np.uint8]]:
         for place, box in enumerate(boxes):
-            picture = cv2.imdecode(data[offsets[place] : offsets[place + 1]], cv2.IMREAD_COLOR)[..., ::-1]
+            image = cv2.imdecode(data[offsets[place] : offsets[place + 1]], cv2.IMREAD_COLOR)[..., ::-1]
             shown = np.array([0, 0, 8, 8]) if np.isnan(box).any() else box
-            yield prepare_crop(np.ascontiguousarray(picture), shown, margin=margin)
+            yield prepare_crop(np.ascontiguousarray(image), shown, margin=margin)
 
     return crops(), ~np.isnan(boxes).any(axis=1)
 

@@ -1,4 +1,4 @@
-"""Rendering against the bare engines: what labels, files and the change from scene to scene cost on top of a picture.
+"""Rendering against the bare engines: what labels, files and the change from scene to scene cost on top of an image.
 
     python benchmarks/rendering.py --sku-list skus.csv              # everything but the long ones
     python benchmarks/rendering.py --sku-list skus.csv --only cycles --scenes 12
@@ -33,7 +33,7 @@ from assets.library import Library
 from assets.machine import cache_folder, usable_cores
 from assets.mesh.types import Mesh
 from pipeline.run.resources import render_settings
-from pipeline.run.scene import write_picture
+from pipeline.run.scene import write_image
 from pipeline.run.settings import RunSettings
 from render.backends import open_backend
 from render.backends.protocol import Backend
@@ -133,7 +133,7 @@ def measure_raster(bench: Bench) -> None:
 
 
 class _Pyrender:
-    """pyrender as its users call it: meshes kept, a scene of nodes for each picture, one light, flat ids."""
+    """pyrender as its users call it: meshes kept, a scene of nodes for each image, one light, flat ids."""
 
     def __init__(self, width: int, height: int) -> None:
         # After the backend has set the platform and what pyrender misses in newer numpy.
@@ -180,14 +180,14 @@ class _Pyrender:
 
 
 def measure_labels(bench: Bench) -> None:
-    """Labels and COCO records of full HD pictures with 100 products, in processor time of one thread."""
+    """Labels and COCO records of full HD images with 100 products, in processor time of one thread."""
     recipe = crowded(100)
     for width, height in ((640, 480), (1920, 1080)):
         times, counts = [], []
         for index in range(WARM_UP + bench.scenes):
             scene = sample_scene(bench.library, recipe, seed=1, index=index, view=0, width=width, height=height)
             for placement in scene.placements:
-                mesh_of(bench.library, placement)  # the picture needs them as well
+                mesh_of(bench.library, placement)  # the image needs them as well
             started = time.process_time()
             records = [annotation_record(item) for item in annotate(scene, trace_geometry(scene, bench.library))]
             times.append(time.process_time() - started)
@@ -250,7 +250,7 @@ def measure_workers(bench: Bench) -> None:
 def _frame(bench: Bench, recipe: Recipe, backend: Backend, settings: RunSettings, index: int) -> SceneSpec:
     size = {"width": settings.width, "height": settings.height}
     scene = sample_scene(bench.library, recipe, seed=0, index=index, view=0, **size)
-    write_picture(scene, bench.library, backend, settings)
+    write_image(scene, bench.library, backend, settings)
     return scene
 
 

@@ -1,10 +1,10 @@
-"""What samples and the denoiser buy: error of the picture, seconds of a frame, and what a detector learns from them.
+"""What samples and the denoiser buy: error of the image, seconds of a frame, and what a detector learns from them.
 
-    python benchmarks/samples.py --data ../shared/data --out runs/samples                # the pictures: ten minutes
+    python benchmarks/samples.py --data ../shared/data --out runs/samples                # the images: ten minutes
     python benchmarks/samples.py --data ../shared/data --out runs/samples --detectors    # and detectors: half an hour
 
 Every variant renders the same scenes. The error is against REFERENCE, on the products' pixels, in steps of an 8-bit
-picture. Detectors see renders of one variant only and are judged on all real
+image. Detectors see renders of one variant only and are judged on all real
 photographs. Rows that are done are not done again; OUT/index.html shows everything that is. DATA as for sim2real.py.
 """
 
@@ -78,24 +78,24 @@ VARIANTS = (
 @click.command()
 @click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
-@click.option("--scenes", default=6, show_default=True, help="For the pictures.")
-@click.option("--size", default="320x240", show_default=True, help="Of the pictures.")
+@click.option("--scenes", default=6, show_default=True, help="For the images.")
+@click.option("--size", default="320x240", show_default=True, help="Of the images.")
 @click.option("--detectors", is_flag=True, help="Train and judge detectors as well.")
 @click.option("--renders", default=100, show_default=True, help="For each detector.")
-@click.option("--steps", default=200, show_default=True, help="Of each training, 4 pictures each.")
+@click.option("--steps", default=200, show_default=True, help="Of each training, 4 images each.")
 def main(data: Path, out: Path, scenes: int, size: str, detectors: bool, renders: int, steps: int) -> None:
     """Makes what is not there yet, prints the table and writes the page."""
     console = Console()
     out.mkdir(parents=True, exist_ok=True)
     width, height = (int(side) for side in size.split("x"))
-    measure_pictures(data, out, scenes, width, height, console)
+    measure_images(data, out, scenes, width, height, console)
     for variant in VARIANTS:
         if detectors and variant.trained and not _file(out, variant, "detector").exists():
             train_on(variant, data, out, renders, steps, console)
     show(out, console)
 
 
-def measure_pictures(data: Path, out: Path, scenes: int, width: int, height: int, console: Console) -> None:
+def measure_images(data: Path, out: Path, scenes: int, width: int, height: int, console: Console) -> None:
     """The error and the seconds of each variant, and a strip of crops."""
     left = [variant for variant in VARIANTS if not _file(out, variant, "picture").exists()]
     if not left:
@@ -108,12 +108,12 @@ def measure_pictures(data: Path, out: Path, scenes: int, width: int, height: int
     ]
     masks = [products_of(spec, library) for spec in specs]
     truth, _ = render_all(specs, library, REFERENCE)
-    wanted = [code(picture, picture, mask) for picture, mask in zip(truth, masks, strict=True)]
+    wanted = [code(image, image, mask) for image, mask in zip(truth, masks, strict=True)]
     _write_strip(out / "reference.png", wanted)
     for variant in left:
         settings = RenderSettings(backend=variant.backend, samples=variant.samples, denoise=variant.denoise)
-        pictures, seconds = render_all(specs, library, settings)
-        coded = [code(*pair, mask) for *pair, mask in zip(pictures, truth, masks, strict=True)]
+        images, seconds = render_all(specs, library, settings)
+        coded = [code(*pair, mask) for *pair, mask in zip(images, truth, masks, strict=True)]
         errors = [np.abs(a - b)[mask].mean() * 255 for a, b, mask in zip(coded, wanted, masks, strict=True)]
         _write_strip(out / f"{variant.name}.png", coded)
         row = {"error": float(np.mean(errors)), "seconds": seconds}
@@ -130,20 +130,20 @@ def products_of(spec: SceneSpec, library: Library) -> NDArray[np.bool_]:
 def render_all(
     specs: list[SceneSpec], library: Library, settings: RenderSettings
 ) -> tuple[list[NDArray[np.float32]], float]:
-    """The linear pictures (H, W, 3), and seconds for each after the first, which warms up."""
+    """The linear images (H, W, 3), and seconds for each after the first, which warms up."""
     backend = open_backend(library, settings)
     backend.render(specs[0])
     started = time.perf_counter()
-    pictures = [backend.render(spec)[..., :3] for spec in specs]
+    images = [backend.render(spec)[..., :3] for spec in specs]
     seconds = (time.perf_counter() - started) / len(specs)
     backend.close()
-    return pictures, seconds
+    return images, seconds
 
 
-def code(picture: NDArray, truth: NDArray, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The picture in sRGB, 0..1, exposed so that the products of the true picture are middle grey."""
+def code(image: NDArray, truth: NDArray, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The image in sRGB, 0..1, exposed so that the products of the true image are middle grey."""
     gain = MIDDLE_GREY / max(float(np.clip(truth, 0, 10)[mask].mean()), 1e-6)
-    return srgb_from_linear(np.clip(picture * gain, 0, 1))
+    return srgb_from_linear(np.clip(image * gain, 0, 1))
 
 
 def train_on(variant: Variant, data: Path, out: Path, renders: int, steps: int, console: Console) -> None:
@@ -154,7 +154,7 @@ def train_on(variant: Variant, data: Path, out: Path, renders: int, steps: int, 
 
     console.rule(variant.name)
     scale = replace(sim2real.SCALES["toy"], steps=steps)
-    # As large as the network sees them: shrinking a larger picture would average its noise away.
+    # As large as the network sees them: shrinking a larger image would average its noise away.
     size = "{}x{}".format(*scale.size)
     words = ["--backend", variant.backend, "--samples", variant.samples, "--seed", 11]
     words += ["--denoise" if variant.denoise else "--no-denoise"]
@@ -181,11 +181,11 @@ def show(out: Path, console: Console) -> None:
 
 
 def _row(out: Path, variant: Variant) -> dict[str, Any]:
-    picture = json.loads(_file(out, variant, "picture").read_text())
+    image = json.loads(_file(out, variant, "picture").read_text())
     file = _file(out, variant, "detector")
     found = json.loads(file.read_text()) if file.exists() else {}
     scores = {name: f"{found[name]['AP']:.3f}" if name in found else "-" for name in ("train", "test")}
-    return {"name": variant.name, "error": f"{picture['error']:.2f}", "seconds": f"{picture['seconds']:.2f}", **scores}
+    return {"name": variant.name, "error": f"{image['error']:.2f}", "seconds": f"{image['seconds']:.2f}", **scores}
 
 
 def _page(out: Path, rows: list[dict[str, Any]]) -> str:
@@ -207,13 +207,13 @@ def _embedded(file: Path) -> str:
     return f'<img src="data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()}">' if file.exists() else ""
 
 
-def _write_strip(path: Path, pictures: list[NDArray[np.float64]]) -> None:
+def _write_strip(path: Path, images: list[NDArray[np.float64]]) -> None:
     import cv2
 
     crops = []
-    for picture in pictures[:5]:
-        top, left = (picture.shape[0] - CROP) // 2, (picture.shape[1] - CROP) // 2
-        crops.append(picture[max(top, 0) : top + CROP, max(left, 0) : left + CROP])
+    for image in images[:5]:
+        top, left = (image.shape[0] - CROP) // 2, (image.shape[1] - CROP) // 2
+        crops.append(image[max(top, 0) : top + CROP, max(left, 0) : left + CROP])
     strip = np.hstack(crops)
     write_atomic(path, cv2.imencode(".png", (strip[..., ::-1] * 255 + 0.5).astype(np.uint8))[1].tobytes())
 

@@ -124,7 +124,7 @@ def reference_pace(settings: TrainSettings, data: TrainingData, steps: int, amp:
 
 
 class ReferenceImages(torch.utils.data.Dataset[Any]):
-    """Pictures as torchvision's reference scripts load them: Pillow, its transforms, tensors of float32."""
+    """Images as torchvision's reference scripts load them: Pillow, its transforms, tensors of float32."""
 
     def __init__(self, data: TrainingData) -> None:
         from torchvision.transforms import v2
@@ -146,14 +146,14 @@ class ReferenceImages(torch.utils.data.Dataset[Any]):
         from PIL import Image
         from torchvision import tv_tensors
 
-        picture = Image.open(self.images.path(index)).convert("RGB")
+        image = Image.open(self.images.path(index)).convert("RGB")
         span = self.images.span(index)
         kept = self.images.labels[span] >= 0
         boxes = tv_tensors.BoundingBoxes(
-            torch.tensor(self.images.boxes[span][kept]), format="XYXY", canvas_size=(picture.height, picture.width)
+            torch.tensor(self.images.boxes[span][kept]), format="XYXY", canvas_size=(image.height, image.width)
         )
         labels = torch.tensor(self.images.labels[span][kept].astype("int64") + 1)
-        return self.transforms(picture, {"boxes": boxes, "labels": labels})
+        return self.transforms(image, {"boxes": boxes, "labels": labels})
 
 
 def forever(loader: Any) -> Iterator[Any]:

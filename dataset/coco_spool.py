@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from assets.limits import DATASET_INSTANCES, DATASET_PICTURES
+from assets.limits import DATASET_IMAGES, DATASET_INSTANCES
 from dataset.coco_reader import objects_of
-from dataset.records import AnnotationRecord, ImageRecord, PictureLabels
+from dataset.records import AnnotationRecord, ImageLabels, ImageRecord
 from dataset.spool import BlockSpool
 from dataset.values import whole_number
 
@@ -36,7 +36,7 @@ def spool_records(
     """
     ids: array[int] = array("q")
     for place, content in enumerate(objects_of(file, "images")):
-        DATASET_PICTURES.check(place + 1, str(file))
+        DATASET_IMAGES.check(place + 1, str(file))
         spool.add(first + place // size, IMAGE + marshal.dumps(content))
         number = whole_number(content.get("id"))
         ids.append(-(2**63) if number is None else number)
@@ -61,7 +61,7 @@ def spool_records(
     return ids
 
 
-def spooled_labels(blocks: Iterable[bytes]) -> Iterator[PictureLabels]:
+def spooled_labels(blocks: Iterable[bytes]) -> Iterator[ImageLabels]:
     """The images of a part with their annotations, all in the order of the file."""
     images: list[ImageRecord] = []
     annotations: dict[int | None, list[AnnotationRecord]] = {}
@@ -73,4 +73,4 @@ def spooled_labels(blocks: Iterable[bytes]) -> Iterator[PictureLabels]:
             own = annotations.setdefault(whole_number(content["image_id"]), [])
             own.append(AnnotationRecord.parse(content))
     for image in images:
-        yield PictureLabels(image, annotations.pop(whole_number(image.value("id")), []))
+        yield ImageLabels(image, annotations.pop(whole_number(image.value("id")), []))

@@ -12,7 +12,7 @@ from typing import IO
 
 from assets.errors import SynthError
 from assets.files.atomic import TEMPORARY, atomic_file
-from dataset.records import CategoryRecord, Head, PictureLabels, record_json
+from dataset.records import CategoryRecord, Head, ImageLabels, record_json
 
 
 @dataclass(frozen=True)
@@ -23,35 +23,35 @@ class CocoCounts:
     annotations: int
 
 
-def write_coco(path: Path, pictures: Iterable[PictureLabels], head: Head) -> CocoCounts:
+def write_coco(path: Path, images: Iterable[ImageLabels], head: Head) -> CocoCounts:
     """Write images, whose records have ids, as one COCO file, atomically."""
     # Beside the file: a million annotations are gigabytes, and the system's folder for such things is often small.
     with (
         atomic_file(path) as file,
         tempfile.TemporaryFile(dir=path.parent, prefix=".", suffix=TEMPORARY) as spool,
     ):
-        return _stream(file, spool, pictures, head, f'"licenses": {record_json(list(head.licenses))},\n')
+        return _stream(file, spool, images, head, f'"licenses": {record_json(list(head.licenses))},\n')
 
 
-def coco_bytes(pictures: Iterable[PictureLabels], head: Head) -> bytes:
+def coco_bytes(images: Iterable[ImageLabels], head: Head) -> bytes:
     """Return the COCO part of a shard: a COCO file without licences."""
     with io.BytesIO() as file, io.BytesIO() as spool:
-        _stream(file, spool, pictures, head, "")
+        _stream(file, spool, images, head, "")
         return file.getvalue()
 
 
 def numbered(
-    pictures: Iterable[PictureLabels], categories: Sequence[CategoryRecord], *, licensed: bool = False
-) -> Iterator[PictureLabels]:
+    images: Iterable[ImageLabels], categories: Sequence[CategoryRecord], *, licensed: bool = False
+) -> Iterator[ImageLabels]:
     """Number images and annotations densely from 1, and give each annotation the category of its SKU.
 
     licensed: whether images get licence 1. Raises SynthError if a label names a SKU without a category.
     """
     numbers = {one.sku: one.id for one in categories}
     before = 0
-    for place, picture in enumerate(pictures, start=1):
+    for place, image in enumerate(images, start=1):
         annotations = []
-        for number, record in enumerate(picture.annotations, start=before + 1):
+        for number, record in enumerate(image.annotations, start=before + 1):
             if record.sku not in numbers:
                 hint = "the set was rendered from another SKU list: render it again, or give the list it was made from"
                 raise SynthError(
@@ -61,21 +61,21 @@ def numbered(
                 )
             annotations.append(replace(record, id=number, image_id=place, category_id=numbers[record.sku]))
         before += len(annotations)
-        yield PictureLabels(replace(picture.image, id=place, license=1 if licensed else None), annotations)
+        yield ImageLabels(replace(image.image, id=place, license=1 if licensed else None), annotations)
 
 
 def _stream(
-    file: IO[bytes], spool: IO[bytes], pictures: Iterable[PictureLabels], head: Head, licenses: str
+    file: IO[bytes], spool: IO[bytes], labelled: Iterable[ImageLabels], head: Head, licenses: str
 ) -> CocoCounts:
     """Write images to `file` at once; their annotations wait in `spool` until all images are written."""
     categories = ",\n".join(record_json(one.content()) for one in head.categories)
     text = f'{{"info": {record_json(dict(head.info))},\n{licenses}"categories": [\n{categories}\n],\n"images": [\n'
     file.write(text.encode())
     images = annotations = 0
-    for picture in pictures:
-        file.write(_row(picture.image.content(), images))
+    for labels in labelled:
+        file.write(_row(labels.image.content(), images))
         images += 1
-        for record in picture.annotations:
+        for record in labels.annotations:
             spool.write(_row(record.content(), annotations))
             annotations += 1
     file.write(b'\n],\n"annotations": [\n')

@@ -232,7 +232,7 @@ class CategoryRecord(_Record):
 
 
 @dataclass(frozen=True)
-class PictureLabels:
+class ImageLabels:
     """An image with its annotations."""
 
     image: ImageRecord
@@ -263,13 +263,13 @@ class Head:
 class SplitLabels:
     """The labels of one split, to be written in a label format.
 
-    head: info, licences and all categories. pictures: can be iterated once; each has its file name relative to the
+    head: info, licences and all categories. images: can be iterated once; each has its file name relative to the
     format's folder of images, and its size.
     """
 
     split: str
     head: Head
-    pictures: Iterable[PictureLabels]
+    images: Iterable[ImageLabels]
 
 
 def parse_all(kind: type[R], values: Iterable[Any]) -> list[R]:

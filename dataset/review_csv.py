@@ -154,7 +154,7 @@ def read_reviewed(path: Path) -> Reviewed:
     return Reviewed(path, tuple(row for _, row in rows.values()))
 
 
-def missing_pictures(reviewed: Reviewed, names: Iterable[str], images: Path | None, what: str) -> SynthError | None:
+def missing_images(reviewed: Reviewed, names: Iterable[str], images: Path | None, what: str) -> SynthError | None:
     """The error for images that are not where they were, None if all are there. what: that cannot be done."""
     gone = [name for name in dict.fromkeys(names) if not _is_file(reviewed.path(name, images))]
     if not gone:

@@ -8,7 +8,7 @@ from pathlib import Path
 from assets.errors import SynthError
 from dataset.coco_reader import CocoContent
 from dataset.records import AnnotationRecord, CategoryRecord, ImageRecord
-from dataset.review_csv import NAMED, ReviewedBox, missing_pictures, read_reviewed
+from dataset.review_csv import NAMED, ReviewedBox, missing_images, read_reviewed
 
 
 def reviewed_labels(file: Path, images: Path | None) -> tuple[Path, CocoContent]:
@@ -18,7 +18,7 @@ def reviewed_labels(file: Path, images: Path | None) -> tuple[Path, CocoContent]
     images: where the images lie now. Raises SynthError if the CSV cannot be used or images are missing.
     """
     reviewed = read_reviewed(file)
-    error = missing_pictures(reviewed, (row.image for row in reviewed.rows), images, "reviewed images are missing")
+    error = missing_images(reviewed, (row.image for row in reviewed.rows), images, "reviewed images are missing")
     if error:
         raise error
     if not any(row.decision in NAMED for row in reviewed.rows):
@@ -34,7 +34,7 @@ def reviewed_labels(file: Path, images: Path | None) -> tuple[Path, CocoContent]
     image_ids = {name: number for number, name in enumerate(paths, start=1)}
     skus = sorted({row.sku for row in reviewed.rows if row.decision in NAMED})
     categories = {sku: number for number, sku in enumerate(skus, start=1)}
-    pictures = [
+    records = [
         ImageRecord(
             id=image_ids[name],
             file_name=path.relative_to(root).as_posix(),
@@ -47,7 +47,7 @@ def reviewed_labels(file: Path, images: Path | None) -> tuple[Path, CocoContent]
         _annotation(number, row, image_ids[row.image], categories) for number, row in enumerate(reviewed.rows, start=1)
     ]
     named = [CategoryRecord(id=number, name=sku, sku=sku) for sku, number in categories.items()]
-    return root, CocoContent(pictures, annotations, named, {"description": f"reviewed: {file.name}"})
+    return root, CocoContent(records, annotations, named, {"description": f"reviewed: {file.name}"})
 
 
 def _annotation(number: int, row: ReviewedBox, image: int, categories: dict[str, int]) -> AnnotationRecord:

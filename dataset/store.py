@@ -12,15 +12,15 @@ from typing import Protocol
 from assets.errors import SynthError
 from assets.files.json_input import read_json
 from assets.files.scratch import scratch_folder
-from assets.limits import DATASET_INSTANCES, DATASET_JSON, DATASET_PICTURES, PICTURE_BYTES, read_file
+from assets.limits import DATASET_IMAGES, DATASET_INSTANCES, DATASET_JSON, IMAGE_BYTES, read_file
 from dataset.coco_reader import head_of, images_of, objects_of
 from dataset.coco_spool import spool_records, spooled_labels
 from dataset.find import CocoSplit, find_splits
 from dataset.layout import Layout
-from dataset.records import AnnotationRecord, CategoryRecord, Head, PictureLabels
+from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageLabels
 from dataset.shards.index import ShardEntry, has_index, read_categories, read_index, tar_name
 from dataset.shards.parts import read_part
-from dataset.shards.tar import picture_suffix, read_samples
+from dataset.shards.tar import image_suffix, read_samples
 from dataset.spool import BlockSpool
 from dataset.storage.path import StoragePath
 from dataset.values import whole_number
@@ -30,16 +30,16 @@ AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
-class StoredPicture:
+class StoredImage:
     """An image with its labels. data: its file, or the content of it. where: location for messages."""
 
-    labels: PictureLabels
+    labels: ImageLabels
     data: bytes | Path
     where: str
 
     def read(self) -> bytes:
         """Read the image file. Raises SynthError if it cannot be read."""
-        return self.data if isinstance(self.data, bytes) else read_file(self.data, PICTURE_BYTES, "the image")
+        return self.data if isinstance(self.data, bytes) else read_file(self.data, IMAGE_BYTES, "the image")
 
 
 class DataPart(Protocol):
@@ -53,10 +53,10 @@ class DataPart(Protocol):
     def count(self) -> int:
         """Number of images."""
 
-    def labels(self) -> Iterator[PictureLabels]:
+    def labels(self) -> Iterator[ImageLabels]:
         """Iterate over the labels of all images in order, in flat memory. Raises SynthError if they cannot be read."""
 
-    def pictures(self, only: Collection[int] | None = None) -> Iterator[StoredPicture]:
+    def stored_images(self, only: Collection[int] | None = None) -> Iterator[StoredImage]:
         """Iterate over images with their labels in order: all, or those at some positions, counted from 0."""
 
 
@@ -149,10 +149,10 @@ class CocoPart:
     def count(self) -> int:
         count = 0
         for count, _ in enumerate(objects_of(self.source.file, "images"), start=1):
-            DATASET_PICTURES.check(count, str(self.source.file))
+            DATASET_IMAGES.check(count, str(self.source.file))
         return count
 
-    def labels(self, stray: Callable[[AnnotationRecord, bool], None] | None = None) -> Iterator[PictureLabels]:
+    def labels(self, stray: Callable[[AnnotationRecord, bool], None] | None = None) -> Iterator[ImageLabels]:
         """Iterate over the labels as `DataPart.labels`; annotations of unknown images are left out.
 
         The file is read twice; records wait on disk until their image is due. stray: as for `spool_records`.
@@ -165,11 +165,11 @@ class CocoPart:
             for part in range(-(-count // AT_ONCE)):
                 yield from spooled_labels(spool.blocks(part))
 
-    def pictures(self, only: Collection[int] | None = None) -> Iterator[StoredPicture]:
+    def stored_images(self, only: Collection[int] | None = None) -> Iterator[StoredImage]:
         for labels in self.labels() if only is None else self._some(only):
             yield self.stored(labels)
 
-    def _some(self, only: Collection[int]) -> Iterator[PictureLabels]:
+    def _some(self, only: Collection[int]) -> Iterator[ImageLabels]:
         """The labels of a few images, held in memory."""
         images = [image for place, image in enumerate(images_of(self.source.file)) if place in only]
         drawn: dict[int | None, list[AnnotationRecord]] = {whole_number(one.value("id")): [] for one in images}
@@ -180,9 +180,9 @@ class CocoPart:
                 own.append(AnnotationRecord.parse(content))
                 DATASET_INSTANCES.check(len(own), f"{self.source.file}, image id {content['image_id']}")
         for image in images:
-            yield PictureLabels(image, drawn.get(whole_number(image.value("id")), []))
+            yield ImageLabels(image, drawn.get(whole_number(image.value("id")), []))
 
-    def stored(self, labels: PictureLabels) -> StoredPicture:
+    def stored(self, labels: ImageLabels) -> StoredImage:
         """Find the image of labels of this part. Raises SynthError if it has no file name, or an unsafe one."""
         name = labels.image.file_name
         if name is None:
@@ -203,7 +203,7 @@ class CocoPart:
                 hint=hint,
             )
         path = self.source.images / name.replace("\\", "/")
-        return StoredPicture(labels, path, str(path))
+        return StoredImage(labels, path, str(path))
 
 
 @dataclass(frozen=True)
@@ -236,19 +236,19 @@ class RenderedStore:
     def count(self) -> int:
         return len(self._files)
 
-    def labels(self) -> Iterator[PictureLabels]:
+    def labels(self) -> Iterator[ImageLabels]:
         return map(_read_labels, self._files)
 
-    def pictures(self, only: Collection[int] | None = None) -> Iterator[StoredPicture]:
+    def stored_images(self, only: Collection[int] | None = None) -> Iterator[StoredImage]:
         for place, file in enumerate(self._files):
             if only is None or place in only:
                 path = Layout(self.folder).image(file.stem)
-                yield StoredPicture(_read_labels(file), path, str(path))
+                yield StoredImage(_read_labels(file), path, str(path))
 
 
-def _read_labels(file: Path) -> PictureLabels:
+def _read_labels(file: Path) -> ImageLabels:
     try:
-        labels = PictureLabels.parse(read_json(file, DATASET_JSON, "the labels"))
+        labels = ImageLabels.parse(read_json(file, DATASET_JSON, "the labels"))
     except (KeyError, TypeError, ValueError) as error:
         hint = "'synth verify' names everything that is wrong with the data set"
         found = "no image record and list of annotations"
@@ -275,8 +275,8 @@ class ShardStore:
         return read_index(self.place).shards
 
     @property
-    def parts(self) -> Sequence[ShardPictures]:
-        return tuple(ShardPictures(self.place, entry) for entry in self.shards)
+    def parts(self) -> Sequence[ShardImages]:
+        return tuple(ShardImages(self.place, entry) for entry in self.shards)
 
     @cached_property
     def categories(self) -> Sequence[CategoryRecord]:
@@ -288,7 +288,7 @@ class ShardStore:
 
 
 @dataclass(frozen=True)
-class ShardPictures:
+class ShardImages:
     """The images of one shard."""
 
     place: StoragePath
@@ -302,19 +302,17 @@ class ShardPictures:
     def count(self) -> int:
         return self.entry.images
 
-    def labels(self) -> Iterator[PictureLabels]:
+    def labels(self) -> Iterator[ImageLabels]:
         """Iterate over the labels of the COCO part, without reading the images."""
         part = read_part(self.place, self.entry)
         by_image: dict[int | None, list[AnnotationRecord]] = {one.id: [] for one in part.images}
         for record in part.annotations:
             by_image.setdefault(record.image_id, []).append(record)
         for image in part.images:
-            yield PictureLabels(image, by_image.get(image.id, []))
+            yield ImageLabels(image, by_image.get(image.id, []))
 
-    def pictures(self, only: Collection[int] | None = None) -> Iterator[StoredPicture]:
+    def stored_images(self, only: Collection[int] | None = None) -> Iterator[StoredImage]:
         for place, sample in enumerate(read_samples(self.place, self.entry.name)):
             if only is None or place in only:
                 where = f"{self.place.locate(tar_name(self.entry.name))}, {sample.stem}"
-                yield StoredPicture(
-                    sample.labels, sample.files[picture_suffix(sample.files, sample.image, where)], where
-                )
+                yield StoredImage(sample.labels, sample.files[image_suffix(sample.files, sample.image, where)], where)

@@ -44,11 +44,11 @@ class FlatBackend:
         normals = trace_normals(scene, self._library, geometry)
         light = AMBIENT + (1 - AMBIENT) * np.abs(normals[..., 2:])
         light = light * (scene.environment.strength * np.asarray(scene.environment.tint))
-        picture = np.zeros((*geometry.ids.shape, 4), np.float32)
-        picture[..., :3] = self._albedo(scene, geometry) * light
-        picture[..., 3] = geometry.ids > 0
-        picture[geometry.ids == 0] = 0
-        return picture
+        image = np.zeros((*geometry.ids.shape, 4), np.float32)
+        image[..., :3] = self._albedo(scene, geometry) * light
+        image[..., 3] = geometry.ids > 0
+        image[geometry.ids == 0] = 0
+        return image
 
     def trace_ids(self, scene: SceneSpec) -> NDArray[np.int32]:
         """(H, W) int32 instance ids."""

@@ -18,17 +18,17 @@ PACKAGES = ()
 
 
 def export(detector: nn.Module, spec: ModelSpec, path: Path) -> None:
-    """Write the detector, from the pixels of a picture of the network's size to boxes, labels and scores."""
-    with traceable(detector, spec) as (network, picture), torch.no_grad():
-        torch.export.save(torch.export.export(network, (picture,)), path)
+    """Write the detector, from the pixels of an image of the network's size to boxes, labels and scores."""
+    with traceable(detector, spec) as (network, image), torch.no_grad():
+        torch.export.save(torch.export.export(network, (image,)), path)
 
 
 def load(path: Path) -> Callable[[NDArray], tuple[NDArray, ...]]:
-    """The file as a function of an (H, W, 3) uint8 picture, which the detector is compared with."""
+    """The file as a function of an (H, W, 3) uint8 image, which the detector is compared with."""
     network = torch.export.load(path).module()
 
     @torch.inference_mode()
-    def run(picture: NDArray) -> tuple[NDArray, ...]:
-        return tuple(output.numpy() for output in network(torch.from_numpy(picture[None])))
+    def run(image: NDArray) -> tuple[NDArray, ...]:
+        return tuple(output.numpy() for output in network(torch.from_numpy(image[None])))
 
     return run

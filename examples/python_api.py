@@ -1,6 +1,6 @@
-"""From a catalogue to a labelled picture in Python: python examples/python_api.py OUT [SKU_LIST]
+"""From a catalogue to a labelled image in Python: python examples/python_api.py OUT [SKU_LIST]
 
-Writes OUT/picture.png, OUT/labels.png with outlines, OUT/depth.png and OUT/scene.json, and prints a line per product.
+Writes OUT/image.png, OUT/labels.png with outlines, OUT/depth.png and OUT/scene.json, and prints a line per product.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Read a rendered data set with pycocotools and numpy alone: python examples/read_labels.py DATA [SPLIT]
 
-Prints each product of the first picture: its visible share, its pixels, the distance of its middle, and that of the
+Prints each product of the first image: its visible share, its pixels, the distance of its middle, and that of the
 surface that is seen (where the set has depth). Using a data set needs no `synth`.
 """
 
@@ -15,7 +15,7 @@ from pycocotools.coco import COCO
 
 
 def main(data: Path, split: str = "train") -> int:
-    """Print the labels of the first picture of a split; return how many it has."""
+    """Print the labels of the first image of a split; return how many it has."""
     coco = COCO(str(data / "annotations" / f"instances_{split}.json"))
     image = coco.imgs[min(coco.imgs)]
     depth_file = data / "depth" / image["file_name"].replace(".jpg", ".png")

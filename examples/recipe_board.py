@@ -58,7 +58,7 @@ class BoardRecipe(SceneRecipe):
 
     products: BoardProducts = Field(default_factory=BoardProducts, description="what stands on the boards")
     boards: Boards = Field(default_factory=Boards, description="the shelf")
-    camera: AisleCamera = Field(default_factory=AisleCamera, description="where the picture is taken from")
+    camera: AisleCamera = Field(default_factory=AisleCamera, description="where the image is taken from")
     lights: Lights = Field(
         default_factory=lambda: Lights(area_count=(1, 2), area_size_m=(0.6, 1.6), area_distance_m=(1.4, 2.4)),
         description="where light comes from",

@@ -90,12 +90,12 @@ LIGHTINGS = (
 
 @dataclass(frozen=True, eq=False)
 class ProductView:
-    """Image of one product. picture: (H, W, 3) uint8 sRGB. coverage: (H, W) uint8, 255 = product.
+    """Image of one product. image: (H, W, 3) uint8 sRGB. coverage: (H, W) uint8, 255 = product.
 
     box: (4,) float64 xyxy pixels, far edge exclusive, of the pixels that are covered by at least one half.
     """
 
-    picture: NDArray[np.uint8]
+    image: NDArray[np.uint8]
     coverage: NDArray[np.uint8]
     box: NDArray[np.float64]
 

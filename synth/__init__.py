@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from assets.library import Library as Library
     from dataset.records import AnnotationRecord as AnnotationRecord
     from dataset.records import CategoryRecord as CategoryRecord
+    from dataset.records import ImageLabels as ImageLabels
     from dataset.records import ImageRecord as ImageRecord
-    from dataset.records import PictureLabels as PictureLabels
-    from dataset.store import StoredPicture as StoredPicture
+    from dataset.store import StoredImage as StoredImage
     from render.frame import Annotation as Annotation
     from render.frame import Frame as Frame
     from render.recipes import load_recipe as load_recipe
@@ -43,8 +43,8 @@ PUBLIC = {
     "assets.catalog.types": ("Catalog", "Sku"),
     "assets.errors": ("SynthError",),
     "assets.library": ("Library",),
-    "dataset.records": ("AnnotationRecord", "CategoryRecord", "ImageRecord", "PictureLabels"),
-    "dataset.store": ("StoredPicture",),
+    "dataset.records": ("AnnotationRecord", "CategoryRecord", "ImageRecord", "ImageLabels"),
+    "dataset.store": ("StoredImage",),
     "render.frame": ("Annotation", "Frame"),
     "render.recipes": ("load_recipe",),
     "render.scene": ("SceneSpec",),

@@ -1,4 +1,4 @@
-"""Trained models on pictures: detect products, name them by a gallery."""
+"""Trained models on images: detect products, name them by a gallery."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from detectors.predict.detector import LoadedDetector
     from detectors.recognition.gallery.recognize import Recognizer
 
-# A picture: its file, or (H, W, 3) uint8 RGB.
-Picture = str | Path | NDArray[np.uint8]
+# An image: its file, or (H, W, 3) uint8 RGB.
+ImageSource = str | Path | NDArray[np.uint8]
 Box = tuple[float, float, float, float]
 Device = Literal["auto", "cpu", "gpu"]
 
@@ -53,12 +53,12 @@ def load_detector(run: str | Path, *, device: Device = "auto") -> LoadedDetector
     return load_detector(Path(run), device=device)
 
 
-def detect(detector: LoadedDetector, picture: Picture, *, threshold: float | None = None) -> list[Detection]:
-    """Find products in a picture, best first.
+def detect(detector: LoadedDetector, image: ImageSource, *, threshold: float | None = None) -> list[Detection]:
+    """Find products in an image, best first.
 
     threshold: lowest score; by default the one that training chose. Raises SynthError where the file cannot be read.
     """
-    (found,) = detector.detect([_pixels(picture)])
+    (found,) = detector.detect([_pixels(image)])
     least = detector.threshold if threshold is None else threshold
     classes = detector.checkpoint.classes
     rows = zip(found.labels.tolist(), found.scores.tolist(), found.boxes.tolist(), strict=True)
@@ -82,8 +82,8 @@ def load_recognizer(
     return open_recognizer(Path(gallery), device=device, threshold=threshold, margin=margin)
 
 
-def recognize(recognizer: Recognizer, picture: Picture, boxes: Sequence[Detection | Box]) -> list[Recognition]:
-    """Name the products in some boxes of a picture, in the order of the boxes.
+def recognize(recognizer: Recognizer, image: ImageSource, boxes: Sequence[Detection | Box]) -> list[Recognition]:
+    """Name the products in some boxes of an image, in the order of the boxes.
 
     boxes: detections, or xyxy in pixels. Raises SynthError where the file cannot be read.
     """
@@ -93,7 +93,7 @@ def recognize(recognizer: Recognizer, picture: Picture, boxes: Sequence[Detectio
     from detectors.recognition.gallery.recognize import CANDIDATES
     from detectors.recognition.gallery.search import find_skus
 
-    pixels = _pixels(picture)
+    pixels = _pixels(image)
     edges: list[Box] = [item.box if isinstance(item, Detection) else item for item in boxes]
     crops = [prepare_crop(pixels, np.asarray(box), margin=recognizer.embedder.margin) for box in edges]
     gallery = recognizer.gallery
@@ -114,11 +114,11 @@ def recognize(recognizer: Recognizer, picture: Picture, boxes: Sequence[Detectio
     ]
 
 
-def _pixels(picture: Picture) -> NDArray[np.uint8]:
-    if isinstance(picture, str | Path):
+def _pixels(image: ImageSource) -> NDArray[np.uint8]:
+    if isinstance(image, str | Path):
         from detectors.predict.input_images import read_upright
 
-        return read_upright(Path(picture))
-    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
-        raise ValueError(f"expected an (H, W, 3) uint8 RGB picture, found {picture.shape} {picture.dtype}")
-    return picture
+        return read_upright(Path(image))
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"expected an (H, W, 3) uint8 RGB image, found {image.shape} {image.dtype}")
+    return image

@@ -1,4 +1,4 @@
-"""From a catalogue to labelled pictures: products, scenes, renderers."""
+"""From a catalogue to labelled images: products, scenes, renderers."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def sample_scene(
 ) -> SceneSpec:
     """Sample scene number `index` of a seed, seen by camera number `view`: equal arguments give equal scenes.
 
-    recipe: of `load_recipe`, or its name. width, height: of the picture, pixels. The scene is plain data with a JSON
+    recipe: of `load_recipe`, or its name. width, height: of the image, pixels. The scene is plain data with a JSON
     round trip; all randomness is in it. Raises SynthError for an unknown recipe and a mesh that cannot be read.
     """
     from render.recipes import load_recipe
@@ -88,7 +88,7 @@ class Renderer:
         self._library, self._backend = library, backend
 
     def render(self, scene: SceneSpec) -> Frame:
-        """Render a scene: the picture, (H, W, 3) uint8 sRGB, with the labels and the geometry behind it.
+        """Render a scene: the image, (H, W, 3) uint8 sRGB, with the labels and the geometry behind it.
 
         Raises SynthError where a mesh or a backdrop of the scene cannot be read.
         """
@@ -149,16 +149,16 @@ def _load_triton() -> None:
 
 
 def plot_labels(frame: Frame, *, style: Literal["outline", "mask", "box"] = "outline") -> Image:
-    """Draw the labels of a frame onto its picture, as `synth preview` does."""
+    """Draw the labels of a frame onto its image, as `synth preview` does."""
     import PIL.Image
 
     from pipeline.preview.tile import plot_tile
-    from pipeline.preview.types import PreviewPicture
+    from pipeline.preview.types import PreviewImage
     from render.coco import annotation_record
 
     data = io.BytesIO()
     PIL.Image.fromarray(frame.rgb).save(data, "PNG")
     height, width = frame.rgb.shape[:2]
     records = [annotation_record(annotation) for annotation in frame.annotations]
-    picture = PreviewPicture("the frame", data.getvalue(), (width, height), records, {}, exact=True)
-    return plot_tile(picture, (width, height), style)
+    image = PreviewImage("the frame", data.getvalue(), (width, height), records, {}, exact=True)
+    return plot_tile(image, (width, height), style)

@@ -50,14 +50,14 @@ def test_python_api(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert frame.rgb.shape == (120, 160, 3)
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 1 + len(frame.annotations) and printed[0].startswith("16 products")
-    plain, labels, depth = (np.asarray(Image.open(tmp_path / "out" / f"{name}.png")) for name in PICTURES)
+    plain, labels, depth = (np.asarray(Image.open(tmp_path / "out" / f"{name}.png")) for name in IMAGES)
     assert np.array_equal(plain, frame.rgb) and plain.shape == labels.shape and (plain != labels).any()
     nothing = np.isinf(frame.geometry.depth)
     assert (depth[nothing] == 255).all() and depth[~nothing].min() < 255
     assert json.loads((tmp_path / "out" / "scene.json").read_text())["seed"] == 42
 
 
-PICTURES = ("picture", "labels", "depth")
+IMAGES = ("picture", "labels", "depth")
 
 
 def test_read_labels_and_own_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,7 +135,7 @@ def test_own_exporter_is_checked_and_kept(tmp_path: Path) -> None:
 
 
 def test_own_metric_stands_beside_the_others(tmp_path: Path) -> None:
-    """Two of three pictures are complete: in one a product is called by another name."""
+    """Two of three images are complete: in one a product is called by another name."""
     labels = write_shapes(tmp_path / "shapes", 3, seed=1, split="val")
     truth = json.loads(labels.read_text())
     rows = [
@@ -144,8 +144,8 @@ def test_own_metric_stands_beside_the_others(tmp_path: Path) -> None:
     rows[0]["category_id"] = 1 + rows[0]["category_id"] % 3
     (tmp_path / "results.json").write_text(json.dumps(rows))
     report = load_example("own_metric").main(labels, tmp_path / "results.json", tmp_path / "out")
-    assert report.metrics[-1].name == "complete pictures" and report.metrics[-1].value == pytest.approx(2 / 3)
-    assert "complete pictures" in (tmp_path / "out" / "index.html").read_text()
+    assert report.metrics[-1].name == "complete images" and report.metrics[-1].value == pytest.approx(2 / 3)
+    assert "complete images" in (tmp_path / "out" / "index.html").read_text()
 
 
 def forget(monkeypatch: pytest.MonkeyPatch, stem: str) -> None:

@@ -104,10 +104,10 @@ def test_folders_and_shards_are_read_alike(tmp_path: Path) -> None:
     for source in (folder, shards):
         assert {one.id: one.key for one in synth.read_categories(source)} == {3: "tea-1"}
         names = []
-        for picture in synth.read_dataset(source):
-            names.append(picture.labels.image.file_name)
-            assert [label.bbox for label in picture.labels.annotations] == [[1, 1, 4, 3]]
-            assert picture.read() == (folder / "images" / str(names[-1])).read_bytes()
+        for image in synth.read_dataset(source):
+            names.append(image.labels.image.file_name)
+            assert [label.bbox for label in image.labels.annotations] == [[1, 1, 4, 3]]
+            assert image.read() == (folder / "images" / str(names[-1])).read_bytes()
         assert sorted(map(str, names)) == ["a.png", "b.png"]
         (one,) = synth.read_dataset(source, split="val")
         assert one.labels.image.file_name == "b.png"

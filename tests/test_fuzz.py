@@ -38,13 +38,13 @@ def test_the_checks_would_notice(tmp_path: Path) -> None:
     """Good input of each kind passes as read, not as told: what is broken elsewhere was whole before."""
     from assets.backdrops.collection import Backdrops
     from assets.catalog.load import load_catalog
-    from support.fuzzing.backdrops import good_pictures
+    from support.fuzzing.backdrops import good_images
     from support.fuzzing.lists import CSV, JSON_ROW, PARQUET
 
     for name, data in {"a.csv": CSV, "a.jsonl": JSON_ROW, "a.parquet": PARQUET}.items():
         (tmp_path / name).write_bytes(data)
         assert load_catalog(tmp_path / name)[0].name == "Tomatensoße"
-    for name, data in good_pictures().items():
+    for name, data in good_images().items():
         folder = tmp_path / name
         folder.mkdir()
         (folder / name).write_bytes(data)

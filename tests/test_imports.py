@@ -33,7 +33,7 @@ ORDER = {
     ),
     "assets/packages": ("packshots", "facts", "print", "shapes", "kinds", "build", "store"),
     "dataset": (
-        *("problems", "values", "masks", "records", "categories", "pictures", "tables", "storage", "coco_writer"),
+        *("problems", "values", "masks", "records", "categories", "images", "tables", "storage", "coco_writer"),
         *("shards", "checksums", "layout", "coco_reader", "review_csv", "review_source", "find", "spool"),
         *("coco_spool", "store", "formats", "identity"),
     ),

@@ -73,8 +73,8 @@ def test_a_job_is_complete(old: Path) -> None:
 
 
 def test_a_detector_finds_what_it_found(old: Path, tmp_path: Path) -> None:
-    pictures = sorted((old / "set" / "images").iterdir())[:2]
-    synth("predict", old / "run", *pictures, "--out", tmp_path / "found", "--threshold", 0.0, "--no-draw")
+    images = sorted((old / "set" / "images").iterdir())[:2]
+    synth("predict", old / "run", *images, "--out", tmp_path / "found", "--threshold", 0.0, "--no-draw")
     found, expected = (
         json.loads(file.read_text())
         for file in (tmp_path / "found" / "predictions.json", old / "expected" / "detections.json")

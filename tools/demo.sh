@@ -36,5 +36,5 @@ for folder in "${made[@]}"; do
 done
 echo "  $out/batch.png                             what the network saw"
 echo "  $out/run/curves.png                        how it learned"
-echo "  $out/evaluation/index.html                 what it is worth (on rendered pictures: use photographs)"
+echo "  $out/evaluation/index.html                 what it is worth (on rendered images: use photographs)"
 echo "  $out/found/pictures                        what it found"

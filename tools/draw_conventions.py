@@ -1,4 +1,4 @@
-"""Draws docs/pictures/conventions.png: run it from the top folder after changing a convention."""
+"""Draws docs/images/conventions.png: run it from the top folder after changing a convention."""
 
 from __future__ import annotations
 
@@ -154,8 +154,8 @@ def main() -> None:
     draw_depth(page)
     draw_pixels(page)
     draw_hdri(page)
-    picture = page.image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
-    picture.quantize(128).save(Path(__file__).parent.parent / "docs" / "pictures" / "conventions.png", optimize=True)
+    image = page.image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
+    image.quantize(128).save(Path(__file__).parent.parent / "docs" / "pictures" / "conventions.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from assets.backdrops.hdri_header import check_hdri
 from assets.backdrops.rooms import ROOMS, render_room
 from assets.color import LUMINANCE
 from assets.errors import SynthError, unknown_name
-from assets.files.image_input import broken_picture, open_picture
+from assets.files.image_input import broken_image, open_image
 from assets.limits import FOLDER_FILES, HDRI_BYTES, check_file
 from assets.mesh.companions import companion_files
 from assets.mesh.sources import digest_files
@@ -227,7 +227,7 @@ def _load_image(file: Path) -> NDArray[np.uint8]:
     from PIL import ImageOps
 
     try:
-        with open_picture(file, str(file), "the image") as image:
+        with open_image(file, str(file), "the image") as image:
             image.draft("RGB", (IMAGE_SIDE, IMAGE_SIDE))
             upright = ImageOps.exif_transpose(image).convert("RGB")
             upright.thumbnail((IMAGE_SIDE, IMAGE_SIDE))
@@ -235,7 +235,7 @@ def _load_image(file: Path) -> NDArray[np.uint8]:
     except (SynthError, MemoryError):
         raise
     except Exception as error:  # decoders raise many types
-        raise broken_picture("the image", str(file), error) from error
+        raise broken_image("the image", str(file), error) from error
     pixels.flags.writeable = False
     return pixels
 

@@ -64,6 +64,6 @@ def barcode_image(code: str, *, module_px: int = 3) -> Image.Image:
     """Render black bars on white with a quiet zone; `module_px` is the width of one module in pixels."""
     bars = np.array([0] * QUIET + [int(bit) for bit in modules(code)] + [0] * QUIET, dtype=np.uint8)
     row = np.repeat(255 - bars * 245, module_px)
-    picture = np.full((70 * module_px, len(row)), 255, np.uint8)
-    picture[5 * module_px : 62 * module_px] = row
-    return Image.fromarray(picture).convert("RGB")
+    image = np.full((70 * module_px, len(row)), 255, np.uint8)
+    image[5 * module_px : 62 * module_px] = row
+    return Image.fromarray(image).convert("RGB")

@@ -13,7 +13,7 @@ from assets.catalog.column_names import FRONTS
 from assets.catalog.package_kinds import AUTO, KINDS, closest_kind
 from assets.catalog.problems import Problem
 from assets.catalog.sku_lists import LEAVES, Roots, resolve_cell
-from assets.catalog.types import NUMBERS, PICTURES
+from assets.catalog.types import IMAGES, NUMBERS
 from assets.errors import UNPRINTABLE
 from assets.limits import LIST_KEY, LIST_TEXT
 
@@ -46,7 +46,7 @@ def check_columns(columns: Columns, rows: Rows, roots: Roots) -> Iterator[Proble
     checks = (_check_keys, _check_texts, _check_choices, _check_numbers, _check_shapes, _check_colors, _check_rests)
     for check in checks:
         yield from check(columns, rows)
-    for name in ("mesh", *PICTURES):
+    for name in ("mesh", *IMAGES):
         yield from _check_paths(name, columns[name], rows, roots)
 
 

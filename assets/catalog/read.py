@@ -12,7 +12,7 @@ from assets.catalog.column_names import ColumnSource, column_sources, front_side
 from assets.catalog.list_table import Columns, ListTable, RowBatch, unreadable
 from assets.catalog.package_kinds import package_kind
 from assets.catalog.problems import Findings, Problem
-from assets.catalog.types import COLUMNS, NUMBERS, PICTURES
+from assets.catalog.types import COLUMNS, IMAGES, NUMBERS
 from assets.errors import SynthError
 from assets.limits import LIST_BYTES, LIST_CELL, LIST_COLUMNS, LIST_ROWS, check_file
 
@@ -30,7 +30,7 @@ REPEATED = (
     "units",
     "front",
     "rests",
-    *PICTURES,
+    *IMAGES,
 )
 
 

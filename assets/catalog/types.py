@@ -63,7 +63,7 @@ NUMBERS = ("width_m", "height_m", "depth_m", "mass_kg", "pack_count")
 
 
 # Columns with paths of images of a package, the front first.
-PICTURES = (
+IMAGES = (
     "packshot",
     "packshot_back",
     "packshot_left",
@@ -75,7 +75,7 @@ PICTURES = (
 
 
 # Columns added later: left out of the hash if all their cells are empty, so the hashes of old lists do not change.
-LATER = (*PICTURES[1:], "unit_package", "pack_count", "front", "rests")
+LATER = (*IMAGES[1:], "unit_package", "pack_count", "front", "rests")
 
 
 # A mistyped key is compared with at most this many others (0.1 s).

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assets.errors import SynthError
-from assets.limits import PICTURE_BYTES, PICTURE_PIXELS, read_file
+from assets.limits import IMAGE_BYTES, IMAGE_PIXELS, read_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,7 +42,7 @@ OTHER_KINDS = (
 )
 
 
-def open_picture(source: Path | bytes, where: str, what: str, formats: tuple[str, ...] = IMAGE_FORMATS) -> Image.Image:
+def open_image(source: Path | bytes, where: str, what: str, formats: tuple[str, ...] = IMAGE_FORMATS) -> Image.Image:
     """Open an image without decoding it, after checking that its pixel count is within PICTURE_PIXELS.
 
     what: a name for messages, such as "a texture". Raises SynthError if it is too large, not a regular file or not in
@@ -50,20 +50,20 @@ def open_picture(source: Path | bytes, where: str, what: str, formats: tuple[str
     """
     from PIL import Image
 
-    data = read_file(source, PICTURE_BYTES, what, where) if isinstance(source, Path) else source
+    data = read_file(source, IMAGE_BYTES, what, where) if isinstance(source, Path) else source
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about Pillow's own, lower limit and EXIF data
             image = Image.open(io.BytesIO(data), formats=formats)
     except Image.DecompressionBombError as error:  # more than twice Pillow's own limit of 89 million pixels
-        found, expected = str(error).split(" exceeds", maxsplit=1)[0], f"at most {PICTURE_PIXELS.maximum:,} pixels"
+        found, expected = str(error).split(" exceeds", maxsplit=1)[0], f"at most {IMAGE_PIXELS.maximum:,} pixels"
         raise SynthError(
-            f"too large: {PICTURE_PIXELS.name}",
+            f"too large: {IMAGE_PIXELS.name}",
             code="limit-exceeded",
             where=where,
             found=found,
             expected=expected,
-            hint=PICTURE_PIXELS.hint or None,
+            hint=IMAGE_PIXELS.hint or None,
         ) from error
     except Image.UnidentifiedImageError as error:
         found = _detect_kind(data)
@@ -71,21 +71,21 @@ def open_picture(source: Path | bytes, where: str, what: str, formats: tuple[str
             f"{what} cannot be read", code="image-unreadable", where=where, found=found, expected=EXPECTED, hint=RESAVE
         ) from error
     except Exception as error:  # decoders raise many types
-        raise broken_picture(what, where, error) from error
-    PICTURE_PIXELS.check(image.width * image.height, where)
+        raise broken_image(what, where, error) from error
+    IMAGE_PIXELS.check(image.width * image.height, where)
     return image
 
 
 def decode_pixels(data: bytes, flags: int, where: str, what: str) -> NDArray[Any]:
-    """Decode (H, W) or (H, W, C) BGR pixels with OpenCV. flags: of cv2.imdecode. Raises as `open_picture`."""
+    """Decode (H, W) or (H, W, C) BGR pixels with OpenCV. flags: of cv2.imdecode. Raises as `open_image`."""
     import cv2
     import numpy as np
 
-    open_picture(data, where, what).close()  # OpenCV allocates whatever a header claims
+    open_image(data, where, what).close()  # OpenCV allocates whatever a header claims
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
-        raise broken_picture(what, where, error) from error
+        raise broken_image(what, where, error) from error
     if pixels is None:
         raise SynthError(
             f"{what} cannot be read", code="image-unreadable", where=where, found="damaged data", hint=RESAVE
@@ -106,7 +106,7 @@ def check_format(image: Image.Image, where: str, what: str) -> None:
         )
 
 
-def broken_picture(what: str, where: str, error: Any) -> SynthError:
+def broken_image(what: str, where: str, error: Any) -> SynthError:
     """Return the error for an image that cannot be decoded."""
     found = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
     return SynthError(f"{what} cannot be read", code="image-unreadable", where=where, found=found, hint=RESAVE)

@@ -8,11 +8,11 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from assets.errors import SynthError
-from assets.files.image_input import TEXTURE_FORMATS, open_picture
+from assets.files.image_input import TEXTURE_FORMATS, open_image
 from assets.files.json_input import read_json
 from assets.limits import MESH_BYTES, MESH_PIXELS, MESH_UNPACKED, Budget, check_file, read_file
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tga", ".bmp", ".tif", ".tiff", ".gif")
+IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".tga", ".bmp", ".tif", ".tiff", ".gif")
 
 
 class Companions:
@@ -42,9 +42,9 @@ class Companions:
         except SynthError as error:
             self.broken.append(error)
             raise
-        if found.suffix.lower() in PICTURES:
+        if found.suffix.lower() in IMAGES:
             try:
-                check_picture(data, str(found))
+                check_image(data, str(found))
             except SynthError as error:
                 self.broken.append(error)
                 raise
@@ -54,13 +54,13 @@ class Companions:
 
     def notes(self) -> list[str]:
         """Return one line for each missing file."""
-        kind = {name: "texture" if Path(name).suffix.lower() in PICTURES else "file" for name in self.missing}
+        kind = {name: "texture" if Path(name).suffix.lower() in IMAGES else "file" for name in self.missing}
         return [f"missing {kind[name]} {name!r}, referenced by {self._path.name}: rendered without it" for name in kind]
 
 
-def check_picture(data: bytes, where: str) -> None:
+def check_image(data: bytes, where: str) -> None:
     """Raise SynthError if encoded bytes are not an image, or one with too many pixels."""
-    open_picture(data, where, "a texture", formats=TEXTURE_FORMATS).close()
+    open_image(data, where, "a texture", formats=TEXTURE_FORMATS).close()
 
 
 def find_companion(path: Path, name: str, root: Path) -> Path | None:
@@ -110,8 +110,8 @@ def companion_files(path: Path, root: Path | None = None) -> list[Path]:
     files = [] if names is None else [(name, find_companion(path, name, folder)) for name in names(path)]
     found = [path.parent / _normalize_name(name) if file is None else file for name, file in files]
     for material in [file for file in found if file.suffix.lower() == ".mtl"]:
-        pictures = _find_names(material, rb"(?mi)^\s*map_Kd[ \t]+(.+?)\s*$")
-        found += [find_companion(path, name, folder) or path.parent / _normalize_name(name) for name in pictures]
+        images = _find_names(material, rb"(?mi)^\s*map_Kd[ \t]+(.+?)\s*$")
+        found += [find_companion(path, name, folder) or path.parent / _normalize_name(name) for name in images]
     return list(dict.fromkeys(found))
 
 

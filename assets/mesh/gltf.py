@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError
-from assets.files.image_input import TEXTURE_FORMATS, open_picture
+from assets.files.image_input import TEXTURE_FORMATS, open_image
 from assets.files.json_input import parse_json
 from assets.limits import MESH_BYTES, MESH_NUMBERS, Budget, read_file
 from assets.mesh.companions import Companions
@@ -149,7 +149,7 @@ def image_of(gltf: Gltf, texture: dict[str, Any] | None, notes: list[str]) -> An
             found="KTX2 (Basis Universal)",
             hint=hint,
         )
-    return open_picture(data, where, "a texture", formats=TEXTURE_FORMATS)
+    return open_image(data, where, "a texture", formats=TEXTURE_FORMATS)
 
 
 def _source_of(texture: dict[str, Any]) -> int | None:

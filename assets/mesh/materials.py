@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.color import linear_from_srgb
-from assets.files.image_input import broken_picture, check_format
-from assets.limits import PICTURE_PIXELS, Budget
+from assets.files.image_input import broken_image, check_format
+from assets.limits import IMAGE_PIXELS, Budget
 from assets.mesh.types import Material
 
 # A texture with a longer side than this is shrunk to SHRUNK_TEXELS: no camera of ours resolves more.
@@ -81,7 +81,7 @@ def texture_of(image: Any, notes: list[str], where: str, pixels: Budget) -> NDAr
 
     check_format(image, where, "a texture")  # trimesh opens textures with unusual names itself
     width, height = image.size
-    PICTURE_PIXELS.check(width * height, where)
+    IMAGE_PIXELS.check(width * height, where)
     pixels.take(width * height)
     try:
         if image.mode.startswith(("I", "F")):  # 16 or 32-bit grey, which Pillow would clip
@@ -98,7 +98,7 @@ def texture_of(image: Any, notes: list[str], where: str, pixels: Budget) -> NDAr
     except MemoryError:
         raise
     except Exception as error:  # decoders raise many types
-        raise broken_picture("a texture", where, error) from error
+        raise broken_image("a texture", where, error) from error
 
 
 def cutoff_of(texture: NDArray[np.uint8] | None, notes: list[str]) -> float | None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.files.atomic import atomic_file
-from assets.files.image_input import open_picture
+from assets.files.image_input import open_image
 from assets.mesh.rest import Rest
 from assets.mesh.types import Material, Mesh, MeshPart
 
@@ -104,5 +104,5 @@ def _encode_png(texture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _decode_png(png: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    with open_picture(png.tobytes(), "a stored mesh", "a texture") as image:
+    with open_image(png.tobytes(), "a stored mesh", "a texture") as image:
         return np.asarray(image.convert("RGBA"))

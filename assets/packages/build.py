@@ -16,7 +16,7 @@ from assets.mesh.types import Mesh
 from assets.packages.facts import resolve_kind
 from assets.packages.kinds import builder_of
 from assets.packages.packshots.art import PackageArt, read_art
-from assets.packages.shapes.panels import picture_colors
+from assets.packages.shapes.panels import image_colors
 from assets.packages.shapes.plan import PackagePlan
 
 # Pixels of the longer side of a front: 2 mm print stays legible in a close-up.
@@ -46,6 +46,6 @@ def build_package(sku: Sku, art: PackageArt, *, texture_px: int = TEXTURE_PX) ->
     build = builder_of(sku.package)
     shot = art.sides.get("front", art.sides.get("back"))
     if shot is not None and not sku.colors:
-        sku = replace(sku, colors=" ".join("#{:02x}{:02x}{:02x}".format(*color) for color in picture_colors(shot)))
+        sku = replace(sku, colors=" ".join("#{:02x}{:02x}{:02x}".format(*color) for color in image_colors(shot)))
     size = np.array([sku.width_m, sku.depth_m, sku.height_m], dtype=np.float64)
     return build(PackagePlan(sku, size, art, texture_px))

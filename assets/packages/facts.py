@@ -43,9 +43,9 @@ def package_doubts(sku: Sku, art: PackageArt) -> list[str]:
             f"package: {kind}, chosen from the silhouette" if pictured else f"package: {kind}, without a packshot"
         )
     whole = {note.partition(":")[0] for note in art.notes}
-    for side, picture in art.sides.items():
+    for side, image in art.sides.items():
         if column_of(side) not in whole:
-            notes += _check_proportions(sku, side, picture.shape[1] / picture.shape[0])
+            notes += _check_proportions(sku, side, image.shape[1] / image.shape[0])
     return [*notes, *_check_density(sku)]
 
 

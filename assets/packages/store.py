@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.catalog.sku_lists import Root
-from assets.catalog.types import PICTURES, Sku
+from assets.catalog.types import IMAGES, Sku
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
-from assets.files.image_input import open_picture
-from assets.limits import PICTURE_BYTES, read_file
+from assets.files.image_input import open_image
+from assets.limits import IMAGE_BYTES, read_file
 from assets.mesh.types import Material, Mesh, MeshPart
 
 # Incremented whenever shapes, artwork, cutting or this format change; older files are then ignored.
@@ -35,12 +35,12 @@ STEPS = 65535
 # As accurate as JPEG of quality 85 in half of its bytes; 40 ms to write, 10 ms to read.
 WEBP = {"quality": 75, "method": 2}
 # Columns that do not affect the package.
-IRRELEVANT = ("licence", "mesh", "up", "units", "front", "rests", *PICTURES)
+IRRELEVANT = ("licence", "mesh", "up", "units", "front", "rests", *IMAGES)
 
 
-def has_pictures(sku: Sku) -> bool:
+def has_images(sku: Sku) -> bool:
     """Return whether a row has images of its package."""
-    return any(getattr(sku, column) for column in PICTURES)
+    return any(getattr(sku, column) for column in IMAGES)
 
 
 def package_digest(sku: Sku, root: Root, texture_px: int) -> str:
@@ -50,11 +50,11 @@ def package_digest(sku: Sku, root: Root, texture_px: int) -> str:
     """
     row = {field.name: getattr(sku, field.name) for field in fields(Sku) if field.name not in IRRELEVANT}
     digest = hashlib.sha256(json.dumps([VERSION, texture_px, row]).encode())
-    for column in PICTURES:
+    for column in IMAGES:
         name = getattr(sku, column)
         if name:
             where = f"{root / name}, of SKU {sku.sku!r}"
-            data = read_file(root / name, PICTURE_BYTES, f"the {column}", where)
+            data = read_file(root / name, IMAGE_BYTES, f"the {column}", where)
             digest.update(f"\0{column}\0{len(data)}\0".encode() + data)
     return digest.hexdigest()
 
@@ -80,7 +80,7 @@ def pack_mesh(mesh: Mesh) -> bytes:
     blocks: dict[str, NDArray[Any]] = {"vertices": mesh.vertices, "normals": mesh.normals}
     blocks |= {} if mesh.uv is None else {"uv": mesh.uv}
     steps = {name: _quantize(block) for name, block in blocks.items()}
-    pictures = [_encode_texture(part.material.texture) for part in mesh.parts]
+    images = [_encode_texture(part.material.texture) for part in mesh.parts]
     about = {
         "key": mesh.key,
         "count": len(mesh.vertices),
@@ -88,14 +88,14 @@ def pack_mesh(mesh: Mesh) -> bytes:
         "boxes": {name: [low.tolist(), high.tolist()] for name, (low, high, _) in steps.items()},
         "parts": [
             [part.face_start, part.face_stop, *_material_fields(part.material), len(data)]
-            for part, data in zip(mesh.parts, pictures, strict=True)
+            for part, data in zip(mesh.parts, images, strict=True)
         ],
     }
     geometry = zlib.compress(
         _shuffle_bytes(mesh.faces) + b"".join(_shuffle_bytes(step) for _, _, step in steps.values()), 6
     )
     head = json.dumps(about).encode()
-    body = struct.pack("<II", len(head), len(geometry)) + head + geometry + b"".join(pictures)
+    body = struct.pack("<II", len(head), len(geometry)) + head + geometry + b"".join(images)
     return MAGIC + struct.pack("<I", zlib.crc32(body)) + body
 
 
@@ -163,11 +163,11 @@ def _encode_texture(texture: NDArray[np.uint8] | None) -> bytes:
         return b""
     opaque = int(texture[..., 3].min()) == 255
     buffer = io.BytesIO()
-    picture = Image.fromarray(texture)
-    (picture.convert("RGB") if opaque else picture).save(buffer, "WEBP", **WEBP)
+    image = Image.fromarray(texture)
+    (image.convert("RGB") if opaque else image).save(buffer, "WEBP", **WEBP)
     return buffer.getvalue()
 
 
 def _decode_texture(data: bytes) -> NDArray[np.uint8]:
-    with open_picture(data, "a stored package", "a texture") as picture:
-        return np.asarray(picture.convert("RGBA"))
+    with open_image(data, "a stored package", "a texture") as image:
+        return np.asarray(image.convert("RGBA"))

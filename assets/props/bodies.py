@@ -15,10 +15,10 @@ SEGMENTS = 48
 Outline = list[tuple[float, float]]
 
 
-def make_prop(shape: Shape, picture: NDArray[np.uint8], size_m: float, key: str) -> Mesh:
-    """Make the mesh of `shape` with texture `picture` (H, W, 3) uint8 sRGB, whose repeats cover `size_m` metres."""
+def make_prop(shape: Shape, image: NDArray[np.uint8], size_m: float, key: str) -> Mesh:
+    """Make the mesh of `shape` with texture `image` (H, W, 3) uint8 sRGB, whose repeats cover `size_m` metres."""
     corners, normals, uv, faces = _make_box(shape) if shape.kind in ("box", "slab") else _make_lathe(shape)
-    texture = np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])
+    texture = np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
     parts = (MeshPart(0, len(faces), Material(np.ones(4), texture)),)
     return Mesh(key, corners, faces, normals, parts, uv=uv / size_m)
 

@@ -3,7 +3,7 @@
     python benchmarks/scale/data.py                                     # a toy: 2,000 images, and a tenth of it
     python benchmarks/scale/data.py --images 300000 --skus 170000       # 9,000,000 annotations; some 25 GB of disk
 
-A few tiny pictures are drawn; their records, of all fields that rendered ones have, are repeated under new ids and
+A few tiny images are drawn; their records, of all fields that rendered ones have, are repeated under new ids and
 SKUs. Each step runs in a process of its own: rate, peak memory, and that over the peak at a tenth of the size, which is
 1 where memory is flat. What was written is deleted. Prints rows for docs/results.md.
 """
@@ -27,7 +27,7 @@ import numpy as np
 
 BOXES = 30
 WIDTH, HEIGHT = 160, 120
-PICTURES = 64
+IMAGES = 64
 Record = dict[str, Any]
 CAMERA = {"K": [[150, 0, 80], [0, 150, 60], [0, 0, 1]], "world_from_camera": np.eye(4).tolist()}
 MADE = {"recipe": "none", "seed": 0, "index": 0, "view": 0, "backend": "none"}
@@ -127,13 +127,13 @@ def quiet() -> Any:
     return Console(quiet=True)
 
 
-def pictures() -> list[bytes]:
+def jpegs() -> list[bytes]:
     """JPEGs of noise and colours."""
     from PIL import Image
 
     made = []
     rng = np.random.default_rng(0)
-    for _ in range(PICTURES):
+    for _ in range(IMAGES):
         small = rng.integers(0, 255, (HEIGHT // 8, WIDTH // 8, 3), np.uint8)
         buffer = io.BytesIO()
         Image.fromarray(small).resize((WIDTH, HEIGHT)).save(buffer, "JPEG", quality=80)
@@ -142,12 +142,12 @@ def pictures() -> list[bytes]:
 
 
 def masks() -> list[list[Record]]:
-    """For each picture BOXES annotations without ids: boxes with masks, no pixel in two."""
+    """For each image BOXES annotations without ids: boxes with masks, no pixel in two."""
     from pycocotools import mask as codec
 
     rng = np.random.default_rng(1)
     sets = []
-    for _ in range(PICTURES):
+    for _ in range(IMAGES):
         records = []
         for place in range(BOXES):
             x, y = 25 * (place % 6) + int(rng.integers(0, 5)), 24 * (place // 6) + int(rng.integers(0, 4))
@@ -181,7 +181,7 @@ def write_plain(folder: Path, images: int, skus: int) -> None:
     """As `synth render` would: images and annotations in order, ids dense."""
     (folder / "images").mkdir(parents=True)
     (folder / "annotations").mkdir()
-    drawn, labels = pictures(), masks()
+    drawn, labels = jpegs(), masks()
     rng = np.random.default_rng(2)
     with (
         (folder / "annotations" / "instances_train.json").open("w") as out,
@@ -193,11 +193,11 @@ def write_plain(folder: Path, images: int, skus: int) -> None:
         out.write(f'{{"info": {{}},\n"licenses": [],\n"categories": [\n{kinds}\n],\n"images": [\n')
         for number in range(1, images + 1):
             name = f"{number:07d}.jpg"
-            (folder / "images" / name).write_bytes(drawn[number % PICTURES])
+            (folder / "images" / name).write_bytes(drawn[number % IMAGES])
             record = {"id": number, "file_name": name, "width": WIDTH, "height": HEIGHT, "camera": CAMERA, **MADE}
             out.write((",\n" if number > 1 else "") + json.dumps(record))
             chosen = rng.integers(1, skus + 1, BOXES).tolist()
-            for place, (kind, label) in enumerate(zip(chosen, labels[number % PICTURES], strict=True)):
+            for place, (kind, label) in enumerate(zip(chosen, labels[number % IMAGES], strict=True)):
                 own = {"id": (number - 1) * BOXES + place + 1, "image_id": number, "category_id": kind}
                 row = json.dumps({**own, "sku": f"sku-{kind:07d}", "instance": place + 1, **label})
                 spool.write((",\n" if number > 1 or place else "") + row)

@@ -126,7 +126,7 @@ def _rates(run: Path, sku_list: Path, out: Path, views: int, limit: int, workers
         times.append(time.perf_counter())
         shown = views_of(library, backend, key, views, side=side)
         times.append(time.perf_counter())
-        made.embed([prepare_crop(view.picture, view.box, margin=made.margin) for view in shown])
+        made.embed([prepare_crop(view.image, view.box, margin=made.margin) for view in shown])
         times.append(time.perf_counter())
         for name, seconds in zip(spent, np.diff(times), strict=True):
             spent[name] += float(seconds)

@@ -202,11 +202,11 @@ def cost(skus: int, times: int, size: str, backend: str) -> None:
         workers, measured = settings.render.workers, estimate.cost
         summary = run_job(settings, Reporter(Console()), share=estimate.pilot.share)
         told = measured.worker_seconds(summary.made, estimate.appearances, skus, workers) / workers
-        stored = (measured.picture_bytes + measured.label_bytes) * summary.counts.pictures
+        stored = (measured.image_bytes + measured.label_bytes) * summary.counts.images
     table = Table("", "told", "measured", "off by")
     _compare(table, f"seconds of {summary.made} scenes, {workers} workers", told, summary.seconds)
     _compare(table, "bytes", stored, summary.counts.bytes)
-    _compare(table, "annotations", estimate.pilot.annotations * summary.counts.pictures, summary.counts.annotations)
+    _compare(table, "annotations", estimate.pilot.annotations * summary.counts.images, summary.counts.annotations)
     Console().print(table)
     Console().print(measured)
 

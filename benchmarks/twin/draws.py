@@ -34,7 +34,7 @@ NOT_SEEN = (float("nan"),) * 3
 
 @dataclass(frozen=True)
 class LookRow:
-    """One measure over many pictures: 5th, 50th and 95th percentile of photographs and of renders.
+    """One measure over many images: 5th, 50th and 95th percentile of photographs and of renders.
 
     inside: share of the photographs between the renders' 5th and 95th. distance: Wasserstein distance of the two
     distributions, in standard deviations of both together.
@@ -50,7 +50,7 @@ class LookRow:
 def drawn_looks(
     library: Library, backend: Backend, work: Work, recipe: SceneRecipe, hdris: Any, count: int, width: int
 ) -> tuple[list[Look], list[Look], list[NDArray[np.uint8]]]:
-    """Looks of the arrangement's photographs, looks of `count` draws of the recipe on it, and the drawn pictures.
+    """Looks of the arrangement's photographs, looks of `count` draws of the recipe on it, and the drawn images.
 
     hdris: Backdrops from which environments are drawn.
     """
@@ -66,7 +66,7 @@ def drawn_looks(
         look = draw_look(library, scene, recipe, hdris, index)
         light = composite(backend.render(look), look, library.backdrops)
         drawn.append(_stored(develop(light, look.sensor, products), look.sensor.jpeg_quality))
-    return photos, [measure_look(picture / 255, even, shown) for picture in drawn], drawn
+    return photos, [measure_look(image / 255, even, shown) for image in drawn], drawn
 
 
 def draw_look(library: Library, scene: SceneSpec, recipe: SceneRecipe, hdris: Any, index: int) -> SceneSpec:
@@ -116,10 +116,10 @@ def _even(backend: Backend, scene: SceneSpec) -> NDArray[np.float32]:
     return backend.render(replace(scene, environment=replace(scene.environment, strength=1.0), lights=()))[..., :3]
 
 
-def _stored(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    """A picture as it comes back from a JPEG file."""
+def _stored(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """An image as it comes back from a JPEG file."""
     from PIL import Image
 
     stream = io.BytesIO()
-    Image.fromarray(picture).save(stream, "JPEG", quality=quality)
+    Image.fromarray(image).save(stream, "JPEG", quality=quality)
     return np.array(Image.open(stream))

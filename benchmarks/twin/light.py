@@ -1,6 +1,6 @@
 """The light of a photograph, found as non-negative shares of a few known lights.
 
-Light adds up: a picture under several lights is the sum of the pictures under each. So a scene is rendered once per
+Light adds up: an image under several lights is the sum of the images under each. So a scene is rendered once per
 light of a basis, and a photograph in linear light is explained by non-negative least squares over pixels.
 """
 
@@ -88,7 +88,7 @@ class CameraModel:
         """Linear light (..., 3), camera's colours, of codes 0..1."""
         return linear_from_srgb(bend(coded, 1 / self.tone))
 
-    def picture_of(self, light: NDArray) -> NDArray[np.float64]:
+    def image_of(self, light: NDArray) -> NDArray[np.float64]:
         """What the camera makes of light (..., 3), gains and matrix already in it: linear sRGB 0..1."""
         return linear_from_srgb(bend(np.clip(srgb_from_linear(light), 0, 1), self.tone))
 
@@ -107,7 +107,7 @@ def usable_channels(coded: NDArray) -> NDArray[np.bool_]:
 
 
 def fit_lights(basis: NDArray, light: NDArray, usable: NDArray[np.bool_]) -> LightFit:
-    """Non-negative weights and one gain per channel by which pictures (K, N, 3) explain linear light (N, 3).
+    """Non-negative weights and one gain per channel by which images (K, N, 3) explain linear light (N, 3).
 
     usable: (N, 3), what counts. Errors are relative to the light, with FLOOR below; weights and gains take turns.
     """
@@ -139,7 +139,7 @@ def fit_gains(
 
 
 def combine(basis: NDArray, weights: NDArray) -> NDArray[np.float64]:
-    """The picture (..., 3) under all lights: basis (K, ..., 3) weighted by (K,)."""
+    """The image (..., 3) under all lights: basis (K, ..., 3) weighted by (K,)."""
     return np.tensordot(weights, basis, axes=1)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from assets.color import LUMINANCE
 from benchmarks.twin.color import difference, lab_from_linear
 
-# Gaussian sigmas, pixels, between which a picture's detail is called fine, middle and coarse.
+# Gaussian sigmas, pixels, between which an image's detail is called fine, middle and coarse.
 FINE, MIDDLE, COARSE = 0.7, 1.5, 6.0
 # A place is flat where a noise-free render changes by no more than this in code values (0..1) around it.
 FLAT = 0.01
@@ -21,7 +21,7 @@ NORMAL = 1.4826  # standard deviation of a normal distribution by its median abs
 
 @dataclass(frozen=True)
 class Look:
-    """How the products of one picture look. lightness, spread: mean and standard deviation of L*. chroma: mean.
+    """How the products of one image look. lightness, spread: mean and standard deviation of L*. chroma: mean.
 
     dark, bright: share under L* 15 and over 95. warm: mean b*. coarse, middle: standard deviation of luminance detail
     at these sizes, in code values of 255. sharpness: fine detail against middle. noise: deviation in flat places, code
@@ -51,7 +51,7 @@ def overlap(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
 
 
 def measure_look(coded: NDArray, even: NDArray, products: NDArray[np.int32]) -> Look:
-    """The look of a picture (H, W, 3), sRGB 0..1, where `products` (H, W) is over 0.
+    """The look of an image (H, W, 3), sRGB 0..1, where `products` (H, W) is over 0.
 
     even: the same products rendered in even light without a sensor, sRGB 0..1: where print is flat, how bright it is.
     """
@@ -96,7 +96,7 @@ def _blur_inside(grey: NDArray, sigma: float, inside: NDArray[np.bool_]) -> NDAr
 
 
 def flat_places(plain: NDArray, inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(H, W): where a noise-free picture hardly changes within two pixels, inside a mask and off its rim."""
+    """(H, W): where a noise-free image hardly changes within two pixels, inside a mask and off its rim."""
     import cv2
 
     square = np.ones((5, 5), np.uint8)
@@ -170,7 +170,7 @@ def edge_strength(photos: list[NDArray]) -> NDArray[np.float32]:
 def outline_offset(edges: NDArray[np.float32], mask: NDArray[np.bool_]) -> tuple[float, float]:
     """The shift (x, y), pixels, within REACH by which a mask's outline meets the strongest edges of a photograph.
 
-    NaN where the outline is shorter than 50 pixels. Borders of the picture are no outline.
+    NaN where the outline is shorter than 50 pixels. Borders of the image are no outline.
     """
     import cv2
 

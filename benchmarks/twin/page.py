@@ -25,19 +25,19 @@ def write_page(
     works: list[Work],
     masks: Mapping[str, list[MaskMatch]],
     results: Mapping[str, Any],
-    pictures: Mapping[str, Mapping[tuple[str, int], NDArray]],
+    images: Mapping[str, Mapping[tuple[str, int], NDArray]],
     drawn: Mapping[str, list[NDArray[np.uint8]]],
 ) -> Path:
-    """Writes OUT/index.html and its pictures, returns the page. pictures: linear, by backend, group, lighting."""
+    """Writes OUT/index.html and its images, returns the page. images: linear, by backend, group, lighting."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     groups = []
     for work in works:
         group = work.arrangement.group
-        rows = [_draw_row(out, work, lighting, pictures) for lighting in range(len(work.photos))]
+        rows = [_draw_row(out, work, lighting, images) for lighting in range(len(work.photos))]
         draws = [
-            _save(out, f"{group}_draw{number}.jpg", picture / 255)
-            for number, picture in enumerate(drawn.get(group, [])[:SHOWN_DRAWS])
+            _save(out, f"{group}_draw{number}.jpg", image / 255)
+            for number, image in enumerate(drawn.get(group, [])[:SHOWN_DRAWS])
         ]
         groups.append({"name": group, "split": work.split, "rows": rows, "masks": masks[group], "draws": draws})
     loader = FileSystemLoader(Path(__file__).parent)
@@ -50,12 +50,12 @@ def write_page(
 
 
 def _draw_row(
-    out: Path, work: Work, lighting: int, pictures: Mapping[str, Mapping[tuple[str, int], NDArray]]
+    out: Path, work: Work, lighting: int, images: Mapping[str, Mapping[tuple[str, int], NDArray]]
 ) -> dict[str, Any]:
     group, photo = work.arrangement.group, work.photos[lighting].astype(np.float64)
     row: dict[str, Any] = {"lighting": lighting, "photo": _save(out, f"{group}_{lighting}_photo.jpg", photo)}
     row["twins"] = []
-    for backend, found in pictures.items():
+    for backend, found in images.items():
         twin = found[group, lighting]
         name = f"{group}_{lighting}_{backend}"
         pasted = np.where(work.shown[..., None] > 0, srgb_from_linear(twin), photo)
@@ -80,10 +80,10 @@ def _heat(errors: NDArray, inside: NDArray[np.bool_], photo: NDArray) -> NDArray
     return np.where(inside[..., None], color, faded)
 
 
-def _save(out: Path, name: str, picture: NDArray) -> str:
-    """Writes a picture (H, W, 3), sRGB 0..1, under OUT/pictures; its address on the page."""
+def _save(out: Path, name: str, image: NDArray) -> str:
+    """Writes an image (H, W, 3), sRGB 0..1, under OUT/images; its address on the page."""
     import cv2
 
-    pixels = (np.clip(picture, 0, 1)[..., ::-1] * 255 + 0.5).astype(np.uint8)
+    pixels = (np.clip(image, 0, 1)[..., ::-1] * 255 + 0.5).astype(np.uint8)
     cv2.imwrite(str(out / "pictures" / name), pixels, [cv2.IMWRITE_JPEG_QUALITY, 88])
-    return f"pictures/{name}"
+    return f"images/{name}"

@@ -3,7 +3,7 @@
     python -m benchmarks.twin.run --data ../shared/data --out runs/twin                   # both backends, some minutes
     python -m benchmarks.twin.run --data ../shared/data --out runs/twin --backends raster
 
-DATA is the folder with hope/ and hope_real/. Writes OUT/index.html with pictures, and OUT/results.json. What is learned
+DATA is the folder with hope/ and hope_real/. Writes OUT/index.html with images, and OUT/results.json. What is learned
 of the camera (tone curve, colour matrix) is learned on the training arrangements alone; the test ones judge.
 """
 
@@ -55,7 +55,7 @@ LOOK_WIDTH = 640
 @click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @click.option("--backends", default="raster,cycles", show_default=True, help="What renders under the fitted lights.")
-@click.option("--width", default=480, show_default=True, help="Of the compared pictures; their height follows.")
+@click.option("--width", default=480, show_default=True, help="Of the compared images; their height follows.")
 @click.option("--samples", default=16, show_default=True, help="Of Cycles.")
 @click.option("--draws", default=10, show_default=True, help="Draws of the recipe per arrangement; 0 leaves them out.")
 @click.option("--recipe", default="tabletop", show_default=True, help="Whose lights, finishes and sensor are drawn.")
@@ -77,13 +77,13 @@ def main(data: Path, out: Path, backends: str, width: int, samples: int, draws: 
     cameras = learn_cameras([work for work in works if work.split == "train"])
     best = list(cameras.values())[-1]
     fits = {(work.arrangement.group, k): explain(work, k, best) for work in works for k in range(len(work.photos))}
-    pictures = {"raster": {key: predict_of(works, key, fit, best) for key, fit in fits.items()}}
+    images = {"raster": {key: predict_of(works, key, fit, best) for key, fit in fits.items()}}
     if "cycles" in backends.split(","):
         settings = RenderSettings("cycles", samples=samples, threads=threads)
-        pictures["cycles"] = render_fitted(data, out, settings, works, basis, fits, best)
+        images["cycles"] = render_fitted(data, out, settings, works, basis, fits, best)
     results: dict[str, Any] = {
         "masks": summarize_masks(works, masks),
-        "light": {split: light_rows(works, split, cameras, pictures) for split in ("train", "test")},
+        "light": {split: light_rows(works, split, cameras, images) for split in ("train", "test")},
         "cameras": {name: dataclasses.asdict(camera) for name, camera in cameras.items()},
         "looks": {},
     }
@@ -97,7 +97,7 @@ def main(data: Path, out: Path, backends: str, width: int, samples: int, draws: 
         results["looks"][split] = compare_looks(*([x for one in looks for x in one[k]] for k in (0, 1)))
         drawn |= {work.arrangement.group: one[2] for work, one in zip(of_split(works, split), looks, strict=True)}
     raster.close()
-    write_page(out, works, masks, results, pictures, drawn)
+    write_page(out, works, masks, results, images, drawn)
     write_atomic(out / "results.json", json.dumps(results, default=plain, indent=1).encode())
     print_results(results, time.monotonic() - started)
 
@@ -177,7 +177,7 @@ def even_light(work: Work, camera: CameraModel) -> list[Likeness]:
 
 
 def light_rows(
-    works: list[Work], split: str, cameras: dict[str, CameraModel], pictures: dict[str, dict[Any, np.ndarray]]
+    works: list[Work], split: str, cameras: dict[str, CameraModel], images: dict[str, dict[Any, np.ndarray]]
 ) -> list[dict[str, Any]]:
     """The table of what lights explain, one row per way and camera; mean over photographs."""
     some = of_split(works, split)
@@ -190,11 +190,9 @@ def light_rows(
             "even light": [row for work in some for row in even_light(work, camera)],
         }
         rows += [{"way": way, "backend": "raster", "camera": name, **mean_of(found)} for way, found in ways.items()]
-    for backend in set(pictures) - {"raster"}:
+    for backend in set(images) - {"raster"}:
         found = [
-            liken(work, pictures[backend][work.arrangement.group, k], k)
-            for work in some
-            for k in range(len(work.photos))
+            liken(work, images[backend][work.arrangement.group, k], k) for work in some for k in range(len(work.photos))
         ]
         rows.append({"way": "lights fitted", "backend": backend, "camera": list(cameras)[-1], **mean_of(found)})
     return rows

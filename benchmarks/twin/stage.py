@@ -120,7 +120,7 @@ def _slab(edges: NDArray, top: float, texture: Texture) -> Placement:
 
 
 def _areas(scene: SceneSpec, library: Library) -> NDArray[np.int64]:
-    """Visible pixels of each product in a small picture."""
+    """Visible pixels of each product in a small image."""
     count = sum(placement.kind == "product" for placement in scene.placements)
     ids = trace_geometry(resized(scene, PROBE_WIDTH), library).ids
     return np.bincount(ids.ravel(), minlength=count + 1)[1 : count + 1]

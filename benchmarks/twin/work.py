@@ -1,4 +1,4 @@
-"""An arrangement made ready to be compared: scene, masks, photographs, and its picture under each light."""
+"""An arrangement made ready to be compared: scene, masks, photographs, and its image under each light."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ class Work:
         """(N,) product of each compared pixel."""
         return self.shown[self.shown > 0]
 
-    def inside(self, pictures: NDArray) -> NDArray:
-        """The compared pixels (..., N, 3) of pictures (..., H, W, 3)."""
-        return pictures[..., self.shown > 0, :]
+    def inside(self, images: NDArray) -> NDArray:
+        """The compared pixels (..., N, 3) of images (..., H, W, 3)."""
+        return images[..., self.shown > 0, :]
 
 
 def prepare(
@@ -131,7 +131,7 @@ def explain(work: Work, lighting: int, camera: CameraModel, chosen: NDArray[np.b
 
 def predict(work: Work, fit: LightFit, camera: CameraModel) -> NDArray[np.float64]:
     """The render (H, W, 3) under fitted lights as the camera sees it, linear sRGB 0..1."""
-    return camera.picture_of(combine(work.basis, fit.weights) @ camera.matrix.T * fit.gains)
+    return camera.image_of(combine(work.basis, fit.weights) @ camera.matrix.T * fit.gains)
 
 
 def develop_like(work: Work, light: NDArray, lighting: int, camera: CameraModel) -> NDArray[np.float64]:
@@ -139,4 +139,4 @@ def develop_like(work: Work, light: NDArray, lighting: int, camera: CameraModel)
     coded = work.inside(work.photos[lighting]).astype(np.float64)
     seen = light @ camera.matrix.T
     gains = fit_gains(work.inside(seen), camera.light_of(coded), usable_channels(coded))
-    return camera.picture_of(seen * gains)
+    return camera.image_of(seen * gains)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dataset.coco_writer import write_coco
 from dataset.find import USUAL, has_split
-from dataset.records import PictureLabels, SplitLabels
+from dataset.records import ImageLabels, SplitLabels
 from dataset.store import DataStore, open_dataset
 
 
@@ -21,7 +21,7 @@ def open_labels(path: Path, images: Path | None = None) -> DataStore:
     return open_dataset(path, images=images)
 
 
-def lost(labels: PictureLabels) -> Iterator[str]:
+def lost(labels: ImageLabels) -> Iterator[str]:
     """Nothing: unknown fields are written as they were read."""
     return iter(())
 
@@ -35,4 +35,4 @@ def write_labels(folder: Path, sets: Iterable[SplitLabels]) -> None:
     """One COCO file for each split, streamed."""
     (folder / "annotations").mkdir(parents=True, exist_ok=True)
     for one in sets:
-        write_coco(folder / "annotations" / f"instances_{one.split}.json", one.pictures, one.head)
+        write_coco(folder / "annotations" / f"instances_{one.split}.json", one.images, one.head)

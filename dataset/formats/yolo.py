@@ -18,22 +18,22 @@ from typing import Any
 import yaml
 
 from assets.errors import SynthError
-from assets.files.image_input import open_picture
+from assets.files.image_input import open_image
 from assets.files.yaml_input import read_yaml
 from assets.limits import (
     DATA_YAML_BYTES,
     DATA_YAML_VALUES,
+    DATASET_IMAGES,
     DATASET_INSTANCES,
     DATASET_JSON,
-    DATASET_PICTURES,
     SET_CLASSES,
     read_file,
 )
 from dataset.find import SPLIT, USUAL
-from dataset.pictures import ORIENTATION, QUARTER_TURNS, find_files
-from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord, PictureLabels, SplitLabels
+from dataset.images import ORIENTATION, QUARTER_TURNS, find_files
+from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageLabels, ImageRecord, SplitLabels
 from dataset.shards.index import annotation_id
-from dataset.store import DataStore, StoredPicture
+from dataset.store import DataStore, StoredImage
 from dataset.values import is_text, short, sku_text, whole_number
 
 DATA = "data.yaml"
@@ -71,7 +71,7 @@ def open_labels(path: Path, images: Path | None = None) -> DataStore:
     return YoloStore(file, tuple(_part(name, content[name], root, categories, file) for name in named), categories)
 
 
-def lost(labels: PictureLabels) -> Iterator[str]:
+def lost(labels: ImageLabels) -> Iterator[str]:
     """Everything but boxes and classes of products that are to be found."""
     for record in labels.annotations:
         if _row(labels.image, record) is None:
@@ -112,7 +112,7 @@ def write_labels(folder: Path, sets: Iterable[SplitLabels]) -> None:
             (kind for kind in one.head.categories if kind.id is not None), key=lambda kind: kind.id or 0
         )
         numbers = {kind.id: number for number, kind in enumerate(categories)}
-        for labels in one.pictures:
+        for labels in one.images:
             file = (folder / "labels" / one.split / str(labels.image.file_name)).with_suffix(".txt")
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text("".join(_lines(labels, numbers)))
@@ -124,7 +124,7 @@ def write_labels(folder: Path, sets: Iterable[SplitLabels]) -> None:
     (folder / DATA).write_text(yaml.safe_dump(content, allow_unicode=True, sort_keys=False), encoding="utf-8")
 
 
-def _lines(labels: PictureLabels, numbers: Mapping[int | None, int]) -> Iterator[str]:
+def _lines(labels: ImageLabels, numbers: Mapping[int | None, int]) -> Iterator[str]:
     for record in labels.annotations:
         row = _row(labels.image, record)
         if row is None:
@@ -176,25 +176,25 @@ class YoloPart:
     def files(self) -> Sequence[Path]:
         """The images, relative to their folder."""
         found = find_files(self.images)
-        DATASET_PICTURES.check(len(found), str(self.images))
+        DATASET_IMAGES.check(len(found), str(self.images))
         return found
 
     @property
     def count(self) -> int:
         return len(self.files)
 
-    def labels(self) -> Iterator[PictureLabels]:
-        for picture in self.pictures():
-            yield picture.labels
+    def labels(self) -> Iterator[ImageLabels]:
+        for stored in self.stored_images():
+            yield stored.labels
 
-    def pictures(self, only: Collection[int] | None = None) -> Iterator[StoredPicture]:
+    def stored_images(self, only: Collection[int] | None = None) -> Iterator[StoredImage]:
         for place, file in enumerate(self.files):
             if only is None or place in only:
                 path = self.images / file
                 width, height = _upright_size(path)
                 image = ImageRecord(id=place + 1, file_name=file.as_posix(), width=width, height=height)
                 annotations = self._annotations((self.labels_folder / file).with_suffix(".txt"), image)
-                yield StoredPicture(PictureLabels(image, annotations), path, str(path))
+                yield StoredImage(ImageLabels(image, annotations), path, str(path))
 
     def _annotations(self, file: Path, image: ImageRecord) -> list[AnnotationRecord]:
         """Raise SynthError with every wrong line of the file."""
@@ -249,7 +249,7 @@ def _centred(polygon: Sequence[float]) -> list[float]:
 
 def _upright_size(path: Path) -> tuple[int, int]:
     """Width and height of an image as viewers show it, which is how labels count it."""
-    with open_picture(path, str(path), "the image") as image:
+    with open_image(path, str(path), "the image") as image:
         turned = image.getexif().get(ORIENTATION) in QUARTER_TURNS
         return (image.height, image.width) if turned else (image.width, image.height)
 

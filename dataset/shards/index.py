@@ -24,9 +24,9 @@ from pydantic import FailFast, Field
 from assets.errors import SynthError
 from assets.files.json_input import parse_json
 from assets.files.models import Count, FileModel, Sha256, parse_model
-from assets.limits import COCO_VALUES, DATASET_PICTURES, SET_CLASSES
+from assets.limits import COCO_VALUES, DATASET_IMAGES, SET_CLASSES
 from dataset.coco_writer import coco_bytes
-from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord, PictureLabels, parse_all, record_json
+from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageLabels, ImageRecord, parse_all, record_json
 from dataset.storage.path import StoragePath
 
 FORMAT = 1
@@ -41,7 +41,7 @@ class ShardEntry(FileModel):
 
     name: str = Field(pattern=NAME, max_length=200)
     split: str = Field(pattern=NAME, max_length=100)
-    images: int = Field(ge=0, le=DATASET_PICTURES.maximum)
+    images: int = Field(ge=0, le=DATASET_IMAGES.maximum)
     annotations: Count
     tar_bytes: Count
     tar_sha256: Sha256
@@ -73,9 +73,9 @@ class ShardSample:
     annotations: Sequence[AnnotationRecord]
 
     @property
-    def labels(self) -> PictureLabels:
+    def labels(self) -> ImageLabels:
         """Its records alone."""
-        return PictureLabels(self.image, self.annotations)
+        return ImageLabels(self.image, self.annotations)
 
 
 def tar_name(name: str) -> str:
@@ -174,7 +174,7 @@ def read_index(place: StoragePath) -> ShardIndex:
         raise SynthError(
             "not a sharded data set: no index.json", code="dataset-not-sharded", where=where, hint=hint
         ) from error
-    DATASET_PICTURES.check(sum(shard.images for shard in index.shards), where)
+    DATASET_IMAGES.check(sum(shard.images for shard in index.shards), where)
     names = [shard.name for shard in index.shards]
     if len(set(names)) < len(names):
         raise SynthError("the index is invalid", code="index-invalid", where=where, found="two shards with one name")

@@ -11,8 +11,8 @@ from typing import IO
 from assets.errors import SynthError
 from assets.files.json_input import parse_json
 from assets.limits import DATASET_INSTANCES, SHARD_BYTES
-from dataset.pictures import PICTURES
-from dataset.records import ImageRecord, PictureLabels
+from dataset.images import IMAGES
+from dataset.records import ImageLabels, ImageRecord
 from dataset.shards.index import ShardSample, tar_name
 from dataset.storage.path import StoragePath
 
@@ -80,10 +80,10 @@ def _unlike(where: str, found: str) -> SynthError:
     )
 
 
-def read_labels(data: bytes, where: str) -> PictureLabels:
+def read_labels(data: bytes, where: str) -> ImageLabels:
     """Parse the image record and annotations of a sample. Raises SynthError if they are invalid."""
     try:
-        labels = PictureLabels.parse(parse_json(data, "the labels of a sample", where, hint=REPAIR))
+        labels = ImageLabels.parse(parse_json(data, "the labels of a sample", where, hint=REPAIR))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         found = f"{type(error).__name__}: {error}"
         raise SynthError(
@@ -97,16 +97,16 @@ def read_labels(data: bytes, where: str) -> PictureLabels:
     return labels
 
 
-def picture_suffix(suffixes: Mapping[str, object], image: ImageRecord, where: str) -> str:
+def image_suffix(suffixes: Mapping[str, object], image: ImageRecord, where: str) -> str:
     """Return the suffix of the image file of a sample, preferably that of its name. Raises SynthError without one."""
     named = (image.file_name or "").rpartition(".")[2].lower()
-    found = [suffix for suffix in (named, *PICTURES) if suffix in suffixes and suffix != LABELS]
+    found = [suffix for suffix in (named, *IMAGES) if suffix in suffixes and suffix != LABELS]
     if not found:
         raise SynthError(
             "a sample has no image",
             code="shard-image-missing",
             where=where,
-            expected=f"one of {', '.join(PICTURES)}",
+            expected=f"one of {', '.join(IMAGES)}",
             hint=REPAIR,
         )
     return found[0]

@@ -102,8 +102,8 @@ class DannTask(DetectorTask):
         self.photos = photos
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(parts.settings.seed)
-            picture = torch.zeros(1, 3, parts.spec.height, parts.spec.width)
-            width = pooled(model.eval().features(picture)).shape[1]
+            image = torch.zeros(1, 3, parts.spec.height, parts.spec.width)
+            width = pooled(model.eval().features(image)).shape[1]
             self.extra = nn.Sequential(nn.Linear(width, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1))
         self._right = self._seen = 0
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from detectors.augment.settings import AugmentSettings, sample_factor
 
-Picture = NDArray[np.uint8]
+ImageArray = NDArray[np.uint8]
 # Luma weights of BT.601, which JPEG and television use.
 LUMA = np.array([0.299, 0.587, 0.114])
 # Fixed point of the contrast change: the mean grey of typical photos.
@@ -20,7 +20,7 @@ TILE_DEVIATION = 32
 TILE_SIZE = 512
 
 
-def retake(image: Picture, *, settings: AugmentSettings, rng: np.random.Generator) -> Picture:
+def retake(image: ImageArray, *, settings: AugmentSettings, rng: np.random.Generator) -> ImageArray:
     """Apply colour grading, blur, noise and compression to an (H, W, 3) RGB image, each with its own probability."""
     if rng.random() < settings.color_chance:
         image = grade(image, settings=settings, rng=rng)
@@ -37,7 +37,7 @@ def retake(image: Picture, *, settings: AugmentSettings, rng: np.random.Generato
     return image
 
 
-def grade(image: Picture, *, settings: AugmentSettings, rng: np.random.Generator) -> Picture:
+def grade(image: ImageArray, *, settings: AugmentSettings, rng: np.random.Generator) -> ImageArray:
     """Change light and tone curve: saturation and hue by one matrix, everything else by one table per channel."""
     turn = color_matrix(sample_factor(settings.saturation, rng), np.radians(rng.uniform(*settings.hue)))
     gains = np.array([sample_factor(settings.white_balance, rng) for _ in range(3)])
@@ -69,7 +69,7 @@ def motion_kernel(length: float, angle: float) -> NDArray[np.float32]:
     return kernel / kernel.sum()
 
 
-def add_noise(image: Picture, deviation: float, *, rng: np.random.Generator) -> Picture:
+def add_noise(image: ImageArray, deviation: float, *, rng: np.random.Generator) -> ImageArray:
     """Add Gaussian noise of standard deviation `deviation` grey levels, fine-grained or blotchy.
 
     In sRGB values the spread of photon noise hardly depends on brightness (light to the power of -0.05), so one lookup
@@ -86,7 +86,7 @@ def add_noise(image: Picture, deviation: float, *, rng: np.random.Generator) -> 
 
 
 @cache
-def _noise_tile(blotches: bool) -> Picture:
+def _noise_tile(blotches: bool) -> ImageArray:
     """Return (512, 512, 3) normal noise around 128, cached; blotchy noise is what demosaicing leaves."""
     noise = np.random.default_rng(0).standard_normal((TILE_SIZE, TILE_SIZE, 3), np.float32)
     if blotches:
@@ -96,7 +96,7 @@ def _noise_tile(blotches: bool) -> Picture:
     return np.clip(noise * TILE_DEVIATION + 128, 0, 255).astype(np.uint8)
 
 
-def recompress(image: Picture, quality: int) -> Picture:
+def recompress(image: ImageArray, quality: int) -> ImageArray:
     """Compress an image as JPEG at `quality`, 1 to 100, and decode it again."""
     # OpenCV expects BGR; given RGB, chroma subsampling would affect the wrong channels.
     coded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]

@@ -19,8 +19,8 @@ from assets.errors import SynthError
 from assets.files.atomic import atomic_file, write_atomic
 from assets.files.models import FileModel, read_model
 from assets.limits import COLUMN_BYTES, DATASET_JSON, check_file
+from dataset.images import read_image
 from dataset.masks import decode_outlines
-from dataset.pictures import read_picture
 from detectors.data.class_match import IGNORED, Classes, label_table
 from detectors.data.sample import Sample
 
@@ -155,10 +155,10 @@ class ImageSet:
         """Return the name of an image for messages."""
         return str(self.path(index))
 
-    def read_picture(self, index: int) -> NDArray[np.uint8]:
+    def read_image(self, index: int) -> NDArray[np.uint8]:
         """Read an image as (H, W, 3) uint8 RGB. Raises SynthError if it cannot be read."""
         width, height = (int(side) for side in self.sizes[index])
-        return read_picture(self.path(index), width, height)
+        return read_image(self.path(index), width, height)
 
     def read_sample(self, index: int, *, masks: bool) -> Sample:
         """Read an image with its boxes, and with masks if requested and if every box has one.
@@ -170,7 +170,7 @@ class ImageSet:
         counts = [self.masks[place] for place in range(span.start, span.stop)] if masks else []
         outlines = decode_outlines(counts, height, width) if masks and all(counts) else None
         boxes, labels = np.array(self.boxes[span]), self.labels[span].astype(np.int64)
-        return Sample(self.read_picture(index), boxes, labels, outlines, np.array(self.visibility[span]))
+        return Sample(self.read_image(index), boxes, labels, outlines, np.array(self.visibility[span]))
 
     def span(self, index: int) -> slice:
         """Return the range of an image's annotations."""

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from assets.errors import SynthError
-from assets.limits import DATASET_PICTURES
+from assets.limits import DATASET_IMAGES
 from dataset.find import open_source
-from dataset.pictures import PICTURES, find_files, picture_sizes
+from dataset.images import IMAGES, find_files, image_sizes
 from dataset.problems import Problems
 from dataset.records import ImageRecord
 from dataset.values import is_text, short
@@ -29,11 +29,11 @@ def read_photos(path: Path, name: str, problems: Problems, classes: Classes) -> 
     names = [file for file in named if is_text(file)]
     for file in set(named) - set(names):
         problems.spoil("images whose names are not text", short(file))
-    DATASET_PICTURES.check(len(names), str(path))
-    sizes = picture_sizes(folder, [ImageRecord(file_name=file) for file in names], problems)
+    DATASET_IMAGES.check(len(names), str(path))
+    sizes = image_sizes(folder, [ImageRecord(file_name=file) for file in names], problems)
     problems.notes.clear()  # They say that sizes are read from the image files, which is expected here.
     if not sizes:
-        hint = f"give a folder with images ({', '.join(PICTURES)})"
+        hint = f"give a folder with images ({', '.join(IMAGES)})"
         raise SynthError("no photos", code="images-missing", where=str(path), problems=problems.lines(), hint=hint)
     images = {
         number: LabelledImage(ImageRecord(file_name=file), *size)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from assets.errors import SynthError
 from dataset.find import CocoSource
-from dataset.pictures import picture_sizes
+from dataset.images import image_sizes
 from dataset.problems import DataProblem, Problems
 from dataset.records import CategoryRecord, ImageRecord
 from dataset.values import short, sku_text, whole_number
@@ -108,7 +108,7 @@ def _read_image_records(source: CocoSource, problems: Problems) -> dict[int, Lab
             if _leaves_folder(name):
                 # Reading from there is allowed; names of output files are confined to the output folder.
                 problems.note("images outside the image folder", name)
-    sizes = picture_sizes(source.images, list(entries.values()), problems)
+    sizes = image_sizes(source.images, list(entries.values()), problems)
     return {
         number: LabelledImage(record, *sizes[str(record.file_name)])
         for number, record in entries.items()

@@ -16,7 +16,7 @@ from assets.limits import DATASET_JSON
 from dataset.coco_writer import write_coco
 from dataset.identity import check_shards
 from dataset.problems import Problems
-from dataset.records import Head, PictureLabels
+from dataset.records import Head, ImageLabels
 from dataset.shards.cache import ShardCache, shards_folder
 from dataset.shards.index import (
     CATEGORIES,
@@ -29,7 +29,7 @@ from dataset.shards.index import (
     read_index,
 )
 from dataset.shards.parts import read_part
-from dataset.shards.tar import REPAIR, picture_suffix, read_samples
+from dataset.shards.tar import REPAIR, image_suffix, read_samples
 from dataset.storage.path import StoragePath
 from detectors.data.image_set import AGAIN, Names, open_images, stored_classes
 from detectors.data.read_coco import read_classes
@@ -157,13 +157,11 @@ def extract_validation(location: StoragePath, splits: Sequence[str], *, most: in
             check_shards(location, index.of_split(split))
             (folder / "images").mkdir(exist_ok=True)
             samples = _some_samples(location, index.of_split(split), most)
-            pictures = (
-                PictureLabels(
-                    replace(sample.image, file_name=_write_picture(folder, entry, sample)), sample.annotations
-                )
+            images = (
+                ImageLabels(replace(sample.image, file_name=_write_image(folder, entry, sample)), sample.annotations)
                 for entry, sample in samples
             )
-            write_coco(file, pictures, Head(read_categories(location)))
+            write_coco(file, images, Head(read_categories(location)))
     return file
 
 
@@ -180,8 +178,8 @@ def _some_samples(
             yield held[at], sample
 
 
-def _write_picture(folder: Path, entry: ShardEntry, sample: ShardSample) -> str:
-    suffix = picture_suffix(sample.files, sample.image, f"{entry.name}: {sample.stem}")
+def _write_image(folder: Path, entry: ShardEntry, sample: ShardSample) -> str:
+    suffix = image_suffix(sample.files, sample.image, f"{entry.name}: {sample.stem}")
     name = f"{entry.name}_{sample.stem}.{suffix}"
     write_atomic(folder / "images" / name, sample.files[suffix])
     return name

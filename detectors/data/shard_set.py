@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
+from dataset.images import decode_image
 from dataset.masks import decode_outlines
-from dataset.pictures import decode_picture
 from dataset.problems import Problems
-from dataset.records import AnnotationRecord, ImageRecord, PictureLabels
+from dataset.records import AnnotationRecord, ImageLabels, ImageRecord
 from dataset.shards.cache import ShardCache
 from dataset.shards.index import ShardEntry, tar_name
-from dataset.shards.tar import LABELS, PICTURES, REPAIR, Members, picture_suffix, read_labels, scan_tar
+from dataset.shards.tar import IMAGES, LABELS, REPAIR, Members, image_suffix, read_labels, scan_tar
 from dataset.storage.path import StoragePath
 from detectors.data.class_match import IGNORED, Classes, label_table
 from detectors.data.mix import Windows
@@ -133,14 +133,14 @@ class ShardSet:
         labels = np.array([IGNORED if label == IGNORED else self.label_of[label] for label in row.labels], np.int64)
         outlines = decode_outlines(row.masks, image.height, image.width) if masks and all(row.masks) else None
         boxes = np.array(row.boxes, np.float32).reshape(-1, 4)
-        return Sample(_picture(image, files, where), boxes, labels, outlines, np.array(row.visibility, np.float32))
+        return Sample(_image(image, files, where), boxes, labels, outlines, np.array(row.visibility, np.float32))
 
-    def read_picture(self, index: int) -> NDArray[np.uint8]:
+    def read_image(self, index: int) -> NDArray[np.uint8]:
         """Read an image as (H, W, 3) uint8 RGB. Raises SynthError if it cannot be read."""
         labels, files, where = self._read(index)
-        return _picture(labelled_image(labels.image, [], where, masks=False), files, where)
+        return _image(labelled_image(labels.image, [], where, masks=False), files, where)
 
-    def _read(self, index: int) -> tuple[PictureLabels, dict[str, bytes], str]:
+    def _read(self, index: int) -> tuple[ImageLabels, dict[str, bytes], str]:
         """Return the records of an image, its files by suffix, and its name for messages."""
         shard, index = self._find(index)
         members, files = self._reader.read(shard, index)
@@ -153,9 +153,9 @@ class ShardSet:
         return shard, index - int(self.first[shard])
 
 
-def _picture(image: LabelledImage, files: dict[str, bytes], where: str) -> NDArray[np.uint8]:
-    content = files[picture_suffix(files, image.record, where)]
-    return decode_picture(content, image.width, image.height, where)
+def _image(image: LabelledImage, files: dict[str, bytes], where: str) -> NDArray[np.uint8]:
+    content = files[image_suffix(files, image.record, where)]
+    return decode_image(content, image.width, image.height, where)
 
 
 def labelled_image(
@@ -218,7 +218,7 @@ class ShardReader:
         """Read the label and image files of a sample, by suffix; others such as depth are not read."""
         opened = self._open(shard)
         members = opened.samples[index]
-        wanted = {suffix: span for suffix, span in members.spans.items() if suffix in (LABELS, *PICTURES)}
+        wanted = {suffix: span for suffix, span in members.spans.items() if suffix in (LABELS, *IMAGES)}
         return members, {suffix: os.pread(opened.file, size, first) for suffix, (first, size) in wanted.items()}
 
     def fetch_ahead(self, shards: Iterable[int]) -> None:

@@ -62,7 +62,7 @@ class ImageSource(Protocol):
     def read_sample(self, index: int, *, masks: bool) -> Sample:
         """Read an image with its boxes, and masks if requested. Raises SynthError if it cannot be read."""
 
-    def read_picture(self, index: int) -> NDArray[np.uint8]:
+    def read_image(self, index: int) -> NDArray[np.uint8]:
         """Read an image as (H, W, 3) uint8 RGB. Raises SynthError if it cannot be read."""
 
     def locate(self, index: int) -> str:

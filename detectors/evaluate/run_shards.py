@@ -39,13 +39,13 @@ from detectors.evaluate.metrics.stream import StreamedCoco
 from detectors.evaluate.metrics.table import METRICS, Metric, measure_totals
 from detectors.evaluate.report import coco_of, json_text
 from detectors.evaluate.shard_truth import image_ids_of, read_found, read_truth, write_found
-from detectors.models.detect import Detections, find_in_fitted, fit_picture
+from detectors.models.detect import Detections, find_in_fitted, fit_image
 
 if TYPE_CHECKING:
     from detectors.evaluate.settings import EvaluateSettings
 
 LEFT_OUT = (
-    "intervals, mistakes by kind, confusions, list accuracy, pictures and comparisons of runs need a set in memory: "
+    "intervals, mistakes by kind, confusions, list accuracy, images and comparisons of runs need a set in memory: "
     "'synth data unpack' a split of some thousand images for them"
 )
 
@@ -166,8 +166,8 @@ def _claim(results: Path, run: Path, place: StoragePath, split: str) -> None:
     write_atomic(file, text)
 
 
-class _ShardPictures(Dataset[Any]):
-    """The pictures of some shards, fitted into the network's size."""
+class _ShardImages(Dataset[Any]):
+    """The images of some shards, fitted into the network's size."""
 
     def __init__(self, shards: ShardSet, images: NDArray[np.int64], size: tuple[int, int]) -> None:
         self.shards, self.images, self.size = shards, images, size
@@ -177,11 +177,11 @@ class _ShardPictures(Dataset[Any]):
 
     def __getitem__(self, place: int) -> tuple[NDArray[np.uint8], Letterbox, int] | SynthError:
         try:
-            picture, box = fit_picture(self.shards.read_picture(int(self.images[place])), *self.size)
+            image, box = fit_image(self.shards.read_image(int(self.images[place])), *self.size)
         except SynthError as error:
             # Handed on as a value: torch would wrap the traceback of the worker around its text.
             return error
-        return picture, box, place
+        return image, box, place
 
 
 def _find_all(
@@ -203,8 +203,8 @@ def _find_all(
         return
     model = restore_model(checkpoint).to(pick_device(settings.device))
     workers = settings.workers if settings.workers is not None else loader_processes()
-    pictures = _ShardPictures(shards, images, (checkpoint.spec.width, checkpoint.spec.height))
-    found = find_in_fitted(model, pictures, workers=workers) if len(images) else iter(())
+    fitted = _ShardImages(shards, images, (checkpoint.spec.width, checkpoint.spec.height))
+    found = find_in_fitted(model, fitted, workers=workers) if len(images) else iter(())
     done = len(shards) - len(images)
     with StepProgress(console, f"{name} looking", total=len(shards), done=done, unit="images") as progress:
         for place in missing:

@@ -1,4 +1,4 @@
-"""The labels of one shard at a time, for evaluation, and what a detector found in its pictures."""
+"""The labels of one shard at a time, for evaluation, and what a detector found in its images."""
 
 from __future__ import annotations
 

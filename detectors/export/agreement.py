@@ -39,14 +39,14 @@ class Side(NamedTuple):
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two detectors agree. pictures, compared: pictures and detections of both sides together.
+    """How far two detectors agree. images, compared: images and detections of both sides together.
 
     ties: detections that only one side has, because two of one score were about equally good. wrong: those that only
     one side has for no such reason. pixels, score, mask: largest differences of those that both have, mask of the
-    mean over its cells, 0 to 1. torch_seconds, file_seconds: of the median picture.
+    mean over its cells, 0 to 1. torch_seconds, file_seconds: of the median image.
     """
 
-    pictures: int
+    images: int
     compared: int
     ties: int
     wrong: int
@@ -57,19 +57,19 @@ class Agreement:
     file_seconds: float
 
 
-def check_agreement(model: nn.Module, run: Runner, pictures: Sequence[NDArray[np.uint8]]) -> Agreement:
-    """Compares a detector with its exported file over (H, W, 3) uint8 pictures of the network's size, on the CPU.
+def check_agreement(model: nn.Module, run: Runner, images: Sequence[NDArray[np.uint8]]) -> Agreement:
+    """Compares a detector with its exported file over (H, W, 3) uint8 images of the network's size, on the CPU.
 
     run: what the format's `load` gives. A detection agrees with one of the same class within 1 px, 0.001 of score and
     0.01 of masks. Raises SynthError where the file cannot be run; what differs is told in the result.
     """
     # Files may fail where nothing is found. Compared it is not: all its places score alike, and any of them may win.
-    run(np.full_like(pictures[0], GREY))
+    run(np.full_like(images[0], GREY))
     seconds: tuple[list[float], list[float]] = ([], [])
     pairs = []
-    for picture in pictures:
-        ours, spent = _timed(partial(_run_torch, model, picture))
-        theirs, spent_there = _timed(partial(_run_file, run, picture))
+    for image in images:
+        ours, spent = _timed(partial(_run_torch, model, image))
+        theirs, spent_there = _timed(partial(_run_file, run, image))
         seconds[0].append(spent)
         seconds[1].append(spent_there)
         pairs.append((ours, theirs))
@@ -77,16 +77,16 @@ def check_agreement(model: nn.Module, run: Runner, pictures: Sequence[NDArray[np
     compared, ties, wrong, *apart = zip(*both, strict=True)
     largest = (max(differences) for differences in apart)
     medians = (float(np.median(spent)) for spent in seconds)
-    return Agreement(len(pictures), sum(compared), sum(ties), sum(wrong), *largest, *medians)
+    return Agreement(len(images), sum(compared), sum(ties), sum(wrong), *largest, *medians)
 
 
-def _run_file(run: Runner, picture: NDArray[np.uint8]) -> Side:
-    boxes, labels, scores, *masks = run(picture)
+def _run_file(run: Runner, image: NDArray[np.uint8]) -> Side:
+    boxes, labels, scores, *masks = run(image)
     return Side(Detections(boxes, labels.astype(np.int32), scores), masks[0] if masks else None)
 
 
-def _run_torch(model: nn.Module, picture: NDArray[np.uint8]) -> Side:
-    height, width = picture.shape[:2]
+def _run_torch(model: nn.Module, image: NDArray[np.uint8]) -> Side:
+    height, width = image.shape[:2]
     masks: list[NDArray[np.float32]] = []
 
     def keep_masks(heads: nn.Module, inputs: object, outputs: Any) -> None:
@@ -94,9 +94,9 @@ def _run_torch(model: nn.Module, picture: NDArray[np.uint8]) -> Side:
             masks.append(outputs[0][0]["masks"][:, 0].numpy())
 
     heads = [child for name, child in model.named_children() if name == "roi_heads"]
-    # Afterwards they are pasted over the whole picture.
+    # Afterwards they are pasted over the whole image.
     hooks = [child.register_forward_hook(keep_masks) for child in heads]
-    output = forward(model, torch.from_numpy(picture[None]))[0]
+    output = forward(model, torch.from_numpy(image[None]))[0]
     for hook in hooks:
         hook.remove()
     return Side(detections_of(output, Letterbox(1.0, width, height)), masks[0] if masks else None)

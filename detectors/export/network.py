@@ -1,4 +1,4 @@
-"""A detector as a network that can be traced: from the pixels of a picture to boxes, nothing left but scaling it."""
+"""A detector as a network that can be traced: from the pixels of an image to boxes, nothing left but scaling it."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ INPUT, BOXES, LABELS, SCORES, MASKS = "image", "boxes", "labels", "scores", "mas
 
 @contextmanager
 def traceable(detector: nn.Module, spec: ModelSpec) -> Iterator[tuple[nn.Module, Tensor]]:
-    """A detector on the CPU as a PictureDetector, and a picture to trace it with, for as long as it is traced.
+    """A detector on the CPU as an ImageDetector, and an image to trace it with, for as long as it is traced.
 
     The detector is changed and of no use afterwards.
     """
     noise = torch.randint(0, 256, (1, spec.height, spec.width, 3), generator=torch.Generator().manual_seed(0))
-    picture = noise.to(torch.uint8)
-    _prepare(detector, picture)
+    image = noise.to(torch.uint8)
+    _prepare(detector, image)
     with _nms_for_any_count(float(max(spec.width, spec.height) + 1)), _known_warnings():
-        yield PictureDetector(detector), picture
+        yield ImageDetector(detector), image
 
 
-class PictureDetector(nn.Module):
-    """A detector for one picture at the network's size.
+class ImageDetector(nn.Module):
+    """A detector for one image at the network's size.
 
-    Takes (1, H, W, 3) uint8 RGB. Returns boxes (D, 4) float32 xyxy pixels of that picture, labels (D,) int64 from 0,
+    Takes (1, H, W, 3) uint8 RGB. Returns boxes (D, 4) float32 xyxy pixels of that image, labels (D,) int64 from 0,
     scores (D,) float32 falling, and of Mask R-CNN masks (D, M, M) float32: each stretched over its own box.
     """
 
     def __init__(self, detector: nn.Module) -> None:
         super().__init__()
         self.detector = detector
-        # The picture has the network's size: boxes need no scaling, and masks are far smaller before they are pasted.
+        # The image has the network's size: boxes need no scaling, and masks are far smaller before they are pasted.
         if isinstance(detector, TorchvisionDetector):
             detector.transform.postprocess = _as_it_is
         self.eval()
@@ -58,7 +58,7 @@ class PictureDetector(nn.Module):
 
 
 class AnyCountPooling(MultiScaleRoIAlign):
-    """torchvision's pooling of regions from a pyramid, for one picture and for any count on each level.
+    """torchvision's pooling of regions from a pyramid, for one image and for any count on each level.
 
     As torchvision traces it, runtimes fail where just one region, or none, falls on a level.
     """
@@ -84,9 +84,9 @@ def output_names(spec: ModelSpec) -> list[str]:
 
 
 @torch.inference_mode()
-def _prepare(detector: nn.Module, picture: Tensor) -> None:
-    # Pools learn the strides of their pyramid from the first picture that they see.
-    detector.detect(network_input(picture))
+def _prepare(detector: nn.Module, image: Tensor) -> None:
+    # Pools learn the strides of their pyramid from the first image that they see.
+    detector.detect(network_input(image))
     for heads in [child for name, child in detector.named_children() if name == "roi_heads"]:
         for name, child in heads.named_children():
             if isinstance(child, MultiScaleRoIAlign):
@@ -99,9 +99,9 @@ def _as_it_is(found: list[dict[str, Tensor]], *sizes: Any) -> list[dict[str, Ten
 
 @contextmanager
 def _nms_for_any_count(step: float) -> Iterator[None]:
-    """torchvision's NMS by class without its branch for no boxes, which a trace decides once for all pictures.
+    """torchvision's NMS by class without its branch for no boxes, which a trace decides once for all images.
 
-    Classes are moved `step` apart (further than the picture is wide), where torchvision takes the largest coordinate:
+    Classes are moved `step` apart (further than the image is wide), where torchvision takes the largest coordinate:
     of no boxes there is none, and runtimes fail.
     """
     from torchvision.ops import boxes as operations

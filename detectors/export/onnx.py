@@ -29,10 +29,10 @@ def export(detector: nn.Module, spec: ModelSpec, path: Path) -> None:
     Traced: the exporter that takes Python code apart knows neither torchvision's NMS nor counts that vary.
     """
     names = output_names(spec)
-    with traceable(detector, spec) as (network, picture):
+    with traceable(detector, spec) as (network, image):
         torch.onnx.export(
             network,
-            (picture,),
+            (image,),
             path,
             dynamo=False,
             opset_version=OPSET,
@@ -43,7 +43,7 @@ def export(detector: nn.Module, spec: ModelSpec, path: Path) -> None:
 
 
 def load(path: Path) -> Callable[[NDArray[np.uint8]], tuple[NDArray[Any], ...]]:
-    """The file in onnxruntime on the CPU, as a function of a picture. Raises SynthError where it cannot be run."""
+    """The file in onnxruntime on the CPU, as a function of an image. Raises SynthError where it cannot be run."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -54,9 +54,9 @@ def load(path: Path) -> Callable[[NDArray[np.uint8]], tuple[NDArray[Any], ...]]:
     except Exception as error:  # its own kinds share no base
         raise _failed("open", error) from error
 
-    def run(picture: NDArray[np.uint8]) -> tuple[NDArray[Any], ...]:
+    def run(image: NDArray[np.uint8]) -> tuple[NDArray[Any], ...]:
         try:
-            return tuple(session.run(None, {INPUT: picture[None]}))
+            return tuple(session.run(None, {INPUT: image[None]}))
         except Exception as error:
             raise _failed("run", error) from error
 

@@ -24,7 +24,7 @@ from detectors.predict.input_images import InputImage, read_input_images
 from detectors.predict.inputs import find_inputs
 
 NAME = "model"
-# Enough to meet crowded and empty pictures; each costs a run of both networks.
+# Enough to meet crowded and empty images; each costs a run of both networks.
 MAX_PHOTOS = 16
 # Detections that one side alone may have: where boxes overlap by the very threshold of NMS, the last bit decides.
 MAX_ALONE = 0.005
@@ -33,7 +33,7 @@ SYNTHETIC = 4
 
 @dataclass(frozen=True)
 class ExportSummary:
-    """What was written. size: bytes of the network. photos: pictures compared, 0 where noise was."""
+    """What was written. size: bytes of the network. photos: images compared, 0 where noise was."""
 
     model: Path
     description: Path
@@ -46,7 +46,7 @@ def export(run: Path, out: Path, *, photos: Path | None, console: Console, kind:
     """Writes the best detector of a run to `out`, or to `model` with the format's suffix if `out` has another.
 
     kind: the format, by its name or the path of a Python file. A JSON file of the same name beside the exported one
-    says what a caller must know. photos: a folder, picture or pattern that both networks look at before anything is
+    says what a caller must know. photos: a folder, image or pattern that both networks look at before anything is
     written; without it they look at noise. Raises SynthError with the numbers where they disagree (Agreement), and
     where packages that the format needs are missing.
     """
@@ -54,12 +54,12 @@ def export(run: Path, out: Path, *, photos: Path | None, console: Console, kind:
     checkpoint = load_checkpoint(run)
     spec = checkpoint.spec
     model = out if out.suffix == exporter.SUFFIX else out / f"{NAME}{exporter.SUFFIX}"
-    pictures = _read_photos(photos, (spec.width, spec.height), console) if photos else []
+    images = _read_photos(photos, (spec.width, spec.height), console) if photos else []
     console.print(f"exporting {spec.detector} at {spec.width}x{spec.height}", highlight=False)
     with tempfile.TemporaryDirectory(prefix="synth-") as folder:
         made = Path(folder) / model.name
         exporter.export(restore_model(checkpoint), spec, made)
-        shown = pictures or _noise(spec.width, spec.height)
+        shown = images or _noise(spec.width, spec.height)
         agreement = check_agreement(restore_model(checkpoint), exporter.load(made), shown)
         _refuse_wrong(agreement, run)
         description = describe(checkpoint, model.name, agreement, getattr(exporter, "FACTS", {}))
@@ -70,7 +70,7 @@ def export(run: Path, out: Path, *, photos: Path | None, console: Console, kind:
     write_atomic(model, data)
     sidecar = model.with_suffix(".json")
     write_atomic(sidecar, (json.dumps(description, indent=1, ensure_ascii=False) + "\n").encode())
-    return ExportSummary(model, sidecar, len(data), len(pictures), agreement)
+    return ExportSummary(model, sidecar, len(data), len(images), agreement)
 
 
 def describe(checkpoint: Checkpoint, file: str, agreement: Agreement, facts: dict[str, Any]) -> dict[str, Any]:
@@ -98,13 +98,13 @@ def describe(checkpoint: Checkpoint, file: str, agreement: Agreement, facts: dic
             "values": "0 to 255; the network normalises them itself",
         },
         "letterbox": {
-            "scale": "min(width / picture_width, height / picture_height)",
-            "fitted_width": "max(1, round(picture_width * scale))",
-            "fitted_height": "max(1, round(picture_height * scale))",
+            "scale": "min(width / image_width, height / image_height)",
+            "fitted_width": "max(1, round(image_width * scale))",
+            "fitted_height": "max(1, round(image_height * scale))",
             "place": "top left; the rest on the right or below has the fill",
             "fill": [GREY] * 3,
             "resampling": "area where it shrinks, bilinear where it grows",
-            "back": "x * picture_width / fitted_width, y * picture_height / fitted_height, clipped to the picture",
+            "back": "x * image_width / fitted_width, y * image_height / fitted_height, clipped to the image",
         },
         "outputs": {name: OUTPUTS[name] for name in output_names(spec)},
         "thresholds": {
@@ -149,7 +149,7 @@ def print_summary(console: Console, summary: ExportSummary) -> None:
     table.add_row("compared", f"{seen}; detections of both sides: {agreement.compared}{ties}")
     table.add_row("differences", f"at most {agreement.pixels:.4f} px and {agreement.score:.6f} of score")
     pace = f"{1000 * agreement.file_seconds:.0f} ms, the detector {1000 * agreement.torch_seconds:.0f} ms"
-    table.add_row("per picture", f"exported {pace}, on this CPU")
+    table.add_row("per image", f"exported {pace}, on this CPU")
     console.print(table, highlight=False)
     if not summary.photos or not agreement.compared:
         text = "this check proves little: give photographs of real products with --photos"
@@ -157,21 +157,21 @@ def print_summary(console: Console, summary: ExportSummary) -> None:
 
 
 def _read_photos(photos: Path, size: tuple[int, int], console: Console) -> list[NDArray[np.uint8]]:
-    """Up to MAX_PHOTOS pictures, from all over the given ones, in the network's size."""
+    """Up to MAX_PHOTOS fitted, from all over the given ones, in the network's size."""
     stills = [item for item in find_inputs([photos]).items if not item.is_video]
     places = sorted(set(np.linspace(0, len(stills) - 1, MAX_PHOTOS).round().astype(int).tolist())) if stills else []
     images = list(read_input_images([stills[place] for place in places], size))
-    pictures = [image.fitted for image in images if isinstance(image, InputImage)]
+    fitted = [image.fitted for image in images if isinstance(image, InputImage)]
     for image in images:
         if not isinstance(image, InputImage):
             console.print(f"left out: {image.file}: {image.reason}", highlight=False, markup=False)
-    if not pictures:
+    if not fitted:
         raise SynthError("none of the photos can be read", code="images-unusable", where=str(photos))
-    return pictures
+    return fitted
 
 
 def _noise(width: int, height: int) -> list[NDArray[np.uint8]]:
-    """Pictures of random patches, from fine to coarse."""
+    """Images of random patches, from fine to coarse."""
     rng = np.random.default_rng(0)
     sides = [(max(2, width >> step), max(2, height >> step)) for step in range(1, SYNTHETIC + 1)]
     return [resize(rng.integers(0, 256, (rows, columns, 3), np.uint8), width, height) for columns, rows in sides]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from assets.errors import SynthError
-from dataset.pictures import read_picture
+from dataset.images import read_image
 from detectors.augment import Letterbox, fit
 from detectors.data.image_set import Classes, ImageSet, Predictions
 from detectors.data.sample import Sample
@@ -42,16 +42,16 @@ class FittedImages(Dataset[Any]):
     def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], Letterbox, int] | SynthError:
         width, height = (int(side) for side in self.sizes[index])
         try:
-            picture, box = fit_picture(read_picture(self.paths[index], width, height), self.width, self.height)
+            image, box = fit_image(read_image(self.paths[index], width, height), self.width, self.height)
         except SynthError as error:
             # Returned, not raised: torch would wrap its text in the traceback of the worker process.
             return error
-        return picture, box, index
+        return image, box, index
 
 
-def fit_picture(picture: NDArray[np.uint8], width: int, height: int) -> tuple[NDArray[np.uint8], Letterbox]:
+def fit_image(image: NDArray[np.uint8], width: int, height: int) -> tuple[NDArray[np.uint8], Letterbox]:
     """Scale an (H, W, 3) image to fit into (height, width), and return how, to map boxes back."""
-    empty = Sample(picture, np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
+    empty = Sample(image, np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
     fitted, letterbox = fit(empty, width, height)
     return fitted.image, letterbox
 
@@ -109,12 +109,12 @@ def find_in_files(
 
 
 def find_in_fitted(
-    model: nn.Module, pictures: Dataset[Any], *, batch: int = 8, workers: int = 0
+    model: nn.Module, images: Dataset[Any], *, batch: int = 8, workers: int = 0
 ) -> Iterator[tuple[int, Detections]]:
-    """Yield (index, Detections) of each image, in order. pictures: yields the same items as FittedImages."""
+    """Yield (index, Detections) of each image, in order. images: yields the same items as FittedImages."""
     device = next(model.parameters()).device
     loader = ProcessLoader(
-        pictures,
+        images,
         batch_size=batch,
         num_workers=workers,
         collate_fn=list,
@@ -125,21 +125,21 @@ def find_in_fitted(
         for item in made:
             if isinstance(item, SynthError):
                 raise item
-        stacked = torch.from_numpy(np.stack([picture for picture, _, _ in made])).to(device)
+        stacked = torch.from_numpy(np.stack([image for image, _, _ in made])).to(device)
         for (_, letterbox, index), output in zip(made, forward(model, stacked), strict=True):
             yield index, detections_of(output, letterbox)
 
 
 @torch.inference_mode()
-def forward(model: nn.Module, pictures: Tensor) -> list[dict[str, Tensor]]:
+def forward(model: nn.Module, images: Tensor) -> list[dict[str, Tensor]]:
     """Run a detector on (B, H, W, 3) uint8 images that are on its device; returns the output of `Detector.detect`."""
-    with torch.autocast(pictures.device.type, torch.bfloat16, enabled=pictures.device.type == "cuda"):
-        return model.detect(network_input(pictures))
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=images.device.type == "cuda"):
+        return model.detect(network_input(images))
 
 
-def network_input(pictures: Tensor) -> Tensor:
+def network_input(images: Tensor) -> Tensor:
     """Convert (B, H, W, 3) uint8 images to (B, 3, H, W) float32 in 0..1."""
-    return pictures.permute(0, 3, 1, 2).to(torch.float32).div_(255)
+    return images.permute(0, 3, 1, 2).to(torch.float32).div_(255)
 
 
 def detections_of(output: dict[str, Tensor], letterbox: Letterbox) -> Detections:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from detectors.checkpoints.detector import Checkpoint, load_checkpoint, restore_model
 from detectors.device import pick_device
-from detectors.models.detect import Detections, detections_of, fit_picture, forward
+from detectors.models.detect import Detections, detections_of, fit_image, forward
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +33,10 @@ class LoadedDetector:
         """Width and height of the images that the network takes."""
         return self.checkpoint.spec.width, self.checkpoint.spec.height
 
-    def detect(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+    def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         """Detect objects in (H, W, 3) uint8 RGB images of any size, in one batch; returns detections of all scores."""
-        fitted = [fit_picture(picture, *self.size) for picture in pictures]
-        outputs = self.forward([picture for picture, _ in fitted])
+        fitted = [fit_image(image, *self.size) for image in images]
+        outputs = self.forward([image for image, _ in fitted])
         return [detections_of(output, letterbox) for output, (_, letterbox) in zip(outputs, fitted, strict=True)]
 
     def forward(self, fitted: Sequence[NDArray[np.uint8]]) -> list[dict[str, Tensor]]:

@@ -14,20 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError
-from assets.files.image_input import broken_picture, open_picture, reason_of
-from dataset.pictures import ORIENTATION, TURNED, read_picture
+from assets.files.image_input import broken_image, open_image, reason_of
+from dataset.images import ORIENTATION, TURNED, read_image
 from detectors.augment import Letterbox
-from detectors.models.detect import fit_picture
+from detectors.models.detect import fit_image
 from detectors.predict.inputs import FRAME_DIGITS, Input
 from detectors.predict.video_input import open_video
 
-Picture = NDArray[np.uint8]
+ImageArray = NDArray[np.uint8]
 # Images read ahead per thread; more would only cost memory.
 READ_AHEAD = 2
 
 
 class InputImage(NamedTuple):
-    """One image to process. picture: (H, W, 3) uint8 RGB, upright. fitted: the image in the network's input size.
+    """One image to process. image: (H, W, 3) uint8 RGB, upright. fitted: the image in the network's input size.
 
     letterbox: maps boxes back. name: for result files, without suffix. frame: index in a video, None for a still image.
     """
@@ -35,8 +35,8 @@ class InputImage(NamedTuple):
     source: Input
     name: str
     frame: int | None
-    picture: Picture
-    fitted: Picture
+    pixels: ImageArray
+    fitted: ImageArray
     letterbox: Letterbox
 
 
@@ -97,7 +97,7 @@ def count_input_images(items: Iterable[Input], every: int) -> int:
     return sum(_frames_told(item.file, every) if item.is_video else 1 for item in items)
 
 
-def read_upright(file: Path) -> Picture:
+def read_upright(file: Path) -> ImageArray:
     """Read an image file as (H, W, 3) uint8 RGB, rotated by its EXIF tag as viewers do.
 
     Raises SynthError if it cannot be read completely.
@@ -105,7 +105,7 @@ def read_upright(file: Path) -> Picture:
     from PIL import ImageOps
 
     try:
-        with open_picture(file, str(file), "an image") as image:
+        with open_image(file, str(file), "an image") as image:
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I"):
                 # 16-bit grey, which `convert` would clip instead of scaling it.
@@ -115,15 +115,15 @@ def read_upright(file: Path) -> Picture:
     except (SynthError, MemoryError):
         raise
     except Exception as error:  # decoders raise many types
-        raise broken_picture("an image", str(file), error) from error
+        raise broken_image("an image", str(file), error) from error
 
 
 def turned_in_place(input_image: InputImage) -> bool:
     """Return whether EXIF rotates an image without changing its size, so that the size does not reveal the rotation."""
     if input_image.frame is not None or input_image.source.size is not None:
         return False
-    with open_picture(input_image.source.file, str(input_image.source.file), "an image") as image:
-        return image.getexif().get(ORIENTATION) in TURNED and image.size == input_image.picture.shape[1::-1]
+    with open_image(input_image.source.file, str(input_image.source.file), "an image") as image:
+        return image.getexif().get(ORIENTATION) in TURNED and image.size == input_image.pixels.shape[1::-1]
 
 
 def _reads_of(item: Input, size: tuple[int, int], every: int) -> Iterator[Read]:
@@ -136,15 +136,15 @@ def _reads_of(item: Input, size: tuple[int, int], every: int) -> Iterator[Read]:
 def _read_still(item: Input, size: tuple[int, int]) -> InputImage | Unreadable:
     try:
         # Images of a COCO file are read in the file's own pixel coordinates, which may be those of the unrotated image.
-        picture = read_picture(item.file, *item.size) if item.size else read_upright(item.file)
+        image = read_image(item.file, *item.size) if item.size else read_upright(item.file)
     except SynthError as error:
         return Unreadable(item.file, reason_of(error))
-    return _input_image(item, item.name, None, picture, size)
+    return _input_image(item, item.name, None, image, size)
 
 
-def _input_image(item: Input, name: str, frame: int | None, picture: Picture, size: tuple[int, int]) -> InputImage:
-    fitted, letterbox = fit_picture(picture, *size)
-    return InputImage(item, name, frame, picture, fitted, letterbox)
+def _input_image(item: Input, name: str, frame: int | None, image: ImageArray, size: tuple[int, int]) -> InputImage:
+    fitted, letterbox = fit_image(image, *size)
+    return InputImage(item, name, frame, image, fitted, letterbox)
 
 
 def _frames(item: Input, size: tuple[int, int], every: int) -> Iterator[Read]:
@@ -159,9 +159,9 @@ def _frames(item: Input, size: tuple[int, int], every: int) -> Iterator[Read]:
     try:
         while video.grab():
             if frame % every == 0:
-                good, picture = video.retrieve()
+                good, image = video.retrieve()
                 if good:
-                    yield partial(_fit_frame, item, frame, picture, size)
+                    yield partial(_fit_frame, item, frame, image, size)
             frame += 1
     finally:
         video.release()
@@ -169,10 +169,10 @@ def _frames(item: Input, size: tuple[int, int], every: int) -> Iterator[Read]:
         yield lambda: Unreadable(item.file, "no frame of the video can be decoded")
 
 
-def _fit_frame(item: Input, frame: int, picture: Picture, size: tuple[int, int]) -> InputImage:
+def _fit_frame(item: Input, frame: int, image: ImageArray, size: tuple[int, int]) -> InputImage:
     # OpenCV decodes to BGR.
     name = f"{item.name}_{frame:0{FRAME_DIGITS}d}"
-    return _input_image(item, name, frame, np.ascontiguousarray(picture[..., ::-1]), size)
+    return _input_image(item, name, frame, np.ascontiguousarray(image[..., ::-1]), size)
 
 
 def _frames_told(file: Path, every: int) -> int:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from assets.errors import SynthError
 from dataset.find import CocoSource, open_source
-from dataset.pictures import PICTURES, find_files, is_picture, natural_order
+from dataset.images import IMAGES, find_files, is_image, natural_order
 from dataset.records import CategoryRecord, ImageRecord
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm")
-LOOKED_FOR = f"images (.{', .'.join(PICTURES)}) or videos ({', '.join(VIDEOS)})"
+LOOKED_FOR = f"images (.{', .'.join(IMAGES)}) or videos ({', '.join(VIDEOS)})"
 # Digits of the frame index that follows the name of a video in the names of its frames.
 FRAME_DIGITS = 6
 
@@ -102,7 +102,7 @@ def _of_folder(folder: Path) -> list[Input]:
 
 
 def _is_usual(file: Path) -> bool:
-    return is_picture(file) or (file.suffix.lower() in VIDEOS and not file.name.startswith("."))
+    return is_image(file) or (file.suffix.lower() in VIDEOS and not file.name.startswith("."))
 
 
 def _of_coco(source: CocoSource) -> list[Input]:

@@ -12,7 +12,7 @@ from PIL import Image
 from assets.color import distinct_color
 from dataset.masks import decode_mask
 from detectors.data.image_set import Classes
-from detectors.evaluate.page.pictures import Color, Mark, plot_marks, save_jpeg
+from detectors.evaluate.page.images import Color, Mark, plot_marks, save_jpeg
 from detectors.models.detect import Detections
 
 # Opacity of the class's colour over a mask; print under it stays readable.
@@ -22,7 +22,7 @@ PALE = 0.35
 
 
 def plot_detections(
-    picture: NDArray[np.uint8],
+    image: NDArray[np.uint8],
     found: Detections,
     masks: Sequence[bytes],
     classes: Classes,
@@ -36,14 +36,14 @@ def plot_detections(
     # The best detection is drawn last, on top of the others.
     rows = [row for row in np.argsort(found.scores, kind="stable") if found.scores[row] >= threshold]
     if masks:
-        picture = picture.copy()
+        image = image.copy()
         for row in rows:
-            inside = decode_mask(masks[row], *picture.shape[:2]) > 0
+            inside = decode_mask(masks[row], *image.shape[:2]) > 0
             color = np.array(class_color(int(found.labels[row])))
-            picture[inside] = (picture[inside] * (1 - TINT) + color * TINT).astype(np.uint8)
+            image[inside] = (image[inside] * (1 - TINT) + color * TINT).astype(np.uint8)
     marks = [_mark(found, row, classes) for row in rows]
     file.parent.mkdir(parents=True, exist_ok=True)
-    save_jpeg(plot_marks(Image.fromarray(picture), marks), file)
+    save_jpeg(plot_marks(Image.fromarray(image), marks), file)
 
 
 def class_color(label: int) -> Color:

@@ -65,10 +65,10 @@ class DetectionFiles:
         tail = f'\n],\n"categories": {categories},\n"annotations": []\n}}\n'
         self.images = JsonRows(images, f'{{\n"info": {_json(info)},\n"images": [', tail)
 
-    def add(self, pictures: Iterable[dict[str, Any]], found: Iterable[dict[str, Any]]) -> None:
+    def add(self, records: Iterable[dict[str, Any]], found: Iterable[dict[str, Any]]) -> None:
         """Add a batch of images and their detections, to both files or to neither."""
-        for picture in pictures:
-            self.images.add(picture)
+        for record in records:
+            self.images.add(record)
         for row in found:
             self.predictions.add(row)
         # Confirmed together: an image without its detections looks empty, and detections without image break readers.

@@ -25,6 +25,7 @@ from detectors.checkpoints.detector import Checkpoint, find_checkpoint
 from detectors.data.image_set import Classes
 from detectors.models.detect import detections_of
 from detectors.predict.detector import LoadedDetector, load_detector
+from detectors.predict.image_masks import encode_masks
 from detectors.predict.input_images import (
     InputImage,
     Unreadable,
@@ -33,7 +34,6 @@ from detectors.predict.input_images import (
     read_input_images,
 )
 from detectors.predict.inputs import Inputs, find_inputs
-from detectors.predict.picture_masks import encode_masks
 from detectors.predict.plot import plot_detections
 from detectors.predict.result_files import (
     IMAGES,
@@ -49,7 +49,7 @@ from detectors.predict.result_files import (
 
 # Minimum score of written detections: below it there are a hundred false ones for every true one.
 MIN_WRITTEN = 0.05
-PICTURES = "pictures"
+IMAGE_FOLDER = "pictures"
 MAX_LISTED = 10
 
 
@@ -63,7 +63,7 @@ class PredictSummary:
     out: Path
     threshold: float
     total: int
-    pictures: int = 0
+    images: int = 0
     written: int = 0
     shown: int = 0
     failed: list[Unreadable] = field(default_factory=list)
@@ -105,7 +105,7 @@ def predict(
         try:
             with open_detection_files(out, checkpoint.classes, _info(run, shown_from)) as files:
                 _write_all(until(stop, found), files, checkpoint.classes, summary, console, draw=draw)
-            summary.interrupted = stop() and summary.pictures + len(summary.failed) < summary.total
+            summary.interrupted = stop() and summary.images + len(summary.failed) < summary.total
         except KeyboardInterrupt:
             summary.interrupted = True
         finally:
@@ -121,8 +121,8 @@ def print_summary(console: Console, summary: PredictSummary) -> None:
 
     say = partial(console.print, highlight=False, markup=False)
     table = Table(show_header=False, box=None)
-    pace = f", {summary.pictures / summary.seconds:.1f}/s" if summary.seconds else ""
-    table.add_row("images", f"{summary.pictures}{pace}")
+    pace = f", {summary.images / summary.seconds:.1f}/s" if summary.seconds else ""
+    table.add_row("images", f"{summary.images}{pace}")
     table.add_row("detections", f"{summary.shown} from score {summary.threshold:.2f} on, {summary.written} in the file")
     table.add_row("written", f"{summary.out / PREDICTIONS}, {summary.out / IMAGES}")
     console.print(table, highlight=False)
@@ -136,7 +136,7 @@ def print_unfinished(console: Console, summary: Any) -> None:
     say = partial(console.print, highlight=False, markup=False)
     if summary.interrupted:
         images = count_of(summary.total, "image")
-        say(f"stopped after {summary.pictures} of {images}; results so far are kept")
+        say(f"stopped after {summary.images} of {images}; results so far are kept")
     if summary.failed:
         say(f"could not be read: {len(summary.failed)}")
         for failed in summary.failed[:MAX_LISTED]:
@@ -160,14 +160,14 @@ def _write_all(
             rows = [row for one in made for row in result_rows(one)]
             if draw:
                 for one in made:
-                    file = summary.out / PICTURES / f"{one.image.name}.jpg"
-                    plot_detections(one.image.picture, one.detections, one.masks, classes, summary.threshold, file)
+                    file = summary.out / IMAGE_FOLDER / f"{one.image.name}.jpg"
+                    plot_detections(one.image.pixels, one.detections, one.masks, classes, summary.threshold, file)
             files.add([image_row(one.image, one.image_id) for one in made], rows)
-            summary.pictures += len(made)
+            summary.images += len(made)
             summary.written += len(rows)
             summary.shown += sum(row["score"] >= summary.threshold for row in rows)
             spent, done = time.monotonic() - done, time.monotonic()
-            count = summary.pictures + len(summary.failed) - progress.done
+            count = summary.images + len(summary.failed) - progress.done
             progress.advance(count=count, seconds=spent)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assets.errors import SynthError
-from assets.limits import PICTURE_PIXELS, VIDEO_BYTES, check_file
+from assets.limits import IMAGE_PIXELS, VIDEO_BYTES, check_file
 
 if TYPE_CHECKING:
     import cv2
@@ -38,7 +38,7 @@ def open_video(file: Path) -> cv2.VideoCapture:
     video = cv2.VideoCapture(str(file.resolve()), cv2.CAP_FFMPEG)
     width, height = (max(0, int(video.get(side))) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     try:
-        PICTURE_PIXELS.check(width * height, str(file))
+        IMAGE_PIXELS.check(width * height, str(file))
     except SynthError:
         video.release()
         raise

@@ -271,9 +271,9 @@ def recognize(
     if run is not None and not run.exists():
         raise click.UsageError(f"there is no run at {run}; to use your own boxes give --boxes FILE")
     console = open_console()
-    views = _view_pictures(sku_list, compute["cache"])
+    views = _view_images(sku_list, compute["cache"])
     try:
-        summary = recognize_all(RecognizeSettings(paths=paths, run=run, **options), console, view_picture=views)
+        summary = recognize_all(RecognizeSettings(paths=paths, run=run, **options), console, view_image=views)
     finally:
         if views is not None:
             views.close()
@@ -282,13 +282,13 @@ def recognize(
     _leave(summary)
 
 
-def _view_pictures(sku_list: Path | None, cache: Path) -> Any:
+def _view_images(sku_list: Path | None, cache: Path) -> Any:
     """Return a renderer of the views of a list's SKUs, None without a list."""
     if sku_list is None:
         return None
-    from pipeline.gallery.pictures import ViewPictures
+    from pipeline.gallery.images import ViewImages
 
-    return ViewPictures(sku_list, cache)
+    return ViewImages(sku_list, cache)
 
 
 COMMANDS: tuple[click.Command, ...] = (gallery, recognize)

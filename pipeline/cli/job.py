@@ -139,7 +139,7 @@ def job_index(
 
     with scratch_folder("job") as folder:
         counts = write_index_now(_settings_at(place, Path(folder), plugins))
-    click.echo(counts_of(shard=counts.shards, picture=counts.pictures, annotation=counts.annotations))
+    click.echo(counts_of(shard=counts.shards, image=counts.images, annotation=counts.annotations))
 
 
 def _settings_at(place: str, folder: Path, plugins: tuple[Path, ...] = ()) -> Any:

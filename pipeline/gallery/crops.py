@@ -29,7 +29,7 @@ from assets.library import Library, check_sources
 from assets.limits import DATASET_JSON
 from assets.plurals import count_of
 from assets.progress import StepProgress, duration_text
-from dataset.records import AnnotationRecord, ImageRecord, PictureLabels
+from dataset.records import AnnotationRecord, ImageLabels, ImageRecord
 from pipeline.gallery.settings import CropSettings
 from pipeline.workers.disk_errors import takes_no_more
 from pipeline.workers.pool import never_stop, run_scenes
@@ -55,7 +55,7 @@ class CropSummary:
     """Result of a run. made: SKUs in this run. failed: key and reason."""
 
     out: Path
-    pictures: int = 0
+    images: int = 0
     made: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
@@ -101,15 +101,15 @@ def write_views(settings: CropSettings, console: Console, *, stop: Callable[[int
             (settings.out / COCO).parent.mkdir(exist_ok=True)
             categories = catalog_categories(catalog, ids)
             info = {"description": "products alone, from all sides", "version": "1.0", "contributor": ""}
-            pictures = numbered(_pictures(settings.out, tasks, summary), categories)
-            counts = write_coco(settings.out / COCO, pictures, Head(categories, info))
-            summary.pictures = counts.images
+            images = numbered(_images(settings.out, tasks, summary), categories)
+            counts = write_coco(settings.out / COCO, images, Head(categories, info))
+            summary.images = counts.images
     summary.seconds = time.monotonic() - started
     return summary
 
 
 def labels_path(out: Path, index: int) -> Path:
-    """Return the path of a task's labels; its existence means that its pictures are complete."""
+    """Return the path of a task's labels; its existence means that its images are complete."""
     return out / "labels" / f"{index:06d}.json"
 
 
@@ -126,12 +126,12 @@ def start_worker(settings: CropSettings) -> None:
 
 
 def make_views(settings: CropSettings, index: int) -> tuple[int, int]:
-    """Render and write the views of the SKUs of task `index`; return numbers of pictures and SKUs."""
+    """Render and write the views of the SKUs of task `index`; return numbers of images and SKUs."""
     if _worker is None:
         raise RuntimeError("the worker was not started")
     from render.views import views_of
 
-    made: list[PictureLabels] = []
+    made: list[ImageLabels] = []
     failed: list[tuple[str, str]] = []
     for key in _worker.library.catalog.keys[index * TASK_SKUS : (index + 1) * TASK_SKUS]:
         try:
@@ -153,8 +153,8 @@ def make_views(settings: CropSettings, index: int) -> tuple[int, int]:
     return len(made), len(made) // settings.views
 
 
-def _write_view(out: Path, number: int, key: str, view: int, made: ProductView) -> PictureLabels:
-    """Store one picture; return its labels."""
+def _write_view(out: Path, number: int, key: str, view: int, made: ProductView) -> ImageLabels:
+    """Store one image; return its labels."""
     from PIL import Image
 
     from dataset.masks import encode_crop
@@ -164,7 +164,7 @@ def _write_view(out: Path, number: int, key: str, view: int, made: ProductView) 
     file = out / "images" / name
     file.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
-    Image.fromarray(made.picture).save(buffer, "JPEG", quality=QUALITY, subsampling=0)
+    Image.fromarray(made.image).save(buffer, "JPEG", quality=QUALITY, subsampling=0)
     write_atomic(file, buffer.getvalue())
     height, width = made.coverage.shape
     x0, y0, x1, y1 = (int(edge) for edge in made.box)
@@ -179,7 +179,7 @@ def _write_view(out: Path, number: int, key: str, view: int, made: ProductView) 
         visibility=1.0,
         truncation=0.0,
     )
-    return PictureLabels(image, [annotation])
+    return ImageLabels(image, [annotation])
 
 
 VIEW_FUNCTIONS = SceneFunctions(make_views, start_worker)
@@ -214,8 +214,8 @@ def _run_tasks(
     return ended == len(pending)
 
 
-def _pictures(out: Path, tasks: range, summary: CropSummary) -> Iterator[PictureLabels]:
-    """Yield the labels of all pictures in order; failed SKUs are added to the summary."""
+def _images(out: Path, tasks: range, summary: CropSummary) -> Iterator[ImageLabels]:
+    """Yield the labels of all images in order; failed SKUs are added to the summary."""
     for index in tasks:
         file = labels_path(out, index)
         if file.exists():  # else it failed as a whole and is in the summary
@@ -223,7 +223,7 @@ def _pictures(out: Path, tasks: range, summary: CropSummary) -> Iterator[Picture
                 file, DATASET_JSON, "the labels of a task", hint="delete it: the same command makes it again"
             )
             summary.failed += [(key, reason) for key, reason in content["failed"]]
-            yield from map(PictureLabels.parse, content["pictures"])
+            yield from map(ImageLabels.parse, content["pictures"])
 
 
 def _check_folder(settings: CropSettings, catalog: Catalog) -> None:
@@ -250,5 +250,5 @@ def print_summary(console: Console, summary: CropSummary) -> None:
         console.print("stopped; finished work is kept: the same command resumes there", highlight=False)
     else:
         console.print(
-            f"{count_of(summary.pictures, 'picture', spec=',')}: {summary.out / COCO}", highlight=False, markup=False
+            f"{count_of(summary.images, 'image', spec=',')}: {summary.out / COCO}", highlight=False, markup=False
         )

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from assets.errors import SynthError
 from assets.limits import GALLERY_PHOTOS
 from assets.plurals import first_few
-from dataset.pictures import read_picture
-from dataset.review_csv import BY_PEOPLE, Reviewed, ReviewedBox, missing_pictures, read_reviewed
+from dataset.images import read_image
+from dataset.review_csv import BY_PEOPLE, Reviewed, ReviewedBox, missing_images, read_reviewed
 from detectors.recognition.embedder.crops import prepare_crop
 from detectors.recognition.gallery.embedders import embedder_info, embedder_path, load_embedder_of, load_on_one_thread
 from detectors.recognition.gallery.open import Gallery, open_gallery
@@ -43,7 +43,7 @@ def add_photos(
 ) -> GallerySummary:
     """Make a version in which reviewed boxes (decisions accept and other) are views of their SKUs.
 
-    The photographs are stored in the gallery; duplicates are skipped. images: current folder of the pictures. embedder:
+    The photographs are stored in the gallery; duplicates are skipped. images: current folder of the images. embedder:
     a run, None for the gallery's own. Raises SynthError for unusable decisions, SKUs that the gallery lacks, and
     another embedder.
     """
@@ -109,7 +109,7 @@ def _check_rows(parent: Gallery, reviewed: Reviewed, rows: Sequence[ReviewedBox]
         found = f"{len(unknown)} SKUs that the gallery does not have"
         problems = first_few(unknown, 20)
         raise SynthError(WRONG, code="unknown-sku", where=str(reviewed.file), found=found, hint=hint, problems=problems)
-    error = missing_pictures(reviewed, (row.image for row in rows), images, "reviewed pictures are missing")
+    error = missing_images(reviewed, (row.image for row in rows), images, "reviewed images are missing")
     if error:
         raise error
 
@@ -117,14 +117,14 @@ def _check_rows(parent: Gallery, reviewed: Reviewed, rows: Sequence[ReviewedBox]
 def _read_crops(
     reviewed: Reviewed, rows: Sequence[ReviewedBox], images: Path | None, margin: float
 ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Yield SKU and crop of each box; every picture is read once."""
+    """Yield SKU and crop of each box; every image is read once."""
     by_image: dict[str, list[ReviewedBox]] = {}
     for row in rows:
         by_image.setdefault(row.image, []).append(row)
     for name, boxes in by_image.items():
-        picture = read_picture(reviewed.path(name, images), boxes[0].image_width, boxes[0].image_height)
+        image = read_image(reviewed.path(name, images), boxes[0].image_width, boxes[0].image_height)
         for box in boxes:
-            yield box.sku, prepare_crop(picture, np.array(box.xyxy), margin=margin)
+            yield box.sku, prepare_crop(image, np.array(box.xyxy), margin=margin)
 
 
 def _new_photos(parent: Gallery, named: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

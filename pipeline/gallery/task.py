@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 TASK_SKUS = 16
 # Crashes of its process after which a SKU is skipped.
 MAX_CRASHES = 2
-# Pictures of SKUs for people to compare: 2 KB each.
+# Images of SKUs for people to compare: 2 KB each.
 FRONT_SIDE, FRONT_QUALITY = 96, 80
 # The first views show the sides; another side replaces the front if it shows this much more.
 SIDES, MUCH_WIDER = 4, 1.3
@@ -154,7 +154,7 @@ def make_task(task: GalleryTask, index: int) -> tuple[int, int]:
             views = views_of(_worker.library, _worker.backend, key, task.views, side=task.side)
             margin = _worker.embedder.margin
             # Cut as photographs are.
-            crops += [prepare_crop(view.picture, view.box, margin=margin) for view in views]
+            crops += [prepare_crop(view.image, view.box, margin=margin) for view in views]
             fronts.append(_encode_front(main_face(views, known=bool(_worker.library.catalog.find(key).front))))
             made.append(key)
         except SynthError as error:
@@ -178,21 +178,21 @@ def make_task(task: GalleryTask, index: int) -> tuple[int, int]:
 
 
 def main_face(views: Sequence[ProductView], *, known: bool = False) -> np.ndarray:
-    """Return the picture that shows a product best: its front, or another side that shows much more of it.
+    """Return the image that shows a product best: its front, or another side that shows much more of it.
 
     known: the list says where the front is. Otherwise the front of a scan is often on a narrow side.
     """
     if known:
-        return views[0].picture
+        return views[0].image
     areas = [int(view.coverage.sum(dtype=np.int64)) for view in views[:SIDES]]
     widest = int(np.argmax(areas))
-    return views[widest if areas[widest] > MUCH_WIDER * areas[0] else 0].picture
+    return views[widest if areas[widest] > MUCH_WIDER * areas[0] else 0].image
 
 
-def _encode_front(picture: np.ndarray) -> bytes:
+def _encode_front(pixels: np.ndarray) -> bytes:
     from PIL import Image
 
-    image, buffer = Image.fromarray(picture), io.BytesIO()
+    image, buffer = Image.fromarray(pixels), io.BytesIO()
     image.thumbnail((FRONT_SIDE, FRONT_SIDE))
     image.save(buffer, "JPEG", quality=FRONT_QUALITY)
     return buffer.getvalue()

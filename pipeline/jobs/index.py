@@ -32,7 +32,7 @@ class SetCounts:
     """Contents of the data set in numbers."""
 
     shards: int
-    pictures: int
+    images: int
     annotations: int
     bytes: int
 
@@ -125,7 +125,7 @@ def write_summary(
         "skus": len(plan.current.ids),
         "times": times,
         "shards": counts.shards,
-        "pictures": counts.pictures,
+        "images": counts.images,
         "annotations": counts.annotations,
         "seen_least": int(seen.min()) if len(seen) else 0,
         "seen_median": float(np.median(seen)) if len(seen) else 0.0,
@@ -140,7 +140,7 @@ def _why_short(coverage: Coverage, number: int, views: int) -> dict[str, Any]:
     shown, counted = int(coverage.shown[number]), int(coverage.counted[number])
     if number in coverage.broken:
         return {"seen": counted, "why": f"cannot be used: {coverage.broken[number]}"}
-    why = f"hidden or too small in {shown * views - counted} of {shown * views} pictures"
+    why = f"hidden or too small in {shown * views - counted} of {shown * views} images"
     return {"seen": counted, "why": why if shown else "its scenes failed"}
 
 

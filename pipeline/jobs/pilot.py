@@ -113,14 +113,14 @@ def _summarize(work: JobContext, made: Sequence[SceneTask], failed: dict[int, st
     records: list[AnnotationRecord] = []
     for task in made:
         records += parse_all(AnnotationRecord, json.loads(_pilot_file(work.settings, task).read_bytes()))
-    pictures = len(made) * work.settings.views
+    images = len(made) * work.settings.views
     products = sum(len(task.ids) for task in made) * work.settings.views
     counting = sum(counts(record, work.visible, work.pixels) for record in records)
     return Pilot(
         scenes=len(made),
         products=products,
         share=round(counting / products, 4) if counting else UNKNOWN_SHARE,
-        annotations=len(records) / max(pictures, 1),
+        annotations=len(records) / max(images, 1),
         **tallies(records),
         failed=len(failed),
         reason=next(iter(failed.values()), ""),

@@ -62,7 +62,7 @@ def print_estimate(console: Console, estimate: Estimate) -> None:
     views = settings.render.views
     parts = f"{estimate.open_scenes + estimate.scenes:,} + about {estimate.top_up:,} for hidden products"
     table.add_row("scenes to render", f"{estimate.all_scenes:,} ({parts})")
-    table.add_row("pictures", f"{estimate.all_scenes * views:,}")
+    table.add_row("images", f"{estimate.all_scenes * views:,}")
     if estimate.pilot is not None:
         _add_pilot(table, estimate, estimate.pilot)
     table.add_row("shards", f"{estimate.shards:,} of up to {count_of(settings.shard_scenes, 'scene')}")
@@ -74,21 +74,21 @@ def print_estimate(console: Console, estimate: Estimate) -> None:
 def estimate_fields(estimate: Estimate) -> dict[str, Any]:
     """Return the estimate by name, as `synth job plan --json` prints it; seconds are of all workers together."""
     names = ("skus", "there", "retired", "open_scenes", "scenes", "top_up", "all_scenes", "due", "shards")
-    cost, pictures = estimate.cost, estimate.all_scenes * estimate.settings.render.views
+    cost, images = estimate.cost, estimate.all_scenes * estimate.settings.render.views
     measured = {}
     if cost is not None:
-        stored = (cost.picture_bytes + cost.label_bytes) * pictures
+        stored = (cost.image_bytes + cost.label_bytes) * images
         seconds = estimate.worker_seconds(cost.workers)
         measured = {"bytes": stored, "worker_seconds": seconds, "core_hours": seconds * cost.threads / 3600}
-    return {**{name: getattr(estimate, name) for name in names}, "pictures": pictures, **measured, "cost": cost}
+    return {**{name: getattr(estimate, name) for name in names}, "images": images, **measured, "cost": cost}
 
 
 def _add_pilot(table: Table, estimate: Estimate, pilot: Pilot) -> None:
     from pipeline.jobs.receipts import COCO_AREAS, EDGES, SIDES
 
     settings = estimate.settings
-    pictures = estimate.all_scenes * settings.render.views
-    table.add_row("annotations", f"about {pilot.annotations * pictures:,.0f}")
+    images = estimate.all_scenes * settings.render.views
+    table.add_row("annotations", f"about {pilot.annotations * images:,.0f}")
     goal = f"seen {settings.visible:.0%}, {settings.pixels} px"
     table.add_row("appearances", f"{settings.times} of each of {estimate.due:,} SKUs that lack some ({goal} at least)")
     table.add_row("of those assigned", f"{pilot.share:.0%} count, by {count_of(pilot.scenes, 'sampled scene')}")
@@ -103,11 +103,9 @@ def _add_pilot(table: Table, estimate: Estimate, pilot: Pilot) -> None:
 
 
 def _add_cost(table: Table, estimate: Estimate, cost: Cost) -> None:
-    pictures = estimate.all_scenes * estimate.settings.render.views
-    stored = [cost.picture_bytes * pictures, cost.label_bytes * pictures]
-    table.add_row(
-        "bytes", f"{bytes_text(sum(stored))}: pictures {bytes_text(stored[0])}, labels {bytes_text(stored[1])}"
-    )
+    images = estimate.all_scenes * estimate.settings.render.views
+    stored = [cost.image_bytes * images, cost.label_bytes * images]
+    table.add_row("bytes", f"{bytes_text(sum(stored))}: images {bytes_text(stored[0])}, labels {bytes_text(stored[1])}")
     seconds = estimate.worker_seconds(cost.workers)
     table.add_row("core-hours", f"{seconds * cost.threads / 3600:,.2f}, measured here with {_workers_text(cost)}")
     table.add_row("GPU-hours", gpu_text(estimate))
@@ -151,8 +149,8 @@ def print_status(console: Console, status: JobStatus, place: str) -> None:
             "this run", f"{progress['made']:,} made, {progress['failed']:,} failed; {escape(str(progress['about']))}"
         )
     table.add_row(
-        "pictures",
-        f"{status.pictures:,} with {count_of(status.annotations, 'annotation', spec=',')}, {bytes_text(status.bytes)}",
+        "images",
+        f"{status.images:,} with {count_of(status.annotations, 'annotation', spec=',')}, {bytes_text(status.bytes)}",
     )
     share = status.seen / status.wanted if status.wanted else 0.0
     table.add_row(
@@ -176,8 +174,8 @@ def print_job_summary(console: Console, summary: JobSummary) -> None:
     )
     table.add_row("shards", f"{counts.shards:,}, of which {summary.found:,} existed")
     table.add_row(
-        "pictures",
-        f"{counts.pictures:,} with {count_of(counts.annotations, 'annotation', spec=',')}, {bytes_text(counts.bytes)}",
+        "images",
+        f"{counts.images:,} with {count_of(counts.annotations, 'annotation', spec=',')}, {bytes_text(counts.bytes)}",
     )
     if summary.outcome:
         seen = "{seen_least:,} minimum, {seen_median:,.0f} median, {seen_most:,} maximum".format(**summary.outcome)

@@ -12,7 +12,7 @@ from assets.files.atomic import write_atomic
 from assets.library import Library
 from dataset.shards.index import ShardSample, annotation_id, image_id, tar_of
 from pipeline.jobs.tasks import CATALOG, SceneTask
-from pipeline.run.scene import SceneWorker, opened_worker, render_picture
+from pipeline.run.scene import SceneWorker, opened_worker, render_image
 from pipeline.run.settings import RunSettings
 
 
@@ -64,7 +64,7 @@ def _render_sample(worker: SceneWorker, task: SceneTask, view: int) -> ShardSamp
     settings, scene = worker.settings, worker.sample(task.index, view, task.products)
     spec = scene.to_json().encode()
     write_atomic(spec_file(settings, task), spec)
-    picture = render_picture(scene, worker.library, worker.backend, settings)
+    rendered = render_image(scene, worker.library, worker.backend, settings)
     number = image_id(task.index, view, settings.views)
     kinds = dict(zip(task.skus, task.ids, strict=True))
     annotations = [
@@ -74,10 +74,10 @@ def _render_sample(worker: SceneWorker, task: SceneTask, view: int) -> ShardSamp
             image_id=number,
             category_id=kinds[record.sku or ""],
         )
-        for record in picture.annotations
+        for record in rendered.annotations
     ]
-    image = replace(picture.image, id=number, license=settings.licence or None)
-    return replace(picture, files={**picture.files, "scene.json": spec}, image=image, annotations=annotations)
+    image = replace(rendered.image, id=number, license=settings.licence or None)
+    return replace(rendered, files={**rendered.files, "scene.json": spec}, image=image, annotations=annotations)
 
 
 def _write_broken_skus(library: Library, settings: RunSettings, task: SceneTask) -> None:

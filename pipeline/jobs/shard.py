@@ -125,7 +125,7 @@ def store_shard(work: JobContext, task: ShardTask, failed: dict[int, Outcome]) -
         scenes=len(task.scenes),
         failures=tuple(_failure(work, scene, failed[scene.index]) for scene in task.scenes if scene.index in failed),
         counted=tuple(
-            count for scene in task.scenes for count in counted_pictures(work, scene, samples.get(scene.index))
+            count for scene in task.scenes for count in counted_images(work, scene, samples.get(scene.index))
         ),
         dropped=task.dropped,
         revision=0,
@@ -163,7 +163,7 @@ def _read_spool(work: JobContext, scene: SceneTask) -> list[ShardSample]:
         ) from error
 
 
-def counted_pictures(work: JobContext, scene: SceneTask, samples: list[ShardSample] | None) -> list[int]:
+def counted_images(work: JobContext, scene: SceneTask, samples: list[ShardSample] | None) -> list[int]:
     """Return the number of images in which each product of a scene counts."""
     seen = dict.fromkeys(scene.ids, 0)
     for sample in samples or ():

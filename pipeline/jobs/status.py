@@ -33,7 +33,7 @@ class JobStatus:
     beat: Heartbeat | None
     shards: tuple[int, int]
     scenes: tuple[int, int]
-    pictures: int
+    images: int
     annotations: int
     failed: int
     failures: Mapping[str, tuple[int, str]]
@@ -64,7 +64,7 @@ def job_status(settings: JobSettings) -> JobStatus:
         beat=beat,
         shards=(len(done), len(shards)),
         scenes=(sum(receipt.scenes for receipt in done), plan.scenes),
-        pictures=sum(receipt.entry.images for receipt in done),
+        images=sum(receipt.entry.images for receipt in done),
         annotations=sum(receipt.entry.annotations for receipt in done),
         failed=sum(len(receipt.failures) for receipt in done),
         failures=failures_by_kind(done),

@@ -11,11 +11,11 @@ import numpy as np
 from assets.errors import SynthError
 from dataset.formats import open_labels
 from dataset.records import names_by_id, sku_of
-from dataset.store import DataPart, DataStore, StoredPicture
+from dataset.store import DataPart, DataStore, StoredImage
 from pipeline.preview.sheet import fill_rows, save_sheet, sheet_of_rows
 from pipeline.preview.tile import plot_tile, tile_size
 from pipeline.preview.types import (
-    PreviewPicture,
+    PreviewImage,
     PreviewSettings,
     PreviewSource,
     check_skus,
@@ -39,10 +39,10 @@ def preview_set(place: str, out: Path | None, settings: PreviewSettings) -> Path
     """
     store = open_labels(place, images=settings.images, unfinished=True)
     default = Path(place) / SHEET if not store.categories else Path(SHEET)
-    return plot_sheet(chosen_pictures(store, settings), out or default, settings)
+    return plot_sheet(chosen_images(store, settings), out or default, settings)
 
 
-def chosen_pictures(store: DataStore, settings: PreviewSettings) -> PreviewSource:
+def chosen_images(store: DataStore, settings: PreviewSettings) -> PreviewSource:
     """The images to draw, of at most MAX_PARTS parts of the set, evenly spread.
 
     With filters the labels of parts are read until that many have something to show. Raises SynthError if there is
@@ -60,12 +60,12 @@ def chosen_pictures(store: DataStore, settings: PreviewSettings) -> PreviewSourc
         some = [full[int(place)] for place in np.linspace(0, len(full) - 1, min(MAX_PARTS, len(full)))]
         wanted = [(part, place) for part in some for place in range(part.count)]
     chosen = choose(wanted, settings.count)
-    pictures = [
-        _picture(picture, names, settings)
+    images = [
+        _image(image, names, settings)
         for part in dict.fromkeys(part for part, _ in chosen)
-        for picture in part.pictures({place for other, place in chosen if other is part})
+        for image in part.stored_images({place for other, place in chosen if other is part})
     ]
-    return PreviewSource(Path(store.where).resolve().name, pictures, sum(part.count for part in full))
+    return PreviewSource(Path(store.where).resolve().name, images, sum(part.count for part in full))
 
 
 def _wanted(
@@ -90,21 +90,21 @@ def _wanted(
     return wanted
 
 
-def _picture(stored: StoredPicture, names: Mapping[int | None, str], settings: PreviewSettings) -> PreviewPicture:
+def _image(stored: StoredImage, names: Mapping[int | None, str], settings: PreviewSettings) -> PreviewImage:
     records = kept_records(stored.labels.annotations, names, settings)
     image = stored.labels.image
-    return PreviewPicture(stored.where, stored.data, image.size, records, names, exact=image.rendered)
+    return PreviewImage(stored.where, stored.data, image.size, records, names, exact=image.rendered)
 
 
 def plot_sheet(source: PreviewSource, out: Path, settings: PreviewSettings) -> Path:
     """Draw the images of a source onto one PNG at `out`; return `out`."""
-    sizes = [tile_size(picture) for picture in source.pictures]
+    sizes = [tile_size(image) for image in source.images]
     rows = fill_rows(sizes, COLUMNS, SHEET_WIDTH)
-    pictures = iter(source.pictures)
-    tiles: list[list[Any]] = [[plot_tile(next(pictures), size, settings.style) for size in row] for row in rows]
+    images = iter(source.images)
+    tiles: list[list[Any]] = [[plot_tile(next(images), size, settings.style) for size in row] for row in rows]
     return save_sheet(sheet_of_rows(tiles, _title(source, settings)), out)
 
 
 def _title(source: PreviewSource, settings: PreviewSettings) -> str:
     what = f" with {settings.described()}" if settings.filters else ""
-    return f"{source.name}: {len(source.pictures)} of {source.total} images{what}; dashed: marked ignore"
+    return f"{source.name}: {len(source.images)} of {source.total} images{what}; dashed: marked ignore"

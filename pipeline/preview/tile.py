@@ -10,11 +10,11 @@ from PIL import Image, ImageDraw
 
 from assets.color import distinct_color
 from assets.errors import SynthError
-from assets.files.image_input import open_picture
+from assets.files.image_input import open_image
 from dataset.masks import compressed_mask, decode_mask
 from dataset.records import AnnotationRecord
 from pipeline.preview.sheet import Box, Rgb, plot_dashed, plot_label, shorten
-from pipeline.preview.types import PreviewPicture, Style
+from pipeline.preview.types import PreviewImage, Style
 
 DARK: Rgb = (20, 20, 20)
 LONGEST_SKU = 18
@@ -25,40 +25,40 @@ BEYOND = 8.0
 SHIFT = 4
 
 
-def tile_size(picture: PreviewPicture) -> tuple[int, int]:
+def tile_size(image: PreviewImage) -> tuple[int, int]:
     """Width and height of an image as it is drawn; only its header is read."""
-    with open_picture(picture.data, picture.where, "the image") as image:
-        sides = image.size
+    with open_image(image.data, image.where, "the image") as opened:
+        sides = opened.size
     # An image whose labels count it as turned is drawn so.
-    return picture.size if picture.size == sides[::-1] else sides
+    return image.size if image.size == sides[::-1] else sides
 
 
-def plot_tile(picture: PreviewPicture, size: tuple[int, int], style: Style) -> Image.Image:
+def plot_tile(image: PreviewImage, size: tuple[int, int], style: Style) -> Image.Image:
     """The image with its instances, `size` (width, height) pixels. Raises SynthError if it cannot be drawn."""
     try:
-        return _draw(picture, picture.read(), size, style)
+        return _draw(image, image.read(), size, style)
     except (SynthError, MemoryError):
         raise
     except Exception as error:  # a third party's labels may contain anything
         hint = "'synth verify' lists all problems of the data set"
         raise SynthError(
-            "an image cannot be drawn", code="records-invalid", where=picture.where, found=str(error), hint=hint
+            "an image cannot be drawn", code="records-invalid", where=image.where, found=str(error), hint=hint
         ) from error
 
 
-def _draw(picture: PreviewPicture, pixels: NDArray[np.uint8], size: tuple[int, int], style: Style) -> Image.Image:
+def _draw(image: PreviewImage, pixels: NDArray[np.uint8], size: tuple[int, int], style: Style) -> Image.Image:
     scale = size[0] / pixels.shape[1], size[1] / pixels.shape[0]
     tile = np.array(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
     boxes = []
-    for place, record in enumerate(picture.records):
+    for place, record in enumerate(image.records):
         if record.bbox is None:
             raise ValueError(f"bbox: {record.value('bbox')!r}, expected four numbers")
         color = distinct_color(_number_of(record, place))
-        outlined = style != "box" and _plot_mask(tile, _mask_of(picture, record, pixels), color, scale, style)
+        outlined = style != "box" and _plot_mask(tile, _mask_of(image, record, pixels), color, scale, style)
         boxes.append((record, _edges_of(record.bbox, scale, size), color, style == "outline" and outlined))
-    image = Image.fromarray(tile)
-    _plot_boxes(image, picture, boxes)
-    return image
+    canvas = Image.fromarray(tile)
+    _plot_boxes(canvas, image, boxes)
+    return canvas
 
 
 def _edges_of(box: Sequence[float], scale: tuple[float, float], size: tuple[int, int]) -> Box:
@@ -75,12 +75,12 @@ def _number_of(record: AnnotationRecord, place: int) -> int:
     return place + 1 if record.instance is None else record.instance
 
 
-def _mask_of(picture: PreviewPicture, record: AnnotationRecord, pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+def _mask_of(image: PreviewImage, record: AnnotationRecord, pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     """(H, W) 0/1, None if there is none. Raises ValueError for a mask of our own that is none."""
     height, width = pixels.shape[:2]
     counts = b"" if record.ignored else compressed_mask(record.value("segmentation"), height, width)
     if isinstance(counts, str):
-        if picture.exact:
+        if image.exact:
             raise ValueError(f"segmentation: {counts}")
         return None
     return decode_mask(counts, height, width) if counts else None
@@ -113,9 +113,9 @@ def _plot_mask(
 Drawn = tuple[AnnotationRecord, Box, Rgb, bool]
 
 
-def _plot_boxes(image: Image.Image, picture: PreviewPicture, boxes: Sequence[Drawn]) -> None:
+def _plot_boxes(canvas: Image.Image, image: PreviewImage, boxes: Sequence[Drawn]) -> None:
     """Boxes of what has no outline, then all words: the words of one must not lie under the lines of another."""
-    draw = ImageDraw.Draw(image)
+    draw = ImageDraw.Draw(canvas)
     for record, edges, color, outlined in boxes:
         if record.ignored:
             plot_dashed(draw, edges, color)
@@ -125,5 +125,5 @@ def _plot_boxes(image: Image.Image, picture: PreviewPicture, boxes: Sequence[Dra
     taken: list[Box] = []
     for record, edges, color, _ in boxes:
         if not record.ignored:
-            text = shorten(picture.sku_of(record), LONGEST_SKU)
-            taken.append(plot_label(draw, edges[:2], text, color, TEXT, taken=taken, within=image.size))
+            text = shorten(image.sku_of(record), LONGEST_SKU)
+            taken.append(plot_label(draw, edges[:2], text, color, TEXT, taken=taken, within=canvas.size))

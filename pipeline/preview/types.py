@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError, unknown_name
-from assets.files.image_input import open_picture
+from assets.files.image_input import open_image
 from assets.options import Option
 from dataset.records import AnnotationRecord, sku_of
 from dataset.values import number
@@ -63,7 +63,7 @@ class PreviewSettings:
 
 
 @dataclass(frozen=True)
-class PreviewPicture:
+class PreviewImage:
     """An image to draw. data: its file, or what stands in it. records: annotations that are drawn.
 
     size: width and height that its labels count in, None if they do not say. names: category id -> SKU. exact:
@@ -81,7 +81,7 @@ class PreviewPicture:
         """(H, W, 3) uint8 RGB as the labels count pixels. Raises SynthError if it cannot be read."""
         from PIL import ImageOps
 
-        with open_picture(self.data, self.where, "the image") as image:
+        with open_image(self.data, self.where, "the image") as image:
             # Where sizes do not tell whether labels count the image as turned, it is drawn as viewers show it.
             plain = self.size == image.size or image.getexif().get(ORIENTATION, 1) == 1
             return np.array((image if plain else ImageOps.exif_transpose(image)).convert("RGB"))
@@ -96,7 +96,7 @@ class PreviewSource:
     """The images that were chosen. total: number of images of the whole set."""
 
     name: str
-    pictures: Sequence[PreviewPicture]
+    images: Sequence[PreviewImage]
     total: int
 
 

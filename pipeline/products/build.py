@@ -106,10 +106,10 @@ def build_assets(
 
 
 def _needs_build(catalog: Catalog, position: int) -> bool:
-    from assets.packages.store import has_pictures
+    from assets.packages.store import has_images
 
     sku = catalog[position]
-    return bool(sku.mesh) or has_pictures(sku)
+    return bool(sku.mesh) or has_images(sku)
 
 
 def _count_outcome(outcome: Outcome, catalog: Catalog, summary: BuildSummary) -> None:
@@ -184,7 +184,7 @@ def print_build(reporter: Reporter, sku_list: SkuSource, summary: BuildSummary) 
     for sku, reason in summary.failures:
         reporter.say(printable(f"failed: {sku}: {reason}"))
     parts = [f"{summary.built} built", f"{summary.found} cached before"]
-    parts += [f"{summary.drawn} without mesh and pictures, drawn on demand"] if summary.drawn else []
+    parts += [f"{summary.drawn} without mesh and images, drawn on demand"] if summary.drawn else []
     parts += [f"{len(summary.failures)} failed"] if summary.failures else []
     reporter.say(f"{sku_list}: {', '.join(parts)}, in {duration_text(summary.seconds)}{_rate_text(summary)}")
     if summary.sizes:

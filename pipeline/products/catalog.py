@@ -20,7 +20,7 @@ from assets.catalog.csv_rows import formula_safe
 from assets.catalog.load import check_catalog, load_catalog
 from assets.catalog.problems import Problem, problem_groups
 from assets.catalog.sku_lists import SkuSource
-from assets.catalog.types import PICTURES, Catalog, Sku
+from assets.catalog.types import IMAGES, Catalog, Sku
 from assets.errors import SynthError, printable
 from assets.files.atomic import write_atomic
 from assets.plurals import count_of, join_few
@@ -32,7 +32,7 @@ MAX_ROWS = 200
 MAX_NAMES = 5
 MAX_STEM = 180
 # Columns about how a product is made or its file read, which do not apply to an exported mesh.
-SOURCE_COLUMNS = ("package", "unit_package", "pack_count", "up", "units", *PICTURES)
+SOURCE_COLUMNS = ("package", "unit_package", "pack_count", "up", "units", *IMAGES)
 # Device names on Windows, with any extension.
 RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{name}{number}" for name in ("COM", "LPT") for number in range(10))}
 

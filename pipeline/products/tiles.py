@@ -1,4 +1,4 @@
-"""Pictures of single products for the catalogue's contact sheet."""
+"""Images of single products for the catalogue's contact sheet."""
 
 from __future__ import annotations
 

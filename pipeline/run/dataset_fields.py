@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from assets.limits import DATASET_PICTURES
+from assets.limits import DATASET_IMAGES
 from assets.options import MAX_SEED
 from dataset.checksums import CHECKSUMS
 
@@ -48,10 +48,8 @@ def identity_problems(identity: dict[str, Any], scenes: int) -> list[str]:
         value = identity.get(name)
         if type(value) is not int or not minimum <= value <= maximum:
             problems.append(f"identity.{name} is not a number from {minimum} to {maximum}")
-    if not problems and scenes * identity["views"] > DATASET_PICTURES.maximum:
-        problems.append(
-            f"{scenes} scenes with {identity['views']} views: more than {DATASET_PICTURES.maximum} pictures"
-        )
+    if not problems and scenes * identity["views"] > DATASET_IMAGES.maximum:
+        problems.append(f"{scenes} scenes with {identity['views']} views: more than {DATASET_IMAGES.maximum} images")
     if read_splits(identity.get("split")) is None:
         problems.append("identity.split is missing, or not of the form train:0.9,val:0.1")
     extras = identity.get("extras")

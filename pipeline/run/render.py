@@ -21,7 +21,7 @@ from assets.limits import DATASET_JSON, read_file
 from assets.progress import Reporter
 from dataset.checksums import ChecksumSpool, sha256, sha256_of, sound_digests, spool_checksums, write_checksums
 from dataset.layout import Layout, split_of, stem_of
-from dataset.records import PictureLabels
+from dataset.records import ImageLabels
 from pipeline.run.dataset_info import check_folder, claim_folder, describe_run, keep_streams
 from pipeline.run.failures import FailureList
 from pipeline.run.resources import open_backdrops, open_library, render_settings
@@ -43,7 +43,7 @@ RETRY_HINT = "delete the file and run the same command again: the image is then 
 
 @dataclass
 class RunSummary:
-    """Result of a run. pictures, annotations, skus: of the whole set, once complete; made, seconds: of this run.
+    """Result of a run. images, annotations, skus: of the whole set, once complete; made, seconds: of this run.
 
     found: scenes that existed before. again: scenes of this run that needed a second attempt. interrupted: the run was
     stopped before all scenes were made or had failed.
@@ -51,7 +51,7 @@ class RunSummary:
 
     out: Path
     scenes: int = 0
-    pictures: int = 0
+    images: int = 0
     annotations: int = 0
     skus: int = 0
     catalog_size: int = 0
@@ -238,7 +238,7 @@ def _check_complete(settings: RunSettings, layout: Layout, summary: RunSummary) 
 def _merge_labels(
     settings: RunSettings, layout: Layout, catalog: Catalog, summary: RunSummary, checksums: ChecksumSpool
 ) -> None:
-    """Write one COCO file per split from the pictures' own labels, in the order of the scenes, then all checksums."""
+    """Write one COCO file per split from the images' own labels, in the order of the scenes, then all checksums."""
     from assets.catalog.category_ids import ids_of
     from dataset.categories import catalog_categories
     from dataset.coco_writer import numbered, write_coco
@@ -250,13 +250,13 @@ def _merge_labels(
     for name, _ in settings.splits:
         said = f"synthetic scenes, recipe {recipe_text(settings.recipe)}, {name}"
         info = {"description": said, "version": "1.0", "contributor": settings.creator}
-        pictures = _pictures(settings, layout, name, seen, checksums)
+        images = _images(settings, layout, name, seen, checksums)
         counts = write_coco(
             layout.annotations(name),
-            numbered(pictures, categories, licensed=bool(settings.licence)),
+            numbered(images, categories, licensed=bool(settings.licence)),
             Head(categories, info, licenses),
         )
-        summary.pictures += counts.images
+        summary.images += counts.images
         summary.annotations += counts.annotations
     for file in (layout.info, *(layout.annotations(name) for name, _ in settings.splits)):
         checksums.add(file.relative_to(layout.root).as_posix(), sha256_of(file))
@@ -264,9 +264,9 @@ def _merge_labels(
     summary.skus = len(seen)
 
 
-def _pictures(
+def _images(
     settings: RunSettings, layout: Layout, split: str, seen: set[str], checksums: ChecksumSpool
-) -> Iterator[PictureLabels]:
+) -> Iterator[ImageLabels]:
     for index in range(settings.scenes):
         if split_of(index, settings.splits) != split:
             continue
@@ -277,7 +277,7 @@ def _pictures(
             try:
                 data = read_file(file, DATASET_JSON, "an image's labels")
                 fragment: dict[str, Any] = parse_json(data, "an image's labels", str(file), hint=RETRY_HINT)
-                labels = PictureLabels.parse(fragment)
+                labels = ImageLabels.parse(fragment)
                 seen.update(record.sku for record in labels.annotations if record.sku is not None)
             except (ValueError, KeyError, TypeError) as error:
                 raise SynthError(

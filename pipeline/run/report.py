@@ -20,7 +20,7 @@ def print_summary(console: Console, summary: RunSummary) -> None:
     table.add_row("data set", escape(str(summary.out)))
     table.add_row("scenes", f"{summary.found + summary.made} of {summary.scenes} finished")
     if not summary.interrupted:
-        table.add_row("pictures", f"{summary.pictures}")
+        table.add_row("images", f"{summary.images}")
         table.add_row("annotations", f"{summary.annotations}")
         table.add_row("SKUs seen", f"{summary.skus} of {summary.catalog_size}")
     table.add_row("this run", f"{count_of(summary.made, 'scene')} in {duration_text(summary.seconds)}{rate}")

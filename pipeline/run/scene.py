@@ -13,7 +13,7 @@ from assets.files.source_pins import SourcePins
 from assets.plugins import short_name
 from dataset.checksums import sha256
 from dataset.layout import Layout, stem_of
-from dataset.records import PictureLabels
+from dataset.records import ImageLabels
 from dataset.shards.index import ShardSample
 from pipeline.run.settings import RunSettings
 
@@ -76,7 +76,7 @@ def render_scene(settings: RunSettings, index: int) -> tuple[int, int]:
     """
     worker = opened_worker(settings)
     counts = [
-        write_picture(worker.sample(index, view), worker.library, worker.backend, settings)
+        write_image(worker.sample(index, view), worker.library, worker.backend, settings)
         for view in range(settings.views)
     ]
     return len(counts), sum(counts)
@@ -108,29 +108,29 @@ def _open_worker(settings: RunSettings) -> SceneWorker:
     return SceneWorker(settings, library, recipe, open_backend(library, render_settings(settings)))
 
 
-def write_picture(scene: SceneSpec, library: Library, backend: Backend, settings: RunSettings) -> int:
+def write_image(scene: SceneSpec, library: Library, backend: Backend, settings: RunSettings) -> int:
     """Render a scene and write its files into the run's folder; return its number of annotations."""
     layout, stem = Layout(settings.out), stem_of(scene.index, scene.view)
     spec = scene.to_json().encode()
-    # Before the picture: if rendering crashes the process, the spec of the scene is kept.
+    # Before the image: if rendering crashes the process, the spec of the scene is kept.
     write_atomic(layout.scene(stem), spec)
-    picture = render_picture(scene, library, backend, settings)
-    rendered = {"images": picture.files["jpg"], **{kind: picture.files[f"{kind}.png"] for kind in settings.extras}}
+    image = render_image(scene, library, backend, settings)
+    rendered = {"images": image.files["jpg"], **{kind: image.files[f"{kind}.png"] for kind in settings.extras}}
     for folder, content in rendered.items():
         write_atomic(layout.file(folder, stem), content)
     # Last: its existence means that the image is complete.
-    write_atomic(layout.labels(stem), labels_json(picture.labels, {**rendered, "scenes": spec}))
-    return len(picture.annotations)
+    write_atomic(layout.labels(stem), labels_json(image.labels, {**rendered, "scenes": spec}))
+    return len(image.annotations)
 
 
-def labels_json(labels: PictureLabels, files: dict[str, bytes]) -> bytes:
+def labels_json(labels: ImageLabels, files: dict[str, bytes]) -> bytes:
     """Return an image's own labels. files: folder to content of its other files, whose digests are stored."""
     digests = {folder: sha256(content) for folder, content in sorted(files.items())}
     fragment = {**labels.content(), "sha256": digests}
     return json.dumps(fragment, allow_nan=False, separators=(",", ":")).encode()
 
 
-def render_picture(scene: SceneSpec, library: Library, backend: Backend, settings: RunSettings) -> ShardSample:
+def render_image(scene: SceneSpec, library: Library, backend: Backend, settings: RunSettings) -> ShardSample:
     """Render a scene and return what is stored of it, without writing it."""
     from pipeline.run.dataset_info import versions_digest
     from render.coco import annotation_record, image_record

@@ -13,12 +13,12 @@ from rich.console import Console
 
 from assets.errors import SynthError
 from assets.files.atomic import lock_folder
-from assets.files.image_input import open_picture
+from assets.files.image_input import open_image
 from assets.plurals import counts_of
 from assets.progress import StepProgress
 from dataset.formats import FORMAT_TABLE, open_labels
-from dataset.records import PictureLabels, SplitLabels
-from dataset.store import DataPart, DataStore, StoredPicture, leaves_folder
+from dataset.records import ImageLabels, SplitLabels
+from dataset.store import DataPart, DataStore, StoredImage, leaves_folder
 
 
 @dataclass
@@ -79,7 +79,7 @@ def _convert(store: DataStore, folder: Path, module: ModuleType, name: str, cons
             SplitLabels(
                 split,
                 replace(store.head(split), categories=store.categories),
-                _pictures(split, own, folder / module.image_folder(split), module, summary, progress),
+                _images(split, own, folder / module.image_folder(split), module, summary, progress),
             )
             for split, own in parts.items()
         )
@@ -87,13 +87,13 @@ def _convert(store: DataStore, folder: Path, module: ModuleType, name: str, cons
     return summary
 
 
-def _pictures(
+def _images(
     split: str, parts: list[DataPart], folder: Path, module: ModuleType, summary: ConvertSummary, progress: StepProgress
-) -> Iterator[PictureLabels]:
+) -> Iterator[ImageLabels]:
     """The labels of a split; each image is copied on the way."""
     taken: set[str] = set()
-    for picture in (picture for part in parts for picture in part.pictures()):
-        labels = _copied(picture, folder, taken)
+    for image in (image for part in parts for image in part.stored_images()):
+        labels = _copied(image, folder, taken)
         summary.images += 1
         summary.annotations += len(labels.annotations)
         summary.splits[split] = summary.splits.get(split, 0) + 1
@@ -102,25 +102,25 @@ def _pictures(
         progress.advance()
 
 
-def _copied(picture: StoredPicture, folder: Path, taken: set[str]) -> PictureLabels:
+def _copied(stored: StoredImage, folder: Path, taken: set[str]) -> ImageLabels:
     """Copy an image; its labels with a name and a size for certain."""
-    image, data = picture.labels.image, picture.read()
+    image, data = stored.labels.image, stored.read()
     name = (image.file_name or "").replace("\\", "/")
     if not name or leaves_folder(name):
         what = "the name of an image points outside the folder"
-        raise SynthError(what, code="path-unsafe", where=picture.where, found=repr(name))
+        raise SynthError(what, code="path-unsafe", where=stored.where, found=repr(name))
     # Labels lie beside images under the same stem in most formats, and some file systems ignore case.
     stem = name.rpartition(".")[0].casefold()
     if stem in taken:
         what = "two images of a split have one name"
-        raise SynthError(what, code="image-name-duplicate", where=picture.where, found=name)
+        raise SynthError(what, code="image-name-duplicate", where=stored.where, found=name)
     taken.add(stem)
     if image.size is None:
-        with open_picture(data, picture.where, "the image") as opened:
+        with open_image(data, stored.where, "the image") as opened:
             image = replace(image, width=opened.width, height=opened.height)
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(data)
-    return PictureLabels(replace(image, file_name=name), picture.labels.annotations)
+    return ImageLabels(replace(image, file_name=name), stored.labels.annotations)
 
 
 def print_summary(console: Console, summary: ConvertSummary) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from assets.limits import PICTURE_BYTES, read_file
+from assets.limits import IMAGE_BYTES, read_file
 from dataset.coco_spool import spool_records, spooled_labels
 from dataset.find import CocoSplit
 from dataset.problems import Problems, check_usable
-from dataset.records import AnnotationRecord, ImageRecord, PictureLabels
+from dataset.records import AnnotationRecord, ImageLabels, ImageRecord
 from dataset.shards.index import ShardSample
-from dataset.shards.tar import PICTURES
+from dataset.shards.tar import IMAGES
 from dataset.spool import BlockSpool
 from dataset.store import leaves_folder
 from dataset.values import short, whole_number
@@ -63,7 +63,7 @@ def _check_image(split: CocoSplit, problems: Problems, record: ImageRecord) -> N
         problems.spoil("images without an id, a file_name, width and height", short(record.content()))
     elif leaves_folder(name):
         problems.spoil("images outside the image folder", short(name))
-    elif _suffix(name) not in PICTURES:
+    elif _suffix(name) not in IMAGES:
         problems.spoil("images that are not image files by name", short(name))
     elif not (split.images / name).is_file():
         problems.spoil("images that are missing", short(name))
@@ -88,15 +88,15 @@ def samples_of_part(blocks: Iterable[bytes], split: CocoSplit) -> list[ShardSamp
     return [_sample(labels, split, taken) for labels in spooled_labels(blocks)]
 
 
-def _sample(labels: PictureLabels, split: CocoSplit, taken: set[str]) -> ShardSample:
+def _sample(labels: ImageLabels, split: CocoSplit, taken: set[str]) -> ShardSample:
     image = labels.image
     name = str(image.file_name).replace("\\", "/")
     stem = PurePosixPath(name).stem
-    files = {_suffix(name): read_file(split.images / str(image.file_name), PICTURE_BYTES, "the image")}
+    files = {_suffix(name): read_file(split.images / str(image.file_name), IMAGE_BYTES, "the image")}
     for suffix, folder, ending in BESIDE:
         path = split.root / folder / f"{stem}{ending}"
         if path.is_file():
-            files[suffix] = read_file(path, PICTURE_BYTES, "the image")
+            files[suffix] = read_file(path, IMAGE_BYTES, "the image")
     return ShardSample(_free_stem(stem, int(image.value("id")), taken), files, image, labels.annotations)
 
 

@@ -19,7 +19,7 @@ from assets.limits import DATASET_INSTANCES
 from assets.plurals import count_of
 from assets.progress import StepProgress
 from dataset.formats import open_labels
-from dataset.records import AnnotationRecord, CategoryRecord, PictureLabels
+from dataset.records import AnnotationRecord, CategoryRecord, ImageLabels
 from dataset.tables import write_table
 from dataset.values import number, sku_text, whole_number
 from render.recipes import RECIPES
@@ -27,12 +27,12 @@ from render.recipes import RECIPES
 # Square pixels, as COCO divides.
 SIZES = (("small (under 32 x 32 px)", 0.0), ("medium", 32.0**2), ("large (96 x 96 px and more)", 96.0**2))
 SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
-TABLE_COLUMNS = ("sku", "name", "category_id", "boxes", "ignored", "pictures", "mean_area", "mean_visibility")
+TABLE_COLUMNS = ("sku", "name", "category_id", "boxes", "ignored", "images", "mean_area", "mean_visibility")
 
 
 @dataclass
 class Stats:
-    """Counts of a data set. K categories: keys, names, ids; per category, (K,): boxes, ignored among them, pictures,
+    """Counts of a data set. K categories: keys, names, ids; per category, (K,): boxes, ignored among them, images,
     sum of areas, sum of visibilities and how many have one.
 
     images, annotations: by split. recipes: numbers of images that name one. sizes: (3,) boxes by COCO's sizes.
@@ -53,11 +53,11 @@ class Stats:
 
     def __post_init__(self) -> None:
         count = len(self.ids)
-        self.boxes, self.ignored, self.pictures, self.seen = (np.zeros(count, np.int64) for _ in range(4))
+        self.boxes, self.ignored, self.images_of_sku, self.seen = (np.zeros(count, np.int64) for _ in range(4))
         self.area, self.visible = np.zeros(count), np.zeros(count)
         self._label = {int(number): label for label, number in enumerate(self.ids)}
 
-    def add(self, split: str, labels: PictureLabels) -> None:
+    def add(self, split: str, labels: ImageLabels) -> None:
         """Count an image and its annotations."""
         self.images[split] = self.images.get(split, 0) + 1
         self.annotations[split] = self.annotations.get(split, 0) + len(labels.annotations)
@@ -66,7 +66,7 @@ class Stats:
             self.recipes[recipe] += 1
         self.products[min(len(labels.annotations), DATASET_INSTANCES.maximum)] += 1
         seen = {label for record in labels.annotations if (label := self._add(record)) is not None}
-        self.pictures[sorted(seen)] += 1
+        self.images_of_sku[sorted(seen)] += 1
 
     def _add(self, record: AnnotationRecord) -> int | None:
         """Count an annotation; return its label, None if its category is unknown."""
@@ -171,7 +171,7 @@ def stats_fields(stats: Stats, *, below: int) -> dict[str, Any]:
 
 def _skus(stats: Stats, below: int) -> Table:
     table = _table("", "least", "median", "mean", "most")
-    for name, column in (("boxes of a SKU", stats.boxes), ("images of a SKU", stats.pictures)):
+    for name, column in (("boxes of a SKU", stats.boxes), ("images of a SKU", stats.images_of_sku)):
         table.add_row(
             name, f"{column.min():,}", f"{np.median(column):,.6g}", f"{column.mean():,.1f}", f"{column.max():,}"
         )
@@ -204,7 +204,7 @@ def write_sku_table(stats: Stats, path: Path) -> None:
         stats.ids,
         stats.boxes,
         stats.ignored,
-        stats.pictures,
+        stats.images_of_sku,
         (stats.area / np.maximum(stats.boxes, 1)).round(3),
         np.where(stats.seen > 0, stats.visible / np.maximum(stats.seen, 1), np.nan).round(6),
     )

@@ -24,10 +24,10 @@ from dataset.checksums import (
     write_checksums,
 )
 from dataset.coco_writer import write_coco
-from dataset.records import CategoryRecord, PictureLabels
+from dataset.records import CategoryRecord, ImageLabels
 from dataset.shards.index import ShardEntry, ShardSample, read_categories, read_index
 from dataset.shards.parts import read_part
-from dataset.shards.tar import picture_suffix, read_samples
+from dataset.shards.tar import image_suffix, read_samples
 from dataset.storage.path import StoragePath
 from dataset.store import leaves_folder
 from pipeline.run.scene import labels_json
@@ -113,20 +113,20 @@ def _unpack_split(
     said = about.heads.get(split) or read_part(place, shards[0]).head
     taken: set[int] = set()
 
-    def pictures() -> Iterator[PictureLabels]:
+    def images() -> Iterator[ImageLabels]:
         for shard in until_interrupted(shards, SHARDS_KEPT, step=SHARD_STEP):
             for sample in read_samples(place, shard.name):
                 _write_files(sample, target, f"{shard.name}: {sample.stem}", taken, labels=rendered)
                 yield sample.labels
             progress.advance()
 
-    write_coco(path, pictures(), replace(said, categories=categories))
+    write_coco(path, images(), replace(said, categories=categories))
     target.checksums.add(path.relative_to(target.folder).as_posix(), sha256_of(path))
 
 
 def _write_files(sample: ShardSample, target: _Target, where: str, taken: set[int], *, labels: bool) -> None:
     """The files of a sample where an ordinary set has them. taken: hashes of the names of the split's images."""
-    suffix = picture_suffix(sample.files, sample.image, where)
+    suffix = image_suffix(sample.files, sample.image, where)
     name = (sample.image.file_name or "").replace("\\", "/")
     if not name or leaves_folder(name):
         raise SynthError(
@@ -152,4 +152,4 @@ def _write_files(sample: ShardSample, target: _Target, where: str, taken: set[in
     if labels:
         image = replace(sample.image, id=None, license=None)
         own = [replace(record, id=None, image_id=None, category_id=None) for record in sample.annotations]
-        target.add(folder / "labels" / f"{stem}.json", labels_json(PictureLabels(image, own), written))
+        target.add(folder / "labels" / f"{stem}.json", labels_json(ImageLabels(image, own), written))

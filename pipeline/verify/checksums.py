@@ -9,7 +9,7 @@ from pathlib import Path
 
 from assets.errors import SynthError
 from assets.files.atomic import TEMPORARY
-from assets.limits import COCO_BYTES, PICTURE_BYTES, Limit, check_file
+from assets.limits import COCO_BYTES, IMAGE_BYTES, Limit, check_file
 from dataset.checksums import CHECKSUMS, OUTLINE, read_checksums, sha256, sha256_of, shard_digests
 from dataset.shards.index import ShardEntry
 from dataset.storage.path import StoragePath
@@ -37,7 +37,7 @@ def check_checksums(root: Path, folders: Collection[str], *, may_lack: str = "")
                     yield list(_unlisted(root, top, listed, left))
                     top, listed = above, set()
                 listed.add(name)
-                yield list(_check_file(root, path, digest, COCO_BYTES if above == "annotations" else PICTURE_BYTES))
+                yield list(_check_file(root, path, digest, COCO_BYTES if above == "annotations" else IMAGE_BYTES))
     except (SynthError, OSError) as error:
         yield [Violation(CHECKSUMS, str(error))]
         return

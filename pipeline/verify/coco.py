@@ -11,14 +11,14 @@ from assets.errors import SynthError
 from assets.plurals import count_of
 from dataset.checksums import CHECKSUMS
 from dataset.coco_reader import annotations_of, categories_of, images_of
-from dataset.records import AnnotationRecord, CategoryRecord, PictureLabels
+from dataset.records import AnnotationRecord, CategoryRecord, ImageLabels
 from dataset.spool import hash64
 from dataset.store import CocoPart, CocoStore
 from dataset.values import is_text, short
 from pipeline.verify.checksums import NO_CHECKSUMS, check_checksums
 from pipeline.verify.products import KnownProducts
 from pipeline.verify.records import MALFORMED, Violation
-from pipeline.verify.report import MAX_VIOLATIONS, PictureFindings, Tally
+from pipeline.verify.report import MAX_VIOLATIONS, ImageFindings, Tally
 from pipeline.verify.walk import check_labelled
 
 CHECKED = (
@@ -34,18 +34,18 @@ def walk_file(
     part: CocoPart,
     name: str,
     head: Callable[[Sequence[CategoryRecord]], Iterable[Violation]],
-    check: Callable[[PictureLabels, KnownProducts, int, int], PictureFindings],
-    stray: Callable[[AnnotationRecord, bool], PictureFindings | None],
-) -> Iterator[PictureFindings]:
+    check: Callable[[ImageLabels, KnownProducts, int, int], ImageFindings],
+    stray: Callable[[AnnotationRecord, bool], ImageFindings | None],
+) -> Iterator[ImageFindings]:
     """What is found in a COCO file: in its head, its images, and annotations of none; up to where it cannot be read.
 
     name: for people. check: of an image; called with the ids too that it and its first annotation have where they are
     dense. stray: what is wrong with an annotation that `CocoPart.labels` calls so.
     """
     if not part.source.file.exists():
-        yield PictureFindings([Violation(name, "is missing")])
+        yield ImageFindings([Violation(name, "is missing")])
         return
-    strays: list[PictureFindings] = []
+    strays: list[ImageFindings] = []
 
     def keep(record: AnnotationRecord, of_image: bool) -> None:
         found = stray(record, of_image) if len(strays) <= MAX_VIOLATIONS else None
@@ -54,14 +54,14 @@ def walk_file(
     try:
         records = categories_of(part.source.file)
         known = KnownProducts({one.id: str(one.value("sku")) for one in records if one.id is not None})
-        yield PictureFindings(list(head(records)))
+        yield ImageFindings(list(head(records)))
         first = 1
         for number, labels in enumerate(part.labels(keep), start=1):
             yield check(labels, known, number, first)
             first += len(labels.annotations)
         yield from strays
     except (SynthError, OSError, *MALFORMED) as error:
-        yield PictureFindings([Violation(name, f"cannot be read as COCO: {type(error).__name__}: {error}")])
+        yield ImageFindings([Violation(name, f"cannot be read as COCO: {type(error).__name__}: {error}")])
 
 
 @dataclass(frozen=True)
@@ -79,17 +79,17 @@ class CocoChecks:
         tally.checked = CHECKED
         tally.skipped.append(NOT_DRAWN)
 
-    def check_part(self, part: CocoPart) -> Iterator[PictureFindings]:
+    def check_part(self, part: CocoPart) -> Iterator[ImageFindings]:
         name = part.source.file.name
 
-        def stray(record: AnnotationRecord, of_image: bool) -> PictureFindings | None:
+        def stray(record: AnnotationRecord, of_image: bool) -> ImageFindings | None:
             told = f"image_id {short(record.value('image_id'))} is no image of the file"
             found = [Violation(f"{name} annotation {short(record.value('id'))}", told)]
-            return None if of_image else PictureFindings(found, 0, 1, _numbers(part, [record]))
+            return None if of_image else ImageFindings(found, 0, 1, _numbers(part, [record]))
 
         return walk_file(part, name, partial(_check_categories, name), partial(self._check_labels, part), stray)
 
-    def _check_labels(self, part: CocoPart, labels: PictureLabels, known: KnownProducts, *_: int) -> PictureFindings:
+    def _check_labels(self, part: CocoPart, labels: ImageLabels, known: KnownProducts, *_: int) -> ImageFindings:
         name, image = part.source.file.name, labels.image
         contents: list[int] = []
 
@@ -104,7 +104,7 @@ class CocoChecks:
         numbers[f"images {part.split}"] = [image.id] if image.id is not None else []
         if isinstance(file_name := image.value("file_name"), str):
             numbers[f"names {part.split}"] = [hash64(file_name)]
-        return PictureFindings(found, 1, len(labels.annotations), {**numbers, "contents": contents})
+        return ImageFindings(found, 1, len(labels.annotations), {**numbers, "contents": contents})
 
     def check_rest(self, tally: Tally) -> None:
         for part in self.parts:
@@ -185,7 +185,7 @@ def _same_contents(parts: Sequence[CocoPart], twice: set[int]) -> Iterator[Viola
     for part in parts if twice else ():
         for image in images_of(part.source.file):
             try:
-                number = hash64(part.stored(PictureLabels(image, ())).read())
+                number = hash64(part.stored(ImageLabels(image, ())).read())
             except SynthError:
                 continue  # reported where all images are read
             if number in groups:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from assets.errors import SynthError
 from assets.files.image_input import decode_pixels
-from assets.limits import PICTURE_BYTES, read_file
+from assets.limits import IMAGE_BYTES, read_file
 from pipeline.verify.records import Violation
 
 
@@ -20,7 +20,7 @@ def read_png(path: Path, channels: int) -> NDArray[np.uint16] | str:
     if not path.is_file():
         return f"file {name} is missing"
     try:
-        return decode_png(read_file(path, PICTURE_BYTES, "the image", path.name), name, channels)
+        return decode_png(read_file(path, IMAGE_BYTES, "the image", path.name), name, channels)
     except SynthError as error:
         return f"file {name} cannot be read: {error}"
 

@@ -30,7 +30,7 @@ from pipeline.jobs.settings import JobSettings, identity_of, read_identity, read
 from pipeline.jobs.tasks import JobContext, SceneTask
 from pipeline.run.plugins import HINT, lacking, trusted_files
 from pipeline.verify.extras import EXTRA_CHECKS
-from pipeline.verify.pictures import PicturesChecked, rendering_problems, too_costly
+from pipeline.verify.images import ImagesChecked, rendering_problems, too_costly
 from pipeline.verify.records import Violation
 from pipeline.verify.scenes import compare_traced
 from pipeline.verify.settings import VerifySettings
@@ -40,12 +40,12 @@ AGAIN = "sampling scenes and rendering images again"
 
 def check_job_scenes(
     place: StoragePath, shards: Sequence[ShardEntry], asked: VerifySettings, stop: Callable[[], bool]
-) -> PicturesChecked:
+) -> ImagesChecked:
     """Make some scenes of the job at `place` again, evenly spread over those that lie in `shards`.
 
     What prevents that is reported in `skipped`; stop: asked between scenes and shards.
     """
-    checked = PicturesChecked()
+    checked = ImagesChecked()
     with scratch_folder("verify") as folder:
         try:
             work, chosen = _prepare(place, shards, asked, Path(folder), checked)
@@ -67,7 +67,7 @@ def check_job_scenes(
 
 
 def _prepare(
-    place: StoragePath, shards: Sequence[ShardEntry], asked: VerifySettings, folder: Path, checked: PicturesChecked
+    place: StoragePath, shards: Sequence[ShardEntry], asked: VerifySettings, folder: Path, checked: ImagesChecked
 ) -> tuple[JobContext, dict[str, list[SceneTask]]]:
     """The work of the job in a spool of its own, and the scenes to make by the names of their shards.
 
@@ -105,7 +105,7 @@ def _checked_identity(place: StoragePath, settings: JobSettings, plugins: Sequen
 
 
 def _choose(
-    plan: Plan, settings: JobSettings, shards: Sequence[ShardEntry], count: int, checked: PicturesChecked
+    plan: Plan, settings: JobSettings, shards: Sequence[ShardEntry], count: int, checked: ImagesChecked
 ) -> dict[str, list[SceneTask]]:
     """`count` of the scenes that shards hold, evenly spread. Shards that differ from their receipts are reported."""
     entries = {shard.name: shard for shard in shards}
@@ -136,7 +136,7 @@ def _lacking(receipt: Receipt) -> set[int]:
 
 
 def _compare_shard(
-    place: StoragePath, name: str, tasks: Sequence[SceneTask], work: JobContext, checked: PicturesChecked
+    place: StoragePath, name: str, tasks: Sequence[SceneTask], work: JobContext, checked: ImagesChecked
 ) -> None:
     """The scenes of one shard against those that were made again."""
     try:
@@ -155,7 +155,7 @@ def _compare_shard(
                 _compare_sample(stored[stem], made[stem], where, checked)
 
 
-def _compare_sample(stored: ShardSample, made: ShardSample, where: str, checked: PicturesChecked) -> None:
+def _compare_sample(stored: ShardSample, made: ShardSample, where: str, checked: ImagesChecked) -> None:
     if stored.files.get("scene.json") != made.files["scene.json"]:
         told = "differs from the scene sampled again from catalogue, recipe, plan, seed and index"
         checked.found.append(Violation(where, told))

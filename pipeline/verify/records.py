@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError, printable
-from assets.files.image_input import open_picture, reason_of
+from assets.files.image_input import open_image, reason_of
 from dataset.masks import compressed_mask
 from dataset.values import box_numbers, short
 from pipeline.run.dataset_fields import MAX_SEED, MAX_SIDE
@@ -101,13 +101,13 @@ def is_rigid(value: object) -> bool:
     return bool(np.abs(rotation.T @ rotation - EYE[:3, :3]).max() <= 2e-5 and np.linalg.det(rotation) > 0)
 
 
-def check_picture(data: bytes, stated: tuple[object, object], where: str, *, rendered: bool) -> Iterator[Violation]:
+def check_image_file(data: bytes, stated: tuple[object, object], where: str, *, rendered: bool) -> Iterator[Violation]:
     """Check that an image file can be read to its last byte and has the stated width and height.
 
     rendered: `synth` wrote it: RGB, and of just that size; of others EXIF may turn it by a quarter.
     """
     try:
-        with open_picture(data, where, "the image") as image:
+        with open_image(data, where, "the image") as image:
             image.load()
             size, mode = (image.width, image.height), image.mode
     except SynthError as error:

@@ -20,7 +20,7 @@ from assets.limits import COCO_BYTES, DATASET_JSON, read_file
 from dataset.categories import catalog_categories, same_category
 from dataset.find import CocoSplit
 from dataset.layout import SUFFIXES, Layout, split_of, stem_of
-from dataset.records import AnnotationRecord, CategoryRecord, PictureLabels
+from dataset.records import AnnotationRecord, CategoryRecord, ImageLabels
 from dataset.store import CocoPart
 from dataset.values import short
 from pipeline.run.dataset_fields import identity_problems, read_splits
@@ -28,10 +28,10 @@ from pipeline.run.dataset_info import DatasetInfo, read_info
 from pipeline.verify.checksums import is_leftover
 from pipeline.verify.coco import check_list, walk_file
 from pipeline.verify.extras import EXTRA_CHECKS, read_png
-from pipeline.verify.pictures import check_pictures
+from pipeline.verify.images import check_images
 from pipeline.verify.products import KnownProducts
 from pipeline.verify.records import MALFORMED, Record, Violation
-from pipeline.verify.report import PictureFindings, Tally
+from pipeline.verify.report import ImageFindings, Tally
 from pipeline.verify.scenes import Sources, check_scenes, open_sources
 from pipeline.verify.settings import VerifySettings
 from pipeline.verify.walk import check_labelled
@@ -77,18 +77,18 @@ class RenderedChecks:
     def check_set(self, tally: Tally) -> None:
         tally.add(Violation("dataset.json", problem) for problem in self.problems)
 
-    def check_part(self, part: CocoPart) -> Iterator[PictureFindings]:
+    def check_part(self, part: CocoPart) -> Iterator[ImageFindings]:
         name = f"annotations/{part.source.file.name}"
 
-        def stray(record: AnnotationRecord, _of_image: bool) -> PictureFindings:
+        def stray(record: AnnotationRecord, _of_image: bool) -> ImageFindings:
             text = f"image_id {short(record.value('image_id'))} is no image of the file, or out of the images' order"
-            return PictureFindings([Violation(f"{name} annotation {short(record.value('id'))}", text)])
+            return ImageFindings([Violation(f"{name} annotation {short(record.value('id'))}", text)])
 
         return walk_file(part, name, partial(self._check_head, part, name), partial(self._check_labels, part), stray)
 
     def _check_labels(
-        self, part: CocoPart, labels: PictureLabels, known: KnownProducts, number: int, first: int
-    ) -> PictureFindings:
+        self, part: CocoPart, labels: ImageLabels, known: KnownProducts, number: int, first: int
+    ) -> ImageFindings:
         name = f"annotations/{part.source.file.name}"
         where = f"{name} image {short(labels.image.value('id'))}"
         found = check_labelled(
@@ -103,7 +103,7 @@ class RenderedChecks:
             extras=self._extras,
             own=partial(self._check_own, part.split, where),
         )
-        return PictureFindings(list(found), 1, len(labels.annotations))
+        return ImageFindings(list(found), 1, len(labels.annotations))
 
     def _extras(self, image: Record) -> Mapping[str, NDArray[np.uint16] | str]:
         stem = stem_of(image["index"], image["view"])
@@ -145,27 +145,27 @@ class RenderedChecks:
             tally.add(_check_folders(self.layout, self.info, self.stems))
             folders = self.layout.folders(self.info.extras)
             check_list(self.layout.root, folders, tally, required=bool(self.info.checksums))
-        if self.sources.library is None or self.sources.pictures is None:
+        if self.sources.library is None or self.sources.images is None:
             tally.skipped.append(f"sampling scenes and rendering images again: {self.sources.why_not}")
         elif self.sample:
             self._sample_again(tally)
 
     def _sample_again(self, tally: Tally) -> None:
         """Sample, trace and render some scenes again."""
-        library, pictures, scenes = self.sources.library, self.sources.pictures, self.info.scenes
-        assert library is not None and pictures is not None
+        library, images, scenes = self.sources.library, self.sources.images, self.info.scenes
+        assert library is not None and images is not None
         indices = sorted({int(i) for i in np.linspace(0, scenes - 1, min(self.sample, scenes))})
         for index in indices:
             if tally.ended:
                 return
-            tally.add(check_scenes(self.layout, self.info, library, [index], pictures.recipe_files))
+            tally.add(check_scenes(self.layout, self.info, library, [index], images.recipe_files))
             tally.scenes += 1
         if tally.ended:
             return
-        checked = check_pictures(self.layout, self.info, pictures, indices, stop=lambda: tally.ended)
+        checked = check_images(self.layout, self.info, images, indices, stop=lambda: tally.ended)
         tally.add(checked.found)
         tally.skipped += checked.skipped
-        tally.pictures = checked.rendered
+        tally.rendered = checked.rendered
 
 
 def _check_categories(records: Sequence[CategoryRecord], catalog: Catalog, name: str) -> Iterator[Violation]:

@@ -34,12 +34,12 @@ class VerifyReport:
     scenes_sampled: int
     skipped: tuple[str, ...]
     interrupted: bool = False
-    pictures_rendered: int = 0
+    images_rendered: int = 0
     checked: str = ""
 
 
 @dataclass
-class PictureFindings:
+class ImageFindings:
     """Findings in an image, or beside one. numbers: by name, ids and hashes that must not occur twice."""
 
     found: Sequence[Violation]
@@ -61,7 +61,7 @@ class Tally:
     images: int = 0
     annotations: int = 0
     scenes: int = 0
-    pictures: int = 0
+    rendered: int = 0
     skipped: list[str] = field(default_factory=list)
     interrupted: bool = False
     checked: str = ""
@@ -71,7 +71,7 @@ class Tally:
         """Add violations, one more than are reported at most."""
         self.violations.extend(islice(found, MAX_VIOLATIONS + 1 - len(self.violations)))
 
-    def take(self, findings: PictureFindings) -> None:
+    def take(self, findings: ImageFindings) -> None:
         """Add what was found in an image."""
         self.add(findings.found)
         self.images, self.annotations = self.images + findings.images, self.annotations + findings.annotations
@@ -101,7 +101,7 @@ class Tally:
             skipped.append(f"everything after the first {MAX_VIOLATIONS} violations")
         found = tuple(self.violations[:MAX_VIOLATIONS])
         counts = (self.images, self.annotations, self.scenes)
-        return VerifyReport(found, *counts, tuple(skipped), self.interrupted, self.pictures, self.checked)
+        return VerifyReport(found, *counts, tuple(skipped), self.interrupted, self.rendered, self.checked)
 
 
 def print_report(console: Console, report: VerifyReport) -> None:
@@ -119,7 +119,7 @@ def print_report(console: Console, report: VerifyReport) -> None:
             count_of(report.images, "image"),
             count_of(report.annotations, "annotation"),
             f"{count_of(report.scenes_sampled, 'scene')} sampled again",
-            f"{count_of(report.pictures_rendered, 'image')} rendered again",
+            f"{count_of(report.images_rendered, 'image')} rendered again",
         ]
     )
     violations = count_of(len(report.violations), "violation")

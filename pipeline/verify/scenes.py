@@ -22,7 +22,7 @@ from pipeline.run.dataset_info import DatasetInfo, backdrop_folders, listed_in, 
 from pipeline.run.plugins import lacking, trusted_files
 from pipeline.run.scene import EXTRAS
 from pipeline.verify.extras import EXTRA_CHECKS, read_png
-from pipeline.verify.pictures import PictureSources
+from pipeline.verify.images import ImageSources
 from pipeline.verify.records import Violation
 from render.sample import DRAWING
 
@@ -40,11 +40,11 @@ UNCHANGED = -1
 
 @dataclass(frozen=True)
 class Sources:
-    """What scenes are sampled from, or why it is not available. pictures: the same for a worker process."""
+    """What scenes are sampled from, or why it is not available. images: the same for a worker process."""
 
     library: Library | None
     why_not: str = ""
-    pictures: PictureSources | None = None
+    images: ImageSources | None = None
 
 
 def open_sources(
@@ -78,7 +78,7 @@ def open_sources(
             return Sources(None, "the backdrops differ from those of the data set")
     except (SynthError, KeyError, OSError, ValueError, RuntimeError) as error:  # the last two: no path at all, or loops
         return Sources(None, f"the catalogue cannot be opened ({str(error).splitlines()[0]}); give --sku-list")
-    return Sources(library, pictures=PictureSources(lists, folders, cache, trusted))
+    return Sources(library, images=ImageSources(lists, folders, cache, trusted))
 
 
 def check_scenes(

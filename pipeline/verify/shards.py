@@ -13,9 +13,9 @@ from dataset.checksums import CHECKSUMS
 from dataset.records import AnnotationRecord, CategoryRecord, ImageRecord
 from dataset.shards.index import ShardEntry, ShardSample, coco_name, read_categories, tar_name
 from dataset.shards.parts import parse_part
-from dataset.shards.tar import picture_suffix, read_whole, samples_of
+from dataset.shards.tar import image_suffix, read_whole, samples_of
 from dataset.storage.path import StoragePath
-from dataset.store import ShardPictures, ShardStore
+from dataset.store import ShardImages, ShardStore
 from dataset.values import short
 from pipeline.jobs.settings import JOB
 from pipeline.shards.about import read_about
@@ -24,7 +24,7 @@ from pipeline.verify.extras import EXTRA_CHECKS, decode_png
 from pipeline.verify.job import check_job_scenes
 from pipeline.verify.products import KnownProducts
 from pipeline.verify.records import MALFORMED, Violation
-from pipeline.verify.report import PictureFindings, Tally
+from pipeline.verify.report import ImageFindings, Tally
 from pipeline.verify.settings import VerifySettings
 from pipeline.verify.walk import check_labelled
 
@@ -41,7 +41,7 @@ class ShardChecks:
     parallel = True
 
     @property
-    def parts(self) -> Sequence[ShardPictures]:
+    def parts(self) -> Sequence[ShardImages]:
         return self.store.parts
 
     def check_set(self, tally: Tally) -> None:
@@ -59,7 +59,7 @@ class ShardChecks:
             tally.skipped.append(NO_CHECKSUMS)
         _categories.cache_clear()  # a set may have changed since this process last looked
 
-    def check_part(self, part: ShardPictures) -> Iterator[PictureFindings]:
+    def check_part(self, part: ShardImages) -> Iterator[ImageFindings]:
         return check_shard(part.place, part.entry)
 
     def check_rest(self, tally: Tally) -> None:
@@ -74,7 +74,7 @@ class ShardChecks:
             again = check_job_scenes(self.store.place, self.store.shards, self.settings, tally.stop)
             tally.add(again.found)
             tally.skipped += again.skipped
-            tally.scenes, tally.pictures = again.scenes, again.rendered
+            tally.scenes, tally.rendered = again.scenes, again.rendered
             tally.interrupted = tally.stop()
 
 
@@ -113,7 +113,7 @@ def _categories(url: str) -> dict[int, CategoryRecord]:
         return {}
 
 
-def check_shard(place: StoragePath, entry: ShardEntry) -> Iterator[PictureFindings]:
+def check_shard(place: StoragePath, entry: ShardEntry) -> Iterator[ImageFindings]:
     """Check all that one shard says by itself."""
     categories = _categories(place.url)
     keys = {number: str(record.value("sku")) for number, record in categories.items()}
@@ -131,7 +131,7 @@ def check_shard(place: StoragePath, entry: ShardEntry) -> Iterator[PictureFindin
             found = list(_check_sample(sample, known, f"{where} {sample.stem}"))
             ids = {f"images of {entry.split}": _ids([sample.image])}
             ids[f"annotations of {entry.split}"] = _ids(sample.annotations)
-            yield PictureFindings(found, 1, len(sample.annotations), ids)
+            yield ImageFindings(found, 1, len(sample.annotations), ids)
     except (SynthError, *MALFORMED) as error:
         beside.append(Violation(where, str(error)))
     counts = (len(images), len(annotations))
@@ -140,11 +140,11 @@ def check_shard(place: StoragePath, entry: ShardEntry) -> Iterator[PictureFindin
         beside.append(Violation(where, told))
     if coco is not None:
         beside += _check_part(coco, images if tar is not None else None, annotations, categories, entry)
-    yield PictureFindings(beside)
+    yield ImageFindings(beside)
 
 
 def _check_sample(sample: ShardSample, known: KnownProducts, where: str) -> Iterator[Violation]:
-    data = sample.files[picture_suffix(sample.files, sample.image, where)]
+    data = sample.files[image_suffix(sample.files, sample.image, where)]
     pngs = {kind: f"{kind}.png" for kind in EXTRA_CHECKS if f"{kind}.png" in sample.files}
     return check_labelled(
         sample.labels,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from assets.errors import SynthError
 from assets.files.image_input import reason_of
-from dataset.records import PictureLabels
+from dataset.records import ImageLabels
 from dataset.store import DataPart
 from dataset.values import short
 from pipeline.shards.workers import map_shards
@@ -23,9 +23,9 @@ from pipeline.verify.records import (
     check_foreign_image,
     check_foreign_record,
     check_image,
-    check_picture,
+    check_image_file,
 )
-from pipeline.verify.report import PictureFindings, Tally
+from pipeline.verify.report import ImageFindings, Tally
 
 _OUTSIDE = " is outside the image folder: not read"
 FILE_PROBLEMS = {"file-missing": " is missing", "path-unsafe": _OUTSIDE, "image-id-missing": _OUTSIDE}
@@ -43,26 +43,26 @@ class SetChecks(Protocol):
     def check_set(self, tally: Tally) -> None:
         """Check what says something of the whole set, before any image is read."""
 
-    def check_part(self, part: Any) -> Iterator[PictureFindings]:
+    def check_part(self, part: Any) -> Iterator[ImageFindings]:
         """Check a part, image by image. Damage is a finding, never an error."""
 
     def check_rest(self, tally: Tally) -> None:
         """Check what is known only once all parts are read."""
 
 
-def walk(checks: SetChecks, workers: int) -> Iterator[Iterable[PictureFindings]]:
+def walk(checks: SetChecks, workers: int) -> Iterator[Iterable[ImageFindings]]:
     """What is found in each part of a data set, read by as many processes where its kind allows it."""
     if checks.parallel and workers > 1:
         return map_shards(partial(_check_whole, checks), checks.parts, workers)
     return map(checks.check_part, checks.parts)
 
 
-def _check_whole(checks: SetChecks, part: DataPart) -> list[PictureFindings]:
+def _check_whole(checks: SetChecks, part: DataPart) -> list[ImageFindings]:
     return list(checks.check_part(part))
 
 
 def check_labelled(
-    labels: PictureLabels,
+    labels: ImageLabels,
     read: Callable[[], bytes],
     known: KnownProducts,
     where: str,
@@ -113,4 +113,4 @@ def _check_file(image: Record, read: Callable[[], bytes], where: str, *, rendere
         yield Violation(where, f"file {short(name)}{FILE_PROBLEMS.get(error.code, f': {reason_of(error)}')}")
         return
     stated = (image.get("width"), image.get("height"))
-    yield from check_picture(data, stated, f"{where} ({short(name)})", rendered=rendered)
+    yield from check_image_file(data, stated, f"{where} ({short(name)})", rendered=rendered)

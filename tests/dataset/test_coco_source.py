@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support.coco_files import coco, read_set, write_json, write_picture, write_set
+from support.coco_files import coco, read_set, write_image, write_json, write_set
 from support.errors import raises
 
 # The file of labels, and the folder that its images lie in, below the folder of the data set.
@@ -31,7 +31,7 @@ LAYOUTS = [
 def test_layouts(tmp_path: Path, labels: str, folder: str) -> None:
     content = coco()
     for place, image in enumerate(content["images"]):
-        write_picture(tmp_path / folder / image["file_name"], seed=place)
+        write_image(tmp_path / folder / image["file_name"], seed=place)
     write_json(tmp_path / labels, content)
     for path in (tmp_path, tmp_path / labels):
         images, problems = read_set(path)
@@ -54,7 +54,7 @@ def test_file_names(tmp_path: Path, name: str, note: bool) -> None:
     content = coco(1)
     content["images"][0]["file_name"] = name
     (tmp_path / "images" / "a").mkdir(parents=True)
-    write_picture(tmp_path / "images" / name.replace("\\", "/"))
+    write_image(tmp_path / "images" / name.replace("\\", "/"))
     images, problems = read_set(write_json(tmp_path / "train.json", content), images=tmp_path / "images")
     assert images.path(0).is_file() and not problems.bad
     assert ("images outside the image folder" in problems.notes) == note
@@ -64,7 +64,7 @@ def test_the_images_are_looked_for_in_the_given_folder_first(tmp_path: Path) -> 
     path = write_set(tmp_path / "a", coco())
     write_set(tmp_path / "b", coco())
     assert read_set(path, images=tmp_path / "b" / "images")[0].root == tmp_path / "b" / "images"
-    # Rendered sets bring theirs: pictures of another set that bear the same names are not taken for them.
+    # Rendered sets bring theirs: images of another set that bear the same names are not taken for them.
     path = write_set(tmp_path / "a", coco(backend=["raster"] * 3))
     assert read_set(path, images=tmp_path / "b" / "images")[0].root == tmp_path / "a" / "images"
     with raises("folder-missing"):
@@ -74,10 +74,10 @@ def test_the_images_are_looked_for_in_the_given_folder_first(tmp_path: Path) -> 
 def test_the_folder_with_most_of_the_images_is_taken(tmp_path: Path) -> None:
     content = coco(50)
     write_json(tmp_path / "train.json", content)
-    write_picture(tmp_path / "images" / content["images"][0]["file_name"])
+    write_image(tmp_path / "images" / content["images"][0]["file_name"])
     # The first 30 are missing altogether.
     for image in content["images"][30:]:
-        write_picture(tmp_path / image["file_name"])
+        write_image(tmp_path / image["file_name"])
     images, problems = read_set(tmp_path)
     assert images.root == tmp_path and len(images) == 20
     assert problems.bad["images that are missing"].count == 30

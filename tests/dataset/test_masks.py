@@ -14,14 +14,14 @@ from pycocotools import mask as codec
 
 from dataset.masks import compressed_mask, decode_mask, run_lengths
 
-pictures = hnp.arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.integers(0, 1))
+images = hnp.arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.integers(0, 1))
 EDGE = 1 << 20
 
 
-def plain_lengths(picture: np.ndarray) -> list[int]:
+def plain_lengths(image: np.ndarray) -> list[int]:
     """Run lengths down the columns, beginning with zeros: slowly, as the definition says."""
     lengths, value = [0], 0
-    for pixel in picture.ravel(order="F"):
+    for pixel in image.ravel(order="F"):
         if pixel != value:
             lengths.append(0)
             value = pixel
@@ -41,28 +41,28 @@ def characters(numbers: list[int]) -> bytes:
     return bytes(text)
 
 
-@given(picture=pictures)
-def test_run_lengths_are_those_of_pycocotools(picture: np.ndarray) -> None:
-    counts = codec.encode(np.asfortranarray(picture))["counts"]
+@given(image=images)
+def test_run_lengths_are_those_of_pycocotools(image: np.ndarray) -> None:
+    counts = codec.encode(np.asfortranarray(image))["counts"]
     lengths = run_lengths(counts)
-    assert lengths is not None and lengths.tolist() == plain_lengths(picture)
-    assert characters(plain_lengths(picture)) == counts
+    assert lengths is not None and lengths.tolist() == plain_lengths(image)
+    assert characters(plain_lengths(image)) == counts
 
 
-@given(picture=pictures)
-def test_compressed_and_plain_run_lengths_mean_one_mask(picture: np.ndarray) -> None:
-    height, width = picture.shape
-    text = codec.encode(np.asfortranarray(picture))["counts"].decode()
-    for counts in (text, plain_lengths(picture)):
+@given(image=images)
+def test_compressed_and_plain_run_lengths_mean_one_mask(image: np.ndarray) -> None:
+    height, width = image.shape
+    text = codec.encode(np.asfortranarray(image))["counts"].decode()
+    for counts in (text, plain_lengths(image)):
         mask = compressed_mask({"size": [height, width], "counts": counts}, height, width)
         assert isinstance(mask, bytes)
-        assert (decode_mask(mask, height, width) == picture).all()
+        assert (decode_mask(mask, height, width) == image).all()
 
 
 @given(numbers=st.lists(st.integers(0, 2**29 - 1), min_size=1, max_size=20))
 def test_long_run_lengths_are_read(numbers: list[int]) -> None:
     lengths = run_lengths(characters(numbers))
-    # A difference may need one character more than any picture: refused, not misread.
+    # A difference may need one character more than any image: refused, not misread.
     assert lengths is None or lengths.tolist() == numbers
     assert lengths is not None or max(numbers) >= 2**28
 

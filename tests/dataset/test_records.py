@@ -13,8 +13,8 @@ from dataset.coco_writer import numbered
 from dataset.records import (
     AnnotationRecord,
     CategoryRecord,
+    ImageLabels,
     ImageRecord,
-    PictureLabels,
     names_by_id,
     record_json,
     sku_of,
@@ -62,11 +62,11 @@ def test_numbers_that_json_has_not_are_refused() -> None:
 
 def test_ids_are_dense_and_categories_follow_from_skus() -> None:
     categories = [CategoryRecord(id=3, name="Tea", sku="tea"), CategoryRecord(id=5, name="Soup", sku="soup")]
-    pictures = [
-        PictureLabels(ImageRecord(file_name=f"{number}.jpg"), [AnnotationRecord(sku=sku) for sku in skus])
+    images = [
+        ImageLabels(ImageRecord(file_name=f"{number}.jpg"), [AnnotationRecord(sku=sku) for sku in skus])
         for number, skus in enumerate((["soup"], [], ["tea", "soup"]))
     ]
-    made = list(numbered(pictures, categories, licensed=True))
+    made = list(numbered(images, categories, licensed=True))
     assert [(one.image.id, one.image.license) for one in made] == [(1, 1), (2, 1), (3, 1)]
     found = [(one.id, one.image_id, one.category_id) for labels in made for one in labels.annotations]
     assert found == [(1, 1, 5), (2, 3, 3), (3, 3, 5)]

@@ -137,7 +137,7 @@ def test_reviewed_photographs_are_labels(tmp_path: Path) -> None:
     assert images.labels.tolist() == [1, 0, IGNORED, IGNORED, 0, 1]
     assert images.true_labels.tolist() == [1, 0, IGNORED, IGNORED, 0, 1]
     np.testing.assert_allclose(images.boxes[-1], [1.5, 5, 21.5, 35])
-    # Moved with its pictures, and with the pictures alone.
+    # Moved with its images, and with the images alone.
     (tmp_path / "moved").mkdir()
     for name in ("a.png", "b.png"):
         (tmp_path / name).rename(tmp_path / "moved" / name)

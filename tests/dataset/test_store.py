@@ -34,9 +34,9 @@ def test_both_kinds_hold_the_same(stores: tuple[DataStore, DataStore]) -> None:
         labels = [one for part in store.parts for one in part.labels()]
         assert [one.image.content() for one in labels] == stated["images"]
         assert [record.content() for one in labels for record in one.annotations] == stated["annotations"]
-        pictures = [one for part in store.parts for one in part.pictures()]
-        assert [one.labels for one in pictures] == labels and all(one.read()[:4] == b"\x89PNG" for one in pictures)
-        some = [one.labels for one in store.parts[0].pictures({1})]
+        images = [one for part in store.parts for one in part.stored_images()]
+        assert [one.labels for one in images] == labels and all(one.read()[:4] == b"\x89PNG" for one in images)
+        some = [one.labels for one in store.parts[0].stored_images({1})]
         assert some == [labels[1]]
 
 
@@ -50,7 +50,7 @@ def test_annotations_in_any_order_find_their_images(tmp_path: Path) -> None:
     for labels in part.labels():
         own = [one for one in content["annotations"] if one["image_id"] == labels.image.id]
         assert [record.content() for record in labels.annotations] == own
-    assert [one.labels for one in part.pictures(set(range(part.count)))] == list(part.labels())
+    assert [one.labels for one in part.stored_images(set(range(part.count)))] == list(part.labels())
 
 
 def test_where_there_is_no_set_is_an_error_with_a_code(tmp_path: Path) -> None:

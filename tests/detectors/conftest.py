@@ -26,5 +26,5 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A set of four rendered pictures, to be learned by heart."""
+    """A set of four rendered images, to be learned by heart."""
     return render_few(tmp_path_factory.mktemp("few"))

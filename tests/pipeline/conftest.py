@@ -51,9 +51,9 @@ def rendered(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> RunSettin
 
 
 @pytest.fixture
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Verify renders no picture again, which would start a worker with a renderer for each test."""
+def no_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verify renders no image again, which would start a worker with a renderer for each test."""
     from pipeline.verify import rendered
-    from pipeline.verify.pictures import PicturesChecked
+    from pipeline.verify.images import ImagesChecked
 
-    monkeypatch.setattr(rendered, "check_pictures", lambda *_, **__: PicturesChecked())
+    monkeypatch.setattr(rendered, "check_images", lambda *_, **__: ImagesChecked())

@@ -54,8 +54,8 @@ def scene_with(background: Background) -> object:
     return scene_of(camera_at((0, -2, 1)), background=background)
 
 
-def backdrops(picture: np.ndarray) -> SimpleNamespace:
-    return SimpleNamespace(texture_image=lambda texture: picture, hdri=lambda key: np.ones((8, 16, 3), np.float32))
+def backdrops(image: np.ndarray) -> SimpleNamespace:
+    return SimpleNamespace(texture_image=lambda texture: image, hdri=lambda key: np.ones((8, 16, 3), np.float32))
 
 
 @pytest.mark.parametrize("shape", [(10, 300, 3), (300, 10, 3), (48, 64, 3), (5, 5, 3)])

@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as hnp
 from dataset.coco_writer import CocoCounts, numbered
 from dataset.coco_writer import write_coco as write_records
 from dataset.masks import encode_crop
-from dataset.records import CategoryRecord, Head, PictureLabels
+from dataset.records import CategoryRecord, Head, ImageLabels
 from render.coco import annotation_record, image_record
 from render.frame import MaskCrop
 from render.labels import annotate, trace_geometry
@@ -38,13 +38,13 @@ def rle_of_crop(crop: MaskCrop, height: int, width: int) -> dict[str, Any]:
     return encode_crop(crop.mask, crop.x, crop.y, height, width)
 
 
-def write_coco(path: Path, made: list[PictureLabels], licence: str = "") -> CocoCounts:
+def write_coco(path: Path, made: list[ImageLabels], licence: str = "") -> CocoCounts:
     licenses = [{"id": 1, "name": licence, "url": ""}] if licence else []
     head = Head(CATEGORIES, {"description": "test"}, licenses)
     return write_records(path, numbered(made, CATEGORIES, licensed=bool(licence)), head)
 
 
-def fragments(count: int) -> list[PictureLabels]:
+def fragments(count: int) -> list[ImageLabels]:
     library = StubLibrary({"cube": cube()})
     made = []
     for index in range(count):
@@ -52,7 +52,7 @@ def fragments(count: int) -> list[PictureLabels]:
         scene = scene_of(camera_at((0.5, -3, 1), (0.5, 0, 0.5)), *cubes, index=index)
         annotations = annotate(scene, trace_geometry(scene, library))
         image = image_record(scene, file_name=f"images/{index:06d}_0.jpg", backend="raster")
-        made.append(PictureLabels(image, [annotation_record(item) for item in annotations]))
+        made.append(ImageLabels(image, [annotation_record(item) for item in annotations]))
     return made
 
 
@@ -64,7 +64,7 @@ def test_a_mask_survives_its_run_lengths(mask: np.ndarray) -> None:
 
 @st.composite
 def crops(draw: st.DrawFn) -> tuple[MaskCrop, int, int]:
-    """A mask somewhere on a picture, as high as the picture now and then (runs then cross columns)."""
+    """A mask somewhere on an image, as high as the image now and then (runs then cross columns)."""
     height, width = draw(st.integers(1, 12)), draw(st.integers(1, 12))
     rows = height if draw(st.booleans()) else draw(st.integers(1, height))
     columns = draw(st.integers(1, width))
@@ -73,12 +73,12 @@ def crops(draw: st.DrawFn) -> tuple[MaskCrop, int, int]:
 
 
 @given(crops())
-def test_a_crop_has_the_run_lengths_of_its_picture(case: tuple[MaskCrop, int, int]) -> None:
+def test_a_crop_has_the_run_lengths_of_its_image(case: tuple[MaskCrop, int, int]) -> None:
     crop, height, width = case
     assert rle_of_crop(crop, height, width) == rle_of_mask(crop.whole(height, width))
 
 
-def test_a_crop_beyond_the_picture_is_refused() -> None:
+def test_a_crop_beyond_the_image_is_refused() -> None:
     with pytest.raises(ValueError, match="leaves an image of 3x3"):
         rle_of_crop(MaskCrop(2, 0, np.ones((1, 2), bool)), 3, 3)
 
@@ -113,7 +113,7 @@ def test_no_scene_makes_a_valid_empty_file(tmp_path: Path) -> None:
 
 def test_a_label_of_an_unknown_product_is_refused_and_leaves_no_file(tmp_path: Path) -> None:
     fragment = fragments(2)[1]
-    fragment = PictureLabels(fragment.image, [replace(fragment.annotations[0], sku="mango")])
+    fragment = ImageLabels(fragment.image, [replace(fragment.annotations[0], sku="mango")])
     with raises("unknown-sku", what="'mango'"):
         write_coco(tmp_path / "instances.json", [fragment])
     assert list(tmp_path.iterdir()) == []
@@ -129,5 +129,5 @@ def test_equal_fragments_give_equal_bytes(tmp_path: Path) -> None:
 def test_records_hold_plain_json(index: int) -> None:
     fragment = fragments(3)[index]
     content = json.loads(json.dumps(fragment.content(), allow_nan=False))
-    assert content == fragment.content() and PictureLabels.parse(content) == fragment
+    assert content == fragment.content() and ImageLabels.parse(content) == fragment
     assert content["image"]["camera"]["K"][2] == [0, 0, 1]

@@ -56,7 +56,7 @@ def test_depth_runs_along_the_optical_axis() -> None:
     assert (geometry.faces[geometry.ids == 0] == -1).all()
 
 
-def test_the_principal_point_moves_the_picture_and_nothing_else() -> None:
+def test_the_principal_point_moves_the_image_and_nothing_else() -> None:
     shifted = camera_at((0, -2.5, 0.5), (0, 0, 0.5), offset=(5, -3))
     scene = scene_of(shifted, product("cube"))
     assert annotate(scene, trace(scene))[0].box == (21, 5, 53, 37)
@@ -87,7 +87,7 @@ def test_a_hidden_product_gets_no_label_and_a_nearly_hidden_one_is_ignored() -> 
     assert found[3].ignore and not found[1].ignore
 
 
-def test_cut_by_the_border_the_amodal_box_leaves_the_picture() -> None:
+def test_cut_by_the_border_the_amodal_box_leaves_the_image() -> None:
     # Front face 32 px wide, its middle on the left border: half of it is outside.
     scene = scene_of(camera_at((1.0, -2.5, 0.5), (1.0, 0, 0.5)), product("cube"))
     (annotation,) = annotate(scene, trace(scene))
@@ -124,7 +124,7 @@ def test_a_camera_inside_a_product_still_sees_it_all_around() -> None:
     assert (geometry.ids == 1).all()
     (annotation,) = annotate(scene, geometry)
     assert annotation.box == (0, 0, 64, 48)
-    assert annotation.truncation > 0.8  # followed one picture size around, see MARGIN
+    assert annotation.truncation > 0.8  # followed one image size around, see MARGIN
 
 
 def test_one_pixel_is_a_label() -> None:
@@ -192,7 +192,7 @@ def test_against_one_ray_cast_through_the_whole_scene() -> None:
     assert len(np.unique(geometry.ids)) > 5
 
 
-def test_a_mask_lies_on_the_picture_where_its_crop_says() -> None:
+def test_a_mask_lies_on_the_image_where_its_crop_says() -> None:
     crop = MaskCrop(-1, 1, np.array([[True, True, False], [True, False, True]]))
     assert crop.box == (-1, 1, 2, 3)
     assert np.argwhere(crop.whole(2, 4)).tolist() == [[1, 0]]
@@ -206,7 +206,7 @@ def test_worn_copies_share_one_tree() -> None:
     assert sorted(map(tuple, outline_points(plain))) == sorted(map(tuple, np.unique(plain.vertices, axis=0)))
 
 
-def test_a_picture_traced_in_bands_is_the_picture_traced_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_traced_in_bands_is_the_image_traced_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = scene_of(camera_at((1, -3, 1), (0, 0, 0.4)), product("cube"), product("small", pose_at(0.3, -1, 0.7)))
     whole = trace(scene)
     monkeypatch.setattr("render.labels.RAYS", 200)

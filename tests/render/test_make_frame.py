@@ -1,4 +1,4 @@
-"""A frame is the picture and its labels, whatever a renderer does."""
+"""A frame is the image and its labels, whatever a renderer does."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Painter:
     """A renderer of one grey, with two samples that are no numbers."""
 
     def render(self, scene: Any) -> np.ndarray:
-        picture = np.ones((scene.camera.height, scene.camera.width, 4), np.float32)
-        picture[3, 5, 0], picture[4, 6, 1] = np.nan, np.inf
-        return picture
+        image = np.ones((scene.camera.height, scene.camera.width, 4), np.float32)
+        image[3, 5, 0], image[4, 6, 1] = np.nan, np.inf
+        return image
 
 
 class Broken:
     def render(self, scene: Any) -> np.ndarray:
-        raise RuntimeError("no picture")
+        raise RuntimeError("no image")
 
 
 def test_samples_that_are_no_numbers_cost_no_scene() -> None:
@@ -36,5 +36,5 @@ def test_samples_that_are_no_numbers_cost_no_scene() -> None:
 
 
 def test_a_renderer_that_fails_is_heard_though_labels_are_traced_beside_it() -> None:
-    with pytest.raises(RuntimeError, match="no picture"):
+    with pytest.raises(RuntimeError, match="no image"):
         render_frame(SCENE, LIBRARY, Broken())  # type: ignore[arg-type]

@@ -32,7 +32,7 @@ def test_black_stays_black() -> None:
     assert not develop(np.zeros((4, 4, 3), np.float32), Sensor()).any()
 
 
-def test_a_lamp_in_the_picture_does_not_darken_everything() -> None:
+def test_a_lamp_in_the_image_does_not_darken_everything() -> None:
     lit = GREY.copy()
     lit[0, :10] = 1e5
     assert meter(lit) == pytest.approx(meter(GREY), rel=0.01)

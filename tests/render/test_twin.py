@@ -1,4 +1,4 @@
-"""The maths by which renders are compared with photographs: known lights, gains and pictures come out again."""
+"""The maths by which renders are compared with photographs: known lights, gains and images come out again."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_colour_matrix_is_recovered() -> None:
 def test_a_camera_model_undoes_itself(tone: float) -> None:
     camera = CameraModel(tone)
     light = RNG.uniform(0.01, 0.95, (50, 3))
-    assert camera.light_of(srgb_from_linear(camera.picture_of(light))) == pytest.approx(light, abs=1e-6)
+    assert camera.light_of(srgb_from_linear(camera.image_of(light))) == pytest.approx(light, abs=1e-6)
 
 
 def test_basis_lamps_shine_on_the_products_as_brightly_as_the_environment() -> None:
@@ -92,8 +92,8 @@ def test_basis_lamps_shine_on_the_products_as_brightly_as_the_environment() -> N
 
 
 def test_alike_is_alike_and_half_the_contrast_is_half() -> None:
-    picture, keys = RNG.uniform(0.1, 0.8, (600, 3)), np.repeat([1, 2, 3], 200)
-    same = compare_colors(picture, picture, keys)
+    image, keys = RNG.uniform(0.1, 0.8, (600, 3)), np.repeat([1, 2, 3], 200)
+    same = compare_colors(image, image, keys)
     assert (same.by_pixel, same.by_product, same.contrast, same.chroma) == pytest.approx((0, 0, 1, 1))
     ramp = np.linspace(20, 80, 600)
     full, half = (((lightness + 16) / 116) ** 3 for lightness in (ramp, 50 + (ramp - 50) / 2))
@@ -146,6 +146,6 @@ def test_looks_that_agree_are_no_distance_apart() -> None:
     assert far.inside == 0 and far.distance == pytest.approx(100 / np.hypot(np.std(range(20)), 50))
 
 
-def test_a_fit_of_no_light_gives_a_black_picture() -> None:
+def test_a_fit_of_no_light_gives_a_black_image() -> None:
     fit = LightFit(np.zeros(6), np.ones(3))
     assert not combine(BASIS, fit.weights).any()

@@ -41,7 +41,7 @@ def views(studio: tuple[Library, Backend]) -> list[ProductView]:
 
 
 def same(first: ProductView, second: ProductView) -> bool:
-    return np.array_equal(first.picture, second.picture) and np.array_equal(first.box, second.box)
+    return np.array_equal(first.image, second.image) and np.array_equal(first.box, second.box)
 
 
 def test_there_is_a_direction_for_each_view() -> None:
@@ -76,7 +76,7 @@ def test_the_longest_side_is_as_long_as_wanted_in_every_view(studio: tuple[Libra
     for view in views_of(*studio, sku, 8, side=SIDE):
         sides = view.box[2:] - view.box[:2]
         assert SIDE - 1 <= sides.max() <= SIDE * 1.05 + 1
-        assert max(view.picture.shape) <= SIDE * (1 + 2 * SPARE) + 4
+        assert max(view.image.shape) <= SIDE * (1 + 2 * SPARE) + 4
 
 
 def test_the_front_of_a_carton_has_the_carton_s_proportions(views: list[ProductView]) -> None:
@@ -99,13 +99,13 @@ def test_views_depend_on_no_other_sku(studio: tuple[Library, Backend], views: li
 
 
 def test_grounds_vary_and_the_product_lies_on_them(views: list[ProductView]) -> None:
-    corners = np.array([view.picture[0, 0] for view in views], float)
+    corners = np.array([view.image[0, 0] for view in views], float)
     assert corners.std(axis=0).min() > 5
     assert all((view.coverage[0] == 0).all() and view.coverage.max() == 255 for view in views)
 
 
 def test_front_and_back_show_different_print(views: list[ProductView]) -> None:
-    front, back = (view.picture[8:-8, 8:28].astype(float) for view in views[:2])
+    front, back = (view.image[8:-8, 8:28].astype(float) for view in views[:2])
     assert np.abs(front - back).mean() > 15
 
 

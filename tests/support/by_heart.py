@@ -1,4 +1,4 @@
-"""Learning four rendered pictures by heart: the pictures, and one training of any detector."""
+"""Learning four rendered images by heart: the images, and one training of any detector."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from support.shape_sets import QUIET
 
 # Different in size and colour: a carton, a small box and a can.
 SKUS = ("demo-0001", "demo-0006", "demo-0011")
-PICTURES = 4
+IMAGES = 4
 # As small as products are told apart in; SSDs begin at stride 16, or take one size alone.
 SMALL = (96, 80)
-# Detector, steps, pictures a step, rate for starting from nothing, size of the pictures.
+# Detector, steps, images a step, rate for starting from nothing, size of the images.
 ONE_STAGE = (
     ("fcos", 70, 4, 0.002, SMALL),
     ("retinanet", 130, 4, 0.003, SMALL),
@@ -44,7 +44,7 @@ SAME = ("fasterrcnn_mobilenet", "fasterrcnn_mobilenet_320")
 
 
 def render_few(folder: Path) -> Path:
-    """Four pictures of three products, by `synth render`; the test is skipped where nothing can be rendered."""
+    """Four images of three products, by `synth render`; the test is skipped where nothing can be rendered."""
     with demo_list().open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["sku"] in SKUS]
     with (folder / "skus.csv").open("w", newline="", encoding="utf-8") as file:
@@ -59,7 +59,7 @@ def render_few(folder: Path) -> Path:
     }
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     command = ["render", "--sku-list", str(folder / "skus.csv"), "--recipe", str(folder / "recipe.yaml")]
-    command += ["--scenes", str(PICTURES), "--size", "160x128", "--out", str(folder / "set")]
+    command += ["--scenes", str(IMAGES), "--size", "160x128", "--out", str(folder / "set")]
     done = CliRunner().invoke(main, command)
     if done.exit_code and "OpenGL" in done.output:
         pytest.skip(f"the raster backend cannot start here: {done.output}")
@@ -68,11 +68,11 @@ def render_few(folder: Path) -> Path:
 
 
 def score_after(
-    name: str, pictures: Path, out: Path, *, steps: int, batch: int, rate: float, size: tuple[int, int]
+    name: str, rendered: Path, out: Path, *, steps: int, batch: int, rate: float, size: tuple[int, int]
 ) -> float:
-    """AP50 on the pictures it was trained on, from nothing, with the smallest backbone that has stages."""
+    """AP50 on the rendered it was trained on, from nothing, with the smallest backbone that has stages."""
     settings = TrainSettings(
-        data=DataSettings(synthetic=(("synthetic", pictures),)),
+        data=DataSettings(synthetic=(("synthetic", rendered),)),
         out=out,
         detector=name,
         backbone="mobilenetv3_small_050",
@@ -97,7 +97,7 @@ def score_after(
 
 
 def with_few_proposals(model: nn.Module) -> nn.Module:
-    """The same network with fewer proposals and detections of a picture: hundreds of them are what costs time."""
+    """The same network with fewer proposals and detections of an image: hundreds of them are what costs time."""
     if hasattr(model, "roi_heads"):
         model.roi_heads.detections_per_img = 20
         model.roi_heads.fg_bg_sampler.batch_size_per_image = 16

@@ -41,10 +41,10 @@ def annotation(number: int, image: int, category: int, bbox: tuple[float, ...] |
     return {"id": number, "image_id": image, "category_id": category, "bbox": box, "area": box[2] * box[3], **more}
 
 
-def write_picture(
+def write_image(
     path: Path, *, width: int = WIDTH, height: int = HEIGHT, seed: int = 0, turn: int | None = None
 ) -> None:
-    """Noise of a seed, so that pictures differ in their bytes. turn: EXIF orientation."""
+    """Noise of a seed, so that images differ in their bytes. turn: EXIF orientation."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8)
     exif = Image.Exif()
@@ -60,9 +60,9 @@ def write_json(path: Path, content: object) -> Path:
 
 
 def write_set(folder: Path, content: Coco, *, split: str = "train", first_seed: int = 0) -> Path:
-    """annotations/instances_SPLIT.json and images/ with a picture of noise for every image; returns the folder."""
+    """annotations/instances_SPLIT.json and images/ with an image of noise for every image; returns the folder."""
     for place, image in enumerate(content["images"]):
-        write_picture(folder / "images" / image["file_name"], seed=first_seed + place)
+        write_image(folder / "images" / image["file_name"], seed=first_seed + place)
     write_json(folder / "annotations" / f"instances_{split}.json", content)
     return folder
 

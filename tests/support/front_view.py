@@ -16,7 +16,7 @@ ABOVE = (np.array([1.0, 0, 0]), np.array([0.0, 1, 0]))
 def view(
     mesh: Mesh, columns: int, rows: int, axes: tuple[NDArray, NDArray] = FRONT
 ) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
-    """Silhouette (rows, columns) and sRGB colours (rows, columns, 3) of a mesh that fills the picture."""
+    """Silhouette (rows, columns) and sRGB colours (rows, columns, 3) of a mesh that fills the image."""
     right, up = axes
     low, high = mesh.bounds.astype(float)
     across, along = np.meshgrid((np.arange(columns) + 0.5) / columns, 1 - (np.arange(rows) + 0.5) / rows)

@@ -27,13 +27,13 @@ COLORS = {
 
 
 def write_list(path: Path, keys: Sequence[str], *, changed: str = "", bad: str = "") -> Path:
-    """A list of cartons of these colours. changed: has another name. bad: has a packshot that is no picture."""
+    """A list of cartons of these colours. changed: has another name. bad: has a packshot that is no image."""
     rows = []
     for key in keys:
         name = f"New {key}" if key == changed else f"Plain {key}"
         rows.append(f"{key},{name},carton,0.1,0.16,0.05,Halm,{COLORS[key]}")
     if bad:
-        (path.parent / "broken.png").write_bytes(b"no picture")
+        (path.parent / "broken.png").write_bytes(b"no image")
         head, rows = HEAD.replace("colors", "colors,packshot"), [f"{row}," for row in rows]
         rows.append(f"{bad},Broken,carton,0.1,0.16,0.05,Halm,#101010 #202020 #303030,broken.png")
         path.write_text(head + "\n".join(rows) + "\n")
@@ -50,7 +50,7 @@ def write_embedder(path: Path, *, dim: int = 32) -> Path:
 
 
 def write_photos(folder: Path, shown: Sequence[Sequence[tuple[str, ProductView]]]) -> Path:
-    """Photographs of products side by side, as a COCO file. shown: key and view of each product of each picture."""
+    """Photographs of products side by side, as a COCO file. shown: key and view of each product of each image."""
     keys = sorted({key for one in shown for key, _ in one})
     content: dict[str, Any] = {
         "images": [],
@@ -59,12 +59,12 @@ def write_photos(folder: Path, shown: Sequence[Sequence[tuple[str, ProductView]]
     }
     folder.mkdir(parents=True, exist_ok=True)
     for number, products in enumerate(shown, start=1):
-        height = max(view.picture.shape[0] for _, view in products) + 20
-        picture = np.full((height, sum(view.picture.shape[1] + 10 for _, view in products) + 10, 3), 120, np.uint8)
+        height = max(view.image.shape[0] for _, view in products) + 20
+        image = np.full((height, sum(view.image.shape[1] + 10 for _, view in products) + 10, 3), 120, np.uint8)
         x = 10
         for key, view in products:
-            rows, columns = view.picture.shape[:2]
-            picture[10 : 10 + rows, x : x + columns] = view.picture
+            rows, columns = view.image.shape[:2]
+            image[10 : 10 + rows, x : x + columns] = view.image
             x0, y0, x1, y1 = (view.box + [x, 10, x, 10]).tolist()
             content["annotations"].append(
                 {
@@ -77,8 +77,8 @@ def write_photos(folder: Path, shown: Sequence[Sequence[tuple[str, ProductView]]
                 }
             )
             x += columns + 10
-        Image.fromarray(picture).save(folder / f"photo{number}.png")
-        size = {"width": picture.shape[1], "height": picture.shape[0]}
+        Image.fromarray(image).save(folder / f"photo{number}.png")
+        size = {"width": image.shape[1], "height": image.shape[0]}
         content["images"].append({"id": number, "file_name": f"photo{number}.png", **size})
     (folder / "photos.json").write_text(json.dumps(content))
     return folder / "photos.json"

@@ -33,7 +33,7 @@ class GltfFile:
         return len(self.tree["accessors"]) - 1
 
     def image(self, data: bytes, mime: str = "image/png") -> int:
-        """The index of a texture that shows an encoded picture."""
+        """The index of a texture that shows an encoded image."""
         images, textures = self.tree.setdefault("images", []), self.tree.setdefault("textures", [])
         images.append({"bufferView": self.view(data), "mimeType": mime})
         textures.append({"source": len(images) - 1})

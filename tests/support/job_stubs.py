@@ -81,7 +81,7 @@ def _chance(*parts: object) -> float:
 
 
 def write_scene(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
-    """A scene that holds no picture; two of three products are seen well, by their SKU and number alone."""
+    """A scene that holds no image; two of three products are seen well, by their SKU and number alone."""
     samples = []
     for view in range(settings.views):
         number = image_id(task.index, view, settings.views)
@@ -93,8 +93,8 @@ def write_scene(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
         ]
         name = f"{stem_of(task.index, view)}.jpg"
         image = ImageRecord(id=number, file_name=name, width=64, height=48, index=task.index)
-        picture = hashlib.sha256(repr(task).encode()).digest() * 40
-        samples.append(ShardSample(stem_of(task.index, view), {"jpg": picture}, image, records))
+        content = hashlib.sha256(repr(task).encode()).digest() * 40
+        samples.append(ShardSample(stem_of(task.index, view), {"jpg": content}, image, records))
     write_atomic(spool_file(settings, task), tar_of(samples))
     return settings.views, settings.views * len(task.skus)
 

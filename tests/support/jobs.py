@@ -24,7 +24,7 @@ JPEG = bytes.fromhex("ffd8ffd9")
 
 
 def write_scene(settings: RunSettings, index: int) -> tuple[int, int]:
-    """All files of a scene without any picture worth the name; every SKU named once."""
+    """All files of a scene without any image worth the name; every SKU named once."""
     layout = Layout(settings.out)
     for view in range(settings.views):
         stem = stem_of(index, view)

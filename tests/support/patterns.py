@@ -29,28 +29,28 @@ def pattern(label: int, color: np.ndarray) -> np.ndarray:
     """
     rows, columns = np.mgrid[:24, :24]
     wave = (rows, columns, rows + columns)[label % 3] // 4 % 2
-    picture = np.where(wave[..., None] == 1, color, 255 - color)
+    image = np.where(wave[..., None] == 1, color, 255 - color)
     corner = (slice(0, 9), slice(0, 9)) if label // 3 else (slice(15, 24), slice(15, 24))
-    picture[corner] = 20
-    return picture.astype(np.uint8)
+    image[corner] = 20
+    return image.astype(np.uint8)
 
 
 def write_patterns(folder: Path, count: int, *, seed: int, skus: int = PATTERNS, known: int = PATTERNS) -> Path:
-    """`count` pictures with three products each, as a COCO file. known: SKUs that have a category."""
+    """`count` images with three products each, as a COCO file. known: SKUs that have a category."""
     rng = np.random.default_rng(seed)
     (folder / "images").mkdir(parents=True)
     images, annotations = [], []
     for number in range(1, count + 1):
-        picture = rng.integers(90, 130, (40, 108, 3)).astype(np.uint8)
+        image = rng.integers(90, 130, (40, 108, 3)).astype(np.uint8)
         for place, label in enumerate(rng.integers(0, skus, 3).tolist()):
             left, top = 4 + 36 * place + int(rng.integers(0, 6)), int(rng.integers(4, 12))
-            picture[top : top + 24, left : left + 24] = pattern(label, rng.integers(0, 256, 3))
+            image[top : top + 24, left : left + 24] = pattern(label, rng.integers(0, 256, 3))
             annotations.append(
                 {"id": len(annotations) + 1, "image_id": number, "category_id": label + 1, "area": 576}
                 | {"bbox": [left, top, 24, 24], "iscrowd": 0}
             )
         name = f"{number:03d}.png"
-        Image.fromarray(picture).save(folder / "images" / name)
+        Image.fromarray(image).save(folder / "images" / name)
         images.append({"id": number, "file_name": name, "width": 108, "height": 40})
     categories = [{"id": label + 1, "name": f"sku {label}", "sku": f"sku-{label}"} for label in range(known)]
     content = {"images": images, "annotations": annotations, "categories": categories, "info": {}}

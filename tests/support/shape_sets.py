@@ -30,19 +30,19 @@ def write_shapes(
     groups: int = 0,
     split: str = "train",
 ) -> Path:
-    """Pictures with one to three boxes each; categories in the order of `classes`. Returns the COCO file."""
+    """Images with one to three boxes each; categories in the order of `classes`. Returns the COCO file."""
     rng = np.random.default_rng(seed)
     (folder / "images").mkdir(parents=True, exist_ok=True)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number in range(1, count + 1):
-        picture = rng.integers(90, 130, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+        pixels = rng.integers(90, 130, (HEIGHT, WIDTH, 3)).astype(np.uint8)
         name = f"{split}_{number:03d}.png"
         for place in rng.permutation(3)[: rng.integers(1, 4)]:
             key = list(COLORS)[int(rng.integers(3))]
             width, height = (int(side) for side in rng.integers(18, 30, 2))
             x, y = int(place * 32), int(rng.integers(0, HEIGHT - height))
-            picture[y : y + height, x : x + width] = COLORS[key]
+            pixels[y : y + height, x : x + width] = COLORS[key]
             corners = [x, y, x + width, y, x + width, y + height, x, y + height]
             annotations.append(
                 {
@@ -55,7 +55,7 @@ def write_shapes(
                     "segmentation": [corners],
                 }
             )
-        Image.fromarray(picture).save(folder / "images" / name)
+        Image.fromarray(pixels).save(folder / "images" / name)
         image = {"id": number, "file_name": name, "width": WIDTH, "height": HEIGHT}
         images.append(image | ({"group": f"g{number % groups}"} if groups else {}))
     categories = [{"id": number, "name": key} for number, key in enumerate(classes, start=1)]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.mesh.types import Material, Mesh
-from assets.packages.shapes.panels import background_color, panel_picture
+from assets.packages.shapes.panels import background_color, panel_image
 from assets.packages.shapes.pieces import Pieces
 from assets.packages.shapes.plan import PAPER, PackagePlan, solid_material
 from assets.packages.shapes.rings import UPWARDS, add_lid, add_wall, oval_rings, unit_loop
@@ -44,7 +44,7 @@ def _render_side(plan: PackagePlan, sheet: Sheet, side: str, eaves: float) -> No
     width, height = sheet.size(side)
     below = max(round(height * eaves), 16)
     sheet.paste(side, np.array(background_color(plan), np.uint8))
-    sheet.panel(side)[-below:] = panel_picture(plan, side, (width, below))
+    sheet.panel(side)[-below:] = panel_image(plan, side, (width, below))
 
 
 class _Roof:

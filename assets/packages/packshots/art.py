@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from assets.catalog.sku_lists import Root
-from assets.catalog.types import PICTURES, Sku
-from assets.files.image_input import broken_picture, open_picture
+from assets.catalog.types import IMAGES, Sku
+from assets.files.image_input import broken_image, open_image
 from assets.packages.packshots.angle import angle_doubt, gs1_doubt, smooth_mask
 from assets.packages.packshots.cutout import Cutout, cut_out
 from assets.packages.packshots.holes import count_holes, enclosed_parts
@@ -56,14 +56,14 @@ def read_art(sku: Sku, root: Root) -> PackageArt:
     """
     notes: list[str] = []
     sides = {}
-    for side, column in zip(SIDES, PICTURES, strict=False):
+    for side, column in zip(SIDES, IMAGES, strict=False):
         if not getattr(sku, column):
             continue
         handled = sku.package in HANDLED and side in UPRIGHT
         cut = cut_out(_read_pixels(sku, column, root, READ_PX), aspect=_aspect(sku, side), handled=handled)
-        picture = _fill_holes(cut.picture)
-        sides[side] = _rectify(picture) if sku.package in FLAT_FACED else picture
-        notes += [f"{column}: {cut.note}"] if cut.note else _check_packshot(sku, side, cut, sides[side] is not picture)
+        image = _fill_holes(cut.image)
+        sides[side] = _rectify(image) if sku.package in FLAT_FACED else image
+        notes += [f"{column}: {cut.note}"] if cut.note else _check_packshot(sku, side, cut, sides[side] is not image)
     strip = _read_pixels(sku, "label_strip", root, STRIP_PX)[..., :3] if sku.label_strip else None
     profile = _profile(sides, ("front", "back"))
     return PackageArt(sides, strip, profile, _profile(sides, ("left", "right")), tuple(notes))
@@ -71,8 +71,8 @@ def read_art(sku: Sku, root: Root) -> PackageArt:
 
 def _check_packshot(sku: Sku, side: str, cut: Cutout, straightened: bool) -> list[str]:
     """Return notes on a packshot without its background: its name, its angle, its holes."""
-    column = PICTURES[SIDES.index(side)]
-    alpha = cut.picture[..., 3]
+    column = IMAGES[SIDES.index(side)]
+    alpha = cut.image[..., 3]
     name = gs1_doubt(getattr(sku, column), side)
     angle = angle_doubt(smooth_mask(alpha), sku.package) if side in UPRIGHT and "angle" not in name else ""
     holes = count_holes(alpha)
@@ -83,14 +83,14 @@ def _check_packshot(sku: Sku, side: str, cut: Cutout, straightened: bool) -> lis
     )
 
 
-def _fill_holes(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _fill_holes(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Fill the holes of a product (H, W, 4) with the dark colour seen through them in a shop."""
-    holes = enclosed_parts(picture[..., 3] < 128)
+    holes = enclosed_parts(image[..., 3] < 128)
     if not holes.any():
-        return picture
+        return image
     # Including a soft rim, half a pixel wide: the edge of the hole is blended with the background.
     rim = cv2.dilate(holes.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    filled = picture.copy()
+    filled = image.copy()
     filled[rim] = (*HOLE, 255)
     return filled
 
@@ -112,29 +112,29 @@ def _aspect(sku: Sku, side: str) -> float | None:
     return across / (sku.depth_m if side in ("top", "bottom") else sku.height_m)
 
 
-def _rectify(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _rectify(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Rectify a face photographed askew, if its outline is a clear quadrilateral; else return the image unchanged.
 
     A pack with a second visible face has six corners: it is not changed.
     """
-    mask = (picture[..., 3] >= 128).astype(np.uint8)
+    mask = (image[..., 3] >= 128).astype(np.uint8)
     height, width = mask.shape
     outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     hull = cv2.convexHull(max(outlines, key=len))
     corners = cv2.approxPolyDP(hull, 0.02 * cv2.arcLength(hull, True), True)[:, 0].astype(np.float32)
     if len(corners) != 4 or not 0.97 < mask.sum() / max(cv2.contourArea(corners), 1.0) < 1.03:
-        return picture
+        return image
     box = np.array([(0, 0), (width - 1, 0), (width - 1, height - 1), (0, height - 1)], np.float32)
     order = [int(np.linalg.norm(corners - corner, axis=1).argmin()) for corner in box]
     off = np.abs(corners[order] - box).max(axis=0) / [width, height]
     if len(set(order)) < 4 or not ASKEW[0] < off.max() < ASKEW[1]:
-        return picture
+        return image
     a, b, c, d = corners[order]
     across = round(float(np.linalg.norm(b - a) + np.linalg.norm(c - d)) / 2) + 1
     down = round(float(np.linalg.norm(d - a) + np.linalg.norm(c - b)) / 2) + 1
     target = np.array([(0, 0), (across - 1, 0), (across - 1, down - 1), (0, down - 1)], np.float32)
     turn = cv2.getPerspectiveTransform(corners[order], target)
-    flat = cv2.warpPerspective(picture, turn, (across, down), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    flat = cv2.warpPerspective(image, turn, (across, down), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     flat[..., 3] = 255
     return np.asarray(flat, np.uint8)
 
@@ -143,7 +143,7 @@ def _read_pixels(sku: Sku, column: str, root: Root, max_px: int) -> NDArray[np.u
     """Read an image as (H, W, 3 or 4) uint8, its longer side at most `max_px`; JPEGs are shrunk while decoding."""
     name = getattr(sku, column)
     where, what = f"{root / name}, of SKU {sku.sku!r}", f"the {column}"
-    with open_picture(root / name, where, what) as image:
+    with open_image(root / name, where, what) as image:
         try:
             image.draft("RGB", (max_px, max_px))
             image.thumbnail((max_px, max_px), Image.Resampling.BOX)
@@ -153,4 +153,4 @@ def _read_pixels(sku: Sku, column: str, root: Root, max_px: int) -> NDArray[np.u
         except MemoryError:
             raise
         except Exception as error:  # decoders raise many types
-            raise broken_picture(what, where, error) from error
+            raise broken_image(what, where, error) from error

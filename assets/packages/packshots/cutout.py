@@ -50,25 +50,25 @@ FITS, DIFFERS = 1.05, 1.12
 
 @dataclass(frozen=True, eq=False)
 class Cutout:
-    """Product without background. picture: (h, w, 4) uint8 sRGB + alpha, cropped tight; colours of the product continue
+    """Product without background. image: (h, w, 4) uint8 sRGB + alpha, cropped tight; colours of the product continue
     where alpha is 0. box: left, top, right, bottom in the packshot's pixels, exclusive. note: a doubt or "".
     """
 
-    picture: NDArray[np.uint8]
+    image: NDArray[np.uint8]
     box: tuple[int, int, int, int]
     note: str = ""
 
 
-def cut_out(picture: NDArray[np.uint8], *, aspect: float | None = None, handled: bool = False) -> Cutout:
+def cut_out(image: NDArray[np.uint8], *, aspect: float | None = None, handled: bool = False) -> Cutout:
     """Remove the background of a packshot, (H, W, 3 or 4) uint8 sRGB.
 
     aspect: the product's stated width : height, which distinguishes tight artwork from a pack on a background. handled:
     it may have a handle beside its body. If no background is found, the whole image is the product.
     """
-    height, width = picture.shape[:2]
-    if picture.shape[2] == 4 and int(picture[..., 3].min()) < 128:
-        return _crop_tight(picture[..., :3], picture[..., 3], "")
-    colors = np.ascontiguousarray(picture[..., :3])
+    height, width = image.shape[:2]
+    if image.shape[2] == 4 and int(image[..., 3].min()) < 128:
+        return _crop_tight(image[..., :3], image[..., 3], "")
+    colors = np.ascontiguousarray(image[..., :3])
     mask, note = _segment_product(colors, handled)
     if mask is None:
         return _keep_whole(colors, note)
@@ -106,21 +106,21 @@ def _crop_tight(colors: NDArray[np.uint8], alpha: NDArray[np.uint8], note: str) 
     return Cutout(_bleed_colors(inside), (left, top, right, bottom), note)
 
 
-def _bleed_colors(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _bleed_colors(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Replace colours outside the product and at its edge by the nearest ones inside: no fringe of background."""
-    solid = (picture[..., 3] >= 128).astype(np.uint8)
+    solid = (image[..., 3] >= 128).astype(np.uint8)
     inner = cv2.erode(solid, np.ones((5, 5), np.uint8), borderType=cv2.BORDER_REPLICATE)
     if solid.all() or not inner.any():
-        return picture
+        return image
     _, labels = cv2.distanceTransformWithLabels(1 - inner, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
     within, outer = np.flatnonzero(inner), np.flatnonzero(inner == 0)
-    pixels, labels = picture.view(np.uint32).ravel(), labels.ravel()
+    pixels, labels = image.view(np.uint32).ravel(), labels.ravel()
     nearest = np.zeros(int(labels.max()) + 1, np.uint32)
     nearest[labels[within]] = pixels[within]
     filled = pixels.copy()
     filled[outer] = nearest[labels[outer]]
-    bled: NDArray[np.uint8] = filled.view(np.uint8).reshape(picture.shape)
-    bled[..., 3] = picture[..., 3]
+    bled: NDArray[np.uint8] = filled.view(np.uint8).reshape(image.shape)
+    bled[..., 3] = image[..., 3]
     return bled
 
 

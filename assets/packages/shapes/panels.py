@@ -13,7 +13,7 @@ from assets.packages.shapes.plan import PackagePlan
 THUMB_PX, STEP = 48, 24
 
 
-def panel_picture(plan: PackagePlan, side: str, size: tuple[int, int]) -> NDArray[np.uint8]:
+def panel_image(plan: PackagePlan, side: str, size: tuple[int, int]) -> NDArray[np.uint8]:
     """Return the image of a side in `size` pixels, (height, width, 3): its packshot, else artwork."""
     if side in plan.art.sides:
         return scale_packshot(plan.art.sides[side], size)
@@ -32,21 +32,21 @@ def scale_packshot(shot: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np
     """Scale a packshot (H, W, 4) to `size` pixels, (height, width, 3); transparent pixels get its border's colour."""
     import cv2
 
-    picture = cv2.cvtColor(shot, cv2.COLOR_RGBA2RGB)
+    image = cv2.cvtColor(shot, cv2.COLOR_RGBA2RGB)
     behind = shot[..., 3] < 128
     if behind.any():
-        picture[behind] = border_color(shot)
-    shrinks = picture.shape[1] > size[0] or picture.shape[0] > size[1]
+        image[behind] = border_color(shot)
+    shrinks = image.shape[1] > size[0] or image.shape[0] > size[1]
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    scaled: NDArray[np.uint8] = cv2.resize(picture, size, interpolation=interpolation)
+    scaled: NDArray[np.uint8] = cv2.resize(image, size, interpolation=interpolation)
     return scaled
 
 
-def opaque_texture(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def opaque_texture(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return an image (H, W, 3) as an opaque read-only texture (H, W, 4)."""
     import cv2
 
-    texture: NDArray[np.uint8] = cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA)
+    texture: NDArray[np.uint8] = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
     texture.flags.writeable = False
     return texture
 
@@ -59,11 +59,11 @@ def border_color(shot: NDArray[np.uint8]) -> Rgb:
     edge = np.concatenate([columns.reshape(-1, 4) for columns in border])
     solid = edge[edge[:, 3] >= 128]
     if not len(solid):
-        return picture_colors(shot)[0]
+        return image_colors(shot)[0]
     return _rank_colors(solid[:, :3], 32)[0]
 
 
-def picture_colors(shot: NDArray[np.uint8]) -> tuple[Rgb, Rgb, Rgb]:
+def image_colors(shot: NDArray[np.uint8]) -> tuple[Rgb, Rgb, Rgb]:
     """Return the background and the two most frequent colours that differ from it and from each other, sRGB."""
     rows, columns = (max(side // THUMB_PX, 1) for side in shot.shape[:2])
     thumb = shot[::rows, ::columns].reshape(-1, 4)

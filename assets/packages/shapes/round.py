@@ -121,8 +121,8 @@ def profile_rows(profile: Profile, limit: int = MAX_RINGS) -> NDArray[np.int64]:
 def _lid_material(plan: PackagePlan, side: str, color: Rgb) -> Material:
     if side not in plan.art.sides:
         return solid_material(color, FILM)
-    picture = scale_packshot(plan.art.sides[side], (LID_PX, LID_PX))
-    return Material(np.ones(4), opaque_texture(picture), FILM)
+    image = scale_packshot(plan.art.sides[side], (LID_PX, LID_PX))
+    return Material(np.ones(4), opaque_texture(image), FILM)
 
 
 def _border_color(plan: PackagePlan, up: bool) -> Rgb | None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from assets.mesh.types import Material
 from assets.packages.print.lettering import Rgb
-from assets.packages.shapes.panels import opaque_texture, panel_picture
+from assets.packages.shapes.panels import opaque_texture, panel_image
 from assets.packages.shapes.plan import PackagePlan
 
 # Largest width of a sheet, relative to the pixels of a front's longer side.
@@ -45,9 +45,9 @@ class Sheet:
         """Return width and height of a panel in pixels."""
         return self.boxes[name][2:]
 
-    def paste(self, name: str, picture: Image.Image | NDArray[np.uint8]) -> None:
+    def paste(self, name: str, image: Image.Image | NDArray[np.uint8]) -> None:
         """Copy an image of the panel's size, or one colour (3,), into the panel."""
-        self.panel(name)[:] = np.asarray(picture)
+        self.panel(name)[:] = np.asarray(image)
 
     def panel(self, name: str) -> NDArray[np.uint8]:
         """Return the pixels of a panel, (height, width, 3), as a view."""
@@ -56,7 +56,7 @@ class Sheet:
 
     def render(self, name: str, side: str) -> None:
         """Fill a panel with the image of a side: its packshot or rendered artwork."""
-        self.paste(name, panel_picture(self._plan, side, self.size(name)))
+        self.paste(name, panel_image(self._plan, side, self.size(name)))
 
     def rectangle(self, name: str) -> Rectangle:
         """Return left, bottom, width, height of a panel, 0 to 1, inset by half a pixel to prevent filter bleeding."""

@@ -36,10 +36,10 @@ def label_material(plan: PackagePlan, around: float, along: float, roughness: fl
     """Return a label of `around` x `along` metres: the unrolled one of the list, or rendered: text, front, barcode."""
     size = sheet_px(around, along, plan.texture_px)
     if plan.art.strip is not None:
-        picture = Image.fromarray(plan.art.strip).resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+        image = Image.fromarray(plan.art.strip).resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
     else:
-        picture = render_wrap(plan.sku, size)
-    return Material(np.ones(4), opaque_texture(np.asarray(picture)), roughness)
+        image = render_wrap(plan.sku, size)
+    return Material(np.ones(4), opaque_texture(np.asarray(image)), roughness)
 
 
 def body_material(plan: PackagePlan, rings: NDArray, around: float, roughness: float) -> Material:
@@ -108,11 +108,11 @@ def _sample_packshot(
     """Sample texels (H, C, 3) of a packshot scaled to `across` pixels, about the resolution of the texture."""
     import cv2
 
-    picture = scale_packshot(shot, (max(across, 2), len(y)))
-    map_x = (x + 0.5) * picture.shape[1] - 0.5
-    map_y = np.broadcast_to((y * picture.shape[0] - 0.5)[:, None], x.shape)
+    image = scale_packshot(shot, (max(across, 2), len(y)))
+    map_x = (x + 0.5) * image.shape[1] - 0.5
+    map_y = np.broadcast_to((y * image.shape[0] - 0.5)[:, None], x.shape)
     found: NDArray[np.uint8] = cv2.remap(
-        picture, map_x, np.ascontiguousarray(map_y, np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        image, map_x, np.ascontiguousarray(map_y, np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return found
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from detectors.evaluate.metrics.align import Floats, Ints
 
 RESAMPLES = 1000
-# With fewer the same few pictures are drawn over and over: 2 groups give 3 different sets.
+# With fewer the same few images are drawn over and over: 2 groups give 3 different sets.
 FEW_GROUPS = 10
 
 

@@ -1,4 +1,4 @@
-"""Which pictures to look at: the worst ones, what was confused with what, what was missed."""
+"""Which images to look at: the worst ones, what was confused with what, what was missed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from detectors.data.image_set import Classes, ImageSet, Predictions
 from detectors.evaluate.metrics.align import Aligned, Ints, align
 from detectors.evaluate.metrics.confusion import Verdicts, find_products, judge
 from detectors.evaluate.metrics.matching import ranks
-from detectors.evaluate.page.pictures import (
+from detectors.evaluate.page.images import (
     CONFUSED,
     MISSED,
     RIGHT,
@@ -27,7 +27,7 @@ from detectors.evaluate.page.pictures import (
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture on the page. file: beside it. title, note: words under it. example: how the product should look.
+    """An image on the page. file: beside it. title, note: words under it. example: how the product should look.
 
     names: those of the SKUs in the title, where they say more.
     """
@@ -42,7 +42,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Examples:
-    """Pictures of a page. worst: whole images. confused, missed: crops with an example beside each."""
+    """Images of a page. worst: whole images. confused, missed: crops with an example beside each."""
 
     worst: tuple[Shown, ...]
     confused: tuple[Shown, ...]
@@ -170,8 +170,8 @@ def _names(classes: Classes, *labels: int) -> str:
 
 def _plot_crop(truth: ImageSet, data: Aligned, box: int, marks: list[Mark], folder: Path, kind: str) -> str:
     file = f"{kind}_{box:06d}.jpg"
-    picture = open_image(truth, int(data.truth.image[box]))
-    save_jpeg(crop_around(picture, data.truth.xyxy[box], marks), folder / file)
+    image = open_image(truth, int(data.truth.image[box]))
+    save_jpeg(crop_around(image, data.truth.xyxy[box], marks), folder / file)
     return file
 
 

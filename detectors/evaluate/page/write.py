@@ -15,10 +15,10 @@ from detectors.evaluate.metrics.compare import Comparison
 from detectors.evaluate.metrics.curves import Curve
 from detectors.evaluate.page.about import About
 from detectors.evaluate.page.examples import plot_examples
-from detectors.evaluate.page.pictures import CONFUSED, LEFT_OUT, MISSED, NOTHING, RIGHT
+from detectors.evaluate.page.images import CONFUSED, LEFT_OUT, MISSED, NOTHING, RIGHT
 from detectors.evaluate.report import Report
 
-PICTURES = "pictures"
+IMAGE_FOLDER = "pictures"
 MAX_CLASSES = 200
 MAX_CONFUSIONS = 30
 MAX_CHANGES = 100
@@ -42,9 +42,9 @@ COUNTS = (
 EXTRA = ("one too many", "Detections where no product is.")
 PARTS = {
     "size": ("By size in pixels", "Small is under 32 x 32 pixels, large over 96 x 96."),
-    "relative size": ("By size in the picture", "The side of the product as a share of the side of the picture."),
+    "relative size": ("By size in the image", "The side of the product as a share of the side of the image."),
     "visibility": ("By how much is visible", "The share of the product that nothing hides."),
-    "truncation": ("By how much is cut off", "The share of the product outside of the picture."),
+    "truncation": ("By how much is cut off", "The share of the product outside of the image."),
 }
 
 
@@ -57,13 +57,13 @@ def write_page(
     about: About | None = None,
     limit: int = 12,
 ) -> Path:
-    """Writes `index.html` and its `pictures/` into `out_folder`, returns the page.
+    """Writes `index.html` and its `images/` into `out_folder`, returns the page.
 
     limit: whole images shown, and crops of confusions and of misses. Raises SynthError where an image cannot be read.
     """
     about = about or About()
     out_folder.mkdir(parents=True, exist_ok=True)
-    gallery = plot_examples(truth, found, report.operating.threshold, out_folder / PICTURES, limit)
+    gallery = plot_examples(truth, found, report.operating.threshold, out_folder / IMAGE_FOLDER, limit)
     boxes = {row.key: row.boxes for row in report.classes}
     confusions = [
         {"true": one.true, "found": one.found, "count": one.count, "share": one.count / max(boxes[one.true], 1)}
@@ -174,7 +174,9 @@ def _render(template: str, **values: Any) -> str:
     environment.filters |= {"share": _share, "grade": _grade, "signed": _signed, "width": _width}
     colors = {"right": RIGHT, "confused": CONFUSED, "missed": MISSED, "nothing": NOTHING, "left_out": LEFT_OUT}
     css = {name: f"rgb({red} {green} {blue})" for name, (red, green, blue) in colors.items()}
-    return environment.get_template(template).render(colors=css, pictures=PICTURES, curve_size=CURVE_SIZE, **values)
+    return environment.get_template(template).render(
+        colors=css, image_folder=IMAGE_FOLDER, curve_size=CURVE_SIZE, **values
+    )
 
 
 def _write(folder: Path, page: str) -> Path:

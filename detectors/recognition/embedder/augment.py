@@ -14,7 +14,7 @@ from detectors.augment.occlude import erase
 from detectors.augment.settings import PRESETS, AugmentSettings, Range, sample_factor
 from detectors.data.sample import Sample
 from detectors.recognition.embedder.crop_store import Cut
-from detectors.recognition.embedder.crops import Picture, fitted_size, place_in_square
+from detectors.recognition.embedder.crops import ImageArray, fitted_size, place_in_square
 
 # Corners of a box: left top, right top, right bottom, left bottom.
 CORNERS = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float64)
@@ -53,7 +53,7 @@ def crop_preset(name: str) -> CropAugment:
     return CROP_PRESETS[name]
 
 
-def augment_crop(cut: Cut, *, side: int, margin: float, settings: CropAugment, rng: np.random.Generator) -> Picture:
+def augment_crop(cut: Cut, *, side: int, margin: float, settings: CropAugment, rng: np.random.Generator) -> ImageArray:
     """Augment a crop and fit it into a (side, side, 3) uint8 square in the same way as `fit_square`.
 
     margin: added around the box, as a fraction of its sides. The same inputs and rng give the same bytes.
@@ -61,7 +61,7 @@ def augment_crop(cut: Cut, *, side: int, margin: float, settings: CropAugment, r
     box = jitter_box(cut.box, settings, rng=rng)
     width, height = (box[2:] - box[:2]) * (1 + 2 * margin)
     corners = _corners(box, width, height, settings, rng)
-    shown = _show(cut.picture, corners, *fitted_size(width, height, side))
+    shown = _show(cut.image, corners, *fitted_size(width, height, side))
     if rng.random() < settings.coarse_chance:
         shown = _coarsen(shown, sample_factor(settings.coarse, rng))
     if rng.random() < settings.camera.erase_chance:
@@ -89,22 +89,22 @@ def _corners(
     return corners @ turn + moves + (box[:2] + box[2:]) / 2
 
 
-def _show(picture: Picture, corners: NDArray[np.float64], width: int, height: int) -> Picture:
+def _show(image: ImageArray, corners: NDArray[np.float64], width: int, height: int) -> ImageArray:
     """Warp a quadrilateral of the image to (height, width, 3)."""
     target = CORNERS * [width, height]
     # OpenCV's origin is the centre of the first pixel.
     matrix = cv2.getPerspectiveTransform((corners - 0.5).astype(np.float32), (target - 0.5).astype(np.float32))
     size = (width, height)
-    return cv2.warpPerspective(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.warpPerspective(image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _coarsen(shown: Picture, share: float) -> Picture:
+def _coarsen(shown: ImageArray, share: float) -> ImageArray:
     height, width = shown.shape[:2]
     few = (max(1, round(width * share)), max(1, round(height * share)))
     return cv2.resize(cv2.resize(shown, few, interpolation=cv2.INTER_AREA), (width, height))
 
 
-def _hide_part(shown: Picture, settings: AugmentSettings, rng: np.random.Generator) -> Picture:
+def _hide_part(shown: ImageArray, settings: AugmentSettings, rng: np.random.Generator) -> ImageArray:
     """Occlude part of the product."""
     box = np.array([[0, 0, shown.shape[1], shown.shape[0]]], np.float32)
     return erase(Sample(shown, box, np.zeros(1, np.int64)), settings=settings, rng=rng)

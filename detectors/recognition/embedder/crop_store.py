@@ -24,11 +24,11 @@ from assets.files.atomic import atomic_file, write_atomic
 from assets.files.image_input import decode_pixels
 from assets.files.json_input import read_json
 from assets.limits import DATASET_JSON
-from dataset.pictures import read_picture
+from dataset.images import read_image
 from detectors.augment.view import resize
 from detectors.data.image_set import ImageSet
 from detectors.device import PREFETCH, ProcessLoader, limit_threads
-from detectors.recognition.embedder.crops import Picture, crop_edges, fit_square, prepare_crop
+from detectors.recognition.embedder.crops import ImageArray, crop_edges, fit_square, prepare_crop
 
 # Margin stored around a box as a fraction of its sides, for augmentation by imprecise boxes and rotation.
 SURROUNDING = 0.35
@@ -40,9 +40,9 @@ HEAD = "crops.json"
 
 
 class Cut(NamedTuple):
-    """A product with its surroundings. picture: (h, w, 3) uint8 RGB. box: (4,) float32 xyxy in its pixels."""
+    """A product with its surroundings. image: (h, w, 3) uint8 RGB. box: (4,) float32 xyxy in its pixels."""
 
-    picture: Picture
+    image: ImageArray
     box: NDArray[np.float32]
 
 
@@ -57,10 +57,10 @@ class CropSource(Protocol):
         ...
 
 
-class _PicturesOf(Dataset[Any]):
+class _ImagesOf(Dataset[Any]):
     """The images that contain chosen boxes; an item is the list of what `work` returns for an image's boxes."""
 
-    def __init__(self, images: ImageSet, rows: NDArray[np.int64], work: Callable[[Picture, NDArray], Any]) -> None:
+    def __init__(self, images: ImageSet, rows: NDArray[np.int64], work: Callable[[ImageArray, NDArray], Any]) -> None:
         owner = images.image_of_box()[rows]
         self.images, self.work = images, work
         self.shown, first = np.unique(owner, return_index=True)
@@ -73,11 +73,11 @@ class _PicturesOf(Dataset[Any]):
         index = int(self.shown[place])
         width, height = (int(side) for side in self.images.sizes[index])
         try:
-            picture = read_picture(self.images.path(index), width, height)
+            image = read_image(self.images.path(index), width, height)
         except SynthError as error:
             # Returned, not raised: torch would wrap its text in the traceback of the worker process.
             return error
-        return [self.work(picture, self.images.boxes[row]) for row in self.spans[place]]
+        return [self.work(image, self.images.boxes[row]) for row in self.spans[place]]
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ class Fitting:
     side: int
     margin: float
 
-    def __call__(self, picture: Picture, box: NDArray) -> Picture:
-        return fit_square(prepare_crop(picture, box, margin=self.margin), self.side)
+    def __call__(self, image: ImageArray, box: NDArray) -> ImageArray:
+        return fit_square(prepare_crop(image, box, margin=self.margin), self.side)
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,9 @@ class Cutting:
 
     side: int
 
-    def __call__(self, picture: Picture, box: NDArray) -> tuple[bytes, NDArray[np.float32]]:
-        left, top, right, bottom = crop_edges(box, picture.shape[1], picture.shape[0], margin=SURROUNDING)
-        region = picture[top:bottom, left:right]
+    def __call__(self, image: ImageArray, box: NDArray) -> tuple[bytes, NDArray[np.float32]]:
+        left, top, right, bottom = crop_edges(box, image.shape[1], image.shape[0], margin=SURROUNDING)
+        region = image[top:bottom, left:right]
         scale = min(1.0, SPARE_SIZE * self.side / float((box[2:] - box[:2]).max()))
         height, width = region.shape[:2]
         small = resize(region, max(1, round(width * scale)), max(1, round(height * scale)))
@@ -116,7 +116,7 @@ _FULL_COLOR = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
 def each_crop(
     images: ImageSet,
     rows: NDArray[np.int64],
-    work: Callable[[Picture, NDArray], Any],
+    work: Callable[[ImageArray, NDArray], Any],
     *,
     workers: int = 0,
 ) -> Iterator[Any]:
@@ -126,7 +126,7 @@ def each_crop(
     """
     if (np.diff(rows) < 0).any():
         raise ValueError("rows must be ascending, because crops are read image by image")
-    for results in load_items(_PicturesOf(images, rows, work), workers):
+    for results in load_items(_ImagesOf(images, rows, work), workers):
         yield from results
 
 
@@ -245,8 +245,8 @@ class StoredCrops:
         """Read a crop."""
         coded = self._data[self._offsets[index] : self._offsets[index + 1]]
         where = f"{self.folder}: crop {index}"
-        picture = decode_pixels(np.asarray(coded).tobytes(), cv2.IMREAD_COLOR, where, "a stored crop")
-        return Cut(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), self.boxes[index])
+        image = decode_pixels(np.asarray(coded).tobytes(), cv2.IMREAD_COLOR, where, "a stored crop")
+        return Cut(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), self.boxes[index])
 
 
 @dataclass(frozen=True)
@@ -270,8 +270,8 @@ class JoinedCrops:
         return self.sources[source].read(index - int(self._first[source]))
 
 
-def prepared_crops(source: CropSource, places: Iterable[int], margin: float) -> Iterator[Picture]:
+def prepared_crops(source: CropSource, places: Iterable[int], margin: float) -> Iterator[ImageArray]:
     """Yield the crops at some indices, cut as for an embedder. margin: around the box, as a fraction of its sides."""
     for place in places:
         cut = source.read(int(place))
-        yield prepare_crop(cut.picture, cut.box, margin=margin)
+        yield prepare_crop(cut.image, cut.box, margin=margin)

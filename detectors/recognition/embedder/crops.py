@@ -7,18 +7,18 @@ from numpy.typing import NDArray
 
 from detectors.augment.view import GREY, resize
 
-Picture = NDArray[np.uint8]
+ImageArray = NDArray[np.uint8]
 
 
-def prepare_crop(picture: Picture, box: NDArray, *, margin: float) -> Picture:
+def prepare_crop(image: ImageArray, box: NDArray, *, margin: float) -> ImageArray:
     """Return the (h, w, 3) part of an (H, W, 3) uint8 RGB image inside a box, as a view.
 
     box: (4,) xyxy in pixels, far edge exclusive. margin: added on every side, as a fraction of the box's width and
     height. The crop has all pixels that the enlarged box touches, clipped to the image, and at least one.
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     left, top, right, bottom = crop_edges(box, width, height, margin=margin)
-    return picture[top:bottom, left:right]
+    return image[top:bottom, left:right]
 
 
 def crop_edges(box: NDArray, width: int, height: int, *, margin: float) -> tuple[int, int, int, int]:
@@ -36,7 +36,7 @@ def _span(low: float, high: float, size: int) -> tuple[int, int]:
     return start, min(max(int(np.ceil(high)), start + 1), size)
 
 
-def fit_square(crop: Picture, side: int) -> Picture:
+def fit_square(crop: ImageArray, side: int) -> ImageArray:
     """Scale a crop to fit a (side, side, 3) square with its aspect ratio kept, centred on grey."""
     height, width = crop.shape[:2]
     return place_in_square(resize(crop, *fitted_size(width, height, side)), side)
@@ -48,7 +48,7 @@ def fitted_size(width: float, height: float, side: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def place_in_square(shown: Picture, side: int) -> Picture:
+def place_in_square(shown: ImageArray, side: int) -> ImageArray:
     """Centre an image on a grey (side, side, 3) square."""
     height, width = shown.shape[:2]
     square = np.full((side, side, 3), GREY, np.uint8)

@@ -18,7 +18,7 @@ from detectors.checkpoints.pretrained import packaged_weights, timm_weights
 from detectors.checkpoints.weights import IMAGENET, NONE, PACKAGED, fit_weights, read_weights
 from detectors.device import pick_device
 from detectors.recognition.embedder.checkpoint import load_embedder_checkpoint
-from detectors.recognition.embedder.crops import Picture, fit_square, prepare_crop
+from detectors.recognition.embedder.crops import ImageArray, fit_square, prepare_crop
 from detectors.recognition.embedder.network import MARGIN, EmbedderSpec, EmbeddingNet, check_maps, make_spec
 
 __all__ = ["Embedder", "load_embedder", "new_embedder", "prepare_crop"]
@@ -47,12 +47,12 @@ class Embedder:
             torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (spec.mean, spec.std)
         )
 
-    def embed(self, crops: Iterable[Picture], *, batch: int = 64) -> NDArray[np.float32]:
+    def embed(self, crops: Iterable[ImageArray], *, batch: int = 64) -> NDArray[np.float32]:
         """Embed crops as (N, dim) unit vectors. crops: (H, W, 3) uint8 RGB of any size, read `batch` at a time."""
         vectors = [self.embed_squares(squares).cpu().numpy() for squares in self.squares(crops, batch=batch)]
         return np.concatenate([np.zeros((0, self.dim), np.float32), *vectors])
 
-    def squares(self, crops: Iterable[Picture], *, batch: int = 64) -> Iterator[Tensor]:
+    def squares(self, crops: Iterable[ImageArray], *, batch: int = 64) -> Iterator[Tensor]:
         """Yield crops fitted to the network's input, (B, side, side, 3) uint8, `batch` at a time."""
         remaining = iter(crops)
         while some := list(islice(remaining, batch)):

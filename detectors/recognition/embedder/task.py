@@ -180,10 +180,10 @@ class _AugmentedCrops(Dataset[Any]):
         position, crop = draw
         rng = stream(self.seed, EmbedderStream.VIEW, position)
         cut = self.source.read(crop)
-        picture = augment_crop(cut, side=self.spec.side, margin=self.spec.margin, settings=self.settings, rng=rng)
-        return picture, int(self.source.labels[crop])
+        image = augment_crop(cut, side=self.spec.side, margin=self.spec.margin, settings=self.settings, rng=rng)
+        return image, int(self.source.labels[crop])
 
 
 def _collate(items: Sequence[tuple[np.ndarray, int]]) -> tuple[Tensor, Tensor]:
-    squares = torch.from_numpy(np.stack([picture for picture, _ in items]))
+    squares = torch.from_numpy(np.stack([image for image, _ in items]))
     return squares, torch.tensor([label for _, label in items])

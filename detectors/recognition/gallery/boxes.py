@@ -84,13 +84,13 @@ def given_boxes(file: Path) -> BoxFinder:
         )
 
     def find(images: Sequence[InputImage]) -> list[ImageBoxes]:
-        return [_of_picture(image, boxes, file) for image in images]
+        return [_of_image(image, boxes, file) for image in images]
 
     # The fitted images are not used, so they are made small.
     return BoxFinder(find, (64, 64), f"boxes of {file}", 0.0)
 
 
-def _of_picture(image: InputImage, boxes: dict[int, list[list[float]]], file: Path) -> ImageBoxes:
+def _of_image(image: InputImage, boxes: dict[int, list[list[float]]], file: Path) -> ImageBoxes:
     number = image.source.image_id
     if number is None:
         hint = "give the images as the COCO file that the boxes belong to"

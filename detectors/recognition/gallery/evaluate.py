@@ -16,7 +16,7 @@ from rich.console import Console
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from assets.progress import StepProgress
-from dataset.pictures import read_picture
+from dataset.images import read_image
 from detectors.checkpoints.detector import load_checkpoint, restore_model
 from detectors.data.class_match import rename_classes
 from detectors.data.image_set import IGNORED, Classes, ImageSet, Predictions
@@ -28,7 +28,7 @@ from detectors.evaluate.page.about import About
 from detectors.evaluate.page.write import write_page
 from detectors.evaluate.report import Report, evaluate, json_text
 from detectors.models.detect import find_in_set
-from detectors.recognition.embedder.crops import Picture, prepare_crop
+from detectors.recognition.embedder.crops import ImageArray, prepare_crop
 from detectors.recognition.embedder.retrieval import (
     UNKNOWN,
     AtThreshold,
@@ -242,14 +242,14 @@ def _name(
 
 def _crops(
     truth: ImageSet, images: NDArray, boxes: NDArray, margin: float, advance: Callable[[int], None]
-) -> Iterator[Picture]:
+) -> Iterator[ImageArray]:
     """Yield the crops in the order of the boxes, which are sorted by image."""
     for image in range(len(truth)):
         mine = boxes[images == image]
         if len(mine):
             width, height = (int(side) for side in truth.sizes[image])
-            picture = read_picture(truth.path(image), width, height)
-            yield from (prepare_crop(picture, box, margin=margin) for box in mine)
+            pixels = read_image(truth.path(image), width, height)
+            yield from (prepare_crop(pixels, box, margin=margin) for box in mine)
         advance(1)
 
 

@@ -30,9 +30,9 @@ from assets.files.models import Model, Sha256, parse_model
 from assets.limits import (
     GALLERY_FILE,
     GALLERY_ROWS,
+    IMAGE_BYTES,
     JSON_VALUES,
     LIST_TEXT,
-    PICTURE_BYTES,
     TENSOR_FILE_BYTES,
     check_file,
     read_file,
@@ -61,7 +61,7 @@ class GallerySku:
     category_id: Annotated[int, Field(ge=0, lt=2**63)]
     digest: Annotated[str, Field(max_length=200)]
     rows: Annotated[int, Field(ge=1, le=GALLERY_ROWS.maximum)]
-    front: Annotated[int, Field(ge=0, le=PICTURE_BYTES.maximum)] = 0
+    front: Annotated[int, Field(ge=0, le=IMAGE_BYTES.maximum)] = 0
     photos: tuple[Sha256, ...] = ()
 
 

@@ -15,8 +15,8 @@ from PIL import Image
 
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
-from assets.files.image_input import open_picture
-from assets.limits import PICTURE_BYTES, read_file
+from assets.files.image_input import open_image
+from assets.limits import IMAGE_BYTES, read_file
 from detectors.recognition.gallery.parts import damaged
 
 PHOTOS = "photos"
@@ -47,7 +47,7 @@ def read_photo(folder: Path, digest: str) -> NDArray[np.uint8]:
     problem = check_photo(folder, digest)
     if problem:
         raise damaged(path, problem)
-    with open_picture(path, str(path), "a photo of the gallery") as image:
+    with open_image(path, str(path), "a photo of the gallery") as image:
         return np.array(image.convert("RGB"))
 
 
@@ -55,7 +55,7 @@ def check_photo(folder: Path, digest: str) -> str:
     """Return the problem of a photo's file, "" if it is intact."""
     path = photo_path(folder, digest)
     try:
-        content = read_file(path, PICTURE_BYTES, "the photo")
+        content = read_file(path, IMAGE_BYTES, "the photo")
     except SynthError as error:
         return f"{path.name}: {error.what}"
     same = hashlib.sha256(content).hexdigest() == digest

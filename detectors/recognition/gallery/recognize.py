@@ -16,7 +16,7 @@ from assets.errors import SynthError
 from assets.files.atomic import lock_folder
 from assets.interrupt import stop_on_signals, until
 from assets.progress import StepProgress
-from detectors.evaluate.page.pictures import LEFT_OUT, Mark, plot_marks, save_jpeg
+from detectors.evaluate.page.images import LEFT_OUT, Mark, plot_marks, save_jpeg
 from detectors.predict.input_images import (
     InputImage,
     Unreadable,
@@ -37,11 +37,11 @@ from detectors.recognition.gallery.index import Index, open_index
 from detectors.recognition.gallery.open import Gallery, open_gallery
 from detectors.recognition.gallery.result_files import NO_NAME, ImageRecognition, open_recognition_files
 from detectors.recognition.gallery.review import Review
-from detectors.recognition.gallery.review_cases import ViewPicture
+from detectors.recognition.gallery.review_cases import ViewImage
 from detectors.recognition.gallery.search import find_skus
 from detectors.recognition.settings import RecognizeSettings
 
-PICTURES = "pictures"
+IMAGE_FOLDER = "pictures"
 CANDIDATES = 5
 
 
@@ -53,7 +53,7 @@ class RecognizeSummary:
     version: str
     decision: Decision
     total: int
-    pictures: int = 0
+    images: int = 0
     known: int = 0
     review: int = 0
     unknown: int = 0
@@ -79,7 +79,7 @@ class Recognizer:
     ) -> list[ImageRecognition]:
         """Recognize the products in the boxes of some images; all crops are embedded and searched together."""
         crops = [
-            prepare_crop(image.picture, box, margin=self.embedder.margin)
+            prepare_crop(image.pixels, box, margin=self.embedder.margin)
             for image, some in zip(images, boxes, strict=True)
             for box in some.xyxy
         ]
@@ -113,11 +113,11 @@ def open_recognizer(
 
 
 def recognize(
-    settings: RecognizeSettings, console: Console, *, view_picture: ViewPicture | None = None
+    settings: RecognizeSettings, console: Console, *, view_image: ViewImage | None = None
 ) -> RecognizeSummary:
     """Recognize the products in images, folders, patterns, videos or COCO files, and write the results.
 
-    view_picture: renders the views of SKUs for the review page, which otherwise shows the gallery's fronts. Unreadable
+    view_image: renders the views of SKUs for the review page, which otherwise shows the gallery's fronts. Unreadable
     files are listed in the summary; Ctrl-C keeps results so far. Raises SynthError for paths without images, a missing
     detector, or a gallery of another embedder.
     """
@@ -146,7 +146,7 @@ def recognize(
         "margin": decision.margin,
     }
     with lock_folder(settings.out), stop_on_signals(RESULTS_KEPT, step=RESULTS_STEP) as stop:
-        review = Review(settings.out, gallery, view_picture)
+        review = Review(settings.out, gallery, view_image)
         try:
             with (
                 open_recognition_files(settings.out, gallery, info) as files,
@@ -157,13 +157,13 @@ def recognize(
                     for one in some if settings.draw else ():
                         _draw(one, gallery, settings.out)
                     files.write(some)
-            summary.interrupted = stop() and summary.pictures + len(summary.failed) < summary.total
+            summary.interrupted = stop() and summary.images + len(summary.failed) < summary.total
         except KeyboardInterrupt:
             summary.interrupted = True
         finally:
             found.close()
             images.close()
-        if view_picture is not None and not summary.interrupted:
+        if view_image is not None and not summary.interrupted:
             console.print("rendering the nearest views for the review page", highlight=False)
         summary.page = review.finish(decision, soon=summary.interrupted)
     summary.seconds = time.monotonic() - begun
@@ -174,9 +174,9 @@ def print_summary(console: Console, summary: RecognizeSummary) -> None:
     """Print the summary of a recognition."""
     from rich.table import Table
 
-    pace = f", {summary.pictures / summary.seconds:.1f}/s" if summary.seconds else ""
+    pace = f", {summary.images / summary.seconds:.1f}/s" if summary.seconds else ""
     table = Table(show_header=False, box=None)
-    table.add_row("images", f"{summary.pictures}{pace}")
+    table.add_row("images", f"{summary.images}{pace}")
     table.add_row("products", f"{summary.known} known, {summary.review} for review, {summary.unknown} unknown")
     table.add_row("SKUs seen", f"{len(summary.skus)}")
     table.add_row("gallery", f"version {summary.version}; known from {summary.decision.threshold:.3f}")
@@ -211,13 +211,13 @@ def _counted(
     for some in found:
         yield some
         for one in some:
-            summary.pictures += 1
+            summary.images += 1
             summary.known += int((one.verdicts == Verdict.KNOWN).sum())
             summary.review += int((one.verdicts == Verdict.REVIEW).sum())
             summary.unknown += int((one.verdicts == Verdict.UNKNOWN).sum())
             summary.skus.update(one.nearest.skus[one.verdicts != Verdict.UNKNOWN, 0].tolist())
         spent, done = time.monotonic() - done, time.monotonic()
-        count = summary.pictures + len(summary.failed) - progress.done
+        count = summary.images + len(summary.failed) - progress.done
         progress.advance(count=count, seconds=spent)
 
 
@@ -232,9 +232,9 @@ def _draw(one: ImageRecognition, gallery: Gallery, out: Path) -> None:
         else:
             text = f"{gallery.names[best]}{mark} {score:.2f}"
             marks.append(Mark(one.boxes.xyxy[place], class_color(best), verdict == Verdict.REVIEW, text))
-    file = out / PICTURES / f"{one.image.name}.jpg"
+    file = out / IMAGE_FOLDER / f"{one.image.name}.jpg"
     file.parent.mkdir(parents=True, exist_ok=True)
-    save_jpeg(plot_marks(Image.fromarray(one.image.picture), marks), file)
+    save_jpeg(plot_marks(Image.fromarray(one.image.pixels), marks), file)
 
 
 def _given(run: Path | None) -> Path:

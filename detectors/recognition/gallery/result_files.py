@@ -59,10 +59,10 @@ class RecognitionFiles(DetectionFiles):
 
     def write(self, some: Sequence[ImageRecognition]) -> None:
         """Add images; each is either in all files or in none."""
-        pictures = [image_row(one.image, one.image_id) for one in some]
-        for one, row in zip(some, pictures, strict=True):
+        images = [image_row(one.image, one.image_id) for one in some]
+        for one, row in zip(some, images, strict=True):
             self.counts.writelines(_count_lines(one, row["file_name"], self.gallery))
-        self.add(pictures, [row for one in some for row in result_rows(one, self.gallery)])
+        self.add(images, [row for one in some for row in result_rows(one, self.gallery)])
         self.kept = self.counts.tell()
 
     def finish(self) -> None:

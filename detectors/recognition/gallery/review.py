@@ -19,13 +19,13 @@ from PIL import Image
 
 from assets.files.atomic import write_atomic
 from dataset.review_csv import ReviewedBox, cells_of
-from detectors.evaluate.page.pictures import save_jpeg
+from detectors.evaluate.page.images import save_jpeg
 from detectors.predict.input_images import InputImage, turned_in_place
 from detectors.recognition.embedder.crops import prepare_crop
 from detectors.recognition.gallery.decision import Decision, Verdict
 from detectors.recognition.gallery.open import MISSING, Gallery
 from detectors.recognition.gallery.result_files import ImageRecognition
-from detectors.recognition.gallery.review_cases import Case, ReviewPicture, ViewPicture
+from detectors.recognition.gallery.review_cases import Case, ReviewImage, ViewImage
 from detectors.recognition.gallery.review_page import CSV, PAGE, write_review_page
 
 FOLDER, CASES = "review", "review.jsonl"
@@ -37,8 +37,8 @@ CROP_SIDE, CROP_MARGIN = 220, 0.15
 class Review:
     """Collects the cases of a run, image by image; those not shown on the page only take a line of text."""
 
-    def __init__(self, out: Path, gallery: Gallery, view_picture: ViewPicture | None = None) -> None:
-        self._folder, self._gallery, self._view_picture = out / FOLDER, gallery, view_picture
+    def __init__(self, out: Path, gallery: Gallery, view_image: ViewImage | None = None) -> None:
+        self._folder, self._gallery, self._view_image = out / FOLDER, gallery, view_image
         # Heaps whose smallest entry is dropped next.
         self._kept: dict[Verdict, list[tuple[float, int, Case]]] = {verdict: [] for verdict in MAX_SHOWN}
         self._totals = dict.fromkeys(MAX_SHOWN, 0)
@@ -51,9 +51,9 @@ class Review:
     def add(self, some: Sequence[ImageRecognition]) -> None:
         """Add the cases of some images."""
         for one in some:
-            picture: ReviewPicture | None = None
+            review_image: ReviewImage | None = None
             for place in np.flatnonzero(one.verdicts != Verdict.KNOWN).tolist():
-                picture = self._add(one, place, picture)
+                review_image = self._add(one, place, review_image)
 
     def finish(self, decision: Decision, *, soon: bool = False) -> Path | None:
         """Write the files; returns the page, None if there are no cases.
@@ -70,10 +70,10 @@ class Review:
             verdict: [case for _, _, case in sorted(kept, key=lambda item: (-item[0], -item[1]))]
             for verdict, kept in self._kept.items()
         }
-        view_picture = None if soon else self._view_picture
-        return write_review_page(self._folder, self._gallery, cases, self._totals, decision, view_picture)
+        view_image = None if soon else self._view_image
+        return write_review_page(self._folder, self._gallery, cases, self._totals, decision, view_image)
 
-    def _add(self, one: ImageRecognition, place: int, picture: ReviewPicture | None) -> ReviewPicture | None:
+    def _add(self, one: ImageRecognition, place: int, review_image: ReviewImage | None) -> ReviewImage | None:
         """Count a case, and keep it if it belongs to those to show; returns the image if it has a kept case."""
         verdict, nearest = Verdict(one.verdicts[place]), one.nearest
         self._totals[verdict] += 1
@@ -87,22 +87,22 @@ class Review:
         rank = -margin if verdict == Verdict.REVIEW else (scores or (-1.0,))[0]
         kept = self._kept[verdict]
         if len(kept) == MAX_SHOWN[verdict] and (rank, -number) <= kept[0][:2]:
-            return picture
-        picture = picture or self._picture(one)
+            return review_image
+        review_image = review_image or self._review_image(one)
         crop = f"crops/{number:06d}.jpg"
-        case = Case(verdict, picture, place, crop, margin, skus, scores, one.vectors[place])
+        case = Case(verdict, review_image, place, crop, margin, skus, scores, one.vectors[place])
         heapq.heappush(kept, (rank, -number, case))
         if len(kept) > MAX_SHOWN[verdict]:
             (self._folder / heapq.heappop(kept)[2].crop).unlink(missing_ok=True)
-        self._save(prepare_crop(one.image.picture, one.boxes.xyxy[place], margin=CROP_MARGIN), crop, CROP_SIDE)
-        return picture
+        self._save(prepare_crop(one.image.pixels, one.boxes.xyxy[place], margin=CROP_MARGIN), crop, CROP_SIDE)
+        return review_image
 
-    def _picture(self, one: ImageRecognition) -> ReviewPicture:
+    def _review_image(self, one: ImageRecognition) -> ReviewImage:
         """Return an image with all its boxes: clear ones are marked known, the others open."""
         image = one.image
-        height, width = image.picture.shape[:2]
+        height, width = image.pixels.shape[:2]
         file = self._file_of(image)
-        picture = ReviewPicture(image.source.file_name or image.name)
+        review_image = ReviewImage(image.source.file_name or image.name)
         for place, verdict in enumerate(one.verdicts.tolist()):
             x0, y0, x1, y1 = _inside(one.boxes.xyxy[place], width, height)
             best = int(one.nearest.skus[place, 0])
@@ -121,22 +121,22 @@ class Review:
                 suggested=suggested,
                 similarity=f"{float(one.nearest.scores[place, 0]):.4f}",
             )
-            picture.rows.append(cells_of(row))
-        return picture
+            review_image.rows.append(cells_of(row))
+        return review_image
 
     def _file_of(self, image: InputImage) -> Path:
         """Return a file with the image as processed; video frames and turned images are saved beside the page."""
         if image.frame is None and not turned_in_place(image):
             return image.source.file.absolute()
         name = f"frames/{image.name}.jpg"
-        self._save(image.picture, name, max(image.picture.shape))
+        self._save(image.pixels, name, max(image.pixels.shape))
         return (self._folder / name).absolute()
 
     def _save(self, pixels: NDArray[np.uint8], name: str, side: int) -> None:
-        picture = Image.fromarray(pixels)
-        picture.thumbnail((side, side))
+        thumbnail = Image.fromarray(pixels)
+        thumbnail.thumbnail((side, side))
         (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
-        save_jpeg(picture, self._folder / name)
+        save_jpeg(thumbnail, self._folder / name)
 
     def _record(
         self, one: ImageRecognition, place: int, skus: Sequence[int], scores: Sequence[float], margin: float

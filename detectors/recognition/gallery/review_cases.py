@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from detectors.recognition.gallery.decision import Verdict
 
 # Returns a view of a SKU as JPEG by key, view number and the SKU's digest in the gallery; b"" if there is none.
-ViewPicture = Callable[[str, int, str], bytes]
+ViewImage = Callable[[str, int, str], bytes]
 
 
 @dataclass(eq=False)
-class ReviewPicture:
+class ReviewImage:
     """An image with cases. rows: all of its boxes as cells of decisions.csv, in order."""
 
     name: str
@@ -30,7 +30,7 @@ class Case:
     """
 
     verdict: Verdict
-    picture: ReviewPicture
+    image: ReviewImage
     place: int
     crop: str
     margin: float

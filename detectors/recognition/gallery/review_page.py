@@ -17,7 +17,7 @@ from detectors.recognition.gallery.open import Gallery
 from detectors.recognition.gallery.photos import check_photo, photo_path
 
 if TYPE_CHECKING:
-    from detectors.recognition.gallery.review_cases import Case, ReviewPicture, ViewPicture
+    from detectors.recognition.gallery.review_cases import Case, ReviewImage, ViewImage
 
 PAGE, CSV, SKUS = "index.html", "decisions.csv", "skus.js"
 MAX_CANDIDATES = 5
@@ -31,21 +31,21 @@ def write_review_page(
     cases: Mapping[Verdict, Sequence[Case]],
     totals: Mapping[Verdict, int],
     decision: Decision,
-    view_picture: ViewPicture | None,
+    view_image: ViewImage | None,
 ) -> Path:
     """Write the page, the CSV and the list of SKUs for its search; returns the page. cases: most important first."""
-    pictures = list(dict.fromkeys(case.picture for some in cases.values() for case in some))
-    first_rows: dict[ReviewPicture, int] = {}
+    images = list(dict.fromkeys(case.image for some in cases.values() for case in some))
+    first_rows: dict[ReviewImage, int] = {}
     rows: list[list[str]] = []
-    for picture in pictures:
-        first_rows[picture] = len(rows)
-        rows += picture.rows
+    for image in images:
+        first_rows[image] = len(rows)
+        rows += image.rows
     table = write_rows(rows)
     write_atomic(folder / CSV, table)
     write_atomic(folder / SKUS, _sku_script(gallery).encode())
-    views = _Views(folder, gallery, view_picture)
+    views = _Views(folder, gallery, view_image)
     shown = {
-        verdict.name.lower(): [_shown(case, first_rows[case.picture] + case.place, gallery, views) for case in some]
+        verdict.name.lower(): [_shown(case, first_rows[case.image] + case.place, gallery, views) for case in some]
         for verdict, some in cases.items()
     }
     page = _page().render(
@@ -55,7 +55,7 @@ def write_review_page(
         total_refused=totals[Verdict.UNKNOWN],
         version=gallery.version,
         decision=decision,
-        rendered=view_picture is not None,
+        rendered=view_image is not None,
         # The id ties decisions stored in the browser to exactly these boxes.
         data={"columns": COLUMNS, "rows": rows, "id": hashlib.sha256(table).hexdigest()},
         csv=CSV,
@@ -68,25 +68,25 @@ def write_review_page(
 class _Views:
     """Images of SKUs beside the page, each written once: the view nearest to a crop, else the front."""
 
-    def __init__(self, folder: Path, gallery: Gallery, view_picture: ViewPicture | None) -> None:
-        self._folder, self._gallery, self._view_picture = folder, gallery, view_picture
+    def __init__(self, folder: Path, gallery: Gallery, view_image: ViewImage | None) -> None:
+        self._folder, self._gallery, self._view_image = folder, gallery, view_image
         self._files: dict[tuple[int, int], str] = {}
 
     def best(self, case: Case, sku: int) -> tuple[str, str]:
         """Return the image's file, "" if there is none, and a description of it."""
         view = int(np.argmax(self._gallery.vectors(self._gallery.rows_of(sku)) @ case.vector))
-        file = self._file(sku, view, lambda: self._picture(sku, view))
+        file = self._file(sku, view, lambda: self._image(sku, view))
         if file:
             return file, "named photograph" if self._gallery.photo_of_view(sku, view) else "nearest view"
         front = self._file(sku, -1, lambda: self._gallery.front(sku))
         return front, f"front (nearest is view {view + 1})"
 
-    def _picture(self, sku: int, view: int) -> bytes:
+    def _image(self, sku: int, view: int) -> bytes:
         gallery = self._gallery
         photo = gallery.photo_of_view(sku, view)
         if photo:
             return photo_path(gallery.folder, photo).read_bytes() if not check_photo(gallery.folder, photo) else b""
-        return self._view_picture(gallery.keys[sku], view, gallery.digests[sku]) if self._view_picture else b""
+        return self._view_image(gallery.keys[sku], view, gallery.digests[sku]) if self._view_image else b""
 
     def _file(self, sku: int, view: int, read: Callable[[], bytes]) -> str:
         if (sku, view) not in self._files:
@@ -103,12 +103,12 @@ def _shown(case: Case, row: int, gallery: Gallery, views: _Views) -> dict[str, A
     """Return the template values of a case. row: its row in the CSV."""
     candidates = []
     for number, (sku, score) in enumerate(list(zip(case.skus, case.scores, strict=True))[:MAX_CANDIDATES]):
-        picture, what = views.best(case, sku) if number < MAX_PICTURED else ("", "")
+        image, what = views.best(case, sku) if number < MAX_PICTURED else ("", "")
         about = {"sku": gallery.keys[sku], "name": gallery.names[sku], "score": score}
-        candidates.append({**about, "picture": picture, "what": what})
+        candidates.append({**about, "picture": image, "what": what})
     return {
         "row": row,
-        "file_name": case.picture.name,
+        "file_name": case.image.name,
         "margin": case.margin,
         "crop": case.crop,
         "candidates": candidates,

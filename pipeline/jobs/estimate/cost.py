@@ -43,7 +43,7 @@ class Cost:
 
     workers, threads: running, and threads of each. start_s: of a worker. scene_s: of a scene whose products are in
     memory. load_s, build_s: extra for a product that is only on disk, and for one that must be made first. products:
-    per measured scene. mesh_bytes: of a product in memory. picture_bytes, label_bytes: stored per image.
+    per measured scene. mesh_bytes: of a product in memory. image_bytes, label_bytes: stored per image.
     """
 
     workers: int
@@ -54,7 +54,7 @@ class Cost:
     build_s: float
     products: float
     mesh_bytes: float
-    picture_bytes: float
+    image_bytes: float
     label_bytes: float
 
     def worker_seconds(self, scenes: int, appearances: int, skus: int, workers: int, built: bool = False) -> float:
@@ -155,7 +155,7 @@ def _combine_times(
     again = [(cold[task.index].again_s + disk[task.index].again_s) / 2 for task in later]
     load = sum(disk[task.index].first_s - warm for task, warm in zip(later, again, strict=True))
     build = sum(cold[task.index].first_s - disk[task.index].first_s for task in later)
-    pictures, labels = zip(*(_stored_bytes(work.settings, task) for task in both), strict=True)
+    images, labels = zip(*(_stored_bytes(work.settings, task) for task in both), strict=True)
     return Cost(
         workers=work.settings.workers,
         threads=work.settings.threads,
@@ -165,7 +165,7 @@ def _combine_times(
         build_s=max(build, 0.0) / len({sku for task in later for sku in task.skus}),
         products=products / len(later),
         mesh_bytes=float(np.mean([disk[task.index].mesh_bytes for task in both])),
-        picture_bytes=sum(pictures) / len(both) / work.settings.views,
+        image_bytes=sum(images) / len(both) / work.settings.views,
         label_bytes=sum(labels) / len(both) / work.settings.views,
     )
 
@@ -174,10 +174,10 @@ def _stored_bytes(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
     """Return the bytes of a scene's images, and of all else stored of it: labels twice, its spec, tar overhead."""
     file = spool_file(settings, task)
     samples = list(samples_of(file.read_bytes(), str(file)))
-    pictures = sum(len(data) for sample in samples for name, data in sample.files.items() if name != "scene.json")
+    images = sum(len(data) for sample in samples for name, data in sample.files.items() if name != "scene.json")
     labels = len(coco_bytes((sample.labels for sample in samples), Head(())))
     # Tar overhead: a block of 512 bytes before each file, and padding to whole blocks.
     files = [len(data) for sample in samples for data in sample.files.values()] + [labels // len(samples)] * len(
         samples
     )
-    return pictures, sum(512 + -(-size // 512) * 512 for size in files) - pictures + labels
+    return images, sum(512 + -(-size // 512) * 512 for size in files) - images + labels

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.catalog.types import PICTURES, Catalog, Sku
+from assets.catalog.types import IMAGES, Catalog, Sku
 from assets.files.identity import digest_files
 from assets.library import FORMAT
 from assets.mesh.sources import source_digest
@@ -25,15 +25,15 @@ def sku_digests(catalog: Catalog, cache: Path) -> NDArray[np.uint8]:
 
     Files are hashed once; `cache` keeps the results by path, size, modification time and inode.
     """
-    files = [file for sku in catalog if not sku.mesh for file in _picture_paths(sku, catalog).values()]
+    files = [file for sku in catalog if not sku.mesh for file in _image_paths(sku, catalog).values()]
     contents = dict(zip(files, digest_files(files, cache=cache), strict=True))
     digests = [_sku_digest(sku, catalog, cache, contents) for sku in catalog]
     return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_BYTES)
 
 
-def _picture_paths(sku: Sku, catalog: Catalog) -> dict[str, Path]:
+def _image_paths(sku: Sku, catalog: Catalog) -> dict[str, Path]:
     root = catalog.root_of(sku.sku)
-    return {column: root / str(name) for column in PICTURES if (name := getattr(sku, column)) not in ("", None)}
+    return {column: root / str(name) for column in IMAGES if (name := getattr(sku, column)) not in ("", None)}
 
 
 def _sku_digest(sku: Sku, catalog: Catalog, cache: Path, contents: Mapping[Path, str]) -> bytes:
@@ -44,5 +44,5 @@ def _sku_digest(sku: Sku, catalog: Catalog, cache: Path, contents: Mapping[Path,
         return hashlib.sha256(source.encode()).digest()[:DIGEST_BYTES]
     row = {name: value for name in Sku.__slots__ if (value := getattr(sku, name)) not in ("", None)}
     visible = {name: value for name, value in row.items() if name not in UNSEEN}
-    pictures = {column: contents[file] or "missing" for column, file in _picture_paths(sku, catalog).items()}
-    return hashlib.sha256(json.dumps({**visible, **pictures}).encode()).digest()[:DIGEST_BYTES]
+    images = {column: contents[file] or "missing" for column, file in _image_paths(sku, catalog).items()}
+    return hashlib.sha256(json.dumps({**visible, **images}).encode()).digest()[:DIGEST_BYTES]

@@ -124,7 +124,7 @@ class CyclesBackend:
 
     def _render_image(self, blender_scene: Any) -> NDArray[np.float32]:
         # Without a window, Blender returns a render only as a file; uncompressed, that costs 0.02 s.
-        path = Path(self._folder.name) / "picture.exr"
+        path = Path(self._folder.name) / "image.exr"
         blender_scene.render.filepath = str(path)
         with silence():
             self._bpy.ops.render.render(write_still=True, scene=blender_scene.name)

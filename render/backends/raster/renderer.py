@@ -203,7 +203,7 @@ class RasterBackend:
                 material = chunk.material
                 program.set("base_color", material.base_color * [*finish.tint, 1.0])
                 program.set("cutoff", chunk.cutoff)
-                program.bind_texture("picture", chunk.texture)
+                program.bind_texture("base_texture", chunk.texture)
                 if not flat:
                     program.set(
                         "roughness", float(material.roughness if finish.roughness is None else finish.roughness)
@@ -229,7 +229,7 @@ class RasterBackend:
                 for chunk in mesh.shell_chunks:
                     program.set("cutoff", chunk.cutoff)
                     if chunk.cutoff >= 0:
-                        program.bind_texture("picture", chunk.texture)
+                        program.bind_texture("base_texture", chunk.texture)
                     render_faces(chunk.start, chunk.stop)
         GL.glDisable(GL.GL_DEPTH_CLAMP)
         GL.glBindVertexArray(0)

@@ -60,7 +60,7 @@ def test_channels_are_red_green_blue(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "data"),
-    [("a.hdr", b"no picture"), ("a.exr", b"")],
+    [("a.hdr", b"no image"), ("a.exr", b"")],
 )
 def test_broken_hdris_are_told(tmp_path: Path, name: str, data: bytes) -> None:
     (tmp_path / name).write_bytes(data)
@@ -68,7 +68,7 @@ def test_broken_hdris_are_told(tmp_path: Path, name: str, data: bytes) -> None:
         Backdrops.open(hdri_dir=tmp_path).hdri(name)
 
 
-def test_a_square_picture_is_no_panorama(tmp_path: Path) -> None:
+def test_a_square_image_is_no_panorama(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.hdr"), np.ones((64, 64, 3), np.float32))
     with raises("hdri-not-panorama"):
         Backdrops.open(hdri_dir=tmp_path).hdri("a.hdr")
@@ -115,15 +115,15 @@ def test_hashes_name_everything(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", PROCEDURAL)
 def test_textures_tile_and_follow_from_their_seed(kind: TextureKind) -> None:
     texture = Texture(kind, colors=((0.9, 0.5, 0.2), (0.2, 0.3, 0.6)), seed=4)
-    picture = render_texture(texture, 128)
-    assert picture.shape == (128, 128, 3)
-    assert np.array_equal(picture, render_texture(texture, 128))
-    smooth = cv2.GaussianBlur(np.tile(picture, (2, 2, 1)), (0, 0), 2).astype(int)
+    image = render_texture(texture, 128)
+    assert image.shape == (128, 128, 3)
+    assert np.array_equal(image, render_texture(texture, 128))
+    smooth = cv2.GaussianBlur(np.tile(image, (2, 2, 1)), (0, 0), 2).astype(int)
     inner = max(np.abs(np.diff(smooth[40:100, 40:100], axis=axis)).max() for axis in (0, 1))
     seam = max(np.abs(smooth[:, 128] - smooth[:, 127]).max(), np.abs(smooth[128] - smooth[127]).max())
     assert seam <= inner + 25
     if kind != "solid":
-        assert picture.std(axis=(0, 1)).max() > 5
+        assert image.std(axis=(0, 1)).max() > 5
 
 
 @pytest.mark.parametrize("kind", [kind for kind in get_args(ShapeKind) if kind != "pack"])
@@ -154,9 +154,9 @@ def test_wear_grows_and_keeps_the_shape() -> None:
     for wear in (0.25, 0.5, 0.75, 1.0):
         worn = worn_mesh(mesh, wear)
         assert worn.vertices is mesh.vertices
-        picture = worn.parts[0].material.texture
-        assert picture is not None
-        change.append(np.abs(picture.astype(int) - texture).mean())
+        image = worn.parts[0].material.texture
+        assert image is not None
+        change.append(np.abs(image.astype(int) - texture).mean())
         assert worn.parts[0].material.roughness > 0.4
         assert worn.key != mesh.key
     assert change == sorted(change)
@@ -193,8 +193,8 @@ def test_a_pack_of_an_invented_brand_is_printed_and_of_its_size() -> None:
         mesh = make_decoy(shape, seed)
         assert mesh.size == pytest.approx([shape.width, shape.depth, shape.height], rel=0.02)
         assert mesh.bounds[0, 2] == pytest.approx(0, abs=1e-6)
-        pictures = [part.material.texture for part in mesh.parts if part.material.texture is not None]
-        assert max(picture[..., :3].std() for picture in pictures) > 10
+        images = [part.material.texture for part in mesh.parts if part.material.texture is not None]
+        assert max(image[..., :3].std() for image in images) > 10
         kinds.add(len(mesh.faces) > 200)
     assert decoy_shape(3) == decoy_shape(3) != decoy_shape(4)
     assert kinds == {False, True}  # boxes, and round ones

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
-from assets.files.image_input import TEXTURE_FORMATS, check_format, decode_pixels, open_picture
-from dataset.pictures import decode_picture, picture_sizes, read_picture
+from assets.files.image_input import TEXTURE_FORMATS, check_format, decode_pixels, open_image
+from dataset.images import decode_image, image_sizes, read_image
 from dataset.problems import Problems
 from dataset.records import ImageRecord
 from detectors.predict.input_images import Unreadable, count_input_images, read_input_images, read_upright
@@ -49,9 +49,9 @@ def bomb() -> bytes:
 def test_the_formats_of_photographs_are_read(kind: str) -> None:
     more = {"save_all": True, "append_images": [Image.new("RGB", (8, 6))]} if kind == "MPO" else {}
     data = encoded(kind, **more)
-    with open_picture(data, "x", "the picture") as image:
+    with open_image(data, "x", "the image") as image:
         assert image.size == (8, 6) and image.format == kind
-    pixels = decode_pixels(data, cv2.IMREAD_COLOR, "x", "the picture")
+    pixels = decode_pixels(data, cv2.IMREAD_COLOR, "x", "the image")
     assert np.abs(pixels[..., ::-1].astype(int) - (200, 10, 30)).max() <= 3
 
 
@@ -74,22 +74,22 @@ def test_everything_else_is_told_by_name(tmp_path: Path, data: bytes, told: str)
     file = tmp_path / "a.jpg"
     file.write_bytes(data)
     readers = (
-        lambda: open_picture(file, "x", "the picture"),
-        lambda: decode_pixels(data, cv2.IMREAD_COLOR, "x", "the picture"),
+        lambda: open_image(file, "x", "the image"),
+        lambda: decode_pixels(data, cv2.IMREAD_COLOR, "x", "the image"),
         lambda: read_upright(file),
-        lambda: read_picture(file, 8, 6),
-        lambda: decode_picture(data, 8, 6, "x"),
+        lambda: read_image(file, 8, 6),
+        lambda: decode_image(data, 8, 6, "x"),
     )
     for reader in readers:
         with raises("image-unreadable", found=told):
             reader()
     problems = Problems("test")
-    assert picture_sizes(tmp_path, [ImageRecord.parse({"file_name": "a.jpg"})], problems) == {}
+    assert image_sizes(tmp_path, [ImageRecord.parse({"file_name": "a.jpg"})], problems) == {}
     assert told in "\n".join(problems.lines())
 
 
 def test_textures_may_be_tga_too() -> None:
-    with open_picture(encoded("TGA"), "x", "a texture", formats=TEXTURE_FORMATS) as image:
+    with open_image(encoded("TGA"), "x", "a texture", formats=TEXTURE_FORMATS) as image:
         check_format(image, "x", "a texture")
     with Image.open(io.BytesIO(EPS)) as image, raises("image-unreadable", found="EPS"):
         check_format(image, "x", "a texture")
@@ -99,13 +99,13 @@ def test_ghostscript_is_never_started(tmp_path: Path, monkeypatch: pytest.Monkey
     started: list[object] = []
     monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *given, **more: started.append(given))
     (tmp_path / "a.jpg").write_bytes(EPS)
-    picture_sizes(tmp_path, [ImageRecord.parse({"file_name": "a.jpg", "width": 10, "height": 10})], Problems("test"))
+    image_sizes(tmp_path, [ImageRecord.parse({"file_name": "a.jpg", "width": 10, "height": 10})], Problems("test"))
     list(read_input_images([Input(tmp_path / "a.jpg", "a"), Input(tmp_path / "a.jpg", "a", size=(10, 10))], (64, 64)))
     assert started == []
 
 
 def test_pixels_are_counted_before_they_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No decoder is asked for a picture of 425 million pixels, whichever command meets it."""
+    """No decoder is asked for an image of 425 million pixels, whichever command meets it."""
     data = bomb()
     file = tmp_path / "a.png"
     file.write_bytes(data)
@@ -115,13 +115,13 @@ def test_pixels_are_counted_before_they_are_decoded(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(cv2, "imdecode", no_decoding)
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", no_decoding)
-    for reader in (lambda: read_upright(file), lambda: decode_picture(data, SIDE, SIDE, "x")):
+    for reader in (lambda: read_upright(file), lambda: decode_image(data, SIDE, SIDE, "x")):
         with raises("limit-exceeded", what="pixels of an image"):
             reader()
     assert "pixels of an image" in str(read_png(file, 1))
     problems = Problems("test")
     assert (
-        picture_sizes(tmp_path, [ImageRecord.parse({"file_name": "a.png", "width": SIDE, "height": SIDE})], problems)
+        image_sizes(tmp_path, [ImageRecord.parse({"file_name": "a.png", "width": SIDE, "height": SIDE})], problems)
         == {}
     )
     assert "too large: pixels of an image" in problems.lines()[0]
@@ -137,9 +137,9 @@ def test_pipes_and_devices_are_never_opened(tmp_path: Path, make: Any, name: str
         assert isinstance(shot, Unreadable) and ("a named pipe" in shot.reason or "a device" in shot.reason)
         assert count_input_images(items, 1) == 1
         problems = Problems("test")
-        assert picture_sizes(tmp_path, [ImageRecord.parse({"file_name": name})], problems) == {}
+        assert image_sizes(tmp_path, [ImageRecord.parse({"file_name": name})], problems) == {}
         with raises("not-a-file"):
-            read_picture(tmp_path / name, 8, 6)
+            read_image(tmp_path / name, 8, 6)
 
 
 @pytest.mark.parametrize(

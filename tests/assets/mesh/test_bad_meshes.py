@@ -163,7 +163,7 @@ def test_a_texture_that_hundreds_of_materials_unpack(tmp_path: Path, monkeypatch
         load_mesh(path)
 
 
-def test_a_picture_of_another_kind_than_its_name_is_opened_by_nobody_else(tmp_path: Path) -> None:
+def test_an_image_of_another_kind_than_its_name_is_opened_by_nobody_else(tmp_path: Path) -> None:
     """PostScript would be handed to a program that runs it."""
     file = GltfFile()
     postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
@@ -304,7 +304,7 @@ def test_a_flat_thing_does_not_grow_by_the_height_that_it_lacks(tmp_path: Path) 
 )
 def test_textures_from_elsewhere_are_missing(tmp_path: Path, name: str) -> None:
     (tmp_path / "in").mkdir()
-    (tmp_path / "secret.png").write_bytes(b"no picture, and never opened")
+    (tmp_path / "secret.png").write_bytes(b"no image, and never opened")
     (tmp_path / "in" / "a.mtl").write_text(f"newmtl m\nmap_Kd {name}\n")
     (tmp_path / "in" / "a.obj").write_text(
         "mtllib a.mtl\nusemtl m\nvt 0 0\n" + obj(*BOX).replace("f 1 2 3", "f 1/1 2/1 3/1")

@@ -97,8 +97,8 @@ def test_second_set_of_texture_coordinates(tmp_path: Path) -> None:
     [
         ({"offset": [0.25, 0]}, STANDING + [0.25, 0]),
         ({"scale": [0.5, 1]}, STANDING * [0.5, 1]),
-        ({"offset": [0, 0.5], "scale": [1, 0.5]}, STANDING * [1, 0.5]),  # the lower half of the picture
-        # A quarter turn about the picture's upper left corner: (u, v) from above becomes (v, -u).
+        ({"offset": [0, 0.5], "scale": [1, 0.5]}, STANDING * [1, 0.5]),  # the lower half of the image
+        # A quarter turn about the image's upper left corner: (u, v) from above becomes (v, -u).
         ({"rotation": np.pi / 2}, [[1, 1], [1, 2], [0, 2], [0, 1]]),
     ],
 )
@@ -210,9 +210,9 @@ def test_old_specular_materials(tmp_path: Path) -> None:
 )
 def test_alpha(tmp_path: Path, mode: dict, alpha: int, cutoff: float | None, note: str | None) -> None:
     file = GltfFile()
-    picture = np.full((2, 2, 4), 255, np.uint8)
-    picture[0, 0, 3] = alpha
-    look = file.material(baseColorTexture={"index": file.image(png(picture))}, **mode)
+    image = np.full((2, 2, 4), 255, np.uint8)
+    image[0, 0, 3] = alpha
+    look = file.material(baseColorTexture={"index": file.image(png(image))}, **mode)
     loaded = load_mesh(file.write(tmp_path / "a.gltf", [card(file, look, TEXCOORD_0=file.accessor(CARD_UV))]))
     assert loaded.mesh.parts[0].material.alpha_cutoff == cutoff
     assert [note in text for text in loaded.notes] == ([True] if note else [])
@@ -269,7 +269,7 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, change: Any, code: str, mes
     ("data", "mime", "code", "message"),
     [
         (b"\xabKTX 20\xbb\r\n", "image/ktx2", "texture-unsupported", "KTX2"),
-        (b"no picture", "image/png", "image-unreadable", ""),
+        (b"no image", "image/png", "image-unreadable", ""),
         (
             png(np.arange(64 * 64 * 3).reshape(64, 64, 3) ** 2 % 251)[:900],
             "image/png",

@@ -350,7 +350,7 @@ def test_missing_companions_are_noted(tmp_path: Path, reference: str, material: 
     assert loaded.mesh.parts[0].material.texture is None
 
 
-def big_picture(path: Path, width: int, height: int) -> None:
+def big_image(path: Path, width: int, height: int) -> None:
     """A PNG that claims a size and holds nothing."""
     import struct
     import zlib
@@ -365,12 +365,12 @@ def big_picture(path: Path, width: int, height: int) -> None:
 @pytest.mark.parametrize("size", [(10_000, 10_000), (60_000, 60_000)])
 def test_enormous_texture_is_refused(tmp_path: Path, size: tuple[int, int]) -> None:
     path = textured_obj(tmp_path, "label.png")
-    big_picture(tmp_path / "meshes" / "label.png", *size)
+    big_image(tmp_path / "meshes" / "label.png", *size)
     with raises("limit-exceeded", what="too large"):
         load_mesh(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n"])
+@pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n"])
 def test_broken_texture_is_told(tmp_path: Path, content: bytes) -> None:
     path = textured_obj(tmp_path, "label.png")
     (tmp_path / "meshes" / "label.png").write_bytes(content)
@@ -398,7 +398,7 @@ def test_large_texture_is_shrunk_with_a_note(tmp_path: Path) -> None:
         ("1", 1, [255, 255, 255, 255]),
     ],
 )
-def test_kinds_of_pictures(tmp_path: Path, mode: str, pixel: Any, expected: list[int]) -> None:
+def test_kinds_of_images(tmp_path: Path, mode: str, pixel: Any, expected: list[int]) -> None:
     path = textured_obj(tmp_path, "label.png")
     Image.new(mode, (2, 2), pixel).save(tmp_path / "meshes" / "label.png")
     texture = load_mesh(path).mesh.parts[0].material.texture

@@ -119,7 +119,7 @@ def test_the_same_row_gives_the_same_package_and_another_name_another() -> None:
     ],
 )
 def test_what_cannot_be_made_is_told_with_its_sku(tmp_path: Path, change: dict, code: str, told: str) -> None:
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(b"no image")
     with raises(code, what=told) as caught:
         make_package(replace(CARTON, **change), tmp_path)
     assert "'c'" in str(caught.value)

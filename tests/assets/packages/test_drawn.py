@@ -1,4 +1,4 @@
-"""Packages after packshots: they cover the silhouette, look like the picture, and go on where no picture is."""
+"""Packages after packshots: they cover the silhouette, look like the image, and go on where no image is."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from assets.packages.packshots.art import SIDES, PackageArt
 from assets.packages.packshots.silhouette import Profile, profile_of
 from assets.packages.print.lettering import font_of, text_length, write_fitted
 from assets.packages.print.small_print import render_table, render_text_block
-from assets.packages.shapes.panels import border_color, picture_colors
+from assets.packages.shapes.panels import border_color, image_colors
 from assets.packages.shapes.plan import PackagePlan
 from assets.packages.shapes.rings import even_loop, rounded_loop, unit_loop
 from assets.packages.shapes.round import TOLERANCE, profile_rows
@@ -141,7 +141,7 @@ SCANS = [("BBQSauce", "bottle"), ("Ketchup", "bottle"), ("SaladDressing", "bottl
 
 
 @pytest.mark.parametrize(("name", "kind"), SCANS)
-def test_packages_after_pictures_of_scans_cover_and_resemble_them(name: str, kind: str, shared_data: Path) -> None:
+def test_packages_after_images_of_scans_cover_and_resemble_them(name: str, kind: str, shared_data: Path) -> None:
     """Front and back of a real product as a far camera sees its scan are its packshots (the scans face +X)."""
     catalog = load_catalog(shared_data / "hope" / "skus.csv")
     scan = load_product(catalog.find(name), catalog.root).mesh
@@ -262,7 +262,7 @@ def test_an_unrolled_label_continues_the_front_at_its_height() -> None:
     assert front[-1] == pytest.approx(back[-1], abs=len(texture) * 0.02)
 
 
-def test_a_picture_from_above_is_on_the_lid() -> None:
+def test_an_image_from_above_is_on_the_lid() -> None:
     top = np.zeros((50, 50, 4), np.uint8)
     top[..., 3] = 255
     top[:25] = (255, 0, 0, 255)
@@ -275,7 +275,7 @@ def test_a_picture_from_above_is_on_the_lid() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.sampled_from(sorted(KINDS)), st.integers(0, 1 << 30))
-def test_any_pictures_of_any_size_give_a_package(kind: str, seed: int) -> None:
+def test_any_images_of_any_size_give_a_package(kind: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     sides = {}
     for side in SIDES:
@@ -347,14 +347,14 @@ def test_words_and_sections_choose_a_bottle(name: str, category: str, depth: flo
     assert family_of(PackagePlan(sku, np.array([0.08, depth, 0.25]), PackageArt(), 64)) == family
 
 
-def test_colours_of_a_picture_come_by_how_much_there_is_of_them() -> None:
+def test_colours_of_an_image_come_by_how_much_there_is_of_them() -> None:
     shot = np.full((60, 100, 4), 255, np.uint8)
     shot[:, :60, :3] = (200, 30, 40)
     shot[:, 60:90, :3] = (20, 60, 200)
     shot[:, 90:, :3] = (250, 240, 20)
-    assert picture_colors(shot) == ((200, 30, 40), (20, 60, 200), (250, 240, 20))
+    assert image_colors(shot) == ((200, 30, 40), (20, 60, 200), (250, 240, 20))
     shot[:, :20, 3] = 0
-    assert picture_colors(shot)[0] == (200, 30, 40)
+    assert image_colors(shot)[0] == (200, 30, 40)
     assert border_color(np.dstack([np.full((9, 80, 3), 7, np.uint8), np.full((9, 80), 255, np.uint8)])) == (7, 7, 7)
 
 

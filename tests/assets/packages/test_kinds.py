@@ -192,7 +192,7 @@ def stretching(mesh: Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         a, b, c = np.moveaxis(mesh.vertices[faces].astype(float), 1, 0)
         metres = np.stack([b - a, c - a], axis=2)
         texels = np.stack([pixels[:, 1] - pixels[:, 0], pixels[:, 2] - pixels[:, 0]], axis=2)
-        # Swatches of one colour hold no print; a wall without a picture has no place on the texture.
+        # Swatches of one colour hold no print; a wall without an image has no place on the texture.
         plain = (np.abs(np.linalg.det(texels)) > 1e-9) & (np.ptp(pixels, axis=1) > 8).any(axis=1)
         jacobian = metres[plain] @ np.linalg.inv(texels[plain])
         sizes = np.linalg.svd(jacobian, compute_uv=False)

@@ -19,7 +19,7 @@ from assets.library import Library
 from assets.mesh.types import Material, Mesh, MeshPart
 from assets.packages.build import TEXTURE_PX, build_package, make_package
 from assets.packages.packshots.art import PackageArt
-from assets.packages.store import has_pictures, pack_mesh, package_digest, stored_package, unpack_mesh
+from assets.packages.store import has_images, pack_mesh, package_digest, stored_package, unpack_mesh
 from support.errors import raises
 
 CAN = Sku("c", "Beans", package="can", width_m=0.075, depth_m=0.075, height_m=0.11, packshot="front.jpg")
@@ -113,9 +113,9 @@ def test_what_is_read_is_what_was_built(folder: Path) -> None:
     assert file.read_bytes() == before[1]
 
 
-def test_packages_without_pictures_are_not_kept(folder: Path) -> None:
+def test_packages_without_images_are_not_kept(folder: Path) -> None:
     mesh = library(folder).product("d")
-    assert kept(folder) == [] and not has_pictures(library(folder).catalog.find("d"))
+    assert kept(folder) == [] and not has_images(library(folder).catalog.find("d"))
     assert equal(mesh, make_package(replace(CAN, sku="d", name="Peas", packshot=""), folder))
 
 
@@ -150,7 +150,7 @@ def test_another_row_is_another_package(folder: Path, change: dict) -> None:
     assert package_digest(replace(CAN, **change), folder, 640) != package_digest(CAN, folder, 640)
 
 
-def test_the_digest_follows_pictures_and_not_their_dates(folder: Path) -> None:
+def test_the_digest_follows_images_and_not_their_dates(folder: Path) -> None:
     before = package_digest(CAN, folder, 640)
     os.utime(folder / "front.jpg", (1, 1))
     (folder / "other.jpg").write_bytes((folder / "front.jpg").read_bytes())
@@ -161,8 +161,8 @@ def test_the_digest_follows_pictures_and_not_their_dates(folder: Path) -> None:
     assert package_digest(CAN, folder, 640) != before
 
 
-def test_a_bad_picture_is_told_with_row_column_and_file(folder: Path) -> None:
-    (folder / "front.jpg").write_bytes(b"no picture")
+def test_a_bad_image_is_told_with_row_column_and_file(folder: Path) -> None:
+    (folder / "front.jpg").write_bytes(b"no image")
     with raises("image-unreadable") as error:
         library(folder).product("c")
     assert all(word in str(error.value) for word in ("SKU 'c'", "row 2", "packshot", "front.jpg"))

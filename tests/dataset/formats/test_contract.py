@@ -18,7 +18,7 @@ from rich.console import Console
 from assets.errors import SynthError
 from dataset.coco_writer import write_coco
 from dataset.formats import FORMAT_TABLE, FORMATS, open_labels
-from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord, PictureLabels
+from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageLabels, ImageRecord
 from dataset.storage.path import StoragePath
 from pipeline.cli.main import main
 from pipeline.shards.convert import ConvertSummary, convert_data
@@ -45,13 +45,13 @@ def boxes(draw: st.DrawFn) -> list[list[float]]:
 
 
 def write_source(folder: Path, splits: dict[str, list[list[list[float]]]], **fields: Any) -> Path:
-    """A COCO set with the boxes of each picture of each split; SKUs in turn, `fields` in every annotation."""
+    """A COCO set with the boxes of each image of each split; SKUs in turn, `fields` in every annotation."""
     categories = [CategoryRecord(id=number, name=sku.title(), sku=sku) for number, sku in SKUS.items()]
     (folder / "annotations").mkdir(parents=True)
-    for split, pictures in splits.items():
+    for split, images in splits.items():
         (folder / "images" / split).mkdir(parents=True)
         made = []
-        for number, found in enumerate(pictures, start=1):
+        for number, found in enumerate(images, start=1):
             (folder / "images" / split / f"{number}.png").write_bytes(png())
             image = ImageRecord(id=number, file_name=f"{number}.png", width=WIDTH, height=HEIGHT)
             annotations = [
@@ -60,7 +60,7 @@ def write_source(folder: Path, splits: dict[str, list[list[list[float]]]], **fie
                 )
                 for at, box in enumerate(found)
             ]
-            made.append(PictureLabels(image, annotations))
+            made.append(ImageLabels(image, annotations))
         write_coco(folder / "annotations" / f"instances_{split}.json", made, Head(categories))
     return folder
 
@@ -71,18 +71,18 @@ def carried(folder: Path, name: str | None = None) -> dict[str, list[tuple[str, 
     keys = {one.id: one.key for one in store.categories}
     found: dict[str, list[Any]] = {}
     for part in store.parts:
-        for picture in part.pictures():
-            assert picture.read() == png() and picture.labels.image.size == (WIDTH, HEIGHT)
-            rows = [(keys[one.category_id], list(one.bbox or ())) for one in picture.labels.annotations]
-            found.setdefault(part.split, []).append((str(picture.labels.image.file_name), rows))
+        for image in part.stored_images():
+            assert image.read() == png() and image.labels.image.size == (WIDTH, HEIGHT)
+            rows = [(keys[one.category_id], list(one.bbox or ())) for one in image.labels.annotations]
+            found.setdefault(part.split, []).append((str(image.labels.image.file_name), rows))
     return found
 
 
 def check_equal(before: Any, after: Any) -> None:
     assert before.keys() == after.keys()
-    for split, pictures in before.items():
-        assert [name for name, _ in after[split]] == [name for name, _ in pictures]
-        for (_, rows), (_, others) in zip(pictures, after[split], strict=True):
+    for split, images in before.items():
+        assert [name for name, _ in after[split]] == [name for name, _ in images]
+        for (_, rows), (_, others) in zip(images, after[split], strict=True):
             assert [key for key, _ in others] == [key for key, _ in rows]
             for (_, box), (_, other) in zip(rows, others, strict=True):
                 assert other == pytest.approx(box, abs=1e-3)
@@ -93,15 +93,15 @@ def converted(source: Path, out: Path, name: str) -> ConvertSummary:
 
 
 @formats
-@given(pictures=st.lists(boxes(), min_size=1, max_size=3))
+@given(images=st.lists(boxes(), min_size=1, max_size=3))
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_boxes_and_skus_come_back(
-    name: str, pictures: list[list[list[float]]], tmp_path_factory: pytest.TempPathFactory
+    name: str, images: list[list[list[float]]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp(name)
-    source = write_source(folder / "source", {"train": pictures, "val": pictures[:1]})
+    source = write_source(folder / "source", {"train": images, "val": images[:1]})
     summary = converted(source, folder / "there", name)
-    assert (summary.images, summary.splits) == (len(pictures) + 1, {"train": len(pictures), "val": 1})
+    assert (summary.images, summary.splits) == (len(images) + 1, {"train": len(images), "val": 1})
     check_equal(carried(source), carried(folder / "there"))
     check_equal(carried(source), carried(folder / "there", name))
     converted(folder / "there", folder / "back", "coco")
@@ -158,8 +158,8 @@ def test_damaged_labels_end_in_errors_with_codes(
     file.write_bytes(before[:cut] + junk + before[cut + data.draw(st.integers(0, 9)) :])
     with suppress(SynthError):
         for part in open_labels(folder / "there", name=name).parts:
-            for picture in part.pictures():
-                picture.read()
+            for image in part.stored_images():
+                image.read()
 
 
 @formats

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from dataset.formats import open_labels
 from dataset.formats.yolo import lost
-from dataset.records import AnnotationRecord, ImageRecord, PictureLabels
+from dataset.records import AnnotationRecord, ImageLabels, ImageRecord
 from detectors.data.prepare import read_one
 from detectors.data.settings import DataSettings
 from pipeline.shards.convert import convert_data
@@ -48,7 +48,7 @@ def test_sets_of_other_tools_are_read(theirs: Path, given: str) -> None:
     assert polygon.segmentation == [pytest.approx([20, 10, 60, 10, 60, 50])]
 
 
-def test_pictures_turned_by_exif_are_counted_upright(theirs: Path) -> None:
+def test_images_turned_by_exif_are_counted_upright(theirs: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (200, 100)).save(theirs / "images" / "val" / "3.jpg", exif=exif)
@@ -97,5 +97,5 @@ def test_every_loss_has_a_name() -> None:
     image = ImageRecord(file_name="1.jpg", width=10, height=10, recipe="shelf")
     whole = AnnotationRecord(category_id=1, bbox=[1, 1, 5, 5], visibility=0.5, segmentation=[[1, 1, 5, 1, 5, 5]])
     ignored = AnnotationRecord(category_id=1, bbox=[1, 1, 5, 5], ignore=1)
-    found = list(lost(PictureLabels(image, [whole, ignored])))
+    found = list(lost(ImageLabels(image, [whole, ignored])))
     assert len(found) == 4 and {"masks", "visibility"} < set(found)

@@ -28,7 +28,7 @@ def frozen(sample: Sample) -> Sample:
 
 @st.composite
 def samples(draw: st.DrawFn, with_masks: bool | None = None) -> Sample:
-    """Pictures of any small size with boxes from tiny to all of it; masks tight in their boxes, with holes."""
+    """Images of any small size with boxes from tiny to all of it; masks tight in their boxes, with holes."""
     width, height = draw(st.sampled_from([1, 2, 7, 33, 200])), draw(st.sampled_from([1, 2, 9, 40, 150]))
     count = draw(st.integers(0, 4))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))

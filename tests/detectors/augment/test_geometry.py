@@ -1,4 +1,4 @@
-"""Boxes stay where the picture is: coloured rectangles, found again in the result by their colour."""
+"""Boxes stay where the image is: coloured rectangles, found again in the result by their colour."""
 
 from __future__ import annotations
 
@@ -113,8 +113,8 @@ def test_boxes_come_back_from_the_letterbox(
     np.testing.assert_allclose(box.to_original(box.window.move(boxes)), boxes, atol=1e-3)
 
 
-def test_letterbox_clips_into_the_picture() -> None:
-    """1920x1080 in 640x640: the scale is 1/3, the picture ends at row 360."""
+def test_letterbox_clips_into_the_image() -> None:
+    """1920x1080 in 640x640: the scale is 1/3, the image ends at row 360."""
     box = Letterbox(1 / 3, 1920, 1080)
     found = box.to_original(np.array([[-5, 10, 700, 400], [0, 0, 640, 360]]))
     np.testing.assert_allclose(found, [[0, 30, 1920, 1080], [0, 0, 1920, 1080]])
@@ -162,7 +162,7 @@ def test_what_is_left_of_a_box_decides_its_label(cut: int, label: int | None, ma
     st.integers(0, 2**32),
 )
 def test_windows_hold_a_target(width: int, height: int, tile_w: int, tile_h: int, scale: float, seed: int) -> None:
-    """The window lies in the picture, the target on the tile, and the centre of the one target in the window."""
+    """The window lies in the image, the target on the tile, and the centre of the one target in the window."""
     rng = np.random.default_rng(seed)
     corners = np.sort(rng.random((2, 2)), axis=0) * [width, height]
     boxes = np.concatenate([corners.reshape(1, 4), [[0, 0, width, height]]]).astype(np.float32)
@@ -177,15 +177,15 @@ def test_windows_hold_a_target(width: int, height: int, tile_w: int, tile_h: int
 
 @pytest.mark.parametrize("factor", [2, 3, 4, 6])
 def test_shrinking_takes_means(factor: int) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (12 * factor, 16 * factor, 3), dtype=np.uint8)
-    means = picture.reshape(12, factor, 16, factor, 3).mean(axis=(1, 3))
-    np.testing.assert_allclose(resize(picture, 16, 12), means, atol=0.51)
+    image = np.random.default_rng(0).integers(0, 256, (12 * factor, 16 * factor, 3), dtype=np.uint8)
+    means = image.reshape(12, factor, 16, factor, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(resize(image, 16, 12), means, atol=0.51)
 
 
 @pytest.mark.parametrize("size", [(34, 20), (45, 27), (100, 60), (130, 90), (333, 444)])
 def test_resizing_moves_nothing(size: tuple[int, int]) -> None:
     """A ramp of 2 per pixel stays that ramp, in output pixels of any size: values at pixel centres are known."""
-    picture = np.repeat((np.arange(100, dtype=np.uint8) * 2 + 1)[None, :, None], 60, axis=0).repeat(3, axis=2)
-    made = resize(picture, *size).astype(float)
+    image = np.repeat((np.arange(100, dtype=np.uint8) * 2 + 1)[None, :, None], 60, axis=0).repeat(3, axis=2)
+    made = resize(image, *size).astype(float)
     expected = np.clip((np.arange(size[0]) + 0.5) * (100 / size[0]) * 2, 1, 199)
     np.testing.assert_allclose(made, np.broadcast_to(expected[None, :, None], made.shape), atol=1.1)

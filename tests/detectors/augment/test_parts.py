@@ -1,4 +1,4 @@
-"""Pasting, erasing and the camera's changes, each alone, on pictures one can work out on paper."""
+"""Pasting, erasing and the camera's changes, each alone, on images one can work out on paper."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_pasted_products_cover_what_is_below(
 
 
 def test_what_is_pasted_later_covers_what_was_pasted_before() -> None:
-    """Two blocks nearly as large as the picture: of the first a sliver is left at most."""
+    """Two blocks nearly as large as the image: of the first a sliver is left at most."""
     partner = blocks((60, 60), (1, 1, 59, 59), (1, 1, 59, 59), label=4)
     counts = set()
     for seed in range(20):
@@ -159,7 +159,7 @@ def test_shake_along_x_is_a_row() -> None:
 
 @pytest.mark.parametrize("deviation", [1.0, 4.0, 10.0])
 def test_noise_has_its_deviation_and_no_bias(deviation: float) -> None:
-    """On pictures larger than the tile, too."""
+    """On images larger than the tile, too."""
     for seed in range(4):
         made = add_noise(np.full((600, 530, 3), 128, np.uint8), deviation, rng=np.random.default_rng(seed))
         assert made.shape == (600, 530, 3)
@@ -172,7 +172,7 @@ def test_jpeg_keeps_channels_in_order() -> None:
     np.testing.assert_allclose(recompress(image, 90).astype(int), image, atol=4)
 
 
-def test_nothing_drawn_leaves_the_picture() -> None:
+def test_nothing_drawn_leaves_the_image() -> None:
     image = np.zeros((4, 4, 3), np.uint8)
     assert retake(image, settings=preset("none"), rng=np.random.default_rng(0)) is image
 
@@ -186,10 +186,10 @@ def test_sheet_shows_every_sample(tmp_path: Path) -> None:
     )
     with Image.open(tmp_path / "s.png") as sheet:
         assert sheet.width > 2 * 60 and sheet.height > 2 * 40
-    picture = np.asarray(plot_sample(sample, ["x", "y"]))
+    image = np.asarray(plot_sample(sample, ["x", "y"]))
     for row, column in ((34, 5), (34, 24), (30, 5), (30, 24)):
-        assert tuple(picture[row, column]) == distinct_color(1)
-    assert (picture[35:] == 0).all()
+        assert tuple(image[row, column]) == distinct_color(1)
+    assert (image[35:] == 0).all()
     assert [path.name for path in tmp_path.iterdir()] == ["s.png"]
 
 

@@ -46,7 +46,7 @@ class TestPackaged:
         assert found.keys() == known.keys() and all(torch.equal(found[name], known[name]) for name in known)
 
     def test_the_names_are_right(self) -> None:
-        """Two pictures are of two classes, and the network is sure of both."""
+        """Two images are of two classes, and the network is sure of both."""
         import timm
 
         model = timm.create_model(PACKAGED_BACKBONE).eval()

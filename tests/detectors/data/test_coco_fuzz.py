@@ -54,7 +54,7 @@ odd = st.one_of(
         ["", " ", "1", "\0", "\ud800", "../..", "/", "/etc/passwd", ".", "n" * 999, "a\nb", "\\", "000001.png"]
     ),
     st.text(max_size=8),
-    # Run lengths: long, endless, past the end of the picture, past 32 bits.
+    # Run lengths: long, endless, past the end of the image, past 32 bits.
     st.sampled_from(["o" * 5000, "Z" * 5000, "ooooooo0", "PPPPPP0", "0" * 1200, "`" * 9 + "1"]),
     st.sampled_from([f"{DEEP}20", f"{DEEP}200", f"{DEEP}900", [1] * 1500, {"counts": 7}, {"size": 3, "counts": "a"}]),
     st.lists(st.integers() | st.floats() | st.text(max_size=3) | st.none(), max_size=8),

@@ -83,7 +83,7 @@ CASES: list[tuple[str, Break, str, str, tuple[int, int, int]]] = [
     ("no box", lambda c: c["annotations"][0].pop("bbox"), "not four finite numbers: 1", "bad", (3, 5, 0)),
     ("no box at all", without("annotations", "bbox"), "not four finite numbers: 6", "bad", (3, 0, 0)),
     ("a box twice", boxes((5, 5, 9, 9), (5, 5, 9, 9)), "boxes given twice, used once: 1", "note", (3, 1, 0)),
-    # As shares of the picture each is a valid box of less than a pixel.
+    # As shares of the image each is a valid box of less than a pixel.
     (
         "shares",
         boxes(*[(0.1, 0.1, 0.5 + k / 10, 0.6) for k in range(4)]),
@@ -91,7 +91,7 @@ CASES: list[tuple[str, Break, str, str, tuple[int, int, int]]] = [
         "bad",
         (3, 4, 0),
     ),
-    # Two corners: each lies in the picture as corners, and leaves it as corner and size.
+    # Two corners: each lies in the image as corners, and leaves it as corner and size.
     ("corners", boxes(*[(20 - k, 15, 30 + k, 25) for k in range(4)]), "boxes as x1, y1, x2, y2", "bad", (3, 4, 0)),
     # Annotations and their categories. Something is there, so it is no background: an ignored region is left.
     ("no such category", first("annotations", category_id=9), "unknown categories: 1", "bad", (3, 5, 1)),

@@ -58,7 +58,7 @@ def test_every_source_keeps_the_contract(source: ImageSource, tmp_path: Path) ->
         assert len(source.columns) == IMAGES
     for index in range(IMAGES):
         sample = source.read_sample(index, masks=False)
-        np.testing.assert_array_equal(source.read_picture(index), sample.image)
+        np.testing.assert_array_equal(source.read_image(index), sample.image)
         assert sample.visibility is not None and source.locate(index)
         assert ((sample.labels >= -1) & (sample.labels < len(source.classes))).all()
 
@@ -81,8 +81,8 @@ def test_photographs_of_a_folder_are_found_below_it_in_natural_order(tmp_path: P
     for name in ("b/10.jpg", "b/2.png", "a.jpg", ".hidden/1.jpg", "._a.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.new("RGB", (20, 30)).save(tmp_path / name)
-    (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    (tmp_path / "notes.txt").write_text("no image")
     problems = Problems("x")
     found = read_photos(tmp_path, "shop", problems, PRODUCT)
     assert [name.decode() for name in map(found.file_names.__getitem__, range(3))] == ["a.jpg", "b/2.png", "b/10.jpg"]
@@ -93,7 +93,7 @@ def test_photographs_of_a_coco_file_come_without_its_labels(tmp_path: Path) -> N
     file = write_shapes(tmp_path / "plain", IMAGES, seed=3)
     found = read_photos(file, "x", Problems("x"), PRODUCT)
     assert len(found) == IMAGES and found.box_count == 0
-    np.testing.assert_array_equal(found.read_picture(2), columns(file).read_picture(2))
+    np.testing.assert_array_equal(found.read_image(2), columns(file).read_image(2))
 
 
 def test_a_folder_without_photographs_is_refused(tmp_path: Path) -> None:

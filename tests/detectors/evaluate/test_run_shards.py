@@ -87,9 +87,9 @@ def test_going_on_looks_only_at_what_is_missing(
     seen: list[int] = []
     plain_find = evaluate_shards.find_in_fitted
 
-    def watched(model: Any, pictures: Any, **options: Any) -> Any:
-        seen.extend(pictures.images.tolist())
-        return plain_find(model, pictures, **options)
+    def watched(model: Any, images: Any, **options: Any) -> Any:
+        seen.extend(images.images.tolist())
+        return plain_find(model, images, **options)
 
     monkeypatch.setattr(evaluate_shards, "find_in_fitted", watched)
     assert evaluated(run, plain / "shards", tmp_path / "a") == first

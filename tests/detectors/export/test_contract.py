@@ -1,4 +1,4 @@
-"""What every export format must keep: its file finds what the detector finds, also in pictures not traced."""
+"""What every export format must keep: its file finds what the detector finds, also in images not traced."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ QUIET = Console(quiet=True)
 def test_the_file_finds_what_torch_finds(
     tmp_path: Path, kind: str, detector: str, backbone: str | None, size: tuple[int, int]
 ) -> None:
-    """Within a twentieth of a pixel, over pictures that were not traced."""
+    """Within a twentieth of a pixel, over images that were not traced."""
     run = random_run(tmp_path, detector, backbone, size=size, background=3.0)
     made = export(run, tmp_path, photos=None, console=QUIET, kind=kind)
     assert made.model == tmp_path / f"model{exporter_module(kind).SUFFIX}" and made.size == made.model.stat().st_size
@@ -51,8 +51,8 @@ def test_the_file_finds_what_torch_finds(
 
 @pytest.mark.parametrize("kind", EXPORTERS)
 @pytest.mark.parametrize("detector", ["fasterrcnn_mobilenet", "ssdlite"])
-def test_a_picture_in_which_nothing_is_found(tmp_path: Path, kind: str, detector: str) -> None:
-    """Traced branches for "no boxes" must not decide for all pictures, in either direction."""
+def test_an_image_in_which_nothing_is_found(tmp_path: Path, kind: str, detector: str) -> None:
+    """Traced branches for "no boxes" must not decide for all images, in either direction."""
     checkpoint = load_checkpoint(random_run(tmp_path, detector, SMALL, size=(64, 64)))
     silent = restore_model(checkpoint)
     with torch.no_grad():

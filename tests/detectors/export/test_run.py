@@ -16,7 +16,7 @@ from detectors.checkpoints.detector import load_checkpoint
 from detectors.export import onnx
 from detectors.export.agreement import Agreement, Side, _compare
 from detectors.export.run import describe, export, print_summary
-from detectors.models.detect import Detections, fit_picture
+from detectors.models.detect import Detections, fit_image
 from detectors.models.spec import ModelSpec
 from support.errors import raises
 from support.random_runs import SIZE, random_run
@@ -50,19 +50,19 @@ def test_what_a_caller_needs_is_told(run: Path, tmp_path: Path) -> None:
 
 
 def test_the_letterbox_that_is_described_is_the_one_in_use(run: Path) -> None:
-    """The formulas of the description, evaluated as written, give sizes and boxes of `fit_picture`."""
+    """The formulas of the description, evaluated as written, give sizes and boxes of `fit_image`."""
     agreement = Agreement(1, 0, 0, 0, 0, 0, 0, 1, 1)
     rule = describe(load_checkpoint(run), "model.onnx", agreement, {})["letterbox"]
-    for picture_width, picture_height in ((1920, 1080), (33, 500), (3000, 10), (160, 128)):
-        names = {"width": SIZE[0], "height": SIZE[1], "picture_width": picture_width, "picture_height": picture_height}
+    for image_width, image_height in ((1920, 1080), (33, 500), (3000, 10), (160, 128)):
+        names = {"width": SIZE[0], "height": SIZE[1], "image_width": image_width, "image_height": image_height}
         names["scale"] = eval(rule["scale"], {"min": min}, names)
-        fitted, box = fit_picture(np.zeros((picture_height, picture_width, 3), np.uint8), *SIZE)
+        fitted, box = fit_image(np.zeros((image_height, image_width, 3), np.uint8), *SIZE)
         sides = [eval(rule[side], {"max": max, "round": round}, names) for side in ("fitted_width", "fitted_height")]
         assert sides == [box.fitted_width, box.fitted_height]
         assert (fitted[:, sides[0] :] == rule["fill"]).all() and (fitted[sides[1] :] == rule["fill"]).all()
         names |= {"fitted_width": sides[0], "fitted_height": sides[1], "x": 7, "y": 3}
-        back = eval(rule["back"].removesuffix(", clipped to the picture"), {}, names)
-        back = np.minimum(back, [picture_width, picture_height])
+        back = eval(rule["back"].removesuffix(", clipped to the image"), {}, names)
+        back = np.minimum(back, [image_width, image_height])
         np.testing.assert_allclose(box.to_original(np.array([[7, 3, 7, 3]]))[0, :2], back, rtol=1e-6)
 
 
@@ -89,14 +89,14 @@ def test_real_photographs(run: Path, tmp_path: Path, shared_data: Path) -> None:
     made = export(
         run, tmp_path, photos=shared_data / "hope_real" / "images" / "scene_0000_light_[012].jpg", console=QUIET
     )
-    assert made.photos == 3 and made.agreement.pictures == 3 and made.agreement.wrong == 0
+    assert made.photos == 3 and made.agreement.images == 3 and made.agreement.wrong == 0
     assert made.agreement.compared > 100
 
 
 def test_damaged_photographs_are_left_out_and_told(run: Path, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
-    (photos / "a.jpg").write_bytes(b"no picture")
+    (photos / "a.jpg").write_bytes(b"no image")
     with raises("images-unusable", what="photos"):
         export(run, tmp_path, photos=photos, console=QUIET)
     rng = np.random.default_rng(0)

@@ -53,7 +53,7 @@ def target(boxes: list[list[float]], ignored: list[list[float]], spec: ModelSpec
     }
 
 
-def pictures(spec: ModelSpec, count: int = 2) -> Tensor:
+def images(spec: ModelSpec, count: int = 2) -> Tensor:
     generator = torch.Generator().manual_seed(1)
     return torch.stack([torch.rand(3, spec.height, spec.width, generator=generator) for _ in range(count)])
 
@@ -62,44 +62,44 @@ def pictures(spec: ModelSpec, count: int = 2) -> Tensor:
     ("name", "backbone"), [*itertools.product(DETECTORS, (None, TINY)), pytest.param(OWN, None, id="own_detector.py")]
 )
 def test_learns_and_finds(name: str, backbone: str | None) -> None:
-    """Finite losses with gradients, also for a picture without products; boxes inside the picture, labels from 0."""
+    """Finite losses with gradients, also for an image without products; boxes inside the image, labels from 0."""
     spec, model = spec_of(name, backbone), small(name, backbone)
     targets = [target([[10, 10, 60, 80], [70, 20, 120, 60]], [], spec), target([], [], spec)]
-    losses = model.losses(pictures(spec), targets)
+    losses = model.losses(images(spec), targets)
     total = torch.stack(list(losses.values())).sum()
     total.backward()
     assert torch.isfinite(total) and any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
     model.eval()
     with torch.inference_mode():
-        maps = model.features(pictures(spec))
+        maps = model.features(images(spec))
         assert all(one.ndim == 4 and len(one) == 2 for one in maps) and maps[0].shape[2] >= maps[-1].shape[2]
-        for found in model.detect(pictures(spec)):
+        for found in model.detect(images(spec)):
             assert found["boxes"].shape[1] == 4 and (found["boxes"] >= 0).all()
             assert (found["boxes"][:, 2] <= spec.width).all() and (found["boxes"][:, 3] <= spec.height).all()
             assert ((found["labels"] >= 0) & (found["labels"] < spec.classes)).all()
 
 
 @detectors
-def test_pictures_are_never_resized(name: str) -> None:
-    """Wide pictures stay wide in evaluation too: torchvision's SSD would make them square."""
+def test_images_are_never_resized(name: str) -> None:
+    """Wide images stay wide in evaluation too: torchvision's SSD would make them square."""
     spec, model = spec_of(name), small(name).eval()
     seen: list[tuple[int, ...]] = []
     model.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape)))
     with torch.inference_mode():
-        model.detect(pictures(spec, 1))
+        model.detect(images(spec, 1))
     assert seen == [(1, 3, spec.height, spec.width)]
 
 
 @detectors
 def test_ignored_regions_are_not_background(name: str) -> None:
-    """A picture that is ignored from edge to edge teaches nothing about background; a target in it is still learned."""
+    """An image that is ignored from edge to edge teaches nothing about background; a target in it is still learned."""
     spec, model = spec_of(name), small(name)
-    # Wider than the picture: anchors reach beyond its border, and count by the share that is covered.
+    # Wider than the image: anchors reach beyond its border, and count by the share that is covered.
     everywhere = [[-2000.0, -2000.0, 4000.0, 4000.0]]
-    as_background = classification(model, pictures(spec, 1), [target([], [], spec)])
-    as_ignored = classification(model, pictures(spec, 1), [target([], everywhere, spec)])
+    as_background = classification(model, images(spec, 1), [target([], [], spec)])
+    as_ignored = classification(model, images(spec, 1), [target([], everywhere, spec)])
     assert as_ignored < 0.02 * as_background or as_ignored < 1e-6
-    learned = classification(model, pictures(spec, 1), [target([[20, 20, 90, 80]], everywhere, spec)])
+    learned = classification(model, images(spec, 1), [target([[20, 20, 90, 80]], everywhere, spec)])
     assert learned > max(10 * as_ignored, 1e-3)
 
 

@@ -1,4 +1,4 @@
-"""One-stage detectors learn four rendered pictures by heart."""
+"""One-stage detectors learn four rendered images by heart."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support.by_heart import ONE_STAGE, SAME, TWO_STAGE, score_after
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "steps", "batch", "rate", "size"), ONE_STAGE, ids=[case[0] for case in ONE_STAGE])
-def test_learns_pictures_by_heart(
+def test_learns_images_by_heart(
     name: str, steps: int, batch: int, rate: float, size: tuple[int, int], few: Path, tmp_path: Path
 ) -> None:
     assert score_after(name, few, tmp_path / "run", steps=steps, batch=batch, rate=rate, size=size) > 0.9

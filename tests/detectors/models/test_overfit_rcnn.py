@@ -1,4 +1,4 @@
-"""Two-stage detectors learn four rendered pictures by heart."""
+"""Two-stage detectors learn four rendered images by heart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.by_heart import SAME, TWO_STAGE, score_after
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "steps", "batch", "rate", "size"), TWO_STAGE, ids=[case[0] for case in TWO_STAGE])
-def test_learns_pictures_by_heart(
+def test_learns_images_by_heart(
     name: str, steps: int, batch: int, rate: float, size: tuple[int, int], few: Path, tmp_path: Path
 ) -> None:
     assert score_after(name, few, tmp_path / "run", steps=steps, batch=batch, rate=rate, size=size) > 0.9

@@ -1,4 +1,4 @@
-"""Predict: everything that holds pictures is found and read as a viewer shows it, and COCO tools read the results."""
+"""Predict: everything that holds images is found and read as a viewer shows it, and COCO tools read the results."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from assets.interrupt import ECHO_S
 from dataset.masks import decode_mask
 from detectors.augment import Letterbox
 from detectors.checkpoints.detector import load_checkpoint, restore_model
-from detectors.models.detect import detections_of, fit_picture, forward
+from detectors.models.detect import detections_of, fit_image, forward
 from detectors.predict import run as predicting
+from detectors.predict.image_masks import encode_masks
 from detectors.predict.input_images import InputImage, Unreadable, read_input_images, read_upright
 from detectors.predict.inputs import find_inputs, natural_order
-from detectors.predict.picture_masks import encode_masks
 from detectors.predict.run import PredictSummary, predict, print_summary
 from support.errors import raises
 from support.random_runs import CLASSES, SIZE, SMALL, random_run
@@ -122,9 +122,9 @@ class TestInputs:
             find_inputs(files)
 
 
-def coco_file(folder: Path, pictures: dict[int, str], category: int = 1) -> Path:
+def coco_file(folder: Path, files: dict[int, str], category: int = 1) -> Path:
     images = []
-    for number, name in pictures.items():
+    for number, name in files.items():
         paint(folder / "images" / name, seed=number)
         images.append({"id": number, "file_name": name, "width": 90, "height": 60})
     file = folder / "some.json"
@@ -135,18 +135,18 @@ def coco_file(folder: Path, pictures: dict[int, str], category: int = 1) -> Path
 
 class TestShots:
     @pytest.mark.parametrize("turn", range(1, 9))
-    def test_pictures_stand_upright(self, tmp_path: Path, turn: int) -> None:
-        """All eight EXIF orientations of a picture give what PIL's viewer shows: the red corner, turned."""
-        picture = Image.new("RGB", (64, 32))
-        picture.paste((255, 0, 0), (0, 0, 16, 16))
+    def test_images_stand_upright(self, tmp_path: Path, turn: int) -> None:
+        """All eight EXIF orientations of an image give what PIL's viewer shows: the red corner, turned."""
+        image = Image.new("RGB", (64, 32))
+        image.paste((255, 0, 0), (0, 0, 16, 16))
         exif = Image.Exif()
         exif[ORIENTATION] = turn
-        picture.save(tmp_path / "a.jpg", exif=exif, quality=95)
+        image.save(tmp_path / "a.jpg", exif=exif, quality=95)
         upright = read_upright(tmp_path / "a.jpg")
         assert upright.shape == ((32, 64, 3) if turn < 5 else (64, 32, 3))
         rows, columns = np.nonzero(upright[..., 0] > 128)
         top, left = rows.mean() < upright.shape[0] / 2, columns.mean() < upright.shape[1] / 2
-        # From EXIF's table: where the stored picture's first row and column are shown.
+        # From EXIF's table: where the stored image's first row and column are shown.
         assert (top, left) == {1: (1, 1), 2: (1, 0), 3: (0, 0), 4: (0, 1), 5: (1, 1), 6: (1, 0), 7: (0, 0), 8: (0, 1)}[
             turn
         ]
@@ -155,13 +155,13 @@ class TestShots:
         ("mode", "value", "expected"),
         [("L", 80, 80), ("RGBA", (80, 80, 80, 255), 80), ("P", 80, 80), ("I;16", 80 * 257, 80), ("1", 1, 255)],
     )
-    def test_pictures_of_other_kinds(self, tmp_path: Path, mode: str, value: object, expected: int) -> None:
-        picture = Image.new("L", (20, 10), 80).convert("P") if mode == "P" else Image.new(mode, (20, 10), value)
-        picture.save(tmp_path / "a.png")
+    def test_images_of_other_kinds(self, tmp_path: Path, mode: str, value: object, expected: int) -> None:
+        image = Image.new("L", (20, 10), 80).convert("P") if mode == "P" else Image.new(mode, (20, 10), value)
+        image.save(tmp_path / "a.png")
         upright = read_upright(tmp_path / "a.png")
         assert upright.shape == (10, 20, 3) and upright.dtype == np.uint8 and (upright == expected).all()
 
-    def test_cut_off_pictures_are_unreadable(self, tmp_path: Path) -> None:
+    def test_cut_off_images_are_unreadable(self, tmp_path: Path) -> None:
         data = paint(tmp_path / "a.jpg").read_bytes()
         (tmp_path / "a.jpg").write_bytes(data[: len(data) // 2])
         (image,) = read_input_images(find_inputs([tmp_path]).items, SIZE)
@@ -173,13 +173,13 @@ class TestShots:
         images = list(read_input_images(items, SIZE, every=5, threads=threads))
         assert all(isinstance(image, InputImage) for image in images)
         assert [image.name for image in images] == ["clip_000000", "clip_000005", "clip_000010", "last"]
-        assert [round(image.picture.mean() / 10) for image in images[:3]] == [0, 5, 10]
+        assert [round(image.pixels.mean() / 10) for image in images[:3]] == [0, 5, 10]
 
     def test_few_frames_are_held_at_a_time(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Whoever takes one picture causes no more than a few to be decoded."""
+        """Whoever takes one image causes no more than a few to be decoded."""
         fitted = []
         monkeypatch.setattr(
-            "detectors.predict.input_images.fit_picture", lambda *given: (fitted.append(1), fit_picture(*given))[1]
+            "detectors.predict.input_images.fit_image", lambda *given: (fitted.append(1), fit_image(*given))[1]
         )
         images = read_input_images(find_inputs([film(tmp_path / "clip.avi", 60)]).items, SIZE, threads=2)
         next(images)
@@ -194,7 +194,7 @@ class TestResults:
         summary = predict(run, [tmp_path / "in"], tmp_path / "out", threshold=0.3, console=QUIET)
         truth, found = load(tmp_path / "out")
         model = restore_model(load_checkpoint(run))
-        fitted, box = fit_picture(read_upright(file), *SIZE)
+        fitted, box = fit_image(read_upright(file), *SIZE)
         expected = detections_of(forward(model, torch.from_numpy(fitted[None]))[0], box)
         kept = expected.scores >= 0.05
         rows = found.loadAnns(found.getAnnIds())
@@ -217,7 +217,7 @@ class TestResults:
             assert drawn.size == (180, 120)
 
     def test_a_mixed_run(self, run: Path, tmp_path: Path) -> None:
-        """A COCO file keeps its ids, others follow; a video's frames are pictures; what is broken is told."""
+        """A COCO file keeps its ids, others follow; a video's frames are plots; what is broken is told."""
         coco = coco_file(tmp_path / "set", {40: "x/1.png", 7: "y/1.png"}, category=5)
         film(tmp_path / "more" / "clip.avi")
         paint(tmp_path / "more" / "1.png")
@@ -231,13 +231,13 @@ class TestResults:
         assert [image["id"] for image in images] == [40, 7, 41, 42, 43]
         assert [image["file_name"] for image in images[:2]] == ["x/1.png", "y/1.png"]
         assert [image.get("frame") for image in images] == [None, None, None, 0, 6]
-        pictures = tmp_path / "out" / "pictures"
-        made = {file.relative_to(pictures).as_posix() for file in pictures.rglob("*.jpg")}
+        plots = tmp_path / "out" / "pictures"
+        made = {file.relative_to(plots).as_posix() for file in plots.rglob("*.jpg")}
         assert made == {"x/1.jpg", "y/1.jpg", "1.jpg", "clip_000000.jpg", "clip_000006.jpg"}
-        assert summary.pictures == 5 and sorted(failed.file.name for failed in summary.failed) == ["2.jpg", "3.mp4"]
+        assert summary.images == 5 and sorted(failed.file.name for failed in summary.failed) == ["2.jpg", "3.mp4"]
         assert len(summary.notes) == 1 and "category ids" in summary.notes[0]
 
-    def test_masks_have_the_size_of_their_picture(self, tmp_path: Path) -> None:
+    def test_masks_have_the_size_of_their_image(self, tmp_path: Path) -> None:
         run = random_run(tmp_path / "run", "maskrcnn", SMALL, size=(48, 48), background=3.0)
         paint(tmp_path / "a.png", width=200, height=90)
         predict(run, [tmp_path / "a.png"], tmp_path / "out", threshold=0.3, console=QUIET)
@@ -281,7 +281,7 @@ class TestResults:
         monkeypatch.setattr(predicting, "result_rows", rows_of)
         summary = predict(run, [tmp_path / "in"], tmp_path / "out", threshold=0.5, console=QUIET, batch=1, draw=False)
         truth, found = load(tmp_path / "out")
-        assert summary.interrupted and summary.pictures == kept
+        assert summary.interrupted and summary.images == kept
         assert truth.getImgIds() == found.getAnnIds() == list(range(1, kept + 1))
 
     def test_other_errors_leave_no_files(self, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,5 +327,5 @@ class TestResults:
         folder = shared_data / "hope_real" / "images"
         summary = predict(run, [folder / "scene_0000_light_0.jpg"], tmp_path, threshold=0.3, console=QUIET)
         truth, _ = load(tmp_path)
-        assert summary.pictures == 1 and not summary.failed
+        assert summary.images == 1 and not summary.failed
         assert [(image["width"], image["height"]) for image in truth.dataset["images"]] == [(1920, 1080)]

@@ -162,7 +162,7 @@ def test_stops_when_it_gets_no_better(shapes: Path, tmp_path: Path, monkeypatch:
     assert summary.finished and summary.steps == 30
 
 
-def test_a_loss_that_is_no_number_names_the_pictures(
+def test_a_loss_that_is_no_number_names_the_images(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from detectors.models.ssd300 import IgnoringSsd
@@ -178,7 +178,7 @@ def test_a_loss_that_is_no_number_names_the_pictures(
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_picture_that_vanishes_is_named(
+def test_an_image_that_vanishes_is_named(
     workers: int, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_shapes(tmp_path / "real", 3, seed=5)

@@ -33,7 +33,7 @@ def storage() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def sharded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Shards of 40 pictures to learn from, and of 6 to validate on."""
+    """Shards of 40 images to learn from, and of 6 to validate on."""
     folder = tmp_path_factory.mktemp("sharded")
     write_shapes(folder / "plain", 40, seed=1)
     write_shapes(folder / "plain", 6, seed=7, split="val")
@@ -78,7 +78,7 @@ def test_storage_elsewhere_trains_to_the_same_weights(
     assert len(list((tmp_path / "cache" / "synth" / "shards").glob("*.tar"))) == 10
 
 
-def test_pictures_to_validate_on_are_taken_out_once(
+def test_images_to_validate_on_are_taken_out_once(
     sharded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

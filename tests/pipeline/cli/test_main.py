@@ -83,7 +83,7 @@ def test_a_broken_mesh_names_its_product_and_the_run_ends_with_1(tmp_path: Path,
     assert json.loads((tmp_path / "set" / "failures.jsonl").read_text())["index"] == 0
 
 
-@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.usefixtures("no_images")
 def test_verify_and_preview_of_a_rendered_set(rendered: RunSettings, tmp_path: Path, cache: Path) -> None:
     result = synth("verify", rendered.out, "--cache", cache)
     assert result.exit_code == 0, result.output
@@ -93,7 +93,7 @@ def test_verify_and_preview_of_a_rendered_set(rendered: RunSettings, tmp_path: P
     assert (tmp_path / "sheet.png").stat().st_size > 10_000
 
 
-@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.usefixtures("no_images")
 def test_verify_ends_with_1_where_something_is_wrong(rendered: RunSettings, tmp_path: Path, cache: Path) -> None:
     import shutil
 

@@ -33,7 +33,7 @@ from detectors.recognition.gallery.recognize import open_recognizer
 from detectors.recognition.gallery.versions import current_version
 from pipeline.cli.main import main
 from pipeline.gallery.build import build_gallery
-from pipeline.gallery.pictures import ViewPictures
+from pipeline.gallery.images import ViewImages
 from pipeline.gallery.settings import GalleryBuildSettings
 from render.views import open_studio, views_of
 from support import gallery_shop as shop
@@ -44,7 +44,7 @@ QUIET = Console(quiet=True)
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A gallery of four SKUs, and photographs with a fifth: two pictures for choosing, two for reporting."""
+    """A gallery of four SKUs, and photographs with a fifth: two images for choosing, two for reporting."""
     folder = tmp_path_factory.mktemp("shop")
     shop.write_embedder(folder / "embedder.ckpt")
     shop.write_list(folder / "four.csv", KNOWN)
@@ -105,7 +105,7 @@ def test_each_box_gets_a_sku_with_score_lead_and_candidates(home: Path, tmp_path
     assert all(row["category_id"] == ids[row["sku"]] for row in rows)
 
 
-def test_the_first_signal_ends_it_after_the_pictures_under_way(
+def test_the_first_signal_ends_it_after_the_images_under_way(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from detectors.recognition.gallery import recognize as module
@@ -144,7 +144,7 @@ def test_under_the_threshold_products_are_unknown(home: Path, tmp_path: Path) ->
     assert "unknown,6,0" in (tmp_path / "counts.csv").read_text()
 
 
-def test_close_calls_come_with_pictures(home: Path, tmp_path: Path) -> None:
+def test_close_calls_come_with_images(home: Path, tmp_path: Path) -> None:
     rows = recognize(home, tmp_path, "--threshold", -1, "--margin", 2)
     assert {row["verdict"] for row in rows} == {"review"}
     cases = [json.loads(line) for line in (tmp_path / "review" / "review.jsonl").read_text().splitlines()]
@@ -155,8 +155,8 @@ def test_close_calls_come_with_pictures(home: Path, tmp_path: Path) -> None:
     assert len(shown) == 12 + 4
     for file in shown:
         assert f"{file.parent.name}/{file.name}" in page
-        with Image.open(file) as picture:
-            picture.verify()
+        with Image.open(file) as image:
+            image.verify()
 
 
 def test_the_review_page_shows_nearest_views_of_the_list(home: Path, tmp_path: Path) -> None:
@@ -170,15 +170,15 @@ def test_the_review_page_shows_nearest_views_of_the_list(home: Path, tmp_path: P
     gallery = open_gallery(home / "gallery")
     red = gallery.positions["red"]
     assert f"{red:06d}-00.jpg" in views
-    drawn = ViewPictures(home / "four.csv", home / "cache")
+    drawn = ViewImages(home / "four.csv", home / "cache")
     shown = drawn("red", 0, gallery.digests[red])
     assert shown == (folder / "views" / f"{red:06d}-00.jpg").read_bytes()
-    # Changed since, or not in the list: no picture rather than a wrong one.
+    # Changed since, or not in the list: no image rather than a wrong one.
     assert drawn("red", 0, "another digest") == b"" == drawn("violet", 0, gallery.digests[red])
     drawn.close()
 
 
-def test_pictures_are_drawn_only_if_wanted(home: Path, tmp_path: Path) -> None:
+def test_images_are_drawn_only_if_wanted(home: Path, tmp_path: Path) -> None:
     recognize(home, tmp_path / "drawn")
     recognize(home, tmp_path / "plain", "--no-draw")
     assert [path.name for path in sorted((tmp_path / "drawn" / "pictures").iterdir())] == ["photo1.jpg", "photo2.jpg"]
@@ -207,8 +207,8 @@ def test_a_detector_s_boxes_are_named(home: Path, tmp_path: Path, monkeypatch: p
     (row,) = json.loads((out / "predictions.json").read_bytes())
     assert row["detection_score"] == pytest.approx(0.9, abs=1e-4)
     assert row["score"] == pytest.approx(0.9 * row["similarity"], abs=1e-4)
-    with Image.open(home / "test" / "photo1.png") as picture:
-        width = picture.width
+    with Image.open(home / "test" / "photo1.png") as image:
+        width = image.width
     assert row["bbox"][2] == pytest.approx(17 * width / 160, rel=0.02)
 
 
@@ -251,7 +251,7 @@ def test_the_report_counts_by_hand(home: Path, tmp_path: Path) -> None:
     assert (report.at.accepted, report.at.refused) == (1.0, 0.0)
     assert (report.review.share, report.review.right_clear) == (0.0, pytest.approx(10 / 12))
     assert report.given.checkout.cacc == 0.0
-    assert report.given.checkout.acd == 2.0  # unknown one too few, another SKU one too many, in each picture
+    assert report.given.checkout.acd == 2.0  # unknown one too few, another SKU one too many, in each image
     stored = json.loads((tmp_path / "report.json").read_bytes())
     assert stored["retrieval"]["top1"] == 1.0 and stored["found"] is None
     assert (tmp_path / "given" / "index.html").exists()
@@ -277,8 +277,8 @@ def test_views_are_an_ordinary_data_set(home: Path, tmp_path: Path, monkeypatch:
     source = open_source(tmp_path, name="views", splits=("train",))
     assert len(source.content.images) == 8 and len(source.content.annotations) == 8
     for image, annotation in zip(source.content.images, source.content.annotations, strict=True):
-        with Image.open(source.images / str(image.file_name)) as picture:
-            assert picture.size == image.size
+        with Image.open(source.images / str(image.file_name)) as opened:
+            assert opened.size == image.size
         x, y, width, height = annotation.bbox or ()
         assert min(x, y) > 0 and 40 <= max(width, height) <= 44
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != ".lock"}

@@ -83,7 +83,7 @@ def test_a_real_job_is_planned_rendered_and_told(tmp_path: Path, cache: Path) ->
     assert (status["state"], status["skus"], status["failed"]) == ("finished", 6, 0)
     assert "nothing left to do" in call("job", "status", tmp_path / "set").output
     assert call("job", "resume", tmp_path / "set", "--workers", "1").exit_code == 0
-    assert "2 shards, 4 pictures" in call("job", "index", tmp_path / "set").output
+    assert "2 shards, 4 images" in call("job", "index", tmp_path / "set").output
     check_proof(place, cache, listed)
 
 
@@ -131,7 +131,7 @@ def same(sample: ShardSample) -> ShardSample:
 
 
 def check_scenes(place: StoragePath) -> None:
-    """Every picture shows the products that were dealt to it, with labels that were traced anew from its scene."""
+    """Every image shows the products that were dealt to it, with labels that were traced anew from its scene."""
     from render.scene import SceneSpec
 
     plan = read_plan(place)
@@ -145,8 +145,8 @@ def check_scenes(place: StoragePath) -> None:
             assert shown[: len(dealt)] == dealt and set(shown) == set(dealt)  # further copies come last
             assert {record.sku for record in sample.annotations} <= set(dealt)
             assert all(plan.ids.of(str(record.sku)) == record.category_id for record in sample.annotations)
-            picture = cv2.imdecode(np.frombuffer(sample.files["jpg"], np.uint8), cv2.IMREAD_COLOR)
-            assert picture.shape == (48, 64, 3) and picture.std() > 2
+            image = cv2.imdecode(np.frombuffer(sample.files["jpg"], np.uint8), cv2.IMREAD_COLOR)
+            assert image.shape == (48, 64, 3) and image.std() > 2
 
 
 def run_words(folder: Path, out: str) -> list[object]:

@@ -15,7 +15,7 @@ from pipeline.jobs import scene as job_scene
 from pipeline.jobs.estimate.cost import LIBRARY_BYTES, Cost
 from pipeline.jobs.receipts import area_of, counts, side_of, size_of, tallies
 from pipeline.jobs.report import bytes_text, shares_text
-from pipeline.jobs.shard import counted_pictures
+from pipeline.jobs.shard import counted_images
 from pipeline.jobs.tasks import CATALOG, SceneTask
 from pipeline.run.settings import RunSettings
 from support.errors import raises
@@ -67,7 +67,7 @@ def test_annotations_are_told_by_size() -> None:
 
 def cost(**changes: float) -> Cost:
     plain = {"start_s": 4.0, "scene_s": 0.5, "load_s": 0.01, "build_s": 0.2, "products": 10.0}
-    sizes = {"mesh_bytes": 1e6, "picture_bytes": 1.0, "label_bytes": 1.0}
+    sizes = {"mesh_bytes": 1e6, "image_bytes": 1.0, "label_bytes": 1.0}
     return Cost(workers=2, threads=1, **{**plain, **sizes, **changes})  # type: ignore[arg-type]
 
 
@@ -108,7 +108,7 @@ def test_numbers_in_words() -> None:
     assert shares_text({"front": 3, "back": 1}, ["front", "back", "top"]) == "front 75%, back 25%, top 0%"
 
 
-def test_several_facings_of_a_product_count_once_for_a_picture() -> None:
+def test_several_facings_of_a_product_count_once_for_an_image() -> None:
     def seen(category: int, width: float = 50) -> dict:
         return {"category_id": category, "visibility": 1.0, "truncation": 0.0, "bbox": [0, 0, width, 50]}
 
@@ -118,4 +118,4 @@ def test_several_facings_of_a_product_count_once_for_a_picture() -> None:
         for number, records in enumerate(views)
     ]
     work: Any = SimpleNamespace(visible=0.5, pixels=24)
-    assert counted_pictures(work, SceneTask(0, ("a", "b", "c"), (1, 2, 3), (0, 0, 0)), samples) == [2, 1, 0]
+    assert counted_images(work, SceneTask(0, ("a", "b", "c"), (1, 2, 3), (0, 0, 0)), samples) == [2, 1, 0]

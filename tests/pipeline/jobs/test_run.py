@@ -38,7 +38,7 @@ def test_every_sku_is_seen_often_enough_in_the_end(tmp_path: Path, listed: Path)
     assert sum(shard.annotations for shard in index.shards) == summary.counts.annotations
     assert [kind.sku for kind in read_categories(place)] == skus(24)
     ids = [sample.image.id for shard in index.shards for sample in read_samples(place, shard.name)]
-    assert len(set(ids)) == len(ids) == summary.counts.pictures
+    assert len(set(ids)) == len(ids) == summary.counts.images
     assert not list((tmp_path / "cache" / "jobs").glob("*"))
 
 
@@ -71,7 +71,7 @@ def test_poison_scenes_cost_themselves_alone(tmp_path: Path, listed: Path) -> No
     }
     assert all(line["spec"] == {"scene": line["index"]} for line in lines)
     assert (
-        summary.counts.pictures
+        summary.counts.images
         == summary.made
         == sum(r.scenes for r in read_receipts(StoragePath(str(tmp_path / "set"))).values()) - 3
     )
@@ -171,4 +171,4 @@ def test_a_stopped_job_keeps_finished_scenes_of_unfinished_shards(tmp_path: Path
     first = run(settings, job_stubs.slow, stop=stop)
     assert first.ended == "interrupted" and first.made > 0 and first.shards == 0
     second = run(settings)
-    assert second.made == second.counts.pictures - first.made
+    assert second.made == second.counts.images - first.made

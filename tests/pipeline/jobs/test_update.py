@@ -41,7 +41,7 @@ def place(tmp_path: Path, finished: Path) -> StoragePath:
 
 
 def samples_of(place: StoragePath) -> dict[str, tuple]:
-    """By stem, what the data set holds of each picture."""
+    """By stem, what the data set holds of each image."""
     found = {}
     for shard in read_index(place).shards:
         samples = list(read_samples(place, shard.name))
@@ -57,7 +57,7 @@ def shown_in(sample: tuple) -> set[str]:
 
 
 def test_new_skus_are_added_and_nothing_else_is_touched(tmp_path: Path, place: StoragePath) -> None:
-    before, pictures = files_of(place), samples_of(place)
+    before, images = files_of(place), samples_of(place)
     settings = job_at(tmp_path / "set", write_list(tmp_path / "skus.csv", ["aaa-first", *OLD, "sku-999"]))
     summary = run(settings)
     assert (summary.change.new, summary.change.changed, summary.change.delisted) == (2, 0, 0)
@@ -66,7 +66,7 @@ def test_new_skus_are_added_and_nothing_else_is_touched(tmp_path: Path, place: S
     assert all(after[name] == before[name] for name in same)
     ids = {kind.sku: kind.id for kind in read_categories(place)}
     assert ids == {**{sku: number for number, sku in enumerate(OLD, 1)}, "aaa-first": 25, "sku-999": 26}
-    added = set(samples_of(place)) - set(pictures)
+    added = set(samples_of(place)) - set(images)
     assert 0 < len(added) == summary.made < 15
     assert min(seen_well(place)[sku] for sku in ("aaa-first", "sku-999")) >= 4
 
@@ -92,7 +92,7 @@ def test_changed_skus_retire_the_scenes_that_show_them(
     assert run(settings).made == 0 and files_of(place) == kept
 
 
-def test_delisted_skus_stay_in_the_pictures_and_are_ignored(tmp_path: Path, place: StoragePath) -> None:
+def test_delisted_skus_stay_in_the_images_and_are_ignored(tmp_path: Path, place: StoragePath) -> None:
     before = samples_of(place)
     gone = {"sku-003", "sku-011"}
     settings = job_at(tmp_path / "set", write_list(tmp_path / "skus.csv", [sku for sku in OLD if sku not in gone]))
@@ -157,13 +157,13 @@ def test_a_digest_tells_what_changes_the_looks_of_a_sku_and_nothing_else(tmp_pat
 def test_files_that_change_during_a_run_are_told_and_their_scenes_made_anew(tmp_path: Path) -> None:
     from PIL import Image
 
-    listed, picture = tmp_path / "skus.csv", tmp_path / "a.png"
+    listed, image = tmp_path / "skus.csv", tmp_path / "a.png"
     rows = [f"{sku},Tea {sku},carton,0.1,0.2,0.05,{'a.png' if sku == OLD[0] else ''}" for sku in OLD]
     listed.write_text("\n".join(["sku,name,package,width_m,height_m,depth_m,packshot", *rows]) + "\n")
     settings = job_at(tmp_path / "set", listed)
 
     def repaint(color: str) -> bool:
-        Image.new("RGB", (4, 4), color).save(picture)
+        Image.new("RGB", (4, 4), color).save(image)
         return False  # asked whether to stop, once the products are known
 
     repaint("red")

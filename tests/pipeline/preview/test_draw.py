@@ -1,4 +1,4 @@
-"""Contact sheets of any data set: which pictures and instances, how they are drawn, no empty cells."""
+"""Contact sheets of any data set: which images and instances, how they are drawn, no empty cells."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from assets.errors import SynthError
 from dataset.records import AnnotationRecord, parse_all
 from dataset.store import open_dataset
 from pipeline.cli.main import main
-from pipeline.preview.draw import chosen_pictures, preview_set
+from pipeline.preview.draw import chosen_images, preview_set
 from pipeline.preview.sheet import GAP, fill_rows
 from pipeline.preview.tile import plot_tile, tile_size
-from pipeline.preview.types import PreviewPicture, PreviewSettings
+from pipeline.preview.types import PreviewImage, PreviewSettings
 from pipeline.run.settings import RunSettings
 from support.errors import raises
 
@@ -41,7 +41,7 @@ def annotation(number: int, image: int, category: int, **fields: Any) -> dict[st
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Somebody's photographs: polygons, names without SKUs, one box without an outline; pictures in a folder apart."""
+    """Somebody's photographs: polygons, names without SKUs, one box without an outline; images in a folder apart."""
     (tmp_path / "elsewhere").mkdir()
     for number in (1, 2, 3):
         Image.new("RGB", (64, 48), (90, 90, 90)).save(tmp_path / "elsewhere" / f"{number}.png")
@@ -61,8 +61,8 @@ def photos(tmp_path: Path) -> Path:
 
 
 def chosen(path: Path, **options: Any) -> list[tuple[str, list[int]]]:
-    source = chosen_pictures(open_dataset(path, images=path.parent / "elsewhere"), PreviewSettings(**options))
-    return [(Path(one.where).stem, [record.id for record in one.records]) for one in source.pictures]
+    source = chosen_images(open_dataset(path, images=path.parent / "elsewhere"), PreviewSettings(**options))
+    return [(Path(one.where).stem, [record.id for record in one.records]) for one in source.images]
 
 
 def test_instances_are_chosen_by_sku_and_visibility(photos: Path) -> None:
@@ -87,7 +87,7 @@ def test_sets_that_do_not_say_visibility_say_so(photos: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", "a/../../secret.png", "..\\secret.png"])
-def test_names_of_pictures_lead_nowhere_else(photos: Path, name: str) -> None:
+def test_names_of_images_lead_nowhere_else(photos: Path, name: str) -> None:
     Image.new("RGB", (64, 48)).save(photos.parent / "secret.png")
     file = photos / "labels.json"
     content = json.loads(file.read_text())
@@ -97,8 +97,8 @@ def test_names_of_pictures_lead_nowhere_else(photos: Path, name: str) -> None:
         chosen(photos)
 
 
-def picture(photos: Path, *records: dict[str, Any], size: tuple[int, int] | None = (64, 48)) -> PreviewPicture:
-    return PreviewPicture(
+def preview_image(photos: Path, *records: dict[str, Any], size: tuple[int, int] | None = (64, 48)) -> PreviewImage:
+    return PreviewImage(
         "here", photos.parent / "elsewhere" / "1.png", size, parse_all(AnnotationRecord, records), {5: "tea"}
     )
 
@@ -107,7 +107,7 @@ def test_outlines_leave_the_print_alone(photos: Path) -> None:
     """The middle of a product is as photographed, its border is not; with masks the middle is tinted."""
     colored = {}
     for style in ("outline", "mask", "box"):
-        tile = np.asarray(plot_tile(picture(photos, annotation(1, 1, 5)), (256, 192), style)).astype(int)  # type: ignore[arg-type]
+        tile = np.asarray(plot_tile(preview_image(photos, annotation(1, 1, 5)), (256, 192), style)).astype(int)  # type: ignore[arg-type]
         colored[style] = (tile != 90).any(axis=2)
     assert not colored["outline"][60:100, 100:140].any() and colored["mask"][60:100, 100:140].all()
     assert not colored["box"][60:100, 100:140].any()
@@ -116,34 +116,36 @@ def test_outlines_leave_the_print_alone(photos: Path) -> None:
     # A triangle has an outline of its own: its box is drawn in the style of boxes alone.
     corner = annotation(1, 1, 5, segmentation=[[20, 10, 40, 30, 20, 30]])
     for style, drawn in (("outline", False), ("mask", True), ("box", True)):
-        tile = np.asarray(plot_tile(picture(photos, corner), (256, 192), style)).astype(int)  # type: ignore[arg-type]
+        tile = np.asarray(plot_tile(preview_image(photos, corner), (256, 192), style)).astype(int)  # type: ignore[arg-type]
         assert (tile[50:60, 155:163] != 90).any() == drawn
 
 
 def test_boxes_that_never_end_are_cut(photos: Path) -> None:
     """A dashed line of 10^13 pixels would be drawn for hours."""
     endless = annotation(1, 1, 5, bbox=[-1e13, 10, 2e13, 1e300], ignore=1)
-    tile = np.asarray(plot_tile(picture(photos, endless), (256, 192), "outline"))
+    tile = np.asarray(plot_tile(preview_image(photos, endless), (256, 192), "outline"))
     assert (tile[40] != 90).any()
 
 
 def test_what_has_no_outline_has_a_box(photos: Path) -> None:
     for outline in (None, [[1, 2]], {"size": [1, 1], "counts": "1"}):
-        tile = np.asarray(plot_tile(picture(photos, annotation(1, 1, 5, segmentation=outline)), (256, 192), "outline"))
+        tile = np.asarray(
+            plot_tile(preview_image(photos, annotation(1, 1, 5, segmentation=outline)), (256, 192), "outline")
+        )
         assert (tile[60:100, 78:84].astype(int) != 90).any(axis=(1, 2)).all()
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), JUNK, min_size=1))
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_labels_of_strangers_end_in_order(photos: Path, fields: dict[str, Any]) -> None:
-    """Whatever a label holds there is a picture or an error: no traceback, no line without an end."""
+    """Whatever a label holds there is an image or an error: no traceback, no line without an end."""
     content = json.loads((photos / "labels.json").read_text())
     content["annotations"][0].update(fields)
     (photos / "junk.json").write_text(json.dumps(content))
     for below in (None, 1.0):
         with suppress(SynthError):
             store = open_dataset(photos / "junk.json", images=photos.parent / "elsewhere")
-            for one in chosen_pictures(store, PreviewSettings(below_visibility=below)).pictures:
+            for one in chosen_images(store, PreviewSettings(below_visibility=below)).images:
                 plot_tile(one, (64, 48), "outline")
 
 
@@ -153,8 +155,8 @@ def test_photographs_turned_by_exif_are_drawn_as_their_labels_count(photos: Path
     exif = Image.Exif()
     exif[0x0112] = 6
     image.save(photos.parent / "elsewhere" / "1.png", exif=exif)
-    assert tile_size(picture(photos)) == (64, 48) and picture(photos).read().shape == (48, 64, 3)
-    turned = picture(photos, size=(48, 64))
+    assert tile_size(preview_image(photos)) == (64, 48) and preview_image(photos).read().shape == (48, 64, 3)
+    turned = preview_image(photos, size=(48, 64))
     assert tile_size(turned) == (48, 64) and (turned.read()[0, -1] == 255).all()
 
 
@@ -174,7 +176,7 @@ def test_command_takes_foreign_sets(photos: Path, monkeypatch: pytest.MonkeyPatc
     images = ("--images", "elsewhere")
     result = CliRunner().invoke(main, ["preview", "shop", *images, "--sku", "tea", "--sku", "milk"])
     assert result.exit_code == 0 and "wrote preview.png" in result.output, result.output
-    # Three pictures in a row, nothing beside them.
+    # Three images in a row, nothing beside them.
     with Image.open("preview.png") as sheet:
         assert sheet.size == (1952, 40 + 8 + 480 + 8)
     result = CliRunner().invoke(main, ["preview", "shop/labels.json", *images, "--below-visibility", "0.25"])
@@ -185,9 +187,9 @@ def test_command_takes_foreign_sets(photos: Path, monkeypatch: pytest.MonkeyPatc
 def test_rendered_sets_are_filtered_too(rendered: RunSettings, tmp_path: Path) -> None:
     labels = [json.loads(file.read_text())["annotations"] for file in sorted((rendered.out / "labels").iterdir())]
     sku = labels[0][0]["sku"]
-    source = chosen_pictures(open_dataset(rendered.out, unfinished=True), PreviewSettings(skus=(sku,)))
+    source = chosen_images(open_dataset(rendered.out, unfinished=True), PreviewSettings(skus=(sku,)))
     having = [records for records in labels if any(record["sku"] == sku for record in records)]
-    assert source.total == len(labels) and len(source.pictures) == len(having)
-    assert all({record.sku for record in one.records} == {sku} for one in source.pictures)
+    assert source.total == len(labels) and len(source.images) == len(having)
+    assert all({record.sku for record in one.records} == {sku} for one in source.images)
     with raises("filter-empty"):
         preview_set(str(rendered.out), tmp_path / "sheet.png", PreviewSettings(below_visibility=0.0))

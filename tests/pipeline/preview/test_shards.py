@@ -16,7 +16,7 @@ from dataset.shards.index import ShardSample, write_categories, write_index, wri
 from dataset.storage.path import StoragePath
 from dataset.store import open_dataset
 from pipeline.cli.main import main
-from pipeline.preview.draw import chosen_pictures, preview_set
+from pipeline.preview.draw import chosen_images, preview_set
 from pipeline.preview.types import PreviewSettings
 from support.errors import raises
 from support.scenes import rle_of_mask
@@ -32,7 +32,7 @@ def jpeg(width: int = WIDTH, height: int = HEIGHT) -> bytes:
 
 
 def sample(number: int, **record: object) -> ShardSample:
-    """A picture with one box, of which the mask is the upper half; nothing else is known of it."""
+    """An image with one box, of which the mask is the upper half; nothing else is known of it."""
     mask = np.zeros((HEIGHT, WIDTH), bool)
     mask[5:10, 10:30] = True
     annotation = {"id": number, "image_id": number, "category_id": 3, "bbox": [10, 5, 20, 10], "area": 100.0}
@@ -53,7 +53,7 @@ def preview(place: StoragePath, out: Path, **options: Any) -> Path:
     return preview_set(place.url, out, PreviewSettings(**options))
 
 
-def test_pictures_come_from_all_over_the_set(tmp_path: Path) -> None:
+def test_images_come_from_all_over_the_set(tmp_path: Path) -> None:
     place = place_of(tmp_path / "set", [sample(1), sample(2), sample(3)], [], [sample(4)])
     sheet = Image.open(preview(place, tmp_path / "sheet.png", count=4))
     # All of both shards that have some: two rows of two.
@@ -79,8 +79,8 @@ def test_damaged_labels_are_told(tmp_path: Path) -> None:
 def test_instances_are_chosen_in_shards(tmp_path: Path) -> None:
     hidden = [[sample(2 * shard + number, visibility=0.1 * shard) for number in (1, 2)] for shard in range(8)]
     place = place_of(tmp_path / "set", *hidden)
-    source = chosen_pictures(open_dataset(place.url), PreviewSettings(count=3, below_visibility=0.35))
-    assert [picture.records[0].id for picture in source.pictures] == [1, 3, 6]
+    source = chosen_images(open_dataset(place.url), PreviewSettings(count=3, below_visibility=0.35))
+    assert [image.records[0].id for image in source.images] == [1, 3, 6]
     with raises("unknown-sku", what="'Tea'"):
         preview(place, tmp_path / "sheet.png", skus=("Tea",))
     with raises("filter-empty"):

@@ -55,7 +55,7 @@ def test_products_are_made_once(listed: Path, tmp_path: Path) -> None:
     first, told = run(listed, tmp_path / "cache", workers=2)
     assert (first.built, first.found, first.drawn, first.failures) == (COUNT + 1, 0, 1, [])
     assert len(kept(tmp_path / "cache")) == COUNT + 1
-    assert "7 built, 0 cached before, 1 without mesh and pictures" in told and "GB for 170,000" in told
+    assert "7 built, 0 cached before, 1 without mesh and images" in told and "GB for 170,000" in told
     assert "note: 6 SKUs (can 0, can 1, can 2, …): package: can, chosen from the silhouette" in told
     again, told = run(listed, tmp_path / "cache")
     assert (again.built, again.found) == (0, COUNT + 1)
@@ -72,7 +72,7 @@ def test_some_of_them(listed: Path, tmp_path: Path) -> None:
 
 
 def test_every_bad_product_is_told_and_ends_nothing(listed: Path, tmp_path: Path) -> None:
-    (tmp_path / "1.png").write_bytes(b"no picture")
+    (tmp_path / "1.png").write_bytes(b"no image")
     (tmp_path / "3.png").write_bytes((tmp_path / "4.png").read_bytes()[:200])
     summary, told = run(listed, tmp_path / "cache", workers=2)
     assert (summary.built, [sku for sku, _ in summary.failures]) == (COUNT - 1, ["can 1", "can 3"])
@@ -110,8 +110,8 @@ def test_the_command(listed: Path, tmp_path: Path) -> None:
     good = CliRunner().invoke(main, ["assets", "build", str(listed), *options, "--sheet", str(sheet)])
     assert good.exit_code == 0, good.output
     assert "2 built" in good.output
-    with Image.open(sheet) as picture:
-        assert picture.width > 600
+    with Image.open(sheet) as image:
+        assert image.width > 600
     (tmp_path / "0.png").write_bytes(b"")
     bad = CliRunner().invoke(main, ["assets", "build", str(listed), *options])
     assert bad.exit_code == 1 and "failed: can 0" in bad.output

@@ -89,19 +89,19 @@ def test_the_set_is_what_a_coco_tool_expects(rendered: RunSettings, capsys: pyte
     for split, _ in rendered.splits:
         coco = COCO(str(layout.annotations(split)))
         for image in coco.imgs.values():
-            with Image.open(rendered.out / "images" / image["file_name"]) as picture:
-                assert picture.size == (96, 72)
+            with Image.open(rendered.out / "images" / image["file_name"]) as opened:
+                assert opened.size == (96, 72)
         for annotation in coco.anns.values():
             assert coco.annToMask(annotation).sum() == annotation["area"]
         total += len(coco.imgs)
     assert total == rendered.scenes * rendered.views
 
 
-def test_pictures_show_something(rendered: RunSettings) -> None:
-    """Neither black nor white nor flat: a picture with a mean in the middle and contrast."""
+def test_images_show_something(rendered: RunSettings) -> None:
+    """Neither black nor white nor flat: an image with a mean in the middle and contrast."""
     for file in sorted((rendered.out / "images").iterdir()):
-        with Image.open(file) as picture:
-            pixels = np.asarray(picture, dtype=float)
+        with Image.open(file) as image:
+            pixels = np.asarray(image, dtype=float)
         assert 15 < pixels.mean() < 220, file.name
         assert pixels.std() > 8, file.name
 
@@ -122,7 +122,7 @@ def test_stored_scenes_read_back_to_the_byte(rendered: RunSettings) -> None:
         assert SceneSpec.from_json(file.read_text()).to_json() == file.read_text()
 
 
-@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.usefixtures("no_images")
 def test_scans_render_and_verify(shared_data: Path, tmp_path: Path, cache: Path) -> None:
     settings = RunSettings(
         shared_data / "hope" / "skus.csv", tmp_path / "hope", scenes=2, width=96, height=72, cache=cache
@@ -132,7 +132,7 @@ def test_scans_render_and_verify(shared_data: Path, tmp_path: Path, cache: Path)
     assert verified(settings.out, cache=cache).violations == ()
 
 
-@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.usefixtures("no_images")
 def test_a_catalogue_of_one_product_renders(tmp_path: Path, cache: Path) -> None:
     one = tmp_path / "one.csv"
     header, row, *_ = demo_list().read_text().splitlines()

@@ -31,7 +31,7 @@ from support.verified import verified
 QUIET = Console(quiet=True)
 
 
-def picture() -> bytes:
+def png_bytes() -> bytes:
     import io
 
     from PIL import Image
@@ -57,7 +57,7 @@ def small_set(
                 )
                 for n, (kind, sku) in enumerate(skus.items(), start=1)
             ]
-            samples.append(ShardSample(f"{prefix}{number}", {"png": picture()}, image, boxes))
+            samples.append(ShardSample(f"{prefix}{number}", {"png": png_bytes()}, image, boxes))
         entries.append(write_shard(place, name, split, samples, Head(kinds, {"description": prefix})))
     write_categories(place, kinds)
     write_index(place, entries)

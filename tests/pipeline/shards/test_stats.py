@@ -24,7 +24,7 @@ QUIET = Console(quiet=True)
 
 
 def counts(stats: Stats) -> dict[str, object]:
-    kept = ("images", "annotations", "sizes", "visibility", "truncation", "boxes", "ignored", "pictures", "products")
+    kept = ("images", "annotations", "sizes", "visibility", "truncation", "boxes", "ignored", "images", "products")
     return {name: np.asarray(v).tolist() if not isinstance(v := getattr(stats, name), dict) else v for name in kept}
 
 
@@ -42,10 +42,10 @@ def test_counts_are_those_by_hand(rendered: RunSettings) -> None:
     stats = count_data(str(rendered.out), QUIET)
     skus = Counter(record["sku"] for record in records)
     assert dict(zip(stats.keys, stats.boxes.tolist(), strict=True)) == {key: skus[key] for key in stats.keys}
-    pictures = {
+    images = {
         (number, record["image_id"], record["sku"]) for number, c in enumerate(contents) for record in c["annotations"]
     }
-    assert stats.pictures.tolist() == [sum(one[2] == key for one in pictures) for key in stats.keys]
+    assert stats.images.tolist() == [sum(one[2] == key for one in images) for key in stats.keys]
     products = Counter((number, record["image_id"]) for number, c in enumerate(contents) for record in c["annotations"])
     assert {n: int(stats.products[n]) for n in np.flatnonzero(stats.products)} == Counter(products.values())
     areas = [record["area"] for record in records]
@@ -65,7 +65,7 @@ def test_the_table_has_every_sku(tmp_path: Path) -> None:
     write_sku_table(stats, tmp_path / "t.parquet")
     rows = list(csv.DictReader((tmp_path / "t.csv").read_text().splitlines()))
     assert [row["sku"] for row in rows] == ["tea", "'=soap"]
-    assert (rows[0]["boxes"], rows[0]["pictures"], rows[0]["mean_area"], rows[0]["mean_visibility"]) == (
+    assert (rows[0]["boxes"], rows[0]["images"], rows[0]["mean_area"], rows[0]["mean_visibility"]) == (
         "9",
         "5",
         "7.5",

@@ -61,7 +61,7 @@ def told(report: VerifyReport) -> str:
         (lambda data: data["identity"].update(seed=-1), "identity.seed"),
         (lambda data: data["identity"].update(views=True), "identity.views"),
         (lambda data: data["identity"].update(height=None), "identity.height"),
-        (lambda data: data.update(scenes=10**15), "more than 10000000 pictures"),
+        (lambda data: data.update(scenes=10**15), "more than 10000000 images"),
         (lambda data: data["identity"].update(split="../../x:1"), "identity.split"),
         (lambda data: data["identity"].update(split="train:nan"), "identity.split"),
         (lambda data: data["identity"].update(split={"train": 1}), "identity.split"),
@@ -144,7 +144,7 @@ def bomb(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["images", "depth"])
-def test_pictures_that_unpack_to_gigabytes_are_told(copy: Path, cache: Path, name: str) -> None:
+def test_images_that_unpack_to_gigabytes_are_told(copy: Path, cache: Path, name: str) -> None:
     bomb(sorted((copy / name).iterdir())[0])
     report = verify(copy, cache)
     assert "pixels of an image" in told(report)
@@ -189,7 +189,7 @@ def test_masks_that_are_none_do_not_end_preview(copy: Path, rle: Any) -> None:
     "name",
     ["../../secret.jpg", "/etc/passwd", "..", "", ".", "\0.jpg", "x" * 300 + ".jpg", "\ud800.jpg", "000000_0.jpg/.."],
 )
-def test_names_of_pictures_lead_nowhere(copy: Path, cache: Path, name: str) -> None:
+def test_names_of_images_lead_nowhere(copy: Path, cache: Path, name: str) -> None:
     (copy.parent.parent / "secret.jpg").write_bytes(b"")
     change(copy / TRAIN, lambda data: data["images"][0].update(file_name=name))
     report = verify(copy, cache)
@@ -204,15 +204,15 @@ def test_numbers_that_are_none_in_an_image(rendered: RunSettings, field: str, va
     assert list(check_image({**image, field: value}, 1, "here"))
 
 
-def test_more_annotations_on_a_picture_than_are_kept(copy: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_annotations_on_an_image_than_are_kept(copy: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spool_module, "DATASET_INSTANCES", replace(DATASET_INSTANCES, maximum=30))
     change(copy / TRAIN, lambda data: data["annotations"].extend([data["annotations"][0]] * 31))
     change(copy / TRAIN, lambda data: data["annotations"].sort(key=lambda item: item["image_id"]))
     assert "annotations of an image of a data set" in told(verify(copy, cache))
 
 
-def test_masks_take_the_memory_of_one_picture() -> None:
-    """A thousand masks of one picture are one map."""
+def test_masks_take_the_memory_of_one_image() -> None:
+    """A thousand masks of one image are one map."""
     tracemalloc.start()
     masks = MaskMap(480, 640)
     for number in range(1000):
@@ -231,7 +231,7 @@ def test_annotations_of_nothing_give_a_bounded_report(copy: Path, cache: Path) -
     assert len(report.violations) == MAX_VIOLATIONS and len(told(report)) < 1_500_000
 
 
-@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.usefixtures("no_images")
 def test_any_damage_is_told_or_does_no_harm(rendered: RunSettings, cache: Path) -> None:
     @settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
     @given(files=damages(rendered.out), sample=st.integers(0, 1))

@@ -41,7 +41,7 @@ def _edit(edit: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
     return damage
 
 
-def picture(edit: Callable[[Path], object], name: str = "a.png") -> Callable[[Path], None]:
+def edit_image(edit: Callable[[Path], object], name: str = "a.png") -> Callable[[Path], None]:
     return lambda file: edit(file.parent / "images" / name) and None
 
 
@@ -54,10 +54,10 @@ def box(**fields: Any) -> Callable[[Path], None]:
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
-    "missing": (picture(Path.unlink), "'a.png' is missing"),
-    "cut": (picture(lambda path: path.write_bytes(path.read_bytes()[:-60])), "'a.png'.*cannot be read"),
-    "text": (picture(lambda path: path.write_text("%!PS-Adobe EPSF")), "an EPS"),
-    "other size": (picture(lambda path: Image.new("RGB", (9, 9)).save(path)), "is 9x9 px, expected 16x12"),
+    "missing": (edit_image(Path.unlink), "'a.png' is missing"),
+    "cut": (edit_image(lambda path: path.write_bytes(path.read_bytes()[:-60])), "'a.png'.*cannot be read"),
+    "text": (edit_image(lambda path: path.write_text("%!PS-Adobe EPSF")), "an EPS"),
+    "other size": (edit_image(lambda path: Image.new("RGB", (9, 9)).save(path)), "is 9x9 px, expected 16x12"),
     "same content": (lambda f: shutil.copy(f.parent / "images/a.png", f.parent / "images/b/a.png"), "same content"),
     "leads out": (image(file_name="../theirs/images/a.png"), "is outside the image folder"),
     "no size": (image(width=None), "width None, expected a whole number"),
@@ -108,7 +108,7 @@ def test_what_is_wrong_is_told(theirs: Path, damage: Callable[[Path], None], wor
     assert re.search(words, told(theirs)), told(theirs)
 
 
-def test_pictures_elsewhere_are_found_where_they_are_said_to_be(theirs: Path, tmp_path: Path) -> None:
+def test_images_elsewhere_are_found_where_they_are_said_to_be(theirs: Path, tmp_path: Path) -> None:
     (theirs.parent / "images").rename(tmp_path / "elsewhere")
     run = CliRunner()
     done = run.invoke(main, ["verify", str(theirs)])

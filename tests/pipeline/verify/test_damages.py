@@ -23,7 +23,7 @@ from dataset.checksums import CHECKSUMS
 from dataset.layout import Layout
 from pipeline.run.resources import open_library
 from pipeline.run.settings import RunSettings
-from pipeline.verify import pictures as verify_pictures
+from pipeline.verify import images as verify_images
 from pipeline.verify import rendered as verify_rendered
 from pipeline.verify.checksums import check_checksums
 from pipeline.verify.scenes import Sources, open_sources
@@ -45,7 +45,7 @@ def change(file: Path, edit: Callable[[Record], object]) -> None:
 
 
 def records_in(data: Record) -> tuple[Record, list[Record]]:
-    """The picture and its annotations, of a COCO file as of a picture's own labels; the largest mask first."""
+    """The image and its annotations, of a COCO file as of an image's own labels; the largest mask first."""
     if "image" in data:
         image, records = data["image"], data["annotations"]
     else:
@@ -55,7 +55,7 @@ def records_in(data: Record) -> tuple[Record, list[Record]]:
 
 
 def everywhere(edit: Callable[[Record, list[Record]], object]) -> Callable[[Path], None]:
-    """The same change in the COCO file and in the picture's own labels."""
+    """The same change in the COCO file and in the image's own labels."""
 
     def damage(folder: Path) -> None:
         for file in (coco_file(folder), Layout(folder).labels(STEM)):
@@ -141,7 +141,7 @@ def swap(*names: str) -> Callable[[Path], None]:
 
 
 def repaint(edit: Callable[[np.ndarray], np.ndarray], **how: Any) -> Callable[[Path], None]:
-    """The picture opened, changed and stored again."""
+    """The image opened, changed and stored again."""
 
     def damage(folder: Path) -> None:
         file = Layout(folder).image(STEM)
@@ -184,7 +184,7 @@ def cut(name: str) -> Callable[[Path], None]:
 
 
 def other_device(damage: Callable[[Path], None]) -> Callable[[Path], None]:
-    """The damage, and the picture's entry says that another device made it."""
+    """The damage, and the image's entry says that another device made it."""
 
     def both(folder: Path) -> None:
         everywhere(lambda image, _: image.update(renderer="another card; versions 00000000"))(folder)
@@ -237,19 +237,19 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
         everywhere(lambda image, _: image["camera"]["world_from_camera"][0].__setitem__(3, 0.5)),
         "world_from_camera differs",
     ),
-    "pictures of two scenes swapped": (swap(IMAGE, f"images/{OTHER}.jpg"), DIFFERS),
-    "pictures of two views swapped": (swap(IMAGE, f"images/{VIEW}.jpg"), DIFFERS),
-    "another scene's picture": (add(IMAGE, f"images/{OTHER}.jpg"), DIFFERS),
+    "images of two scenes swapped": (swap(IMAGE, f"images/{OTHER}.jpg"), DIFFERS),
+    "images of two views swapped": (swap(IMAGE, f"images/{VIEW}.jpg"), DIFFERS),
+    "another scene's image": (add(IMAGE, f"images/{OTHER}.jpg"), DIFFERS),
     "plain magenta": (repaint(magenta), DIFFERS),
     "a painted blot": (repaint(blot), DIFFERS),
-    "picture mirrored": (repaint(lambda pixels: pixels[:, ::-1].copy()), DIFFERS),
-    "picture encoded again": (repaint(lambda pixels: pixels, quality=80), DIFFERS),
-    "picture lighter by two levels": (repaint(lambda p: np.minimum(p, 253) + 2, quality=100, subsampling=0), DIFFERS),
+    "image mirrored": (repaint(lambda pixels: pixels[:, ::-1].copy()), DIFFERS),
+    "image encoded again": (repaint(lambda pixels: pixels, quality=80), DIFFERS),
+    "image lighter by two levels": (repaint(lambda p: np.minimum(p, 253) + 2, quality=100, subsampling=0), DIFFERS),
     "plain magenta, of another device": (other_device(repaint(magenta)), f"{DIFFERS}.*beyond the tolerance"),
     "another view, of another device": (other_device(swap(IMAGE, f"images/{VIEW}.jpg")), "beyond the tolerance"),
     # Another device's noise is as large as that: it is held to the tolerance, and the report says so.
     "encoded again, of another device": (other_device(repaint(lambda pixels: pixels, quality=80)), ""),
-    # Not a pixel of the picture is another one.
+    # Not a pixel of the image is another one.
     "a comment in the JPEG": (comment, ""),
     "depth scaled by 1.01": (repixel("depth", farther), "depth/.* traced again"),
     "depth of another scene": (swap(f"depth/{STEM}.png", f"depth/{OTHER}.png"), "depth/.* traced again"),
@@ -280,12 +280,12 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "ignore flag set": (put("ignore", lambda flag: 1 - flag), "ignore 1, but"),
     "crowd flag set": (put("iscrowd", 1), "iscrowd 1"),
     "another SKU with the right category": (put("sku", "other"), "but its category is"),
-    "picture missing": (lambda folder: (folder / IMAGE).unlink(), "is missing"),
+    "image missing": (lambda folder: (folder / IMAGE).unlink(), "is missing"),
     "depth missing": (lambda folder: (folder / f"depth/{STEM}.png").unlink(), "is missing"),
     "labels missing": (lambda folder: Layout(folder).labels(STEM).unlink(), "cannot be used"),
-    "one picture more": (add("images/000009_0.jpg", IMAGE), "belongs to no image"),
+    "one image more": (add("images/000009_0.jpg", IMAGE), "belongs to no image"),
     "one depth map more": (add("depth/000009_0.png", f"depth/{STEM}.png"), "belongs to no image"),
-    "picture cut short": (cut(IMAGE), "cannot be read|truncated"),
+    "image cut short": (cut(IMAGE), "cannot be read|truncated"),
     "depth cut short": (cut(f"depth/{STEM}.png"), "depth/.* cannot be read"),
     "lights of the scene changed": (
         lambda folder: change(folder / SCENE, lambda data: data["sensor"].update(seed=data["sensor"]["seed"] + 1)),
@@ -338,7 +338,7 @@ def rendered_before(rendered: RunSettings, monkeypatch: pytest.MonkeyPatch) -> N
                     shutil.copy(file, settings.out / name)
             yield index, ""
 
-    monkeypatch.setattr(verify_pictures, "render_again", render_again)
+    monkeypatch.setattr(verify_images, "render_again", render_again)
 
 
 @pytest.fixture(scope="module")
@@ -374,13 +374,13 @@ def test_every_damage_is_found(copy: Path, cache: Path, name: str) -> None:
         assert not told and SAID.get(name, "") in "".join(report.skipped), (told, report.skipped)
 
 
-def test_pictures_of_other_devices_are_held_to_a_tolerance() -> None:
+def test_images_of_other_devices_are_held_to_a_tolerance() -> None:
     rng = np.random.default_rng(4)
-    picture = rng.integers(40, 200, (48, 64, 3)).astype(np.uint8)
-    noisy = (picture + rng.normal(0, 4, picture.shape)).clip(0, 255).astype(np.uint8)
-    other = np.roll(picture, 5, axis=1)
-    differences = verify_pictures.differences
-    assert differences(picture, noisy, same=False) == "" and differences(picture, picture, same=True) == ""
-    assert "same device" in differences(picture, noisy, same=True)
-    assert "tolerance" in differences(picture, other, same=False)
-    assert "64x48 px, not 64x40" in differences(picture, picture[:40], same=False)
+    image = rng.integers(40, 200, (48, 64, 3)).astype(np.uint8)
+    noisy = (image + rng.normal(0, 4, image.shape)).clip(0, 255).astype(np.uint8)
+    other = np.roll(image, 5, axis=1)
+    differences = verify_images.differences
+    assert differences(image, noisy, same=False) == "" and differences(image, image, same=True) == ""
+    assert "same device" in differences(image, noisy, same=True)
+    assert "tolerance" in differences(image, other, same=False)
+    assert "64x48 px, not 64x40" in differences(image, image[:40], same=False)

@@ -35,7 +35,7 @@ def copy(rendered: RunSettings) -> Path:
 def test_a_sound_set_is_clean(rendered: RunSettings, cache: Path) -> None:
     report = verified(rendered.out, cache=cache)
     assert (report.violations, report.skipped) == ((), ())
-    assert (report.images, report.scenes_sampled, report.pictures_rendered) == (8, 4, 8)
+    assert (report.images, report.scenes_sampled, report.images_rendered) == (8, 4, 8)
     assert report.annotations > 20
 
 
@@ -96,7 +96,7 @@ def delete(pattern: str) -> Callable[[Path], None]:
     return lambda folder: next(iter(sorted(folder.glob(pattern)))).unlink()
 
 
-def shrink_picture(folder: Path) -> None:
+def shrink_image(folder: Path) -> None:
     file = sorted(folder.glob("images/*.jpg"))[0]
     Image.new("RGB", (10, 10)).save(file)
 
@@ -154,8 +154,8 @@ DAMAGE: list[tuple[Callable[[Path], None], str]] = [
     (overwrite("annotations/instances_train.json", b"[]"), "is in no annotation file"),
     (delete("annotations/instances_val.json"), "is missing"),
     (delete("images/*.jpg"), "is missing"),
-    (overwrite("images/*.jpg", b"not a picture"), "cannot be read"),
-    (shrink_picture, "is 10x10 px, expected 96x72"),
+    (overwrite("images/*.jpg", b"not an image"), "cannot be read"),
+    (shrink_image, "is 10x10 px, expected 96x72"),
     (lambda folder: (folder / "images" / "stray.jpg").write_bytes(b"x"), "belongs to no image"),
     (lambda folder: (folder / "images" / ".a.tmp").write_bytes(b"x"), "left half written"),
     (delete("depth/*.png"), "depth/.* is missing"),
@@ -173,7 +173,7 @@ DAMAGE: list[tuple[Callable[[Path], None], str]] = [
 
 
 @pytest.mark.parametrize("number", range(len(DAMAGE)))
-@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.usefixtures("no_images")
 def test_every_kind_of_damage_is_told(copy: Path, cache: Path, number: int) -> None:
     damage, told = DAMAGE[number]
     damage(copy)
@@ -184,7 +184,7 @@ def test_every_kind_of_damage_is_told(copy: Path, cache: Path, number: int) -> N
     assert any(re.search(told, text) for text in found), found[:5]
 
 
-@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.usefixtures("no_images")
 def test_a_moved_list_is_said_and_can_be_given(rendered: RunSettings, cache: Path, tmp_path: Path) -> None:
     moved = tmp_path / "deep" / "er" / "set"
     shutil.copytree(rendered.out, moved)
@@ -220,7 +220,7 @@ def test_no_data_set_is_an_error(tmp_path: Path, cache: Path) -> None:
         verified(tmp_path, cache=cache)
 
 
-@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.usefixtures("no_images")
 def test_the_report_ends_with_a_verdict(rendered: RunSettings, copy: Path, cache: Path) -> None:
     console = Console(record=True, width=200)
     print_report(console, verified(rendered.out, cache=cache, sample=1))

@@ -106,7 +106,7 @@ EDITS: dict[str, tuple[Callable[[list[Any]], None], str]] = {
     "visibility": (_edit(("annotation", "visibility"), 2), "from 0 to 1"),
     "image_id": (_edit(("annotation", "image_id"), 77), "but it belongs to image"),
     "picture": (lambda samples: samples[0].files.update(jpg=samples[0].files["jpg"][:500]), "cannot be read"),
-    "no picture": (lambda samples: samples[0].files.pop("jpg") and None, "no image"),
+    "no image": (lambda samples: samples[0].files.pop("jpg") and None, "no image"),
     "ids": (lambda samples: samples[0].files.update({"ids.png": samples[1].files["ids.png"]}), "ids: instance"),
     "depth": (lambda samples: samples[0].files.update({"depth.png": b"x"}), "depth.png cannot be read"),
     "counts": (lambda samples: samples.pop() and None, "in index.json, but"),

@@ -37,13 +37,13 @@ def run(settings: RunSettings, scene: Callable[[RunSettings, int], tuple[int, in
 
 def test_a_scene_that_took_its_process_down_is_tried_once_more(tmp_path: Path) -> None:
     summary = run(settings_for(tmp_path), jobs.dies_once)
-    assert (summary.pictures, summary.failures) == (4, [])
+    assert (summary.images, summary.failures) == (4, [])
 
 
 def test_a_scene_that_always_kills_is_listed_with_its_spec_and_the_rest_is_made(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
     summary = run(settings, jobs.dies_always)
-    assert summary.pictures == 3
+    assert summary.images == 3
     (line,) = Layout(settings.out).failures.read_text().splitlines()
     failure = json.loads(line)
     assert (failure["index"], failure["seed"], failure["scenes"]) == (1, 0, [{"recipe": "x"}])
@@ -52,7 +52,7 @@ def test_a_scene_that_always_kills_is_listed_with_its_spec_and_the_rest_is_made(
 
 def test_a_scene_that_hangs_is_ended(tmp_path: Path) -> None:
     summary = run(settings_for(tmp_path, timeout_s=2.0), jobs.hangs)
-    assert summary.pictures == 3
+    assert summary.images == 3
     assert "not done after 2 s" in summary.failures[0].reason
 
 
@@ -62,13 +62,13 @@ def test_a_process_that_grew_too_large_is_replaced_after_its_scene(
     monkeypatch.setattr("pipeline.workers.pool.MIN_MEMORY_MB", 1.0)
     settings = settings_for(tmp_path, memory_mb=1)
     summary = run(settings, jobs.notes_process)
-    assert (summary.pictures, summary.again, summary.failures) == (4, 0, [])
+    assert (summary.images, summary.again, summary.failures) == (4, 0, [])
     assert len({file.name.split("-")[2] for file in settings.out.glob(".process-*")}) == 4
 
 
 def test_a_broken_scene_ends_no_run_and_is_not_tried_twice(tmp_path: Path) -> None:
     summary = run(settings_for(tmp_path), jobs.fails)
-    assert summary.pictures == 3
+    assert summary.images == 3
     assert "the mesh has no triangles" in summary.failures[0].reason
 
 
@@ -76,7 +76,7 @@ def test_failed_scenes_are_made_when_the_cause_is_mended(tmp_path: Path) -> None
     settings = settings_for(tmp_path)
     run(settings, jobs.fails)
     summary = run(settings, jobs.write_scene)
-    assert (summary.pictures, summary.made, summary.found) == (4, 1, 3)
+    assert (summary.images, summary.made, summary.found) == (4, 1, 3)
     assert not Layout(settings.out).failures.exists()
 
 
@@ -123,7 +123,7 @@ def test_the_same_run_twice_does_nothing_and_more_scenes_extend_it(tmp_path: Pat
     assert run(settings, jobs.write_scene).made == 0
     assert files_of(settings.out) == before
     summary = run(replace(settings, scenes=6), jobs.write_scene)
-    assert (summary.made, summary.found, summary.pictures) == (2, 4, 6)
+    assert (summary.made, summary.found, summary.images) == (2, 4, 6)
 
 
 def test_too_many_scenes_asked_for_can_be_taken_back_before_they_are_rendered(tmp_path: Path) -> None:

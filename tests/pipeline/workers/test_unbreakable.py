@@ -179,7 +179,7 @@ def test_a_run_of_failures_alone_stops_early_and_the_last_bad_scenes_of_a_set_do
     settings = settings_for(tmp_path, out=tmp_path / "other", scenes=40, max_failures=0.1)
     run(settings_for(tmp_path, out=tmp_path / "other", scenes=37), jobs.write_scene)
     summary = run(settings, jobs.fails_everywhere)  # the 3 that are missing: under a tenth of the set
-    assert (summary.found, len(summary.failures), summary.pictures) == (37, 3, 37)
+    assert (summary.found, len(summary.failures), summary.images) == (37, 3, 37)
 
 
 def test_files_too_large_for_the_system_stop_the_run(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ CAMERAS = {
     "odd K": odd_camera((0.4, -1.4, 0.9)),
     "upright, from the side": odd_camera((1.5, 0.4, 0.5), width=60, height=91),
     "from straight above": camera_at((0, 0, 2.0), (0, 0, 0), width=80, height=80, offset=(-11.5, 7.25)),
-    "principal point outside the picture": camera_at((0, -2, 1), (-1.0, 0, 0.2), offset=(-50, 3)),
+    "principal point outside the image": camera_at((0, -2, 1), (-1.0, 0, 0.2), offset=(-50, 3)),
 }
 
 
@@ -134,12 +134,12 @@ def test_holes_of_a_cut_out_are_seen_through(backend: Backend) -> None:
     assert np.abs(alpha - traced)[inner].max() < 1e-3
 
 
-def test_the_picture_is_linear_rgba_premultiplied(backend: Backend, name: str) -> None:
+def test_the_image_is_linear_rgba_premultiplied(backend: Backend, name: str) -> None:
     scene = scene_of(CAMERAS["odd K"], product("ball", pose_at(0.1, 0, 0.25)))
-    picture = backend.render(scene)
-    assert picture.shape == (71, 97, 4) and picture.dtype == np.float32
-    assert np.isfinite(picture).all()
-    rgb, alpha = picture[..., :3], picture[..., 3]
+    image = backend.render(scene)
+    assert image.shape == (71, 97, 4) and image.dtype == np.float32
+    assert np.isfinite(image).all()
+    rgb, alpha = image[..., :3], image[..., 3]
     ids = trace_geometry(scene, LIBRARY).ids
     inner = away_from_silhouettes(ids, pixels=2)  # as far as a pixel filter may reach
     assert alpha.min() >= 0 and alpha.max() <= 1 + 1e-6
@@ -152,11 +152,11 @@ def test_the_picture_is_linear_rgba_premultiplied(backend: Backend, name: str) -
 
 
 def test_a_matt_slab_under_even_light_shows_its_albedo(backend: Backend) -> None:
-    picture = backend.render(scene_of(LOOKING_DOWN, product("slab")))
+    image = backend.render(scene_of(LOOKING_DOWN, product("slab")))
     # The surface of a dielectric adds up to 0.04 to a diffuse albedo of 0.5.
-    assert picture[..., :3].mean() == pytest.approx(GREY + 0.01, abs=0.05)
-    assert picture[..., :3].std() < 0.03
-    assert (picture[..., 3] == 1).all()
+    assert image[..., :3].mean() == pytest.approx(GREY + 0.01, abs=0.05)
+    assert image[..., :3].std() < 0.03
+    assert (image[..., 3] == 1).all()
 
 
 @lit
@@ -190,7 +190,7 @@ def test_an_environment_turns_counter_clockwise(backend: Backend, rotation: floa
     scene = scene_of(LOOKING_DOWN, product("ball"), environment=Environment("east", rotation))
     light = backend.render(scene)[..., 1]
     rows, columns = np.mgrid[:48, :64] + 0.5
-    # Seen from above with +Y up in the picture: the centre of brightness leans to where the light comes from.
+    # Seen from above with +Y up in the image: the centre of brightness leans to where the light comes from.
     lean = np.array([((columns - 32) * light).sum(), ((24 - rows) * light).sum()]) / light.sum()
     assert lean @ side > 1.0
     assert abs(lean @ [side[1], side[0]]) < 0.5
@@ -227,14 +227,14 @@ def test_an_area_light_is_unseen(backend: Backend) -> None:
     assert not backend.render(scene_of(camera, lights=(light,))).any()
 
 
-def test_nothing_to_see_is_an_empty_picture(backend: Backend) -> None:
+def test_nothing_to_see_is_an_empty_image(backend: Backend) -> None:
     scene = scene_of(LOOKING_DOWN)
     assert not backend.render(scene).any()
     assert not backend.trace_ids(scene).any()
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (2, 7), (5, 3)])
-def test_a_picture_may_be_as_small_as_one_pixel(backend: Backend, width: int, height: int) -> None:
+def test_an_image_may_be_as_small_as_one_pixel(backend: Backend, width: int, height: int) -> None:
     scene = scene_of(camera_at((0, 0, 1.5), width=width, height=height, focal=4), product("slab"))
     assert backend.render(scene).shape == (height, width, 4)
     assert (backend.trace_ids(scene) == np.ones((height, width))).all()

@@ -1,4 +1,4 @@
-"""The built-in recipes: errors of YAML, and scenes in which products rest, hide and fill the picture as stated."""
+"""The built-in recipes: errors of YAML, and scenes in which products rest, hide and fill the image as stated."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_scatter_products_have_the_wanted_size_in_every_orientation() -> None:
     assert np.std(ups) == pytest.approx(1 / np.sqrt(3), rel=0.25)  # of a uniform direction's z
 
 
-def test_scatter_cuts_off_no_more_than_it_says_and_fills_the_picture() -> None:
+def test_scatter_cuts_off_no_more_than_it_says_and_fills_the_image() -> None:
     cut, middles = [], []
     for index in range(30):
         scene = draw("scatter", index)

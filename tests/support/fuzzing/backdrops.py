@@ -1,4 +1,4 @@
-"""Folders of HDRIs and photographs, and packshots, with broken pictures in them."""
+"""Folders of HDRIs and photographs, and packshots, with broken images in them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from support.fuzzing.files import Files, Sandbox, broken, changed_words, nothing
 
 
 @cache
-def good_pictures() -> Files:
-    """One small picture of each kind that is read."""
+def good_images() -> Files:
+    """One small image of each kind that is read."""
     import cv2
     from PIL import Image
 
@@ -34,14 +34,14 @@ def good_pictures() -> Files:
 
 
 @st.composite
-def pictures(draw: st.DrawFn) -> Files:
-    """One broken picture."""
-    name = draw(st.sampled_from(sorted(good_pictures())))
-    data = draw(st.one_of(broken(good_pictures()[name], changed_words), st.binary(max_size=60)))
+def images(draw: st.DrawFn) -> Files:
+    """One broken image."""
+    name = draw(st.sampled_from(sorted(good_images())))
+    data = draw(st.one_of(broken(good_images()[name], changed_words), st.binary(max_size=60)))
     return {f"x/{name}": data}
 
 
-def check_picture_is_shown_or_told(files: Files, box: Sandbox) -> None:
+def check_image_is_shown_or_told(files: Files, box: Sandbox) -> None:
     """HDRIs are finite light, photographs pixels, packshots on their package; anything else is told."""
     path = box.write(files)
     with nothing_written(box), suppress(SynthError):

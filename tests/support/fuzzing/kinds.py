@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from hypothesis.strategies import SearchStrategy
 
-from support.fuzzing.backdrops import check_picture_is_shown_or_told, pictures
+from support.fuzzing.backdrops import check_image_is_shown_or_told, images
 from support.fuzzing.files import Files, Sandbox
 from support.fuzzing.lists import check_list_by_command, check_list_is_read_or_told, lists
 from support.fuzzing.meshes import check_mesh_is_read_or_told, meshes
@@ -27,7 +27,7 @@ KINDS: dict[str, tuple[Callable[[], SearchStrategy[Files]], Check]] = {
     "mesh": (meshes, check_mesh_is_read_or_told),
     "recipe": (recipes, check_recipe_is_read_or_told),
     "recipe-command": (recipes, check_recipe_by_command),
-    "picture": (pictures, check_picture_is_shown_or_told),
+    "picture": (images, check_image_is_shown_or_told),
     "photograph": (photographs, check_photograph_is_read_or_told),
     "shards": (shards, check_shards_are_read_or_told),
     "coco": (coco_files, check_coco_is_streamed_or_told),

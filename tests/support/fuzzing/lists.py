@@ -99,7 +99,7 @@ def lists(draw: st.DrawFn) -> Files:
             st.tuples(st.binary(max_size=200), st.sampled_from(["csv", "tsv", "jsonl", "parquet", "xlsx"])),
         )
     )
-    return {f"list.{ending}": data, "m.obj": b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n", "p.png": b"no picture"}
+    return {f"list.{ending}": data, "m.obj": b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n", "p.png": b"no image"}
 
 
 def check_list_is_read_or_told(files: Files, box: Sandbox) -> None:

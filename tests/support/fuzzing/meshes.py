@@ -27,8 +27,8 @@ def good_files() -> dict[str, Files]:
 
     box = trimesh.creation.box((0.1, 0.2, 0.3))
     uv = np.random.default_rng(0).uniform(size=(len(box.vertices), 2))
-    picture = Image.fromarray(np.random.default_rng(1).integers(0, 255, (8, 8, 3)).astype(np.uint8))
-    material = trimesh.visual.material.SimpleMaterial(image=picture)
+    image = Image.fromarray(np.random.default_rng(1).integers(0, 255, (8, 8, 3)).astype(np.uint8))
+    material = trimesh.visual.material.SimpleMaterial(image=image)
     box.visual = trimesh.visual.TextureVisuals(uv=uv, material=material)
     text, companions = trimesh.exchange.obj.export_obj(box, return_texture=True, mtl_name="m.mtl")
     files: dict[str, Files] = {"obj": {"a.obj": text.encode(), **companions}}

@@ -19,7 +19,7 @@ from support.verified import verified
 # What stands in a file's place, by the content that says so.
 PIPE, LINK_TO_ZERO, LINK_OUTSIDE, FOLDER, NOTHING = (b"<%s>" % word for word in (b"pipe", b"zero", b"out", b"dir", b""))
 STAND_INS = (PIPE, LINK_TO_ZERO, LINK_OUTSIDE, FOLDER, NOTHING)
-# Run lengths: long, endless, past the end of the picture, past 32 bits.
+# Run lengths: long, endless, past the end of the image, past 32 bits.
 RUNS = st.sampled_from(["o" * 5000, "Z" * 5000, "ooooooo0", "PPPPPP0", "0" * 1200, "`" * 9 + "1", "", "\0", "é"])
 ODD_LABELS = ODD | RUNS | st.builds(lambda size, counts: {"size": size, "counts": counts}, ODD, RUNS)
 
@@ -69,7 +69,7 @@ def lay_damage(box: Sandbox, good: Path, files: Files) -> Path:
 
 
 def check_set_is_verified(files: Files, box: Sandbox, good: Path, cache: Path, *, sample: int = 0) -> None:
-    """Verify ends with a bounded report whatever the set holds, preview with a picture or an error."""
+    """Verify ends with a bounded report whatever the set holds, preview with an image or an error."""
     folder = lay_damage(box, good, files)
     with nothing_written(box):
         with suppress(SynthError):

@@ -1,4 +1,4 @@
-"""Sharded data sets with one of their files broken, checksums wrong or made right again; and pictures for detectors."""
+"""Sharded data sets with one of their files broken, checksums wrong or made right again; and images for detectors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rich.console import Console
 from assets.errors import SynthError
 from assets.files.json_input import stream_json
 from assets.limits import COCO_BYTES
-from dataset.pictures import decode_picture, picture_sizes
+from dataset.images import decode_image, image_sizes
 from dataset.problems import Problems
 from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord
 from dataset.shards.index import ShardSample, read_index, write_categories, write_index, write_shard
@@ -28,7 +28,7 @@ from detectors.data.shard_prepare import open_shards
 from detectors.evaluate.shard_truth import read_truth
 from detectors.predict.input_images import read_upright
 from pipeline.shards.stats import count_data
-from support.fuzzing.backdrops import good_pictures
+from support.fuzzing.backdrops import good_images
 from support.fuzzing.files import Files, Sandbox, broken, changed_json, changed_words, nothing_written
 
 INDEX, TAR, PART = "index.json", "shards/train-000000.tar", "annotations/train-000000.json"
@@ -37,12 +37,12 @@ CACHE_BYTES = 1 << 20
 
 @cache
 def good_shards() -> Files:
-    """A set of one shard with two pictures."""
+    """A set of one shard with two images."""
     samples, categories = [], [CategoryRecord(id=1, name="tea", sku="a"), CategoryRecord(id=2, name="soup", sku="b")]
     for number in (1, 2):
         record = {"id": number, "image_id": number, "category_id": number, "bbox": [1.0, 2.0, 5.0, 4.0], "area": 20.0}
         image = ImageRecord(id=number, file_name=f"{number}.png", width=16, height=8)
-        files = {"png": good_pictures()["a.png"]}
+        files = {"png": good_images()["a.png"]}
         outline = {"segmentation": [[1, 2, 6, 2, 6, 6, 1, 6]], "iscrowd": 0}
         samples.append(ShardSample(str(number), files, image, [AnnotationRecord.parse({**record, **outline})]))
     with tempfile.TemporaryDirectory() as folder:
@@ -113,27 +113,27 @@ def check_shards_are_read_or_told(files: Files, box: Sandbox) -> None:
 
 @st.composite
 def photographs(draw: st.DrawFn) -> Files:
-    """One broken picture of a kind that detectors read, or another kind under its name."""
-    pictures = {name: data for name, data in good_pictures().items() if not name.endswith((".hdr", ".exr"))}
+    """One broken image of a kind that detectors read, or another kind under its name."""
+    images = {name: data for name, data in good_images().items() if not name.endswith((".hdr", ".exr"))}
     with io.BytesIO() as tiff, io.BytesIO() as bmp, io.BytesIO() as gif:
         for kind, buffer in (("TIFF", tiff), ("BMP", bmp), ("GIF", gif)):
             Image.new("RGB", (16, 8), (9, 99, 200)).save(buffer, kind)
-        pictures |= {"a.tif": tiff.getvalue(), "a.bmp": bmp.getvalue(), "b.png": gif.getvalue()}
-    pictures["b.jpg"] = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n"
-    name = draw(st.sampled_from(sorted(pictures)))
-    return {name: draw(st.one_of(broken(pictures[name]), st.just(pictures[name])))}
+        images |= {"a.tif": tiff.getvalue(), "a.bmp": bmp.getvalue(), "b.png": gif.getvalue()}
+    images["b.jpg"] = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n"
+    name = draw(st.sampled_from(sorted(images)))
+    return {name: draw(st.one_of(broken(images[name]), st.just(images[name])))}
 
 
 def check_photograph_is_read_or_told(files: Files, box: Sandbox) -> None:
-    """As `predict` and `train` read it: a whole picture, or one error."""
+    """As `predict` and `train` read it: a whole image, or one error."""
     path = box.write(files)
     with nothing_written(box):
         with suppress(SynthError):
             assert read_upright(path).ndim == 3
-        sizes = picture_sizes(path.parent, [ImageRecord.parse({"file_name": path.name})], Problems("a"))
+        sizes = image_sizes(path.parent, [ImageRecord.parse({"file_name": path.name})], Problems("a"))
         for size in (*sizes.values(), (16, 8)):
             with suppress(SynthError):
-                assert decode_picture(path.read_bytes(), *size, path.name).shape == (size[1], size[0], 3)
+                assert decode_image(path.read_bytes(), *size, path.name).shape == (size[1], size[0], 3)
 
 
 COCO = {
@@ -146,11 +146,11 @@ COCO = {
 
 @st.composite
 def coco_files(draw: st.DrawFn) -> Files:
-    """A broken COCO file beside its picture."""
+    """A broken COCO file beside its image."""
     data = json.dumps(COCO).encode()
     return {
         "a.json": draw(st.one_of(changed_json(data), broken(data, changed_words))),
-        "a.png": good_pictures()["a.png"],
+        "a.png": good_images()["a.png"],
     }
 
 

@@ -5,7 +5,7 @@ centroid in vec2 texture_uv;
 centroid in vec4 vertex_color;
 centroid in float camera_depth;
 
-uniform sampler2D picture;
+uniform sampler2D base_texture;
 uniform vec4 base_color;
 uniform float cutoff;
 uniform int instance;
@@ -13,6 +13,6 @@ uniform int instance;
 layout(location = 0) out int out_id;
 
 void main() {
-    if (cutoff >= 0.0 && textureLod(picture, texture_uv, 0.0).a * base_color.a * vertex_color.a < cutoff) discard;
+    if (cutoff >= 0.0 && textureLod(base_texture, texture_uv, 0.0).a * base_color.a * vertex_color.a < cutoff) discard;
     out_id = instance;
 }

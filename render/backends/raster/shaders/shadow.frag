@@ -1,8 +1,8 @@
 #version 330 core
 in vec2 texture_uv;
-uniform sampler2D picture;
+uniform sampler2D base_texture;
 uniform float cutoff;
 
 void main() {
-    if (cutoff >= 0.0 && texture(picture, texture_uv).a < cutoff) discard;
+    if (cutoff >= 0.0 && texture(base_texture, texture_uv).a < cutoff) discard;
 }

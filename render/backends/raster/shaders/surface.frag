@@ -5,7 +5,7 @@ centroid in vec2 texture_uv;
 centroid in vec4 vertex_color;
 centroid in float camera_depth;
 
-uniform sampler2D picture;
+uniform sampler2D base_texture;
 uniform vec4 base_color;
 uniform float roughness;
 uniform float metallic;
@@ -17,7 +17,7 @@ layout(location = 1) out vec4 out_normal;
 layout(location = 2) out vec2 out_place;
 
 void main() {
-    vec4 color = texture(picture, texture_uv) * base_color * vertex_color;
+    vec4 color = texture(base_texture, texture_uv) * base_color * vertex_color;
     if (color.a < cutoff) discard;
     // Opposite normals of the corners can cancel out; such a point is dark instead of NaN.
     vec3 n = world_normal / max(length(world_normal), 1e-6);

@@ -1,4 +1,4 @@
-"""The pictures of a package: read at the size that is needed, cut, set upright, and held against the stated sizes."""
+"""The images of a package: read at the size that is needed, cut, set upright, and held against the stated sizes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_all_sides_that_there_are_are_read(tmp_path: Path) -> None:
     named = {f"packshot_{side}": f"{side}.png" for side in sizes}
     art = read_art(replace(BOX, label_strip="label.png", **named), tmp_path)
     assert list(art.sides) == ["front", "back", "left", "top"]
-    assert {side: picture.shape[:2] for side, picture in art.sides.items()} == {
+    assert {side: image.shape[:2] for side, image in art.sides.items()} == {
         "front": (300, 200),
         **{side: (high, wide) for side, (wide, high) in sizes.items()},
     }
@@ -47,7 +47,7 @@ def test_all_sides_that_there_are_are_read(tmp_path: Path) -> None:
     assert package_doubts(BOX, art) == []
 
 
-def test_without_pictures_there_is_no_art(tmp_path: Path) -> None:
+def test_without_images_there_is_no_art(tmp_path: Path) -> None:
     art = read_art(replace(BOX, packshot=""), tmp_path)
     assert (art.sides, art.strip, art.profile, art.side_profile) == ({}, None, None, None)
 
@@ -62,7 +62,7 @@ def test_the_back_gives_the_outline_mirrored(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["large.jpg", "large.png"])
-def test_large_pictures_are_shrunk(tmp_path: Path, name: str) -> None:
+def test_large_images_are_shrunk(tmp_path: Path, name: str) -> None:
     front(tmp_path, name, (2400, 3600), pad=200)
     art = read_art(replace(BOX, packshot=name), tmp_path)
     assert 0.8 * READ_PX < max(art.sides["front"].shape) <= READ_PX
@@ -79,8 +79,8 @@ def test_a_turned_photograph_is_set_upright(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("column", ["packshot", "packshot_top", "label_strip"])
-@pytest.mark.parametrize("content", [None, b"no picture", b"\x89PNG\r\n\x1a\n"])
-def test_a_bad_picture_is_told_with_sku_column_and_file(tmp_path: Path, column: str, content: bytes | None) -> None:
+@pytest.mark.parametrize("content", [None, b"no image", b"\x89PNG\r\n\x1a\n"])
+def test_a_bad_image_is_told_with_sku_column_and_file(tmp_path: Path, column: str, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "bad.png").write_bytes(content)
     with raises("file-missing" if content is None else "image-unreadable") as error:
@@ -95,10 +95,10 @@ def test_a_front_taken_askew_is_set_straight(tmp_path: Path) -> None:
     turn = cv2.getPerspectiveTransform(corners, askew)
     warped = cv2.warpPerspective(straight, turn, (320, 420), borderValue=(255, 255, 255), flags=cv2.INTER_AREA)
     Image.fromarray(warped).save(tmp_path / "askew.png")
-    picture = read_art(replace(BOX, packshot="askew.png"), tmp_path).sides["front"]
-    assert (picture[..., 3] == 255).all()
-    height, width = picture.shape[:2]
-    small = cv2.resize(picture[..., :3], (20, 30), interpolation=cv2.INTER_AREA).astype(int)
+    image = read_art(replace(BOX, packshot="askew.png"), tmp_path).sides["front"]
+    assert (image[..., 3] == 255).all()
+    height, width = image.shape[:2]
+    small = cv2.resize(image[..., :3], (20, 30), interpolation=cv2.INTER_AREA).astype(int)
     assert np.abs(small[1:14, 1:9] - (20, 30, 200)).max() < 40
     assert np.abs(small[16:29, 1:19] - (200, 20, 30)).max() < 40
     assert 0.55 < width / height < 0.8
@@ -129,7 +129,7 @@ def test_what_does_not_fit_is_noted(tmp_path: Path, change: dict, words: str | N
     assert notes == [] if words is None else len(notes) == 1 and words in notes[0], notes
 
 
-def test_a_picture_without_ground_is_noted_once(tmp_path: Path) -> None:
+def test_an_image_without_ground_is_noted_once(tmp_path: Path) -> None:
     blocks = np.random.default_rng(0).integers(0, 255, (8, 6, 3), dtype=np.uint8)
     Image.fromarray(blocks).resize((200, 500), Image.Resampling.NEAREST).save(tmp_path / "front.png")
     (note,) = package_doubts(BOX, read_art(BOX, tmp_path))

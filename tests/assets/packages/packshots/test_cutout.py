@@ -54,23 +54,23 @@ def packshot(
     if white:  # lit from the front, its rim is a little darker
         depth = cv2.distanceTransform((cover > 0.5).astype(np.uint8), cv2.DIST_L2, 5)
         front *= (1 - 0.1 * np.exp(-depth / 6))[..., None]
-    picture = behind * (1 - cover[..., None]) + front * cover[..., None]
-    coded = np.clip(picture + rng.normal(0, 0.6, picture.shape), 0, 255).astype(np.uint8)
+    image = behind * (1 - cover[..., None]) + front * cover[..., None]
+    coded = np.clip(image + rng.normal(0, 0.6, image.shape), 0, 255).astype(np.uint8)
     return (coded if quality is None else jpeg(coded, quality)), cover >= 0.5
 
 
-def jpeg(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+def jpeg(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=quality)
+    Image.fromarray(image).save(buffer, "JPEG", quality=quality)
     return np.asarray(Image.open(buffer).convert("RGB"))
 
 
-def overlap(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> float:
+def overlap(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> float:
     """Intersection over union of what is cut out and what is there."""
-    cut = cut_out(picture)
+    cut = cut_out(image)
     found = np.zeros(mask.shape, bool)
     left, top, right, bottom = cut.box
-    found[top:bottom, left:right] = cut.picture[..., 3] >= 128
+    found[top:bottom, left:right] = cut.image[..., 3] >= 128
     assert cut.note == ""
     return float((found & mask).sum() / (found | mask).sum())
 
@@ -95,10 +95,10 @@ def test_products_are_cut_from_their_grounds(kind: str, ground: str, how: dict) 
 
 @pytest.mark.parametrize("kind", ["carton", "bottle"])
 def test_a_mirror_image_below_is_no_product(kind: str) -> None:
-    picture, mask = packshot(kind, "white")
+    image, mask = packshot(kind, "white")
     end = int(np.flatnonzero(mask.any(axis=1))[-1]) + 1
     fade = np.linspace(0.4, 0, 60)[:, None, None] * mask[end - 60 : end][::-1, :, None]
-    shown = picture.astype(float)
+    shown = image.astype(float)
     shown[end : end + 60] = shown[end : end + 60] * (1 - fade) + shown[end - 60 : end][::-1] * fade
     assert overlap(shown.astype(np.uint8), mask) >= 0.98
 
@@ -106,59 +106,59 @@ def test_a_mirror_image_below_is_no_product(kind: str) -> None:
 def test_alpha_is_believed_and_its_holes_stay() -> None:
     _, mask = packshot("carton", "white")
     mask[300:330, 270:330] = False  # a handle
-    picture = np.dstack([np.full((SIDE, SIDE, 3), 200, np.uint8), mask.astype(np.uint8) * 255])
-    cut = cut_out(picture)
+    image = np.dstack([np.full((SIDE, SIDE, 3), 200, np.uint8), mask.astype(np.uint8) * 255])
+    cut = cut_out(image)
     left, top, right, bottom = cut.box
-    assert (cut.picture[..., 3] == picture[top:bottom, left:right, 3]).all()
-    assert not cut.picture[310 - top, 300 - left, 3]
+    assert (cut.image[..., 3] == image[top:bottom, left:right, 3]).all()
+    assert not cut.image[310 - top, 300 - left, 3]
 
 
 def test_white_panels_inside_are_no_holes() -> None:
-    picture, mask = packshot("carton", "white")
-    picture[250:350, 200:400] = 255
-    assert overlap(picture, mask) >= 0.98
+    image, mask = packshot("carton", "white")
+    image[250:350, 200:400] = 255
+    assert overlap(image, mask) >= 0.98
 
 
-def test_a_picture_full_of_product_is_kept_whole() -> None:
+def test_an_image_full_of_product_is_kept_whole() -> None:
     rng = np.random.default_rng(0)
-    picture = cv2.resize(rng.integers(0, 255, (8, 6, 3), dtype=np.uint8), (300, 400), interpolation=cv2.INTER_NEAREST)
-    cut = cut_out(picture)
-    assert cut.box == (0, 0, 300, 400) and (cut.picture[..., 3] == 255).all()
+    image = cv2.resize(rng.integers(0, 255, (8, 6, 3), dtype=np.uint8), (300, 400), interpolation=cv2.INTER_NEAREST)
+    cut = cut_out(image)
+    assert cut.box == (0, 0, 300, 400) and (cut.image[..., 3] == 255).all()
     assert "no plain background" in cut.note
-    assert (cut.picture[..., :3] == picture).all()
+    assert (cut.image[..., :3] == image).all()
 
 
 def test_a_red_front_is_no_ground() -> None:
-    picture = np.full((400, 300, 3), (200, 20, 30), np.uint8)
-    cv2.circle(picture, (150, 200), 80, (255, 255, 255), -1)
-    cut = cut_out(picture)
+    image = np.full((400, 300, 3), (200, 20, 30), np.uint8)
+    cv2.circle(image, (150, 200), 80, (255, 255, 255), -1)
+    cut = cut_out(image)
     assert cut.box == (0, 0, 300, 400) and "unusual for a background" in cut.note
 
 
 def test_the_stated_shape_tells_a_white_front_from_a_white_ground() -> None:
-    picture = np.full((400, 300, 3), 255, np.uint8)
-    cv2.circle(picture, (150, 200), 80, (200, 20, 30), -1)
-    assert cut_out(picture).box == pytest.approx((70, 120, 231, 281), abs=2)
-    assert cut_out(picture, aspect=0.75).box == (0, 0, 300, 400)
-    assert cut_out(picture, aspect=1.0).box == pytest.approx((70, 120, 231, 281), abs=2)
+    image = np.full((400, 300, 3), 255, np.uint8)
+    cv2.circle(image, (150, 200), 80, (200, 20, 30), -1)
+    assert cut_out(image).box == pytest.approx((70, 120, 231, 281), abs=2)
+    assert cut_out(image, aspect=0.75).box == (0, 0, 300, 400)
+    assert cut_out(image, aspect=1.0).box == pytest.approx((70, 120, 231, 281), abs=2)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 5), (9, 9), (500, 3)])
 @pytest.mark.parametrize("channels", [3, 4])
-def test_pictures_of_any_size_come_back(size: tuple[int, int], channels: int) -> None:
+def test_images_of_any_size_come_back(size: tuple[int, int], channels: int) -> None:
     cut = cut_out(np.full((*size, channels), 255, np.uint8))
-    assert cut.picture.shape == (*size, 4) and cut.note
+    assert cut.image.shape == (*size, 4) and cut.note
 
 
 def test_no_fringe_of_ground_is_left() -> None:
-    picture, _ = packshot("bottle", "white", seed=3)
-    cut = cut_out(picture)
-    assert (cut.picture[..., :3].min(axis=2) < 245).all()
+    image, _ = packshot("bottle", "white", seed=3)
+    cut = cut_out(image)
+    assert (cut.image[..., :3].min(axis=2) < 245).all()
 
 
-def test_a_large_picture_takes_milliseconds() -> None:
-    picture = cv2.resize(packshot("bottle", "grey, shaded", shadow=True)[0], (1000, 1000))
-    cut_out(picture)
+def test_a_large_image_takes_milliseconds() -> None:
+    image = cv2.resize(packshot("bottle", "grey, shaded", shadow=True)[0], (1000, 1000))
+    cut_out(image)
     start = time.process_time()
-    cut_out(picture)
+    cut_out(image)
     assert time.process_time() - start < 0.2  # 0.015 s on a free core

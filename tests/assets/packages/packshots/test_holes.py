@@ -52,22 +52,22 @@ def packshot(kind: str, ground: str, *, hole: bool) -> tuple[NDArray[np.uint8], 
 @pytest.mark.parametrize("ground", GROUNDS)
 @pytest.mark.parametrize("kind", ["carton with a euro slot", "bag with a hand hole", "bottle with a handle"])
 def test_holes_are_cut_out(kind: str, ground: str) -> None:
-    picture, mask = packshot(kind, ground, hole=True)
-    cut = cut_out(picture, handled=True)
+    image, mask = packshot(kind, ground, hole=True)
+    cut = cut_out(image, handled=True)
     left, top, right, bottom = cut.box
-    found, true = enclosed_parts(cut.picture[..., 3] < 128), enclosed_parts(~mask)[top:bottom, left:right]
-    assert count_holes(cut.picture[..., 3]) == 1
+    found, true = enclosed_parts(cut.image[..., 3] < 128), enclosed_parts(~mask)[top:bottom, left:right]
+    assert count_holes(cut.image[..., 3]) == 1
     assert (found & true).sum() / (found | true).sum() > 0.8  # of a slot eight pixels high
-    assert not count_holes(cut_out(packshot(kind, ground, hole=False)[0], handled=True).picture[..., 3])
+    assert not count_holes(cut_out(packshot(kind, ground, hole=False)[0], handled=True).image[..., 3])
 
 
 @pytest.mark.parametrize("ground", GROUNDS)
 def test_white_goods_on_a_tray_are_no_holes(ground: str) -> None:
-    picture = np.full((SIDE, SIDE, 3), GROUNDS[ground], np.uint8)
-    cv2.rectangle(picture, (60, 130), (340, 280), (40, 60, 70), -1)
+    image = np.full((SIDE, SIDE, 3), GROUNDS[ground], np.uint8)
+    cv2.rectangle(image, (60, 130), (340, 280), (40, 60, 70), -1)
     for x in (90, 180, 270):  # on white ground nothing tells them from gaps but their place
-        cv2.circle(picture, (x + 10, 210), 30, (255, 255, 255), -1)
-    assert not count_holes(cut_out(picture).picture[..., 3])
+        cv2.circle(image, (x + 10, 210), 30, (255, 255, 255), -1)
+    assert not count_holes(cut_out(image).image[..., 3])
 
 
 def test_a_hole_is_dark_in_the_model_and_noted(tmp_path: Path) -> None:

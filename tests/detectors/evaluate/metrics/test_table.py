@@ -20,7 +20,7 @@ from detectors.evaluate.print_report import print_report
 from detectors.evaluate.report import evaluate
 from support.evaluate_cases import classes_of, image_set, predictions, random_case
 
-# A box of each size in each of twelve pictures: every metric is defined.
+# A box of each size in each of twelve images: every metric is defined.
 SIDES = (20, 60, 110)
 BOXES = [(image, place, [5.0, 5.0, 5.0 + side, 5.0 + side]) for image in range(12) for place, side in enumerate(SIDES)]
 TRUTH = image_set(12, BOXES, classes_of(3))

@@ -1,4 +1,4 @@
-"""The page and its pictures, and the words on the console."""
+"""The page and its images, and the words on the console."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from detectors.data.image_set import Classes, ImageSet, Predictions
 from detectors.evaluate.metrics.compare import compare
 from detectors.evaluate.page.about import about_run
 from detectors.evaluate.page.examples import plot_examples
-from detectors.evaluate.page.pictures import CONFUSED, MISSED, Mark, crop_around, plot_marks
+from detectors.evaluate.page.images import CONFUSED, MISSED, Mark, crop_around, plot_marks
 from detectors.evaluate.page.write import write_comparison, write_page
 from detectors.evaluate.print_report import print_report
 from detectors.evaluate.report import Report, evaluate
@@ -87,8 +87,8 @@ def test_page_stands_alone_and_escapes(case: tuple[ImageSet, Predictions], tmp_p
     assert links.sources and all((page.parent / source).is_file() for source in links.sources)
     assert "http" not in text and "nan" not in text.replace("finance", "")
     for source in links.sources:
-        with Image.open(page.parent / source) as picture:
-            assert picture.format == "JPEG"
+        with Image.open(page.parent / source) as image:
+            assert image.format == "JPEG"
 
 
 def test_tables_scroll_and_do_not_overlap(case: tuple[ImageSet, Predictions], tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_tables_scroll_and_do_not_overlap(case: tuple[ImageSet, Predictions], tm
         assert ".two > * { min-width: 0; }" in page.read_text(encoding="utf-8")
 
 
-def test_counts_are_those_under_the_pictures(case: tuple[ImageSet, Predictions], tmp_path: Path) -> None:
+def test_counts_are_those_under_the_images(case: tuple[ImageSet, Predictions], tmp_path: Path) -> None:
     """A bad box below the threshold: the kinds of error count it, nothing on the page does."""
     truth, found = case
     weak = predictions([(1, 2, [20, 20, 50, 90], 0.2)], CLASSES)
@@ -158,7 +158,7 @@ def test_unknown_skus_come_first(case: tuple[ImageSet, Predictions], tmp_path: P
     report = report_of((truth, Predictions(own, *columns)))
     assert report.unknown_classes == {"b": 2, "c": 1}
     text = Links(write_page(report, tmp_path / "out", truth, Predictions(own, *columns))).text
-    assert "The detector knows 1 of the 3 SKUs on these pictures. 3 of 4 products" in text
+    assert "The detector knows 1 of the 3 SKUs on these images. 3 of 4 products" in text
     assert text.index("Unknown to it: b (2), c (1)") < text.index("Detections count from")
     beside = Links(write_comparison({"x": report, "y": report_of(case)}, tmp_path / "two")).text
     assert beside.count("The detector knows") == 1 and beside.index("The detector knows") < beside.index("threshold")
@@ -200,7 +200,7 @@ def test_page_of_nothing(tmp_path: Path) -> None:
     assert "No mistakes" in page.read_text(encoding="utf-8")
 
 
-def test_a_missing_picture_is_told(case: tuple[ImageSet, Predictions], tmp_path: Path) -> None:
+def test_a_missing_image_is_told(case: tuple[ImageSet, Predictions], tmp_path: Path) -> None:
     (tmp_path / "1.jpg").unlink()
     with raises("file-missing"):
         write_page(report_of(case), tmp_path / "out", *case)
@@ -242,7 +242,7 @@ def test_boxes_are_drawn_where_they_are() -> None:
 
 
 @pytest.mark.parametrize("box", [[0, 0, 400, 300], [-20, -20, 10, 10], [399, 299, 400, 300], [0, 140, 400, 150]])
-def test_crops_stay_inside_the_picture(box: list[float]) -> None:
+def test_crops_stay_inside_the_image(box: list[float]) -> None:
     plain = Image.new("RGB", (400, 300))
     crop = crop_around(plain, np.array(box, np.float64), [Mark(np.array(box, np.float64), MISSED, True)])
     assert 0 < crop.width <= 330 and 0 < crop.height <= 220

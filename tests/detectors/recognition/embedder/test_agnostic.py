@@ -69,8 +69,8 @@ def test_trained_judged_and_run(agnostic: Path, shapes: Path, tmp_path: Path) ->
     assert report.coco["AP50"] == pytest.approx(checkpoint.score["AP50"], abs=1e-6)
     rows = json.loads((tmp_path / "judged" / "predictions.json").read_text())
     assert rows and {row["category_id"] for row in rows} == {1}
-    picture = sorted((shapes / "real" / "images").glob("*.png"))[0]
-    summary = predict(agnostic, (str(picture),), tmp_path / "found", threshold=None, console=QUIET)
+    image = sorted((shapes / "real" / "images").glob("*.png"))[0]
+    summary = predict(agnostic, (str(image),), tmp_path / "found", threshold=None, console=QUIET)
     assert not summary.failed and summary.written
     categories = json.loads((tmp_path / "found" / "images.json").read_text())["categories"]
     assert [entry["name"] for entry in categories] == ["product"]

@@ -65,10 +65,10 @@ def test_a_crop_is_never_empty_and_holds_the_box(
 
 
 def test_a_crop_with_a_margin_on_paper() -> None:
-    picture = noise(50, 60)
-    assert (prepare_crop(picture, np.array([10, 20, 30, 40]), margin=0.1) == picture[18:42, 8:32]).all()
-    assert (prepare_crop(picture, np.array([0, 0, 60, 50]), margin=0.5) == picture).all()
-    assert np.shares_memory(prepare_crop(picture, np.array([1, 1, 9, 9]), margin=0), picture)
+    image = noise(50, 60)
+    assert (prepare_crop(image, np.array([10, 20, 30, 40]), margin=0.1) == image[18:42, 8:32]).all()
+    assert (prepare_crop(image, np.array([0, 0, 60, 50]), margin=0.5) == image).all()
+    assert np.shares_memory(prepare_crop(image, np.array([1, 1, 9, 9]), margin=0), image)
 
 
 @settings(deadline=None)
@@ -168,7 +168,7 @@ def test_small_hidden_and_ignored_boxes_are_left_out(tmp_path: Path) -> None:
     assert set(few.tolist()) <= set(rows.tolist()) and np.bincount(images.labels[few]).tolist() == [2, 2, 2]
 
 
-def test_stored_crops_are_those_of_the_pictures(tmp_path: Path, small: Embedder) -> None:
+def test_stored_crops_are_those_of_the_images(tmp_path: Path, small: Embedder) -> None:
     """Cut live and cut from the store: the same product, up to JPEG."""
     write_shapes(tmp_path / "set", 4, seed=3)
     images, _ = read_set(tmp_path / "set")
@@ -176,10 +176,10 @@ def test_stored_crops_are_those_of_the_pictures(tmp_path: Path, small: Embedder)
     stored = store_crops(images, rows, tmp_path / "crops", side=32)
     assert len(stored) == len(rows) and stored.labels.tolist() == images.labels[rows].tolist()
     cuts = [stored.read(place) for place in range(len(stored))]
-    middles = [prepare_crop(cut.picture, cut.box, margin=0).mean(axis=(0, 1)) for cut in cuts]
+    middles = [prepare_crop(cut.image, cut.box, margin=0).mean(axis=(0, 1)) for cut in cuts]
     colors = np.array([(220, 30, 30), (30, 200, 40), (40, 60, 230)])[images.labels[rows]]
     assert np.abs(np.array(middles) - colors).max() < 40
-    vectors = small.embed(prepare_crop(cut.picture, cut.box, margin=small.margin) for cut in cuts)
+    vectors = small.embed(prepare_crop(cut.image, cut.box, margin=small.margin) for cut in cuts)
     live = embed_boxes(small, images, rows)
     assert (vectors * live).sum(axis=1).min() > 0.9
     with pytest.raises(ValueError, match="must be ascending"):
@@ -203,7 +203,7 @@ def test_crops_are_cut_once_and_again_when_the_choice_changes(tmp_path: Path) ->
     )
     joined = JoinedCrops((one, two))
     assert joined.labels.tolist() == images.labels[rows].tolist()
-    assert np.array_equal(joined.read(2).picture, two.read(0).picture)
+    assert np.array_equal(joined.read(2).image, two.read(0).image)
     assert np.array_equal(joined.read(1).box, one.read(1).box)
 
 
@@ -218,8 +218,8 @@ def test_two_processes_cut_the_same_bytes(tmp_path: Path) -> None:
 
 def a_cut(width: int = 60, height: int = 90) -> Cut:
     spare = np.array([width, height]) * SURROUNDING
-    picture = noise(int(height + 2 * spare[1]), int(width + 2 * spare[0]))
-    return Cut(picture, np.array([*spare, *(spare + [width, height])], np.float32))
+    image = noise(int(height + 2 * spare[1]), int(width + 2 * spare[0]))
+    return Cut(image, np.array([*spare, *(spare + [width, height])], np.float32))
 
 
 def test_augmented_crops_are_reproducible_and_differ() -> None:
@@ -234,9 +234,9 @@ def test_augmented_crops_are_reproducible_and_differ() -> None:
 
 def test_without_augmentation_a_training_crop_is_the_one_of_recognition() -> None:
     smooth = Cut(np.full((150, 120, 3), 90, np.uint8), np.array([30, 30, 90, 120], np.float32))
-    smooth.picture[40:110, 40:80] = 200
+    smooth.image[40:110, 40:80] = 200
     made = augment_crop(smooth, side=64, margin=0.05, settings=crop_preset("none"), rng=np.random.default_rng(0))
-    used = fit_square(prepare_crop(smooth.picture, smooth.box, margin=0.05), 64)
+    used = fit_square(prepare_crop(smooth.image, smooth.box, margin=0.05), 64)
     assert np.abs(made.astype(int) - used).mean() < 6
 
 

@@ -234,7 +234,7 @@ def test_crops_out_of_shards_are_the_same(data: Path, tmp_path: Path) -> None:
         train(data, tmp_path / name, epochs=0, choice=CropChoice(8, 0), **fields)
     one, two = (StoredCrops(tmp_path / name / "crops" / "train-synthetic") for name in ("columns", "sharded"))
     assert len(one.labels) == len(two.labels) == 180 and np.array_equal(np.sort(one.labels), np.sort(two.labels))
-    sums = [sorted(int(crops.read(place).picture.sum()) for place in range(180)) for crops in (one, two)]
+    sums = [sorted(int(crops.read(place).image.sum()) for place in range(180)) for crops in (one, two)]
     assert sums[0] == sums[1]
     train(data, tmp_path / "few", epochs=0, choice=CropChoice(8, 0, 5), data=in_shards)
     few = StoredCrops(tmp_path / "few" / "crops" / "train-synthetic")

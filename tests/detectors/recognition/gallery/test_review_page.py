@@ -43,8 +43,8 @@ def recognized(
     file: Path, gallery: Gallery, verdicts: list[Verdict], margins: list[float], *, frame: int | None = None
 ) -> ImageRecognition:
     """Boxes beside each other; crop i is nearest to SKU i, and lies at its third view."""
-    picture = read_upright(file) if frame is None else np.full((40, 120, 3), 80, np.uint8)
-    image = InputImage(Input(file, file.stem), file.stem, frame, picture, picture, Letterbox(1.0, 0, 0))
+    pixels = read_upright(file) if frame is None else np.full((40, 120, 3), 80, np.uint8)
+    image = InputImage(Input(file, file.stem), file.stem, frame, pixels, pixels, Letterbox(1.0, 0, 0))
     count = len(verdicts)
     boxes = np.array([[10.0 * i, 5, 10 * i + 8, 25] for i in range(count)])
     skus = np.array([[i, i + 1, 11] for i in range(count)], np.int32)
@@ -56,8 +56,8 @@ def recognized(
 
 def photo(folder: Path, name: str = "a.png", **options: object) -> Path:
     """Dark on the left, bright on the right."""
-    picture = np.zeros((40, 120, 3), np.uint8) + np.linspace(0, 255, 120).astype(np.uint8)[:, None]
-    Image.fromarray(picture).save(folder / name, **options)
+    image = np.zeros((40, 120, 3), np.uint8) + np.linspace(0, 255, 120).astype(np.uint8)[:, None]
+    Image.fromarray(image).save(folder / name, **options)
     return folder / name
 
 
@@ -165,11 +165,11 @@ def test_texts_of_strangers_stay_texts(gallery: Gallery, tmp_path: Path) -> None
 def test_the_nearest_view_is_shown_where_it_can_be_drawn(gallery: Gallery, tmp_path: Path) -> None:
     asked: list[tuple[str, int, str]] = []
 
-    def view_picture(key: str, view: int, digest: str) -> bytes:
+    def view_image(key: str, view: int, digest: str) -> bytes:
         asked.append((key, view, digest))
         return b"a view" if key == gallery.keys[0] else b""
 
-    review = Review(tmp_path / "out", gallery, view_picture)
+    review = Review(tmp_path / "out", gallery, view_image)
     review.add([recognized(photo(tmp_path), gallery, [Verdict.REVIEW], [0.05])])
     page_file = review.finish(DECISION)
     assert page_file is not None
@@ -196,7 +196,7 @@ def test_only_what_is_shown_is_kept(gallery: Gallery, tmp_path: Path, monkeypatc
     assert [row.decision for row in read_reviewed(folder / "decisions.csv").rows] == ["open"] * 11
 
 
-def test_pictures_without_a_file_of_their_own_are_written(gallery: Gallery, tmp_path: Path) -> None:
+def test_images_without_a_file_of_their_own_are_written(gallery: Gallery, tmp_path: Path) -> None:
     """Frames of videos, and photographs that viewers turn without another size: in their file boxes lie elsewhere."""
     exif = Image.Exif()
     exif[0x0112] = 3

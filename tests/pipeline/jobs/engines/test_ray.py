@@ -48,7 +48,7 @@ def test_a_cluster_makes_the_same_bytes(tmp_path: Path, cluster: Any) -> None:
     listed = write_list(tmp_path / "skus.csv", skus(24))
     run(job_at(tmp_path / "local", listed, times=8, rounds=0))
     summary = run(on(cluster, tmp_path / "ray", listed, times=8))
-    assert summary.ended == "finished" and summary.made == summary.counts.pictures
+    assert summary.ended == "finished" and summary.made == summary.counts.images
     assert files_of(tmp_path / "ray") == files_of(tmp_path / "local")
 
 

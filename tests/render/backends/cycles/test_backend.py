@@ -36,10 +36,10 @@ def look(*color: float, **more: Any) -> Material:
 
 def quarters() -> NDArray[np.uint8]:
     """Red, green over blue, mid grey."""
-    picture = np.full((16, 16, 4), 255, np.uint8)
-    picture[:8, :8, :3], picture[:8, 8:, :3] = (255, 0, 0), (0, 255, 0)
-    picture[8:, :8, :3], picture[8:, 8:, :3] = (0, 0, 255), (128, 128, 128)
-    return picture
+    image = np.full((16, 16, 4), 255, np.uint8)
+    image[:8, :8, :3], image[:8, 8:, :3] = (255, 0, 0), (0, 255, 0)
+    image[8:, :8, :3], image[8:, 8:, :3] = (0, 0, 255), (128, 128, 128)
+    return image
 
 
 def slanted(key: str, x: float) -> Mesh:
@@ -99,8 +99,8 @@ def exact() -> Iterator[Backend]:
 
 def test_a_white_ball_vanishes_in_even_light(exact: Backend) -> None:
     # The white furnace: whatever the surface does not scatter, its gloss returns.
-    picture = exact.render(scene_of(DOWN, product("ball", pose_at(z=0.5))))
-    pixels = picture[picture[..., 3] == 1][:, :3]
+    image = exact.render(scene_of(DOWN, product("ball", pose_at(z=0.5))))
+    pixels = image[image[..., 3] == 1][:, :3]
     assert pixels.mean() == pytest.approx(1.0, abs=0.01)
     assert pixels == pytest.approx(1.0, abs=0.1)  # noise of 64 paths
 
@@ -134,7 +134,7 @@ def test_width_of_an_area_light_runs_along_its_own_x(exact: Backend) -> None:
     assert light_at(0.8, 0, 0.0) > 3 * light_at(0.8, 0, np.pi / 2)
 
 
-# Seen from above with +Y up; quarters of the picture: upper left, upper right, lower left, lower right.
+# Seen from above with +Y up; quarters of the image: upper left, upper right, lower left, lower right.
 COLORS: dict[str, list[tuple[float, float, float]]] = {
     # sRGB 128 is linear 0.216.
     "picture": [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0.216, 0.216, 0.216)],
@@ -145,25 +145,25 @@ COLORS: dict[str, list[tuple[float, float, float]]] = {
 
 @pytest.mark.parametrize("key", COLORS)
 def test_colours_are_where_and_what_they_should_be(exact: Backend, key: str) -> None:
-    picture = exact.render(scene_of(DOWN, product(key)))[..., :3]
-    found = [picture[10:14, 10:14], picture[10:14, 34:38], picture[34:38, 10:14], picture[34:38, 34:38]]
+    image = exact.render(scene_of(DOWN, product(key)))[..., :3]
+    found = [image[10:14, 10:14], image[10:14, 34:38], image[34:38, 10:14], image[34:38, 34:38]]
     for pixels, expected in zip(found, COLORS[key], strict=True):
         # Gloss adds 0.04 of white at most.
         assert pixels.mean(axis=(0, 1)) == pytest.approx(np.array(expected) * 0.97 + 0.03, abs=0.04)
 
 
 def test_textures_repeat(exact: Backend) -> None:
-    picture = exact.render(scene_of(DOWN, product("repeated")))[..., :3]
-    assert picture[6, 6] == pytest.approx(picture[30, 30], abs=0.08)
-    assert picture[6, 18] == pytest.approx(picture[30, 42], abs=0.08)
-    assert picture[6, 6].argmax() == 0 and picture[6, 18].argmax() == 1
+    image = exact.render(scene_of(DOWN, product("repeated")))[..., :3]
+    assert image[6, 6] == pytest.approx(image[30, 30], abs=0.08)
+    assert image[6, 18] == pytest.approx(image[30, 42], abs=0.08)
+    assert image[6, 6].argmax() == 0 and image[6, 18].argmax() == 1
 
 
 def test_each_part_has_its_material(exact: Backend) -> None:
-    picture = exact.render(scene_of(DOWN, product("parts")))[..., :3]
+    image = exact.render(scene_of(DOWN, product("parts")))[..., :3]
     # The first face is the lower right half, the second shows the texture's upper left, red and blue.
-    assert picture[40, 44] == pytest.approx([1, 0.03, 0.03], abs=0.05)
-    assert picture[30, 8] == pytest.approx([0.03, 0.03, 1], abs=0.05)
+    assert image[40, 44] == pytest.approx([1, 0.03, 0.03], abs=0.05)
+    assert image[30, 8] == pytest.approx([0.03, 0.03, 1], abs=0.05)
 
 
 def test_normals_of_the_mesh_shade_it(exact: Backend) -> None:
@@ -195,15 +195,15 @@ def test_few_samples_have_smooth_outlines() -> None:
     library: Any = StubLibrary({"half metre": quad(24 / 24, 24 / 24, "half metre", look(1, 1, 1))})
     backend = open_backend(library, DRAFT)
     try:
-        picture = backend.render(cut_through())
+        image = backend.render(cut_through())
     finally:
         backend.close()
     # 24 px wide about 16.5: from 4.5 to 28.5.
     profile = np.zeros(33)
     profile[5:28] = 1
     profile[[4, 28]] = 0.5
-    assert picture[..., 3] == pytest.approx(np.outer(profile, profile), abs=1e-6)
-    assert picture[4, 5:28, :3] == pytest.approx(0.5, abs=0.1)
+    assert image[..., 3] == pytest.approx(np.outer(profile, profile), abs=1e-6)
+    assert image[4, 5:28, :3] == pytest.approx(0.5, abs=0.1)
 
 
 def render_with(settings: RenderSettings, *scenes: SceneSpec) -> list[bytes]:

@@ -39,21 +39,21 @@ def box(width: float, depth: float, height: float, *, lift: float) -> trimesh.Tr
     return trimesh.Trimesh(corners, np.arange(36).reshape(-1, 3), process=False)
 
 
-def card(picture: np.ndarray | None, *, cutoff: float | None = None, key: str = "card") -> Mesh:
-    """A square of 0.2 m in the x-z plane that faces -y, its picture upright for who looks along +y."""
+def card(image: np.ndarray | None, *, cutoff: float | None = None, key: str = "card") -> Mesh:
+    """A square of 0.2 m in the x-z plane that faces -y, its image upright for who looks along +y."""
     corners = np.array([[-0.1, 0, 0], [0.1, 0, 0], [0.1, 0, 0.2], [-0.1, 0, 0.2]], np.float32)
     uv = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
     normals = np.tile(np.array([0, -1, 0], np.float32), (4, 1))
-    material = Material(np.ones(4), picture, roughness=1.0, alpha_cutoff=cutoff)
+    material = Material(np.ones(4), image, roughness=1.0, alpha_cutoff=cutoff)
     faces = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
     return Mesh(key, corners, faces, normals, (MeshPart(0, 2, material),), uv=uv)
 
 
 def quadrants() -> np.ndarray:
     """Red, green over blue, white: (64, 64, 4) uint8."""
-    picture = np.full((64, 64, 4), 255, np.uint8)
-    picture[:32, :32, :3], picture[:32, 32:, :3], picture[32:, :32, :3] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
-    return picture
+    image = np.full((64, 64, 4), 255, np.uint8)
+    image[:32, :32, :3], image[:32, 32:, :3], image[32:, :32, :3] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+    return image
 
 
 class Skies:
@@ -81,9 +81,9 @@ class Shelf:
         if name == "card":
             return card(quadrants())
         if name == "window":
-            picture = quadrants()
-            picture[16:48, 16:48, 3] = 0
-            return card(picture, cutoff=0.5, key="window")
+            image = quadrants()
+            image[16:48, 16:48, 3] = 0
+            return card(image, cutoff=0.5, key="window")
         if name == "tinted":
             form = box(0.1, 0.1, 0.1, lift=0.05)
             colors = np.tile(np.array([188, 0, 255, 255], np.uint8), (36, 1))
@@ -93,9 +93,9 @@ class Shelf:
         if name == "torus":
             form = trimesh.creation.torus(0.1, 0.03)
             form.apply_translation([0, 0, 0.03 + 0.001 * int(number or 0)])
-            picture = np.full((128, 128, 4), 200, np.uint8)
+            image = np.full((128, 128, 4), 200, np.uint8)
             uv = form.vertices[:, :2].astype(np.float32)
-            return mesh_from(form, key, Material(np.ones(4), picture), uv=uv)
+            return mesh_from(form, key, Material(np.ones(4), image), uv=uv)
         return mesh_from(box(0.1, 0.1, 0.2, lift=0.1), "box", Material(np.array([0.5, 0.5, 0.5, 1.0]), roughness=1.0))
 
     def prop(self, shape: Shape, texture: Texture, *, wear: float = 0.0) -> Mesh:
@@ -156,8 +156,8 @@ def opened(samples: int) -> Any:
 
 @pytest.mark.parametrize("albedo", [1.0, 0.5, 0.18])
 def test_a_lambertian_ball_under_an_even_sky_shows_its_albedo(backend: Any, albedo: float) -> None:
-    picture = backend.render(scene_of(product(f"ball:{albedo}"), camera=camera_at((0, -0.6, 0), (0, 0, 0))))
-    middle = picture[45:75, 65:95, :3]
+    image = backend.render(scene_of(product(f"ball:{albedo}"), camera=camera_at((0, -0.6, 0), (0, 0, 0))))
+    middle = image[45:75, 65:95, :3]
     # The glossy layer of a rough dielectric adds at most 4 % of white.
     assert albedo * 0.98 < middle.min()
     assert middle.max() < albedo + 0.04 * (1 - albedo) + 0.02
@@ -187,11 +187,11 @@ def lamp(height: float, side: float, radiance: float, *, x: float = 0.0, down: b
 )
 def test_a_small_area_light_gives_the_irradiance_of_the_formula(backend: Any, height: float, x: float) -> None:
     light = lamp(height, 0.05, 400.0, x=x)
-    picture = backend.render(scene_of(slab("box"), camera=ABOVE, strength=0.0, lights=(light,)))
+    image = backend.render(scene_of(slab("box"), camera=ABOVE, strength=0.0, lights=(light,)))
     distance2 = (height - 0.02) ** 2 + x**2
     cosine2 = (height - 0.02) ** 2 / distance2
     expected = 0.8 / np.pi * 400.0 * 0.05**2 * cosine2 / distance2
-    assert picture[58:62, 78:82, :3].mean() == pytest.approx(expected, rel=0.06)
+    assert image[58:62, 78:82, :3].mean() == pytest.approx(expected, rel=0.06)
 
 
 def test_an_area_light_shines_to_one_side_only(backend: Any) -> None:
@@ -200,24 +200,24 @@ def test_an_area_light_shines_to_one_side_only(backend: Any) -> None:
 
 
 def test_a_wide_light_close_by_saturates_at_its_own_radiance(backend: Any) -> None:
-    picture = backend.render(scene_of(slab("box"), camera=ABOVE, strength=0.0, lights=(lamp(0.06, 4.0, 1.0),)))
-    assert 0.7 < picture[58:62, 78:82, :3].mean() < 0.9
+    image = backend.render(scene_of(slab("box"), camera=ABOVE, strength=0.0, lights=(lamp(0.06, 4.0, 1.0),)))
+    assert 0.7 < image[58:62, 78:82, :3].mean() < 0.9
 
 
 # -- surfaces -----------------------------------------------------------------------------------------------------
 
 
-def test_a_picture_stands_upright_and_is_read_as_srgb(backend: Any) -> None:
-    picture = backend.render(scene_of(product("card"), camera=FRONT))
+def test_an_image_stands_upright_and_is_read_as_srgb(backend: Any) -> None:
+    image = backend.render(scene_of(product("card"), camera=FRONT))
     spots = {(48, 68): [1, 0, 0], (48, 92): [0, 1, 0], (72, 68): [0, 0, 1], (72, 92): [1, 1, 1]}
     for (row, column), color in spots.items():
-        assert np.allclose(picture[row, column, :3], color, atol=0.08)
+        assert np.allclose(image[row, column, :3], color, atol=0.08)
 
 
 def test_vertex_colours_are_srgb_and_the_tint_multiplies(backend: Any) -> None:
-    picture = backend.render(scene_of(product("tinted", tint=(1.0, 1.0, 0.5)), camera=FRONT))
+    image = backend.render(scene_of(product("tinted", tint=(1.0, 1.0, 0.5)), camera=FRONT))
     # sRGB 188 is half the light.
-    assert np.allclose(picture[70, 80, :3], [0.5, 0.0, 0.5], atol=0.06)
+    assert np.allclose(image[70, 80, :3], [0.5, 0.0, 0.5], atol=0.06)
 
 
 def test_holes_of_a_cut_out_show_what_lies_behind(backend: Any) -> None:
@@ -231,14 +231,14 @@ def test_holes_of_a_cut_out_show_what_lies_behind(backend: Any) -> None:
 @pytest.mark.parametrize("side", [1, -1])
 def test_both_sides_of_a_face_are_drawn_and_lit(backend: Any, side: int) -> None:
     view = camera_at((0, -0.6 * side, 0.1), (0, 0, 0.1))
-    picture = backend.render(scene_of(product("card"), camera=view))
-    assert picture[60, 80, 3] == 1.0
-    assert picture[50:70, 65:95, :3].max() > 0.8
+    image = backend.render(scene_of(product("card"), camera=view))
+    assert image[60, 80, 3] == 1.0
+    assert image[50:70, 65:95, :3].max() > 0.8
 
 
 def test_normals_that_cancel_out_give_numbers_all_the_same(backend: Any) -> None:
-    picture = backend.render(scene_of(product("unlit"), camera=FRONT))
-    assert np.isfinite(picture).all() and picture[60, 80, 3] == 1.0
+    image = backend.render(scene_of(product("unlit"), camera=FRONT))
+    assert np.isfinite(image).all() and image[60, 80, 3] == 1.0
 
 
 def test_roughness_of_the_finish_changes_the_gloss(backend: Any) -> None:
@@ -253,10 +253,10 @@ def test_roughness_of_the_finish_changes_the_gloss(backend: Any) -> None:
 
 
 def test_nothing_is_transparent_and_outlines_are_smooth(backend: Any) -> None:
-    picture = backend.render(scene_of(product("ball"), camera=camera_at((0, -0.6, 0), (0, 0, 0))))
-    alpha = picture[..., 3]
+    image = backend.render(scene_of(product("ball"), camera=camera_at((0, -0.6, 0), (0, 0, 0))))
+    alpha = image[..., 3]
     assert alpha[0, 0] == 0
-    assert picture[0, 0, :3].tolist() == [0, 0, 0]
+    assert image[0, 0, :3].tolist() == [0, 0, 0]
     assert alpha[60, 80] == 1
     assert ((alpha > 0.05) & (alpha < 0.95)).sum() > 50
     # The outline of a ball of radius r at distance d: a disc of tangent r / sqrt(d^2 - r^2).
@@ -269,9 +269,9 @@ def test_an_empty_scene_is_all_transparent(backend: Any) -> None:
 
 
 def test_colour_is_premultiplied(backend: Any) -> None:
-    picture = backend.render(scene_of(product("ball"), camera=FRONT))
-    edge = (picture[..., 3] > 0.2) & (picture[..., 3] < 0.8)
-    assert np.allclose(picture[edge][:, :3], picture[edge][:, 3:], atol=0.06)
+    image = backend.render(scene_of(product("ball"), camera=FRONT))
+    edge = (image[..., 3] > 0.2) & (image[..., 3] < 0.8)
+    assert np.allclose(image[edge][:, :3], image[edge][:, 3:], atol=0.06)
 
 
 CAMERAS = {
@@ -300,23 +300,23 @@ def test_ids_agree_with_the_traced_labels_away_from_outlines(backend: Any, name:
 
 
 @pytest.mark.parametrize("samples", [1, 16])
-def test_other_sample_counts_draw_the_same_picture(backend: Any, samples: int) -> None:
+def test_other_sample_counts_draw_the_same_image(backend: Any, samples: int) -> None:
     scene = scene_of(product("box"), slab(), camera=SLANTED, sky="lamp")
     other = opened(samples)
-    picture = other.render(scene)
+    image = other.render(scene)
     other.close()
-    assert picture.shape == (120, 160, 4)
-    assert np.abs(picture - backend.render(scene)).mean() < 0.03
+    assert image.shape == (120, 160, 4)
+    assert np.abs(image - backend.render(scene)).mean() < 0.03
 
 
 # -- shadows ------------------------------------------------------------------------------------------------------
 
 
-def brightness(picture: np.ndarray, camera: Camera, x: float, y: float) -> float:
+def brightness(image: np.ndarray, camera: Camera, x: float, y: float) -> float:
     """Mean light of the 3 x 3 pixels around a point of the table."""
     point = np.linalg.inv(camera.world_from_camera) @ [x, y, 0, 1]
     column, row = (camera.K @ point[:3])[:2] / point[2]
-    return float(picture[int(row) - 1 : int(row) + 2, int(column) - 1 : int(column) + 2, :3].mean())
+    return float(image[int(row) - 1 : int(row) + 2, int(column) - 1 : int(column) + 2, :3].mean())
 
 
 HIGH = camera_at((0, -0.3, 1.1), (0, 0, 0), focal=220.0)
@@ -324,23 +324,23 @@ HIGH = camera_at((0, -0.3, 1.1), (0, 0, 0), focal=220.0)
 
 def test_a_lamp_casts_a_shadow_away_from_itself_and_none_elsewhere(backend: Any) -> None:
     bare = backend.render(scene_of(slab(), product("ball", at(5, 5, 5)), camera=HIGH, sky="lamp"))
-    picture = backend.render(scene_of(slab(), product("box"), camera=HIGH, sky="lamp"))
+    image = backend.render(scene_of(slab(), product("box"), camera=HIGH, sky="lamp"))
     lit = brightness(bare, HIGH, 0.0, -0.2)
     # The box is 0.2 m high, the lamp stands at 45 degrees: the shadow reaches from x = -0.05 to -0.25.
-    assert brightness(picture, HIGH, -0.15, 0.0) < 0.75 * lit
-    assert brightness(picture, HIGH, -0.32, 0.0) > 0.9 * lit
-    assert brightness(picture, HIGH, 0.2, 0.0) == pytest.approx(lit, rel=0.1)
+    assert brightness(image, HIGH, -0.15, 0.0) < 0.75 * lit
+    assert brightness(image, HIGH, -0.32, 0.0) > 0.9 * lit
+    assert brightness(image, HIGH, 0.2, 0.0) == pytest.approx(lit, rel=0.1)
 
 
 def test_the_shadow_begins_where_the_box_stands(backend: Any) -> None:
-    picture = backend.render(scene_of(slab(), product("box"), camera=HIGH, sky="lamp"))
-    assert brightness(picture, HIGH, -0.062, 0.0) < 0.75 * brightness(picture, HIGH, 0.3, 0.1)
+    image = backend.render(scene_of(slab(), product("box"), camera=HIGH, sky="lamp"))
+    assert brightness(image, HIGH, -0.062, 0.0) < 0.75 * brightness(image, HIGH, 0.3, 0.1)
 
 
 def test_lit_faces_do_not_shade_themselves(backend: Any) -> None:
     scene = scene_of(slab(), product("box"), camera=HIGH, sky="lamp")
-    picture = backend.render(scene)
-    spots = [brightness(picture, HIGH, 0.25, y) for y in (-0.2, -0.1, 0.0, 0.1, 0.2)]
+    image = backend.render(scene)
+    spots = [brightness(image, HIGH, 0.25, y) for y in (-0.2, -0.1, 0.0, 0.1, 0.2)]
     assert max(spots) / min(spots) < 1.04
     # From straight above one sees the box's top alone, less its outline.
     scene = dataclasses.replace(scene, camera=ABOVE)
@@ -351,13 +351,13 @@ def test_lit_faces_do_not_shade_themselves(backend: Any) -> None:
 
 def test_an_area_light_casts_a_shadow(backend: Any) -> None:
     scene = scene_of(slab(), product("box"), camera=HIGH, strength=0.0, lights=(lamp(0.7, 0.05, 200.0, x=0.5),))
-    picture = backend.render(scene)
-    assert brightness(picture, HIGH, -0.12, 0.0) < 0.1 * brightness(picture, HIGH, 0.2, 0.0)
+    image = backend.render(scene)
+    assert brightness(image, HIGH, -0.12, 0.0) < 0.1 * brightness(image, HIGH, 0.2, 0.0)
 
 
 def test_corners_are_darker_than_the_open(backend: Any) -> None:
-    picture = backend.render(scene_of(slab(), product("box"), camera=HIGH))
-    beside, away = brightness(picture, HIGH, 0.065, 0.0), brightness(picture, HIGH, 0.35, 0.0)
+    image = backend.render(scene_of(slab(), product("box"), camera=HIGH))
+    beside, away = brightness(image, HIGH, 0.065, 0.0), brightness(image, HIGH, 0.35, 0.0)
     # Beside a wall half the sky is gone; light that the wall throws back makes up for a part of it.
     assert 0.45 * away < beside < 0.85 * away
 

@@ -83,7 +83,7 @@ def test_a_shell_keeps_the_shape_in_fewer_faces() -> None:
     ("diagonal", "level"),
     [(20, 2), (44, 2), (45, 1), (89, 1), (90, 0), (1000, 0), (np.inf, 0)],
 )
-def test_the_lightest_level_that_a_picture_cannot_tell_is_drawn(diagonal: float, level: int) -> None:
+def test_the_lightest_level_that_an_image_cannot_tell_is_drawn(diagonal: float, level: int) -> None:
     # Half a face for each square pixel of the diagonal's square: 1000 last for 44.7 pixels, 4000 for 89.4.
     assert level_for([18000, 4000, 1000], diagonal) == level
     assert level_for([18000], diagonal) == 0

@@ -1,4 +1,4 @@
-"""Pictures made ready for minification: colours spread into what no triangle shows."""
+"""Images made ready for minification: colours spread into what no triangle shows."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def test_what_is_not_used_takes_the_colour_of_a_used_texel_that_is_nearest(mask:
     used = rng.random((height, width)) < share
     rows, columns = np.mgrid[:height, :width]
     # Red and green say where a colour comes from.
-    picture = np.stack([rows, columns, 0 * rows, rng.integers(0, 256, used.shape)], axis=-1).astype(np.uint8)
-    spread = spread_colors(picture, used)
-    np.testing.assert_array_equal(spread[..., 3], picture[..., 3])
-    np.testing.assert_array_equal(spread[used], picture[used])
+    image = np.stack([rows, columns, 0 * rows, rng.integers(0, 256, used.shape)], axis=-1).astype(np.uint8)
+    spread = spread_colors(image, used)
+    np.testing.assert_array_equal(spread[..., 3], image[..., 3])
+    np.testing.assert_array_equal(spread[used], image[used])
     if not used.any():
-        np.testing.assert_array_equal(spread, picture)
+        np.testing.assert_array_equal(spread, image)
         return
     source = spread[..., :2].astype(int)
     assert used[source[..., 0], source[..., 1]].all()

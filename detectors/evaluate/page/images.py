@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from assets.files.atomic import atomic_file
-from dataset.pictures import read_picture
+from dataset.images import read_image
 from detectors.data.image_set import Classes, ImageSet
 from detectors.evaluate.metrics.align import Aligned, Floats
 from detectors.evaluate.metrics.confusion import Verdicts
@@ -46,9 +46,9 @@ class Mark:
 
 
 def open_image(truth: ImageSet, image: int) -> Image.Image:
-    """One picture of the set. Raises SynthError where it cannot be read."""
+    """One image of the set. Raises SynthError where it cannot be read."""
     width, height = (int(side) for side in truth.sizes[image])
-    return Image.fromarray(read_picture(truth.path(image), width, height))
+    return Image.fromarray(read_image(truth.path(image), width, height))
 
 
 def sku_of(classes: Classes, label: int) -> str:
@@ -81,40 +81,40 @@ def marks_of(data: Aligned, verdicts: Verdicts, image: int) -> list[Mark]:
     return marks
 
 
-def plot_marks(picture: Image.Image, marks: list[Mark], longest: int = LONGEST_SIDE) -> Image.Image:
-    """The picture, `longest` pixels or at most twice its size, with boxes and words that do not cover each other."""
-    # Small pictures grow, or their words would cover them.
-    scale = min(longest / max(picture.size), 2.0)
-    picture = picture.resize((max(round(picture.width * scale), 1), max(round(picture.height * scale), 1)))
-    draw = ImageDraw.Draw(picture)
+def plot_marks(image: Image.Image, marks: list[Mark], longest: int = LONGEST_SIDE) -> Image.Image:
+    """The image, `longest` pixels or at most twice its size, with boxes and words that do not cover each other."""
+    # Small images grow, or their words would cover them.
+    scale = min(longest / max(image.size), 2.0)
+    image = image.resize((max(round(image.width * scale), 1), max(round(image.height * scale), 1)))
+    draw = ImageDraw.Draw(image)
     for mark in marks:
         _plot_box(draw, mark.box * scale, mark)
     taken: list[tuple[int, int, int, int]] = []
     for mark in reversed(marks):
         if mark.text:
-            _plot_words(draw, mark.box * scale, mark, picture.size, taken)
-    return picture
+            _plot_words(draw, mark.box * scale, mark, image.size, taken)
+    return image
 
 
-def crop_around(picture: Image.Image, box: Floats, marks: list[Mark]) -> Image.Image:
+def crop_around(image: Image.Image, box: Floats, marks: list[Mark]) -> Image.Image:
     """The product with a margin around it, always CROP_HEIGHT high, with its boxes."""
     margin = MARGIN * float(max(box[2:] - box[:2]))
     x0, y0 = np.maximum(np.floor(box[:2] - margin), 0).astype(int)
-    x1, y1 = np.minimum(np.ceil(box[2:] + margin), picture.size).astype(int)
+    x1, y1 = np.minimum(np.ceil(box[2:] + margin), image.size).astype(int)
     x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
     scale = min(CROP_HEIGHT / (y1 - y0), WIDEST_CROP / (x1 - x0))
     size = max(round((x1 - x0) * scale), 1), max(round((y1 - y0) * scale), 1)
-    crop = picture.crop((x0, y0, x1, y1)).resize(size, Image.Resampling.LANCZOS)
+    crop = image.crop((x0, y0, x1, y1)).resize(size, Image.Resampling.LANCZOS)
     draw = ImageDraw.Draw(crop)
     for mark in marks:
         _plot_box(draw, (mark.box - [x0, y0, x0, y0]) * scale, mark)
     return crop
 
 
-def save_jpeg(picture: Image.Image, path: Path) -> None:
-    """Writes the picture, whole or not at all."""
+def save_jpeg(image: Image.Image, path: Path) -> None:
+    """Writes the image, whole or not at all."""
     with atomic_file(path) as file:
-        picture.save(file, format="JPEG", quality=JPEG_QUALITY)
+        image.save(file, format="JPEG", quality=JPEG_QUALITY)
 
 
 def _plot_box(draw: ImageDraw.ImageDraw, box: Floats, mark: Mark) -> None:

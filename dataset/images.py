@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError
-from assets.files.image_input import open_picture, reason_of
-from assets.limits import PICTURE_BYTES, read_file
+from assets.files.image_input import open_image, reason_of
+from assets.limits import IMAGE_BYTES, read_file
 from dataset.problems import Problems
 from dataset.records import ImageRecord
 from dataset.values import short
@@ -25,12 +25,12 @@ TURNED = range(2, 9)
 ORIENTATION = 0x0112
 MISSING = "missing"
 # Suffixes of image files.
-PICTURES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff")
+IMAGES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff")
 
 
-def is_picture(file: Path) -> bool:
+def is_image(file: Path) -> bool:
     """Whether a file is an image by its name. Leftovers of other systems, such as ._IMG_1.jpg, are none."""
-    return file.suffix.lower().removeprefix(".") in PICTURES and not file.name.startswith(".")
+    return file.suffix.lower().removeprefix(".") in IMAGES and not file.name.startswith(".")
 
 
 def natural_order(text: str) -> list[tuple[int, str]]:
@@ -38,7 +38,7 @@ def natural_order(text: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part.casefold()) for part in re.split(r"([0-9]+)", text)]
 
 
-def find_files(folder: Path, wanted: Callable[[Path], bool] = is_picture) -> list[Path]:
+def find_files(folder: Path, wanted: Callable[[Path], bool] = is_image) -> list[Path]:
     """The wanted files of a folder and of those below it, relative to it, in natural order; hidden ones left out."""
     files = (file.relative_to(folder) for file in folder.rglob("*") if wanted(file) and file.is_file())
     visible = [file for file in files if not any(part.startswith(".") for part in file.parts)]
@@ -56,7 +56,7 @@ class _Looked:
     wrong: str = ""
 
 
-def picture_sizes(folder: Path, images: Sequence[ImageRecord], problems: Problems) -> dict[str, tuple[int, int]]:
+def image_sizes(folder: Path, images: Sequence[ImageRecord], problems: Problems) -> dict[str, tuple[int, int]]:
     """file_name -> width, height of the images that can be used, as their records count pixels.
 
     images: all with a file_name.
@@ -76,7 +76,7 @@ def _look(path: Path) -> _Looked:
     try:
         if not path.is_file():
             return _Looked(wrong=MISSING)
-        with open_picture(path, str(path), "the image") as image:
+        with open_image(path, str(path), "the image") as image:
             turn = image.getexif().get(ORIENTATION)
             look = _Looked(image.width, image.height, turn in TURNED, turn in QUARTER_TURNS)
             # A JPEG decoded at an eighth costs a millisecond and still tells where the file was cut short.
@@ -112,34 +112,34 @@ def _size_of(name: str, stated: tuple[object, object], look: _Looked, problems: 
     return None
 
 
-def read_picture(path: Path, width: int, height: int) -> NDArray[np.uint8]:
+def read_image(path: Path, width: int, height: int) -> NDArray[np.uint8]:
     """(height, width, 3) uint8 RGB of the file, turned by its EXIF tag where the labels count that way.
 
     Raises SynthError if the file has gone or has changed since the data set was checked.
     """
-    data = read_file(path, PICTURE_BYTES, "an image")
-    return decode_picture(data, width, height, str(path))
+    data = read_file(path, IMAGE_BYTES, "an image")
+    return decode_image(data, width, height, str(path))
 
 
-def decode_picture(data: bytes, width: int, height: int, where: str) -> NDArray[np.uint8]:
-    """(height, width, 3) uint8 RGB of a file's content; as `read_picture`. where: for people."""
+def decode_image(data: bytes, width: int, height: int, where: str) -> NDArray[np.uint8]:
+    """(height, width, 3) uint8 RGB of a file's content; as `read_image`. where: for people."""
     import cv2
 
-    open_picture(data, where, "an image").close()  # OpenCV reserves memory for whatever a header claims
+    open_image(data, where, "an image").close()  # OpenCV reserves memory for whatever a header claims
     stored = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     image = cv2.imdecode(np.frombuffer(data, np.uint8), stored)
     if image is not None and image.shape[:2] == (height, width):
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    return _turned_picture(data, where, width, height)
+    return _turned_image(data, where, width, height)
 
 
-def _turned_picture(data: bytes, where: str, width: int, height: int) -> NDArray[np.uint8]:
+def _turned_image(data: bytes, where: str, width: int, height: int) -> NDArray[np.uint8]:
     """The image turned by its EXIF tag, of any format that the check of the data set can read."""
     from PIL import ImageOps
 
     expected = f"{width}x{height}, as when the data set was checked"
     try:
-        with open_picture(data, where, "an image") as file:
+        with open_image(data, where, "an image") as file:
             image = file if file.size == (width, height) else ImageOps.exif_transpose(file)
             if image.size == (width, height):
                 return np.array(image.convert("RGB"))

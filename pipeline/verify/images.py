@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from assets.catalog.sku_lists import SkuSource
 from assets.errors import SynthError
-from assets.files.image_input import open_picture
+from assets.files.image_input import open_image
 from assets.files.json_input import read_json
 from assets.files.scratch import scratch_folder
-from assets.limits import DATASET_JSON, PICTURE_BYTES, read_file
+from assets.limits import DATASET_JSON, IMAGE_BYTES, read_file
 from dataset.layout import Layout, stem_of
 from pipeline.run.dataset_info import DatasetInfo, streams_of
 from pipeline.run.settings import BackdropFolders, RunSettings
@@ -38,7 +38,7 @@ MAX_SAMPLES_PER_PIXEL = 65_536
 
 
 @dataclass
-class PicturesChecked:
+class ImagesChecked:
     """Result of rendering again. scenes: sampled again; rendered: images that were compared; near: of these, those held
     to the tolerance alone."""
 
@@ -72,7 +72,7 @@ class PicturesChecked:
 
 
 @dataclass(frozen=True)
-class PictureSources:
+class ImageSources:
     """What the images are rendered from: as dataset.json or the user names it, checked to be the same as then.
 
     plugins: Python files by what uses them, as `trusted_files` has them.
@@ -89,11 +89,11 @@ class PictureSources:
         return [path for name, path in self.plugins.items() if name.startswith("recipe ")]
 
 
-def check_pictures(
-    layout: Layout, info: DatasetInfo, sources: PictureSources, indices: Sequence[int], *, stop: Callable[[], bool]
-) -> PicturesChecked:
+def check_images(
+    layout: Layout, info: DatasetInfo, sources: ImageSources, indices: Sequence[int], *, stop: Callable[[], bool]
+) -> ImagesChecked:
     """Render all views of the scenes again and compare the images."""
-    checked = PicturesChecked()
+    checked = ImagesChecked()
     problems = rendering_problems(info.identity, sources.plugins)
     if problems:
         checked.found += [Violation("dataset.json", problem) for problem in problems]
@@ -165,7 +165,7 @@ def too_costly(identity: dict[str, Any]) -> str:
     return f"{cost:,} samples an image, at most {MAX_SAMPLES:,}" if cost > MAX_SAMPLES else ""
 
 
-def _settings(info: DatasetInfo, sources: PictureSources, out: Path, recipe: Path, where: str) -> RunSettings:
+def _settings(info: DatasetInfo, sources: ImageSources, out: Path, recipe: Path, where: str) -> RunSettings:
     identity = info.identity
     return RunSettings(
         sku_list=sources.sku_list,
@@ -186,13 +186,13 @@ def _settings(info: DatasetInfo, sources: PictureSources, out: Path, recipe: Pat
     )
 
 
-def _compare(layout: Layout, made: Layout, stem: str, checked: PicturesChecked) -> None:
+def _compare(layout: Layout, made: Layout, stem: str, checked: ImagesChecked) -> None:
     try:
         if not layout.labels(stem).exists():
             return  # a scene that failed
         if read_file(layout.scene(stem), DATASET_JSON, "the scene") != made.scene(stem).read_bytes():
             return  # reported where scenes are sampled again
-        stored = read_file(layout.image(stem), PICTURE_BYTES, "the image")
+        stored = read_file(layout.image(stem), IMAGE_BYTES, "the image")
         labels = read_json(layout.labels(stem), DATASET_JSON, "the labels")
         renderer = labels["image"].get("renderer")
     except (SynthError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -202,7 +202,7 @@ def _compare(layout: Layout, made: Layout, stem: str, checked: PicturesChecked) 
 
 
 def _pixels(data: bytes, where: str) -> NDArray[np.uint8]:
-    with open_picture(data, where, "the image") as image:
+    with open_image(data, where, "the image") as image:
         return np.asarray(image.convert("RGB"))
 
 

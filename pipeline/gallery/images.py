@@ -1,4 +1,4 @@
-"""Pictures of a gallery's views for review pages, rendered again from the SKU list on demand.
+"""Images of a gallery's views for review pages, rendered again from the SKU list on demand.
 
 A gallery stores a small front of each SKU. Thumbnails of all eight views would take 8 x 1.95 KB, 2.7 GB for 170,000
 SKUs, of which people look at some hundred. Rendering a row of views takes 0.28 s of one core (2026-11-29, software): a
@@ -24,7 +24,7 @@ SIDE, QUALITY = 180, 85
 MAX_KEPT = 64
 
 
-class ViewPictures:
+class ViewImages:
     """Views of SKUs by key and index, as JPEG. The renderer is opened for the first one."""
 
     def __init__(self, sku_list: SkuSource, cache: Path) -> None:
@@ -35,7 +35,7 @@ class ViewPictures:
     def __call__(self, key: str, view: int, digest: str) -> bytes:
         """Return view `view` of a SKU whose digest in the gallery is `digest`.
 
-        Empty if the list lacks the SKU, has changed it since, or it cannot be rendered: another picture than the
+        Empty if the list lacks the SKU, has changed it since, or it cannot be rendered: another image than the
         compared one would mislead.
         """
         from render.views import ROW
@@ -61,12 +61,12 @@ class ViewPictures:
         library, backend = self._opened
         if digest_skus(library.catalog, [key], cache=self._cache)[key] != digest:
             return ()
-        return tuple(_encode_jpeg(view.picture) for view in view_row(library, backend, key, row, side=SIDE))
+        return tuple(_encode_jpeg(view.image) for view in view_row(library, backend, key, row, side=SIDE))
 
 
-def _encode_jpeg(picture: object) -> bytes:
+def _encode_jpeg(image: object) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=QUALITY)  # type: ignore[arg-type]
+    Image.fromarray(image).save(buffer, "JPEG", quality=QUALITY)  # type: ignore[arg-type]
     return buffer.getvalue()
