@@ -19,7 +19,7 @@ from detectors.checkpoints.detector import load_checkpoint
 from pipeline.cli.main import main
 from support.paths import ROOT
 from support.random_runs import SMALL, random_run
-from support.shape_sets import write_shapes
+from support.sets.shapes import write_shapes
 
 EXAMPLES = ROOT / "examples"
 

@@ -184,6 +184,11 @@ def test_folders_stay_small_and_files_do_not_repeat_their_names(folder: str) -> 
     assert repeated == []
 
 
+def test_folders_of_tests_stay_small() -> None:
+    for folder in (path for path in (ROOT / "tests").rglob("*") if path.is_dir() and path.name != "__pycache__"):
+        assert len([file for file in folder.iterdir() if file.is_file()]) <= MAX_FILES, folder
+
+
 def test_files_stay_short() -> None:
     """Over 400 lines is a reason to split."""
     long = {relative(file): len(file.read_text().splitlines()) for file in modules().values()}

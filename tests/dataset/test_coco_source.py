@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from support.coco_files import coco, read_set, write_image, write_json, write_set
 from support.errors import raises
+from support.sets.coco_files import coco, read_set, write_image, write_json, write_set
 
 # The file of labels, and the folder that its images lie in, below the folder of the data set.
 LAYOUTS = [

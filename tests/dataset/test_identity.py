@@ -16,7 +16,7 @@ from dataset.shards.index import read_index, tar_name
 from dataset.storage.path import StoragePath
 from pipeline.shards.pack import pack_data
 from support.errors import raises
-from support.shape_sets import QUIET, write_shapes
+from support.sets.shapes import QUIET, write_shapes
 
 
 @pytest.fixture

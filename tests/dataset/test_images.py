@@ -13,8 +13,8 @@ from PIL import Image, ImageOps
 from dataset.images import image_sizes, read_image
 from dataset.problems import Problems
 from dataset.records import ImageRecord
-from support.coco_files import write_image
 from support.errors import raises
+from support.sets.coco_files import write_image
 
 
 def look(path: Path, **record: object) -> tuple[tuple[int, int] | None, Problems]:

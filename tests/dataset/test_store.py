@@ -12,8 +12,8 @@ from dataset.storage.path import StoragePath
 from dataset.store import DataStore, open_dataset
 from pipeline.shards.pack import pack_data
 from support.errors import raises
-from support.foreign_sets import NAMES, foreign_set
-from support.shape_sets import write_shapes
+from support.sets.foreign import NAMES, foreign_set
+from support.sets.shapes import write_shapes
 
 IMAGES = 5
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from support.by_heart import render_few
-from support.shape_sets import write_shapes
+from support.sets.shapes import write_shapes
 
 # Two processes of two threads each on two cores spin in each other's way: ten times slower than one thread each.
 torch.set_num_threads(1)

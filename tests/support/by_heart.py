@@ -20,7 +20,7 @@ from detectors.training import run as train
 from detectors.training.detector_task import score_detector
 from detectors.training.settings import TrainSettings
 from pipeline.cli.main import main
-from support.shape_sets import QUIET
+from support.sets.shapes import QUIET
 
 # Different in size and colour: a carton, a small box and a can.
 SKUS = ("demo-0001", "demo-0006", "demo-0011")

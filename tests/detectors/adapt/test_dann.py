@@ -18,7 +18,7 @@ from detectors.checkpoints.detector import LAST, load_checkpoint
 from detectors.data.settings import DataSettings
 from support.errors import raises
 from support.same_run import assert_same_run, at_step
-from support.shape_sets import QUIET, tiny_training
+from support.sets.shapes import QUIET, tiny_training
 
 
 @pytest.fixture(scope="module")

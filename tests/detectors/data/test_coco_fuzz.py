@@ -20,8 +20,8 @@ from dataset.masks import decode_mask
 from detectors.data.image_set import IGNORED
 from detectors.data.prepare import prepare_training
 from detectors.data.settings import DataSettings
-from support.coco_files import HEIGHT, WIDTH, annotation, coco, read_set, write_set
 from support.errors import raises
+from support.sets.coco_files import HEIGHT, WIDTH, annotation, coco, read_set, write_set
 
 Place = tuple[str | int, ...]
 MISSING = object()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from detectors.data.image_set import ImageSet, Packed, open_images
-from support.coco_files import annotation, coco, read_set, write_set
+from support.sets.coco_files import annotation, coco, read_set, write_set
 
 
 def columns(images: ImageSet) -> dict[str, np.ndarray]:

@@ -13,8 +13,8 @@ import pytest
 from detectors.data.image_set import IGNORED, Classes, ImageSet
 from detectors.data.prepare import TrainingData, prepare_training, read_one
 from detectors.data.settings import DataSettings
-from support.coco_files import annotation, coco, write_json, write_set
 from support.errors import raises
+from support.sets.coco_files import annotation, coco, write_json, write_set
 
 GROUPS = [0, 0, 0, 1, 1, 2, 2, 3, 3, 3]
 

@@ -12,8 +12,8 @@ import pytest
 from dataset.masks import decode_mask
 from dataset.problems import check_usable
 from detectors.data.image_set import IGNORED
-from support.coco_files import HEIGHT, WIDTH, Coco, annotation, coco, read_set, write_json, write_set
 from support.errors import raises
+from support.sets.coco_files import HEIGHT, WIDTH, Coco, annotation, coco, read_set, write_json, write_set
 
 Break = Callable[[Coco], object]
 

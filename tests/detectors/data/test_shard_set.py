@@ -31,7 +31,7 @@ from detectors.training.loader import InputSettings, PlannedBatches, TrainingIma
 from detectors.training.schedule import Phase, Schedule
 from pipeline.shards.pack import pack_data
 from support.errors import raises
-from support.shape_sets import write_shapes
+from support.sets.shapes import write_shapes
 
 QUIET = Console(quiet=True)
 IMAGES = 23

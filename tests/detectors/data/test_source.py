@@ -21,7 +21,7 @@ from detectors.data.shard_prepare import open_shards, reopen_source
 from detectors.data.source import ImageSource
 from pipeline.shards.pack import pack_data
 from support.errors import raises
-from support.shape_sets import write_shapes
+from support.sets.shapes import write_shapes
 
 IMAGES = 5
 

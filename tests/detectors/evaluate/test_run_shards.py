@@ -21,7 +21,7 @@ from detectors.evaluate.run import evaluate_runs
 from detectors.evaluate.settings import EvaluateSettings
 from pipeline.shards.pack import pack_data
 from support.errors import raises
-from support.shape_sets import tiny_training, write_shapes
+from support.sets.shapes import tiny_training, write_shapes
 
 QUIET = Console(quiet=True)
 

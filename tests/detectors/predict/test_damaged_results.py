@@ -15,9 +15,9 @@ from assets.errors import SynthError
 from detectors.data.image_set import ImageSet, open_images
 from detectors.evaluate.results import read_results
 from detectors.recognition.gallery.boxes import given_boxes
-from support.coco_files import coco, read_set, write_set
 from support.errors import raises
 from support.fuzzing.files import changed_json
+from support.sets.coco_files import coco, read_set, write_set
 
 ROW = {"image_id": 1, "category_id": 1, "bbox": [1.0, 2.0, 5.0, 4.0], "score": 0.5}
 IDS = {"cola": 1, "soup": 2, "tea": 3}

@@ -15,7 +15,7 @@ from detectors.data.settings import DataSettings
 from detectors.evaluate.run import evaluate_runs
 from detectors.evaluate.settings import EvaluateSettings
 from support.errors import raises
-from support.shape_sets import QUIET, tiny_training
+from support.sets.shapes import QUIET, tiny_training
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from detectors.training.schedule import Schedule
 from detectors.training.setup import make_schedule, make_spec
 from support.errors import raises
 from support.same_run import assert_same_run, at_step
-from support.shape_sets import tiny_settings, tiny_training, write_shapes
+from support.sets.shapes import tiny_settings, tiny_training, write_shapes
 
 
 def both(shapes: Path) -> DataSettings:

@@ -20,7 +20,7 @@ from pipeline.cli.types import NamedPath
 from pipeline.shards.pack import pack_data
 from support.s3_place import s3_server
 from support.same_run import assert_same_run, at_step
-from support.shape_sets import tiny_training, write_shapes
+from support.sets.shapes import tiny_training, write_shapes
 
 QUIET = Console(quiet=True)
 

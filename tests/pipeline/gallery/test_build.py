@@ -41,8 +41,8 @@ from pipeline.gallery.task import (
 )
 from pipeline.gallery.version import assign_ids
 from render.views import ProductView, open_studio, views_of
-from support import gallery_shop as shop
 from support.errors import raises
+from support.gallery import shop
 
 KEYS = ("red", "green", "blue", "yellow")
 QUIET = Console(quiet=True)

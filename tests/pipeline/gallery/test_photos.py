@@ -36,8 +36,8 @@ from detectors.recognition.settings import RecognizeSettings
 from pipeline.cli.main import main
 from pipeline.gallery.build import remove_from_gallery
 from pipeline.gallery.photos import add_photos, with_photos
-from support import gallery_shop as shop
 from support.errors import raises
+from support.gallery import shop
 
 VIEWS = 2
 SKUS = {"red": (200, 30, 30), "green": (30, 160, 60), "blue": (30, 60, 200)}

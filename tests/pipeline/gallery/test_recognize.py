@@ -36,7 +36,7 @@ from pipeline.gallery.build import build_gallery
 from pipeline.gallery.images import ViewImages
 from pipeline.gallery.settings import GalleryBuildSettings
 from render.views import open_studio, views_of
-from support import gallery_shop as shop
+from support.gallery import shop
 
 KNOWN = ("red", "green", "blue", "yellow")
 QUIET = Console(quiet=True)

@@ -25,7 +25,7 @@ from pipeline.cli.main import main
 from pipeline.shards import merge as data_merge
 from pipeline.shards.merge import merge_data, unite_categories
 from support.errors import raises
-from support.foreign_sets import files_of
+from support.sets.foreign import files_of
 from support.verified import verified
 
 QUIET = Console(quiet=True)

@@ -23,7 +23,7 @@ from pipeline.shards import pack as data_pack
 from pipeline.shards.pack import pack_data
 from pipeline.shards.unpack import unpack_data
 from support.errors import raises
-from support.foreign_sets import NAMES, QUIET, content_of, files_of, foreign_set
+from support.sets.foreign import NAMES, QUIET, content_of, files_of, foreign_set
 
 
 def test_a_rendered_set_comes_back_byte_for_byte(rendered: RunSettings, tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from dataset.shards.index import read_index
 from dataset.storage.path import StoragePath
 from pipeline.cli.main import main
 from pipeline.shards.pack import pack_data
-from support.foreign_sets import NAMES, files_of, foreign_set
 from support.s3_place import s3_server
+from support.sets.foreign import NAMES, files_of, foreign_set
 from support.verified import verified
 
 QUIET = Console(quiet=True)

@@ -18,7 +18,7 @@ from pipeline.cli.main import main
 from pipeline.run.settings import RunSettings
 from pipeline.shards.pack import pack_data
 from pipeline.shards.stats import Stats, count_data, write_sku_table
-from support.foreign_sets import NAMES, content_of, foreign_set
+from support.sets.foreign import NAMES, content_of, foreign_set
 
 QUIET = Console(quiet=True)
 

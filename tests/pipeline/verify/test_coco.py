@@ -19,7 +19,7 @@ from pipeline.run.settings import RunSettings
 from pipeline.shards.pack import pack_data
 from pipeline.shards.unpack import unpack_data
 from pipeline.verify.report import print_report
-from support.foreign_sets import NAMES, foreign_set
+from support.sets.foreign import NAMES, foreign_set
 from support.verified import verified
 
 QUIET = Console(quiet=True)

@@ -22,7 +22,7 @@ from dataset.shards.tar import read_samples
 from dataset.storage.path import StoragePath
 from pipeline.run.settings import RunSettings
 from pipeline.shards.pack import pack_data
-from support.foreign_sets import NAMES, foreign_set
+from support.sets.foreign import NAMES, foreign_set
 from support.verified import verified
 
 QUIET = Console(quiet=True)

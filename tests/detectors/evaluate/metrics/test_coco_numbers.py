@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from detectors.evaluate.metrics.coco_numbers import coco_numbers
 from support.errors import raises
 from support.evaluate_cases import classes_of, image_set, predictions, random_case
-from support.plain_coco import CASES, assert_same, plain_coco
+from support.sets.plain_coco import CASES, assert_same, plain_coco
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())

@@ -19,7 +19,7 @@ from detectors.evaluate.metrics.stream import StreamedCoco
 from detectors.evaluate.metrics.stream_rows import ROW, RowSpool
 from detectors.evaluate.report import evaluate
 from support.evaluate_cases import classes_of, image_set, predictions, random_case
-from support.plain_coco import CASES, assert_same, plain_coco
+from support.sets.plain_coco import CASES, assert_same, plain_coco
 
 
 def own_classes(truth: ImageSet, found: Predictions) -> Predictions:

@@ -22,7 +22,7 @@ from detectors.evaluate.settings import EvaluateSettings
 from detectors.export.run import export
 from detectors.predict.run import predict
 from support.evaluate_cases import classes_of, random_case
-from support.shape_sets import QUIET, tiny_training
+from support.sets.shapes import QUIET, tiny_training
 
 
 @pytest.fixture(scope="module")

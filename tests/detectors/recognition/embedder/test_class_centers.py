@@ -18,7 +18,7 @@ from detectors.recognition.embedder.softmax import Softmax
 from detectors.recognition.embedder.train import start_net
 from detectors.recognition.embedder.training_crops import TrainingCrops, open_crops
 from support.patterns import settings_for, write_patterns
-from support.shape_sets import QUIET
+from support.sets.shapes import QUIET
 
 CPU = torch.device("cpu")
 

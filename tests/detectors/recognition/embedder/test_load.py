@@ -23,9 +23,9 @@ from detectors.recognition.embedder.evaluate import embed_boxes
 from detectors.recognition.embedder.load import Embedder, fingerprint, load_embedder, new_embedder
 from detectors.recognition.embedder.network import EmbeddingNet, GeM
 from detectors.recognition.embedder.settings import CropChoice
-from support.coco_files import coco, read_set, write_set
 from support.errors import raises
-from support.shape_sets import write_shapes
+from support.sets.coco_files import coco, read_set, write_set
+from support.sets.shapes import write_shapes
 
 SMALL = "mobilenetv3_small_050"
 

@@ -28,7 +28,7 @@ from pipeline.cli.main import main
 from support.errors import raises
 from support.patterns import LEARNER, PATTERNS, settings_for, write_patterns
 from support.same_run import at_step, same
-from support.shape_sets import QUIET
+from support.sets.shapes import QUIET
 
 
 @pytest.fixture(scope="module")

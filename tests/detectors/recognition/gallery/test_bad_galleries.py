@@ -25,9 +25,9 @@ from detectors.recognition.gallery.open import Gallery, open_gallery
 from detectors.recognition.gallery.parts import SUFFIXES, _digest_of, vectors_path
 from detectors.recognition.gallery.search import find_skus
 from detectors.recognition.gallery.versions import CURRENT, MANIFEST, VERSIONS, Manifest, verify_gallery
-from support import gallery_cases as cases
 from support.errors import raises
 from support.fuzzing.files import changed_bytes, changed_json, deadline
+from support.gallery import cases
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 

@@ -28,8 +28,8 @@ from detectors.recognition.gallery.decision import (
 from detectors.recognition.gallery.open import MISSING, open_gallery
 from detectors.recognition.gallery.search import NearestSkus
 from detectors.recognition.gallery.versions import add_version, use_version
-from support import gallery_cases as cases
 from support.errors import raises
+from support.gallery import cases
 
 HALF = Decision(threshold=0.5, margin=0.1, chosen_on="this test")
 

@@ -25,8 +25,8 @@ from detectors.recognition.gallery.index import (
 from detectors.recognition.gallery.open import MISSING, Gallery, open_gallery
 from detectors.recognition.gallery.search import find_skus
 from detectors.recognition.gallery.versions import add_version, roll_back, use_version, verify_gallery, version_ids
-from support import gallery_cases as cases
 from support.errors import raises
+from support.gallery import cases
 
 
 def queries_near(numbers: range, noise: float = 0.2) -> NDArray[np.float32]:

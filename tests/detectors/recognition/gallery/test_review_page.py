@@ -26,7 +26,7 @@ from detectors.recognition.gallery.open import Gallery
 from detectors.recognition.gallery.result_files import ImageRecognition
 from detectors.recognition.gallery.review import Review
 from detectors.recognition.gallery.search import NearestSkus
-from support.gallery_cases import make_gallery, vectors_of
+from support.gallery.cases import make_gallery, vectors_of
 
 DECISION = Decision(threshold=0.5, margin=0.1, chosen_on="nothing")
 HOSTILE = "</script><script>alert(1)</script>&\"'"

@@ -27,8 +27,8 @@ from detectors.recognition.gallery.versions import (
     version_ids,
     write_gallery,
 )
-from support import gallery_cases as cases
 from support.errors import raises
+from support.gallery import cases
 from support.paths import ROOT, TESTS
 
 
@@ -174,7 +174,7 @@ WRITER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from support import gallery_cases as cases
+from support.gallery import cases
 from detectors.recognition.gallery.open import open_gallery
 from detectors.recognition.gallery.versions import add_version, is_gallery, roll_back, use_version, write_gallery
 folder = Path(sys.argv[1])

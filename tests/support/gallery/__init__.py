@@ -1,0 +1,1 @@
+"""Galleries and shops of products for tests."""
