@@ -159,7 +159,7 @@ def test_nothing_half_written_stays(folder: Path) -> None:
 def test_digest_is_remembered_by_size_and_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sku = load_catalog(folder / "list.csv").find("tetra")
     digest = source_digest(sku, folder, version=1, index_dir=folder / "index")
-    monkeypatch.setattr("assets.mesh.sources._digest_of", lambda files, options: "hashed")
+    monkeypatch.setattr("assets.mesh.sources.digest_files", lambda files, options: "hashed")
     assert source_digest(sku, folder, version=1, index_dir=folder / "index") == digest
     assert source_digest(sku, folder, version=2, index_dir=folder / "index") == "hashed"
     os.utime(folder / "a.png", ns=(LONG_AGO + 1, LONG_AGO + 1))
@@ -170,7 +170,7 @@ def test_digest_of_a_file_just_written_is_not_remembered(folder: Path, monkeypat
     sku = load_catalog(folder / "list.csv").find("tetra")
     (folder / "a.png").touch()
     source_digest(sku, folder, version=1, index_dir=folder / "index")
-    monkeypatch.setattr("assets.mesh.sources._digest_of", lambda files, options: "hashed")
+    monkeypatch.setattr("assets.mesh.sources.digest_files", lambda files, options: "hashed")
     assert source_digest(sku, folder, version=1, index_dir=folder / "index") == "hashed"
 
 
