@@ -32,7 +32,7 @@ TABLE_COLUMNS = ("sku", "name", "category_id", "boxes", "ignored", "images", "me
 
 @dataclass
 class Stats:
-    """Counts of a data set. K categories: keys, names, ids; per category, (K,): boxes, ignored among them, images,
+    """Counts of a data set. K categories: keys, names, ids; per category, (K,): boxes, ignored, images_of_sku,
     sum of areas, sum of visibilities and how many have one.
 
     images, annotations: by split. recipes: numbers of images that name one. sizes: (3,) boxes by COCO's sizes.

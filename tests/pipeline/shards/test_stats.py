@@ -24,7 +24,17 @@ QUIET = Console(quiet=True)
 
 
 def counts(stats: Stats) -> dict[str, object]:
-    kept = ("images", "annotations", "sizes", "visibility", "truncation", "boxes", "ignored", "images", "products")
+    kept = (
+        "images",
+        "annotations",
+        "sizes",
+        "visibility",
+        "truncation",
+        "boxes",
+        "ignored",
+        "images_of_sku",
+        "products",
+    )
     return {name: np.asarray(v).tolist() if not isinstance(v := getattr(stats, name), dict) else v for name in kept}
 
 
@@ -45,7 +55,7 @@ def test_counts_are_those_by_hand(rendered: RunSettings) -> None:
     images = {
         (number, record["image_id"], record["sku"]) for number, c in enumerate(contents) for record in c["annotations"]
     }
-    assert stats.images.tolist() == [sum(one[2] == key for one in images) for key in stats.keys]
+    assert stats.images_of_sku.tolist() == [sum(one[2] == key for one in images) for key in stats.keys]
     products = Counter((number, record["image_id"]) for number, c in enumerate(contents) for record in c["annotations"])
     assert {n: int(stats.products[n]) for n in np.flatnonzero(stats.products)} == Counter(products.values())
     areas = [record["area"] for record in records]
