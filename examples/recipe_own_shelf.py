@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from assets.errors import SynthError
-from assets.mesh.types import Mesh
+from assets.mesh.types import Mesh, cross_products
 from render.framing import Framing, direction_of
 from render.layout import LightWish, PlacedProduct, SceneLayout, SceneRequest, Support
 from render.placement.facings import FacingBlock, FacingParams, set_in_facings
@@ -64,7 +64,7 @@ def lay_out(recipe: OwnShelfRecipe, request: SceneRequest) -> SceneLayout:
 def _boards(mesh: Mesh) -> tuple[Support, ...]:
     """Return the upward surfaces that are large enough to be boards, from below, with the free height above each."""
     corners = mesh.vertices[mesh.faces].astype(np.float64)
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals = cross_products(corners)
     areas = np.linalg.norm(normals, axis=1) / 2
     flat = normals[:, 2] > 0.99 * 2 * areas
     levels, index = np.unique(np.round(corners[flat].mean(axis=1)[:, 2], 3), return_inverse=True)

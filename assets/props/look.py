@@ -40,7 +40,7 @@ class Fixture:
     settings: tuple[tuple[str, str | float | bool], ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "settings", tuple(sorted((name, value) for name, value in self.settings)))
+        object.__setattr__(self, "settings", tuple(sorted(self.settings)))
 
 
 @dataclass(frozen=True)
