@@ -50,6 +50,8 @@ ERROR_CODES = {
     "product-files-changed": "Meshes or images of products changed during the run or since it was started.",
     "source-pins-damaged": "The record of the product files of a data set is damaged.",
     "unknown-sku": "A SKU is not in the catalogue, data set or gallery.",
+    # Planograms
+    "planogram-sizes-missing": "Products have no stated size, which planograms need.",
     # Meshes, packages and backdrops
     "gltf-extension-unsupported": "A glTF file requires extensions that are not supported.",
     "gltf-version-unsupported": "A glTF file is not of version 2.0.",

@@ -58,6 +58,8 @@ LIST_PROBLEMS = Limit("problems of a SKU list that are reported", 10_000)
 LIST_KEY = Limit("characters of a SKU key", 200)
 LIST_TEXT = Limit("characters of any other text of a SKU", 1000)
 
+SHELF_POSITIONS = Limit("positions on a shelf of a planogram", 1000, "check that they are on the right shelf")
+
 LIGHTER = "export it with fewer triangles: 100,000 show everything"
 MESH_BYTES = Limit("bytes of a mesh file, and of each file that it names", 512 * MIB, LIGHTER)
 # Unpacked size of an archive (3MF, ZAE): a zip of 1 MB can contain 1 GB of zeros.

@@ -29,7 +29,7 @@ ORDER = {
     "assets": (
         *("demo", "color", "error_codes", "errors", "interrupt", "limits", "machine", "options", "plurals"),
         *("plugins", "progress"),
-        *("files", "catalog", "mesh", "packages", "props", "backdrops", "fixtures", "library"),
+        *("files", "catalog", "planogram", "mesh", "packages", "props", "backdrops", "fixtures", "library"),
     ),
     "assets/packages": ("packshots", "facts", "print", "shapes", "kinds", "build", "store"),
     "dataset": (
