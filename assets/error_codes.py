@@ -73,6 +73,7 @@ ERROR_CODES = {
     "stored-package-damaged": "A cached package model is damaged.",
     "texture-unsupported": "A texture has an encoding that is not supported.",
     # Recipes and scenes
+    "camera-invalid": "Lens distortion folds the image over or is too wide, or a rolling shutter turns too far.",
     "recipe-invalid": "A recipe has unknown keys or invalid values; the message lists all of them.",
     "recipe-mix-invalid": "A mix of recipes is invalid, or its parts cannot be combined.",
     "recipe-too-new": "A recipe uses keys that did not exist when the data set was started.",

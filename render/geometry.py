@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
+from render.optics.rays import directions_at, pixels_at
 from render.scene import Camera
 
 Box = tuple[float, float, float, float]
+# Rays that are computed at a time: more of them exceed the CPU's cache, which took half as long again.
+CACHED_RAYS = 1 << 14
 
 
 def invert_pose(pose: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -64,17 +69,12 @@ def project(camera: Camera, points_world: NDArray) -> tuple[NDArray[np.float64],
     Points with depth <= 0 lie behind the camera: their pixels are meaningless.
     """
     points = transform(camera_from_world(camera), np.asarray(points_world, dtype=np.float64))
-    depth = points[:, 2]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        pixels = points[:, :2] / depth[:, None] * np.diag(camera.K)[:2] + camera.K[:2, 2]
-    return pixels, depth
+    return pixels_at(camera, points), points[:, 2]
 
 
 def unproject(camera: Camera, pixels: NDArray, depth: NDArray) -> NDArray[np.float64]:
     """Map pixels (N, 2) and depth (N,) to world points (N, 3), metres: the inverse of `project`."""
-    rays = (np.asarray(pixels, dtype=np.float64) - camera.K[:2, 2]) / np.diag(camera.K)[:2]
-    points = np.column_stack([rays, np.ones(len(rays))]) * np.asarray(depth)[:, None]
-    return transform(camera.world_from_camera, points)
+    return transform(camera.world_from_camera, directions_at(camera, pixels) * np.asarray(depth)[:, None])
 
 
 def pixel_rays(camera: Camera, x0: int, y0: int, x1: int, y1: int) -> NDArray[np.float64]:
@@ -82,12 +82,38 @@ def pixel_rays(camera: Camera, x0: int, y0: int, x1: int, y1: int) -> NDArray[np
 
     The window may extend beyond the image borders.
     """
+    if not camera.is_pinhole:
+        return _bent_rays(camera, x0, y0, x1, y1)
     x = (np.arange(x0, x1) + 0.5 - camera.K[0, 2]) / camera.K[0, 0]
     y = (np.arange(y0, y1) + 0.5 - camera.K[1, 2]) / camera.K[1, 1]
     rays = np.ones((y1 - y0, x1 - x0, 3))
     rays[..., 0] = x[None, :]
     rays[..., 1] = y[:, None]
     return rays
+
+
+def _bent_rays(camera: Camera, x0: int, y0: int, x1: int, y1: int) -> NDArray[np.float64]:
+    if x0 < 0 or y0 < 0 or x1 > camera.width or y1 > camera.height:
+        return _directions(camera, x0, y0, x1, y1)
+    return image_rays(camera)[y0:y1, x0:x1]
+
+
+# Labels, background and warp of one image need the same rays; they are 8 MB at 640x480, of one camera at a time.
+@lru_cache(maxsize=1)
+def image_rays(camera: Camera) -> NDArray[np.float64]:
+    """Return the rays (H, W, 3) through all pixel centres, camera frame, z = 1, read-only."""
+    rays = np.empty((camera.height, camera.width, 3))
+    rows = max(CACHED_RAYS // camera.width, 1)
+    for top in range(0, camera.height, rows):
+        bottom = min(top + rows, camera.height)
+        rays[top:bottom] = _directions(camera, 0, top, camera.width, bottom)
+    rays.flags.writeable = False
+    return rays
+
+
+def _directions(camera: Camera, x0: int, y0: int, x1: int, y1: int) -> NDArray[np.float64]:
+    columns, rows = np.meshgrid(np.arange(x0, x1) + 0.5, np.arange(y0, y1) + 0.5)
+    return directions_at(camera, np.column_stack([columns.ravel(), rows.ravel()])).reshape(y1 - y0, x1 - x0, 3)
 
 
 def box_of_mask(mask: NDArray[np.bool_]) -> Box:

@@ -14,6 +14,7 @@ from assets.library import Library
 from assets.mesh.types import Mesh
 from render.frame import NO_PIXELS, Annotation, Geometry, MaskCrop
 from render.geometry import box_of_mask, invert_pose, pixel_rays, project, transform
+from render.outline import bent_outline
 from render.scene import Camera, Placement, SceneSpec, mesh_of
 from render.trace import Hits, outline_points, trace_mesh
 
@@ -73,7 +74,7 @@ def trace_geometry(scene: SceneSpec, library: Library) -> Geometry:
     for instance, placement in enumerate(scene.placements, start=1):
         mesh = mesh_of(library, placement)
         window, outline = _pixel_window(scene.camera, placement, mesh)
-        covered = _fill_outline(window, outline)
+        covered = _fill_outline(window, outline, convex=scene.camera.is_pinhole)
         for band in window.bands(RAYS):
             own = covered[band.slices(window.x0, window.y0)]
             hits = _trace_band(scene.camera, placement, mesh, band, own)
@@ -84,18 +85,25 @@ def trace_geometry(scene: SceneSpec, library: Library) -> Geometry:
 
 
 def _pixel_window(camera: Camera, placement: Placement, mesh: Mesh) -> tuple[_PixelWindow, NDArray[np.float64] | None]:
-    """Return the window of pixels that the mesh can cover and points (N, 2) whose convex hull encloses its outline.
+    """Return the window of pixels that the mesh can cover and points (N, 2) that enclose its outline.
 
-    The window includes a margin around the image for a product. The points are None if the outline is unbounded.
+    The window includes a margin around the image for a product. The points enclose it by their convex hull, of a
+    distorting camera by the polygon that they form; they are None if the outline is unbounded.
     """
     reach = MARGIN if placement.kind == "product" else 0.0
     low_x, high_x = -round(reach * camera.width), round((1 + reach) * camera.width)
     low_y, high_y = -round(reach * camera.height), round((1 + reach) * camera.height)
-    pixels, depth = project(camera, transform(placement.world_from_object, outline_points(mesh)))
+    points = transform(placement.world_from_object, outline_points(mesh))
+    pixels, depth = project(camera, points)
     if (depth < NEAR).all():
         return _PixelWindow(0, 0, 0, 0), None
     if (depth < NEAR).any():  # the mesh reaches behind the camera, so its outline on the image plane is unbounded
         return _PixelWindow(low_x, low_y, high_x, high_y), None
+    if not camera.is_pinhole:
+        bent = bent_outline(camera, points)
+        if bent is None:
+            return _PixelWindow(low_x, low_y, high_x, high_y), None
+        pixels = bent
     # A pixel's centre must lie inside the outline; one more pixel on each side allows for rounding.
     x0, y0 = np.floor(np.clip(pixels.min(axis=0), [low_x, low_y], [high_x, high_y]) - 1).astype(int)
     x1, y1 = np.ceil(np.clip(pixels.max(axis=0), [low_x, low_y], [high_x, high_y]) + 1).astype(int)
@@ -103,15 +111,24 @@ def _pixel_window(camera: Camera, placement: Placement, mesh: Mesh) -> tuple[_Pi
     return window, pixels
 
 
-def _fill_outline(window: _PixelWindow, outline: NDArray[np.float64] | None) -> NDArray[np.bool_]:
-    """Return the pixels (h, w) bool of the window whose centres may lie in the hull of `outline`; None = all."""
+def _fill_outline(
+    window: _PixelWindow, outline: NDArray[np.float64] | None, *, convex: bool = True
+) -> NDArray[np.bool_]:
+    """Return the pixels (h, w) bool of the window whose centres may lie in the hull of `outline`; None = all.
+
+    convex: False for a polygon in order, which is filled as it is.
+    """
     size = (max(window.y1 - window.y0, 0), max(window.x1 - window.x0, 0))
     if outline is None or np.abs(outline).max() > FARTHEST_PX or window.empty:
         return np.ones(size, bool)
     import cv2
 
-    hull = cv2.convexHull(np.round(outline - [window.x0 + 0.5, window.y0 + 0.5]).astype(np.int32))
-    filled = cv2.fillConvexPoly(np.zeros(size, np.uint8), hull, 1)
+    points = np.round(outline - [window.x0 + 0.5, window.y0 + 0.5]).astype(np.int32)
+    filled = np.zeros(size, np.uint8)
+    if convex:
+        cv2.fillConvexPoly(filled, cv2.convexHull(points), 1)
+    else:
+        cv2.fillPoly(filled, [points], 1)
     # Corners were rounded by up to half a pixel.
     return cv2.dilate(filled, np.ones((3, 3), np.uint8)).astype(bool)
 
@@ -124,13 +141,7 @@ def _trace_band(
     The rays have z = 1 in the camera's frame, so t is the depth.
     """
     object_from_camera = invert_pose(placement.world_from_object) @ camera.world_from_camera
-    turn = object_from_camera[:3, :3]
-    x = (np.arange(band.x0, band.x1) + 0.5 - camera.K[0, 2]) / camera.K[0, 0]
-    y = (np.arange(band.y0, band.y1) + 0.5 - camera.K[1, 2]) / camera.K[1, 1]
-    directions = np.empty((len(y), len(x), 3), np.float32)
-    # A rotated (x, y, 1) is a sum of one term per column and one per row.
-    np.add(x[None, :, None] * turn[:, 0], (y[:, None] * turn[:, 1] + turn[:, 2])[:, None], out=directions)
-    directions = directions.reshape(-1, 3)
+    directions = _directions(camera, band, object_from_camera[:3, :3])
     chosen = np.flatnonzero(wanted)
     if len(chosen) > MOSTLY * len(directions):
         return trace_mesh(mesh, object_from_camera[:3, 3], directions)
@@ -138,6 +149,19 @@ def _trace_band(
     t, faces = np.full(len(directions), np.inf, np.float32), np.full(len(directions), -1, np.int32)
     t[chosen], faces[chosen] = hits.t, hits.faces
     return Hits(t, faces)
+
+
+def _directions(camera: Camera, band: _PixelWindow, turn: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the rays (N, 3) float32 of a band's pixels, row by row, rotated by `turn` (3, 3)."""
+    if not camera.is_pinhole:
+        rays = pixel_rays(camera, band.x0, band.y0, band.x1, band.y1)
+        return (rays.reshape(-1, 3) @ turn.T).astype(np.float32)
+    x = (np.arange(band.x0, band.x1) + 0.5 - camera.K[0, 2]) / camera.K[0, 0]
+    y = (np.arange(band.y0, band.y1) + 0.5 - camera.K[1, 2]) / camera.K[1, 1]
+    directions = np.empty((len(y), len(x), 3), np.float32)
+    # A rotated (x, y, 1) is a sum of one term per column and one per row.
+    np.add(x[None, :, None] * turn[:, 0], (y[:, None] * turn[:, 1] + turn[:, 2])[:, None], out=directions)
+    return directions.reshape(-1, 3)
 
 
 def _keep_nearest(

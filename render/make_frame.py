@@ -5,7 +5,6 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from numpy.typing import NDArray
 
 from assets.library import Library
 from render.backends.protocol import Backend
@@ -14,6 +13,7 @@ from render.frame import Annotation, Frame, Geometry
 from render.labels import annotate, trace_geometry
 from render.scene import SceneSpec
 from render.sensor import develop
+from render.warp import render_light
 
 
 def render_frame(scene: SceneSpec, library: Library, backend: Backend) -> Frame:
@@ -21,16 +21,11 @@ def render_frame(scene: SceneSpec, library: Library, backend: Backend) -> Frame:
     # Labels do not need the image: they are traced in a thread while the renderer, which releases the GIL, works.
     with ThreadPoolExecutor(1, thread_name_prefix="labels") as executor:
         labels = executor.submit(_label, scene, library)
-        light = composite(_finite(backend.render(scene)), scene, library.backdrops)
+        light = composite(render_light(backend, scene), scene, library.backdrops)
         geometry, annotations = labels.result()
     products = np.array([False, *(placement.kind == "product" for placement in scene.placements)])
     image = develop(light, scene.sensor, products[geometry.ids])
     return Frame(image, geometry, annotations)
-
-
-def _finite(light: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Replace NaN and infinity by 0: one such sample of a renderer must not cost a scene."""
-    return light if np.isfinite(light).all() else np.nan_to_num(light, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _label(scene: SceneSpec, library: Library) -> tuple[Geometry, tuple[Annotation, ...]]:

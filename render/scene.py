@@ -19,9 +19,13 @@ from assets.files.json_input import parse_json
 from assets.library import Library
 from assets.mesh.types import Mesh, frozen_array
 from assets.props.look import Color, Fixture, Shape, Texture
+from render.optics.distortion import Distortion
+from render.optics.rays import check_view
+from render.optics.rolling_shutter import Turn
 
-# Version 2 has fixtures. Scenes without any are written as version 1, which older programs read.
-SPEC_VERSIONS = (1, 2)
+# Version 2 has fixtures, version 3 lens distortion and further steps of the camera. A scene is written as the lowest
+# version that has what it needs, which older programs read.
+SPEC_VERSIONS = (1, 2, 3)
 # Tuple fields of the sensor, which JSON turns into lists; older specs have no crosstalk.
 SENSOR_TUPLES = ("white_balance", "crosstalk")
 PlacementKind = Literal["product", "prop"]
@@ -40,12 +44,18 @@ def rigid_pose(value: object, name: str) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """A pinhole camera. K: (3, 3) float64, pixels, any principal point. world_from_camera: (4, 4), OpenCV axes."""
+    """A camera. K: (3, 3) float64, pixels, any principal point. world_from_camera: (4, 4), OpenCV axes.
+
+    distortion: of the lens; None is a pinhole. rolling_shutter: how the camera turns while the image is read, from the
+    first to the last row; world_from_camera is its pose halfway. Where they change nothing they become None.
+    """
 
     width: int
     height: int
     K: NDArray[np.float64]
     world_from_camera: NDArray[np.float64]
+    distortion: Distortion | None = None
+    rolling_shutter: Turn | None = None
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
@@ -57,6 +67,17 @@ class Camera:
             raise ValueError(f"K: expected [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], found {intrinsics.tolist()}")
         object.__setattr__(self, "K", intrinsics)
         object.__setattr__(self, "world_from_camera", rigid_pose(self.world_from_camera, "world_from_camera"))
+        if self.distortion is not None and self.distortion.is_identity:
+            object.__setattr__(self, "distortion", None)
+        if self.rolling_shutter is not None and not any(self.rolling_shutter):
+            object.__setattr__(self, "rolling_shutter", None)
+        if not self.is_pinhole:
+            check_view(self)
+
+    @property
+    def is_pinhole(self) -> bool:
+        """Whether straight lines stay straight."""
+        return self.distortion is None and self.rolling_shutter is None
 
 
 @dataclass(frozen=True)
@@ -202,7 +223,10 @@ class SceneSpec:
         """Return one line of JSON with exact floats and keys in field order: equal specs give equal bytes."""
         fields = dataclasses.asdict(self)
         streams = fields.pop("streams")
-        fields["version"] = 2 if any(placement.fixture for placement in self.placements) else 1
+        fields["version"] = self._version()
+        for name in ("distortion", "rolling_shutter"):
+            if fields["camera"][name] is None:
+                del fields["camera"][name]
         for placement in fields["placements"]:
             fixture = placement.pop("fixture")
             if fixture is not None:
@@ -210,6 +234,11 @@ class SceneSpec:
         if streams != 1:  # scenes of version 1 were written before there was another one
             fields["streams"] = streams
         return json.dumps(fields, default=_json_value, separators=(",", ":"), allow_nan=False)
+
+    def _version(self) -> int:
+        if not self.camera.is_pinhole:
+            return 3
+        return 2 if any(placement.fixture for placement in self.placements) else 1
 
     @staticmethod
     def from_json(text: str, *, where: str = "scene") -> SceneSpec:
@@ -232,7 +261,7 @@ def _scene(data: dict[str, Any]) -> SceneSpec:
     if data["version"] not in SPEC_VERSIONS:
         raise ValueError(f"version {data['version']}, this program reads {SPEC_VERSIONS}")
     read = {
-        "camera": Camera(**data["camera"]),
+        "camera": _camera(data["camera"]),
         "placements": tuple(_placement(item) for item in data["placements"]),
         "lights": tuple(AreaLight(**_tuples(item, "radiance")) for item in data["lights"]),
         "environment": Environment(**_tuples(data["environment"], "tint")),
@@ -240,6 +269,12 @@ def _scene(data: dict[str, Any]) -> SceneSpec:
         "sensor": Sensor(**_tuples(data["sensor"], *(name for name in SENSOR_TUPLES if name in data["sensor"]))),
     }
     return SceneSpec(**{name: value for name, value in data.items() if name != "version"} | read)
+
+
+def _camera(data: dict[str, Any]) -> Camera:
+    distortion, turn = data.get("distortion"), data.get("rolling_shutter")
+    read = {"distortion": distortion and Distortion(**distortion), "rolling_shutter": turn and tuple(turn)}
+    return Camera(**{**data, **read})
 
 
 def _placement(data: dict[str, Any]) -> Placement:

@@ -38,9 +38,9 @@ ORDER = {
         *("coco_spool", "store", "formats", "identity"),
     ),
     "render": (
-        *("scene", "geometry", "streams", "frame", "light_color", "framing", "sensor", "trace", "labels"),
-        *("background", "coco", "choice", "layout", "placement", "recipes", "sample", "backends"),
-        *("make_frame", "views"),
+        *("optics", "scene", "geometry", "outline", "streams", "frame", "light_color", "framing", "sensor"),
+        *("trace", "labels", "background", "coco", "choice", "layout", "placement", "recipes", "sample"),
+        *("backends", "warp", "make_frame", "views"),
     ),
     "render/backends": ("protocol", "cycles", "raster"),
     "detectors": (

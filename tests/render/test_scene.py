@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from assets.props.look import Fixture, Shape, Texture
 from render.geometry import look_at
+from render.optics.distortion import Distortion
 from render.scene import AreaLight, Background, Camera, Environment, Finish, Placement, SceneSpec, Sensor
 from support.errors import raises
 from support.scenes import camera_at, pose_at, product, scene_of
@@ -49,7 +51,12 @@ scenes = st.builds(
     seed=st.integers(0, 2**63),
     index=st.integers(0, 2**31),
     view=st.integers(0, 9),
-    camera=st.builds(lambda pose: Camera(64, 48, camera_at((0, -1, 0)).K, pose), poses),
+    camera=st.builds(
+        lambda *fields: Camera(64, 48, camera_at((0, -1, 0)).K, *fields),
+        poses,
+        st.none() | st.builds(Distortion, k1=st.floats(-0.1, 0.1), p1=st.floats(-0.01, 0.01)),
+        st.none() | st.tuples(*[st.floats(-0.05, 0.05)] * 3),
+    ),
     placements=st.lists(placements, max_size=3).map(tuple),
     lights=st.lists(st.builds(AreaLight, poses, st.floats(0.1, 2), st.floats(0.1, 2), colors), max_size=2).map(tuple),
     environment=st.builds(Environment, st.text(), numbers, numbers, colors),
@@ -71,6 +78,8 @@ def test_a_scene_survives_json_to_the_bit(scene: SceneSpec) -> None:
     assert again.to_json() == text
     assert [p.fixture for p in again.placements] == [p.fixture for p in scene.placements]
     assert np.array_equal(again.camera.world_from_camera, scene.camera.world_from_camera)
+    assert again.camera.distortion == scene.camera.distortion
+    assert again.camera.rolling_shutter == scene.camera.rolling_shutter
     assert [type(p.finish) for p in again.placements] == [Finish] * len(scene.placements)
 
 
@@ -151,3 +160,15 @@ def test_a_spec_from_before_tone_and_crosstalk_reads_as_without_them() -> None:
     for name in ("crosstalk", "tone", "sharpen"):
         del data["sensor"][name]
     assert SceneSpec.from_json(json.dumps(data)).sensor == Sensor(exposure_ev=0.5)
+
+
+def test_only_cameras_that_are_no_pinhole_are_of_version_3() -> None:
+    pinhole = camera_at((0, -1, 0))
+    plain = json.loads(scene_of(pinhole).to_json())
+    assert plain["version"] == 1 and set(plain["camera"]) == {"width", "height", "K", "world_from_camera"}
+    for change in ({"distortion": Distortion(k1=-0.1)}, {"rolling_shutter": (0.01, 0.0, 0.0)}):
+        written = json.loads(scene_of(replace(pinhole, **change)).to_json())  # type: ignore[arg-type]
+        assert written["version"] == 3 and set(written["camera"]) == {*plain["camera"], *change}
+    for distortion in ({"model": "fish"}, {"k9": 1.0}, {"k1": "a"}, {"k1": -0.9}, [1]):
+        with raises("scene-invalid", "camera-invalid", "unknown-name"):
+            SceneSpec.from_json(json.dumps({**plain, "camera": {**plain["camera"], "distortion": distortion}}))

@@ -22,7 +22,9 @@ from render.backends import BACKENDS, open_backend, resolve_preset
 from render.backends.protocol import Backend
 from render.geometry import look_at
 from render.labels import trace_geometry
+from render.optics.distortion import Distortion
 from render.scene import AreaLight, Camera, Environment, Finish, Placement, SceneSpec
+from render.warp import pinhole_view
 from support.paths import ROOT
 from support.scenes import StubLibrary, camera_at, cube, mesh_from, pose_at, product, quad, scene_of, sphere
 
@@ -122,6 +124,24 @@ def test_framing_equals_the_labels(backend: Backend, camera: Camera) -> None:
     assert (drawn == traced)[inner].mean() >= 0.999
     # Rasterisers and ray tracers may round a border differently, but never move it.
     assert (drawn == traced).mean() >= 0.985
+
+
+LENSES: dict[str, dict[str, Any]] = {
+    "barrel and rolling shutter": {"distortion": Distortion(k1=-0.15), "rolling_shutter": (0.02, 0.05, 0.03)},
+    "fisheye": {"distortion": Distortion("fisheye")},
+}
+
+
+@pytest.mark.parametrize("lens", LENSES.values(), ids=LENSES.keys())
+def test_framing_equals_the_labels_through_a_lens(backend: Backend, lens: dict[str, Any]) -> None:
+    scene = scene_of(replace(CAMERAS["plain"], **lens), *crowd())
+    view = pinhole_view(scene.camera)
+    traced = trace_geometry(scene, LIBRARY).ids
+    drawn = view.sample(backend.trace_ids(replace(scene, camera=view.camera)), nearest=True)
+    # Either may round a border of its own image by a pixel.
+    inner = away_from_silhouettes(traced)
+    assert len(np.unique(traced)) >= 3 and inner.mean() > 0.3
+    assert (drawn == traced)[inner].mean() >= 0.999
 
 
 def test_holes_of_a_cut_out_are_seen_through(backend: Backend) -> None:
