@@ -158,7 +158,7 @@ class Library:
         return self._package_path(sku) if has_images(sku) else None
 
     def _mesh_path(self, sku: Sku) -> Path:
-        index = self._cache_dir / "index"
+        index = self._cache_dir / "index-2"
         return self._path(source_digest(sku, self.catalog.root_of(sku.sku), version=FORMAT, index_dir=index), ".npz")
 
     def _package_path(self, sku: Sku) -> Path:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from assets.mesh.types import Material, Mesh
 
-# Largest number of holes of cut-out textures that a ray may pass through.
+# Largest number of holes of cut-out textures and of panes that a ray may pass through.
 MAX_HOLES = 32
 # Number of cached trees: about 5 MB each for a scan of 25,000 faces.
 MAX_TREES = 192
@@ -34,17 +34,33 @@ class Hits:
 
 
 def trace_mesh(mesh: Mesh, origin: NDArray, directions: NDArray) -> Hits:
-    """Trace N rays in the mesh's frame; both sides of a face are hit, holes of cut-out textures are not.
+    """Trace N rays in the mesh's frame; both sides of a face are hit, holes of cut-out textures and panes are not.
+
+    Products behind the glass door of a cooler are so labelled as if it were open; see docs/conventions.md.
 
     origin: (3,), metres, of all rays. directions: (N, 3), not necessarily unit.
     """
-    directions = np.ascontiguousarray(directions, dtype=np.float32)
-    origins = np.ascontiguousarray(np.broadcast_to(origin, directions.shape), dtype=np.float32)
+    origins, directions = _rays(origin, directions)
     tree = _solid_of(mesh).tree
     found = tree.run(origins, directions, output=True)
-    if any(part.material.alpha_cutoff is not None for part in mesh.parts):
+    if any(_has_holes(part.material) for part in mesh.parts):
         return _skip_holes(mesh, tree, origins, directions, found)
     return Hits(np.where(found["primID"] >= 0, found["tfar"], np.float32(np.inf)), found["primID"])
+
+
+def meets_glass(mesh: Mesh, origin: NDArray, directions: NDArray) -> NDArray[np.bool_]:
+    """Return whether the first face that each ray (N, 3) meets is transparent, panes included: (N,) bool."""
+    glass = [part for part in mesh.parts if part.material.transmission]
+    faces = _solid_of(mesh).tree.run(*_rays(origin, directions), output=True)["primID"] if glass else np.zeros(0)
+    clear = np.zeros(len(directions), bool)
+    for part in glass:
+        clear |= (faces >= part.face_start) & (faces < part.face_stop)
+    return clear
+
+
+def _rays(origin: NDArray, directions: NDArray) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    directions = np.ascontiguousarray(directions, dtype=np.float32)
+    return np.ascontiguousarray(np.broadcast_to(origin, directions.shape), dtype=np.float32), directions
 
 
 def outline_points(mesh: Mesh) -> NDArray[np.float64]:
@@ -122,11 +138,15 @@ def _in_hole(mesh: Mesh, faces: NDArray, u: NDArray, v: NDArray) -> NDArray[np.b
     holes = np.zeros(len(faces), dtype=bool)
     for part in mesh.parts:
         mine = np.flatnonzero((faces >= part.face_start) & (faces < part.face_stop))
-        if part.material.alpha_cutoff is None or not len(mine):
-            continue
-        alpha = _alpha_at(mesh, part.material, faces[mine], u[mine], v[mine])
-        holes[mine] = alpha < part.material.alpha_cutoff
+        if part.material.pane:
+            holes[mine] = True
+        elif part.material.alpha_cutoff is not None and len(mine):
+            holes[mine] = _alpha_at(mesh, part.material, faces[mine], u[mine], v[mine]) < part.material.alpha_cutoff
     return holes
+
+
+def _has_holes(material: Material) -> bool:
+    return material.pane or material.alpha_cutoff is not None
 
 
 def _alpha_at(mesh: Mesh, material: Material, faces: NDArray, u: NDArray, v: NDArray) -> NDArray[np.float64]:

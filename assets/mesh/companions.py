@@ -110,21 +110,21 @@ def companion_files(path: Path, root: Path | None = None) -> list[Path]:
     files = [] if names is None else [(name, find_companion(path, name, folder)) for name in names(path)]
     found = [path.parent / _normalize_name(name) if file is None else file for name, file in files]
     for material in [file for file in found if file.suffix.lower() == ".mtl"]:
-        images = _find_names(material, rb"(?mi)^\s*map_Kd[ \t]+(.+?)\s*$")
+        images = find_names(material, rb"(?mi)^\s*map_Kd[ \t]+(.+?)\s*$")
         found += [find_companion(path, name, folder) or path.parent / _normalize_name(name) for name in images]
     return list(dict.fromkeys(found))
 
 
 def _names_in_obj(path: Path) -> list[str]:
-    return _find_names(path, rb"(?m)^\s*mtllib[ \t]+(.+?)\s*$")[:1]
+    return find_names(path, rb"(?m)^\s*mtllib[ \t]+(.+?)\s*$")[:1]
 
 
 def _names_in_dae(path: Path) -> list[str]:
-    return _find_names(path, rb"<init_from>\s*([^<#][^<]*?)\s*</init_from>")
+    return find_names(path, rb"<init_from>\s*([^<#][^<]*?)\s*</init_from>")
 
 
 def _names_in_ply(path: Path) -> list[str]:
-    return _find_names(path, rb"(?m)^comment TextureFile[ \t]+(.+?)\s*$", max_bytes=1 << 16)
+    return find_names(path, rb"(?m)^comment TextureFile[ \t]+(.+?)\s*$", max_bytes=1 << 16)
 
 
 def _names_in_gltf(path: Path) -> list[str]:
@@ -136,7 +136,8 @@ def _names_in_gltf(path: Path) -> list[str]:
         return []  # reported when the mesh is read
 
 
-def _find_names(path: Path, pattern: bytes, max_bytes: int = -1) -> list[str]:
+def find_names(path: Path, pattern: bytes, max_bytes: int = -1) -> list[str]:
+    """Return what `pattern` finds in a file, each once and in order; nothing in a file that cannot be read."""
     try:
         check_file(path, MESH_BYTES, "the mesh file")
         with path.open("rb") as file:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from assets.color import linear_from_srgb
 from assets.mesh.gltf import BINARY_CHUNK, GLB_MAGIC, JSON_CHUNK
+from assets.mesh.gltf_parts import TRANSMISSION
 from assets.mesh.types import Material, Mesh
 
 # glTF has Y up; the inverse of the conversion on import.
@@ -47,7 +48,7 @@ class _Writer:
 
     def __init__(self) -> None:
         self._data = bytearray()
-        self._tree: dict[str, list[dict[str, Any]]] = {"bufferViews": [], "accessors": [], "materials": []}
+        self._tree: dict[str, list[Any]] = {"bufferViews": [], "accessors": [], "materials": []}
 
     def add(self, values: NDArray, *, bounds: bool = False) -> int:
         """Add float vectors (N, 2 or 3); return the index of their accessor."""
@@ -72,6 +73,9 @@ class _Writer:
         entry: dict[str, Any] = {"pbrMetallicRoughness": look, "doubleSided": True}
         if material.alpha_cutoff is not None:
             entry |= {"alphaMode": "MASK", "alphaCutoff": material.alpha_cutoff}
+        if material.transmission:
+            entry["extensions"] = {TRANSMISSION: {"transmissionFactor": material.transmission}}
+            self._tree["extensionsUsed"] = [TRANSMISSION]
         self._tree["materials"].append(entry)
         return len(self._tree["materials"]) - 1
 

@@ -17,9 +17,11 @@ from assets.mesh.materials import cutoff_of, texture_of, unit_color, unit_number
 from assets.mesh.types import Material, RawPart
 
 TRIANGLES, STRIP, FAN = 4, 5, 6
-# Supported required extensions: implemented here, or irrelevant to shape and print. KHR_materials_... are ignored.
+# Supported required extensions: implemented here, or irrelevant to shape and print. Of KHR_materials_..., TRANSMISSION
+# and SPECULAR are read, the others ignored.
 KNOWN = ("KHR_texture_transform", "KHR_mesh_quantization", "EXT_texture_webp", "KHR_lights_punctual")
 SPECULAR = "KHR_materials_pbrSpecularGlossiness"
+TRANSMISSION = "KHR_materials_transmission"
 
 
 def read_gltf_parts(companions: Companions, path: Any, notes: list[str]) -> list[RawPart]:
@@ -172,7 +174,9 @@ def _read_material(gltf: Gltf, number: int | None, notes: list[str]) -> Material
     if mode == "BLEND" and color[3] < 0.99:
         notes.append("a transparent surface is rendered opaque")
     cutoff = {"MASK": unit_number(entry.get("alphaCutoff"), 0.5), "BLEND": None, "OPAQUE": None}[mode]
-    return Material(color, texture, roughness, metallic, cutoff_of(texture, notes) if mode == "BLEND" else cutoff)
+    cutoff = cutoff_of(texture, notes) if mode == "BLEND" else cutoff
+    glass = entry.get("extensions", {}).get(TRANSMISSION, {})  # its texture is left out: no file that we know has one
+    return Material(color, texture, roughness, metallic, cutoff, unit_number(glass.get("transmissionFactor"), 0.0))
 
 
 def _read_factors(gltf: Gltf, entry: dict[str, Any], notes: list[str]) -> tuple[NDArray[np.float64], float, float]:

@@ -15,7 +15,8 @@ from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from assets.files.identity import SETTLED_NS, State, file_state
 from assets.limits import MESH_BYTES, check_file
-from assets.mesh.companions import companion_files
+from assets.mesh.companions import companion_files, find_names
+from assets.mesh.gltf_parts import TRANSMISSION
 
 
 def source_digest(sku: Sku, root: Root, *, version: int, index_dir: Path) -> str:
@@ -35,7 +36,9 @@ def source_digest(sku: Sku, root: Root, *, version: int, index_dir: Path) -> str
         return known
     files = [path, *companion_files(path, folder)]
     before = [file_state(file) for file in files]
-    digest = digest_files(files, options)
+    # Transparency, which earlier versions did not read, is part of the digest only where there is any.
+    glass = find_names(path, TRANSMISSION.encode()) if path.suffix.lower() in (".glb", ".gltf") else []
+    digest = digest_files(files, options + "".join(glass))
     _store_digest(index, files, before, digest)
     return digest
 

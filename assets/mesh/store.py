@@ -50,6 +50,7 @@ def write_mesh(path: Path, mesh: Mesh) -> None:
                 "roughness": material.roughness,
                 "metallic": material.metallic,
                 "alpha_cutoff": material.alpha_cutoff,
+                **({} if material.glass is None else {"transmission": material.transmission, "pane": material.pane}),
             }
         )
     about = json.dumps({"key": mesh.key, "parts": parts})
@@ -67,7 +68,7 @@ def read_mesh(path: Path) -> Mesh:
 
 def _read_part(number: int, part: dict[str, Any], stored: Mapping[str, NDArray]) -> MeshPart:
     texture = _decode_png(stored[f"texture{number}"]) if f"texture{number}" in stored else None
-    look = {name: part[name] for name in ("roughness", "metallic", "alpha_cutoff")}
+    look = {name: value for name, value in part.items() if name not in ("span", "base_color")}
     start, stop = part["span"]
     return MeshPart(start, stop, Material(np.array(part["base_color"]), texture, **look))
 

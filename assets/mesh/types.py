@@ -38,6 +38,9 @@ class Material:
     base_color: (4,) float64, linear RGBA, multiplies the texture. texture: (H, W, 4) uint8, sRGB + alpha, first row
     on top (v = 1), or None. roughness, metallic: 0 to 1. alpha_cutoff: texels with a lower alpha are holes for rays
     and pixels; None: the surface is opaque whatever its alpha.
+    transmission: 0 to 1, share of the light that passes straight through each face after its reflection, tinted by the
+    base colour (a thin sheet: nothing is refracted). pane: the surface is looked through (the glass door of a cooler):
+    rays of labels never hit it, whereas every other transparent surface (a bottle, shrink wrap) is solid for labels.
     """
 
     base_color: NDArray[np.float64]
@@ -45,11 +48,20 @@ class Material:
     roughness: float = 0.6
     metallic: float = 0.0
     alpha_cutoff: float | None = None
+    transmission: float = 0.0
+    pane: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_color", frozen_array(self.base_color, np.float64, (4,), "base_color"))
         if self.texture is not None:
             object.__setattr__(self, "texture", frozen_array(self.texture, np.uint8, (None, None, 4), "texture"))
+        if not 0 <= self.transmission <= 1 or (self.pane and not self.transmission):
+            raise ValueError(f"transmission: expected 0 to 1, over 0 for a pane, found {self.transmission}")
+
+    @property
+    def glass(self) -> tuple[float, bool] | None:
+        """Transmission and pane; None if it is opaque. Keys and files leave it out then, as before it existed."""
+        return (self.transmission, self.pane) if self.transmission else None
 
 
 @dataclass(frozen=True)

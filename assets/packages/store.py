@@ -115,9 +115,9 @@ def unpack_mesh(packed: bytes) -> Mesh:
         blocks[name] = _dequantize(stepped, np.array(low), np.array(high))
     normals = blocks["normals"] / np.linalg.norm(blocks["normals"], axis=1, keepdims=True)
     parts, at = [], 8 + head + size
-    for start, stop, color, roughness, metallic, cutoff, length in about["parts"]:
+    for start, stop, color, *look, length in about["parts"]:
         texture = _decode_texture(body[at : at + length]) if length else None
-        parts.append(MeshPart(start, stop, Material(np.array(color), texture, roughness, metallic, cutoff)))
+        parts.append(MeshPart(start, stop, Material(np.array(color), texture, *look)))
         at += length
     vertices = blocks["vertices"].astype(np.float32)
     uv = blocks["uv"].astype(np.float32) if "uv" in blocks else None
@@ -125,7 +125,8 @@ def unpack_mesh(packed: bytes) -> Mesh:
 
 
 def _material_fields(material: Material) -> list[Any]:
-    return [material.base_color.tolist(), material.roughness, material.metallic, material.alpha_cutoff]
+    look = [material.base_color.tolist(), material.roughness, material.metallic, material.alpha_cutoff]
+    return look + list(material.glass or ())
 
 
 def _quantize(block: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.uint16]]:

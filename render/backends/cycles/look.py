@@ -17,8 +17,10 @@ from render.scene import Finish
 COLOR_LAYER, UV_LAYER = "synth_color", "synth_uv"
 # Custom properties of an object that hold its finish; Cycles passes them to the material as attributes.
 TINT, ROUGHNESS, OWN_ROUGHNESS = "synth_tint", "synth_roughness", "synth_own_roughness"
-# The index of refraction of ink, paper, plastic and varnish is close to 1.5.
-IOR = 1.5
+# The index of refraction of ink, paper, plastic, varnish and glass is close to 1.5: head on, 0.04 is reflected.
+IOR, HEAD_ON = 1.5, 0.04
+# Custom property of the view layer of the id pass, where panes do not exist and other transparent surfaces are solid.
+IDS = "synth_ids"
 
 
 def set_finish(item: Any, finish: Finish) -> None:
@@ -38,7 +40,10 @@ def texture_image(bpy: Any, name: str, texture: NDArray[np.uint8]) -> Any:
 
 
 def make_material(bpy: Any, name: str, mesh: Mesh, look: Material, image: Any) -> Any:
-    """Create the material of one part: texture * base colour * vertex colours * tint on a dielectric or a metal."""
+    """Create the material of one part: texture * base colour * vertex colours * tint on a dielectric or a metal.
+
+    Transparent surfaces are thin: light passes straight through, since caustics of 4 samples would be noise alone.
+    """
     material = bpy.data.materials.new(name)
     material.use_nodes = True
     tree = material.node_tree
@@ -48,9 +53,12 @@ def make_material(bpy: Any, name: str, mesh: Mesh, look: Material, image: Any) -
     surface.inputs["Metallic"].default_value = look.metallic
     texel = _texel(tree, image) if image is not None and mesh.uv is not None else None
     paint = _vertex_colors(tree) if mesh.colors is not None else None
-    tree.links.new(_base_color(tree, look, texel, paint), surface.inputs["Base Color"])
-    tree.links.new(_roughness(tree, look.roughness), surface.inputs["Roughness"])
+    color, roughness = _base_color(tree, look, texel, paint), _roughness(tree, look.roughness)
+    tree.links.new(color, surface.inputs["Base Color"])
+    tree.links.new(roughness, surface.inputs["Roughness"])
     shader = surface.outputs["BSDF"]
+    if look.transmission:
+        shader = _let_through(tree, look, color, roughness, shader)
     if look.alpha_cutoff is not None:
         shader = _cut_out(tree, look, texel, paint, shader)
     output = tree.nodes.new("ShaderNodeOutputMaterial")
@@ -118,15 +126,56 @@ def _cut_out(tree: Any, look: Material, texel: Any, paint: Any, shader: Any) -> 
             opacity = product.outputs[0]
     hole = _math_node(tree, "LESS_THAN", opacity)
     hole.inputs[1].default_value = look.alpha_cutoff
-    mix, nothing = tree.nodes.new("ShaderNodeMixShader"), tree.nodes.new("ShaderNodeBsdfTransparent")
-    tree.links.new(hole.outputs[0], mix.inputs[0])
-    tree.links.new(shader, mix.inputs[1])
-    tree.links.new(nothing.outputs["BSDF"], mix.inputs[2])
+    return _mix(tree, hole.outputs[0], shader, _shader(tree, "ShaderNodeBsdfTransparent"))
+
+
+def _let_through(tree: Any, look: Material, color: Any, roughness: Any, solid: Any) -> Any:
+    """Mix `solid` with a sheet that reflects by Schlick's formula and lets the rest through, times the colour."""
+    sheet = _mix(
+        tree,
+        _reflectance(tree),
+        _shader(tree, "ShaderNodeBsdfTransparent", Color=color),
+        _shader(tree, "ShaderNodeBsdfGlossy", Roughness=roughness),
+    )
+    share = tree.nodes.new("ShaderNodeValue")
+    share.outputs[0].default_value = look.transmission
+    shader = _mix(tree, share.outputs[0], solid, sheet)
+    in_ids = tree.nodes.new("ShaderNodeAttribute")
+    in_ids.attribute_type, in_ids.attribute_name = "VIEW_LAYER", IDS
+    return _mix(tree, in_ids.outputs["Fac"], shader, _shader(tree, "ShaderNodeBsdfTransparent") if look.pane else solid)
+
+
+def _reflectance(tree: Any) -> Any:
+    """Return the socket of Schlick's share of reflected light; Blender's Fresnel node takes back faces for water."""
+    geometry, cosine = tree.nodes.new("ShaderNodeNewGeometry"), tree.nodes.new("ShaderNodeVectorMath")
+    cosine.operation = "DOT_PRODUCT"
+    tree.links.new(geometry.outputs["Normal"], cosine.inputs[0])
+    tree.links.new(geometry.outputs["Incoming"], cosine.inputs[1])
+    grazing = _math_node(tree, "SUBTRACT", _math_node(tree, "ABSOLUTE", cosine.outputs["Value"]).outputs[0], slot=1)
+    grazing.inputs[0].default_value = 1.0
+    power = _math_node(tree, "POWER", grazing.outputs[0])
+    power.inputs[1].default_value = 5.0
+    share = _math_node(tree, "MULTIPLY_ADD", power.outputs[0])
+    share.inputs[1].default_value, share.inputs[2].default_value = 1 - HEAD_ON, HEAD_ON
+    return share.outputs[0]
+
+
+def _shader(tree: Any, kind: str, **inputs: Any) -> Any:
+    node = tree.nodes.new(kind)
+    for name, socket in inputs.items():
+        tree.links.new(socket, node.inputs[name])
+    return node.outputs["BSDF"]
+
+
+def _mix(tree: Any, share: Any, first: Any, second: Any) -> Any:
+    mix = tree.nodes.new("ShaderNodeMixShader")
+    for socket, end in zip((share, first, second), mix.inputs, strict=True):
+        tree.links.new(socket, end)
     return mix.outputs["Shader"]
 
 
-def _math_node(tree: Any, operation: str, value: Any) -> Any:
+def _math_node(tree: Any, operation: str, value: Any, *, slot: int = 0) -> Any:
     node = tree.nodes.new("ShaderNodeMath")
     node.operation = operation
-    tree.links.new(value, node.inputs[0])
+    tree.links.new(value, node.inputs[slot])
     return node

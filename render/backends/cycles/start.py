@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError
+from render.backends.cycles.look import IDS
 from render.backends.protocol import Device, RenderSettings
 
 # In order of preference; OptiX uses the RT cores, which CUDA does not.
@@ -131,6 +132,7 @@ def configure_ids(bpy: Any, scene: Any, settings: RenderSettings) -> None:
     cycles.samples, cycles.use_denoising, cycles.max_bounces = 1, False, 0
     cycles.pixel_filter_type, cycles.filter_width = "BLACKMAN_HARRIS", 0.01
     scene.view_layers[0].use_pass_object_index = True
+    scene.view_layers[0][IDS] = 1.0
     # A single-layer file contains only the composited image, so the index pass is routed into that.
     render.use_compositing = scene.use_nodes = True
     nodes = scene.node_tree.nodes

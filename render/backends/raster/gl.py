@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -95,6 +96,10 @@ class LinkedShader(ShaderProgram):
         GL.glLinkProgram(self._program_id)
         if GL.glGetProgramiv(self._program_id, GL.GL_LINK_STATUS) != GL.GL_TRUE:
             raise RuntimeError(GL.glGetProgramInfoLog(self._program_id))
+
+    def _load(self, shader_filename: str) -> str:
+        text = super()._load(shader_filename)
+        return re.sub(r'#include "([\w.]+)"', lambda found: self._load(str(SHADERS / found[1])), text)
 
     def delete(self) -> None:
         GL.glDeleteProgram(self._program_id)
@@ -220,7 +225,10 @@ def _set_parameters(target: int, shrinking: int, growing: int, wrap: int) -> Non
 
 @dataclass
 class Target:
-    """A framebuffer with its textures. samples: 0 for plain textures, else multisampled. layers: of a depth array."""
+    """A framebuffer with its textures. samples: 0 for plain textures, else multisampled. layers: of a depth array.
+
+    depth: with depth buffer of its own. depth_of: another target, whose depth buffer it uses.
+    """
 
     width: int
     height: int
@@ -228,6 +236,7 @@ class Target:
     samples: int = 0
     depth: bool = False
     layers: int = 0
+    depth_of: Target | None = None
     framebuffer: int = 0
     textures: list[int] = field(default_factory=list)
     _depth: int = 0
@@ -246,6 +255,8 @@ class Target:
         GL.glDrawBuffers(len(self.textures), [GL.GL_COLOR_ATTACHMENT0 + slot for slot in range(len(self.textures))])
         if self.depth:
             self._add_depth()
+        elif self.depth_of is not None:
+            self._attach_depth(self.depth_of._depth)
         status = GL.glCheckFramebufferStatus(GL.GL_FRAMEBUFFER)
         if status != GL.GL_FRAMEBUFFER_COMPLETE:
             raise SynthError(
@@ -278,7 +289,10 @@ class Target:
         GL.glRenderbufferStorageMultisample(
             GL.GL_RENDERBUFFER, self.samples, GL.GL_DEPTH_COMPONENT32F, self.width, self.height
         )
-        GL.glFramebufferRenderbuffer(GL.GL_FRAMEBUFFER, GL.GL_DEPTH_ATTACHMENT, GL.GL_RENDERBUFFER, self._depth)
+        self._attach_depth(self._depth)
+
+    def _attach_depth(self, buffer: int) -> None:
+        GL.glFramebufferRenderbuffer(GL.GL_FRAMEBUFFER, GL.GL_DEPTH_ATTACHMENT, GL.GL_RENDERBUFFER, buffer)
 
     def bind(self, layer: int = 0) -> None:
         """Make this the target of draw calls; `layer` selects one of a depth array."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from assets.color import linear_from_srgb
 from assets.library import Library
-from assets.mesh.types import Material, Mesh
+from assets.mesh.types import Material, Mesh, MeshPart
 from render.backends.raster.gl import GL, Program, upload_image
 from render.backends.raster.lod import DENSE, LEVELS, level_for, open_area, shadow_shell
 from render.backends.raster.textures import spread_colors, used_texels
@@ -25,12 +25,16 @@ ANISOTROPY = 8.0
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """Faces [start, stop) of the bound mesh, all of one material. texture: GL name."""
+    """Faces [start, stop) of the bound mesh, all of one material. texture: GL name.
+
+    middle: (3,) of their box, mesh frame, if they are transparent.
+    """
 
     start: int
     stop: int
     material: Material
     texture: int
+    middle: NDArray[np.float64] | None = None
 
     @property
     def cutoff(self) -> float:
@@ -170,16 +174,27 @@ class MeshStore:
         shape = self._shapes[mesh.shape_key]
         textures, size = _upload_textures(mesh, shape, ANISOTROPY if not self._software else 1.0, self._unwrap)
         chunks = tuple(
-            Chunk(part.face_start, part.face_stop, part.material, textures.get(id(part.material.texture), self._white))
+            Chunk(
+                part.face_start,
+                part.face_stop,
+                part.material,
+                textures.get(id(part.material.texture), self._white),
+                _middle(mesh, part) if part.material.transmission else None,
+            )
             for part in mesh.parts
         )
         return GpuMesh(shape, chunks, self._white, tuple(textures.values()), mean_color(mesh), size)
 
 
+def _middle(mesh: Mesh, part: MeshPart) -> NDArray[np.float64]:
+    corners = mesh.vertices[mesh.faces[part.face_start : part.face_stop]].reshape(-1, 3).astype(np.float64)
+    return (corners.min(axis=0) + corners.max(axis=0)) / 2
+
+
 def upload_shape(mesh: Mesh, library: Library) -> GpuShape:
     """Upload the geometry of a mesh, of its lighter copies and of its shadow shell."""
     full = _upload_mesh(mesh)
-    holed = any(part.material.alpha_cutoff is not None for part in mesh.parts)
+    holed = any(part.material.alpha_cutoff is not None or part.material.transmission for part in mesh.parts)
     if holed:
         full = replace(full, holes=np.inf)
     levels = [(full, len(mesh.faces))]

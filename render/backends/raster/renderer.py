@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from render.backends.protocol import RenderSettings
 from render.backends.raster.environment import EnvironmentLight, fit_environment
 from render.backends.raster.gl import GL, Context, Program, Target, render_faces, upload_levels
+from render.backends.raster.glass import GlassPass
 from render.backends.raster.lights import (
     MAX_AREAS,
     MAX_GROUNDS,
@@ -25,7 +26,7 @@ from render.backends.raster.lights import (
 )
 from render.backends.raster.meshes import GpuMesh, MeshStore
 from render.backends.raster.scene import caster_ball, ground_of, shadow_casters
-from render.geometry import camera_from_world, transform
+from render.backends.raster.uniforms import project_meshes, set_camera, set_rig
 from render.scene import Camera, Placement, SceneSpec, mesh_of
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ CONTACT_MIN, CONTACT_HEIGHT = 0.5, 0.15
 # 0.03 and 0.07 it came closest to images rendered at three times the size and downscaled; 0.07 lost a tenth of the
 # print's detail.
 SOFTNESS = 0.03
+# Transparent surfaces that let more through cast no shadow, as if they let all light through.
+SHADOWLESS = 0.5
 MEMORY_LIMIT = 768 << 20
 KEPT_ENVIRONMENTS = 16
 
@@ -69,6 +72,7 @@ class RasterBackend:
         self._scale = max(int(np.sqrt(settings.samples / 4)), 1)
         self._store = MeshStore(library, MEMORY_LIMIT, software=context.is_software())
         self._programs = _compile(self._samples)
+        self._glass = GlassPass(self._samples, _defines(self._samples))
         self._shadow_maps = Target(SHADOW_MAP, SHADOW_MAP, (GL.GL_DEPTH_COMPONENT32F,), layers=MAX_LIGHTS)
         self._targets: dict[str, Target] = {}
         self._size = (0, 0)
@@ -95,6 +99,13 @@ class RasterBackend:
         self._render_masks(camera, rig)
         self._smooth_masks()
         self._shade(camera, rig, reflections)
+        self._glass.render(
+            camera,
+            scene.placements,
+            meshes,
+            self._targets,
+            lambda program: self._set_light(program, camera, rig, reflections),
+        )
         image = self._targets["light"].read()
         GL.glUseProgram(0)
         if self._scale > 1:
@@ -126,6 +137,7 @@ class RasterBackend:
             target.delete()
         for program in self._programs.values():
             program.delete()
+        self._glass.delete()
         for _, texture in self._environments.values():
             GL.glDeleteTextures([texture])
         GL.glDeleteVertexArrays(1, [self._empty])
@@ -139,6 +151,7 @@ class RasterBackend:
             return
         for target in self._targets.values():
             target.delete()
+        self._glass.release()
         surface = (GL.GL_RGBA16F, GL.GL_RGBA16F, GL.GL_RG32F)
         self._targets = {
             "surface": Target(width, height, surface, samples=self._samples, depth=True),
@@ -181,10 +194,7 @@ class RasterBackend:
         self, program: Program, camera: Camera, placements: tuple[Placement, ...], meshes: list[GpuMesh]
     ) -> None:
         """Draw every placement, nearest first so that hidden ones cost little; ids count the placements."""
-        view = camera_from_world(camera)
-        poses = [view @ placement.world_from_object for placement in placements]
-        depths = [transform(pose, mesh.corners)[:, 2] for pose, mesh in zip(poses, meshes, strict=True)]
-        projection = projection_of(camera, depths)
+        poses, depths, projection = project_meshes(camera, placements, meshes)
         flat = program is self._programs["ids"]
         for index in sorted(range(len(placements)), key=lambda k: float(depths[k].max())):
             mesh, finish = meshes[index], placements[index].finish
@@ -201,6 +211,8 @@ class RasterBackend:
             GL.glBindVertexArray(arrays.vertex_array)
             for chunk in mesh.chunks_of(arrays, faces):
                 material = chunk.material
+                if material.pane if flat else material.transmission:
+                    continue
                 program.set("base_color", material.base_color * [*finish.tint, 1.0])
                 program.set("cutoff", chunk.cutoff)
                 program.bind_texture("base_texture", chunk.texture)
@@ -227,6 +239,8 @@ class RasterBackend:
                 _cull_backs(shell.holes < SHADOWED_HOLE)
                 GL.glBindVertexArray(shell.vertex_array)
                 for chunk in mesh.shell_chunks:
+                    if chunk.material.transmission > SHADOWLESS:
+                        continue
                     program.set("cutoff", chunk.cutoff)
                     if chunk.cutoff >= 0:
                         program.bind_texture("base_texture", chunk.texture)
@@ -257,7 +271,7 @@ class RasterBackend:
         program = self._start_screen_pass("masks", "masks")
         self._bind_surface(program, "normals", "places")
         program.bind_texture("shadows", self._shadow_maps.textures[0], GL.GL_TEXTURE_2D_ARRAY)
-        _set_camera(program, camera)
+        set_camera(program, camera)
         program.set("light_count", len(rig.shadows))
         program.set("ground_count", len(rig.ground_heights))
         if rig.ground_heights:
@@ -287,12 +301,17 @@ class RasterBackend:
 
     def _shade(self, camera: Camera, rig: LightRig, reflections: int) -> None:
         program = self._start_screen_pass("shade", "light")
-        self._bind_surface(program, "colors", "normals", "places")
+        self._bind_surface(program, "colors", "normals")
+        self._set_light(program, camera, rig, reflections)
+        GL.glDrawArrays(GL.GL_TRIANGLES, 0, 3)
+
+    def _set_light(self, program: Program, camera: Camera, rig: LightRig, reflections: int) -> None:
+        """Set the uniforms of light.glsl and of the masks that it reads."""
+        self._bind_surface(program, "places")
         self._bind_masks(program, "masks")
         program.bind_texture("reflections", reflections)
-        _set_camera(program, camera)
-        _set_rig(program, rig)
-        GL.glDrawArrays(GL.GL_TRIANGLES, 0, 3)
+        set_camera(program, camera)
+        set_rig(program, rig)
 
 
 def _diagonal_px(camera: Camera, mesh: GpuMesh, depths: NDArray[np.float64]) -> float:
@@ -310,8 +329,12 @@ def _cull_backs(hidden: bool) -> None:
         GL.glDisable(GL.GL_CULL_FACE)
 
 
+def _defines(samples: int) -> dict[str, int]:
+    return {"MAX_LIGHTS": MAX_LIGHTS, "MAX_AREAS": MAX_AREAS, "MAX_GROUNDS": MAX_GROUNDS, "SAMPLES": samples}
+
+
 def _compile(samples: int) -> dict[str, Program]:
-    defines = {"MAX_LIGHTS": MAX_LIGHTS, "MAX_AREAS": MAX_AREAS, "MAX_GROUNDS": MAX_GROUNDS, "SAMPLES": samples}
+    defines = _defines(samples)
     return {
         "surface": Program("surface.vert", "surface.frag"),
         "ids": Program("surface.vert", "ids.frag"),
@@ -335,47 +358,3 @@ def _soften(image: NDArray[np.float32]) -> NDArray[np.float32]:
 
     kernel = np.array([SOFTNESS, 1 - 2 * SOFTNESS, SOFTNESS], np.float32)
     return cv2.sepFilter2D(image, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
-
-
-def projection_of(camera: Camera, depths: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return GL's clip_from_camera (4, 4) of the pinhole K, pixel-exact; row 0 of the framebuffer is the image's top.
-
-    depths: of the corners of everything in the scene; the clip planes enclose what lies in front of the camera.
-    """
-    every = np.concatenate([*depths, [1.0]])
-    far = max(float(every.max()) * 1.05, 0.1)
-    near = float(np.clip(every.min() * 0.9, 2e-3, far / 2))
-    intrinsics = camera.K
-    projection = np.zeros((4, 4))
-    projection[0, 0], projection[0, 2] = 2 * intrinsics[0, 0] / camera.width, 2 * intrinsics[0, 2] / camera.width - 1
-    projection[1, 1], projection[1, 2] = 2 * intrinsics[1, 1] / camera.height, 2 * intrinsics[1, 2] / camera.height - 1
-    projection[2, 2], projection[2, 3] = (far + near) / (far - near), -2 * far * near / (far - near)
-    projection[3, 2] = 1.0
-    return projection
-
-
-def _set_camera(program: Program, camera: Camera) -> None:
-    intrinsics = camera.K
-    program.set("lens", np.array([intrinsics[0, 0], intrinsics[1, 1], intrinsics[0, 2], intrinsics[1, 2]]))
-    program.set("world_from_camera", camera.world_from_camera)
-
-
-def _set_rig(program: Program, rig: LightRig) -> None:
-    program.set("hdri_from_world", rig.hdri_from_world)
-    program.set("environment_gain", rig.gain)
-    program.set("harmonics", rig.harmonics)
-    program.set("ground", rig.ground)
-    program.set("ground_sunlit", rig.ground_sunlit)
-    program.set("ground_share", rig.ground_share)
-    program.set("last_level", 4.0)
-    program.set("rest_weight", rig.rest_weight)
-    program.set("sun_count", len(rig.sun_direction))
-    if len(rig.sun_direction):
-        program.set("sun_direction", rig.sun_direction)
-        program.set("sun_irradiance", rig.sun_irradiance)
-        program.set("sun_radius", rig.sun_radius)
-    program.set("area_count", len(rig.area_pose))
-    if len(rig.area_pose):
-        program.set("world_from_area", rig.area_pose)
-        program.set("area_light", rig.area_light)
-        program.set("area_size", rig.area_size)

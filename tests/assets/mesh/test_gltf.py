@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from assets.catalog.types import Sku
 from assets.mesh.load import LoadedMesh, load_mesh
+from assets.mesh.sources import digest_files, source_digest
 from assets.mesh.types import Mesh
 from support.errors import raises
 from support.gltf_files import CARD, CARD_FACES, CARD_UV, GltfFile, card
@@ -216,6 +218,18 @@ def test_alpha(tmp_path: Path, mode: dict, alpha: int, cutoff: float | None, not
     loaded = load_mesh(file.write(tmp_path / "a.gltf", [card(file, look, TEXCOORD_0=file.accessor(CARD_UV))]))
     assert loaded.mesh.parts[0].material.alpha_cutoff == cutoff
     assert [note in text for text in loaded.notes] == ([True] if note else [])
+
+
+def test_transparency_is_read_and_changes_the_digest_of_its_file_alone(tmp_path: Path) -> None:
+    digests = []
+    for number, glass in enumerate(({}, {"KHR_materials_transmission": {"transmissionFactor": 0.9}})):
+        file = GltfFile()
+        path = file.write(tmp_path / "a.gltf", [card(file, file.material(extensions=glass))])
+        material = load_mesh(path).mesh.parts[0].material
+        assert (material.transmission, material.pane) == ((0.0, 0.9)[number], False)
+        found = source_digest(Sku("a", "a", mesh="a.gltf"), tmp_path, version=2, index_dir=tmp_path / "index")
+        digests.append((found, digest_files([path], json.dumps([2, "", "", None, None, None, ".gltf"]))))
+    assert digests[0][0] == digests[0][1] and digests[1][0] != digests[1][1]
 
 
 @pytest.mark.parametrize(("dtype", "scale"), [("f4", 1), ("u1", 255), ("u2", 65535)])

@@ -445,6 +445,7 @@ def test_exported_glb_keeps_vertex_colors_and_parts(tmp_path: Path) -> None:
     file = GltfFile()
     colors = file.accessor(np.array([[0.2, 0.4, 1.0], [0, 0, 0], [0.002, 0.01, 0.5], [0.6, 0.6, 0.6]]))
     looks = [file.material(baseColorFactor=[0.1, 0.2, 0.3, 1]), file.material(roughnessFactor=0.25, alphaMode="MASK")]
+    looks += [file.material(extensions={"KHR_materials_transmission": {"transmissionFactor": 0.75}})]
     uv = file.accessor(CARD_UV)
     primitives = [card(file, look, COLOR_0=colors, TEXCOORD_0=uv) for look in looks]
     mesh = load_mesh(file.write(tmp_path / "a.gltf", primitives)).mesh
@@ -456,6 +457,8 @@ def test_exported_glb_keeps_vertex_colors_and_parts(tmp_path: Path) -> None:
         assert (one.face_start, one.face_stop) == (two.face_start, two.face_stop)
         assert one.material.alpha_cutoff == two.material.alpha_cutoff
         assert one.material.roughness == two.material.roughness
+        assert one.material.glass == two.material.glass
+    assert [part.material.transmission for part in again.parts] == [0, 0, 0.75]
 
 
 def test_key_is_of_content(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_holes_and_missing_textures_survive() -> None:
     normals, faces = np.tile(np.float32([0, -1, 0]), (4, 1)), np.array([(0, 1, 2), (1, 3, 2)], np.int32)
     parts = (
         MeshPart(0, 1, Material(np.ones(4), texture, alpha_cutoff=0.5)),
-        MeshPart(1, 2, Material(np.array([1, 0.5, 0, 1]), None, 0.2, 1.0)),
+        MeshPart(1, 2, Material(np.array([1, 0.5, 0, 1]), None, 0.2, 1.0, transmission=0.8, pane=True)),
     )
     mesh = Mesh("key", corners, faces, normals, parts)
     back = unpack_mesh(pack_mesh(mesh))
@@ -98,6 +98,7 @@ def test_holes_and_missing_textures_survive() -> None:
     assert first.texture is not None and np.array_equal(first.texture[..., 3], texture[..., 3])
     assert first.alpha_cutoff == 0.5 and second.metallic == 1.0 and back.uv is None
     assert np.array_equal(second.base_color, [1, 0.5, 0, 1])
+    assert (first.glass, second.glass) == (None, (0.8, True))
     with pytest.raises(ValueError, match="vertex colours"):
         pack_mesh(replace(mesh, colors=np.zeros((4, 4), np.uint8)))
 
