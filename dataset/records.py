@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from math import isfinite
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, NotRequired, Self, TypedDict, TypeVar
 
 from assets.errors import SynthError
 from dataset.values import INT64, is_set, is_text, sku_text, whole_number
@@ -22,6 +22,21 @@ Bbox = Sequence[float]
 Matrix = Sequence[Sequence[float]]
 # Compressed run lengths {"size": [height, width], "counts": text}, plain ones, or a list of polygons.
 Segmentation = Mapping[str, Any] | Sequence[Any]
+
+
+class CameraRecord(TypedDict):
+    """The camera of an image.
+
+    K: (3, 3), pixels. world_from_camera: (4, 4), metres. distortion: `model` and OpenCV's coefficients by name; absent
+    for a pinhole. rolling_shutter: rotation vector (3,), radians, from the first to the last row; absent for none.
+    """
+
+    K: Matrix
+    world_from_camera: Matrix
+    distortion: NotRequired[Mapping[str, str | float]]
+    rolling_shutter: NotRequired[Sequence[float]]
+
+
 Check = Callable[[object], bool]
 LARGEST = sys.float_info.max
 R = TypeVar("R", bound="_Record")
@@ -102,16 +117,16 @@ class _Record:
 class ImageRecord(_Record):
     """An image of a data set.
 
-    file_name: relative to the folder of images. width, height: pixels. camera: K (3, 3) in pixels and world_from_camera
-    (4, 4) in metres. recipe, seed, index, view: what the scene was sampled from. group: what belongs together and is
-    never split. backend, renderer: what made the image. license: COCO's number of a licence, or its text.
+    file_name: relative to the folder of images. width, height: pixels. recipe, seed, index, view: what the scene was
+    sampled from. group: what belongs together and is never split. backend, renderer: what made the image. license:
+    COCO's number of a licence, or its text.
     """
 
     id: int | None = None
     file_name: str | None = None
     width: int | None = None
     height: int | None = None
-    camera: Mapping[str, Matrix] | None = None
+    camera: CameraRecord | None = None
     recipe: str | None = None
     seed: int | None = None
     index: int | None = None

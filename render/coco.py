@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataset.masks import encode_crop
-from dataset.records import AnnotationRecord, ImageRecord
+from dataset.records import AnnotationRecord, CameraRecord, ImageRecord
 from render.frame import Annotation
 from render.geometry import xywh_from_xyxy
-from render.scene import SceneSpec
+from render.scene import Camera, SceneSpec
 
 
 def image_record(scene: SceneSpec, *, file_name: str, backend: str, renderer: str = "") -> ImageRecord:
@@ -14,12 +14,11 @@ def image_record(scene: SceneSpec, *, file_name: str, backend: str, renderer: st
 
     renderer: the device and a digest of the versions that rendered it; "" leaves it out.
     """
-    camera = scene.camera
     return ImageRecord(
         file_name=file_name,
-        width=camera.width,
-        height=camera.height,
-        camera={"K": camera.K.tolist(), "world_from_camera": camera.world_from_camera.tolist()},
+        width=scene.camera.width,
+        height=scene.camera.height,
+        camera=camera_record(scene.camera),
         recipe=scene.recipe,
         seed=scene.seed,
         index=scene.index,
@@ -27,6 +26,16 @@ def image_record(scene: SceneSpec, *, file_name: str, backend: str, renderer: st
         backend=backend,
         renderer=renderer or None,
     )
+
+
+def camera_record(camera: Camera) -> CameraRecord:
+    """Return a camera as it is stored; a pinhole has neither distortion nor rolling shutter."""
+    record: CameraRecord = {"K": camera.K.tolist(), "world_from_camera": camera.world_from_camera.tolist()}
+    if camera.distortion is not None:
+        record["distortion"] = {"model": camera.distortion.model, **camera.distortion.coefficients}
+    if camera.rolling_shutter is not None:
+        record["rolling_shutter"] = [float(angle) for angle in camera.rolling_shutter]
+    return record
 
 
 def annotation_record(annotation: Annotation) -> AnnotationRecord:

@@ -28,6 +28,8 @@ LARGEST = 1e300
 # A box of others may leave the image by rounding.
 ROUNDING_PX = 1.0
 EYE = np.eye(4)
+# The coefficients of each model of lens distortion.
+COEFFICIENTS = {"brown_conrady": ("k1", "k2", "p1", "p2", "k3"), "fisheye": ("k1", "k2", "k3", "k4")}
 # What arithmetic and look-ups raise over values of another kind, and depth over nests of thousands of lists.
 MALFORMED = (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError, RecursionError)
 
@@ -80,6 +82,18 @@ def check_image(record: Record, number: object, where: str) -> Iterator[Violatio
         yield Violation(where, f"camera.K is {camera.get('K')!r}, expected [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]")
     if not is_rigid(camera.get("world_from_camera")):
         yield Violation(where, "camera.world_from_camera is not a rigid 4x4 pose")
+    yield from _check_lens(camera, where)
+
+
+def _check_lens(camera: Record, where: str) -> Iterator[Violation]:
+    """Check the two fields that only cameras other than pinholes have."""
+    lens, turn = camera.get("distortion"), camera.get("rolling_shutter")
+    if "distortion" in camera:
+        names = COEFFICIENTS.get(lens["model"]) if isinstance(lens, dict) and type(lens.get("model")) is str else None
+        if names is None or set(lens) != {"model", *names} or not all(is_number(lens[name]) for name in names):
+            yield Violation(where, f"camera.distortion is {lens!r}, expected the model and coefficients of OpenCV")
+    if "rolling_shutter" in camera and matrix_of([turn], (1, 3)) is None:
+        yield Violation(where, f"camera.rolling_shutter is {turn!r}, expected three angles in radians")
 
 
 def matrix_of(value: object, shape: tuple[int, int]) -> NDArray[np.float64] | None:

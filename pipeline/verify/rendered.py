@@ -190,6 +190,7 @@ def _check_place(info: DatasetInfo, split: str, image: Record, where: str) -> It
 
 def _check_stored(layout: Layout, stem: str, image: Record, records: list[Record], where: str) -> Iterator[Violation]:
     """The image's own labels and its SceneSpec say the same as the COCO file."""
+    from render.coco import camera_record
     from render.scene import SceneSpec
 
     try:
@@ -211,6 +212,10 @@ def _check_stored(layout: Layout, stem: str, image: Record, records: list[Record
         yield Violation(where, f"camera.K differs from scenes/{stem}.json")
     if not np.array_equal(scene.camera.world_from_camera, image["camera"]["world_from_camera"]):
         yield Violation(where, f"camera.world_from_camera differs from scenes/{stem}.json")
+    expected = camera_record(scene.camera)
+    for name in ("distortion", "rolling_shutter"):
+        if image["camera"].get(name) != expected.get(name):
+            yield Violation(where, f"camera.{name} differs from scenes/{stem}.json")
     for record in records:
         yield from _check_placement(scene, record, stem, where)
 

@@ -146,6 +146,10 @@ DAMAGE: list[tuple[Callable[[Path], None], str]] = [
     (edit(lambda data: data["images"][0].update(id=77)), "id 77, expected 1"),
     (edit(lambda data: data["images"][0].update(width="wide")), "width 'wide'"),
     (edit(lambda data: data["images"][0]["camera"].update(K=[[1]])), "camera.K is"),
+    (
+        edit(lambda data: data["images"][0]["camera"].update(rolling_shutter=[0, 0, 1])),
+        "camera.rolling_shutter differs",
+    ),
     (edit(lambda data: data["images"][0].pop("camera")), "camera is missing"),
     (edit(lambda data: data["annotations"].reverse()), "out of the images' order|ids are dense"),
     (edit(lambda data: data.pop("categories")), "is not one of the categories|categories differ"),
