@@ -5,12 +5,14 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from numpy.typing import NDArray
 
 from assets.library import Library
 from render.backends.protocol import Backend
 from render.background import composite
 from render.frame import Annotation, Frame, Geometry
 from render.labels import annotate, trace_geometry
+from render.optics.defocus import circles_of_confusion
 from render.scene import SceneSpec
 from render.sensor import develop
 from render.warp import render_light
@@ -24,8 +26,17 @@ def render_frame(scene: SceneSpec, library: Library, backend: Backend) -> Frame:
         light = composite(render_light(backend, scene), scene, library.backdrops)
         geometry, annotations = labels.result()
     products = np.array([False, *(placement.kind == "product" for placement in scene.placements)])
-    image = develop(light, scene.sensor, products[geometry.ids])
+    image = develop(light, scene.sensor, products[geometry.ids], _circles(scene, geometry))
     return Frame(image, geometry, annotations)
+
+
+def _circles(scene: SceneSpec, geometry: Geometry) -> NDArray[np.float32] | None:
+    """Return the circles of confusion of an image, None if it is sharp at any depth."""
+    sensor = scene.sensor
+    if not sensor.aperture_mm:
+        return None
+    focal = float(scene.camera.K[0, 0])
+    return circles_of_confusion(geometry.depth, focal, aperture_mm=sensor.aperture_mm, focus_m=sensor.focus_m)
 
 
 def _label(scene: SceneSpec, library: Library) -> tuple[Geometry, tuple[Annotation, ...]]:

@@ -28,6 +28,8 @@ from render.optics.rolling_shutter import Turn
 SPEC_VERSIONS = (1, 2, 3)
 # Tuple fields of the sensor, which JSON turns into lists; older specs have no crosstalk.
 SENSOR_TUPLES = ("white_balance", "crosstalk")
+# Fields of the sensor that version 3 added: left out where they are neutral.
+SENSOR_3 = ("red_scale", "blue_scale", "aperture_mm", "focus_m", "mosaic")
 PlacementKind = Literal["product", "prop"]
 BackgroundKind = Literal["environment", "photo", "texture"]
 
@@ -180,7 +182,10 @@ class Sensor:
     signal) and of the electronics. contrast, saturation: 1 = neutral. jpeg_quality: 1..100. seed: of the noise.
     crosstalk: leak of green and blue into red, of red and blue into green, of red and green into blue, relative to sRGB
     (colour filters vary; may be negative; white stays white). tone: mid slope of the S-shaped tone curve, 1 = linear.
-    sharpen: share of fine detail that is added.
+    sharpen: share of fine detail that is added. red_scale, blue_scale: lateral chromatic aberration, by how much the
+    red and the blue image are larger than the green one, about the middle. aperture_mm: diameter of the entrance pupil;
+    0 is sharp at any depth. focus_m: distance in focus along the optical axis. mosaic: whether each pixel measures one
+    colour (R G / G B) and the others are interpolated.
     """
 
     exposure_ev: float = 0.0
@@ -198,6 +203,11 @@ class Sensor:
     crosstalk: tuple[float, float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     tone: float = 1.0
     sharpen: float = 0.0
+    red_scale: float = 0.0
+    blue_scale: float = 0.0
+    aperture_mm: float = 0.0
+    focus_m: float = 1.0
+    mosaic: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,6 +237,9 @@ class SceneSpec:
         for name in ("distortion", "rolling_shutter"):
             if fields["camera"][name] is None:
                 del fields["camera"][name]
+        for name in SENSOR_3:
+            if fields["sensor"][name] == getattr(Sensor, name):
+                del fields["sensor"][name]
         for placement in fields["placements"]:
             fixture = placement.pop("fixture")
             if fixture is not None:
@@ -236,7 +249,7 @@ class SceneSpec:
         return json.dumps(fields, default=_json_value, separators=(",", ":"), allow_nan=False)
 
     def _version(self) -> int:
-        if not self.camera.is_pinhole:
+        if not self.camera.is_pinhole or any(getattr(self.sensor, name) != getattr(Sensor, name) for name in SENSOR_3):
             return 3
         return 2 if any(placement.fixture for placement in self.placements) else 1
 

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.color import LUMINANCE, srgb_from_linear
+from render.optics.defocus import defocus
+from render.optics.mosaic import bayer_mosaic, demosaic
 from render.scene import Sensor
 
 # Mean luminance of a metered image: the 18 % grey card of photography.
@@ -19,19 +21,30 @@ SHARPEN_PX = 0.8
 BRIGHTEST, CURVE_POINTS = 4.0, 4096
 
 
-def develop(light: NDArray[np.float32], sensor: Sensor, subject: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
+def develop(
+    light: NDArray[np.float32],
+    sensor: Sensor,
+    subject: NDArray[np.bool_] | None = None,
+    circles: NDArray[np.float32] | None = None,
+) -> NDArray[np.uint8]:
     """Develop linear light (H, W, 3), RGB of any scale, to an image (H, W, 3) uint8 sRGB.
 
-    subject: (H, W) bool, the main subject, which counts as much for the exposure as the whole image.
+    subject: (H, W) bool, the main subject, which counts as much for the exposure as the whole image. circles: (H, W)
+    signed diameters, pixels, of the circles of confusion (render/optics/defocus.py); None is sharp at any depth.
 
-    In the order of the light path: metering, vignette, lens blur, shake, white balance, photon and read noise, colour
-    matrix, tone curve, contrast and saturation, sharpening. JPEG compression is left to the writer.
+    In the order of the light path: metering, vignette, chromatic aberration, defocus, lens blur, shake, photon and read
+    noise, demosaicing, white balance, colour matrix, tone curve, contrast and saturation, sharpening. Without a mosaic
+    the white balance comes before the noise. JPEG compression is left to the writer.
     """
     image = light.astype(np.float64) * (meter(light, subject) * 2.0**sensor.exposure_ev)
     image = image * _vignette(image.shape, sensor.vignette)[..., None]
+    image = _aberrate(image, sensor.red_scale, sensor.blue_scale)
+    image = image if circles is None else defocus(image, circles).astype(np.float64)
     image = _shake(blur(image, sensor.blur_px), sensor.motion_px, sensor.motion_angle)
-    image = image * np.asarray(sensor.white_balance)
-    image = _add_noise(image, sensor)
+    if sensor.mosaic:
+        image = demosaic(bayer_mosaic(_add_noise(image, sensor))) * np.asarray(sensor.white_balance)
+    else:
+        image = _add_noise(image * np.asarray(sensor.white_balance), sensor)
     image = image @ color_matrix(sensor.crosstalk).T if any(sensor.crosstalk) else image
     coded = _encode(image, sensor.tone)
     coded = _grade(coded, sensor.contrast, sensor.saturation)
@@ -59,6 +72,25 @@ def _vignette(shape: tuple[int, ...], strength: float) -> NDArray[np.float64]:
     y = (np.arange(height) + 0.5) / height * 2 - 1
     x = (np.arange(width) + 0.5) / width * 2 - 1
     return 1 - strength * (x[None, :] ** 2 + y[:, None] ** 2) / 2
+
+
+def _aberrate(image: NDArray, red_scale: float, blue_scale: float) -> NDArray:
+    """Enlarge the red and the blue image about the middle by these shares."""
+    if not (red_scale or blue_scale):
+        return image
+    import cv2
+
+    height, width = image.shape[:2]
+    image = image.copy()
+    for channel, scale in ((0, 1 + red_scale), (2, 1 + blue_scale)):
+        # Of pixel centres, which OpenCV counts from 0.
+        shift = (1 - 1 / scale) * np.array([width - 1, height - 1]) / 2
+        matrix = np.array([[1 / scale, 0, shift[0]], [0, 1 / scale, shift[1]]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        image[..., channel] = cv2.warpAffine(
+            image[..., channel], matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE
+        )
+    return image
 
 
 def blur(image: NDArray, sigma: float) -> NDArray:

@@ -162,13 +162,18 @@ def test_a_spec_from_before_tone_and_crosstalk_reads_as_without_them() -> None:
     assert SceneSpec.from_json(json.dumps(data)).sensor == Sensor(exposure_ev=0.5)
 
 
-def test_only_cameras_that_are_no_pinhole_are_of_version_3() -> None:
+def test_only_scenes_with_a_lens_or_a_raw_sensor_are_of_version_3() -> None:
     pinhole = camera_at((0, -1, 0))
     plain = json.loads(scene_of(pinhole).to_json())
     assert plain["version"] == 1 and set(plain["camera"]) == {"width", "height", "K", "world_from_camera"}
     for change in ({"distortion": Distortion(k1=-0.1)}, {"rolling_shutter": (0.01, 0.0, 0.0)}):
         written = json.loads(scene_of(replace(pinhole, **change)).to_json())  # type: ignore[arg-type]
         assert written["version"] == 3 and set(written["camera"]) == {*plain["camera"], *change}
+    for fields in ({"red_scale": 0.001}, {"aperture_mm": 2.0, "focus_m": 0.7}, {"mosaic": True}):
+        scene = scene_of(pinhole, sensor=Sensor(**fields))  # type: ignore[arg-type]
+        written = json.loads(scene.to_json())
+        assert written["version"] == 3 and set(written["sensor"]) == {*plain["sensor"], *fields}
+        assert SceneSpec.from_json(scene.to_json()).sensor == scene.sensor
     for distortion in ({"model": "fish"}, {"k9": 1.0}, {"k1": "a"}, {"k1": -0.9}, [1]):
         with raises("scene-invalid", "camera-invalid", "unknown-name"):
             SceneSpec.from_json(json.dumps({**plain, "camera": {**plain["camera"], "distortion": distortion}}))

@@ -149,3 +149,30 @@ def test_the_table_of_the_curve_is_as_good_as_its_formulas(tone: float) -> None:
     light = np.concatenate([np.linspace(-0.1, 0.02, 500), np.geomspace(1e-6, 50, 4000)])
     exact = bend(srgb_from_linear(_roll_off(light)), tone)
     assert _encode(light, tone) == pytest.approx(exact, abs=2e-5)
+
+
+def test_chromatic_aberration_leaves_the_middle_and_grows_outwards() -> None:
+    dots = np.full((101, 201, 3), 0.2, np.float32)
+    dots[50, 100] = dots[50, 150] = 1
+    image = develop(dots, Sensor(red_scale=0.04, blue_scale=-0.04)).astype(int)
+    assert np.array_equal(image[50, 100], develop(dots, Sensor())[50, 100])
+    # 50 px from the middle, red lies 2 px further out, blue 2 px further in, and green where it was.
+    assert [int(image[50, 140:160, channel].argmax()) + 140 for channel in range(3)] == [152, 150, 148]
+
+
+def test_defocus_at_the_focus_changes_nothing_and_elsewhere_keeps_the_light() -> None:
+    colourful = np.random.default_rng(0).uniform(0.05, 1, (32, 32, 3)).astype(np.float32)
+    assert np.array_equal(
+        develop(colourful, Sensor(), circles=np.zeros((32, 32), np.float32)), develop(colourful, Sensor())
+    )
+    soft = develop(colourful, Sensor(), circles=np.full((32, 32), 6, np.float32))
+    assert soft.std() < 0.5 * develop(colourful, Sensor()).std()
+
+
+def test_a_mosaic_keeps_plain_colours_and_the_noise_of_what_was_measured() -> None:
+    plain = np.full((200, 200, 3), 0.5, np.float32) * np.array([0.6, 1.0, 1.4], np.float32)
+    assert np.array_equal(develop(plain, Sensor(mosaic=True)), develop(plain, Sensor()))
+    noisy = [linear_from_srgb(develop(GREY, Sensor(shot_noise=0.04, mosaic=on, seed=1)) / 255) for on in (False, True)]
+    measured, interpolated = noisy[1][1::2, 0::2, 1], noisy[1][0::2, 0::2, 1]
+    assert measured.std() == pytest.approx(noisy[0][..., 1].std(), rel=0.06)
+    assert interpolated.std() < 0.9 * measured.std()  # which makes the noise of cameras coarse and coloured
