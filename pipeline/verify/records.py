@@ -87,10 +87,12 @@ def check_image(record: Record, number: object, where: str) -> Iterator[Violatio
 
 def _check_lens(camera: Record, where: str) -> Iterator[Violation]:
     """Check the two fields that only cameras other than pinholes have."""
-    lens, turn = camera.get("distortion"), camera.get("rolling_shutter")
+    lens: Any = camera.get("distortion")
+    turn: Any = camera.get("rolling_shutter")
     if "distortion" in camera:
-        names = COEFFICIENTS.get(lens["model"]) if isinstance(lens, dict) and type(lens.get("model")) is str else None
-        if names is None or set(lens) != {"model", *names} or not all(is_number(lens[name]) for name in names):
+        model = lens.get("model") if isinstance(lens, dict) else None
+        names = COEFFICIENTS.get(model, ()) if type(model) is str else ()
+        if not names or {*lens} != {"model", *names} or not all(is_number(lens[name]) for name in names):
             yield Violation(where, f"camera.distortion is {lens!r}, expected the model and coefficients of OpenCV")
     if "rolling_shutter" in camera and matrix_of([turn], (1, 3)) is None:
         yield Violation(where, f"camera.rolling_shutter is {turn!r}, expected three angles in radians")
