@@ -9,6 +9,7 @@ from render.choice import SceneProducts, scene_products
 from render.framing import frame_camera, lens_of
 from render.layout import SceneLayout, SceneRequest
 from render.recipes.mix import Recipe, RecipeMix, products_at, recipe_at
+from render.recipes.optics import sample_optics
 from render.recipes.parts import SceneRecipe
 from render.recipes.sampling import (
     sample_area_lights,
@@ -61,6 +62,9 @@ def assemble_scene(recipe: SceneRecipe, request: SceneRequest, layout: SceneLayo
     """Sample everything that the layout leaves open. Raises SynthError if a product's mesh cannot be loaded."""
     streams, backdrops, width = request.streams, request.library.backdrops, request.width
     camera = _camera(layout, request)
+    placements = _placements(recipe, request, layout)
+    sensor = sample_sensor(recipe.sensor, width, rng=streams.of_view(StreamPurpose.SENSOR))
+    camera, sensor = sample_optics(recipe.optics, camera, sensor, placements, rng=streams.of_view(StreamPurpose.OPTICS))
     lights = streams.scene(StreamPurpose.LIGHTS)
     environment = sample_environment(recipe.lights, backdrops, rng=lights)
     return SceneSpec(
@@ -69,7 +73,7 @@ def assemble_scene(recipe: SceneRecipe, request: SceneRequest, layout: SceneLayo
         index=streams.index,
         view=streams.view,
         camera=camera,
-        placements=_placements(recipe, request, layout),
+        placements=placements,
         lights=sample_area_lights(recipe.lights, environment.strength, rng=lights, wish=layout.lights),
         environment=environment,
         background=sample_background(
@@ -79,7 +83,7 @@ def assemble_scene(recipe: SceneRecipe, request: SceneRequest, layout: SceneLayo
             rng=streams.of_view(StreamPurpose.BACKGROUND),
             lens_mm=None if streams.version == 1 else lens_of(camera),
         ),
-        sensor=sample_sensor(recipe.sensor, width, rng=streams.of_view(StreamPurpose.SENSOR)),
+        sensor=sensor,
         streams=streams.version,
     )
 

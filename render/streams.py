@@ -32,6 +32,7 @@ class StreamPurpose(IntEnum):
     REPEATS = 10
     STACKS = 11
     RECIPE = 12
+    OPTICS = 13
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from assets.limits import RECIPE_BYTES, read_file
 from assets.plugins import PluginTable, is_python_file
 from assets.plurals import count_of, first_few
 from render.recipes.mix import MAX_PARTS, MIX, Recipe, RecipeMix, RecipePart, ShareWeight
-from render.recipes.parts import SceneRecipe
+from render.recipes.parts import SceneRecipe, Section, field_names
 from render.recipes.versions import added_keys, check_known, defaults_of, merged
 from render.streams import STREAMS
 
@@ -264,15 +264,15 @@ def _added(recipe: Recipe, streams: int) -> dict[str, Any]:
     return dict(added_keys(recipe.recipe, streams))
 
 
-def _yaml_lines(section: BaseModel, depth: int, without: dict[str, Any]) -> list[str]:
+def _yaml_lines(section: Section, depth: int, without: dict[str, Any]) -> list[str]:
     lines = []
     before = "  " * depth
-    for name in section.model_dump():
+    for name in field_names(section):
         if name in without and depth:
             continue
         field, value = type(section).model_fields[name], getattr(section, name)
         note = f"  # {field.description}" if field.description else ""
-        if isinstance(value, BaseModel):
+        if isinstance(value, Section):
             lines += [f"{before}{name}:{note}", *_yaml_lines(value, depth + 1, dict.fromkeys(without.get(name) or ()))]
         else:
             lines.append(f"{before}{name}: {_yaml_value(value)}{note}")

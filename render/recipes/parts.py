@@ -8,8 +8,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_serializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_serializer, model_validator
 from pydantic_core.core_schema import SerializerFunctionWrapHandler
+
+from render.recipes.cameras import CAMERAS
 
 # Far enough below the largest float that sums and products of a few values stay finite.
 LARGEST = 1e300
@@ -200,6 +202,44 @@ class SensorRanges(Section):
     sharpen: Annotated[Span, _within(0, 3)] = Field((0.1, 0.8), description="share of fine detail added (unsharp mask)")
 
 
+class Optics(Section):
+    """Ranges of lens, shutter and colour filters, all off by default. A name instead takes those of a preset.
+
+    The presets are in render/recipes/cameras.py.
+    """
+
+    fisheye: Share = Field(0.0, description="chance of a fisheye (equidistant: the angle grows with the radius)")
+    fisheye_k1: Annotated[Span, _within(-0.3, 0.3)] = Field((0.0, 0.0), description="k1 of a fisheye, 0 = equidistant")
+    distortion: Annotated[Span, _within(-0.25, 0.5)] = Field(
+        (0.0, 0.0), description="shift of the image's corners by an ordinary lens, as a share; below 0 = barrel"
+    )
+    tangential: Annotated[float, Field(ge=0, le=0.01)] = Field(
+        0.0, description="largest p1 and p2 of an ordinary lens, of either sign"
+    )
+    rolling_deg: Annotated[Span, _within(0, 5)] = Field(
+        (0.0, 0.0), description="turn of the camera about any axis while the rows of an image are read"
+    )
+    chromatic: Annotated[float, Field(ge=0, le=0.01)] = Field(
+        0.0, description="largest difference in size of the red and the blue image from the green one"
+    )
+    aperture_mm: Annotated[Span, _within(0, 50)] = Field(
+        (0.0, 0.0), description="diameter of the entrance pupil; 0 = sharp at any depth"
+    )
+    focus: Annotated[Span, _within(0.2, 5)] = Field(
+        (0.9, 1.1), description="distance in focus, as a multiple of the products' median distance"
+    )
+    mosaic: Share = Field(0.0, description="chance that each pixel measures one colour and the others are interpolated")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_preset(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if value not in CAMERAS:
+            raise ValueError(f"expected the ranges, or a preset: {', '.join(sorted(CAMERAS))}")
+        return dict(CAMERAS[value].optics)
+
+
 class SceneRecipe(Section, ABC):
     """Base of the settings of a recipe: the sections that all recipes share; a recipe adds its own.
 
@@ -211,6 +251,9 @@ class SceneRecipe(Section, ABC):
     finish: Finishes = Field(default_factory=Finishes, description="surface of the products")
     background: Backgrounds = Field(default_factory=Backgrounds, description="background of the scene")
     sensor: SensorRanges = Field(default_factory=SensorRanges, description="camera sensor")
+    optics: Optics = Field(
+        default_factory=Optics, description=f"lens, shutter and colour filters; or one of {', '.join(sorted(CAMERAS))}"
+    )
 
     @abstractmethod
     def product_count(self) -> tuple[int, int]:
@@ -220,7 +263,17 @@ class SceneRecipe(Section, ABC):
     def _own_sections_first(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = serialize(self)
         shared = {name: content.pop(name) for name in SHARED_SECTIONS if name in content}
+        # Recipes from before there were optics keep their hashes.
+        if self.optics == Optics() == type(self).model_fields["optics"].get_default(call_default_factory=True):
+            shared.pop("optics", None)
         return {**content, **shared}
 
 
-SHARED_SECTIONS = ("lights", "finish", "background", "sensor")
+SHARED_SECTIONS = ("lights", "finish", "background", "sensor", "optics")
+
+
+def field_names(section: Section) -> list[str]:
+    """Return the names of a section's fields in the order of files: a recipe's own sections before the shared ones."""
+    names = list(type(section).model_fields)
+    last = SHARED_SECTIONS if isinstance(section, SceneRecipe) else ()
+    return [*(name for name in names if name not in last), *last]
