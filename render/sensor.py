@@ -17,6 +17,9 @@ MIDDLE_GREY = 0.18
 # Above this share of full scale the tone curve rolls off, as cameras' do, instead of clipping.
 SHOULDER = 0.7
 SHARPEN_PX = 0.8
+# Of a mosaic: blur of the filter before it, without which edges get coloured dots, and the light at which a pixel
+# saturates, without which glints get a star.
+LOW_PASS_PX, RAW_WHITE = 0.5, 1.5
 # Light (full scale is 1) above which every code rounds to white, and the number of points of the curve up to it.
 BRIGHTEST, CURVE_POINTS = 4.0, 4096
 
@@ -42,7 +45,7 @@ def develop(
     image = image if circles is None else defocus(image, circles).astype(np.float64)
     image = _shake(blur(image, sensor.blur_px), sensor.motion_px, sensor.motion_angle)
     if sensor.mosaic:
-        image = demosaic(bayer_mosaic(_add_noise(image, sensor))) * np.asarray(sensor.white_balance)
+        image = _measure(image, sensor) * np.asarray(sensor.white_balance)
     else:
         image = _add_noise(image * np.asarray(sensor.white_balance), sensor)
     image = image @ color_matrix(sensor.crosstalk).T if any(sensor.crosstalk) else image
@@ -124,6 +127,12 @@ def _add_noise(image: NDArray, sensor: Sensor) -> NDArray:
     rng = np.random.default_rng(sensor.seed)
     deviation = np.sqrt(sensor.shot_noise**2 * np.clip(image, 0, 1) + sensor.read_noise**2)
     return image + deviation * rng.standard_normal(image.shape)
+
+
+def _measure(image: NDArray, sensor: Sensor) -> NDArray:
+    """Return the image (H, W, 3) as interpolated from one measured colour per pixel, with noise, up to RAW_WHITE."""
+    measured = bayer_mosaic(_add_noise(blur(image, LOW_PASS_PX), sensor))
+    return demosaic(np.minimum(measured, RAW_WHITE))
 
 
 def _encode(image: NDArray, tone: float) -> NDArray[np.float64]:

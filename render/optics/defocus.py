@@ -36,15 +36,41 @@ def defocus(image: NDArray, circles: NDArray[np.float32]) -> NDArray[np.float32]
     layers = _layers(circles)
     blurred = image.copy()
     for layer in np.unique(layers)[::-1]:
-        own, farther, nearer = layers == layer, layers > layer, layers < layer
+        own = layers == layer
+        softest = float(diameters[layers < layer].max(initial=0))
         diameter = float(np.median(diameters[own]))
-        light, cover = _layer_light(image, own, farther, diameter)
-        softest = float(diameters[nearer].max(initial=0))
-        if softest >= SHARP_PX:  # soft edges in front let through what lies behind, which is guessed from around them
-            hidden, hidden_cover = _layer_light(image, own, farther, max(diameter, softest))
-            light, cover = np.where(nearer[..., None], hidden, light), np.where(nearer[..., None], hidden_cover, cover)
-        blurred += cover * (light - blurred)
+        there = _reached(own, max(diameter, softest))
+        _lay_over(blurred[there], image[there], layers[there], layer, diameter, softest)
     return blurred
+
+
+def _reached(own: NDArray[np.bool_], diameter: float) -> tuple[slice, slice]:
+    """Return the rows and columns that pixels spread to by discs of that diameter, and what these discs see there."""
+    reach = 2 * (int(diameter / 2) + 2)
+    spans = (np.flatnonzero(own.any(axis=axis)) for axis in (1, 0))
+    rows, columns = (slice(max(int(span[0]) - reach, 0), int(span[-1]) + 1 + reach) for span in spans)
+    return rows, columns
+
+
+def _lay_over(
+    blurred: NDArray[np.float32],
+    image: NDArray[np.float32],
+    layers: NDArray[np.intp],
+    layer: int,
+    diameter: float,
+    softest: float,
+) -> None:
+    """Lay a layer, blurred by its diameter, over what lies behind it, in place.
+
+    softest: the largest diameter of nearer layers. Their soft edges let through what they hide, which is guessed from
+    around them.
+    """
+    own, farther, nearer = layers == layer, layers > layer, (layers < layer)[..., None]
+    light, cover = _layer_light(image, own, farther, diameter)
+    if softest >= SHARP_PX and nearer.any():
+        hidden, hidden_cover = _layer_light(image, own, farther, max(diameter, softest))
+        light, cover = np.where(nearer, hidden, light), np.where(nearer, hidden_cover, cover)
+    blurred += cover * (light - blurred)
 
 
 def _layers(circles: NDArray[np.float32]) -> NDArray[np.intp]:

@@ -25,7 +25,7 @@ class CameraPreset:
 CAMERAS: Mapping[str, CameraPreset] = MappingProxyType(
     {
         # Distortion is corrected in the phone but for 1 or 2 %; 6 to 7 mm at f/1.6 to f/2.4; a hand turns by up to 10
-        # degrees per second, and a readout takes up to 1/30 s.
+        # degrees per second, and a readout takes up to 1/30 s. Its 12 megapixels are scaled down: no mosaic is seen.
         "phone": CameraPreset(
             (24.0, 28.0),
             (0.6, 1.5),
@@ -34,7 +34,6 @@ CAMERAS: Mapping[str, CameraPreset] = MappingProxyType(
                 "rolling_deg": (0.0, 0.3),
                 "chromatic": 0.0005,
                 "aperture_mm": (2.6, 4.2),
-                "mosaic": 1.0,
             },
         ),
         # A small wide lens (M12 mount, 2.8 mm at f/2 to f/2.8) across the aisle: strong barrel, deep focus, no motion.

@@ -172,6 +172,8 @@ def test_defocus_at_the_focus_changes_nothing_and_elsewhere_keeps_the_light() ->
 def test_a_mosaic_keeps_plain_colours_and_the_noise_of_what_was_measured() -> None:
     plain = np.full((200, 200, 3), 0.5, np.float32) * np.array([0.6, 1.0, 1.4], np.float32)
     assert np.array_equal(develop(plain, Sensor(mosaic=True)), develop(plain, Sensor()))
+    # Pixels saturate, each colour by itself, at what comes out as white.
+    assert (develop(plain, Sensor(mosaic=True, exposure_ev=5)) == 255).all()
     noisy = [linear_from_srgb(develop(GREY, Sensor(shot_noise=0.04, mosaic=on, seed=1)) / 255) for on in (False, True)]
     measured, interpolated = noisy[1][1::2, 0::2, 1], noisy[1][0::2, 0::2, 1]
     assert measured.std() == pytest.approx(noisy[0][..., 1].std(), rel=0.06)
