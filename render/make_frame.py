@@ -11,6 +11,7 @@ from assets.library import Library
 from render.backends.protocol import Backend
 from render.background import composite
 from render.frame import Annotation, Frame, Geometry
+from render.geometry import image_rays
 from render.labels import annotate, trace_geometry
 from render.optics.defocus import circles_of_confusion
 from render.scene import SceneSpec
@@ -20,6 +21,8 @@ from render.warp import render_light
 
 def render_frame(scene: SceneSpec, library: Library, backend: Backend) -> Frame:
     """Render a scene with its labels. Raises SynthError if a mesh or backdrop cannot be loaded."""
+    if not scene.camera.is_pinhole:
+        image_rays(scene.camera)  # kept for both threads, which would otherwise compute them at the same time
     # Labels do not need the image: they are traced in a thread while the renderer, which releases the GIL, works.
     with ThreadPoolExecutor(1, thread_name_prefix="labels") as executor:
         labels = executor.submit(_label, scene, library)
