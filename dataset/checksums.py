@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from assets.errors import SynthError
 from assets.files.atomic import atomic_file
@@ -30,7 +30,7 @@ from dataset.shards.index import (
 )
 from dataset.storage.path import StoragePath
 
-CHECKSUMS = "checksums.sha256"
+CHECKSUMS: Final = "checksums.sha256"
 # Of a sharded data set: what speaks for all of it.
 OUTLINE = (CATEGORIES, "dataset.json", INDEX)
 SPOOL = f".{CHECKSUMS}.spool"

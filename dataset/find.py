@@ -13,8 +13,6 @@ from assets.limits import COCO_BYTES, check_file
 from dataset.coco_reader import HINT, CocoContent, images_of, read_content
 from dataset.review_csv import is_review_csv
 from dataset.review_source import reviewed_labels
-from dataset.shards.index import has_index
-from dataset.storage.path import StoragePath
 
 # How many file names, evenly spread, are tried to find the folder of the images: some may be missing.
 TRIED = 20
@@ -116,9 +114,6 @@ def find_splits(path: Path, images: Path | None = None) -> list[CocoSplit]:
 
     images: folder of the images if they are not beside their file.
     """
-    if path.is_dir() and has_index(StoragePath(str(path))):
-        hint = "merge sharded sets with 'synth data merge', unpack one with 'synth data unpack'"
-        raise SynthError("this data set is sharded already", code="dataset-sharded", where=str(path), hint=hint)
     files = [path] if path.is_file() else _files_in(path)
     if not files:
         raise SynthError("no such COCO file", code="file-missing", where=str(path), hint=HINT)

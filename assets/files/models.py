@@ -13,6 +13,7 @@ from assets.files.json_input import scan_json
 from assets.limits import Limit, read_file
 from assets.plurals import first_few
 
+INVALID = "content-invalid"
 MAX_PROBLEMS = 20
 # More mistakes are only counted: each takes pydantic a kilobyte. Long lists stop at their first (FailFast).
 MANY = 10_000
@@ -44,22 +45,26 @@ def read_model(model: type[Model], path: Path, limit: Limit, what: str, *, hint:
     return parse_model(model, read_file(path, limit, what), what, str(path), hint)
 
 
-def check_model(model: type[Model], content: Any, what: str, where: str, hint: str | None = None) -> Model:
-    """Validate values that are already parsed (of a checkpoint, say); otherwise as `parse_model`."""
+def check_model(
+    model: type[Model], content: Any, what: str, where: str, hint: str | None = None, *, code: str = INVALID
+) -> Model:
+    """Validate values that are already parsed (of a checkpoint, say); otherwise as `parse_model`. code: of errors."""
     try:
         return model.model_validate(content)
     except (ValidationError, RecursionError) as error:
-        raise unusable(what, where, error, hint) from error
+        raise unusable(what, where, error, hint, code) from error
 
 
-def unusable(what: str, where: str, error: ValidationError | RecursionError, hint: str | None = None) -> SynthError:
+def unusable(
+    what: str, where: str, error: ValidationError | RecursionError, hint: str | None = None, code: str = INVALID
+) -> SynthError:
     """Return the error for a file whose content does not fit its model."""
     if not isinstance(error, ValidationError) or error.error_count() > MANY:
         found = f"{error.error_count():,} problems" if isinstance(error, ValidationError) else "nested too deep"
-        return SynthError(f"{what} is invalid", code="content-invalid", where=where, found=found, hint=hint)
+        return SynthError(f"{what} is invalid", code=code, where=where, found=found, hint=hint)
     found_all = error.errors(include_url=False, include_context=False)
     problems = first_few([f"{_format_location(item['loc'])}: {item['msg'][:200]}" for item in found_all], MAX_PROBLEMS)
-    return SynthError(f"{what} is invalid", code="content-invalid", where=where, hint=hint, problems=problems)
+    return SynthError(f"{what} is invalid", code=code, where=where, hint=hint, problems=problems)
 
 
 def _format_location(location: Iterable[int | str]) -> str:

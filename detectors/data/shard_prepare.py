@@ -24,13 +24,13 @@ from dataset.shards.index import (
     ShardEntry,
     ShardIndex,
     ShardSample,
-    has_index,
     read_categories,
     read_index,
 )
 from dataset.shards.parts import read_part
 from dataset.shards.tar import REPAIR, image_suffix, read_samples
 from dataset.storage.path import StoragePath
+from dataset.store import sharded_store
 from detectors.data.image_set import AGAIN, Names, open_images, stored_classes
 from detectors.data.read_coco import read_classes
 from detectors.data.shard_set import SHARDS, ShardSet
@@ -57,7 +57,8 @@ def shards_at(path: Path | StoragePath) -> StoragePath | None:
     if isinstance(path, StoragePath):
         read_index(path)
         return path
-    return StoragePath(str(path)) if path.is_dir() and has_index(StoragePath(str(path))) else None
+    store = sharded_store(path)
+    return store.place if store is not None else None
 
 
 def open_shards(

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
 from assets.files.models import Count, FileModel
+from pipeline.run.identity import StoredIdentity
 
-Share = Annotated[float, Field(ge=0, le=1)]
+# Of whole numbers, too, which stay so: the name of a job is a hash of the text.
+Share = Annotated[int | float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(max_length=10_000)]
 # A single path is stored as text, as in the first job version, several as a list.
 Paths = Text | list[Text] | None
 
 
-class IdentityFile(FileModel):
-    """job.json: what decides every byte of the job. Newer versions may add fields."""
+class JobIdentity(StoredIdentity):
+    """job.json: what must be equal to resume a job; with the catalogue and the number of its SKUs it decides all bytes.
 
-    model_config = ConfigDict(extra="allow")
+    backdrops: hash of their content. recipe: as YAML. plugins: digest or version of third-party code by its use.
+    """
 
     format: Literal[1]
-    drawing: Any = None  # absent in jobs of the first version
+    drawing: int = 1  # absent in jobs of the first version
     seed: Count
     views: Annotated[int, Field(ge=1, le=1000)]
     width: Annotated[int, Field(ge=8, le=8192)]
@@ -38,7 +41,7 @@ class IdentityFile(FileModel):
     shard_scenes: Annotated[int, Field(ge=1, le=1_000_000)]
     backdrops: Text
     recipe: Annotated[str, Field(max_length=65_536)]
-    streams: Any = 1
+    streams: int = 1  # absent in jobs of the first version
     plugins: Annotated[dict[Text, Text], Field(max_length=100)] = Field(default_factory=dict)
 
 

@@ -94,15 +94,11 @@ def _dataset_json(place: StoragePath, plan: Plan, catalog: Catalog, settings: Jo
     render = replace(settings.render, out=place.local or Path(), scenes=plan.scenes)
     backdrops, recipe = open_backdrops(render.backdrops), load_recipe(render.recipe, streams=render.streams)
     info = describe_run(render, catalog, backdrops, recipe, render_settings(render))
-    ids = ids_hash(catalog, plan.ids)
-    identity = {
-        **{name: value for name, value in info.identity.items() if name != "ids"},
-        **({"ids": ids} if ids else {}),
-    }
+    identity = info.identity.model_copy(update={"ids": ids_hash(catalog, plan.ids)})
     sources = info.sources
     if place.local is None:  # no path is relative to a bucket
         sources = {name: (render.out / path).resolve().as_posix() for name, path in sources.items()}
-    return replace(info, identity=identity, sources=sources).to_json().encode()
+    return info.model_copy(update={"identity": identity, "sources": sources}).to_json().encode()
 
 
 def failure_records(receipts: Mapping[str, Receipt]) -> Iterator[dict[str, Any]]:

@@ -22,6 +22,7 @@ from assets.plurals import count_of, first_few
 from assets.progress import Reporter
 from dataset.storage.retry import RetryingPath
 from pipeline.jobs.engines import EngineContext, open_engine
+from pipeline.jobs.files import JobIdentity
 from pipeline.jobs.index import SetCounts, delete_replaced_shards, job_categories, write_set_files, write_summary
 from pipeline.jobs.lease import CANCELLED, Lease, acquire_lease
 from pipeline.jobs.planning.digests import sku_digests
@@ -134,7 +135,7 @@ class _Driver:
         self.receipts: dict[str, Receipt] = {}
         self.digests: NDArray[np.uint8] = np.zeros((0, DIGEST_BYTES), np.uint8)
 
-    def drive(self, identity: dict[str, Any], share: float | None, retry: bool) -> JobSummary:
+    def drive(self, identity: JobIdentity, share: float | None, retry: bool) -> JobSummary:
         """Run until nothing is missing or the job must stop."""
         started = time.monotonic()
         plan = self._update_plan()
@@ -316,7 +317,7 @@ class _Driver:
             shutil.rmtree(work.spool, ignore_errors=True)
 
 
-def job_context(plan: Plan, settings: JobSettings, identity: dict[str, Any]) -> JobContext:
+def job_context(plan: Plan, settings: JobSettings, identity: JobIdentity) -> JobContext:
     """Return what all shards of the job have in common; its spool is in the cache, apart from those of other jobs."""
     from render.recipes import load_recipe
 
@@ -328,7 +329,7 @@ def job_context(plan: Plan, settings: JobSettings, identity: dict[str, Any]) -> 
     return JobContext(
         replace(render, out=spool, sku_list=render.sku_list.resolve()),
         settings.place,
-        identity["recipe"],
+        identity.recipe,
         plan.current.catalog_hash,
         settings.visible,
         settings.pixels,

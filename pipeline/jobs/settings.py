@@ -12,21 +12,25 @@ from typing import Annotated, Any
 
 from assets.catalog.sku_lists import as_lists, sku_source
 from assets.errors import SynthError
-from assets.files.json_input import parse_json
 from assets.files.models import parse_model
 from assets.options import Option
 from assets.plugins import is_python_file, short_name
 from dataset.storage.path import StoragePath
-from pipeline.jobs.files import HowFile, IdentityFile
+from pipeline.jobs.files import HowFile, JobIdentity, Paths
 from pipeline.jobs.lease import DRIVER
-from pipeline.run.dataset_info import differing_fields, streams_of
+from pipeline.run.identity import check_streams
 from pipeline.run.plugins import check_origins, file_place, trusted_files, unpack_files
 from pipeline.run.settings import BackdropFolders, RunSettings
 
 JOB, HOW = "job.json", "how.json"
-FORMAT = 1
 # Fields of RunSettings that decide only how the job runs, not its bytes.
 HOW_FIELDS = ("workers", "device", "timeout_s", "max_failures", "memory_mb")
+# Those that decide the bytes and have the same name in job.json.
+RENDER_FIELDS = (
+    *("seed", "views", "width", "height", "backend", "preset", "samples", "denoise", "licence", "creator"),
+)
+# Fields of JobSettings that decide only how the job runs.
+JOB_HOW_FIELDS = ("times", "rounds", "engine", "address", "cpus", "gpus")
 FOLDERS = tuple(field.name for field in fields(BackdropFolders))
 
 
@@ -94,7 +98,7 @@ class JobSettings:
     gpus: Annotated[float, Option("GPUs per worker on a cluster.", "Compute", minimum=0)] = 0.0
 
 
-def identity_of(settings: JobSettings) -> dict[str, Any]:
+def identity_of(settings: JobSettings) -> JobIdentity:
     """Return what must be equal to resume a job: with the catalogue and the number of its SKUs, it decides every byte.
 
     Raises SynthError for an unknown recipe, backend or preset, or a missing folder.
@@ -105,34 +109,33 @@ def identity_of(settings: JobSettings) -> dict[str, Any]:
     render = settings.render
     resolved = render_settings(render)
     hashes = json.dumps(open_backdrops(render.backdrops).hashes(), sort_keys=True)
-    return {
-        "format": FORMAT,
-        "drawing": DRAWING,
-        "seed": render.seed,
-        "views": render.views,
-        "width": render.width,
-        "height": render.height,
-        "backend": short_name(render.backend),
-        "preset": render.preset,
-        "samples": resolved.samples,
-        "denoise": resolved.denoise,
-        "splits": [list(split) for split in render.splits],
-        "extras": list(render.extras),
-        "licence": render.licence,
-        "creator": render.creator,
-        "visible": settings.visible,
-        "pixels": settings.pixels,
-        "shard_scenes": settings.shard_scenes,
-        "backdrops": hashlib.sha256(hashes.encode()).hexdigest(),
-        "recipe": _recipe_text(settings),
-        # Absent in jobs of version 1.
-        **({"streams": render.streams} if render.streams != 1 else {}),
-        **({"plugins": origins} if (origins := _origins(render)) else {}),
-    }
+    return JobIdentity(
+        format=1,
+        drawing=DRAWING,
+        seed=render.seed,
+        views=render.views,
+        width=render.width,
+        height=render.height,
+        backend=short_name(render.backend),
+        preset=render.preset,
+        samples=resolved.samples,
+        denoise=resolved.denoise,
+        splits=list(render.splits),
+        extras=list(render.extras),
+        licence=render.licence,
+        creator=render.creator,
+        visible=settings.visible,
+        pixels=settings.pixels,
+        shard_scenes=settings.shard_scenes,
+        backdrops=hashlib.sha256(hashes.encode()).hexdigest(),
+        recipe=_recipe_text(settings),
+        streams=render.streams,
+        plugins=_origins(render),
+    )
 
 
 def _origins(render: RunSettings) -> dict[str, str]:
-    """Code of third parties; jobs without any do not mention it."""
+    """Return the digests or versions of third-party code."""
     from pipeline.run.plugins import origins_of
     from render.recipes import load_recipe
 
@@ -144,7 +147,9 @@ def keep_streams(settings: JobSettings) -> JobSettings:
     existing = read_identity(settings.place)
     if existing is None:
         return settings
-    return replace(settings, render=replace(settings.render, streams=streams_of(existing, settings.place.locate(JOB))))
+    return replace(
+        settings, render=replace(settings.render, streams=check_streams(existing.streams, settings.place.locate(JOB)))
+    )
 
 
 def _recipe_text(settings: JobSettings) -> str:
@@ -152,21 +157,21 @@ def _recipe_text(settings: JobSettings) -> str:
     from render.recipes import load_recipe, modules_of, recipe_from_yaml, recipe_yaml
 
     streams = settings.render.streams
-    recipe, existing = load_recipe(settings.render.recipe, streams=streams), read_identity(settings.place) or {}
+    recipe, existing = load_recipe(settings.render.recipe, streams=streams), read_identity(settings.place)
     with suppress(SynthError):
-        text = str(existing["recipe"]) if "recipe" in existing else ""
+        text = existing.recipe if existing is not None else ""
         files = {name: Path(str(module.__file__)) for name, module in modules_of(recipe).items()}
         if text and recipe_from_yaml(text, where=JOB, streams=streams, files=files) == recipe:
             return text
     return recipe_yaml(recipe, streams=streams)
 
 
-def job_id(identity: dict[str, Any]) -> str:
+def job_id(identity: JobIdentity) -> str:
     """Return a short name of the job."""
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(identity.content(), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def claim_place(settings: JobSettings, identity: dict[str, Any]) -> None:
+def claim_place(settings: JobSettings, identity: JobIdentity) -> None:
     """Make the place the job's own, or check that it is. Raises SynthError if it holds anything else."""
     existing = read_identity(settings.place)
     if existing is None:
@@ -178,28 +183,35 @@ def claim_place(settings: JobSettings, identity: dict[str, Any]) -> None:
                 where=str(settings.place),
                 hint=hint,
             )
-        settings.place.write(JOB, _json_bytes(identity))
+        settings.place.write(JOB, _json_bytes(identity.content()))
     elif existing != identity:
-        check_origins(existing.get("plugins"), identity.get("plugins", {}), settings.place.locate(JOB))
+        check_origins(existing.plugins, identity.plugins, settings.place.locate(JOB))
         hint = "give another --out, or the same settings as before ('synth job resume PLACE' uses those)"
         raise SynthError(
             "the location contains a job with other settings",
             code="settings-differ",
             where=str(settings.place),
-            problems=differing_fields(existing, identity),
+            problems=existing.differing(identity),
             hint=hint,
         )
     settings.place.write(HOW, _json_bytes(_how_of(settings)))
 
 
-def read_identity(place: StoragePath) -> dict[str, Any] | None:
+def read_identity(place: StoragePath) -> JobIdentity | None:
     """Return the content of job.json; None if there is none. Raises SynthError if it is damaged."""
     try:
         data = place.read(JOB)
     except FileNotFoundError:
         return None
-    parse_model(IdentityFile, data, "job.json", place.locate(JOB))
-    identity: dict[str, Any] = parse_json(data, "job.json", place.locate(JOB))
+    return parse_model(JobIdentity, data, "job.json", place.locate(JOB))
+
+
+def existing_identity(place: StoragePath) -> JobIdentity:
+    """Return the content of job.json. Raises SynthError if there is none, or it is damaged."""
+    identity = read_identity(place)
+    if identity is None:
+        hint = "give the location that was given to 'synth job run --out'"
+        raise SynthError("no job here", code="job-missing", where=str(place), hint=hint)
     return identity
 
 
@@ -209,32 +221,34 @@ def read_settings(place: StoragePath, recipe_file: Path, plugins: Sequence[Path]
     plugins: Python files of its recipe and backend, whose code may be run; they are copied beside it. Raises SynthError
     if there is no job, its files are damaged, or a plugin differs.
     """
-    identity = read_identity(place)
-    if identity is None:
-        hint = "give the location that was given to 'synth job run --out'"
-        raise SynthError("no job here", code="job-missing", where=str(place), hint=hint)
+    identity = existing_identity(place)
+    hint = "run the whole command again: 'synth job run LIST --out PLACE ...'"
     try:
         data = place.read(HOW)
-        hint = "run the whole command again: 'synth job run LIST --out PLACE ...'"
-        parse_model(HowFile, data, "how.json", place.locate(HOW), hint)
-        how = parse_json(data, "how.json", place.locate(HOW))
-        recipe_file.write_text(identity["recipe"], encoding="utf-8")
-        trusted = trusted_files(identity.get("plugins"), plugins)
+        how = parse_model(HowFile, data, "how.json", place.locate(HOW), hint)
+        recipe_file.write_text(identity.recipe, encoding="utf-8")
+        trusted = trusted_files(identity.plugins, plugins)
         unpack_files({name: path.read_bytes() for name, path in trusted.items()}, recipe_file.parent)
-        folders = {name: _paths_of(how.get(name)) for name in FOLDERS}
-        wanted = {field.name for field in fields(RunSettings)}
-        render = {name: value for name, value in {**identity, **how}.items() if name in wanted - {"backdrops"}}
-        render |= {"splits": tuple((name, share) for name, share in identity["splits"])}
-        render |= {"extras": tuple(identity["extras"]), "recipe": str(recipe_file), "scenes": 0, "out": Path()}
-        lists = sku_source(_paths_of(how["sku_list"]), _paths_of(how.get("mesh_roots")))
-        render |= {"sku_list": lists, "cache": Path(how["cache"])}
-        render |= {"streams": streams_of(identity, place.locate(JOB))}
-        if is_python_file(identity["backend"]):  # there where it was given, and found nowhere else
-            render["backend"] = str(file_place(f"backend {Path(identity['backend']).name}", recipe_file.parent))
-        own = {name: how[name] for name in ("times", "rounds", "engine", "address", "cpus", "gpus")}
-        own |= {name: identity[name] for name in ("visible", "pixels", "shard_scenes")}
-        return JobSettings(RunSettings(**render, backdrops=BackdropFolders(**folders)), place, **own)
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
+        render = RunSettings(
+            sku_list=sku_source(_paths_of(how.sku_list), _paths_of(how.mesh_roots)),
+            out=Path(),
+            scenes=0,
+            recipe=str(recipe_file),
+            splits=tuple(identity.splits),
+            extras=tuple(identity.extras),
+            backdrops=BackdropFolders(**{name: _paths_of(getattr(how, name)) for name in FOLDERS}),
+            streams=check_streams(identity.streams, place.locate(JOB)),
+            cache=Path(how.cache),
+            **{name: getattr(identity, name) for name in RENDER_FIELDS},
+            **{name: getattr(how, name) for name in HOW_FIELDS},
+        )
+        if is_python_file(identity.backend):  # there where it was given, and found nowhere else
+            backend = file_place(f"backend {Path(identity.backend).name}", recipe_file.parent)
+            render = replace(render, backend=str(backend))
+        own = {name: getattr(how, name) for name in JOB_HOW_FIELDS}
+        own |= {name: getattr(identity, name) for name in ("visible", "pixels", "shard_scenes")}
+        return JobSettings(render, place, **own)
+    except (FileNotFoundError, ValueError) as error:
         raise SynthError(
             "how.json is invalid", code="job-damaged", where=place.locate(HOW), found=str(error), hint=hint
         ) from error
@@ -251,7 +265,7 @@ def _how_of(settings: JobSettings) -> dict[str, Any]:
         # Jobs without fixtures do not mention them.
         **{name: _paths_text(folders[name]) for name in FOLDERS if name != "fixtures" or folders[name]},
         **{name: getattr(render, name) for name in HOW_FIELDS},
-        **{name: getattr(settings, name) for name in ("times", "rounds", "engine", "address", "cpus", "gpus")},
+        **{name: getattr(settings, name) for name in JOB_HOW_FIELDS},
     }
 
 
@@ -261,7 +275,7 @@ def _paths_text(paths: Sequence[Path]) -> str | list[str] | None:
     return texts if len(texts) > 1 else texts[0] if texts else None
 
 
-def _paths_of(value: Any) -> tuple[Path, ...]:
+def _paths_of(value: Paths) -> tuple[Path, ...]:
     texts = value if isinstance(value, list) else [value] if value else []
     return tuple(Path(text) for text in texts)
 

@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from assets.errors import SynthError
 from dataset.storage.path import StoragePath
 from pipeline.jobs.lease import CANCELLED, Heartbeat, is_alive, is_cancelled, read_heartbeat
 from pipeline.jobs.planning.plan import coverage_of, deficits, listed_broken, matching_receipts, planned_shards
 from pipeline.jobs.planning.store import Plan, read_plan
 from pipeline.jobs.receipts import Receipt, read_receipts
-from pipeline.jobs.settings import JobSettings
+from pipeline.jobs.settings import JobSettings, existing_identity
 
 # Reasons are grouped by their first characters: names and numbers of the single case follow.
 REASON_CHARACTERS = 60
@@ -109,10 +108,7 @@ def failures_by_kind(receipts: list[Receipt]) -> dict[str, tuple[int, str]]:
 
 def cancel_job(place: StoragePath) -> str:
     """Ask the driver of a job to end; return a message about what will happen. Raises SynthError if there is no job."""
-    from pipeline.jobs.settings import read_identity
-
-    if read_identity(place) is None:
-        raise SynthError("no job here", code="job-missing", where=str(place))
+    existing_identity(place)
     place.write(CANCELLED, b"")
     beat = read_heartbeat(place)
     if beat is None or beat.state != "running":

@@ -6,11 +6,10 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from assets.backdrops.collection import Backdrops
 from assets.catalog.category_ids import ids_hash, ids_of
@@ -19,48 +18,47 @@ from assets.catalog.types import Catalog
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from assets.files.json_input import read_json
-from assets.limits import DATASET_JSON
+from assets.files.models import Count, FileModel, check_model
+from assets.limits import DATASET_IMAGES, DATASET_JSON
 from assets.plugins import short_name
 from dataset.checksums import CHECKSUMS
 from dataset.layout import Layout
-from pipeline.run.dataset_fields import check_fields
 from pipeline.run.failures import read_failures
+from pipeline.run.identity import RunIdentity, check_streams
 from pipeline.run.plugins import check_origins, origins_of
 from pipeline.run.settings import BackdropFolders, RunSettings
 from render.backends.protocol import RenderSettings
 from render.recipes import recipe_hash, recipe_yaml
 from render.recipes.mix import Recipe
 from render.sample import DRAWING
-from render.streams import STREAMS
 
-FORMAT = 1
 PACKAGES = ("numpy", "scipy", "trimesh", "embreex", "python-fcl", "opencv-python-headless", "pillow", "pyrender", "bpy")
 
 
-@dataclass(frozen=True)
-class DatasetInfo:
+class DatasetInfo(FileModel):
     """Content of dataset.json.
 
-    identity: what must be equal to resume; sources: paths relative to the data set; checksums: the name of their file,
-    "" for sets of earlier versions, which have none.
+    identity: what must be equal to resume; sources: paths relative to the data set; backdrops: hashes by name;
+    checksums: the name of their file, "" for sets of earlier versions, which have none.
     """
 
-    identity: dict[str, Any]
-    scenes: int
+    format: Literal[1]
+    identity: RunIdentity
+    scenes: Count
     recipe: str
     sources: dict[str, str]
     backdrops: dict[str, str]
     versions: dict[str, str]
-    checksums: str = ""
+    checksums: Literal["", "checksums.sha256"] = ""
 
     @property
     def extras(self) -> tuple[str, ...]:
         """The stored extras among depth, normals and ids."""
-        return tuple(filter(None, str(self.identity.get("extras", "")).split(",")))
+        return tuple(filter(None, self.identity.extras.split(",")))
 
     def to_json(self) -> str:
-        fields = {"format": FORMAT, **self.__dict__}
-        return json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        content = {**self.model_dump(), "identity": self.identity.content()}
+        return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def describe_run(
@@ -68,30 +66,27 @@ def describe_run(
 ) -> DatasetInfo:
     """Return the metadata of a run."""
     hashes = backdrops.hashes()
-    identity = {
-        "sku_list": catalog.hash,
-        "recipe": recipe_hash(recipe, streams=settings.streams),
-        "seed": settings.seed,
-        "views": settings.views,
-        "width": settings.width,
-        "height": settings.height,
-        "backend": short_name(settings.backend),
-        "preset": settings.preset,
-        "samples": render.samples,
-        "denoise": render.denoise,
-        "split": ",".join(f"{name}:{share:g}" for name, share in settings.splits),
-        "extras": ",".join(settings.extras),
-        "backdrops": _hash_json(hashes),
-        "licence": settings.licence,
-        "creator": settings.creator,
-        "drawing": DRAWING,
-        # Absent in sets of version 1.
-        **({"streams": settings.streams} if settings.streams != 1 else {}),
-        # Only if they differ from the list's order, which its hash covers.
-        **({"ids": ids} if (ids := ids_hash(catalog, ids_of(catalog))) else {}),
-        # Code of third parties; sets made without any do not mention it.
-        **({"plugins": origins} if (origins := origins_of(recipe, settings.backend)) else {}),
-    }
+    identity = RunIdentity(
+        sku_list=catalog.hash,
+        recipe=recipe_hash(recipe, streams=settings.streams),
+        seed=settings.seed,
+        views=settings.views,
+        width=settings.width,
+        height=settings.height,
+        backend=short_name(settings.backend),
+        preset=settings.preset,
+        samples=render.samples,
+        denoise=render.denoise,
+        split=",".join(f"{name}:{share:g}" for name, share in settings.splits),
+        extras=",".join(settings.extras),
+        backdrops=_hash_json(hashes),
+        licence=settings.licence,
+        creator=settings.creator,
+        drawing=DRAWING,
+        streams=settings.streams,
+        ids=ids_hash(catalog, ids_of(catalog)),
+        plugins=origins_of(recipe, settings.backend),
+    )
     folders = {
         "sku_list": catalog.sources,
         "mesh_root": catalog.mesh_roots,
@@ -102,8 +97,16 @@ def describe_run(
         for name, given in folders.items()
         for number, folder in enumerate(given, 1)
     }
-    recipe_text = recipe_yaml(recipe, streams=settings.streams)
-    return DatasetInfo(identity, settings.scenes, recipe_text, sources, hashes, _package_versions(), CHECKSUMS)
+    return DatasetInfo(
+        format=1,
+        identity=identity,
+        scenes=settings.scenes,
+        recipe=recipe_yaml(recipe, streams=settings.streams),
+        sources=sources,
+        backdrops=hashes,
+        versions=_package_versions(),
+        checksums=CHECKSUMS,
+    )
 
 
 def backdrop_folders(info: DatasetInfo, root: Path) -> BackdropFolders:
@@ -146,32 +149,12 @@ def _package_versions() -> dict[str, str]:
     return versions
 
 
-def streams_of(identity: dict[str, Any], where: str) -> int:
-    """Return the version of the random streams that a data set or job was started with.
-
-    Raises SynthError for a version that this program does not know.
-    """
-    version = identity.get("streams", 1)
-    if type(version) is not int or not 1 <= version <= STREAMS:
-        hint = "use the version of synth that made it, or newer"
-        expected = f"a number from 1 to {STREAMS}"
-        raise SynthError(
-            "unknown version of the random streams",
-            code="format-version-unsupported",
-            where=where,
-            found=repr(version),
-            expected=expected,
-            hint=hint,
-        )
-    return version
-
-
 def keep_streams(settings: RunSettings) -> RunSettings:
     """Return the settings with the streams version of the existing data set, if any: it must not change."""
     layout = Layout(settings.out)
     if not layout.info.exists():
         return settings
-    return replace(settings, streams=streams_of(read_info(layout).identity, str(layout.info)))
+    return replace(settings, streams=check_streams(read_info(layout).identity.streams, str(layout.info)))
 
 
 @lru_cache(maxsize=1)
@@ -181,22 +164,14 @@ def versions_digest() -> str:
 
 
 def read_info(layout: Layout) -> DatasetInfo:
-    """Return the content of dataset.json. Raises SynthError if it is missing or damaged."""
-    try:
-        if not layout.info.exists():
-            hint = "give the folder that 'synth render --out' wrote"
-            raise SynthError(
-                "not a data set: no dataset.json", code="dataset-missing", where=str(layout.root), hint=hint
-            )
-        data = read_json(layout.info, DATASET_JSON, "dataset.json")
-        if data.pop("format") != FORMAT:
-            raise ValueError(f"format is not {FORMAT}")
-        check_fields(data)
-        return DatasetInfo(**data)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise SynthError(
-            "dataset.json is invalid", code="content-invalid", where=str(layout.info), found=str(error)
-        ) from error
+    """Return the content of dataset.json. Raises SynthError if it is missing, or with all that is wrong with it."""
+    if not layout.info.exists():
+        hint = "give the folder that 'synth render --out' wrote"
+        raise SynthError("not a data set: no dataset.json", code="dataset-missing", where=str(layout.root), hint=hint)
+    where = str(layout.info)
+    info = check_model(DatasetInfo, read_json(layout.info, DATASET_JSON, "dataset.json"), "dataset.json", where)
+    DATASET_IMAGES.check(info.scenes * info.identity.views, where)
+    return info
 
 
 def check_sources(layout: Layout, catalog: Catalog, recipe: Recipe, backend: str) -> None:
@@ -204,8 +179,8 @@ def check_sources(layout: Layout, catalog: Catalog, recipe: Recipe, backend: str
     if not layout.info.exists():
         return
     identity = read_info(layout).identity
-    check_origins(identity.get("plugins"), origins_of(recipe, backend), str(layout.root))
-    if identity.get("sku_list") != catalog.hash:
+    check_origins(identity.plugins, origins_of(recipe, backend), str(layout.root))
+    if identity.sku_list != catalog.hash:
         hint = "restore the list and run the same command again, or render the new list into another --out"
         raise SynthError(
             "the SKU list has changed since the run was started",
@@ -236,20 +211,9 @@ def claim_folder(layout: Layout, info: DatasetInfo) -> None:
     write_atomic(layout.info, info.to_json().encode())
 
 
-def differing_fields(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Return a line for each field that was another, long values cut."""
-    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-    return [f"{name}: was {_brief(old.get(name))}, now {_brief(new.get(name))}" for name in names]
-
-
-def _brief(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"
-
-
 def _check_same(old: DatasetInfo, new: DatasetInfo, layout: Layout) -> None:
-    check_origins(old.identity.get("plugins"), new.identity.get("plugins", {}), str(layout.root))
-    if problems := differing_fields(old.identity, new.identity):
+    check_origins(old.identity.plugins, new.identity.plugins, str(layout.root))
+    if problems := old.identity.differing(new.identity):
         hint = "give another --out, or the same settings as before to resume"
         raise SynthError(
             "the folder contains a data set with other settings",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
@@ -32,9 +32,8 @@ def origins_of(recipe: Recipe, backend: str) -> dict[str, str]:
     return {name: origin for name, origin in used.items() if origin}
 
 
-def check_origins(recorded: Any, current: Mapping[str, str], where: str) -> None:
+def check_origins(recorded: Mapping[str, str], current: Mapping[str, str], where: str) -> None:
     """Raise SynthError if code has changed since a data set or job recorded it."""
-    recorded = recorded if isinstance(recorded, dict) else {}
     problems = [
         f"{name}: was {recorded.get(name)}, now {current.get(name)}"
         for name in sorted({*recorded, *current})
@@ -50,12 +49,11 @@ def check_origins(recorded: Any, current: Mapping[str, str], where: str) -> None
         )
 
 
-def trusted_files(recorded: Any, given: Sequence[Path]) -> dict[str, Path]:
+def trusted_files(recorded: Mapping[str, str], given: Sequence[Path]) -> dict[str, Path]:
     """Return those of the given Python files that a data set was made with, by their use ("recipe shelf.py").
 
     Raises SynthError for a file that the data set was not made with.
     """
-    recorded = recorded if isinstance(recorded, dict) else {}
     trusted: dict[str, Path] = {}
     problems = []
     for path in given:
@@ -64,7 +62,7 @@ def trusted_files(recorded: Any, given: Sequence[Path]) -> dict[str, Path]:
         found = {name: path for name in names if recorded.get(name) == digest}
         if not found:
             said = [recorded[name] for name in names if name in recorded]
-            problems.append(f"{path}: {digest}, recorded: {', '.join(map(str, said)) or 'no file of that name'}")
+            problems.append(f"{path}: {digest}, recorded: {', '.join(said) or 'no file of that name'}")
         trusted |= found
     if problems:
         what = "a Python file differs from the one that this was made with"
@@ -72,15 +70,15 @@ def trusted_files(recorded: Any, given: Sequence[Path]) -> dict[str, Path]:
     return trusted
 
 
-def lacking(recorded: Any, trusted: Iterable[str]) -> str:
+def lacking(recorded: Mapping[str, str], trusted: Iterable[str]) -> str:
     """Return a message about missing code that a data set was made with; "" if all of it is here."""
     from render import backends, recipes
 
-    for name, origin in (recorded if isinstance(recorded, dict) else {}).items():
-        kind, _, short = str(name).partition(" ")
+    for name, origin in recorded.items():
+        kind, _, short = name.partition(" ")
         if is_python_file(short):
             if name not in trusted:
-                return f"made with the Python file {short} ({str(origin)[:20]}...); {HINT}"
+                return f"made with the Python file {short} ({origin[:20]}...); {HINT}"
         elif (recipes.TABLE if kind == "recipe" else backends.TABLE).origin(short) != origin:
             return f"made with the {name} of the package {origin}, which is not installed here"
     return ""

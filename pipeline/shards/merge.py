@@ -7,13 +7,14 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from rich.console import Console
 
 from assets.errors import SynthError
 from assets.files.atomic import lock_folder
+from assets.files.models import FileModel
 from assets.files.scratch import scratch_folder
 from assets.interrupt import until_interrupted
 from assets.plurals import count_of, join_few
@@ -82,6 +83,13 @@ class _Ids:
         return cls(IdSpool(folder / "images"), IdSpool(folder / "annotations"), IdSpool(folder / "names"))
 
 
+class MergeIdentity(FileModel):
+    """What decides the shards of a merged set. sets: SHA-256 of the index and categories of each."""
+
+    command: Literal["synth data merge"] = "synth data merge"
+    sets: list[str]
+
+
 def merge_data(places: Sequence[StoragePath], out: StoragePath, console: Console) -> DataSummary:
     """Write the sets at `places` as one at `out`; the same call again resumes.
 
@@ -93,7 +101,7 @@ def merge_data(places: Sequence[StoragePath], out: StoragePath, console: Console
         raise SynthError("sets must be merged into a new location, each once", code="input-duplicate", where=str(out))
     _refuse_folders(places)
     indexes = [read_index(place) for place in places]
-    identity = {"command": "synth data merge", "sets": [_digest(place) for place in places]}
+    identity = MergeIdentity(sets=[_digest(place) for place in places])
     folder = spool_folder(out, identity)
     with lock_folder(folder):
         try:
@@ -107,7 +115,7 @@ def _merge(
     places: Sequence[StoragePath],
     indexes: Sequence[ShardIndex],
     out: StoragePath,
-    identity: dict[str, Any],
+    identity: MergeIdentity,
     console: Console,
 ) -> DataSummary:
     done = claim_place(out, identity)

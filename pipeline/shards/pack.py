@@ -9,13 +9,14 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from rich.console import Console
 
 from assets.errors import SynthError
 from assets.files.atomic import SWEPT_DEPTH, lock_folder, remove_leftovers, write_atomic
 from assets.files.json_input import read_json
+from assets.files.models import FileModel
 from assets.interrupt import until_interrupted
 from assets.limits import DATASET_JSON
 from assets.progress import StepProgress
@@ -25,6 +26,7 @@ from dataset.records import CategoryRecord, Head
 from dataset.shards.index import ShardEntry, write_categories, write_shard
 from dataset.spool import BlockSpool
 from dataset.storage.path import StoragePath
+from dataset.store import sharded_store
 from pipeline.shards.about import DATASET, AboutShards
 from pipeline.shards.receipts import claim_place, finish_place, read_receipts, write_receipt
 from pipeline.shards.records import fill_spool, samples_of_part
@@ -47,6 +49,14 @@ class DataSummary:
     notes: tuple[str, ...] = ()
 
 
+class PackIdentity(FileModel):
+    """What decides the shards of a packed set. coco: SHA-256 of the COCO file of each split."""
+
+    command: Literal["synth data pack"] = "synth data pack"
+    coco: dict[str, str]
+    shard_images: int
+
+
 @dataclass(frozen=True)
 class _Part:
     """A shard to be: its name, and the number of its part in the spool."""
@@ -64,11 +74,14 @@ def pack_data(
     spool: folder on disk for labels on their way, as large as the COCO files. Raises SynthError with everything that
     is wrong with the data before any shard is written, and where the place holds another set.
     """
+    if sharded_store(source) is not None:
+        hint = "merge sharded sets with 'synth data merge', unpack one with 'synth data unpack'"
+        raise SynthError("this data set is sharded already", code="dataset-sharded", where=str(source), hint=hint)
     splits = find_splits(source)
     heads = [head_of(split.file) for split in splits]
     categories = _one_list(splits, heads)
     coco = {split.name: _digest(split.file) for split in splits}
-    identity = {"command": "synth data pack", "coco": coco, "shard_images": shard_images}
+    identity = PackIdentity(coco=coco, shard_images=shard_images)
     done = claim_place(place, identity)
     if done is not None:
         return summarise(done.shards, 0)
@@ -124,13 +137,13 @@ def _digest(file: Path) -> str:
     return digest.hexdigest()
 
 
-def spool_folder(place: StoragePath, identity: dict[str, Any]) -> Path:
+def spool_folder(place: StoragePath, identity: FileModel) -> Path:
     """Where a command that writes shards keeps what it needs, locked: for a set on disk beside it, else in the system's
     folder for such things.
     """
     if place.local is not None:
         return place.local / SPOOL
-    digest = hashlib.sha256(json.dumps([str(place), identity]).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps([str(place), identity.model_dump()]).encode()).hexdigest()
     return Path(tempfile.gettempdir()) / f"synth-pack-{digest[:16]}"
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from assets.errors import SynthError
-from assets.files.models import parse_model
+from assets.files.models import FileModel, parse_model
 from dataset.checksums import CHECKSUMS, write_place_checksums, write_signed_index
 from dataset.shards.index import INDEX, ShardEntry, ShardIndex, read_index
 from dataset.storage.path import StoragePath
@@ -15,12 +14,13 @@ IDENTITY = "made_by.json"
 FOLDER = "receipts"
 
 
-def claim_place(place: StoragePath, identity: dict[str, Any]) -> ShardIndex | None:
+def claim_place(place: StoragePath, identity: FileModel) -> ShardIndex | None:
     """Make a place this run's own; return the index where the run has ended already.
 
-    Raises SynthError if the place holds another data set.
+    identity: what decides the shards, stored as made_by.json. Raises SynthError if the place holds another data
+    set.
     """
-    text = (json.dumps(identity, indent=1, sort_keys=True) + "\n").encode()
+    text = (json.dumps(identity.model_dump(), indent=1, sort_keys=True) + "\n").encode()
     if place.exists(IDENTITY):
         if place.read(IDENTITY) != text:
             hint = "give another location, or the same data and settings as before to resume"

@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,9 @@ from assets.files.json_input import read_json
 from assets.files.scratch import scratch_folder
 from assets.limits import DATASET_JSON, IMAGE_BYTES, read_file
 from dataset.layout import Layout, stem_of
-from pipeline.run.dataset_info import DatasetInfo, streams_of
+from pipeline.jobs.files import JobIdentity
+from pipeline.run.dataset_info import DatasetInfo
+from pipeline.run.identity import RunIdentity, check_streams
 from pipeline.run.settings import BackdropFolders, RunSettings
 from pipeline.verify.records import Violation
 
@@ -118,16 +119,15 @@ def check_images(
                     _compare(layout, made, stem_of(index, view), checked)
         except SynthError as error:
             words = " ".join(str(error).split())
-            checked.skipped.append(f"rendering images again by {info.identity['backend']}: {words}")
+            checked.skipped.append(f"rendering images again by {info.identity.backend}: {words}")
     checked.tell_near()
     return checked
 
 
-def backend_of(identity: dict[str, Any], plugins: Mapping[str, Path]) -> str:
+def backend_of(identity: RunIdentity | JobIdentity, plugins: Mapping[str, Path]) -> str:
     """The backend that a data set names, by its path where it is a Python file that the user gave."""
-    name = str(identity["backend"])
-    given = plugins.get(f"backend {name}")
-    return name if given is None else str(given.resolve())
+    given = plugins.get(f"backend {identity.backend}")
+    return identity.backend if given is None else str(given.resolve())
 
 
 def render_again(settings: RunSettings, indices: Sequence[int], stop: Callable[[], bool]) -> Iterator[tuple[int, str]]:
@@ -139,29 +139,27 @@ def render_again(settings: RunSettings, indices: Sequence[int], stop: Callable[[
         yield outcome.index, outcome.reason
 
 
-def rendering_problems(identity: dict[str, Any], plugins: Mapping[str, Path]) -> list[str]:
+def rendering_problems(identity: RunIdentity | JobIdentity, plugins: Mapping[str, Path]) -> list[str]:
     """List what is wrong with the stated rendering settings of a data set, in words.
 
     plugins: the Python files that the user gave, as `trusted_files` has them.
     """
     from render.backends import backend_module, backend_names
 
-    backend, preset, samples = identity.get("backend"), identity.get("preset"), identity.get("samples")
-    if not isinstance(backend, str) or (backend not in backend_names() and f"backend {backend}" not in plugins):
+    backend, preset, samples = identity.backend, identity.preset, identity.samples
+    if backend not in backend_names() and f"backend {backend}" not in plugins:
         return [f"identity.backend is not one of {', '.join(sorted(backend_names()))}: {backend!r}"]
     problems, presets = [], backend_module(backend_of(identity, plugins)).INFO.presets
-    if not isinstance(preset, str) or preset not in presets:
+    if preset not in presets:
         problems.append(f"identity.preset is not one of {', '.join(presets)}: {preset!r}")
-    if type(samples) is not int or not 1 <= samples <= MAX_SAMPLES_PER_PIXEL:
+    if not 1 <= samples <= MAX_SAMPLES_PER_PIXEL:
         problems.append(f"identity.samples is not a number from 1 to {MAX_SAMPLES_PER_PIXEL}: {samples!r}")
-    if type(identity.get("denoise")) is not bool:
-        problems.append(f"identity.denoise is neither true nor false: {identity.get('denoise')!r}")
     return problems
 
 
-def too_costly(identity: dict[str, Any]) -> str:
+def too_costly(identity: RunIdentity | JobIdentity) -> str:
     """Return why the images of a data set take too long to render again, "" if they do not."""
-    cost = identity["samples"] * identity["width"] * identity["height"]
+    cost = identity.samples * identity.width * identity.height
     return f"{cost:,} samples an image, at most {MAX_SAMPLES:,}" if cost > MAX_SAMPLES else ""
 
 
@@ -171,17 +169,17 @@ def _settings(info: DatasetInfo, sources: ImageSources, out: Path, recipe: Path,
         sku_list=sources.sku_list,
         out=out,
         scenes=info.scenes,
-        views=identity["views"],
-        width=identity["width"],
-        height=identity["height"],
-        seed=identity["seed"],
+        views=identity.views,
+        width=identity.width,
+        height=identity.height,
+        seed=identity.seed,
         recipe=str(recipe),
         backend=backend_of(identity, sources.plugins),
-        preset=identity["preset"],
-        samples=identity["samples"],
-        denoise=identity["denoise"],
+        preset=identity.preset,
+        samples=identity.samples,
+        denoise=identity.denoise,
         backdrops=sources.backdrops,
-        streams=streams_of(identity, where),
+        streams=check_streams(identity.streams, where),
         cache=sources.cache,
     )
 

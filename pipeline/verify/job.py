@@ -19,6 +19,7 @@ from dataset.layout import stem_of
 from dataset.shards.index import ShardEntry, ShardSample, tar_name
 from dataset.shards.tar import read_samples, samples_of
 from dataset.storage.path import StoragePath
+from pipeline.jobs.files import JobIdentity
 from pipeline.jobs.pilot import run_tasks
 from pipeline.jobs.planning.digests import sku_digests
 from pipeline.jobs.planning.plan import matching_receipts, planned_shards, scene_task
@@ -26,7 +27,7 @@ from pipeline.jobs.planning.store import Plan, read_plan
 from pipeline.jobs.receipts import Receipt, read_receipts
 from pipeline.jobs.run import RENDERING, job_context
 from pipeline.jobs.scene import spool_file
-from pipeline.jobs.settings import JobSettings, identity_of, read_identity, read_settings
+from pipeline.jobs.settings import JobSettings, existing_identity, identity_of, read_settings
 from pipeline.jobs.tasks import JobContext, SceneTask
 from pipeline.run.plugins import HINT, lacking, trusted_files
 from pipeline.verify.extras import EXTRA_CHECKS
@@ -88,18 +89,18 @@ def _prepare(
     return work, _choose(plan, settings, shards, asked.sample, checked)
 
 
-def _checked_identity(place: StoragePath, settings: JobSettings, plugins: Sequence[Path]) -> dict[str, Any]:
+def _checked_identity(place: StoragePath, settings: JobSettings, plugins: Sequence[Path]) -> JobIdentity:
     """What job.json says, found to be what would be made now."""
-    said = read_identity(place) or {}
-    trusted = trusted_files(said.get("plugins"), plugins)
-    if why_not := lacking(said.get("plugins"), trusted):
+    said = existing_identity(place)
+    trusted = trusted_files(said.plugins, plugins)
+    if why_not := lacking(said.plugins, trusted):
         raise SynthError(why_not, code="plugin-file-missing", hint=HINT)
     if problems := rendering_problems(said, trusted):
         raise SynthError(f"job.json: {problems[0]}", code="job-damaged")
     if costly := too_costly(said):
         raise SynthError(costly, code="scene-too-costly")
     now = identity_of(settings)
-    if differing := [name for name in now if now[name] != said.get(name)]:
+    if differing := [name for name in JobIdentity.model_fields if getattr(now, name) != getattr(said, name)]:
         raise SynthError(f"changed since the job was started: {', '.join(differing)}", code="settings-differ")
     return now
 

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from assets.errors import SynthError, printable
 from assets.files.image_input import open_image, reason_of
+from assets.options import MAX_SEED
 from dataset.masks import compressed_mask
 from dataset.values import box_numbers, short
-from pipeline.run.dataset_fields import MAX_SEED, MAX_SIDE
+from pipeline.run.identity import MAX_SIDE
 
 Record = dict[str, Any]
 MIN_VISIBLE = 0.1

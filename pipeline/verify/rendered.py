@@ -23,8 +23,8 @@ from dataset.layout import SUFFIXES, Layout, split_of, stem_of
 from dataset.records import AnnotationRecord, CategoryRecord, ImageLabels
 from dataset.store import CocoPart
 from dataset.values import short
-from pipeline.run.dataset_fields import identity_problems, read_splits
 from pipeline.run.dataset_info import DatasetInfo, read_info
+from pipeline.run.identity import splits_of
 from pipeline.verify.checksums import is_leftover
 from pipeline.verify.coco import check_list, walk_file
 from pipeline.verify.extras import EXTRA_CHECKS, read_png
@@ -45,9 +45,6 @@ def open_rendered(layout: Layout, settings: VerifySettings) -> Iterator[Rendered
     Raises SynthError if its dataset.json cannot be read.
     """
     info = read_info(layout)
-    if problems := identity_problems(info.identity, info.scenes):
-        yield RenderedChecks(layout, info, Sources(None), 0, tuple(problems))
-        return
     with MeshProcess() as load:
         sources = open_sources(layout, info, settings.sku_list, settings.mesh_cache, load, settings.plugins)
         yield RenderedChecks(layout, info, sources, settings.sample)
@@ -57,25 +54,23 @@ def open_rendered(layout: Layout, settings: VerifySettings) -> Iterator[Rendered
 class RenderedChecks:
     """A folder of `synth render`.
 
-    sample: number of scenes to sample again. problems: of dataset.json; with any of them nothing else is checked.
-    stems: of the images so far.
+    sample: number of scenes to sample again. stems: of the images so far.
     """
 
     layout: Layout
     info: DatasetInfo
     sources: Sources
     sample: int
-    problems: tuple[str, ...] = ()
     stems: set[str] = field(default_factory=set)
     parallel = False
 
     @property
     def parts(self) -> Sequence[CocoPart]:
-        root, splits = self.layout.root, () if self.problems else read_splits(self.info.identity["split"]) or ()
-        return [CocoPart(CocoSplit(name, self.layout.annotations(name), root, root / "images")) for name, _ in splits]
+        root, names = self.layout.root, dict(splits_of(self.info.identity.split))
+        return [CocoPart(CocoSplit(name, self.layout.annotations(name), root, root / "images")) for name in names]
 
     def check_set(self, tally: Tally) -> None:
-        tally.add(Violation("dataset.json", problem) for problem in self.problems)
+        """dataset.json was checked when it was read."""
 
     def check_part(self, part: CocoPart) -> Iterator[ImageFindings]:
         name = f"annotations/{part.source.file.name}"
@@ -124,8 +119,7 @@ class RenderedChecks:
 
     def _check_head(self, part: CocoPart, name: str, records: Sequence[CategoryRecord]) -> Iterator[Violation]:
         """Check licence and creator against dataset.json, categories against the catalogue."""
-        path, identity = part.source.file, self.info.identity
-        licence, creator = (str(identity.get(key, "")) for key in ("licence", "creator"))
+        path, licence, creator = part.source.file, self.info.identity.licence, self.info.identity.creator
         # Both stand before the records: no more than that is read of the file.
         keys = ("licenses", "info")
         licenses, said = (next(stream_json(path, key, COCO_BYTES, "the COCO file"), None) for key in keys)
@@ -138,9 +132,6 @@ class RenderedChecks:
             yield from _check_categories(records, self.sources.library.catalog, name)
 
     def check_rest(self, tally: Tally) -> None:
-        if self.problems:
-            tally.skipped.append("everything but dataset.json")
-            return
         if not tally.ended:
             tally.add(_check_folders(self.layout, self.info, self.stems))
             folders = self.layout.folders(self.info.extras)
@@ -180,11 +171,11 @@ def _check_categories(records: Sequence[CategoryRecord], catalog: Catalog, name:
 
 def _check_place(info: DatasetInfo, split: str, image: Record, where: str) -> Iterator[Violation]:
     for name in ("seed", "width", "height", "backend"):
-        if image[name] != info.identity.get(name):
-            yield Violation(where, f"{name} {image[name]!r}, but dataset.json says {info.identity.get(name)!r}")
-    if image.get("license") != (1 if info.identity.get("licence") else None):
+        if image[name] != (said := getattr(info.identity, name)):
+            yield Violation(where, f"{name} {image[name]!r}, but dataset.json says {said!r}")
+    if image.get("license") != (1 if info.identity.licence else None):
         yield Violation(where, f"license {image.get('license')!r} does not match the licence of dataset.json")
-    if split != split_of(image["index"], read_splits(info.identity["split"]) or ()):
+    if split != split_of(image["index"], splits_of(info.identity.split)):
         yield Violation(where, f"scene {image['index']} belongs to a different split than {split}")
 
 
@@ -251,8 +242,7 @@ def _check_folders(layout: Layout, info: DatasetInfo, stems: set[str]) -> Iterat
                 )
             elif name not in ("annotations", "scenes") and file.removesuffix(SUFFIXES.get(name, ".png")) not in stems:
                 yield Violation(f"{name}/{file}", "belongs to no image of any annotation file")
-    views = info.identity["views"]
-    wanted = (stem_of(index, view) for index in range(info.scenes) for view in range(views))
+    wanted = (stem_of(index, view) for index in range(info.scenes) for view in range(info.identity.views))
     missing = (stem for stem in wanted if stem not in stems)
     for stem in islice(missing, 20):
         yield Violation(f"images/{stem}.jpg", "is in no annotation file: the run is not finished, or the scene failed")

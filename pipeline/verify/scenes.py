@@ -18,7 +18,8 @@ from assets.files.json_input import read_json
 from assets.limits import DATASET_JSON, read_file
 from assets.plurals import count_of
 from dataset.layout import Layout, stem_of
-from pipeline.run.dataset_info import DatasetInfo, backdrop_folders, listed_in, streams_of
+from pipeline.run.dataset_info import DatasetInfo, backdrop_folders, listed_in
+from pipeline.run.identity import check_streams
 from pipeline.run.plugins import lacking, trusted_files
 from pipeline.run.scene import EXTRAS
 from pipeline.verify.extras import EXTRA_CHECKS, read_png
@@ -62,16 +63,16 @@ def open_sources(
     """
     from pipeline.run.resources import open_library
 
-    if info.identity.get("drawing", 1) != DRAWING:
+    if info.identity.drawing != DRAWING:
         return Sources(None, "the data set was made by a version that sampled other scenes from the same seed")
-    trusted = trusted_files(info.identity.get("plugins"), plugins)
-    if why_not := lacking(info.identity.get("plugins"), trusted):
+    trusted = trusted_files(info.identity.plugins, plugins)
+    if why_not := lacking(info.identity.plugins, trusted):
         return Sources(None, why_not)
     try:
         folders = backdrop_folders(info, layout.root)
         lists = sku_list or listed_in(info, layout.root)
         library = open_library(lists, folders, cache, load=load)
-        if library.catalog.hash != info.identity.get("sku_list"):
+        if library.catalog.hash != info.identity.sku_list:
             return Sources(None, "the SKU list has changed since the data set was made")
         # Names first: a third party's file may name a folder of other things, which need not all be read.
         if set(library.backdrops.names()) != set(info.backdrops) or library.backdrops.hashes() != info.backdrops:
@@ -91,16 +92,17 @@ def check_scenes(
     from render.recipes import recipe_from_yaml
     from render.sample import sample_scene
 
+    made = info.identity
     try:
-        streams = streams_of(info.identity, str(layout.info))
+        streams = check_streams(made.streams, str(layout.info))
         files = {path.name: path for path in plugins}
         recipe = recipe_from_yaml(info.recipe, where=str(layout.info), streams=streams, files=files)
-        seed, views, width, height = (info.identity[name] for name in ("seed", "views", "width", "height"))
     except SynthError as error:
         yield Violation("dataset.json", f"the scenes cannot be sampled again: {error}")
         return
+    width, height = made.width, made.height
     for index in indices:
-        for view in range(views):
+        for view in range(made.views):
             stem = stem_of(index, view)
             if not layout.labels(stem).exists():
                 continue
@@ -109,7 +111,7 @@ def check_scenes(
                 continue
             try:
                 scene = sample_scene(
-                    library, recipe, seed=seed, index=index, view=view, width=width, height=height, streams=streams
+                    library, recipe, seed=made.seed, index=index, view=view, width=width, height=height, streams=streams
                 )
                 yield from _compare(layout, library, stem, scene, info.extras)
             except (SynthError, OSError) as error:

@@ -29,7 +29,7 @@ def test_an_old_set_goes_on_with_its_streams_and_its_recipe(tmp_path: Path) -> N
     layout = Layout(tmp_path / "set")
     old = RunSettings(demo_list(), layout.root, scenes=2, recipe="scatter", streams=1)
     claim_folder(layout, described(old))
-    assert "streams" not in read_info(layout).identity
+    assert read_info(layout).identity.streams == 1 and '"streams"' not in layout.info.read_text()
     again = keep_streams(replace(old, scenes=5, streams=2))
     assert again.streams == 1
     claim_folder(layout, described(again))
@@ -42,7 +42,7 @@ def test_a_set_of_a_later_version_is_refused(tmp_path: Path) -> None:
     layout = Layout(tmp_path / "set")
     settings = RunSettings(demo_list(), layout.root, scenes=2)
     claim_folder(layout, described(settings))
-    assert read_info(layout).identity["streams"] == 2
+    assert read_info(layout).identity.streams == 2
     data = json.loads(layout.info.read_text())
     data["identity"]["streams"] = 3
     layout.info.write_text(json.dumps(data))
