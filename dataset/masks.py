@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,13 @@ from dataset.values import short
 
 # In widths plus heights of the image. The rasteriser keeps every step along the outline.
 LONGEST_OUTLINE = 200
+
+
+class CompressedRle(TypedDict):
+    """COCO's compressed run lengths of a mask. size: height, width."""
+
+    size: list[int]
+    counts: str
 
 
 def compressed_mask(value: object, height: int, width: int) -> bytes | str:
@@ -53,8 +60,8 @@ def decode_outlines(masks: Sequence[bytes], height: int, width: int) -> NDArray[
     return outlines
 
 
-def encode_crop(mask: NDArray[np.bool_], x: int, y: int, height: int, width: int) -> dict[str, Any]:
-    """COCO's compressed run lengths of a mask at column x and row y of an image: {"size": [height, width], "counts"}.
+def encode_crop(mask: NDArray[np.bool_], x: int, y: int, height: int, width: int) -> CompressedRle:
+    """COCO's compressed run lengths of a mask at column x and row y of an image.
 
     mask: (h, w) bool. The image is never made, which is 100 times faster. Raises ValueError if the mask reaches
     beyond the image.

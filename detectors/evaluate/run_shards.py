@@ -24,7 +24,7 @@ from assets.progress import StepProgress
 from dataset.problems import Problems
 from dataset.shards.index import ShardEntry
 from dataset.storage.path import StoragePath
-from dataset.tables import write_table
+from dataset.tables import Column, write_table
 from detectors.augment import Letterbox
 from detectors.checkpoints.detector import Checkpoint, find_checkpoint, load_checkpoint, restore_model
 from detectors.data.class_match import is_agnostic, labels_in
@@ -254,7 +254,7 @@ def _report(name: str, shards: ShardSet, coco: StreamedCoco, numbers: CocoRun, p
 def _write_classes(folder: Path, classes: Classes, numbers: CocoRun, coco: StreamedCoco) -> None:
     """A row for each class that occurs, as CSV and as Parquet."""
     labels = numbers.labels
-    columns: dict[str, Any] = {
+    columns: dict[str, Column] = {
         "sku": [classes.keys[label] for label in labels],
         "name": [classes.names[label] for label in labels],
         "boxes": numbers.boxes,

@@ -29,5 +29,4 @@ def _encode(share: NDArray[np.float32], corners: NDArray[np.float32], box: Lette
     there_from_here = np.array([[across, 0, (x0 + 0.5) * across - 0.5], [0, down, (y0 + 0.5) * down - 0.5]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     part = cv2.warpAffine(share, there_from_here, (x1 - x0, y1 - y0), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    counts: str = encode_crop(part >= INSIDE, x0, y0, box.height, box.width)["counts"]
-    return counts.encode("ascii")
+    return encode_crop(part >= INSIDE, x0, y0, box.height, box.width)["counts"].encode("ascii")
