@@ -156,22 +156,22 @@ def shard_digests(shards: Iterable[ShardEntry]) -> dict[str, str]:
     return tars | {coco_name(shard.name): shard.coco_sha256 for shard in shards}
 
 
-def write_signed_index(place: StoragePath, entries: Iterable[ShardEntry]) -> ShardIndex:
+def write_signed_index(location: StoragePath, entries: Iterable[ShardEntry]) -> ShardIndex:
     """Write the checksums of a sharded data set, then its index, which marks the set as complete.
 
     No shard is read for it; categories and dataset.json must be there already.
     """
     index = ShardIndex(format=FORMAT, shards=tuple(sorted(entries, key=lambda entry: entry.name)))
-    write_place_checksums(place, index)
-    return write_index(place, index.shards)
+    write_location_checksums(location, index)
+    return write_index(location, index.shards)
 
 
-def write_place_checksums(place: StoragePath, index: ShardIndex) -> None:
+def write_location_checksums(location: StoragePath, index: ShardIndex) -> None:
     """Write the list of a sharded data set with that index."""
     digests = {**shard_digests(index.shards), INDEX: sha256(index_json(index))}
-    digests |= {name: sha256(place.read(name)) for name in OUTLINE if name != INDEX and place.exists(name)}
+    digests |= {name: sha256(location.read(name)) for name in OUTLINE if name != INDEX and location.exists(name)}
     lines = [f"{digest}  {name}\n" for name, digest in sorted(digests.items())]
-    place.write(CHECKSUMS, "".join(lines).encode())
+    location.write(CHECKSUMS, "".join(lines).encode())
 
 
 def sha256(data: bytes) -> str:

@@ -65,22 +65,22 @@ def _file_size(path: Path) -> int:
         return -1
 
 
-def check_shards(place: StoragePath, shards: Sequence[ShardEntry]) -> None:
+def check_shards(location: StoragePath, shards: Sequence[ShardEntry]) -> None:
     """Raise SynthError if shards on this machine's disk are not what their index says.
 
     Those that lie elsewhere are checked as they are fetched.
     """
-    if place.local is None:
+    if location.local is None:
         return
     expected = {tar_name(entry.name): entry.tar_sha256 for entry in shards}
     expected |= {coco_name(entry.name): entry.coco_sha256 for entry in shards}
-    found = dict(zip(expected, digest_files([place.local / name for name in expected]), strict=True))
+    found = dict(zip(expected, digest_files([location.local / name for name in expected]), strict=True))
     wrong = [name for name, digest in expected.items() if found[name] != digest]
     if wrong:
         raise SynthError(
             f"shards differ from the index: {len(wrong)} of {len(expected)} files",
             code="shard-damaged",
-            where=str(place),
+            where=str(location),
             problems=first_few([name if found[name] else f"{name} is missing" for name in wrong]),
             hint=REPAIR,
         )

@@ -95,8 +95,8 @@ def open_dataset(source: str | Path, *, images: Path | None = None, unfinished: 
 
 def sharded_store(source: str | Path) -> ShardStore | None:
     """Open the sharded data set at `source`; None if there is no index of shards."""
-    place = StoragePath(str(source))
-    return None if Path(source).is_file() or not has_index(place) else ShardStore(place)
+    location = StoragePath(str(source))
+    return None if Path(source).is_file() or not has_index(location) else ShardStore(location)
 
 
 def leaves_folder(name: str) -> bool:
@@ -263,35 +263,35 @@ def _read_labels(file: Path) -> ImageLabels:
 class ShardStore:
     """A sharded set on any storage."""
 
-    place: StoragePath
+    location: StoragePath
 
     @property
     def where(self) -> str:
-        return self.place.url
+        return self.location.url
 
     @cached_property
     def shards(self) -> Sequence[ShardEntry]:
         """The shards of the index, in order."""
-        return read_index(self.place).shards
+        return read_index(self.location).shards
 
     @property
     def parts(self) -> Sequence[ShardImages]:
-        return tuple(ShardImages(self.place, entry) for entry in self.shards)
+        return tuple(ShardImages(self.location, entry) for entry in self.shards)
 
     @cached_property
     def categories(self) -> Sequence[CategoryRecord]:
-        return read_categories(self.place)
+        return read_categories(self.location)
 
     def head(self, split: str) -> Head:
         entry = next(part.entry for part in self.parts if part.split == split)
-        return replace(read_part(self.place, entry).head, categories=self.categories)
+        return replace(read_part(self.location, entry).head, categories=self.categories)
 
 
 @dataclass(frozen=True)
 class ShardImages:
     """The images of one shard."""
 
-    place: StoragePath
+    location: StoragePath
     entry: ShardEntry
 
     @property
@@ -304,7 +304,7 @@ class ShardImages:
 
     def labels(self) -> Iterator[ImageLabels]:
         """Iterate over the labels of the COCO part, without reading the images."""
-        part = read_part(self.place, self.entry)
+        part = read_part(self.location, self.entry)
         by_image: dict[int | None, list[AnnotationRecord]] = {one.id: [] for one in part.images}
         for record in part.annotations:
             by_image.setdefault(record.image_id, []).append(record)
@@ -312,7 +312,7 @@ class ShardImages:
             yield ImageLabels(image, by_image.get(image.id, []))
 
     def stored_images(self, only: Collection[int] | None = None) -> Iterator[StoredImage]:
-        for place, sample in enumerate(read_samples(self.place, self.entry.name)):
+        for place, sample in enumerate(read_samples(self.location, self.entry.name)):
             if only is None or place in only:
-                where = f"{self.place.locate(tar_name(self.entry.name))}, {sample.stem}"
+                where = f"{self.location.locate(tar_name(self.entry.name))}, {sample.stem}"
                 yield StoredImage(sample.labels, sample.files[image_suffix(sample.files, sample.image, where)], where)

@@ -108,7 +108,7 @@ def plan(skus: int, times: int, scenes: int) -> None:
         with timed(table, "digests of what they look like"):
             digests = sku_digests(catalog, settings.render.cache)
         with timed(table, "ids and version"):
-            first, _ = update_catalog(Plan(read_plan(settings.place).ids, (), ()), catalog, digests, settings)
+            first, _ = update_catalog(Plan(read_plan(settings.location).ids, (), ()), catalog, digests, settings)
         with timed(table, f"deal {skus * times:,} appearances"):
             everyone = np.ones(first.size, np.int64) * times
             dealt = assign_scenes(everyone, everyone * 0, everyone > 0, (5, 12), rng=np.random.default_rng(0))
@@ -176,7 +176,7 @@ def rate_of(settings: JobSettings, kind: str) -> float:
 
     job = RENDERING if kind == "raster" else SceneFunctions(scale_jobs.sleep_scene)
     run_job(settings, Reporter(Console(file=io.StringIO())), job, share=1.0)
-    local = settings.place.local
+    local = settings.location.local
     if local is None:
         raise ValueError("a rate is measured on a disk")
     ends = sorted(file.stat().st_mtime for file in (local / "receipts").iterdir())

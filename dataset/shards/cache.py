@@ -33,7 +33,7 @@ class ShardCache:
     folder: Path
     most: int = DEFAULT_BYTES
 
-    def fetch(self, place: StoragePath, entry: ShardEntry) -> Path:
+    def fetch(self, location: StoragePath, entry: ShardEntry) -> Path:
         """The shard as a file on disk. Raises SynthError if it is missing, or is not what the index says."""
         path = self.folder / f"{entry.tar_sha256}.tar"
         if not _used(path):
@@ -42,7 +42,7 @@ class ShardCache:
                 if not _used(path):
                     with _locked(self.folder / ".lock"):
                         self._make_room(entry.tar_bytes)
-                    _download(place, entry, path)
+                    _download(location, entry, path)
         return path
 
     def _make_room(self, needed: int) -> None:
@@ -80,18 +80,20 @@ def _used(path: Path) -> bool:
     return True
 
 
-def _download(place: StoragePath, entry: ShardEntry, path: Path) -> None:
+def _download(location: StoragePath, entry: ShardEntry, path: Path) -> None:
     name = tar_name(entry.name)
     digest, size = hashlib.sha256(), 0
     try:
-        with place.open(name) as source, atomic_file(path) as target:
+        with location.open(name) as source, atomic_file(path) as target:
             while piece := source.read(PIECE):
                 digest.update(piece)
                 size += len(piece)
                 target.write(piece)
-            check_bytes(size, digest.hexdigest(), entry, place.locate(name))
+            check_bytes(size, digest.hexdigest(), entry, location.locate(name))
     except FileNotFoundError as error:
-        raise SynthError("a shard is missing", code="shard-missing", where=place.locate(name), hint=REPAIR) from error
+        raise SynthError(
+            "a shard is missing", code="shard-missing", where=location.locate(name), hint=REPAIR
+        ) from error
 
 
 @contextmanager

@@ -101,7 +101,7 @@ def annotation_id(image: int, instance: int) -> int:
 
 
 def write_shard(
-    place: StoragePath,
+    location: StoragePath,
     name: str,
     split: str,
     samples: Sequence[ShardSample],
@@ -113,8 +113,8 @@ def write_shard(
     """
     tar = tar_of(samples)
     coco = coco_bytes((sample.labels for sample in samples), head)
-    place.write(tar_name(name), tar)
-    place.write(coco_name(name), coco)
+    location.write(tar_name(name), tar)
+    location.write(coco_name(name), coco)
     return ShardEntry(
         name=name,
         split=split,
@@ -140,16 +140,16 @@ def tar_of(samples: Iterable[ShardSample]) -> bytes:
     return buffer.getvalue()
 
 
-def write_categories(place: StoragePath, categories: Iterable[CategoryRecord]) -> None:
+def write_categories(location: StoragePath, categories: Iterable[CategoryRecord]) -> None:
     """Write categories.json, one record per line."""
     lines = ",\n".join(record_json(one.content()) for one in categories)
-    place.write(CATEGORIES, f"[\n{lines}\n]\n".encode())
+    location.write(CATEGORIES, f"[\n{lines}\n]\n".encode())
 
 
-def write_index(place: StoragePath, shards: Iterable[ShardEntry]) -> ShardIndex:
+def write_index(location: StoragePath, shards: Iterable[ShardEntry]) -> ShardIndex:
     """Write index.json of these shards, in the order of their names."""
     index = ShardIndex(format=FORMAT, shards=tuple(sorted(shards, key=lambda shard: shard.name)))
-    place.write(INDEX, index_json(index))
+    location.write(INDEX, index_json(index))
     return index
 
 
@@ -159,16 +159,16 @@ def index_json(index: ShardIndex) -> bytes:
     return f'{{"format": {FORMAT}, "shards": [\n{entries}\n]}}\n'.encode()
 
 
-def has_index(place: StoragePath) -> bool:
+def has_index(location: StoragePath) -> bool:
     """Whether a location contains a sharded data set."""
-    return place.exists(INDEX)
+    return location.exists(INDEX)
 
 
-def read_index(place: StoragePath) -> ShardIndex:
+def read_index(location: StoragePath) -> ShardIndex:
     """Read the index of a sharded data set. Raises SynthError if it is missing or invalid."""
-    where = place.locate(INDEX)
+    where = location.locate(INDEX)
     try:
-        index = parse_model(ShardIndex, place.read(INDEX), "the index", where)
+        index = parse_model(ShardIndex, location.read(INDEX), "the index", where)
     except FileNotFoundError as error:
         hint = "give a location that 'synth job run' or 'synth data pack' wrote"
         raise SynthError(
@@ -181,11 +181,11 @@ def read_index(place: StoragePath) -> ShardIndex:
     return index
 
 
-def read_categories(place: StoragePath) -> list[CategoryRecord]:
+def read_categories(location: StoragePath) -> list[CategoryRecord]:
     """Read the COCO categories of a sharded data set. Raises SynthError if they are missing or invalid."""
-    where = place.locate(CATEGORIES)
+    where = location.locate(CATEGORIES)
     try:
-        records = parse_json(place.read(CATEGORIES), "the categories", where, values=COCO_VALUES)
+        records = parse_json(location.read(CATEGORIES), "the categories", where, values=COCO_VALUES)
     except FileNotFoundError as error:
         raise SynthError(
             "the categories are invalid", code="categories-missing", where=where, found="no such file"

@@ -28,11 +28,11 @@ class ShardPart:
     annotations: list[AnnotationRecord]
 
 
-def read_part(place: StoragePath, entry: ShardEntry) -> ShardPart:
+def read_part(location: StoragePath, entry: ShardEntry) -> ShardPart:
     """Read the COCO part of a shard. Raises SynthError if it is missing or differs from the index."""
-    where = place.locate(coco_name(entry.name))
+    where = location.locate(coco_name(entry.name))
     try:
-        data = read_whole(place, coco_name(entry.name))
+        data = read_whole(location, coco_name(entry.name))
     except FileNotFoundError as error:
         raise SynthError(
             "the labels of a shard are missing", code="shard-labels-missing", where=where, hint=REPAIR

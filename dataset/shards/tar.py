@@ -112,20 +112,20 @@ def image_suffix(suffixes: Mapping[str, object], image: ImageRecord, where: str)
     return found[0]
 
 
-def read_samples(place: StoragePath, name: str) -> Iterator[ShardSample]:
+def read_samples(location: StoragePath, name: str) -> Iterator[ShardSample]:
     """Iterate over the samples of a shard, read whole. Raises SynthError if it is missing, too large or damaged."""
-    where = place.locate(tar_name(name))
+    where = location.locate(tar_name(name))
     try:
-        data = read_whole(place, tar_name(name))
+        data = read_whole(location, tar_name(name))
     except FileNotFoundError as error:
         raise SynthError("a shard is missing", code="shard-missing", where=where, hint=REPAIR) from error
     yield from samples_of(data, where)
 
 
-def read_whole(place: StoragePath, name: str) -> bytes:
+def read_whole(location: StoragePath, name: str) -> bytes:
     """Read a file of a shard. Raises FileNotFoundError if it is missing, SynthError if it is too large."""
-    SHARD_BYTES.check(place.size(name), place.locate(name))
-    return place.read(name)
+    SHARD_BYTES.check(location.size(name), location.locate(name))
+    return location.read(name)
 
 
 def samples_of(data: bytes, where: str) -> Iterator[ShardSample]:

@@ -117,7 +117,7 @@ class StoragePath:
         check_file(local / name, SHARD_BYTES, "the file", self.locate(name))
 
     def names(self, folder: str = "") -> list[str]:
-        """Names of the files in a folder of the place, sorted, without those being written; none where it is not there.
+        """Names of the files in a folder, sorted, without those being written; none where it is not there.
 
         Names are without the folder. What was written a moment ago is among them.
         """
@@ -139,23 +139,25 @@ def _protocols(system: Any) -> tuple[str, ...]:
 
 
 @contextmanager
-def _told(place: StoragePath, name: str) -> Iterator[None]:
+def _told(location: StoragePath, name: str) -> Iterator[None]:
     """Turn errors of remote storage into SynthError; missing files stay FileNotFoundError, errors of disks OSError."""
     try:
         yield
     except OSError as error:
-        if isinstance(error, FileNotFoundError) or place.local is not None:
+        if isinstance(error, FileNotFoundError) or location.local is not None:
             raise
-        raise _refused(place, name, error) from error
+        raise _refused(location, name, error) from error
     except SynthError:
         raise
     except Exception as error:  # clients of storages raise kinds of their own
-        if place.local is not None:
+        if location.local is not None:
             raise
-        raise _refused(place, name, error) from error
+        raise _refused(location, name, error) from error
 
 
-def _refused(place: StoragePath, name: str, error: Exception) -> SynthError:
+def _refused(location: StoragePath, name: str, error: Exception) -> SynthError:
     hint = "check the address, the credentials and the permissions to read and write there, and try again"
     found = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    return SynthError("storage request failed", code="storage-failed", where=place.locate(name), found=found, hint=hint)
+    return SynthError(
+        "storage request failed", code="storage-failed", where=location.locate(name), found=found, hint=hint
+    )

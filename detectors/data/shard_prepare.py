@@ -58,7 +58,7 @@ def shards_at(path: Path | StoragePath) -> StoragePath | None:
         read_index(path)
         return path
     store = sharded_store(path)
-    return store.place if store is not None else None
+    return store.location if store is not None else None
 
 
 def open_shards(

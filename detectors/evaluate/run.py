@@ -31,7 +31,7 @@ from detectors.evaluate.page.write import write_comparison, write_page
 from detectors.evaluate.print_report import print_report
 from detectors.evaluate.report import Report, evaluate
 from detectors.evaluate.results import read_results, write_results
-from detectors.evaluate.run_shards import ShardReport, evaluate_place, print_shard_report
+from detectors.evaluate.run_shards import ShardReport, evaluate_location, print_shard_report
 from detectors.evaluate.settings import EvaluateSettings
 from detectors.models.detect import find_in_set
 
@@ -101,25 +101,27 @@ def _evaluate_sharded(
     reports: dict[str, ShardReport] = {}
     local = tuple(path for path in settings.data if isinstance(path, Path))
     elsewhere = {
-        place.url.rstrip("/").rsplit("/", 1)[-1]: place for place in settings.data if isinstance(place, StoragePath)
+        location.url.rstrip("/").rsplit("/", 1)[-1]: location
+        for location in settings.data
+        if isinstance(location, StoragePath)
     }
-    places: dict[str, StoragePath] = {}
+    locations: dict[str, StoragePath] = {}
     plain: dict[str, Path] = {}
     for name, path in (_names(local) | elsewhere).items():
-        place = shards_at(path)
-        if place is not None:
-            places[name] = place
+        location = shards_at(path)
+        if location is not None:
+            locations[name] = location
         elif isinstance(path, Path):
             plain[name] = path
     out = settings.out or _default_folder(settings)
-    many = len(runs) * (len(places) + len(plain)) > 1
+    many = len(runs) * (len(locations) + len(plain)) > 1
     for run, checkpoint in runs.items():
-        for name, place in places.items():
+        for name, location in locations.items():
             label = f"{run} on {name}"
             folder = out / label if many else out
             splits = (settings.split,) if settings.split else SPLITS
             console.print(f"── {label} ──", highlight=False, markup=False)
-            reports[label] = evaluate_place(label, checkpoint, place, folder, splits, settings, console)
+            reports[label] = evaluate_location(label, checkpoint, location, folder, splits, settings, console)
             print_shard_report(console, reports[label])
             console.print(f"report: {folder / 'report.json'}", highlight=False, markup=False)
     return plain, reports

@@ -79,23 +79,25 @@ class ShardReport:
         return json_text({**asdict(self), "coco": self.coco})
 
 
-def evaluate_place(
+def evaluate_location(
     name: str,
     run: Path,
-    place: StoragePath,
+    location: StoragePath,
     folder: Path,
     splits: Sequence[str],
     settings: EvaluateSettings,
     console: Console,
 ) -> ShardReport:
-    """What the detector of `run` is worth on the shards at `place`; the same call again goes on.
+    """What the detector of `run` is worth on the shards at `location`; the same call again goes on.
 
     Writes report.json, classes.csv, classes.parquet and predictions/SHARD.json into `folder`. Raises SynthError where
     shards are damaged, labels cannot be used, or the folder holds results of something else.
     """
     checkpoint = load_checkpoint(run)
-    problems = Problems(str(place))
-    shards = open_shards("data", place, splits, problems, cache_bytes=settings.cache_bytes, skip_bad=settings.skip_bad)
+    problems = Problems(str(location))
+    shards = open_shards(
+        "data", location, splits, problems, cache_bytes=settings.cache_bytes, skip_bad=settings.skip_bad
+    )
     category_ids, label_of, classes = _matched(checkpoint.classes, shards, console)
     given = settings.predictions
     if given is not None and not given.is_dir():
@@ -106,7 +108,7 @@ def evaluate_place(
     results = folder / "predictions" if given is None else given
     with lock_folder(folder):
         if given is None:
-            _claim(results, run, place, shards.shards[0].split)
+            _claim(results, run, location, shards.shards[0].split)
             _find_all(name, checkpoint, shards, category_ids, results, settings, console)
         threshold = checkpoint.display_threshold if settings.threshold is None else settings.threshold
         with tempfile.TemporaryDirectory(dir=folder, prefix=".") as spool:
@@ -117,7 +119,7 @@ def evaluate_place(
                 raise SynthError(
                     "invalid labels",
                     code="records-invalid",
-                    where=str(place),
+                    where=str(location),
                     problems=problems.lines(),
                     hint=hint,
                 )
@@ -148,10 +150,10 @@ def _matched(known: Classes, shards: ShardSet, console: Console) -> tuple[dict[i
     return category_ids, shards.own_label, shards.own
 
 
-def _claim(results: Path, run: Path, place: StoragePath, split: str) -> None:
+def _claim(results: Path, run: Path, location: StoragePath, split: str) -> None:
     """Makes the folder of results that of this detector on this set."""
     weights = hashlib.sha256(find_checkpoint(run).read_bytes()).hexdigest()
-    identity = {"detector": weights, "data": shards_digest(place), "split": split}
+    identity = {"detector": weights, "data": shards_digest(location), "split": split}
     text = json.dumps(identity, indent=1, sort_keys=True).encode() + b"\n"
     results.mkdir(parents=True, exist_ok=True)
     file = results.parent / "predictions_of.json"

@@ -38,18 +38,18 @@ class SetCounts:
 
 
 def write_set_files(
-    place: StoragePath, plan: Plan, receipts: Mapping[str, Receipt], catalog: Catalog, settings: JobSettings
+    location: StoragePath, plan: Plan, receipts: Mapping[str, Receipt], catalog: Catalog, settings: JobSettings
 ) -> SetCounts:
     """Write all files that describe the set as its receipts are now; any reader can use it from then on."""
-    write_categories(place, job_categories(place, plan, catalog))
-    place.write(DATASET, _dataset_json(place, plan, catalog, settings))
+    write_categories(location, job_categories(location, plan, catalog))
+    location.write(DATASET, _dataset_json(location, plan, catalog, settings))
     entries = [receipt.entry for receipt in receipts.values() if receipt.entry.images]
-    write_signed_index(place, entries)
+    write_signed_index(location, entries)
     lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in failure_records(receipts)]
     if lines:
-        place.write(FAILURES, "".join(lines).encode())
+        location.write(FAILURES, "".join(lines).encode())
     else:
-        place.delete(FAILURES)
+        location.delete(FAILURES)
     return SetCounts(
         len(entries),
         sum(entry.images for entry in entries),
@@ -58,14 +58,14 @@ def write_set_files(
     )
 
 
-def job_categories(place: StoragePath, plan: Plan, catalog: Catalog) -> list[CategoryRecord]:
+def job_categories(location: StoragePath, plan: Plan, catalog: Catalog) -> list[CategoryRecord]:
     """Return COCO categories of every SKU ever listed, by id; those no longer listed are marked.
 
     A name that the stored categories have already is kept, since shards contain it.
     """
     before: dict[str, CategoryRecord] = {}
     with suppress(SynthError):
-        before = {str(record.sku): record for record in read_categories(place)}
+        before = {str(record.sku): record for record in read_categories(location)}
     listed = {sku.sku: (sku.name or sku.sku, sku.category) for sku in catalog}
     shown = [
         (key, listed[key][0] if key in listed else before.get(key, CategoryRecord(name=key)).shown)
@@ -86,17 +86,17 @@ def job_categories(place: StoragePath, plan: Plan, catalog: Catalog) -> list[Cat
     ]
 
 
-def _dataset_json(place: StoragePath, plan: Plan, catalog: Catalog, settings: JobSettings) -> bytes:
+def _dataset_json(location: StoragePath, plan: Plan, catalog: Catalog, settings: JobSettings) -> bytes:
     from pipeline.run.dataset_info import describe_run
     from pipeline.run.resources import open_backdrops, render_settings
     from render.recipes import load_recipe
 
-    render = replace(settings.render, out=place.local or Path(), scenes=plan.scenes)
+    render = replace(settings.render, out=location.local or Path(), scenes=plan.scenes)
     backdrops, recipe = open_backdrops(render.backdrops), load_recipe(render.recipe, streams=render.streams)
     info = describe_run(render, catalog, backdrops, recipe, render_settings(render))
     identity = info.identity.model_copy(update={"ids": ids_hash(catalog, plan.ids)})
     sources = info.sources
-    if place.local is None:  # no path is relative to a bucket
+    if location.local is None:  # no path is relative to a bucket
         sources = {name: (render.out / path).resolve().as_posix() for name, path in sources.items()}
     return info.model_copy(update={"identity": identity, "sources": sources}).to_json().encode()
 
@@ -110,7 +110,7 @@ def failure_records(receipts: Mapping[str, Receipt]) -> Iterator[dict[str, Any]]
 
 
 def write_summary(
-    place: StoragePath, plan: Plan, coverage: Coverage, counts: SetCounts, settings: JobSettings
+    location: StoragePath, plan: Plan, coverage: Coverage, counts: SetCounts, settings: JobSettings
 ) -> dict[str, Any]:
     """Write summary.json: how the set covers the catalogue, and every SKU that lacks appearances, with the reason."""
     views, times = settings.render.views, plan.current.times
@@ -128,7 +128,7 @@ def write_summary(
         "seen_most": int(seen.max()) if len(seen) else 0,
         "short": {plan.ids.key_of(number): _why_short(coverage, number, views) for number in numbers},
     }
-    place.write(SUMMARY, (json.dumps(summary, indent=1, ensure_ascii=False) + "\n").encode())
+    location.write(SUMMARY, (json.dumps(summary, indent=1, ensure_ascii=False) + "\n").encode())
     return summary
 
 
@@ -140,11 +140,11 @@ def _why_short(coverage: Coverage, number: int, views: int) -> dict[str, Any]:
     return {"seen": counted, "why": why if shown else "its scenes failed"}
 
 
-def delete_replaced_shards(place: StoragePath, receipts: Mapping[str, Receipt]) -> None:
+def delete_replaced_shards(location: StoragePath, receipts: Mapping[str, Receipt]) -> None:
     """Delete files of shards that were revised, once the index names the newer ones."""
     named = {name(receipt.entry.name) for receipt in receipts.values() for name in (tar_name, coco_name)}
     for folder in ("shards", "annotations"):
-        for name in place.names(folder):
+        for name in location.names(folder):
             shard = name.rpartition(".")[0].partition("-r")[0]
             if shard in receipts and f"{folder}/{name}" not in named:
-                place.delete(f"{folder}/{name}")
+                location.delete(f"{folder}/{name}")

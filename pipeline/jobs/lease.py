@@ -51,15 +51,15 @@ class Heartbeat(FileModel):
         return f"process {self.process} on {self.host}"
 
 
-def read_heartbeat(place: StoragePath) -> Heartbeat | None:
+def read_heartbeat(location: StoragePath) -> Heartbeat | None:
     """Return the last heartbeat; None if there is none or it is damaged."""
     try:
-        return parse_model(Heartbeat, place.read(DRIVER), "driver.json", place.locate(DRIVER))
+        return parse_model(Heartbeat, location.read(DRIVER), "driver.json", location.locate(DRIVER))
     except (FileNotFoundError, SynthError):
         return None
 
 
-def is_alive(place: StoragePath, heartbeat: Heartbeat | None) -> bool:
+def is_alive(location: StoragePath, heartbeat: Heartbeat | None) -> bool:
     """Return whether the driver of `heartbeat` runs, after up to HEARTBEAT_TIMEOUT_S for one on another machine."""
     if heartbeat is None or heartbeat.state != "running":
         return False
@@ -68,16 +68,16 @@ def is_alive(place: StoragePath, heartbeat: Heartbeat | None) -> bool:
     deadline = time.monotonic() + HEARTBEAT_TIMEOUT_S
     while time.monotonic() < deadline:
         time.sleep(HEARTBEAT_S / 4)
-        now = read_heartbeat(place)
+        now = read_heartbeat(location)
         if now is None or (now.token, now.count) != (heartbeat.token, heartbeat.count):
             return now is not None and now.state == "running"
     return False
 
 
-def is_cancelled(place: StoragePath) -> bool:
+def is_cancelled(location: StoragePath) -> bool:
     """Return whether the job was asked to end. Reads the file: storage clients cache which files exist."""
     try:
-        place.read(CANCELLED)
+        location.read(CANCELLED)
     except FileNotFoundError:
         return False
     return True
@@ -89,8 +89,8 @@ class Lease:
     progress: sent with the next heartbeats. state: sent at the end. lock: descriptor of a local disk's lock.
     """
 
-    def __init__(self, place: StoragePath, lock: int | None) -> None:
-        self.place, self.lock = place, lock
+    def __init__(self, location: StoragePath, lock: int | None) -> None:
+        self.location, self.lock = location, lock
         self.progress: dict[str, Any] = {}
         self.state: State = "finished"
         self.cancelled = self.lost = False
@@ -108,9 +108,9 @@ class Lease:
         self._write_heartbeat("running")
         if self.lock is None:
             time.sleep(SETTLE_S)
-            now = read_heartbeat(self.place)
+            now = read_heartbeat(self.location)
             if now is None or now.token != self._token:
-                raise _lease_taken(self.place, now)
+                raise _lease_taken(self.location, now)
         self._thread.start()
 
     def end(self) -> None:
@@ -131,30 +131,30 @@ class Lease:
             state=state,
             progress=self.progress,
         )
-        self.place.write(DRIVER, heartbeat.model_dump_json().encode() + b"\n")
+        self.location.write(DRIVER, heartbeat.model_dump_json().encode() + b"\n")
 
     def _send_heartbeats(self) -> None:
         while not self._ended.wait(HEARTBEAT_S):
             with suppress(SynthError, OSError):  # a storage outage: the job itself reports it
-                now = read_heartbeat(self.place)
+                now = read_heartbeat(self.location)
                 if now is not None and now.token != self._token:
                     self.lost = True
                     return
-                self.cancelled = self.cancelled or is_cancelled(self.place)
+                self.cancelled = self.cancelled or is_cancelled(self.location)
                 self._write_heartbeat("running")
 
 
 @contextmanager
-def acquire_lease(place: StoragePath) -> Iterator[Lease]:
-    """Hold the lease on the job at `place` in a with block. Raises SynthError that names the driver that has it."""
-    if place.local is not None:
-        with lock_folder(place.local) as lock:
-            yield from _hold_lease(Lease(place, lock))
+def acquire_lease(location: StoragePath) -> Iterator[Lease]:
+    """Hold the lease on the job at `location` in a with block. Raises SynthError that names the driver that has it."""
+    if location.local is not None:
+        with lock_folder(location.local) as lock:
+            yield from _hold_lease(Lease(location, lock))
         return
-    heartbeat = read_heartbeat(place)
-    if is_alive(place, heartbeat):
-        raise _lease_taken(place, heartbeat)
-    yield from _hold_lease(Lease(place, None))
+    heartbeat = read_heartbeat(location)
+    if is_alive(location, heartbeat):
+        raise _lease_taken(location, heartbeat)
+    yield from _hold_lease(Lease(location, None))
 
 
 def _hold_lease(lease: Lease) -> Iterator[Lease]:
@@ -171,12 +171,12 @@ def _hold_lease(lease: Lease) -> Iterator[Lease]:
         lease.end()
 
 
-def _lease_taken(place: StoragePath, heartbeat: Heartbeat | None) -> SynthError:
+def _lease_taken(location: StoragePath, heartbeat: Heartbeat | None) -> SynthError:
     hint = "wait until it has finished, or stop it: 'synth job cancel PLACE'"
     return SynthError(
         "another driver is running this job",
         code="output-locked",
-        where=str(place),
+        where=str(location),
         found=str(heartbeat) if heartbeat else None,
         hint=hint,
     )

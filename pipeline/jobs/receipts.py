@@ -114,40 +114,40 @@ def receipt_name(shard: str) -> str:
     return f"{FOLDER}/{shard}.json"
 
 
-def write_receipt(place: StoragePath, receipt: Receipt) -> None:
+def write_receipt(location: StoragePath, receipt: Receipt) -> None:
     """Write a receipt, which completes its shard."""
-    place.write(receipt_name(receipt.shard), receipt.model_dump_json(by_alias=True).encode() + b"\n")
+    location.write(receipt_name(receipt.shard), receipt.model_dump_json(by_alias=True).encode() + b"\n")
 
 
-def read_receipt(place: StoragePath, shard: str) -> Receipt | None:
+def read_receipt(location: StoragePath, shard: str) -> Receipt | None:
     """Return the receipt of a shard; None if there is no usable one, so that the shard is made again."""
     try:
-        data = place.read(receipt_name(shard))
-        receipt = parse_model(Receipt, data, "the receipt", place.locate(receipt_name(shard)))
+        data = location.read(receipt_name(shard))
+        receipt = parse_model(Receipt, data, "the receipt", location.locate(receipt_name(shard)))
     except (FileNotFoundError, SynthError):
         return None
     return receipt if receipt.shard == shard else None
 
 
-def read_receipts(place: StoragePath) -> dict[str, Receipt]:
-    """Return all usable receipts at `place` by shard."""
-    names = [name.removesuffix(".json") for name in place.names(FOLDER) if name.endswith(".json")]
-    found = side_by_side(lambda name: read_receipt(place, name), names)
+def read_receipts(location: StoragePath) -> dict[str, Receipt]:
+    """Return all usable receipts at `location` by shard."""
+    names = [name.removesuffix(".json") for name in location.names(FOLDER) if name.endswith(".json")]
+    found = side_by_side(lambda name: read_receipt(location, name), names)
     return {receipt.shard: receipt for receipt in found if receipt is not None}
 
 
-def has_files(place: StoragePath, receipt: Receipt) -> bool:
+def has_files(location: StoragePath, receipt: Receipt) -> bool:
     """Return whether both files of a receipt's shard exist with their sizes."""
     entry = receipt.entry
     try:
-        sizes = place.size(tar_name(entry.name)), place.size(coco_name(entry.name))
+        sizes = location.size(tar_name(entry.name)), location.size(coco_name(entry.name))
     except FileNotFoundError:
         return False
     return sizes == (entry.tar_bytes, entry.coco_bytes)
 
 
-def intact_receipts(place: StoragePath) -> dict[str, Receipt]:
+def intact_receipts(location: StoragePath) -> dict[str, Receipt]:
     """Return the receipts whose files exist."""
-    receipts = read_receipts(place)
-    whole = side_by_side(lambda receipt: has_files(place, receipt), receipts.values())
+    receipts = read_receipts(location)
+    whole = side_by_side(lambda receipt: has_files(location, receipt), receipts.values())
     return {shard: receipt for (shard, receipt), good in zip(receipts.items(), whole, strict=True) if good}

@@ -19,11 +19,11 @@ from pipeline.jobs.status import JobStatus
 
 MAX_LISTED = 5
 NEXT = {
-    "running": "still running; 'synth job cancel {place}' ends it",
+    "running": "still running; 'synth job cancel {location}' ends it",
     "finished": "nothing left to do",
-    "interrupted": "'synth job resume {place}' continues it",
-    "cancelled": "'synth job resume {place}' continues it",
-    "failed": "see failures.jsonl, fix the cause, and run 'synth job resume {place}'",
+    "interrupted": "'synth job resume {location}' continues it",
+    "cancelled": "'synth job resume {location}' continues it",
+    "failed": "see failures.jsonl, fix the cause, and run 'synth job resume {location}'",
 }
 
 
@@ -135,10 +135,10 @@ def gpu_text(estimate: Estimate) -> str:
     return f"{estimate.worker_seconds(estimate.cost.workers) / estimate.cost.workers / 3600:,.2f} of {name}"
 
 
-def print_status(console: Console, status: JobStatus, place: str) -> None:
+def print_status(console: Console, status: JobStatus, location: str) -> None:
     """Print the progress of a job."""
     table = _key_value_table()
-    table.add_row("job", escape(place))
+    table.add_row("job", escape(location))
     driver = f", driven by {status.beat}" if status.running and status.beat is not None else ""
     table.add_row("state", f"{status.state}{escape(driver)}")
     table.add_row("shards", "{:,} of {:,}".format(*status.shards))
@@ -158,7 +158,7 @@ def print_status(console: Console, status: JobStatus, place: str) -> None:
     )
     for kind, (number, example) in list(status.failures.items())[:MAX_LISTED]:
         table.add_row("failed" if status.failures else "", f"{number:,} x {escape(kind)}; {escape(example)}")
-    table.add_row("next", NEXT[status.state].format(place=escape(place)))
+    table.add_row("next", NEXT[status.state].format(location=escape(location)))
     console.print(table, highlight=False)
 
 

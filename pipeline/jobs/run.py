@@ -48,7 +48,7 @@ from pipeline.jobs.planning.store import (
 )
 from pipeline.jobs.receipts import Receipt, intact_receipts
 from pipeline.jobs.scene import make_scene, start_worker
-from pipeline.jobs.settings import JobSettings, claim_place, identity_of, job_id, keep_streams
+from pipeline.jobs.settings import JobSettings, claim_location, identity_of, job_id, keep_streams
 from pipeline.jobs.tasks import JobContext, ShardTask
 from pipeline.run.plugins import files_of
 from pipeline.run.render import MIN_FAILURES
@@ -98,19 +98,19 @@ def run_job(
     catalog = load_catalog(settings.render.sku_list)
     settings = keep_streams(settings)
     identity = identity_of(settings)
-    settings = replace(settings, place=RetryingPath(settings.place.url))
+    settings = replace(settings, location=RetryingPath(settings.location.url))
     if settings.engine == "local" and not settings.render.workers:  # automatic only on a cluster
         settings = replace(settings, render=replace(settings.render, workers=usable_cores()))
-    with acquire_lease(settings.place) as lease:
+    with acquire_lease(settings.location) as lease:
         try:
-            claim_place(settings, identity)
-            settings.place.delete(CANCELLED)
+            claim_location(settings, identity)
+            settings.location.delete(CANCELLED)
             driver = _Driver(settings, catalog, functions, reporter, lease, stop)
             summary = driver.drive(identity, share, retry)
         except OSError as error:
-            if isinstance(error, BrokenPipeError) or settings.place.local is None:
+            if isinstance(error, BrokenPipeError) or settings.location.local is None:
                 raise
-            raise disk_error(settings.place.local, error) from error
+            raise disk_error(settings.location.local, error) from error
         lease.state = summary.ended  # type: ignore[assignment]
     return summary
 
@@ -128,8 +128,8 @@ class _Driver:
         stop: Callable[[], bool],
     ) -> None:
         self.settings, self.catalog, self.functions, self.reporter = settings, catalog, functions, reporter
-        self.place, self.lease, self._stop_requested = settings.place, lease, stop
-        self.summary = JobSummary(settings.place.url, skus=len(catalog))
+        self.location, self.lease, self._stop_requested = settings.location, lease, stop
+        self.summary = JobSummary(settings.location.url, skus=len(catalog))
         self._announced_stop = False
         self._listed = set(catalog.keys)
         self.receipts: dict[str, Receipt] = {}
@@ -140,7 +140,7 @@ class _Driver:
         started = time.monotonic()
         plan = self._update_plan()
         self._remove_leftovers()
-        self.receipts = matching_receipts(plan, intact_receipts(self.place), self.settings)
+        self.receipts = matching_receipts(plan, intact_receipts(self.location), self.settings)
         if retry:
             self.receipts = {shard: receipt for shard, receipt in self.receipts.items() if not receipt.failures}
         self.summary.found = len(self.receipts)
@@ -154,7 +154,7 @@ class _Driver:
                 generation = self._next_generation(plan, work, share)
                 if generation is None:
                     break
-                write_generation(self.place, generation)
+                write_generation(self.location, generation)
                 plan = with_generation(plan, generation)
         except KeyboardInterrupt:
             self.summary.ended = "interrupted"
@@ -169,25 +169,25 @@ class _Driver:
 
     def _update_plan(self) -> Plan:
         self.digests = sku_digests(self.catalog, self.settings.render.cache)
-        old = read_plan(self.place)
+        old = read_plan(self.location)
         plan, self.summary.change = update_catalog(old, self.catalog, self.digests, self.settings)
         if old.versions and self.summary.change:
             self.reporter.say(f"changes of the list since the last run: {self.summary.change}")
         if plan is not old:
-            write_version(self.place, plan.current, plan.ids)
+            write_version(self.location, plan.current, plan.ids)
         return plan
 
     def _remove_leftovers(self) -> None:
         """Delete what a killed driver left half written; no other process writes here while the lease is held."""
         sweep_cache(self.settings.render.cache)
-        local = self.place.local
+        local = self.location.local
         if local is not None:
             for folder in ("", "plan", "receipts", "shards", "annotations"):
                 remove_leftovers(local / folder)
 
     def _revise_shards(self, plan: Plan, work: JobContext) -> None:
         for revision in list(revisions(plan, self.receipts, self.settings)):
-            self.receipts[revision.receipt.shard] = revise_shard(self.place, revision, dict(work.info))
+            self.receipts[revision.receipt.shard] = revise_shard(self.location, revision, dict(work.info))
             self.summary.retired += revision.retired
             if self._should_stop:
                 return
@@ -257,7 +257,7 @@ class _Driver:
             raise SynthError(
                 f"{count_of(failed, 'scene')} failed, so the job stops",
                 code="scenes-failed",
-                where=self.place.url,
+                where=self.location.url,
                 found=reason,
                 expected=f"at most {self.settings.render.max_failures:.0%} of {scenes}",
                 hint="fix the cause and 'synth job resume' it; finished work is kept",
@@ -266,7 +266,7 @@ class _Driver:
     def _tasks(self, plan: Plan, missing: list[tuple[Generation, Shard]]) -> Iterator[ShardTask]:
         """Yield the missing shards one by one as they are requested: all at once would take gigabytes."""
         current: Generation | None = None
-        categories = {record.id: record for record in job_categories(self.place, plan, self.catalog)}
+        categories = {record.id: record for record in job_categories(self.location, plan, self.catalog)}
         for generation, shard in missing:
             if generation is not current:
                 current = generation
@@ -289,11 +289,11 @@ class _Driver:
             return
         digests = self.digests.copy()
         digests[rows] = 0
-        write_version(self.place, replace(plan.current, digests=digests), plan.ids)
+        write_version(self.location, replace(plan.current, digests=digests), plan.ids)
         raise SynthError(
             "files of products changed while the job ran: its scenes show a mix of old and new ones",
             code="product-files-changed",
-            where=self.place.url,
+            where=self.location.url,
             found=f"{len(rows)} of {count_of(len(self.catalog), 'SKU')}",
             problems=first_few([f"SKU {self.catalog.keys[row]!r}" for row in rows]),
             hint="run the same command again: it renders the scenes with these products again",
@@ -304,13 +304,13 @@ class _Driver:
         if self.lease.lost:
             hint = "check which machines run it; finished work is kept"
             raise SynthError(
-                "another driver has taken over the job", code="job-taken-over", where=self.place.url, hint=hint
+                "another driver has taken over the job", code="job-taken-over", where=self.location.url, hint=hint
             )
         summary = self.summary
-        summary.counts = write_set_files(self.place, plan, self.receipts, self.catalog, self.settings)
+        summary.counts = write_set_files(self.location, plan, self.receipts, self.catalog, self.settings)
         coverage = coverage_of(plan, self.receipts, self.settings)
-        summary.outcome = write_summary(self.place, plan, coverage, summary.counts, self.settings)
-        delete_replaced_shards(self.place, self.receipts)
+        summary.outcome = write_summary(self.location, plan, coverage, summary.counts, self.settings)
+        delete_replaced_shards(self.location, self.receipts)
         if self._should_stop or summary.ended != "finished":
             summary.ended = "cancelled" if self.lease.cancelled else "interrupted"
         else:
@@ -323,12 +323,12 @@ def job_context(plan: Plan, settings: JobSettings, identity: JobIdentity) -> Job
 
     render, name = settings.render, job_id(identity)
     recipe = load_recipe(render.recipe, streams=render.streams)
-    where = hashlib.sha256(settings.place.url.encode()).hexdigest()[:8]
+    where = hashlib.sha256(settings.location.url.encode()).hexdigest()[:8]
     spool = render.cache.resolve() / "jobs" / f"{name}-{where}-{plan.current.number}"
     description = {"description": f"synthetic scenes, job {name}", "version": "1.0", "contributor": render.creator}
     return JobContext(
         replace(render, out=spool, sku_list=render.sku_list.resolve()),
-        settings.place,
+        settings.location,
         identity.recipe,
         plan.current.catalog_hash,
         settings.visible,
@@ -345,7 +345,7 @@ def write_index_now(settings: JobSettings) -> SetCounts:
     """
     from assets.catalog.load import load_catalog
 
-    place = RetryingPath(settings.place.url)
-    plan = read_plan(place)
-    receipts = matching_receipts(plan, intact_receipts(place), settings)
-    return write_set_files(place, plan, receipts, load_catalog(settings.render.sku_list), settings)
+    location = RetryingPath(settings.location.url)
+    plan = read_plan(location)
+    receipts = matching_receipts(plan, intact_receipts(location), settings)
+    return write_set_files(location, plan, receipts, load_catalog(settings.render.sku_list), settings)

@@ -43,7 +43,7 @@ class JobSettings:
     """
 
     render: RunSettings
-    place: Annotated[
+    location: Annotated[
         StoragePath,
         Option(
             "Folder, or any storage that fsspec knows, such as s3://bucket/folder.", "Output", "--out", parse="place"
@@ -143,12 +143,13 @@ def _origins(render: RunSettings) -> dict[str, str]:
 
 
 def keep_streams(settings: JobSettings) -> JobSettings:
-    """Return the settings with the streams version of the job that exists at the place, if any: it must not change."""
-    existing = read_identity(settings.place)
+    """Return the settings with the streams version of the existing job, if any: it must not change."""
+    existing = read_identity(settings.location)
     if existing is None:
         return settings
     return replace(
-        settings, render=replace(settings.render, streams=check_streams(existing.streams, settings.place.locate(JOB)))
+        settings,
+        render=replace(settings.render, streams=check_streams(existing.streams, settings.location.locate(JOB))),
     )
 
 
@@ -157,7 +158,7 @@ def _recipe_text(settings: JobSettings) -> str:
     from render.recipes import load_recipe, modules_of, recipe_from_yaml, recipe_yaml
 
     streams = settings.render.streams
-    recipe, existing = load_recipe(settings.render.recipe, streams=streams), read_identity(settings.place)
+    recipe, existing = load_recipe(settings.render.recipe, streams=streams), read_identity(settings.location)
     with suppress(SynthError):
         text = existing.recipe if existing is not None else ""
         files = {name: Path(str(module.__file__)) for name, module in modules_of(recipe).items()}
@@ -171,61 +172,61 @@ def job_id(identity: JobIdentity) -> str:
     return hashlib.sha256(json.dumps(identity.content(), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def claim_place(settings: JobSettings, identity: JobIdentity) -> None:
-    """Make the place the job's own, or check that it is. Raises SynthError if it holds anything else."""
-    existing = read_identity(settings.place)
+def claim_location(settings: JobSettings, identity: JobIdentity) -> None:
+    """Make the location the job's own, or check that it is. Raises SynthError if it holds anything else."""
+    existing = read_identity(settings.location)
     if existing is None:
-        if set(settings.place.names()) - {".lock", DRIVER}:
+        if set(settings.location.names()) - {".lock", DRIVER}:
             hint = "give another --out"
             raise SynthError(
                 "the location is not empty and contains no job",
                 code="output-not-empty",
-                where=str(settings.place),
+                where=str(settings.location),
                 hint=hint,
             )
-        settings.place.write(JOB, _json_bytes(identity.content()))
+        settings.location.write(JOB, _json_bytes(identity.content()))
     elif existing != identity:
-        check_origins(existing.plugins, identity.plugins, settings.place.locate(JOB))
+        check_origins(existing.plugins, identity.plugins, settings.location.locate(JOB))
         hint = "give another --out, or the same settings as before ('synth job resume PLACE' uses those)"
         raise SynthError(
             "the location contains a job with other settings",
             code="settings-differ",
-            where=str(settings.place),
+            where=str(settings.location),
             problems=existing.differing(identity),
             hint=hint,
         )
-    settings.place.write(HOW, _json_bytes(_how_of(settings)))
+    settings.location.write(HOW, _json_bytes(_how_of(settings)))
 
 
-def read_identity(place: StoragePath) -> JobIdentity | None:
+def read_identity(location: StoragePath) -> JobIdentity | None:
     """Return the content of job.json; None if there is none. Raises SynthError if it is damaged."""
     try:
-        data = place.read(JOB)
+        data = location.read(JOB)
     except FileNotFoundError:
         return None
-    return parse_model(JobIdentity, data, "job.json", place.locate(JOB))
+    return parse_model(JobIdentity, data, "job.json", location.locate(JOB))
 
 
-def existing_identity(place: StoragePath) -> JobIdentity:
+def existing_identity(location: StoragePath) -> JobIdentity:
     """Return the content of job.json. Raises SynthError if there is none, or it is damaged."""
-    identity = read_identity(place)
+    identity = read_identity(location)
     if identity is None:
         hint = "give the location that was given to 'synth job run --out'"
-        raise SynthError("no job here", code="job-missing", where=str(place), hint=hint)
+        raise SynthError("no job here", code="job-missing", where=str(location), hint=hint)
     return identity
 
 
-def read_settings(place: StoragePath, recipe_file: Path, plugins: Sequence[Path] = ()) -> JobSettings:
+def read_settings(location: StoragePath, recipe_file: Path, plugins: Sequence[Path] = ()) -> JobSettings:
     """Return the settings of a job's last run; its recipe is written to `recipe_file`.
 
     plugins: Python files of its recipe and backend, whose code may be run; they are copied beside it. Raises SynthError
     if there is no job, its files are damaged, or a plugin differs.
     """
-    identity = existing_identity(place)
+    identity = existing_identity(location)
     hint = "run the whole command again: 'synth job run LIST --out PLACE ...'"
     try:
-        data = place.read(HOW)
-        how = parse_model(HowFile, data, "how.json", place.locate(HOW), hint)
+        data = location.read(HOW)
+        how = parse_model(HowFile, data, "how.json", location.locate(HOW), hint)
         recipe_file.write_text(identity.recipe, encoding="utf-8")
         trusted = trusted_files(identity.plugins, plugins)
         unpack_files({name: path.read_bytes() for name, path in trusted.items()}, recipe_file.parent)
@@ -237,7 +238,7 @@ def read_settings(place: StoragePath, recipe_file: Path, plugins: Sequence[Path]
             splits=tuple(identity.splits),
             extras=tuple(identity.extras),
             backdrops=BackdropFolders(**{name: _paths_of(getattr(how, name)) for name in FOLDERS}),
-            streams=check_streams(identity.streams, place.locate(JOB)),
+            streams=check_streams(identity.streams, location.locate(JOB)),
             cache=Path(how.cache),
             **{name: getattr(identity, name) for name in RENDER_FIELDS},
             **{name: getattr(how, name) for name in HOW_FIELDS},
@@ -247,10 +248,10 @@ def read_settings(place: StoragePath, recipe_file: Path, plugins: Sequence[Path]
             render = replace(render, backend=str(backend))
         own = {name: getattr(how, name) for name in JOB_HOW_FIELDS}
         own |= {name: getattr(identity, name) for name in ("visible", "pixels", "shard_scenes")}
-        return JobSettings(render, place, **own)
+        return JobSettings(render, location, **own)
     except (FileNotFoundError, ValueError) as error:
         raise SynthError(
-            "how.json is invalid", code="job-damaged", where=place.locate(HOW), found=str(error), hint=hint
+            "how.json is invalid", code="job-damaged", where=location.locate(HOW), found=str(error), hint=hint
         ) from error
 
 

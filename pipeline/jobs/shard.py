@@ -112,7 +112,7 @@ def store_shard(work: JobContext, task: ShardTask, failed: dict[int, Outcome]) -
         if scene.index not in failed:
             samples[scene.index] = _read_spool(work, scene)
     entry = write_shard(
-        work.place,
+        work.location,
         task.name,
         task.split,
         [sample for scene in task.scenes for sample in samples.get(scene.index, ())],
@@ -132,7 +132,7 @@ def store_shard(work: JobContext, task: ShardTask, failed: dict[int, Outcome]) -
         ignored=(),
         **tallies(annotations_of(samples)),
     )
-    write_receipt(work.place, receipt)
+    write_receipt(work.location, receipt)
     for scene in task.scenes:
         for file in (spool_file, spec_file, broken_file):
             file(work.settings, scene).unlink(missing_ok=True)

@@ -49,17 +49,17 @@ class JobStatus:
 
 
 def job_status(settings: JobSettings) -> JobStatus:
-    """Return the status of the job at a place. Raises SynthError if its plan is damaged."""
-    place = settings.place
-    plan = read_plan(place)
-    receipts = matching_receipts(plan, read_receipts(place), settings)
+    """Return the status of the job at a location. Raises SynthError if its plan is damaged."""
+    location = settings.location
+    plan = read_plan(location)
+    receipts = matching_receipts(plan, read_receipts(location), settings)
     shards = [shard for _, shard in planned_shards(plan, settings)]
     done = [receipts[shard.name] for shard in shards if shard.name in receipts]
-    beat = read_heartbeat(place)
+    beat = read_heartbeat(location)
     missing = len(shards) - len(done)
     seen, wanted, short = _coverage(plan, receipts, settings)
     return JobStatus(
-        state=_state(place, beat, bool(missing) or not plan.generations),
+        state=_state(location, beat, bool(missing) or not plan.generations),
         beat=beat,
         shards=(len(done), len(shards)),
         scenes=(sum(receipt.scenes for receipt in done), plan.scenes),
@@ -75,14 +75,14 @@ def job_status(settings: JobSettings) -> JobStatus:
     )
 
 
-def _state(place: StoragePath, beat: Heartbeat | None, open_work: bool) -> str:
+def _state(location: StoragePath, beat: Heartbeat | None, open_work: bool) -> str:
     if beat is None:
         return "interrupted" if open_work else "finished"
-    if is_alive(place, beat):
+    if is_alive(location, beat):
         return "running"
     if beat.state != "running":
         return beat.state
-    return "cancelled" if is_cancelled(place) else "interrupted"
+    return "cancelled" if is_cancelled(location) else "interrupted"
 
 
 def _coverage(plan: Plan, receipts: Mapping[str, Receipt], settings: JobSettings) -> tuple[int, int, int]:
@@ -106,11 +106,11 @@ def failures_by_kind(receipts: list[Receipt]) -> dict[str, tuple[int, str]]:
     return {kind: (number, examples[kind]) for kind, number in numbers.most_common()}
 
 
-def cancel_job(place: StoragePath) -> str:
+def cancel_job(location: StoragePath) -> str:
     """Ask the driver of a job to end; return a message about what will happen. Raises SynthError if there is no job."""
-    existing_identity(place)
-    place.write(CANCELLED, b"")
-    beat = read_heartbeat(place)
+    existing_identity(location)
+    location.write(CANCELLED, b"")
+    beat = read_heartbeat(location)
     if beat is None or beat.state != "running":
         return "no driver is running; the job is marked as cancelled until it is resumed"
     return f"asked {beat} to end; it notices within seconds"

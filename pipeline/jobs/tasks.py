@@ -68,7 +68,7 @@ class JobContext:
     """
 
     settings: RunSettings
-    place: StoragePath
+    location: StoragePath
     recipe: str
     catalog_hash: str
     visible: float

@@ -39,10 +39,10 @@ class AboutShards:
         return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def read_about(place: StoragePath) -> AboutShards:
+def read_about(location: StoragePath) -> AboutShards:
     """What dataset.json says; nothing where it is missing or damaged."""
     try:
-        about = parse_json(place.read(DATASET), DATASET, place.locate(DATASET))
+        about = parse_json(location.read(DATASET), DATASET, location.locate(DATASET))
     except (FileNotFoundError, SynthError):
         about = None
     if not isinstance(about, dict):

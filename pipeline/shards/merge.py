@@ -48,9 +48,9 @@ from pipeline.shards.pack import (
     DataSummary,
     spool_folder,
     summarise,
-    sweep_place,
+    sweep_location,
 )
-from pipeline.shards.receipts import claim_place, finish_place, read_receipts, write_receipt
+from pipeline.shards.receipts import claim_location, finish_location, read_receipts, write_receipt
 
 
 @dataclass(frozen=True)
@@ -90,51 +90,53 @@ class MergeIdentity(FileModel):
     sets: list[str]
 
 
-def merge_data(places: Sequence[StoragePath], out: StoragePath, console: Console) -> DataSummary:
-    """Write the sets at `places` as one at `out`; the same call again resumes.
+def merge_data(locations: Sequence[StoragePath], out: StoragePath, console: Console) -> DataSummary:
+    """Write the sets at `locations` as one at `out`; the same call again resumes.
 
     Categories are one where their SKU is, and keep the id of the first set that has them. Ids, names of shards and
     images are kept unless an earlier set has them: then all of that set are assigned again, by one rule. Raises
     SynthError where a set is damaged, and where another run is writing at `out`.
     """
-    if len({str(place) for place in [*places, out]}) <= len(places):
+    if len({str(location) for location in [*locations, out]}) <= len(locations):
         raise SynthError("sets must be merged into a new location, each once", code="input-duplicate", where=str(out))
-    _refuse_folders(places)
-    indexes = [read_index(place) for place in places]
-    identity = MergeIdentity(sets=[_digest(place) for place in places])
+    _refuse_folders(locations)
+    indexes = [read_index(location) for location in locations]
+    identity = MergeIdentity(sets=[_digest(location) for location in locations])
     folder = spool_folder(out, identity)
     with lock_folder(folder):
         try:
-            sweep_place(out)
-            return _merge(places, indexes, out, identity, console)
+            sweep_location(out)
+            return _merge(locations, indexes, out, identity, console)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def _merge(
-    places: Sequence[StoragePath],
+    locations: Sequence[StoragePath],
     indexes: Sequence[ShardIndex],
     out: StoragePath,
     identity: MergeIdentity,
     console: Console,
 ) -> DataSummary:
-    done = claim_place(out, identity)
+    done = claim_location(out, identity)
     if done is not None:
         return summarise(done.shards, 0)
-    kinds, notes = unite_categories([read_categories(place) for place in places], [str(place) for place in places])
+    kinds, notes = unite_categories(
+        [read_categories(location) for location in locations], [str(location) for location in locations]
+    )
     with scratch_folder("merge") as folder:
-        changes = _plan(places, indexes, kinds, Path(folder), notes, console)
-    fresh, names = _write_all(places, indexes, changes, out, console)
+        changes = _plan(locations, indexes, kinds, Path(folder), notes, console)
+    fresh, names = _write_all(locations, indexes, changes, out, console)
     united = {record.id or 0: record for one in kinds for record in one.values()}
     write_categories(out, (united[number] for number in sorted(united)))
-    out.write(DATASET, _about(places, indexes).to_json("synth data merge"))
+    out.write(DATASET, _about(locations, indexes).to_json("synth data merge"))
     receipts = read_receipts(out)
-    return summarise(finish_place(out, [receipts[name] for name in names]).shards, fresh, notes)
+    return summarise(finish_location(out, [receipts[name] for name in names]).shards, fresh, notes)
 
 
-def _refuse_folders(places: Sequence[StoragePath]) -> None:
-    """Raise SynthError that names the commands to give first, where ordinary data sets are among the places."""
-    local = [place.local for place in places if place.local is not None]
+def _refuse_folders(locations: Sequence[StoragePath]) -> None:
+    """Raise SynthError that names the commands to give first, where ordinary data sets are among the locations."""
+    local = [location.local for location in locations if location.local is not None]
     folders = [folder for folder in local if folder.exists() and sharded_store(folder) is None]
     if folders:
         commands = [f"synth data pack {folder} {folder.with_suffix('')}-shards" for folder in folders]
@@ -146,8 +148,8 @@ def _refuse_folders(places: Sequence[StoragePath]) -> None:
         )
 
 
-def _digest(place: StoragePath) -> str:
-    return hashlib.sha256(place.read(INDEX) + place.read(CATEGORIES)).hexdigest()
+def _digest(location: StoragePath) -> str:
+    return hashlib.sha256(location.read(INDEX) + location.read(CATEGORIES)).hexdigest()
 
 
 def unite_categories(
@@ -217,7 +219,7 @@ def _with_unique_names(by_key: Mapping[str, CategoryRecord]) -> dict[int, Catego
 
 
 def _plan(
-    places: Sequence[StoragePath],
+    locations: Sequence[StoragePath],
     indexes: Sequence[ShardIndex],
     kinds: Sequence[dict[int, CategoryRecord]],
     folder: Path,
@@ -230,17 +232,19 @@ def _plan(
     changes: list[_Change] = []
     total = sum(len(index.shards) for index in indexes)
     with StepProgress(console, "comparing", total=total, unit="shards") as progress:
-        for number, (place, index) in enumerate(zip(places, indexes, strict=True), start=1):
-            own = _scan(place, index, folder / str(number), progress)
+        for number, (location, index) in enumerate(zip(locations, indexes, strict=True), start=1):
+            own = _scan(location, index, folder / str(number), progress)
             own_shards = {shard.name for shard in index.shards}
             meet = before.names.shares_any(own.names) or bool(shards & own_shards)
             prefix = _free_prefix(number, shards | own_shards) if meet else ""
             shift = (0, 0)
             if before.images.shares_any(own.images) or before.annotations.shares_any(own.annotations):
                 shift = _shift(before, own)
-                notes.append(f"{place}: ids of others: {shift[0]} added to those of images, {shift[1]} of annotations")
+                notes.append(
+                    f"{location}: ids of others: {shift[0]} added to those of images, {shift[1]} of annotations"
+                )
             if meet:
-                notes.append(f"{place}: names of others: shards begin with {prefix}, images with {prefix[:-1]}/")
+                notes.append(f"{location}: names of others: shards begin with {prefix}, images with {prefix[:-1]}/")
             changes.append(_Change(prefix, *shift, kinds[number - 1]))
             shards |= {prefix + name for name in own_shards}
             before.images.take_in(own.images, shift[0])
@@ -258,11 +262,11 @@ def _free_prefix(number: int, names: set[str]) -> str:
     return f"set{number}-"
 
 
-def _scan(place: StoragePath, index: ShardIndex, folder: Path, progress: StepProgress) -> _Ids:
+def _scan(location: StoragePath, index: ShardIndex, folder: Path, progress: StepProgress) -> _Ids:
     own = _Ids.at(folder)
     least: list[int] = []
     for entry in index.shards:
-        part, where = read_part(place, entry), place.locate(coco_name(entry.name))
+        part, where = read_part(location, entry), location.locate(coco_name(entry.name))
         images, annotations = ids_of(part.images, where), ids_of(part.annotations, where)
         own.images.add(images)
         own.annotations.add(annotations)
@@ -292,7 +296,7 @@ def _shift(before: _Ids, own: _Ids) -> tuple[int, int]:
 
 
 def _write_all(
-    places: Sequence[StoragePath],
+    locations: Sequence[StoragePath],
     indexes: Sequence[ShardIndex],
     changes: Sequence[_Change],
     out: StoragePath,
@@ -303,31 +307,31 @@ def _write_all(
     names: list[str] = []
     fresh = 0
     each = [
-        (place, entry, change)
-        for place, index, change in zip(places, indexes, changes, strict=True)
+        (location, entry, change)
+        for location, index, change in zip(locations, indexes, changes, strict=True)
         for entry in index.shards
     ]
     with StepProgress(console, "merging", total=len(each), unit="shards") as progress:
-        for place, entry, change in until_interrupted(each, SHARDS_KEPT, step=SHARD_STEP):
+        for location, entry, change in until_interrupted(each, SHARDS_KEPT, step=SHARD_STEP):
             names.append(change.prefix + entry.name)
             if names[-1] not in there:
-                write_receipt(out, _write_one(place, entry, change, out))
+                write_receipt(out, _write_one(location, entry, change, out))
                 fresh += 1
             progress.advance()
     return fresh, names
 
 
-def _write_one(place: StoragePath, entry: ShardEntry, change: _Change, out: StoragePath) -> ShardEntry:
+def _write_one(location: StoragePath, entry: ShardEntry, change: _Change, out: StoragePath) -> ShardEntry:
     """A shard of the new set: its very bytes where nothing in it changes."""
-    part, name = read_part(place, entry), change.prefix + entry.name
+    part, name = read_part(location, entry), change.prefix + entry.name
     same = not change.images and not change.annotations and not change.prefix
     if same and all(change.kinds.get(record.id or 0) == record for record in part.head.categories):
-        tar = place.read(tar_name(entry.name))
-        check_bytes(len(tar), hashlib.sha256(tar).hexdigest(), entry, place.locate(tar_name(entry.name)))
+        tar = location.read(tar_name(entry.name))
+        check_bytes(len(tar), hashlib.sha256(tar).hexdigest(), entry, location.locate(tar_name(entry.name)))
         out.write(tar_name(name), tar)
-        out.write(coco_name(name), place.read(coco_name(entry.name)))
+        out.write(coco_name(name), location.read(coco_name(entry.name)))
         return entry.model_copy(update={"name": name})
-    samples = [_changed(sample, change) for sample in read_samples(place, entry.name)]
+    samples = [_changed(sample, change) for sample in read_samples(location, entry.name)]
     return write_shard(out, name, entry.split, samples, Head(_kinds(part, change), part.head.info))
 
 
@@ -350,12 +354,12 @@ def _changed_record(record: AnnotationRecord, change: _Change) -> AnnotationReco
     return replace(record, id=ids[0], image_id=ids[1], category_id=record.category_id if kind is None else kind.id)
 
 
-def _about(places: Iterable[StoragePath], indexes: Iterable[ShardIndex]) -> AboutShards:
+def _about(locations: Iterable[StoragePath], indexes: Iterable[ShardIndex]) -> AboutShards:
     """What all sets say, and what their COCO files say beside their records."""
     sets: list[AboutShards] = []
     heads: dict[str, Head] = {}
-    for place, index in zip(places, indexes, strict=True):
-        sets.append(read_about(place))
+    for location, index in zip(locations, indexes, strict=True):
+        sets.append(read_about(location))
         for split in sorted({shard.split for shard in index.shards}):
             if (said := sets[-1].heads.get(split)) is not None:
                 before = heads.get(split, Head((), said.info))

@@ -28,7 +28,7 @@ from dataset.spool import BlockSpool
 from dataset.storage.path import StoragePath
 from dataset.store import sharded_store
 from pipeline.shards.about import DATASET, AboutShards
-from pipeline.shards.receipts import claim_place, finish_place, read_receipts, write_receipt
+from pipeline.shards.receipts import claim_location, finish_location, read_receipts, write_receipt
 from pipeline.shards.records import fill_spool, samples_of_part
 
 SHARD_IMAGES = 200
@@ -67,12 +67,17 @@ class _Part:
 
 
 def pack_data(
-    source: Path, place: StoragePath, console: Console, *, shard_images: int = SHARD_IMAGES, spool: Path | None = None
+    source: Path,
+    location: StoragePath,
+    console: Console,
+    *,
+    shard_images: int = SHARD_IMAGES,
+    spool: Path | None = None,
 ) -> DataSummary:
     """Write the data set in `source` as shards of `shard_images` images; the same call again resumes.
 
     spool: folder on disk for labels on their way, as large as the COCO files. Raises SynthError with everything that
-    is wrong with the data before any shard is written, and where the place holds another set.
+    is wrong with the data before any shard is written, and where the location holds another set.
     """
     if sharded_store(source) is not None:
         hint = "merge sharded sets with 'synth data merge', unpack one with 'synth data unpack'"
@@ -82,27 +87,27 @@ def pack_data(
     categories = _one_list(splits, heads)
     coco = {split.name: _digest(split.file) for split in splits}
     identity = PackIdentity(coco=coco, shard_images=shard_images)
-    done = claim_place(place, identity)
+    done = claim_location(location, identity)
     if done is not None:
         return summarise(done.shards, 0)
-    folder = spool or spool_folder(place, identity)
+    folder = spool or spool_folder(location, identity)
     with lock_folder(folder):
-        sweep_place(place)
+        sweep_location(location)
         records = BlockSpool(folder / "records")
         parts = _spool_labels(records, splits, shard_images, console)
-        fresh = _write_shards(place, records, parts, splits, heads, categories, console)
-        write_categories(place, categories.values())
-        place.write(DATASET, _about(splits, heads).to_json("synth data pack"))
-        receipts = read_receipts(place)
-        index = finish_place(place, [receipts[part.name] for part in parts])
+        fresh = _write_shards(location, records, parts, splits, heads, categories, console)
+        write_categories(location, categories.values())
+        location.write(DATASET, _about(splits, heads).to_json("synth data pack"))
+        receipts = read_receipts(location)
+        index = finish_location(location, [receipts[part.name] for part in parts])
     shutil.rmtree(folder, ignore_errors=True)
     return summarise(index.shards, fresh)
 
 
-def sweep_place(place: StoragePath) -> None:
+def sweep_location(location: StoragePath) -> None:
     """Delete what killed runs left half written at a location on disk, whose lock is held."""
-    if place.local is not None:
-        remove_leftovers(place.local, depth=SWEPT_DEPTH)
+    if location.local is not None:
+        remove_leftovers(location.local, depth=SWEPT_DEPTH)
 
 
 def summarise(shards: Sequence[ShardEntry], fresh: int, notes: Iterable[str] = ()) -> DataSummary:
@@ -137,13 +142,13 @@ def _digest(file: Path) -> str:
     return digest.hexdigest()
 
 
-def spool_folder(place: StoragePath, identity: FileModel) -> Path:
+def spool_folder(location: StoragePath, identity: FileModel) -> Path:
     """Where a command that writes shards keeps what it needs, locked: for a set on disk beside it, else in the system's
     folder for such things.
     """
-    if place.local is not None:
-        return place.local / SPOOL
-    digest = hashlib.sha256(json.dumps([str(place), identity.model_dump()]).encode()).hexdigest()
+    if location.local is not None:
+        return location.local / SPOOL
+    digest = hashlib.sha256(json.dumps([str(location), identity.model_dump()]).encode()).hexdigest()
     return Path(tempfile.gettempdir()) / f"synth-pack-{digest[:16]}"
 
 
@@ -165,7 +170,7 @@ def _spool_labels(records: BlockSpool, splits: Sequence[CocoSplit], shard_images
 
 
 def _write_shards(
-    place: StoragePath,
+    location: StoragePath,
     records: BlockSpool,
     parts: Sequence[_Part],
     splits: Sequence[CocoSplit],
@@ -174,7 +179,7 @@ def _write_shards(
     console: Console,
 ) -> int:
     """Write the shards that have no receipt; return how many."""
-    there = read_receipts(place)
+    there = read_receipts(location)
     missing = [part for part in parts if part.name not in there]
     progress = StepProgress(console, "packing", total=len(parts), done=len(parts) - len(missing), unit="shards")
     with progress:
@@ -184,7 +189,7 @@ def _write_shards(
             used = {record.category_id for sample in samples for record in sample.annotations}
             kinds = [categories[number] for number in sorted(categories.keys() & used)]
             write_receipt(
-                place, write_shard(place, part.name, split.name, samples, Head(kinds, heads[part.split].info))
+                location, write_shard(location, part.name, split.name, samples, Head(kinds, heads[part.split].info))
             )
             progress.advance()
     return len(missing)

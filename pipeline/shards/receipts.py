@@ -6,7 +6,7 @@ import json
 
 from assets.errors import SynthError
 from assets.files.models import FileModel, parse_model
-from dataset.checksums import CHECKSUMS, write_place_checksums, write_signed_index
+from dataset.checksums import CHECKSUMS, write_location_checksums, write_signed_index
 from dataset.shards.index import INDEX, ShardEntry, ShardIndex, read_index
 from dataset.storage.path import StoragePath
 
@@ -14,61 +14,61 @@ IDENTITY = "made_by.json"
 FOLDER = "receipts"
 
 
-def claim_place(place: StoragePath, identity: FileModel) -> ShardIndex | None:
-    """Make a place this run's own; return the index where the run has ended already.
+def claim_location(location: StoragePath, identity: FileModel) -> ShardIndex | None:
+    """Make a location this run's own; return the index where the run has ended already.
 
-    identity: what decides the shards, stored as made_by.json. Raises SynthError if the place holds another data
+    identity: what decides the shards, stored as made_by.json. Raises SynthError if the location holds another data
     set.
     """
     text = (json.dumps(identity.model_dump(), indent=1, sort_keys=True) + "\n").encode()
-    if place.exists(IDENTITY):
-        if place.read(IDENTITY) != text:
+    if location.exists(IDENTITY):
+        if location.read(IDENTITY) != text:
             hint = "give another location, or the same data and settings as before to resume"
             raise SynthError(
                 "the location contains a data set made from other data or settings",
                 code="settings-differ",
-                where=str(place),
+                where=str(location),
                 hint=hint,
             )
-        if not place.exists(INDEX):
+        if not location.exists(INDEX):
             return None
-        index = read_index(place)
-        if not place.exists(CHECKSUMS):  # an earlier version has made it
-            write_place_checksums(place, index)
+        index = read_index(location)
+        if not location.exists(CHECKSUMS):  # an earlier version has made it
+            write_location_checksums(location, index)
         return index
-    if place.names() or place.names("shards"):
+    if location.names() or location.names("shards"):
         hint = "give an empty location"
         raise SynthError(
             "the location is not empty and contains no data set of this kind",
             code="output-not-empty",
-            where=str(place),
+            where=str(location),
             hint=hint,
         )
-    place.write(IDENTITY, text)
+    location.write(IDENTITY, text)
     return None
 
 
-def read_receipts(place: StoragePath) -> dict[str, ShardEntry]:
+def read_receipts(location: StoragePath) -> dict[str, ShardEntry]:
     """The shards that are written, by name. A receipt that cannot be read counts for nothing."""
     entries = {}
-    for name in place.names(FOLDER):
+    for name in location.names(FOLDER):
         try:
             receipt = f"{FOLDER}/{name}"
-            entry = parse_model(ShardEntry, place.read(receipt), "the receipt", place.locate(receipt))
+            entry = parse_model(ShardEntry, location.read(receipt), "the receipt", location.locate(receipt))
         except SynthError:
             continue
         entries[entry.name] = entry
     return entries
 
 
-def write_receipt(place: StoragePath, entry: ShardEntry) -> None:
+def write_receipt(location: StoragePath, entry: ShardEntry) -> None:
     """Says that a shard is written whole."""
-    place.write(f"{FOLDER}/{entry.name}.json", entry.model_dump_json().encode() + b"\n")
+    location.write(f"{FOLDER}/{entry.name}.json", entry.model_dump_json().encode() + b"\n")
 
 
-def finish_place(place: StoragePath, entries: list[ShardEntry]) -> ShardIndex:
+def finish_location(location: StoragePath, entries: list[ShardEntry]) -> ShardIndex:
     """Write the checksums and the index, which says that all is there, and takes the receipts away."""
-    index = write_signed_index(place, entries)
+    index = write_signed_index(location, entries)
     for entry in entries:
-        place.delete(f"{FOLDER}/{entry.name}.json")
+        location.delete(f"{FOLDER}/{entry.name}.json")
     return index

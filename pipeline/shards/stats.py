@@ -97,7 +97,7 @@ def _area_of(record: AnnotationRecord) -> float:
 
 
 def count_data(source: str, console: Console) -> Stats:
-    """The statistics of a sharded data set at any place, or of an ordinary one on disk."""
+    """The statistics of a sharded data set at any location, or of an ordinary one on disk."""
     store = open_labels(source)
     stats = _empty(store.categories, store.where)
     total = sum(part.count for part in store.parts)

@@ -38,19 +38,19 @@ from pipeline.shards.pack import SHARD_STEP, SHARDS_KEPT, DataSummary, summarise
 FOLDERS = {"scene": "scenes"}
 
 
-def unpack_data(place: StoragePath, folder: Path, console: Console, *, split: str | None = None) -> DataSummary:
+def unpack_data(location: StoragePath, folder: Path, console: Console, *, split: str | None = None) -> DataSummary:
     """Write images and one COCO file for each split (or the one given) into `folder`; the same call again resumes.
 
     Images that are there already are left. Raises SynthError for shards that are damaged, and for names that lead
     out of the folder or that two images of a split share.
     """
-    index = read_index(place)
+    index = read_index(location)
     splits = sorted({shard.split for shard in index.shards})
     if split is not None and split not in splits:
         raise unknown_name("split", split, splits)
     chosen = [split] if split is not None else splits
-    about = read_about(place)
-    categories = read_categories(place)
+    about = read_about(location)
+    categories = read_categories(location)
     total = sum(len(index.of_split(name)) for name in chosen)
     with (
         lock_folder(folder),
@@ -58,7 +58,7 @@ def unpack_data(place: StoragePath, folder: Path, console: Console, *, split: st
         StepProgress(console, "unpacking", total=total, unit="shards") as progress,
     ):
         for name in chosen:
-            _unpack_split(place, index.of_split(name), _Target(folder, checksums), name, about, categories, progress)
+            _unpack_split(location, index.of_split(name), _Target(folder, checksums), name, about, categories, progress)
         if about.rendered is not None:
             text = json.dumps(about.rendered, indent=1, ensure_ascii=False) + "\n"
             write_atomic(folder / DATASET, text.encode())
@@ -99,7 +99,7 @@ def _keep_checksums(folder: Path, checksums: ChecksumSpool) -> None:
 
 
 def _unpack_split(
-    place: StoragePath,
+    location: StoragePath,
     shards: Sequence[ShardEntry],
     target: _Target,
     split: str,
@@ -110,12 +110,12 @@ def _unpack_split(
     path = target.folder / "annotations" / f"instances_{split}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     rendered = about.rendered is not None
-    said = about.heads.get(split) or read_part(place, shards[0]).head
+    said = about.heads.get(split) or read_part(location, shards[0]).head
     taken: set[int] = set()
 
     def images() -> Iterator[ImageLabels]:
         for shard in until_interrupted(shards, SHARDS_KEPT, step=SHARD_STEP):
-            for sample in read_samples(place, shard.name):
+            for sample in read_samples(location, shard.name):
                 _write_files(sample, target, f"{shard.name}: {sample.stem}", taken, labels=rendered)
                 yield sample.labels
             progress.advance()

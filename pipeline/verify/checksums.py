@@ -68,15 +68,15 @@ def _unlisted(root: Path, top: str, listed: set[str], left: set[str]) -> Iterato
                 yield Violation(path, f"is not in {CHECKSUMS}")
 
 
-def check_place_checksums(place: StoragePath, shards: Sequence[ShardEntry]) -> Iterator[Violation]:
+def check_location_checksums(location: StoragePath, shards: Sequence[ShardEntry]) -> Iterator[Violation]:
     """Whether the list of a sharded data set names the digests of its index, and those of the files beside the shards.
 
     The shards themselves are held against the index where they are read.
     """
     expected = shard_digests(shards)
     try:
-        COCO_BYTES.check(place.size(CHECKSUMS), CHECKSUMS)
-        listed = dict(read_checksums(io.BytesIO(place.read(CHECKSUMS))))
+        COCO_BYTES.check(location.size(CHECKSUMS), CHECKSUMS)
+        listed = dict(read_checksums(io.BytesIO(location.read(CHECKSUMS))))
     except FileNotFoundError:
         yield Violation(CHECKSUMS, "is missing")
         return
@@ -91,12 +91,12 @@ def check_place_checksums(place: StoragePath, shards: Sequence[ShardEntry]) -> I
                 yield Violation(name, f"index.json and {CHECKSUMS} have different checksums of it")
         elif name not in OUTLINE:
             yield Violation(name, f"is in {CHECKSUMS}, but belongs to no shard of index.json")
-        elif not place.exists(name):
+        elif not location.exists(name):
             yield Violation(name, "is missing")
-        elif sha256(place.read(name)) != listed[name]:
+        elif sha256(location.read(name)) != listed[name]:
             yield Violation(name, CHANGED)
     for name in OUTLINE:
-        if name not in listed and place.exists(name):
+        if name not in listed and location.exists(name):
             yield Violation(name, f"is not in {CHECKSUMS}")
 
 

@@ -40,16 +40,16 @@ AGAIN = "sampling scenes and rendering images again"
 
 
 def check_job_scenes(
-    place: StoragePath, shards: Sequence[ShardEntry], asked: VerifySettings, stop: Callable[[], bool]
+    location: StoragePath, shards: Sequence[ShardEntry], asked: VerifySettings, stop: Callable[[], bool]
 ) -> ImagesChecked:
-    """Make some scenes of the job at `place` again, evenly spread over those that lie in `shards`.
+    """Make some scenes of the job at `location` again, evenly spread over those that lie in `shards`.
 
     What prevents that is reported in `skipped`; stop: asked between scenes and shards.
     """
     checked = ImagesChecked()
     with scratch_folder("verify") as folder:
         try:
-            work, chosen = _prepare(place, shards, asked, Path(folder), checked)
+            work, chosen = _prepare(location, shards, asked, Path(folder), checked)
         except (SynthError, OSError, KeyError, ValueError) as error:
             why = (str(error).splitlines() or [type(error).__name__])[0]
             checked.skipped.append(f"{AGAIN}: {why}")
@@ -62,24 +62,24 @@ def check_job_scenes(
         for name, tasks in chosen.items():
             if stop():
                 break
-            _compare_shard(place, name, [task for task in tasks if task.index in made], work, checked)
+            _compare_shard(location, name, [task for task in tasks if task.index in made], work, checked)
     checked.tell_near()
     return checked
 
 
 def _prepare(
-    place: StoragePath, shards: Sequence[ShardEntry], asked: VerifySettings, folder: Path, checked: ImagesChecked
+    location: StoragePath, shards: Sequence[ShardEntry], asked: VerifySettings, folder: Path, checked: ImagesChecked
 ) -> tuple[JobContext, dict[str, list[SceneTask]]]:
     """The work of the job in a spool of its own, and the scenes to make by the names of their shards.
 
     Raises SynthError if what they were made from is not available, or has changed.
     """
-    settings = read_settings(place, folder / "recipe.yaml", asked.plugins)
+    settings = read_settings(location, folder / "recipe.yaml", asked.plugins)
     lists = asked.sku_list or settings.render.sku_list
     render = replace(settings.render, sku_list=lists, cache=asked.mesh_cache, workers=1)
     settings = replace(settings, render=render)
-    identity = _checked_identity(place, settings, asked.plugins)
-    plan, catalog = read_plan(place), load_catalog(lists)
+    identity = _checked_identity(location, settings, asked.plugins)
+    plan, catalog = read_plan(location), load_catalog(lists)
     if any(version.catalog_hash != catalog.hash for version in plan.versions):
         raise SynthError("the SKU list is not the one that all scenes were rendered with", code="list-changed")
     if (sku_digests(catalog, asked.mesh_cache) != plan.current.digests).any():
@@ -89,9 +89,9 @@ def _prepare(
     return work, _choose(plan, settings, shards, asked.sample, checked)
 
 
-def _checked_identity(place: StoragePath, settings: JobSettings, plugins: Sequence[Path]) -> JobIdentity:
+def _checked_identity(location: StoragePath, settings: JobSettings, plugins: Sequence[Path]) -> JobIdentity:
     """What job.json says, found to be what would be made now."""
-    said = existing_identity(place)
+    said = existing_identity(location)
     trusted = trusted_files(said.plugins, plugins)
     if why_not := lacking(said.plugins, trusted):
         raise SynthError(why_not, code="plugin-file-missing", hint=HINT)
@@ -110,7 +110,7 @@ def _choose(
 ) -> dict[str, list[SceneTask]]:
     """`count` of the scenes that shards hold, evenly spread. Shards that differ from their receipts are reported."""
     entries = {shard.name: shard for shard in shards}
-    receipts = matching_receipts(plan, read_receipts(settings.place), settings)
+    receipts = matching_receipts(plan, read_receipts(settings.location), settings)
     there = []
     for generation, shard in planned_shards(plan, settings):
         receipt = receipts.get(shard.name)
@@ -137,11 +137,11 @@ def _lacking(receipt: Receipt) -> set[int]:
 
 
 def _compare_shard(
-    place: StoragePath, name: str, tasks: Sequence[SceneTask], work: JobContext, checked: ImagesChecked
+    location: StoragePath, name: str, tasks: Sequence[SceneTask], work: JobContext, checked: ImagesChecked
 ) -> None:
     """The scenes of one shard against those that were made again."""
     try:
-        stored = {sample.stem: sample for sample in read_samples(place, name)}
+        stored = {sample.stem: sample for sample in read_samples(location, name)}
     except (SynthError, OSError):
         return  # reported where all shards are read
     for task in tasks:

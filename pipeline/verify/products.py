@@ -37,7 +37,7 @@ def check_products(
     """
     height, width = image["height"], image["width"]
     masks: dict[int, Record] = {}
-    places: dict[int, str] = {}
+    where_of: dict[int, str] = {}
     for record, there in records:
         mask, amodal = (sound_mask(record.get(name), height, width) for name in ("segmentation", "amodal_segmentation"))
         if isinstance(mask, str) or isinstance(amodal, str):
@@ -49,12 +49,12 @@ def check_products(
         if type(instance) is not int or not 1 <= instance <= MAX_INSTANCE or instance in masks:
             yield Violation(there, f"instance {instance!r}, expected a number of its own in the image")
         else:
-            masks[instance], places[instance] = mask, there
+            masks[instance], where_of[instance] = mask, there
     regions = MaskMap(height, width)
     if extras or (masks and shared_pixels(list(masks.values()))):
         for instance, mask in masks.items():
             if shared := regions.add(instance, mask):
-                yield Violation(places[instance], f"{shared} pixels also belong to another mask")
+                yield Violation(where_of[instance], f"{shared} pixels also belong to another mask")
     for kind, pixels in extras.items():
         yield from (
             [Violation(where, pixels)] if isinstance(pixels, str) else EXTRA_CHECKS[kind][0](pixels, regions, where)

@@ -24,14 +24,14 @@ from pipeline.verify.walk import SetChecks, walk
 
 
 def verify_set(
-    place: str, settings: VerifySettings, console: Console, *, stop: Callable[[], bool] = never
+    location: str, settings: VerifySettings, console: Console, *, stop: Callable[[], bool] = never
 ) -> VerifyReport:
-    """All violations of the data set at `place`: a folder of `synth render`, any COCO file or folder with one, shards.
+    """All violations of a data set: a folder of `synth render`, any COCO file or folder with one, shards.
 
     stop: asked between images; once it says True the report is of what was checked until then. Raises SynthError
     where there is no data set; damage inside one is a violation, never an error.
     """
-    with scratch_folder("verify") as folder, open_checks(place, settings) as checks:
+    with scratch_folder("verify") as folder, open_checks(location, settings) as checks:
         tally = Tally(Path(folder), stop)
         checks.check_set(tally)
         with StepProgress(console, "verifying", total=len(checks.parts), unit="parts") as progress:
@@ -48,11 +48,11 @@ def verify_set(
 
 
 @contextmanager
-def open_checks(place: str, settings: VerifySettings) -> Iterator[SetChecks]:
-    """What the data set at a place is checked for."""
-    path = Path(place)
+def open_checks(location: str, settings: VerifySettings) -> Iterator[SetChecks]:
+    """What the data set at a location is checked for."""
+    path = Path(location)
     layout = Layout(path)
-    if store := sharded_store(place):
+    if store := sharded_store(location):
         yield ShardChecks(store, settings)
     elif os.path.lexists(layout.info):
         with open_rendered(layout, settings) as checks:

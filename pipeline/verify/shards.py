@@ -19,7 +19,7 @@ from dataset.store import ShardImages, ShardStore
 from dataset.values import short
 from pipeline.jobs.settings import JOB
 from pipeline.shards.about import read_about
-from pipeline.verify.checksums import NO_CHECKSUMS, check_place_checksums
+from pipeline.verify.checksums import NO_CHECKSUMS, check_location_checksums
 from pipeline.verify.extras import EXTRA_CHECKS, decode_png
 from pipeline.verify.job import check_job_scenes
 from pipeline.verify.products import KnownProducts
@@ -45,22 +45,22 @@ class ShardChecks:
         return self.store.parts
 
     def check_set(self, tally: Tally) -> None:
-        place, shards = self.store.place, self.store.shards
+        location, shards = self.store.location, self.store.shards
         categories: Sequence[CategoryRecord] = []
         try:
             categories = self.store.categories
         except SynthError as error:
             tally.add([Violation("categories.json", str(error))])
         tally.add(_check_categories(categories))
-        tally.add(_check_files(place, shards))
-        if place.exists(CHECKSUMS) or read_about(place).signed:
-            tally.add(check_place_checksums(place, shards))
+        tally.add(_check_files(location, shards))
+        if location.exists(CHECKSUMS) or read_about(location).signed:
+            tally.add(check_location_checksums(location, shards))
         else:
             tally.skipped.append(NO_CHECKSUMS)
         _categories.cache_clear()  # a set may have changed since this process last looked
 
     def check_part(self, part: ShardImages) -> Iterator[ImageFindings]:
-        return check_shard(part.place, part.entry)
+        return check_shard(part.location, part.entry)
 
     def check_rest(self, tally: Tally) -> None:
         for split in dict.fromkeys(part.split for part in self.parts):
@@ -68,10 +68,10 @@ class ShardChecks:
                 tally.add(Violation(name, f"id {number} occurs twice") for number in tally.twice(name))
         if not self.settings.sample:
             tally.skipped.append(NOT_ASKED)
-        elif not self.store.place.exists(JOB):
+        elif not self.store.location.exists(JOB):
             tally.skipped.append(NOT_REDRAWN)
         elif not tally.ended:
-            again = check_job_scenes(self.store.place, self.store.shards, self.settings, tally.stop)
+            again = check_job_scenes(self.store.location, self.store.shards, self.settings, tally.stop)
             tally.add(again.found)
             tally.skipped += again.skipped
             tally.scenes, tally.rendered = again.scenes, again.rendered
@@ -89,16 +89,16 @@ def _check_categories(categories: Sequence[CategoryRecord]) -> Iterator[Violatio
         yield Violation("categories.json", "two categories with the same SKU")
 
 
-def _check_files(place: StoragePath, shards: Iterable[ShardEntry]) -> Iterator[Violation]:
+def _check_files(location: StoragePath, shards: Iterable[ShardEntry]) -> Iterator[Violation]:
     """Files that belong to no shard. Missing ones are reported with their shard."""
     names = [shard.name for shard in shards]
     for folder, name_of in (("shards", tar_name), ("annotations", coco_name)):
         expected = {name_of(name) for name in names}
-        for name in place.names(folder):
+        for name in location.names(folder):
             if f"{folder}/{name}" not in expected:
                 yield Violation(f"{folder}/{name}", "belongs to no shard of index.json")
-        if place.local is not None:
-            for path in sorted((place.local / folder).glob(".*.tmp")):
+        if location.local is not None:
+            for path in sorted((location.local / folder).glob(".*.tmp")):
                 yield Violation(f"{folder}/{path.name}", "left half written by a run that was killed")
     if names != sorted(names):
         yield Violation("index.json", "the shards are not in the order of their names")
@@ -113,14 +113,14 @@ def _categories(url: str) -> dict[int, CategoryRecord]:
         return {}
 
 
-def check_shard(place: StoragePath, entry: ShardEntry) -> Iterator[ImageFindings]:
+def check_shard(location: StoragePath, entry: ShardEntry) -> Iterator[ImageFindings]:
     """Check all that one shard says by itself."""
-    categories = _categories(place.url)
+    categories = _categories(location.url)
     keys = {number: str(record.value("sku")) for number, record in categories.items()}
     known = KnownProducts(keys, frozenset(number for number, record in categories.items() if record.value("delisted")))
     beside: list[Violation] = []
-    tar = _read_checked(place, tar_name(entry.name), entry.tar_bytes, entry.tar_sha256, beside)
-    coco = _read_checked(place, coco_name(entry.name), entry.coco_bytes, entry.coco_sha256, beside)
+    tar = _read_checked(location, tar_name(entry.name), entry.tar_bytes, entry.tar_sha256, beside)
+    coco = _read_checked(location, coco_name(entry.name), entry.coco_bytes, entry.coco_sha256, beside)
     images: list[ImageRecord] = []
     annotations: list[AnnotationRecord] = []
     where = tar_name(entry.name)
@@ -160,9 +160,9 @@ def _check_sample(sample: ShardSample, known: KnownProducts, where: str) -> Iter
     )
 
 
-def _read_checked(place: StoragePath, name: str, size: int, digest: str, found: list[Violation]) -> bytes | None:
+def _read_checked(location: StoragePath, name: str, size: int, digest: str, found: list[Violation]) -> bytes | None:
     try:
-        data = read_whole(place, name)
+        data = read_whole(location, name)
     except FileNotFoundError:
         found.append(Violation(name, "is missing"))
         return None
@@ -207,7 +207,7 @@ def _check_part(
         if ours != theirs:
             pairs = zip(ours, theirs, strict=False)
             first = next(
-                (place for place, (one, other) in enumerate(pairs) if one != other), min(len(ours), len(theirs))
+                (position for position, (one, other) in enumerate(pairs) if one != other), min(len(ours), len(theirs))
             )
             yield Violation(name, f"{kind} differ from those of the tar ({len(theirs)}, {len(ours)} there) at {first}")
     known = {record.id for record in part.head.categories}

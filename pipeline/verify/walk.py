@@ -90,11 +90,11 @@ def check_labelled(
     if wrong:
         return
     placed = [(record, f"{annotation} {short(record.get('id'))}") for record in records]
-    for place, (record, there) in enumerate(placed):
+    for position, (record, there) in enumerate(placed):
         if type(record.get("image_id")) is not int or record["image_id"] != image["id"]:
             yield Violation(there, f"image_id {record.get('image_id')!r}, but it belongs to image {image['id']}")
         if rendered:
-            expected = record.get("id") if first is None else first + place
+            expected = record.get("id") if first is None else first + position
             yield from check_annotation(record, expected, known.keys, there, delisted=known.delisted)
         else:
             yield from check_foreign_record(record, image, known.keys, there)

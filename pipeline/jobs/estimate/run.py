@@ -75,26 +75,26 @@ class Estimate:
 
 
 def estimate_job(settings: JobSettings, *, measure: bool = True) -> Estimate:
-    """Return what `settings` would do at its place as it is now. measure: also render some scenes to know the cost.
+    """Return what `settings` would do at its location as it is now. measure: also render some scenes to know the cost.
 
-    Raises SynthError for a bad list or setting, and if the place holds another job.
+    Raises SynthError for a bad list or setting, and if the location holds another job.
     """
     catalog = load_catalog(settings.render.sku_list)
     settings = keep_streams(settings)
     identity = identity_of(settings)
-    existing = read_identity(settings.place)
+    existing = read_identity(settings.location)
     if existing is not None and existing != identity:
         hint = "'synth job run' with the same settings lists what differs; or give another --out"
         raise SynthError(
             "the location contains a job with other settings",
             code="settings-differ",
-            where=str(settings.place),
+            where=str(settings.location),
             hint=hint,
         )
     plan, change = update_catalog(
-        read_plan(settings.place), catalog, sku_digests(catalog, settings.render.cache), settings
+        read_plan(settings.location), catalog, sku_digests(catalog, settings.render.cache), settings
     )
-    receipts = matching_receipts(plan, intact_receipts(settings.place), settings) if plan.generations else {}
+    receipts = matching_receipts(plan, intact_receipts(settings.location), settings) if plan.generations else {}
     work = job_context(plan, settings, identity)
     due = int((deficits(plan, coverage_of(plan, receipts, settings), settings.times) > 0).sum())
     if not due:

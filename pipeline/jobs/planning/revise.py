@@ -63,19 +63,19 @@ def _revision(generation: Generation, shard: Shard, receipt: Receipt, stale_scen
     return Revision(receipt, tuple(sorted(dropped)), tuple(ignored), tuple(lengths), tuple(scenes))
 
 
-def revise_shard(place: StoragePath, revision: Revision, info: Mapping[str, str]) -> Receipt:
+def revise_shard(location: StoragePath, revision: Revision, info: Mapping[str, str]) -> Receipt:
     """Write the shard under a new name, then its receipt; the old files stay until the index names the new ones."""
     old = revision.receipt
     samples = [
         replace(sample, annotations=[_with_ignore(record, revision.ignored) for record in sample.annotations])
-        for sample in read_samples(place, old.entry.name)
+        for sample in read_samples(location, old.entry.name)
         if sample.image.index not in revision.dropped
     ]
-    categories = read_part(place, old.entry).head.categories
+    categories = read_part(location, old.entry).head.categories
     by_scene: dict[int, list[ShardSample]] = {0: samples}
     number = old.revision + 1
     entry = write_shard(
-        place,
+        location,
         f"{old.shard}-r{number}",
         old.entry.split,
         samples,
@@ -92,7 +92,7 @@ def revise_shard(place: StoragePath, revision: Revision, info: Mapping[str, str]
             **tallies(annotations_of(by_scene)),
         }
     )
-    write_receipt(place, receipt)
+    write_receipt(location, receipt)
     return receipt
 
 

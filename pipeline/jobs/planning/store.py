@@ -136,35 +136,35 @@ class Plan:
         return ~listed[generation.assignment.category_ids]
 
 
-def read_plan(place: StoragePath) -> Plan:
+def read_plan(location: StoragePath) -> Plan:
     """Return the stored plan, empty for a job that has not begun. Raises SynthError for damaged files."""
-    names = place.names(PLAN)
+    names = location.names(PLAN)
     names = [name for name in names if name.endswith(".json")]
     versions = [name for name in names if name.startswith("version-")]
     try:
-        ids = parse_ids(place.read(IDS), place.locate(IDS)) if versions else CategoryIds()
+        ids = parse_ids(location.read(IDS), location.locate(IDS)) if versions else CategoryIds()
     except FileNotFoundError as error:
         raise SynthError(
-            "the job's plan is damaged", code="job-damaged", where=place.locate(IDS), found="missing", hint=HINT
+            "the job's plan is damaged", code="job-damaged", where=location.locate(IDS), found="missing", hint=HINT
         ) from error
     plan = Plan(
         ids,
-        tuple(_read_version(place, name, len(ids)) for name in versions),
-        tuple(_read_generation(place, name, len(ids)) for name in names if name.startswith("generation-")),
+        tuple(_read_version(location, name, len(ids)) for name in versions),
+        tuple(_read_generation(location, name, len(ids)) for name in names if name.startswith("generation-")),
     )
-    _check_order(place, plan)
+    _check_order(location, plan)
     return plan
 
 
-def write_version(place: StoragePath, version: Version, ids: CategoryIds) -> None:
+def write_version(location: StoragePath, version: Version, ids: CategoryIds) -> None:
     """Write the list of SKUs and the ids first, then the file that completes the version."""
-    place.write(IDS, ids_csv(ids))
+    location.write(IDS, ids_csv(ids))
     about = {"catalog_hash": version.catalog_hash, "times": version.times, "rounds": version.rounds}
     arrays: dict[str, NDArray] = {"ids": version.ids, "digests": version.digests}
-    _write_pair(place, f"version-{version.number:04d}", about, arrays)
+    _write_pair(location, f"version-{version.number:04d}", about, arrays)
 
 
-def write_generation(place: StoragePath, generation: Generation) -> None:
+def write_generation(location: StoragePath, generation: Generation) -> None:
     """Write the products of the scenes first, then the file that completes the generation."""
     chosen = generation.assignment
     about = {
@@ -175,52 +175,52 @@ def write_generation(place: StoragePath, generation: Generation) -> None:
         "share": generation.share,
     }
     arrays: dict[str, NDArray] = {"cards": chosen.category_ids, "starts": chosen.starts, "numbers": chosen.numbers}
-    _write_pair(place, f"generation-{generation.number:04d}", about, arrays)
+    _write_pair(location, f"generation-{generation.number:04d}", about, arrays)
 
 
-def _write_pair(place: StoragePath, name: str, about: dict[str, Any], arrays: Mapping[str, NDArray]) -> None:
+def _write_pair(location: StoragePath, name: str, about: dict[str, Any], arrays: Mapping[str, NDArray]) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # not compressed: versions of zlib write different bytes
-    place.write(f"{PLAN}/{name}.npz", buffer.getvalue())
-    place.write(f"{PLAN}/{name}.json", (json.dumps(about) + "\n").encode())
+    location.write(f"{PLAN}/{name}.npz", buffer.getvalue())
+    location.write(f"{PLAN}/{name}.json", (json.dumps(about) + "\n").encode())
 
 
-def _read_pair(place: StoragePath, name: str, model: type[Model]) -> tuple[int, Model, dict[str, NDArray]]:
+def _read_pair(location: StoragePath, name: str, model: type[Model]) -> tuple[int, Model, dict[str, NDArray]]:
     stem = name.removesuffix(".json")
     about_name, arrays_name = f"{PLAN}/{name}", f"{PLAN}/{stem}.npz"
     try:
-        about = parse_model(model, place.read(about_name), DAMAGED, place.locate(about_name), HINT)
-        arrays = read_arrays(place.read(arrays_name), DAMAGED, place.locate(arrays_name), HINT)
+        about = parse_model(model, location.read(about_name), DAMAGED, location.locate(about_name), HINT)
+        arrays = read_arrays(location.read(arrays_name), DAMAGED, location.locate(arrays_name), HINT)
         return int(stem.rpartition("-")[2]), about, arrays
     except (FileNotFoundError, ValueError) as error:
-        raise _damaged(place, name, error) from error
+        raise _damaged(location, name, error) from error
 
 
-def _damaged(place: StoragePath, name: str, error: Exception | str) -> SynthError:
+def _damaged(location: StoragePath, name: str, error: Exception | str) -> SynthError:
     return SynthError(
         "the job's plan is damaged",
         code="job-damaged",
-        where=place.locate(f"{PLAN}/{name}"),
+        where=location.locate(f"{PLAN}/{name}"),
         found=str(error),
         hint=HINT,
     )
 
 
-def _read_version(place: StoragePath, name: str, size: int) -> Version:
+def _read_version(location: StoragePath, name: str, size: int) -> Version:
     """Read a version of the catalogue. size: number of ids."""
-    number, about, arrays = _read_pair(place, name, VersionFile)
+    number, about, arrays = _read_pair(location, name, VersionFile)
     try:
         ids = check_array(arrays.get("ids"), np.int32, None)
         digests = check_array(arrays.get("digests"), np.uint8, len(ids), DIGEST_BYTES)
         _check_ids(ids, size)
     except ValueError as error:
-        raise _damaged(place, name, error) from error
+        raise _damaged(location, name, error) from error
     return Version(number, about.catalog_hash, about.times, about.rounds, ids, digests)
 
 
-def _read_generation(place: StoragePath, name: str, size: int) -> Generation:
+def _read_generation(location: StoragePath, name: str, size: int) -> Generation:
     """Read a generation of scenes. size: number of ids."""
-    number, about, arrays = _read_pair(place, name, GenerationFile)
+    number, about, arrays = _read_pair(location, name, GenerationFile)
     try:
         category_ids = check_array(arrays.get("cards"), np.int32, about.appearances)
         starts = check_array(arrays.get("starts"), np.int64, about.scenes + 1)
@@ -229,7 +229,7 @@ def _read_generation(place: StoragePath, name: str, size: int) -> Generation:
         if starts[0] != 0 or starts[-1] != len(category_ids) or (np.diff(starts) < 0).any():
             raise ValueError("starts of scenes that do not partition the appearances")
     except ValueError as error:
-        raise _damaged(place, name, error) from error
+        raise _damaged(location, name, error) from error
     return Generation(number, about.version, about.first, about.share, Assignment(category_ids, starts, numbers))
 
 
@@ -238,7 +238,7 @@ def _check_ids(ids: NDArray, size: int) -> None:
         raise ValueError(f"ids from {ids.min()} to {ids.max()}, but {IDS} has 1 to {size}")
 
 
-def _check_order(place: StoragePath, plan: Plan) -> None:
+def _check_order(location: StoragePath, plan: Plan) -> None:
     """Raise SynthError unless versions and generations are numbered without gaps and refer to existing ones."""
     first = 0
     for number, generation in enumerate(plan.generations):
@@ -246,9 +246,9 @@ def _check_order(place: StoragePath, plan: Plan) -> None:
         if generation.number != number or generation.version >= len(plan.versions) or generation.first != first:
             found = f"version {generation.version}, first scene {generation.first}"
             raise _damaged(
-                place, name, f"{found}, but there are {len(plan.versions)} versions and {first} scenes before"
+                location, name, f"{found}, but there are {len(plan.versions)} versions and {first} scenes before"
             )
         first += len(generation.assignment)
     for number, version in enumerate(plan.versions):
         if version.number != number:
-            raise _damaged(place, f"version-{version.number:04d}.json", f"version {number} is missing")
+            raise _damaged(location, f"version-{version.number:04d}.json", f"version {number} is missing")

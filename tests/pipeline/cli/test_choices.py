@@ -18,7 +18,7 @@ from dataset.storage.path import StoragePath
 from pipeline.cli.choices import KnownName, RecipeChoice, recipe_of, table_names
 from pipeline.cli.kinds import KINDS
 from pipeline.cli.main import main
-from pipeline.jobs.settings import JobSettings, claim_place, identity_of, read_settings
+from pipeline.jobs.settings import JobSettings, claim_location, identity_of, read_settings
 from pipeline.run.settings import RunSettings
 from render.backends import BACKENDS, backend_module
 from render.recipes import load_recipe
@@ -162,7 +162,7 @@ def test_a_job_keeps_its_recipes(tmp_path: Path) -> None:
     shares = (("tabletop", 0.7), ("scatter", 0.3))
     place = StoragePath(str(tmp_path / "job"))
     settings = JobSettings(RunSettings(demo_list(), Path(), 0, recipe=shares), place)
-    claim_place(settings, identity_of(settings))
+    claim_location(settings, identity_of(settings))
     kept = read_settings(place, tmp_path / "recipe.yaml")
     assert load_recipe(kept.render.recipe) == load_recipe(shares)
     assert identity_of(kept) == identity_of(settings)

@@ -170,7 +170,7 @@ def test_files_that_change_during_a_run_are_told_and_their_scenes_made_anew(tmp_
     with raises("product-files-changed", found="1 of 24 SKUs", problems=f"'{OLD[0]}'"):
         run(settings, stop=lambda: repaint("blue"))
     repaint("red")  # as if nothing had been
-    showing = [stem for stem, sample in samples_of(settings.place).items() if OLD[0] in shown_in(sample)]
+    showing = [stem for stem, sample in samples_of(settings.location).items() if OLD[0] in shown_in(sample)]
     summary = run(settings)
     assert summary.change.changed == 1 and summary.retired == len(showing) > 0
     assert run(settings).made == 0

@@ -12,7 +12,7 @@ from assets.demo import demo_list
 from assets.machine import usable_cores
 from dataset.storage.path import StoragePath
 from pipeline.cli.types import Workers
-from pipeline.jobs.settings import JobSettings, claim_place, identity_of, read_settings
+from pipeline.jobs.settings import JobSettings, claim_location, identity_of, read_settings
 from pipeline.run.dataset_info import backdrop_folders, describe_run
 from pipeline.run.resources import open_backdrops, render_settings
 from pipeline.run.settings import BackdropFolders, RunSettings
@@ -50,7 +50,7 @@ def test_folders_of_backdrops_come_back_from_what_sets_and_jobs_store(tmp_path: 
     assert [name for name in info.sources if name != "sku_list"] == ["photos", "photos-2", "photos-3"][: len(names)]
     place = StoragePath(str(tmp_path / "job"))
     job = JobSettings(settings, place)
-    claim_place(job, identity_of(job))
+    claim_location(job, identity_of(job))
     assert read_settings(place, tmp_path / "recipe.yaml").render.backdrops == given
 
 

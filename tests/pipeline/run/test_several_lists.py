@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from assets.catalog.sku_lists import SkuLists
 from dataset.storage.path import StoragePath
 from pipeline.cli.main import main
-from pipeline.jobs.settings import claim_place, identity_of, read_settings
+from pipeline.jobs.settings import claim_location, identity_of, read_settings
 from support.job_stubs import job_at
 
 HEADER = "sku,name,package,mesh,width_m,height_m,depth_m\n"
@@ -70,5 +70,5 @@ def test_a_job_remembers_its_lists(lists: list[str], tmp_path: Path) -> None:
     job = job_at(tmp_path / "set", Path(lists[1]))
     both = SkuLists((Path(lists[1]), Path(lists[3])), (Path(lists[5]),))
     job = replace(job, render=replace(job.render, sku_list=both, cache=tmp_path))
-    claim_place(job, identity_of(job))
+    claim_location(job, identity_of(job))
     assert read_settings(StoragePath(str(tmp_path / "set")), tmp_path / "recipe.yaml").render.sku_list == both.resolve()
