@@ -87,8 +87,8 @@ def lay_out(recipe: BoardRecipe, request: SceneRequest) -> SceneLayout:
     products = []
     for support, share in zip(supports, shares, strict=True):
         placed = set_in_facings([blocks[number] for number in share], support, tidy, rng=rng)
-        for number, poses in zip(share, placed, strict=True):
-            products += [PlacedProduct(request.skus[number], pose) for pose in poses]
+        for number, block in zip(share, placed, strict=True):
+            products += [PlacedProduct(request.skus[number], pose) for pose in block.poses]
     target = np.array([0.0, 0.0, supports[1].world_from_support[2, 3]])
     lights = LightWish(target, (FRONT - 1.1, FRONT + 1.1), (0.25, 0.8))
     return SceneLayout(tuple(products), _framing(recipe, request, supports), (), supports, lights)

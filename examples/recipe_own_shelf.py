@@ -56,7 +56,9 @@ def lay_out(recipe: OwnShelfRecipe, request: SceneRequest) -> SceneLayout:
     products = []
     for support, some in zip(supports, blocks, strict=True):
         placed = set_in_facings([block for _, block in some], support, FacingParams(), rng=rng)
-        products += [PlacedProduct(sku, pose) for (sku, _), poses in zip(some, placed, strict=True) for pose in poses]
+        products += [
+            PlacedProduct(sku, pose) for (sku, _), block in zip(some, placed, strict=True) for pose in block.poses
+        ]
     lights = LightWish(np.array([0.0, 0.0, mesh.size[2] / 2]), (FRONT - 1.1, FRONT + 1.1), (0.25, 0.8))
     return SceneLayout(tuple(products), _framing(recipe, request, mesh), (shelf,), supports, lights)
 

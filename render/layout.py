@@ -10,10 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.fixtures.surface import Surface
 from assets.library import Library
 from render.choice import Orientation, SceneProducts
 from render.framing import Framing
-from render.scene import Camera, Finish, Placement, rigid_pose
+from render.marks import ShopMarks
+from render.scene import AreaLight, Camera, Finish, Placement, rigid_pose
 from render.streams import Streams
 
 
@@ -75,6 +77,12 @@ class Support:
         if any(prop.kind != "prop" for prop in self.props):
             raise ValueError("support: only props can carry products")
 
+    @staticmethod
+    def of(surface: Surface, world_from_fixture: NDArray[np.float64]) -> Support:
+        """Return the support on a fixture's surface; the fixture itself is a prop of the layout."""
+        pose = world_from_fixture @ surface.fixture_from_surface
+        return Support(pose, surface.width, surface.depth, surface.height)
+
     def place(self, support_from_object: NDArray[np.float64]) -> NDArray[np.float64]:
         """Convert a pose on this support to world_from_object (4, 4)."""
         # Multiplying by the identity would turn -0.0 into 0.0 and change the bytes of tabletop scenes.
@@ -107,7 +115,8 @@ class SceneLayout:
     """A scene as laid out by a recipe; instance ids count products, then props, then the props of the supports.
 
     camera: a camera, or a framing from which it is computed. lights: positions of area lights; None = all around the
-    origin.
+    origin. fixed_lights: further lights, such as those of a fridge. marks: what else can be labelled; the instances of
+    its tags are indices of props.
     """
 
     products: tuple[PlacedProduct, ...]
@@ -115,3 +124,5 @@ class SceneLayout:
     props: tuple[Placement, ...] = ()
     supports: tuple[Support, ...] = ()
     lights: LightWish | None = None
+    fixed_lights: tuple[AreaLight, ...] = ()
+    marks: ShopMarks | None = None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 from assets.library import Library
 from render.choice import SceneProducts, scene_products
 from render.framing import frame_camera, lens_of
 from render.layout import SceneLayout, SceneRequest
+from render.marks import ShopMarks
 from render.recipes.mix import Recipe, RecipeMix, products_at, recipe_at
 from render.recipes.optics import sample_optics
 from render.recipes.parts import SceneRecipe
@@ -74,7 +76,10 @@ def assemble_scene(recipe: SceneRecipe, request: SceneRequest, layout: SceneLayo
         view=streams.view,
         camera=camera,
         placements=placements,
-        lights=sample_area_lights(recipe.lights, environment.strength, rng=lights, wish=layout.lights),
+        lights=(
+            *sample_area_lights(recipe.lights, environment.strength, rng=lights, wish=layout.lights),
+            *layout.fixed_lights,
+        ),
         environment=environment,
         background=sample_background(
             recipe.background,
@@ -85,7 +90,16 @@ def assemble_scene(recipe: SceneRecipe, request: SceneRequest, layout: SceneLayo
         ),
         sensor=sensor,
         streams=streams.version,
+        marks=_marks(layout),
     )
+
+
+def _marks(layout: SceneLayout) -> ShopMarks | None:
+    """Return the marks with instance ids, which count products, then props, from 1."""
+    if layout.marks is None:
+        return None
+    first = len(layout.products) + 1
+    return replace(layout.marks, tags=tuple(replace(tag, instance=first + tag.instance) for tag in layout.marks.tags))
 
 
 def _camera(layout: SceneLayout, request: SceneRequest) -> Camera:

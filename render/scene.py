@@ -19,11 +19,12 @@ from assets.files.json_input import parse_json
 from assets.library import Library
 from assets.mesh.types import Mesh, frozen_array
 from assets.props.look import Color, Fixture, Shape, Texture
+from render.marks import GapMark, LineMark, ShopMarks, TagMark
 from render.optics.distortion import Distortion
 from render.optics.rays import check_view
 from render.optics.rolling_shutter import Turn
 
-# Version 2 has fixtures, version 3 lens distortion and further steps of the camera. A scene is written as the lowest
+# Version 2 has fixtures, version 3 marks, lens distortion and further steps of the camera. A scene is written as the lowest
 # version that has what it needs, which older programs read.
 SPEC_VERSIONS = (1, 2, 3)
 # Tuple fields of the sensor, which JSON turns into lists; older specs have no crosstalk.
@@ -215,6 +216,7 @@ class SceneSpec:
     """A complete scene to render; instance id k of its labels is placements[k - 1].
 
     streams: version of the random streams it was sampled from (render/streams.py); JSON of version 1 omits it.
+    marks: what else can be labelled, of scenes of shops.
     """
 
     recipe: str
@@ -228,6 +230,7 @@ class SceneSpec:
     background: Background = Background()
     sensor: Sensor = Sensor()
     streams: int = 1
+    marks: ShopMarks | None = None
 
     def to_json(self) -> str:
         """Return one line of JSON with exact floats and keys in field order: equal specs give equal bytes."""
@@ -240,6 +243,8 @@ class SceneSpec:
         for name in SENSOR_3:
             if fields["sensor"][name] == getattr(Sensor, name):
                 del fields["sensor"][name]
+        if self.marks is None:
+            del fields["marks"]
         for placement in fields["placements"]:
             fixture = placement.pop("fixture")
             if fixture is not None:
@@ -249,7 +254,8 @@ class SceneSpec:
         return json.dumps(fields, default=_json_value, separators=(",", ":"), allow_nan=False)
 
     def _version(self) -> int:
-        if not self.camera.is_pinhole or any(getattr(self.sensor, name) != getattr(Sensor, name) for name in SENSOR_3):
+        later = any(getattr(self.sensor, name) != getattr(Sensor, name) for name in SENSOR_3)
+        if not self.camera.is_pinhole or self.marks is not None or later:
             return 3
         return 2 if any(placement.fixture for placement in self.placements) else 1
 
@@ -273,7 +279,7 @@ def _json_value(value: object) -> object:
 def _scene(data: dict[str, Any]) -> SceneSpec:
     if data["version"] not in SPEC_VERSIONS:
         raise ValueError(f"version {data['version']}, this program reads {SPEC_VERSIONS}")
-    read = {
+    read: dict[str, Any] = {
         "camera": _camera(data["camera"]),
         "placements": tuple(_placement(item) for item in data["placements"]),
         "lights": tuple(AreaLight(**_tuples(item, "radiance")) for item in data["lights"]),
@@ -281,12 +287,17 @@ def _scene(data: dict[str, Any]) -> SceneSpec:
         "background": Background(**{**data["background"], "texture": _texture(data["background"]["texture"])}),
         "sensor": Sensor(**_tuples(data["sensor"], *(name for name in SENSOR_TUPLES if name in data["sensor"]))),
     }
+    if data.get("marks") is not None:
+        read["marks"] = _marks(data["marks"])
     return SceneSpec(**{name: value for name, value in data.items() if name != "version"} | read)
 
 
 def _camera(data: dict[str, Any]) -> Camera:
     distortion, turn = data.get("distortion"), data.get("rolling_shutter")
-    read = {"distortion": distortion and Distortion(**distortion), "rolling_shutter": turn and tuple(turn)}
+    read: dict[str, Any] = {
+        "distortion": distortion and Distortion(**distortion),
+        "rolling_shutter": turn and tuple(turn),
+    }
     return Camera(**{**data, **read})
 
 

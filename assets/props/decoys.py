@@ -20,18 +20,18 @@ TEXTURE_PX = 320
 
 def decoy_shape(seed: int) -> Shape:
     """Return the size of the pack with this seed."""
-    sku = _generate_decoy(seed)
+    sku = decoy_sku(seed)
     assert sku.width_m and sku.depth_m and sku.height_m
     return Shape("pack", sku.width_m, sku.depth_m, sku.height_m)
 
 
 def make_decoy(shape: Shape, seed: int) -> Mesh:
     """Make the mesh of the pack with this seed, in the size of `shape`."""
-    sku = replace(_generate_decoy(seed), width_m=shape.width, depth_m=shape.depth, height_m=shape.height)
+    sku = replace(decoy_sku(seed), width_m=shape.width, depth_m=shape.depth, height_m=shape.height)
     return make_package(sku, Path(), texture_px=TEXTURE_PX)
 
 
-def _generate_decoy(seed: int) -> Sku:
+def decoy_sku(seed: int) -> Sku:
     """Generate products with seeds derived from this one; return the first that stands upright."""
     for number in count():
         row = generate_row(seed * 1000 + number)

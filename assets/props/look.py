@@ -10,6 +10,7 @@ from assets.errors import unknown_name
 TextureKind = Literal["image", "solid", "checker", "stripes", "dots", "noise", "gradient", "wood", "fabric", "print"]
 ShapeKind = Literal["slab", "box", "cylinder", "sphere", "cone", "torus", "capsule", "pack"]
 Color = tuple[float, float, float]
+FixtureValue = str | float | bool | tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,12 @@ class Fixture:
     """A mesh around the products, such as a shelf: a kind of assets/fixtures and the values of its settings, sorted."""
 
     kind: str
-    settings: tuple[tuple[str, str | float | bool], ...] = ()
+    settings: tuple[tuple[str, FixtureValue], ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "settings", tuple(sorted(self.settings)))
+        # Lists, as read from JSON, would not be hashable, and fixtures are keys of caches.
+        given = ((name, tuple(value) if isinstance(value, list) else value) for name, value in self.settings)
+        object.__setattr__(self, "settings", tuple(sorted(given)))
 
 
 @dataclass(frozen=True)

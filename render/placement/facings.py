@@ -1,91 +1,171 @@
-"""Facings on a shelf: copies of one product side by side along the front edge, several rows deep."""
+"""Facings on a shelf: copies of one product side by side along the front edge, stacked and several rows deep."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assets.mesh.rest import Rest
+from assets.mesh.types import frozen_array
 from render.geometry import rotation_about_z
 from render.layout import Support
 from render.placement.arrange import resting_pose
+from render.placement.stacking import AIR
+
+# Metres: lets a sum of widths that fills the board exactly count as fitting.
+SLACK = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
 class FacingBlock:
-    """The facings of one product on a shelf. columns: facings side by side. rows: items behind each other.
+    """The facings of one product on a shelf.
 
-    turn: about the vertical, radians; 0 shows its front (-Y).
+    columns: facings side by side. rows: items behind each other. layers: items on top of each other. turn: about the
+    vertical, radians; 0 shows its front (-Y). rotation: (3, 3), the pose before that turn, such as lying on its side.
+    left: x of its left edge on the support, metres; None = beside the block before it.
     """
 
     shape: Rest
     columns: int
     rows: int = 1
     turn: float = 0.0
+    layers: int = 1
+    rotation: NDArray[np.float64] = field(default_factory=lambda: np.eye(3))
+    left: float | None = None
 
     def __post_init__(self) -> None:
-        if min(self.columns, self.rows) < 1:
-            raise ValueError(f"a block of {self.columns} x {self.rows} facings: at least 1 x 1 is expected")
+        if min(self.columns, self.rows, self.layers) < 1:
+            found = f"{self.columns} x {self.rows} x {self.layers}"
+            raise ValueError(f"a block of {found} facings: at least 1 x 1 x 1 is expected")
+        object.__setattr__(self, "rotation", frozen_array(self.rotation, np.float64, (3, 3), "rotation"))
+
+    @property
+    def size(self) -> NDArray[np.float64]:
+        """Width, depth and height of one item as it stands there, (3,), metres."""
+        turned = rotation_about_z(self.turn) @ self.rotation
+        return np.ptp(self.shape.hull_vertices @ turned.T, axis=0)
 
 
 @dataclass(frozen=True)
 class FacingParams:
     """Tidiness of a shelf. gap: lowest and highest gap between neighbours, metres. setback: from the front edge.
 
-    turn: standard deviation of each item's turn, radians. missing: chance that an item of a row has been taken, after
-    the ones in front of it.
+    turn: standard deviation of each item's turn, radians. missing: chance that an item of a column has been taken,
+    after the ones in front of it. sold_out: chance that a column is empty.
     """
 
     gap: tuple[float, float] = (0.002, 0.01)
     setback: tuple[float, float] = (0.005, 0.03)
     turn: float = 0.03
     missing: float = 0.0
+    sold_out: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class StockedItem:
+    """One item of a block. world_from_object: (4, 4). column: from the left, layer: from below, row: from the front."""
+
+    world_from_object: NDArray[np.float64]
+    column: int
+    layer: int
+    row: int
+
+
+@dataclass(frozen=True, eq=False)
+class StockedBlock:
+    """A block as placed. columns: left and right edge of each column on the support, x in metres; those without room
+    are left out. height: of a full column, metres. setback: of its front from the front edge, metres."""
+
+    items: tuple[StockedItem, ...]
+    columns: tuple[tuple[float, float], ...]
+    height: float
+    setback: float
+
+    @property
+    def poses(self) -> tuple[NDArray[np.float64], ...]:
+        """World_from_object (4, 4) of all items."""
+        return tuple(item.world_from_object for item in self.items)
+
+    @property
+    def empty_columns(self) -> tuple[int, ...]:
+        """Columns that are sold out."""
+        stocked = {item.column for item in self.items}
+        return tuple(number for number in range(len(self.columns)) if number not in stocked)
 
 
 def set_in_facings(
     blocks: Sequence[FacingBlock], support: Support, params: FacingParams, *, rng: np.random.Generator
-) -> tuple[tuple[NDArray[np.float64], ...], ...]:
+) -> tuple[StockedBlock, ...]:
     """Set blocks of facings on a support, from its left end to the right.
 
-    Returns world_from_object (4, 4) of the items of each block. Items never intersect and never leave the support:
-    columns and rows for which there is no room are left out, and so are products higher than the support's free height.
-    Rows fill up from the front.
+    Items never intersect and never leave the support: columns, layers and rows for which there is no room are left out,
+    and so are products higher than the support's free height. Rows fill up from the front.
     """
     reached = -support.width / 2
     placed = []
     for block in blocks:
-        poses: list[NDArray[np.float64]] = []
+        items: list[StockedItem] = []
+        columns: list[tuple[float, float]] = []
+        setback = rng.uniform(*params.setback)
         for _ in range(block.columns):
-            column, right = _column(block, support, params, reached + rng.uniform(*params.gap), rng)
-            if right <= support.width / 2:
-                poses += column
+            left = reached + rng.uniform(*params.gap)
+            if block.left is not None and not columns:
+                left = max(block.left, reached)
+            column, right = _column(block, support, params, (len(columns), left, setback), rng)
+            if right <= support.width / 2 + SLACK and block.size[2] <= support.height:
+                items += column
+                columns.append((left, right))
                 reached = right
-        placed.append(tuple(support.place(pose) for pose in poses))
+        layers = min(block.layers, max(int(support.height / block.size[2]), 1))
+        placed.append(StockedBlock(tuple(items), tuple(columns), float(layers * block.size[2]), float(setback)))
     return tuple(placed)
 
 
 def _column(
-    block: FacingBlock, support: Support, params: FacingParams, left: float, rng: np.random.Generator
-) -> tuple[list[NDArray[np.float64]], float]:
-    """Return the poses of one facing and the items behind it, from the front, and the x of the column's right side."""
-    items = []
+    block: FacingBlock,
+    support: Support,
+    params: FacingParams,
+    start: tuple[int, float, float],
+    rng: np.random.Generator,
+) -> tuple[list[StockedItem], float]:
+    """Return the items of one column from the front, and the x of its right side.
+
+    start: the column's number, the x of its left side, its setback.
+    """
+    column, left, setback = start
+    stacks = []
     for _ in range(block.rows):
-        pose = resting_pose(block.shape, rotation_about_z(block.turn + rng.normal(0, params.turn)))
-        items.append((pose, np.ptp(block.shape.hull_vertices @ pose[:3, :3].T, axis=0)))
-    width = max(float(size[0]) for _, size in items)
-    front = -support.depth / 2 + rng.uniform(*params.setback)
-    taken = 0
-    while taken < block.rows - 1 and rng.random() < params.missing:
-        taken += 1
-    poses = []
-    for number, (pose, size) in enumerate(items):
+        rotation = rotation_about_z(block.turn + rng.normal(0, params.turn)) @ block.rotation
+        pose = resting_pose(block.shape, rotation)
+        stacks.append((pose, np.ptp(block.shape.hull_vertices @ pose[:3, :3].T, axis=0)))
+    width = max(float(size[0]) for _, size in stacks)
+    front, taken = -support.depth / 2 + setback, _taken(block, params, rng)
+    items = []
+    for row, (pose, size) in enumerate(stacks):
         pose[0, 3] += left + width / 2 + rng.uniform(-0.5, 0.5) * (width - size[0])
         pose[1, 3] += front + size[1] / 2
         front += size[1] + rng.uniform(*params.gap)
-        fits = pose[1, 3] + size[1] / 2 <= support.depth / 2 and size[2] <= support.height
-        if fits and number >= taken:
-            poses.append(pose)
-    return poses, left + width
+        if pose[1, 3] + size[1] / 2 > support.depth / 2:
+            break
+        height = size[2] + AIR
+        layers = min(block.layers, int((support.height + AIR) / height))
+        # Shoppers take the uppermost item of the front row first.
+        for layer in range(layers - max(taken - row * block.layers, 0)):
+            lifted = pose.copy()
+            lifted[2, 3] += layer * height
+            items.append(StockedItem(support.place(lifted), column, layer, row))
+    return items, left + width
+
+
+def _taken(block: FacingBlock, params: FacingParams, rng: np.random.Generator) -> int:
+    """Sample how many items of a column have been taken."""
+    number = block.rows * block.layers
+    if params.sold_out and rng.random() < params.sold_out:
+        return number
+    taken = 0
+    while taken < number - 1 and rng.random() < params.missing:
+        taken += 1
+    return taken

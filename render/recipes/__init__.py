@@ -33,7 +33,7 @@ RecipeShares = tuple[tuple[str, float], ...]
 PythonFiles = Mapping[str, Path]
 TABLE = PluginTable(
     "recipe",
-    {"tabletop": "render.recipes.tabletop", "scatter": "render.recipes.scatter"},
+    {"tabletop": "render.recipes.tabletop", "scatter": "render.recipes.scatter", "shelf": "render.recipes.shelf"},
     "synth.recipes",
     ("SETTINGS", "lay_out"),
     files=True,

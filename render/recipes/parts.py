@@ -29,7 +29,7 @@ def _both_ends(value: object) -> object:
     return (value, value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-def _within(low: float, high: float) -> AfterValidator:
+def within(low: float, high: float) -> AfterValidator:
     def check(ends: tuple[float, float]) -> tuple[float, float]:
         if ends[0] < low or ends[1] > high:
             raise ValueError(f"must lie within {low:g} and {high:g}, found [{ends[0]:g}, {ends[1]:g}]")
@@ -40,7 +40,7 @@ def _within(low: float, high: float) -> AfterValidator:
 
 Span = Annotated[tuple[float, float], BeforeValidator(_both_ends), AfterValidator(_ordered)]
 Share = Annotated[float, Field(ge=0, le=1)]
-ShareSpan = Annotated[Span, _within(0, 1)]
+ShareSpan = Annotated[Span, within(0, 1)]
 CountSpan = Annotated[tuple[int, int], BeforeValidator(_both_ends), AfterValidator(_ordered)]
 Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 
@@ -62,12 +62,12 @@ class RestingWeights(Section):
 class TableProducts(Section):
     """The products of a tabletop scene."""
 
-    count: Annotated[CountSpan, _within(1, 500)] = Field((8, 16), description="products per scene")
+    count: Annotated[CountSpan, within(1, 500)] = Field((8, 16), description="products per scene")
     manner: RestingWeights = Field(default_factory=RestingWeights, description="weights of the resting poses")
-    lean_deg: Annotated[Span, _within(0, 45)] = Field((2.0, 14.0), description="tilt beyond balance, if leaning")
+    lean_deg: Annotated[Span, within(0, 45)] = Field((2.0, 14.0), description="tilt beyond balance, if leaning")
     touch: Share = Field(0.35, description="chance that a product is pushed against a neighbour")
     occlude: Share = Field(0.4, description="chance that it is set in front of or behind a neighbour in the view")
-    density: Annotated[Span, _within(0.05, 0.9)] = Field((0.4, 0.6), description="share of the table area they cover")
+    density: Annotated[Span, within(0.05, 0.9)] = Field((0.4, 0.6), description="share of the table area they cover")
     compact: Annotated[int, Field(ge=1, le=100)] = Field(
         6, description="candidate positions, of which the most central is taken; 1 = loose arrangement"
     )
@@ -82,8 +82,8 @@ class TableProducts(Section):
 class FlyingProducts(Section):
     """The products of a scatter scene."""
 
-    count: Annotated[CountSpan, _within(1, 500)] = Field((4, 12), description="products per scene")
-    size: Annotated[Span, _within(0.02, 2)] = Field(
+    count: Annotated[CountSpan, within(1, 500)] = Field((4, 12), description="products per scene")
+    size: Annotated[Span, within(0.02, 2)] = Field(
         (0.12, 0.5), description="longest side in the image, as a share of the image's shorter side"
     )
     max_truncation: Share = Field(
@@ -94,8 +94,8 @@ class FlyingProducts(Section):
 class Distractors(Section):
     """Objects that occlude products and are never labelled."""
 
-    count: Annotated[CountSpan, _within(0, 500)] = Field((0, 3), description="distractors per scene")
-    size_m: Annotated[Span, _within(0.005, 2)] = Field((0.03, 0.16), description="sides of plain distractors, metres")
+    count: Annotated[CountSpan, within(0, 500)] = Field((0, 3), description="distractors per scene")
+    size_m: Annotated[Span, within(0.005, 2)] = Field((0.03, 0.16), description="sides of plain distractors, metres")
     printed: Share = Field(
         0.6, description="share that are packs of invented brands, with sizes of their own; the rest are plain"
     )
@@ -104,8 +104,8 @@ class Distractors(Section):
 class FlyingDistractors(Distractors):
     """Distractors of a scatter scene, smaller in the image than products so that they hide parts of them, not all."""
 
-    count: Annotated[CountSpan, _within(0, 500)] = Field((2, 10), description="distractors per scene")
-    size: Annotated[Span, _within(0.01, 2)] = Field(
+    count: Annotated[CountSpan, within(0, 500)] = Field((2, 10), description="distractors per scene")
+    size: Annotated[Span, within(0.01, 2)] = Field(
         (0.05, 0.25), description="longest side in the image, as a share of the image's shorter side"
     )
 
@@ -113,56 +113,56 @@ class FlyingDistractors(Distractors):
 class Table(Section):
     """Ranges of the table."""
 
-    margin: Annotated[Span, _within(0, 20)] = Field(
+    margin: Annotated[Span, within(0, 20)] = Field(
         (0.6, 3.0), description="table beyond the products, in radii of the products"
     )
     image: Share = Field(0.7, description="chance of a photographed surface if surfaces are given; else procedural")
-    repeat_m: Annotated[Span, _within(0.02, 10)] = Field((0.15, 0.6), description="size of one texture repeat, metres")
+    repeat_m: Annotated[Span, within(0.02, 10)] = Field((0.15, 0.6), description="size of one texture repeat, metres")
     roughness: ShareSpan = Field((0.25, 0.9), description="0 mirror, 1 chalk")
-    gain: Annotated[Span, _within(0.05, 1.5)] = Field((0.35, 1.0), description="brightness relative to its texture")
+    gain: Annotated[Span, within(0.05, 1.5)] = Field((0.35, 1.0), description="brightness relative to its texture")
 
 
 class TableCamera(Section):
     """Ranges of the camera of a tabletop scene."""
 
-    lens_mm: Annotated[Span, _within(8, 400)] = Field((24.0, 30.0), description="focal length, 35 mm equivalent")
-    height_deg: Annotated[Span, _within(3, 89)] = Field((18.0, 60.0), description="elevation above the table")
-    distance: Annotated[Span, _within(0.2, 10)] = Field(
+    lens_mm: Annotated[Span, within(8, 400)] = Field((24.0, 30.0), description="focal length, 35 mm equivalent")
+    height_deg: Annotated[Span, within(3, 89)] = Field((18.0, 60.0), description="elevation above the table")
+    distance: Annotated[Span, within(0.2, 10)] = Field(
         (0.9, 1.12), description="1 = all products just fit into the image; below, some are cut by the border"
     )
-    roll_deg: Annotated[Span, _within(-180, 180)] = Field((-6.0, 6.0), description="turn about the optical axis")
+    roll_deg: Annotated[Span, within(-180, 180)] = Field((-6.0, 6.0), description="turn about the optical axis")
     aim: ShareSpan = Field((0.0, 0.25), description="offset of the aim from the middle, in radii of the products")
 
 
 class FlyingCamera(Section):
     """Ranges of the camera of a scatter scene."""
 
-    lens_mm: Annotated[Span, _within(8, 400)] = Field((24.0, 70.0), description="focal length, 35 mm equivalent")
-    height_deg: Annotated[Span, _within(-89, 89)] = Field((-30.0, 60.0), description="elevation of the view")
-    roll_deg: Annotated[Span, _within(-180, 180)] = Field((-180.0, 180.0), description="turn about the optical axis")
+    lens_mm: Annotated[Span, within(8, 400)] = Field((24.0, 70.0), description="focal length, 35 mm equivalent")
+    height_deg: Annotated[Span, within(-89, 89)] = Field((-30.0, 60.0), description="elevation of the view")
+    roll_deg: Annotated[Span, within(-180, 180)] = Field((-180.0, 180.0), description="turn about the optical axis")
 
 
 class Lights(Section):
     """Ranges of the light: an environment (HDRI) and area lights."""
 
-    strength: Annotated[Span, _within(0, 100)] = Field((0.5, 1.5), description="of the environment, 1 = normalised")
-    environment_kelvin: Annotated[Span, _within(1500, 20000)] = Field(
+    strength: Annotated[Span, within(0, 100)] = Field((0.5, 1.5), description="of the environment, 1 = normalised")
+    environment_kelvin: Annotated[Span, within(1500, 20000)] = Field(
         (5300.0, 7000.0), description="colour temperature of the tint on the environment, 6500 = neutral"
     )
-    area_count: Annotated[CountSpan, _within(0, 16)] = Field((0, 3), description="area lights per scene")
-    area_share: Annotated[Span, _within(0, 100)] = Field(
+    area_count: Annotated[CountSpan, within(0, 16)] = Field((0, 3), description="area lights per scene")
+    area_share: Annotated[Span, within(0, 100)] = Field(
         (0.2, 4.0), description="irradiance of one light, as a multiple of the environment's"
     )
-    area_size_m: Annotated[Span, _within(0.01, 10)] = Field((0.1, 1.2), description="sides of an area light, metres")
-    area_distance_m: Annotated[Span, _within(0.2, 20)] = Field((0.6, 2.5), description="from the products, metres")
-    area_kelvin: Annotated[Span, _within(1500, 20000)] = Field((3300.0, 6800.0), description="colour temperature")
+    area_size_m: Annotated[Span, within(0.01, 10)] = Field((0.1, 1.2), description="sides of an area light, metres")
+    area_distance_m: Annotated[Span, within(0.2, 20)] = Field((0.6, 2.5), description="from the products, metres")
+    area_kelvin: Annotated[Span, within(1500, 20000)] = Field((3300.0, 6800.0), description="colour temperature")
 
 
 class Finishes(Section):
     """Ranges of the surface finish of products, relative to their models."""
 
     roughness: ShareSpan = Field((0.3, 0.8), description="0 mirror, 1 chalk; models of several materials keep theirs")
-    tint: Annotated[Span, _within(0, 2)] = Field(
+    tint: Annotated[Span, within(0, 2)] = Field(
         (0.97, 1.03), description="factor on each colour channel (print batches)"
     )
     worn: Share = Field(0.25, description="chance that a product is worn")
@@ -175,31 +175,31 @@ class Backgrounds(Section):
     environment: Weight = Field(4.0, description="the HDRI that lights the scene")
     photo: Weight = Field(3.0, description="a photograph of the folder given by --photos")
     texture: Weight = Field(0.3, description="a procedural pattern")
-    blur_px: Annotated[Span, _within(0, 100)] = Field((0.0, 4.0), description="defocus, Gaussian sigma at 640 px width")
-    gain: Annotated[Span, _within(0.01, 100)] = Field((0.35, 1.2), description="brightness relative to the products'")
+    blur_px: Annotated[Span, within(0, 100)] = Field((0.0, 4.0), description="defocus, Gaussian sigma at 640 px width")
+    gain: Annotated[Span, within(0.01, 100)] = Field((0.35, 1.2), description="brightness relative to the products'")
 
 
 class SensorRanges(Section):
     """Ranges of the camera sensor. Colour, sharpness and contrast follow 20 photographs (benchmarks/photo_match.py)."""
 
-    exposure_ev: Annotated[Span, _within(-6, 6)] = Field((-0.2, 0.9), description="stops from the metered exposure")
-    white_balance_kelvin: Annotated[Span, _within(2000, 15000)] = Field(
+    exposure_ev: Annotated[Span, within(-6, 6)] = Field((-0.2, 0.9), description="stops from the metered exposure")
+    white_balance_kelvin: Annotated[Span, within(2000, 15000)] = Field(
         (5600.0, 7500.0), description="colour temperature that the camera takes for white, 6500 = neutral"
     )
-    blur_px: Annotated[Span, _within(0, 20)] = Field((0.0, 0.5), description="defocus, Gaussian sigma at 640 px width")
+    blur_px: Annotated[Span, within(0, 20)] = Field((0.0, 0.5), description="defocus, Gaussian sigma at 640 px width")
     shaken: Share = Field(0.08, description="chance of camera shake")
-    motion_px: Annotated[Span, _within(0, 60)] = Field((1.0, 5.0), description="length of the shake at 640 px width")
+    motion_px: Annotated[Span, within(0, 60)] = Field((1.0, 5.0), description="length of the shake at 640 px width")
     vignette: ShareSpan = Field((0.0, 0.3), description="darkening of the corners")
     shot_noise: ShareSpan = Field((0.004, 0.02), description="photon noise at full scale, standard deviation")
     read_noise: ShareSpan = Field((0.001, 0.005), description="electronic noise, standard deviation")
-    contrast: Annotated[Span, _within(0.1, 4)] = Field((0.9, 1.25), description="1 = neutral")
-    saturation: Annotated[Span, _within(0, 4)] = Field((0.9, 1.25), description="1 = neutral")
-    jpeg_quality: Annotated[CountSpan, _within(10, 100)] = Field((70, 95), description="of the stored image")
+    contrast: Annotated[Span, within(0.1, 4)] = Field((0.9, 1.25), description="1 = neutral")
+    saturation: Annotated[Span, within(0, 4)] = Field((0.9, 1.25), description="1 = neutral")
+    jpeg_quality: Annotated[CountSpan, within(10, 100)] = Field((70, 95), description="of the stored image")
     crosstalk: Annotated[float, Field(ge=0, le=0.5)] = Field(
         0.06, description="largest leak of one colour channel into another, of either sign"
     )
-    tone: Annotated[Span, _within(0.5, 3)] = Field((1.0, 1.5), description="mid slope of the tone curve, 1 = linear")
-    sharpen: Annotated[Span, _within(0, 3)] = Field((0.1, 0.8), description="share of fine detail added (unsharp mask)")
+    tone: Annotated[Span, within(0.5, 3)] = Field((1.0, 1.5), description="mid slope of the tone curve, 1 = linear")
+    sharpen: Annotated[Span, within(0, 3)] = Field((0.1, 0.8), description="share of fine detail added (unsharp mask)")
 
 
 class Optics(Section):

@@ -73,15 +73,22 @@ class Pieces:
         low, high = corners.min(axis=0), corners.max(axis=0)
         stretch = size / (high - low)
         corners = (corners - [*(low + high)[:2] / 2, low[2]]) * stretch
-        normals = normals / stretch
-        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-300)
+        return self._finish(corners, normals / stretch, np.clip(uv, 0, 1))
+
+    def as_built(self) -> Mesh:
+        """Return the mesh in the frame in which it was built; textures may repeat."""
+        corners, normals, uv = (np.concatenate(columns) for columns in zip(*self._blocks, strict=True))
+        return self._finish(corners, normals, uv)
+
+    def _finish(self, corners: NDArray, normals: NDArray, uv: NDArray) -> Mesh:
+        normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-300)
         vertices = corners.astype(np.float32)
         faces, parts = self._merge_parts(vertices)
         arrays = {
             "vertices": vertices,
             "normals": normals.astype(np.float32),
             "faces": faces.astype(np.int32),
-            "uv": np.clip(uv, 0, 1).astype(np.float32),
+            "uv": uv.astype(np.float32),
         }
         return Mesh(key=mesh_key(parts, **arrays), parts=parts, **arrays)
 

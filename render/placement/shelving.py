@@ -1,0 +1,160 @@
+"""Distribution of products over the boards of shelf bays: blocks by brand then size, heavy and large ones low."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from render.placement.arrange import resting_pose
+from render.placement.facings import FacingBlock
+from render.placement.stacking import foot_face, top_face
+
+# Share of an item's footprint that its top and foot must cover for another one to stand on it.
+FLAT = 0.6
+
+
+@dataclass(frozen=True, eq=False)
+class ShelfProduct:
+    """A product to be put on a shelf. block: its pose and the facings, layers and rows wanted. brand: to sort by."""
+
+    sku: str
+    brand: str
+    block: FacingBlock
+
+    @property
+    def order(self) -> tuple[str, float, str]:
+        """Key to sort by: brand, then size, then SKU."""
+        return self.brand, float(np.prod(self.block.size)), self.sku
+
+
+@dataclass(frozen=True)
+class BayRanges:
+    """Limits of a bay, metres. width: inside. height: of the topmost board. base: of the lowest board.
+
+    depth: of the boards. thickness: of a board. headroom: lowest and highest room above the products of a board. step:
+    between possible heights of boards. boards: most boards of a bay. gap: the widest between neighbours. columns: most
+    facings of one product.
+    """
+
+    width: float
+    height: float
+    base: float
+    depth: float
+    thickness: float = 0.03
+    headroom: tuple[float, float] = (0.03, 0.1)
+    step: float = 0.05
+    boards: int = 8
+    gap: float = 0.01
+    columns: int = 8
+
+
+@dataclass(frozen=True, eq=False)
+class BoardPlan:
+    """A board and what stands on it, from the left. height: of its top over the floor, metres."""
+
+    height: float
+    products: tuple[ShelfProduct, ...]
+
+
+def plan_bays(
+    products: Sequence[ShelfProduct], ranges: BayRanges, *, rng: np.random.Generator
+) -> tuple[tuple[BoardPlan, ...], ...]:
+    """Return the boards of each bay, from below, with all products that fit on a board at all.
+
+    Boards fill up in the order of brand and size. Every board is then filled with further facings, as shops do.
+    """
+    rows = [_fill(row, ranges, rng) for row in _rows(sorted(products, key=lambda one: one.order), ranges)]
+    rows.sort(key=_weight, reverse=True)
+    heights = [
+        _snap(_tallest(row) + ranges.thickness + float(rng.uniform(*ranges.headroom)), ranges.step) for row in rows
+    ]
+    bays = _distribute(heights, ranges)
+    # Neighbouring bays both have their heaviest products at the bottom: rows are dealt out like cards.
+    return tuple(_stand([rows[i] for i in bay], [heights[i] for i in bay], ranges) for bay in bays)
+
+
+def _rows(products: Sequence[ShelfProduct], ranges: BayRanges) -> list[list[ShelfProduct]]:
+    """Return the products of each board, in order, with fewer facings where that avoids a new board."""
+    rows: list[list[ShelfProduct]] = [[]]
+    left = ranges.width
+    for product in products:
+        width = product.block.size[0] + ranges.gap
+        size = product.block.size
+        if width > ranges.width or size[1] > ranges.depth or size[2] > ranges.height:
+            continue
+        if width > left:
+            rows.append([])
+            left = ranges.width
+        columns = min(product.block.columns, int(left / width))
+        rows[-1].append(replace(product, block=replace(product.block, columns=columns)))
+        left -= columns * width
+    return [row for row in rows if row]
+
+
+def _fill(row: list[ShelfProduct], ranges: BayRanges, rng: np.random.Generator) -> list[ShelfProduct]:
+    """Add facings until no product of the board has room for another one."""
+    left = ranges.width - sum(product.block.columns * (product.block.size[0] + ranges.gap) for product in row)
+    while True:
+        able = [
+            i
+            for i, product in enumerate(row)
+            if product.block.size[0] + ranges.gap <= left and product.block.columns < ranges.columns
+        ]
+        if not able:
+            return row
+        chosen = able[int(rng.integers(len(able)))]
+        block = row[chosen].block
+        row[chosen] = replace(row[chosen], block=replace(block, columns=block.columns + 1))
+        left -= block.size[0] + ranges.gap
+
+
+def _tallest(row: Sequence[ShelfProduct]) -> float:
+    return max(float(product.block.size[2]) for product in row)
+
+
+def _weight(row: Sequence[ShelfProduct]) -> float:
+    """Return the mean volume of the products of a board, which stands for their mass."""
+    return float(np.mean([np.prod(product.block.size) for product in row]))
+
+
+def _snap(height: float, step: float) -> float:
+    return float(np.ceil(height / step - 1e-9) * step)
+
+
+def _distribute(heights: Sequence[float], ranges: BayRanges) -> list[list[int]]:
+    """Return the rows of each bay: as few bays as hold all, equally full."""
+    for count in range(1, len(heights) + 1):
+        bays = [list(range(first, len(heights), count)) for first in range(count)]
+        reach = max(ranges.base + sum(heights[i] for i in bay[:-1]) for bay in bays)
+        if reach <= ranges.height and max(map(len, bays)) <= ranges.boards:
+            return bays
+    return [[i] for i in range(len(heights))]
+
+
+def _stand(rows: Sequence[list[ShelfProduct]], heights: Sequence[float], ranges: BayRanges) -> tuple[BoardPlan, ...]:
+    """Return the boards of one bay with their heights; the lowest row stands on the base."""
+    level, boards = ranges.base, []
+    for row, height in zip(rows, heights, strict=True):
+        room = height - ranges.thickness
+        boards.append(BoardPlan(round(level, 4), tuple(_stacked(product, room) for product in row)))
+        level += height
+    return tuple(boards)
+
+
+def _stacked(product: ShelfProduct, room: float) -> ShelfProduct:
+    """Return the product with as many of its wanted layers as have room and can stand on each other."""
+    block = product.block
+    layers = min(block.layers, max(int(room / block.size[2]), 1))
+    if layers > 1 and not is_stackable(block):
+        layers = 1
+    return replace(product, block=replace(block, layers=layers))
+
+
+def is_stackable(block: FacingBlock) -> bool:
+    """Return whether items of a block carry each other: their top and foot are level and about as large as they are."""
+    pose = resting_pose(block.shape, block.rotation)
+    faces = top_face(block.shape, pose), foot_face(block.shape, pose)
+    footprint = float(np.prod(block.size[:2]))
+    return all(face is not None and face.area >= FLAT * footprint for face in faces)
