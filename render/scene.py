@@ -24,8 +24,8 @@ from render.optics.distortion import Distortion
 from render.optics.rays import check_view
 from render.optics.rolling_shutter import Turn
 
-# Version 2 has fixtures, version 3 marks, lens distortion and further steps of the camera. A scene is written as the lowest
-# version that has what it needs, which older programs read.
+# Version 2 has fixtures, version 3 marks, lens distortion and further steps of the camera. A scene is written as the
+# lowest version that has what it needs, which older programs read.
 SPEC_VERSIONS = (1, 2, 3)
 # Tuple fields of the sensor, which JSON turns into lists; older specs have no crosstalk.
 SENSOR_TUPLES = ("white_balance", "crosstalk")
@@ -287,7 +287,7 @@ def _scene(data: dict[str, Any]) -> SceneSpec:
         "background": Background(**{**data["background"], "texture": _texture(data["background"]["texture"])}),
         "sensor": Sensor(**_tuples(data["sensor"], *(name for name in SENSOR_TUPLES if name in data["sensor"]))),
     }
-    if data.get("marks") is not None:
+    if "marks" in data:
         read["marks"] = _marks(data["marks"])
     return SceneSpec(**{name: value for name, value in data.items() if name != "version"} | read)
 
@@ -299,6 +299,15 @@ def _camera(data: dict[str, Any]) -> Camera:
         "rolling_shutter": turn and tuple(turn),
     }
     return Camera(**{**data, **read})
+
+
+def _marks(data: dict[str, Any]) -> ShopMarks:
+    return ShopMarks(
+        tuple(TagMark(**item) for item in data["tags"]),
+        tuple(GapMark(**item) for item in data["gaps"]),
+        tuple(LineMark(**item) for item in data["lines"]),
+        tuple(data["positions"]),
+    )
 
 
 def _placement(data: dict[str, Any]) -> Placement:

@@ -38,7 +38,7 @@ ORDER = {
         *("coco_spool", "store", "formats", "identity"),
     ),
     "render": (
-        *("optics", "scene", "geometry", "outline", "streams", "frame", "light_color", "framing", "sensor"),
+        *("optics", "marks", "scene", "geometry", "outline", "streams", "frame", "light_color", "framing", "sensor"),
         *("trace", "labels", "background", "coco", "choice", "layout", "placement", "recipes", "sample"),
         *("backends", "warp", "make_frame", "views"),
     ),

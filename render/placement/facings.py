@@ -25,7 +25,8 @@ class FacingBlock:
 
     columns: facings side by side. rows: items behind each other. layers: items on top of each other. turn: about the
     vertical, radians; 0 shows its front (-Y). rotation: (3, 3), the pose before that turn, such as lying on its side.
-    left: x of its left edge on the support, metres; None = beside the block before it.
+    left: x of its left edge on the support, metres; None = beside the block before it. stocked: False leaves its place
+    empty.
     """
 
     shape: Rest
@@ -35,6 +36,7 @@ class FacingBlock:
     layers: int = 1
     rotation: NDArray[np.float64] = field(default_factory=lambda: np.eye(3))
     left: float | None = None
+    stocked: bool = True
 
     def __post_init__(self) -> None:
         if min(self.columns, self.rows, self.layers) < 1:
@@ -54,7 +56,7 @@ class FacingParams:
     """Tidiness of a shelf. gap: lowest and highest gap between neighbours, metres. setback: from the front edge.
 
     turn: standard deviation of each item's turn, radians. missing: chance that an item of a column has been taken,
-    after the ones in front of it. sold_out: chance that a column is empty.
+    after the ones in front of it. sold_out: chance that a column is empty, other than the first of a block.
     """
 
     gap: tuple[float, float] = (0.002, 0.01)
@@ -142,7 +144,7 @@ def _column(
         pose = resting_pose(block.shape, rotation)
         stacks.append((pose, np.ptp(block.shape.hull_vertices @ pose[:3, :3].T, axis=0)))
     width = max(float(size[0]) for _, size in stacks)
-    front, taken = -support.depth / 2 + setback, _taken(block, params, rng)
+    front, taken = -support.depth / 2 + setback, _taken(block, params, column, rng)
     items = []
     for row, (pose, size) in enumerate(stacks):
         pose[0, 3] += left + width / 2 + rng.uniform(-0.5, 0.5) * (width - size[0])
@@ -160,10 +162,10 @@ def _column(
     return items, left + width
 
 
-def _taken(block: FacingBlock, params: FacingParams, rng: np.random.Generator) -> int:
+def _taken(block: FacingBlock, params: FacingParams, column: int, rng: np.random.Generator) -> int:
     """Sample how many items of a column have been taken."""
     number = block.rows * block.layers
-    if params.sold_out and rng.random() < params.sold_out:
+    if not block.stocked or (params.sold_out and rng.random() < params.sold_out and column):
         return number
     taken = 0
     while taken < number - 1 and rng.random() < params.missing:

@@ -100,7 +100,9 @@ def _fill(row: list[ShelfProduct], ranges: BayRanges, rng: np.random.Generator) 
         able = [
             i
             for i, product in enumerate(row)
-            if product.block.size[0] + ranges.gap <= left and product.block.columns < ranges.columns
+            if product.block.stocked
+            and product.block.size[0] + ranges.gap <= left
+            and product.block.columns < ranges.columns
         ]
         if not able:
             return row

@@ -145,16 +145,8 @@ def _plan(
         gap=wanted.gap_m[1],
         columns=wanted.facings[1],
     )
-    products = []
-    for number, sku in enumerate(request.skus):
-        # Few products have many facings: the count is uniform in its logarithm.
-        low, high = np.log(np.array(wanted.facings) + [0, 1])
-        columns = int(np.exp(rng.uniform(low, high)))
-        rows = int(rng.integers(wanted.rows[0], wanted.rows[1] + 1))
-        layers = int(rng.integers(2, 5)) if rng.random() < wanted.stack else 1
-        turn = np.round(request.orientations[number][0] * 4) * np.pi / 2 if request.orientations else 0.0
-        block = FacingBlock(request.library.rest(sku), max(columns, 1), rows, float(turn), layers)
-        products.append(ShelfProduct(sku, request.library.catalog.find(sku).brand, block))
+    products = [_wanted(recipe, request, sku, number, rng) for number, sku in enumerate(request.skus)]
+    products += _sold_out(recipe, request, rng)
     widest = max((float(product.block.size[0]) for product in products), default=0.0)
     deepest = max((float(product.block.size[1]) for product in products), default=0.0)
     # A product wider or deeper than a bay gets a bay of its size: no SKU is left out.
@@ -162,6 +154,29 @@ def _plan(
         ranges, width=max(ranges.width, round(widest + 0.06, 2)), depth=max(ranges.depth, round(deepest + 0.06, 2))
     )
     return ranges, plan_bays(products, ranges, rng=rng)
+
+
+def _wanted(
+    recipe: ShelfRecipe, request: SceneRequest, sku: str, number: int, rng: np.random.Generator
+) -> ShelfProduct:
+    """Sample facings, rows and layers of a product. number: its place in the request, -1 if it is not among those."""
+    wanted = recipe.products
+    # Few products have many facings: the count is uniform in its logarithm.
+    low, high = np.log(np.array(wanted.facings) + [0, 1])
+    columns = int(np.exp(rng.uniform(low, high)))
+    rows = int(rng.integers(wanted.rows[0], wanted.rows[1] + 1))
+    layers = int(rng.integers(2, 5)) if rng.random() < wanted.stack else 1
+    turn = np.round(request.orientations[number][0] * 4) * np.pi / 2 if request.orientations and number >= 0 else 0.0
+    block = FacingBlock(request.library.rest(sku), max(columns, 1), rows, float(turn), layers, stocked=number >= 0)
+    return ShelfProduct(sku, request.library.catalog.find(sku).brand, block)
+
+
+def _sold_out(recipe: ShelfRecipe, request: SceneRequest, rng: np.random.Generator) -> list[ShelfProduct]:
+    """Choose further products of the catalogue of which only the tags are there."""
+    number = int(rng.binomial(len(request.skus), rng.uniform(*recipe.products.sold_out)))
+    keys = request.library.catalog.keys
+    others = {keys[int(i)] for i in rng.integers(len(keys), size=number)} - {*request.skus}
+    return [_wanted(recipe, request, sku, -1, rng) for sku in sorted(others)]
 
 
 def _stand_bays(
@@ -231,7 +246,7 @@ def _products(
 ) -> tuple[tuple[PlacedProduct, ...], tuple[str, ...]]:
     """Return all products with their positions; a few are turned, or another product's in the wrong place."""
     misplaced, turned = (float(rng.uniform(*span)) for span in (recipe.products.misplaced, recipe.products.turned))
-    every = [product for board in boards for product in board.products]
+    every = [product for board in boards for product in board.products if product.block.stocked]
     placed, positions = [], []
     for board in boards:
         for number, (product, block) in enumerate(zip(board.products, board.blocks, strict=True)):

@@ -74,7 +74,9 @@ class ShelfProducts(Section):
         (0.0, 3.0), description="how carelessly products are turned, standard deviation"
     )
     missing: ShareSpan = Field((0.0, 0.25), description="chance that the front item of a column has been taken")
-    sold_out: ShareSpan = Field((0.0, 0.08), description="chance that a column is empty")
+    sold_out: ShareSpan = Field(
+        (0.0, 0.08), description="chance that a column is empty; as many further products are sold out altogether"
+    )
     misplaced: ShareSpan = Field((0.0, 0.03), description="share of front items that are another product of the scene")
     turned: ShareSpan = Field((0.0, 0.04), description="share of front items that show a side or their back")
 
@@ -226,7 +228,7 @@ def sample_occluders(occluders: Occluders, target: NDArray, *, rng: np.random.Ge
     # Along -Y, upwards a little, into the shelf.
     yaw, pitch = rng.uniform(-0.5, 0.5), np.pi / 2 + rng.uniform(-0.5, 0.2)
     reach[:3, :3] = _turn(yaw, pitch)
-    reach[:3, 3] = target + reach[:3, :3] @ [0, 0, -0.28]
+    reach[:3, 3] = target + reach[:3, :3] @ [0, 0, -0.42]
     color = (skin[0], skin[1], skin[2])
     cloth = (sleeve[0], sleeve[1], sleeve[2])
     hand = prop_placement(
@@ -237,9 +239,9 @@ def sample_occluders(occluders: Occluders, target: NDArray, *, rng: np.random.Ge
         "hand",
     )
     arm = reach.copy()
-    arm[:3, 3] -= reach[:3, :3] @ [0, 0, 0.4]
+    arm[:3, 3] -= reach[:3, :3] @ [0, 0, 0.501]
     forearm = prop_placement(
-        Shape("capsule", 0.11, 0.11, 0.5),
+        Shape("cylinder", 0.11, 0.11, 0.5),
         Texture("fabric", colors=(cloth, cloth), size_m=0.05),
         Finish(roughness=0.9),
         arm,

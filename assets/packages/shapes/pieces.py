@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -84,7 +86,7 @@ class Pieces:
         normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-300)
         vertices = corners.astype(np.float32)
         faces, parts = self._merge_parts(vertices)
-        arrays = {
+        arrays: dict[str, Any] = {
             "vertices": vertices,
             "normals": normals.astype(np.float32),
             "faces": faces.astype(np.int32),

@@ -71,9 +71,11 @@ def test_a_sold_out_column_keeps_its_place_and_a_block_may_be_told_where_to_star
     blocks = [FacingBlock(CUBE, 2, left=-0.3), FacingBlock(CUBE, 1)]
     params = FacingParams(gap=(0.01, 0.01), turn=0.0, sold_out=1.0)
     first, second = set_in_facings(blocks, board(), params, rng=np.random.default_rng(0))
-    assert first.items == second.items == ()
+    assert [item.column for item in first.items] == [0]  # what the shelf has is seen at least once
     assert first.columns == (pytest.approx((-0.3, -0.2)), pytest.approx((-0.19, -0.09)))
-    assert first.empty_columns == (0, 1)
+    assert first.empty_columns == (1,)
+    (none,) = set_in_facings([FacingBlock(CUBE, 2, stocked=False)], board(), TIDY, rng=np.random.default_rng(0))
+    assert (none.items, none.empty_columns) == ((), (0, 1))
     assert second.columns == (pytest.approx((-0.08, 0.02)),)
     assert first.height == pytest.approx(0.1)
 

@@ -23,6 +23,8 @@ from support.scenes import draw
 BOARD = ROOT / "examples" / "recipe_board.py"
 # Surfaces that carry products touch them.
 CARRIERS = ("table", "board-1", "board-2", "panel")
+# Recipes that show more copies than they have different products.
+FACINGS = (str(BOARD), "shelf")
 
 recipes = pytest.mark.parametrize("name", [*recipe_names(), str(BOARD)], ids=[*recipe_names(), BOARD.name])
 
@@ -81,7 +83,7 @@ def test_products_come_first_and_are_those_asked_for(name: str) -> None:
         placements = draw(name, index).placements
         shown = Counter(placement.key for placement in placements if placement.kind == "product")
         assert shown >= wanted and shown.keys() == wanted.keys()
-        assert low <= shown.total() <= high or name == str(BOARD)
+        assert low <= shown.total() <= high or name in FACINGS
         assert all(placement.kind == "product" for placement in placements[: shown.total()])
 
 
@@ -91,7 +93,7 @@ def test_nothing_intersects(name: str) -> None:
         scene = draw(name, index)
         arrangement = Arrangement()
         for placement in scene.placements:
-            if placement.key in CARRIERS:
+            if placement.key in CARRIERS or placement.fixture is not None:
                 continue
             rest = rest_from_mesh(mesh_of(LIBRARY, placement))
             assert arrangement.distance(rest, placement.world_from_object) >= 0
