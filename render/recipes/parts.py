@@ -209,23 +209,23 @@ class Optics(Section):
     """
 
     fisheye: Share = Field(0.0, description="chance of a fisheye (equidistant: the angle grows with the radius)")
-    fisheye_k1: Annotated[Span, _within(-0.3, 0.3)] = Field((0.0, 0.0), description="k1 of a fisheye, 0 = equidistant")
-    distortion: Annotated[Span, _within(-0.25, 0.5)] = Field(
+    fisheye_k1: Annotated[Span, within(-0.3, 0.3)] = Field((0.0, 0.0), description="k1 of a fisheye, 0 = equidistant")
+    distortion: Annotated[Span, within(-0.25, 0.5)] = Field(
         (0.0, 0.0), description="shift of the image's corners by an ordinary lens, as a share; below 0 = barrel"
     )
     tangential: Annotated[float, Field(ge=0, le=0.01)] = Field(
         0.0, description="largest p1 and p2 of an ordinary lens, of either sign"
     )
-    rolling_deg: Annotated[Span, _within(0, 5)] = Field(
+    rolling_deg: Annotated[Span, within(0, 5)] = Field(
         (0.0, 0.0), description="turn of the camera about any axis while the rows of an image are read"
     )
     chromatic: Annotated[float, Field(ge=0, le=0.01)] = Field(
         0.0, description="largest difference in size of the red and the blue image from the green one"
     )
-    aperture_mm: Annotated[Span, _within(0, 50)] = Field(
+    aperture_mm: Annotated[Span, within(0, 50)] = Field(
         (0.0, 0.0), description="diameter of the entrance pupil; 0 = sharp at any depth"
     )
-    focus: Annotated[Span, _within(0.2, 5)] = Field(
+    focus: Annotated[Span, within(0.2, 5)] = Field(
         (0.9, 1.1), description="distance in focus, as a multiple of the products' median distance"
     )
     mosaic: Share = Field(0.0, description="chance that each pixel measures one colour and the others are interpolated")
