@@ -42,7 +42,8 @@ from detectors.data.settings import DataSettings
 from detectors.recognition.embedder.checkpoint import load_embedder_checkpoint
 from detectors.recognition.embedder.evaluate import classify_boxes, embed_boxes
 from detectors.recognition.embedder.load import Embedder, load_embedder, new_embedder
-from detectors.recognition.embedder.retrieval import UNKNOWN, Retrieval, measure, rank_skus
+from detectors.recognition.embedder.metrics import MAIN, RETRIEVAL_METRICS, RetrievalEvidence, measure_retrieval
+from detectors.recognition.embedder.retrieval import UNKNOWN, Ranking, rank_skus
 from detectors.recognition.embedder.settings import CropChoice, EmbedSettings
 from detectors.recognition.embedder.train import train_embedder
 
@@ -64,7 +65,7 @@ class Line:
     gallery: str
     skus: int
     views: int
-    numbers: Retrieval
+    numbers: dict[str, Any]
     but_size: float | None = None
 
 
@@ -138,7 +139,7 @@ def catalogue(out: Path, skus: str, **options: Any) -> None:
             for few in numbers_of(options["views"]):
                 gallery, labels = load_vectors(shelf, out / "vectors" / name, skus=size, views=few)
                 ranking = rank_skus(gallery, labels, vectors, truth)
-                found = measure(ranking, skus=size, views=len(labels))
+                found = numbers_for(ranking, skus=size, views=len(labels))
                 same = articles[ranking.skus[:, 0]] == articles[ranking.truth]
                 lines.append(Line(name, "catalogue", size, few, found, float(same[ranking.known].mean())))
     report(lines, out / "catalogue.json")
@@ -170,7 +171,7 @@ def photos(out: Path, data: Path, **options: Any) -> None:
             for title, kept in (("hope", few), ("hope + ycb + groceries", np.ones_like(few))):
                 ranking = rank_skus(gallery[kept], labels[kept], vectors, truth)
                 count = len(np.unique(labels[kept]))
-                found = measure(ranking, skus=count, views=int(kept.sum()))
+                found = numbers_for(ranking, skus=count, views=int(kept.sum()))
                 lines.append(Line(name, title, count, views, found))
     report(lines, out / "photos.json")
 
@@ -341,18 +342,23 @@ def places_of(queries: ImageSet, rows: NDArray, keys: Sequence[str]) -> NDArray:
     return table[queries.labels[rows]]
 
 
+def numbers_for(ranking: Ranking, *, skus: int, views: int) -> dict[str, Any]:
+    """Counts and retrieval metrics, each query for itself."""
+    queries = np.arange(len(ranking.truth), dtype=np.int32)
+    evidence = RetrievalEvidence(ranking)
+    found = measure_retrieval(evidence, RETRIEVAL_METRICS, queries, skus=skus, views=views, seed=0)
+    return found.parts()[MAIN] or {}
+
+
 def report(lines: Sequence[Line], file: Path) -> None:
     """The lines as a table and as a file."""
-    table = Table(
-        "embedder", "gallery", "SKUs", "views", "crops", "top-1", "but size", "top-5", "MRR", "AUROC", "FPR95"
-    )
+    heads = [name for name, kind in RETRIEVAL_METRICS.items() if kind.head and "." not in name]
+    table = Table("embedder", "gallery", "SKUs", "views", "crops", *heads, "top1 but size")
     for line in lines:
         found = line.numbers
         but_size = "" if line.but_size is None else f"{line.but_size:.1%}"
-        shares = [f"{found.top1:.1%}", but_size, f"{found.top5:.1%}"]
-        rest = [f"{found.mrr:.3f}", f"{found.auroc:.3f}", f"{found.fpr95:.1%}"]
-        counts = [str(line.skus), str(line.views), f"{found.queries} + {found.unknown}"]
-        table.add_row(line.embedder, line.gallery, *counts, *shares, *rest)
+        counts = [str(line.skus), str(line.views), f"{found['queries']} + {found['unknown']}"]
+        table.add_row(line.embedder, line.gallery, *counts, *(f"{found[name]:.3f}" for name in heads), but_size)
     CONSOLE.print(table)
     write_atomic(file, (json.dumps([asdict(line) for line in lines], indent=1) + "\n").encode())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,6 +11,7 @@ from rich.table import Table
 
 from assets.plurals import count_of, counts_of
 from detectors.evaluate.metrics.bootstrap import Interval
+from detectors.evaluate.metrics.table import Metric
 from detectors.evaluate.report import Report
 
 MAX_CLASSES = 5
@@ -43,19 +45,27 @@ def print_report(console: Console, report: Report) -> None:
 
 
 def _head(report: Report) -> Table:
-    table = _table("", "value", "95 %", "")
-    for metric in report.metrics:
-        if metric.head:
-            table.add_row(metric.name, _number(metric.value), _range(metric.interval), metric.meaning)
-    sizes = ", ".join(f"{part.name} {_number(part.ap)}" for part in report.parts["size"])
+    table = metric_table(report.metrics, heads=True)
+    sizes = ", ".join(f"{part.name} {number_text(part.ap)}" for part in report.parts["size"])
     table.add_row("AP by size", "", "", sizes)
     operating, naming = report.operating, report.naming
-    chosen = "best F1 on this set" if operating.chosen_here else f"best here {_number(operating.best_threshold)}"
-    table.add_row("threshold", _number(operating.threshold), "", chosen)
+    chosen = "best F1 on this set" if operating.chosen_here else f"best here {number_text(operating.best_threshold)}"
+    table.add_row("threshold", number_text(operating.threshold), "", chosen)
     counts = (naming.right, naming.found - naming.right, sum(naming.missed.values()), sum(naming.background.values()))
     told_counts = "right SKU {}, wrong SKU {}, missed {}; too many {}".format(*counts)
     table.add_row("products", str(report.boxes), "", told_counts)
-    notes = [interval.note for interval in report.intervals.values() if interval.note]
+    return table
+
+
+def metric_table(metrics: Sequence[Metric], *, heads: bool) -> Table:
+    """A table of name, value, interval and meaning of metrics, to which rows may be added. heads: of the head ones."""
+    table = _table("", "value", "95 %", "")
+    for metric in metrics:
+        if metric.head or not heads:
+            table.add_row(
+                escape(metric.name), number_text(metric.value), _range(metric.interval), escape(metric.meaning)
+            )
+    notes = [metric.interval.note for metric in metrics if metric.interval is not None and metric.interval.note]
     if notes:
         table.caption = notes[0]
         table.caption_justify = "left"
@@ -66,14 +76,14 @@ def _mistakes(report: Report) -> Table:
     """Costs alone: AP has no threshold, so its counts are not those of the line above the threshold."""
     table = _table("mistakes", "costs AP50")
     for error in sorted(report.errors, key=lambda error: -error.gain):
-        table.add_row(error.name, _number(error.gain))
+        table.add_row(error.name, number_text(error.gain))
     return table
 
 
 def _classes(report: Report) -> Table:
     table = _table("worst SKUs", "boxes", "AP", "AP50")
     for row in report.classes[:MAX_CLASSES]:
-        table.add_row(escape(row.key or row.name), str(row.boxes), _number(row.ap), _number(row.ap50))
+        table.add_row(escape(row.key or row.name), str(row.boxes), number_text(row.ap), number_text(row.ap50))
     return table
 
 
@@ -92,7 +102,8 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _number(value: float) -> str:
+def number_text(value: float) -> str:
+    """A number at three digits, a dash for nan."""
     return "–" if math.isnan(value) else f"{value:.3f}"
 
 

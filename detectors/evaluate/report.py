@@ -122,7 +122,7 @@ def evaluate(
         boxes=int((~data.ignored).sum()),
         ignored=int(data.ignored.sum()),
         detections=len(found),
-        metrics=measure(evidence, metrics, rng=rng, resamples=resamples),
+        metrics=measure(evidence, metrics, data.groups, rng=rng, resamples=resamples),
         operating=operating,
         finding=FindingNumbers(finding.ap, finding.ap50, naming.found, naming.share),
         checkout=evidence.checkout,

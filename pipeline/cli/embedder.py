@@ -65,7 +65,7 @@ def evaluate(settings: EmbedderEvaluateSettings) -> None:
     """Evaluate the embedder of RUN: how often crops of one data set retrieve their SKU among those of another."""
     from detectors.recognition.embedder.evaluate import evaluate_embedder
 
-    report(evaluate_embedder(settings, open_console()), without=("keys", "skus", "confusions"))
+    report(evaluate_embedder(settings, open_console()).summary())
 
 
 COMMANDS: tuple[click.Command, ...] = (embedder,)

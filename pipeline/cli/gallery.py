@@ -184,7 +184,7 @@ def evaluate(
     recognizer = open_recognizer(gallery, **{name: options[name] for name in SEARCHED})
     wanted: dict[str, Any] = {"run": run, "detection": options["detection"], "split": split, "out": out, "seed": seed}
     measured = evaluate_gallery(recognizer, data, console, settings=reading, **wanted)
-    report(measured, without=("given", "found", "mistakes"))
+    report(measured.summary())
     print_report(console, measured)
     if out is not None:
         console.print(f"written: {out}", highlight=False, markup=False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.evaluate.metrics.align import Floats, Ints
 from detectors.evaluate.metrics.bootstrap import Interval, bootstrap
@@ -16,7 +17,7 @@ from detectors.evaluate.metrics.evidence import Evidence
 
 @dataclass(frozen=True)
 class Metric:
-    """One number about a detector on an image set, nan where it is not defined.
+    """One number about a detector, embedder or gallery on an image set, nan where it is not defined.
 
     meaning: one sentence. interval: where 95 of 100 such sets would put it, None where that is not estimated. head:
     whether it stands at the top of reports.
@@ -34,14 +35,14 @@ class Metric:
 class MetricKind:
     """How a metric is computed.
 
-    compute: from the Evidence to the number. weighted: optional, from the Evidence to a function of how often each
+    compute: from the evidence to the number. weighted: optional, from the evidence to a function of how often each
     image counts, (N,) int64; it gives the metric its interval. limits: of the number. totals: whether `compute` needs
     only what Totals has, so that sets too large for memory have the metric too.
     """
 
     meaning: str
     compute: Callable[[Any], float]
-    weighted: Callable[[Evidence], Callable[[Ints], float]] | None = None
+    weighted: Callable[[Any], Callable[[Ints], float]] | None = None
     limits: tuple[float, float] = (0.0, 1.0)
     lower_is_better: bool = False
     head: bool = False
@@ -49,9 +50,14 @@ class MetricKind:
 
 
 def measure(
-    evidence: Evidence, kinds: Mapping[str, MetricKind], *, rng: np.random.Generator, resamples: int
+    evidence: Any,
+    kinds: Mapping[str, MetricKind],
+    groups: NDArray[np.int32],
+    *,
+    rng: np.random.Generator,
+    resamples: int,
 ) -> tuple[Metric, ...]:
-    """The metrics in the order of the table. All intervals are of the same resamples."""
+    """The metrics in the order of the table. groups: (N,) of the images. All intervals are of the same resamples."""
     values = {name: float(kind.compute(evidence)) for name, kind in kinds.items()}
     weighted = {name: kind.weighted(evidence) for name, kind in kinds.items() if kind.weighted is not None}
 
@@ -61,7 +67,7 @@ def measure(
     intervals = bootstrap(
         np.array([values[name] for name in weighted]),
         statistic,
-        evidence.data.groups,
+        groups,
         rng=rng,
         resamples=resamples,
         limits=[kinds[name].limits for name in weighted],

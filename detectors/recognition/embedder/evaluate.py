@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,26 +23,29 @@ from assets.plurals import count_of, counts_of
 from assets.progress import StepProgress
 from detectors.data.class_match import rename_classes
 from detectors.data.image_set import Classes, ImageSet
-from detectors.data.mix import TrainingStream, stream
 from detectors.data.prepare import read_one
 from detectors.data.settings import DataSettings
 from detectors.device import loader_processes
-from detectors.evaluate.metrics.bootstrap import Interval, bootstrap
+from detectors.evaluate.metrics.table import MetricKind
+from detectors.evaluate.print_report import metric_table, number_text
 from detectors.evaluate.report import json_text
 from detectors.recognition.embedder.checkpoint import load_embedder_checkpoint
 from detectors.recognition.embedder.crop_store import Fitting, each_crop
 from detectors.recognition.embedder.load import Embedder, load_embedder
+from detectors.recognition.embedder.metrics import (
+    MAIN,
+    RETRIEVAL_METRICS,
+    Retrieval,
+    RetrievalEvidence,
+    measure_retrieval,
+)
 from detectors.recognition.embedder.retrieval import (
     UNKNOWN,
-    AtThreshold,
     Ranking,
-    Retrieval,
     SkuRow,
-    at_threshold,
     by_sku,
     choose_threshold,
     confusions,
-    measure,
     rank_skus,
 )
 from detectors.recognition.embedder.settings import CropChoice, EmbedderEvaluateSettings
@@ -57,19 +62,28 @@ SHOWN = 12
 class EmbedReport:
     """Results of an evaluation. keys: of the SKUs that rows and confusions refer to by index.
 
-    top1: with its 95 % confidence interval. at: results at the threshold, if there is one. confusions: (true SKU, named
-    SKU, count).
+    confusions: (true SKU, named SKU, count).
     """
 
     embedder: str
     gallery: str
     queries: str
     numbers: Retrieval
-    top1: Interval
-    at: AtThreshold | None
     keys: tuple[str, ...]
     skus: tuple[SkuRow, ...]
     confusions: tuple[tuple[int, int, int], ...]
+
+    def summary(self) -> dict[str, Any]:
+        """Return the metrics as `--json` prints them; `top1` with its 95 % confidence interval."""
+        parts, top1 = self.numbers.parts(), self.numbers.metric("top1")
+        return {
+            "embedder": self.embedder,
+            "gallery": self.gallery,
+            "queries": self.queries,
+            "numbers": parts.pop(MAIN),
+            "top1": top1.interval and asdict(top1.interval),
+            **parts,
+        }
 
     def to_json(self) -> str:
         """Return JSON with SKU keys instead of indices; undefined values are null."""
@@ -78,23 +92,24 @@ class EmbedReport:
             return None if sku == UNKNOWN else self.keys[sku]
 
         rows = [{**asdict(row), "sku": key(row.sku), "taken_for": key(row.taken_for)} for row in self.skus]
+        summary = self.summary()
+        summary["at_threshold"] = summary.pop("at")
         content = {
-            "embedder": self.embedder,
-            "gallery": self.gallery,
-            "queries": self.queries,
-            "numbers": asdict(self.numbers),
-            "top1": asdict(self.top1),
-            "at_threshold": None if self.at is None else asdict(self.at),
+            **summary,
+            "metrics": [asdict(metric) for metric in self.numbers.metrics],
             "skus": rows,
             "confusions": [[key(true), key(named), times] for true, named, times in self.confusions],
         }
         return json_text(content)
 
 
-def evaluate_embedder(settings: EmbedderEvaluateSettings, console: Console) -> EmbedReport:
+def evaluate_embedder(
+    settings: EmbedderEvaluateSettings, console: Console, *, metrics: Mapping[str, MetricKind] = RETRIEVAL_METRICS
+) -> EmbedReport:
     """Embed both sets, compare all queries with all gallery crops, print tables and write report.json.
 
-    Raises SynthError if no query shows a SKU of the gallery.
+    metrics: RETRIEVAL_METRICS, with others beside them if need be. Raises SynthError if no query shows a SKU of the
+    gallery.
     """
     embedder = load_embedder(settings.run, device=settings.device)
     gallery = _read(settings.gallery, "gallery", SPLITS, settings, console)
@@ -115,9 +130,14 @@ def evaluate_embedder(settings: EmbedderEvaluateSettings, console: Console) -> E
         embedder=embedder.fingerprint,
         gallery=str(settings.gallery),
         queries=str(settings.queries),
-        numbers=measure(ranking, skus=len(np.unique(labels)), views=len(labels)),
-        top1=_interval(ranking, groups, settings.seed),
-        at=_at_threshold(known, ranking, settings, console),
+        numbers=measure_retrieval(
+            RetrievalEvidence(ranking, _threshold(known, settings, console)),
+            metrics,
+            groups,
+            skus=len(np.unique(labels)),
+            views=len(labels),
+            seed=settings.seed,
+        ),
         keys=gallery.classes.keys,
         skus=tuple(by_sku(ranking)),
         confusions=tuple(confusions(ranking)),
@@ -214,53 +234,27 @@ def _rank(
     return rank_skus(known.vectors, known.labels, vectors, table[own]), groups
 
 
-def _interval(ranking: Ranking, groups: NDArray[np.int32], seed: int) -> Interval:
-    """Return the top-1 accuracy of known queries with its interval from a bootstrap over groups."""
-    right = (ranking.rank[ranking.known] == 1).astype(np.float64)
-
-    def top1(weights: NDArray[np.int64]) -> NDArray[np.float64]:
-        return np.array([(weights * right).sum() / max(weights.sum(), 1)])
-
-    rng = stream(seed, TrainingStream.BOOTSTRAP)
-    return bootstrap(top1(np.ones(len(right), np.int64)), top1, groups[ranking.known], rng=rng, limits=[(0.0, 1.0)])[0]
-
-
-def _at_threshold(
-    known: _Known, ranking: Ranking, settings: EmbedderEvaluateSettings, console: Console
-) -> AtThreshold | None:
+def _threshold(known: _Known, settings: EmbedderEvaluateSettings, console: Console) -> float:
+    """Return the threshold chosen on other data or in training, nan if there is none."""
     if settings.threshold_data is not None:
         held = _read(settings.threshold_data, "threshold", QUERY_SPLITS, settings, console)
         threshold = choose_threshold(_rank(known, held, settings, console)[0])
     else:
-        threshold = load_embedder_checkpoint(settings.run).score.get("threshold", float("nan"))
-    return at_threshold(ranking, threshold) if np.isfinite(threshold) else None
+        threshold = load_embedder_checkpoint(settings.run).score.get("threshold", math.nan)
+    return threshold if math.isfinite(threshold) else math.nan
 
 
 def print_report(console: Console, report: EmbedReport) -> None:
-    """Print the scores and the weakest SKUs as tables."""
+    """Print the metrics and the weakest SKUs as tables."""
     numbers = report.numbers
     known = counts_of(SKU=numbers.skus, view=numbers.views)
-    table = Table(title=f"{count_of(numbers.queries, 'crop')} of known SKUs against {known}")
-    for column in ("top-1", "top-5", "MRR", "lead right / wrong", "AUROC", "FPR at 95 % TPR"):
-        table.add_column(column, justify="right")
-    lead = f"{numbers.margin_right:.3f} / {numbers.margin_wrong:.3f}"
-    shares = [f"{value:.1%}" for value in (numbers.top1, numbers.top5)]
-    table.add_row(*shares, f"{numbers.mrr:.3f}", lead, f"{numbers.auroc:.3f}", f"{numbers.fpr95:.1%}")
-    console.print(table)
-    spread = (
-        "" if np.isnan(report.top1.low) else f"top-1 lies within {report.top1.low:.1%} to {report.top1.high:.1%} (95 %)"
-    )
-    console.print("; ".join(filter(None, (spread, report.top1.note))), highlight=False)
     unknown = "each query's own SKU left out" if numbers.simulated else f"{numbers.unknown} crops of other products"
+    console.print(f"{count_of(numbers.queries, 'crop')} of known SKUs against {known}", highlight=False)
     console.print(f"unknown products: {unknown}", highlight=False)
-    if report.at is not None:
-        at = report.at
-        refused = "" if np.isnan(at.refused) else f", {at.refused:.1%} of unknown products rejected"
-        console.print(
-            f"at a score of {at.threshold:.3f}, chosen on validation: {at.accepted:.1%} accepted, {at.right:.1%} "
-            f"accepted and correct{refused}",
-            highlight=False,
-        )
+    table = metric_table(numbers.metrics, heads=False)
+    if math.isfinite(numbers.threshold):
+        table.add_row("threshold", number_text(numbers.threshold), "", "chosen on validation")
+    console.print(table)
     _print_skus(console, report)
 
 

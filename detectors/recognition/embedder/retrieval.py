@@ -1,4 +1,4 @@
-"""Retrieval metrics: ranks of SKUs in a gallery, and how well scores separate known from unknown products."""
+"""Ranks of SKUs in a gallery, and how well scores separate known from unknown products."""
 
 from __future__ import annotations
 
@@ -79,53 +79,6 @@ def _rank_block(views: Floats, first: Ints, queries: Floats, place: Ints, most: 
     return rank, best, top, own, without.max(axis=1)
 
 
-@dataclass(frozen=True)
-class Retrieval:
-    """Metrics of a Ranking. queries: number of queries whose SKU is in the gallery; unknown: number of others.
-
-    top1, top5: fraction of known queries whose SKU is first, among the first five. mrr: mean of 1 / rank. margin_right,
-    margin_wrong: mean lead of the best SKU over the second if it is right, and if it is wrong. auroc, fpr95: see
-    `open_set`. simulated: there were no unknown products, so each query without its own SKU stood in for one.
-    """
-
-    queries: int
-    unknown: int
-    skus: int
-    views: int
-    top1: float
-    top5: float
-    mrr: float
-    margin_right: float
-    margin_wrong: float
-    auroc: float
-    fpr95: float
-    simulated: bool
-
-
-def measure(ranking: Ranking, *, skus: int, views: int) -> Retrieval:
-    """Compute the metrics of a ranking; undefined ones are nan. skus, views: numbers of these in the gallery."""
-    known = ranking.known
-    rank = ranking.rank[known]
-    right = rank == 1
-    lead = margins(ranking)[known]
-    believed, doubted = score_pair(ranking)
-    auroc, fpr95 = open_set(believed, doubted)
-    return Retrieval(
-        queries=int(known.sum()),
-        unknown=int((~known).sum()),
-        skus=skus,
-        views=views,
-        top1=_mean(right),
-        top5=_mean(rank <= 5),
-        mrr=_mean(1 / rank),
-        margin_right=_mean(lead[right]),
-        margin_wrong=_mean(lead[~right]),
-        auroc=auroc,
-        fpr95=fpr95,
-        simulated=bool(known.all()),
-    )
-
-
 def margins(ranking: Ranking) -> Floats:
     """Return (Q,) the lead of the best SKU over the second; its score if there is no second."""
     if ranking.scores.shape[1] < 2:
@@ -177,29 +130,6 @@ def choose_threshold(ranking: Ranking) -> float:
 
 
 @dataclass(frozen=True)
-class AtThreshold:
-    """Results at a threshold. accepted: fraction of known queries at or above it. right: fraction of known queries that
-    are accepted and correct. refused: fraction of unknown queries below it; nan if there are none.
-    """
-
-    threshold: float
-    accepted: float
-    right: float
-    refused: float
-
-
-def at_threshold(ranking: Ranking, threshold: float) -> AtThreshold:
-    """Compute the results at a threshold, which must come from other queries."""
-    known, passing = ranking.known, ranking.scores[:, 0] >= threshold
-    return AtThreshold(
-        threshold,
-        _mean(passing[known]),
-        _mean(passing[known] & (ranking.rank[known] == 1)),
-        _mean(~passing[~known]),
-    )
-
-
-@dataclass(frozen=True)
 class SkuRow:
     """Results of a SKU: number of queries, number of right answers, most frequent confusion (UNKNOWN if none)."""
 
@@ -238,7 +168,3 @@ def _named(ranking: Ranking) -> Ints:
     second = ranking.skus[:, min(1, ranking.skus.shape[1] - 1)]
     tied = (ranking.rank > 1) & (ranking.skus[:, 0] == ranking.truth)
     return np.where(tied, second, ranking.skus[:, 0])
-
-
-def _mean(values: NDArray) -> float:
-    return float(values.mean()) if len(values) else float("nan")

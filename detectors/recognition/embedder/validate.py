@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from detectors.data.mix import stream
 from detectors.recognition.embedder.crop_store import CropSource, prepared_crops
 from detectors.recognition.embedder.load import Embedder
-from detectors.recognition.embedder.retrieval import Ranking, choose_threshold, measure, rank_skus
+from detectors.recognition.embedder.metrics import RETRIEVAL_METRICS, RetrievalEvidence
+from detectors.recognition.embedder.retrieval import Ranking, choose_threshold, rank_skus
 from detectors.recognition.embedder.sampling import EmbedderStream, Pools
 
 # Gallery views and queries per SKU.
@@ -57,12 +58,12 @@ def rank_held_out(embedder: Embedder, validation: Validation) -> Ranking:
 
 
 def score_held_out(embedder: Embedder, validation: Validation) -> dict[str, float]:
-    """Return top1, top5, mrr, auroc, fpr95 and the threshold for unknown products on the held-out crops."""
+    """Return the head metrics of ranks and scores, and the threshold for unknown products, on the held-out crops."""
     ranking = rank_held_out(embedder, validation)
-    views = len(validation.gallery_rows)
-    found = measure(ranking, skus=len(np.unique(validation.gallery.labels[validation.gallery_rows])), views=views)
-    names = ("top1", "top5", "mrr", "auroc", "fpr95")
-    return {name: getattr(found, name) for name in names} | {"threshold": choose_threshold(ranking)}
+    evidence = RetrievalEvidence(ranking)
+    heads = {name: kind for name, kind in RETRIEVAL_METRICS.items() if kind.head and "." not in name}
+    scores = {name: float(kind.compute(evidence)) for name, kind in heads.items()}
+    return scores | {"threshold": choose_threshold(ranking)}
 
 
 def score_classifier(embedder: Embedder, head: dict, validation: Validation) -> float:

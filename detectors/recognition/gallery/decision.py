@@ -122,7 +122,7 @@ def inherit_decision(gallery: Gallery, parent: Gallery) -> None:
 def ranking_of(
     gallery: Gallery, nearest: NearestSkus, queries: NDArray[np.float32], truth: NDArray, *, best: int = 1
 ) -> Ranking:
-    """Convert search results to a Ranking, for the metrics of detectors/recognition/embedder/retrieval.py.
+    """Convert search results to a Ranking, for the metrics of detectors/recognition/embedder/metrics.py.
 
     truth: (Q,) position in the gallery, UNKNOWN for products that it lacks. best: as in `find_skus`. A true SKU that is
     not among the results ranks right after them.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,20 +24,19 @@ from detectors.data.mix import TrainingStream, stream
 from detectors.data.prepare import read_one
 from detectors.data.settings import DataSettings
 from detectors.device import pick_device
+from detectors.evaluate.metrics.table import MetricKind
 from detectors.evaluate.page.about import About
 from detectors.evaluate.page.write import write_page
 from detectors.evaluate.report import Report, evaluate, json_text
 from detectors.models.detect import find_in_set
 from detectors.recognition.embedder.crops import ImageArray, prepare_crop
-from detectors.recognition.embedder.retrieval import (
-    UNKNOWN,
-    AtThreshold,
-    Ranking,
+from detectors.recognition.embedder.metrics import (
+    RETRIEVAL_METRICS,
     Retrieval,
-    at_threshold,
-    confusions,
-    measure,
+    RetrievalEvidence,
+    measure_retrieval,
 )
+from detectors.recognition.embedder.retrieval import UNKNOWN, Ranking, confusions
 from detectors.recognition.gallery.decision import Decision, Verdict, choose_decision, judge, ranking_of, write_decision
 from detectors.recognition.gallery.open import MISSING, Gallery
 from detectors.recognition.gallery.recognize import CANDIDATES, Recognizer
@@ -58,25 +57,11 @@ BOXES = {"given": "the labelled ones", "found": "those of the detector"}
 
 
 @dataclass(frozen=True)
-class ReviewNumbers:
-    """Effort and benefit of review. share: fraction of named products that are for review.
-
-    right_clear, right_review: accuracy of named products that are not for review, and of those that are. right:
-    fraction of all products handled correctly without review: named correctly, or correctly called unknown.
-    """
-
-    share: float
-    right_clear: float
-    right_review: float
-    right: float
-
-
-@dataclass(frozen=True)
 class GalleryReport:
-    """Results of a gallery on one image set. boxes: number of labelled products. retrieval: closed-set metrics, and how
-    well scores separate unknown products. at: results at the threshold. given, found: COCO and checkout metrics with
-    the labelled boxes, and with those of a detector (None without one); in both, products that the gallery lacks form
-    one class "unknown". mistakes: (true SKU, named SKU, count).
+    """Results of a gallery on one image set. boxes: number of labelled products. retrieval: metrics of naming them,
+    also with the gallery's decisions. given, found: COCO and checkout metrics with the labelled boxes, and with those
+    of a detector (None without one); in both, products that the gallery lacks form one class "unknown". mistakes:
+    (true SKU, named SKU, count).
     """
 
     name: str
@@ -85,22 +70,23 @@ class GalleryReport:
     boxes: int
     decision: Decision
     retrieval: Retrieval
-    at: AtThreshold
-    review: ReviewNumbers
     given: Report
     found: Report | None
     mistakes: tuple[tuple[str, str, int], ...]
 
+    def summary(self) -> dict[str, Any]:
+        """Return the numbers of naming as `--json` prints them."""
+        head = {"name": self.name, "version": self.version, "images": self.images, "boxes": self.boxes}
+        return {**head, "decision": self.decision.model_dump(), **self.retrieval.parts()}
+
     def to_json(self) -> str:
         """Return the report as JSON; undefined values are null."""
-        head = {"name": self.name, "version": self.version, "images": self.images, "boxes": self.boxes}
-        parts = {part: asdict(getattr(self, part)) for part in ("retrieval", "at", "review")}
+        metrics = [asdict(metric) for metric in self.retrieval.metrics]
         reports = {
             part: None if report is None else json.loads(report.to_json())
             for part, report in (("given", self.given), ("found", self.found))
         }
-        whole = {**head, "decision": self.decision.model_dump(), **parts, "mistakes": self.mistakes, **reports}
-        return json_text(whole)
+        return json_text({**self.summary(), "metrics": metrics, "mistakes": self.mistakes, **reports})
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,14 +111,19 @@ def evaluate_gallery(
     split: str | None = None,
     out: Path | None = None,
     seed: int = 0,
+    metrics: Mapping[str, MetricKind] = RETRIEVAL_METRICS,
 ) -> GalleryReport:
     """Name every labelled product of a data set and, with a detector, every product that it detects.
 
-    out: folder for report.json and a page for each. Raises SynthError if data or detector cannot be used.
+    out: folder for report.json and a page for each. metrics: RETRIEVAL_METRICS, with others beside them if need be.
+    Raises SynthError if data or detector cannot be used.
     """
     truth = _read(recognizer.gallery, data, settings, (split,) if split else SPLITS, console)
     given = _name_given(recognizer, truth, console)
-    ranking = _rank(recognizer, truth, given)
+    ranking, verdicts = _rank(recognizer, truth, given), judge(given.nearest, recognizer.decision)
+    evidence = RetrievalEvidence(
+        ranking, recognizer.decision.threshold, verdicts != Verdict.UNKNOWN, verdicts == Verdict.REVIEW
+    )
     reports = {"given": _judge(recognizer, truth, given, seed=seed)}
     if run is not None:
         found = _name_found(recognizer, truth, run, console, detection=detection)
@@ -143,9 +134,14 @@ def evaluate_gallery(
         images=len(truth),
         boxes=len(given.images),
         decision=recognizer.decision,
-        retrieval=measure(ranking, skus=len(recognizer.gallery), views=recognizer.gallery.manifest.rows),
-        at=at_threshold(ranking, recognizer.decision.threshold),
-        review=_review(ranking, judge(given.nearest, recognizer.decision)),
+        retrieval=measure_retrieval(
+            evidence,
+            metrics,
+            truth.groups[given.images],
+            skus=len(recognizer.gallery),
+            views=recognizer.gallery.manifest.rows,
+            seed=seed,
+        ),
         given=reports["given"][0],
         found=reports["found"][0] if run is not None else None,
         mistakes=_mistakes(recognizer.gallery, ranking),
@@ -290,22 +286,6 @@ def _judge(
     return evaluate(known, found, threshold=0.0, rng=stream(seed, TrainingStream.BOOTSTRAP)), known, found
 
 
-def _review(ranking: Ranking, verdicts: NDArray[np.int8]) -> ReviewNumbers:
-    right, named = ranking.rank == 1, verdicts != Verdict.UNKNOWN
-    review, clear = verdicts == Verdict.REVIEW, verdicts == Verdict.KNOWN
-    dealt = (clear & right) | (~named & ~ranking.known)
-    return ReviewNumbers(
-        share=_mean(review[named]),
-        right_clear=_mean(right[clear]),
-        right_review=_mean(right[review]),
-        right=_mean(dealt),
-    )
-
-
 def _mistakes(gallery: Gallery, ranking: Ranking) -> tuple[tuple[str, str, int], ...]:
     rows = confusions(ranking, most=MAX_CONFUSIONS)
     return tuple((gallery.keys[true], gallery.keys[called], times) for true, called, times in rows if called != MISSING)
-
-
-def _mean(values: NDArray) -> float:
-    return float(values.mean()) if len(values) else math.nan

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from assets.plurals import count_of, counts_of
+from detectors.evaluate.print_report import metric_table, number_text
 from detectors.recognition.gallery.evaluate import GalleryReport
 
 MAX_MISTAKES = 5
@@ -15,13 +15,16 @@ COUNTING = ("AP", "AP50", "list accuracy", "ACD", "mCCD", "mCIoU")
 
 
 def print_report(console: Console, report: GalleryReport) -> None:
-    """Print a report in about twenty lines."""
+    """Print a report in about thirty lines."""
+    found = report.retrieval
+    unknown = "none, so each known one stood in for one" if found.simulated else f"{found.unknown} of them"
     console.print(
-        f"{report.name}: {count_of(report.boxes, 'product')} in {count_of(report.images, 'image')}; "
-        f"gallery {report.version}, {counts_of(SKU=report.retrieval.skus, view=report.retrieval.views, spec=',')}",
+        f"{report.name}: {count_of(report.boxes, 'product')} in {count_of(report.images, 'image')}, {found.queries} of "
+        f"them in the gallery; gallery {report.version}, {counts_of(SKU=found.skus, view=found.views, spec=',')}",
         highlight=False,
         markup=False,
     )
+    console.print(f"unknown products: {unknown}", highlight=False)
     console.print(_naming(report), highlight=False)
     console.print(_counting(report), highlight=False)
     for true, called, times in report.mistakes[:MAX_MISTAKES]:
@@ -29,21 +32,11 @@ def print_report(console: Console, report: GalleryReport) -> None:
 
 
 def _naming(report: GalleryReport) -> Table:
-    found, at, review, decision = report.retrieval, report.at, report.review, report.decision
-    simulated = "; there are none, so each known one stood in for one" if found.simulated else ""
-    table = _table("naming labelled boxes", "value", "")
-    table.add_row("top-1", _share(found.top1), f"of {found.queries} products that the gallery has")
-    table.add_row("top-5", _share(found.top5), "the right SKU is among the five best")
-    table.add_row(
-        "AUROC", _number(found.auroc), f"how well scores separate {found.unknown} unknown products{simulated}"
-    )
-    table.add_row("threshold", _number(decision.threshold), f"chosen on {decision.chosen_on}")
-    table.add_row("accepted", _share(at.accepted), "known products at or above it")
-    table.add_row("refused", _share(at.refused), "unknown products below it")
-    table.add_row("for review", _share(review.share), f"of named products: a lead under {decision.margin:.3f}")
-    table.add_row("right, clear", _share(review.right_clear), "of those named without review")
-    table.add_row("right, in review", _share(review.right_review), "of those for review, as named by the gallery")
-    table.add_row("right alone", _share(review.right), "of all: named correctly without review, or correctly rejected")
+    table = metric_table(report.retrieval.metrics, heads=True)
+    table.title, table.title_justify = "naming labelled boxes", "left"
+    decision = report.decision
+    table.add_row("threshold", number_text(decision.threshold), "", f"chosen on {escape(decision.chosen_on)}")
+    table.add_row("margin", number_text(decision.margin), "", "a smaller lead over the second SKU is for review")
     return table
 
 
@@ -52,7 +45,7 @@ def _counting(report: GalleryReport) -> Table:
     table = _table("counting", *("labelled boxes", "detector's boxes")[: len(parts)], "")
     for row in zip(*(part.metrics for part in parts), strict=True):
         if row[0].name in COUNTING:
-            table.add_row(row[0].name, *(_number(metric.value) for metric in row), row[0].meaning)
+            table.add_row(row[0].name, *(number_text(metric.value) for metric in row), row[0].meaning)
     table.caption = "unknown products count as one more SKU"
     table.caption_justify = "left"
     return table
@@ -63,11 +56,3 @@ def _table(*columns: str) -> Table:
     for name in columns:
         table.add_column(name, justify="left" if name in (columns[0], "") else "right")
     return table
-
-
-def _share(value: float) -> str:
-    return "–" if math.isnan(value) else f"{100 * value:.1f} %"
-
-
-def _number(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.3f}"

@@ -23,12 +23,15 @@ from rich.console import Console
 import pipeline.gallery.render as gallery_render
 from detectors.data.image_set import Classes, ImageSet, Predictions
 from detectors.data.settings import DataSettings
+from detectors.evaluate.metrics.table import MetricKind
 from detectors.predict.detector import LoadedDetector
+from detectors.recognition.embedder.metrics import RETRIEVAL_METRICS
 from detectors.recognition.gallery import boxes as box_module
 from detectors.recognition.gallery import evaluate as evaluation
 from detectors.recognition.gallery.decision import read_decision
 from detectors.recognition.gallery.evaluate import evaluate_gallery
 from detectors.recognition.gallery.open import open_gallery
+from detectors.recognition.gallery.print_report import print_report
 from detectors.recognition.gallery.recognize import open_recognizer
 from detectors.recognition.gallery.versions import current_version
 from pipeline.cli.main import main
@@ -245,15 +248,24 @@ def test_tuning_is_on_record_and_stays_when_skus_go(home: Path) -> None:
 def test_the_report_counts_by_hand(home: Path, tmp_path: Path) -> None:
     photos = home / "test" / "photos.json"
     recognizer = open_recognizer(home / "gallery", threshold=-1.0, margin=0.0, device="cpu")
-    report = evaluate_gallery(recognizer, photos, QUIET, settings=DataSettings(), out=tmp_path)
+    kinds = {**RETRIEVAL_METRICS, "own": MetricKind("The same for all.", lambda found: 0.4242, head=True)}
+    report = evaluate_gallery(recognizer, photos, QUIET, settings=DataSettings(), out=tmp_path, metrics=kinds)
+    scores = {metric.name: metric.value for metric in report.retrieval.metrics}
     # Nothing is refused: the ten known products are named, the two unknown ones are named as well, wrongly.
-    assert (report.retrieval.queries, report.retrieval.unknown, report.retrieval.top1) == (10, 2, 1.0)
-    assert (report.at.accepted, report.at.refused) == (1.0, 0.0)
-    assert (report.review.share, report.review.right_clear) == (0.0, pytest.approx(10 / 12))
+    assert (report.retrieval.queries, report.retrieval.unknown, scores["top1"]) == (10, 2, 1.0)
+    assert (scores["at.accepted"], scores["at.refused"]) == (1.0, 0.0)
+    assert (scores["review.share"], scores["review.right_clear"]) == (0.0, pytest.approx(10 / 12))
     assert report.given.checkout.cacc == 0.0
     assert report.given.checkout.acd == 2.0  # unknown one too few, another SKU one too many, in each image
     stored = json.loads((tmp_path / "report.json").read_bytes())
     assert stored["retrieval"]["top1"] == 1.0 and stored["found"] is None
+    assert set(stored["at"]) == {"threshold", "accepted", "right", "refused"}
+    assert set(stored["review"]) == {"share", "right_clear", "right_review", "right"}
+    assert stored["retrieval"]["own"] == 0.4242 and [one["name"] for one in stored["metrics"]] == list(kinds)
+    console = Console(width=160)
+    with console.capture() as capture:
+        print_report(console, report)
+    assert "0.424" in capture.get() and "The same for all." in capture.get()
     assert (tmp_path / "given" / "index.html").exists()
 
 
@@ -261,9 +273,9 @@ def test_a_good_threshold_makes_the_lists_right(home: Path) -> None:
     photos = home / "test" / "photos.json"
     recognizer = open_recognizer(home / "gallery", threshold=-1.0, device="cpu")
     scores = evaluate_gallery(recognizer, photos, QUIET, settings=DataSettings()).retrieval
-    assert scores.auroc > 0.9
+    assert scores.metric("auroc").value > 0.9
     words = ("gallery", "evaluate", home / "gallery", "--data", photos, "--device", "cpu")
-    assert "of 10 products that the gallery has" in run(*words).output
+    assert "10 of them in the gallery" in run(*words).output
 
 
 def test_views_are_an_ordinary_data_set(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,7 @@ def test_values_stay_within_limits_and_weights_of_one_change_nothing(name: str, 
 
 def test_metrics_of_totals_need_nothing_else() -> None:
     evidence = gather(align(*random_case(rng=np.random.default_rng(1))), None)
-    whole = measure(evidence, METRICS, rng=np.random.default_rng(0), resamples=10)
+    whole = measure(evidence, METRICS, evidence.data.groups, rng=np.random.default_rng(0), resamples=10)
     totals = measure_totals(Totals(evidence.coco, evidence.operating), METRICS)
     values = {metric.name: metric.value for metric in whole}
     assert {metric.name: metric.value for metric in totals} == {metric.name: values[metric.name] for metric in totals}

@@ -11,25 +11,35 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from detectors.recognition.embedder import retrieval
+from detectors.recognition.embedder.metrics import RETRIEVAL_METRICS, Retrieval, RetrievalEvidence, measure_retrieval
 from detectors.recognition.embedder.retrieval import (
     UNKNOWN,
     Ranking,
-    at_threshold,
     by_sku,
     choose_threshold,
     confusions,
     margins,
-    measure,
     open_set,
     rank_skus,
 )
 
 Floats = NDArray[np.float32]
+AT = ("at.accepted", "at.right", "at.refused")
 
 
 def unit(rng: np.random.Generator, count: int, dim: int = 4) -> Floats:
     vectors = rng.normal(size=(count, dim)).astype(np.float32)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def measured(ranking: Ranking, threshold: float = math.nan) -> Retrieval:
+    groups = np.arange(len(ranking.truth), dtype=np.int32)
+    return measure_retrieval(RetrievalEvidence(ranking, threshold), RETRIEVAL_METRICS, groups, skus=2, views=2, seed=0)
+
+
+def values_of(ranking: Ranking, *names: str, threshold: float = math.nan) -> tuple[float, ...]:
+    found = measured(ranking, threshold)
+    return tuple(found.metric(name).value for name in names)
 
 
 def at_angles(*degrees: float) -> Floats:
@@ -70,17 +80,19 @@ def test_numbers_on_paper() -> None:
     gallery, labels = at_angles(0, 30, 60, 90), np.arange(4)
     ranking = rank_skus(gallery, labels, at_angles(2, 20, 40, 88, 10), np.array([0, 0, 2, 3, 3]))
     assert ranking.rank.tolist() == [1, 2, 2, 1, 4]
-    found = measure(ranking, skus=4, views=4)
-    assert (found.top1, found.top5) == (0.4, 1.0)
-    assert found.mrr == pytest.approx((1 + 0.5 + 0.5 + 1 + 0.25) / 5)
+    top1, top5, mrr, margin_right, margin_wrong = values_of(
+        ranking, "top1", "top5", "mrr", "margin_right", "margin_wrong"
+    )
+    assert (top1, top5) == (0.4, 1.0)
+    assert mrr == pytest.approx((1 + 0.5 + 0.5 + 1 + 0.25) / 5)
     lead = [
         math.cos(math.radians(a)) - math.cos(math.radians(b))
         for a, b in [(2, 28), (10, 20), (10, 20), (2, 28), (10, 20)]
     ]
     assert margins(ranking) == pytest.approx(lead, abs=1e-6)
-    assert found.margin_right == pytest.approx((lead[0] + lead[3]) / 2, abs=1e-6)
-    assert found.margin_wrong == pytest.approx(lead[1], abs=1e-6)
-    assert found.simulated and found.unknown == 0
+    assert margin_right == pytest.approx((lead[0] + lead[3]) / 2, abs=1e-6)
+    assert margin_wrong == pytest.approx(lead[1], abs=1e-6)
+    assert measured(ranking).simulated and measured(ranking).unknown == 0
     rows = {row.sku: (row.queries, row.right, row.taken_for, row.times) for row in by_sku(ranking)}
     assert rows == {0: (2, 1, 1, 1), 2: (1, 0, 1, 1), 3: (2, 1, 0, 1)}
     assert by_sku(ranking)[0].sku == 2
@@ -90,8 +102,7 @@ def test_numbers_on_paper() -> None:
 def test_an_embedder_that_sees_no_difference_finds_nothing() -> None:
     same = np.tile(np.array([[1.0, 0.0]], np.float32), (6, 1))
     ranking = rank_skus(same, np.arange(6), same, np.arange(6))
-    found = measure(ranking, skus=6, views=6)
-    assert (found.top1, found.auroc) == (0.0, 0.5) and set(ranking.rank.tolist()) == {6}
+    assert values_of(ranking, "top1", "auroc") == (0.0, 0.5) and set(ranking.rank.tolist()) == {6}
     assert all(true != named for true, named, _ in confusions(ranking))
 
 
@@ -138,23 +149,24 @@ def test_threshold_lies_between_what_is_right_and_what_is_not() -> None:
     held = ranking_of([0.9, 0.8, 0.7], [0.3, 0.2, 0.1], [0.4, 0.35])
     threshold = choose_threshold(held)
     assert 0.4 < threshold < 0.7
-    at = at_threshold(held, threshold)
-    assert (at.accepted, at.right, at.refused) == (1.0, 1.0, 1.0)
+    assert values_of(held, *AT, threshold=threshold) == (1.0, 1.0, 1.0)
     wrong = ranking_of([0.9, 0.2], [0.3, 0.85], [0.5])
-    at = at_threshold(wrong, 0.6)
-    assert (at.accepted, at.right, at.refused) == (1.0, 0.5, 1.0)
+    assert values_of(wrong, *AT, threshold=0.6) == (1.0, 0.5, 1.0)
 
 
 def test_without_unknown_products_each_query_stands_in_for_one() -> None:
     ranking = ranking_of([0.9, 0.8], [0.3, 0.2], [])
-    found = measure(ranking, skus=2, views=2)
-    assert found.simulated and found.auroc == 1.0
+    assert measured(ranking).simulated and values_of(ranking, "auroc") == (1.0,)
     assert 0.3 < choose_threshold(ranking) < 0.8
-    assert math.isnan(at_threshold(ranking, 0.5).refused)
+    assert np.isnan(values_of(ranking, "at.refused", threshold=0.5))
 
 
 def test_nothing_asked_is_nothing_said() -> None:
     ranking = rank_skus(at_angles(0, 90), np.arange(2), np.zeros((0, 2), np.float32), np.zeros(0, int))
-    found = measure(ranking, skus=2, views=2)
-    assert found.queries == 0 and math.isnan(found.top1) and by_sku(ranking) == [] and confusions(ranking) == []
+    assert (
+        measured(ranking).queries == 0
+        and np.isnan(values_of(ranking, "top1"))
+        and by_sku(ranking) == []
+        and confusions(ranking) == []
+    )
     assert math.isnan(choose_threshold(ranking))
