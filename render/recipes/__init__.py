@@ -33,7 +33,13 @@ RecipeShares = tuple[tuple[str, float], ...]
 PythonFiles = Mapping[str, Path]
 TABLE = PluginTable(
     "recipe",
-    {"tabletop": "render.recipes.tabletop", "scatter": "render.recipes.scatter", "shelf": "render.recipes.shelf"},
+    {
+        "tabletop": "render.recipes.tabletop",
+        "scatter": "render.recipes.scatter",
+        "shelf": "render.recipes.shelf",
+        "fridge": "render.recipes.fridge",
+        "endcap": "render.recipes.endcap",
+    },
     "synth.recipes",
     ("SETTINGS", "lay_out"),
     files=True,

@@ -24,7 +24,7 @@ BOARD = ROOT / "examples" / "recipe_board.py"
 # Surfaces that carry products touch them.
 CARRIERS = ("table", "board-1", "board-2", "panel")
 # Recipes that show more copies than they have different products.
-FACINGS = (str(BOARD), "shelf")
+FACINGS = (str(BOARD), "shelf", "fridge", "endcap")
 
 recipes = pytest.mark.parametrize("name", [*recipe_names(), str(BOARD)], ids=[*recipe_names(), BOARD.name])
 

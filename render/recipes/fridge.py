@@ -1,0 +1,186 @@
+"""Upright coolers of a supermarket: products behind glass doors, lit by strips in the mullions."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from assets.fixtures.cooler import DOOR, MULLION, WALL
+from render.geometry import look_at
+from render.layout import SceneLayout, SceneRequest
+from render.light_color import relative_rgb
+from render.placement.shelving import BayRanges
+from render.recipes.parts import CountSpan, Section, Share, Span
+from render.recipes.shelves import BayPlans, Fittings, ShelvesRecipe, lay_out_shelves, sample_room, tint
+from render.recipes.shop import Bay, ShelfProducts, stand_fixture
+from render.scene import AreaLight, Placement
+from render.streams import StreamPurpose
+
+# Widths of a door (24 to 30 in) and depths of shelves, metres.
+DOOR_WIDTHS, DEPTHS = (0.61, 0.66, 0.71, 0.762), (0.45, 0.5, 0.6, 0.7)
+# Colours of the cabinet: black, white, grey, dark blue.
+CABINETS = ((0.1, 0.1, 0.11), (0.9, 0.9, 0.9), (0.55, 0.56, 0.58), (0.1, 0.16, 0.32))
+# Lights beyond the mullions of two doors would each cost a shadow map.
+MAX_STRIPS = 3
+STRIP_M = 0.02
+
+
+class Coolers(Section):
+    """The coolers."""
+
+    doors: CountSpan = Field((1, 3), description="doors of a cooler")
+    height_m: Span = Field((1.4, 1.75), description="of the highest shelf at most, metres")
+    headroom_m: Span = Field((0.03, 0.1), description="over the products of a shelf, metres")
+    closed: Share = Field(0.75, description="chance that a cooler has doors")
+    open: Share = Field(0.12, description="chance that a door stands open")
+    slope_deg: Span = Field((0.0, 7.0), description="slope of the shelves towards the front")
+    clear: Span = Field((0.86, 0.98), description="share of light that each side of a door lets through")
+    haze: Span = Field((0.01, 0.12), description="roughness of the glass: condensation, wiped film")
+    strip_kelvin: Span = Field((3000.0, 6500.0), description="colour temperature of the strips of light")
+    strip_share: Span = Field(
+        (0.4, 2.5), description="light of a strip on products, as a multiple of the environment's"
+    )
+
+
+class FridgeRecipe(ShelvesRecipe):
+    """Ranges of the fridge recipe."""
+
+    products: ShelfProducts = Field(
+        default_factory=lambda: ShelfProducts(rows=(1, 4), stack=0.2, setback_m=(0.002, 0.02)),
+        description="what stands on the shelves",
+    )
+    coolers: Coolers = Field(default_factory=Coolers, description="the coolers")
+
+
+SETTINGS = FridgeRecipe
+
+
+def lay_out(recipe: FridgeRecipe, request: SceneRequest) -> SceneLayout:
+    """Lay out coolers in a room; all views share them."""
+    rng = request.streams.scene(StreamPurpose.TABLE)
+    doors = int(rng.integers(recipe.coolers.doors[0], recipe.coolers.doors[1] + 1))
+    ranges = BayRanges(
+        width=doors * float(rng.choice(DOOR_WIDTHS)),
+        height=float(rng.uniform(*recipe.coolers.height_m)),
+        base=float(np.round(rng.uniform(0.22, 0.35), 2)),
+        depth=float(rng.choice(DEPTHS)),
+        thickness=0.016,
+        headroom=recipe.coolers.headroom_m,
+        gap=recipe.products.gap_m[1],
+        columns=recipe.products.facings[1],
+        boards=7,
+    )
+    return lay_out_shelves(recipe, request, ranges, lambda fitted, plans: _fittings(recipe, fitted, plans, doors, rng))
+
+
+def _fittings(
+    recipe: FridgeRecipe, ranges: BayRanges, plans: BayPlans, doors: int, rng: np.random.Generator
+) -> Fittings:
+    """Stand a cooler per plan, with doors and strips of light."""
+    looks = recipe.coolers
+    frame, cloth = tint(CABINETS[int(rng.integers(len(CABINETS)))], rng=rng), rng.uniform(0.05, 0.9, size=3)
+    inside, closed = tint((0.93, 0.93, 0.92), rng=rng), bool(rng.random() < looks.closed)
+    slope, header = float(rng.uniform(*looks.slope_deg)), float(np.round(rng.uniform(0.12, 0.35), 2))
+    count = doors if closed else 0
+    highest = max(plan[-1].height for plan in plans) + ranges.headroom[1]
+    # A shelf on top needs room for its products under the sign.
+    height = round(min(max(highest + 0.42 + header, 1.2), 3.0), 2)
+    bays, around, lights = [], [], []
+    for number, plan in enumerate(plans):
+        pose = np.eye(4)
+        pose[0, 3] = (number - (len(plans) - 1) / 2) * (ranges.width + 2 * WALL + 0.004)
+        bay = stand_fixture(
+            "cooler",
+            pose,
+            f"cooler {number + 1}",
+            width=ranges.width,
+            boards=tuple(board.height for board in plan),
+            board_depths=(ranges.depth,),
+            slopes_deg=(slope,),
+            thickness=ranges.thickness,
+            height=height,
+            doors=count,
+            rail_height=0.03,
+            rail_tilt_deg=float(rng.uniform(0, 20)),
+            inside_color=inside,
+            frame_color=frame,
+            header=header,
+            header_color=tuple(float(part) for part in cloth),
+            plinth=min(0.16, round(plan[0].height - 0.04, 2)),
+        )
+        bays.append(bay)
+        lights += _strips(looks, bay, doors, height - header, rng)
+        if closed:
+            around += _doors(looks, bay, count, height - header, frame, rng)
+    width = len(plans) * (ranges.width + 2 * WALL + 0.004)
+    room = sample_room(width, ranges.depth + 0.2, height, goods=False, rng=rng)
+    return Fittings(tuple(bays), (*around, room), tuple(lights[:MAX_STRIPS]))
+
+
+def _size(bay: Bay) -> tuple[float, float, float]:
+    """Return the inner width, the y of the front of the cabinet, and the height of its plinth."""
+    assert bay.placement.fixture is not None
+    values = dict(bay.placement.fixture.settings)
+    board = bay.surfaces[0]
+    rail = board.fixture_from_rail
+    assert rail is not None
+    return board.width, float(rail[1, 3]) - 0.05, float(values["plinth"])  # type: ignore[arg-type]
+
+
+def _doors(
+    looks: Coolers, bay: Bay, count: int, top: float, frame: tuple[float, float, float], rng: np.random.Generator
+) -> list[Placement]:
+    """Hang the doors, hinges at the outer side; a few stand open."""
+    inner, front, plinth = _size(bay)
+    width, clear, haze = inner / count, float(rng.uniform(*looks.clear)), float(rng.uniform(*looks.haze))
+    doors = []
+    for number in range(count):
+        left = number < (count + 1) // 2 and count > 1  # hinge at the left
+        angle = float(rng.uniform(0.6, 1.7)) if rng.random() < looks.open else 0.0
+        x = bay.placement.world_from_object[0, 3] - inner / 2 + width * number
+        hinge = _about_z(np.array([x if left else x + width, front - DOOR / 2, plinth]), -angle if left else angle)
+        shift = np.eye(4)
+        shift[0, 3] = (width / 2) * (1 if left else -1)
+        door = stand_fixture(
+            "door",
+            hinge @ shift,
+            f"door {number + 1}",
+            width=round(width - 0.004, 4),
+            height=round(top - plinth, 4),
+            frame=0.045,
+            frame_color=frame,
+            handle="right" if left else "left",
+            clear=clear,
+            haze=haze,
+        )
+        doors.append(door.placement)
+    return doors
+
+
+def _about_z(origin: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
+    """Return the pose (4, 4) at `origin`, turned about the vertical."""
+    cosine, sine = np.cos(angle), np.sin(angle)
+    pose = np.eye(4)
+    pose[:2, :2] = [[cosine, -sine], [sine, cosine]]
+    pose[:3, 3] = origin
+    return pose
+
+
+def _strips(looks: Coolers, bay: Bay, doors: int, top: float, rng: np.random.Generator) -> list[AreaLight]:
+    """Put a strip of light into each mullion, shining inwards on the fronts."""
+    inner, front, plinth = _size(bay)
+    length, middle = top - plinth - 0.1, (top + plinth) / 2
+    red, green, blue = relative_rgb(float(rng.uniform(*looks.strip_kelvin)))
+    # A strip of light of radiance L and area A gives the irradiance L A / d^2 at a distance d, here half a door.
+    distance = inner / doors / 2
+    radiance = float(rng.uniform(*looks.strip_share)) * np.pi * distance**2 / (length * STRIP_M)
+    x0 = float(bay.placement.world_from_object[0, 3])
+    strips = []
+    for number in range(doors + 1):
+        x = x0 - inner / 2 + number * inner / doors
+        aim = np.sign(x0 - x) * 0.25 if number in (0, doors) else 0.0
+        x += float(np.sign(x0 - x)) * MULLION / 2 if number in (0, doors) else 0.0
+        pose = look_at(np.array([x, front + 0.045, middle]), np.array([x + aim, front + 0.4, middle]))
+        strips.append(AreaLight(pose, STRIP_M, length, (radiance * red, radiance * green, radiance * blue)))
+    return strips
