@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from assets.props.look import Fixture, Shape, Texture
 from render.geometry import look_at
+from render.marks import GapMark, LineMark, ShopMarks, TagMark
 from render.optics.distortion import Distortion
 from render.scene import AreaLight, Background, Camera, Environment, Finish, Placement, SceneSpec, Sensor
 from support.errors import raises
@@ -45,6 +46,14 @@ placements = st.one_of(
         ),
     ),
 )
+corners = st.just(np.arange(12.0).reshape(4, 3))
+marks = st.builds(
+    ShopMarks,
+    st.lists(st.builds(TagMark, st.integers(1, 9), st.text(), st.text()), max_size=2).map(tuple),
+    st.lists(st.builds(GapMark, st.text(), st.text(), corners), max_size=2).map(tuple),
+    st.lists(st.builds(LineMark, st.text(), corners), max_size=2).map(tuple),
+    st.lists(st.text(), max_size=2).map(tuple),
+)
 scenes = st.builds(
     SceneSpec,
     recipe=st.text(),
@@ -68,6 +77,7 @@ scenes = st.builds(
         seed=st.integers(0, 2**31),
         crosstalk=st.tuples(*[numbers] * 6),
     ),
+    marks=st.none() | marks,
 )
 
 

@@ -15,9 +15,10 @@ import trimesh
 from numpy.typing import NDArray
 
 from assets.catalog.types import Sku
+from assets.fixtures import build_fixture
 from assets.mesh.rest import Rest, rest_from_mesh
 from assets.mesh.types import Material, Mesh, MeshPart
-from assets.props.look import Shape, Texture
+from assets.props.look import Fixture, Shape, Texture
 from render.geometry import look_at
 from render.recipes import load_recipe
 from render.sample import sample_scene
@@ -84,6 +85,9 @@ class StubLibrary:
             box.apply_translation([0, 0, shape.height / 2 * (-1 if shape.kind == "slab" else 1)])
             self._meshes[key] = mesh_from(box, key)
         return self._meshes[key]
+
+    def fixture(self, fixture: Fixture, *, wear: float = 0.0) -> Mesh:
+        return build_fixture(fixture, self.backdrops)  # type: ignore[arg-type]
 
     def rest(self, sku: str) -> Rest:
         if sku not in self._rests:

@@ -1,0 +1,106 @@
+"""Shelves, fridges and end caps: marks agree with what stands there, sold-out products keep their tags."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+from render.geometry import camera_from_world, project, transform
+from render.labels import trace_geometry
+from render.recipes.shop import BOX_SHARES
+from render.scene import SceneSpec, mesh_of
+from support.scenes import THREE_PRODUCTS as LIBRARY
+from support.scenes import draw
+
+SHOPS = ("shelf", "fridge", "endcap")
+
+
+@lru_cache
+def scenes(recipe: str) -> tuple[SceneSpec, ...]:
+    return tuple(draw(recipe, index) for index in range(4))
+
+
+@pytest.mark.parametrize("recipe", SHOPS)
+def test_marks_name_placements_and_places(recipe: str) -> None:
+    for scene in scenes(recipe):
+        assert scene.marks is not None
+        products = [placement for placement in scene.placements if placement.kind == "product"]
+        assert len(scene.marks.positions) == len(products)
+        for tag in scene.marks.tags:
+            placement = scene.placements[tag.instance - 1]
+            assert placement.fixture is not None and placement.fixture.kind == "tag"
+            settings = dict(placement.fixture.settings)
+            assert tag.text == f"{settings['name']} {settings['price']}"
+            assert placement.key == f"tag {settings['name']}"
+        shown = {position: product.key for position, product in zip(scene.marks.positions, products, strict=True)}
+        tagged = {tag.position: scene.placements[tag.instance - 1].key for tag in scene.marks.tags}
+        for position, key in shown.items():
+            assert not position or tagged.get(position, f"tag {key}") == f"tag {key}"  # the right tag, or none
+        lines = {line.name for line in scene.marks.lines}
+        assert {position.rpartition("/")[0] for position in shown if position} <= lines
+
+
+@pytest.mark.parametrize("recipe", SHOPS)
+def test_products_stand_behind_the_front_of_their_board_and_above_it(recipe: str) -> None:
+    for scene in scenes(recipe):
+        assert scene.marks is not None
+        fronts = {line.name: line.corners for line in scene.marks.lines}
+        for position, placement in zip(scene.marks.positions, scene.placements, strict=False):
+            if not position:
+                continue
+            left, right, upper = fronts[position.rpartition("/")[0]][[0, 1, 2]]
+            corners = transform(placement.world_from_object, mesh_of(LIBRARY, placement).vertices.astype(float))
+            foot = placement.world_from_object[:3, 3]  # on a sloped board the top leans towards the front
+            assert foot[1] > upper[1]
+            assert foot[2] > upper[2] - 1e-6
+            assert left[0] - 1e-6 < corners[:, 0].min() < corners[:, 0].max() < right[0] + 1e-6
+
+
+def test_gaps_are_free_and_face_the_aisle() -> None:
+    found = 0
+    for index in range(12):
+        scene = draw("shelf", index)
+        assert scene.marks is not None
+        for gap in scene.marks.gaps:
+            found += 1
+            right, up = gap.corners[1] - gap.corners[0], gap.corners[3] - gap.corners[0]
+            assert np.cross(right, up)[1] < 0
+            middle = gap.corners.mean(axis=0)
+            for placement in scene.placements:
+                if placement.kind == "product":
+                    corners = transform(placement.world_from_object, mesh_of(LIBRARY, placement).vertices.astype(float))
+                    inside = (corners.min(axis=0)[[0, 2]] < middle[[0, 2]]) & (
+                        middle[[0, 2]] < corners.max(axis=0)[[0, 2]]
+                    )
+                    assert not inside.all()
+    assert found
+
+
+@pytest.mark.parametrize("recipe", SHOPS)
+def test_the_camera_stands_in_the_aisle_and_sees_products(recipe: str) -> None:
+    for scene in scenes(recipe):
+        assert scene.marks is not None
+        front = min(line.corners[0, 1] for line in scene.marks.lines)
+        assert scene.camera.world_from_camera[1, 3] < front
+        assert (trace_geometry(scene, LIBRARY).ids > 0).mean() > 0.3
+        middle = np.mean([line.corners.mean(axis=0) for line in scene.marks.lines], axis=0)
+        assert transform(camera_from_world(scene.camera), middle[None])[0, 2] > 0
+
+
+def test_products_are_as_large_as_in_the_public_set() -> None:
+
+    shares = []
+    for index in range(12):
+        scene = draw("endcap", index)
+        sides = []
+        for placement in scene.placements:
+            if placement.kind == "product":
+                corners = transform(placement.world_from_object, mesh_of(LIBRARY, placement).vertices.astype(float))
+                pixels, depth = project(scene.camera, corners)
+                if (depth > 0).all():
+                    sides.append(float(np.sqrt(np.prod(np.ptp(pixels, axis=0)))))
+        shares.append(np.median(sides) / np.sqrt(scene.camera.width * scene.camera.height))
+    low, high = BOX_SHARES["any"]
+    assert low < np.median(shares) < high * 2  # small shelves fill the image: then products are larger
