@@ -306,7 +306,7 @@ def sample_room(width: float, depth: float, top: float, *, goods: bool, rng: np.
         width=round(width + 2 * float(rng.uniform(1, 4)), 2),
         gap=round(width, 3),
         depth=round(depth, 3),
-        height=round(min(top + float(rng.uniform(0.0, 0.3)), 3.0), 2),
+        height=round(min(max(top, 0.5) + float(rng.uniform(0.0, 0.3)), 3.0), 2),
         wall_height=float(rng.choice([0.0, 2.6, 3.0, 4.0])),
         wall_color=tint((0.8, 0.79, 0.76), rng=rng),
         floor_color=tint(FLOORS[int(rng.integers(len(FLOORS)))], rng=rng),

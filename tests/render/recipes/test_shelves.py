@@ -7,9 +7,12 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
+from render.choice import SceneProducts
 from render.geometry import camera_from_world, project, transform
 from render.labels import trace_geometry
+from render.recipes import recipe_from_yaml
 from render.recipes.shop import BOX_SHARES
+from render.sample import sample_scene
 from render.scene import SceneSpec, mesh_of
 from support.scenes import THREE_PRODUCTS as LIBRARY
 from support.scenes import draw
@@ -104,3 +107,17 @@ def test_products_are_as_large_as_in_the_public_set() -> None:
         shares.append(np.median(sides) / np.sqrt(scene.camera.width * scene.camera.height))
     low, high = BOX_SHARES["any"]
     assert low < np.median(shares) < high * 2  # small shelves fill the image: then products are larger
+
+
+@pytest.mark.parametrize("recipe", SHOPS)
+@pytest.mark.parametrize("count", [1, 60])
+def test_any_number_of_products_has_room(recipe: str, count: int) -> None:
+    settings = recipe_from_yaml(
+        f"recipe: {recipe}\nproducts: {{count: {count}, facings: [1, 2], rows: 1}}", where="test"
+    )
+    products = SceneProducts(tuple(LIBRARY.catalog.keys[i % 3] for i in range(count)))
+    scene = sample_scene(LIBRARY, settings, seed=1, index=0, view=0, width=160, height=120, products=products)
+    shown = [placement for placement in scene.placements if placement.kind == "product"]
+    assert len(shown) >= count
+    for placement in scene.placements:
+        mesh_of(LIBRARY, placement)  # every fixture can be built
