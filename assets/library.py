@@ -19,7 +19,7 @@ from assets.mesh.rest import Rest, rest_from_mesh
 from assets.mesh.sources import source_digest
 from assets.mesh.store import load_or_make, read_mesh, read_rest, write_mesh, write_rest
 from assets.mesh.types import Mesh
-from assets.props.look import Fixture, Shape, Texture
+from assets.props.look import Fixture, ProductChange, Shape, Texture
 
 if TYPE_CHECKING:
     from assets.mesh.load import LoadedMesh
@@ -90,6 +90,10 @@ class Library:
         if wear > 0:
             return self._meshes.get_or_make((fixture, wear), lambda: _wear_mesh(self.fixture(fixture), wear))
         return self._meshes.get_or_make(fixture, lambda: build_fixture(fixture, self.backdrops))
+
+    def changed(self, mesh: Mesh, change: ProductChange) -> Mesh:
+        """Return a copy of a mesh of this library in another material, dented or with a sticker, with its own key."""
+        return self._meshes.get_or_make((mesh.key, change), lambda: _change_mesh(mesh, change))
 
     def rest(self, sku: str) -> Rest:
         """Return the convex hull and stable poses of the SKU's mesh."""
@@ -201,6 +205,16 @@ def _wear_mesh(mesh: Mesh, wear: float) -> Mesh:
     from assets.props.wear import worn_mesh
 
     return worn_mesh(mesh, wear)
+
+
+def _change_mesh(mesh: Mesh, change: ProductChange) -> Mesh:
+    from assets.props.dents import dented_mesh
+    from assets.props.materials import with_material
+    from assets.props.stickers import stickered_mesh
+
+    mesh = with_material(mesh, change.material)
+    mesh = dented_mesh(mesh, change.dents) if change.dents > 0 else mesh
+    return mesh if change.sticker is None else stickered_mesh(mesh, change.sticker)
 
 
 class _Cache(LRUCache[Hashable, T]):

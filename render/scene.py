@@ -18,14 +18,14 @@ from assets.errors import SynthError, unknown_name
 from assets.files.json_input import parse_json
 from assets.library import Library
 from assets.mesh.types import Mesh, frozen_array
-from assets.props.look import Color, Fixture, Shape, Texture
+from assets.props.look import UNCHANGED, Color, Fixture, ProductChange, Shape, Texture
 from render.marks import GapMark, LineMark, ShopMarks, TagMark
 from render.optics.distortion import Distortion
 from render.optics.rays import check_view
 from render.optics.rolling_shutter import Turn
 
-# Version 2 has fixtures, version 3 marks, lens distortion and further steps of the camera. A scene is written as the
-# lowest version that has what it needs, which older programs read.
+# Version 2 has fixtures, version 3 marks, lens distortion, further steps of the camera and changed products. A scene is
+# written as the lowest version that has what it needs, which older programs read.
 SPEC_VERSIONS = (1, 2, 3)
 # Tuple fields of the sensor, which JSON turns into lists; older specs have no crosstalk.
 SENSOR_TUPLES = ("white_balance", "crosstalk")
@@ -88,12 +88,13 @@ class Finish:
     """Difference of one placement from its mesh's own appearance.
 
     roughness: 0..1, replaces the material's; None keeps it. tint: linear RGB factor on the base colour. wear: 0..1,
-    scuffs and dust, in steps of 0.25 (worn textures are cached per step).
+    scuffs and dust, in steps of 0.25 (worn textures are cached per step). change: material, dents and sticker, if any.
     """
 
     roughness: float | None = None
     tint: Color = (1.0, 1.0, 1.0)
     wear: float = 0.0
+    change: ProductChange = UNCHANGED
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,13 +250,16 @@ class SceneSpec:
             fixture = placement.pop("fixture")
             if fixture is not None:
                 placement["fixture"] = {**fixture, "settings": dict(fixture["settings"])}
+            if ProductChange(**placement["finish"]["change"]) == UNCHANGED:
+                del placement["finish"]["change"]
         if streams != 1:  # scenes of version 1 were written before there was another one
             fields["streams"] = streams
         return json.dumps(fields, default=_json_value, separators=(",", ":"), allow_nan=False)
 
     def _version(self) -> int:
         later = any(getattr(self.sensor, name) != getattr(Sensor, name) for name in SENSOR_3)
-        if not self.camera.is_pinhole or self.marks is not None or later:
+        changed = any(placement.finish.change != UNCHANGED for placement in self.placements)
+        if not self.camera.is_pinhole or self.marks is not None or later or changed:
             return 3
         return 2 if any(placement.fixture for placement in self.placements) else 1
 
@@ -312,7 +316,7 @@ def _marks(data: dict[str, Any]) -> ShopMarks:
 
 def _placement(data: dict[str, Any]) -> Placement:
     shape = None if data["shape"] is None else Shape(**data["shape"])
-    finish = Finish(**_tuples(data["finish"], "tint"))
+    finish = Finish(**{**_tuples(data["finish"], "tint"), "change": ProductChange(**data["finish"].get("change", {}))})
     fixture = (
         None
         if data.get("fixture") is None
@@ -334,7 +338,12 @@ def _tuples(data: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def mesh_of(library: Library, placement: Placement) -> Mesh:
-    """Return the placement's mesh, with the wear of its finish. Raises SynthError if it cannot be loaded."""
+    """Return the placement's mesh, with wear and change of its finish. Raises SynthError if it cannot be loaded."""
+    mesh, change = _worn_mesh(library, placement), placement.finish.change
+    return mesh if change == UNCHANGED else library.changed(mesh, change)
+
+
+def _worn_mesh(library: Library, placement: Placement) -> Mesh:
     if placement.shape is not None and placement.texture is not None:
         return library.prop(placement.shape, placement.texture, wear=placement.finish.wear)
     if placement.fixture is not None:

@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-# Separates a mesh's key from the suffix of a worn copy.
-WORN = "-worn"
+# Separates a mesh's key from the suffix of a copy that differs in its print alone (worn, with a sticker).
+PRINT = "-worn"
 
 
 def frozen_array(value: object, dtype: type, shape: tuple[int | None, ...], name: str) -> NDArray:
@@ -107,8 +107,8 @@ class Mesh:
 
     @property
     def shape_key(self) -> str:
-        """Key of the geometry, which worn copies share with the mesh itself."""
-        return self.key.partition(WORN)[0]
+        """Key of the geometry, which copies with another print share with the mesh itself."""
+        return self.key.partition(PRINT)[0]
 
     @property
     def nbytes(self) -> int:
@@ -127,6 +127,12 @@ class Mesh:
         """Width (x), depth (y) and height (z), (3,) float32, metres."""
         low, high = self.bounds
         return high - low
+
+
+def shape_copy_key(mesh: Mesh, suffix: str) -> str:
+    """Return the key of a copy of `mesh` with another shape or other normals."""
+    shape = mesh.shape_key
+    return f"{shape}{suffix}{mesh.key.removeprefix(shape)}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Descriptions of textures, prop shapes and fixtures as plain data."""
+"""Descriptions of textures, prop shapes, fixtures and changes of products as plain data."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from assets.errors import unknown_name
 
 TextureKind = Literal["image", "solid", "checker", "stripes", "dots", "noise", "gradient", "wood", "fabric", "print"]
 ShapeKind = Literal["slab", "box", "cylinder", "sphere", "cone", "torus", "capsule", "pack"]
+# What a product is made of, in place of its own materials; see assets/props/materials.py.
+ProductMaterial = Literal["own", "gloss", "metal", "foil", "clear", "wrap"]
 Color = tuple[float, float, float]
 FixtureValue = str | float | bool | tuple[float, ...]
 
@@ -31,6 +33,29 @@ class Texture:
             raise unknown_name("texture kind", self.kind, get_args(TextureKind))
         if (self.kind == "image") != bool(self.key):
             raise ValueError(f"texture: only kind 'image' has a key, and needs one; found {self.kind!r} {self.key!r}")
+
+
+@dataclass(frozen=True)
+class ProductChange:
+    """How one copy of a product differs from its mesh, besides wear; by default not at all.
+
+    material: "own", or "gloss" (glossy film or varnish), "metal" (print on sheet metal), "foil" (creased metal film),
+    "clear" (clear plastic or coloured glass around the contents), "wrap" (shrink wrap). dents: 0..1, in steps of 0.25.
+    sticker: seed of a discount sticker on the front, or None.
+    """
+
+    material: ProductMaterial = "own"
+    dents: float = 0.0
+    sticker: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.material not in get_args(ProductMaterial):
+            raise unknown_name("material", self.material, get_args(ProductMaterial))
+        if not 0 <= self.dents <= 1:
+            raise ValueError(f"dents: expected 0 to 1, found {self.dents}")
+
+
+UNCHANGED = ProductChange()
 
 
 @dataclass(frozen=True)

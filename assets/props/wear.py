@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.mesh.types import WORN, Mesh, MeshPart
+from assets.mesh.types import PRINT, Mesh, MeshPart
 from assets.props.textures import tileable_noise
 
 # Board visible where print is rubbed off: unbleached, slightly warm.
@@ -24,7 +24,7 @@ def worn_mesh(mesh: Mesh, wear: float) -> Mesh:
     step = min(max(round(wear * 4), 1), 4) / 4
     seed = int.from_bytes(mesh.key.encode()[:8].ljust(8, b"\0"), "big")
     parts = tuple(_wear_part(part, step, [seed, number]) for number, part in enumerate(mesh.parts))
-    return replace(mesh, key=f"{mesh.key}{WORN}{step:g}", parts=parts)
+    return replace(mesh, key=f"{mesh.key}{PRINT}{step:g}", parts=parts)
 
 
 def _wear_part(part: MeshPart, wear: float, seed: list[int]) -> MeshPart:

@@ -23,7 +23,15 @@ from render.backends.cycles.edges import smooth_silhouettes
 from render.backends.cycles.lights import add_area_light, hdri_image, make_world, set_environment
 from render.backends.cycles.look import set_finish
 from render.backends.cycles.meshes import ResidentMeshes
-from render.backends.cycles.start import configure, configure_ids, device_name, read_exr, silence, start_blender
+from render.backends.cycles.start import (
+    configure,
+    configure_ids,
+    device_name,
+    guide_denoiser,
+    read_exr,
+    silence,
+    start_blender,
+)
 from render.backends.protocol import RenderSettings
 from render.scene import SceneSpec, mesh_of
 
@@ -72,6 +80,7 @@ class CyclesBackend:
         """Yield a Blender scene with everything of `scene`, ready for bpy.ops.render.render; emptied afterwards."""
         set_environment(self._world, self._hdri(scene.environment.hdri), scene.environment)
         self._scene.cycles.seed = _seed(scene)
+        guide_denoiser(self._scene.cycles, self._settings, glass=_has_glass(scene, self._library))
         with self._placed(scene):
             for light in scene.lights:
                 add_area_light(self._bpy, self._stage, light)
@@ -138,6 +147,11 @@ class CyclesBackend:
                 self._bpy.data.images.remove(self._hdris.popitem()[1])
             self._hdris[key] = hdri_image(self._bpy, "hdri", self._library.backdrops.hdri(key))
         return self._hdris[key]
+
+
+def _has_glass(scene: SceneSpec, library: Library) -> bool:
+    meshes = (mesh_of(library, placement) for placement in scene.placements)
+    return any(part.material.transmission for mesh in meshes for part in mesh.parts)
 
 
 def _seed(scene: SceneSpec) -> int:

@@ -174,8 +174,15 @@ def _configure_denoiser(cycles: Any, settings: RenderSettings) -> None:
         # At 640x360 and 4 samples: 0.4 s, error 28; "FAST" 0.25 s, 30; "HIGH" with "ACCURATE" 1.3 s, 26.
         patient = settings.samples >= 64
         cycles.denoising_quality = "HIGH" if patient else "BALANCED"
-        # With 4 samples the albedo and normal passes that guide the denoiser are nearly free of noise: prefiltering
-        # them only blurs the print (error 4.69 of 255, without it 4.48). With fewer samples they are jagged (error 6.70
-        # with, 7.03 without prefiltering).
-        quick = "NONE" if settings.samples >= 4 else "FAST"
-        cycles.denoising_prefilter = "ACCURATE" if patient else quick
+        guide_denoiser(cycles, settings)
+
+
+def guide_denoiser(cycles: Any, settings: RenderSettings, *, glass: bool = False) -> None:
+    """Choose whether the passes that guide the denoiser are themselves denoised first.
+
+    With 4 samples these albedo and normal passes are nearly free of noise: prefiltering them only blurs the print
+    (error 4.69 of 255, without it 4.48). With fewer samples they are jagged (error 6.70 with, 7.03 without
+    prefiltering), and glass, where each path either passes or reflects, is grainy in them.
+    """
+    quick = "NONE" if settings.samples >= 4 and not glass else "FAST"
+    cycles.denoising_prefilter = "ACCURATE" if settings.samples >= 64 else quick
