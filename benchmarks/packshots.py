@@ -40,7 +40,7 @@ from assets.packages.build import make_package
 from assets.packages.packshots.art import read_art
 from assets.packages.packshots.silhouette import guess_kind, silhouette_of
 from assets.progress import Reporter
-from pipeline.products.build import build_assets
+from pipeline.products.build import AssetBuildSettings, build_assets
 
 
 @click.command()
@@ -55,7 +55,7 @@ def main(out: Path, count: int, workers: int) -> None:
     sku_list = _written(drawings, out)
     shutil.rmtree(out / "cache", ignore_errors=True)
     start = time.monotonic()
-    summary = build_assets(sku_list, out / "cache", Reporter(console), workers=workers)
+    summary = build_assets(AssetBuildSettings(sku_list, workers=workers, cache=out / "cache"), Reporter(console))
     seconds = time.monotonic() - start
     if summary.failures:
         raise SystemExit(f"{len(summary.failures)} failed, the first: {summary.failures[0]}")

@@ -17,6 +17,7 @@ from rich.console import Console
 import synth
 from dataset.storage.path import StoragePath
 from pipeline.shards.pack import pack_data
+from pipeline.shards.settings import PackSettings
 from support.paths import ROOT
 
 
@@ -100,7 +101,7 @@ def test_folders_and_shards_are_read_alike(tmp_path: Path) -> None:
             "categories": [{"id": 3, "name": "tea", "sku": "tea-1"}],
         }
         (folder / "annotations" / f"instances_{split}.json").write_text(json.dumps(content))
-    pack_data(folder, StoragePath(str(shards)), console=Console(quiet=True), shard_images=1)
+    pack_data(folder, StoragePath(str(shards)), Console(quiet=True), PackSettings(shard_images=1))
     for source in (folder, shards):
         assert {one.id: one.key for one in synth.read_categories(source)} == {3: "tea-1"}
         names = []

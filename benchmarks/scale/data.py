@@ -211,8 +211,9 @@ def pack(plain: Path, packed: Path, shard_images: int) -> None:
     """synth data pack."""
     from dataset.storage.path import StoragePath
     from pipeline.shards.pack import pack_data
+    from pipeline.shards.settings import PackSettings
 
-    pack_data(plain, StoragePath(str(packed)), quiet(), shard_images=shard_images)
+    pack_data(plain, StoragePath(str(packed)), quiet(), PackSettings(shard_images=shard_images))
 
 
 def stats(source: Path) -> None:

@@ -19,6 +19,12 @@ REAL = "real"
 # Names that --mix and output folders use for other sets than the synthetic ones.
 TAKEN_NAMES = (REAL, "val", "validation")
 
+# Options that training and evaluations share.
+ImageFolder = Annotated[
+    Path | None, Option("Folder of the images, if they are not beside their JSON.", "Data", exists="folder")
+]
+SkipBad = Annotated[bool, Option("Skip unusable records and count them.", "Data")]
+
 
 @dataclass(frozen=True)
 class DataSettings:
@@ -38,9 +44,7 @@ class DataSettings:
         Path | StoragePath | None,
         Option("Validation photos.", "Data", parse="data", shown="held out of --real by group"),
     ] = None
-    images: Annotated[
-        Path | None, Option("Folder of the images, if they are not beside their JSON.", "Data", exists="folder")
-    ] = None
+    images: ImageFolder = None
     group_key: Annotated[str | None, Option("Image field that names its group.", "Data", shown="group, if present")] = (
         None
     )
@@ -51,7 +55,7 @@ class DataSettings:
     classes: Annotated[ClassChoice, Option("Classes of any set, only common ones, or one class for all.", "Data")] = (
         "all"
     )
-    skip_bad: Annotated[bool, Option("Skip unusable records and count them.", "Data")] = False
+    skip_bad: SkipBad = False
     cache_bytes: Annotated[
         int, Option("Disk space for cached remote shards.", "Compute", "--shard-cache", parse="gigabytes")
     ] = DEFAULT_BYTES

@@ -10,6 +10,7 @@ from assets.errors import SynthError
 from assets.options import Device, Option
 from dataset.shards.cache import DEFAULT_BYTES
 from dataset.storage.path import StoragePath
+from detectors.data.settings import ImageFolder, SkipBad
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,7 @@ class EvaluateSettings:
     split: Annotated[str | None, Option("Split of a data set folder.", "Data", shown="test, else val, else train")] = (
         None
     )
-    images: Annotated[
-        Path | None, Option("Folder of the images, if they are not beside their JSON.", "Data", exists="folder")
-    ] = None
+    images: ImageFolder = None
     group_key: Annotated[str | None, Option("Image field that names its group.", "Data")] = None
     out: Annotated[Path | None, Option("Folder of the report.", "Output", shown="evaluation in RUN")] = None
     threshold: Annotated[
@@ -40,7 +39,7 @@ class EvaluateSettings:
         Path | None,
         Option("COCO results to evaluate instead of running RUN; a folder of them for shards.", "Data", exists="any"),
     ] = None
-    skip_bad: Annotated[bool, Option("Skip unusable records and count them.", "Data")] = False
+    skip_bad: SkipBad = False
     workers: Annotated[
         int | None, Option("Processes that read images.", "Compute", minimum=0, maximum=128, shown="by cores")
     ] = None

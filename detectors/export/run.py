@@ -19,6 +19,7 @@ from detectors.checkpoints.detector import Checkpoint, find_checkpoint, load_che
 from detectors.export import exporter_module
 from detectors.export.agreement import MAX_MASK, MAX_PIXELS, MAX_SCORE, Agreement, check_agreement
 from detectors.export.network import BOXES, INPUT, LABELS, MASKS, SCORES, output_names
+from detectors.export.settings import ExportSettings
 from detectors.models.parts import MIN_SCORE
 from detectors.predict.input_images import InputImage, read_input_images
 from detectors.predict.inputs import find_inputs
@@ -42,19 +43,19 @@ class ExportSummary:
     agreement: Agreement
 
 
-def export(run: Path, out: Path, *, photos: Path | None, console: Console, kind: str = "onnx") -> ExportSummary:
-    """Writes the best detector of a run to `out`, or to `model` with the format's suffix if `out` has another.
+def export(settings: ExportSettings, console: Console) -> ExportSummary:
+    """Write a detector to a file of another format, checked against the detector.
 
-    kind: the format, by its name or the path of a Python file. A JSON file of the same name beside the exported one
-    says what a caller must know. photos: a folder, image or pattern that both networks look at before anything is
-    written; without it they look at noise. Raises SynthError with the numbers where they disagree (Agreement), and
-    where packages that the format needs are missing.
+    A JSON file of the same name beside the exported one says what a caller must know. Raises SynthError with the
+    numbers if the two disagree (Agreement), and if packages that the format needs are missing.
     """
-    exporter = exporter_module(kind)
+    exporter = exporter_module(settings.format)
+    run = settings.run
+    out = settings.out or (run if run.is_dir() else run.parent)
     checkpoint = load_checkpoint(run)
     spec = checkpoint.spec
     model = out if out.suffix == exporter.SUFFIX else out / f"{NAME}{exporter.SUFFIX}"
-    images = _read_photos(photos, (spec.width, spec.height), console) if photos else []
+    images = _read_photos(settings.photos, (spec.width, spec.height), console) if settings.photos else []
     console.print(f"exporting {spec.detector} at {spec.width}x{spec.height}", highlight=False)
     with tempfile.TemporaryDirectory(prefix="synth-") as folder:
         made = Path(folder) / model.name

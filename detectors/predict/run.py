@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor
 
-from assets.errors import SynthError
 from assets.files.atomic import lock_folder
 from assets.interrupt import stop_on_signals, until
 from assets.plurals import count_of
@@ -46,6 +45,7 @@ from detectors.predict.result_files import (
     open_detection_files,
     result_rows,
 )
+from detectors.predict.settings import PredictSettings
 
 # Minimum score of written detections: below it there are a hundred false ones for every true one.
 MIN_WRITTEN = 0.05
@@ -72,39 +72,26 @@ class PredictSummary:
     seconds: float = 0.0
 
 
-def predict(
-    run: Path,
-    paths: Sequence[str | Path],
-    out: Path,
-    *,
-    threshold: float | None,
-    console: Console,
-    device: str = "auto",
-    workers: int = 0,
-    batch: int = 4,
-    every: int = 1,
-    draw: bool = True,
-) -> PredictSummary:
-    """Run the best detector of a run on `paths` (see find_inputs), and write the results into the folder `out`.
+def predict(settings: PredictSettings, console: Console) -> PredictSummary:
+    """Run a detector on images and videos, and write the results into the folder `settings.out`.
 
-    threshold: score from which detections are drawn and counted; by default the checkpoint's own, else 0.5. The files
-    contain all detections from 0.05 on. device: auto, cpu or gpu. workers: threads that read ahead. every: every n-th
-    frame of videos is processed. Unreadable files are listed in the summary; Ctrl-C keeps results so far. Raises
-    SynthError for paths without images and for a missing detector.
+    The files contain all detections from 0.05 on, or from the threshold if that is less. Unreadable files are listed in
+    the summary; Ctrl-C keeps results so far. Raises SynthError for paths without images and for a missing detector.
     """
-    _check_numbers(threshold, batch=batch, every=every, workers=workers)
-    inputs = find_inputs(paths, leave_out=out)
-    detector = load_detector(run, device=device)
+    out = settings.out
+    inputs = find_inputs(settings.paths, leave_out=out)
+    detector = load_detector(settings.run, device=settings.device)
     checkpoint = detector.checkpoint
-    shown_from = checkpoint.display_threshold if threshold is None else threshold
-    summary = PredictSummary(out, shown_from, count_input_images(inputs.items, every), notes=_notes(checkpoint, inputs))
-    images = read_input_images(inputs.items, detector.size, every=every, threads=workers)
-    found = _find(detector, images, summary, batch, inputs.first_free_id)
+    shown_from = checkpoint.display_threshold if settings.threshold is None else settings.threshold
+    total = count_input_images(inputs.items, settings.every)
+    summary = PredictSummary(out, shown_from, total, notes=_notes(checkpoint, inputs))
+    images = read_input_images(inputs.items, detector.size, every=settings.every, threads=settings.workers)
+    found = _find(detector, images, summary, settings.batch, inputs.first_free_id)
     begun = time.monotonic()
     with lock_folder(out), stop_on_signals(RESULTS_KEPT, step=RESULTS_STEP) as stop:
         try:
-            with open_detection_files(out, checkpoint.classes, _info(run, shown_from)) as files:
-                _write_all(until(stop, found), files, checkpoint.classes, summary, console, draw=draw)
+            with open_detection_files(out, checkpoint.classes, _info(settings.run, shown_from)) as files:
+                _write_all(until(stop, found), files, checkpoint.classes, summary, console, draw=settings.draw)
             summary.interrupted = stop() and summary.images + len(summary.failed) < summary.total
         except KeyboardInterrupt:
             summary.interrupted = True
@@ -202,21 +189,6 @@ def _of_output(image: InputImage, image_id: int, output: dict[str, Tensor], leas
 def _has_area(output: dict[str, Tensor], letterbox: Letterbox) -> NDArray[np.bool_]:
     boxes = letterbox.to_original(output["boxes"].float().cpu().numpy())
     return (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-
-
-def _check_numbers(threshold: float | None, *, batch: int, every: int, workers: int) -> None:
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise SynthError(
-            "the threshold is out of range",
-            code="setting-invalid",
-            found=f"{threshold:g}",
-            expected="a number from 0 to 1",
-        )
-    for name, number, least in (("batch", batch, 1), ("every", every, 1), ("workers", workers, 0)):
-        if number < least:
-            raise SynthError(
-                f"--{name} is too small", code="setting-invalid", found=str(number), expected=f"at least {least}"
-            )
 
 
 def _info(run: Path, threshold: float) -> dict[str, Any]:

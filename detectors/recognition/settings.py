@@ -8,6 +8,21 @@ from typing import Annotated, Literal
 
 from assets.errors import SynthError
 from assets.options import Device, Option
+from detectors.data.settings import ImageFolder, SkipBad
+from detectors.predict.settings import Every
+
+DetectionThreshold = Annotated[
+    float | None,
+    Option(
+        "Score threshold of the detector's boxes.",
+        "Detection",
+        "--detection-threshold",
+        minimum=0,
+        maximum=1,
+        shown="chosen on validation",
+        old=("--detection",),
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -45,18 +60,7 @@ class RecognizeSettings:
             shown="the gallery's own",
         ),
     ] = None
-    detection: Annotated[
-        float | None,
-        Option(
-            "Score threshold of the detector's boxes.",
-            "Detection",
-            "--detection-threshold",
-            minimum=0,
-            maximum=1,
-            shown="chosen on validation",
-            old=("--detection",),
-        ),
-    ] = None
+    detection: DetectionThreshold = None
     best: Annotated[
         int,
         Option(
@@ -69,7 +73,7 @@ class RecognizeSettings:
             old=("--best",),
         ),
     ] = 1
-    every: Annotated[int, Option("Process every Nth frame of a video.", "Detection", minimum=1, metavar="N")] = 1
+    every: Every = 1
     batch: int = 4
     workers: Annotated[int, Option("Threads that read images.", "Compute", minimum=0, maximum=128)] = 0
     draw: Annotated[bool, Option("Save images with boxes and names.", "Output")] = True
@@ -82,3 +86,26 @@ class RecognizeSettings:
                 code="options-conflict",
                 hint="give RUN or --boxes, not both",
             )
+
+
+@dataclass(frozen=True)
+class GalleryPhotos:
+    """Labelled photos that a gallery is evaluated or tuned on. images: folder searched before the usual ones."""
+
+    data: Annotated[Path, Option("Labelled photos: folder or COCO JSON.", "Data", exists="any")]
+    split: Annotated[str | None, Option("Split of a data set folder.", "Data")] = None
+    images: ImageFolder = None
+    skip_bad: SkipBad = False
+
+
+@dataclass(frozen=True)
+class GalleryEvaluateSettings:
+    """Settings of a gallery's evaluation. out: folder for report.json and the pages."""
+
+    photos: GalleryPhotos
+    run: Annotated[
+        Path | None, Option("Detector, to evaluate detection and naming together.", "Detection", exists="any")
+    ] = None
+    detection: DetectionThreshold = None
+    out: Annotated[Path | None, Option("Folder of report.json and the pages.", "Output")] = None
+    seed: Annotated[int, Option("Random seed of the bootstrap intervals.", "Output", minimum=0)] = 0

@@ -7,38 +7,25 @@ from pathlib import Path
 from rich.console import Console
 
 from detectors.augment import preset
-from detectors.data.mix import Shares, realised
+from detectors.data.mix import realised
 from detectors.data.plot_batch import plot_batch
 from detectors.data.prepare import prepare_training
-from detectors.data.settings import DataSettings
 from detectors.training.loader import InputSettings, TrainingImages
 from detectors.training.settings import TrainSettings
 from detectors.training.setup import make_schedule
 
 
-def preview_training(
-    data_settings: DataSettings,
-    *,
-    mix: Shares,
-    augment: str,
-    width: int,
-    height: int,
-    count: int,
-    seed: int,
-    out: Path,
-    console: Console,
-) -> Path:
-    """Plot the first `count` samples of a training with these settings as a PNG at `out`; returns `out`."""
+def preview_training(settings: TrainSettings, out: Path, console: Console, *, count: int) -> Path:
+    """Plot the first `count` samples of a training with these settings, which need a size, as a PNG; return `out`."""
 
     def print_line(line: str) -> None:
         console.print(line, highlight=False, markup=False)
 
-    settings = TrainSettings(data=data_settings, out=out.parent, mix=mix, augment=augment, seed=seed)
-    data = prepare_training(data_settings, seed=seed, print_line=print_line)
+    assert settings.size is not None
+    data = prepare_training(settings.data, seed=settings.seed, print_line=print_line)
     schedule = make_schedule(settings, data)
-    images = TrainingImages(
-        data.sources, schedule, InputSettings(width, height, preset(augment), masks=False, seed=seed)
-    )
+    inputs = InputSettings(*settings.size, preset(settings.augment), masks=False, seed=settings.seed)
+    images = TrainingImages(data.sources, schedule, inputs)
     draws = list(schedule.draws(0, count))
     samples = [images.make(draw) for draw in draws]
     names = settings.source_names

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import click
 
 from assets.options import Option, Seed
 from pipeline.cli.command import CommandGroup
-from pipeline.cli.options import Given, SkuList, Use
+from pipeline.cli.options import SkuList, Use
 from pipeline.cli.output import open_console, report
+
+if TYPE_CHECKING:
+    from pipeline.products.build import AssetBuildSettings
 
 
 @click.group(cls=CommandGroup)
@@ -114,21 +117,10 @@ def assets() -> None:
     """Build the products of a list before rendering."""
 
 
-COMPUTE = Use(
-    "pipeline.run.settings:RunSettings",
-    only=("cache", "workers"),
-    changes={"workers": {"help": "Parallel build processes.", "default": "auto"}},
-    partial=True,
-)
-
-
-@assets.command("build", uses={"compute": COMPUTE}, reports=True)
+@assets.command("build", uses={"settings": Use("pipeline.products.build:AssetBuildSettings")}, reports=True)
 def assets_build(
-    sku_list: SkuList,
-    compute: Given,
+    settings: AssetBuildSettings,
     *,
-    limit: Annotated[int | None, Option("Only the first N SKUs.", minimum=1, metavar="N")] = None,
-    sku: Annotated[tuple[str, ...], Option("Only this SKU. Repeatable.")] = (),
     sheet: Annotated[Path | None, Option("Also plot what was built as a contact sheet.")] = None,
 ) -> None:
     """Build the products of SKU_LIST in advance: normalise meshes, make packages from sizes and packshots.
@@ -140,15 +132,15 @@ def assets_build(
     from assets.progress import Reporter
     from pipeline.products.build import build_assets, plot_built, print_build
 
-    reporter, folder = Reporter(open_console()), compute["cache"]
+    reporter = Reporter(open_console())
     with stop_on_signals(step="the products in progress") as stop:
-        summary = build_assets(sku_list, folder, reporter, workers=compute["workers"], limit=limit, keys=sku, stop=stop)
+        summary = build_assets(settings, reporter, stop=stop)
     report({**vars(summary), "bytes": sum(summary.sizes)}, without=("sizes",))
-    print_build(reporter, sku_list, summary)
+    print_build(reporter, settings.sku_list, summary)
     if summary.interrupted:
         sys.exit(exit_code())
     if sheet is not None and not summary.failures:
-        reporter.say(f"wrote {plot_built(sku_list, folder, sheet, limit=limit, keys=sku)}")
+        reporter.say(f"wrote {plot_built(settings, sheet)}")
     sys.exit(1 if summary.failures else 0)
 
 

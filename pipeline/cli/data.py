@@ -11,14 +11,12 @@ import click
 from assets.options import Option
 from assets.plurals import count_of, counts_of
 from pipeline.cli.command import CommandGroup
+from pipeline.cli.options import Use
 from pipeline.cli.output import open_console, report
 
 if TYPE_CHECKING:
     from pipeline.shards.pack import DataSummary
-
-Spool = Annotated[
-    Path | None, Option("Folder for labels while they are sorted.", "Output", shown="in PLACE, or the system's")
-]
+    from pipeline.shards.settings import ConvertSettings, PackSettings
 
 
 @click.group(cls=CommandGroup)
@@ -29,20 +27,14 @@ def data() -> None:
     """
 
 
-@data.command("pack", reports=True)
-def pack(
-    source: Annotated[Path, Option("", exists="any")],
-    place: str,
-    *,
-    shard_images: Annotated[int, Option("Images per shard.", "Output", minimum=1, maximum=100_000)] = 200,
-    spool: Spool = None,
-) -> None:
+@data.command("pack", uses={"settings": Use("pipeline.shards.settings:PackSettings")}, reports=True)
+def pack(source: Annotated[Path, Option("", exists="any")], place: str, settings: PackSettings) -> None:
     """Write the COCO data set SOURCE (folder or JSON) as shards at PLACE; the same command again resumes."""
     from dataset.storage.retry import RetryingPath
     from pipeline.shards.pack import pack_data
 
     console = open_console()
-    _run(lambda: pack_data(source, RetryingPath(place), console, shard_images=shard_images, spool=spool), "packed")
+    _run(lambda: pack_data(source, RetryingPath(place), console, settings), "packed")
 
 
 @data.command("unpack", reports=True)
@@ -57,24 +49,13 @@ def unpack(
     _run(lambda: unpack_data(RetryingPath(place), folder, console, split=split), "unpacked")
 
 
-@data.command("convert", reports=True)
-def convert(
-    source: str,
-    out: Path,
-    *,
-    name: Annotated[str, Option("Label format of OUT.", "Output", "--format", parse="label_format")],
-    source_format: Annotated[
-        str | None, Option("Label format of SOURCE.", "Data", "--from", parse="label_format", shown="detected")
-    ] = None,
-    images: Annotated[
-        Path | None, Option("Folder of the images, if they are not beside their labels.", "Data", exists="folder")
-    ] = None,
-) -> None:
+@data.command("convert", uses={"settings": Use("pipeline.shards.settings:ConvertSettings")}, reports=True)
+def convert(source: str, out: Path, settings: ConvertSettings) -> None:
     """Write the data set SOURCE to the new folder OUT in another label format, and count what that cannot store."""
     from pipeline.shards.convert import convert_data, print_summary
 
     console = open_console()
-    summary = convert_data(source, out, console, format=name, source_format=source_format, images=images)
+    summary = convert_data(source, out, settings, console)
     report(summary)
     print_summary(console, summary)
 

@@ -16,15 +16,13 @@ from pipeline.cli.options import Given, Use
 from pipeline.cli.output import open_console, report
 
 if TYPE_CHECKING:
+    from detectors.recognition.settings import GalleryEvaluateSettings, GalleryPhotos
     from pipeline.gallery.settings import CropSettings, GalleryBuildSettings
 
 BUILD = "pipeline.gallery.settings:GalleryBuildSettings"
-RECOGNIZE = "detectors.recognition.settings:RecognizeSettings"
+RECOGNITION = "detectors.recognition.settings"
 Folder = Annotated[Path, Option("", exists="folder", metavar="GALLERY")]
 Index = Annotated[str, Option("", parse="index")]
-Photos = Annotated[Path, Option("Labelled photos: folder or COCO JSON.", "Data", exists="any")]
-Split = Annotated[str | None, Option("Split of a data set folder.", "Data")]
-READING = Use("detectors.data.settings:DataSettings", only=("images", "skip_bad"))
 
 
 @click.group(cls=CommandGroup)
@@ -160,44 +158,38 @@ SEARCHED = (*OPENED, "threshold", "margin", "index", "best")
 
 
 @gallery.command(
-    uses={"options": Use(RECOGNIZE, only=(*SEARCHED, "detection"), partial=True), "reading": READING}, reports=True
+    uses={
+        "options": Use(f"{RECOGNITION}:RecognizeSettings", only=SEARCHED, partial=True),
+        "settings": Use(f"{RECOGNITION}:GalleryEvaluateSettings"),
+    },
+    reports=True,
 )
-def evaluate(
-    gallery: Folder,
-    options: Given,
-    reading: Any,
-    *,
-    data: Photos,
-    split: Split = None,
-    run: Annotated[
-        Path | None, Option("Detector, to evaluate detection and naming together.", "Detection", exists="any")
-    ] = None,
-    out: Annotated[Path | None, Option("Folder of report.json and the pages.", "Output")] = None,
-    seed: Annotated[int, Option("Random seed of the bootstrap intervals.", "Output", minimum=0)] = 0,
-) -> None:
+def evaluate(gallery: Folder, options: Given, settings: GalleryEvaluateSettings) -> None:
     """Evaluate GALLERY on photos: naming, unknown products, review, whole lists."""
     from detectors.recognition.gallery.evaluate import evaluate_gallery
     from detectors.recognition.gallery.print_report import print_report
     from detectors.recognition.gallery.recognize import open_recognizer
 
     console = open_console()
-    recognizer = open_recognizer(gallery, **{name: options[name] for name in SEARCHED})
-    wanted: dict[str, Any] = {"run": run, "detection": options["detection"], "split": split, "out": out, "seed": seed}
-    measured = evaluate_gallery(recognizer, data, console, settings=reading, **wanted)
+    measured = evaluate_gallery(open_recognizer(gallery, **options), settings, console)
     report(measured.summary())
     print_report(console, measured)
-    if out is not None:
-        console.print(f"written: {out}", highlight=False, markup=False)
+    if settings.out is not None:
+        console.print(f"written: {settings.out}", highlight=False, markup=False)
 
 
-@gallery.command(uses={"options": Use(RECOGNIZE, only=OPENED, partial=True), "reading": READING})
-def tune(gallery: Folder, options: Given, reading: Any, *, data: Photos, split: Split = None) -> None:
+@gallery.command(
+    uses={
+        "options": Use(f"{RECOGNITION}:RecognizeSettings", only=OPENED, partial=True),
+        "photos": Use(f"{RECOGNITION}:GalleryPhotos"),
+    }
+)
+def tune(gallery: Folder, options: Given, photos: GalleryPhotos) -> None:
     """Choose the threshold of GALLERY on photos that are not used for evaluation."""
     from detectors.recognition.gallery.evaluate import tune_gallery
     from detectors.recognition.gallery.recognize import open_recognizer
 
-    recognizer = open_recognizer(gallery, **options)
-    made = tune_gallery(recognizer, data, open_console(), settings=reading, split=split)
+    made = tune_gallery(open_recognizer(gallery, **options), photos, open_console())
     click.echo(f"known from {made.threshold:.3f}; for review under a lead of {made.margin:.3f}")
 
 
@@ -243,7 +235,7 @@ def _leave(summary: Any) -> None:
 @click.command(
     cls=Command,
     uses={
-        "options": Use(RECOGNIZE, partial=True),
+        "options": Use(f"{RECOGNITION}:RecognizeSettings", partial=True),
         "compute": Use("pipeline.run.settings:RunSettings", only=("cache",), partial=True),
     },
     reports=True,

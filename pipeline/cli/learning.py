@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
-from assets.options import Device, Option
+from assets.options import Option
 from pipeline.cli.command import Command
-from pipeline.cli.options import Given, Use
+from pipeline.cli.options import Use
 from pipeline.cli.output import open_console, report
 
 if TYPE_CHECKING:
     from detectors.adapt import AdaptSettings
     from detectors.evaluate.settings import EvaluateSettings
+    from detectors.export.settings import ExportSettings
+    from detectors.predict.settings import PredictSettings
     from detectors.training.settings import TrainSettings
 
 TRAIN = "detectors.training.settings:TrainSettings"
-Run = Annotated[Path, Option("", exists="any")]
 
 
 def _list_detectors(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
@@ -95,85 +96,51 @@ def evaluate(settings: EvaluateSettings) -> None:
     report({"reports": {name: _main_numbers(one) for name, one in reports.items()}})
 
 
-@click.command(cls=Command, reports=True)
-def predict(
-    run: Run,
-    path: tuple[str, ...],
-    *,
-    out: Annotated[Path, Option("Folder for predictions.json and images with boxes.", "Output")],
-    threshold: Annotated[
-        float | None,
-        Option("Score threshold of drawn detections.", "Detection", minimum=0, maximum=1, shown="chosen on validation"),
-    ] = None,
-    every: Annotated[int, Option("Process every Nth frame of a video.", "Detection", minimum=1, metavar="N")] = 1,
-    draw: Annotated[bool, Option("Save images with boxes.", "Output")] = True,
-    workers: Annotated[int, Option("Processes that read images.", "Compute", minimum=0, maximum=128)] = 0,
-    device: Device = "auto",
-) -> None:
+@click.command(cls=Command, uses={"settings": Use("detectors.predict.settings:PredictSettings")}, reports=True)
+def predict(settings: PredictSettings) -> None:
     """Detect products in images, folders, globs, videos or COCO files: COCO results and images with boxes."""
     from assets.interrupt import exit_code
     from detectors.predict.run import predict as predict_all
     from detectors.predict.run import print_summary
 
     console = open_console()
-    options: dict[str, Any] = {"every": every, "draw": draw, "workers": workers, "device": device}
-    summary = predict_all(run, path, out, threshold=threshold, console=console, **options)
+    summary = predict_all(settings, console)
     report(summary)
     print_summary(console, summary)
     sys.exit(exit_code() if summary.interrupted else 1 if summary.failed else 0)
 
 
-@click.command(cls=Command, reports=True)
-def export(
-    run: Run,
-    *,
-    kind: Annotated[str, Option("File format.", name="--format", parse="exporter")] = "onnx",
-    out: Annotated[Path | None, Option("Exported file.", shown="model.SUFFIX in RUN")] = None,
-    photos: Annotated[
-        Path | None, Option("Photos to check the exported model on.", exists="any", shown="noise")
-    ] = None,
-) -> None:
+@click.command(cls=Command, uses={"settings": Use("detectors.export.settings:ExportSettings")}, reports=True)
+def export(settings: ExportSettings) -> None:
     """Export the detector of RUN to a file for other programs, checked against the original."""
     from detectors.export.run import export as export_run
     from detectors.export.run import print_summary
 
     console = open_console()
-    target = out or (run if run.is_dir() else run.parent)
-    summary = export_run(run, target, kind=kind, photos=photos, console=console)
+    summary = export_run(settings, console)
     report(summary)
     print_summary(console, summary)
 
 
-PREVIEWED: dict[str, Any] = {"only": ("data", "mix", "augment"), "partial": True}
+PREVIEWED = Use(
+    TRAIN,
+    only=("data", "mix", "size", "augment", "seed"),
+    fixed={"out": Path()},
+    changes={"size": {"default": (640, 384), "shown": ""}},
+)
 
 
-@click.command("preview-batch", cls=Command, uses={"training": Use(TRAIN, **PREVIEWED)})
+@click.command("preview-batch", cls=Command, uses={"training": PREVIEWED})
 def preview_batch(
-    training: Given,
+    training: TrainSettings,
     *,
-    size: Annotated[tuple[int, int], Option("Input size of the network, in pixels.", "Model", parse="size")] = (
-        640,
-        384,
-    ),
     count: Annotated[int, Option("Images shown.", "Output", minimum=1, maximum=256)] = 16,
-    seed: Annotated[int, Option("Random seed.", "Output", minimum=0)] = 0,
     out: Annotated[Path, Option("The contact sheet, a PNG.", "Output")] = Path("batch.png"),
 ) -> None:
     """Plot what the network is trained on: the first training images, mixed and augmented, with their boxes."""
     from detectors.training.preview_batch import preview_training
 
-    path = preview_training(
-        training["data"],
-        mix=training["mix"],
-        augment=training["augment"],
-        width=size[0],
-        height=size[1],
-        count=count,
-        seed=seed,
-        out=out,
-        console=open_console(),
-    )
-    click.echo(f"wrote {path}")
+    click.echo(f"wrote {preview_training(training, out, open_console(), count=count)}")
 
 
 COMMANDS = (train, adapt, evaluate, predict, export, preview_batch)

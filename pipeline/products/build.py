@@ -9,14 +9,16 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from assets.catalog.sku_lists import SkuSource
 from assets.errors import SynthError, printable
 from assets.files.atomic import sweep_cache
 from assets.files.scratch import scratch_folder
 from assets.interrupt import never
+from assets.options import Option
 from assets.progress import Reporter, duration_text
+from pipeline.run.settings import Cache
 from pipeline.workers.pool import Outcome, run_scenes
 from pipeline.workers.process import SceneFunctions
 
@@ -46,6 +48,23 @@ class ProductBuildSettings:
     memory_mb: int = 2048
 
 
+@dataclass(frozen=True)
+class AssetBuildSettings:
+    """Settings of a build: all products of a list, the first `limit`, or those of `skus`."""
+
+    sku_list: Annotated[SkuSource, Option("SKU list.", "Data", parse="sku_list", argument=True)]
+    limit: Annotated[int | None, Option("Only the first N SKUs.", minimum=1, metavar="N")] = None
+    skus: Annotated[tuple[str, ...], Option("Only this SKU. Repeatable.", name="--sku")] = ()
+    workers: Annotated[int, Option("Parallel build processes.", "Compute", parse="workers", default="auto")] = 1
+    cache: Cache = Path()
+
+    def positions(self, catalog: Catalog) -> list[int]:
+        """Return the positions of the products. Raises SynthError for SKUs that are not in the list."""
+        if self.skus:
+            return [catalog.position(sku) for sku in dict.fromkeys(self.skus)]
+        return list(range(len(catalog)))[: self.limit]
+
+
 @dataclass
 class BuildSummary:
     """Result of a build. sizes: bytes of each cached product. notes: (SKU, what is doubtful)."""
@@ -61,25 +80,16 @@ class BuildSummary:
     interrupted: bool = False
 
 
-def build_assets(
-    sku_list: SkuSource,
-    cache: Path,
-    reporter: Reporter,
-    *,
-    workers: int = 1,
-    limit: int | None = None,
-    keys: Sequence[str] = (),
-    stop: Callable[[], bool] = never,
-) -> BuildSummary:
-    """Build and cache the products of a list that are not cached yet: all, the first `limit`, or those of `keys`.
+def build_assets(settings: AssetBuildSettings, reporter: Reporter, *, stop: Callable[[], bool] = never) -> BuildSummary:
+    """Build and cache the products of a list that are not cached yet.
 
     stop: once it returns True, products in progress are finished and no more are started. A bad product does not end
-    the build: it is in the summary. Raises SynthError for an invalid list and for keys that are not in it.
+    the build: it is in the summary. Raises SynthError for an invalid list and for SKUs that are not in it.
     """
     from assets.catalog.load import load_catalog
 
-    catalog = load_catalog(sku_list)
-    positions = [catalog.position(key) for key in dict.fromkeys(keys)] if keys else list(range(len(catalog)))[:limit]
+    catalog, cache = load_catalog(settings.sku_list), settings.cache
+    positions = settings.positions(catalog)
     summary = BuildSummary(len(positions))
     needed = [position for position in positions if _needs_build(catalog, position)]
     summary.drawn = len(positions) - len(needed)
@@ -87,18 +97,19 @@ def build_assets(
     sweep_cache(cache)
     started = time.monotonic()
     with scratch_folder("build") as notes:
-        settings = ProductBuildSettings(sku_list, cache, Path(notes), max(min(workers, len(needed)), 1))
+        workers = max(min(settings.workers, len(needed)), 1)
+        work = ProductBuildSettings(settings.sku_list, cache, Path(notes), workers)
         try:
             with (
                 reporter.scenes(len(needed), 0, doing="building", noun="product") as progress,
-                closing(run_scenes(BUILDING, settings, needed, stop=lambda in_progress: stop())) as outcomes,
+                closing(run_scenes(BUILDING, work, needed, stop=lambda in_progress: stop())) as outcomes,
             ):
                 for outcome in outcomes:
                     _count_outcome(outcome, catalog, summary)
                     progress.advance(failed=bool(outcome.reason))
         except KeyboardInterrupt:
             summary.interrupted = True
-        summary.notes = _read_notes(settings.notes)
+        summary.notes = _read_notes(work.notes)
     summary.seconds = time.monotonic() - started
     summary.failures.sort()
     summary.interrupted |= summary.built + summary.found + len(summary.failures) < len(needed)
@@ -199,7 +210,7 @@ def _rate_text(summary: BuildSummary) -> str:
     return f", {made:.0f} SKUs per minute" if summary.built else ""
 
 
-def plot_built(sku_list: SkuSource, cache: Path, out: Path, *, limit: int | None, keys: Sequence[str]) -> Path:
+def plot_built(settings: AssetBuildSettings, out: Path) -> Path:
     """Write a contact sheet of the requested products, evenly spaced samples of many; return `out`."""
     import numpy as np
 
@@ -207,11 +218,11 @@ def plot_built(sku_list: SkuSource, cache: Path, out: Path, *, limit: int | None
     from pipeline.preview.sheet import save_sheet, sheet_of
     from pipeline.products.tiles import product_tiles
 
-    catalog = load_catalog(sku_list)
-    positions = [catalog.position(key) for key in keys] if keys else list(range(len(catalog)))[:limit]
+    catalog = load_catalog(settings.sku_list)
+    positions = settings.positions(catalog)
     chosen = [positions[round(at)] for at in np.linspace(0, len(positions) - 1, min(SHEET_PRODUCTS, len(positions)))]
-    tiles = list(product_tiles(catalog, sorted(set(chosen)), cache))
-    return save_sheet(sheet_of(tiles, 3, f"{sku_list.name}: {len(tiles)} of {len(positions)} products"), out)
+    tiles = list(product_tiles(catalog, sorted(set(chosen)), settings.cache))
+    return save_sheet(sheet_of(tiles, 3, f"{settings.sku_list.name}: {len(tiles)} of {len(positions)} products"), out)
 
 
 def note_lines(notes: Sequence[tuple[str, str]]) -> list[str]:

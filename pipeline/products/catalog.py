@@ -180,7 +180,7 @@ def _csv_of(rows: list[dict[str, object]]) -> bytes:
     return text.getvalue().encode()
 
 
-def show_list(path: SkuSource, out: Path, *, limit: int = 60, console: Console | None = None) -> Path:
+def show_list(path: SkuSource, out: Path, *, limit: int, console: Console | None = None) -> Path:
     """Write a contact sheet of a catalogue with three views of each product at one scale; return `out`.
 
     A list longer than `limit` is shown in evenly spaced samples.

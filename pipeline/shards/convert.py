@@ -19,6 +19,7 @@ from assets.progress import StepProgress
 from dataset.formats import FORMAT_TABLE, open_labels
 from dataset.records import ImageLabels, SplitLabels
 from dataset.store import DataPart, DataStore, StoredImage, leaves_folder
+from pipeline.shards.settings import ConvertSettings
 
 
 @dataclass
@@ -32,23 +33,15 @@ class ConvertSummary:
     lost: Counter[str] = field(default_factory=Counter)
 
 
-def convert_data(
-    source: str | Path,
-    out: Path,
-    console: Console,
-    *,
-    format: str,
-    source_format: str | None = None,
-    images: Path | None = None,
-) -> ConvertSummary:
-    """Write the data set at `source` into the new folder `out` in a label format; images are copied byte for byte.
+def convert_data(source: str | Path, out: Path, settings: ConvertSettings, console: Console) -> ConvertSummary:
+    """Write the data set at `source` into the new folder `out` in another format; images are copied byte for byte.
 
     The folder appears once everything is in it; a run that was ended leaves nothing but a hidden folder beside it,
-    which the next one deletes. source_format: None to find it out. images: where images lie that are not beside their
-    labels. Raises SynthError for unknown formats, where the source cannot be read, and where `out` holds something.
+    which the next one deletes. Raises SynthError for unknown formats, if the source cannot be read, and if `out` is not
+    empty.
     """
-    module = FORMAT_TABLE.load(format)
-    store = open_labels(source, images=images, name=source_format)
+    module = FORMAT_TABLE.load(settings.format)
+    store = open_labels(source, images=settings.images, name=settings.source_format)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         hint = "give the name of a folder that is not there yet"
         raise SynthError("the output folder is not empty", code="output-not-empty", where=str(out), hint=hint)
@@ -59,7 +52,7 @@ def convert_data(
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
         made = partial / "set"
         try:
-            summary = _convert(store, made, module, format, console)
+            summary = _convert(store, made, module, settings.format, console)
             out.parent.mkdir(parents=True, exist_ok=True)
             made.replace(out)
         finally:

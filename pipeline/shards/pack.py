@@ -30,8 +30,9 @@ from dataset.store import sharded_store
 from pipeline.shards.about import DATASET, AboutShards
 from pipeline.shards.receipts import claim_location, finish_location, read_receipts, write_receipt
 from pipeline.shards.records import fill_spool, samples_of_part
+from pipeline.shards.settings import PackSettings
 
-SHARD_IMAGES = 200
+DEFAULTS = PackSettings()
 SPOOL = ".spool"
 PIECE = 1 << 22
 # What Ctrl-C does to the commands of sharded sets.
@@ -66,18 +67,11 @@ class _Part:
     number: int
 
 
-def pack_data(
-    source: Path,
-    location: StoragePath,
-    console: Console,
-    *,
-    shard_images: int = SHARD_IMAGES,
-    spool: Path | None = None,
-) -> DataSummary:
-    """Write the data set in `source` as shards of `shard_images` images; the same call again resumes.
+def pack_data(source: Path, location: StoragePath, console: Console, settings: PackSettings = DEFAULTS) -> DataSummary:
+    """Write the data set in `source` as shards; the same call again resumes.
 
-    spool: folder on disk for labels on their way, as large as the COCO files. Raises SynthError with everything that
-    is wrong with the data before any shard is written, and where the location holds another set.
+    Raises SynthError with everything that is wrong with the data before any shard is written, and where the location
+    holds another set.
     """
     if sharded_store(source) is not None:
         hint = "merge sharded sets with 'synth data merge', unpack one with 'synth data unpack'"
@@ -86,15 +80,15 @@ def pack_data(
     heads = [head_of(split.file) for split in splits]
     categories = _one_list(splits, heads)
     coco = {split.name: _digest(split.file) for split in splits}
-    identity = PackIdentity(coco=coco, shard_images=shard_images)
+    identity = PackIdentity(coco=coco, shard_images=settings.shard_images)
     done = claim_location(location, identity)
     if done is not None:
         return summarise(done.shards, 0)
-    folder = spool or spool_folder(location, identity)
+    folder = settings.spool or spool_folder(location, identity)
     with lock_folder(folder):
         sweep_location(location)
         records = BlockSpool(folder / "records")
-        parts = _spool_labels(records, splits, shard_images, console)
+        parts = _spool_labels(records, splits, settings.shard_images, console)
         fresh = _write_shards(location, records, parts, splits, heads, categories, console)
         write_categories(location, categories.values())
         location.write(DATASET, _about(splits, heads).to_json("synth data pack"))

@@ -11,6 +11,7 @@ from rich.console import Console
 from dataset.storage.path import StoragePath
 from dataset.store import DataStore, open_dataset
 from pipeline.shards.pack import pack_data
+from pipeline.shards.settings import PackSettings
 from support.errors import raises
 from support.sets.foreign import NAMES, foreign_set
 from support.sets.shapes import write_shapes
@@ -21,7 +22,7 @@ IMAGES = 5
 @pytest.fixture
 def stores(tmp_path: Path) -> tuple[DataStore, DataStore]:
     file = write_shapes(tmp_path / "plain", IMAGES, seed=2)
-    pack_data(file, StoragePath(str(tmp_path / "shards")), Console(quiet=True), shard_images=2)
+    pack_data(file, StoragePath(str(tmp_path / "shards")), Console(quiet=True), PackSettings(shard_images=2))
     return open_dataset(file), open_dataset(tmp_path / "shards")
 
 

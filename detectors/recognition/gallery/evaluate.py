@@ -43,6 +43,7 @@ from detectors.recognition.gallery.recognize import CANDIDATES, Recognizer
 from detectors.recognition.gallery.result_files import NO_NAME
 from detectors.recognition.gallery.search import NearestSkus, find_skus
 from detectors.recognition.gallery.versions import write_gallery
+from detectors.recognition.settings import GalleryEvaluateSettings, GalleryPhotos
 
 SPLITS = ("test", "val", "train")
 TUNING_SPLITS = ("val", "train")
@@ -102,32 +103,26 @@ class _Named:
 
 def evaluate_gallery(
     recognizer: Recognizer,
-    data: Path,
+    settings: GalleryEvaluateSettings,
     console: Console,
     *,
-    run: Path | None = None,
-    detection: float | None = None,
-    settings: DataSettings,
-    split: str | None = None,
-    out: Path | None = None,
-    seed: int = 0,
     metrics: Mapping[str, MetricKind] = RETRIEVAL_METRICS,
 ) -> GalleryReport:
     """Name every labelled product of a data set and, with a detector, every product that it detects.
 
-    out: folder for report.json and a page for each. metrics: RETRIEVAL_METRICS, with others beside them if need be.
+    metrics: RETRIEVAL_METRICS, with others beside them if need be.
     Raises SynthError if data or detector cannot be used.
     """
-    truth = _read(recognizer.gallery, data, settings, (split,) if split else SPLITS, console)
+    truth = _read(recognizer.gallery, settings.photos, SPLITS, console)
     given = _name_given(recognizer, truth, console)
     ranking, verdicts = _rank(recognizer, truth, given), judge(given.nearest, recognizer.decision)
     evidence = RetrievalEvidence(
         ranking, recognizer.decision.threshold, verdicts != Verdict.UNKNOWN, verdicts == Verdict.REVIEW
     )
-    reports = {"given": _judge(recognizer, truth, given, seed=seed)}
-    if run is not None:
-        found = _name_found(recognizer, truth, run, console, detection=detection)
-        reports["found"] = _judge(recognizer, truth, found, seed=seed)
+    reports = {"given": _judge(recognizer, truth, given, seed=settings.seed)}
+    if settings.run is not None:
+        found = _name_found(recognizer, truth, settings.run, console, detection=settings.detection)
+        reports["found"] = _judge(recognizer, truth, found, seed=settings.seed)
     report = GalleryReport(
         name=truth.name,
         version=recognizer.gallery.version,
@@ -140,31 +135,34 @@ def evaluate_gallery(
             truth.groups[given.images],
             skus=len(recognizer.gallery),
             views=recognizer.gallery.manifest.rows,
-            seed=seed,
+            seed=settings.seed,
         ),
         given=reports["given"][0],
-        found=reports["found"][0] if run is not None else None,
+        found=reports["found"][0] if "found" in reports else None,
         mistakes=_mistakes(recognizer.gallery, ranking),
     )
+    out = settings.out
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_atomic(out / "report.json", report.to_json().encode())
         subject = f"gallery {recognizer.gallery.folder.resolve().name}"
         for part, (one, known, predictions) in reports.items():
-            facts = (("version", recognizer.gallery.version), ("data", str(data)), ("boxes", BOXES[part]))
+            facts = (
+                ("version", recognizer.gallery.version),
+                ("data", str(settings.photos.data)),
+                ("boxes", BOXES[part]),
+            )
             write_page(one, out / part, known, predictions, about=About(subject, truth.name, facts=facts))
     return report
 
 
-def tune_gallery(
-    recognizer: Recognizer, data: Path, console: Console, *, settings: DataSettings, split: str | None = None
-) -> Decision:
+def tune_gallery(recognizer: Recognizer, photos: GalleryPhotos, console: Console) -> Decision:
     """Choose threshold and margin on labelled photos, and store them for the version in use.
 
     Not on photos of the final evaluation, whose results would be too good. Raises SynthError if they do not suffice.
     """
     gallery = recognizer.gallery
-    truth = _read(gallery, data, settings, (split,) if split else TUNING_SPLITS, console)
+    truth = _read(gallery, photos, TUNING_SPLITS, console)
     ranking = _rank(recognizer, truth, _name_given(recognizer, truth, console))
     unknown = int((~ranking.known).sum())
     products = f"{int(ranking.known.sum())} known" + (f" and {unknown} unknown" if unknown else "")
@@ -174,10 +172,12 @@ def tune_gallery(
     return decision
 
 
-def _read(gallery: Gallery, data: Path, settings: DataSettings, splits: Sequence[str], console: Console) -> ImageSet:
-    """Read the labelled photos; classes that the gallery has get the gallery's keys."""
+def _read(gallery: Gallery, photos: GalleryPhotos, splits: Sequence[str], console: Console) -> ImageSet:
+    """Read the first split that exists, or the given one; classes that the gallery has get the gallery's keys."""
     print_line = partial(console.print, highlight=False, markup=False)
+    data, splits = photos.data, (photos.split,) if photos.split else splits
     name = data.resolve().stem if data.is_file() else data.resolve().name
+    settings = DataSettings(images=photos.images, skip_bad=photos.skip_bad)
     truth = read_one(data, name, settings, splits=splits, print_line=print_line)
     truth = replace(truth, classes=rename_classes(truth, Classes(gallery.keys, gallery.category_names)))
     lacking = [key for key in truth.classes.keys if key not in gallery.positions]

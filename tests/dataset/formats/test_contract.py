@@ -23,6 +23,7 @@ from dataset.storage.path import StoragePath
 from pipeline.cli.main import main
 from pipeline.shards.convert import ConvertSummary, convert_data
 from pipeline.shards.pack import pack_data
+from pipeline.shards.settings import ConvertSettings, PackSettings
 from support.errors import raises
 
 QUIET = Console(quiet=True)
@@ -89,7 +90,7 @@ def check_equal(before: Any, after: Any) -> None:
 
 
 def converted(source: Path, out: Path, name: str) -> ConvertSummary:
-    return convert_data(source, out, QUIET, format=name)
+    return convert_data(source, out, ConvertSettings(name), QUIET)
 
 
 @formats
@@ -133,7 +134,7 @@ def test_what_cannot_be_carried_is_counted(name: str, tmp_path: Path) -> None:
 @formats
 def test_shards_can_be_converted(name: str, tmp_path: Path) -> None:
     source = write_source(tmp_path / "source", {"train": [[[1, 2, 3, 4]], [], [[0, 0, 9, 9]]]})
-    pack_data(source, StoragePath(str(tmp_path / "shards")), QUIET, shard_images=2)
+    pack_data(source, StoragePath(str(tmp_path / "shards")), QUIET, PackSettings(shard_images=2))
     converted(tmp_path / "shards", tmp_path / "there", name)
     check_equal(carried(source), carried(tmp_path / "there"))
 

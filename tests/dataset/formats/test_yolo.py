@@ -15,6 +15,7 @@ from dataset.records import AnnotationRecord, ImageLabels, ImageRecord
 from detectors.data.prepare import read_one
 from detectors.data.settings import DataSettings
 from pipeline.shards.convert import convert_data
+from pipeline.shards.settings import ConvertSettings
 from support.errors import raises
 
 QUIET = Console(quiet=True)
@@ -79,13 +80,13 @@ def test_what_is_wrong_has_a_code(theirs: Path, file: str, text: str, code: str)
 
 
 def test_a_detector_learns_from_a_converted_set(theirs: Path, tmp_path: Path) -> None:
-    convert_data(theirs, tmp_path / "coco", QUIET, format="coco")
+    convert_data(theirs, tmp_path / "coco", ConvertSettings("coco"), QUIET)
     images = read_one(tmp_path / "coco", "x", DataSettings(), splits=("train",), print_line=lambda line: None)
     assert len(images) == 2 and images.box_count == 2 and images.classes.keys == ("tea", "soup")
 
 
 def test_other_tools_find_what_they_look_for(theirs: Path, tmp_path: Path) -> None:
-    convert_data(theirs, tmp_path / "yolo", QUIET, format="yolo")
+    convert_data(theirs, tmp_path / "yolo", ConvertSettings("yolo"), QUIET)
     content = yaml.safe_load((tmp_path / "yolo" / "data.yaml").read_text())
     assert (content["train"], content["val"], content["names"]) == ("images/train", "images/val", {0: "tea", 1: "soup"})
     lines = (tmp_path / "yolo" / "labels" / "train" / "a" / "1.txt").read_text().splitlines()

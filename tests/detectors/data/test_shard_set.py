@@ -30,6 +30,7 @@ from detectors.data.shard_set import ShardSet
 from detectors.training.loader import InputSettings, PlannedBatches, TrainingImages, training_loader
 from detectors.training.schedule import Phase, Schedule
 from pipeline.shards.pack import pack_data
+from pipeline.shards.settings import PackSettings
 from support.errors import raises
 from support.sets.shapes import write_shapes
 
@@ -46,7 +47,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def place(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> StoragePath:
     """Eight shards of three images and less."""
     place = StoragePath(str(tmp_path_factory.mktemp("shards") / "set"))
-    pack_data(plain, place, QUIET, shard_images=3)
+    pack_data(plain, place, QUIET, PackSettings(shard_images=3))
     return place
 
 
@@ -180,7 +181,7 @@ DAMAGE = {
 @pytest.mark.parametrize(("spoil", "code"), DAMAGE.values(), ids=DAMAGE.keys())
 def test_damage_is_told_with_its_shard(plain: Path, tmp_path: Path, spoil: object, code: str) -> None:
     place = StoragePath(str(tmp_path / "set"))
-    pack_data(plain, place, QUIET, shard_images=12)
+    pack_data(plain, place, QUIET, PackSettings(shard_images=12))
     spoil(tmp_path / "set" / "shards" / "train-000000.tar")  # type: ignore[operator]
     shards = opened(place)
     with raises(code) as caught:
@@ -191,7 +192,7 @@ def test_damage_is_told_with_its_shard(plain: Path, tmp_path: Path, spoil: objec
 
 def test_bad_labels_can_be_left_out(plain: Path, tmp_path: Path) -> None:
     place = StoragePath(str(tmp_path / "set"))
-    pack_data(plain, place, QUIET, shard_images=30)
+    pack_data(plain, place, QUIET, PackSettings(shard_images=30))
     DAMAGE["box"][0](tmp_path / "set" / "shards" / "train-000000.tar")
     boxes = [len(opened(place, skip_bad=True).read_sample(index, masks=False).boxes) for index in range(IMAGES)]
     assert sum(boxes) == read_index(place).shards[0].annotations - 1
@@ -199,7 +200,7 @@ def test_bad_labels_can_be_left_out(plain: Path, tmp_path: Path) -> None:
 
 def test_shards_from_elsewhere_are_fetched_once_and_make_room(plain: Path, tmp_path: Path) -> None:
     there = StoragePath(f"memory://{tmp_path.name}/set")
-    pack_data(plain, there, QUIET, shard_images=3, spool=tmp_path / "spool")
+    pack_data(plain, there, QUIET, PackSettings(shard_images=3, spool=tmp_path / "spool"))
     entries = read_index(there).shards
     room = sum(sorted(entry.tar_bytes for entry in entries)[-3:])
     cache = ShardCache(tmp_path / "cache", room)
@@ -222,7 +223,7 @@ def test_shards_from_elsewhere_are_fetched_once_and_make_room(plain: Path, tmp_p
 
 def test_a_shard_that_changed_on_the_way_is_refused(plain: Path, tmp_path: Path) -> None:
     there = StoragePath(f"memory://{tmp_path.name}/set")
-    pack_data(plain, there, QUIET, spool=tmp_path / "spool")
+    pack_data(plain, there, QUIET, PackSettings(spool=tmp_path / "spool"))
     (entry,) = read_index(there).shards
     cache = ShardCache(tmp_path / "cache")
     there.write("shards/train-000000.tar", there.read("shards/train-000000.tar")[:-1] + b"x")

@@ -20,6 +20,7 @@ from detectors.data.read_coco import read_images
 from detectors.data.shard_prepare import open_shards, reopen_source
 from detectors.data.source import ImageSource
 from pipeline.shards.pack import pack_data
+from pipeline.shards.settings import PackSettings
 from support.errors import raises
 from support.sets.shapes import write_shapes
 
@@ -32,7 +33,7 @@ def columns(file: Path) -> ImageSource:
 
 def shards(file: Path) -> ImageSource:
     place = StoragePath(str(file.parent / "shards"))
-    pack_data(file, place, Console(quiet=True), shard_images=2)
+    pack_data(file, place, Console(quiet=True), PackSettings(shard_images=2))
     return open_shards("x", place, ("train",), Problems("x"), cache_bytes=10**9)
 
 

@@ -20,6 +20,7 @@ from detectors.evaluate import run_shards as evaluate_shards
 from detectors.evaluate.run import evaluate_runs
 from detectors.evaluate.settings import EvaluateSettings
 from pipeline.shards.pack import pack_data
+from pipeline.shards.settings import PackSettings
 from support.errors import raises
 from support.sets.shapes import tiny_training, write_shapes
 
@@ -30,7 +31,7 @@ QUIET = Console(quiet=True)
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("evaluated")
     write_shapes(folder / "plain", 30, seed=4, split="test")
-    pack_data(folder / "plain", StoragePath(str(folder / "shards")), QUIET, shard_images=7)
+    pack_data(folder / "plain", StoragePath(str(folder / "shards")), QUIET, PackSettings(shard_images=7))
     return folder
 
 

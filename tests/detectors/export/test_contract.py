@@ -13,6 +13,7 @@ from rich.console import Console
 from detectors.checkpoints.detector import load_checkpoint, restore_model
 from detectors.export import EXPORTERS, exporter_module
 from detectors.export.run import export
+from detectors.export.settings import ExportSettings
 from support.random_runs import CLASSES, SIZE, SMALL, random_run
 
 pytest.importorskip("onnxruntime", reason="export needs onnx and onnxruntime, which are optional")
@@ -40,7 +41,7 @@ def test_the_file_finds_what_torch_finds(
 ) -> None:
     """Within a twentieth of a pixel, over images that were not traced."""
     run = random_run(tmp_path, detector, backbone, size=size, background=3.0)
-    made = export(run, tmp_path, photos=None, console=QUIET, kind=kind)
+    made = export(ExportSettings(run, tmp_path, kind), QUIET)
     assert made.model == tmp_path / f"model{exporter_module(kind).SUFFIX}" and made.size == made.model.stat().st_size
     assert json.loads(made.description.read_text())["file"] == made.model.name
     assert made.agreement.wrong <= 0.005 * made.agreement.compared

@@ -16,6 +16,7 @@ from detectors.checkpoints.detector import load_checkpoint
 from detectors.export import onnx
 from detectors.export.agreement import Agreement, Side, _compare
 from detectors.export.run import describe, export, print_summary
+from detectors.export.settings import ExportSettings
 from detectors.models.detect import Detections, fit_image
 from detectors.models.spec import ModelSpec
 from support.errors import raises
@@ -36,7 +37,7 @@ def test_what_a_caller_needs_is_told(run: Path, tmp_path: Path) -> None:
     """The sidecar and the file's own metadata say the same; the file by itself has a fixed input."""
     from onnx import load
 
-    made = export(run, tmp_path / "for phones.onnx", photos=None, console=QUIET)
+    made = export(ExportSettings(run, tmp_path / "for phones.onnx"), QUIET)
     assert (made.model, made.description) == (tmp_path / "for phones.onnx", tmp_path / "for phones.json")
     told = json.loads(made.description.read_text())
     assert told["file"] == "for phones.onnx"
@@ -79,16 +80,15 @@ def test_a_wrong_file_is_refused_and_nothing_kept(run: Path, tmp_path: Path, mon
     monkeypatch.setattr(onnx, "export", export_another)
     out = tmp_path / "out"
     with raises("export-mismatch") as caught:
-        export(run, out, photos=None, console=QUIET)
+        export(ExportSettings(run, out), QUIET)
     assert "px" in str(caught.value.found) and "1 px" in str(caught.value.expected)
     assert not out.exists()
 
 
 def test_real_photographs(run: Path, tmp_path: Path, shared_data: Path) -> None:
     """A pattern that means three photographs."""
-    made = export(
-        run, tmp_path, photos=shared_data / "hope_real" / "images" / "scene_0000_light_[012].jpg", console=QUIET
-    )
+    photos = shared_data / "hope_real" / "images" / "scene_0000_light_[012].jpg"
+    made = export(ExportSettings(run, tmp_path, photos=photos), QUIET)
     assert made.photos == 3 and made.agreement.images == 3 and made.agreement.wrong == 0
     assert made.agreement.compared > 100
 
@@ -98,11 +98,11 @@ def test_damaged_photographs_are_left_out_and_told(run: Path, tmp_path: Path) ->
     photos.mkdir()
     (photos / "a.jpg").write_bytes(b"no image")
     with raises("images-unusable", what="photos"):
-        export(run, tmp_path, photos=photos, console=QUIET)
+        export(ExportSettings(run, tmp_path, photos=photos), QUIET)
     rng = np.random.default_rng(0)
     Image.fromarray(rng.integers(0, 255, (50, 70, 3), np.uint8)).save(photos / "b.png")
     console = Console(record=True, width=200, quiet=False, file=(tmp_path / "log").open("w"))
-    summary = export(run, tmp_path, photos=photos, console=console)
+    summary = export(ExportSettings(run, tmp_path, photos=photos), console)
     print_summary(console, summary)
     text = console.export_text()
     console.file.close()
@@ -138,7 +138,7 @@ def test_masks_count_too() -> None:
 def test_missing_packages_are_told(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with raises("dependency-missing") as caught:
-        export(run, tmp_path, photos=None, console=QUIET)
+        export(ExportSettings(run, tmp_path), QUIET)
     assert caught.value.hint == "pip install 'synth[export]'"
 
 

@@ -28,6 +28,7 @@ from detectors.predict.image_masks import encode_masks
 from detectors.predict.input_images import InputImage, Unreadable, read_input_images, read_upright
 from detectors.predict.inputs import find_inputs, natural_order
 from detectors.predict.run import PredictSummary, predict, print_summary
+from detectors.predict.settings import PredictSettings
 from support.errors import raises
 from support.random_runs import CLASSES, SIZE, SMALL, random_run
 
@@ -191,7 +192,7 @@ class TestResults:
     def test_coco_tools_read_what_the_detector_found(self, run: Path, tmp_path: Path) -> None:
         """The boxes of the files are those of the network asked directly."""
         file = paint(tmp_path / "in" / "a.png")
-        summary = predict(run, [tmp_path / "in"], tmp_path / "out", threshold=0.3, console=QUIET)
+        summary = predict(PredictSettings(run, (str(tmp_path / "in"),), tmp_path / "out", 0.3), QUIET)
         truth, found = load(tmp_path / "out")
         model = restore_model(load_checkpoint(run))
         fitted, box = fit_image(read_upright(file), *SIZE)
@@ -223,9 +224,8 @@ class TestResults:
         paint(tmp_path / "more" / "1.png")
         (tmp_path / "more" / "2.jpg").write_bytes(b"")
         (tmp_path / "more" / "3.mp4").write_bytes(b"no video")
-        summary = predict(
-            run, [coco, tmp_path / "more"], tmp_path / "out", threshold=None, console=QUIET, every=6, batch=3, workers=1
-        )
+        paths = (str(coco), str(tmp_path / "more"))
+        summary = predict(PredictSettings(run, paths, tmp_path / "out", every=6, batch=3, workers=1), QUIET)
         truth, _ = load(tmp_path / "out")
         images = truth.dataset["images"]
         assert [image["id"] for image in images] == [40, 7, 41, 42, 43]
@@ -240,7 +240,7 @@ class TestResults:
     def test_masks_have_the_size_of_their_image(self, tmp_path: Path) -> None:
         run = random_run(tmp_path / "run", "maskrcnn", SMALL, size=(48, 48), background=3.0)
         paint(tmp_path / "a.png", width=200, height=90)
-        predict(run, [tmp_path / "a.png"], tmp_path / "out", threshold=0.3, console=QUIET)
+        predict(PredictSettings(run, (str(tmp_path / "a.png"),), tmp_path / "out", 0.3), QUIET)
         _, found = load(tmp_path / "out")
         rows = found.loadAnns(found.getAnnIds())
         assert rows
@@ -279,7 +279,9 @@ class TestResults:
             return [{"image_id": len(seen), "category_id": 1, "bbox": [0, 0, 1, 1], "score": 0.5}]
 
         monkeypatch.setattr(predicting, "result_rows", rows_of)
-        summary = predict(run, [tmp_path / "in"], tmp_path / "out", threshold=0.5, console=QUIET, batch=1, draw=False)
+        summary = predict(
+            PredictSettings(run, (str(tmp_path / "in"),), tmp_path / "out", 0.5, batch=1, draw=False), QUIET
+        )
         truth, found = load(tmp_path / "out")
         assert summary.interrupted and summary.images == kept
         assert truth.getImgIds() == found.getAnnIds() == list(range(1, kept + 1))
@@ -292,26 +294,25 @@ class TestResults:
 
         monkeypatch.setattr(predicting, "result_rows", fail)
         with pytest.raises(MemoryError):
-            predict(run, [tmp_path / "in"], tmp_path / "out", threshold=0.5, console=QUIET, draw=False)
+            predict(PredictSettings(run, (str(tmp_path / "in"),), tmp_path / "out", 0.5, draw=False), QUIET)
         assert not list((tmp_path / "out").glob("*.json*"))
 
     def test_where_nothing_can_be_read(self, run: Path, tmp_path: Path) -> None:
         """The files are there and empty, and the run has failed."""
         (tmp_path / "a.jpg").write_bytes(b"nothing")
-        summary = predict(run, [tmp_path / "a.jpg"], tmp_path / "out", threshold=0.5, console=QUIET, draw=False)
+        summary = predict(PredictSettings(run, (str(tmp_path / "a.jpg"),), tmp_path / "out", 0.5, draw=False), QUIET)
         assert summary.failed and json.loads((tmp_path / "out" / "predictions.json").read_text()) == []
         assert COCO(str(tmp_path / "out" / "images.json")).getImgIds() == []
         assert not (tmp_path / "out" / "pictures").exists()
 
     def test_low_thresholds_reach_into_the_file(self, run: Path, tmp_path: Path) -> None:
-        predict(run, [paint(tmp_path / "a.png")], tmp_path / "out", threshold=0.02, console=QUIET, draw=False)
+        predict(PredictSettings(run, (str(paint(tmp_path / "a.png")),), tmp_path / "out", 0.02, draw=False), QUIET)
         assert COCO(str(tmp_path / "out" / "images.json")).dataset["info"]["least_score"] == 0.02
 
     @pytest.mark.parametrize("wrong", [{"threshold": 1.5}, {"batch": 0}, {"every": 0}, {"workers": -1}])
-    def test_numbers_that_make_no_sense(self, run: Path, tmp_path: Path, wrong: dict) -> None:
-        settings = {"threshold": 0.5, "console": QUIET, **wrong}
+    def test_numbers_that_make_no_sense(self, tmp_path: Path, wrong: dict) -> None:
         with raises("setting-invalid", what="too small|threshold"):
-            predict(run, [tmp_path], tmp_path / "out", **settings)
+            PredictSettings(tmp_path, (), tmp_path, **wrong)
 
     def test_the_summary_says_what_failed(self, tmp_path: Path) -> None:
         failed = [Unreadable(Path(f"{number}.jpg"), "broken") for number in range(12)]
@@ -325,7 +326,7 @@ class TestResults:
 
     def test_real_photographs(self, run: Path, tmp_path: Path, shared_data: Path) -> None:
         folder = shared_data / "hope_real" / "images"
-        summary = predict(run, [folder / "scene_0000_light_0.jpg"], tmp_path, threshold=0.3, console=QUIET)
+        summary = predict(PredictSettings(run, (str(folder / "scene_0000_light_0.jpg"),), tmp_path, 0.3), QUIET)
         truth, _ = load(tmp_path)
         assert summary.images == 1 and not summary.failed
         assert [(image["width"], image["height"]) for image in truth.dataset["images"]] == [(1920, 1080)]

@@ -18,6 +18,7 @@ from detectors.data.shard_prepare import reopen_source
 from detectors.data.shard_set import ShardSet
 from pipeline.cli.types import NamedPath
 from pipeline.shards.pack import pack_data
+from pipeline.shards.settings import PackSettings
 from support.s3_place import s3_server
 from support.same_run import assert_same_run, at_step
 from support.sets.shapes import tiny_training, write_shapes
@@ -37,7 +38,7 @@ def sharded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sharded")
     write_shapes(folder / "plain", 40, seed=1)
     write_shapes(folder / "plain", 6, seed=7, split="val")
-    pack_data(folder / "plain", StoragePath(str(folder / "set")), QUIET, shard_images=4)
+    pack_data(folder / "plain", StoragePath(str(folder / "set")), QUIET, PackSettings(shard_images=4))
     return folder / "set"
 
 

@@ -21,35 +21,30 @@ from pipeline.cli.options import SettingOption, Use
 
 # Options that are about the command itself, or about what lies beside its settings.
 COMMAND_ONLY = {
-    "adapt": "",
-    "assets build": "--limit --mesh-root --sheet --sku",
+    "assets build": "--sheet",
     "catalog check": "--mesh-root --meshes",
     "catalog export": "--mesh-root",
     "catalog generate": "--count --seed",
     "catalog ids": "--mesh-root",
     "catalog show": "--limit --mesh-root --out",
-    "data convert": "--format --from --images",
-    "data pack": "--shard-images --spool",
     "data stats": "--min-boxes --sku-table",
     "data unpack": "--split",
     "embedder train": "--batch",
-    "export": "--format --out --photos",
     "gallery add": "--images --prune --reviewed --sku",
     "gallery clean": "--keep",
-    "gallery evaluate": "--data --out --run --seed --split",
-    "gallery tune": "--data --split",
     "gallery verify": "--version",
     "job plan": "--measure",
     "job index": "--plugin",
     "job resume": "--plugin --retry",
     "job status": "--json --watch",
-    "predict": "--device --draw --every --out --threshold --workers",
     "preview": "--out",
-    "preview-batch": "--count --out --seed --size",
+    "preview-batch": "--count --out",
     "recognize": "--sku-list",
     "train": "--list",
 }
 SHARED = {"--quiet", "--json", "--help"}
+# A command with more options of its own needs a settings type; those of "gallery add" belong to two functions.
+MAX_OWN = 2
 
 
 def all_commands(group: click.Group, path: str = "") -> Iterator[tuple[str, Command]]:
@@ -80,6 +75,7 @@ def test_every_option_is_of_a_settings_field_or_of_the_command_alone(name: str) 
         kind, _, entry = place.partition(".")
         settings = getattr(importlib.import_module(module), kind)
         assert is_dataclass(settings) and entry in {found.name for found in fields(settings)}, source
+    assert len(alone - SHARED - {"--mesh-root"}) <= MAX_OWN or name == "gallery add"
     assert alone - SHARED == set(COMMAND_ONLY.get(name, "").split()) - SHARED
 
 

@@ -22,7 +22,6 @@ from rich.console import Console
 
 import pipeline.gallery.render as gallery_render
 from detectors.data.image_set import Classes, ImageSet, Predictions
-from detectors.data.settings import DataSettings
 from detectors.evaluate.metrics.table import MetricKind
 from detectors.predict.detector import LoadedDetector
 from detectors.recognition.embedder.metrics import RETRIEVAL_METRICS
@@ -34,6 +33,7 @@ from detectors.recognition.gallery.open import open_gallery
 from detectors.recognition.gallery.print_report import print_report
 from detectors.recognition.gallery.recognize import open_recognizer
 from detectors.recognition.gallery.versions import current_version
+from detectors.recognition.settings import GalleryEvaluateSettings, GalleryPhotos
 from pipeline.cli.main import main
 from pipeline.gallery.build import build_gallery
 from pipeline.gallery.images import ViewImages
@@ -246,10 +246,10 @@ def test_tuning_is_on_record_and_stays_when_skus_go(home: Path) -> None:
 
 
 def test_the_report_counts_by_hand(home: Path, tmp_path: Path) -> None:
-    photos = home / "test" / "photos.json"
+    photos = GalleryPhotos(home / "test" / "photos.json")
     recognizer = open_recognizer(home / "gallery", threshold=-1.0, margin=0.0, device="cpu")
     kinds = {**RETRIEVAL_METRICS, "own": MetricKind("The same for all.", lambda found: 0.4242, head=True)}
-    report = evaluate_gallery(recognizer, photos, QUIET, settings=DataSettings(), out=tmp_path, metrics=kinds)
+    report = evaluate_gallery(recognizer, GalleryEvaluateSettings(photos, out=tmp_path), QUIET, metrics=kinds)
     scores = {metric.name: metric.value for metric in report.retrieval.metrics}
     # Nothing is refused: the ten known products are named, the two unknown ones are named as well, wrongly.
     assert (report.retrieval.queries, report.retrieval.unknown, scores["top1"]) == (10, 2, 1.0)
@@ -272,7 +272,7 @@ def test_the_report_counts_by_hand(home: Path, tmp_path: Path) -> None:
 def test_a_good_threshold_makes_the_lists_right(home: Path) -> None:
     photos = home / "test" / "photos.json"
     recognizer = open_recognizer(home / "gallery", threshold=-1.0, device="cpu")
-    scores = evaluate_gallery(recognizer, photos, QUIET, settings=DataSettings()).retrieval
+    scores = evaluate_gallery(recognizer, GalleryEvaluateSettings(GalleryPhotos(photos)), QUIET).retrieval
     assert scores.metric("auroc").value > 0.9
     words = ("gallery", "evaluate", home / "gallery", "--data", photos, "--device", "cpu")
     assert "10 of them in the gallery" in run(*words).output
@@ -321,8 +321,8 @@ def test_a_detector_that_finds_all_makes_the_lists_of_the_labelled_boxes(
 
     monkeypatch.setattr(evaluation, "find_in_set", find)
     recognizer = open_recognizer(home / "gallery", device="cpu")
-    photos = home / "test" / "photos.json"
-    report = evaluate_gallery(recognizer, photos, QUIET, run=home, settings=DataSettings())
+    photos = GalleryPhotos(home / "test" / "photos.json")
+    report = evaluate_gallery(recognizer, GalleryEvaluateSettings(photos, run=home), QUIET)
     assert report.found is not None and report.found.detections == 12
     assert report.found.checkout == report.given.checkout
     assert report.found.coco["AP"] == pytest.approx(report.given.coco["AP"], abs=0.02)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,17 @@ from PIL import Image, ImageDraw
 from rich.console import Console
 
 import pipeline.products.build as build
+from assets.interrupt import never
 from assets.progress import Reporter
 from pipeline.cli.main import main
-from pipeline.products.build import BuildSummary, ProductBuildSettings, build_assets, note_lines, print_build
+from pipeline.products.build import (
+    AssetBuildSettings,
+    BuildSummary,
+    ProductBuildSettings,
+    build_assets,
+    note_lines,
+    print_build,
+)
 from pipeline.workers.process import SceneFunctions
 
 COUNT = 6
@@ -38,10 +47,11 @@ def listed(tmp_path: Path) -> Path:
     return tmp_path / "list.csv"
 
 
-def run(listed: Path, cache: Path, **more: object) -> tuple[BuildSummary, str]:
+def run(listed: Path, cache: Path, stop: Callable[[], bool] = never, **more: object) -> tuple[BuildSummary, str]:
     told = io.StringIO()
     reporter = Reporter(Console(file=told, width=300))
-    summary = build_assets(listed, cache, reporter, **more)  # type: ignore[arg-type]
+    settings = AssetBuildSettings(listed, cache=cache, **more)  # type: ignore[arg-type]
+    summary = build_assets(settings, reporter, stop=stop)
     print_build(reporter, listed, summary)
     return summary, told.getvalue()
 
@@ -67,7 +77,7 @@ def test_products_are_made_once(listed: Path, tmp_path: Path) -> None:
 def test_some_of_them(listed: Path, tmp_path: Path) -> None:
     first, _ = run(listed, tmp_path / "cache", limit=2)
     assert (first.skus, first.built) == (2, 2)
-    second, _ = run(listed, tmp_path / "cache", keys=("can 1", "can 4"))
+    second, _ = run(listed, tmp_path / "cache", skus=("can 1", "can 4"))
     assert (second.skus, second.built, second.found) == (2, 1, 1)
 
 

@@ -94,7 +94,7 @@ def test_a_sheet_shows_every_product(tmp_path: Path) -> None:
     few = tmp_path / "few.csv"
     few.write_text("\n".join(demo_list().read_text().splitlines()[:4]) + "\n")
     try:
-        out = show_list(few, tmp_path / "sheet.png", console=console())
+        out = show_list(few, tmp_path / "sheet.png", limit=60, console=console())
     except SynthError as error:
         pytest.skip(f"the raster backend cannot start here: {error}")
     with Image.open(out) as sheet:

@@ -21,6 +21,7 @@ from pipeline.cli.main import main
 from pipeline.run.settings import RunSettings
 from pipeline.shards import pack as data_pack
 from pipeline.shards.pack import pack_data
+from pipeline.shards.settings import PackSettings
 from pipeline.shards.unpack import unpack_data
 from support.errors import raises
 from support.sets.foreign import NAMES, QUIET, content_of, files_of, foreign_set
@@ -28,7 +29,7 @@ from support.sets.foreign import NAMES, QUIET, content_of, files_of, foreign_set
 
 def test_a_rendered_set_comes_back_byte_for_byte(rendered: RunSettings, tmp_path: Path) -> None:
     place = StoragePath(str(tmp_path / "shards"))
-    summary = pack_data(rendered.out, place, QUIET, shard_images=3)
+    summary = pack_data(rendered.out, place, QUIET, PackSettings(shard_images=3))
     assert (summary.shards, summary.images) == (4, 8)
     assert place.names("shards") == [f"{split}-00000{n}.tar" for split in ("train", "val") for n in (0, 1)]
     unpack_data(place, tmp_path / "back", QUIET)
@@ -38,7 +39,7 @@ def test_a_rendered_set_comes_back_byte_for_byte(rendered: RunSettings, tmp_path
 def test_a_foreign_set_comes_back(tmp_path: Path) -> None:
     file = foreign_set(tmp_path / "theirs", NAMES)
     place = StoragePath(f"memory://{tmp_path.name}/shards")
-    pack_data(file, place, QUIET, shard_images=4, spool=tmp_path / "spool")
+    pack_data(file, place, QUIET, PackSettings(shard_images=4, spool=tmp_path / "spool"))
     unpack_data(place, tmp_path / "back", QUIET)
     before, after = content_of(file), content_of(tmp_path / "back" / "annotations" / "instances_train.json")
     order = {image["id"]: place for place, image in enumerate(before["images"])}
@@ -56,7 +57,7 @@ def test_the_usual_library_reads_the_shards(tmp_path: Path) -> None:
     import webdataset
 
     place = StoragePath(str(tmp_path / "shards"))
-    pack_data(foreign_set(tmp_path / "theirs", NAMES), place, QUIET, shard_images=3)
+    pack_data(foreign_set(tmp_path / "theirs", NAMES), place, QUIET, PackSettings(shard_images=3))
     tars = [str(tmp_path / "shards" / "shards" / name) for name in place.names("shards")]
     read = list(webdataset.WebDataset(tars, shardshuffle=False))
     ours = [sample for name in place.names("shards") for sample in read_samples(place, name.removesuffix(".tar"))]
@@ -77,7 +78,7 @@ def test_going_on_after_an_interruption_gives_the_same_bytes(
 ) -> None:
     file = foreign_set(tmp_path / "theirs", NAMES)
     whole, stopped = StoragePath(str(tmp_path / "whole")), StoragePath(str(tmp_path / "stopped"))
-    pack_data(file, whole, QUIET, shard_images=2)
+    pack_data(file, whole, QUIET, PackSettings(shard_images=2))
     plain, calls = data_pack.write_shard, []
 
     def dying(*args: Any) -> Any:
@@ -89,12 +90,12 @@ def test_going_on_after_an_interruption_gives_the_same_bytes(
     with monkeypatch.context() as patch:
         patch.setattr(data_pack, "write_shard", dying)
         with pytest.raises(KeyboardInterrupt):
-            pack_data(file, stopped, QUIET, shard_images=2)
+            pack_data(file, stopped, QUIET, PackSettings(shard_images=2))
     assert not stopped.exists("index.json")
-    summary = pack_data(file, stopped, QUIET, shard_images=2)
+    summary = pack_data(file, stopped, QUIET, PackSettings(shard_images=2))
     assert (summary.shards, summary.there) == (4 - after, after)
     assert files_of(tmp_path / "stopped") == files_of(tmp_path / "whole")
-    assert pack_data(file, stopped, QUIET, shard_images=2).there == 4
+    assert pack_data(file, stopped, QUIET, PackSettings(shard_images=2)).there == 4
 
 
 def test_another_set_in_the_place_is_refused(tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_another_set_in_the_place_is_refused(tmp_path: Path) -> None:
     file = foreign_set(tmp_path / "theirs", NAMES)
     pack_data(file, place, QUIET)
     with raises("settings-differ"):
-        pack_data(file, place, QUIET, shard_images=3)
+        pack_data(file, place, QUIET, PackSettings(shard_images=3))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "x.txt").write_text("mine")
     with raises("output-not-empty"):

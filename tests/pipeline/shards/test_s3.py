@@ -14,6 +14,7 @@ from dataset.shards.index import read_index
 from dataset.storage.path import StoragePath
 from pipeline.cli.main import main
 from pipeline.shards.pack import pack_data
+from pipeline.shards.settings import PackSettings
 from support.s3_place import s3_server
 from support.sets.foreign import NAMES, files_of, foreign_set
 from support.verified import verified
@@ -40,7 +41,7 @@ def test_a_set_goes_there_and_back(storage: str, tmp_path: Path) -> None:
     assert "packed: 3 shards, 7 images" in done("pack", str(file), url, "--shard-images", "3")
     assert "3 existed" in done("pack", str(file), url, "--shard-images", "3")
     here = StoragePath(str(tmp_path / "here"))
-    pack_data(file, here, QUIET, shard_images=3)
+    pack_data(file, here, QUIET, PackSettings(shard_images=3))
     there = StoragePath(url)
     for name, content in files_of(tmp_path / "here").items():
         assert there.read(name) == content

@@ -17,6 +17,7 @@ from dataset.storage.path import StoragePath
 from pipeline.cli.main import main
 from pipeline.run.settings import RunSettings
 from pipeline.shards.pack import pack_data
+from pipeline.shards.settings import PackSettings
 from pipeline.shards.stats import Stats, count_data, write_sku_table
 from support.sets.foreign import NAMES, content_of, foreign_set
 
@@ -40,7 +41,7 @@ def counts(stats: Stats) -> dict[str, object]:
 
 def test_shards_count_as_the_set_they_came_from(rendered: RunSettings, tmp_path: Path) -> None:
     place = tmp_path / "shards"
-    pack_data(rendered.out, StoragePath(str(place)), QUIET, shard_images=3)
+    pack_data(rendered.out, StoragePath(str(place)), QUIET, PackSettings(shard_images=3))
     sharded, plain = count_data(str(place), QUIET), count_data(str(rendered.out), QUIET)
     assert counts(sharded) == counts(plain)
     np.testing.assert_allclose(sharded.area, plain.area)

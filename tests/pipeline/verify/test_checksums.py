@@ -21,6 +21,7 @@ from dataset.storage.path import StoragePath
 from pipeline.run.render import run_render
 from pipeline.run.settings import RunSettings
 from pipeline.shards.pack import pack_data
+from pipeline.shards.settings import PackSettings
 from pipeline.shards.unpack import unpack_data
 from pipeline.verify.report import print_report
 from support.console import quiet
@@ -136,7 +137,7 @@ def test_the_usual_tool_agrees(tmp_path: Path) -> None:
 
 def test_shards_have_a_list_too(rendered: RunSettings, tmp_path: Path) -> None:
     place = StoragePath(str(tmp_path / "shards"))
-    pack_data(rendered.out, place, QUIET, shard_images=4)
+    pack_data(rendered.out, place, QUIET, PackSettings(shard_images=4))
     written = (tmp_path / "shards" / CHECKSUMS).read_bytes()
     names = [path for path, _ in read_checksums(io.BytesIO(written))]
     assert names[-1] == "shards/val-000000.tar" and {"categories.json", "dataset.json", "index.json"} < set(names)
@@ -159,7 +160,7 @@ def test_splits_that_are_unpacked_one_by_one_have_one_list(rendered: RunSettings
 
 def test_a_check_that_is_stopped_is_never_clean(rendered: RunSettings, cache: Path, tmp_path: Path) -> None:
     place = StoragePath(str(tmp_path / "shards"))
-    pack_data(rendered.out, place, QUIET, shard_images=2)
+    pack_data(rendered.out, place, QUIET, PackSettings(shard_images=2))
     asked: list[int] = []
 
     def stop() -> bool:

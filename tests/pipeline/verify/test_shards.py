@@ -22,6 +22,7 @@ from dataset.shards.tar import read_samples
 from dataset.storage.path import StoragePath
 from pipeline.run.settings import RunSettings
 from pipeline.shards.pack import pack_data
+from pipeline.shards.settings import PackSettings
 from support.sets.foreign import NAMES, foreign_set
 from support.verified import verified
 
@@ -31,7 +32,7 @@ QUIET = Console(quiet=True)
 @pytest.fixture
 def place(rendered: RunSettings, tmp_path: Path) -> StoragePath:
     place = StoragePath(str(tmp_path / "shards"))
-    pack_data(rendered.out, place, QUIET, shard_images=2)
+    pack_data(rendered.out, place, QUIET, PackSettings(shard_images=2))
     return place
 
 
@@ -79,7 +80,7 @@ def test_a_sound_set_is_clean_by_any_number_of_processes(place: StoragePath, ren
 
 def test_a_foreign_set_is_clean(tmp_path: Path) -> None:
     place = StoragePath(str(tmp_path / "theirs-packed"))
-    pack_data(foreign_set(tmp_path / "theirs", NAMES), place, QUIET, shard_images=3)
+    pack_data(foreign_set(tmp_path / "theirs", NAMES), place, QUIET, PackSettings(shard_images=3))
     assert told(place) == ""
 
 

@@ -20,7 +20,9 @@ from detectors.evaluate.report import evaluate
 from detectors.evaluate.run import evaluate_runs
 from detectors.evaluate.settings import EvaluateSettings
 from detectors.export.run import export
+from detectors.export.settings import ExportSettings
 from detectors.predict.run import predict
+from detectors.predict.settings import PredictSettings
 from support.evaluate_cases import classes_of, random_case
 from support.sets.shapes import QUIET, tiny_training
 
@@ -70,7 +72,7 @@ def test_trained_judged_and_run(agnostic: Path, shapes: Path, tmp_path: Path) ->
     rows = json.loads((tmp_path / "judged" / "predictions.json").read_text())
     assert rows and {row["category_id"] for row in rows} == {1}
     image = sorted((shapes / "real" / "images").glob("*.png"))[0]
-    summary = predict(agnostic, (str(image),), tmp_path / "found", threshold=None, console=QUIET)
+    summary = predict(PredictSettings(agnostic, (str(image),), tmp_path / "found"), QUIET)
     assert not summary.failed and summary.written
     categories = json.loads((tmp_path / "found" / "images.json").read_text())["categories"]
     assert [entry["name"] for entry in categories] == ["product"]
@@ -83,6 +85,6 @@ def test_adapted_and_exported_it_stays_one_class(agnostic: Path, shapes: Path, t
     )
     adapt_run(settings, QUIET)
     assert load_checkpoint(tmp_path / "adapted" / BEST).classes == PRODUCT
-    export(agnostic, tmp_path / "model.onnx", photos=None, console=QUIET)
+    export(ExportSettings(agnostic, tmp_path / "model.onnx"), QUIET)
     (described,) = json.loads((tmp_path / "model.json").read_text())["classes"]
     assert described["name"] == "product"
