@@ -73,7 +73,7 @@ def test_the_shell_completes_names(words: str, incomplete: str, expected: set[st
 @pytest.mark.parametrize(
     ("words", "shown"),
     [
-        ("render", ["[cycles|raster|FILE]", "[draft|good|best]", "[tabletop|scatter|FILE][:SHARE]"]),
+        ("render", ["[cycles|raster|FILE]", "[draft|good|best]", "[tabletop|scatter|", "|FILE][:SHARE]"]),
         (
             "train",
             ["fcos|", "[none|light|strong]", "[mix|finetune|mix+finetune]", "[imagenet|packaged|coco|none|FILE]"],
