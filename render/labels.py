@@ -15,7 +15,7 @@ from assets.mesh.types import Mesh
 from render.frame import NO_PIXELS, Annotation, Geometry, MaskCrop
 from render.geometry import box_of_mask, invert_pose, pixel_rays, project, transform
 from render.outline import bent_outline
-from render.scene import Camera, Placement, SceneSpec, mesh_of
+from render.scene import Camera, SceneSpec, mesh_of
 from render.trace import Hits, outline_points, trace_mesh
 
 # Products less visible than this harm training and are marked `ignore`.
@@ -73,27 +73,42 @@ def trace_geometry(scene: SceneSpec, library: Library) -> Geometry:
     amodal = []
     for instance, placement in enumerate(scene.placements, start=1):
         mesh = mesh_of(library, placement)
-        window, outline = _pixel_window(scene.camera, placement, mesh)
+        points = transform(placement.world_from_object, outline_points(mesh))
+        window, outline = _pixel_window(scene.camera, points, MARGIN if placement.kind == "product" else 0.0)
         covered = _fill_outline(window, outline, convex=scene.camera.is_pinhole)
         for band in window.bands(RAYS):
             own = covered[band.slices(window.x0, window.y0)]
-            hits = _trace_band(scene.camera, placement, mesh, band, own)
+            hits = _trace_band(scene.camera, placement.world_from_object, mesh, band, own)
             own[...] = (hits.faces >= 0).reshape(own.shape)
             _keep_nearest(band, hits, instance, ids, depth, faces)
         amodal.append(_crop(covered, window.x0, window.y0) if placement.kind == "product" else NO_PIXELS)
     return Geometry(ids, depth, faces, tuple(amodal))
 
 
-def _pixel_window(camera: Camera, placement: Placement, mesh: Mesh) -> tuple[_PixelWindow, NDArray[np.float64] | None]:
-    """Return the window of pixels that the mesh can cover and points (N, 2) that enclose its outline.
+def visible_part(camera: Camera, mesh: Mesh, geometry: Geometry) -> MaskCrop:
+    """Return the pixels in which a mesh of the world's frame is nearer to the camera than everything in the scene."""
+    window, outline = _pixel_window(camera, outline_points(mesh), 0.0)
+    if window.empty:
+        return NO_PIXELS
+    covered = _fill_outline(window, outline, convex=camera.is_pinhole)
+    for band in window.bands(RAYS):
+        own = covered[band.slices(window.x0, window.y0)]
+        hits = _trace_band(camera, np.eye(4), mesh, band, own)
+        own[...] = hits.t.reshape(own.shape) < geometry.depth[band.slices()]
+    return _crop(covered, window.x0, window.y0)
 
-    The window includes a margin around the image for a product. The points enclose it by their convex hull, of a
-    distorting camera by the polygon that they form; they are None if the outline is unbounded.
+
+def _pixel_window(
+    camera: Camera, points: NDArray[np.float64], reach: float
+) -> tuple[_PixelWindow, NDArray[np.float64] | None]:
+    """Return the window of pixels that a mesh can cover and points (N, 2) that enclose its outline.
+
+    points: (N, 3), metres, world, whose convex hull encloses the mesh. reach: margin around the image that the window
+    may include, in image sizes. The points returned enclose the outline by their convex hull, of a distorting camera by
+    the polygon that they form; they are None if the outline is unbounded.
     """
-    reach = MARGIN if placement.kind == "product" else 0.0
     low_x, high_x = -round(reach * camera.width), round((1 + reach) * camera.width)
     low_y, high_y = -round(reach * camera.height), round((1 + reach) * camera.height)
-    points = transform(placement.world_from_object, outline_points(mesh))
     pixels, depth = project(camera, points)
     if (depth < NEAR).all():
         return _PixelWindow(0, 0, 0, 0), None
@@ -134,13 +149,13 @@ def _fill_outline(
 
 
 def _trace_band(
-    camera: Camera, placement: Placement, mesh: Mesh, band: _PixelWindow, wanted: NDArray[np.bool_]
+    camera: Camera, world_from_object: NDArray, mesh: Mesh, band: _PixelWindow, wanted: NDArray[np.bool_]
 ) -> Hits:
     """Trace the wanted (h, w) pixels of a band; returns hits of all its pixels, row by row, the others without a hit.
 
     The rays have z = 1 in the camera's frame, so t is the depth.
     """
-    object_from_camera = invert_pose(placement.world_from_object) @ camera.world_from_camera
+    object_from_camera = invert_pose(world_from_object) @ camera.world_from_camera
     directions = _directions(camera, band, object_from_camera[:3, :3])
     chosen = np.flatnonzero(wanted)
     if len(chosen) > MOSTLY * len(directions):

@@ -39,7 +39,7 @@ ORDER = {
     ),
     "render": (
         *("optics", "marks", "scene", "geometry", "outline", "streams", "frame", "light_color", "framing", "sensor"),
-        *("trace", "labels", "background", "coco", "choice", "layout", "placement", "recipes", "sample"),
+        *("trace", "labels", "shop", "background", "coco", "choice", "layout", "placement", "recipes", "sample"),
         *("backends", "warp", "make_frame", "views"),
     ),
     "render/backends": ("protocol", "cycles", "raster"),
