@@ -51,7 +51,10 @@ ERROR_CODES = {
     "source-pins-damaged": "The record of the product files of a data set is damaged.",
     "unknown-sku": "A SKU is not in the catalogue, data set or gallery.",
     # Planograms
+    "planogram-format-unknown": "The file extension of a planogram is not supported.",
+    "planogram-invalid": "Rows or values of a planogram are invalid; the message lists all of them.",
     "planogram-sizes-missing": "Products have no stated size, which planograms need.",
+    "planogram-unreadable": "A planogram file cannot be parsed at all.",
     # Meshes, packages and backdrops
     "gltf-extension-unsupported": "A glTF file requires extensions that are not supported.",
     "gltf-version-unsupported": "A glTF file is not of version 2.0.",

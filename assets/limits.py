@@ -58,6 +58,9 @@ LIST_PROBLEMS = Limit("problems of a SKU list that are reported", 10_000)
 LIST_KEY = Limit("characters of a SKU key", 200)
 LIST_TEXT = Limit("characters of any other text of a SKU", 1000)
 
+PLANOGRAM_BYTES = Limit("bytes of a planogram file", 64 * MIB, SPLIT)
+PLANOGRAM_TOML_BYTES = Limit("bytes of a planogram file in TOML", 8 * MIB, SPLIT)
+PLANOGRAM_ROWS = Limit("rows of a planogram file", 500_000, SPLIT)
 SHELF_POSITIONS = Limit("positions on a shelf of a planogram", 1000, "check that they are on the right shelf")
 
 LIGHTER = "export it with fewer triangles: 100,000 show everything"

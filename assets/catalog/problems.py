@@ -25,10 +25,11 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"row {self.row}" if self.row else "file"
-        return _format_problem(self, place)
+        return format_problem(self, place)
 
 
-def _format_problem(problem: Problem, place: str) -> str:
+def format_problem(problem: Problem, place: str) -> str:
+    """Return a problem as a line. place: its row or rows, such as "row 3"."""
     place += f", column {problem.column}" if problem.row and problem.column else ""
     list_name = f"{problem.file}, " if problem.file else ""
     return f"{list_name}{place}: found {problem.found}, expected {problem.expected}"
@@ -73,7 +74,7 @@ def problem_groups(problems: Sequence[Problem]) -> list[tuple[str, Problem]]:
 def list_error(source: SkuSource, problems: Sequence[Problem]) -> SynthError:
     """Return one error for all problems of one or more lists; those past MAX_LISTED lines are only counted."""
     groups = problem_groups(problems)
-    lines = [_format_problem(problem, rows) for rows, problem in groups[:MAX_LISTED]]
+    lines = [format_problem(problem, rows) for rows, problem in groups[:MAX_LISTED]]
     if len(groups) > MAX_LISTED:
         lines.append(f"and {len(groups) - MAX_LISTED} more")
     more = MORE_PROBLEMS in problems

@@ -37,6 +37,8 @@ SHELF_KINDS: tuple[ShelfKind, ...] = get_args(ShelfKind)
 MERCH_STYLES: tuple[MerchStyle, ...] = get_args(MerchStyle)
 # Products hang in front of these instead of standing on them.
 HANGING: tuple[ShelfKind, ...] = ("rod", "lateral_rod", "bar", "pegboard", "multi_row_pegboard", "curved_rod")
+# How pydantic reads these types from a file: no further keys, no strings for numbers.
+_FILE_CONFIG = {"extra": "forbid", "strict": True}
 # Larger than any aisle: the number must be in another unit.
 MAX_LENGTH_M = 100.0
 MAX_FACINGS = 500
@@ -46,12 +48,22 @@ MAX_UNITS = 10_000
 Size = tuple[float, float, float]
 
 
+class InvalidField(ValueError):
+    """Field of a value outside its range: its name, what was found and what is expected."""
+
+    def __init__(self, name: str, found: str, expected: str) -> None:
+        self.name, self.found, self.expected = name, found, expected
+        super().__init__(f"{name}: found {found}, expected {expected}")
+
+
 @dataclass(frozen=True)
 class MerchTray:
     """Tray, case or display that holds several units of a product, in front orientation.
 
     width, height, depth: outer size, metres. wide, high, deep: units along each of them.
     """
+
+    __pydantic_config__ = _FILE_CONFIG
 
     width: float
     height: float
@@ -77,6 +89,8 @@ class MerchCap:
     layers: number of layers; each holds as many units as fit in the area that it is put against, at least one.
     """
 
+    __pydantic_config__ = _FILE_CONFIG
+
     layers: int
     orientation: str
 
@@ -95,6 +109,8 @@ class PlanogramPosition:
     the bottom of the board. z: front, from the front edge of the shelf backwards; None: flush with it. size: width,
     height and depth of the block as the file states them. peg: id of the peg. row: its line in the file, for messages.
     """
+
+    __pydantic_config__ = _FILE_CONFIG
 
     id: str
     sku: str
@@ -121,7 +137,7 @@ class PlanogramPosition:
         _check_counts(self, "wide", "high", "deep")
         tray = (self.tray.wide * self.tray.high * self.tray.deep) if self.tray else 1
         if (units := self.wide * self.high * self.deep * tray) > MAX_UNITS:
-            raise ValueError(f"facings: found {units:,} units, expected at most {MAX_UNITS:,}")
+            raise InvalidField("facings", f"{units:,} units", f"at most {MAX_UNITS:,}")
         _check_choice("orientation", self.orientation, ORIENTATIONS)
         _check_choice("merch_style", self.merch_style, MERCH_STYLES)
         _check_lengths(self, "x", "y", "z")
@@ -132,6 +148,8 @@ class PlanogramPosition:
 @dataclass(frozen=True)
 class PegHoles:
     """Grid of holes of a pegboard: the first one, from its left bottom corner, and the steps, metres."""
+
+    __pydantic_config__ = _FILE_CONFIG
 
     x_start: float
     y_start: float
@@ -151,6 +169,8 @@ class PlanogramShelf:
     stand at y + thickness. slope: the front edge is lower by this angle. overhang: products may stick out at the left,
     the right and the front so far. positions: from left to right where they have no x.
     """
+
+    __pydantic_config__ = _FILE_CONFIG
 
     id: str
     kind: ShelfKind
@@ -173,11 +193,11 @@ class PlanogramShelf:
         _check_lengths(self, "width", "depth", above=0)
         _check_lengths(self, "thickness", minimum=0)
         if not abs(self.slope) <= 1.5:
-            raise ValueError(f"slope: found {self.slope:g}, expected radians from -1.5 to 1.5")
+            raise InvalidField("slope", f"{self.slope:g}", "radians from -1.5 to 1.5")
         for length in self.overhang:
             _check_length("overhang", length)
         if len(self.positions) > SHELF_POSITIONS.maximum:
-            raise ValueError(f"found {len(self.positions):,} positions, expected at most {SHELF_POSITIONS.maximum:,}")
+            raise InvalidField("positions", f"{len(self.positions):,}", f"at most {SHELF_POSITIONS.maximum:,}")
 
     @property
     def surface(self) -> float:
@@ -188,6 +208,8 @@ class PlanogramShelf:
 @dataclass(frozen=True)
 class PlanogramBay:
     """Segment of a planogram between two uprights. door: the side of its hinge, "" if there is no door."""
+
+    __pydantic_config__ = _FILE_CONFIG
 
     name: str
     x: float
@@ -212,6 +234,8 @@ class Planogram:
     the uprights; 0 where the file does not say.
     """
 
+    __pydantic_config__ = _FILE_CONFIG
+
     name: str
     width: float
     height: float
@@ -235,7 +259,7 @@ class Planogram:
         seen: set[str] = set()
         for shelf in self.shelves:
             if shelf.id in seen:
-                raise ValueError(f"shelf id: found {shelf.id!r} twice, expected each once")
+                raise InvalidField("shelf", f"the id {shelf.id!r} twice", "each id once")
             seen.add(shelf.id)
 
     def positions(self) -> Iterator[tuple[PlanogramShelf, PlanogramPosition]]:
@@ -255,6 +279,8 @@ class PlanogramProduct:
     size: width, height and depth in front orientation, metres, None if it is not stated.
     """
 
+    __pydantic_config__ = _FILE_CONFIG
+
     keys: tuple[str, ...]
     name: str = ""
     brand: str = ""
@@ -262,7 +288,7 @@ class PlanogramProduct:
 
     def __post_init__(self) -> None:
         if not self.keys:
-            raise ValueError("keys: found nothing, expected at least one")
+            raise InvalidField("keys", "nothing", "at least one")
         for key in self.keys:
             _check_text("sku", key, LIST_KEY.maximum, required=True)
         _check_text("name", self.name, LIST_TEXT.maximum)
@@ -289,23 +315,23 @@ def _is_over(upper: PlanogramShelf, lower: PlanogramShelf) -> bool:
 
 def _check_text(name: str, value: str, most: int, *, required: bool = False) -> None:
     if required and not value:
-        raise ValueError(f"{name}: found nothing, expected a text")
+        raise InvalidField(name, "nothing", "a text")
     if len(value) > most:
-        raise ValueError(f"{name}: found {len(value):,} characters, expected at most {most:,}")
+        raise InvalidField(name, f"{len(value):,} characters", f"at most {most:,}")
     if UNPRINTABLE.search(value) or "\n" in value:
-        raise ValueError(f"{name}: found {value!a:.60}, expected one line without control characters")
+        raise InvalidField(name, f"{value!a:.60}", "one line without control characters")
 
 
 def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise ValueError(f"{name}: found {value!a:.40}, expected one of {', '.join(filter(None, allowed))}")
+        raise InvalidField(name, f"{value!a:.40}", f"one of {', '.join(filter(None, allowed))}")
 
 
 def _check_counts(owner: object, *names: str, most: int = MAX_FACINGS) -> None:
     for name in names:
         value = getattr(owner, name)
         if not isinstance(value, int) or not 1 <= value <= most:
-            raise ValueError(f"{name}: found {value!r:.40}, expected a whole number from 1 to {most}")
+            raise InvalidField(name, f"{value!r:.40}", f"a whole number from 1 to {most}")
 
 
 def _check_lengths(owner: object, *names: str, minimum: float | None = None, above: float | None = None) -> None:
@@ -318,4 +344,4 @@ def _check_length(name: str, value: float, *, minimum: float | None = None, abov
     low = -MAX_LENGTH_M if minimum is None else minimum
     if not isfinite(value) or not low <= value <= MAX_LENGTH_M or (above is not None and value <= above):
         least = f"over {above:g}" if above is not None else f"from {low:g}"
-        raise ValueError(f"{name}: found {value:g}, expected metres {least} to {MAX_LENGTH_M:g}")
+        raise InvalidField(name, f"{value:g}", f"metres {least}, at most {MAX_LENGTH_M:g}")

@@ -1,0 +1,309 @@
+"""Planogram files of each format: read as they are meant, round trips, and every bad row in one error."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from math import radians
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from assets.catalog.load import load_catalog
+from assets.catalog.types import Catalog
+from assets.demo import demo_list
+from assets.errors import SynthError
+from assets.planogram import FORMATS, load_planograms
+from assets.planogram.orientation import ORIENTATIONS
+from assets.planogram.psa_rows import split_cells
+from assets.planogram.toml_layout import write_planograms
+from assets.planogram.types import (
+    MERCH_STYLES,
+    SHELF_KINDS,
+    MerchCap,
+    MerchTray,
+    PegHoles,
+    Planogram,
+    PlanogramBay,
+    PlanogramPosition,
+    PlanogramProduct,
+    PlanogramSet,
+    PlanogramShelf,
+)
+from support.errors import raises
+
+QUICK = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+TEXTS = st.text(st.characters(exclude_categories=("Cc", "Cs", "Cf", "Zl", "Zp")), min_size=1, max_size=8)
+LENGTHS = st.floats(0.0001, 99.0)
+PLACES = st.floats(-99.0, 99.0)
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return load_catalog(demo_list())
+
+
+def psa_row(tag: str, cells: dict[int, object], delimiter: str = ",") -> str:
+    """A row with the cells at their places; escapes as Space Planning writes them."""
+    texts = [str(cells.get(place, "")) for place in range(max(cells, default=-1) + 1)]
+    return delimiter.join([tag, *map(escaped, texts)])
+
+
+def escaped(text: str) -> str:
+    marks = {"\\": "\\\\", ",": "\\,", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+    return "".join(marks.get(character, character) for character in text)
+
+
+def psa_text(scale: float = 1.0, *, measurement: int = 1, delimiter: str = ",", absolute: bool = True) -> str:
+    """Two planograms: a board with two products at the left, one with a pegboard. Lengths are centimetres / scale."""
+
+    def row(tag: str, cells: dict[int, object]) -> str:
+        return psa_row(tag, cells, delimiter)
+
+    def cm(value: float) -> str:
+        return f"{value / scale:.10g}"
+
+    base = 52 if absolute else 2
+    return "\r\n".join(
+        [
+            "PROSPACE SCHEMATIC FILE  ",
+            "; Version 2020.1.0",
+            "; Codepage=1252",
+            row("Project", {0: 'Shop, "one"', 11: measurement}),
+            row("Project2", {0: "x"}),
+            row("Product", {0: "0042", 1: "7", 2: "Soup\\Tomato", 4: cm(8), 5: cm(11), 6: cm(8), 231: "Halm"}),
+            row(
+                "Product",
+                {0: "43", 2: "Crème", 4: cm(6), 5: cm(20), 6: "-0", 45: cm(24), 46: cm(20), 47: cm(12)}
+                | {48: 4, 49: 1, 50: 2, 51: 8},
+            ),
+            row("ProductCalc", {0: "1"}),
+            row("Planogram", {0: "A", 2: cm(100), 3: cm(180), 4: cm(50), 9: cm(10), 15: cm(2.5)}),
+            row("Performance", {0: "0042"}),
+            row("Segment", {0: "bay", 2: "0", 3: cm(100), 5: cm(180), 7: cm(50), 11: 1, 12: 1}),
+            row("Fixture", {0: 0, 1: "Board", 3: "-0", 4: cm(100), 5: cm(50), 6: cm(2), 8: cm(45), 9: 5}),
+            row(
+                "Position",
+                {0: "0042", 1: "7", 3: cm(10), 4: cm(24), 5: cm(base), 6: cm(22), 8: cm(16)}
+                | {13: 3, 14: 2, 15: 2, 20: 1, 28: 3},
+            ),
+            row("Position", {0: "43", 3: cm(40), 5: cm(base), 12: 1, 13: 2}),
+            row("PositionCalc", {0: "1"}),
+            row("Planogram", {0: "B", 2: cm(100), 3: cm(180), 4: cm(50)}),
+            row("Fixture", {0: 7, 5: cm(10), 6: cm(160), 8: cm(1), 14: cm(2.5), 15: cm(2.5)}),
+            row("Position", {0: "43", 3: cm(2.5), 5: cm(30), 15: 4, 41: "P1"}),
+            "",
+        ]
+    )
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t"])
+@pytest.mark.parametrize(("scale", "measurement"), [(1.0, 1), (2.54, 0)])
+@pytest.mark.parametrize("absolute", [True, False])
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_psa_in_every_spelling(
+    tmp_path: Path, delimiter: str, scale: float, measurement: int, absolute: bool, encoding: str
+) -> None:
+    text = psa_text(scale, measurement=measurement, delimiter=delimiter, absolute=absolute)
+    (tmp_path / "a.PSA").write_bytes(text.encode(encoding))
+    found = load_planograms(tmp_path / "a.PSA")
+    assert found.unknown_rows == (("PositionCalc", 1), ("ProductCalc", 1), ("Project2", 1))
+    soup, cream = found.products
+    assert (soup.keys, soup.name, soup.brand) == (("0042", "7"), "Soup\\Tomato", "Halm")
+    assert soup.size == pytest.approx((0.08, 0.11, 0.08)) and (cream.name, cream.size) == ("Crème", None)
+    first, second = found.planograms
+    assert [first.width, first.height, first.base_height, first.notch_spacing] == pytest.approx([1, 1.8, 0.1, 0.025])
+    assert first.bays[0].door == "right"
+    board = first.shelves[0]
+    assert (board.kind, board.surface, board.z) == ("shelf", pytest.approx(0.52), pytest.approx(0.05))
+    assert board.slope == pytest.approx(radians(5)) and (board.x, str(board.x)) == (0.0, "0.0")
+    one, tray = board.positions
+    assert (one.sku, one.wide, one.high, one.deep, one.orientation) == ("0042", 3, 2, 2, "side_90")
+    assert (one.x, one.y, one.z) == (pytest.approx(0.1), 0.0, None) and one.y_cap == MerchCap(1, "top")
+    assert one.size == pytest.approx((0.24, 0.22, 0.16))
+    assert tray.tray is not None and (tray.tray.wide, tray.tray.high, tray.tray.deep) == (4, 1, 2)
+    pegs = second.shelves[0]
+    assert (pegs.kind, pegs.width, pegs.holes is not None) == ("pegboard", pytest.approx(1.0), True)
+    assert pegs.positions[0].peg == "P1" and pegs.positions[0].deep == 4
+
+
+def test_psa_lists_every_bad_cell_and_place(tmp_path: Path) -> None:
+    lines = psa_text().split("\r\n")
+    lines.insert(4, psa_row("Position", {0: "1"}))
+    lines.append(psa_row("Position", {0: "43", 3: "wide", 13: "2.5", 28: 24}))
+    lines.append(psa_row("Position", {13: 0}))
+    (tmp_path / "a.psa").write_text("\n".join(lines))
+    with raises("planogram-invalid", problems="before any Fixture") as caught:
+        load_planograms(tmp_path / "a.psa")
+    told = "\n".join(caught.value.problems)
+    for text in (
+        "column x: found 'wide'",
+        "h_facings: found 2.5",
+        "orientation: found 24",
+        "column sku: found nothing",
+    ):
+        assert text in told
+    assert "row 5:" in told
+
+
+@pytest.mark.parametrize("text", ["", "SYNTH", "PROSPACE SCHEMATIC FILE", "PROSPACE SCHEMATIC FILE\nPosition,1"])
+def test_what_is_no_psa_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.psa").write_text(text)
+    with raises("planogram-unreadable"):
+        load_planograms(tmp_path / "a.psa")
+
+
+@QUICK
+@given(cells=st.lists(st.text(), min_size=1, max_size=5), delimiter=st.sampled_from(",\t"))
+def test_escapes_give_the_cells_back(cells: list[str], delimiter: str) -> None:
+    assert split_cells(delimiter.join(map(escaped, cells)), delimiter) == cells
+
+
+def test_an_unknown_escape_keeps_its_backslash() -> None:
+    assert split_cells(r"a\qb,c\,d,e\\,f" + "\\") == [r"a\qb", "c,d", "e\\", "f\\"]
+
+
+CAPS = st.none() | st.builds(MerchCap, st.integers(1, 20), st.sampled_from(ORIENTATIONS))
+TRAYS = st.builds(MerchTray, LENGTHS, LENGTHS, LENGTHS, st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))
+POSITIONS = st.builds(
+    PlanogramPosition,
+    id=TEXTS,
+    sku=TEXTS,
+    wide=st.integers(1, 9),
+    high=st.integers(1, 9),
+    deep=st.integers(1, 1),
+    orientation=st.sampled_from(ORIENTATIONS),
+    x=st.none() | PLACES,
+    y=PLACES,
+    z=st.none() | PLACES,
+    merch_style=st.sampled_from(MERCH_STYLES),
+    tray=st.none() | TRAYS,
+    x_cap=CAPS,
+    y_cap=CAPS,
+    size=st.none() | st.tuples(LENGTHS, LENGTHS, LENGTHS),
+    peg=st.just("") | TEXTS,
+)
+SHELVES = st.builds(
+    PlanogramShelf,
+    id=TEXTS,
+    kind=st.sampled_from(SHELF_KINDS),
+    **dict.fromkeys(("x", "y", "z"), PLACES),
+    **dict.fromkeys(("width", "thickness", "depth"), LENGTHS),
+    slope=st.floats(-1.5, 1.5),
+    overhang=st.tuples(PLACES, PLACES, PLACES),
+    holes=st.none() | st.builds(PegHoles, PLACES, PLACES, LENGTHS, LENGTHS),
+    positions=st.lists(POSITIONS, max_size=2).map(tuple),
+)
+PLANS = st.builds(
+    Planogram,
+    name=TEXTS,
+    **dict.fromkeys(("width", "height", "depth", "back_depth"), LENGTHS),
+    shelves=st.lists(SHELVES, max_size=2, unique_by=lambda shelf: shelf.id).map(tuple),
+    bays=st.lists(st.builds(PlanogramBay, TEXTS, PLACES, LENGTHS, LENGTHS, LENGTHS, st.just("left")), max_size=2).map(
+        tuple
+    ),
+)
+PRODUCTS = st.builds(PlanogramProduct, st.lists(TEXTS, min_size=1, max_size=2).map(tuple), TEXTS, TEXTS)
+
+
+@QUICK
+@given(plans=st.lists(PLANS, max_size=2), products=st.lists(PRODUCTS, max_size=2))
+def test_toml_reads_as_what_was_written(tmp_path: Path, plans: list[Planogram], products: list) -> None:
+    whole = PlanogramSet(tuple(plans), tuple(products))
+    (tmp_path / "a.toml").write_bytes(write_planograms(whole))
+    assert load_planograms(tmp_path / "a.toml") == whole
+
+
+TOML = """
+format = "synth-planogram-1"
+[[planogram]]
+name = "a"
+width = 1000
+height = 2000
+depth = 470
+[[planogram.shelf]]
+y = 160
+depth = 370
+[[planogram.shelf.position]]
+sku = "0042"
+wide = 3
+"""
+
+
+def test_toml_fills_in_what_follows_from_the_planogram(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(TOML)
+    shelf = load_planograms(tmp_path / "a.toml").planograms[0].shelves[0]
+    assert (shelf.id, shelf.width, shelf.depth, shelf.z, shelf.thickness) == ("1", 1.0, 0.37, 0.1, 0.03)
+    assert shelf.positions == (PlanogramPosition("1", "0042", wide=3),)
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "told"),
+    [
+        (("wide = 3", "wide = 0"), "planogram-invalid", "wide: found 0"),
+        (("wide = 3", "wide = 3.0"), "planogram-invalid", "position.0.wide"),
+        (("wide = 3", "colour = 3"), "planogram-invalid", "colour"),
+        (("y = 160", "y = 160\nslope = 3"), "planogram-invalid", "slope_deg"),
+        (("y = 160", "y = 160\nrow = 3"), "planogram-invalid", "reserved"),
+        (("y = 160", "y = nan"), "planogram-unreadable", "y = NaN"),
+        (("y = 160", "y = 1e999999999"), "planogram-unreadable", "at most 1e9"),
+        (("y = 160", f"{'a.' * 100_000}b = 1"), "planogram-unreadable", "dots"),
+        (("y = 160", f"y = {'[' * 100_000}"), "planogram-unreadable", ""),
+        (("y = 160", f"y = {'9' * 5000}"), "planogram-unreadable", ""),
+        (("synth-planogram-1", "synth-planogram-2"), "planogram-invalid", "format"),
+        ((TOML, "planogram = 3"), "planogram-unreadable", "planogram"),
+    ],
+)
+def test_toml_mistakes_are_named(tmp_path: Path, change: tuple[str, str], code: str, told: str) -> None:
+    (tmp_path / "a.toml").write_text(TOML.replace(*change))
+    with raises(code, text=told):
+        load_planograms(tmp_path / "a.toml")
+
+
+def test_csv_builds_a_bay_around_its_products(tmp_path: Path, catalog: Catalog) -> None:
+    """Oats are 0.19 x 0.28 x 0.062, rice 0.11 x 0.18 x 0.055."""
+    rows = ["Shelf;SKU;position;facings;stack;rows_deep;orientation", "1;demo-0001;2;3;1;5;", "1;demo-0002;1;1;;;side"]
+    (tmp_path / "a.csv").write_text("\n".join([*rows, "", "2;demo-0004;1;2;2;3;"]), encoding="utf-8-sig")
+    (plan,) = load_planograms(tmp_path / "a.csv", catalog).planograms
+    low, high = plan.shelves
+    assert [one.sku for one in low.positions] == ["demo-0002", "demo-0001"]
+    assert low.positions[0].orientation == "side" and low.positions[1].row == 2
+    assert (plan.name, plan.width, plan.depth) == ("a", 0.665, 0.37)
+    assert low.surface == pytest.approx(0.16) and plan.free_height(low) >= 0.28 + 0.03
+    assert (high.surface - 0.16) / 0.05 == pytest.approx(round((high.surface - 0.16) / 0.05))
+
+
+def test_csv_lists_every_bad_row_and_needs_a_catalogue(tmp_path: Path, catalog: Catalog) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("shelf,sku,facings,orientation\n0,a,1,\n1,,1,\n1,b,x,\n1,c,1,up\n1,d\n999,e,1,\n")
+    with raises("planogram-invalid") as caught:
+        load_planograms(file, catalog)
+    told = "\n".join(caught.value.problems)
+    for text in ("row 2, column shelf", "row 3, column sku", "row 4, column facings", "row 5, column orientation"):
+        assert text in told
+    assert "row 6: found 2 cells" in told and "row 7, column shelf" in told
+    with raises("planogram-sizes-missing"):
+        load_planograms(file)
+    file.write_text("shelf,product\n1,a\n")
+    with raises("planogram-invalid", problems="column sku"):
+        load_planograms(file, catalog)
+
+
+def test_an_unknown_ending_names_the_known_ones(tmp_path: Path) -> None:
+    with raises("planogram-format-unknown", expected=r"\.psa"):
+        load_planograms(tmp_path / "a.xlsx")
+
+
+@pytest.mark.parametrize("name", FORMATS.names())
+@QUICK
+@given(data=st.data())
+def test_hostile_bytes_are_read_or_told(name: str, data: st.DataObject, tmp_path: Path, catalog: Catalog) -> None:
+    good = {"psa": psa_text(), "toml": TOML, "csv": "shelf,sku,facings\n1,demo-0001,2\n"}[name].encode()
+    start, stop = sorted(data.draw(st.tuples(*[st.integers(0, len(good))] * 2)))
+    junk = data.draw(st.binary(max_size=12) | st.sampled_from([b"\\", b",,", b"nan", b"1e308", b"\x00", b'"', b"-0"]))
+    (tmp_path / f"a.{name}").write_bytes(data.draw(st.sampled_from([junk, good[:start] + junk + good[stop:]])))
+    with suppress(SynthError):
+        load_planograms(tmp_path / f"a.{name}", catalog)
