@@ -81,7 +81,7 @@ def trace_geometry(scene: SceneSpec, library: Library) -> Geometry:
             hits = _trace_band(scene.camera, placement.world_from_object, mesh, band, own)
             own[...] = (hits.faces >= 0).reshape(own.shape)
             _keep_nearest(band, hits, instance, ids, depth, faces)
-        amodal.append(_crop(covered, window.x0, window.y0) if placement.kind == "product" else NO_PIXELS)
+        amodal.append(crop_mask(covered, window.x0, window.y0) if placement.kind == "product" else NO_PIXELS)
     return Geometry(ids, depth, faces, tuple(amodal))
 
 
@@ -95,7 +95,7 @@ def visible_part(camera: Camera, mesh: Mesh, geometry: Geometry) -> MaskCrop:
         own = covered[band.slices(window.x0, window.y0)]
         hits = _trace_band(camera, np.eye(4), mesh, band, own)
         own[...] = hits.t.reshape(own.shape) < geometry.depth[band.slices()]
-    return _crop(covered, window.x0, window.y0)
+    return crop_mask(covered, window.x0, window.y0)
 
 
 def _pixel_window(
@@ -194,7 +194,7 @@ def _keep_nearest(
     ids[there][nearer] = instance
 
 
-def _crop(mask: NDArray[np.bool_], x: int, y: int) -> MaskCrop:
+def crop_mask(mask: NDArray[np.bool_], x: int, y: int) -> MaskCrop:
     """Crop a mask whose first pixel is (x, y) tightly."""
     if not mask.any():
         return NO_PIXELS
@@ -247,7 +247,7 @@ def _annotation(instance: int, sku: str, geometry: Geometry, camera_from_object:
     height, width = geometry.ids.shape
     whole = geometry.amodal[instance - 1]
     inside, inner = _inside(whole, width, height)
-    visible = _crop(geometry.ids[inner.slices()] == instance, inner.x0, inner.y0) if not inner.empty else NO_PIXELS
+    visible = crop_mask(geometry.ids[inner.slices()] == instance, inner.x0, inner.y0) if not inner.empty else NO_PIXELS
     if not visible.mask.size:
         return None
     area, total, within = int(visible.mask.sum()), int(whole.mask.sum()), int(inside.mask.sum())
@@ -275,4 +275,4 @@ def _inside(whole: MaskCrop, width: int, height: int) -> tuple[MaskCrop, _PixelW
     inner = _PixelWindow(whole.x, whole.y, whole.x + columns, whole.y + rows).cut(width, height)
     if inner.empty:
         return NO_PIXELS, inner
-    return _crop(whole.mask[inner.slices(whole.x, whole.y)], inner.x0, inner.y0), inner
+    return crop_mask(whole.mask[inner.slices(whole.x, whole.y)], inner.x0, inner.y0), inner

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ class FacingBlock:
             raise ValueError(f"a block of {found} facings: at least 1 x 1 x 1 is expected")
         object.__setattr__(self, "rotation", frozen_array(self.rotation, np.float64, (3, 3), "rotation"))
 
-    @property
+    @cached_property
     def size(self) -> NDArray[np.float64]:
         """Width, depth and height of one item as it stands there, (3,), metres."""
         turned = rotation_about_z(self.turn) @ self.rotation

@@ -15,9 +15,10 @@ from render.recipes.shelves import (
     lay_out_shelves,
     sample_paint,
     sample_room,
+    stand_bay,
     tint,
 )
-from render.recipes.shop import AisleCamera, PriceTags, ShelfProducts, stand_fixture
+from render.recipes.shop import AisleCamera, PriceTags, ShelfProducts
 from render.streams import StreamPurpose
 
 # Widths and depths, metres (36 in is the rule in the USA).
@@ -63,8 +64,6 @@ def lay_out(recipe: EndcapRecipe, request: SceneRequest) -> SceneLayout:
         base=float(np.round(rng.uniform(0.1, 0.2), 2)),
         depth=float(rng.choice(DEPTHS)),
         headroom=recipe.caps.headroom_m,
-        gap=recipe.products.gap_m[1],
-        columns=recipe.products.facings[1],
     )
     return lay_out_shelves(recipe, request, ranges, lambda fitted, plans: _fittings(recipe, fitted, plans, rng))
 
@@ -77,16 +76,13 @@ def _fittings(recipe: EndcapRecipe, ranges: BayRanges, plans: BayPlans, rng: np.
     sides, rail = bool(rng.random() < recipe.caps.sides), float(rng.choice([0.03, 0.039, 0.052]))
     pitch, bays = ranges.width + APART, []
     for number, plan in enumerate(plans):
-        pose = np.eye(4)
-        pose[0, 3] = (number - (len(plans) - 1) / 2) * pitch
-        bay = stand_fixture(
+        bay = stand_bay(
             "gondola",
-            pose,
-            f"end cap {number + 1}",
-            width=ranges.width,
-            boards=tuple(board.height for board in plan),
-            board_depths=(ranges.depth,),
-            thickness=ranges.thickness,
+            "end cap",
+            number,
+            ranges,
+            plans,
+            pitch,
             height=round(min(plan[-1].height + float(rng.uniform(0.35, 0.5)), 2.4), 3),
             rail_height=rail,
             rail_tilt_deg=float(rng.uniform(0, 25)),

@@ -6,13 +6,21 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from assets.fixtures.cooler import DOOR, MULLION, WALL
-from render.geometry import look_at
+from assets.fixtures.cooler import DOOR, DOOR_GAP, MULLION, WALL
+from render.geometry import look_at, rotation_about_z
 from render.layout import SceneLayout, SceneRequest
 from render.light_color import relative_rgb
 from render.placement.shelving import BayRanges
 from render.recipes.parts import CountSpan, Section, Share, Span
-from render.recipes.shelves import BayPlans, Fittings, ShelvesRecipe, lay_out_shelves, sample_room, tint
+from render.recipes.shelves import (
+    BayPlans,
+    Fittings,
+    ShelvesRecipe,
+    lay_out_shelves,
+    sample_room,
+    stand_bay,
+    tint,
+)
 from render.recipes.shop import Bay, ShelfProducts, stand_fixture
 from render.scene import AreaLight, Placement
 from render.streams import StreamPurpose
@@ -67,8 +75,6 @@ def lay_out(recipe: FridgeRecipe, request: SceneRequest) -> SceneLayout:
         depth=float(rng.choice(DEPTHS)),
         thickness=0.016,
         headroom=recipe.coolers.headroom_m,
-        gap=recipe.products.gap_m[1],
-        columns=recipe.products.facings[1],
         boards=7,
     )
     return lay_out_shelves(recipe, request, ranges, lambda fitted, plans: _fittings(recipe, fitted, plans, doors, rng))
@@ -86,19 +92,17 @@ def _fittings(
     highest = max(plan[-1].height for plan in plans) + ranges.headroom[1]
     # A shelf on top needs room for its products under the sign.
     height = round(min(max(highest + 0.42 + header, 1.2), 3.0), 2)
+    pitch = ranges.width + 2 * WALL + 0.004
     bays, around, lights = [], [], []
     for number, plan in enumerate(plans):
-        pose = np.eye(4)
-        pose[0, 3] = (number - (len(plans) - 1) / 2) * (ranges.width + 2 * WALL + 0.004)
-        bay = stand_fixture(
+        bay = stand_bay(
             "cooler",
-            pose,
-            f"cooler {number + 1}",
-            width=ranges.width,
-            boards=tuple(board.height for board in plan),
-            board_depths=(ranges.depth,),
+            "cooler",
+            number,
+            ranges,
+            plans,
+            pitch,
             slopes_deg=(slope,),
-            thickness=ranges.thickness,
             height=height,
             doors=count,
             rail_height=0.03,
@@ -113,8 +117,7 @@ def _fittings(
         lights += _strips(looks, bay, doors, height - header, rng)
         if closed:
             around += _doors(looks, bay, count, height - header, frame, rng)
-    width = len(plans) * (ranges.width + 2 * WALL + 0.004)
-    room = sample_room(width, ranges.depth + 0.2, height, goods=False, rng=rng)
+    room = sample_room(len(plans) * pitch, ranges.depth + 0.2, height, goods=False, rng=rng)
     return Fittings(tuple(bays), (*around, room), tuple(lights[:MAX_STRIPS]))
 
 
@@ -125,7 +128,7 @@ def _size(bay: Bay) -> tuple[float, float, float]:
     board = bay.surfaces[0]
     rail = board.fixture_from_rail
     assert rail is not None
-    return board.width, float(rail[1, 3]) - 0.05, float(values["plinth"])  # type: ignore[arg-type]
+    return board.width, float(rail[1, 3]) - DOOR_GAP, float(values["plinth"])  # type: ignore[arg-type]
 
 
 def _doors(
@@ -139,7 +142,7 @@ def _doors(
         left = number < (count + 1) // 2 and count > 1  # hinge at the left
         angle = float(rng.uniform(0.6, 1.7)) if rng.random() < looks.open else 0.0
         x = bay.placement.world_from_object[0, 3] - inner / 2 + width * number
-        hinge = _about_z(np.array([x if left else x + width, front - DOOR / 2, plinth]), -angle if left else angle)
+        hinge = _hinge(np.array([x if left else x + width, front - DOOR / 2, plinth]), -angle if left else angle)
         shift = np.eye(4)
         shift[0, 3] = (width / 2) * (1 if left else -1)
         door = stand_fixture(
@@ -158,12 +161,10 @@ def _doors(
     return doors
 
 
-def _about_z(origin: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
+def _hinge(origin: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
     """Return the pose (4, 4) at `origin`, turned about the vertical."""
-    cosine, sine = np.cos(angle), np.sin(angle)
     pose = np.eye(4)
-    pose[:2, :2] = [[cosine, -sine], [sine, cosine]]
-    pose[:3, 3] = origin
+    pose[:3, :3], pose[:3, 3] = rotation_about_z(angle), origin
     return pose
 
 

@@ -15,9 +15,10 @@ from render.recipes.shelves import (
     lay_out_shelves,
     sample_paint,
     sample_room,
+    stand_bay,
     tint,
 )
-from render.recipes.shop import Bay, stand_fixture
+from render.recipes.shop import Bay
 from render.streams import StreamPurpose
 
 # Widths and depths of bays, metres, and the step of their boards: Europe, USA.
@@ -58,12 +59,10 @@ def lay_out(recipe: ShelfRecipe, request: SceneRequest) -> SceneLayout:
         depth=float(rng.choice(DEPTHS[region])),
         headroom=recipe.bays.headroom_m,
         step=STEPS[region],
-        gap=recipe.products.gap_m[1],
-        columns=recipe.products.facings[1],
     )
 
     def build(ranges: BayRanges, plans: BayPlans) -> Fittings:
-        bays = _stand_bays(recipe, ranges, plans, rng=rng)
+        bays = _gondolas(recipe, ranges, plans, rng=rng)
         width, top = len(bays) * (ranges.width + UPRIGHT_M), max(plan[-1].height for plan in plans) + 0.3
         goods = bool(rng.random() < recipe.bays.goods)
         return Fittings(bays, (sample_room(width, ranges.depth + 0.05, top, goods=goods, rng=rng),))
@@ -71,38 +70,32 @@ def lay_out(recipe: ShelfRecipe, request: SceneRequest) -> SceneLayout:
     return lay_out_shelves(recipe, request, ranges, build)
 
 
-def _stand_bays(
-    recipe: ShelfRecipe, ranges: BayRanges, plans: BayPlans, *, rng: np.random.Generator
-) -> tuple[Bay, ...]:
+def _gondolas(recipe: ShelfRecipe, ranges: BayRanges, plans: BayPlans, *, rng: np.random.Generator) -> tuple[Bay, ...]:
     """Stand one gondola per plan side by side, with their fronts in one plane."""
     back = "pegboard" if rng.random() < recipe.bays.pegboard else "panel"
     slope = float(rng.uniform(4, 12)) if rng.random() < recipe.bays.slope else 0.0
     color, panel = sample_paint(rng=rng), sample_paint(rng=rng)
     rail = float(rng.choice([0.026, 0.03, 0.039, 0.039, 0.052]))
     tilt, rail_color = float(rng.uniform(0, 25)), tint((0.9, 0.9, 0.88), rng=rng)
-    pitch, bays = ranges.width + UPRIGHT_M, []
+    bays = []
     for number, plan in enumerate(plans):
-        pose = np.eye(4)
-        pose[0, 3] = (number - (len(plans) - 1) / 2) * pitch
         top = plan[-1].height + float(rng.uniform(0.2, 0.45))
-        bays.append(
-            stand_fixture(
-                "gondola",
-                pose,
-                f"bay {number + 1}",
-                width=ranges.width,
-                boards=tuple(board.height for board in plan),
-                board_depths=(ranges.depth,),
-                slopes_deg=tuple(slope if i else 0.0 for i in range(len(plan))),
-                thickness=ranges.thickness,
-                height=round(min(max(top, 0.4), 3.0), 3),
-                back=back,
-                rail_height=rail,
-                rail_tilt_deg=tilt,
-                rail_color=rail_color,
-                color=color,
-                back_color=panel,
-                slot_step=ranges.step,
-            )
+        bay = stand_bay(
+            "gondola",
+            "bay",
+            number,
+            ranges,
+            plans,
+            ranges.width + UPRIGHT_M,
+            slopes_deg=tuple(slope if i else 0.0 for i in range(len(plan))),
+            height=round(min(max(top, 0.4), 3.0), 3),
+            back=back,
+            rail_height=rail,
+            rail_tilt_deg=tilt,
+            rail_color=rail_color,
+            color=color,
+            back_color=panel,
+            slot_step=ranges.step,
         )
+        bays.append(bay)
     return tuple(bays)

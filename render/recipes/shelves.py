@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from assets.library import Library
-from assets.props.look import Color
+from assets.props.look import Color, FixtureValue
 from render.geometry import rotation_about_z
 from render.layout import LightWish, PlacedProduct, SceneLayout, SceneRequest, Support
 from render.marks import GapMark, LineMark, ShopMarks, TagMark
@@ -95,7 +95,8 @@ def lay_out_shelves(
 ) -> SceneLayout:
     """Plan the bays, fill their boards, then hang tags; all views share the shelf.
 
-    ranges: limits of the bays. build: builds the fixtures, one per planned bay, whose surfaces are its boards.
+    ranges: limits of the bays; gap and columns follow from the recipe. build: builds the fixtures, one per planned bay,
+    whose surfaces are its boards.
     """
     layout = request.streams.scene(StreamPurpose.LAYOUT)
     ranges, plans = _plan(recipe, request, ranges, layout)
@@ -140,7 +141,11 @@ def _plan(
     deepest = max((float(product.block.size[1]) for product in products), default=0.0)
     # A product wider or deeper than a bay gets a bay of its size: no SKU is left out.
     ranges = replace(
-        ranges, width=max(ranges.width, round(widest + 0.06, 2)), depth=max(ranges.depth, round(deepest + 0.06, 2))
+        ranges,
+        width=max(ranges.width, round(widest + 0.06, 2)),
+        depth=max(ranges.depth, round(deepest + 0.06, 2)),
+        gap=recipe.products.gap_m[1],
+        columns=recipe.products.facings[1],
     )
     return ranges, plan_bays(products, ranges, rng=rng)
 
@@ -292,6 +297,27 @@ def _extent(boards: list[_Board]) -> tuple[NDArray[np.float64], NDArray[np.float
     ]
     every = np.concatenate(corners)
     return every.min(axis=0), every.max(axis=0)
+
+
+def stand_bay(
+    kind: str, name: str, number: int, ranges: BayRanges, plans: BayPlans, pitch: float, **look: FixtureValue
+) -> Bay:
+    """Stand the fixture of plan `number` beside the others, `pitch` metres apart, around x = 0, fronts in one plane.
+
+    name: of the bays, before their number from 1. look: settings beside sizes and boards.
+    """
+    pose = np.eye(4)
+    pose[0, 3] = (number - (len(plans) - 1) / 2) * pitch
+    return stand_fixture(
+        kind,
+        pose,
+        f"{name} {number + 1}",
+        width=ranges.width,
+        boards=tuple(board.height for board in plans[number]),
+        board_depths=(ranges.depth,),
+        thickness=ranges.thickness,
+        **look,
+    )
 
 
 def sample_room(width: float, depth: float, top: float, *, goods: bool, rng: np.random.Generator) -> Placement:

@@ -14,6 +14,7 @@ from assets.fixtures import surfaces_of
 from assets.fixtures.surface import Surface
 from assets.props.look import Color, Fixture, FixtureValue, Shape, Texture
 from render.framing import Framing, direction_of
+from render.geometry import rotation_about_z, transform
 from render.placement.facings import StockedBlock
 from render.recipes.parts import CountSpan, Section, Share, ShareSpan, Span, within
 from render.recipes.sampling import prop_placement
@@ -86,7 +87,6 @@ class PriceTags(Section):
 
     tagged: ShareSpan = Field((0.7, 1.0), description="chance that a block of facings has a tag")
     electronic: Share = Field(0.3, description="chance that the shop has electronic labels")
-    talkers: ShareSpan = Field((0.0, 0.08), description="chance of a card that hangs below a tag")
 
 
 class AisleCamera(Section):
@@ -102,22 +102,26 @@ class AisleCamera(Section):
 class Occluders(Section):
     """Things before the shelf that hide products and are never labelled."""
 
-    chance: Share = Field(0.12, description="chance of an arm or a basket before the shelf")
+    chance: Share = Field(0.12, description="chance of an arm before the shelf")
 
 
 @dataclass(frozen=True, eq=False)
 class Bay:
-    """A fixture with boards as placed. surfaces: in the frame of the fixture. name: for positions."""
+    """A fixture with boards as placed. surfaces: in the frame of the fixture."""
 
     placement: Placement
     surfaces: tuple[Surface, ...]
-    name: str
+
+    @property
+    def name(self) -> str:
+        """Its name, with which positions begin."""
+        return self.placement.key
 
 
 def stand_fixture(kind: str, pose: NDArray, name: str, **settings: FixtureValue) -> Bay:
     """Return a fixture at world_from_fixture `pose` with its surfaces."""
     fixture = Fixture(kind, tuple(settings.items()))
-    return Bay(Placement("prop", name, pose, fixture=fixture), surfaces_of(fixture), name)
+    return Bay(Placement("prop", name, pose, fixture=fixture), surfaces_of(fixture))
 
 
 @dataclass(frozen=True)
@@ -183,7 +187,7 @@ def opening(
     """
     y = -depth / 2
     corners = np.array([[left, y, below], [right, y, below], [right, y, height], [left, y, height]])
-    return corners @ support_pose[:3, :3].T + support_pose[:3, 3]
+    return transform(support_pose, corners)
 
 
 def frame_part(
@@ -219,7 +223,7 @@ def frame_part(
 
 
 def sample_occluders(occluders: Occluders, target: NDArray, *, rng: np.random.Generator) -> tuple[Placement, ...]:
-    """Sample an arm that reaches for a product, or a basket on a forearm; mostly nothing."""
+    """Sample an arm that reaches for a product; mostly nothing."""
     if rng.random() >= occluders.chance:
         return ()
     skin = tuple(float(part) for part in np.array([0.86, 0.64, 0.5]) * rng.uniform(0.4, 1.05))
@@ -252,9 +256,8 @@ def sample_occluders(occluders: Occluders, target: NDArray, *, rng: np.random.Ge
 
 def _turn(yaw: float, pitch: float) -> NDArray[np.float64]:
     """Return the rotation that tips +Z backwards by `pitch`, then turns it about Z by `yaw`."""
-    cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
-    about_x = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
-    return np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]]) @ about_x
+    cosine, sine = np.cos(pitch), np.sin(pitch)
+    return rotation_about_z(yaw) @ np.array([[1, 0, 0], [0, cosine, sine], [0, -sine, cosine]])
 
 
 def typical_side(blocks: list[StockedBlock], sizes: list[NDArray]) -> float:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from assets.library import Library
 from assets.mesh.types import Material, Mesh, MeshPart
-from render.frame import NO_PIXELS, Annotation, Geometry, MaskCrop
-from render.geometry import box_of_mask, project
-from render.labels import DECIMALS, NEAR, trace_normals, visible_part
+from render.frame import Annotation, Geometry, MaskCrop
+from render.geometry import project
+from render.labels import DECIMALS, NEAR, crop_mask, trace_normals, visible_part
 from render.marks import GapMark, LineMark, ShopMarks, TagMark
 from render.scene import Camera, SceneSpec
 
@@ -97,16 +97,9 @@ def label_shop(scene: SceneSpec, geometry: Geometry, annotations: Sequence[Annot
 
 def _tags(marks: Sequence[TagMark], geometry: Geometry) -> Iterator[MarkLabel]:
     for mark in marks:
-        visible = _crop_of(geometry.ids == mark.instance)
+        visible = crop_mask(geometry.ids == mark.instance, 0, 0)
         if visible.mask.size:
             yield MarkLabel("price_tag", mark.position, visible, text=mark.text, instance=mark.instance)
-
-
-def _crop_of(mask: NDArray[np.bool_]) -> MaskCrop:
-    if not mask.any():
-        return NO_PIXELS
-    left, top, right, bottom = (int(edge) for edge in box_of_mask(mask))
-    return MaskCrop(left, top, mask[top:bottom, left:right].copy())
 
 
 def _gaps(marks: Sequence[GapMark], camera: Camera, geometry: Geometry) -> Iterator[MarkLabel]:
