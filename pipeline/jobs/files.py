@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from assets.files.models import Count, FileModel
-from pipeline.run.identity import StoredIdentity
+from pipeline.run.identity import Side, StoredIdentity
 
 # Of whole numbers, too, which stay so: the name of a job is a hash of the text.
 Share = Annotated[int | float, Field(ge=0, le=1)]
@@ -26,8 +26,8 @@ class JobIdentity(StoredIdentity):
     drawing: int = 1  # absent in jobs of the first version
     seed: Count
     views: Annotated[int, Field(ge=1, le=1000)]
-    width: Annotated[int, Field(ge=8, le=8192)]
-    height: Annotated[int, Field(ge=8, le=8192)]
+    width: Side
+    height: Side
     backend: Text
     preset: Text
     samples: Count

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,7 +17,7 @@ from assets.plugins import is_python_file, short_name
 from dataset.storage.path import StoragePath
 from pipeline.jobs.files import HowFile, JobIdentity, Paths
 from pipeline.jobs.lease import DRIVER
-from pipeline.run.identity import check_streams
+from pipeline.run.identity import check_streams, json_digest
 from pipeline.run.plugins import check_origins, file_place, trusted_files, unpack_files
 from pipeline.run.settings import BackdropFolders, RunSettings
 
@@ -108,7 +107,6 @@ def identity_of(settings: JobSettings) -> JobIdentity:
 
     render = settings.render
     resolved = render_settings(render)
-    hashes = json.dumps(open_backdrops(render.backdrops).hashes(), sort_keys=True)
     return JobIdentity(
         format=1,
         drawing=DRAWING,
@@ -127,7 +125,7 @@ def identity_of(settings: JobSettings) -> JobIdentity:
         visible=settings.visible,
         pixels=settings.pixels,
         shard_scenes=settings.shard_scenes,
-        backdrops=hashlib.sha256(hashes.encode()).hexdigest(),
+        backdrops=json_digest(open_backdrops(render.backdrops).hashes()),
         recipe=_recipe_text(settings),
         streams=render.streams,
         plugins=_origins(render),
@@ -169,7 +167,7 @@ def _recipe_text(settings: JobSettings) -> str:
 
 def job_id(identity: JobIdentity) -> str:
     """Return a short name of the job."""
-    return hashlib.sha256(json.dumps(identity.content(), sort_keys=True).encode()).hexdigest()[:16]
+    return json_digest(identity.content())[:16]
 
 
 def claim_location(settings: JobSettings, identity: JobIdentity) -> None:

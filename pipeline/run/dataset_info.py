@@ -24,7 +24,7 @@ from assets.plugins import short_name
 from dataset.checksums import CHECKSUMS
 from dataset.layout import Layout
 from pipeline.run.failures import read_failures
-from pipeline.run.identity import RunIdentity, check_streams
+from pipeline.run.identity import RunIdentity, check_streams, json_digest
 from pipeline.run.plugins import check_origins, origins_of
 from pipeline.run.settings import BackdropFolders, RunSettings
 from render.backends.protocol import RenderSettings
@@ -79,7 +79,7 @@ def describe_run(
         denoise=render.denoise,
         split=",".join(f"{name}:{share:g}" for name, share in settings.splits),
         extras=",".join(settings.extras),
-        backdrops=_hash_json(hashes),
+        backdrops=json_digest(hashes),
         licence=settings.licence,
         creator=settings.creator,
         drawing=DRAWING,
@@ -129,12 +129,6 @@ def _source_paths(info: DatasetInfo, root: Path, name: str) -> tuple[Path, ...]:
     return tuple((root / info.sources[one]).resolve() for one in names if one in info.sources)
 
 
-def _hash_json(hashes: dict[str, str]) -> str:
-    import hashlib
-
-    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
-
-
 def _relative_path(path: Path, base: Path) -> str:
     return Path(os.path.relpath(path.resolve(), base.resolve())).as_posix()
 
@@ -160,7 +154,7 @@ def keep_streams(settings: RunSettings) -> RunSettings:
 @lru_cache(maxsize=1)
 def versions_digest() -> str:
     """Return eight hex digits that identify the versions of everything that images are made with."""
-    return _hash_json(_package_versions())[:8]
+    return json_digest(_package_versions())[:8]
 
 
 def read_info(layout: Layout) -> DatasetInfo:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field
@@ -32,6 +34,11 @@ class StoredIdentity(FileModel):
         was, now = self.content(), new.content()
         names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
         return [f"{name}: was {_brief(was.get(name))}, now {_brief(now.get(name))}" for name in names]
+
+
+def json_digest(content: object) -> str:
+    """Return the SHA-256 of a value as JSON, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _brief(value: object) -> str:
