@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from assets.color import linear_from_srgb
@@ -132,8 +130,8 @@ class MeshStore:
     def __init__(self, library: Library, limit: int, *, software: bool) -> None:
         self._library, self._limit = library, limit
         self._software = software
-        # Meshes share shapes, so the bytes are counted by _trim.
-        self._meshes: LRUCache[str, GpuMesh] = LRUCache(math.inf)
+        # Least recently used first. Not an LRUCache, in which counting the bytes of all meshes would use all of them.
+        self._meshes: dict[str, GpuMesh] = {}
         self._shapes: dict[str, GpuShape] = {}
         self._white = upload_image(np.full((1, 1, 4), 255, np.uint8), anisotropy=1.0)
         self._unwrap = Program("unwrap.vert", "unwrap.frag")
@@ -141,11 +139,10 @@ class MeshStore:
     def fetch(self, meshes: Sequence[Mesh]) -> list[GpuMesh]:
         """Return the meshes of one scene on the GPU, in order."""
         for mesh in meshes:
-            if mesh.key not in self._meshes:
-                self._meshes[mesh.key] = self._upload(mesh)
-        found = [self._meshes[mesh.key] for mesh in meshes]
+            kept = self._meshes.pop(mesh.key, None)
+            self._meshes[mesh.key] = kept or self._upload(mesh)
         self._trim({mesh.key for mesh in meshes})
-        return found
+        return [self._meshes[mesh.key] for mesh in meshes]
 
     def close(self) -> None:
         for mesh in self._meshes.values():
@@ -160,7 +157,7 @@ class MeshStore:
     def _trim(self, needed: set[str]) -> None:
         size = sum(mesh.bytes for mesh in self._meshes.values()) + sum(shape.bytes for shape in self._shapes.values())
         while size > self._limit and len(self._meshes) > len(needed):
-            dropped = self._meshes.popitem()[1]
+            dropped = self._meshes.pop(next(iter(self._meshes)))
             dropped.delete()
             size -= dropped.bytes
             if all(item.shape is not dropped.shape for item in self._meshes.values()):

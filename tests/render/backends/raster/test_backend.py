@@ -399,6 +399,16 @@ def test_meshes_beyond_the_limit_are_let_go(monkeypatch: pytest.MonkeyPatch) -> 
     own.close()
 
 
+def test_meshes_of_the_scene_stay_however_old_they_are() -> None:
+    own = opened(1)
+    for key in ("box", "card"):
+        own.render(scene_of(product(key), camera=SLANTED))
+    own._store._limit = 1
+    own.render(scene_of(product("box"), product("torus:1"), camera=SLANTED))
+    assert set(own._store._meshes) == {"box", "torus:1"}
+    own.close()
+
+
 def test_a_machine_without_a_device_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     opened(1).close()
     import render.backends.raster.gl as raster_gl
