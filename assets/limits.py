@@ -79,6 +79,7 @@ IMAGE_BYTES = Limit("bytes of an image", 256 * MIB, "save it again as PNG or JPE
 VIDEO_BYTES = Limit("bytes of a video", 1024 * 1024 * MIB, "cut it into pieces")
 HDRI_PIXELS = Limit("pixels of an HDRI", 1 << 26, "shrink it: lights need no more than 1024 pixels of width")
 HDRI_BYTES = Limit("bytes of an HDRI", 512 * MIB, "shrink it: lights need no more than 1024 pixels of width")
+PACKSHOT_FILES = Limit("files in a folder of packshots", 2_000_000, "give the folder of one supplier at a time")
 FOLDER_FILES = Limit("files in a folder of backdrops", 200_000, "give a folder with images only")
 
 RECIPE_BYTES = Limit("bytes of a recipe", 65_536, "a recipe is a page of text: check that it is the right file")

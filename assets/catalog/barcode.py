@@ -37,9 +37,15 @@ def ean13(text: str) -> str:
 
 
 def check_digit(first: str) -> str:
-    """Compute the thirteenth digit of an EAN from the first twelve (alternating weights 1 and 3)."""
+    """Compute the last digit of an EAN from an even number of digits before it (alternating weights 1 and 3)."""
     total = sum(int(digit) * (3 if index % 2 else 1) for index, digit in enumerate(first))
     return str(-total % 10)
+
+
+def is_gtin(digits: str) -> bool:
+    """Return whether the last of 8 to 14 digits is the check digit of the others, which are not all zero."""
+    first, last = digits[:-1], digits[-1]
+    return bool(int(first)) and check_digit(first.zfill(14)) == last
 
 
 def modules(code: str) -> str:

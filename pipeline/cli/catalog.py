@@ -15,6 +15,7 @@ from pipeline.cli.output import open_console, report
 
 if TYPE_CHECKING:
     from pipeline.products.build import AssetBuildSettings
+    from pipeline.products.packshots import PackshotListSettings
 
 
 @click.group(cls=CommandGroup)
@@ -70,6 +71,23 @@ def catalog_generate(
     from pipeline.products.catalog import generate_list
 
     generate_list(out, count=count, seed=seed, console=open_console())
+
+
+@catalog.command(
+    "from-packshots", uses={"settings": Use("pipeline.products.packshots:PackshotListSettings")}, reports=True
+)
+def catalog_from_packshots(settings: PackshotListSettings) -> None:
+    """Write a SKU list of the packshots in FOLDER, by their GS1 names (GTIN_TFOS, such as 04006381333931_C1N1.png).
+
+    Flat images of products in their packs are taken; every other file is listed with the reason.
+    """
+    from assets.progress import Reporter
+    from pipeline.products.packshots import list_packshots, print_packshots
+
+    reporter = Reporter(open_console())
+    summary = list_packshots(settings, reporter)
+    report(summary)
+    print_packshots(reporter, summary)
 
 
 @catalog.command("demo")

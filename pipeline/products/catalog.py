@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from urllib.parse import quote
@@ -137,7 +137,7 @@ def export_list(path: SkuSource, folder: Path, *, console: Console | None = None
             width, depth, height = (round(float(side), 6) for side in mesh.size)
             own = {"mesh": name, "width_m": width, "depth_m": depth, "height_m": height, **_orientation_columns(sku)}
             rows.append({**_row_values(sku), **own, **dict.fromkeys(SOURCE_COLUMNS, "")})
-    write_atomic(folder / "skus.csv", _csv_of(rows))
+    write_atomic(folder / "skus.csv", list_csv(rows))
     console.print(
         f"{count_of(len(rows), 'mesh')} in {folder}; the list is {folder / 'skus.csv'}", highlight=False, markup=False
     )
@@ -171,7 +171,8 @@ def _row_values(sku: Sku) -> dict[str, object]:
     return {name: "" if value is None else value for name, value in values.items()}
 
 
-def _csv_of(rows: list[dict[str, object]]) -> bytes:
+def list_csv(rows: Sequence[Mapping[str, object]]) -> bytes:
+    """Return the bytes of a CSV list with all columns; columns that a row lacks are empty."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, [field.name for field in fields(Sku)], lineterminator="\n")
     writer.writeheader()

@@ -13,9 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.catalog.gs1_pictures import FACINGS
+
 # GTIN14_TFOS: type, face, orientation, state (GS1 Product Image Specification, release 4.4).
 GS1_NAME = re.compile(r"^\d{13,14}_[A-Ea-e]([0-9])([CLRNclrn])[0-9A-Pa-p](?:_.*)?$")
-FACES = {"1": "front", "2": "left", "3": "top", "7": "back", "8": "right", "9": "bottom"}
+FACES = {facing: column.partition("_")[2] or "front" for facing, column in FACINGS.items()}
 TURNED = {"L": "turned to the left", "R": "turned to the right"}
 # Kinds that are boxes: only for these a corner means a second face.
 BOXES = ("carton", "gable_top", "multipack", "auto")

@@ -29,6 +29,7 @@ COMMANDS = {
     "catalog check FILE": "pipeline.products.catalog.check_list",
     "catalog demo": "assets.demo.demo_list",
     "catalog export FILE NEW": "pipeline.products.catalog.export_list",
+    "catalog from-packshots FOLDER": "pipeline.products.packshots.list_packshots",
     "catalog generate NEW": "pipeline.products.catalog.generate_list",
     "catalog ids FILE": "pipeline.products.catalog.register_ids",
     "catalog show FILE --out NEW": "pipeline.products.catalog.show_list",

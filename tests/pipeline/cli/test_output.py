@@ -26,7 +26,7 @@ from support.paths import ROOT
 
 LONG = ("render", "train", "adapt", "evaluate", "predict", "export", "verify", "recognize")
 LONG += ("data pack", "data unpack", "data merge", "data stats", "job plan", "job run", "job resume")
-LONG += ("assets build", "gallery views", "gallery build", "gallery add", "gallery evaluate")
+LONG += ("assets build", "catalog from-packshots", "gallery views", "gallery build", "gallery add", "gallery evaluate")
 LONG += ("embedder train", "embedder evaluate")
 
 
@@ -181,7 +181,7 @@ def documented() -> dict[str, set[str]]:
     rows = [line.split("|")[1:3] for line in text.splitlines() if line.startswith("| `")]
     found = {}
     for commands, fields in rows:
-        first, *others = re.findall(r"`([\w ]+)`", commands)
+        first, *others = re.findall(r"`([\w -]+)`", commands)
         group = first.partition(" ")[0]
         names = [first, *(other if other in LONG else f"{group} {other}" for other in others)]
         found |= {key: set(re.findall(r"`(\w+)`", fields)) for key in names}
@@ -200,6 +200,7 @@ def documented() -> dict[str, set[str]]:
         ("data merge", "pipeline.shards.pack:DataSummary", ""),
         ("job resume", "pipeline.jobs.run:JobSummary", "ended"),
         ("assets build", "pipeline.products.build:BuildSummary", "sizes"),
+        ("catalog from-packshots", "pipeline.products.packshots:PackshotListSummary", ""),
         ("gallery views", "pipeline.gallery.crops:CropSummary", ""),
         ("gallery add", "pipeline.gallery.summary:GallerySummary", ""),
         ("gallery evaluate", "detectors.recognition.gallery.evaluate:GalleryReport", "given found mistakes"),
