@@ -1,14 +1,15 @@
 """Packshots named as the GS1 Product Image Specification says, `GTIN14_TFOS.ext`: which image is which side of what.
 
 T: type (A main web, B other web, C planogram, D supporting, E turntable). F: facing, a key of FACINGS. O: orientation
-(N flat, C from the centre and perhaps from above, L and R turned by about 15 degrees). S: state (1 in its pack).
+(N flat, C from the centre but perhaps from above, L and R turned by about 15 degrees). S: state (1 in its pack).
+Release 4.4 calls C the centre angle and N "no plunge angle": only N promises that no other side shows, so C is second.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,12 +30,12 @@ FACINGS = {
     "8": "packshot_right",
     "9": "packshot_bottom",
 }
-# Of several images of one side the first of these types is taken: planogram images are the flattest and the largest.
-TYPES = "CAB"
+# Of several images of one side the first of these orientations is taken, then the first of these types: planogram
+# images are the flattest and the largest.
+ORIENTATIONS, TYPES = "NC", "CAB"
 # What else there is, and why it cannot be a side of a package.
 OTHER_TYPES = {"D": "a supporting image (D)", "E": "a frame of a turntable (E)"}
 ANGLED = {
-    "C": "not marked as flat: C may be taken from above, only N is flat",
     "L": "turned to the left (L): two sides show",
     "R": "turned to the right (R): two sides show",
 }
@@ -55,22 +56,29 @@ class SidePicture:
 
     gtin: str
     column: str
-    rank: tuple[int, str]
+    rank: tuple[int, int, str]
+
+    @property
+    def flat(self) -> bool:
+        """Whether the name promises that no other side shows."""
+        return ORIENTATIONS[self.rank[0]] == "N"
 
     @property
     def key(self) -> str:
         """The GTIN as it is printed: 13 digits, or 14 for cases."""
-        return self.gtin.removeprefix("0") if self.gtin.startswith("0") else self.gtin
+        return self.gtin.removeprefix("0")
 
 
 @dataclass
 class PictureChoice:
     """Images chosen from a folder; all paths as in the call.
 
-    sides: image by column, by key. duplicates: (image, the one taken instead). refused: (file, reason).
+    sides: image by column, by key. not_flat: those of them that may be taken from above (C), if no flat one is usable.
+    duplicates: (image, the one taken instead). refused: (file, reason).
     """
 
     sides: dict[str, dict[str, str]] = field(default_factory=dict)
+    not_flat: list[str] = field(default_factory=list)
     duplicates: list[tuple[str, str]] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
 
@@ -85,7 +93,8 @@ def read_picture_name(name: str) -> SidePicture | str:
     reason = _find_fault(f"{dot}{ending}".lower(), digits, *map(str.upper, (kind, facing, orientation, state)))
     if reason:
         return reason
-    return SidePicture(digits.zfill(14), FACINGS[facing], (TYPES.index(kind.upper()), suffix.lower()))
+    rank = (ORIENTATIONS.index(orientation.upper()), TYPES.index(kind.upper()), suffix.lower())
+    return SidePicture(digits.zfill(14), FACINGS[facing], rank)
 
 
 def _find_fault(ending: str, digits: str, kind: str, facing: str, orientation: str, state: str) -> str:
@@ -98,7 +107,7 @@ def _find_fault(ending: str, digits: str, kind: str, facing: str, orientation: s
         return OTHER_TYPES.get(kind, f"unknown type ({kind})")
     if facing not in FACINGS:
         return "shows no side (0)" if facing == "0" else f"unknown facing ({facing})"
-    if orientation != "N":
+    if orientation not in ORIENTATIONS:
         return ANGLED.get(orientation, f"unknown orientation ({orientation})")
     return "" if state == "1" else STATES.get(state, f"not in its pack ({state})")
 
@@ -142,21 +151,21 @@ def find_unusable(folder: Path, path: str) -> str:
 
 
 def choose_pictures(paths: Sequence[str], unusable: Callable[[str], str]) -> PictureChoice:
-    """Choose an image for each side of each product: type C, then A, then B; the plain name, then the first path.
+    """Choose an image for each side of each product: by orientation, type, whether the name is plain, and path.
 
     unusable: returns why an image cannot be used, or ""; the next best is taken then. Called for those that are needed.
     """
     choice = PictureChoice()
-    candidates: dict[tuple[str, str], list[tuple[tuple[int, str], str]]] = {}
+    candidates: dict[tuple[str, str], list[tuple[SidePicture, str]]] = {}
     for path in paths:
         picture = read_picture_name(path.rpartition("/")[2])
         if isinstance(picture, str):
             choice.refused.append((path, picture))
         else:
-            candidates.setdefault((picture.key, picture.column), []).append((picture.rank, path))
-    for (key, column), ranked in sorted(candidates.items()):
+            candidates.setdefault((picture.key, picture.column), []).append((picture, path))
+    for (key, column), pictures in sorted(candidates.items()):
         taken = ""
-        for path in _by_rank(ranked):
+        for picture, path in sorted(pictures, key=lambda pair: (pair[0].rank, pair[1])):
             if taken:
                 choice.duplicates.append((path, taken))
             elif reason := unusable(path):
@@ -164,9 +173,6 @@ def choose_pictures(paths: Sequence[str], unusable: Callable[[str], str]) -> Pic
             else:
                 taken = path
                 choice.sides.setdefault(key, {})[column] = path
+                choice.not_flat += [] if picture.flat else [path]
     choice.refused.sort()
     return choice
-
-
-def _by_rank(ranked: list[tuple[tuple[int, str], str]]) -> Iterator[str]:
-    return (path for _, path in sorted(ranked))

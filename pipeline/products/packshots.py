@@ -45,6 +45,7 @@ class PackshotListSettings:
 class PackshotListSummary:
     """Result of listing packshots. duplicates, refused: by file, with the image taken instead, and the reason.
 
+    not_flat: images that were taken although their names do not promise that only one side shows (orientation C).
     Keys of products without an image of the front or without all three sizes; rows of the sizes without an image.
     """
 
@@ -52,6 +53,7 @@ class PackshotListSummary:
     files: int
     skus: int
     pictures: int
+    not_flat: list[str] = field(default_factory=list)
     duplicates: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     without_front: list[str] = field(default_factory=list)
@@ -82,6 +84,7 @@ def list_packshots(settings: PackshotListSettings, reporter: Reporter) -> Packsh
         files=len(paths),
         skus=len(rows),
         pictures=sum(map(len, choice.sides.values())),
+        not_flat=[printable(path) for path in choice.not_flat],
         duplicates={printable(path): printable(taken) for path, taken in choice.duplicates},
         refused={printable(path): reason for path, reason in choice.refused},
         without_front=[str(row["sku"]) for row in rows if "packshot" not in row],
@@ -167,7 +170,10 @@ def print_packshots(reporter: Reporter, summary: PackshotListSummary) -> None:
     for reason, paths in reasons.items():
         _print_group(reporter, f"refused: {reason}", paths)
     pairs = [f"{path} ({taken} is taken)" for path, taken in summary.duplicates.items()]
-    _print_group(reporter, "more than one image of a side: type C before A before B, then the shorter name", pairs)
+    _print_group(
+        reporter, "more than one image of a side: N before C, type C before A before B, plain names first", pairs
+    )
+    _print_group(reporter, "no flat image (N) of the side: these may be taken from above (C)", summary.not_flat)
     _print_group(reporter, "no image of the front", summary.without_front)
     _print_group(reporter, "sizes of products without an image", summary.without_pictures)
     missing = len(summary.without_sizes)

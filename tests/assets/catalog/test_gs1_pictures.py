@@ -63,7 +63,6 @@ def test_names_that_are_sides(name: str, column: str) -> None:
         (f"{GTIN}_C5N1.png", "unknown facing (5)"),
         (f"{GTIN}_C1L1.png", "turned to the left"),
         (f"{GTIN}_C1r1.png", "turned to the right"),
-        (f"{GTIN}_A1C1.png", "from above"),
         (f"{GTIN}_A1Z1.png", "unknown orientation (Z)"),
         (f"{GTIN}_C1N0.png", "out of its pack"),
         (f"{GTIN}_C1NA.png", "a case"),
@@ -96,14 +95,15 @@ def test_sides_are_columns_of_the_list() -> None:
 
 
 def test_the_best_image_that_can_be_used_is_taken() -> None:
-    ranked = ["z/{}_C1N1.png", "a/{}_C1N1_en.png", "{}_A1N1.png", "a/{}_A1N1.jpg", "{}_B1N1.png"]
+    ranked = ["z/{}_C1N1.png", "a/{}_C1N1_en.png", "{}_A1N1.png", "a/{}_A1N1.jpg", "{}_B1N1.png", "{}_A1C1.png"]
     paths = [path.format(GTIN) for path in ranked]
-    ordered = [paths[0], paths[1], *sorted(paths[2:4]), paths[4]]
+    ordered = [*paths[:2], *sorted(paths[2:4]), *paths[4:]]
     for broken in range(len(ordered)):
         bad = set(ordered[:broken])
         choice = choose_pictures(sorted(paths), lambda path, bad=bad: "damaged" if path in bad else "")  # type: ignore[misc]
         taken = ordered[broken]
         assert choice.sides == {KEY: {"packshot": taken}}
+        assert choice.not_flat == ([taken] if "A1C1" in taken else [])
         assert choice.duplicates == [(path, taken) for path in ordered[broken + 1 :]]
         assert choice.refused == sorted((path, "damaged") for path in bad)
 
