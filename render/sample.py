@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 
 from assets.library import Library
+from assets.props.look import ProductMaterial
 from render.choice import SceneProducts, scene_products
 from render.framing import frame_camera, lens_of
 from render.layout import SceneLayout, SceneRequest
@@ -16,6 +17,7 @@ from render.recipes.parts import SceneRecipe
 from render.recipes.sampling import (
     sample_area_lights,
     sample_background,
+    sample_change,
     sample_environment,
     sample_finish,
     sample_sensor,
@@ -109,10 +111,14 @@ def _camera(layout: SceneLayout, request: SceneRequest) -> Camera:
 
 
 def _placements(recipe: SceneRecipe, request: SceneRequest, layout: SceneLayout) -> tuple[Placement, ...]:
-    rng = request.streams.scene(StreamPurpose.FINISH)
+    rng, changes = request.streams.scene(StreamPurpose.FINISH), request.streams.scene(StreamPurpose.CHANGES)
+    materials: dict[str, ProductMaterial] = {}
     products = []
     for item in layout.products:
-        finish = item.finish or sample_finish(recipe.finish, request.library.product(item.sku), rng=rng)
+        finish = item.finish or replace(
+            sample_finish(recipe.finish, request.library.product(item.sku), rng=rng),
+            change=sample_change(recipe.finish, materials, item.sku, rng=changes),
+        )
         products.append(Placement("product", item.sku, item.world_from_object, finish))
     carriers = (prop for support in layout.supports for prop in support.props)
     return (*products, *layout.props, *carriers)

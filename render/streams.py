@@ -33,6 +33,7 @@ class StreamPurpose(IntEnum):
     STACKS = 11
     RECIPE = 12
     OPTICS = 13
+    CHANGES = 14
 
 
 @dataclass(frozen=True)

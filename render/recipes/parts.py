@@ -167,6 +167,12 @@ class Finishes(Section):
     )
     worn: Share = Field(0.25, description="chance that a product is worn")
     wear: ShareSpan = Field((0.25, 0.5), description="wear of worn products, in steps of 0.25")
+    material: Share = Field(
+        0.0, description="chance that a product is in glossy film, shrink wrap, foil, sheet metal or clear plastic"
+    )
+    dented: Share = Field(0.0, description="chance that a copy is dented")
+    dents: ShareSpan = Field((0.25, 0.75), description="depth of dents, in steps of 0.25")
+    sticker: Share = Field(0.0, description="chance that a copy carries a discount sticker")
 
 
 class Backgrounds(Section):
@@ -263,12 +269,22 @@ class SceneRecipe(Section, ABC):
     def _own_sections_first(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = serialize(self)
         shared = {name: content.pop(name) for name in SHARED_SECTIONS if name in content}
-        # Recipes from before there were optics keep their hashes.
-        if self.optics == Optics() == type(self).model_fields["optics"].get_default(call_default_factory=True):
+        # Recipes from before there were optics and changed products keep their hashes.
+        if self.optics == Optics() == self._default("optics"):
             shared.pop("optics", None)
+        usual = self._default("finish")
+        for name in CHANGES if "finish" in shared else ():
+            if getattr(self.finish, name) == getattr(Finishes(), name) == getattr(usual, name):
+                shared["finish"].pop(name)
         return {**content, **shared}
 
+    @classmethod
+    def _default(cls, section: str) -> Any:
+        return cls.model_fields[section].get_default(call_default_factory=True)
 
+
+# Fields of Finishes about products that differ from their mesh by more than wear.
+CHANGES = ("material", "dented", "dents", "sticker")
 SHARED_SECTIONS = ("lights", "finish", "background", "sensor", "optics")
 
 

@@ -8,7 +8,7 @@ from assets.backdrops.collection import Backdrops
 from assets.errors import SynthError
 from assets.mesh.types import Mesh
 from assets.props.decoys import decoy_shape
-from assets.props.look import Color, Fixture, Shape, ShapeKind, Texture, TextureKind
+from assets.props.look import Color, Fixture, ProductChange, ProductMaterial, Shape, ShapeKind, Texture, TextureKind
 from render.geometry import look_at
 from render.layout import LightWish
 from render.light_color import relative_rgb
@@ -39,6 +39,11 @@ TABLES: tuple[tuple[TextureKind, Color], ...] = (
     ("stripes", (0.80, 0.78, 0.72)),  # table cloth
     ("dots", (0.70, 0.76, 0.74)),  # oilcloth
 )
+# Materials that packs of unknown make may have, and how often: film is the rule.
+MATERIALS: tuple[ProductMaterial, ...] = ("gloss", "wrap", "foil", "metal", "clear")
+MATERIAL_SHARES = (0.4, 0.2, 0.2, 0.1, 0.1)
+# Different stickers in all scenes: every one of them is another texture of each product that carries it.
+STICKERS = 8
 DISTRACTOR_SHAPES: tuple[ShapeKind, ...] = ("box", "cylinder", "sphere", "cone", "torus", "capsule")
 
 
@@ -87,6 +92,21 @@ def sample_finish(finishes: Finishes, mesh: Mesh, *, rng: np.random.Generator) -
         tint=(red, green, blue),
         wear=wear if worn else 0.0,
     )
+
+
+def sample_change(
+    finishes: Finishes, materials: dict[str, ProductMaterial], sku: str, *, rng: np.random.Generator
+) -> ProductChange:
+    """Sample how a copy differs from its mesh. materials: material of each SKU of the scene so far, which is extended.
+
+    All copies of a product have one material, dents and stickers are each copy's own.
+    """
+    if sku not in materials:
+        changed = rng.random() < finishes.material
+        materials[sku] = MATERIALS[rng.choice(len(MATERIALS), p=MATERIAL_SHARES)] if changed else "own"
+    dented, dents = rng.random() < finishes.dented, round(rng.uniform(*finishes.dents) * 4) / 4
+    stuck, sticker = rng.random() < finishes.sticker, int(rng.integers(STICKERS))
+    return ProductChange(materials[sku], dents if dented else 0.0, sticker if stuck else None)
 
 
 def sample_pattern(*, rng: np.random.Generator, size_m: tuple[float, float]) -> Texture:

@@ -18,7 +18,7 @@ from render.placement.arrange import resting_pose
 from render.placement.facings import FacingBlock, FacingParams, StockedBlock, StockedItem, set_in_facings
 from render.placement.shelving import BayRanges, BoardPlan, ShelfProduct, plan_bays
 from render.recipes.cameras import CAMERAS
-from render.recipes.parts import Backgrounds, Lights, Optics, SceneRecipe
+from render.recipes.parts import Backgrounds, Finishes, Lights, Optics, SceneRecipe
 from render.recipes.shop import (
     FLOORS,
     FRONT,
@@ -54,6 +54,10 @@ class ShelvesRecipe(SceneRecipe):
     lights: Lights = Field(
         default_factory=lambda: Lights(area_count=(1, 3), area_size_m=(0.3, 1.6), area_distance_m=(1.6, 3.0)),
         description="where light comes from",
+    )
+    finish: Finishes = Field(
+        default_factory=lambda: Finishes(material=0.15, dented=0.02, sticker=0.02),
+        description="surface of the products",
     )
     background: Backgrounds = Field(
         default_factory=lambda: Backgrounds(environment=3.0, photo=1.0, texture=0.0), description="over the shelf"

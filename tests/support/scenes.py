@@ -18,7 +18,7 @@ from assets.catalog.types import Sku
 from assets.fixtures import build_fixture
 from assets.mesh.rest import Rest, rest_from_mesh
 from assets.mesh.types import Material, Mesh, MeshPart
-from assets.props.look import Fixture, Shape, Texture
+from assets.props.look import Fixture, ProductChange, Shape, Texture
 from render.geometry import look_at
 from render.recipes import load_recipe
 from render.sample import sample_scene
@@ -88,6 +88,9 @@ class StubLibrary:
 
     def fixture(self, fixture: Fixture, *, wear: float = 0.0) -> Mesh:
         return build_fixture(fixture, self.backdrops)  # type: ignore[arg-type]
+
+    def changed(self, mesh: Mesh, change: ProductChange) -> Mesh:
+        return mesh
 
     def rest(self, sku: str) -> Rest:
         if sku not in self._rests:

@@ -1,4 +1,4 @@
-"""What recipes share when they sample: fixtures."""
+"""What recipes share when they sample: fixtures, products that differ from their meshes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import numpy as np
 import trimesh
 
 from assets.backdrops.collection import Backdrops
-from render.recipes.sampling import fixture_placement, sample_fixture_key
+from assets.props.look import UNCHANGED, ProductMaterial
+from render.recipes import load_recipe, recipe_from_yaml, recipe_hash, recipe_yaml
+from render.recipes.parts import Finishes
+from render.recipes.sampling import MATERIALS, fixture_placement, sample_change, sample_fixture_key
+from render.sample import sample_scene
 from support.errors import raises
-from support.scenes import pose_at
+from support.scenes import StubLibrary, cube, pose_at
 
 
 def test_fixtures_come_from_the_given_folders_and_are_missed_without_any(tmp_path: Path) -> None:
@@ -24,3 +28,38 @@ def test_fixtures_come_from_the_given_folders_and_are_missed_without_any(tmp_pat
     placement = fixture_placement("fixtures/bay.ply", pose_at(), up="y")
     assert placement.kind == "prop" and placement.fixture is not None
     assert dict(placement.fixture.settings) == {"key": "fixtures/bay.ply", "up": "y"}
+
+
+def test_copies_share_their_material_while_dents_and_stickers_are_their_own() -> None:
+    finishes = Finishes(material=0.5, dented=0.5, dents=(0.5, 1.0), sticker=0.5)
+    materials: dict[str, ProductMaterial] = {}
+    rng = np.random.default_rng(0)
+    changes = [(sku, sample_change(finishes, materials, sku, rng=rng)) for _ in range(3) for sku in map(str, range(90))]
+    assert len({(sku, change.material) for sku, change in changes}) == 90
+    assert set(materials.values()) == {"own", *MATERIALS}
+    assert {change.dents for _, change in changes} == {0.0, 0.5, 0.75, 1.0}
+    assert 90 < sum(change.sticker is not None for _, change in changes) < 180
+
+
+def test_products_are_unchanged_unless_the_recipe_wants_it_down_to_the_hash() -> None:
+    text = "recipe: scatter\nproducts: {count: 5}\n"
+    plain, changed = (
+        recipe_from_yaml(text + more, where="here") for more in ("", "finish: {material: 1.0, sticker: 1.0}")
+    )
+    library = StubLibrary({"box": cube(0.12, "box")})
+    before, after = (
+        sample_scene(library, recipe, seed=0, index=0, view=0, width=64, height=48).placements
+        for recipe in (plain, changed)
+    )
+    assert all(placement.finish.change == UNCHANGED for placement in before)
+    products = [(old, new) for old, new in zip(before, after, strict=True) if new.kind == "product"]
+    assert products and all(new.finish.change.sticker is not None for _, new in products)
+    assert all(new.finish.tint == old.finish.tint for old, new in products)
+    assert recipe_hash(load_recipe("scatter"))[:12] == "03a36a9ac1f1"
+    assert recipe_hash(recipe_from_yaml(recipe_yaml(changed), where="here")) == recipe_hash(changed)
+
+
+def test_a_recipe_keeps_changes_that_are_switched_off_where_they_are_usual() -> None:
+    off = recipe_from_yaml("recipe: shelf\nfinish: {material: 0, dented: 0, sticker: 0}", where="here")
+    again = recipe_from_yaml(recipe_yaml(off), where="here")
+    assert again == off and recipe_hash(off) != recipe_hash(load_recipe("shelf"))
